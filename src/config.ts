@@ -1,0 +1,170 @@
+/**
+ * Every option, declared once: environment name, type with its default, and one sentence. `--help`, the configuration
+ * page and the parser all come from this table. Parsing reports every fault together, before anything listens.
+ */
+import { z } from "zod";
+import { TartanError } from "./errors.ts";
+import { LOG_LEVELS } from "./logger.ts";
+
+interface Option<T extends z.ZodType = z.ZodType> {
+  env: string;
+  type: T;
+  /** what the option is, in one sentence, with its unit */
+  about: string;
+  /** shown instead of the parsed default where that would mislead */
+  defaultText?: string;
+  /** its value is never shown */
+  secret?: true;
+}
+
+const option = <T extends z.ZodType>(
+  env: string,
+  type: T,
+  about: string,
+  more: Partial<Omit<Option, "type">> = {},
+): Option<T> => ({
+  env,
+  type,
+  about,
+  ...more,
+});
+
+const whole = (from: number, to: number) => z.coerce.number().int().min(from).max(to);
+const list = z
+  .string()
+  .transform((text) => text.split(",").map((part) => part.trim()))
+  .transform((parts) => parts.filter((part) => part !== ""));
+const webUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
+
+export const OPTIONS = {
+  databaseUrl: option(
+    "TARTAN_DATABASE_URL",
+    z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    "Your Postgres, 14 or newer; absent, Tartan runs one of its own in the data directory.",
+    { defaultText: "embedded", secret: true },
+  ),
+  databasePoolSize: option(
+    "TARTAN_DATABASE_POOL_SIZE",
+    whole(4, 200).default(16),
+    "Connections to Postgres that one process may hold.",
+  ),
+  dataDir: option(
+    "TARTAN_DATA_DIR",
+    z.string().min(1).default(".tartan"),
+    "Where the embedded Postgres and generated keys live.",
+  ),
+  host: option("TARTAN_HOST", z.string().min(1).default("127.0.0.1"), "The address to listen on."),
+  port: option("TARTAN_PORT", whole(0, 65535).default(4400), "The port to listen on; 0 picks a free one."),
+  publicUrl: option(
+    "TARTAN_PUBLIC_URL",
+    webUrl.optional(),
+    "The URL under which Plaid and your backend reach this server; it heads the intake URLs.",
+    { defaultText: "http://<host>:<port>" },
+  ),
+  masterKey: option(
+    "TARTAN_MASTER_KEY",
+    z.string().optional(),
+    "32 bytes in base64 that seal tokens and secrets; several, comma-separated, while rotating: the first seals.",
+    { defaultText: "generated into the data directory", secret: true },
+  ),
+  adminKey: option(
+    "TARTAN_ADMIN_KEY",
+    z.string().min(16).optional(),
+    "The API key of the administrator, at least 16 characters.",
+    { defaultText: "generated, printed once", secret: true },
+  ),
+  simulatorPort: option(
+    "TARTAN_SIMULATOR_PORT",
+    whole(0, 65535).default(4410),
+    "The port of the simulator in `tartan demo` and `tartan simulate`.",
+  ),
+  logLevel: option("TARTAN_LOG_LEVEL", z.enum(LOG_LEVELS).default("info"), "The least level that is logged."),
+  acceptQueueMax: option(
+    "TARTAN_ACCEPT_QUEUE_MAX",
+    whole(1, 1_000_000).default(5000),
+    "Webhooks that may wait for their commit in one process; beyond it the answer is 503.",
+  ),
+  allowedSources: option(
+    "TARTAN_ALLOWED_SOURCES",
+    list.default([]),
+    "Addresses or CIDR ranges that may post webhooks; `plaid` stands for Plaid's four. Empty: anyone may.",
+    { defaultText: "anyone" },
+  ),
+  trustedProxies: option(
+    "TARTAN_TRUSTED_PROXIES",
+    list.default([]),
+    "Addresses or CIDR ranges of your proxies, whose X-Forwarded-For is believed.",
+    { defaultText: "none" },
+  ),
+  keyFetchesPerMinute: option(
+    "TARTAN_KEY_FETCHES_PER_MINUTE",
+    whole(1, 10_000).default(60),
+    "Webhook verification keys that may be fetched from Plaid in a minute by one process.",
+  ),
+  syncConcurrency: option(
+    "TARTAN_SYNC_CONCURRENCY",
+    whole(1, 256).default(8),
+    "Subjects that one process syncs at the same time.",
+  ),
+  syncLeaseSeconds: option(
+    "TARTAN_SYNC_LEASE_S",
+    whole(1, 3600).default(60),
+    "Seconds after which a silent worker's subject is given to another.",
+  ),
+  syncPollMs: option(
+    "TARTAN_SYNC_POLL_MS",
+    whole(10, 60_000).default(1000),
+    "Milliseconds between looks for due subjects when no notification comes.",
+  ),
+  plaidTimeoutSeconds: option(
+    "TARTAN_PLAID_TIMEOUT_S",
+    whole(1, 300).default(60),
+    "Seconds that one request to Plaid may take.",
+  ),
+  plaidLimitFactor: option(
+    "TARTAN_PLAID_LIMIT_FACTOR",
+    z.coerce.number().positive().max(10_000).default(1),
+    "Multiplies Plaid's published rate limits, for clients to whom Plaid granted more.",
+  ),
+  journalRetentionDays: option(
+    "TARTAN_JOURNAL_RETENTION_DAYS",
+    whole(0, 36_500).default(0),
+    "Days after which journaled webhooks are forgotten, in whole weeks; 0 keeps all.",
+    { defaultText: "0 (keep all)" },
+  ),
+} as const;
+
+export type Config = { [K in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[K]["type"]> };
+
+/**
+ * Reads the options from an environment. Empty values count as absent; an unknown `TARTAN_…` name is a fault, since a
+ * misspelt option that is silently ignored is worse than a refusal.
+ * @throws TartanError `config_invalid`, whose `fields` hold every fault by environment name
+ */
+export function loadConfig(env: Record<string, string | undefined>): Config {
+  const fields: Record<string, string> = {};
+  const config: Record<string, unknown> = {};
+  for (const [key, { env: name, type }] of Object.entries(OPTIONS)) {
+    const parsed = type.safeParse(env[name] === "" ? undefined : env[name]);
+    if (parsed.success) config[key] = parsed.data;
+    else fields[name] = parsed.error.issues.map((issue) => issue.message).join("; ");
+  }
+  const known = new Set<string>(Object.values(OPTIONS).map(({ env: name }) => name));
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("TARTAN_") && !known.has(name))
+      fields[name] = "there is no such option; see `tartan up --help`";
+  }
+  if (Object.keys(fields).length > 0) {
+    const lines = Object.entries(fields).map(([name, fault]) => `  ${name}: ${fault}`);
+    throw new TartanError("config_invalid", `The configuration is not usable:\n${lines.join("\n")}`, { fields });
+  }
+  return config as Config;
+}
+
+/** The options as rows for help texts and the configuration page. */
+export function describeOptions(): { env: string; defaultText: string; about: string }[] {
+  return Object.values(OPTIONS).map(({ env, type, about, defaultText }: Option) => {
+    const fallback = type.safeParse(undefined);
+    return { env, about, defaultText: defaultText ?? String(fallback.success ? fallback.data : "required") };
+  });
+}

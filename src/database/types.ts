@@ -1,0 +1,35 @@
+/**
+ * What the rest of Tartan knows of Postgres: a narrow port, so that a statement can run on the pool, in a transaction
+ * or in a test alike.
+ */
+
+/** A named statement is prepared once a connection; use it for what runs often. */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+export interface Result<Row> {
+  rows: Row[];
+  rowCount: number;
+}
+
+export interface Queryable {
+  query<Row = Record<string, unknown>>(
+    statement: string | Statement,
+    values?: readonly unknown[],
+  ): Promise<Result<Row>>;
+}
+
+export interface Database extends Queryable, AsyncDisposable {
+  /**
+   * Runs `work` on one connection between BEGIN and COMMIT (read committed). Rolls back when it throws.
+   * Serialization failures and deadlocks are retried up to three times, so `work` must be safe to repeat.
+   */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  /**
+   * Calls `hear` for each NOTIFY on `channel`, reconnecting by itself. A notification is only ever a hint that saves
+   * latency: whoever listens polls as well.
+   */
+  listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable>;
+}

@@ -1,0 +1,82 @@
+/**
+ * Every way Tartan refuses or fails, as one closed vocabulary. A code is stable: users may match on it, so it never
+ * changes its meaning. A message names what is wrong and how to mend it, and never carries a token, a secret or a
+ * payload. `fields` names the input at fault, one sentence each.
+ */
+
+/** code → the HTTP status it is answered with where it reaches the API. */
+const STATUS = {
+  config_invalid: 500,
+  data_dir_in_use: 500,
+  database_unavailable: 503,
+  schema_too_new: 500,
+  migration_failed: 500,
+  vault_key_missing: 500,
+  vault_unsealable: 500,
+
+  unauthorized: 401,
+  not_found: 404,
+  method_not_allowed: 405,
+  conflict: 409,
+  invalid_request: 400,
+  body_too_large: 413,
+  overloaded: 503,
+  internal: 500,
+
+  webhook_unverified: 401,
+  webhook_secret_missing: 401,
+  webhook_secret_mismatch: 401,
+  webhook_source_refused: 403,
+  webhook_malformed: 400,
+  verification_key_unavailable: 503,
+
+  plaid_error: 502,
+  plaid_unreachable: 502,
+  plaid_credentials_refused: 422,
+  lease_lost: 409,
+
+  simulator_port_in_use: 500,
+  simulator_invalid_request: 400,
+} as const;
+
+export type ErrorCode = keyof typeof STATUS;
+
+export interface ErrorDetails {
+  /** input field → what is wrong with it and how to mend it */
+  fields?: Record<string, string>;
+  /** seconds after which a repeat may succeed; sent as Retry-After */
+  retryAfterSeconds?: number;
+  cause?: unknown;
+}
+
+export class TartanError extends Error {
+  override readonly name = "TartanError";
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly fields: Record<string, string> | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.status = STATUS[code];
+    this.fields = details.fields;
+    this.retryAfterSeconds = details.retryAfterSeconds;
+  }
+}
+
+/** The body of every error answer of the API: `{"error":{"code","message","fields"?}}`. */
+export function errorBody(error: TartanError): {
+  error: { code: ErrorCode; message: string; fields?: Record<string, string> };
+} {
+  const { code, message, fields } = error;
+  return { error: fields ? { code, message, fields } : { code, message } };
+}
+
+/** What a log line may say of any thrown value: its kind, code and message, never its payload. */
+export function describeError(error: unknown): { name: string; code?: string; message: string } {
+  if (!(error instanceof Error)) return { name: typeof error, message: "a value that is not an Error was thrown" };
+  const code = (error as { code?: unknown }).code;
+  const told = { name: error.name, message: error.message };
+  return typeof code === "string" ? { ...told, code } : told;
+}

@@ -1,0 +1,38 @@
+/**
+ * Every metric Tartan exposes at /metrics, declared once. Labels are bounded: never an item, a user or a payload.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export const registry = new Registry();
+
+const counter = (name: string, help: string, labelNames: string[] = []) =>
+  new Counter({ name, help, labelNames, registers: [registry] });
+const seconds = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
+  new Histogram({ name, help, labelNames, buckets, registers: [registry] });
+const gauge = (name: string, help: string, labelNames: string[] = []) =>
+  new Gauge({ name, help, labelNames, registers: [registry] });
+
+const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+const SLOW = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+export const metrics = {
+  webhooksAccepted: counter("tartan_webhooks_accepted_total", "Webhooks journaled", ["source"]),
+  webhooksDuplicate: counter("tartan_webhooks_duplicate_total", "Webhooks whose JWT had been accepted before"),
+  webhooksRefused: counter("tartan_webhooks_refused_total", "Requests refused at the intake", ["reason"]),
+  acceptSeconds: seconds("tartan_accept_seconds", "From the last byte of a webhook to its answer", FAST),
+  acceptBatchSize: new Histogram({
+    name: "tartan_accept_batch_webhooks",
+    help: "Webhooks that shared one commit",
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200],
+    registers: [registry],
+  }),
+  acceptWaiting: gauge("tartan_accept_waiting", "Webhooks that wait for their commit"),
+  keyFetches: counter("tartan_key_fetches_total", "Verification keys asked of Plaid", ["outcome"]),
+  plaidSeconds: seconds("tartan_plaid_request_seconds", "Requests to Plaid", SLOW, ["endpoint", "outcome"]),
+  runs: counter("tartan_sync_runs_total", "Finished sync runs", ["kind", "outcome"]),
+  runSeconds: seconds("tartan_sync_run_seconds", "From claim to completion of a run", SLOW, ["kind"]),
+  rows: counter("tartan_mirror_rows_total", "Rows changed in the mirror", ["resource", "change"]),
+  freshnessSeconds: seconds("tartan_freshness_seconds", "From a webhook's receipt to its rows being visible", SLOW),
+  subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run"),
+  oldestDueSeconds: gauge("tartan_oldest_due_seconds", "Age of the subject that waits longest"),
+};
