@@ -17,7 +17,6 @@ create table journal.webhooks (
   environment    text,
   received_at    timestamptz not null,
   body           bytea not null,                       -- exactly what arrived; a backend's access_token is cut out first
-  body_sha256    bytea not null,                       -- of body as stored
   verification   text,                                 -- Plaid's own Plaid-Verification header; null for a backend's
   key_id         text,                                 -- kid of the key that proved it
   signed_at      timestamptz,                          -- iat
