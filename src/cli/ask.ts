@@ -1,0 +1,109 @@
+/**
+ * The walk through connecting a Plaid client. Whatever an option or the environment says is not asked; without a
+ * terminal nothing is asked, and what is missing is named.
+ */
+import { randomBytes } from "node:crypto";
+import { cancel, intro, isCancel, note, password, select, text } from "@clack/prompts";
+import { TartanError } from "../errors.ts";
+import { bold } from "./print.ts";
+
+export interface IntegrationFlags {
+  clientId?: string;
+  secret?: string;
+  environment?: "sandbox" | "production";
+  webhookSecret?: string;
+  name?: string;
+  plaidUrl?: string;
+  country?: string[];
+  check: boolean;
+  json?: true;
+}
+
+export interface IntegrationAnswers {
+  client_id: string;
+  secret: string;
+  environment: "sandbox" | "production";
+  webhook_secret?: string;
+  name?: string;
+  plaid_url?: string;
+  country_codes?: string[];
+}
+
+const LEAST_SECRET = 8;
+
+/** @throws TartanError `invalid_request` naming every missing option when there is no terminal to ask at */
+export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.ProcessEnv): Promise<IntegrationAnswers> {
+  const given = {
+    client_id: flags.clientId ?? env["PLAID_CLIENT_ID"],
+    secret: flags.secret ?? env["PLAID_SECRET"],
+    environment: flags.environment,
+    webhook_secret: flags.webhookSecret,
+  };
+  const optional = {
+    ...(flags.name === undefined ? {} : { name: flags.name }),
+    ...(flags.plaidUrl === undefined ? {} : { plaid_url: flags.plaidUrl }),
+    ...(flags.country === undefined ? {} : { country_codes: flags.country.map((code) => code.toUpperCase()) }),
+  };
+  const ask = Boolean(process.stdin.isTTY && process.stdout.isTTY && !flags.json);
+  const required = ask ? await askTheRest(given) : insistOn(given);
+  return { ...required, ...optional };
+}
+
+type Given = { [K in "client_id" | "secret" | "environment" | "webhook_secret"]: IntegrationAnswers[K] | undefined };
+type Required = Pick<IntegrationAnswers, "client_id" | "secret" | "environment" | "webhook_secret">;
+
+function insistOn({ client_id, secret, environment, webhook_secret }: Given): Required {
+  const fields: Record<string, string> = {};
+  if (!client_id) fields["client_id"] = "give --client-id or PLAID_CLIENT_ID";
+  if (!secret) fields["secret"] = "give PLAID_SECRET or --secret";
+  if (!environment) fields["environment"] = "give --environment sandbox or --environment production";
+  if (!client_id || !secret || !environment) {
+    throw new TartanError("invalid_request", "The integration lacks what there is no terminal to ask for.", { fields });
+  }
+  return { client_id, secret, environment, ...(webhook_secret === undefined ? {} : { webhook_secret }) };
+}
+
+async function askTheRest(given: Given): Promise<Required> {
+  intro(bold("Connect a Plaid client"));
+  const webhook_secret = given.webhook_secret ?? (await askForWebhookSecret());
+  const environment = given.environment ?? (await askForEnvironment());
+  const client_id = given.client_id ?? (await answered(text({ message: "Plaid client id", validate: notEmpty })));
+  const secret = given.secret ?? (await answered(password({ message: "Plaid secret", validate: notEmpty })));
+  return { client_id, secret, environment, webhook_secret };
+}
+
+async function askForWebhookSecret(): Promise<string> {
+  const random = randomBytes(24).toString("base64url");
+  note(`Your backend posts new items with this secret. A random one, should you want it:\n${random}`, "Webhook secret");
+  return answered(
+    text({
+      message: "Webhook secret (Enter takes the random one)",
+      defaultValue: random,
+      validate: (value) =>
+        value && value.length < LEAST_SECRET ? `At least ${LEAST_SECRET} characters, please.` : undefined,
+    }),
+  );
+}
+
+function askForEnvironment(): Promise<"sandbox" | "production"> {
+  return answered(
+    select<"sandbox" | "production">({
+      message: "Plaid environment",
+      options: [
+        { value: "sandbox", label: "Sandbox" },
+        { value: "production", label: "Production" },
+      ],
+    }),
+  );
+}
+
+const notEmpty = (value: string | undefined) => (value?.trim() ? undefined : "This cannot be empty.");
+
+async function answered<T>(question: Promise<T | symbol>): Promise<T> {
+  const answer = await question;
+  if (isCancel(answer)) {
+    cancel("Nothing was created.");
+    throw new TartanError("invalid_request", "The questions were not answered.");
+  }
+  return answer as T;
+}

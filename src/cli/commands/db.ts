@@ -1,0 +1,22 @@
+/** `tartan db url`: how to look at the mirror, with a role that can read it and nothing else. */
+import { Command } from "commander";
+import { readerUrl } from "../../database/reader.ts";
+import { openCore } from "../core.ts";
+import { dim, say, sayJson, tell } from "../print.ts";
+
+export function dbCommand(): Command {
+  const db = new Command("db").description("the mirror's database");
+  db.command("url")
+    .description("print a read-only connection string for the mirror (schema plaid)")
+    .option("--integration <id>", "see this integration's rows only")
+    .option("--json", "print JSON")
+    .action(async ({ integration, json }: { integration?: string; json?: true }) => {
+      await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
+      const scope = integration === undefined ? {} : { integrationId: integration };
+      const url = await readerUrl(core.database, core.databaseUrl, scope);
+      if (json) return sayJson({ url });
+      say(url);
+      if (process.stdout.isTTY) tell(dim(`psql '${url}' -c 'select * from plaid.current_accounts'`));
+    });
+  return db;
+}

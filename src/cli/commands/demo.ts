@@ -1,0 +1,124 @@
+/**
+ * `tartan demo`, what `npm start` runs: the whole pipeline alive without an account anywhere. The simulator plays Plaid,
+ * a few items are linked the way a backend would link them, and what happens scrolls by until Ctrl-C. Everything of an
+ * earlier demo is purged first, since the simulator forgets its world when it stops.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { randomUUID } from "node:crypto";
+import { Command } from "commander";
+import { readerUrl } from "../../database/reader.ts";
+import {
+  createIntegration,
+  deleteIntegration,
+  integrationUrl,
+  listIntegrations,
+} from "../../integrations/integrations.ts";
+import { listWebhooks } from "../../journal/records.ts";
+import { startSimulator, type Simulator } from "../../simulator/index.ts";
+import { openCore, type Core } from "../core.ts";
+import { describeWebhook } from "../describe.ts";
+import { bold, cyan, dim, green, say, yellow } from "../print.ts";
+import { ROLES, serve } from "../serve.ts";
+import { untilStopped } from "../signals.ts";
+
+const DEMO_NAME = "Demo (simulator)";
+/** Calm enough to read, lively enough to see that it lives. */
+const ACTIVITY_EVERY_MS = 4000;
+
+export function demoCommand(): Command {
+  return new Command("demo")
+    .description("everything alive at once, with a simulated Plaid; nothing to sign up for")
+    .option("--items <count>", "how many items to link", "4")
+    .action(async ({ items }: { items: string }) => {
+      await using core = await openCore(process.env, { as: "server", logLevel: "warn" });
+      const stopped = untilStopped();
+      await demo(core, Math.max(1, Number(items) || 4), stopped);
+    });
+}
+
+async function demo(core: Core, count: number, stopped: Promise<unknown>): Promise<void> {
+  const { closer, config, database, vault } = core;
+  const simulator = closer.use(await startSimulator({ port: config.simulatorPort, seed: randomUUID() }));
+  const { url, newAdminKey } = await serve(core, ROLES);
+  const base = url ?? "";
+  await purgeEarlierDemos(core);
+  const integration = await createIntegration(database, vault, {
+    name: DEMO_NAME,
+    client_id: simulator.clientId,
+    secret: simulator.secret,
+    environment: "sandbox",
+    plaid_url: simulator.url,
+  });
+  const intake = integrationUrl(base, integration.id);
+
+  const sql = await readerUrl(database, core.databaseUrl, {});
+  greet({ base, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
+  const stop = new AbortController();
+  void stopped.then(() => stop.abort());
+  const feed = follow(core, integration.id, stop.signal);
+  await linkItems(simulator, intake, integration.webhook_secret, count);
+  simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
+  await stopped;
+  await simulator.control.stopActivity();
+  await feed;
+}
+
+async function purgeEarlierDemos({ database }: Core): Promise<void> {
+  for (const { id, name } of await listIntegrations(database)) {
+    if (name === DEMO_NAME) await deleteIntegration(database, id, { purge: true });
+  }
+}
+
+/** Does what the user's backend would: after the token exchange, tell Tartan of the item. */
+async function linkItems(simulator: Simulator, intake: string, secret: string, count: number): Promise<void> {
+  const { items } = await simulator.control.createItems({ count, transactions: 120, webhook: intake });
+  for (const [index, { item_id, access_token }] of items.entries()) {
+    const answer = await fetch(intake, {
+      method: "POST",
+      headers: { "content-type": "application/json", "tartan-webhook-secret": secret },
+      body: JSON.stringify({
+        webhook_type: "ITEM",
+        webhook_code: "CREATED",
+        item_id,
+        access_token,
+        user_id: `user-${index + 1}`,
+      }),
+    });
+    if (!answer.ok) say(yellow(`item ${item_id} was not taken: ${answer.status}`));
+  }
+}
+
+interface Greeting {
+  base: string;
+  intake: string;
+  key: string | null;
+  simulator: string;
+  sql: string;
+}
+
+function greet({ base, intake, key, simulator, sql }: Greeting): void {
+  const row = (name: string, value: string) => say(`  ${dim(name.padEnd(10))}${value}`);
+  say(`\n${bold("Tartan")} is alive; a simulated Plaid feeds it. ${dim("Ctrl-C stops everything.")}\n`);
+  row("API", `${cyan(`${base}/v1`)}   ${dim("reference")} ${cyan(`${base}/docs`)}`);
+  row("API key", key ? yellow(key) : dim("shown at the first start; a new one: npx tartan keys reset"));
+  row("webhooks", cyan(intake));
+  row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
+  row("SQL", cyan(`psql '${sql}'`));
+  row("", dim("select name, balances_current from plaid.current_accounts;"));
+  row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));
+  say(`\n${green("●")} ${dim("what arrives, and what it changes")}\n`);
+}
+
+/** Prints each webhook once its run is over. */
+async function follow({ database }: Core, integrationId: string, signal: AbortSignal): Promise<void> {
+  const told = new Set<string>();
+  while (!signal.aborted) {
+    const { data } = await listWebhooks(database, { integration_id: integrationId, limit: 100 });
+    for (const webhook of data.toReversed()) {
+      if (told.has(webhook.id) || !webhook.processed_at) continue;
+      told.add(webhook.id);
+      say(describeWebhook(webhook));
+    }
+    await delay(400, undefined, { signal }).catch(() => undefined);
+  }
+}

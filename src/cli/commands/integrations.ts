@@ -1,0 +1,146 @@
+/** `tartan integrations …`: connect Plaid clients, and look after their secrets. */
+import { Command, Option } from "commander";
+import {
+  createIntegration,
+  deleteIntegration,
+  getIntegration,
+  integrationUrl,
+  listIntegrations,
+  rotateWebhookSecret,
+} from "../../integrations/integrations.ts";
+import { checkCredentials } from "../../plaid/credentials.ts";
+import { TartanError } from "../../errors.ts";
+import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "../ask.ts";
+import { openCore, publicUrl, type Core } from "../core.ts";
+import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayTable, tell, yellow } from "../print.ts";
+
+interface Json {
+  json?: true;
+}
+
+const withCore = async (work: (core: Core) => Promise<void>): Promise<void> => {
+  await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 4 });
+  await work(core);
+};
+
+export function integrationsCommand(): Command {
+  const integrations = new Command("integrations").description("the Plaid clients that Tartan works for");
+  integrations.addCommand(createCommand());
+  integrations
+    .command("list")
+    .description("list the integrations")
+    .option("--json", "print JSON")
+    .action((flags: Json) => withCore((core) => list(core, flags)));
+  integrations
+    .command("show <id>")
+    .description("show one integration, and its intake URL")
+    .option("--json", "print JSON")
+    .action((id: string, flags: Json) => withCore((core) => show(core, id, flags)));
+  integrations
+    .command("rotate-secret <id>")
+    .description("replace the secret with which your backend posts")
+    .option("--webhook-secret <secret>", "the new secret (default: a random one)")
+    .option("--json", "print JSON")
+    .action((id: string, flags: Json & { webhookSecret?: string }) => withCore((core) => rotate(core, id, flags)));
+  integrations
+    .command("delete <id>")
+    .description("forget its secrets and tokens, and stop its work; mirrored rows and webhooks stay")
+    .option("--purge", "delete its mirrored rows and journaled webhooks too")
+    .option("--yes", "do not ask")
+    .action((id: string, flags: { purge?: true; yes?: true }) => withCore((core) => remove(core, id, flags)));
+  return integrations;
+}
+
+function createCommand(): Command {
+  return new Command("create")
+    .description("connect a Plaid client; asks for what the options do not say")
+    .argument("<service>", "plaid_item_v1")
+    .option("--client-id <id>", "Plaid client id (or PLAID_CLIENT_ID)")
+    .option("--secret <secret>", "Plaid secret (better: PLAID_SECRET, which no process list shows)")
+    .addOption(new Option("--environment <name>", "Plaid environment").choices(["sandbox", "production"]))
+    .option("--webhook-secret <secret>", "with which your backend posts (default: a random one)")
+    .option("--name <name>", "a name for people")
+    .option("--plaid-url <url>", "Plaid's API, or a simulator's")
+    .option("--country <codes...>", "countries of your institutions, for example US CA")
+    .option("--no-check", "do not check the credentials against Plaid")
+    .option("--json", "print JSON, ask nothing")
+    .action(async (service: string, flags: IntegrationFlags) => {
+      if (service !== "plaid_item_v1") {
+        throw new TartanError("invalid_request", `There is no service ${service}; use plaid_item_v1.`);
+      }
+      const answers = await askForIntegration(flags, process.env);
+      await withCore((core) => create(core, answers, flags));
+    });
+}
+
+async function create(core: Core, answers: IntegrationAnswers, { check, json }: IntegrationFlags): Promise<void> {
+  if (check) await checkCredentials(answers);
+  const made = await createIntegration(core.database, core.vault, answers);
+  const url = integrationUrl(publicUrl(core.config), made.id);
+  if (json) return sayJson({ ...made, url });
+  say(`\n${green("✓")} ${check ? "Plaid accepts the credentials; " : ""}${bold(made.name)} is connected\n`);
+  sayFacts({ id: made.id, "webhook URL": cyan(url), "webhook secret": yellow(made.webhook_secret) });
+  say(`
+${bold("What to do next")}
+  1. Keep both values in your application's configuration; the secret is not shown again.
+  2. Name the URL as ${cyan("webhook")} in /link/token/create, and move existing items with /item/webhook/update.
+  3. After each token exchange, post the item to the same URL:
+
+${dim(`     curl -X POST ${url} \\
+       -H 'Content-Type: application/json' -H 'Tartan-Webhook-Secret: <secret>' \\
+       -d '{"webhook_type":"ITEM","webhook_code":"CREATED","item_id":"…","access_token":"…","user_id":"…"}'`)}
+
+     or import those you have: ${cyan(`tartan items import items.csv --integration ${made.id}`)}`);
+}
+
+async function list({ database, config }: Core, { json }: Json): Promise<void> {
+  const integrations = await listIntegrations(database);
+  if (json) return sayJson(integrations.map((each) => ({ ...each, url: integrationUrl(publicUrl(config), each.id) })));
+  sayTable(
+    integrations,
+    {
+      id: ({ id }) => id,
+      name: ({ name }) => bold(name),
+      environment: ({ environment }) => environment,
+      plaid: ({ plaid_url }) => dim(plaid_url),
+      created: ({ created_at }) => ago(created_at),
+    },
+    "No integration yet: tartan integrations create plaid_item_v1",
+  );
+}
+
+async function show({ database, config }: Core, id: string, { json }: Json): Promise<void> {
+  const found = await getIntegration(database, id);
+  if (!found) throw new TartanError("not_found", `There is no integration ${id}; see \`tartan integrations list\`.`);
+  const url = integrationUrl(publicUrl(config), id);
+  if (json) return sayJson({ ...found, url });
+  const { name, environment, plaid_url, client_id, country_codes, created_at } = found;
+  sayFacts({
+    id,
+    name: bold(name),
+    "webhook URL": cyan(url),
+    environment,
+    plaid_url,
+    client_id,
+    countries: country_codes.join(" "),
+    created: ago(created_at),
+  });
+}
+
+async function rotate(core: Core, id: string, flags: Json & { webhookSecret?: string }): Promise<void> {
+  const rotated = await rotateWebhookSecret(core.database, core.vault, id, flags.webhookSecret);
+  if (flags.json) return sayJson({ id, ...rotated });
+  say(`${green("✓")} the old secret no longer works`);
+  sayFacts({ "webhook secret": yellow(rotated.webhook_secret) });
+}
+
+async function remove({ database }: Core, id: string, { purge, yes }: { purge?: true; yes?: true }): Promise<void> {
+  if (!yes) {
+    throw new TartanError(
+      "invalid_request",
+      `This forgets the secrets and tokens of ${id}${purge ? " and deletes its rows and webhooks" : ""}; repeat it with --yes.`,
+    );
+  }
+  await deleteIntegration(database, id, { purge: purge === true });
+  tell(`${green("✓")} ${id} is deleted`);
+}

@@ -1,0 +1,167 @@
+/** `tartan items …`: link items, look at them, sync them now, let go of them. */
+import { Command } from "commander";
+import { TartanError } from "../../errors.ts";
+import { eraseItem, getItem, introduceItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
+import { listRuns, requestSync } from "../../sync/queries.ts";
+import { openCore, type Core } from "../core.ts";
+import { importItems } from "../import.ts";
+import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell } from "../print.ts";
+
+interface Json {
+  json?: true;
+}
+
+/** Opens the core around a command's work. */
+const withCore =
+  <Args extends unknown[]>(work: (core: Core, ...args: Args) => Promise<void>, poolSize = 2) =>
+  async (...args: Args): Promise<void> => {
+    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize });
+    await work(core, ...args);
+  };
+
+export function itemsCommand(): Command {
+  const items = new Command("items").description("the Plaid items whose data is mirrored");
+  items
+    .command("list")
+    .description("list items")
+    .option("--integration <id>")
+    .option("--user <id>", "your identifier of the user")
+    .option("--status <status>", "pending, ok, retrying, waiting, needs_user, ended, misconfigured or unlinked")
+    .option("--limit <count>", "how many", "50")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  items
+    .command("show <item_id>")
+    .description("show one item and its latest runs")
+    .option("--json", "print JSON")
+    .action(withCore(show));
+  items
+    .command("add <item_id>")
+    .description("link one item; the token is read from PLAID_ACCESS_TOKEN")
+    .requiredOption("--integration <id>")
+    .option("--user <id>", "your identifier of the user")
+    .option("--json", "print JSON")
+    .action(withCore(add));
+  items
+    .command("import <file>")
+    .description("link many items from CSV (with a header) or JSONL: item_id, access_token, user_id")
+    .requiredOption("--integration <id>")
+    .option("--report <file>", "the per-line report, by which a second run resumes (default: <file>.report.jsonl)")
+    .option("--concurrency <count>", "items at the same time", "8")
+    .option("--json", "print JSON")
+    .action(withCore(importItems, 12));
+  items
+    .command("sync <item_id>")
+    .description("bring one item up to date now")
+    .option("--full", "read everything again and drop what Plaid no longer has")
+    .option("--json", "print JSON")
+    .action(withCore(sync));
+  items
+    .command("remove <item_id>")
+    .description("forget its token and stop syncing it; its rows stay")
+    .option("--erase", "delete its mirrored rows and journaled webhooks too")
+    .option("--yes", "do not ask")
+    .action(withCore(remove));
+  return items;
+}
+
+interface ListFlags extends Json {
+  integration?: string;
+  user?: string;
+  status?: string;
+  limit: string;
+  cursor?: string;
+}
+
+async function list({ database }: Core, flags: ListFlags): Promise<void> {
+  const page = await listItems(database, {
+    limit: Number(flags.limit),
+    ...(flags.integration && { integration_id: flags.integration }),
+    ...(flags.user && { user_id: flags.user }),
+    ...(flags.status && { status: flags.status }),
+    ...(flags.cursor && { cursor: flags.cursor }),
+  });
+  if (flags.json) return sayJson(page);
+  sayTable(
+    page.data,
+    {
+      item: ({ item_id }) => item_id,
+      user: ({ user_id }) => short(user_id),
+      institution: ({ institution_name, institution_id }) => bold(institution_name ?? institution_id ?? ""),
+      status: ({ status, due }) => state(due && status === "ok" ? "due" : status),
+      error: ({ error_code }) => red(error_code ?? ""),
+      "equal to Plaid": ({ verified_at }) => ago(verified_at),
+    },
+    "No item yet: post ITEM/CREATED to the intake URL, or tartan items import.",
+  );
+  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
+}
+
+async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
+  const item = orNotFound(await getItem(database, itemId), itemId);
+  const runs = await listRuns(database, { item_id: itemId, limit: 10 });
+  if (json) return sayJson({ ...item, runs: runs.data });
+  sayFacts({
+    item: bold(item.item_id),
+    integration: item.integration_id,
+    user: item.user_id,
+    institution: item.institution_name ?? item.institution_id,
+    status: state(item.status),
+    error: item.error_code ? red(item.error_code) : null,
+    linked: ago(item.linked_at),
+    "equal to Plaid": ago(item.verified_at),
+  });
+  say();
+  sayTable(
+    runs.data,
+    {
+      run: ({ started_at }) => ago(started_at),
+      outcome: ({ outcome }) => state(outcome),
+      webhooks: ({ webhooks }) => String(webhooks),
+      changes: ({ summary }) => dim(JSON.stringify(summary.counts ?? {})),
+      took: ({ summary }) => (summary.duration_ms === undefined ? "" : `${summary.duration_ms} ms`),
+    },
+    "No run yet.",
+  );
+}
+
+async function add(core: Core, itemId: string, flags: Json & { integration: string; user?: string }): Promise<void> {
+  const accessToken = process.env["PLAID_ACCESS_TOKEN"];
+  if (!accessToken) {
+    throw new TartanError("invalid_request", "Put the item's access token into PLAID_ACCESS_TOKEN.", {
+      fields: { access_token: "is read from PLAID_ACCESS_TOKEN, which no process list shows" },
+    });
+  }
+  const linked = await introduceItem(core, {
+    integration_id: flags.integration,
+    item_id: itemId,
+    access_token: accessToken,
+    ...(flags.user && { user_id: flags.user }),
+  });
+  if (flags.json) return sayJson(linked);
+  say(`${green("✓")} ${itemId} is ${linked.created ? "linked" : "updated"} and will be synced`);
+}
+
+async function sync({ database }: Core, itemId: string, { full, json }: Json & { full?: true }): Promise<void> {
+  orNotFound(await getItem(database, itemId), itemId);
+  await requestSync(database, itemId, { full: full === true });
+  if (json) return sayJson({ item_id: itemId, due: true });
+  say(`${green("✓")} ${itemId} is due`);
+}
+
+async function remove({ database }: Core, itemId: string, { erase, yes }: { erase?: true; yes?: true }): Promise<void> {
+  const item = orNotFound(await getItem(database, itemId), itemId);
+  if (!yes) {
+    const more = erase ? " and deletes its rows and webhooks" : "";
+    throw new TartanError("invalid_request", `This forgets the token of ${itemId}${more}; repeat it with --yes.`);
+  }
+  if (erase) await eraseItem(database, item.integration_id, itemId);
+  else await unlinkItem(database, item.integration_id, itemId);
+  tell(`${green("✓")} ${itemId} is ${erase ? "erased" : "no longer synced"}`);
+}
+
+function orNotFound(item: ItemState | null, itemId: string): ItemState {
+  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`tartan items list\`.`);
+  return item;
+}

@@ -1,0 +1,29 @@
+/** `tartan migrate`: brings the tables up to date, and says from where to where. */
+import { Command } from "commander";
+import { loadConfig } from "../../config.ts";
+import { startEmbedded, attachEmbedded } from "../../database/embedded.ts";
+import { migrate } from "../../database/migrate.ts";
+import { openDatabase } from "../../database/pool.ts";
+import { createLogger } from "../../logger.ts";
+import { Closer } from "../closer.ts";
+import { green, say, sayJson } from "../print.ts";
+
+export function migrateCommand(): Command {
+  return new Command("migrate")
+    .description("bring the database's tables up to date (every server does so at its start)")
+    .option("--json", "print JSON")
+    .action(async ({ json }: { json?: true }) => {
+      const config = loadConfig(process.env);
+      const logger = createLogger("warn");
+      await using closer = new Closer();
+      const url =
+        config.databaseUrl ??
+        (await attachEmbedded(config.dataDir))?.url ??
+        closer.use(await startEmbedded({ dataDir: config.dataDir, logger })).url;
+      const database = closer.use(await openDatabase({ url, poolSize: 2, applicationName: "tartan migrate", logger }));
+      const done = await migrate(database, { logger });
+      if (json) return sayJson(done);
+      const what = done.applied.length === 0 ? "nothing to do" : `applied ${done.applied.join(", ")}`;
+      return say(`${green("✓")} schema ${done.from} → ${done.to}: ${what}`);
+    });
+}

@@ -1,0 +1,47 @@
+/** `tartan simulate`: Plaid, offline, on a port of its own until Ctrl-C. */
+import { Command } from "commander";
+import { loadConfig } from "../../config.ts";
+import { startSimulator } from "../../simulator/index.ts";
+import { Closer } from "../closer.ts";
+import { bold, cyan, dim, say, sayFacts } from "../print.ts";
+import { untilStopped } from "../signals.ts";
+
+interface Flags {
+  port?: string;
+  host?: string;
+  seed?: string;
+  limits: boolean;
+  activity?: string;
+}
+
+export function simulateCommand(): Command {
+  return new Command("simulate")
+    .description("play Plaid: an offline sandbox with signed webhooks")
+    .option("--port <port>", "the port to listen on (TARTAN_SIMULATOR_PORT, 4410)")
+    .option("--host <host>", "the address to listen on (127.0.0.1)")
+    .option("--seed <seed>", "the same seed makes the same world")
+    .option("--no-limits", "without Plaid's rate limits")
+    .option("--activity <ms>", "change something by itself, every so many milliseconds")
+    .action(async (flags: Flags) => {
+      const config = loadConfig(process.env);
+      await using closer = new Closer();
+      const simulator = closer.use(
+        await startSimulator({
+          port: flags.port === undefined ? config.simulatorPort : Number(flags.port),
+          host: flags.host ?? "127.0.0.1",
+          rateLimits: flags.limits,
+          ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+        }),
+      );
+      if (flags.activity !== undefined) simulator.control.startActivity({ everyMs: Number(flags.activity) });
+      say(`${bold("Simulator")} ${dim("plays Plaid at")} ${cyan(simulator.url)}`);
+      sayFacts({
+        client_id: simulator.clientId,
+        secret: simulator.secret,
+        control: `${simulator.url}/_simulator`,
+        "make items": `curl -X POST ${simulator.url}/_simulator/items -H 'content-type: application/json' -d '{"count":1}'`,
+      });
+      say(dim("Ctrl-C stops it; it keeps nothing."));
+      await untilStopped();
+    });
+}

@@ -1,0 +1,41 @@
+/** `tartan up`: the server. */
+import { Command } from "commander";
+import { TartanError } from "../../errors.ts";
+import { openCore, type Core } from "../core.ts";
+import { bold, cyan, dim, tell, yellow } from "../print.ts";
+import { ROLES, serve, type Role, type Running } from "../serve.ts";
+import { untilStopped } from "../signals.ts";
+
+export function upCommand(): Command {
+  return new Command("up")
+    .description("run the server: receiver, sync and API in one process, or a part of them")
+    .option("--only <roles>", `run only these, separated by commas: ${ROLES.join(", ")}`)
+    .action(async ({ only }: { only?: string }) => {
+      const roles = readRoles(only);
+      await using core = await openCore(process.env, { as: "server" });
+      const running = await serve(core, roles);
+      greet(core, roles, running);
+      core.logger.info({ roles, url: running.url }, "tartan is up");
+      await untilStopped();
+    });
+}
+
+function readRoles(only: string | undefined): readonly Role[] {
+  if (only === undefined) return ROLES;
+  const asked = only.split(",").map((role) => role.trim());
+  const unknown = asked.filter((role) => !ROLES.includes(role as Role));
+  if (unknown.length > 0) {
+    throw new TartanError("invalid_request", `--only knows ${ROLES.join(", ")}; not ${unknown.join(", ")}.`);
+  }
+  return asked as Role[];
+}
+
+function greet({ config, embedded }: Core, roles: readonly Role[], { url, newAdminKey }: Running): void {
+  tell(`${bold("Tartan")} ${dim(`runs ${roles.join(", ")}`)}`);
+  if (url) {
+    tell(`  ${dim("API")}       ${cyan(`${url}/v1`)}  ${dim(`reference ${url}/docs`)}`);
+    tell(`  ${dim("webhooks")}  ${cyan(`${config.publicUrl ?? url}/v1/integrations/<id>`)}`);
+  }
+  tell(`  ${dim("database")}  ${embedded ? `embedded, in ${config.dataDir}` : "TARTAN_DATABASE_URL"}`);
+  if (newAdminKey) tell(`  ${dim("API key")}   ${yellow(newAdminKey)}  ${dim("shown this once")}`);
+}

@@ -1,0 +1,42 @@
+/** `tartan vault rotate`: seals every token and secret anew under another master key, while servers keep running. */
+import { Command } from "commander";
+import { beginRotation, finishRotation, loadMasterKeys, openVault, rotateVault } from "../../integrations/vault.ts";
+import { openCore } from "../core.ts";
+import { dim, green, say, sayJson, sayTable, tell } from "../print.ts";
+
+export function vaultCommand(): Command {
+  const vault = new Command("vault").description("the seal on tokens and secrets");
+  vault
+    .command("rotate")
+    .description("seal everything anew under the newest master key")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+With TARTAN_MASTER_KEY: put the new key first and keep the old one behind it, separated by a comma; restart the servers;
+run this; then remove the old key. With the key that Tartan generated, running this is all.`,
+    )
+    .action(rotate);
+  return vault;
+}
+
+async function rotate({ json }: { json?: true }): Promise<void> {
+  await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 4 });
+  const { masterKey, dataDir } = core.config;
+  const generated = masterKey === undefined;
+  if (generated) await beginRotation(dataDir);
+  const keys = generated ? await loadMasterKeys({ masterKey, dataDir, embedded: core.embedded }) : null;
+  const vault = keys ? openVault(keys) : core.vault;
+  const counts = await rotateVault(core.database, vault, (done, total) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${dim(`${done}/${total}`)}`);
+  });
+  if (process.stderr.isTTY) tell();
+  if (generated) await finishRotation(dataDir);
+  if (json) return sayJson({ key_id: vault.activeKeyId, resealed: counts });
+  sayTable(
+    Object.entries(counts),
+    { column: ([column]) => column, "sealed anew": ([, count]) => String(count) },
+    "nothing is sealed yet",
+  );
+  say(`${green("✓")} everything is sealed under key ${vault.activeKeyId}`);
+}

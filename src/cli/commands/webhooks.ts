@@ -1,0 +1,155 @@
+/** `tartan webhooks …`: the journal: what came, what it led to, and what was refused. */
+import { setTimeout as delay } from "node:timers/promises";
+import { Command } from "commander";
+import { TartanError } from "../../errors.ts";
+import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../journal/records.ts";
+import { listRefusals } from "../../journal/refusals.ts";
+import { openCore, type Core } from "../core.ts";
+import { describeWebhook } from "../describe.ts";
+import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
+import { untilStopped } from "../signals.ts";
+
+interface Flags {
+  item?: string;
+  user?: string;
+  type?: string;
+  code?: string;
+  source?: string;
+  integration?: string;
+  limit: string;
+  cursor?: string;
+  follow?: true;
+  json?: true;
+}
+
+export function webhooksCommand(): Command {
+  const webhooks = new Command("webhooks").description("every webhook that was accepted, and what it led to");
+  webhooks
+    .command("list")
+    .description("list webhooks, newest first")
+    .option("--item <id>")
+    .option("--user <id>", "your identifier of the user")
+    .option("--type <type>", "such as TRANSACTIONS")
+    .option("--code <code>", "such as SYNC_UPDATES_AVAILABLE; with --type")
+    .option("--source <source>", "PLAID, BACKEND, FROM_LISTENER or RECONCILER")
+    .option("--integration <id>")
+    .option("--limit <count>", "how many", "25")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--follow", "go on printing as they come")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  webhooks
+    .command("show <id>")
+    .description("show one webhook whole")
+    .option("--json", "print JSON")
+    .action(async (id: string, { json }: { json?: true }) => withCore(show)({ id, ...(json && { json }) }));
+  webhooks
+    .command("refusals")
+    .description("what was refused of late, and why")
+    .option("--integration <id>")
+    .option("--limit <count>", "how many", "25")
+    .option("--json", "print JSON")
+    .action(withCore(refusals));
+  return webhooks;
+}
+
+const withCore =
+  <F>(work: (core: Core, flags: F) => Promise<void>) =>
+  async (flags: F): Promise<void> => {
+    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
+    await work(core, flags);
+  };
+
+function filterOf({ item, user, type, code, source, integration, limit, cursor }: Flags): WebhookFilter {
+  return {
+    limit: Number(limit),
+    ...(item && { item_id: item }),
+    ...(user && { user_id: user }),
+    ...(type && { type }),
+    ...(code && { code }),
+    ...(source && { source }),
+    ...(integration && { integration_id: integration }),
+    ...(cursor && { cursor }),
+  } as WebhookFilter;
+}
+
+async function list(core: Core, flags: Flags): Promise<void> {
+  const filter = filterOf(flags);
+  if (flags.follow) return follow(core, filter, flags);
+  const page = await listWebhooks(core.database, filter);
+  if (flags.json) return sayJson(page);
+  sayTable(
+    page.data,
+    {
+      id: ({ id }) => id,
+      received: ({ received_at }) => ago(received_at),
+      source: ({ source }) => (source === "PLAID" ? source : yellow(source)),
+      webhook: ({ webhook_type, webhook_code }) => `${webhook_type ?? "?"}/${webhook_code ?? "?"}`,
+      item: ({ item_id }) => short(item_id),
+      user: ({ user_id }) => short(user_id),
+      outcome: (webhook) => state(outcomeOf(webhook)),
+    },
+    "No webhook matches.",
+  );
+  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
+}
+
+const outcomeOf = ({ processed_at, update_info }: WebhookRecord): string =>
+  processed_at ? String((update_info as { outcome?: unknown } | null)?.outcome ?? "recorded") : "due";
+
+/** Prints each webhook once, when its run is over. */
+async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags): Promise<void> {
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  const told = new Set((await listWebhooks(database, { ...filter, limit: 500 })).data.map(({ id }) => id));
+  while (!stop.signal.aborted) {
+    const { data } = await listWebhooks(database, { ...filter, limit: 500 });
+    for (const webhook of data.toReversed()) {
+      if (told.has(webhook.id) || !webhook.processed_at) continue;
+      told.add(webhook.id);
+      say(json ? JSON.stringify(webhook) : describeWebhook(webhook));
+    }
+    await delay(500, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
+}
+
+async function show({ database }: Core, { id, json }: { id: string; json?: true }): Promise<void> {
+  const webhook = await getWebhook(database, id);
+  if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; see \`tartan webhooks list\`.`);
+  if (json) return sayJson(webhook);
+  const { received_at, processed_at, source, item_id, user_id, integration_id, verification } = webhook;
+  sayFacts({
+    id: webhook.id,
+    webhook: `${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`,
+    received: `${received_at} ${dim(ago(received_at))}`,
+    processed: processed_at ? `${processed_at} ${dim(ago(processed_at))}` : "not yet",
+    source,
+    integration: integration_id,
+    item: item_id,
+    user: user_id,
+    "signed by key": verification?.key_id,
+    outcome: state(outcomeOf(webhook)),
+  });
+  say(`\n${JSON.stringify(webhook.webhook, null, 2)}`);
+  if (webhook.update_info) say(`\n${dim("update_info")} ${JSON.stringify(webhook.update_info, null, 2)}`);
+}
+
+async function refusals({ database }: Core, { integration, limit, json }: Flags): Promise<void> {
+  const page = await listRefusals(database, {
+    limit: Number(limit),
+    ...(integration && { integration_id: integration }),
+  });
+  if (json) return sayJson(page);
+  sayTable(
+    page.data,
+    {
+      when: ({ refused_at }) => ago(refused_at),
+      integration: ({ integration_id }) => short(integration_id, 24),
+      reason: ({ reason }) => yellow(reason),
+      times: ({ count }) => String(count),
+      from: ({ remote_address }) => remote_address ?? "",
+      detail: ({ detail }) => dim(detail ?? ""),
+    },
+    "Nothing was refused.",
+  );
+}

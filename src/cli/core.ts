@@ -1,0 +1,76 @@
+/**
+ * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
+ * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
+ */
+import { loadConfig, type Config } from "../config.ts";
+import { attachEmbedded, startEmbedded } from "../database/embedded.ts";
+import { migrate } from "../database/migrate.ts";
+import { openDatabase } from "../database/pool.ts";
+import type { Database } from "../database/types.ts";
+import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
+import { createLogger, type LogLevel, type Logger } from "../logger.ts";
+import { Closer } from "./closer.ts";
+
+export interface Core extends AsyncDisposable {
+  config: Config;
+  logger: Logger;
+  database: Database;
+  databaseUrl: string;
+  /** whether Postgres is one that Tartan runs itself */
+  embedded: boolean;
+  vault: Vault;
+  closer: Closer;
+}
+
+interface Purpose {
+  /** a server keeps the data directory to itself; a command shares it */
+  as: "server" | "command";
+  logLevel?: LogLevel;
+  poolSize?: number;
+}
+
+/**
+ * Opens the core; disposing it closes all that was opened.
+ * @throws TartanError `config_invalid`, `data_dir_in_use`, `database_unavailable`, `schema_too_new`, `vault_key_missing`
+ */
+export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
+  const config = loadConfig(env);
+  const logger = createLogger(purpose.logLevel ?? config.logLevel);
+  const closer = new Closer();
+  try {
+    const { url: databaseUrl, embedded } = await findDatabase(config, logger, closer, purpose);
+    const database = closer.use(
+      await openDatabase({
+        url: databaseUrl,
+        poolSize: purpose.poolSize ?? config.databasePoolSize,
+        applicationName: "tartan",
+        logger,
+      }),
+    );
+    await migrate(database, { logger });
+    const { masterKey, dataDir } = config;
+    const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
+    const dispose = () => closer[Symbol.asyncDispose]();
+    return { config, logger, database, databaseUrl, embedded, vault, closer, [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await closer[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function findDatabase(
+  { databaseUrl, dataDir }: Config,
+  logger: Logger,
+  closer: Closer,
+  { as }: Purpose,
+): Promise<{ url: string; embedded: boolean }> {
+  if (databaseUrl !== undefined) return { url: databaseUrl, embedded: false };
+  const running = as === "command" ? await attachEmbedded(dataDir) : null;
+  if (running) return { url: running.url, embedded: true };
+  return { url: closer.use(await startEmbedded({ dataDir, logger })).url, embedded: true };
+}
+
+/** The URL that heads intake URLs: as configured, or where the server listens. */
+export function publicUrl({ publicUrl: configured, host, port }: Config): string {
+  return configured ?? `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${port}`;
+}

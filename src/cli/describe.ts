@@ -1,0 +1,38 @@
+/** One line about one webhook and what came of it, as `demo` and `webhooks list --follow` print them. */
+import type { WebhookRecord } from "../journal/records.ts";
+import { cyan, dim, green, red, short, state, yellow } from "./print.ts";
+
+interface Counts {
+  added?: number;
+  modified?: number;
+  removed?: number;
+}
+
+/** The parts of `update_info` that a line shows. */
+interface Outcome {
+  outcome?: string;
+  counts?: Record<string, Counts>;
+  duration_ms?: number;
+  error?: { error_code?: string };
+}
+
+export function describeWebhook(webhook: WebhookRecord): string {
+  const info = (webhook.update_info ?? {}) as Outcome;
+  const time = dim(new Date(webhook.received_at).toTimeString().slice(0, 8));
+  const proof = webhook.source === "PLAID" ? green("✓ signed") : yellow("✓ secret");
+  const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`);
+  const took = info.duration_ms === undefined ? "" : dim(` ${info.duration_ms} ms`);
+  return `${time}  ${proof}  ${name} ${dim(short(webhook.item_id))}  ${changesOf(info)}${took}`;
+}
+
+function changesOf({ outcome, counts = {}, error }: Outcome): string {
+  if (outcome !== "synced") return `${state(outcome ?? "recorded")} ${error?.error_code ?? ""}`.trimEnd();
+  const told = Object.entries(counts)
+    .map(([resource, { added = 0, modified = 0, removed = 0 }]) => {
+      const parts = [added && green(`+${added}`), modified && yellow(`~${modified}`), removed && red(`−${removed}`)];
+      const some = parts.filter(Boolean);
+      return some.length > 0 ? `${some.join(" ")} ${resource}` : "";
+    })
+    .filter(Boolean);
+  return told.length > 0 ? told.join(", ") : dim("nothing had changed");
+}

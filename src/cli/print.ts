@@ -1,0 +1,92 @@
+/**
+ * What people see: tables, colours that mean a state, relative times. With `--json` a command prints the same facts as
+ * one JSON value instead, for scripts. Everything a command answers goes to stdout; everything about how it goes, to
+ * stderr.
+ */
+import Table from "cli-table3";
+import colours from "picocolors";
+
+export const { bold, cyan, dim, green, magenta, red, yellow } = colours;
+
+export function say(line = ""): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Progress and advice: on stderr, so that a pipe gets the answer alone. */
+export function tell(line = ""): void {
+  process.stderr.write(`${line}\n`);
+}
+
+export function sayJson(value: unknown): void {
+  say(JSON.stringify(value, null, 2));
+}
+
+/** One column: its heading and how a row shows in it. */
+export type Columns<Row> = Record<string, (row: Row) => string>;
+
+/** Prints rows as a table, or `none` (a sentence saying what to do) when there are none. */
+export function sayTable<Row>(rows: readonly Row[], columns: Columns<Row>, none: string): void {
+  if (rows.length === 0) return say(dim(none));
+  const table = new Table({
+    head: Object.keys(columns).map((heading) => dim(heading)),
+    style: { head: [], border: [], compact: true, "padding-left": 0, "padding-right": 2 },
+    chars: BORDERLESS,
+  });
+  for (const row of rows) table.push(Object.values(columns).map((show) => show(row)));
+  say(table.toString());
+}
+
+/** Prints one thing as `name  value` lines; empty values are left out. */
+export function sayFacts(facts: Record<string, string | null | undefined>): void {
+  const told = Object.entries(facts).filter((fact): fact is [string, string] => Boolean(fact[1]));
+  const width = Math.max(...told.map(([name]) => name.length));
+  for (const [name, value] of told) say(`${dim(name.padEnd(width))}  ${value}`);
+}
+
+const EDGES = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
+const LINES = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"];
+const BORDERLESS = Object.fromEntries([...EDGES, ...LINES].map((name) => [name, ""]));
+
+const UNITS: [seconds: number, name: string][] = [
+  [86_400, "d"],
+  [3600, "h"],
+  [60, "min"],
+  [1, "s"],
+];
+
+/** `3 min ago`, `in 2 h`, `never`. */
+export function ago(instant: Date | string | null | undefined, now = Date.now()): string {
+  if (!instant) return dim("never");
+  const seconds = Math.round((now - new Date(instant).getTime()) / 1000);
+  const [size, unit] = UNITS.find(([each]) => Math.abs(seconds) >= each) ?? [1, "s"];
+  const count = Math.floor(Math.abs(seconds) / size);
+  if (count === 0) return "now";
+  return seconds > 0 ? `${count} ${unit} ago` : `in ${count} ${unit}`;
+}
+
+const STATE_COLOURS: Record<string, (text: string) => string> = {
+  ok: green,
+  synced: green,
+  pending: cyan,
+  due: cyan,
+  waiting: cyan,
+  unlinked: yellow,
+  item_unknown: yellow,
+  retrying: yellow,
+  needs_user: magenta,
+  ended: dim,
+  misconfigured: red,
+  failed: red,
+};
+
+/** A state's word in the colour it has everywhere. */
+export function state(word: string | null | undefined): string {
+  if (!word) return dim("–");
+  return (STATE_COLOURS[word] ?? String)(word);
+}
+
+/** Long ids keep their two ends, by which people tell them apart. */
+export function short(id: string | null | undefined, length = 18): string {
+  if (!id) return dim("–");
+  return id.length <= length ? id : `${id.slice(0, length - 5)}…${id.slice(-4)}`;
+}

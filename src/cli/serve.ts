@@ -1,0 +1,120 @@
+/**
+ * One Tartan process: the roles it plays, built in the order in which they need each other, and closed in the opposite
+ * one. First nothing new comes in, then what is under way is finished or given back, then the database is let go.
+ */
+import type { AddressInfo } from "node:net";
+import { createServer } from "../api/server.ts";
+import { systemClock } from "../clock.ts";
+import { TartanError } from "../errors.ts";
+import { ensureAdminKey } from "../integrations/api-keys.ts";
+import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
+import { openAccept } from "../journal/accept.ts";
+import { startJanitor } from "../journal/janitor.ts";
+import { openRefusals } from "../journal/refusals.ts";
+import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
+import { openVerificationKeys } from "../plaid/keys.ts";
+import { startSync } from "../sync/sync.ts";
+import type { Core } from "./core.ts";
+
+export const ROLES = ["receiver", "sync", "api"] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface Running {
+  /** where this process listens; null when neither receiver nor api runs here */
+  url: string | null;
+  /** the administrator's key, when it was made just now */
+  newAdminKey: string | null;
+}
+
+/** Starts the roles; everything that was started is closed with the core. */
+export async function serve(core: Core, roles: readonly Role[]): Promise<Running> {
+  const { closer, database, vault, config, logger } = core;
+  const clock = systemClock;
+  const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
+  const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
+  closer.use(await startJanitor({ database, logger, clock, retentionDays: config.journalRetentionDays }));
+  const { key, generated } = await ensureAdminKey(database, config.adminKey);
+
+  if (roles.includes("sync")) {
+    closer.use(
+      await startSync({
+        database,
+        directory,
+        vault,
+        clientFor,
+        clock,
+        logger,
+        concurrency: config.syncConcurrency,
+        leaseSeconds: config.syncLeaseSeconds,
+        pollMs: config.syncPollMs,
+        limitFactor: config.plaidLimitFactor,
+      }),
+    );
+  }
+  const url = roles.some((role) => role !== "sync") ? await listen(core, roles, directory, clientFor) : null;
+  return { url, newAdminKey: generated ? (key ?? null) : null };
+}
+
+async function listen(
+  core: Core,
+  roles: readonly Role[],
+  directory: Awaited<ReturnType<typeof openDirectory>>,
+  clientFor: (integration: KnownIntegration) => PlaidClient,
+): Promise<string> {
+  const { closer, database, vault, config, logger } = core;
+  const clock = systemClock;
+  const accept = closer.use(openAccept({ database, queueMax: config.acceptQueueMax, logger }));
+  const refusals = closer.use(openRefusals({ database, logger, clock }));
+  const keys = closer.use(
+    openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: config.keyFetchesPerMinute }),
+  );
+  const server = await createServer({
+    config,
+    roles: { receiver: roles.includes("receiver"), api: roles.includes("api") },
+    database,
+    vault,
+    directory,
+    accept,
+    refusals,
+    keys,
+    clientFor,
+    clock,
+    logger,
+  });
+  closer.defer(() => server.close());
+  try {
+    await server.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    throw portProblem(error, config.host, config.port);
+  }
+  return addressOf(server.server.address() as AddressInfo);
+}
+
+/** One client an integration, remade when its credentials change. */
+function plaidClients(timeoutMs: number): (integration: KnownIntegration) => PlaidClient {
+  const clients = new Map<string, { credentials: string; client: PlaidClient }>();
+  return ({ id, plaidUrl, clientId, secret }) => {
+    const credentials = JSON.stringify([plaidUrl, clientId, secret]);
+    const known = clients.get(id);
+    if (known?.credentials === credentials) return known.client;
+    const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs, clock: systemClock });
+    clients.set(id, { credentials, client });
+    return client;
+  };
+}
+
+function addressOf({ address, family, port }: AddressInfo): string {
+  if (address === "0.0.0.0" || address === "::") return `http://127.0.0.1:${port}`;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+function portProblem(error: unknown, host: string, port: number): unknown {
+  const code = (error as { code?: unknown }).code;
+  if (code === "EADDRINUSE") {
+    return new TartanError("config_invalid", `Port ${port} of ${host} is taken; choose another with TARTAN_PORT.`);
+  }
+  if (code === "EADDRNOTAVAIL" || code === "EACCES") {
+    return new TartanError("config_invalid", `Cannot listen on ${host}:${port}; mend TARTAN_HOST or TARTAN_PORT.`);
+  }
+  return error;
+}

@@ -1,0 +1,77 @@
+/**
+ * Real Tartan processes for tests and benches: `dist/cli/main.js`, its own environment, killed by pid when disposed.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
+
+export interface TartanProcess extends AsyncDisposable {
+  /** where it listens; empty for a process that runs sync alone */
+  url: string;
+  pid: number;
+  child: ChildProcess;
+  /** every line it wrote, stdout and stderr, in order */
+  output: string[];
+  /** ends it as a crash would; resolves when it is gone */
+  kill9(): Promise<void>;
+  /** asks it to stop, as Ctrl-C does; resolves with its exit code */
+  stop(): Promise<number | null>;
+}
+
+type Env = Record<string, string>;
+
+/** Variables of the surrounding shell that could change what a test means are left out. */
+function cleanEnv(env: Env): Env {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TARTAN_"));
+  return { ...Object.fromEntries(inherited.map(([name, value]) => [name, value ?? ""])), ...env };
+}
+
+/** Runs `tartan up` and resolves once it says that it is up. Rejects with its output when it exits before. */
+export async function startTartan(env: Env, args: string[] = ["up"]): Promise<TartanProcess> {
+  const child = spawn(process.execPath, ["--enable-source-maps", MAIN, ...args], {
+    env: cleanEnv({ TARTAN_PORT: "0", TARTAN_LOG_LEVEL: "info", ...env }),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output: string[] = [];
+  const gone = once(child, "exit") as Promise<[number | null]>;
+  const url = await new Promise<string>((resolve, reject) => {
+    const hear = (line: string) => {
+      output.push(line);
+      const said = line.startsWith("{") ? (JSON.parse(line) as { msg?: string; url?: string | null }) : null;
+      if (said?.msg === "tartan is up") resolve(said.url ?? "");
+    };
+    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", hear);
+    child.once("error", reject);
+    void gone.then(([code]) => reject(new Error(`tartan exited with ${code}:\n${output.join("\n")}`)));
+  });
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    child.kill(signal);
+    return (await gone)[0];
+  };
+  return {
+    url,
+    pid: child.pid ?? 0,
+    child,
+    output,
+    kill9: async () => void (await end("SIGKILL")),
+    stop: () => end("SIGTERM"),
+    [Symbol.asyncDispose]: async () => void (await end("SIGKILL")),
+  };
+}
+
+/** Runs one command to its end. */
+export async function runTartan(
+  env: Env,
+  args: string[],
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { env: cleanEnv(env), stdio: ["ignore", "pipe", "pipe"] });
+  const said = { stdout: "", stderr: "" };
+  child.stdout.on("data", (part: Buffer) => (said.stdout += part.toString()));
+  child.stderr.on("data", (part: Buffer) => (said.stderr += part.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, ...said };
+}
