@@ -1,0 +1,124 @@
+/**
+ * Hears NOTIFY for all channels of a process on one connection of its own, opened with the first channel.
+ *
+ *   closed → connecting → listening → (connection lost) → connecting … → closed
+ *
+ * While it is connecting notifications are missed; that is allowed, since they only ever save latency.
+ */
+import { Client, escapeIdentifier, type ClientConfig } from "pg";
+import type { Logger } from "../logger.ts";
+
+export interface Listener extends AsyncDisposable {
+  /** Resolves once the first attempt to listen has ended, well or not: listening is never a reason to fail. */
+  listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable>;
+}
+
+interface ListenerOptions {
+  config: ClientConfig;
+  logger: Logger;
+}
+
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 5_000;
+
+class ReconnectingListener implements Listener {
+  readonly #config: ClientConfig;
+  readonly #logger: Logger;
+  readonly #ears = new Map<string, Set<(payload: string) => void>>();
+  #client: Client | undefined;
+  #connecting: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #delay = FIRST_DELAY_MS;
+  #closed = false;
+
+  constructor({ config, logger }: ListenerOptions) {
+    this.#config = config;
+    this.#logger = logger;
+  }
+
+  async listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable> {
+    const ears = this.#ears.get(channel) ?? new Set();
+    this.#ears.set(channel, ears.add(hear));
+    if (this.#client) await this.#tell(`listen ${escapeIdentifier(channel)}`);
+    else await this.#connect();
+    return { [Symbol.asyncDispose]: async () => this.#stop(channel, hear) };
+  }
+
+  async #stop(channel: string, hear: (payload: string) => void): Promise<void> {
+    const ears = this.#ears.get(channel);
+    if (!ears?.delete(hear) || ears.size > 0) return;
+    this.#ears.delete(channel);
+    await this.#tell(`unlisten ${escapeIdentifier(channel)}`);
+  }
+
+  async #tell(statement: string): Promise<void> {
+    // A failure here is the connection's, which reports itself and listens anew to everything.
+    await this.#client?.query(statement).catch(() => undefined);
+  }
+
+  async #connect(): Promise<void> {
+    if (this.#closed) return;
+    this.#connecting ??= this.#attempt().finally(() => {
+      this.#connecting = undefined;
+    });
+    await this.#connecting;
+  }
+
+  async #attempt(): Promise<void> {
+    const client = new Client(this.#config);
+    client.on("error", (error) => this.#lost(client, error));
+    client.on("end", () => this.#lost(client));
+    client.on("notification", ({ channel, payload }) => this.#hear(channel, payload ?? ""));
+    try {
+      await client.connect();
+      const told = new Set<string>();
+      // Channels may be added while this waits; those come too.
+      while (told.size < this.#ears.size) {
+        for (const channel of this.#ears.keys()) {
+          if (!told.has(channel)) await client.query(`listen ${escapeIdentifier(channel)}`);
+          told.add(channel);
+        }
+      }
+      this.#client = client;
+      this.#delay = FIRST_DELAY_MS;
+      if (this.#closed) await client.end();
+    } catch (error) {
+      this.#lost(client, error);
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  /** Called for a failed attempt and for a lost connection, perhaps by several events of the same loss. */
+  #lost(client: Client, error?: unknown): void {
+    if (this.#client === client) this.#client = undefined;
+    if (this.#client || this.#closed || this.#retry) return;
+    this.#logger.warn({ err: error, retryMs: this.#delay }, "not listening for notifications; polling goes on");
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      void this.#connect();
+    }, this.#delay);
+    this.#retry.unref();
+    this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
+  }
+
+  #hear(channel: string, payload: string): void {
+    for (const hear of this.#ears.get(channel) ?? []) {
+      try {
+        hear(payload);
+      } catch (error) {
+        this.#logger.error({ err: error, channel }, "whoever heard a notification failed");
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    await this.#connecting;
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.end().catch(() => undefined);
+  }
+}
+
+export const openListener = (options: ListenerOptions): Listener => new ReconnectingListener(options);

@@ -1,0 +1,57 @@
+/**
+ * Reads the migrations that this version of Tartan carries: sql/NNNN_name.sql, numbered from 0001 without a gap.
+ * A comment line `-- breaking` before the first statement marks one after which older versions must not run.
+ */
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { TartanError } from "../errors.ts";
+
+export interface Migration {
+  version: number;
+  /** file name without .sql, such as 0001_integrations */
+  name: string;
+  sql: string;
+  /** SHA-256 in hex, over the text with \n line ends: a checkout may have rewritten them */
+  checksum: string;
+  breaking: boolean;
+}
+
+/** sql/ beside src/ or dist/, whichever this file runs from. */
+export const MIGRATIONS_FOLDER = new URL("../../sql/", import.meta.url);
+
+const FILE_NAME = /^(\d{4})_[a-z0-9_]+\.sql$/;
+
+function isBreaking(sql: string): boolean {
+  const header = sql.split("\n").map((line) => line.trim());
+  const end = header.findIndex((line) => line !== "" && !line.startsWith("--"));
+  return header.slice(0, end === -1 ? undefined : end).some((line) => /^--\s*breaking$/i.test(line));
+}
+
+async function readMigration(folder: URL, file: string): Promise<Migration> {
+  const sql = (await readFile(new URL(file, folder), "utf8")).replaceAll("\r\n", "\n");
+  return {
+    version: Number(file.slice(0, 4)),
+    name: file.slice(0, -".sql".length),
+    sql,
+    checksum: createHash("sha256").update(sql).digest("hex"),
+    breaking: isBreaking(sql),
+  };
+}
+
+/** @throws TartanError `migration_failed` when a file is misnamed, or a number is missing or there twice */
+export async function readMigrations(folder: URL = MIGRATIONS_FOLDER): Promise<Migration[]> {
+  const files = (await readdir(folder)).filter((file) => file.endsWith(".sql")).toSorted();
+  const misnamed = files.find((file) => !FILE_NAME.test(file));
+  if (misnamed !== undefined) {
+    throw new TartanError("migration_failed", `sql/${misnamed} is not named like 0001_some_name.sql`);
+  }
+  const migrations = await Promise.all(files.map((file) => readMigration(folder, file)));
+  migrations.forEach(({ version, name }, index) => {
+    if (version === index + 1) return;
+    throw new TartanError(
+      "migration_failed",
+      `sql/${name}.sql should have number ${index + 1}: numbers have no gap and no double`,
+    );
+  });
+  return migrations;
+}

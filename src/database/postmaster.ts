@@ -1,0 +1,129 @@
+/**
+ * The server process of a cluster, as its postmaster.pid tells it. That file outlives a crash of the machine, and its
+ * process id may belong to something else by then, so a process counts as the server only if it works in the cluster's
+ * folder, where every postmaster changes to.
+ */
+import { execFile } from "node:child_process";
+import { readFile, readlink, realpath, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+
+/** What postmaster.pid says; the file is written line by line while the server starts. */
+export interface Postmaster {
+  pid: number;
+  /** absent until the server has bound its address */
+  port: number | undefined;
+  /** `starting`, `ready`, `stopping`, `standby`, or empty */
+  status: string;
+}
+
+const run = promisify(execFile);
+const pidFile = (cluster: string): string => join(cluster, "postmaster.pid");
+
+async function readIfThere(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function parse(text: string): Postmaster | null {
+  // Lines: pid, folder, start time, port, socket folder, address, shared memory, status.
+  const lines = text.split("\n").map((line) => line.trim());
+  const pid = Math.abs(Number(lines[0]));
+  if (!Number.isInteger(pid) || pid === 0) return null;
+  return { pid, port: Number(lines[3]) || undefined, status: lines[7] ?? "" };
+}
+
+/** The server that runs on `cluster`, or null. */
+export async function findPostmaster(cluster: string): Promise<Postmaster | null> {
+  const text = await readIfThere(pidFile(cluster));
+  const found = text === null ? null : parse(text);
+  return found && (await isServerOf(found.pid, cluster)) ? found : null;
+}
+
+/** Whether `pid` lives; one that belongs to somebody else lives too. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+async function isServerOf(pid: number, cluster: string): Promise<boolean> {
+  if (!isAlive(pid)) return false;
+  if (process.platform !== "linux") return await looksLikeServer(pid, cluster);
+  try {
+    // A zombie has no working directory any more.
+    return (await readlink(`/proc/${pid}/cwd`)) === (await realpath(cluster));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") return false;
+    return await looksLikeServer(pid, cluster);
+  }
+}
+
+async function looksLikeServer(pid: number, cluster: string): Promise<boolean> {
+  try {
+    const { stdout } = await run("ps", ["-o", "command=", "-p", String(pid)]);
+    return stdout.includes("postgres") && stdout.includes(cluster);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Takes away a postmaster.pid whose process id lives on as something else: Postgres would refuse to start for ever.
+ * (Where no such process lives Postgres recovers by itself.) The file is moved before it is judged again, so that one
+ * written by a server that started meanwhile is put back and not lost.
+ */
+export async function removeStalePidFile(cluster: string): Promise<void> {
+  const file = pidFile(cluster);
+  const aside = `${file}.stale-${process.pid}`;
+  if (await findPostmaster(cluster)) return;
+  try {
+    await rename(file, aside);
+  } catch {
+    return;
+  }
+  const moved = parse((await readIfThere(aside)) ?? "");
+  if (moved && (await isServerOf(moved.pid, cluster))) await rename(aside, file);
+  else await rm(aside, { force: true });
+}
+
+/** Waits until `condition` holds; false when it does not within `ms`. */
+export async function waitUntil(condition: () => Promise<boolean> | boolean, ms: number): Promise<boolean> {
+  for (const end = Date.now() + ms; ;) {
+    if (await condition()) return true;
+    if (Date.now() > end) return false;
+    await delay(20);
+  }
+}
+
+const FAST_STOP_MS = 60_000;
+const IMMEDIATE_STOP_MS = 20_000;
+
+/**
+ * Fast shutdown: sessions are ended, a checkpoint is written. A server that has not stopped after a minute is stopped
+ * at once, which loses nothing either: it recovers from its log at the next start.
+ */
+export async function stopPostmaster(cluster: string): Promise<void> {
+  const server = await findPostmaster(cluster);
+  if (!server) return;
+  const gone = async () => !(await isServerOf(server.pid, cluster));
+  for (const [signal, ms] of [
+    ["SIGINT", FAST_STOP_MS],
+    ["SIGQUIT", IMMEDIATE_STOP_MS],
+  ] as const) {
+    try {
+      process.kill(server.pid, signal);
+    } catch {
+      return; // gone already
+    }
+    if (await waitUntil(gone, ms)) return;
+  }
+}

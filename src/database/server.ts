@@ -1,0 +1,170 @@
+/**
+ * Starts the embedded server, or finds the one that runs already.
+ *
+ *   no server → starting → ready
+ *   server found → (starting, or stopping and then none) → ready
+ *
+ * Postgres itself makes sure that there is never a second server on one cluster: whoever starts too much loses against
+ * postmaster.pid, or against the shared memory of sessions that outlived their killed postmaster, and looks again.
+ */
+import { spawn } from "node:child_process";
+import { open, readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { TartanError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import type { Account } from "./account.ts";
+import type { Cluster } from "./cluster.ts";
+import { findPostmaster, removeStalePidFile, waitUntil, type Postmaster } from "./postmaster.ts";
+
+/** For a small box: the whole of Tartan in 2 GB. Sockets in folders have length limits and owners; TCP has neither. */
+const SETTINGS: Record<string, string> = {
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: "",
+  max_connections: "200",
+  shared_buffers: "256MB",
+  max_wal_size: "2GB",
+  checkpoint_timeout: "15min",
+  random_page_cost: "1.1",
+  jit: "off",
+  // Parallel queries need more of /dev/shm than a container has by default.
+  max_parallel_workers_per_gather: "0",
+  fsync: "on",
+  synchronous_commit: "on",
+  password_encryption: "scram-sha-256",
+  timezone: "UTC",
+  log_timezone: "UTC",
+  log_min_messages: "warning",
+  log_checkpoints: "off",
+};
+
+export interface ServerOptions {
+  cluster: Cluster;
+  postgres: string;
+  account: Account | null;
+  logger: Logger;
+  /** over SETTINGS */
+  settings?: Record<string, string>;
+  /** nothing but this port will do */
+  port?: number;
+}
+
+export type Running = Postmaster & { port: number };
+
+const START_MS = 120_000;
+
+/**
+ * The server of the cluster, accepting connections.
+ * @throws TartanError `database_unavailable` with the last words of the server's log
+ */
+export async function ensureServer(options: ServerOptions): Promise<Running> {
+  const { cluster, logger } = options;
+  let lastWords = "it neither answers nor stops";
+  for (const end = Date.now() + START_MS; Date.now() < end;) {
+    const found = await findPostmaster(cluster.data);
+    if (found?.status === "ready" && found.port) return { ...found, port: found.port };
+    if (found) {
+      await delay(50);
+      continue;
+    }
+    const started = await startServer(options);
+    if ("port" in started) return started;
+    lastWords = started.lastWords;
+    if (!started.mayPass) break;
+    logger.debug({ lastWords }, "the embedded Postgres did not start; trying again");
+    await removeStalePidFile(cluster.data);
+    await delay(100);
+  }
+  throw new TartanError(
+    "database_unavailable",
+    `The embedded Postgres in ${cluster.home} does not start: ${lastWords}`,
+  );
+}
+
+interface Failure {
+  lastWords: string;
+  /** another server, or the remains of one, was in the way */
+  mayPass: boolean;
+}
+
+async function startServer(options: ServerOptions): Promise<Running | Failure> {
+  const { cluster, postgres, account } = options;
+  const port = options.port ?? (await choosePort(cluster));
+  const flags = Object.entries({ ...SETTINGS, ...options.settings }).map(([name, value]) => `--${name}=${value}`);
+  const log = await openLog(cluster);
+  const from = (await log.stat()).size;
+  try {
+    const child = spawn(postgres, ["-D", cluster.data, `--port=${port}`, ...flags], {
+      ...account,
+      cwd: cluster.data,
+      // A session of its own: Ctrl-C in the terminal reaches Tartan, which drains and then stops the server.
+      detached: true,
+      stdio: ["ignore", log.fd, log.fd],
+      env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C" },
+    });
+    let ended: string | undefined;
+    child.once("error", (error) => (ended = error.message));
+    child.once("exit", (code, signal) => (ended ??= `it ended with ${signal ?? code}`));
+    child.unref();
+    const pid = child.pid;
+    const ready = async () => ended !== undefined || (await isReady(cluster, pid));
+    await waitUntil(ready, START_MS);
+    if (ended === undefined && pid !== undefined) {
+      await writeFile(join(cluster.home, "port"), String(port));
+      return { pid, port, status: "ready" };
+    }
+    return explain(await readLog(cluster, from), ended ?? "it does not become ready");
+  } finally {
+    await log.close();
+  }
+}
+
+async function isReady(cluster: Cluster, pid: number | undefined): Promise<boolean> {
+  const found = await findPostmaster(cluster.data);
+  return found?.pid === pid && found?.status === "ready";
+}
+
+/** Texts of Postgres' own, which speaks English here since LC_ALL is C. */
+const IN_THE_WAY = [
+  'lock file "postmaster.pid" already exists',
+  "pre-existing shared memory block",
+  'lock file "postmaster.pid" is empty',
+  "could not bind",
+  "Address already in use",
+];
+
+function explain(log: string, ended: string): Failure {
+  const fatal = log.split("\n").findLast((line) => /FATAL|ERROR|error while loading/.test(line));
+  const lastWords = fatal?.replace(/^.*?(FATAL|ERROR):\s*/, "") ?? ended;
+  return { lastWords, mayPass: IN_THE_WAY.some((text) => log.includes(text)) };
+}
+
+const LOG_MAX_BYTES = 16 * 1024 * 1024;
+const logFile = (cluster: Cluster): string => join(cluster.home, "server.log");
+
+async function openLog(cluster: Cluster) {
+  const { size } = await stat(logFile(cluster)).catch(() => ({ size: 0 }));
+  return await open(logFile(cluster), size > LOG_MAX_BYTES ? "w" : "a", 0o600);
+}
+
+async function readLog(cluster: Cluster, from: number): Promise<string> {
+  return (await readFile(logFile(cluster))).subarray(from).toString("utf8");
+}
+
+/** The port of last time where it is free, so that what people noted down stays true; else any free one. */
+async function choosePort(cluster: Cluster): Promise<number> {
+  const last = Number(await readFile(join(cluster.home, "port"), "utf8").catch(() => "0"));
+  return (last > 0 && (await tryPort(last))) || (await tryPort(0)) || 0;
+}
+
+async function tryPort(port: number): Promise<number | undefined> {
+  return await new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(undefined));
+    probe.listen(port, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === "object" && address ? address.port : undefined));
+    });
+  });
+}

@@ -1,0 +1,69 @@
+/**
+ * One Postgres server for a whole test run, with a template database that was migrated once; every test clones its own
+ * from it. TARTAN_TEST_DATABASE_URL names another server to run on (its role must be allowed to create databases).
+ */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "pg";
+import type { TestProject } from "vitest/node";
+import { startEmbedded } from "../../src/database/embedded.ts";
+import { migrate } from "../../src/database/migrate.ts";
+import { silentLogger } from "../../src/logger.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** a database to connect to for creating others */
+    maintenanceUrl: string;
+    templateDatabase: string;
+  }
+}
+
+/** Faster, and nothing is lost: the data is thrown away. */
+const SETTINGS = { fsync: "off", synchronous_commit: "off", full_page_writes: "off", max_connections: "400" };
+
+interface Server extends AsyncDisposable {
+  url: string;
+}
+
+async function startServer(): Promise<Server> {
+  const given = process.env["TARTAN_TEST_DATABASE_URL"];
+  if (given !== undefined && given !== "") return { url: given, [Symbol.asyncDispose]: async () => undefined };
+  const dataDir = await mkdtemp(join(tmpdir(), "tartan-test-"));
+  const embedded = await startEmbedded({ dataDir, logger: silentLogger, settings: SETTINGS });
+  return {
+    url: embedded.url,
+    [Symbol.asyncDispose]: async () => {
+      await embedded[Symbol.asyncDispose]();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function execute(url: string, ...statements: string[]): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+  const server = await startServer();
+  const template = `tartan_template_${randomBytes(6).toString("hex")}`;
+  await execute(server.url, `create database ${template}`);
+  const templateUrl = new URL(server.url);
+  templateUrl.pathname = `/${template}`;
+  await migrate(templateUrl.href, { logger: silentLogger });
+  // Nobody may connect: a database can be cloned only while no session uses it.
+  await execute(server.url, `alter database ${template} with is_template true allow_connections false`);
+  provide("maintenanceUrl", server.url);
+  provide("templateDatabase", template);
+  return async () => {
+    await execute(server.url, `alter database ${template} with is_template false`, `drop database ${template}`);
+    await server[Symbol.asyncDispose]();
+  };
+}
