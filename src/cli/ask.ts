@@ -99,11 +99,11 @@ function askForEnvironment(): Promise<"sandbox" | "production"> {
 
 const notEmpty = (value: string | undefined) => (value?.trim() ? undefined : "This cannot be empty.");
 
-async function answered<T>(question: Promise<T | symbol>): Promise<T> {
+async function answered<T>(question: Promise<T>): Promise<Exclude<T, symbol>> {
   const answer = await question;
   if (isCancel(answer)) {
     cancel("Nothing was created.");
     throw new TartanError("invalid_request", "The questions were not answered.");
   }
-  return answer as T;
+  return answer as Exclude<T, symbol>;
 }

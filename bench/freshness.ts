@@ -1,0 +1,84 @@
+/**
+ * freshness: from a webhook's receipt to its row being visible, at 100 webhooks a second. Visible is when Postgres
+ * committed the row (track_commit_timestamp), received is what the journal says.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { introduceItem } from "../src/integrations/items.ts";
+import { queueDepth } from "../src/sync/queries.ts";
+import { ms, tell, type Row } from "./report.ts";
+import { startSimulatorProcess } from "./simulator.ts";
+import { openWorld, type World } from "./world.ts";
+
+const PER_SECOND = 100;
+const SECONDS = 20;
+const ITEMS = 400;
+
+export async function benchFreshness(): Promise<Row[]> {
+  await using world = await openWorld({ track_commit_timestamp: "on" });
+  await using simulator = await startSimulatorProcess();
+  const tartan = await world.tartan(["up"], { TARTAN_PLAID_LIMIT_FACTOR: "10000" });
+  const { id } = await world.integrate(simulator.url, simulator.clientId, simulator.secret);
+  const { items } = await simulator.post<{ items: { item_id: string; access_token: string }[] }>("/_simulator/items", {
+    count: ITEMS,
+    transactions: 20,
+    webhook: `${tartan.url}/v1/integrations/${id}`,
+  });
+  for (const item of items) await introduceItem(world, { integration_id: id, ...item });
+  await untilIdle(world);
+  tell(`${ITEMS} items are linked; ${PER_SECOND} changes a second for ${SECONDS} s`);
+
+  const { rows: started } = await world.database.query<{ at: Date }>("select now() as at");
+  const began = performance.now();
+  const calls: Promise<unknown>[] = [];
+  for (let sent = 0; sent < PER_SECOND * SECONDS; sent++) {
+    const wait = began + (sent * 1000) / PER_SECOND - performance.now();
+    if (wait > 0) await delay(wait);
+    const item = items[sent % items.length]?.item_id ?? "";
+    calls.push(simulator.post(`/_simulator/items/${item}/transactions`, { add: 1 }));
+  }
+  await Promise.all(calls);
+  await delay(500);
+  await untilIdle(world);
+
+  const { rows } = await world.database.query<{ p50: number; p99: number; webhooks: number }>(FRESHNESS, [
+    started[0]?.at,
+  ]);
+  const found = rows[0];
+  if (!found || found.webhooks < PER_SECOND * SECONDS * 0.9) throw new Error(`only ${found?.webhooks} rows were found`);
+  return [
+    {
+      bench: "freshness",
+      what: `webhook received → row visible at ${PER_SECOND}/s, p50 / p99`,
+      figure: `${ms(found.p50)} / ${ms(found.p99)}`,
+      against: `${found.webhooks} rows`,
+    },
+  ];
+}
+
+/** Each new row against the first webhook of its item that came after the row's change was made at Plaid. */
+const FRESHNESS = `
+  with visible as (
+    select item_id, pg_xact_commit_timestamp(xmin) as at
+    from plaid.transactions where first_seen_at >= $1
+  ), pairs as (
+    select extract(epoch from v.at - w.received_at) * 1000 as took
+    from visible v
+    cross join lateral (
+      select received_at from journal.webhooks w
+      where w.item_id = v.item_id and w.webhook_code = 'SYNC_UPDATES_AVAILABLE' and w.received_at >= $1
+        and w.received_at <= v.at
+      order by received_at desc limit 1
+    ) w
+  )
+  select percentile_cont(0.5) within group (order by took)::float8 as p50,
+         percentile_cont(0.99) within group (order by took)::float8 as p99,
+         count(*)::int as webhooks
+  from pairs`;
+
+async function untilIdle({ database }: World): Promise<void> {
+  for (let turn = 0; turn < 6000; turn++) {
+    if ((await queueDepth(database)).due === 0) return;
+    await delay(20);
+  }
+  throw new Error("the queue did not run empty within two minutes");
+}

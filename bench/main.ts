@@ -1,0 +1,35 @@
+/**
+ * `npm run bench`: every figure of the README's table, each beside its limit or peer in the same run, since machines
+ * differ and drift. `npm run bench -- accept sync` runs those parts; `--quick` leaves out the million and the ten
+ * million, which take most of the time.
+ */
+import { benchAccept } from "./accept.ts";
+import { benchFreshness } from "./freshness.ts";
+import { benchGrowth } from "./growth.ts";
+import { printRows, saveRows, tell, type Row } from "./report.ts";
+import { benchSync } from "./sync.ts";
+
+const quick = process.argv.includes("--quick");
+
+const PARTS: Record<string, () => Promise<Row[]>> = {
+  accept: () => benchAccept({ million: !quick }),
+  sync: benchSync,
+  freshness: benchFreshness,
+  growth: benchGrowth,
+};
+
+const asked = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const unknown = asked.filter((part) => !(part in PARTS));
+if (unknown.length > 0) {
+  console.error(`There is no bench ${unknown.join(", ")}; there are ${Object.keys(PARTS).join(", ")}.`);
+  process.exit(1);
+}
+const chosen = asked.length > 0 ? asked : Object.keys(PARTS).filter((part) => !(quick && part === "growth"));
+
+const rows: Row[] = [];
+for (const part of chosen) {
+  tell(`— ${part}`);
+  rows.push(...((await PARTS[part]?.()) ?? []));
+}
+printRows(rows);
+console.log(`written to ${saveRows(rows)}`);
