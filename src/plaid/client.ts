@@ -1,0 +1,148 @@
+/**
+ * Speaks to Plaid's API. Answers are handed on as the text that came, so that money never passes through a float on its
+ * way to Postgres. Every failure is a PlaidError with its retry class.
+ */
+import { Agent, request, type Dispatcher } from "undici";
+import type { Clock } from "../clock.ts";
+import { metrics } from "../metrics.ts";
+import { PlaidError, type PlaidErrorDetails } from "./errors.ts";
+import { storableJson } from "./json.ts";
+
+const PLAID_VERSION = "2020-09-14";
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/**
+ * One pool of kept-alive connections an origin, for all clients: integrations come and go, Plaid's hosts are two.
+ * Idle connections do not keep the process alive.
+ */
+const agent = new Agent({ connections: 128, maxResponseSize: MAX_ANSWER_BYTES });
+
+export interface PlaidClientOptions {
+  /** such as https://sandbox.plaid.com */
+  baseUrl: string;
+  clientId: string;
+  secret: string;
+  /** for one request, from its start to the last byte of the answer */
+  timeoutMs: number;
+  clock: Clock;
+}
+
+export interface PlaidAnswer {
+  /** the JSON as it came; what jsonb cannot hold is replaced by U+FFFD */
+  text: string;
+  requestId: string;
+}
+
+export interface PlaidClient {
+  /**
+   * POSTs `body` to an endpoint such as `/item/get`, with the client's credentials in headers.
+   * @throws PlaidError for every failure, network and timeout included; when `signal` aborts, its reason
+   */
+  post(path: string, body: object, signal?: AbortSignal): Promise<PlaidAnswer>;
+  /** `post`, parsed. Only for what holds no money. */
+  postJson<T>(path: string, body: object, signal?: AbortSignal): Promise<T>;
+}
+
+/** A client of one Plaid client id. It holds nothing that must be closed. */
+export function createPlaidClient(options: PlaidClientOptions): PlaidClient {
+  const { clock } = options;
+  const post = async (path: string, body: object, signal?: AbortSignal): Promise<PlaidAnswer> => {
+    const start = clock.now();
+    let outcome = "aborted";
+    try {
+      const answer = await exchange(options, path, body, signal);
+      outcome = "ok";
+      return answer;
+    } catch (error) {
+      if (error instanceof PlaidError) outcome = error.rateLimited ? "rate_limited" : error.retryClass;
+      throw error;
+    } finally {
+      metrics.plaidSeconds.observe({ endpoint: path, outcome }, (clock.now() - start) / 1000);
+    }
+  };
+  return { post, postJson: async <T>(...args: Parameters<typeof post>) => JSON.parse((await post(...args)).text) as T };
+}
+
+async function exchange(
+  { baseUrl, clientId, secret, timeoutMs }: PlaidClientOptions,
+  path: string,
+  body: object,
+  signal: AbortSignal | undefined,
+): Promise<PlaidAnswer> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  let status: number | null = null;
+  try {
+    const response = await request(baseUrl + path, {
+      method: "POST",
+      dispatcher: agent,
+      headers: {
+        "content-type": "application/json",
+        "plaid-client-id": clientId,
+        "plaid-secret": secret,
+        "plaid-version": PLAID_VERSION,
+      },
+      body: JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    status = response.statusCode;
+    const text = await response.body.text();
+    if (status < 200 || status > 299) throw refusal(path, body, response, text);
+    if (!text.trimStart().startsWith("{")) throw unreadable(status);
+    return { text: storableJson(text), requestId: requestIdIn(text) };
+  } catch (error) {
+    if (error instanceof PlaidError) throw error;
+    signal?.throwIfAborted();
+    const errorCode = timeout.aborted ? "TIMEOUT" : "UNREACHABLE";
+    throw new PlaidError({ errorType: "NETWORK", errorCode, httpStatus: status, cause: error });
+  }
+}
+
+/** What came instead of JSON, such as a proxy's page. */
+function unreadable(httpStatus: number): PlaidError {
+  const temporary = httpStatus < 400 || httpStatus === 408 || httpStatus === 429 || httpStatus >= 500;
+  return new PlaidError({
+    errorType: httpStatus === 429 ? "RATE_LIMIT_EXCEEDED" : "NETWORK",
+    errorCode: "UNREADABLE_ANSWER",
+    httpStatus,
+    retryClass: temporary ? "backoff" : "configuration",
+  });
+}
+
+/** The PlaidError in an answer that is not 2xx. */
+function refusal(path: string, sent: object, response: Dispatcher.ResponseData, text: string): PlaidError {
+  const told = parseObject(text);
+  if (typeof told?.["error_type"] !== "string" || typeof told["error_code"] !== "string")
+    return unreadable(response.statusCode);
+  const details: PlaidErrorDetails = {
+    errorType: told["error_type"],
+    errorCode: told["error_code"],
+    errorCodeReason: textOrNull(told["error_code_reason"]),
+    displayMessage: textOrNull(told["display_message"]),
+    requestId: textOrNull(told["request_id"]),
+    httpStatus: response.statusCode,
+  };
+  const retryAfter = Number(response.headers["retry-after"]);
+  if (retryAfter > 0) details.retryAfterSeconds = retryAfter;
+  // A cursor that Plaid no longer takes is an INVALID_FIELD as any other; that one was sent tells them apart.
+  const { cursor } = sent as { cursor?: unknown };
+  if (path === "/transactions/sync" && details.errorCode === "INVALID_FIELD" && typeof cursor === "string" && cursor)
+    details.retryClass = "cursor_invalid";
+  return new PlaidError(details);
+}
+
+const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
+
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Found without parsing megabytes; an escaped quote cannot match, so text inside a string cannot be mistaken for it. */
+function requestIdIn(text: string): string {
+  const at = text.lastIndexOf('"request_id"');
+  return at < 0 ? "" : (/^"request_id"\s*:\s*"([^"]{1,200})"/.exec(text.slice(at, at + 260))?.[1] ?? "");
+}
