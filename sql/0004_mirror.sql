@@ -1,6 +1,7 @@
 -- The copy, for users and their BI tools: one table a Plaid resource, columns named as Plaid names them (a nested field
 -- is its path joined by _), money as numeric, the whole object in raw. Rows are never deleted: removed_at says since
--- when Plaid no longer has them, and plaid.current_* leaves those out.
+-- when Plaid no longer has them, and plaid.current_* leaves those out. added_at says since when Plaid has a row (a row that
+-- comes back is added again), changed_at when anything of it last changed.
 
 create schema plaid;
 
@@ -27,7 +28,7 @@ create table plaid.items (
   status_last_webhook_sent_at                timestamptz,
   status_last_webhook_code_sent              text,
   raw                     jsonb not null,
-  first_seen_at           timestamptz not null default now(),
+  added_at                timestamptz not null default now(),
   changed_at              timestamptz not null default now(),
   removed_at              timestamptz,
   verified_at             timestamptz,                 -- all of the item's rows were equal to Plaid then
@@ -54,7 +55,7 @@ create table plaid.accounts (
   balances_unofficial_currency_code text,
   balances_last_updated_datetime    timestamptz,
   raw                               jsonb not null,
-  first_seen_at                     timestamptz not null default now(),
+  added_at                          timestamptz not null default now(),
   changed_at                        timestamptz not null default now(),
   removed_at                        timestamptz,
   primary key (integration_id, item_id, account_id)
@@ -88,7 +89,7 @@ create table plaid.transactions (
   personal_finance_category_detailed         text,
   personal_finance_category_confidence_level text,
   raw                                        jsonb not null,
-  first_seen_at                              timestamptz not null default now(),
+  added_at                                   timestamptz not null default now(),
   changed_at                                 timestamptz not null default now(),
   removed_at                                 timestamptz,
   primary key (integration_id, item_id, transaction_id)
@@ -108,7 +109,7 @@ create table plaid.institutions (
   oauth          boolean,
   status         jsonb,
   raw            jsonb not null,
-  first_seen_at  timestamptz not null default now(),
+  added_at       timestamptz not null default now(),
   changed_at     timestamptz not null default now(),
   removed_at     timestamptz,
   verified_at    timestamptz,

@@ -1,0 +1,36 @@
+/**
+ * Accounts of an Item, with the balances that Plaid has cached (https://plaid.com/docs/api/accounts/#accountsget: free,
+ * and only accounts that are active). Balances move whenever transactions do, so those webhooks touch it too.
+ */
+import { ITEM } from "./subjects.ts";
+import { numeric, text, timestamptz, type Resource } from "./types.ts";
+
+export const accounts: Resource = {
+  name: "accounts",
+  touchedBy: [
+    { type: "ITEM", codes: ["CREATED", "UPDATED", "NEW_ACCOUNTS_AVAILABLE", "USER_ACCOUNT_REVOKED", "LOGIN_REPAIRED"] },
+    { type: "TRANSACTIONS", except: ["RECURRING_TRANSACTIONS_UPDATE"] },
+    { type: "AUTH", codes: ["AUTOMATICALLY_VERIFIED", "VERIFICATION_EXPIRED", "SMS_MICRODEPOSITS_VERIFICATION"] },
+  ],
+  subject: ITEM,
+  fetch: { kind: "snapshot", endpoint: "/accounts/get", rows: [{ at: "accounts" }] },
+  table: "plaid.accounts",
+  key: "account_id",
+  columns: [
+    text("persistent_account_id"),
+    text("name"),
+    text("official_name"),
+    text("mask"),
+    text("type"),
+    text("subtype"),
+    text("holder_category"),
+    text("verification_status"),
+    numeric("balances_available", "balances.available"),
+    numeric("balances_current", "balances.current"),
+    numeric("balances_limit", "balances.limit"),
+    text("balances_iso_currency_code", "balances.iso_currency_code"),
+    text("balances_unofficial_currency_code", "balances.unofficial_currency_code"),
+    timestamptz("balances_last_updated_datetime", "balances.last_updated_datetime"),
+  ],
+  tells: { plaid_accounts: { list: ["account_id", "type", "name"] } },
+};

@@ -1,0 +1,35 @@
+/**
+ * All that the mirror can hold, in the order in which a run applies it. A new resource gets one line here.
+ */
+import { accounts } from "./accounts.ts";
+import { institutions } from "./institutions.ts";
+import { items } from "./items.ts";
+import { transactions } from "./transactions.ts";
+import type { Resource, SubjectKind, Touch } from "./types.ts";
+
+export const RESOURCES: readonly Resource[] = [items, accounts, transactions, institutions];
+
+/** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */
+export function resourcesOf(kind: string): readonly Resource[] {
+  return RESOURCES.filter((resource) => resource.subject.kind === kind);
+}
+
+/** The kind of subject by its name, or undefined when nothing of that kind is mirrored. */
+export function subjectKind(kind: string): SubjectKind | undefined {
+  return resourcesOf(kind)[0]?.subject;
+}
+
+/** The resource whose one row stands for the subject itself, and tells how the subject is. */
+export function rootOf(resources: readonly Resource[]): Resource | undefined {
+  return resources.find((resource) => resource.key === null);
+}
+
+/** Whether a webhook is one of these; one without type or code is none. */
+export function touches(touched: readonly Touch[], type: string | null, code: string | null): boolean {
+  return touched.some(
+    (touch) =>
+      touch.type === type &&
+      (touch.codes === undefined || (code !== null && touch.codes.includes(code))) &&
+      !(touch.except !== undefined && code !== null && touch.except.includes(code)),
+  );
+}

@@ -1,0 +1,40 @@
+/**
+ * Institutions, as far as Items of the integration are linked there
+ * (https://plaid.com/docs/api/institutions/#institutionsget_by_id). One is fetched when an Item first shows it, again
+ * when an Item is synced and the copy is older than a day, and when Plaid sends word of it.
+ */
+import { INSTITUTION } from "./subjects.ts";
+import { boolean, jsonb, text, textList, type Resource } from "./types.ts";
+
+export const institutions: Resource = {
+  name: "institutions",
+  touchedBy: [
+    { type: "DASHBOARD_CONFIGURED_ALERT" },
+    { type: "ISSUES" },
+    { type: "PARTNER", codes: ["END_CUSTOMER_OAUTH_STATUS_UPDATED"] },
+  ],
+  subject: INSTITUTION,
+  fetch: {
+    kind: "snapshot",
+    endpoint: "/institutions/get_by_id",
+    body: ({ subjectId, countryCodes }) => ({
+      institution_id: subjectId,
+      country_codes: countryCodes,
+      options: { include_optional_metadata: true, include_status: true },
+    }),
+    rows: [{ at: "institution" }],
+  },
+  table: "plaid.institutions",
+  key: null,
+  columns: [
+    text("name"),
+    textList("products"),
+    textList("country_codes"),
+    text("url"),
+    text("primary_color"),
+    text("logo"),
+    textList("routing_numbers"),
+    boolean("oauth"),
+    jsonb("status"),
+  ],
+};

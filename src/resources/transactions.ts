@@ -1,0 +1,55 @@
+/**
+ * Transactions of an Item (https://plaid.com/docs/api/products/transactions/#transactionssync). Pages of 500, the most
+ * Plaid gives, since a longer loop is likelier to be interrupted by a mutation. Plaid sends no SYNC_UPDATES_AVAILABLE
+ * before the first call, which is made right after linking. A revoked account takes its transactions along without a
+ * removal of each, so everything is read again.
+ */
+import { ITEM } from "./subjects.ts";
+import { boolean, date, numeric, text, timestamptz, type Resource } from "./types.ts";
+
+export const transactions: Resource = {
+  name: "transactions",
+  touchedBy: [
+    { type: "TRANSACTIONS", except: ["RECURRING_TRANSACTIONS_UPDATE"] },
+    { type: "ITEM", codes: ["CREATED", "UPDATED", "NEW_ACCOUNTS_AVAILABLE", "USER_ACCOUNT_REVOKED", "LOGIN_REPAIRED"] },
+  ],
+  rereadAfter: [{ type: "ITEM", codes: ["USER_ACCOUNT_REVOKED"] }],
+  subject: ITEM,
+  products: ["transactions"],
+  fetch: {
+    kind: "cursor",
+    endpoint: "/transactions/sync",
+    body: () => ({ count: 500 }),
+    rows: [{ at: "added" }, { at: "modified" }],
+    removals: { at: "removed", key: "transaction_id" },
+    cursor: { sentAs: "cursor", nextAt: "next_cursor", moreAt: "has_more" },
+  },
+  table: "plaid.transactions",
+  key: "transaction_id",
+  columns: [
+    text("account_id"),
+    numeric("amount"),
+    text("iso_currency_code"),
+    text("unofficial_currency_code"),
+    date("date"),
+    timestamptz("datetime"),
+    date("authorized_date"),
+    timestamptz("authorized_datetime"),
+    text("name"),
+    text("original_description"),
+    text("merchant_name"),
+    text("merchant_entity_id"),
+    text("logo_url"),
+    text("website"),
+    boolean("pending"),
+    text("pending_transaction_id"),
+    text("account_owner"),
+    text("payment_channel"),
+    text("transaction_code"),
+    text("check_number"),
+    text("personal_finance_category_primary", "personal_finance_category.primary"),
+    text("personal_finance_category_detailed", "personal_finance_category.detailed"),
+    text("personal_finance_category_confidence_level", "personal_finance_category.confidence_level"),
+  ],
+  tells: { total_transactions: { count: true } },
+};
