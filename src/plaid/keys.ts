@@ -1,0 +1,241 @@
+/**
+ * Plaid's webhook verification keys. Looked for in memory, then in `tartan.verification_keys` (so that a restart asks
+ * nobody), then at Plaid. A rotation needs nothing: a new kid is simply fetched when it is first seen.
+ *
+ *   absent → fetching → known → (Plaid says so) expired
+ *                     → unknown for five minutes → absent
+ *                     → (Plaid did not answer) absent
+ *
+ * The kid of a request is anyone's to choose, so what it may cost is bounded: one fetch at a time a kid, so many fetches
+ * a minute, and a bounded memory of kids that Plaid does not know. A key in use is asked for again every hour, since
+ * only that tells that it expired.
+ */
+import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import type { Queryable } from "../database/types.ts";
+import type { Logger } from "../logger.ts";
+import { metrics } from "../metrics.ts";
+import type { PlaidClient } from "./client.ts";
+import { PlaidError } from "./errors.ts";
+import { LOAD_KEYS, SAVE_KEY } from "./queries.ts";
+import type { KeyRefusal, KeyScope, KeySource } from "./verify.ts";
+
+const UNKNOWN_FOR_MS = 5 * 60_000;
+const UNKNOWN_KEPT = 10_000;
+const RECHECK_AFTER_MS = 60 * 60_000;
+/** Plaid waits 10 s for the answer to its webhook; a fetch must leave time to say so. */
+const FETCH_TIMEOUT_MS = 5_000;
+
+export interface VerificationKeysOptions {
+  /** where keys are kept over restarts; null keeps them in memory only */
+  database: Queryable | null;
+  /** the client that asks Plaid for an integration's keys */
+  clientFor(scope: KeyScope): Pick<PlaidClient, "postJson">;
+  clock: Clock;
+  logger: Logger;
+  /** fetches of unknown kids in a minute at most */
+  fetchesPerMinute: number;
+}
+
+export interface VerificationKeys extends KeySource {
+  /** Resolves when no fetch is under way: for an orderly end. */
+  settled(): Promise<void>;
+}
+
+interface KnownKey {
+  key: KeyObject;
+  expiresAt: number;
+  checkedAt: number;
+}
+
+/** What `/webhook_verification_key/get` answers with, of which no field is trusted to be there. */
+interface KeyAnswer {
+  key?: JsonWebKey & { kid?: unknown; alg?: unknown; expired_at?: unknown };
+}
+
+interface StoredKey {
+  kid: string;
+  jwk: JsonWebKey;
+  expired_at: Date | null;
+  fetched_at: Date;
+}
+
+type Found = KeyObject | KeyRefusal;
+
+const UNKNOWN: KeyRefusal = { reason: "key_unknown", detail: "Plaid does not know its kid in this environment" };
+const EXPIRED: KeyRefusal = { reason: "key_expired", detail: "the key it names has expired" };
+const BUDGET: KeyRefusal = { reason: "key_unavailable", detail: "too many unknown kids were asked for in this minute" };
+
+/** Opens the cache of verification keys; it fetches nothing until a key is asked for. */
+export function openVerificationKeys(options: VerificationKeysOptions): VerificationKeys {
+  return new CachedKeys(options);
+}
+
+class CachedKeys implements VerificationKeys {
+  readonly #options: VerificationKeysOptions;
+  readonly #known = new Map<string, KnownKey>();
+  /** until when a kid counts as unknown; oldest first */
+  readonly #unknown = new Map<string, number>();
+  readonly #underWay = new Map<string, Promise<Found>>();
+  readonly #loaded = new Map<string, Promise<void>>();
+  #tokens: number;
+  #filledAt: number;
+
+  constructor(options: VerificationKeysOptions) {
+    this.#options = options;
+    this.#tokens = options.fetchesPerMinute;
+    this.#filledAt = options.clock.now();
+  }
+
+  find(scope: KeyScope, keyId: string, at: Date): Found | Promise<Found> {
+    const name = `${scope.plaidUrl} ${keyId}`;
+    const known = this.#known.get(name);
+    if (known === undefined) return this.#findElsewhere(scope, keyId, name, at);
+    if (this.#options.clock.now() - known.checkedAt > RECHECK_AFTER_MS) this.#recheck(scope, keyId, name, known);
+    return known.expiresAt <= at.getTime() ? EXPIRED : known.key;
+  }
+
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay.values());
+  }
+
+  #findElsewhere(scope: KeyScope, keyId: string, name: string, at: Date): Found | Promise<Found> {
+    const unknownUntil = this.#unknown.get(name);
+    if (unknownUntil !== undefined) {
+      if (unknownUntil > this.#options.clock.now()) return UNKNOWN;
+      this.#unknown.delete(name);
+    }
+    return this.#once(scope, name, async () => {
+      await this.#load(scope.plaidUrl);
+      const stored = this.#known.get(name);
+      if (stored !== undefined) return stored.expiresAt <= at.getTime() ? EXPIRED : stored.key;
+      if (!this.#mayFetch()) {
+        metrics.keyFetches.inc({ outcome: "over_budget" });
+        return BUDGET;
+      }
+      return await this.#fetch(scope, keyId, name);
+    });
+  }
+
+  /** One flight a kid; clients are kept apart, so that one's bad credentials do not fail another's webhooks. */
+  #once(scope: KeyScope, name: string, work: () => Promise<Found>): Promise<Found> {
+    const flight = `${name} ${scope.clientId}`;
+    let promise = this.#underWay.get(flight);
+    if (promise === undefined) {
+      promise = work().finally(() => this.#underWay.delete(flight));
+      this.#underWay.set(flight, promise);
+    }
+    return promise;
+  }
+
+  /** Asks again for a key in use, meanwhile trusting it; when Plaid cannot be asked it stays as it is. */
+  #recheck(scope: KeyScope, keyId: string, name: string, known: KnownKey): void {
+    known.checkedAt = this.#options.clock.now();
+    void this.#once(scope, name, () => this.#fetch(scope, keyId, name));
+  }
+
+  async #fetch(scope: KeyScope, keyId: string, name: string): Promise<Found> {
+    const { clock, logger, clientFor } = this.#options;
+    try {
+      const path = "/webhook_verification_key/get";
+      const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+      const answer = await clientFor(scope).postJson<KeyAnswer>(path, { key_id: keyId }, signal);
+      const known = readKey(answer, keyId, clock.now());
+      if (known === null) throw new Error("Plaid's answer holds no usable P-256 key of this kid");
+      metrics.keyFetches.inc({ outcome: "ok" });
+      this.#known.set(name, known);
+      await this.#save(scope.plaidUrl, keyId, known);
+      return known.expiresAt <= clock.now() ? EXPIRED : known.key;
+    } catch (error) {
+      if (error instanceof PlaidError && error.errorCode === "INVALID_WEBHOOK_VERIFICATION_KEY_ID") {
+        metrics.keyFetches.inc({ outcome: "unknown" });
+        return this.#forget(name);
+      }
+      metrics.keyFetches.inc({ outcome: "failed" });
+      logger.warn({ error, plaidUrl: scope.plaidUrl, keyId }, "a verification key could not be fetched from Plaid");
+      return { reason: "key_unavailable", detail: `the key could not be fetched from Plaid (${causeOf(error)})` };
+    }
+  }
+
+  #forget(name: string): KeyRefusal {
+    this.#known.delete(name);
+    this.#unknown.delete(name);
+    this.#unknown.set(name, this.#options.clock.now() + UNKNOWN_FOR_MS);
+    for (const oldest of this.#unknown.keys()) {
+      if (this.#unknown.size <= UNKNOWN_KEPT) break;
+      this.#unknown.delete(oldest);
+    }
+    return UNKNOWN;
+  }
+
+  /** Reads the stored keys of a Plaid environment once; when Postgres is away, the next who asks tries again. */
+  #load(plaidUrl: string): Promise<void> {
+    const { database, logger } = this.#options;
+    if (database === null) return Promise.resolve();
+    let loading = this.#loaded.get(plaidUrl);
+    if (loading === undefined) {
+      loading = this.#loadFrom(database, plaidUrl).catch((error: unknown) => {
+        this.#loaded.delete(plaidUrl);
+        logger.warn({ error }, "stored verification keys could not be read");
+      });
+      this.#loaded.set(plaidUrl, loading);
+    }
+    return loading;
+  }
+
+  async #loadFrom(database: Queryable, plaidUrl: string): Promise<void> {
+    const { rows } = await database.query<StoredKey>(LOAD_KEYS, [plaidUrl]);
+    for (const { kid, jwk, expired_at, fetched_at } of rows) {
+      const key = importKey(jwk);
+      const name = `${plaidUrl} ${kid}`;
+      if (key === null || this.#known.has(name)) continue;
+      const expiresAt = expired_at?.getTime() ?? Number.POSITIVE_INFINITY;
+      this.#known.set(name, { key, expiresAt, checkedAt: fetched_at.getTime() });
+    }
+  }
+
+  async #save(plaidUrl: string, keyId: string, { key, expiresAt, checkedAt }: KnownKey): Promise<void> {
+    try {
+      const jwk = JSON.stringify(key.export({ format: "jwk" }));
+      const expired = Number.isFinite(expiresAt) ? new Date(expiresAt) : null;
+      await this.#options.database?.query(SAVE_KEY, [plaidUrl, keyId, jwk, expired, new Date(checkedAt)]);
+    } catch (error) {
+      this.#options.logger.warn({ error }, "a verification key could not be stored; it is kept in memory");
+    }
+  }
+
+  /** A token bucket: as many at once as a minute allows, refilled evenly. */
+  #mayFetch(): boolean {
+    const { clock, fetchesPerMinute } = this.#options;
+    const now = clock.now();
+    const refill = (Math.max(0, now - this.#filledAt) / 60_000) * fetchesPerMinute;
+    this.#tokens = Math.min(fetchesPerMinute, this.#tokens + refill);
+    this.#filledAt = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}
+
+function readKey({ key: jwk }: KeyAnswer, keyId: string, now: number): KnownKey | null {
+  if (jwk === undefined || jwk === null || jwk.kid !== keyId) return null;
+  if (jwk.alg !== undefined && jwk.alg !== "ES256") return null;
+  const key = importKey(jwk);
+  if (key === null) return null;
+  const expiresAt = typeof jwk.expired_at === "number" ? jwk.expired_at * 1000 : Number.POSITIVE_INFINITY;
+  return { key, expiresAt, checkedAt: now };
+}
+
+function importKey({ kty, crv, x, y }: JsonWebKey): KeyObject | null {
+  if (kty !== "EC" || crv !== "P-256" || x === undefined || y === undefined) return null;
+  try {
+    return createPublicKey({ key: { kty, crv, x, y }, format: "jwk" });
+  } catch {
+    return null;
+  }
+}
+
+function causeOf(error: unknown): string {
+  if (error instanceof PlaidError) return error.errorCode;
+  return error instanceof Error && error.name === "TimeoutError" ? "TIMEOUT" : "UNUSABLE_ANSWER";
+}

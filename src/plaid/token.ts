@@ -1,0 +1,113 @@
+/**
+ * Reads a `Plaid-Verification` token: a JWT in compact form, signed with ES256. Read by hand and strictly, since it runs
+ * for every webhook before anything is proven, and since one token must have one spelling: base64 with stray bits or
+ * padding is refused, or a webhook that was accepted could be sent again under another spelling.
+ *
+ * Facts from Plaid's page on webhook verification: header `{"alg":"ES256","kid":…,"typ":"JWT"}`, claims
+ * `{"iat":<seconds>,"request_body_sha256":<hex>}`. The signature covers the claims, only the hash binds the body.
+ */
+import { hash } from "node:crypto";
+
+const MAX_TOKEN_LENGTH = 4096;
+const TOKEN = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})$/;
+const KEY_ID = /^[A-Za-z0-9_-]{1,128}$/;
+const SHA256_HEX = /^[0-9a-f]{64}$/i;
+/** Of 86 characters, the first 42 hold nothing but the signature's r. */
+const R_LENGTH = 42;
+
+export interface Token {
+  keyId: string;
+  /** what the signature covers */
+  signed: Buffer;
+  /** r and s, 32 bytes each */
+  signature: Buffer;
+  issuedAt: Date;
+  bodySha256: Buffer;
+  /**
+   * SHA-256 that is the token's identity: of all but s. With (r, s) also (r, -s) is a valid signature of ECDSA, which
+   * anyone can compute; leaving s out makes both the same token. r is drawn anew for each signature.
+   */
+  sha256: Buffer;
+}
+
+export interface TokenFault {
+  reason: "token_malformed" | "algorithm_refused" | "key_id_malformed";
+  detail: string;
+}
+
+/** Header segment → what it says. All webhooks of a key share it. */
+const headers = new Map<string, string | TokenFault>();
+const HEADERS_KEPT = 64;
+
+/** Reads a token without proving anything. */
+export function readToken(jwt: string): Token | TokenFault {
+  const parts = jwt.length <= MAX_TOKEN_LENGTH ? TOKEN.exec(jwt) : null;
+  const [, header, payload, tail] = parts ?? [];
+  if (header === undefined || payload === undefined || tail === undefined)
+    return malformed("it is not a JWT of three base64url parts with a 64-byte signature");
+  const keyId = headerKeyId(header);
+  if (typeof keyId !== "string") return keyId;
+  const signature = canonical(tail);
+  const claims = canonical(payload);
+  if (signature === null || claims === null) return malformed("it is not in canonical base64url");
+  const read = readClaims(claims);
+  if ("reason" in read) return read;
+  const signedLength = header.length + 1 + payload.length;
+  return {
+    keyId,
+    signed: Buffer.from(jwt.slice(0, signedLength), "latin1"),
+    signature,
+    ...read,
+    sha256: hash("sha256", jwt.slice(0, signedLength + 1 + R_LENGTH), "buffer"),
+  };
+}
+
+function headerKeyId(segment: string): string | TokenFault {
+  const known = headers.get(segment);
+  if (known !== undefined) return known;
+  const read = readHeader(segment);
+  if (headers.size >= HEADERS_KEPT) headers.clear();
+  headers.set(segment, read);
+  return read;
+}
+
+function readHeader(segment: string): string | TokenFault {
+  const bytes = canonical(segment);
+  const header = bytes === null ? null : jsonObject(bytes);
+  if (header === null) return malformed("its header is not JSON");
+  if (header["alg"] !== "ES256") return { reason: "algorithm_refused", detail: "its alg is not ES256" };
+  if ("crit" in header) return malformed("its header asks for extensions");
+  const kid = header["kid"];
+  if (typeof kid !== "string" || !KEY_ID.test(kid))
+    return { reason: "key_id_malformed", detail: "its kid is missing or not an identifier" };
+  return kid;
+}
+
+function readClaims(bytes: Buffer): Pick<Token, "issuedAt" | "bodySha256"> | TokenFault {
+  const claims = jsonObject(bytes);
+  if (claims === null) return malformed("its claims are not JSON");
+  const { iat, request_body_sha256: sha256 } = claims;
+  // Beyond the year 9999 there are no dates to compare.
+  if (typeof iat !== "number" || !Number.isInteger(iat) || iat < 0 || iat > 253_402_300_799)
+    return malformed("its iat is not a time in seconds");
+  if (typeof sha256 !== "string" || !SHA256_HEX.test(sha256))
+    return malformed("its request_body_sha256 is not a SHA-256 in hexadecimal");
+  return { issuedAt: new Date(iat * 1000), bodySha256: Buffer.from(sha256, "hex") };
+}
+
+/** The bytes of base64url text, or null where encoding them again would not give that text. */
+function canonical(text: string): Buffer | null {
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : null;
+}
+
+function jsonObject(bytes: Buffer): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(bytes.toString("utf8"));
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+const malformed = (detail: string): TokenFault => ({ reason: "token_malformed", detail });

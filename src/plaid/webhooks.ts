@@ -1,0 +1,81 @@
+/**
+ * What a webhook is about. Plaid's bodies have a type and a code and the id of something; which something, depends on
+ * the type (an item for most, but 54 of 83 pairs name a user, a report, a payment … and no item). Plaid adds types and
+ * codes at will and has renamed one on the wire, so nothing here refuses: what is not known is null, and the body is kept.
+ */
+
+export interface WebhookReading {
+  /** `webhook_type`, such as TRANSACTIONS */
+  type: string | null;
+  /** `webhook_code`, such as SYNC_UPDATES_AVAILABLE */
+  code: string | null;
+  itemId: string | null;
+  environment: string | null;
+  /** what to bring up to date; null where Tartan does not mirror what it is about */
+  subject: { kind: string; id: string } | null;
+}
+
+interface SubjectRule {
+  kind: string;
+  /** the field that holds its id */
+  field: string;
+  /** the webhook types that are about it; absent: all that have the field */
+  types?: ReadonlySet<string>;
+}
+
+/** The first rule that fits says what a webhook is about. */
+const SUBJECTS: readonly SubjectRule[] = [
+  { kind: "item", field: "item_id" },
+  { kind: "institution", field: "institution_id", types: new Set(["DASHBOARD_CONFIGURED_ALERT", "ISSUES"]) },
+];
+
+/** Far above anything Plaid uses, and below what an index takes. */
+const PLAIN = /^[\x20-\x7e]{1,255}$/;
+/** Neither control characters nor halves of surrogate pairs: Postgres text cannot hold them all. */
+const STORABLE = /^[^\p{C}]{1,255}$/u;
+
+/** `value` where it is text that a column and an index can hold, else null. */
+export function storableText(value: unknown): string | null {
+  return typeof value === "string" && (PLAIN.test(value) || STORABLE.test(value)) ? value : null;
+}
+
+/** The body as a JSON object, or null where it is none. */
+export function parseBody(body: Buffer): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(body.toString("utf8"));
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+const NOTHING: WebhookReading = { type: null, code: null, itemId: null, environment: null, subject: null };
+
+/** Reads a webhook's body. Never throws: fields that are missing, of another type or absurd are null. */
+export function readWebhook(body: Buffer): WebhookReading {
+  const fields = parseBody(body);
+  return fields === null ? NOTHING : readFields(fields);
+}
+
+/** Reads a webhook's body that was parsed already. */
+export function readFields(fields: Record<string, unknown>): WebhookReading {
+  const type = storableText(fields["webhook_type"]);
+  return {
+    type,
+    code: storableText(fields["webhook_code"]),
+    itemId: storableText(fields["item_id"]),
+    environment: storableText(fields["environment"]),
+    subject: subjectOf(type, fields),
+  };
+}
+
+function subjectOf(type: string | null, fields: Record<string, unknown>): WebhookReading["subject"] {
+  for (const rule of SUBJECTS) {
+    if (rule.types !== undefined && (type === null || !rule.types.has(type))) continue;
+    const id = storableText(fields[rule.field]);
+    if (id !== null) return { kind: rule.kind, id };
+  }
+  return null;
+}
