@@ -1,0 +1,75 @@
+/**
+ * Keys to the API. Postgres keeps SHA-256 hashes: a key is 256 random bits, so its hash cannot be guessed back, and a
+ * lookup by hash tells an attacker's stopwatch nothing about the keys themselves.
+ */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { Database, Queryable } from "../database/types.ts";
+import { ADD_KEY, FIND_KEY, HAS_KEY, SET_KEY } from "./queries.ts";
+
+export interface ApiKey {
+  id: string;
+  name: string;
+}
+
+const ADMIN = "admin";
+const LONGEST = 1024;
+/** How long a reset key may still work in another process. */
+const CACHE_MS = 5_000;
+const CACHE_SIZE = 1_000;
+
+const hash = (key: string): Buffer => createHash("sha256").update(key).digest();
+const newKey = (): string => `tak_${randomBytes(32).toString("base64url")}`;
+const newId = (): string => `key_${randomBytes(12).toString("hex")}`;
+
+/**
+ * Sees to it that there is an administrator's key: the configured one, which replaces what was stored; else the stored
+ * one; else a new one, which is returned this once.
+ */
+export async function ensureAdminKey(
+  database: Queryable,
+  configured?: string,
+): Promise<{ key?: string; generated: boolean }> {
+  if (configured !== undefined) {
+    await database.query(SET_KEY, [newId(), ADMIN, hash(configured)]);
+    return { key: configured, generated: false };
+  }
+  if ((await database.query(HAS_KEY, [ADMIN])).rowCount > 0) return { generated: false };
+  const key = newKey();
+  const added = await database.query(ADD_KEY, [newId(), ADMIN, hash(key)]);
+  return added.rowCount > 0 ? { key, generated: true } : { generated: false };
+}
+
+/** Replaces the administrator's key; the old one stops working at once here, and within seconds elsewhere. */
+export async function resetAdminKey(database: Database): Promise<{ key: string }> {
+  const key = newKey();
+  await database.query(SET_KEY, [newId(), ADMIN, hash(key)]);
+  caches.delete(database);
+  return { key };
+}
+
+type Cache = Map<string, { key: ApiKey; until: number }>;
+const caches = new WeakMap<Database, Cache>();
+
+function cacheOf(database: Database): Cache {
+  const cache = caches.get(database) ?? new Map();
+  caches.set(database, cache);
+  return cache;
+}
+
+/** Whose key was presented; null when nobody's. Known keys are remembered for a few seconds. */
+export async function authenticate(database: Database, presented: string): Promise<ApiKey | null> {
+  if (presented.length === 0 || presented.length > LONGEST) return null;
+  const digest = hash(presented);
+  const name = digest.toString("latin1");
+  const cache = cacheOf(database);
+  const cached = cache.get(name);
+  if (cached && cached.until > Date.now()) return cached.key;
+  const { rows } = await database.query<ApiKey & { key_sha256: Buffer }>(FIND_KEY, [digest]);
+  const found = rows.find((row) => timingSafeEqual(row.key_sha256, digest));
+  cache.delete(name);
+  if (!found) return null;
+  if (cache.size >= CACHE_SIZE) cache.clear();
+  const key = { id: found.id, name: found.name };
+  cache.set(name, { key, until: Date.now() + CACHE_MS });
+  return key;
+}

@@ -1,0 +1,207 @@
+/**
+ * Integrations: one Plaid client each, with its own intake URL and webhook secret. Whoever keeps them in memory hears of
+ * every change by NOTIFY `tartan_integrations`. Nothing here returns a secret but the one that was made just now.
+ */
+import { randomBytes, randomInt } from "node:crypto";
+import type { Database, Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import {
+  DELETE_INTEGRATION,
+  DROP_TOKENS,
+  END_SUBJECTS,
+  FORGET_INTEGRATION,
+  GET_INTEGRATION,
+  INSERT_INTEGRATION,
+  LIST_INTEGRATIONS,
+  LOCK_SEALING,
+  MIRROR_TABLES,
+  NOTIFY_DUE,
+  NOTIFY_INTEGRATION,
+  PURGE_ROWS,
+  PURGE_WEBHOOKS,
+  PURGED_TABLES,
+  RETRY_MISCONFIGURED,
+  UPDATE_INTEGRATION,
+} from "./queries.ts";
+import { checkIntegration, checkWebhookSecret, type Environment } from "./rules.ts";
+import { clientSecret, webhookSecret } from "./sealed.ts";
+import type { Vault } from "./vault.ts";
+
+export interface NewIntegration {
+  client_id: string;
+  secret: string;
+  environment: Environment;
+  /** Plaid's API, or a simulator's; the environment's own by default */
+  plaid_url?: string | undefined;
+  /** at least 8 characters; random by default */
+  webhook_secret?: string | undefined;
+  name?: string | undefined;
+  /** two-letter codes; US by default */
+  country_codes?: readonly string[] | undefined;
+}
+
+/** What may be shown of an integration. */
+export interface Integration {
+  id: string;
+  service: string;
+  name: string;
+  environment: Environment;
+  plaid_url: string;
+  client_id: string;
+  country_codes: string[];
+  /** ISO 8601 */
+  created_at: string;
+  updated_at: string;
+}
+
+export type IntegrationChanges = {
+  [K in "client_id" | "secret" | "name" | "country_codes"]?: NewIntegration[K] | undefined;
+};
+
+type Row = Omit<Integration, "created_at" | "updated_at"> & { created_at: Date; updated_at: Date };
+
+const SERVICE = "plaid_item_v1";
+const PLAID_URLS: Record<Environment, string> = {
+  sandbox: "https://sandbox.plaid.com",
+  production: "https://production.plaid.com",
+};
+const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+const newId = (): string => `svi_${Array.from({ length: 24 }, () => ALPHABET[randomInt(ALPHABET.length)]).join("")}`;
+const newWebhookSecret = (): string => randomBytes(24).toString("base64url");
+
+const publicShape = (row: Row): Integration => ({
+  ...row,
+  created_at: row.created_at.toISOString(),
+  updated_at: row.updated_at.toISOString(),
+});
+
+const notFound = (id: string): TartanError =>
+  new TartanError("not_found", `There is no integration ${id}.`, { fields: { id: "names no integration" } });
+
+/** Runs `work` so that a key rotation finds what it seals (see rotation.ts), and tells the directories. */
+async function changing<T>(database: Database, id: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  return await database.transaction(async (tx) => {
+    await tx.query(LOCK_SEALING);
+    const result = await work(tx);
+    await tx.query(NOTIFY_INTEGRATION, [id]);
+    return result;
+  });
+}
+
+/**
+ * Stores a new integration, its secrets sealed.
+ * @throws TartanError `invalid_request` naming each field at fault
+ */
+export async function createIntegration(
+  database: Database,
+  vault: Vault,
+  wish: NewIntegration,
+): Promise<Integration & { webhook_secret: string }> {
+  checkIntegration(wish);
+  const id = newId();
+  const secret = wish.webhook_secret ?? newWebhookSecret();
+  return await changing(database, id, async (tx) => {
+    const { rows } = await tx.query<Row>(INSERT_INTEGRATION, [
+      id,
+      SERVICE,
+      wish.name ?? `Plaid ${wish.environment}`,
+      wish.environment,
+      (wish.plaid_url ?? PLAID_URLS[wish.environment]).replace(/\/+$/, ""),
+      wish.client_id,
+      vault.seal(wish.secret, clientSecret(id)),
+      vault.seal(secret, webhookSecret(id)),
+      wish.country_codes ?? ["US"],
+    ]);
+    return { ...one(rows, id), webhook_secret: secret };
+  });
+}
+
+function one(rows: readonly Row[], id: string): Integration {
+  const row = rows[0];
+  if (!row) throw notFound(id);
+  return publicShape(row);
+}
+
+/** All integrations that were not deleted, oldest first. */
+export async function listIntegrations(q: Queryable): Promise<Integration[]> {
+  return (await q.query<Row>(LIST_INTEGRATIONS)).rows.map(publicShape);
+}
+
+export async function getIntegration(q: Queryable, id: string): Promise<Integration | null> {
+  const { rows } = await q.query<Row>(GET_INTEGRATION, [id]);
+  return rows[0] ? publicShape(rows[0]) : null;
+}
+
+/**
+ * Changes what is given and leaves the rest. New credentials give subjects that failed for the old ones another try.
+ * @throws TartanError `not_found`, `invalid_request`
+ */
+export async function updateIntegration(
+  database: Database,
+  vault: Vault,
+  id: string,
+  changes: IntegrationChanges,
+): Promise<Integration> {
+  checkIntegration(changes);
+  return await changing(database, id, async (tx) => {
+    const { name, client_id, secret, country_codes } = changes;
+    const sealed = secret === undefined ? null : vault.seal(secret, clientSecret(id));
+    const values = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
+    const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
+    if (secret !== undefined || client_id !== undefined) {
+      await tx.query(RETRY_MISCONFIGURED, [id]);
+      await tx.query(NOTIFY_DUE);
+    }
+    return updated;
+  });
+}
+
+/** `updateIntegration` for Plaid's client id and secret. */
+export const updatePlaidCredentials = updateIntegration;
+
+/**
+ * Replaces the secret with which the backend posts; the old one stops working at once.
+ * @param secret the new one; random when absent
+ * @throws TartanError `not_found`, `invalid_request`
+ */
+export async function rotateWebhookSecret(
+  database: Database,
+  vault: Vault,
+  id: string,
+  secret: string = newWebhookSecret(),
+): Promise<{ webhook_secret: string }> {
+  checkWebhookSecret(secret);
+  return await changing(database, id, async (tx) => {
+    const sealed = vault.seal(secret, webhookSecret(id));
+    one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null])).rows, id);
+    return { webhook_secret: secret };
+  });
+}
+
+/**
+ * Wipes its secrets and all its items' tokens and takes its subjects out of the queue, in one transaction. With `purge`
+ * its mirrored and journaled rows are deleted after that, in parts; one that was cut short is simply repeated.
+ * @throws TartanError `not_found`
+ */
+export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
+  await changing(database, id, async (tx) => {
+    if ((await tx.query(DELETE_INTEGRATION, [id])).rowCount === 0) throw notFound(id);
+    await tx.query(DROP_TOKENS, [id]);
+    await tx.query(END_SUBJECTS, [id]);
+  });
+  if (purge) await purgeRows(database, id);
+}
+
+async function purgeRows(database: Database, id: string): Promise<void> {
+  const { rows } = await database.query<{ name: string }>(MIRROR_TABLES, [false]);
+  const tables = [...rows.map(({ name }) => name), ...PURGED_TABLES];
+  for (const statement of [PURGE_WEBHOOKS, ...tables.map(PURGE_ROWS)]) {
+    while ((await database.query(statement, [id])).rowCount > 0);
+  }
+  await database.query(FORGET_INTEGRATION, [id]);
+}
+
+/** The intake URL: Plaid's `webhook`, and where the backend posts. */
+export const integrationUrl = (publicUrl: string, id: string): string =>
+  `${publicUrl.replace(/\/+$/, "")}/v1/integrations/${id}`;

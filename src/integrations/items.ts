@@ -1,0 +1,240 @@
+/**
+ * Items: what users linked, with their sealed access tokens. Linking one, journaling that it was linked and making its
+ * first sync due are one transaction: a token that was answered with success is kept and will be used.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { append } from "../journal/append.ts";
+import { newWebhookUuid, toWebhookId } from "../journal/ids.ts";
+import {
+  BACKFILL_USER,
+  END_ITEM_SUBJECT,
+  ERASE_ITEM,
+  ERASE_MIRRORED,
+  FORGET_ITEM,
+  GET_ITEM,
+  GET_ITEM_SECRET,
+  HOLD_INTEGRATION,
+  LIST_ITEMS,
+  LOCK_SEALING,
+  MIRROR_TABLES,
+  RENEW_SUBJECT,
+  UNLINK_ITEM,
+  UPSERT_ITEM,
+} from "./queries.ts";
+import { checkItem } from "./rules.ts";
+import { itemToken } from "./sealed.ts";
+import type { Vault } from "./vault.ts";
+
+export interface NewItem {
+  integration_id: string;
+  item_id: string;
+  access_token: string;
+  /** your identifier of the user; when absent, one that was told before is kept */
+  user_id?: string | undefined;
+  source?: "BACKEND";
+  receivedAt?: Date | undefined;
+  /** what is journaled: the request's body without its access token; made up when absent */
+  body?: Buffer | undefined;
+}
+
+export interface Introduced {
+  webhook_id: string;
+  item_id: string;
+  /** false where the item was known and its token was replaced */
+  created: boolean;
+}
+
+/** How its sync stands. */
+export type ItemStatus =
+  | "pending"
+  | "ok"
+  | "retrying"
+  | "waiting"
+  | "needs_user"
+  | "ended"
+  | "misconfigured"
+  | "unlinked";
+
+/** An item as it may be shown; instants are ISO 8601. */
+export interface ItemState {
+  item_id: string;
+  integration_id: string;
+  user_id: string | null;
+  institution_id: string | null;
+  institution_name: string | null;
+  status: ItemStatus;
+  /** Plaid's, such as ITEM_LOGIN_REQUIRED */
+  error_code: string | null;
+  products: string[] | null;
+  linked_at: string;
+  verified_at: string | null;
+  /** whether a sync waits or runs */
+  due: boolean;
+  last_error: Record<string, unknown> | null;
+  /** rows that Plaid has; told of a single item only */
+  accounts?: number;
+  transactions?: number;
+}
+
+export interface ItemFilter {
+  integration_id?: string | undefined;
+  user_id?: string | undefined;
+  status?: string | undefined;
+  /** 1 to 500; 50 by default */
+  limit?: number | undefined;
+  cursor?: string | null | undefined;
+}
+
+type Row = Omit<ItemState, "linked_at" | "verified_at"> & { linked_at: Date; verified_at: Date | null };
+
+const publicShape = (row: Row): ItemState => ({
+  ...row,
+  linked_at: row.linked_at.toISOString(),
+  verified_at: row.verified_at?.toISOString() ?? null,
+});
+
+/**
+ * Links an item, or replaces its token: seals and stores the token, gives the item's earlier webhooks their user,
+ * journals ITEM/CREATED and makes the item due with all its resources.
+ * @throws TartanError `not_found` (integration), `invalid_request` naming each field at fault
+ */
+export async function introduceItem(
+  { database, vault }: { database: Database; vault: Vault },
+  item: NewItem,
+): Promise<Introduced> {
+  checkItem(item);
+  const receivedAt = item.receivedAt ?? new Date();
+  return await database.transaction(async (tx) => {
+    const environment = await holdIntegration(tx, item.integration_id);
+    const key = [item.integration_id, item.item_id];
+    await tx.query(LOCK_SEALING);
+    const sealed = vault.seal(item.access_token, itemToken(item.integration_id, item.item_id));
+    const upserted = await tx.query<{ user_id: string | null; created: boolean }>(UPSERT_ITEM, [
+      ...key,
+      item.user_id ?? null,
+      sealed,
+    ]);
+    const { user_id: userId = null, created = false } = upserted.rows[0] ?? {};
+    await tx.query(RENEW_SUBJECT, key);
+    if (item.user_id !== undefined) await tx.query(BACKFILL_USER, [...key, item.user_id]);
+    const id = newWebhookUuid(receivedAt);
+    const [appended] = await append(tx, [
+      {
+        id,
+        integrationId: item.integration_id,
+        source: item.source ?? "BACKEND",
+        subject: { kind: "item", id: item.item_id },
+        itemId: item.item_id,
+        userId,
+        webhookType: "ITEM",
+        webhookCode: "CREATED",
+        environment,
+        receivedAt,
+        body: journaledBody(item),
+        proof: null,
+        wanted: ["*"],
+      },
+    ]);
+    return { webhook_id: toWebhookId(appended?.id ?? id), item_id: item.item_id, created };
+  });
+}
+
+async function holdIntegration(tx: Queryable, id: string): Promise<string> {
+  const { rows } = await tx.query<{ environment: string }>(HOLD_INTEGRATION, [id]);
+  if (rows[0]) return rows[0].environment;
+  throw new TartanError("not_found", `There is no integration ${id}.`, {
+    fields: { integration_id: "names no integration" },
+  });
+}
+
+/** The body as it came, unless the token is still in it. */
+function journaledBody({ body, item_id, user_id, access_token }: NewItem): Buffer {
+  if (body && !body.includes(access_token)) return body;
+  const told = { webhook_type: "ITEM", webhook_code: "CREATED", item_id, ...(user_id !== undefined && { user_id }) };
+  return Buffer.from(JSON.stringify(told));
+}
+
+/**
+ * The token of an item, for asking Plaid; null when there is none (any more).
+ * @throws TartanError `vault_unsealable`
+ */
+export async function getItemSecret(
+  q: Queryable,
+  vault: Vault,
+  integrationId: string,
+  itemId: string,
+): Promise<{ access_token: string; user_id: string | null } | null> {
+  const { rows } = await q.query<{ sealed: Buffer; user_id: string | null }>(GET_ITEM_SECRET, [integrationId, itemId]);
+  const row = rows[0];
+  return row ? { access_token: vault.open(row.sealed, itemToken(integrationId, itemId)), user_id: row.user_id } : null;
+}
+
+/**
+ * A page of items, by item id.
+ * @throws TartanError `invalid_request` when the cursor is not one of a page before
+ */
+export async function listItems(
+  q: Queryable,
+  { integration_id, user_id, status, limit = 50, cursor }: ItemFilter,
+): Promise<{ data: ItemState[]; next_cursor: string | null }> {
+  const size = Math.max(1, Math.min(500, Math.floor(limit) || 50));
+  const after = cursor == null ? ["", ""] : readCursor(cursor);
+  const filter = [integration_id ?? null, user_id ?? null, status ?? null];
+  const { rows } = await q.query<Row>(LIST_ITEMS, [...filter, ...after, size + 1]);
+  const data = rows.slice(0, size).map(publicShape);
+  const last = data.at(-1);
+  const more = last && rows.length > size;
+  return { data, next_cursor: more ? writeCursor([last.item_id, last.integration_id]) : null };
+}
+
+const writeCursor = (after: readonly string[]): string => Buffer.from(JSON.stringify(after)).toString("base64url");
+
+function readCursor(cursor: string): string[] {
+  try {
+    const after: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
+    const [itemId, integrationId] = Array.isArray(after) ? (after as unknown[]) : [];
+    if (typeof itemId === "string" && typeof integrationId === "string") return [itemId, integrationId];
+  } catch {
+    // not ours
+  }
+  throw new TartanError("invalid_request", "The cursor is not one of a page before.", {
+    fields: { cursor: "must be the next_cursor of the page before" },
+  });
+}
+
+/** One item with its row counts; where several integrations link it, the one linked last unless one is named. */
+export async function getItem(q: Queryable, itemId: string, integrationId?: string): Promise<ItemState | null> {
+  const { rows } = await q.query<Row>(GET_ITEM, [itemId, integrationId ?? null]);
+  return rows[0] ? publicShape(rows[0]) : null;
+}
+
+/**
+ * Forgets the token and ends the syncing; what was mirrored stays.
+ * @throws TartanError `not_found`
+ */
+export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
+  await database.transaction(async (tx) => {
+    const key = [integrationId, itemId];
+    if ((await tx.query(UNLINK_ITEM, key)).rowCount === 0) throw itemNotFound(itemId);
+    await tx.query(END_ITEM_SUBJECT, key);
+  });
+}
+
+/**
+ * Forgets the item altogether: token, mirrored rows, webhooks, runs. All or nothing.
+ * @throws TartanError `not_found`
+ */
+export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
+  await database.transaction(async (tx) => {
+    const key = [integrationId, itemId];
+    if ((await tx.query(UNLINK_ITEM, key)).rowCount === 0) throw itemNotFound(itemId);
+    const { rows } = await tx.query<{ name: string }>(MIRROR_TABLES, [true]);
+    for (const statement of [...ERASE_ITEM, ...rows.map(({ name }) => ERASE_MIRRORED(name)), FORGET_ITEM]) {
+      await tx.query(statement, key);
+    }
+  });
+}
+
+const itemNotFound = (itemId: string): TartanError =>
+  new TartanError("not_found", `There is no item ${itemId}.`, { fields: { item_id: "names no item" } });

@@ -1,0 +1,200 @@
+/**
+ * The statements of integrations/. Values are always bound; table and column names come from constants or, in purges,
+ * from Postgres' own catalogue.
+ */
+import type { Statement } from "../database/types.ts";
+import type { SealedColumn } from "./sealed.ts";
+
+/* The vault. Session locks are numbered in database/queries.ts' way: 21569, then 3 for sealing. */
+
+/** Held, shared, from before the keys are read until what was sealed has committed. */
+export const LOCK_SEALING: Statement = {
+  name: "integrations_lock_sealing",
+  text: "select pg_advisory_xact_lock_shared(21569, 3)",
+};
+export const LOCK_ROTATION = "select pg_advisory_xact_lock(21569, 3)";
+
+/** $1: the first bytes of whatever the active key sealed */
+export const COUNT_RESEALS = ({ table, column }: SealedColumn): string =>
+  `select count(*) as count from ${table} where substring(${column} from 1 for 9) <> $1`;
+
+/** A page in key order; $2 rows, after the key $3…, which is '' at first. */
+export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
+  `select array[${key.join(", ")}] as key, ${column} as sealed from ${table}
+    where substring(${column} from 1 for 9) <> $1 and (${key.join(", ")}) > (${key.map((_, index) => `$${index + 3}`).join(", ")})
+    order by ${key.join(", ")} limit $2`;
+
+export const RESEAL = ({ table, column, key }: SealedColumn): string =>
+  `update ${table} set ${column} = $1
+    where ${column} = $2 and ${key.map((name, index) => `${name} = $${index + 3}`).join(" and ")}`;
+
+/* Integrations. */
+
+const PUBLIC = "id, service, name, environment, plaid_url, client_id, country_codes, created_at, updated_at";
+
+export const INSERT_INTEGRATION = `
+  insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
+    webhook_secret_sealed, country_codes)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  returning ${PUBLIC}`;
+
+export const LIST_INTEGRATIONS = `select ${PUBLIC} from tartan.integrations where deleted_at is null order by created_at, id`;
+export const GET_INTEGRATION = `select ${PUBLIC} from tartan.integrations where id = $1 and deleted_at is null`;
+
+export const UPDATE_INTEGRATION = `
+  update tartan.integrations set
+    name = coalesce($2, name), client_id = coalesce($3, client_id), client_secret_sealed = coalesce($4, client_secret_sealed),
+    webhook_secret_sealed = coalesce($5, webhook_secret_sealed), country_codes = coalesce($6, country_codes), updated_at = now()
+  where id = $1 and deleted_at is null
+  returning ${PUBLIC}`;
+
+/** Subjects that failed for our configuration try again with the new one. */
+export const RETRY_MISCONFIGURED = `
+  update sync.subjects set due_at = now(), not_before = null, attempts = 0, generation = generation + 1
+  where integration_id = $1 and status = 'misconfigured' and lease_token is null`;
+
+export const DELETE_INTEGRATION = `
+  update tartan.integrations
+  set client_secret_sealed = null, webhook_secret_sealed = null, deleted_at = coalesce(deleted_at, now()), updated_at = now()
+  where id = $1`;
+
+export const DROP_TOKENS =
+  "update tartan.items set access_token_sealed = null, updated_at = now() where integration_id = $1 and access_token_sealed is not null";
+
+/** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
+const END_SUBJECT =
+  "due_at = null, not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
+export const END_SUBJECTS = `update sync.subjects set ${END_SUBJECT} where integration_id = $1`;
+
+export const NOTIFY_INTEGRATION = "select pg_notify('tartan_integrations', $1)";
+export const NOTIFY_DUE = "select pg_notify('tartan_due', '')";
+
+/** The mirror's tables, those that hold rows of items if $1. */
+export const MIRROR_TABLES = `
+  select format('%I.%I', n.nspname, c.relname) as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = 'plaid' and c.relkind in ('r', 'p')
+    and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = case when $1 then 'item_id' else 'integration_id' end)
+  order by 1`;
+
+const PURGE_BATCH = 5000;
+
+/** A part at a time, so that no purge holds locks for long; repeat until it deletes none. */
+export const PURGE_ROWS = (table: string): string =>
+  `delete from ${table} where ctid = any (array(select ctid from ${table} where integration_id = $1 limit ${PURGE_BATCH}))`;
+export const PURGE_WEBHOOKS = `
+  delete from journal.webhooks where id = any (array(
+    select id from journal.webhooks where integration_id = $1 order by id limit ${PURGE_BATCH}))`;
+/** Not partitioned; the last one is the integration's own row, so that a purge that was cut short can be repeated. */
+export const PURGED_TABLES = [
+  "journal.refusals",
+  "sync.runs",
+  "sync.cursors",
+  "sync.subjects",
+  "tartan.items",
+] as const;
+export const FORGET_INTEGRATION = "delete from tartan.integrations where id = $1 and deleted_at is not null";
+
+/* The directory. */
+
+export const LOAD_INTEGRATIONS: Statement = {
+  name: "integrations_load",
+  text: `
+    select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes
+    from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
+    limit 10000`,
+};
+
+/* Items. */
+
+/** Shared, so that the integration is not deleted meanwhile. */
+export const HOLD_INTEGRATION: Statement = {
+  name: "integrations_hold",
+  text: "select environment from tartan.integrations where id = $1 and deleted_at is null for share",
+};
+
+export const UPSERT_ITEM: Statement = {
+  name: "items_upsert",
+  text: `
+    insert into tartan.items as i (integration_id, item_id, user_id, access_token_sealed) values ($1, $2, $3, $4)
+    on conflict (integration_id, item_id) do update set
+      user_id = coalesce(excluded.user_id, i.user_id), access_token_sealed = excluded.access_token_sealed, updated_at = now(),
+      linked_at = case when i.access_token_sealed is null then now() else i.linked_at end
+    returning user_id, xmax = 0 as created`,
+};
+
+/** A new token is a new chance, whatever the old one had come to. */
+export const RENEW_SUBJECT: Statement = {
+  name: "items_renew_subject",
+  text: `
+    update sync.subjects set status = 'pending', attempts = 0, not_before = null, last_error = null
+    where integration_id = $1 and kind = 'item' and id = $2
+      and status in ('needs_user', 'ended', 'misconfigured', 'unlinked', 'retrying')`,
+};
+
+/** Webhooks may come before the item is linked, and with it the user known. */
+export const BACKFILL_USER: Statement = {
+  name: "items_backfill_user",
+  text: "update journal.webhooks set user_id = $3 where integration_id = $1 and item_id = $2 and user_id is null",
+};
+
+export const GET_ITEM_SECRET: Statement = {
+  name: "items_get_secret",
+  text: `
+    select access_token_sealed as sealed, user_id from tartan.items
+    where integration_id = $1 and item_id = $2 and access_token_sealed is not null`,
+};
+
+const ITEM_STATE = `
+    select i.item_id, i.integration_id, i.user_id, p.institution_id, p.institution_name,
+      case when i.access_token_sealed is null then 'unlinked' else coalesce(s.status, 'pending') end as status,
+      p.error_code, p.products, i.linked_at, s.verified_at,
+      coalesce(s.lease_token is not null or s.due_at <= now(), false) as due, s.last_error`;
+const ITEM_SOURCES = `
+    from tartan.items i
+    left join plaid.items p on p.integration_id = i.integration_id and p.item_id = i.item_id
+    left join sync.subjects s on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id`;
+
+/** $1 integration, $2 user, $3 status (each may be null), $4 and $5 where the page before ended, $6 rows. */
+export const LIST_ITEMS = `${ITEM_STATE} ${ITEM_SOURCES}
+    where ($1::text is null or i.integration_id = $1) and ($2::text is null or i.user_id = $2)
+      and ($3::text is null or $3 = case when i.access_token_sealed is null then 'unlinked' else coalesce(s.status, 'pending') end)
+      and (i.item_id, i.integration_id) > ($4, $5)
+    order by i.item_id, i.integration_id limit $6`;
+
+export const GET_ITEM = `${ITEM_STATE},
+      (select count(*) from plaid.accounts a
+        where a.integration_id = i.integration_id and a.item_id = i.item_id and a.removed_at is null) as accounts,
+      (select count(*) from plaid.transactions t
+        where t.integration_id = i.integration_id and t.item_id = i.item_id and t.removed_at is null) as transactions
+    ${ITEM_SOURCES}
+    where i.item_id = $1 and ($2::text is null or i.integration_id = $2)
+    order by i.linked_at desc limit 1`;
+
+export const UNLINK_ITEM =
+  "update tartan.items set access_token_sealed = null, updated_at = now() where integration_id = $1 and item_id = $2";
+export const END_ITEM_SUBJECT = `update sync.subjects set ${END_SUBJECT} where integration_id = $1 and kind = 'item' and id = $2`;
+
+/** In this order: a run that is under way loses its subject first, and so cannot commit rows behind the erasure. */
+export const ERASE_ITEM = [
+  "delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2",
+  "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2",
+  "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2",
+  "delete from journal.webhooks where integration_id = $1 and item_id = $2",
+] as const;
+export const ERASE_MIRRORED = (table: string): string =>
+  `delete from ${table} where integration_id = $1 and item_id = $2`;
+export const FORGET_ITEM = "delete from tartan.items where integration_id = $1 and item_id = $2";
+
+/* API keys. */
+
+export const SET_KEY = `
+  insert into tartan.api_keys (id, name, key_sha256) values ($1, $2, $3)
+  on conflict (name) do update set key_sha256 = excluded.key_sha256`;
+export const ADD_KEY =
+  "insert into tartan.api_keys (id, name, key_sha256) values ($1, $2, $3) on conflict (name) do nothing";
+export const HAS_KEY = "select 1 from tartan.api_keys where name = $1";
+export const FIND_KEY: Statement = {
+  name: "api_keys_find",
+  text: "select id, name, key_sha256 from tartan.api_keys where key_sha256 = $1",
+};

@@ -1,0 +1,108 @@
+/**
+ * Re-seals everything under the active key, while servers read and write. Batches are small transactions, and only what
+ * another key sealed is touched, so a rotation that was interrupted is simply run again.
+ *
+ * Why nothing sealed under an old key can slip through: whoever seals holds a shared lock from before it reads the
+ * keys until it commits. The rotation first takes that lock alone for an instant, after the new key is in place: what
+ * was sealed with an old key is committed then and will be found, and what is sealed afterwards uses the new one.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { COUNT_RESEALS, LOCK_ROTATION, RESEAL, SELECT_RESEALS } from "./queries.ts";
+import { sealPrefix, type Vault } from "./seal.ts";
+import { SEALED_COLUMNS, type SealedColumn } from "./sealed.ts";
+
+const BATCH = 200;
+
+type Progress = (done: number, total: number) => void;
+
+interface Row {
+  key: string[];
+  sealed: Buffer;
+}
+
+/**
+ * Re-seals every sealed column under `vault.activeKeyId`.
+ * @returns how many values were re-sealed, by `table.column`
+ * @throws TartanError `vault_unsealable` after all else was re-sealed, naming the rows that could not be opened; the
+ *   old keys must be kept until those are mended
+ */
+export async function rotateVault(
+  database: Database,
+  vault: Vault,
+  onProgress?: Progress,
+): Promise<Record<string, number>> {
+  await database.transaction(async (tx) => {
+    await tx.query(LOCK_ROTATION);
+  });
+  const prefix = sealPrefix(vault.activeKeyId);
+  const total = await countAll(database, prefix);
+  const counts: Record<string, number> = {};
+  const unopened: string[] = [];
+  let done = 0;
+  for (const column of SEALED_COLUMNS) {
+    const name = `${column.table}.${column.column}`;
+    counts[name] = 0;
+    for await (const { resealed, failed, seen } of batches(database, vault, column, prefix)) {
+      counts[name] += resealed;
+      unopened.push(...failed.map((key) => `${name} of ${key.join(" ")}`));
+      done += seen;
+      onProgress?.(Math.min(done, total), total);
+    }
+  }
+  if (unopened.length > 0) throw leftBehind(unopened);
+  return counts;
+}
+
+async function countAll(database: Queryable, prefix: Buffer): Promise<number> {
+  let total = 0;
+  for (const column of SEALED_COLUMNS) {
+    const { rows } = await database.query<{ count: number }>(COUNT_RESEALS(column), [prefix]);
+    total += rows[0]?.count ?? 0;
+  }
+  return total;
+}
+
+async function* batches(database: Database, vault: Vault, column: SealedColumn, prefix: Buffer) {
+  let after = column.key.map(() => "");
+  for (;;) {
+    const { rows } = await database.query<Row>(SELECT_RESEALS(column), [prefix, BATCH, ...after]);
+    const last = rows.at(-1);
+    if (!last) return;
+    after = last.key;
+    const failed: string[][] = [];
+    const resealed = await database.transaction(async (tx) => {
+      failed.length = 0;
+      let count = 0;
+      for (const row of rows) {
+        const sealed = reseal(vault, column, row);
+        if (!sealed) failed.push(row.key);
+        // Only what is still as it was read: a server may have stored a newer token meanwhile.
+        else count += (await tx.query(RESEAL(column), [sealed, row.sealed, ...row.key])).rowCount;
+      }
+      return count;
+    });
+    yield { resealed, failed, seen: rows.length };
+  }
+}
+
+function reseal(vault: Vault, column: SealedColumn, { key, sealed }: Row): Buffer | null {
+  const context = column.context(key);
+  try {
+    return vault.seal(vault.open(sealed, context), context);
+  } catch (error) {
+    if (error instanceof TartanError && error.code === "vault_unsealable") return null;
+    throw error;
+  }
+}
+
+const NAMED = 10;
+
+function leftBehind(unopened: readonly string[]): TartanError {
+  const more = unopened.length > NAMED ? ` and ${unopened.length - NAMED} more` : "";
+  return new TartanError(
+    "vault_unsealable",
+    `Everything else is sealed anew, but these could not be opened: ${unopened.slice(0, NAMED).join(", ")}${more}. ` +
+      "Give the master key that sealed them, or store their secrets anew, and rotate again.",
+  );
+}

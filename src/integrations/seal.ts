@@ -1,0 +1,132 @@
+/**
+ * The seal on tokens and secrets: AES-256-GCM under a master key that never touches the database. What is sealed is
+ * bound to its place (`context`, as associated data), so that a sealed token copied into another row does not open.
+ *
+ *   byte 0      1, the format
+ *   bytes 1-8   key id: which master key sealed it
+ *   bytes 9-20  nonce, random: 2^32 seals under one key are safe, which is more than there will ever be
+ *   then        ciphertext, and the 16-byte tag
+ */
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { TartanError } from "../errors.ts";
+import { decodeMasterKeys, type MasterKeys } from "./master-keys.ts";
+
+export interface Vault {
+  /** Seals well-formed text for one place. */
+  seal(plain: string, context: string): Buffer;
+  /**
+   * @throws TartanError `vault_unsealable` when it was altered, belongs elsewhere, or its master key is not among those
+   *   given; the message says which, never what
+   */
+  open(sealed: Buffer, context: string): string;
+  /** 16 hex digits of the master key that sealed it; null when it is not a seal */
+  keyIdOf(sealed: Buffer): string | null;
+  /** of the key that seals now */
+  readonly activeKeyId: string;
+}
+
+const FORMAT = 1;
+const KEY_ID_BYTES = 8;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const HEADER_BYTES = 1 + KEY_ID_BYTES;
+const LEAST_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
+
+/** UTF-8 has no form for one, so it would not come back as it went in. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** A fingerprint that tells keys apart and says nothing about them. */
+const idOf = (key: Buffer): string =>
+  createHash("sha256")
+    .update("tartan master key")
+    .update(key)
+    .digest("hex")
+    .slice(0, 2 * KEY_ID_BYTES);
+
+class SealingVault implements Vault {
+  readonly #reload: (() => readonly string[]) | undefined;
+  #keys = new Map<string, Buffer>();
+  #active: { id: string; key: Buffer };
+
+  constructor({ keys, reload }: MasterKeys) {
+    this.#reload = reload;
+    this.#active = this.#load(keys);
+  }
+
+  #load(texts: readonly string[]): { id: string; key: Buffer } {
+    const keys = decodeMasterKeys(texts);
+    this.#keys = new Map(keys.map((key) => [idOf(key), key]));
+    const first = keys[0];
+    if (!first) throw new TartanError("vault_key_missing", "A vault needs at least one master key");
+    return (this.#active = { id: idOf(first), key: first });
+  }
+
+  /** Keys in a file may have been rotated by another process since. */
+  #refresh(): { id: string; key: Buffer } {
+    return this.#reload ? this.#load(this.#reload()) : this.#active;
+  }
+
+  get activeKeyId(): string {
+    return this.#active.id;
+  }
+
+  seal(plain: string, context: string): Buffer {
+    if (LONE_SURROGATE.test(plain)) {
+      throw new TartanError("invalid_request", "The text to be sealed is not well-formed Unicode (a lone surrogate)");
+    }
+    const { id, key } = this.#refresh();
+    const header = Buffer.concat([Buffer.of(FORMAT), Buffer.from(id, "hex")]);
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv("aes-256-gcm", key, nonce);
+    cipher.setAAD(associated(header, context));
+    const sealed = Buffer.concat([cipher.update(plain, "utf8"), cipher.final()]);
+    return Buffer.concat([header, nonce, sealed, cipher.getAuthTag()]);
+  }
+
+  open(sealed: Buffer, context: string): string {
+    const id = this.keyIdOf(sealed);
+    if (id === null) throw unsealable("it is not in the vault's form");
+    if (!this.#keys.has(id)) this.#refresh();
+    const key = this.#keys.get(id);
+    if (!key) {
+      throw unsealable(
+        `it was sealed under master key ${id}, which is not among those given; add that key to TARTAN_MASTER_KEY, ` +
+          "behind the one that seals",
+      );
+    }
+    const nonce = sealed.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES);
+    const decipher = createDecipheriv("aes-256-gcm", key, nonce, { authTagLength: TAG_BYTES });
+    decipher.setAAD(associated(sealed.subarray(0, HEADER_BYTES), context));
+    decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+    const body = sealed.subarray(HEADER_BYTES + NONCE_BYTES, sealed.length - TAG_BYTES);
+    try {
+      // Nothing of the plaintext is returned or thrown before final() has checked the tag.
+      return Buffer.concat([decipher.update(body), decipher.final()]).toString("utf8");
+    } catch {
+      throw unsealable("it was altered, or it belongs to another row");
+    }
+  }
+
+  keyIdOf(sealed: Buffer): string | null {
+    if (sealed.length < LEAST_BYTES || sealed[0] !== FORMAT) return null;
+    return sealed.toString("hex", 1, HEADER_BYTES);
+  }
+}
+
+const associated = (header: Buffer, context: string): Buffer => Buffer.concat([header, Buffer.from(context, "utf8")]);
+
+const unsealable = (why: string): TartanError =>
+  new TartanError("vault_unsealable", `A sealed value cannot be opened: ${why}.`);
+
+/** Bytes 0-8 of whatever a key seals: for finding in SQL what another key sealed. */
+export const sealPrefix = (keyId: string): Buffer => Buffer.concat([Buffer.of(FORMAT), Buffer.from(keyId, "hex")]);
+
+const isSource = (given: readonly string[] | MasterKeys): given is MasterKeys => !Array.isArray(given);
+
+/**
+ * @param masterKeys base64 of 32 bytes each; the first one seals, all of them open
+ * @throws TartanError `config_invalid` when one is malformed, `vault_key_missing` when there is none
+ */
+export function openVault(masterKeys: readonly string[] | MasterKeys): Vault {
+  return new SealingVault(isSource(masterKeys) ? masterKeys : { keys: masterKeys });
+}

@@ -1,0 +1,7 @@
+/**
+ * The vault: what tokens and secrets are sealed with (seal.ts), where its keys come from (master-keys.ts), and how they
+ * are replaced (rotation.ts).
+ */
+export { beginRotation, finishRotation, loadMasterKeys, type MasterKeys } from "./master-keys.ts";
+export { rotateVault } from "./rotation.ts";
+export { openVault, type Vault } from "./seal.ts";
