@@ -1,0 +1,60 @@
+/**
+ * An account of an Item and how it looks in Plaid's answers. Money is kept in ten-thousandths, so that sums stay exact.
+ */
+import type { AccountKind } from "./catalogue/accounts.ts";
+import type { Random } from "./random.ts";
+
+export interface Account {
+  readonly id: string;
+  readonly kind: AccountKind;
+  readonly currency: string;
+  /** owed on credit accounts, held on all others */
+  current: number;
+  /** the sum of pending transactions since the Item was linked, positive is money out */
+  held: number;
+  /** live transactions on it; Plaid leaves accounts without any out of /transactions/sync */
+  transactions: number;
+}
+
+export const createAccount = (random: Random, kind: AccountKind, currency: string): Account => ({
+  id: random.id(),
+  kind,
+  currency,
+  current: kind.current,
+  held: 0,
+  transactions: 0,
+});
+
+/** Moves the balances by a transaction that came (`sign` 1) or went (-1). */
+export function applyToBalance(account: Account, amount: number, pending: boolean, sign: 1 | -1): void {
+  if (pending) account.held += sign * amount;
+  else account.current += (account.kind.type === "credit" ? sign : -sign) * amount;
+}
+
+const money = (value: number | null): number | null => (value === null ? null : value / 10_000);
+
+/** Plaid shows what may be spent only where the account kind has such a figure. */
+function available(account: Account): number | null {
+  const { kind, current, held } = account;
+  if (kind.available === null) return null;
+  const start = kind.type === "credit" ? kind.current - current : current - kind.current;
+  return kind.available + start - held;
+}
+
+/** Plaid's AccountBase */
+export const accountObject = (account: Account): Record<string, unknown> => ({
+  account_id: account.id,
+  balances: {
+    available: money(available(account)),
+    current: money(account.current),
+    iso_currency_code: account.currency,
+    limit: money(account.kind.limit),
+    unofficial_currency_code: null,
+  },
+  holder_category: account.kind.name.includes("Business") ? "business" : "personal",
+  mask: account.kind.mask,
+  name: account.kind.name,
+  official_name: account.kind.official_name,
+  subtype: account.kind.subtype,
+  type: account.kind.type,
+});

@@ -1,0 +1,113 @@
+/**
+ * The accounts a user may hold. `user_good` and its relatives hold the set that Plaid's Sandbox shows; items made through
+ * the control API hold a few of them, chosen by the seed. Balances are in ten-thousandths of a dollar, because Plaid's
+ * own examples have four decimals.
+ */
+export interface AccountKind {
+  name: string;
+  official_name: string | null;
+  type: string;
+  subtype: string;
+  mask: string | null;
+  available: number | null;
+  current: number;
+  limit: number | null;
+  /** transactions happen on it */
+  busy: boolean;
+}
+
+const dollars = (amount: number | null): number | null => (amount === null ? null : Math.round(amount * 10_000));
+
+const kind = (
+  mask: string | null,
+  name: string,
+  official_name: string | null,
+  [type, subtype]: [string, string],
+  [available, current, limit]: [number | null, number, number | null],
+  busy = false,
+): AccountKind => ({
+  mask,
+  name,
+  official_name,
+  type,
+  subtype,
+  available: dollars(available),
+  current: Math.round(current * 10_000),
+  limit: dollars(limit),
+  busy,
+});
+
+export const CHECKING = kind(
+  "0000",
+  "Plaid Checking",
+  "Plaid Gold Standard 0% Interest Checking",
+  ["depository", "checking"],
+  [100, 110, null],
+  true,
+);
+export const SAVINGS = kind(
+  "1111",
+  "Plaid Saving",
+  "Plaid Silver Standard 0.1% Interest Saving",
+  ["depository", "savings"],
+  [200, 210, null],
+  true,
+);
+export const CREDIT_CARD = kind(
+  "3333",
+  "Plaid Credit Card",
+  "Plaid Diamond 12.5% APR Interest Credit Card",
+  ["credit", "credit card"],
+  [1590, 410, 2000],
+  true,
+);
+const CD = kind("2222", "Plaid CD", "Plaid Bronze Standard 0.2% Interest CD", ["depository", "cd"], [null, 1000, null]);
+const MONEY_MARKET = kind(
+  "4444",
+  "Plaid Money Market",
+  "Plaid Platinum Standard 1.85% Interest Money Market",
+  ["depository", "money market"],
+  [43_200, 43_200, null],
+);
+const IRA = kind("5555", "Plaid IRA", null, ["investment", "ira"], [null, 320.76, null]);
+const RETIREMENT = kind("6666", "Plaid 401k", null, ["investment", "401k"], [null, 23_631.9805, null]);
+const STUDENT_LOAN = kind("7777", "Plaid Student Loan", null, ["loan", "student"], [null, 65_262, null]);
+const MORTGAGE = kind("8888", "Plaid Mortgage", null, ["loan", "mortgage"], [null, 56_302.06, null]);
+const HSA = kind("9001", "Plaid HSA", "Plaid Cares Health Savings Account", ["depository", "hsa"], [6009, 6009, null]);
+// Some banks give no mask; code that demands one breaks here first.
+const CASH = kind(
+  null,
+  "Plaid Cash Management",
+  "Plaid Growth Cash Management",
+  ["depository", "cash management"],
+  [12_060, 12_060, null],
+);
+const BUSINESS_CARD = kind(
+  "9999",
+  "Plaid Business Credit Card",
+  "Plaid Platinum Small Business Credit Card",
+  ["credit", "credit card"],
+  [4980, 5020, 10_000],
+);
+
+/** what Plaid's `user_good` holds */
+export const USER_GOOD: readonly AccountKind[] = [
+  CHECKING,
+  SAVINGS,
+  CD,
+  CREDIT_CARD,
+  MONEY_MARKET,
+  IRA,
+  RETIREMENT,
+  STUDENT_LOAN,
+  MORTGAGE,
+  HSA,
+  CASH,
+  BUSINESS_CARD,
+];
+
+/** held beside a checking account, by chance */
+export const OTHERS: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, MONEY_MARKET, CASH, RETIREMENT, STUDENT_LOAN];
+
+/** what an Item gains when its user opens another account */
+export const LATER: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, BUSINESS_CARD, HSA];

@@ -1,0 +1,99 @@
+/**
+ * Changes of what is true at the bank: transactions come, change, go, and pending ones post. Each function changes the
+ * book and says what it did; telling the client (webhooks) is somebody else's.
+ */
+import { applyToBalance, type Account } from "./account.ts";
+import { MERCHANT_LOTS } from "./catalogue/merchants.ts";
+import type { Txn } from "./feed.ts";
+import { makeDraft, type Draft } from "./history.ts";
+import type { Book } from "./item.ts";
+
+export interface Summary {
+  added: Txn[];
+  modified: Txn[];
+  removed: Txn[];
+}
+
+/** how many of each */
+export interface Wanted {
+  add: number;
+  addPending: number;
+  modify: number;
+  remove: number;
+  postPending: number;
+  account?: Account | undefined;
+}
+
+/** Counts that exceed what there is do what they can. New rows come last, so the other counts speak of older ones. */
+export function change(book: Book, wanted: Wanted, today: number): Summary {
+  const { random, feed } = book;
+  const removed = random.sample(feed.live, wanted.remove);
+  for (const txn of removed) take(book, txn);
+  const modified = random.sample(feed.live, wanted.modify);
+  for (const txn of modified) modify(book, txn);
+  const posting = random.sample([...feed.pending], wanted.postPending);
+  const posted = posting.map((txn) => post(book, txn, today));
+  const fresh = [
+    ...addSome(book, wanted.add, { day: today, pending: false, account: wanted.account }),
+    ...addSome(book, wanted.addPending, { day: today, pending: true, account: wanted.account }),
+  ];
+  const gone = new Set(posting);
+  return {
+    added: [...posted, ...fresh],
+    modified: modified.filter((txn) => !gone.has(txn)),
+    removed: [...removed, ...posting],
+  };
+}
+
+function addSome(
+  book: Book,
+  count: number,
+  wish: { day: number; pending: boolean; account: Account | undefined },
+): Txn[] {
+  return Array.from({ length: count }, () => put(book, makeDraft(book.random, book.accounts, wish)));
+}
+
+export function put(book: Book, draft: Draft): Txn {
+  const txn: Txn = { ...draft, id: book.random.id(), added: 0, changed: 0, removed: 0, slot: 0 };
+  book.feed.add(txn);
+  applyToBalance(txn.account, txn.amount, txn.pending, 1);
+  return txn;
+}
+
+export function take(book: Book, txn: Txn): void {
+  book.feed.remove(txn);
+  applyToBalance(txn.account, txn.amount, txn.pending, -1);
+}
+
+/** A tip, a corrected merchant or a corrected day. */
+function modify(book: Book, txn: Txn): void {
+  const kind = book.random.below(10);
+  if (kind < 6) raise(book, txn, Math.max(100, Math.round(Math.abs(txn.amount) / 1000) * 100));
+  else if (kind < 8) txn.merchant = book.random.pick(MERCHANT_LOTS);
+  else txn.day -= 1;
+  if (kind >= 6) book.feed.touch(txn);
+}
+
+/** Adds to the amount of a transaction (ten-thousandths of a dollar). */
+export function raise(book: Book, txn: Txn, by: number): void {
+  applyToBalance(txn.account, by, txn.pending, 1);
+  txn.amount += by;
+  book.feed.touch(txn);
+}
+
+/** The pending row goes, a posted one comes that names it; one in five with another amount, as tips and holds do. */
+export function post(book: Book, pending: Txn, today: number): Txn {
+  take(book, pending);
+  const amount = book.random.chance(0.2) ? pending.amount + book.random.between(1, 500) * 100 : pending.amount;
+  return put(book, {
+    account: pending.account,
+    merchant: pending.merchant,
+    place: pending.place,
+    amount,
+    day: Math.max(today, pending.day),
+    authorizedDay: pending.authorizedDay,
+    pending: false,
+    pendingId: pending.id,
+    note: pending.note,
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * Life: every so often a few Items get news, as they would on a calm day. Runs in real time until stopped; what happens is
+ * drawn from the seed, when it happens is not.
+ */
+import { change } from "../changes.ts";
+import { breakItem, repairItem } from "../health.ts";
+import { bookOf, type Item } from "../item.ts";
+import type { Random } from "../random.ts";
+import type { Simulation } from "../simulation.ts";
+
+const BREAKS = 0.02;
+
+export class Activity {
+  readonly #sim: Simulation;
+  readonly #random: Random;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(sim: Simulation) {
+    this.#sim = sim;
+    this.#random = sim.world.random.fork("activity");
+  }
+
+  start(everyMs: number, items: number): void {
+    this.stop();
+    this.#timer = setInterval(() => this.#round(items), everyMs);
+  }
+
+  stop(): boolean {
+    const ran = this.#timer !== undefined;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    return ran;
+  }
+
+  #round(count: number): void {
+    const ready = [...this.#sim.world.items.values()].filter(
+      (item) => !item.removed && !item.revoked && item.stage === "HISTORICAL",
+    );
+    for (const item of this.#random.sample(ready, count)) this.#live(item);
+  }
+
+  #live(item: Item): void {
+    if (item.error) return repairItem(this.#sim, item);
+    if (this.#random.chance(BREAKS)) return breakItem(this.#sim, item, "ITEM_LOGIN_REQUIRED");
+    const book = bookOf(item);
+    const wanted = {
+      add: this.#random.below(2),
+      addPending: this.#random.between(1, 2),
+      modify: this.#random.below(2),
+      remove: this.#random.chance(0.1) ? 1 : 0,
+      postPending: this.#random.below(3),
+    };
+    item.lastSuccess = this.#sim.time.now();
+    this.#sim.announce(item, change(book, wanted, this.#sim.today()));
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * The hand in the world: makes Items, changes what is true, breaks and repairs, moves the clock, and shows the truth. The
+ * HTTP paths under /_simulator call these methods with the same input and answer their result (routes.ts).
+ */
+import type { z } from "zod";
+import { TartanError } from "../../errors.ts";
+import { accountObject, type Account } from "../account.ts";
+import { change, type Summary } from "../changes.ts";
+import { faultSchema, type FaultInput, type StandingFault } from "../faults.ts";
+import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
+import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
+import { linkItem, planFor } from "../link.ts";
+import type { Simulation } from "../simulation.ts";
+import { transactionsText } from "../transaction-text.ts";
+import { newestFirst } from "../transactions.ts";
+import type { SentFilter, SentWebhook } from "../webhooks/log.ts";
+import { Activity } from "./activity.ts";
+import * as inputs from "./inputs.ts";
+import { sendWebhook, signContent, type SignedWebhook } from "./webhooks.ts";
+
+export interface ChangeResult {
+  added: string[];
+  modified: string[];
+  removed: string[];
+  posted: { pending_transaction_id: string; transaction_id: string }[];
+}
+
+export class Control {
+  readonly #sim: Simulation;
+  readonly #activity: Activity;
+
+  constructor(sim: Simulation) {
+    this.#sim = sim;
+    this.#activity = new Activity(sim);
+  }
+
+  /** Items with a complete history, as if linked long ago (`ready: false`: just now). */
+  createItems(input: z.input<typeof inputs.itemsInput> = {}): { items: { item_id: string; access_token: string }[] } {
+    const wish = inputs.check(inputs.itemsInput, input);
+    const { world, time } = this.#sim;
+    const clientId = this.#clientId(wish.client_id);
+    const institution = this.#institution(wish.institution_id);
+    const plan =
+      wish.user === "user_transactions_dynamic"
+        ? planFor(wish.user, wish.days)
+        : { username: wish.user, transactions: wish.transactions, days: wish.days };
+    const items = [];
+    for (let i = 0; i < wish.count; i += 1) {
+      const item = world.createItem({
+        clientId,
+        institution,
+        plan,
+        products: [...wish.products],
+        webhook: wish.webhook,
+        userId: wish.user_id,
+        stage: wish.ready ? "HISTORICAL" : "NONE",
+        now: time.now(),
+      });
+      this.#sim.settle(item);
+      if (!wish.ready && item.products.includes("transactions")) this.#sim.startExtraction(item);
+      items.push({ item_id: item.itemId, access_token: item.accessToken });
+    }
+    return { items };
+  }
+
+  /** Finishes a Link session: a new Item and its public token, or in update mode the repaired Item. */
+  completeLink(input: z.input<typeof inputs.linkInput>): { public_token: string | null; item_id: string } {
+    const wish = inputs.check(inputs.linkInput, input);
+    const link = this.#sim.world.linkTokens.get(wish.link_token);
+    if (!link) throw inputs.badInput({ link_token: "is unknown: create one with /link/token/create" });
+    if (link.expiresAt <= this.#sim.time.now()) throw inputs.badInput({ link_token: "has expired: create another" });
+    if (link.item) {
+      repairItem(this.#sim, link.item, false);
+      return { public_token: null, item_id: link.item.itemId };
+    }
+    const institution = this.#institution(wish.institution_id);
+    const { clientId, products, webhook, userId, days } = link;
+    const item = linkItem(this.#sim, { clientId, institution, products, webhook, userId, username: wish.user, days });
+    return { public_token: this.#sim.world.createPublicToken(item, this.#sim.time.now()), item_id: item.itemId };
+  }
+
+  addClient(input: z.input<typeof inputs.clientInput>): { client_id: string } {
+    const { client_id, secret } = inputs.check(inputs.clientInput, input);
+    this.#sim.world.addClient({ clientId: client_id, secret });
+    return { client_id };
+  }
+
+  items(): { items: Record<string, unknown>[] } {
+    return { items: [...this.#sim.world.items.values()].map(brief) };
+  }
+
+  /** The truth about an Item: Plaid's objects, and what Plaid does not tell. */
+  item(itemId: string): Record<string, unknown> {
+    const item = this.#item(itemId);
+    const book = item.removed ? null : bookOf(item);
+    return {
+      ...brief(item),
+      item: itemObject(item),
+      status: statusObject(item),
+      accounts: book?.accounts.length ?? 0,
+      transactions: book?.feed.live.length ?? 0,
+    };
+  }
+
+  accounts(itemId: string): { accounts: Record<string, unknown>[] } {
+    const item = this.#item(itemId);
+    return { accounts: item.removed ? [] : bookOf(item).accounts.map(accountObject) };
+  }
+
+  /** All transactions that are there, newest first, as Plaid shows them. */
+  transactions(itemId: string): { transactions: Record<string, unknown>[] } {
+    return JSON.parse(this.transactionsText(itemId)) as { transactions: Record<string, unknown>[] };
+  }
+
+  transactionsText(itemId: string): string {
+    const item = this.#item(itemId);
+    return `{"transactions":${item.removed ? "[]" : transactionsText(newestFirst(bookOf(item)))}}`;
+  }
+
+  changeTransactions(itemId: string, input: z.input<typeof inputs.changeInput>): ChangeResult {
+    const wish = inputs.check(inputs.changeInput, input);
+    const item = this.#living(itemId);
+    if (item.stage === "NONE" || item.stage === "NOT_READY") {
+      throw new TartanError("conflict", "the Item has no history yet: advance the clock, or make it with ready: true");
+    }
+    const book = bookOf(item);
+    const summary = change(
+      book,
+      {
+        add: wish.add,
+        addPending: wish.add_pending,
+        modify: wish.modify,
+        remove: wish.remove,
+        postPending: wish.post_pending === "all" ? book.feed.pending.size : wish.post_pending,
+        account: wish.account_id === undefined ? undefined : this.#account(item, wish.account_id),
+      },
+      this.#sim.today(),
+    );
+    item.lastSuccess = this.#sim.time.now();
+    if (wish.webhooks) this.#sim.announce(item, summary);
+    return resultOf(summary);
+  }
+
+  breakItem(itemId: string, input: z.input<typeof inputs.breakInput> = {}): { item_id: string; error_code: string } {
+    const { error_code, webhooks } = inputs.check(inputs.breakInput, input);
+    breakItem(this.#sim, this.#living(itemId), error_code, webhooks);
+    return { item_id: itemId, error_code };
+  }
+
+  repairItem(itemId: string, input: z.input<typeof inputs.quietInput> = {}): { item_id: string } {
+    repairItem(this.#sim, this.#living(itemId), inputs.check(inputs.quietInput, input).webhooks);
+    return { item_id: itemId };
+  }
+
+  revokeItem(itemId: string, input: z.input<typeof inputs.quietInput> = {}): { item_id: string } {
+    revokeItem(this.#sim, this.#living(itemId), inputs.check(inputs.quietInput, input).webhooks);
+    return { item_id: itemId };
+  }
+
+  revokeAccount(itemId: string, input: z.input<typeof inputs.revokeAccountInput> = {}): { account_id: string } {
+    const wish = inputs.check(inputs.revokeAccountInput, input);
+    const item = this.#living(itemId);
+    const { accounts, random } = bookOf(item);
+    if (accounts.length === 0) throw new TartanError("conflict", "the Item has no account left");
+    const account = wish.account_id === undefined ? random.pick(accounts) : this.#account(item, wish.account_id);
+    revokeAccount(this.#sim, item, account, wish.webhooks);
+    return { account_id: account.id };
+  }
+
+  addAccount(itemId: string, input: z.input<typeof inputs.addAccountInput> = {}): { account_id: string } {
+    const wish = inputs.check(inputs.addAccountInput, input);
+    const account = addAccount(this.#sim, this.#living(itemId), wish.webhooks);
+    if (wish.transactions > 0) {
+      this.changeTransactions(itemId, { add: wish.transactions, account_id: account.id, webhooks: wish.webhooks });
+    }
+    return { account_id: account.id };
+  }
+
+  clock(): { now: string } {
+    return { now: new Date(this.#sim.time.now()).toISOString() };
+  }
+
+  /** Resolves when everything due until then has happened and every webhook attempt it caused was answered. */
+  async advanceClock(input: z.input<typeof inputs.clockInput>): Promise<{ now: string }> {
+    await this.#sim.time.advance(inputs.check(inputs.clockInput, input).advance_s * 1000);
+    return this.clock();
+  }
+
+  rotateKeys(input: z.input<typeof inputs.rotateInput> = {}): { kid: string; old_kid: string } {
+    const { expire_old } = inputs.check(inputs.rotateInput, input);
+    const { current, old } = this.#sim.keys.rotate(this.#sim.time.now(), expire_old);
+    return { kid: current.kid, old_kid: old.kid };
+  }
+
+  addFault(input: FaultInput): StandingFault {
+    return this.#sim.faults.add(inputs.check(faultSchema, input));
+  }
+
+  faults(): { faults: StandingFault[] } {
+    return { faults: this.#sim.faults.all() };
+  }
+
+  /** One fault, or all of them. */
+  clearFaults(faultId?: string): { cleared: number } {
+    return { cleared: this.#sim.faults.clear(faultId) };
+  }
+
+  /** What was sent, oldest first, and how it was answered. */
+  webhooks(filter: SentFilter = {}): { webhooks: SentWebhook[]; total: number } {
+    const { log } = this.#sim.courier;
+    return { webhooks: log.find(inputs.check(inputs.sentFilter, filter)), total: log.total };
+  }
+
+  /** Sends an authentic webhook, or one with exactly the flaw you ask for. */
+  sendWebhook(input: z.input<typeof inputs.sendInput>): SentWebhook {
+    return sendWebhook(this.#sim, inputs.check(inputs.sendInput, input));
+  }
+
+  /** Makes and signs a webhook without sending it: for load generators. */
+  signWebhook(input: z.input<typeof inputs.signInput>): SignedWebhook {
+    return signContent(this.#sim, inputs.check(inputs.signInput, input));
+  }
+
+  /** Requests answered so far, by path. */
+  requests(): { requests: Record<string, number> } {
+    return { requests: Object.fromEntries(this.#sim.requests) };
+  }
+
+  /** Resolves when no webhook attempt is queued or under way; planned retries do not count. */
+  idle(): Promise<void> {
+    return this.#sim.time.idle();
+  }
+
+  /** Calm random changes, in real time, until stopped. */
+  startActivity({ everyMs, items }: { everyMs?: number; items?: number } = {}): { every_ms: number; items: number } {
+    const wish = inputs.check(inputs.activityInput, { every_ms: everyMs, items });
+    this.#activity.start(wish.every_ms, wish.items);
+    return wish;
+  }
+
+  stopActivity(): { stopped: boolean } {
+    return { stopped: this.#activity.stop() };
+  }
+
+  #item(itemId: string): Item {
+    const item = this.#sim.world.items.get(itemId);
+    if (!item)
+      throw new TartanError("not_found", "no Item has this item_id", { fields: { item_id: "is unknown here" } });
+    return item;
+  }
+
+  #living(itemId: string): Item {
+    const item = this.#item(itemId);
+    if (item.removed || item.revoked) {
+      throw new TartanError(
+        "conflict",
+        `the Item was ${item.removed ? "removed" : "revoked"}: nothing can happen to it`,
+      );
+    }
+    return item;
+  }
+
+  #account(item: Item, accountId: string): Account {
+    const account = bookOf(item).accounts.find((one) => one.id === accountId);
+    if (!account) throw inputs.badInput({ account_id: "is not an account of this Item" });
+    return account;
+  }
+
+  #clientId(wanted: string | undefined): string {
+    const { clients } = this.#sim.world;
+    if (wanted !== undefined && !clients.has(wanted)) throw inputs.badInput({ client_id: "is not a client here" });
+    return wanted ?? ([...clients.keys()][0] as string);
+  }
+
+  #institution(id: string | undefined) {
+    if (id === undefined) return undefined;
+    const found = this.#sim.world.institution(id);
+    if (!found) throw inputs.badInput({ institution_id: "is not one of the simulator's: see /institutions/get" });
+    return found;
+  }
+}
+
+const brief = (item: Item): Record<string, unknown> => ({
+  item_id: item.itemId,
+  access_token: item.accessToken,
+  client_id: item.clientId,
+  institution_id: item.institution.institution_id,
+  user_id: item.userId,
+  webhook: item.webhook,
+  stage: item.stage,
+  error_code: item.error?.code ?? null,
+  revoked: item.revoked,
+  removed: item.removed,
+  sync_called: item.syncCalled,
+});
+
+function resultOf({ added, modified, removed }: Summary): ChangeResult {
+  const ids = (list: { id: string }[]) => list.map((txn) => txn.id);
+  const posted = added.flatMap((txn) =>
+    txn.pendingId === null ? [] : [{ pending_transaction_id: txn.pendingId, transaction_id: txn.id }],
+  );
+  return { added: ids(added), modified: ids(modified), removed: ids(removed), posted };
+}

@@ -1,0 +1,81 @@
+/** Webhooks by hand: authentic ones of any type and code, and forgeries of every sort. */
+import type { z } from "zod";
+import { bookOf, type Item } from "../item.ts";
+import type { Simulation } from "../simulation.ts";
+import type { SignOverrides } from "../webhooks/courier.ts";
+import type { SigningKey } from "../webhooks/keys.ts";
+import type { SentWebhook } from "../webhooks/log.ts";
+import { bodyText, plaidJson, readyMade, type Notice } from "../webhooks/notices.ts";
+import { badInput, type sendInput, type signInput } from "./inputs.ts";
+
+type Content = z.output<typeof signInput>;
+
+export interface SignedWebhook {
+  /** what to POST, byte for byte */
+  body: string;
+  /** the value of Plaid-Verification; null: none */
+  jwt: string | null;
+  kid: string;
+  /** Unix seconds */
+  iat: number;
+}
+
+export function sendWebhook(sim: Simulation, input: z.output<typeof sendInput>): SentWebhook {
+  const item = itemOf(sim, input);
+  const url = input.url ?? item?.webhook;
+  if (!url) throw badInput({ url: "is needed: the webhook is for no Item, or the Item has no webhook URL" });
+  return sim.courier.send({
+    itemId: item?.itemId ?? null,
+    clientId: item?.clientId ?? null,
+    url,
+    type: input.webhook_type ?? null,
+    code: input.webhook_code ?? null,
+    body: contentText(sim, item, input),
+    sign: overridesOf(sim, input),
+    retry: input.retry,
+  });
+}
+
+export function signContent(sim: Simulation, input: Content): SignedWebhook {
+  return sim.courier.sign(contentText(sim, itemOf(sim, input), input), overridesOf(sim, input));
+}
+
+function itemOf(sim: Simulation, { item_id }: Content): Item | null {
+  if (item_id === undefined) return null;
+  const item = sim.world.items.get(item_id);
+  if (!item) throw badInput({ item_id: "is unknown here" });
+  return item;
+}
+
+function contentText(sim: Simulation, item: Item | null, input: Content): string {
+  if (typeof input.body === "string") return input.body;
+  if (input.body) return plaidJson(input.body);
+  const { webhook_type: type, webhook_code: code } = input;
+  if (type === undefined || code === undefined) {
+    throw badInput({ body: "is needed, or webhook_type together with webhook_code" });
+  }
+  const notice: Notice = (item && readyMade(type, code, factsOf(sim, item))) ?? { type, code, fields: {} };
+  const withFields = { ...notice, fields: { ...notice.fields, ...input.fields } };
+  if (item) return bodyText(withFields, item);
+  return bodyText({ ...withFields, withoutItem: true }, { itemId: "", userId: null });
+}
+
+const factsOf = (sim: Simulation, item: Item) => ({
+  now: sim.time.now(),
+  accountIds: item.removed ? [] : bookOf(item).accounts.map((account) => account.id),
+  historyComplete: item.stage === "HISTORICAL",
+  reportId: item.random.fork("report").uuid(),
+});
+
+function overridesOf(sim: Simulation, input: Content): SignOverrides {
+  const { iat_offset_s, kid, tamper, jwt } = input;
+  return { iat_offset_s, kid, tamper, jwt, key: keyOf(sim, input.key) };
+}
+
+function keyOf(sim: Simulation, which: Content["key"]): SigningKey {
+  if (which === "current") return sim.keys.current;
+  if (which === "foreign") return sim.keys.foreign(sim.time.now());
+  const expired = sim.keys.all().findLast((key) => key.expiredAt !== null);
+  if (!expired) throw badInput({ key: "no key has expired yet: rotate the keys first" });
+  return expired;
+}

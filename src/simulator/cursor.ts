@@ -1,0 +1,47 @@
+/**
+ * Cursors of /transactions/sync: opaque to the caller, at most 256 base64 characters. Inside: whose it is (Item and
+ * account filter), where the loop began, how far it got, and up to which change it goes. A cursor between two pages is
+ * good only while nothing changes; one that ended its loop stays good.
+ */
+import { createHash } from "node:crypto";
+
+export interface Position {
+  base: number;
+  position: number;
+  head: number;
+}
+
+const LENGTH = 32;
+const SIGNED = 20;
+
+const tag = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** the 8 bytes that bind a cursor to an Item and to the account it is filtered by */
+const ownerTag = (itemId: string, accountId: string | null): Buffer =>
+  tag(`${itemId}|${accountId ?? ""}`).subarray(0, 8);
+
+const seal = (bytes: Buffer): Buffer =>
+  createHash("sha256")
+    .update("cursor")
+    .update(bytes)
+    .digest()
+    .subarray(0, LENGTH - SIGNED);
+
+export function writeCursor(itemId: string, accountId: string | null, at: Position): string {
+  const bytes = Buffer.alloc(SIGNED);
+  ownerTag(itemId, accountId).copy(bytes);
+  bytes.writeUInt32LE(at.base, 8);
+  bytes.writeUInt32LE(at.position, 12);
+  bytes.writeUInt32LE(at.head, 16);
+  return Buffer.concat([bytes, seal(bytes)]).toString("base64");
+}
+
+/** What the cursor says, or null when it is none of this Item's (with this account filter). */
+export function readCursor(itemId: string, accountId: string | null, cursor: string): Position | null {
+  const raw = Buffer.from(cursor, "base64");
+  if (raw.length !== LENGTH || raw.toString("base64") !== cursor) return null;
+  const bytes = raw.subarray(0, SIGNED);
+  if (!seal(bytes).equals(raw.subarray(SIGNED))) return null;
+  if (!ownerTag(itemId, accountId).equals(bytes.subarray(0, 8))) return null;
+  return { base: bytes.readUInt32LE(8), position: bytes.readUInt32LE(12), head: bytes.readUInt32LE(16) };
+}

@@ -1,0 +1,39 @@
+/** Every call of Plaid's API that the simulator answers. */
+import { accountsGet } from "./accounts-get.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { institutionsGetById } from "./institutions-get-by-id.ts";
+import { institutionsGet } from "./institutions-get.ts";
+import { itemAccessTokenInvalidate } from "./item-access-token-invalidate.ts";
+import { itemGet } from "./item-get.ts";
+import { itemPublicTokenExchange } from "./item-public-token-exchange.ts";
+import { itemRemove } from "./item-remove.ts";
+import { itemWebhookUpdate } from "./item-webhook-update.ts";
+import { linkTokenCreate } from "./link-token-create.ts";
+import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
+import { sandboxItemResetLogin } from "./sandbox-item-reset-login.ts";
+import { sandboxPublicTokenCreate } from "./sandbox-public-token-create.ts";
+import { sandboxTransactionsCreate } from "./sandbox-transactions-create.ts";
+import { transactionsGet } from "./transactions-get.ts";
+import { transactionsRefresh } from "./transactions-refresh.ts";
+import { transactionsSync } from "./transactions-sync.ts";
+import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
+
+export const ENDPOINTS: readonly Endpoint[] = [
+  accountsGet,
+  institutionsGet,
+  institutionsGetById,
+  itemAccessTokenInvalidate,
+  itemGet,
+  itemPublicTokenExchange,
+  itemRemove,
+  itemWebhookUpdate,
+  linkTokenCreate,
+  sandboxItemFireWebhook,
+  sandboxItemResetLogin,
+  sandboxPublicTokenCreate,
+  sandboxTransactionsCreate,
+  transactionsGet,
+  transactionsRefresh,
+  transactionsSync,
+  webhookVerificationKeyGet,
+];

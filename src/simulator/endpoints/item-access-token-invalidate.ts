@@ -1,0 +1,9 @@
+/** POST /item/access_token/invalidate: a new token; the old one is dead at once, the Item and its cursors live on. */
+import { itemEndpoint } from "./endpoint.ts";
+
+export const itemAccessTokenInvalidate = itemEndpoint(
+  "/item/access_token/invalidate",
+  "any",
+  {},
+  (item, _body, { sim }) => ({ new_access_token: sim.world.renewAccessToken(item) }),
+);

@@ -1,0 +1,21 @@
+/** POST /item/get: the Item, its error and when things last happened; it answers whatever state the Item is in. */
+import { momentText } from "../days.ts";
+import { itemObject, statusObject } from "../item.ts";
+import { itemEndpoint } from "./endpoint.ts";
+
+const SCOPES: Record<string, string> = {
+  transactions: "transactions",
+  auth: "account_and_routing_number",
+  identity: "contact_info",
+};
+
+export const itemGet = itemEndpoint("/item/get", "any", {}, (item) => ({
+  item: {
+    ...itemObject(item),
+    consented_data_scopes: ["account_balance_info", ...item.products.flatMap((product) => SCOPES[product] ?? [])],
+    consented_products: item.products,
+    consented_use_cases: ["Track and manage your finances"],
+    created_at: momentText(item.createdAt),
+  },
+  status: statusObject(item),
+}));

@@ -1,0 +1,45 @@
+/** POST /transactions/get: transactions between two dates, newest first, by offset; what is there grows as history arrives. */
+import { z } from "zod";
+import { accountObject } from "../account.ts";
+import { parseDay } from "../days.ts";
+import { bookOf, itemObject, type Book } from "../item.ts";
+import { invalidAccountId, invalidField, productNotReady } from "../plaid-error.ts";
+import { transactionsText } from "../transaction-text.ts";
+import { newestFirst } from "../transactions.ts";
+import { itemEndpoint, JsonMembers } from "./endpoint.ts";
+import { getOptions } from "./transaction-options.ts";
+
+export const transactionsGet = itemEndpoint(
+  "/transactions/get",
+  "healthy",
+  { start_date: z.string(), end_date: z.string(), options: getOptions },
+  (item, body, { sim }) => {
+    const [from, to] = [day("start_date", body.start_date), day("end_date", body.end_date)];
+    if (from > to) throw invalidField("start_date must not be later than end_date");
+    if (item.stage === "NONE") sim.startExtraction(item);
+    if (item.stage === "NOT_READY") throw productNotReady();
+    const book = bookOf(item);
+    const { account_ids, count = 100, offset = 0, include_original_description } = body.options ?? {};
+    const accounts = account_ids ? account_ids.map((id) => accountNamed(book, id)) : book.accounts;
+    const wanted = new Set(accounts);
+    const all = newestFirst(book).filter((txn) => txn.day >= from && txn.day <= to && wanted.has(txn.account));
+    const page = transactionsText(all.slice(offset, offset + count), include_original_description ?? false);
+    const shown = account_ids ? accounts : accounts.filter((account) => account.transactions > 0);
+    return new JsonMembers(
+      `"accounts":${JSON.stringify(shown.map(accountObject))},"item":${JSON.stringify(itemObject(item))},` +
+        `"total_transactions":${all.length},"transactions":${page}`,
+    );
+  },
+);
+
+function day(field: string, text: string): number {
+  const found = parseDay(text);
+  if (found === null) throw invalidField(`${field} must be a valid date in the format YYYY-MM-DD`);
+  return found;
+}
+
+function accountNamed(book: Book, id: string) {
+  const account = book.accounts.find((one) => one.id === id);
+  if (!account) throw invalidAccountId();
+  return account;
+}

@@ -1,0 +1,61 @@
+/**
+ * How Items fall ill and recover. An Item's error stands until it is repaired: by its user in update mode (Plaid sends
+ * nothing then: the client did it itself) or because the login works again by itself (LOGIN_REPAIRED).
+ */
+import { createAccount, type Account } from "./account.ts";
+import { take } from "./changes.ts";
+import { LATER } from "./catalogue/accounts.ts";
+import { bookOf, type Item } from "./item.ts";
+import { ITEM_ERRORS, type ItemErrorCode } from "./plaid-error.ts";
+import type { Simulation } from "./simulation.ts";
+import {
+  accountRevoked,
+  itemError,
+  loginRepaired,
+  newAccountsAvailable,
+  permissionRevokedNotice,
+} from "./webhooks/notices.ts";
+
+export function breakItem(sim: Simulation, item: Item, code: ItemErrorCode, webhooks = true): void {
+  item.error = ITEM_ERRORS[code];
+  item.lastFailure = sim.time.now();
+  if (webhooks) sim.notify(item, itemError(item.error));
+}
+
+export function repairItem(sim: Simulation, item: Item, webhooks = true): void {
+  item.error = null;
+  if (item.stage !== "NONE") item.lastSuccess = sim.time.now();
+  if (webhooks) sim.notify(item, loginRepaired());
+}
+
+/** The user withdraws all access at the bank or in Plaid Portal: for ever. */
+export function revokeItem(sim: Simulation, item: Item, webhooks = true): void {
+  item.revoked = true;
+  if (webhooks) sim.notify(item, permissionRevokedNotice());
+}
+
+/**
+ * The user withdraws one account. It leaves /accounts/get, and its transactions leave the feed as removals, so that a
+ * client that follows the feed and one that reads everything anew agree.
+ */
+export function revokeAccount(sim: Simulation, item: Item, account: Account, webhooks = true): void {
+  const book = bookOf(item);
+  const removed = book.feed.live.filter((txn) => txn.account === account);
+  for (const txn of removed) take(book, txn);
+  book.accounts.splice(book.accounts.indexOf(account), 1);
+  book.reserve = book.reserve.filter((draft) => draft.account !== account);
+  item.lastSuccess = sim.time.now();
+  if (!webhooks) return;
+  sim.notify(item, accountRevoked(account.id));
+  sim.announce(item, { added: [], modified: [], removed });
+}
+
+/** The user opens another account and shares it. */
+export function addAccount(sim: Simulation, item: Item, webhooks = true): Account {
+  const book = bookOf(item);
+  const account = createAccount(book.random, book.random.pick(LATER), book.accounts[0]?.currency ?? "USD");
+  book.accounts.push(account);
+  item.lastSuccess = sim.time.now();
+  if (webhooks) sim.notify(item, newAccountsAvailable());
+  return account;
+}

@@ -1,0 +1,109 @@
+/**
+ * An Item: a user's login at one institution, and what Plaid knows of it.
+ *
+ * Its history arrives in stages: NONE (Transactions was not asked for yet) → NOT_READY → INITIAL (the last 30 days) →
+ * HISTORICAL (everything). Beside that it is healthy, or has an `error` until its user acts or the bank recovers, or is
+ * `revoked` by its user, or `removed` by the client; the last two are for ever.
+ *
+ * Accounts and transactions (the book) are made when first looked at, from the Item's own stream of chance: ten
+ * thousand Items cost little until someone reads them, and come out the same in whatever order that happens.
+ */
+import { createAccount, type Account } from "./account.ts";
+import { CHECKING, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
+import type { Institution } from "./catalogue/institutions.ts";
+import { dayOf, momentText } from "./days.ts";
+import { Feed } from "./feed.ts";
+import { makeHistory, type Draft, type Plan } from "./history.ts";
+import { errorObject, type ErrorFacts } from "./plaid-error.ts";
+import type { Random } from "./random.ts";
+
+export type Stage = "NONE" | "NOT_READY" | "INITIAL" | "HISTORICAL";
+
+export interface Book {
+  readonly accounts: Account[];
+  readonly feed: Feed;
+  /** history that has not arrived yet, oldest first */
+  reserve: Draft[];
+  /** changes after the history draw from here */
+  readonly random: Random;
+}
+
+export interface Item {
+  readonly itemId: string;
+  readonly clientId: string;
+  readonly institution: Institution;
+  readonly createdAt: number;
+  readonly plan: Plan;
+  readonly random: Random;
+  /** Plaid's own user id (usr_…) or whatever the maker of the Item calls its user */
+  readonly userId: string | null;
+  accessToken: string;
+  products: string[];
+  webhook: string | null;
+  stage: Stage;
+  error: ErrorFacts | null;
+  revoked: boolean;
+  removed: boolean;
+  /** SYNC_UPDATES_AVAILABLE is not sent before the first call of /transactions/sync */
+  syncCalled: boolean;
+  lastSuccess: number | null;
+  lastFailure: number | null;
+  lastWebhook: { at: number; code: string } | null;
+  /** Read it through bookOf. */
+  book: Book | null;
+}
+
+/** Accounts and transactions, made now if nobody has looked before. */
+export function bookOf(item: Item): Book {
+  if (item.book) return item.book;
+  const random = item.random.fork("book");
+  const currency = item.institution.country_codes.includes("CA") ? "CAD" : "USD";
+  const accounts = accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
+  const history = makeHistory(item.plan, accounts, dayOf(item.createdAt), random.fork("history"));
+  const book: Book = { accounts, feed: new Feed(), reserve: history, random: random.fork("changes") };
+  item.book = book;
+  if (item.stage === "HISTORICAL") release(item, book, -Infinity);
+  return book;
+}
+
+/** Lets the history arrive that is not older than `fromDay`; returns how many transactions that were. */
+export function release(item: Item, book: Book, fromDay: number): number {
+  const arriving = book.reserve.filter((draft) => draft.day >= fromDay);
+  book.reserve = book.reserve.filter((draft) => draft.day < fromDay);
+  const ids = item.random.fork(`ids/${fromDay}`);
+  for (const draft of arriving) book.feed.add({ ...draft, id: ids.id(), added: 0, changed: 0, removed: 0, slot: 0 });
+  return arriving.length;
+}
+
+function accountKinds(item: Item, random: Random): readonly AccountKind[] {
+  if (item.plan.username === "user_good") return USER_GOOD;
+  return [CHECKING, ...random.sample(OTHERS, random.between(1, 3))];
+}
+
+/** Plaid's Item object */
+export const itemObject = (item: Item): Record<string, unknown> => ({
+  auth_method: item.products.includes("auth") ? "INSTANT_AUTH" : null,
+  available_products: item.institution.products.filter((product) => !item.products.includes(product)),
+  billed_products: item.products.filter((product) => product !== "balance"),
+  consent_expiration_time: null,
+  error: item.error ? errorObject(item.error) : null,
+  institution_id: item.institution.institution_id,
+  institution_name: item.institution.name,
+  item_id: item.itemId,
+  products: item.products,
+  update_type: "background",
+  webhook: item.webhook,
+});
+
+const maybeMoment = (ms: number | null): string | null => (ms === null ? null : momentText(ms));
+
+/** Plaid's ItemStatus, of /item/get */
+export const statusObject = (item: Item): Record<string, unknown> => ({
+  last_webhook: item.lastWebhook
+    ? { code_sent: item.lastWebhook.code, sent_at: momentText(item.lastWebhook.at) }
+    : null,
+  transactions:
+    item.stage === "NONE"
+      ? null
+      : { last_failed_update: maybeMoment(item.lastFailure), last_successful_update: maybeMoment(item.lastSuccess) },
+});

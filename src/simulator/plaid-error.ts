@@ -1,0 +1,221 @@
+/**
+ * Plaid's error objects, with the texts Plaid sends. The HTTP status says little (an outage of a bank is a 400), so what
+ * callers act on is error_type and error_code.
+ */
+
+/** https://plaid.com/docs/errors: what stands in `item.error`, in ITEM/ERROR webhooks and in error answers */
+export interface ErrorFacts {
+  type: string;
+  code: string;
+  message: string;
+  display?: string;
+  reason?: string;
+  status?: number;
+}
+
+export class PlaidApiError extends Error {
+  readonly facts: ErrorFacts;
+
+  constructor(facts: ErrorFacts) {
+    super(facts.message);
+    this.facts = facts;
+  }
+
+  get status(): number {
+    return this.facts.status ?? 400;
+  }
+}
+
+const PAGE: Record<string, string> = {
+  INVALID_REQUEST: "invalid-request-errors",
+  INVALID_INPUT: "invalid-input-errors",
+  ITEM_ERROR: "item-errors",
+  INSTITUTION_ERROR: "institution-errors",
+  RATE_LIMIT_EXCEEDED: "rate-limit-exceeded-errors",
+  SANDBOX_ERROR: "sandbox-errors",
+  TRANSACTIONS_ERROR: "transactions-errors",
+  API_ERROR: "api-errors",
+};
+
+/** The body of an error answer; keys stand in alphabetical order, as Plaid's do. */
+export function errorAnswer(facts: ErrorFacts, requestId: string): Record<string, unknown> {
+  return {
+    display_message: facts.display ?? null,
+    documentation_url: `https://plaid.com/docs/?ref=error#${PAGE[facts.type] ?? "errors"}`,
+    error_code: facts.code,
+    ...(facts.reason === undefined ? {} : { error_code_reason: facts.reason }),
+    error_message: facts.message,
+    error_type: facts.type,
+    request_id: requestId,
+    suggested_action: null,
+  };
+}
+
+/** The same fault as it stands in a webhook or in `item.error`: no request_id, but the status. */
+export function errorObject(facts: ErrorFacts): Record<string, unknown> {
+  return {
+    display_message: facts.display ?? null,
+    error_code: facts.code,
+    ...(facts.reason === undefined ? {} : { error_code_reason: facts.reason }),
+    error_message: facts.message,
+    error_type: facts.type,
+    status: facts.status ?? 400,
+  };
+}
+
+const fault = (type: string, code: string, message: string, more: Partial<ErrorFacts> = {}) =>
+  new PlaidApiError({ type, code, message, ...more });
+
+export const missingFields = (fields: readonly string[]) =>
+  fault("INVALID_REQUEST", "MISSING_FIELDS", `the following required fields are missing: ${fields.join(", ")}`);
+export const unknownFields = (fields: readonly string[]) =>
+  fault(
+    "INVALID_REQUEST",
+    "UNKNOWN_FIELDS",
+    `the following fields are not recognized by this endpoint: ${fields.join(", ")}`,
+  );
+export const invalidField = (message: string) => fault("INVALID_REQUEST", "INVALID_FIELD", message);
+export const invalidBody = () =>
+  fault("INVALID_REQUEST", "INVALID_BODY", "please ensure that the request body is formatted correctly");
+export const notFound = () =>
+  fault("INVALID_REQUEST", "NOT_FOUND", "the requested resource could not be found", { status: 404 });
+export const invalidApiKeys = () => fault("INVALID_INPUT", "INVALID_API_KEYS", "invalid client_id or secret provided");
+export const malformedAccessToken = () =>
+  fault(
+    "INVALID_INPUT",
+    "INVALID_ACCESS_TOKEN",
+    "provided access token is in an invalid format. expected format: access-<environment>-<identifier>",
+  );
+export const unknownAccessToken = () =>
+  fault("INVALID_INPUT", "INVALID_ACCESS_TOKEN", "could not find matching access token");
+export const foreignEnvironment = () =>
+  fault(
+    "INVALID_INPUT",
+    "INVALID_ACCESS_TOKEN",
+    'provided access token is for the wrong Plaid environment. expected "sandbox"',
+  );
+export const malformedPublicToken = () =>
+  fault(
+    "INVALID_INPUT",
+    "INVALID_PUBLIC_TOKEN",
+    "provided public token is in an invalid format. expected format: public-<environment>-<identifier>",
+  );
+export const unknownPublicToken = () =>
+  fault("INVALID_INPUT", "INVALID_PUBLIC_TOKEN", "could not find matching public token");
+export const expiredPublicToken = () =>
+  fault(
+    "INVALID_INPUT",
+    "INVALID_PUBLIC_TOKEN",
+    "provided public token is expired. Public tokens expire 30 minutes after creation at which point they can no longer be exchanged",
+  );
+export const invalidInstitution = () =>
+  fault("INVALID_INPUT", "INVALID_INSTITUTION", "invalid institution_id provided");
+export const invalidAccountId = () =>
+  fault("INVALID_INPUT", "INVALID_ACCOUNT_ID", "one or more of the account IDs is invalid");
+export const invalidKeyId = () =>
+  fault("INVALID_INPUT", "INVALID_WEBHOOK_VERIFICATION_KEY_ID", "invalid webhook verification key id");
+export const invalidLinkToken = () => fault("INVALID_INPUT", "INVALID_LINK_TOKEN", "invalid link_token provided");
+export const itemNotFound = () =>
+  fault(
+    "ITEM_ERROR",
+    "ITEM_NOT_FOUND",
+    "The Item you requested cannot be found. This Item does not exist, has been previously removed via /item/remove, or has had access removed by the user.",
+  );
+export const permissionRevoked = () =>
+  fault(
+    "INVALID_INPUT",
+    "USER_PERMISSION_REVOKED",
+    "the holder of this account has revoked their permission for your application to access it",
+  );
+export const productNotReady = () =>
+  fault(
+    "ITEM_ERROR",
+    "PRODUCT_NOT_READY",
+    "the requested product is not yet ready. please provide a webhook or try the request again later",
+  );
+export const institutionDown = () =>
+  fault(
+    "INSTITUTION_ERROR",
+    "INSTITUTION_DOWN",
+    "this institution is not currently responding to this request. please try again soon",
+    {
+      display:
+        "This financial institution is not currently responding to requests. We apologize for the inconvenience.",
+    },
+  );
+export const mutationDuringPagination = () =>
+  fault(
+    "TRANSACTIONS_ERROR",
+    "TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION",
+    "Underlying transaction data changed since last page was fetched. Please restart pagination from last update.",
+  );
+export const cursorNotAssociated = () => invalidField("cursor not associated with access_token");
+export const internalServerError = (status = 500) =>
+  fault("API_ERROR", "INTERNAL_SERVER_ERROR", "an unexpected error occurred", { status });
+export const rateLimited = (code: string, scope: "item" | "client") =>
+  fault(
+    "RATE_LIMIT_EXCEEDED",
+    code,
+    scope === "item"
+      ? "rate limit exceeded for attempts to access this item. please try again later"
+      : "rate limit exceeded for this client. please try again later",
+    { status: 429 },
+  );
+export const sandboxWebhookInvalid = () =>
+  fault(
+    "SANDBOX_ERROR",
+    "SANDBOX_WEBHOOK_INVALID",
+    "Webhook for this item is either not set up, or invalid. Please update the item's webhook and try again.",
+  );
+export const sandboxProductNotEnabled = (product: string) =>
+  fault("SANDBOX_ERROR", "SANDBOX_PRODUCT_NOT_ENABLED", `The ${product} product is not enabled on this item`);
+
+/** What an Item can suffer from until its user acts, by error code. */
+export const ITEM_ERRORS = {
+  ITEM_LOGIN_REQUIRED: {
+    type: "ITEM_ERROR",
+    code: "ITEM_LOGIN_REQUIRED",
+    message:
+      "the login details of this item have changed (credentials, MFA, or required user action) and a user login is required to update this information. use Link's update mode to restore the item to a good state",
+    display: "The user's account credentials need to be updated.",
+  },
+  ITEM_LOCKED: {
+    type: "ITEM_ERROR",
+    code: "ITEM_LOCKED",
+    message: "this account has been locked due to too many unsuccessful login attempts",
+    display: "The user's account is locked. Unlock it at the institution, then try again.",
+  },
+  USER_SETUP_REQUIRED: {
+    type: "ITEM_ERROR",
+    code: "USER_SETUP_REQUIRED",
+    message: "the account has not been fully set up. prompt the user to visit the issuing institution's site",
+    display: "The user must finish setting up the account at the institution.",
+  },
+  PASSWORD_RESET_REQUIRED: {
+    type: "ITEM_ERROR",
+    code: "PASSWORD_RESET_REQUIRED",
+    message: "the account's password must be reset. prompt the user to reset it on the issuing institution's site",
+    display: "The user must reset the account's password at the institution.",
+  },
+  ACCESS_NOT_GRANTED: {
+    type: "ITEM_ERROR",
+    code: "ACCESS_NOT_GRANTED",
+    message: "access to this product was not granted for the account",
+    display: "The user did not grant the access that is needed.",
+  },
+  NO_ACCOUNTS: {
+    type: "ITEM_ERROR",
+    code: "NO_ACCOUNTS",
+    message: "no valid accounts were found for this item",
+    display: "No valid accounts were found at the financial institution.",
+  },
+  INSTITUTION_NO_LONGER_SUPPORTED: {
+    type: "INSTITUTION_ERROR",
+    code: "INSTITUTION_NO_LONGER_SUPPORTED",
+    message: "this institution is no longer supported",
+    display: "This financial institution is no longer supported.",
+  },
+} as const satisfies Record<string, ErrorFacts>;
+
+export type ItemErrorCode = keyof typeof ITEM_ERRORS;
+export const ITEM_ERROR_CODES = Object.keys(ITEM_ERRORS) as [ItemErrorCode, ...ItemErrorCode[]];

@@ -1,0 +1,158 @@
+/**
+ * Everything that makes one simulator, put together, and the few verbs that several endpoints and the control share:
+ * telling the client about an Item, and letting an Item's history arrive.
+ */
+import type { Clock } from "../clock.ts";
+import type { Txn } from "./feed.ts";
+import { Faults } from "./faults.ts";
+import { breakItem } from "./health.ts";
+import { bookOf, release, type Item } from "./item.ts";
+import { dayOf } from "./days.ts";
+import { RateLimits } from "./limits.ts";
+import { SimulatedTime } from "./time.ts";
+import type { Summary } from "./changes.ts";
+import { Courier, type CourierOptions } from "./webhooks/courier.ts";
+import { SigningKeys } from "./webhooks/keys.ts";
+import type { SentWebhook } from "./webhooks/log.ts";
+import {
+  bodyText,
+  defaultUpdate,
+  historicalUpdate,
+  initialUpdate,
+  syncUpdatesAvailable,
+  transactionsRemoved,
+  type Notice,
+} from "./webhooks/notices.ts";
+import { World, type Client } from "./world.ts";
+
+export interface ExtractionOptions {
+  /** from linking to INITIAL_UPDATE (the last 30 days) */
+  initialMs: number;
+  /** from linking to HISTORICAL_UPDATE (everything) */
+  historicalMs: number;
+  /** from /transactions/refresh to the webhooks it causes */
+  refreshMs: number;
+}
+
+export interface SimulationOptions {
+  seed: string;
+  clock: Clock;
+  clients: readonly Client[];
+  rateLimitScale: number;
+  extraction: ExtractionOptions;
+  webhooks: CourierOptions;
+  /** Sandbox Items need a new login after this long; null: never */
+  loginExpiresAfterDays: number | null;
+  onWebhook?: ((webhook: SentWebhook) => void) | undefined;
+  /** a fault of the simulator itself; the caller saw INTERNAL_SERVER_ERROR */
+  onError?: ((error: unknown) => void) | undefined;
+}
+
+const INITIAL_DAYS = 30;
+const MS_PER_DAY = 86_400_000;
+
+export class Simulation {
+  readonly options: SimulationOptions;
+  readonly time: SimulatedTime;
+  readonly world: World;
+  readonly keys: SigningKeys;
+  readonly faults: Faults;
+  readonly limits: RateLimits;
+  readonly courier: Courier;
+  /** requests answered, by path */
+  readonly requests = new Map<string, number>();
+  #requestIds;
+
+  constructor(options: SimulationOptions) {
+    this.options = options;
+    this.time = new SimulatedTime(options.clock);
+    this.world = new World(options.seed);
+    for (const client of options.clients) this.world.addClient(client);
+    const { random } = this.world;
+    this.#requestIds = random.fork("requests");
+    this.keys = new SigningKeys(random.fork("keys"), this.time.now());
+    this.faults = new Faults(random.fork("faults"));
+    this.limits = new RateLimits(options.rateLimitScale);
+    this.courier = new Courier({
+      time: this.time,
+      keys: this.keys,
+      faults: this.faults,
+      random: random.fork("courier"),
+      options: options.webhooks,
+      onAttempt: options.onWebhook,
+    });
+  }
+
+  requestId(): string {
+    return this.#requestIds.id(15);
+  }
+
+  /** Today on the simulator's clock, as a day number. */
+  today(): number {
+    return dayOf(this.time.now());
+  }
+
+  /** Sends a webhook about an Item to its URL; null when it has none, or no longer anything to say. */
+  notify(item: Item, notice: Notice): SentWebhook | null {
+    if (item.webhook === null || item.removed) return null;
+    item.lastWebhook = { at: this.time.now(), code: notice.code };
+    return this.courier.send({
+      itemId: item.itemId,
+      clientId: item.clientId,
+      url: item.webhook,
+      type: notice.type,
+      code: notice.code,
+      body: bodyText(notice, item),
+    });
+  }
+
+  /**
+   * Tells the client what changed in the transactions: what was removed, how much is new, and, once the client uses it,
+   * that /transactions/sync has something. The removal comes first, as observed at Plaid.
+   */
+  announce(item: Item, summary: Summary): void {
+    const { added, modified, removed } = summary;
+    if (added.length + modified.length + removed.length === 0) return;
+    if (removed.length > 0) this.notify(item, transactionsRemoved(removed.map((txn: Txn) => txn.id)));
+    if (added.length > 0) this.notify(item, defaultUpdate(added.length));
+    this.#announceSync(item);
+  }
+
+  /** What every new Item is subject to, however it was made: its login may expire. */
+  settle(item: Item): void {
+    const days = this.options.loginExpiresAfterDays;
+    if (days === null) return;
+    this.time.schedule(this.time.now() + days * MS_PER_DAY, () => {
+      if (!item.removed && !item.revoked && !item.error) breakItem(this, item, "ITEM_LOGIN_REQUIRED");
+    });
+  }
+
+  /** NONE → NOT_READY, and later INITIAL and HISTORICAL, each with its webhooks. */
+  startExtraction(item: Item): void {
+    item.stage = "NOT_READY";
+    const { initialMs, historicalMs } = this.options.extraction;
+    const now = this.time.now();
+    this.time.schedule(now + initialMs, () => this.#arrive(item, "INITIAL"));
+    this.time.schedule(now + Math.max(initialMs, historicalMs), () => this.#arrive(item, "HISTORICAL"));
+  }
+
+  #arrive(item: Item, stage: "INITIAL" | "HISTORICAL"): void {
+    if (item.removed || item.revoked) return;
+    const book = bookOf(item);
+    const fromDay = stage === "INITIAL" ? dayOf(item.createdAt) - INITIAL_DAYS : -Infinity;
+    const arrived = release(item, book, fromDay);
+    item.stage = stage;
+    item.lastSuccess = this.time.now();
+    this.notify(item, stage === "INITIAL" ? initialUpdate(arrived) : historicalUpdate(arrived));
+    this.#announceSync(item);
+  }
+
+  #announceSync(item: Item): void {
+    if (item.syncCalled) this.notify(item, syncUpdatesAvailable(true, item.stage === "HISTORICAL"));
+  }
+
+  async close(): Promise<void> {
+    this.time.stop();
+    await this.courier.close();
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * What was sent and how it was answered, newest kept: the record that `GET /_simulator/webhooks` shows.
+ */
+export interface Attempt {
+  /** when, on the simulator's clock */
+  at: string;
+  kid: string;
+  /** Unix seconds, as in the token */
+  iat: number;
+  /** null: no answer */
+  http_status: number | null;
+  error: string | null;
+  duration_ms: number;
+  /** a copy sent by the duplicate_webhooks fault */
+  duplicate: boolean;
+}
+
+/** pending → delivered, or failed after the last attempt; dropped was never sent */
+export type SentStatus = "pending" | "delivered" | "failed" | "dropped";
+
+export interface SentWebhook {
+  webhook_id: string;
+  item_id: string | null;
+  url: string;
+  webhook_type: string | null;
+  webhook_code: string | null;
+  created_at: string;
+  status: SentStatus;
+  next_attempt_at: string | null;
+  attempts: Attempt[];
+  /** the exact text */
+  body: string;
+}
+
+export interface SentFilter {
+  item_id?: string | undefined;
+  webhook_type?: string | undefined;
+  webhook_code?: string | undefined;
+  status?: SentStatus | undefined;
+  limit?: number | undefined;
+}
+
+export class SentLog {
+  #keep: number;
+  #entries: SentWebhook[] = [];
+  total = 0;
+
+  constructor(keep: number) {
+    this.#keep = keep;
+  }
+
+  add(entry: SentWebhook): void {
+    this.total += 1;
+    this.#entries.push(entry);
+    // Forgetting in slices: one copy every tenth of the capacity instead of one a webhook.
+    if (this.#entries.length > this.#keep * 1.1) this.#entries.splice(0, this.#entries.length - this.#keep);
+  }
+
+  /** Oldest first; with `limit`, the newest that many. */
+  find(filter: SentFilter): SentWebhook[] {
+    const found = this.#entries.filter(
+      (entry) =>
+        (filter.item_id === undefined || entry.item_id === filter.item_id) &&
+        (filter.webhook_type === undefined || entry.webhook_type === filter.webhook_type) &&
+        (filter.webhook_code === undefined || entry.webhook_code === filter.webhook_code) &&
+        (filter.status === undefined || entry.status === filter.status),
+    );
+    return filter.limit === undefined ? found : found.slice(-filter.limit);
+  }
+}

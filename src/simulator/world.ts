@@ -1,0 +1,127 @@
+/**
+ * The world: clients, their Items, and the tokens that lead to them. Nothing here knows of HTTP or webhooks.
+ */
+import { findInstitution, INSTITUTIONS, type Institution } from "./catalogue/institutions.ts";
+import type { Plan } from "./history.ts";
+import type { Item, Stage } from "./item.ts";
+import { Random } from "./random.ts";
+
+export interface Client {
+  clientId: string;
+  secret: string;
+}
+
+export interface NewItem {
+  clientId: string;
+  institution?: Institution | undefined;
+  products: string[];
+  webhook: string | null;
+  userId: string | null;
+  plan: Plan;
+  stage: Stage;
+  now: number;
+}
+
+export interface LinkToken {
+  clientId: string;
+  products: string[];
+  webhook: string | null;
+  userId: string | null;
+  days: number;
+  /** update mode: the Item to repair */
+  item: Item | null;
+  expiresAt: number;
+}
+
+interface PublicToken {
+  item: Item;
+  expiresAt: number;
+}
+
+const PUBLIC_TOKEN_LIFE_MS = 30 * 60_000;
+
+export class World {
+  readonly random: Random;
+  readonly clients = new Map<string, Client>();
+  readonly items = new Map<string, Item>();
+  readonly linkTokens = new Map<string, LinkToken>();
+  #accessTokens = new Map<string, Item>();
+  #publicTokens = new Map<string, PublicToken>();
+  #itemsMade = 0;
+  #tokens: Random;
+
+  constructor(seed: string) {
+    this.random = new Random(seed);
+    this.#tokens = this.random.fork("tokens");
+  }
+
+  addClient(client: Client): void {
+    this.clients.set(client.clientId, client);
+  }
+
+  createItem(wish: NewItem): Item {
+    this.#itemsMade += 1;
+    const random = this.random.fork(`item/${this.#itemsMade}`);
+    const item: Item = {
+      itemId: random.id(),
+      accessToken: `access-sandbox-${random.uuid()}`,
+      clientId: wish.clientId,
+      institution: wish.institution ?? random.pick(INSTITUTIONS.filter((one) => one.country_codes.includes("US"))),
+      createdAt: wish.now,
+      plan: wish.plan,
+      random,
+      userId: wish.userId,
+      products: wish.products,
+      webhook: wish.webhook,
+      stage: wish.stage,
+      error: null,
+      revoked: false,
+      removed: false,
+      syncCalled: false,
+      lastSuccess: wish.stage === "HISTORICAL" ? wish.now : null,
+      lastFailure: null,
+      lastWebhook: null,
+      book: null,
+    };
+    this.items.set(item.itemId, item);
+    this.#accessTokens.set(item.accessToken, item);
+    return item;
+  }
+
+  /** The Item of a token that is or was valid (a removed Item keeps its token, an invalidated token is forgotten). */
+  itemByToken(accessToken: string): Item | undefined {
+    return this.#accessTokens.get(accessToken);
+  }
+
+  renewAccessToken(item: Item): string {
+    this.#accessTokens.delete(item.accessToken);
+    item.accessToken = `access-sandbox-${this.#tokens.uuid()}`;
+    this.#accessTokens.set(item.accessToken, item);
+    return item.accessToken;
+  }
+
+  createPublicToken(item: Item, now: number): string {
+    const token = `public-sandbox-${this.#tokens.uuid()}`;
+    this.#publicTokens.set(token, { item, expiresAt: now + PUBLIC_TOKEN_LIFE_MS });
+    return token;
+  }
+
+  /** A public token leads to its Item once. */
+  spendPublicToken(token: string, clientId: string, now: number): Item | "unknown" | "expired" {
+    const found = this.#publicTokens.get(token);
+    if (!found || found.item.clientId !== clientId) return "unknown";
+    if (found.expiresAt <= now) return "expired";
+    this.#publicTokens.delete(token);
+    return found.item;
+  }
+
+  createLinkToken(link: LinkToken): string {
+    const token = `link-sandbox-${this.#tokens.uuid()}`;
+    this.linkTokens.set(token, link);
+    return token;
+  }
+
+  institution(id: string): Institution | undefined {
+    return findInstitution(id);
+  }
+}
