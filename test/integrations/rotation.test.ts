@@ -1,0 +1,124 @@
+/** Rotating the master key: everything under the new one, nothing lost, while others seal and read. */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { rotateWebhookSecret } from "../../src/integrations/integrations.ts";
+import { getItemSecret, introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { beginRotation, finishRotation, loadMasterKeys, openVault, rotateVault } from "../../src/integrations/vault.ts";
+import { scene, SECRETS, type Scene } from "./support.ts";
+
+const newKey = () => randomBytes(32).toString("base64");
+
+async function keyIds({ database, vault }: Scene): Promise<(string | null)[]> {
+  const { rows } = await database.query<{ sealed: Buffer }>(
+    `select client_secret_sealed as sealed from tartan.integrations where client_secret_sealed is not null
+     union all select webhook_secret_sealed from tartan.integrations where webhook_secret_sealed is not null
+     union all select access_token_sealed from tartan.items where access_token_sealed is not null`,
+  );
+  return [...new Set(rows.map(({ sealed }) => vault.keyIdOf(sealed)))];
+}
+
+async function withItems(it: Scene, count: number): Promise<string> {
+  const integration_id = await it.integrate();
+  await Promise.all(
+    Array.from({ length: count }, (_, index) =>
+      introduceItem(it, { integration_id, item_id: `i${index}`, access_token: `${SECRETS.token}-${index}` }),
+    ),
+  );
+  return integration_id;
+}
+
+test("everything sealed is sealed anew under the first key, and the old key is needed no more", async () => {
+  await using it = await scene();
+  const integration = await withItems(it, 450);
+  await unlinkItem(it.database, integration, "i3");
+  const newest = newKey();
+  const vault = openVault([newest, it.masterKey]);
+  const progress: [number, number][] = [];
+  const counts = await rotateVault(it.database, vault, (done, total) => progress.push([done, total]));
+  expect(counts).toEqual({
+    "tartan.integrations.client_secret_sealed": 1,
+    "tartan.integrations.webhook_secret_sealed": 1,
+    "tartan.items.access_token_sealed": 449,
+  });
+  expect(progress.at(-1)).toEqual([451, 451]);
+  expect(await keyIds(it)).toEqual([vault.activeKeyId]);
+  const alone = openVault([newest]);
+  expect(await getItemSecret(it.database, alone, integration, "i7")).toMatchObject({
+    access_token: `${SECRETS.token}-7`,
+  });
+  expect(Object.values(await rotateVault(it.database, alone))).toEqual([0, 0, 0]);
+});
+
+test("a rotation that was cut short goes on where it stopped", async () => {
+  await using it = await scene();
+  await withItems(it, 450);
+  const vault = openVault([newKey(), it.masterKey]);
+  const cut = rotateVault(it.database, vault, (done) => {
+    if (done > 100) throw new Error("killed");
+  });
+  await expect(cut).rejects.toThrow("killed");
+  expect(await keyIds(it)).toHaveLength(2);
+  const counts = await rotateVault(it.database, vault);
+  expect(counts["tartan.items.access_token_sealed"]).toBeLessThan(450);
+  expect(await keyIds(it)).toEqual([vault.activeKeyId]);
+});
+
+test("what cannot be opened is named, and all else is sealed anew", async () => {
+  await using it = await scene();
+  const integration = await withItems(it, 3);
+  const lost = openVault([newKey()]);
+  await it.database.query("update tartan.items set access_token_sealed = $1 where item_id = 'i1'", [
+    lost.seal("secret text", "anywhere"),
+  ]);
+  const vault = openVault([newKey(), it.masterKey]);
+  const rotating = rotateVault(it.database, vault);
+  await expect(rotating).rejects.toMatchObject({ code: "vault_unsealable" });
+  await expect(rotating).rejects.toThrow(`${integration} i1`);
+  await expect(rotating).rejects.not.toThrow("secret text");
+  expect((await keyIds(it)).toSorted()).toEqual([vault.activeKeyId, lost.activeKeyId].toSorted());
+});
+
+test("a server that seals all the while loses nothing when the generated key is rotated again and again", async () => {
+  await using it = await scene();
+  const dataDir = await mkdtemp(join(tmpdir(), "tartan-rotation-"));
+  try {
+    const keys = () => loadMasterKeys({ dataDir, embedded: true });
+    const server = { ...it, vault: openVault(await keys()) };
+    const integration_id = await (async () => {
+      const id = await it.integrate();
+      await rotateVaultOf(it, openVault([...(await keys()).keys, it.masterKey]));
+      return id;
+    })();
+    const tokens = new Map<string, string>();
+    let rotating = true;
+    const linking = (async () => {
+      for (let index = 0; rotating || index < 30; index++) {
+        const [item_id, access_token] = [`i${index % 20}`, `token-${index}`];
+        await introduceItem(server, { integration_id, item_id, access_token });
+        tokens.set(item_id, access_token);
+        if (index % 10 === 0) await rotateWebhookSecret(it.database, server.vault, integration_id);
+      }
+    })();
+    for (let round = 0; round < 5; round++) {
+      await beginRotation(dataDir);
+      await rotateVault(it.database, openVault(await keys()));
+      await finishRotation(dataDir);
+    }
+    rotating = false;
+    await linking;
+    expect((await readFile(join(dataDir, "master.key"), "utf8")).trim().split("\n")).toHaveLength(2);
+    const afterwards = openVault(await keys());
+    for (const [item_id, access_token] of tokens) {
+      expect(await getItemSecret(it.database, afterwards, integration_id, item_id)).toMatchObject({ access_token });
+      expect(await getItemSecret(it.database, server.vault, integration_id, item_id)).toMatchObject({ access_token });
+    }
+    expect(await keyIds(it)).toEqual([afterwards.activeKeyId]);
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
+const rotateVaultOf = async (it: Scene, vault: ReturnType<typeof openVault>) => await rotateVault(it.database, vault);
