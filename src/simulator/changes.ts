@@ -4,8 +4,8 @@
  */
 import { applyToBalance, type Account } from "./account.ts";
 import { MERCHANT_LOTS } from "./catalogue/merchants.ts";
-import type { Txn } from "./feed.ts";
-import { makeDraft, type Draft } from "./history.ts";
+import { newTxn, type Txn } from "./feed.ts";
+import { accountLots, makeTxn } from "./history.ts";
 import type { Book } from "./item.ts";
 
 export interface Summary {
@@ -34,8 +34,8 @@ export function change(book: Book, wanted: Wanted, today: number): Summary {
   const posting = random.sample([...feed.pending], wanted.postPending);
   const posted = posting.map((txn) => post(book, txn, today));
   const fresh = [
-    ...addSome(book, wanted.add, { day: today, pending: false, account: wanted.account }),
-    ...addSome(book, wanted.addPending, { day: today, pending: true, account: wanted.account }),
+    ...addSome(book, wanted.add, today, false, wanted.account),
+    ...addSome(book, wanted.addPending, today, true, wanted.account),
   ];
   const gone = new Set(posting);
   return {
@@ -45,16 +45,13 @@ export function change(book: Book, wanted: Wanted, today: number): Summary {
   };
 }
 
-function addSome(
-  book: Book,
-  count: number,
-  wish: { day: number; pending: boolean; account: Account | undefined },
-): Txn[] {
-  return Array.from({ length: count }, () => put(book, makeDraft(book.random, book.accounts, wish)));
+function addSome(book: Book, count: number, day: number, pending: boolean, account: Account | undefined): Txn[] {
+  const lots = account ? [account] : accountLots(book.accounts);
+  return Array.from({ length: count }, () => put(book, makeTxn(book.random, lots, day, pending)));
 }
 
-export function put(book: Book, draft: Draft): Txn {
-  const txn: Txn = { ...draft, id: book.random.id(), added: 0, changed: 0, removed: 0, slot: 0 };
+/** A transaction happens. */
+export function put(book: Book, txn: Txn): Txn {
   book.feed.add(txn);
   applyToBalance(txn.account, txn.amount, txn.pending, 1);
   return txn;
@@ -85,15 +82,19 @@ export function raise(book: Book, txn: Txn, by: number): void {
 export function post(book: Book, pending: Txn, today: number): Txn {
   take(book, pending);
   const amount = book.random.chance(0.2) ? pending.amount + book.random.between(1, 500) * 100 : pending.amount;
-  return put(book, {
-    account: pending.account,
-    merchant: pending.merchant,
-    place: pending.place,
-    amount,
-    day: Math.max(today, pending.day),
-    authorizedDay: pending.authorizedDay,
-    pending: false,
-    pendingId: pending.id,
-    note: pending.note,
-  });
+  return put(
+    book,
+    newTxn({
+      id: book.random.id(),
+      account: pending.account,
+      merchant: pending.merchant,
+      place: pending.place,
+      amount,
+      day: Math.max(today, pending.day),
+      authorizedDay: pending.authorizedDay,
+      pending: false,
+      pendingId: pending.id,
+      note: pending.note,
+    }),
+  );
 }

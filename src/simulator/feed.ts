@@ -35,6 +35,26 @@ export interface Txn {
   slot: number;
 }
 
+export type TxnFacts = Omit<Txn, "added" | "changed" | "removed" | "slot">;
+
+/** All are made here, field by field: a million of them should share one hidden class and hold nothing more. */
+export const newTxn = (facts: TxnFacts): Txn => ({
+  id: facts.id,
+  account: facts.account,
+  merchant: facts.merchant,
+  place: facts.place,
+  amount: facts.amount,
+  day: facts.day,
+  authorizedDay: facts.authorizedDay,
+  pending: facts.pending,
+  pendingId: facts.pendingId,
+  note: facts.note,
+  added: 0,
+  changed: 0,
+  removed: 0,
+  slot: 0,
+});
+
 export interface PageRequest {
   base: number;
   position: number;

@@ -43,7 +43,7 @@ export function revokeAccount(sim: Simulation, item: Item, account: Account, web
   const removed = book.feed.live.filter((txn) => txn.account === account);
   for (const txn of removed) take(book, txn);
   book.accounts.splice(book.accounts.indexOf(account), 1);
-  book.reserve = book.reserve.filter((draft) => draft.account !== account);
+  book.reserve = book.reserve.filter((txn) => txn.account !== account);
   item.lastSuccess = sim.time.now();
   if (!webhooks) return;
   sim.notify(item, accountRevoked(account.id));

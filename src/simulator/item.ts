@@ -12,8 +12,8 @@ import { createAccount, type Account } from "./account.ts";
 import { CHECKING, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
 import type { Institution } from "./catalogue/institutions.ts";
 import { dayOf, momentText } from "./days.ts";
-import { Feed } from "./feed.ts";
-import { makeHistory, type Draft, type Plan } from "./history.ts";
+import { Feed, type Txn } from "./feed.ts";
+import { makeHistory, type Plan } from "./history.ts";
 import { errorObject, type ErrorFacts } from "./plaid-error.ts";
 import type { Random } from "./random.ts";
 
@@ -23,7 +23,7 @@ export interface Book {
   readonly accounts: Account[];
   readonly feed: Feed;
   /** history that has not arrived yet, oldest first */
-  reserve: Draft[];
+  reserve: Txn[];
   /** changes after the history draw from here */
   readonly random: Random;
 }
@@ -62,16 +62,15 @@ export function bookOf(item: Item): Book {
   const history = makeHistory(item.plan, accounts, dayOf(item.createdAt), random.fork("history"));
   const book: Book = { accounts, feed: new Feed(), reserve: history, random: random.fork("changes") };
   item.book = book;
-  if (item.stage === "HISTORICAL") release(item, book, -Infinity);
+  if (item.stage === "HISTORICAL") release(book, -Infinity);
   return book;
 }
 
 /** Lets the history arrive that is not older than `fromDay`; returns how many transactions that were. */
-export function release(item: Item, book: Book, fromDay: number): number {
-  const arriving = book.reserve.filter((draft) => draft.day >= fromDay);
-  book.reserve = book.reserve.filter((draft) => draft.day < fromDay);
-  const ids = item.random.fork(`ids/${fromDay}`);
-  for (const draft of arriving) book.feed.add({ ...draft, id: ids.id(), added: 0, changed: 0, removed: 0, slot: 0 });
+export function release(book: Book, fromDay: number): number {
+  const arriving = book.reserve.filter((txn) => txn.day >= fromDay);
+  book.reserve = book.reserve.filter((txn) => txn.day < fromDay);
+  for (const txn of arriving) book.feed.add(txn);
   return arriving.length;
 }
 

@@ -140,7 +140,7 @@ export class Simulation {
     if (item.removed || item.revoked) return;
     const book = bookOf(item);
     const fromDay = stage === "INITIAL" ? dayOf(item.createdAt) - INITIAL_DAYS : -Infinity;
-    const arrived = release(item, book, fromDay);
+    const arrived = release(book, fromDay);
     item.stage = stage;
     item.lastSuccess = this.time.now();
     this.notify(item, stage === "INITIAL" ? initialUpdate(arrived) : historicalUpdate(arrived));

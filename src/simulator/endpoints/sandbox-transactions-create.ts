@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { put } from "../changes.ts";
 import { parseDay } from "../days.ts";
-import type { Draft } from "../history.ts";
+import { newTxn, type Txn } from "../feed.ts";
 import { bookOf, type Book } from "../item.ts";
 import { invalidField, productNotReady } from "../plaid-error.ts";
 import { itemEndpoint } from "./endpoint.ts";
@@ -27,14 +27,14 @@ export const sandboxTransactionsCreate = itemEndpoint(
     }
     if (item.stage === "NONE" || item.stage === "NOT_READY") throw productNotReady();
     const book = bookOf(item);
-    const drafts = body.transactions.map((one) => draftOf(one, book, sim.today()));
+    const created = body.transactions.map((one) => txnOf(one, book, sim.today()));
     item.lastSuccess = sim.time.now();
-    sim.announce(item, { added: drafts.map((draft) => put(book, draft)), modified: [], removed: [] });
+    sim.announce(item, { added: created.map((txn) => put(book, txn)), modified: [], removed: [] });
     return {};
   },
 );
 
-function draftOf(wish: z.output<typeof custom>, book: Book, today: number): Draft {
+function txnOf(wish: z.output<typeof custom>, book: Book, today: number): Txn {
   const transacted = parseDay(wish.date_transacted);
   const posted = parseDay(wish.date_posted);
   if (transacted === null) throw invalidField("date_transacted must be a valid date in the format YYYY-MM-DD");
@@ -46,7 +46,8 @@ function draftOf(wish: z.output<typeof custom>, book: Book, today: number): Draf
   if (wish.iso_currency_code !== undefined && wish.iso_currency_code !== account.currency) {
     throw invalidField("iso_currency_code must be the account's currency");
   }
-  return {
+  return newTxn({
+    id: book.random.id(),
     account,
     merchant: 0,
     place: 0,
@@ -56,5 +57,5 @@ function draftOf(wish: z.output<typeof custom>, book: Book, today: number): Draf
     pending: false,
     pendingId: null,
     note: wish.description,
-  };
+  });
 }

@@ -4,7 +4,7 @@
  * older row costs a dollar more. Other users' banks have no news.
  */
 import { post, put, raise } from "../changes.ts";
-import { makeDraft } from "../history.ts";
+import { accountLots, makeTxn } from "../history.ts";
 import { bookOf, type Book, type Item } from "../item.ts";
 import type { Simulation } from "../simulation.ts";
 import { itemEndpoint } from "./endpoint.ts";
@@ -29,8 +29,7 @@ function move(book: Book, today: number) {
   const raised = older.length > 0 ? [random.pick(older)] : [];
   for (const txn of raised) raise(book, txn, ONE_DOLLAR);
   const posted = pending.map((txn) => post(book, txn, today));
-  const fresh = Array.from({ length: random.between(2, 4) }, () =>
-    put(book, makeDraft(random, book.accounts, { day: today, pending: true })),
-  );
+  const lots = accountLots(book.accounts);
+  const fresh = Array.from({ length: random.between(2, 4) }, () => put(book, makeTxn(random, lots, today, true)));
   return { added: [...posted, ...fresh], modified: raised, removed: pending };
 }
