@@ -32,7 +32,12 @@ create index webhooks_by_user on journal.webhooks (user_id, webhook_type, webhoo
 create index webhooks_by_item_and_source on journal.webhooks (item_id, source, id) where source <> 'PLAID';
 create index webhooks_by_integration on journal.webhooks (integration_id, id);
 
-create table journal.webhooks_default partition of journal.webhooks default;
+-- Whatever lies outside the weeks there are. Ranges, not a default partition: with one of those Postgres could not read
+-- the partitions in the order of their ids, and a page of the newest would begin with a look into every week.
+create table journal.webhooks_earlier partition of journal.webhooks
+  for values from (minvalue) to ('00000000-0000-0000-0000-000000000001');
+create table journal.webhooks_later partition of journal.webhooks
+  for values from ('00000000-0000-0000-0000-000000000001') to (maxvalue);
 
 -- The JWTs of the last days, so that the same one twice is one webhook. A JWT's iat is part of it, so the same JWT
 -- always meets itself in the same partition, and old days are dropped whole.
@@ -63,35 +68,133 @@ language sql immutable parallel safe as $$
   select (lpad(to_hex(floor(extract(epoch from instant) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
 $$;
 
--- Makes the partitions that the coming weeks (webhooks) and days (tokens) need. Safe to call often and from several
--- processes at once.
+-- The weeks that have a partition.
+create view journal.weeks as
+  select c.oid::regclass as partition, to_date(right(c.relname, 7), 'IYYY"w"IW')::timestamp at time zone 'UTC' as starts_at
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid
+  where i.inhparent = 'journal.webhooks'::regclass and c.relname ~ '^webhooks_\d{4}w\d{2}$';
+
+-- The days that have a partition of accepted tokens.
+create view journal.token_days as
+  select c.oid::regclass as partition, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'UTC' as starts_at
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid
+  where i.inhparent = 'journal.accepted_tokens'::regclass and c.relname ~ '^accepted_tokens_\d{8}$';
+
+-- Makes weeks without a gap from `first` up to `last`, joined to those there are. The tables at both ends are taken off,
+-- give up what belongs into the new weeks, and are put back with their new borders. That locks the whole journal for
+-- some milliseconds, which nobody waits for longer than lock_timeout; it is done weeks ahead, so a failure can be repeated.
+create function journal.make_weeks(first timestamptz, last timestamptz) returns void
+language plpgsql as $$
+declare
+  week timestamptz;
+  name text;
+begin
+  select least(first, min(starts_at)), greatest(last, max(starts_at) + interval '1 week') into first, last
+  from journal.weeks;
+  alter table journal.webhooks detach partition journal.webhooks_earlier;
+  alter table journal.webhooks detach partition journal.webhooks_later;
+  for week in select generate_series(first, last - interval '1 week', interval '1 week') loop
+    name := 'webhooks_' || to_char(week at time zone 'UTC', 'IYYY"w"IW');
+    if to_regclass('journal.' || name) is null then
+      execute format('create table journal.%I partition of journal.webhooks for values from (%L) to (%L) with (fillfactor = 85)',
+        name, journal.least_id_at(week), journal.least_id_at(week + interval '1 week'));
+    end if;
+  end loop;
+  with moved as (
+    delete from journal.webhooks_earlier where id >= journal.least_id_at(first) and id < journal.least_id_at(last) returning *
+  ) insert into journal.webhooks select * from moved;
+  with moved as (
+    delete from journal.webhooks_later where id >= journal.least_id_at(first) and id < journal.least_id_at(last) returning *
+  ) insert into journal.webhooks select * from moved;
+  execute format('alter table journal.webhooks attach partition journal.webhooks_earlier for values from (minvalue) to (%L)',
+    journal.least_id_at(first));
+  execute format('alter table journal.webhooks attach partition journal.webhooks_later for values from (%L) to (maxvalue)',
+    journal.least_id_at(last));
+end
+$$;
+
+-- Makes the days from `first` up to `last`; tokens that were accepted before their day was made move into it.
+create function journal.make_token_days(first timestamptz, last timestamptz) returns void
+language plpgsql as $$
+declare
+  day timestamptz;
+  name text;
+begin
+  alter table journal.accepted_tokens detach partition journal.accepted_tokens_default;
+  for day in select generate_series(first, last - interval '1 day', interval '1 day') loop
+    name := 'accepted_tokens_' || to_char(day at time zone 'UTC', 'YYYYMMDD');
+    if to_regclass('journal.' || name) is null then
+      execute format('create table journal.%I partition of journal.accepted_tokens for values from (%L) to (%L)',
+        name, day, day + interval '1 day');
+    end if;
+  end loop;
+  with moved as (
+    delete from journal.accepted_tokens_default where signed_at >= first and signed_at < last returning *
+  ) insert into journal.accepted_tokens select * from moved;
+  alter table journal.accepted_tokens attach partition journal.accepted_tokens_default default;
+end
+$$;
+
+-- Makes the partitions that the weeks and days around `at` need: four weeks ahead, seven days of tokens. Safe to call
+-- often and from several processes at once.
 create function journal.ensure_partitions(at timestamptz default now()) returns void
 language plpgsql as $$
 declare
-  first_day timestamptz;
-  name text;
+  week timestamptz := date_trunc('week', at, 'UTC');
+  day timestamptz := date_trunc('day', at, 'UTC');
 begin
+  perform set_config('lock_timeout', '2s', true);
   perform pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
-  for first_day in
-    select generate_series(date_trunc('week', at, 'UTC') - interval '1 week',
-                           date_trunc('week', at, 'UTC') + interval '4 weeks', interval '1 week')
-  loop
-    name := 'webhooks_' || to_char(first_day at time zone 'UTC', 'IYYY"w"IW');
-    if to_regclass('journal.' || name) is null then
-      execute format('create table journal.%I partition of journal.webhooks for values from (%L) to (%L) with (fillfactor = 85)',
-        name, journal.least_id_at(first_day), journal.least_id_at(first_day + interval '1 week'));
-    end if;
+  if (select count(*) from journal.weeks
+      where starts_at between week - interval '1 week' and week + interval '4 weeks') < 6 then
+    perform journal.make_weeks(week - interval '1 week', week + interval '5 weeks');
+  end if;
+  if (select count(*) from journal.token_days
+      where starts_at between day - interval '3 days' and day + interval '2 days') < 6 then
+    perform journal.make_token_days(day - interval '3 days', day + interval '8 days');
+  end if;
+end
+$$;
+
+-- Forgets the weeks that lie wholly before `instant`, and what is older still; returns how many weeks went.
+create function journal.drop_weeks(instant timestamptz) returns integer
+language plpgsql as $$
+declare
+  week record;
+  dropped integer := 0;
+begin
+  perform set_config('lock_timeout', '2s', true);
+  perform pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
+  instant := least(instant, date_trunc('week', now(), 'UTC'));
+  for week in select * from journal.weeks where starts_at + interval '1 week' <= instant order by starts_at loop
+    execute format('drop table %s', week.partition);
+    dropped := dropped + 1;
   end loop;
-  for first_day in
-    select generate_series(date_trunc('day', at, 'UTC') - interval '3 days',
-                           date_trunc('day', at, 'UTC') + interval '7 days', interval '1 day')
-  loop
-    name := 'accepted_tokens_' || to_char(first_day at time zone 'UTC', 'YYYYMMDD');
-    if to_regclass('journal.' || name) is null then
-      execute format('create table journal.%I partition of journal.accepted_tokens for values from (%L) to (%L)',
-        name, first_day, first_day + interval '1 day');
-    end if;
+  if dropped > 0 then
+    alter table journal.webhooks detach partition journal.webhooks_earlier;
+    delete from journal.webhooks_earlier where id < journal.least_id_at(instant);
+    execute format('alter table journal.webhooks attach partition journal.webhooks_earlier for values from (minvalue) to (%L)',
+      journal.least_id_at((select min(starts_at) from journal.weeks)));
+  end if;
+  return dropped;
+end
+$$;
+
+-- Forgets the tokens of days that lie wholly before `instant`, and stray ones as old; returns how many days went.
+create function journal.drop_token_days(instant timestamptz) returns integer
+language plpgsql as $$
+declare
+  day record;
+  dropped integer := 0;
+begin
+  perform set_config('lock_timeout', '2s', true);
+  perform pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
+  for day in select * from journal.token_days where starts_at + interval '1 day' <= instant order by starts_at loop
+    execute format('drop table %s', day.partition);
+    dropped := dropped + 1;
   end loop;
+  delete from journal.accepted_tokens_default where signed_at < instant;
+  return dropped;
 end
 $$;
 

@@ -74,3 +74,113 @@ order by m.number ${REMARK}`,
 
 /** A hint to whoever waits for due subjects; Postgres folds equal ones of a transaction into one. */
 export const NOTIFY_DUE: Statement = { name: "journal_notify_due", text: "select pg_notify('tartan_due', '')" };
+
+/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
+export const HINT_DUE: Statement = {
+  name: "journal_hint_due",
+  text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_due', '')",
+};
+
+const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,
+  key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
+
+export const GET_WEBHOOK: Statement = {
+  name: "journal_get_webhook",
+  text: `select ${RECORD} from journal.webhooks where id = $1`,
+};
+
+export const LIST_FILTERS = ["item_id", "user_id", "type", "code", "source", "integration_id"] as const;
+export type ListFilter = (typeof LIST_FILTERS)[number];
+
+const COLUMNS: Record<ListFilter, string> = {
+  item_id: "item_id",
+  user_id: "user_id",
+  type: "webhook_type",
+  code: "webhook_code",
+  source: "source",
+  integration_id: "integration_id",
+};
+
+/** How many of the newest rows a page looks through, where no index knows what is asked for. */
+export const SCAN_WINDOW = 5000;
+
+export interface ListShape {
+  /** the filters that are given, in the order of their values */
+  given: readonly ListFilter[];
+  /** source is PLAID: an index knows the others, and Postgres must see which it is */
+  plaid: boolean;
+  /** there is a cursor: its id is the value after the filters */
+  paged: boolean;
+}
+
+/**
+ * A page of webhooks by id, newest first. Values: the filters', the cursor's id if paged, the number of rows.
+ * Where no index fits, the last row has `window_end`, the id where its window ended, if the window was full.
+ */
+export function listWebhooksQuery({ given, plaid, paged }: ListShape): Statement {
+  const isRare = given.includes("source") && !plaid;
+  const conditions = given.map((name, index) => `${COLUMNS[name]} = $${index + 1}`);
+  if (isRare) conditions.push("source <> 'PLAID'");
+  const before = paged ? `id < $${given.length + 1}` : "true";
+  const limit = `$${given.length + (paged ? 2 : 1)}`;
+  const name = ["journal_list", ...given, isRare ? "rare" : "", paged ? "paged" : ""].filter(Boolean).join("_");
+  const isIndexed =
+    given.includes("item_id") || given.includes("user_id") || given.every((n) => n === "integration_id");
+  if (isIndexed) {
+    const where = [...conditions, before].join(" and ");
+    return { name, text: `select ${RECORD} from journal.webhooks where ${where} order by id desc limit ${limit}` };
+  }
+  const integration = given.indexOf("integration_id");
+  const sought = conditions.filter((_, index) => index !== integration);
+  const within = integration < 0 ? before : `integration_id = $${integration + 1} and ${before}`;
+  return {
+    name,
+    text: `
+with looked_at as materialized (
+  select id, webhook_type, webhook_code, source from journal.webhooks where ${within} order by id desc limit ${SCAN_WINDOW}
+), found as (
+  select id from looked_at where ${sought.join(" and ")} order by id desc limit ${limit}
+)
+select ${RECORD}, null::uuid as window_end from journal.webhooks where id = any (array(select id from found))
+union all
+select ${"null, ".repeat(15)} (select id from looked_at order by id desc offset ${SCAN_WINDOW - 1} limit 1)
+order by id desc nulls last`,
+  };
+}
+
+/** One row a kind of refusal, from a JSON array. */
+export const INSERT_REFUSALS: Statement = {
+  name: "journal_insert_refusals",
+  text: `
+insert into journal.refusals (refused_at, integration_id, reason, detail, remote_address, body_bytes, count)
+select "refusedAt", "integrationId", reason, detail, "remoteAddress", "bodyBytes", count
+from json_to_recordset($1::json) as r ("refusedAt" timestamptz, "integrationId" text, reason text, detail text,
+  "remoteAddress" text, "bodyBytes" integer, count integer)`,
+};
+
+/** A page of refusals, newest first. Values: the integration's id if given, the cursor's id if paged, the number of rows. */
+export function listRefusalsQuery({ ofIntegration, paged }: { ofIntegration: boolean; paged: boolean }): Statement {
+  const conditions = [
+    ofIntegration ? "integration_id = $1" : "true",
+    paged ? `id < $${ofIntegration ? 2 : 1}` : "true",
+  ];
+  return {
+    name: `journal_list_refusals${ofIntegration ? "_of_integration" : ""}${paged ? "_paged" : ""}`,
+    text: `
+select id, refused_at, integration_id, reason, detail, remote_address, body_bytes, count from journal.refusals
+where ${conditions.join(" and ")} order by id desc limit $${1 + Number(ofIntegration) + Number(paged)}`,
+  };
+}
+
+export const ENSURE_PARTITIONS = "select journal.ensure_partitions($1)";
+export const DROP_TOKEN_DAYS = "select journal.drop_token_days($1)";
+export const DROP_WEEKS = "select journal.drop_weeks($1)";
+
+/** Keeps the newest $1. */
+export const TRIM_REFUSALS = `
+delete from journal.refusals where id <= (select id from journal.refusals order by id desc offset $1 limit 1)`;
+
+/** $2 at most of those that finished before $1; ids grow with the time of the start. */
+export const TRIM_RUNS = `
+delete from sync.runs where id in (
+  select id from sync.runs where id < journal.least_id_at($1) order by id limit $2 for update skip locked)`;

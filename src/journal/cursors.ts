@@ -1,0 +1,40 @@
+/**
+ * Cursors of the journal's lists: opaque to users, and checked, so that a mistyped or foreign one is refused and not
+ * taken for a place somewhere else.
+ */
+import { hash } from "node:crypto";
+import { TartanError } from "../errors.ts";
+
+const CHECK_LENGTH = 6;
+
+/** A cursor of the list `list` that goes on after `key`. */
+export function toCursor(list: string, key: string): string {
+  return Buffer.from(key + checkOf(list, key)).toString("base64url");
+}
+
+/**
+ * The key in a cursor of the list `list`.
+ * @throws TartanError `invalid_request` when the cursor was not given by that list
+ */
+export function fromCursor(list: string, cursor: string): string {
+  const text = Buffer.from(cursor, "base64url").toString("latin1");
+  const key = text.slice(0, -CHECK_LENGTH);
+  if (key !== "" && toCursor(list, key) === cursor) return key;
+  throw new TartanError("invalid_request", "The cursor is not one that this list gave; start again without it.", {
+    fields: { cursor: "must be the next_cursor of the page before" },
+  });
+}
+
+const checkOf = (list: string, key: string): string => hash("sha256", `${list} ${key}`, "hex").slice(0, CHECK_LENGTH);
+
+/**
+ * How many rows a page holds: `limit`, or 50.
+ * @throws TartanError `invalid_request` unless it is a whole number from 1 to 500
+ */
+export function pageSize(limit: number | undefined): number {
+  const size = limit ?? 50;
+  if (Number.isInteger(size) && size >= 1 && size <= 500) return size;
+  throw new TartanError("invalid_request", "The limit must be a whole number from 1 to 500.", {
+    fields: { limit: "must be a whole number from 1 to 500" },
+  });
+}

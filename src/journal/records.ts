@@ -1,0 +1,138 @@
+/**
+ * The audit trail: the webhooks of an item or a user, by type, by type and code, or by source; of an integration; or all,
+ * newest first. Pages are cut by id, and ids grow with time, so rows that arrive meanwhile shift nothing.
+ *
+ * What a page may read is bounded. An item's and a user's webhooks are found by index. A type, code or source alone has
+ * none (it would cost every webhook for a rare question); such a page looks through a window of the newest rows, and may
+ * hold fewer than asked for, or none, and still name a next page.
+ */
+import type { Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { fromCursor, pageSize, toCursor } from "./cursors.ts";
+import { fromWebhookId, toWebhookId } from "./ids.ts";
+import { GET_WEBHOOK, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
+import type { Source } from "./types.ts";
+
+export interface WebhookFilter {
+  item_id?: string | undefined;
+  user_id?: string | undefined;
+  type?: string | undefined;
+  code?: string | undefined;
+  source?: Source | undefined;
+  integration_id?: string | undefined;
+  /** 1 to 500; 50 by default */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before */
+  cursor?: string | null | undefined;
+}
+
+export interface WebhookRecord {
+  /** `whk_…` */
+  id: string;
+  integration_id: string;
+  source: Source;
+  item_id: string | null;
+  user_id: string | null;
+  webhook_type: string | null;
+  webhook_code: string | null;
+  environment: string | null;
+  /** ISO 8601 */
+  received_at: string;
+  /** the body, parsed; `{}` where it is not a JSON object */
+  webhook: Record<string, unknown>;
+  /** null for a webhook that was not Plaid's */
+  verification: { key_id: string; signed_at: string; body_sha256: string } | null;
+  /** ISO 8601; null while it waits for a run */
+  processed_at: string | null;
+  /** what the run that served it found */
+  update_info: Record<string, unknown> | null;
+}
+
+export interface WebhookPage {
+  data: WebhookRecord[];
+  next_cursor: string | null;
+}
+
+interface Row {
+  id: string;
+  integration_id: string;
+  source: Source;
+  item_id: string | null;
+  user_id: string | null;
+  webhook_type: string | null;
+  webhook_code: string | null;
+  environment: string | null;
+  received_at: Date;
+  body: Buffer;
+  key_id: string | null;
+  signed_at: Date | null;
+  body_sha256: string;
+  processed_at: Date | null;
+  update_info: Record<string, unknown> | null;
+}
+
+/**
+ * One page, newest first.
+ * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
+ */
+export async function listWebhooks(q: Queryable, filter: WebhookFilter): Promise<WebhookPage> {
+  const limit = pageSize(filter.limit);
+  const before = filter.cursor == null ? null : fromCursor("webhooks", filter.cursor);
+  const given = givenFilters(filter);
+  const values = [...given.map((name) => filter[name]), ...(before === null ? [] : [before]), limit + 1];
+  const { rows } = await q.query<Row & { window_end?: string | null }>(
+    listWebhooksQuery({ given, plaid: filter.source === "PLAID", paged: before !== null }),
+    values,
+  );
+  const found = rows.filter((row) => row.integration_id !== null);
+  const data = found.slice(0, limit).map(toRecord);
+  const last = found.length > limit ? found[limit - 1]?.id : rows.at(-1)?.window_end;
+  return { data, next_cursor: last == null ? null : toCursor("webhooks", last) };
+}
+
+/** The webhook `whk_…`, or null where there is none. */
+export async function getWebhook(q: Queryable, id: string): Promise<WebhookRecord | null> {
+  const uuid = fromWebhookId(id);
+  if (uuid === null) return null;
+  const { rows } = await q.query<Row>(GET_WEBHOOK, [uuid]);
+  return rows[0] ? toRecord(rows[0]) : null;
+}
+
+function givenFilters(filter: WebhookFilter): ListFilter[] {
+  const given = LIST_FILTERS.filter((name) => filter[name] !== undefined);
+  const unusable = given.filter((name) => filter[name]?.includes("\0"));
+  if (unusable.length === 0) return given;
+  const fields = Object.fromEntries(unusable.map((name) => [name, "must not contain NUL characters"]));
+  throw new TartanError("invalid_request", `No webhook has such a ${unusable.join(" or ")}.`, { fields });
+}
+
+function toRecord(row: Row): WebhookRecord {
+  const { key_id, signed_at, body_sha256 } = row;
+  return {
+    id: toWebhookId(row.id),
+    integration_id: row.integration_id,
+    source: row.source,
+    item_id: row.item_id,
+    user_id: row.user_id,
+    webhook_type: row.webhook_type,
+    webhook_code: row.webhook_code,
+    environment: row.environment,
+    received_at: row.received_at.toISOString(),
+    webhook: parseObject(row.body),
+    verification:
+      key_id === null || signed_at === null ? null : { key_id, signed_at: signed_at.toISOString(), body_sha256 },
+    processed_at: row.processed_at?.toISOString() ?? null,
+    update_info: row.update_info,
+  };
+}
+
+function parseObject(body: Buffer): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(body.toString("utf8"));
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : {};
+  } catch {
+    return {};
+  }
+}
