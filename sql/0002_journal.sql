@@ -30,6 +30,7 @@ create table journal.webhooks (
 create index webhooks_by_item on journal.webhooks (item_id, webhook_type, webhook_code, id) where item_id is not null;
 create index webhooks_by_user on journal.webhooks (user_id, webhook_type, webhook_code, id) where user_id is not null;
 create index webhooks_by_item_and_source on journal.webhooks (item_id, source, id) where source <> 'PLAID';
+create index webhooks_by_subject on journal.webhooks (subject_id, id) where item_id is null and subject_id is not null;
 create index webhooks_by_integration on journal.webhooks (integration_id, id);
 
 -- Whatever lies outside the weeks there are. Ranges, not a default partition: with one of those Postgres could not read

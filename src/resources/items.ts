@@ -33,11 +33,8 @@ export const items: Resource = {
     text("status_last_webhook_code_sent", "status.last_webhook.code_sent"),
   ],
   given: ["user_id"],
-  conditionAt: ["item", "error"],
-  productsAt: [
-    ["item", "products"],
-    ["item", "billed_products"],
-  ],
+  conditionAt: "error",
+  productsAt: ["products", "billed_products"],
   leadsTo: [{ column: "institution_id", subject: INSTITUTION, staleHours: 24 }],
   tells: { institution_id: { value: "institution_id" } },
 };

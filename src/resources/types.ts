@@ -87,10 +87,10 @@ export interface Resource {
   columns: readonly Column[];
   /** columns that no answer holds but Tartan knows of the subject */
   given?: readonly "user_id"[];
-  /** path of a Plaid error that the answer reports about the subject although the request succeeded */
-  conditionAt?: readonly string[];
-  /** paths of the lists of the subject's products */
-  productsAt?: readonly (readonly string[])[];
+  /** where the row that stands for the subject holds a Plaid error although the request succeeded */
+  conditionAt?: string;
+  /** where that row lists the subject's products */
+  productsAt?: readonly string[];
   leadsTo?: readonly Lead[];
   tells?: Readonly<Record<string, Telling>>;
 }

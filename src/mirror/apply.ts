@@ -1,0 +1,137 @@
+/**
+ * Applies what a run read. The caller holds the subject's lease and one transaction around all of it: pages, cursors and
+ * everything else of the run become visible together or not at all.
+ */
+import type { Queryable, Statement } from "../database/types.ts";
+import type { Resource } from "../resources/types.ts";
+import {
+  countRows,
+  hasRows,
+  listRows,
+  removeAll,
+  removePage,
+  removeUnseen,
+  rootRow,
+  staleLeads,
+  upsertPage,
+  verifyRow,
+} from "./queries.ts";
+import type { Changes, Page, Reading, Scope, Subject } from "./types.ts";
+
+/** The statements of a resource, built once. */
+interface Statements {
+  upsert: Statement;
+  remove: Statement | null;
+  unseen: Statement;
+}
+
+const built = new Map<string, Statements>();
+
+function statementsOf(resource: Resource): Statements {
+  const known = built.get(resource.name);
+  if (known) return known;
+  const { fetch } = resource;
+  const statements: Statements = {
+    upsert: upsertPage(resource),
+    remove: fetch.kind === "cursor" ? removePage(resource, fetch.removals) : null,
+    unseen: removeUnseen(resource),
+  };
+  built.set(resource.name, statements);
+  return statements;
+}
+
+/**
+ * Applies a reading, page by page in order, so that of a row that several pages mention the last word counts. Writes
+ * only rows that changed; a row that comes back is added again. After a whole reading, what it lacked is removed.
+ */
+export async function applyReading(tx: Queryable, scope: Scope, reading: Reading): Promise<Changes> {
+  const { resource, pages, whole } = reading;
+  const { upsert, remove, unseen } = statementsOf(resource);
+  const { integrationId, subjectId, leaseToken } = scope;
+  const total: Changes = { added: 0, modified: 0, removed: 0 };
+  const reconcile = whole && (await hasCurrentRows(tx, scope, resource));
+  for (const [number, page] of pages.entries()) {
+    const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
+    if (page.rows) await count(tx, total, upsert, [...values, JSON.stringify(scope.facts)]);
+    if (page.removals && remove) await count(tx, total, remove, values);
+  }
+  if (reconcile) {
+    const last: Page | undefined = pages.at(-1);
+    await count(tx, total, unseen, [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name]);
+  }
+  return total;
+}
+
+async function count(tx: Queryable, total: Changes, statement: Statement, values: readonly unknown[]): Promise<void> {
+  const { rows } = await tx.query<Changes>(statement, values);
+  total.added += rows[0]?.added ?? 0;
+  total.modified += rows[0]?.modified ?? 0;
+  total.removed += rows[0]?.removed ?? 0;
+}
+
+async function hasCurrentRows(tx: Queryable, scope: Scope, resource: Resource): Promise<boolean> {
+  const { rows } = await tx.query<{ found: boolean }>(hasRows(resource), [scope.integrationId, scope.subjectId]);
+  return rows[0]?.found ?? false;
+}
+
+/** How many rows of the resource the subject has that are not removed. */
+export async function countCurrent(tx: Queryable, scope: Scope, resource: Resource): Promise<number> {
+  const { rows } = await tx.query<{ rows: number }>(countRows(resource), [scope.integrationId, scope.subjectId]);
+  return rows[0]?.rows ?? 0;
+}
+
+/** Removes every row that the subject has of the resource. */
+export async function removeEverything(tx: Queryable, scope: Scope, resource: Resource): Promise<Changes> {
+  const total: Changes = { added: 0, modified: 0, removed: 0 };
+  await count(tx, total, removeAll(resource), [scope.integrationId, scope.subjectId]);
+  return total;
+}
+
+/** Notes on the row that stands for the subject that all of its rows were equal to Plaid's at `at`. */
+export async function verify(tx: Queryable, scope: Scope, root: Resource, at: Date): Promise<void> {
+  await tx.query(verifyRow(root), [scope.integrationId, scope.subjectId, at]);
+}
+
+/** The row that stands for the subject, as Plaid gave it last, or null when the mirror has none. */
+export async function mirroredRoot(
+  q: Queryable,
+  scope: Pick<Scope, "integrationId" | "subjectId">,
+  root: Resource,
+): Promise<Record<string, unknown> | null> {
+  const { rows } = await q.query<{ raw: Record<string, unknown> }>(rootRow(root), [
+    scope.integrationId,
+    scope.subjectId,
+  ]);
+  return rows[0]?.raw ?? null;
+}
+
+/** The subjects that the resource's rows lead to and that should be fetched now. */
+export async function findLeads(tx: Queryable, scope: Scope, resource: Resource): Promise<Subject[]> {
+  const found: Subject[] = [];
+  for (const { column, subject, staleHours } of resource.leadsTo ?? []) {
+    const values = [scope.integrationId, scope.subjectId, subject.kind, staleHours];
+    const { rows } = await tx.query<{ id: string }>(staleLeads(resource, column), values);
+    found.push(...rows.map(({ id }) => ({ kind: subject.kind, id })));
+  }
+  return found;
+}
+
+/**
+ * What the resource tells in update_info, such as `{ plaid_accounts: [{ account_id, type, name }] }`, from the rows as
+ * they are now; `rows` is how many those are.
+ */
+export async function tell(
+  tx: Queryable,
+  scope: Scope,
+  resource: Resource,
+  rows: number,
+): Promise<Record<string, unknown>> {
+  const told: Record<string, unknown> = {};
+  const values = [scope.integrationId, scope.subjectId];
+  for (const [name, telling] of Object.entries(resource.tells ?? {})) {
+    if ("count" in telling) told[name] = rows;
+    else if ("list" in telling) told[name] = (await tx.query(listRows(resource, telling.list), values)).rows;
+    else told[name] = (await tx.query(listRows(resource, [telling.value]), values)).rows[0]?.[telling.value] ?? null;
+  }
+  return told;
+}

@@ -1,0 +1,213 @@
+/**
+ * The mirror's statements, built from the resources' declarations. Values are always bound; what is spliced into the
+ * text are names and paths that the resource files declare, never data.
+ *
+ * Rows are read by Postgres out of Plaid's own text: a number that passed through a JavaScript float on its way would
+ * not be Plaid's number any more.
+ *
+ * A run's changes are counted as one step from before the run to after it, however often its pages mention a row. All
+ * pages are applied in one transaction, in which now() stands still, so `changed_at = now()` marks a row that this run
+ * has touched, and `added_at = now()` one that this run has added.
+ */
+import type { Statement } from "../database/types.ts";
+import type { Column, Resource } from "../resources/types.ts";
+
+const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`;
+const statementName = (resource: Resource, what: string): string => `mirror_${resource.name}_${what}`;
+
+/** The columns of the primary key behind integration_id, and what they are compared with in a row `alias`. */
+const keyColumns = ({ subject, key }: Resource): string[] => (key === null ? [subject.column] : [subject.column, key]);
+const rowKey = ({ key }: Resource, row: string): string => (key === null ? "$2::text" : `${row} ->> ${literal(key)}`);
+const own = ({ subject }: Resource, alias: string): string =>
+  `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
+const tableKey = (resource: Resource, alias: string): string => `${alias}.${resource.key ?? resource.subject.column}`;
+
+/** The rows of a page as one jsonb array; an object counts as an array of one. */
+function rowsOf({ fetch }: Resource, page: string): string {
+  const parts = fetch.rows.map(({ at, with: beside = [] }) => {
+    const value = `nullif(${page} -> ${literal(at)}, 'null')`;
+    const joined = beside.map((field) => ` || jsonb_build_object(${literal(field)}, ${page} -> ${literal(field)})`);
+    return `coalesce(${value}${joined.join("")}, '[]')`;
+  });
+  return ["'[]'::jsonb", ...parts].join(" || ");
+}
+
+function extract({ type, path }: Column, row: string): string {
+  const value = [row, ...path.map(literal)].join(" -> ");
+  const asText = `${[row, ...path.slice(0, -1).map(literal)].join(" -> ")} ->> ${literal(path.at(-1) ?? "")}`;
+  if (type === "text") return asText;
+  if (type === "jsonb") return `nullif(${value}, 'null')`;
+  if (type !== "text[]") return `(${asText})::${type}`;
+  return `case when jsonb_typeof(${value}) = 'array' then array(select jsonb_array_elements_text(${value})) end`;
+}
+
+/** A page is $3 or, when that is null, what is staged under lease $4, resource $5, number $6. */
+const PAGE = `coalesce($3::text, (select payload from sync.staged_pages
+    where lease_token = $4 and resource = $5 and page = $6))::jsonb`;
+
+/**
+ * Inserts and updates the rows of one page that differ from the mirror's, and takes back removals. Each row is looked
+ * up once (limit 1: by index, whatever the planner thinks of the table's size), then written only if it changed.
+ * $1 integration, $2 subject, $3…$6 the page, $7 given facts as jsonb. A run holds the subject's lease, so nobody else
+ * writes these rows meanwhile.
+ */
+export function upsertPage(resource: Resource): Statement {
+  const { table, columns, given = [] } = resource;
+  const keys = keyColumns(resource);
+  const names = [...columns.map(({ name }) => name), ...given, "raw"];
+  const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
+  const values = [...columns.map((column) => extract(column, "raw")), ...given.map(givenValue), "raw"];
+  const differs = [
+    "t.raw is distinct from p.raw",
+    ...given.map((name) => `t.${name} is distinct from ${givenValue(name)}`),
+  ];
+  return {
+    name: statementName(resource, "upsert"),
+    text: `
+with page as materialized (
+  select distinct on (key) key, raw
+  from (select ${rowKey(resource, "e")} as key, e as raw, n
+    from (select ${PAGE} as body) b, jsonb_array_elements(${rowsOf(resource, "body")}) with ordinality as x (e, n)) elements
+  order by key, n desc
+), news as materialized (
+  select p.key, p.raw, t.added_at is not null as known, t.removed_at is null as current,
+    t.changed_at = now() as touched, t.added_at = now() as fresh
+  from page p left join lateral (
+    select raw, added_at, changed_at, removed_at${given.map((name) => `, ${name}`).join("")} from ${table} t
+    where ${own(resource, "t")} and ${tableKey(resource, "t")} = p.key limit 1) t on true
+  where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
+), written as (
+  insert into ${table} as t (integration_id, ${keys.join(", ")}, ${names.join(", ")})
+  select $1, $2, ${resource.key === null ? "" : "key, "}${values.join(", ")} from news
+  on conflict (integration_id, ${keys.join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
+    added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
+    changed_at = now(), removed_at = null
+)
+select
+  count(*) filter (where not known or (not current and (fresh or not touched)))::int as added,
+  (count(*) filter (where known and current and not touched)
+    + count(*) filter (where known and not current and touched and not fresh))::int as modified,
+  -count(*) filter (where known and not current and touched and not fresh)::int as removed
+from news`,
+  };
+}
+
+/** What both kinds of removal end with: `gone` holds the keys of current rows to be removed. */
+const removeGone = (resource: Resource): string => `
+, written as (
+  update ${resource.table} as t set removed_at = now(), changed_at = now() from gone
+  where ${own(resource, "t")} and ${tableKey(resource, "t")} = gone.key
+)
+select -count(*) filter (where fresh)::int as added, -count(*) filter (where touched and not fresh)::int as modified,
+  count(*) filter (where not fresh)::int as removed
+from gone`;
+
+const goneColumns = (resource: Resource): string =>
+  `${tableKey(resource, "t")} as key, t.changed_at = now() as touched, t.added_at = now() as fresh`;
+
+/** Removes the rows that a page of a cursor loop names as removed. $1…$6 as in upsertPage. */
+export function removePage(resource: Resource, removals: { at: string; key: string }): Statement {
+  return {
+    name: statementName(resource, "remove"),
+    text: `
+with gone as materialized (
+  select ${goneColumns(resource)}
+  from (select distinct e ->> ${literal(removals.key)} as key
+    from (select ${PAGE} as body) b,
+      jsonb_array_elements(coalesce(nullif(body -> ${literal(removals.at)}, 'null'), '[]')) e) r
+  join ${resource.table} t on ${own(resource, "t")} and ${tableKey(resource, "t")} = r.key
+  where t.removed_at is null
+)${removeGone(resource)}`,
+  };
+}
+
+/** Removes what no page of a full reading held. $3 the last page's text, $4 lease, $5 resource of the staged ones. */
+export function removeUnseen(resource: Resource): Statement {
+  return {
+    name: statementName(resource, "unseen"),
+    text: `
+with pages as (
+  select $3::jsonb as body where $3::text is not null
+  union all select payload::jsonb from sync.staged_pages where lease_token = $4 and resource = $5
+), seen as materialized (
+  select ${rowKey(resource, "e")} as key from pages, jsonb_array_elements(${rowsOf(resource, "body")}) e
+), gone as materialized (
+  select ${goneColumns(resource)} from ${resource.table} t
+  where ${own(resource, "t")} and t.removed_at is null
+    and not exists (select from seen where seen.key = ${tableKey(resource, "t")})
+)${removeGone(resource)}`,
+  };
+}
+
+/** Whether the subject has rows that are not removed. $1 integration, $2 subject (so too below). */
+export const hasRows = (resource: Resource): Statement => ({
+  name: statementName(resource, "has_rows"),
+  text: `select exists (select from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null) as found`,
+});
+
+export const countRows = (resource: Resource): Statement => ({
+  name: statementName(resource, "count"),
+  text: `select count(*)::int as rows from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null`,
+});
+
+/** Removes all rows of a subject. */
+export const removeAll = (resource: Resource): Statement => ({
+  name: statementName(resource, "remove_all"),
+  text: `
+with gone as materialized (
+  select ${goneColumns(resource)} from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null
+)${removeGone(resource)}`,
+});
+
+/** Columns of all current rows, in the order of their keys. */
+export const listRows = (resource: Resource, columns: readonly string[]): Statement => ({
+  name: statementName(resource, `list_${columns.join("_")}`).slice(0, 63),
+  text: `select ${columns.join(", ")} from ${resource.table} t
+where ${own(resource, "t")} and t.removed_at is null order by ${tableKey(resource, "t")}`,
+});
+
+/** What the row that stands for the subject looked like at Plaid. */
+export const rootRow = (resource: Resource): Statement => ({
+  name: statementName(resource, "root_row"),
+  text: `select raw from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null`,
+});
+
+/**
+ * The subjects of kind $3 that a column names and that wait to be fetched: never were, or not in the last $4 hours. One
+ * that is due already, or gone for good, is left alone.
+ */
+export const staleLeads = (resource: Resource, column: string): Statement => ({
+  name: statementName(resource, `leads_${column}`),
+  text: `select distinct t.${column} as id from ${resource.table} t
+where ${own(resource, "t")} and t.removed_at is null and t.${column} is not null and not exists (
+  select from sync.subjects s where s.integration_id = $1 and s.kind = $3 and s.id = t.${column}
+    and (s.verified_at > now() - $4 * interval '1 hour' or s.due_at is not null or s.status = 'ended'))`,
+});
+
+/** Says since when the row that stands for the subject is known to be true: $3. */
+export const verifyRow = (resource: Resource): Statement => ({
+  name: statementName(resource, "verify"),
+  text: `update ${resource.table} as t set verified_at = $3 where ${own(resource, "t")}`,
+});
+
+/** Keeps a page, if the lease still holds. $1 lease, $2 resource, $3 number, $4 text. */
+export const STAGE_PAGE: Statement = {
+  name: "mirror_stage_page",
+  text: `insert into sync.staged_pages (lease_token, resource, page, payload)
+select $1, $2, $3, $4 where exists (
+  select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1)
+on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
+};
+
+/** Forgets the pages of a lease ($1): all, or those of one resource ($2). */
+export const DROP_STAGED: Statement = {
+  name: "mirror_drop_staged",
+  text: "delete from sync.staged_pages where lease_token = $1 and ($2::text is null or resource = $2)",
+};
+
+/** Forgets what dead workers left behind. */
+export const SWEEP_STAGED: Statement = {
+  name: "mirror_sweep_staged",
+  text: `delete from sync.staged_pages p where staged_at < now() - interval '1 hour'
+and not exists (select from sync.subjects s where s.lease_token = p.lease_token)`,
+};

@@ -1,0 +1,33 @@
+/**
+ * Pages of a reading that is under way. They wait in an unlogged table for the one transaction that applies them all, so
+ * memory holds one page however long a history is. The last page never goes there but is applied as it came, so the
+ * usual reading of one page costs no staging at all.
+ */
+import type { Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } from "./queries.ts";
+import type { Scope } from "./types.ts";
+
+/**
+ * Keeps page `number` of a resource's reading until the lease ends.
+ * @throws TartanError `lease_lost` when the subject is another worker's by now
+ */
+export async function stagePage(q: Queryable, scope: Scope, resource: string, number: number, text: string) {
+  const { integrationId, kind, subjectId, leaseToken } = scope;
+  const { rowCount } = await q.query(STAGE_PAGE, [leaseToken, resource, number, text, integrationId, kind, subjectId]);
+  if (rowCount === 0) throw leaseLost(scope);
+}
+
+/** Forgets the staged pages of a lease, of one resource or of all. */
+export async function dropStaged(q: Queryable, leaseToken: string, resource: string | null = null): Promise<void> {
+  await q.query(DROP_STAGED, [leaseToken, resource]);
+}
+
+/** Forgets pages whose lease is long gone. */
+export async function sweepStaged(q: Queryable): Promise<void> {
+  await q.query(SWEEP_STAGED);
+}
+
+export function leaseLost({ kind, subjectId }: Pick<Scope, "kind" | "subjectId">): TartanError {
+  return new TartanError("lease_lost", `The ${kind} ${subjectId} is another worker's by now; nothing was written.`);
+}

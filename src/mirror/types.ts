@@ -1,0 +1,43 @@
+/**
+ * What a run hands to the mirror, and what it gets back.
+ */
+import type { Resource } from "../resources/types.ts";
+
+/** Whose rows they are, and who may write them: the holder of the lease. */
+export interface Scope {
+  integrationId: string;
+  kind: string;
+  subjectId: string;
+  leaseToken: string;
+  /** what Tartan knows of the subject and Plaid does not say */
+  facts: { user_id: string | null };
+}
+
+/** Another subject that rows lead to. */
+export interface Subject {
+  kind: string;
+  id: string;
+}
+
+/** A page of an answer: Plaid's text itself, or null where it is staged under its number. */
+export interface Page {
+  text: string | null;
+  /** whether it holds rows, and removals; where not, that statement is spared */
+  rows: boolean;
+  removals: boolean;
+}
+
+/** All that was read of one resource: pages in their order, numbered from 0. */
+export interface Reading {
+  resource: Resource;
+  pages: readonly Page[];
+  /** it was read from the start, so what it lacks is gone */
+  whole: boolean;
+}
+
+/** Rows that a run added, modified and removed, as one step from before it to after it. */
+export interface Changes {
+  added: number;
+  modified: number;
+  removed: number;
+}

@@ -1,0 +1,176 @@
+/**
+ * The end of a run: rows, cursors, removals, leads to other subjects, update_info of the webhooks it served, the run's own
+ * row and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
+ * worker that was paused past its lease therefore writes nothing.
+ *
+ * The subject's row is locked in two steps. At first only against being claimed, so that the receiver can go on marking it
+ * while thousands of rows are written; at the very end against marks too, to see whether one came meanwhile.
+ */
+import { v7 as newRunId } from "uuid";
+import type { Database, Queryable } from "../database/types.ts";
+import { markDue } from "../journal/subjects.ts";
+import { applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
+import { dropStaged, leaseLost } from "../mirror/stage.ts";
+import type { Changes, Scope } from "../mirror/types.ts";
+import { resourcesOf, rootOf } from "../resources/index.ts";
+import { DROP_CURSORS, FENCE, finish, KEEP_CURSOR, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
+import { held, WEBHOOKS_MAX } from "./queue.ts";
+import type { Claim, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
+
+/** Where a resource stood before the run. */
+export interface Standing {
+  cursor: string | null;
+  rows: number;
+}
+
+export interface Ending {
+  claim: Claim;
+  scope: Scope;
+  outcomes: readonly Outcome[];
+  verdict: Verdict;
+  standings: ReadonlyMap<string, Standing>;
+  webhooks: readonly Waiting[];
+  /** those of `webhooks` that this run serves */
+  served: readonly Waiting[];
+  /** those that nothing mirrored is touched by */
+  idle: readonly Waiting[];
+  /** milliseconds since the run began */
+  tookMs: () => number;
+}
+
+type Read = Extract<Outcome, { read: unknown }>;
+
+/**
+ * Commits the run.
+ * @returns what it told, for logs and metrics
+ * @throws TartanError `lease_lost` when the subject is another worker's by now; nothing was written then
+ */
+export async function commitRun(database: Database, ending: Ending): Promise<UpdateInfo> {
+  const { claim, scope } = ending;
+  return await database.transaction(async (tx) => {
+    const fenced = await tx.query(FENCE, held(claim));
+    if (fenced.rowCount === 0) throw leaseLost(scope);
+    const info = await write(tx, ending);
+    await note(tx, ending, info);
+    await dropStaged(tx, claim.leaseToken);
+    await settle(tx, ending);
+    return info;
+  });
+}
+
+async function write(tx: Queryable, ending: Ending): Promise<UpdateInfo> {
+  const { claim, scope, outcomes, verdict, standings } = ending;
+  const counts: Record<string, Changes> = {};
+  const told: Record<string, unknown> = {};
+  const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
+  for (const read of reads) {
+    const { resource } = read.task;
+    const changes = await applyReading(tx, scope, read.read);
+    counts[resource.name] = changes;
+    const before = standings.get(resource.name);
+    const rows = before ? before.rows + changes.added - changes.removed : await countCurrent(tx, scope, resource);
+    if (!verdict.gone) await keepCursor(tx, claim, resource.name, read.cursor, rows);
+    Object.assign(told, await tell(tx, scope, resource, rows));
+  }
+  if (verdict.gone) await removeSubject(tx, ending, counts);
+  else for (const { task } of reads) await follow(tx, scope, task.resource);
+  const root = rootOf(resourcesOf(claim.kind));
+  if (root && verifies(ending)) await verify(tx, scope, root, claim.claimedAt);
+  return summarise(ending, reads, counts, told);
+}
+
+/** Webhooks that one run could not take in may touch what this one did not read. */
+const verifies = ({ verdict, webhooks }: Ending): boolean => verdict.verified && webhooks.length < WEBHOOKS_MAX;
+
+async function keepCursor(tx: Queryable, claim: Claim, resource: string, cursor: string | null, rows: number) {
+  await tx.query(KEEP_CURSOR, [claim.integrationId, claim.kind, claim.id, resource, cursor, rows]);
+}
+
+async function removeSubject(tx: Queryable, { claim, scope }: Ending, counts: Record<string, Changes>): Promise<void> {
+  for (const resource of resourcesOf(claim.kind)) {
+    const gone = await removeEverything(tx, scope, resource);
+    const before = counts[resource.name] ?? { added: 0, modified: 0, removed: 0 };
+    counts[resource.name] = {
+      added: before.added + gone.added,
+      modified: before.modified + gone.modified,
+      removed: before.removed + gone.removed,
+    };
+  }
+  await tx.query(DROP_CURSORS, [claim.integrationId, claim.kind, claim.id]);
+}
+
+/** Makes subjects due that the rows lead to, such as an item's institution. */
+async function follow(tx: Queryable, scope: Scope, resource: Read["task"]["resource"]): Promise<void> {
+  const leads = await findLeads(tx, scope, resource);
+  await markDue(
+    tx,
+    leads.map((lead) => ({ integrationId: scope.integrationId, ...lead })),
+  );
+}
+
+function summarise(
+  { verdict, standings, tookMs }: Ending,
+  reads: readonly Read[],
+  counts: Record<string, Changes>,
+  told: Record<string, unknown>,
+): UpdateInfo {
+  const looped = reads.find(({ read }) => read.resource.fetch.kind === "cursor");
+  const info: UpdateInfo = { outcome: verdict.outcome, ...told, counts };
+  if (looped) info.cursor = { from: standings.get(looped.task.resource.name)?.cursor ?? null, to: looped.cursor };
+  info.pages = reads.reduce((sum, { read }) => sum + read.pages.length, 0);
+  info.duration_ms = tookMs();
+  if (verdict.error) info.error = verdict.error;
+  return info;
+}
+
+/** update_info and processed_at on the webhooks; the run's own row, when there was anything to run. */
+async function note(
+  tx: Queryable,
+  { claim, outcomes, verdict, served, idle }: Ending,
+  info: UpdateInfo,
+): Promise<void> {
+  // A webhook that waits for nothing that failed was served in full, whatever else the run met.
+  const servedInfo = verdict.status === "retrying" ? { ...info, outcome: "synced" } : info;
+  await serve(tx, served, servedInfo);
+  await serve(tx, idle, { outcome: "no_resource" });
+  if (outcomes.length === 0 && verdict.status !== "unlinked") return;
+  await tx.query(KEEP_RUN, [
+    newRunId(),
+    claim.integrationId,
+    claim.kind,
+    claim.id,
+    claim.claimedAt,
+    verdict.outcome,
+    served.length,
+    JSON.stringify(info),
+  ]);
+}
+
+async function serve(tx: Queryable, webhooks: readonly Waiting[], info: UpdateInfo): Promise<void> {
+  const ids = webhooks.map(({ id }) => id);
+  // They are in the order of their ids.
+  if (ids.length > 0) await tx.query(SERVE, [ids, ids[0], ids.at(-1), JSON.stringify(info)]);
+}
+
+/** The subject's next state. A mark that came during the run leaves it due. */
+async function settle(tx: Queryable, ending: Ending): Promise<void> {
+  const { claim, webhooks, served, idle, verdict } = ending;
+  const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
+  const [now] = rows;
+  if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });
+  const marked = now.generation !== claim.generation;
+  const truncated = webhooks.length === WEBHOOKS_MAX;
+  const again = marked || (truncated && verdict.retried.size === 0);
+  await tx.query(finish(claim.kind), [
+    ...held(claim),
+    again,
+    verdict.dueInMs,
+    verdict.holdMs,
+    verdict.status,
+    verdict.attempts,
+    verdict.error === null ? null : JSON.stringify(verdict.error),
+    verdict.pending,
+    verifies(ending) ? claim.claimedAt : null,
+    marked || truncated || served.length + idle.length < webhooks.length,
+  ]);
+}

@@ -1,0 +1,305 @@
+/**
+ * The statements of sync/, and at the end the questions that the API and the CLI ask of it. Values are always bound. All
+ * times are Postgres' own, so that processes whose clocks differ agree on what is due.
+ */
+import type { Queryable, Statement } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { markDue } from "../journal/subjects.ts";
+import { resourcesOf } from "../resources/index.ts";
+
+const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
+
+/** How many integrations one claim looks at; the next one goes on where it ended. */
+const RING = 64;
+const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
+
+/**
+ * Claims up to $2 due subjects for $3 seconds each.
+ *
+ * Fair between integrations: the ring steps from integration to integration (each step one probe of an index, so a
+ * million due subjects of one cost nothing here), beginning behind $1, the one that was served last. A subject's turn is
+ * how many of its integration run already plus its place in that integration's own queue, and lower turns go first.
+ *
+ * Only rows that are taken are locked; rows that another worker is just taking are passed over. A run that is being
+ * committed holds its subject `for key share`, which passes marks and heartbeats but not this lock: an expired lease is
+ * not taken over while its rows are being written.
+ */
+export const CLAIM = statement(
+  "claim",
+  `
+with recursive ring (integration_id, position, wrapped) as (
+  select $1::text, 0, false
+  union all
+  select coalesce(next.integration_id, first.integration_id), r.position + 1, r.wrapped or next.integration_id is null
+  from ring r
+  left join lateral (select s.integration_id from sync.subjects s
+    where s.due_at is not null and s.integration_id > r.integration_id order by s.integration_id limit 1) next on true
+  left join lateral (select s.integration_id from sync.subjects s
+    where s.due_at is not null and next.integration_id is null and not r.wrapped order by s.integration_id limit 1) first on true
+  where r.position < ${RING} and not (r.wrapped and r.integration_id >= $1)
+    and coalesce(next.integration_id, first.integration_id) is not null
+), candidates as (
+  select r.integration_id, due.kind, due.id, r.position,
+    busy.running + row_number() over (partition by r.integration_id order by due.due_at) as turn
+  from ring r
+  cross join lateral (select count(*) as running from sync.subjects s
+    where s.integration_id = r.integration_id and s.lease_token is not null and s.due_at > now()) busy
+  cross join lateral (select s.kind, s.id, s.due_at from sync.subjects s
+    where s.integration_id = r.integration_id and s.due_at <= now() order by s.due_at limit $2 * 4 + 16) due
+  where r.position > 0 and not (r.wrapped and r.integration_id > $1)
+  order by turn, position limit $2 * 4 + 16
+), chosen as (
+  select s.integration_id, s.kind, s.id, s.lease_token as dead, c.turn, c.position
+  from candidates c join sync.subjects s using (integration_id, kind, id)
+  where s.due_at <= now() order by c.turn, c.position limit $2 for update of s skip locked
+), dropped as (
+  delete from sync.staged_pages p using chosen where p.lease_token = chosen.dead
+)
+update sync.subjects s set lease_token = gen_random_uuid(), due_at = now() + $3 * interval '1 second',
+  attempts = s.attempts + (s.lease_token is not null)::int, wanted = '{}',
+  taken = case when s.wanted <@ s.taken then s.taken else array(select distinct unnest(s.taken || s.wanted)) end
+from chosen c where s.integration_id = c.integration_id and s.kind = c.kind and s.id = c.id
+returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.taken, s.status, s.attempts, now() as claimed_at`,
+);
+
+/** Keeps a lease for $5 more seconds. */
+export const RENEW = statement(
+  "renew",
+  `update sync.subjects set due_at = now() + $5 * interval '1 second' where ${SUBJECT} and lease_token = $4`,
+);
+
+/** Gives a subject back untouched, due in $5 ms. */
+export const GIVE_BACK = statement(
+  "give_back",
+  `update sync.subjects set lease_token = null, due_at = now() + $5 * interval '1 ms' where ${SUBJECT} and lease_token = $4`,
+);
+
+/** Gives a subject back after a failure that nobody foresaw: $5 ms to wait, $6 error, $7 status. */
+export const GIVE_UP = statement(
+  "give_up",
+  `update sync.subjects set lease_token = null, due_at = now() + $5 * interval '1 ms', not_before = now() + $5 * interval '1 ms',
+  attempts = attempts + 1, last_error = $6, status = $7 where ${SUBJECT} and lease_token = $4`,
+);
+
+/** The first thing in the transaction of a run; see CLAIM for what the lock is for. */
+export const FENCE = statement(
+  "fence",
+  `select from sync.subjects where ${SUBJECT} and lease_token = $4 for key share`,
+);
+
+/**
+ * The last thing but one: from here to the commit marks wait, so this comes late. A statement of its own, since what the
+ * next one reads must be from after the lock.
+ */
+export const LOCK = statement(
+  "lock",
+  `select generation from sync.subjects where ${SUBJECT} and lease_token = $4 for no key update`,
+);
+
+/** Webhooks of a subject that wait. Those of items are found by item; others, which are few, by subject. */
+const waiting = (kind: string): string =>
+  kind === "item"
+    ? "integration_id = $1 and subject_kind = $2 and item_id = $3"
+    : "integration_id = $1 and subject_kind = $2 and subject_id = $3 and item_id is null";
+
+/**
+ * Ends a run: $5 again, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified at, $13
+ * count what is unserved still.
+ */
+export const finish = (kind: string): Statement =>
+  statement(
+    kind === "item" ? "finish_item" : "finish",
+    `
+update sync.subjects s set lease_token = null,
+  not_before = statement_timestamp() + $7::float8 * interval '1 ms',
+  due_at = case when $5 then statement_timestamp() + coalesce($7::float8, 0) * interval '1 ms'
+                else statement_timestamp() + $6::float8 * interval '1 ms' end,
+  status = $8, attempts = $9, last_error = $10, taken = $11, verified_at = coalesce($12, s.verified_at),
+  oldest_unserved = case when $13 then (
+    select min(id) from journal.webhooks where ${waiting(kind)} and id >= s.oldest_unserved and processed_at is null) end
+where ${SUBJECT} and lease_token = $4`,
+  );
+
+/** $4 the oldest that may wait, $5 at most so many. */
+export const webhooksOf = (kind: string): Statement =>
+  statement(
+    kind === "item" ? "webhooks_item" : "webhooks",
+    `select id, webhook_type as type, webhook_code as code, received_at from journal.webhooks
+where ${waiting(kind)} and id >= $4 and processed_at is null order by id limit $5`,
+  );
+
+/** Notes on webhooks $1 (between $2 and $3, which spares looking into other partitions) what came of them. */
+export const SERVE = statement(
+  "serve",
+  `update journal.webhooks set processed_at = statement_timestamp(), update_info = $4
+where id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null`,
+);
+
+export const CURSORS = statement("cursors", `select resource, cursor, rows from sync.cursors where ${SUBJECT}`);
+
+export const KEEP_CURSOR = statement(
+  "keep_cursor",
+  `insert into sync.cursors (integration_id, kind, id, resource, cursor, rows) values ($1, $2, $3, $4, $5, $6)
+on conflict (integration_id, kind, id, resource) do update set cursor = excluded.cursor, rows = excluded.rows, updated_at = now()`,
+);
+
+export const DROP_CURSORS = statement("drop_cursors", `delete from sync.cursors where ${SUBJECT}`);
+
+export const KEEP_RUN = statement(
+  "keep_run",
+  `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
+values ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)`,
+);
+
+/* Rate limits. */
+
+/**
+ * Asks for one request under each of the keys $1 (sorted, so that askers cannot deadlock), with step $2 and burst $3 in ms. A
+ * key is granted, and its arrival moved on, when the wait is at most $4 ms.
+ */
+export const ACQUIRE = statement(
+  "acquire",
+  `
+insert into sync.rate_limits as r (key, step, burst, arrival)
+select key, step * interval '1 ms', burst * interval '1 ms', statement_timestamp() + step * interval '1 ms'
+from unnest($1::text[], $2::float8[], $3::float8[]) as asked (key, step, burst) order by key
+on conflict (key) do update set step = excluded.step, burst = excluded.burst,
+  granted = r.arrival - excluded.burst <= statement_timestamp() + $4 * interval '1 ms',
+  arrival = case when r.arrival - excluded.burst <= statement_timestamp() + $4 * interval '1 ms'
+                 then greatest(r.arrival, statement_timestamp()) + excluded.step else r.arrival end
+returning granted, (extract(epoch from arrival - burst - statement_timestamp()
+  - case when granted then step else interval '0' end) * 1000)::float8 as wait_ms`,
+);
+
+/**
+ * Plaid said 429 under key $1: nobody asks for $2 ms (at least), twice as long for each strike of the last minutes, at
+ * most $3 ms; and then without a burst.
+ */
+export const SLOW = statement(
+  "slow",
+  `
+insert into sync.rate_limits as r (key, step, burst, arrival, strikes, slowed_until)
+values ($1, interval '0', interval '0', statement_timestamp() + $2 * interval '1 ms', 1, statement_timestamp() + $2 * interval '1 ms')
+on conflict (key) do update set
+  strikes = case when r.slowed_until > statement_timestamp() - interval '5 minutes' then least(r.strikes + 1, 20) else 1 end,
+  (arrival, slowed_until) = (select greatest(r.arrival, until + r.burst), greatest(r.slowed_until, until)
+    from (select statement_timestamp() + least($3, $2 * 2 ^ case when r.slowed_until > statement_timestamp() - interval '5 minutes'
+      then least(r.strikes, 20) else 0 end) * interval '1 ms' as until) u)`,
+);
+
+export const SWEEP_LIMITS = statement(
+  "sweep_limits",
+  "delete from sync.rate_limits where arrival < now() - interval '10 minutes' and coalesce(slowed_until, '-infinity') < now() - interval '10 minutes'",
+);
+
+/* What others ask. */
+
+/** $1 whether retries, and what waits for Plaid, count as work to come. */
+export const BUSY = `select count(*)::int as busy from sync.subjects
+where lease_token is not null or due_at <= now() or ($1 and status in ('retrying', 'waiting') and due_at is not null)`;
+
+const LIST_RUNS = statement(
+  "list_runs",
+  `select id, subject_id as item_id, integration_id, started_at, finished_at, outcome, webhooks, summary as update_info
+from sync.runs where subject_id = $1 and kind = 'item' and ($2::uuid is null or id < $2) order by id desc limit $3`,
+);
+
+/** A run as it may be shown; instants are ISO 8601. */
+export interface RunRecord {
+  id: string;
+  item_id: string;
+  integration_id: string;
+  started_at: string;
+  finished_at: string;
+  outcome: string;
+  /** how many it served */
+  webhooks: number;
+  /** what it found; the same as on the webhooks that it served */
+  update_info: Record<string, unknown>;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The runs of an item, newest first. `limit` is 1 to 500, 50 by default.
+ * @throws TartanError `invalid_request` when the cursor is not one of a page before
+ */
+export async function listRuns(
+  q: Queryable,
+  { item_id, limit = 50, cursor }: { item_id: string; limit?: number | undefined; cursor?: string | null | undefined },
+): Promise<{ data: RunRecord[]; next_cursor: string | null }> {
+  if (cursor != null && !UUID.test(cursor)) {
+    const fields = { cursor: "must be the next_cursor of the page before" };
+    throw new TartanError("invalid_request", "The cursor is not one of a page before.", { fields });
+  }
+  const size = Math.max(1, Math.min(500, Math.floor(limit) || 50));
+  type Row = Omit<RunRecord, "started_at" | "finished_at"> & { started_at: Date; finished_at: Date };
+  const { rows } = await q.query<Row>(LIST_RUNS, [item_id, cursor ?? null, size + 1]);
+  const data = rows.slice(0, size).map((row) => ({
+    ...row,
+    started_at: row.started_at.toISOString(),
+    finished_at: row.finished_at.toISOString(),
+  }));
+  return { data, next_cursor: rows.length > size ? (data.at(-1)?.id ?? null) : null };
+}
+
+const INTEGRATIONS_OF_ITEM = statement(
+  "integrations_of_item",
+  "select integration_id from tartan.items where item_id = $1 and access_token_sealed is not null order by 1",
+);
+
+/**
+ * Makes an item due: all of its resources, or those named; `full` reads them from the start and removes what Plaid no
+ * longer has.
+ * @throws TartanError `not_found` when no item of that id is linked; `invalid_request` for a resource that does not exist
+ */
+export async function requestSync(
+  q: Queryable,
+  itemId: string,
+  { resources, full = false }: { resources?: readonly string[] | undefined; full?: boolean | undefined } = {},
+): Promise<void> {
+  const names = resourcesOf("item").map(({ name }) => name);
+  const unknown = (resources ?? []).filter((name) => !names.includes(name));
+  if (unknown.length > 0) {
+    const fields = { resources: `may hold ${names.join(", ")}` };
+    throw new TartanError("invalid_request", "There is no such resource: see fields.", { fields });
+  }
+  const { rows } = await q.query<{ integration_id: string }>(INTEGRATIONS_OF_ITEM, [itemId]);
+  if (rows.length === 0) {
+    const fields = { item_id: "names no item that is linked" };
+    throw new TartanError("not_found", `There is no linked item ${itemId}.`, { fields });
+  }
+  const wanted = (resources ?? ["*"]).map((name) => (full ? `${name}:full` : name));
+  const marks = rows.map((row) => ({ integrationId: row.integration_id, kind: "item", id: itemId, wanted }));
+  await markDue(q, marks);
+}
+
+const QUEUE_DEPTH = statement(
+  "queue_depth",
+  `select count(*) filter (where lease_token is null and due_at <= now())::int as due,
+  count(*) filter (where lease_token is not null)::int as running,
+  coalesce(extract(epoch from now() - min(due_at) filter (where due_at <= now())), 0)::float8 as oldest_due_seconds
+from sync.subjects where due_at is not null`,
+);
+const BY_STATUS = statement(
+  "by_status",
+  "select status, count(*)::int as count from sync.subjects group by status order by status",
+);
+
+export interface QueueDepth {
+  /** subjects that wait for a worker now */
+  due: number;
+  /** subjects that a worker holds */
+  running: number;
+  /** how long the first of those that are due has waited; 0 when none is */
+  oldest_due_seconds: number;
+  by_status: Record<string, number>;
+}
+
+/** How much waits, of all processes together. */
+export async function queueDepth(q: Queryable): Promise<QueueDepth> {
+  const { rows } = await q.query<Omit<QueueDepth, "by_status">>(QUEUE_DEPTH);
+  const statuses = await q.query<{ status: string; count: number }>(BY_STATUS);
+  const by_status = Object.fromEntries(statuses.rows.map(({ status, count }) => [status, count]));
+  return { due: 0, running: 0, oldest_due_seconds: 0, ...rows[0], by_status };
+}

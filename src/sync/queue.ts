@@ -1,0 +1,79 @@
+/**
+ * The queue of subjects, as whoever works on it sees it: claim, renew, give back, give up. Completion belongs to the
+ * transaction that writes the rows (commit.ts). Everything is fenced: a worker whose lease was given to another gets
+ * nothing done here.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { leaseLost } from "../mirror/stage.ts";
+import { CLAIM, GIVE_BACK, GIVE_UP, RENEW, webhooksOf } from "./queries.ts";
+import type { Claim, LastError, Status, Waiting } from "./types.ts";
+
+/** One run serves at most so many webhooks; what is beyond stays due. */
+export const WEBHOOKS_MAX = 1000;
+
+interface ClaimRow {
+  integration_id: string;
+  kind: string;
+  id: string;
+  lease_token: string;
+  generation: number;
+  oldest_unserved: string | null;
+  taken: string[];
+  status: Status;
+  attempts: number;
+  claimed_at: Date;
+}
+
+/**
+ * Claims up to `count` due subjects, fairly between integrations.
+ * @param after the integration that was served last, "" at first
+ */
+export async function claim(q: Queryable, after: string, count: number, leaseSeconds: number): Promise<Claim[]> {
+  const { rows } = await q.query<ClaimRow>(CLAIM, [after, count, leaseSeconds]);
+  return rows.map((row) => ({
+    integrationId: row.integration_id,
+    kind: row.kind,
+    id: row.id,
+    leaseToken: row.lease_token,
+    generation: row.generation,
+    oldestUnserved: row.oldest_unserved,
+    wanted: row.taken,
+    status: row.status,
+    attempts: row.attempts,
+    claimedAt: row.claimed_at,
+  }));
+}
+
+/** What identifies a claim in each statement: subject and lease. */
+export const held = ({ integrationId, kind, id, leaseToken }: Claim): string[] => [integrationId, kind, id, leaseToken];
+
+/** The webhooks that wait for the claimed subject, oldest first, at most WEBHOOKS_MAX. */
+export async function waitingWebhooks(q: Queryable, claimed: Claim): Promise<Waiting[]> {
+  if (claimed.oldestUnserved === null) return [];
+  const { integrationId, kind, id, oldestUnserved } = claimed;
+  const { rows } = await q.query<{ id: string; type: string | null; code: string | null; received_at: Date }>(
+    webhooksOf(kind),
+    [integrationId, kind, id, oldestUnserved, WEBHOOKS_MAX],
+  );
+  return rows.map(({ received_at: receivedAt, ...webhook }) => ({ ...webhook, receivedAt }));
+}
+
+/** @throws TartanError `lease_lost` */
+export async function renew(database: Database, claimed: Claim, leaseSeconds: number): Promise<void> {
+  const { rowCount } = await database.query(RENEW, [...held(claimed), leaseSeconds]);
+  if (rowCount === 0) throw leaseLost({ kind: claimed.kind, subjectId: claimed.id });
+}
+
+/** Gives the subject back as it was, due after `inMs`; nothing happens when the lease is lost. */
+export async function giveBack(q: Queryable, claimed: Claim, inMs = 0): Promise<void> {
+  await q.query(GIVE_BACK, [...held(claimed), inMs]);
+}
+
+/** Gives the subject back after a failure that no verdict covers; its webhooks go on waiting. */
+export async function giveUp(
+  q: Queryable,
+  claimed: Claim,
+  { inMs, error, status }: { inMs: number; error: LastError; status: Status },
+): Promise<void> {
+  await q.query(GIVE_UP, [...held(claimed), inMs, JSON.stringify(error), status]);
+}

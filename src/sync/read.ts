@@ -1,0 +1,199 @@
+/**
+ * Reads one resource from Plaid: a snapshot in one request, or a cursor's loop of pages. Nothing is written to the mirror
+ * here; pages of a longer loop are staged under the run's lease.
+ *
+ * A cursor's loop (https://plaid.com/docs/api/products/transactions/#transactionssync):
+ *
+ *   from the stored cursor ──▶ page ──▶ page … ──▶ has_more false: the reading
+ *        ▲                       │
+ *        │                       ├─ mutation: all pages are dropped, the loop starts over from its first cursor; when that
+ *        │                       │  goes on for too long (it can persist with a stored cursor), from the start
+ *        └───────────────────────┤
+ *                                ├─ cursor refused: all pages are dropped, the loop starts over from the start
+ *                                ├─ next_cursor "": not ready, which is not progress
+ *                                └─ any other failure: all pages are dropped, the run tries again another time
+ */
+import { setImmediate as yieldToOthers } from "node:timers/promises";
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import { dropStaged, stagePage } from "../mirror/stage.ts";
+import type { Page, Scope } from "../mirror/types.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { PlaidError } from "../plaid/errors.ts";
+import type { CursorFetch, Fetch, RowsAt } from "../resources/types.ts";
+import type { Asking, Limiter } from "./limiter.ts";
+import type { Failure, Outcome, Task } from "./types.ts";
+
+/** All that reading needs of a run. */
+export interface Reader {
+  database: Database;
+  clock: Clock;
+  limiter: Limiter;
+  client: PlaidClient;
+  signal: AbortSignal;
+  scope: Scope;
+  environment: Asking["environment"];
+  countryCodes: readonly string[];
+  /** null where the subject is asked about with the client's credentials alone */
+  accessToken: string | null;
+}
+
+type Answer = Record<string, unknown>;
+
+/** Longer waits for a turn give the subject back, so that others use the worker; within a loop they are waited out. */
+const PATIENCE_MS = 2000;
+const LOOP_PATIENCE_MS = 10 * 60_000;
+const RESTARTS_MAX = 5;
+const RESTART_PAUSE_MS = 100;
+
+/** Our own limits do not let the request go for so long. */
+class Limited extends Error {
+  readonly waitMs: number;
+
+  constructor(waitMs: number) {
+    super("held back by a rate limit");
+    this.waitMs = waitMs;
+  }
+}
+
+/**
+ * Brings what Plaid has of one resource. Failures of Plaid are outcomes.
+ * @param cursor where the last run ended, null to read from the start
+ * @throws TartanError `lease_lost`; the signal's reason when it aborts; whatever nobody foresaw
+ */
+export async function readResource(reader: Reader, task: Task, cursor: string | null): Promise<Outcome> {
+  try {
+    const { fetch } = task.resource;
+    return fetch.kind === "snapshot"
+      ? await readSnapshot(reader, task)
+      : await readLoops(reader, task, fetch, task.full ? null : cursor);
+  } catch (error) {
+    return { task, failure: failureOf(error) };
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof Limited) {
+    return { class: "limited", errorType: "", errorCode: "", message: error.message, retryInMs: error.waitMs };
+  }
+  if (!(error instanceof PlaidError)) throw error;
+  const { retryClass, errorType, errorCode, message, retryAfterSeconds } = error;
+  const failure: Failure = { class: retryClass, errorType, errorCode, message };
+  return retryAfterSeconds === undefined ? failure : { ...failure, retryInMs: retryAfterSeconds * 1000 };
+}
+
+async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
+  const { resource } = task;
+  const { text, body } = await ask(reader, resource.fetch, {}, PATIENCE_MS);
+  countRows(body, resource.fetch.rows);
+  return {
+    task,
+    read: { resource, pages: [{ text, rows: true, removals: false }], whole: true },
+    cursor: null,
+    root: resource.key === null ? rootIn(body, resource.fetch.rows) : null,
+  };
+}
+
+async function readLoops(reader: Reader, task: Task, fetch: CursorFetch, stored: string | null): Promise<Outcome> {
+  const { clock, database, scope, signal } = reader;
+  let from = stored;
+  for (let restarts = 0; ;) {
+    try {
+      const { pages, cursor } = await readLoop(reader, task, fetch, from);
+      return { task, read: { resource: task.resource, pages, whole: from === null }, cursor, root: null };
+    } catch (error) {
+      await dropStaged(database, scope.leaseToken, task.resource.name);
+      const retryClass = error instanceof PlaidError ? error.retryClass : null;
+      const mutated = retryClass === "restart";
+      if (mutated && restarts < RESTARTS_MAX) {
+        restarts += 1;
+        await clock.sleep(RESTART_PAUSE_MS * restarts, signal);
+      } else if ((mutated || retryClass === "cursor_invalid") && from !== null) {
+        from = null;
+        restarts = 0;
+      } else throw error;
+    }
+  }
+}
+
+/** One loop. While a page is staged the next one is asked for. */
+async function readLoop(
+  reader: Reader,
+  { resource }: Task,
+  fetch: CursorFetch,
+  from: string | null,
+): Promise<{ pages: Page[]; cursor: string }> {
+  const { database, scope } = reader;
+  const { sentAs, nextAt, moreAt } = fetch.cursor;
+  const pages: Page[] = [];
+  let cursor = from ?? "";
+  let staging: Promise<void> = Promise.resolve();
+  try {
+    for (;;) {
+      const patience = pages.length === 0 ? PATIENCE_MS : LOOP_PATIENCE_MS;
+      const { text, body } = await ask(reader, fetch, { [sentAs]: cursor }, patience);
+      await staging;
+      const { [nextAt]: next, [moreAt]: more } = body;
+      if (next === "" || next === null) throw notReady();
+      if (typeof next !== "string" || typeof more !== "boolean" || (more && next === cursor)) throw malformed();
+      const page = { text, rows: countRows(body, fetch.rows) > 0, removals: count(body[fetch.removals.at]) > 0 };
+      if (!more) return { pages: [...pages, page], cursor: next };
+      staging = stagePage(database, scope, resource.name, pages.length, text);
+      staging.catch(() => undefined); // heard of at the next await of it
+      pages.push({ ...page, text: null });
+      cursor = next;
+    }
+  } finally {
+    await staging.catch(() => undefined); // a page that is still on its way must not arrive after the drop
+  }
+}
+
+/** One request, when its turn has come. A 429 slows the endpoint for every process. */
+async function ask(
+  reader: Reader,
+  fetch: Fetch,
+  more: Record<string, unknown>,
+  patienceMs: number,
+): Promise<{ text: string; body: Answer }> {
+  const { client, limiter, signal, scope, environment, countryCodes, accessToken } = reader;
+  const { integrationId, subjectId } = scope;
+  const { endpoint } = fetch;
+  const asking: Asking = { integrationId, environment, endpoint, itemId: accessToken === null ? null : subjectId };
+  const waitMs = await limiter.acquire(asking, patienceMs, signal);
+  if (waitMs > 0) throw new Limited(waitMs);
+  const own = fetch.body?.({ subjectId, countryCodes }) ?? {};
+  const token = accessToken === null ? {} : { access_token: accessToken };
+  try {
+    const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);
+    await yieldToOthers(); // parsing a large page holds the loop for milliseconds
+    return { text, body: JSON.parse(text) as Answer };
+  } catch (error) {
+    if (error instanceof PlaidError && error.rateLimited) {
+      await limiter.slow(asking, error.retryAfterSeconds === undefined ? undefined : error.retryAfterSeconds * 1000);
+    }
+    throw error;
+  }
+}
+
+const count = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
+
+/** How many rows the answer holds. One that lacks their place is no answer, and must not pass for "none left". */
+function countRows(body: Answer, places: readonly RowsAt[]): number {
+  return places.reduce((sum, { at }) => {
+    const value = body[at];
+    if (typeof value !== "object" || value === null) throw malformed();
+    return sum + (Array.isArray(value) ? value.length : 1);
+  }, 0);
+}
+
+/** The one row of an answer, with what is joined to it. */
+function rootIn(body: Answer, [place]: readonly RowsAt[]): Answer {
+  if (place === undefined) return {};
+  const beside = (place.with ?? []).map((field) => [field, body[field] ?? null] as const);
+  return { ...(body[place.at] as Answer), ...Object.fromEntries(beside) };
+}
+
+const notReady = (): PlaidError =>
+  new PlaidError({ errorType: "ITEM_ERROR", errorCode: "PRODUCT_NOT_READY", httpStatus: 200, retryClass: "trigger" });
+const malformed = (): PlaidError =>
+  new PlaidError({ errorType: "NETWORK", errorCode: "UNREADABLE_ANSWER", httpStatus: 200, retryClass: "backoff" });

@@ -1,0 +1,217 @@
+/**
+ * One run: brings one claimed subject up to date.
+ *
+ *   webhooks that wait + what was wanted ──▶ tasks ──▶ the subject's own row ──▶ the other resources, side by side
+ *     ──▶ verdict ──▶ one transaction
+ *
+ * A resource that fails does not hold up the others; a subject that is gone, or keys that are wrong, end the run early.
+ */
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import { getItemSecret } from "../integrations/items.ts";
+import type { Vault } from "../integrations/vault.ts";
+import type { Logger } from "../logger.ts";
+import { metrics } from "../metrics.ts";
+import { mirroredRoot } from "../mirror/apply.ts";
+import type { Scope } from "../mirror/types.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
+import { commitRun, type Ending, type Standing } from "./commit.ts";
+import type { Limiter } from "./limiter.ts";
+import { planRun, touchedBy } from "./plan.ts";
+import { CURSORS } from "./queries.ts";
+import { waitingWebhooks } from "./queue.ts";
+import { readResource, type Reader } from "./read.ts";
+import type { Delays } from "./retry.ts";
+import type { Claim, Failure, Outcome, Task, UpdateInfo, Verdict, Waiting } from "./types.ts";
+import { judge } from "./verdict.ts";
+
+export interface RunDeps {
+  database: Database;
+  directory: Directory;
+  vault: Vault;
+  clientFor: (integration: KnownIntegration) => PlaidClient;
+  clock: Clock;
+  logger: Logger;
+  limiter: Limiter;
+  delays: Delays;
+}
+
+type Standings = ReadonlyMap<string, Standing>;
+
+/**
+ * Runs a claim to its end, which releases the lease.
+ * @throws TartanError `lease_lost` and whatever nobody foresaw; the signal's reason when it aborts. The lease is held then.
+ */
+export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
+  const { database, clock } = deps;
+  const began = clock.now();
+  const webhooks = await waitingWebhooks(database, claim);
+  const resources = resourcesOf(claim.kind);
+  const idle = webhooks.filter(({ type, code }) => touchedBy(resources, type, code).length === 0);
+  const tasks = planRun(claim, webhooks);
+  const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
+  const standings = await readStandings(database, claim);
+  const outcomes = opened ? await readAll(opened, tasks, standings) : [];
+  signal.throwIfAborted();
+  const verdict = opened ? judge(claim, outcomes, new Date(), deps.delays) : unread(claim, tasks);
+  const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, verdict)).map(({ id }) => id));
+  const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
+  const scope = opened?.scope ?? scopeOf(claim, null);
+  const ending: Ending = {
+    claim,
+    scope,
+    outcomes,
+    verdict,
+    standings,
+    webhooks,
+    served,
+    idle,
+    tookMs: () => clock.now() - began,
+  };
+  const info = await commitRun(database, ending);
+  if (tasks.length > 0) report(deps, ending, info);
+}
+
+const scopeOf = ({ integrationId, kind, id, leaseToken }: Claim, userId: string | null): Scope => ({
+  integrationId,
+  kind,
+  subjectId: id,
+  leaseToken,
+  facts: { user_id: userId },
+});
+
+/** What is needed to ask Plaid, or null when the subject's integration or token is not known (any more, or yet). */
+async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<Reader | null> {
+  const { database, directory, vault, clientFor, clock, limiter } = deps;
+  const integration = await directory.find(claim.integrationId);
+  if (integration === null) return null;
+  const asksToken = subjectKind(claim.kind)?.asks === "access_token";
+  const secret = asksToken ? await getItemSecret(database, vault, claim.integrationId, claim.id) : null;
+  if (asksToken && secret === null) return null;
+  return {
+    database,
+    clock,
+    limiter,
+    signal,
+    client: clientFor(integration),
+    scope: scopeOf(claim, secret?.user_id ?? null),
+    environment: integration.environment,
+    countryCodes: integration.countryCodes,
+    accessToken: secret?.access_token ?? null,
+  };
+}
+
+async function readStandings(database: Database, { integrationId, kind, id }: Claim): Promise<Standings> {
+  const { rows } = await database.query<{ resource: string; cursor: string | null; rows: number }>(CURSORS, [
+    integrationId,
+    kind,
+    id,
+  ]);
+  return new Map(rows.map(({ resource, cursor, rows: count }) => [resource, { cursor, rows: count }]));
+}
+
+/**
+ * The subject's own row first, because it tells whether the rest makes sense; then the rest side by side. When
+ * something else fails in a way that speaks of the subject, its own row is read after all.
+ */
+async function readAll(reader: Reader, tasks: readonly Task[], standings: Standings): Promise<Outcome[]> {
+  const read = (task: Task): Promise<Outcome> =>
+    readResource(reader, task, standings.get(task.resource.name)?.cursor ?? null);
+  const rootTask = tasks.find(({ resource }) => resource.key === null);
+  const others = tasks.filter((task) => task !== rootTask);
+  const root = rootTask ? await read(rootTask) : null;
+  if (root && endsAll(root)) return [root, ...others.map((task) => followSuit(task, root))];
+  const skip = await skipping(reader, others, root);
+  const settled = await allOf(others.map((task) => skip(task) ?? read(task)));
+  const outcomes = root ? [root, ...settled] : settled;
+  const own = rootOf(resourcesOf(reader.scope.kind));
+  if (root || !own || !outcomes.some(speaksOfSubject)) return outcomes;
+  return [await read({ resource: own, full: false, explicit: false }), ...outcomes];
+}
+
+/** Waits for all, so that none goes on unheard, and then throws what any of them threw. */
+async function allOf(readings: readonly (Outcome | Promise<Outcome>)[]): Promise<Outcome[]> {
+  const settled = await Promise.allSettled(readings);
+  return settled.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
+}
+
+const classOf = (outcome: Outcome): Failure["class"] | null => ("failure" in outcome ? outcome.failure.class : null);
+const endsAll = (root: Outcome): boolean => ["item_ended", "configuration"].includes(classOf(root) ?? "");
+const speaksOfSubject = (outcome: Outcome): boolean => ["item_ended", "user"].includes(classOf(outcome) ?? "");
+
+const followSuit = (task: Task, other: Outcome): Outcome =>
+  "failure" in other ? { task, failure: other.failure } : { task, skipped: true };
+
+/**
+ * Which resources not to ask for: those of products that the subject does not have, since asking could add the product
+ * and bill it. Whoever names the resource, and Plaid's webhook of that product, overrule that. While it is not known what the
+ * subject has, such a resource waits.
+ */
+async function skipping(
+  { database, scope }: Reader,
+  tasks: readonly Task[],
+  root: Outcome | null,
+): Promise<(task: Task) => Outcome | null> {
+  const unsure = (task: Task): boolean => task.resource.products !== undefined && !task.explicit;
+  const own = rootOf(resourcesOf(scope.kind));
+  if (!own?.productsAt || !tasks.some(unsure)) return () => null;
+  const row = root && "read" in root ? root.root : await mirroredRoot(database, scope, own);
+  const lists = row ? own.productsAt.map((at) => row[at]).filter((list) => Array.isArray(list)) : [];
+  const has = new Set<unknown>(lists.flat());
+  return (task) => {
+    if (!unsure(task)) return null;
+    if (lists.length === 0) return root ? followSuit(task, root) : null;
+    return task.resource.products?.some((product) => has.has(product)) ? null : { task, skipped: true };
+  };
+}
+
+/** Nothing could be, or had to be, read. */
+function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
+  const unknown = tasks.length > 0;
+  return {
+    outcome: unknown ? "item_unknown" : "no_resource",
+    status: unknown ? "unlinked" : status,
+    attempts: unknown ? 0 : attempts,
+    dueInMs: null,
+    holdMs: null,
+    pending: [],
+    retried: new Set(),
+    error: null,
+    verified: false,
+    gone: false,
+  };
+}
+
+const touchesRetried = ({ type, code }: Waiting, { kind }: Claim, { retried }: Verdict): boolean =>
+  retried.size > 0 && touchedBy(resourcesOf(kind), type, code).some(({ name }) => retried.has(name));
+
+function report({ logger }: RunDeps, { claim, verdict, served, tookMs }: Ending, info: UpdateInfo): void {
+  const { kind, integrationId, id } = claim;
+  metrics.runs.inc({ kind, outcome: verdict.outcome });
+  metrics.runSeconds.observe({ kind }, tookMs() / 1000);
+  for (const [resource, changes] of Object.entries(info.counts ?? {})) {
+    for (const [change, rows] of Object.entries(changes)) if (rows > 0) metrics.rows.inc({ resource, change }, rows);
+  }
+  if (verdict.outcome === "synced") {
+    for (const { receivedAt } of served) metrics.freshnessSeconds.observe((Date.now() - receivedAt.getTime()) / 1000);
+  }
+  const told = {
+    integration_id: integrationId,
+    kind,
+    id,
+    outcome: verdict.outcome,
+    counts: info.counts,
+    error: verdict.error,
+  };
+  if (verdict.status === "misconfigured") {
+    logger.error(
+      told,
+      "Plaid refuses our keys, a token or a request: mend the integration's credentials or link again",
+    );
+  } else logger.debug(told, "run");
+}

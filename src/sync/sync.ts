@@ -1,0 +1,214 @@
+/**
+ * The worker: claims subjects that are due and runs them, as many at a time as it may. It looks for work when a
+ * notification hints at some, when a run has ended, and every `pollMs` in any case.
+ *
+ *   working ──dispose──▶ stopping: nothing new is claimed; runs that are writing finish, runs that wait for Plaid give
+ *                        their subject back ──▶ stopped
+ *
+ * While a run lasts its lease is renewed at a third of its length. Several workers on one database share the work.
+ */
+import { randomInt } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import { describeError, TartanError } from "../errors.ts";
+import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import type { Vault } from "../integrations/vault.ts";
+import type { Logger } from "../logger.ts";
+import { metrics } from "../metrics.ts";
+import { sweepStaged } from "../mirror/stage.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { createLimiter } from "./limiter.ts";
+import { BUSY, SWEEP_LIMITS } from "./queries.ts";
+import { claim as claimDue, giveBack, giveUp, renew } from "./queue.ts";
+import { DELAYS, growing, type Delays } from "./retry.ts";
+import { run, type RunDeps } from "./run.ts";
+import type { Claim } from "./types.ts";
+
+export interface SyncOptions {
+  database: Database;
+  directory: Directory;
+  vault: Vault;
+  clientFor: (integration: KnownIntegration) => PlaidClient;
+  clock: Clock;
+  logger: Logger;
+  /** subjects at the same time in this process */
+  concurrency: number;
+  leaseSeconds: number;
+  pollMs: number;
+  /** multiplies Plaid's published rate limits */
+  limitFactor: number;
+  delays?: Partial<Delays>;
+}
+
+export interface Sync extends AsyncDisposable {
+  /**
+   * Resolves when no subject of the database is due or running, in this process or another. With `retries`, also none
+   * that waits for a retry or for Plaid.
+   */
+  idle(options?: { retries?: boolean }): Promise<void>;
+}
+
+const SWEEP_MS = 10 * 60_000;
+const IDLE_POLL_MS = 10;
+const TROUBLE_PAUSE_MS = 1000;
+
+class Worker implements Sync {
+  readonly #options: SyncOptions;
+  readonly #deps: RunDeps;
+  #stopping = false;
+  /** runs under way, and what stops each */
+  readonly #running = new Map<Promise<void>, AbortController>();
+  /** aborted when there may be something to claim */
+  #hint = new AbortController();
+  #servedLast = "";
+  #nextSweep = 0;
+  #listening: AsyncDisposable | undefined;
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(options: SyncOptions) {
+    const { database, clock, limitFactor, delays } = options;
+    this.#options = options;
+    const limiter = createLimiter(database, clock, limitFactor);
+    this.#deps = { ...options, limiter, delays: { ...DELAYS, ...delays } };
+  }
+
+  async start(): Promise<void> {
+    this.#listening = await this.#options.database.listen("tartan_due", () => this.#hint.abort());
+    this.#working = this.#work();
+  }
+
+  async #work(): Promise<void> {
+    const { clock, concurrency, logger } = this.#options;
+    while (!this.#stopping) {
+      this.#hint = new AbortController();
+      const free = concurrency - this.#running.size;
+      try {
+        await this.#sweep();
+        if (free > 0 && (await this.#claim(free)) === free) continue;
+      } catch (error) {
+        logger.warn({ error: describeError(error) }, "cannot look for due subjects; trying again");
+        await clock.sleep(TROUBLE_PAUSE_MS);
+        continue;
+      }
+      await this.#untilNews();
+    }
+  }
+
+  /** Claims and starts up to `free` runs; says how many. */
+  async #claim(free: number): Promise<number> {
+    const { database, leaseSeconds } = this.#options;
+    const claims = await claimDue(database, this.#servedLast, free, leaseSeconds);
+    for (const claimed of claims) {
+      const stop = new AbortController();
+      const running = this.#run(claimed, stop).finally(() => {
+        this.#running.delete(running);
+        this.#hint.abort();
+      });
+      this.#running.set(running, stop);
+    }
+    this.#servedLast = claims.at(-1)?.integrationId ?? this.#servedLast;
+    return claims.length;
+  }
+
+  /** Until a notification, the end of a run, the next poll, or the stop. */
+  async #untilNews(): Promise<void> {
+    const { clock, pollMs } = this.#options;
+    // Spread, so that idle processes do not all look at the same instant.
+    await clock.sleep(pollMs - randomInt(Math.ceil(pollMs / 4)), this.#hint.signal);
+  }
+
+  /** Runs a claim; never rejects. */
+  async #run(claimed: Claim, stop: AbortController): Promise<void> {
+    const beating = this.#beat(claimed, stop);
+    try {
+      await run(this.#deps, claimed, stop.signal);
+    } catch (error) {
+      await this.#release(claimed, error).catch((failure: unknown) => {
+        this.#options.logger.warn(
+          { error: describeError(failure) },
+          "cannot give a subject back; its lease will expire",
+        );
+      });
+    } finally {
+      beating.abort();
+    }
+  }
+
+  /** Renews the lease until told to stop; a lost lease aborts the run. */
+  #beat(claimed: Claim, stop: AbortController): AbortController {
+    const { database, clock, leaseSeconds, logger } = this.#options;
+    const beating = new AbortController();
+    void (async () => {
+      for (;;) {
+        await clock.sleep((leaseSeconds * 1000) / 3, beating.signal);
+        if (beating.signal.aborted) return;
+        try {
+          await renew(database, claimed, leaseSeconds);
+        } catch (error) {
+          if (isLeaseLost(error)) return stop.abort(error);
+          logger.warn({ error: describeError(error) }, "cannot renew a lease; trying again");
+        }
+      }
+    })();
+    return beating;
+  }
+
+  /** What becomes of a subject whose run did not end by itself. */
+  async #release(claimed: Claim, error: unknown): Promise<void> {
+    const { database, logger } = this.#options;
+    const { integrationId, kind, id, attempts } = claimed;
+    const about = { integration_id: integrationId, kind, id, error: describeError(error) };
+    if (isLeaseLost(error)) return void logger.warn(about, "a lease was lost; nothing was written");
+    if (this.#stopping) return await giveBack(database, claimed);
+    if (error instanceof TartanError && error.code === "database_unavailable") {
+      logger.warn(about, "Postgres was away during a run; the subject is tried again");
+      return await giveBack(database, claimed, TROUBLE_PAUSE_MS);
+    }
+    logger.error(about, "a run failed for a reason nobody foresaw; the subject is tried again later");
+    metrics.runs.inc({ kind, outcome: "failed" });
+    const sealed = error instanceof TartanError && error.code.startsWith("vault_");
+    const { retryMs, retryMaxMs } = this.#deps.delays;
+    const { name, code = name, message } = describeError(error);
+    await giveUp(database, claimed, {
+      inMs: growing(retryMs, retryMaxMs, attempts + 1),
+      status: sealed ? "misconfigured" : "retrying",
+      error: { class: "internal", error_type: "TARTAN", error_code: code, message, at: new Date().toISOString() },
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    const { database, clock } = this.#options;
+    if (clock.now() < this.#nextSweep) return;
+    this.#nextSweep = clock.now() + SWEEP_MS;
+    await sweepStaged(database);
+    await database.query(SWEEP_LIMITS);
+  }
+
+  async idle({ retries = false }: { retries?: boolean } = {}): Promise<void> {
+    const { database, clock } = this.#options;
+    for (;;) {
+      const { rows } = await database.query<{ busy: number }>(BUSY, [retries]);
+      if (rows[0]?.busy === 0 && this.#running.size === 0) return;
+      await clock.sleep(IDLE_POLL_MS);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    this.#hint.abort();
+    await this.#working;
+    for (const stop of this.#running.values()) stop.abort(new Error("the worker stops"));
+    await Promise.allSettled(this.#running.keys());
+    await this.#listening?.[Symbol.asyncDispose]();
+    this.#listening = undefined;
+  }
+}
+
+const isLeaseLost = (error: unknown): boolean => error instanceof TartanError && error.code === "lease_lost";
+
+/** Starts working; disposing gives back or finishes what is under way. */
+export async function startSync(options: SyncOptions): Promise<Sync> {
+  const worker = new Worker(options);
+  await worker.start();
+  return worker;
+}

@@ -1,0 +1,100 @@
+/**
+ * The words that the files of sync/ share: a claim, what a run is to do, and what came of each resource.
+ */
+import type { Changes, Reading } from "../mirror/types.ts";
+import type { RetryClass } from "../plaid/errors.ts";
+import type { Resource } from "../resources/types.ts";
+
+export type Status = "pending" | "ok" | "retrying" | "waiting" | "needs_user" | "ended" | "misconfigured" | "unlinked";
+
+/** A subject that this worker holds for as long as its lease is renewed. */
+export interface Claim {
+  integrationId: string;
+  kind: string;
+  id: string;
+  leaseToken: string;
+  /** of the latest mark when it was claimed; a newer one at the end means that there is more to do */
+  generation: number;
+  /** UUID; null when no webhook waits */
+  oldestUnserved: string | null;
+  /** what marks and earlier runs asked for besides what the webhooks touch */
+  wanted: readonly string[];
+  status: Status;
+  /** failed runs in a row before this one */
+  attempts: number;
+  claimedAt: Date;
+}
+
+/** A webhook that waits for a run. */
+export interface Waiting {
+  id: string;
+  type: string | null;
+  code: string | null;
+  receivedAt: Date;
+}
+
+/** One resource to be brought up to date. */
+export interface Task {
+  resource: Resource;
+  /** from the start, whatever the cursor */
+  full: boolean;
+  /** asked for by its own name or its own webhook, not only as one of all */
+  explicit: boolean;
+}
+
+/** Why a resource could not be read; `limited` is our own pacing, not an error. */
+export interface Failure {
+  class: RetryClass | "limited";
+  errorType: string;
+  errorCode: string;
+  message: string;
+  /** not sooner than this, in milliseconds */
+  retryInMs?: number;
+}
+
+export type Outcome =
+  | { task: Task; read: Reading; cursor: string | null; root: Record<string, unknown> | null }
+  | { task: Task; failure: Failure }
+  /** the subject does not have the product */
+  | { task: Task; skipped: true };
+
+/** What becomes of a subject when its run ends. */
+export interface Verdict {
+  outcome: string;
+  status: Status;
+  attempts: number;
+  /** due again in so many milliseconds, null when nothing is left to do */
+  dueInMs: number | null;
+  /** marks do not make it due before so many milliseconds have passed */
+  holdMs: number | null;
+  /** what the next run is to do besides what its webhooks touch */
+  pending: readonly string[];
+  /** names of resources whose webhooks go on waiting */
+  retried: ReadonlySet<string>;
+  error: LastError | null;
+  /** the mirror was equal to Plaid when the run began */
+  verified: boolean;
+  /** Plaid no longer has the subject: all of its rows are removed */
+  gone: boolean;
+}
+
+/** sync.subjects.last_error */
+export interface LastError {
+  class: string;
+  error_type: string;
+  error_code: string;
+  message: string;
+  resource?: string;
+  at: string;
+}
+
+/** What a run tells: in sync.runs and on every webhook that it served. */
+export interface UpdateInfo {
+  outcome: string;
+  counts?: Record<string, Changes>;
+  cursor?: { from: string | null; to: string | null };
+  pages?: number;
+  duration_ms?: number;
+  error?: LastError;
+  [told: string]: unknown;
+}

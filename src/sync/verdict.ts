@@ -1,0 +1,153 @@
+/**
+ * Decides what becomes of a subject from what came of its resources. Pure but for chance in the waits.
+ *
+ * Of several failures the gravest decides the state:
+ *
+ *   ended          Plaid no longer has it; only what the subject's own row or endpoint says counts as that
+ *   misconfigured  our keys, token or request are wrong: long waits, alert, and do not blame the item
+ *   retrying       passing failures and our own pacing; webhooks do not hurry it
+ *   needs_user     its user must act: tried at every webhook, and once a day
+ *   waiting        Plaid has the data not ready: tried at every webhook, and at growing intervals
+ *   ok
+ */
+import { classify, type RetryClass } from "../plaid/errors.ts";
+import { EVERYTHING, wish } from "./plan.ts";
+import { DELAYS, growing, type Delays } from "./retry.ts";
+import type { Claim, Failure, LastError, Outcome, Status, Task, Verdict } from "./types.ts";
+
+type Failed = { task: Task; failure: Failure };
+type Group = "ended" | "misconfigured" | "retrying" | "needs_user" | "waiting";
+
+const GROUPS: Record<RetryClass | "limited", Group | null> = {
+  item_ended: "ended",
+  configuration: "misconfigured",
+  backoff: "retrying",
+  restart: "retrying",
+  cursor_invalid: "retrying",
+  limited: "retrying",
+  user: "needs_user",
+  trigger: "waiting",
+  product_unavailable: null,
+};
+
+const OUTCOMES: Record<Group, string> = {
+  ended: "ended",
+  misconfigured: "misconfigured",
+  retrying: "retrying",
+  needs_user: "needs_user",
+  waiting: "not_ready",
+};
+
+export function judge(
+  claim: Pick<Claim, "attempts">,
+  outcomes: readonly Outcome[],
+  now: Date,
+  delays: Delays = DELAYS,
+): Verdict {
+  const failed = [...outcomes.filter((outcome): outcome is Failed => "failure" in outcome), ...conditions(outcomes)];
+  const groups = new Map(failed.map((failure) => [failure, groupOf(failure, outcomes)]));
+  const of = (group: Group): Failed[] => failed.filter((failure) => groups.get(failure) === group);
+  const group = (Object.keys(OUTCOMES) as Group[]).find((candidate) => of(candidate).length > 0);
+  if (group === undefined) return { ...settled("ok", outcomeOf(outcomes)), verified: true };
+  const [first] = of(group);
+  const error = first ? describe(first, now) : null;
+  if (group === "ended") return { ...settled("ended", "ended"), error, gone: true };
+  return {
+    ...settled(group, OUTCOMES[group]),
+    ...waits(group, of(group), claim.attempts, delays),
+    error,
+    pending: pendingOf(
+      failed.filter((failure) => groups.get(failure) !== null),
+      of("needs_user").length > 0,
+    ),
+    retried: new Set(of("retrying").map(({ task }) => task.resource.name)),
+  };
+}
+
+const settled = (status: Status, outcome: string): Verdict => ({
+  outcome,
+  status,
+  attempts: 0,
+  dueInMs: null,
+  holdMs: null,
+  pending: [],
+  retried: new Set(),
+  error: null,
+  verified: false,
+  gone: false,
+});
+
+const outcomeOf = (outcomes: readonly Outcome[]): string =>
+  outcomes.length > 0 && outcomes.every((outcome) => !("read" in outcome)) ? "product_unavailable" : "synced";
+
+/** What subjects say of themselves in an answer that succeeded, as if it had been a failure. */
+function conditions(outcomes: readonly Outcome[]): Failed[] {
+  return outcomes.flatMap((outcome) => {
+    if (!("read" in outcome) || outcome.root === null) return [];
+    const { conditionAt } = outcome.task.resource;
+    const condition = conditionAt === undefined ? null : outcome.root[conditionAt];
+    const failure = readCondition(condition);
+    return failure === null ? [] : [{ task: outcome.task, failure }];
+  });
+}
+
+function readCondition(condition: unknown): Failure | null {
+  if (typeof condition !== "object" || condition === null) return null;
+  const { error_type: type, error_code: code } = condition as Record<string, unknown>;
+  if (typeof type !== "string" || typeof code !== "string") return null;
+  const found = classify(type, code);
+  // An ailing bank in the row of an item is news, not a failure of ours: its own endpoints fail if it matters to them.
+  if (found !== "user" && found !== "item_ended") return null;
+  return { class: found, errorType: type, errorCode: code, message: `Plaid: ${type}/${code}` };
+}
+
+/** Only the subject's own row or endpoint can end it; from elsewhere the same code is a riddle to look at daily. */
+function groupOf({ task, failure }: Failed, outcomes: readonly Outcome[]): Group | null {
+  const group = GROUPS[failure.class];
+  const root = outcomes.find((outcome) => outcome.task.resource.key === null);
+  if (group !== "ended" || task.resource.key === null || root === undefined) return group;
+  if ("read" in root) return "needs_user";
+  return "failure" in root && root.failure.class === "item_ended" ? "ended" : "retrying";
+}
+
+function waits(
+  group: Group,
+  failed: readonly Failed[],
+  before: number,
+  delays: Delays,
+): Pick<Verdict, "attempts" | "dueInMs" | "holdMs"> {
+  const attempts = before + 1;
+  if (group === "needs_user") return { attempts, dueInMs: growing(delays.lookMs, delays.lookMs, 1), holdMs: null };
+  if (group === "waiting") {
+    return { attempts, dueInMs: growing(delays.notReadyMs, delays.lookMs, attempts), holdMs: null };
+  }
+  if (group === "misconfigured") {
+    const dueInMs = growing(delays.configurationMs, delays.configurationMaxMs, attempts);
+    return { attempts, dueInMs, holdMs: Math.min(dueInMs, delays.configurationHoldMs) };
+  }
+  const asked = Math.max(0, ...failed.map(({ failure }) => failure.retryInMs ?? 0));
+  if (failed.every(({ failure }) => failure.class === "limited")) {
+    return { attempts: before, dueInMs: asked, holdMs: asked };
+  }
+  const dueInMs = Math.max(asked, growing(delays.retryMs, delays.retryMaxMs, attempts));
+  return { attempts, dueInMs, holdMs: dueInMs };
+}
+
+/** While its user must act, everything may have changed unseen: the next run reads all of it. */
+function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
+  const wishes = new Set(failed.map(({ task }) => wish(task)));
+  if (needsUser) wishes.add(EVERYTHING);
+  return [...wishes];
+}
+
+function describe({ task, failure }: Failed, now: Date): LastError | null {
+  if (failure.class === "limited") return null;
+  return {
+    class: failure.class,
+    error_type: failure.errorType,
+    error_code: failure.errorCode,
+    message: failure.message,
+    resource: task.resource.name,
+    at: now.toISOString(),
+  };
+}
