@@ -22,10 +22,12 @@ export function describeWebhook(webhook: WebhookRecord): string {
   const proof = webhook.source === "PLAID" ? green("✓ signed") : yellow("✓ secret");
   const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`);
   const took = info.duration_ms === undefined ? "" : dim(` ${info.duration_ms} ms`);
-  return `${time}  ${proof}  ${name} ${dim(short(webhook.item_id))}  ${changesOf(info)}${took}`;
+  return `${time}  ${proof}  ${name} ${dim(short(webhook.item_id))}  ${describeChanges(info)}${took}`;
 }
 
-function changesOf({ outcome, counts = {}, error }: Outcome): string {
+/** What a run changed: `+3 ~1 transactions`, or its outcome when there was nothing to mirror. */
+export function describeChanges(updateInfo: object): string {
+  const { outcome, counts = {}, error } = updateInfo as Outcome;
   if (outcome !== "synced") return `${state(outcome ?? "recorded")} ${error?.error_code ?? ""}`.trimEnd();
   const told = Object.entries(counts)
     .map(([resource, { added = 0, modified = 0, removed = 0 }]) => {

@@ -65,9 +65,9 @@ async function listen(
   const clock = systemClock;
   const accept = closer.use(openAccept({ database, queueMax: config.acceptQueueMax, logger }));
   const refusals = closer.use(openRefusals({ database, logger, clock }));
-  const keys = closer.use(
-    openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: config.keyFetchesPerMinute }),
-  );
+  const { keyFetchesPerMinute: fetchesPerMinute } = config;
+  const keys = openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute });
+  closer.defer(() => keys.settled());
   const server = await createServer({
     config,
     roles: { receiver: roles.includes("receiver"), api: roles.includes("api") },

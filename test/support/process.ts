@@ -29,8 +29,22 @@ function cleanEnv(env: Env): Env {
   return { ...Object.fromEntries(inherited.map(([name, value]) => [name, value ?? ""])), ...env };
 }
 
-/** Runs `tartan up` and resolves once it says that it is up. Rejects with its output when it exits before. */
-export async function startTartan(env: Env, args: string[] = ["up"]): Promise<TartanProcess> {
+/** The URL in the line with which `tartan up` says that it is up; null for any other line. */
+function upLine(line: string): string | null {
+  if (!line.startsWith("{")) return null;
+  const said = JSON.parse(line) as { msg?: string; url?: string | null };
+  return said.msg === "tartan is up" ? (said.url ?? "") : null;
+}
+
+/**
+ * Runs `tartan up`, or another command that goes on, and resolves once `ready` finds its URL in a line of output.
+ * Rejects with the output when the process exits before.
+ */
+export async function startTartan(
+  env: Env,
+  args: string[] = ["up"],
+  ready: (line: string) => string | null = upLine,
+): Promise<TartanProcess> {
   const child = spawn(process.execPath, ["--enable-source-maps", MAIN, ...args], {
     env: cleanEnv({ TARTAN_PORT: "0", TARTAN_LOG_LEVEL: "info", ...env }),
     stdio: ["ignore", "pipe", "pipe"],
@@ -40,8 +54,8 @@ export async function startTartan(env: Env, args: string[] = ["up"]): Promise<Ta
   const url = await new Promise<string>((resolve, reject) => {
     const hear = (line: string) => {
       output.push(line);
-      const said = line.startsWith("{") ? (JSON.parse(line) as { msg?: string; url?: string | null }) : null;
-      if (said?.msg === "tartan is up") resolve(said.url ?? "");
+      const url = ready(line);
+      if (url !== null) resolve(url);
     };
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", hear);
     child.once("error", reject);

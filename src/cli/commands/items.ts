@@ -4,6 +4,7 @@ import { TartanError } from "../../errors.ts";
 import { eraseItem, getItem, introduceItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
 import { openCore, type Core } from "../core.ts";
+import { describeChanges } from "../describe.ts";
 import { importItems } from "../import.ts";
 import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell } from "../print.ts";
 
@@ -119,8 +120,8 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
       run: ({ started_at }) => ago(started_at),
       outcome: ({ outcome }) => state(outcome),
       webhooks: ({ webhooks }) => String(webhooks),
-      changes: ({ summary }) => dim(JSON.stringify(summary.counts ?? {})),
-      took: ({ summary }) => (summary.duration_ms === undefined ? "" : `${summary.duration_ms} ms`),
+      changes: ({ update_info }) => describeChanges(update_info),
+      took: ({ update_info }) => dim(`${String(update_info["duration_ms"] ?? "?")} ms`),
     },
     "No run yet.",
   );

@@ -1,0 +1,187 @@
+/**
+ * Random worlds against random faults, with several real worker processes: whatever happened on the way, at quiescence
+ * the mirror equals the simulator's truth row for row. fast-check prints the seed and path of a failure and shrinks it;
+ * `STORM_SEED=… npx vitest run test/storms` plays it again, `STORMS=…` plays more of them.
+ */
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { queueDepth } from "../../src/sync/queries.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import type { TartanProcess } from "../support/process.ts";
+import { openStage, until, type Stage, type StageItem } from "../support/stage.ts";
+
+const SEED = process.env["STORM_SEED"];
+const STORMS = Number(process.env["STORMS"] ?? 6);
+const ITEMS = 4;
+
+const item = fc.nat({ max: ITEMS - 1 });
+const few = fc.nat({ max: 12 });
+const silent = fc.boolean();
+
+/** What can happen; weights make change common and disaster rare. */
+const happening = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      what: fc.constant("change" as const),
+      item,
+      add: few,
+      add_pending: few,
+      modify: few,
+      remove: few,
+      post_pending: few,
+      webhooks: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constant("grow" as const), item, add: fc.integer({ min: 400, max: 1300 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      what: fc.constantFrom("break", "repair", "addAccount", "revokeAccount"),
+      item,
+      webhooks: silent,
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant("relink" as const), item }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant("rotateKeys" as const) }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant("pause" as const), ms: fc.nat({ max: 300 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      what: fc.constant("fault" as const),
+      fault: fc.oneof(
+        fc.record({ kind: fc.constant("mutation" as const), count: fc.integer({ min: 1, max: 4 }) }),
+        fc.record({
+          kind: fc.constant("mutation" as const),
+          stubborn: fc.constant(true),
+          count: fc.integer({ min: 1, max: 6 }),
+        }),
+        fc.record({ kind: fc.constant("cursor_invalid" as const), count: fc.constant(1) }),
+        fc.record({ kind: fc.constant("server_error" as const), count: fc.integer({ min: 1, max: 3 }) }),
+        fc.record({ kind: fc.constant("rate_limit" as const), count: fc.integer({ min: 1, max: 2 }) }),
+        fc.record({ kind: fc.constant("institution_down" as const), count: fc.constant(1) }),
+        fc.record({
+          kind: fc.constant("connection_cut" as const),
+          count: fc.integer({ min: 1, max: 3 }),
+          after_bytes: fc.nat({ max: 5000 }),
+        }),
+        fc.record({
+          kind: fc.constant("slow" as const),
+          count: fc.integer({ min: 1, max: 3 }),
+          ms: fc.nat({ max: 400 }),
+        }),
+        fc.record({ kind: fc.constant("key_endpoint_down" as const), count: fc.integer({ min: 1, max: 3 }) }),
+        fc.record({
+          kind: fc.constant("duplicate_webhooks" as const),
+          count: fc.integer({ min: 1, max: 5 }),
+          copies: fc.integer({ min: 1, max: 4 }),
+          resign: fc.boolean(),
+        }),
+        fc.record({
+          kind: fc.constant("reorder_webhooks" as const),
+          count: fc.integer({ min: 2, max: 8 }),
+          within_ms: fc.integer({ min: 1, max: 400 }),
+        }),
+        fc.record({ kind: fc.constant("drop_webhooks" as const), count: fc.integer({ min: 1, max: 6 }) }),
+      ),
+    }),
+  },
+);
+type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
+
+describe("storms", () => {
+  let stage: Stage;
+  let receiver: TartanProcess;
+
+  beforeAll(async () => {
+    stage = await openStage({ seed: "storms" });
+    receiver = await stage.tartan(["up", "--only", "receiver"]);
+    await stage.tartan(["up", "--only", "sync"]);
+    await stage.tartan(["up", "--only", "sync"]);
+  });
+  afterAll(() => stage[Symbol.asyncDispose]());
+
+  it(
+    "at quiescence the mirror equals the truth, whatever happened on the way",
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(happening, { minLength: 5, maxLength: 40 }), async (happenings) => {
+          const items = await stage.makeItems(receiver, ITEMS, 60);
+          for (const each of items.slice(1)) expect((await stage.link(receiver, each)).status).toBe(200);
+          for (const each of happenings) await happen(stage, receiver, items, each);
+          await calm(stage, receiver, items);
+          for (const { item_id } of items) await expectMirrorEqualsTruth(stage.database, stage.simulator, item_id);
+        }),
+        { numRuns: STORMS, endOnFailure: false, verbose: 1, ...(SEED && { seed: Number(SEED) }) },
+      );
+    },
+    STORMS * 60_000,
+  );
+});
+
+async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[], each: Happening): Promise<void> {
+  const { control } = stage.simulator;
+  const itemId = "item" in each ? (items[each.item]?.item_id ?? "") : "";
+  try {
+    switch (each.what) {
+      case "change": {
+        const { what: _, item: __, ...change } = each;
+        control.changeTransactions(itemId, change);
+        break;
+      }
+      case "grow":
+        control.changeTransactions(itemId, { add: each.add });
+        break;
+      case "break":
+        control.breakItem(itemId, { webhooks: each.webhooks });
+        break;
+      case "repair":
+        control.repairItem(itemId, { webhooks: each.webhooks });
+        break;
+      case "addAccount":
+        control.addAccount(itemId, { transactions: 5, webhooks: each.webhooks });
+        break;
+      case "revokeAccount":
+        control.revokeAccount(itemId, { webhooks: each.webhooks });
+        break;
+      case "relink":
+        await stage.link(receiver, items[each.item] as StageItem);
+        break;
+      case "rotateKeys":
+        control.rotateKeys({ expire_old: false });
+        break;
+      case "pause":
+        await new Promise((resolve) => setTimeout(resolve, each.ms));
+        break;
+      case "fault":
+        control.addFault(each.fault);
+        break;
+    }
+  } catch (error) {
+    // The simulator refuses what cannot happen, such as revoking the last account; then it did not.
+    if ((error as { code?: string }).code !== "conflict") throw error;
+  }
+}
+
+/** The storm passes: faults end, broken items are repaired, and each item says once more that something changed. */
+async function calm(stage: Stage, receiver: TartanProcess, items: StageItem[]): Promise<void> {
+  const { control } = stage.simulator;
+  control.clearFaults();
+  await stage.link(receiver, items[0] as StageItem);
+  for (const { item_id } of items) {
+    control.repairItem(item_id, { webhooks: true });
+    control.changeTransactions(item_id, { add: 1 });
+  }
+  await control.idle();
+  await stage.database.query(
+    "update sync.subjects set not_before = null, due_at = now() where due_at > now() and lease_token is null",
+  );
+  await until("an empty queue", async () => {
+    if ((await queueDepth(stage.database)).due > 0) return false;
+    const { rows } = await stage.database.query("select from journal.webhooks where processed_at is null limit 1");
+    return rows.length === 0;
+  });
+}
