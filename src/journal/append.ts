@@ -5,8 +5,8 @@
 import type { Queryable } from "../database/types.ts";
 import { ArrayWriter } from "./arrays.ts";
 import { gather } from "./marks.ts";
-import { APPEND, NOTIFY_DUE } from "./queries.ts";
-import type { Appended, NewWebhook } from "./types.ts";
+import { APPEND, FIND_ACCEPTED, NOTIFY_DUE } from "./queries.ts";
+import type { Appended, NewWebhook, Proof } from "./types.ts";
 
 /**
  * Appends the webhooks and makes their subjects due. The same JWT again, in this batch, another or another process, is
@@ -36,6 +36,15 @@ export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[
     const first = proof === null ? id : (firsts.get(proof.tokenSha256.toString("latin1")) ?? id);
     return { id: first, duplicate: first !== id };
   });
+}
+
+/** UUID of the webhook that was accepted with this JWT, or null; JWTs are remembered for three days. */
+export async function findAccepted(
+  q: Queryable,
+  { tokenSha256, signedAt }: Pick<Proof, "tokenSha256" | "signedAt">,
+): Promise<string | null> {
+  const { rows } = await q.query<{ webhook_id: string }>(FIND_ACCEPTED, [tokenSha256, signedAt]);
+  return rows[0]?.webhook_id ?? null;
 }
 
 /** The parameters of APPEND: a binary array a column. */

@@ -61,6 +61,11 @@ with incoming as materialized (
 select token_sha256, webhook_id from tokens where webhook_id not in (select id from incoming)`,
 };
 
+export const FIND_ACCEPTED: Statement = {
+  name: "journal_find_accepted",
+  text: "select webhook_id from journal.accepted_tokens where token_sha256 = $1 and signed_at = $2",
+};
+
 /** Marks subjects due without a webhook; locks in the order of the marks, which the caller sorted. */
 export const MARK_DUE: Statement = {
   name: "journal_mark_due",

@@ -37,10 +37,8 @@ export interface VerificationKeysOptions {
   fetchesPerMinute: number;
 }
 
-export interface VerificationKeys extends KeySource {
-  /** Resolves when no fetch is under way: for an orderly end. */
-  settled(): Promise<void>;
-}
+/** Disposing it waits for the fetches that are under way. */
+export type VerificationKeys = KeySource & AsyncDisposable;
 
 interface KnownKey {
   key: KeyObject;
@@ -95,7 +93,7 @@ class CachedKeys implements VerificationKeys {
     return known.expiresAt <= at.getTime() ? EXPIRED : known.key;
   }
 
-  async settled(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#underWay.values());
   }
 

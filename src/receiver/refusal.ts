@@ -1,0 +1,52 @@
+/**
+ * A request that the intake does not take: what the sender is told, and under which reason it is recorded.
+ */
+import { TartanError, type ErrorCode, type ErrorDetails } from "../errors.ts";
+
+export class IntakeRefusal extends Error {
+  override readonly name = "IntakeRefusal";
+  readonly answer: TartanError;
+  /** stable code for the record of refusals and its metric */
+  readonly reason: string;
+  readonly detail: string;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails & { reason?: string; detail?: string } = {}) {
+    super(message);
+    const { reason = code, detail = message, ...rest } = details;
+    this.answer = new TartanError(code, message, rest);
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+const RETRY_AFTER_SECONDS = 10;
+
+/** Whatever was thrown at the intake, as a refusal; null for what is a fault of Tartan itself. */
+export function toRefusal(thrown: unknown): IntakeRefusal | null {
+  if (thrown instanceof IntakeRefusal) return thrown;
+  if (thrown instanceof TartanError) return fromTartan(thrown);
+  switch ((thrown as { code?: unknown } | null)?.code) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new IntakeRefusal("body_too_large", "A webhook has at most 1 MiB.");
+    case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
+      return new IntakeRefusal("webhook_malformed", "The body is not as long as its Content-Length says.");
+    default:
+      return null;
+  }
+}
+
+function fromTartan(error: TartanError): IntakeRefusal | null {
+  const { code, message, fields, retryAfterSeconds } = error;
+  if (code === "internal" || code === "vault_unsealable") return null;
+  const fieldsKept = fields ? { fields } : {};
+  if (code === "invalid_request")
+    return new IntakeRefusal("webhook_malformed", message, { ...fieldsKept, detail: namesOf(fields) });
+  const later = error.status === 503 ? { retryAfterSeconds: retryAfterSeconds ?? RETRY_AFTER_SECONDS } : {};
+  return new IntakeRefusal(code, message, { ...fieldsKept, ...later });
+}
+
+/** Which fields are at fault, without their values. */
+export const namesOf = (fields: Record<string, string> | undefined): string =>
+  Object.entries(fields ?? {})
+    .map(([field, fault]) => `${field} ${fault}`)
+    .join("; ");

@@ -1,0 +1,111 @@
+/**
+ * The intake: one URL an integration, for Plaid and for your backend.
+ *
+ *   request → source known? → Plaid-Verification sent? → proven by signature ─┐
+ *                                                   └→ proven by secret ─────┴→ journaled and due, in one commit → 200
+ *
+ * Whatever fails on the way is answered with what is wrong and how to mend it, recorded as a refusal and counted. What
+ * cannot be decided or stored just now (Plaid's key endpoint or Postgres away, too many waiting) is 503 with Retry-After:
+ * Plaid sends it again for a day.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { describeError, errorBody, TartanError } from "../errors.ts";
+import { toWebhookId } from "../journal/ids.ts";
+import { metrics } from "../metrics.ts";
+import { openBackendPath } from "./backend.ts";
+import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
+import { openPlaidPath } from "./plaid.ts";
+import { IntakeRefusal, toRefusal } from "./refusal.ts";
+import { sourceCheck } from "./sources.ts";
+
+export type { ReceiverDeps } from "./intake.ts";
+
+const BODY_LIMIT = 1024 * 1024;
+const EMPTY = Buffer.alloc(0);
+
+type Intake = { Params: { id: string } };
+
+/** A Fastify plugin with the intake's routes, in a context of its own: bodies stay the bytes that came. */
+export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): Promise<void> {
+  const take = openIntake(deps);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: BODY_LIMIT }, (_request, body, done) =>
+    done(null, body),
+  );
+  app.setErrorHandler((thrown, request, reply) => refuse(deps, thrown, request as FastifyRequest<Intake>, reply));
+  const handler = async (request: FastifyRequest<Intake>, reply: FastifyReply): Promise<FastifyReply> => {
+    const began = performance.now();
+    const { id, duplicate } = await take(request);
+    reply.type("application/json; charset=utf-8");
+    // Written out: an id is hexadecimal, and a serializer would be looked up and run for each webhook.
+    reply.send(`{"ok":true,"webhook_id":"${toWebhookId(id)}","duplicate":${duplicate}}`);
+    metrics.acceptSeconds.observe((performance.now() - began) / 1000);
+    return reply;
+  };
+  app.post<Intake>("/v1/integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
+  app.post<Intake>("/v1/service_integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
+}
+
+function openIntake(deps: ReceiverDeps): (request: FastifyRequest<Intake>) => Promise<Taken> {
+  const mayPost = sourceCheck(deps.allowedSources);
+  const plaidPath = openPlaidPath(deps);
+  const backendPath = openBackendPath(deps);
+  return async (request) => {
+    const receivedAt = new Date(deps.clock.now());
+    const integration = await deps.directory.find(request.params.id);
+    if (integration === null) throw unknownIntegration();
+    const arrival: Arrival = { integration, body: bodyOf(request), receivedAt };
+    const jwt = request.headers["plaid-verification"];
+    if (jwt === undefined) return await backendPath(arrival, request.headers);
+    if (!mayPost(request.ip)) throw sourceRefused();
+    return await plaidPath(arrival, String(jwt));
+  };
+}
+
+const bodyOf = ({ body }: FastifyRequest): Buffer => (Buffer.isBuffer(body) ? body : EMPTY);
+
+const unknownIntegration = (): IntakeRefusal =>
+  new IntakeRefusal(
+    "not_found",
+    "There is no integration at this path; `tartan integrations list` shows those there are.",
+    {
+      reason: "integration_unknown",
+    },
+  );
+
+const sourceRefused = (): IntakeRefusal =>
+  new IntakeRefusal("webhook_source_refused", "This address may not post webhooks; see TARTAN_ALLOWED_SOURCES.");
+
+/** Answers what was thrown, records it and counts it. */
+function refuse(
+  { refusals, logger }: ReceiverDeps,
+  thrown: unknown,
+  request: FastifyRequest<Intake>,
+  reply: FastifyReply,
+): FastifyReply {
+  const refusal = toRefusal(thrown);
+  if (refusal === null) {
+    logger.error({ error: describeError(thrown), request_id: request.id }, "a webhook could not be taken");
+    return send(reply, internal(request.id));
+  }
+  metrics.webhooksRefused.inc({ reason: refusal.reason });
+  refusals.record({
+    integrationId: refusal.reason === "integration_unknown" ? null : (request.params?.id ?? null),
+    reason: refusal.reason,
+    detail: refusal.detail,
+    remoteAddress: request.ip,
+    bodyBytes: bodyOf(request).length,
+  });
+  return send(reply, refusal.answer);
+}
+
+const internal = (requestId: string): TartanError =>
+  new TartanError("internal", `Something failed inside Tartan; its log tells more under request_id ${requestId}.`);
+
+function send(reply: FastifyReply, error: TartanError): FastifyReply {
+  if (error.retryAfterSeconds !== undefined) reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));
+  return reply
+    .code(error.status)
+    .type("application/json; charset=utf-8")
+    .send(JSON.stringify(errorBody(error)));
+}

@@ -1,0 +1,46 @@
+/**
+ * The optional list of addresses that may post as Plaid. A hint only, since Plaid says its addresses may change; the
+ * signature is the proof.
+ */
+import { BlockList, isIP } from "node:net";
+import { TartanError } from "../errors.ts";
+
+/** As Plaid's page on webhooks lists them. */
+const PLAID_ADDRESSES = ["52.21.26.131", "52.21.47.157", "52.41.247.19", "52.88.82.239"];
+
+/** IPv4 as a dual-stack socket shows it. */
+const MAPPED = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
+
+/**
+ * A check whether an address may post. `allowed` are addresses, CIDR ranges, or `plaid` for Plaid's four; empty lets all.
+ * @throws TartanError `config_invalid` naming every entry that is neither
+ */
+export function sourceCheck(allowed: readonly string[]): (address: string) => boolean {
+  if (allowed.length === 0) return () => true;
+  const list = new BlockList();
+  const entries = allowed.flatMap((entry) => (entry === "plaid" ? PLAID_ADDRESSES : [entry]));
+  const faults = entries.filter((entry) => !add(list, entry));
+  if (faults.length > 0) {
+    const message = `TARTAN_ALLOWED_SOURCES: ${faults.join(", ")}: neither an address, nor a CIDR range, nor \`plaid\`.`;
+    throw new TartanError("config_invalid", message, { fields: { TARTAN_ALLOWED_SOURCES: message } });
+  }
+  return (address) => {
+    const plain = address.replace(MAPPED, "");
+    const version = isIP(plain);
+    return version !== 0 && list.check(plain, version === 4 ? "ipv4" : "ipv6");
+  };
+}
+
+function add(list: BlockList, entry: string): boolean {
+  const [address = "", bits, ...more] = entry.split("/");
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  const type = version === 4 ? "ipv4" : "ipv6";
+  if (bits === undefined) {
+    list.addAddress(address, type);
+    return true;
+  }
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > (version === 4 ? 32 : 128)) return false;
+  list.addSubnet(address, Number(bits), type);
+  return true;
+}
