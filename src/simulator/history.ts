@@ -18,7 +18,8 @@ export interface Plan {
   days: number;
 }
 
-const PENDING_FOR_DAYS = 3;
+/** Banks show a handful of pending transactions, however long the history is. */
+const MOST_PENDING = 5;
 
 /** accounts by how often something happens on them: half of it on the first that is busy at all (checking) */
 export function accountLots(accounts: readonly Account[]): readonly Account[] {
@@ -45,14 +46,15 @@ export function makeTxn(random: Random, lots: readonly Account[], day: number, p
   });
 }
 
-/** The history, oldest first: spread over the plan's days, the newest ones partly pending. */
+/** The history, oldest first: spread over the plan's days, the newest few pending. */
 export function makeHistory(plan: Plan, accounts: readonly Account[], today: number, random: Random): Txn[] {
   const history: Txn[] = [];
   const lots = accountLots(accounts);
-  for (let i = 0; i < plan.transactions; i += 1) {
-    const day = today - Math.floor(((plan.transactions - 1 - i) * plan.days) / Math.max(1, plan.transactions));
-    const pending = today - day < PENDING_FOR_DAYS && random.chance(0.4);
-    history.push(makeTxn(random, lots, day, pending));
+  const pendingOnes = Math.min(MOST_PENDING, Math.ceil(plan.transactions / 10));
+  for (let left = plan.transactions; left > 0; left -= 1) {
+    const pending = left <= pendingOnes;
+    const back = pending ? random.below(2) : Math.floor(((left - 1) * plan.days) / plan.transactions);
+    history.push(makeTxn(random, lots, today - back, pending));
   }
   return history;
 }

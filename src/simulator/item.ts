@@ -59,6 +59,7 @@ export function bookOf(item: Item): Book {
   const random = item.random.fork("book");
   const currency = item.institution.country_codes.includes("CA") ? "CAD" : "USD";
   const accounts = accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
+  if (item.plan.username === "controlled") for (const account of accounts) openWith(account, random);
   const history = makeHistory(item.plan, accounts, dayOf(item.createdAt), random.fork("history"));
   const book: Book = { accounts, feed: new Feed(), reserve: history, random: random.fork("changes") };
   item.book = book;
@@ -72,6 +73,11 @@ export function release(book: Book, fromDay: number): number {
   book.reserve = book.reserve.filter((txn) => txn.day < fromDay);
   for (const txn of arriving) book.feed.add(txn);
   return arriving.length;
+}
+
+/** Sandbox's 110 dollars would be spent at once; what `user_good` holds stays as Plaid has it. */
+function openWith(account: Account, random: Random): void {
+  if (account.kind.type === "depository") account.current += random.between(1_000_00, 25_000_00) * 100;
 }
 
 function accountKinds(item: Item, random: Random): readonly AccountKind[] {

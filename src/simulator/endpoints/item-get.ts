@@ -5,8 +5,10 @@ import { itemEndpoint } from "./endpoint.ts";
 
 const SCOPES: Record<string, string> = {
   transactions: "transactions",
-  auth: "account_and_routing_number",
+  auth: "account_routing_number",
   identity: "contact_info",
+  investments: "investments",
+  liabilities: "credit_loan_info",
 };
 
 export const itemGet = itemEndpoint("/item/get", "any", {}, (item) => ({

@@ -1,0 +1,93 @@
+/**
+ * Plaid's own OpenAPI document as the judge of answers and webhooks. It lies beside the repository, not in it; where it is
+ * missing, `openPlaidSchema` returns null and the tests that need it say so.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { Ajv, type ValidateFunction } from "ajv";
+import { parse } from "yaml";
+
+const FILE = path.join(import.meta.dirname, "../../../..", "shared/plaid/openapi-2020-09-14.yml");
+
+type Node = Record<string, unknown>;
+
+export interface PlaidSchema {
+  /** what is wrong with a 200 answer of this path; [] when nothing is */
+  answerFaults(path: string, answer: unknown): string[];
+  errorFaults(answer: unknown): string[];
+  /** judged by every schema of this type and code that the body can be meant by; unknown kinds are faults */
+  webhookFaults(body: Node): string[];
+}
+
+export function openPlaidSchema(): PlaidSchema | null {
+  if (!existsSync(FILE)) {
+    process.stdout.write(`skipped: ${path.normalize(FILE)} is not here, so answers are not judged by Plaid's schema\n`);
+    return null;
+  }
+  const document = parse(readFileSync(FILE, "utf8"), { maxAliasCount: -1 }) as Node;
+  nullableToTypes(document);
+  const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
+  ajv.addSchema({ $id: "plaid", ...document });
+  const compiled = new Map<string, ValidateFunction>();
+  const faultsBy = (pointer: string, value: unknown): string[] => {
+    let validate = compiled.get(pointer);
+    if (!validate) {
+      validate = ajv.compile({ $ref: `plaid#${pointer}` });
+      compiled.set(pointer, validate);
+    }
+    return validate(value)
+      ? []
+      : (validate.errors ?? []).map((e) => `${pointer}${e.instancePath}: ${e.message ?? "?"}`);
+  };
+  const schemas = (document["components"] as { schemas: Record<string, Node> }).schemas;
+  const webhooks = webhookSchemas(schemas);
+  return {
+    answerFaults: (path, answer) =>
+      faultsBy(`/paths/${path.replaceAll("/", "~1")}/post/responses/200/content/application~1json/schema`, answer),
+    errorFaults: (answer) => faultsBy("/components/schemas/PlaidError", answer),
+    webhookFaults: (body) => {
+      const kind = `${String(body["webhook_type"])}/${String(body["webhook_code"])}`;
+      const names = webhooks.get(kind);
+      if (!names) return [`${kind} has no schema`];
+      const all = names.map((name) => faultsBy(`/components/schemas/${name}`, body));
+      return all.some((faults) => faults.length === 0) ? [] : all.flat();
+    },
+  };
+}
+
+/** Their type and code stand in the descriptions only, in backticks and sometimes quotes. */
+function webhookSchemas(schemas: Record<string, Node>): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const [name, schema] of Object.entries(schemas)) {
+    const properties = schema["properties"] as Record<string, { description?: string }> | undefined;
+    const [type, code] = [properties?.["webhook_type"], properties?.["webhook_code"]].map((one) =>
+      one?.description?.trim().replaceAll(/[`"]/g, ""),
+    );
+    if (!type || !code) continue;
+    found.set(`${type}/${code}`, [...(found.get(`${type}/${code}`) ?? []), name]);
+  }
+  return found;
+}
+
+/** OpenAPI 3.0 → JSON Schema: `nullable` becomes a type, and what stands beside a $ref does not count. */
+function nullableToTypes(node: unknown): void {
+  if (Array.isArray(node)) return node.forEach(nullableToTypes);
+  if (typeof node !== "object" || node === null) return;
+  const schema = node as Node;
+  if (typeof schema["$ref"] === "string") {
+    for (const key of Object.keys(schema)) if (key !== "$ref") delete schema[key];
+    return;
+  }
+  if (schema["nullable"] === true) {
+    if (typeof schema["type"] === "string") schema["type"] = [schema["type"], "null"];
+    if (Array.isArray(schema["enum"])) schema["enum"] = [...(schema["enum"] as unknown[]), null];
+    if (Array.isArray(schema["allOf"])) {
+      schema["anyOf"] = [{ allOf: schema["allOf"] }, { type: "null" }];
+      delete schema["allOf"];
+    }
+    delete schema["nullable"];
+  }
+  for (const [key, value] of Object.entries(schema)) {
+    if (key !== "example" && key !== "x-examples" && key !== "examples") nullableToTypes(value);
+  }
+}
