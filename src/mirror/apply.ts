@@ -49,10 +49,11 @@ export async function applyReading(tx: Queryable, scope: Scope, reading: Reading
   const { upsert, remove, unseen } = statementsOf(resource);
   const { integrationId, subjectId, leaseToken } = scope;
   const total: Changes = { added: 0, modified: 0, removed: 0 };
+  const given = resource.given ? [JSON.stringify(scope.facts)] : [];
   const reconcile = whole && (await hasCurrentRows(tx, scope, resource));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
-    if (page.rows) await count(tx, total, upsert, [...values, JSON.stringify(scope.facts)]);
+    if (page.rows) await count(tx, total, upsert, [...values, ...given]);
     if (page.removals && remove) await count(tx, total, remove, values);
   }
   if (reconcile) {

@@ -116,7 +116,8 @@ update sync.subjects s set lease_token = null,
                 else statement_timestamp() + $6::float8 * interval '1 ms' end,
   status = $8, attempts = $9, last_error = $10, taken = $11, verified_at = coalesce($12, s.verified_at),
   oldest_unserved = case when $13 then (
-    select min(id) from journal.webhooks where ${waiting(kind)} and id >= s.oldest_unserved and processed_at is null) end
+    select id from journal.webhooks
+    where ${waiting(kind)} and id >= s.oldest_unserved and processed_at is null order by id limit 1) end
 where ${SUBJECT} and lease_token = $4`,
   );
 

@@ -206,7 +206,7 @@ function report({ logger }: RunDeps, { claim, verdict, served, tookMs }: Ending,
     id,
     outcome: verdict.outcome,
     counts: info.counts,
-    error: verdict.error,
+    last_error: verdict.error,
   };
   if (verdict.status === "misconfigured") {
     logger.error(

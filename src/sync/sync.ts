@@ -86,7 +86,7 @@ class Worker implements Sync {
         await this.#sweep();
         if (free > 0 && (await this.#claim(free)) === free) continue;
       } catch (error) {
-        logger.warn({ error: describeError(error) }, "cannot look for due subjects; trying again");
+        logger.warn({ error }, "cannot look for due subjects; trying again");
         await clock.sleep(TROUBLE_PAUSE_MS);
         continue;
       }
@@ -124,10 +124,7 @@ class Worker implements Sync {
       await run(this.#deps, claimed, stop.signal);
     } catch (error) {
       await this.#release(claimed, error).catch((failure: unknown) => {
-        this.#options.logger.warn(
-          { error: describeError(failure) },
-          "cannot give a subject back; its lease will expire",
-        );
+        this.#options.logger.warn({ error: failure }, "cannot give a subject back; its lease will expire");
       });
     } finally {
       beating.abort();
@@ -146,7 +143,7 @@ class Worker implements Sync {
           await renew(database, claimed, leaseSeconds);
         } catch (error) {
           if (isLeaseLost(error)) return stop.abort(error);
-          logger.warn({ error: describeError(error) }, "cannot renew a lease; trying again");
+          logger.warn({ error }, "cannot renew a lease; trying again");
         }
       }
     })();
@@ -157,7 +154,7 @@ class Worker implements Sync {
   async #release(claimed: Claim, error: unknown): Promise<void> {
     const { database, logger } = this.#options;
     const { integrationId, kind, id, attempts } = claimed;
-    const about = { integration_id: integrationId, kind, id, error: describeError(error) };
+    const about = { integration_id: integrationId, kind, id, error };
     if (isLeaseLost(error)) return void logger.warn(about, "a lease was lost; nothing was written");
     if (this.#stopping) return await giveBack(database, claimed);
     if (error instanceof TartanError && error.code === "database_unavailable") {

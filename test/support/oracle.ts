@@ -1,0 +1,102 @@
+/**
+ * The oracle: what the simulator knows to be true of an item, against what the mirror holds, row for row and column for
+ * column. The comparison is made by Postgres on the texts themselves, so a digit that was lost on the way is seen.
+ */
+import { expect } from "vitest";
+import type { Database } from "../../src/database/types.ts";
+import { resourcesOf } from "../../src/resources/index.ts";
+import type { Column, Resource } from "../../src/resources/types.ts";
+import type { Simulator } from "../../src/simulator/index.ts";
+
+const resource = (name: string): Resource => {
+  const found = resourcesOf("item").find((one) => one.name === name);
+  if (!found) throw new Error(`there is no resource ${name}`);
+  return found;
+};
+
+const path = ({ path: steps }: Column): string => `'{${steps.join(",")}}'`;
+
+/** The value of a column, read from the truth in another way than the mirror reads it. */
+function expected(column: Column): string {
+  const value = `truth #>> ${path(column)}`;
+  if (column.type === "text") return value;
+  if (column.type === "jsonb") return `nullif(truth #> ${path(column)}, 'null')`;
+  if (column.type !== "text[]") return `(${value})::${column.type}`;
+  return `translate(truth #>> ${path(column)}, '[]', '{}')::text[]`;
+}
+
+const differing = ({ columns }: Resource): string =>
+  columns
+    .map((column) => `case when t.${column.name} is distinct from ${expected(column)} then '${column.name}' end`)
+    .join(", ");
+
+/** Rows of one side only, and rows that differ, as text. */
+async function differences(database: Database, of: Resource, itemId: string, truth: string): Promise<unknown[]> {
+  const { rows } = await database.query(
+    `with truth as (select e as truth, e ->> '${of.key}' as key from jsonb_array_elements($2::jsonb) e),
+      mirror as (select * from ${of.table} where item_id = $1 and removed_at is null)
+    select coalesce(t.${of.key}, key) as key,
+      case when key is null then 'only in the mirror' when t.${of.key} is null then 'only at Plaid' else 'differs' end as how,
+      array_remove(array[case when t.raw is distinct from truth then 'raw' end, ${differing(of)}], null) as columns
+    from mirror t full join truth on key = t.${of.key}
+    where key is null or t.${of.key} is null or t.raw is distinct from truth or num_nonnulls(${differing(of)}) > 0 limit 5`,
+    [itemId, truth],
+  );
+  return rows;
+}
+
+async function countCurrent(database: Database, table: string, itemId: string): Promise<number> {
+  const { rows } = await database.query<{ count: number }>(
+    `select count(*)::int as count from ${table} where item_id = $1 and removed_at is null`,
+    [itemId],
+  );
+  return rows[0]?.count ?? 0;
+}
+
+/** Whether counts that were kept along the way are what counting finds. */
+async function expectCountsKept(database: Database, itemId: string): Promise<void> {
+  const { rows } = await database.query<{ resource: string; rows: number }>(
+    "select resource, rows from sync.cursors where kind = 'item' and id = $1",
+    [itemId],
+  );
+  for (const kept of rows) {
+    expect(kept.rows, `${kept.resource} kept count`).toBe(
+      await countCurrent(database, resource(kept.resource).table, itemId),
+    );
+  }
+}
+
+/**
+ * Expects the mirror to hold exactly what Plaid has of an item: its own row (but for `status`, which moves with every look
+ * of Plaid's), its accounts and its transactions; and nothing at all of one that was removed or revoked.
+ */
+export async function expectMirrorEqualsTruth(database: Database, simulator: Simulator, itemId: string): Promise<void> {
+  const truth = simulator.control.item(itemId);
+  const gone = truth["revoked"] === true || truth["removed"] === true;
+  if (gone) {
+    for (const { table } of resourcesOf("item")) expect(await countCurrent(database, table, itemId), table).toBe(0);
+    return;
+  }
+  await expectItem(database, itemId, truth["item"] as Record<string, unknown>);
+  const accounts = JSON.stringify(simulator.control.accounts(itemId).accounts);
+  expect(await differences(database, resource("accounts"), itemId, accounts), `accounts of ${itemId}`).toEqual([]);
+  const text = simulator.control
+    .transactionsText(itemId)
+    .replace(/^\{"transactions":/, "")
+    .replace(/\}$/, "");
+  expect(await differences(database, resource("transactions"), itemId, text), `transactions of ${itemId}`).toEqual([]);
+  await expectCountsKept(database, itemId);
+}
+
+async function expectItem(database: Database, itemId: string, truth: Record<string, unknown>): Promise<void> {
+  const { rows } = await database.query<{
+    raw: Record<string, unknown>;
+    error_code: string | null;
+    institution_id: string;
+  }>("select raw, error_code, institution_id from plaid.items where item_id = $1 and removed_at is null", [itemId]);
+  const [row] = rows;
+  expect(row, `the row of item ${itemId}`).toBeDefined();
+  expect(row?.raw).toMatchObject(truth);
+  expect(row?.error_code ?? null).toBe((truth["error"] as { error_code?: string } | null)?.error_code ?? null);
+  expect(row?.institution_id).toBe(truth["institution_id"]);
+}
