@@ -20,6 +20,7 @@ const STATUS = {
   conflict: 409,
   invalid_request: 400,
   body_too_large: 413,
+  unsupported_media_type: 415,
   overloaded: 503,
   internal: 500,
 

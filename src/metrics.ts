@@ -27,6 +27,7 @@ export const metrics = {
     registers: [registry],
   }),
   acceptWaiting: gauge("tartan_accept_waiting", "Webhooks that wait for their commit"),
+  apiSeconds: seconds("tartan_api_request_seconds", "Requests to the REST API", FAST, ["method", "route", "status"]),
   keyFetches: counter("tartan_key_fetches_total", "Verification keys asked of Plaid", ["outcome"]),
   plaidSeconds: seconds("tartan_plaid_request_seconds", "Requests to Plaid", SLOW, ["endpoint", "outcome"]),
   runs: counter("tartan_sync_runs_total", "Finished sync runs", ["kind", "outcome"]),

@@ -1,0 +1,100 @@
+/**
+ * The intake in the OpenAPI document, written by hand: it reads raw bytes, so no shape checks it, and it is the one path
+ * that an API key does not open.
+ */
+import type { OpenAPIV3_1 } from "openapi-types";
+
+const accepted: OpenAPIV3_1.SchemaObject = {
+  type: "object",
+  properties: {
+    ok: { type: "boolean", const: true },
+    webhook_id: { type: "string", description: "Its id in the journal." },
+    duplicate: { type: "boolean", description: "Whether this very request had been accepted before." },
+  },
+  required: ["ok", "webhook_id", "duplicate"],
+};
+
+const body: OpenAPIV3_1.SchemaObject = {
+  type: "object",
+  properties: {
+    webhook_type: { type: "string", description: "Such as ITEM or TRANSACTIONS." },
+    webhook_code: { type: "string", description: "Such as CREATED or HISTORICAL_UPDATE." },
+    item_id: { type: "string", description: "Plaid's id of the Item." },
+    access_token: { type: "string", description: "With ITEM/CREATED and from your backend only; sealed at once." },
+    user_id: { type: "string", description: "With ITEM/CREATED: your own identifier of the user." },
+  },
+  additionalProperties: true,
+};
+
+const refusal = (description: string): OpenAPIV3_1.ResponseObject => ({
+  description,
+  content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+});
+
+const post: OpenAPIV3_1.OperationObject = {
+  operationId: "acceptWebhook",
+  tags: ["Intake"],
+  summary: "Accept a webhook",
+  description:
+    "The integration's own URL, for Plaid and for your backend. A request with `Plaid-Verification` must be signed by " +
+    "Plaid; any other must carry the webhook secret. The answer 200 means that it is stored and its work is queued.\n\n" +
+    "Your backend posts `ITEM/CREATED` with item_id and access_token after the public token was exchanged, " +
+    "`ITEM/UPDATED` after update mode, and `TRANSACTIONS/HISTORICAL_UPDATE` to have the history read. With " +
+    '`"full": true` everything is read again.',
+  security: [{ plaidVerification: [] }, { webhookSecret: [] }],
+  parameters: [
+    {
+      name: "id",
+      in: "path",
+      required: true,
+      description: "Id of the integration.",
+      schema: { type: "string" },
+      example: "svi_5q0w3kd2m8z1n7x4c6v9b2",
+    },
+  ],
+  requestBody: {
+    required: true,
+    description: "Plaid's webhook, or yours. At most 1 MiB.",
+    content: {
+      "application/json": {
+        schema: body,
+        example: {
+          webhook_type: "ITEM",
+          webhook_code: "CREATED",
+          item_id: "eVBnVMp7zdTJLkRNr33Rs6zr7KNJqBFL9DrE6",
+          access_token: "access-production-de3ce8ef-33f8-452c-a685-8671031fc0f6",
+          user_id: "user-4711",
+        },
+      },
+    },
+  },
+  responses: {
+    200: {
+      description: "It is stored, and what it is about is due.",
+      content: {
+        "application/json": {
+          schema: accepted,
+          example: { ok: true, webhook_id: "whk_0192f3a87c5b7e1f9a3d4c6b8e0f1a2b", duplicate: false },
+        },
+      },
+    },
+    400: refusal("Your backend's webhook is not usable; `fields` says what to mend."),
+    401: refusal("It is neither signed by Plaid nor does it carry the webhook secret."),
+    403: refusal("The sender's address is not among those allowed."),
+    404: refusal("There is no such integration."),
+    413: refusal("It is larger than 1 MiB."),
+    503: refusal("It could not be stored or proven just now; `Retry-After` says when to send it again."),
+  },
+};
+
+export const INTAKE_PATHS: Record<string, { post: OpenAPIV3_1.OperationObject }> = {
+  "/v1/integrations/{id}": { post },
+  "/v1/service_integrations/{id}": {
+    post: {
+      ...post,
+      operationId: "acceptWebhookAtOldPath",
+      summary: "Accept a webhook (the path of WebhookDB's clients)",
+      description: "The same as `POST /v1/integrations/{id}`.",
+    },
+  },
+};

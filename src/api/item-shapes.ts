@@ -1,0 +1,136 @@
+/** The shapes of /v1/items. No answer holds an access token: the vault keeps it, and only sync takes it out. */
+import { z } from "zod";
+import { EXAMPLES } from "./examples.ts";
+import {
+  anyObject,
+  asked,
+  askedIntegration,
+  askedItem,
+  askedUser,
+  flag,
+  integrationId,
+  itemId,
+  noTimestamp,
+  orNull,
+  page,
+  timestamp,
+  told,
+  userId,
+  webhookId,
+} from "./shapes.ts";
+
+export const ITEM_STATUSES = [
+  "pending",
+  "ok",
+  "retrying",
+  "waiting",
+  "needs_user",
+  "ended",
+  "misconfigured",
+  "unlinked",
+] as const;
+
+const status = told(
+  z.string(),
+  "`pending`: not synced yet. `ok`: the mirror is true. `retrying`: Plaid or the bank failed, tried again by itself. " +
+    "`waiting`: for Plaid to have the data. `needs_user`: Link in update mode. `ended`: link the Item anew. " +
+    "`misconfigured`: see last_error, it is not the Item's fault. `unlinked`: its token was dropped.",
+);
+
+export const Item = z
+  .object({
+    item_id: itemId,
+    integration_id: integrationId,
+    user_id: orNull(userId),
+    institution_id: told(z.string().nullable(), "Plaid's id of the bank."),
+    institution_name: told(z.string().nullable(), "The bank's name."),
+    status,
+    error_code: told(z.string().nullable(), "Plaid's code of what ails the Item, such as ITEM_LOGIN_REQUIRED."),
+    products: told(z.array(z.string()).nullable(), "Plaid products of the Item."),
+    linked_at: timestamp("When its token arrived."),
+    verified_at: noTimestamp("The mirror was equal to Plaid then."),
+    due: told(z.boolean(), "Whether a sync waits or runs."),
+    last_error: told(z.record(z.string(), z.unknown()).nullable(), "What the last sync failed with."),
+    accounts: told(z.number().int(), "Accounts mirrored.").optional(),
+    transactions: told(z.number().int(), "Transactions mirrored.").optional(),
+  })
+  .meta({ id: "Item", description: "One Plaid Item and how its mirror stands.", examples: [EXAMPLES.item] });
+
+export const NewItem = z
+  .strictObject({
+    integration_id: askedIntegration,
+    item_id: asked(200, "Plaid's id of the Item, from /item/public_token/exchange."),
+    access_token: asked(500, "Its access token; sealed before it touches the disk."),
+    user_id: askedUser.exactOptional(),
+  })
+  .meta({ examples: [EXAMPLES.newItem] });
+
+export const ItemIntroduced = z
+  .object({
+    item_id: itemId,
+    integration_id: integrationId,
+    webhook_id: told(webhookId, "The ITEM/CREATED that the journal keeps of it."),
+    created: told(z.boolean(), "False where the Item was known: its token was replaced."),
+  })
+  .meta({ description: "The Item is linked; its first sync is due.", examples: [EXAMPLES.itemIntroduced] });
+
+export const SyncRequest = z
+  .strictObject({
+    resources: told(
+      z.array(asked(100, "Name of a resource.")).min(1).max(50),
+      "Which resources to bring up to date; all of them when absent.",
+    ).exactOptional(),
+    full: told(
+      z.boolean(),
+      "Forget the cursor, read everything again, and mark as removed what Plaid no longer has.",
+    ).exactOptional(),
+  })
+  .meta({ examples: [EXAMPLES.syncRequest] });
+
+export const SyncRequested = z
+  .object({ item_id: itemId, due: z.literal(true) })
+  .meta({ description: "The sync is due; it runs as soon as a worker is free.", examples: [EXAMPLES.syncRequested] });
+
+export const ItemDeleted = z
+  .object({
+    item_id: itemId,
+    deleted: z.literal(true),
+    erased: told(z.boolean(), "Whether its mirror and journal rows were deleted too."),
+    removed_at_plaid: told(z.boolean(), "Whether Plaid confirmed that the Item is gone there."),
+  })
+  .meta({ description: "What was done.", examples: [EXAMPLES.itemDeleted] });
+
+export const Run = z
+  .object({
+    id: told(z.string(), "Id of the run; ids sort by time."),
+    item_id: itemId,
+    integration_id: integrationId,
+    started_at: timestamp("When a worker took it."),
+    finished_at: timestamp("When its rows were visible."),
+    outcome: told(z.string(), "`synced`, or what came of it instead."),
+    webhooks: told(z.number().int(), "How many webhooks it served."),
+    update_info: anyObject("What it found; the same as on the webhooks that it served."),
+  })
+  .meta({ id: "Run", description: "One sync run.", examples: [EXAMPLES.run] });
+
+export const ItemParams = z.object({ item_id: askedItem });
+/** Item ids are Plaid's and rarely shared; where two integrations link one Item, this says which is meant. */
+const whichIntegration = {
+  integration_id: asked(
+    100,
+    "Which one is meant, where several integrations link the Item; else the latest.",
+  ).exactOptional(),
+};
+export const ItemQuery = z.strictObject(whichIntegration);
+export const ItemsQuery = z.strictObject({
+  integration_id: askedIntegration.exactOptional(),
+  user_id: askedUser.exactOptional(),
+  status: told(z.enum(ITEM_STATUSES), "Of its sync.").exactOptional(),
+  ...page,
+});
+export const RunsQuery = z.strictObject(page);
+export const ItemDeletion = z.strictObject({
+  ...whichIntegration,
+  erase: flag("Also delete what was mirrored and journaled for it."),
+  remove_at_plaid: flag("First remove it at Plaid (/item/remove), which ends its billing and its token."),
+});

@@ -1,0 +1,101 @@
+/**
+ * What machines ask: is the process alive (livez), can it do its work (readyz), and how is it doing (metrics). They need
+ * no API key, hold nothing of any user, and write nothing into the log.
+ */
+import { collectDefaultMetrics } from "prom-client";
+import { schemaState } from "../database/schema.ts";
+import type { Database } from "../database/types.ts";
+import { describeError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { metrics, registry } from "../metrics.ts";
+import { queueDepth } from "../sync/queries.ts";
+import { addHeaders } from "./answers.ts";
+import { openly, type Api } from "./routing.ts";
+import { Alive, Metrics, NotReady, Ready } from "./status-shapes.ts";
+
+interface ProbeDeps {
+  database: Database;
+  logger: Logger;
+}
+
+export function probes(app: Api, { database, logger }: ProbeDeps): void {
+  // The registry is the process's, and several servers may live in one process, as in tests.
+  if (!registry.getSingleMetric("process_cpu_seconds_total")) collectDefaultMetrics({ register: registry });
+  const readQueue = queueGauges(database, logger);
+  app.addHook("onRequest", async (request, reply) => addHeaders(request, reply));
+
+  app.get("/livez", { schema: LIVEZ }, async () => ({ status: "ok" as const }));
+
+  app.get("/readyz", { schema: READYZ }, async (_request, reply) => {
+    const reasons = await reasonsNotReady(database);
+    if (reasons.length === 0) return { status: "ready" as const, reasons };
+    return reply.code(503).send({ status: "not_ready" as const, reasons });
+  });
+
+  app.get("/metrics", { schema: METRICS }, async (_request, reply) => {
+    await readQueue();
+    return reply
+      .type(registry.contentType)
+      .serializer(String)
+      .send(await registry.metrics());
+  });
+}
+
+async function reasonsNotReady(database: Database): Promise<string[]> {
+  try {
+    const { fault } = await schemaState(database);
+    return fault === null ? [] : [fault];
+  } catch (error) {
+    return [`Postgres cannot be used (${describeError(error).code ?? "unknown"}); the log says why`];
+  }
+}
+
+/**
+ * Reads the queue into its gauges. Scrapes that come together share one look; without Postgres the other metrics are
+ * shown all the same, and these two not as if nothing waited.
+ */
+function queueGauges(database: Database, logger: Logger): () => Promise<void> {
+  let underWay: Promise<void> | undefined;
+  const read = async (): Promise<void> => {
+    try {
+      const { due, oldest_due_seconds } = await queueDepth(database);
+      metrics.subjectsDue.set(due);
+      metrics.oldestDueSeconds.set(oldest_due_seconds);
+    } catch (error) {
+      metrics.subjectsDue.set(Number.NaN);
+      metrics.oldestDueSeconds.set(Number.NaN);
+      logger.debug({ error: describeError(error) }, "the queue could not be read for /metrics");
+    } finally {
+      underWay = undefined;
+    }
+  };
+  return () => (underWay ??= read());
+}
+
+const LIVEZ = {
+  ...openly({
+    operationId: "livez",
+    summary: "Is it alive?",
+    description: "Answers as long as the process does; restart it when this fails. Asks nothing of Postgres.",
+  }),
+  response: { 200: Alive },
+};
+
+const READYZ = {
+  ...openly({
+    operationId: "readyz",
+    summary: "Can it work?",
+    description: "Whether Postgres is reachable and its schema is right; send it no traffic while this is 503.",
+  }),
+  response: { 200: Ready, 503: NotReady },
+};
+
+const METRICS = {
+  ...openly({
+    operationId: "metrics",
+    summary: "Metrics",
+    description: "For Prometheus. Labels are bounded and name no Item, user or payload.",
+  }),
+  produces: ["text/plain"],
+  response: { 200: Metrics },
+};

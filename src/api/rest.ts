@@ -1,0 +1,71 @@
+/**
+ * The REST API as a whole: who may come in, how bodies are read, what is logged of a request, and the reference. The
+ * routes themselves are in a file for each noun.
+ */
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { metrics } from "../metrics.ts";
+import { addHeaders } from "./answers.ts";
+import { auditRoutes } from "./audit-routes.ts";
+import { requireKey } from "./auth.ts";
+import { integrationRoutes } from "./integration-routes.ts";
+import { itemRoutes } from "./item-routes.ts";
+import { describeRoutes, documentOf, type Document } from "./openapi.ts";
+import { REFERENCE_POLICY, renderReference } from "./reference.ts";
+import type { Api, ApiDeps } from "./routing.ts";
+import { statusRoutes } from "./status-routes.ts";
+import { VERSION } from "./version.ts";
+
+export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
+  await describeRoutes(app, VERSION);
+  await app.register(async (api: Api) => {
+    api.addHook("onRequest", async (request, reply) => addHeaders(request, reply));
+    api.addHook("onResponse", logRequest(deps));
+    api.addHook("onRequest", requireKey(deps.database));
+    readEmptyBodies(api);
+    integrationRoutes(api, deps);
+    itemRoutes(api, deps);
+    auditRoutes(api, deps);
+    statusRoutes(api, deps);
+  });
+  await app.register(async (open: Api) => referenceRoutes(open, deps));
+}
+
+/** One line a request: route pattern instead of path, and nothing that a user sent. */
+function logRequest({ logger }: ApiDeps) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const { method, id: request_id } = request;
+    const { statusCode: status, elapsedTime } = reply;
+    const route = request.routeOptions.url ?? "";
+    metrics.apiSeconds.observe({ method, route, status }, elapsedTime / 1000);
+    logger.info({ method, route, status, ms: Math.round(elapsedTime * 10) / 10, request_id }, "request");
+  };
+}
+
+/** A body that is empty or missing counts as {}: what is required is then named, and what is not may be left out. */
+function readEmptyBodies(api: Api): void {
+  const parse = api.getDefaultJsonParser("error", "error");
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser("application/json", { parseAs: "string" }, (request, text, done) => {
+    if (text === "") done(null, {});
+    else parse(request, text as string, done);
+  });
+  api.addHook("preValidation", async (request) => {
+    if (request.body === undefined && request.routeOptions.schema?.body !== undefined) request.body = {};
+  });
+}
+
+function referenceRoutes(open: Api, { publicUrl }: ApiDeps): void {
+  let document: Document | undefined;
+  const get = (): Document => (document ??= documentOf(open));
+  const hide = { schema: { hide: true } };
+
+  open.get("/openapi.json", hide, async (request, reply) => {
+    addHeaders(request, reply);
+    return reply.header("cache-control", "no-cache").send(get());
+  });
+  open.get("/docs", hide, async (request, reply) => {
+    addHeaders(request, reply);
+    reply.header("cache-control", "no-cache").header("content-security-policy", REFERENCE_POLICY);
+    return reply.type("text/html; charset=utf-8").send(renderReference(get(), publicUrl()));
+  });
+}

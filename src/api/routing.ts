@@ -1,0 +1,64 @@
+/** What the files of routes share: what they work with, and how a route is described for the reference. */
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import type { Vault } from "../integrations/vault.ts";
+import type { Logger } from "../logger.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { Failure } from "./shapes.ts";
+
+export interface ApiDeps {
+  /** what this process does */
+  roles: { receiver: boolean; api: boolean; sync?: boolean };
+  database: Database;
+  vault: Vault;
+  directory: Directory;
+  clock: Clock;
+  logger: Logger;
+  /** a client of Plaid with an integration's credentials */
+  clientFor(integration: KnownIntegration): PlaidClient;
+  /** heads the intake URLs; asked for anew each time, since port 0 is known only once the server listens */
+  publicUrl(): string;
+}
+
+/** The instance within which shapes check requests and cut answers. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+type Tag = "Integrations" | "Items" | "Audit trail" | "Operation";
+
+interface Description {
+  operationId: string;
+  summary: string;
+  description: string;
+}
+
+/** What the reference says of a route that an API key opens. */
+export const about = (tag: Tag, description: Description) => ({
+  tags: [tag],
+  security: [{ apiKey: [] as string[] }],
+  ...description,
+});
+
+/** What the reference says of a route that is open to everyone. */
+export const openly = (description: Description) => ({ tags: ["Operation"], ...description });
+
+const EVERYWHERE = { 400: Failure, 401: Failure, 503: Failure };
+
+/** The refusals of a route: its own besides those that every route has. */
+export function refusals<Status extends 404 | 409 | 422 | 502 = never>(
+  ...own: Status[]
+): typeof EVERYWHERE & Record<Status, typeof Failure> {
+  return Object.assign(
+    { ...EVERYWHERE },
+    Object.fromEntries(own.map((status) => [status, Failure])),
+  ) as typeof EVERYWHERE & Record<Status, typeof Failure>;
+}

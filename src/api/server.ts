@@ -1,0 +1,94 @@
+/**
+ * The HTTP server, composed by role: the intake, the REST API with its reference, and the probes that every process has.
+ * The intake is the hot path and shares nothing with the rest but the socket: hooks, schemas, parsers and log lines of
+ * the API live in a context of their own, so that a webhook pays for none of them.
+ */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Config } from "../config.ts";
+import type { Logger } from "../logger.ts";
+import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
+import { answerErrors, answerGarbage } from "./answers.ts";
+import { answerUnrouted } from "./methods.ts";
+import { probes } from "./probes.ts";
+import { restApi } from "./rest.ts";
+import type { ApiDeps } from "./routing.ts";
+
+export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
+  Omit<ReceiverDeps, "allowedSources"> & {
+    config: Pick<Config, "publicUrl" | "host" | "port" | "trustedProxies" | "allowedSources">;
+  };
+
+/** A body of the API is small; the intake sets its own limit. */
+const BODY_LIMIT = 1024 * 1024;
+/** A request that has not arrived whole by then is given up (Fastify would wait for ever). */
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 15_000;
+/**
+ * Longer than the common balancers keep an idle connection (nginx and AWS 60 s, Google 600 s): were it shorter, they would
+ * send a webhook into a connection that is just being closed.
+ */
+const KEEP_ALIVE_MS = 620_000;
+
+/**
+ * Builds the server; `listen` and `close` are the caller's. Closing waits for the answers that are under way.
+ * `roles.receiver` without the API takes webhooks only, `roles.api` without the receiver takes none.
+ */
+export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
+  const { config, roles, database, logger } = deps;
+  const app = newInstance(logger, config.trustedProxies);
+  app.setErrorHandler(answerErrors(logger));
+  answerUnrouted(app, (path) => hintFor(path, roles));
+  if (roles.receiver) await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
+  await app.register(async (scope) => {
+    scope.setValidatorCompiler(validatorCompiler);
+    scope.setSerializerCompiler(serializerCompiler);
+    const typed = scope.withTypeProvider<ZodTypeProvider>();
+    if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(app, config) });
+    await typed.register(async (inner) => probes(inner, { database, logger }));
+  });
+  await app.ready();
+  return app;
+}
+
+function newInstance(logger: Logger, trustedProxies: readonly string[]): FastifyInstance {
+  // Several processes log into one place: an id is the process's random name and a number.
+  const processName = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
+  let requests = 0;
+  const app = Fastify({
+    loggerInstance: logger as FastifyBaseLogger,
+    // Neither a line nor a child logger for each request: whoever wants a line writes it.
+    logController: new Fastify.LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent,
+    genReqId: () => `req_${processName}_${(requests += 1)}`,
+    requestIdHeader: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // What reaches a closing server on a connection it has is still answered properly; new connections it has none.
+    return503OnClosing: false,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
+    frameworkErrors: (error, request, reply) => void answerErrors(logger)(error, request as never, reply as never),
+    clientErrorHandler: answerGarbage,
+  });
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
+  return app;
+}
+
+/** As configured, or where the server listens (port 0 is known only then). */
+function publicUrl(app: FastifyInstance, { publicUrl: configured, host, port }: ServerDeps["config"]): string {
+  if (configured !== undefined) return configured;
+  const address = app.server.address();
+  const actual = typeof address === "object" && address !== null ? address.port : port;
+  const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
+  return `http://${name}:${actual}`;
+}
+
+/** Why a path that another process serves is missing here. */
+function hintFor(path: string, { receiver, api }: ServerDeps["roles"]): string {
+  if (!receiver && /^\/v1\/(service_)?integrations\/[^/]+\/?$/.test(path))
+    return "This process takes no webhooks: it was started without the role receiver.";
+  if (!api) return "This process has no REST API: it was started without the role api.";
+  return "The reference is at /docs.";
+}

@@ -1,0 +1,39 @@
+/** Whether the database is the one that this version of Tartan works with; asked by probes, so it costs one statement. */
+import { codeOf } from "./failures.ts";
+import { readMigrations, type Migration } from "./migrations.ts";
+import { SELECT_MIGRATIONS } from "./queries.ts";
+import type { Queryable } from "./types.ts";
+
+export interface SchemaState {
+  /** number of the newest migration that was applied; 0 when none was */
+  version: number;
+  /** why this version of Tartan cannot work with it, in one sentence; null when it can */
+  fault: string | null;
+}
+
+const UNDEFINED_TABLE = "42P01";
+type Applied = Pick<Migration, "version" | "name" | "breaking">;
+
+let known: Promise<readonly Migration[]> | undefined;
+
+/** @throws TartanError `database_unavailable` */
+export async function schemaState(q: Queryable): Promise<SchemaState> {
+  known ??= readMigrations();
+  const newest = (await known).length;
+  const applied = await readApplied(q);
+  const version = Math.max(0, ...applied.map((row) => row.version));
+  const breaking = applied.find((row) => row.version > newest && row.breaking);
+  if (breaking) return { version, fault: `the schema is too new: a newer Tartan applied ${breaking.name}` };
+  if (version < newest)
+    return { version, fault: `the schema is at ${version} and has to be at ${newest}: run tartan migrate` };
+  return { version, fault: null };
+}
+
+async function readApplied(q: Queryable): Promise<readonly Applied[]> {
+  try {
+    return (await q.query<Applied>(SELECT_MIGRATIONS)).rows;
+  } catch (error) {
+    if (codeOf(error) === UNDEFINED_TABLE) return [];
+    throw error;
+  }
+}

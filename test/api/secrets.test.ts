@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { routesOf } from "./routes.ts";
+import { startApi, type TestApi } from "./support.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+it("no answer and no log line holds a token or a secret, but the two answers that hand out the webhook secret", async () => {
+  const token = "access-sandbox-11111111-2222-3333-4444-555555555555";
+  const chosen = "webhook-secret-chosen-for-this-test";
+  const rotated = "webhook-secret-rotated-for-this-test";
+  const plaidSecret = "plaid-secret-of-this-test";
+  const secrets = [token, chosen, rotated, plaidSecret];
+  const { id } = await api.integrate({ webhook_secret: chosen, secret: plaidSecret, verify: false });
+  const rotation = await api.call(`POST /v1/integrations/${id}/rotate_secret`, { body: { webhook_secret: rotated } });
+  expect(rotation.body.webhook_secret).toBe(rotated);
+
+  const texts: string[] = [];
+  const call: TestApi["call"] = async (request, options) => {
+    const answer = await api.call(request, options);
+    texts.push(`${request} → ${answer.status} ${answer.text} ${JSON.stringify([...answer.headers])}`);
+    return answer;
+  };
+  const item = { integration_id: id, item_id: "kept-quiet", access_token: token };
+  await call("POST /v1/items", { body: { ...item, user_id: "someone" } });
+  const headers = { "whdb-webhook-secret": rotated };
+  const created = { webhook_type: "ITEM", webhook_code: "CREATED", item_id: "kept-quiet-too", access_token: token };
+  await expect
+    .poll(async () => (await call(`POST /v1/integrations/${id}`, { key: null, body: created, headers })).status)
+    .toBe(200);
+  // And what is refused: misspelt, misplaced, malformed, at the wrong path.
+  await call("POST /v1/items", { body: { ...item, item_id: 5, acess_token: token } });
+  await call("POST /v1/items", { body: `{"access_token": "${token}", oops` });
+  await call("POST /v1/integrations", { body: { client_id: "c", secret: plaidSecret, environment: plaidSecret } });
+  await call("POST /v1/integrations", {
+    body: { client_id: "c", secret: plaidSecret, environment: "sandbox", plaid_url: api.simulator.url },
+  });
+  await call(`PATCH /v1/integrations/${id}`, { body: { secret: plaidSecret, plaid_url: "x" } });
+  await call(`PATCH /v1/integrations/${id}`, { body: { secret: plaidSecret, client_id: "d" } });
+  await call(`POST /v1/integrations/${id}`, { key: null, body: created, headers: { "whdb-webhook-secret": chosen } });
+  await call(`POST /v1/integrations/${id}`, { key: null, body: { ...created, item_id: 7 }, headers });
+  await call("GET /v1/items?access_token=1");
+  await call("DELETE /v1/items/kept-quiet?remove_at_plaid=true");
+
+  const parameters: Record<string, string> = { ":id": id, ":item_id": "kept-quiet" };
+  for (const route of routesOf(api.app).filter((route) => route.startsWith("GET ")))
+    await call(route.replaceAll(/:\w+/g, (name) => parameters[name] ?? name));
+  for (const { id: webhook } of (await call("GET /v1/webhooks")).body.data) await call(`GET /v1/webhooks/${webhook}`);
+
+  for (const secret of secrets) {
+    expect(texts.filter((text) => text.includes(secret))).toEqual([]);
+    expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
+  }
+});
+
+it("what a noun hands over by accident does not leave: answers are cut down to their declared fields", async () => {
+  const { id } = await api.integrate();
+  const body = { integration_id: id, item_id: "cut", access_token: "access-sandbox-cut" };
+  await api.call("POST /v1/items", { body });
+  const summary = { outcome: "synced" };
+  const sql = `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
+    values ('0192f3a8-7d01-7c3e-8b2a-000000000001', $1, 'item', 'cut', now(), now(), 'synced', 1, $2)`;
+  await api.database.query(sql, [id, JSON.stringify(summary)]);
+  const allowed = (await api.call("GET /openapi.json")).body.components.schemas;
+  const shown = {
+    Item: (await api.call("GET /v1/items/cut")).body,
+    Webhook: (await api.call("GET /v1/webhooks")).body.data[0],
+    Run: (await api.call("GET /v1/items/cut/runs")).body.data[0],
+    Integration: (await api.call(`GET /v1/integrations/${id}`)).body,
+  };
+  for (const [name, value] of Object.entries(shown))
+    for (const key of Object.keys(value))
+      expect([name, Object.keys(allowed[name].properties)]).toEqual([name, expect.arrayContaining([key])]);
+});

@@ -1,0 +1,218 @@
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startApi, type TestApi } from "./support.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+describe("what no route answers", () => {
+  it("is 404 in the API's own shape of errors, whatever the method", async () => {
+    for (const request of ["GET /nope", "POST /v1/nope", "DELETE /v1/webhooks/whk_1/more"]) {
+      const answer = await api.call(request);
+      expect([request, answer.status, answer.body?.error.code]).toEqual([request, 404, "not_found"]);
+    }
+  });
+
+  it("is 405 with Allow where the path is known and the method is not", async () => {
+    const answer = await api.call("PUT /v1/items/abc");
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get("allow")).toBe("DELETE, GET, HEAD, OPTIONS");
+    expect(answer.body.error).toMatchObject({
+      code: "method_not_allowed",
+      message: expect.stringContaining("DELETE, GET"),
+    });
+  });
+
+  it("is 204 with Allow to OPTIONS on a known path, and 404 on an unknown one", async () => {
+    const known = await api.call("OPTIONS /v1/webhooks");
+    expect([known.status, known.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
+    expect((await api.call("OPTIONS /v1/nope")).status).toBe(404);
+  });
+
+  it("answers HEAD as GET, without a body", async () => {
+    const head = await api.call("HEAD /v1/integrations");
+    expect([head.status, head.text]).toEqual([200, ""]);
+  });
+
+  it("overlooks a slash at the end", async () => {
+    expect((await api.call("GET /v1/integrations/")).status).toBe(200);
+  });
+});
+
+describe("a request that is not usable", () => {
+  const refused = async (request: string, options: Parameters<TestApi["call"]>[1]) => {
+    const { status, body } = await api.call(request, options);
+    return { status, ...body.error };
+  };
+
+  it("has a body that is not JSON: the answer says so and repeats nothing of it", async () => {
+    const body = '{"client_id": "x", "secret": "very-secret-thing" oops';
+    const answer = await api.call("POST /v1/integrations", { body });
+    expect(answer.body.error).toEqual({ code: "invalid_request", message: expect.stringContaining("not valid JSON") });
+    expect(answer.status).toBe(400);
+    expect(answer.text).not.toContain("very-secret");
+  });
+
+  it("has a body of another type than JSON", async () => {
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    const error = await refused("POST /v1/integrations", { body: "a=b", headers });
+    expect(error).toMatchObject({ status: 415, code: "unsupported_media_type" });
+    expect(error.message).toContain("Content-Type: application/json");
+  });
+
+  it("has a body that is JSON but no object, or is larger than the limit", async () => {
+    expect(await refused("POST /v1/integrations", { body: "[]" })).toMatchObject({
+      fields: { body: "must be a JSON object" },
+    });
+    const error = await refused("POST /v1/integrations", { body: { name: "x".repeat(1024 * 1024) } });
+    expect(error).toMatchObject({ status: 413, code: "body_too_large" });
+  });
+
+  it("poisons no prototype", async () => {
+    const error = await refused("POST /v1/integrations", { body: '{"__proto__": {"client_id": "x"}}' });
+    expect(error).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+
+  it("has an empty body where fields are required: they are named", async () => {
+    const headers = { "content-type": "application/json" };
+    expect((await refused("POST /v1/items", { body: "", headers })).fields).toMatchObject({ item_id: "is required" });
+    expect((await refused("POST /v1/items", {})).fields).toMatchObject({ item_id: "is required" });
+  });
+
+  it("misspells a query parameter: it is refused with those that are known, on every list", async () => {
+    const lists = ["/v1/integrations", "/v1/items", "/v1/items/x/runs", "/v1/webhooks", "/v1/refusals"];
+    for (const path of lists) {
+      const error = await refused(`GET ${path}?itm_id=abc`, {});
+      expect([path, error.status]).toEqual([path, 400]);
+      expect(error.fields.itm_id).toContain("known are");
+      expect(error.fields.itm_id).toContain("limit, cursor");
+    }
+  });
+
+  it("has a limit or a cursor that is not usable, on every list", async () => {
+    for (const path of ["/v1/integrations", "/v1/items", "/v1/webhooks", "/v1/refusals"]) {
+      for (const limit of ["0", "501", "-1", "1.5", "ten", ""]) {
+        const error = await refused(`GET ${path}?limit=${limit}`, {});
+        expect([path, limit, error.status, Object.keys(error.fields)]).toEqual([path, limit, 400, ["limit"]]);
+      }
+      for (const cursor of ["made-up", "", "W10", "%00", "x".repeat(501)]) {
+        const error = await refused(`GET ${path}?cursor=${cursor}`, {});
+        expect([path, cursor, error.status, Object.keys(error.fields)]).toEqual([path, cursor, 400, ["cursor"]]);
+      }
+    }
+  });
+
+  it("holds what Postgres cannot store: refused, not failed", async () => {
+    for (const request of [
+      "GET /v1/items?user_id=%00",
+      "GET /v1/webhooks?type=a%00b",
+      "GET /v1/items/%00",
+      "GET /v1/integrations/%00",
+    ])
+      expect([request, (await api.call(request)).status]).toEqual([request, 400]);
+    const body = { name: "half \ud800 a pair" };
+    expect((await refused("POST /v1/integrations", { body })).fields).toMatchObject({
+      name: "has characters that cannot be stored",
+    });
+  });
+
+  it("has a path that is not valid percent-encoding", async () => {
+    expect(await refused("GET /v1/items/%zz", {})).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+});
+
+describe("every answer", () => {
+  it("carries the security headers and a request id, also a refusal", async () => {
+    for (const request of [
+      "GET /v1/items",
+      "GET /v1/items?x=1",
+      "GET /nope",
+      "GET /livez",
+      "GET /docs",
+      "GET /openapi.json",
+    ]) {
+      const { headers } = await api.call(request);
+      expect([request, headers.get("x-content-type-options")]).toEqual([request, "nosniff"]);
+      expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+      expect(headers.get("x-request-id")).toMatch(/^req_\w+_\d+$/);
+    }
+    expect((await api.call("GET /v1/items")).headers.get("cache-control")).toBe("no-store");
+  });
+
+  it("has an id of its own, which the log line has too, and which nobody outside chooses", async () => {
+    const { headers } = await api.call("GET /v1/items", { headers: { "x-request-id": "mine" } });
+    const id = headers.get("x-request-id");
+    expect(id).not.toBe("mine");
+    await expect.poll(() => api.logged.filter((line) => line.includes(`"${id}"`))).toHaveLength(1);
+  });
+
+  it("leaves one log line: method, route pattern, status, milliseconds, and nothing that was sent", async () => {
+    const answer = await api.call("GET /v1/items/an-id-of-mine?integration_id=svi_secretish");
+    const id = answer.headers.get("x-request-id") ?? "";
+    await expect.poll(() => api.logged.find((line) => line.includes(id))).toBeDefined();
+    const line = api.logged.find((line) => line.includes(id)) ?? "";
+    expect(JSON.parse(line)).toMatchObject({
+      method: "GET",
+      route: "/v1/items/:item_id",
+      status: 404,
+      ms: expect.any(Number),
+    });
+    expect(line).not.toMatch(/an-id-of-mine|secretish|Bearer|an-api-key/);
+  });
+});
+
+it("what is not HTTP is answered in the API's shape and cut off", async () => {
+  const { port } = new URL(api.url);
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(port), "127.0.0.1", () => socket.write("\x16\x03\x01 not http\r\n\r\n"));
+    let text = "";
+    socket
+      .on("data", (data) => (text += data))
+      .on("close", () => resolve(text))
+      .on("error", reject);
+  });
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(answer).toContain('{"error":{"code":"invalid_request"');
+});
+
+it("when something fails inside, the answer names the request and nothing else; the log tells the rest", async () => {
+  await using broken = await startApi();
+  await broken.database.query("alter table journal.refusals rename to elsewhere");
+  const answer = await broken.call("GET /v1/refusals");
+  expect(answer.status).toBe(500);
+  expect(answer.body.error).toEqual({
+    code: "internal",
+    message: expect.stringContaining(answer.headers.get("x-request-id") ?? "?"),
+  });
+  expect(broken.logged.some((line) => line.includes("request failed") && line.includes("42P01"))).toBe(true);
+});
+
+describe("roles", () => {
+  it("without the API only intake and probes are there, and what is missing is said", async () => {
+    await using server = await startApi({ roles: { receiver: true, api: false } });
+    const missing = await server.call("GET /v1/items");
+    expect([missing.status, missing.body.error.message]).toEqual([
+      404,
+      expect.stringContaining("without the role api"),
+    ]);
+    expect((await server.call("GET /v1/integrations/svi_x")).headers.get("allow")).toContain("POST");
+    expect((await server.call("GET /openapi.json")).status).toBe(404);
+    expect((await server.call("GET /livez")).status).toBe(200);
+    expect((await server.call("POST /v1/integrations/svi_unknown", { key: null, body: {} })).status).toBe(404);
+  });
+
+  it("without the receiver a webhook is 405, which Plaid sends again, and the reason is said", async () => {
+    await using server = await startApi({ roles: { receiver: false, api: true } });
+    const made = await server.integrate();
+    const posted = await server.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
+    expect([posted.status, posted.body.error.message]).toEqual([
+      405,
+      expect.stringContaining("without the role receiver"),
+    ]);
+    const old = await server.call("POST /v1/service_integrations/svi_x", { key: null, body: {} });
+    expect([old.status, old.body.error.message]).toEqual([404, expect.stringContaining("without the role receiver")]);
+  });
+});
