@@ -1,0 +1,349 @@
+/** Pages against tables: what is written, what is counted, and that no digit is lost. */
+import { randomUUID } from "node:crypto";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { applyReading, countCurrent, removeEverything } from "../../src/mirror/apply.ts";
+import { stagePage } from "../../src/mirror/stage.ts";
+import type { Changes, Page, Scope } from "../../src/mirror/types.ts";
+import { resourcesOf } from "../../src/resources/index.ts";
+import type { Resource } from "../../src/resources/types.ts";
+import { testDatabase, type TestDatabase } from "../support/database.ts";
+
+const resource = (name: string): Resource => {
+  const found = resourcesOf("item").find((one) => one.name === name);
+  if (!found) throw new Error(name);
+  return found;
+};
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase();
+});
+afterAll(() => db[Symbol.asyncDispose]());
+
+/** A subject that a worker holds. */
+async function hold(): Promise<Scope> {
+  const scope = {
+    integrationId: "svi_test",
+    kind: "item",
+    subjectId: randomUUID(),
+    leaseToken: randomUUID(),
+    facts: { user_id: "user_1" },
+  };
+  await db.database.query(
+    "insert into sync.subjects (integration_id, kind, id, lease_token, due_at) values ($1, $2, $3, $4, now())",
+    [scope.integrationId, scope.kind, scope.subjectId, scope.leaseToken],
+  );
+  return scope;
+}
+
+/** Applies pages as a run does: all but the last are staged. */
+async function apply(scope: Scope, name: string, texts: string[], whole = false): Promise<Changes> {
+  const pages: Page[] = [];
+  for (const [number, text] of texts.entries()) {
+    const last = number === texts.length - 1;
+    if (!last) await stagePage(db.database, scope, name, number, text);
+    pages.push({ text: last ? text : null, rows: true, removals: true });
+  }
+  return await db.database.transaction((tx) => applyReading(tx, scope, { resource: resource(name), pages, whole }));
+}
+
+const txn = (id: string, more: Record<string, unknown> = {}) => ({
+  transaction_id: id,
+  account_id: "a",
+  amount: 1,
+  ...more,
+});
+const page = (added: unknown[], modified: unknown[] = [], removed: string[] = []): string =>
+  JSON.stringify({ added, modified, removed: removed.map((transaction_id) => ({ transaction_id })) });
+
+async function rows(scope: Scope, columns: string, table = "plaid.transactions"): Promise<Record<string, unknown>[]> {
+  const found = await db.database.query(`select ${columns} from ${table} where item_id = $1 order by 1`, [
+    scope.subjectId,
+  ]);
+  return found.rows;
+}
+
+describe("numbers", () => {
+  it("arrive with every digit Plaid sent", async () => {
+    const scope = await hold();
+    const amounts = [
+      "0.1",
+      "0.30000000000000004",
+      "12345678901234567890.123456789",
+      "-0.00",
+      "1e-7",
+      "1E+3",
+      "4503599627370497.5",
+    ];
+    const added = amounts.map((amount, n) => `{"transaction_id":"t${n}","amount":${amount}}`).join(",");
+    await apply(scope, "transactions", [`{"added":[${added}],"modified":[],"removed":[]}`]);
+    expect((await rows(scope, "transaction_id, amount")).map((row) => row["amount"])).toEqual([
+      "0.1",
+      "0.30000000000000004",
+      "12345678901234567890.123456789",
+      "0.00",
+      "0.0000001",
+      "1000",
+      "4503599627370497.5",
+    ]);
+  });
+
+  it("add up as decimals do", async () => {
+    const scope = await hold();
+    await apply(scope, "transactions", [
+      '{"added":[{"transaction_id":"a","amount":0.1},{"transaction_id":"b","amount":0.2}],"modified":[],"removed":[]}',
+    ]);
+    expect(await rows(scope, "sum(amount) as sum")).toEqual([{ sum: "0.3" }]);
+  });
+});
+
+describe("columns", () => {
+  it("are read by their paths; what is null or absent is null", async () => {
+    const scope = await hold();
+    const full = txn("t", {
+      date: "2026-02-28",
+      datetime: "2026-02-28T23:59:59.123Z",
+      pending: false,
+      personal_finance_category: { primary: "FOOD", detailed: "FOOD_PIZZA" },
+      merchant_name: 'L\'Ami "Jean" \\ 🍕',
+    });
+    await apply(scope, "transactions", [page([full, txn("u", { personal_finance_category: null, date: null })])]);
+    const [first, second] = await rows(
+      scope,
+      "transaction_id, date, datetime, pending, merchant_name, personal_finance_category_primary as p, personal_finance_category_detailed as d, personal_finance_category_confidence_level as c, raw",
+    );
+    expect(first).toMatchObject({
+      date: "2026-02-28",
+      datetime: new Date("2026-02-28T23:59:59.123Z"),
+      pending: false,
+      merchant_name: 'L\'Ami "Jean" \\ 🍕',
+      p: "FOOD",
+      d: "FOOD_PIZZA",
+      c: null,
+      raw: full,
+    });
+    expect(second).toMatchObject({ date: null, datetime: null, pending: null, p: null });
+  });
+
+  it("of an item hold its lists, its error, its status and the user that only we know", async () => {
+    const scope = await hold();
+    const answer = {
+      item: {
+        item_id: scope.subjectId,
+        error: { error_type: "ITEM_ERROR", error_code: "ITEM_LOGIN_REQUIRED" },
+        products: ["transactions", "au,th"],
+        available_products: [],
+        consented_products: null,
+      },
+      status: { last_webhook: { code_sent: "ERROR", sent_at: "2026-01-01T00:00:00Z" } },
+      request_id: "changes each time",
+    };
+    expect(await apply(scope, "items", [JSON.stringify(answer)], true)).toEqual({ added: 1, modified: 0, removed: 0 });
+    const [row] = await rows(scope, "*", "plaid.items");
+    expect(row).toMatchObject({
+      user_id: "user_1",
+      products: ["transactions", "au,th"],
+      available_products: [],
+      consented_products: null,
+      billed_products: null,
+      error_code: "ITEM_LOGIN_REQUIRED",
+      error: { error_type: "ITEM_ERROR", error_code: "ITEM_LOGIN_REQUIRED" },
+      status_last_webhook_code_sent: "ERROR",
+      raw: { ...answer.item, status: answer.status },
+    });
+    const again = JSON.stringify({ ...answer, request_id: "another" });
+    expect(await apply(scope, "items", [again], true)).toEqual({ added: 0, modified: 0, removed: 0 });
+    scope.facts.user_id = "user_2";
+    expect(await apply(scope, "items", [again], true)).toEqual({ added: 0, modified: 1, removed: 0 });
+    const healed = JSON.stringify({ ...answer, item: { ...answer.item, error: null } });
+    await apply(scope, "items", [healed], true);
+    expect((await rows(scope, "error, error_code, user_id", "plaid.items"))[0]).toEqual({
+      error: null,
+      error_code: null,
+      user_id: "user_2",
+    });
+  });
+});
+
+describe("a snapshot", () => {
+  it("removes what it lacks, and takes back what returns", async () => {
+    const scope = await hold();
+    const answer = (...ids: string[]) =>
+      JSON.stringify({ accounts: ids.map((account_id) => ({ account_id, balances: { current: 1.5 } })) });
+    expect(await apply(scope, "accounts", [answer("a", "b", "c")], true)).toEqual({
+      added: 3,
+      modified: 0,
+      removed: 0,
+    });
+    expect(await apply(scope, "accounts", [answer("a", "c")], true)).toEqual({ added: 0, modified: 0, removed: 1 });
+    expect(await apply(scope, "accounts", [answer("a", "c")], true)).toEqual({ added: 0, modified: 0, removed: 0 });
+    expect(await apply(scope, "accounts", [answer("b")], true)).toEqual({ added: 1, modified: 0, removed: 2 });
+    expect(await apply(scope, "accounts", [answer()], true)).toEqual({ added: 0, modified: 0, removed: 1 });
+    expect(await countCurrent(db.database, scope, resource("accounts"))).toBe(0);
+  });
+});
+
+describe("a loop's pages", () => {
+  it("post a pending transaction whose removal and successor are on different pages, in either order", async () => {
+    for (const pages of [
+      [page([], [], ["pending"]), page([txn("posted", { pending_transaction_id: "pending" })])],
+      [page([txn("posted", { pending_transaction_id: "pending" })]), page([], [], ["pending"])],
+    ]) {
+      const scope = await hold();
+      await apply(scope, "transactions", [page([txn("pending", { pending: true })])]);
+      expect(await apply(scope, "transactions", pages)).toEqual({ added: 1, modified: 0, removed: 1 });
+      expect(await rows(scope, "transaction_id, removed_at is null as current")).toEqual([
+        { transaction_id: "pending", current: false },
+        { transaction_id: "posted", current: true },
+      ]);
+    }
+  });
+
+  it("say the last word of a row on their last page, whether as added or modified", async () => {
+    const scope = await hold();
+    const changes = await apply(scope, "transactions", [
+      page([txn("t", { name: "one" })], [txn("t", { name: "two" })]),
+      page([txn("t", { name: "three" })]),
+      page([], [txn("t", { name: "four" })]),
+    ]);
+    expect(changes).toEqual({ added: 1, modified: 0, removed: 0 });
+    expect(await rows(scope, "name")).toEqual([{ name: "four" }]);
+  });
+
+  it("may remove what was never there", async () => {
+    const scope = await hold();
+    expect(await apply(scope, "transactions", [page([], [], ["ghost", "ghost"])])).toEqual({
+      added: 0,
+      modified: 0,
+      removed: 0,
+    });
+  });
+
+  it("touch nothing of another item or integration, whatever ids they share", async () => {
+    const [one, two] = [await hold(), await hold()];
+    await apply(one, "transactions", [page([txn("t", { name: "one" })])]);
+    await apply(two, "transactions", [page([txn("t", { name: "two" })])]);
+    await apply(two, "transactions", [page([], [], ["t"])]);
+    await apply({ ...one, integrationId: "svi_other" }, "transactions", [page([])], true);
+    expect(await rows(one, "name, removed_at")).toEqual([{ name: "one", removed_at: null }]);
+  });
+
+  it("leave rows alone that are sent again unchanged", async () => {
+    const scope = await hold();
+    await apply(scope, "transactions", [page([txn("t"), txn("u")])]);
+    const before = await rows(scope, "transaction_id, xmin::text, changed_at");
+    expect(await apply(scope, "transactions", [page([txn("t")], [txn("u")])])).toEqual({
+      added: 0,
+      modified: 0,
+      removed: 0,
+    });
+    expect(await rows(scope, "transaction_id, xmin::text, changed_at")).toEqual(before);
+  });
+});
+
+describe("staging", () => {
+  it("refuses the page of a worker whose lease is another's", async () => {
+    const scope = await hold();
+    await expect(
+      stagePage(db.database, { ...scope, leaseToken: randomUUID() }, "transactions", 0, "{}"),
+    ).rejects.toMatchObject({
+      code: "lease_lost",
+    });
+  });
+});
+
+/* Any sequence of runs, against a model of what they should do. */
+
+interface Step {
+  whole: boolean;
+  pages: { upserts: { id: number; version: number; as: "added" | "modified" }[]; removed: number[] }[];
+}
+interface Row {
+  version: number;
+  current: boolean;
+}
+
+const id = fc.nat({ max: 6 });
+const step: fc.Arbitrary<Step> = fc.record({
+  whole: fc.boolean(),
+  pages: fc.array(
+    fc.record({
+      upserts: fc.array(
+        fc.record({ id, version: fc.nat({ max: 2 }), as: fc.constantFrom("added" as const, "modified" as const) }),
+        { maxLength: 6 },
+      ),
+      removed: fc.array(id, { maxLength: 3 }),
+    }),
+    { minLength: 1, maxLength: 4 },
+  ),
+});
+
+/** What a run makes of the model; says what changed from before it to after it. */
+function play(model: Map<number, Row>, { pages, whole }: Step): Changes {
+  const before = new Map([...model].map(([key, row]) => [key, { ...row }]));
+  const written = new Set<number>();
+  const seen = new Set<number>();
+  const put = (key: number, row: Row): void => {
+    const old = model.get(key);
+    if (old?.current === row.current && (!row.current || old.version === row.version)) return;
+    if (!old && !row.current) return;
+    model.set(key, row);
+    written.add(key);
+  };
+  for (const { upserts, removed } of pages) {
+    const inOrder = [...upserts.filter(({ as }) => as === "added"), ...upserts.filter(({ as }) => as === "modified")];
+    for (const { id: key, version } of new Map(inOrder.map((each) => [each.id, each])).values()) {
+      seen.add(key);
+      put(key, { version, current: true });
+    }
+    for (const key of removed) put(key, { version: model.get(key)?.version ?? 0, current: false });
+  }
+  if (whole && [...before.values(), ...model.values()].some(({ current }) => current)) {
+    const reconciles = [...before.values()].some(({ current }) => current);
+    if (reconciles) for (const [key, row] of model) if (!seen.has(key)) put(key, { ...row, current: false });
+  }
+  const changes = { added: 0, modified: 0, removed: 0 };
+  for (const key of written) {
+    const [was, is] = [before.get(key)?.current ?? false, model.get(key)?.current ?? false];
+    if (!was && is) changes.added += 1;
+    else if (was && !is) changes.removed += 1;
+    else if (was && is) changes.modified += 1;
+  }
+  return changes;
+}
+
+describe("any runs whatever", () => {
+  it("leave the rows and tell the counts that a simple model has", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 5 }), async (steps) => {
+        const scope = await hold();
+        const model = new Map<number, Row>();
+        for (const each of steps) {
+          const texts = each.pages.map(({ upserts, removed }) => {
+            const of = (as: string) =>
+              upserts.filter((one) => one.as === as).map((one) => txn(`t${one.id}`, { name: `v${one.version}` }));
+            return page(
+              of("added"),
+              of("modified"),
+              removed.map((key) => `t${key}`),
+            );
+          });
+          await db.database.query("delete from sync.staged_pages where lease_token = $1", [scope.leaseToken]);
+          expect(await apply(scope, "transactions", texts, each.whole)).toEqual(play(model, each));
+          const current = [...model]
+            .filter(([, row]) => row.current)
+            .map(([key, row]) => ({ id: `t${key}`, name: `v${row.version}` }));
+          const found = await rows(scope, "transaction_id as id, name, removed_at");
+          expect(
+            found.filter((row) => row["removed_at"] === null).map(({ id: key, name }) => ({ id: key, name })),
+          ).toEqual(current.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
+        }
+        expect(
+          (await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")))).removed,
+        ).toBe([...model.values()].filter(({ current }) => current).length);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
