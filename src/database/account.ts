@@ -12,6 +12,9 @@ export interface Account {
   gid: number;
 }
 
+/** Root's place for what its unprivileged user must reach and cannot where Tartan itself lives. */
+export const SYSTEM_DIR = "/var/lib/tartan";
+
 const run = promisify(execFile);
 
 async function lookUp(name: string): Promise<Account | null> {

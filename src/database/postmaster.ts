@@ -4,7 +4,7 @@
  * folder, where every postmaster changes to.
  */
 import { execFile } from "node:child_process";
-import { readFile, readlink, realpath, rename, rm } from "node:fs/promises";
+import { readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -76,6 +76,8 @@ async function looksLikeServer(pid: number, cluster: string): Promise<boolean> {
   }
 }
 
+const WRITING_MS = 2_000;
+
 /**
  * Takes away a postmaster.pid whose process id lives on as something else: Postgres would refuse to start for ever.
  * (Where no such process lives Postgres recovers by itself.) The file is moved before it is judged again, so that one
@@ -85,6 +87,9 @@ export async function removeStalePidFile(cluster: string): Promise<void> {
   const file = pidFile(cluster);
   const aside = `${file}.stale-${process.pid}`;
   if (await findPostmaster(cluster)) return;
+  const { mtimeMs, size } = await stat(file).catch(() => ({ mtimeMs: 0, size: 0 }));
+  // An empty one is left over from a full disk, unless a server is writing it just now.
+  if (size === 0 && Date.now() - mtimeMs < WRITING_MS) return;
   try {
     await rename(file, aside);
   } catch {

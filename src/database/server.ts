@@ -47,34 +47,44 @@ export interface ServerOptions {
   /** over SETTINGS */
   settings?: Record<string, string>;
   /** nothing but this port will do */
-  port?: number;
+  port?: number | undefined;
 }
 
 export type Running = Postmaster & { port: number };
 
-const START_MS = 120_000;
+/** A server that was killed replays its log first, which at 2 GB takes a while. */
+const START_MS = 300_000;
+const SLOW_MS = 5_000;
 
 /**
  * The server of the cluster, accepting connections.
  * @throws TartanError `database_unavailable` with the last words of the server's log
  */
 export async function ensureServer(options: ServerOptions): Promise<Running> {
+  const warn = () => options.logger.warn("the embedded Postgres is recovering; this may take minutes");
+  const slow = setTimeout(warn, SLOW_MS);
+  try {
+    return await findOrStart(options);
+  } finally {
+    clearTimeout(slow);
+  }
+}
+
+async function findOrStart(options: ServerOptions): Promise<Running> {
   const { cluster, logger } = options;
-  let lastWords = "it neither answers nor stops";
-  for (const end = Date.now() + START_MS; Date.now() < end;) {
+  let lastWords = "one that runs already neither answers nor stops";
+  let attempt = 0;
+  for (const end = Date.now() + START_MS; Date.now() < end; await delay(50)) {
     const found = await findPostmaster(cluster.data);
     if (found?.status === "ready" && found.port) return { ...found, port: found.port };
-    if (found) {
-      await delay(50);
-      continue;
-    }
-    const started = await startServer(options);
+    if (found) continue;
+    const started = await startServer(options, options.port ?? (await choosePort(cluster, attempt === 0)));
     if ("port" in started) return started;
+    attempt += 1;
     lastWords = started.lastWords;
     if (!started.mayPass) break;
     logger.debug({ lastWords }, "the embedded Postgres did not start; trying again");
     await removeStalePidFile(cluster.data);
-    await delay(100);
   }
   throw new TartanError(
     "database_unavailable",
@@ -88,9 +98,8 @@ interface Failure {
   mayPass: boolean;
 }
 
-async function startServer(options: ServerOptions): Promise<Running | Failure> {
+async function startServer(options: ServerOptions, port: number): Promise<Running | Failure> {
   const { cluster, postgres, account } = options;
-  const port = options.port ?? (await choosePort(cluster));
   const flags = Object.entries({ ...SETTINGS, ...options.settings }).map(([name, value]) => `--${name}=${value}`);
   const log = await openLog(cluster);
   const from = (await log.stat()).size;
@@ -153,8 +162,8 @@ async function readLog(cluster: Cluster, from: number): Promise<string> {
 }
 
 /** The port of last time where it is free, so that what people noted down stays true; else any free one. */
-async function choosePort(cluster: Cluster): Promise<number> {
-  const last = Number(await readFile(join(cluster.home, "port"), "utf8").catch(() => "0"));
+async function choosePort(cluster: Cluster, preferLast: boolean): Promise<number> {
+  const last = preferLast ? Number(await readFile(join(cluster.home, "port"), "utf8").catch(() => "0")) : 0;
   return (last > 0 && (await tryPort(last))) || (await tryPort(0)) || 0;
 }
 

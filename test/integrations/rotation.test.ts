@@ -93,9 +93,9 @@ test("a server that seals all the while loses nothing when the generated key is 
       return id;
     })();
     const tokens = new Map<string, string>();
-    let rotating = true;
+    const rotated = new AbortController();
     const linking = (async () => {
-      for (let index = 0; rotating || index < 30; index++) {
+      for (let index = 0; !rotated.signal.aborted || index < 30; index++) {
         const [item_id, access_token] = [`i${index % 20}`, `token-${index}`];
         await introduceItem(server, { integration_id, item_id, access_token });
         tokens.set(item_id, access_token);
@@ -107,7 +107,7 @@ test("a server that seals all the while loses nothing when the generated key is 
       await rotateVault(it.database, openVault(await keys()));
       await finishRotation(dataDir);
     }
-    rotating = false;
+    rotated.abort();
     await linking;
     expect((await readFile(join(dataDir, "master.key"), "utf8")).trim().split("\n")).toHaveLength(2);
     const afterwards = openVault(await keys());
