@@ -69,7 +69,7 @@ async function serve(deps: ServerDeps, request: IncomingMessage, response: Serve
     secret: header(request, "plaid-secret"),
     body,
   });
-  if (reply.delayMs > 0) await systemClock.sleep(reply.delayMs);
+  if (reply.delayMs > 0) await systemClock.sleep(reply.delayMs, deps.sim.closing);
   return reply.cutAfter === null
     ? send(response, reply.status, reply.text, reply.contentType)
     : cut(request, response, reply);

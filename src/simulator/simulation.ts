@@ -2,6 +2,7 @@
  * Everything that makes one simulator, put together, and the few verbs that several endpoints and the control share:
  * telling the client about an Item, and letting an Item's history arrive.
  */
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 import type { Txn } from "./feed.ts";
 import { Faults } from "./faults.ts";
@@ -61,10 +62,14 @@ export class Simulation {
   readonly courier: Courier;
   /** requests answered, by path */
   readonly requests = new Map<string, number>();
+  readonly closing: AbortSignal;
+  #stop = new AbortController();
   #requestIds;
 
   constructor(options: SimulationOptions) {
     this.options = options;
+    this.closing = this.#stop.signal;
+    setMaxListeners(0, this.closing); // one for each request or webhook that is held back
     this.time = new SimulatedTime(options.clock);
     this.world = new World(options.seed);
     for (const client of options.clients) this.world.addClient(client);
@@ -79,6 +84,7 @@ export class Simulation {
       faults: this.faults,
       random: random.fork("courier"),
       options: options.webhooks,
+      closing: this.closing,
       onAttempt: options.onWebhook,
     });
   }
@@ -152,6 +158,7 @@ export class Simulation {
   }
 
   async close(): Promise<void> {
+    this.#stop.abort();
     this.time.stop();
     await this.courier.close();
   }

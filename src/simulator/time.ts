@@ -46,6 +46,7 @@ export class SimulatedTime implements Clock {
   /** Sleeps on this clock: `advance` shortens it. */
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal?.aborted) resolve();
       this.schedule(this.now() + ms, resolve);
       signal?.addEventListener("abort", () => resolve(), { once: true });
     });
@@ -86,15 +87,21 @@ export class SimulatedTime implements Clock {
   }
 
   async #walk(target: number): Promise<void> {
+    await this.#settle(); // what is under way may plan something before the target
     for (;;) {
       const next = this.#tasks[0];
       if (!next || next.due > target) break;
       this.#moveTo(next.due);
       this.#runDue();
-      await this.idle();
+      await this.#settle();
     }
     this.#moveTo(target);
-    await this.idle();
+    this.#arm(); // the real wait was for a moment that may lie behind us now
+  }
+
+  /** Waits for what is under way now; unlike `idle`, not for what others begin meanwhile. */
+  async #settle(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
   }
 
   #moveTo(moment: number): void {

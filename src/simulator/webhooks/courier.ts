@@ -68,6 +68,8 @@ interface Deps {
   faults: Faults;
   random: Random;
   options: CourierOptions;
+  /** aborts when the simulator stops */
+  closing: AbortSignal;
   onAttempt?: ((webhook: SentWebhook) => void) | undefined;
 }
 
@@ -78,7 +80,6 @@ export class Courier {
   #rejections = new Rejections();
   #underWay = 0;
   #waiting: (() => void)[] = [];
-  #closing = new AbortController();
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -118,14 +119,14 @@ export class Courier {
     return { ...signWebhook(body, { key, iat, kid, tamper: overrides.tamper }), kid, iat };
   }
 
+  /** Ends what is queued or under way; `closing` has aborted before. */
   async close(): Promise<void> {
-    this.#closing.abort();
     for (const go of this.#waiting.splice(0)) go();
     await this.#agent.destroy();
   }
 
   async #later(ms: number, job: Job): Promise<void> {
-    await systemClock.sleep(ms, this.#closing.signal);
+    await systemClock.sleep(ms, this.#deps.closing);
     await this.#attempt(job, 0);
   }
 
@@ -159,7 +160,7 @@ export class Courier {
   async #post(job: Job, duplicate: boolean, resign: boolean): Promise<Attempt | null> {
     await this.#slot();
     try {
-      if (this.#closing.signal.aborted) return null;
+      if (this.#deps.closing.aborted) return null;
       if (resign || !job.signed) job.signed = this.sign(job.out.body, job.out.sign);
       const { time, options } = this.#deps;
       const { body, jwt, kid, iat } = job.signed;
