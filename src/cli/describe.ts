@@ -1,4 +1,4 @@
-/** One line about one webhook and what came of it, as `demo` and `webhooks list --follow` print them. */
+/** One line about one webhook, and about what a run changed. */
 import type { WebhookRecord } from "../journal/records.ts";
 import { cyan, dim, green, red, short, state, yellow } from "./print.ts";
 
@@ -16,13 +16,20 @@ interface Outcome {
   error?: { error_code?: string };
 }
 
-export function describeWebhook(webhook: WebhookRecord): string {
+/** As wide as the longest of Plaid's usual names. */
+const NAME_WIDTH = 34;
+const ITEM_WIDTH = 14;
+
+/** `withAnother`: the run that served it was told with the webhook before. */
+export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): string {
   const info = (webhook.update_info ?? {}) as Outcome;
   const time = dim(new Date(webhook.received_at).toTimeString().slice(0, 8));
   const proof = webhook.source === "PLAID" ? green("✓ signed") : yellow("✓ secret");
-  const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`);
+  const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`.padEnd(NAME_WIDTH));
+  const about = `${time}  ${proof}  ${name}  ${dim(short(webhook.item_id, ITEM_WIDTH).padEnd(ITEM_WIDTH))}`;
+  if (withAnother) return `${about}  ${dim("╰ served by the same run")}`;
   const took = info.duration_ms === undefined ? "" : dim(` ${info.duration_ms} ms`);
-  return `${time}  ${proof}  ${name} ${dim(short(webhook.item_id))}  ${describeChanges(info)}${took}`;
+  return `${about}  ${describeChanges(info)}${took}`;
 }
 
 /** What a run changed: `+3 ~1 transactions`, or its outcome when there was nothing to mirror. */

@@ -5,54 +5,38 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { describeOptions } from "../config.ts";
 import { TartanError } from "../errors.ts";
-import { configCommand } from "./commands/config.ts";
-import { dbCommand } from "./commands/db.ts";
-import { demoCommand } from "./commands/demo.ts";
-import { integrationsCommand } from "./commands/integrations.ts";
-import { itemsCommand } from "./commands/items.ts";
-import { keysCommand } from "./commands/keys.ts";
-import { migrateCommand } from "./commands/migrate.ts";
-import { simulateCommand } from "./commands/simulate.ts";
-import { statusCommand } from "./commands/status.ts";
-import { upCommand } from "./commands/up.ts";
-import { vaultCommand } from "./commands/vault.ts";
-import { webhooksCommand } from "./commands/webhooks.ts";
 import { bold, dim, red, tell } from "./print.ts";
+
+/** Loaded when they are asked for: a command that looks something up need not wait for the server's libraries. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  up: async () => (await import("./commands/up.ts")).upCommand(),
+  demo: async () => (await import("./commands/demo.ts")).demoCommand(),
+  simulate: async () => (await import("./commands/simulate.ts")).simulateCommand(),
+  integrations: async () => (await import("./commands/integrations.ts")).integrationsCommand(),
+  items: async () => (await import("./commands/items.ts")).itemsCommand(),
+  webhooks: async () => (await import("./commands/webhooks.ts")).webhooksCommand(),
+  status: async () => (await import("./commands/status.ts")).statusCommand(),
+  db: async () => (await import("./commands/db.ts")).dbCommand(),
+  migrate: async () => (await import("./commands/migrate.ts")).migrateCommand(),
+  vault: async () => (await import("./commands/vault.ts")).vaultCommand(),
+  keys: async () => (await import("./commands/keys.ts")).keysCommand(),
+  config: async () => (await import("./commands/config.ts")).configCommand(),
+};
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
-function optionsHelp(): string {
-  const options = describeOptions();
-  const width = Math.max(...options.map(({ env }) => env.length));
-  const lines = options.map(({ env, about, defaultText }) => `  ${env.padEnd(width)}  ${about} (${defaultText})`);
-  return `\nOptions come from the environment:\n${lines.join("\n")}`;
-}
-
-export function program(): Command {
+/** The whole command, or only the part that `asked` names. */
+async function program(asked: string | undefined): Promise<Command> {
   const tartan = new Command("tartan")
     .description("A verified, complete and queryable copy of your Plaid data in your own Postgres.")
     .version(version)
     .showHelpAfterError(dim("(add --help to see how the command is used)"))
     .exitOverride();
-  const commands = [
-    upCommand().addHelpText("after", optionsHelp()),
-    demoCommand(),
-    simulateCommand(),
-    integrationsCommand(),
-    itemsCommand(),
-    webhooksCommand(),
-    statusCommand(),
-    dbCommand(),
-    migrateCommand(),
-    vaultCommand(),
-    keysCommand(),
-    configCommand(),
-  ];
-  for (const command of commands) tartan.addCommand(command);
+  const one = asked === undefined ? undefined : COMMANDS[asked];
+  for (const load of one ? [one] : Object.values(COMMANDS)) tartan.addCommand(await load());
   return tartan;
 }
 
@@ -71,7 +55,7 @@ function fail(error: unknown): number {
 }
 
 try {
-  await program().parseAsync(process.argv);
+  await (await program(process.argv[2])).parseAsync(process.argv);
 } catch (error) {
   process.exitCode = fail(error);
 }

@@ -66,8 +66,7 @@ async function listen(
   const accept = closer.use(openAccept({ database, queueMax: config.acceptQueueMax, logger }));
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
-  const keys = openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute });
-  closer.defer(() => keys.settled());
+  const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
   const server = await createServer({
     config,
     roles: { receiver: roles.includes("receiver"), api: roles.includes("api") },

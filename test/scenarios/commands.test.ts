@@ -25,13 +25,15 @@ const json = async <T>(...args: string[]): Promise<T> => {
   return JSON.parse(stdout) as T;
 };
 
-const credentials = () => ["--client-id", stage.simulator.clientId, "--plaid-url", stage.simulator.url];
+/** `integrations create` for the stage's Plaid client, but for the secret. */
+const creation = () => [
+  ...["integrations", "create", "plaid_item_v1", "--environment", "sandbox"],
+  ...["--client-id", stage.simulator.clientId, "--plaid-url", stage.simulator.url],
+];
 
 describe("integrations", () => {
   it("are created without a terminal, the credentials checked against Plaid", async () => {
-    const { code, stdout } = await runTartan({ ...stage.env, PLAID_SECRET: stage.simulator.secret }, [
-      ...["integrations", "create", "plaid_item_v1", "--environment", "sandbox", ...credentials()],
-    ]);
+    const { code, stdout } = await runTartan({ ...stage.env, PLAID_SECRET: stage.simulator.secret }, creation());
     expect(code).toBe(0);
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:4400\/v1\/integrations\/svi_\w+/);
     expect(stdout).toContain("What to do next");
@@ -40,9 +42,7 @@ describe("integrations", () => {
 
   it("are not created with credentials that Plaid refuses", async () => {
     const before = (await json<unknown[]>("integrations", "list")).length;
-    const { code, stderr } = await runTartan({ ...stage.env, PLAID_SECRET: "wrong" }, [
-      ...["integrations", "create", "plaid_item_v1", "--environment", "sandbox", ...credentials()],
-    ]);
+    const { code, stderr } = await runTartan({ ...stage.env, PLAID_SECRET: "wrong" }, creation());
     expect(code).toBe(1);
     expect(stderr).toContain("plaid_credentials_refused");
     expect(await json<unknown[]>("integrations", "list")).toHaveLength(before);
@@ -56,8 +56,11 @@ describe("integrations", () => {
 
   it("can be shown, given another secret, and deleted only when it is meant", async () => {
     const made = await json<{ id: string; webhook_secret: string }>(
-      ...["integrations", "create", "plaid_item_v1", "--environment", "sandbox", ...credentials()],
-      ...["--secret", stage.simulator.secret, "--name", "Short-lived"],
+      ...creation(),
+      "--secret",
+      stage.simulator.secret,
+      "--name",
+      "Short-lived",
     );
     expect(await json<object>("integrations", "show", made.id)).toMatchObject({ id: made.id, name: "Short-lived" });
     const rotated = await json<{ webhook_secret: string }>("integrations", "rotate-secret", made.id);

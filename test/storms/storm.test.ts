@@ -3,7 +3,7 @@
  * the mirror equals the simulator's truth row for row. fast-check prints the seed and path of a failure and shrinks it;
  * `STORM_SEED=… npx vitest run test/storms` plays it again, `STORMS=…` plays more of them.
  */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { queueDepth } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";

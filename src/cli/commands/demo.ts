@@ -3,7 +3,6 @@
  * a few items are linked the way a backend would link them, and what happens scrolls by until Ctrl-C. Everything of an
  * earlier demo is purged first, since the simulator forgets its world when it stops.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { randomUUID } from "node:crypto";
 import { Command } from "commander";
 import { readerUrl } from "../../database/reader.ts";
@@ -13,10 +12,9 @@ import {
   integrationUrl,
   listIntegrations,
 } from "../../integrations/integrations.ts";
-import { listWebhooks } from "../../journal/records.ts";
 import { startSimulator, type Simulator } from "../../simulator/index.ts";
 import { openCore, type Core } from "../core.ts";
-import { describeWebhook } from "../describe.ts";
+import { feed } from "../feed.ts";
 import { bold, cyan, dim, green, say, yellow } from "../print.ts";
 import { ROLES, serve } from "../serve.ts";
 import { untilStopped } from "../signals.ts";
@@ -55,12 +53,17 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
   greet({ base, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
-  const feed = follow(core, integration.id, stop.signal);
+  const feeding = feed(database, {
+    filter: { integration_id: integration.id },
+    fromTheStart: true,
+    signal: stop.signal,
+    tell: say,
+  });
   await linkItems(simulator, intake, integration.webhook_secret, count);
   simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
   await stopped;
   await simulator.control.stopActivity();
-  await feed;
+  await feeding;
 }
 
 async function purgeEarlierDemos({ database }: Core): Promise<void> {
@@ -107,18 +110,4 @@ function greet({ base, intake, key, simulator, sql }: Greeting): void {
   row("", dim("select name, balances_current from plaid.current_accounts;"));
   row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));
   say(`\n${green("●")} ${dim("what arrives, and what it changes")}\n`);
-}
-
-/** Prints each webhook once its run is over. */
-async function follow({ database }: Core, integrationId: string, signal: AbortSignal): Promise<void> {
-  const told = new Set<string>();
-  while (!signal.aborted) {
-    const { data } = await listWebhooks(database, { integration_id: integrationId, limit: 100 });
-    for (const webhook of data.toReversed()) {
-      if (told.has(webhook.id) || !webhook.processed_at) continue;
-      told.add(webhook.id);
-      say(describeWebhook(webhook));
-    }
-    await delay(400, undefined, { signal }).catch(() => undefined);
-  }
 }

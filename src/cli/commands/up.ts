@@ -1,5 +1,6 @@
 /** `tartan up`: the server. */
 import { Command } from "commander";
+import { describeOptions } from "../../config.ts";
 import { TartanError } from "../../errors.ts";
 import { openCore, type Core } from "../core.ts";
 import { bold, cyan, dim, tell, yellow } from "../print.ts";
@@ -10,6 +11,7 @@ export function upCommand(): Command {
   return new Command("up")
     .description("run the server: receiver, sync and API in one process, or a part of them")
     .option("--only <roles>", `run only these, separated by commas: ${ROLES.join(", ")}`)
+    .addHelpText("after", optionsHelp())
     .action(async ({ only }: { only?: string }) => {
       const roles = readRoles(only);
       await using core = await openCore(process.env, { as: "server" });
@@ -18,6 +20,13 @@ export function upCommand(): Command {
       core.logger.info({ roles, url: running.url }, "tartan is up");
       await untilStopped();
     });
+}
+
+function optionsHelp(): string {
+  const options = describeOptions();
+  const width = Math.max(...options.map(({ env }) => env.length));
+  const lines = options.map(({ env, about, defaultText }) => `  ${env.padEnd(width)}  ${about} (${defaultText})`);
+  return `\nOptions come from the environment:\n${lines.join("\n")}`;
 }
 
 function readRoles(only: string | undefined): readonly Role[] {

@@ -1,11 +1,10 @@
 /** `tartan webhooks …`: the journal: what came, what it led to, and what was refused. */
-import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../journal/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { openCore, type Core } from "../core.ts";
-import { describeWebhook } from "../describe.ts";
+import { feed } from "../feed.ts";
 import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
 import { untilStopped } from "../signals.ts";
 
@@ -97,20 +96,15 @@ async function list(core: Core, flags: Flags): Promise<void> {
 const outcomeOf = ({ processed_at, update_info }: WebhookRecord): string =>
   processed_at ? String((update_info as { outcome?: unknown } | null)?.outcome ?? "recorded") : "due";
 
-/** Prints each webhook once, when its run is over. */
 async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
-  const told = new Set((await listWebhooks(database, { ...filter, limit: 500 })).data.map(({ id }) => id));
-  while (!stop.signal.aborted) {
-    const { data } = await listWebhooks(database, { ...filter, limit: 500 });
-    for (const webhook of data.toReversed()) {
-      if (told.has(webhook.id) || !webhook.processed_at) continue;
-      told.add(webhook.id);
-      say(json ? JSON.stringify(webhook) : describeWebhook(webhook));
-    }
-    await delay(500, undefined, { signal: stop.signal }).catch(() => undefined);
-  }
+  await feed(database, {
+    filter,
+    fromTheStart: false,
+    signal: stop.signal,
+    tell: (line, webhook) => say(json ? JSON.stringify(webhook) : line),
+  });
 }
 
 async function show({ database }: Core, { id, json }: { id: string; json?: true }): Promise<void> {
