@@ -1,0 +1,67 @@
+/** Webhooks and subjects for the tests of the journal. */
+import { randomBytes } from "node:crypto";
+import type { Queryable } from "../../src/database/types.ts";
+import { newWebhookUuid } from "../../src/journal/ids.ts";
+import type { NewWebhook } from "../../src/journal/types.ts";
+
+export const INTEGRATION = "svi_test";
+
+/** A webhook of the item `item-1`, with a token of its own. */
+export function webhook(fields: Partial<NewWebhook> = {}): NewWebhook {
+  const receivedAt = fields.receivedAt ?? new Date();
+  const itemId = fields.itemId === undefined ? "item-1" : fields.itemId;
+  return {
+    id: newWebhookUuid(receivedAt),
+    integrationId: INTEGRATION,
+    source: "PLAID",
+    subject: itemId === null ? null : { kind: "item", id: itemId },
+    itemId,
+    webhookType: "TRANSACTIONS",
+    webhookCode: "SYNC_UPDATES_AVAILABLE",
+    environment: "sandbox",
+    receivedAt,
+    body: Buffer.from(JSON.stringify({ item_id: itemId }, null, 2)),
+    proof: proof(),
+    ...fields,
+  };
+}
+
+/** A proof with a token that no other has; `signedAt` in whole seconds, as in a JWT. */
+export function proof(signedAt = new Date(Math.floor(Date.now() / 1000) * 1000)): NonNullable<NewWebhook["proof"]> {
+  return { jwt: "header.claims.signature", tokenSha256: randomBytes(32), keyId: "kid-1", signedAt };
+}
+
+export interface SubjectRow {
+  id: string;
+  due_at: Date | null;
+  generation: number;
+  oldest_unserved: string | null;
+  wanted: string[];
+}
+
+export async function subject(q: Queryable, id = "item-1"): Promise<SubjectRow | undefined> {
+  const { rows } = await q.query<SubjectRow>(
+    "select id, due_at, generation, oldest_unserved, wanted from sync.subjects where integration_id = $1 and id = $2",
+    [INTEGRATION, id],
+  );
+  return rows[0];
+}
+
+export async function journaled(q: Queryable): Promise<number> {
+  const { rows } = await q.query<{ n: number }>("select count(*) as n from journal.webhooks");
+  return rows[0]?.n ?? 0;
+}
+
+/** An item with a user; the integration is made where it is missing. */
+export async function linkItem(q: Queryable, itemId: string, userId: string): Promise<void> {
+  await q.query(
+    `insert into tartan.integrations (id, service, name, environment, plaid_url, client_id)
+     values ($1, 'plaid_item_v1', 'test', 'sandbox', 'http://127.0.0.1:1', 'client') on conflict do nothing`,
+    [INTEGRATION],
+  );
+  await q.query("insert into tartan.items (integration_id, item_id, user_id) values ($1, $2, $3)", [
+    INTEGRATION,
+    itemId,
+    userId,
+  ]);
+}
