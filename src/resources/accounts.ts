@@ -1,6 +1,7 @@
 /**
  * Accounts of an Item, with the balances that Plaid has cached (https://plaid.com/docs/api/accounts/#accountsget: free,
- * and only accounts that are active). Balances move whenever transactions do, so those webhooks touch it too.
+ * and only accounts that are active). Balances move whenever transactions do, so those webhooks touch it too. Whether
+ * access was revoked shows here for certain, since this reads the bank's data and /item/get does not.
  */
 import { ITEM } from "./subjects.ts";
 import { numeric, text, timestamptz, type Resource } from "./types.ts";
@@ -8,7 +9,17 @@ import { numeric, text, timestamptz, type Resource } from "./types.ts";
 export const accounts: Resource = {
   name: "accounts",
   touchedBy: [
-    { type: "ITEM", codes: ["CREATED", "UPDATED", "NEW_ACCOUNTS_AVAILABLE", "USER_ACCOUNT_REVOKED", "LOGIN_REPAIRED"] },
+    {
+      type: "ITEM",
+      codes: [
+        "CREATED",
+        "UPDATED",
+        "NEW_ACCOUNTS_AVAILABLE",
+        "USER_ACCOUNT_REVOKED",
+        "USER_PERMISSION_REVOKED",
+        "LOGIN_REPAIRED",
+      ],
+    },
     { type: "TRANSACTIONS", except: ["RECURRING_TRANSACTIONS_UPDATE"] },
     { type: "AUTH", codes: ["AUTOMATICALLY_VERIFIED", "VERIFICATION_EXPIRED", "SMS_MICRODEPOSITS_VERIFICATION"] },
   ],

@@ -3,7 +3,7 @@
  *
  * Of several failures the gravest decides the state:
  *
- *   ended          Plaid no longer has it; only what the subject's own row or endpoint says counts as that
+ *   ended          Plaid no longer has it
  *   misconfigured  our keys, token or request are wrong: long waits, alert, and do not blame the item
  *   retrying       passing failures and our own pacing; webhooks do not hurry it
  *   needs_user     its user must act: tried at every webhook, and once a day
@@ -101,11 +101,18 @@ function readCondition(condition: unknown): Failure | null {
   return { class: found, errorType: type, errorCode: code, message: `Plaid: ${type}/${code}` };
 }
 
-/** Only the subject's own row or endpoint can end it; from elsewhere the same code is a riddle to look at daily. */
+/** Plaid says by these, at whatever endpoint, that there is no such item (any more). */
+const GONE: ReadonlySet<string> = new Set(["ITEM_NOT_FOUND", "USER_PERMISSION_REVOKED", "ITEM_CONCURRENTLY_DELETED"]);
+
+/**
+ * Other endings count only when the subject's own row or endpoint says so: from elsewhere they are a riddle, looked at
+ * daily.
+ */
 function groupOf({ task, failure }: Failed, outcomes: readonly Outcome[]): Group | null {
   const group = GROUPS[failure.class];
   const root = outcomes.find((outcome) => outcome.task.resource.key === null);
   if (group !== "ended" || task.resource.key === null || root === undefined) return group;
+  if (GONE.has(failure.errorCode)) return group;
   if ("read" in root) return "needs_user";
   return "failure" in root && root.failure.class === "item_ended" ? "ended" : "retrying";
 }

@@ -114,7 +114,7 @@ describe("what touches what", () => {
     ["ITEM", "NEW_ACCOUNTS_AVAILABLE", ["items", "accounts", "transactions"]],
     ["ITEM", "PENDING_DISCONNECT", ["items"]],
     ["ITEM", "PENDING_EXPIRATION", ["items"]],
-    ["ITEM", "USER_PERMISSION_REVOKED", ["items"]],
+    ["ITEM", "USER_PERMISSION_REVOKED", ["items", "accounts"]],
     ["ITEM", "USER_ACCOUNT_REVOKED", ["items", "accounts", "transactions"]],
     ["ITEM", "WEBHOOK_UPDATE_ACKNOWLEDGED", ["items"]],
     ["ITEM", "UPDATE_ACKNOWLEDGED", ["items"]],

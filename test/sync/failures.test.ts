@@ -1,0 +1,336 @@
+/** Each class of Plaid's errors: what it does to the item, and what it leaves alone. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { updatePlaidCredentials } from "../../src/integrations/integrations.ts";
+import { createPlaidClient } from "../../src/plaid/client.ts";
+import type { SyncOptions } from "../../src/sync/sync.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { openScene, until, type Item, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene({ extraction: { initialMs: 60_000, historicalMs: 180_000 } });
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const itemRow = async ({ item_id }: Item): Promise<Record<string, unknown> | undefined> =>
+  (await scene.database.query("select * from plaid.items where item_id = $1", [item_id])).rows[0];
+const run = async (options: Partial<SyncOptions> = {}, retries = true): Promise<void> => {
+  const worker = await scene.work(options);
+  await worker.idle({ retries });
+  await worker[Symbol.asyncDispose]();
+};
+const dueIn = async ({ item_id }: Item): Promise<number> =>
+  ((await scene.subject(item_id)).due_at?.getTime() ?? Number.NaN) - Date.now();
+const HOUR = 3_600_000;
+
+describe("an item whose user must act", () => {
+  it("keeps what it has, says what is wrong, is looked at daily, and is made true when it is repaired", async () => {
+    const item = await scene.synced(30);
+    const { control } = scene.simulator;
+    control.breakItem(item.item_id, { webhooks: false });
+    control.changeTransactions(item.item_id, { add: 5, webhooks: false });
+    const uuid = await scene.hear(item.item_id);
+    await run();
+    expect(await scene.info(uuid)).toMatchObject({
+      outcome: "needs_user",
+      error: { error_code: "ITEM_LOGIN_REQUIRED" },
+    });
+    expect(await scene.subject(item.item_id)).toMatchObject({
+      status: "needs_user",
+      not_before: null,
+      last_error: { class: "user", error_type: "ITEM_ERROR", error_code: "ITEM_LOGIN_REQUIRED" },
+    });
+    expect(await dueIn(item)).toBeGreaterThan(11 * HOUR);
+    expect(await dueIn(item)).toBeLessThan(25 * HOUR);
+    expect(await itemRow(item)).toMatchObject({ error_code: "ITEM_LOGIN_REQUIRED", removed_at: null });
+    const { rows } = await scene.database.query("select from plaid.current_transactions where item_id = $1", [
+      item.item_id,
+    ]);
+    expect(rows).toHaveLength(30);
+
+    control.repairItem(item.item_id, { webhooks: false });
+    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await run();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", last_error: null, due_at: null });
+    expect(await itemRow(item)).toMatchObject({ error_code: null, error: null });
+  });
+
+  it("is known to be so from /item/get alone, when only ITEM/ERROR comes", async () => {
+    const item = await scene.synced(5);
+    scene.simulator.control.breakItem(item.item_id, { error_code: "ITEM_LOCKED", webhooks: false });
+    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({
+      status: "needs_user",
+      last_error: { error_code: "ITEM_LOCKED" },
+    });
+    expect(await itemRow(item)).toMatchObject({ error_code: "ITEM_LOCKED" });
+  });
+
+  it("heals at the daily look when nobody said that it was repaired", async () => {
+    const item = await scene.synced(5);
+    scene.simulator.control.breakItem(item.item_id, { webhooks: false });
+    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await run();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
+    scene.simulator.control.repairItem(item.item_id, { webhooks: false });
+    await scene.hurry();
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+});
+
+describe("an item that is gone", () => {
+  it("ends when its user revoked access: every row removed, no more requests, and it comes back when linked anew", async () => {
+    const item = await scene.synced(25);
+    scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
+    const uuid = await scene.hear(item.item_id, "USER_PERMISSION_REVOKED", "ITEM");
+    const asked = scene.asked("/transactions/sync");
+    await run();
+    expect(scene.asked("/transactions/sync")).toBe(asked);
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "ended", counts: { transactions: { removed: 25 } } });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ended", due_at: null });
+    const cursors = await scene.database.query("select from sync.cursors where id = $1", [item.item_id]);
+    expect(cursors.rows).toHaveLength(0);
+    expect((await itemRow(item))?.["removed_at"]).toBeInstanceOf(Date);
+  });
+
+  it("ends when it was removed, and revives with all of its rows when it is back", async () => {
+    const item = await scene.synced(25);
+    const gone = { ...item, access_token: "access-sandbox-00000000-0000-4000-8000-000000000000" };
+    const { database, vault } = scene;
+    // Another item's token: removed at Plaid, so that ITEM_NOT_FOUND is what this one's endpoints say.
+    const [other] = scene.makeItems(1, 1);
+    if (!other) throw new Error("no item");
+    await post("/item/remove", other.access_token);
+    await introduceItem(
+      { database, vault },
+      { integration_id: scene.integrationId, ...gone, access_token: other.access_token },
+    );
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({
+      status: "ended",
+      last_error: { error_code: "ITEM_NOT_FOUND" },
+    });
+    const { rows } = await database.query("select from plaid.current_transactions where item_id = $1", [item.item_id]);
+    expect(rows).toHaveLength(0);
+    await scene.link(item);
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", attempts: 0 });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("loses one account's rows when only that was revoked", async () => {
+    const item = await scene.synced(60);
+    scene.simulator.control.revokeAccount(item.item_id, { webhooks: false });
+    await scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await run();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  const post = async (path: string, access_token: string): Promise<void> => {
+    const { url: baseUrl, clientId, secret } = scene.simulator;
+    await createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 5000, clock: systemClock }).post(path, {
+      access_token,
+    });
+  };
+});
+
+describe("a passing failure", () => {
+  it("is tried again by itself, and its webhooks wait", async () => {
+    const item = await scene.synced(10);
+    const { control } = scene.simulator;
+    const fault = control.addFault({ kind: "institution_down", item_id: item.item_id });
+    control.changeTransactions(item.item_id, { add: 3, webhooks: false });
+    const uuid = await scene.hear(item.item_id);
+    const worker = await scene.work();
+    await until(async () => (await scene.subject(item.item_id)).attempts >= 2);
+    expect(await scene.info(uuid)).toBeNull();
+    const subject = await scene.subject(item.item_id);
+    expect(subject).toMatchObject({ status: "retrying", last_error: { error_code: "INSTITUTION_DOWN" } });
+    control.clearFaults(fault.fault_id);
+    await worker.idle({ retries: true });
+    await worker[Symbol.asyncDispose]();
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("is not hurried by webhooks", async () => {
+    const item = await scene.synced(1);
+    scene.simulator.control.addFault({ kind: "server_error", item_id: item.item_id });
+    await scene.hear(item.item_id);
+    const worker = await scene.work({ delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
+    await worker.idle();
+    const asked = scene.asked("/transactions/sync");
+    for (let n = 0; n < 20; n += 1) await scene.hear(item.item_id);
+    await worker.idle();
+    expect(scene.asked("/transactions/sync")).toBe(asked);
+    expect(await dueIn(item)).toBeGreaterThan(100_000);
+    await worker[Symbol.asyncDispose]();
+    scene.simulator.control.clearFaults();
+    await scene.hurry();
+    await run();
+  });
+
+  it("of one resource does not hold up the others, nor the webhooks that do not touch it", async () => {
+    const item = await scene.synced(10);
+    const { control } = scene.simulator;
+    const fault = control.addFault({ kind: "server_error", endpoint: "/transactions/sync", item_id: item.item_id });
+    control.addAccount(item.item_id, { webhooks: false });
+    const aboutItem = await scene.hear(item.item_id, "PENDING_DISCONNECT", "ITEM");
+    const aboutBoth = await scene.hear(item.item_id, "NEW_ACCOUNTS_AVAILABLE", "ITEM");
+    const worker = await scene.work();
+    await until(async () => (await scene.subject(item.item_id)).attempts > 0);
+    expect(await scene.info(aboutItem)).toMatchObject({ outcome: "synced", counts: { accounts: { added: 1 } } });
+    expect(await scene.info(aboutBoth)).toBeNull();
+    control.clearFaults(fault.fault_id);
+    await worker.idle({ retries: true });
+    await worker[Symbol.asyncDispose]();
+    expect(await scene.info(aboutBoth)).toMatchObject({ outcome: "synced" });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+  });
+
+  it("of one item does not hold up another", async () => {
+    const [sick, well] = [await scene.synced(1), await scene.synced(1)];
+    scene.simulator.control.addFault({ kind: "server_error", item_id: sick.item_id });
+    await scene.hear(sick.item_id);
+    const uuid = await scene.hear(well.item_id);
+    await run({}, false);
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
+    scene.simulator.control.clearFaults();
+    await run();
+  });
+});
+
+describe("429", () => {
+  it("slows the endpoint for every process, and the data comes when it is over", async () => {
+    const items = [await scene.synced(3), await scene.synced(3), await scene.synced(3)];
+    scene.simulator.control.addFault({ kind: "rate_limit", endpoint: "/transactions/sync", count: 1 });
+    for (const { item_id } of items) {
+      scene.simulator.control.changeTransactions(item_id, { add: 1, webhooks: false });
+      await scene.hear(item_id);
+    }
+    const workers = [await scene.work({ concurrency: 1 }), await scene.work({ concurrency: 1 })];
+    for (const worker of workers) await worker.idle({ retries: true });
+    for (const worker of workers) await worker[Symbol.asyncDispose]();
+    const { rows } = await scene.database.query(
+      "select strikes, slowed_until is not null as slowed from sync.rate_limits where key like '/transactions/sync svi\\_%' and key not like '% % %'",
+    );
+    expect(rows).toContainEqual({ strikes: 1, slowed: true });
+    for (const { item_id } of items) await expectMirrorEqualsTruth(scene.database, scene.simulator, item_id);
+  });
+});
+
+describe("our own mistakes", () => {
+  it("are not blamed on the item: wrong keys wait long, and are tried again as soon as they are mended", async () => {
+    const item = await scene.synced(4);
+    const uuid = await scene.hear(item.item_id);
+    const asked = scene.asked("/transactions/sync");
+    await updatePlaidCredentials(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
+    await until(async () => {
+      await run({}, false);
+      await scene.hurry();
+      return (await scene.subject(item.item_id)).status !== "ok";
+    });
+    expect(await scene.subject(item.item_id)).toMatchObject({
+      status: "misconfigured",
+      last_error: { class: "configuration", error_code: "INVALID_API_KEYS" },
+    });
+    expect(await itemRow(item)).toMatchObject({ error_code: null, removed_at: null });
+    expect(scene.asked("/transactions/sync") - asked).toBeLessThanOrEqual(2);
+    await updatePlaidCredentials(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
+    await until(async () => {
+      await run({}, false);
+      await scene.hurry();
+      return (await scene.subject(item.item_id)).status === "ok";
+    });
+    expect(await scene.info(uuid)).not.toBeNull();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("such as a run that throws are logged, wait longer each time, and hold up nobody", async () => {
+    const [poison, fine] = [await scene.synced(1), await scene.synced(1)];
+    await scene.hear(poison.item_id);
+    const uuid = await scene.hear(fine.item_id);
+    const worker = await scene.work({
+      clientFor: ({ plaidUrl, clientId, secret }) => {
+        const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 5000, clock: systemClock });
+        return {
+          ...client,
+          post: (path, body, signal) => {
+            if ((body as { access_token?: string }).access_token === poison.access_token)
+              throw new RangeError("poison");
+            return client.post(path, body, signal);
+          },
+        };
+      },
+    });
+    await until(async () => (await scene.subject(poison.item_id)).attempts >= 3);
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
+    expect(await scene.subject(poison.item_id)).toMatchObject({
+      status: "retrying",
+      last_error: { class: "internal", error_code: "RangeError", message: "poison" },
+    });
+    await worker[Symbol.asyncDispose]();
+    await run();
+    expect(await scene.subject(poison.item_id)).toMatchObject({ status: "ok", last_error: null });
+  });
+});
+
+describe("a product that the item does not have", () => {
+  it("is not asked for, since asking could add and bill it, unless somebody names it", async () => {
+    const [item] = scene.makeItems(1, 5, { products: ["auth"] });
+    if (!item) throw new Error("no item");
+    const asked = scene.asked("/transactions/sync");
+    await scene.link(item);
+    await run();
+    expect(scene.asked("/transactions/sync")).toBe(asked);
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
+    await scene.hear(item.item_id);
+    await run();
+    expect(scene.asked("/transactions/sync")).toBe(asked + 1);
+  });
+});
+
+describe("an item without a token", () => {
+  it("has its webhooks kept and marked item_unknown, and is synced as soon as it is linked", async () => {
+    const [item] = scene.makeItems(1, 12);
+    if (!item) throw new Error("no item");
+    const uuid = await scene.hear(item.item_id, "INITIAL_UPDATE");
+    await run();
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "unlinked", due_at: null });
+    await scene.link(item);
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("stays as it is when it was unlinked", async () => {
+    const item = await scene.synced(3);
+    await unlinkItem(scene.database, scene.integrationId, item.item_id);
+    const uuid = await scene.hear(item.item_id);
+    await run();
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+});
+
+describe("a webhook that touches nothing mirrored", () => {
+  it("is processed without a request", async () => {
+    const item = await scene.synced(1);
+    const asked = ["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) => scene.asked(endpoint));
+    const uuid = await scene.hear(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
+    await run();
+    expect(await scene.info(uuid)).toEqual({ outcome: "no_resource" });
+    expect(["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) => scene.asked(endpoint))).toEqual(
+      asked,
+    );
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", due_at: null, oldest_unserved: null });
+  });
+});
