@@ -25,11 +25,9 @@ const json = async <T>(...args: string[]): Promise<T> => {
   return JSON.parse(stdout) as T;
 };
 
-/** `integrations create` for the stage's Plaid client, but for the secret. */
-const creation = () => [
-  ...["integrations", "create", "plaid_item_v1", "--environment", "sandbox"],
-  ...["--client-id", stage.simulator.clientId, "--plaid-url", stage.simulator.url],
-];
+const CREATE = "integrations create plaid_item_v1 --environment sandbox".split(" ");
+/** For the stage's Plaid client, but for the secret. */
+const creation = () => [...CREATE, "--client-id", stage.simulator.clientId, "--plaid-url", stage.simulator.url];
 
 describe("integrations", () => {
   it("are created without a terminal, the credentials checked against Plaid", async () => {
