@@ -19,6 +19,9 @@ const SECURITY_HEADERS = {
   "x-content-type-options": "nosniff",
 };
 
+/** Where a 503 does not know better. */
+const RETRY_AFTER_SECONDS = 5;
+
 /** Adds the security headers and the request's id, by which a log line can be found. */
 export function addHeaders(request: FastifyRequest, reply: FastifyReply): void {
   reply.headers(SECURITY_HEADERS).header("x-request-id", request.id);
@@ -26,7 +29,8 @@ export function addHeaders(request: FastifyRequest, reply: FastifyReply): void {
 
 /** Sends `error` in the one shape of errors. */
 export function sendError(reply: FastifyReply, error: TartanError): FastifyReply {
-  if (error.retryAfterSeconds !== undefined) reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));
+  const retryAfter = error.retryAfterSeconds ?? (error.status === 503 ? RETRY_AFTER_SECONDS : undefined);
+  if (retryAfter !== undefined) reply.header("retry-after", String(Math.ceil(retryAfter)));
   if (error.code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="tartan"');
   // Serialized here: a route's response schemas describe success, and an error must get out whatever they say.
   return reply

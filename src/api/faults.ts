@@ -21,17 +21,19 @@ export function faultFields(
   schemas: Schemas,
 ): Record<string, string> {
   const known = knownNames(part === "querystring" ? schemas?.querystring : schemas?.body);
-  const fields: Record<string, string> = {};
+  // A map, since a name is anyone's to choose, and `__proto__` is one.
+  const fields = new Map<string, string>();
   for (const fault of faults as Fault[]) {
     const path = fault.instancePath.split("/").filter((step) => step !== "");
     if (fault.keyword === "unrecognized_keys") {
-      for (const name of fault.params["keys"] as string[]) fields[[...path, name].join(".")] = unknownName(part, known);
+      for (const name of fault.params["keys"] as string[])
+        fields.set([...path, name].join("."), unknownName(part, known));
     } else {
       const field = path.join(".") || "body";
-      fields[field] ??= sentence(fault, field);
+      if (!fields.has(field)) fields.set(field, sentence(fault, field));
     }
   }
-  return fields;
+  return Object.fromEntries(fields);
 }
 
 function knownNames(schema: unknown): string[] {

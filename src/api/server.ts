@@ -29,6 +29,7 @@ const HEADERS_TIMEOUT_MS = 15_000;
  * send a webhook into a connection that is just being closed.
  */
 const KEEP_ALIVE_MS = 620_000;
+const DROP_IDLE_EVERY_MS = 50;
 
 /**
  * Builds the server; `listen` and `close` are the caller's. Closing waits for the answers that are under way.
@@ -73,7 +74,17 @@ function newInstance(logger: Logger, trustedProxies: readonly string[]): Fastify
     clientErrorHandler: answerGarbage,
   });
   app.server.headersTimeout = HEADERS_TIMEOUT_MS;
+  app.addHook("preClose", async () => dropIdleUntilClosed(app));
   return app;
+}
+
+/**
+ * Closing ends the connections that are idle at that moment; one whose answer is under way becomes idle later, and would
+ * hold the server open for as long as it is kept alive.
+ */
+function dropIdleUntilClosed({ server }: FastifyInstance): void {
+  const timer = setInterval(() => server.closeIdleConnections(), DROP_IDLE_EVERY_MS).unref();
+  server.once("close", () => clearInterval(timer));
 }
 
 /** As configured, or where the server listens (port 0 is known only then). */

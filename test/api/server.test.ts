@@ -190,6 +190,40 @@ it("when something fails inside, the answer names the request and nothing else; 
   expect(broken.logged.some((line) => line.includes("request failed") && line.includes("42P01"))).toBe(true);
 });
 
+it("while Postgres is away every answer is 503 with Retry-After", async () => {
+  await using cut = await startApi();
+  await cut.call("GET /v1/items");
+  await cut.database[Symbol.asyncDispose]();
+  for (const request of ["GET /v1/items", "GET /v1/webhooks", "POST /v1/items/x/sync", "GET /v1/status"]) {
+    const { status, body, headers } = await cut.call(request);
+    expect([request, status, body.error.code]).toEqual([request, 503, "database_unavailable"]);
+    expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+  }
+});
+
+it("a server that closes finishes the answers that are under way", async () => {
+  const api = await startApi();
+  await using _ = api;
+  await api.call("GET /v1/integrations");
+  let release: () => void = () => undefined;
+  const locked = new Promise<void>((resolve) => {
+    void api.database.transaction(async (tx) => {
+      await tx.query("lock table tartan.integrations in access exclusive mode");
+      resolve();
+      await new Promise<void>((go) => (release = go));
+    });
+  });
+  await locked;
+  const answer = api.call("GET /v1/integrations");
+  const waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+  await expect.poll(async () => (await api.database.query(waiting)).rowCount).toBe(1);
+  const closed = api.app.close();
+  release();
+  expect((await answer).status).toBe(200);
+  await closed;
+  await expect(api.call("GET /livez")).rejects.toThrow();
+});
+
 describe("roles", () => {
   it("without the API only intake and probes are there, and what is missing is said", async () => {
     await using server = await startApi({ roles: { receiver: true, api: false } });

@@ -1,0 +1,67 @@
+import * as fc from "fast-check";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { routesOf } from "./routes.ts";
+import { startApi, type TestApi } from "./support.ts";
+
+let api: TestApi;
+let known: Record<string, string>;
+beforeAll(async () => {
+  api = await startApi();
+  const { id } = await api.integrate();
+  const body = { integration_id: id, item_id: "fuzzed", access_token: "access-sandbox-fuzzed" };
+  const linked = await api.call("POST /v1/items", { body });
+  known = { integration: id, item: "fuzzed", webhook: linked.body.webhook_id };
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const names = [
+  "limit",
+  "cursor",
+  "item_id",
+  "user_id",
+  "type",
+  "code",
+  "source",
+  "status",
+  "integration_id",
+  "erase",
+  "purge",
+];
+const fields = ["client_id", "secret", "environment", "plaid_url", "webhook_secret", "name", "country_codes", "verify"];
+const more = ["item_id", "access_token", "user_id", "integration_id", "resources", "full", "__proto__", "constructor"];
+
+it("whatever is sent, nothing fails inside and every refusal has the one shape", { timeout: 60_000 }, async () => {
+  const routes = routesOf(api.app).filter((route) => !/^HEAD|\/(metrics|docs|openapi\.json)$/.test(route));
+  const text = fc.oneof(
+    fc.string({ maxLength: 30 }),
+    fc.string({ unit: "binary", maxLength: 10 }),
+    fc.constantFrom("", "0", "-1", "true", "1e999"),
+  );
+  const part = fc.oneof({ weight: 2, arbitrary: fc.constantFrom("integration", "item", "webhook") }, text);
+  const query = fc.array(fc.tuple(fc.oneof(fc.constantFrom(...names, "__proto__", "toString"), text), text), {
+    maxLength: 3,
+  });
+  const object = fc.dictionary(fc.constantFrom(...fields, ...more), fc.oneof(fc.jsonValue(), text), { maxKeys: 6 });
+  const body = fc.oneof(object, fc.jsonValue(), fc.string());
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...routes),
+      part,
+      query,
+      fc.option(body, { nil: undefined }),
+      async (route, id, pairs, sent) => {
+        const [method = "", pattern = ""] = route.split(" ");
+        const path = pattern.replaceAll(/:\w+/g, () =>
+          encodeURIComponent((method !== "DELETE" && known[id]) || id || "x"),
+        );
+        const search = new URLSearchParams(pairs);
+        const withBody = method === "GET" || sent === undefined ? {} : { body: sent };
+        const { status, body: answer, text } = await api.call(`${method} ${path}?${search}`, withBody);
+        expect([route, status, status < 500 || text]).toEqual([route, status, true]);
+        if (status >= 400)
+          expect(answer.error).toMatchObject({ code: expect.any(String), message: expect.any(String) });
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
