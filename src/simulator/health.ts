@@ -6,7 +6,7 @@ import { createAccount, type Account } from "./account.ts";
 import { take } from "./changes.ts";
 import { LATER } from "./catalogue/accounts.ts";
 import { bookOf, type Item } from "./item.ts";
-import { ITEM_ERRORS, type ItemErrorCode } from "./plaid-error.ts";
+import { ITEM_ERRORS, REVOKED, type ItemErrorCode } from "./plaid-error.ts";
 import type { Simulation } from "./simulation.ts";
 import {
   accountRevoked,
@@ -31,6 +31,7 @@ export function repairItem(sim: Simulation, item: Item, webhooks = true): void {
 /** The user withdraws all access at the bank or in Plaid Portal: for ever. */
 export function revokeItem(sim: Simulation, item: Item, webhooks = true): void {
   item.revoked = true;
+  item.error = REVOKED;
   if (webhooks) sim.notify(item, permissionRevokedNotice());
 }
 

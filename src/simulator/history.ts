@@ -18,6 +18,16 @@ export interface Plan {
   days: number;
 }
 
+const DYNAMIC_TRANSACTIONS = 50;
+const TRANSACTIONS_PER_MONTH = 16;
+
+/** What a Sandbox user has. */
+export function planFor(username: Username, days: number): Plan {
+  const transactions =
+    username === "user_transactions_dynamic" ? DYNAMIC_TRANSACTIONS : Math.ceil((days * TRANSACTIONS_PER_MONTH) / 30);
+  return { username, transactions, days };
+}
+
 /** Banks show a handful of pending transactions, however long the history is. */
 const MOST_PENDING = 5;
 

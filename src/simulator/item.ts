@@ -33,10 +33,11 @@ export interface Item {
   readonly clientId: string;
   readonly institution: Institution;
   readonly createdAt: number;
-  readonly plan: Plan;
   readonly random: Random;
   /** Plaid's own user id (usr_…) or whatever the maker of the Item calls its user */
   readonly userId: string | null;
+  /** may still change until the first request for Transactions */
+  plan: Plan;
   accessToken: string;
   products: string[];
   webhook: string | null;
@@ -60,11 +61,20 @@ export function bookOf(item: Item): Book {
   const currency = item.institution.country_codes.includes("CA") ? "CAD" : "USD";
   const accounts = accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
   if (item.plan.username === "controlled") for (const account of accounts) openWith(account, random);
-  const history = makeHistory(item.plan, accounts, dayOf(item.createdAt), random.fork("history"));
-  const book: Book = { accounts, feed: new Feed(), reserve: history, random: random.fork("changes") };
+  const book: Book = { accounts, feed: new Feed(), reserve: [], random: random.fork("changes") };
+  book.reserve = historyOf(item, book);
   item.book = book;
   if (item.stage === "HISTORICAL") release(book, -Infinity);
   return book;
+}
+
+const historyOf = (item: Item, { accounts }: Book): Txn[] =>
+  makeHistory(item.plan, accounts, dayOf(item.createdAt), item.random.fork("history"));
+
+/** Another history than was planned, before any of it has arrived. */
+export function replan(item: Item, plan: Plan): void {
+  item.plan = plan;
+  if (item.book) item.book.reserve = historyOf(item, item.book);
 }
 
 /** Lets the history arrive that is not older than `fromDay`; returns how many transactions that were. */

@@ -3,7 +3,7 @@
  * if Transactions is among its products.
  */
 import type { Institution } from "./catalogue/institutions.ts";
-import type { Plan, Username } from "./history.ts";
+import { planFor, type Username } from "./history.ts";
 import type { Item } from "./item.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -16,15 +16,6 @@ export interface LinkWish {
   username: Username;
   /** history wanted, in days */
   days: number;
-}
-
-const DYNAMIC_TRANSACTIONS = 50;
-const TRANSACTIONS_PER_MONTH = 16;
-
-export function planFor(username: Username, days: number): Plan {
-  const transactions =
-    username === "user_transactions_dynamic" ? DYNAMIC_TRANSACTIONS : Math.ceil((days * TRANSACTIONS_PER_MONTH) / 30);
-  return { username, transactions, days };
 }
 
 export function linkItem(sim: Simulation, wish: LinkWish): Item {

@@ -121,12 +121,7 @@ export const itemNotFound = () =>
     "ITEM_NOT_FOUND",
     "The Item you requested cannot be found. This Item does not exist, has been previously removed via /item/remove, or has had access removed by the user.",
   );
-export const permissionRevoked = () =>
-  fault(
-    "INVALID_INPUT",
-    "USER_PERMISSION_REVOKED",
-    "the holder of this account has revoked their permission for your application to access it",
-  );
+export const permissionRevoked = () => new PlaidApiError({ ...REVOKED, type: "INVALID_INPUT" });
 export const productNotReady = () =>
   fault(
     "ITEM_ERROR",
@@ -169,6 +164,13 @@ export const sandboxWebhookInvalid = () =>
   );
 export const sandboxProductNotEnabled = (product: string) =>
   fault("SANDBOX_ERROR", "SANDBOX_PRODUCT_NOT_ENABLED", `The ${product} product is not enabled on this item`);
+
+/** How a revoked Item shows it in `item.error` and in its webhook; requests say the same with type INVALID_INPUT. */
+export const REVOKED: ErrorFacts = {
+  type: "ITEM_ERROR",
+  code: "USER_PERMISSION_REVOKED",
+  message: "the holder of this account has revoked their permission for your application to access it",
+};
 
 /** What an Item can suffer from until its user acts, by error code. */
 export const ITEM_ERRORS = {

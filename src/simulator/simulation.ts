@@ -6,8 +6,9 @@ import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 import type { Txn } from "./feed.ts";
 import { Faults } from "./faults.ts";
+import { planFor } from "./history.ts";
 import { breakItem } from "./health.ts";
-import { bookOf, release, type Item } from "./item.ts";
+import { bookOf, release, replan, type Item } from "./item.ts";
 import { dayOf } from "./days.ts";
 import { RateLimits } from "./limits.ts";
 import { SimulatedTime } from "./time.ts";
@@ -133,8 +134,15 @@ export class Simulation {
     });
   }
 
-  /** NONE → NOT_READY, and later INITIAL and HISTORICAL, each with its webhooks. */
-  startExtraction(item: Item): void {
+  /**
+   * NONE → NOT_READY, and later INITIAL and HISTORICAL, each with its webhooks. Only now can a request still say how many
+   * days of history it wants.
+   */
+  startExtraction(item: Item, days?: number): void {
+    if (days !== undefined) {
+      const { plan } = item;
+      replan(item, plan.username === "user_good" ? planFor(plan.username, days) : { ...plan, days });
+    }
     item.stage = "NOT_READY";
     const { initialMs, historicalMs } = this.options.extraction;
     const now = this.time.now();

@@ -34,6 +34,8 @@ export class SimulatedTime implements Clock {
   #wait: AbortController | undefined;
   #waitsUntil = Infinity;
   #stopped = false;
+  /** while `advance` walks, it alone runs tasks */
+  #walking = false;
 
   constructor(base: Clock) {
     this.base = base;
@@ -87,16 +89,20 @@ export class SimulatedTime implements Clock {
   }
 
   async #walk(target: number): Promise<void> {
-    await this.#settle(); // what is under way may plan something before the target
-    for (;;) {
-      const next = this.#tasks[0];
-      if (!next || next.due > target) break;
-      this.#moveTo(next.due);
-      this.#runDue();
-      await this.#settle();
+    this.#walking = true;
+    try {
+      for (;;) {
+        await this.#settle(); // what is under way may plan something before the target
+        const next = this.#tasks[0];
+        if (!next || next.due > target) break;
+        this.#moveTo(next.due);
+        this.#runDue();
+      }
+      this.#moveTo(target);
+    } finally {
+      this.#walking = false;
+      this.#arm(); // the real wait was for a moment that may lie behind us now
     }
-    this.#moveTo(target);
-    this.#arm(); // the real wait was for a moment that may lie behind us now
   }
 
   /** Waits for what is under way now; unlike `idle`, not for what others begin meanwhile. */
@@ -142,7 +148,7 @@ export class SimulatedTime implements Clock {
 
   async #wakeAt(due: number, signal: AbortSignal): Promise<void> {
     await this.base.sleep(Math.min(Math.max(0, due - this.now()), LONGEST_WAIT_MS), signal);
-    if (signal.aborted || this.#stopped) return;
+    if (signal.aborted || this.#stopped || this.#walking) return;
     this.#runDue();
     this.#arm();
   }

@@ -108,6 +108,10 @@ test("a revoked item has ended for reading, a removed one for everything", async
   simulator.control.revokeItem(revoked.item_id);
   const { access_token } = revoked;
   expect((await refusal(sdk.transactionsSync({ access_token }))).error_code).toBe("USER_PERMISSION_REVOKED");
+  expect((await sdk.itemGet({ access_token })).data.item.error).toMatchObject({
+    error_type: "ITEM_ERROR",
+    error_code: "USER_PERMISSION_REVOKED",
+  });
   await sdk.itemRemove({ access_token });
   for (const call of [sdk.itemRemove({ access_token }), sdk.itemGet({ access_token })]) {
     expect(await refusal(call)).toMatchObject({ status: 400, error_type: "ITEM_ERROR", error_code: "ITEM_NOT_FOUND" });

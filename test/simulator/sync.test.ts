@@ -195,6 +195,15 @@ test("an item without Transactions begins with the first sync call", async () =>
   expect((await sdk.transactionsSync({ access_token })).data.added).toHaveLength(9);
 });
 
+test("the first request for Transactions may say how many days of history it wants", async () => {
+  const { access_token } = makeItem({ ready: false, products: ["auth"], user: "user_good" });
+  await sdk.accountsGet({ access_token });
+  await sdk.transactionsSync({ access_token, options: { days_requested: 730 } });
+  await simulator.control.advanceClock({ advance_s: 60 });
+  const { added } = (await sdk.transactionsSync({ access_token, count: 500 })).data;
+  expect(added.map((row) => row.date).toSorted()[0]).toMatch(/^2024-03/);
+});
+
 test("changes are announced as removals, news and sync updates, and to nobody before sync was called", async () => {
   const { access_token, item_id } = makeItem({ webhook: inbox.url, transactions: 10 });
   inbox.arrived.length = 0;

@@ -16,7 +16,7 @@ export const transactionsGet = itemEndpoint(
   (item, body, { sim }) => {
     const [from, to] = [day("start_date", body.start_date), day("end_date", body.end_date)];
     if (from > to) throw invalidField("start_date must not be later than end_date");
-    if (item.stage === "NONE") sim.startExtraction(item);
+    if (item.stage === "NONE") sim.startExtraction(item, body.options?.days_requested);
     if (item.stage === "NOT_READY") throw productNotReady();
     const book = bookOf(item);
     const { account_ids, count = 100, offset = 0, include_original_description } = body.options ?? {};

@@ -31,7 +31,7 @@ export const transactionsSync = itemEndpoint(
   },
   (item, body, call) => {
     item.syncCalled = true;
-    if (item.stage === "NONE") call.sim.startExtraction(item);
+    if (item.stage === "NONE") call.sim.startExtraction(item, body.options?.days_requested);
     if (item.stage === "NOT_READY") return answer(item, [], { added: "[]", modified: "[]", removed: "[]" }, "", false);
     const book = bookOf(item);
     const account = accountNamed(book, body.options?.account_id);

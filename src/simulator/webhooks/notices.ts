@@ -2,7 +2,7 @@
  * What Plaid has to say about an Item, a function a webhook: type, code and the fields beside them, as Plaid's schema
  * documents has them.
  */
-import { errorObject, ITEM_ERRORS, type ErrorFacts } from "../plaid-error.ts";
+import { errorObject, ITEM_ERRORS, REVOKED, type ErrorFacts } from "../plaid-error.ts";
 import { momentText } from "../days.ts";
 
 export interface Notice {
@@ -53,14 +53,7 @@ export const pendingDisconnect = (at: number) =>
 export const pendingExpiration = (at: number) =>
   item("PENDING_EXPIRATION", { consent_expiration_time: momentText(at) });
 export const accountRevoked = (accountId: string) => item("USER_ACCOUNT_REVOKED", { account_id: accountId });
-export const permissionRevokedNotice = () =>
-  item("USER_PERMISSION_REVOKED", {
-    error: errorObject({
-      type: "ITEM_ERROR",
-      code: "USER_PERMISSION_REVOKED",
-      message: "the holder of this account has revoked their permission for your application to access it",
-    }),
-  });
+export const permissionRevokedNotice = () => item("USER_PERMISSION_REVOKED", { error: errorObject(REVOKED) });
 export const webhookUpdateAcknowledged = (url: string): Notice => ({
   type: "ITEM",
   code: "WEBHOOK_UPDATE_ACKNOWLEDGED",
