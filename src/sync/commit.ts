@@ -13,6 +13,7 @@ import { applyReading, countCurrent, findLeads, removeEverything, tell, verify }
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
 import type { Changes, Scope } from "../mirror/types.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
+import { EVERYTHING } from "./plan.ts";
 import { DROP_CURSORS, FENCE, finish, KEEP_CURSOR, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
 import { held, WEBHOOKS_MAX } from "./queue.ts";
 import type { Claim, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
@@ -104,7 +105,7 @@ async function follow(tx: Queryable, scope: Scope, resource: Read["task"]["resou
   const leads = await findLeads(tx, scope, resource);
   await markDue(
     tx,
-    leads.map((lead) => ({ integrationId: scope.integrationId, ...lead })),
+    leads.map((lead) => ({ integrationId: scope.integrationId, ...lead, wanted: [EVERYTHING] })),
   );
 }
 
