@@ -1,0 +1,182 @@
+/** What a run is to do, and what becomes of a subject: decided without a database. */
+import { describe, expect, it } from "vitest";
+import { planRun } from "../../src/sync/plan.ts";
+import { growing } from "../../src/sync/retry.ts";
+import type { Failure, Outcome, Status, Task, Waiting } from "../../src/sync/types.ts";
+import { judge } from "../../src/sync/verdict.ts";
+import { resourcesOf } from "../../src/resources/index.ts";
+
+const heard = (type: string | null, code: string | null): Waiting => ({ id: "", type, code, receivedAt: new Date() });
+const plan = (
+  wanted: string[],
+  webhooks: [string | null, string | null][] = [],
+  status: Status = "ok",
+  kind = "item",
+): string[] =>
+  planRun(
+    { kind, status, wanted },
+    webhooks.map(([type, code]) => heard(type, code)),
+  ).map(({ resource, full, explicit }) => `${resource.name}${full ? ":full" : ""}${explicit ? "!" : ""}`);
+
+describe("a plan", () => {
+  it("is what the webhooks touch, each once", () => {
+    expect(
+      plan(
+        [],
+        [
+          ["TRANSACTIONS", "DEFAULT_UPDATE"],
+          ["TRANSACTIONS", "SYNC_UPDATES_AVAILABLE"],
+        ],
+      ),
+    ).toEqual(["accounts!", "transactions!"]);
+    expect(plan([], [["ITEM", "ERROR"]])).toEqual(["items"]);
+  });
+
+  it("is nothing for what nobody knows", () => {
+    expect(
+      plan(
+        [],
+        [
+          ["HOLDINGS", "DEFAULT_UPDATE"],
+          [null, null],
+          ["ITEM", null],
+        ].slice(0, 2) as [string, string][],
+      ),
+    ).toEqual([]);
+    expect(plan(["cheese"])).toEqual([]);
+    expect(plan(["*"], [], "pending", "transfer_ledger")).toEqual([]);
+  });
+
+  it("is everything for a subject that was never brought up to date, or is linked anew", () => {
+    for (const status of ["pending", "unlinked", "ended"] as const)
+      expect(plan([], [], status)).toEqual(["items", "accounts", "transactions"]);
+    expect(
+      plan([], [["DASHBOARD_CONFIGURED_ALERT", "INSTITUTION_STATUS_ALERT_TRIGGERED"]], "ok", "institution"),
+    ).toEqual(["institutions"]);
+  });
+
+  it("takes wishes, from the start where that is wished", () => {
+    expect(plan(["*"])).toEqual(["items", "accounts", "transactions"]);
+    expect(plan(["transactions:full"])).toEqual(["transactions:full!"]);
+    expect(plan(["*:full"])).toEqual(["items:full", "accounts:full", "transactions:full"]);
+    expect(plan(["transactions", "transactions:full", "*"])).toEqual(["items", "accounts", "transactions:full!"]);
+  });
+
+  it("reads from the start after a webhook that makes increments untrustworthy", () => {
+    expect(plan([], [["ITEM", "USER_ACCOUNT_REVOKED"]])).toEqual(["items", "accounts", "transactions:full"]);
+  });
+
+  it("looks at the subject itself while it ails", () => {
+    for (const status of ["needs_user", "retrying", "misconfigured"] as const) {
+      expect(plan([], [["TRANSACTIONS", "DEFAULT_UPDATE"]], status)).toEqual(["items", "accounts!", "transactions!"]);
+      expect(plan([], [], status)).toEqual([]);
+    }
+  });
+});
+
+const [root, accounts, transactions] = resourcesOf("item").map((resource): Task => ({
+  resource,
+  full: false,
+  explicit: false,
+})) as [Task, Task, Task];
+const read = (task: Task, row: Record<string, unknown> | null = null): Outcome => ({
+  task,
+  read: { resource: task.resource, pages: [], whole: true },
+  cursor: null,
+  root: row,
+});
+const failed = (task: Task, kind: Failure["class"], errorCode = "CODE", retryInMs?: number): Outcome => ({
+  task,
+  failure: { class: kind, errorType: "TYPE", errorCode, message: "m", ...(retryInMs !== undefined && { retryInMs }) },
+});
+const verdict = (outcomes: Outcome[], attempts = 0) => judge({ attempts }, outcomes, new Date());
+
+describe("a verdict", () => {
+  it("is ok, and the mirror verified, when everything was read or need not be", () => {
+    expect(verdict([read(root, { error: null }), read(transactions)])).toMatchObject({
+      status: "ok",
+      outcome: "synced",
+      verified: true,
+      dueInMs: null,
+      attempts: 0,
+    });
+    expect(verdict([failed(transactions, "product_unavailable")], 3)).toMatchObject({
+      status: "ok",
+      outcome: "product_unavailable",
+      attempts: 0,
+    });
+    expect(verdict([{ task: transactions, skipped: true }, read(root)])).toMatchObject({
+      status: "ok",
+      outcome: "synced",
+      verified: true,
+    });
+  });
+
+  it("is the gravest of what failed, and all that failed is pending", () => {
+    const outcomes = [read(root), failed(accounts, "user"), failed(transactions, "backoff")];
+    expect(verdict(outcomes)).toMatchObject({ status: "retrying", verified: false });
+    expect(verdict(outcomes).pending).toEqual(["accounts", "transactions", "*"]);
+    expect([...verdict(outcomes).retried]).toEqual(["transactions"]);
+    expect(verdict([failed(accounts, "trigger"), failed(transactions, "user")])).toMatchObject({
+      status: "needs_user",
+    });
+    expect(verdict([failed(root, "configuration"), failed(transactions, "backoff")])).toMatchObject({
+      status: "misconfigured",
+    });
+    expect(verdict([failed({ ...transactions, full: true }, "trigger")]).pending).toEqual(["transactions:full"]);
+  });
+
+  it("waits longer with each attempt, within bounds, and marks may not hurry a retry", () => {
+    const waits = [0, 1, 5, 30].map((attempts) => verdict([failed(transactions, "backoff")], attempts));
+    expect(waits.map(({ attempts }) => attempts)).toEqual([1, 2, 6, 31]);
+    for (const { dueInMs, holdMs } of waits) expect(holdMs).toBe(dueInMs);
+    expect(waits[0]?.dueInMs).toBeLessThanOrEqual(2000);
+    expect(waits[3]?.dueInMs).toBeLessThanOrEqual(3_600_000);
+    expect(verdict([failed(transactions, "backoff", "CODE", 5_000_000)]).dueInMs).toBeGreaterThanOrEqual(5_000_000);
+    expect(verdict([failed(transactions, "trigger")]).holdMs).toBeNull();
+    expect(growing(1000, 4000, 50, () => 1)).toBe(4000);
+    expect(growing(1000, 4000, 2, () => 0)).toBe(1000);
+  });
+
+  it("does not count our own pacing as a failure", () => {
+    expect(verdict([failed(transactions, "limited", "", 1234)], 2)).toMatchObject({
+      status: "retrying",
+      attempts: 2,
+      dueInMs: 1234,
+      error: null,
+    });
+  });
+
+  it("hears what an item says of itself in an answer that succeeded", () => {
+    const ailing = (error_code: string, error_type = "ITEM_ERROR") =>
+      verdict([read(root, { error: { error_type, error_code } }), read(transactions)]);
+    expect(ailing("ITEM_LOGIN_REQUIRED")).toMatchObject({
+      status: "needs_user",
+      error: { error_code: "ITEM_LOGIN_REQUIRED", resource: "items" },
+    });
+    expect(ailing("USER_PERMISSION_REVOKED")).toMatchObject({ status: "ended", gone: true });
+    expect(ailing("INSTITUTION_DOWN", "INSTITUTION_ERROR")).toMatchObject({ status: "ok" });
+    for (const error of ["text", 7, {}, { error_type: 1, error_code: 2 }, null]) {
+      expect(verdict([read(root, { error })])).toMatchObject({ status: "ok" });
+    }
+  });
+
+  it("ends a subject only when Plaid is certain", () => {
+    expect(verdict([failed(root, "item_ended", "UNSUPPORTED_RESPONSE")])).toMatchObject({
+      status: "ended",
+      gone: true,
+      dueInMs: null,
+    });
+    expect(verdict([read(root), failed(transactions, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
+      status: "ended",
+      gone: true,
+    });
+    expect(verdict([read(root), failed(transactions, "item_ended", "UNSUPPORTED_RESPONSE")])).toMatchObject({
+      status: "needs_user",
+      gone: false,
+    });
+    expect(
+      verdict([failed(root, "backoff"), failed(transactions, "item_ended", "UNSUPPORTED_RESPONSE")]),
+    ).toMatchObject({ status: "retrying", gone: false });
+  });
+});

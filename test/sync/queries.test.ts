@@ -1,0 +1,95 @@
+/** What the API and the CLI ask of sync. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { listRuns, queueDepth, requestSync } from "../../src/sync/queries.ts";
+import { openScene, type Item, type Scene } from "./support.ts";
+
+let scene: Scene;
+let item: Item;
+beforeAll(async () => {
+  scene = await openScene();
+  item = await scene.synced(3);
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const run = async () => {
+  const worker = await scene.work();
+  await worker.idle();
+  await worker[Symbol.asyncDispose]();
+};
+
+describe("requestSync", () => {
+  it("makes an item due with all of its resources, or with those named", async () => {
+    await requestSync(scene.database, item.item_id);
+    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: ["*"] });
+    await run();
+    await requestSync(scene.database, item.item_id, { resources: ["accounts"], full: true });
+    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: ["accounts:full"] });
+    const asked = scene.asked("/accounts/get");
+    await run();
+    expect(scene.asked("/accounts/get") - asked).toBe(1);
+    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: [], taken: [], due_at: null });
+  });
+
+  it("refuses an item that is not linked and a resource that does not exist, and names the mend", async () => {
+    await expect(requestSync(scene.database, "nobody")).rejects.toMatchObject({ code: "not_found" });
+    await expect(requestSync(scene.database, item.item_id, { resources: ["cheese"] })).rejects.toMatchObject({
+      code: "invalid_request",
+      fields: { resources: "may hold items, accounts, transactions" },
+    });
+  });
+});
+
+describe("listRuns", () => {
+  it("pages through an item's runs, newest first", async () => {
+    for (let n = 0; n < 3; n += 1) {
+      await scene.hear(item.item_id);
+      await run();
+    }
+    const all = await listRuns(scene.database, { item_id: item.item_id });
+    expect(all.next_cursor).toBeNull();
+    expect(all.data.length).toBeGreaterThanOrEqual(4);
+    expect(all.data[0]).toMatchObject({
+      item_id: item.item_id,
+      integration_id: scene.integrationId,
+      outcome: "synced",
+      webhooks: 1,
+      update_info: { outcome: "synced" },
+    });
+    expect(all.data[0]?.started_at).toMatch(/Z$/);
+    expect(all.data.map(({ id }) => id)).toEqual(
+      all.data
+        .map(({ id }) => id)
+        .toSorted()
+        .toReversed(),
+    );
+    const found = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const page = await listRuns(scene.database, { item_id: item.item_id, limit: 2, cursor });
+      found.push(...page.data);
+      cursor = page.next_cursor;
+    }
+    expect(found).toEqual(all.data);
+    await expect(listRuns(scene.database, { item_id: item.item_id, cursor: "'" })).rejects.toMatchObject({
+      code: "invalid_request",
+    });
+  });
+});
+
+describe("queueDepth", () => {
+  it("tells what waits, for how long, and how everything stands", async () => {
+    expect(await queueDepth(scene.database)).toMatchObject({
+      due: 0,
+      running: 0,
+      oldest_due_seconds: 0,
+      by_status: { ok: 2 },
+    });
+    await scene.hear(item.item_id);
+    await scene.database.query("update sync.subjects set due_at = now() - interval '1 minute' where id = $1", [
+      item.item_id,
+    ]);
+    const depth = await queueDepth(scene.database);
+    expect(depth).toMatchObject({ due: 1, running: 0 });
+    expect(depth.oldest_due_seconds).toBeGreaterThanOrEqual(60);
+    await run();
+  });
+});
