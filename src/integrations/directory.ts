@@ -91,7 +91,7 @@ class CachingDirectory implements Directory {
 
   async open(): Promise<void> {
     const { database } = this.#options;
-    this.#listening = await database.listen("tartan_integrations", (id) => this.#changed(id));
+    this.#listening = await database.listen("tartan_integrations", () => this.#changed());
     const { rows } = await database.query<Row>(LOAD_INTEGRATIONS, [null]);
     for (const row of rows) this.#keep(row.id, this.#open(row));
   }
@@ -187,11 +187,11 @@ class CachingDirectory implements Directory {
     }
   }
 
-  #changed(id: string): void {
-    const entry = this.#known.get(id);
-    if (entry) entry.freshUntil = 0;
-    this.#unknown.delete(id);
-    if (this.#looking?.has(id)) this.#overtaken.add(id);
+  /** Which one changed is not told (see queries.ts), so everything is looked up again when it is asked for. */
+  #changed(): void {
+    for (const entry of this.#known.values()) entry.freshUntil = 0;
+    this.#unknown.clear();
+    for (const id of this.#looking?.keys() ?? []) this.#overtaken.add(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

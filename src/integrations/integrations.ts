@@ -3,6 +3,7 @@
  * every change by NOTIFY `tartan_integrations`. Nothing here returns a secret but the one that was made just now.
  */
 import { randomBytes, randomInt } from "node:crypto";
+import { removeReader } from "../database/reader.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import {
@@ -16,7 +17,7 @@ import {
   LOCK_SEALING,
   MIRROR_TABLES,
   NOTIFY_DUE,
-  NOTIFY_INTEGRATION,
+  NOTIFY_INTEGRATIONS,
   PURGE_ROWS,
   PURGE_WEBHOOKS,
   PURGED_TABLES,
@@ -80,11 +81,11 @@ const notFound = (id: string): TartanError =>
   new TartanError("not_found", `There is no integration ${id}.`, { fields: { id: "names no integration" } });
 
 /** Runs `work` so that a key rotation finds what it seals (see rotation.ts), and tells the directories. */
-async function changing<T>(database: Database, id: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function changing<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
   return await database.transaction(async (tx) => {
     await tx.query(LOCK_SEALING);
     const result = await work(tx);
-    await tx.query(NOTIFY_INTEGRATION, [id]);
+    await tx.query(NOTIFY_INTEGRATIONS);
     return result;
   });
 }
@@ -101,7 +102,7 @@ export async function createIntegration(
   checkIntegration(wish);
   const id = newId();
   const secret = wish.webhook_secret ?? newWebhookSecret();
-  return await changing(database, id, async (tx) => {
+  return await changing(database, async (tx) => {
     const { rows } = await tx.query<Row>(INSERT_INTEGRATION, [
       id,
       SERVICE,
@@ -144,7 +145,7 @@ export async function updateIntegration(
   changes: IntegrationChanges,
 ): Promise<Integration> {
   checkIntegration(changes);
-  return await changing(database, id, async (tx) => {
+  return await changing(database, async (tx) => {
     const { name, client_id, secret, country_codes } = changes;
     const sealed = secret === undefined ? null : vault.seal(secret, clientSecret(id));
     const values = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
@@ -172,7 +173,7 @@ export async function rotateWebhookSecret(
   secret: string = newWebhookSecret(),
 ): Promise<{ webhook_secret: string }> {
   checkWebhookSecret(secret);
-  return await changing(database, id, async (tx) => {
+  return await changing(database, async (tx) => {
     const sealed = vault.seal(secret, webhookSecret(id));
     one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null])).rows, id);
     return { webhook_secret: secret };
@@ -185,7 +186,7 @@ export async function rotateWebhookSecret(
  * @throws TartanError `not_found`
  */
 export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
-  await changing(database, id, async (tx) => {
+  await changing(database, async (tx) => {
     if ((await tx.query(DELETE_INTEGRATION, [id])).rowCount === 0) throw notFound(id);
     await tx.query(DROP_TOKENS, [id]);
     await tx.query(END_SUBJECTS, [id]);
@@ -194,6 +195,7 @@ export async function deleteIntegration(database: Database, id: string, { purge 
 }
 
 async function purgeRows(database: Database, id: string): Promise<void> {
+  await removeReader(database, id);
   const { rows } = await database.query<{ name: string }>(MIRROR_TABLES, [false]);
   const tables = [...rows.map(({ name }) => name), ...PURGED_TABLES];
   for (const statement of [PURGE_WEBHOOKS, ...tables.map(PURGE_ROWS)]) {

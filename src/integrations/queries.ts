@@ -66,7 +66,8 @@ const END_SUBJECT =
   "due_at = null, not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
 export const END_SUBJECTS = `update sync.subjects set ${END_SUBJECT} where integration_id = $1`;
 
-export const NOTIFY_INTEGRATION = "select pg_notify('tartan_integrations', $1)";
+/** Without a payload: every role may listen, a tenant's reader too, and ids of others are none of its business. */
+export const NOTIFY_INTEGRATIONS = "select pg_notify('tartan_integrations', '')";
 export const NOTIFY_DUE = "select pg_notify('tartan_due', '')";
 
 /** The mirror's tables, those that hold rows of items if $1. */

@@ -41,8 +41,10 @@ test("after a reset the old key opens nothing", async () => {
   expect(await authenticate(db.database, key)).toMatchObject({ name: "admin" });
 });
 
-test.each(["", " ", "x", "tak_", "\0", "x".repeat(100_000)])("a made-up key is nobody's", async (presented) => {
+test("a made-up key is nobody's", async () => {
   await using db = await testDatabase();
   await ensureAdminKey(db.database, "the-configured-admin-key");
-  expect(await authenticate(db.database, presented)).toBeNull();
+  for (const presented of ["", " ", "x", "tak_", "\0", "\ud800", "the-configured-admin-key ", "x".repeat(100_000)]) {
+    expect(await authenticate(db.database, presented)).toBeNull();
+  }
 });

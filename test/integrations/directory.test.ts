@@ -87,7 +87,7 @@ describe("the directory", () => {
     expect(await dir.directory.find(id)).toBeNull();
     await it.database.query("update tartan.integrations set deleted_at = null");
     expect(await dir.directory.find(id)).toBeNull();
-    await it.database.query("select pg_notify('tartan_integrations', $1)", [id]);
+    await it.database.query("select pg_notify('tartan_integrations', '')");
     await eventually(async () => (await dir.directory.find(id)) !== null);
   });
 
@@ -144,16 +144,15 @@ describe("the directory", () => {
     expect(dir.state.queries).toBe(0);
   });
 
-  test.each(["", "svi_", "svi_UPPER", "nope", "svi_a'; drop", "svi_".padEnd(500, "a"), "__proto__"])(
-    "an id that cannot be one costs no statement: %j",
-    async (id) => {
-      await using it = await scene();
-      await using dir = await open(it);
-      dir.state.queries = 0;
+  test("an id that cannot be one costs no statement", async () => {
+    await using it = await scene();
+    await using dir = await open(it);
+    dir.state.queries = 0;
+    for (const id of ["", "svi_", "svi_UPPER", "nope", "svi_a'; drop", "svi_".padEnd(500, "a"), "__proto__"]) {
       expect(await dir.directory.find(id)).toBeNull();
-      expect(dir.state.queries).toBe(0);
-    },
-  );
+    }
+    expect(dir.state.queries).toBe(0);
+  });
 
   test("secrets that cannot be opened spoil only their own integration", async () => {
     await using it = await scene();

@@ -61,14 +61,23 @@ describe("creating", () => {
     expect(await listIntegrations(it.database)).toEqual([]);
   });
 
-  test.each(["leading ", " trailing", "tab\tinside", "ümläute1", "line\nbreak"])(
-    "a webhook secret that no header carries unchanged is refused: %j",
-    async (secret) => {
-      await using it = await scene();
-      const padded = `${secret.startsWith("leading") ? " " : ""}${secret}`;
-      await expect(it.integrate({ webhook_secret: padded })).rejects.toMatchObject({ code: "invalid_request" });
-    },
-  );
+  test("a webhook secret that no header carries unchanged is refused", async () => {
+    await using it = await scene();
+    for (const webhook_secret of [
+      " leading1",
+      "trailing1 ",
+      "tab\tinside",
+      "ümläute1",
+      "line\nbreak",
+      "short",
+      "x".repeat(501),
+    ]) {
+      await expect(it.integrate({ webhook_secret })).rejects.toMatchObject({
+        fields: { webhook_secret: expect.any(String) },
+      });
+    }
+    await it.integrate({ webhook_secret: "with a space, and #!$" });
+  });
 });
 
 describe("changing", () => {

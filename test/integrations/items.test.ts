@@ -227,9 +227,12 @@ describe("looking at items", () => {
     expect(await all({ status: "pending", integration_id: one })).toHaveLength(6);
   });
 
-  test.each(["x", "bnVsbA", "W10", "WzEsMl0"])("a made-up cursor is refused: %s", async (cursor) => {
+  test("a made-up cursor is refused", async () => {
     await using it = await scene();
-    await expect(listItems(it.database, { cursor })).rejects.toMatchObject({ fields: { cursor: expect.any(String) } });
+    for (const cursor of ["", "x", "bnVsbA", "W10", "WzEsMl0", "\0"]) {
+      const listing = listItems(it.database, { cursor });
+      await expect(listing).rejects.toMatchObject({ fields: { cursor: expect.any(String) } });
+    }
   });
 });
 

@@ -1,0 +1,144 @@
+/**
+ * Read-only logins to the mirror, for `psql` and BI tools: one that sees every integration, and one a tenant. A reader
+ * sees schema plaid and nothing else of Tartan; a tenant's sees only its own rows there.
+ */
+import { randomBytes } from "node:crypto";
+import { escapeIdentifier } from "pg";
+import { TartanError } from "../errors.ts";
+import { codeOf } from "./failures.ts";
+import {
+  ALTER_READER_PASSWORD,
+  CREATE_READER,
+  CURRENT_DATABASE,
+  DELETE_READER,
+  DROP_READER,
+  GET_READER,
+  GRANT_MIRROR,
+  HAS_INTEGRATION,
+  INSERT_READER,
+  LIST_FOREIGN_READERS,
+  LOCK_READERS,
+  REVOKE_MIRROR,
+  SET_READER_PASSWORD,
+} from "./queries.ts";
+import { scramVerifier } from "./scram.ts";
+import type { Database, Queryable } from "./types.ts";
+
+export interface ReaderScope {
+  /** only this integration's rows; all of them when absent */
+  integrationId?: string | undefined;
+  /** a new password; the old one stops working for new connections */
+  rotate?: boolean | undefined;
+}
+
+interface Reader {
+  role: string;
+  password: string;
+}
+
+const INSUFFICIENT_PRIVILEGE = "42501";
+const newPassword = (): string => randomBytes(24).toString("base64url");
+
+/**
+ * The connection string of the reader, which is made when it is not there yet. The same one every time, until `rotate`.
+ * @param url Tartan's own, whose host, port, database and parameters it takes over
+ * @throws TartanError `not_found` (integration); `invalid_request` with the statements that a DBA should run, when
+ *   Tartan's own role may not make roles
+ */
+export async function readerUrl(database: Database, url: string, scope: ReaderScope = {}): Promise<string> {
+  const { integrationId, rotate = false } = scope;
+  if (integrationId !== undefined) await checkIntegration(database, integrationId);
+  await forgetForeign(database);
+  const reader = await remember(database, integrationId ?? null, rotate);
+  await database.transaction(async (tx) => {
+    await tx.query(LOCK_READERS);
+    await ensureRole(tx, reader, integrationId ?? null, rotate);
+    await tx.query(GRANT_MIRROR, [reader.role]);
+  });
+  return asUrl(url, reader);
+}
+
+/** A copied database remembers, and lets in, the original's readers. They stay the original's and lose the copy. */
+async function forgetForeign(database: Database): Promise<void> {
+  const { rows } = await database.query<{ role: string; present: boolean }>(LIST_FOREIGN_READERS);
+  for (const { role, present } of rows) {
+    await database.transaction(async (tx) => {
+      if (present) for (const statement of REVOKE_MIRROR(escapeIdentifier(role))) await tx.query(statement);
+      await tx.query(DELETE_READER, [role]);
+    });
+  }
+}
+
+/**
+ * Takes a tenant's login away. Where Tartan may not drop roles, what the role may see is taken away nevertheless.
+ */
+export async function removeReader(database: Database, integrationId: string): Promise<void> {
+  const [reader] = (await database.query<Reader & { present: boolean }>(GET_READER, [integrationId])).rows;
+  if (!reader) return;
+  await database.query(DELETE_READER, [reader.role]);
+  if (!reader.present) return;
+  const role = escapeIdentifier(reader.role);
+  for (const statement of [...REVOKE_MIRROR(role), DROP_READER(role)]) {
+    await database.query(statement).catch((error: unknown) => {
+      if (codeOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    });
+  }
+}
+
+async function checkIntegration(q: Queryable, id: string): Promise<void> {
+  const { rows } = await q.query<{ present: boolean }>(HAS_INTEGRATION, [id]);
+  if (rows[0]?.present) return;
+  throw new TartanError("not_found", `There is no integration ${id}.`, {
+    fields: { integration: "names no integration" },
+  });
+}
+
+/** Name and password, committed before the role is made: a DBA may have to make it, and then they must still be known. */
+async function remember(database: Database, integrationId: string | null, rotate: boolean): Promise<Reader> {
+  return await database.transaction(async (tx) => {
+    await tx.query(LOCK_READERS);
+    const [known] = (await tx.query<Reader>(GET_READER, [integrationId])).rows;
+    const kind = integrationId === null ? "tartan_reader" : "tartan_tenant";
+    // Random, since roles are the whole cluster's, and everybody may see their names.
+    const role = known?.role ?? `${kind}_${randomBytes(8).toString("hex")}`;
+    if (known && !rotate) return { role, password: known.password };
+    const password = newPassword();
+    if (known) await tx.query(SET_READER_PASSWORD, [role, password]);
+    else await tx.query(INSERT_READER, [role, integrationId, password]);
+    return { role, password };
+  });
+}
+
+async function ensureRole(tx: Queryable, reader: Reader, integrationId: string | null, rotate: boolean): Promise<void> {
+  const [known] = (await tx.query<{ present: boolean }>(GET_READER, [integrationId])).rows;
+  const [here] = (await tx.query<{ name: string; role: string }>(CURRENT_DATABASE)).rows;
+  const role = escapeIdentifier(reader.role);
+  const verifier = scramVerifier(reader.password);
+  const statements = known?.present
+    ? rotate
+      ? [ALTER_READER_PASSWORD(role, verifier)]
+      : []
+    : CREATE_READER(role, escapeIdentifier(here?.name ?? ""), verifier);
+  try {
+    for (const statement of statements) await tx.query(statement);
+  } catch (error) {
+    if (codeOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    throw new TartanError(
+      "invalid_request",
+      `Tartan's database role ${here?.role} may not make or change roles. Let it (alter role ${escapeIdentifier(here?.role ?? "")} ` +
+        `createrole), or have a DBA run this, and repeat the command:\n\n${statements.map((text) => `  ${text};\n`).join("")}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Certificates and session settings in the URL are Tartan's own. */
+const OWN_PARAMETERS = ["options", "sslcert", "sslkey", "sslpassword", "application_name", "user", "password"];
+
+function asUrl(url: string, { role, password }: Reader): string {
+  const readers = new URL(url);
+  readers.username = role;
+  readers.password = password;
+  for (const name of OWN_PARAMETERS) readers.searchParams.delete(name);
+  return readers.href;
+}

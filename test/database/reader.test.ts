@@ -1,0 +1,165 @@
+/** Readers: the mirror and nothing else; a tenant's, its own rows and nothing of anybody else. Searched byte by byte. */
+import { describe, expect, test } from "vitest";
+import { deleteIntegration } from "../../src/integrations/integrations.ts";
+import { testDatabase } from "../support/database.ts";
+import { connected, everything, findings, reader, rowsOf, world } from "./reader-scene.ts";
+
+describe("the reader of everything", () => {
+  test("sees every table and view of the mirror, and no other table of Tartan", async () => {
+    await using it = await world();
+    const url = await reader(it);
+    const seen = await everything(url);
+    const ours = [...seen.keys()].filter((name) => !/^(pg_catalog|information_schema|pg_toast)\./.test(name));
+    expect(ours.length).toBeGreaterThanOrEqual(8);
+    expect(ours.every((name) => name.startsWith("plaid."))).toBe(true);
+    for (const name of ours) expect([name, seen.get(name)?.includes("raw-mine")]).toEqual([name, true]);
+    for (const name of ours) expect([name, seen.get(name)?.includes("raw-other")]).toEqual([name, true]);
+  });
+
+  test("sees no token, no secret, no key and no password, neither in the clear nor sealed, wherever it looks", async () => {
+    await using it = await world();
+    const url = await reader(it);
+    const tenant = await reader(it, { integrationId: it.mine });
+    const passwords = [url, tenant].map((each) => new URL(each).password);
+    expect(findings(await everything(url), [...it.secrets, ...passwords])).toEqual([]);
+  });
+
+  const FORBIDDEN = [
+    "insert into plaid.items (integration_id, item_id, raw) values ('a', 'b', '{}')",
+    "update plaid.items set user_id = 'x'",
+    "delete from plaid.items",
+    "truncate plaid.items",
+    "create table plaid.mine (id int)",
+    "drop view plaid.current_items",
+    "alter table plaid.items disable row level security",
+    "select * from tartan.items",
+    "select * from journal.webhooks",
+    "select * from sync.subjects",
+    "select * from tartan_meta.migrations",
+    "select tartan.protect_mirror()",
+    "copy plaid.items to program 'cat'",
+    "select pg_read_file('postgresql.conf')",
+    "set session authorization postgres",
+  ];
+
+  test("may change nothing and look behind nothing, even where it lifts its own limits", async () => {
+    await using it = await testDatabase();
+    await connected(await reader(it), async (client) => {
+      await client.query("set default_transaction_read_only = off");
+      for (const statement of FORBIDDEN) {
+        const code = await client.query(statement).then(
+          () => "it may",
+          (error: { code?: string }) => error.code,
+        );
+        expect([statement, code]).toEqual([statement, expect.stringMatching(/^(42501|22023|42704)$/)]);
+      }
+    });
+  });
+
+  test("has a time limit for statements and writes nothing by default", async () => {
+    await using it = await testDatabase();
+    const [row] = await rowsOf(
+      await reader(it),
+      `select current_setting('statement_timeout') as timeout, current_setting('default_transaction_read_only') as read_only`,
+    );
+    expect(row).toEqual({ timeout: "1min", read_only: "on" });
+  });
+});
+
+describe("a tenant's reader", () => {
+  test("sees its own rows in every table and view of the mirror, and none of the others'", async () => {
+    await using it = await world();
+    const seen = await everything(await reader(it, { integrationId: it.mine }));
+    const ours = [...seen.keys()].filter((name) => name.startsWith("plaid."));
+    expect(ours.length).toBeGreaterThanOrEqual(8);
+    for (const name of ours) expect([name, seen.get(name)?.includes("raw-mine")]).toEqual([name, true]);
+    expect(findings(new Map(ours.map((name) => [name, seen.get(name) ?? ""])), it.others)).toEqual([]);
+  });
+
+  test("finds nothing of another tenant and nothing secret anywhere, the catalogues included", async () => {
+    await using it = await world();
+    const url = await reader(it, { integrationId: it.mine });
+    const others = await reader(it, { integrationId: it.other });
+    const seen = await everything(url);
+    const telling = [it.other, "item-other", "raw-other", "client-other", new URL(others).password];
+    expect(findings(seen, [...telling, ...it.secrets])).toEqual([]);
+  });
+
+  test("learns nothing by functions that tell what they are shown", async () => {
+    await using it = await world();
+    const url = await reader(it, { integrationId: it.mine });
+    const shown = await connected(url, async (client) => {
+      const notices: string[] = [];
+      client.on("notice", (notice) => notices.push(notice.message ?? ""));
+      await client.query("set default_transaction_read_only = off");
+      await client.query(
+        `create function pg_temp.tell(text) returns boolean language plpgsql cost 0.0000001 as
+         $$ begin raise notice 'shown %', $1; return true; end $$`,
+      );
+      for (const relation of ["plaid.items", "plaid.current_items", "plaid.current_transactions"]) {
+        await client.query(`select * from ${relation} where pg_temp.tell(raw::text)`);
+      }
+      return notices;
+    });
+    expect(shown.join()).toContain("raw-mine");
+    expect(shown.join()).not.toContain("other");
+  });
+
+  test("learns nothing of others by asking for their roles or by listening", async () => {
+    await using it = await world();
+    const url = await reader(it, { integrationId: it.mine });
+    const otherRole = new URL(await reader(it, { integrationId: it.other })).username;
+    expect(await rowsOf(url, "select plaid.tenant(current_user) as tenant")).toEqual([{ tenant: it.mine }]);
+    expect(await rowsOf(url, "select plaid.tenant($1) as tenant", [otherRole])).toEqual([{ tenant: "" }]);
+    await expect(rowsOf(url, `set role ${otherRole}`)).rejects.toMatchObject({ code: "42501" });
+    const heard = await connected(url, async (client) => {
+      const notifications: string[] = [];
+      client.on("notification", ({ channel, payload }) => notifications.push(`${channel} ${payload}`));
+      await client.query("listen tartan_integrations; listen tartan_due");
+      await deleteIntegration(it.database, it.other);
+      await expect
+        .poll(async () => (await client.query("select 1")) && notifications.length, { timeout: 10_000 })
+        .toBeGreaterThan(0);
+      return notifications.join();
+    });
+    expect(heard).not.toContain(it.other);
+  });
+
+  test("whom nobody knows any more sees nothing", async () => {
+    await using it = await world();
+    const url = await reader(it, { integrationId: it.mine });
+    await it.database.query("delete from tartan.readers");
+    expect(await rowsOf(url, "select * from plaid.items")).toEqual([]);
+    expect(await rowsOf(url, "select * from current_items")).toEqual([]);
+  });
+
+  test("goes when its integration is purged", async () => {
+    await using it = await world();
+    const url = await reader(it, { integrationId: it.mine });
+    await deleteIntegration(it.database, it.mine, { purge: true });
+    await expect(rowsOf(url, "select 1")).rejects.toMatchObject({ code: expect.stringMatching(/^28/) });
+  });
+
+  test("of an integration that does not exist is refused", async () => {
+    await using it = await testDatabase();
+    await expect(reader(it, { integrationId: "svi_none" })).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("sees tables that a later migration adds, its own rows only", async () => {
+    await using it = await world();
+    const url = await reader(it, { integrationId: it.mine });
+    await it.database.query(
+      `create table plaid.holdings (integration_id text not null, item_id text not null, holding_id text not null,
+         raw jsonb not null, removed_at timestamptz, primary key (integration_id, item_id, holding_id))`,
+    );
+    await expect(rowsOf(url, "select * from plaid.holdings")).rejects.toMatchObject({ code: "42501" });
+    await it.database.query("select tartan.protect_mirror()");
+    await it.database.query(
+      "insert into plaid.holdings values ($1, 'i', 'h', '{}', null), ($2, 'i', 'h', '{}', null)",
+      [it.mine, it.other],
+    );
+    for (const relation of ["plaid.holdings", "current_holdings"]) {
+      expect(await rowsOf(url, `select integration_id from ${relation}`)).toEqual([{ integration_id: it.mine }]);
+    }
+  });
+});
