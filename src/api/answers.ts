@@ -5,7 +5,7 @@
  */
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
-import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
+import { hasZodFastifySchemaValidationErrors, ResponseSerializationError } from "fastify-type-provider-zod";
 import { describeError, errorBody, TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { PlaidError } from "../plaid/errors.ts";
@@ -94,7 +94,8 @@ function fromFastify(error: FastifyError): TartanError | null {
   }
 }
 
-function internal(cause: unknown, requestId: string): TartanError {
+function internal(thrown: unknown, requestId: string): TartanError {
+  const cause = thrown instanceof ResponseSerializationError ? misshapen(thrown) : thrown;
   const message = `Something failed inside Tartan; its log tells more under request_id ${requestId}.`;
   return new TartanError("internal", message, { cause });
 }
@@ -115,3 +116,8 @@ const GARBAGE: Record<string, [line: string, told: string]> = {
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are too long."],
   ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request did not arrive in time."],
 };
+
+/** Which fields of an answer are not as declared: their names, never what is in them. */
+function misshapen({ cause: { issues } }: ResponseSerializationError): Error {
+  return new Error(`an answer is not as declared: ${issues.map(({ path }) => path.join(".")).join(", ")}`);
+}

@@ -55,17 +55,22 @@ function readEmptyBodies(api: Api): void {
 }
 
 function referenceRoutes(open: Api, { publicUrl }: ApiDeps): void {
-  let document: Document | undefined;
-  const get = (): Document => (document ??= documentOf(open));
   const hide = { schema: { hide: true } };
+  // Both are made at the first request, when all routes and the port are known, and then stay as they are.
+  let document: Document | undefined;
+  const documented = (): Document => (document ??= documentOf(open));
+  let json: string | undefined;
+  let page: string | undefined;
 
   open.get("/openapi.json", hide, async (request, reply) => {
     addHeaders(request, reply);
-    return reply.header("cache-control", "no-cache").send(get());
+    json ??= JSON.stringify(documented());
+    return reply.header("cache-control", "no-cache").type("application/json; charset=utf-8").send(json);
   });
   open.get("/docs", hide, async (request, reply) => {
     addHeaders(request, reply);
+    page ??= renderReference(documented(), publicUrl());
     reply.header("cache-control", "no-cache").header("content-security-policy", REFERENCE_POLICY);
-    return reply.type("text/html; charset=utf-8").send(renderReference(get(), publicUrl()));
+    return reply.type("text/html; charset=utf-8").send(page);
   });
 }

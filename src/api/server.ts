@@ -3,9 +3,11 @@
  * The intake is the hot path and shares nothing with the rest but the socket: hooks, schemas, parsers and log lines of
  * the API live in a context of their own, so that a webhook pays for none of them.
  */
+import { isIP } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
+import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { answerErrors, answerGarbage } from "./answers.ts";
@@ -34,9 +36,11 @@ const DROP_IDLE_EVERY_MS = 50;
 /**
  * Builds the server; `listen` and `close` are the caller's. Closing waits for the answers that are under way.
  * `roles.receiver` without the API takes webhooks only, `roles.api` without the receiver takes none.
+ * @throws TartanError `config_invalid` naming the entries of trustedProxies or allowedSources that are not usable
  */
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const { config, roles, database, logger } = deps;
+  checkProxies(config.trustedProxies);
   const app = newInstance(logger, config.trustedProxies);
   app.setErrorHandler(answerErrors(logger));
   answerUnrouted(app, (path) => hintFor(path, roles));
@@ -50,6 +54,17 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   });
   await app.ready();
   return app;
+}
+
+function checkProxies(trusted: readonly string[]): void {
+  const faults = trusted.filter((entry) => {
+    const [address = "", bits = "0", ...more] = entry.split("/");
+    const version = isIP(address);
+    return version === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (version === 4 ? 32 : 128);
+  });
+  if (faults.length === 0) return;
+  const message = `TARTAN_TRUSTED_PROXIES: ${faults.join(", ")}: neither an address nor a CIDR range.`;
+  throw new TartanError("config_invalid", message, { fields: { TARTAN_TRUSTED_PROXIES: message } });
 }
 
 function newInstance(logger: Logger, trustedProxies: readonly string[]): FastifyInstance {

@@ -166,6 +166,12 @@ describe("an integration", () => {
     const posted = () => api.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
     await expect.poll(async () => (await posted()).status).toBe(404);
   });
+  it("that is deleted may be deleted again with purge=true, which then takes what was left", async () => {
+    const made = await api.integrate();
+    expect((await api.call(`DELETE /v1/integrations/${made.id}`)).body).toMatchObject({ deleted: true, purged: false });
+    expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).body).toMatchObject({ purged: true });
+    expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).status).toBe(404);
+  });
 });
 
 it("an intake URL is headed by the public URL where one is configured", async () => {

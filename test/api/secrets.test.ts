@@ -75,3 +75,18 @@ it("what a noun hands over by accident does not leave: answers are cut down to t
     for (const key of Object.keys(value))
       expect([name, Object.keys(allowed[name].properties)]).toEqual([name, expect.arrayContaining([key])]);
 });
+
+it("an answer that is not as declared is not sent, and the log names its fields without what is in them", async () => {
+  const { id } = await api.integrate();
+  await api.database.query(
+    "insert into journal.refusals (integration_id, reason, detail, count) values ($1, 'odd', 'a-detail-indeed', 1)",
+    [id],
+  );
+  await api.database.query("alter table journal.refusals alter column body_bytes type text using 'not-a-number'");
+  const answer = await api.call(`GET /v1/refusals?integration_id=${id}`);
+  await api.database.query("alter table journal.refusals alter column body_bytes type integer using 0");
+  expect([answer.status, answer.body.error.code]).toEqual([500, "internal"]);
+  const lines = api.logged.filter((line) => line.includes("not as declared"));
+  expect(lines).toEqual([expect.stringContaining("data.0.body_bytes")]);
+  expect(answer.text + lines.join("")).not.toMatch(/not-a-number|a-detail-indeed/);
+});

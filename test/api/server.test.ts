@@ -224,6 +224,29 @@ it("a server that closes finishes the answers that are under way", async () => {
   await expect(api.call("GET /livez")).rejects.toThrow();
 });
 
+describe("trusted proxies", () => {
+  const addressSeen = async (trustedProxies: string[]) => {
+    await using server = await startApi({ config: { trustedProxies } });
+    const { id } = await server.integrate();
+    const headers = { "x-forwarded-for": "203.0.113.9" };
+    await server.call(`POST /v1/integrations/${id}`, { key: null, body: {}, headers });
+    const list = async () => (await server.call("GET /v1/refusals")).body.data;
+    await expect.poll(list, { timeout: 5000 }).toHaveLength(1);
+    return (await list())[0].remote_address;
+  };
+
+  it("are believed when they say for whom they speak, and nobody else is", async () => {
+    expect(await addressSeen(["127.0.0.0/8"])).toBe("203.0.113.9");
+    expect(await addressSeen(["10.0.0.1"])).toBe("127.0.0.1");
+    expect(await addressSeen([])).toBe("127.0.0.1");
+  });
+
+  it("that are neither address nor range are refused, each by name", async () => {
+    const start = startApi({ config: { trustedProxies: ["10.0.0.0/8", "10.0.0.0/33", "my-proxy"] } });
+    await expect(start).rejects.toThrow("TARTAN_TRUSTED_PROXIES: 10.0.0.0/33, my-proxy: neither");
+  });
+});
+
 describe("roles", () => {
   it("without the API only intake and probes are there, and what is missing is said", async () => {
     await using server = await startApi({ roles: { receiver: true, api: false } });

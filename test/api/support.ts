@@ -61,11 +61,8 @@ export async function startApi({
   roles = { receiver: true, api: true, sync: true },
   config,
 }: ApiOptions = {}): Promise<TestApi> {
-  const closing: AsyncDisposable[] = [];
-  const opened = <T extends AsyncDisposable>(resource: T): T => {
-    closing.unshift(resource);
-    return resource;
-  };
+  await using closer = new Closer();
+  const opened = <T extends AsyncDisposable>(resource: T): T => closer.use(resource);
   const logged: string[] = [];
   const logger: Logger = pino({ level: "trace" }, { write: (line: string) => void logged.push(line) });
   const clock = systemClock;
@@ -107,10 +104,30 @@ export async function startApi({
       if (made.status !== 201) throw new Error(`not created: ${made.text}`);
       return made.body;
     },
-    [Symbol.asyncDispose]: async () => {
-      for (const resource of closing) await resource[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: closer.release(),
   };
+}
+
+/** Closes what was opened, in the opposite order: at the end of its scope, unless somebody took that over. */
+class Closer implements AsyncDisposable {
+  #opened: AsyncDisposable[] = [];
+
+  use<T extends AsyncDisposable>(resource: T): T {
+    this.#opened.unshift(resource);
+    return resource;
+  }
+
+  release(): () => Promise<void> {
+    const opened = this.#opened;
+    this.#opened = [];
+    return async () => {
+      for (const resource of opened) await resource[Symbol.asyncDispose]();
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release()();
+  }
 }
 
 export function callerOf(url: string): TestApi["call"] {
