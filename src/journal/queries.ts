@@ -106,6 +106,11 @@ const COLUMNS: Record<ListFilter, string> = {
   integration_id: "integration_id",
 };
 
+const TYPED: ReadonlySet<ListFilter> = new Set(["type", "code", "source"]);
+
+/** Postgres cuts the names of statements at 63 characters. */
+const shortly = (filter: ListFilter): string => filter.replace("_id", "").slice(0, 4);
+
 /** How many of the newest rows a page looks through, where no index knows what is asked for. */
 export const SCAN_WINDOW = 5000;
 
@@ -119,32 +124,39 @@ export interface ListShape {
 }
 
 /**
- * A page of webhooks by id, newest first. Values: the filters', the cursor's id if paged, the number of rows.
- * Where no index fits, the last row has `window_end`, the id where its window ended, if the window was full.
+ * A page of webhooks, newest first. Values: the filters', the cursor's id if paged, the number of rows.
+ *
+ * With an item or a user, or an integration alone, the rows come straight from an index in their order. A type, code or
+ * source besides is looked for in the index of the item or user, and only what is found is read. Without either, it is
+ * looked for among the newest SCAN_WINDOW; then the last row has `window_end`, the id where the window ended, if it was full.
  */
 export function listWebhooksQuery({ given, plaid, paged }: ListShape): Statement {
   const isRare = given.includes("source") && !plaid;
-  const conditions = given.map((name, index) => `${COLUMNS[name]} = $${index + 1}`);
-  if (isRare) conditions.push("source <> 'PLAID'");
+  const name = ["journal_list", ...given.map(shortly), isRare ? "rare" : "", paged ? "paged" : ""]
+    .filter(Boolean)
+    .join("_");
+  const condition = (filter: ListFilter): string => `${COLUMNS[filter]} = $${given.indexOf(filter) + 1}`;
   const before = paged ? `id < $${given.length + 1}` : "true";
-  const limit = `$${given.length + (paged ? 2 : 1)}`;
-  const name = ["journal_list", ...given, isRare ? "rare" : "", paged ? "paged" : ""].filter(Boolean).join("_");
-  const isIndexed =
-    given.includes("item_id") || given.includes("user_id") || given.every((n) => n === "integration_id");
-  if (isIndexed) {
-    const where = [...conditions, before].join(" and ");
-    return { name, text: `select ${RECORD} from journal.webhooks where ${where} order by id desc limit ${limit}` };
-  }
-  const integration = given.indexOf("integration_id");
-  const sought = conditions.filter((_, index) => index !== integration);
-  const within = integration < 0 ? before : `integration_id = $${integration + 1} and ${before}`;
+  const limit = `order by id desc limit $${given.length + (paged ? 2 : 1)}`;
+  const all = [...given.map(condition), isRare ? "source <> 'PLAID'" : "true", before].join(" and ");
+  const owned = given.includes("item_id") || given.includes("user_id");
+  const typed = given.filter((filter) => TYPED.has(filter));
+  if (typed.length === 0) return { name, text: `select ${RECORD} from journal.webhooks where ${all} ${limit}` };
+  if (owned)
+    return {
+      name,
+      text: `
+select ${RECORD} from journal.webhooks
+where id = any (array(select id from journal.webhooks where ${all} ${limit})) order by id desc`,
+    };
+  const within = given.includes("integration_id") ? `${condition("integration_id")} and ${before}` : before;
   return {
     name,
     text: `
 with looked_at as materialized (
   select id, webhook_type, webhook_code, source from journal.webhooks where ${within} order by id desc limit ${SCAN_WINDOW}
 ), found as (
-  select id from looked_at where ${sought.join(" and ")} order by id desc limit ${limit}
+  select id from looked_at where ${typed.map(condition).join(" and ")} ${limit}
 )
 select ${RECORD}, null::uuid as window_end from journal.webhooks where id = any (array(select id from found))
 union all

@@ -71,7 +71,10 @@ describe("append", () => {
 
   test("webhooks without a token are never duplicates", async () => {
     await using db = await testDatabase();
-    await append(db.database, [webhook({ proof: null, source: "BACKEND" }), webhook({ proof: null, source: "BACKEND" })]);
+    await append(db.database, [
+      webhook({ proof: null, source: "BACKEND" }),
+      webhook({ proof: null, source: "BACKEND" }),
+    ]);
     expect(await journaled(db.database)).toBe(2);
   });
 
@@ -111,7 +114,9 @@ describe("append", () => {
     await using db = await testDatabase();
     await linkItem(db.database, "item-1", "user-1");
     await append(db.database, [webhook(), webhook({ userId: "user-2" }), webhook({ itemId: "item-9" })]);
-    const { rows } = await db.database.query<{ user_id: string | null }>("select user_id from journal.webhooks order by id");
+    const { rows } = await db.database.query<{ user_id: string | null }>(
+      "select user_id from journal.webhooks order by id",
+    );
     expect(rows.map(({ user_id }) => user_id)).toEqual(["user-1", "user-2", null]);
   });
 

@@ -1,0 +1,308 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Queryable } from "../../src/database/types.ts";
+import { append } from "../../src/journal/append.ts";
+import { newWebhookUuid, toWebhookId } from "../../src/journal/ids.ts";
+import { listWebhooksQuery, SCAN_WINDOW, type ListShape } from "../../src/journal/queries.ts";
+import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../src/journal/records.ts";
+import type { NewWebhook } from "../../src/journal/types.ts";
+import { sha256 } from "../support/plaid-signer.ts";
+import { testDatabase } from "../support/database.ts";
+import { INTEGRATION, proof, webhook } from "./support.ts";
+
+const DAY = 24 * 60 * 60_000;
+
+async function allPages(q: Queryable, filter: WebhookFilter, between?: () => Promise<unknown>): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const page = await listWebhooks(q, { ...filter, cursor });
+    ids.push(...page.data.map(({ id }) => id));
+    cursor = page.next_cursor;
+    await between?.();
+  } while (cursor !== null);
+  return ids;
+}
+
+/** What the filter means, said once more. */
+function isMeant(webhook: NewWebhook, filter: WebhookFilter): boolean {
+  const facts = {
+    item_id: webhook.itemId,
+    user_id: webhook.userId ?? null,
+    type: webhook.webhookType,
+    code: webhook.webhookCode,
+    source: webhook.source,
+    integration_id: webhook.integrationId,
+  };
+  return Object.entries(facts).every(([name, value]) => {
+    const asked = filter[name as keyof typeof facts];
+    return asked === undefined || asked === value;
+  });
+}
+
+const expected = (webhooks: readonly NewWebhook[], filter: WebhookFilter): string[] =>
+  webhooks
+    .filter((one) => isMeant(one, filter))
+    .map(({ id }) => id)
+    .toSorted()
+    .toReversed()
+    .map(toWebhookId);
+
+const oneOf = <T>(...values: T[]) => fc.constantFrom(...values);
+const maybe = <T>(...values: T[]) => fc.option(oneOf(...values), { nil: undefined });
+
+const filters: fc.Arbitrary<WebhookFilter> = fc.record({
+  item_id: maybe("item-1", "item-2", "item-none"),
+  user_id: maybe("user-1", "user-2"),
+  type: maybe("ITEM", "TRANSACTIONS"),
+  code: maybe("ERROR", "DEFAULT_UPDATE"),
+  source: maybe("PLAID" as const, "BACKEND" as const, "FROM_LISTENER" as const),
+  integration_id: maybe(INTEGRATION, "svi_other"),
+});
+
+const webhooks = fc.array(
+  fc
+    .record({
+      itemId: oneOf("item-1", "item-2", null),
+      userId: oneOf("user-1", "user-2", null),
+      webhookType: oneOf("ITEM", "TRANSACTIONS", null),
+      webhookCode: oneOf("ERROR", "DEFAULT_UPDATE", null),
+      source: oneOf("PLAID" as const, "BACKEND" as const, "FROM_LISTENER" as const),
+      integrationId: oneOf(INTEGRATION, "svi_other"),
+      daysAgo: fc.integer({ min: -40, max: 60 }),
+    })
+    .map(({ daysAgo, ...fields }) =>
+      webhook({ ...fields, receivedAt: new Date(Date.now() - daysAgo * DAY), proof: null }),
+    ),
+  { minLength: 1, maxLength: 60 },
+);
+
+describe("the audit trail", () => {
+  test("any filter, page by page, yields exactly its webhooks, newest first, while others arrive", async () => {
+    await using db = await testDatabase();
+    await db.database.query("select journal.ensure_partitions(now() - interval '30 days')");
+    await fc.assert(
+      fc.asyncProperty(
+        webhooks,
+        fc.array(filters, { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 1, max: 7 }),
+        async (given, asked, limit) => {
+          await db.database.query("truncate journal.webhooks");
+          await append(db.database, given);
+          for (const filter of asked) {
+            const before = expected(given, filter);
+            const newer = async () => {
+              const more = webhook({
+                itemId: "item-1",
+                userId: "user-1",
+                receivedAt: new Date(Date.now() + 41 * DAY),
+                proof: null,
+              });
+              await append(db.database, [more]);
+              given.push(more);
+            };
+            expect(await allPages(db.database, { ...filter, limit }, newer)).toEqual(before);
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
+  test("a record is what came and what became of it", async () => {
+    await using db = await testDatabase();
+    const signedAt = new Date("2026-05-01T10:00:00Z");
+    const body = Buffer.from('{\n  "item_id": "item-1",\n  "n": 1\n}');
+    const given = webhook({
+      body,
+      userId: "user-1",
+      proof: proof(signedAt),
+      receivedAt: new Date("2026-05-01T10:00:02.345Z"),
+    });
+    await append(db.database, [given]);
+    const record: WebhookRecord = {
+      id: toWebhookId(given.id),
+      integration_id: INTEGRATION,
+      source: "PLAID",
+      item_id: "item-1",
+      user_id: "user-1",
+      webhook_type: "TRANSACTIONS",
+      webhook_code: "SYNC_UPDATES_AVAILABLE",
+      environment: "sandbox",
+      received_at: "2026-05-01T10:00:02.345Z",
+      webhook: { item_id: "item-1", n: 1 },
+      verification: { key_id: "kid-1", signed_at: "2026-05-01T10:00:00.000Z", body_sha256: sha256(body) },
+      processed_at: null,
+      update_info: null,
+    };
+    expect(await getWebhook(db.database, record.id)).toEqual(record);
+    expect(await listWebhooks(db.database, {})).toEqual({ data: [record], next_cursor: null });
+    await db.database.query("update journal.webhooks set processed_at = $1, update_info = $2", [
+      new Date("2026-05-01T10:00:03Z"),
+      JSON.stringify({ outcome: "synced" }),
+    ]);
+    expect(await getWebhook(db.database, record.id)).toMatchObject({
+      processed_at: "2026-05-01T10:00:03.000Z",
+      update_info: { outcome: "synced" },
+    });
+  });
+
+  test("a body that is no JSON object is shown empty; a webhook by secret has no verification", async () => {
+    await using db = await testDatabase();
+    for (const text of ["", "[1]", "null", '"x"', "{", "\0"]) {
+      const given = webhook({ body: Buffer.from(text), proof: null, source: "BACKEND" });
+      await append(db.database, [given]);
+      expect(await getWebhook(db.database, toWebhookId(given.id))).toMatchObject({ webhook: {}, verification: null });
+    }
+  });
+
+  test("there is no webhook under an unknown or malformed id", async () => {
+    await using db = await testDatabase();
+    expect(await getWebhook(db.database, toWebhookId(newWebhookUuid()))).toBeNull();
+    expect(await getWebhook(db.database, "whk_1")).toBeNull();
+    expect(await getWebhook(db.database, "'; drop table")).toBeNull();
+  });
+
+  test("cursors that no page gave, and limits that are none, are refused by name", async () => {
+    await using db = await testDatabase();
+    await append(db.database, [webhook(), webhook()]);
+    const { next_cursor } = await listWebhooks(db.database, { limit: 1 });
+    const real = String(next_cursor);
+    for (const cursor of [
+      "",
+      "x",
+      real.slice(1),
+      `${real}A`,
+      real.toLowerCase(),
+      Buffer.from("1").toString("base64url"),
+    ])
+      await expect(listWebhooks(db.database, { cursor })).rejects.toMatchObject({
+        code: "invalid_request",
+        fields: { cursor: expect.any(String) },
+      });
+    for (const limit of [0, 501, 1.5, Number.NaN, -1])
+      await expect(listWebhooks(db.database, { limit })).rejects.toMatchObject({
+        fields: { limit: expect.any(String) },
+      });
+    await expect(listWebhooks(db.database, { item_id: "a\0" })).rejects.toMatchObject({
+      fields: { item_id: expect.any(String) },
+    });
+  });
+
+  test("a rare type without an item is looked for in windows: pages may be short, and nothing is missed", async () => {
+    await using db = await testDatabase();
+    const rows = SCAN_WINDOW * 2 + 10;
+    await db.database.query(
+      `insert into journal.webhooks (id, integration_id, source, webhook_type, webhook_code, received_at, body)
+       select (substr(journal.least_id_at(now())::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, 'PLAID',
+         case when n in (1, 2, $2) then 'RARE' else 'TRANSACTIONS' end, 'X', now(), ''
+       from generate_series(1, $2::int) n`,
+      [INTEGRATION, rows],
+    );
+    const first = await listWebhooks(db.database, { type: "RARE", limit: 10 });
+    expect(first.data).toHaveLength(1);
+    expect(first.next_cursor).not.toBeNull();
+    expect(await allPages(db.database, { type: "RARE", limit: 10 })).toHaveLength(3);
+    expect(await allPages(db.database, { type: "RARE", integration_id: INTEGRATION, limit: 1 })).toHaveLength(3);
+    expect(await allPages(db.database, { type: "NONE", limit: 500 })).toEqual([]);
+  });
+});
+
+describe("plans", () => {
+  interface Plan {
+    "Node Type": string;
+    "Index Name"?: string;
+    "Index Cond"?: string;
+    "Relation Name"?: string;
+    "Actual Loops": number;
+    "Subplans Removed"?: number;
+    Plans?: Plan[];
+  }
+
+  const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+
+  /** The plan a prepared statement settles on, run for real. */
+  async function planOf(q: Queryable, shape: ListShape, values: unknown[]): Promise<Plan[]> {
+    return await (q as import("../../src/database/types.ts").Database).transaction(async (tx) => {
+      await tx.query("set local plan_cache_mode = force_generic_plan");
+      const { text } = listWebhooksQuery(shape);
+      const types = values.map((value) =>
+        typeof value === "number" ? "bigint" : /^[0-9a-f-]{36}$/.test(String(value)) ? "uuid" : "text",
+      );
+      await tx.query(`prepare page (${types.join(", ")}) as ${text}`);
+      const literal = values
+        .map((value) => (typeof value === "number" ? String(value) : `'${String(value)}'`))
+        .join(", ");
+      const { rows } = await tx.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
+        `explain (analyze, format json) execute page (${literal})`,
+      );
+      await tx.query("deallocate page");
+      return nodesOf(rows[0]?.["QUERY PLAN"][0].Plan as Plan);
+    });
+  }
+
+  const WEEKS = 30;
+
+  /** 120 webhooks of each of 1000 items over 30 weeks, and the statistics that a lived-in journal has. */
+  async function livedIn(q: Queryable): Promise<void> {
+    await q.query(`select journal.ensure_partitions(now() - interval '${WEEKS} weeks')`);
+    await q.query(
+      `insert into journal.webhooks (id, integration_id, source, item_id, user_id, webhook_type, webhook_code, received_at, body)
+       select (substr(journal.least_id_at(at)::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1 || n % 50,
+         case when n % 20 = 0 then 'BACKEND' else 'PLAID' end, 'item-' || n % 1000, 'user-' || n % 1000,
+         case when n % 7 = 0 then 'ITEM' else 'TRANSACTIONS' end, 'CODE_' || n % 3, at, ''
+       from generate_series(1, 120000) n, lateral (select now() - (n::float8 / 120000) * interval '${WEEKS} weeks' as at) t`,
+      [INTEGRATION],
+    );
+    await q.query("analyze journal.webhooks");
+  }
+
+  /** Those with rows; in an empty one, any index is as good as another. */
+  async function fullPartitions(q: Queryable): Promise<Set<string>> {
+    const { rows } = await q.query<{ name: string }>(
+      "select distinct tableoid::regclass::text as name from journal.webhooks",
+    );
+    return new Set(rows.map(({ name }) => name.replace("journal.", "")));
+  }
+
+  const item = "item-7";
+  const user = "user-7";
+  const patterns: [string, ListShape["given"], unknown[], RegExp][] = [
+    ["an item", ["item_id"], [item], /item_id/],
+    ["a user", ["user_id"], [user], /user_id/],
+    ["an item by type", ["item_id", "type"], [item, "ITEM"], /item_id/],
+    ["an item by type and code", ["item_id", "type", "code"], [item, "ITEM", "CODE_1"], /item_id/],
+    ["a user by type", ["user_id", "type"], [user, "ITEM"], /user_id/],
+    ["a user by type and code", ["user_id", "type", "code"], [user, "ITEM", "CODE_1"], /user_id/],
+    ["an item by source PLAID", ["item_id", "source"], [item, "PLAID"], /item_id/],
+    ["an item by another source", ["item_id", "source"], [item, "BACKEND"], /item_id_source/],
+    ["an integration", ["integration_id"], [`${INTEGRATION}7`], /integration_id/],
+    ["all", [], [], /pkey/],
+  ];
+
+  test("every pattern reads its index, week by week from the newest, and stops when the page is full", async () => {
+    await using db = await testDatabase();
+    await livedIn(db.database);
+    const full = await fullPartitions(db.database);
+    for (const [what, given, values, index] of patterns) {
+      const plaid = values.includes("PLAID");
+      for (const cursor of [null, newWebhookUuid(Date.now() - 100 * DAY)]) {
+        const shape = { given, plaid, paged: cursor !== null };
+        const plan = await planOf(db.database, shape, [...values, ...(cursor ? [cursor] : []), 6]);
+        const types = plan.map((node) => node["Node Type"]);
+        expect(types, `${what}: in the order of the index`).toContain("Append");
+        expect(types.filter((type) => type === "Sort").length, what).toBeLessThanOrEqual(given.length > 1 ? 1 : 0);
+        const scans = plan.filter((node) => node["Actual Loops"] > 0 && full.has(node["Relation Name"] ?? ""));
+        // Rows that an index found before are fetched by their ids; all else is the pattern's index.
+        const searches = scans.filter((node) => !/id = ANY/.test(node["Index Cond"] ?? ""));
+        const names = new Set(searches.map((node) => node["Index Name"]));
+        for (const name of names) expect(name, what).toMatch(index);
+        const weeks = new Set(searches.map((node) => node["Relation Name"]));
+        expect(weeks.size, what).toBeGreaterThan(0);
+        // 4 webhooks of an item a week: a page of 6 is found in two weeks or three, of a rare kind in twenty or so.
+        const rare = given.includes("code") || values.includes("BACKEND") || values.includes("ITEM");
+        if (!rare) expect(weeks.size, `${what}: looked into ${[...weeks].join()}`).toBeLessThanOrEqual(9);
+      }
+    }
+  });
+});
