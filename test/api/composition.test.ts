@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { startApi } from "./support.ts";
+
+it("when something fails inside, the answer names the request and nothing else; the log tells the rest", async () => {
+  await using broken = await startApi();
+  await broken.database.query("alter table journal.refusals rename to elsewhere");
+  const answer = await broken.call("GET /v1/refusals");
+  expect(answer.status).toBe(500);
+  expect(answer.body.error).toEqual({
+    code: "internal",
+    message: expect.stringContaining(answer.headers.get("x-request-id") ?? "?"),
+  });
+  expect(broken.logged.some((line) => line.includes("request failed") && line.includes("42P01"))).toBe(true);
+});
+
+it("while Postgres is away every answer is 503 with Retry-After", async () => {
+  await using cut = await startApi();
+  await cut.call("GET /v1/items");
+  await cut.database[Symbol.asyncDispose]();
+  for (const request of ["GET /v1/items", "GET /v1/webhooks", "POST /v1/items/x/sync", "GET /v1/status"]) {
+    const { status, body, headers } = await cut.call(request);
+    expect([request, status, body.error.code]).toEqual([request, 503, "database_unavailable"]);
+    expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+  }
+});
+
+it("a server that closes finishes the answers that are under way", async () => {
+  const api = await startApi();
+  await using _ = api;
+  await api.call("GET /v1/integrations");
+  let release: () => void = () => undefined;
+  const locked = new Promise<void>((resolve) => {
+    void api.database.transaction(async (tx) => {
+      await tx.query("lock table tartan.integrations in access exclusive mode");
+      resolve();
+      await new Promise<void>((go) => (release = go));
+    });
+  });
+  await locked;
+  const answer = api.call("GET /v1/integrations");
+  const waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+  await expect.poll(async () => (await api.database.query(waiting)).rowCount).toBe(1);
+  const closed = api.app.close();
+  release();
+  expect((await answer).status).toBe(200);
+  await closed;
+  await expect(api.call("GET /livez")).rejects.toThrow();
+});
+
+describe("trusted proxies", () => {
+  const addressSeen = async (trustedProxies: string[]) => {
+    await using server = await startApi({ config: { trustedProxies } });
+    const { id } = await server.integrate();
+    const headers = { "x-forwarded-for": "203.0.113.9" };
+    await server.call(`POST /v1/integrations/${id}`, { key: null, body: {}, headers });
+    const list = async () => (await server.call("GET /v1/refusals")).body.data;
+    await expect.poll(list, { timeout: 5000 }).toHaveLength(1);
+    return (await list())[0].remote_address;
+  };
+
+  it("are believed when they say for whom they speak, and nobody else is", async () => {
+    expect(await addressSeen(["127.0.0.0/8"])).toBe("203.0.113.9");
+    expect(await addressSeen(["10.0.0.1"])).toBe("127.0.0.1");
+    expect(await addressSeen([])).toBe("127.0.0.1");
+  });
+
+  it("that are neither address nor range are refused, each by name", async () => {
+    const start = startApi({ config: { trustedProxies: ["10.0.0.0/8", "10.0.0.0/33", "my-proxy"] } });
+    await expect(start).rejects.toThrow("TARTAN_TRUSTED_PROXIES: 10.0.0.0/33, my-proxy: neither");
+  });
+});
+
+describe("roles", () => {
+  it("without the API only intake and probes are there, and what is missing is said", async () => {
+    await using server = await startApi({ roles: { receiver: true, api: false } });
+    const missing = await server.call("GET /v1/items");
+    expect([missing.status, missing.body.error.message]).toEqual([
+      404,
+      expect.stringContaining("without the role api"),
+    ]);
+    expect((await server.call("GET /v1/integrations/svi_x")).headers.get("allow")).toContain("POST");
+    expect((await server.call("GET /openapi.json")).status).toBe(404);
+    expect((await server.call("GET /livez")).status).toBe(200);
+    expect((await server.call("POST /v1/integrations/svi_unknown", { key: null, body: {} })).status).toBe(404);
+  });
+
+  it("without the receiver a webhook is 405, which Plaid sends again, and the reason is said", async () => {
+    await using server = await startApi({ roles: { receiver: false, api: true } });
+    const made = await server.integrate();
+    const posted = await server.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
+    expect([posted.status, posted.body.error.message]).toEqual([
+      405,
+      expect.stringContaining("without the role receiver"),
+    ]);
+    const old = await server.call("POST /v1/service_integrations/svi_x", { key: null, body: {} });
+    expect([old.status, old.body.error.message]).toEqual([404, expect.stringContaining("without the role receiver")]);
+  });
+});
