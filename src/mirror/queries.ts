@@ -22,14 +22,18 @@ const own = ({ subject }: Resource, alias: string): string =>
   `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
 const tableKey = (resource: Resource, alias: string): string => `${alias}.${resource.key ?? resource.subject.column}`;
 
-/** The rows of a page as one jsonb array; an object counts as an array of one. */
-function rowsOf({ fetch }: Resource, page: string): string {
-  const parts = fetch.rows.map(({ at, with: beside = [] }) => {
+/**
+ * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one
+ * by one, since joining the arrays first would copy every row.
+ */
+function rowsOf({ fetch, key }: Resource, page: string): string {
+  const places = fetch.rows.map(({ at, with: beside = [] }, place) => {
     const value = `nullif(${page} -> ${literal(at)}, 'null')`;
+    if (key !== null) return `select e, ${place} as place, n from jsonb_array_elements(${value}) with ordinality as x (e, n)`;
     const joined = beside.map((field) => ` || jsonb_build_object(${literal(field)}, ${page} -> ${literal(field)})`);
-    return `coalesce(${value}${joined.join("")}, '[]')`;
+    return `select ${value}${joined.join("")} as e, ${place} as place, 1 as n`;
   });
-  return ["'[]'::jsonb", ...parts].join(" || ");
+  return places.join(" union all ");
 }
 
 function extract({ type, path }: Column, row: string): string {
@@ -66,9 +70,9 @@ export function upsertPage(resource: Resource): Statement {
     text: `
 with page as materialized (
   select distinct on (key) key, raw
-  from (select ${rowKey(resource, "e")} as key, e as raw, n
-    from (select ${PAGE} as body) b, jsonb_array_elements(${rowsOf(resource, "body")}) with ordinality as x (e, n)) elements
-  order by key, n desc
+  from (select ${rowKey(resource, "e")} as key, e as raw, place, n
+    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x) elements
+  order by key, place desc, n desc
 ), news as materialized (
   select p.key, p.raw, t.added_at is not null as known, t.removed_at is null as current,
     t.changed_at = now() as touched, t.added_at = now() as fresh
@@ -113,7 +117,7 @@ export function removePage(resource: Resource, removals: { at: string; key: stri
 with gone as materialized (
   select ${goneColumns(resource)}
   from (select distinct e ->> ${literal(removals.key)} as key
-    from (select ${PAGE} as body) b,
+    from (select ${PAGE} as body offset 0) b,
       jsonb_array_elements(coalesce(nullif(body -> ${literal(removals.at)}, 'null'), '[]')) e) r
   join ${resource.table} t on ${own(resource, "t")} and ${tableKey(resource, "t")} = r.key
   where t.removed_at is null
@@ -130,7 +134,7 @@ with pages as (
   select $3::jsonb as body where $3::text is not null
   union all select payload::jsonb from sync.staged_pages where lease_token = $4 and resource = $5
 ), seen as materialized (
-  select ${rowKey(resource, "e")} as key from pages, jsonb_array_elements(${rowsOf(resource, "body")}) e
+  select ${rowKey(resource, "e")} as key from pages, lateral (${rowsOf(resource, "body")}) x
 ), gone as materialized (
   select ${goneColumns(resource)} from ${resource.table} t
   where ${own(resource, "t")} and t.removed_at is null
