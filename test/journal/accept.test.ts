@@ -12,7 +12,7 @@ function watched(database: Database, before: (batch: number) => Promise<void> | 
   const batches: number[] = [];
   const query: Queryable["query"] = async (statement, values) => {
     if (typeof statement === "object" && statement.name === "journal_append") {
-      batches.push((values?.[0] as Buffer).readInt32BE(12));
+      batches.push((values as readonly Buffer[])[0]?.readInt32BE(12) ?? 0);
       await before(batches.length);
     }
     return await database.query(statement, values);

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ArrayWriter } from "../../src/journal/arrays.ts";
 import { testDatabase } from "../support/database.ts";

@@ -1,6 +1,6 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Queryable } from "../../src/database/types.ts";
+import type { Database, Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
 import { newWebhookUuid, toWebhookId } from "../../src/journal/ids.ts";
 import { listWebhooksQuery, SCAN_WINDOW, type ListShape } from "../../src/journal/queries.ts";
@@ -222,8 +222,8 @@ describe("plans", () => {
   const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
   /** The plan a prepared statement settles on, run for real. */
-  async function planOf(q: Queryable, shape: ListShape, values: unknown[]): Promise<Plan[]> {
-    return await (q as import("../../src/database/types.ts").Database).transaction(async (tx) => {
+  async function planOf(q: Database, shape: ListShape, values: unknown[]): Promise<Plan[]> {
+    return await q.transaction(async (tx) => {
       await tx.query("set local plan_cache_mode = force_generic_plan");
       const { text } = listWebhooksQuery(shape);
       const types = values.map((value) =>

@@ -1,0 +1,162 @@
+import { describe, expect, test } from "vitest";
+import { systemClock, type Clock } from "../../src/clock.ts";
+import type { Queryable } from "../../src/database/types.ts";
+import { openDatabase } from "../../src/database/pool.ts";
+import { append } from "../../src/journal/append.ts";
+import { newWebhookUuid } from "../../src/journal/ids.ts";
+import { startJanitor, tidy } from "../../src/journal/janitor.ts";
+import { silentLogger as logger } from "../../src/logger.ts";
+import { testDatabase } from "../support/database.ts";
+import { journaled, proof, webhook } from "./support.ts";
+
+const DAY = 24 * 60 * 60_000;
+const at = (now: number): Clock => ({ ...systemClock, now: () => now });
+const daysAgo = (days: number): Date => new Date(Date.now() - days * DAY);
+
+async function partitions(q: Queryable, of: string): Promise<string[]> {
+  const { rows } = await q.query<{ name: string }>(
+    "select c.relname as name from pg_inherits i join pg_class c on c.oid = inhrelid where inhparent = $1::regclass order by 1",
+    [of],
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function homes(q: Queryable, table = "journal.webhooks"): Promise<string[]> {
+  const { rows } = await q.query<{ home: string }>(`select tableoid::regclass::text as home from ${table} order by 1`);
+  return rows.map(({ home }) => home.replace("journal.", ""));
+}
+
+describe("the janitor", () => {
+  test("there is room for the coming weeks, however often and by however many it is made", async () => {
+    await using db = await testDatabase();
+    await using other = await openDatabase({ url: db.url, poolSize: 4, applicationName: "other", logger });
+    const later = at(Date.now() + 20 * DAY);
+    await Promise.all(
+      [db.database, other, db.database, other].map((database) =>
+        tidy({ database, logger, clock: later, retentionDays: 0 }),
+      ),
+    );
+    const weeks = (await partitions(db.database, "journal.webhooks")).filter((name) => /w\d\d$/.test(name));
+    expect(weeks.length).toBeGreaterThanOrEqual(8);
+    const days = await partitions(db.database, "journal.accepted_tokens");
+    expect(days.length).toBeGreaterThanOrEqual(10);
+    await append(db.database, [webhook({ receivedAt: new Date(later.now() + 20 * DAY) })]);
+    expect((await homes(db.database))[0]).toMatch(/^webhooks_\d{4}w\d\d$/);
+  });
+
+  test("webhooks and tokens from outside the prepared time are kept, and move when their partition is made", async () => {
+    await using db = await testDatabase();
+    const far = daysAgo(-200);
+    const old = daysAgo(300);
+    const given = [far, old, new Date()].map((receivedAt) => webhook({ receivedAt, proof: proof(receivedAt) }));
+    await append(db.database, given);
+    expect(await homes(db.database)).toContain("webhooks_later");
+    expect(await homes(db.database)).toContain("webhooks_earlier");
+    for (const instant of [far, old]) await db.database.query("select journal.ensure_partitions($1)", [instant]);
+    for (const home of await homes(db.database)) expect(home).toMatch(/^webhooks_\d{4}w\d\d$/);
+    for (const home of await homes(db.database, "journal.accepted_tokens")) expect(home).not.toMatch(/default/);
+    const again = given.map((one) => ({ ...one, id: newWebhookUuid() }));
+    expect(await append(db.database, again)).toEqual(given.map(({ id }) => ({ id, duplicate: true })));
+  });
+
+  test("a year's end has its week, whatever the calendar calls it", async () => {
+    await using db = await testDatabase();
+    for (const instant of ["2026-12-28", "2027-01-01", "2027-01-04", "2025-12-31T23:59:59.999Z", "2026-02-28"]) {
+      const receivedAt = new Date(instant);
+      await db.database.query("select journal.ensure_partitions($1)", [receivedAt]);
+      await append(db.database, [webhook({ receivedAt, proof: null })]);
+    }
+    for (const home of await homes(db.database)) expect(home).toMatch(/^webhooks_\d{4}w\d\d$/);
+  });
+
+  test("webhooks are forgotten in whole weeks, once all of a week is older than they are kept", async () => {
+    await using db = await testDatabase();
+    await db.database.query("select journal.ensure_partitions($1)", [daysAgo(70)]);
+    const ages = [0, 1, 20, 29, 31, 45, 60, 70, 400];
+    await append(
+      db.database,
+      ages.map((age) => webhook({ receivedAt: daysAgo(age), proof: null })),
+    );
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 30 });
+    const { rows } = await db.database.query<{ received_at: Date }>("select received_at from journal.webhooks");
+    const kept = rows.map(({ received_at }) => Math.round((Date.now() - received_at.getTime()) / DAY));
+    expect(kept).toEqual(expect.arrayContaining([0, 1, 20, 29]));
+    expect(Math.max(...kept)).toBeLessThan(38);
+    // What is older than all weeks still has room.
+    await append(db.database, [webhook({ receivedAt: daysAgo(50), proof: null })]);
+  });
+
+  test("with retention 0 all webhooks are kept", async () => {
+    await using db = await testDatabase();
+    await append(db.database, [webhook({ receivedAt: daysAgo(4000), proof: null }), webhook()]);
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0 });
+    expect(await journaled(db.database)).toBe(2);
+  });
+
+  test("tokens are remembered for two days at least, and not for ever", async () => {
+    await using db = await testDatabase();
+    await db.database.query("select journal.ensure_partitions($1)", [daysAgo(20)]);
+    const given = [0, 1, 2, 10, 20, 600].map((age) =>
+      webhook({ receivedAt: daysAgo(age), proof: proof(daysAgo(age)) }),
+    );
+    await append(db.database, given);
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0 });
+    const { rows } = await db.database.query<{ webhook_id: string }>("select webhook_id from journal.accepted_tokens");
+    expect(new Set(rows.map(({ webhook_id }) => webhook_id))).toEqual(new Set(given.slice(0, 3).map(({ id }) => id)));
+  });
+
+  test("refusals and runs are trimmed to what is of use", async () => {
+    await using db = await testDatabase();
+    await db.database.query("insert into journal.refusals (reason) select 'r' || n from generate_series(1, 10050) n");
+    const run = (days: number, n: number) =>
+      db.database.query(
+        `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
+         select (substr(journal.least_id_at($1)::text, 1, 24) || lpad(to_hex(n), 12, '0'))::uuid, 'svi', 'item', 'i', $1, $1, 'synced', 0, '{}'
+         from generate_series(1, $2::int) n`,
+        [daysAgo(days), n],
+      );
+    await run(31, 5500);
+    await run(29, 3);
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0 });
+    const count = async (table: string) =>
+      (await db.database.query<{ n: number }>(`select count(*) as n from ${table}`)).rows[0]?.n;
+    expect(await count("journal.refusals")).toBe(10_000);
+    expect(await count("sync.runs")).toBe(3);
+  });
+
+  test("a long query that holds the journal does not hold the janitor, nor through it the intake", async () => {
+    await using db = await testDatabase();
+    const warnings: string[] = [];
+    const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
+    await db.database.transaction(async (tx) => {
+      await tx.query("select * from journal.webhooks limit 1");
+      await tidy({ database: db.database, logger: told, clock: at(Date.now() + 30 * DAY), retentionDays: 0 });
+    });
+    expect(warnings).toEqual([expect.stringContaining("partitions")]);
+    await append(db.database, [webhook()]);
+    await tidy({ database: db.database, logger: told, clock: at(Date.now() + 30 * DAY), retentionDays: 0 });
+    expect(warnings).toHaveLength(1);
+  });
+
+  test("it starts at once, comes back every hour, and stops when told", async () => {
+    await using db = await testDatabase();
+    const slept: number[] = [];
+    let wake: () => void = () => undefined;
+    const clock: Clock = {
+      now: () => Date.now() + slept.length * 40 * DAY,
+      sleep: (ms, signal) =>
+        new Promise((resolve) => {
+          slept.push(ms);
+          wake = resolve;
+          signal?.addEventListener("abort", () => resolve());
+        }),
+    };
+    const janitor = await startJanitor({ database: db.database, logger, clock, retentionDays: 0 });
+    const first = await partitions(db.database, "journal.webhooks");
+    wake();
+    while (slept.length < 2) await systemClock.sleep(10);
+    expect((await partitions(db.database, "journal.webhooks")).length).toBeGreaterThan(first.length);
+    expect(slept).toEqual([3_600_000, 3_600_000]);
+    await janitor[Symbol.asyncDispose]();
+  });
+});
