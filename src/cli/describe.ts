@@ -17,7 +17,7 @@ interface Outcome {
 }
 
 /** As wide as the longest of Plaid's usual names. */
-const NAME_WIDTH = 34;
+const NAME_WIDTH = 36;
 const ITEM_WIDTH = 14;
 
 /** `withAnother`: the run that served it was told with the webhook before. */
