@@ -20,8 +20,8 @@ export const ROLES = ["receiver", "sync", "api"] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface Running {
-  /** where this process listens; null when neither receiver nor api runs here */
-  url: string | null;
+  /** where this process listens: a worker too, for its probes */
+  url: string;
   /** the administrator's key, when it was made just now */
   newAdminKey: string | null;
 }
@@ -51,7 +51,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
       }),
     );
   }
-  const url = roles.some((role) => role !== "sync") ? await listen(core, roles, directory, clientFor) : null;
+  const url = await listen(core, roles, directory, clientFor);
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
 
@@ -69,7 +69,7 @@ async function listen(
   const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
   const server = await createServer({
     config,
-    roles: { receiver: roles.includes("receiver"), api: roles.includes("api") },
+    roles: { receiver: roles.includes("receiver"), sync: roles.includes("sync"), api: roles.includes("api") },
     database,
     vault,
     directory,
@@ -110,7 +110,10 @@ function addressOf({ address, family, port }: AddressInfo): string {
 function portProblem(error: unknown, host: string, port: number): unknown {
   const code = (error as { code?: unknown }).code;
   if (code === "EADDRINUSE") {
-    return new TartanError("config_invalid", `Port ${port} of ${host} is taken; choose another with TARTAN_PORT.`);
+    return new TartanError(
+      "config_invalid",
+      `Port ${port} of ${host} is taken; choose another with TARTAN_PORT, or 0 for any.`,
+    );
   }
   if (code === "EADDRNOTAVAIL" || code === "EACCES") {
     return new TartanError("config_invalid", `Cannot listen on ${host}:${port}; mend TARTAN_HOST or TARTAN_PORT.`);

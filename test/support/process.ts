@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
 
 export interface TartanProcess extends AsyncDisposable {
-  /** where it listens; empty for a process that runs sync alone */
+  /** where it listens */
   url: string;
   pid: number;
   child: ChildProcess;
@@ -32,8 +32,8 @@ function cleanEnv(env: Env): Env {
 /** The URL in the line with which `tartan up` says that it is up; null for any other line. */
 function upLine(line: string): string | null {
   if (!line.startsWith("{")) return null;
-  const said = JSON.parse(line) as { msg?: string; url?: string | null };
-  return said.msg === "tartan is up" ? (said.url ?? "") : null;
+  const said = JSON.parse(line) as { msg?: string; url?: string };
+  return said.msg === "tartan is up" ? (said.url ?? null) : null;
 }
 
 /**

@@ -38,7 +38,6 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
   const { closer, config, database, vault } = core;
   const simulator = closer.use(await startSimulator({ port: config.simulatorPort, seed: randomUUID() }));
   const { url, newAdminKey } = await serve(core, ROLES);
-  const base = url ?? "";
   await purgeEarlierDemos(core);
   const integration = await createIntegration(database, vault, {
     name: DEMO_NAME,
@@ -47,10 +46,10 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
     environment: "sandbox",
     plaid_url: simulator.url,
   });
-  const intake = integrationUrl(base, integration.id);
+  const intake = integrationUrl(url, integration.id);
 
   const sql = await readerUrl(database, core.databaseUrl, {});
-  greet({ base, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
+  greet({ base: url, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   const feeding = feed(database, {
@@ -99,7 +98,7 @@ interface Greeting {
   sql: string;
 }
 
-function greet({ base, intake, key, simulator, sql }: Greeting): void {
+function greet({ base: url, intake, key, simulator, sql }: Greeting): void {
   const row = (name: string, value: string) => say(`  ${dim(name.padEnd(10))}${value}`);
   say(`\n${bold("Tartan")} is alive; a simulated Plaid feeds it. ${dim("Ctrl-C stops everything.")}\n`);
   row("API", `${cyan(`${base}/v1`)}   ${dim("reference")} ${cyan(`${base}/docs`)}`);

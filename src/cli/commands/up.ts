@@ -41,10 +41,11 @@ function readRoles(only: string | undefined): readonly Role[] {
 
 function greet({ config, embedded }: Core, roles: readonly Role[], { url, newAdminKey }: Running): void {
   tell(`${bold("Tartan")} ${dim(`runs ${roles.join(", ")}`)}`);
-  if (url) {
-    tell(`  ${dim("API")}       ${cyan(`${url}/v1`)}  ${dim(`reference ${url}/docs`)}`);
+  if (roles.includes("api")) tell(`  ${dim("API")}       ${cyan(`${url}/v1`)}  ${dim(`reference ${url}/docs`)}`);
+  if (roles.includes("receiver")) {
     tell(`  ${dim("webhooks")}  ${cyan(`${config.publicUrl ?? url}/v1/integrations/<id>`)}`);
   }
+  tell(`  ${dim("probes")}    ${cyan(`${url}/readyz`)}  ${dim("/livez /metrics")}`);
   tell(`  ${dim("database")}  ${embedded ? `embedded, in ${config.dataDir}` : "TARTAN_DATABASE_URL"}`);
   if (newAdminKey) tell(`  ${dim("API key")}   ${yellow(newAdminKey)}  ${dim("shown this once")}`);
 }
