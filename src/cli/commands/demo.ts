@@ -49,7 +49,7 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
   const intake = integrationUrl(url, integration.id);
 
   const sql = await readerUrl(database, core.databaseUrl, {});
-  greet({ base: url, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
+  greet({ url, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   const feeding = feed(database, {
@@ -91,17 +91,17 @@ async function linkItems(simulator: Simulator, intake: string, secret: string, c
 }
 
 interface Greeting {
-  base: string;
+  url: string;
   intake: string;
   key: string | null;
   simulator: string;
   sql: string;
 }
 
-function greet({ base: url, intake, key, simulator, sql }: Greeting): void {
+function greet({ url, intake, key, simulator, sql }: Greeting): void {
   const row = (name: string, value: string) => say(`  ${dim(name.padEnd(10))}${value}`);
   say(`\n${bold("Tartan")} is alive; a simulated Plaid feeds it. ${dim("Ctrl-C stops everything.")}\n`);
-  row("API", `${cyan(`${base}/v1`)}   ${dim("reference")} ${cyan(`${base}/docs`)}`);
+  row("API", `${cyan(`${url}/v1`)}   ${dim("reference")} ${cyan(`${url}/docs`)}`);
   row("API key", key ? yellow(key) : dim("shown at the first start; a new one: npx tartan keys reset"));
   row("webhooks", cyan(intake));
   row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
