@@ -1,0 +1,53 @@
+/** A verifier against a key server, with time in the test's hands. */
+import type { Clock } from "../../src/clock.ts";
+import type { Queryable } from "../../src/database/types.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { createPlaidClient } from "../../src/plaid/client.ts";
+import { openVerificationKeys, type VerificationKeys } from "../../src/plaid/keys.ts";
+import { verifyWebhook, type KeyScope } from "../../src/plaid/verify.ts";
+
+export interface TestClock extends Clock {
+  advance(ms: number): void;
+}
+
+export function testClock(start = Date.now()): TestClock {
+  let offset = 0;
+  const started = Date.now();
+  return {
+    now: () => start + offset + (Date.now() - started),
+    sleep: async () => undefined,
+    advance: (ms) => {
+      offset += ms;
+    },
+  };
+}
+
+export interface Verifier {
+  keys: VerificationKeys;
+  scope: KeyScope;
+  clock: TestClock;
+  verify(jwt: string, body: Buffer, receivedAt?: Date): ReturnType<typeof verifyWebhook>;
+}
+
+export function openVerifier(
+  plaidUrl: string,
+  { database = null, fetchesPerMinute = 60 }: { database?: Queryable | null; fetchesPerMinute?: number } = {},
+): Verifier {
+  const clock = testClock();
+  const scope = { plaidUrl, clientId: "client-1", secret: "a-secret" };
+  const keys = openVerificationKeys({
+    database,
+    clientFor: ({ plaidUrl: baseUrl, clientId, secret }) =>
+      createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 5000, clock }),
+    clock,
+    logger: silentLogger,
+    fetchesPerMinute,
+  });
+  return {
+    keys,
+    scope,
+    clock,
+    verify: (jwt, body, receivedAt = new Date(clock.now())) =>
+      verifyWebhook({ jwt, body, receivedAt, keys, integration: scope }),
+  };
+}
