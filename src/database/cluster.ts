@@ -96,6 +96,7 @@ export async function makeCluster({ dataDir, initdb, account, sync, logger }: Ma
   const home = homeOf(dataDir);
   const near = await canEnter(account, dataDir);
   const aside = near ? await mkdtemp(`${home}.new-`) : await makeFarAway(home, logger);
+  let published = false;
   try {
     const data = join(aside, "data");
     const passwordFile = join(aside, "password");
@@ -106,9 +107,9 @@ export async function makeCluster({ dataDir, initdb, account, sync, logger }: Ma
       for (const path of [data, passwordFile]) await chown(path, account.uid, account.gid);
     }
     await initialise(initdb, { data, passwordFile, account, sync });
-    await publish(home, () => (near ? rename(aside, home) : symlink(aside, home)));
+    published = await publish(home, () => (near ? rename(aside, home) : symlink(aside, home)));
   } finally {
-    if ((await realpath(home).catch(() => null)) !== aside) await rm(aside, { recursive: true, force: true });
+    if (!published) await rm(aside, { recursive: true, force: true });
   }
   const made = await findCluster(dataDir);
   if (!made) throw new TartanError("internal", `the embedded database in ${home} vanished while it was made`);
@@ -126,15 +127,16 @@ async function makeFarAway(home: string, logger: Logger): Promise<string> {
   return place;
 }
 
-async function publish(home: string, move: () => Promise<void>): Promise<void> {
+/** False where another process had published its own before. */
+async function publish(home: string, move: () => Promise<void>): Promise<boolean> {
   try {
     await move();
+    return true;
   } catch (error) {
-    const taken = await access(join(home, "password")).then(
-      () => true,
-      () => false,
-    );
-    if (!taken) throw error;
+    await access(join(home, "password")).catch(() => {
+      throw error;
+    });
+    return false;
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { chmod, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { chmod, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { TartanError } from "../errors.ts";
 
@@ -66,7 +66,7 @@ export async function loadMasterKeys({ masterKey, dataDir, embedded }: MasterKey
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const file = fileIn(dataDir);
   const keys = (await readKeys(file)) ?? (await makeKeyFile(file));
-  await chmod(file, 0o600);
+  await closeToOthers(file);
   return { keys, reload: () => parse(readFileSync(file, "utf8"), file) };
 }
 
@@ -76,6 +76,12 @@ function parse(text: string, file: string): string[] {
   if (found.length === 0) throw new TartanError("vault_key_missing", `There is no key in ${file}`);
   decodeMasterKeys(found);
   return found;
+}
+
+/** A file that somebody copied there, say; one on a read-only mount is left alone if it is closed already. */
+async function closeToOthers(file: string): Promise<void> {
+  const { mode } = await stat(file);
+  if ((mode & 0o077) !== 0) await chmod(file, 0o600);
 }
 
 async function readKeys(file: string): Promise<string[] | null> {

@@ -1,6 +1,6 @@
 /** The seal: what goes in comes out, in its own place only, and whatever was touched does not open. */
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -123,7 +123,11 @@ describe("master keys", () => {
   test("beside the embedded database a key is generated once, for its owner's eyes only", async () => {
     const [first, second] = [await embedded(), await embedded()];
     expect(second.keys).toEqual(first.keys);
-    expect((await stat(join(dataDir, "master.key"))).mode & 0o777).toBe(0o600);
+    const mode = async () => (await stat(join(dataDir, "master.key"))).mode & 0o777;
+    expect(await mode()).toBe(0o600);
+    await chmod(join(dataDir, "master.key"), 0o644);
+    await embedded();
+    expect(await mode()).toBe(0o600);
   });
 
   test("processes that start at once agree on one key", async () => {

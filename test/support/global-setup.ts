@@ -3,12 +3,13 @@
  * from it. TARTAN_TEST_DATABASE_URL names another server to run on (its role must be allowed to create databases).
  */
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 import { startEmbedded } from "../../src/database/embedded.ts";
+import { isAlive, stopPostmaster } from "../../src/database/postmaster.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { silentLogger } from "../../src/logger.ts";
 
@@ -27,10 +28,28 @@ interface Server extends AsyncDisposable {
   url: string;
 }
 
+const PREFIX = "tartan-test-";
+
+/** Stops and removes what runs that were killed left behind. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split("-")[0]) : 0;
+    if (pid === 0 || isAlive(pid)) continue;
+    const dataDir = join(tmpdir(), name);
+    try {
+      await stopPostmaster(join(dataDir, "postgres", "data"));
+      await rm(dataDir, { recursive: true, force: true });
+    } catch {
+      // another user's
+    }
+  }
+}
+
 async function startServer(): Promise<Server> {
   const given = process.env["TARTAN_TEST_DATABASE_URL"];
   if (given !== undefined && given !== "") return { url: given, [Symbol.asyncDispose]: async () => undefined };
-  const dataDir = await mkdtemp(join(tmpdir(), "tartan-test-"));
+  await sweep();
+  const dataDir = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const embedded = await startEmbedded({ dataDir, logger: silentLogger, settings: SETTINGS });
   return {
     url: embedded.url,
