@@ -1,0 +1,233 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { systemClock as clock } from "../../src/clock.ts";
+import { createPlaidClient } from "../../src/plaid/client.ts";
+import { classify, PlaidError } from "../../src/plaid/errors.ts";
+import { storableJson } from "../../src/plaid/json.ts";
+import { limitOf } from "../../src/plaid/limits.ts";
+import { plaidFault } from "../support/plaid-signer.ts";
+
+type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+
+async function serve(handler: Handler) {
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => handler(request, response, body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    client: createPlaidClient({ baseUrl, clientId: "the-client", secret: "the-secret", timeoutMs: 1500, clock }),
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+const answering = (status: number, body: string, headers: Record<string, string> = {}) =>
+  serve((_request, response) => response.writeHead(status, headers).end(body));
+
+async function failure(promise: Promise<unknown>): Promise<PlaidError> {
+  const error: unknown = await promise.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(PlaidError);
+  return error as PlaidError;
+}
+
+describe("the client", () => {
+  test("sends what Plaid wants: credentials and version in headers, JSON in the body", async () => {
+    const seen: unknown[] = [];
+    await using s = await serve((request, response, body) => {
+      const {
+        "plaid-client-id": id,
+        "plaid-secret": secret,
+        "plaid-version": version,
+        "content-type": type,
+      } = request.headers;
+      seen.push(request.method, request.url, id, secret, version, type, body);
+      response.end('{"request_id":"r"}');
+    });
+    await s.client.post("/item/get", { access_token: "t" });
+    expect(seen).toEqual([
+      "POST",
+      "/item/get",
+      "the-client",
+      "the-secret",
+      "2020-09-14",
+      "application/json",
+      '{"access_token":"t"}',
+    ]);
+  });
+
+  test("hands on the text as it came, digit for digit", async () => {
+    const text = '{ "amount": 12345678901234567.10, "small": 1e-7,\n"request_id": "abc" }';
+    await using s = await answering(200, text);
+    expect(await s.client.post("/x", {})).toEqual({ text, requestId: "abc" });
+    expect(await s.client.postJson("/x", {})).toMatchObject({ request_id: "abc" });
+  });
+
+  test("finds the request id even where a text pretends to be one", async () => {
+    const text = JSON.stringify({ request_id: "right", name: '"request_id":"wrong"' });
+    await using s = await answering(200, text);
+    expect((await s.client.post("/x", {})).requestId).toBe("right");
+  });
+
+  test("an error of Plaid keeps its type, code, reason, words for the user and request, and no more", async () => {
+    const body = JSON.stringify({
+      error_type: "ITEM_ERROR",
+      error_code: "ITEM_LOGIN_REQUIRED",
+      error_code_reason: "OAUTH_CONSENT_EXPIRED",
+      error_message: "access-sandbox-secret-token is stale",
+      display_message: "Sign in again.",
+      request_id: "req9",
+    });
+    await using s = await answering(400, body);
+    const error = await failure(s.client.post("/item/get", {}));
+    expect(error).toMatchObject({
+      errorType: "ITEM_ERROR",
+      errorCode: "ITEM_LOGIN_REQUIRED",
+      errorCodeReason: "OAUTH_CONSENT_EXPIRED",
+      displayMessage: "Sign in again.",
+      httpStatus: 400,
+      requestId: "req9",
+      retryClass: "user",
+      rateLimited: false,
+    });
+    expect(JSON.stringify({ ...error, message: error.message, stack: error.stack })).not.toContain("secret-token");
+  });
+
+  test("429 is rate limited, with the wait it names", async () => {
+    const { status, body } = plaidFault(429, "RATE_LIMIT_EXCEEDED", "TRANSACTIONS_SYNC_LIMIT");
+    await using s = await answering(status, body, { "retry-after": "7" });
+    expect(await failure(s.client.post("/transactions/sync", {}))).toMatchObject({
+      retryClass: "backoff",
+      rateLimited: true,
+      retryAfterSeconds: 7,
+    });
+  });
+
+  test("a cursor that Plaid does not take is told from other wrong fields by having been sent", async () => {
+    const { status, body } = plaidFault(400, "INVALID_REQUEST", "INVALID_FIELD");
+    await using s = await answering(status, body);
+    const classOf = async (path: string, sent: object) => (await failure(s.client.post(path, sent))).retryClass;
+    expect(await classOf("/transactions/sync", { cursor: "c" })).toBe("cursor_invalid");
+    expect(await classOf("/transactions/sync", { cursor: "" })).toBe("configuration");
+    expect(await classOf("/transactions/sync", {})).toBe("configuration");
+    expect(await classOf("/item/get", { cursor: "c" })).toBe("configuration");
+  });
+
+  test("what is not Plaid's JSON is retried where it may pass, and blamed on the configuration where not", async () => {
+    const expected: [number, string, string][] = [
+      [500, "<html>", "backoff"],
+      [502, "", "backoff"],
+      [429, "slow down", "backoff"],
+      [200, "<html>", "backoff"],
+      [200, "", "backoff"],
+      [404, "not here", "configuration"],
+      [403, '{"error":"x"}', "configuration"],
+    ];
+    for (const [status, body, retryClass] of expected) {
+      await using s = await answering(status, body);
+      expect(await failure(s.client.post("/x", {})), `${status} ${body}`).toMatchObject({
+        retryClass,
+        httpStatus: status,
+      });
+    }
+  });
+
+  test("silence, a closed connection and nobody there are failures that pass", async () => {
+    await using silent = await serve(() => undefined);
+    expect(await failure(silent.client.post("/x", {}))).toMatchObject({ errorCode: "TIMEOUT", retryClass: "backoff" });
+    await using closing = await serve((request) => request.socket.destroy());
+    expect(await failure(closing.client.post("/x", {}))).toMatchObject({
+      errorCode: "UNREACHABLE",
+      retryClass: "backoff",
+    });
+    await using half = await serve((request, response) => {
+      response.writeHead(200, { "content-length": "100" }).write('{"a":');
+      setTimeout(() => request.socket.destroy(), 20);
+    });
+    expect(await failure(half.client.post("/x", {}))).toMatchObject({ retryClass: "backoff" });
+    const nobody = createPlaidClient({
+      baseUrl: "http://127.0.0.1:1",
+      clientId: "",
+      secret: "",
+      timeoutMs: 500,
+      clock,
+    });
+    expect(await failure(nobody.post("/x", {}))).toMatchObject({ httpStatus: null, retryClass: "backoff" });
+  });
+
+  test("whoever aborts gets their own reason", async () => {
+    await using s = await serve(() => undefined);
+    const stop = new AbortController();
+    const answer = s.client.post("/x", {}, stop.signal);
+    stop.abort(new Error("stopping"));
+    await expect(answer).rejects.toThrow("stopping");
+  });
+});
+
+describe("JSON for Postgres", () => {
+  test("what jsonb cannot hold becomes a replacement character, and nothing else changes", () => {
+    expect(storableJson(String.raw`{"a":"x\u0000y"}`)).toBe(String.raw`{"a":"x\ufffdy"}`);
+    expect(storableJson(String.raw`{"a":"\ud83d\ude00"}`)).toBe(String.raw`{"a":"\ud83d\ude00"}`);
+    expect(storableJson(String.raw`{"a":"\ud83d"}`)).toBe(String.raw`{"a":"\ufffd"}`);
+    expect(storableJson(String.raw`{"a":"\ude00\ud83d"}`)).toBe(String.raw`{"a":"\ufffd\ufffd"}`);
+    expect(storableJson(String.raw`{"a":"\\u0000"}`)).toBe(String.raw`{"a":"\\u0000"}`);
+    expect(storableJson(String.raw`{"a":"\\\u0000"}`)).toBe(String.raw`{"a":"\\\ufffd"}`);
+  });
+
+  test("any JSON stays the same JSON, but for those characters", () => {
+    const unstorable = /[\0]|[\ud800-\udfff]/u;
+    const text = fc
+      .array(fc.constantFrom("a", "\\", '"', "\0", "\ud83d", "\ude00", "😀", "u0000", "\n"))
+      .map((parts) => parts.join(""));
+    const escapeAll = (json: string) =>
+      json.replaceAll(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    fc.assert(
+      fc.property(text, (value) => {
+        const cleaned = JSON.parse(storableJson(escapeAll(JSON.stringify({ value })))) as { value: string };
+        expect(cleaned.value).toBe(value.replaceAll(new RegExp(unstorable, "gu"), "\ufffd"));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe("retry classes", () => {
+  test("come from type and code, unknown ones from the type", () => {
+    const expected: [string, string, string][] = [
+      ["RATE_LIMIT_EXCEEDED", "ANY_NEW_LIMIT", "backoff"],
+      ["API_ERROR", "INTERNAL_SERVER_ERROR", "backoff"],
+      ["INSTITUTION_ERROR", "INSTITUTION_DOWN", "backoff"],
+      ["ITEM_ERROR", "PRODUCT_NOT_READY", "trigger"],
+      ["TRANSACTIONS_ERROR", "TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION", "restart"],
+      ["ITEM_ERROR", "ITEM_LOGIN_REQUIRED", "user"],
+      ["INVALID_INPUT", "ADDITIONAL_CONSENT_REQUIRED", "user"],
+      ["ITEM_ERROR", "ITEM_NOT_FOUND", "item_ended"],
+      ["INVALID_INPUT", "USER_PERMISSION_REVOKED", "item_ended"],
+      ["ITEM_ERROR", "PRODUCTS_NOT_SUPPORTED", "product_unavailable"],
+      ["INVALID_INPUT", "INVALID_API_KEYS", "configuration"],
+      ["RATE_LIMIT_EXCEEDED", "CREDITS_EXHAUSTED", "configuration"],
+      ["INVALID_REQUEST", "SOMETHING_NEW", "configuration"],
+      ["ITEM_ERROR", "SOMETHING_NEW", "backoff"],
+      ["SOMETHING_NEW", "SOMETHING_NEW", "backoff"],
+    ];
+    for (const [type, code, retryClass] of expected) expect(classify(type, code), code).toBe(retryClass);
+  });
+});
+
+describe("limits", () => {
+  test("are those Plaid publishes, and none where it publishes none", () => {
+    expect(limitOf("/transactions/sync", "production")).toEqual({ perItem: 50, perClient: 2500 });
+    expect(limitOf("/transactions/sync", "sandbox")).toEqual({ perItem: 50, perClient: 1000 });
+    expect(limitOf("/institutions/get", "production")).toEqual({ perClient: 50 });
+    expect(limitOf("/webhook_verification_key/get", "production")).toEqual({});
+  });
+});
