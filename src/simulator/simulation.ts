@@ -99,9 +99,9 @@ export class Simulation {
     return dayOf(this.time.now());
   }
 
-  /** Sends a webhook about an Item to its URL; null when it has none, or no longer anything to say. */
+  /** Sends a webhook about an Item to its URL; null when it has none. */
   notify(item: Item, notice: Notice): SentWebhook | null {
-    if (item.webhook === null || item.removed) return null;
+    if (item.webhook === null) return null;
     item.lastWebhook = { at: this.time.now(), code: notice.code };
     return this.courier.send({
       itemId: item.itemId,

@@ -116,6 +116,33 @@ test("what came and went since the cursor is not mentioned, what came and change
   expect([added.length, modified.length, removed.length]).toEqual([2, 0, 0]);
 });
 
+test("what a row is told as depends on where the loop began, not on the page", async () => {
+  const { access_token, item_id } = makeItem({ transactions: 40 });
+  const told = { added: new Set<string>(), modified: new Set<string>(), removed: new Set<string>() };
+  const loop = async (from: string) => {
+    for (const set of Object.values(told)) set.clear();
+    for (let cursor = from, more = true; more;) {
+      const { data } = await sdk.transactionsSync({ access_token, cursor, count: 7 });
+      for (const kind of ["added", "modified", "removed"] as const) {
+        for (const { transaction_id } of data[kind]) told[kind].add(transaction_id);
+      }
+      ({ next_cursor: cursor, has_more: more } = data);
+      if (!more) return cursor;
+    }
+    return "";
+  };
+  simulator.control.changeTransactions(item_id, { modify: 40 });
+  const cursor = await loop("");
+  expect([told.added.size, told.modified.size, told.removed.size]).toEqual([40, 0, 0]);
+  const old = new Set(told.added);
+  const { removed } = simulator.control.changeTransactions(item_id, { add: 30, remove: 10 });
+  simulator.control.changeTransactions(item_id, { modify: 60 });
+  await loop(cursor);
+  expect([told.added.size, told.modified.size]).toEqual([30, 30]);
+  expect([...told.modified].every((id) => old.has(id))).toBe(true);
+  expect([...told.removed].toSorted()).toEqual(removed.toSorted());
+});
+
 test("a posted transaction is a removal and an addition that names the pending one", async () => {
   const { access_token, item_id } = makeItem({ transactions: 10 });
   simulator.control.changeTransactions(item_id, { add_pending: 3 });

@@ -145,8 +145,7 @@ export class Courier {
     const { time, options } = this.#deps;
     const next = startedAt + FIRST_RETRY_MS * RETRY_FACTOR ** number;
     const wanted = options.retry && job.out.retry !== false;
-    const allowed =
-      wanted && next - job.firstAt <= GIVE_UP_AFTER_MS && !this.#rejections.tooMany(job.out.url, time.now());
+    const allowed = wanted && next - job.firstAt <= GIVE_UP_AFTER_MS && !this.#rejections.tooMany(job.out.url);
     job.record.status = allowed ? "pending" : "failed";
     job.record.next_attempt_at = allowed ? new Date(next).toISOString() : null;
     if (allowed) time.schedule(next, () => void time.track(this.#attempt(job, number + 1)));

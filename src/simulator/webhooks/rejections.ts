@@ -29,12 +29,11 @@ export class Rejections {
     this.#hours.set(url, hours);
   }
 
-  tooMany(url: string, now: number): boolean {
-    const oldest = Math.floor(now / HOUR_MS) - HOURS;
+  /** As of the last count for this URL. */
+  tooMany(url: string): boolean {
     let sent = 0;
     let rejected = 0;
     for (const hour of this.#hours.get(url) ?? []) {
-      if (hour.hour <= oldest) continue;
       sent += hour.sent;
       rejected += hour.rejected;
     }
