@@ -11,7 +11,8 @@ import type { CourierOptions } from "./webhooks/courier.ts";
 import type { SentWebhook } from "./webhooks/log.ts";
 import type { Client } from "./world.ts";
 
-export type { Control, ChangeResult } from "./control/control.ts";
+export type { Control } from "./control/control.ts";
+export type { ChangeResult } from "./control/results.ts";
 export type { SignedWebhook } from "./control/webhooks.ts";
 export type { FaultInput, FaultKind, StandingFault } from "./faults.ts";
 export type { AnsweredRequest } from "./server.ts";

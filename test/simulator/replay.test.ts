@@ -58,6 +58,6 @@ test("replaying the feed, from the start or page by page as it grows, ends in th
         expect(follower.sorted()).toEqual(truth);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 }, 60_000);

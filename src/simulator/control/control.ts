@@ -5,7 +5,7 @@
 import type { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { accountObject, type Account } from "../account.ts";
-import { change, type Summary } from "../changes.ts";
+import { change } from "../changes.ts";
 import { faultSchema, type FaultInput, type StandingFault } from "../faults.ts";
 import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
@@ -16,15 +16,9 @@ import { transactionsText } from "../transaction-text.ts";
 import { newestFirst } from "../transactions.ts";
 import type { SentFilter, SentWebhook } from "../webhooks/log.ts";
 import { Activity } from "./activity.ts";
+import { brief, resultOf, type ChangeResult } from "./results.ts";
 import * as inputs from "./inputs.ts";
 import { sendWebhook, signContent, type SignedWebhook } from "./webhooks.ts";
-
-export interface ChangeResult {
-  added: string[];
-  modified: string[];
-  removed: string[];
-  posted: { pending_transaction_id: string; transaction_id: string }[];
-}
 
 export class Control {
   readonly #sim: Simulation;
@@ -279,26 +273,4 @@ export class Control {
     if (!found) throw inputs.badInput({ institution_id: "is not one of the simulator's: see /institutions/get" });
     return found;
   }
-}
-
-const brief = (item: Item): Record<string, unknown> => ({
-  item_id: item.itemId,
-  access_token: item.accessToken,
-  client_id: item.clientId,
-  institution_id: item.institution.institution_id,
-  user_id: item.userId,
-  webhook: item.webhook,
-  stage: item.stage,
-  error_code: item.error?.code ?? null,
-  revoked: item.revoked,
-  removed: item.removed,
-  sync_called: item.syncCalled,
-});
-
-function resultOf({ added, modified, removed }: Summary): ChangeResult {
-  const ids = (list: { id: string }[]) => list.map((txn) => txn.id);
-  const posted = added.flatMap((txn) =>
-    txn.pendingId === null ? [] : [{ pending_transaction_id: txn.pendingId, transaction_id: txn.id }],
-  );
-  return { added: ids(added), modified: ids(modified), removed: ids(removed), posted };
 }
