@@ -30,6 +30,8 @@ export function toRefusal(thrown: unknown): IntakeRefusal | null {
       return new IntakeRefusal("body_too_large", "A webhook has at most 1 MiB.");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
       return new IntakeRefusal("webhook_malformed", "The body is not as long as its Content-Length says.");
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new IntakeRefusal("unsupported_media_type", "Its Content-Type is none; send application/json.");
     default:
       return null;
   }

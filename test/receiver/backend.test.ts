@@ -1,0 +1,218 @@
+import { describe, expect, test } from "vitest";
+import { signJwt, webhookBody } from "../support/plaid-signer.ts";
+import { startIntake, subjects, type Intake } from "./support.ts";
+
+const TOKEN = "access-sandbox-5e1f0c7d-0000-4000-8000-123456789abc";
+const created = { webhook_type: "ITEM", webhook_code: "CREATED", item_id: "created-item-id", access_token: TOKEN };
+
+async function items({ database }: Intake) {
+  const { rows } = await database.query<{ item_id: string; user_id: string | null; access_token_sealed: Buffer }>(
+    "select item_id, user_id, access_token_sealed from tartan.items order by item_id",
+  );
+  return rows;
+}
+
+/** Every byte of every row that the intake may have written, sealed columns left out. */
+async function everythingWritten({ database }: Intake): Promise<string> {
+  const { rows } = await database.query<{ text: string }>(
+    `select coalesce(string_agg(t, ' '), '') as text from (
+       select encode(body, 'escape') || row_to_json(w)::text as t from journal.webhooks w
+       union all select row_to_json(r)::text from journal.refusals r
+       union all select row_to_json(s)::text from sync.subjects s
+       union all select item_id || coalesce(user_id, '') from tartan.items) all_of_it`,
+  );
+  return rows[0]?.text ?? "";
+}
+
+describe("a new item from your backend", () => {
+  test("as WebhookDB's Ruby code posts it is linked, journaled without its token, and due with everything", async () => {
+    await using intake = await startIntake();
+    // Net::HTTP.post(URI(url), body.to_json, headers)
+    const answer = await intake.post(
+      `{"webhook_type":"ITEM","webhook_code":"CREATED","item_id":"created-item-id","access_token":"${TOKEN}"}`,
+      { "Content-Type": "application/json", "Whdb-Webhook-Secret": intake.secret },
+    );
+    expect(answer).toMatchObject({ status: 200, body: { ok: true, duplicate: false } });
+    expect(await intake.webhooks()).toMatchObject([
+      {
+        id: answer.body.webhook_id,
+        source: "BACKEND",
+        item_id: "created-item-id",
+        user_id: null,
+        webhook_type: "ITEM",
+        webhook_code: "CREATED",
+        webhook: { webhook_type: "ITEM", webhook_code: "CREATED", item_id: "created-item-id" },
+        verification: null,
+      },
+    ]);
+    expect(await items(intake)).toMatchObject([
+      { item_id: "created-item-id", access_token_sealed: expect.any(Buffer) },
+    ]);
+    expect(await subjects(intake.database)).toMatchObject([{ kind: "item", id: "created-item-id", wanted: ["*"] }]);
+    expect(await everythingWritten(intake)).not.toContain(TOKEN);
+  });
+
+  test("may come with the user it belongs to, and again with a new token", async () => {
+    await using intake = await startIntake();
+    await intake.backend({ ...created, user_id: "user-1" });
+    const [before] = await items(intake);
+    expect(before).toMatchObject({ user_id: "user-1" });
+    expect(await intake.backend({ ...created, access_token: `${TOKEN}2` })).toMatchObject({ status: 200 });
+    const [after] = await items(intake);
+    expect(after?.user_id).toBe("user-1");
+    expect(after?.access_token_sealed.equals(before?.access_token_sealed ?? Buffer.alloc(0))).toBe(false);
+    expect(await intake.webhooks()).toMatchObject([{ user_id: "user-1" }, { user_id: "user-1" }]);
+  });
+
+  test("gives the webhooks that overtook it their user", async () => {
+    await using intake = await startIntake();
+    await intake.plaid(webhookBody({ item_id: "created-item-id" }));
+    await intake.backend({ ...created, user_id: "user-1" });
+    await intake.plaid(webhookBody({ item_id: "created-item-id" }));
+    expect((await intake.webhooks()).map(({ user_id }) => user_id)).toEqual(["user-1", "user-1", "user-1"]);
+  });
+
+  test("names each field that is missing or of no use, and repeats none", async () => {
+    await using intake = await startIntake();
+    const cases: [Record<string, unknown>, string[]][] = [
+      [{}, ["webhook_type", "webhook_code"]],
+      [{ webhook_type: "ITEM" }, ["webhook_code", "item_id"]],
+      [{ ...created, item_id: undefined, access_token: undefined }, ["item_id", "access_token"]],
+      [{ ...created, item_id: 7, access_token: null }, ["item_id", "access_token"]],
+      [{ ...created, item_id: "", access_token: "" }, ["item_id", "access_token"]],
+      [{ ...created, item_id: "a\0b" }, ["item_id"]],
+      [{ ...created, access_token: "x".repeat(5000) }, ["access_token"]],
+      [{ ...created, user_id: ["u"] }, ["user_id"]],
+      [{ ...created, item_id: "x".repeat(201) }, ["item_id"]],
+      [{ webhook_type: "ITEM", webhook_code: "UPDATED" }, ["item_id"]],
+      [{ webhook_type: "TRANSACTIONS", webhook_code: "HISTORICAL_UPDATE", item_id: "i", full: "yes" }, ["full"]],
+      [{ webhook_type: "AUTH", webhook_code: "DEFAULT_UPDATE", item_id: {} }, ["item_id"]],
+      [{ webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "i", source: "PLAID" }, ["source"]],
+    ];
+    for (const [fields, faults] of cases) {
+      const { status, body } = await intake.backend(fields);
+      expect(status, JSON.stringify(fields)).toBe(400);
+      expect(body.error?.code).toBe("webhook_malformed");
+      expect(Object.keys(body.error?.fields ?? {}).toSorted(), JSON.stringify(fields)).toEqual(faults.toSorted());
+      expect(JSON.stringify(body)).not.toContain(TOKEN);
+    }
+    expect(await intake.webhooks()).toEqual([]);
+    expect(await items(intake)).toEqual([]);
+    expect(await everythingWritten(intake)).not.toContain(TOKEN);
+  });
+
+  test("that is no JSON object is told so", async () => {
+    await using intake = await startIntake();
+    for (const text of ["", "{", "[]", "null", '"ITEM"', "webhook_type=ITEM"])
+      expect(await intake.backend(text), text).toMatchObject({
+        status: 400,
+        body: { error: { code: "webhook_malformed", fields: { body: "must be a JSON object" } } },
+      });
+  });
+});
+
+describe("a request by secret", () => {
+  const updated = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "item-1" };
+
+  test("may carry it in any of three headers", async () => {
+    await using intake = await startIntake();
+    const { secret } = intake;
+    for (const headers of [
+      { "Whdb-Webhook-Secret": secret },
+      { "tartan-webhook-secret": secret },
+      { authorization: `Bearer ${secret}` },
+      { authorization: `bearer ${secret}` },
+      { authorization: "Bearer of another", "Tartan-Webhook-Secret": secret },
+    ])
+      expect(await intake.backend(updated, headers)).toMatchObject({ status: 200 });
+  });
+
+  test("without one is 401 and says what to send; with a wrong one is 401 and seen in the record", async () => {
+    await using intake = await startIntake();
+    const missing = await intake.backend(updated, {});
+    expect(missing).toMatchObject({ status: 401, body: { error: { code: "webhook_secret_missing" } } });
+    expect(missing.body.error?.message).toContain("Whdb-Webhook-Secret");
+    const { secret } = intake;
+    for (const wrong of ["x", secret.slice(0, -1), `${secret}x`, secret.toUpperCase(), secret.repeat(500)]) {
+      const answer = await intake.backend(updated, { "Whdb-Webhook-Secret": wrong });
+      expect(answer).toMatchObject({ status: 401, body: { error: { code: "webhook_secret_mismatch" } } });
+      expect(JSON.stringify(answer)).not.toContain(wrong.length > 1 ? wrong : "\0");
+    }
+    expect(await intake.backend(updated, { authorization: `Basic ${secret}` })).toMatchObject({ status: 401 });
+    expect(await intake.webhooks()).toEqual([]);
+    const refusals = await intake.refusals();
+    expect(refusals.map(({ reason, count }) => [reason, count])).toEqual([
+      ["webhook_secret_mismatch", 5],
+      ["webhook_secret_missing", 2],
+    ]);
+    expect(JSON.stringify(refusals)).not.toContain(secret);
+  });
+
+  test("after a repair has everything of the item read again", async () => {
+    await using intake = await startIntake();
+    await intake.backend(updated);
+    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", wanted: ["*"] }]);
+    await intake.backend({ ...updated, item_id: "item-2", full: true });
+    expect((await subjects(intake.database))[1]?.wanted).toEqual(["*", "transactions:full"]);
+  });
+
+  test("may fake Plaid's HISTORICAL_UPDATE to have the history read, or with full read anew", async () => {
+    await using intake = await startIntake();
+    const fake = { webhook_type: "TRANSACTIONS", webhook_code: "HISTORICAL_UPDATE", item_id: "item-1" };
+    await intake.backend(fake);
+    expect(await subjects(intake.database)).toMatchObject([{ wanted: ["transactions"] }]);
+    await intake.backend({ ...fake, full: true });
+    expect((await subjects(intake.database))[0]?.wanted.toSorted()).toEqual(["transactions", "transactions:full"]);
+  });
+
+  test("of any other type is kept, and marks what it is about", async () => {
+    await using intake = await startIntake();
+    await intake.backend({ webhook_type: "AUTH", webhook_code: "DEFAULT_UPDATE", item_id: "item-1" });
+    await intake.backend({ webhook_type: "OURS", webhook_code: "OWN", note: 1 });
+    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", wanted: [] }]);
+    expect(await intake.webhooks()).toMatchObject([
+      { webhook_type: "OURS", item_id: null, webhook: { note: 1 } },
+      { webhook_type: "AUTH", item_id: "item-1", environment: "sandbox" },
+    ]);
+  });
+
+  test("of a login listener says so", async () => {
+    await using intake = await startIntake();
+    await intake.backend({ ...updated, source: "FROM_LISTENER", user_id: "user-1" });
+    expect(await intake.webhooks()).toMatchObject([{ source: "FROM_LISTENER", user_id: "user-1" }]);
+  });
+
+  test("sent twice is two webhooks: there is nothing to tell them apart by", async () => {
+    await using intake = await startIntake();
+    await Promise.all([intake.backend(updated), intake.backend(updated)]);
+    expect(await intake.webhooks()).toHaveLength(2);
+    expect(await subjects(intake.database)).toHaveLength(1);
+  });
+
+  test("has every access_token cut out, wherever it stands and however it is spelt", async () => {
+    await using intake = await startIntake();
+    const bodies = [
+      JSON.stringify({ ...updated, access_token: TOKEN }),
+      JSON.stringify({ ...updated, item: { access_token: TOKEN, list: [{ access_token: TOKEN }] } }),
+      `{"webhook_type":"ITEM","webhook_code":"UPDATED","item_id":"i","\\u0061ccess_token":"${TOKEN}"}`,
+      `{"access_token":"${TOKEN}","webhook_type":"ITEM","webhook_code":"UPDATED","item_id":"i","access_token":"${TOKEN}"}`,
+      JSON.stringify({ ...created, note: `the token is ${TOKEN}` }),
+    ];
+    for (const text of bodies) expect(await intake.backend(text)).toMatchObject({ status: 200 });
+    expect(await everythingWritten(intake)).not.toContain(TOKEN);
+  });
+
+  test("is kept byte for byte where there is no token in it", async () => {
+    await using intake = await startIntake();
+    const text = '{ "webhook_type":"ITEM",\t"webhook_code":"UPDATED","item_id":"i", "n":12345678901234567890 }\n';
+    await intake.backend(text);
+    const { rows } = await intake.database.query<{ body: Buffer }>("select body from journal.webhooks");
+    expect(rows[0]?.body.toString()).toBe(text);
+  });
+
+  test("cannot be made from Plaid's webhook by leaving its proof away", async () => {
+    await using intake = await startIntake();
+    const body = webhookBody();
+    expect(await intake.post(body, { "Plaid-Verificatio": signJwt(intake.key, body) })).toMatchObject({ status: 401 });
+  });
+});

@@ -1,0 +1,148 @@
+import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+import { describe, expect, inject, test } from "vitest";
+import { TartanError } from "../../src/errors.ts";
+import { openDatabase } from "../../src/database/pool.ts";
+import { silentLogger as logger } from "../../src/logger.ts";
+import { openAccept } from "../../src/journal/accept.ts";
+import { signJwt, webhookBody } from "../support/plaid-signer.ts";
+import { startIntake, type Answer, type Intake } from "./support.ts";
+
+const body = webhookBody();
+
+describe("the way in", () => {
+  test("an unknown integration is 404, and recorded without its name", async () => {
+    await using intake = await startIntake();
+    const path = "/v1/integrations/svi_nobody";
+    expect(await intake.post(body, {}, path)).toMatchObject({ status: 404, body: { error: { code: "not_found" } } });
+    expect((await intake.refusals())[0]).toMatchObject({ reason: "integration_unknown", integration_id: null });
+  });
+
+  test("any content type will do, and none at all: the bytes are what is signed", async () => {
+    await using intake = await startIntake();
+    for (const type of ["application/json", "text/plain", "application/x-www-form-urlencoded", "application/x.y", ""]) {
+      const headers = { "Plaid-Verification": signJwt(intake.key, body), ...(type && { "content-type": type }) };
+      expect(await intake.post(body, headers), type).toMatchObject({ status: 200 });
+    }
+    const { rows } = await intake.database.query<{ body: Buffer }>("select body from journal.webhooks");
+    for (const row of rows) expect(row.body).toEqual(body);
+  });
+
+  test("a Content-Type that is none is refused by name", async () => {
+    await using intake = await startIntake();
+    expect(await intake.post(body, { "content-type": "x" })).toMatchObject({
+      status: 415,
+      body: { error: { code: "unsupported_media_type" } },
+    });
+  });
+
+  test("a body that comes in pieces is one webhook", async () => {
+    await using intake = await startIntake();
+    const { hostname, port } = new URL(intake.url);
+    const socket = connect(Number(port), hostname);
+    const jwt = signJwt(intake.key, body);
+    socket.write(
+      `POST ${intake.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nPlaid-Verification: ${jwt}\r\n\r\n`,
+    );
+    for (const byte of body) socket.write(Buffer.concat([Buffer.from("1\r\n"), Buffer.of(byte), Buffer.from("\r\n")]));
+    socket.write("0\r\n\r\n");
+    const answer = await new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
+    socket.destroy();
+    expect(answer).toMatch(/^HTTP\/1.1 200/);
+    expect(await intake.webhooks()).toMatchObject([{ item_id: "item-1" }]);
+  });
+
+  test("only listed sources may post as Plaid, a backend may from anywhere", async () => {
+    await using intake = await startIntake({ allowedSources: ["plaid", "10.1.0.0/16"], trustProxy: true });
+    const from = (address: string) =>
+      intake.post(body, { "Plaid-Verification": signJwt(intake.key, body), "X-Forwarded-For": address });
+    expect(await from("52.21.26.131")).toMatchObject({ status: 200 });
+    expect(await from("::ffff:10.1.2.3")).toMatchObject({ status: 200 });
+    expect(await from("10.2.0.1")).toMatchObject({ status: 403, body: { error: { code: "webhook_source_refused" } } });
+    expect(await from("nonsense")).toMatchObject({ status: 403 });
+    expect(await intake.backend({ webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "i" })).toMatchObject({
+      status: 200,
+    });
+    expect((await intake.refusals())[0]).toMatchObject({ reason: "webhook_source_refused" });
+  });
+
+  test("a claimed address is not believed without a trusted proxy", async () => {
+    await using intake = await startIntake({ allowedSources: ["plaid"] });
+    const headers = { "Plaid-Verification": signJwt(intake.key, body), "X-Forwarded-For": "52.21.26.131" };
+    expect(await intake.post(body, headers)).toMatchObject({ status: 403 });
+  });
+
+  test("a list of sources with faults is refused whole, before anything listens", async () => {
+    for (const entry of ["plaidd", "1.2.3", "1.2.3.4/33", "1.2.3.4/x", "::1/129", "1.2.3.4/8/8"])
+      await expect(startIntake({ allowedSources: ["plaid", entry] })).rejects.toMatchObject({ code: "config_invalid" });
+  });
+});
+
+describe("when it cannot be stored", () => {
+  test("Postgres away is 503 with Retry-After, and secrets and keys known before still serve", async () => {
+    let away = false;
+    await using intake = await startIntake({
+      accept: (database) => {
+        const real = openAccept({ database, queueMax: 100, logger });
+        return {
+          accept: (webhook) =>
+            away
+              ? Promise.reject(new TartanError("database_unavailable", "away", { retryAfterSeconds: 5 }))
+              : real.accept(webhook),
+          [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
+        };
+      },
+    });
+    await intake.plaid(body);
+    away = true;
+    expect(await intake.plaid(body)).toMatchObject({
+      status: 503,
+      retryAfter: "5",
+      body: { error: { code: "database_unavailable" } },
+    });
+    away = false;
+    expect(await intake.plaid(body)).toMatchObject({ status: 200 });
+  });
+
+  test("a full queue is 503 with Retry-After", async () => {
+    await using intake = await startIntake({ accept: (database) => openAccept({ database, queueMax: 1, logger }) });
+    await intake.plaid(body);
+    let answers: Promise<Answer>[] = [];
+    await intake.database.transaction(async (tx) => {
+      await tx.query("lock table journal.webhooks in access exclusive mode");
+      answers = Array.from({ length: 6 }, () => intake.plaid(body));
+      const first = await Promise.race(answers);
+      expect(first).toMatchObject({ status: 503, retryAfter: "5", body: { error: { code: "overloaded" } } });
+    });
+    for (const { status } of await Promise.all(answers)) expect([200, 503]).toContain(status);
+  });
+
+  test("nobody is told 200 for what a crash of Postgres took with it", async () => {
+    await using intake = await startIntake();
+    await using other = await openDatabase({
+      url: (await currentUrl(intake)).href,
+      poolSize: 2,
+      applicationName: "killer",
+      logger,
+    });
+    const answers = Array.from({ length: 200 }, (_, index) =>
+      intake.plaid(webhookBody({ item_id: `i${index}-${randomBytes(4).toString("hex")}` })),
+    );
+    for (let turn = 0; turn < 5; turn += 1)
+      await other.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like '%incoming%' and pid <> pg_backend_pid()",
+      );
+    const told = (await Promise.all(answers))
+      .filter(({ status }) => status === 200)
+      .map((answer) => answer.body.webhook_id);
+    const stored = new Set((await intake.webhooks()).map(({ id }) => id));
+    for (const id of told) expect(stored.has(String(id))).toBe(true);
+  });
+});
+
+async function currentUrl({ database }: Intake): Promise<URL> {
+  const { rows } = await database.query<{ name: string }>("select current_database() as name");
+  const url = new URL(inject("maintenanceUrl"));
+  url.pathname = `/${rows[0]?.name}`;
+  return url;
+}

@@ -1,0 +1,240 @@
+import { describe, expect, test } from "vitest";
+import { newSigningKey, plaidFault, sha256, signJwt, webhookBody } from "../support/plaid-signer.ts";
+import { startIntake, subjects, type Intake } from "./support.ts";
+
+const body = webhookBody();
+
+/** Nothing of it was taken, and the refusal is there to be seen. */
+async function expectRefused(intake: Intake, reason: string): Promise<void> {
+  expect(await intake.webhooks()).toEqual([]);
+  expect((await intake.refusals())[0]).toMatchObject({ reason, integration_id: intake.integrationId });
+}
+
+describe("a webhook of Plaid", () => {
+  test("is answered exactly 200 with its id, journaled byte for byte, and its item is due", async () => {
+    await using intake = await startIntake();
+    const answer = await intake.plaid(body);
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { ok: true, webhook_id: expect.stringMatching(/^whk_[0-9a-f]{32}$/), duplicate: false },
+    });
+    const [record] = await intake.webhooks();
+    expect(record).toMatchObject({
+      id: answer.body.webhook_id,
+      source: "PLAID",
+      item_id: "item-1",
+      webhook_type: "TRANSACTIONS",
+      webhook_code: "SYNC_UPDATES_AVAILABLE",
+      verification: { key_id: intake.key.kid, body_sha256: sha256(body) },
+    });
+    const { rows } = await intake.database.query<{ body: Buffer; verification: string }>(
+      "select * from journal.webhooks",
+    );
+    expect(rows[0]?.body).toEqual(body);
+    expect(rows[0]?.verification).toMatch(/^ey[\w-]+\.[\w-]+\.[\w-]+$/);
+    expect(await subjects(intake.database)).toMatchObject([{ kind: "item", id: "item-1", generation: 1 }]);
+    expect(await intake.refusals()).toEqual([]);
+  });
+
+  test("is taken at the path that WebhookDB's clients use, too", async () => {
+    await using intake = await startIntake();
+    const headers = { "plaid-verification": signJwt(intake.key, body) };
+    const path = intake.path.replace("integrations", "service_integrations");
+    expect(await intake.post(body, headers, path)).toMatchObject({ status: 200 });
+  });
+
+  test("sent again is a duplicate under the first one's id, at once and while both are under way", async () => {
+    await using intake = await startIntake();
+    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
+    const answers = await Promise.all(Array.from({ length: 20 }, () => intake.post(body, headers)));
+    answers.push(await intake.post(body, headers));
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    expect(new Set(answers.map((answer) => answer.body.webhook_id)).size).toBe(1);
+    expect(answers.filter((answer) => !answer.body.duplicate)).toHaveLength(1);
+    expect(await intake.webhooks()).toHaveLength(1);
+    expect(await subjects(intake.database)).toMatchObject([{ generation: 1 }]);
+  });
+
+  test("with the same body under another token is another webhook", async () => {
+    await using intake = await startIntake();
+    await intake.plaid(body);
+    await intake.plaid(body);
+    expect(await intake.webhooks()).toHaveLength(2);
+  });
+
+  test("of an unknown type, code or shape is kept and answered 200", async () => {
+    await using intake = await startIntake();
+    const bodies = [
+      webhookBody({ webhook_type: "NEW", webhook_code: "NEWER", item_id: undefined }),
+      Buffer.from("not json"),
+      Buffer.from([0, 1, 2, 255]),
+      Buffer.from("[]"),
+      Buffer.alloc(0),
+      webhookBody({ item_id: "a\0b", webhook_type: 7 }),
+      webhookBody({ item_id: "x".repeat(5000), webhook_code: "\ud800" }),
+    ];
+    for (const one of bodies) expect(await intake.plaid(one)).toMatchObject({ status: 200 });
+    const { rows } = await intake.database.query<{ body: Buffer; item_id: string | null }>(
+      "select body, item_id from journal.webhooks order by id",
+    );
+    expect(rows.map((row) => row.body)).toEqual(bodies);
+    expect(rows.map((row) => row.item_id)).toEqual(bodies.map(() => null));
+  });
+
+  test("that names another environment than its integration is kept", async () => {
+    await using intake = await startIntake();
+    expect(await intake.plaid(webhookBody({ environment: "production" }))).toMatchObject({ status: 200 });
+    expect(await intake.webhooks()).toMatchObject([{ environment: "production" }]);
+  });
+
+  test("may carry an access_token where Plaid puts none; the signature cannot make it a command", async () => {
+    await using intake = await startIntake();
+    await intake.plaid(webhookBody({ webhook_type: "ITEM", webhook_code: "CREATED", access_token: "access-x" }));
+    const { rows } = await intake.database.query("select 1 from tartan.items");
+    expect(rows).toEqual([]);
+  });
+
+  test("may be 1 MiB long, and no longer", async () => {
+    await using intake = await startIntake();
+    const largest = webhookBody({ pad: "" });
+    const pad = "x".repeat(1024 * 1024 - largest.length);
+    expect(await intake.plaid(webhookBody({ pad }))).toMatchObject({ status: 200 });
+    expect(await intake.plaid(webhookBody({ pad: `${pad}x` }))).toMatchObject({
+      status: 413,
+      body: { error: { code: "body_too_large" } },
+    });
+    expect((await intake.refusals())[0]).toMatchObject({ reason: "body_too_large" });
+  });
+
+  test("at the URL of another integration is that one's, and does not take it from the rightful one", async () => {
+    await using intake = await startIntake();
+    await intake.database.query(
+      `insert into tartan.integrations select 'svi_other', service, name, environment, plaid_url, client_id,
+         client_secret_sealed, webhook_secret_sealed from tartan.integrations where false`,
+    );
+    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
+    expect(await intake.post(body, headers, "/v1/integrations/svi_other")).toMatchObject({ status: 404 });
+    expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
+  });
+});
+
+describe("what is not proven", () => {
+  test("is 401 with the reason, in the answer and in the record", async () => {
+    await using intake = await startIntake();
+    const thief = newSigningKey(intake.key.kid);
+    const cases: [string, Record<string, string>][] = [
+      ["token_malformed", { "Plaid-Verification": "x" }],
+      ["token_malformed", { "Plaid-Verification": "" }],
+      ["algorithm_refused", { "Plaid-Verification": signJwt(intake.key, body, { header: { alg: "HS256" } }) }],
+      ["key_id_malformed", { "Plaid-Verification": signJwt(intake.key, body, { header: { kid: "a/b" } }) }],
+      ["key_unknown", { "Plaid-Verification": signJwt(newSigningKey(), body) }],
+      ["signature_invalid", { "Plaid-Verification": signJwt(thief, body) }],
+      ["body_mismatch", { "Plaid-Verification": signJwt(intake.key, webhookBody({ item_id: "other" })) }],
+      [
+        "issued_in_future",
+        { "Plaid-Verification": signJwt(intake.key, body, { claims: { iat: (Date.now() / 1000 + 90) | 0 } }) },
+      ],
+    ];
+    for (const [reason, headers] of cases) {
+      const answer = await intake.post(body, headers);
+      expect(answer, reason).toMatchObject({ status: 401, body: { error: { code: "webhook_unverified" } } });
+      expect(answer.body.error?.fields?.["Plaid-Verification"], reason).toContain(reason);
+      await expectRefused(intake, reason);
+    }
+    expect(await subjects(intake.database)).toEqual([]);
+  });
+
+  test("cannot fall back to the secret: who sends both is judged by the signature", async () => {
+    await using intake = await startIntake();
+    const headers = { "Plaid-Verification": "x", "Whdb-Webhook-Secret": intake.secret };
+    expect(await intake.post(body, headers)).toMatchObject({
+      status: 401,
+      body: { error: { code: "webhook_unverified" } },
+    });
+  });
+
+  test("swapped bodies of two genuine webhooks are both refused", async () => {
+    await using intake = await startIntake();
+    const other = webhookBody({ item_id: "item-2" });
+    const [one, two] = [signJwt(intake.key, body), signJwt(intake.key, other)];
+    expect(await intake.post(other, { "Plaid-Verification": one })).toMatchObject({ status: 401 });
+    expect(await intake.post(body, { "Plaid-Verification": two })).toMatchObject({ status: 401 });
+    await expectRefused(intake, "body_mismatch");
+  });
+
+  test("a genuine webhook that comes too late is refused, but its item is looked at, once", async () => {
+    await using intake = await startIntake();
+    const headers = {
+      "Plaid-Verification": signJwt(intake.key, body, { claims: { iat: Math.floor(Date.now() / 1000) - 400 } }),
+    };
+    for (let turn = 0; turn < 3; turn += 1) expect(await intake.post(body, headers)).toMatchObject({ status: 401 });
+    await expectRefused(intake, "issued_too_old");
+    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
+  });
+
+  test("one that had been accepted is a duplicate still, when it is sent again an hour later", async () => {
+    await using intake = await startIntake();
+    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
+    const first = await intake.post(body, headers);
+    intake.clock.advance(60 * 60_000);
+    expect(await intake.post(body, headers)).toMatchObject({
+      status: 200,
+      body: { duplicate: true, webhook_id: first.body.webhook_id },
+    });
+    expect(await subjects(intake.database)).toMatchObject([{ generation: 1 }]);
+  });
+
+  test("stale and tampered with marks nothing", async () => {
+    await using intake = await startIntake();
+    const iat = Math.floor(Date.now() / 1000) - 400;
+    const jwt = signJwt(intake.key, body, { claims: { iat } });
+    await intake.post(webhookBody({ item_id: "victim" }), { "Plaid-Verification": jwt });
+    await intake.post(body, {
+      "Plaid-Verification": signJwt(newSigningKey(intake.key.kid), body, { claims: { iat } }),
+    });
+    expect(await subjects(intake.database)).toEqual([]);
+  });
+});
+
+describe("keys", () => {
+  test("rotated in mid-flight lose nothing", async () => {
+    await using intake = await startIntake();
+    const next = newSigningKey();
+    const before = Array.from({ length: 20 }, () => intake.plaid(body));
+    intake.server.keys.set(next.kid, next.jwk);
+    const after = Array.from({ length: 20 }, () => intake.plaid(body, {}, next));
+    const answers = await Promise.all([...before, ...after]);
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    expect(await intake.webhooks()).toHaveLength(40);
+    expect(intake.server.asked.toSorted()).toEqual([intake.key.kid, next.kid].toSorted());
+  });
+
+  test("that cannot be fetched are 503 with Retry-After, and the webhook is taken when it comes again", async () => {
+    await using intake = await startIntake();
+    intake.server.fault = plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR");
+    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
+    expect(await intake.post(body, headers)).toMatchObject({
+      status: 503,
+      retryAfter: "10",
+      body: { error: { code: "verification_key_unavailable" } },
+    });
+    await expectRefused(intake, "key_unavailable");
+    intake.server.fault = null;
+    expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
+  });
+
+  test("made up by the thousand cost Plaid a few questions, and genuine webhooks pass meanwhile", async () => {
+    await using intake = await startIntake({ fetchesPerMinute: 5 });
+    await intake.plaid(body);
+    const garbage = Array.from({ length: 300 }, (_, index) =>
+      intake.plaid(body, {}, { ...intake.key, kid: `kid-${index}` }),
+    );
+    const genuine = Array.from({ length: 20 }, () => intake.plaid(body));
+    expect((await Promise.all(genuine)).every(({ status }) => status === 200)).toBe(true);
+    for (const { status } of await Promise.all(garbage)) expect([401, 503]).toContain(status);
+    expect(intake.server.asked.length).toBeLessThanOrEqual(6);
+    const rows = (await intake.refusals()).filter(({ reason }) => reason.startsWith("key_"));
+    expect(rows.length).toBeLessThanOrEqual(4);
+    expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(300);
+  });
+});
