@@ -9,10 +9,11 @@ export function dbCommand(): Command {
   db.command("url")
     .description("print a read-only connection string for the mirror (schema plaid)")
     .option("--integration <id>", "see this integration's rows only")
+    .option("--rotate", "give the role another password; the old one stops working")
     .option("--json", "print JSON")
-    .action(async ({ integration, json }: { integration?: string; json?: true }) => {
+    .action(async ({ integration, rotate, json }: { integration?: string; rotate?: true; json?: true }) => {
       await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-      const scope = integration === undefined ? {} : { integrationId: integration };
+      const scope = { rotate: rotate === true, ...(integration !== undefined && { integrationId: integration }) };
       const url = await readerUrl(core.database, core.databaseUrl, scope);
       if (json) return sayJson({ url });
       say(url);
