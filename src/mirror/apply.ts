@@ -16,6 +16,7 @@ import {
   upsertPage,
   verifyRow,
 } from "./queries.ts";
+import { expectStaged } from "./stage.ts";
 import type { Changes, Page, Reading, Scope, Subject } from "./types.ts";
 
 /** The statements of a resource, built once. */
@@ -49,6 +50,7 @@ export async function applyReading(tx: Queryable, scope: Scope, reading: Reading
   const { upsert, remove, unseen } = statementsOf(resource);
   const { integrationId, subjectId, leaseToken } = scope;
   const total: Changes = { added: 0, modified: 0, removed: 0 };
+  await expectStaged(tx, scope, resource.name, pages.filter(({ text }) => text === null).length);
   const given = resource.given ? [JSON.stringify(scope.facts)] : [];
   const reconcile = whole && (await hasCurrentRows(tx, scope, resource));
   for (const [number, page] of pages.entries()) {

@@ -29,7 +29,8 @@ const tableKey = (resource: Resource, alias: string): string => `${alias}.${reso
 function rowsOf({ fetch, key }: Resource, page: string): string {
   const places = fetch.rows.map(({ at, with: beside = [] }, place) => {
     const value = `nullif(${page} -> ${literal(at)}, 'null')`;
-    if (key !== null) return `select e, ${place} as place, n from jsonb_array_elements(${value}) with ordinality as x (e, n)`;
+    if (key !== null)
+      return `select e, ${place} as place, n from jsonb_array_elements(${value}) with ordinality as x (e, n)`;
     const joined = beside.map((field) => ` || jsonb_build_object(${literal(field)}, ${page} -> ${literal(field)})`);
     return `select ${value}${joined.join("")} as e, ${place} as place, 1 as n`;
   });
@@ -201,6 +202,12 @@ export const STAGE_PAGE: Statement = {
 select $1, $2, $3, $4 where exists (
   select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1)
 on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
+};
+
+/** How many pages are staged. $1 lease, $2 resource. */
+export const COUNT_STAGED: Statement = {
+  name: "mirror_count_staged",
+  text: "select count(*)::int as pages from sync.staged_pages where lease_token = $1 and resource = $2",
 };
 
 /** Forgets the pages of a lease ($1): all, or those of one resource ($2). */

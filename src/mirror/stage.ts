@@ -5,7 +5,7 @@
  */
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } from "./queries.ts";
+import { COUNT_STAGED, DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } from "./queries.ts";
 import type { Scope } from "./types.ts";
 
 /**
@@ -16,6 +16,17 @@ export async function stagePage(q: Queryable, scope: Scope, resource: string, nu
   const { integrationId, kind, subjectId, leaseToken } = scope;
   const { rowCount } = await q.query(STAGE_PAGE, [leaseToken, resource, number, text, integrationId, kind, subjectId]);
   if (rowCount === 0) throw leaseLost(scope);
+}
+
+/**
+ * Makes sure that all pages that were staged are still there: a Postgres that crashed, or a standby that took over, has
+ * emptied the table, and a page that is missing must not pass for one without rows.
+ */
+export async function expectStaged(q: Queryable, { leaseToken }: Scope, resource: string, pages: number) {
+  if (pages === 0) return;
+  const { rows } = await q.query<{ pages: number }>(COUNT_STAGED, [leaseToken, resource]);
+  if (rows[0]?.pages === pages) return;
+  throw new TartanError("internal", "Staged pages are gone, as after a crash of Postgres; the reading starts over.");
 }
 
 /** Forgets the staged pages of a lease, of one resource or of all. */

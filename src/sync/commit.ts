@@ -53,7 +53,10 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
     if (fenced.rowCount === 0) throw leaseLost(scope);
     const info = await write(tx, ending);
     await note(tx, ending, info);
-    await dropStaged(tx, claim.leaseToken);
+    // What a loop that was started over had staged is dropped already.
+    if (ending.outcomes.some((outcome) => "read" in outcome && outcome.read.pages.length > 1)) {
+      await dropStaged(tx, claim.leaseToken);
+    }
     await settle(tx, ending);
     return info;
   });

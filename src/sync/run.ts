@@ -47,12 +47,11 @@ type Standings = ReadonlyMap<string, Standing>;
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const webhooks = await waitingWebhooks(database, claim);
+  const [webhooks, standings] = await Promise.all([waitingWebhooks(database, claim), readStandings(database, claim)]);
   const resources = resourcesOf(claim.kind);
   const idle = webhooks.filter(({ type, code }) => touchedBy(resources, type, code).length === 0);
   const tasks = planRun(claim, webhooks);
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
-  const standings = await readStandings(database, claim);
   const outcomes = opened ? await readAll(opened, tasks, standings) : [];
   signal.throwIfAborted();
   const verdict = opened ? judge(claim, outcomes, new Date(), deps.delays) : unread(claim, tasks);

@@ -1,68 +1,18 @@
 /** Pages against tables: what is written, what is counted, and that no digit is lost. */
 import { randomUUID } from "node:crypto";
-import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { applyReading, countCurrent, removeEverything } from "../../src/mirror/apply.ts";
+import { countCurrent } from "../../src/mirror/apply.ts";
 import { stagePage } from "../../src/mirror/stage.ts";
-import type { Changes, Page, Scope } from "../../src/mirror/types.ts";
-import { resourcesOf } from "../../src/resources/index.ts";
-import type { Resource } from "../../src/resources/types.ts";
-import { testDatabase, type TestDatabase } from "../support/database.ts";
+import { openScene, page, resource, txn, type Scene } from "./support.ts";
 
-const resource = (name: string): Resource => {
-  const found = resourcesOf("item").find((one) => one.name === name);
-  if (!found) throw new Error(name);
-  return found;
-};
-
-let db: TestDatabase;
+let db: Scene;
 beforeAll(async () => {
-  db = await testDatabase();
+  db = await openScene();
 });
 afterAll(() => db[Symbol.asyncDispose]());
-
-/** A subject that a worker holds. */
-async function hold(): Promise<Scope> {
-  const scope = {
-    integrationId: "svi_test",
-    kind: "item",
-    subjectId: randomUUID(),
-    leaseToken: randomUUID(),
-    facts: { user_id: "user_1" },
-  };
-  await db.database.query(
-    "insert into sync.subjects (integration_id, kind, id, lease_token, due_at) values ($1, $2, $3, $4, now())",
-    [scope.integrationId, scope.kind, scope.subjectId, scope.leaseToken],
-  );
-  return scope;
-}
-
-/** Applies pages as a run does: all but the last are staged. */
-async function apply(scope: Scope, name: string, texts: string[], whole = false): Promise<Changes> {
-  const pages: Page[] = [];
-  for (const [number, text] of texts.entries()) {
-    const last = number === texts.length - 1;
-    if (!last) await stagePage(db.database, scope, name, number, text);
-    pages.push({ text: last ? text : null, rows: true, removals: true });
-  }
-  return await db.database.transaction((tx) => applyReading(tx, scope, { resource: resource(name), pages, whole }));
-}
-
-const txn = (id: string, more: Record<string, unknown> = {}) => ({
-  transaction_id: id,
-  account_id: "a",
-  amount: 1,
-  ...more,
-});
-const page = (added: unknown[], modified: unknown[] = [], removed: string[] = []): string =>
-  JSON.stringify({ added, modified, removed: removed.map((transaction_id) => ({ transaction_id })) });
-
-async function rows(scope: Scope, columns: string, table = "plaid.transactions"): Promise<Record<string, unknown>[]> {
-  const found = await db.database.query(`select ${columns} from ${table} where item_id = $1 order by 1`, [
-    scope.subjectId,
-  ]);
-  return found.rows;
-}
+const hold: Scene["hold"] = () => db.hold();
+const apply: Scene["apply"] = (...args) => db.apply(...args);
+const rows: Scene["rows"] = (...args) => db.rows(...args);
 
 describe("numbers", () => {
   it("arrive with every digit Plaid sent", async () => {
@@ -250,100 +200,5 @@ describe("staging", () => {
     ).rejects.toMatchObject({
       code: "lease_lost",
     });
-  });
-});
-
-/* Any sequence of runs, against a model of what they should do. */
-
-interface Step {
-  whole: boolean;
-  pages: { upserts: { id: number; version: number; as: "added" | "modified" }[]; removed: number[] }[];
-}
-interface Row {
-  version: number;
-  current: boolean;
-}
-
-const id = fc.nat({ max: 6 });
-const step: fc.Arbitrary<Step> = fc.record({
-  whole: fc.boolean(),
-  pages: fc.array(
-    fc.record({
-      upserts: fc.array(
-        fc.record({ id, version: fc.nat({ max: 2 }), as: fc.constantFrom("added" as const, "modified" as const) }),
-        { maxLength: 6 },
-      ),
-      removed: fc.array(id, { maxLength: 3 }),
-    }),
-    { minLength: 1, maxLength: 4 },
-  ),
-});
-
-/** What a run makes of the model; says what changed from before it to after it. */
-function play(model: Map<number, Row>, { pages, whole }: Step): Changes {
-  const before = new Map([...model].map(([key, row]) => [key, { ...row }]));
-  const written = new Set<number>();
-  const seen = new Set<number>();
-  const put = (key: number, row: Row): void => {
-    const old = model.get(key);
-    if (old?.current === row.current && (!row.current || old.version === row.version)) return;
-    if (!old && !row.current) return;
-    model.set(key, row);
-    written.add(key);
-  };
-  for (const { upserts, removed } of pages) {
-    const inOrder = [...upserts.filter(({ as }) => as === "added"), ...upserts.filter(({ as }) => as === "modified")];
-    for (const { id: key, version } of new Map(inOrder.map((each) => [each.id, each])).values()) {
-      seen.add(key);
-      put(key, { version, current: true });
-    }
-    for (const key of removed) put(key, { version: model.get(key)?.version ?? 0, current: false });
-  }
-  if (whole && [...before.values(), ...model.values()].some(({ current }) => current)) {
-    const reconciles = [...before.values()].some(({ current }) => current);
-    if (reconciles) for (const [key, row] of model) if (!seen.has(key)) put(key, { ...row, current: false });
-  }
-  const changes = { added: 0, modified: 0, removed: 0 };
-  for (const key of written) {
-    const [was, is] = [before.get(key)?.current ?? false, model.get(key)?.current ?? false];
-    if (!was && is) changes.added += 1;
-    else if (was && !is) changes.removed += 1;
-    else if (was && is) changes.modified += 1;
-  }
-  return changes;
-}
-
-describe("any runs whatever", () => {
-  it("leave the rows and tell the counts that a simple model has", async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 5 }), async (steps) => {
-        const scope = await hold();
-        const model = new Map<number, Row>();
-        for (const each of steps) {
-          const texts = each.pages.map(({ upserts, removed }) => {
-            const of = (as: string) =>
-              upserts.filter((one) => one.as === as).map((one) => txn(`t${one.id}`, { name: `v${one.version}` }));
-            return page(
-              of("added"),
-              of("modified"),
-              removed.map((key) => `t${key}`),
-            );
-          });
-          await db.database.query("delete from sync.staged_pages where lease_token = $1", [scope.leaseToken]);
-          expect(await apply(scope, "transactions", texts, each.whole)).toEqual(play(model, each));
-          const current = [...model]
-            .filter(([, row]) => row.current)
-            .map(([key, row]) => ({ id: `t${key}`, name: `v${row.version}` }));
-          const found = await rows(scope, "transaction_id as id, name, removed_at");
-          expect(
-            found.filter((row) => row["removed_at"] === null).map(({ id: key, name }) => ({ id: key, name })),
-          ).toEqual(current.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
-        }
-        expect(
-          (await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")))).removed,
-        ).toBe([...model.values()].filter(({ current }) => current).length);
-      }),
-      { numRuns: 150 },
-    );
   });
 });

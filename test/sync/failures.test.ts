@@ -1,7 +1,6 @@
 /** Each class of Plaid's errors: what it does to the item, and what it leaves alone. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
 import { updatePlaidCredentials } from "../../src/integrations/integrations.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
@@ -82,63 +81,6 @@ describe("an item whose user must act", () => {
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
-});
-
-describe("an item that is gone", () => {
-  it("ends when its user revoked access: every row removed, no more requests, and it comes back when linked anew", async () => {
-    const item = await scene.synced(25);
-    scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
-    const uuid = await scene.hear(item.item_id, "USER_PERMISSION_REVOKED", "ITEM");
-    const asked = scene.asked("/transactions/sync");
-    await run();
-    expect(scene.asked("/transactions/sync")).toBe(asked);
-    expect(await scene.info(uuid)).toMatchObject({ outcome: "ended", counts: { transactions: { removed: 25 } } });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ended", due_at: null });
-    const cursors = await scene.database.query("select from sync.cursors where id = $1", [item.item_id]);
-    expect(cursors.rows).toHaveLength(0);
-    expect((await itemRow(item))?.["removed_at"]).toBeInstanceOf(Date);
-  });
-
-  it("ends when it was removed, and revives with all of its rows when it is back", async () => {
-    const item = await scene.synced(25);
-    const gone = { ...item, access_token: "access-sandbox-00000000-0000-4000-8000-000000000000" };
-    const { database, vault } = scene;
-    // Another item's token: removed at Plaid, so that ITEM_NOT_FOUND is what this one's endpoints say.
-    const [other] = scene.makeItems(1, 1);
-    if (!other) throw new Error("no item");
-    await post("/item/remove", other.access_token);
-    await introduceItem(
-      { database, vault },
-      { integration_id: scene.integrationId, ...gone, access_token: other.access_token },
-    );
-    await run();
-    expect(await scene.subject(item.item_id)).toMatchObject({
-      status: "ended",
-      last_error: { error_code: "ITEM_NOT_FOUND" },
-    });
-    const { rows } = await database.query("select from plaid.current_transactions where item_id = $1", [item.item_id]);
-    expect(rows).toHaveLength(0);
-    await scene.link(item);
-    await run();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", attempts: 0 });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-  });
-
-  it("loses one account's rows when only that was revoked", async () => {
-    const item = await scene.synced(60);
-    scene.simulator.control.revokeAccount(item.item_id, { webhooks: false });
-    await scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
-    await run();
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-  });
-
-  const post = async (path: string, access_token: string): Promise<void> => {
-    const { url: baseUrl, clientId, secret } = scene.simulator;
-    await createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 5000, clock: systemClock }).post(path, {
-      access_token,
-    });
-  };
 });
 
 describe("a passing failure", () => {
@@ -294,30 +236,6 @@ describe("a product that the item does not have", () => {
     await scene.hear(item.item_id);
     await run();
     expect(scene.asked("/transactions/sync")).toBe(asked + 1);
-  });
-});
-
-describe("an item without a token", () => {
-  it("has its webhooks kept and marked item_unknown, and is synced as soon as it is linked", async () => {
-    const [item] = scene.makeItems(1, 12);
-    if (!item) throw new Error("no item");
-    const uuid = await scene.hear(item.item_id, "INITIAL_UPDATE");
-    await run();
-    expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "unlinked", due_at: null });
-    await scene.link(item);
-    await run();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-  });
-
-  it("stays as it is when it was unlinked", async () => {
-    const item = await scene.synced(3);
-    await unlinkItem(scene.database, scene.integrationId, item.item_id);
-    const uuid = await scene.hear(item.item_id);
-    await run();
-    expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Plaid's limits, kept by several processes together. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { createLimiter, type Asking } from "../../src/sync/limiter.ts";

@@ -197,6 +197,25 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
+  it("is not fooled when Postgres crashes between two pages, which empties what was staged", async () => {
+    const item = await scene.synced(10);
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1700, remove: 4, webhooks: false });
+    let pages = 0;
+    const worker = await scene.work({
+      clientFor: meddling(async () => {
+        pages += 1;
+        if (pages !== 4) return;
+        await until(async () => (await staged()) === 3);
+        await scene.database.query("truncate sync.staged_pages");
+      }),
+    });
+    await scene.hear(item.item_id);
+    await worker.idle({ retries: true });
+    await worker[Symbol.asyncDispose]();
+    expect(pages).toBe(8);
+    await truthful(item);
+  });
+
   /** Clients that call `before` ahead of each request for a page. */
   function meddling(before: () => void | Promise<void>): (integration: KnownIntegration) => PlaidClient {
     return ({ plaidUrl, clientId, secret }) => {

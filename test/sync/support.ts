@@ -185,3 +185,24 @@ export async function until(met: () => boolean | Promise<boolean>, what = "what 
     await systemClock.sleep(5);
   }
 }
+
+/** Sees each request to Plaid, and lets it pass when it likes. */
+type Gate = (path: string, body: { access_token?: string }, pass: () => Promise<void>) => Promise<void>;
+
+/** Clients whose requests go through `gate`. */
+export const gated =
+  (gate: Gate): SyncOptions["clientFor"] =>
+  ({ plaidUrl, clientId, secret }) => {
+    const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
+    return {
+      ...client,
+      post: async (path, body, signal) => {
+        let answer: Awaited<ReturnType<typeof client.post>> | undefined;
+        await gate(path, body, async () => {
+          answer = await client.post(path, body, signal);
+        });
+        if (!answer) throw new Error("the gate let nothing through");
+        return answer;
+      },
+    };
+  };

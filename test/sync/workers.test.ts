@@ -1,38 +1,15 @@
-/** Several workers, many webhooks: nothing is lost, nothing overlaps, nobody starves, and the dead do no harm. */
+/** Several workers, many webhooks: nothing is lost and nothing overlaps. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { append } from "../../src/journal/append.ts";
-import { createPlaidClient } from "../../src/plaid/client.ts";
-import { claim, giveBack } from "../../src/sync/queue.ts";
-import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { openScene, until, webhook, type Item, type Scene } from "./support.ts";
+import { gated, openScene, webhook, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
 beforeAll(async () => {
   scene = await openScene();
 });
 afterAll(() => scene[Symbol.asyncDispose]());
-
-type Post = (path: string, body: { access_token?: string }, pass: () => Promise<void>) => Promise<void>;
-
-/** Clients whose requests go through `gate`. */
-const gated =
-  (gate: Post): SyncOptions["clientFor"] =>
-  ({ plaidUrl, clientId, secret }) => {
-    const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
-    return {
-      ...client,
-      post: async (path, body, signal) => {
-        let answer: Awaited<ReturnType<typeof client.post>> | undefined;
-        await gate(path, body, async () => {
-          answer = await client.post(path, body, signal);
-        });
-        if (!answer) throw new Error("the gate let nothing through");
-        return answer;
-      },
-    };
-  };
 
 const runsOf = async ({ item_id }: Item): Promise<number> =>
   (await scene.database.query("select from sync.runs where subject_id = $1", [item_id])).rowCount;
@@ -209,143 +186,5 @@ describe("two workers", () => {
     for (const worker of workers) await worker[Symbol.asyncDispose]();
     expect(here).toBeGreaterThan(0);
     expect(there).toBeGreaterThan(0);
-  });
-});
-
-describe("a lease", () => {
-  it("that ran out is another worker's, and what the first writes late changes nothing", async () => {
-    const item = await scene.synced(10);
-    let release: () => void = () => undefined;
-    const paused = new Promise<void>((resolve) => (release = resolve));
-    let reached = false;
-    const frozen = await scene.work({
-      // It does not renew: as if the whole process had been stopped.
-      clock: { now: () => Date.now(), sleep: (ms, signal) => systemClock.sleep(ms > 100 ? 3_600_000 : ms, signal) },
-      leaseSeconds: 1,
-      clientFor: gated(async (path, _body, pass) => {
-        await pass();
-        if (path !== "/transactions/sync") return;
-        reached = true;
-        await paused;
-      }),
-    });
-    scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
-    const first = await scene.hear(item.item_id);
-    await until(() => reached);
-    scene.simulator.control.changeTransactions(item.item_id, { add: 3, remove: 4, webhooks: false });
-    const heir = await scene.work();
-    await until(async () => (await scene.info(first)) !== null);
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-    const snapshot = () =>
-      scene.database.query(
-        "select s::text, (select json_agg(c order by resource)::text from sync.cursors c where c.id = s.id) as cursors, (select count(*) from sync.runs r where r.subject_id = s.id) as runs, (select json_agg(w.update_info order by id)::text from journal.webhooks w where w.item_id = s.id) as told from sync.subjects s where s.id = $1",
-        [item.item_id],
-      );
-    const before = await snapshot();
-    release();
-    await frozen[Symbol.asyncDispose]();
-    expect((await snapshot()).rows).toEqual(before.rows);
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-    await heir[Symbol.asyncDispose]();
-  });
-
-  it("is renewed for as long as a run lasts, and no other worker takes it", async () => {
-    const item = await scene.synced(1);
-    let requests = 0;
-    const clientFor = gated(async (_path, _body, pass) => {
-      requests += 1;
-      await systemClock.sleep(1600);
-      await pass();
-    });
-    const workers = [
-      await scene.work({ leaseSeconds: 1, clientFor }),
-      await scene.work({ leaseSeconds: 1, clientFor }),
-    ];
-    await scene.hear(item.item_id);
-    await workers[0]?.idle();
-    for (const worker of workers) await worker[Symbol.asyncDispose]();
-    expect(requests).toBe(2); // its accounts and its transactions, once
-  });
-
-  it("is given back when its worker stops while it waits for Plaid", async () => {
-    const item = await scene.synced(1);
-    let asked = false;
-    const worker = await scene.work({
-      clientFor: ({ plaidUrl, clientId, secret }) => {
-        const client = createPlaidClient({
-          baseUrl: plaidUrl,
-          clientId,
-          secret,
-          timeoutMs: 10_000,
-          clock: systemClock,
-        });
-        return {
-          ...client,
-          post: (path, body, signal) => {
-            asked = true;
-            return client.post(path, body, signal);
-          },
-        };
-      },
-    });
-    const fault = scene.simulator.control.addFault({ kind: "slow", item_id: item.item_id, ms: 60_000 });
-    const uuid = await scene.hear(item.item_id);
-    await until(() => asked);
-    await worker[Symbol.asyncDispose]();
-    scene.simulator.control.clearFaults(fault.fault_id);
-    const subject = await scene.subject(item.item_id);
-    expect(subject).toMatchObject({ lease_token: null, status: "ok", attempts: 0 });
-    expect(subject.due_at?.getTime()).toBeLessThanOrEqual(Date.now());
-    const next = await scene.work();
-    await next.idle();
-    await next[Symbol.asyncDispose]();
-    expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
-  });
-});
-
-describe("fairness", () => {
-  it("an integration with a thousand due subjects does not hold up one that has a single one", async () => {
-    const quiet = await scene.integrate();
-    const ids = Array.from({ length: 1000 }, (_, n) => `noise_${n}`);
-    const mark = (integration: string, id: string, seconds: number) =>
-      scene.database.query(
-        "insert into sync.subjects (integration_id, kind, id, due_at) values ($1, 'item', $2, now() - $3 * interval '1 second')",
-        [integration, id, seconds],
-      );
-    await scene.database.query(
-      "insert into sync.subjects (integration_id, kind, id, due_at) select $1, 'item', unnest($2::text[]), now() - interval '1 hour'",
-      [scene.integrationId, ids],
-    );
-    await mark(quiet, "whisper", 0);
-    for (const [after, count] of [
-      ["", 1],
-      [scene.integrationId, 1],
-      [quiet, 1],
-      ["", 4],
-      ["~", 4],
-    ] as const) {
-      const claims = [...(await claim(scene.database, after, count, 60))];
-      const next = claims.length === 1 ? await claim(scene.database, claims[0]?.integrationId ?? "", 1, 60) : [];
-      const all = [...claims, ...next];
-      expect(
-        all.map(({ id }) => id),
-        `after ${after}, ${count}`,
-      ).toContain("whisper");
-      for (const held of all) await giveBack(scene.database, held);
-    }
-    await scene.database.query("delete from sync.subjects where id like 'noise%' or id = 'whisper'");
-  });
-
-  it("of each integration the subject that waits longest goes first, and each claim is one worker's", async () => {
-    await scene.database.query(
-      "insert into sync.subjects (integration_id, kind, id, due_at) select $1, 'item', 'queue_' || n, now() - n * interval '1 minute' from generate_series(1, 40) n",
-      [scene.integrationId],
-    );
-    const [first] = await claim(scene.database, "", 1, 60);
-    expect(first?.id).toBe("queue_40");
-    const claims = (await Promise.all(Array.from({ length: 6 }, () => claim(scene.database, "", 5, 60)))).flat();
-    expect(new Set(claims.map(({ id }) => id)).size).toBe(claims.length);
-    expect(claims.length).toBeGreaterThanOrEqual(5);
-    await scene.database.query("delete from sync.subjects where id like 'queue%'");
   });
 });

@@ -1,0 +1,90 @@
+/** Who may write: only the holder of the lease, and what becomes of the subject when a worker dies or stops. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { gated, openScene, until, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+describe("a lease", () => {
+  it("that ran out is another worker's, and what the first writes late changes nothing", async () => {
+    const item = await scene.synced(10);
+    let release: () => void = () => undefined;
+    const paused = new Promise<void>((resolve) => (release = resolve));
+    let reached = false;
+    const frozen = await scene.work({
+      // It does not renew: as if the whole process had been stopped.
+      clock: { now: () => Date.now(), sleep: (ms, signal) => systemClock.sleep(ms > 100 ? 3_600_000 : ms, signal) },
+      leaseSeconds: 1,
+      clientFor: gated(async (path, _body, pass) => {
+        await pass();
+        if (path !== "/transactions/sync") return;
+        reached = true;
+        await paused;
+      }),
+    });
+    scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
+    const first = await scene.hear(item.item_id);
+    await until(() => reached);
+    scene.simulator.control.changeTransactions(item.item_id, { add: 3, remove: 4, webhooks: false });
+    const heir = await scene.work();
+    await until(async () => (await scene.info(first)) !== null);
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    const snapshot = () =>
+      scene.database.query(
+        "select s::text, (select json_agg(c order by resource)::text from sync.cursors c where c.id = s.id) as cursors, (select count(*) from sync.runs r where r.subject_id = s.id) as runs, (select json_agg(w.update_info order by id)::text from journal.webhooks w where w.item_id = s.id) as told from sync.subjects s where s.id = $1",
+        [item.item_id],
+      );
+    const before = await snapshot();
+    release();
+    await frozen[Symbol.asyncDispose]();
+    expect((await snapshot()).rows).toEqual(before.rows);
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await heir[Symbol.asyncDispose]();
+  });
+
+  it("is renewed for as long as a run lasts, and no other worker takes it", async () => {
+    const item = await scene.synced(1);
+    let requests = 0;
+    const clientFor = gated(async (_path, _body, pass) => {
+      requests += 1;
+      await systemClock.sleep(1600);
+      await pass();
+    });
+    const workers = [
+      await scene.work({ leaseSeconds: 1, clientFor }),
+      await scene.work({ leaseSeconds: 1, clientFor }),
+    ];
+    await scene.hear(item.item_id);
+    await workers[0]?.idle();
+    for (const worker of workers) await worker[Symbol.asyncDispose]();
+    expect(requests).toBe(2); // its accounts and its transactions, once
+  });
+
+  it("is given back when its worker stops while it waits for Plaid", async () => {
+    const item = await scene.synced(1);
+    let asked = false;
+    const worker = await scene.work({
+      clientFor: gated(async (_path, _body, pass) => {
+        asked = true;
+        await pass();
+      }),
+    });
+    const fault = scene.simulator.control.addFault({ kind: "slow", item_id: item.item_id, ms: 60_000 });
+    const uuid = await scene.hear(item.item_id);
+    await until(() => asked);
+    await worker[Symbol.asyncDispose]();
+    scene.simulator.control.clearFaults(fault.fault_id);
+    const subject = await scene.subject(item.item_id);
+    expect(subject).toMatchObject({ lease_token: null, status: "ok", attempts: 0 });
+    expect(subject.due_at?.getTime()).toBeLessThanOrEqual(Date.now());
+    const next = await scene.work();
+    await next.idle();
+    await next[Symbol.asyncDispose]();
+    expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
+  });
+});
