@@ -59,7 +59,7 @@ export async function benchFreshness(): Promise<Row[]> {
 const FRESHNESS = `
   with visible as (
     select item_id, pg_xact_commit_timestamp(xmin) as at
-    from plaid.transactions where first_seen_at >= $1
+    from plaid.transactions where added_at >= $1
   ), pairs as (
     select extract(epoch from v.at - w.received_at) * 1000 as took
     from visible v
@@ -77,7 +77,8 @@ const FRESHNESS = `
 
 async function untilIdle({ database }: World): Promise<void> {
   for (let turn = 0; turn < 6000; turn++) {
-    if ((await queueDepth(database)).due === 0) return;
+    const { due, running } = await queueDepth(database);
+    if (due + running === 0) return;
     await delay(20);
   }
   throw new Error("the queue did not run empty within two minutes");

@@ -79,8 +79,8 @@ const MARK_DUE = `update sync.subjects set due_at = now(), generation = generati
 async function secondsUntilIdle({ database }: World, rows: number): Promise<number> {
   const began = performance.now();
   for (;;) {
-    const { due } = await queueDepth(database);
-    if (due === 0) break;
+    const { due, running } = await queueDepth(database);
+    if (due + running === 0) break;
     if (performance.now() - began > 300_000) throw new Error("the queue did not run empty within five minutes");
     await delay(20);
   }
