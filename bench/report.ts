@@ -22,7 +22,8 @@ export const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : 
 export const mib = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
 
 export function printRows(rows: readonly Row[]): void {
-  const table = new Table({ head: ["bench", "what", "figure", "against", "ratio", "aim"], style: { head: [] } });
+  const head = ["bench", "what", "figure", "against", "ratio", "aim"];
+  const table = new Table({ head, style: { head: ["dim"], border: ["dim"] } });
   for (const { bench, what, figure, against = "", ratio, aim } of rows) {
     const told = ratio === undefined ? "" : ratio.toFixed(2);
     table.push([bench, what, figure, against, colourOf(ratio, aim)(told), aimText(aim)]);
