@@ -72,7 +72,7 @@ function openStalePath({ database }: ReceiverDeps): (arrival: Arrival, verdict: 
       const { subject } = readWebhook(body);
       const token = tokenSha256.toString("latin1");
       if (subject !== null && !marked.has(token)) {
-        await markDue(database, [{ integrationId: integration.id, ...subject }]);
+        await markDue(database, [{ integrationId: integration.id, ...subject, wanted: ["*"] }]);
         if (marked.size >= STALE_KEPT) marked.clear();
         marked.add(token);
       }
