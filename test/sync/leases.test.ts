@@ -1,6 +1,8 @@
 /** Who may write: only the holder of the lease, and what becomes of the subject when a worker dies or stops. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
+import { FENCE } from "../../src/sync/queries.ts";
+import { claim, giveBack, held, renew } from "../../src/sync/queue.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { gated, openScene, until, type Scene } from "./support.ts";
 
@@ -45,6 +47,27 @@ describe("a lease", () => {
     expect((await snapshot()).rows).toEqual(before.rows);
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     await heir[Symbol.asyncDispose]();
+  });
+
+  it("that ran out while its rows are being written is not taken over, and does not hold up webhooks", async () => {
+    const item = await scene.synced(1);
+    const { database } = scene;
+    await database.query("update sync.subjects set due_at = now() where id = $1", [item.item_id]);
+    const [first] = await claim(database, "", 1, -1);
+    if (!first) throw new Error("nothing was claimed");
+    await database.transaction(async (tx) => {
+      await tx.query(FENCE, held(first));
+      expect(await claim(database, "", 1, 60)).toEqual([]);
+      await scene.hear(item.item_id);
+      await renew(database, first, -1);
+    });
+    const [second] = await claim(database, "", 1, 60);
+    expect(second).toMatchObject({ id: item.item_id, generation: first.generation + 1, attempts: 1 });
+    await expect(renew(database, first, 60)).rejects.toMatchObject({ code: "lease_lost" });
+    if (second) await giveBack(database, second);
+    const worker = await scene.work();
+    await worker.idle();
+    await worker[Symbol.asyncDispose]();
   });
 
   it("is renewed for as long as a run lasts, and no other worker takes it", async () => {
