@@ -18,7 +18,22 @@ describe("a lease", () => {
     let release: () => void = () => undefined;
     const paused = new Promise<void>((resolve) => (release = resolve));
     let reached = false;
+    const late: unknown[] = [];
+    const { database } = scene;
     const frozen = await scene.work({
+      database: {
+        query: (statement, values) => database.query(statement, values),
+        listen: (channel, hear) => database.listen(channel, hear),
+        transaction: (work) => {
+          const written = database.transaction(work);
+          written.then(
+            () => late.push("written"),
+            (error: unknown) => late.push(error),
+          );
+          return written;
+        },
+        [Symbol.asyncDispose]: async () => undefined,
+      },
       // It does not renew: as if the whole process had been stopped.
       clock: { now: () => Date.now(), sleep: (ms, signal) => systemClock.sleep(ms > 100 ? 3_600_000 : ms, signal) },
       leaseSeconds: 1,
@@ -43,6 +58,8 @@ describe("a lease", () => {
       );
     const before = await snapshot();
     release();
+    await until(() => late.length > 0);
+    expect(late).toEqual([expect.objectContaining({ code: "lease_lost" })]);
     await frozen[Symbol.asyncDispose]();
     expect((await snapshot()).rows).toEqual(before.rows);
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
