@@ -13,7 +13,6 @@
  *                                ├─ next_cursor "": not ready, which is not progress
  *                                └─ any other failure: all pages are dropped, the run tries again another time
  */
-import { setImmediate as yieldToOthers } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { dropStaged, stagePage } from "../mirror/stage.ts";
@@ -22,6 +21,7 @@ import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import type { CursorFetch, Fetch, RowsAt } from "../resources/types.ts";
 import type { Asking, Limiter } from "./limiter.ts";
+import { membersOf } from "./members.ts";
 import type { Failure, Outcome, Task } from "./types.ts";
 
 /** All that reading needs of a run. */
@@ -38,7 +38,8 @@ export interface Reader {
   accessToken: string | null;
 }
 
-type Answer = Record<string, unknown>;
+/** the members of an answer, as texts */
+type Answer = ReadonlyMap<string, string>;
 
 /** Longer waits for a turn give the subject back, so that others use the worker; within a loop they are waited out. */
 const PATIENCE_MS = 2000;
@@ -85,7 +86,7 @@ function failureOf(error: unknown): Failure {
 async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
   const { resource } = task;
   const { text, body } = await ask(reader, resource.fetch, {}, PATIENCE_MS);
-  countRows(body, resource.fetch.rows);
+  holdsRows(body, resource.fetch.rows);
   return {
     task,
     read: { resource, pages: [{ text, rows: true, removals: false }], whole: true },
@@ -133,10 +134,10 @@ async function readLoop(
       const patience = pages.length === 0 ? PATIENCE_MS : LOOP_PATIENCE_MS;
       const { text, body } = await ask(reader, fetch, { [sentAs]: cursor }, patience);
       await staging;
-      const { [nextAt]: next, [moreAt]: more } = body;
+      const [next, more] = [valueOf(body, nextAt), valueOf(body, moreAt)];
       if (next === "" || next === null) throw notReady();
       if (typeof next !== "string" || typeof more !== "boolean" || (more && next === cursor)) throw malformed();
-      const page = { text, rows: countRows(body, fetch.rows) > 0, removals: count(body[fetch.removals.at]) > 0 };
+      const page = { text, rows: holdsRows(body, fetch.rows), removals: holdsAny(body.get(fetch.removals.at)) };
       if (!more) return { pages: [...pages, page], cursor: next };
       staging = stagePage(database, scope, resource.name, pages.length, text);
       staging.catch(() => undefined); // heard of at the next await of it
@@ -165,8 +166,7 @@ async function ask(
   const token = accessToken === null ? {} : { access_token: accessToken };
   try {
     const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);
-    await yieldToOthers(); // parsing a large page holds the loop for milliseconds
-    return { text, body: JSON.parse(text) as Answer };
+    return { text, body: membersOf(text) };
   } catch (error) {
     if (error instanceof PlaidError && error.rateLimited) {
       await limiter.slow(asking, error.retryAfterSeconds === undefined ? undefined : error.retryAfterSeconds * 1000);
@@ -175,22 +175,23 @@ async function ask(
   }
 }
 
-const count = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
+const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(name) ?? "null") as unknown;
 
-/** How many rows the answer holds. One that lacks their place is no answer, and must not pass for "none left". */
-function countRows(body: Answer, places: readonly RowsAt[]): number {
-  return places.reduce((sum, { at }) => {
-    const value = body[at];
-    if (typeof value !== "object" || value === null) throw malformed();
-    return sum + (Array.isArray(value) ? value.length : 1);
-  }, 0);
+/** Whether the text is that of an array or object with something in it. */
+const holdsAny = (text: string | undefined): boolean => text !== undefined && /^(\{|\[\s*[^\]\s])/.test(text);
+
+/** Whether the answer holds rows. One that lacks their place is no answer, and must not pass for "none left". */
+function holdsRows(body: Answer, places: readonly RowsAt[]): boolean {
+  const texts = places.map(({ at }) => body.get(at) ?? "");
+  if (!texts.every((text) => text.startsWith("[") || text.startsWith("{"))) throw malformed();
+  return texts.some(holdsAny);
 }
 
 /** The one row of an answer, with what is joined to it. */
-function rootIn(body: Answer, [place]: readonly RowsAt[]): Answer {
+function rootIn(body: Answer, [place]: readonly RowsAt[]): Record<string, unknown> {
   if (place === undefined) return {};
-  const beside = (place.with ?? []).map((field) => [field, body[field] ?? null] as const);
-  return { ...(body[place.at] as Answer), ...Object.fromEntries(beside) };
+  const beside = (place.with ?? []).map((field) => [field, valueOf(body, field)] as const);
+  return { ...(valueOf(body, place.at) as Record<string, unknown>), ...Object.fromEntries(beside) };
 }
 
 const notReady = (): PlaidError =>
