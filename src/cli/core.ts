@@ -2,11 +2,13 @@
  * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
  * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
  */
+import { systemClock } from "../clock.ts";
 import { loadConfig, type Config } from "../config.ts";
 import { attachEmbedded, startEmbedded } from "../database/embedded.ts";
 import { migrate } from "../database/migrate.ts";
 import { openDatabase } from "../database/pool.ts";
 import type { Database } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
 import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
 import { createLogger, type LogLevel, type Logger } from "../logger.ts";
 import { Closer } from "./closer.ts";
@@ -39,15 +41,9 @@ export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promis
   const closer = new Closer();
   try {
     const { url: databaseUrl, embedded } = await findDatabase(config, logger, closer, purpose);
-    const database = closer.use(
-      await openDatabase({
-        url: databaseUrl,
-        poolSize: purpose.poolSize ?? config.databasePoolSize,
-        applicationName: "tartan",
-        logger,
-      }),
-    );
-    await migrate(database, { logger });
+    const poolSize = purpose.poolSize ?? config.databasePoolSize;
+    const open = () => openMigrated({ url: databaseUrl, poolSize, applicationName: "tartan", logger });
+    const database = closer.use(await (purpose.as === "server" ? patiently(open, logger) : open()));
     const { masterKey, dataDir } = config;
     const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
     const dispose = () => closer[Symbol.asyncDispose]();
@@ -55,6 +51,34 @@ export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promis
   } catch (error) {
     await closer[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+async function openMigrated(options: Parameters<typeof openDatabase>[0]): Promise<Database> {
+  const database = await openDatabase(options);
+  try {
+    await migrate(database, { logger: options.logger });
+    return database;
+  } catch (error) {
+    await database[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** How long a server waits at its start for a Postgres that is starting too, or is just recovering. */
+const PATIENCE_MS = 60_000;
+const LOOK_EVERY_MS = 500;
+
+async function patiently<T>(work: () => Promise<T>, logger: Logger): Promise<T> {
+  for (const end = Date.now() + PATIENCE_MS; ;) {
+    try {
+      return await work();
+    } catch (error) {
+      const away = error instanceof TartanError && error.code === "database_unavailable";
+      if (!away || Date.now() > end) throw error;
+      logger.warn({ error }, "waiting for Postgres");
+      await systemClock.sleep(LOOK_EVERY_MS);
+    }
   }
 }
 
