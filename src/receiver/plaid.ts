@@ -1,11 +1,11 @@
 /**
  * The path of Plaid: a `Plaid-Verification` header was sent, so the webhook is Plaid's by signature or it is nothing.
  */
-import { hash } from "node:crypto";
 import { newWebhookUuid } from "../journal/ids.ts";
 import { findAccepted } from "../journal/append.ts";
 import { markDue } from "../journal/subjects.ts";
-import { verifyWebhook, type Proven, type Refused } from "../plaid/verify.ts";
+import type { SignatureCheck } from "../plaid/signatures.ts";
+import { verifyWebhook, type Refused } from "../plaid/verify.ts";
 import { readWebhook } from "../plaid/webhooks.ts";
 import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
 import { IntakeRefusal } from "./refusal.ts";
@@ -15,12 +15,12 @@ const STALE_KEPT = 1000;
 
 export type PlaidPath = (arrival: Arrival, jwt: string) => Promise<Taken>;
 
-export function openPlaidPath(deps: ReceiverDeps): PlaidPath {
-  const { keys, accept, logger } = deps;
+export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): PlaidPath {
+  const { keys, accept, logger, check } = deps;
   const stale = openStalePath(deps);
   return async (arrival, jwt) => {
     const { integration, body, receivedAt } = arrival;
-    const verdict = await verifyWebhook({ jwt, body, receivedAt, keys, integration });
+    const verdict = await verifyWebhook({ jwt, body, receivedAt, keys, integration, receiver: integration.id, check });
     if (!verdict.ok) return await stale(arrival, verdict);
     const { type, code, itemId, environment, subject } = readWebhook(body);
     if (environment !== null && environment !== integration.environment)
@@ -28,7 +28,7 @@ export function openPlaidPath(deps: ReceiverDeps): PlaidPath {
         { integration: integration.id, environment },
         "a webhook names another environment than its integration",
       );
-    const { keyId, signedAt } = verdict;
+    const { tokenSha256, keyId, signedAt } = verdict;
     return await accept.accept({
       id: newWebhookUuid(receivedAt),
       integrationId: integration.id,
@@ -40,17 +40,10 @@ export function openPlaidPath(deps: ReceiverDeps): PlaidPath {
       environment,
       receivedAt,
       body,
-      proof: { jwt, tokenSha256: identity(integration.id, verdict), keyId, signedAt },
+      proof: { jwt, tokenSha256, keyId, signedAt },
     });
   };
 }
-
-/**
- * A token names no receiver. Were it one webhook for all integrations, whoever posts it to another one's URL first would
- * make the rightful one's a duplicate.
- */
-const identity = (integrationId: string, { tokenSha256 }: Pick<Proven, "tokenSha256">): Buffer =>
-  hash("sha256", Buffer.concat([tokenSha256, Buffer.from(integrationId, "latin1")]), "buffer");
 
 /**
  * What was not proven is refused. One kind needs more: a genuine webhook that comes too late. Either it had been accepted and
@@ -66,11 +59,10 @@ function openStalePath({ database }: ReceiverDeps): (arrival: Arrival, verdict: 
       throw new IntakeRefusal("verification_key_unavailable", message, details);
     }
     if (stale !== undefined) {
-      const tokenSha256 = identity(integration.id, stale);
-      const accepted = await findAccepted(database, { ...stale, tokenSha256 });
+      const accepted = await findAccepted(database, stale);
       if (accepted !== null) return { id: accepted, duplicate: true };
       const { subject } = readWebhook(body);
-      const token = tokenSha256.toString("latin1");
+      const token = stale.tokenSha256.toString("latin1");
       if (subject !== null && !marked.has(token)) {
         await markDue(database, [{ integrationId: integration.id, ...subject, wanted: ["*"] }]);
         if (marked.size >= STALE_KEPT) marked.clear();

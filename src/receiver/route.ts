@@ -12,6 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { describeError, errorBody, TartanError } from "../errors.ts";
 import { toWebhookId } from "../journal/ids.ts";
 import { metrics } from "../metrics.ts";
+import { openSignatures, type SignatureCheck } from "../plaid/signatures.ts";
 import { openBackendPath } from "./backend.ts";
 import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
 import { openPlaidPath } from "./plaid.ts";
@@ -27,7 +28,9 @@ type Intake = { Params: { id: string } };
 
 /** A Fastify plugin with the intake's routes, in a context of its own: bodies stay the bytes that came. */
 export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): Promise<void> {
-  const take = openIntake(deps);
+  const signatures = openSignatures();
+  app.addHook("onClose", () => signatures[Symbol.asyncDispose]());
+  const take = openIntake({ ...deps, check: signatures.check });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: BODY_LIMIT }, (_request, body, done) =>
     done(null, body),
@@ -46,7 +49,9 @@ export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): 
   app.post<Intake>("/v1/service_integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
 }
 
-function openIntake(deps: ReceiverDeps): (request: FastifyRequest<Intake>) => Promise<Taken> {
+function openIntake(
+  deps: ReceiverDeps & { check: SignatureCheck },
+): (request: FastifyRequest<Intake>) => Promise<Taken> {
   const mayPost = sourceCheck(deps.allowedSources);
   const plaidPath = openPlaidPath(deps);
   const backendPath = openBackendPath(deps);

@@ -1,5 +1,5 @@
 /** A verifier against a key server, with time in the test's hands. */
-import type { Clock } from "../../src/clock.ts";
+import { systemClock, type Clock } from "../../src/clock.ts";
 import type { Queryable } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
@@ -15,7 +15,7 @@ export function testClock(start = Date.now()): TestClock {
   const started = Date.now();
   return {
     now: () => start + offset + (Date.now() - started),
-    sleep: async () => undefined,
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
     advance: (ms) => {
       offset += ms;
     },

@@ -1,6 +1,7 @@
 import { createHmac, sign } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { verifyWebhook } from "../../src/plaid/verify.ts";
 import { newSigningKey, segment, sha256, signJwt, startKeyServer, webhookBody } from "../support/plaid-signer.ts";
 import { openVerifier } from "./support.ts";
 
@@ -59,6 +60,18 @@ describe("a genuine webhook", () => {
     const fresh = await s.verify(signJwt(key, body), body);
     expect(fresh.ok && first.ok && fresh.tokenSha256.equals(first.tokenSha256)).toBe(false);
   });
+});
+
+test("a token is another one for another receiver", async () => {
+  await using s = await scene();
+  const jwt = signJwt(key, body);
+  const at = async (receiver: string) => {
+    const { keys, scope: integration } = s;
+    const verdict = await verifyWebhook({ jwt, body, receivedAt: new Date(), keys, integration, receiver });
+    return verdict.ok ? verdict.tokenSha256.toString("hex") : verdict.reason;
+  };
+  expect(await at("svi_1")).toBe(await at("svi_1"));
+  expect(await at("svi_1")).not.toBe(await at("svi_2"));
 });
 
 describe("a body that is not the signed one", () => {

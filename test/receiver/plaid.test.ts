@@ -108,13 +108,11 @@ describe("a webhook of Plaid", () => {
 
   test("at the URL of another integration is that one's, and does not take it from the rightful one", async () => {
     await using intake = await startIntake();
-    await intake.database.query(
-      `insert into tartan.integrations select 'svi_other', service, name, environment, plaid_url, client_id,
-         client_secret_sealed, webhook_secret_sealed from tartan.integrations where false`,
-    );
+    const other = await intake.integrate();
     const headers = { "Plaid-Verification": signJwt(intake.key, body) };
-    expect(await intake.post(body, headers, "/v1/integrations/svi_other")).toMatchObject({ status: 404 });
+    expect(await intake.post(body, headers, other)).toMatchObject({ status: 200, body: { duplicate: false } });
     expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
+    expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: true } });
   });
 });
 

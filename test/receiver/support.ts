@@ -44,6 +44,8 @@ export interface Intake extends AsyncDisposable {
   server: KeyServer;
   key: SigningKey;
   clock: TestClock;
+  /** makes another integration of the same Plaid, and tells its path */
+  integrate(): Promise<string>;
   post(body: Buffer | string, headers?: Record<string, string>, path?: string): Promise<Answer>;
   /** posts as Plaid does */
   plaid(body: Buffer, parts?: JwtParts, key?: SigningKey): Promise<Answer>;
@@ -73,12 +75,14 @@ export async function startIntake(options: IntakeOptions = {}): Promise<Intake> 
   const { keys, clock } = openVerifier(server.url, { database, fetchesPerMinute });
   closer.use(keys);
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
-  const { id, webhook_secret: secret } = await createIntegration(database, vault, {
-    client_id: "client-1",
-    secret: "plaid-secret",
-    environment: "sandbox",
-    plaid_url: server.url,
-  });
+  const integrate = () =>
+    createIntegration(database, vault, {
+      client_id: "client-1",
+      secret: "plaid-secret",
+      environment: "sandbox",
+      plaid_url: server.url,
+    });
+  const { id, webhook_secret: secret } = await integrate();
   const accept = closer.use(options.accept?.(database) ?? openAccept({ database, queueMax: 5000, logger }));
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const app = Fastify({ trustProxy: options.trustProxy ?? false });
@@ -111,6 +115,7 @@ export async function startIntake(options: IntakeOptions = {}): Promise<Intake> 
     server,
     key,
     clock,
+    integrate: async () => `/v1/integrations/${(await integrate()).id}`,
     post,
     plaid: (body, parts = {}, signer = key) => {
       const claims = { iat: Math.floor(clock.now() / 1000), ...parts.claims };
