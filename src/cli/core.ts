@@ -74,12 +74,18 @@ async function patiently<T>(work: () => Promise<T>, logger: Logger): Promise<T> 
     try {
       return await work();
     } catch (error) {
-      const away = error instanceof TartanError && error.code === "database_unavailable";
-      if (!away || Date.now() > end) throw error;
+      if (!mayCome(error) || Date.now() > end) throw error;
       logger.warn({ error }, "waiting for Postgres");
       await systemClock.sleep(LOOK_EVERY_MS);
     }
   }
+}
+
+/** A refused login and a missing database do not mend themselves: SQLSTATE 28… and 3D000. */
+function mayCome(error: unknown): boolean {
+  if (!(error instanceof TartanError) || error.code !== "database_unavailable") return false;
+  const { code } = (error.cause ?? {}) as { code?: unknown };
+  return !/^(28...|3D000)$/.test(String(code));
 }
 
 async function findDatabase(

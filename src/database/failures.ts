@@ -45,6 +45,8 @@ export function isConnectionFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
   if (code !== undefined) {
+    // 08P01 is a protocol violation, such as a wrong number of parameters: a fault in a statement of ours.
+    if (code === "08P01") return false;
     return SYSTEM_CODES.has(code) || SQL_STATES.has(code) || /^(08|28)...$/.test(code);
   }
   return DRIVER_TEXTS.some((text) => error.message.startsWith(text));

@@ -28,6 +28,8 @@ class ReconnectingListener implements Listener {
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** the last statement; pg wants one at a time on a client */
+  #said: Promise<unknown> = Promise.resolve();
   #delay = FIRST_DELAY_MS;
   #closed = false;
 
@@ -53,7 +55,8 @@ class ReconnectingListener implements Listener {
 
   async #tell(statement: string): Promise<void> {
     // A failure here is the connection's, which reports itself and listens anew to everything.
-    await this.#client?.query(statement).catch(() => undefined);
+    this.#said = this.#said.then(() => this.#client?.query(statement)).catch(() => undefined);
+    await this.#said;
   }
 
   async #connect(): Promise<void> {
