@@ -5,61 +5,48 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { introduceItem } from "../src/integrations/items.ts";
-import { queueDepth } from "../src/sync/queries.ts";
+import { requestSync } from "../src/sync/queries.ts";
 import { mib, rate, tell, type Row } from "./report.ts";
 import { startSimulatorProcess, type SimulatorProcess } from "./simulator.ts";
 import { openWorld, residentBytes, type World } from "./world.ts";
 
 const ITEMS = 20;
 const EACH = 5000;
-const INCREMENT = 500;
+const INCREMENT = 1500;
 const CORES = 2;
 
 export async function benchSync(): Promise<Row[]> {
   await using world = await openWorld();
   await using simulator = await startSimulatorProcess();
   const { id } = await world.integrate(simulator.url, simulator.clientId, simulator.secret);
-  const items = await simulator.post<{ items: Item[] }>("/_simulator/items", { count: ITEMS, transactions: EACH });
-  const total = ITEMS * EACH;
+  const { items } = await simulator.post<{ items: Item[] }>("/_simulator/items", { count: ITEMS, transactions: EACH });
 
-  const raw = await rawUpsertRate(world, simulator, items.items);
+  const raw = await rawUpsertRate(world, simulator, items);
   tell(`a raw upsert writes ${rate(raw)} transactions`);
 
-  for (const item of items.items) await introduceItem(world, { integration_id: id, ...item });
+  for (const item of items) await introduceItem(world, { integration_id: id, ...item });
   const worker = await startWorker(world);
-  const backfill = total / (await secondsUntilIdle(world, total));
-  tell(`the first backfill mirrors ${rate(backfill)}`);
+  const backfill = await mirroredPerSecond(world, ITEMS * EACH);
   const resident = residentBytes(worker.pid);
+  tell(`the first backfill mirrors ${rate(backfill)}`);
   await worker.stop();
 
-  for (const { item_id } of items.items) {
+  for (const { item_id } of items) {
     await simulator.post(`/_simulator/items/${item_id}/transactions`, { add: INCREMENT, webhooks: false });
-    await world.database.query(MARK_DUE, [id, item_id]);
+    await requestSync(world.database, item_id);
   }
   await startWorker(world);
-  const added = ITEMS * INCREMENT;
-  const increments = added / (await secondsUntilIdle(world, total + added));
+  const increments = await mirroredPerSecond(world, ITEMS * INCREMENT);
   tell(`increments mirror ${rate(increments)}`);
 
   const aim = { ratio: 0.4, better: "more" } as const;
   const against = `${rate(raw)} raw upsert, ${CORES} connections`;
+  const row = (what: string, figure: number): Row => {
+    return { bench: "sync", what, figure: rate(figure), against, ratio: figure / raw, aim };
+  };
   return [
-    {
-      bench: "sync",
-      what: `first backfill, ${ITEMS} × ${EACH}`,
-      figure: rate(backfill),
-      against,
-      ratio: backfill / raw,
-      aim,
-    },
-    {
-      bench: "sync",
-      what: `increments, ${ITEMS} × ${INCREMENT}`,
-      figure: rate(increments),
-      against,
-      ratio: increments / raw,
-      aim,
-    },
+    row(`first backfill, ${ITEMS} × ${EACH} transactions`, backfill),
+    row(`increments, ${ITEMS} × ${INCREMENT} transactions`, increments),
     { bench: "sync", what: "memory of the worker after the backfill", figure: mib(resident) },
   ];
 }
@@ -72,25 +59,24 @@ interface Item {
 /** Plaid's limits would cap the rate below what is measured here, so they are lifted. */
 const startWorker = (world: World) => world.tartan(["up", "--only", "sync"], { TARTAN_PLAID_LIMIT_FACTOR: "10000" });
 
-const MARK_DUE = `update sync.subjects set due_at = now(), generation = generation + 1, wanted = '{transactions}'
-  where integration_id = $1 and kind = 'item' and id = $2`;
-
-/** From the first row of the run to the last: the start of the process is not what is measured. */
-async function secondsUntilIdle({ database }: World, rows: number): Promise<number> {
-  const began = performance.now();
-  for (;;) {
-    const { due, running } = await queueDepth(database);
-    if (due + running === 0) break;
-    if (performance.now() - began > 300_000) throw new Error("the queue did not run empty within five minutes");
-    await delay(20);
+/** Rows that the runs since now added, over the time from the first one's start to the last one's end. */
+async function mirroredPerSecond({ database }: World, rows: number): Promise<number> {
+  for (const end = Date.now() + 300_000; ;) {
+    const { rows: found } = await database.query<{ added: number; seconds: number }>(RUNS_OF_LATE);
+    const [{ added, seconds } = { added: 0, seconds: 0 }] = found;
+    if (added === rows) {
+      await database.query("truncate sync.runs");
+      return rows / seconds;
+    }
+    if (Date.now() > end) throw new Error(`${added} rows were mirrored within five minutes, not ${rows}`);
+    await delay(100);
   }
-  const seconds = (performance.now() - began) / 1000;
-  const { rows: counted } = await database.query<{ count: number }>(
-    "select count(*)::int as count from plaid.transactions",
-  );
-  if (counted[0]?.count !== rows) throw new Error(`${counted[0]?.count} rows are mirrored, not ${rows}`);
-  return seconds;
 }
+
+const RUNS_OF_LATE = `
+  select coalesce(sum((summary #>> '{counts,transactions,added}')::int), 0)::int as added,
+    extract(epoch from max(finished_at) - min(started_at))::float8 as seconds
+  from sync.runs where kind = 'item'`;
 
 const RAW_UPSERT = `
   insert into bench_raw (transaction_id, account_id, amount, iso_currency_code, date, name, merchant_name, pending,
