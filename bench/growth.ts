@@ -72,13 +72,13 @@ async function makePartitions({ database }: World): Promise<void> {
 /** Rows with the shape and indexes of real ones, 200 for an item in both journals, so that queries find as much. */
 const FILL = `
   insert into journal.webhooks (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
-    webhook_code, environment, received_at, body, body_sha256, key_id, signed_at, processed_at, update_info)
+    webhook_code, environment, received_at, body, key_id, signed_at, processed_at, update_info)
   select (substr(journal.least_id_at(at)::text, 1, 14) || '7' || substr(md5(random()::text), 1, 3) || '-8'
       || substr(md5(random()::text), 1, 3) || '-' || substr(md5(n::text), 1, 12))::uuid,
     $1, 'PLAID', 'item', 'item-' || item, 'item-' || item, 'user-' || item,
     case n % 10 when 0 then 'ITEM' else 'TRANSACTIONS' end,
     case n % 10 when 0 then 'LOGIN_REPAIRED' when 1 then 'DEFAULT_UPDATE' else 'SYNC_UPDATES_AVAILABLE' end,
-    'sandbox', at, convert_to(repeat('x', 220), 'UTF8'), sha256(n::text::bytea), 'kid', at, at, '{"outcome":"synced"}'
+    'sandbox', at, convert_to(repeat('x', 220), 'UTF8'), 'kid', at, at, '{"outcome":"synced"}'
   from generate_series($2::bigint, $3::bigint) n
   cross join lateral (select now() - random() * interval '${DAYS} days' as at, floor(random() * $4::int)::int as item) r`;
 
