@@ -31,6 +31,8 @@ export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[
     return true;
   });
   const { rows } = await q.query<{ token_sha256: Buffer; webhook_id: string }>(APPEND, encode(fresh));
+  if (rows.length === 0 && fresh.length === webhooks.length)
+    return webhooks.map(({ id }) => ({ id, duplicate: false }));
   for (const row of rows) firsts.set(row.token_sha256.toString("latin1"), row.webhook_id);
   return webhooks.map(({ id, proof }) => {
     const first = proof === null ? id : (firsts.get(proof.tokenSha256.toString("latin1")) ?? id);
