@@ -6,6 +6,7 @@
  * server when it goes, and a second Tartan on the data directory is refused.
  */
 import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -87,14 +88,27 @@ function refuseWindows(): void {
   );
 }
 
-/** The database is made by whoever owns the server, so no two make it at once. */
+/**
+ * SQLSTATEs of two who make the database at once: it exists, it is just being made, its template is in use. Only the owner
+ * of the server makes it, but a killed owner's statement goes on for a moment in a server that outlived it.
+ */
+const BEING_MADE = new Set(["42P04", "23505", "55006"]);
+
 async function ensureDatabase(url: string): Promise<void> {
   const client = new Client(clientConfig({ url, applicationName: "tartan" }));
   client.on("error", () => undefined);
   await client.connect();
   try {
-    const { rows } = await client.query<{ present: boolean }>(HAS_DATABASE, [OWNER]);
-    if (!rows[0]?.present) await client.query(`create database ${OWNER}`);
+    for (;;) {
+      const { rows } = await client.query<{ present: boolean }>(HAS_DATABASE, [OWNER]);
+      if (rows[0]?.present) return;
+      try {
+        await client.query(`create database ${OWNER}`);
+      } catch (error) {
+        if (!BEING_MADE.has(codeOf(error) ?? "")) throw error;
+        await delay(50);
+      }
+    }
   } finally {
     await client.end();
   }

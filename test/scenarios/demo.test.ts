@@ -14,7 +14,8 @@ it("the demo links items, mirrors them, tells how to look at them, goes on livin
   const env = { TARTAN_DATA_DIR: folder, TARTAN_SIMULATOR_PORT: "0", TARTAN_PORT: "0" };
   const demo = closer.use(await startTartan(env, ["demo"], (line) => /API\s+(http:\S+)\/v1/.exec(line)?.[1] ?? null));
   const said = () => demo.output.join("\n");
-  await until("four backfills", async () => (said().match(/ITEM\/CREATED.*\+\d+ transactions/g) ?? []).length === 4);
+  const backfills = () => (said().match(/ITEM\/CREATED.*\+\d+ transactions/g) ?? []).length;
+  await until("four backfills", async () => backfills() === 4);
   await until("life", async () => /TRANSACTIONS\/SYNC_UPDATES_AVAILABLE/.test(said()));
   expect(said()).toMatch(/psql 'postgres/);
   expect(said()).toMatch(/API key\s+\S{16,}/);

@@ -23,10 +23,10 @@ export interface TartanProcess extends AsyncDisposable {
 
 type Env = Record<string, string>;
 
-/** Variables of the surrounding shell that could change what a test means are left out. */
+/** Variables of the surrounding shell that could change what a test means are left out; colours too, which CI turns on. */
 function cleanEnv(env: Env): Env {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TARTAN_"));
-  return { ...Object.fromEntries(inherited.map(([name, value]) => [name, value ?? ""])), ...env };
+  return { ...Object.fromEntries(inherited.map(([name, value]) => [name, value ?? ""])), NO_COLOR: "1", ...env };
 }
 
 /** The URL in the line with which `tartan up` says that it is up; null for any other line. */
