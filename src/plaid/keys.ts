@@ -42,6 +42,8 @@ export type VerificationKeys = KeySource & AsyncDisposable;
 
 interface KnownKey {
   key: KeyObject;
+  /** what it was made from: the fields that are kept */
+  jwk: JsonWebKey;
   expiresAt: number;
   checkedAt: number;
 }
@@ -184,19 +186,24 @@ class CachedKeys implements VerificationKeys {
   async #loadFrom(database: Queryable, plaidUrl: string): Promise<void> {
     const { rows } = await database.query<StoredKey>(LOAD_KEYS, [plaidUrl]);
     for (const { kid, jwk, expired_at, fetched_at } of rows) {
-      const key = importKey(jwk);
+      const imported = importKey(jwk);
       const name = `${plaidUrl} ${kid}`;
-      if (key === null || this.#known.has(name)) continue;
+      if (imported === null || this.#known.has(name)) continue;
       const expiresAt = expired_at?.getTime() ?? Number.POSITIVE_INFINITY;
-      this.#known.set(name, { key, expiresAt, checkedAt: fetched_at.getTime() });
+      this.#known.set(name, { ...imported, expiresAt, checkedAt: fetched_at.getTime() });
     }
   }
 
-  async #save(plaidUrl: string, keyId: string, { key, expiresAt, checkedAt }: KnownKey): Promise<void> {
+  async #save(plaidUrl: string, keyId: string, { jwk, expiresAt, checkedAt }: KnownKey): Promise<void> {
     try {
-      const jwk = JSON.stringify(key.export({ format: "jwk" }));
       const expired = Number.isFinite(expiresAt) ? new Date(expiresAt) : null;
-      await this.#options.database?.query(SAVE_KEY, [plaidUrl, keyId, jwk, expired, new Date(checkedAt)]);
+      await this.#options.database?.query(SAVE_KEY, [
+        plaidUrl,
+        keyId,
+        JSON.stringify(jwk),
+        expired,
+        new Date(checkedAt),
+      ]);
     } catch (error) {
       this.#options.logger.warn({ error }, "a verification key could not be stored; it is kept in memory");
     }
@@ -218,16 +225,17 @@ class CachedKeys implements VerificationKeys {
 function readKey({ key: jwk }: KeyAnswer, keyId: string, now: number): KnownKey | null {
   if (jwk === undefined || jwk === null || jwk.kid !== keyId) return null;
   if (jwk.alg !== undefined && jwk.alg !== "ES256") return null;
-  const key = importKey(jwk);
-  if (key === null) return null;
+  const imported = importKey(jwk);
+  if (imported === null) return null;
   const expiresAt = typeof jwk.expired_at === "number" ? jwk.expired_at * 1000 : Number.POSITIVE_INFINITY;
-  return { key, expiresAt, checkedAt: now };
+  return { ...imported, expiresAt, checkedAt: now };
 }
 
-function importKey({ kty, crv, x, y }: JsonWebKey): KeyObject | null {
+function importKey({ kty, crv, x, y }: JsonWebKey): Pick<KnownKey, "key" | "jwk"> | null {
   if (kty !== "EC" || crv !== "P-256" || x === undefined || y === undefined) return null;
+  const jwk = { kty, crv, x, y };
   try {
-    return createPublicKey({ key: { kty, crv, x, y }, format: "jwk" });
+    return { key: createPublicKey({ key: jwk, format: "jwk" }), jwk };
   } catch {
     return null;
   }

@@ -2,7 +2,15 @@
  * Plaid as far as verification goes: keys that sign webhooks as Plaid does, and the endpoint that vouches for them, with
  * every fault a test wants. Written apart from the simulator, so that neither can hide the other's mistake.
  */
-import { createHash, generateKeyPairSync, randomUUID, sign, type KeyObject } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomUUID,
+  sign,
+  type KeyObject,
+} from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -13,8 +21,18 @@ export interface SigningKey {
   jwk: Record<string, unknown>;
 }
 
+/**
+ * A new key pair. It is generated as bytes and read again: Node 20 can lock up when a key that it has just generated is
+ * exported as JWK while the garbage collector runs (both want the key's lock).
+ */
 export function newSigningKey(kid: string = randomUUID(), namedCurve = "P-256"): SigningKey {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve });
+  const pair = generateKeyPairSync("ec", {
+    namedCurve,
+    publicKeyEncoding: { type: "spki", format: "der" },
+    privateKeyEncoding: { type: "pkcs8", format: "der" },
+  });
+  const publicKey = createPublicKey({ key: pair.publicKey, type: "spki", format: "der" });
+  const privateKey = createPrivateKey({ key: pair.privateKey, type: "pkcs8", format: "der" });
   const created_at = Math.floor(Date.now() / 1000);
   const jwk = { ...publicKey.export({ format: "jwk" }), alg: "ES256", kid, use: "sig", created_at, expired_at: null };
   return { kid, privateKey, jwk };
