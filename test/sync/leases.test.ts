@@ -59,8 +59,9 @@ describe("a lease", () => {
     const before = await snapshot();
     release();
     await until(() => late.length > 0);
-    expect(late).toEqual([expect.objectContaining({ code: "lease_lost" })]);
     await frozen[Symbol.asyncDispose]();
+    // It may have claimed the subject itself again when its lease ran out: then it was late more than once.
+    for (const each of late) expect(each).toMatchObject({ code: "lease_lost" });
     expect((await snapshot()).rows).toEqual(before.rows);
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     await heir[Symbol.asyncDispose]();
