@@ -276,7 +276,7 @@ describe("plans", () => {
     ["a user by type and code", ["user_id", "type", "code"], [user, "ITEM", "CODE_1"], /user_id/],
     ["an item by source PLAID", ["item_id", "source"], [item, "PLAID"], /item_id/],
     ["an item by another source", ["item_id", "source"], [item, "BACKEND"], /item_id_source/],
-    ["an integration", ["integration_id"], [`${INTEGRATION}7`], /integration_id/],
+    ["an integration", ["integration_id"], [`${INTEGRATION}7`], /integration_id|pkey/],
     ["all", [], [], /pkey/],
   ];
 
