@@ -21,7 +21,7 @@ const BATCH_MAX = 200;
 /** Two, so that one encodes and inserts while the other waits for the disk. */
 const IN_FLIGHT_MAX = 2;
 /** Below this a second batch would only split what the first could have carried. */
-const SECOND_FLIGHT_FROM = 16;
+const SECOND_FLIGHT_FROM = 64;
 /** Retrying at once would meet the same queue. */
 const RETRY_AFTER_SECONDS = 5;
 const REPEATS = 3;
@@ -60,6 +60,7 @@ class GroupCommit implements Accept {
   readonly #hint: Hint;
   #waiting: Waiting[] = [];
   #inFlight = 0;
+  #scheduled = false;
   #closed = false;
   #drained: (() => void) | null = null;
 
@@ -76,7 +77,13 @@ class GroupCommit implements Accept {
       return Promise.reject(overloaded("Too many webhooks wait to be stored; send it again a little later."));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ webhook, resolve, reject });
-      this.#pump();
+      if (this.#scheduled) return;
+      // Signatures are proven in batches, so webhooks come in batches: the first must not leave the others behind.
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#pump();
+      });
     });
   }
 

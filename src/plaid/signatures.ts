@@ -26,7 +26,9 @@ export const checkSignature: SignatureCheck = (signed, signature, key) =>
 
 const SIGNATURE_BYTES = 64;
 /** A millisecond's work or two: the first of a batch waits for the last. */
-const BATCH_MAX = 32;
+const BATCH_MAX = 16;
+/** One in work and one in reach, so that a thread does not wait for the event loop to come round. */
+const BATCHES_AHEAD = 2;
 const KEYS_KEPT = 256;
 
 /**
@@ -63,7 +65,8 @@ interface Job {
 
 interface Thread {
   worker: Worker;
-  batch: readonly Job[] | null;
+  /** what it was given and has not answered, in order */
+  batches: (readonly Job[])[];
   /** the keys it knows, by their place in its list */
   keys: Map<KeyObject, number>;
 }
@@ -108,11 +111,10 @@ class SignatureThreads implements Signatures {
 
   #start(): Thread {
     const worker = new Worker(PROGRAM, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 32 }, execArgv: [] });
-    const thread: Thread = { worker, batch: null, keys: new Map() };
+    const thread: Thread = { worker, batches: [], keys: new Map() };
     worker.unref();
     worker.on("message", (verdicts: boolean[]) => {
-      const batch = thread.batch ?? [];
-      thread.batch = null;
+      const batch = thread.batches.shift() ?? [];
       this.#pump();
       for (const [index, { resolve }] of batch.entries()) resolve(verdicts[index] === true);
     });
@@ -122,17 +124,19 @@ class SignatureThreads implements Signatures {
   }
 
   #pump(): void {
-    for (const thread of this.#threads) {
-      if (this.#waiting.length === 0) break;
-      if (thread.batch === null) send(thread, this.#waiting.splice(0, BATCH_MAX));
+    for (let ahead = 0; ahead < BATCHES_AHEAD; ahead += 1) {
+      for (const thread of this.#threads) {
+        if (this.#waiting.length === 0) break;
+        if (thread.batches.length === ahead) send(thread, this.#waiting.splice(0, BATCH_MAX));
+      }
     }
-    if (this.#waiting.length === 0 && this.#threads.every(({ batch }) => batch === null)) this.#closed?.();
+    if (this.#waiting.length === 0 && this.#threads.every(({ batches }) => batches.length === 0)) this.#closed?.();
   }
 
   #lose(thread: Thread): void {
     if (!this.#threads.includes(thread)) return;
     this.#threads = this.#threads.filter((other) => other !== thread);
-    const orphans = [...(thread.batch ?? []), ...(this.#threads.length === 0 ? this.#waiting.splice(0) : [])];
+    const orphans = [...thread.batches.flat(), ...(this.#threads.length === 0 ? this.#waiting.splice(0) : [])];
     for (const { signed, signature, key, resolve } of orphans)
       void checkSignature(signed, signature, key).then(resolve);
     this.#pump();
@@ -140,7 +144,7 @@ class SignatureThreads implements Signatures {
 }
 
 function send(thread: Thread, batch: readonly Job[]): void {
-  thread.batch = batch;
+  thread.batches.push(batch);
   const forget = thread.keys.size > KEYS_KEPT;
   if (forget) thread.keys.clear();
   const newKeys: KeyObject[] = [];

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
@@ -35,6 +36,7 @@ describe("group commit", () => {
     await using accept = openAccept({ database, queueMax: 5000, logger });
     const first = webhook();
     const firstDone = accept.accept(first);
+    await nextTurn();
     const others = Array.from({ length: 450 }, (_, index) => webhook({ itemId: `item-${index}` }));
     const othersDone = others.map((other) => accept.accept(other));
     letGo();
@@ -93,7 +95,9 @@ describe("group commit", () => {
     const held = new Promise<void>((resolve) => (letGo = resolve));
     const { database } = watched(db.database, () => held);
     await using accept = openAccept({ database, queueMax: 5, logger });
-    const waiting = Array.from({ length: 6 }, () => accept.accept(webhook()));
+    const waiting = [accept.accept(webhook())];
+    await nextTurn();
+    waiting.push(...Array.from({ length: 5 }, () => accept.accept(webhook())));
     await expect(accept.accept(webhook())).rejects.toMatchObject({ code: "overloaded", retryAfterSeconds: 5 });
     letGo();
     expect(await Promise.all(waiting)).toHaveLength(6);
