@@ -54,6 +54,14 @@ export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promis
   }
 }
 
+/** A command's action: opens the core around its work. */
+export const withCore =
+  <Args extends unknown[]>(work: (core: Core, ...args: Args) => Promise<void>, poolSize = 2) =>
+  async (...args: Args): Promise<void> => {
+    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize });
+    await work(core, ...args);
+  };
+
 async function openMigrated(options: Parameters<typeof openDatabase>[0]): Promise<Database> {
   const database = await openDatabase(options);
   try {

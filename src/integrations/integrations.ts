@@ -158,9 +158,6 @@ export async function updateIntegration(
   });
 }
 
-/** `updateIntegration` for Plaid's client id and secret. */
-export const updatePlaidCredentials = updateIntegration;
-
 /**
  * Replaces the secret with which the backend posts; the old one stops working at once.
  * @param secret the new one; random when absent

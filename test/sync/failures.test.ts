@@ -1,7 +1,7 @@
 /** Each class of Plaid's errors: what it does to the item, and what it leaves alone. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { updatePlaidCredentials } from "../../src/integrations/integrations.ts";
+import { updateIntegration } from "../../src/integrations/integrations.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
@@ -173,7 +173,7 @@ describe("our own mistakes", () => {
     const item = await scene.synced(4);
     const uuid = await scene.hear(item.item_id);
     const asked = scene.asked("/transactions/sync");
-    await updatePlaidCredentials(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
     await until(async () => {
       await run({}, false);
       await scene.hurry();
@@ -185,7 +185,7 @@ describe("our own mistakes", () => {
     });
     expect(await itemRow(item)).toMatchObject({ error_code: null, removed_at: null });
     expect(scene.asked("/transactions/sync") - asked).toBeLessThanOrEqual(2);
-    await updatePlaidCredentials(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
     await until(async () => {
       await run({}, false);
       await scene.hurry();

@@ -11,17 +11,12 @@ import {
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "../ask.ts";
-import { openCore, publicUrl, type Core } from "../core.ts";
+import { publicUrl, withCore, type Core } from "../core.ts";
 import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayTable, tell, yellow } from "../print.ts";
 
 interface Json {
   json?: true;
 }
-
-const withCore = async (work: (core: Core) => Promise<void>): Promise<void> => {
-  await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 4 });
-  await work(core);
-};
 
 export function integrationsCommand(): Command {
   const integrations = new Command("integrations").description("the Plaid clients that Tartan works for");
@@ -30,24 +25,24 @@ export function integrationsCommand(): Command {
     .command("list")
     .description("list the integrations")
     .option("--json", "print JSON")
-    .action((flags: Json) => withCore((core) => list(core, flags)));
+    .action(withCore(list));
   integrations
     .command("show <id>")
     .description("show one integration, and its intake URL")
     .option("--json", "print JSON")
-    .action((id: string, flags: Json) => withCore((core) => show(core, id, flags)));
+    .action(withCore(show));
   integrations
     .command("rotate-secret <id>")
     .description("replace the secret with which your backend posts")
     .option("--webhook-secret <secret>", "the new secret (default: a random one)")
     .option("--json", "print JSON")
-    .action((id: string, flags: Json & { webhookSecret?: string }) => withCore((core) => rotate(core, id, flags)));
+    .action(withCore(rotate));
   integrations
     .command("delete <id>")
     .description("forget its secrets and tokens, and stop its work; mirrored rows and webhooks stay")
     .option("--purge", "delete its mirrored rows and journaled webhooks too")
     .option("--yes", "do not ask")
-    .action((id: string, flags: { purge?: true; yes?: true }) => withCore((core) => remove(core, id, flags)));
+    .action(withCore(remove));
   return integrations;
 }
 
@@ -69,7 +64,7 @@ function createCommand(): Command {
         throw new TartanError("invalid_request", `There is no service ${service}; use plaid_item_v1.`);
       }
       const answers = await askForIntegration(flags, process.env);
-      await withCore((core) => create(core, answers, flags));
+      await withCore(create)(answers, flags);
     });
 }
 

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { eraseItem, getItem, introduceItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
-import { openCore, type Core } from "../core.ts";
+import { withCore, type Core } from "../core.ts";
 import { describeChanges } from "../describe.ts";
 import { importItems } from "../import.ts";
 import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell } from "../print.ts";
@@ -11,14 +11,6 @@ import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, st
 interface Json {
   json?: true;
 }
-
-/** Opens the core around a command's work. */
-const withCore =
-  <Args extends unknown[]>(work: (core: Core, ...args: Args) => Promise<void>, poolSize = 2) =>
-  async (...args: Args): Promise<void> => {
-    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize });
-    await work(core, ...args);
-  };
 
 export function itemsCommand(): Command {
   const items = new Command("items").description("the Plaid items whose data is mirrored");

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../journal/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
-import { openCore, type Core } from "../core.ts";
+import { withCore, type Core } from "../core.ts";
 import { feed } from "../feed.ts";
 import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
 import { untilStopped } from "../signals.ts";
@@ -41,7 +41,7 @@ export function webhooksCommand(): Command {
     .command("show <id>")
     .description("show one webhook whole")
     .option("--json", "print JSON")
-    .action(async (id: string, { json }: { json?: true }) => withCore(show)({ id, ...(json && { json }) }));
+    .action(withCore(show));
   webhooks
     .command("refusals")
     .description("what was refused of late, and why")
@@ -51,13 +51,6 @@ export function webhooksCommand(): Command {
     .action(withCore(refusals));
   return webhooks;
 }
-
-const withCore =
-  <F>(work: (core: Core, flags: F) => Promise<void>) =>
-  async (flags: F): Promise<void> => {
-    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-    await work(core, flags);
-  };
 
 function filterOf({ item, user, type, code, source, integration, limit, cursor }: Flags): WebhookFilter {
   return {
@@ -107,7 +100,7 @@ async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags
   });
 }
 
-async function show({ database }: Core, { id, json }: { id: string; json?: true }): Promise<void> {
+async function show({ database }: Core, id: string, { json }: { json?: true }): Promise<void> {
   const webhook = await getWebhook(database, id);
   if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; see \`tartan webhooks list\`.`);
   if (json) return sayJson(webhook);
