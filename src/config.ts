@@ -132,6 +132,40 @@ export const OPTIONS = {
     "Days after which journaled webhooks are forgotten, in whole weeks; 0 keeps all.",
     { defaultText: "0 (keep all)" },
   ),
+  eventRetentionDays: option(
+    "TARTAN_EVENT_RETENTION_DAYS",
+    whole(1, 36_500).default(90),
+    "Days after which events, finished deliveries and dead letters are forgotten; what is still to be delivered is kept.",
+  ),
+  relayAllowedAddresses: option(
+    "TARTAN_RELAY_ALLOWED_ADDRESSES",
+    list.default([]),
+    "Private or otherwise special addresses or CIDR ranges that deliveries may go to.",
+    { defaultText: "public addresses only" },
+  ),
+  relayAllowHttp: option(
+    "TARTAN_RELAY_ALLOW_HTTP",
+    z
+      .enum(["true", "false"])
+      .default("false")
+      .transform((text) => text === "true"),
+    "Whether a destination may have an http URL: what is sent there can be read on its way.",
+  ),
+  relayConcurrency: option(
+    "TARTAN_RELAY_CONCURRENCY",
+    whole(1, 4096).default(256),
+    "Deliveries that one process sends at the same time, to all destinations together.",
+  ),
+  relayLeaseSeconds: option(
+    "TARTAN_RELAY_LEASE_S",
+    whole(40, 3600).default(45),
+    "Seconds after which a silent process's destinations are given to another; longer than the longest delivery may take.",
+  ),
+  relayPollMs: option(
+    "TARTAN_RELAY_POLL_MS",
+    whole(10, 60_000).default(1000),
+    "Milliseconds between looks for what is to be delivered when no notification comes.",
+  ),
 } as const;
 
 export type Config = { [K in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[K]["type"]> };
