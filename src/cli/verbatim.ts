@@ -1,0 +1,52 @@
+/**
+ * Finds a value in JSON text as it is written there. Parsing and serialising again would lose its spaces, the order of its
+ * keys and the digits of its numbers, and with them the hash that Plaid signed.
+ */
+
+const STRING = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
+/** What may stand between values. */
+const BETWEEN = /[\s,:]*/y;
+const SCALAR = /[^\s,\]}]+/y;
+/** Up to the next bracket that is not in a string. */
+const TO_BRACKET = /[^"[\]{}]*(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*"[^"[\]{}]*)*/y;
+
+/** The text of the value under `path` in `json`, which must be valid; null where there is none. */
+export function verbatim(json: string, path: readonly string[]): string | null {
+  let at = after(BETWEEN, json, 0);
+  for (const key of path) {
+    const found = valueOf(json, at, key);
+    if (found === null) return null;
+    at = found;
+  }
+  return json.slice(at, endOf(json, at));
+}
+
+/** Where the value of `key` starts in the object that starts at `at`. */
+function valueOf(json: string, at: number, key: string): number | null {
+  if (json[at] !== "{") return null;
+  for (let next = after(BETWEEN, json, at + 1); json[next] === '"'; next = after(BETWEEN, json, next)) {
+    const end = after(STRING, json, next);
+    const name: unknown = JSON.parse(json.slice(next, end));
+    const value = after(BETWEEN, json, end);
+    if (name === key) return value;
+    next = endOf(json, value);
+  }
+  return null;
+}
+
+function endOf(json: string, at: number): number {
+  if (json[at] === '"') return after(STRING, json, at);
+  if (json[at] !== "{" && json[at] !== "[") return after(SCALAR, json, at);
+  let depth = 0;
+  for (let next = at; next < json.length; next = after(TO_BRACKET, json, next + 1)) {
+    depth += json[next] === "{" || json[next] === "[" ? 1 : -1;
+    if (depth === 0) return next + 1;
+  }
+  return json.length;
+}
+
+/** Where `pattern`, matched at `at`, ends. */
+function after(pattern: RegExp, json: string, at: number): number {
+  pattern.lastIndex = at;
+  return at + (pattern.exec(json)?.[0].length ?? 0);
+}
