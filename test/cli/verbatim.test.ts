@@ -1,5 +1,5 @@
 /** A value is cut out of JSON as it is written there, whatever surrounds it. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { verbatim } from "../../src/cli/verbatim.ts";
 
