@@ -153,7 +153,7 @@ export const OPTIONS = {
   ),
   relayConcurrency: option(
     "TARTAN_RELAY_CONCURRENCY",
-    whole(1, 4096).default(256),
+    whole(1, 16_384).default(1024),
     "Deliveries that one process sends at the same time, to all destinations together.",
   ),
   relayLeaseSeconds: option(

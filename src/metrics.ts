@@ -35,5 +35,9 @@ export const metrics = {
   rows: counter("tartan_mirror_rows_total", "Rows changed in the mirror", ["resource", "change"]),
   freshnessSeconds: seconds("tartan_freshness_seconds", "From a webhook's receipt to its rows being visible", SLOW),
   subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run"),
+  eventsDispatched: counter("tartan_events_dispatched_total", "Events that were fanned out to destinations"),
+  deliveries: counter("tartan_deliveries_total", "Attempts to deliver, by what came of them", ["outcome"]),
+  deliverySeconds: seconds("tartan_delivery_attempt_seconds", "One exchange with a receiver", FAST),
+  deliveryLagSeconds: seconds("tartan_delivery_lag_seconds", "From what happened to the receiver's 2xx", SLOW),
   oldestDueSeconds: gauge("tartan_oldest_due_seconds", "Age of the subject that waits longest"),
 };

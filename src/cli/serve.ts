@@ -13,10 +13,11 @@ import { startJanitor } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
 import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
+import { startRelay } from "../relay/relay.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
 
-export const ROLES = ["receiver", "sync", "api"] as const;
+export const ROLES = ["receiver", "sync", "relay", "api"] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface Running {
@@ -48,6 +49,21 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         leaseSeconds: config.syncLeaseSeconds,
         pollMs: config.syncPollMs,
         limitFactor: config.plaidLimitFactor,
+      }),
+    );
+  }
+  if (roles.includes("relay")) {
+    closer.use(
+      await startRelay({
+        database,
+        vault,
+        clock,
+        logger,
+        concurrency: config.relayConcurrency,
+        leaseSeconds: config.relayLeaseSeconds,
+        pollMs: config.relayPollMs,
+        allowedAddresses: config.relayAllowedAddresses,
+        retentionDays: config.eventRetentionDays,
       }),
     );
   }

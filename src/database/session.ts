@@ -1,0 +1,52 @@
+/**
+ * One connection that is kept for as long as it lives, for what is tied to a session: other processes see in
+ * pg_stat_activity that it is there, and that it is gone as soon as its process is.
+ */
+import { Client } from "pg";
+import { TartanError } from "../errors.ts";
+import { clientConfig } from "./connection.ts";
+import { translateFailure } from "./failures.ts";
+import { urlOf } from "./pool.ts";
+import type { Database, Queryable, Result, Statement } from "./types.ts";
+
+/** Connects when it is first asked, and anew when the connection was lost. */
+export interface Session extends Queryable, AsyncDisposable {}
+
+/** A session beside the pool of `database`, under an application name of its own. */
+export function openSession(database: Database, applicationName: string): Session {
+  let connected: Promise<Client> | undefined;
+  let closed = false;
+  const connect = async (): Promise<Client> => {
+    const client = new Client(clientConfig({ url: urlOf(database), applicationName }));
+    const forget = () => {
+      connected = undefined;
+    };
+    client.on("error", forget);
+    client.on("end", forget);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      forget();
+      throw translateFailure(error);
+    }
+  };
+  return {
+    async query<Row>(statement: string | Statement, values: readonly unknown[] = []): Promise<Result<Row>> {
+      if (closed) throw new TartanError("internal", "this session was closed");
+      const client = await (connected ??= connect());
+      const config = typeof statement === "string" ? { text: statement } : { ...statement };
+      try {
+        const result = await client.query({ ...config, values: [...values] });
+        return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
+      } catch (error) {
+        throw translateFailure(error);
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      closed = true;
+      const client = await connected?.catch(() => undefined);
+      await client?.end().catch(() => undefined);
+    },
+  };
+}

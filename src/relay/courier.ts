@@ -1,0 +1,280 @@
+/**
+ * Delivers to one destination, for as long as this process holds it: takes what is due in its order, at its pace, so many at
+ * a time, and records what came of each.
+ *
+ *   idle ──news──▶ sending ──nothing due──▶ idle
+ *    ▲                └──paused, disabled, open, asked to wait──▶ holding ──over──▶ sending
+ *
+ * What is due while it holds stays where it is, in the table, and is sent in order afterwards.
+ */
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import { isOperatorEvent } from "../journal/event-types.ts";
+import type { NewEvent } from "../journal/events.ts";
+import type { Logger } from "../logger.ts";
+import { metrics } from "../metrics.ts";
+import { Backlog, type Fetched } from "./backlog.ts";
+import { afterAttempts, type Health } from "./breaker.ts";
+import { openSender, type Sender } from "./exchange.ts";
+import type { Guard } from "./guard.ts";
+import type { Taken } from "./holdings.ts";
+import { aboutDelivery, aboutDestination } from "./operator-events.ts";
+import { createPace, type Pace } from "./pace.ts";
+import { Packer } from "./packer.ts";
+import { KEEP_HEALTH } from "./queries/couriers.ts";
+import type { Heard, Recorder } from "./recorder.ts";
+import type { Slots } from "./slots.ts";
+import type { Transforms } from "./transform.ts";
+import type { Exchange, OpenDestination } from "./types.ts";
+import { judge, type Judgement } from "./verdict.ts";
+
+export interface CourierDeps {
+  database: Database;
+  clock: Clock;
+  logger: Logger;
+  recorder: Recorder;
+  transforms: Transforms;
+  guard: Guard;
+  /** how many may be under way in this process */
+  slots: Slots;
+  /** whether nobody else can hold the destination by now */
+  safe(): boolean;
+}
+
+/** How a destination fares is kept at once when it fares worse, and else not more often than this. */
+const KEEP_HEALTH_MS = 5000;
+const TROUBLE_PAUSE_MS = 1000;
+/** How long a courier that stops waits for answers before it gives them up; they are delivered again then. */
+const GRACE_MS = 5000;
+
+export class Courier {
+  readonly id: string;
+  readonly epoch: number;
+  readonly #deps: CourierDeps;
+  readonly #backlog: Backlog;
+  #destination: OpenDestination;
+  #health: Health;
+  #sender: Sender;
+  #packer: Packer;
+  #pace: Pace | null;
+  #keptAt = 0;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #giveUp = new AbortController();
+  #stopping = false;
+  #lost = false;
+  #news = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(deps: CourierDeps, { epoch, health }: Taken, destination: OpenDestination) {
+    this.id = destination.id;
+    this.epoch = epoch;
+    this.#deps = deps;
+    this.#destination = destination;
+    this.#health = health;
+    this.#backlog = new Backlog(deps.database, destination.id, destination.ordering === "per_item");
+    this.#sender = openSender({ ...destination, guard: deps.guard });
+    this.#packer = new Packer(destination, deps.transforms);
+    this.#pace = this.#newPace();
+  }
+
+  /** whether it takes nothing now, by somebody's decision */
+  get closed(): boolean {
+    return this.#destination.paused || this.#destination.disabled;
+  }
+
+  get version(): number {
+    return this.#destination.version;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** Something may be due, or a slot is free. */
+  poke(): void {
+    this.#backlog.poke();
+    this.#wake();
+  }
+
+  /** The destination was changed. */
+  change(destination: OpenDestination): void {
+    const before = this.#sender;
+    const paced = JSON.stringify(this.#destination.rate) === JSON.stringify(destination.rate);
+    this.#destination = destination;
+    this.#sender = openSender({ ...destination, guard: this.#deps.guard });
+    this.#packer = new Packer(destination, this.#deps.transforms);
+    if (!paced) this.#pace = this.#newPace();
+    this.#backlog.drop(destination.ordering === "per_item");
+    void Promise.allSettled(this.#underWay).then(() => before[Symbol.asyncDispose]());
+    this.#wake();
+  }
+
+  /** Somebody enabled or mended it: it need not wait any longer. */
+  async relieve(): Promise<void> {
+    this.#health = { ...this.#health, breaker: "closed", openings: 0, hold_until: null, recent: [] };
+    this.poke();
+    const kept = [{ destination_id: this.id, epoch: this.epoch, ...this.#health }];
+    await this.#deps.database.query(KEEP_HEALTH, [JSON.stringify(kept)]);
+  }
+
+  /** Stops; what is under way is waited for, unless the destination is lost. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wake();
+    await this.#running;
+    const timer = setTimeout(() => this.#giveUp.abort(), this.#lost ? 0 : GRACE_MS);
+    await Promise.allSettled(this.#underWay);
+    clearTimeout(timer);
+    await this.#sender[Symbol.asyncDispose]();
+  }
+
+  /** Whoever held it before may just have sent as many as it was allowed to. */
+  #newPace(): Pace | null {
+    const { rate } = this.#destination;
+    if (rate === null) return null;
+    const pace = createPace(rate);
+    if (this.epoch > 1 || this.#underWay.size > 0) pace.fill(performance.now());
+    return pace;
+  }
+
+  #wake(): void {
+    this.#news.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, logger } = this.#deps;
+    while (!this.#stopping) {
+      this.#news = new AbortController();
+      let waitMs: number;
+      try {
+        waitMs = await this.#turn();
+      } catch (error) {
+        logger.warn({ error, destination_id: this.id }, "cannot look for due deliveries; trying again");
+        waitMs = TROUBLE_PAUSE_MS;
+      }
+      if (this.#stopping) return;
+      if (waitMs > 0) await clock.sleep(Math.min(waitMs, 60_000), this.#news.signal);
+    }
+  }
+
+  /** Sends what can be sent. @returns in how many milliseconds to look again, if no news come before */
+  async #turn(): Promise<number> {
+    const { slots } = this.#deps;
+    while (!this.#stopping) {
+      const heldMs = this.#heldMs();
+      if (heldMs > 0) {
+        this.#backlog.drop(this.#destination.ordering === "per_item");
+        return heldMs;
+      }
+      const atOnce = this.#health.breaker === "half_open" ? 1 : this.#destination.concurrency;
+      if (this.#underWay.size >= atOnce) return Infinity;
+      const delivery = await this.#backlog.next(Math.max(16, 2 * atOnce));
+      if (delivery === null) return Infinity;
+      // Fetching took its time; what has changed meanwhile counts.
+      const waitMs = this.#heldMs() > 0 ? 0 : (this.#pace?.waitMs(performance.now()) ?? 0);
+      if (waitMs > 0 || this.#heldMs() > 0 || !slots.take(this)) {
+        this.#backlog.unshift(delivery);
+        if (this.#heldMs() > 0) continue;
+        return waitMs > 0 ? waitMs : Infinity;
+      }
+      this.#send(delivery);
+    }
+    return 0;
+  }
+
+  /** For how long nothing may be sent; 0 when something may. A breaker whose time is over lets one through. */
+  #heldMs(): number {
+    if (this.#destination.paused || this.#destination.disabled || this.#lost) return Infinity;
+    if (!this.#deps.safe()) return TROUBLE_PAUSE_MS;
+    const { hold_until, breaker } = this.#health;
+    const heldMs = hold_until === null ? 0 : new Date(hold_until).getTime() - this.#deps.clock.now();
+    if (heldMs > 0) return heldMs;
+    if (breaker === "open") this.#health = { ...this.#health, breaker: "half_open" };
+    return 0;
+  }
+
+  #send(delivery: Fetched): void {
+    const sending = this.#deliver(delivery)
+      .catch((error: unknown) => {
+        // It stays scheduled, so it is fetched again.
+        this.#deps.logger.error({ error, delivery_id: delivery.id }, "a delivery could not be made for a reason nobody foresaw");
+        return false;
+      })
+      .then((goOn) => {
+        this.#underWay.delete(sending);
+        this.#deps.slots.give();
+        this.#backlog.done(delivery, goOn);
+        this.#wake();
+      });
+    this.#underWay.add(sending);
+  }
+
+  /** @returns whether the delivery is finished */
+  async #deliver(delivery: Fetched): Promise<boolean> {
+    const { database } = this.#deps;
+    const packed = await this.#packer.pack(database, delivery, this.epoch);
+    if ("cause" in packed) {
+      await this.#record(delivery, null, { kind: "dead", cause: packed.cause }, null);
+      return true;
+    }
+    // Packing may have taken long, and other deliveries may have gone meanwhile.
+    if (this.#lost || !this.#deps.safe()) return false;
+    this.#pace?.took(performance.now());
+    const exchange = await this.#sender.send({ ...packed, signal: this.#giveUp.signal });
+    if (exchange.cause === "stopped") return false;
+    const { schedule } = this.#destination;
+    const judgement = judge(exchange, { schedule, tries: delivery.tries });
+    await this.#record(delivery, exchange, judgement, packed.sha256);
+    return judgement.kind !== "retry" && !this.#lost;
+  }
+
+  async #record(delivery: Fetched, exchange: Exchange | null, judgement: Judgement, sha256: Buffer | null): Promise<void> {
+    const events = exchange === null ? [] : this.#judgeHealth(exchange, judgement);
+    const told = aboutDelivery(delivery, this.id, exchange, judgement);
+    // What is said of an operator's event would be another one, and so on.
+    const quiet = isOperatorEvent(delivery.eventType);
+    const disable = judgement.disable ?? (events.some(({ type }) => type === "destination.disabled") ? "failing" : null);
+    const heard: Heard = await this.#deps.recorder.record({
+      deliveryId: delivery.id,
+      destinationId: this.id,
+      epoch: this.epoch,
+      number: exchange === null ? null : delivery.attempts + 1,
+      exchange,
+      url: this.#destination.url,
+      jobId: delivery.jobId,
+      verdict: judgement.kind,
+      cause: judgement.cause,
+      dueInMs: judgement.dueInMs ?? null,
+      sha256,
+      health: exchange === null ? null : this.#healthToKeep(judgement, events),
+      disable,
+      events: [...events, ...(quiet ? [] : told)],
+    });
+    metrics.deliveries.inc({ outcome: judgement.kind });
+    if (exchange) metrics.deliverySeconds.observe(exchange.durationMs / 1000);
+    if (judgement.kind === "delivered") {
+      metrics.deliveryLagSeconds.observe((this.#deps.clock.now() - delivery.occurredAt.getTime()) / 1000);
+    }
+    if (heard === "fenced") this.#lost = true;
+    else if (disable !== null) this.#destination = { ...this.#destination, disabled: true };
+  }
+
+  /** Takes an attempt into account. @returns what operators are told of it */
+  #judgeHealth(exchange: Exchange, judgement: Judgement): NewEvent[] {
+    const at = new Date(exchange.startedAt.getTime() + exchange.durationMs);
+    const failed = judgement.kind !== "delivered";
+    const before = this.#health;
+    const { health, events } = afterAttempts(before, [{ failed, at, cause: judgement.cause }], this.#destination);
+    this.#health = health;
+    const until = judgement.holdMs === undefined ? 0 : this.#deps.clock.now() + judgement.holdMs;
+    if (until > (health.hold_until?.getTime() ?? 0)) this.#health = { ...health, hold_until: new Date(until) };
+    return aboutDestination(this.id, before, this.#health, events, judgement.disable ?? null, this.#destination);
+  }
+
+  #healthToKeep({ kind }: Judgement, events: readonly NewEvent[]): Health | null {
+    const now = performance.now();
+    if (kind === "delivered" && events.length === 0 && now - this.#keptAt < KEEP_HEALTH_MS) return null;
+    this.#keptAt = now;
+    return this.#health;
+  }
+}

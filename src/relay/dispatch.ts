@@ -1,0 +1,159 @@
+/**
+ * Fans out: gives what waits in the outbox its position and makes a delivery of each event for each destination that a route
+ * leads it to, in one transaction. So an event is either waiting, or all of its deliveries are there.
+ *
+ *   outbox row: waiting ──dispatch──▶ has a position; its deliveries are scheduled
+ *
+ * One process dispatches at a time; whoever finds another at it leaves it to that one.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { ArrayWriter } from "../journal/arrays.ts";
+import { newWebhookUuid } from "../journal/ids.ts";
+import { metrics } from "../metrics.ts";
+import { render, payloadOf } from "./body.ts";
+import { matchesFilter, needsPayload } from "./filter.ts";
+import { compileMatcher } from "./matcher.ts";
+import { BEGIN_DISPATCH, EVENTS_OF, GIVE_POSITIONS, INSERT_DELIVERIES, SOURCES, WAITING_ROWS } from "./queries/dispatch.ts";
+import { loadRoutes } from "./routes.ts";
+import type { ActiveRoute, EventFacts, EventSource } from "./types.ts";
+
+/** Rows of the outbox a transaction; each names what one commit has written. */
+const ROWS_MAX = 200;
+/** NOTIFY carries less than 8000 bytes. */
+const NAMED_MAX = 100;
+
+export interface Dispatched {
+  /** rows of the outbox; 0 when none waited or another process is at it */
+  rows: number;
+  /** destinations that have something new */
+  destinations: ReadonlySet<string>;
+}
+
+interface Route extends ActiveRoute {
+  matches: ((payload: unknown) => boolean) | null;
+}
+
+interface NewDelivery {
+  event: EventFacts;
+  route: ActiveRoute;
+  body: Buffer | null;
+}
+
+const NOTHING: Dispatched = { rows: 0, destinations: new Set() };
+
+export class Dispatcher {
+  readonly #database: Database;
+  #routes: readonly Route[] = [];
+  #fingerprint = "";
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Dispatches the oldest rows that wait. Call it again while it says that there were some. */
+  async dispatch(): Promise<Dispatched> {
+    return await this.#database.transaction(async (tx) => {
+      const begun = await tx.query<{ held: boolean }>(BEGIN_DISPATCH);
+      if (!begun.rows[0]?.held) return NOTHING;
+      const waiting = await tx.query<{ id: number; routes: string }>(WAITING_ROWS, [ROWS_MAX]);
+      const [first] = waiting.rows;
+      if (!first) return NOTHING;
+      await this.#refresh(tx, first.routes);
+      const ids = waiting.rows.map(({ id }) => id);
+      const events = this.#routes.length === 0 ? [] : (await tx.query<EventFacts>(EVENTS_OF, [ids])).rows;
+      const deliveries = await fanOut(tx, events, this.#routes);
+      await insertDeliveries(tx, deliveries, null);
+      const destinations = new Set(deliveries.map(({ route }) => route.destinationId));
+      await tx.query(GIVE_POSITIONS, [ids, destinations.size === 0 ? null : named(destinations)]);
+      metrics.eventsDispatched.inc(events.length);
+      return { rows: ids.length, destinations };
+    });
+  }
+
+  async #refresh(tx: Queryable, fingerprint: string): Promise<void> {
+    if (fingerprint === this.#fingerprint) return;
+    const routes = await loadRoutes(tx);
+    this.#routes = routes.map(withMatcher);
+    this.#fingerprint = fingerprint;
+  }
+}
+
+const named = (destinations: ReadonlySet<string>): string =>
+  destinations.size > NAMED_MAX ? "" : [...destinations].join(",");
+
+const withMatcher = (route: ActiveRoute): Route => {
+  const { match } = route.definition;
+  return { ...route, matches: match === null ? null : compileMatcher(match) };
+};
+
+/** The deliveries that routes make of events: of each event at most one for a destination, by the first route that takes it. */
+async function fanOut(tx: Queryable, events: readonly EventFacts[], routes: readonly Route[]): Promise<NewDelivery[]> {
+  const candidates = events.map((event) => ({
+    event,
+    routes: routes.filter(({ definition }) => matchesFilter(definition.filter, event)),
+  }));
+  const sources = await loadSources(
+    tx,
+    candidates.filter(({ event, routes: taken }) => taken.some((route) => readsBytes(route, event))).map(({ event }) => event),
+  );
+  return candidates.flatMap(({ event, routes: taken }) => {
+    const source = sources.get(event.id);
+    const payload = source && taken.some(({ matches }) => matches !== null) ? payloadOf(source) : undefined;
+    const chosen = new Map<string, Route>();
+    for (const route of taken) {
+      if (!chosen.has(route.destinationId) && (route.matches === null || route.matches(payload))) {
+        chosen.set(route.destinationId, route);
+      }
+    }
+    return [...chosen.values()].map((route) => ({ event, route, body: source ? bodyOf(source, route) : null }));
+  });
+}
+
+const readsBytes = (route: Route, event: EventFacts): boolean => needsPayload(route.definition) || isRendered(route, event);
+
+/**
+ * A webhook that is wrapped has no bytes of its own yet. They are made once, here, and kept, since what they tell besides the
+ * webhook's body (the user, above all) may be known better later on.
+ */
+const isRendered = ({ definition: { form } }: ActiveRoute, { type }: EventFacts): boolean =>
+  type === "webhook.received" && (form === "webhook" || form === "event");
+
+const bodyOf = (source: EventSource, route: ActiveRoute): Buffer | null =>
+  isRendered(route, source) ? render(source, route.definition.form) : null;
+
+async function loadSources(tx: Queryable, events: readonly EventFacts[]): Promise<Map<string, EventSource>> {
+  if (events.length === 0) return new Map();
+  const webhooks = events.filter(({ type }) => type === "webhook.received").map(({ id }) => id);
+  const others = events.filter(({ type }) => type !== "webhook.received").map(({ id }) => id);
+  const { rows } = await tx.query<EventSource>(SOURCES, [webhooks, others]);
+  return new Map(rows.map((source) => [source.id, source]));
+}
+
+/** Makes the deliveries, due now, in their order; those that are there already stay as they are. @returns how many were made */
+export async function insertDeliveries(
+  tx: Queryable,
+  deliveries: readonly NewDelivery[],
+  jobId: string | null,
+): Promise<number> {
+  if (deliveries.length === 0) return 0;
+  const out = new ArrayWriter(deliveries.reduce((sum, { body }) => sum + (body?.length ?? 0) + 512, 4096));
+  const { rowCount } = await tx.query(INSERT_DELIVERIES, [
+    out.uuid(deliveries.map(() => newWebhookUuid())),
+    out.text(deliveries.map(({ route }) => route.destinationId)),
+    out.uuid(deliveries.map(({ event }) => event.id)),
+    out.text(deliveries.map(({ event }) => event.type)),
+    out.text(deliveries.map(({ event }) => event.integrationId)),
+    out.text(deliveries.map(({ event }) => event.itemId)),
+    out.text(deliveries.map(({ event, route }) => laneOf(event, route))),
+    out.text(deliveries.map(({ route }) => route.id)),
+    out.int4(deliveries.map(({ route }) => route.version)),
+    out.text(deliveries.map(({ route }) => route.definition.form)),
+    out.bytea(deliveries.map(({ body }) => body)),
+    jobId,
+  ]);
+  return rowCount;
+}
+
+/** The lane of an event at a destination that keeps order; what concerns no item shares a lane. */
+const laneOf = ({ itemId }: EventFacts, { ordering }: ActiveRoute): string | null =>
+  ordering === "per_item" ? (itemId ?? "-") : null;

@@ -1,0 +1,119 @@
+/**
+ * Which destinations this process delivers to. One worker at a time holds a destination: it alone paces it, keeps its
+ * lanes in order and breaks its circuit, so none of these needs a word with other processes for each delivery.
+ *
+ *   free ──take (a new epoch)──▶ held ──give back──▶ free
+ *                                 └──its worker is gone──▶ free
+ *
+ * A worker says every two seconds that it lives. It is gone when its lease is over, or as soon as the session by which it
+ * said so has ended, which Postgres notices when a process is killed. What a worker says of an epoch that is over is
+ * not heard (RECORD), so a worker that was paused past its lease can repeat a delivery but not decide about it.
+ */
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { openSession, type Session } from "../database/session.ts";
+import type { Database } from "../database/types.ts";
+import type { Logger } from "../logger.ts";
+import type { Health } from "./breaker.ts";
+import { BEAT, LOOK, RELEASE, RETIRE, TAKE } from "./queries/couriers.ts";
+
+const BEAT_MS = 2000;
+/** Whoever has not been able to say that it lives stops sending this long before others may take over. */
+const MARGIN_MS = 5000;
+
+export interface Taken {
+  destinationId: string;
+  epoch: number;
+  health: Health;
+  /** its holder did not give it back, so something may just have been sent */
+  orphaned: boolean;
+}
+
+export interface Looked {
+  id: string;
+  version: number | null;
+  deleted: boolean;
+  held: boolean;
+  due: boolean;
+}
+
+interface HoldingsOptions {
+  database: Database;
+  clock: Clock;
+  logger: Logger;
+  leaseSeconds: number;
+}
+
+type TakenRow = Health & { fair: number; destination_id: string | null; epoch: number; before: string | null };
+
+export class Holdings implements AsyncDisposable {
+  readonly worker = randomUUID();
+  readonly #options: HoldingsOptions;
+  readonly #session: Session;
+  readonly #stop = new AbortController();
+  #beating: Promise<void> = Promise.resolve();
+  #leaseUntil = 0;
+
+  constructor(options: HoldingsOptions) {
+    this.#options = options;
+    this.#session = openSession(options.database, "tartan relay");
+  }
+
+  /** The first word; others count on this worker from now on. */
+  async start(): Promise<void> {
+    await this.#beat();
+    this.#beating = this.#goOn();
+  }
+
+  /** Whether nobody else can have taken over: while this is not so, nothing is sent. */
+  safe(): boolean {
+    return performance.now() < this.#leaseUntil - MARGIN_MS;
+  }
+
+  async #beat(): Promise<void> {
+    const { leaseSeconds } = this.#options;
+    const said = performance.now();
+    await this.#session.query(BEAT, [this.worker, leaseSeconds]);
+    this.#leaseUntil = said + leaseSeconds * 1000;
+  }
+
+  async #goOn(): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#stop;
+    for (;;) {
+      await clock.sleep(BEAT_MS, signal);
+      if (signal.aborted) return;
+      await this.#beat().catch((error: unknown) => logger.warn({ error }, "the relay cannot renew its lease; trying again"));
+    }
+  }
+
+  /**
+   * Takes what is free, up to the fair share of a worker who holds `held` already.
+   * @returns what it took, and how many are fair
+   */
+  async take(held: number): Promise<{ fair: number; taken: Taken[] }> {
+    const { rows } = await this.#options.database.query<TakenRow>(TAKE, [this.worker, held]);
+    const taken = rows.flatMap(({ fair: _fair, destination_id, epoch, before, ...health }) =>
+      destination_id === null ? [] : [{ destinationId: destination_id, epoch, health, orphaned: before !== null }],
+    );
+    return { fair: rows[0]?.fair ?? 0, taken };
+  }
+
+  /** Whether what is held is held still, has changed, and has something due. */
+  async look(held: readonly { id: string; epoch: number }[]): Promise<Looked[]> {
+    if (held.length === 0) return [];
+    const values = [held.map(({ id }) => id), this.worker, held.map(({ epoch }) => epoch)];
+    return (await this.#options.database.query<Looked>(LOOK, values)).rows;
+  }
+
+  async giveBack(destinationId: string, epoch: number): Promise<void> {
+    await this.#options.database.query(RELEASE, [this.worker, destinationId, epoch]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#beating;
+    await this.#options.database.query(RETIRE, [this.worker]).catch(() => undefined);
+    await this.#session[Symbol.asyncDispose]();
+  }
+}

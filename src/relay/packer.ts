@@ -1,0 +1,83 @@
+/**
+ * Packs a delivery: the bytes that are sent, the same at each attempt and each replay, and the headers around them, signed
+ * anew each time (https://www.standardwebhooks.com: id, timestamp and body are signed, by every key that has not expired).
+ */
+import { createHash } from "node:crypto";
+import type { Queryable } from "../database/types.ts";
+import { toEventId } from "../journal/events.ts";
+import type { Fetched } from "./backlog.ts";
+import { render } from "./body.ts";
+import { toDeliveryId } from "./ids.ts";
+import { KEEP_BODY } from "./queries/couriers.ts";
+import { openSigner, signatures, type Signer } from "./signing.ts";
+import type { Transforms } from "./transform.ts";
+import type { EventSource, OpenDestination } from "./types.ts";
+
+export interface Packed {
+  headers: Record<string, string>;
+  body: Buffer;
+  sha256: Buffer;
+}
+
+/** Why there is nothing to send. */
+export interface Unpackable {
+  cause: string;
+}
+
+export class Packer {
+  readonly #destination: OpenDestination;
+  readonly #signers: readonly Signer[];
+  readonly #transforms: Transforms;
+
+  constructor(destination: OpenDestination, transforms: Transforms) {
+    this.#destination = destination;
+    this.#signers = destination.keys.map(({ scheme, secret }) => openSigner(scheme, secret));
+    this.#transforms = transforms;
+  }
+
+  async pack(q: Queryable, delivery: Fetched, epoch: number): Promise<Packed | Unpackable> {
+    const body = await this.#bodyOf(q, delivery, epoch);
+    if ("cause" in body) return body;
+    const sha256 = delivery.bodySha256 ?? createHash("sha256").update(body).digest();
+    return { body, sha256, headers: this.#headersOf(delivery, body) };
+  }
+
+  async #bodyOf(q: Queryable, delivery: Fetched, epoch: number): Promise<Buffer | Unpackable> {
+    if (delivery.body !== null) return delivery.body;
+    if (delivery.bytes === null) return { cause: "payload_gone" };
+    const source = sourceOf(delivery, delivery.bytes);
+    if (delivery.form !== "transform") return render(source, delivery.form);
+    if (delivery.transform === null) return { cause: "transform_error" };
+    const made = await this.#transforms.run(delivery.transform, render(source, "event").toString("utf8"));
+    if ("cause" in made) return { cause: made.cause };
+    const body = Buffer.from(made.json, "utf8");
+    // Kept before it is sent for the first time: every attempt sends the same bytes, whatever becomes of the software.
+    await q.query(KEEP_BODY, [delivery.id, body, this.#destination.id, epoch]);
+    return body;
+  }
+
+  #headersOf(delivery: Fetched, body: Buffer): Record<string, string> {
+    const id = toEventId(delivery.eventId);
+    const timestamp = Math.floor(Date.now() / 1000);
+    return {
+      ...this.#destination.headers,
+      "content-type": "application/json",
+      "user-agent": "Tartan",
+      "webhook-id": id,
+      "webhook-timestamp": String(timestamp),
+      "webhook-signature": signatures(this.#signers, id, timestamp, body),
+      "tartan-event-type": delivery.eventType,
+      "tartan-delivery-id": toDeliveryId(delivery.id),
+      "tartan-attempt": String(delivery.attempts + 1),
+      ...(delivery.jobId !== null && { "webhook-replay": delivery.jobId }),
+      ...(delivery.form === "original" && delivery.verification !== null && { "plaid-verification": delivery.verification }),
+    };
+  }
+}
+
+const sourceOf = ({ eventId, eventType, ...facts }: Fetched, bytes: Buffer): EventSource => ({
+  ...facts,
+  id: eventId,
+  type: eventType,
+  bytes,
+});

@@ -1,0 +1,202 @@
+/**
+ * The statements of those who deliver: workers hold destinations, couriers fetch what is due and record what came of it.
+ * All times are Postgres' own, so that processes whose clocks differ agree on what is due.
+ */
+import type { Statement } from "../../database/types.ts";
+
+const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
+
+/* Workers. */
+
+/** Says that worker $1 lives, for $2 seconds, by the session that says it. */
+export const BEAT = `
+insert into relay.workers as w (id, lease_until, session_pid, session_started)
+select $1, now() + $2 * interval '1 second', pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
+on conflict (id) do update set beat_at = now(), lease_until = excluded.lease_until,
+  session_pid = excluded.session_pid, session_started = excluded.session_started`;
+
+/**
+ * The workers that live: their lease holds, and either they said so within the last 5 seconds or the session by which they
+ * said it is still there. Postgres ends the session of a process that was killed at once, so its destinations
+ * need not wait for the lease.
+ */
+const ALIVE = `
+select w.id from relay.workers w where w.lease_until > now() and (w.beat_at > now() - interval '5 seconds' or exists (
+  select from pg_stat_activity a
+  where a.pid = w.session_pid and (a.backend_start = w.session_started or a.backend_start is null)))`;
+
+/**
+ * Takes destinations that nobody holds, for worker $1 who holds $2, up to its fair share. A new epoch begins: what its
+ * earlier holder still has to say of it is not heard.
+ */
+export const TAKE = statement(
+  "take",
+  `
+with alive as materialized (${ALIVE}), share as (
+  select ceil((select count(*) from relay.destinations where deleted_at is null)::numeric
+    / greatest(1, (select count(*) from alive)))::int as fair
+), free as materialized (
+  select h.destination_id, h.worker as before, h.epoch from relay.health h join relay.destinations d on d.id = h.destination_id
+  where d.deleted_at is null and (h.worker is null or not exists (select from alive where alive.id = h.worker))
+    and exists (select from alive where alive.id = $1)
+  order by h.taken_at nulls first limit greatest(0, (select fair from share) - $2) for update of h skip locked
+), taken as (
+  update relay.health h set worker = $1, epoch = h.epoch + 1, taken_at = now() from free
+  where h.destination_id = free.destination_id and h.epoch = free.epoch
+  returning h.*, free.before
+)
+select (select fair from share) as fair, t.* from (select 1) one left join taken t on true`,
+);
+
+/** Gives the destination $2 back, if worker $1 holds it in epoch $3. */
+export const RELEASE = statement(
+  "release",
+  `with released as (
+  update relay.health set worker = null where destination_id = $2 and worker = $1 and epoch = $3 returning destination_id
+) select pg_notify('tartan_relay', '') from released`,
+);
+
+/** Forgets a worker that stops, and those that are long gone. */
+export const RETIRE = "delete from relay.workers where id = $1 or lease_until < now() - interval '1 hour'";
+
+/** Of the destinations $1: their versions, whether they are there, whether this worker $2 still holds each in epoch $3, and whether something is due. */
+export const LOOK = statement(
+  "look",
+  `
+select x.id, d.version, d.deleted_at is not null as deleted, coalesce(h.worker = $2 and h.epoch = x.epoch, false) as held,
+  exists (select from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is null
+    and r.due_at <= now())
+  or exists (select from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is not null
+    and r.due_at <= now()) as due
+from unnest($1::text[], $3::bigint[]) as x (id, epoch)
+left join relay.destinations d on d.id = x.id left join relay.health h on h.destination_id = x.id`,
+);
+
+/* Couriers. */
+
+const DELIVERY = `d.id, d.event_id as "eventId", d.event_type as "eventType", d.lane, d.form, d.attempts, d.tries,
+  d.job_id as "jobId", d.body, d.body_sha256 as "bodySha256", d.due_at <= now() as due, v.definition ->> 'transform' as transform,
+  coalesce(w.integration_id, e.integration_id) as "integrationId", coalesce(w.environment, e.environment) as environment,
+  coalesce(w.item_id, e.item_id) as "itemId", coalesce(w.user_id, e.user_id) as "userId",
+  coalesce(e.history, false) as history, w.webhook_type as "webhookType", w.webhook_code as "webhookCode", w.source,
+  coalesce(w.received_at, e.occurred_at) as "occurredAt",
+  case when d.body is null then coalesce(w.body, e.payload) end as bytes, w.verification, w.key_id as "keyId",
+  w.signed_at as "signedAt"`;
+
+const SOURCES_OF = `
+left join journal.webhooks w on d.event_type = 'webhook.received' and w.id = d.event_id
+left join journal.events e on d.event_type <> 'webhook.received' and e.id = d.event_id
+left join relay.route_versions v on d.form = 'transform' and v.route_id = d.route_id and v.version = d.route_version`;
+
+/** What is due at destination $1, in order, but for those in $2; at most $3. */
+export const FETCH_DUE = statement(
+  "fetch_due",
+  `
+with d as materialized (
+  select * from relay.deliveries d
+  where d.destination_id = $1 and d.status = 'scheduled' and d.lane is null and d.due_at <= now() and d.id <> all ($2::uuid[])
+  order by d.due_at, d.seq limit $3
+)
+select ${DELIVERY} from d ${SOURCES_OF} order by d.due_at, d.seq`,
+);
+
+/** How many lanes one look goes through; the next one goes on where it ended. */
+export const LANES_LOOKED_AT = 512;
+
+/**
+ * The first deliveries of each lane at destination $1, from the lane after $2 on, but for lanes in $3: at most $4 of each
+ * lane, in order. Each step to the next lane is one probe of an index, so a long lane costs no more than a short one.
+ */
+export const FETCH_LANES = statement(
+  "fetch_lanes",
+  `
+with recursive heads as (
+  (select d.lane, d.seq, 1 as n from relay.deliveries d
+    where d.destination_id = $1 and d.status = 'scheduled' and d.lane > $2 order by d.lane, d.seq limit 1)
+  union all
+  select next.lane, next.seq, h.n + 1 from heads h cross join lateral (
+    select d.lane, d.seq from relay.deliveries d
+    where d.destination_id = $1 and d.status = 'scheduled' and d.lane > h.lane order by d.lane, d.seq limit 1) next
+  where h.n < ${LANES_LOOKED_AT}
+), d as materialized (
+  select d.* from heads h cross join lateral (
+    select * from relay.deliveries d
+    where d.destination_id = $1 and d.status = 'scheduled' and d.lane = h.lane and d.seq >= h.seq order by d.seq limit $4) d
+  where h.lane <> all ($3::text[])
+)
+select (select max(n) from heads) as looked, (select lane from heads order by n desc limit 1) as last, d.seq, ${DELIVERY}
+from (select 1) one left join (d ${SOURCES_OF}) on true order by d.lane, d.seq`,
+);
+
+/** Keeps the body $2 that was made for delivery $1, if destination $3 is still held in epoch $4. */
+export const KEEP_BODY = statement(
+  "keep_body",
+  `
+update relay.deliveries d set body = $2, body_sha256 = sha256($2) from relay.health h
+where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch = $4`,
+);
+
+/**
+ * Records what came of deliveries, from a JSON array. What is said of a destination in an epoch that is over is not heard:
+ * another worker has it, and delivers it again. Yields the ids of those that were heard.
+ */
+export const RECORD = statement(
+  "record",
+  `
+with results as materialized (
+  select * from json_to_recordset($1::json) as r (id uuid, "destinationId" text, epoch bigint, number integer,
+    "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text, headers jsonb,
+    head text, "jobId" text, verdict text, "dueInMs" float8, sha256 text)
+), held as materialized (
+  select h.destination_id from relay.health h
+  where (h.destination_id, h.epoch) in (select "destinationId", epoch from results) for share of h
+), heard as materialized (
+  select r.* from results r join held on held.destination_id = r."destinationId"
+), settled as (
+  update relay.deliveries d set
+    status = case r.verdict when 'retry' then 'scheduled' else r.verdict end,
+    due_at = case r.verdict when 'retry' then now() + r."dueInMs" * interval '1 ms' end,
+    finished_at = case r.verdict when 'retry' then null else now() end,
+    attempts = d.attempts + (r.number is not null)::int, tries = d.tries + (r.number is not null)::int,
+    cause = case r.verdict when 'delivered' then null else r.cause end, last_status = r.status,
+    body_sha256 = coalesce(d.body_sha256, decode(r.sha256, 'hex'))
+  from heard r where d.id = r.id and d.status = 'scheduled'
+), attempted as (
+  insert into relay.attempts (delivery_id, number, started_at, duration_ms, url, address, status, error, response_headers,
+    response_head, job_id)
+  select id, number, "startedAt", "durationMs", url, address, status, cause, headers, decode(head, 'base64'), "jobId"
+  from heard where number is not null and exists (select from relay.deliveries d where d.id = heard.id)
+  on conflict (delivery_id, number) do nothing
+)
+select id from heard`,
+);
+
+/** Keeps how destinations fare, from a JSON array; only for those that are still held in that epoch. */
+export const KEEP_HEALTH = statement(
+  "keep_health",
+  `
+update relay.health h set breaker = r.breaker, openings = r.openings, hold_until = r.hold_until, recent = r.recent,
+  failing_since = r.failing_since, failures = r.failures, warned = r.warned, last_success_at = r.last_success_at,
+  last_failure_at = r.last_failure_at, last_error = r.last_error
+from json_to_recordset($1::json) as r (destination_id text, epoch bigint, breaker text, openings integer, hold_until timestamptz,
+  recent jsonb, failing_since timestamptz, failures integer, warned integer, last_success_at timestamptz,
+  last_failure_at timestamptz, last_error text)
+where h.destination_id = r.destination_id and h.epoch = r.epoch`,
+);
+
+/** Disables destination $1 for the reason $2, and says so. */
+export const DISABLE = statement(
+  "disable",
+  `with disabled as (
+  update relay.destinations set disabled_at = now(), disabled_reason = $2, version = version + 1, updated_at = now()
+  where id = $1 and disabled_at is null returning id
+) select pg_notify('tartan_relay', '') from disabled`,
+);
+
+/** Whether nothing waits for a dispatcher, and nothing is due anywhere that may be sent. */
+export const BUSY = `
+select (select count(*) from journal.outbox where position is null)::int as undispatched,
+  (select count(*) from relay.deliveries r join relay.destinations d on d.id = r.destination_id
+    join relay.health h on h.destination_id = d.id
+    where r.status = 'scheduled' and r.due_at <= now() and d.paused_at is null and d.disabled_at is null
+      and d.deleted_at is null and coalesce(h.hold_until <= now(), true))::int as due`;

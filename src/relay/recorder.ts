@@ -1,0 +1,147 @@
+/**
+ * Records what came of deliveries, many in one commit: while one commit is under way, results gather for the next. A
+ * result is told to its courier when it is committed; until then it is tried again, since a success that is
+ * forgotten would be sent again.
+ */
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { recordEvents, type NewEvent } from "../journal/events.ts";
+import type { Logger } from "../logger.ts";
+import type { Health } from "./breaker.ts";
+import { DISABLE, KEEP_HEALTH, RECORD } from "./queries/couriers.ts";
+import type { Exchange } from "./types.ts";
+
+const BATCH_MAX = 200;
+const AGAIN_MS = 500;
+
+export interface DeliveryResult {
+  deliveryId: string;
+  destinationId: string;
+  epoch: number;
+  /** of the attempt; null where none was made, as when a transform failed */
+  number: number | null;
+  exchange: Exchange | null;
+  url: string;
+  jobId: string | null;
+  verdict: "delivered" | "retry" | "dead";
+  cause: string | null;
+  dueInMs: number | null;
+  sha256: Buffer | null;
+  /** how the destination fares by now; null where that need not be kept */
+  health: Health | null;
+  disable: string | null;
+  events: readonly NewEvent[];
+}
+
+/** What a courier hears: its result is committed, or it no longer holds the destination. */
+export type Heard = "recorded" | "fenced";
+
+interface Waiting {
+  result: DeliveryResult;
+  resolve: (heard: Heard) => void;
+}
+
+interface RecorderOptions {
+  database: Database;
+  clock: Clock;
+  logger: Logger;
+}
+
+export class Recorder implements AsyncDisposable {
+  readonly #options: RecorderOptions;
+  #waiting: Waiting[] = [];
+  #working: Promise<void> | null = null;
+  #stopping = false;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects; while Postgres is away it waits. */
+  record(result: DeliveryResult): Promise<Heard> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ result, resolve });
+      this.#working ??= this.#work();
+    });
+  }
+
+  async #work(): Promise<void> {
+    // What ends in the same turn of the loop shares the commit.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, BATCH_MAX);
+      if (!(await this.#commit(batch))) this.#waiting.unshift(...batch);
+      if (this.#stopping && this.#waiting.length > 0) break;
+    }
+    this.#working = null;
+    if (this.#waiting.length > 0 && !this.#stopping) this.#working = this.#work();
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<boolean> {
+    const { database, clock, logger } = this.#options;
+    try {
+      const heard = await database.transaction(async (tx) => {
+        const { rows } = await tx.query<{ id: string }>(RECORD, [encode(batch)]);
+        const known = new Set(rows.map(({ id }) => id));
+        const results = batch.map(({ result }) => result).filter(({ deliveryId }) => known.has(deliveryId));
+        const health = latestHealth(results);
+        if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health)]);
+        for (const { destinationId, disable } of results) {
+          if (disable !== null) await tx.query(DISABLE, [destinationId, disable]);
+        }
+        const events = results.flatMap((result) => result.events);
+        if (events.length > 0) await recordEvents(tx, events);
+        return known;
+      });
+      for (const { result, resolve } of batch) resolve(heard.has(result.deliveryId) ? "recorded" : "fenced");
+      return true;
+    } catch (error) {
+      const away = error instanceof TartanError && error.code === "database_unavailable";
+      logger[away ? "warn" : "error"]({ error, results: batch.length }, "results of deliveries could not be recorded; trying again");
+      await clock.sleep(AGAIN_MS);
+      return false;
+    }
+  }
+
+  /** Waits for what is under way; with Postgres away, what could not be recorded is delivered again later. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    await this.#working;
+  }
+}
+
+function encode(batch: readonly Waiting[]): string {
+  return JSON.stringify(
+    batch.map(({ result }) => {
+      const { exchange, sha256 } = result;
+      return {
+        id: result.deliveryId,
+        destinationId: result.destinationId,
+        epoch: result.epoch,
+        number: result.number,
+        startedAt: exchange?.startedAt ?? null,
+        durationMs: exchange === null ? null : Math.round(exchange.durationMs),
+        url: result.url,
+        address: exchange?.address ?? null,
+        status: exchange?.status ?? null,
+        cause: result.cause,
+        headers: exchange?.headers ?? null,
+        head: exchange?.head.toString("base64") ?? null,
+        jobId: result.jobId,
+        verdict: result.verdict,
+        dueInMs: result.dueInMs,
+        sha256: sha256?.toString("hex") ?? null,
+      };
+    }),
+  );
+}
+
+/** Of each destination the last word. */
+function latestHealth(results: readonly DeliveryResult[]): object[] {
+  const latest = new Map<string, object>();
+  for (const { destinationId, epoch, health } of results) {
+    if (health !== null) latest.set(destinationId, { destination_id: destinationId, epoch, ...health });
+  }
+  return [...latest.values()];
+}

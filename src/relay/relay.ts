@@ -1,0 +1,218 @@
+/**
+ * The relay of one process: dispatches what happened, holds its share of the destinations and delivers to them, works on
+ * replays, and looks for what is overdue. Several processes on one database share the work.
+ *
+ *   journal.outbox ──Dispatcher──▶ relay.deliveries ──Courier of the destination──▶ the receiver ──Recorder──▶ relay.attempts
+ *
+ * Each step begins with what is in the tables; notifications only save waiting for the next look.
+ */
+import { randomInt } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import type { Vault } from "../integrations/vault.ts";
+import type { Logger } from "../logger.ts";
+import { Courier, type CourierDeps } from "./courier.ts";
+import { openDestinations } from "./destinations.ts";
+import { Dispatcher } from "./dispatch.ts";
+import { createGuard } from "./guard.ts";
+import { Holdings, type Looked } from "./holdings.ts";
+import { startJobs } from "./job-runner.ts";
+import { BUSY } from "./queries/couriers.ts";
+import { Recorder } from "./recorder.ts";
+import { Slots } from "./slots.ts";
+import { startSweep } from "./sweep.ts";
+import { openTransforms, type Transforms } from "./transform.ts";
+
+export interface RelayOptions {
+  database: Database;
+  vault: Vault;
+  clock: Clock;
+  logger: Logger;
+  /** deliveries under way at the same time in this process */
+  concurrency: number;
+  leaseSeconds: number;
+  pollMs: number;
+  /** addresses and CIDR ranges, besides public ones, that may be delivered to */
+  allowedAddresses: readonly string[];
+  /** how long events and finished deliveries are kept */
+  retentionDays: number;
+}
+
+export interface Relay extends AsyncDisposable {
+  /** Resolves when nothing waits for dispatch and nothing is due at destinations that take deliveries, in any process. */
+  idle(): Promise<void>;
+}
+
+const IDLE_POLL_MS = 10;
+const TROUBLE_PAUSE_MS = 1000;
+/** Keys expire without a change of their destination. */
+const REOPEN_MS = 60_000;
+
+class Worker implements Relay {
+  readonly #options: RelayOptions;
+  readonly #holdings: Holdings;
+  readonly #dispatcher: Dispatcher;
+  readonly #recorder: Recorder;
+  readonly #transforms: Transforms;
+  readonly #deps: CourierDeps;
+  readonly #couriers = new Map<string, Courier>();
+  readonly #leaving = new Set<Promise<void>>();
+  readonly #background: AsyncDisposable[] = [];
+  /** aborted when there may be something to dispatch, and something to hold or drop */
+  #outboxNews = new AbortController();
+  #holdingNews = new AbortController();
+  #stopping = false;
+  #reopenAt = 0;
+  #loops: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RelayOptions) {
+    const { database, clock, logger, concurrency, allowedAddresses } = options;
+    this.#options = options;
+    const guard = createGuard({ allow: allowedAddresses });
+    this.#holdings = new Holdings(options);
+    this.#dispatcher = new Dispatcher(database);
+    this.#recorder = new Recorder(options);
+    this.#transforms = openTransforms({});
+    const slots = new Slots(concurrency);
+    const safe = () => this.#holdings.safe();
+    this.#deps = { database, clock, logger, recorder: this.#recorder, transforms: this.#transforms, guard, slots, safe };
+  }
+
+  async start(): Promise<void> {
+    const { database } = this.#options;
+    await this.#holdings.start();
+    this.#background.push(
+      await database.listen("tartan_outbox", () => this.#outboxNews.abort()),
+      await database.listen("tartan_relay", () => this.#holdingNews.abort()),
+      await database.listen("tartan_deliveries", (named) => this.#poke(named === "" ? null : named.split(","))),
+      await startJobs(this.#options),
+      await startSweep(this.#options),
+    );
+    this.#loops = Promise.all([this.#dispatching(), this.#holding()]);
+  }
+
+  /** Tells the couriers of these destinations, or all, that something may be due. */
+  #poke(destinations: Iterable<string> | null): void {
+    for (const id of destinations ?? this.#couriers.keys()) this.#couriers.get(id)?.poke();
+  }
+
+  async #dispatching(): Promise<void> {
+    const { clock, logger, pollMs } = this.#options;
+    while (!this.#stopping) {
+      this.#outboxNews = new AbortController();
+      try {
+        const { rows, destinations } = await this.#dispatcher.dispatch();
+        this.#poke(destinations);
+        if (rows > 0) continue;
+      } catch (error) {
+        logger.warn({ error }, "cannot dispatch events; trying again");
+        await clock.sleep(TROUBLE_PAUSE_MS);
+        continue;
+      }
+      await clock.sleep(spread(pollMs), this.#outboxNews.signal);
+    }
+  }
+
+  async #holding(): Promise<void> {
+    const { clock, logger, pollMs } = this.#options;
+    while (!this.#stopping) {
+      this.#holdingNews = new AbortController();
+      try {
+        await this.#look();
+        await this.#take();
+      } catch (error) {
+        logger.warn({ error }, "cannot look after the destinations; trying again");
+        await clock.sleep(TROUBLE_PAUSE_MS);
+        continue;
+      }
+      await clock.sleep(spread(pollMs), this.#holdingNews.signal);
+    }
+  }
+
+  /** Looks after what is held: drops what is gone, takes in changes, wakes those for whom something is due. */
+  async #look(): Promise<void> {
+    const looked = await this.#holdings.look([...this.#couriers.values()]);
+    const changed: string[] = [];
+    const reopen = performance.now() > this.#reopenAt;
+    if (reopen) this.#reopenAt = performance.now() + REOPEN_MS;
+    for (const state of looked) {
+      const courier = this.#couriers.get(state.id);
+      if (!courier) continue;
+      if (isGone(state)) this.#drop(courier);
+      else if (reopen || state.version !== courier.version) changed.push(state.id);
+      else if (state.due) courier.poke();
+    }
+    for (const destination of await this.#open(changed)) {
+      const courier = this.#couriers.get(destination.id);
+      if (!courier) continue;
+      const mended = destination.version !== courier.version;
+      courier.change(destination);
+      if (mended && !courier.closed) await courier.relieve();
+    }
+  }
+
+  async #open(ids: readonly string[]) {
+    const { database, vault } = this.#options;
+    return ids.length === 0 ? [] : await openDestinations(database, vault, ids);
+  }
+
+  /** Takes what is free, or gives up what is more than the fair share. */
+  async #take(): Promise<void> {
+    const { fair, taken } = await this.#holdings.take(this.#couriers.size);
+    const opened = new Map((await this.#open(taken.map(({ destinationId }) => destinationId))).map((each) => [each.id, each]));
+    for (const each of taken) {
+      const destination = opened.get(each.destinationId);
+      if (!destination) continue;
+      const courier = new Courier(this.#deps, each, destination);
+      this.#couriers.set(courier.id, courier);
+      courier.start();
+    }
+    const surplus = [...this.#couriers.values()].slice(fair);
+    for (const courier of surplus) this.#drop(courier);
+  }
+
+  /** Stops a courier in the background, and gives its destination back when nothing of it is under way any more. */
+  #drop(courier: Courier): void {
+    this.#couriers.delete(courier.id);
+    const leaving = courier
+      .stop()
+      .then(() => this.#holdings.giveBack(courier.id, courier.epoch))
+      .catch((error: unknown) => this.#options.logger.warn({ error }, "cannot give a destination back; its lease will expire"))
+      .finally(() => this.#leaving.delete(leaving));
+    this.#leaving.add(leaving);
+  }
+
+  async idle(): Promise<void> {
+    const { database, clock } = this.#options;
+    for (;;) {
+      const { rows } = await database.query<{ undispatched: number; due: number }>(BUSY);
+      if (rows[0]?.undispatched === 0 && rows[0].due === 0) return;
+      await clock.sleep(IDLE_POLL_MS);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    this.#outboxNews.abort();
+    this.#holdingNews.abort();
+    await this.#loops;
+    for (const courier of [...this.#couriers.values()]) this.#drop(courier);
+    await Promise.all(this.#leaving);
+    for (const each of this.#background.splice(0).toReversed()) await each[Symbol.asyncDispose]();
+    await this.#recorder[Symbol.asyncDispose]();
+    await this.#transforms[Symbol.asyncDispose]();
+    await this.#holdings[Symbol.asyncDispose]();
+  }
+}
+
+const isGone = ({ deleted, held, version }: Looked): boolean => deleted || !held || version === null;
+
+/** Spread, so that idle processes do not all look at the same instant. */
+const spread = (ms: number): number => ms - randomInt(Math.ceil(ms / 4));
+
+/** Starts relaying; disposing finishes what is under way, or leaves it to others. */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const worker = new Worker(options);
+  await worker.start();
+  return worker;
+}
