@@ -8,12 +8,12 @@ import { once } from "node:events";
 import { extname } from "node:path";
 import { createInterface } from "node:readline";
 import { parse } from "csv-parse";
-import { SingleBar } from "cli-progress";
 import { TartanError } from "../errors.ts";
 import { getIntegration } from "../integrations/integrations.ts";
 import { introduceItem } from "../integrations/items.ts";
 import type { Core } from "./core.ts";
 import { dim, green, red, say, sayJson, sayTable } from "./print.ts";
+import { progressBar } from "./progress.ts";
 
 interface Flags {
   integration: string;
@@ -44,7 +44,7 @@ export async function importItems(core: Core, file: string, flags: Flags): Promi
   const reportFile = flags.report ?? `${file}.report.jsonl`;
   const done = await linesDone(reportFile);
   const report = createWriteStream(reportFile, { flags: "a" });
-  const bar = progressBar();
+  const bar = progressBar("items");
   const counts = { linked: 0, updated: 0, failed: 0, skipped: 0 };
   const failures: Entry[] = [];
 
@@ -151,9 +151,4 @@ async function linesDone(report: string): Promise<Set<number>> {
     if (entry?.line !== undefined && entry.status !== "failed") done.add(entry.line);
   }
   return done;
-}
-
-function progressBar(): SingleBar {
-  const format = "{bar} {percentage} %  {value}/{total} items  {eta_formatted} left";
-  return new SingleBar({ format, barsize: 30, hideCursor: true, noTTYOutput: false, stream: process.stderr });
 }
