@@ -1,0 +1,163 @@
+/**
+ * How a destination fares, and whether it is worth sending to. Pure: it is handed what was and what came, and says what
+ * is and what is to be told.
+ *
+ *   closed ──10 attempts in 5 minutes, 70 % of them failed──▶ open
+ *   open ──its time is over: 30 s, doubled each time it opens again, at most 30 min──▶ half open: one probe
+ *   half open ──the probe succeeds──▶ closed
+ *             └─the probe fails─────▶ open, for longer
+ *
+ * Beside it a clock runs from the first failure after the last success: at 50, 70 and 90 per cent of the time that the
+ * destination may fail for, it is told; at 100 the destination is disabled. What is due there is held in all cases.
+ */
+export type BreakerState = "closed" | "open" | "half_open";
+
+/** The columns of relay.health, by their names. */
+export interface Health {
+  breaker: BreakerState;
+  /** in a row, without a successful probe between */
+  openings: number;
+  /** nothing is sent before: it is open until then, or the receiver asked by Retry-After */
+  hold_until: Date | null;
+  /** the window's attempts: minute since 1970, failed, all */
+  recent: [number, number, number][];
+  failing_since: Date | null;
+  /** in a row */
+  failures: number;
+  /** per cent of the way to being disabled that were told */
+  warned: number;
+  last_success_at: Date | null;
+  last_failure_at: Date | null;
+  last_error: string | null;
+}
+
+export interface AttemptResult {
+  failed: boolean;
+  at: Date;
+  /** of the failure, for last_error */
+  cause?: string | null;
+}
+
+export const WARNINGS = [50, 70, 90] as const;
+
+export type HealthEvent = "opened" | "recovered" | "disabled" | { failing: (typeof WARNINGS)[number] };
+
+/** Of a destination that nothing is known of: a new one, or one that was enabled or resumed. */
+export const FRESH: Health = {
+  breaker: "closed",
+  openings: 0,
+  hold_until: null,
+  recent: [],
+  failing_since: null,
+  failures: 0,
+  warned: 0,
+  last_success_at: null,
+  last_failure_at: null,
+  last_error: null,
+};
+
+const MINUTE_MS = 60_000;
+const WINDOW_MINUTES = 5;
+const OPENS_AT = { attempts: 10, failed: 0.7 } as const;
+const HOLD_MS = { first: 30_000, longest: 30 * MINUTE_MS } as const;
+/** Fewer do not disable a destination, however far apart they are. */
+const FAILURES_TO_WARN = 5;
+
+/** How many may be sent now: any number, one to see whether it is well again, or none before `hold_until`. */
+export function admission(health: Health, now: Date): "all" | "probe" | "none" {
+  if (health.hold_until !== null && health.hold_until > now) return "none";
+  return health.breaker === "closed" ? "all" : "probe";
+}
+
+/** While its probe is under way; what comes next decides. */
+export const halfOpened = (health: Health): Health => ({ ...health, breaker: "half_open" });
+
+/** Held until then at least, as a receiver asks by Retry-After. */
+export function heldUntil(health: Health, until: Date): Health {
+  return health.hold_until !== null && health.hold_until >= until ? health : { ...health, hold_until: until };
+}
+
+/** What `results`, in the order in which they came, make of `health`, and what is to be told of it. */
+export function afterAttempts(
+  health: Health,
+  results: readonly AttemptResult[],
+  { disableAfterS }: { disableAfterS: number },
+): { health: Health; events: HealthEvent[] } {
+  const events: HealthEvent[] = [];
+  let now = health;
+  for (const result of results) {
+    const step = result.failed ? afterFailure(now, result, disableAfterS * 1000) : afterSuccess(now, result);
+    now = step.health;
+    events.push(...step.events);
+  }
+  return { health: now, events };
+}
+
+interface Step {
+  health: Health;
+  events: HealthEvent[];
+}
+
+/**
+ * While it is open, a success is of an attempt that was under way when it opened: it ends the count of failures, but
+ * does not close what seven of ten failures opened.
+ */
+function afterSuccess(health: Health, { at }: AttemptResult): Step {
+  const recent = counted(health.recent, at, false);
+  const well: Health = { ...health, recent, failing_since: null, failures: 0, warned: 0, last_success_at: at };
+  if (health.breaker === "half_open")
+    return { health: { ...well, breaker: "closed", openings: 0, hold_until: null, recent: [] }, events: ["recovered"] };
+  return { health: well, events: health.breaker === "closed" && health.warned > 0 ? ["recovered"] : [] };
+}
+
+function afterFailure(health: Health, { at, cause }: AttemptResult, disableAfterMs: number): Step {
+  const failed: Health = {
+    ...health,
+    recent: counted(health.recent, at, true),
+    failing_since: health.failing_since ?? at,
+    failures: health.failures + 1,
+    last_failure_at: at,
+    last_error: cause ?? health.last_error,
+  };
+  const opened = opens(failed) ? open(failed, at) : { health: failed, events: [] };
+  const warned = warn(opened.health, at, disableAfterMs);
+  return { health: warned.health, events: [...opened.events, ...warned.events] };
+}
+
+function opens({ breaker, recent }: Health): boolean {
+  if (breaker !== "closed") return breaker === "half_open";
+  const all = recent.reduce((sum, [, , n]) => sum + n, 0);
+  const failed = recent.reduce((sum, [, n]) => sum + n, 0);
+  return all >= OPENS_AT.attempts && failed >= all * OPENS_AT.failed;
+}
+
+/** Told each time it opens for longer than before; once it opens for as long as it may, no more. */
+function open(health: Health, at: Date): Step {
+  const holdMs = Math.min(HOLD_MS.first * 2 ** health.openings, HOLD_MS.longest);
+  const grew = health.openings === 0 || HOLD_MS.first * 2 ** (health.openings - 1) < HOLD_MS.longest;
+  const until = heldUntil(health, new Date(at.getTime() + holdMs));
+  return {
+    health: { ...until, breaker: "open", openings: health.openings + 1 },
+    events: grew ? ["opened"] : [],
+  };
+}
+
+function warn(health: Health, at: Date, disableAfterMs: number): Step {
+  if (health.failing_since === null || health.failures < FAILURES_TO_WARN || health.warned >= 100)
+    return { health, events: [] };
+  const percent = ((at.getTime() - health.failing_since.getTime()) / disableAfterMs) * 100;
+  if (percent >= 100) return { health: { ...health, warned: 100 }, events: ["disabled"] };
+  // Of several that were passed since the last attempt, the highest says it all.
+  const reached = WARNINGS.findLast((warning) => percent >= warning && warning > health.warned);
+  if (reached === undefined) return { health, events: [] };
+  return { health: { ...health, warned: reached }, events: [{ failing: reached }] };
+}
+
+/** The window with one attempt more, without the minutes that have left it. */
+function counted(recent: Health["recent"], at: Date, failed: boolean): Health["recent"] {
+  const minute = Math.floor(at.getTime() / MINUTE_MS);
+  const kept = recent.filter(([then]) => then > minute - WINDOW_MINUTES);
+  const last = kept.at(-1);
+  if (last === undefined || last[0] < minute) return [...kept, [minute, Number(failed), 1]];
+  return [...kept.slice(0, -1), [last[0], last[1] + Number(failed), last[2] + 1]];
+}
