@@ -1,11 +1,11 @@
 /**
- * Appends proven webhooks: journal row, memory of the JWT, and the mark on the subject, in one statement. Whoever has
- * its answer may say 200, once the transaction it ran in has committed.
+ * Appends proven webhooks: journal row, memory of the JWT, the mark on the subject and a place in the outbox, in one
+ * statement. Whoever has its answer may say 200, once the transaction it ran in has committed.
  */
 import type { Queryable } from "../database/types.ts";
 import { ArrayWriter } from "./arrays.ts";
 import { gather } from "./marks.ts";
-import { APPEND, FIND_ACCEPTED, NOTIFY_DUE } from "./queries.ts";
+import { APPEND, FIND_ACCEPTED, NOTIFY_APPENDED } from "./queries.ts";
 import type { Appended, NewWebhook, Proof } from "./types.ts";
 
 /**
@@ -15,7 +15,7 @@ import type { Appended, NewWebhook, Proof } from "./types.ts";
  */
 export async function append(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Appended[]> {
   const appended = await appendQuietly(q, webhooks);
-  if (appended.some(({ duplicate }) => !duplicate)) await q.query(NOTIFY_DUE);
+  if (appended.some(({ duplicate }) => !duplicate)) await q.query(NOTIFY_APPENDED);
   return appended;
 }
 

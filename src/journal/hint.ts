@@ -1,25 +1,31 @@
 /**
- * NOTIFY `tartan_due`, given often without costing much. Postgres lets notifying transactions commit only one after the
+ * NOTIFY, given often without costing much. Postgres lets notifying transactions commit only one after the
  * other, so batches do not notify; a statement of its own does, at once for the first and then every few milliseconds.
  */
-import type { Queryable } from "../database/types.ts";
-import { HINT_DUE } from "./queries.ts";
+import type { Queryable, Statement } from "../database/types.ts";
+import { HINT_OUTBOX } from "./event-queries.ts";
+import { HINT_APPENDED } from "./queries.ts";
 
 const EVERY_MS = 10;
 
 export interface Hint extends AsyncDisposable {
-  /** Something became due. Never throws: whoever listens also polls. */
+  /** There is something new. Never throws: whoever listens also polls. */
   give(): void;
 }
 
-/** Opens the hint; disposing it gives the last one. */
-export function openHint(q: Queryable): Hint {
+/** Opens the hint at webhooks, which make subjects due and are events; disposing it gives the last one. */
+export const openHint = (q: Queryable): Hint => open(q, HINT_APPENDED);
+
+/** Opens the hint at events. */
+export const openOutboxHint = (q: Queryable): Hint => open(q, HINT_OUTBOX);
+
+function open(q: Queryable, statement: Statement): Hint {
   let underWay: Promise<void> | null = null;
   let owed = false;
   const send = async (): Promise<void> => {
     do {
       owed = false;
-      await q.query(HINT_DUE).catch(() => undefined);
+      await q.query(statement).catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     } while (owed);
     underWay = null;

@@ -13,7 +13,7 @@ const REMARK = `
                   else array(select distinct unnest(s.wanted || excluded.wanted) order by 1) end`;
 
 /**
- * Appends a batch and marks its subjects, in one statement and so in one transaction.
+ * Appends a batch, marks its subjects and puts it into the outbox, in one statement and so in one transaction.
  *
  * Why no wake-up is lost: the upsert of a mark takes the subject's row lock and raises its generation. A run that
  * finishes at the same time either commits first, and the mark then makes the subject due again; or it waits for this
@@ -57,6 +57,8 @@ with incoming as materialized (
     as m (integration_id, kind, id, oldest, wanted, number)
   where m.number in (select mark from fresh)
   order by m.number ${REMARK}
+), noted as (
+  insert into journal.outbox (webhooks) select array_agg(id order by id) from fresh having count(*) > 0
 )
 select token_sha256, webhook_id from tokens where webhook_id not in (select id from incoming)`,
 };
@@ -80,10 +82,14 @@ order by m.number ${REMARK}`,
 /** A hint to whoever waits for due subjects; Postgres folds equal ones of a transaction into one. */
 export const NOTIFY_DUE: Statement = { name: "journal_notify_due", text: "select pg_notify('tartan_due', '')" };
 
+/** Hints to whoever waits for what an append brings: due subjects, and events. */
+const TELL_APPENDED = "pg_notify('tartan_due', ''), pg_notify('tartan_outbox', '')";
+export const NOTIFY_APPENDED: Statement = { name: "journal_notify_appended", text: `select ${TELL_APPENDED}` };
+
 /** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
-export const HINT_DUE: Statement = {
-  name: "journal_hint_due",
-  text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_due', '')",
+export const HINT_APPENDED: Statement = {
+  name: "journal_hint_appended",
+  text: `select set_config('synchronous_commit', 'off', true), ${TELL_APPENDED}`,
 };
 
 const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,

@@ -1,0 +1,62 @@
+/**
+ * The journal's statements about events. Values are always bound.
+ *
+ * Ids of one transaction carry its instant and then the events' places in it, so that an item's events in the order of
+ * their ids are in the order in which they happened.
+ */
+import type { Statement } from "../database/types.ts";
+
+/**
+ * Records events and one row of the outbox that names them and those that were made before in the same transaction. $1
+ * their places, $2…$8 their columns and data, $9 and $10 places and ids of those that are there. Yields all ids in order.
+ */
+export const RECORD_EVENTS: Statement = {
+  name: "journal_record_events",
+  text: `
+with given as materialized (
+  select e.n, journal.new_id(now(), e.n) as id, e.type, e.integration_id, coalesce(e.environment, g.environment) as environment,
+    e.item_id, coalesce(e.user_id, i.user_id) as user_id, e.history, e.data
+  from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[])
+    as e (n, type, integration_id, environment, item_id, user_id, history, data)
+  left join tartan.integrations g on g.id = e.integration_id
+  left join tartan.items i on i.integration_id = e.integration_id and i.item_id = e.item_id
+), written as (
+  insert into journal.events (id, type, integration_id, item_id, user_id, environment, history, payload)
+  select id, type, integration_id, item_id, user_id, environment, history,
+    journal.envelope(id, type, now(), integration_id, environment, item_id, user_id, history, data)
+  from given
+), every as (
+  select n, id from given union all select * from unnest($9::int[], $10::uuid[])
+), noted as (
+  insert into journal.outbox (events) select array_agg(id order by n) from every
+)
+select id from every order by n`,
+};
+
+/** Events out of what a SELECT yields, whose own values are $1…; behind them first place, type, and the other columns. */
+export function insertParts({ name, text }: Statement, taken: number): Statement {
+  const own = (index: number, type = "text"): string => `$${taken + index}::${type}`;
+  const [first, history] = [own(1, "int"), own(7, "bool")];
+  const [type, integration, environment, item, user] = [own(2), own(3), own(4), own(5), own(6)];
+  return {
+    name: `journal_${name}`,
+    text: `
+insert into journal.events (id, type, integration_id, item_id, user_id, environment, history, payload)
+select id, ${type}, ${integration}, ${item}, ${user}, ${environment}, ${history},
+  journal.envelope(id, ${type}, now(), ${integration}, ${environment}, ${item}, ${user}, ${history}, data)
+from (select journal.new_id(now(), ${first} + part - 1) as id, data from (${text}) made offset 0) parts
+returning id`,
+  };
+}
+
+/** A hint to whoever dispatches. */
+export const NOTIFY_OUTBOX: Statement = {
+  name: "journal_notify_outbox",
+  text: "select pg_notify('tartan_outbox', '')",
+};
+
+/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
+export const HINT_OUTBOX: Statement = {
+  name: "journal_hint_outbox",
+  text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_outbox', '')",
+};
