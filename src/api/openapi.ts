@@ -8,6 +8,7 @@ import type { FastifyInstance } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject } from "fastify-type-provider-zod";
 import type { OpenAPIV3_1 } from "openapi-types";
 import { INTAKE_PATHS } from "./intake.ts";
+import { eventWebhooks } from "./openapi-webhooks.ts";
 
 export type Document = OpenAPIV3_1.Document;
 type Schema = OpenAPIV3_1.SchemaObject;
@@ -16,8 +17,9 @@ type Operation = OpenAPIV3_1.OperationObject;
 const COMPONENT = "#/components/schemas/";
 
 const ABOUT = `\
-Tartan receives Plaid's webhooks, proves them, keeps every one, and mirrors the Plaid data into your own Postgres. This
-API sets it up and shows what happened; the data itself you read with SQL, from the schema \`plaid\`.
+Tartan receives Plaid's webhooks, proves them, keeps every one, and mirrors the Plaid data into your own Postgres, and
+tells your systems. This API sets it up and shows what happened; the data itself you read with SQL, from the schema
+\`plaid\`, and what changes in it is sent to you, or fetched, as events.
 
 Every request but those to the intake carries \`Authorization: Bearer <API key>\`. Bodies are JSON. A field or query
 parameter that is not known is refused, so that a typing error cannot pass for an answer.
@@ -30,6 +32,14 @@ const TAGS = [
   { name: "Intake", description: "Where Plaid and your backend post webhooks." },
   { name: "Items", description: "Plaid Items, their tokens, and how their mirror stands." },
   { name: "Audit trail", description: "What was accepted, what was refused, and what came of it." },
+  { name: "Events", description: "What happened, to be fetched; and, as webhooks, what destinations are sent." },
+  { name: "Destinations", description: "Where events are sent: URL, headers, signing keys, pace." },
+  { name: "Routes", description: "Which events a destination is sent, and in what form." },
+  { name: "Deliveries", description: "One event for one destination: every attempt, and what gave up." },
+  {
+    name: "Jobs",
+    description: "Sending again, and routing what is past: counted first, then done, paused or cancelled.",
+  },
   { name: "Operation", description: "Whether all is well. The probes and the metrics need no API key." },
 ];
 
@@ -89,6 +99,7 @@ function finish(made: Document): Document {
   for (const [path, { post }] of Object.entries(INTAKE_PATHS)) {
     paths[path] = { ...paths[path], post } as OpenAPIV3_1.PathItemObject;
   }
+  document.webhooks = eventWebhooks() as Record<string, OpenAPIV3_1.PathItemObject>;
   dropUnused(document);
   return document;
 }
@@ -112,9 +123,14 @@ function finishAnswer(status: string, answer: OpenAPIV3_1.ResponseObject, docume
   answer.description = REFUSALS[status] ?? named?.description ?? answer.description;
 }
 
-/** Every named shape comes in a form for requests and one for answers; only those that are referred to stay. */
+/**
+ * Every named shape comes in a form for requests and one for answers; only those that are referred to stay, by something
+ * that stays itself.
+ */
 function dropUnused(document: Document): void {
   const schemas = document.components?.schemas ?? {};
   const text = JSON.stringify(document);
-  for (const name of Object.keys(schemas)) if (!text.includes(`"${COMPONENT}${name}"`)) delete schemas[name];
+  const unused = Object.keys(schemas).filter((name) => !text.includes(`"${COMPONENT}${name}"`));
+  for (const name of unused) delete schemas[name];
+  if (unused.length > 0) dropUnused(document);
 }

@@ -33,7 +33,16 @@ export type Api = FastifyInstance<
   ZodTypeProvider
 >;
 
-type Tag = "Integrations" | "Items" | "Audit trail" | "Operation";
+type Tag =
+  | "Integrations"
+  | "Items"
+  | "Audit trail"
+  | "Events"
+  | "Destinations"
+  | "Routes"
+  | "Deliveries"
+  | "Jobs"
+  | "Operation";
 
 interface Description {
   operationId: string;

@@ -1,0 +1,63 @@
+/**
+ * Writes docs/events.md and the JSON Schema of each event in docs/events/ from the shapes in src/api; with --check it only
+ * says whether they are stale.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const docs = join(root, "docs");
+const { EVENT_TYPES, isOperatorEvent } = await import(join(root, "dist/journal/event-types.js"));
+const { SHAPED_TYPES } = await import(join(root, "dist/api/event-shapes.js"));
+const { eventSchema, schemaFile } = await import(join(root, "dist/api/event-schemas.js"));
+
+const table = (types) =>
+  types.map((type) => `| [\`${type}\`](events/${schemaFile(type)}) | ${EVENT_TYPES[type]} |`).join("\n");
+
+const page = `# Events
+
+What Tartan tells your systems. Each is one JSON object:
+
+| field | what it is |
+|---|---|
+| \`id\` | \`evt_…\`, the same in every attempt, retry and replay: remember it, and what comes twice does no harm |
+| \`type\`, \`version\` | below; a version only ever gains fields, so ignore those you do not know |
+| \`occurred_at\` | when it became true here |
+| \`integration_id\`, \`environment\`, \`item_id\`, \`user_id\` | what it is about; \`user_id\` is your own identifier of the user |
+| \`history\` | true for what a first reading found: it was so before Tartan looked, and is no news |
+| \`data\` | what the type says, by the JSON Schema behind its name |
+
+Numbers are as Plaid wrote them. Where the last digit matters, parse them as decimals.
+
+| about your Items | when |
+|---|---|
+${table(SHAPED_TYPES.filter((type) => !isOperatorEvent(type)))}
+
+These are about deliveries and destinations. A route, or whoever fetches events, must name them or their family
+(\`delivery.*\`) to have them.
+
+| about Tartan | when |
+|---|---|
+${table(SHAPED_TYPES.filter(isOperatorEvent))}
+`;
+
+const files = new Map([
+  ["events.md", page],
+  ...SHAPED_TYPES.map((type) => [`events/${schemaFile(type)}`, `${JSON.stringify(eventSchema(type), null, 2)}\n`]),
+]);
+const folder = join(docs, "events");
+const foreign = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => !files.has(`events/${name}`));
+
+if (process.argv.includes("--check")) {
+  const text = (name) => (existsSync(join(docs, name)) ? readFileSync(join(docs, name), "utf8") : "");
+  const stale = [...files].filter(([name, content]) => text(name) !== content).map(([name]) => name);
+  const faults = [...stale, ...foreign.map((name) => `events/${name}`)];
+  if (faults.length > 0) {
+    console.error(`stale in docs/: ${faults.join(", ")}; npm run docs`);
+    process.exit(1);
+  }
+} else {
+  mkdirSync(folder, { recursive: true });
+  for (const name of foreign) rmSync(join(folder, name));
+  for (const [name, content] of files) writeFileSync(join(docs, name), content);
+}
