@@ -4,32 +4,36 @@
  */
 
 const STRING = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
-/** What may stand between values. */
-const BETWEEN = /[\s,:]*/y;
+const SPACES = /\s*/y;
+/** What may stand between members. */
+const BETWEEN = /[\s,]*/y;
 const SCALAR = /[^\s,\]}]+/y;
 /** Up to the next bracket that is not in a string. */
 const TO_BRACKET = /[^"[\]{}]*(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*"[^"[\]{}]*)*/y;
 
-/** The text of the value under `path` in `json`, which must be valid; null where there is none. */
+/**
+ * The text of the member under `path` in `json`, which must be valid, from the colon to what ends it: spaces around the
+ * value belong to whoever wrote it. Null where there is none.
+ */
 export function verbatim(json: string, path: readonly string[]): string | null {
-  let at = after(BETWEEN, json, 0);
+  let from = 0;
   for (const key of path) {
-    const found = valueOf(json, at, key);
+    const found = valueOf(json, after(SPACES, json, from), key);
     if (found === null) return null;
-    at = found;
+    from = found;
   }
-  return json.slice(at, endOf(json, at));
+  return json.slice(from, after(SPACES, json, endOf(json, after(SPACES, json, from))));
 }
 
-/** Where the value of `key` starts in the object that starts at `at`. */
+/** Where, behind its colon, the value of `key` starts in the object that starts at `at`. */
 function valueOf(json: string, at: number, key: string): number | null {
   if (json[at] !== "{") return null;
   for (let next = after(BETWEEN, json, at + 1); json[next] === '"'; next = after(BETWEEN, json, next)) {
     const end = after(STRING, json, next);
     const name: unknown = JSON.parse(json.slice(next, end));
-    const value = after(BETWEEN, json, end);
-    if (name === key) return value;
-    next = endOf(json, value);
+    const colon = after(SPACES, json, end);
+    if (name === key) return colon + 1;
+    next = endOf(json, after(SPACES, json, colon + 1));
   }
   return null;
 }
