@@ -14,7 +14,7 @@ import type { NewEvent } from "../journal/events.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { Backlog, type Fetched } from "./backlog.ts";
-import { afterAttempts, type Health } from "./breaker.ts";
+import { admission, afterAttempts, halfOpened, heldUntil, type Health } from "./breaker.ts";
 import { openSender, type Sender } from "./exchange.ts";
 import type { Guard } from "./guard.ts";
 import type { Taken } from "./holdings.ts";
@@ -26,7 +26,7 @@ import type { Heard, Recorder } from "./recorder.ts";
 import type { Slots } from "./slots.ts";
 import type { Transforms } from "./transform.ts";
 import type { Exchange, OpenDestination } from "./types.ts";
-import { judge, type Judgement } from "./verdict.ts";
+import { judge, UNPACKED, type Verdict } from "./verdict.ts";
 
 export interface CourierDeps {
   database: Database;
@@ -186,10 +186,10 @@ export class Courier {
   #heldMs(): number {
     if (this.#destination.paused || this.#destination.disabled || this.#lost) return Infinity;
     if (!this.#deps.safe()) return TROUBLE_PAUSE_MS;
-    const { hold_until, breaker } = this.#health;
-    const heldMs = hold_until === null ? 0 : new Date(hold_until).getTime() - this.#deps.clock.now();
-    if (heldMs > 0) return heldMs;
-    if (breaker === "open") this.#health = { ...this.#health, breaker: "half_open" };
+    const now = this.#deps.clock.now();
+    const admitted = admission(this.#health, new Date(now));
+    if (admitted === "none") return (this.#health.hold_until?.getTime() ?? now) - now;
+    if (admitted === "probe") this.#health = halfOpened(this.#health);
     return 0;
   }
 
@@ -214,7 +214,7 @@ export class Courier {
     const { database } = this.#deps;
     const packed = await this.#packer.pack(database, delivery, this.epoch);
     if ("cause" in packed) {
-      await this.#record(delivery, null, { kind: "dead", cause: packed.cause }, null);
+      await this.#record(delivery, null, { ...UNPACKED, cause: packed.cause }, null);
       return true;
     }
     // Packing may have taken long, and other deliveries may have gone meanwhile.
@@ -223,17 +223,17 @@ export class Courier {
     const exchange = await this.#sender.send({ ...packed, signal: this.#giveUp.signal });
     if (exchange.cause === "stopped") return false;
     const { schedule } = this.#destination;
-    const judgement = judge(exchange, { schedule, tries: delivery.tries });
-    await this.#record(delivery, exchange, judgement, packed.sha256);
-    return judgement.kind !== "retry" && !this.#lost;
+    const verdict = judge(exchange, { schedule, tries: delivery.tries });
+    await this.#record(delivery, exchange, verdict, packed.sha256);
+    return verdict.kind !== "retry" && !this.#lost;
   }
 
-  async #record(delivery: Fetched, exchange: Exchange | null, judgement: Judgement, sha256: Buffer | null): Promise<void> {
-    const events = exchange === null ? [] : this.#judgeHealth(exchange, judgement);
-    const told = aboutDelivery(delivery, this.id, exchange, judgement);
+  async #record(delivery: Fetched, exchange: Exchange | null, verdict: Verdict, sha256: Buffer | null): Promise<void> {
+    const events = exchange === null ? [] : this.#judgeHealth(exchange, verdict);
+    const told = aboutDelivery(delivery, this.id, exchange, verdict);
     // What is said of an operator's event would be another one, and so on.
     const quiet = isOperatorEvent(delivery.eventType);
-    const disable = judgement.disable ?? (events.some(({ type }) => type === "destination.disabled") ? "failing" : null);
+    const disable = verdict.disable ?? (events.some(({ type }) => type === "destination.disabled") ? "failing" : null);
     const heard: Heard = await this.#deps.recorder.record({
       deliveryId: delivery.id,
       destinationId: this.id,
@@ -242,17 +242,17 @@ export class Courier {
       exchange,
       url: this.#destination.url,
       jobId: delivery.jobId,
-      verdict: judgement.kind,
-      cause: judgement.cause,
-      dueInMs: judgement.dueInMs ?? null,
+      verdict: verdict.kind,
+      cause: verdict.cause,
+      dueInMs: verdict.dueInMs,
       sha256,
-      health: exchange === null ? null : this.#healthToKeep(judgement, events),
+      health: exchange === null ? null : this.#healthToKeep(verdict, events),
       disable,
       events: [...events, ...(quiet ? [] : told)],
     });
-    metrics.deliveries.inc({ outcome: judgement.kind });
+    metrics.deliveries.inc({ outcome: verdict.kind });
     if (exchange) metrics.deliverySeconds.observe(exchange.durationMs / 1000);
-    if (judgement.kind === "delivered") {
+    if (verdict.kind === "delivered") {
       metrics.deliveryLagSeconds.observe((this.#deps.clock.now() - delivery.occurredAt.getTime()) / 1000);
     }
     if (heard === "fenced") this.#lost = true;
@@ -260,18 +260,17 @@ export class Courier {
   }
 
   /** Takes an attempt into account. @returns what operators are told of it */
-  #judgeHealth(exchange: Exchange, judgement: Judgement): NewEvent[] {
+  #judgeHealth(exchange: Exchange, verdict: Verdict): NewEvent[] {
     const at = new Date(exchange.startedAt.getTime() + exchange.durationMs);
-    const failed = judgement.kind !== "delivered";
+    const failed = verdict.kind !== "delivered";
     const before = this.#health;
-    const { health, events } = afterAttempts(before, [{ failed, at, cause: judgement.cause }], this.#destination);
-    this.#health = health;
-    const until = judgement.holdMs === undefined ? 0 : this.#deps.clock.now() + judgement.holdMs;
-    if (until > (health.hold_until?.getTime() ?? 0)) this.#health = { ...health, hold_until: new Date(until) };
-    return aboutDestination(this.id, before, this.#health, events, judgement.disable ?? null, this.#destination);
+    const { health, events } = afterAttempts(before, [{ failed, at, cause: verdict.cause }], this.#destination);
+    this.#health =
+      verdict.holdMs === null ? health : heldUntil(health, new Date(this.#deps.clock.now() + verdict.holdMs));
+    return aboutDestination(this.id, before, this.#health, events, verdict.disable, this.#destination);
   }
 
-  #healthToKeep({ kind }: Judgement, events: readonly NewEvent[]): Health | null {
+  #healthToKeep({ kind }: Verdict, events: readonly NewEvent[]): Health | null {
     const now = performance.now();
     if (kind === "delivered" && events.length === 0 && now - this.#keptAt < KEEP_HEALTH_MS) return null;
     this.#keptAt = now;

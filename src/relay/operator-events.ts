@@ -4,10 +4,10 @@
  */
 import { toEventId, type NewEvent } from "../journal/events.ts";
 import type { Fetched } from "./backlog.ts";
-import type { BreakerEvent, Health } from "./breaker.ts";
+import type { HealthEvent, Health } from "./breaker.ts";
 import { toDeliveryId } from "./ids.ts";
 import type { Exchange, OpenDestination } from "./types.ts";
-import type { Judgement } from "./verdict.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** A delivery that failed so often is told; one that then arrives is told too. */
 const FAILING_FROM = 4;
@@ -19,7 +19,7 @@ export function aboutDelivery(
   delivery: Fetched,
   destinationId: string,
   exchange: Exchange | null,
-  { kind, cause }: Judgement,
+  { kind, cause }: Verdict,
 ): NewEvent[] {
   const tries = delivery.tries + 1;
   const type = typeOf(kind, tries);
@@ -37,7 +37,7 @@ export function aboutDelivery(
   return [{ type, integrationId, itemId, userId, environment, data }];
 }
 
-function typeOf(kind: Judgement["kind"], tries: number): string | null {
+function typeOf(kind: Verdict["kind"], tries: number): string | null {
   if (kind === "dead") return "delivery.exhausted";
   if (kind === "delivered") return tries > FAILING_FROM ? "delivery.recovered" : null;
   return tries === FAILING_FROM ? "delivery.failing" : null;
@@ -48,7 +48,7 @@ export function aboutDestination(
   destinationId: string,
   before: Health,
   after: Health,
-  happened: readonly BreakerEvent[],
+  happened: readonly HealthEvent[],
   disable: string | null,
   { disableAfterS }: OpenDestination,
 ): NewEvent[] {

@@ -22,6 +22,7 @@ export const CAUSES = {
   transform_error: "The route's transform failed.",
   transform_timeout: "The route's transform took too long.",
   transform_too_large: "What the route's transform made is too large.",
+  payload_gone: "The event's payload was forgotten before it could be sent.",
 } as const;
 
 export type Cause = keyof typeof CAUSES | `status_${number}`;
@@ -51,6 +52,9 @@ export interface Verdict {
   /** the cause in a sentence */
   reason: string | null;
 }
+
+/** Of a delivery that could not be packed: its cause is all there is to say. */
+export const UNPACKED = { kind: "dead", dueInMs: null, cause: null, holdMs: null, disable: null, reason: null } as const;
 
 const DAY_MS = 24 * 3_600_000;
 /** The longest that a receiver can put us off. */

@@ -1,0 +1,105 @@
+/**
+ * A scene for the engine: a database, receivers, destinations that lead to them, and relays in this process, as many as a
+ * test wants.
+ */
+import { randomBytes } from "node:crypto";
+import { Closer } from "../../src/cli/closer.ts";
+import { systemClock } from "../../src/clock.ts";
+import type { Database } from "../../src/database/types.ts";
+import { openVault, type Vault } from "../../src/integrations/vault.ts";
+import { append } from "../../src/journal/append.ts";
+import { recordEvents, type NewEvent } from "../../src/journal/events.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { createDestination } from "../../src/relay/destinations.ts";
+import { startRelay, type Relay, type RelayOptions } from "../../src/relay/relay.ts";
+import { createRoute } from "../../src/relay/routes.ts";
+import { webhook, INTEGRATION } from "../journal/support.ts";
+import { testDatabase } from "../support/database.ts";
+import { startReceiver, type Receiver } from "../support/receiver.ts";
+
+export { INTEGRATION };
+
+export interface Scene extends AsyncDisposable {
+  database: Database;
+  databaseUrl: string;
+  vault: Vault;
+  masterKey: string;
+  receiver(): Promise<Receiver>;
+  /** a destination that leads to the receiver, with a route; `columns` are set as they are in relay.destinations */
+  destination(
+    receiver: { url: string },
+    columns?: Record<string, unknown>,
+    route?: Record<string, unknown>,
+  ): Promise<{ id: string; secret: string }>;
+  relay(options?: Partial<RelayOptions>): Promise<Relay>;
+  /** journals webhooks of these items; their bodies tell `n`, their place */
+  webhooks(...itemIds: string[]): Promise<string[]>;
+  event(event: Partial<NewEvent>): Promise<string>;
+  /** how many deliveries have each status */
+  statuses(destinationId?: string): Promise<Record<string, number>>;
+}
+
+let told = 0;
+
+export async function openScene(): Promise<Scene> {
+  const closer = new Closer();
+  const { database, url: databaseUrl } = closer.use(await testDatabase({ poolSize: 12 }));
+  const masterKey = randomBytes(32).toString("base64");
+  const vault = openVault([masterKey]);
+  const checks = { allowHttp: true, checkUrl: () => undefined };
+  return {
+    database,
+    databaseUrl,
+    vault,
+    masterKey,
+    receiver: async () => closer.use(await startReceiver()),
+    destination: async ({ url }, columns = {}, route = {}) => {
+      const made = await createDestination({ database, vault, ...checks }, { url });
+      const names = Object.keys(columns);
+      if (names.length > 0) {
+        const sets = names.map((name, index) => `${name} = $${index + 2}`).join(", ");
+        await database.query(`update relay.destinations set ${sets} where id = $1`, [made.id, ...Object.values(columns)]);
+      }
+      await createRoute(database, { destination_id: made.id, ...route });
+      return { id: made.id, secret: made.signing_secret };
+    },
+    relay: async (options = {}) =>
+      closer.use(
+        await startRelay({
+          database,
+          vault,
+          clock: systemClock,
+          logger: silentLogger,
+          concurrency: 256,
+          leaseSeconds: 45,
+          pollMs: 40,
+          allowedAddresses: ["127.0.0.1"],
+          retentionDays: 90,
+          ...options,
+        }),
+      ),
+    webhooks: async (...itemIds) => {
+      const made = itemIds.map((itemId) =>
+        webhook({ itemId, body: Buffer.from(JSON.stringify({ item_id: itemId, n: (told += 1) }, null, 2)) }),
+      );
+      await append(database, made);
+      return made.map(({ id }) => id);
+    },
+    event: async (event) => {
+      const [id = ""] = await database.transaction((tx) =>
+        recordEvents(tx, [
+          { type: "item.updated", integrationId: INTEGRATION, itemId: "item-1", userId: null, environment: "sandbox", data: {}, ...event },
+        ]),
+      );
+      return id;
+    },
+    statuses: async (destinationId) => {
+      const { rows } = await database.query<{ status: string; count: number }>(
+        "select status, count(*)::int as count from relay.deliveries where $1::text is null or destination_id = $1 group by 1",
+        [destinationId ?? null],
+      );
+      return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
+    },
+    [Symbol.asyncDispose]: () => closer[Symbol.asyncDispose](),
+  };
+}
