@@ -6,6 +6,8 @@ export const itemToken = (integrationId: string, itemId: string): string =>
   `tartan.items:${integrationId}:${itemId}:access_token`;
 export const clientSecret = (integrationId: string): string => `tartan.integrations:${integrationId}:client_secret`;
 export const webhookSecret = (integrationId: string): string => `tartan.integrations:${integrationId}:webhook_secret`;
+export const destinationHeaders = (destinationId: string): string => `relay.destinations:${destinationId}:headers`;
+export const signingSecret = (keyId: string): string => `relay.signing_keys:${keyId}:secret`;
 
 export interface SealedColumn {
   table: string;
@@ -33,5 +35,17 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     column: "access_token_sealed",
     key: ["integration_id", "item_id"],
     context: ([integrationId = "", itemId = ""]) => itemToken(integrationId, itemId),
+  },
+  {
+    table: "relay.destinations",
+    column: "headers_sealed",
+    key: ["id"],
+    context: ([id = ""]) => destinationHeaders(id),
+  },
+  {
+    table: "relay.signing_keys",
+    column: "secret_sealed",
+    key: ["id"],
+    context: ([id = ""]) => signingSecret(id),
   },
 ];

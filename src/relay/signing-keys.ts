@@ -1,0 +1,105 @@
+/**
+ * The keys that sign what a destination is sent. A rotation makes a new one, and lets those before sign too for a while, so
+ * that a receiver can take the new one at its leisure: any signature that it can verify is enough.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { LOCK_SEALING } from "../integrations/queries.ts";
+import { signingSecret } from "../integrations/sealed.ts";
+import type { Vault } from "../integrations/vault.ts";
+import { checkRotation } from "./destination-rules.ts";
+import { newSigningKeyId } from "./ids.ts";
+import {
+  DROP_KEYS,
+  EXPIRE_KEYS,
+  HOLD_DESTINATION,
+  INSERT_KEY,
+  LIST_KEYS,
+  NOTIFY_RELAY,
+  updateDestination,
+} from "./queries/destinations.ts";
+import { newSecret, openSigner, type SigningScheme } from "./signing.ts";
+
+/** What may be shown of a key. */
+export interface SigningKey {
+  id: string;
+  scheme: SigningScheme;
+  /** whpk_…, of v1a: what the receiver verifies with */
+  public_key: string | null;
+  /** ISO 8601 */
+  created_at: string;
+  /** signs no longer from then on; null until it is rotated */
+  expires_at: string | null;
+}
+
+export interface KeyRotation {
+  /** seconds for which the keys before sign too: 0 to 604,800, a day by default */
+  grace_s?: number | undefined;
+  /** that of the newest key by default */
+  scheme?: SigningScheme | undefined;
+  /** whsec_… or whsk_…; a new one by default */
+  secret?: string | undefined;
+}
+
+type Row = Omit<SigningKey, "created_at" | "expires_at"> & { created_at: Date; expires_at: Date | null };
+
+const DAY_S = 86_400;
+/** Each signature is a hundred bytes in a header. */
+const KEYS_MAX = 10;
+
+const publicShape = (row: Row): SigningKey => ({
+  ...row,
+  created_at: row.created_at.toISOString(),
+  expires_at: row.expires_at?.toISOString() ?? null,
+});
+
+/** Stores a key. The caller holds LOCK_SEALING. */
+export async function addKey(
+  tx: Queryable,
+  vault: Vault,
+  destinationId: string,
+  scheme: SigningScheme,
+  given?: string,
+): Promise<{ key: SigningKey; secret: string }> {
+  const { secret, publicKey } =
+    given === undefined ? newSecret(scheme) : { secret: given, publicKey: openSigner(scheme, given).publicKey };
+  const id = newSigningKeyId();
+  const sealed = vault.seal(secret, signingSecret(id));
+  const { rows } = await tx.query<Row>(INSERT_KEY, [id, destinationId, scheme, sealed, publicKey]);
+  if (!rows[0]) throw new TartanError("internal", "A signing key was not stored.");
+  return { key: publicShape(rows[0]), secret };
+}
+
+/**
+ * Makes a new key, which signs at once; those before sign for the grace besides, the newest nine of them.
+ * @returns the new key with its secret, which nothing shows again
+ * @throws TartanError `not_found`, `invalid_request`
+ */
+export async function rotateSigningKey(
+  { database, vault }: { database: Database; vault: Vault },
+  destinationId: string,
+  rotation: KeyRotation = {},
+): Promise<SigningKey & { signing_secret: string }> {
+  return await database.transaction(async (tx) => {
+    await tx.query(LOCK_SEALING);
+    if ((await tx.query(HOLD_DESTINATION, [destinationId])).rowCount === 0) throw notFound(destinationId);
+    const [newest] = await listSigningKeys(tx, destinationId);
+    const known = newest?.scheme ?? "v1";
+    checkRotation(rotation, known);
+    const { grace_s: grace = DAY_S, scheme = known, secret: given } = rotation;
+    await tx.query(EXPIRE_KEYS, [destinationId, grace]);
+    const { key, secret } = await addKey(tx, vault, destinationId, scheme, given);
+    await tx.query(DROP_KEYS, [destinationId, KEYS_MAX]);
+    await tx.query(updateDestination([]), [destinationId]);
+    await tx.query(NOTIFY_RELAY);
+    return { ...key, signing_secret: secret };
+  });
+}
+
+/** Those that sign, newest first. */
+export async function listSigningKeys(q: Queryable, destinationId: string): Promise<SigningKey[]> {
+  return (await q.query<Row>(LIST_KEYS, [destinationId])).rows.map(publicShape);
+}
+
+const notFound = (id: string): TartanError =>
+  new TartanError("not_found", `There is no destination ${id}.`, { fields: { id: "names no destination" } });
