@@ -1,0 +1,43 @@
+/**
+ * Events as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Each carries
+ * as its id the cursor behind it, so whoever was cut off goes on where they were, with Last-Event-ID as any client of such
+ * streams sends it. It is read a page at a time and only when the reader has taken the page before: a slow reader waits in
+ * Postgres, not in memory.
+ *
+ *   open ──▶ a page ──▶ … ──▶ (nothing there) waiting ──▶ a page, or after 15 s a comment ──▶ … ──▶ closed
+ *
+ * It ends when the reader leaves, and when the server closes; then the reader comes again, here or to another process.
+ */
+import { Readable } from "node:stream";
+import type { FeedEvent, FeedPage } from "../relay/feed.ts";
+
+/** Proxies give up on a connection that is silent for long, most of them after 30 s or more. */
+const HEARTBEAT_MS = 15_000;
+/** Events that one stream may hold in memory; one may have a megabyte. */
+export const AT_ONCE = 20;
+/** What a client waits before it comes again. */
+const RETRY_MS = 1000;
+const BUFFERED_BYTES = 64 * 1024;
+
+/** Reads on behind `cursor`, waiting up to `waitMs` for something that is not there yet. */
+export type ReadOn = (cursor: string, limit: number, waitMs: number, signal: AbortSignal) => Promise<FeedPage>;
+
+/** A stream that begins with the page `first` and ends when `signal` aborts. */
+export function eventStream(first: FeedPage, readOn: ReadOn, signal: AbortSignal): Readable {
+  return Readable.from(messages(first, readOn, signal), { objectMode: false, highWaterMark: BUFFERED_BYTES });
+}
+
+async function* messages(first: FeedPage, readOn: ReadOn, signal: AbortSignal): AsyncGenerator<string> {
+  yield `retry: ${RETRY_MS}\n`;
+  for (let page = first; !signal.aborted; page = await readOn(page.next_cursor, AT_ONCE, HEARTBEAT_MS, signal)) {
+    for (const event of page.events) yield messageOf(event);
+    // With the cursor, so that what a filter left out need not be looked through again, and so that a reader which began
+    // at `now` knows from the start where that was.
+    if (page.events.length === 0) yield `: still here\nid: ${page.next_cursor}\n\n`;
+  }
+}
+
+/** JSON may have line breaks between its parts; each of its lines is a line of `data`. */
+function messageOf({ cursor, type, text }: FeedEvent): string {
+  return `id: ${cursor}\nevent: ${type}\ndata: ${text.split(/\r\n|\r|\n/).join("\ndata: ")}\n\n`;
+}
