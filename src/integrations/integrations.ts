@@ -6,6 +6,8 @@ import { randomBytes, randomInt } from "node:crypto";
 import { removeReader } from "../database/reader.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
+import { recordEvents } from "../journal/events.ts";
+import { itemRemoved } from "./items.ts";
 import {
   DELETE_INTEGRATION,
   DROP_TOKENS,
@@ -178,17 +180,29 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Wipes its secrets and all its items' tokens and takes its subjects out of the queue, in one transaction. With `purge`
- * its mirrored and journaled rows are deleted after that, in parts; one that was cut short is simply repeated.
+ * Wipes its secrets and all its items' tokens, takes its subjects out of the queue and tells that they are unlinked, in
+ * one transaction. With `purge` its mirrored and journaled rows, events among them, are deleted after that, in parts; one
+ * that was cut short is simply repeated.
  * @throws TartanError `not_found`
  */
 export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
   await changing(database, async (tx) => {
     if ((await tx.query(DELETE_INTEGRATION, [id])).rowCount === 0) throw notFound(id);
-    await tx.query(DROP_TOKENS, [id]);
+    await dropTokens(tx, id);
     await tx.query(END_SUBJECTS, [id]);
   });
   if (purge) await purgeRows(database, id);
+}
+
+async function dropTokens(tx: Queryable, id: string): Promise<void> {
+  for (;;) {
+    const { rows } = await tx.query<{ item_id: string; user_id: string | null }>(DROP_TOKENS, [id]);
+    if (rows.length === 0) return;
+    const removed = rows.map(({ item_id, user_id }) =>
+      itemRemoved({ integration_id: id, item_id }, "unlinked", user_id),
+    );
+    await recordEvents(tx, removed);
+  }
 }
 
 async function purgeRows(database: Database, id: string): Promise<void> {

@@ -1,10 +1,11 @@
 /**
- * Items: what users linked, with their sealed access tokens. Linking one, journaling that it was linked and making its
- * first sync due are one transaction: a token that was answered with success is kept and will be used.
+ * Items: what users linked, with their sealed access tokens. Linking one, journaling that it was linked, making its first
+ * sync due and telling of it are one transaction: a token that was answered with success is kept and will be used.
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { append } from "../journal/append.ts";
+import { recordEvents, type NewEvent } from "../journal/events.ts";
 import { newWebhookUuid, toWebhookId } from "../journal/ids.ts";
 import {
   BACKFILL_USER,
@@ -136,9 +137,30 @@ export async function introduceItem(
         wanted: ["*"],
       },
     ]);
+    await recordEvents(tx, [{ ...eventOf(item, userId, environment), type: "item.linked", data: { created } }]);
     return { webhook_id: toWebhookId(appended?.id ?? id), item_id: item.item_id, created };
   });
 }
+
+type ItemEvent = Omit<NewEvent, "type" | "data">;
+
+/** What every event of an item says. */
+const eventOf = (
+  { integration_id, item_id }: Pick<NewItem, "integration_id" | "item_id">,
+  userId: string | null,
+  environment: string | null,
+): ItemEvent => ({ integrationId: integration_id, itemId: item_id, userId, environment });
+
+/** That an item is no longer synced; where it was erased, nothing else of it is left. */
+export const itemRemoved = (
+  item: Pick<NewItem, "integration_id" | "item_id">,
+  reason: "unlinked" | "erased",
+  userId: string | null = null,
+): NewEvent => ({
+  ...eventOf(item, userId, null),
+  type: "item.removed",
+  data: { reason, error_code: null },
+});
 
 async function holdIntegration(tx: Queryable, id: string): Promise<string> {
   const { rows } = await tx.query<{ environment: string }>(HOLD_INTEGRATION, [id]);
@@ -216,13 +238,18 @@ export async function getItem(q: Queryable, itemId: string, integrationId?: stri
 export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
   await database.transaction(async (tx) => {
     const key = [integrationId, itemId];
-    if ((await tx.query(UNLINK_ITEM, key)).rowCount === 0) throw itemNotFound(itemId);
+    const { rows } = await tx.query<{ linked: boolean }>(UNLINK_ITEM, key);
+    if (!rows[0]) throw itemNotFound(itemId);
     await tx.query(END_ITEM_SUBJECT, key);
+    if (rows[0].linked) {
+      await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "unlinked")]);
+    }
   });
 }
 
 /**
- * Forgets the item altogether: token, mirrored rows, webhooks, runs. All or nothing.
+ * Forgets the item altogether: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing; what
+ * remains is the event that says so, by the item's id alone.
  * @throws TartanError `not_found`
  */
 export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
@@ -233,6 +260,7 @@ export async function eraseItem(database: Database, integrationId: string, itemI
     for (const statement of [...ERASE_ITEM, ...rows.map(({ name }) => ERASE_MIRRORED(name)), FORGET_ITEM]) {
       await tx.query(statement, key);
     }
+    await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "erased")]);
   });
 }
 

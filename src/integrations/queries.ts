@@ -58,8 +58,12 @@ export const DELETE_INTEGRATION = `
   set client_secret_sealed = null, webhook_secret_sealed = null, deleted_at = coalesce(deleted_at, now()), updated_at = now()
   where id = $1`;
 
-export const DROP_TOKENS =
-  "update tartan.items set access_token_sealed = null, updated_at = now() where integration_id = $1 and access_token_sealed is not null";
+/** Some at a time, since each is an event. */
+export const DROP_TOKENS = `
+  update tartan.items set access_token_sealed = null, updated_at = now()
+  where integration_id = $1 and item_id = any (array(
+    select item_id from tartan.items where integration_id = $1 and access_token_sealed is not null limit 1000))
+  returning item_id, user_id`;
 
 /** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
 const END_SUBJECT =
@@ -86,8 +90,10 @@ export const PURGE_ROWS = (table: string): string =>
 export const PURGE_WEBHOOKS = `
   delete from journal.webhooks where id = any (array(
     select id from journal.webhooks where integration_id = $1 order by id limit ${PURGE_BATCH}))`;
-/** Not partitioned; the last one is the integration's own row, so that a purge that was cut short can be repeated. */
+/** Not partitioned; what was told goes first, since that holds rows too; the last one is the integration's own row, so that a purge that was cut short can be repeated. */
 export const PURGED_TABLES = [
+  "relay.deliveries",
+  "journal.events",
   "journal.refusals",
   "sync.runs",
   "sync.cursors",
@@ -172,8 +178,12 @@ export const GET_ITEM = `${ITEM_STATE},
     where i.item_id = $1 and ($2::text is null or i.integration_id = $2)
     order by i.linked_at desc limit 1`;
 
-export const UNLINK_ITEM =
-  "update tartan.items set access_token_sealed = null, updated_at = now() where integration_id = $1 and item_id = $2";
+/** Says whether it was linked. */
+export const UNLINK_ITEM = `
+    update tartan.items i set access_token_sealed = null, updated_at = now()
+    from (select access_token_sealed is not null as linked from tartan.items where integration_id = $1 and item_id = $2 for update) was
+    where i.integration_id = $1 and i.item_id = $2
+    returning was.linked`;
 export const END_ITEM_SUBJECT = `update sync.subjects set ${END_SUBJECT} where integration_id = $1 and kind = 'item' and id = $2`;
 
 /** In this order: a run that is under way loses its subject first, and so cannot commit rows behind the erasure. */
@@ -181,6 +191,8 @@ export const ERASE_ITEM = [
   "delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2",
   "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2",
   "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2",
+  "delete from relay.deliveries where integration_id = $1 and item_id = $2",
+  "delete from journal.events where integration_id = $1 and item_id = $2",
   "delete from journal.webhooks where integration_id = $1 and item_id = $2",
 ] as const;
 export const ERASE_MIRRORED = (table: string): string =>

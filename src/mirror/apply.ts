@@ -16,8 +16,9 @@ import {
   upsertPage,
   verifyRow,
 } from "./queries.ts";
+import { both, UNTOUCHED } from "./changes.ts";
 import { expectStaged } from "./stage.ts";
-import type { Changes, Page, Reading, Scope, Subject } from "./types.ts";
+import type { Applied, Changes, Page, Reading, Scope, Subject } from "./types.ts";
 
 /** The statements of a resource, built once. */
 interface Statements {
@@ -45,31 +46,33 @@ function statementsOf(resource: Resource): Statements {
  * Applies a reading, page by page in order, so that of a row that several pages mention the last word counts. Writes
  * only rows that changed; a row that comes back is added again. After a whole reading, what it lacked is removed.
  */
-export async function applyReading(tx: Queryable, scope: Scope, reading: Reading): Promise<Changes> {
+export async function applyReading(tx: Queryable, scope: Scope, reading: Reading): Promise<Applied> {
   const { resource, pages, whole } = reading;
   const { upsert, remove, unseen } = statementsOf(resource);
   const { integrationId, subjectId, leaseToken } = scope;
-  const total: Changes = { added: 0, modified: 0, removed: 0 };
+  let total = UNTOUCHED;
+  const step = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
+    total = both(total, await apply(tx, statement, values));
+  };
   await expectStaged(tx, scope, resource.name, pages.filter(({ text }) => text === null).length);
   const given = resource.given ? [JSON.stringify(scope.facts)] : [];
   const reconcile = whole && (await hasCurrentRows(tx, scope, resource));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
-    if (page.rows) await count(tx, total, upsert, [...values, ...given]);
-    if (page.removals && remove) await count(tx, total, remove, values);
+    if (page.rows) await step(upsert, [...values, ...given]);
+    if (page.removals && remove) await step(remove, values);
   }
   if (reconcile) {
     const last: Page | undefined = pages.at(-1);
-    await count(tx, total, unseen, [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name]);
+    await step(unseen, [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name]);
   }
   return total;
 }
 
-async function count(tx: Queryable, total: Changes, statement: Statement, values: readonly unknown[]): Promise<void> {
-  const { rows } = await tx.query<Changes>(statement, values);
-  total.added += rows[0]?.added ?? 0;
-  total.modified += rows[0]?.modified ?? 0;
-  total.removed += rows[0]?.removed ?? 0;
+async function apply(tx: Queryable, statement: Statement, values: readonly unknown[]): Promise<Applied> {
+  const { rows } = await tx.query<Changes & { keys: string[] | null; before?: Applied["before"] }>(statement, values);
+  const { added = 0, modified = 0, removed = 0, keys = null, before = null } = rows[0] ?? {};
+  return { changes: { added, modified, removed }, keys: keys ?? [], before };
 }
 
 async function hasCurrentRows(tx: Queryable, scope: Scope, resource: Resource): Promise<boolean> {
@@ -84,10 +87,8 @@ export async function countCurrent(tx: Queryable, scope: Scope, resource: Resour
 }
 
 /** Removes every row that the subject has of the resource. */
-export async function removeEverything(tx: Queryable, scope: Scope, resource: Resource): Promise<Changes> {
-  const total: Changes = { added: 0, modified: 0, removed: 0 };
-  await count(tx, total, removeAll(resource), [scope.integrationId, scope.subjectId]);
-  return total;
+export async function removeEverything(tx: Queryable, scope: Scope, resource: Resource): Promise<Applied> {
+  return both(UNTOUCHED, await apply(tx, removeAll(resource), [scope.integrationId, scope.subjectId]));
 }
 
 /** Notes on the row that stands for the subject that all of its rows were equal to Plaid's at `at`. */

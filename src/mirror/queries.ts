@@ -12,15 +12,19 @@
 import type { Statement } from "../database/types.ts";
 import type { Column, Resource } from "../resources/types.ts";
 
+/** More keys than this are not carried along: to look through all rows of the subject once costs less. */
+export const KEYS_MAX = 2000;
+
 const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`;
-const statementName = (resource: Resource, what: string): string => `mirror_${resource.name}_${what}`;
+export const statementName = (resource: Resource, what: string): string => `mirror_${resource.name}_${what}`;
 
 /** The columns of the primary key behind integration_id, and what they are compared with in a row `alias`. */
 const keyColumns = ({ subject, key }: Resource): string[] => (key === null ? [subject.column] : [subject.column, key]);
 const rowKey = ({ key }: Resource, row: string): string => (key === null ? "$2::text" : `${row} ->> ${literal(key)}`);
-const own = ({ subject }: Resource, alias: string): string =>
+export const own = ({ subject }: Resource, alias: string): string =>
   `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
-const tableKey = (resource: Resource, alias: string): string => `${alias}.${resource.key ?? resource.subject.column}`;
+export const tableKey = (resource: Resource, alias: string): string =>
+  `${alias}.${resource.key ?? resource.subject.column}`;
 
 /**
  * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one
@@ -53,12 +57,13 @@ const PAGE = `coalesce($3::text, (select payload from sync.staged_pages
 /**
  * Inserts and updates the rows of one page that differ from the mirror's, and takes back removals. Each row is looked
  * up once (limit 1: by index, whatever the planner thinks of the table's size), then written only if it changed.
- * $1 integration, $2 subject, $3…$6 the page, $7 given facts as jsonb, if any are. A run holds the subject's lease, so nobody else
- * writes these rows meanwhile.
+ * $1 integration, $2 subject, $3…$6 the page, $7 given facts as jsonb, if any are. A run holds the subject's lease, so
+ * nobody else writes these rows meanwhile. Of the row that stands for the subject it yields what it was before.
  */
 export function upsertPage(resource: Resource): Statement {
   const { table, columns, given = [] } = resource;
   const keys = keyColumns(resource);
+  const root = resource.key === null;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
   const values = [...columns.map((column) => extract(column, "raw")), ...given.map(givenValue), "raw"];
@@ -75,7 +80,7 @@ with page as materialized (
     from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x) elements
   order by key, place desc, n desc
 ), news as materialized (
-  select p.key, p.raw, t.added_at is not null as known, t.removed_at is null as current,
+  select p.key, p.raw${root ? ", t.raw as before" : ""}, t.added_at is not null as known, t.removed_at is null as current,
     t.changed_at = now() as touched, t.added_at = now() as fresh
   from page p left join lateral (
     select raw, added_at, changed_at, removed_at${given.map((name) => `, ${name}`).join("")} from ${table} t
@@ -83,7 +88,7 @@ with page as materialized (
   where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
 ), written as (
   insert into ${table} as t (integration_id, ${keys.join(", ")}, ${names.join(", ")})
-  select $1, $2, ${resource.key === null ? "" : "key, "}${values.join(", ")} from news
+  select $1, $2, ${root ? "" : "key, "}${values.join(", ")} from news
   on conflict (integration_id, ${keys.join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
     added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
     changed_at = now(), removed_at = null
@@ -92,7 +97,8 @@ select
   count(*) filter (where not known or (not current and (fresh or not touched)))::int as added,
   (count(*) filter (where known and current and not touched)
     + count(*) filter (where known and not current and touched and not fresh))::int as modified,
-  -count(*) filter (where known and not current and touched and not fresh)::int as removed
+  -count(*) filter (where known and not current and touched and not fresh)::int as removed,
+  array_agg(key) as keys${root ? ", (select before from news where current) as before" : ""}
 from news`,
   };
 }
@@ -104,7 +110,8 @@ const removeGone = (resource: Resource): string => `
   where ${own(resource, "t")} and ${tableKey(resource, "t")} = gone.key
 )
 select -count(*) filter (where fresh)::int as added, -count(*) filter (where touched and not fresh)::int as modified,
-  count(*) filter (where not fresh)::int as removed
+  count(*) filter (where not fresh)::int as removed,
+  array(select key from gone limit ${KEYS_MAX + 1}) as keys
 from gone`;
 
 const goneColumns = (resource: Resource): string =>

@@ -41,3 +41,12 @@ export interface Changes {
   modified: number;
   removed: number;
 }
+
+/** What applying a reading, or removing everything, has come to. */
+export interface Applied {
+  changes: Changes;
+  /** of the rows that were touched, some perhaps twice; null: too many to name */
+  keys: readonly string[] | null;
+  /** the row that stands for the subject as it was, when it was there and has changed */
+  before: Record<string, unknown> | null;
+}

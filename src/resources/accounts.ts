@@ -44,4 +44,5 @@ export const accounts: Resource = {
     timestamptz("balances_last_updated_datetime", "balances.last_updated_datetime"),
   ],
   tells: { plaid_accounts: { list: ["account_id", "type", "name"] } },
+  event: "accounts.changed",
 };

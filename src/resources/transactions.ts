@@ -2,7 +2,8 @@
  * Transactions of an Item (https://plaid.com/docs/api/products/transactions/#transactionssync). Pages of 500, the most
  * Plaid gives, since a longer loop is likelier to be interrupted by a mutation. Plaid sends no SYNC_UPDATES_AVAILABLE
  * before the first call, which is made right after linking. A revoked account takes its transactions along without a
- * removal of each, so everything is read again.
+ * removal of each, so everything is read again. The last month comes first and what is older minutes or hours later; until
+ * Plaid says that this was all, what comes is history.
  */
 import { ITEM } from "./subjects.ts";
 import { boolean, date, numeric, text, timestamptz, type Resource } from "./types.ts";
@@ -23,6 +24,7 @@ export const transactions: Resource = {
     rows: [{ at: "added" }, { at: "modified" }],
     removals: { at: "removed", key: "transaction_id" },
     cursor: { sentAs: "cursor", nextAt: "next_cursor", moreAt: "has_more" },
+    history: { at: "transactions_update_status", complete: "HISTORICAL_UPDATE_COMPLETE" },
   },
   table: "plaid.transactions",
   key: "transaction_id",
@@ -52,4 +54,5 @@ export const transactions: Resource = {
     text("personal_finance_category_confidence_level", "personal_finance_category.confidence_level"),
   ],
   tells: { total_transactions: { count: true } },
+  event: "transactions.changed",
 };

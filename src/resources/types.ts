@@ -17,6 +17,8 @@ export interface SubjectKind {
   column: string;
   /** what a request is authorised with: the subject's own access token, or the client's credentials alone */
   asks: "access_token" | "client";
+  /** whether what its runs come to is told as events */
+  isTold: boolean;
 }
 
 /** What a request may be made from, besides credentials. */
@@ -48,6 +50,8 @@ export interface CursorFetch {
   rows: readonly RowsAt[];
   removals: { at: string; key: string };
   cursor: { sentAs: string; nextAt: string; moreAt: string };
+  /** where the answer says how much of the history Plaid has by now, and how it says that this is all of it */
+  history?: { at: string; complete: string };
 }
 
 /** Other kinds (a date window, an event ledger) join this union; sync/fetch.ts then does not compile until it knows them. */
@@ -72,6 +76,25 @@ export interface Lead {
   staleHours: number;
 }
 
+/** The row that stands for a subject as a run found it and left it, and the webhooks that the run served. */
+export interface Look {
+  /** null: it was not there, or has not changed (then neither has `after`) */
+  before: Readonly<Record<string, unknown>> | null;
+  /** null: it was not read */
+  after: Readonly<Record<string, unknown>> | null;
+  /** no run had read it before */
+  first: boolean;
+  webhooks: readonly { type: string | null; code: string | null }[];
+  /** Plaid no longer has the subject, and said so by this error */
+  gone: { errorCode: string | null } | null;
+}
+
+/** Something that happened to a subject: an event's type and data. */
+export interface Happening {
+  type: string;
+  data: Record<string, unknown>;
+}
+
 export interface Resource {
   name: string;
   touchedBy: readonly Touch[];
@@ -93,6 +116,10 @@ export interface Resource {
   productsAt?: readonly string[];
   leadsTo?: readonly Lead[];
   tells?: Readonly<Record<string, Telling>>;
+  /** the type of the events that hold its changed rows */
+  event?: string;
+  /** what happened to the subject, where the row stands for it */
+  happenings?: (look: Look) => Happening[];
 }
 
 const column =

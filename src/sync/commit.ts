@@ -1,6 +1,6 @@
 /**
  * The end of a run: rows, cursors, removals, leads to other subjects, update_info of the webhooks it served, the run's own
- * row and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
+ * row, what is told of it all, and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
  * worker that was paused past its lease therefore writes nothing.
  *
  * The subject's row is locked in two steps. At first only against being claimed, so that the receiver can go on marking it
@@ -8,11 +8,14 @@
  */
 import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
+import { recordQuietly } from "../journal/events.ts";
 import { markDue } from "../journal/subjects.ts";
 import { applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
+import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
-import type { Changes, Scope } from "../mirror/types.ts";
+import type { Applied, Scope } from "../mirror/types.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
+import { eventsOf, type Written } from "./events.ts";
 import { EVERYTHING } from "./plan.ts";
 import { DROP_CURSORS, FENCE, finish, KEEP_CURSOR, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
 import { held, WEBHOOKS_MAX } from "./queue.ts";
@@ -22,11 +25,15 @@ import type { Claim, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
 export interface Standing {
   cursor: string | null;
   rows: number;
+  /** its first reading, with all history that Plaid had still to bring, is over */
+  complete: boolean;
 }
 
 export interface Ending {
   claim: Claim;
   scope: Scope;
+  /** null where the integration is not known */
+  environment: string | null;
   outcomes: readonly Outcome[];
   verdict: Verdict;
   standings: ReadonlyMap<string, Standing>;
@@ -51,54 +58,52 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
   return await database.transaction(async (tx) => {
     const fenced = await tx.query(FENCE, held(claim));
     if (fenced.rowCount === 0) throw leaseLost(scope);
-    const info = await write(tx, ending);
-    await note(tx, ending, info);
+    const written = await write(tx, ending);
+    await note(tx, ending, written);
+    await recordQuietly(tx, eventsOf(ending, written));
     // What a loop that was started over had staged is dropped already.
     if (ending.outcomes.some((outcome) => "read" in outcome && outcome.read.pages.length > 1)) {
       await dropStaged(tx, claim.leaseToken);
     }
     await settle(tx, ending);
-    return info;
+    return written.info;
   });
 }
 
-async function write(tx: Queryable, ending: Ending): Promise<UpdateInfo> {
+async function write(tx: Queryable, ending: Ending): Promise<Written> {
   const { claim, scope, outcomes, verdict, standings } = ending;
-  const counts: Record<string, Changes> = {};
+  const applied = new Map<string, Applied>();
   const told: Record<string, unknown> = {};
   const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
   for (const read of reads) {
     const { resource } = read.task;
-    const changes = await applyReading(tx, scope, read.read);
-    counts[resource.name] = changes;
+    const step = await applyReading(tx, scope, read.read);
+    const { changes } = step;
+    applied.set(resource.name, step);
     const before = standings.get(resource.name);
     const rows = before ? before.rows + changes.added - changes.removed : await countCurrent(tx, scope, resource);
-    if (!verdict.gone) await keepCursor(tx, claim, resource.name, read.cursor, rows);
+    if (!verdict.gone) await keepCursor(tx, claim, read, rows, before?.complete ?? false);
     Object.assign(told, await tell(tx, scope, resource, rows));
   }
-  if (verdict.gone) await removeSubject(tx, ending, counts);
+  if (verdict.gone) await removeSubject(tx, ending, applied);
   else for (const { task } of reads) await follow(tx, scope, task.resource);
   const root = rootOf(resourcesOf(claim.kind));
   if (root && verifies(ending)) await verify(tx, scope, root, claim.claimedAt);
-  return summarise(ending, reads, counts, told);
+  return { runId: newRunId(), info: summarise(ending, reads, applied, told), applied };
 }
 
 /** Webhooks that one run could not take in may touch what this one did not read. */
 const verifies = ({ verdict, webhooks }: Ending): boolean => verdict.verified && webhooks.length < WEBHOOKS_MAX;
 
-async function keepCursor(tx: Queryable, claim: Claim, resource: string, cursor: string | null, rows: number) {
-  await tx.query(KEEP_CURSOR, [claim.integrationId, claim.kind, claim.id, resource, cursor, rows]);
+async function keepCursor(tx: Queryable, claim: Claim, { task, cursor, complete }: Read, rows: number, was: boolean) {
+  const { integrationId, kind, id } = claim;
+  await tx.query(KEEP_CURSOR, [integrationId, kind, id, task.resource.name, cursor, rows, was || complete]);
 }
 
-async function removeSubject(tx: Queryable, { claim, scope }: Ending, counts: Record<string, Changes>): Promise<void> {
+async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: Map<string, Applied>): Promise<void> {
   for (const resource of resourcesOf(claim.kind)) {
     const gone = await removeEverything(tx, scope, resource);
-    const before = counts[resource.name] ?? { added: 0, modified: 0, removed: 0 };
-    counts[resource.name] = {
-      added: before.added + gone.added,
-      modified: before.modified + gone.modified,
-      removed: before.removed + gone.removed,
-    };
+    applied.set(resource.name, both(applied.get(resource.name) ?? UNTOUCHED, gone));
   }
   await tx.query(DROP_CURSORS, [claim.integrationId, claim.kind, claim.id]);
 }
@@ -115,9 +120,10 @@ async function follow(tx: Queryable, scope: Scope, resource: Read["task"]["resou
 function summarise(
   { verdict, standings, tookMs }: Ending,
   reads: readonly Read[],
-  counts: Record<string, Changes>,
+  applied: ReadonlyMap<string, Applied>,
   told: Record<string, unknown>,
 ): UpdateInfo {
+  const counts = Object.fromEntries([...applied].map(([resource, { changes }]) => [resource, changes]));
   const looped = reads.find(({ read }) => read.resource.fetch.kind === "cursor");
   const info: UpdateInfo = { outcome: verdict.outcome, ...told, counts };
   if (looped) info.cursor = { from: standings.get(looped.task.resource.name)?.cursor ?? null, to: looped.cursor };
@@ -131,7 +137,7 @@ function summarise(
 async function note(
   tx: Queryable,
   { claim, outcomes, verdict, served, idle }: Ending,
-  info: UpdateInfo,
+  { runId, info }: Written,
 ): Promise<void> {
   // A webhook that waits for nothing that failed was served in full, whatever else the run met.
   const servedInfo = verdict.status === "retrying" ? { ...info, outcome: "synced" } : info;
@@ -139,7 +145,7 @@ async function note(
   await serve(tx, idle, { outcome: "no_resource" });
   if (outcomes.length === 0 && verdict.status !== "unlinked") return;
   await tx.query(KEEP_RUN, [
-    newRunId(),
+    runId,
     claim.integrationId,
     claim.kind,
     claim.id,

@@ -4,7 +4,9 @@
  * nothing done here.
  */
 import type { Database, Queryable } from "../database/types.ts";
+import { recordQuietly } from "../journal/events.ts";
 import { leaseLost } from "../mirror/stage.ts";
+import { gaveUp } from "./events.ts";
 import { CLAIM, GIVE_BACK, GIVE_UP, RENEW, webhooksOf } from "./queries.ts";
 import type { Claim, LastError, Status, Waiting } from "./types.ts";
 
@@ -69,11 +71,15 @@ export async function giveBack(q: Queryable, claimed: Claim, inMs = 0): Promise<
   await q.query(GIVE_BACK, [...held(claimed), inMs]);
 }
 
-/** Gives the subject back after a failure that no verdict covers; its webhooks go on waiting. */
+/** Gives the subject back after a failure that no verdict covers, and tells of it; its webhooks go on waiting. */
 export async function giveUp(
-  q: Queryable,
+  database: Database,
   claimed: Claim,
   { inMs, error, status }: { inMs: number; error: LastError; status: Status },
 ): Promise<void> {
-  await q.query(GIVE_UP, [...held(claimed), inMs, JSON.stringify(error), status]);
+  await database.transaction(async (tx) => {
+    const { rowCount } = await tx.query(GIVE_UP, [...held(claimed), inMs, JSON.stringify(error), status]);
+    if (rowCount === 0) return;
+    await recordQuietly(tx, gaveUp(claimed, { status, attempts: claimed.attempts + 1, dueInMs: inMs, error }));
+  });
 }

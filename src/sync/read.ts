@@ -92,6 +92,7 @@ async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
     read: { resource, pages: [{ text, rows: true, removals: false }], whole: true },
     cursor: null,
     root: resource.key === null ? rootIn(body, resource.fetch.rows) : null,
+    complete: true,
   };
 }
 
@@ -100,8 +101,8 @@ async function readLoops(reader: Reader, task: Task, fetch: CursorFetch, stored:
   let from = stored;
   for (let restarts = 0; ;) {
     try {
-      const { pages, cursor } = await readLoop(reader, task, fetch, from);
-      return { task, read: { resource: task.resource, pages, whole: from === null }, cursor, root: null };
+      const { pages, ...end } = await readLoop(reader, task, fetch, from);
+      return { task, read: { resource: task.resource, pages, whole: from === null }, ...end, root: null };
     } catch (error) {
       await dropStaged(database, scope.leaseToken, task.resource.name);
       const retryClass = error instanceof PlaidError ? error.retryClass : null;
@@ -123,7 +124,7 @@ async function readLoop(
   { resource }: Task,
   fetch: CursorFetch,
   from: string | null,
-): Promise<{ pages: Page[]; cursor: string }> {
+): Promise<{ pages: Page[]; cursor: string; complete: boolean }> {
   const { database, scope } = reader;
   const { sentAs, nextAt, moreAt } = fetch.cursor;
   const pages: Page[] = [];
@@ -138,7 +139,7 @@ async function readLoop(
       if (next === "" || next === null) throw notReady();
       if (typeof next !== "string" || typeof more !== "boolean" || (more && next === cursor)) throw malformed();
       const page = { text, rows: holdsRows(body, fetch.rows), removals: holdsAny(body.get(fetch.removals.at)) };
-      if (!more) return { pages: [...pages, page], cursor: next };
+      if (!more) return { pages: [...pages, page], cursor: next, complete: saysComplete(body, fetch) };
       staging = stagePage(database, scope, resource.name, pages.length, text);
       staging.catch(() => undefined); // heard of at the next await of it
       pages.push({ ...page, text: null });
@@ -173,6 +174,12 @@ async function ask(
     }
     throw error;
   }
+}
+
+/** An answer that does not speak of its history has none to come. */
+function saysComplete(body: Answer, { history }: CursorFetch): boolean {
+  const said = history ? valueOf(body, history.at) : null;
+  return said === null || said === history?.complete;
 }
 
 const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(name) ?? "null") as unknown;

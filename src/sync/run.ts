@@ -13,6 +13,7 @@ import { getItemSecret } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
+import type { Hint } from "../journal/hint.ts";
 import { mirroredRoot } from "../mirror/apply.ts";
 import type { Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
@@ -36,6 +37,8 @@ export interface RunDeps {
   logger: Logger;
   limiter: Limiter;
   delays: Delays;
+  /** that there are events */
+  hint: Hint;
 }
 
 type Standings = ReadonlyMap<string, Standing>;
@@ -61,6 +64,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const ending: Ending = {
     claim,
     scope,
+    environment: opened?.environment ?? null,
     outcomes,
     verdict,
     standings,
@@ -70,6 +74,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     tookMs: () => clock.now() - began,
   };
   const info = await commitRun(database, ending);
+  deps.hint.give();
   if (tasks.length > 0) report(deps, ending, info);
 }
 
@@ -103,12 +108,8 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
 }
 
 async function readStandings(database: Database, { integrationId, kind, id }: Claim): Promise<Standings> {
-  const { rows } = await database.query<{ resource: string; cursor: string | null; rows: number }>(CURSORS, [
-    integrationId,
-    kind,
-    id,
-  ]);
-  return new Map(rows.map(({ resource, cursor, rows: count }) => [resource, { cursor, rows: count }]));
+  const { rows } = await database.query<Standing & { resource: string }>(CURSORS, [integrationId, kind, id]);
+  return new Map(rows.map(({ resource, ...standing }) => [resource, standing]));
 }
 
 /**

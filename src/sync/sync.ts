@@ -13,6 +13,7 @@ import type { Database } from "../database/types.ts";
 import { describeError, TartanError } from "../errors.ts";
 import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
+import { openOutboxHint, type Hint } from "../journal/hint.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { sweepStaged } from "../mirror/stage.ts";
@@ -55,6 +56,7 @@ const TROUBLE_PAUSE_MS = 1000;
 class Worker implements Sync {
   readonly #options: SyncOptions;
   readonly #deps: RunDeps;
+  readonly #outbox: Hint;
   #stopping = false;
   /** runs under way, and what stops each */
   readonly #running = new Map<Promise<void>, AbortController>();
@@ -69,7 +71,8 @@ class Worker implements Sync {
     const { database, clock, limitFactor, delays } = options;
     this.#options = options;
     const limiter = createLimiter(database, clock, limitFactor);
-    this.#deps = { ...options, limiter, delays: { ...DELAYS, ...delays } };
+    this.#outbox = openOutboxHint(database);
+    this.#deps = { ...options, limiter, hint: this.#outbox, delays: { ...DELAYS, ...delays } };
   }
 
   async start(): Promise<void> {
@@ -171,6 +174,7 @@ class Worker implements Sync {
       status: sealed ? "misconfigured" : "retrying",
       error: { class: "internal", error_type: "TARTAN", error_code: code, message, at: new Date().toISOString() },
     });
+    this.#outbox.give();
   }
 
   async #sweep(): Promise<void> {
@@ -198,6 +202,7 @@ class Worker implements Sync {
     await Promise.allSettled(this.#running.keys());
     await this.#listening?.[Symbol.asyncDispose]();
     this.#listening = undefined;
+    await this.#outbox[Symbol.asyncDispose]();
   }
 }
 

@@ -53,7 +53,14 @@ export interface Failure {
 }
 
 export type Outcome =
-  | { task: Task; read: Reading; cursor: string | null; root: Record<string, unknown> | null }
+  | {
+      task: Task;
+      read: Reading;
+      cursor: string | null;
+      root: Record<string, unknown> | null;
+      /** Plaid has no history of it that is still to come */
+      complete: boolean;
+    }
   | { task: Task; failure: Failure }
   /** the subject does not have the product */
   | { task: Task; skipped: true };

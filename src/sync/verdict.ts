@@ -49,7 +49,7 @@ export function judge(
   const of = (group: Group): Failed[] => failed.filter((failure) => groups.get(failure) === group);
   const group = (Object.keys(OUTCOMES) as Group[]).find((candidate) => of(candidate).length > 0);
   if (group === undefined) return { ...settled("ok", outcomeOf(outcomes)), verified: true };
-  const [first] = of(group);
+  const first = of(group).find(({ failure }) => failure.class !== "limited");
   const error = first ? describe(first, now) : null;
   if (group === "ended") return { ...settled("ended", "ended"), error, gone: true };
   return {
@@ -147,8 +147,7 @@ function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
   return [...wishes];
 }
 
-function describe({ task, failure }: Failed, now: Date): LastError | null {
-  if (failure.class === "limited") return null;
+function describe({ task, failure }: Failed, now: Date): LastError {
   return {
     class: failure.class,
     error_type: failure.errorType,

@@ -99,7 +99,8 @@ describe("any runs whatever", () => {
           ).toEqual(current.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
         }
         expect(
-          (await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")))).removed,
+          (await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")))).changes
+            .removed,
         ).toBe([...model.values()].filter(({ current }) => current).length);
       }),
       { numRuns: 150 },

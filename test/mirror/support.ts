@@ -1,8 +1,11 @@
 /** What the tests of mirror/ start from: subjects that a worker holds, and pages applied to them as a run does it. */
 import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import type { Queryable } from "../../src/database/types.ts";
 import { applyReading } from "../../src/mirror/apply.ts";
+import { selectChanges } from "../../src/mirror/changes.ts";
 import { stagePage } from "../../src/mirror/stage.ts";
-import type { Changes, Page, Scope } from "../../src/mirror/types.ts";
+import type { Applied, Changes, Page, Scope } from "../../src/mirror/types.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
@@ -22,6 +25,25 @@ export const txn = (id: string, more: Record<string, unknown> = {}) => ({
 /** An answer of /transactions/sync. */
 export const page = (added: unknown[], modified: unknown[] = [], removed: string[] = []): string =>
   JSON.stringify({ added, modified, removed: removed.map((transaction_id) => ({ transaction_id })) });
+
+/** The run's rows as they would be told. */
+export async function changedRows(tx: Queryable, scope: Scope, name: string, applied: Applied) {
+  const made = selectChanges(scope, resource(name), applied, "run");
+  if (made === null) return [];
+  return (await tx.query<{ part: number; data: string }>(made.select, made.values)).rows;
+}
+
+/** Whatever was applied: the rows that are told are those that were counted, by keys and by looking through all. */
+async function expectRowsAsCounted(tx: Queryable, scope: Scope, name: string, applied: Applied): Promise<void> {
+  for (const keys of applied.keys === null ? [null] : [applied.keys, null]) {
+    const told = { added: 0, modified: 0, removed: 0 };
+    for (const { data } of await changedRows(tx, scope, name, { ...applied, keys })) {
+      const part = JSON.parse(data) as Record<keyof Changes, unknown[]>;
+      for (const change of ["added", "modified", "removed"] as const) told[change] += part[change].length;
+    }
+    expect(told, keys === null ? "looked through" : "by keys").toEqual(applied.changes);
+  }
+}
 
 export interface Scene extends TestDatabase {
   /** a subject that a worker holds */
@@ -57,7 +79,11 @@ export async function openScene(): Promise<Scene> {
         if (!last) await stagePage(db.database, scope, name, number, text);
         pages.push({ text: last ? text : null, rows: true, removals: true });
       }
-      return await db.database.transaction((tx) => applyReading(tx, scope, { resource: resource(name), pages, whole }));
+      return await db.database.transaction(async (tx) => {
+        const applied = await applyReading(tx, scope, { resource: resource(name), pages, whole });
+        await expectRowsAsCounted(tx, scope, name, applied);
+        return applied.changes;
+      });
     },
     rows: async ({ subjectId }, columns, table = "plaid.transactions") => {
       const found = await db.database.query(`select ${columns} from ${table} where item_id = $1 order by 1`, [

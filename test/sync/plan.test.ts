@@ -84,6 +84,7 @@ const read = (task: Task, row: Record<string, unknown> | null = null): Outcome =
   read: { resource: task.resource, pages: [], whole: true },
   cursor: null,
   root: row,
+  complete: true,
 });
 const failed = (task: Task, kind: Failure["class"], errorCode = "CODE", retryInMs?: number): Outcome => ({
   task,

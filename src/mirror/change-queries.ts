@@ -1,0 +1,64 @@
+/**
+ * The statements that tell what a run has changed, out of the marks that the run left on the rows (see queries.ts): as one
+ * step from before the run to after it, so that the rows are exactly those that were counted. A row that was added and
+ * removed again is not among them.
+ */
+import type { Statement } from "../database/types.ts";
+import type { Resource } from "../resources/types.ts";
+import { own, statementName, tableKey } from "./queries.ts";
+
+/** A part holds so many bytes of rows, about: a body of 100 kB is what receivers commonly take. */
+const PART_BYTES = 76_000;
+const PART_ROWS = 100;
+
+/** Near enough the size of the text, at a fifth of what making it costs; a compressed value does not tell. */
+const SIZE =
+  "case when pg_column_compression(t.raw) is null then pg_column_size(t.raw) else octet_length(t.raw::text) end";
+
+/** Touched in this transaction, and not as if it had never been. */
+const TOUCHED = "t.changed_at = now() and not (t.removed_at is not null and t.added_at = now())";
+
+const LOOKED_AT = (resource: Resource): string => `${tableKey(resource, "t")} as key,
+    case when t.removed_at is not null then 'removed' when t.added_at = now() then 'added' else 'modified' end as change,
+    greatest(${SIZE}, ${PART_BYTES / PART_ROWS}) as size`;
+
+/** By keys, each row is looked up by itself (limit 1: by index, whatever the planner thinks of the table's size). */
+const touched = (resource: Resource, by: "keys" | "all"): string =>
+  by === "all"
+    ? `select ${LOOKED_AT(resource)} from ${resource.table} t where ${own(resource, "t")} and ${TOUCHED}`
+    : `select r.* from unnest($5::text[]) k (key), lateral (
+    select ${LOOKED_AT(resource)} from ${resource.table} t
+    where ${own(resource, "t")} and ${tableKey(resource, "t")} = k.key and ${TOUCHED} limit 1) r`;
+
+const rowsOf = (resource: Resource, keys: string): string => `(
+  select string_agg(r.raw::text, ',') from unnest(${keys}) k (key), lateral (
+    select t.raw from ${resource.table} t where ${own(resource, "t")} and ${tableKey(resource, "t")} = k.key limit 1) r)`;
+
+/**
+ * What a run has changed, in parts. $1 integration, $2 subject, $3 the run, $4 its counts as JSON, $5 the keys, if they are
+ * known.
+ *
+ * A small row counts as a hundredth of a part, so one measure keeps both limits; a part ends with the row that reaches
+ * it. First the rows are only placed; then each part is made from its own rows, so that no more than one part is in
+ * memory.
+ */
+export function changedRows(resource: Resource, by: "keys" | "all"): Statement {
+  const keysOf = (change: string): string => `array_agg(key) filter (where change = '${change}') as ${change}`;
+  return {
+    name: statementName(resource, `changed_by_${by}`),
+    text: `
+with touched as materialized (
+  ${touched(resource, by)}
+), placed as (
+  select key, change, (sum(size) over (rows unbounded preceding) - size) / ${PART_BYTES} as place from touched
+), parts as materialized (
+  select (row_number() over (order by place))::int as part, count(*) over () as parts, added, modified, removed
+  from (select place, ${["added", "modified", "removed"].map(keysOf).join(", ")} from placed group by place) p
+)
+select part, concat('{"run_id":', to_json($3::text), ',"part":', part, ',"parts":', parts, ',"counts":', $4::text,
+  ',"added":[', ${rowsOf(resource, "added")},
+  '],"modified":[', ${rowsOf(resource, "modified")},
+  '],"removed":[', ${rowsOf(resource, "removed")}, ']}') as data
+from parts order by part`,
+  };
+}

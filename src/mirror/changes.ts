@@ -1,0 +1,45 @@
+/**
+ * The rows that a run has touched, for whoever tells of them. Postgres makes the text out of the rows themselves; here
+ * is only which rows those are.
+ */
+import type { Statement } from "../database/types.ts";
+import type { Resource } from "../resources/types.ts";
+import { changedRows } from "./change-queries.ts";
+import { KEYS_MAX } from "./queries.ts";
+import type { Applied, Scope } from "./types.ts";
+
+/** What a run starts from. */
+export const UNTOUCHED: Applied = { changes: { added: 0, modified: 0, removed: 0 }, keys: [], before: null };
+
+/** Two steps of a run as one. */
+export function both(one: Applied, other: Applied): Applied {
+  const keys = one.keys === null || other.keys === null ? null : [...one.keys, ...other.keys];
+  return {
+    changes: {
+      added: one.changes.added + other.changes.added,
+      modified: one.changes.modified + other.changes.modified,
+      removed: one.changes.removed + other.changes.removed,
+    },
+    keys: keys !== null && keys.length <= KEYS_MAX ? keys : null,
+    before: one.before ?? other.before,
+  };
+}
+
+/**
+ * A SELECT of what changed, to be run in the transaction that applied it: rows of `part`, from 1, and `data`, the JSON
+ * text of `{ run_id, part, parts, counts, added, modified, removed }` with the rows as Plaid gave them. Null when nothing
+ * has changed.
+ */
+export function selectChanges(
+  { integrationId, subjectId }: Scope,
+  resource: Resource,
+  { changes, keys }: Applied,
+  runId: string,
+): { select: Statement; values: unknown[] } | null {
+  if (changes.added + changes.modified + changes.removed === 0) return null;
+  const values = [integrationId, subjectId, runId, JSON.stringify(changes)];
+  return {
+    select: changedRows(resource, keys === null ? "all" : "keys"),
+    values: keys === null ? values : [...values, [...new Set(keys)]],
+  };
+}
