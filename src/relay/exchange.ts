@@ -6,6 +6,7 @@
  * A line is one connection and is used by one exchange at a time: free → busy → free, or destroyed when an exchange on it
  * ended before its answer did, since nobody knows what is still to come on it.
  */
+import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import { ConnectFailed, createConnector, type Connect } from "./connector.ts";
@@ -146,7 +147,10 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#signal = signal;
     this.over = new Promise((resolve) => (this.#resolve = resolve));
     this.#timer = setTimeout(() => this.end(this.#written ? "timeout" : "connect_timeout"), timeoutMs);
-    signal?.addEventListener("abort", this.#stop);
+    if (signal === undefined) return;
+    // Node warns of more than ten listeners; here it is one for each exchange under way.
+    setMaxListeners(0, signal);
+    signal.addEventListener("abort", this.#stop);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -210,13 +214,14 @@ class Attempt implements Dispatcher.DispatchHandler {
   }
 }
 
+/** undici says these under codes that it also uses for connections that end. */
 const NOT_HTTP: ReadonlySet<string> = new Set(["bad response", "bad upgrade"]);
 
 function causeOfError(error: Error & { code?: string }): Cause {
   if (error instanceof ConnectFailed) return error.reason;
-  const { code = "", message } = error;
+  const { code, name, message } = error;
   if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "request_refused";
-  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" || NOT_HTTP.has(message)) return "bad_answer";
+  if (name === "HTTPParserError" || code === "UND_ERR_HEADERS_OVERFLOW" || NOT_HTTP.has(message)) return "bad_answer";
   return "connection_reset";
 }
 

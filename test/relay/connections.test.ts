@@ -1,0 +1,196 @@
+import { getEventListeners, once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { createGuard } from "../../src/relay/guard.ts";
+import { AUTHORITY } from "./certificates.ts";
+import { answering, bare, closed, HELLO, receiver, resolver, sender, urlOf as url } from "./receivers.ts";
+
+describe("connections", () => {
+  test("one is kept for what comes after", async () => {
+    await using r = await answering(200, {}, "ok");
+    await using s = sender(url(r));
+    for (let i = 0; i < 20; i += 1) expect((await s.send(HELLO)).cause).toBeNull();
+    expect(r.received).toHaveLength(20);
+    expect(r.connections).toHaveLength(1);
+  });
+
+  test("there are as many as exchanges at a time", async () => {
+    await using r = await answering(200, {}, "ok");
+    await using s = sender(url(r), { concurrency: 4 });
+    const worker = async () => {
+      for (let i = 0; i < 25; i += 1) expect((await s.send(HELLO)).cause).toBeNull();
+    };
+    await Promise.all(Array.from({ length: 4 }, worker));
+    expect(r.received).toHaveLength(100);
+    expect(r.connections.length).toBeLessThanOrEqual(4);
+  });
+
+  test("one that the receiver ends after each answer is made anew", async () => {
+    await using r = await answering(200, { connection: "close" });
+    await using s = sender(url(r));
+    for (let i = 0; i < 5; i += 1) expect((await s.send(HELLO)).cause).toBeNull();
+    expect(r.connections).toHaveLength(5);
+  });
+
+  test("a kept one that ends just as we write is a failure: nothing is sent twice unasked", async () => {
+    let requests = 0;
+    await using r = await bare((socket, chunk) => {
+      if (!chunk.startsWith("POST")) return;
+      requests += 1;
+      if (requests === 1) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+      else socket.destroy();
+    });
+    await using s = sender(url(r));
+    expect(await s.send(HELLO)).toMatchObject({ cause: null });
+    expect(await s.send(HELLO)).toMatchObject({ cause: "connection_reset", status: null });
+    expect(requests).toBe(2);
+  });
+
+  test.each([
+    ["is reset", (socket: { resetAndDestroy(): unknown }) => socket.resetAndDestroy(), null],
+    ["ends", (socket: { end(): unknown }) => socket.end(), null],
+    [
+      "ends within its answer",
+      (socket: { end(text: string): unknown }) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"),
+      200,
+    ],
+    [
+      "ends within a chunk",
+      (socket: { end(text: string): unknown }) =>
+        socket.end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nhalf"),
+      200,
+    ],
+  ])("one that %s is a failure, whatever the status was", async (_, act, status) => {
+    await using r = await bare((socket) => act(socket));
+    await using s = sender(url(r));
+    expect(await s.send(HELLO)).toMatchObject({ cause: "connection_reset", status });
+  });
+
+  test("an answer in another language is a failure", async () => {
+    await using r = await bare((socket) => socket.write("SSH-2.0-OpenSSH_9.9\r\n"));
+    await using s = sender(url(r));
+    expect(await s.send(HELLO)).toMatchObject({ cause: "bad_answer", status: null });
+    await using endless = await bare((socket) => socket.write(`HTTP/1.1 200 OK\r\nx: ${"y".repeat(40_000)}\r\n\r\n`));
+    await using t = sender(url(endless));
+    expect(await t.send(HELLO)).toMatchObject({ cause: "bad_answer", status: null });
+  });
+
+  test("a port where nobody listens refuses", async () => {
+    const gone = createServer().listen(0, "127.0.0.1");
+    await once(gone, "listening");
+    const { port } = gone.address() as AddressInfo;
+    gone.close();
+    await once(gone, "close");
+    await using s = sender(url({ port }));
+    for (let i = 0; i < 3; i += 1)
+      expect(await s.send(HELLO)).toMatchObject({ cause: "connect_refused", address: null, status: null });
+  });
+
+  test("a name that is not known, and one whose servers are silent", async () => {
+    const names = createGuard({ allow: [], lookup: resolver({}) });
+    await using s = sender("http://nowhere.test/", { guard: names });
+    expect(await s.send(HELLO)).toMatchObject({ cause: "dns_failed", address: null });
+    const silent = createGuard({ allow: [], lookup: () => new Promise(() => undefined) });
+    await using t = sender("http://nowhere.test/", { guard: silent, timeoutMs: 100 });
+    expect(await t.send(HELLO)).toMatchObject({ cause: "connect_timeout", address: null });
+  });
+});
+
+describe("TLS", () => {
+  const guard = createGuard({
+    allow: ["127.0.0.1"],
+    lookup: resolver({ "receiver.test": ["127.0.0.1"], "other.test": ["127.0.0.1"] }),
+  });
+  const secure = () => receiver((response) => response.end("ok"), { secure: true });
+  afterEach(() => vi.unstubAllEnvs());
+
+  test("a destination's own authority is trusted, by name and by address, and its connection is kept", async () => {
+    await using r = await secure();
+    for (const host of ["receiver.test", "127.0.0.1"]) {
+      const before = r.connections.length;
+      await using s = sender(`https://${host}:${r.port}/`, { guard, ca: AUTHORITY });
+      expect(await s.send(HELLO)).toMatchObject({ cause: null, status: 200, address: "127.0.0.1" });
+      expect(await s.send(HELLO)).toMatchObject({ cause: null });
+      expect(r.connections.length - before).toBe(1);
+    }
+  });
+
+  test.each([
+    ["whose authority is not known", "receiver.test", null],
+    ["for another name", "other.test", AUTHORITY],
+  ])("a certificate %s is refused, and no environment variable changes that", async (_, host, ca) => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    await using r = await secure();
+    await using s = sender(`https://${host}:${r.port}/`, { guard, ca });
+    expect(await s.send(HELLO)).toMatchObject({ cause: "tls_failed", status: null });
+    expect(r.received).toHaveLength(0);
+  });
+
+  test("a receiver that does not speak TLS, and one that never answers the handshake", async () => {
+    await using plain = await answering(200);
+    await using s = sender(`https://receiver.test:${plain.port}/`, { guard, ca: AUTHORITY });
+    expect(await s.send(HELLO)).toMatchObject({ cause: "tls_failed" });
+    await using silent = await bare(() => undefined);
+    await using t = sender(`https://receiver.test:${silent.port}/`, { guard, ca: AUTHORITY, timeoutMs: 100 });
+    expect(await t.send(HELLO)).toMatchObject({ cause: "connect_timeout" });
+  });
+});
+
+describe("stopping", () => {
+  test("a signal that has aborted already sends nothing", async () => {
+    await using r = await answering(200);
+    await using s = sender(url(r));
+    expect(await s.send({ ...HELLO, signal: AbortSignal.abort() })).toMatchObject({ cause: "stopped", status: null });
+    expect(r.connections).toHaveLength(0);
+  });
+
+  test("a signal ends what is under way, and the connections with it", async () => {
+    const stop = new AbortController();
+    await using r = await receiver(() => {
+      if (r.received.length === 3) stop.abort();
+    });
+    await using s = sender(url(r));
+    const exchanges = await Promise.all([1, 2, 3].map(() => s.send({ ...HELLO, signal: stop.signal })));
+    expect(exchanges.map(({ cause }) => cause)).toEqual(["stopped", "stopped", "stopped"]);
+    for (const socket of r.connections) await closed(socket);
+    expect(getEventListeners(stop.signal, "abort")).toHaveLength(0);
+  });
+
+  test("a signal ends what is connecting", async () => {
+    const stop = new AbortController();
+    const lookup = () => {
+      queueMicrotask(() => stop.abort());
+      return new Promise<never>(() => undefined);
+    };
+    await using s = sender("http://slow.test/", { guard: createGuard({ allow: [], lookup }) });
+    expect(await s.send({ ...HELLO, signal: stop.signal })).toMatchObject({ cause: "stopped", address: null });
+  });
+
+  test("no listener stays on a signal that many exchanges share", async () => {
+    const stop = new AbortController();
+    await using r = await answering(200);
+    await using s = sender(url(r));
+    await Promise.all(Array.from({ length: 20 }, () => s.send({ ...HELLO, signal: stop.signal })));
+    expect(getEventListeners(stop.signal, "abort")).toHaveLength(0);
+  });
+
+  test("closing waits for what is under way, ends the connections, and sends no more", async () => {
+    let answer = (): void => undefined;
+    let asked = (): void => undefined;
+    const wasAsked = new Promise<void>((resolve) => (asked = resolve));
+    await using r = await receiver((response) => {
+      answer = () => void response.end("late");
+      asked();
+    });
+    const s = sender(url(r));
+    const underWay = s.send(HELLO);
+    await wasAsked;
+    const closing = s[Symbol.asyncDispose]();
+    expect(await s.send(HELLO)).toMatchObject({ cause: "stopped" });
+    answer();
+    expect(await underWay).toMatchObject({ cause: null, status: 200 });
+    await closing;
+    for (const socket of r.connections) await closed(socket);
+    expect(r.received).toHaveLength(1);
+  });
+});
