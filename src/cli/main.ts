@@ -1,28 +1,13 @@
 #!/usr/bin/env node
 /**
- * The `tartan` command: one file a noun in commands/, each of which adds its verbs here. This folder is the only place
+ * The `tartan` command: one file a noun in commands/, listed in commands/index.ts. This folder is the only place
  * that constructs things and the only one that reads the environment.
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { TartanError } from "../errors.ts";
+import { COMMANDS } from "./commands/index.ts";
 import { bold, dim, red, tell } from "./print.ts";
-
-/** Loaded when they are asked for: a command that looks something up need not wait for the server's libraries. */
-const COMMANDS: Record<string, () => Promise<Command>> = {
-  up: async () => (await import("./commands/up.ts")).upCommand(),
-  demo: async () => (await import("./commands/demo.ts")).demoCommand(),
-  simulate: async () => (await import("./commands/simulate.ts")).simulateCommand(),
-  integrations: async () => (await import("./commands/integrations.ts")).integrationsCommand(),
-  items: async () => (await import("./commands/items.ts")).itemsCommand(),
-  webhooks: async () => (await import("./commands/webhooks.ts")).webhooksCommand(),
-  status: async () => (await import("./commands/status.ts")).statusCommand(),
-  db: async () => (await import("./commands/db.ts")).dbCommand(),
-  migrate: async () => (await import("./commands/migrate.ts")).migrateCommand(),
-  vault: async () => (await import("./commands/vault.ts")).vaultCommand(),
-  keys: async () => (await import("./commands/keys.ts")).keysCommand(),
-  config: async () => (await import("./commands/config.ts")).configCommand(),
-};
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -31,7 +16,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 /** The whole command, or only the part that `asked` names. */
 async function program(asked: string | undefined): Promise<Command> {
   const tartan = new Command("tartan")
-    .description("A verified, complete and queryable copy of your Plaid data in your own Postgres.")
+    .description("Receives Plaid's webhooks, keeps your copy of the data true, and tells your systems.")
     .version(version)
     .showHelpAfterError(dim("(add --help to see how the command is used)"))
     .exitOverride();

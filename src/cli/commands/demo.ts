@@ -1,7 +1,8 @@
 /**
  * `tartan demo`, what `npm start` runs: the whole pipeline alive without an account anywhere. The simulator plays Plaid,
- * a few items are linked the way a backend would link them, and what happens scrolls by until Ctrl-C. Everything of an
- * earlier demo is purged first, since the simulator forgets its world when it stops.
+ * a few items are linked the way a backend would link them, a small application is told of what changes, and what happens
+ * scrolls by until Ctrl-C. Everything of an earlier demo is purged first, since the simulator forgets its world when it
+ * stops.
  */
 import { randomUUID } from "node:crypto";
 import { Command } from "commander";
@@ -12,16 +13,23 @@ import {
   integrationUrl,
   listIntegrations,
 } from "../../integrations/integrations.ts";
+import { createDestination, deleteDestination, listDestinations } from "../../relay/destinations.ts";
+import { createRoute } from "../../relay/routes.ts";
+import { newSecret } from "../../relay/signing.ts";
 import { startSimulator, type Simulator } from "../../simulator/index.ts";
 import { openCore, type Core } from "../core.ts";
+import { startDemoReceiver, type ToldEvent } from "../demo-receiver.ts";
+import { destinationDeps } from "../destination-flags.ts";
 import { feed } from "../feed.ts";
-import { bold, cyan, dim, green, say, yellow } from "../print.ts";
+import { bold, cyan, dim, green, say, short, yellow } from "../print.ts";
 import { ROLES, serve } from "../serve.ts";
 import { untilStopped } from "../signals.ts";
 
 const DEMO_NAME = "Demo (simulator)";
 /** Calm enough to read, lively enough to see that it lives. */
 const ACTIVITY_EVERY_MS = 4000;
+/** What an application would want to know. */
+const TOLD = ["item.linked", "item.error", "item.repaired", "item.removed", "transactions.changed"];
 
 export function demoCommand(): Command {
   return new Command("demo")
@@ -30,15 +38,19 @@ export function demoCommand(): Command {
     .action(async ({ items }: { items: string }) => {
       await using core = await openCore(process.env, { as: "server", logLevel: "warn" });
       const stopped = untilStopped();
-      await demo(core, Math.max(1, Number(items) || 4), stopped);
+      // The application that is told is on this machine, which deliveries are otherwise kept away from.
+      const relayAllowedAddresses = [...core.config.relayAllowedAddresses, "127.0.0.1"];
+      const config = { ...core.config, relayAllowedAddresses, relayAllowHttp: true };
+      await demo({ ...core, config }, Math.max(1, Number(items) || 4), stopped);
     });
 }
 
 async function demo(core: Core, count: number, stopped: Promise<unknown>): Promise<void> {
   const { closer, config, database, vault } = core;
   const simulator = closer.use(await startSimulator({ port: config.simulatorPort, seed: randomUUID() }));
-  const { url, newAdminKey } = await serve(core, ROLES);
   await purgeEarlierDemos(core);
+  const { url, newAdminKey } = await serve(core, ROLES);
+  await startApplication(core);
   const integration = await createIntegration(database, vault, {
     name: DEMO_NAME,
     client_id: simulator.clientId,
@@ -66,9 +78,31 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
 }
 
 async function purgeEarlierDemos({ database }: Core): Promise<void> {
+  for (const { id, name } of await listDestinations(database)) {
+    if (name === DEMO_NAME) await deleteDestination(database, id);
+  }
   for (const { id, name } of await listIntegrations(database)) {
     if (name === DEMO_NAME) await deleteIntegration(database, id, { purge: true });
   }
+}
+
+/** News of items and their transactions go to an application in this process, which says so when it has checked them. */
+async function startApplication(core: Core): Promise<void> {
+  const { secret } = newSecret("v1");
+  const application = core.closer.use(await startDemoReceiver(secret, (event) => say(describeTold(event))));
+  const wish = { name: DEMO_NAME, url: application.url, signing_secret: secret };
+  const { id } = await createDestination(destinationDeps(core), wish);
+  await createRoute(core.database, { destination_id: id, filter: { types: TOLD } });
+}
+
+function describeTold({ type, item_id, data, occurred_at }: ToldEvent): string {
+  const counts = Object.entries((data["counts"] ?? {}) as Record<string, number>);
+  const rows = counts.reduce((all, [, count]) => all + count, 0);
+  const what = rows > 0 ? `${type}, with the ${rows} rows,` : type;
+  const after = Math.max(0, Date.now() - Date.parse(occurred_at));
+  return dim(
+    `${" ".repeat(10)}╰ your application was told: ${what} of ${short(item_id, 14)}; ✓ signed, ${after} ms later`,
+  );
 }
 
 /** Does what the user's backend would: after the token exchange, tell Tartan of the item. */
@@ -104,6 +138,7 @@ function greet({ url, intake, key, simulator, sql }: Greeting): void {
   row("API", `${cyan(`${url}/v1`)}   ${dim("reference")} ${cyan(`${url}/docs`)}`);
   row("API key", key ? yellow(key) : dim("shown at the first start; a new one: npx tartan keys reset"));
   row("webhooks", cyan(intake));
+  row("relay", `${cyan("tartan deliveries list")}   ${dim("what a small application here is told")}`);
   row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
   row("SQL", cyan(`psql '${sql}'`));
   row("", dim("select name, balances_current from plaid.current_accounts;"));

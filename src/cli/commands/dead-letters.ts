@@ -1,0 +1,87 @@
+/** `tartan dead-letters …`: what was given up, by destination and cause, and how to send it again. */
+import { Command } from "commander";
+import { groups } from "../../relay/dead-letters.ts";
+import { listDeliveries } from "../../relay/deliveries.ts";
+import { createRedrive } from "../../relay/jobs.ts";
+import { withCore, type Core } from "../core.ts";
+import { sayDeliveries } from "../deliveries.ts";
+import { runJob, type JobFlags } from "../jobs.ts";
+import { ago, bold, red, sayJson, sayTable, tell, dim } from "../print.ts";
+
+interface Flags {
+  destination?: string;
+  cause?: string;
+  json?: true;
+}
+
+export function deadLettersCommand(): Command {
+  const letters = new Command("dead-letters")
+    .description("deliveries that were given up, by destination and cause")
+    .option("--destination <id>")
+    .option("--json", "print JSON")
+    .action(withCore(overview));
+  letters
+    .command("list")
+    .description("list the dead letters one by one")
+    .option("--destination <id>")
+    .option("--cause <cause>", "such as status_500, timeout, transform_error")
+    .option("--limit <count>", "how many", "50")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  letters
+    .command("redrive")
+    .description("send dead letters again: all, or those of a destination and cause, or some")
+    .option("--destination <id>")
+    .option("--cause <cause>", "such as status_500")
+    .option("--delivery <ids...>", "these only")
+    .option("--reason <text>", "why, for the record")
+    .option("--yes", "do not ask")
+    .option("--dry-run", "only count")
+    .option("--follow", "wait until all are scheduled")
+    .option("--json", "print JSON")
+    .action(withCore(redrive));
+  return letters;
+}
+
+async function overview({ database }: Core, { destination, json }: Flags): Promise<void> {
+  const found = await groups(database, destination === undefined ? {} : { destination_id: destination });
+  if (json) return sayJson(found);
+  sayTable(
+    found,
+    {
+      destination: ({ destination_id, destination_name }) =>
+        destination_name ? bold(destination_name) : destination_id,
+      cause: ({ cause }) => red(cause ?? ""),
+      count: ({ count }) => String(count),
+      "can be sent again": ({ replayable }) => String(replayable),
+      first: ({ first_at }) => ago(first_at),
+      last: ({ last_at }) => ago(last_at),
+    },
+    "Nothing was given up.",
+  );
+  if (found.length > 0) tell(dim("send them again: tartan dead-letters redrive --destination … --cause …"));
+}
+
+async function list({ database }: Core, flags: Flags & { limit: string; cursor?: string }): Promise<void> {
+  const page = await listDeliveries(database, {
+    status: "dead",
+    limit: Number(flags.limit),
+    ...(flags.destination && { destination_id: flags.destination }),
+    ...(flags.cause && { cause: flags.cause }),
+    ...(flags.cursor && { cursor: flags.cursor }),
+  });
+  if (flags.json) return sayJson(page);
+  sayDeliveries(page, "Nothing was given up.");
+}
+
+async function redrive({ database }: Core, flags: Flags & JobFlags & { delivery?: string[] }): Promise<void> {
+  const wish = {
+    ...(flags.destination && { destination_id: flags.destination }),
+    ...(flags.cause && { cause: flags.cause }),
+    ...(flags.delivery && { delivery_ids: flags.delivery }),
+    reason: flags.reason ?? "",
+  };
+  const what = (count: number) => `${count} dead letter${count === 1 ? " is" : "s are"} sent again.`;
+  await runJob(database, (dry_run) => createRedrive(database, { ...wish, dry_run }), what, flags);
+}

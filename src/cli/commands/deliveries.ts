@@ -1,0 +1,114 @@
+/** `tartan deliveries …`: one event for one destination: how it went, and sending it again. */
+import { Command } from "commander";
+import { TartanError } from "../../errors.ts";
+import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/deliveries.ts";
+import { createReplay } from "../../relay/jobs.ts";
+import { withCore, type Core } from "../core.ts";
+import { describeDelivery, followDeliveries, sayDeliveries, sayDelivery } from "../deliveries.ts";
+import { sayJob } from "../jobs.ts";
+import { green, say, sayJson } from "../print.ts";
+import { untilStopped } from "../signals.ts";
+
+interface Flags {
+  destination?: string;
+  item?: string;
+  status?: string;
+  type?: string;
+  cause?: string;
+  limit: string;
+  cursor?: string;
+  follow?: true;
+  json?: true;
+}
+
+export function deliveriesCommand(): Command {
+  const deliveries = new Command("deliveries").description("what was sent, or is to be, and every attempt");
+  deliveries
+    .command("list")
+    .description("list deliveries, newest first")
+    .option("--destination <id>")
+    .option("--item <id>")
+    .option(
+      "--status <status>",
+      "scheduled, held, delivered, dead, cancelled, or undelivered for all that did not arrive",
+    )
+    .option("--type <type>", "such as transactions.changed")
+    .option("--cause <cause>", "such as status_500 or timeout")
+    .option("--limit <count>", "how many", "25")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--follow", "go on printing attempts as they end")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  deliveries
+    .command("show <id>")
+    .description("show one delivery and its attempts")
+    .option("--json", "print JSON")
+    .action(withCore(show));
+  deliveries
+    .command("replay <id>")
+    .description("send it again: the same bytes under the same id")
+    .option("--reason <text>", "why, for the record")
+    .option("--json", "print JSON")
+    .action(withCore(replay));
+  deliveries
+    .command("cancel <id>")
+    .description("do not send it any more")
+    .option("--json", "print JSON")
+    .action(withCore(cancel));
+  return deliveries;
+}
+
+function filterOf({ destination, item, status, type, cause, limit, cursor }: Flags): DeliveryFilter {
+  return {
+    limit: Number(limit),
+    ...(destination && { destination_id: destination }),
+    ...(item && { item_id: item }),
+    ...(status && { status }),
+    ...(type && { event_type: type }),
+    ...(cause && { cause }),
+    ...(cursor && { cursor }),
+  } as DeliveryFilter;
+}
+
+async function list({ database }: Core, flags: Flags): Promise<void> {
+  const filter = filterOf(flags);
+  if (!flags.follow) {
+    const page = await listDeliveries(database, filter);
+    return flags.json ? sayJson(page) : sayDeliveries(page, "No delivery matches.");
+  }
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  await followDeliveries(database, {
+    filter,
+    fromTheStart: false,
+    signal: stop.signal,
+    tell: (delivery) => say(flags.json ? JSON.stringify(delivery) : describeDelivery(delivery)),
+  });
+}
+
+async function deliveryOf(database: Core["database"], id: string) {
+  const delivery = await getDelivery(database, id);
+  if (!delivery) throw new TartanError("not_found", `There is no delivery ${id}; see \`tartan deliveries list\`.`);
+  return delivery;
+}
+
+async function show({ database }: Core, id: string, { json }: { json?: true }): Promise<void> {
+  const delivery = await deliveryOf(database, id);
+  if (json) return sayJson(delivery);
+  sayDelivery(delivery);
+}
+
+async function replay({ database }: Core, id: string, flags: { reason?: string; json?: true }): Promise<void> {
+  const { destination_id, event_id } = await deliveryOf(database, id);
+  const job = await createReplay(database, { destination_id, event_id, reason: flags.reason ?? "", dry_run: false });
+  if (flags.json) return sayJson(job);
+  if ("count" in job) return;
+  say(`${green("✓")} ${id} is sent again`);
+  sayJob(job, {});
+}
+
+async function cancel({ database }: Core, id: string, { json }: { json?: true }): Promise<void> {
+  const cancelled = await cancelDelivery(database, id);
+  if (json) return sayJson(cancelled);
+  say(`${green("✓")} ${id} is not sent any more`);
+}

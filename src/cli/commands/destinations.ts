@@ -1,0 +1,274 @@
+/** `tartan destinations …`: where events are sent, and how each of them fares. */
+import { Command, Option } from "commander";
+import { TartanError } from "../../errors.ts";
+import { listDeliveries } from "../../relay/deliveries.ts";
+import {
+  createDestination,
+  deleteDestination,
+  disableDestination,
+  enableDestination,
+  getDestination,
+  listDestinations,
+  pauseDestination,
+  resumeDestination,
+  rotateSigningKey,
+  updateDestination,
+  type SigningKey,
+} from "../../relay/destinations.ts";
+import { createRoute, listRoutes } from "../../relay/routes.ts";
+import { confirm } from "../confirm.ts";
+import { withCore, type Core } from "../core.ts";
+import { sayDeliveries } from "../deliveries.ts";
+import {
+  addDestinationOptions,
+  destinationDeps,
+  numberOf,
+  readDestination,
+  type DestinationFlags,
+} from "../destination-flags.ts";
+import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../route-flags.ts";
+import { ago, bold, cyan, dim, green, red, say, sayFacts, sayJson, sayTable, state, tell, yellow } from "../print.ts";
+
+interface Json {
+  json?: true;
+}
+
+export function destinationsCommand(): Command {
+  const destinations = new Command("destinations").description("where events are sent");
+  destinations.addCommand(createCommand());
+  destinations
+    .command("list")
+    .description("list the destinations and how they fare")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  destinations
+    .command("show <id>")
+    .description("show one destination, its routes and its keys")
+    .option("--json", "print JSON")
+    .action(withCore(show));
+  destinations.addCommand(updateCommand());
+  for (const [verb, { about, done, change }] of Object.entries(SWITCHES)) {
+    destinations
+      .command(`${verb} <id>`)
+      .description(about)
+      .option("--json", "print JSON")
+      .action(
+        withCore(async ({ database }: Core, id: string, { json }: Json) => {
+          const changed = await change(database, id);
+          if (json) return sayJson(changed);
+          say(`${green("✓")} ${id} ${done}`);
+        }),
+      );
+  }
+  destinations
+    .command("rotate-secret <id>")
+    .description("sign with a new key; the old one signs too for a while")
+    .option("--grace <hours>", "how long the old key signs too, up to 168", "24")
+    .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519 (default: as before)").choices(["v1", "v1a"]))
+    .option("--json", "print JSON")
+    .action(withCore(rotate));
+  destinations
+    .command("delete <id>")
+    .description("stop sending to it; deliveries that wait are cancelled")
+    .option("--yes", "do not ask")
+    .action(withCore(remove));
+  destinations
+    .command("gaps <id>")
+    .description("what did not arrive: scheduled, held, dead and cancelled deliveries")
+    .option("--limit <count>", "how many", "50")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--json", "print JSON")
+    .action(withCore(gaps));
+  return destinations;
+}
+
+const SWITCHES = {
+  pause: {
+    about: "hold its deliveries until it is resumed",
+    done: "is paused; its deliveries are held",
+    change: pauseDestination,
+  },
+  resume: { about: "send what was held, in order", done: "goes on with what was held", change: resumeDestination },
+  enable: {
+    about: "mend one that was disabled, or is open after failures",
+    done: "is enabled",
+    change: enableDestination,
+  },
+  disable: { about: "hold its deliveries until it is enabled", done: "is disabled", change: disableDestination },
+};
+
+function createCommand(): Command {
+  const command = new Command("create")
+    .description("send events somewhere; prints the secret that signs them")
+    .argument("<url>", "where to post, with https")
+    .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519").choices(["v1", "v1a"]).default("v1"))
+    .option("--secret <secret>", "sign with this one, whsec_… or whsk_… (default: a new one)");
+  addDestinationOptions(command);
+  addRouteOptions(command);
+  return command
+    .option("--no-route", "without a first route: nothing is sent until there is one")
+    .option("--json", "print JSON")
+    .action(withCore(create));
+}
+
+interface CreateFlags extends DestinationFlags, RouteFlags, Json {
+  scheme: "v1" | "v1a";
+  secret?: string;
+  route: boolean;
+}
+
+/** A guess at the user's wish that is right for most: all events but Tartan's own. */
+const EVERYTHING = { filter: { types: ["*"] } };
+
+async function create(core: Core, url: string, flags: CreateFlags): Promise<void> {
+  const { database } = core;
+  const { scheme, secret } = flags;
+  const wish = { url, ...readDestination(flags), signing_scheme: scheme, ...(secret && { signing_secret: secret }) };
+  const route = readRoute(flags);
+  const made = await createDestination(destinationDeps(core), wish);
+  let routed = null;
+  try {
+    const first = Object.keys(route).length > 0 ? route : EVERYTHING;
+    if (flags.route) routed = await createRoute(database, { destination_id: made.id, ...first });
+  } catch (error) {
+    await deleteDestination(database, made.id);
+    throw error;
+  }
+  if (flags.json) return sayJson({ ...made, routes: routed ? [routed] : [] });
+  say(
+    `${green("✓")} ${routed ? `${bold(describeFilter(routed.filter))} goes to` : "nothing goes yet to"} ${cyan(url)}\n`,
+  );
+  sayFacts({
+    id: made.id,
+    route: routed ? `${routed.id} ${dim(`form ${routed.form}`)}` : dim(`tartan routes create ${made.id} …`),
+    "signing secret": `${yellow(made.signing_secret)} ${dim("not shown again")}`,
+    "public key": made.keys[0]?.public_key,
+  });
+}
+
+function updateCommand(): Command {
+  const command = new Command("update")
+    .description("change a destination; what is not mentioned stays")
+    .argument("<id>")
+    .option("--url <url>", "where to post");
+  return addDestinationOptions(command)
+    .option("--no-rate", "without a limit")
+    .option("--no-ca", "trust the public authorities only")
+    .option("--json", "print JSON")
+    .action(withCore(update));
+}
+
+async function update(core: Core, id: string, flags: DestinationFlags & Json & { url?: string }): Promise<void> {
+  const wish = { ...readDestination(flags), ...(flags.url !== undefined && { url: flags.url }) };
+  const changed = await updateDestination(destinationDeps(core), id, wish);
+  if (flags.json) return sayJson(changed);
+  say(`${green("✓")} ${id} is changed`);
+}
+
+async function list({ database }: Core, { json }: Json): Promise<void> {
+  const destinations = await listDestinations(database);
+  if (json) return sayJson(destinations);
+  sayTable(
+    destinations,
+    {
+      id: ({ id }) => id,
+      to: ({ name, url }) => (name ? bold(name) : cyan(url)),
+      status: ({ status, breaker }) => state(stateOf(status, breaker)),
+      waiting: ({ scheduled }) => counted(scheduled),
+      dead: ({ dead }) => (dead > 0 ? red(counted(dead)) : "0"),
+      "last success": ({ last_success_at }) => ago(last_success_at),
+      "last error": ({ last_error, last_failure_at }) =>
+        last_error ? `${red(last_error)} ${dim(ago(last_failure_at))}` : "",
+    },
+    "Nothing is sent anywhere yet: tartan destinations create https://…",
+  );
+}
+
+/** What holds it, or that nothing does. */
+export const stateOf = (status: string, breaker: string): string =>
+  status === "active" && breaker !== "closed" ? breaker : status;
+
+/** Counting stops where it would take long. */
+const counted = (count: number): string => (count > 100_000 ? "> 100000" : String(count));
+
+async function show({ database }: Core, id: string, { json }: Json): Promise<void> {
+  const found = await getDestination(database, id);
+  if (!found) throw new TartanError("not_found", `There is no destination ${id}; see \`tartan destinations list\`.`);
+  const routes = await listRoutes(database, { destination_id: id });
+  if (json) return sayJson({ ...found, routes });
+  const { status, breaker, hold_until, failures, failing_since, rate_limit } = found;
+  sayFacts({
+    id,
+    name: found.name && bold(found.name),
+    description: found.description,
+    url: cyan(found.url),
+    status: `${state(stateOf(status, breaker))} ${dim(found.disabled_reason ?? "")}`,
+    "held until": hold_until && ago(hold_until),
+    failing: failing_since && red(`since ${ago(failing_since)}, ${failures} in a row: ${found.last_error}`),
+    "last success": ago(found.last_success_at),
+    waiting: `${counted(found.scheduled)}${found.oldest_due_at ? dim(`, the first due ${ago(found.oldest_due_at)}`) : ""}`,
+    dead: counted(found.dead),
+    headers: found.header_names.join(", "),
+    timeout: `${found.timeout_ms / 1000} s`,
+    retries: `after ${found.schedule.join(", ")} s`,
+    rate: rate_limit && `${rate_limit.count} in ${rate_limit.window_ms / 1000} s`,
+    concurrency: String(found.concurrency),
+    ordering: found.ordering,
+    created: ago(found.created_at),
+  });
+  say();
+  sayTable(
+    routes,
+    {
+      route: (route) => route.id,
+      takes: ({ filter }) => describeFilter(filter),
+      form: ({ form }) => form,
+      status: ({ enabled }) => state(enabled ? "enabled" : "disabled"),
+    },
+    `No route leads to it: tartan routes create ${id}`,
+  );
+  say();
+  const columns = {
+    key: (key: SigningKey) => key.id,
+    scheme: (key: SigningKey) => key.scheme,
+    "public key": (key: SigningKey) => key.public_key ?? "",
+    created: (key: SigningKey) => ago(key.created_at),
+    expires: (key: SigningKey) => (key.expires_at ? ago(key.expires_at) : ""),
+  };
+  sayTable(found.keys, columns, "");
+}
+
+async function rotate(
+  core: Core,
+  id: string,
+  { grace, scheme, json }: Json & { grace: string; scheme?: "v1" | "v1a" },
+): Promise<void> {
+  const wish = { grace_s: Math.round(numberOf(grace, "--grace") * 3600), ...(scheme && { scheme }) };
+  const made = await rotateSigningKey(core, id, wish);
+  if (json) return sayJson(made);
+  say(`${green("✓")} a new key signs; the old one too, for ${grace} h`);
+  sayFacts({
+    "signing secret": `${yellow(made.signing_secret)} ${dim("not shown again")}`,
+    "public key": made.public_key,
+  });
+}
+
+async function remove({ database }: Core, id: string, { yes }: { yes?: true }): Promise<void> {
+  const found = await getDestination(database, id);
+  if (!found) throw new TartanError("not_found", `There is no destination ${id}; see \`tartan destinations list\`.`);
+  const lost = found.scheduled > 0 ? ` with ${counted(found.scheduled)} deliveries that wait` : "";
+  await confirm(`This deletes ${found.url}${lost}.`, { ...(yes && { yes }) });
+  await deleteDestination(database, id);
+  tell(`${green("✓")} ${id} is deleted`);
+}
+
+async function gaps({ database }: Core, id: string, flags: Json & { limit: string; cursor?: string }): Promise<void> {
+  const page = await listDeliveries(database, {
+    destination_id: id,
+    status: "undelivered",
+    limit: Number(flags.limit),
+    ...(flags.cursor && { cursor: flags.cursor }),
+  });
+  if (flags.json) return sayJson(page);
+  sayDeliveries(page, "Everything arrived.");
+}

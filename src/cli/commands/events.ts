@@ -1,0 +1,117 @@
+/** `tartan events …`: what happened, whether it was sent somewhere or not. */
+import { Command } from "commander";
+import { TartanError } from "../../errors.ts";
+import { getEvent, readEvents } from "../../relay/feed.ts";
+import { withCore, type Core } from "../core.ts";
+import { liveEvents, type EventWishes } from "../live.ts";
+import { ago, cyan, dim, say, sayTable, short, tell } from "../print.ts";
+import { untilStopped } from "../signals.ts";
+
+interface Flags {
+  types?: string[];
+  integration?: string;
+  item?: string;
+  user?: string;
+  news?: true;
+  cursor?: string;
+  limit: string;
+  follow?: true;
+  json?: true;
+}
+
+/** What the table shows of an event. */
+interface Shown {
+  id: string;
+  type: string;
+  occurred_at: string;
+  item_id: string | null;
+  user_id: string | null;
+  history: boolean;
+  data: Record<string, unknown>;
+}
+
+export function eventsCommand(): Command {
+  const events = new Command("events").description("what happened");
+  events
+    .command("list")
+    .description("list events in their order, from the oldest that is kept or from a cursor")
+    .option("--types <types...>", "such as transactions.changed or item.* (default: all but Tartan's own)")
+    .option("--integration <id>")
+    .option("--item <id>")
+    .option("--user <id>", "your identifier of the user")
+    .option("--news", "without those of an item's first reading")
+    .option("--limit <count>", "how many", "50")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--follow", "print them as they happen, from now on or from the cursor")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  events.command("show <id>").description("show one event as it is sent").action(withCore(show));
+  return events;
+}
+
+function wishesOf({ types, integration, item, user, news }: Flags): EventWishes {
+  return {
+    ...(types && { types }),
+    ...(integration && { integration_id: integration }),
+    ...(item && { item_id: item }),
+    ...(user && { user_id: user }),
+    ...(news && { history: false }),
+  };
+}
+
+async function list({ database }: Core, flags: Flags): Promise<void> {
+  const wishes = wishesOf(flags);
+  if (flags.follow) return follow(database, wishes, flags);
+  const page = await readEvents(database, { ...wishes, cursor: flags.cursor ?? "start", limit: Number(flags.limit) });
+  // The events' own text: their numbers would not survive being parsed.
+  const texts = page.events.map(({ text }) => text);
+  if (flags.json) return say(`{"data":[${texts.join(",")}],"next_cursor":${JSON.stringify(page.next_cursor)}}`);
+  sayTable(
+    texts.map((text) => JSON.parse(text) as Shown),
+    {
+      id: ({ id }) => id,
+      event: ({ type }) => cyan(type),
+      item: ({ item_id }) => short(item_id),
+      user: ({ user_id }) => short(user_id),
+      about: aboutOf,
+      when: ({ occurred_at }) => ago(occurred_at),
+    },
+    "No event matches.",
+  );
+  if (texts.length > 0) tell(dim(`after these: --cursor ${page.next_cursor}`));
+}
+
+/** What tells an event from others of its type. */
+function aboutOf({ history, data }: Shown): string {
+  const counts = (data["counts"] ?? {}) as Record<string, number>;
+  const told = [
+    ...(data["webhook_code"] ? [`${String(data["webhook_type"])}/${String(data["webhook_code"])}`] : []),
+    ...Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : [])),
+    ...(Number(data["parts"] ?? 1) > 1 ? [`part ${String(data["part"])} of ${String(data["parts"])}`] : []),
+    ...(history ? [dim("history")] : []),
+  ];
+  return told.join(", ");
+}
+
+async function follow(database: Core["database"], wishes: EventWishes, { cursor, json }: Flags): Promise<void> {
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  for await (const text of liveEvents(database, { ...wishes, from: cursor ?? "now", signal: stop.signal })) {
+    if (json) {
+      say(oneLine(text));
+      continue;
+    }
+    const event = JSON.parse(text) as Shown;
+    const time = dim(new Date(event.occurred_at).toTimeString().slice(0, 8));
+    say(`${time}  ${cyan(event.type.padEnd(24))}  ${dim(short(event.item_id, 14).padEnd(14))}  ${aboutOf(event)}`);
+  }
+}
+
+/** A line break in JSON can only stand between its parts. */
+const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, " ");
+
+async function show({ database }: Core, id: string): Promise<void> {
+  const event = await getEvent(database, id);
+  if (!event) throw new TartanError("not_found", `There is no event ${id}; see \`tartan events list\`.`);
+  say(event.text);
+}

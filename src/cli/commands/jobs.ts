@@ -1,0 +1,72 @@
+/** `tartan jobs …`: replays and redrives under way, and how far they are. */
+import { Command } from "commander";
+import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs.ts";
+import { withCore, type Core } from "../core.ts";
+import { followJob, jobOf, sayJob } from "../jobs.ts";
+import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../print.ts";
+
+interface Json {
+  json?: true;
+}
+
+const CHANGES = {
+  pause: { about: "stop a job after the batch that is under way", done: "is paused", change: pauseJob },
+  resume: { about: "go on where it was paused", done: "goes on", change: resumeJob },
+  cancel: { about: "stop a job for good; what it has scheduled is sent", done: "is cancelled", change: cancelJob },
+};
+
+export function jobsCommand(): Command {
+  const jobs = new Command("jobs").description("replays, redrives, and routing of what is past");
+  jobs
+    .command("list")
+    .description("list jobs, newest first")
+    .option("--limit <count>", "how many", "25")
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  jobs
+    .command("show <id>")
+    .description("show one job")
+    .option("--follow", "until it is done")
+    .option("--json", "print JSON")
+    .action(withCore(show));
+  for (const [verb, { about, done, change }] of Object.entries(CHANGES)) {
+    jobs
+      .command(`${verb} <id>`)
+      .description(about)
+      .option("--json", "print JSON")
+      .action(
+        withCore(async ({ database }: Core, id: string, { json }: Json) => {
+          const job = await change(database, id);
+          if (json) return sayJson(job);
+          say(`${green("✓")} ${id} ${done}`);
+        }),
+      );
+  }
+  return jobs;
+}
+
+async function list({ database }: Core, flags: Json & { limit: string; cursor?: string }): Promise<void> {
+  const page = await listJobs(database, { limit: Number(flags.limit), ...(flags.cursor && { cursor: flags.cursor }) });
+  if (flags.json) return sayJson(page);
+  sayTable(
+    page.data,
+    {
+      id: ({ id }) => id,
+      kind: ({ kind }) => kind,
+      status: ({ status }) => state(status),
+      progress: ({ done, total }) => `${done}/${total}`,
+      scheduled: ({ changed }) => String(changed),
+      destination: ({ destination_id }) => short(destination_id),
+      reason: ({ reason }) => dim(reason),
+      created: ({ created_at }) => ago(created_at),
+    },
+    "No job yet: tartan dead-letters redrive, tartan replay",
+  );
+  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
+}
+
+async function show({ database }: Core, id: string, flags: Json & { follow?: true }): Promise<void> {
+  if (flags.follow) return followJob(database, id, flags);
+  sayJob(await jobOf(database, id), flags);
+}

@@ -1,0 +1,105 @@
+/** `tartan listen`: forwards what happens to a developer's machine, live, and says how it was answered. */
+import { Command } from "commander";
+import { TartanError } from "../../errors.ts";
+import { newSecret } from "../../relay/signing.ts";
+import type { Exchange } from "../../relay/types.ts";
+import { openCore } from "../core.ts";
+import { Forwarder, type LiveEvent } from "../forward.ts";
+import { liveEvents, type EventWishes } from "../live.ts";
+import { cyan, dim, green, red, say, short, tell, yellow } from "../print.ts";
+import { remoteEvents } from "../remote.ts";
+import { untilStopped } from "../signals.ts";
+
+interface Flags {
+  forwardTo?: string;
+  secret?: string;
+  types?: string[];
+  item?: string;
+  original?: true;
+  history?: true;
+  url?: string;
+  key?: string;
+  json?: true;
+}
+
+export function listenCommand(): Command {
+  return new Command("listen")
+    .description("forward what happens from now on to your machine, signed, and show each answer")
+    .requiredOption("--forward-to <url>", "where to post, such as http://localhost:3000/webhooks/tartan")
+    .option("--secret <secret>", "sign with this whsec_… (default: a new one, which is printed)")
+    .option("--types <types...>", "such as transactions.changed or item.* (default: all)")
+    .option("--item <id>", "of this item only")
+    .option("--history", "events of an item's first reading too")
+    .option("--original", "Plaid's webhooks as Plaid sent them, with Plaid-Verification")
+    .option("--url <url>", "listen to a Tartan elsewhere, over its API")
+    .option("--key <key>", "its API key (better: TARTAN_ADMIN_KEY, which no process list shows)")
+    .option("--json", "print each answer as a line of JSON")
+    .action(listen);
+}
+
+async function listen(flags: Flags): Promise<void> {
+  const forwardTo = readUrl(flags.forwardTo ?? "", "--forward-to");
+  const secret = flags.secret ?? newSecret("v1").secret;
+  const stop = new AbortController();
+  await using forwarder = new Forwarder({ url: forwardTo, secret, original: flags.original === true });
+  void untilStopped().then(() => stop.abort());
+  const types = flags.original ? ["webhook.received"] : flags.types;
+  const wishes: EventWishes = {
+    ...(types && { types }),
+    ...(flags.item && { item_id: flags.item }),
+    ...(flags.history && { history: true }),
+  };
+  const forwardAll = async (events: AsyncIterable<string>) => {
+    greet(forwardTo, flags.secret ? null : secret);
+    for await (const text of events) {
+      const exchange = await forwarder.forward(text, stop.signal);
+      if (stop.signal.aborted) return;
+      if (exchange) report(JSON.parse(text) as LiveEvent, exchange, flags);
+      else if (!flags.json) say(dim(`${lineOf(JSON.parse(text) as LiveEvent)}  not one that Plaid signed`));
+    }
+  };
+  if (flags.url !== undefined) return forwardAll(fromElsewhere(flags, wishes, stop.signal));
+  await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
+  await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal }));
+}
+
+function fromElsewhere(flags: Flags, wishes: EventWishes, signal: AbortSignal): AsyncIterable<string> {
+  const key = flags.key ?? process.env["TARTAN_ADMIN_KEY"];
+  if (!key) {
+    throw new TartanError("invalid_request", "Listening to a Tartan elsewhere needs its API key.", {
+      fields: { "--key": "give it, or TARTAN_ADMIN_KEY" },
+    });
+  }
+  const onCut = (reason: string) => tell(yellow(`cut off (${reason}); trying again`));
+  return remoteEvents({ ...wishes, url: readUrl(flags.url ?? "", "--url"), key, signal, onCut });
+}
+
+function readUrl(text: string, option: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new TartanError("invalid_request", `${option} does not take ${text}.`, {
+    fields: { [option]: "must be a URL with http or https, such as http://localhost:3000/webhooks/tartan" },
+  });
+}
+
+function greet(forwardTo: string, secret: string | null): void {
+  tell(`${green("●")} forwarding to ${cyan(forwardTo)}  ${dim("Ctrl-C ends it")}`);
+  if (secret !== null) tell(`  ${dim("signing secret")}  ${yellow(secret)}\n`);
+}
+
+function report(event: LiveEvent, exchange: Exchange, { json }: Flags): void {
+  const { status, cause, durationMs } = exchange;
+  const { id, type, item_id } = event;
+  const answer = { id, type, item_id, status, cause, duration_ms: Math.round(durationMs) };
+  if (json) return say(JSON.stringify(answer));
+  const shown = cause === null ? green(String(status)) : red(status === null ? cause : String(status));
+  say(`${lineOf(event)}  ${shown} ${dim(`${answer.duration_ms} ms`)}`);
+}
+
+/** As wide as the longest usual name. */
+const NAME_WIDTH = 36;
+
+function lineOf({ type, item_id, data, occurred_at }: LiveEvent): string {
+  const name = data.webhook_code ? `${data.webhook_type ?? "?"}/${data.webhook_code}` : type;
+  const time = new Date(occurred_at).toTimeString().slice(0, 8);
+  return `${dim(time)}  ${cyan(name.padEnd(NAME_WIDTH))}  ${dim(short(item_id, 14).padEnd(14))}`;
+}

@@ -1,0 +1,119 @@
+/** How deliveries look: as a table, as one line of the live feed, and one of them with its attempts along time. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Queryable } from "../database/types.ts";
+import {
+  listDeliveries,
+  type DeliveryFilter,
+  type DeliveryPage,
+  type DeliveryRecord,
+  type DeliveryWhole,
+} from "../relay/deliveries.ts";
+import { ago, bold, cyan, dim, green, red, say, sayFacts, sayTable, short, state, tell, yellow } from "./print.ts";
+
+export function sayDeliveries({ data, next_cursor }: DeliveryPage, none: string): void {
+  sayTable(
+    data,
+    {
+      id: ({ id }) => id,
+      event: ({ event_type }) => event_type,
+      item: ({ item_id }) => short(item_id),
+      destination: ({ destination_id }) => short(destination_id, 14),
+      status: ({ status }) => state(status),
+      attempts: ({ attempts }) => String(attempts),
+      answer: answerOf,
+      when: whenOf,
+    },
+    none,
+  );
+  if (next_cursor) tell(dim(`more: --cursor ${next_cursor}`));
+}
+
+function answerOf({ status, cause, last_status }: DeliveryRecord): string {
+  if (status === "delivered") return green(String(last_status ?? ""));
+  return cause ? red(cause) : "";
+}
+
+const whenOf = ({ finished_at, due_at, created_at }: DeliveryRecord): string =>
+  finished_at ? ago(finished_at) : dim(`due ${ago(due_at ?? created_at)}`);
+
+/** A delivery and, for each attempt, when, how long, where to, and what was answered. */
+export function sayDelivery(delivery: DeliveryWhole): void {
+  const { status, job_id, body_sha256, due_at, finished_at } = delivery;
+  sayFacts({
+    delivery: bold(delivery.id),
+    event: `${cyan(delivery.event_type)} ${dim(delivery.event_id)}`,
+    item: delivery.item_id,
+    destination: delivery.destination_id,
+    route: `${delivery.route_id} ${dim(`version ${delivery.route_version}, form ${delivery.form}`)}`,
+    status: state(status),
+    cause: status === "delivered" ? null : delivery.cause && red(delivery.cause),
+    created: `${delivery.created_at} ${dim(ago(delivery.created_at))}`,
+    [finished_at ? "finished" : "due"]: `${finished_at ?? due_at ?? ""} ${dim(ago(finished_at ?? due_at))}`,
+    "brought back by": job_id,
+    sha256: body_sha256 && dim(body_sha256),
+  });
+  say();
+  if (delivery.log.length === 0) say(dim("No attempt yet."));
+  for (const attempt of delivery.log) sayAttempt(attempt);
+}
+
+function sayAttempt({ number, started_at, duration_ms, status, error, address, url, ...answer }: Attempt): void {
+  const mark = error === null ? green("●") : red("●");
+  const result = error === null ? green(String(status)) : red(status === null ? error : `${status} ${error}`);
+  say(`${mark} ${bold(`#${number}`)}  ${dim(started_at)}  ${result}  ${dim(`${duration_ms} ms`)}`);
+  say(dim(`│   ${url}${address ? `  ${address}` : ""}${answer.job_id ? `  for ${answer.job_id}` : ""}`));
+  const retryAfter = answer.response_headers?.["retry-after"];
+  if (retryAfter !== undefined) say(dim(`│   retry-after: ${String(retryAfter)}`));
+  const head = answer.response_head?.slice(0, HEAD_SHOWN).trim();
+  if (error !== null && head) for (const line of head.split("\n")) say(dim(`│   ${printable(line)}`));
+}
+
+type Attempt = DeliveryWhole["log"][number];
+
+/** Of an answer that failed, enough to know it by. */
+const HEAD_SHOWN = 500;
+
+/** What a receiver answered must not move the cursor or colour the terminal. */
+const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, "\uFFFD");
+
+const LOOK_EVERY_MS = 400;
+/** More than happen between two looks at a calm pace; a feed that falls behind shows the newest. */
+const AT_ONCE = 200;
+
+interface FollowOptions {
+  filter: Omit<DeliveryFilter, "limit" | "cursor">;
+  /** whether what was there before is told too */
+  fromTheStart: boolean;
+  signal: AbortSignal;
+  tell(delivery: DeliveryRecord): void;
+}
+
+/** Tells each delivery again whenever an attempt has ended, until `signal` aborts. */
+export async function followDeliveries(
+  q: Queryable,
+  { filter, fromTheStart, signal, tell }: FollowOptions,
+): Promise<void> {
+  const look = async () => (await listDeliveries(q, { ...filter, limit: AT_ONCE })).data.toReversed();
+  const stateOf = ({ id, status, attempts, finished_at }: DeliveryRecord) =>
+    `${id} ${status} ${attempts} ${finished_at}`;
+  let told = new Set(fromTheStart ? [] : (await look()).map(stateOf));
+  while (!signal.aborted) {
+    const seen = await look();
+    for (const delivery of seen) {
+      if (told.has(stateOf(delivery)) || delivery.attempts === 0) continue;
+      tell(delivery);
+    }
+    told = new Set(seen.map(stateOf));
+    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+const NAME_WIDTH = 24;
+
+export function describeDelivery(delivery: DeliveryRecord): string {
+  const { event_type, item_id, destination_id, status, due_at, attempts } = delivery;
+  const time = dim(new Date().toTimeString().slice(0, 8));
+  const about = `${time}  ${cyan(event_type.padEnd(NAME_WIDTH))}  ${dim(short(item_id, 14).padEnd(14))}  ${dim("→")} ${short(destination_id, 14)}`;
+  const next = status === "scheduled" ? yellow(` again ${ago(due_at)}`) : "";
+  return `${about}  ${answerOf(delivery)}${next}${attempts > 1 ? dim(`  attempt ${attempts}`) : ""}`;
+}

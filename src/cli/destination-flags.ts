@@ -1,0 +1,110 @@
+/** The options of a destination, the same when it is created and when it is changed. */
+import { Option, type Command } from "commander";
+import { TartanError } from "../errors.ts";
+import { ORDERINGS, type Ordering } from "../relay/types.ts";
+import type { DestinationChange, DestinationDeps } from "../relay/destinations.ts";
+import { createGuard } from "../relay/guard.ts";
+import type { Core } from "./core.ts";
+import { readInput } from "./route-flags.ts";
+
+export interface DestinationFlags {
+  name?: string;
+  description?: string;
+  header?: string[];
+  headersFile?: string;
+  timeout?: string;
+  schedule?: string[];
+  rate?: string | false;
+  concurrency?: string;
+  ordering?: Ordering;
+  disableAfter?: string;
+  ca?: string | false;
+}
+
+export function addDestinationOptions(command: Command): Command {
+  return command
+    .option("--name <name>", "a name for people")
+    .option("--description <text>", "what it is for")
+    .option("--header <headers...>", 'sent along, as "Name: value"; sealed, and not shown again')
+    .option("--headers-file <file>", "the same from a JSON object, which no process list shows")
+    .option("--timeout <seconds>", "for the whole exchange, 1 to 30 (15)")
+    .option("--schedule <seconds...>", "before each retry (5 300 1800 7200 18000 36000 36000)")
+    .option("--rate <count/seconds>", "never more than so many in any so many seconds, such as 100/1 (no limit)")
+    .option("--concurrency <count>", "deliveries at the same time (8)")
+    .addOption(
+      new Option("--ordering <ordering>", "per_item: one at a time for each item (parallel)").choices(ORDERINGS),
+    )
+    .option("--disable-after <hours>", "of nothing but failures (120)")
+    .option("--ca <file>", "a certificate authority of your own, in PEM");
+}
+
+/** What the options say of a destination; what they do not mention is absent. */
+export function readDestination(flags: DestinationFlags): DestinationChange {
+  const { name, description, header, headersFile, timeout, schedule, rate, concurrency, ordering, disableAfter, ca } =
+    flags;
+  return {
+    ...(name !== undefined && { name }),
+    ...(description !== undefined && { description }),
+    ...((header !== undefined || headersFile !== undefined) && { headers: readHeaders(header, headersFile) }),
+    ...(timeout !== undefined && { timeout_ms: Math.round(numberOf(timeout, "--timeout") * 1000) }),
+    ...(schedule !== undefined && { schedule: schedule.map((seconds) => numberOf(seconds, "--schedule")) }),
+    ...(rate !== undefined && { rate_limit: rate === false ? null : readRate(rate) }),
+    ...(concurrency !== undefined && { concurrency: numberOf(concurrency, "--concurrency") }),
+    ...(ordering !== undefined && { ordering }),
+    ...(disableAfter !== undefined && {
+      disable_after_s: Math.round(numberOf(disableAfter, "--disable-after") * 3600),
+    }),
+    ...(ca !== undefined && { ca: ca === false ? null : readInput(ca, "--ca") }),
+  };
+}
+
+/** @throws TartanError `invalid_request` naming the option whose value is no number */
+export function numberOf(text: string, option: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && Number.isFinite(number)) return number;
+  throw new TartanError("invalid_request", `${option} does not take ${text}.`, {
+    fields: { [option]: "must be a number" },
+  });
+}
+
+function readRate(text: string): { count: number; window_ms: number } {
+  const [, count, seconds = "1"] = /^(\d+)(?:\/(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
+  if (count !== undefined) return { count: Number(count), window_ms: Math.round(Number(seconds) * 1000) };
+  throw new TartanError("invalid_request", `--rate does not take ${text}.`, {
+    fields: { "--rate": "must be a count and a while in seconds, such as 100/1" },
+  });
+}
+
+function readHeaders(lines: readonly string[] = [], file?: string): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (file !== undefined) {
+    for (const [name, value] of Object.entries(objectIn(readInput(file, "--headers-file"))))
+      headers[name] = String(value);
+  }
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    if (colon < 1) {
+      const fields = { "--header": 'must be "Name: value"' };
+      throw new TartanError("invalid_request", "A header has no name.", { fields });
+    }
+    headers[line.slice(0, colon).trim()] = line.slice(colon + 1).trim();
+  }
+  return headers;
+}
+
+function objectIn(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value;
+  } catch {
+    // said below, without the text: it holds secrets
+  }
+  const fields = { "--headers-file": "must hold a JSON object of names and values" };
+  throw new TartanError("invalid_request", "The file of headers is not a JSON object.", { fields });
+}
+
+/** What changing destinations needs: where they may lead is for the configuration to say. */
+export function destinationDeps({ database, vault, config }: Core): DestinationDeps {
+  const guard = createGuard({ allow: config.relayAllowedAddresses });
+  return { database, vault, urls: { allowHttp: config.relayAllowHttp, checkUrl: (url) => guard.check(url) } };
+}

@@ -1,0 +1,90 @@
+/**
+ * Forwards events to a developer's machine: one at a time, in order, each once, signed as a delivery is. An answer is told
+ * and not acted upon; there is no retry, since whoever changes the code replays what they need.
+ */
+import { createHash } from "node:crypto";
+import { openSender, type Sender } from "../relay/exchange.ts";
+import { createGuard } from "../relay/guard.ts";
+import { openSigner, signatures, type Signer } from "../relay/signing.ts";
+import type { Exchange } from "../relay/types.ts";
+import { verbatim } from "./verbatim.ts";
+
+/** Of the envelope, what is looked at here. */
+export interface LiveEvent {
+  id: string;
+  type: string;
+  occurred_at: string;
+  item_id: string | null;
+  data: {
+    webhook_type?: string | null;
+    webhook_code?: string | null;
+    body_base64?: string | null;
+    verification?: { jwt: string; body_sha256: string } | null;
+  };
+}
+
+interface ForwarderOptions {
+  url: string;
+  /** `whsec_…` or `whsk_…` */
+  secret: string;
+  /** Plaid's webhooks as Plaid sent them, and nothing else */
+  original: boolean;
+}
+
+/** Whatever the developer named may be reached, wherever it is. */
+const ANYWHERE = ["0.0.0.0/0", "::/0"];
+/** As deliveries have by default. */
+const TIMEOUT_MS = 15_000;
+
+interface Payload {
+  body: Buffer;
+  headers: Record<string, string>;
+}
+
+export class Forwarder implements AsyncDisposable {
+  readonly #sender: Sender;
+  readonly #signer: Signer;
+  readonly #original: boolean;
+
+  /** @throws TartanError `invalid_request` when the secret is malformed */
+  constructor({ url, secret, original }: ForwarderOptions) {
+    this.#signer = openSigner(secret.startsWith("whsk_") ? "v1a" : "v1", secret);
+    this.#original = original;
+    const guard = createGuard({ allow: ANYWHERE });
+    this.#sender = openSender({ url, ca: null, timeoutMs: TIMEOUT_MS, concurrency: 1, guard });
+  }
+
+  /** @returns what came of it; null for an event that is not forwarded, such as one that has no original */
+  async forward(text: string, signal: AbortSignal): Promise<Exchange | null> {
+    const event = JSON.parse(text) as LiveEvent;
+    const payload = this.#original ? originalOf(event, text) : { body: Buffer.from(text), headers: {} };
+    if (payload === null) return null;
+    const timestamp = Math.floor(Date.now() / 1000);
+    const headers = {
+      "content-type": "application/json",
+      "user-agent": "Tartan",
+      "webhook-id": event.id,
+      "webhook-timestamp": String(timestamp),
+      "webhook-signature": signatures([this.#signer], event.id, timestamp, payload.body),
+      "tartan-event-type": event.type,
+      "tartan-attempt": "1",
+      ...payload.headers,
+    };
+    return this.#sender.send({ headers, body: payload.body, signal });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sender[Symbol.asyncDispose]();
+  }
+}
+
+/** The webhook's own bytes; null unless they are those that Plaid signed. */
+export function originalOf({ data }: LiveEvent, text: string): Payload | null {
+  if (!data.verification) return null;
+  const written = data.body_base64 ? Buffer.from(data.body_base64, "base64") : verbatim(text, ["data", "webhook"]);
+  if (written === null) return null;
+  const body = Buffer.from(written);
+  const sha256 = createHash("sha256").update(body).digest("hex");
+  if (sha256 !== data.verification.body_sha256) return null;
+  return { body, headers: { "plaid-verification": data.verification.jwt } };
+}

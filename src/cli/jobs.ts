@@ -1,0 +1,78 @@
+/** Jobs as commands start and watch them: counted and confirmed first, then followed by a bar, which may be left alone. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { getJob, type JobRecord } from "../relay/jobs.ts";
+import { confirm } from "./confirm.ts";
+import { bold, dim, green, say, sayFacts, sayJson, state, tell } from "./print.ts";
+import { progressBar } from "./progress.ts";
+import { untilStopped } from "./signals.ts";
+
+export interface JobFlags {
+  reason?: string;
+  yes?: true;
+  dryRun?: true;
+  follow?: true;
+  json?: true;
+}
+
+/**
+ * @param ask what makes the job, or only counts what it would be about
+ * @param what the sentence that is confirmed
+ */
+export async function runJob(
+  q: Queryable,
+  ask: (dryRun: boolean) => Promise<JobRecord | { count: number }>,
+  what: (count: number) => string,
+  flags: JobFlags,
+): Promise<void> {
+  const counted = await ask(true);
+  const count = "count" in counted ? counted.count : counted.total;
+  if (flags.dryRun) return flags.json ? sayJson({ count }) : say(what(count));
+  if (count === 0) return flags.json ? sayJson({ count }) : say(dim("There is nothing to do."));
+  await confirm(what(count), flags);
+  const job = await ask(false);
+  if ("count" in job) throw new TartanError("internal", "a job was asked for and only counted");
+  if (flags.follow || (process.stderr.isTTY && !flags.json)) return followJob(q, job.id, flags);
+  sayJob(job, flags);
+}
+
+const LOOK_EVERY_MS = 300;
+
+/** Shows a job's progress until it ends or is paused, or Ctrl-C, which leaves it to itself. */
+export async function followJob(q: Queryable, id: string, { json }: { json?: true }): Promise<void> {
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  const bar = progressBar("deliveries");
+  let job = await jobOf(q, id);
+  bar.start(job.total, job.done);
+  while (job.status === "running" && !stop.signal.aborted) {
+    await delay(LOOK_EVERY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+    job = await jobOf(q, id);
+    bar.update(job.done);
+  }
+  bar.stop();
+  if (job.status === "running") tell(dim(`${id} goes on by itself; tartan jobs cancel ${id} stops it`));
+  sayJob(job, json ? { json } : {});
+}
+
+/** @throws TartanError `not_found` */
+export async function jobOf(q: Queryable, id: string): Promise<JobRecord> {
+  const job = await getJob(q, id);
+  if (!job) throw new TartanError("not_found", `There is no job ${id}; see \`tartan jobs list\`.`);
+  return job;
+}
+
+export function sayJob(job: JobRecord, { json }: { json?: true }): void {
+  if (json) return sayJson(job);
+  const { id, kind, status, total, done, changed, destination_id, route_id, reason } = job;
+  sayFacts({
+    job: bold(id),
+    kind,
+    status: state(status),
+    progress: `${done} of ${total}, ${green(`${changed} scheduled`)}`,
+    destination: destination_id,
+    route: route_id,
+    reason,
+  });
+}

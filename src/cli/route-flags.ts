@@ -1,0 +1,98 @@
+/** The options that say which events a route takes and what it makes of them, the same wherever a route is written. */
+import { readFileSync } from "node:fs";
+import { Option, type Command } from "commander";
+import { TartanError } from "../errors.ts";
+import { FORMS, type Form, type RouteDefinition, type RouteFilter } from "../relay/types.ts";
+
+export interface RouteFlags {
+  events?: string[];
+  integration?: string[];
+  environment?: string[];
+  item?: string[];
+  user?: string[];
+  webhookType?: string[];
+  webhookCode?: string[];
+  source?: string[];
+  history?: true;
+  match?: string | false;
+  transform?: string | false;
+  form?: Form;
+  original?: true;
+}
+
+export function addRouteOptions(command: Command): Command {
+  return command
+    .option("--events <types...>", "such as transactions.changed, item.*, or * for all but Tartan's own (default)")
+    .option("--integration <ids...>", "of these integrations only")
+    .option("--environment <names...>", "sandbox, production")
+    .option("--item <ids...>", "of these items only")
+    .option("--user <ids...>", "of these users only")
+    .option("--webhook-type <types...>", "webhooks of these types, such as TRANSACTIONS")
+    .option("--webhook-code <codes...>", "webhooks of these codes, such as SYNC_UPDATES_AVAILABLE")
+    .option("--source <sources...>", "webhooks from PLAID, BACKEND, FROM_LISTENER or RECONCILER")
+    .option("--history", "events of an item's first reading too")
+    .option("--match <json>", "a matcher on the data, or on the webhook's body; @file reads it from a file")
+    .option("--transform <jsonata>", "send what this expression makes of the event; @file reads it from a file")
+    .addOption(new Option("--form <form>", "what is sent (default: event)").choices(FORMS))
+    .option("--original", "the webhook's own bytes and Plaid-Verification, as if Plaid had sent them");
+}
+
+/** A filter's names, and the options that give them. */
+const LISTS = {
+  types: "events",
+  integration_ids: "integration",
+  environments: "environment",
+  item_ids: "item",
+  user_ids: "user",
+  webhook_types: "webhookType",
+  webhook_codes: "webhookCode",
+  sources: "source",
+} as const satisfies Partial<Record<keyof RouteFilter, keyof RouteFlags>>;
+
+/** What the options say of a route; what they do not mention is absent. */
+export function readRoute(flags: RouteFlags): Partial<RouteDefinition> {
+  const { match, transform, original, form } = flags;
+  const lists = Object.entries(LISTS).flatMap(([name, flag]) => (flags[flag] ? [[name, flags[flag]] as const] : []));
+  const filter: RouteFilter = { ...Object.fromEntries(lists), ...(flags.history && { history: true }) };
+  const sent = form ?? (original ? "original" : typeof transform === "string" ? "transform" : undefined);
+  return {
+    ...(Object.keys(filter).length > 0 && { filter }),
+    ...(match !== undefined && { match: match === false ? null : readMatch(match) }),
+    ...(transform !== undefined && { transform: transform === false ? null : textOf(transform, "--transform") }),
+    ...(sent !== undefined && { form: sent }),
+  };
+}
+
+function readMatch(given: string): Record<string, unknown> {
+  try {
+    const match: unknown = JSON.parse(textOf(given, "--match"));
+    if (typeof match === "object" && match !== null && !Array.isArray(match)) return match as Record<string, unknown>;
+  } catch (error) {
+    if (error instanceof TartanError) throw error;
+  }
+  throw new TartanError("invalid_request", "The matcher is not a JSON object.", {
+    fields: { "--match": `must be JSON, such as '{"error.error_code": "ITEM_LOGIN_REQUIRED"}'` },
+  });
+}
+
+/** The value itself, or for `@file` what the file holds. */
+function textOf(given: string, option: string): string {
+  return given.startsWith("@") ? readInput(given.slice(1), option) : given;
+}
+
+/** @throws TartanError `invalid_request` naming the option whose file cannot be read */
+export function readInput(file: string, option: string): string {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch {
+    throw new TartanError("invalid_request", `The file ${file} cannot be read.`, {
+      fields: { [option]: `names ${file}, which cannot be read` },
+    });
+  }
+}
+
+/** A route's filter in a few words, for tables. */
+export function describeFilter({ types, history, ...rest }: RouteFilter): string {
+  const others = Object.values(rest).flatMap((values) => (Array.isArray(values) ? values.map(String) : []));
+  return [...(types ?? ["*"]), ...others, ...(history ? ["+ history"] : [])].join(" ");
+}

@@ -1,0 +1,73 @@
+/** The pages are true: their code is that of the examples, and their commands and options exist. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import { COMMANDS } from "../../src/cli/commands/index.ts";
+
+const root = join(import.meta.dirname, "../..");
+const docs = join(root, "docs");
+const read = (file: string) => readFileSync(join(root, file), "utf8");
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(docs).flatMap((file) => (file.endsWith(".md") ? [`docs/${file}`] : [])),
+];
+
+describe("the examples", () => {
+  const shown: [page: string, example: string][] = [
+    ["docs/receive.md", "express.ts"],
+    ["docs/receive.md", "fastify.ts"],
+    ["docs/move-behind-tartan.md", "plaid-handler.ts"],
+  ];
+
+  it.each(shown)("%s shows docs/examples/%s, to the letter", (page, example) => {
+    expect(read(page)).toContain(`\`\`\`ts\n${read(`docs/examples/${example}`)}\`\`\``);
+  });
+
+  it("are all shown somewhere", () => {
+    expect(readdirSync(join(docs, "examples")).toSorted()).toEqual(shown.map(([, example]) => example).toSorted());
+  });
+});
+
+describe("the commands", async () => {
+  const nouns = new Map<string, Command>();
+  for (const [name, load] of Object.entries(COMMANDS)) nouns.set(name, await load());
+
+  it.each(pages)("%s names only commands and options that there are", (page) => {
+    for (const words of commandsOf(read(page))) {
+      let command = nouns.get(words[0] ?? "");
+      expect(command, `tartan ${words.join(" ")}`).toBeDefined();
+      for (const word of words.slice(1)) {
+        const verb: Command | undefined = command?.commands.find((each) => each.name() === word);
+        if (verb) command = verb;
+        const options = [...(command?.options ?? []), ...(command?.parent?.options ?? [])];
+        const flag = /^--[a-z-]+/.exec(word)?.[0];
+        if (flag && flag !== "--help") {
+          expect(
+            options.map(({ long }) => long),
+            `tartan ${words.join(" ")}`,
+          ).toContain(flag);
+        }
+      }
+      // A noun with verbs needs one, unless it does something by itself.
+      if (command && command.commands.length > 0 && !actsAlone(command)) {
+        expect(words, `tartan ${words.join(" ")} lacks a verb of those there are`).toEqual([words[0], "…"]);
+      }
+    }
+  });
+});
+
+const actsAlone = (command: Command) => Boolean((command as Command & { _actionHandler?: unknown })._actionHandler);
+
+/** The words after `tartan` of each command in code, in lines or in a sentence; continued lines are one. */
+function commandsOf(page: string): string[][] {
+  const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, text = ""]) =>
+    text.replaceAll("\\\n", " ").split("\n"),
+  );
+  const inline = [...page.replaceAll(/```[\s\S]*?```/g, "").matchAll(/`([^`\n]+)`/g)].map(([, text = ""]) => text);
+  return [...blocks, ...inline].flatMap((line) => {
+    const words = /^\s*(?:npx )?tartan ([^#|]+)/.exec(line)?.[1]?.trim().split(/\s+/);
+    return words && words[0] !== "" ? [words] : [];
+  });
+}
