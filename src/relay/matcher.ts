@@ -12,6 +12,7 @@
  * expressions, and a path goes into each part of a payload at most once.
  */
 import { TartanError } from "../errors.ts";
+import { textFault } from "./faults.ts";
 
 export type Matcher = (value: unknown) => boolean;
 
@@ -195,7 +196,8 @@ class Compiler {
 
   #path(key: string, asked: unknown, place: string, depth: number): Test {
     const path = key.split(".");
-    if (key.length > TEXT_MAX) return this.fault(place, `must have at most ${TEXT_MAX} characters`);
+    const fault = textFault(key, TEXT_MAX);
+    if (fault !== null) return this.fault(place, fault);
     if (path.includes("")) return this.fault(place, "must be names with single dots between them");
     if (Array.isArray(asked)) return this.fault(place, 'must not be a list; {"$in": […]} asks for one of several');
     const test = isObject(asked) ? this.object(asked, place, depth + 1) : this.#operator("$eq", asked, place, depth);
@@ -223,9 +225,8 @@ class Compiler {
     const [fits, mend] = OPERANDS[operator?.takes ?? ""] ?? [];
     if (!operator || !fits?.(operand)) return this.fault(place, mend ?? "is no operator");
     for (const value of Array.isArray(operand) ? (operand as unknown[]) : [operand]) {
-      if (typeof value === "string" && value.length > TEXT_MAX) {
-        return this.fault(place, `must have at most ${TEXT_MAX} characters`);
-      }
+      const fault = typeof value === "string" ? textFault(value, TEXT_MAX) : null;
+      if (fault !== null) return this.fault(place, fault);
     }
     if (Array.isArray(operand)) this.#nodes += operand.length;
     if (this.#nodes > NODES_MAX)

@@ -1,0 +1,57 @@
+/**
+ * Which JSONata expressions are taken. A transform that is run again must yield the same bytes, so what depends on the moment or
+ * on chance is refused, and so is what makes expressions at run time, since these could not be looked at beforehand.
+ */
+import jsonata from "jsonata";
+import { TartanError } from "../errors.ts";
+import { textFault } from "./faults.ts";
+
+const EXPRESSION_MAX = 10_000;
+
+/** Names of functions that are refused, whatever they are bound to. */
+export const REFUSED_FUNCTIONS: Readonly<Record<string, string>> = {
+  now: "tells the time, which is another one at each run; the event has occurred_at",
+  millis: "tells the time, which is another one at each run; the event has occurred_at",
+  random: "yields something else at each run",
+  shuffle: "yields something else at each run",
+  eval: "makes expressions at run time",
+};
+
+/** @throws TartanError `invalid_request` with the field `transform` */
+export function checkTransform(expression: string): void {
+  const fault = expressionFault(expression);
+  if (fault === null) return;
+  throw new TartanError("invalid_request", `The transform is not usable: it ${fault}.`, {
+    fields: { transform: fault },
+  });
+}
+
+/** What is wrong with it, or null. */
+export function expressionFault(expression: unknown): string | null {
+  const fault = textFault(expression, EXPRESSION_MAX);
+  if (fault !== null || typeof expression !== "string") return fault;
+  if (expression.trim() === "") return "must not be empty";
+  try {
+    return refusedIn(jsonata(expression).ast());
+  } catch (error) {
+    const { code, position, message } = error as { code?: string; position?: number; message?: string };
+    if (code === undefined) return "is nested too deep to be read as JSONata";
+    return `is not JSONata: ${message ?? code}${position === undefined ? "" : `, at character ${position}`}`;
+  }
+}
+
+function refusedIn(ast: object): string | null {
+  const seen = new Set<unknown>();
+  const open: unknown[] = [ast];
+  while (open.length > 0) {
+    const node = open.pop();
+    if (typeof node !== "object" || node === null || seen.has(node)) continue;
+    seen.add(node);
+    const { type, value } = node as { type?: unknown; value?: unknown };
+    if (type === "variable" && typeof value === "string" && Object.hasOwn(REFUSED_FUNCTIONS, value)) {
+      return `must not use $${value}, which ${REFUSED_FUNCTIONS[value]}`;
+    }
+    open.push(...Object.values(node));
+  }
+  return null;
+}

@@ -1,0 +1,230 @@
+/**
+ * Runs transforms: JSONata expressions that somebody wrote, over events. One may loop, recurse without end, hold a regular
+ * expression that backtracks for ever, or ask for all memory there is. So they run in processes of their own, with bounds
+ * on time, memory, depth and output, and without anything of this process' environment. A thread would not do: where a
+ * single allocation exceeds its heap, V8 ends the whole process.
+ *
+ * A process: starting → idle → busy with one event → idle …; one that exceeds its time or memory is killed, and another is
+ * started when there is work. At most two run, an expression occupies at most one of them, and expressions take turns: so
+ * one that loops on every event costs the others at most half the pace, and n of them delay another by n times the bound.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { createRequire } from "node:module";
+import { parse } from "node:path";
+import { TartanError } from "../errors.ts";
+import { PROGRAM } from "./transform-program.ts";
+
+export { checkTransform } from "./transform-rules.ts";
+
+/** JSON text, or why there is none; the message holds nothing of the event. */
+export type Transformed =
+  | { json: string }
+  | { cause: "transform_error" | "transform_timeout" | "transform_too_large"; message: string };
+
+export interface Transforms extends AsyncDisposable {
+  /**
+   * What the expression makes of `source` (JSON text). The same expression and source yield the same JSON. Numbers are
+   * doubles within JSONata: digits beyond their precision are lost.
+   * @throws TartanError `internal` when transforms cannot be run at all, which says nothing about this one
+   */
+  run(expression: string, source: string): Promise<Transformed>;
+}
+
+interface TransformOptions {
+  timeoutMs?: number;
+  memoryMb?: number;
+  /** bytes of JSON */
+  outputMax?: number;
+}
+
+interface Job {
+  expression: string;
+  source: string;
+  /** processes that ended under it and did not say why */
+  losses: number;
+  resolve: (made: Transformed) => void;
+  reject: (error: unknown) => void;
+}
+
+const PROCESSES_MAX = 2;
+/** JSONata ends most of what takes too long; the process is killed when it cannot. */
+const KILL_AFTER_MS = 100;
+const START_MS = 15_000;
+const STACK_MAX = 500;
+const SEQUENCE_MAX = 100_000;
+const LOSSES_MAX = 2;
+/** How V8 ends a process that is out of memory, by platform. */
+const OUT_OF_MEMORY = new Set(["SIGABRT", "SIGTRAP", "SIGILL", "SIGSEGV", "SIGBUS"]);
+
+/** Starts nothing yet. Disposing waits for what is under way. */
+export function openTransforms(options: TransformOptions = {}): Transforms {
+  const { timeoutMs = 250, memoryMb = 64, outputMax = 256 * 1024 } = options;
+  return new TransformProcesses({ timeoutMs, memoryMb, outputMax });
+}
+
+class TransformProcesses implements Transforms {
+  readonly #bounds: Required<TransformOptions>;
+  /** expression → its jobs, in the order in which expressions take turns */
+  readonly #waiting = new Map<string, Job[]>();
+  readonly #processes = new Set<TransformProcess>();
+  #closed: (() => void) | null = null;
+
+  constructor(bounds: Required<TransformOptions>) {
+    this.#bounds = bounds;
+  }
+
+  async run(expression: string, source: string): Promise<Transformed> {
+    if (this.#closed) throw new TartanError("internal", "Transforms are not run any more: this process is stopping.");
+    return await new Promise((resolve, reject) => {
+      this.#enqueue({ expression, source, losses: 0, resolve, reject });
+      this.#pump();
+    });
+  }
+
+  #enqueue(job: Job): void {
+    const queue = this.#waiting.get(job.expression);
+    if (queue) queue.push(job);
+    else this.#waiting.set(job.expression, [job]);
+  }
+
+  /** The next job of an expression that no process is busy with. */
+  #next(): Job | null {
+    const busy = new Set([...this.#processes].map(({ job }) => job?.expression));
+    for (const [expression, queue] of this.#waiting) {
+      if (busy.has(expression)) continue;
+      const job = queue.shift();
+      this.#waiting.delete(expression);
+      if (queue.length > 0) this.#waiting.set(expression, queue);
+      if (job) return job;
+    }
+    return null;
+  }
+
+  #pump(): void {
+    for (;;) {
+      for (const process of this.#processes) if (process.ended && process.job === null) this.#processes.delete(process);
+      const idle = [...this.#processes].find(({ job }) => job === null);
+      if (!idle && this.#processes.size >= PROCESSES_MAX) return;
+      const job = this.#next();
+      if (!job) break;
+      void this.#work(idle ?? this.#start(), job);
+    }
+    if (this.#waiting.size === 0 && [...this.#processes].every(({ job }) => job === null)) this.#closed?.();
+  }
+
+  #start(): TransformProcess {
+    const started = new TransformProcess(this.#bounds);
+    this.#processes.add(started);
+    return started;
+  }
+
+  async #work(process: TransformProcess, job: Job): Promise<void> {
+    const outcome = await process.work(job);
+    if (outcome !== "made nothing") job.resolve(outcome);
+    else if (++job.losses < LOSSES_MAX) this.#enqueue(job);
+    else job.reject(new TartanError("internal", "The process that runs transforms ended, and so did the next one."));
+    this.#pump();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#closed = resolve;
+      this.#pump();
+    });
+    await Promise.all([...this.#processes].map((process) => process.end()));
+    this.#processes.clear();
+  }
+}
+
+type Outcome = Transformed | "made nothing";
+
+class TransformProcess {
+  /** what it is busy with */
+  job: Job | null = null;
+  ended = false;
+  readonly #bounds: Required<TransformOptions>;
+  readonly #child: ChildProcess;
+  readonly #ready: Promise<void>;
+  readonly #gone: Promise<void>;
+  #begun = false;
+  #timer: NodeJS.Timeout | undefined;
+  #settle: (outcome: Outcome) => void = () => undefined;
+
+  constructor(bounds: Required<TransformOptions>) {
+    this.#bounds = bounds;
+    this.#child = startProcess(bounds);
+    this.#gone = new Promise((resolve) => {
+      const end = (signal: string | null): void => {
+        this.ended = true;
+        this.#settle(this.#verdictOn(signal));
+        resolve();
+      };
+      this.#child.once("exit", (code, signal) => end(signal ?? (code !== null && code > 128 ? "SIGABRT" : null)));
+      this.#child.on("error", () => end(null));
+    });
+    this.#ready = new Promise((resolve) => {
+      this.#child.once("message", () => {
+        this.#child.on("message", (made: Transformed) => this.#settle(made));
+        resolve();
+      });
+    });
+  }
+
+  #verdictOn(signal: string | null): Outcome {
+    if (!this.#begun || signal === null || !OUT_OF_MEMORY.has(signal)) return "made nothing";
+    return { cause: "transform_too_large", message: `it takes more than ${this.#bounds.memoryMb} MB of memory` };
+  }
+
+  async work(job: Job): Promise<Outcome> {
+    this.job = job;
+    const outcome = await new Promise<Outcome>((resolve) => {
+      this.#settle = resolve;
+      this.#allow(START_MS, "made nothing");
+      if (this.ended) resolve("made nothing");
+      void this.#ready.then(() => this.#begin(job));
+    });
+    clearTimeout(this.#timer);
+    this.job = null;
+    return outcome;
+  }
+
+  #begin({ expression, source }: Job): void {
+    const { timeoutMs } = this.#bounds;
+    this.#begun = true;
+    this.#allow(timeoutMs + KILL_AFTER_MS, {
+      cause: "transform_timeout",
+      message: `it takes longer than ${timeoutMs} ms`,
+    });
+    if (!this.ended) this.#child.send({ expression, source }, () => undefined);
+  }
+
+  /** So long, and it is killed. */
+  #allow(ms: number, outcome: Outcome): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#kill(outcome), ms);
+  }
+
+  #kill(outcome: Outcome): void {
+    this.ended = true;
+    this.#child.kill("SIGKILL");
+    this.#settle(outcome);
+  }
+
+  async end(): Promise<void> {
+    if (!this.ended) this.#child.kill("SIGKILL");
+    await this.#gone;
+  }
+}
+
+function startProcess({ timeoutMs, memoryMb, outputMax }: Required<TransformOptions>): ChildProcess {
+  const jsonata = createRequire(import.meta.url).resolve("jsonata");
+  const bounds = { jsonata, timeoutMs, outputMax, stack: STACK_MAX, sequence: SEQUENCE_MAX };
+  const args = [`--max-old-space-size=${memoryMb}`, "--max-semi-space-size=4", "-e", PROGRAM, JSON.stringify(bounds)];
+  return spawn(process.execPath, args, {
+    // Nothing of the environment: it holds keys. And nowhere to leave a core file.
+    env: { TZ: "UTC" },
+    cwd: parse(process.execPath).root,
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    windowsHide: true,
+  });
+}
