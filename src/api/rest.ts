@@ -7,6 +7,7 @@ import { metrics } from "../metrics.ts";
 import { addHeaders } from "./answers.ts";
 import { auditRoutes } from "./audit-routes.ts";
 import { requireKey } from "./auth.ts";
+import { destinationRoutes } from "./destination-routes.ts";
 import { integrationRoutes } from "./integration-routes.ts";
 import { itemRoutes } from "./item-routes.ts";
 import { describeRoutes, documentOf, type Document } from "./openapi.ts";
@@ -25,6 +26,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
     integrationRoutes(api, deps);
     itemRoutes(api, deps);
     auditRoutes(api, deps);
+    destinationRoutes(api, deps);
     statusRoutes(api, deps);
   });
   await app.register(async (open: Api) => referenceRoutes(open, deps));

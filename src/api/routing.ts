@@ -8,11 +8,13 @@ import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import type { PlaidClient } from "../plaid/client.ts";
+import type { UrlRules } from "../relay/destinations.ts";
+import type { Transforms } from "../relay/transform.ts";
 import { Failure } from "./shapes.ts";
 
 export interface ApiDeps {
   /** what this process does */
-  roles: { receiver: boolean; api: boolean; sync?: boolean };
+  roles: { receiver: boolean; api: boolean; sync?: boolean; relay?: boolean };
   database: Database;
   vault: Vault;
   directory: Directory;
@@ -20,6 +22,10 @@ export interface ApiDeps {
   logger: Logger;
   /** a client of Plaid with an integration's credentials */
   clientFor(integration: KnownIntegration): PlaidClient;
+  /** which URLs destinations may have */
+  urls: UrlRules;
+  /** what tries a route's transform for a preview */
+  transforms: Transforms;
   /** heads the intake URLs; asked for anew each time, since port 0 is known only once the server listens */
   publicUrl(): string;
 }

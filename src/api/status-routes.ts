@@ -13,7 +13,7 @@ export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
       version: VERSION,
       node: process.version,
       schema_version,
-      roles: (["receiver", "sync", "api"] as const).filter((role) => roles[role]),
+      roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
       uptime_seconds: Math.floor(process.uptime()),
       queue: { due, running, oldest_due_seconds, subjects: by_status },
     };

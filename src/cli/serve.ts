@@ -13,7 +13,9 @@ import { startJanitor } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
 import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
+import { createGuard } from "../relay/guard.ts";
 import { startRelay } from "../relay/relay.ts";
+import { openTransforms } from "../relay/transform.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
 
@@ -83,9 +85,15 @@ async function listen(
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
   const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
+  const guard = createGuard({ allow: config.relayAllowedAddresses });
   const server = await createServer({
     config,
-    roles: { receiver: roles.includes("receiver"), sync: roles.includes("sync"), api: roles.includes("api") },
+    roles: {
+      receiver: roles.includes("receiver"),
+      sync: roles.includes("sync"),
+      relay: roles.includes("relay"),
+      api: roles.includes("api"),
+    },
     database,
     vault,
     directory,
@@ -93,6 +101,8 @@ async function listen(
     refusals,
     keys,
     clientFor,
+    urls: { allowHttp: config.relayAllowHttp, checkUrl: guard.check },
+    transforms: closer.use(openTransforms()),
     clock,
     logger,
   });

@@ -15,6 +15,8 @@ import { openRefusals } from "../../src/journal/refusals.ts";
 import type { Logger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { openVerificationKeys } from "../../src/plaid/keys.ts";
+import { createGuard } from "../../src/relay/guard.ts";
+import { openTransforms } from "../../src/relay/transform.ts";
 import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
 import { testDatabase } from "../support/database.ts";
 
@@ -54,11 +56,14 @@ export interface TestApi extends AsyncDisposable {
 
 interface ApiOptions {
   roles?: ServerDeps["roles"];
+  /** destinations may be on this machine, unless told otherwise */
+  urls?: ServerDeps["urls"];
   config?: Partial<ServerDeps["config"]>;
 }
 
 export async function startApi({
   roles = { receiver: true, api: true, sync: true },
+  urls = { allowHttp: true, checkUrl: createGuard({ allow: ["127.0.0.0/8"] }).check },
   config,
 }: ApiOptions = {}): Promise<TestApi> {
   await using closer = new Closer();
@@ -83,6 +88,8 @@ export async function startApi({
     refusals: opened(openRefusals({ database, logger, clock })),
     keys: openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: 60 }),
     clientFor,
+    urls,
+    transforms: opened(openTransforms({})),
     clock,
     logger,
   });
