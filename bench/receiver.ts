@@ -62,6 +62,10 @@ export async function startReceiverProcess(): Promise<ReceiverProcess> {
 
 const answer = <T>(child: ChildProcess): Promise<T> =>
   new Promise((resolve, reject) => {
-    child.once("message", (message) => resolve(message as T));
-    child.once("exit", () => reject(new Error("the receiver is gone")));
+    const gone = () => reject(new Error("the receiver is gone"));
+    child.once("exit", gone);
+    child.once("message", (message) => {
+      child.off("exit", gone);
+      resolve(message as T);
+    });
   });

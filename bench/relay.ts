@@ -32,9 +32,13 @@ export async function benchRelay({ minutes }: { minutes: number }): Promise<Row[
 
 /* What both ends of a delivery need. */
 
-async function destinationOf({ database, vault }: World, url: string, columns: Record<string, unknown> = {}): Promise<string> {
-  const checks = { allowHttp: true, checkUrl: () => undefined };
-  const { id } = await createDestination({ database, vault, ...checks }, { url, ...columns });
+async function destinationOf(
+  { database, vault }: World,
+  url: string,
+  columns: Record<string, unknown> = {},
+): Promise<string> {
+  const urls = { allowHttp: true, checkUrl: () => undefined };
+  const { id } = await createDestination({ database, vault, urls }, { url, ...columns });
   await createRoute(database, { destination_id: id, form: "original" });
   return id;
 }

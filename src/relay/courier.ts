@@ -7,6 +7,7 @@
  *
  * What is due while it holds stays where it is, in the table, and is sent in order afterwards.
  */
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { isOperatorEvent } from "../journal/event-types.ts";
@@ -74,7 +75,9 @@ export class Courier {
     this.#backlog = new Backlog(deps.database, destination.id, destination.ordering === "per_item");
     this.#sender = openSender({ ...destination, guard: deps.guard });
     this.#packer = new Packer(destination, deps.transforms);
-    this.#pace = this.#newPace();
+    this.#pace = this.#newPace(epoch > 1);
+    // Every exchange under way listens to it.
+    setMaxListeners(0, this.#giveUp.signal);
   }
 
   /** whether it takes nothing now, by somebody's decision */
@@ -98,12 +101,13 @@ export class Courier {
 
   /** The destination was changed. */
   change(destination: OpenDestination): void {
+    if (JSON.stringify(destination) === JSON.stringify(this.#destination)) return;
     const before = this.#sender;
     const paced = JSON.stringify(this.#destination.rate) === JSON.stringify(destination.rate);
     this.#destination = destination;
     this.#sender = openSender({ ...destination, guard: this.#deps.guard });
     this.#packer = new Packer(destination, this.#deps.transforms);
-    if (!paced) this.#pace = this.#newPace();
+    if (!paced) this.#pace = this.#newPace(true);
     this.#backlog.drop(destination.ordering === "per_item");
     void Promise.allSettled(this.#underWay).then(() => before[Symbol.asyncDispose]());
     this.#wake();
@@ -128,12 +132,12 @@ export class Courier {
     await this.#sender[Symbol.asyncDispose]();
   }
 
-  /** Whoever held it before may just have sent as many as it was allowed to. */
-  #newPace(): Pace | null {
+  /** @param sent whether others, or another pace, may just have sent as many as they were allowed to */
+  #newPace(sent: boolean): Pace | null {
     const { rate } = this.#destination;
     if (rate === null) return null;
     const pace = createPace(rate);
-    if (this.epoch > 1 || this.#underWay.size > 0) pace.fill(performance.now());
+    if (sent) pace.fill(performance.now());
     return pace;
   }
 
@@ -197,7 +201,10 @@ export class Courier {
     const sending = this.#deliver(delivery)
       .catch((error: unknown) => {
         // It stays scheduled, so it is fetched again.
-        this.#deps.logger.error({ error, delivery_id: delivery.id }, "a delivery could not be made for a reason nobody foresaw");
+        this.#deps.logger.error(
+          { error, delivery_id: delivery.id },
+          "a delivery could not be made for a reason nobody foresaw",
+        );
         return false;
       })
       .then((goOn) => {
@@ -219,8 +226,10 @@ export class Courier {
     }
     // Packing may have taken long, and other deliveries may have gone meanwhile.
     if (this.#lost || !this.#deps.safe()) return false;
-    this.#pace?.took(performance.now());
+    const pace = this.#pace;
+    pace?.took();
     const exchange = await this.#sender.send({ ...packed, signal: this.#giveUp.signal });
+    pace?.done(performance.now());
     if (exchange.cause === "stopped") return false;
     const { schedule } = this.#destination;
     const verdict = judge(exchange, { schedule, tries: delivery.tries });

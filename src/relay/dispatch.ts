@@ -13,7 +13,14 @@ import { metrics } from "../metrics.ts";
 import { render, payloadOf } from "./body.ts";
 import { matchesFilter, needsPayload } from "./filter.ts";
 import { compileMatcher } from "./matcher.ts";
-import { BEGIN_DISPATCH, EVENTS_OF, GIVE_POSITIONS, INSERT_DELIVERIES, SOURCES, WAITING_ROWS } from "./queries/dispatch.ts";
+import {
+  BEGIN_DISPATCH,
+  EVENTS_OF,
+  GIVE_POSITIONS,
+  INSERT_DELIVERIES,
+  SOURCES,
+  WAITING_ROWS,
+} from "./queries/dispatch.ts";
 import { loadRoutes } from "./routes.ts";
 import type { ActiveRoute, EventFacts, EventSource } from "./types.ts";
 
@@ -94,7 +101,9 @@ async function fanOut(tx: Queryable, events: readonly EventFacts[], routes: read
   }));
   const sources = await loadSources(
     tx,
-    candidates.filter(({ event, routes: taken }) => taken.some((route) => readsBytes(route, event))).map(({ event }) => event),
+    candidates
+      .filter(({ event, routes: taken }) => taken.some((route) => readsBytes(route, event)))
+      .map(({ event }) => event),
   );
   return candidates.flatMap(({ event, routes: taken }) => {
     const source = sources.get(event.id);
@@ -109,7 +118,8 @@ async function fanOut(tx: Queryable, events: readonly EventFacts[], routes: read
   });
 }
 
-const readsBytes = (route: Route, event: EventFacts): boolean => needsPayload(route.definition) || isRendered(route, event);
+const readsBytes = (route: Route, event: EventFacts): boolean =>
+  needsPayload(route.definition) || isRendered(route, event);
 
 /**
  * A webhook that is wrapped has no bytes of its own yet. They are made once, here, and kept, since what they tell besides the

@@ -83,7 +83,9 @@ export class Holdings implements AsyncDisposable {
     for (;;) {
       await clock.sleep(BEAT_MS, signal);
       if (signal.aborted) return;
-      await this.#beat().catch((error: unknown) => logger.warn({ error }, "the relay cannot renew its lease; trying again"));
+      await this.#beat().catch((error: unknown) =>
+        logger.warn({ error }, "the relay cannot renew its lease; trying again"),
+      );
     }
   }
 

@@ -63,7 +63,12 @@ export function aboutDestination(
     if (event === "disabled") return tell("destination.disabled", { destination_id: destinationId, reason: "failing" });
     const { failing_since } = after;
     const disables_at = failing_since && new Date(failing_since.getTime() + disableAfterS * 1000);
-    return tell("destination.failing", { destination_id: destinationId, percent: event.failing, failing_since, disables_at });
+    return tell("destination.failing", {
+      destination_id: destinationId,
+      percent: event.failing,
+      failing_since,
+      disables_at,
+    });
   });
   if (disable !== null) told.push(tell("destination.disabled", { destination_id: destinationId, reason: disable }));
   return told;

@@ -70,7 +70,8 @@ export class Packer {
       "tartan-delivery-id": toDeliveryId(delivery.id),
       "tartan-attempt": String(delivery.attempts + 1),
       ...(delivery.jobId !== null && { "webhook-replay": delivery.jobId }),
-      ...(delivery.form === "original" && delivery.verification !== null && { "plaid-verification": delivery.verification }),
+      ...(delivery.form === "original" &&
+        delivery.verification !== null && { "plaid-verification": delivery.verification }),
     };
   }
 }

@@ -71,11 +71,11 @@ export class Recorder implements AsyncDisposable {
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, BATCH_MAX);
-      if (!(await this.#commit(batch))) this.#waiting.unshift(...batch);
-      if (this.#stopping && this.#waiting.length > 0) break;
+      if (await this.#commit(batch)) continue;
+      if (this.#stopping) for (const { resolve } of batch) resolve("fenced");
+      else this.#waiting.unshift(...batch);
     }
     this.#working = null;
-    if (this.#waiting.length > 0 && !this.#stopping) this.#working = this.#work();
   }
 
   async #commit(batch: readonly Waiting[]): Promise<boolean> {
@@ -98,15 +98,22 @@ export class Recorder implements AsyncDisposable {
       return true;
     } catch (error) {
       const away = error instanceof TartanError && error.code === "database_unavailable";
-      logger[away ? "warn" : "error"]({ error, results: batch.length }, "results of deliveries could not be recorded; trying again");
-      await clock.sleep(AGAIN_MS);
+      logger[away ? "warn" : "error"](
+        { error, results: batch.length },
+        "results of deliveries could not be recorded; trying again",
+      );
+      if (!this.#stopping) await clock.sleep(AGAIN_MS);
       return false;
     }
   }
 
-  /** Waits for what is under way; with Postgres away, what could not be recorded is delivered again later. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** From now on what cannot be recorded at once is given up: it is delivered again by whoever comes next. */
+  hurry(): void {
     this.#stopping = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.hurry();
     await this.#working;
   }
 }

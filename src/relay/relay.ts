@@ -15,7 +15,7 @@ import { Courier, type CourierDeps } from "./courier.ts";
 import { openDestinations } from "./destinations.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { createGuard } from "./guard.ts";
-import { Holdings, type Looked } from "./holdings.ts";
+import { Holdings, type Looked, type Taken } from "./holdings.ts";
 import { startJobs } from "./job-runner.ts";
 import { BUSY } from "./queries/couriers.ts";
 import { Recorder } from "./recorder.ts";
@@ -56,6 +56,8 @@ class Worker implements Relay {
   readonly #transforms: Transforms;
   readonly #deps: CourierDeps;
   readonly #couriers = new Map<string, Courier>();
+  /** held, but not to be opened: their secrets are sealed with a key that is not here */
+  readonly #unopened = new Map<string, Taken>();
   readonly #leaving = new Set<Promise<void>>();
   readonly #background: AsyncDisposable[] = [];
   /** aborted when there may be something to dispatch, and something to hold or drop */
@@ -75,7 +77,16 @@ class Worker implements Relay {
     this.#transforms = openTransforms({});
     const slots = new Slots(concurrency);
     const safe = () => this.#holdings.safe();
-    this.#deps = { database, clock, logger, recorder: this.#recorder, transforms: this.#transforms, guard, slots, safe };
+    this.#deps = {
+      database,
+      clock,
+      logger,
+      recorder: this.#recorder,
+      transforms: this.#transforms,
+      guard,
+      slots,
+      safe,
+    };
   }
 
   async start(): Promise<void> {
@@ -134,7 +145,10 @@ class Worker implements Relay {
     const looked = await this.#holdings.look([...this.#couriers.values()]);
     const changed: string[] = [];
     const reopen = performance.now() > this.#reopenAt;
-    if (reopen) this.#reopenAt = performance.now() + REOPEN_MS;
+    if (reopen) {
+      this.#reopenAt = performance.now() + REOPEN_MS;
+      await this.#begin([...this.#unopened.values()]);
+    }
     for (const state of looked) {
       const courier = this.#couriers.get(state.id);
       if (!courier) continue;
@@ -152,23 +166,37 @@ class Worker implements Relay {
   }
 
   async #open(ids: readonly string[]) {
-    const { database, vault } = this.#options;
-    return ids.length === 0 ? [] : await openDestinations(database, vault, ids);
+    const { database, vault, logger } = this.#options;
+    if (ids.length === 0) return [];
+    return await openDestinations(database, vault, ids, (destination_id, error) => {
+      logger.error({ destination_id, error }, "a destination cannot be opened, so nothing is delivered to it");
+    });
   }
 
   /** Takes what is free, or gives up what is more than the fair share. */
   async #take(): Promise<void> {
-    const { fair, taken } = await this.#holdings.take(this.#couriers.size);
-    const opened = new Map((await this.#open(taken.map(({ destinationId }) => destinationId))).map((each) => [each.id, each]));
+    const { fair, taken } = await this.#holdings.take(this.#couriers.size + this.#unopened.size);
+    await this.#begin(taken);
+    const surplus = [...this.#couriers.values()].slice(fair);
+    for (const courier of surplus) this.#drop(courier);
+  }
+
+  /** Starts a courier for each; those that cannot be opened are tried again later. */
+  async #begin(taken: readonly Taken[]): Promise<void> {
+    const opened = new Map(
+      (await this.#open(taken.map(({ destinationId }) => destinationId))).map((each) => [each.id, each]),
+    );
     for (const each of taken) {
       const destination = opened.get(each.destinationId);
-      if (!destination) continue;
+      if (!destination) {
+        this.#unopened.set(each.destinationId, each);
+        continue;
+      }
+      this.#unopened.delete(each.destinationId);
       const courier = new Courier(this.#deps, each, destination);
       this.#couriers.set(courier.id, courier);
       courier.start();
     }
-    const surplus = [...this.#couriers.values()].slice(fair);
-    for (const courier of surplus) this.#drop(courier);
   }
 
   /** Stops a courier in the background, and gives its destination back when nothing of it is under way any more. */
@@ -177,7 +205,9 @@ class Worker implements Relay {
     const leaving = courier
       .stop()
       .then(() => this.#holdings.giveBack(courier.id, courier.epoch))
-      .catch((error: unknown) => this.#options.logger.warn({ error }, "cannot give a destination back; its lease will expire"))
+      .catch((error: unknown) =>
+        this.#options.logger.warn({ error }, "cannot give a destination back; its lease will expire"),
+      )
       .finally(() => this.#leaving.delete(leaving));
     this.#leaving.add(leaving);
   }
@@ -196,8 +226,12 @@ class Worker implements Relay {
     this.#outboxNews.abort();
     this.#holdingNews.abort();
     await this.#loops;
+    this.#recorder.hurry();
     for (const courier of [...this.#couriers.values()]) this.#drop(courier);
     await Promise.all(this.#leaving);
+    for (const { destinationId, epoch } of this.#unopened.values()) {
+      await this.#holdings.giveBack(destinationId, epoch).catch(() => undefined);
+    }
     for (const each of this.#background.splice(0).toReversed()) await each[Symbol.asyncDispose]();
     await this.#recorder[Symbol.asyncDispose]();
     await this.#transforms[Symbol.asyncDispose]();

@@ -96,7 +96,10 @@ describe("kill -9 of the relay", () => {
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, {}, ORIGINAL);
     const holder = async () => {
-      const { rows } = await scene.database.query<{ worker: string | null }>("select worker from relay.health where destination_id = $1", [id]);
+      const { rows } = await scene.database.query<{ worker: string | null }>(
+        "select worker from relay.health where destination_id = $1",
+        [id],
+      );
       return rows[0]?.worker ?? null;
     };
     await using first = await relayOf(scene);
@@ -159,7 +162,9 @@ describe("kill -9 of the relay", () => {
     receiver.answer = () => ({ status: 400 });
     // What keeps failing opens the circuit, which is not what this is about.
     const calm = setInterval(() => {
-      void scene.database.query("update relay.destinations set version = version + 1 where id = $1", [id]).catch(() => undefined);
+      void scene.database
+        .query("update relay.destinations set version = version + 1 where id = $1", [id])
+        .catch(() => undefined);
     }, 150);
     await using first = await relayOf(scene);
     await scene.webhooks(...items(1200));

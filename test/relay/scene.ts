@@ -10,7 +10,7 @@ import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { append } from "../../src/journal/append.ts";
 import { recordEvents, type NewEvent } from "../../src/journal/events.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { createDestination } from "../../src/relay/destinations.ts";
+import { createDestination, type UrlRules } from "../../src/relay/destinations.ts";
 import { startRelay, type Relay, type RelayOptions } from "../../src/relay/relay.ts";
 import { createRoute } from "../../src/relay/routes.ts";
 import { webhook, INTEGRATION } from "../journal/support.ts";
@@ -24,6 +24,7 @@ export interface Scene extends AsyncDisposable {
   databaseUrl: string;
   vault: Vault;
   masterKey: string;
+  urls: UrlRules;
   receiver(): Promise<Receiver>;
   /** a destination that leads to the receiver, with a route; `columns` are set as they are in relay.destinations */
   destination(
@@ -39,6 +40,16 @@ export interface Scene extends AsyncDisposable {
   statuses(destinationId?: string): Promise<Record<string, number>>;
 }
 
+/** So many webhooks of one item. */
+export const count = (times: number, itemId = "item-1"): string[] => Array.from({ length: times }, () => itemId);
+
+/** The places `n` that the bodies tell, in the order in which they came. */
+export const places = (received: readonly { body: Buffer }[]): number[] =>
+  received.map(({ body }) => (JSON.parse(body.toString()) as { n: number }).n);
+
+/** A route that passes webhooks on as they came. */
+export const ORIGINAL = { form: "original" };
+
 let told = 0;
 
 export async function openScene(): Promise<Scene> {
@@ -46,19 +57,23 @@ export async function openScene(): Promise<Scene> {
   const { database, url: databaseUrl } = closer.use(await testDatabase({ poolSize: 12 }));
   const masterKey = randomBytes(32).toString("base64");
   const vault = openVault([masterKey]);
-  const checks = { allowHttp: true, checkUrl: () => undefined };
+  const urls = { allowHttp: true, checkUrl: () => undefined };
   return {
     database,
     databaseUrl,
     vault,
     masterKey,
+    urls,
     receiver: async () => closer.use(await startReceiver()),
     destination: async ({ url }, columns = {}, route = {}) => {
-      const made = await createDestination({ database, vault, ...checks }, { url });
+      const made = await createDestination({ database, vault, urls }, { url });
       const names = Object.keys(columns);
       if (names.length > 0) {
         const sets = names.map((name, index) => `${name} = $${index + 2}`).join(", ");
-        await database.query(`update relay.destinations set ${sets} where id = $1`, [made.id, ...Object.values(columns)]);
+        await database.query(`update relay.destinations set ${sets} where id = $1`, [
+          made.id,
+          ...Object.values(columns),
+        ]);
       }
       await createRoute(database, { destination_id: made.id, ...route });
       return { id: made.id, secret: made.signing_secret };
@@ -88,7 +103,15 @@ export async function openScene(): Promise<Scene> {
     event: async (event) => {
       const [id = ""] = await database.transaction((tx) =>
         recordEvents(tx, [
-          { type: "item.updated", integrationId: INTEGRATION, itemId: "item-1", userId: null, environment: "sandbox", data: {}, ...event },
+          {
+            type: "item.updated",
+            integrationId: INTEGRATION,
+            itemId: "item-1",
+            userId: null,
+            environment: "sandbox",
+            data: {},
+            ...event,
+          },
         ]),
       );
       return id;

@@ -51,7 +51,13 @@ export async function startReceiver(port = 0): Promise<Receiver> {
     request.on("error", () => undefined);
     request.on("end", () => {
       const { headers, url: path = "" } = request;
-      const received = { headers, id: String(headers["webhook-id"]), body: Buffer.concat(chunks), at: performance.now(), path };
+      const received = {
+        headers,
+        id: String(headers["webhook-id"]),
+        body: Buffer.concat(chunks),
+        at: performance.now(),
+        path,
+      };
       receiver.received.push(received);
       void Promise.resolve(receiver.answer(received)).then((answer) => reply(response, answer));
     });
@@ -75,7 +81,10 @@ export async function startReceiver(port = 0): Promise<Receiver> {
   return receiver;
 }
 
-function reply(response: ServerResponse, { status = 200, headers = {}, body = "ok", delayMs = 0, hang, cut }: Answer): void {
+function reply(
+  response: ServerResponse,
+  { status = 200, headers = {}, body = "ok", delayMs = 0, hang, cut }: Answer,
+): void {
   if (hang) return;
   if (cut) return void response.destroy();
   setTimeout(() => response.writeHead(status, headers).end(body), delayMs);

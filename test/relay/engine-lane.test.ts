@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { until } from "../support/stage.ts";
+import { ORIGINAL, count, openScene, places } from "./scene.ts";
+
+describe("a lane", () => {
+  it("keeps the order of an item's events, one at a time, through failures, and holds up no other item", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    await scene.destination(
+      receiver,
+      { ordering: "per_item", schedule: Array.from({ length: 50 }, () => 0) },
+      ORIGINAL,
+    );
+    const open = new Map<string, number>();
+    receiver.answer = async ({ body }) => {
+      const { item_id: item } = JSON.parse(body.toString()) as { item_id: string };
+      open.set(item, (open.get(item) ?? 0) + 1);
+      expect(open.get(item)).toBe(1);
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+      open.set(item, 0);
+      return { status: Math.random() < 0.15 ? 500 : 200 };
+    };
+    const relay = await scene.relay();
+    const items = Array.from({ length: 12 }, (_, n) => `item-${n}`);
+    for (let n = 0; n < 10; n += 1) await scene.webhooks(...items, ...items);
+    await relay.idle();
+    expect(await scene.statuses()).toEqual({ delivered: 240 });
+    for (const item of items) {
+      const own = receiver.received.filter(({ body }) => body.includes(`"${item}"`));
+      const order = [...new Set(places(own))];
+      expect(order).toEqual(order.toSorted((a, b) => a - b));
+    }
+  });
+
+  it("that waits for a retry leaves the others alone", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    const { id } = await scene.destination(receiver, { ordering: "per_item", schedule: [3600] }, ORIGINAL);
+    receiver.answer = ({ body }) => ({ status: body.includes('"bad"') ? 500 : 200 });
+    const relay = await scene.relay();
+    await scene.webhooks("bad", "good", "bad", "good", "fine");
+    await until("the others arrived", async () => (await scene.statuses(id))["delivered"] === 3);
+    void relay;
+    expect(receiver.received.filter(({ body }) => body.includes('"bad"'))).toHaveLength(1);
+    expect(await scene.statuses(id)).toEqual({ delivered: 3, scheduled: 2 });
+  });
+});
+
+describe("several relays on one database", () => {
+  it("share the destinations, and send nothing twice", async () => {
+    await using scene = await openScene();
+    const receivers = await Promise.all(Array.from({ length: 4 }, () => scene.receiver()));
+    for (const receiver of receivers) await scene.destination(receiver);
+    const [one, two] = [await scene.relay(), await scene.relay()];
+    const holders = async () => {
+      const { rows } = await scene.database.query<{ n: number }>(
+        "select count(*)::int as n from relay.health where worker is not null group by worker order by 1",
+      );
+      return rows.map(({ n }) => n);
+    };
+    await until("each holds two", async () => JSON.stringify(await holders()) === "[2,2]");
+    await scene.webhooks(...count(100));
+    await Promise.all([one.idle(), two.idle()]);
+    for (const receiver of receivers) {
+      expect(receiver.received).toHaveLength(100);
+      expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(100);
+    }
+    await one[Symbol.asyncDispose]();
+    await until("the other holds all", async () => JSON.stringify(await holders()) === "[4]");
+  });
+
+  it("do not hear what is said of a destination that changed hands", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    const { id } = await scene.destination(receiver);
+    let release: () => void = () => undefined;
+    const blocked = new Promise<void>((resolve) => (release = resolve));
+    receiver.answer = async () => {
+      if (receiver.received.length === 1) await blocked;
+      return { status: 500 };
+    };
+    const relay = await scene.relay();
+    await scene.webhooks("item-1");
+    await until("it is under way", async () => receiver.received.length === 1);
+    await scene.database.query(
+      "update relay.health set epoch = epoch + 1, worker = gen_random_uuid() where destination_id = $1",
+      [id],
+    );
+    release();
+    await until("it was dropped and taken anew", async () => {
+      const { rows } = await scene.database.query<{ attempts: number }>("select attempts from relay.deliveries");
+      return rows[0]?.attempts === 1 && receiver.received.length === 2;
+    });
+    void relay;
+  });
+});
