@@ -12,6 +12,7 @@ import { integrationRoutes } from "./integration-routes.ts";
 import { itemRoutes } from "./item-routes.ts";
 import { describeRoutes, documentOf, type Document } from "./openapi.ts";
 import { REFERENCE_POLICY, renderReference } from "./reference.ts";
+import { routeRoutes } from "./route-routes.ts";
 import type { Api, ApiDeps } from "./routing.ts";
 import { statusRoutes } from "./status-routes.ts";
 import { VERSION } from "./version.ts";
@@ -27,6 +28,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
     itemRoutes(api, deps);
     auditRoutes(api, deps);
     destinationRoutes(api, deps);
+    routeRoutes(api, deps);
     statusRoutes(api, deps);
   });
   await app.register(async (open: Api) => referenceRoutes(open, deps));

@@ -103,7 +103,7 @@ export const PreviewRequest = z
   .strictObject({
     definition: told(z.strictObject(definition), "What the route would say."),
     since: instant("Look at events from then on; the last 24 hours when absent.").exactOptional(),
-    until: instant("And before then; now when absent.").exactOptional(),
+    until: instant("And up to then; now when absent.").exactOptional(),
     limit: told(z.number().int().min(1).max(5000).default(1000), "Look at no more events than these, the newest."),
   })
   .meta({ examples: [RELAY_EXAMPLES.previewRequest] });
