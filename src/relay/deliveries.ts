@@ -1,0 +1,244 @@
+/**
+ * Deliveries, looked at: which there are and how they stand, newest first; and one of them with each attempt. Pages are cut
+ * by place in the order of all deliveries, so what is made meanwhile shifts nothing.
+ *
+ * What a page may read is bounded. What did not arrive is found by index, however much did; so are an item's and an
+ * event's. A type, a cause, or what arrived alone is looked for in a window of places; such a page may hold fewer than asked
+ * for, or none, and still name a next page.
+ */
+import type { Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { fromCursor, pageSize, toCursor } from "../journal/cursors.ts";
+import { fromEventId, toEventId } from "../journal/events.ts";
+import { render } from "./body.ts";
+import { fromDeliveryId, toDeliveryId } from "./ids.ts";
+import {
+  ATTEMPTS_OF,
+  BODY_OF,
+  CANCEL_DELIVERY,
+  DELIVERY_FILTERS,
+  GET_DELIVERY,
+  isWindowed,
+  listDeliveriesQuery,
+  LOOK_PLACES,
+  PLACES_THERE,
+  type DeliveryShape,
+  type StatusFilter,
+} from "./queries/deliveries.ts";
+import { SOURCES } from "./queries/dispatch.ts";
+import type { EventSource, Form } from "./types.ts";
+
+export interface DeliveryFilter {
+  destination_id?: string | undefined;
+  item_id?: string | undefined;
+  /** `evt_…` */
+  event_id?: string | undefined;
+  /** `held`: scheduled where nothing is sent now; `undelivered`: scheduled, held or dead */
+  status?: StatusFilter | undefined;
+  event_type?: string | undefined;
+  /** of the last failure, such as status_500 */
+  cause?: string | undefined;
+  /** 1 to 500; 50 by default */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before */
+  cursor?: string | null | undefined;
+}
+
+export type DeliveryStatus = Exclude<StatusFilter, "undelivered">;
+
+export interface DeliveryRecord {
+  /** `dlv_…` */
+  id: string;
+  destination_id: string;
+  /** `evt_…` */
+  event_id: string;
+  event_type: string;
+  integration_id: string | null;
+  item_id: string | null;
+  route_id: string;
+  route_version: number;
+  form: Form;
+  status: DeliveryStatus;
+  /** ISO 8601; null once it is finished */
+  due_at: string | null;
+  attempts: number;
+  /** since it was scheduled or last brought back */
+  tries: number;
+  job_id: string | null;
+  cause: string | null;
+  last_status: number | null;
+  /** hexadecimal; null until its bytes are known */
+  body_sha256: string | null;
+  created_at: string;
+  finished_at: string | null;
+}
+
+export interface AttemptRecord {
+  number: number;
+  started_at: string;
+  duration_ms: number;
+  url: string;
+  address: string | null;
+  status: number | null;
+  error: string | null;
+  response_headers: Record<string, string> | null;
+  /** the first 16 KiB of the answer, as text */
+  response_head: string | null;
+  job_id: string | null;
+}
+
+export interface DeliveryWhole extends DeliveryRecord {
+  /** its attempts, the first one first; of very many, the last */
+  log: AttemptRecord[];
+}
+
+export interface DeliveryPage {
+  data: DeliveryRecord[];
+  next_cursor: string | null;
+}
+
+type Row = Omit<DeliveryRecord, "due_at" | "created_at" | "finished_at"> & {
+  seq: string;
+  due_at: Date | null;
+  created_at: Date;
+  finished_at: Date | null;
+};
+
+type AttemptRow = Omit<AttemptRecord, "started_at" | "response_head"> & {
+  started_at: Date;
+  response_head: Buffer | null;
+};
+
+const LOG_MAX = 500;
+const HEADERS_MAX = 100;
+const HEADER_LENGTH_MAX = 1024;
+/** Windows without a find that one page looks through. */
+const LOOKS_MAX = 5;
+const LAST_PLACE = 2n ** 63n - 1n;
+
+/**
+ * One page, newest first.
+ * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
+ */
+export async function listDeliveries(q: Queryable, filter: DeliveryFilter): Promise<DeliveryPage> {
+  const limit = pageSize(filter.limit);
+  const before = filter.cursor == null ? LAST_PLACE : BigInt(fromCursor("deliveries", filter.cursor));
+  const shape: DeliveryShape = {
+    given: DELIVERY_FILTERS.filter((name) => filter[name] !== undefined),
+    status: filter.status ?? null,
+  };
+  const values = shape.given.map((name) => valueOf(filter, name));
+  const read = async (from: bigint, to: bigint): Promise<DeliveryPage> => {
+    const all = [limit + 1, String(to), String(from), ...values];
+    const { rows } = await q.query<Row>(listDeliveriesQuery(shape), all);
+    const last = rows.length > limit ? rows[limit - 1]?.seq : undefined;
+    return { data: rows.slice(0, limit).map(toRecord), next_cursor: last ? toCursor("deliveries", last) : null };
+  };
+  if (!isWindowed(shape)) return await read(0n, before);
+  return await lookThrough(q, filter.destination_id ?? null, before, read);
+}
+
+/** Reads window after window until one holds something; a page ends where its window does. */
+async function lookThrough(
+  q: Queryable,
+  destinationId: string | null,
+  before: bigint,
+  read: (from: bigint, to: bigint) => Promise<DeliveryPage>,
+): Promise<DeliveryPage> {
+  const { rows } = await q.query<{ least: string | null; most: string | null }>(PLACES_THERE, [destinationId]);
+  const least = BigInt(rows[0]?.least ?? 0);
+  const behindMost = BigInt(rows[0]?.most ?? 0) + 1n;
+  let to = before < behindMost ? before : behindMost;
+  for (let looks = 1; ; looks += 1) {
+    const from = to - BigInt(LOOK_PLACES);
+    const page = await read(from, to);
+    if (page.next_cursor !== null || from <= least) return page;
+    if (page.data.length > 0 || looks === LOOKS_MAX)
+      return { ...page, next_cursor: toCursor("deliveries", String(from)) };
+    to = from;
+  }
+}
+
+function valueOf(filter: DeliveryFilter, name: (typeof DELIVERY_FILTERS)[number]): string {
+  const value = filter[name] ?? "";
+  if (value.includes("\0")) throw unusable(name, "must not contain NUL characters");
+  if (name !== "event_id") return value;
+  const uuid = fromEventId(value);
+  if (uuid === null) throw unusable(name, "must be the id of an event: evt_ and 32 digits");
+  return uuid;
+}
+
+const unusable = (field: string, fault: string): TartanError =>
+  new TartanError("invalid_request", `No delivery has such a ${field}.`, { fields: { [field]: fault } });
+
+/** The delivery `dlv_…` with its attempts, or null where there is none. */
+export async function getDelivery(q: Queryable, id: string): Promise<DeliveryWhole | null> {
+  const uuid = fromDeliveryId(id);
+  if (uuid === null) return null;
+  const { rows } = await q.query<Row>(GET_DELIVERY, [uuid]);
+  if (!rows[0]) return null;
+  const attempts = await q.query<AttemptRow>(ATTEMPTS_OF, [uuid, LOG_MAX]);
+  return { ...toRecord(rows[0]), log: attempts.rows.map(toAttempt) };
+}
+
+/**
+ * What is sent, byte for byte. Null where there is no such delivery, where the event is no longer kept, and before a
+ * transform has made it.
+ */
+export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer | null> {
+  const { rows } = await q.query<{ eventId: string; eventType: string; form: Form; body: Buffer | null }>(BODY_OF, [
+    fromDeliveryId(id),
+  ]);
+  const [delivery] = rows;
+  if (!delivery || delivery.body !== null) return delivery?.body ?? null;
+  if (delivery.form === "transform") return null;
+  const isWebhook = delivery.eventType === "webhook.received";
+  const ids = [[delivery.eventId], []];
+  const { rows: sources } = await q.query<EventSource>(SOURCES, isWebhook ? ids : ids.toReversed());
+  return sources[0] ? render(sources[0], delivery.form) : null;
+}
+
+/**
+ * Sees to it that the delivery is not attempted again; an attempt that is under way may still arrive.
+ * @throws TartanError `not_found`, or `conflict` when it is finished
+ */
+export async function cancelDelivery(q: Queryable, id: string): Promise<DeliveryWhole> {
+  const cancelled = await q.query(CANCEL_DELIVERY, [fromDeliveryId(id)]);
+  const delivery = await getDelivery(q, id);
+  if (!delivery) throw new TartanError("not_found", `There is no delivery ${id}; ids look like dlv_ and 32 digits.`);
+  if (cancelled.rowCount === 0) {
+    throw new TartanError(
+      "conflict",
+      `Delivery ${id} is ${delivery.status}; only what is still to be sent can be cancelled.`,
+    );
+  }
+  return delivery;
+}
+
+const iso = (date: Date | null): string | null => date?.toISOString() ?? null;
+
+function toRecord({ seq: _seq, ...row }: Row): DeliveryRecord {
+  return {
+    ...row,
+    id: toDeliveryId(row.id),
+    event_id: toEventId(row.event_id),
+    due_at: iso(row.due_at),
+    created_at: row.created_at.toISOString(),
+    finished_at: iso(row.finished_at),
+  };
+}
+
+function toAttempt(row: AttemptRow): AttemptRecord {
+  return {
+    ...row,
+    started_at: row.started_at.toISOString(),
+    response_headers: row.response_headers && cap(row.response_headers),
+    response_head: row.response_head?.toString("utf8") ?? null,
+  };
+}
+
+/** A receiver's headers, as far as they are of use. */
+function cap(headers: Record<string, unknown>): Record<string, string> {
+  const kept = Object.entries(headers).slice(0, HEADERS_MAX);
+  return Object.fromEntries(kept.map(([name, value]) => [name, String(value).slice(0, HEADER_LENGTH_MAX)]));
+}

@@ -1,0 +1,176 @@
+/**
+ * The statements of those who look at deliveries. Values are always bound; a statement's text depends only on which
+ * filters are given.
+ */
+import type { Statement } from "../../database/types.ts";
+
+const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
+
+/** Of a destination `x` and its health `h`: whether what is scheduled there is held. */
+export const HELD = `(x.paused_at is not null or x.disabled_at is not null or coalesce(h.hold_until > now(), false))`;
+
+const RECORD = `d.id, d.seq::text as seq, d.destination_id, d.event_id, d.event_type, d.integration_id, d.item_id, d.route_id,
+  d.route_version, d.form, case when d.status = 'scheduled' and ${HELD} then 'held' else d.status end as status, d.due_at,
+  d.attempts, d.tries, d.job_id, d.cause, d.last_status, encode(d.body_sha256, 'hex') as body_sha256, d.created_at, d.finished_at`;
+
+const WHOSE = `
+join relay.destinations x on x.id = d.destination_id join relay.health h on h.destination_id = d.destination_id`;
+
+export const GET_DELIVERY = statement(
+  "get_delivery",
+  `select ${RECORD} from relay.deliveries d ${WHOSE} where d.id = $1`,
+);
+
+/** The last $2 attempts at delivery $1, the first of them first. */
+export const ATTEMPTS_OF = statement(
+  "attempts_of",
+  `
+select * from (
+  select number, started_at, duration_ms, url, address, status, error, response_headers, response_head, job_id
+  from relay.attempts where delivery_id = $1 order by number desc limit $2
+) a order by number`,
+);
+
+export const CANCEL_DELIVERY = statement(
+  "cancel_delivery",
+  `update relay.deliveries set status = 'cancelled', due_at = null, finished_at = now()
+  where id = $1 and status = 'scheduled' returning id`,
+);
+
+export const BODY_OF = statement(
+  "body_of",
+  'select event_id as "eventId", event_type as "eventType", form, body from relay.deliveries where id = $1',
+);
+
+/** What can be filtered by with a plain comparison. */
+export const DELIVERY_FILTERS = ["destination_id", "item_id", "event_id", "event_type", "cause"] as const;
+export type DeliveryColumn = (typeof DELIVERY_FILTERS)[number];
+
+export const STATUSES = ["scheduled", "held", "delivered", "dead", "cancelled", "undelivered"] as const;
+export type StatusFilter = (typeof STATUSES)[number];
+
+export interface DeliveryShape {
+  /** in the order of their values, which begin with $4 */
+  given: readonly DeliveryColumn[];
+  status: StatusFilter | null;
+}
+
+/** Where a filter is looked for among deliveries that no index tells apart, so many places in their order are one look. */
+export const LOOK_PLACES = 200_000;
+
+/** Whether a page looks through a window of places: nothing that is asked for is known to an index by itself. */
+export const isWindowed = ({ given, status }: DeliveryShape): boolean =>
+  !given.includes("item_id") &&
+  !given.includes("event_id") &&
+  !isOpen(status) &&
+  (status !== null || given.some((name) => name !== "destination_id"));
+
+/** What did not arrive (yet): partial indexes know it. */
+const isOpen = (status: StatusFilter | null): boolean =>
+  status === "scheduled" || status === "held" || status === "dead" || status === "undelivered";
+
+/**
+ * A page, newest first. $1 how many, $2 places before this one, $3 from that one on; then the filters' values. Places are
+ * those of `seq`; they are looked for in indexes, destination by destination, and only what is on the page is read.
+ */
+export function listDeliveriesQuery(shape: DeliveryShape): Statement {
+  const { given, status } = shape;
+  const name = ["list_deliveries", ...given.map((column) => column.slice(0, 7)), status ?? ""]
+    .filter(Boolean)
+    .join("_");
+  return statement(
+    name,
+    `
+select ${RECORD} from (${isWanted(shape) ? directly(shape) : byDestination(shape)}) found
+join relay.deliveries d on d.destination_id = found.destination_id and d.seq = found.seq ${WHOSE}
+order by d.seq desc`,
+  );
+}
+
+const isWanted = ({ given }: DeliveryShape): boolean => given.includes("item_id") || given.includes("event_id");
+
+const PLACES = "r.seq < $2::bigint and r.seq >= $3::bigint";
+
+const conditionsOf = ({ given }: DeliveryShape, without?: DeliveryColumn): string =>
+  given.flatMap((column, index) => (column === without ? [] : [` and r.${column} = $${index + 4}`])).join("");
+
+/** An item and an event have few deliveries. */
+function directly(shape: DeliveryShape): string {
+  return `
+  select r.destination_id, r.seq from relay.deliveries r
+  join relay.destinations x on x.id = r.destination_id join relay.health h on h.destination_id = r.destination_id
+  where ${PLACES}${conditionsOf(shape)}${statusOf(shape.status)}
+  order by r.seq desc limit $1`;
+}
+
+function statusOf(status: StatusFilter | null): string {
+  if (status === null) return "";
+  if (status === "undelivered") return " and r.status in ('scheduled', 'dead')";
+  if (status === "held") return ` and r.status = 'scheduled' and ${HELD}`;
+  if (status === "scheduled") return ` and r.status = 'scheduled' and not ${HELD}`;
+  return ` and r.status = '${status}'`;
+}
+
+function byDestination(shape: DeliveryShape): string {
+  const at = shape.given.indexOf("destination_id");
+  const conditions = `${PLACES}${conditionsOf(shape, "destination_id")}`;
+  return `
+  select x.id as destination_id, r.seq
+  from relay.destinations x join relay.health h on h.destination_id = x.id
+  cross join lateral (
+    select r.seq from (${sources(shape.status, conditions)}) r order by r.seq desc limit $1
+  ) r
+  where ${at === -1 ? "true" : `x.id = $${at + 4}`}${ofHolding(shape.status)}
+  order by r.seq desc limit $1`;
+}
+
+function ofHolding(status: StatusFilter | null): string {
+  if (status === "held") return ` and ${HELD}`;
+  return status === "scheduled" ? ` and not ${HELD}` : "";
+}
+
+/**
+ * The places at destination x. `offset 0` lets each part be planned by itself: it is then read from the partial index that
+ * holds nothing else, however many deliveries have arrived beside.
+ */
+function sources(status: StatusFilter | null, conditions: string): string {
+  const part = (more: string): string =>
+    `(select r.seq from relay.deliveries r where r.destination_id = x.id and ${more} and ${conditions} offset 0)`;
+  const dead = part("r.status = 'dead'");
+  const scheduled = [
+    part("r.status = 'scheduled' and r.lane is null"),
+    part("r.status = 'scheduled' and r.lane is not null"),
+  ];
+  if (status === "dead") return dead;
+  if (status === "scheduled" || status === "held") return scheduled.join(" union all ");
+  if (status === "undelivered") return [...scheduled, dead].join(" union all ");
+  return `select r.seq from relay.deliveries r
+    where r.destination_id = x.id and ${conditions}${statusOf(status)} order by r.seq desc limit $1`;
+}
+
+/** The first and last place there is at the destination $1, or at any. */
+export const PLACES_THERE = statement(
+  "delivery_places",
+  `
+select min(low.seq)::text as least, max(high.seq)::text as most
+from relay.destinations x
+cross join lateral (select seq from relay.deliveries r where r.destination_id = x.id order by seq limit 1) low
+cross join lateral (select seq from relay.deliveries r where r.destination_id = x.id order by seq desc limit 1) high
+where $1::text is null or x.id = $1`,
+);
+
+/** Whether delivery `r` can be sent again: what would be sent is kept, or the event that it is made of. */
+export const REPLAYABLE = `(r.body is not null
+  or (r.event_type = 'webhook.received' and exists (select from journal.webhooks w where w.id = r.event_id))
+  or (r.event_type <> 'webhook.received' and exists (select from journal.events e where e.id = r.event_id)))`;
+
+/** Dead letters of the destination $1, or of all, by destination and cause. */
+export const DEAD_LETTER_GROUPS = statement(
+  "dead_letter_groups",
+  `
+select x.id as destination_id, x.name as destination_name, r.cause, count(*)::int as count, min(r.finished_at) as first_at,
+  max(r.finished_at) as last_at, (count(*) filter (where ${REPLAYABLE}))::int as replayable
+from relay.destinations x join relay.deliveries r on r.destination_id = x.id and r.status = 'dead'
+where x.deleted_at is null and ($1::text is null or x.id = $1)
+group by x.id, r.cause order by count(*) desc, x.id, r.cause`,
+);

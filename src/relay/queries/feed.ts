@@ -1,0 +1,38 @@
+/** The statements of the feed: events in the order of the positions that the dispatcher gave them. */
+import type { Statement } from "../../database/types.ts";
+
+const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
+
+/** The last position that was given; null where none is kept. */
+export const LAST_POSITION = statement("last_position", "select max(position)::text as position from journal.outbox");
+
+/**
+ * Looks through $3 rows of the outbox from event $2 of position $1 on, for events of the types $4, the integration $5, item $6
+ * and user $7 (null: any), first readings too if $8; at most $9 of them. Yields where each stands, in order; on each row,
+ * and on a row without an event where there is none, also how far the look went.
+ */
+export const LOOK_FOR_EVENTS = statement(
+  "look_for_events",
+  `
+with looked as materialized (
+  select position, webhooks, events from journal.outbox where position >= $1::bigint order by position limit $3
+), named as materialized (
+  select o.position, u.n::int as at, u.id, u.n <= cardinality(o.webhooks) as is_webhook
+  from looked o cross join lateral unnest(o.webhooks || o.events) with ordinality as u (id, n)
+  where (o.position, u.n) > ($1::bigint, $2::bigint)
+), found as (
+  select n.position, n.at, n.id, 'webhook.received' as type, octet_length(w.body) as bytes
+  from named n join journal.webhooks w on w.id = n.id
+  where n.is_webhook and 'webhook.received' = any ($4::text[]) and ($5::text is null or w.integration_id = $5)
+    and ($6::text is null or w.item_id = $6) and ($7::text is null or w.user_id = $7)
+  union all
+  select n.position, n.at, n.id, e.type, octet_length(e.payload)
+  from named n join journal.events e on e.id = n.id
+  where not n.is_webhook and e.type = any ($4::text[]) and ($5::text is null or e.integration_id = $5)
+    and ($6::text is null or e.item_id = $6) and ($7::text is null or e.user_id = $7) and ($8::bool or not e.history)
+  order by 1, 2 limit $9
+)
+select l.rows, l.last, f.position::text as position, f.at, f.id, f.type, f.bytes
+from (select count(*)::int as rows, max(position)::text as last from looked) l left join found f on true
+order by f.position, f.at`,
+);
