@@ -198,22 +198,27 @@ export class Courier {
   }
 
   #send(delivery: Fetched): void {
-    const sending = this.#deliver(delivery)
-      .catch((error: unknown) => {
-        // It stays scheduled, so it is fetched again.
-        this.#deps.logger.error(
-          { error, delivery_id: delivery.id },
-          "a delivery could not be made for a reason nobody foresaw",
-        );
-        return false;
-      })
-      .then((goOn) => {
-        this.#underWay.delete(sending);
-        this.#deps.slots.give();
-        this.#backlog.done(delivery, goOn);
-        this.#wake();
-      });
+    const sending = this.#sendOne(delivery).finally(() => {
+      this.#underWay.delete(sending);
+      this.#deps.slots.give();
+      this.#wake();
+    });
     this.#underWay.add(sending);
+  }
+
+  /** Never rejects. */
+  async #sendOne(delivery: Fetched): Promise<void> {
+    const { clock, logger } = this.#deps;
+    let finished = false;
+    try {
+      finished = await this.#deliver(delivery);
+    } catch (error) {
+      const about = { error, delivery_id: delivery.id, destination_id: this.id };
+      logger.error(about, "a delivery could not be made for a reason nobody foresaw; trying again");
+      // It stays scheduled and is fetched again at once.
+      await clock.sleep(TROUBLE_PAUSE_MS, this.#giveUp.signal);
+    }
+    this.#backlog.done(delivery, finished);
   }
 
   /** @returns whether the delivery is finished */

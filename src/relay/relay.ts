@@ -227,7 +227,7 @@ class Worker implements Relay {
     this.#holdingNews.abort();
     await this.#loops;
     this.#recorder.hurry();
-    for (const courier of [...this.#couriers.values()]) this.#drop(courier);
+    for (const courier of this.#couriers.values()) this.#drop(courier);
     await Promise.all(this.#leaving);
     for (const { destinationId, epoch } of this.#unopened.values()) {
       await this.#holdings.giveBack(destinationId, epoch).catch(() => undefined);
