@@ -1,0 +1,227 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  admission,
+  afterAttempts,
+  FRESH,
+  halfOpened,
+  heldUntil,
+  type Health,
+  type HealthEvent,
+} from "../../src/relay/breaker.ts";
+
+const START = Date.UTC(2026, 0, 1);
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAYS_5_S = 432_000;
+const settings = { disableAfterS: DAYS_5_S };
+
+const at = (ms: number): Date => new Date(START + ms);
+const fail = (ms: number, cause = "status_500") => ({ failed: true, at: at(ms), cause });
+const pass = (ms: number) => ({ failed: false, at: at(ms) });
+const after = (health: Health, ...results: { failed: boolean; at: Date }[]) => afterAttempts(health, results, settings);
+const times = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
+
+/** Opened by ten failures in ten seconds. */
+const opened = (): Health => after(FRESH, ...times(10, (i) => fail(i * 1000))).health;
+
+describe("closed", () => {
+  test("nine failures do not open it, ten do, for 30 seconds", () => {
+    const nine = after(FRESH, ...times(9, (i) => fail(i * 1000)));
+    expect(nine).toMatchObject({ health: { breaker: "closed", openings: 0, hold_until: null }, events: [] });
+    const ten = after(nine.health, fail(9000));
+    expect(ten.health).toMatchObject({ breaker: "open", openings: 1, hold_until: at(39_000), failures: 10 });
+    expect(ten.events).toEqual(["opened"]);
+  });
+
+  test("less than 70 % of failures do not open it, however many there are", () => {
+    const mixed = times(90, (i) => (i % 3 === 0 ? pass(i) : fail(i)));
+    expect(after(FRESH, ...mixed)).toMatchObject({ health: { breaker: "closed" }, events: [] });
+    const seventy = after(FRESH, ...times(3, pass), ...times(7, (i) => fail(3 + i)));
+    expect(seventy).toMatchObject({ health: { breaker: "open" }, events: ["opened"] });
+  });
+
+  test("what is older than the window does not count", () => {
+    const old = after(FRESH, ...times(9, (i) => fail(i)));
+    expect(after(old.health, fail(4 * MINUTE + 59_999)).health.breaker).toBe("open");
+    expect(after(old.health, fail(5 * MINUTE)).health).toMatchObject({ breaker: "closed", failures: 10 });
+  });
+
+  test("what is kept of the window is bounded", () => {
+    const many = after(FRESH, ...times(500, (i) => pass(i * 30_000)));
+    expect(many.health.recent).toHaveLength(5);
+    expect(JSON.parse(JSON.stringify(many.health.recent))).toEqual(many.health.recent);
+  });
+
+  test("a success ends the count of failures", () => {
+    const failed = after(FRESH, fail(0), fail(1000, "timeout")).health;
+    expect(failed).toMatchObject({
+      failures: 2,
+      failing_since: at(0),
+      last_failure_at: at(1000),
+      last_error: "timeout",
+      last_success_at: null,
+    });
+    expect(after(failed, pass(2000)).health).toMatchObject({
+      failures: 0,
+      failing_since: null,
+      last_success_at: at(2000),
+      last_failure_at: at(1000),
+      last_error: "timeout",
+    });
+  });
+});
+
+describe("open", () => {
+  test("nothing is sent before its time is over; then one", () => {
+    const health = opened();
+    expect(admission(FRESH, at(0))).toBe("all");
+    expect(admission(health, at(38_999))).toBe("none");
+    expect(admission(health, at(39_000))).toBe("probe");
+    expect(admission(halfOpened(health), at(39_000))).toBe("probe");
+  });
+
+  test("what was under way when it opened neither opens it again nor closes it", () => {
+    const late = after(opened(), fail(10_000), fail(10_001), pass(10_002), fail(10_003));
+    expect(late.events).toEqual([]);
+    expect(late.health).toMatchObject({ breaker: "open", openings: 1, hold_until: at(39_000), failures: 1 });
+  });
+
+  test("each failed probe opens it for twice as long, up to 30 minutes; it is told while that grows", () => {
+    let health = opened();
+    const holds: number[] = [];
+    const told: HealthEvent[][] = [];
+    for (let i = 0; i < 9; i += 1) {
+      const now = (health.hold_until?.getTime() ?? 0) - START;
+      const next = after(halfOpened(health), fail(now));
+      health = next.health;
+      holds.push(((health.hold_until?.getTime() ?? 0) - START - now) / 1000);
+      told.push(next.events);
+    }
+    expect(holds).toEqual([60, 120, 240, 480, 960, 1800, 1800, 1800, 1800]);
+    expect(told.map((events) => events.includes("opened"))).toEqual([...Array(6).fill(true), ...Array(3).fill(false)]);
+    expect(health).toMatchObject({ breaker: "open", openings: 10 });
+  });
+
+  test("a probe that succeeds closes it and forgets what was", () => {
+    const { health, events } = after(halfOpened(opened()), pass(40_000));
+    expect(events).toEqual(["recovered"]);
+    expect(health).toMatchObject({ breaker: "closed", openings: 0, hold_until: null, recent: [], failures: 0 });
+    expect(after(health, ...times(9, (i) => fail(41_000 + i))).health.breaker).toBe("closed");
+    const again = after(health, ...times(10, (i) => fail(41_000 + i)));
+    expect(again.health.hold_until, "30 seconds again").toEqual(at(41_009 + 30_000));
+  });
+});
+
+describe("held by Retry-After", () => {
+  test("nothing is sent until then, and everything afterwards", () => {
+    const health = heldUntil(FRESH, at(60_000));
+    expect(admission(health, at(59_999))).toBe("none");
+    expect(admission(health, at(60_000))).toBe("all");
+  });
+
+  test("the later of two times counts, also against the breaker's own", () => {
+    expect(heldUntil(heldUntil(FRESH, at(2000)), at(1000)).hold_until).toEqual(at(2000));
+    const asked = heldUntil(FRESH, at(HOUR));
+    expect(after(asked, ...times(10, (i) => fail(i))).health).toMatchObject({ breaker: "open", hold_until: at(HOUR) });
+  });
+});
+
+describe("failing for long", () => {
+  const hourly = (from: number, hours: number) => times(hours, (i) => fail((from + i) * HOUR));
+  const warnings = (events: HealthEvent[]) =>
+    events.filter((event) => typeof event === "object" || event === "disabled");
+
+  test("is told at 50, 70 and 90 per cent, and ends in being disabled, each once", () => {
+    const { health, events } = after(FRESH, ...hourly(0, 130));
+    expect(warnings(events)).toEqual([{ failing: 50 }, { failing: 70 }, { failing: 90 }, "disabled"]);
+    expect(health.warned).toBe(100);
+    const sofar = (hours: number) => warnings(after(FRESH, ...hourly(0, hours + 1)).events);
+    expect(sofar(59)).toEqual([]);
+    expect(sofar(60)).toEqual([{ failing: 50 }]);
+    expect(sofar(84)).toHaveLength(2);
+    expect(sofar(108)).toHaveLength(3);
+    expect(sofar(119)).toHaveLength(3);
+    expect(sofar(120)).toHaveLength(4);
+  });
+
+  test("a success in between starts the time anew, and is told if the failing was", () => {
+    const warned = after(FRESH, ...hourly(0, 61)).health;
+    const well = after(warned, pass(61 * HOUR));
+    expect(well).toMatchObject({ health: { warned: 0, failing_since: null }, events: ["recovered"] });
+    expect(warnings(after(well.health, ...hourly(62, 59)).events)).toEqual([]);
+    expect(after(after(FRESH, fail(0)).health, pass(1)).events, "a failure nobody was told of").toEqual([]);
+  });
+
+  test("of several that were passed at once, the highest is told", () => {
+    const five = after(FRESH, ...times(5, (i) => fail(i))).health;
+    expect(after(five, fail(100 * HOUR)).events).toEqual([{ failing: 70 }]);
+    expect(after(five, fail(121 * HOUR)).events).toEqual(["disabled"]);
+  });
+
+  test("four failures do not disable, however far apart", () => {
+    expect(after(FRESH, ...times(4, (i) => fail(i * 100 * HOUR))).events).toEqual([]);
+    expect(after(FRESH, ...times(5, (i) => fail(i * 100 * HOUR))).events).toEqual(["disabled"]);
+  });
+
+  test("goes on while the breaker is open: probes are enough", () => {
+    let health = opened();
+    const told: HealthEvent[] = [];
+    for (let i = 0; i < 400 && !told.includes("disabled"); i += 1) {
+      const next = after(halfOpened(health), fail((health.hold_until?.getTime() ?? 0) - START));
+      health = next.health;
+      told.push(...next.events);
+    }
+    expect(warnings(told)).toEqual([{ failing: 50 }, { failing: 70 }, { failing: 90 }, "disabled"]);
+  });
+});
+
+describe("whatever comes", () => {
+  const step = fc.record({ gap: fc.nat(20 * MINUTE), failed: fc.boolean(), probe: fc.boolean() });
+
+  test("it does not change what it was given, and a batch is as good as one by one", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let now = 0;
+        const results = steps.map(({ gap, failed }) => ({ failed, at: at((now += gap)) }));
+        const frozen = structuredClone(FRESH);
+        const batch = after(FRESH, ...results);
+        let health: Health = FRESH;
+        const events: HealthEvent[] = [];
+        for (const result of results) {
+          const next = after(health, result);
+          health = next.health;
+          events.push(...next.events);
+        }
+        expect(batch).toEqual({ health, events });
+        expect(FRESH).toEqual(frozen);
+      }),
+    );
+  });
+
+  test("it is open until a time, holds no longer than 30 minutes, and tells opening and recovering in turn", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        let health: Health = FRESH;
+        let now = 0;
+        let troubled = false;
+        for (const { gap, failed } of steps) {
+          now += gap;
+          const admitted = admission(health, at(now));
+          if (admitted === "none") continue;
+          if (admitted === "probe") health = halfOpened(health);
+          const next = after(health, failed ? fail(now) : pass(now));
+          health = next.health;
+          if (health.breaker === "open") {
+            const heldMs = (health.hold_until?.getTime() ?? 0) - START - now;
+            expect(heldMs).toBeGreaterThanOrEqual(30_000);
+            expect(heldMs).toBeLessThanOrEqual(30 * MINUTE);
+          }
+          if (next.events.includes("recovered")) expect(troubled).toBe(true);
+          if (next.events.length > 0) troubled = !next.events.includes("recovered");
+          if (health.breaker !== "closed") expect(troubled).toBe(true);
+        }
+      }),
+    );
+  });
+});
