@@ -1,6 +1,6 @@
 /**
- * The oracle: what the simulator knows to be true of an item, against what the mirror holds, row for row and column for
- * column. The comparison is made by Postgres on the texts themselves, so a digit that was lost on the way is seen.
+ * The oracle: what the simulator knows to be true of an item, against what the mirror holds and what events told, row for
+ * row and column for column. The comparison is made by Postgres on the texts themselves, so a digit that was lost on the way is seen.
  */
 import { expect } from "vitest";
 import type { Database } from "../../src/database/types.ts";
@@ -67,10 +67,58 @@ async function expectCountsKept(database: Database, itemId: string): Promise<voi
 }
 
 /**
+ * What is wrong with the events that told of an item's rows: each must fit what was told before (only what is there is
+ * modified or removed, a removal says what the row was), a run names a row once, and folded in the order of the outbox
+ * they are the mirror, text for text.
+ */
+async function mistold(database: Database, { table, key, event }: Resource, itemId: string): Promise<unknown[]> {
+  const { rows } = await database.query(
+    `with told as (
+      select o.id as run, named.n, convert_from(e.payload, 'UTF8')::jsonb -> 'data' as data
+      from journal.outbox o, unnest(o.events) with ordinality named (id, n) join journal.events e using (id)
+      where e.item_id = $1 and e.type = $2
+    ), steps as (
+      select run, change, r ->> '${key}' as key, r::text as raw
+      from told, unnest(array['added', 'modified', 'removed']) change, jsonb_array_elements(data -> change) r
+    ), ordered as (
+      select *, lag(change) over w as before, lag(raw) over w as known, lead(change) over w is null as last,
+        count(*) over (partition by key, run) as times
+      from steps window w as (partition by key order by run)
+    ), kept as (
+      select key, raw from ordered where last and change <> 'removed'
+    ), mirrored as (
+      select ${key} as key, raw::text as raw from ${table} where item_id = $1 and removed_at is null
+    )
+    select key, change || ' after ' || coalesce(before, 'nothing') as how from ordered
+    where times > 1 or (change = 'added') <> (coalesce(before, 'removed') = 'removed') or (change = 'removed' and raw <> known)
+    union all
+    select coalesce(kept.key, mirrored.key), case when kept is null then 'never told' when mirrored is null then 'told and not there'
+      else 'differs' end
+    from kept full join mirrored using (key) where kept.raw is distinct from mirrored.raw
+    limit 5`,
+    [itemId, event],
+  );
+  return rows;
+}
+
+/** Expects what was told of an item's rows to be exactly what became of them. */
+export async function expectEventsTellTheMirror(database: Database, itemId: string): Promise<void> {
+  for (const each of resourcesOf("item").filter(({ event }) => event !== undefined)) {
+    expect(await mistold(database, each, itemId), `${each.event} of ${itemId}`).toEqual([]);
+  }
+}
+
+/** Expects the mirror to hold exactly what Plaid has of an item, and what events told of it on the way to come to the same. */
+export async function expectMirrorEqualsTruth(database: Database, simulator: Simulator, itemId: string): Promise<void> {
+  await expectEventsTellTheMirror(database, itemId);
+  await expectRowsEqualTruth(database, simulator, itemId);
+}
+
+/**
  * Expects the mirror to hold exactly what Plaid has of an item: its own row (but for `status`, which moves with every look
  * of Plaid's), its accounts and its transactions; and nothing at all of one that was removed or revoked.
  */
-export async function expectMirrorEqualsTruth(database: Database, simulator: Simulator, itemId: string): Promise<void> {
+export async function expectRowsEqualTruth(database: Database, simulator: Simulator, itemId: string): Promise<void> {
   const truth = simulator.control.item(itemId);
   const gone = truth["revoked"] === true || truth["removed"] === true;
   if (gone) {

@@ -5,7 +5,7 @@ import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient, type PlaidClient } from "../../src/plaid/client.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { KnownIntegration } from "../../src/integrations/directory.ts";
-import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { openScene, until, type Item, type Scene } from "./support.ts";
 
 const ENDPOINT = "/transactions/sync";
@@ -118,7 +118,7 @@ describe("a cursor's loop", () => {
       [item.item_id],
     );
     expect(rows[0]?.summary).toMatchObject({ counts: { transactions: { added: 1, modified: 0, removed: 1 } } });
-    await truthful(item);
+    await expectRowsEqualTruth(scene.database, scene.simulator, item.item_id);
   });
 
   it("does not take an empty cursor for progress, and has the history once it is ready", async () => {

@@ -1,0 +1,246 @@
+/** What runs tell: the rows that changed, in parts and marked as history, with the run or not at all. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { introduceItem } from "../../src/integrations/items.ts";
+import { EVENT_TYPES } from "../../src/journal/event-types.ts";
+import { RESOURCES, resourcesOf } from "../../src/resources/index.ts";
+import { commitRun, type Ending } from "../../src/sync/commit.ts";
+import { claim } from "../../src/sync/queue.ts";
+import { expectEventsTellTheMirror, expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { openScene, until, type Scene } from "./support.ts";
+import { openTeller, typesOf, type Teller } from "./teller.ts";
+
+let scene: Scene;
+let teller: Teller;
+beforeAll(async () => {
+  scene = await openScene();
+  teller = openTeller(scene);
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const told: Teller["told"] = (...args) => teller.told(...args);
+const work: Teller["work"] = (...args) => teller.work(...args);
+const change: Teller["change"] = (...args) => teller.change(...args);
+
+describe("a first sync", () => {
+  it("tells in one go that the item was linked, what it has, marked as history, and that it is done", async () => {
+    const [item] = scene.makeItems(1, 150);
+    if (!item) throw new Error("no item");
+    await introduceItem(scene, { integration_id: scene.integrationId, ...item, user_id: "user-7" });
+    await work();
+    const events = await told(item.item_id);
+    expect([...new Set(typesOf(events))]).toEqual([
+      "item.linked",
+      "accounts.changed",
+      "transactions.changed",
+      "sync.completed",
+    ]);
+    for (const event of events) {
+      const { integrationId: integration_id } = scene;
+      expect(event).toMatchObject({ integration_id, environment: "sandbox", user_id: "user-7", version: 1 });
+      expect(event.history).toBe(event.type.endsWith(".changed"));
+    }
+    expect(events[0]?.data).toEqual({ created: true });
+    const { rows } = await scene.database.query<{ id: string }>("select id from sync.runs where subject_id = $1", [
+      item.item_id,
+    ]);
+    expect(events.at(-1)?.data).toMatchObject({
+      run_id: rows[0]?.id,
+      outcome: "synced",
+      webhooks: 1,
+      update_info: { total_transactions: 150, counts: { transactions: { added: 150 } } },
+    });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("of an integration is one row of the outbox for the run", async () => {
+    const item = await scene.synced(120);
+    const { rows } = await scene.database.query<{ types: string[] }>(
+      `select array_agg(distinct e.type) as types from journal.outbox o join journal.events e on e.id = any (o.events)
+       where e.item_id = $1 group by o.id order by o.id`,
+      [item.item_id],
+    );
+    expect(rows.map(({ types }) => types)).toEqual([
+      ["item.linked"],
+      ["accounts.changed", "sync.completed", "transactions.changed"],
+    ]);
+  });
+});
+
+describe("changed rows", () => {
+  it("are in the event themselves: added, modified, and removed as they were last", async () => {
+    const item = await scene.synced(30);
+    const events = await change(item, { add: 4, modify: 3, remove: 2 });
+    const [event] = events.filter(({ type }) => type === "transactions.changed");
+    expect(event).toMatchObject({
+      history: false,
+      data: { part: 1, parts: 1, counts: { added: 4, modified: 3, removed: 2 } },
+    });
+    const { added, modified, removed } = (event?.data ?? {}) as Record<string, Record<string, unknown>[]>;
+    expect([added?.length, modified?.length, removed?.length]).toEqual([4, 3, 2]);
+    for (const row of [...(added ?? []), ...(modified ?? []), ...(removed ?? [])]) {
+      expect(row).toMatchObject({ transaction_id: expect.any(String), amount: expect.any(Number) });
+    }
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("come in parts that are numbered, of a hundred rows and 100 kB at most", async () => {
+    const item = await scene.synced(10);
+    for (const add of [450, 2600]) {
+      const events = (await change(item, { add })).filter(({ type }) => type === "transactions.changed");
+      const parts = events.map(({ data }) => data as { part: number; parts: number; added: unknown[] });
+      expect(parts.map(({ part }) => part)).toEqual(parts.map((_, index) => index + 1));
+      expect(new Set(parts.map((each) => each.parts))).toEqual(new Set([parts.length]));
+      expect(parts.reduce((sum, { added }) => sum + added.length, 0)).toBe(add);
+      expect(Math.max(...parts.map(({ added }) => added.length))).toBeLessThanOrEqual(100);
+      expect(Math.max(...events.map(({ text }) => Buffer.byteLength(text)))).toBeLessThan(100_000);
+      // Few receivers like many small ones.
+      expect(parts.length).toBeLessThan(add / 30);
+    }
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("are not told where nothing changed", async () => {
+    const item = await scene.synced(5);
+    expect(typesOf(await change(item, {}))).toEqual(["sync.completed"]);
+  });
+
+  it("of a reading from the start are what differs, and news", async () => {
+    const item = await scene.synced(40);
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1, remove: 1, webhooks: false });
+    const before = (await told(item.item_id)).length;
+    await scene.database.query("update sync.subjects set wanted = '{*:full}', due_at = now() where id = $1", [
+      item.item_id,
+    ]);
+    await work();
+    const [event] = (await told(item.item_id, before)).filter(({ type }) => type === "transactions.changed");
+    expect(event).toMatchObject({ history: false, data: { counts: { added: 1, modified: 0, removed: 1 } } });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+});
+
+describe("history", () => {
+  it("is what comes until Plaid says that it was all; what comes then is news", async () => {
+    const [item] = scene.makeItems(1, 300, { ready: false, days: 300 });
+    if (!item) throw new Error("no item");
+    await scene.link(item);
+    const worker = await scene.work();
+    await worker.idle();
+    const { control } = scene.simulator;
+    const flags = async () =>
+      (await told(item.item_id)).filter(({ type }) => type === "transactions.changed").map(({ history }) => history);
+    const rowsOf = async () =>
+      (await scene.database.query("select from plaid.transactions where item_id = $1", [item.item_id])).rowCount;
+    expect(await flags()).toEqual([]);
+    for (let step = 0; step < 60 && (await rowsOf()) < 300; step += 1) {
+      await control.advanceClock({ advance_s: 1 });
+      await scene.hear(item.item_id);
+      await worker.idle({ retries: true });
+    }
+    const first = await flags();
+    expect(first.length).toBeGreaterThan(1);
+    expect(new Set(first)).toEqual(new Set([true]));
+    await worker[Symbol.asyncDispose]();
+    const news = await change(item, { add: 2 });
+    expect(news.filter(({ type }) => type === "transactions.changed").map(({ history }) => history)).toEqual([false]);
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("is over for what was read before events were told", async () => {
+    const item = await scene.synced(3);
+    const { rows } = await scene.database.query("select complete from sync.cursors where id = $1", [item.item_id]);
+    expect(new Set(rows.map((row) => row["complete"]))).toEqual(new Set([true]));
+  });
+});
+
+describe("an event", () => {
+  it("is hinted at when its run has committed", async () => {
+    const item = await scene.synced(1);
+    let heard = 0;
+    await using _ = await scene.database.listen("tartan_outbox", () => (heard += 1));
+    await scene.database.query("update sync.subjects set wanted = '{*}', due_at = now() where id = $1", [item.item_id]);
+    await work();
+    await until(() => heard > 0);
+  });
+
+  it("is not left by a run that lost its lease, nor by one that could not commit", async () => {
+    const item = await scene.synced(3);
+    const before = await told(item.item_id);
+    const ending = async (): Promise<Ending> => {
+      await scene.database.query("update sync.subjects set due_at = now() where id = $1", [item.item_id]);
+      const [claimed] = await claim(scene.database, "", 1, 30);
+      if (!claimed) throw new Error("nothing was due");
+      const [, , transactions] = resourcesOf("item");
+      if (!transactions) throw new Error("no resource");
+      const task = { resource: transactions, full: false, explicit: true };
+      const text = '{"added":[{"transaction_id":"new"}],"modified":[],"removed":[]}';
+      return {
+        claim: claimed,
+        scope: { ...claimed, subjectId: claimed.id, facts: { user_id: null } },
+        environment: "sandbox",
+        outcomes: [
+          {
+            task,
+            read: { resource: transactions, pages: [{ text, rows: true, removals: false }], whole: false },
+            cursor: "c",
+            root: null,
+            complete: true,
+          },
+        ],
+        verdict: {
+          outcome: "synced",
+          status: "ok",
+          attempts: 0,
+          dueInMs: null,
+          holdMs: null,
+          pending: [],
+          retried: new Set(),
+          error: null,
+          verified: true,
+          gone: false,
+        },
+        standings: new Map(),
+        webhooks: [],
+        served: [],
+        idle: [],
+        tookMs: () => 1,
+      };
+    };
+    const lost = await ending();
+    await scene.database.query("update sync.subjects set lease_token = gen_random_uuid() where id = $1", [
+      item.item_id,
+    ]);
+    await expect(commitRun(scene.database, lost)).rejects.toMatchObject({ code: "lease_lost" });
+    await scene.database.query("update sync.subjects set lease_token = null where id = $1", [item.item_id]);
+    // The lease goes while the run is being written, after its events were.
+    const late = await ending();
+    const { database } = scene;
+    const cut = commitRun(
+      {
+        ...database,
+        query: (...args) => database.query(...args),
+        listen: (...args) => database.listen(...args),
+        transaction: (write) =>
+          database.transaction((tx) =>
+            write({
+              query: async (statement, values) => {
+                if (typeof statement === "object" && statement.name === "sync_lock") return { rows: [], rowCount: 0 };
+                return await tx.query(statement, values);
+              },
+            }),
+          ),
+      },
+      late,
+    );
+    await expect(cut).rejects.toMatchObject({ code: "lease_lost" });
+    expect(await told(item.item_id)).toEqual(before);
+    await expectEventsTellTheMirror(scene.database, item.item_id);
+    await scene.database.query("update sync.subjects set lease_token = null, due_at = null where id = $1", [
+      item.item_id,
+    ]);
+  });
+});
+
+it("whatever resources tell is a type of event that there is", () => {
+  expect(RESOURCES.flatMap(({ event }) => event ?? [])).toEqual(["accounts.changed", "transactions.changed"]);
+  for (const { event } of RESOURCES) if (event) expect(EVENT_TYPES).toHaveProperty([event]);
+});
