@@ -21,7 +21,7 @@ import type { Guard } from "./guard.ts";
 import type { Taken } from "./holdings.ts";
 import { aboutDelivery, aboutDestination } from "./operator-events.ts";
 import { createPace, type Pace } from "./pace.ts";
-import { Packer } from "./packer.ts";
+import { Packer, type Packed, type Unpackable } from "./packer.ts";
 import { KEEP_HEALTH } from "./queries/couriers.ts";
 import type { Heard, Recorder } from "./recorder.ts";
 import type { Slots } from "./slots.ts";
@@ -211,7 +211,7 @@ export class Courier {
     const { clock, logger } = this.#deps;
     let finished = false;
     try {
-      finished = await this.#deliver(delivery);
+      finished = await this.#deliver(delivery, this.#pace);
     } catch (error) {
       const about = { error, delivery_id: delivery.id, destination_id: this.id };
       logger.error(about, "a delivery could not be made for a reason nobody foresaw; trying again");
@@ -222,17 +222,14 @@ export class Courier {
   }
 
   /** @returns whether the delivery is finished */
-  async #deliver(delivery: Fetched): Promise<boolean> {
-    const { database } = this.#deps;
-    const packed = await this.#packer.pack(database, delivery, this.epoch);
+  async #deliver(delivery: Fetched, pace: Pace | null): Promise<boolean> {
+    const packed = await this.#pack(delivery, pace);
+    // Packing may have taken long, and much may have changed.
+    if (packed === null) return false;
     if ("cause" in packed) {
       await this.#record(delivery, null, { ...UNPACKED, cause: packed.cause }, null);
       return true;
     }
-    // Packing may have taken long, and other deliveries may have gone meanwhile.
-    if (this.#lost || !this.#deps.safe()) return false;
-    const pace = this.#pace;
-    pace?.took();
     const exchange = await this.#sender.send({ ...packed, signal: this.#giveUp.signal });
     pace?.done(performance.now());
     if (exchange.cause === "stopped") return false;
@@ -240,6 +237,20 @@ export class Courier {
     const verdict = judge(exchange, { schedule, tries: delivery.tries });
     await this.#record(delivery, exchange, verdict, packed.sha256);
     return verdict.kind !== "retry" && !this.#lost;
+  }
+
+  /** The place in the pace is taken before anything is awaited, so that nobody else takes it meanwhile. */
+  async #pack(delivery: Fetched, pace: Pace | null): Promise<Packed | Unpackable | null> {
+    pace?.took();
+    let sent = false;
+    try {
+      const packed = await this.#packer.pack(this.#deps.database, delivery, this.epoch);
+      if (this.#lost || !this.#deps.safe()) return null;
+      sent = !("cause" in packed);
+      return packed;
+    } finally {
+      if (!sent) pace?.spared();
+    }
   }
 
   async #record(delivery: Fetched, exchange: Exchange | null, verdict: Verdict, sha256: Buffer | null): Promise<void> {

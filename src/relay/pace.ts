@@ -10,9 +10,11 @@ export interface Pace {
    * clock that never goes back.
    */
   waitMs(now: number): number;
-  /** One is being sent. */
+  /** One is about to be sent. */
   took(): void;
-  /** One that was being sent was answered, or given up. */
+  /** One that was about to be sent was not. */
+  spared(): void;
+  /** One was answered, or given up. */
   done(now: number): void;
   /** As if all that may be sent had just been answered: somebody else, of whom nothing is known, may have sent them. */
   fill(now: number): void;
@@ -34,8 +36,11 @@ export function createPace({ limit, windowMs }: { limit: number; windowMs: numbe
     took() {
       underWay += 1;
     },
+    spared() {
+      underWay -= 1;
+    },
     done(now) {
-      underWay = Math.max(0, underWay - 1);
+      underWay -= 1;
       answered[next] = now;
       next = (next + 1) % limit;
     },
