@@ -1,5 +1,7 @@
 /** The events of this Tartan's own database, as they happen. */
+import { systemClock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
 import { readEvents, waitForEvents } from "../relay/feed.ts";
 
 export interface EventWishes {
@@ -19,19 +21,26 @@ interface LiveOptions extends EventWishes {
 
 /** How long one look waits; news end it at once. */
 const WAIT_MS = 20_000;
+const AGAIN_MS = 1000;
 
-/** Events as JSON text, oldest first, until `signal` aborts. */
+/** Events as JSON text, oldest first, until `signal` aborts. While Postgres is away it waits. */
 export async function* liveEvents(
   database: Database,
   { from, signal, ...wishes }: LiveOptions,
 ): AsyncGenerator<string> {
-  let { data, next_cursor } = await readEvents(database, { ...wishes, cursor: from });
+  let page = await readEvents(database, { ...wishes, cursor: from });
   while (!signal.aborted) {
-    for (const event of data) {
-      yield event;
+    for (const { text } of page.events) {
+      yield text;
       if (signal.aborted) return;
     }
-    const wish = { ...wishes, cursor: next_cursor, wait_ms: WAIT_MS, signal };
-    ({ data, next_cursor } = await waitForEvents(database, wish));
+    const { next_cursor } = page;
+    page = await waitForEvents(database, { ...wishes, cursor: next_cursor }, WAIT_MS, signal).catch(
+      async (error: unknown) => {
+        if (!(error instanceof TartanError) || error.code !== "database_unavailable") throw error;
+        await systemClock.sleep(AGAIN_MS, signal);
+        return { events: [], next_cursor };
+      },
+    );
   }
 }

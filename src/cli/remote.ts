@@ -81,7 +81,7 @@ async function ask(
     ...query,
     ...(types && { types: types.join(",") }),
     ...(item_id && { item_id }),
-    ...(history === false && { history: "false" }),
+    history: String(history === true),
   };
   for (const [name, value] of Object.entries(wishes)) asked.searchParams.set(name, value);
   const answer = await fetch(asked, { headers: { authorization: `Bearer ${key}` }, redirect: "error", signal });

@@ -12,7 +12,7 @@ interface Flags {
   integration?: string;
   item?: string;
   user?: string;
-  news?: true;
+  history?: true;
   cursor?: string;
   limit: string;
   follow?: true;
@@ -39,7 +39,7 @@ export function eventsCommand(): Command {
     .option("--integration <id>")
     .option("--item <id>")
     .option("--user <id>", "your identifier of the user")
-    .option("--news", "without those of an item's first reading")
+    .option("--history", "those of an item's first reading too")
     .option("--limit <count>", "how many", "50")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--follow", "print them as they happen, from now on or from the cursor")
@@ -49,13 +49,13 @@ export function eventsCommand(): Command {
   return events;
 }
 
-function wishesOf({ types, integration, item, user, news }: Flags): EventWishes {
+function wishesOf({ types, integration, item, user, history }: Flags): EventWishes {
   return {
     ...(types && { types }),
     ...(integration && { integration_id: integration }),
     ...(item && { item_id: item }),
     ...(user && { user_id: user }),
-    ...(news && { history: false }),
+    ...(history && { history }),
   };
 }
 
@@ -113,5 +113,5 @@ const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, " ");
 async function show({ database }: Core, id: string): Promise<void> {
   const event = await getEvent(database, id);
   if (!event) throw new TartanError("not_found", `There is no event ${id}; see \`tartan events list\`.`);
-  say(event.text);
+  say(event);
 }
