@@ -1,7 +1,8 @@
 /**
  * Random worlds against random faults, with several real worker processes: whatever happened on the way, at quiescence
  * the mirror equals the simulator's truth row for row, and so does what events told on the way. fast-check prints the
- * seed of a failure and the storm; `STORM_SEED=… npx vitest run test/storms` plays it again, `STORM_SHRINK=1` makes it small, `STORMS=…` plays more.
+ * seed of a failure and the storm; `STORM_SEED=… npx vitest run test/storms` plays it again, `STORM_SHRINK=1` makes it
+ * small, `STORMS=…` plays more.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import * as fc from "fast-check";
