@@ -8,6 +8,7 @@ import {
   type DeliveryRecord,
   type DeliveryWhole,
 } from "../relay/deliveries.ts";
+import { describeCause } from "../relay/verdict.ts";
 import { ago, bold, cyan, dim, green, red, say, sayFacts, sayTable, short, state, tell, yellow } from "./print.ts";
 
 export function sayDeliveries({ data, next_cursor }: DeliveryPage, none: string): void {
@@ -46,7 +47,8 @@ export function sayDelivery(delivery: DeliveryWhole): void {
     destination: delivery.destination_id,
     route: `${delivery.route_id} ${dim(`version ${delivery.route_version}, form ${delivery.form}`)}`,
     status: state(status),
-    cause: status === "delivered" ? null : delivery.cause && red(delivery.cause),
+    cause:
+      status === "delivered" ? null : delivery.cause && `${red(delivery.cause)} ${dim(describeCause(delivery.cause))}`,
     created: `${delivery.created_at} ${dim(ago(delivery.created_at))}`,
     [finished_at ? "finished" : "due"]: `${finished_at ?? due_at ?? ""} ${dim(ago(finished_at ?? due_at))}`,
     "brought back by": job_id,
