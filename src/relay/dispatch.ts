@@ -36,7 +36,8 @@ export interface Dispatched {
   destinations: ReadonlySet<string>;
 }
 
-interface Route extends ActiveRoute {
+/** A route with its matcher compiled. */
+export interface MatchingRoute extends ActiveRoute {
   matches: ((payload: unknown) => boolean) | null;
 }
 
@@ -50,7 +51,7 @@ const NOTHING: Dispatched = { rows: 0, destinations: new Set() };
 
 export class Dispatcher {
   readonly #database: Database;
-  #routes: readonly Route[] = [];
+  #routes: readonly MatchingRoute[] = [];
   #fingerprint = "";
 
   constructor(database: Database) {
@@ -85,16 +86,20 @@ export class Dispatcher {
   }
 }
 
-const named = (destinations: ReadonlySet<string>): string =>
+export const named = (destinations: ReadonlySet<string>): string =>
   destinations.size > NAMED_MAX ? "" : [...destinations].join(",");
 
-const withMatcher = (route: ActiveRoute): Route => {
+export const withMatcher = (route: ActiveRoute): MatchingRoute => {
   const { match } = route.definition;
   return { ...route, matches: match === null ? null : compileMatcher(match) };
 };
 
 /** The deliveries that routes make of events: of each event at most one for a destination, by the first route that takes it. */
-async function fanOut(tx: Queryable, events: readonly EventFacts[], routes: readonly Route[]): Promise<NewDelivery[]> {
+export async function fanOut(
+  tx: Queryable,
+  events: readonly EventFacts[],
+  routes: readonly MatchingRoute[],
+): Promise<NewDelivery[]> {
   const candidates = events.map((event) => ({
     event,
     routes: routes.filter(({ definition }) => matchesFilter(definition.filter, event)),
@@ -108,7 +113,7 @@ async function fanOut(tx: Queryable, events: readonly EventFacts[], routes: read
   return candidates.flatMap(({ event, routes: taken }) => {
     const source = sources.get(event.id);
     const payload = source && taken.some(({ matches }) => matches !== null) ? payloadOf(source) : undefined;
-    const chosen = new Map<string, Route>();
+    const chosen = new Map<string, MatchingRoute>();
     for (const route of taken) {
       if (!chosen.has(route.destinationId) && (route.matches === null || route.matches(payload))) {
         chosen.set(route.destinationId, route);
@@ -118,7 +123,7 @@ async function fanOut(tx: Queryable, events: readonly EventFacts[], routes: read
   });
 }
 
-const readsBytes = (route: Route, event: EventFacts): boolean =>
+const readsBytes = (route: MatchingRoute, event: EventFacts): boolean =>
   needsPayload(route.definition) || isRendered(route, event);
 
 /**
