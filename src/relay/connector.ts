@@ -44,7 +44,11 @@ export function createConnector({ guard, ca, timeoutMs }: ConnectorOptions): Con
     const secure = options.protocol === "https:";
     const socket = openSocket(options, secure);
     let phase: Phase = "tcp";
-    const timer = setTimeout(() => socket.destroy(new ConnectFailed("connect_timeout")), timeoutMs);
+    const expire = (): void => {
+      if (phase !== "done") socket.destroy(new ConnectFailed("connect_timeout"));
+    };
+    // What has happened is heard first: this process may have been busy for longer than the receiver was.
+    const timer = setTimeout(() => setImmediate(expire), timeoutMs);
     const done = (): void => {
       clearTimeout(timer);
       if (!guard.allows(socket.remoteAddress ?? "")) {

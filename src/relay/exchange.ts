@@ -146,7 +146,8 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#line = line;
     this.#signal = signal;
     this.over = new Promise((resolve) => (this.#resolve = resolve));
-    this.#timer = setTimeout(() => this.end(this.#written ? "timeout" : "connect_timeout"), timeoutMs);
+    // What has arrived is read first: this process may have been busy for longer than the receiver was.
+    this.#timer = setTimeout(() => setImmediate(() => this.#expire()), timeoutMs);
     if (signal === undefined) return;
     // Node warns of more than ten listeners; here it is one for each exchange under way.
     setMaxListeners(0, signal);
@@ -207,6 +208,10 @@ class Attempt implements Dispatcher.DispatchHandler {
       retryAfterMs: retryAfterMs(this.#headers["retry-after"], Date.now()),
       control: controlOf(this.#headers["webhook-delivery"]),
     });
+  }
+
+  #expire(): void {
+    this.end(this.#written ? "timeout" : "connect_timeout");
   }
 
   #statusCause(): Cause | null {

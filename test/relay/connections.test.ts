@@ -1,5 +1,6 @@
 import { getEventListeners, once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createGuard } from "../../src/relay/guard.ts";
 import { AUTHORITY } from "./certificates.ts";
@@ -84,6 +85,26 @@ describe("connections", () => {
     await using s = sender(url({ port }));
     for (let i = 0; i < 3; i += 1)
       expect(await s.send(HELLO)).toMatchObject({ cause: "connect_refused", address: null, status: null });
+  });
+
+  test("a name with several addresses is tried at each", async () => {
+    await using r = await answering(200);
+    const lookup = resolver({
+      "many.test": ["127.0.0.5", "127.0.0.6", "127.0.0.1"],
+      "none.test": ["127.0.0.5", "127.0.0.6"],
+    });
+    const guard = createGuard({ allow: ["127.0.0.0/8"], lookup });
+    await using s = sender(`http://many.test:${r.port}/`, { guard });
+    expect(await s.send(HELLO)).toMatchObject({ cause: null, address: "127.0.0.1" });
+    await using t = sender(`http://none.test:${r.port}/`, { guard });
+    expect(await t.send(HELLO)).toMatchObject({ cause: "connect_refused", address: null });
+  });
+
+  const loopback6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
+  test.skipIf(!loopback6)("a host that is an IPv6 address is connected to", async () => {
+    await using r = await receiver((response) => response.end(), { host: "::1" });
+    await using s = sender(`http://[::1]:${r.port}/`, { guard: createGuard({ allow: ["::1"] }) });
+    expect(await s.send(HELLO)).toMatchObject({ cause: null, address: "::1" });
   });
 
   test("a name that is not known, and one whose servers are silent", async () => {

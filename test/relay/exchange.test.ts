@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { retryAfterMs } from "../../src/relay/exchange.ts";
 import { answering, bare, closed, HELLO, receiver, sender, urlOf as url } from "./receivers.ts";
@@ -84,6 +86,12 @@ describe("what comes back", () => {
     expect(exchange).toMatchObject({ status: 202, cause: null });
     expect(exchange.headers).toEqual({ "content-length": "2" });
     expect(exchange.head.toString()).toBe("ok");
+  });
+
+  test("a header that Postgres could not keep is none", async () => {
+    await using r = await bare((socket) => socket.write("HTTP/1.1 200 OK\r\nx-odd: a\0b\r\ncontent-length: 0\r\n\r\n"));
+    await using s = sender(url(r));
+    expect(await s.send(HELLO)).toMatchObject({ cause: "bad_answer", headers: {} });
   });
 
   test("Retry-After and webhook-delivery are read", async () => {
@@ -174,6 +182,26 @@ describe("long and slow answers", () => {
       await closed(socket);
     },
   );
+
+  test("an answer that came in time counts, though we were too busy to look", async () => {
+    const program = `
+      const { createServer } = require("node:http");
+      const { parentPort } = require("node:worker_threads");
+      const server = createServer((request, response) => {
+        request.resume();
+        parentPort.postMessage("asked");
+        setTimeout(() => response.end("in time"), 50);
+      });
+      server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));`;
+    const elsewhere = new Worker(program, { eval: true });
+    const [port] = (await once(elsewhere, "message")) as [number];
+    await using s = sender(url({ port }), { timeoutMs: 1000 });
+    const exchange = s.send(HELLO);
+    await once(elsewhere, "message");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    expect(await exchange).toMatchObject({ cause: null, status: 200 });
+    await elsewhere.terminate();
+  });
 
   test("a receiver that is silent times out", async () => {
     await using r = await bare(() => undefined);
