@@ -11,9 +11,9 @@ import {
   rotateWebhookSecret,
   updateIntegration,
 } from "../../src/integrations/integrations.ts";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { scene, SECRETS, type Scene } from "./support.ts";
+import { scene, SECRETS, told, type Scene } from "./support.ts";
 
 /** What a directory opened just now knows of it: the secrets as they would be used. */
 async function known({ database, vault }: Scene, id: string) {
@@ -147,6 +147,22 @@ describe("deleting", () => {
     await expect(
       introduceItem(it, { integration_id: id, item_id: "item-2", access_token: token }),
     ).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("each item that was linked is told to be removed, and no other", async () => {
+    await using it = await scene();
+    const { database } = it;
+    const id = await it.integrate();
+    for (const item_id of ["item-1", "item-2", "item-3"])
+      await introduceItem(it, { integration_id: id, item_id, access_token: token, user_id: "u" });
+    await unlinkItem(database, id, "item-3");
+    const before = await told(it, "item-3");
+    await deleteIntegration(database, id);
+    await deleteIntegration(database, id);
+    for (const item of ["item-1", "item-2"]) {
+      expect((await told(it, item)).slice(1)).toEqual([["item.removed", { reason: "unlinked", error_code: null }]]);
+    }
+    expect(await told(it, "item-3")).toEqual(before);
   });
 
   test("a purge leaves no row of it anywhere, and every row of the others", async () => {

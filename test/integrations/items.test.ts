@@ -10,7 +10,7 @@ import {
 } from "../../src/integrations/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { fromWebhookId, newWebhookUuid } from "../../src/journal/ids.ts";
-import { scene, SECRETS, type Scene } from "./support.ts";
+import { scene, SECRETS, told, type Scene } from "./support.ts";
 
 const token = SECRETS.token;
 
@@ -264,17 +264,42 @@ describe("letting go of an item", () => {
   test("erasing leaves no row of it and all rows of the others", async () => {
     await using it = await scene();
     const integration = await linkedAndRunning(it);
+    await deliveries(it, integration);
     await eraseItem(it.database, integration, "i1");
     expect(await getItem(it.database, "i1")).toBeNull();
     const { rows } = await it.database.query<Record<string, number>>(
       `select (select count(*) from journal.webhooks where item_id = 'i1') as webhooks,
               (select count(*) from plaid.accounts where item_id = 'i1') as accounts,
               (select count(*) from sync.subjects where id = 'i1') as subjects,
+              (select count(*) from relay.deliveries where item_id = 'i1') as deliveries,
+              (select count(*) from relay.deliveries) as all_deliveries,
               (select count(*) from journal.webhooks) as all_webhooks,
               (select count(*) from plaid.accounts) as all_accounts`,
     );
-    expect(rows[0]).toEqual({ webhooks: 0, accounts: 0, subjects: 0, all_webhooks: 1, all_accounts: 1 });
+    expect(rows[0]).toEqual({
+      webhooks: 0,
+      accounts: 0,
+      subjects: 0,
+      deliveries: 0,
+      all_deliveries: 1,
+      all_webhooks: 1,
+      all_accounts: 1,
+    });
+    expect(await told(it, "i1")).toEqual([["item.removed", { reason: "erased", error_code: null }]]);
+    expect(await told(it, "i2")).toHaveLength(1);
+    const { rows: kept } = await it.database.query("select user_id from journal.events where item_id = 'i1'");
+    expect(kept).toEqual([{ user_id: null }]);
   });
+
+  async function deliveries({ database }: Scene, integration: string) {
+    await database.query("insert into relay.destinations (id, url) values ('dst_1', 'https://x.example')");
+    for (const item of ["i1", "i2"])
+      await database.query(
+        `insert into relay.deliveries (id, destination_id, event_id, event_type, integration_id, item_id, route_id, route_version, form, due_at)
+         values (gen_random_uuid(), 'dst_1', gen_random_uuid(), 'item.linked', $1, $2, 'rte_1', 1, 'event', now())`,
+        [integration, item],
+      );
+  }
 
   test("what does not exist cannot be let go", async () => {
     await using it = await scene();

@@ -10,6 +10,19 @@ export const SECRETS = {
   token: "access-sandbox-d8578edf-8458-4c06-8f1c",
 };
 
+/** What was told of an item, in the order of the outbox: type and data. */
+export async function told({ database }: TestDatabase, itemId: string): Promise<[string, unknown][]> {
+  const { rows } = await database.query<{ payload: Buffer }>(
+    `select e.payload from journal.outbox o, unnest(o.events) with ordinality named (id, n) join journal.events e using (id)
+     where e.item_id = $1 order by o.id, n`,
+    [itemId],
+  );
+  return rows.map(({ payload }) => {
+    const { type, data } = JSON.parse(payload.toString()) as { type: string; data: unknown };
+    return [type, data];
+  });
+}
+
 export interface Scene extends TestDatabase {
   vault: Vault;
   masterKey: string;

@@ -1,0 +1,52 @@
+/** What is told when an item is linked or let go of: with it, or not at all. */
+import { describe, expect, test } from "vitest";
+import type { Database, Queryable } from "../../src/database/types.ts";
+import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { scene, SECRETS, told } from "./support.ts";
+
+const token = SECRETS.token;
+
+describe("linking an item", () => {
+  test("is told in the same transaction, each time, and says whether the item is new", async () => {
+    await using it = await scene();
+    const integration_id = await it.integrate();
+    const item = { integration_id, item_id: "i1", access_token: token, user_id: "u1" };
+    await introduceItem(it, item);
+    await introduceItem(it, item);
+    await unlinkItem(it.database, integration_id, "i1");
+    await unlinkItem(it.database, integration_id, "i1");
+    await introduceItem(it, item);
+    expect(await told(it, "i1")).toEqual([
+      ["item.linked", { created: true }],
+      ["item.linked", { created: false }],
+      ["item.removed", { reason: "unlinked", error_code: null }],
+      ["item.linked", { created: false }],
+    ]);
+    const { rows } = await it.database.query(
+      "select distinct user_id, environment, integration_id from journal.events",
+    );
+    expect(rows).toEqual([{ user_id: "u1", environment: "sandbox", integration_id }]);
+  });
+
+  test("that is rolled back was never told", async () => {
+    await using it = await scene();
+    const { database } = it;
+    const integration_id = await it.integrate();
+    const failing = {
+      ...database,
+      query: database.query.bind(database),
+      listen: database.listen.bind(database),
+      transaction: <T>(work: (tx: Queryable) => Promise<T>) =>
+        database.transaction(async (tx) => {
+          await work(tx);
+          throw new Error("the connection was cut");
+        }),
+    } as Database;
+    const item = { integration_id, item_id: "i1", access_token: token };
+    await expect(introduceItem({ ...it, database: failing }, item)).rejects.toThrow("cut");
+    const { rows } = await database.query(
+      "select id::text from journal.events union all select id::text from journal.outbox",
+    );
+    expect(rows).toEqual([]);
+  });
+});
