@@ -5,8 +5,9 @@
  * single allocation exceeds its heap, V8 ends the whole process.
  *
  * A process: starting → idle → busy with one event → idle …; one that exceeds its time or memory is killed, and another is
- * started when there is work. At most two run, an expression occupies at most one of them, and expressions take turns: so
- * one that loops on every event costs the others at most half the pace, and n of them delay another by n times the bound.
+ * started when there is work. At most two run, an expression occupies at most one of them, and the expression that has
+ * used the least time goes first. So one that takes its full time on every event leaves a process to the others, and
+ * where several do, another one waits for whoever is at work and then goes before them all.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
@@ -62,11 +63,19 @@ export function openTransforms(options: TransformOptions = {}): Transforms {
   return new TransformProcesses({ timeoutMs, memoryMb, outputMax });
 }
 
+/** An expression that was given events. */
+interface Turn {
+  jobs: Job[];
+  /** ms, from where the others were when it came: who rested saves up nothing */
+  spent: number;
+}
+
 class TransformProcesses implements Transforms {
   readonly #bounds: Required<TransformOptions>;
-  /** expression → its jobs, in the order in which expressions take turns */
-  readonly #waiting = new Map<string, Job[]>();
+  readonly #turns = new Map<string, Turn>();
   readonly #processes = new Set<TransformProcess>();
+  /** what had been spent by whoever went last */
+  #floor = 0;
   #closed: (() => void) | null = null;
 
   constructor(bounds: Required<TransformOptions>) {
@@ -82,22 +91,24 @@ class TransformProcesses implements Transforms {
   }
 
   #enqueue(job: Job): void {
-    const queue = this.#waiting.get(job.expression);
-    if (queue) queue.push(job);
-    else this.#waiting.set(job.expression, [job]);
+    const turn = this.#turns.get(job.expression) ?? { jobs: [], spent: 0 };
+    if (turn.jobs.length === 0) turn.spent = Math.max(turn.spent, this.#floor);
+    turn.jobs.push(job);
+    this.#turns.set(job.expression, turn);
   }
 
-  /** The next job of an expression that no process is busy with. */
+  /** Of those that no process is busy with, a job of the one that has spent the least. */
   #next(): Job | null {
     const busy = new Set([...this.#processes].map(({ job }) => job?.expression));
-    for (const [expression, queue] of this.#waiting) {
+    let next: Turn | null = null;
+    for (const [expression, turn] of this.#turns) {
       if (busy.has(expression)) continue;
-      const job = queue.shift();
-      this.#waiting.delete(expression);
-      if (queue.length > 0) this.#waiting.set(expression, queue);
-      if (job) return job;
+      if (turn.jobs.length === 0 && turn.spent <= this.#floor) this.#turns.delete(expression);
+      else if (turn.jobs.length > 0 && (next === null || turn.spent < next.spent)) next = turn;
     }
-    return null;
+    if (next === null) return null;
+    this.#floor = Math.max(this.#floor, next.spent);
+    return next.jobs.shift() ?? null;
   }
 
   #pump(): void {
@@ -109,7 +120,8 @@ class TransformProcesses implements Transforms {
       if (!job) break;
       void this.#work(idle ?? this.#start(), job);
     }
-    if (this.#waiting.size === 0 && [...this.#processes].every(({ job }) => job === null)) this.#closed?.();
+    const isWaiting = [...this.#turns.values()].some(({ jobs }) => jobs.length > 0);
+    if (!isWaiting && [...this.#processes].every(({ job }) => job === null)) this.#closed?.();
   }
 
   #start(): TransformProcess {
@@ -119,7 +131,10 @@ class TransformProcesses implements Transforms {
   }
 
   async #work(process: TransformProcess, job: Job): Promise<void> {
+    const began = performance.now();
     const outcome = await process.work(job);
+    const turn = this.#turns.get(job.expression);
+    if (turn) turn.spent += performance.now() - began;
     if (outcome !== "made nothing") job.resolve(outcome);
     else if (++job.losses < LOSSES_MAX) this.#enqueue(job);
     else job.reject(new TartanError("internal", "The process that runs transforms ended, and so did the next one."));
