@@ -166,3 +166,9 @@ create table relay.job_members (
   member uuid not null,                                -- a delivery, or an event for route_past
   primary key (job_id, n)
 );
+
+-- Whether something waits longer than it should: a row while it does, so that it is told once, whoever finds it.
+create table relay.overdue (
+  only_one boolean primary key default true check (only_one),
+  since    timestamptz not null default now()
+);

@@ -39,5 +39,8 @@ export const metrics = {
   deliveries: counter("tartan_deliveries_total", "Attempts to deliver, by what came of them", ["outcome"]),
   deliverySeconds: seconds("tartan_delivery_attempt_seconds", "One exchange with a receiver", FAST),
   deliveryLagSeconds: seconds("tartan_delivery_lag_seconds", "From what happened to the receiver's 2xx", SLOW),
+  outboxWaiting: gauge("tartan_outbox_waiting", "Rows of the outbox that wait for dispatch"),
+  deliveriesWaiting: gauge("tartan_deliveries_waiting", "Deliveries that are not finished or gave up", ["state"]),
+  relayOverdue: gauge("tartan_relay_overdue", "What waits longer than it should in the relay", ["what"]),
   oldestDueSeconds: gauge("tartan_oldest_due_seconds", "Age of the subject that waits longest"),
 };

@@ -59,11 +59,11 @@ interface Found extends Place {
   bytes: number;
 }
 
-type LookRow = { rows: number; last: string | null } & (Found | { [K in keyof Found]: null });
+type LookRow = { last: string | null; more: boolean } & (Found | { [K in keyof Found]: null });
 
-/** Rows of the outbox that one look goes through; each names what one commit wrote. */
-const LOOK_ROWS = 500;
-const LOOKS_MAX = 40;
+/** Events that one look goes through, and looks a page. */
+const LOOKED_AT = 1000;
+const LOOKS_MAX = 50;
 /** What a page may weigh, but for its first event. */
 const PAGE_BYTES = 8 * 1024 * 1024;
 const POLL_MS = 1000;
@@ -80,14 +80,14 @@ export async function readEvents(q: Queryable, wish: EventWish): Promise<FeedPag
   const found: Found[] = [];
   for (let looks = 0; looks < LOOKS_MAX && found.length < limit; looks += 1) {
     const room = limit - found.length;
-    const values = [place.position, place.at, LOOK_ROWS, ...filters, wish.history ?? false, room];
+    const values = [place.position, place.at, LOOKED_AT, ...filters, wish.history ?? false, room];
     const { rows } = await q.query<LookRow>(LOOK_FOR_EVENTS, values);
     const [first] = rows;
     if (!first || first.last === null) break;
     const news = rows.flatMap((row) => (row.id === null ? [] : [row as Found]));
     found.push(...news);
     place = news.length === room ? (news.at(-1) ?? place) : behind(first.last);
-    if (first.rows < LOOK_ROWS) break;
+    if (!first.more) break;
   }
   return await toPage(q, found, place);
 }

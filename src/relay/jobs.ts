@@ -109,7 +109,11 @@ export async function createRedrive(database: Database, wish: RedriveWish): Prom
   const { asked, deliveries } = checkRedrive(wish);
   const { destination_id: destinationId = null, cause = null, reason = "" } = wish;
   const plan: Plan = {
-    ...{ kind: "redrive", destinationId, routeId: null, asked, reason },
+    kind: "redrive",
+    destinationId,
+    routeId: null,
+    asked,
+    reason,
     members: DEAD_LETTERS,
     values: [destinationId, cause, deliveries],
   };
@@ -121,13 +125,18 @@ export async function createRedrive(database: Database, wish: RedriveWish): Prom
  * of which it was never sent any. What is still to be sent is left alone.
  * @throws TartanError `invalid_request`, `not_found`; `conflict` for an event that cannot be replayed
  */
+export async function createReplay(
+  database: Database,
+  wish: ReplayWish & { dry_run?: false | undefined },
+): Promise<JobRecord>;
+export async function createReplay(database: Database, wish: ReplayWish): Promise<JobRecord | JobCount>;
 export async function createReplay(database: Database, wish: ReplayWish): Promise<JobRecord | JobCount> {
   const { asked, from, to, types, event } = checkReplay(wish);
   const { destination_id: destinationId, item_id = null, integration_id = null, reason = "" } = wish;
   const plan = async (tx: Queryable): Promise<Plan> => {
     const rules = (await loadRoutes(tx)).filter((route) => route.destinationId === destinationId).map(ruleOf);
     const values = [destinationId, from, to, item_id, integration_id, types, event, JSON.stringify(rules)];
-    return { ...{ kind: "replay", destinationId, routeId: null, asked, reason }, members: EVENTS_TO_REPLAY, values };
+    return { kind: "replay", destinationId, routeId: null, asked, reason, members: EVENTS_TO_REPLAY, values };
   };
   const made = await make(database, plan, wish.dry_run ?? false, async (tx) => {
     if (event !== null) await explain(tx, event, destinationId);
@@ -157,8 +166,8 @@ export async function createRoutePast(database: Database, wish: RoutePastWish): 
     if (!route) throw new TartanError("not_found", `There is no route ${wish.route_id}.`);
     const { id: routeId, destinationId } = route;
     const values = [destinationId, from, to, null, null, null, null, JSON.stringify([ruleOf(route)])];
-    const head = { kind: "route_past" as const, destinationId, routeId, asked, reason: wish.reason ?? "" };
-    return { ...head, members: EVENTS_UNSENT, values };
+    const { reason = "" } = wish;
+    return { kind: "route_past", destinationId, routeId, asked, reason, members: EVENTS_UNSENT, values };
   };
   return await make(database, plan, wish.dry_run ?? false);
 }

@@ -7,15 +7,21 @@ const statement = (name: string, text: string): Statement => ({ name: `relay_${n
 export const LAST_POSITION = statement("last_position", "select max(position)::text as position from journal.outbox");
 
 /**
- * Looks through $3 rows of the outbox from event $2 of position $1 on, for events of the types $4, the integration $5, item $6
- * and user $7 (null: any), first readings too if $8; at most $9 of them. Yields where each stands, in order; on each row,
- * and on a row without an event where there is none, also how far the look went.
+ * Looks through the outbox from event $2 of position $1 on, as many of its rows as name $3 events, and at most $3 rows, for
+ * events of the types $4, the integration $5, item $6 and user $7 (null: any), first readings too if $8; at most $9 of
+ * them. Yields where each stands, in order; on each row, and on a row without an event where there is none, also how far
+ * the look went and whether there is more behind.
  */
 export const LOOK_FOR_EVENTS = statement(
   "look_for_events",
   `
-with looked as materialized (
+with next as materialized (
   select position, webhooks, events from journal.outbox where position >= $1::bigint order by position limit $3
+), looked as materialized (
+  select position, webhooks, events from (
+    select *, sum(cardinality(webhooks) + cardinality(events)) over (order by position rows between unbounded preceding and 1 preceding)
+      as before from next
+  ) n where coalesce(before, 0) < $3
 ), named as materialized (
   select o.position, u.n::int as at, u.id, u.n <= cardinality(o.webhooks) as is_webhook
   from looked o cross join lateral unnest(o.webhooks || o.events) with ordinality as u (id, n)
@@ -32,7 +38,8 @@ with looked as materialized (
     and ($6::text is null or e.item_id = $6) and ($7::text is null or e.user_id = $7) and ($8::bool or not e.history)
   order by 1, 2 limit $9
 )
-select l.rows, l.last, f.position::text as position, f.at, f.id, f.type, f.bytes
-from (select count(*)::int as rows, max(position)::text as last from looked) l left join found f on true
+select l.last::text as last, exists (select from journal.outbox where position > l.last) as more, f.position::text as position,
+  f.at, f.id, f.type, f.bytes
+from (select max(position) as last from looked) l left join found f on true
 order by f.position, f.at`,
 );
