@@ -187,12 +187,35 @@ describe("stopping", () => {
     expect(await s.send({ ...HELLO, signal: stop.signal })).toMatchObject({ cause: "stopped", address: null });
   });
 
-  test("no listener stays on a signal that many exchanges share", async () => {
+  test("a signal ends a handshake, and its connection at once", { timeout: 4000 }, async () => {
+    const stop = new AbortController();
+    await using r = await bare(() => stop.abort());
+    await using s = sender(`https://127.0.0.1:${r.port}/`);
+    expect(await s.send({ ...HELLO, signal: stop.signal })).toMatchObject({ cause: "stopped", address: null });
+    await closed(r.connections[0]);
+  });
+
+  test("a signal that many exchanges share is left as it was, and nobody is warned", async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error) => warnings.push(name);
+    process.on("warning", note);
     const stop = new AbortController();
     await using r = await answering(200);
     await using s = sender(url(r));
     await Promise.all(Array.from({ length: 20 }, () => s.send({ ...HELLO, signal: stop.signal })));
+    process.off("warning", note);
     expect(getEventListeners(stop.signal, "abort")).toHaveLength(0);
+    expect(warnings).toEqual([]);
+  });
+
+  test("an exchange that is over leaves no timer behind", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    await using r = await answering(200);
+    await using s = sender(url(r));
+    await s.send(HELLO);
+    const before = timers();
+    await Promise.all(Array.from({ length: 5 }, () => s.send(HELLO)));
+    expect(timers()).toBe(before);
   });
 
   test("closing waits for what is under way, ends the connections, and sends no more", async () => {
@@ -206,8 +229,11 @@ describe("stopping", () => {
     const s = sender(url(r));
     const underWay = s.send(HELLO);
     await wasAsked;
-    const closing = s[Symbol.asyncDispose]();
+    let isClosed = false;
+    const closing = s[Symbol.asyncDispose]().then(() => (isClosed = true));
     expect(await s.send(HELLO)).toMatchObject({ cause: "stopped" });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isClosed).toBe(false);
     answer();
     expect(await underWay).toMatchObject({ cause: null, status: 200 });
     await closing;

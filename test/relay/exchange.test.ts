@@ -48,6 +48,7 @@ describe("what comes back", () => {
     expect(exchange).toMatchObject({ status: 418, cause: "status_418", address: "127.0.0.1", control: null });
     expect(exchange.headers).toMatchObject({ "x-mixed": "Case", "set-cookie": "a=1, b=2" });
     expect(exchange.head.toString()).toBe("short and stout");
+    expect(exchange.head.buffer.byteLength, "not a slice of a larger buffer").toBeLessThanOrEqual(16 * 1024);
     expect(exchange.startedAt).toBeInstanceOf(Date);
     expect(exchange.durationMs).toBeGreaterThan(0);
   });
