@@ -29,11 +29,25 @@ export function eventStream(first: FeedPage, readOn: ReadOn, signal: AbortSignal
 
 async function* messages(first: FeedPage, readOn: ReadOn, signal: AbortSignal): AsyncGenerator<string> {
   yield `retry: ${RETRY_MS}\n`;
-  for (let page = first; !signal.aborted; page = await readOn(page.next_cursor, AT_ONCE, HEARTBEAT_MS, signal)) {
+  const next = (cursor: string) => within(signal, (wait) => readOn(cursor, AT_ONCE, HEARTBEAT_MS, wait));
+  for (let page = first; !signal.aborted; page = await next(page.next_cursor)) {
     for (const event of page.events) yield messageOf(event);
     // With the cursor, so that what a filter left out need not be looked through again, and so that a reader which began
     // at `now` knows from the start where that was.
     if (page.events.length === 0) yield `: still here\nid: ${page.next_cursor}\n\n`;
+  }
+}
+
+/** Waits with a signal of its own: one that lives as long as a stream would gather what each wait hangs onto it. */
+async function within<T>(signal: AbortSignal, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await wait(controller.signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

@@ -120,6 +120,7 @@ function finishAnswer(status: string, answer: OpenAPIV3_1.ResponseObject, docume
   const reference = (media?.schema as { $ref?: string } | undefined)?.$ref;
   const named = document.components?.schemas?.[reference?.slice(COMPONENT.length) ?? ""] as Schema | undefined;
   if (media && named?.examples) media.example ??= named.examples[0];
+  for (const plain of Object.values(answer.content ?? {})) plain.example ??= (plain.schema as Schema).examples?.[0];
   answer.description = REFUSALS[status] ?? named?.description ?? answer.description;
 }
 

@@ -8,6 +8,7 @@ import { addHeaders } from "./answers.ts";
 import { auditRoutes } from "./audit-routes.ts";
 import { requireKey } from "./auth.ts";
 import { destinationRoutes } from "./destination-routes.ts";
+import { eventRoutes } from "./event-routes.ts";
 import { integrationRoutes } from "./integration-routes.ts";
 import { itemRoutes } from "./item-routes.ts";
 import { describeRoutes, documentOf, type Document } from "./openapi.ts";
@@ -29,6 +30,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
     auditRoutes(api, deps);
     destinationRoutes(api, deps);
     routeRoutes(api, deps);
+    eventRoutes(api, deps);
     statusRoutes(api, deps);
   });
   await app.register(async (open: Api) => referenceRoutes(open, deps));

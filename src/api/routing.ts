@@ -2,6 +2,7 @@
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { z } from "zod";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Directory, KnownIntegration } from "../integrations/directory.ts";
@@ -61,6 +62,12 @@ export const about = (tag: Tag, description: Description) => ({
   tags: [tag],
   security: [{ apiKey: [] as string[] }],
   ...description,
+});
+
+/** An answer that is not JSON: text or bytes that no shape touches. */
+export const inPlain = <T extends z.ZodType>(mediaType: string, schema: T) => ({
+  description: schema.description ?? "",
+  content: { [mediaType]: { schema } },
 });
 
 /** What the reference says of a route that is open to everyone. */

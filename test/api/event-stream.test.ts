@@ -16,9 +16,11 @@ function feedOf(texts: readonly string[], asked: number[] = []): ReadOn {
     const from = Number(cursor);
     const events = texts
       .slice(from, from + limit)
-      .map((text, n) => ({ cursor: String(from + n + 1), type: "item.linked", text }));
+      .map((text, n) => ({ id: "evt_", cursor: String(from + n + 1), type: "item.linked", text }));
     if (events.length === 0 && waitMs > 0)
-      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+      await new Promise<void>((resolve) =>
+        signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true }),
+      );
     return { events, next_cursor: events.at(-1)?.cursor ?? cursor };
   };
 }
