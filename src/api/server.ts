@@ -3,7 +3,7 @@
  * The intake is the hot path and shares nothing with the rest but the socket: hooks, schemas, parsers and log lines of
  * the API live in a context of their own, so that a webhook pays for none of them.
  */
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
@@ -89,16 +89,31 @@ function newInstance(logger: Logger, trustedProxies: readonly string[]): Fastify
     clientErrorHandler: answerGarbage,
   });
   app.server.headersTimeout = HEADERS_TIMEOUT_MS;
-  app.addHook("preClose", async () => dropIdleUntilClosed(app));
+  const connections = connectionsOf(app);
+  app.addHook("preClose", async () => dropIdleUntilClosed(app, connections));
   return app;
+}
+
+function connectionsOf({ server }: FastifyInstance): ReadonlySet<Socket> {
+  const connections = new Set<Socket>();
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+  });
+  return connections;
 }
 
 /**
  * Closing ends the connections that are idle at that moment; one whose answer is under way becomes idle later, and would
- * hold the server open for as long as it is kept alive.
+ * hold the server open for as long as it is kept alive. So would one that was opened in advance and has said nothing yet,
+ * which Node does not count among the idle.
  */
-function dropIdleUntilClosed({ server }: FastifyInstance): void {
-  const timer = setInterval(() => server.closeIdleConnections(), DROP_IDLE_EVERY_MS).unref();
+function dropIdleUntilClosed({ server }: FastifyInstance, connections: ReadonlySet<Socket>): void {
+  const drop = (): void => {
+    server.closeIdleConnections();
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  };
+  const timer = setInterval(drop, DROP_IDLE_EVERY_MS).unref();
   server.once("close", () => clearInterval(timer));
 }
 

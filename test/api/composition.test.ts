@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { startApi } from "./support.ts";
 
@@ -45,6 +46,16 @@ it("a server that closes finishes the answers that are under way", async () => {
   expect((await answer).status).toBe(200);
   await closed;
   await expect(api.call("GET /livez")).rejects.toThrow();
+});
+
+it("a server that closes does not wait for connections on which nothing was said", { timeout: 20_000 }, async () => {
+  await using api = await startApi();
+  const accepted = new Promise((resolve) => api.app.server.once("connection", resolve));
+  const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
+  await accepted;
+  const ended = new Promise((resolve) => socket.once("close", resolve));
+  await api.app.close();
+  await ended;
 });
 
 describe("trusted proxies", () => {
