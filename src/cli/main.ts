@@ -18,6 +18,8 @@ async function program(asked: string | undefined): Promise<Command> {
   const tartan = new Command("tartan")
     .description("Receives Plaid's webhooks, keeps your copy of the data true, and tells your systems.")
     .version(version)
+    // Options behind a command are that command's.
+    .enablePositionalOptions()
     .showHelpAfterError(dim("(add --help to see how the command is used)"))
     .exitOverride();
   const one = asked === undefined ? undefined : COMMANDS[asked];

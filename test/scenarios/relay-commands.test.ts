@@ -108,12 +108,12 @@ describe("the receivers of the docs", () => {
     await until("it was told", async () => receiver.lines.some((line) => line.includes(item.item_id)));
     const lines = receiver.lines.length;
 
-    await json("replay", "--destination", destination.id, "--since", "1h", "--yes", "--follow");
-    const [delivery] = (await json<Page>("deliveries", "list", "--destination", destination.id)).data;
+    const [{ id, event_id }] = (await json<Page>("deliveries", "list", "--destination", destination.id)).data as [
+      Page["data"][number],
+    ];
+    await json("replay", "--destination", destination.id, "--event", event_id, "--yes", "--follow");
     const attempts = async () =>
-      (await json<{ log: { status: number }[] }>("deliveries", "show", delivery?.id ?? "")).log.map(
-        ({ status }) => status,
-      );
+      (await json<{ log: { status: number }[] }>("deliveries", "show", id)).log.map(({ status }) => status);
     await until("the replay arrived", async () => (await attempts()).length === 2);
     expect(await attempts()).toEqual([204, 204]);
     expect(receiver.lines).toHaveLength(lines);

@@ -17,7 +17,6 @@ interface Flags {
 export function deadLettersCommand(): Command {
   const letters = new Command("dead-letters")
     .description("deliveries that were given up, by destination and cause")
-    // Options behind a verb are the verb's.
     .enablePositionalOptions()
     .option("--destination <id>")
     .option("--json", "print JSON")

@@ -58,7 +58,7 @@ async function listen(flags: Flags): Promise<void> {
       else if (!flags.json) say(dim(`${lineOf(JSON.parse(text) as LiveEvent)}  not one that Plaid signed`));
     }
   };
-  if (flags.url !== undefined) return forwardAll(fromElsewhere(flags, wishes, stop.signal));
+  if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal));
   await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
   await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal }));
 }
