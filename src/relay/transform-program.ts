@@ -69,6 +69,11 @@ globalThis.Date = class extends RealDate {
   constructor(...given) {
     super(...(given.length === 0 ? [0] : given));
   }
+  // JSONata asks how long it has run, and is told what it has used: on a busy machine nothing fails for having waited.
+  static now() {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  }
 };
 Math.random = () => {
   throw failure("transform_error", "it asks for something random");
@@ -116,7 +121,7 @@ function told(error) {
   if (error?.ours !== undefined) return error.ours;
   const code = typeof error?.code === "string" ? error.code : null;
   const where = Number.isInteger(error?.position) ? ", at character " + error.position : "";
-  if (code === "D1012") return { cause: CAUSES[code], message: "it takes longer than " + bounds.timeoutMs + " ms" };
+  if (code === "D1012") return { cause: CAUSES[code], message: "it takes more than " + bounds.timeoutMs + " ms" };
   if (code !== null && CAUSES[code]) return { cause: CAUSES[code], message: "it makes a list that is too long" + where };
   if (code !== null) return { cause: "transform_error", message: (SENTENCES[code] ?? "JSONata cannot go on") + " (" + code + ")" + where };
   if (error instanceof RangeError) return { cause: "transform_too_large", message: "it makes something that is too large or nested too deep" };

@@ -1,0 +1,309 @@
+/** Destinations: what is kept, what is refused, what is never shown, and how they are held and let go. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import {
+  deleteDestination,
+  disableDestination,
+  enableDestination,
+  getDestination,
+  listDestinations,
+  listSigningKeys,
+  openDestinations,
+  pauseDestination,
+  resumeDestination,
+  rotateSigningKey,
+  updateDestination,
+  type NewDestination,
+} from "../../src/relay/destinations.ts";
+import { createRoute, listRoutes } from "../../src/relay/routes.ts";
+import { openSigner } from "../../src/relay/signing.ts";
+import { AUTHORITY as CA } from "./certificates.ts";
+import { PLACE, refusalOf, rulesScene, type RulesScene } from "./support.ts";
+
+const SECRET = "Bearer 4d1f-very-secret";
+
+test("a new destination has the defaults, is active, and tells its secret once", async () => {
+  await using it = await rulesScene();
+  const { signing_secret, ...made } = await it.destination();
+  expect(made).toMatchObject({
+    id: expect.stringMatching(/^dst_[a-z0-9]{24}$/),
+    name: "",
+    description: "",
+    url: PLACE,
+    header_names: [],
+    has_ca: false,
+    timeout_ms: 15_000,
+    schedule: [5, 300, 1800, 7200, 18_000, 36_000, 36_000],
+    rate_limit: null,
+    concurrency: 8,
+    ordering: "parallel",
+    disable_after_s: 432_000,
+    status: "active",
+    disabled_reason: null,
+    breaker: "closed",
+    hold_until: null,
+    failures: 0,
+    failing_since: null,
+    last_success_at: null,
+    last_failure_at: null,
+    last_error: null,
+    scheduled: 0,
+    oldest_due_at: null,
+    dead: 0,
+    keys: [{ id: expect.stringMatching(/^sgk_/), scheme: "v1", public_key: null, expires_at: null }],
+    version: 1,
+    created_at: expect.stringMatching(/Z$/),
+  });
+  expect(signing_secret).toMatch(/^whsec_/);
+  expect(await getDestination(it.database, made.id)).toEqual(made);
+  expect(await listDestinations(it.database)).toEqual([made]);
+});
+
+test("all settings are kept, and a courier gets them opened", async () => {
+  await using it = await rulesScene();
+  const wish: NewDestination = {
+    url: "https://example.com:8443/a?b=c",
+    name: "Ledger",
+    description: "the ledger's intake",
+    headers: { Authorization: SECRET, "X-Team": "" },
+    ca: CA,
+    timeout_ms: 30_000,
+    schedule: [1, 2, 604_800],
+    rate_limit: { count: 5, window_ms: 60_000 },
+    concurrency: 256,
+    ordering: "per_item",
+    disable_after_s: 3600,
+    signing_scheme: "v1a",
+  };
+  const made = await it.destination(wish);
+  const { headers: _headers, ca: _ca, signing_scheme: _scheme, ...shown } = wish;
+  expect(made).toMatchObject({ ...shown, header_names: ["authorization", "x-team"], has_ca: true });
+  expect(made.keys).toMatchObject([{ scheme: "v1a", public_key: openSigner("v1a", made.signing_secret).publicKey }]);
+  expect(await openDestinations(it.database, it.vault, [made.id])).toEqual([
+    {
+      id: made.id,
+      version: 1,
+      url: wish.url,
+      headers: { authorization: SECRET, "x-team": "" },
+      ca: CA,
+      timeoutMs: 30_000,
+      schedule: [1, 2, 604_800],
+      rate: { limit: 5, windowMs: 60_000 },
+      concurrency: 256,
+      ordering: "per_item",
+      disableAfterS: 3600,
+      paused: false,
+      disabled: false,
+      keys: [{ scheme: "v1a", secret: made.signing_secret }],
+    },
+  ]);
+});
+
+test("header values and signing secrets are nowhere in the database, and nothing shows them", async () => {
+  await using it = await rulesScene();
+  const secret = `whsec_${randomBytes(32).toString("base64")}`;
+  const made = await it.destination({ headers: { Authorization: SECRET }, signing_secret: secret });
+  expect(made.signing_secret).toBe(secret);
+  const { rows } = await it.database.query<{ all: string }>(
+    `select concat((select json_agg(d) from relay.destinations d), (select json_agg(k) from relay.signing_keys k)) as all`,
+  );
+  const stored = `${rows[0]?.all} ${Buffer.from((rows[0]?.all ?? "").replaceAll(/[^0-9a-f]/g, ""), "hex").toString("latin1")}`;
+  const shown = JSON.stringify([
+    await getDestination(it.database, made.id),
+    await listSigningKeys(it.database, made.id),
+  ]);
+  for (const text of [stored, shown]) {
+    expect(text).not.toContain("very-secret");
+    expect(text).not.toContain(secret.slice(6));
+  }
+});
+
+test("a change changes what it names, and counts up the version", async () => {
+  await using it = await rulesScene();
+  const { signing_secret, ...made } = await it.destination({
+    headers: { "x-a": "1", "x-b": "2" },
+    rate_limit: { count: 5 },
+    ca: CA,
+  });
+  expect(made.rate_limit).toEqual({ count: 5, window_ms: 1000 });
+  const changed = await updateDestination(it, made.id, { name: "new", rate_limit: null, headers: { "X-C": "3" } });
+  expect(changed).toEqual({
+    ...made,
+    name: "new",
+    rate_limit: null,
+    header_names: ["x-c"],
+    version: 2,
+    updated_at: changed.updated_at,
+  });
+  const [open] = await openDestinations(it.database, it.vault, null);
+  expect(open).toMatchObject({ headers: { "x-c": "3" }, rate: null, ca: CA, keys: [{ secret: signing_secret }] });
+  const bare = await updateDestination(it, made.id, { headers: {}, ca: null });
+  expect(bare).toMatchObject({ header_names: [], has_ca: false, version: 3 });
+  expect(await updateDestination(it, made.id, {})).toEqual(bare);
+});
+
+test("every change is told to those who deliver", async () => {
+  await using it = await rulesScene();
+  let heard = 0;
+  await using _listening = await it.database.listen("tartan_relay", () => (heard += 1));
+  const { id } = await it.destination();
+  const steps = [
+    () => updateDestination(it, id, { name: "new" }),
+    () => pauseDestination(it.database, id),
+    () => resumeDestination(it.database, id),
+    () => disableDestination(it.database, id),
+    () => enableDestination(it.database, id),
+    () => rotateSigningKey(it, id),
+    () => createRoute(it.database, { destination_id: id }),
+    () => deleteDestination(it.database, id),
+  ];
+  await expect.poll(() => heard).toBe(1);
+  for (const [index, step] of steps.entries()) {
+    await step();
+    await expect.poll(() => heard).toBe(index + 2);
+  }
+});
+
+const plant = (it: RulesScene, id: string, columns: string): Promise<unknown> =>
+  it.database.query(`update relay.health set ${columns} where destination_id = $1`, [id]);
+
+describe("held and let go", () => {
+  test("paused and disabled by hand, and back; what is so already stays as it is", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    expect(await pauseDestination(it.database, id)).toMatchObject({ status: "paused", version: 2 });
+    expect(await pauseDestination(it.database, id)).toMatchObject({ status: "paused", version: 2 });
+    expect(await disableDestination(it.database, id)).toMatchObject({ status: "disabled", disabled_reason: "by_hand" });
+    expect(await openDestinations(it.database, it.vault, [id])).toMatchObject([{ paused: true, disabled: true }]);
+    expect(await enableDestination(it.database, id)).toMatchObject({ status: "paused", disabled_reason: null });
+    expect(await resumeDestination(it.database, id)).toMatchObject({ status: "active", version: 5 });
+    expect(await resumeDestination(it.database, id)).toMatchObject({ status: "active", version: 5 });
+  });
+
+  test("the time during which it was held is not time spent failing, whoever remembers it", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    for (const [hold, release] of [
+      [pauseDestination, resumeDestination],
+      [disableDestination, enableDestination],
+    ] as const) {
+      await hold(it.database, id);
+      await plant(
+        it,
+        id,
+        `failing_since = now() - interval '4 days', failures = 40, warned = 70, breaker = 'open', openings = 5,
+         hold_until = now() + interval '1 hour', worker = gen_random_uuid(), epoch = 7, last_error = 'timeout'`,
+      );
+      expect(await release(it.database, id)).toMatchObject({
+        failing_since: null,
+        failures: 0,
+        breaker: "closed",
+        hold_until: null,
+        last_error: "timeout",
+      });
+      const { rows } = await it.database.query("select epoch, warned, openings from relay.health");
+      expect(rows).toEqual([{ epoch: 8, warned: 0, openings: 0 }]);
+    }
+  });
+
+  test("one that fared well stays with the process that holds it", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    const worker = "01935c1e-0000-7000-8000-00000000abcd";
+    await plant(it, id, `worker = '${worker}', epoch = 7`);
+    await pauseDestination(it.database, id);
+    await resumeDestination(it.database, id);
+    const { rows } = await it.database.query("select worker, epoch from relay.health");
+    expect(rows).toEqual([{ worker, epoch: 7 }]);
+  });
+});
+
+async function deliveries(it: RulesScene, id: string, count: number, more = "'scheduled', now(), null"): Promise<void> {
+  await it.database.query(
+    `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, lane)
+     select gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', ${more} from generate_series(1, $2)`,
+    [id, count],
+  );
+}
+
+test("what waits and what is dead is counted, in lanes or beside them", async () => {
+  await using it = await rulesScene();
+  const { id } = await it.destination();
+  const { id: other } = await it.destination();
+  await deliveries(it, id, 3);
+  await deliveries(it, id, 2, "'scheduled', '2026-01-01', 'item-1'");
+  await deliveries(it, id, 4, "'dead', null, null");
+  await deliveries(it, id, 5, "'delivered', null, null");
+  expect(await getDestination(it.database, id)).toMatchObject({
+    scheduled: 5,
+    dead: 4,
+    oldest_due_at: "2026-01-01T00:00:00.000Z",
+  });
+  expect(await getDestination(it.database, other)).toMatchObject({ scheduled: 0, dead: 0, oldest_due_at: null });
+});
+
+describe("deleted", () => {
+  test("its secrets are wiped, its routes are gone, what waited is cancelled, and what was sent is kept", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination({ headers: { "x-a": "1" } });
+    const { id: other } = await it.destination();
+    await createRoute(it.database, { destination_id: id });
+    const kept = await createRoute(it.database, { destination_id: other });
+    await deliveries(it, id, 12_000);
+    await deliveries(it, id, 2, "'delivered', null, null");
+    await deliveries(it, other, 1);
+    await it.database.query(
+      "insert into relay.jobs (id, kind, destination_id, asked, total) values ('job_1', 'replay', $1, '{}', 1)",
+      [id],
+    );
+    await deleteDestination(it.database, id);
+    expect(await getDestination(it.database, id)).toBeNull();
+    expect((await listDestinations(it.database)).map((each) => each.id)).toEqual([other]);
+    expect(await openDestinations(it.database, it.vault, [id])).toEqual([]);
+    expect(await listRoutes(it.database)).toEqual([kept]);
+    const { rows } = await it.database.query(
+      `select destination_id = $1 as deleted, status, count(*)::int as n, count(due_at)::int as due from relay.deliveries
+       group by 1, 2 order by 1, 2`,
+      [id],
+    );
+    expect(rows).toEqual([
+      { deleted: false, status: "scheduled", n: 1, due: 1 },
+      { deleted: true, status: "cancelled", n: 12_000, due: 0 },
+      { deleted: true, status: "delivered", n: 2, due: 0 },
+    ]);
+    const { rows: secrets } = await it.database.query(
+      `select headers_sealed, (select count(*)::int from relay.signing_keys k where k.destination_id = d.id) as keys,
+       (select status from relay.jobs) as job from relay.destinations d where id = $1`,
+      [id],
+    );
+    expect(secrets).toEqual([{ headers_sealed: null, keys: 0, job: "cancelled" }]);
+  });
+
+  test("one that was cut short is repeated, and afterwards there is none", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    await deleteDestination(it.database, id);
+    await deliveries(it, id, 3);
+    await deleteDestination(it.database, id);
+    expect((await refusalOf(deleteDestination(it.database, id))).code).toBe("not_found");
+    const { rows } = await it.database.query("select distinct status from relay.deliveries");
+    expect(rows).toEqual([{ status: "cancelled" }]);
+  });
+
+  test("nothing else can be done to it", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    await deleteDestination(it.database, id);
+    const works = [
+      () => updateDestination(it, id, { name: "x" }),
+      () => updateDestination(it, id, {}),
+      () => pauseDestination(it.database, id),
+      () => resumeDestination(it.database, id),
+      () => enableDestination(it.database, id),
+      () => disableDestination(it.database, id),
+      () => rotateSigningKey(it, id),
+    ];
+    for (const work of works) expect((await refusalOf(work())).code).toBe("not_found");
+    expect((await refusalOf(createRoute(it.database, { destination_id: id }))).fields).toHaveProperty("destination_id");
+  });
+});

@@ -1,0 +1,121 @@
+/** Signing keys: rotated with a grace, sealed, and opened for those who deliver. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { openVault, rotateVault } from "../../src/integrations/vault.ts";
+import {
+  createDestination,
+  getDestination,
+  listSigningKeys,
+  openDestinations,
+  rotateSigningKey,
+} from "../../src/relay/destinations.ts";
+import { PLACE, refusalOf, rulesScene } from "./support.ts";
+
+const SECRET = "Bearer 4d1f-very-secret";
+
+describe("rotation", () => {
+  test("the new key signs at once, the one before for the grace", async () => {
+    await using it = await rulesScene();
+    const made = await it.destination();
+    const rotated = await rotateSigningKey(it, made.id, { grace_s: 60 });
+    expect(rotated).toMatchObject({ scheme: "v1", expires_at: null, signing_secret: expect.stringMatching(/^whsec_/) });
+    expect(rotated.signing_secret).not.toBe(made.signing_secret);
+    const [open] = await openDestinations(it.database, it.vault, [made.id]);
+    expect(open?.keys.map(({ secret }) => secret)).toEqual([rotated.signing_secret, made.signing_secret]);
+    expect(open?.version).toBe(2);
+    const keys = await listSigningKeys(it.database, made.id);
+    expect(keys.map(({ id, expires_at }) => [id, expires_at !== null])).toEqual([
+      [rotated.id, false],
+      [made.keys[0]?.id, true],
+    ]);
+    expect((await getDestination(it.database, made.id))?.keys).toEqual(keys);
+    const left = await it.database.query<{ s: number }>(
+      "select extract(epoch from expires_at - now())::float8 as s from relay.signing_keys where expires_at is not null",
+    );
+    expect(left.rows[0]?.s).toBeGreaterThan(0);
+    expect(left.rows[0]?.s).toBeLessThanOrEqual(60);
+  });
+
+  test("a second one does not lengthen the first one's grace", async () => {
+    await using it = await rulesScene();
+    const made = await it.destination();
+    await rotateSigningKey(it, made.id, { grace_s: 60 });
+    const before = (await listSigningKeys(it.database, made.id)).at(-1);
+    await rotateSigningKey(it, made.id);
+    expect((await listSigningKeys(it.database, made.id)).at(-1)).toEqual(before);
+  });
+
+  test("without a grace the one before stops at once, and is forgotten", async () => {
+    await using it = await rulesScene();
+    const made = await it.destination();
+    const rotated = await rotateSigningKey(it, made.id, { grace_s: 0 });
+    const [open] = await openDestinations(it.database, it.vault, [made.id]);
+    expect(open?.keys).toEqual([{ scheme: "v1", secret: rotated.signing_secret }]);
+    const { rows } = await it.database.query("select id from relay.signing_keys");
+    expect(rows).toEqual([{ id: rotated.id }]);
+  });
+
+  test("to the other scheme, and with a secret of one's own", async () => {
+    await using it = await rulesScene();
+    const made = await it.destination();
+    const other = await rotateSigningKey(it, made.id, { scheme: "v1a" });
+    expect(other).toMatchObject({ scheme: "v1a", public_key: expect.stringMatching(/^whpk_/) });
+    expect(await rotateSigningKey(it, made.id)).toMatchObject({ scheme: "v1a" });
+    const secret = `whsec_${randomBytes(24).toString("base64")}`;
+    expect(await rotateSigningKey(it, made.id, { scheme: "v1", secret })).toMatchObject({ signing_secret: secret });
+    expect((await openDestinations(it.database, it.vault, [made.id]))[0]?.keys.map(({ scheme }) => scheme)).toEqual([
+      "v1",
+      "v1a",
+      "v1a",
+      "v1",
+    ]);
+  });
+
+  test("never more than ten sign", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    const secrets: string[] = [];
+    for (let n = 0; n < 12; n += 1) secrets.unshift((await rotateSigningKey(it, id)).signing_secret);
+    const [open] = await openDestinations(it.database, it.vault, [id]);
+    expect(open?.keys.map(({ secret }) => secret)).toEqual(secrets.slice(0, 10));
+  });
+
+  test("what is refused", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    for (const [asked, field] of [
+      [{ grace_s: 604_801 }, "grace_s"],
+      [{ grace_s: -1 }, "grace_s"],
+      [{ scheme: "v2" }, "scheme"],
+      [{ secret: "whsec_short" }, "secret"],
+    ] as const) {
+      const { code, fields } = await refusalOf(rotateSigningKey(it, id, asked as object));
+      expect([code, Object.keys(fields)]).toEqual(["invalid_request", [field]]);
+    }
+    expect(await listSigningKeys(it.database, id)).toHaveLength(1);
+  });
+});
+
+test("a rotation of the vault's key covers headers and signing secrets", async () => {
+  await using it = await rulesScene();
+  const made = await it.destination({ headers: { "x-a": SECRET } });
+  const newest = randomBytes(32).toString("base64");
+  const counts = await rotateVault(it.database, openVault([newest, it.masterKey]));
+  expect(counts).toMatchObject({ "relay.destinations.headers_sealed": 1, "relay.signing_keys.secret_sealed": 1 });
+  expect(await openDestinations(it.database, openVault([newest]), [made.id])).toMatchObject([
+    { headers: { "x-a": SECRET }, keys: [{ secret: made.signing_secret }] },
+  ]);
+});
+
+test("one whose secrets cannot be opened is told of and holds up no other", async () => {
+  await using it = await rulesScene();
+  const lost = await createDestination(
+    { ...it, vault: openVault([randomBytes(32).toString("base64")]) },
+    { url: PLACE },
+  );
+  const fine = await it.destination();
+  const faults: [string, unknown][] = [];
+  const open = await openDestinations(it.database, it.vault, null, (id, error) => faults.push([id, error]));
+  expect(open.map(({ id }) => id)).toEqual([fine.id]);
+  expect(faults).toEqual([[lost.id, expect.objectContaining({ code: "vault_unsealable" })]]);
+});
