@@ -265,19 +265,27 @@ describe("listening", () => {
     );
     const remote = closer.use(await startTartan({ ...env(), TARTAN_PORT: "0" }, ["up", "--only", "api"]));
     const port = new URL(remote.url).port;
-    const args = ["--original", "--url", remote.url, "--key", ADMIN_KEY];
+    const args = ["--original", "--json", "--url", remote.url, "--key", ADMIN_KEY];
     const listening = await listen(closer, `${handler.url}/plaid/webhook`, args, {});
-    const forwarded = () => listening.output.filter((line) => /SYNC_UPDATES_AVAILABLE.*200 \d+ ms/.test(line)).length;
+    const answers = () =>
+      listening.output.flatMap((line) =>
+        line.startsWith("{") ? [JSON.parse(line) as { id: string; status: number }] : [],
+      );
     // What happens before it has asked where the events end is not for it.
     await until("it is forwarded", async () => {
-      if (forwarded() === 0) await change({ modify: 1 });
-      return forwarded() > 0;
+      if (answers().length === 0) await change({ modify: 1 });
+      return answers().length > 0;
     });
     await remote.kill9();
-    const before = forwarded();
-    await change({ modify: 1 });
+    for (let n = 0; n < 5; n += 1) await change({ modify: 1 });
     closer.use(await startTartan({ ...env(), TARTAN_PORT: port }, ["up", "--only", "api"]));
-    await until("what happened meanwhile is forwarded", async () => forwarded() > before);
+    const { rows } = await stage.database.query<{ id: string }>(
+      "select 'evt_' || replace(id::text, '-', '') as id from journal.webhooks where source = 'PLAID' order by id",
+    );
+    const ids = rows.map(({ id }) => id);
+    const expected = ids.slice(ids.indexOf(answers()[0]?.id ?? "")).map((id) => ({ id, status: 200 }));
+    await until("what happened meanwhile is forwarded", async () => answers().length >= expected.length);
+    expect(answers()).toMatchObject(expected);
     expect(handler.lines.at(-1)).toBe(`TRANSACTIONS/SYNC_UPDATES_AVAILABLE of item ${item.item_id}`);
     expect(await listening.stop()).toBe(0);
   });
