@@ -18,47 +18,50 @@ const SIZE =
 /** Touched in this transaction, and not as if it had never been. */
 const TOUCHED = "t.changed_at = now() and not (t.removed_at is not null and t.added_at = now())";
 
-const LOOKED_AT = (resource: Resource): string => `${tableKey(resource, "t")} as key,
+/** Where a row lies names it well enough: nobody else writes the subject's rows meanwhile, and they lie in one table. */
+const LOOKED_AT = `t.ctid as at,
     case when t.removed_at is not null then 'removed' when t.added_at = now() then 'added' else 'modified' end as change,
     greatest(${SIZE}, ${PART_BYTES / PART_ROWS}) as size`;
 
 /** By keys, each row is looked up by itself (limit 1: by index, whatever the planner thinks of the table's size). */
 const touched = (resource: Resource, by: "keys" | "all"): string =>
   by === "all"
-    ? `select ${LOOKED_AT(resource)} from ${resource.table} t where ${own(resource, "t")} and ${TOUCHED}`
+    ? `select ${LOOKED_AT} from ${resource.table} t where ${own(resource, "t")} and ${TOUCHED}`
     : `select r.* from unnest($5::text[]) k (key), lateral (
-    select ${LOOKED_AT(resource)} from ${resource.table} t
+    select ${LOOKED_AT} from ${resource.table} t
     where ${own(resource, "t")} and ${tableKey(resource, "t")} = k.key and ${TOUCHED} limit 1) r`;
 
-const rowsOf = (resource: Resource, keys: string): string => `(
-  select string_agg(r.raw::text, ',') from unnest(${keys}) k (key), lateral (
-    select t.raw from ${resource.table} t where ${own(resource, "t")} and ${tableKey(resource, "t")} = k.key limit 1) r)`;
+/** Each row is fetched from its place (offset 0: before anything else is asked of it, whatever the planner would rather). */
+const rowsAt = (resource: Resource, places: string): string => `(
+  select string_agg(t.raw::text, ',') from unnest(${places}) p (at),
+    lateral (select * from ${resource.table} r where r.ctid = p.at offset 0) t where ${own(resource, "t")})`;
 
 /**
  * What a run has changed, in parts. $1 integration, $2 subject, $3 the run, $4 its counts as JSON, $5 the keys, if they are
  * known.
  *
  * A small row counts as a hundredth of a part, so one measure keeps both limits; a part ends with the row that reaches
- * it. First the rows are only placed; then each part is made from its own rows, so that no more than one part is in
- * memory.
+ * it. First the rows are only placed; then each part is made from its own rows, in the order in which it was placed (to
+ * sort them when they are made would write them to disk once more), so that no more than one part is in memory.
  */
 export function changedRows(resource: Resource, by: "keys" | "all"): Statement {
-  const keysOf = (change: string): string => `array_agg(key) filter (where change = '${change}') as ${change}`;
+  const placesOf = (change: string): string => `array_agg(at) filter (where change = '${change}') as ${change}`;
   return {
     name: statementName(resource, `changed_by_${by}`),
     text: `
 with touched as materialized (
   ${touched(resource, by)}
 ), placed as (
-  select key, change, (sum(size) over (rows unbounded preceding) - size) / ${PART_BYTES} as place from touched
+  select at, change, (sum(size) over (rows unbounded preceding) - size) / ${PART_BYTES} as place from touched
 ), parts as materialized (
   select (row_number() over (order by place))::int as part, count(*) over () as parts, added, modified, removed
-  from (select place, ${["added", "modified", "removed"].map(keysOf).join(", ")} from placed group by place) p
+  from (select place, ${["added", "modified", "removed"].map(placesOf).join(", ")} from placed group by place) p
+  order by part
 )
 select part, concat('{"run_id":', to_json($3::text), ',"part":', part, ',"parts":', parts, ',"counts":', $4::text,
-  ',"added":[', ${rowsOf(resource, "added")},
-  '],"modified":[', ${rowsOf(resource, "modified")},
-  '],"removed":[', ${rowsOf(resource, "removed")}, ']}') as data
-from parts order by part`,
+  ',"added":[', ${rowsAt(resource, "added")},
+  '],"modified":[', ${rowsAt(resource, "modified")},
+  '],"removed":[', ${rowsAt(resource, "removed")}, ']}') as data
+from parts`,
   };
 }
