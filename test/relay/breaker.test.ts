@@ -87,6 +87,12 @@ describe("open", () => {
     expect(late.health).toMatchObject({ breaker: "open", openings: 1, hold_until: at(39_000), failures: 1 });
   });
 
+  test("that it is well again is told when it closes, not before", () => {
+    const late = after({ ...opened(), warned: 50 }, pass(10_000));
+    expect(late).toMatchObject({ health: { breaker: "open", warned: 0, failing_since: null }, events: [] });
+    expect(after(halfOpened(late.health), pass(40_000)).events).toEqual(["recovered"]);
+  });
+
   test("each failed probe opens it for twice as long, up to 30 minutes; it is told while that grows", () => {
     let health = opened();
     const holds: number[] = [];

@@ -2,6 +2,7 @@ import { getEventListeners, once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { createConnector } from "../../src/relay/connector.ts";
 import { createGuard } from "../../src/relay/guard.ts";
 import { AUTHORITY } from "./certificates.ts";
 import { answering, bare, closed, HELLO, receiver, resolver, sender, urlOf as url } from "./receivers.ts";
@@ -105,6 +106,15 @@ describe("connections", () => {
     await using r = await receiver((response) => response.end(), { host: "::1" });
     await using s = sender(`http://[::1]:${r.port}/`, { guard: createGuard({ allow: ["::1"] }) });
     expect(await s.send(HELLO)).toMatchObject({ cause: null, address: "::1" });
+  });
+
+  test("a connection has a time of its own, however long the exchange may take", async () => {
+    const silent = createGuard({ allow: [], lookup: () => new Promise(() => undefined) });
+    const connect = createConnector({ guard: silent, ca: null, timeoutMs: 50 });
+    const error = await new Promise((resolve) => {
+      connect({ hostname: "slow.test", protocol: "http:", port: "80" }, (...[failure]) => resolve(failure));
+    });
+    expect(error).toMatchObject({ name: "ConnectFailed", reason: "connect_timeout" });
   });
 
   test("a name that is not known, and one whose servers are silent", async () => {

@@ -48,7 +48,6 @@ describe("what comes back", () => {
     expect(exchange).toMatchObject({ status: 418, cause: "status_418", address: "127.0.0.1", control: null });
     expect(exchange.headers).toMatchObject({ "x-mixed": "Case", "set-cookie": "a=1, b=2" });
     expect(exchange.head.toString()).toBe("short and stout");
-    expect(exchange.head.buffer.byteLength, "not a slice of a larger buffer").toBeLessThanOrEqual(16 * 1024);
     expect(exchange.startedAt).toBeInstanceOf(Date);
     expect(exchange.durationMs).toBeGreaterThan(0);
   });
@@ -138,6 +137,16 @@ describe("long and slow answers", () => {
     expect(head.subarray(0, 2001).toString()).toBe(`${"a".repeat(1000)}${"b".repeat(1000)}c`);
     await s.send(HELLO);
     expect(r.connections, "it was read to its end, so the connection serves again").toHaveLength(1);
+  });
+
+  test("what is kept holds on to no more than itself", async () => {
+    await using r = await bare((socket) =>
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n${"x".repeat(60_000)}`),
+    );
+    await using s = sender(url(r));
+    const { head } = await s.send(HELLO);
+    expect(head).toHaveLength(16 * 1024);
+    expect(head.buffer.byteLength).toBeLessThanOrEqual(16 * 1024);
   });
 
   test("an endless answer is not waited for: its status counts, and its connection ends", async () => {

@@ -140,6 +140,14 @@ describe("a secret", () => {
   });
 });
 
+test("each key signs, in the order given, with a space between", () => {
+  const keys = [newSecret("v1"), newSecret("v1a"), newSecret("v1")];
+  const signers = keys.map(({ secret }, i) => openSigner(i === 1 ? "v1a" : "v1", secret));
+  const all = signatures(signers, "a", 1, Buffer.from("x"));
+  expect(all.split(" ")).toEqual(signers.map((signer) => signatures([signer], "a", 1, Buffer.from("x"))));
+  expect(signatures([], "a", 1, Buffer.from("x"))).toBe("");
+});
+
 test("an id with a full stop is not signed: one text could be read as another", () => {
   const signer = openSigner("v1", newSecret("v1").secret);
   expect(() => signatures([signer], "a.b", 1, Buffer.from("x"))).toThrow(expect.objectContaining({ code: "internal" }));
