@@ -37,6 +37,10 @@ function answerOf({ status, cause, last_status }: DeliveryRecord): string {
 const whenOf = ({ finished_at, due_at, created_at }: DeliveryRecord): string =>
   finished_at ? ago(finished_at) : dim(`due ${ago(due_at ?? created_at)}`);
 
+/** What holds a destination, or that nothing does. */
+export const stateOf = (status: string, breaker: string): string =>
+  status === "active" && breaker !== "closed" ? breaker : status;
+
 /** A delivery and, for each attempt, when, how long, where to, and what was answered. */
 export function sayDelivery(delivery: DeliveryWhole): void {
   const { status, job_id, body_sha256, due_at, finished_at } = delivery;
@@ -96,16 +100,15 @@ export async function followDeliveries(
   { filter, fromTheStart, signal, tell }: FollowOptions,
 ): Promise<void> {
   const look = async () => (await listDeliveries(q, { ...filter, limit: AT_ONCE })).data.toReversed();
-  const stateOf = ({ id, status, attempts, finished_at }: DeliveryRecord) =>
-    `${id} ${status} ${attempts} ${finished_at}`;
-  let told = new Set(fromTheStart ? [] : (await look()).map(stateOf));
+  const keyOf = ({ id, status, attempts, finished_at }: DeliveryRecord) => `${id} ${status} ${attempts} ${finished_at}`;
+  let told = new Set(fromTheStart ? [] : (await look()).map(keyOf));
   while (!signal.aborted) {
     const seen = await look();
     for (const delivery of seen) {
-      if (told.has(stateOf(delivery)) || delivery.attempts === 0) continue;
+      if (told.has(keyOf(delivery)) || delivery.attempts === 0) continue;
       tell(delivery);
     }
-    told = new Set(seen.map(stateOf));
+    told = new Set(seen.map(keyOf));
     await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -18,7 +18,7 @@ import {
 import { createRoute, listRoutes } from "../../relay/routes.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
-import { sayDeliveries } from "../deliveries.ts";
+import { sayDeliveries, stateOf } from "../deliveries.ts";
 import {
   addDestinationOptions,
   destinationDeps,
@@ -183,10 +183,6 @@ async function list({ database }: Core, { json }: Json): Promise<void> {
     "Nothing is sent anywhere yet: tartan destinations create https://…",
   );
 }
-
-/** What holds it, or that nothing does. */
-export const stateOf = (status: string, breaker: string): string =>
-  status === "active" && breaker !== "closed" ? breaker : status;
 
 /** Counting stops where it would take long. */
 const counted = (count: number): string => (count > 100_000 ? "> 100000" : String(count));

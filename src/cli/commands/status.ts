@@ -1,28 +1,75 @@
 /** `tartan status`: is anything waiting, failing or refused? */
 import { Command } from "commander";
 import { listIntegrations } from "../../integrations/integrations.ts";
+import { standing, type Standing, type Unwell } from "../../relay/standing.ts";
+import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/sweep.ts";
 import { queueDepth } from "../../sync/queries.ts";
-import { openCore } from "../core.ts";
-import { green, sayFacts, sayJson, state, yellow } from "../print.ts";
+import { withCore, type Core } from "../core.ts";
+import { stateOf } from "../deliveries.ts";
+import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, state, yellow } from "../print.ts";
 
 export function statusCommand(): Command {
   return new Command("status")
     .description("what waits, what fails")
     .option("--json", "print JSON")
-    .action(async ({ json }: { json?: true }) => {
-      await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-      const depth = await queueDepth(core.database);
-      const integrations = (await listIntegrations(core.database)).length;
-      if (json) return sayJson({ integrations, ...depth });
-      sayFacts({
-        integrations: String(integrations),
-        due:
-          depth.due === 0
-            ? green("nothing waits")
-            : yellow(`${depth.due} subjects, the oldest for ${Math.round(depth.oldest_due_seconds)} s`),
-        ...Object.fromEntries(
-          Object.entries(depth.by_status).map(([status, count]) => [status, `${count} ${state(status)}`]),
-        ),
-      });
-    });
+    .action(withCore(status));
+}
+
+async function status({ database }: Core, { json }: { json?: true }): Promise<void> {
+  const depth = await queueDepth(database);
+  const integrations = (await listIntegrations(database)).length;
+  const relay = await relayDepth(database);
+  const overdue = await findOverdue(database);
+  const { unwell, ...destinations } = await standing(database);
+  if (json) return sayJson({ integrations, ...depth, relay: { ...relay, overdue, destinations, unwell } });
+  sayFacts({
+    integrations: String(integrations),
+    due:
+      depth.due === 0
+        ? green("nothing waits")
+        : yellow(`${depth.due} subjects, the oldest for ${Math.round(depth.oldest_due_seconds)} s`),
+    ...Object.fromEntries(
+      Object.entries(depth.by_status).map(([status, count]) => [status, `${count} ${state(status)}`]),
+    ),
+    destinations: describeDestinations(destinations),
+    deliveries: describeDeliveries(relay),
+    overdue: describeOverdue(overdue),
+  });
+  if (unwell.length > 0) sayUnwell(unwell);
+}
+
+function describeDestinations({ active, paused, disabled, open }: Omit<Standing, "unwell">): string {
+  const counts = { active, paused, disabled, open };
+  const told = Object.entries(counts).filter(([, count]) => count > 0);
+  return told.length === 0 ? dim("none") : told.map(([word, count]) => `${count} ${state(word)}`).join(", ");
+}
+
+function describeDeliveries({ scheduled, held, dead }: RelayDepth): string {
+  const told = Object.entries({ scheduled, held, dead }).filter(([, count]) => count > 0);
+  return told.length === 0 ? green("nothing waits") : told.map(([word, count]) => `${count} ${state(word)}`).join(", ");
+}
+
+/** What should have gone and has not is mostly because nobody is there to send it. */
+function describeOverdue({ outbox, deliveries, oldest_at }: Overdue): string | null {
+  if (outbox + deliveries === 0) return null;
+  const what = [
+    ...(outbox > 0 ? [`${outbox} not dispatched`] : []),
+    ...(deliveries > 0 ? [`${deliveries} not sent`] : []),
+  ];
+  return red(`${what.join(", ")}, the oldest from ${ago(oldest_at)}: does a process with the role relay run?`);
+}
+
+function sayUnwell(unwell: readonly Unwell[]): void {
+  say();
+  sayTable(
+    unwell,
+    {
+      destination: ({ id, name }) => (name ? `${bold(name)} ${dim(id)}` : id),
+      state: ({ status, breaker, disabled_reason }) =>
+        `${state(stateOf(status, breaker))} ${dim(disabled_reason ?? "")}`,
+      since: ({ since, failing_since }) => ago(since ?? failing_since),
+      "held until": ({ hold_until }) => (hold_until ? ago(hold_until) : ""),
+    },
+    "",
+  );
 }
