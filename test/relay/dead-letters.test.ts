@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { groups } from "../../src/relay/dead-letters.ts";
+import { deliveries, dispatchAll, settle } from "./past.ts";
+import { openScene } from "./scene.ts";
+
+const NOWHERE = { url: "http://127.0.0.1:9" };
+
+describe("the dead letters", () => {
+  it("are counted by destination and cause, the largest group first, with their first and last", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const one = await scene.destination(NOWHERE, { name: "ledger" });
+    const two = await scene.destination(NOWHERE);
+    await scene.webhooks("item-1", "item-2", "item-3");
+    await dispatchAll(database);
+    await settle(database, "dead", {
+      cause: "timeout",
+      at: "'2026-03-01T00:00:00Z'::timestamptz + seq * interval '1 hour'",
+    });
+    await settle(database, "dead", { cause: "status_500", where: `destination_id = '${two.id}' and seq > 5` });
+    await settle(database, "delivered", {
+      where: `seq = (select min(seq) from relay.deliveries where destination_id = '${two.id}')`,
+    });
+    const all = await groups(database);
+    expect(all).toMatchObject([
+      { destination_id: one.id, destination_name: "ledger", cause: "timeout", count: 3, replayable: 3 },
+      { destination_id: two.id, count: 1 },
+      { destination_id: two.id, count: 1 },
+    ]);
+    expect(new Set(all.slice(1).map(({ cause }) => cause))).toEqual(new Set(["status_500", "timeout"]));
+    const hours = (await deliveries(database, one.id)).map(({ seq }) => Number(seq));
+    const instant = (hour = 0) => new Date(Date.parse("2026-03-01T00:00:00Z") + hour * 3_600_000).toISOString();
+    expect(all[0]).toMatchObject({ first_at: instant(hours[0]), last_at: instant(hours[2]) });
+    expect(await groups(database, { destination_id: two.id })).toEqual(all.slice(1));
+    expect(await groups(database, { destination_id: "dst_nothing" })).toEqual([]);
+  });
+
+  it("can be sent again where their event is kept, or the bytes that were made of it", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await scene.destination(NOWHERE, {}, { form: "original", filter: { types: ["webhook.received"] } });
+    await scene.destination(NOWHERE, {}, { form: "event" });
+    const gone = [...(await scene.webhooks("item-1")), await scene.event({})];
+    await scene.webhooks("item-1");
+    await scene.event({});
+    await dispatchAll(database);
+    await settle(database, "dead", { cause: "timeout" });
+    await database.query("delete from journal.webhooks where id = any ($1::uuid[])", [gone]);
+    await database.query("delete from journal.events where id = any ($1::uuid[])", [gone]);
+    const found = (await groups(database)).toSorted((a, b) => a.count - b.count);
+    // The first keeps no bytes of its own; of the second, the wrapped webhook is kept and the event is gone.
+    expect(found).toMatchObject([
+      { count: 2, replayable: 1 },
+      { count: 4, replayable: 3 },
+    ]);
+  });
+});

@@ -1,0 +1,54 @@
+/** What the tests of what comes after sending share: deliveries that have a past, without anybody sending them. */
+import type { Database } from "../../src/database/types.ts";
+import { Dispatcher } from "../../src/relay/dispatch.ts";
+import { workOnce } from "../../src/relay/job-runner.ts";
+
+/** Dispatches whatever waits. */
+export async function dispatchAll(database: Database): Promise<void> {
+  const dispatcher = new Dispatcher(database);
+  while ((await dispatcher.dispatch()).rows > 0);
+}
+
+/** Works on jobs until none is left to work on; @returns batches */
+export async function workAll(database: Database): Promise<number> {
+  let batches = 0;
+  while (await workOnce(database)) batches += 1;
+  return batches;
+}
+
+/** Makes the deliveries that fit look as if this had come of them. */
+export async function settle(
+  database: Database,
+  status: "delivered" | "dead" | "cancelled",
+  { cause = null, where = "true", at = "now()" }: { cause?: string | null; where?: string; at?: string } = {},
+): Promise<void> {
+  await database.query(
+    `update relay.deliveries set status = $1, cause = $2, due_at = null, finished_at = ${at}, attempts = 3, tries = 3 where ${where}`,
+    [status, cause],
+  );
+}
+
+export interface DeliveryRow {
+  id: string;
+  seq: number;
+  event_id: string;
+  destination_id: string;
+  status: string;
+  tries: number;
+  attempts: number;
+  job_id: string | null;
+  due: boolean | null;
+  lane: string | null;
+  form: string;
+  body: Buffer | null;
+  route_id: string;
+}
+
+/** All deliveries, in their order. */
+export async function deliveries(database: Database, destinationId?: string): Promise<DeliveryRow[]> {
+  const { rows } = await database.query<DeliveryRow>(
+    `select *, due_at <= now() as due from relay.deliveries where $1::text is null or destination_id = $1 order by seq`,
+    [destinationId ?? null],
+  );
+  return rows;
+}
