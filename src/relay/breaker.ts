@@ -42,7 +42,7 @@ export const WARNINGS = [50, 70, 90] as const;
 
 export type HealthEvent = "opened" | "recovered" | "disabled" | { failing: (typeof WARNINGS)[number] };
 
-/** Of a destination that nothing is known of: a new one, or one that was enabled or resumed. */
+/** Of a destination that nothing is known of. */
 export const FRESH: Health = {
   breaker: "closed",
   openings: 0,
@@ -75,6 +75,15 @@ export const halfOpened = (health: Health): Health => ({ ...health, breaker: "ha
 /** Held until then at least, as a receiver asks by Retry-After. */
 export function heldUntil(health: Health, until: Date): Health {
   return health.hold_until !== null && health.hold_until >= until ? health : { ...health, hold_until: until };
+}
+
+/**
+ * Somebody enabled, resumed or mended it: what was does not count any more, else the first failure afterwards would disable
+ * a destination that was paused for a week. The last success, failure and error stay to be seen.
+ */
+export function relieved(health: Health): Health {
+  const { last_success_at, last_failure_at, last_error } = health;
+  return { ...health, ...FRESH, last_success_at, last_failure_at, last_error };
 }
 
 /** What `results`, in the order in which they came, make of `health`, and what is to be told of it. */

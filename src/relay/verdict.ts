@@ -54,7 +54,14 @@ export interface Verdict {
 }
 
 /** Of a delivery that could not be packed: its cause is all there is to say. */
-export const UNPACKED = { kind: "dead", dueInMs: null, cause: null, holdMs: null, disable: null, reason: null } as const;
+export const UNPACKED = {
+  kind: "dead",
+  dueInMs: null,
+  cause: null,
+  holdMs: null,
+  disable: null,
+  reason: null,
+} as const;
 
 const DAY_MS = 24 * 3_600_000;
 /** The longest that a receiver can put us off. */

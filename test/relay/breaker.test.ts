@@ -6,6 +6,7 @@ import {
   FRESH,
   halfOpened,
   heldUntil,
+  relieved,
   type Health,
   type HealthEvent,
 } from "../../src/relay/breaker.ts";
@@ -179,6 +180,20 @@ describe("failing for long", () => {
       told.push(...next.events);
     }
     expect(warnings(told)).toEqual([{ failing: 50 }, { failing: 70 }, { failing: 90 }, "disabled"]);
+  });
+});
+
+describe("relieved", () => {
+  test("it starts anew, with what is to be seen of its past", () => {
+    const long = after(halfOpened({ ...opened(), warned: 90 }), fail(100 * HOUR, "timeout")).health;
+    const health = relieved(long);
+    expect(health).toEqual({ ...FRESH, last_failure_at: at(100 * HOUR), last_error: "timeout" });
+    expect(admission(health, at(100 * HOUR))).toBe("all");
+    expect(after(health, ...times(9, (i) => fail((130 + i) * HOUR))).events).toEqual([]);
+  });
+
+  test("what else was kept with it stays", () => {
+    expect(relieved({ ...opened(), worker: "w" } as Health)).toMatchObject({ worker: "w", breaker: "closed" });
   });
 });
 
