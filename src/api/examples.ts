@@ -130,9 +130,19 @@ export const EXAMPLES = {
   status: {
     version: "0.1.0",
     node: "v20.20.2",
-    schema_version: 4,
+    schema_version: 8,
     roles: ["receiver", "sync", "relay", "api"],
     uptime_seconds: 86_400,
     queue: { due: 3, running: 8, oldest_due_seconds: 0.4, subjects: { ok: 1284, needs_user: 17, retrying: 2 } },
+    relay: {
+      undispatched: 0,
+      oldest_undispatched_seconds: 0,
+      scheduled: 12,
+      held: 0,
+      dead: 3,
+      overdue: { outbox: 0, deliveries: 0, oldest_at: null },
+      destinations: { active: 2, paused: 0, disabled: 0, open: 0 },
+      unwell: [],
+    },
   },
 };

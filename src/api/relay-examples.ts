@@ -66,7 +66,6 @@ const definition = { filter: route.filter, match: route.match, form: route.form 
 const delivery = {
   id: DELIVERY_ID,
   destination_id: DESTINATION_ID,
-  destination_name: destination.name,
   event_id: EVENT_ID,
   event_type: "transactions.changed",
   integration_id: EXAMPLES.integration.id,
@@ -75,7 +74,6 @@ const delivery = {
   route_version: 1,
   form: "event" as const,
   status: "dead" as const,
-  held: false,
   due_at: null,
   attempts: 8,
   tries: 8,

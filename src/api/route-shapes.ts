@@ -95,9 +95,13 @@ export const RouteDeleted = z
   .object({ id: routeId, deleted: z.literal(true) })
   .meta({ description: "What was done.", examples: [RELAY_EXAMPLES.routeDeleted] });
 
+const NO_INSTANT = "must be a time such as 2026-11-20T17:03:29Z";
+
 /** An instant in a request. */
 export const instant = (description: string) =>
-  z.iso.datetime({ offset: true, error: "must be a time such as 2026-11-20T17:03:29Z" }).meta({ description });
+  z.iso
+    .datetime({ offset: true, error: ({ input }) => (input === undefined ? undefined : NO_INSTANT) })
+    .meta({ description });
 
 export const PreviewRequest = z
   .strictObject({

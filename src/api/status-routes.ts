@@ -1,5 +1,8 @@
 /** /v1/status: is anything waiting or failing, and what runs here? */
 import { schemaState } from "../database/schema.ts";
+import type { Database } from "../database/types.ts";
+import { standing } from "../relay/standing.ts";
+import { findOverdue, relayDepth } from "../relay/sweep.ts";
 import { queueDepth } from "../sync/queries.ts";
 import { about, refusals, type Api, type ApiDeps } from "./routing.ts";
 import { Status } from "./status-shapes.ts";
@@ -7,7 +10,11 @@ import { VERSION } from "./version.ts";
 
 export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
   api.get("/v1/status", { schema: STATUS }, async () => {
-    const [{ version: schema_version }, queue] = await Promise.all([schemaState(database), queueDepth(database)]);
+    const [{ version: schema_version }, queue, relay] = await Promise.all([
+      schemaState(database),
+      queueDepth(database),
+      relayState(database),
+    ]);
     const { due, running, oldest_due_seconds, by_status } = queue;
     return {
       version: VERSION,
@@ -16,15 +23,27 @@ export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
       roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
       uptime_seconds: Math.floor(process.uptime()),
       queue: { due, running, oldest_due_seconds, subjects: by_status },
+      relay,
     };
   });
+}
+
+async function relayState(database: Database) {
+  const [depth, { oldest_at, ...overdue }, { unwell, ...destinations }] = await Promise.all([
+    relayDepth(database),
+    findOverdue(database),
+    standing(database),
+  ]);
+  return { ...depth, overdue: { ...overdue, oldest_at: oldest_at?.toISOString() ?? null }, destinations, unwell };
 }
 
 const STATUS = {
   ...about("Operation", {
     operationId: "getStatus",
     summary: "Show the status",
-    description: "What waits in the sync queue, how many subjects are in which state, and what this process is.",
+    description:
+      "What waits in the sync queue and in the relay, what waits longer than it should, which destinations are sent nothing " +
+      "just now, and what this process is.",
   }),
   response: { 200: Status, ...refusals() },
 };

@@ -1,7 +1,49 @@
 /** The shapes of /v1/status and of the probes. */
 import { z } from "zod";
 import { EXAMPLES } from "./examples.ts";
-import { told } from "./shapes.ts";
+import { noTimestamp, told } from "./shapes.ts";
+
+const count = (description: string) => told(z.number().int(), description);
+
+const unwell = z.object({
+  id: told(z.string(), "Id of a destination."),
+  name: told(z.string(), "Its name."),
+  status: told(z.enum(["active", "paused", "disabled"]), "Active: its failures hold it."),
+  disabled_reason: told(z.string().nullable(), "Why it is disabled."),
+  breaker: told(z.enum(["closed", "open", "half_open"]), "Open: nothing is sent until hold_until."),
+  hold_until: noTimestamp("Nothing is sent until then."),
+  failing_since: noTimestamp("The first failure after the last success."),
+  since: noTimestamp("Since when it is so."),
+});
+
+const relay = told(
+  z.object({
+    undispatched: count("Commits whose events have no deliveries yet."),
+    oldest_undispatched_seconds: told(z.number(), "How long the first of them has waited; 0 when there is none."),
+    scheduled: count("Deliveries that wait for their time or their turn; counted up to 100001 a destination."),
+    held: count("Deliveries that wait for a destination that is paused, disabled or open."),
+    dead: count("Deliveries that gave up."),
+    overdue: told(
+      z.object({
+        outbox: count("Commits that should have been dispatched by now."),
+        deliveries: count("Deliveries that should have been attempted by now."),
+        oldest_at: noTimestamp("Since when the oldest of them waits."),
+      }),
+      "What waits longer than it should, which nothing ever should.",
+    ),
+    destinations: told(
+      z.object({
+        active: count("Destinations that are neither paused nor disabled."),
+        paused: count("Paused ones."),
+        disabled: count("Disabled ones."),
+        open: count("Active ones that fail so often that nothing is sent for a while."),
+      }),
+      "How many there are.",
+    ),
+    unwell: told(z.array(unwell), "Destinations that are sent nothing just now; a hundred at most, the longest first."),
+  }),
+  "The relay, of all processes together.",
+);
 
 export const Status = z
   .object({
@@ -19,6 +61,7 @@ export const Status = z
       }),
       "The sync queue, of all processes together.",
     ),
+    relay,
   })
   .meta({ description: "How things stand.", examples: [EXAMPLES.status] });
 

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { dispatch } from "./event-support.ts";
 import { routesOf } from "./routes.ts";
 import { startApi, type TestApi } from "./support.ts";
 
@@ -10,7 +11,24 @@ beforeAll(async () => {
   const { id } = await api.integrate();
   const body = { integration_id: id, item_id: "fuzzed", access_token: "access-sandbox-fuzzed" };
   const linked = await api.call("POST /v1/items", { body });
-  known = { integration: id, item: "fuzzed", webhook: linked.body.webhook_id };
+  const { body: destination } = await api.call("POST /v1/destinations", {
+    body: { url: "https://fuzzed.example.com/" },
+  });
+  const route = await api.call("POST /v1/routes", { body: { destination_id: destination.id } });
+  await dispatch(api);
+  const [delivery] = (await api.call("GET /v1/deliveries")).body.data;
+  const replay = { destination_id: destination.id, from: "2020-01-01T00:00:00Z" };
+  const job = await api.call("POST /v1/replays", { body: replay });
+  known = {
+    integration: id,
+    item: "fuzzed",
+    webhook: linked.body.webhook_id,
+    destination: destination.id,
+    route: route.body.id,
+    delivery: delivery.id,
+    event: delivery.event_id,
+    job: job.body.id,
+  };
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
@@ -26,9 +44,18 @@ const names = [
   "integration_id",
   "erase",
   "purge",
+  "destination_id",
+  "event_id",
+  "event_type",
+  "cause",
+  "types",
+  "history",
 ];
 const fields = ["client_id", "secret", "environment", "plaid_url", "webhook_secret", "name", "country_codes", "verify"];
 const more = ["item_id", "access_token", "user_id", "integration_id", "resources", "full", "__proto__", "constructor"];
+const settings = ["url", "headers", "ca", "timeout_ms", "schedule", "rate_limit", "concurrency", "ordering", "scheme"];
+const rules = ["destination_id", "filter", "match", "form", "transform", "enabled", "definition", "since", "limit"];
+const wishes = ["event_id", "types", "from", "to", "cause", "delivery_ids", "reason", "dry_run", "grace_s"];
 
 it("whatever is sent, nothing fails inside and every refusal has the one shape", { timeout: 60_000 }, async () => {
   const routes = routesOf(api.app).filter((route) => !/^HEAD|\/(metrics|docs|openapi\.json)$/.test(route));
@@ -37,11 +64,15 @@ it("whatever is sent, nothing fails inside and every refusal has the one shape",
     fc.string({ unit: "binary", maxLength: 10 }),
     fc.constantFrom("", "0", "-1", "true", "1e999"),
   );
-  const part = fc.oneof({ weight: 2, arbitrary: fc.constantFrom("integration", "item", "webhook") }, text);
+  const part = fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...Object.keys(known)) }, text);
   const query = fc.array(fc.tuple(fc.oneof(fc.constantFrom(...names, "__proto__", "toString"), text), text), {
     maxLength: 3,
   });
-  const object = fc.dictionary(fc.constantFrom(...fields, ...more), fc.oneof(fc.jsonValue(), text), { maxKeys: 6 });
+  const object = fc.dictionary(
+    fc.constantFrom(...fields, ...more, ...settings, ...rules, ...wishes),
+    fc.oneof(fc.jsonValue(), text, fc.constantFrom(...Object.values(known))),
+    { maxKeys: 6 },
+  );
   const body = fc.oneof(object, fc.jsonValue(), fc.string());
   await fc.assert(
     fc.asyncProperty(
@@ -62,6 +93,6 @@ it("whatever is sent, nothing fails inside and every refusal has the one shape",
           expect(answer.error).toMatchObject({ code: expect.any(String), message: expect.any(String) });
       },
     ),
-    { numRuns: 400 },
+    { numRuns: 1200 },
   );
 });

@@ -1,6 +1,8 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormatsModule from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EVENT_TYPES } from "../../src/journal/event-types.ts";
+import { dispatch } from "./event-support.ts";
 import { routesOf } from "./routes.ts";
 import { startApi, type Json, type TestApi } from "./support.ts";
 
@@ -11,6 +13,18 @@ beforeAll(async () => {
   document = (await api.call("GET /openapi.json", { key: null })).body;
 });
 afterAll(() => api[Symbol.asyncDispose]());
+
+/** A destination with a route, and a delivery of each event that is there. */
+async function tellSomebody(): Promise<Record<"destination" | "route" | "delivery" | "event" | "job", string>> {
+  const body = { url: "https://receiver.example.com/" };
+  const { id: destination } = (await api.call("POST /v1/destinations", { body })).body;
+  const { id: route } = (await api.call("POST /v1/routes", { body: { destination_id: destination } })).body;
+  await dispatch(api);
+  await api.database.query("update relay.deliveries set status = 'dead', due_at = null, finished_at = now()");
+  const { id: delivery, event_id: event } = (await api.call("GET /v1/deliveries")).body.data[0];
+  const { id: job } = (await api.call("POST /v1/dead-letters/redrive", { body: {} })).body;
+  return { destination, route, delivery, event, job };
+}
 
 const operations = (): [name: string, operation: Json][] =>
   Object.entries<Json>(document.paths).flatMap(([path, item]) =>
@@ -73,6 +87,18 @@ describe("the OpenAPI document", () => {
     }
   });
 
+  it("has a webhook for each type of event, with an example that its schema takes", () => {
+    expect(Object.keys(document.webhooks)).toEqual(Object.keys(EVENT_TYPES));
+    const tags = document.tags.map(({ name }: Json) => name);
+    for (const [type, { post }] of Object.entries<Json>(document.webhooks)) {
+      const { $ref } = post.requestBody.content["application/json"].schema;
+      const schema = document.components.schemas[$ref.replace("#/components/schemas/", "")];
+      expect([type, schema.properties.type.const, schema.examples[0].type]).toEqual([type, type, type]);
+      expect(tags).toEqual(expect.arrayContaining(post.tags));
+      expect(post.parameters.map(({ name }: Json) => name)).toContain("webhook-signature");
+    }
+  });
+
   it("has references that lead somewhere and components that are referred to", () => {
     const text = JSON.stringify(document);
     const referred = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name));
@@ -106,6 +132,7 @@ describe("the OpenAPI document", () => {
     const { id } = await api.integrate();
     const item = { integration_id: id, item_id: "true-item", access_token: "access-sandbox-true" };
     await api.call("POST /v1/items", { body: item });
+    const relay = await tellSomebody();
     const requests = {
       "/v1/integrations": "",
       "/v1/integrations/{id}": id,
@@ -114,6 +141,18 @@ describe("the OpenAPI document", () => {
       "/v1/webhooks": "",
       "/v1/refusals": "",
       "/v1/status": "",
+      "/v1/destinations": "",
+      "/v1/destinations/{id}": relay.destination,
+      "/v1/routes": "",
+      "/v1/routes/{id}": relay.route,
+      "/v1/deliveries": "",
+      "/v1/deliveries/{id}": relay.delivery,
+      "/v1/dead-letters": "",
+      "/v1/jobs": "",
+      "/v1/jobs/{id}": relay.job,
+      "/v1/events": "",
+      "/v1/events/{id}": relay.event,
+      "/v1/event-types": "",
       "/livez": "",
       "/readyz": "",
     };

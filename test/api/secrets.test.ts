@@ -56,6 +56,45 @@ it("no answer and no log line holds a token or a secret, but the two answers tha
   }
 });
 
+it("no answer and no log line holds a header's value or a signing secret, but those that hand a secret out", async () => {
+  const mine = `whsec_${Buffer.alloc(32, 5).toString("base64")}`;
+  const header = "Bearer header-value-of-this-test";
+  const body = { url: "https://receiver.example.com/", headers: { Authorization: header }, signing_secret: mine };
+  const made = await api.call("POST /v1/destinations", { body });
+  expect([made.status, made.body.signing_secret, made.text.includes(header)]).toEqual([201, mine, false]);
+  const { id } = made.body;
+  const handed = [mine];
+  for (const scheme of ["v1", "v1a"]) {
+    const rotated = await api.call(`POST /v1/destinations/${id}/rotate-secret`, { body: { scheme } });
+    expect([rotated.status, rotated.text.includes(mine)]).toEqual([200, false]);
+    handed.push(rotated.body.signing_secret);
+  }
+  const texts: string[] = [];
+  const call = async (request: string, sent?: unknown): Promise<void> => {
+    const answer = await api.call(request, sent === undefined ? {} : { body: sent });
+    texts.push(`${request} → ${answer.status} ${answer.text} ${JSON.stringify([...answer.headers])}`);
+  };
+  // What is refused repeats nothing either, wherever a secret was put by mistake.
+  await call("POST /v1/destinations", { ...body, url: "ftp://x", timeout_ms: header });
+  await call("POST /v1/destinations", { ...body, headers: { [header]: "x", "x-fine": `${header}\n` } });
+  await call("POST /v1/destinations", { ...body, signing_secret: `${mine}=`, signing_scheme: mine });
+  await call("POST /v1/destinations", { ...body, url: `https://user:${handed[1]}@receiver.example.com/` });
+  await call("POST /v1/destinations", `{"signing_secret": "${mine}", oops`);
+  await call(`PATCH /v1/destinations/${id}`, { headers: { authorization: header, host: header } });
+  await call(`PATCH /v1/destinations/${id}`, { headers: { authorization: header }, name: "changed" });
+  await call(`POST /v1/destinations/${id}/rotate-secret`, { secret: mine, scheme: "v1a" });
+  for (const verb of ["pause", "resume", "disable", "enable"]) await call(`POST /v1/destinations/${id}/${verb}`);
+  const { body: route } = await api.call("POST /v1/routes", { body: { destination_id: id } });
+  const parameters: Record<string, string> = { ":id": id };
+  for (const path of routesOf(api.app).filter((one) => one.startsWith("GET ")))
+    await call(path.replaceAll(/:\w+/g, (name) => (path.includes("/routes/") ? route.id : parameters[name]) ?? name));
+  await call(`DELETE /v1/destinations/${id}`);
+  for (const secret of [header, "header-value-of-this-test", ...handed]) {
+    expect(texts.filter((text) => text.includes(secret))).toEqual([]);
+    expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
+  }
+});
+
 it("what a noun hands over by accident does not leave: answers are cut down to their declared fields", async () => {
   const { id } = await api.integrate();
   const body = { integration_id: id, item_id: "cut", access_token: "access-sandbox-cut" };
