@@ -44,6 +44,28 @@ describe("an item", () => {
     });
   });
 
+  it("that says something else than before tells what", async () => {
+    const item = await scene.synced(3);
+    const { url, clientId: client_id, secret } = scene.simulator;
+    const answer = await fetch(`${url}/item/webhook/update`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        client_id,
+        secret,
+        access_token: item.access_token,
+        webhook: "https://hooks.example/new",
+      }),
+    });
+    expect(answer.status).toBe(200);
+    const events = await hearAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
+    expect(typesOf(events)).toEqual(["item.updated", "sync.completed"]);
+    expect(events[0]?.data).toMatchObject({
+      changed: ["webhook"],
+      item: { item_id: item.item_id, webhook: "https://hooks.example/new" },
+    });
+  });
+
   it("that is ill when it is first read says so", async () => {
     const [item] = scene.makeItems(1, 3);
     if (!item) throw new Error("no item");
