@@ -13,6 +13,7 @@ import {
   integrationUrl,
   listIntegrations,
 } from "../../integrations/integrations.ts";
+import type { WebhookRecord } from "../../journal/records.ts";
 import { createDestination, deleteDestination, listDestinations } from "../../relay/destinations.ts";
 import { createRoute } from "../../relay/routes.ts";
 import { newSecret } from "../../relay/signing.ts";
@@ -50,7 +51,8 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
   const simulator = closer.use(await startSimulator({ port: config.simulatorPort, seed: randomUUID() }));
   await purgeEarlierDemos(core);
   const { url, newAdminKey } = await serve(core, ROLES);
-  await startApplication(core);
+  const story = openStory();
+  await startApplication(core, story.event);
   const integration = await createIntegration(database, vault, {
     name: DEMO_NAME,
     client_id: simulator.clientId,
@@ -68,7 +70,7 @@ async function demo(core: Core, count: number, stopped: Promise<unknown>): Promi
     filter: { integration_id: integration.id },
     fromTheStart: true,
     signal: stop.signal,
-    tell: say,
+    tell: story.webhook,
   });
   await linkItems(simulator, intake, integration.webhook_secret, count);
   simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
@@ -86,13 +88,38 @@ async function purgeEarlierDemos({ database }: Core): Promise<void> {
   }
 }
 
-/** News of items and their transactions go to an application in this process, which says so when it has checked them. */
-async function startApplication(core: Core): Promise<void> {
+/** News of items and their transactions go to an application in this process. */
+async function startApplication(core: Core, hear: (event: ToldEvent) => void): Promise<void> {
   const { secret } = newSecret("v1");
-  const application = core.closer.use(await startDemoReceiver(secret, (event) => say(describeTold(event))));
+  const application = core.closer.use(await startDemoReceiver(secret, hear));
   const wish = { name: DEMO_NAME, url: application.url, signing_secret: secret };
   const { id } = await createDestination(destinationDeps(core), wish);
   await createRoute(core.database, { destination_id: id, filter: { types: TOLD } });
+}
+
+/** Longer than the feed looks between webhooks. */
+const PATIENCE_MS = 1000;
+
+/**
+ * Deliveries are quicker than the feed, which looks from time to time; so what the application was told waits for the line
+ * about the webhook that led to it.
+ */
+function openStory() {
+  const waiting = new Map<ToldEvent, string>();
+  const flush = (event: ToldEvent) => {
+    const line = waiting.get(event);
+    if (waiting.delete(event) && line !== undefined) say(line);
+  };
+  return {
+    event: (event: ToldEvent) => {
+      waiting.set(event, describeTold(event));
+      setTimeout(flush, PATIENCE_MS, event).unref();
+    },
+    webhook: (line: string, { item_id }: WebhookRecord) => {
+      say(line);
+      for (const event of waiting.keys()) if (event.item_id === item_id) flush(event);
+    },
+  };
 }
 
 function describeTold({ type, item_id, data, occurred_at }: ToldEvent): string {
@@ -101,7 +128,7 @@ function describeTold({ type, item_id, data, occurred_at }: ToldEvent): string {
   const what = rows > 0 ? `${type}, with the ${rows} rows,` : type;
   const after = Math.max(0, Date.now() - Date.parse(occurred_at));
   return dim(
-    `${" ".repeat(10)}╰ your application was told: ${what} of ${short(item_id, 14)}; ✓ signed, ${after} ms later`,
+    `${" ".repeat(10)}╰ your application was told: ${what} of ${short(item_id, 14)}, ✓ signed, after ${after} ms`,
   );
 }
 
