@@ -15,7 +15,7 @@ import type { NewEvent } from "../journal/events.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { Backlog, type Fetched } from "./backlog.ts";
-import { admission, afterAttempts, halfOpened, heldUntil, type Health } from "./breaker.ts";
+import { admission, afterAttempts, halfOpened, heldUntil, relieved, type Health } from "./breaker.ts";
 import { openSender, type Sender } from "./exchange.ts";
 import type { Guard } from "./guard.ts";
 import type { Taken } from "./holdings.ts";
@@ -115,7 +115,7 @@ export class Courier {
 
   /** Somebody enabled or mended it: it need not wait any longer. */
   async relieve(): Promise<void> {
-    this.#health = { ...this.#health, breaker: "closed", openings: 0, hold_until: null, recent: [] };
+    this.#health = relieved(this.#health);
     this.poke();
     const kept = [{ destination_id: this.id, epoch: this.epoch, ...this.#health }];
     await this.#deps.database.query(KEEP_HEALTH, [JSON.stringify(kept)]);

@@ -5,7 +5,7 @@
  *   free ──take (a new epoch)──▶ held ──give back──▶ free
  *                                 └──its worker is gone──▶ free
  *
- * A worker says every two seconds that it lives. It is gone when its lease is over, or as soon as the session by which it
+ * A worker says every second that it lives. It is gone when its lease is over, or as soon as the session by which it
  * said so has ended, which Postgres notices when a process is killed. What a worker says of an epoch that is over is
  * not heard (RECORD), so a worker that was paused past its lease can repeat a delivery but not decide about it.
  */
@@ -17,7 +17,7 @@ import type { Logger } from "../logger.ts";
 import type { Health } from "./breaker.ts";
 import { BEAT, LOOK, RELEASE, RETIRE, TAKE } from "./queries/couriers.ts";
 
-const BEAT_MS = 2000;
+const BEAT_MS = 1000;
 /** Whoever has not been able to say that it lives stops sending this long before others may take over. */
 const MARGIN_MS = 5000;
 

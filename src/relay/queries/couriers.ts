@@ -16,12 +16,12 @@ on conflict (id) do update set beat_at = now(), lease_until = excluded.lease_unt
   session_pid = excluded.session_pid, session_started = excluded.session_started`;
 
 /**
- * The workers that live: their lease holds, and either they said so within the last 5 seconds or the session by which they
+ * The workers that live: their lease holds, and either they said so within the last 3 seconds or the session by which they
  * said it is still there. Postgres ends the session of a process that was killed at once, so its destinations
  * need not wait for the lease.
  */
 const ALIVE = `
-select w.id from relay.workers w where w.lease_until > now() and (w.beat_at > now() - interval '5 seconds' or exists (
+select w.id from relay.workers w where w.lease_until > now() and (w.beat_at > now() - interval '3 seconds' or exists (
   select from pg_stat_activity a
   where a.pid = w.session_pid and (a.backend_start = w.session_started or a.backend_start is null)))`;
 
