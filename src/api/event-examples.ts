@@ -104,7 +104,7 @@ const DATA: Record<EventType, object> = {
     attempts: 1,
     retry_at: null,
     error: {
-      class: "needs_user",
+      class: "user",
       error_type: plaidError.error_type,
       error_code: plaidError.error_code,
       message: "The user must log in again.",

@@ -1,0 +1,143 @@
+/** What really happens is as the schemas in docs/events say: every type, made by the code that makes it. */
+import { readFileSync } from "node:fs";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import addFormatsModule from "ajv-formats";
+import { expect, it } from "vitest";
+import { schemaFile } from "../../src/api/event-schemas.ts";
+import { unlinkItem } from "../../src/integrations/items.ts";
+import { EVENT_TYPES, type EventType } from "../../src/journal/event-types.ts";
+import { recordEvents } from "../../src/journal/events.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { systemClock } from "../../src/clock.ts";
+import type { Fetched } from "../../src/relay/backlog.ts";
+import type { Health } from "../../src/relay/breaker.ts";
+import { Dispatcher } from "../../src/relay/dispatch.ts";
+import { readEvents } from "../../src/relay/feed.ts";
+import { aboutDelivery, aboutDestination } from "../../src/relay/operator-events.ts";
+import { sweep } from "../../src/relay/sweep.ts";
+import type { OpenDestination } from "../../src/relay/types.ts";
+import { openScene, type Scene } from "../sync/support.ts";
+import { openTeller } from "../sync/teller.ts";
+
+type Schema = {
+  type?: unknown;
+  properties?: Record<string, Schema>;
+  additionalProperties?: unknown;
+  [key: string]: unknown;
+};
+
+/** With nothing but what is declared, so that a field that nobody described is found. */
+function closed(schema: Schema): Schema {
+  const { properties } = schema;
+  if (!properties) return schema;
+  const inner = Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, closed(each)]));
+  return { ...schema, properties: inner, additionalProperties: false };
+}
+
+function validators(): Map<string, ValidateFunction> {
+  const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
+  (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
+  const folder = new URL("../../docs/events/", import.meta.url);
+  const read = (type: string) => JSON.parse(readFileSync(new URL(schemaFile(type), folder), "utf8")) as Schema;
+  return new Map(Object.keys(EVENT_TYPES).map((type) => [type, ajv.compile(closed(read(type)))]));
+}
+
+/** An Item's whole life. */
+async function live(scene: Scene): Promise<void> {
+  const { control, url, clientId: client_id, secret } = scene.simulator;
+  const { change, hearAndWork } = openTeller(scene);
+  const item = await scene.synced(120);
+  await change(item, { add: 2, modify: 1, remove: 1 });
+  control.breakItem(item.item_id, { webhooks: false });
+  await hearAndWork(item, "ERROR");
+  control.repairItem(item.item_id, { webhooks: false });
+  await hearAndWork(item, "LOGIN_REPAIRED");
+  await fetch(`${url}/item/webhook/update`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ client_id, secret, access_token: item.access_token, webhook: "https://hooks.example/new" }),
+  });
+  await hearAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
+  await hearAndWork(item, "PENDING_EXPIRATION");
+  control.revokeItem(item.item_id, { webhooks: false });
+  await hearAndWork(item, "USER_PERMISSION_REVOKED");
+  const other = await scene.synced(1);
+  await unlinkItem(scene.database, scene.integrationId, other.item_id);
+}
+
+const WELL: Health = {
+  breaker: "closed",
+  openings: 0,
+  hold_until: null,
+  recent: [],
+  failing_since: null,
+  failures: 0,
+  warned: 0,
+  last_success_at: null,
+  last_failure_at: null,
+  last_error: null,
+};
+const ILL: Health = {
+  ...WELL,
+  breaker: "open",
+  openings: 1,
+  hold_until: new Date(),
+  failing_since: new Date(),
+  failures: 12,
+  last_error: "timeout",
+};
+
+/** What operators are told. */
+async function trouble({ database, integrationId }: Scene): Promise<void> {
+  const delivery = {
+    id: "0192f3a8-7d51-70d2-9b6c-4e8f1a2b3c4d",
+    eventId: "0192f3a8-7d4c-7a1e-8c5b-2f9d6e3a7b10",
+    eventType: "item.error",
+    integrationId,
+    itemId: "an-item",
+    userId: null,
+    environment: "sandbox",
+    attempts: 7,
+  } as Fetched;
+  const disableAfterS = 432_000;
+  const events = [
+    ...aboutDelivery({ ...delivery, tries: 3 }, "dst_1", null, {
+      kind: "retry",
+      cause: "timeout",
+      dueInMs: 1,
+    } as never),
+    ...aboutDelivery({ ...delivery, tries: 7 }, "dst_1", null, { kind: "dead", cause: "timeout" } as never),
+    ...aboutDelivery({ ...delivery, tries: 5 }, "dst_1", null, { kind: "delivered", cause: null } as never),
+    ...aboutDestination("dst_1", WELL, ILL, ["opened", { failing: 50 }, "disabled"], null, {
+      disableAfterS,
+    } as OpenDestination),
+    ...aboutDestination("dst_1", ILL, WELL, ["recovered"], "gone", { disableAfterS } as OpenDestination),
+  ];
+  await database.transaction((tx) => recordEvents(tx, events));
+  await database.query("update journal.outbox set written_at = now() - interval '1 hour'");
+  await sweep({ database, clock: systemClock, logger: silentLogger });
+}
+
+it("whatever is told is as its schema says, and every type is told", { timeout: 60_000 }, async () => {
+  await using scene = await openScene();
+  await live(scene);
+  await trouble(scene);
+  const dispatcher = new Dispatcher(scene.database);
+  while ((await dispatcher.dispatch()).rows > 0);
+  const schemas = validators();
+  const told = new Set<string>();
+  const families = [...new Set(Object.keys(EVENT_TYPES).map((type) => `${type.split(".")[0]}.*`))];
+  for (let cursor = "start"; ;) {
+    const page = await readEvents(scene.database, { cursor, types: families, history: true, limit: 500 });
+    if (page.events.length === 0) break;
+    cursor = page.next_cursor;
+    for (const { type, text } of page.events) {
+      told.add(type);
+      const validate = schemas.get(type);
+      validate?.(JSON.parse(text));
+      expect([type, validate?.errors, text]).toEqual([type, null, text]);
+    }
+  }
+  const all: EventType[] = Object.keys(EVENT_TYPES) as EventType[];
+  expect([...told].toSorted()).toEqual(all.toSorted());
+});
