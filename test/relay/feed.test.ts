@@ -47,7 +47,9 @@ describe("the feed", () => {
     await using scene = await openScene();
     const { database } = scene;
     const written: string[] = [];
-    let done = false;
+    const done = new AbortController();
+    const waits = async (): Promise<boolean> =>
+      (await database.query("select from journal.outbox where position is null")).rowCount > 0;
     const write = async (writer: number): Promise<void> => {
       for (let n = 0; n < 25; n += 1) {
         await database.transaction(async (tx) => {
@@ -70,7 +72,7 @@ describe("the feed", () => {
     };
     // As the dispatcher does it, a few rows at a time.
     const dispatch = async (): Promise<void> => {
-      while (!done || (await database.query("select from journal.outbox where position is null")).rowCount > 0) {
+      while (!done.signal.aborted || (await waits())) {
         await database.transaction(async (tx) => {
           await tx.query("select pg_advisory_xact_lock(21569, 10)");
           await tx.query(
@@ -92,10 +94,10 @@ describe("the feed", () => {
         cursor = page.next_cursor;
         if (page.events.length > 0) continue;
         if (last) return;
-        last = done && (await database.query("select from journal.outbox where position is null")).rowCount === 0;
+        last = done.signal.aborted && !(await waits());
       }
     };
-    const writing = Promise.all([0, 1, 2, 3].map(write)).then(() => (done = true));
+    const writing = Promise.all([0, 1, 2, 3].map(write)).then(() => done.abort());
     await Promise.all([writing, dispatch(), dispatch(), follow()]);
     expect(written).toHaveLength(200);
     expect(ids(read).toSorted()).toEqual(written.toSorted());

@@ -2,6 +2,7 @@
 import type { Database } from "../../src/database/types.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
 import { workOnce } from "../../src/relay/job-runner.ts";
+import type { JobCount, JobRecord } from "../../src/relay/jobs.ts";
 
 /** Dispatches whatever waits. */
 export async function dispatchAll(database: Database): Promise<void> {
@@ -52,3 +53,17 @@ export async function deliveries(database: Database, destinationId?: string): Pr
   );
   return rows;
 }
+
+/** The job, where it was not only counted. */
+export function whole(made: JobRecord | JobCount): JobRecord {
+  if ("count" in made) throw new Error("it was only counted");
+  return made;
+}
+
+/** What a job is about, in the order in which it is worked on. */
+export const members = async ({ database }: { database: Database }, jobId: string): Promise<string[]> =>
+  (
+    await database.query<{ member: string }>("select member from relay.job_members where job_id = $1 order by n", [
+      jobId,
+    ])
+  ).rows.map(({ member }) => member);

@@ -56,7 +56,7 @@ export interface DeliveryShape {
 }
 
 /** Where a filter is looked for among deliveries that no index tells apart, so many places in their order are one look. */
-export const LOOK_PLACES = 200_000;
+export const LOOK_PLACES = 100_000;
 
 /** Whether a page looks through a window of places: nothing that is asked for is known to an index by itself. */
 export const isWindowed = ({ given, status }: DeliveryShape): boolean =>
