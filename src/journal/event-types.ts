@@ -14,7 +14,7 @@ const OF_PLAID_DATA = {
   "accounts.changed": "Accounts of an item were added, modified or removed; the rows themselves are in the event.",
   "transactions.changed":
     "Transactions of an item were added, modified or removed; the rows themselves are in the event, in parts of at most 100.",
-  "sync.completed": "A sync brought an item up to date.",
+  "sync.completed": "A sync of an item ended without a failure; its outcome says what came of it.",
   "sync.failed": "A sync of an item failed; it is tried again.",
 } as const;
 

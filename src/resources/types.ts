@@ -1,7 +1,7 @@
 /**
  * The shape that every resource file has, in this order: the webhooks that touch it · the kind of subject it belongs
- * to · how it is fetched · its table · its columns (name, type, path). sync/ and mirror/ know this shape only and no
- * resource by name, so a new resource is a file here, a migration, and a line in index.ts.
+ * to · how it is fetched · its table · its columns (name, type, path) · what is told of it. sync/ and mirror/ know this
+ * shape only and no resource by name, so a new resource is a file here, a migration, and a line in index.ts.
  */
 
 /** Webhooks of a type: all codes, only `codes`, or all but `except`. */

@@ -43,8 +43,8 @@ const headOf = ({ integrationId, kind, id }: Claim): Head => ({
 
 function happenings({ claim, outcomes, verdict, standings, served }: Ending, { applied }: Written): Happening[] {
   const root = rootOf(resourcesOf(claim.kind));
-  // It was told when it ended, and does not end again with every webhook that comes late.
-  if (!root?.happenings || (verdict.gone && claim.status === "ended")) return [];
+  // Nothing is known of what nobody linked. And what ended was told then; it does not end again with every late webhook.
+  if (!root?.happenings || verdict.status === "unlinked" || (verdict.gone && claim.status === "ended")) return [];
   const read = outcomes.find((each) => each.task.resource === root);
   return root.happenings({
     before: applied.get(root.name)?.before ?? null,

@@ -109,9 +109,14 @@ describe("an item", () => {
   it("that nobody linked is told of by the run that found no token", async () => {
     const [item] = scene.makeItems(1, 3);
     if (!item) throw new Error("no item");
-    const events = await hearAndWork(item, "SYNC_UPDATES_AVAILABLE", "TRANSACTIONS");
-    expect(typesOf(events)).toEqual(["sync.completed"]);
-    expect(events[0]?.data).toMatchObject({ outcome: "item_unknown" });
+    for (const [type, code] of [
+      ["TRANSACTIONS", "SYNC_UPDATES_AVAILABLE"],
+      ["ITEM", "PENDING_DISCONNECT"],
+    ]) {
+      const events = await hearAndWork(item, code ?? "", type);
+      expect(typesOf(events)).toEqual(["sync.completed"]);
+      expect(events[0]?.data).toMatchObject({ outcome: "item_unknown" });
+    }
   });
 
   it("of an item that is unlinked or erased is there, and of the erased one nothing else", async () => {
