@@ -196,10 +196,17 @@ describe("a change", () => {
     await using it = await rulesScene();
     const { id: destination_id } = await it.destination();
     const { id } = await createRoute(it.database, { destination_id });
-    await Promise.all([
-      updateRoute(it.database, id, { match: { a: 1 } }),
-      updateRoute(it.database, id, { filter: { item_ids: ["item-1"] } }),
-    ]);
+    const changes = await it.database.transaction(async (tx) => {
+      await tx.query("select from relay.routes where id = $1 for update", [id]);
+      const both = Promise.all([
+        updateRoute(it.database, id, { match: { a: 1 } }),
+        updateRoute(it.database, id, { filter: { item_ids: ["item-1"] } }),
+      ]);
+      const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+      await expect.poll(async () => (await it.database.query(waiting)).rowCount).toBe(2);
+      return { both };
+    });
+    await changes.both;
     expect(await getRoute(it.database, id)).toMatchObject({
       version: 3,
       match: { a: 1 },
