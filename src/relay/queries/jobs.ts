@@ -129,17 +129,26 @@ const MEMBERS = `members as materialized (
   select member from relay.job_members where job_id = $1 and n > $2 and n <= $2 + $3
 )`;
 
-/** Locked in their order, so that two jobs about the same deliveries cannot block each other. */
+/**
+ * Locked in their order, so that two jobs about the same deliveries cannot block each other. A delivery whose transform failed
+ * was never sent and has no bytes to keep to: it goes by what its route says now, which may have been mended since.
+ */
 const schedule = (name: string, which: string): Statement =>
   statement(
     name,
     `
 with ${MEMBERS}, chosen as materialized (
-  select r.id from members m join relay.deliveries r on ${which}
+  select r.id, now.version, now.form from members m join relay.deliveries r on ${which}
   join relay.destinations x on x.id = r.destination_id and x.deleted_at is null
+  left join lateral (
+    select t.version, v.definition ->> 'form' as form
+    from relay.routes t join relay.route_versions v on v.route_id = t.id and v.version = t.version
+    where t.id = r.route_id and t.deleted_at is null and r.form = 'transform' and r.body is null
+  ) now on true
   where ${REPLAYABLE} order by r.seq for update of r
 ), scheduled as (
-  update relay.deliveries r set status = 'scheduled', due_at = now(), tries = 0, job_id = $1, finished_at = null
+  update relay.deliveries r set status = 'scheduled', due_at = now(), tries = 0, job_id = $1, finished_at = null,
+    route_version = coalesce(chosen.version, r.route_version), form = coalesce(chosen.form, r.form)
   from chosen where r.id = chosen.id returning r.destination_id
 )
 select destination_id as id, count(*)::int as count from scheduled group by 1`,
