@@ -3,7 +3,7 @@ import { z } from "zod";
 import { Event } from "./event-shapes.ts";
 import { eventExample } from "./event-examples.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
-import { asked, askedIntegration, askedItem, askedUser, told } from "./shapes.ts";
+import { asked, askedIntegration, askedItem, askedUser, flag, told } from "./shapes.ts";
 
 const TYPES = /^[a-z_.*]+(,[a-z_.*]+)*$/;
 
@@ -17,10 +17,7 @@ const filters = {
   integration_id: askedIntegration.exactOptional(),
   item_id: askedItem.exactOptional(),
   user_id: askedUser.exactOptional(),
-  history: told(
-    z.enum(["true", "false"]).default("true"),
-    "Whether events of a first reading, which are no news, are among them.",
-  ),
+  history: flag("Events of a first reading too, which are no news; a route takes them only when it says so, either."),
 };
 
 export const EventsQuery = z.strictObject({

@@ -61,7 +61,21 @@ function renderSection(
   publicUrl: string,
 ): string {
   const articles = calls.map((call) => renderCall(document, call, publicUrl)).join("");
-  return `<section><h2>${escapeHtml(name)}</h2><p class="lead">${shortProse(description ?? "")}</p>${articles}</section>`;
+  const events = name === "Events" ? renderEvents(document) : "";
+  return `<section><h2>${escapeHtml(name)}</h2><p class="lead">${shortProse(description ?? "")}</p>${articles}${events}</section>`;
+}
+
+/** What destinations are sent, each type with its fields. */
+function renderEvents(document: Document): string {
+  const rows = Object.entries(document.webhooks ?? {}).map(([type, item]) => {
+    const { post } = item as OpenAPIV3_1.PathItemObject;
+    const body = jsonOf(post?.requestBody as OpenAPIV3_1.RequestBodyObject | undefined);
+    const data = resolve(document, body?.schema ?? {}).properties?.["data"] ?? {};
+    return `<div><dt><code>${escapeHtml(type)}</code></dt><dd>${shortProse(post?.description ?? "")}
+<details><summary>Fields of its data</summary>${renderFields(document, resolve(document, data), false)}</details></dd></div>`;
+  });
+  return `<article id="events"><div><h3><a href="#events">What can happen</a></h3>
+<dl class="fields">${rows.join("")}</dl></div></article>`;
 }
 
 function renderCall(document: Document, call: Call, publicUrl: string): string {
@@ -88,8 +102,10 @@ function jsonOf(holder: { content?: OpenAPIV3_1.RequestBodyObject["content"] } |
 
 function successOf({ responses }: Operation) {
   const [status, answer] = Object.entries(responses ?? {}).find(([code]) => code.startsWith("2")) ?? [];
-  const json = jsonOf(answer as OpenAPIV3_1.ResponseObject | undefined);
-  return json && { ...json, status };
+  const holder = answer as OpenAPIV3_1.ResponseObject | undefined;
+  const [plain] = Object.values(holder?.content ?? {});
+  const shown = jsonOf(holder) ?? (plain && { schema: plain.schema, example: plain.example as unknown });
+  return shown && { ...shown, status };
 }
 
 function renderRefusals({ responses }: Operation): string {

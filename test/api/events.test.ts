@@ -64,8 +64,12 @@ describe("fetching events", () => {
       "item.linked two",
       "relay.overdue null",
     ]);
-    expect(await found("item_id=two")).toEqual(["item.updated two", "item.linked two", "sync.completed two"]);
-    expect(await found("item_id=two&history=false")).toEqual(["item.updated two", "item.linked two"]);
+    expect(await found("item_id=two")).toEqual(["item.updated two", "item.linked two"]);
+    expect(await found("item_id=two&history=true")).toEqual([
+      "item.updated two",
+      "item.linked two",
+      "sync.completed two",
+    ]);
     expect(await found("user_id=someone")).toEqual(["item.updated one"]);
     expect(await found("integration_id=svi_other")).toEqual([]);
   });

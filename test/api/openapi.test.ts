@@ -174,6 +174,8 @@ describe("the reference page", () => {
     expect(headers.get("content-type")).toBe("text/html; charset=utf-8");
     for (const [, { operationId }] of operations()) expect(text).toContain(`id="${operationId}"`);
     expect(text).toContain("curl https://tartan.example.com/v1/items");
+    for (const type of Object.keys(EVENT_TYPES)) expect(text).toContain(`<dt><code>${type}</code></dt>`);
+    expect(text).toContain("event: item.linked");
   });
 
   it("loads nothing from anywhere, and its policy admits its own style and script alone", async () => {
