@@ -137,7 +137,7 @@ function urlFault(value: unknown, { allowHttp, checkUrl }: UrlRules): string | n
 
 /** What is Tartan's, Plaid's or the connection's to say. */
 const RESERVED =
-  /^(?:host|connection|content-(?:length|type|encoding)|expect|keep-alive|plaid-verification|te|trailer|transfer-encoding|upgrade|(?:proxy|webhook|tartan)-.*)$/;
+  /^(?:host|connection|content-(?:length|type|encoding)|expect|keep-alive|plaid-verification|te|trailer|transfer-encoding|upgrade|user-agent|(?:proxy|webhook|tartan)-.*)$/;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Printable ASCII, and no space at either end, where it would be lost. */
 const HEADER_VALUE = /^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/;

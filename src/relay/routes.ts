@@ -111,7 +111,8 @@ async function existing(q: Queryable, id: string): Promise<RouteState> {
  */
 export async function updateRoute(database: Database, id: string, change: RouteChange): Promise<RouteState> {
   return await database.transaction(async (tx) => {
-    const row = (await tx.query<Row>(HOLD_ROUTE, [id])).rows[0];
+    await tx.query(HOLD_ROUTE, [id]);
+    const row = (await tx.query<Row>(GET_ROUTE, [id])).rows[0];
     if (!row) throw notFound(id);
     const { name = row.name, enabled = row.enabled, ...given } = change;
     const definition = checkRoute({ name, enabled, ...merged(row.definition, given) });

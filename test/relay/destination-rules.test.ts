@@ -69,6 +69,7 @@ describe("what is refused, with all its faults, and without repeating a value", 
       "tartan-attempt",
       "Proxy-Authorization",
       "Upgrade",
+      "User-Agent",
     ].map((name): [string, Record<string, unknown>, string] => [
       `the header ${name}`,
       { headers: { [name]: "hunter2" } },

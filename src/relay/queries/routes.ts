@@ -16,8 +16,8 @@ where r.deleted_at is null`;
 /** Oldest first, of the destination $1 unless that is null. */
 export const LIST_ROUTES = `${PUBLIC} and ($1::text is null or r.destination_id = $1) order by r.created_at, r.id`;
 export const GET_ROUTE = `${PUBLIC} and r.id = $1`;
-/** Until the transaction ends nobody else changes it. */
-export const HOLD_ROUTE = `${PUBLIC} and r.id = $1 for update of r`;
+/** Until the transaction ends nobody else changes it. What it says is read afterwards: a join would still see what it said before. */
+export const HOLD_ROUTE = "select id from relay.routes where id = $1 and deleted_at is null for update";
 
 /** $2 name, $3 enabled, $4 version. */
 export const UPDATE_ROUTE =
