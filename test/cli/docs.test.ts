@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands/index.ts";
+import { EVENT_TYPES } from "../../src/journal/event-types.ts";
 
 const root = join(import.meta.dirname, "../..");
 const docs = join(root, "docs");
@@ -56,6 +57,28 @@ describe("the commands", async () => {
       }
     }
   });
+});
+
+describe("the relay's page", async () => {
+  const page = read("docs/relay.md");
+
+  it.each(Object.keys(EVENT_TYPES))("tells of %s", (type) => {
+    expect(page).toContain(`\`${type}\``);
+  });
+
+  const flags = new Set<string>();
+  const collect = (command: Command): void => {
+    for (const { long } of command.options) if (long) flags.add(long);
+    for (const each of command.commands) collect(each);
+  };
+  for (const load of Object.values(COMMANDS)) collect(await load());
+
+  it.each(["docs/relay.md", "docs/receive.md", "docs/move-behind-tartan.md", "docs/operations.md"])(
+    "and %s name no option that no command has",
+    (file) => {
+      for (const [flag] of read(file).matchAll(/(?<=[`\s(])--[a-z][a-z-]+/g)) expect(flags).toContain(flag);
+    },
+  );
 });
 
 const actsAlone = (command: Command) => Boolean((command as Command & { _actionHandler?: unknown })._actionHandler);
