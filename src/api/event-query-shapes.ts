@@ -41,6 +41,11 @@ export const StreamQuery = z.strictObject({
   ).exactOptional(),
 });
 
+/** Of the headers those that are not named are none of a shape's business. */
+export const StreamHeaders = z.looseObject({
+  "last-event-id": asked(500, "The `id` of the last event that arrived; it goes on behind it.").exactOptional(),
+});
+
 export const EventPage = z
   .object({
     data: told(z.array(Event), "Events, the oldest first."),

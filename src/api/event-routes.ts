@@ -3,11 +3,19 @@
  * are Plaid's, to the last digit, and would not be after JSON.parse. So their answers are joined texts, which the
  * declared shapes describe and do not touch.
  */
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply } from "fastify";
 import { TartanError } from "../errors.ts";
 import { EVENT_TYPES, isOperatorEvent } from "../journal/event-types.ts";
 import { getEvent, waitForEvents } from "../relay/feed.ts";
-import { EventPage, EventParams, EventsQuery, EventStream, EventTypes, StreamQuery } from "./event-query-shapes.ts";
+import {
+  EventPage,
+  EventParams,
+  EventsQuery,
+  EventStream,
+  EventTypes,
+  StreamHeaders,
+  StreamQuery,
+} from "./event-query-shapes.ts";
 import { Event, EVENT_VERSION, eventComponent } from "./event-shapes.ts";
 import { AT_ONCE, eventStream, type ReadOn } from "./event-stream.ts";
 import { about, inPlain, refusals, type Api, type ApiDeps } from "./routing.ts";
@@ -38,7 +46,7 @@ export function eventRoutes(api: Api, { database }: ApiDeps): void {
     const { cursor = "now", ...filters } = request.query;
     const signal = untilGone(reply);
     const readOn = readerOf(filters);
-    const first = await readOn(lastEventId(request) ?? cursor, AT_ONCE, 0, signal);
+    const first = await readOn(request.headers["last-event-id"] ?? cursor, AT_ONCE, 0, signal);
     // Some proxies would keep what is small until there is more of it.
     reply.header("content-type", "text/event-stream").header("x-accel-buffering", "no");
     return reply.send(eventStream(first, readOn, signal) as never);
@@ -77,11 +85,6 @@ function waiters(api: Api): (reply: FastifyReply) => AbortSignal {
 const asText = (reply: FastifyReply, text: string): FastifyReply =>
   reply.type("application/json; charset=utf-8").serializer(String).send(text);
 
-function lastEventId({ headers }: FastifyRequest): string | undefined {
-  const id = headers["last-event-id"];
-  return typeof id === "string" && id !== "" ? id : undefined;
-}
-
 const filterOf = ({ types, history, ...rest }: Filters) => ({
   ...rest,
   ...(types === undefined ? {} : { types: types.split(",") }),
@@ -116,8 +119,9 @@ const STREAM = {
     description:
       "The same events as server-sent events, as they happen. The `id` of each is the cursor behind it: sent back as " +
       "Last-Event-ID, as clients of such streams do by themselves, it goes on with nothing missed and nothing twice. A comment " +
-      "comes every 15 seconds in which there is nothing else.",
+      "comes every 15 seconds in which there is nothing else, and after an hour at most the stream ends, to be taken up again.",
   }),
+  headers: StreamHeaders,
   querystring: StreamQuery,
   response: { 200: inPlain("text/event-stream", EventStream), ...refusals() },
 };

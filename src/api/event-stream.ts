@@ -6,7 +6,8 @@
  *
  *   open ──▶ a page ──▶ … ──▶ (nothing there) waiting ──▶ a page, or after 15 s a comment ──▶ … ──▶ closed
  *
- * It ends when the reader leaves, and when the server closes; then the reader comes again, here or to another process.
+ * It ends when the reader leaves, when the server closes, and after an hour, so that a key which was reset opens nothing for
+ * long; then the reader comes again, here or to another process.
  */
 import { Readable } from "node:stream";
 import type { FeedEvent, FeedPage } from "../relay/feed.ts";
@@ -17,17 +18,19 @@ const HEARTBEAT_MS = 15_000;
 export const AT_ONCE = 20;
 /** What a client waits before it comes again. */
 const RETRY_MS = 1000;
+const LASTS_MS = 60 * 60_000;
 const BUFFERED_BYTES = 64 * 1024;
 
 /** Reads on behind `cursor`, waiting up to `waitMs` for something that is not there yet. */
 export type ReadOn = (cursor: string, limit: number, waitMs: number, signal: AbortSignal) => Promise<FeedPage>;
 
-/** A stream that begins with the page `first` and ends when `signal` aborts. */
-export function eventStream(first: FeedPage, readOn: ReadOn, signal: AbortSignal): Readable {
-  return Readable.from(messages(first, readOn, signal), { objectMode: false, highWaterMark: BUFFERED_BYTES });
+/** A stream that begins with the page `first` and ends when `signal` aborts, or when it has lasted long enough. */
+export function eventStream(first: FeedPage, readOn: ReadOn, signal: AbortSignal, lastsMs = LASTS_MS): Readable {
+  const until = performance.now() + lastsMs;
+  return Readable.from(messages(first, readOn, signal, until), { objectMode: false, highWaterMark: BUFFERED_BYTES });
 }
 
-async function* messages(first: FeedPage, readOn: ReadOn, signal: AbortSignal): AsyncGenerator<string> {
+async function* messages(first: FeedPage, readOn: ReadOn, signal: AbortSignal, until: number): AsyncGenerator<string> {
   yield `retry: ${RETRY_MS}\n`;
   const next = (cursor: string) => within(signal, (wait) => readOn(cursor, AT_ONCE, HEARTBEAT_MS, wait));
   for (let page = first; !signal.aborted; page = await next(page.next_cursor)) {
@@ -35,6 +38,7 @@ async function* messages(first: FeedPage, readOn: ReadOn, signal: AbortSignal): 
     // With the cursor, so that what a filter left out need not be looked through again, and so that a reader which began
     // at `now` knows from the start where that was.
     if (page.events.length === 0) yield `: still here\nid: ${page.next_cursor}\n\n`;
+    if (performance.now() >= until) return;
   }
 }
 

@@ -74,6 +74,13 @@ it("ends when its signal aborts while it waits, and says where it is before it w
   expect(chunks.join("")).toBe("retry: 1000\n: still here\nid: 0\n\n");
 });
 
+it("does not last for ever, since its reader's key may have been reset", async () => {
+  const { signal } = new AbortController();
+  const readOn = feedOf(["{}", "[]"]);
+  const { length } = await read(eventStream(await readOn("0", 1, 0, signal), readOn, signal, 0), () => false);
+  expect(length).toBe(1);
+});
+
 it("fails when the feed does, so that its reader comes again", async () => {
   const { signal } = new AbortController();
   const readOn: ReadOn = async () => {
