@@ -49,7 +49,7 @@ export function changedRows(resource: Resource, by: "keys" | "all"): Statement {
   return {
     name: statementName(resource, `changed_by_${by}`),
     text: `
-with touched as materialized (
+with touched as (
   ${touched(resource, by)}
 ), placed as (
   select at, change, (sum(size) over (rows unbounded preceding) - size) / ${PART_BYTES} as place from touched
