@@ -23,6 +23,7 @@ import {
 } from "./destination-rules.ts";
 import { newDestinationId } from "./ids.ts";
 import {
+  AWAIT_DISPATCH,
   CANCEL_ITS_DELIVERIES,
   CANCEL_ITS_JOBS,
   DELETE_DESTINATION,
@@ -218,9 +219,9 @@ export async function deleteDestination(database: Database, id: string): Promise
     await tx.query(NOTIFY_RELAY);
     return true;
   });
-  if (!deleted && (await getDestination(database, id)) === null && !(await cancelRest(database, id)))
-    throw notFound(id);
-  await cancelRest(database, id);
+  await database.query(AWAIT_DISPATCH);
+  const cancelled = await cancelRest(database, id);
+  if (!deleted && !cancelled) throw notFound(id);
 }
 
 async function cancelRest(database: Database, id: string): Promise<boolean> {

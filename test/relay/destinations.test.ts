@@ -15,10 +15,10 @@ import {
   updateDestination,
   type NewDestination,
 } from "../../src/relay/destinations.ts";
-import { createRoute, listRoutes } from "../../src/relay/routes.ts";
+import { createRoute } from "../../src/relay/routes.ts";
 import { openSigner } from "../../src/relay/signing.ts";
 import { AUTHORITY as CA } from "./certificates.ts";
-import { PLACE, refusalOf, rulesScene, type RulesScene } from "./support.ts";
+import { PLACE, plantDeliveries as deliveries, rulesScene, type RulesScene } from "./support.ts";
 
 const SECRET = "Bearer 4d1f-very-secret";
 
@@ -218,14 +218,6 @@ describe("held and let go", () => {
   });
 });
 
-async function deliveries(it: RulesScene, id: string, count: number, more = "'scheduled', now(), null"): Promise<void> {
-  await it.database.query(
-    `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, lane)
-     select gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', ${more} from generate_series(1, $2)`,
-    [id, count],
-  );
-}
-
 test("what waits and what is dead is counted, in lanes or beside them", async () => {
   await using it = await rulesScene();
   const { id } = await it.destination();
@@ -240,70 +232,4 @@ test("what waits and what is dead is counted, in lanes or beside them", async ()
     oldest_due_at: "2026-01-01T00:00:00.000Z",
   });
   expect(await getDestination(it.database, other)).toMatchObject({ scheduled: 0, dead: 0, oldest_due_at: null });
-});
-
-describe("deleted", () => {
-  test("its secrets are wiped, its routes are gone, what waited is cancelled, and what was sent is kept", async () => {
-    await using it = await rulesScene();
-    const { id } = await it.destination({ headers: { "x-a": "1" } });
-    const { id: other } = await it.destination();
-    await createRoute(it.database, { destination_id: id });
-    const kept = await createRoute(it.database, { destination_id: other });
-    await deliveries(it, id, 12_000);
-    await deliveries(it, id, 2, "'delivered', null, null");
-    await deliveries(it, other, 1);
-    await it.database.query(
-      "insert into relay.jobs (id, kind, destination_id, asked, total) values ('job_1', 'replay', $1, '{}', 1)",
-      [id],
-    );
-    await deleteDestination(it.database, id);
-    expect(await getDestination(it.database, id)).toBeNull();
-    expect((await listDestinations(it.database)).map((each) => each.id)).toEqual([other]);
-    expect(await openDestinations(it.database, it.vault, [id])).toEqual([]);
-    expect(await listRoutes(it.database)).toEqual([kept]);
-    const { rows } = await it.database.query(
-      `select destination_id = $1 as deleted, status, count(*)::int as n, count(due_at)::int as due from relay.deliveries
-       group by 1, 2 order by 1, 2`,
-      [id],
-    );
-    expect(rows).toEqual([
-      { deleted: false, status: "scheduled", n: 1, due: 1 },
-      { deleted: true, status: "cancelled", n: 12_000, due: 0 },
-      { deleted: true, status: "delivered", n: 2, due: 0 },
-    ]);
-    const { rows: secrets } = await it.database.query(
-      `select headers_sealed, (select count(*)::int from relay.signing_keys k where k.destination_id = d.id) as keys,
-       (select status from relay.jobs) as job from relay.destinations d where id = $1`,
-      [id],
-    );
-    expect(secrets).toEqual([{ headers_sealed: null, keys: 0, job: "cancelled" }]);
-  });
-
-  test("one that was cut short is repeated, and afterwards there is none", async () => {
-    await using it = await rulesScene();
-    const { id } = await it.destination();
-    await deleteDestination(it.database, id);
-    await deliveries(it, id, 3);
-    await deleteDestination(it.database, id);
-    expect((await refusalOf(deleteDestination(it.database, id))).code).toBe("not_found");
-    const { rows } = await it.database.query("select distinct status from relay.deliveries");
-    expect(rows).toEqual([{ status: "cancelled" }]);
-  });
-
-  test("nothing else can be done to it", async () => {
-    await using it = await rulesScene();
-    const { id } = await it.destination();
-    await deleteDestination(it.database, id);
-    const works = [
-      () => updateDestination(it, id, { name: "x" }),
-      () => updateDestination(it, id, {}),
-      () => pauseDestination(it.database, id),
-      () => resumeDestination(it.database, id),
-      () => enableDestination(it.database, id),
-      () => disableDestination(it.database, id),
-      () => rotateSigningKey(it, id),
-    ];
-    for (const work of works) expect((await refusalOf(work())).code).toBe("not_found");
-    expect((await refusalOf(createRoute(it.database, { destination_id: id }))).fields).toHaveProperty("destination_id");
-  });
 });

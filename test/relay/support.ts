@@ -1,5 +1,6 @@
 /** What the tests of the rules start from: a database, a vault, and a destination in it. */
 import { randomBytes } from "node:crypto";
+import type { Queryable } from "../../src/database/types.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import {
   createDestination,
@@ -32,6 +33,20 @@ export async function rulesScene(): Promise<RulesScene> {
     destination: (wish = {}) => createDestination(deps, { url: PLACE, ...wish }),
     [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
   };
+}
+
+/** So many deliveries; `more` is their status, due_at and lane. */
+export async function plantDeliveries(
+  it: { database: Queryable },
+  id: string,
+  count: number,
+  more = "'scheduled', now(), null",
+): Promise<void> {
+  await it.database.query(
+    `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, lane)
+     select gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', ${more} from generate_series(1, $2)`,
+    [id, count],
+  );
 }
 
 /** What is refused: code, fields and message of the error with which `work` fails. */

@@ -74,11 +74,13 @@ export const DELETE_ITS_ROUTES = `
 export const CANCEL_ITS_JOBS = `
   update relay.jobs set status = 'cancelled', updated_at = now(), finished_at = now()
   where destination_id = $1 and status in ('running', 'paused')`;
+/** Waits for the dispatch that is under way (the lock of BEGIN_DISPATCH), which may not have seen the deletion; later ones do. */
+export const AWAIT_DISPATCH = "select pg_advisory_xact_lock(21569, 10)";
 /** A part at a time; repeat until it cancels none. */
 export const CANCEL_ITS_DELIVERIES = `
   update relay.deliveries set status = 'cancelled', due_at = null, finished_at = now()
   where id = any (array(
-    select id from relay.deliveries where destination_id = $1 and status = 'scheduled' limit 5000 for update skip locked))`;
+    select id from relay.deliveries where destination_id = $1 and status = 'scheduled' limit 5000))`;
 
 /* Keys. */
 
