@@ -172,3 +172,34 @@ create table relay.overdue (
   only_one boolean primary key default true check (only_one),
   since    timestamptz not null default now()
 );
+
+-- Since when there are webhooks that are still to be sent; null where there are none.
+create function relay.needed_since() returns timestamptz
+language sql stable as $$
+  select to_timestamp(('x' || left(replace(event_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) from relay.deliveries
+  where status = 'scheduled' and event_type = 'webhook.received' and body is null order by event_id limit 1
+$$;
+
+-- As before, but it keeps the weeks with webhooks that are still to be sent.
+create or replace function journal.drop_weeks(instant timestamptz) returns integer
+language plpgsql as $$
+declare
+  week record;
+  dropped integer := 0;
+begin
+  perform set_config('lock_timeout', '2s', true);
+  perform pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
+  instant := least(instant, date_trunc('week', now(), 'UTC'), relay.needed_since());
+  for week in select * from journal.weeks where starts_at + interval '1 week' <= instant order by starts_at loop
+    execute format('drop table %s', week.partition);
+    dropped := dropped + 1;
+  end loop;
+  if dropped > 0 then
+    alter table journal.webhooks detach partition journal.webhooks_earlier;
+    delete from journal.webhooks_earlier where id < journal.least_id_at(instant);
+    execute format('alter table journal.webhooks attach partition journal.webhooks_earlier for values from (minvalue) to (%L)',
+      journal.least_id_at((select min(starts_at) from journal.weeks)));
+  end if;
+  return dropped;
+end
+$$;

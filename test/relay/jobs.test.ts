@@ -163,7 +163,27 @@ describe("a redrive", () => {
     expect(await getJob(database, id)).toMatchObject({ status: "done", done: 700, changed: 700 });
   });
 
-  it("does not keep other jobs waiting when it is long, or when it fails", async () => {
+  it("that fails keeps no other job waiting, and is done when it fails no longer", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await deadLetters(scene, 2);
+    const [one, two] = (await deliveries(database)).map(({ id }) => [toDeliveryId(id)]);
+    const failing = whole(await createRedrive(database, { delivery_ids: one ?? [] }));
+    const other = whole(await createRedrive(database, { delivery_ids: two ?? [] }));
+    await database.query("alter table relay.deliveries add constraint stuck check (seq <> 1 or job_id is null)");
+    const failed = new Set<string>();
+    await expect(workOnce(database, failed)).rejects.toThrow();
+    expect(failed).toEqual(new Set([failing.id]));
+    expect(await workOnce(database, failed)).toBe(true);
+    expect(await workOnce(database, failed)).toBe(false);
+    expect(await getJob(database, other.id)).toMatchObject({ status: "done", changed: 1 });
+    expect(await getJob(database, failing.id)).toMatchObject({ status: "running", done: 0 });
+    await database.query("alter table relay.deliveries drop constraint stuck");
+    await workAll(database);
+    expect(await getJob(database, failing.id)).toMatchObject({ status: "done", changed: 1 });
+  });
+
+  it("does not keep other jobs waiting when it is long", async () => {
     await using scene = await openScene();
     await deadLetters(scene, 1200);
     const long = whole(await createRedrive(scene.database, {}));

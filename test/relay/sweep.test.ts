@@ -1,17 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
-import { append } from "../../src/journal/append.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { metrics } from "../../src/metrics.ts";
-import { workOnce } from "../../src/relay/job-runner.ts";
-import { createRedrive } from "../../src/relay/jobs.ts";
-import { createRoute } from "../../src/relay/routes.ts";
-import { findOverdue, forget, relayDepth, startSweep, sweep } from "../../src/relay/sweep.ts";
-import { webhook } from "../journal/support.ts";
+import { findOverdue, relayDepth, startSweep, sweep } from "../../src/relay/sweep.ts";
 import { until } from "../support/stage.ts";
-import { deliveries, dispatchAll, settle, workAll } from "./past.ts";
-import { INTEGRATION, openScene, type Scene } from "./scene.ts";
+import { dispatchAll, settle } from "./past.ts";
+import { openScene, type Scene } from "./scene.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
@@ -32,24 +27,7 @@ const told = async ({ database }: Scene): Promise<{ outbox: number; deliveries: 
   );
 };
 
-/** An event whose id and outbox row are so many days old. */
-async function oldEvent(database: Database, days: number): Promise<string> {
-  const { rows } = await database.query<{ id: string }>(
-    `with made as (select journal.new_id(now() - $1 * interval '1 day') as id, now() - $1 * interval '1 day' as at), event as (
-       insert into journal.events (id, type, integration_id, item_id, occurred_at, payload)
-       select id, 'item.updated', $2, 'item-1', at, '{}' from made
-     ), noted as (
-       insert into journal.outbox (events, written_at) select array[id], at from made
-     ) select id from made`,
-    [days, INTEGRATION],
-  );
-  return rows[0]?.id ?? "";
-}
-
-const kept = async (database: Database, table: string): Promise<string[]> =>
-  (await database.query<{ id: string }>(`select id from ${table} order by id`)).rows.map(({ id }) => id);
-
-const keeping = (database: Database, retentionDays = 90) => ({ database, clock: systemClock, retentionDays });
+const keeping = (database: Database) => ({ database, clock: systemClock, retentionDays: 90 });
 
 describe("the sweep", () => {
   it("finds nothing where nothing is late", async () => {
@@ -167,139 +145,5 @@ describe("the sweep", () => {
     await age(scene.database, 2);
     await using _sweep = await startSweep({ ...keeping(scene.database), logger: silentLogger });
     await until("it is told", async () => (await told(scene)).length === 1, 10);
-  });
-});
-
-describe("retention", () => {
-  it("forgets finished deliveries with their attempts, events and outbox rows that are older, and keeps the others", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    const [, young] = [await oldEvent(database, 91), await oldEvent(database, 89)];
-    await dispatchAll(database);
-    await database.query(
-      `update relay.deliveries r set status = 'dead', due_at = null, finished_at = e.occurred_at,
-         id = journal.new_id(e.occurred_at) from journal.events e where e.id = r.event_id`,
-    );
-    await database.query(
-      `insert into relay.attempts (delivery_id, number, started_at, duration_ms, url)
-       select id, 1, now(), 1, '' from relay.deliveries`,
-    );
-    expect(await forget(keeping(database))).toEqual({ deliveries: 1, events: 1, outbox: 1 });
-    expect(await kept(database, "journal.events")).toEqual([young]);
-    expect(await deliveries(database)).toMatchObject([{ event_id: young }]);
-    expect((await database.query("select from relay.attempts")).rowCount).toBe(1);
-    expect((await database.query("select from journal.outbox")).rowCount).toBe(1);
-    expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
-  });
-
-  it("never forgets an event that is still to be delivered or dispatched, however old", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE, { paused_at: new Date() });
-    const held = await oldEvent(database, 400);
-    await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '400 days')");
-    const waiting = await oldEvent(database, 300);
-    const behind = await oldEvent(database, 200);
-    expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 1 });
-    expect(await kept(database, "journal.events")).toEqual([held, waiting, behind]);
-    await dispatchAll(database);
-    await settle(database, "delivered", { where: `event_id <> '${waiting}'` });
-    expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 2 });
-    expect(await kept(database, "journal.events")).toEqual([waiting]);
-    expect((await deliveries(database)).map(({ status }) => status)).toEqual(["delivered", "scheduled", "delivered"]);
-  });
-
-  it("keeps a dead letter as long as events, from when it gave up", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    await oldEvent(database, 95);
-    await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
-    await settle(database, "dead", { cause: "timeout", at: "now() - interval '89 days'" });
-    expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 1 });
-    expect(await scene.statuses()).toEqual({ dead: 1 });
-    // What would be sent is gone, so a redrive does not schedule it.
-    await createRedrive(database, {});
-    await workAll(database);
-    expect(await scene.statuses()).toEqual({ dead: 1 });
-  });
-
-  it("goes through more than a batch, past what it has to keep", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
-    const route = await createRoute(database, { destination_id: id });
-    await database.query(
-      `insert into journal.events (id, type, occurred_at, payload)
-       select journal.new_id(now() - interval '100 days' + n * interval '1 ms'), 'item.updated', now(), '{}' from generate_series(1, 12000) n`,
-    );
-    await database.query(
-      `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, finished_at)
-       select id, $1, id, type, $2, 1, 'event', case when n <= 5500 then 'scheduled' else 'delivered' end, now(), now() - interval '95 days'
-       from (select *, row_number() over (order by id) as n from journal.events) e`,
-      [id, route.id],
-    );
-    expect(await forget(keeping(database))).toMatchObject({ deliveries: 6500, events: 6500 });
-    expect(await scene.statuses()).toEqual({ scheduled: 5500 });
-    expect(await kept(database, "journal.events")).toHaveLength(5500);
-  });
-
-  it("does not take an event from under a job that is just scheduling it", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    const event = await oldEvent(database, 95);
-    await dispatchAll(database);
-    await settle(database, "dead", { cause: "timeout" });
-    await createRedrive(database, {});
-    let forgetting: Promise<unknown> = Promise.resolve();
-    const slow: Database = {
-      query: (...args) => database.query(...args),
-      listen: (...args) => database.listen(...args),
-      transaction: (work) =>
-        database.transaction(async (tx) => {
-          const result = await work(tx);
-          forgetting = forget(keeping(database));
-          // Retention has looked at what there is by now, or waits.
-          await until(
-            "retention waits",
-            async () => {
-              const { rowCount } = await database.query(
-                "select from pg_locks join pg_database d on d.oid = database where d.datname = current_database() and not granted",
-              );
-              return rowCount > 0;
-            },
-            10,
-          );
-          return result;
-        }),
-      [Symbol.asyncDispose]: async () => undefined,
-    };
-    await workOnce(slow);
-    await forgetting;
-    expect(await scene.statuses()).toEqual({ scheduled: 1 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
-  });
-
-  it("forgets what a finished job was about, and the job when it is old", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    await append(database, [webhook({})]);
-    await dispatchAll(database);
-    await settle(database, "dead", { cause: "timeout" });
-    await createRedrive(database, {});
-    await forget(keeping(database));
-    expect((await database.query("select from relay.job_members")).rowCount).toBe(1);
-    await workAll(database);
-    await forget(keeping(database));
-    expect((await database.query("select from relay.job_members")).rowCount).toBe(0);
-    expect((await database.query("select from relay.jobs")).rowCount).toBe(1);
-    await database.query("update relay.jobs set finished_at = now() - interval '91 days'");
-    await forget(keeping(database));
-    expect((await database.query("select from relay.jobs")).rowCount).toBe(0);
   });
 });
