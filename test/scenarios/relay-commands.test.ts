@@ -1,7 +1,7 @@
 /**
  * The relay as a user meets it: real processes, receivers that were written for it or for Plaid, and a simulated Plaid.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Webhook } from "standardwebhooks";
 import { Closer } from "../../src/cli/closer.ts";
 import { startExample } from "../support/example.ts";
@@ -10,6 +10,9 @@ import { startReceiver, type Received } from "../support/receiver.ts";
 import { ADMIN_KEY, openStage, until, type Stage, type StageItem } from "../support/stage.ts";
 
 const LOOPBACK = { TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1", TARTAN_RELAY_ALLOW_HTTP: "true" };
+
+// Each command is a process of its own, and on a busy machine there are many.
+vi.setConfig({ testTimeout: 120_000 });
 
 let stage: Stage;
 let server: TartanProcess;
