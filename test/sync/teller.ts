@@ -1,4 +1,6 @@
 /** What the tests of events look at: what was told of an item, and what a run adds to that. */
+import { expect } from "vitest";
+import { Event } from "../../src/api/event-shapes.ts";
 import type { Item, Scene } from "./support.ts";
 
 export interface Told {
@@ -14,7 +16,7 @@ export interface Told {
 }
 
 export interface Teller {
-  /** the events of an item in the order of the outbox; `since` leaves out as many of the first */
+  /** the events of an item in the order of the outbox, each of its promised shape; `since` leaves out as many of the first */
   told(itemId: string, since?: number): Promise<Told[]>;
   /** lets a worker do what is due */
   work(): Promise<void>;
@@ -35,7 +37,9 @@ export function openTeller(scene: Scene): Teller {
     );
     return rows.slice(since).map(({ payload }) => {
       const text = payload.toString();
-      return { ...(JSON.parse(text) as Told), text };
+      const event = JSON.parse(text) as Told;
+      expect(Event.safeParse(event).error, event.type).toBeUndefined();
+      return { ...event, text };
     });
   };
   const work = async (): Promise<void> => {
