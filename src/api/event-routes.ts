@@ -4,7 +4,7 @@
  * declared shapes describe and do not touch.
  */
 import type { FastifyReply } from "fastify";
-import { TartanError } from "../errors.ts";
+import { describeError, TartanError } from "../errors.ts";
 import { EVENT_TYPES, isOperatorEvent } from "../journal/event-types.ts";
 import { getEvent, waitForEvents } from "../relay/feed.ts";
 import {
@@ -28,7 +28,7 @@ interface Filters {
   history: "true" | "false";
 }
 
-export function eventRoutes(api: Api, { database }: ApiDeps): void {
+export function eventRoutes(api: Api, { database, logger }: ApiDeps): void {
   const untilGone = waiters(api);
   const readerOf =
     (filters: Filters): ReadOn =>
@@ -49,7 +49,13 @@ export function eventRoutes(api: Api, { database }: ApiDeps): void {
     const first = await readOn(request.headers["last-event-id"] ?? cursor, AT_ONCE, 0, signal);
     // Some proxies would keep what is small until there is more of it.
     reply.header("content-type", "text/event-stream").header("x-accel-buffering", "no");
-    return reply.send(eventStream(first, readOn, signal) as never);
+    const stream = eventStream(first, readOn, signal);
+    stream.once("error", (error) => {
+      // A reader that leaves cuts it off too, and is no trouble.
+      if (signal.aborted) return;
+      logger.warn({ error: describeError(error), request_id: request.id }, "a stream of events was cut off");
+    });
+    return reply.send(stream as never);
   });
 
   api.get("/v1/events/:id", { schema: SHOW }, async ({ params: { id } }, reply) => {

@@ -95,6 +95,22 @@ describe("the stream of events", () => {
     expect((await reading).ended).toBe(true);
   });
 
+  it("is cut off when Postgres fails, so that its reader comes again, and the log says why", async () => {
+    await using broken = await startApi();
+    let begun = false;
+    const reading = readStream(broken, {}, ({ text }) => {
+      begun ||= text.includes("id: ");
+      return false;
+    });
+    const cut = expect(reading).rejects.toThrow("terminated");
+    await expect.poll(() => begun).toBe(true);
+    await broken.database.query("alter table journal.outbox rename to elsewhere");
+    await cut;
+    expect(broken.logged.filter((line) => line.includes("a stream of events was cut off"))).toEqual([
+      expect.stringContaining("42P01"),
+    ]);
+  });
+
   it("stops asking Postgres once its reader is gone", async () => {
     await readStream(api, {}, ({ text }) => text.includes("id: "));
     const listening = `select 1 from pg_stat_activity where datname = current_database() and query like 'unlisten%'`;
