@@ -1,7 +1,9 @@
 import { randomInt } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dispatch, readStream, record, updated, type StreamRead } from "./event-support.ts";
-import { startApi, type Json, type TestApi } from "./support.ts";
+import { KEY, startApi, type Json, type TestApi } from "./support.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -93,6 +95,38 @@ describe("the stream of events", () => {
     await expect.poll(() => begun).toBe(true);
     await closing.app.close();
     expect((await reading).ended).toBe(true);
+  });
+
+  it("keeps for a reader that takes nothing no more than a few events, and sends it all once it does", async () => {
+    const begin = await here();
+    const size = 500_000;
+    await record(
+      api,
+      ...names("large", 60).map((name) => updated(name, { data: { changed: ["x".repeat(size)], item: {} } })),
+    );
+    await dispatch(api);
+    const answered = new Promise<ServerResponse>((resolve) =>
+      api.app.server.once("request", (_request, response) => resolve(response)),
+    );
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname).pause();
+    const request = [
+      `GET /v1/events/stream?cursor=${begin} HTTP/1.1`,
+      `host: ${hostname}`,
+      `authorization: Bearer ${KEY}`,
+    ];
+    socket.write(`${request.join("\r\n")}\r\n\r\n`);
+    const response = await answered;
+    await expect.poll(() => response.writableNeedDrain).toBe(true);
+    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+    expect(response.writableNeedDrain).toBe(true);
+    expect(response.writableLength).toBeLessThan(4 * size);
+    let bytes = 0;
+    for await (const chunk of socket) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > 60 * size) break;
+    }
+    expect(bytes).toBeGreaterThan(60 * size);
   });
 
   it("is cut off when Postgres fails, so that its reader comes again, and the log says why", async () => {
