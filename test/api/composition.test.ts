@@ -18,7 +18,17 @@ it("while Postgres is away every answer is 503 with Retry-After", async () => {
   await using cut = await startApi();
   await cut.call("GET /v1/items");
   await cut.database[Symbol.asyncDispose]();
-  for (const request of ["GET /v1/items", "GET /v1/webhooks", "POST /v1/items/x/sync", "GET /v1/status"]) {
+  for (const request of [
+    "GET /v1/items",
+    "GET /v1/webhooks",
+    "POST /v1/items/x/sync",
+    "GET /v1/status",
+    "GET /v1/destinations",
+    "GET /v1/deliveries",
+    "POST /v1/jobs/x/pause",
+    "GET /v1/events?wait_s=30",
+    "GET /v1/events/stream",
+  ]) {
     const { status, body, headers } = await cut.call(request);
     expect([request, status, body.error.code]).toEqual([request, 503, "database_unavailable"]);
     expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
