@@ -1,11 +1,12 @@
 /**
  * `npm run bench`: every figure of the README's table, each beside its limit or peer in the same run, since machines
  * differ and drift. `npm run bench -- accept sync` runs those parts; `--quick` leaves out the million and the ten
- * million, which take most of the time.
+ * million and shortens the relay's ten minutes, which take most of the time.
  */
 import { benchAccept } from "./accept.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
+import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
 import { benchSync } from "./sync.ts";
 
@@ -15,6 +16,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   accept: () => benchAccept({ million: !quick }),
   sync: benchSync,
   freshness: benchFreshness,
+  relay: () => benchRelay({ minutes: quick ? 0.5 : Number(process.env["RELAY_MINUTES"] ?? 10) }),
   growth: benchGrowth,
 };
 

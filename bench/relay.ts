@@ -23,7 +23,6 @@ const HELD = 100_000;
 const ENV = {
   TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1",
   TARTAN_RELAY_ALLOW_HTTP: "true",
-  TARTAN_LOG_LEVEL: "warn",
 };
 
 export async function benchRelay({ minutes }: { minutes: number }): Promise<Row[]> {

@@ -114,6 +114,7 @@ create table relay.deliveries (
   body           bytea,                                -- what is sent, where that is not the event's own bytes
   body_sha256    bytea,
   cause          text,                                 -- of the last failure: status_500, timeout, …
+  detail         text,                                 -- the same in more words, as why a transform failed
   last_status    integer,
   created_at     timestamptz not null default now(),
   finished_at    timestamptz,

@@ -28,6 +28,7 @@ const delivery = {
   tries: told(z.number().int(), "Since it was scheduled or last brought back: its place in the schedule."),
   job_id: told(z.string().nullable(), "The replay or redrive that brought it back last."),
   cause: told(z.string().nullable(), "Of the last failure, such as status_500, timeout or transform_error."),
+  detail: told(z.string().nullable(), "The same in more words, where there are some: why a transform failed."),
   last_status: told(z.number().int().nullable(), "HTTP status of the last answer."),
   body_sha256: told(z.string().nullable(), "SHA-256 of what is sent, in hexadecimal."),
   created_at: timestamp("When it was made."),

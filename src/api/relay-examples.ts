@@ -79,6 +79,7 @@ const delivery = {
   tries: 8,
   job_id: null,
   cause: "status_503",
+  detail: null,
   last_status: 503,
   body_sha256: "3f1a5c7e9b2d4f60718293a4b5c6d7e8f9a0b1c2d3e4f5061728394a5b6c7d8e",
   created_at: "2026-11-20T17:03:29.520Z",

@@ -52,7 +52,9 @@ export function sayDelivery(delivery: DeliveryWhole): void {
     route: `${delivery.route_id} ${dim(`version ${delivery.route_version}, form ${delivery.form}`)}`,
     status: state(status),
     cause:
-      status === "delivered" ? null : delivery.cause && `${red(delivery.cause)} ${dim(describeCause(delivery.cause))}`,
+      status === "delivered"
+        ? null
+        : delivery.cause && `${red(delivery.cause)} ${dim(delivery.detail ?? describeCause(delivery.cause))}`,
     created: `${delivery.created_at} ${dim(ago(delivery.created_at))}`,
     [finished_at ? "finished" : "due"]: `${finished_at ?? due_at ?? ""} ${dim(ago(finished_at ?? due_at))}`,
     "brought back by": job_id,

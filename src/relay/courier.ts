@@ -227,7 +227,7 @@ export class Courier {
     // Packing may have taken long, and much may have changed.
     if (packed === null) return false;
     if ("cause" in packed) {
-      await this.#record(delivery, null, { ...UNPACKED, cause: packed.cause }, null);
+      await this.#record(delivery, null, { ...UNPACKED, cause: packed.cause, reason: packed.detail }, null);
       return true;
     }
     const exchange = await this.#sender.send({ ...packed, signal: this.#giveUp.signal });
@@ -269,6 +269,7 @@ export class Courier {
       jobId: delivery.jobId,
       verdict: verdict.kind,
       cause: verdict.cause,
+      detail: exchange === null ? verdict.reason : null,
       dueInMs: verdict.dueInMs,
       sha256,
       health: exchange === null ? null : this.#healthToKeep(verdict, events),

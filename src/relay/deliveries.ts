@@ -66,6 +66,8 @@ export interface DeliveryRecord {
   tries: number;
   job_id: string | null;
   cause: string | null;
+  /** the cause in more words, where there are some: why a transform failed */
+  detail: string | null;
   last_status: number | null;
   /** hexadecimal; null until its bytes are known */
   body_sha256: string | null;

@@ -53,6 +53,8 @@ export class Holdings implements AsyncDisposable {
   readonly #stop = new AbortController();
   #beating: Promise<void> = Promise.resolve();
   #leaseUntil = 0;
+  /** the lease was over for a while, as in a process that was frozen: what is held has to be looked at first */
+  #unsure = false;
 
   constructor(options: HoldingsOptions) {
     this.#options = options;
@@ -67,12 +69,13 @@ export class Holdings implements AsyncDisposable {
 
   /** Whether nobody else can have taken over: while this is not so, nothing is sent. */
   safe(): boolean {
-    return performance.now() < this.#leaseUntil - MARGIN_MS;
+    return !this.#unsure && performance.now() < this.#leaseUntil - MARGIN_MS;
   }
 
   async #beat(): Promise<void> {
     const { leaseSeconds } = this.#options;
     const said = performance.now();
+    if (this.#leaseUntil > 0 && said > this.#leaseUntil - MARGIN_MS) this.#unsure = true;
     await this.#session.query(BEAT, [this.worker, leaseSeconds]);
     this.#leaseUntil = said + leaseSeconds * 1000;
   }
@@ -103,9 +106,12 @@ export class Holdings implements AsyncDisposable {
 
   /** Whether what is held is held still, has changed, and has something due. */
   async look(held: readonly { id: string; epoch: number }[]): Promise<Looked[]> {
-    if (held.length === 0) return [];
+    const leased = this.#leaseUntil;
     const values = [held.map(({ id }) => id), this.worker, held.map(({ epoch }) => epoch)];
-    return (await this.#options.database.query<Looked>(LOOK, values)).rows;
+    const { rows } = await this.#options.database.query<Looked>(LOOK, values);
+    // Seen under a lease that holds: nobody takes anything away from now on.
+    if (leased > performance.now()) this.#unsure = false;
+    return rows;
   }
 
   async giveBack(destinationId: string, epoch: number): Promise<void> {

@@ -22,6 +22,8 @@ export interface Packed {
 /** Why there is nothing to send. */
 export interface Unpackable {
   cause: string;
+  /** the cause in more words; no payload */
+  detail: string | null;
 }
 
 export class Packer {
@@ -44,12 +46,12 @@ export class Packer {
 
   async #bodyOf(q: Queryable, delivery: Fetched, epoch: number): Promise<Buffer | Unpackable> {
     if (delivery.body !== null) return delivery.body;
-    if (delivery.bytes === null) return { cause: "payload_gone" };
+    if (delivery.bytes === null) return { cause: "payload_gone", detail: null };
     const source = sourceOf(delivery, delivery.bytes);
     if (delivery.form !== "transform") return render(source, delivery.form);
-    if (delivery.transform === null) return { cause: "transform_error" };
+    if (delivery.transform === null) return { cause: "transform_error", detail: "The route is gone." };
     const made = await this.#transforms.run(delivery.transform, render(source, "event").toString("utf8"));
-    if ("cause" in made) return { cause: made.cause };
+    if ("cause" in made) return { cause: made.cause, detail: made.message };
     const body = Buffer.from(made.json, "utf8");
     // Kept before it is sent for the first time: every attempt sends the same bytes, whatever becomes of the software.
     await q.query(KEEP_BODY, [delivery.id, body, this.#destination.id, epoch]);

@@ -14,6 +14,7 @@ import type { Exchange } from "./types.ts";
 
 const BATCH_MAX = 200;
 const AGAIN_MS = 500;
+const NOTHING = Buffer.alloc(0);
 
 export interface DeliveryResult {
   deliveryId: string;
@@ -26,6 +27,8 @@ export interface DeliveryResult {
   jobId: string | null;
   verdict: "delivered" | "retry" | "dead";
   cause: string | null;
+  /** the cause in more words, where there are some */
+  detail: string | null;
   dueInMs: number | null;
   sha256: Buffer | null;
   /** how the destination fares by now; null where that need not be kept */
@@ -78,33 +81,55 @@ export class Recorder implements AsyncDisposable {
     this.#working = null;
   }
 
+  /** @returns whether it is done with; if not, all of it is to be tried again */
   async #commit(batch: readonly Waiting[]): Promise<boolean> {
-    const { database, clock, logger } = this.#options;
     try {
-      const heard = await database.transaction(async (tx) => {
-        const { rows } = await tx.query<{ id: string }>(RECORD, [encode(batch)]);
-        const known = new Set(rows.map(({ id }) => id));
-        const results = batch.map(({ result }) => result).filter(({ deliveryId }) => known.has(deliveryId));
-        const health = latestHealth(results);
-        if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health)]);
-        for (const { destinationId, disable } of results) {
-          if (disable !== null) await tx.query(DISABLE, [destinationId, disable]);
-        }
-        const events = results.flatMap((result) => result.events);
-        if (events.length > 0) await recordEvents(tx, events);
-        return known;
-      });
+      const heard = await this.#write(batch);
       for (const { result, resolve } of batch) resolve(heard.has(result.deliveryId) ? "recorded" : "fenced");
       return true;
     } catch (error) {
+      const { clock, logger } = this.#options;
       const away = error instanceof TartanError && error.code === "database_unavailable";
-      logger[away ? "warn" : "error"](
-        { error, results: batch.length },
-        "results of deliveries could not be recorded; trying again",
-      );
+      const about = { error, results: batch.length };
+      logger[away ? "warn" : "error"](about, "results of deliveries could not be recorded; trying again");
+      if (!away) return await this.#commitEach(batch);
       if (!this.#stopping) await clock.sleep(AGAIN_MS);
       return false;
     }
+  }
+
+  /** Something in the batch is not to be stored. Each goes by itself, and then without what its receiver said. */
+  async #commitEach(batch: readonly Waiting[]): Promise<boolean> {
+    const [first, ...others] = batch;
+    if (first === undefined) return true;
+    if (others.length > 0) {
+      for (const each of batch) while (!(await this.#commit([each])) && !this.#stopping);
+      return true;
+    }
+    const { exchange } = first.result;
+    if (exchange === null || exchange.head === NOTHING) {
+      await this.#options.clock.sleep(AGAIN_MS);
+      return false;
+    }
+    const bare = { ...first.result, exchange: { ...exchange, headers: {}, head: NOTHING } };
+    return await this.#commit([{ ...first, result: bare }]);
+  }
+
+  /** @returns the ids of the deliveries that were heard */
+  async #write(batch: readonly Waiting[]): Promise<ReadonlySet<string>> {
+    return await this.#options.database.transaction(async (tx) => {
+      const { rows } = await tx.query<{ id: string }>(RECORD, [encode(batch)]);
+      const known = new Set(rows.map(({ id }) => id));
+      const results = batch.map(({ result }) => result).filter(({ deliveryId }) => known.has(deliveryId));
+      const health = latestHealth(results);
+      if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health)]);
+      for (const { destinationId, disable } of results) {
+        if (disable !== null) await tx.query(DISABLE, [destinationId, disable]);
+      }
+      const events = results.flatMap((result) => result.events);
+      if (events.length > 0) await recordEvents(tx, events);
+      return known;
+    });
   }
 
   /** From now on what cannot be recorded at once is given up: it is delivered again by whoever comes next. */
@@ -133,6 +158,7 @@ function encode(batch: readonly Waiting[]): string {
         address: exchange?.address ?? null,
         status: exchange?.status ?? null,
         cause: result.cause,
+        detail: result.detail,
         headers: exchange?.headers ?? null,
         head: exchange?.head.toString("base64") ?? null,
         jobId: result.jobId,

@@ -145,7 +145,7 @@ export const RECORD = statement(
   `
 with results as materialized (
   select * from json_to_recordset($1::json) as r (id uuid, "destinationId" text, epoch bigint, number integer,
-    "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text, headers jsonb,
+    "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text, detail text, headers jsonb,
     head text, "jobId" text, verdict text, "dueInMs" float8, sha256 text)
 ), held as materialized (
   select h.destination_id from relay.health h
@@ -158,7 +158,8 @@ with results as materialized (
     due_at = case r.verdict when 'retry' then now() + r."dueInMs" * interval '1 ms' end,
     finished_at = case r.verdict when 'retry' then null else now() end,
     attempts = d.attempts + (r.number is not null)::int, tries = d.tries + (r.number is not null)::int,
-    cause = case r.verdict when 'delivered' then null else r.cause end, last_status = r.status,
+    cause = case r.verdict when 'delivered' then null else r.cause end,
+    detail = case r.verdict when 'delivered' then null else r.detail end, last_status = r.status,
     body_sha256 = coalesce(d.body_sha256, decode(r.sha256, 'hex'))
   from heard r where d.id = r.id and d.status = 'scheduled'
 ), attempted as (

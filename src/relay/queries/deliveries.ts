@@ -11,7 +11,7 @@ export const HELD = `(x.paused_at is not null or x.disabled_at is not null or co
 
 const RECORD = `d.id, d.seq::text as seq, d.destination_id, d.event_id, d.event_type, d.integration_id, d.item_id, d.route_id,
   d.route_version, d.form, case when d.status = 'scheduled' and ${HELD} then 'held' else d.status end as status, d.due_at,
-  d.attempts, d.tries, d.job_id, d.cause, d.last_status, encode(d.body_sha256, 'hex') as body_sha256, d.created_at, d.finished_at`;
+  d.attempts, d.tries, d.job_id, d.cause, d.detail, d.last_status, encode(d.body_sha256, 'hex') as body_sha256, d.created_at, d.finished_at`;
 
 const WHOSE = `
 join relay.destinations x on x.id = d.destination_id join relay.health h on h.destination_id = d.destination_id`;
