@@ -12,11 +12,17 @@ import { benchSync } from "./sync.ts";
 
 const quick = process.argv.includes("--quick");
 
+/** Of each of the relay's two latencies. */
+const minutes = quick ? 0.5 : Number(process.env["RELAY_MINUTES"] ?? 10);
+
 const PARTS: Record<string, () => Promise<Row[]>> = {
   accept: () => benchAccept({ million: !quick }),
   sync: benchSync,
   freshness: benchFreshness,
-  relay: () => benchRelay({ minutes: quick ? 0.5 : Number(process.env["RELAY_MINUTES"] ?? 10) }),
+  relay: () => benchRelay({ minutes }),
+  "relay-latency": () => benchRelay({ minutes, only: "latency" }),
+  "relay-saturation": () => benchRelay({ minutes, only: "saturation" }),
+  "relay-hold": () => benchRelay({ minutes, only: "hold" }),
   growth: benchGrowth,
 };
 
@@ -26,7 +32,8 @@ if (unknown.length > 0) {
   console.error(`There is no bench ${unknown.join(", ")}; there are ${Object.keys(PARTS).join(", ")}.`);
   process.exit(1);
 }
-const chosen = asked.length > 0 ? asked : Object.keys(PARTS).filter((part) => !(quick && part === "growth"));
+const chosen =
+  asked.length > 0 ? asked : Object.keys(PARTS).filter((part) => !part.includes("-") && !(quick && part === "growth"));
 
 const rows: Row[] = [];
 for (const part of chosen) {

@@ -25,8 +25,14 @@ const ENV = {
   TARTAN_RELAY_ALLOW_HTTP: "true",
 };
 
-export async function benchRelay({ minutes }: { minutes: number }): Promise<Row[]> {
-  return [...(await latency(minutes)), ...(await saturation()), ...(await hold())];
+/** @param only `latency`, `saturation` or `hold`; all of them when absent */
+export async function benchRelay({ minutes, only }: { minutes: number; only?: string }): Promise<Row[]> {
+  const parts = { latency: () => latency(minutes), saturation, hold };
+  const rows: Row[] = [];
+  for (const [name, part] of Object.entries(parts)) {
+    if (only === undefined || only === name) rows.push(...(await part()));
+  }
+  return rows;
 }
 
 /* What both ends of a delivery need. */
