@@ -4,8 +4,8 @@
  * on time, memory, depth and output, and without anything of this process' environment. A thread would not do: where a
  * single allocation exceeds its heap, V8 ends the whole process.
  *
- * A process: starting → idle → busy with one event → idle …; one that exceeds its time or memory is killed, and another is
- * started when there is work. At most two run, an expression occupies at most one of them, and the expression that has
+ * A process: starting → idle → busy with one event → idle …; one whose expression exceeded its time or memory is killed, and
+ * another is started when there is work. At most two run, an expression occupies at most one of them, and the expression that has
  * used the least time goes first. So one that takes its full time on every event leaves a process to the others, and
  * where several do, another one waits for whoever is at work and then goes before them all.
  */
@@ -201,6 +201,8 @@ class TransformProcess {
     });
     clearTimeout(this.#timer);
     this.job = null;
+    // What was stopped may have left its memory nearly full, and whoever comes next would be blamed for it.
+    if (outcome !== "made nothing" && "cause" in outcome && outcome.cause !== "transform_error") this.#kill(outcome);
     return outcome;
   }
 
