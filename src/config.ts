@@ -129,7 +129,7 @@ export const OPTIONS = {
   journalRetentionDays: option(
     "TARTAN_JOURNAL_RETENTION_DAYS",
     whole(0, 36_500).default(0),
-    "Days after which journaled webhooks are forgotten, in whole weeks; 0 keeps all.",
+    "Days after which journaled webhooks are forgotten, in whole weeks, once they are delivered; 0 keeps all.",
     { defaultText: "0 (keep all)" },
   ),
   eventRetentionDays: option(
