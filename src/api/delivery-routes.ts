@@ -1,8 +1,8 @@
 /** /v1/deliveries and /v1/dead-letters: what was sent and how it went, and what gave up. */
 import { TartanError } from "../errors.ts";
-import { groups } from "../relay/dead-letters.ts";
-import { cancelDelivery, getDelivery, getDeliveryBody, listDeliveries } from "../relay/deliveries.ts";
-import { createReplay } from "../relay/jobs.ts";
+import { groups } from "../relay/ledger/dead-letters.ts";
+import { cancelDelivery, getDelivery, getDeliveryBody, listDeliveries } from "../relay/ledger/deliveries.ts";
+import { createReplay } from "../relay/ledger/jobs.ts";
 import {
   DeadLettersAll,
   DeadLettersQuery,

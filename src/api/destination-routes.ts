@@ -14,7 +14,7 @@ import {
   resumeDestination,
   rotateSigningKey,
   updateDestination,
-} from "../relay/destinations.ts";
+} from "../relay/destinations/destinations.ts";
 import {
   Destination,
   DestinationCreated,

@@ -12,7 +12,7 @@ import {
   listJobs,
   pauseJob,
   resumeJob,
-} from "../relay/jobs.ts";
+} from "../relay/ledger/jobs.ts";
 import { Count, Job, JobParams, JobsQuery, Redrive, Replay, RoutePast } from "./job-shapes.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 import { RouteParams } from "./route-shapes.ts";

@@ -1,8 +1,15 @@
 /** /v1/routes: which events go to which destination. A rule can be tried against what has happened before it is kept. */
 import type { z } from "zod";
 import { TartanError } from "../errors.ts";
-import { previewRoute } from "../relay/preview.ts";
-import { createRoute, deleteRoute, getRoute, listRoutes, updateRoute, type RouteState } from "../relay/routes.ts";
+import { previewRoute } from "../relay/routes/preview.ts";
+import {
+  createRoute,
+  deleteRoute,
+  getRoute,
+  listRoutes,
+  updateRoute,
+  type RouteState,
+} from "../relay/routes/routes.ts";
 import { pageOf } from "./paging.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 import {

@@ -9,8 +9,8 @@ import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import type { PlaidClient } from "../plaid/client.ts";
-import type { UrlRules } from "../relay/destinations.ts";
-import type { Transforms } from "../relay/transform.ts";
+import type { UrlRules } from "../relay/destinations/destinations.ts";
+import type { Transforms } from "../relay/content/transform.ts";
 import { Failure } from "./shapes.ts";
 
 export interface ApiDeps {

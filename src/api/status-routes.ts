@@ -1,7 +1,7 @@
 /** /v1/status: is anything waiting or failing, and what runs here? */
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
-import { standing } from "../relay/standing.ts";
+import { standing } from "../relay/destinations/standing.ts";
 import { findOverdue, relayDepth } from "../relay/sweep.ts";
 import { queueDepth } from "../sync/queries.ts";
 import { about, refusals, type Api, type ApiDeps } from "./routing.ts";

@@ -7,8 +7,8 @@ import {
   type DeliveryPage,
   type DeliveryRecord,
   type DeliveryWhole,
-} from "../relay/deliveries.ts";
-import { describeCause } from "../relay/verdict.ts";
+} from "../relay/ledger/deliveries.ts";
+import { describeCause } from "../relay/courier/verdict.ts";
 import { ago, bold, cyan, dim, green, red, say, sayFacts, sayTable, short, state, tell, yellow } from "./print.ts";
 
 export function sayDeliveries({ data, next_cursor }: DeliveryPage, none: string): void {

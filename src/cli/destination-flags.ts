@@ -2,8 +2,8 @@
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
 import { ORDERINGS, type Ordering } from "../relay/types.ts";
-import type { DestinationChange, DestinationDeps } from "../relay/destinations.ts";
-import { createGuard } from "../relay/guard.ts";
+import type { DestinationChange, DestinationDeps } from "../relay/destinations/destinations.ts";
+import { createGuard } from "../relay/http/guard.ts";
 import type { Core } from "./core.ts";
 import { readInput } from "./route-flags.ts";
 

@@ -3,9 +3,9 @@
  * and not acted upon; there is no retry, since whoever changes the code replays what they need.
  */
 import { createHash } from "node:crypto";
-import { openSender, type Sender } from "../relay/exchange.ts";
-import { createGuard } from "../relay/guard.ts";
-import { openSigner, signatures, type Signer } from "../relay/signing.ts";
+import { openSender, type Sender } from "../relay/http/exchange.ts";
+import { createGuard } from "../relay/http/guard.ts";
+import { openSigner, signatures, type Signer } from "../relay/http/signing.ts";
 import type { Exchange } from "../relay/types.ts";
 import { verbatim } from "./verbatim.ts";
 

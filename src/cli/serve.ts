@@ -13,9 +13,9 @@ import { startJanitor } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
 import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
-import { createGuard } from "../relay/guard.ts";
+import { createGuard } from "../relay/http/guard.ts";
 import { startRelay } from "../relay/relay.ts";
-import { openTransforms } from "../relay/transform.ts";
+import { openTransforms } from "../relay/content/transform.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
 

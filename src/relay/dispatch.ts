@@ -10,9 +10,9 @@ import type { Database, Queryable } from "../database/types.ts";
 import { ArrayWriter } from "../journal/arrays.ts";
 import { newWebhookUuid } from "../journal/ids.ts";
 import { metrics } from "../metrics.ts";
-import { render, payloadOf } from "./body.ts";
-import { matchesFilter, needsPayload } from "./filter.ts";
-import { compileMatcher } from "./matcher.ts";
+import { render, payloadOf } from "./content/body.ts";
+import { matchesFilter, needsPayload } from "./routes/filter.ts";
+import { compileMatcher } from "./routes/matcher.ts";
 import {
   BEGIN_DISPATCH,
   EVENTS_OF,
@@ -21,7 +21,7 @@ import {
   SOURCES,
   WAITING_ROWS,
 } from "./queries/dispatch.ts";
-import { loadRoutes } from "./routes.ts";
+import { loadRoutes } from "./routes/routes.ts";
 import type { ActiveRoute, EventFacts, EventSource } from "./types.ts";
 
 /** Rows of the outbox a transaction; each names what one commit has written. */

@@ -14,7 +14,7 @@ import type { Clock } from "../clock.ts";
 import { openSession, type Session } from "../database/session.ts";
 import type { Database } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
-import type { Health } from "./breaker.ts";
+import type { Health } from "./courier/breaker.ts";
 import { BEAT, LOOK, RELEASE, RETIRE, TAKE } from "./queries/couriers.ts";
 
 const BEAT_MS = 1000;

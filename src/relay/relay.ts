@@ -11,17 +11,17 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
-import { Courier, type CourierDeps } from "./courier.ts";
-import { openDestinations } from "./destinations.ts";
+import { Courier, type CourierDeps } from "./courier/courier.ts";
+import { openDestinations } from "./destinations/destinations.ts";
 import { Dispatcher } from "./dispatch.ts";
-import { createGuard } from "./guard.ts";
+import { createGuard } from "./http/guard.ts";
 import { Holdings, type Looked, type Taken } from "./holdings.ts";
-import { startJobs } from "./job-runner.ts";
+import { startJobs } from "./ledger/job-runner.ts";
 import { BUSY } from "./queries/couriers.ts";
-import { Recorder } from "./recorder.ts";
-import { Slots } from "./slots.ts";
+import { Recorder } from "./courier/recorder.ts";
+import { Slots } from "./courier/slots.ts";
 import { startSweep } from "./sweep.ts";
-import { openTransforms, type Transforms } from "./transform.ts";
+import { openTransforms, type Transforms } from "./content/transform.ts";
 
 export interface RelayOptions {
   database: Database;

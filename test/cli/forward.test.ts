@@ -1,7 +1,7 @@
 /** `tartan listen --original` forwards the bytes that Plaid signed, or nothing. */
 import { describe, expect, it } from "vitest";
 import { originalOf, type LiveEvent } from "../../src/cli/forward.ts";
-import { render } from "../../src/relay/body.ts";
+import { render } from "../../src/relay/content/body.ts";
 import type { EventSource } from "../../src/relay/types.ts";
 
 const source = (bytes: Buffer, verification: string | null = "a.b.c"): EventSource => ({

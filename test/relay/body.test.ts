@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { recordEvents } from "../../src/journal/events.ts";
-import { payloadOf, render } from "../../src/relay/body.ts";
+import { payloadOf, render } from "../../src/relay/content/body.ts";
 import { SOURCES } from "../../src/relay/queries/dispatch.ts";
 import type { EventSource } from "../../src/relay/types.ts";
 import { webhook } from "../journal/support.ts";

@@ -2,8 +2,8 @@ import { getEventListeners, once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createConnector } from "../../src/relay/connector.ts";
-import { createGuard } from "../../src/relay/guard.ts";
+import { createConnector } from "../../src/relay/http/connector.ts";
+import { createGuard } from "../../src/relay/http/guard.ts";
 import { AUTHORITY } from "./certificates.ts";
 import { answering, bare, closed, HELLO, receiver, resolver, sender, urlOf as url } from "./receivers.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { groups } from "../../src/relay/dead-letters.ts";
+import { groups } from "../../src/relay/ledger/dead-letters.ts";
 import { deliveries, dispatchAll, settle } from "./past.ts";
 import { openScene } from "./scene.ts";
 

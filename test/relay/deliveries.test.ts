@@ -5,10 +5,10 @@ import {
   getDeliveryBody,
   listDeliveries,
   type DeliveryFilter,
-} from "../../src/relay/deliveries.ts";
-import { createDestination } from "../../src/relay/destinations.ts";
+} from "../../src/relay/ledger/deliveries.ts";
+import { createDestination } from "../../src/relay/destinations/destinations.ts";
 import { toDeliveryId } from "../../src/relay/ids.ts";
-import { createRoute } from "../../src/relay/routes.ts";
+import { createRoute } from "../../src/relay/routes/routes.ts";
 import { until } from "../support/stage.ts";
 import { deliveries, dispatchAll, settle } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";

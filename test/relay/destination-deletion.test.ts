@@ -11,9 +11,9 @@ import {
   resumeDestination,
   rotateSigningKey,
   updateDestination,
-} from "../../src/relay/destinations.ts";
+} from "../../src/relay/destinations/destinations.ts";
 import { BEGIN_DISPATCH } from "../../src/relay/queries/dispatch.ts";
-import { createRoute, listRoutes } from "../../src/relay/routes.ts";
+import { createRoute, listRoutes } from "../../src/relay/routes/routes.ts";
 import { plantDeliveries as deliveries, refusalOf, rulesScene } from "./support.ts";
 
 test("its secrets are wiped, its routes are gone, what waited is cancelled, and what was sent is kept", async () => {

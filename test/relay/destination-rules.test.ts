@@ -6,7 +6,7 @@ import {
   listDestinations,
   updateDestination,
   type NewDestination,
-} from "../../src/relay/destinations.ts";
+} from "../../src/relay/destinations/destinations.ts";
 import { AUTHORITY as CA } from "./certificates.ts";
 import { PLACE, refusalOf, rulesScene } from "./support.ts";
 

@@ -14,9 +14,9 @@ import {
   rotateSigningKey,
   updateDestination,
   type NewDestination,
-} from "../../src/relay/destinations.ts";
-import { createRoute } from "../../src/relay/routes.ts";
-import { openSigner } from "../../src/relay/signing.ts";
+} from "../../src/relay/destinations/destinations.ts";
+import { createRoute } from "../../src/relay/routes/routes.ts";
+import { openSigner } from "../../src/relay/http/signing.ts";
 import { AUTHORITY as CA } from "./certificates.ts";
 import { PLACE, plantDeliveries as deliveries, rulesScene, type RulesScene } from "./support.ts";
 

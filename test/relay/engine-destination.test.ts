@@ -4,7 +4,7 @@ import {
   pauseDestination,
   resumeDestination,
   updateDestination,
-} from "../../src/relay/destinations.ts";
+} from "../../src/relay/destinations/destinations.ts";
 import { until } from "../support/stage.ts";
 import { ORIGINAL, count, openScene, places } from "./scene.ts";
 

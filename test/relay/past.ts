@@ -1,8 +1,8 @@
 /** What the tests of what comes after sending share: deliveries that have a past, without anybody sending them. */
 import type { Database } from "../../src/database/types.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
-import { workOnce } from "../../src/relay/job-runner.ts";
-import type { JobCount, JobRecord } from "../../src/relay/jobs.ts";
+import { workOnce } from "../../src/relay/ledger/job-runner.ts";
+import type { JobCount, JobRecord } from "../../src/relay/ledger/jobs.ts";
 
 /** Dispatches whatever waits. */
 export async function dispatchAll(database: Database): Promise<void> {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { toEventId } from "../../src/journal/events.ts";
-import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/jobs.ts";
-import { createRoute, updateRoute } from "../../src/relay/routes.ts";
+import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/ledger/jobs.ts";
+import { createRoute, updateRoute } from "../../src/relay/routes/routes.ts";
 import { webhook } from "../journal/support.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "./past.ts";
 import { openScene } from "./scene.ts";

@@ -8,7 +8,7 @@ import {
   listSigningKeys,
   openDestinations,
   rotateSigningKey,
-} from "../../src/relay/destinations.ts";
+} from "../../src/relay/destinations/destinations.ts";
 import { PLACE, refusalOf, rulesScene } from "./support.ts";
 
 const SECRET = "Bearer 4d1f-very-secret";

@@ -7,7 +7,7 @@ import {
   type DestinationDeps,
   type DestinationState,
   type NewDestination,
-} from "../../src/relay/destinations.ts";
+} from "../../src/relay/destinations/destinations.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 export const PLACE = "https://example.com/webhooks";

@@ -4,7 +4,12 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
-import { checkTransform, openTransforms, type Transformed, type Transforms } from "../../src/relay/transform.ts";
+import {
+  checkTransform,
+  openTransforms,
+  type Transformed,
+  type Transforms,
+} from "../../src/relay/content/transform.ts";
 
 const EVENT = {
   id: "evt_1",

@@ -11,7 +11,7 @@ import {
   pauseDestination,
   resumeDestination,
   updateDestination,
-} from "../../src/relay/destinations.ts";
+} from "../../src/relay/destinations/destinations.ts";
 import type { Relay } from "../../src/relay/relay.ts";
 import { openScene, ORIGINAL, type Scene } from "../relay/scene.ts";
 import type { Answer, Receiver } from "../support/receiver.ts";

@@ -1,8 +1,8 @@
 /** `tartan dead-letters …`: what was given up, by destination and cause, and how to send it again. */
 import { Command } from "commander";
-import { groups } from "../../relay/dead-letters.ts";
-import { listDeliveries } from "../../relay/deliveries.ts";
-import { createRedrive } from "../../relay/jobs.ts";
+import { groups } from "../../relay/ledger/dead-letters.ts";
+import { listDeliveries } from "../../relay/ledger/deliveries.ts";
+import { createRedrive } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { sayDeliveries } from "../deliveries.ts";
 import { runJob, type JobFlags } from "../jobs.ts";

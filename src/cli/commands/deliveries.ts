@@ -1,8 +1,8 @@
 /** `tartan deliveries …`: one event for one destination: how it went, and sending it again. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/deliveries.ts";
-import { createReplay } from "../../relay/jobs.ts";
+import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/ledger/deliveries.ts";
+import { createReplay } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { describeDelivery, followDeliveries, sayDeliveries, sayDelivery } from "../deliveries.ts";
 import { sayJob } from "../jobs.ts";

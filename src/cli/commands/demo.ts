@@ -14,9 +14,9 @@ import {
   listIntegrations,
 } from "../../integrations/integrations.ts";
 import type { WebhookRecord } from "../../journal/records.ts";
-import { createDestination, deleteDestination, listDestinations } from "../../relay/destinations.ts";
-import { createRoute } from "../../relay/routes.ts";
-import { newSecret } from "../../relay/signing.ts";
+import { createDestination, deleteDestination, listDestinations } from "../../relay/destinations/destinations.ts";
+import { createRoute } from "../../relay/routes/routes.ts";
+import { newSecret } from "../../relay/http/signing.ts";
 import { startSimulator, type Simulator } from "../../simulator/index.ts";
 import { openCore, type Core } from "../core.ts";
 import { startDemoReceiver, type ToldEvent } from "../demo-receiver.ts";

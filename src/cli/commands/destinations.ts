@@ -1,7 +1,7 @@
 /** `tartan destinations …`: where events are sent, and how each of them fares. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
-import { listDeliveries } from "../../relay/deliveries.ts";
+import { listDeliveries } from "../../relay/ledger/deliveries.ts";
 import {
   createDestination,
   deleteDestination,
@@ -14,8 +14,8 @@ import {
   rotateSigningKey,
   updateDestination,
   type SigningKey,
-} from "../../relay/destinations.ts";
-import { createRoute, listRoutes } from "../../relay/routes.ts";
+} from "../../relay/destinations/destinations.ts";
+import { createRoute, listRoutes } from "../../relay/routes/routes.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
 import { sayDeliveries, stateOf } from "../deliveries.ts";

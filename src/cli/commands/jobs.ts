@@ -1,6 +1,6 @@
 /** `tartan jobs …`: replays and redrives under way, and how far they are. */
 import { Command } from "commander";
-import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs.ts";
+import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { followJob, jobOf, sayJob } from "../jobs.ts";
 import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../print.ts";

@@ -1,7 +1,7 @@
 /** `tartan listen`: forwards what happens to a developer's machine, live, and says how it was answered. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { newSecret } from "../../relay/signing.ts";
+import { newSecret } from "../../relay/http/signing.ts";
 import type { Exchange } from "../../relay/types.ts";
 import { openCore } from "../core.ts";
 import { Forwarder, type LiveEvent } from "../forward.ts";

@@ -1,7 +1,7 @@
 /** `tartan status`: is anything waiting, failing or refused? */
 import { Command } from "commander";
 import { listIntegrations } from "../../integrations/integrations.ts";
-import { standing, type Standing, type Unwell } from "../../relay/standing.ts";
+import { standing, type Standing, type Unwell } from "../../relay/destinations/standing.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/sweep.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";

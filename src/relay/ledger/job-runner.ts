@@ -3,10 +3,10 @@
  * batches, and whoever goes on does none of them twice. Several processes may be at it: each takes a job that nobody else
  * works on just then, the one that waited longest.
  */
-import type { Clock } from "../clock.ts";
-import type { Database, Queryable } from "../database/types.ts";
-import type { Logger } from "../logger.ts";
-import { fanOut, insertDeliveries, named, withMatcher, type MatchingRoute } from "./dispatch.ts";
+import type { Clock } from "../../clock.ts";
+import type { Database, Queryable } from "../../database/types.ts";
+import type { Logger } from "../../logger.ts";
+import { fanOut, insertDeliveries, named, withMatcher, type MatchingRoute } from "../dispatch.ts";
 import type { JobKind } from "./jobs.ts";
 import {
   ADVANCE_JOB,
@@ -16,9 +16,9 @@ import {
   REPLAY,
   ROUTE_OF_JOB,
   TAKE_JOB,
-} from "./queries/jobs.ts";
-import { loadRoutes } from "./routes.ts";
-import type { ActiveRoute, EventFacts } from "./types.ts";
+} from "../queries/jobs.ts";
+import { loadRoutes } from "../routes/routes.ts";
+import type { ActiveRoute, EventFacts } from "../types.ts";
 
 export interface JobsOptions {
   database: Database;

@@ -1,6 +1,6 @@
 /** How the destinations stand: how many are in which state, and which of them are sent nothing just now, and why. */
-import type { Queryable } from "../database/types.ts";
-import { STANDING } from "./queries/standing.ts";
+import type { Queryable } from "../../database/types.ts";
+import { STANDING } from "../queries/standing.ts";
 
 export interface Unwell {
   id: string;

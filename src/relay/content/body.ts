@@ -4,9 +4,9 @@
  * and the order of its members; an event is the bytes that were stored when it happened.
  */
 import { createHash } from "node:crypto";
-import { toEventId } from "../journal/events.ts";
-import { toWebhookId } from "../journal/ids.ts";
-import type { EventSource, Form } from "./types.ts";
+import { toEventId } from "../../journal/events.ts";
+import { toWebhookId } from "../../journal/ids.ts";
+import type { EventSource, Form } from "../types.ts";
 
 export const WEBHOOK_RECEIVED = "webhook.received";
 

@@ -8,25 +8,25 @@
  * What is due while it holds stays where it is, in the table, and is sent in order afterwards.
  */
 import { setMaxListeners } from "node:events";
-import type { Clock } from "../clock.ts";
-import type { Database } from "../database/types.ts";
-import { isOperatorEvent } from "../journal/event-types.ts";
-import type { NewEvent } from "../journal/events.ts";
-import type { Logger } from "../logger.ts";
-import { metrics } from "../metrics.ts";
+import type { Clock } from "../../clock.ts";
+import type { Database } from "../../database/types.ts";
+import { isOperatorEvent } from "../../journal/event-types.ts";
+import type { NewEvent } from "../../journal/events.ts";
+import type { Logger } from "../../logger.ts";
+import { metrics } from "../../metrics.ts";
 import { Backlog, type Fetched } from "./backlog.ts";
 import { admission, afterAttempts, halfOpened, heldUntil, relieved, type Health } from "./breaker.ts";
-import { openSender, type Sender } from "./exchange.ts";
-import type { Guard } from "./guard.ts";
-import type { Taken } from "./holdings.ts";
+import { openSender, type Sender } from "../http/exchange.ts";
+import type { Guard } from "../http/guard.ts";
+import type { Taken } from "../holdings.ts";
 import { aboutDelivery, aboutDestination } from "./operator-events.ts";
 import { createPace, type Pace } from "./pace.ts";
 import { Packer, type Packed, type Unpackable } from "./packer.ts";
-import { KEEP_HEALTH } from "./queries/couriers.ts";
+import { KEEP_HEALTH } from "../queries/couriers.ts";
 import type { Heard, Recorder } from "./recorder.ts";
 import type { Slots } from "./slots.ts";
-import type { Transforms } from "./transform.ts";
-import type { Exchange, OpenDestination } from "./types.ts";
+import type { Transforms } from "../content/transform.ts";
+import type { Exchange, OpenDestination } from "../types.ts";
 import { judge, UNPACKED, type Verdict } from "./verdict.ts";
 
 export interface CourierDeps {

@@ -1,6 +1,6 @@
 /** The dead letters: deliveries that gave up, counted by destination and cause. They are listed as deliveries are. */
-import type { Queryable } from "../database/types.ts";
-import { DEAD_LETTER_GROUPS } from "./queries/deliveries.ts";
+import type { Queryable } from "../../database/types.ts";
+import { DEAD_LETTER_GROUPS } from "../queries/deliveries.ts";
 
 export interface DeadLetterGroup {
   destination_id: string;

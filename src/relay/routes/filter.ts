@@ -2,8 +2,8 @@
  * Whether a route takes an event, as far as that can be told without its payload. Each list that a filter gives must hold
  * the event's value, so an event that has none (no item, no webhook type) passes no list of them.
  */
-import { isOperatorEvent } from "../journal/event-types.ts";
-import type { EventFacts, RouteDefinition, RouteFilter } from "./types.ts";
+import { isOperatorEvent } from "../../journal/event-types.ts";
+import type { EventFacts, RouteDefinition, RouteFilter } from "../types.ts";
 
 /**
  * `types` may name families: `item.*`; and `*` is everything but what is said of the relay itself (delivery.*,

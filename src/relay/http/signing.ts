@@ -12,7 +12,7 @@ import {
   sign,
   type KeyObject,
 } from "node:crypto";
-import { TartanError } from "../errors.ts";
+import { TartanError } from "../../errors.ts";
 
 export type SigningScheme = "v1" | "v1a";
 

@@ -2,17 +2,17 @@
  * What a route would have done: it is tried against what has happened, newest first, before it is kept. Events are read a
  * page at a time without their payloads, and payloads a few at a time where they are needed, so memory stays bounded.
  */
-import type { Queryable } from "../database/types.ts";
-import { toEventId } from "../journal/events.ts";
-import { payloadOf, render, WEBHOOK_RECEIVED } from "./body.ts";
-import { Faults, wholeFault } from "./faults.ts";
+import type { Queryable } from "../../database/types.ts";
+import { toEventId } from "../../journal/events.ts";
+import { payloadOf, render, WEBHOOK_RECEIVED } from "../content/body.ts";
+import { Faults, wholeFault } from "../faults.ts";
 import { matchesFilter, matchesType } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
-import { SOURCES } from "./queries/dispatch.ts";
-import { ID_RANGE, PAST_EVENTS } from "./queries/past.ts";
+import { SOURCES } from "../queries/dispatch.ts";
+import { ID_RANGE, PAST_EVENTS } from "../queries/past.ts";
 import { checkDefinition, type NewRouteDefinition } from "./route-rules.ts";
-import type { Transforms } from "./transform.ts";
-import type { EventFacts, EventSource, RouteDefinition } from "./types.ts";
+import type { Transforms } from "../content/transform.ts";
+import type { EventFacts, EventSource, RouteDefinition } from "../types.ts";
 
 export interface PreviewRange {
   since: Date;

@@ -7,11 +7,11 @@
  *
  * Whatever is not active is held: its deliveries wait.
  */
-import type { Database, Queryable } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { LOCK_SEALING } from "../integrations/queries.ts";
-import { destinationHeaders } from "../integrations/sealed.ts";
-import type { Vault } from "../integrations/vault.ts";
+import type { Database, Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { LOCK_SEALING } from "../../integrations/queries.ts";
+import { destinationHeaders } from "../../integrations/sealed.ts";
+import type { Vault } from "../../integrations/vault.ts";
 import {
   checkDestinationChange,
   checkNewDestination,
@@ -21,7 +21,7 @@ import {
   type NewDestination,
   type UrlRules,
 } from "./destination-rules.ts";
-import { newDestinationId } from "./ids.ts";
+import { newDestinationId } from "../ids.ts";
 import {
   AWAIT_DISPATCH,
   CANCEL_ITS_DELIVERIES,
@@ -42,9 +42,9 @@ import {
   RESUME,
   type Setting,
   updateDestination as updateStatement,
-} from "./queries/destinations.ts";
+} from "../queries/destinations.ts";
 import { addKey, type SigningKey } from "./signing-keys.ts";
-import type { Ordering } from "./types.ts";
+import type { Ordering } from "../types.ts";
 
 export type { DestinationChange, NewDestination, UrlRules } from "./destination-rules.ts";
 export { openDestinations } from "./open-destinations.ts";

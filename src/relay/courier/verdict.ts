@@ -2,7 +2,7 @@
  * What follows from an exchange: the delivery was made, is to be tried again and when, or is given up. As Standard Webhooks
  * has it: 2xx alone is success; 410 asks for no more; 429, 502, 504 and a timeout ask for less; Retry-After is kept to.
  */
-import type { Exchange } from "./types.ts";
+import type { Exchange } from "../types.ts";
 
 /** Why an attempt or a delivery failed, one sentence each. `status_500` and its like stand beside these for each status. */
 export const CAUSES = {

@@ -6,9 +6,9 @@
  * A lane: not here ──fetched──▶ its first is ready ──taken──▶ under way ──delivered or given up──▶ its next is ready … ──▶ not here
  *                                                                └──to be retried──▶ not here until it is due
  */
-import type { Queryable } from "../database/types.ts";
-import { FETCH_DUE, FETCH_LANES, LANES_LOOKED_AT } from "./queries/couriers.ts";
-import type { EventSource, Form } from "./types.ts";
+import type { Queryable } from "../../database/types.ts";
+import { FETCH_DUE, FETCH_LANES, LANES_LOOKED_AT } from "../queries/couriers.ts";
+import type { EventSource, Form } from "../types.ts";
 
 /** A delivery with all that sending it needs. */
 export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {

@@ -2,11 +2,11 @@
  * What operators are told of deliveries and destinations: events like any other, which can be routed like any other. They
  * are recorded in the transaction that records what they tell.
  */
-import { toEventId, type NewEvent } from "../journal/events.ts";
+import { toEventId, type NewEvent } from "../../journal/events.ts";
 import type { Fetched } from "./backlog.ts";
 import type { HealthEvent, Health } from "./breaker.ts";
-import { toDeliveryId } from "./ids.ts";
-import type { Exchange, OpenDestination } from "./types.ts";
+import { toDeliveryId } from "../ids.ts";
+import type { Exchange, OpenDestination } from "../types.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** A delivery that failed so often is told; one that then arrives is told too. */

@@ -1,12 +1,12 @@
 /**
  * What a route must say, and what it says where nothing is said. Every fault is told at once, by field.
  */
-import { EVENT_TYPES } from "../journal/event-types.ts";
-import { WEBHOOK_RECEIVED } from "./body.ts";
-import { Faults, noteUnknown, oneOfFault, textFault } from "./faults.ts";
+import { EVENT_TYPES } from "../../journal/event-types.ts";
+import { WEBHOOK_RECEIVED } from "../content/body.ts";
+import { Faults, noteUnknown, oneOfFault, textFault } from "../faults.ts";
 import { matcherFaults } from "./matcher.ts";
-import { expressionFault } from "./transform-rules.ts";
-import { FORMS, type Form, type RouteDefinition, type RouteFilter } from "./types.ts";
+import { expressionFault } from "../content/transform-rules.ts";
+import { FORMS, type Form, type RouteDefinition, type RouteFilter } from "../types.ts";
 
 /** Which events are taken, and what is made of them; what is absent takes all, and sends the event. */
 export interface NewRouteDefinition {

@@ -6,12 +6,12 @@
  * event's. A type, a cause, or what arrived alone is looked for in a window of places; such a page may hold fewer than asked
  * for, or none, and still name a next page.
  */
-import type { Queryable } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../journal/cursors.ts";
-import { fromEventId, toEventId } from "../journal/events.ts";
-import { render } from "./body.ts";
-import { fromDeliveryId, toDeliveryId } from "./ids.ts";
+import type { Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
+import { fromEventId, toEventId } from "../../journal/events.ts";
+import { render } from "../content/body.ts";
+import { fromDeliveryId, toDeliveryId } from "../ids.ts";
 import {
   ATTEMPTS_OF,
   BODY_OF,
@@ -24,9 +24,9 @@ import {
   PLACES_THERE,
   type DeliveryShape,
   type StatusFilter,
-} from "./queries/deliveries.ts";
-import { SOURCES } from "./queries/dispatch.ts";
-import type { EventSource, Form } from "./types.ts";
+} from "../queries/deliveries.ts";
+import { SOURCES } from "../queries/dispatch.ts";
+import type { EventSource, Form } from "../types.ts";
 
 export interface DeliveryFilter {
   destination_id?: string | undefined;

@@ -6,7 +6,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext, rootCertificates } from "node:tls";
 import type { buildConnector } from "undici";
 import { AddressRefused, type Guard } from "./guard.ts";
-import type { Cause } from "./verdict.ts";
+import type { Cause } from "../courier/verdict.ts";
 
 export class ConnectFailed extends Error {
   override readonly name = "ConnectFailed";

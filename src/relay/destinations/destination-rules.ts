@@ -2,10 +2,10 @@
  * What a destination must look like, whichever way it comes in. Every fault is told at once, by field.
  */
 import { X509Certificate } from "node:crypto";
-import { TartanError } from "../errors.ts";
-import { Faults, noteUnknown, oneOfFault, textFault, wholeFault } from "./faults.ts";
-import { openSigner, type SigningScheme } from "./signing.ts";
-import { ORDERINGS, type Ordering } from "./types.ts";
+import { TartanError } from "../../errors.ts";
+import { Faults, noteUnknown, oneOfFault, textFault, wholeFault } from "../faults.ts";
+import { openSigner, type SigningScheme } from "../http/signing.ts";
+import { ORDERINGS, type Ordering } from "../types.ts";
 
 export const SCHEMES = ["v1", "v1a"] as const;
 

@@ -11,7 +11,7 @@ import { promises as dns } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";
 import ipaddr from "ipaddr.js";
-import { TartanError } from "../errors.ts";
+import { TartanError } from "../../errors.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Range = readonly [Address, number];

@@ -3,8 +3,8 @@
  * on chance is refused, and so is what makes expressions at run time, since these could not be looked at beforehand.
  */
 import jsonata from "jsonata";
-import { TartanError } from "../errors.ts";
-import { textFault } from "./faults.ts";
+import { TartanError } from "../../errors.ts";
+import { textFault } from "../faults.ts";
 
 const EXPRESSION_MAX = 10_000;
 

@@ -3,14 +3,14 @@
  * result is told to its courier when it is committed; until then it is tried again, since a success that is
  * forgotten would be sent again.
  */
-import type { Clock } from "../clock.ts";
-import type { Database } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { recordEvents, type NewEvent } from "../journal/events.ts";
-import type { Logger } from "../logger.ts";
+import type { Clock } from "../../clock.ts";
+import type { Database } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { recordEvents, type NewEvent } from "../../journal/events.ts";
+import type { Logger } from "../../logger.ts";
 import type { Health } from "./breaker.ts";
-import { DISABLE, KEEP_HEALTH, RECORD } from "./queries/couriers.ts";
-import type { Exchange } from "./types.ts";
+import { DISABLE, KEEP_HEALTH, RECORD } from "../queries/couriers.ts";
+import type { Exchange } from "../types.ts";
 
 const BATCH_MAX = 200;
 const AGAIN_MS = 500;

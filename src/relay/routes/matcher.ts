@@ -11,8 +11,8 @@
  * What a match may cost is bounded by the size of the matcher times the size of the payload: there are no regular
  * expressions, and a path goes into each part of a payload at most once.
  */
-import { TartanError } from "../errors.ts";
-import { textFault } from "./faults.ts";
+import { TartanError } from "../../errors.ts";
+import { textFault } from "../faults.ts";
 
 export type Matcher = (value: unknown) => boolean;
 

@@ -4,10 +4,10 @@
  * every change by NOTIFY `tartan_relay`; the next event is dispatched by what is true then.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Database, Queryable } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { newRouteId } from "./ids.ts";
-import { NOTIFY_RELAY } from "./queries/destinations.ts";
+import type { Database, Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { newRouteId } from "../ids.ts";
+import { NOTIFY_RELAY } from "../queries/destinations.ts";
 import {
   DELETE_ROUTE,
   GET_ROUTE,
@@ -18,9 +18,9 @@ import {
   LIST_ROUTES,
   LOAD_ROUTES,
   UPDATE_ROUTE,
-} from "./queries/routes.ts";
+} from "../queries/routes.ts";
 import { checkRoute, type NewRoute, type NewRouteDefinition, type RouteChange } from "./route-rules.ts";
-import type { ActiveRoute, Form, RouteDefinition, RouteFilter } from "./types.ts";
+import type { ActiveRoute, Form, RouteDefinition, RouteFilter } from "../types.ts";
 
 export type { NewRoute, NewRouteDefinition, RouteChange } from "./route-rules.ts";
 

@@ -1,12 +1,12 @@
 /**
  * Destinations as couriers use them: their headers and secrets opened.
  */
-import type { Queryable } from "../database/types.ts";
-import { destinationHeaders, signingSecret } from "../integrations/sealed.ts";
-import type { Vault } from "../integrations/vault.ts";
-import { OPEN_DESTINATIONS } from "./queries/destinations.ts";
-import type { SigningScheme } from "./signing.ts";
-import type { OpenDestination, Ordering } from "./types.ts";
+import type { Queryable } from "../../database/types.ts";
+import { destinationHeaders, signingSecret } from "../../integrations/sealed.ts";
+import type { Vault } from "../../integrations/vault.ts";
+import { OPEN_DESTINATIONS } from "../queries/destinations.ts";
+import type { SigningScheme } from "../http/signing.ts";
+import type { OpenDestination, Ordering } from "../types.ts";
 
 interface Row {
   id: string;

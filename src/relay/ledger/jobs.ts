@@ -11,10 +11,10 @@
  *
  * Whatever is sent again is the same delivery with the same bytes under the same id; a header tells the job.
  */
-import type { Database, Queryable } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../journal/cursors.ts";
-import { newJobId } from "./ids.ts";
+import type { Database, Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
+import { newJobId } from "../ids.ts";
 import { checkReplay, checkRedrive, checkRoutePast, ruleOf } from "./job-rules.ts";
 import type { RedriveWish, ReplayWish, RoutePastWish } from "./job-rules.ts";
 import {
@@ -33,10 +33,10 @@ import {
   NOTIFY_JOBS,
   OPEN_JOB,
   ROUTE_OF_JOB,
-} from "./queries/jobs.ts";
-import { SOURCES } from "./queries/dispatch.ts";
-import { loadRoutes } from "./routes.ts";
-import type { ActiveRoute } from "./types.ts";
+} from "../queries/jobs.ts";
+import { SOURCES } from "../queries/dispatch.ts";
+import { loadRoutes } from "../routes/routes.ts";
+import type { ActiveRoute } from "../types.ts";
 
 export type { RedriveWish, ReplayWish, RoutePastWish } from "./job-rules.ts";
 

@@ -1,10 +1,10 @@
 /** What may be asked of a job, and the rules of routes in the form in which Postgres can tell what they take. */
-import { EVENT_TYPES } from "../journal/event-types.ts";
-import { fromEventId } from "../journal/events.ts";
-import { Faults, noteUnknown, textFault } from "./faults.ts";
-import { matchesType } from "./filter.ts";
-import { fromDeliveryId } from "./ids.ts";
-import type { ActiveRoute, RouteFilter } from "./types.ts";
+import { EVENT_TYPES } from "../../journal/event-types.ts";
+import { fromEventId } from "../../journal/events.ts";
+import { Faults, noteUnknown, textFault } from "../faults.ts";
+import { matchesType } from "../routes/filter.ts";
+import { fromDeliveryId } from "../ids.ts";
+import type { ActiveRoute, RouteFilter } from "../types.ts";
 
 interface Wish {
   /** kept with the job */

@@ -11,8 +11,8 @@ import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import { ConnectFailed, createConnector, type Connect } from "./connector.ts";
 import type { Guard } from "./guard.ts";
-import type { Exchange } from "./types.ts";
-import { causeOfStatus, type Cause } from "./verdict.ts";
+import type { Exchange } from "../types.ts";
+import { causeOfStatus, type Cause } from "../courier/verdict.ts";
 
 const CONNECT_MAX_MS = 5000;
 const HEAD_BYTES = 16 * 1024;

@@ -2,13 +2,13 @@
  * The keys that sign what a destination is sent. A rotation makes a new one, and lets those before sign too for a while, so
  * that a receiver can take the new one at its leisure: any signature that it can verify is enough.
  */
-import type { Database, Queryable } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { LOCK_SEALING } from "../integrations/queries.ts";
-import { signingSecret } from "../integrations/sealed.ts";
-import type { Vault } from "../integrations/vault.ts";
+import type { Database, Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { LOCK_SEALING } from "../../integrations/queries.ts";
+import { signingSecret } from "../../integrations/sealed.ts";
+import type { Vault } from "../../integrations/vault.ts";
 import { checkRotation } from "./destination-rules.ts";
-import { newSigningKeyId } from "./ids.ts";
+import { newSigningKeyId } from "../ids.ts";
 import {
   DROP_KEYS,
   EXPIRE_KEYS,
@@ -17,8 +17,8 @@ import {
   LIST_KEYS,
   NOTIFY_RELAY,
   updateDestination,
-} from "./queries/destinations.ts";
-import { newSecret, openSigner, type SigningScheme } from "./signing.ts";
+} from "../queries/destinations.ts";
+import { newSecret, openSigner, type SigningScheme } from "../http/signing.ts";
 
 /** What may be shown of a key. */
 export interface SigningKey {

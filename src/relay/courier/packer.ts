@@ -3,15 +3,15 @@
  * anew each time (https://www.standardwebhooks.com: id, timestamp and body are signed, by every key that has not expired).
  */
 import { createHash } from "node:crypto";
-import type { Queryable } from "../database/types.ts";
-import { toEventId } from "../journal/events.ts";
+import type { Queryable } from "../../database/types.ts";
+import { toEventId } from "../../journal/events.ts";
 import type { Fetched } from "./backlog.ts";
-import { render } from "./body.ts";
-import { toDeliveryId } from "./ids.ts";
-import { KEEP_BODY } from "./queries/couriers.ts";
-import { openSigner, signatures, type Signer } from "./signing.ts";
-import type { Transforms } from "./transform.ts";
-import type { EventSource, OpenDestination } from "./types.ts";
+import { render } from "../content/body.ts";
+import { toDeliveryId } from "../ids.ts";
+import { KEEP_BODY } from "../queries/couriers.ts";
+import { openSigner, signatures, type Signer } from "../http/signing.ts";
+import type { Transforms } from "../content/transform.ts";
+import type { EventSource, OpenDestination } from "../types.ts";
 
 export interface Packed {
   headers: Record<string, string>;

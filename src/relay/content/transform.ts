@@ -12,7 +12,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
 import { parse } from "node:path";
-import { TartanError } from "../errors.ts";
+import { TartanError } from "../../errors.ts";
 import { PROGRAM } from "./transform-program.ts";
 
 export { checkTransform } from "./transform-rules.ts";
