@@ -177,8 +177,9 @@ create table relay.overdue (
 -- Since when there are webhooks that are still to be sent; null where there are none.
 create function relay.needed_since() returns timestamptz
 language sql stable as $$
-  select to_timestamp(('x' || left(replace(event_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) from relay.deliveries
-  where status = 'scheduled' and event_type = 'webhook.received' and body is null order by event_id limit 1
+  select to_timestamp(('x' || left(replace(min(r.event_id::text), '-', ''), 12))::bit(48)::bigint / 1000.0)
+  from relay.destinations x join relay.deliveries r on r.destination_id = x.id and r.status = 'scheduled'
+  where x.deleted_at is null and r.event_type = 'webhook.received' and r.body is null
 $$;
 
 -- As before, but it keeps the weeks with webhooks that are still to be sent.
@@ -190,6 +191,8 @@ declare
 begin
   perform set_config('lock_timeout', '2s', true);
   perform pg_advisory_xact_lock(hashtext('journal.ensure_partitions'));
+  -- What is just being brought back by a job is needed from now on.
+  perform pg_advisory_xact_lock(21569, 11);
   instant := least(instant, date_trunc('week', now(), 'UTC'), relay.needed_since());
   for week in select * from journal.weeks where starts_at + interval '1 week' <= instant order by starts_at loop
     execute format('drop table %s', week.partition);

@@ -2,12 +2,14 @@
  * One connection that is kept for as long as it lives, for what is tied to a session: other processes see in
  * pg_stat_activity that it is there, and that it is gone as soon as its process is.
  */
-import { Client } from "pg";
+import { Client, DatabaseError } from "pg";
 import { TartanError } from "../errors.ts";
 import { clientConfig } from "./connection.ts";
 import { translateFailure } from "./failures.ts";
 import { urlOf } from "./pool.ts";
 import type { Database, Queryable, Result, Statement } from "./types.ts";
+
+const SILENCE_MS = 5000;
 
 /** Connects when it is first asked, and anew when the connection was lost. */
 export interface Session extends Queryable, AsyncDisposable {}
@@ -17,7 +19,11 @@ export function openSession(database: Database, applicationName: string): Sessio
   let connected: Promise<Client> | undefined;
   let closed = false;
   const connect = async (): Promise<Client> => {
-    const client = new Client(clientConfig({ url: urlOf(database), applicationName }));
+    // A connection that died without a word is noticed by the answer that does not come.
+    const client = new Client({
+      ...clientConfig({ url: urlOf(database), applicationName }),
+      query_timeout: SILENCE_MS,
+    });
     const forget = () => {
       connected = undefined;
     };
@@ -40,6 +46,12 @@ export function openSession(database: Database, applicationName: string): Sessio
         const result = await client.query({ ...config, values: [...values] });
         return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
       } catch (error) {
+        // What Postgres did not say itself is the connection's failure: the next statement gets another.
+        if (!(error instanceof DatabaseError)) {
+          connected = undefined;
+          void client.end().catch(() => undefined);
+          throw new TartanError("database_unavailable", "Postgres does not answer.", { cause: error });
+        }
         throw translateFailure(error);
       }
     },

@@ -20,6 +20,7 @@ import {
   MIRROR_TABLES,
   NOTIFY_DUE,
   NOTIFY_INTEGRATIONS,
+  AWAIT_RELAY,
   PURGE_ROWS,
   PURGE_WEBHOOKS,
   PURGED_TABLES,
@@ -208,10 +209,12 @@ async function dropTokens(tx: Queryable, id: string): Promise<void> {
 async function purgeRows(database: Database, id: string): Promise<void> {
   await removeReader(database, id);
   const { rows } = await database.query<{ name: string }>(MIRROR_TABLES, [false]);
-  const tables = [...rows.map(({ name }) => name), ...PURGED_TABLES];
-  for (const statement of [PURGE_WEBHOOKS, ...tables.map(PURGE_ROWS)]) {
+  const all = async (statement: string): Promise<void> => {
     while ((await database.query(statement, [id])).rowCount > 0);
-  }
+  };
+  for (const statement of [PURGE_WEBHOOKS, ...rows.map(({ name }) => PURGE_ROWS(name))]) await all(statement);
+  await database.query(AWAIT_RELAY);
+  for (const table of PURGED_TABLES) await all(PURGE_ROWS(table));
   await database.query(FORGET_INTEGRATION, [id]);
 }
 

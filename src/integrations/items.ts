@@ -8,10 +8,12 @@ import { append } from "../journal/append.ts";
 import { recordEvents, type NewEvent } from "../journal/events.ts";
 import { newWebhookUuid, toWebhookId } from "../journal/ids.ts";
 import {
+  AWAIT_RELAY,
   BACKFILL_USER,
   END_ITEM_SUBJECT,
   ERASE_ITEM,
   ERASE_MIRRORED,
+  ERASE_TOLD,
   FORGET_ITEM,
   GET_ITEM,
   GET_ITEM_SECRET,
@@ -260,6 +262,8 @@ export async function eraseItem(database: Database, integrationId: string, itemI
     for (const statement of [...ERASE_ITEM, ...rows.map(({ name }) => ERASE_MIRRORED(name)), FORGET_ITEM]) {
       await tx.query(statement, key);
     }
+    await tx.query(AWAIT_RELAY);
+    for (const statement of ERASE_TOLD) await tx.query(statement, key);
     await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "erased")]);
   });
 }

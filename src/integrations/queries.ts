@@ -191,6 +191,14 @@ export const ERASE_ITEM = [
   "delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2",
   "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2",
   "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2",
+] as const;
+/**
+ * Waits for the dispatch and the batches of jobs that are under way, which have read what is about to be deleted and would
+ * make deliveries of it; whoever begins later finds nothing. The locks are numbered in relay/queries: 21569, then 10 and 11.
+ */
+export const AWAIT_RELAY = "select pg_advisory_xact_lock(21569, 10), pg_advisory_xact_lock(21569, 11)";
+/** What came and what was told; after AWAIT_RELAY, and late, since nobody is told anything meanwhile. */
+export const ERASE_TOLD = [
   "delete from relay.deliveries where integration_id = $1 and item_id = $2",
   "delete from journal.events where integration_id = $1 and item_id = $2",
   "delete from journal.webhooks where integration_id = $1 and item_id = $2",

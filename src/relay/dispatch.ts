@@ -26,6 +26,9 @@ import type { ActiveRoute, EventFacts, EventSource } from "./types.ts";
 
 /** Rows of the outbox a transaction; each names what one commit has written. */
 const ROWS_MAX = 200;
+/** Events a transaction, but for one row, which names as many as it names; and how many of them are in memory with their bytes. */
+const EVENTS_MAX = 2000;
+const AT_ONCE = 200;
 /** NOTIFY carries less than 8000 bytes. */
 const NAMED_MAX = 100;
 
@@ -47,6 +50,20 @@ interface NewDelivery {
   body: Buffer | null;
 }
 
+interface WaitingRow {
+  id: number;
+  /** how many it names */
+  events: number;
+  routes: string;
+}
+
+/** The first rows, as far as they name no more than EVENTS_MAX; one at least. */
+function fewest(rows: readonly WaitingRow[]): readonly WaitingRow[] {
+  let named = 0;
+  const end = rows.findIndex(({ events }, index) => (named += events) > EVENTS_MAX && index > 0);
+  return end === -1 ? rows : rows.slice(0, end);
+}
+
 const NOTHING: Dispatched = { rows: 0, destinations: new Set() };
 
 export class Dispatcher {
@@ -63,15 +80,18 @@ export class Dispatcher {
     return await this.#database.transaction(async (tx) => {
       const begun = await tx.query<{ held: boolean }>(BEGIN_DISPATCH);
       if (!begun.rows[0]?.held) return NOTHING;
-      const waiting = await tx.query<{ id: number; routes: string }>(WAITING_ROWS, [ROWS_MAX]);
+      const waiting = await tx.query<WaitingRow>(WAITING_ROWS, [ROWS_MAX]);
       const [first] = waiting.rows;
       if (!first) return NOTHING;
       await this.#refresh(tx, first.routes);
-      const ids = waiting.rows.map(({ id }) => id);
+      const ids = fewest(waiting.rows).map(({ id }) => id);
       const events = this.#routes.length === 0 ? [] : (await tx.query<EventFacts>(EVENTS_OF, [ids])).rows;
-      const deliveries = await fanOut(tx, events, this.#routes);
-      await insertDeliveries(tx, deliveries, null);
-      const destinations = new Set(deliveries.map(({ route }) => route.destinationId));
+      const destinations = new Set<string>();
+      for (let from = 0; from < events.length; from += AT_ONCE) {
+        const deliveries = await fanOut(tx, events.slice(from, from + AT_ONCE), this.#routes);
+        await insertDeliveries(tx, deliveries, null);
+        for (const { route } of deliveries) destinations.add(route.destinationId);
+      }
       await tx.query(GIVE_POSITIONS, [ids, destinations.size === 0 ? null : named(destinations)]);
       metrics.eventsDispatched.inc(events.length);
       return { rows: ids.length, destinations };

@@ -67,6 +67,8 @@ const LOOKS_MAX = 50;
 /** What a page may weigh, but for its first event. */
 const PAGE_BYTES = 8 * 1024 * 1024;
 const POLL_MS = 1000;
+/** Events come in flocks: whoever waits need not look for each. */
+const SETTLE_MS = 25;
 const START: Place = { position: "0", at: 0 };
 
 /**
@@ -172,6 +174,7 @@ export async function waitForEvents(
     if (page.events.length > 0 || left <= 0 || signal?.aborted) return page;
     const wake = signal ? AbortSignal.any([signal, news.signal]) : news.signal;
     await systemClock.sleep(Math.min(left, POLL_MS), wake);
+    await systemClock.sleep(SETTLE_MS, signal);
   }
 }
 

@@ -25,8 +25,6 @@ export interface Taken {
   destinationId: string;
   epoch: number;
   health: Health;
-  /** its holder did not give it back, so something may just have been sent */
-  orphaned: boolean;
 }
 
 export interface Looked {
@@ -44,7 +42,7 @@ interface HoldingsOptions {
   leaseSeconds: number;
 }
 
-type TakenRow = Health & { fair: number; destination_id: string | null; epoch: number; before: string | null };
+type TakenRow = Health & { fair: number; destination_id: string | null; epoch: number };
 
 export class Holdings implements AsyncDisposable {
   readonly worker = randomUUID();
@@ -93,13 +91,14 @@ export class Holdings implements AsyncDisposable {
   }
 
   /**
-   * Takes what is free, up to the fair share of a worker who holds `held` already.
+   * Takes what is free, up to the fair share of a worker who knows those in `known`: it holds them, or is about to give
+   * them back.
    * @returns what it took, and how many are fair
    */
-  async take(held: number): Promise<{ fair: number; taken: Taken[] }> {
-    const { rows } = await this.#options.database.query<TakenRow>(TAKE, [this.worker, held]);
-    const taken = rows.flatMap(({ fair: _fair, destination_id, epoch, before, ...health }) =>
-      destination_id === null ? [] : [{ destinationId: destination_id, epoch, health, orphaned: before !== null }],
+  async take(known: readonly string[]): Promise<{ fair: number; taken: Taken[] }> {
+    const { rows } = await this.#options.database.query<TakenRow>(TAKE, [this.worker, known]);
+    const taken = rows.flatMap(({ fair: _fair, destination_id, epoch, ...health }) =>
+      destination_id === null ? [] : [{ destinationId: destination_id, epoch, health }],
     );
     return { fair: rows[0]?.fair ?? 0, taken };
   }

@@ -45,6 +45,8 @@ export interface Relay extends AsyncDisposable {
 
 const IDLE_POLL_MS = 10;
 const TROUBLE_PAUSE_MS = 1000;
+/** How long a process that stops waits for answers. */
+const GRACE_MS = 5000;
 /** Keys expire without a change of their destination. */
 const REOPEN_MS = 60_000;
 
@@ -58,7 +60,8 @@ class Worker implements Relay {
   readonly #couriers = new Map<string, Courier>();
   /** held, but not to be opened: their secrets are sealed with a key that is not here */
   readonly #unopened = new Map<string, Taken>();
-  readonly #leaving = new Set<Promise<void>>();
+  /** couriers that stop, by destination: until one has, nobody here takes its destination again */
+  readonly #leaving = new Map<string, Promise<void>>();
   readonly #background: AsyncDisposable[] = [];
   /** aborted when there may be something to dispatch, and something to hold or drop */
   #outboxNews = new AbortController();
@@ -142,20 +145,20 @@ class Worker implements Relay {
 
   /** Looks after what is held: drops what is gone, takes in changes, wakes those for whom something is due. */
   async #look(): Promise<void> {
-    const looked = await this.#holdings.look([...this.#couriers.values()]);
+    const unopened = [...this.#unopened.values()].map(({ destinationId: id, epoch }) => ({ id, epoch }));
+    const looked = await this.#holdings.look([...this.#couriers.values(), ...unopened]);
     const changed: string[] = [];
     const reopen = performance.now() > this.#reopenAt;
-    if (reopen) {
-      this.#reopenAt = performance.now() + REOPEN_MS;
-      await this.#begin([...this.#unopened.values()]);
-    }
+    if (reopen) this.#reopenAt = performance.now() + REOPEN_MS;
     for (const state of looked) {
       const courier = this.#couriers.get(state.id);
-      if (!courier) continue;
-      if (isGone(state)) this.#drop(courier);
+      if (!courier) {
+        if (isGone(state)) this.#unopened.delete(state.id);
+      } else if (isGone(state)) this.#drop(courier);
       else if (reopen || state.version !== courier.version) changed.push(state.id);
-      else if (state.due) courier.poke();
+      else if (state.due) courier.poke(true);
     }
+    if (reopen) await this.#begin([...this.#unopened.values()]);
     for (const destination of await this.#open(changed)) {
       const courier = this.#couriers.get(destination.id);
       if (!courier) continue;
@@ -175,7 +178,8 @@ class Worker implements Relay {
 
   /** Takes what is free, or gives up what is more than the fair share. */
   async #take(): Promise<void> {
-    const { fair, taken } = await this.#holdings.take(this.#couriers.size + this.#unopened.size);
+    const known = [...this.#couriers.keys(), ...this.#unopened.keys(), ...this.#leaving.keys()];
+    const { fair, taken } = await this.#holdings.take(known);
     await this.#begin(taken);
     const surplus = [...this.#couriers.values()].slice(fair);
     for (const courier of surplus) this.#drop(courier);
@@ -200,16 +204,16 @@ class Worker implements Relay {
   }
 
   /** Stops a courier in the background, and gives its destination back when nothing of it is under way any more. */
-  #drop(courier: Courier): void {
+  #drop(courier: Courier, graceMs?: number): void {
     this.#couriers.delete(courier.id);
     const leaving = courier
-      .stop()
+      .stop(graceMs)
       .then(() => this.#holdings.giveBack(courier.id, courier.epoch))
       .catch((error: unknown) =>
-        this.#options.logger.warn({ error }, "cannot give a destination back; its lease will expire"),
+        this.#options.logger.warn({ error }, "cannot give a destination back; it is taken anew"),
       )
-      .finally(() => this.#leaving.delete(leaving));
-    this.#leaving.add(leaving);
+      .finally(() => this.#leaving.delete(courier.id));
+    this.#leaving.set(courier.id, leaving);
   }
 
   async idle(): Promise<void> {
@@ -227,8 +231,8 @@ class Worker implements Relay {
     this.#holdingNews.abort();
     await this.#loops;
     this.#recorder.hurry();
-    for (const courier of this.#couriers.values()) this.#drop(courier);
-    await Promise.all(this.#leaving);
+    for (const courier of this.#couriers.values()) this.#drop(courier, GRACE_MS);
+    await Promise.all(this.#leaving.values());
     for (const { destinationId, epoch } of this.#unopened.values()) {
       await this.#holdings.giveBack(destinationId, epoch).catch(() => undefined);
     }

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
+import type { Database } from "../../src/database/types.ts";
+import {
+  deleteDestination,
+  pauseDestination,
+  resumeDestination,
+  updateDestination,
+} from "../../src/relay/destinations/destinations.ts";
 import { until } from "../support/stage.ts";
-import { ORIGINAL, count, openScene, places } from "./scene.ts";
+import { count, openScene, ORIGINAL, places } from "./scene.ts";
 
 describe("a lane", () => {
   it("keeps the order of an item's events, one at a time, through failures, and holds up no other item", async () => {
@@ -44,6 +51,46 @@ describe("a lane", () => {
     expect(receiver.received.filter(({ body }) => body.includes('"bad"'))).toHaveLength(1);
     expect(await scene.statuses(id)).toEqual({ delivered: 3, scheduled: 2 });
   });
+
+  it("that is long is sent whole, in order, though it is fetched in pieces, and so are those that come meanwhile", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, { ordering: "per_item" }, ORIGINAL);
+    await scene.webhooks(...count(50, "long"), ...count(3, "short"));
+    receiver.answer = async () => {
+      if (receiver.received.length === 20) await scene.webhooks(...count(10, "long"));
+      return {};
+    };
+    const relay = await scene.relay({ pollMs: 60_000 });
+    await until("all arrived", async () => (await scene.statuses())["delivered"] === 63);
+    const order = places(receiver.received.filter(({ body }) => body.includes('"long"')));
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    expect(order).toHaveLength(60);
+    void relay;
+  });
+});
+
+describe("a destination whose ordering is changed", () => {
+  for (const [before, after] of [
+    ["parallel", "per_item"],
+    ["per_item", "parallel"],
+  ] as const) {
+    it(`from ${before} to ${after} is sent what was waiting, too`, async () => {
+      await using scene = await openScene();
+      const receiver = await scene.receiver();
+      const { id } = await scene.destination(receiver, { ordering: before }, ORIGINAL);
+      const relay = await scene.relay();
+      await pauseDestination(scene.database, id);
+      await scene.webhooks(...count(12));
+      await until("they wait", async () => (await scene.statuses())["scheduled"] === 12);
+      await updateDestination(scene, id, { ordering: after });
+      await scene.webhooks(...count(5, "item-2"));
+      await resumeDestination(scene.database, id);
+      await until("all arrived", async () => (await scene.statuses())["delivered"] === 17);
+      expect(receiver.received).toHaveLength(17);
+      void relay;
+    });
+  }
 });
 
 describe("several relays on one database", () => {
@@ -93,4 +140,31 @@ describe("several relays on one database", () => {
     });
     void relay;
   });
+
+  it("take anew what is theirs without their knowing, as when the answer to the taking was lost", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    const { id } = await scene.destination(receiver);
+    const relay = await scene.relay();
+    await until("it is held", async () => (await holder(scene.database, id)) !== null);
+    const worker = await holder(scene.database, id);
+    await deleteDestination(scene.database, id);
+    await until("it is let go", async () => (await holder(scene.database, id)) === null);
+    const second = await scene.destination(receiver);
+    await scene.database.query("update relay.health set worker = $2 where destination_id = $1 and worker is null", [
+      second.id,
+      worker,
+    ]);
+    await scene.webhooks("item-1");
+    await until("it arrived", async () => (await scene.statuses(second.id))["delivered"] === 1);
+    void relay;
+  });
 });
+
+async function holder(database: Database, id: string): Promise<string | null> {
+  const { rows } = await database.query<{ worker: string | null }>(
+    "select worker from relay.health where destination_id = $1",
+    [id],
+  );
+  return rows[0]?.worker ?? null;
+}

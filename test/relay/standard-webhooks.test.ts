@@ -83,8 +83,13 @@ async function received(
 ): Promise<Received> {
   await using r = await answering(200);
   await using s = sender(urlOf(r));
-  const packed = await new Packer(destination(keys, headers), none).pack(nobody, delivery(told), 1);
-  if ("cause" in packed) throw new Error(packed.cause);
+  const packed = await new Packer(destination(keys, headers), none).pack(
+    nobody,
+    delivery(told),
+    1,
+    new AbortController().signal,
+  );
+  if (packed === null || "cause" in packed) throw new Error(packed?.cause);
   expect(await s.send(packed)).toMatchObject({ cause: null });
   return r.received[0] as Received;
 }

@@ -236,7 +236,7 @@ onLinux(
   "when the process that started it is killed, even one that is caught in a regular expression ends",
   async () => {
     const program = `
-    import { openTransforms } from ${JSON.stringify(new URL("../../src/relay/transform.ts", import.meta.url).href)};
+    import { openTransforms } from ${JSON.stringify(new URL("../../src/relay/content/transform.ts", import.meta.url).href)};
     const transforms = openTransforms({ timeoutMs: 600000 });
     await transforms.run("1", "{}");
     void transforms.run("$match(note, /^(a+)+$/)", JSON.stringify({ note: "a".repeat(60) + "!" }));

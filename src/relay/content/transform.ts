@@ -58,7 +58,7 @@ const LOSSES_MAX = 2;
 /** How V8 ends a process that is out of memory, by platform. */
 const OUT_OF_MEMORY = new Set(["SIGABRT", "SIGTRAP", "SIGILL", "SIGSEGV", "SIGBUS"]);
 
-/** Starts nothing yet. Disposing waits for what is under way. */
+/** Starts nothing yet. Disposing waits for what is under way, and not for what waits its turn. */
 export function openTransforms(options: TransformOptions = {}): Transforms {
   const { timeoutMs = 250, memoryMb = 64, outputMax = 256 * 1024 } = options;
   return new TransformProcesses({ timeoutMs, memoryMb, outputMax });
@@ -84,7 +84,7 @@ class TransformProcesses implements Transforms {
   }
 
   async run(expression: string, source: string): Promise<Transformed> {
-    if (this.#closed) throw new TartanError("internal", "Transforms are not run any more: this process is stopping.");
+    if (this.#closed) throw stopping();
     return await new Promise((resolve, reject) => {
       this.#enqueue({ expression, source, losses: 0, resolve, reject });
       this.#pump();
@@ -143,6 +143,7 @@ class TransformProcesses implements Transforms {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const { jobs } of this.#turns.values()) for (const { reject } of jobs.splice(0)) reject(stopping());
     await new Promise<void>((resolve) => {
       this.#closed = resolve;
       this.#pump();
@@ -151,6 +152,9 @@ class TransformProcesses implements Transforms {
     this.#processes.clear();
   }
 }
+
+const stopping = (): TartanError =>
+  new TartanError("internal", "Transforms are not run any more: this process is stopping.");
 
 type Outcome = Transformed | "made nothing";
 

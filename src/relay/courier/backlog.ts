@@ -7,7 +7,7 @@
  *                                                                └──to be retried──▶ not here until it is due
  */
 import type { Queryable } from "../../database/types.ts";
-import { FETCH_DUE, FETCH_LANES, LANES_LOOKED_AT } from "../queries/couriers.ts";
+import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES } from "../queries/couriers.ts";
 import type { EventSource, Form } from "../types.ts";
 
 /** A delivery with all that sending it needs. */
@@ -29,13 +29,27 @@ export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {
   bytes: Buffer | null;
 }
 
-type LaneRow = Fetched & { due: boolean; looked: number | null; last: string | null; id: string | null };
+type DueRow = Fetched & { due: boolean };
+type LaneRow = DueRow & { whole: boolean; last: string | null };
 
-/** How many of a lane are fetched at once. */
+/** How many of a lane are fetched at once, and of how many lanes. */
 const OF_A_LANE = 8;
+const LANES_MAX = 64;
 /** What was fetched and could not be sent for so long is fetched anew: it may have been cancelled meanwhile. */
 const STALE_MS = 5000;
 
+/** A lane of which one is ready or under way. */
+interface Lane {
+  /** those that come next */
+  queue: Fetched[];
+  /** there may be more behind them */
+  more: boolean;
+}
+
+/**
+ * Deliveries keep the lane, or the freedom of lanes, under which they were made, so a destination whose ordering was changed
+ * has both. Its own kind is looked for whenever there are news; the other with every look at everything.
+ */
 export class Backlog {
   readonly #q: Queryable;
   readonly #destinationId: string;
@@ -44,13 +58,15 @@ export class Backlog {
   #fetchedAt = 0;
   /** deliveries that are ready or under way */
   readonly #known = new Set<string>();
-  /** lanes of which one is ready or under way, with those that come next */
-  readonly #lanes = new Map<string, Fetched[]>();
-  /** whether there may be something that was not fetched */
-  #mayBeMore = true;
-  /** the lane at which the look round ended; "" at its start */
+  readonly #lanes = new Map<string, Lane>();
+  /** lanes that had one under way, of which there may be more */
+  #revisit: string[] = [];
+  /** whether there may be something outside the lanes, and in lanes, that was not fetched */
+  #mayBeFree = true;
+  #mayBeLaned = true;
+  /** the lane to which the round of all lanes has come; "" at its start */
   #lookedTo = "";
-  /** news came while the look round was under way */
+  /** news came while the round was under way */
   #again = false;
 
   constructor(q: Queryable, destinationId: string, ordered: boolean) {
@@ -59,10 +75,13 @@ export class Backlog {
     this.#ordered = ordered;
   }
 
-  /** Something may have become due. */
-  poke(): void {
-    this.#mayBeMore = true;
+  /** Something may have become due; `anything`: of the kind that the destination makes no more, too. */
+  poke(anything: boolean): void {
+    if (anything || !this.#ordered) this.#mayBeFree = true;
+    if (!anything && !this.#ordered) return;
+    this.#mayBeLaned = true;
     this.#again = true;
+    for (const lane of this.#lanes.values()) lane.more = true;
   }
 
   /** Forgets what is ready; what is under way stays known. */
@@ -71,17 +90,21 @@ export class Backlog {
       this.#known.delete(id);
       if (lane !== null) this.#lanes.delete(lane);
     }
-    for (const [lane] of this.#lanes) this.#lanes.set(lane, []);
+    for (const lane of this.#lanes.values()) lane.queue = [];
     this.#ready = [];
     this.#ordered = ordered;
-    this.#lookedTo = "";
-    this.poke();
+    this.poke(true);
   }
 
-  /** The next delivery to be sent, fetching up to `count` when none is ready; null when nothing is due. */
+  /** The next delivery to be sent, fetching about `count` when none is ready; null when nothing is due. */
   async next(count: number): Promise<Fetched | null> {
     if (this.#ready.length > 0 && performance.now() - this.#fetchedAt > STALE_MS) this.drop(this.#ordered);
-    while (this.#ready.length === 0 && this.#mayBeMore) await (this.#ordered ? this.#lookRound() : this.#fetch(count));
+    while (this.#ready.length === 0) {
+      if (this.#revisit.length > 0) await this.#fetchOfLanes();
+      else if (this.#mayBeLaned) await this.#lookRound(Math.min(count, LANES_MAX));
+      else if (this.#mayBeFree) await this.#fetch(count);
+      else return null;
+    }
     return this.#ready.shift() ?? null;
   }
 
@@ -91,49 +114,65 @@ export class Backlog {
   }
 
   /** The delivery is no longer under way. `goOn`: it is finished, so the next of its lane may go. */
-  done({ id, lane }: Fetched, goOn: boolean): void {
+  done({ id, lane: name }: Fetched, goOn: boolean): void {
     this.#known.delete(id);
-    if (lane === null) return;
-    const next = goOn ? this.#lanes.get(lane)?.shift() : undefined;
+    const lane = name === null ? undefined : this.#lanes.get(name);
+    if (name === null || !lane) return;
+    const next = goOn ? lane.queue.shift() : undefined;
     if (next) {
       this.#known.add(next.id);
       this.#ready.push(next);
       return;
     }
-    this.#lanes.delete(lane);
-    if (goOn) this.poke();
+    this.#lanes.delete(name);
+    if (goOn && lane.more) this.#revisit.push(name);
   }
 
   async #fetch(count: number): Promise<void> {
-    this.#mayBeMore = false;
+    this.#mayBeFree = false;
     const { rows } = await this.#q.query<Fetched>(FETCH_DUE, [this.#destinationId, [...this.#known], count]);
     this.#take(rows);
-    if (rows.length === count) this.#mayBeMore = true;
+    if (rows.length === count) this.#mayBeFree = true;
   }
 
   /** One step of the way round all lanes. It ends when a whole round since the last news has found nothing. */
-  async #lookRound(): Promise<void> {
+  async #lookRound(count: number): Promise<void> {
     if (this.#lookedTo === "") this.#again = false;
-    const values = [this.#destinationId, this.#lookedTo, [...this.#lanes.keys()], OF_A_LANE];
+    const values = [this.#destinationId, this.#lookedTo, [...this.#lanes.keys()], OF_A_LANE, count];
     const { rows } = await this.#q.query<LaneRow>(FETCH_LANES, values);
-    const [first] = rows;
-    const whole = (first?.looked ?? 0) < LANES_LOOKED_AT;
-    this.#lookedTo = whole ? "" : (first?.last ?? "");
+    const { whole = true, last = null } = rows[0] ?? {};
+    this.#lookedTo = whole ? "" : (last ?? "");
+    this.#mayBeLaned = !whole || this.#again;
+    // A look that found nothing is a row without a delivery.
+    this.#takeLanes(rows.filter(({ id }: { id: string | null }) => id !== null));
+  }
+
+  async #fetchOfLanes(): Promise<void> {
+    const names = [...new Set(this.#revisit.splice(0))].filter((name) => !this.#lanes.has(name));
+    const { rows } = await this.#q.query<DueRow>(FETCH_OF_LANES, [this.#destinationId, names, OF_A_LANE]);
+    this.#takeLanes(rows);
+  }
+
+  /** Of each lane the first is ready and the others come after it; whatever is not due holds up those behind it. */
+  #takeLanes(rows: readonly DueRow[]): void {
     const heads: Fetched[] = [];
     const closed = new Set<string>();
     for (const row of rows) {
-      if (row.id === null || row.lane === null || closed.has(row.lane)) continue;
-      const queue = this.#lanes.get(row.lane);
-      // Whatever is not due holds up those behind it.
-      if (!row.due || this.#known.has(row.id)) closed.add(row.lane);
-      else if (queue) queue.push(row);
+      const name = row.lane ?? "";
+      const lane = this.#lanes.get(name);
+      if (closed.has(name)) continue;
+      if (!row.due || this.#known.has(row.id)) closed.add(name);
+      else if (lane) lane.queue.push(row);
       else {
-        this.#lanes.set(row.lane, []);
+        this.#lanes.set(name, { queue: [], more: false });
         heads.push(row);
       }
     }
+    for (const { lane } of heads) {
+      const taken = this.#lanes.get(lane ?? "");
+      if (taken) taken.more = taken.queue.length === OF_A_LANE - 1;
+    }
     this.#take(heads);
-    this.#mayBeMore = !whole || this.#again;
   }
 
   #take(rows: readonly Fetched[]): void {

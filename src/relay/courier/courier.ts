@@ -45,8 +45,6 @@ export interface CourierDeps {
 /** How a destination fares is kept at once when it fares worse, and else not more often than this. */
 const KEEP_HEALTH_MS = 5000;
 const TROUBLE_PAUSE_MS = 1000;
-/** How long a courier that stops waits for answers before it gives them up; they are delivered again then. */
-const GRACE_MS = 5000;
 
 export class Courier {
   readonly id: string;
@@ -93,9 +91,9 @@ export class Courier {
     this.#running = this.#run();
   }
 
-  /** Something may be due, or a slot is free. */
-  poke(): void {
-    this.#backlog.poke();
+  /** Something may be due, or a slot is free; `anything`: also what was made under another ordering. */
+  poke(anything = false): void {
+    this.#backlog.poke(anything);
     this.#wake();
   }
 
@@ -121,12 +119,15 @@ export class Courier {
     await this.#deps.database.query(KEEP_HEALTH, [JSON.stringify(kept)]);
   }
 
-  /** Stops; what is under way is waited for, unless the destination is lost. */
-  async stop(): Promise<void> {
+  /**
+   * Stops; what is under way is waited for, unless the destination is lost.
+   * @param graceMs after so long it is given up, and delivered again by whoever comes next
+   */
+  async stop(graceMs = this.#destination.timeoutMs): Promise<void> {
     this.#stopping = true;
     this.#wake();
     await this.#running;
-    const timer = setTimeout(() => this.#giveUp.abort(), this.#lost ? 0 : GRACE_MS);
+    const timer = setTimeout(() => this.#giveUp.abort(), this.#lost ? 0 : graceMs);
     await Promise.allSettled(this.#underWay);
     clearTimeout(timer);
     await this.#sender[Symbol.asyncDispose]();
@@ -244,8 +245,8 @@ export class Courier {
     pace?.took();
     let sent = false;
     try {
-      const packed = await this.#packer.pack(this.#deps.database, delivery, this.epoch);
-      if (this.#lost || !this.#deps.safe()) return null;
+      const packed = await this.#packer.pack(this.#deps.database, delivery, this.epoch, this.#giveUp.signal);
+      if (packed === null || this.#lost || !this.#deps.safe()) return null;
       sent = !("cause" in packed);
       return packed;
     } finally {
@@ -282,7 +283,6 @@ export class Courier {
       metrics.deliveryLagSeconds.observe((this.#deps.clock.now() - delivery.occurredAt.getTime()) / 1000);
     }
     if (heard === "fenced") this.#lost = true;
-    else if (disable !== null) this.#destination = { ...this.#destination, disabled: true };
   }
 
   /** Takes an attempt into account. @returns what operators are told of it */
@@ -293,7 +293,11 @@ export class Courier {
     const { health, events } = afterAttempts(before, [{ failed, at, cause: verdict.cause }], this.#destination);
     this.#health =
       verdict.holdMs === null ? health : heldUntil(health, new Date(this.#deps.clock.now() + verdict.holdMs));
-    return aboutDestination(this.id, before, this.#health, events, verdict.disable, this.#destination);
+    const destination = this.#destination;
+    // What was under way may say so too; it is told once, and nothing more is sent from now on.
+    const disable = destination.disabled ? null : verdict.disable;
+    if (disable !== null || events.includes("disabled")) this.#destination = { ...destination, disabled: true };
+    return aboutDestination(this.id, before, this.#health, events, disable, destination);
   }
 
   #healthToKeep({ kind }: Verdict, events: readonly NewEvent[]): Health | null {

@@ -37,20 +37,30 @@ export class Packer {
     this.#transforms = transforms;
   }
 
-  async pack(q: Queryable, delivery: Fetched, epoch: number): Promise<Packed | Unpackable> {
-    const body = await this.#bodyOf(q, delivery, epoch);
-    if ("cause" in body) return body;
+  /** Null when the signal aborts before there is a body. */
+  async pack(q: Queryable, delivery: Fetched, epoch: number, signal: AbortSignal): Promise<Packed | Unpackable | null> {
+    const body = await this.#bodyOf(q, delivery, epoch, signal);
+    if (body === null || "cause" in body) return body;
     const sha256 = delivery.bodySha256 ?? createHash("sha256").update(body).digest();
     return { body, sha256, headers: this.#headersOf(delivery, body) };
   }
 
-  async #bodyOf(q: Queryable, delivery: Fetched, epoch: number): Promise<Buffer | Unpackable> {
+  async #bodyOf(
+    q: Queryable,
+    delivery: Fetched,
+    epoch: number,
+    signal: AbortSignal,
+  ): Promise<Buffer | Unpackable | null> {
     if (delivery.body !== null) return delivery.body;
     if (delivery.bytes === null) return { cause: "payload_gone", detail: null };
     const source = sourceOf(delivery, delivery.bytes);
     if (delivery.form !== "transform") return render(source, delivery.form);
     if (delivery.transform === null) return { cause: "transform_error", detail: "The route is gone." };
-    const made = await this.#transforms.run(delivery.transform, render(source, "event").toString("utf8"));
+    const made = await unlessAborted(
+      signal,
+      this.#transforms.run(delivery.transform, render(source, "event").toString("utf8")),
+    );
+    if (made === null) return null;
     if ("cause" in made) return { cause: made.cause, detail: made.message };
     const body = Buffer.from(made.json, "utf8");
     // Kept before it is sent for the first time: every attempt sends the same bytes, whatever becomes of the software.
@@ -84,3 +94,12 @@ const sourceOf = ({ eventId, eventType, ...facts }: Fetched, bytes: Buffer): Eve
   type: eventType,
   bytes,
 });
+
+/** What `work` comes to, or null if the signal aborts before. */
+const unlessAborted = <T>(signal: AbortSignal, work: Promise<T>): Promise<T | null> =>
+  new Promise((resolve, reject) => {
+    const abort = () => resolve(null);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });

@@ -103,7 +103,11 @@ export class Recorder implements AsyncDisposable {
     const [first, ...others] = batch;
     if (first === undefined) return true;
     if (others.length > 0) {
-      for (const each of batch) while (!(await this.#commit([each])) && !this.#stopping);
+      for (const each of batch) {
+        while (!(await this.#commit([each])) && !this.#stopping);
+        // Told already, if it was committed.
+        if (this.#stopping) each.resolve("fenced");
+      }
       return true;
     }
     const { exchange } = first.result;

@@ -1,4 +1,4 @@
-/** How many deliveries one process has under way. Whoever finds no slot free is woken, in turn, when one is. */
+/** How many deliveries one process has under way. Whoever finds no slot free is woken when one is. */
 
 export interface Sleeper {
   poke(): void;
@@ -22,11 +22,11 @@ export class Slots {
     return true;
   }
 
+  /** All are woken: the one that slept longest may have nothing to send any more. */
   give(): void {
     this.#free += 1;
-    const [first] = this.#sleeping;
-    if (first === undefined) return;
-    this.#sleeping.delete(first);
-    first.poke();
+    const woken = [...this.#sleeping];
+    this.#sleeping.clear();
+    for (const whoever of woken) whoever.poke();
   }
 }

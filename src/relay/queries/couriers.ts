@@ -26,8 +26,10 @@ select w.id from relay.workers w where w.lease_until > now() and (w.beat_at > no
   where a.pid = w.session_pid and (a.backend_start = w.session_started or a.backend_start is null)))`;
 
 /**
- * Takes destinations that nobody holds, for worker $1 who holds $2, up to its fair share. A new epoch begins: what its
- * earlier holder still has to say of it is not heard.
+ * Takes destinations that nobody holds, for worker $1 who knows those in $2, up to its fair share. A new epoch begins: what
+ * its earlier holder still has to say of it is not heard. One that is this worker's own without its knowing (it could not
+ * be given back, or the answer to the taking was lost) is taken like any other; one that it knows is not, since an earlier
+ * courier of it may still be at work here.
  */
 export const TAKE = statement(
   "take",
@@ -36,14 +38,14 @@ with alive as materialized (${ALIVE}), share as (
   select ceil((select count(*) from relay.destinations where deleted_at is null)::numeric
     / greatest(1, (select count(*) from alive)))::int as fair
 ), free as materialized (
-  select h.destination_id, h.worker as before, h.epoch from relay.health h join relay.destinations d on d.id = h.destination_id
-  where d.deleted_at is null and (h.worker is null or not exists (select from alive where alive.id = h.worker))
+  select h.destination_id, h.epoch from relay.health h join relay.destinations d on d.id = h.destination_id
+  where d.deleted_at is null and h.destination_id <> all ($2::text[])
+    and (h.worker is null or h.worker = $1 or not exists (select from alive where alive.id = h.worker))
     and exists (select from alive where alive.id = $1)
-  order by h.taken_at nulls first limit greatest(0, (select fair from share) - $2) for update of h skip locked
+  order by h.taken_at nulls first limit greatest(0, (select fair from share) - cardinality($2::text[])) for update of h skip locked
 ), taken as (
   update relay.health h set worker = $1, epoch = h.epoch + 1, taken_at = now() from free
-  where h.destination_id = free.destination_id and h.epoch = free.epoch
-  returning h.*, free.before
+  where h.destination_id = free.destination_id and h.epoch = free.epoch returning h.*
 )
 select (select fair from share) as fair, t.* from (select 1) one left join taken t on true`,
 );
@@ -59,15 +61,19 @@ export const RELEASE = statement(
 /** Forgets a worker that stops, and those that are long gone. */
 export const RETIRE = "delete from relay.workers where id = $1 or lease_until < now() - interval '1 hour'";
 
-/** Of the destinations $1: their versions, whether they are there, whether this worker $2 still holds each in epoch $3, and whether something is due. */
+/**
+ * Of the destinations $1: their versions, whether they are there, whether this worker $2 still holds each in epoch $3, and
+ * whether something may be due. Each question takes the first of an index in its order: "is there any" would let Postgres
+ * read the whole table for a destination that has none, where others have many.
+ */
 export const LOOK = statement(
   "look",
   `
 select x.id, d.version, d.deleted_at is not null as deleted, coalesce(h.worker = $2 and h.epoch = x.epoch, false) as held,
-  exists (select from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is null
-    and r.due_at <= now())
-  or exists (select from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is not null
-    and r.due_at <= now()) as due
+  coalesce((select r.due_at from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is null
+    order by r.due_at limit 1) <= now(), false)
+  or (select r.seq from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is not null
+    order by r.lane, r.seq limit 1) is not null as due
 from unnest($1::text[], $3::bigint[]) as x (id, epoch)
 left join relay.destinations d on d.id = x.id left join relay.health h on h.destination_id = x.id`,
 );
@@ -103,29 +109,48 @@ select ${DELIVERY} from d ${SOURCES_OF} order by d.due_at, d.seq`,
 /** How many lanes one look goes through; the next one goes on where it ended. */
 export const LANES_LOOKED_AT = 512;
 
+const OF_LANE = (lane: string, count: string): string => `
+  select * from relay.deliveries d
+  where d.destination_id = $1 and d.status = 'scheduled' and d.lane = ${lane} order by d.seq limit ${count}`;
+
 /**
- * The first deliveries of each lane at destination $1, from the lane after $2 on, but for lanes in $3: at most $4 of each
- * lane, in order. Each step to the next lane is one probe of an index, so a long lane costs no more than a short one.
+ * The first deliveries of lanes at destination $1 whose first is due, from the lane after $2 on, but for lanes in $3: of at
+ * most $5 lanes at most $4 each, in order. Each step to the next lane is one probe of an index, so a long lane costs no
+ * more than a short one, and of a lane that waits for a retry nothing else is read. Each row tells whether the look came
+ * to the last lane, and else how far it came.
  */
 export const FETCH_LANES = statement(
   "fetch_lanes",
   `
 with recursive heads as (
-  (select d.lane, d.seq, 1 as n from relay.deliveries d
+  (select d.lane, d.due_at, 1 as n from relay.deliveries d
     where d.destination_id = $1 and d.status = 'scheduled' and d.lane > $2 order by d.lane, d.seq limit 1)
   union all
-  select next.lane, next.seq, h.n + 1 from heads h cross join lateral (
-    select d.lane, d.seq from relay.deliveries d
+  select next.lane, next.due_at, h.n + 1 from heads h cross join lateral (
+    select d.lane, d.due_at from relay.deliveries d
     where d.destination_id = $1 and d.status = 'scheduled' and d.lane > h.lane order by d.lane, d.seq limit 1) next
   where h.n < ${LANES_LOOKED_AT}
+), chosen as materialized (
+  select lane, n from heads where due_at <= now() and lane <> all ($3::text[]) order by n limit $5
+), looked as materialized (
+  select (select count(*) from chosen) < $5 and (select count(*) from heads) < ${LANES_LOOKED_AT} as whole,
+    case when (select count(*) from chosen) < $5 then (select lane from heads order by n desc limit 1)
+      else (select lane from chosen order by n desc limit 1) end as last
 ), d as materialized (
-  select d.* from heads h cross join lateral (
-    select * from relay.deliveries d
-    where d.destination_id = $1 and d.status = 'scheduled' and d.lane = h.lane and d.seq >= h.seq order by d.seq limit $4) d
-  where h.lane <> all ($3::text[])
+  select d.* from chosen c cross join lateral (${OF_LANE("c.lane", "$4")}) d
 )
-select (select max(n) from heads) as looked, (select lane from heads order by n desc limit 1) as last, d.seq, ${DELIVERY}
-from (select 1) one left join (d ${SOURCES_OF}) on true order by d.lane, d.seq`,
+select looked.whole, looked.last, d.seq, ${DELIVERY}
+from looked left join (d ${SOURCES_OF}) on true order by d.lane, d.seq`,
+);
+
+/** The first deliveries of the lanes $2 at destination $1, at most $3 each. */
+export const FETCH_OF_LANES = statement(
+  "fetch_of_lanes",
+  `
+with d as materialized (
+  select d.* from unnest($2::text[]) as l (lane) cross join lateral (${OF_LANE("l.lane", "$3")}) d
+)
+select ${DELIVERY} from d ${SOURCES_OF} order by d.lane, d.seq`,
 );
 
 /** Keeps the body $2 that was made for delivery $1, if destination $3 is still held in epoch $4. */
@@ -154,14 +179,15 @@ with results as materialized (
   select r.* from results r join held on held.destination_id = r."destinationId"
 ), settled as (
   update relay.deliveries d set
-    status = case r.verdict when 'retry' then 'scheduled' else r.verdict end,
-    due_at = case r.verdict when 'retry' then now() + r."dueInMs" * interval '1 ms' end,
-    finished_at = case r.verdict when 'retry' then null else now() end,
+    -- One that was cancelled meanwhile stays so; that it was attempted is true all the same.
+    status = case when d.status <> 'scheduled' then d.status when r.verdict = 'retry' then 'scheduled' else r.verdict end,
+    due_at = case when d.status = 'scheduled' and r.verdict = 'retry' then now() + r."dueInMs" * interval '1 ms' end,
+    finished_at = case when d.status <> 'scheduled' then d.finished_at when r.verdict <> 'retry' then now() end,
     attempts = d.attempts + (r.number is not null)::int, tries = d.tries + (r.number is not null)::int,
     cause = case r.verdict when 'delivered' then null else r.cause end,
     detail = case r.verdict when 'delivered' then null else r.detail end, last_status = r.status,
     body_sha256 = coalesce(d.body_sha256, decode(r.sha256, 'hex'))
-  from heard r where d.id = r.id and d.status = 'scheduled'
+  from heard r where d.id = r.id
 ), attempted as (
   insert into relay.attempts (delivery_id, number, started_at, duration_ms, url, address, status, error, response_headers,
     response_head, job_id)

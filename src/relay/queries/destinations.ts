@@ -36,8 +36,14 @@ export const updateDestination = (settings: readonly Setting[]): string =>
 
 export const INSERT_HEALTH = "insert into relay.health (destination_id) values ($1)";
 
-/** Until the transaction ends nobody else changes it. */
-export const HOLD_DESTINATION = "select id from relay.destinations where id = $1 and deleted_at is null for update";
+/**
+ * Until the transaction ends nobody else changes it; deliveries can be made for it all the same. How it fares is locked
+ * first, as by those who record deliveries.
+ */
+export const HOLD_DESTINATION = `
+  with health as materialized (select destination_id from relay.health where destination_id = $1 for no key update)
+  select d.id from health join relay.destinations d on d.id = health.destination_id
+  where d.deleted_at is null for no key update of d`;
 
 /** A hint to the processes that deliver. */
 export const NOTIFY_RELAY = "select pg_notify('tartan_relay', '')";
@@ -54,13 +60,12 @@ export const ENABLE = change("disabled_at = null, disabled_reason = null", "disa
 export const DISABLE_BY_HAND = change("disabled_at = now(), disabled_reason = 'by_hand'", "disabled_at is null");
 
 /**
- * Forgets that the destination failed, if it did: the time during which it was held is not time spent failing. A new epoch
- * begins, so whoever holds it, and remembers, has to take it anew; it counts as held by somebody who is gone.
+ * Forgets that the destination failed, if it did: the time during which it was held is not time spent failing. Whoever
+ * holds it hears of the change by its version, and forgets too.
  */
 export const FORGIVE = `
-  update relay.health set epoch = epoch + 1, breaker = 'closed', openings = 0, hold_until = null, recent = '[]',
-    failing_since = null, failures = 0, warned = 0,
-    worker = case when worker is not null then '00000000-0000-0000-0000-000000000000'::uuid end
+  update relay.health set breaker = 'closed', openings = 0, hold_until = null, recent = '[]',
+    failing_since = null, failures = 0, warned = 0
   where destination_id = $1 and (failing_since is not null or hold_until is not null or breaker <> 'closed')`;
 
 /* Deletion. What is secret goes at once; what it was sent stays, for those who ask. */
@@ -74,13 +79,18 @@ export const DELETE_ITS_ROUTES = `
 export const CANCEL_ITS_JOBS = `
   update relay.jobs set status = 'cancelled', updated_at = now(), finished_at = now()
   where destination_id = $1 and status in ('running', 'paused')`;
-/** Waits for the dispatch that is under way (the lock of BEGIN_DISPATCH), which may not have seen the deletion; later ones do. */
-export const AWAIT_DISPATCH = "select pg_advisory_xact_lock(21569, 10)";
+/**
+ * Waits for the dispatch and the batches of jobs that are under way (the locks of BEGIN_DISPATCH and HOLD_RETENTION), which
+ * may not have seen the deletion; later ones do.
+ */
+export const AWAIT_DISPATCH = "select pg_advisory_xact_lock(21569, 10), pg_advisory_xact_lock(21569, 11)";
 /** A part at a time; repeat until it cancels none. */
 export const CANCEL_ITS_DELIVERIES = `
   update relay.deliveries set status = 'cancelled', due_at = null, finished_at = now()
   where id = any (array(
-    select id from relay.deliveries where destination_id = $1 and status = 'scheduled' limit 5000))`;
+    (select id from relay.deliveries where destination_id = $1 and status = 'scheduled' and lane is null order by due_at limit 5000)
+    union all
+    (select id from relay.deliveries where destination_id = $1 and status = 'scheduled' and lane is not null order by lane limit 5000)))`;
 
 /* Keys. */
 

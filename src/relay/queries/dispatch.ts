@@ -15,7 +15,7 @@ export const BEGIN_DISPATCH = statement("begin_dispatch", "select pg_try_advisor
  */
 export const WAITING_ROWS = statement(
   "waiting_rows",
-  `select id,
+  `select id, cardinality(webhooks) + cardinality(events) as events,
   (select coalesce(sum(hashtextextended(concat_ws(' ', id, version, enabled, deleted_at), 0)), 0) from relay.routes)::text
   || ' ' ||
   (select coalesce(sum(hashtextextended(concat_ws(' ', id, ordering, deleted_at), 0)), 0) from relay.destinations)::text as routes

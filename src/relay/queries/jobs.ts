@@ -66,9 +66,9 @@ from (select id, place from (${members}) m order by place limit ${MEMBERS_MAX + 
 
 /* Jobs. */
 
-/** Until the transaction ends the destination is not deleted. */
+/** The row stays; deliveries can be made, and its state changed, however long the freezing takes. */
 export const HOLD_JOB_DESTINATION =
-  "select ordering from relay.destinations where id = $1 and deleted_at is null for share";
+  "select ordering from relay.destinations where id = $1 and deleted_at is null for key share";
 
 /** The route $1 as it is now, enabled or not. */
 export const ROUTE_OF_JOB = statement(

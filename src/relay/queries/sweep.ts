@@ -39,7 +39,7 @@ const DUE = `r.destination_id = x.id and r.status = 'scheduled' and r.due_at < n
 
 /**
  * What waits longer than it should. Of deliveries, those due at destinations that take them, that nothing paces, and
- * that did not begin to take them just now; of a lane, those that no earlier one of the lane holds up.
+ * that did not begin to take them just now; of a lane, the first, for which the others wait.
  */
 export const OVERDUE = statement(
   "overdue",
@@ -56,10 +56,12 @@ from (
     (select r.due_at from relay.deliveries r where ${DUE} and r.lane is null order by r.due_at limit ${COUNT_MAX})
     union all
     (select r.due_at from relay.deliveries r where ${DUE} and r.lane is not null and not exists (
-      select from relay.deliveries b where b.destination_id = r.destination_id and b.lane = r.lane and b.status = 'scheduled'
-        and b.seq < r.seq and b.due_at >= now() - ${DELIVERY_LATE}) limit ${COUNT_MAX})
+      select from relay.deliveries b
+      where b.destination_id = r.destination_id and b.lane = r.lane and b.status = 'scheduled' and b.seq < r.seq
+    ) limit ${COUNT_MAX})
   ) r
-  where x.deleted_at is null and h.breaker = 'closed' and not ${HELD} and x.rate_limit is null
+  where x.deleted_at is null and not ${HELD} and x.rate_limit is null
+    and (h.breaker = 'closed' or h.breaker = 'open' and h.hold_until < now() - ${DELIVERY_LATE})
     and greatest(x.updated_at, h.hold_until) < now() - ${DELIVERY_LATE}
 ) d`,
 );
