@@ -120,7 +120,7 @@ create table relay.deliveries (
   finished_at    timestamptz,
   unique (event_id, destination_id),
   check (status <> 'scheduled' or due_at is not null)
-) with (fillfactor = 80);
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05); -- what was delivered leaves the indexes below only then
 create index deliveries_due on relay.deliveries (destination_id, due_at, seq) where status = 'scheduled' and lane is null;
 create index deliveries_lanes on relay.deliveries (destination_id, lane, seq) where status = 'scheduled' and lane is not null;
 create index deliveries_dead on relay.deliveries (destination_id, cause, seq) where status = 'dead';

@@ -35,8 +35,8 @@ const NAMED_MAX = 100;
 export interface Dispatched {
   /** rows of the outbox; 0 when none waited or another process is at it */
   rows: number;
-  /** destinations that have something new */
-  destinations: ReadonlySet<string>;
+  /** destinations that have something new, with the lanes in which they have it; null: outside of lanes */
+  made: ReadonlyMap<string, ReadonlySet<string | null>>;
 }
 
 /** A route with its matcher compiled. */
@@ -64,15 +64,18 @@ function fewest(rows: readonly WaitingRow[]): readonly WaitingRow[] {
   return end === -1 ? rows : rows.slice(0, end);
 }
 
-const NOTHING: Dispatched = { rows: 0, destinations: new Set() };
+const NOTHING: Dispatched = { rows: 0, made: new Map() };
 
 export class Dispatcher {
   readonly #database: Database;
+  readonly #by: string;
   #routes: readonly MatchingRoute[] = [];
   #fingerprint = "";
 
-  constructor(database: Database) {
+  /** @param by who dispatches: whoever hears of it knows whether it was itself */
+  constructor(database: Database, by: string) {
     this.#database = database;
+    this.#by = by;
   }
 
   /** Dispatches the oldest rows that wait. Call it again while it says that there were some. */
@@ -86,15 +89,18 @@ export class Dispatcher {
       await this.#refresh(tx, first.routes);
       const ids = fewest(waiting.rows).map(({ id }) => id);
       const events = this.#routes.length === 0 ? [] : (await tx.query<EventFacts>(EVENTS_OF, [ids])).rows;
-      const destinations = new Set<string>();
+      const made = new Map<string, Set<string | null>>();
       for (let from = 0; from < events.length; from += AT_ONCE) {
         const deliveries = await fanOut(tx, events.slice(from, from + AT_ONCE), this.#routes);
         await insertDeliveries(tx, deliveries, null);
-        for (const { route } of deliveries) destinations.add(route.destinationId);
+        for (const { event, route } of deliveries) {
+          const lanes = made.get(route.destinationId) ?? new Set();
+          made.set(route.destinationId, lanes.add(laneOf(event, route)));
+        }
       }
-      await tx.query(GIVE_POSITIONS, [ids, destinations.size === 0 ? null : named(destinations)]);
+      await tx.query(GIVE_POSITIONS, [ids, made.size === 0 ? null : named(this.#by, made.keys())]);
       metrics.eventsDispatched.inc(events.length);
-      return { rows: ids.length, destinations };
+      return { rows: ids.length, made };
     });
   }
 
@@ -106,8 +112,11 @@ export class Dispatcher {
   }
 }
 
-export const named = (destinations: ReadonlySet<string>): string =>
-  destinations.size > NAMED_MAX ? "" : [...destinations].join(",");
+/** What NOTIFY says: who made deliveries, and for which destinations; none are named where they are too many. */
+export function named(by: string, destinations: Iterable<string>): string {
+  const ids = [...destinations];
+  return `${by} ${ids.length > NAMED_MAX ? "" : ids.join(",")}`;
+}
 
 export const withMatcher = (route: ActiveRoute): MatchingRoute => {
   const { match } = route.definition;

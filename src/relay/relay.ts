@@ -75,7 +75,7 @@ class Worker implements Relay {
     this.#options = options;
     const guard = createGuard({ allow: allowedAddresses });
     this.#holdings = new Holdings(options);
-    this.#dispatcher = new Dispatcher(database);
+    this.#dispatcher = new Dispatcher(database, this.#holdings.worker);
     this.#recorder = new Recorder(options);
     this.#transforms = openTransforms({});
     const slots = new Slots(concurrency);
@@ -98,16 +98,18 @@ class Worker implements Relay {
     this.#background.push(
       await database.listen("tartan_outbox", () => this.#outboxNews.abort()),
       await database.listen("tartan_relay", () => this.#holdingNews.abort()),
-      await database.listen("tartan_deliveries", (named) => this.#poke(named === "" ? null : named.split(","))),
+      await database.listen("tartan_deliveries", (told) => this.#hear(told)),
       await startJobs(this.#options),
       await startSweep(this.#options),
     );
     this.#loops = Promise.all([this.#dispatching(), this.#holding()]);
   }
 
-  /** Tells the couriers of these destinations, or all, that something may be due. */
-  #poke(destinations: Iterable<string> | null): void {
-    for (const id of destinations ?? this.#couriers.keys()) this.#couriers.get(id)?.poke();
+  /** Others have made deliveries: for the destinations that are told, or any. What this process made it knows better. */
+  #hear(told: string): void {
+    const [by = "", named = ""] = told.split(" ");
+    if (by === this.#holdings.worker) return;
+    for (const id of named === "" ? this.#couriers.keys() : named.split(",")) this.#couriers.get(id)?.poke();
   }
 
   async #dispatching(): Promise<void> {
@@ -115,8 +117,8 @@ class Worker implements Relay {
     while (!this.#stopping) {
       this.#outboxNews = new AbortController();
       try {
-        const { rows, destinations } = await this.#dispatcher.dispatch();
-        this.#poke(destinations);
+        const { rows, made } = await this.#dispatcher.dispatch();
+        for (const [id, lanes] of made) this.#couriers.get(id)?.expect(lanes);
         if (rows > 0) continue;
       } catch (error) {
         logger.warn({ error }, "cannot dispatch events; trying again");
@@ -156,7 +158,7 @@ class Worker implements Relay {
         if (isGone(state)) this.#unopened.delete(state.id);
       } else if (isGone(state)) this.#drop(courier);
       else if (reopen || state.version !== courier.version) changed.push(state.id);
-      else if (state.due) courier.poke(true);
+      else if (state.due) courier.poke();
     }
     if (reopen) await this.#begin([...this.#unopened.values()]);
     for (const destination of await this.#open(changed)) {

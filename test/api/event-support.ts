@@ -21,7 +21,7 @@ export async function record({ database }: TestApi, ...events: NewEvent[]): Prom
 
 /** Gives what waits its place in the feed, as a relay does. */
 export async function dispatch({ database }: TestApi): Promise<void> {
-  const dispatcher = new Dispatcher(database);
+  const dispatcher = new Dispatcher(database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
 }
 

@@ -122,7 +122,7 @@ it("whatever is told is as its schema says, and every type is told", { timeout: 
   await using scene = await openScene();
   await live(scene);
   await trouble(scene);
-  const dispatcher = new Dispatcher(scene.database);
+  const dispatcher = new Dispatcher(scene.database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
   const schemas = validators();
   const told = new Set<string>();

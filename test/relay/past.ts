@@ -6,7 +6,7 @@ import type { JobCount, JobRecord } from "../../src/relay/ledger/jobs.ts";
 
 /** Dispatches whatever waits. */
 export async function dispatchAll(database: Database): Promise<void> {
-  const dispatcher = new Dispatcher(database);
+  const dispatcher = new Dispatcher(database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
 }
 

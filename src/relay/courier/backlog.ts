@@ -48,19 +48,20 @@ interface Lane {
 
 /**
  * Deliveries keep the lane, or the freedom of lanes, under which they were made, so a destination whose ordering was changed
- * has both. Its own kind is looked for whenever there are news; the other with every look at everything.
+ * has both.
  */
 export class Backlog {
   readonly #q: Queryable;
   readonly #destinationId: string;
-  #ordered: boolean;
   #ready: Fetched[] = [];
   #fetchedAt = 0;
   /** deliveries that are ready or under way */
   readonly #known = new Set<string>();
   readonly #lanes = new Map<string, Lane>();
-  /** lanes that had one under way, of which there may be more */
-  #revisit: string[] = [];
+  /** lanes of which there may be more than was fetched */
+  readonly #revisit = new Set<string>();
+  /** whether all that is due outside the lanes was fetched, but for what became due just now */
+  #fetchedOlder = false;
   /** whether there may be something outside the lanes, and in lanes, that was not fetched */
   #mayBeFree = true;
   #mayBeLaned = true;
@@ -68,42 +69,53 @@ export class Backlog {
   #lookedTo = "";
   /** news came while the round was under way */
   #again = false;
+  #turns = 0;
 
-  constructor(q: Queryable, destinationId: string, ordered: boolean) {
+  constructor(q: Queryable, destinationId: string) {
     this.#q = q;
     this.#destinationId = destinationId;
-    this.#ordered = ordered;
   }
 
-  /** Something may have become due; `anything`: of the kind that the destination makes no more, too. */
-  poke(anything: boolean): void {
-    if (anything || !this.#ordered) this.#mayBeFree = true;
-    if (!anything && !this.#ordered) return;
+  /** Anything may be due. */
+  poke(): void {
+    this.#mayBeFree = true;
+    this.#fetchedOlder = false;
     this.#mayBeLaned = true;
     this.#again = true;
     for (const lane of this.#lanes.values()) lane.more = true;
   }
 
+  /** Deliveries were just made: in these lanes, or, as null has it, outside of them. */
+  expect(lanes: Iterable<string | null>): void {
+    for (const name of lanes) {
+      const lane = name === null ? undefined : this.#lanes.get(name);
+      if (name === null) this.#mayBeFree = true;
+      else if (lane) lane.more = true;
+      else this.#revisit.add(name);
+    }
+  }
+
   /** Forgets what is ready; what is under way stays known. */
-  drop(ordered: boolean): void {
+  drop(): void {
     for (const { id, lane } of this.#ready) {
       this.#known.delete(id);
       if (lane !== null) this.#lanes.delete(lane);
     }
     for (const lane of this.#lanes.values()) lane.queue = [];
     this.#ready = [];
-    this.#ordered = ordered;
-    this.poke(true);
+    this.#revisit.clear();
+    this.poke();
   }
 
   /** The next delivery to be sent, fetching about `count` when none is ready; null when nothing is due. */
   async next(count: number): Promise<Fetched | null> {
-    if (this.#ready.length > 0 && performance.now() - this.#fetchedAt > STALE_MS) this.drop(this.#ordered);
-    while (this.#ready.length === 0) {
-      if (this.#revisit.length > 0) await this.#fetchOfLanes();
-      else if (this.#mayBeLaned) await this.#lookRound(Math.min(count, LANES_MAX));
-      else if (this.#mayBeFree) await this.#fetch(count);
-      else return null;
+    if (this.#ready.length > 0 && performance.now() - this.#fetchedAt > STALE_MS) this.drop();
+    while (this.#ready.length === 0 && (this.#revisit.size > 0 || this.#mayBeLaned || this.#mayBeFree)) {
+      // In turns, so that lanes which never end keep nobody else from being looked for.
+      this.#turns += 1;
+      if (this.#turns % 3 === 0 && this.#revisit.size > 0) await this.#fetchOfLanes();
+      if (this.#turns % 3 === 1 && this.#mayBeLaned) await this.#lookRound(Math.min(count, LANES_MAX));
+      if (this.#turns % 3 === 2 && this.#mayBeFree) await this.#fetch(count);
     }
     return this.#ready.shift() ?? null;
   }
@@ -125,14 +137,19 @@ export class Backlog {
       return;
     }
     this.#lanes.delete(name);
-    if (goOn && lane.more) this.#revisit.push(name);
+    if (goOn && lane.more) this.#revisit.add(name);
   }
 
   async #fetch(count: number): Promise<void> {
     this.#mayBeFree = false;
-    const { rows } = await this.#q.query<Fetched>(FETCH_DUE, [this.#destinationId, [...this.#known], count]);
+    const older = !this.#fetchedOlder;
+    this.#fetchedOlder = true;
+    const values = [this.#destinationId, [...this.#known], count, !older];
+    const { rows } = await this.#q.query<Fetched>(FETCH_DUE, values);
     this.#take(rows);
-    if (rows.length === count) this.#mayBeFree = true;
+    if (rows.length < count) return;
+    this.#mayBeFree = true;
+    if (older) this.#fetchedOlder = false;
   }
 
   /** One step of the way round all lanes. It ends when a whole round since the last news has found nothing. */
@@ -148,7 +165,14 @@ export class Backlog {
   }
 
   async #fetchOfLanes(): Promise<void> {
-    const names = [...new Set(this.#revisit.splice(0))].filter((name) => !this.#lanes.has(name));
+    const names: string[] = [];
+    for (const name of [...this.#revisit].slice(0, LANES_MAX)) {
+      this.#revisit.delete(name);
+      const lane = this.#lanes.get(name);
+      // Of a lane that is busy the next may be on its way to being recorded.
+      if (lane) lane.more = true;
+      else names.push(name);
+    }
     const { rows } = await this.#q.query<DueRow>(FETCH_OF_LANES, [this.#destinationId, names, OF_A_LANE]);
     this.#takeLanes(rows);
   }

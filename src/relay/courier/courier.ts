@@ -70,7 +70,7 @@ export class Courier {
     this.#deps = deps;
     this.#destination = destination;
     this.#health = health;
-    this.#backlog = new Backlog(deps.database, destination.id, destination.ordering === "per_item");
+    this.#backlog = new Backlog(deps.database, destination.id);
     this.#sender = openSender({ ...destination, guard: deps.guard });
     this.#packer = new Packer(destination, deps.transforms);
     this.#pace = this.#newPace(epoch > 1);
@@ -91,9 +91,20 @@ export class Courier {
     this.#running = this.#run();
   }
 
-  /** Something may be due, or a slot is free; `anything`: also what was made under another ordering. */
-  poke(anything = false): void {
-    this.#backlog.poke(anything);
+  /** Anything may be due. */
+  poke(): void {
+    this.#backlog.poke();
+    this.#wake();
+  }
+
+  /** Deliveries were just made: in these lanes, or, as null has it, outside of them. */
+  expect(lanes: Iterable<string | null>): void {
+    this.#backlog.expect(lanes);
+    this.#wake();
+  }
+
+  /** A slot is free. */
+  resume(): void {
     this.#wake();
   }
 
@@ -106,7 +117,7 @@ export class Courier {
     this.#sender = openSender({ ...destination, guard: this.#deps.guard });
     this.#packer = new Packer(destination, this.#deps.transforms);
     if (!paced) this.#pace = this.#newPace(true);
-    this.#backlog.drop(destination.ordering === "per_item");
+    this.#backlog.drop();
     void Promise.allSettled(this.#underWay).then(() => before[Symbol.asyncDispose]());
     this.#wake();
   }
@@ -168,7 +179,7 @@ export class Courier {
     while (!this.#stopping) {
       const heldMs = this.#heldMs();
       if (heldMs > 0) {
-        this.#backlog.drop(this.#destination.ordering === "per_item");
+        this.#backlog.drop();
         return heldMs;
       }
       const atOnce = this.#health.breaker === "half_open" ? 1 : this.#destination.concurrency;

@@ -1,7 +1,7 @@
 /** How many deliveries one process has under way. Whoever finds no slot free is woken when one is. */
 
 export interface Sleeper {
-  poke(): void;
+  resume(): void;
 }
 
 export class Slots {
@@ -27,6 +27,6 @@ export class Slots {
     this.#free += 1;
     const woken = [...this.#sleeping];
     this.#sleeping.clear();
-    for (const whoever of woken) whoever.poke();
+    for (const whoever of woken) whoever.resume();
   }
 }

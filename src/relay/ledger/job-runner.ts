@@ -86,7 +86,7 @@ export async function workOnce(database: Database, failed: Set<string> = new Set
       const size = job.kind === "redrive" ? BATCH : BATCH_OF_EVENTS;
       const scheduled = await workOn(tx, job, size);
       const changed = [...scheduled.values()].reduce((sum, count) => sum + count, 0);
-      const told = changed === 0 ? null : named(new Set(scheduled.keys()));
+      const told = changed === 0 ? null : named("jobs", scheduled.keys());
       await tx.query(ADVANCE_JOB, [job.id, size, changed, told]);
       return true;
     });

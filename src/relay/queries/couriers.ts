@@ -94,13 +94,17 @@ left join journal.webhooks w on d.event_type = 'webhook.received' and w.id = d.e
 left join journal.events e on d.event_type <> 'webhook.received' and e.id = d.event_id
 left join relay.route_versions v on d.form = 'transform' and v.route_id = d.route_id and v.version = d.route_version`;
 
-/** What is due at destination $1, in order, but for those in $2; at most $3. */
+/**
+ * What is due at destination $1, in order, but for those in $2; at most $3. With $4 only what became due just now: what was
+ * delivered stays in the index until a vacuum, and whoever begins at the oldest walks past all of it.
+ */
 export const FETCH_DUE = statement(
   "fetch_due",
   `
 with d as materialized (
   select * from relay.deliveries d
   where d.destination_id = $1 and d.status = 'scheduled' and d.lane is null and d.due_at <= now() and d.id <> all ($2::uuid[])
+    and d.due_at >= case when $4 then now() - interval '10 seconds' else '-infinity' end
   order by d.due_at, d.seq limit $3
 )
 select ${DELIVERY} from d ${SOURCES_OF} order by d.due_at, d.seq`,

@@ -73,7 +73,7 @@ order by d.n
 on conflict (event_id, destination_id) do nothing`,
 );
 
-/** Gives the rows $1 of the outbox their positions and says what is new: $2 destinations, comma-separated, or '' for all. */
+/** Gives the rows $1 of the outbox their positions and says who made what: $2, if anything. */
 export const GIVE_POSITIONS = statement(
   "give_positions",
   `
