@@ -200,11 +200,14 @@ test("an expression that loops occupies one process; others go on in the other",
   await Promise.all(loops);
 });
 
-test("disposing waits for what is under way, and after it nothing runs", async () => {
+test("disposing waits for what is under way and refuses what waits its turn, and after it nothing runs", async () => {
   const transforms = openTransforms();
   const made = Array.from({ length: 5 }, (_, n) => run(`${n}`, SOURCE, transforms));
+  const settled = Promise.allSettled(made);
   await transforms[Symbol.asyncDispose]();
-  expect(await Promise.all(made)).toEqual([0, 1, 2, 3, 4].map((n) => ({ json: `${n}` })));
+  const [first, second, ...waiting] = await settled;
+  expect([first, second]).toMatchObject([{ value: { json: "0" } }, { value: { json: "1" } }]);
+  expect(waiting).toMatchObject([1, 2, 3].map(() => ({ status: "rejected", reason: { code: "internal" } })));
   await expect(run("1", SOURCE, transforms)).rejects.toThrow(TartanError);
 });
 
