@@ -168,10 +168,10 @@ where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch
 /**
  * Records what came of deliveries, from a JSON array. What is said of a destination in an epoch that is over is not heard:
  * another worker has it, and delivers it again. Yields the ids of those that were heard.
+ *
+ * Not prepared: a plan that was made while the table was small reads all of it once it is large, until it is analysed.
  */
-export const RECORD = statement(
-  "record",
-  `
+export const RECORD = `
 with results as materialized (
   select * from json_to_recordset($1::json) as r (id uuid, "destinationId" text, epoch bigint, number integer,
     "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text, detail text, headers jsonb,
@@ -199,8 +199,7 @@ with results as materialized (
   from heard where number is not null and exists (select from relay.deliveries d where d.id = heard.id)
   on conflict (delivery_id, number) do nothing
 )
-select id from heard`,
-);
+select id from heard`;
 
 /** Keeps how destinations fare, from a JSON array; only for those that are still held in that epoch. */
 export const KEEP_HEALTH = statement(
