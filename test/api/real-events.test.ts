@@ -10,7 +10,7 @@ import { recordEvents } from "../../src/journal/events.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Fetched } from "../../src/relay/courier/backlog.ts";
-import type { Health } from "../../src/relay/courier/breaker.ts";
+import { FRESH, type Health } from "../../src/relay/courier/breaker.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
 import { readEvents } from "../../src/relay/feed.ts";
 import { aboutDelivery, aboutDestination } from "../../src/relay/courier/operator-events.ts";
@@ -65,20 +65,8 @@ async function live(scene: Scene): Promise<void> {
   await unlinkItem(scene.database, scene.integrationId, other.item_id);
 }
 
-const WELL: Health = {
-  breaker: "closed",
-  openings: 0,
-  hold_until: null,
-  recent: [],
-  failing_since: null,
-  failures: 0,
-  warned: 0,
-  last_success_at: null,
-  last_failure_at: null,
-  last_error: null,
-};
 const ILL: Health = {
-  ...WELL,
+  ...FRESH,
   breaker: "open",
   openings: 1,
   hold_until: new Date(),
@@ -108,10 +96,10 @@ async function trouble({ database, integrationId }: Scene): Promise<void> {
     } as never),
     ...aboutDelivery({ ...delivery, tries: 7 }, "dst_1", null, { kind: "dead", cause: "timeout" } as never),
     ...aboutDelivery({ ...delivery, tries: 5 }, "dst_1", null, { kind: "delivered", cause: null } as never),
-    ...aboutDestination("dst_1", WELL, ILL, ["opened", { failing: 50 }, "disabled"], null, {
+    ...aboutDestination("dst_1", FRESH, ILL, ["opened", { failing: 50 }, "disabled"], null, {
       disableAfterS,
     } as OpenDestination),
-    ...aboutDestination("dst_1", ILL, WELL, ["recovered"], "gone", { disableAfterS } as OpenDestination),
+    ...aboutDestination("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as OpenDestination),
   ];
   await database.transaction((tx) => recordEvents(tx, events));
   await database.query("update journal.outbox set written_at = now() - interval '1 hour'");

@@ -9,7 +9,7 @@
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { LOCK_SEALING } from "../../integrations/queries.ts";
+import { AWAIT_RELAY, LOCK_SEALING } from "../../integrations/queries.ts";
 import { destinationHeaders } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import {
@@ -23,7 +23,6 @@ import {
 } from "./destination-rules.ts";
 import { newDestinationId } from "../ids.ts";
 import {
-  AWAIT_DISPATCH,
   CANCEL_ITS_DELIVERIES,
   CANCEL_ITS_JOBS,
   DELETE_DESTINATION,
@@ -219,7 +218,8 @@ export async function deleteDestination(database: Database, id: string): Promise
     await tx.query(NOTIFY_RELAY);
     return true;
   });
-  await database.query(AWAIT_DISPATCH);
+  // What is under way may not have seen the deletion; what begins later does.
+  await database.query(AWAIT_RELAY);
   const cancelled = await cancelRest(database, id);
   if (!deleted && !cancelled) throw notFound(id);
 }

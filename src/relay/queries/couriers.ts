@@ -111,7 +111,7 @@ select ${DELIVERY} from d ${SOURCES_OF} order by d.due_at, d.seq`,
 );
 
 /** How many lanes one look goes through; the next one goes on where it ended. */
-export const LANES_LOOKED_AT = 512;
+const LANES_LOOKED_AT = 512;
 
 const OF_LANE = (lane: string, count: string): string => `
   select * from relay.deliveries d

@@ -79,11 +79,6 @@ export const DELETE_ITS_ROUTES = `
 export const CANCEL_ITS_JOBS = `
   update relay.jobs set status = 'cancelled', updated_at = now(), finished_at = now()
   where destination_id = $1 and status in ('running', 'paused')`;
-/**
- * Waits for the dispatch and the batches of jobs that are under way (the locks of BEGIN_DISPATCH and HOLD_RETENTION), which
- * may not have seen the deletion; later ones do.
- */
-export const AWAIT_DISPATCH = "select pg_advisory_xact_lock(21569, 10), pg_advisory_xact_lock(21569, 11)";
 /** A part at a time; repeat until it cancels none. */
 export const CANCEL_ITS_DELIVERIES = `
   update relay.deliveries set status = 'cancelled', due_at = null, finished_at = now()
