@@ -8,6 +8,7 @@
 const STATUS = {
   config_invalid: 500,
   data_dir_in_use: 500,
+  not_set_up: 500,
   database_unavailable: 503,
   schema_too_new: 500,
   migration_failed: 500,

@@ -144,5 +144,16 @@ export const EXAMPLES = {
       destinations: { active: 2, paused: 0, disabled: 0, open: 0 },
       unwell: [],
     },
+    processes: [
+      {
+        id: "0b6c1f0e-5f0a-4c55-9a39-6d1f6f3f0a11",
+        host: "tartan-1",
+        pid: 1,
+        version: "0.1.0",
+        roles: ["receiver", "sync", "relay", "api"],
+        url: "http://127.0.0.1:4400",
+        started_at: "2026-03-01T08:00:00.000Z",
+      },
+    ],
   },
 };

@@ -1,4 +1,5 @@
 /** /v1/status: is anything waiting or failing, and what runs here? */
+import { listProcesses } from "../database/processes.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { standing } from "../relay/destinations/standing.ts";
@@ -10,10 +11,11 @@ import { VERSION } from "./version.ts";
 
 export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
   api.get("/v1/status", { schema: STATUS }, async () => {
-    const [{ version: schema_version }, queue, relay] = await Promise.all([
+    const [{ version: schema_version }, queue, relay, processes] = await Promise.all([
       schemaState(database),
       queueDepth(database),
       relayState(database),
+      listProcesses(database),
     ]);
     const { due, running, oldest_due_seconds, by_status } = queue;
     return {
@@ -24,6 +26,7 @@ export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
       uptime_seconds: Math.floor(process.uptime()),
       queue: { due, running, oldest_due_seconds, subjects: by_status },
       relay,
+      processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),
     };
   });
 }

@@ -1,7 +1,7 @@
 /** The shapes of /v1/status and of the probes. */
 import { z } from "zod";
 import { EXAMPLES } from "./examples.ts";
-import { noTimestamp, told } from "./shapes.ts";
+import { noTimestamp, timestamp, told } from "./shapes.ts";
 
 const count = (description: string) => told(z.number().int(), description);
 
@@ -45,6 +45,16 @@ const relay = told(
   "The relay, of all processes together.",
 );
 
+const process = z.object({
+  id: told(z.string(), "Id of the process; a new one at each start."),
+  host: told(z.string(), "The name of its host or container."),
+  pid: told(z.number().int(), "Its process id there."),
+  version: told(z.string(), "Its version of Tartan."),
+  roles: told(z.array(z.string()), "What it does."),
+  url: told(z.string(), "Where it listens."),
+  started_at: timestamp("When it started."),
+});
+
 export const Status = z
   .object({
     version: told(z.string(), "Tartan's version in this process."),
@@ -62,6 +72,7 @@ export const Status = z
       "The sync queue, of all processes together.",
     ),
     relay,
+    processes: told(z.array(process), "The Tartan processes that work on this database, the newest first."),
   })
   .meta({ description: "How things stand.", examples: [EXAMPLES.status] });
 

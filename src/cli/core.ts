@@ -2,11 +2,14 @@
  * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
  * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
  */
+import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
 import { loadConfig, type Config } from "../config.ts";
-import { attachEmbedded, startEmbedded } from "../database/embedded.ts";
+import { attachEmbedded, hasEmbedded, startEmbedded } from "../database/embedded.ts";
 import { migrate } from "../database/migrate.ts";
 import { openDatabase } from "../database/pool.ts";
+import { listProcesses } from "../database/processes.ts";
+import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
@@ -27,23 +30,29 @@ export interface Core extends AsyncDisposable {
 interface Purpose {
   /** a server keeps the data directory to itself; a command shares it */
   as: "server" | "command";
+  /** the command may be the first that is run here: it makes the database and its tables where there are none */
+  creates?: boolean;
   logLevel?: LogLevel;
   poolSize?: number;
 }
 
 /**
  * Opens the core; disposing it closes all that was opened.
- * @throws TartanError `config_invalid`, `data_dir_in_use`, `database_unavailable`, `schema_too_new`, `vault_key_missing`
+ * @throws TartanError `config_invalid`, `data_dir_in_use`, `not_set_up`, `database_unavailable`, `schema_too_new`,
+ *   `vault_key_missing`
  */
 export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
-  const config = loadConfig(env);
-  const logger = createLogger(purpose.logLevel ?? config.logLevel);
+  const own = loadConfig(env);
+  const logger = createLogger(purpose.logLevel ?? own.logLevel);
   const closer = new Closer();
   try {
-    const { url: databaseUrl, embedded } = await findDatabase(config, logger, closer, purpose);
-    const poolSize = purpose.poolSize ?? config.databasePoolSize;
-    const open = () => openMigrated({ url: databaseUrl, poolSize, applicationName: "tartan", logger });
+    const { url: databaseUrl, embedded } = await findDatabase(own, logger, closer, purpose);
+    const poolSize = purpose.poolSize ?? own.databasePoolSize;
+    const options = { url: databaseUrl, poolSize, applicationName: "tartan", logger };
+    const prepare = mayCreate(purpose) ? bringUp : checkSetUp;
+    const open = () => openPrepared(options, prepare);
     const database = closer.use(await (purpose.as === "server" ? patiently(open, logger) : open()));
+    const config = purpose.as === "server" ? own : await withServerSettings(own, env, database);
     const { masterKey, dataDir } = config;
     const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
     const dispose = () => closer[Symbol.asyncDispose]();
@@ -56,16 +65,56 @@ export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promis
 
 /** A command's action: opens the core around its work. */
 export const withCore =
-  <Args extends unknown[]>(work: (core: Core, ...args: Args) => Promise<void>, poolSize = 2) =>
+  <Args extends unknown[]>(
+    work: (core: Core, ...args: Args) => Promise<void>,
+    { poolSize = 2, creates = false }: Pick<Purpose, "poolSize" | "creates"> = {},
+  ) =>
   async (...args: Args): Promise<void> => {
-    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize });
+    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize, creates });
     await work(core, ...args);
   };
 
-async function openMigrated(options: Parameters<typeof openDatabase>[0]): Promise<Database> {
+const mayCreate = ({ as, creates }: Purpose): boolean => as === "server" || creates === true;
+
+type Prepare = (database: Database, logger: Logger) => Promise<void>;
+
+const bringUp: Prepare = async (database, logger) => void (await migrate(database, { logger }));
+
+/** A command that looks something up changes no table: older servers may still work on this database. */
+const checkSetUp: Prepare = async (database) => {
+  const { version, fault } = await schemaState(database);
+  if (fault === null) return;
+  throw new TartanError(
+    "not_set_up",
+    version === 0
+      ? "This database holds no Tartan yet. Start the server with `npx tartan up`, or make the tables with `npx tartan migrate`."
+      : `This database does not fit this version of Tartan: ${fault}.`,
+  );
+};
+
+/**
+ * The options as the running server has them, where this command's environment does not set them: the intake URLs that a
+ * command prints are the server's, and a destination that the server would send to is accepted.
+ */
+async function withServerSettings(config: Config, env: NodeJS.ProcessEnv, database: Database): Promise<Config> {
+  const processes = await listProcesses(database);
+  const [receiver, relay] = ["receiver", "relay"].map((role) => processes.find(({ roles }) => roles.includes(role)));
+  const isSet = (name: string): boolean => Boolean(env[name]);
+  const agreed = { ...config };
+  if (receiver && !["TARTAN_PUBLIC_URL", "TARTAN_HOST", "TARTAN_PORT"].some(isSet)) {
+    agreed.publicUrl = receiver.public_url ?? receiver.url;
+  }
+  if (relay && !isSet("TARTAN_RELAY_ALLOW_HTTP")) agreed.relayAllowHttp = relay.settings.relay_allow_http;
+  if (relay && !isSet("TARTAN_RELAY_ALLOWED_ADDRESSES")) {
+    agreed.relayAllowedAddresses = [...relay.settings.relay_allowed_addresses];
+  }
+  return agreed;
+}
+
+async function openPrepared(options: Parameters<typeof openDatabase>[0], prepare: Prepare): Promise<Database> {
   const database = await openDatabase(options);
   try {
-    await migrate(database, { logger: options.logger });
+    await prepare(database, options.logger);
     return database;
   } catch (error) {
     await database[Symbol.asyncDispose]();
@@ -100,12 +149,21 @@ async function findDatabase(
   { databaseUrl, dataDir }: Config,
   logger: Logger,
   closer: Closer,
-  { as }: Purpose,
+  purpose: Purpose,
 ): Promise<{ url: string; embedded: boolean }> {
   if (databaseUrl !== undefined) return { url: databaseUrl, embedded: false };
-  const running = as === "command" ? await attachEmbedded(dataDir) : null;
+  const running = purpose.as === "command" ? await attachEmbedded(dataDir) : null;
   if (running) return { url: running.url, embedded: true };
+  if (!mayCreate(purpose) && !(await hasEmbedded(dataDir))) throw nothingHere(dataDir);
   return { url: closer.use(await startEmbedded({ dataDir, logger })).url, embedded: true };
+}
+
+function nothingHere(dataDir: string): TartanError {
+  return new TartanError(
+    "not_set_up",
+    `There is no Tartan in ${resolve(dataDir)}. Run this command where the server runs, set TARTAN_DATA_DIR to its data ` +
+      "directory or TARTAN_DATABASE_URL to its database; or start a server with `npx tartan up`.",
+  );
 }
 
 /** The URL that heads intake URLs: as configured, or where the server listens. */

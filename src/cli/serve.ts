@@ -4,7 +4,9 @@
  */
 import type { AddressInfo } from "node:net";
 import { createServer } from "../api/server.ts";
+import { VERSION } from "../api/version.ts";
 import { systemClock } from "../clock.ts";
+import { registerProcess, type ProcessFacts } from "../database/processes.ts";
 import { TartanError } from "../errors.ts";
 import { ensureAdminKey } from "../integrations/api-keys.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
@@ -70,8 +72,20 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
     );
   }
   const url = await listen(core, roles, directory, clientFor);
+  closer.use(await registerProcess({ database, logger, clock }, factsOf(config, roles, url)));
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
+
+const factsOf = (config: Core["config"], roles: readonly Role[], url: string): ProcessFacts => ({
+  version: VERSION,
+  roles: [...roles],
+  url,
+  public_url: config.publicUrl ?? null,
+  settings: {
+    relay_allow_http: config.relayAllowHttp,
+    relay_allowed_addresses: config.relayAllowedAddresses,
+  },
+});
 
 async function listen(
   core: Core,

@@ -114,6 +114,9 @@ async function ensureDatabase(url: string): Promise<void> {
   }
 }
 
+/** Whether a server was ever made in `dataDir`. Makes nothing. */
+export const hasEmbedded = async (dataDir: string): Promise<boolean> => (await findCluster(dataDir)) !== null;
+
 /** The running server of `dataDir`, for a command beside `tartan up`; null when none runs. */
 export async function attachEmbedded(dataDir: string): Promise<{ url: string } | null> {
   const cluster = await findCluster(dataDir);

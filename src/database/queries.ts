@@ -82,3 +82,17 @@ export const REVOKE_MIRROR = (role: string): string[] => [
   `revoke all on schema plaid from ${role}`,
 ];
 export const DROP_READER = (role: string): string => `drop role ${role}`;
+
+/* The processes that work on this database; sql/0009_processes.sql has the table. */
+
+export const INSERT_PROCESS = `
+  insert into tartan.processes (host, pid, version, roles, url, public_url, settings)
+  values ($1, $2, $3, $4, $5, $6, $7) returning id`;
+export const REFRESH_PROCESS = "update tartan.processes set seen_at = now() where id = $1";
+export const DELETE_PROCESS = "delete from tartan.processes where id = $1";
+export const PRUNE_PROCESSES = "delete from tartan.processes where seen_at < now() - interval '1 day'";
+
+/** A process refreshes its row every ten seconds; one that missed three refreshes counts as gone. */
+export const LIST_PROCESSES = `
+  select id, host, pid, version, roles, url, public_url, settings, started_at, seen_at
+  from tartan.processes where seen_at > now() - interval '35 seconds' order by started_at desc, id`;

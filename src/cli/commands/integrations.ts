@@ -64,7 +64,7 @@ function createCommand(): Command {
         throw new TartanError("invalid_request", `There is no service ${service}; use plaid_item_v1.`);
       }
       const answers = await askForIntegration(flags, process.env);
-      await withCore(create)(answers, flags);
+      await withCore(create, { creates: true })(answers, flags);
     });
 }
 

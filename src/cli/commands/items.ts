@@ -43,7 +43,7 @@ export function itemsCommand(): Command {
     .option("--report <file>", "the per-line report, by which a second run resumes (default: <file>.report.jsonl)")
     .option("--concurrency <count>", "items at the same time", "8")
     .option("--json", "print JSON")
-    .action(withCore(importItems, 12));
+    .action(withCore(importItems, { poolSize: 12 }));
   items
     .command("sync <item_id>")
     .description("bring one item up to date now")

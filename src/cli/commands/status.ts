@@ -1,5 +1,6 @@
 /** `tartan status`: is anything waiting, failing or refused? */
 import { Command } from "commander";
+import { listProcesses, type TartanProcess } from "../../database/processes.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
 import { standing, type Standing, type Unwell } from "../../relay/destinations/standing.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/sweep.ts";
@@ -21,8 +22,10 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const relay = await relayDepth(database);
   const overdue = await findOverdue(database);
   const { unwell, ...destinations } = await standing(database);
-  if (json) return sayJson({ integrations, ...depth, relay: { ...relay, overdue, destinations, unwell } });
+  const processes = await listProcesses(database);
+  if (json) return sayJson({ integrations, ...depth, relay: { ...relay, overdue, destinations, unwell }, processes });
   sayFacts({
+    processes: describeProcesses(processes),
     integrations: String(integrations),
     due:
       depth.due === 0
@@ -36,6 +39,13 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     overdue: describeOverdue(overdue),
   });
   if (unwell.length > 0) sayUnwell(unwell);
+}
+
+function describeProcesses(processes: readonly TartanProcess[]): string {
+  if (processes.length === 0) return yellow("none runs: start one with `npx tartan up`");
+  return processes
+    .map(({ host, pid, roles, url }) => `${url} ${dim(`${roles.join(", ")} (${host}, pid ${pid})`)}`)
+    .join("\n");
 }
 
 function describeDestinations({ active, paused, disabled, open }: Omit<Standing, "unwell">): string {
