@@ -155,7 +155,7 @@ const CHANGE = {
     operationId: "updateIntegration",
     summary: "Change an integration",
     description:
-      "Changes what is given and leaves the rest: its name, its countries, or Plaid's client id and secret, for example after " +
+      "Changes what is given and leaves the rest: its name, its countries, what transactions are asked for with, or Plaid's client id and secret, for example after " +
       "the secret was rotated in Plaid's dashboard. New credentials are tried at Plaid first, as at creation.",
   }),
   params: IntegrationParams,

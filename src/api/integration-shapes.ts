@@ -1,5 +1,6 @@
 /** The shapes of /v1/integrations. Two of them hold a webhook secret: it is handed out when it is made, and only then. */
 import { z } from "zod";
+import { DAYS_REQUESTED_MAX } from "../integrations/rules.ts";
 import { EXAMPLES } from "./examples.ts";
 import { asked, askedIntegration, environment, flag, integrationId, page, timestamp, told } from "./shapes.ts";
 
@@ -11,6 +12,11 @@ const integration = {
   plaid_url: told(z.string(), "The Plaid API that is asked; a simulator's in tests."),
   client_id: told(z.string(), "Plaid client id."),
   country_codes: told(z.array(z.string()), "Countries that institutions are asked for."),
+  days_requested: told(
+    z.number().int().nullable(),
+    "Days of transactions that are asked for when an Item is initialised; null is Plaid's default, 90.",
+  ),
+  include_original_description: told(z.boolean(), "Whether transactions carry the bank's own description."),
   url: told(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
   created_at: timestamp("When it was created."),
   updated_at: timestamp("When it last changed."),
@@ -50,6 +56,15 @@ const countryCodes = told(
   z.array(z.string().regex(/^[A-Z]{2}$/, "must be two capital letters, such as US")).min(1),
   "Countries that institutions are asked for; US alone unless you say so.",
 );
+const daysRequested = told(
+  z.int().min(1).max(DAYS_REQUESTED_MAX).nullable(),
+  "Days of transactions (1 to 730) to ask for at the call that initialises Transactions for an Item; null is Plaid's " +
+    "default, 90. An Item that is initialised already, by Link for example, keeps its length for good.",
+);
+const includeOriginalDescription = told(
+  z.boolean(),
+  "Ask for the bank's own description of each transaction. A change is read into existing rows at each Item's next sync.",
+);
 const ownSecret = told(z.string().min(8).max(500), "Your choice, at least 8 characters; a random one when absent.");
 const verify = told(z.boolean().default(true), "Ask Plaid whether client id and secret are right before storing them.");
 
@@ -65,6 +80,8 @@ export const NewIntegration = z
     webhook_secret: ownSecret.exactOptional(),
     name: name.exactOptional(),
     country_codes: countryCodes.exactOptional(),
+    days_requested: daysRequested.exactOptional(),
+    include_original_description: includeOriginalDescription.exactOptional(),
     verify,
   })
   .meta({ examples: [EXAMPLES.newIntegration] });
@@ -75,6 +92,8 @@ export const IntegrationPatch = z
     client_id: clientId.exactOptional(),
     secret: plaidSecret.exactOptional(),
     country_codes: countryCodes.exactOptional(),
+    days_requested: daysRequested.exactOptional(),
+    include_original_description: includeOriginalDescription.exactOptional(),
     verify,
   })
   .meta({ examples: [EXAMPLES.integrationPatch] });

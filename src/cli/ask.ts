@@ -15,6 +15,8 @@ export interface IntegrationFlags {
   name?: string;
   plaidUrl?: string;
   country?: string[];
+  daysRequested?: number;
+  includeOriginalDescription?: true;
   check: boolean;
   json?: true;
 }
@@ -27,6 +29,8 @@ export interface IntegrationAnswers {
   name?: string;
   plaid_url?: string;
   country_codes?: string[];
+  days_requested?: number;
+  include_original_description?: boolean;
 }
 
 const LEAST_SECRET = 8;
@@ -43,6 +47,8 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.plaidUrl === undefined ? {} : { plaid_url: flags.plaidUrl }),
     ...(flags.country === undefined ? {} : { country_codes: flags.country.map((code) => code.toUpperCase()) }),
+    ...(flags.daysRequested === undefined ? {} : { days_requested: flags.daysRequested }),
+    ...(flags.includeOriginalDescription && { include_original_description: true }),
   };
   const ask = Boolean(process.stdin.isTTY && process.stdout.isTTY && !flags.json);
   const required = ask ? await askTheRest(given) : insistOn(given);

@@ -25,6 +25,9 @@ export interface KnownIntegration {
   secret: string;
   webhookSecret: string;
   countryCodes: string[];
+  /** days of transactions to ask for when an item is initialised; null: Plaid's default, 90 */
+  daysRequested: number | null;
+  includeOriginalDescription: boolean;
 }
 
 export interface Directory extends AsyncDisposable {
@@ -50,6 +53,8 @@ interface Row {
   client_secret_sealed: Buffer;
   webhook_secret_sealed: Buffer;
   country_codes: string[];
+  days_requested: number | null;
+  include_original_description: boolean;
 }
 
 type Value = KnownIntegration | TartanError | null;
@@ -179,6 +184,8 @@ class CachingDirectory implements Directory {
         secret: vault.open(row.client_secret_sealed, clientSecret(row.id)),
         webhookSecret: vault.open(row.webhook_secret_sealed, webhookSecret(row.id)),
         countryCodes: row.country_codes,
+        daysRequested: row.days_requested,
+        includeOriginalDescription: row.include_original_description,
       };
     } catch (error) {
       if (!(error instanceof TartanError)) throw error;

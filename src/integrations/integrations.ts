@@ -42,6 +42,10 @@ export interface NewIntegration {
   name?: string | undefined;
   /** two-letter codes; US by default */
   country_codes?: readonly string[] | undefined;
+  /** days of transactions, 1 to 730, that are asked for when an item is initialised; null (default): Plaid's own, 90 */
+  days_requested?: number | null | undefined;
+  /** false by default; a change is read into existing rows at each item's next sync */
+  include_original_description?: boolean | undefined;
 }
 
 /** What may be shown of an integration. */
@@ -53,13 +57,17 @@ export interface Integration {
   plaid_url: string;
   client_id: string;
   country_codes: string[];
+  days_requested: number | null;
+  include_original_description: boolean;
   /** ISO 8601 */
   created_at: string;
   updated_at: string;
 }
 
 export type IntegrationChanges = {
-  [K in "client_id" | "secret" | "name" | "country_codes"]?: NewIntegration[K] | undefined;
+  [K in "client_id" | "secret" | "name" | "country_codes" | "days_requested" | "include_original_description"]?:
+    | NewIntegration[K]
+    | undefined;
 };
 
 type Row = Omit<Integration, "created_at" | "updated_at"> & { created_at: Date; updated_at: Date };
@@ -116,6 +124,8 @@ export async function createIntegration(
       vault.seal(wish.secret, clientSecret(id)),
       vault.seal(secret, webhookSecret(id)),
       wish.country_codes ?? ["US"],
+      wish.days_requested ?? null,
+      wish.include_original_description ?? false,
     ]);
     return { ...one(rows, id), webhook_secret: secret };
   });
@@ -151,7 +161,9 @@ export async function updateIntegration(
   return await changing(database, async (tx) => {
     const { name, client_id, secret, country_codes } = changes;
     const sealed = secret === undefined ? null : vault.seal(secret, clientSecret(id));
-    const values = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
+    const { days_requested: days, include_original_description: original } = changes;
+    const common = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
+    const values = [...common, days !== undefined, days ?? null, original ?? null];
     const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
     if (secret !== undefined || client_id !== undefined) {
       await tx.query(RETRY_MISCONFIGURED, [id]);
@@ -175,7 +187,7 @@ export async function rotateWebhookSecret(
   checkWebhookSecret(secret);
   return await changing(database, async (tx) => {
     const sealed = vault.seal(secret, webhookSecret(id));
-    one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null])).rows, id);
+    one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null, false, null, null])).rows, id);
     return { webhook_secret: secret };
   });
 }

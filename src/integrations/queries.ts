@@ -30,21 +30,25 @@ export const RESEAL = ({ table, column, key }: SealedColumn): string =>
 
 /* Integrations. */
 
-const PUBLIC = "id, service, name, environment, plaid_url, client_id, country_codes, created_at, updated_at";
+const PUBLIC = `id, service, name, environment, plaid_url, client_id, country_codes, days_requested,
+  include_original_description, created_at, updated_at`;
 
 export const INSERT_INTEGRATION = `
   insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
-    webhook_secret_sealed, country_codes)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    webhook_secret_sealed, country_codes, days_requested, include_original_description)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
   returning ${PUBLIC}`;
 
 export const LIST_INTEGRATIONS = `select ${PUBLIC} from tartan.integrations where deleted_at is null order by created_at, id`;
 export const GET_INTEGRATION = `select ${PUBLIC} from tartan.integrations where id = $1 and deleted_at is null`;
 
+/** $2…$6 and $9: null leaves what is there. $7 whether the days are changed, $8 to what. */
 export const UPDATE_INTEGRATION = `
   update tartan.integrations set
     name = coalesce($2, name), client_id = coalesce($3, client_id), client_secret_sealed = coalesce($4, client_secret_sealed),
-    webhook_secret_sealed = coalesce($5, webhook_secret_sealed), country_codes = coalesce($6, country_codes), updated_at = now()
+    webhook_secret_sealed = coalesce($5, webhook_secret_sealed), country_codes = coalesce($6, country_codes),
+    days_requested = case when $7::boolean then $8 else days_requested end,
+    include_original_description = coalesce($9, include_original_description), updated_at = now()
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
 
@@ -107,7 +111,8 @@ export const FORGET_INTEGRATION = "delete from tartan.integrations where id = $1
 export const LOAD_INTEGRATIONS: Statement = {
   name: "integrations_load",
   text: `
-    select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes
+    select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes,
+      days_requested, include_original_description
     from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
     limit 10000`,
 };

@@ -44,6 +44,14 @@ function countriesFault(codes: unknown): string | null {
   return fine ? null : "must be two-letter codes, such as US";
 }
 
+/** Plaid's own bounds (https://plaid.com/docs/api/link/#link-token-create-request-transactions-days-requested). */
+export const DAYS_REQUESTED_MAX = 730;
+
+function daysFault(days: unknown): string | null {
+  const fine = days === null || (Number.isInteger(days) && Number(days) >= 1 && Number(days) <= DAYS_REQUESTED_MAX);
+  return fine ? null : `must be a whole number of days from 1 to ${DAYS_REQUESTED_MAX}, or null for Plaid's default`;
+}
+
 const RULES = {
   client_id: (value: unknown) => textFault(value, 200),
   secret: (value: unknown) => textFault(value, 500),
@@ -53,6 +61,8 @@ const RULES = {
   webhook_secret: webhookSecretFault,
   name: (value: unknown) => textFault(value, 200),
   country_codes: countriesFault,
+  days_requested: daysFault,
+  include_original_description: (value: unknown) => (typeof value === "boolean" ? null : "must be true or false"),
 };
 
 type Fields = { [K in keyof typeof RULES]?: unknown };

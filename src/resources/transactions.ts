@@ -20,7 +20,15 @@ export const transactions: Resource = {
   fetch: {
     kind: "cursor",
     endpoint: "/transactions/sync",
-    body: () => ({ count: 500 }),
+    body: ({ daysRequested, includeOriginalDescription }) => ({
+      count: 500,
+      options: {
+        include_original_description: includeOriginalDescription,
+        // Counts at the call that initialises Transactions for the item, and has no effect at any later one.
+        ...(daysRequested === null ? {} : { days_requested: daysRequested }),
+      },
+    }),
+    readWith: ({ includeOriginalDescription }) => (includeOriginalDescription ? "include_original_description" : ""),
     rows: [{ at: "added" }, { at: "modified" }],
     removals: { at: "removed", key: "transaction_id" },
     cursor: { sentAs: "cursor", nextAt: "next_cursor", moreAt: "has_more" },

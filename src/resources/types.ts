@@ -25,6 +25,9 @@ export interface SubjectKind {
 export interface Asker {
   subjectId: string;
   countryCodes: readonly string[];
+  /** days of transactions to initialise an item with; null: Plaid's default */
+  daysRequested: number | null;
+  includeOriginalDescription: boolean;
 }
 
 /** Where the rows are in an answer: an array, or the one object, to which fields beside it may be joined. */
@@ -50,6 +53,11 @@ export interface CursorFetch {
   rows: readonly RowsAt[];
   removals: { at: string; key: string };
   cursor: { sentAs: string; nextAt: string; moreAt: string };
+  /**
+   * Options of the request that shape rows, as text. An increment leaves older rows in the shape they were read in, so
+   * when this differs from the last reading's, everything is read again.
+   */
+  readWith?: (asker: Asker) => string;
   /** where the answer says how much of the history Plaid has by now, and how it says that this is all of it */
   history?: { at: string; complete: string };
 }

@@ -27,6 +27,8 @@ export interface Standing {
   rows: number;
   /** its first reading, with all history that Plaid had still to bring, is over */
   complete: boolean;
+  /** the options that its rows were read with */
+  readWith: string;
 }
 
 export interface Ending {
@@ -95,9 +97,19 @@ async function write(tx: Queryable, ending: Ending): Promise<Written> {
 /** Webhooks that one run could not take in may touch what this one did not read. */
 const verifies = ({ verdict, webhooks }: Ending): boolean => verdict.verified && webhooks.length < WEBHOOKS_MAX;
 
-async function keepCursor(tx: Queryable, claim: Claim, { task, cursor, complete }: Read, rows: number, was: boolean) {
+async function keepCursor(tx: Queryable, claim: Claim, read: Read, rows: number, was: boolean) {
+  const { task, cursor, complete, readWith } = read;
   const { integrationId, kind, id } = claim;
-  await tx.query(KEEP_CURSOR, [integrationId, kind, id, task.resource.name, cursor, rows, was || complete]);
+  await tx.query(KEEP_CURSOR, [
+    integrationId,
+    kind,
+    id,
+    task.resource.name,
+    cursor,
+    rows,
+    was || complete,
+    readWith ?? "",
+  ]);
 }
 
 async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: Map<string, Applied>): Promise<void> {

@@ -138,14 +138,15 @@ where id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null`,
 
 export const CURSORS = statement(
   "cursors",
-  `select resource, cursor, rows, complete from sync.cursors where ${SUBJECT}`,
+  `select resource, cursor, rows, complete, read_with as "readWith" from sync.cursors where ${SUBJECT}`,
 );
 
 export const KEEP_CURSOR = statement(
   "keep_cursor",
-  `insert into sync.cursors (integration_id, kind, id, resource, cursor, rows, complete) values ($1, $2, $3, $4, $5, $6, $7)
+  `insert into sync.cursors (integration_id, kind, id, resource, cursor, rows, complete, read_with)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (integration_id, kind, id, resource) do update set cursor = excluded.cursor, rows = excluded.rows,
-  complete = excluded.complete, updated_at = now()`,
+  complete = excluded.complete, read_with = excluded.read_with, updated_at = now()`,
 );
 
 export const DROP_CURSORS = statement("drop_cursors", `delete from sync.cursors where ${SUBJECT}`);

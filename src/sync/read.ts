@@ -19,7 +19,7 @@ import { dropStaged, stagePage } from "../mirror/stage.ts";
 import type { Page, Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
-import type { CursorFetch, Fetch, RowsAt } from "../resources/types.ts";
+import type { Asker, CursorFetch, Fetch, RowsAt } from "../resources/types.ts";
 import type { Asking, Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
 import type { Failure, Outcome, Task } from "./types.ts";
@@ -33,7 +33,8 @@ export interface Reader {
   signal: AbortSignal;
   scope: Scope;
   environment: Asking["environment"];
-  countryCodes: readonly string[];
+  /** what of the integration and the subject goes into requests */
+  asker: Asker;
   /** null where the subject is asked about with the client's credentials alone */
   accessToken: string | null;
 }
@@ -73,6 +74,10 @@ export async function readResource(reader: Reader, task: Task, cursor: string | 
   }
 }
 
+/** The options that a reading that begins now shapes its rows with. */
+export const readWithNow = ({ asker }: Reader, { resource: { fetch } }: Task): string =>
+  fetch.kind === "cursor" ? (fetch.readWith?.(asker) ?? "") : "";
+
 function failureOf(error: unknown): Failure {
   if (error instanceof Limited) {
     return { class: "limited", errorType: "", errorCode: "", message: error.message, retryInMs: error.waitMs };
@@ -102,7 +107,13 @@ async function readLoops(reader: Reader, task: Task, fetch: CursorFetch, stored:
   for (let restarts = 0; ;) {
     try {
       const { pages, ...end } = await readLoop(reader, task, fetch, from);
-      return { task, read: { resource: task.resource, pages, whole: from === null }, ...end, root: null };
+      return {
+        task,
+        read: { resource: task.resource, pages, whole: from === null },
+        ...end,
+        root: null,
+        readWith: readWithNow(reader, task),
+      };
     } catch (error) {
       await dropStaged(database, scope.leaseToken, task.resource.name);
       const retryClass = error instanceof PlaidError ? error.retryClass : null;
@@ -157,13 +168,13 @@ async function ask(
   more: Record<string, unknown>,
   patienceMs: number,
 ): Promise<{ text: string; body: Answer }> {
-  const { client, limiter, signal, scope, environment, countryCodes, accessToken } = reader;
+  const { client, limiter, signal, scope, environment, asker, accessToken } = reader;
   const { integrationId, subjectId } = scope;
   const { endpoint } = fetch;
   const asking: Asking = { integrationId, environment, endpoint, itemId: accessToken === null ? null : subjectId };
   const waitMs = await limiter.acquire(asking, patienceMs, signal);
   if (waitMs > 0) throw new Limited(waitMs);
-  const own = fetch.body?.({ subjectId, countryCodes }) ?? {};
+  const own = fetch.body?.(asker) ?? {};
   const token = accessToken === null ? {} : { access_token: accessToken };
   try {
     const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);

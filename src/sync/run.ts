@@ -23,7 +23,7 @@ import type { Limiter } from "./limiter.ts";
 import { planRun, touchedBy } from "./plan.ts";
 import { CURSORS } from "./queries.ts";
 import { waitingWebhooks } from "./queue.ts";
-import { readResource, type Reader } from "./read.ts";
+import { readResource, readWithNow, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
 import type { Claim, Failure, Outcome, Task, UpdateInfo, Verdict, Waiting } from "./types.ts";
 import { judge } from "./verdict.ts";
@@ -94,6 +94,7 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
   const asksToken = subjectKind(claim.kind)?.asks === "access_token";
   const secret = asksToken ? await getItemSecret(database, vault, claim.integrationId, claim.id) : null;
   if (asksToken && secret === null) return null;
+  const { countryCodes, daysRequested, includeOriginalDescription } = integration;
   return {
     database,
     clock,
@@ -102,7 +103,7 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
     client: clientFor(integration),
     scope: scopeOf(claim, secret?.user_id ?? null),
     environment: integration.environment,
-    countryCodes: integration.countryCodes,
+    asker: { subjectId: claim.id, countryCodes, daysRequested, includeOriginalDescription },
     accessToken: secret?.access_token ?? null,
   };
 }
@@ -117,8 +118,7 @@ async function readStandings(database: Database, { integrationId, kind, id }: Cl
  * something else fails in a way that speaks of the subject, its own row is read after all.
  */
 async function readAll(reader: Reader, tasks: readonly Task[], standings: Standings): Promise<Outcome[]> {
-  const read = (task: Task): Promise<Outcome> =>
-    readResource(reader, task, standings.get(task.resource.name)?.cursor ?? null);
+  const read = (task: Task): Promise<Outcome> => readResource(reader, task, cursorFor(reader, task, standings));
   const rootTask = tasks.find(({ resource }) => resource.key === null);
   const others = tasks.filter((task) => task !== rootTask);
   const root = rootTask ? await read(rootTask) : null;
@@ -129,6 +129,12 @@ async function readAll(reader: Reader, tasks: readonly Task[], standings: Standi
   const own = rootOf(resourcesOf(reader.scope.kind));
   if (root || !own || !outcomes.some(speaksOfSubject)) return outcomes;
   return [await read({ resource: own, full: false, explicit: false }), ...outcomes];
+}
+
+/** Where the reading goes on; null, from the start, where older rows were read with other options. */
+function cursorFor(reader: Reader, task: Task, standings: Standings): string | null {
+  const standing = standings.get(task.resource.name);
+  return standing?.readWith === readWithNow(reader, task) ? standing.cursor : null;
 }
 
 /** Waits for all, so that none goes on unheard, and then throws what any of them threw. */

@@ -60,6 +60,8 @@ export type Outcome =
       root: Record<string, unknown> | null;
       /** Plaid has no history of it that is still to come */
       complete: boolean;
+      /** the options that shaped the rows, where there are any; see CursorFetch */
+      readWith?: string;
     }
   | { task: Task; failure: Failure }
   /** the subject does not have the product */

@@ -107,8 +107,10 @@ describe("an integration", () => {
       "client_id",
       "country_codes",
       "created_at",
+      "days_requested",
       "environment",
       "id",
+      "include_original_description",
       "name",
       "plaid_url",
       "service",
@@ -117,6 +119,21 @@ describe("an integration", () => {
     ]);
     const listed = await api.call("GET /v1/integrations?limit=500");
     expect(listed.body.data).toContainEqual(shown.body);
+  });
+
+  it("takes the options of what transactions are asked for with at creation, and changes them without asking Plaid", async () => {
+    const made = await api.integrate({ days_requested: 730, include_original_description: true });
+    expect(made).toMatchObject({ days_requested: 730, include_original_description: true });
+    const body = { days_requested: null, include_original_description: false };
+    const changed = await api.call(`PATCH /v1/integrations/${made.id}`, { body });
+    expect(changed.body).toMatchObject(body);
+    expect(changed.body).not.toHaveProperty("credentials_checked");
+  });
+
+  it("refuses a number of days that Plaid does not take, by the field's name", async () => {
+    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), days_requested: 731 } });
+    expect(refused.status).toBe(400);
+    expect(refused.body.error.fields).toHaveProperty("days_requested");
   });
 
   it("changes its name without asking Plaid", async () => {

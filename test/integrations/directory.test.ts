@@ -64,6 +64,8 @@ describe("the directory", () => {
       secret: SECRETS.client,
       webhookSecret: SECRETS.webhook,
       countryCodes: ["US", "CA"],
+      daysRequested: null,
+      includeOriginalDescription: false,
     });
     expect(dir.state.queries).toBe(0);
   });

@@ -7,6 +7,8 @@ import {
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
+  updateIntegration,
+  type IntegrationChanges,
 } from "../../integrations/integrations.ts";
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
@@ -31,6 +33,7 @@ export function integrationsCommand(): Command {
     .description("show one integration, and its intake URL")
     .option("--json", "print JSON")
     .action(withCore(show));
+  integrations.addCommand(updateCommand());
   integrations
     .command("rotate-secret <id>")
     .description("replace the secret with which your backend posts")
@@ -57,6 +60,8 @@ function createCommand(): Command {
     .option("--name <name>", "a name for people")
     .option("--plaid-url <url>", "Plaid's API, or a simulator's")
     .option("--country <codes...>", "countries of your institutions, for example US CA")
+    .option("--days-requested <days>", DAYS_HELP, wholeDays)
+    .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--no-check", "do not check the credentials against Plaid")
     .option("--json", "print JSON, ask nothing")
     .action(async (service: string, flags: IntegrationFlags) => {
@@ -66,6 +71,55 @@ function createCommand(): Command {
       const answers = await askForIntegration(flags, process.env);
       await withCore(create, { creates: true })(answers, flags);
     });
+}
+
+const DAYS_HELP = "days of transactions for items that are not initialised yet, 1 to 730 (default: Plaid's, 90)";
+
+/** What is no number is left to the rules, which name the field. */
+const wholeDays = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+
+function updateCommand(): Command {
+  return new Command("update")
+    .description("change what is given and leave the rest; client id and secret are changed over the API")
+    .argument("<id>")
+    .option("--name <name>", "a name for people")
+    .option("--country <codes...>", "countries of your institutions, for example US CA")
+    .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`, (text) =>
+      text === "default" ? null : wholeDays(text),
+    )
+    .option("--include-original-description", "ask for the bank's own description of each transaction")
+    .option("--no-include-original-description", "no longer ask for it")
+    .option("--json", "print JSON")
+    .action(withCore(update));
+}
+
+interface UpdateFlags extends Json {
+  name?: string;
+  country?: string[];
+  daysRequested?: number | null;
+  includeOriginalDescription?: boolean;
+}
+
+async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
+  const { name, country, daysRequested, includeOriginalDescription } = flags;
+  const changes: IntegrationChanges = {
+    name,
+    country_codes: country?.map((code) => code.toUpperCase()),
+    days_requested: daysRequested,
+    include_original_description: includeOriginalDescription,
+  };
+  if (Object.values(changes).every((value) => value === undefined)) {
+    throw new TartanError("invalid_request", "Nothing was given to change; see `tartan integrations update --help`.");
+  }
+  const updated = await updateIntegration(database, vault, id, changes);
+  if (flags.json) return sayJson({ ...updated, url: integrationUrl(publicUrl(config), id) });
+  say(`${green("✓")} ${bold(updated.name)} is changed`);
+  if (daysRequested !== undefined) {
+    tell("Items whose transactions are initialised already keep the length of their history.");
+  }
+  if (includeOriginalDescription !== undefined) {
+    tell("Each item's transactions are read again in full at its next sync.");
+  }
 }
 
 async function create(core: Core, answers: IntegrationAnswers, { check, json }: IntegrationFlags): Promise<void> {
@@ -109,7 +163,16 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
   if (!found) throw new TartanError("not_found", `There is no integration ${id}; see \`tartan integrations list\`.`);
   const url = integrationUrl(publicUrl(config), id);
   if (json) return sayJson({ ...found, url });
-  const { name, environment, plaid_url, client_id, country_codes, created_at } = found;
+  const {
+    name,
+    environment,
+    plaid_url,
+    client_id,
+    country_codes,
+    days_requested,
+    include_original_description,
+    created_at,
+  } = found;
   sayFacts({
     id,
     name: bold(name),
@@ -118,6 +181,8 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     plaid_url,
     client_id,
     countries: country_codes.join(" "),
+    "days requested": days_requested === null ? "Plaid's default (90)" : String(days_requested),
+    "original description": include_original_description ? "asked for" : "not asked for",
     created: ago(created_at),
   });
 }

@@ -1,0 +1,128 @@
+/** Options of an integration that go into requests for transactions: how far back, and the bank's own description. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { updateIntegration, type IntegrationChanges } from "../../src/integrations/integrations.ts";
+import { requestSync } from "../../src/sync/queries.ts";
+import { gated, openScene, type Item, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeEach(async () => {
+  scene = await openScene();
+});
+afterEach(() => scene[Symbol.asyncDispose]());
+
+const change = (changes: IntegrationChanges) =>
+  updateIntegration(scene.database, scene.vault, scene.integrationId, changes);
+
+/** Items that Link did not initialise with Transactions: the first request of Tartan's does. */
+async function linkWithoutTransactions(): Promise<Item> {
+  const [item] = scene.makeItems(1, 48, { user: "user_good", days: 90, ready: false, products: ["auth"] });
+  if (!item) throw new Error("the simulator made no item");
+  await scene.link(item);
+  return item;
+}
+
+/** Reads the item's transactions until Plaid has all of its history; resolves with the age of the oldest in days. */
+async function readHistory({ item_id }: Item): Promise<number> {
+  const worker = await scene.work();
+  await worker.idle();
+  await requestSync(scene.database, item_id, { resources: ["transactions"] });
+  await worker.idle();
+  await scene.simulator.control.advanceClock({ advance_s: 10 });
+  await requestSync(scene.database, item_id, { resources: ["transactions"] });
+  await worker.idle();
+  const { rows } = await scene.database.query<{ days: number }>(
+    "select current_date - min(date) as days from plaid.current_transactions where item_id = $1",
+    [item_id],
+  );
+  return Number(rows[0]?.days);
+}
+
+describe("days_requested", () => {
+  it("is how far back the history of an item goes that Tartan's first request initialises", async () => {
+    await change({ days_requested: 730 });
+    expect(await readHistory(await linkWithoutTransactions())).toBeGreaterThan(700);
+  });
+
+  it("is left to Plaid, which gives 90 days, unless the integration says otherwise", async () => {
+    const days = await readHistory(await linkWithoutTransactions());
+    expect(days).toBeGreaterThan(80);
+    expect(days).toBeLessThan(95);
+  });
+
+  it("does not lengthen the history of an item that is initialised already, even when all is read again", async () => {
+    const item = await linkWithoutTransactions();
+    const before = await readHistory(item);
+    await change({ days_requested: 730 });
+    await requestSync(scene.database, item.item_id, { full: true });
+    expect(await readHistory(item)).toBe(before);
+  });
+
+  it("goes back to Plaid's default with null, and stays as it is when a change does not name it", async () => {
+    expect(await change({ days_requested: 400 })).toMatchObject({ days_requested: 400 });
+    expect(await change({ name: "renamed" })).toMatchObject({ days_requested: 400 });
+    expect(await change({ days_requested: null })).toMatchObject({ days_requested: null });
+  });
+
+  it.each([0, 731, 1.5, Number.NaN, "90" as unknown as number])("is refused by its name as %s", async (days) => {
+    await expect(change({ days_requested: days })).rejects.toMatchObject({
+      code: "invalid_request",
+      fields: { days_requested: expect.stringContaining("from 1 to 730") },
+    });
+  });
+});
+
+describe("include_original_description", () => {
+  const described = async ({ item_id }: Item) => {
+    const { rows } = await scene.database.query<{ described: number; all: number }>(
+      `select count(*)::int as all, count(original_description)::int as described
+       from plaid.current_transactions where item_id = $1`,
+      [item_id],
+    );
+    return rows[0];
+  };
+
+  it("is asked for on every page once the integration wants it, and not before", async () => {
+    const plain = await scene.synced(20);
+    expect(await described(plain)).toEqual({ all: 20, described: 0 });
+    await change({ include_original_description: true });
+    const paged = await scene.synced(1200);
+    expect(await described(paged)).toEqual({ all: 1200, described: 1200 });
+  });
+
+  it("is read into rows that were there before at the item's next sync, whatever caused it", async () => {
+    const item = await scene.synced(20);
+    await change({ include_original_description: true });
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
+    await scene.hear(item.item_id);
+    const worker = await scene.work();
+    await worker.idle();
+    expect(await described(item)).toEqual({ all: 21, described: 21 });
+    await change({ include_original_description: false });
+    await scene.hear(item.item_id);
+    await worker.idle();
+    expect(await described(item)).toEqual({ all: 21, described: 0 });
+  });
+
+  it("leads to one full reading, after which increments follow the cursor again", async () => {
+    const item = await scene.synced(20);
+    await change({ include_original_description: true });
+    const cursors: unknown[] = [];
+    const worker = await scene.work({
+      clientFor: gated(async (path, body, pass) => {
+        if (path === "/transactions/sync") cursors.push((body as { cursor?: unknown }).cursor);
+        await pass();
+      }),
+    });
+    for (const _ of [1, 2]) {
+      await scene.hear(item.item_id);
+      await worker.idle();
+    }
+    expect(cursors).toEqual(["", expect.stringMatching(/.+/)]);
+  });
+
+  it("is refused by its name when it is no boolean", async () => {
+    await expect(change({ include_original_description: "yes" as unknown as boolean })).rejects.toMatchObject({
+      fields: { include_original_description: "must be true or false" },
+    });
+  });
+});
