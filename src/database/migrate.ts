@@ -49,26 +49,33 @@ const LOCK_NOT_AVAILABLE = "55P03";
 export async function migrate(target: Database | string, { logger, folder }: MigrateOptions): Promise<Migrated> {
   const migrations = await readMigrations(folder ?? MIGRATIONS_FOLDER);
   const url = typeof target === "string" ? target : urlOf(target);
-  const client = new Client(clientConfig({ url, applicationName: "tartan migrate" }));
-  // A connection lost between two statements fails the next one; the event itself must not end the process.
-  client.on("error", () => undefined);
   try {
-    await client.connect();
-    return await bringUp(client, migrations, logger);
+    await using connection = await connect(url);
+    return await bringUp(connection.client, url, migrations, logger);
   } catch (error) {
     throw translateFailure(error);
-  } finally {
-    await client.end().catch(() => undefined);
   }
 }
 
-async function bringUp(client: Client, migrations: readonly Migration[], logger: Logger): Promise<Migrated> {
+async function connect(url: string): Promise<AsyncDisposable & { client: Client }> {
+  const client = new Client(clientConfig({ url, applicationName: "tartan migrate" }));
+  // A connection lost between two statements fails the next one; the event itself must not end the process.
+  client.on("error", () => undefined);
+  await client.connect();
+  return { client, [Symbol.asyncDispose]: () => client.end().catch(() => undefined) };
+}
+
+async function bringUp(
+  client: Client,
+  url: string,
+  migrations: readonly Migration[],
+  logger: Logger,
+): Promise<Migrated> {
   const before = await readApplied(client);
   if (pending(migrations, before).length === 0) return finished(before, [], logger);
-  await takeLock(client);
-  await client.query(CREATE_MIGRATIONS_TABLE).catch((error: unknown) => {
-    throw failed("preparing the schema tartan_meta", error);
-  });
+  await prepare(client);
+  await using _lock = await takeLock(url);
+  await client.query(`set lock_timeout = '${WAIT_FOR_TABLE}'`);
   const found = await readApplied(client);
   const todo = pending(migrations, found);
   for (const migration of todo) {
@@ -84,11 +91,32 @@ async function readApplied(client: Client): Promise<Applied[]> {
   return (await client.query<Applied>(SELECT_MIGRATIONS)).rows;
 }
 
-async function takeLock(client: Client): Promise<void> {
-  await client.query(`set lock_timeout = '${WAIT_FOR_OTHERS}'`);
+/** Two that make the same thing at once: `if not exists` looks before it waits for the other. */
+const MADE_MEANWHILE = new Set(["23505", "42P06", "42P07"]);
+
+async function prepare(client: Client): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.query(CREATE_MIGRATIONS_TABLE);
+      return;
+    } catch (error) {
+      if (attempt < TRIES && MADE_MEANWHILE.has(codeOf(error) ?? "")) continue;
+      throw failed("preparing the schema tartan_meta", error);
+    }
+  }
+}
+
+/** The lock lasts for many transactions, so a connection of its own holds it, in a transaction that stays open. */
+async function takeLock(url: string): Promise<AsyncDisposable> {
+  const holder = await connect(url);
   try {
-    await client.query(LOCK_MIGRATIONS);
+    await holder.client.query(
+      `begin; set local lock_timeout = '${WAIT_FOR_OTHERS}'; set local idle_in_transaction_session_timeout = 0`,
+    );
+    await holder.client.query(LOCK_MIGRATIONS);
+    return holder;
   } catch (error) {
+    await holder[Symbol.asyncDispose]();
     if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     throw new TartanError(
       "migration_failed",
@@ -98,7 +126,6 @@ async function takeLock(client: Client): Promise<void> {
       },
     );
   }
-  await client.query(`set lock_timeout = '${WAIT_FOR_TABLE}'`);
 }
 
 /** What is still to be applied, after proving that what was applied is what this version knows. */

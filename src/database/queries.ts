@@ -1,9 +1,6 @@
 /** The statements of database/: the migrator's, and those that look after roles and the embedded server. */
 
-// Session locks share their numbers with everything else in a database: the first one is Tartan's ("TA" in ASCII).
-
-/** Held by whoever migrates. */
-export const LOCK_MIGRATIONS = "select pg_advisory_lock(21569, 1)";
+import { take } from "./locks.ts";
 
 export const HAS_MIGRATIONS_TABLE = "select to_regclass('tartan_meta.migrations') is not null as present";
 
@@ -15,7 +12,11 @@ export const CREATE_MIGRATIONS_TABLE = `
     checksum   text not null,
     breaking   boolean not null,
     applied_at timestamptz not null default now()
-  )`;
+  );
+  create table if not exists tartan_meta.migrating ()`;
+
+/** Held, by a connection of its own, for as long as a process migrates. */
+export const LOCK_MIGRATIONS = "lock table tartan_meta.migrating in exclusive mode";
 
 export const SELECT_MIGRATIONS =
   "select version, name, checksum, breaking from tartan_meta.migrations order by version";
@@ -39,7 +40,7 @@ export const HAS_DATABASE = "select exists (select from pg_database where datnam
 /* Readers of the mirror; sql/0005_readers.sql has the tables and functions. */
 
 /** Roles are made by one process at a time. */
-export const LOCK_READERS = "select pg_advisory_xact_lock(21569, 4)";
+export const LOCK_READERS = take("readers");
 
 const HERE = "(select oid from pg_database where datname = current_database())";
 

@@ -2,17 +2,15 @@
  * The statements of integrations/. Values are always bound; table and column names come from constants or, in purges,
  * from Postgres' own catalogue.
  */
+import { share, take } from "../database/locks.ts";
 import type { Statement } from "../database/types.ts";
 import type { SealedColumn } from "./sealed.ts";
 
-/* The vault. Session locks are numbered in database/queries.ts' way: 21569, then 3 for sealing. */
+/* The vault. */
 
 /** Held, shared, from before the keys are read until what was sealed has committed. */
-export const LOCK_SEALING: Statement = {
-  name: "integrations_lock_sealing",
-  text: "select pg_advisory_xact_lock_shared(21569, 3)",
-};
-export const LOCK_ROTATION = "select pg_advisory_xact_lock(21569, 3)";
+export const LOCK_SEALING = share("sealing");
+export const LOCK_ROTATION = take("sealing");
 
 /** $1: the first bytes of whatever the active key sealed */
 export const COUNT_RESEALS = ({ table, column }: SealedColumn): string =>
@@ -199,9 +197,9 @@ export const ERASE_ITEM = [
 ] as const;
 /**
  * Waits for the dispatch and the batches of jobs that are under way, which have read what is about to be deleted and would
- * make deliveries of it; whoever begins later finds nothing. The locks are numbered in relay/queries: 21569, then 10 and 11.
+ * make deliveries of it; whoever begins later finds nothing.
  */
-export const AWAIT_RELAY = "select pg_advisory_xact_lock(21569, 10), pg_advisory_xact_lock(21569, 11)";
+export const AWAIT_RELAY = take("dispatch", "retention");
 /** What came and what was told; after AWAIT_RELAY, and late, since nobody is told anything meanwhile. */
 export const ERASE_TOLD = [
   "delete from relay.deliveries where integration_id = $1 and item_id = $2",

@@ -70,8 +70,7 @@ test("what a dispatch that is under way still makes is cancelled too", async () 
     await tx.query(BEGIN_DISPATCH);
     await deliveries({ database: tx }, id, 3);
     const deleting = deleteDestination(it.database, id);
-    const waiting =
-      "select from pg_locks where locktype = 'advisory' and not granted and classid = 21569 and objid = 10";
+    const waiting = "select from pg_locks where not granted and relation = 'tartan_locks.dispatch'::regclass";
     await expect.poll(async () => (await it.database.query(waiting)).rowCount).toBe(1);
     return { deleting };
   });

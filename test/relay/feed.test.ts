@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { take } from "../../src/database/locks.ts";
 import { append } from "../../src/journal/append.ts";
 import { recordEvents } from "../../src/journal/events.ts";
 import { getEvent, readEvents, waitForEvents, type EventWish, type FeedEvent } from "../../src/relay/feed.ts";
@@ -74,7 +75,7 @@ describe("the feed", () => {
     const dispatch = async (): Promise<void> => {
       while (!done.signal.aborted || (await waits())) {
         await database.transaction(async (tx) => {
-          await tx.query("select pg_advisory_xact_lock(21569, 10)");
+          await tx.query(take("dispatch"));
           await tx.query(
             `with numbered as materialized (
                select id, nextval('journal.positions') as position from (

@@ -2,12 +2,13 @@
  * The statements of dispatch: what waits in the outbox becomes deliveries. All of them run in one transaction that holds
  * the dispatchers' lock, so that positions become visible in their order.
  */
+import { tryTake } from "../../database/locks.ts";
 import type { Statement } from "../../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
 
-/** Takes the dispatchers' lock until the transaction ends, unless another has it. Locks are numbered: 21569, then 10 for dispatch. */
-export const BEGIN_DISPATCH = statement("begin_dispatch", "select pg_try_advisory_xact_lock(21569, 10) as held");
+/** Takes the dispatchers' lock until the transaction ends, unless another has it. */
+export const BEGIN_DISPATCH = tryTake("dispatch");
 
 /**
  * The oldest $1 rows of the outbox that wait; and, seen at the same instant, by a fingerprint, whether the routes that were

@@ -1,4 +1,5 @@
 /** The statements of jobs: what somebody asked for is frozen as members, which are worked on a batch at a time. */
+import { share } from "../../database/locks.ts";
 import type { Statement } from "../../database/types.ts";
 import { REPLAYABLE } from "./deliveries.ts";
 
@@ -123,7 +124,7 @@ where status = 'running' and id <> all ($1::text[]) order by updated_at, id limi
 );
 
 /** Retention waits meanwhile, so an event that was just found to be there stays until its delivery is scheduled. */
-export const HOLD_RETENTION = statement("hold_retention", "select pg_advisory_xact_lock_shared(21569, 11)");
+export const HOLD_RETENTION = share("retention");
 
 const MEMBERS = `members as materialized (
   select member from relay.job_members where job_id = $1 and n > $2 and n <= $2 + $3

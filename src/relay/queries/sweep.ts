@@ -1,4 +1,5 @@
 /** The statements of the sweep: what waits too long, and what is no longer kept. */
+import { take } from "../../database/locks.ts";
 import type { Statement } from "../../database/types.ts";
 import { HELD } from "./deliveries.ts";
 
@@ -84,7 +85,7 @@ with old as materialized (
 select ${PASSED}`;
 
 /** While events are deleted nothing is scheduled anew of which they are part; and the other way round. */
-export const LOCK_RETENTION = "select pg_advisory_xact_lock(21569, 11)";
+export const LOCK_RETENTION = take("retention");
 
 /** Events, but for those that still have to be delivered or even dispatched: an event's id is of the instant of its outbox row. */
 export const FORGET_EVENTS = `

@@ -1,0 +1,128 @@
+/** Locks: what they exclude, and that no login of the database but Tartan's own can reach them. */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, test } from "vitest";
+import { share, take, tryTake } from "../../src/database/locks.ts";
+import { migrate } from "../../src/database/migrate.ts";
+import { readMigrations } from "../../src/database/migrations.ts";
+import type { Database } from "../../src/database/types.ts";
+import { createIntegration } from "../../src/integrations/integrations.ts";
+import { eraseItem, introduceItem } from "../../src/integrations/items.ts";
+import { rotateVault } from "../../src/integrations/rotation.ts";
+import { openVault } from "../../src/integrations/vault.ts";
+import { DROP_TOKEN_DAYS, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { Dispatcher } from "../../src/relay/dispatch.ts";
+import { testDatabase } from "../support/database.ts";
+import { connected, reader } from "./reader-scene.ts";
+
+const WAITING = "select from pg_locks where not granted and relation = 'tartan_locks.sealing'::regclass";
+
+test("a lock that is held lets nobody else in, and is free again when its transaction ends", async () => {
+  await using it = await testDatabase();
+  const { database } = it;
+  const order: string[] = [];
+  let second: Promise<unknown> = Promise.resolve();
+  await database.transaction(async (tx) => {
+    await tx.query(take("sealing"));
+    second = database.transaction(async (other) => {
+      await other.query(share("sealing"));
+      order.push("shared");
+    });
+    await expect.poll(async () => (await tx.query(WAITING)).rowCount).toBe(1);
+    expect((await database.query(tryTake("sealing"))).rows).toEqual([{ held: false }]);
+    expect((await database.query(tryTake("retention"))).rows).toEqual([{ held: true }]);
+    order.push("held");
+  });
+  await second;
+  expect(order).toEqual(["held", "shared"]);
+  expect((await database.query(tryTake("sealing"))).rows).toEqual([{ held: true }]);
+});
+
+test("a lock may be shared by several, whom an exclusive one waits for", async () => {
+  await using it = await testDatabase();
+  const { database } = it;
+  await database.transaction(async (tx) => {
+    await tx.query(share("sealing"));
+    await database.transaction((other) => other.query(share("sealing")));
+    expect((await database.query(tryTake("sealing"))).rows).toEqual([{ held: false }]);
+  });
+});
+
+/** Everything of Tartan's that waits for a lock. */
+async function lockedWork(database: Database, url: string): Promise<void> {
+  const vault = openVault([randomBytes(32).toString("base64")]);
+  const { id } = await createIntegration(database, vault, {
+    client_id: "client",
+    secret: "secret",
+    environment: "sandbox",
+  });
+  await introduceItem({ database, vault }, { integration_id: id, item_id: "item", access_token: "access-sandbox-1" });
+  await rotateVault(database, vault);
+  const dispatched = await new Dispatcher(database, "test").dispatch();
+  expect(dispatched.rows).toBeGreaterThan(0);
+  await eraseItem(database, id, "item");
+  await database.query(ENSURE_PARTITIONS, [new Date(Date.now() + 40 * 86_400_000)]);
+  await database.query(DROP_TOKEN_DAYS, [new Date()]);
+  await migrateFurther(url);
+}
+
+async function migrateFurther(url: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "tartan-sql-"));
+  const all = await readMigrations();
+  for (const { name, sql } of all) await writeFile(join(folder, `${name}.sql`), sql);
+  const next = `${String(all.length + 1).padStart(4, "0")}_next`;
+  await writeFile(join(folder, `${next}.sql`), "create table tartan.next ();");
+  try {
+    const migrated = await migrate(url, { logger: silentLogger, folder: pathToFileURL(`${folder}/`) });
+    expect(migrated.applied).toEqual([next]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("a reader who takes every advisory lock that Tartan ever used stops nothing", async () => {
+  await using it = await testDatabase();
+  await connected(await reader(it), async (client) => {
+    // Where the embedded server lets readers have none, that is as good.
+    const lock = async (key: string) =>
+      await client.query(`select pg_advisory_lock(${key})`).catch((error: { code?: string }) => {
+        if (error.code !== "42501") throw error;
+      });
+    for (const key of [1, 2, 3, 4, 10, 11]) await lock(`21569, ${key}`);
+    await lock("hashtext('journal.ensure_partitions')");
+    await lockedWork(it.database, it.url);
+    await reader(it, { rotate: true });
+  });
+});
+
+test("a reader may not lock what Tartan locks", async () => {
+  await using it = await testDatabase();
+  const { rows } = await it.database.query<{ name: string }>(
+    `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema)' order by 1`,
+  );
+  expect(rows.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["tartan_locks.dispatch", "tartan_meta.migrating", "plaid.items"]),
+  );
+  await connected(await reader(it), async (client) => {
+    await client.query("set default_transaction_read_only = off");
+    const attempts = rows.flatMap(({ name }) => [
+      `lock table ${name} in share mode`,
+      `lock table ${name} in row exclusive mode`,
+      `select from ${name} for key share`,
+    ]);
+    for (const statement of [...attempts, "select tartan_locks.take('sealing')"]) {
+      await client.query("begin");
+      const refused = await client.query(statement).then(
+        () => "it may",
+        (error: { code?: string }) => error.code,
+      );
+      expect([statement, refused]).toEqual([statement, "42501"]);
+      await client.query("rollback");
+    }
+  });
+});
