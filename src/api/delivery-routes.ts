@@ -77,7 +77,8 @@ const BODY = {
   ...about("Deliveries", {
     operationId: "getDeliveryBody",
     summary: "Show what a delivery sends",
-    description: "The body of its requests, byte for byte; `body_sha256` is of these.",
+    description:
+      "The body of its requests, byte for byte, except that tokens of Plaid's are replaced by the text [cut]. `body_sha256` is of what is sent.",
   }),
   params: DeliveryParams,
   response: { 200: inPlain("application/octet-stream", DeliveryBody), ...refusals(404) },

@@ -66,15 +66,19 @@ const webhookReceived = z.looseObject({
   webhook_type: noText("Plaid's webhook_type, such as TRANSACTIONS."),
   webhook_code: noText("Plaid's webhook_code, such as SYNC_UPDATES_AVAILABLE."),
   received_at: timestamp("When its last byte arrived."),
-  webhook: told(z.unknown(), "The body, character for character as it came; null where it is not JSON."),
+  webhook: told(z.unknown(), "The body, character for character as it came but for tokens; null where it is not JSON."),
   body_base64: noText("The body where it is not JSON, in base64; else null."),
+  tokens_cut: told(
+    z.boolean(),
+    "Whether tokens (public_token, link_token …) were cut out of the body; each is replaced by the text [cut], and the signature does not hold over what is left.",
+  ),
   verification: told(
     z
       .looseObject({
         jwt: text("Plaid's Plaid-Verification header."),
         key_id: noText("Plaid's key that signed it."),
         signed_at: noTimestamp("When Plaid signed it."),
-        body_sha256: text("SHA-256 of the body, in hexadecimal."),
+        body_sha256: text("SHA-256 of the body as it came, in hexadecimal."),
       })
       .nullable(),
     "The proof that it is Plaid's, to be checked again by whoever likes; null for a backend's.",

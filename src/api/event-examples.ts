@@ -67,6 +67,7 @@ const DATA: Record<EventType, object> = {
     received_at: webhook.received_at,
     webhook: webhook.webhook,
     body_base64: null,
+    tokens_cut: false,
     verification: { jwt: "eyJhbGciOiJFUzI1NiIsImtpZCI6ImJm….eyJpYXQiOjE….MEUCIQ…", ...webhook.verification },
   },
   "item.linked": { created: true },

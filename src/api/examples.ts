@@ -112,6 +112,7 @@ export const EXAMPLES = {
       webhook_code: "SYNC_UPDATES_AVAILABLE",
       webhook_type: "TRANSACTIONS",
     },
+    tokens_cut: false,
     verification: {
       key_id: "bfbd5111-8e33-4643-8ced-b2e642a72f3c",
       signed_at: "2026-11-20T17:03:28.000Z",

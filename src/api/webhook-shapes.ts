@@ -36,13 +36,14 @@ export const Webhook = z
     webhook_code: orNull(webhookCode),
     environment: told(z.string().nullable(), "The environment it names."),
     received_at: timestamp("When its last byte arrived."),
-    webhook: anyObject("The body; an access_token in a backend's was cut out before it was stored."),
+    webhook: anyObject("The body without tokens: access, public and link tokens are replaced by the text [cut]."),
+    tokens_cut: told(z.boolean(), "Whether tokens were cut out of the body."),
     verification: told(
       z
         .object({
           key_id: told(z.string(), "Plaid's key that signed it."),
           signed_at: timestamp("When Plaid signed it."),
-          body_sha256: told(z.string(), "SHA-256 of the body, in hexadecimal."),
+          body_sha256: told(z.string(), "SHA-256 of the body as it came, in hexadecimal."),
         })
         .nullable(),
       "The proof that it is Plaid's; null for a backend's.",

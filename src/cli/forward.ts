@@ -19,6 +19,7 @@ export interface LiveEvent {
     webhook_type?: string | null;
     webhook_code?: string | null;
     body_base64?: string | null;
+    tokens_cut?: boolean;
     verification?: { jwt: string; body_sha256: string } | null;
   };
 }
@@ -78,7 +79,7 @@ export class Forwarder implements AsyncDisposable {
   }
 }
 
-/** The webhook's own bytes; null unless they are those that Plaid signed. */
+/** The webhook's own bytes; null unless they are those that Plaid signed, as where tokens were cut out of them. */
 export function originalOf({ data }: LiveEvent, text: string): Payload | null {
   if (!data.verification) return null;
   const written = data.body_base64 ? Buffer.from(data.body_base64, "base64") : verbatim(text, ["data", "webhook"]);

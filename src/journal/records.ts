@@ -8,6 +8,7 @@
  */
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
+import { cutTokens } from "../tokens.ts";
 import { fromCursor, pageSize, toCursor } from "./cursors.ts";
 import { fromWebhookId, toWebhookId } from "./ids.ts";
 import { GET_WEBHOOK, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
@@ -38,8 +39,10 @@ export interface WebhookRecord {
   environment: string | null;
   /** ISO 8601 */
   received_at: string;
-  /** the body, parsed; `{}` where it is not a JSON object */
+  /** the body, parsed, without tokens; `{}` where it is not a JSON object */
   webhook: Record<string, unknown>;
+  /** tokens were cut out of `webhook`; the mark [cut] stands in their place */
+  tokens_cut: boolean;
   /** null for a webhook that was not Plaid's */
   verification: { key_id: string; signed_at: string; body_sha256: string } | null;
   /** ISO 8601; null while it waits for a run */
@@ -108,6 +111,7 @@ function givenFilters(filter: WebhookFilter): ListFilter[] {
 
 function toRecord(row: Row): WebhookRecord {
   const { key_id, signed_at, body_sha256 } = row;
+  const { bytes, cut } = cutTokens(row.body);
   return {
     id: toWebhookId(row.id),
     integration_id: row.integration_id,
@@ -118,7 +122,8 @@ function toRecord(row: Row): WebhookRecord {
     webhook_code: row.webhook_code,
     environment: row.environment,
     received_at: row.received_at.toISOString(),
-    webhook: parseObject(row.body),
+    webhook: parseObject(bytes),
+    tokens_cut: cut,
     verification:
       key_id === null || signed_at === null ? null : { key_id, signed_at: signed_at.toISOString(), body_sha256 },
     processed_at: row.processed_at?.toISOString() ?? null,

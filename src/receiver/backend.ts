@@ -8,6 +8,7 @@ import { introduceItem } from "../integrations/items.ts";
 import { fromWebhookId, newWebhookUuid } from "../journal/ids.ts";
 import { metrics } from "../metrics.ts";
 import { parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
+import { cutTokens } from "../tokens.ts";
 import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
 import { IntakeRefusal, namesOf } from "./refusal.ts";
 
@@ -93,7 +94,7 @@ async function introduce(
       ...(userId === null ? {} : { user_id: userId }),
       source: "BACKEND",
       receivedAt,
-      body: withoutTokens(fields, body),
+      body: cutTokens(body).bytes,
     },
   );
   metrics.webhooksAccepted.inc({ source: "BACKEND" });
@@ -117,7 +118,7 @@ function trigger(
     webhookCode: code,
     environment: environment ?? integration.environment,
     receivedAt,
-    body: withoutTokens(fields, body),
+    body: cutTokens(body).bytes,
     proof: null,
     wanted: wantedBy(`${type}/${code}`, fields["full"] === true),
   });
@@ -129,15 +130,4 @@ function wantedBy(webhook: string, full: boolean): string[] {
   if (webhook === "ITEM/UPDATED") wanted.unshift("*");
   if (webhook === "TRANSACTIONS/HISTORICAL_UPDATE" && !full) wanted.push("transactions");
   return wanted;
-}
-
-/** The body for the journal: as it came, or written anew without any access_token, at whatever depth. */
-function withoutTokens(fields: Fields, body: Buffer): Buffer {
-  let cut = false;
-  const text = JSON.stringify(fields, (key, value: unknown) => {
-    if (key !== "access_token") return value;
-    cut = true;
-    return undefined;
-  });
-  return cut ? Buffer.from(text) : body;
 }

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { append } from "../../src/journal/append.ts";
+import { toWebhookId } from "../../src/journal/ids.ts";
+import { webhook } from "../journal/support.ts";
+import { dispatch, readStream } from "./event-support.ts";
 import { routesOf } from "./routes.ts";
-import { startApi, type TestApi } from "./support.ts";
+import { startApi, type Answer, type TestApi } from "./support.ts";
 
 let api: TestApi;
 beforeAll(async () => {
@@ -93,6 +97,60 @@ it("no answer and no log line holds a header's value or a signing secret, but th
     expect(texts.filter((text) => text.includes(secret))).toEqual([]);
     expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
   }
+});
+
+it("no answer, event or preview shows the public tokens and link tokens of Plaid's LINK webhooks", async () => {
+  const { id: integration } = await api.integrate();
+  const secret = "b0e2c4ee-a763-4df5-bfe9-46a46bce993d";
+  const body = {
+    webhook_type: "LINK",
+    webhook_code: "SESSION_FINISHED",
+    status: "SUCCESS",
+    link_token: `link-sandbox-${secret}`,
+    public_tokens: [`public-sandbox-${secret}`],
+  };
+  const destination = await api.call("POST /v1/destinations", { body: { url: "http://127.0.0.1:9/" } });
+  const definition = { destination_id: destination.body.id, filter: { types: ["webhook.received"] }, form: "original" };
+  const route = await api.call("POST /v1/routes", { body: definition });
+  const linked = webhook({
+    integrationId: integration,
+    itemId: null,
+    webhookType: "LINK",
+    webhookCode: "SESSION_FINISHED",
+    body: Buffer.from(JSON.stringify(body, null, 2)),
+  });
+  await append(api.database, [linked]);
+  await dispatch(api);
+  const texts: string[] = [];
+  const call = async (request: string, options?: { body: unknown }): Promise<Answer> => {
+    const answer = await api.call(request, options);
+    expect([request, answer.status]).toEqual([request, expect.toBeOneOf([200, 201])]);
+    texts.push(answer.text);
+    return answer;
+  };
+  const shown = await call(`GET /v1/webhooks/${toWebhookId(linked.id)}`);
+  expect(shown.body).toMatchObject({ tokens_cut: true, webhook: { link_token: "[cut]", public_tokens: ["[cut]"] } });
+  expect(shown.body.webhook.status).toBe("SUCCESS");
+  await call("GET /v1/webhooks?type=LINK");
+  const events = await call(`GET /v1/events?integration_id=${integration}`);
+  expect(events.body.data[0].data).toMatchObject({ tokens_cut: true, webhook: { link_token: "[cut]" } });
+  await call(`GET /v1/events/${events.body.data[0].id}`);
+  const { data: deliveries } = (await call(`GET /v1/deliveries?destination_id=${destination.body.id}`)).body;
+  await call(`GET /v1/deliveries/${deliveries[0].id}`);
+  const sent = await call(`GET /v1/deliveries/${deliveries[0].id}/body`);
+  expect(sent.text).toContain('"link_token": "[cut]"');
+  const { destination_id: _, ...previewed } = definition;
+  const preview = await call("POST /v1/routes/preview", { body: { definition: previewed } });
+  expect(preview.text).toContain("[cut]");
+  expect(route.status).toBe(201);
+  const { heard } = await readStream(
+    api,
+    { query: `cursor=start&integration_id=${integration}` },
+    (read) => read.heard.length > 0,
+  );
+  texts.push(...heard.map(({ data }) => data));
+  expect(texts.filter((text) => text.includes(secret))).toEqual([]);
+  expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
 });
 
 it("what a noun hands over by accident does not leave: answers are cut down to their declared fields", async () => {

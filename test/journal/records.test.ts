@@ -131,6 +131,7 @@ describe("the audit trail", () => {
       environment: "sandbox",
       received_at: "2026-05-01T10:00:02.345Z",
       webhook: { item_id: "item-1", n: 1 },
+      tokens_cut: false,
       verification: { key_id: "kid-1", signed_at: "2026-05-01T10:00:00.000Z", body_sha256: sha256(body) },
       processed_at: null,
       update_info: null,

@@ -55,13 +55,20 @@ async function listen(flags: Flags): Promise<void> {
       const exchange = await forwarder.forward(text, stop.signal);
       if (stop.signal.aborted) return;
       if (exchange) report(JSON.parse(text) as LiveEvent, exchange, flags);
-      else if (!flags.json) say(dim(`${lineOf(JSON.parse(text) as LiveEvent)}  not one that Plaid signed`));
+      else if (!flags.json)
+        say(dim(`${lineOf(JSON.parse(text) as LiveEvent)}  ${whyNot(JSON.parse(text) as LiveEvent)}`));
     }
   };
   if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal));
   await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
   await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal }));
 }
+
+/** Why an event has no original that could be forwarded. */
+const whyNot = ({ data }: LiveEvent): string =>
+  data.tokens_cut
+    ? "it holds tokens, which are cut out here; only a route with the form original passes them on"
+    : "not one that Plaid signed";
 
 function fromElsewhere(flags: Flags, wishes: EventWishes, signal: AbortSignal): AsyncIterable<string> {
   const key = flags.key ?? process.env["TARTAN_ADMIN_KEY"];

@@ -1,11 +1,15 @@
 /**
  * What is sent of an event, byte for byte. Nothing that came from Plaid is parsed and written anew: a webhook that is
  * passed on is its own bytes, one that is wrapped stands in the envelope as it came, with its whitespace, its numbers' digits
- * and the order of its members; an event is the bytes that were stored when it happened.
+ * and the order of its members, only without tokens; an event is the bytes that were stored when it happened.
+ *
+ * The form `original` alone holds tokens: Plaid signed the hash of these very bytes, and a receiver that checks the
+ * signature could not do so without them.
  */
 import { createHash } from "node:crypto";
 import { toEventId } from "../../journal/events.ts";
 import { toWebhookId } from "../../journal/ids.ts";
+import { cutTokens } from "../../tokens.ts";
 import type { EventSource, Form } from "../types.ts";
 
 export const WEBHOOK_RECEIVED = "webhook.received";
@@ -17,6 +21,9 @@ export const WEBHOOK_RECEIVED = "webhook.received";
 export function render(source: EventSource, form: Form): Buffer {
   return form === "original" || source.type !== WEBHOOK_RECEIVED ? source.bytes : wrap(source);
 }
+
+/** The same as it may be shown to people: without tokens in any form. */
+export const renderForDisplay = (source: EventSource, form: Form): Buffer => cutTokens(render(source, form)).bytes;
 
 /**
  * What a matcher looks at: a webhook's body, another event's `data`. `undefined` where that is not JSON. Numbers are
@@ -41,7 +48,8 @@ function readJson(bytes: Buffer): { value: unknown } | null {
 
 /** The envelope that journal.envelope writes of other events, around the webhook. */
 function wrap(source: EventSource): Buffer {
-  const isJson = readJson(source.bytes) !== null;
+  const { bytes, cut } = cutTokens(source.bytes);
+  const isJson = readJson(bytes) !== null;
   const head = {
     id: toEventId(source.id),
     type: source.type,
@@ -61,12 +69,13 @@ function wrap(source: EventSource): Buffer {
     received_at: source.occurredAt.toISOString(),
   };
   const rest = {
-    body_base64: isJson ? null : source.bytes.toString("base64"),
+    body_base64: isJson ? null : bytes.toString("base64"),
+    tokens_cut: cut,
     verification: verificationOf(source),
   };
   return Buffer.concat([
     Buffer.from(`${open(head)},"data":${open(facts)},"webhook":`),
-    isJson ? source.bytes : Buffer.from("null"),
+    isJson ? bytes : Buffer.from("null"),
     Buffer.from(`,${JSON.stringify(rest).slice(1)}}`),
   ]);
 }

@@ -10,7 +10,8 @@ import type { Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
 import { fromEventId, toEventId } from "../../journal/events.ts";
-import { render } from "../content/body.ts";
+import { cutTokens } from "../../tokens.ts";
+import { renderForDisplay } from "../content/body.ts";
 import { fromDeliveryId, toDeliveryId } from "../ids.ts";
 import {
   ATTEMPTS_OF,
@@ -184,7 +185,7 @@ export async function getDelivery(q: Queryable, id: string): Promise<DeliveryWho
 }
 
 /**
- * What is sent, byte for byte. Null where there is no such delivery, where the event is no longer kept, and before a
+ * What is sent, byte for byte, but for tokens, which are cut out. Null where there is no such delivery, where the event is no longer kept, and before a
  * transform has made it.
  */
 export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer | null> {
@@ -192,12 +193,13 @@ export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer 
     fromDeliveryId(id),
   ]);
   const [delivery] = rows;
-  if (!delivery || delivery.body !== null) return delivery?.body ?? null;
+  if (!delivery) return null;
+  if (delivery.body !== null) return cutTokens(delivery.body).bytes;
   if (delivery.form === "transform") return null;
   const isWebhook = delivery.eventType === "webhook.received";
   const ids = [[delivery.eventId], []];
   const { rows: sources } = await q.query<EventSource>(SOURCES, isWebhook ? ids : ids.toReversed());
-  return sources[0] ? render(sources[0], delivery.form) : null;
+  return sources[0] ? renderForDisplay(sources[0], delivery.form) : null;
 }
 
 /**

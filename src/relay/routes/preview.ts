@@ -4,7 +4,7 @@
  */
 import type { Queryable } from "../../database/types.ts";
 import { toEventId } from "../../journal/events.ts";
-import { payloadOf, render, WEBHOOK_RECEIVED } from "../content/body.ts";
+import { payloadOf, render, renderForDisplay, WEBHOOK_RECEIVED } from "../content/body.ts";
 import { Faults, wholeFault } from "../faults.ts";
 import { matchesFilter, matchesType } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
@@ -168,7 +168,7 @@ async function bodyOf(
   transforms: Transforms,
   source: EventSource,
 ): Promise<{ body: Buffer | null; error: string | null }> {
-  if (transform === null) return { body: render(source, form), error: null };
+  if (transform === null) return { body: renderForDisplay(source, form), error: null };
   const made = await transforms.run(transform, render(source, "event").toString("utf8"));
   return "json" in made
     ? { body: Buffer.from(made.json), error: null }
