@@ -9,6 +9,7 @@ import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fas
 import type { Config } from "../config.ts";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { changesMirror } from "../resources/index.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { answerErrors, answerGarbage } from "./answers.ts";
 import { answerUnrouted } from "./methods.ts";
@@ -17,7 +18,7 @@ import { restApi } from "./rest.ts";
 import type { ApiDeps } from "./routing.ts";
 
 export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
-  Omit<ReceiverDeps, "allowedSources"> & {
+  Omit<ReceiverDeps, "allowedSources" | "touches"> & {
     config: Pick<Config, "publicUrl" | "host" | "port" | "trustedProxies" | "allowedSources">;
   };
 
@@ -44,7 +45,8 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const app = newInstance(logger, config.trustedProxies);
   app.setErrorHandler(answerErrors(logger));
   answerUnrouted(app, (path) => hintFor(path, roles));
-  if (roles.receiver) await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
+  if (roles.receiver)
+    await app.register(receiverRoutes, { ...deps, touches: changesMirror, allowedSources: config.allowedSources });
   await app.register(async (scope) => {
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);

@@ -48,8 +48,13 @@ export const Webhook = z
         .nullable(),
       "The proof that it is Plaid's; null for a backend's.",
     ),
-    processed_at: noTimestamp("When a sync run had served it; null while it waits."),
-    update_info: told(z.record(z.string(), z.unknown()).nullable(), "What that run found."),
+    processed_at: noTimestamp(
+      "When a sync run had served it, or when it was stored if it needs none; null while it waits.",
+    ),
+    update_info: told(
+      z.record(z.string(), z.unknown()).nullable(),
+      "What that run found; its outcome says whether one was needed.",
+    ),
   })
   .meta({ id: "Webhook", description: "One accepted webhook.", examples: [EXAMPLES.webhook] });
 

@@ -67,9 +67,12 @@ export const DROP_TOKENS = `
     select item_id from tartan.items where integration_id = $1 and access_token_sealed is not null limit 1000))
   returning item_id, user_id`;
 
-/** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
+/**
+ * Nobody works on them any more: a run that is under way loses its lease, and with it its commit. Where webhooks still wait
+ * one more run settles them, since without a token it fetches nothing.
+ */
 const END_SUBJECT =
-  "due_at = null, not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
+  "due_at = case when oldest_unserved is not null then now() end, not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
 export const END_SUBJECTS = `update sync.subjects set ${END_SUBJECT} where integration_id = $1`;
 
 /** Without a payload: every role may listen, a tenant's reader too, and ids of others are none of its business. */

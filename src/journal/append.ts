@@ -51,7 +51,7 @@ export async function findAccepted(
 
 /** The parameters of APPEND: a binary array a column. */
 function encode(webhooks: readonly NewWebhook[]): Buffer[] {
-  const about = webhooks.filter((webhook) => webhook.subject !== null);
+  const about = webhooks.filter(({ subject, settledAs }) => subject !== null && settledAs === undefined);
   const { sorted, of } = gather(
     about.map(({ integrationId, subject, wanted, id }) => ({
       integrationId,
@@ -93,5 +93,6 @@ function encode(webhooks: readonly NewWebhook[]): Buffer[] {
     out.text(sorted.map(({ first }) => first.id)),
     out.uuid(sorted.map(({ number }) => oldest.get(number))),
     out.text(sorted.map(({ wanted }) => wanted.join(","))),
+    out.text(webhooks.map((w) => w.settledAs)),
   ];
 }

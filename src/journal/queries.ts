@@ -25,8 +25,8 @@ const REMARK = `
  * Why duplicates are safe: a JWT that another transaction is just inserting makes this one wait for its commit, and the
  * row it finds then names the first webhook. Only a webhook whose own id ended up in the row is stored and marks.
  *
- * $1…$17 are the webhooks' columns, $18…$22 the marks, of which each webhook names one by its number. Yields the
- * duplicates only: their JWT's hash and the id of the first.
+ * $1…$17 and $23 are the webhooks' columns, $18…$22 the marks, of which each webhook names one by its number. One that is
+ * settled names none and is stored as processed. Yields the duplicates only: their JWT's hash and the id of the first.
  */
 export const APPEND: Statement = {
   name: "journal_append",
@@ -34,9 +34,9 @@ export const APPEND: Statement = {
 with incoming as materialized (
   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::timestamptz[], $12::bytea[], $13::text[], $14::bytea[], $15::text[], $16::timestamptz[],
-    $17::int4[])
+    $17::int4[], $23::text[])
   as w (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
-    webhook_code, environment, received_at, body, verification, token_sha256, key_id, signed_at, mark)
+    webhook_code, environment, received_at, body, verification, token_sha256, key_id, signed_at, mark, settled_as)
 ), tokens as (
   insert into journal.accepted_tokens as t (token_sha256, signed_at, webhook_id)
   select token_sha256, signed_at, id from incoming where token_sha256 is not null order by token_sha256
@@ -46,9 +46,11 @@ with incoming as materialized (
   select * from incoming where token_sha256 is null or id in (select webhook_id from tokens)
 ), stored as (
   insert into journal.webhooks (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
-    webhook_code, environment, received_at, body, verification, key_id, signed_at)
+    webhook_code, environment, received_at, body, verification, key_id, signed_at, processed_at, update_info)
   select w.id, w.integration_id, w.source, w.subject_kind, w.subject_id, w.item_id, coalesce(w.user_id, i.user_id),
-    w.webhook_type, w.webhook_code, w.environment, w.received_at, w.body, w.verification, w.key_id, w.signed_at
+    w.webhook_type, w.webhook_code, w.environment, w.received_at, w.body, w.verification, w.key_id, w.signed_at,
+    case when w.settled_as is not null then now() end,
+    case when w.settled_as is not null then jsonb_build_object('outcome', w.settled_as) end
   from fresh w left join tartan.items i on i.integration_id = w.integration_id and i.item_id = w.item_id
 ), marked as (
   insert into sync.subjects as s (integration_id, kind, id, due_at, generation, oldest_unserved, wanted)

@@ -41,6 +41,8 @@ export interface NewWebhook {
   /** exactly what arrived; an access token must have been cut out before */
   body: Buffer;
   proof: Proof | null;
+  /** the outcome of a webhook that needs no run: it is processed as it is stored, and makes nothing due */
+  settledAs?: string | undefined;
   /** resources asked for besides those the webhook touches; `["*"]` is all of them */
   wanted?: readonly string[];
 }

@@ -54,7 +54,7 @@ export interface Refused {
   reason: RefusalReason;
   /** one sentence's end, such as "its alg is not ES256"; no payload */
   detail: string;
-  /** set when all is genuine, only too old: whose webhook it is can be trusted, that it is news cannot */
+  /** set when all is genuine, only too old or dated ahead: whose webhook it is can be trusted, that it is news cannot */
   stale?: Omit<Proven, "ok">;
   /** Plaid could not be asked for the key: the same request may succeed later */
   keyUnavailable?: true;
@@ -95,24 +95,21 @@ export async function verifyWebhook(given: Verification): Promise<Proven | Refus
 function judgeClaims(token: Token, body: Buffer, receivedAt: Date): Proven | Refused {
   const facts = { tokenSha256: token.sha256, keyId: token.keyId, signedAt: token.issuedAt };
   const ageMs = receivedAt.getTime() - token.issuedAt.getTime();
-  if (ageMs < -MAX_AHEAD_MS)
-    return {
-      ok: false,
-      reason: "issued_in_future",
-      detail: `it was issued ${seconds(-ageMs)} s after it was received`,
-    };
   const bodyHolds = timingSafeEqual(token.bodySha256, hash("sha256", body, "buffer"));
-  if (ageMs > MAX_AGE_MS) {
-    const refused: Refused = {
-      ok: false,
-      reason: "issued_too_old",
-      detail: `it was issued ${seconds(ageMs)} s before it was received`,
-    };
-    return bodyHolds ? { ...refused, stale: facts } : refused;
-  }
+  const untimely = untimeliness(ageMs);
+  if (untimely !== null) return { ok: false, ...untimely, ...(bodyHolds && { stale: facts }) };
   if (!bodyHolds)
     return { ok: false, reason: "body_mismatch", detail: "the body's SHA-256 is not the one that was signed" };
   return { ok: true, ...facts };
+}
+
+/** Why a token of this age is refused, or null. */
+function untimeliness(ageMs: number): Pick<Refused, "reason" | "detail"> | null {
+  if (ageMs < -MAX_AHEAD_MS)
+    return { reason: "issued_in_future", detail: `it was issued ${seconds(-ageMs)} s after it was received` };
+  if (ageMs > MAX_AGE_MS)
+    return { reason: "issued_too_old", detail: `it was issued ${seconds(ageMs)} s before it was received` };
+  return null;
 }
 
 const seconds = (ms: number): number => Math.round(ms / 1000);

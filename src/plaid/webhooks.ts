@@ -21,12 +21,20 @@ interface SubjectRule {
   field: string;
   /** the webhook types that are about it; absent: all that have the field */
   types?: ReadonlySet<string>;
+  /** of these types, the codes that are about it; absent: all */
+  codes?: ReadonlySet<string>;
 }
 
 /** The first rule that fits says what a webhook is about. */
 const SUBJECTS: readonly SubjectRule[] = [
   { kind: "item", field: "item_id" },
   { kind: "institution", field: "institution_id", types: new Set(["DASHBOARD_CONFIGURED_ALERT", "ISSUES"]) },
+  {
+    kind: "institution",
+    field: "institution_id",
+    types: new Set(["PARTNER"]),
+    codes: new Set(["END_CUSTOMER_OAUTH_STATUS_UPDATED"]),
+  },
 ];
 
 /** Far above anything Plaid uses, and below what an index takes. */
@@ -62,18 +70,24 @@ export function readWebhook(body: Buffer): WebhookReading {
 /** Reads a webhook's body that was parsed already. */
 export function readFields(fields: Record<string, unknown>): WebhookReading {
   const type = storableText(fields["webhook_type"]);
+  const code = storableText(fields["webhook_code"]);
   return {
     type,
-    code: storableText(fields["webhook_code"]),
+    code,
     itemId: storableText(fields["item_id"]),
     environment: storableText(fields["environment"]),
-    subject: subjectOf(type, fields),
+    subject: subjectOf(type, code, fields),
   };
 }
 
-function subjectOf(type: string | null, fields: Record<string, unknown>): WebhookReading["subject"] {
+function subjectOf(
+  type: string | null,
+  code: string | null,
+  fields: Record<string, unknown>,
+): WebhookReading["subject"] {
   for (const rule of SUBJECTS) {
     if (rule.types !== undefined && (type === null || !rule.types.has(type))) continue;
+    if (rule.codes !== undefined && (code === null || !rule.codes.has(code))) continue;
     const id = storableText(fields[rule.field]);
     if (id !== null) return { kind: rule.kind, id };
   }

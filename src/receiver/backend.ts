@@ -11,6 +11,7 @@ import { parseBody, readFields, storableText, type WebhookReading } from "../pla
 import { cutTokens } from "../tokens.ts";
 import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
 import { IntakeRefusal, namesOf } from "./refusal.ts";
+import { outcomeAtOnce } from "./settle.ts";
 
 type Fields = Record<string, unknown>;
 type Faults = Record<string, string>;
@@ -102,12 +103,15 @@ async function introduce(
 }
 
 function trigger(
-  { accept }: ReceiverDeps,
+  deps: ReceiverDeps,
   { integration, body, receivedAt }: Arrival,
   fields: Fields,
-  { type, code, itemId, environment, subject }: WebhookReading,
+  reading: WebhookReading,
 ): Promise<Taken> {
-  return accept.accept({
+  const { type, code, itemId, environment, subject } = reading;
+  const wanted = wantedBy(`${type}/${code}`, fields["full"] === true);
+  const isAsked = wanted.length > 0 && subject !== null;
+  return deps.accept.accept({
     id: newWebhookUuid(receivedAt),
     integrationId: integration.id,
     source: fields["source"] === "FROM_LISTENER" ? "FROM_LISTENER" : "BACKEND",
@@ -119,8 +123,9 @@ function trigger(
     environment: environment ?? integration.environment,
     receivedAt,
     body: cutTokens(body).bytes,
+    settledAs: isAsked ? undefined : outcomeAtOnce(deps, reading),
     proof: null,
-    wanted: wantedBy(`${type}/${code}`, fields["full"] === true),
+    wanted,
   });
 }
 

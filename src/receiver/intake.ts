@@ -17,6 +17,8 @@ export interface ReceiverDeps {
   refusals: Pick<Refusals, "record">;
   clock: Clock;
   logger: Logger;
+  /** whether a webhook of this type and code changes something mirrored of this kind of subject; null: of any kind */
+  touches(kind: string | null, type: string | null, code: string | null): boolean;
   /** addresses or CIDR ranges that may post as Plaid; `plaid` stands for Plaid's four; empty: anyone */
   allowedSources: readonly string[];
 }

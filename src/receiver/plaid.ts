@@ -9,6 +9,7 @@ import { verifyWebhook, type Refused } from "../plaid/verify.ts";
 import { readWebhook } from "../plaid/webhooks.ts";
 import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
 import { IntakeRefusal } from "./refusal.ts";
+import { outcomeAtOnce } from "./settle.ts";
 
 const RETRY_AFTER_SECONDS = 10;
 const STALE_KEPT = 1000;
@@ -22,7 +23,8 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
     const { integration, body, receivedAt } = arrival;
     const verdict = await verifyWebhook({ jwt, body, receivedAt, keys, integration, receiver: integration.id, check });
     if (!verdict.ok) return await stale(arrival, verdict);
-    const { type, code, itemId, environment, subject } = readWebhook(body);
+    const reading = readWebhook(body);
+    const { type, code, itemId, environment, subject } = reading;
     if (environment !== null && environment !== integration.environment)
       logger.warn(
         { integration: integration.id, environment },
@@ -40,17 +42,18 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
       environment,
       receivedAt,
       body,
+      settledAs: outcomeAtOnce(deps, reading),
       proof: { jwt, tokenSha256, keyId, signedAt },
     });
   };
 }
 
 /**
- * What was not proven is refused. One kind needs more: a genuine webhook that comes too late. Either it had been accepted and
- * is merely sent again, or we never had it; then what it is about is looked at, once, since Plaid is asked what is
- * true anyway.
+ * What was not proven is refused. One kind needs more: a genuine webhook that comes too late, or is dated ahead because one of
+ * the two clocks is wrong. Either it had been accepted and is merely sent again, or we never had it; then what it is about
+ * is looked at, once, since Plaid is asked what is true anyway.
  */
-function openStalePath({ database }: ReceiverDeps): (arrival: Arrival, verdict: Refused) => Promise<Taken> {
+function openStalePath({ database, touches }: ReceiverDeps): (arrival: Arrival, verdict: Refused) => Promise<Taken> {
   const marked = new Set<string>();
   return async ({ integration, body }, { reason, detail, stale, keyUnavailable }) => {
     if (keyUnavailable) {
@@ -61,9 +64,10 @@ function openStalePath({ database }: ReceiverDeps): (arrival: Arrival, verdict: 
     if (stale !== undefined) {
       const accepted = await findAccepted(database, stale);
       if (accepted !== null) return { id: accepted, duplicate: true };
-      const { subject } = readWebhook(body);
+      const reading = readWebhook(body);
+      const { subject } = reading;
       const token = stale.tokenSha256.toString("latin1");
-      if (subject !== null && !marked.has(token)) {
+      if (subject !== null && outcomeAtOnce({ touches }, reading) === undefined && !marked.has(token)) {
         await markDue(database, [{ integrationId: integration.id, ...subject, wanted: ["*"] }]);
         if (marked.size >= STALE_KEPT) marked.clear();
         marked.add(token);

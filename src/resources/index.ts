@@ -24,6 +24,12 @@ export function rootOf(resources: readonly Resource[]): Resource | undefined {
   return resources.find((resource) => resource.key === null);
 }
 
+/** Whether a webhook changes something that is mirrored of this kind of subject; null: of any kind. */
+export function changesMirror(kind: string | null, type: string | null, code: string | null): boolean {
+  const resources = kind === null ? RESOURCES : resourcesOf(kind);
+  return resources.some(({ touchedBy }) => touches(touchedBy, type, code));
+}
+
 /** Whether a webhook is one of these; one without type or code is none. */
 export function touches(touched: readonly Touch[], type: string | null, code: string | null): boolean {
   return touched.some(

@@ -23,6 +23,8 @@ describe("what a webhook is about", () => {
     expect(about("DASHBOARD_CONFIGURED_ALERT")).toEqual({ kind: "institution", id: "ins_1" });
     expect(about("ISSUES")).toEqual({ kind: "institution", id: "ins_1" });
     expect(about("PARTNER")).toBeNull();
+    const partner = { webhook_type: "PARTNER", webhook_code: "END_CUSTOMER_OAUTH_STATUS_UPDATED" };
+    expect(read({ ...partner, institution_id: "ins_1" }).subject).toEqual({ kind: "institution", id: "ins_1" });
   });
 
   test("those about users, reports, payments and transfers have no subject yet, and are read all the same", () => {

@@ -167,7 +167,7 @@ describe("a request by secret", () => {
 
   test("of any other type is kept, and marks what it is about", async () => {
     await using intake = await startIntake();
-    await intake.backend({ webhook_type: "AUTH", webhook_code: "DEFAULT_UPDATE", item_id: "item-1" });
+    await intake.backend({ webhook_type: "AUTH", webhook_code: "AUTOMATICALLY_VERIFIED", item_id: "item-1" });
     await intake.backend({ webhook_type: "OURS", webhook_code: "OWN", note: 1 });
     expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", wanted: [] }]);
     expect(await intake.webhooks()).toMatchObject([

@@ -11,6 +11,7 @@ import { openVault } from "../../src/integrations/vault.ts";
 import { openAccept, type Accept } from "../../src/journal/accept.ts";
 import { listWebhooks, type WebhookRecord } from "../../src/journal/records.ts";
 import { listRefusals, openRefusals, type RefusalRecord } from "../../src/journal/refusals.ts";
+import { changesMirror } from "../../src/resources/index.ts";
 import { receiverRoutes } from "../../src/receiver/route.ts";
 import { testDatabase } from "../support/database.ts";
 import {
@@ -96,6 +97,7 @@ export async function startIntake(options: IntakeOptions = {}): Promise<Intake> 
     refusals,
     clock,
     logger: options.logger ?? logger,
+    touches: changesMirror,
     allowedSources: options.allowedSources ?? [],
   });
   await app.listen({ port: 0, host: "127.0.0.1" });

@@ -55,6 +55,18 @@ export function openPlaidSchema(): PlaidSchema | null {
   };
 }
 
+/** Plaid's own examples of webhooks, each with its type and code; null where the document is not here. */
+export function plaidWebhookExamples(): Node[] | null {
+  if (!existsSync(FILE)) return null;
+  const document = parse(readFileSync(FILE, "utf8"), { maxAliasCount: -1 }) as Node;
+  const { schemas } = document["components"] as { schemas: Record<string, Node> };
+  const examples = Object.values(schemas).flatMap((schema) => Object.values((schema["x-examples"] ?? {}) as Node));
+  return examples.filter((example): example is Node => {
+    const { webhook_type: type, webhook_code: code } = (example ?? {}) as Node;
+    return typeof type === "string" && typeof code === "string";
+  });
+}
+
 /** Their type and code stand in the descriptions only, in backticks and sometimes quotes. */
 function webhookSchemas(schemas: Record<string, Node>): Map<string, string[]> {
   const found = new Map<string, string[]>();

@@ -1,0 +1,80 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { append } from "../../src/journal/append.ts";
+import { changesMirror } from "../../src/resources/index.ts";
+import { webhook } from "../journal/support.ts";
+import { plaidWebhookExamples } from "../simulator/support/plaid-schema.ts";
+import { testDatabase } from "../support/database.ts";
+import { startIntake, subjects } from "./support.ts";
+
+const examples = plaidWebhookExamples();
+const nameOf = (one: Record<string, unknown>): string =>
+  `${String(one["webhook_type"])}/${String(one["webhook_code"])}`;
+const bytesOf = (body: unknown): Buffer => Buffer.from(JSON.stringify(body, null, 2));
+
+describe("a webhook that needs no sync run", () => {
+  test.skipIf(examples === null)(
+    "of each of Plaid's example webhooks, those that change nothing mirrored are processed as they are stored and make nothing due",
+    async () => {
+      await using intake = await startIntake();
+      for (const example of examples ?? []) expect(await intake.plaid(bytesOf(example))).toMatchObject({ status: 200 });
+      const stored = await intake.webhooks();
+      expect(stored.length).toBe(examples?.length);
+      expect(stored.length).toBeGreaterThan(80);
+      const waiting = stored.filter(({ processed_at }) => processed_at === null);
+      expect(waiting.filter((one) => !changesMirror(null, one.webhook_type, one.webhook_code))).toEqual([]);
+      for (const one of waiting) expect(one.item_id ?? one.webhook["institution_id"]).toEqual(expect.any(String));
+      const processed = stored.filter((one) => !waiting.includes(one));
+      expect(processed.length).toBeGreaterThan(50);
+      for (const one of processed) {
+        // Plaid's example of INITIAL_UPDATE lacks the item that the webhook is about.
+        const outcome = changesMirror(null, one.webhook_type, one.webhook_code) ? "no_subject" : "no_resource";
+        expect([nameOf(one.webhook), one.update_info]).toEqual([nameOf(one.webhook), { outcome }]);
+      }
+      const about = new Set(waiting.map((one) => one.item_id ?? one.webhook["institution_id"]));
+      expect(new Set((await subjects(intake.database)).map(({ id }) => id))).toEqual(about);
+    },
+  );
+
+  test("is one of an unknown type, one that is not JSON, and one whose body names nothing to read", async () => {
+    await using intake = await startIntake();
+    const bodies: [Buffer, string][] = [
+      [bytesOf({ webhook_type: "INVENTED", webhook_code: "LATELY", item_id: "item-1" }), "no_resource"],
+      [Buffer.from("not json"), "no_resource"],
+      [bytesOf({ webhook_type: "TRANSACTIONS", webhook_code: "SYNC_UPDATES_AVAILABLE" }), "no_subject"],
+      [bytesOf({ webhook_type: "INCOME", webhook_code: "INCOME_VERIFICATION", item_id: "item-1" }), "no_resource"],
+    ];
+    for (const [body, outcome] of bodies) {
+      const { body: answer } = await intake.plaid(body);
+      const stored = (await intake.webhooks()).find(({ id }) => id === answer.webhook_id);
+      expect(stored).toMatchObject({ processed_at: expect.any(String), update_info: { outcome } });
+    }
+    await intake.backend({ webhook_type: "INCOME", webhook_code: "X", item_id: "item-1" });
+    expect(await subjects(intake.database)).toEqual([]);
+  });
+
+  test("is not one that asks for a full reading, nor one of an item that is not linked yet", async () => {
+    await using intake = await startIntake();
+    await intake.backend({ webhook_type: "INCOME", webhook_code: "X", item_id: "asked", full: true });
+    await intake.plaid(
+      bytesOf({ webhook_type: "TRANSACTIONS", webhook_code: "SYNC_UPDATES_AVAILABLE", item_id: "later" }),
+    );
+    expect((await subjects(intake.database)).map(({ id }) => id)).toEqual(["asked", "later"]);
+    expect((await intake.webhooks()).map(({ processed_at }) => processed_at)).toEqual([null, null]);
+  });
+
+  test("stored by an earlier version is processed by the migration, and one that waits for a run is not", async () => {
+    await using db = await testDatabase();
+    await append(db.database, [webhook({ itemId: null, webhookType: "LINK" }), webhook()]);
+    const folder = new URL("../../sql/", import.meta.url);
+    const file = readdirSync(folder).find((name) => name.endsWith("_settled_webhooks.sql")) ?? "";
+    await db.database.query(readFileSync(new URL(file, folder), "utf8"));
+    const { rows } = await db.database.query<object>(
+      "select webhook_type, processed_at is not null as processed, update_info from journal.webhooks order by 1",
+    );
+    expect(rows).toEqual([
+      { webhook_type: "LINK", processed: true, update_info: { outcome: "no_resource" } },
+      { webhook_type: "TRANSACTIONS", processed: false, update_info: null },
+    ]);
+  });
+});
