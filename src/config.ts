@@ -2,6 +2,7 @@
  * Every option, declared once: environment name, type with its default, and one sentence. `--help`, the configuration
  * page and the parser all come from this table. Parsing reports every fault together, before anything listens.
  */
+import { resolve } from "node:path";
 import { z } from "zod";
 import { TartanError } from "./errors.ts";
 import { LOG_LEVELS } from "./logger.ts";
@@ -50,8 +51,13 @@ export const OPTIONS = {
   ),
   dataDir: option(
     "TARTAN_DATA_DIR",
-    z.string().min(1).default(".tartan"),
-    "Where the embedded Postgres and generated keys live.",
+    z
+      .string()
+      .min(1)
+      .default(".tartan")
+      .transform((path) => resolve(path)),
+    "The one folder that Tartan writes to: the embedded Postgres and generated keys live there.",
+    { defaultText: ".tartan" },
   ),
   host: option("TARTAN_HOST", z.string().min(1).default("127.0.0.1"), "The address to listen on."),
   port: option("TARTAN_PORT", whole(0, 65535).default(4400), "The port to listen on; 0 picks a free one."),

@@ -12,9 +12,6 @@ export interface Account {
   gid: number;
 }
 
-/** Root's place for what its unprivileged user must reach and cannot where Tartan itself lives. */
-export const SYSTEM_DIR = "/var/lib/tartan";
-
 const run = promisify(execFile);
 
 async function lookUp(name: string): Promise<Account | null> {
@@ -51,7 +48,7 @@ export async function chooseAccount(cluster: string, logger: Logger): Promise<Ac
   return (await lookUp("postgres")) ?? (await create(logger));
 }
 
-/** Whether `account` can enter `folder`, asked of the kernel so that access lists count too. */
+/** Whether `account` can enter `folder` (an absolute path), asked of the kernel so that access lists count too. */
 export async function canEnter(account: Account | null, folder: string): Promise<boolean> {
   if (!account) return true;
   try {

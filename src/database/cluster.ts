@@ -1,14 +1,14 @@
 /**
  * The files of the embedded server: <dataDir>/postgres holds the cluster itself (data), the password of its only
  * login (0600), the port it used last and its log. It is made aside and moved into place whole, so that a kill at any
- * instant leaves either no cluster or a complete one, and of two that start at once one wins.
+ * instant leaves either no cluster or a complete one.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
-  access,
   chmod,
   chown,
+  lstat,
   mkdir,
   mkdtemp,
   readdir,
@@ -17,17 +17,16 @@ import {
   rename,
   rm,
   stat,
-  symlink,
   writeFile,
 } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { canEnter, SYSTEM_DIR, type Account } from "./account.ts";
+import type { Account } from "./account.ts";
 
 export interface Cluster {
-  /** <dataDir>/postgres, or where that links to */
+  /** <dataDir>/postgres, its links followed */
   home: string;
   /** the folder that Postgres owns */
   data: string;
@@ -38,18 +37,32 @@ export interface Cluster {
 export const OWNER = "tartan";
 
 const run = promisify(execFile);
-const homeOf = (dataDir: string): string => resolve(dataDir, "postgres");
+export const homeOf = (dataDir: string): string => join(dataDir, "postgres");
 
-/** The cluster in `dataDir`, or null when none was made yet. */
+/**
+ * The cluster in `dataDir`, or null when none was made yet.
+ * @throws TartanError `config_invalid` when something else is in its place
+ */
 export async function findCluster(dataDir: string): Promise<Cluster | null> {
   let home = homeOf(dataDir);
+  if (await isVacant(home)) return null;
   try {
     home = await realpath(home);
     const password = (await readFile(join(home, "password"), "utf8")).trim();
     return { home, data: join(home, "data"), password };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw unreadable(home, error);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(home, error);
+    throw broken(`${home} is incomplete, or was not made by Tartan: it has no password file`, home);
+  }
+}
+
+async function isVacant(home: string): Promise<boolean> {
+  try {
+    return (await readdir(home)).length === 0;
+  } catch (error) {
+    // A link whose target is gone is not vacant: data was there.
+    return (error as NodeJS.ErrnoException).code === "ENOENT" && (await lstat(home).catch(() => null)) === null;
   }
 }
 
@@ -61,25 +74,50 @@ function unreadable(home: string, cause: unknown): TartanError {
   });
 }
 
-/** Makes the folder; another user who runs the server may pass through it but not look around. */
-export async function prepareDataDir(dataDir: string, account: Account | null): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  if (!account) return;
-  const { mode } = await stat(dataDir);
-  if ((mode & 0o001) === 0) await chmod(dataDir, (mode & 0o777) | 0o011);
+const REMEDY =
+  "Put the whole folder back from a backup, move it away to begin with an empty database, or set TARTAN_DATA_DIR to another folder";
+
+function broken(fault: string, home: string, remedy = REMEDY): TartanError {
+  return new TartanError("config_invalid", `${fault}. ${remedy}.`, {
+    fields: { TARTAN_DATA_DIR: `holds no usable database: see ${home}` },
+  });
 }
 
-/** @throws TartanError `config_invalid` when a folder above an existing cluster was closed to the server's user */
-export async function checkReachable({ data }: Cluster, account: Account | null): Promise<void> {
-  if (await canEnter(account, data)) return;
-  let blocked = data;
-  while (dirname(blocked) !== blocked && !(await canEnter(account, dirname(blocked)))) blocked = dirname(blocked);
-  throw new TartanError(
-    "config_invalid",
-    `Postgres does not run as root, and its user (id ${account?.uid}) may not enter ${blocked}. ` +
-      "Open that folder to it (chmod o+x), or move the data directory and say where with TARTAN_DATA_DIR.",
-    { fields: { TARTAN_DATA_DIR: `must be reachable by user id ${account?.uid}` } },
-  );
+/**
+ * Makes sure that the server can run on the cluster; permissions that a volume's driver widened are narrowed again.
+ * @throws TartanError `config_invalid` when it is of another version or owner, or no cluster at all
+ */
+export async function checkCluster(
+  { home, data }: Cluster,
+  { account, major, logger }: { account: Account | null; major: number; logger: Logger },
+): Promise<void> {
+  const version = await readFile(join(data, "PG_VERSION"), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw unreadable(home, error);
+  });
+  if (version === null) throw broken(`There is no Postgres cluster in ${data} (PG_VERSION is missing)`, home);
+  if (Number(version) !== major) {
+    const remedy = `Run the version of Tartan that made it, and copy the data with pg_dump; or set TARTAN_DATA_DIR to another folder`;
+    throw broken(
+      `The database in ${data} is of Postgres ${version.trim()}, and this Tartan brings Postgres ${major}`,
+      home,
+      remedy,
+    );
+  }
+  const uid = account?.uid ?? process.getuid?.();
+  const { uid: owner, mode } = await stat(data);
+  if (uid !== undefined && owner !== uid) {
+    const remedy = `Run Tartan as that user, or give the folder to the other (chown -R ${uid} '${home}')`;
+    throw broken(`The database in ${data} belongs to user id ${owner}, and Postgres would run as ${uid}`, home, remedy);
+  }
+  await narrow(data, mode, logger);
+}
+
+/** Postgres takes 0700 and 0750 only; Kubernetes' fsGroup, for one, opens every folder of a volume to the group. */
+async function narrow(data: string, mode: number, logger: Logger): Promise<void> {
+  if ((mode & 0o027) === 0) return;
+  await chmod(data, 0o700);
+  logger.warn({ data, mode: (mode & 0o7777).toString(8) }, "the database's folder was open to others; closed it");
 }
 
 interface Making {
@@ -88,14 +126,13 @@ interface Making {
   account: Account | null;
   /** false only in tests: a crash of the machine may then lose the new cluster */
   sync: boolean;
-  logger: Logger;
+  signal: AbortSignal;
 }
 
-/** Makes a cluster; where another process was faster, its is returned. */
-export async function makeCluster({ dataDir, initdb, account, sync, logger }: Making): Promise<Cluster> {
+/** Makes a cluster. The caller holds postgres.lock, so that nobody else makes one. */
+export async function makeCluster({ dataDir, initdb, account, sync, signal }: Making): Promise<Cluster> {
   const home = homeOf(dataDir);
-  const near = await canEnter(account, dataDir);
-  const aside = near ? await mkdtemp(`${home}.new-`) : await makeFarAway(home, logger);
+  const aside = await mkdtemp(`${home}.new-`);
   let published = false;
   try {
     const data = join(aside, "data");
@@ -106,8 +143,9 @@ export async function makeCluster({ dataDir, initdb, account, sync, logger }: Ma
       await chmod(aside, 0o711);
       for (const path of [data, passwordFile]) await chown(path, account.uid, account.gid);
     }
-    await initialise(initdb, { data, passwordFile, account, sync });
-    published = await publish(home, () => (near ? rename(aside, home) : symlink(aside, home)));
+    await initialise(initdb, { data, passwordFile, account, sync, signal });
+    await rename(aside, home);
+    published = true;
   } finally {
     if (!published) await rm(aside, { recursive: true, force: true });
   }
@@ -116,46 +154,24 @@ export async function makeCluster({ dataDir, initdb, account, sync, logger }: Ma
   return made;
 }
 
-/** Below root's home, say, the server's user reaches nothing; so root keeps the cluster elsewhere and links to it. */
-async function makeFarAway(home: string, logger: Logger): Promise<string> {
-  await mkdir(SYSTEM_DIR, { recursive: true, mode: 0o755 });
-  const place = await mkdtemp(join(SYSTEM_DIR, "postgres-"));
-  logger.warn(
-    { place, link: home },
-    "the data directory is closed to Postgres' system user; the database is kept elsewhere",
-  );
-  return place;
-}
-
-/** False where another process had published its own before. */
-async function publish(home: string, move: () => Promise<void>): Promise<boolean> {
-  try {
-    await move();
-    return true;
-  } catch (error) {
-    await access(join(home, "password")).catch(() => {
-      throw error;
-    });
-    return false;
-  }
-}
-
 interface Initialising {
   data: string;
   passwordFile: string;
   account: Account | null;
   sync: boolean;
+  signal: AbortSignal;
 }
 
 /** A locale of Postgres' own, so that the order of texts is the same on every machine. */
 const LOCALE = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
 
-async function initialise(initdb: string, { data, passwordFile, account, sync }: Initialising): Promise<void> {
+async function initialise(initdb: string, { data, passwordFile, account, sync, signal }: Initialising): Promise<void> {
   const login = [`--username=${OWNER}`, `--pwfile=${passwordFile}`, "--auth=scram-sha-256"];
   const args = [`--pgdata=${data}`, ...login, ...LOCALE, ...(sync ? [] : ["--no-sync"])];
   try {
-    await run(initdb, args, { ...account, cwd: data, env: { PATH: process.env["PATH"] ?? "" } });
+    await run(initdb, args, { ...account, cwd: data, env: { PATH: process.env["PATH"] ?? "" }, signal });
   } catch (error) {
+    signal.throwIfAborted();
     const told = (error as { stderr?: string }).stderr?.trim().split("\n").slice(-3).join(" ") ?? "";
     throw new TartanError("database_unavailable", `The embedded Postgres could not be set up in ${data}: ${told}`, {
       cause: error,

@@ -1,32 +1,27 @@
 /**
  * Postgres without an installation: a server of Tartan's own, with its data in the data directory.
  *
- * The server outlives the process that started it when that is killed; the next Tartan finds it and takes it over. Who
- * owns it is decided by a session lock inside the server itself, which no kill can leave behind: the owner stops the
- * server when it goes, and a second Tartan on the data directory is refused.
+ * Two locks of the kernel guard it (data-dir-locks.ts): one Tartan owns the data directory, and one server runs on its
+ * cluster. The server outlives the process that started it when that is killed; the next owner finds it and takes it
+ * over, or says that it cannot see it from where it is.
  */
-import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { chooseAccount } from "./account.ts";
+import { chooseAccount, type Account } from "./account.ts";
 import { findBinaries } from "./binaries.ts";
-import {
-  checkReachable,
-  findCluster,
-  makeCluster,
-  OWNER,
-  prepareDataDir,
-  removeAbandoned,
-  type Cluster,
-} from "./cluster.ts";
+import { checkCluster, findCluster, homeOf, makeCluster, OWNER, removeAbandoned, type Cluster } from "./cluster.ts";
 import { clientConfig } from "./connection.ts";
+import { ownerLock, postgresLock, takeCluster, takeOwnership, type Patience } from "./data-dir-locks.ts";
+import { checkPath, checkReachable, explainFileError, prepareDataDir } from "./data-dir.ts";
 import { codeOf } from "./failures.ts";
-import { claimServer } from "./ownership.ts";
-import { findPostmaster, stopPostmaster } from "./postmaster.ts";
+import type { FileLock } from "./file-lock.ts";
+import { ServerKeeper } from "./ownership.ts";
+import { findPostmaster } from "./postmaster.ts";
 import { HAS_DATABASE } from "./queries.ts";
-import { ensureServer, type ServerOptions } from "./server.ts";
+import { bringHome } from "./relocate.ts";
+import { ensureServer } from "./server.ts";
 
 export interface Embedded extends AsyncDisposable {
   /** holds the password */
@@ -35,46 +30,121 @@ export interface Embedded extends AsyncDisposable {
 }
 
 export interface EmbeddedOptions {
+  /** absolute */
   dataDir: string;
   logger: Logger;
   /** Postgres settings over Tartan's; tests switch fsync off */
   settings?: Record<string, string>;
+  /** milliseconds to wait for a Tartan in another container that may be going */
+  waitMs?: number;
+  /** gives up: what was started is stopped, and the signal's reason is thrown */
+  signal?: AbortSignal;
 }
 
 const urlOf = ({ password }: Cluster, port: number, database: string = OWNER): string =>
   `postgresql://${OWNER}:${password}@127.0.0.1:${port}/${database}`;
 
+/** A container that is being replaced has 30 s to stop, in Kubernetes; then it is killed. */
+const WAIT_MS = 60_000;
+
 /**
  * Starts the server of `dataDir`, making it first where there is none, or takes over the one a killed Tartan left.
  * Disposing stops it (fast shutdown).
- * @throws TartanError `data_dir_in_use` when a live Tartan has it; `database_unavailable` when it does not start;
- *   `config_invalid` when the data directory cannot be used
+ * @throws TartanError `data_dir_in_use` when another Tartan has it; `database_unavailable` when it does not start;
+ *   `config_invalid` when the data directory, or what is in it, cannot be used
  */
-export async function startEmbedded({ dataDir, logger, settings = {} }: EmbeddedOptions): Promise<Embedded> {
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { dataDir, logger, waitMs = WAIT_MS, signal = new AbortController().signal } = options;
   refuseWindows();
-  const account = await chooseAccount(resolve(dataDir, "postgres", "data"), logger);
-  await prepareDataDir(dataDir, account);
-  const { initdb, postgres } = await findBinaries(account, logger);
-  const sync = settings["fsync"] !== "off";
-  const cluster = (await findCluster(dataDir)) ?? (await makeCluster({ dataDir, initdb, account, sync, logger }));
-  await checkReachable(cluster, account);
-  await removeAbandoned(dataDir);
-  const options: ServerOptions = { cluster, postgres, account, logger, settings };
-  const claim = await claimServer({
+  checkPath(dataDir);
+  const owner = ownerLock(dataDir);
+  const files = postgresLock(dataDir);
+  const release = () => {
+    files.release();
+    owner.release();
+  };
+  try {
+    const account = await chooseAccount(`${homeOf(dataDir)}/data`, logger);
+    await prepareDataDir(dataDir, account);
+    const patience: Patience = { dataDir, waitMs, logger, signal };
+    await takeOwnership(owner, patience);
+    return await startOwned({ ...options, settings: options.settings ?? {} }, { account, owner, files, patience });
+  } catch (error) {
+    release();
+    throw explainFileError(dataDir, error);
+  }
+}
+
+interface Ownership {
+  account: Account | null;
+  owner: FileLock;
+  files: FileLock;
+  patience: Patience;
+}
+
+type Settled = EmbeddedOptions & { settings: Record<string, string> };
+
+async function startOwned(options: Settled, ownership: Ownership): Promise<Embedded> {
+  const { dataDir, logger, settings } = options;
+  const { account, owner, files, patience } = ownership;
+  const { cluster, postgres } = await prepareCluster(options, ownership);
+  const takeLock = async (signal: AbortSignal) => {
+    const held = await takeCluster(files, owner, () => hasServer(dataDir), { ...patience, signal });
+    return held ? (files.fd ?? null) : null;
+  };
+  const server = { cluster, postgres, account, logger, settings };
+  const keeper = new ServerKeeper({
     urlAt: (port) => urlOf(cluster, port, "postgres"),
-    dataDir: resolve(dataDir),
-    ensure: (port) => ensureServer({ ...options, port }),
-    stop: () => stopPostmaster(cluster.data),
+    cluster: cluster.data,
+    ensure: (by) => ensureServer({ ...server, ...by, takeLock: () => takeLock(by.signal) }),
     logger,
   });
+  const stop = async () => {
+    owner.sign({ stopping: true });
+    await keeper[Symbol.asyncDispose]();
+    files.release();
+    owner.release();
+  };
   try {
-    await ensureDatabase(urlOf(cluster, claim.port, "postgres"));
+    await keeper.start(patience.signal);
+    await ensureDatabase(urlOf(cluster, keeper.port, "postgres"));
   } catch (error) {
-    await claim[Symbol.asyncDispose]();
+    await stop();
     throw error;
   }
-  const dispose = () => claim[Symbol.asyncDispose]();
-  return { url: urlOf(cluster, claim.port), port: claim.port, [Symbol.asyncDispose]: dispose };
+  let stopped: Promise<void> | undefined;
+  const dispose = () => (stopped ??= stop());
+  return { url: urlOf(cluster, keeper.port), port: keeper.port, [Symbol.asyncDispose]: dispose };
+}
+
+/** The cluster, made where there is none, fit to run on. Where its server runs already nothing is changed. */
+async function prepareCluster(
+  { dataDir, logger, settings }: Settled,
+  { account, owner, files, patience }: Ownership,
+): Promise<{ cluster: Cluster; postgres: string }> {
+  const { initdb, postgres, major } = await findBinaries({ dataDir, account, logger });
+  if (await takeCluster(files, owner, () => hasServer(dataDir), patience)) {
+    await bringHome(homeOf(dataDir), logger);
+    await removeAbandoned(dataDir);
+    const sync = settings["fsync"] !== "off";
+    const { signal } = patience;
+    if (!(await findCluster(dataDir))) await makeCluster({ dataDir, initdb, account, sync, signal });
+  }
+  const cluster = await existing(dataDir);
+  await checkReachable(cluster.data, account);
+  await checkCluster(cluster, { account, major, logger });
+  return { cluster, postgres };
+}
+
+async function hasServer(dataDir: string): Promise<boolean> {
+  const cluster = await findCluster(dataDir).catch(() => null);
+  return cluster !== null && (await findPostmaster(cluster.data)) !== null;
+}
+
+async function existing(dataDir: string): Promise<Cluster> {
+  const cluster = await findCluster(dataDir);
+  if (!cluster) throw new TartanError("internal", `the embedded database in ${homeOf(dataDir)} vanished`);
+  return cluster;
 }
 
 function refuseWindows(): void {

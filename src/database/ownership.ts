@@ -1,10 +1,12 @@
 /**
- * Who owns the embedded server. The owner holds a session lock in it, with its process id in the session's name:
+ * What the owner of the embedded server does: it keeps a session open, and starts the server again on its port when that
+ * session ends because the server died.
  *
- *   claiming → owning → (session lost) → reclaiming → owning … → released
+ *   starting → watching → (session lost) → restarting → watching … → released
  *
- * While it owns, it also keeps the server alive: one that died is started again on its port. It lets go only after it
- * has stopped the server, so that nobody can claim a server that is about to go.
+ * Who the owner is, the lock of the data directory says (data-dir-locks.ts), not the server: a role that may log in to the
+ * server can take any lock inside it. The owner stops the server before it releases the lock, so that nobody can join a
+ * server that is about to go.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
@@ -12,48 +14,45 @@ import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { clientConfig } from "./connection.ts";
 import { translateFailure } from "./failures.ts";
-import { isAlive, waitUntil } from "./postmaster.ts";
-import { CLAIM_SERVER, SELECT_OWNER } from "./queries.ts";
+import { askToStop, stopPostmaster } from "./postmaster.ts";
 import type { Running } from "./server.ts";
 
-export interface Claim extends AsyncDisposable {
-  port: number;
-}
-
-interface ClaimOptions {
+interface KeeperOptions {
   urlAt: (port: number) => string;
-  /** finds or starts the server; on this port, if one is given */
-  ensure: (port?: number) => Promise<Running>;
-  stop: () => Promise<void>;
-  dataDir: string;
+  /** finds or starts the server; on this port, if one is given. `onSpawn` gets the process id before it is ready. */
+  ensure: (options: { port?: number; signal: AbortSignal; onSpawn: (pid: number) => void }) => Promise<Running>;
+  /** the folder of the cluster */
+  cluster: string;
   logger: Logger;
 }
 
-const NAME = "tartan owner, process ";
-/** A killed owner's session ends as soon as the server notices, which is at once but for load. */
-const RELEASE_MS = 10_000;
 /** A server found while it stops is waited for and started anew. */
-const CLAIM_MS = 60_000;
-const RECLAIM_DELAY_MS = 100;
-const RECLAIM_DELAY_MAX_MS = 10_000;
+const START_MS = 60_000;
+const RESTART_DELAY_MS = 100;
+const RESTART_DELAY_MAX_MS = 10_000;
 
-class OwnershipClaim implements Claim {
+export class ServerKeeper implements AsyncDisposable {
   port = 0;
-  readonly #options: ClaimOptions;
+  #pid = 0;
+  readonly #options: KeeperOptions;
   #client: Client | undefined;
-  #reclaiming: Promise<void> | undefined;
+  #restarting: Promise<void> | undefined;
   readonly #released = new AbortController();
+  /** A process that ends without disposing, by an error or a second Ctrl-C, must not leave its server behind. */
+  readonly #atExit = () => askToStop(this.#options.cluster, this.#pid);
 
-  constructor(options: ClaimOptions) {
+  constructor(options: KeeperOptions) {
     this.#options = options;
+    process.once("exit", this.#atExit);
   }
 
-  async claim(): Promise<void> {
-    for (const end = Date.now() + CLAIM_MS; ; await delay(RECLAIM_DELAY_MS)) {
-      const server = await this.#options.ensure();
-      this.port = server.port;
+  /** @throws TartanError `database_unavailable`, `data_dir_in_use`; the reason of `signal` when that aborts first */
+  async start(signal: AbortSignal): Promise<void> {
+    for (const end = Date.now() + START_MS; ; await delay(RESTART_DELAY_MS)) {
+      signal.throwIfAborted();
+      await this.#ensure(signal);
       try {
-        await this.#take();
+        await this.#watch();
         return;
       } catch (error) {
         const passing = error instanceof TartanError && error.code === "database_unavailable" && !isRefusal(error);
@@ -62,22 +61,21 @@ class OwnershipClaim implements Claim {
     }
   }
 
-  /** @throws TartanError `data_dir_in_use` when another Tartan that lives has it */
-  async #take(): Promise<void> {
+  async #ensure(signal: AbortSignal): Promise<void> {
+    const onSpawn = (pid: number) => (this.#pid = pid);
+    const port = this.port === 0 ? {} : { port: this.port };
+    const server = await this.#options.ensure({ ...port, signal, onSpawn });
+    this.port = server.port;
+    this.#pid = server.pid;
+  }
+
+  async #watch(): Promise<void> {
     const url = this.#options.urlAt(this.port);
-    const client = new Client(clientConfig({ url, applicationName: `${NAME}${process.pid}` }));
+    const client = new Client(clientConfig({ url, applicationName: `tartan owner, process ${process.pid}` }));
     client.on("error", () => this.#lost(client));
     client.on("end", () => this.#lost(client));
     try {
       await client.connect();
-      let owner: number | undefined;
-      const claimed = await waitUntil(async () => {
-        if ((await client.query<{ claimed: boolean }>(CLAIM_SERVER)).rows[0]?.claimed) return true;
-        owner = await ownerOf(client);
-        if (owner !== undefined && isAlive(owner)) throw inUse(this.#options.dataDir, owner);
-        return false;
-      }, RELEASE_MS);
-      if (!claimed) throw inUse(this.#options.dataDir, owner);
       this.#client = client;
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -90,73 +88,41 @@ class OwnershipClaim implements Claim {
     this.#client = undefined;
     if (this.#released.signal.aborted) return;
     this.#options.logger.warn("the embedded Postgres ended the owner's session; looking after it");
-    this.#reclaiming = this.#reclaim();
+    this.#restarting = this.#restart();
   }
 
-  async #reclaim(): Promise<void> {
-    const { ensure, logger } = this.#options;
+  async #restart(): Promise<void> {
+    const { logger } = this.#options;
     const { signal } = this.#released;
     for (
-      let wait = RECLAIM_DELAY_MS;
+      let wait = RESTART_DELAY_MS;
       !signal.aborted && !this.#client;
-      wait = Math.min(wait * 2, RECLAIM_DELAY_MAX_MS)
+      wait = Math.min(wait * 2, RESTART_DELAY_MAX_MS)
     ) {
       try {
-        await ensure(this.port);
-        await this.#take();
+        await this.#ensure(signal);
+        await this.#watch();
         logger.info({ port: this.port }, "the embedded Postgres is back");
       } catch (error) {
+        if (signal.aborted) return;
         logger.error({ err: error }, "the embedded Postgres is not back yet");
         await delay(wait, undefined, { signal }).catch(() => undefined);
       }
     }
   }
 
+  /** Stops the server (fast shutdown). */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#released.signal.aborted) return;
     this.#released.abort();
-    await this.#reclaiming;
-    if (await this.#owns()) await this.#options.stop();
+    await this.#restarting;
+    await stopPostmaster(this.#options.cluster);
     await this.#client?.end().catch(() => undefined);
-  }
-
-  /** Whether the server is ours to stop; one that was lost may be another's by now, or gone. */
-  async #owns(): Promise<boolean> {
-    if (this.#client) return true;
-    return await this.#take().then(
-      () => true,
-      () => false,
-    );
+    process.off("exit", this.#atExit);
   }
 }
 
-/** The server answers and does not let us in: waiting does not mend that. */
+/** The server answers and rejects the login: waiting does not fix that. */
 function isRefusal({ cause }: TartanError): boolean {
   return String((cause as { code?: unknown } | undefined)?.code).startsWith("28");
-}
-
-async function ownerOf(client: Client): Promise<number | undefined> {
-  const { rows } = await client.query<{ name: string }>(SELECT_OWNER);
-  const name = rows[0]?.name ?? "";
-  return name.startsWith(NAME) ? Number(name.slice(NAME.length)) : undefined;
-}
-
-function inUse(dataDir: string, owner: number | undefined): TartanError {
-  const who = owner === undefined ? "another Tartan" : `another Tartan, process ${owner}`;
-  return new TartanError(
-    "data_dir_in_use",
-    `The data directory ${dataDir} is in use by ${who}. Stop that one, give this one a folder of its own with ` +
-      "TARTAN_DATA_DIR, or let both share one Postgres with TARTAN_DATABASE_URL.",
-    { fields: { TARTAN_DATA_DIR: `in use by ${who}` } },
-  );
-}
-
-/**
- * Finds or starts the server and claims it; disposing stops it.
- * @throws TartanError `data_dir_in_use`, `database_unavailable`
- */
-export async function claimServer(options: ClaimOptions): Promise<Claim> {
-  const claim = new OwnershipClaim(options);
-  await claim.claim();
-  return claim;
 }

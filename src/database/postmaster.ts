@@ -4,7 +4,8 @@
  * folder, where every postmaster changes to.
  */
 import { execFile } from "node:child_process";
-import { readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -59,8 +60,10 @@ async function isServerOf(pid: number, cluster: string): Promise<boolean> {
   if (!isAlive(pid)) return false;
   if (process.platform !== "linux") return await looksLikeServer(pid, cluster);
   try {
-    // A zombie has no working directory any more.
-    return (await readlink(`/proc/${pid}/cwd`)) === (await realpath(cluster));
+    // Compared by inode: in a PID namespace shared with other containers the same path may be another volume's. A zombie
+    // has no working directory any more.
+    const [cwd, folder] = await Promise.all([stat(`/proc/${pid}/cwd`), stat(cluster)]);
+    return cwd.dev === folder.dev && cwd.ino === folder.ino;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EACCES") return false;
     return await looksLikeServer(pid, cluster);
@@ -80,7 +83,8 @@ const WRITING_MS = 2_000;
 
 /**
  * Takes away a postmaster.pid whose process id lives on as something else: Postgres would refuse to start for ever.
- * (Where no such process lives Postgres recovers by itself.) The file is moved before it is judged again, so that one
+ * (Where no such process lives Postgres recovers by itself.) The caller holds postgres.lock: without it, a server in
+ * another PID namespace would look like a process that does not exist. The file is moved before it is judged again, so that one
  * written by a server that started meanwhile is put back and not lost.
  */
 export async function removeStalePidFile(cluster: string): Promise<void> {
@@ -130,5 +134,17 @@ export async function stopPostmaster(cluster: string): Promise<void> {
       return; // gone already
     }
     if (await waitUntil(gone, ms)) return;
+  }
+}
+
+/**
+ * Asks the server to stop without waiting for it, for a process that is about to exit and may do nothing that takes time.
+ * `pid` is the server that the caller knows; one that postmaster.pid does not name any more is left alone.
+ */
+export function askToStop(cluster: string, pid: number): void {
+  try {
+    if (readFileSync(pidFile(cluster), "utf8").startsWith(`${pid}\n`)) process.kill(pid, "SIGINT");
+  } catch {
+    // gone already
   }
 }

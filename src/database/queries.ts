@@ -25,16 +25,6 @@ export const SELECT_MIGRATIONS =
 export const INSERT_MIGRATION =
   "insert into tartan_meta.migrations (version, name, checksum, breaking) values ($1, $2, $3, $4)";
 
-/** Held by the session of the Tartan that owns the embedded server, for as long as it lives: the kernel closes it. */
-export const CLAIM_SERVER = "select pg_try_advisory_lock(21569, 2) as claimed";
-
-/** The application name of whoever holds it, which tells its process id. */
-export const SELECT_OWNER = `
-  select a.application_name as name
-    from pg_locks l
-    join pg_stat_activity a using (pid)
-   where l.locktype = 'advisory' and l.granted and l.classid = 21569 and l.objid = 2 and l.objsubid = 2`;
-
 export const HAS_DATABASE = "select exists (select from pg_database where datname = $1) as present";
 
 /* Readers of the mirror; sql/0005_readers.sql has the tables and functions. */

@@ -4,10 +4,10 @@
  *   no server → starting → ready
  *   server found → (starting, or stopping and then none) → ready
  *
- * Postgres itself makes sure that there is never a second server on one cluster: whoever starts too much loses against
- * postmaster.pid, or against the shared memory of sessions that outlived their killed postmaster, and looks again.
+ * A server is started only under postgres.lock, which all its processes then hold too (data-dir-locks.ts), so there is never
+ * a second one on a cluster. What Postgres checks itself (postmaster.pid, shared memory) cannot see into other containers.
  */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { open, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -47,7 +47,15 @@ export interface ServerOptions {
   /** over SETTINGS */
   settings?: Record<string, string>;
   /** nothing but this port will do */
-  port?: number | undefined;
+  port?: number;
+  /**
+   * Takes postgres.lock and returns its descriptor, which the server inherits; null when a server of this cluster has
+   * appeared meanwhile.
+   */
+  takeLock: () => Promise<number | null>;
+  signal: AbortSignal;
+  /** gets the server's process id before it is ready */
+  onSpawn: (pid: number) => void;
 }
 
 export type Running = Postmaster & { port: number };
@@ -55,6 +63,7 @@ export type Running = Postmaster & { port: number };
 /** A server that was killed replays its log first, which at 2 GB takes a while. */
 const START_MS = 300_000;
 const SLOW_MS = 5_000;
+const ABANDON_MS = 10_000;
 
 /**
  * The server of the cluster, accepting connections.
@@ -71,14 +80,18 @@ export async function ensureServer(options: ServerOptions): Promise<Running> {
 }
 
 async function findOrStart(options: ServerOptions): Promise<Running> {
-  const { cluster, logger } = options;
+  const { cluster, logger, signal, takeLock } = options;
   let lastWords = "one that runs already neither answers nor stops";
   let attempt = 0;
   for (const end = Date.now() + START_MS; Date.now() < end; await delay(50)) {
+    signal.throwIfAborted();
     const found = await findPostmaster(cluster.data);
     if (found?.status === "ready" && found.port) return { ...found, port: found.port };
     if (found) continue;
-    const started = await startServer(options, options.port ?? (await choosePort(cluster, attempt === 0)));
+    const lock = await takeLock();
+    if (lock === null) continue;
+    const port = options.port ?? (await choosePort(cluster, attempt === 0));
+    const started = await startServer(options, port, lock);
     if ("port" in started) return started;
     attempt += 1;
     lastWords = started.lastWords;
@@ -98,8 +111,8 @@ interface Failure {
   mayPass: boolean;
 }
 
-async function startServer(options: ServerOptions, port: number): Promise<Running | Failure> {
-  const { cluster, postgres, account } = options;
+async function startServer(options: ServerOptions, port: number, lock: number): Promise<Running | Failure> {
+  const { cluster, postgres, account, signal, onSpawn } = options;
   const flags = Object.entries({ ...SETTINGS, ...options.settings }).map(([name, value]) => `--${name}=${value}`);
   const log = await openLog(cluster);
   const from = (await log.stat()).size;
@@ -109,7 +122,8 @@ async function startServer(options: ServerOptions, port: number): Promise<Runnin
       cwd: cluster.data,
       // A session of its own: Ctrl-C in the terminal reaches Tartan, which drains and then stops the server.
       detached: true,
-      stdio: ["ignore", log.fd, log.fd],
+      // The fourth is inherited by each process of the server and keeps the lock for as long as one of them lives.
+      stdio: ["ignore", log.fd, log.fd, lock],
       env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C" },
     });
     let ended: string | undefined;
@@ -117,8 +131,11 @@ async function startServer(options: ServerOptions, port: number): Promise<Runnin
     child.once("exit", (code, signal) => (ended ??= `it ended with ${signal ?? code}`));
     child.unref();
     const pid = child.pid;
-    const ready = async () => ended !== undefined || (await isReady(cluster, pid));
+    if (pid !== undefined) onSpawn(pid);
+    const ready = async () => signal.aborted || ended !== undefined || (await isReady(cluster, pid));
     await waitUntil(ready, START_MS);
+    if (signal.aborted) await abandon(child, () => ended !== undefined);
+    signal.throwIfAborted();
     if (ended === undefined && pid !== undefined) {
       await writeFile(join(cluster.home, "port"), String(port));
       return { pid, port, status: "ready" };
@@ -127,6 +144,13 @@ async function startServer(options: ServerOptions, port: number): Promise<Runnin
   } finally {
     await log.close();
   }
+}
+
+/** Ends a server that is no longer wanted before it was ready. */
+async function abandon(child: ChildProcess, ended: () => boolean): Promise<void> {
+  child.kill("SIGINT");
+  if (!(await waitUntil(ended, ABANDON_MS))) child.kill("SIGQUIT");
+  await waitUntil(ended, ABANDON_MS);
 }
 
 async function isReady(cluster: Cluster, pid: number | undefined): Promise<boolean> {
