@@ -131,7 +131,7 @@ async function prepareCluster(
     if (!(await findCluster(dataDir))) await makeCluster({ dataDir, initdb, account, sync, signal });
   }
   const cluster = await existing(dataDir);
-  await checkReachable(cluster.data, account);
+  await checkReachable(cluster.home, account);
   await checkCluster(cluster, { account, major, logger });
   return { cluster, postgres };
 }

@@ -1,6 +1,6 @@
 /**
- * A Tartan of its own process, for tests that kill it: starts the embedded server of the given data directory, says how
- * it went in one line of JSON, and stops it on SIGTERM, or on SIGINT after a moment of draining.
+ * A Tartan of its own process, for tests that kill it: starts the embedded server of the given data directory (waiting the
+ * given milliseconds for a Tartan in another container), says how it went in one line of JSON, and stops it on SIGTERM, or on SIGINT after a moment of draining.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { startEmbedded } from "../../src/database/embedded.ts";
@@ -8,12 +8,13 @@ import { TartanError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/logger.ts";
 
 const say = (line: Record<string, unknown>) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const [dataDir = ""] = process.argv.slice(2);
+const [dataDir = "", waitMs = "60000"] = process.argv.slice(2);
 
 try {
   const embedded = await startEmbedded({
     dataDir,
     logger: silentLogger,
+    waitMs: Number(waitMs),
     settings: { shared_buffers: "16MB", fsync: "off" },
   });
   let stopping = false;

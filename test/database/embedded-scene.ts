@@ -63,23 +63,16 @@ export class EmbeddedScene {
 
   postmaster = async () => await findPostmaster(await this.cluster());
 
-  /** A Tartan in a process (and process group) of its own. */
-  spawnChild(): ChildProcess {
-    const child = spawn(process.execPath, ["--import", "tsx", CHILD, this.dataDir], {
-      stdio: ["ignore", "pipe", "inherit"],
-      detached: true,
-    });
+  /** A Tartan in a process (and process group) of its own; `within` is a program that runs it, with its arguments. */
+  spawnChild(within: readonly string[] = [], waitMs = 60_000): ChildProcess {
+    const [program = "", ...args] = [...within, process.execPath, "--import", "tsx", CHILD, this.dataDir];
+    const child = spawn(program, [...args, String(waitMs)], { stdio: ["ignore", "pipe", "inherit"], detached: true });
     this.children.push(child);
     return child;
   }
 
   /** The same, once it has said how its start went. */
-  startChild = async (): Promise<Child> => {
-    const child = this.spawnChild();
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    const [line] = (await once(lines, "line")) as [string];
-    return { process: child, lines, told: JSON.parse(line) as Record<string, unknown> };
-  };
+  startChild = async (): Promise<Child> => await firstWords(this.spawnChild());
 
   /** How often the server had to repair itself because it was not shut down. */
   async recoveries(): Promise<number> {
@@ -98,6 +91,12 @@ export function embeddedScene(): EmbeddedScene {
   afterEach(() => scene.stopAll());
   afterAll(() => scene.close());
   return scene;
+}
+
+export async function firstWords(child: ChildProcess): Promise<Child> {
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const [line] = (await once(lines, "line")) as [string];
+  return { process: child, lines, told: JSON.parse(line) as Record<string, unknown> };
 }
 
 export async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
