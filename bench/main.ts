@@ -4,6 +4,7 @@
  * million and shortens the relay's ten minutes, which take most of the time.
  */
 import { benchAccept } from "./accept.ts";
+import { benchClaims } from "./claims.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchRelay } from "./relay.ts";
@@ -23,6 +24,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   "relay-latency": () => benchRelay({ minutes, only: "latency" }),
   "relay-saturation": () => benchRelay({ minutes, only: "saturation" }),
   "relay-hold": () => benchRelay({ minutes, only: "hold" }),
+  claims: benchClaims,
   growth: benchGrowth,
 };
 

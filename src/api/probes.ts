@@ -8,7 +8,7 @@ import type { Database } from "../database/types.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { metrics, registry } from "../metrics.ts";
-import { queueDepth } from "../sync/queries.ts";
+import { dueDepth } from "../sync/queries.ts";
 import { addHeaders } from "./answers.ts";
 import { openly, type Api } from "./routing.ts";
 import { Alive, Metrics, NotReady, Ready } from "./status-shapes.ts";
@@ -58,7 +58,7 @@ function queueGauges(database: Database, logger: Logger): () => Promise<void> {
   let underWay: Promise<void> | undefined;
   const read = async (): Promise<void> => {
     try {
-      const { due, oldest_due_seconds } = await queueDepth(database);
+      const { due, oldest_due_seconds } = await dueDepth(database);
       metrics.subjectsDue.set(due);
       metrics.oldestDueSeconds.set(oldest_due_seconds);
     } catch (error) {

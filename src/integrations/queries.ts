@@ -50,10 +50,15 @@ export const UPDATE_INTEGRATION = `
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
 
-/** Subjects that failed for our configuration try again with the new one. */
+/**
+ * Subjects that failed for our configuration try again with the new one. So does every subject that is worked on just
+ * now, whatever its status: its run may still use the old one, and ends at a newer generation than it claimed, so that it
+ * is run again.
+ */
 export const RETRY_MISCONFIGURED = `
-  update sync.subjects set due_at = now(), not_before = null, attempts = 0, generation = generation + 1
-  where integration_id = $1 and status = 'misconfigured' and lease_token is null`;
+  update sync.subjects set due_at = case when lease_token is null then now() else due_at end,
+    not_before = null, attempts = 0, generation = generation + 1
+  where integration_id = $1 and (status = 'misconfigured' or lease_token is not null)`;
 
 export const DELETE_INTEGRATION = `
   update tartan.integrations

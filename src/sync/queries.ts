@@ -9,16 +9,58 @@ import { resourcesOf } from "../resources/index.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
-/** How many integrations one claim looks at; the next one goes on where it ended. */
+/** How many integrations with due work one claim looks at; the next claim goes on where it ended. */
 const RING = 64;
+/** How many integrations with waiting work one WAKE steps over: about 4 ms. */
+export const WAKE_INTEGRATIONS = 500;
+/** How many subjects one WAKE makes ready: shared by the integrations that have some, each of which may have four at least. */
+export const WAKE_SUBJECTS = 1000;
 const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
 
 /**
- * Claims up to $2 due subjects for $3 seconds each.
+ * Makes subjects ready whose time has come: retries, scheduled checks, leases that ran out. Marks make theirs ready by
+ * themselves (see sql), so this may come a moment late.
  *
- * Fair between integrations: the ring steps from integration to integration (each step one probe of an index, so a
- * million due subjects of one cost nothing here), beginning behind $1, the one that was served last. A subject's turn is
- * how many of its integration run already plus its place in that integration's own queue, and lower turns go first.
+ * Steps over integrations that have something waiting, beginning behind $1, at most WAKE_INTEGRATIONS: for each one probe
+ * of the index finds the earliest of its waiting subjects, so millions that wait for later cost nothing, and a million
+ * of one integration that are due at once do not hide a single one of another. Yields how many integrations it stepped over, the
+ * last of them, and how many subjects it found. What a commit holds just now is passed over.
+ */
+export const WAKE = statement(
+  "wake",
+  `
+with recursive ring (integration_id, due_at, position) as (
+  (select s.integration_id, s.due_at, 1 from sync.subjects s
+    where not s.ready and s.due_at is not null and s.integration_id > $1 order by s.integration_id, s.due_at limit 1)
+  union all
+  select next.integration_id, next.due_at, r.position + 1
+  from ring r cross join lateral (select s.integration_id, s.due_at from sync.subjects s
+    where not s.ready and s.due_at is not null and s.integration_id > r.integration_id
+    order by s.integration_id, s.due_at limit 1) next
+  where r.position < ${WAKE_INTEGRATIONS}
+), due as materialized (
+  select r.integration_id, d.kind, d.id
+  from ring r cross join lateral (select s.kind, s.id from sync.subjects s
+    where not s.ready and s.integration_id = r.integration_id and s.due_at <= now()
+    order by s.due_at limit (select greatest(4, ${WAKE_SUBJECTS} / greatest(count(*), 1)) from ring where due_at <= now())) d
+  where r.due_at <= now()
+), free as materialized (
+  select s.integration_id, s.kind, s.id from due join sync.subjects s using (integration_id, kind, id)
+  where not s.ready and s.due_at <= now() for update of s skip locked
+), woken as (
+  update sync.subjects s set ready = true from free f
+  where s.integration_id = f.integration_id and s.kind = f.kind and s.id = f.id returning 1
+)
+select (select count(*) from ring)::int as stepped, (select max(integration_id) from ring) as last,
+  (select count(*) from due)::int as found`,
+);
+
+/**
+ * Claims up to $2 ready subjects for $3 seconds each.
+ *
+ * Fair between integrations: the ring steps from one integration with something ready to the next (each step one probe of
+ * an index that holds nothing else), beginning behind $1, the one that was served last. A subject's turn is how many of its
+ * integration run already plus its place in that integration's own queue, and lower turns go first.
  *
  * Only rows that are taken are locked; rows that another worker is just taking are passed over. A run that is being
  * committed holds its subject `for key share`, which passes marks and heartbeats but not this lock: an expired lease is
@@ -33,9 +75,9 @@ with recursive ring (integration_id, position, wrapped) as (
   select coalesce(next.integration_id, first.integration_id), r.position + 1, r.wrapped or next.integration_id is null
   from ring r
   left join lateral (select s.integration_id from sync.subjects s
-    where s.due_at is not null and s.integration_id > r.integration_id order by s.integration_id limit 1) next on true
+    where s.ready and s.integration_id > r.integration_id order by s.integration_id limit 1) next on true
   left join lateral (select s.integration_id from sync.subjects s
-    where s.due_at is not null and next.integration_id is null and not r.wrapped order by s.integration_id limit 1) first on true
+    where s.ready and next.integration_id is null and not r.wrapped order by s.integration_id limit 1) first on true
   where r.position < ${RING} and not (r.wrapped and r.integration_id >= $1)
     and coalesce(next.integration_id, first.integration_id) is not null
 ), candidates as (
@@ -45,13 +87,13 @@ with recursive ring (integration_id, position, wrapped) as (
   cross join lateral (select count(*) as running from sync.subjects s
     where s.integration_id = r.integration_id and s.lease_token is not null and s.due_at > now()) busy
   cross join lateral (select s.kind, s.id, s.due_at from sync.subjects s
-    where s.integration_id = r.integration_id and s.due_at <= now() order by s.due_at limit $2 * 4 + 16) due
+    where s.integration_id = r.integration_id and s.ready order by s.due_at limit $2 * 4 + 16) due
   where r.position > 0 and not (r.wrapped and r.integration_id > $1)
   order by turn, position limit $2 * 4 + 16
 ), chosen as (
   select s.integration_id, s.kind, s.id, s.lease_token as dead, c.turn, c.position
   from candidates c join sync.subjects s using (integration_id, kind, id)
-  where s.due_at <= now() order by c.turn, c.position limit $2 for update of s skip locked
+  where s.ready order by c.turn, c.position limit $2 for update of s skip locked
 ), dropped as (
   delete from sync.staged_pages p using chosen where p.lease_token = chosen.dead
 )
@@ -280,12 +322,25 @@ export async function requestSync(
   await markDue(q, marks);
 }
 
+/** Counts what is due without a look at what waits for later: what has become due by time is counted by integration. */
 const QUEUE_DEPTH = statement(
   "queue_depth",
-  `select count(*) filter (where lease_token is null and due_at <= now())::int as due,
-  count(*) filter (where lease_token is not null)::int as running,
-  coalesce(extract(epoch from now() - min(due_at) filter (where due_at <= now())), 0)::float8 as oldest_due_seconds
-from sync.subjects where due_at is not null`,
+  `
+with recursive ring (integration_id) as (
+  (select integration_id from sync.subjects where not ready and due_at is not null order by integration_id limit 1)
+  union all
+  select (select s.integration_id from sync.subjects s
+    where not s.ready and s.due_at is not null and s.integration_id > r.integration_id order by s.integration_id limit 1)
+  from ring r where r.integration_id is not null
+), due as (
+  select count(*) filter (where lease_token is null) as subjects, min(due_at) as oldest from sync.subjects where ready
+  union all
+  select count(*) filter (where s.lease_token is null), min(s.due_at) from ring r join sync.subjects s using (integration_id)
+  where not s.ready and s.due_at <= now()
+)
+select sum(subjects)::int as due, coalesce(extract(epoch from now() - min(oldest)), 0)::float8 as oldest_due_seconds,
+  (select count(*) from sync.subjects where lease_token is not null)::int as running
+from due`,
 );
 const BY_STATUS = statement(
   "by_status",
@@ -302,10 +357,15 @@ export interface QueueDepth {
   by_status: Record<string, number>;
 }
 
-/** How much waits, of all processes together. */
-export async function queueDepth(q: Queryable): Promise<QueueDepth> {
+/** What is due and what runs, of all processes together. */
+export async function dueDepth(q: Queryable): Promise<Omit<QueueDepth, "by_status">> {
   const { rows } = await q.query<Omit<QueueDepth, "by_status">>(QUEUE_DEPTH);
+  return { due: 0, running: 0, oldest_due_seconds: 0, ...rows[0] };
+}
+
+/** The same, and how many subjects have which status, which takes a look at each of them. */
+export async function queueDepth(q: Queryable): Promise<QueueDepth> {
+  const depth = await dueDepth(q);
   const statuses = await q.query<{ status: string; count: number }>(BY_STATUS);
-  const by_status = Object.fromEntries(statuses.rows.map(({ status, count }) => [status, count]));
-  return { due: 0, running: 0, oldest_due_seconds: 0, ...rows[0], by_status };
+  return { ...depth, by_status: Object.fromEntries(statuses.rows.map(({ status, count }) => [status, count])) };
 }

@@ -7,11 +7,26 @@ import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../journal/events.ts";
 import { leaseLost } from "../mirror/stage.ts";
 import { gaveUp } from "./events.ts";
-import { CLAIM, GIVE_BACK, GIVE_UP, RENEW, webhooksOf } from "./queries.ts";
+import { CLAIM, GIVE_BACK, GIVE_UP, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS, webhooksOf } from "./queries.ts";
 import type { Claim, LastError, Status, Waiting } from "./types.ts";
 
 /** One run serves at most so many webhooks; what is beyond stays due. */
 export const WEBHOOKS_MAX = 1000;
+
+/** How far a wake has come in its lap over the integrations. */
+export interface Woken {
+  /** the integration behind which the next one begins; "" when the lap is over */
+  after: string;
+  /** there may be as many again that are due by now */
+  more: boolean;
+}
+
+/** Makes subjects ready to be claimed whose time has come, behind the integration `after`. */
+export async function wake(q: Queryable, after: string): Promise<Woken> {
+  const { rows } = await q.query<{ stepped: number; last: string | null; found: number }>(WAKE, [after]);
+  const { stepped = 0, last = null, found = 0 } = rows[0] ?? {};
+  return { after: stepped < WAKE_INTEGRATIONS ? "" : (last ?? ""), more: found >= WAKE_SUBJECTS };
+}
 
 interface ClaimRow {
   integration_id: string;
@@ -27,7 +42,7 @@ interface ClaimRow {
 }
 
 /**
- * Claims up to `count` due subjects, fairly between integrations.
+ * Claims up to `count` subjects that are ready, fairly between integrations.
  * @param after the integration that was served last, "" at first
  */
 export async function claim(q: Queryable, after: string, count: number, leaseSeconds: number): Promise<Claim[]> {

@@ -20,7 +20,7 @@ import { sweepStaged } from "../mirror/stage.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "./limiter.ts";
 import { BUSY, SWEEP_LIMITS } from "./queries.ts";
-import { claim as claimDue, giveBack, giveUp, renew } from "./queue.ts";
+import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
 import { run, type RunDeps } from "./run.ts";
 import type { Claim } from "./types.ts";
@@ -51,6 +51,8 @@ export interface Sync extends AsyncDisposable {
 
 const SWEEP_MS = 10 * 60_000;
 const IDLE_POLL_MS = 10;
+/** How often a worker looks, at most, for what became due by time alone. A lap over 10,000 integrations takes twenty looks. */
+const WAKE_MS = 250;
 const TROUBLE_PAUSE_MS = 1000;
 
 class Worker implements Sync {
@@ -64,6 +66,9 @@ class Worker implements Sync {
   #hint = new AbortController();
   #servedLast = "";
   #nextSweep = 0;
+  /** where the lap over the integrations goes on, "" between laps */
+  #wokenLast = "";
+  #nextWake = 0;
   #listening: AsyncDisposable | undefined;
   #working: Promise<void> = Promise.resolve();
 
@@ -87,6 +92,7 @@ class Worker implements Sync {
       const free = concurrency - this.#running.size;
       try {
         await this.#sweep();
+        await this.#wake();
         if (free > 0 && (await this.#claim(free)) === free) continue;
       } catch (error) {
         logger.warn({ error }, "cannot look for due subjects; trying again");
@@ -95,6 +101,15 @@ class Worker implements Sync {
       }
       await this.#untilNews();
     }
+  }
+
+  /** Makes ready what became due by time. */
+  async #wake(): Promise<void> {
+    const { database, clock, pollMs } = this.#options;
+    if (clock.now() < this.#nextWake) return;
+    const { after, more } = await wake(database, this.#wokenLast);
+    this.#wokenLast = after;
+    this.#nextWake = more ? 0 : clock.now() + Math.min(WAKE_MS, pollMs / 2);
   }
 
   /** Claims and starts up to `free` runs; says how many. */
@@ -117,7 +132,8 @@ class Worker implements Sync {
   async #untilNews(): Promise<void> {
     const { clock, pollMs } = this.#options;
     // Spread, so that idle processes do not all look at the same instant.
-    await clock.sleep(pollMs - randomInt(Math.ceil(pollMs / 4)), this.#hint.signal);
+    const longest = this.#wokenLast === "" ? pollMs : Math.min(WAKE_MS, pollMs);
+    await clock.sleep(longest - randomInt(Math.ceil(longest / 4)), this.#hint.signal);
   }
 
   /** Runs a claim; never rejects. */

@@ -5,7 +5,7 @@ import { updateIntegration } from "../../src/integrations/integrations.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { openScene, until, type Item, type Scene } from "./support.ts";
+import { gated, openScene, until, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
 beforeAll(async () => {
@@ -193,6 +193,27 @@ describe("our own mistakes", () => {
     });
     expect(await scene.info(uuid)).not.toBeNull();
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("are tried again soon after they are mended also where a run with the wrong keys was under way just then", async () => {
+    const item = await scene.synced(2);
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
+    let [asked, mended] = [false, false];
+    const worker = await scene.work({
+      delays: { configurationMs: 600_000, configurationHoldMs: 20 },
+      clientFor: gated(async (_path, _body, pass) => {
+        asked = true;
+        await until(() => mended);
+        await pass();
+      }),
+    });
+    await scene.hear(item.item_id);
+    await until(() => asked);
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
+    mended = true;
+    await until(async () => (await scene.subject(item.item_id)).due_at === null, "a run with the right keys");
+    await worker[Symbol.asyncDispose]();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", last_error: null });
   });
 
   it("such as a run that throws are logged, wait longer each time, and hold up nobody", async () => {

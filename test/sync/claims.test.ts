@@ -1,0 +1,157 @@
+/** What is due is found, whatever waits beside it. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Statement } from "../../src/database/types.ts";
+import { CLAIM, dueDepth, WAKE } from "../../src/sync/queries.ts";
+import { claim, wake } from "../../src/sync/queue.ts";
+import { openScene, until, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeEach(async () => {
+  scene = await openScene();
+});
+afterEach(() => scene[Symbol.asyncDispose]());
+
+/** Subjects of integrations `a00001` and so on, which sort before every real one; due in `seconds`. */
+const crowd = (integrations: number, each: number, seconds = 3600, first = "a") =>
+  scene.database.query(
+    `insert into sync.subjects (integration_id, kind, id, due_at)
+    select $4 || lpad(i::text, 5, '0'), 'item', 'crowd_' || n, now() + $3 * interval '1 second' from generate_series(1, $1::int) i, generate_series(1, $2::int) n`,
+    [integrations, each, seconds, first],
+  );
+/** A subject whose time has come while nobody looked. */
+const overdue = async (integration: string, id: string) => {
+  await scene.database.query(
+    "insert into sync.subjects (integration_id, kind, id, due_at) values ($1, 'item', $2, now() - interval '1 second')",
+    [integration, id],
+  );
+  await scene.database.query("update sync.subjects set ready = false where id = $1", [id]);
+};
+const readyIds = async () =>
+  (await scene.database.query<{ id: string }>("select id from sync.subjects where ready")).rows.map(({ id }) => id);
+
+/** How many pages a statement looks at; nothing of it stays. */
+async function pagesOf(statement: Statement, values: readonly unknown[]): Promise<number> {
+  let pages = Number.NaN;
+  const undone = scene.database.transaction(async (tx) => {
+    type Plan = { Plan: Record<"Shared Hit Blocks" | "Shared Read Blocks", number> }[];
+    const text = `explain (analyze, buffers, format json) ${statement.text}`;
+    const { rows } = await tx.query<{ "QUERY PLAN": Plan }>(text, values);
+    const [root] = rows[0]?.["QUERY PLAN"] ?? [];
+    if (root) pages = root.Plan["Shared Hit Blocks"] + root.Plan["Shared Read Blocks"];
+    throw new Error("roll back");
+  });
+  await expect(undone).rejects.toThrow("roll back");
+  return pages;
+}
+
+describe("a due subject", () => {
+  it("is synced at once behind a hundred integrations that have only future work", async () => {
+    await crowd(100, 2);
+    const [item] = scene.makeItems(1, 5);
+    if (!item) throw new Error("no item");
+    await scene.link(item);
+    await scene.work();
+    await until(async () => (await scene.subject(item.item_id)).status === "ok", "the first sync");
+  });
+
+  it("is found behind more integrations with ready work than one claim looks at, each of which is served in its turn", async () => {
+    await crowd(150, 3, -60);
+    const served = new Set<string>();
+    for (let after = "", turns = 0; turns < 150; turns += 1) {
+      const [claimed] = await claim(scene.database, after, 1, 60);
+      after = claimed?.integrationId ?? "";
+      served.add(after);
+    }
+    expect(served.size).toBe(150);
+  });
+
+  it("costs a claim as many pages beside 40,000 subjects of 4,000 integrations that wait as beside none", async () => {
+    await crowd(20, 1, -60, "d");
+    await scene.database.query("vacuum analyze sync.subjects");
+    const alone = await pagesOf(CLAIM, ["", 8, 60]);
+    await crowd(4000, 10);
+    await crowd(4000, 10, 7200, "z");
+    await scene.database.query("vacuum analyze sync.subjects");
+    expect(await pagesOf(CLAIM, ["", 8, 60])).toBeLessThan(alone * 1.25 + 20);
+  });
+});
+
+describe("a subject that becomes due by time", () => {
+  it("is claimed by a worker whose lap takes it over more integrations than one look", async () => {
+    await crowd(1200, 1);
+    await scene.database.query(
+      "insert into sync.subjects (integration_id, kind, id, due_at) values ('b', 'item', 'late', now() + interval '300 ms')",
+    );
+    await scene.work();
+    await until(async () => (await scene.subject("late")).status === "unlinked", "a run of it");
+  });
+
+  it("is made ready in one lap, however many others become due with it", async () => {
+    await crowd(700, 1);
+    await crowd(1, 5000, -60, "b");
+    await scene.database.query("update sync.subjects set ready = false");
+    await overdue("c", "single");
+    let laps = 0;
+    for (let after = ""; laps === 0;) {
+      ({ after } = await wake(scene.database, after));
+      if (after === "") laps += 1;
+    }
+    expect(await readyIds()).toContain("single");
+    // Those of the crowd wait for later, and of the five thousand a thousand at most are ready.
+    expect((await readyIds()).length).toBeLessThanOrEqual(1001);
+  });
+
+  it("is told of at once when there are more, so that the next look need not wait", async () => {
+    await crowd(1, 1500, -60);
+    await scene.database.query("update sync.subjects set ready = false");
+    expect(await wake(scene.database, "")).toEqual({ after: "", more: true });
+    expect(await wake(scene.database, "")).toEqual({ after: "", more: false });
+    expect(await readyIds()).toHaveLength(1500);
+  });
+
+  it("stays with the run that is just being committed", async () => {
+    await overdue("b", "committing");
+    await scene.database.transaction(async (tx) => {
+      await tx.query("select from sync.subjects where id = 'committing' for key share");
+      await wake(scene.database, "");
+      expect(await readyIds()).toEqual([]);
+    });
+    await wake(scene.database, "");
+    expect(await readyIds()).toEqual(["committing"]);
+  });
+
+  it("costs a look as many pages beside subjects of one integration that wait, few or many", async () => {
+    await crowd(50, 1);
+    await scene.database.query("vacuum analyze sync.subjects");
+    const few = await pagesOf(WAKE, [""]);
+    await crowd(1, 40_000, 7200, "b");
+    await scene.database.query("vacuum analyze sync.subjects");
+    expect(await pagesOf(WAKE, [""])).toBeLessThan(few * 1.25 + 20);
+  });
+
+  it("is counted as due even before it was made ready", async () => {
+    await crowd(3, 4);
+    await overdue("b", "counted");
+    await overdue("c", "counted too");
+    expect(await dueDepth(scene.database)).toMatchObject({ due: 2, running: 0 });
+    expect((await dueDepth(scene.database)).oldest_due_seconds).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe("ready", () => {
+  it("follows due_at, whoever writes it", async () => {
+    const set = (due: string) => scene.database.query(`update sync.subjects set due_at = ${due} where id = 'x'`);
+    const isReady = async () => (await readyIds()).includes("x");
+    await scene.database.query("insert into sync.subjects (integration_id, kind, id) values ('i', 'item', 'x')");
+    expect(await isReady()).toBe(false);
+    for (const [due, expected] of [
+      ["now()", true],
+      ["now() + interval '1 minute'", false],
+      ["now() - interval '1 minute'", true],
+      ["null", false],
+    ] as const) {
+      await set(due);
+      expect(await isReady(), due).toBe(expected);
+    }
+  });
+});
