@@ -4,31 +4,35 @@
  *
  *   outbox row: waiting ──dispatch──▶ has a position; its deliveries are scheduled
  *
- * One process dispatches at a time; whoever finds another at it leaves it to that one.
+ * One process dispatches at a time; a process that finds another at it leaves the work to that one.
+ *
+ * A delivery holds no payload: it refers to the event. So what a transaction writes does not grow with the size of the
+ * events, and payloads are read only for routes with a matcher, a slice of bounded size at a time.
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { ArrayWriter } from "../journal/arrays.ts";
 import { newWebhookUuid } from "../journal/ids.ts";
 import { metrics } from "../metrics.ts";
-import { render, payloadOf } from "./content/body.ts";
+import { payloadOf } from "./content/body.ts";
+import { readSources } from "./content/sources.ts";
 import { matchesFilter, needsPayload } from "./routes/filter.ts";
 import { compileMatcher } from "./routes/matcher.ts";
-import {
-  BEGIN_DISPATCH,
-  EVENTS_OF,
-  GIVE_POSITIONS,
-  INSERT_DELIVERIES,
-  SOURCES,
-  WAITING_ROWS,
-} from "./queries/dispatch.ts";
-import { loadRoutes } from "./routes/routes.ts";
-import type { ActiveRoute, EventFacts, EventSource } from "./types.ts";
+import { BEGIN_DISPATCH, EVENTS_OF, GIVE_POSITIONS, INSERT_DELIVERIES, WAITING_ROWS } from "./queries/dispatch.ts";
+import { loadRouting } from "./routes/routes.ts";
+import type { ActiveRoute, EventFacts, SizedEvent } from "./types.ts";
 
 /** Rows of the outbox a transaction; each names what one commit has written. */
 const ROWS_MAX = 200;
-/** Events a transaction, but for one row, which names as many as it names; and how many of them are in memory with their bytes. */
-const EVENTS_MAX = 2000;
+/** Events that are looked at together; rows are taken together as long as they name no more. */
 const AT_ONCE = 200;
+/** What a transaction may make and read before it ends behind the row that it is at. */
+const DELIVERIES_MAX = 10_000;
+const PAYLOAD_BYTES_MAX = 32 * 1024 * 1024;
+const EVENTS_MAX = 2000;
+/** Pairs of an event and a route that are compared before the event loop goes on. */
+const PAIRS_AT_ONCE = 20_000;
+/** Rows an INSERT. */
+const INSERT_MAX = 2000;
 /** NOTIFY carries less than 8000 bytes. */
 const NAMED_MAX = 100;
 
@@ -47,32 +51,81 @@ export interface MatchingRoute extends ActiveRoute {
 interface NewDelivery {
   event: EventFacts;
   route: ActiveRoute;
-  body: Buffer | null;
 }
 
 interface WaitingRow {
   id: number;
   /** how many it names */
   events: number;
-  routes: string;
+  routingVersion: number;
 }
 
-/** The first rows, as far as they name no more than EVENTS_MAX; one at least. */
-function fewest(rows: readonly WaitingRow[]): readonly WaitingRow[] {
-  let named = 0;
-  const end = rows.findIndex(({ events }, index) => (named += events) > EVENTS_MAX && index > 0);
-  return end === -1 ? rows : rows.slice(0, end);
+/** Cuts rows, in their order, into groups that name no more than AT_ONCE events; one row at least. */
+function groupsOf(rows: readonly WaitingRow[]): WaitingRow[][] {
+  const groups: WaitingRow[][] = [];
+  let named = Infinity;
+  for (const row of rows) {
+    named += row.events;
+    const current = groups.at(-1);
+    if (current && named <= AT_ONCE) current.push(row);
+    else {
+      groups.push([row]);
+      named = row.events;
+    }
+  }
+  return groups;
 }
 
 const NOTHING: Dispatched = { rows: 0, made: new Map() };
+
+interface NamedEvent extends SizedEvent {
+  /** the row that names it */
+  outboxId: number;
+}
+
+/** What a transaction has done so far. */
+class Work {
+  readonly rows: number[] = [];
+  readonly made = new Map<string, Set<string | null>>();
+  events = 0;
+  deliveries = 0;
+  /** the next row is too large to be part of it */
+  isFull = false;
+  #payloadBytes = 0;
+
+  note(deliveries: readonly NewDelivery[]): void {
+    this.deliveries += deliveries.length;
+    for (const { event, route } of deliveries) {
+      const lanes = this.made.get(route.destinationId) ?? new Set();
+      this.made.set(route.destinationId, lanes.add(laneOf(event, route)));
+    }
+  }
+
+  get isEnough(): boolean {
+    return this.isFull || this.events >= EVENTS_MAX || this.deliveries >= DELIVERIES_MAX;
+  }
+
+  /**
+   * Counts the payloads of the events, row by row.
+   * @returns the row with which they become too many bytes for this transaction, unless it is its first
+   */
+  firstTooLarge(events: readonly NamedEvent[]): number | null {
+    const first = this.rows[0] ?? events[0]?.outboxId;
+    for (const { outboxId, size } of events) {
+      this.#payloadBytes += size;
+      if (this.#payloadBytes > PAYLOAD_BYTES_MAX && outboxId !== first) return outboxId;
+    }
+    return null;
+  }
+}
 
 export class Dispatcher {
   readonly #database: Database;
   readonly #by: string;
   #routes: readonly MatchingRoute[] = [];
-  #fingerprint = "";
+  #routingVersion = 0;
 
-  /** @param by who dispatches: whoever hears of it knows whether it was itself */
+  /** @param by who dispatches: a process that hears of it can tell whether it was itself */
   constructor(database: Database, by: string) {
     this.#database = database;
     this.#by = by;
@@ -86,29 +139,42 @@ export class Dispatcher {
       const waiting = await tx.query<WaitingRow>(WAITING_ROWS, [ROWS_MAX]);
       const [first] = waiting.rows;
       if (!first) return NOTHING;
-      await this.#refresh(tx, first.routes);
-      const ids = fewest(waiting.rows).map(({ id }) => id);
-      const events = this.#routes.length === 0 ? [] : (await tx.query<EventFacts>(EVENTS_OF, [ids])).rows;
-      const made = new Map<string, Set<string | null>>();
-      for (let from = 0; from < events.length; from += AT_ONCE) {
-        const deliveries = await fanOut(tx, events.slice(from, from + AT_ONCE), this.#routes);
-        await insertDeliveries(tx, deliveries, null);
-        for (const { event, route } of deliveries) {
-          const lanes = made.get(route.destinationId) ?? new Set();
-          made.set(route.destinationId, lanes.add(laneOf(event, route)));
-        }
+      await this.#refresh(tx, first.routingVersion);
+      const work = new Work();
+      for (const group of groupsOf(waiting.rows)) {
+        await this.#dispatchGroup(tx, group, work);
+        if (work.isEnough) break;
       }
-      await tx.query(GIVE_POSITIONS, [ids, made.size === 0 ? null : named(this.#by, made.keys())]);
-      metrics.eventsDispatched.inc(events.length);
-      return { rows: ids.length, made };
+      const { rows, made } = work;
+      await tx.query(GIVE_POSITIONS, [rows, made.size === 0 ? null : named(this.#by, made.keys())]);
+      metrics.eventsDispatched.inc(work.events);
+      return { rows: rows.length, made };
     });
   }
 
-  async #refresh(tx: Queryable, fingerprint: string): Promise<void> {
-    if (fingerprint === this.#fingerprint) return;
-    const routes = await loadRoutes(tx);
-    this.#routes = routes.map(withMatcher);
-    this.#fingerprint = fingerprint;
+  async #dispatchGroup(tx: Queryable, group: readonly WaitingRow[], work: Work): Promise<void> {
+    const ids = group.map(({ id }) => id);
+    if (this.#routes.length === 0) return void work.rows.push(...ids);
+    const { rows: named } = await tx.query<NamedEvent>(EVENTS_OF, [ids]);
+    const behind = this.#routes.some(({ definition }) => needsPayload(definition)) ? work.firstTooLarge(named) : null;
+    work.rows.push(...ids.filter((id) => behind === null || id < behind));
+    const events = behind === null ? named : named.filter(({ outboxId }) => outboxId < behind);
+    const atOnce = Math.max(1, Math.min(AT_ONCE, Math.floor(PAIRS_AT_ONCE / this.#routes.length)));
+    for (let from = 0; from < events.length; from += atOnce) {
+      const deliveries = await fanOut(tx, events.slice(from, from + atOnce), this.#routes);
+      await insertDeliveries(tx, deliveries, null);
+      work.note(deliveries);
+    }
+    if (behind !== null) work.isFull = true;
+    work.events += events.length;
+  }
+
+  async #refresh(tx: Queryable, version: number): Promise<void> {
+    if (version === this.#routingVersion) return;
+    const routing = await loadRouting(tx);
+    this.#routes = routing.routes.map(withMatcher);
+    // The version that was read with them, which may be newer than the one that was asked for.
+    this.#routingVersion = routing.version;
   }
 }
 
@@ -123,54 +189,40 @@ export const withMatcher = (route: ActiveRoute): MatchingRoute => {
   return { ...route, matches: match === null ? null : compileMatcher(match) };
 };
 
-/** The deliveries that routes make of events: of each event at most one for a destination, by the first route that takes it. */
+/**
+ * The deliveries that routes make of events: of each event at most one for a destination, by the first route that takes it.
+ * Payloads are read for routes with a matcher only.
+ */
 export async function fanOut(
   tx: Queryable,
-  events: readonly EventFacts[],
+  events: readonly SizedEvent[],
   routes: readonly MatchingRoute[],
 ): Promise<NewDelivery[]> {
   const candidates = events.map((event) => ({
     event,
     routes: routes.filter(({ definition }) => matchesFilter(definition.filter, event)),
   }));
-  const sources = await loadSources(
-    tx,
-    candidates
-      .filter(({ event, routes: taken }) => taken.some((route) => readsBytes(route, event)))
-      .map(({ event }) => event),
-  );
-  return candidates.flatMap(({ event, routes: taken }) => {
-    const source = sources.get(event.id);
-    const payload = source && taken.some(({ matches }) => matches !== null) ? payloadOf(source) : undefined;
+  const toRead = candidates
+    .filter(({ routes: passed }) => passed.some(({ definition }) => needsPayload(definition)))
+    .map(({ event }) => event);
+  const takenById = new Map<string, ReadonlySet<string>>();
+  const matching = routes.filter(({ matches }) => matches !== null);
+  for await (const source of readSources(tx, toRead)) {
+    const payload = payloadOf(source);
+    const taken = matching.filter(
+      ({ definition, matches }) => matchesFilter(definition.filter, source) && matches?.(payload) === true,
+    );
+    takenById.set(source.id, new Set(taken.map(({ id }) => id)));
+  }
+  return candidates.flatMap(({ event, routes: passed }) => {
+    const taken = takenById.get(event.id);
     const chosen = new Map<string, MatchingRoute>();
-    for (const route of taken) {
-      if (!chosen.has(route.destinationId) && (route.matches === null || route.matches(payload))) {
-        chosen.set(route.destinationId, route);
-      }
+    for (const route of passed) {
+      const takes = route.matches === null || taken?.has(route.id) === true;
+      if (takes && !chosen.has(route.destinationId)) chosen.set(route.destinationId, route);
     }
-    return [...chosen.values()].map((route) => ({ event, route, body: source ? bodyOf(source, route) : null }));
+    return [...chosen.values()].map((route): NewDelivery => ({ event, route }));
   });
-}
-
-const readsBytes = (route: MatchingRoute, event: EventFacts): boolean =>
-  needsPayload(route.definition) || isRendered(route, event);
-
-/**
- * A webhook that is wrapped has no bytes of its own yet. They are made once, here, and kept, since what they tell besides the
- * webhook's body (the user, above all) may be known better later on.
- */
-const isRendered = ({ definition: { form } }: ActiveRoute, { type }: EventFacts): boolean =>
-  type === "webhook.received" && (form === "webhook" || form === "event");
-
-const bodyOf = (source: EventSource, route: ActiveRoute): Buffer | null =>
-  isRendered(route, source) ? render(source, route.definition.form) : null;
-
-async function loadSources(tx: Queryable, events: readonly EventFacts[]): Promise<Map<string, EventSource>> {
-  if (events.length === 0) return new Map();
-  const webhooks = events.filter(({ type }) => type === "webhook.received").map(({ id }) => id);
-  const others = events.filter(({ type }) => type !== "webhook.received").map(({ id }) => id);
-  const { rows } = await tx.query<EventSource>(SOURCES, [webhooks, others]);
-  return new Map(rows.map((source) => [source.id, source]));
 }
 
 /** Makes the deliveries, due now, in their order; those that are there already stay as they are. @returns how many were made */
@@ -179,23 +231,30 @@ export async function insertDeliveries(
   deliveries: readonly NewDelivery[],
   jobId: string | null,
 ): Promise<number> {
-  if (deliveries.length === 0) return 0;
-  const out = new ArrayWriter(deliveries.reduce((sum, { body }) => sum + (body?.length ?? 0) + 512, 4096));
-  const { rowCount } = await tx.query(INSERT_DELIVERIES, [
+  let made = 0;
+  for (let from = 0; from < deliveries.length; from += INSERT_MAX) {
+    const { rowCount } = await tx.query(INSERT_DELIVERIES, columnsOf(deliveries.slice(from, from + INSERT_MAX), jobId));
+    made += rowCount;
+  }
+  return made;
+}
+
+function columnsOf(deliveries: readonly NewDelivery[], jobId: string | null): unknown[] {
+  const out = new ArrayWriter(deliveries.length * 512 + 4096);
+  return [
     out.uuid(deliveries.map(() => newWebhookUuid())),
     out.text(deliveries.map(({ route }) => route.destinationId)),
     out.uuid(deliveries.map(({ event }) => event.id)),
     out.text(deliveries.map(({ event }) => event.type)),
     out.text(deliveries.map(({ event }) => event.integrationId)),
     out.text(deliveries.map(({ event }) => event.itemId)),
+    out.text(deliveries.map(({ event }) => event.userId)),
     out.text(deliveries.map(({ event, route }) => laneOf(event, route))),
     out.text(deliveries.map(({ route }) => route.id)),
     out.int4(deliveries.map(({ route }) => route.version)),
     out.text(deliveries.map(({ route }) => route.definition.form)),
-    out.bytea(deliveries.map(({ body }) => body)),
     jobId,
-  ]);
-  return rowCount;
+  ];
 }
 
 /** The lane of an event at a destination that keeps order; what concerns no item shares a lane. */

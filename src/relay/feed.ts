@@ -13,6 +13,7 @@ import { EVENT_TYPES } from "../journal/event-types.ts";
 import { fromEventId, toEventId } from "../journal/events.ts";
 import { render } from "./content/body.ts";
 import { matchesType } from "./routes/filter.ts";
+import { readSources } from "./content/sources.ts";
 import { SOURCES } from "./queries/dispatch.ts";
 import { LAST_POSITION, LOOK_FOR_EVENTS } from "./queries/feed.ts";
 import type { EventSource } from "./types.ts";
@@ -123,13 +124,13 @@ async function toPage(q: Queryable, found: readonly Found[], end: Place): Promis
   return { events, next_cursor: toEventCursor(last) };
 }
 
-async function textsOf(q: Queryable, found: readonly { id: string; type: string }[]): Promise<Map<string, string>> {
-  if (found.length === 0) return new Map();
-  const isWebhook = ({ type }: { type: string }): boolean => type === "webhook.received";
-  const ids = (events: readonly { id: string }[]): string[] => events.map(({ id }) => id);
-  const values = [ids(found.filter(isWebhook)), ids(found.filter((each) => !isWebhook(each)))];
-  const { rows } = await q.query<EventSource>(SOURCES, values);
-  return new Map(rows.map((source) => [source.id, render(source, "event").toString("utf8")]));
+async function textsOf(q: Queryable, found: readonly Found[]): Promise<Map<string, string>> {
+  const texts = new Map<string, string>();
+  const sized = found.map(({ id, type, bytes }) => ({ id, type, size: bytes }));
+  for await (const source of readSources(q, sized)) {
+    texts.set(source.id, render(source, "event").toString("utf8"));
+  }
+  return texts;
 }
 
 function typesOf(patterns: readonly string[] = ["*"]): string[] {

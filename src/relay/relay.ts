@@ -18,6 +18,7 @@ import { createGuard } from "./http/guard.ts";
 import { Holdings, type Looked, type Taken } from "./holdings.ts";
 import { startJobs } from "./ledger/job-runner.ts";
 import { BUSY } from "./queries/couriers.ts";
+import { Payloads } from "./courier/payloads.ts";
 import { Recorder } from "./courier/recorder.ts";
 import { Slots } from "./courier/slots.ts";
 import { startSweep } from "./sweep.ts";
@@ -86,6 +87,7 @@ class Worker implements Relay {
       logger,
       recorder: this.#recorder,
       transforms: this.#transforms,
+      payloads: new Payloads(),
       guard,
       slots,
       safe,

@@ -60,6 +60,11 @@ export interface EventFacts {
   source: string | null;
 }
 
+/** An event whose payload is not read, but known to be so many bytes. */
+export interface SizedEvent extends EventFacts {
+  size: number;
+}
+
 /** An event with its bytes. */
 export interface EventSource extends EventFacts {
   occurredAt: Date;

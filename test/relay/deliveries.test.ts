@@ -67,8 +67,11 @@ describe("the list of deliveries", () => {
       ],
       [{ status: "dead", cause: "timeout" }, (row) => row.status === "dead" && Number(row.seq) % 5 === 2],
       [{ cause: "status_500" }, (row) => row.status === "dead" && Number(row.seq) % 5 === 1],
-      [{ event_type: "item.updated" }, ({ body }) => body === null],
-      [{ event_type: "item.updated", status: "dead" }, ({ body, status }) => body === null && status === "dead"],
+      [{ event_type: "item.updated" }, ({ event_type }) => event_type === "item.updated"],
+      [
+        { event_type: "item.updated", status: "dead" },
+        ({ event_type, status }) => event_type === "item.updated" && status === "dead",
+      ],
       [{ status: "held", destination_id: one.id }, () => false],
       [{ destination_id: "dst_nothing" }, () => false],
     ];

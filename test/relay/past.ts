@@ -33,6 +33,8 @@ export interface DeliveryRow {
   id: string;
   seq: number;
   event_id: string;
+  event_type: string;
+  item_id: string | null;
   destination_id: string;
   status: string;
   tries: number;

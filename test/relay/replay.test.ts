@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { toEventId } from "../../src/journal/events.ts";
+import { toDeliveryId } from "../../src/relay/ids.ts";
+import { getDeliveryBody } from "../../src/relay/ledger/deliveries.ts";
 import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/ledger/jobs.ts";
 import { createRoute, updateRoute } from "../../src/relay/routes/routes.ts";
 import { webhook } from "../journal/support.ts";
@@ -99,7 +101,8 @@ describe("a replay", () => {
       { lane: "item-1", form: "webhook", status: "scheduled", due: true, job_id: job.id },
       { lane: "item-1", form: "webhook", status: "scheduled", due: true, job_id: job.id, body: null },
     ]);
-    expect(made[0]?.body?.toString()).toContain('"type":"webhook.received"');
+    const body = await getDeliveryBody(scene.database, toDeliveryId(made[0]?.id ?? ""));
+    expect(body?.toString()).toContain('"type":"webhook.received"');
     expect(await createReplay(scene.database, { ...wish, dry_run: true })).toEqual({ count: 0 });
   });
 

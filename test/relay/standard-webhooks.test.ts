@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import type { Queryable } from "../../src/database/types.ts";
 import type { Fetched } from "../../src/relay/courier/backlog.ts";
 import { checkNewDestination } from "../../src/relay/destinations/destination-rules.ts";
+import { Payloads } from "../../src/relay/courier/payloads.ts";
 import { Packer } from "../../src/relay/courier/packer.ts";
 import { newSecret } from "../../src/relay/http/signing.ts";
 import type { Transforms } from "../../src/relay/content/transform.ts";
@@ -69,6 +70,7 @@ const delivery = (told: Partial<Fetched> = {}): Fetched => ({
   bodySha256: null,
   transform: null,
   bytes: BODY,
+  size: BODY.length,
   ...told,
 });
 
@@ -83,7 +85,7 @@ async function received(
 ): Promise<Received> {
   await using r = await answering(200);
   await using s = sender(urlOf(r));
-  const packed = await new Packer(destination(keys, headers), none).pack(
+  const packed = await new Packer(destination(keys, headers), none, new Payloads()).pack(
     nobody,
     delivery(told),
     1,

@@ -9,6 +9,7 @@
 import type { Queryable } from "../../database/types.ts";
 import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES } from "../queries/couriers.ts";
 import type { EventSource, Form } from "../types.ts";
+import type { Payloads } from "./payloads.ts";
 
 /** A delivery with all that sending it needs. */
 export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {
@@ -25,8 +26,13 @@ export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {
   bodySha256: Buffer | null;
   /** the expression that makes the body */
   transform: string | null;
-  /** of the event; null where a body was made before, and where retention dropped the event */
+  /** of the event; null where a body was made before */
   bytes: Buffer | null;
+  /**
+   * bytes of the payload, which is `body` or else `bytes`; both are null until it is loaded, where it is large or much was
+   * fetched beside it. null: the payload is not kept any more
+   */
+  size: number | null;
 }
 
 type DueRow = Fetched & { due: boolean };
@@ -53,6 +59,7 @@ interface Lane {
 export class Backlog {
   readonly #q: Queryable;
   readonly #destinationId: string;
+  readonly #payloads: Payloads;
   #ready: Fetched[] = [];
   #fetchedAt = 0;
   /** deliveries that are ready or under way */
@@ -71,9 +78,10 @@ export class Backlog {
   #again = false;
   #turns = 0;
 
-  constructor(q: Queryable, destinationId: string) {
+  constructor(q: Queryable, destinationId: string, payloads: Payloads) {
     this.#q = q;
     this.#destinationId = destinationId;
+    this.#payloads = payloads;
   }
 
   /** Anything may be due. */
@@ -99,9 +107,10 @@ export class Backlog {
   drop(): void {
     for (const { id, lane } of this.#ready) {
       this.#known.delete(id);
-      if (lane !== null) this.#lanes.delete(lane);
+      this.#payloads.release(id);
+      if (lane !== null) this.#forgetLane(lane);
     }
-    for (const lane of this.#lanes.values()) lane.queue = [];
+    for (const lane of this.#lanes.values()) this.#emptyQueue(lane);
     this.#ready = [];
     this.#revisit.clear();
     this.poke();
@@ -128,6 +137,7 @@ export class Backlog {
   /** The delivery is no longer under way. `goOn`: it is finished, so the next of its lane may go. */
   done({ id, lane: name }: Fetched, goOn: boolean): void {
     this.#known.delete(id);
+    this.#payloads.release(id);
     const lane = name === null ? undefined : this.#lanes.get(name);
     if (name === null || !lane) return;
     const next = goOn ? lane.queue.shift() : undefined;
@@ -136,15 +146,27 @@ export class Backlog {
       this.#ready.push(next);
       return;
     }
-    this.#lanes.delete(name);
+    this.#forgetLane(name);
     if (goOn && lane.more) this.#revisit.add(name);
+  }
+
+  /** None of the lane is ready or under way any more. */
+  #forgetLane(name: string): void {
+    const lane = this.#lanes.get(name);
+    if (lane) this.#emptyQueue(lane);
+    this.#lanes.delete(name);
+  }
+
+  #emptyQueue(lane: Lane): void {
+    for (const { id } of lane.queue) this.#payloads.release(id);
+    lane.queue = [];
   }
 
   async #fetch(count: number): Promise<void> {
     this.#mayBeFree = false;
     const older = !this.#fetchedOlder;
     this.#fetchedOlder = true;
-    const values = [this.#destinationId, [...this.#known], count, !older];
+    const values = [this.#destinationId, [...this.#known], count, !older, this.#payloads.room];
     const { rows } = await this.#q.query<Fetched>(FETCH_DUE, values);
     this.#take(rows);
     if (rows.length < count) return;
@@ -155,7 +177,8 @@ export class Backlog {
   /** One step of the way round all lanes. It ends when a whole round since the last news has found nothing. */
   async #lookRound(count: number): Promise<void> {
     if (this.#lookedTo === "") this.#again = false;
-    const values = [this.#destinationId, this.#lookedTo, [...this.#lanes.keys()], OF_A_LANE, count];
+    const lanes = [...this.#lanes.keys()];
+    const values = [this.#destinationId, this.#lookedTo, lanes, OF_A_LANE, count, this.#payloads.room];
     const { rows } = await this.#q.query<LaneRow>(FETCH_LANES, values);
     const { whole = true, last = null } = rows[0] ?? {};
     this.#lookedTo = whole ? "" : (last ?? "");
@@ -173,7 +196,12 @@ export class Backlog {
       if (lane) lane.more = true;
       else names.push(name);
     }
-    const { rows } = await this.#q.query<DueRow>(FETCH_OF_LANES, [this.#destinationId, names, OF_A_LANE]);
+    const { rows } = await this.#q.query<DueRow>(FETCH_OF_LANES, [
+      this.#destinationId,
+      names,
+      OF_A_LANE,
+      this.#payloads.room,
+    ]);
     this.#takeLanes(rows);
   }
 
@@ -186,8 +214,10 @@ export class Backlog {
       const lane = this.#lanes.get(name);
       if (closed.has(name)) continue;
       if (!row.due || this.#known.has(row.id)) closed.add(name);
-      else if (lane) lane.queue.push(row);
-      else {
+      else if (lane) {
+        this.#payloads.hold(row);
+        lane.queue.push(row);
+      } else {
         this.#lanes.set(name, { queue: [], more: false });
         heads.push(row);
       }
@@ -200,7 +230,10 @@ export class Backlog {
   }
 
   #take(rows: readonly Fetched[]): void {
-    for (const row of rows) this.#known.add(row.id);
+    for (const row of rows) {
+      this.#known.add(row.id);
+      this.#payloads.hold(row);
+    }
     this.#ready.push(...rows);
     this.#fetchedAt = performance.now();
   }

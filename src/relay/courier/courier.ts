@@ -21,6 +21,7 @@ import type { Guard } from "../http/guard.ts";
 import type { Taken } from "../holdings.ts";
 import { aboutDelivery, aboutDestination } from "./operator-events.ts";
 import { createPace, type Pace } from "./pace.ts";
+import type { Payloads } from "./payloads.ts";
 import { Packer, type Packed, type Unpackable } from "./packer.ts";
 import { KEEP_HEALTH } from "../queries/couriers.ts";
 import type { Heard, Recorder } from "./recorder.ts";
@@ -35,6 +36,7 @@ export interface CourierDeps {
   logger: Logger;
   recorder: Recorder;
   transforms: Transforms;
+  payloads: Payloads;
   guard: Guard;
   /** how many may be under way in this process */
   slots: Slots;
@@ -70,9 +72,9 @@ export class Courier {
     this.#deps = deps;
     this.#destination = destination;
     this.#health = health;
-    this.#backlog = new Backlog(deps.database, destination.id);
+    this.#backlog = new Backlog(deps.database, destination.id, deps.payloads);
     this.#sender = openSender({ ...destination, guard: deps.guard });
-    this.#packer = new Packer(destination, deps.transforms);
+    this.#packer = new Packer(destination, deps.transforms, deps.payloads);
     this.#pace = this.#newPace(epoch > 1);
     // Every exchange under way listens to it.
     setMaxListeners(0, this.#giveUp.signal);
@@ -115,7 +117,7 @@ export class Courier {
     const paced = JSON.stringify(this.#destination.rate) === JSON.stringify(destination.rate);
     this.#destination = destination;
     this.#sender = openSender({ ...destination, guard: this.#deps.guard });
-    this.#packer = new Packer(destination, this.#deps.transforms);
+    this.#packer = new Packer(destination, this.#deps.transforms, this.#deps.payloads);
     if (!paced) this.#pace = this.#newPace(true);
     this.#backlog.drop();
     void Promise.allSettled(this.#underWay).then(() => before[Symbol.asyncDispose]());

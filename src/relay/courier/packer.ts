@@ -6,6 +6,8 @@ import { createHash } from "node:crypto";
 import type { Queryable } from "../../database/types.ts";
 import { toEventId } from "../../journal/events.ts";
 import type { Fetched } from "./backlog.ts";
+import type { Payloads } from "./payloads.ts";
+import { turnFor } from "../content/large-work.ts";
 import { render } from "../content/body.ts";
 import { toDeliveryId } from "../ids.ts";
 import { KEEP_BODY } from "../queries/couriers.ts";
@@ -30,15 +32,21 @@ export class Packer {
   readonly #destination: OpenDestination;
   readonly #signers: readonly Signer[];
   readonly #transforms: Transforms;
+  readonly #payloads: Payloads;
 
-  constructor(destination: OpenDestination, transforms: Transforms) {
+  constructor(destination: OpenDestination, transforms: Transforms, payloads: Payloads) {
+    this.#payloads = payloads;
     this.#destination = destination;
     this.#signers = destination.keys.map(({ scheme, secret }) => openSigner(scheme, secret));
     this.#transforms = transforms;
   }
 
   /** Null when the signal aborts before there is a body. */
-  async pack(q: Queryable, delivery: Fetched, epoch: number, signal: AbortSignal): Promise<Packed | Unpackable | null> {
+  async pack(q: Queryable, fetched: Fetched, epoch: number, signal: AbortSignal): Promise<Packed | Unpackable | null> {
+    const delivery = await this.#payloads.load(q, fetched, this.#destination.id, signal);
+    if (delivery === null) return null;
+    // Rendering, hashing and signing are one piece of work for the event loop.
+    await turnFor(delivery.size ?? 0);
     const body = await this.#bodyOf(q, delivery, epoch, signal);
     if (body === null || "cause" in body) return body;
     const sha256 = delivery.bodySha256 ?? createHash("sha256").update(body).digest();

@@ -112,6 +112,16 @@ type AttemptRow = Omit<AttemptRecord, "started_at" | "response_head"> & {
   response_head: Buffer | null;
 };
 
+interface BodyRow {
+  eventId: string;
+  eventType: string;
+  form: Form;
+  /** null: it is made of the event */
+  body: Buffer | null;
+  /** as it was known at dispatch */
+  userId: string | null;
+}
+
 const LOG_MAX = 500;
 const HEADERS_MAX = 100;
 const HEADER_LENGTH_MAX = 1024;
@@ -189,9 +199,7 @@ export async function getDelivery(q: Queryable, id: string): Promise<DeliveryWho
  * transform has made it.
  */
 export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer | null> {
-  const { rows } = await q.query<{ eventId: string; eventType: string; form: Form; body: Buffer | null }>(BODY_OF, [
-    fromDeliveryId(id),
-  ]);
+  const { rows } = await q.query<BodyRow>(BODY_OF, [fromDeliveryId(id)]);
   const [delivery] = rows;
   if (!delivery) return null;
   if (delivery.body !== null) return cutTokens(delivery.body).bytes;
@@ -199,7 +207,7 @@ export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer 
   const isWebhook = delivery.eventType === "webhook.received";
   const ids = [[delivery.eventId], []];
   const { rows: sources } = await q.query<EventSource>(SOURCES, isWebhook ? ids : ids.toReversed());
-  return sources[0] ? renderForDisplay(sources[0], delivery.form) : null;
+  return sources[0] ? renderForDisplay({ ...sources[0], userId: delivery.userId }, delivery.form) : null;
 }
 
 /**

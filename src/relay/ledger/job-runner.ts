@@ -18,7 +18,7 @@ import {
   TAKE_JOB,
 } from "../queries/jobs.ts";
 import { loadRoutes } from "../routes/routes.ts";
-import type { ActiveRoute, EventFacts } from "../types.ts";
+import type { ActiveRoute, SizedEvent } from "../types.ts";
 
 export interface JobsOptions {
   database: Database;
@@ -135,6 +135,6 @@ async function sendUnsent(
   routes: readonly MatchingRoute[],
 ): Promise<number> {
   if (routes.length === 0) return 0;
-  const { rows } = await tx.query<EventFacts>(MEMBERS_UNSENT, batch);
+  const { rows } = await tx.query<SizedEvent>(MEMBERS_UNSENT, batch);
   return await insertDeliveries(tx, await fanOut(tx, rows, routes), jobId);
 }

@@ -80,22 +80,42 @@ left join relay.destinations d on d.id = x.id left join relay.health h on h.dest
 
 /* Couriers. */
 
-const DELIVERY = `d.id, d.event_id as "eventId", d.event_type as "eventType", d.lane, d.form, d.attempts, d.tries,
-  d.job_id as "jobId", d.body, d.body_sha256 as "bodySha256", d.due_at <= now() as due, v.definition ->> 'transform' as transform,
+/** How long the payload of delivery `d` is, which Postgres knows without reading it; null where it is not kept any more. */
+const SIZE = "coalesce(octet_length(d.body), octet_length(w.body), octet_length(e.payload))";
+
+/**
+ * What sending a delivery needs. Its payload comes along as long as those up to it, in the order `order`, are no more than
+ * `inline` bytes together; a larger one is read by PAYLOAD_OF when its turn comes.
+ */
+const deliveryOf = (order: string, inline: string): string => {
+  const brought = `sum(${SIZE}) over (order by ${order}) <= ${inline}`;
+  return `d.id, d.event_id as "eventId", d.event_type as "eventType", d.lane, d.form, d.attempts, d.tries,
+  d.job_id as "jobId", d.body_sha256 as "bodySha256", d.due_at <= now() as due, v.definition ->> 'transform' as transform,
   coalesce(w.integration_id, e.integration_id) as "integrationId", coalesce(w.environment, e.environment) as environment,
-  coalesce(w.item_id, e.item_id) as "itemId", coalesce(w.user_id, e.user_id) as "userId",
+  coalesce(w.item_id, e.item_id) as "itemId", coalesce(d.user_id, e.user_id) as "userId",
   coalesce(e.history, false) as history, w.webhook_type as "webhookType", w.webhook_code as "webhookCode", w.source,
-  coalesce(w.received_at, e.occurred_at) as "occurredAt",
-  case when d.body is null then coalesce(w.body, e.payload) end as bytes, w.verification, w.key_id as "keyId",
-  w.signed_at as "signedAt"`;
+  coalesce(w.received_at, e.occurred_at) as "occurredAt", w.verification, w.key_id as "keyId", w.signed_at as "signedAt",
+  ${SIZE} as size, case when ${brought} then d.body end as body,
+  case when d.body is null and ${brought} then coalesce(w.body, e.payload) end as bytes`;
+};
 
 const SOURCES_OF = `
 left join journal.webhooks w on d.event_type = 'webhook.received' and w.id = d.event_id
 left join journal.events e on d.event_type <> 'webhook.received' and e.id = d.event_id
 left join relay.route_versions v on d.form = 'transform' and v.route_id = d.route_id and v.version = d.route_version`;
 
+/** The payload of delivery $1: the body that was made for it, or else its event's bytes. */
+export const PAYLOAD_OF = statement(
+  "payload_of",
+  `
+select d.body, case when d.body is null then coalesce(w.body, e.payload) end as bytes from relay.deliveries d
+left join journal.webhooks w on d.body is null and d.event_type = 'webhook.received' and w.id = d.event_id
+left join journal.events e on d.body is null and d.event_type <> 'webhook.received' and e.id = d.event_id
+where d.id = $1`,
+);
+
 /**
- * What is due at destination $1, in order, but for those in $2; at most $3. With $4 only what became due just now: what was
+ * What is due at destination $1, in order, but for those in $2; at most $3, with $5 bytes of payloads. With $4 only what became due just now: what was
  * delivered stays in the index until a vacuum, and whoever begins at the oldest walks past all of it.
  */
 export const FETCH_DUE = statement(
@@ -107,7 +127,7 @@ with d as materialized (
     and d.due_at >= case when $4 then now() - interval '10 seconds' else '-infinity' end
   order by d.due_at, d.seq limit $3
 )
-select ${DELIVERY} from d ${SOURCES_OF} order by d.due_at, d.seq`,
+select ${deliveryOf("d.due_at, d.seq", "$5")} from d ${SOURCES_OF} order by d.due_at, d.seq`,
 );
 
 /** How many lanes one look goes through; the next one goes on where it ended. */
@@ -119,7 +139,7 @@ const OF_LANE = (lane: string, count: string): string => `
 
 /**
  * The first deliveries of lanes at destination $1 whose first is due, from the lane after $2 on, but for lanes in $3: of at
- * most $5 lanes at most $4 each, in order. Each step to the next lane is one probe of an index, so a long lane costs no
+ * most $5 lanes at most $4 each, in order, with $6 bytes of payloads. Each step to the next lane is one probe of an index, so a long lane costs no
  * more than a short one, and of a lane that waits for a retry nothing else is read. Each row tells whether the look came
  * to the last lane, and else how far it came.
  */
@@ -143,18 +163,18 @@ with recursive heads as (
 ), d as materialized (
   select d.* from chosen c cross join lateral (${OF_LANE("c.lane", "$4")}) d
 )
-select looked.whole, looked.last, d.seq, ${DELIVERY}
+select looked.whole, looked.last, d.seq, ${deliveryOf("d.lane, d.seq", "$6")}
 from looked left join (d ${SOURCES_OF}) on true order by d.lane, d.seq`,
 );
 
-/** The first deliveries of the lanes $2 at destination $1, at most $3 each. */
+/** The first deliveries of the lanes $2 at destination $1, at most $3 each, with $4 bytes of payloads. */
 export const FETCH_OF_LANES = statement(
   "fetch_of_lanes",
   `
 with d as materialized (
   select d.* from unnest($2::text[]) as l (lane) cross join lateral (${OF_LANE("l.lane", "$3")}) d
 )
-select ${DELIVERY} from d ${SOURCES_OF} order by d.lane, d.seq`,
+select ${deliveryOf("d.lane, d.seq", "$4")} from d ${SOURCES_OF} order by d.lane, d.seq`,
 );
 
 /** Keeps the body $2 that was made for delivery $1, if destination $3 is still held in epoch $4. */

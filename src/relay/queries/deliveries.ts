@@ -39,7 +39,7 @@ export const CANCEL_DELIVERY = statement(
 
 export const BODY_OF = statement(
   "body_of",
-  'select event_id as "eventId", event_type as "eventType", form, body from relay.deliveries where id = $1',
+  'select event_id as "eventId", event_type as "eventType", form, body, user_id as "userId" from relay.deliveries where id = $1',
 );
 
 /** What can be filtered by with a plain comparison. */

@@ -175,10 +175,10 @@ with ${MEMBERS}, unsent as materialized (
   where not exists (select from relay.deliveries r where r.event_id = m.member and r.destination_id = $4)
 )
 select ${FACTS}, 'webhook.received' as type, false as history, x.webhook_type as "webhookType",
-  x.webhook_code as "webhookCode", x.source
+  x.webhook_code as "webhookCode", x.source, octet_length(x.body) as size
 from unsent u join journal.webhooks x on x.id = u.member
 union all
-select ${FACTS}, x.type, x.history, null, null, null from unsent u join journal.events x on x.id = u.member
+select ${FACTS}, x.type, x.history, null, null, null, octet_length(x.payload) from unsent u join journal.events x on x.id = u.member
 order by 1`,
 );
 

@@ -16,10 +16,10 @@ export const PAST_EVENTS: Statement = {
   text: `
 select * from (
   (select ${FACTS}, 'webhook.received' as type, false as history, webhook_type as "webhookType",
-    webhook_code as "webhookCode", source
+    webhook_code as "webhookCode", source, octet_length(body) as size
   from journal.webhooks where $4 and id >= $1 and id < $2 order by id desc limit $3)
   union all
-  (select ${FACTS}, type, history, null, null, null
+  (select ${FACTS}, type, history, null, null, null, octet_length(payload)
   from journal.events where $5 and id >= $1 and id < $2 order by id desc limit $3)
 ) x order by id desc limit $3`,
 };

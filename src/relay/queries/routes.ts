@@ -27,14 +27,20 @@ export const UPDATE_ROUTE =
 export const DELETE_ROUTE =
   "update relay.routes set deleted_at = now(), updated_at = now() where id = $1 and deleted_at is null";
 
-/** Those that take events, oldest first, which is the order in which a destination's routes are tried. */
+/**
+ * Those that take events, oldest first, which is the order in which a destination's routes are tried; and their version,
+ * seen at the same instant. Without routes it is one row that holds the version alone.
+ */
 export const LOAD_ROUTES: Statement = {
   name: "relay_load_routes",
   text: `
-select r.id, r.version, r.destination_id as "destinationId", d.ordering, v.definition
-from relay.routes r
-join relay.route_versions v on v.route_id = r.id and v.version = r.version
-join relay.destinations d on d.id = r.destination_id
-where r.enabled and r.deleted_at is null and d.deleted_at is null
+select o.version as "routingVersion", r.*
+from relay.routing o left join (
+  select r.id, r.version, r.destination_id as "destinationId", d.ordering, v.definition, r.created_at
+  from relay.routes r
+  join relay.route_versions v on v.route_id = r.id and v.version = r.version
+  join relay.destinations d on d.id = r.destination_id
+  where r.enabled and r.deleted_at is null and d.deleted_at is null
+) r on true
 order by r.created_at, r.id`,
 };

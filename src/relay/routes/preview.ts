@@ -1,18 +1,18 @@
 /**
  * What a route would have done: it is tried against what has happened, newest first, before it is kept. Events are read a
- * page at a time without their payloads, and payloads a few at a time where they are needed, so memory stays bounded.
+ * page at a time without their payloads, and payloads in slices of bounded size where they are needed, so memory stays bounded.
  */
 import type { Queryable } from "../../database/types.ts";
 import { toEventId } from "../../journal/events.ts";
 import { payloadOf, render, renderForDisplay, WEBHOOK_RECEIVED } from "../content/body.ts";
+import { readSources } from "../content/sources.ts";
 import { Faults, wholeFault } from "../faults.ts";
 import { matchesFilter, matchesType } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
-import { SOURCES } from "../queries/dispatch.ts";
 import { ID_RANGE, PAST_EVENTS } from "../queries/past.ts";
 import { checkDefinition, type NewRouteDefinition } from "./route-rules.ts";
 import type { Transforms } from "../content/transform.ts";
-import type { EventFacts, EventSource, RouteDefinition } from "../types.ts";
+import type { EventSource, RouteDefinition, SizedEvent } from "../types.ts";
 
 export interface PreviewRange {
   since: Date;
@@ -49,7 +49,7 @@ export interface Preview {
 
 const LIMIT_MAX = 5000;
 const PAGE = 500;
-/** A webhook may be large, so few are in memory at once. */
+/** Events between two looks at the clock. */
 const PAYLOADS = 20;
 const SAMPLES_MAX = 5;
 const SAMPLE_BYTES = 4096;
@@ -97,7 +97,7 @@ async function* pastEvents(
   q: Queryable,
   { filter }: RouteDefinition,
   range: PreviewRange,
-): AsyncIterable<EventFacts[]> {
+): AsyncIterable<SizedEvent[]> {
   const { types = ["*"] } = filter;
   const webhooks = types.some((pattern) => matchesType(pattern, WEBHOOK_RECEIVED));
   const others = types.some((pattern) => pattern !== WEBHOOK_RECEIVED && pattern !== "webhook.*");
@@ -106,7 +106,7 @@ async function* pastEvents(
   let before = behind;
   for (let left = range.limit + 1; left > 0;) {
     const size = Math.min(PAGE, left);
-    const page = (await q.query<EventFacts>(PAST_EVENTS, [least, before, size, webhooks, others])).rows;
+    const page = (await q.query<SizedEvent>(PAST_EVENTS, [least, before, size, webhooks, others])).rows;
     const last = page.at(-1);
     if (last === undefined) return;
     yield page;
@@ -124,28 +124,17 @@ interface Trial {
   preview: Preview;
 }
 
-async function tryEvents(q: Queryable, trial: Trial, events: readonly EventFacts[]): Promise<void> {
+async function tryEvents(q: Queryable, trial: Trial, events: readonly SizedEvent[]): Promise<void> {
   const { definition, preview, matches } = trial;
   const taken = events.filter((event) => matchesFilter(definition.filter, event));
   const readsAll = definition.match !== null || definition.form === "transform";
   const read = readsAll ? taken : taken.slice(0, SAMPLES_MAX - preview.samples.length);
-  const sources = await loadSources(q, read);
-  for (const event of taken) {
-    const source = sources.get(event.id);
-    if (source && definition.match !== null && !matches(payloadOf(source))) continue;
-    // Erased meanwhile.
-    if (!source && readsAll) continue;
+  preview.matched += taken.length - read.length;
+  for await (const source of readSources(q, read)) {
+    if (definition.match !== null && !matches(payloadOf(source))) continue;
     preview.matched += 1;
-    if (source) await tryBody(trial, source);
+    await tryBody(trial, source);
   }
-}
-
-async function loadSources(q: Queryable, events: readonly EventFacts[]): Promise<Map<string, EventSource>> {
-  if (events.length === 0) return new Map();
-  const webhooks = events.filter(({ type }) => type === WEBHOOK_RECEIVED).map(({ id }) => id);
-  const others = events.filter(({ type }) => type !== WEBHOOK_RECEIVED).map(({ id }) => id);
-  const { rows } = await q.query<EventSource>(SOURCES, [webhooks, others]);
-  return new Map(rows.map((source) => [source.id, source]));
 }
 
 async function tryBody({ definition, transforms, preview }: Trial, source: EventSource): Promise<void> {

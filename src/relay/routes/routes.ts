@@ -150,7 +150,24 @@ export async function deleteRoute(database: Database, id: string): Promise<void>
   });
 }
 
-/** The routes that take events now, in the order in which a destination's are tried. */
-export async function loadRoutes(q: Queryable): Promise<ActiveRoute[]> {
-  return (await q.query<ActiveRoute>(LOAD_ROUTES)).rows;
+/** The routes that take events, and their version: as long as it stays the same, so do they. */
+export interface Routing {
+  version: number;
+  /** in the order in which a destination's are tried */
+  routes: ActiveRoute[];
 }
+
+/** Reads the routes that take events now, and their version, in one statement: a change is in both or in neither. */
+export async function loadRouting(q: Queryable): Promise<Routing> {
+  type Row = { routingVersion: number; created_at: Date | null } & (ActiveRoute | { id: null });
+  const { rows } = await q.query<Row>(LOAD_ROUTES);
+  const routes = rows.flatMap((row): ActiveRoute[] => {
+    if (row.id === null) return [];
+    const { routingVersion: _version, created_at: _at, ...route } = row;
+    return [route];
+  });
+  return { version: rows[0]?.routingVersion ?? 0, routes };
+}
+
+/** The routes that take events now, in the order in which a destination's are tried. */
+export const loadRoutes = async (q: Queryable): Promise<ActiveRoute[]> => (await loadRouting(q)).routes;
