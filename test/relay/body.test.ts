@@ -171,7 +171,7 @@ test("version 1 of the envelope around a webhook has the same bytes for ever, si
       '"occurred_at":"2026-11-20T17:03:29.005Z","integration_id":"svi_1","environment":"sandbox","item_id":"item-1",' +
       '"user_id":"user \\"1\\"\u2028","history":false,"data":{"webhook_id":"whk_01935c1e00007000800000000000abcd",' +
       '"source":"PLAID","webhook_type":"ITEM","webhook_code":"ERROR","received_at":"2026-11-20T17:03:29.005Z",' +
-      '"webhook":{ "amount":\t1.10, "name": "Müller" }\n,"body_base64":null,' +
+      '"webhook":{ "amount":\t1.10, "name": "Müller" }\n,"body_base64":null,"tokens_cut":false,' +
       '"verification":{"jwt":"header.claims.signature","key_id":"kid-1","signed_at":"2026-11-20T17:03:28.000Z",' +
       '"body_sha256":"c7cd21d47c60608e22842a9e3026c1e43768e7251558b9bfa3c10680fee7d671"}}}',
   );
