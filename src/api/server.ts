@@ -4,13 +4,14 @@
  * the API live in a context of their own, so that a webhook pays for none of them.
  */
 import { isIP, type Socket } from "node:net";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from "fastify";
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { changesMirror } from "../resources/index.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
+import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } from "../receiver/unroutable.ts";
 import { answerErrors, answerGarbage } from "./answers.ts";
 import { answerUnrouted } from "./methods.ts";
 import { probes } from "./probes.ts";
@@ -42,7 +43,8 @@ const DROP_IDLE_EVERY_MS = 50;
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const { config, roles, database, logger } = deps;
   checkProxies(config.trustedProxies);
-  const app = newInstance(logger, config.trustedProxies);
+  const unroutable = recorderOf(deps);
+  const app = newInstance(logger, config.trustedProxies, unroutable);
   app.setErrorHandler(answerErrors(logger));
   answerUnrouted(app, (path) => hintFor(path, roles));
   if (roles.receiver)
@@ -69,7 +71,23 @@ function checkProxies(trusted: readonly string[]): void {
   throw new TartanError("config_invalid", message, { fields: { TARTAN_TRUSTED_PROXIES: message } });
 }
 
-function newInstance(logger: Logger, trustedProxies: readonly string[]): FastifyInstance {
+/** Fastify's codes for paths that it cannot route. */
+const UNROUTABLE: Partial<Record<string, UnroutableReason>> = {
+  FST_ERR_BAD_URL: "path_malformed",
+  FST_ERR_MAX_PARAM_LENGTH: "path_too_long",
+};
+
+type RecordUnroutable = (request: Unroutable, reason: UnroutableReason) => void;
+
+const recorderOf =
+  ({ roles, refusals }: ServerDeps): RecordUnroutable =>
+  (request, reason) => {
+    if (roles.receiver) recordUnroutable(refusals, request, reason);
+  };
+
+const requestOf = ({ method, url, ip }: FastifyRequest): Unroutable => ({ method, path: url, remoteAddress: ip });
+
+function newInstance(logger: Logger, trustedProxies: readonly string[], unroutable: RecordUnroutable): FastifyInstance {
   // Several processes log into one place: an id is the process's random name and a number.
   const processName = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
   let requests = 0;
@@ -87,8 +105,16 @@ function newInstance(logger: Logger, trustedProxies: readonly string[]): Fastify
     return503OnClosing: false,
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
-    frameworkErrors: (error, request, reply) => void answerErrors(logger)(error, request as never, reply as never),
-    clientErrorHandler: answerGarbage,
+    frameworkErrors: (error, request, reply) => {
+      const reason = UNROUTABLE[error.code];
+      if (reason) unroutable(requestOf(request as FastifyRequest), reason);
+      void answerErrors(logger)(error, request as never, reply as never);
+    },
+    clientErrorHandler: (error: Error & { code?: string; rawPacket?: unknown }, socket) => {
+      const request = requestIn(error.rawPacket);
+      if (request) unroutable({ ...request, remoteAddress: socket.remoteAddress ?? null }, "not_http");
+      answerGarbage(error, socket);
+    },
   });
   app.server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = connectionsOf(app);

@@ -13,6 +13,7 @@ import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { appendQuietly } from "./append.ts";
+import { isDataFault, sqlState } from "./failures.ts";
 import { openHint, type Hint } from "./hint.ts";
 import type { Appended, NewWebhook } from "./types.ts";
 
@@ -164,15 +165,6 @@ function countAccepted(batch: readonly Waiting[], appended: readonly Appended[])
 
 const overloaded = (message: string): TartanError =>
   new TartanError("overloaded", message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-
-/** The SQLSTATE of what Postgres answered, or "". */
-function sqlState(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : "";
-}
-
-/** Of the row, not of the server: data exceptions, integrity violations, and values beyond a limit. */
-const isDataFault = (error: unknown): boolean => /^(22|23|54)/.test(sqlState(error)) || error instanceof RangeError;
 
 /** What the sender is told: out of space, out of memory, shutting down and read-only all mean later. */
 function translate(error: unknown): unknown {

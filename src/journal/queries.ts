@@ -178,7 +178,7 @@ export const INSERT_REFUSALS: Statement = {
   name: "journal_insert_refusals",
   text: `
 insert into journal.refusals (refused_at, integration_id, reason, detail, remote_address, body_bytes, count)
-select "refusedAt", "integrationId", reason, detail, "remoteAddress", "bodyBytes", count
+select coalesce("refusedAt", now()), "integrationId", reason, detail, "remoteAddress", "bodyBytes", count
 from json_to_recordset($1::json) as r ("refusedAt" timestamptz, "integrationId" text, reason text, detail text,
   "remoteAddress" text, "bodyBytes" integer, count integer)`,
 };

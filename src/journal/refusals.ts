@@ -2,17 +2,26 @@
  * Requests that the intake refused, so that a wrong secret is seen and not guessed. Anyone may send garbage, so it must
  * cost little: refusals are gathered and written every second, those alike are folded into one row with a count, and
  * what does not fit into a second's few rows is folded further, by reason alone.
+ *
+ *   noted → written with those of its second
+ *         → refused by Postgres for what one of them holds → each written alone; that one by its reason alone
+ *         → Postgres away → noted again, folded with what comes meanwhile
  */
+import { isIP } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { fromCursor, pageSize, toCursor } from "./cursors.ts";
+import { isDataFault } from "./failures.ts";
 import { INSERT_REFUSALS, listRefusalsQuery } from "./queries.ts";
 
 const WRITE_EVERY_MS = 1000;
 /** Rows a second, and so a bound of what a flood writes; the rest is counted by reason. */
 const ROWS_AT_ONCE = 50;
 const DETAIL_MAX = 300;
+const ID_MAX = 100;
+/** What a column of type integer holds. */
+const INTEGER_MAX = 2_147_483_647;
 
 export interface Refusal {
   /** null where the path names no integration that there is */
@@ -33,49 +42,92 @@ export interface Refusals extends AsyncDisposable {
 }
 
 interface Folded extends Refusal {
-  refusedAt: Date;
+  refusedAt: Date | null;
   count: number;
 }
 
-/** Opens the notebook of refusals; disposing it writes what is noted. */
-export function openRefusals({
-  database,
-  logger,
-  clock,
-}: {
+interface RefusalsOptions {
   database: Database;
   logger: Logger;
   clock: Clock;
-}): Refusals {
-  let noted = new Map<string, Folded>();
-  let timer: NodeJS.Timeout | null = null;
-  const flush = async (): Promise<void> => {
-    if (timer !== null) clearTimeout(timer);
-    timer = null;
-    if (noted.size === 0) return;
-    const rows = [...noted.values()];
-    noted = new Map();
+}
+
+/** Opens the record of refusals; disposing it writes what is noted. */
+export const openRefusals = (options: RefusalsOptions): Refusals => new RefusalRecorder(options);
+
+class RefusalRecorder implements Refusals {
+  readonly #options: RefusalsOptions;
+  #noted = new Map<string, Folded>();
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options;
+  }
+
+  record(refusal: Refusal): void {
+    this.#note({ ...storable(refusal), refusedAt: instant(this.#options.clock.now()), count: 1 });
+    this.#schedule();
+  }
+
+  async flush(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#noted.size === 0) return;
+    const rows = [...this.#noted.values()];
+    this.#noted = new Map();
+    await this.#write(rows);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.flush();
+  }
+
+  #schedule(): void {
+    if (!this.#closed) this.#timer ??= setTimeout(() => void this.flush(), WRITE_EVERY_MS).unref();
+  }
+
+  #note(refusal: Folded): void {
+    const own = `${refusal.integrationId} ${refusal.reason} ${refusal.remoteAddress}`;
+    const fits = this.#noted.has(own) || this.#noted.size < ROWS_AT_ONCE;
+    const key = fits ? own : `${refusal.reason} of many`;
+    const alike = this.#noted.get(key);
+    if (alike) alike.count = Math.min(alike.count + refusal.count, INTEGER_MAX);
+    else this.#noted.set(key, fits ? refusal : { ...refusal, ...ANYWHERE });
+  }
+
+  async #write(rows: readonly Folded[]): Promise<void> {
     try {
-      await database.query(INSERT_REFUSALS, [JSON.stringify(rows)]);
+      await this.#insert(rows);
     } catch (error) {
-      logger.warn({ error, refusals: rows.reduce((sum, { count }) => sum + count, 0) }, "refusals were not recorded");
+      if (isDataFault(error)) return await this.#writeEach(rows);
+      for (const row of rows) this.#note(row);
+      this.#schedule();
+      this.#warn(error, rows, "refusals could not be recorded; they are kept and written later");
     }
-  };
-  const note = (key: string, refusal: Refusal): void => {
-    const alike = noted.get(key);
-    if (alike) alike.count += 1;
-    else noted.set(key, { ...refusal, refusedAt: new Date(clock.now()), count: 1 });
-  };
-  return {
-    record(refusal) {
-      const key = `${refusal.integrationId} ${refusal.reason} ${refusal.remoteAddress}`;
-      if (noted.has(key) || noted.size < ROWS_AT_ONCE) note(key, storable(refusal));
-      else note(`${refusal.reason} of many`, { ...ANYWHERE, reason: refusal.reason });
-      timer ??= setTimeout(() => void flush(), WRITE_EVERY_MS).unref();
-    },
-    flush,
-    [Symbol.asyncDispose]: flush,
-  };
+  }
+
+  /** What one row holds must not lose the others. */
+  async #writeEach(rows: readonly Folded[]): Promise<void> {
+    for (const row of rows) {
+      try {
+        await this.#insert([row]);
+      } catch (error) {
+        this.#warn(error, [row], "a refusal could not be recorded whole; it is recorded by its reason alone");
+        const bare = { ...row, ...ANYWHERE, detail: "what the request held could not be stored", refusedAt: null };
+        await this.#insert([bare]).catch((error: unknown) => this.#warn(error, [row], "a refusal was not recorded"));
+      }
+    }
+  }
+
+  async #insert(rows: readonly Folded[]): Promise<void> {
+    await this.#options.database.query(INSERT_REFUSALS, [JSON.stringify(rows)]);
+  }
+
+  #warn(error: unknown, rows: readonly Folded[], message: string): void {
+    this.#options.logger.warn({ error, refusals: rows.reduce((sum, { count }) => sum + count, 0) }, message);
+  }
 }
 
 const ANYWHERE = {
@@ -85,10 +137,25 @@ const ANYWHERE = {
   bodyBytes: null,
 };
 
-/** Reasons are ours and few; the rest might hold what a stranger sent, which Postgres might not. */
-function storable(refusal: Refusal): Refusal {
-  const detail = refusal.detail?.slice(0, DETAIL_MAX).replaceAll(/\p{C}/gu, "") ?? null;
-  return { ...refusal, detail };
+/** Reasons are ours and few; the rest may hold what a stranger sent, which Postgres may not. */
+function storable({ integrationId, reason, detail, remoteAddress, bodyBytes }: Refusal): Refusal {
+  return {
+    integrationId: printable(integrationId, ID_MAX),
+    reason,
+    detail: printable(detail, DETAIL_MAX),
+    // Behind a trusted proxy this is what a header says.
+    remoteAddress: remoteAddress !== null && isIP(remoteAddress) !== 0 ? remoteAddress : null,
+    bodyBytes: bodyBytes === null || !(bodyBytes >= 0) ? null : Math.min(Math.trunc(bodyBytes), INTEGER_MAX),
+  };
+}
+
+/** Without control characters and halves of surrogate pairs, which text in Postgres cannot hold all of. */
+const printable = (text: string | null, max: number): string | null =>
+  text?.slice(0, max).replaceAll(/\p{C}/gu, "") ?? null;
+
+/** Null where a clock that is far off names a time that Postgres cannot store; it then takes its own. */
+function instant(ms: number): Date | null {
+  return ms >= 0 && ms <= Date.UTC(9999, 11, 31) ? new Date(ms) : null;
 }
 
 export interface RefusalRecord {
