@@ -15,6 +15,7 @@ import { TartanError } from "../errors.ts";
 import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
 import { createLogger, type LogLevel, type Logger } from "../logger.ts";
 import { Closer } from "./closer.ts";
+import { stopSignal } from "./signals.ts";
 
 export interface Core extends AsyncDisposable {
   config: Config;
@@ -51,7 +52,7 @@ export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promis
     const options = { url: databaseUrl, poolSize, applicationName: "tartan", logger };
     const prepare = mayCreate(purpose) ? bringUp : checkSetUp;
     const open = () => openPrepared(options, prepare);
-    const database = closer.use(await (purpose.as === "server" ? patiently(open, logger) : open()));
+    const database = closer.use(await (purpose.as === "server" ? patiently(open, logger, stopSignal()) : open()));
     const config = purpose.as === "server" ? own : await withServerSettings(own, env, database);
     const { masterKey, dataDir } = config;
     const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
@@ -126,14 +127,18 @@ async function openPrepared(options: Parameters<typeof openDatabase>[0], prepare
 const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 500;
 
-async function patiently<T>(work: () => Promise<T>, logger: Logger): Promise<T> {
+/** How long a command waits for a Tartan that uses the data directory from another container. */
+const COMMAND_WAIT_MS = 5_000;
+
+async function patiently<T>(work: () => Promise<T>, logger: Logger, signal: AbortSignal): Promise<T> {
   for (const end = Date.now() + PATIENCE_MS; ;) {
+    signal.throwIfAborted();
     try {
       return await work();
     } catch (error) {
       if (!mayCome(error) || Date.now() > end) throw error;
       logger.warn({ error }, "waiting for Postgres");
-      await systemClock.sleep(LOOK_EVERY_MS);
+      await systemClock.sleep(LOOK_EVERY_MS, signal);
     }
   }
 }
@@ -155,7 +160,8 @@ async function findDatabase(
   const running = purpose.as === "command" ? await attachEmbedded(dataDir) : null;
   if (running) return { url: running.url, embedded: true };
   if (!mayCreate(purpose) && !(await hasEmbedded(dataDir))) throw nothingHere(dataDir);
-  return { url: closer.use(await startEmbedded({ dataDir, logger })).url, embedded: true };
+  const wait = purpose.as === "server" ? { signal: stopSignal() } : { waitMs: COMMAND_WAIT_MS };
+  return { url: closer.use(await startEmbedded({ dataDir, logger, ...wait })).url, embedded: true };
 }
 
 function nothingHere(dataDir: string): TartanError {

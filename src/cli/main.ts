@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { TartanError } from "../errors.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { bold, dim, red, tell } from "./print.ts";
+import { listenForStops, Stopped } from "./signals.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -30,6 +31,7 @@ async function program(asked: string | undefined): Promise<Command> {
 /** Tells what went wrong in one place and one style; the exit code says whether anything did. */
 function fail(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode;
+  if (error instanceof Stopped) return 0;
   if (error instanceof TartanError) {
     tell(`${red("✗")} ${error.message} ${dim(`[${error.code}]`)}`);
     if (error.code !== "config_invalid") {
@@ -41,6 +43,7 @@ function fail(error: unknown): number {
   return 1;
 }
 
+listenForStops();
 try {
   await (await program(process.argv[2])).parseAsync(process.argv);
 } catch (error) {

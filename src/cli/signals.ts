@@ -1,19 +1,68 @@
 /**
- * Ctrl-C and SIGTERM: the first asks to finish in order, a second within the same stop ends at once.
+ * How a process is asked to stop: Ctrl-C, SIGTERM, a terminal that was closed (SIGHUP), or an output that nobody reads any
+ * more (`tartan demo | head`). The first request lets the command finish in order; one for which nothing is to be finished
+ * ends at once, and so does any command at a second Ctrl-C or SIGTERM.
  */
 import { dim, tell } from "./print.ts";
 
-/** Resolves at the first SIGINT or SIGTERM. */
-export function untilStopped(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let asked = false;
-    const onSignal = (signal: NodeJS.Signals) => {
-      if (asked) process.exit(130);
-      asked = true;
-      tell(dim("\nstopping; once more to end at once"));
-      resolve(signal);
-    };
-    process.on("SIGINT", onSignal);
-    process.on("SIGTERM", onSignal);
+/** Thrown out of a start that was given up because the process was asked to stop. */
+export class Stopped extends Error {
+  override readonly name = "Stopped";
+}
+
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+type StopSignal = keyof typeof EXIT_CODES;
+
+/** npx passes a terminal's Ctrl-C on to the command, which gets it from the terminal too: these two are one. */
+const ECHO_MS = 500;
+
+const stop = new AbortController();
+let inOrder = false;
+let askedAt: number | undefined;
+
+/**
+ * Aborts when the process is asked to stop. Whoever calls this promises to finish in order when that happens; nothing else
+ * ends the process then, but a second request.
+ */
+export function stopSignal(): AbortSignal {
+  inOrder = true;
+  return stop.signal;
+}
+
+/** Resolves when the process is asked to stop. */
+export async function untilStopped(): Promise<void> {
+  const signal = stopSignal();
+  if (signal.aborted) return;
+  await new Promise((resolve) => {
+    signal.addEventListener("abort", resolve, { once: true });
   });
+}
+
+function onSignal(signal: StopSignal): void {
+  const again = askedAt !== undefined && Date.now() - askedAt > ECHO_MS;
+  // The kernel and the shell may both send SIGHUP for one closed terminal.
+  if (again && signal !== "SIGHUP") process.exit(EXIT_CODES[signal]);
+  ask(EXIT_CODES[signal], "stopping; once more to end at once");
+}
+
+function ask(exitCode: number, sentence?: string): void {
+  if (askedAt !== undefined) return;
+  askedAt = Date.now();
+  if (!inOrder) process.exit(exitCode);
+  if (sentence !== undefined) tell(dim(`\n${sentence}`));
+  stop.abort(new Stopped("the process was asked to stop"));
+}
+
+/** EPIPE: the reader of the pipe is gone. EIO: the terminal is. */
+const UNREAD = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
+
+/** Called once, before anything else happens. */
+export function listenForStops(): void {
+  for (const signal of Object.keys(EXIT_CODES) as StopSignal[]) process.on(signal, onSignal);
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (!UNREAD.has(String(error.code))) throw error;
+      ask(0);
+    });
+  }
 }
