@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { TartanError } from "./errors.ts";
-import { LOG_LEVELS } from "./logger.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./logger.ts";
 
 interface Option<T extends z.ZodType = z.ZodType> {
   env: string;
@@ -30,7 +30,10 @@ const option = <T extends z.ZodType>(
   ...more,
 });
 
-const whole = (from: number, to: number) => z.coerce.number().int().min(from).max(to);
+const whole = (from: number, to: number) => {
+  const error = `must be a whole number from ${from} to ${to}`;
+  return z.coerce.number({ error }).int(error).min(from, error).max(to, error);
+};
 const list = z
   .string()
   .transform((text) => text.split(",").map((part) => part.trim()))
@@ -85,6 +88,11 @@ export const OPTIONS = {
     "The port of the simulator in `tartan demo` and `tartan simulate`.",
   ),
   logLevel: option("TARTAN_LOG_LEVEL", z.enum(LOG_LEVELS).default("info"), "The least level that is logged."),
+  logFormat: option(
+    "TARTAN_LOG_FORMAT",
+    z.enum(LOG_FORMATS).default("auto"),
+    "How log lines look: text for people, json for machines, or auto: text in a terminal and json elsewhere.",
+  ),
   acceptQueueMax: option(
     "TARTAN_ACCEPT_QUEUE_MAX",
     whole(1, 1_000_000).default(5000),
@@ -202,9 +210,10 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
 }
 
 /** The options as rows for help texts and the configuration page. */
-export function describeOptions(): { env: string; defaultText: string; about: string }[] {
-  return Object.values(OPTIONS).map(({ env, type, about, defaultText }: Option) => {
+export function describeOptions(): { env: string; defaultText: string; about: string; secret: boolean }[] {
+  return Object.values(OPTIONS).map(({ env, type, about, defaultText, secret }: Option) => {
     const fallback = type.safeParse(undefined);
-    return { env, about, defaultText: defaultText ?? String(fallback.success ? fallback.data : "required") };
+    const shown = defaultText ?? String(fallback.success ? fallback.data : "required");
+    return { env, about, secret: secret === true, defaultText: shown };
   });
 }

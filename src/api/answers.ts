@@ -59,10 +59,19 @@ function toTartanError(thrown: FastifyError, request: FastifyRequest): TartanErr
   if (thrown instanceof PlaidError) return fromPlaid(thrown);
   if (hasZodFastifySchemaValidationErrors(thrown)) {
     const fields = faultFields(thrown.validation, thrown.validationContext, request.routeOptions.schema);
-    return new TartanError("invalid_request", "The request is not usable: see fields.", { fields });
+    return new TartanError("invalid_request", `The request is not usable: ${sentences(fields)}.`, { fields });
   }
   return fromFastify(thrown) ?? internal(thrown, request.id);
 }
+
+/** At most so many fields in the message; `fields` has them all. */
+const FIELDS_NAMED = 5;
+
+const sentences = (fields: Record<string, string>): string =>
+  Object.entries(fields)
+    .slice(0, FIELDS_NAMED)
+    .map(([field, fault]) => `${field} ${fault}`)
+    .join("; ");
 
 /** Plaid's codes and its request's id, by which Plaid's support finds it; never its message, which may repeat input. */
 function fromPlaid(error: PlaidError): TartanError {

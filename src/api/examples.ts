@@ -36,7 +36,7 @@ export const EXAMPLES = {
   failure: {
     error: {
       code: "invalid_request",
-      message: "The request is not usable: see fields.",
+      message: "The request is not usable: limit must be at most 500.",
       fields: { limit: "must be at most 500" },
     },
   },

@@ -130,7 +130,7 @@ function curl({ method, path, operation }: Call, body: unknown, publicUrl: strin
     first === undefined
       ? ""
       : first["apiKey"]
-        ? "Authorization: Bearer $TARTAN_API_KEY"
+        ? "Authorization: Bearer $TARTAN_ADMIN_KEY"
         : "Tartan-Webhook-Secret: $WEBHOOK_SECRET";
   const lines = [`curl${method === "get" ? "" : ` -X ${method.toUpperCase()}`} ${publicUrl}${filled}`];
   if (header !== "") lines.push(`-H "${header}"`);

@@ -13,7 +13,7 @@ import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
-import { createLogger, type LogLevel, type Logger } from "../logger.ts";
+import { createLogger, openLogOutput, type LogLevel, type Logger } from "../logger.ts";
 import { Closer } from "./closer.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -44,7 +44,7 @@ interface Purpose {
  */
 export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
   const own = loadConfig(env);
-  const logger = createLogger(purpose.logLevel ?? own.logLevel);
+  const logger = createLogger(purpose.logLevel ?? own.logLevel, await openLogOutput(own.logFormat));
   const closer = new Closer();
   try {
     const { url: databaseUrl, embedded } = await findDatabase(own, logger, closer, purpose);

@@ -38,7 +38,7 @@ export async function importItems(core: Core, file: string, flags: Flags): Promi
   if (!existsSync(file)) throw new TartanError("invalid_request", `There is no file ${file}.`);
   if (!(await getIntegration(core.database, flags.integration))) {
     throw new TartanError("not_found", `There is no integration ${flags.integration}.`, {
-      fields: { integration: "see `tartan integrations list`" },
+      fields: { integration: "see `npx tartan integrations list`" },
     });
   }
   const reportFile = flags.report ?? `${file}.report.jsonl`;

@@ -52,14 +52,14 @@ export async function followJob(q: Queryable, id: string, { json }: { json?: tru
     bar.update(job.done);
   }
   bar.stop();
-  if (job.status === "running") tell(dim(`${id} goes on by itself; tartan jobs cancel ${id} stops it`));
+  if (job.status === "running") tell(dim(`${id} goes on by itself; npx tartan jobs cancel ${id} stops it`));
   sayJob(job, json ? { json } : {});
 }
 
 /** @throws TartanError `not_found` */
 export async function jobOf(q: Queryable, id: string): Promise<JobRecord> {
   const job = await getJob(q, id);
-  if (!job) throw new TartanError("not_found", `There is no job ${id}; see \`tartan jobs list\`.`);
+  if (!job) throw new TartanError("not_found", `There is no job ${id}; see \`npx tartan jobs list\`.`);
   return job;
 }
 

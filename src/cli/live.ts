@@ -17,6 +17,8 @@ interface LiveOptions extends EventWishes {
   /** where to begin: a cursor, the oldest that is kept, or after what is there now */
   from: string;
   signal: AbortSignal;
+  /** called once, when the filter and the place to begin have been accepted */
+  onOpen?(): void;
 }
 
 /** How long one look waits; news end it at once. */
@@ -26,9 +28,10 @@ const AGAIN_MS = 1000;
 /** Events as JSON text, oldest first, until `signal` aborts. While Postgres is away it waits. */
 export async function* liveEvents(
   database: Database,
-  { from, signal, ...wishes }: LiveOptions,
+  { from, signal, onOpen, ...wishes }: LiveOptions,
 ): AsyncGenerator<string> {
   let page = await readEvents(database, { ...wishes, cursor: from });
+  onOpen?.();
   while (!signal.aborted) {
     for (const { text } of page.events) {
       yield text;

@@ -34,8 +34,9 @@ function fail(error: unknown): number {
   if (error instanceof Stopped) return 0;
   if (error instanceof TartanError) {
     tell(`${red("✗")} ${error.message} ${dim(`[${error.code}]`)}`);
-    if (error.code !== "config_invalid") {
-      for (const [field, fault] of Object.entries(error.fields ?? {})) tell(`  ${bold(field)}: ${fault}`);
+    for (const [field, fault] of Object.entries(error.fields ?? {})) {
+      // Most messages hold the sentences of their fields already.
+      if (!error.message.includes(fault)) tell(`  ${bold(field)}: ${fault}`);
     }
     return 1;
   }

@@ -21,6 +21,11 @@ export function sayJson(value: unknown): void {
   say(JSON.stringify(value, null, 2));
 }
 
+/** A list that comes whole, in the form that every list has: the same as a page of the API. */
+export function sayJsonList(data: readonly unknown[]): void {
+  sayJson({ data, next_cursor: null });
+}
+
 /** One column: its heading and how a row shows in it. */
 export type Columns<Row> = Record<string, (row: Row) => string>;
 

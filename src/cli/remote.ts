@@ -11,6 +11,8 @@ interface RemoteOptions extends EventWishes {
   url: string;
   key: string;
   signal: AbortSignal;
+  /** called once, when the server has accepted the key and the filter */
+  onOpen(): void;
   /** hears why the stream was cut, before it is taken up again */
   onCut(reason: string): void;
 }
@@ -22,13 +24,16 @@ const SILENCE_MS = 60_000;
 
 /** @throws TartanError when the server refuses, which trying again would not mend */
 export async function* remoteEvents(options: RemoteOptions): AsyncGenerator<string> {
-  const { signal, onCut } = options;
+  const { signal, onCut, onOpen } = options;
   let cursor: string | undefined;
   let delayMs = FIRST_DELAY_MS;
   while (!signal.aborted) {
     let reason = "the stream ended";
     try {
-      cursor ??= await endOfEvents(options);
+      if (cursor === undefined) {
+        cursor = await endOfEvents(options);
+        onOpen();
+      }
       for await (const { id, data } of stream(options, cursor)) {
         delayMs = FIRST_DELAY_MS;
         yield data;

@@ -25,7 +25,7 @@ export async function schemaState(q: Queryable): Promise<SchemaState> {
   const breaking = applied.find((row) => row.version > newest && row.breaking);
   if (breaking) return { version, fault: `the schema is too new: a newer Tartan applied ${breaking.name}` };
   if (version < newest)
-    return { version, fault: `the schema is at ${version} and has to be at ${newest}: run tartan migrate` };
+    return { version, fault: `the schema is at ${version} and has to be at ${newest}: run \`npx tartan migrate\`` };
   return { version, fault: null };
 }
 

@@ -49,7 +49,8 @@ function checkSecret(headers: IncomingHttpHeaders, secret: string): void {
   const expected = hash("sha256", secret, "buffer");
   const holds = presented.map((value) => timingSafeEqual(hash("sha256", value, "buffer"), expected));
   if (holds.includes(true)) return;
-  const message = "The webhook secret is not this integration's; `tartan integrations rotate-secret` makes a new one.";
+  const message =
+    "The webhook secret is not this integration's; `npx tartan integrations rotate-secret` makes a new one.";
   throw new IntakeRefusal("webhook_secret_mismatch", message);
 }
 

@@ -72,7 +72,7 @@ const bodyOf = ({ body }: FastifyRequest): Buffer => (Buffer.isBuffer(body) ? bo
 const unknownIntegration = (): IntakeRefusal =>
   new IntakeRefusal(
     "not_found",
-    "There is no integration at this path; `tartan integrations list` shows those there are.",
+    "There is no integration at this path; `npx tartan integrations list` shows those there are.",
     {
       reason: "integration_unknown",
     },

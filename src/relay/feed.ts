@@ -12,6 +12,7 @@ import { fromCursor, pageSize, toCursor } from "../journal/cursors.ts";
 import { EVENT_TYPES } from "../journal/event-types.ts";
 import { fromEventId, toEventId } from "../journal/events.ts";
 import { render } from "./content/body.ts";
+import { didYouMean } from "../suggest.ts";
 import { matchesType } from "./routes/filter.ts";
 import { readSources } from "./content/sources.ts";
 import { SOURCES } from "./queries/dispatch.ts";
@@ -138,7 +139,10 @@ function typesOf(patterns: readonly string[] = ["*"]): string[] {
   const unknown = patterns.find((pattern) => !all.some((type) => matchesType(pattern, type)));
   if (unknown !== undefined) {
     throw new TartanError("invalid_request", "There is no such type of event; GET /v1/event-types lists them.", {
-      fields: { types: "must be types of events, such as item.error, or families of them, such as item.*" },
+      fields: {
+        types:
+          "must be types of events, such as item.error, or families of them, such as item.*" + didYouMean(unknown, all),
+      },
     });
   }
   return all.filter((type) => patterns.some((pattern) => matchesType(pattern, type)));

@@ -310,7 +310,7 @@ export async function requestSync(
   const unknown = (resources ?? []).filter((name) => !names.includes(name));
   if (unknown.length > 0) {
     const fields = { resources: `may hold ${names.join(", ")}` };
-    throw new TartanError("invalid_request", "There is no such resource: see fields.", { fields });
+    throw new TartanError("invalid_request", `There is no such resource: resources ${fields.resources}.`, { fields });
   }
   const { rows } = await q.query<{ integration_id: string }>(INTEGRATIONS_OF_ITEM, [itemId]);
   if (rows.length === 0) {

@@ -44,7 +44,7 @@ it("the demo links items, mirrors them, tells an application, says how to look a
   const again = closer.use(await start());
   for (const noun of ["destinations", "integrations"]) {
     const { stdout } = await runTartan(env, [noun, "list", "--json"]);
-    expect(JSON.parse(stdout), `${noun} of one demo, not of two`).toHaveLength(1);
+    expect((JSON.parse(stdout) as { data: unknown[] }).data, `${noun} of one demo, not of two`).toHaveLength(1);
   }
   expect(await again.stop()).toBe(0);
 }, 120_000);

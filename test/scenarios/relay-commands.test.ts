@@ -159,9 +159,8 @@ describe("an agent", () => {
     expect(receiver.received).toHaveLength(1);
 
     // What happened before the route is not lost to it, nor sent twice.
-    const [{ id: route }] = (await json<{ id: string }[]>("routes", "list", "--destination", made.id)) as [
-      { id: string },
-    ];
+    const routes = await json<{ data: [{ id: string }] }>("routes", "list", "--destination", made.id);
+    const route = routes.data[0].id;
     await json("routes", "route-past", route, "--since", "1h", "--yes", "--follow");
     await until("the past was told", async () => receiver.received.length >= 1 + preview.matched);
     const ids = receiver.received.map(({ id }) => id);
@@ -197,7 +196,7 @@ describe("a receiver that was down", () => {
     const made = await json<Destination>("destinations", "create", receiver.url, ...once);
     await change({ add: 1 });
     const given = ["--destination", made.id];
-    const groups = () => json<{ cause: string; count: number; replayable: number }[]>("dead-letters", ...given);
+    const groups = async () => (await json<{ data: unknown[] }>("dead-letters", ...given)).data;
     await until("it was given up", async () => (await groups()).length === 1);
     expect(await groups()).toMatchObject([{ cause: "status_500", count: 1, replayable: 1 }]);
     const [dead] = (await json<Page>("dead-letters", "list", ...given)).data as [Page["data"][number]];
@@ -333,7 +332,7 @@ describe("commands refuse", () => {
   });
 
   it("leaves no destination behind whose first route is not usable", async () => {
-    const urls = (await json<{ url: string }[]>("destinations", "list")).map(({ url }) => url);
+    const urls = (await json<{ data: { url: string }[] }>("destinations", "list")).data.map(({ url }) => url);
     expect(urls.filter((url) => url.includes("example.com"))).toEqual([]);
   });
 });

@@ -131,13 +131,13 @@ describe("a route", () => {
     );
     expect((await tartan("routes", "delete", made.id)).stderr).toContain("--yes");
     expect((await tartan("routes", "delete", made.id, "--yes")).code).toBe(0);
-    expect(await json("routes", "list", "--destination", to)).toEqual([]);
+    expect(await json("routes", "list", "--destination", to)).toEqual({ data: [], next_cursor: null });
   });
 });
 
 describe("deliveries and jobs", () => {
   it("are held, cancelled, replayed, paused, and followed to their end", async () => {
-    for (const { id } of await json<Shown[]>("destinations", "list"))
+    for (const { id } of (await json<{ data: Shown[] }>("destinations", "list")).data)
       await tartan("destinations", "delete", id, "--yes");
     const server = await stage.tartan(["up"], LOOPBACK);
     await using receiver = await startReceiver();
@@ -168,7 +168,7 @@ describe("deliveries and jobs", () => {
     expect((await tartan("deliveries", "show", last.id)).stdout).toMatch(/#1.*200.*\n.*for job_/);
     await until("nothing waits", async () => /deliveries\s+nothing waits/.test((await tartan("status")).stdout));
 
-    const listed = await json<{ data: { id: string; type: string }[] }>("events", "list", "--types", "item.linked");
+    const listed = await json<{ data: { id: string; type: string }[] }>("events", "list", "--events", "item.linked");
     expect(listed.data).toHaveLength(2);
     expect(JSON.parse((await tartan("events", "show", last.event_id)).stdout)).toMatchObject({ type: "item.linked" });
   });

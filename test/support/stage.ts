@@ -23,7 +23,11 @@ export interface Stage extends AsyncDisposable {
   /** what a Tartan process or command needs to work on this stage */
   env: Record<string, string>;
   /** starts a Tartan process; it is killed with the stage at the latest */
-  tartan(args?: string[], env?: Record<string, string>): Promise<TartanProcess>;
+  tartan(
+    args?: string[],
+    env?: Record<string, string>,
+    ready?: (line: string) => string | null,
+  ): Promise<TartanProcess>;
   /** makes items at the simulator whose webhooks go to `receiver`, without telling Tartan of them */
   makeItems(receiver: { url: string }, count: number, transactions?: number): Promise<StageItem[]>;
   /** posts ITEM/CREATED as the user's backend does */
@@ -68,7 +72,7 @@ export async function openStage({ seed = "stage", database: given }: StageOption
     simulator,
     integration,
     env,
-    tartan: async (args = ["up"], more = {}) => closer.use(await startTartan({ ...env, ...more }, args)),
+    tartan: async (args = ["up"], more = {}, ready) => closer.use(await startTartan({ ...env, ...more }, args, ready)),
     makeItems: async (receiver, count, transactions = 30) =>
       (await simulator.control.createItems({ count, transactions, webhook: intakeOf(receiver) })).items,
     link: (receiver, { item_id, access_token }, user_id) =>

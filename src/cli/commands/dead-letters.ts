@@ -4,9 +4,10 @@ import { groups } from "../../relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
 import { createRedrive } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize } from "../flags.ts";
 import { sayDeliveries } from "../deliveries.ts";
 import { runJob, type JobFlags } from "../jobs.ts";
-import { ago, bold, red, sayJson, sayTable, tell, dim } from "../print.ts";
+import { ago, bold, red, sayJson, sayJsonList, sayTable, tell, dim } from "../print.ts";
 
 interface Flags {
   destination?: string;
@@ -26,7 +27,7 @@ export function deadLettersCommand(): Command {
     .description("list the dead letters one by one")
     .option("--destination <id>")
     .option("--cause <cause>", "such as status_500, timeout, transform_error")
-    .option("--limit <count>", "how many", "50")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--json", "print JSON")
     .action(withCore(list));
@@ -47,7 +48,7 @@ export function deadLettersCommand(): Command {
 
 async function overview({ database }: Core, { destination, json }: Flags): Promise<void> {
   const found = await groups(database, destination === undefined ? {} : { destination_id: destination });
-  if (json) return sayJson(found);
+  if (json) return sayJsonList(found);
   sayTable(
     found,
     {
@@ -61,7 +62,7 @@ async function overview({ database }: Core, { destination, json }: Flags): Promi
     },
     "Nothing was given up.",
   );
-  if (found.length > 0) tell(dim("send them again: tartan dead-letters redrive --destination … --cause …"));
+  if (found.length > 0) tell(dim("send them again: npx tartan dead-letters redrive --destination … --cause …"));
 }
 
 async function list({ database }: Core, flags: Flags & { limit: string; cursor?: string }): Promise<void> {

@@ -4,6 +4,7 @@ import { TartanError } from "../../errors.ts";
 import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/ledger/deliveries.ts";
 import { createReplay } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize } from "../flags.ts";
 import { describeDelivery, followDeliveries, sayDeliveries, sayDelivery } from "../deliveries.ts";
 import { sayJob } from "../jobs.ts";
 import { green, say, sayJson } from "../print.ts";
@@ -34,7 +35,7 @@ export function deliveriesCommand(): Command {
     )
     .option("--type <type>", "such as transactions.changed")
     .option("--cause <cause>", "such as status_500 or timeout")
-    .option("--limit <count>", "how many", "25")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--follow", "go on printing attempts as they end")
     .option("--json", "print JSON")
@@ -88,7 +89,7 @@ async function list({ database }: Core, flags: Flags): Promise<void> {
 
 async function deliveryOf(database: Core["database"], id: string) {
   const delivery = await getDelivery(database, id);
-  if (!delivery) throw new TartanError("not_found", `There is no delivery ${id}; see \`tartan deliveries list\`.`);
+  if (!delivery) throw new TartanError("not_found", `There is no delivery ${id}; see \`npx tartan deliveries list\`.`);
   return delivery;
 }
 

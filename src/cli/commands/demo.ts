@@ -21,6 +21,7 @@ import { startSimulator, type Simulator } from "../../simulator/index.ts";
 import { openCore, type Core } from "../core.ts";
 import { startDemoReceiver, type ToldEvent } from "../demo-receiver.ts";
 import { destinationDeps } from "../destination-flags.ts";
+import { wholeNumber } from "../flags.ts";
 import { feed } from "../feed.ts";
 import { bold, cyan, dim, green, say, short, yellow } from "../print.ts";
 import { ROLES, serve } from "../serve.ts";
@@ -35,14 +36,14 @@ const TOLD = ["item.linked", "item.error", "item.repaired", "item.removed", "tra
 export function demoCommand(): Command {
   return new Command("demo")
     .description("everything alive at once, with a simulated Plaid; nothing to sign up for")
-    .option("--items <count>", "how many items to link", "4")
+    .option("--items <count>", "how many items to link", wholeNumber(1, 10_000), "4")
     .action(async ({ items }: { items: string }) => {
       await using core = await openCore(process.env, { as: "server", logLevel: "warn" });
       const stopped = untilStopped();
       // The application that is told is on this machine, which deliveries are otherwise kept away from.
       const relayAllowedAddresses = [...core.config.relayAllowedAddresses, "127.0.0.1"];
       const config = { ...core.config, relayAllowedAddresses, relayAllowHttp: true };
-      await demo({ ...core, config }, Math.max(1, Number(items) || 4), stopped);
+      await demo({ ...core, config }, Number(items), stopped);
     });
 }
 
@@ -165,7 +166,7 @@ function greet({ url, intake, key, simulator, sql }: Greeting): void {
   row("API", `${cyan(`${url}/v1`)}   ${dim("reference")} ${cyan(`${url}/docs`)}`);
   row("API key", key ? yellow(key) : dim("shown at the first start; a new one: npx tartan keys reset"));
   row("webhooks", cyan(intake));
-  row("relay", `${cyan("tartan deliveries list")}   ${dim("what a small application here is told")}`);
+  row("relay", `${cyan("npx tartan deliveries list")}   ${dim("what a small application here is told")}`);
   row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
   row("SQL", cyan(`psql '${sql}'`));
   row("", dim("select name, balances_current from plaid.current_accounts;"));

@@ -18,6 +18,7 @@ import {
 import { createRoute, listRoutes } from "../../relay/routes/routes.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize } from "../flags.ts";
 import { sayDeliveries, stateOf } from "../deliveries.ts";
 import {
   addDestinationOptions,
@@ -27,7 +28,22 @@ import {
   type DestinationFlags,
 } from "../destination-flags.ts";
 import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../route-flags.ts";
-import { ago, bold, cyan, dim, green, red, say, sayFacts, sayJson, sayTable, state, tell, yellow } from "../print.ts";
+import {
+  ago,
+  bold,
+  cyan,
+  dim,
+  green,
+  red,
+  say,
+  sayFacts,
+  sayJson,
+  sayJsonList,
+  sayTable,
+  state,
+  tell,
+  yellow,
+} from "../print.ts";
 
 interface Json {
   json?: true;
@@ -75,7 +91,7 @@ export function destinationsCommand(): Command {
   destinations
     .command("gaps <id>")
     .description("what did not arrive: scheduled, held, dead and cancelled deliveries")
-    .option("--limit <count>", "how many", "50")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--json", "print JSON")
     .action(withCore(gaps));
@@ -140,7 +156,7 @@ async function create(core: Core, url: string, flags: CreateFlags): Promise<void
   );
   sayFacts({
     id: made.id,
-    route: routed ? `${routed.id} ${dim(`form ${routed.form}`)}` : dim(`tartan routes create ${made.id} …`),
+    route: routed ? `${routed.id} ${dim(`form ${routed.form}`)}` : dim(`npx tartan routes create ${made.id} …`),
     "signing secret": `${yellow(made.signing_secret)} ${dim("not shown again")}`,
     "public key": made.keys[0]?.public_key,
   });
@@ -167,7 +183,7 @@ async function update(core: Core, id: string, flags: DestinationFlags & Json & {
 
 async function list({ database }: Core, { json }: Json): Promise<void> {
   const destinations = await listDestinations(database);
-  if (json) return sayJson(destinations);
+  if (json) return sayJsonList(destinations);
   sayTable(
     destinations,
     {
@@ -180,7 +196,7 @@ async function list({ database }: Core, { json }: Json): Promise<void> {
       "last error": ({ last_error, last_failure_at }) =>
         last_error ? `${red(last_error)} ${dim(ago(last_failure_at))}` : "",
     },
-    "Nothing is sent anywhere yet: tartan destinations create https://…",
+    "Nothing is sent anywhere yet: npx tartan destinations create https://…",
   );
 }
 
@@ -189,7 +205,8 @@ const counted = (count: number): string => (count > 100_000 ? "> 100000" : Strin
 
 async function show({ database }: Core, id: string, { json }: Json): Promise<void> {
   const found = await getDestination(database, id);
-  if (!found) throw new TartanError("not_found", `There is no destination ${id}; see \`tartan destinations list\`.`);
+  if (!found)
+    throw new TartanError("not_found", `There is no destination ${id}; see \`npx tartan destinations list\`.`);
   const routes = await listRoutes(database, { destination_id: id });
   if (json) return sayJson({ ...found, routes });
   const { status, breaker, hold_until, failures, failing_since, rate_limit } = found;
@@ -221,7 +238,7 @@ async function show({ database }: Core, id: string, { json }: Json): Promise<voi
       form: ({ form }) => form,
       status: ({ enabled }) => state(enabled ? "enabled" : "disabled"),
     },
-    `No route leads to it: tartan routes create ${id}`,
+    `No route leads to it: npx tartan routes create ${id}`,
   );
   say();
   const columns = {
@@ -251,7 +268,8 @@ async function rotate(
 
 async function remove({ database }: Core, id: string, { yes }: { yes?: true }): Promise<void> {
   const found = await getDestination(database, id);
-  if (!found) throw new TartanError("not_found", `There is no destination ${id}; see \`tartan destinations list\`.`);
+  if (!found)
+    throw new TartanError("not_found", `There is no destination ${id}; see \`npx tartan destinations list\`.`);
   const lost = found.scheduled > 0 ? ` with ${counted(found.scheduled)} deliveries that wait` : "";
   await confirm(`This deletes ${found.url}${lost}.`, { ...(yes && { yes }) });
   await deleteDestination(database, id);

@@ -1,13 +1,16 @@
 /** `tartan events …`: what happened, whether it was sent somewhere or not. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getEvent, readEvents } from "../../relay/feed.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize } from "../flags.ts";
 import { liveEvents, type EventWishes } from "../live.ts";
 import { ago, cyan, dim, say, sayTable, short, tell } from "../print.ts";
 import { untilStopped } from "../signals.ts";
 
 interface Flags {
+  events?: string[];
+  /** the former name of --events */
   types?: string[];
   integration?: string;
   item?: string;
@@ -35,12 +38,13 @@ export function eventsCommand(): Command {
   events
     .command("list")
     .description("list events in their order, from the oldest that is kept or from a cursor")
-    .option("--types <types...>", "such as transactions.changed or item.* (default: all but Tartan's own)")
+    .option("--events <types...>", "such as transactions.changed or item.* (default: all but Tartan's own)")
+    .addOption(new Option("--types <types...>").hideHelp())
     .option("--integration <id>")
     .option("--item <id>")
     .option("--user <id>", "your identifier of the user")
     .option("--history", "those of an item's first reading too")
-    .option("--limit <count>", "how many", "50")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--follow", "print them as they happen, from now on or from the cursor")
     .option("--json", "print JSON")
@@ -49,7 +53,7 @@ export function eventsCommand(): Command {
   return events;
 }
 
-function wishesOf({ types, integration, item, user, history }: Flags): EventWishes {
+function wishesOf({ events, types = events, integration, item, user, history }: Flags): EventWishes {
   return {
     ...(types && { types }),
     ...(integration && { integration_id: integration }),
@@ -112,6 +116,6 @@ const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, " ");
 
 async function show({ database }: Core, id: string): Promise<void> {
   const event = await getEvent(database, id);
-  if (!event) throw new TartanError("not_found", `There is no event ${id}; see \`tartan events list\`.`);
+  if (!event) throw new TartanError("not_found", `There is no event ${id}; see \`npx tartan events list\`.`);
   say(event);
 }

@@ -1,5 +1,5 @@
 /** `tartan integrations …`: connect Plaid clients, and look after their secrets. */
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import {
   createIntegration,
   deleteIntegration,
@@ -10,11 +10,13 @@ import {
   updateIntegration,
   type IntegrationChanges,
 } from "../../integrations/integrations.ts";
+import { checkIntegration, ENVIRONMENTS, type Environment } from "../../integrations/rules.ts";
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
+import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "../ask.ts";
 import { publicUrl, withCore, type Core } from "../core.ts";
-import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayTable, tell, yellow } from "../print.ts";
+import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayJsonList, sayTable, tell, yellow } from "../print.ts";
 
 interface Json {
   json?: true;
@@ -55,7 +57,7 @@ function createCommand(): Command {
     .argument("<service>", "plaid_item_v1")
     .option("--client-id <id>", "Plaid client id (or PLAID_CLIENT_ID)")
     .option("--secret <secret>", "Plaid secret (better: PLAID_SECRET, which no process list shows)")
-    .addOption(new Option("--environment <name>", "Plaid environment").choices(["sandbox", "production"]))
+    .addOption(new Option("--environment <name>", "sandbox or production").argParser(readEnvironment))
     .option("--webhook-secret <secret>", "with which your backend posts (default: a random one)")
     .option("--name <name>", "a name for people")
     .option("--plaid-url <url>", "Plaid's API, or a simulator's")
@@ -109,7 +111,10 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
     include_original_description: includeOriginalDescription,
   };
   if (Object.values(changes).every((value) => value === undefined)) {
-    throw new TartanError("invalid_request", "Nothing was given to change; see `tartan integrations update --help`.");
+    throw new TartanError(
+      "invalid_request",
+      "Nothing was given to change; see `npx tartan integrations update --help`.",
+    );
   }
   const updated = await updateIntegration(database, vault, id, changes);
   if (flags.json) return sayJson({ ...updated, url: integrationUrl(publicUrl(config), id) });
@@ -122,7 +127,15 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
   }
 }
 
+/** `Production` means production; what is neither is refused with what there is. */
+function readEnvironment(text: string): Environment {
+  const name = ENVIRONMENTS.find((each) => each === text.trim().toLowerCase());
+  if (name) return name;
+  throw new InvalidArgumentError(`It must be ${ENVIRONMENTS.join(" or ")}${didYouMean(text, ENVIRONMENTS)}.`);
+}
+
 async function create(core: Core, answers: IntegrationAnswers, { check, json }: IntegrationFlags): Promise<void> {
+  checkIntegration(answers);
   if (check) await checkCredentials(answers);
   const made = await createIntegration(core.database, core.vault, answers);
   const url = integrationUrl(publicUrl(core.config), made.id);
@@ -139,12 +152,13 @@ ${dim(`     curl -X POST ${url} \\
        -H 'Content-Type: application/json' -H 'Tartan-Webhook-Secret: <secret>' \\
        -d '{"webhook_type":"ITEM","webhook_code":"CREATED","item_id":"…","access_token":"…","user_id":"…"}'`)}
 
-     or import those you have: ${cyan(`tartan items import items.csv --integration ${made.id}`)}`);
+     or import those you have: ${cyan(`npx tartan items import items.csv --integration ${made.id}`)}`);
 }
 
 async function list({ database, config }: Core, { json }: Json): Promise<void> {
   const integrations = await listIntegrations(database);
-  if (json) return sayJson(integrations.map((each) => ({ ...each, url: integrationUrl(publicUrl(config), each.id) })));
+  if (json)
+    return sayJsonList(integrations.map((each) => ({ ...each, url: integrationUrl(publicUrl(config), each.id) })));
   sayTable(
     integrations,
     {
@@ -154,13 +168,14 @@ async function list({ database, config }: Core, { json }: Json): Promise<void> {
       plaid: ({ plaid_url }) => dim(plaid_url),
       created: ({ created_at }) => ago(created_at),
     },
-    "No integration yet: tartan integrations create plaid_item_v1",
+    "No integration yet: npx tartan integrations create plaid_item_v1",
   );
 }
 
 async function show({ database, config }: Core, id: string, { json }: Json): Promise<void> {
   const found = await getIntegration(database, id);
-  if (!found) throw new TartanError("not_found", `There is no integration ${id}; see \`tartan integrations list\`.`);
+  if (!found)
+    throw new TartanError("not_found", `There is no integration ${id}; see \`npx tartan integrations list\`.`);
   const url = integrationUrl(publicUrl(config), id);
   if (json) return sayJson({ ...found, url });
   const {

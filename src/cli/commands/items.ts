@@ -4,6 +4,7 @@ import { TartanError } from "../../errors.ts";
 import { eraseItem, getItem, introduceItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize, wholeNumber } from "../flags.ts";
 import { describeChanges } from "../describe.ts";
 import { importItems } from "../import.ts";
 import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell } from "../print.ts";
@@ -20,7 +21,7 @@ export function itemsCommand(): Command {
     .option("--integration <id>")
     .option("--user <id>", "your identifier of the user")
     .option("--status <status>", "pending, ok, retrying, waiting, needs_user, ended, misconfigured or unlinked")
-    .option("--limit <count>", "how many", "50")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--json", "print JSON")
     .action(withCore(list));
@@ -41,7 +42,7 @@ export function itemsCommand(): Command {
     .description("link many items from CSV (with a header) or JSONL: item_id, access_token, user_id")
     .requiredOption("--integration <id>")
     .option("--report <file>", "the per-line report, by which a second run resumes (default: <file>.report.jsonl)")
-    .option("--concurrency <count>", "items at the same time", "8")
+    .option("--concurrency <count>", "items at the same time, 1 to 100", wholeNumber(1, 100), "8")
     .option("--json", "print JSON")
     .action(withCore(importItems, { poolSize: 12 }));
   items
@@ -155,6 +156,6 @@ async function remove({ database }: Core, itemId: string, { erase, yes }: { eras
 }
 
 function orNotFound(item: ItemState | null, itemId: string): ItemState {
-  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`tartan items list\`.`);
+  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
   return item;
 }

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize } from "../flags.ts";
 import { followJob, jobOf, sayJob } from "../jobs.ts";
 import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../print.ts";
 
@@ -20,7 +21,7 @@ export function jobsCommand(): Command {
   jobs
     .command("list")
     .description("list jobs, newest first")
-    .option("--limit <count>", "how many", "25")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--json", "print JSON")
     .action(withCore(list));
@@ -61,7 +62,7 @@ async function list({ database }: Core, flags: Json & { limit: string; cursor?: 
       reason: ({ reason }) => dim(reason),
       created: ({ created_at }) => ago(created_at),
     },
-    "No job yet: tartan dead-letters redrive, tartan replay",
+    "No job yet: npx tartan dead-letters redrive, npx tartan replay",
   );
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }

@@ -1,9 +1,10 @@
 /** `tartan listen`: forwards what happens to a developer's machine, live, and says how it was answered. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { newSecret } from "../../relay/http/signing.ts";
 import type { Exchange } from "../../relay/types.ts";
 import { openCore } from "../core.ts";
+import { webUrl } from "../flags.ts";
 import { Forwarder, type LiveEvent } from "../forward.ts";
 import { liveEvents, type EventWishes } from "../live.ts";
 import { cyan, dim, green, red, say, short, tell, yellow } from "../print.ts";
@@ -13,6 +14,8 @@ import { untilStopped } from "../signals.ts";
 interface Flags {
   forwardTo?: string;
   secret?: string;
+  events?: string[];
+  /** the former name of --events */
   types?: string[];
   item?: string;
   original?: true;
@@ -27,7 +30,8 @@ export function listenCommand(): Command {
     .description("forward what happens from now on to your machine, signed, and show each answer")
     .requiredOption("--forward-to <url>", "where to post, such as http://localhost:3000/webhooks/tartan")
     .option("--secret <secret>", "sign with this whsec_… (default: a new one, which is printed)")
-    .option("--types <types...>", "such as transactions.changed or item.* (default: all)")
+    .option("--events <types...>", "such as transactions.changed or item.* (default: all but Tartan's own)")
+    .addOption(new Option("--types <types...>").hideHelp())
     .option("--item <id>", "of this item only")
     .option("--history", "events of an item's first reading too")
     .option("--original", "Plaid's webhooks as Plaid sent them, with Plaid-Verification")
@@ -38,19 +42,19 @@ export function listenCommand(): Command {
 }
 
 async function listen(flags: Flags): Promise<void> {
-  const forwardTo = readUrl(flags.forwardTo ?? "", "--forward-to");
+  const forwardTo = webUrl(flags.forwardTo ?? "", "--forward-to");
   const secret = flags.secret ?? newSecret("v1").secret;
   const stop = new AbortController();
   await using forwarder = new Forwarder({ url: forwardTo, secret, original: flags.original === true });
   void untilStopped().then(() => stop.abort());
-  const types = flags.original ? ["webhook.received"] : flags.types;
+  const types = flags.original ? ["webhook.received"] : (flags.events ?? flags.types);
   const wishes: EventWishes = {
     ...(types && { types }),
     ...(flags.item && { item_id: flags.item }),
     ...(flags.history && { history: true }),
   };
+  const onOpen = () => greet(forwardTo, flags.secret ? null : secret);
   const forwardAll = async (events: AsyncIterable<string>) => {
-    greet(forwardTo, flags.secret ? null : secret);
     for await (const text of events) {
       const exchange = await forwarder.forward(text, stop.signal);
       if (stop.signal.aborted) return;
@@ -59,9 +63,9 @@ async function listen(flags: Flags): Promise<void> {
         say(dim(`${lineOf(JSON.parse(text) as LiveEvent)}  ${whyNot(JSON.parse(text) as LiveEvent)}`));
     }
   };
-  if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal));
+  if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal, onOpen));
   await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-  await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal }));
+  await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal, onOpen }));
 }
 
 /** Why an event has no original that could be forwarded. */
@@ -70,7 +74,12 @@ const whyNot = ({ data }: LiveEvent): string =>
     ? "it holds tokens, which are cut out here; only a route with the form original passes them on"
     : "not one that Plaid signed";
 
-function fromElsewhere(flags: Flags, wishes: EventWishes, signal: AbortSignal): AsyncIterable<string> {
+function fromElsewhere(
+  flags: Flags,
+  wishes: EventWishes,
+  signal: AbortSignal,
+  onOpen: () => void,
+): AsyncIterable<string> {
   const key = flags.key ?? process.env["TARTAN_ADMIN_KEY"];
   if (!key) {
     throw new TartanError("invalid_request", "Listening to a Tartan elsewhere needs its API key.", {
@@ -78,14 +87,7 @@ function fromElsewhere(flags: Flags, wishes: EventWishes, signal: AbortSignal): 
     });
   }
   const onCut = (reason: string) => tell(yellow(`cut off (${reason}); trying again`));
-  return remoteEvents({ ...wishes, url: readUrl(flags.url ?? "", "--url"), key, signal, onCut });
-}
-
-function readUrl(text: string, option: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new TartanError("invalid_request", `${option} does not take ${text}.`, {
-    fields: { [option]: "must be a URL with http or https, such as http://localhost:3000/webhooks/tartan" },
-  });
+  return remoteEvents({ ...wishes, url: webUrl(flags.url ?? "", "--url"), key, signal, onOpen, onCut });
 }
 
 function greet(forwardTo: string, secret: string | null): void {

@@ -4,7 +4,7 @@ import { loadConfig } from "../../config.ts";
 import { startEmbedded, attachEmbedded } from "../../database/embedded.ts";
 import { migrate } from "../../database/migrate.ts";
 import { openDatabase } from "../../database/pool.ts";
-import { createLogger } from "../../logger.ts";
+import { createLogger, openLogOutput } from "../../logger.ts";
 import { Closer } from "../closer.ts";
 import { green, say, sayJson } from "../print.ts";
 
@@ -14,7 +14,7 @@ export function migrateCommand(): Command {
     .option("--json", "print JSON")
     .action(async ({ json }: { json?: true }) => {
       const config = loadConfig(process.env);
-      const logger = createLogger("warn");
+      const logger = createLogger("warn", await openLogOutput(config.logFormat));
       await using closer = new Closer();
       const url =
         config.databaseUrl ??

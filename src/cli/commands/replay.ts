@@ -1,5 +1,5 @@
 /** `tartan replay`: sends a destination again what it was sent: an event, an item's, or a range of time. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { createReplay } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
@@ -11,6 +11,8 @@ interface Flags extends JobFlags {
   event?: string;
   item?: string;
   integration?: string;
+  events?: string[];
+  /** the former name of --events */
   types?: string[];
   since?: string;
   until?: string;
@@ -23,7 +25,8 @@ export function replayCommand(): Command {
     .option("--event <id>", "this event")
     .option("--item <id>", "of this item")
     .option("--integration <id>", "of this integration")
-    .option("--types <types...>", "of these types")
+    .option("--events <types...>", "of these types, such as transactions.changed or item.*")
+    .addOption(new Option("--types <types...>").hideHelp())
     .option("--since <while>", "such as 30m, 24h, 7d, or a date")
     .option("--until <while>", "the same")
     .option("--reason <text>", "why, for the record")
@@ -35,7 +38,7 @@ export function replayCommand(): Command {
 }
 
 async function replay({ database }: Core, flags: Flags): Promise<void> {
-  const { destination, event, item, integration, types, reason = "" } = flags;
+  const { destination, event, item, integration, events, types = events, reason = "" } = flags;
   const wish = {
     ...(event && { event_id: event }),
     ...(item && { item_id: item }),
@@ -44,7 +47,10 @@ async function replay({ database }: Core, flags: Flags): Promise<void> {
     ...readRange(flags),
   };
   if (Object.keys(wish).length === 0) {
-    throw new TartanError("invalid_request", "Say what to replay: --event, --item, --integration, --types or --since.");
+    throw new TartanError(
+      "invalid_request",
+      "Say what to replay: --event, --item, --integration, --events or --since.",
+    );
   }
   const ask = (dry_run: boolean) => createReplay(database, { destination_id: destination, ...wish, reason, dry_run });
   await runJob(

@@ -15,9 +15,25 @@ import {
 import { openTransforms } from "../../relay/content/transform.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
+import { wholeNumber } from "../flags.ts";
 import { readInstant, readRange } from "../instants.ts";
 import { runJob, type JobFlags } from "../jobs.ts";
-import { ago, bold, cyan, dim, green, red, say, sayFacts, sayJson, sayTable, state, tell, yellow } from "../print.ts";
+import {
+  ago,
+  bold,
+  cyan,
+  dim,
+  green,
+  red,
+  say,
+  sayFacts,
+  sayJson,
+  sayJsonList,
+  sayTable,
+  state,
+  tell,
+  yellow,
+} from "../print.ts";
 import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../route-flags.ts";
 
 interface Json {
@@ -53,7 +69,8 @@ export function routesCommand(): Command {
   addRouteOptions(routes.command("preview [id]").description("try a route, or changes to one, on what has happened"))
     .option("--since <while>", "such as 30m, 24h, 7d, or a date", "24h")
     .option("--until <while>", "the same (default: now)")
-    .option("--limit <count>", "look at so many events at most", "1000")
+    .option("--limit <count>", "read so many events at most", wholeNumber(1, 10_000), "1000")
+    .option("--whole", "print whole bodies, not only their beginnings")
     .option("--json", "print JSON")
     .action(withCore(preview));
   routes
@@ -80,12 +97,12 @@ async function create(
   if (flags.json) return sayJson(made);
   say(`${green("✓")} ${bold(describeFilter(made.filter))} goes to ${made.destination_id}`);
   sayFacts({ id: made.id, form: made.form });
-  tell(dim(`events that were before it: tartan routes route-past ${made.id} --since 24h`));
+  tell(dim(`events that were before it: npx tartan routes route-past ${made.id} --since 24h`));
 }
 
 async function list({ database }: Core, { destination, json }: Json & { destination?: string }): Promise<void> {
   const routes = await listRoutes(database, { destination_id: destination });
-  if (json) return sayJson(routes);
+  if (json) return sayJsonList(routes);
   sayTable(
     routes,
     {
@@ -96,7 +113,7 @@ async function list({ database }: Core, { destination, json }: Json & { destinat
       destination: ({ destination_id }) => destination_id,
       status: ({ enabled }) => state(enabled ? "enabled" : "disabled"),
     },
-    "No route yet: tartan destinations create https://…",
+    "No route yet: npx tartan destinations create https://…",
   );
 }
 
@@ -118,7 +135,7 @@ async function show({ database }: Core, id: string, { json }: Json): Promise<voi
 
 async function routeOf(database: Core["database"], id: string): Promise<RouteState> {
   const route = await getRoute(database, id);
-  if (!route) throw new TartanError("not_found", `There is no route ${id}; see \`tartan routes list\`.`);
+  if (!route) throw new TartanError("not_found", `There is no route ${id}; see \`npx tartan routes list\`.`);
   return route;
 }
 
@@ -159,7 +176,12 @@ interface PreviewFlags extends RouteFlags, Json {
   since: string;
   until?: string;
   limit: string;
+  whole?: true;
 }
+
+/** Samples that a terminal shows, and how much of each, without --whole. */
+const SAMPLES_SHOWN = 3;
+const SAMPLE_CHARACTERS = 300;
 
 async function preview({ database }: Core, id: string | undefined, flags: PreviewFlags): Promise<void> {
   const definition = id === undefined ? readRoute(flags) : { ...(await routeOf(database, id)), ...readRoute(flags) };
@@ -179,10 +201,18 @@ async function preview({ database }: Core, id: string | undefined, flags: Previe
   const { examined, matched, failed, truncated } = result;
   const fails = failed === 0 ? green("none fails") : red(`${failed} fail`);
   say(`of ${examined} events ${bold(`${matched} match`)}, ${fails}${truncated ? yellow(" (there are more)") : ""}`);
-  for (const { event_id, type, occurred_at, body, error } of result.samples) {
-    say(`\n${cyan(type)} ${dim(`${event_id} ${ago(occurred_at)}`)}\n${error === null ? body : red(error)}`);
+  const shown = flags.whole ? result.samples : result.samples.slice(0, SAMPLES_SHOWN);
+  for (const { event_id, type, occurred_at, body, error } of shown) {
+    const sent = flags.whole ? body : beginning(body ?? "");
+    say(`\n${cyan(type)} ${dim(`${event_id} ${ago(occurred_at)}`)}\n${error === null ? sent : red(error)}`);
   }
+  if (!flags.whole && result.samples.length > 0) tell(dim("\nwhole bodies of more samples: --whole, or --json"));
 }
+
+const beginning = (text: string): string =>
+  text.length <= SAMPLE_CHARACTERS
+    ? text
+    : `${text.slice(0, SAMPLE_CHARACTERS)} ${dim(`… ${text.length - SAMPLE_CHARACTERS} more characters`)}`;
 
 async function routePast(
   { database }: Core,

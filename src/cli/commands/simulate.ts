@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { loadConfig } from "../../config.ts";
 import { startSimulator } from "../../simulator/index.ts";
 import { Closer } from "../closer.ts";
+import { wholeNumber } from "../flags.ts";
 import { bold, cyan, dim, say, sayFacts } from "../print.ts";
 import { untilStopped } from "../signals.ts";
 
@@ -17,11 +18,15 @@ interface Flags {
 export function simulateCommand(): Command {
   return new Command("simulate")
     .description("play Plaid: an offline sandbox with signed webhooks")
-    .option("--port <port>", "the port to listen on (TARTAN_SIMULATOR_PORT, 4410)")
+    .option(
+      "--port <port>",
+      "the port to listen on; 0 picks a free one (TARTAN_SIMULATOR_PORT, 4410)",
+      wholeNumber(0, 65_535),
+    )
     .option("--host <host>", "the address to listen on (127.0.0.1)")
     .option("--seed <seed>", "the same seed makes the same world")
     .option("--no-limits", "without Plaid's rate limits")
-    .option("--activity <ms>", "change something by itself, every so many milliseconds")
+    .option("--activity <ms>", "change something by itself, every so many milliseconds", wholeNumber(10, 86_400_000))
     .action(async (flags: Flags) => {
       const config = loadConfig(process.env);
       await using closer = new Closer();

@@ -1,7 +1,9 @@
 /** `tartan up`: the server. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { describeOptions } from "../../config.ts";
 import { TartanError } from "../../errors.ts";
+import { listIntegrations } from "../../integrations/integrations.ts";
+import { LOG_FORMATS, type LogFormat } from "../../logger.ts";
 import { openCore, type Core } from "../core.ts";
 import { bold, cyan, dim, tell, yellow } from "../print.ts";
 import { ROLES, serve, type Role, type Running } from "../serve.ts";
@@ -9,14 +11,16 @@ import { untilStopped } from "../signals.ts";
 
 export function upCommand(): Command {
   return new Command("up")
-    .description("run the server: receiver, sync and API in one process, or a part of them")
+    .description("run the server: receiver, sync, relay and API in one process, or a part of them")
     .option("--only <roles>", `run only these, separated by commas: ${ROLES.join(", ")}`)
+    .addOption(new Option("--log-format <format>", "the same as TARTAN_LOG_FORMAT").choices(LOG_FORMATS))
     .addHelpText("after", optionsHelp())
-    .action(async ({ only }: { only?: string }) => {
+    .action(async ({ only, logFormat }: { only?: string; logFormat?: LogFormat }) => {
       const roles = readRoles(only);
-      await using core = await openCore(process.env, { as: "server" });
+      const env = { ...process.env, ...(logFormat && { TARTAN_LOG_FORMAT: logFormat }) };
+      await using core = await openCore(env, { as: "server" });
       const running = await serve(core, roles);
-      greet(core, roles, running);
+      await greet(core, roles, running);
       core.logger.info({ roles, url: running.url }, "tartan is up");
       await untilStopped();
     });
@@ -39,7 +43,11 @@ function readRoles(only: string | undefined): readonly Role[] {
   return asked as Role[];
 }
 
-function greet({ config, embedded }: Core, roles: readonly Role[], { url, newAdminKey }: Running): void {
+async function greet(
+  { config, database, embedded }: Core,
+  roles: readonly Role[],
+  { url, newAdminKey }: Running,
+): Promise<void> {
   tell(`${bold("Tartan")} ${dim(`runs ${roles.join(", ")}`)}`);
   if (roles.includes("api")) tell(`  ${dim("API")}       ${cyan(`${url}/v1`)}  ${dim(`reference ${url}/docs`)}`);
   if (roles.includes("receiver")) {
@@ -48,4 +56,7 @@ function greet({ config, embedded }: Core, roles: readonly Role[], { url, newAdm
   tell(`  ${dim("probes")}    ${cyan(`${url}/readyz`)}  ${dim("/livez /metrics")}`);
   tell(`  ${dim("database")}  ${embedded ? `embedded, in ${config.dataDir}` : "TARTAN_DATABASE_URL"}`);
   if (newAdminKey) tell(`  ${dim("API key")}   ${yellow(newAdminKey)}  ${dim("shown this once")}`);
+  const connected = (await listIntegrations(database)).length > 0;
+  const next = connected ? "npx tartan status" : "npx tartan integrations create plaid_item_v1";
+  tell(`  ${dim("next")}      ${cyan(next)} ${dim("in another terminal")}\n`);
 }

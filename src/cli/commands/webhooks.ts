@@ -4,6 +4,7 @@ import { TartanError } from "../../errors.ts";
 import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../journal/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../core.ts";
+import { pageSize } from "../flags.ts";
 import { feed } from "../feed.ts";
 import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
 import { untilStopped } from "../signals.ts";
@@ -32,7 +33,7 @@ export function webhooksCommand(): Command {
     .option("--code <code>", "such as SYNC_UPDATES_AVAILABLE; with --type")
     .option("--source <source>", "PLAID, BACKEND, FROM_LISTENER or RECONCILER")
     .option("--integration <id>")
-    .option("--limit <count>", "how many", "25")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--follow", "go on printing as they come")
     .option("--json", "print JSON")
@@ -46,7 +47,7 @@ export function webhooksCommand(): Command {
     .command("refusals")
     .description("what was refused of late, and why")
     .option("--integration <id>")
-    .option("--limit <count>", "how many", "25")
+    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
     .option("--json", "print JSON")
     .action(withCore(refusals));
   return webhooks;
@@ -102,7 +103,7 @@ async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags
 
 async function show({ database }: Core, id: string, { json }: { json?: true }): Promise<void> {
   const webhook = await getWebhook(database, id);
-  if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; see \`tartan webhooks list\`.`);
+  if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; see \`npx tartan webhooks list\`.`);
   if (json) return sayJson(webhook);
   const { received_at, processed_at, source, item_id, user_id, integration_id, verification } = webhook;
   sayFacts({

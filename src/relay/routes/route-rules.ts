@@ -2,6 +2,7 @@
  * What a route must say, and what it says where nothing is said. Every fault is told at once, by field.
  */
 import { EVENT_TYPES } from "../../journal/event-types.ts";
+import { didYouMean } from "../../suggest.ts";
 import { WEBHOOK_RECEIVED } from "../content/body.ts";
 import { Faults, noteUnknown, oneOfFault, textFault } from "../faults.ts";
 import { matcherFaults } from "./matcher.ts";
@@ -33,11 +34,13 @@ const SOURCES = ["PLAID", "BACKEND", "FROM_LISTENER", "RECONCILER"];
 type ValueRule = (value: string) => string | null;
 const any: ValueRule = (value) => (value === "" ? "must not hold an empty text" : textFault(value, VALUE_MAX));
 
+const unknownType = (value: string): string =>
+  "must hold types of events (GET /v1/event-types lists them), families such as item.*, or *" +
+  didYouMean(value, [...Object.keys(EVENT_TYPES), ...FAMILIES]);
+
 const LISTS: Record<Exclude<keyof RouteFilter, "history">, ValueRule> = {
   types: (value) =>
-    value === "*" || FAMILIES.has(value) || Object.hasOwn(EVENT_TYPES, value)
-      ? null
-      : `must hold types of events (${Object.keys(EVENT_TYPES).join(", ")}), families such as item.*, or *`,
+    value === "*" || FAMILIES.has(value) || Object.hasOwn(EVENT_TYPES, value) ? null : unknownType(value),
   integration_ids: any,
   environments: any,
   item_ids: any,

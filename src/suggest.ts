@@ -1,0 +1,16 @@
+/** "Did you mean …" for a name that somebody mistyped. */
+import { closest, distance } from "fastest-levenshtein";
+
+/** The one of `known` that `word` was most likely meant to be, or null when none is near. */
+export function suggestion(word: string, known: readonly string[]): string | null {
+  if (word === "" || known.length === 0) return null;
+  const nearest = closest(word.toLowerCase(), [...known]);
+  const most = Math.max(1, Math.floor(Math.max(word.length, nearest.length) * 0.34));
+  return distance(word.toLowerCase(), nearest.toLowerCase()) <= most ? nearest : null;
+}
+
+/** `; did you mean X?` to end a sentence with, or nothing. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const meant = suggestion(word, known);
+  return meant === null ? "" : `; did you mean ${meant}?`;
+}
