@@ -125,7 +125,7 @@ describe("log lines", () => {
     expect(
       json.output.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as unknown),
     ).toContainEqual(expect.objectContaining({ level: "info", msg: "tartan is up" }));
-    const ready = (line: string) => /API\s+(http:\S+)\/v1/.exec(line)?.[1] ?? null;
+    const ready = (line: string) => /tartan is up.*"url":"([^"]+)"/.exec(line)?.[1] ?? null;
     const text = await stage.tartan(["up", "--log-format", "text"], {}, ready);
     await text.stop();
     expect(text.output.join("\n")).toMatch(/\d\d:\d\d:\d\d.* INFO: tartan is up/);
