@@ -72,6 +72,11 @@ export const EXAMPLES = {
     last_error: null,
     accounts: 2,
     transactions: 148,
+    resources: [
+      { resource: "items", verified_at: "2026-11-20T17:03:29.500Z", rows: 1, absent: null },
+      { resource: "accounts", verified_at: "2026-11-20T19:40:02.118Z", rows: 2, absent: null },
+      { resource: "transactions", verified_at: "2026-11-20T19:40:02.118Z", rows: 148, absent: null },
+    ],
   },
   newItem: {
     integration_id: INTEGRATION_ID,

@@ -2,6 +2,7 @@
 import { TartanError } from "../errors.ts";
 import { eraseItem, getItem, getItemSecret, introduceItem, listItems, unlinkItem } from "../integrations/items.ts";
 import { PlaidError } from "../plaid/errors.ts";
+import { resourcesOfItem } from "../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../sync/queries.ts";
 import { EXAMPLES } from "./examples.ts";
 import {
@@ -34,7 +35,10 @@ export function itemRoutes(api: Api, deps: ApiDeps): void {
 
   api.get("/v1/items", { schema: LIST }, ({ query }) => listItems(database, query));
 
-  api.get("/v1/items/:item_id", { schema: SHOW }, ({ params, query }) => find(params.item_id, query.integration_id));
+  api.get("/v1/items/:item_id", { schema: SHOW }, async ({ params, query }) => {
+    const item = await find(params.item_id, query.integration_id);
+    return { ...item, resources: await resourcesOfItem(database, item.integration_id, item.item_id) };
+  });
 
   api.post("/v1/items", { schema: LINK }, async ({ body }, reply) => {
     const linked = await introduceItem(deps, body);
@@ -94,7 +98,7 @@ const SHOW = {
     operationId: "getItem",
     summary: "Show an Item",
     description:
-      "How one Item's mirror stands: since when it is known to be equal to Plaid, and what ails it if it is not.",
+      "How one Item's mirror stands: since when each resource is known to be equal to Plaid, and what is wrong if it is not.",
   }),
   params: ItemParams,
   querystring: ItemQuery,

@@ -37,6 +37,21 @@ const status = told(
     "`misconfigured`: see last_error, it is not the Item's fault. `unlinked`: its token was dropped.",
 );
 
+const ResourceState = z
+  .object({
+    resource: told(z.string(), "Such as `transactions`."),
+    verified_at: noTimestamp(
+      "The rows of this resource were equal to Plaid then: it was read to its end. Null: it was never read.",
+    ),
+    rows: told(z.number().int(), "Rows that Plaid has."),
+    absent: told(
+      z.enum(["not_listed", "refused"]).nullable(),
+      "Null where the Item has the resource's product. `not_listed`: Plaid does not list the product for the Item. " +
+        "`refused`: Plaid refused it for the lack of a product. An absent resource does not count for the Item's `verified_at`.",
+    ),
+  })
+  .meta({ id: "ResourceState", description: "How one resource of an Item stands." });
+
 export const Item = z
   .object({
     item_id: itemId,
@@ -48,11 +63,14 @@ export const Item = z
     error_code: told(z.string().nullable(), "Plaid's code of what ails the Item, such as ITEM_LOGIN_REQUIRED."),
     products: told(z.array(z.string()).nullable(), "Plaid products of the Item."),
     linked_at: timestamp("When its token arrived."),
-    verified_at: noTimestamp("The mirror was equal to Plaid then."),
+    verified_at: noTimestamp(
+      "All of the Item's resources were equal to Plaid then: the oldest of theirs. Null while one was never read.",
+    ),
     due: told(z.boolean(), "Whether a sync waits or runs."),
     last_error: told(z.record(z.string(), z.unknown()).nullable(), "What the last sync failed with."),
     accounts: told(z.number().int(), "Accounts mirrored.").optional(),
     transactions: told(z.number().int(), "Transactions mirrored.").optional(),
+    resources: told(z.array(ResourceState), "How each resource stands; of a single Item only.").optional(),
   })
   .meta({ id: "Item", description: "One Plaid Item and how its mirror stands.", examples: [EXAMPLES.item] });
 

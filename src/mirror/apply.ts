@@ -91,8 +91,8 @@ export async function removeEverything(tx: Queryable, scope: Scope, resource: Re
   return both(UNTOUCHED, await apply(tx, removeAll(resource), [scope.integrationId, scope.subjectId]));
 }
 
-/** Notes on the row that stands for the subject that all of its rows were equal to Plaid's at `at`. */
-export async function verify(tx: Queryable, scope: Scope, root: Resource, at: Date): Promise<void> {
+/** Notes on the row that stands for the subject since when all of its rows are known to equal Plaid's; null: not yet. */
+export async function verify(tx: Queryable, scope: Scope, root: Resource, at: Date | null): Promise<void> {
   await tx.query(verifyRow(root), [scope.integrationId, scope.subjectId, at]);
 }
 

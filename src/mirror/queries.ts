@@ -199,7 +199,7 @@ where ${own(resource, "t")} and t.removed_at is null and t.${column} is not null
 /** Says since when the row that stands for the subject is known to be true: $3. */
 export const verifyRow = (resource: Resource): Statement => ({
   name: statementName(resource, "verify"),
-  text: `update ${resource.table} as t set verified_at = $3 where ${own(resource, "t")}`,
+  text: `update ${resource.table} as t set verified_at = $3 where ${own(resource, "t")} and t.verified_at is distinct from $3::timestamptz`,
 });
 
 /** Keeps a page, if the lease still holds. $1 lease, $2 resource, $3 number, $4 text. */

@@ -17,7 +17,9 @@ import type { Applied, Scope } from "../mirror/types.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
 import { eventsOf, type Written } from "./events.ts";
 import { EVERYTHING } from "./plan.ts";
-import { DROP_CURSORS, FENCE, finish, KEEP_CURSOR, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
+import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence } from "./cursor-queries.ts";
+import { learnAbsences } from "./products.ts";
+import { FENCE, finish, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
 import { held, WEBHOOKS_MAX } from "./queue.ts";
 import type { Claim, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
 
@@ -29,6 +31,8 @@ export interface Standing {
   complete: boolean;
   /** the options that its rows were read with */
   readWith: string;
+  /** null where the subject has the resource, as far as that is known */
+  absent: Absence | null;
 }
 
 export interface Ending {
@@ -67,16 +71,17 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
     if (ending.outcomes.some((outcome) => "read" in outcome && outcome.read.pages.length > 1)) {
       await dropStaged(tx, claim.leaseToken);
     }
-    await settle(tx, ending);
+    await settle(tx, ending, written);
     return written.info;
   });
 }
 
 async function write(tx: Queryable, ending: Ending): Promise<Written> {
-  const { claim, scope, outcomes, verdict, standings } = ending;
+  const { scope, outcomes, verdict, standings } = ending;
   const applied = new Map<string, Applied>();
   const told: Record<string, unknown> = {};
   const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
+  const kept: Kept[] = [];
   for (const read of reads) {
     const { resource } = read.task;
     const step = await applyReading(tx, scope, read.read);
@@ -84,32 +89,54 @@ async function write(tx: Queryable, ending: Ending): Promise<Written> {
     applied.set(resource.name, step);
     const before = standings.get(resource.name);
     const rows = before ? before.rows + changes.added - changes.removed : await countCurrent(tx, scope, resource);
-    if (!verdict.gone) await keepCursor(tx, claim, read, rows, before?.complete ?? false);
+    const complete = before?.complete || read.complete;
+    kept.push({ resource: resource.name, cursor: read.cursor, rows, complete, readWith: read.readWith ?? "" });
     Object.assign(told, await tell(tx, scope, resource, rows));
   }
   if (verdict.gone) await removeSubject(tx, ending, applied);
   else for (const { task } of reads) await follow(tx, scope, task.resource);
-  const root = rootOf(resourcesOf(claim.kind));
-  if (root && verifies(ending)) await verify(tx, scope, root, claim.claimedAt);
-  return { runId: newRunId(), info: summarise(ending, reads, applied, told), applied };
+  const verifiedAt = verdict.gone ? undefined : await keepStandings(tx, ending, kept);
+  return { runId: newRunId(), info: summarise(ending, reads, applied, told), applied, verifiedAt };
 }
 
-/** Webhooks that one run could not take in may touch what this one did not read. */
-const verifies = ({ verdict, webhooks }: Ending): boolean => verdict.verified && webhooks.length < WEBHOOKS_MAX;
+/** What is kept of a resource that was read to its end. */
+interface Kept {
+  resource: string;
+  cursor: string | null;
+  rows: number;
+  complete: boolean;
+  readWith: string;
+}
 
-async function keepCursor(tx: Queryable, claim: Claim, read: Read, rows: number, was: boolean) {
-  const { task, cursor, complete, readWith } = read;
-  const { integrationId, kind, id } = claim;
-  await tx.query(KEEP_CURSOR, [
-    integrationId,
-    kind,
-    id,
-    task.resource.name,
-    cursor,
-    rows,
-    was || complete,
-    readWith ?? "",
-  ]);
+/**
+ * Keeps where the resources stand, and what follows for the subject.
+ * @returns since when all of its resources are known to be equal, null while one was never read; undefined: as before
+ */
+async function keepStandings(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
+  const { claim, scope, outcomes, standings, webhooks } = ending;
+  const subject = [claim.integrationId, claim.kind, claim.id];
+  const absences = learnAbsences(claim.kind, outcomes, standings);
+  if (kept.length === 0 && absences.size === 0) return undefined;
+  if (kept.length > 0) {
+    // Webhooks that this run could not take in may ask for more than was read, such as to read everything again.
+    const verifiedAt = webhooks.length < WEBHOOKS_MAX ? claim.claimedAt : null;
+    const columns = [
+      kept.map(({ resource }) => resource),
+      kept.map(({ cursor }) => cursor),
+      kept.map(({ rows }) => rows),
+      kept.map(({ complete }) => complete),
+      kept.map(({ readWith }) => readWith),
+    ];
+    await tx.query(KEEP_CURSORS, [...subject, ...columns, verifiedAt]);
+  }
+  if (absences.size > 0) await tx.query(KEEP_ABSENT, [...subject, [...absences.keys()], [...absences.values()]]);
+  const resources = resourcesOf(claim.kind);
+  const names = resources.map(({ name }) => name);
+  const { rows } = await tx.query<{ verified_at: Date | null }>(OLDEST_VERIFIED, [...subject, names]);
+  const verifiedAt = rows[0]?.verified_at ?? null;
+  const root = rootOf(resources);
+  if (root) await verify(tx, scope, root, verifiedAt);
+  return verifiedAt;
 }
 
 async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: Map<string, Applied>): Promise<void> {
@@ -175,7 +202,7 @@ async function serve(tx: Queryable, webhooks: readonly Waiting[], info: UpdateIn
 }
 
 /** The subject's next state. A mark that came during the run leaves it due. */
-async function settle(tx: Queryable, ending: Ending): Promise<void> {
+async function settle(tx: Queryable, ending: Ending, { verifiedAt }: Written): Promise<void> {
   const { claim, webhooks, served, idle, verdict } = ending;
   const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
   const [now] = rows;
@@ -192,7 +219,8 @@ async function settle(tx: Queryable, ending: Ending): Promise<void> {
     verdict.attempts,
     verdict.error === null ? null : JSON.stringify(verdict.error),
     verdict.pending,
-    verifies(ending) ? claim.claimedAt : null,
+    verifiedAt ?? null,
     marked || truncated || served.length + idle.length < webhooks.length,
+    verifiedAt !== undefined,
   ]);
 }

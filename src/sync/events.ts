@@ -16,6 +16,8 @@ export interface Written {
   info: UpdateInfo;
   /** by resource */
   applied: ReadonlyMap<string, Applied>;
+  /** since when all of the subject's resources are known to be equal; undefined: as before */
+  verifiedAt: Date | null | undefined;
 }
 
 type Told = NewEvent | PartedEvent;

@@ -146,7 +146,7 @@ const waiting = (kind: string): string =>
 
 /**
  * Ends a run: $5 again, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified at, $13
- * count what is unserved still.
+ * count what is unserved still, $14 whether $12 is to be kept.
  */
 export const finish = (kind: string): Statement =>
   statement(
@@ -156,7 +156,7 @@ update sync.subjects s set lease_token = null,
   not_before = statement_timestamp() + $7::float8 * interval '1 ms',
   due_at = case when $5 then statement_timestamp() + coalesce($7::float8, 0) * interval '1 ms'
                 else statement_timestamp() + $6::float8 * interval '1 ms' end,
-  status = $8, attempts = $9, last_error = $10, taken = $11, verified_at = coalesce($12, s.verified_at),
+  status = $8, attempts = $9, last_error = $10, taken = $11, verified_at = case when $14 then $12 else s.verified_at end,
   oldest_unserved = case when $13 then (
     select id from journal.webhooks
     where ${waiting(kind)} and id >= s.oldest_unserved and processed_at is null order by id limit 1) end
@@ -177,21 +177,6 @@ export const SERVE = statement(
   `update journal.webhooks set processed_at = statement_timestamp(), update_info = $4
 where id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null`,
 );
-
-export const CURSORS = statement(
-  "cursors",
-  `select resource, cursor, rows, complete, read_with as "readWith" from sync.cursors where ${SUBJECT}`,
-);
-
-export const KEEP_CURSOR = statement(
-  "keep_cursor",
-  `insert into sync.cursors (integration_id, kind, id, resource, cursor, rows, complete, read_with)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-on conflict (integration_id, kind, id, resource) do update set cursor = excluded.cursor, rows = excluded.rows,
-  complete = excluded.complete, read_with = excluded.read_with, updated_at = now()`,
-);
-
-export const DROP_CURSORS = statement("drop_cursors", `delete from sync.cursors where ${SUBJECT}`);
 
 export const KEEP_RUN = statement(
   "keep_run",

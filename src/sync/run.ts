@@ -19,9 +19,10 @@ import type { Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
 import { commitRun, type Ending, type Standing } from "./commit.ts";
+import { CURSORS } from "./cursor-queries.ts";
 import type { Limiter } from "./limiter.ts";
 import { planRun, touchedBy } from "./plan.ts";
-import { CURSORS } from "./queries.ts";
+import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { readResource, readWithNow, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
@@ -167,12 +168,11 @@ async function skipping(
   const own = rootOf(resourcesOf(scope.kind));
   if (!own?.productsAt || !tasks.some(unsure)) return () => null;
   const row = root && "read" in root ? root.root : await mirroredRoot(database, scope, own);
-  const lists = row ? own.productsAt.map((at) => row[at]).filter((list) => Array.isArray(list)) : [];
-  const has = new Set<unknown>(lists.flat());
+  const listed = productsIn(row, own.productsAt);
   return (task) => {
     if (!unsure(task)) return null;
-    if (lists.length === 0) return root ? followSuit(task, root) : null;
-    return task.resource.products?.some((product) => has.has(product)) ? null : { task, skipped: true };
+    if (listed === null) return root ? followSuit(task, root) : null;
+    return hasProduct(task.resource, listed) ? null : { task, skipped: true };
   };
 }
 
@@ -188,7 +188,6 @@ function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
     pending: [],
     retried: new Set(),
     error: null,
-    verified: false,
     gone: false,
   };
 }

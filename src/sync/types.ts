@@ -81,8 +81,6 @@ export interface Verdict {
   /** names of resources whose webhooks go on waiting */
   retried: ReadonlySet<string>;
   error: LastError | null;
-  /** the mirror was equal to Plaid when the run began */
-  verified: boolean;
   /** Plaid no longer has the subject: all of its rows are removed */
   gone: boolean;
 }

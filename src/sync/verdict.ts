@@ -48,7 +48,7 @@ export function judge(
   const groups = new Map(failed.map((failure) => [failure, groupOf(failure, outcomes)]));
   const of = (group: Group): Failed[] => failed.filter((failure) => groups.get(failure) === group);
   const group = (Object.keys(OUTCOMES) as Group[]).find((candidate) => of(candidate).length > 0);
-  if (group === undefined) return { ...settled("ok", outcomeOf(outcomes)), verified: true };
+  if (group === undefined) return settled("ok", outcomeOf(outcomes));
   const first = of(group).find(({ failure }) => failure.class !== "limited");
   const error = first ? describe(first, now) : null;
   if (group === "ended") return { ...settled("ended", "ended"), error, gone: true };
@@ -73,7 +73,6 @@ const settled = (status: Status, outcome: string): Verdict => ({
   pending: [],
   retried: new Set(),
   error: null,
-  verified: false,
   gone: false,
 });
 

@@ -47,6 +47,12 @@ describe("linking an Item", () => {
       due: true,
       accounts: 0,
       transactions: 0,
+      resources: ["items", "accounts", "transactions"].map((resource) => ({
+        resource,
+        verified_at: null,
+        rows: 0,
+        absent: null,
+      })),
     });
   });
 

@@ -195,7 +195,6 @@ describe("an event", () => {
           pending: [],
           retried: new Set(),
           error: null,
-          verified: true,
           gone: false,
         },
         standings: new Map(),

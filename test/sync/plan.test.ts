@@ -93,11 +93,10 @@ const failed = (task: Task, kind: Failure["class"], errorCode = "CODE", retryInM
 const verdict = (outcomes: Outcome[], attempts = 0) => judge({ attempts }, outcomes, new Date());
 
 describe("a verdict", () => {
-  it("is ok, and the mirror verified, when everything was read or need not be", () => {
+  it("is ok when everything was read or need not be", () => {
     expect(verdict([read(root, { error: null }), read(transactions)])).toMatchObject({
       status: "ok",
       outcome: "synced",
-      verified: true,
       dueInMs: null,
       attempts: 0,
     });
@@ -109,13 +108,12 @@ describe("a verdict", () => {
     expect(verdict([{ task: transactions, skipped: true }, read(root)])).toMatchObject({
       status: "ok",
       outcome: "synced",
-      verified: true,
     });
   });
 
   it("is the gravest of what failed, and all that failed is pending", () => {
     const outcomes = [read(root), failed(accounts, "user"), failed(transactions, "backoff")];
-    expect(verdict(outcomes)).toMatchObject({ status: "retrying", verified: false });
+    expect(verdict(outcomes)).toMatchObject({ status: "retrying" });
     expect(verdict(outcomes).pending).toEqual(["accounts", "transactions", "*"]);
     expect([...verdict(outcomes).retried]).toEqual(["transactions"]);
     expect(verdict([failed(accounts, "trigger"), failed(transactions, "user")])).toMatchObject({

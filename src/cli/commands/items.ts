@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { eraseItem, getItem, introduceItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
+import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize, wholeNumber } from "../flags.ts";
@@ -95,7 +96,8 @@ async function list({ database }: Core, flags: ListFlags): Promise<void> {
 async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
   const item = orNotFound(await getItem(database, itemId), itemId);
   const runs = await listRuns(database, { item_id: itemId, limit: 10 });
-  if (json) return sayJson({ ...item, runs: runs.data });
+  const resources = await resourcesOfItem(database, item.integration_id, itemId);
+  if (json) return sayJson({ ...item, resources, runs: runs.data });
   sayFacts({
     item: bold(item.item_id),
     integration: item.integration_id,
@@ -106,6 +108,16 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     linked: ago(item.linked_at),
     "equal to Plaid": ago(item.verified_at),
   });
+  say();
+  sayTable(
+    resources,
+    {
+      resource: ({ resource }) => resource,
+      rows: ({ rows }) => String(rows),
+      "equal to Plaid": equalToPlaid,
+    },
+    "",
+  );
   say();
   sayTable(
     runs.data,
@@ -119,6 +131,11 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     "No run yet.",
   );
 }
+
+const ABSENT = { not_listed: "the item does not have this product", refused: "Plaid refuses it for this item" };
+
+const equalToPlaid = ({ verified_at, absent }: ResourceState): string =>
+  absent === null ? ago(verified_at) : dim(ABSENT[absent]);
 
 async function add(core: Core, itemId: string, flags: Json & { integration: string; user?: string }): Promise<void> {
   const accessToken = process.env["PLAID_ACCESS_TOKEN"];

@@ -1,0 +1,57 @@
+/**
+ * Which resources a subject has, by the products that its own row lists. Asking for a resource could add its product and
+ * bill it, so this decides what is asked for, and what counts when it is said since when the subject is known to be equal.
+ */
+import { resourcesOf, rootOf } from "../resources/index.ts";
+import type { Resource } from "../resources/types.ts";
+import type { Absence } from "./cursor-queries.ts";
+import type { Outcome } from "./types.ts";
+
+/** The products in the subject's own row; null when the row is not known or has no list of them. */
+export function productsIn(
+  row: Readonly<Record<string, unknown>> | null,
+  productsAt: readonly string[] | undefined,
+): ReadonlySet<unknown> | null {
+  const lists = (productsAt ?? []).map((at) => row?.[at]).filter((list) => Array.isArray(list));
+  return lists.length > 0 ? new Set(lists.flat()) : null;
+}
+
+/** Whether one of the products is the resource's; one that needs none is always there. */
+export const hasProduct = ({ products }: Resource, listed: ReadonlySet<unknown>): boolean =>
+  products === undefined || products.some((product) => listed.has(product));
+
+/**
+ * What a run has learned of which resources its subject has: resource → how it is absent, or null where the subject has
+ * it. Only what differs from `before`; nothing of a resource that was read, since that is kept with its cursor.
+ */
+export function learnAbsences(
+  kind: string,
+  outcomes: readonly Outcome[],
+  before: ReadonlyMap<string, { absent: Absence | null }>,
+): Map<string, Absence | null> {
+  const own = rootOf(resourcesOf(kind));
+  const root = outcomes.find(({ task }) => task.resource === own);
+  const listed = root && "read" in root ? productsIn(root.root, own?.productsAt) : null;
+  const learned = new Map<string, Absence | null>();
+  for (const resource of resourcesOf(kind)) {
+    const was = before.get(resource.name)?.absent ?? null;
+    const is = absence(resource, was, outcomes, listed);
+    if (is !== was) learned.set(resource.name, is);
+  }
+  return learned;
+}
+
+function absence(
+  resource: Resource,
+  was: Absence | null,
+  outcomes: readonly Outcome[],
+  listed: ReadonlySet<unknown> | null,
+): Absence | null {
+  const outcome = outcomes.find(({ task }) => task.resource === resource);
+  if (outcome && "read" in outcome) return was;
+  if (outcome && "skipped" in outcome) return "not_listed";
+  if (outcome?.failure.class === "product_unavailable") return "refused";
+  if (listed === null) return was;
+  if (!hasProduct(resource, listed)) return "not_listed";
+  return was === "not_listed" ? null : was;
+}

@@ -1,0 +1,51 @@
+/** Which resources an item has, and how a run learns of it. */
+import { describe, expect, it } from "vitest";
+import { resourcesOf } from "../../src/resources/index.ts";
+import type { Absence } from "../../src/sync/cursor-queries.ts";
+import { learnAbsences } from "../../src/sync/products.ts";
+import type { Failure, Outcome, Task } from "../../src/sync/types.ts";
+
+const [root, , transactions] = resourcesOf("item").map((resource): Task => ({
+  resource,
+  full: false,
+  explicit: false,
+})) as [Task, Task, Task];
+const read = (task: Task, row: Record<string, unknown> | null = null): Outcome => ({
+  task,
+  read: { resource: task.resource, pages: [], whole: true },
+  cursor: null,
+  root: row,
+  complete: true,
+});
+const failed = (task: Task, kind: Failure["class"]): Outcome => ({
+  task,
+  failure: { class: kind, errorType: "TYPE", errorCode: "CODE", message: "m" },
+});
+const learned = (outcomes: Outcome[], was: Absence | null = null) => [
+  ...learnAbsences("item", outcomes, new Map([["transactions", { absent: was }]])),
+];
+
+describe("a run learns that an item", () => {
+  it("lacks a resource when the item does not list its product, even where the run did not ask for the resource", () => {
+    expect(learned([read(root, { products: ["auth"] })])).toEqual([["transactions", "not_listed"]]);
+    expect(learned([{ task: transactions, skipped: true }])).toEqual([["transactions", "not_listed"]]);
+    expect(learned([read(root, { products: ["auth"] })], "not_listed")).toEqual([]);
+  });
+
+  it("has the resource again when it lists the product, unless Plaid refused the resource itself", () => {
+    const lists = read(root, { products: ["auth"], billed_products: ["transactions"] });
+    expect(learned([lists], "not_listed")).toEqual([["transactions", null]]);
+    expect(learned([lists], "refused")).toEqual([]);
+  });
+
+  it("lacks a resource that Plaid refuses for the lack of its product, and no other failure says so", () => {
+    expect(learned([failed(transactions, "product_unavailable")])).toEqual([["transactions", "refused"]]);
+    expect(learned([failed(transactions, "backoff")])).toEqual([]);
+    expect(learned([failed(root, "backoff")], "not_listed")).toEqual([]);
+  });
+
+  it("learns nothing from a row without lists, nor of a resource that was read", () => {
+    expect(learned([read(root, {})], "not_listed")).toEqual([]);
+    expect(learned([read(root, { products: ["auth"] }), read(transactions)])).toEqual([]);
+  });
+});
