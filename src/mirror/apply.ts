@@ -3,7 +3,7 @@
  * everything else of the run become visible together or not at all.
  */
 import type { Queryable, Statement } from "../database/types.ts";
-import type { Resource } from "../resources/types.ts";
+import type { Lead, Resource } from "../resources/types.ts";
 import {
   countRows,
   hasRows,
@@ -11,6 +11,7 @@ import {
   removeAll,
   removePage,
   removeUnseen,
+  rootLead,
   rootRow,
   staleLeads,
   upsertPage,
@@ -107,6 +108,17 @@ export async function mirroredRoot(
     scope.subjectId,
   ]);
   return rows[0]?.raw ?? null;
+}
+
+/** The subject that a column of the row that stands for this subject names, or null. */
+export async function mirroredLead(
+  q: Queryable,
+  scope: Pick<Scope, "integrationId" | "subjectId">,
+  root: Resource,
+  { column }: Lead,
+): Promise<string | null> {
+  const { rows } = await q.query<{ id: string | null }>(rootLead(root, column), [scope.integrationId, scope.subjectId]);
+  return rows[0]?.id ?? null;
 }
 
 /** The subjects that the resource's rows lead to and that should be fetched now. */

@@ -184,6 +184,12 @@ export const rootRow = (resource: Resource): Statement => ({
   text: `select raw from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null`,
 });
 
+/** The subject that a column of the row that stands for this one names. */
+export const rootLead = (resource: Resource, column: string): Statement => ({
+  name: statementName(resource, `lead_${column}`),
+  text: `select t.${column} as id from ${resource.table} t where ${own(resource, "t")}`,
+});
+
 /**
  * The subjects of kind $3 that a column names and that wait to be fetched: never were, or not in the last $4 hours. One
  * that is due already, or gone for good, is left alone.

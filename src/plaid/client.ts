@@ -97,22 +97,35 @@ async function exchange(
   }
 }
 
-/** What came instead of JSON, such as a proxy's page. */
-function unreadable(httpStatus: number): PlaidError {
+/** What came instead of Plaid's JSON, such as a proxy's page: all that is known of it is its status. */
+function unreadable(httpStatus: number, retryAfterSeconds?: number): PlaidError {
   const temporary = httpStatus < 400 || httpStatus === 408 || httpStatus === 429 || httpStatus >= 500;
   return new PlaidError({
     errorType: httpStatus === 429 ? "RATE_LIMIT_EXCEEDED" : "NETWORK",
-    errorCode: "UNREADABLE_ANSWER",
+    errorCode: httpStatus >= 200 && httpStatus <= 299 ? "UNREADABLE_ANSWER" : `HTTP_${httpStatus}`,
     httpStatus,
     retryClass: temporary ? "backoff" : "configuration",
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
   });
+}
+
+/** Nobody is believed who asks to wait for longer. */
+const RETRY_AFTER_MAX_SECONDS = 3600;
+
+/** The seconds of a Retry-After header, which holds either seconds or a date (RFC 9110, 10.2.3). */
+function retryAfterOf({ headers }: Dispatcher.ResponseData): number | undefined {
+  const [header] = [headers["retry-after"]].flat();
+  if (header === undefined) return undefined;
+  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return seconds > 0 ? Math.min(seconds, RETRY_AFTER_MAX_SECONDS) : undefined;
 }
 
 /** The PlaidError in an answer that is not 2xx. */
 function refusal(path: string, sent: object, response: Dispatcher.ResponseData, text: string): PlaidError {
   const told = parseObject(text);
+  const retryAfter = retryAfterOf(response);
   if (typeof told?.["error_type"] !== "string" || typeof told["error_code"] !== "string")
-    return unreadable(response.statusCode);
+    return unreadable(response.statusCode, retryAfter);
   const details: PlaidErrorDetails = {
     errorType: told["error_type"],
     errorCode: told["error_code"],
@@ -121,8 +134,7 @@ function refusal(path: string, sent: object, response: Dispatcher.ResponseData, 
     requestId: textOrNull(told["request_id"]),
     httpStatus: response.statusCode,
   };
-  const retryAfter = Number(response.headers["retry-after"]);
-  if (retryAfter > 0) details.retryAfterSeconds = retryAfter;
+  if (retryAfter !== undefined) details.retryAfterSeconds = retryAfter;
   // A cursor that Plaid no longer takes is an INVALID_FIELD as any other; that one was sent tells them apart.
   const { cursor } = sent as { cursor?: unknown };
   if (path === "/transactions/sync" && details.errorCode === "INVALID_FIELD" && typeof cursor === "string" && cursor)

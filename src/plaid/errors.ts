@@ -92,6 +92,18 @@ export function classify(errorType: string, errorCode: string): RetryClass {
   return BY_CODE.get(errorCode) ?? BY_TYPE.get(errorType) ?? "backoff";
 }
 
+/** Whom Plaid's 429 limits, as far as its code tells. */
+export type LimitScope = "item" | "institution" | "client";
+
+/**
+ * Whom a RATE_LIMIT_EXCEEDED of this code limits (https://plaid.com/docs/errors/rate-limit-exceeded/). Most codes name an
+ * endpoint, whose limits Plaid publishes for an item and for a client under one code: they are taken as the item's.
+ */
+export function limitScope(errorCode: string): LimitScope {
+  if (errorCode === "INSTITUTION_RATE_LIMIT") return "institution";
+  return errorCode === "RATE_LIMIT" || errorCode.startsWith("HTTP_") ? "client" : "item";
+}
+
 export interface PlaidErrorDetails {
   errorType: string;
   errorCode: string;
@@ -122,7 +134,7 @@ export class PlaidError extends Error {
   readonly requestId: string | null;
   readonly retryAfterSeconds: number | undefined;
   readonly retryClass: RetryClass;
-  /** Plaid refused because of a rate limit: slow down for everything that shares it */
+  /** Plaid refused because of a rate limit that waiting helps against: slow down for everything that shares it */
   readonly rateLimited: boolean;
 
   constructor(details: PlaidErrorDetails) {
@@ -139,6 +151,6 @@ export class PlaidError extends Error {
     this.requestId = requestId;
     this.retryAfterSeconds = details.retryAfterSeconds;
     this.retryClass = details.retryClass ?? classify(errorType, errorCode);
-    this.rateLimited = errorType === "RATE_LIMIT_EXCEEDED";
+    this.rateLimited = errorType === "RATE_LIMIT_EXCEEDED" && this.retryClass === "backoff";
   }
 }

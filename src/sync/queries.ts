@@ -11,7 +11,7 @@ const statement = (name: string, text: string): Statement => ({ name: `sync_${na
 
 /** How many integrations with due work one claim looks at; the next claim goes on where it ended. */
 const RING = 64;
-/** How many integrations with waiting work one WAKE steps over: about 4 ms. */
+/** How many integrations with waiting work one WAKE steps over, some 10 ms of work. */
 export const WAKE_INTEGRATIONS = 500;
 /** How many subjects one WAKE makes ready: shared by the integrations that have some, each of which may have four at least. */
 export const WAKE_SUBJECTS = 1000;
@@ -186,27 +186,15 @@ values ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)`,
 
 /* Rate limits. */
 
-/**
- * Asks for one request under each of the keys $1 (sorted, so that askers cannot deadlock), with step $2 and burst $3 in ms. A
- * key is granted, and its arrival moved on, when the wait is at most $4 ms.
- */
+/** Asks for one request under all of the keys $1, with steps $2 and bursts $3 in ms, and waits at most $4 ms: see sql. */
 export const ACQUIRE = statement(
   "acquire",
-  `
-insert into sync.rate_limits as r (key, step, burst, arrival)
-select key, step * interval '1 ms', burst * interval '1 ms', statement_timestamp() + step * interval '1 ms'
-from unnest($1::text[], $2::float8[], $3::float8[]) as asked (key, step, burst) order by key
-on conflict (key) do update set step = excluded.step, burst = excluded.burst,
-  granted = r.arrival - excluded.burst <= statement_timestamp() + $4 * interval '1 ms',
-  arrival = case when r.arrival - excluded.burst <= statement_timestamp() + $4 * interval '1 ms'
-                 then greatest(r.arrival, statement_timestamp()) + excluded.step else r.arrival end
-returning granted, (extract(epoch from arrival - burst - statement_timestamp()
-  - case when granted then step else interval '0' end) * 1000)::float8 as wait_ms`,
+  "select sync.acquire($1::text[], $2::float8[], $3::float8[], $4) as wait_ms",
 );
 
 /**
  * Plaid said 429 under key $1: nobody asks for $2 ms (at least), twice as long for each strike of the last minutes, at
- * most $3 ms; and then without a burst.
+ * most $3 ms; and then without a burst. Yields how many strikes there were of late, this one included.
  */
 export const SLOW = statement(
   "slow",
@@ -217,7 +205,8 @@ on conflict (key) do update set
   strikes = case when r.slowed_until > statement_timestamp() - interval '5 minutes' then least(r.strikes + 1, 20) else 1 end,
   (arrival, slowed_until) = (select greatest(r.arrival, until + r.burst), greatest(r.slowed_until, until)
     from (select statement_timestamp() + least($3, $2 * 2 ^ case when r.slowed_until > statement_timestamp() - interval '5 minutes'
-      then least(r.strikes, 20) else 0 end) * interval '1 ms' as until) u)`,
+      then least(r.strikes, 20) else 0 end) * interval '1 ms' as until) u)
+returning strikes`,
 );
 
 export const SWEEP_LIMITS = statement(

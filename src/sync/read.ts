@@ -37,6 +37,8 @@ export interface Reader {
   asker: Asker;
   /** null where the subject is asked about with the client's credentials alone */
   accessToken: string | null;
+  /** of an item, as far as the mirror knows it */
+  institutionId: string | null;
 }
 
 /** the members of an answer, as texts */
@@ -161,27 +163,30 @@ async function readLoop(
   }
 }
 
-/** One request, when its turn has come. A 429 slows the endpoint for every process. */
+/** One request, when its turn has come. A 429 slows whom Plaid limited, for every process. */
 async function ask(
   reader: Reader,
   fetch: Fetch,
   more: Record<string, unknown>,
   patienceMs: number,
 ): Promise<{ text: string; body: Answer }> {
-  const { client, limiter, signal, scope, environment, asker, accessToken } = reader;
+  const { client, limiter, signal, scope, environment, asker, accessToken, institutionId } = reader;
   const { integrationId, subjectId } = scope;
   const { endpoint } = fetch;
-  const asking: Asking = { integrationId, environment, endpoint, itemId: accessToken === null ? null : subjectId };
+  const itemId = accessToken === null ? null : subjectId;
+  const asking: Asking = { integrationId, environment, endpoint, itemId, institutionId };
   const waitMs = await limiter.acquire(asking, patienceMs, signal);
   if (waitMs > 0) throw new Limited(waitMs);
   const own = fetch.body?.(asker) ?? {};
   const token = accessToken === null ? {} : { access_token: accessToken };
   try {
     const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);
+    limiter.answered(asking);
     return { text, body: membersOf(text) };
   } catch (error) {
     if (error instanceof PlaidError && error.rateLimited) {
-      await limiter.slow(asking, error.retryAfterSeconds === undefined ? undefined : error.retryAfterSeconds * 1000);
+      const { errorCode, retryAfterSeconds: seconds } = error;
+      await limiter.refused(asking, { errorCode, retryAfterMs: seconds === undefined ? undefined : seconds * 1000 });
     }
     throw error;
   }

@@ -14,10 +14,11 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { Hint } from "../journal/hint.ts";
-import { mirroredRoot } from "../mirror/apply.ts";
+import { mirroredLead, mirroredRoot } from "../mirror/apply.ts";
 import type { Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
+import { INSTITUTION } from "../resources/subjects.ts";
 import { commitRun, type Ending, type Standing } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import type { Limiter } from "./limiter.ts";
@@ -93,7 +94,9 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
   const integration = await directory.find(claim.integrationId);
   if (integration === null) return null;
   const asksToken = subjectKind(claim.kind)?.asks === "access_token";
-  const secret = asksToken ? await getItemSecret(database, vault, claim.integrationId, claim.id) : null;
+  const [secret, institutionId] = asksToken
+    ? await Promise.all([getItemSecret(database, vault, claim.integrationId, claim.id), institutionOf(database, claim)])
+    : [null, null];
   if (asksToken && secret === null) return null;
   const { countryCodes, daysRequested, includeOriginalDescription } = integration;
   return {
@@ -106,7 +109,15 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
     environment: integration.environment,
     asker: { subjectId: claim.id, countryCodes, daysRequested, includeOriginalDescription },
     accessToken: secret?.access_token ?? null,
+    institutionId,
   };
+}
+
+/** The institution that the mirror knows of the subject, whose limits Plaid may speak of. */
+async function institutionOf(database: Database, { integrationId, kind, id }: Claim): Promise<string | null> {
+  const root = rootOf(resourcesOf(kind));
+  const lead = root?.leadsTo?.find(({ subject }) => subject === INSTITUTION);
+  return root && lead ? await mirroredLead(database, { integrationId, subjectId: id }, root, lead) : null;
 }
 
 async function readStandings(database: Database, { integrationId, kind, id }: Claim): Promise<Standings> {

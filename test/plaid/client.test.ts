@@ -141,6 +141,38 @@ describe("the client", () => {
     }
   });
 
+  test("an answer that is not Plaid's JSON keeps its status in the error's code and text", async () => {
+    for (const [status, headers, expected] of [
+      [503, {}, { errorType: "NETWORK", errorCode: "HTTP_503", rateLimited: false }],
+      [404, {}, { errorType: "NETWORK", errorCode: "HTTP_404", rateLimited: false }],
+      [429, { "retry-after": "9" }, { errorType: "RATE_LIMIT_EXCEEDED", errorCode: "HTTP_429", retryAfterSeconds: 9 }],
+      [200, {}, { errorType: "NETWORK", errorCode: "UNREADABLE_ANSWER" }],
+    ] as const) {
+      await using s = await answering(status, "<html>busy</html>", headers);
+      const error = await failure(s.client.post("/x", {}));
+      expect(error).toMatchObject({ ...expected, httpStatus: status });
+      expect(error.message).toContain(expected.errorCode);
+    }
+  });
+
+  test("a wait that Plaid asks for is read as seconds or as a date, and has an end", async () => {
+    const { body } = plaidFault(429, "RATE_LIMIT_EXCEEDED", "RATE_LIMIT");
+    const waitFor = async (header: string) => {
+      await using s = await answering(429, body, { "retry-after": header });
+      return (await failure(s.client.post("/x", {}))).retryAfterSeconds;
+    };
+    expect(await waitFor("999999999")).toBe(3600);
+    expect(await waitFor(new Date(Date.now() + 120_000).toUTCString())).toBeGreaterThan(100);
+    for (const nothing of ["soon", "0", "-5", new Date(0).toUTCString()])
+      expect(await waitFor(nothing)).toBeUndefined();
+  });
+
+  test("credits that are used up are no rate limit: waiting does not help", async () => {
+    const { status, body } = plaidFault(429, "RATE_LIMIT_EXCEEDED", "CREDITS_EXHAUSTED");
+    await using s = await answering(status, body);
+    expect(await failure(s.client.post("/x", {}))).toMatchObject({ rateLimited: false, retryClass: "configuration" });
+  });
+
   test("silence, a closed connection and nobody there are failures that pass", async () => {
     await using silent = await serve(() => undefined);
     expect(await failure(silent.client.post("/x", {}))).toMatchObject({ errorCode: "TIMEOUT", retryClass: "backoff" });

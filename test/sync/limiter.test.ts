@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
-import { createLimiter, type Asking } from "../../src/sync/limiter.ts";
+import { createLimiter, type Asking, type Limiter } from "../../src/sync/limiter.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 let db: TestDatabase;
@@ -24,6 +24,7 @@ const asking = (more: Partial<Asking> = {}): Asking => ({
   environment: "sandbox",
   endpoint: "/transactions/sync",
   itemId: "item_a",
+  institutionId: null,
   ...more,
 });
 const fresh = () => db.database.query("delete from sync.rate_limits");
@@ -107,32 +108,93 @@ describe("the limiter", () => {
       expect(await limiter.acquire(asking({ endpoint: "/item/webhook/update" }), 0, never)).toBe(0);
   });
 
-  it("after a 429 lets nobody ask that endpoint for that client, longer each time", async () => {
+  const limited = (errorCode = "TRANSACTIONS_SYNC_LIMIT", retryAfterMs?: number) => ({ errorCode, retryAfterMs });
+  const waitOf = (limiter: Limiter, more: Partial<Asking> = {}) => limiter.acquire(asking(more), 0, never);
+
+  it("after a 429 for an item lets nobody ask that endpoint for that item, longer each time, and slows no other", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     const other = createLimiter(db.database, hasty([]), 1);
     await limiter.acquire(asking(), 0, never);
     const waits = [];
     for (let n = 0; n < 4; n += 1) {
-      await limiter.slow(asking(), undefined);
-      waits.push(await other.acquire(asking({ itemId: `other_${n}` }), 0, never));
+      await limiter.refused(asking(), limited());
+      waits.push(await waitOf(other));
     }
     expect(waits[0]).toBeGreaterThan(500);
     expect(waits[0]).toBeLessThanOrEqual(1000);
     expect(waits[3]).toBeGreaterThan(6000);
     expect(waits[3]).toBeLessThanOrEqual(8000);
-    expect(await other.acquire(asking({ integrationId: "svi_b" }), 0, never)).toBe(0);
-    expect(await other.acquire(asking({ endpoint: "/item/get" }), 0, never)).toBe(0);
+    for (let n = 0; n < 30; n += 1) await limiter.refused(asking(), limited());
+    expect(await waitOf(other, { itemId: "item_b" })).toBe(0);
+    expect(await waitOf(other, { endpoint: "/item/get" })).toBe(0);
+    expect(await waitOf(other, { integrationId: "svi_b" })).toBe(0);
+  });
+
+  it("after a 429 of an institution slows the items of that institution alone", async () => {
+    await fresh();
+    const limiter = createLimiter(db.database, hasty([]), 1);
+    await limiter.refused(asking({ institutionId: "ins_1" }), limited("INSTITUTION_RATE_LIMIT", 60_000));
+    expect(await waitOf(limiter, { institutionId: "ins_1" })).toBeGreaterThan(50_000);
+    expect(await waitOf(limiter, { itemId: "item_b", institutionId: "ins_1" })).toBeGreaterThan(50_000);
+    expect(await waitOf(limiter, { itemId: "item_c", institutionId: "ins_2" })).toBe(0);
+    expect(await waitOf(limiter, { itemId: "item_d" })).toBe(0);
+    await limiter.refused(asking({ itemId: "item_e" }), limited("INSTITUTION_RATE_LIMIT", 60_000));
+    expect(await waitOf(limiter, { itemId: "item_e" })).toBeGreaterThan(50_000);
+    expect(await waitOf(limiter, { itemId: "item_d" })).toBe(0);
+  });
+
+  it("after a 429 that names no endpoint, or one whose limit is the client's, slows the endpoint for the client", async () => {
+    for (const [errorCode, more] of [
+      ["RATE_LIMIT", {}],
+      ["HTTP_429", {}],
+      ["INSTITUTIONS_GET_LIMIT", { endpoint: "/institutions/get", itemId: null }],
+      ["STATEMENTS_LIMIT", { endpoint: "/statements/list" }],
+    ] as const) {
+      await fresh();
+      const limiter = createLimiter(db.database, hasty([]), 1);
+      await limiter.refused(asking(more), limited(errorCode, 60_000));
+      expect(await waitOf(limiter, { ...more, itemId: "item_z" }), errorCode).toBeGreaterThan(50_000);
+      expect(await waitOf(limiter, { endpoint: "/item/get" }), errorCode).toBe(0);
+      expect(await waitOf(limiter, { ...more, integrationId: "svi_b" }), errorCode).toBe(0);
+    }
+  });
+
+  it("takes it for the client's limit when item after item is refused and none is answered", async () => {
+    await fresh();
+    const limiter = createLimiter(db.database, hasty([]), 1);
+    const refuse = (n: number) => limiter.refused(asking({ itemId: `item_${n}` }), limited());
+    for (let n = 0; n < 4; n += 1) await refuse(n);
+    limiter.answered(asking({ itemId: "item_well" }));
+    for (let n = 4; n < 8; n += 1) await refuse(n);
+    expect(await waitOf(limiter, { itemId: "new" })).toBe(0);
+    // Those that are refused all the time say nothing new.
+    for (let n = 0; n < 8; n += 1) await refuse(n);
+    expect(await waitOf(limiter, { itemId: "new" })).toBe(0);
+    await refuse(8);
+    expect(await waitOf(limiter, { itemId: "new" })).toBeGreaterThan(500);
+  });
+
+  it("spends nothing of the client's budget on a request that the item's own limit refuses", async () => {
+    await fresh();
+    const limiter = createLimiter(db.database, hasty([]), 1);
+    for (let n = 0; n < 25; n += 1) await limiter.acquire(asking(), 0, never);
+    const arrivals = async () =>
+      (await db.database.query("select key, arrival::text from sync.rate_limits order by key")).rows;
+    const before = await arrivals();
+    for (let n = 0; n < 200; n += 1) expect(await limiter.acquire(asking(), 0, never)).toBeGreaterThan(0);
+    expect(await arrivals()).toEqual(before);
+    expect(await waitOf(limiter, { itemId: "item_b" })).toBe(0);
   });
 
   it("rests for as long as Plaid asks, at most five minutes", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     await limiter.acquire(asking(), 0, never);
-    await limiter.slow(asking(), 42_000);
+    await limiter.refused(asking(), limited(undefined, 42_000));
     const wait = await limiter.acquire(asking(), 0, never);
     expect(wait).toBeGreaterThan(40_000);
-    for (let n = 0; n < 12; n += 1) await limiter.slow(asking(), 42_000);
+    for (let n = 0; n < 12; n += 1) await limiter.refused(asking(), limited(undefined, 42_000));
     expect(await limiter.acquire(asking(), 0, never)).toBeLessThanOrEqual(300_000);
   });
 
