@@ -1,11 +1,10 @@
 /**
- * How every connection of Tartan is made: session settings that results depend on, and how values come out of it.
+ * How every connection of Tartan is made, and how values come out of it. The settings of its session are set by a statement
+ * (limits.ts), since a pooler refuses most of them at the start of a connection.
  */
 import { types as pgTypes, type ClientConfig, type CustomTypesConfig } from "pg";
 import { TartanError } from "../errors.ts";
-
-/** Dates, times and intervals are read in ISO form whatever the server's or the role's defaults are. */
-const SESSION = "-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres";
+import { CONNECT_MS } from "./limits.ts";
 
 const INT8 = 20;
 const DATE = 1082;
@@ -41,35 +40,23 @@ export interface ConnectionOptions {
   applicationName: string;
 }
 
-/** `options` of the URL are kept and come last, so that a user's own settings win. */
-function withSession(url: string): string {
-  try {
-    const parsed = new URL(url);
-    const own = parsed.searchParams.get("options");
-    parsed.searchParams.set("options", own === null ? SESSION : `${SESSION} ${own}`);
-    // A plus sign for a space is form encoding, which libpq does not know.
-    parsed.search = parsed.searchParams.toString().replaceAll("+", "%20");
-    return parsed.href;
-  } catch {
-    throw new TartanError(
-      "config_invalid",
-      "The database URL is not a URL of the form postgresql://user:password@host:port/database",
-      {
-        fields: { TARTAN_DATABASE_URL: "must be a postgresql:// URL" },
-      },
-    );
-  }
+function checkUrl(url: string): void {
+  if (URL.canParse(url)) return;
+  throw new TartanError(
+    "config_invalid",
+    "The database URL is not a URL of the form postgresql://user:password@host:port/database",
+    { fields: { TARTAN_DATABASE_URL: "must be a postgresql:// URL" } },
+  );
 }
 
 export function clientConfig({ url, applicationName }: ConnectionOptions): ClientConfig {
+  checkUrl(url);
   return {
-    connectionString: withSession(url),
+    connectionString: url,
     application_name: applicationName,
     types,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    connectionTimeoutMillis: 10_000,
-    // A frozen process must not hold its locks for ever.
-    idle_in_transaction_session_timeout: 120_000,
+    connectionTimeoutMillis: CONNECT_MS,
   };
 }

@@ -1,6 +1,7 @@
 /**
- * Tells "Postgres is not there" from "Postgres refuses this statement". The first becomes TartanError
- * `database_unavailable`, which callers answer with 503 or wait out; the second stays pg's own error with its SQLSTATE.
+ * Tells "Postgres cannot be used now" from "Postgres refuses this statement". The first becomes TartanError
+ * `database_unavailable` or `overloaded`, which callers answer with 503 or wait out; the second stays pg's own error with
+ * its SQLSTATE.
  */
 import { TartanError } from "../errors.ts";
 
@@ -20,9 +21,15 @@ const SYSTEM_CODES = new Set([
 /**
  * SQLSTATEs outside class 08 (connection exception) and 28 (login refused) after which the connection is of no use:
  * shutdown by the administrator, crash, starting up, too many connections, no such database, idle in transaction for
- * too long.
+ * too long, transaction too long; and read only: after a failover it leads to a standby, and a new one may not.
  */
-const SQL_STATES = new Set(["57P01", "57P02", "57P03", "57P05", "53300", "3D000", "25P03"]);
+const SQL_STATES = new Set(["57P01", "57P02", "57P03", "57P05", "53300", "3D000", "25P03", "25P04", "25006"]);
+
+/** Disk full, out of memory, a limit of the configuration, an I/O error: it may pass, and the connection is as good as any. */
+const SHORT_OF = /^(531..|532..|534..|58...)$/;
+
+/** A statement or a wait for a lock that took longer than its limit. */
+const TOO_LONG = new Set(["57014", "55P03"]);
 
 /** pg and pg-pool throw these without a code, so their text is all there is to go by. */
 const DRIVER_TEXTS = [
@@ -38,6 +45,22 @@ const DRIVER_TEXTS = [
 export function codeOf(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
   return typeof code === "string" ? code : undefined;
+}
+
+const SQL_STATE = /^[0-9A-Z]{5}$/;
+
+/** The SQLSTATE that Postgres gave, also where the error was translated; undefined when it gave none. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const code = codeOf(error);
+  // EPIPE is the one system code that looks like a SQLSTATE.
+  if (code !== undefined && SQL_STATE.test(code) && code !== "EPIPE") return code;
+  return error instanceof TartanError && error.cause !== undefined ? sqlStateOf(error.cause) : undefined;
+}
+
+/** Whether nobody answered, in time or at all: a server that is full or starting answers. */
+export function isUnreachable(error: unknown): boolean {
+  if (error instanceof TartanError) return error.code === "database_unavailable" && sqlStateOf(error) === undefined;
+  return isConnectionFailure(error) && sqlStateOf(error) === undefined;
 }
 
 /** Whether `error` says that the connection, not the statement, is at fault. */
@@ -63,16 +86,36 @@ function explain(error: unknown): string {
   if (code?.startsWith("28")) return "it refuses the login; check user and password of TARTAN_DATABASE_URL";
   if (code === "3D000") return "the database named by TARTAN_DATABASE_URL does not exist; create it first";
   if (code === "53300") return "it has no connection left; raise max_connections or lower TARTAN_DATABASE_POOL_SIZE";
+  if (code === "57P03") return "it is starting, stopping or recovering";
+  if (code === "25006") return "it is read-only, as a standby is; TARTAN_DATABASE_URL must lead to the primary";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return "its host name cannot be resolved; check TARTAN_DATABASE_URL";
+  if (code === undefined && error instanceof Error && error.message.startsWith("timeout exceeded"))
+    return "all connections of the pool are in use; raise TARTAN_DATABASE_POOL_SIZE";
   return `${code ?? "the connection ended"}; is it running, and is TARTAN_DATABASE_URL right?`;
 }
 
-/** `database_unavailable` in place of a connection failure, its cause kept; any other error as it is. */
+function shortOf(code: string): string {
+  if (code === "53100") return "its disk is full; make room";
+  if (code.startsWith("532")) return "it is out of memory";
+  return "it reports a problem of its machine; its log says more";
+}
+
+/**
+ * `database_unavailable` in place of a connection failure or a shortage, `overloaded` in place of a limit that was reached,
+ * the cause kept; any other error as it is.
+ */
 export function translateFailure(error: unknown): unknown {
-  if (error instanceof TartanError || !isConnectionFailure(error)) return error;
-  return new TartanError("database_unavailable", `Postgres cannot be reached: ${explain(error)}`, {
-    retryAfterSeconds: 5,
-    cause: error,
-  });
+  if (error instanceof TartanError) return error;
+  const details = { retryAfterSeconds: 5, cause: error };
+  if (isConnectionFailure(error))
+    return new TartanError("database_unavailable", `Postgres cannot be reached: ${explain(error)}`, details);
+  const code = sqlStateOf(error) ?? "";
+  if (SHORT_OF.test(code))
+    return new TartanError("database_unavailable", `Postgres cannot be used just now: ${shortOf(code)}.`, details);
+  if (TOO_LONG.has(code)) {
+    const what = code === "55P03" ? "waited too long for a lock that others hold" : "took longer than it may";
+    return new TartanError("overloaded", `A statement ${what}; try again later.`, details);
+  }
+  return error;
 }

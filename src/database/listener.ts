@@ -3,10 +3,13 @@
  *
  *   closed → connecting → listening → (connection lost) → connecting … → closed
  *
- * While it is connecting notifications are missed; that is allowed, since they only ever save latency.
+ * While it is connecting notifications are missed; that is allowed, since they only ever save latency. A connection that
+ * was cut in silence is found by a heartbeat. Through a transaction-mode pooler nothing can be heard at all.
  */
 import { Client, escapeIdentifier, type ClientConfig } from "pg";
 import type { Logger } from "../logger.ts";
+import { drop, within } from "./exchange.ts";
+import { CONNECT_MS } from "./limits.ts";
 
 export interface Listener extends AsyncDisposable {
   /** Resolves once the first attempt to listen has ended, well or not: listening is never a reason to fail. */
@@ -15,15 +18,21 @@ export interface Listener extends AsyncDisposable {
 
 interface ListenerOptions {
   config: ClientConfig;
+  /** the connection would lead through a pooler, which forgets who listens */
+  deaf: boolean;
   logger: Logger;
 }
 
+/** Finds a dead connection before polling alone has cost much. */
+const HEARTBEAT_MS = 10_000;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 
 class ReconnectingListener implements Listener {
   readonly #config: ClientConfig;
   readonly #logger: Logger;
+  readonly #deaf: boolean;
+  readonly #heartbeat: NodeJS.Timeout;
   readonly #ears = new Map<string, Set<(payload: string) => void>>();
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
@@ -33,12 +42,15 @@ class ReconnectingListener implements Listener {
   #delay = FIRST_DELAY_MS;
   #closed = false;
 
-  constructor({ config, logger }: ListenerOptions) {
+  constructor({ config, deaf, logger }: ListenerOptions) {
     this.#config = config;
+    this.#deaf = deaf;
+    this.#heartbeat = setInterval(() => void this.#tell("select 1"), HEARTBEAT_MS).unref();
     this.#logger = logger;
   }
 
   async listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable> {
+    if (this.#deaf) return { [Symbol.asyncDispose]: async () => undefined };
     const ears = this.#ears.get(channel) ?? new Set();
     this.#ears.set(channel, ears.add(hear));
     if (this.#client) await this.#tell(`listen ${escapeIdentifier(channel)}`);
@@ -55,8 +67,13 @@ class ReconnectingListener implements Listener {
 
   async #tell(statement: string): Promise<void> {
     // A failure here is the connection's, which reports itself and listens anew to everything.
-    this.#said = this.#said.then(() => this.#client?.query(statement)).catch(() => undefined);
+    this.#said = this.#said.then(() => this.#send(statement)).catch(() => undefined);
     await this.#said;
+  }
+
+  async #send(statement: string): Promise<void> {
+    const client = this.#client;
+    if (client) await within(client, CONNECT_MS, client.query(statement));
   }
 
   async #connect(): Promise<void> {
@@ -78,7 +95,7 @@ class ReconnectingListener implements Listener {
       // Channels may be added while this waits; those come too.
       while (told.size < this.#ears.size) {
         for (const channel of this.#ears.keys()) {
-          if (!told.has(channel)) await client.query(`listen ${escapeIdentifier(channel)}`);
+          if (!told.has(channel)) await within(client, CONNECT_MS, client.query(`listen ${escapeIdentifier(channel)}`));
           told.add(channel);
         }
       }
@@ -87,7 +104,7 @@ class ReconnectingListener implements Listener {
       if (this.#closed) await client.end();
     } catch (error) {
       this.#lost(client, error);
-      await client.end().catch(() => undefined);
+      drop(client, "it could not listen");
     }
   }
 
@@ -117,10 +134,11 @@ class ReconnectingListener implements Listener {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    clearInterval(this.#heartbeat);
     await this.#connecting;
     const client = this.#client;
     this.#client = undefined;
-    await client?.end().catch(() => undefined);
+    if (client) await within(client, CONNECT_MS, client.end()).catch(() => undefined);
   }
 }
 

@@ -3,21 +3,21 @@
  * remembers it. Several processes may start at once: one migrates, the others wait for it and find nothing left to do.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { clientConfig } from "./connection.ts";
-import { codeOf, isConnectionFailure, translateFailure } from "./failures.ts";
+import { codeOf, sqlStateOf } from "./failures.ts";
 import { readMigrations, MIGRATIONS_FOLDER, type Migration } from "./migrations.ts";
-import { urlOf } from "./pool.ts";
+import { openDatabase, urlOf } from "./pool.ts";
 import {
-  CREATE_MIGRATIONS_TABLE,
+  CREATE_MIGRATIONS_TABLES,
+  END_READERS,
   HAS_MIGRATIONS_TABLE,
+  HOLD_ON,
   INSERT_MIGRATION,
   LOCK_MIGRATIONS,
   SELECT_MIGRATIONS,
 } from "./queries.ts";
-import type { Database } from "./types.ts";
+import type { Database, Queryable } from "./types.ts";
 
 export interface MigrateOptions {
   logger: Logger;
@@ -35,10 +35,7 @@ export interface Migrated {
 
 type Applied = Pick<Migration, "version" | "name" | "checksum" | "breaking">;
 
-/** How long to wait for another process that migrates; a big index may take it that long. */
-const WAIT_FOR_OTHERS = "15min";
-/** A statement that waits longer than this for a table makes every query behind it wait too: give way, try again. */
-const WAIT_FOR_TABLE = "5s";
+/** Each waits for a table as long as the limits of a migration say, and gives way to the queries behind it in between. */
 const TRIES = 12;
 const LOCK_NOT_AVAILABLE = "55P03";
 
@@ -49,55 +46,39 @@ const LOCK_NOT_AVAILABLE = "55P03";
 export async function migrate(target: Database | string, { logger, folder }: MigrateOptions): Promise<Migrated> {
   const migrations = await readMigrations(folder ?? MIGRATIONS_FOLDER);
   const url = typeof target === "string" ? target : urlOf(target);
-  try {
-    await using connection = await connect(url);
-    return await bringUp(connection.client, url, migrations, logger);
-  } catch (error) {
-    throw translateFailure(error);
-  }
-}
-
-async function connect(url: string): Promise<AsyncDisposable & { client: Client }> {
-  const client = new Client(clientConfig({ url, applicationName: "tartan migrate" }));
-  // A connection lost between two statements fails the next one; the event itself must not end the process.
-  client.on("error", () => undefined);
-  await client.connect();
-  return { client, [Symbol.asyncDispose]: () => client.end().catch(() => undefined) };
-}
-
-async function bringUp(
-  client: Client,
-  url: string,
-  migrations: readonly Migration[],
-  logger: Logger,
-): Promise<Migrated> {
-  const before = await readApplied(client);
+  const connections = { url, poolSize: 2, applicationName: "tartan migrate", logger };
+  await using database = await openDatabase(connections);
+  const before = await readApplied(database);
   if (pending(migrations, before).length === 0) return finished(before, [], logger);
-  await prepare(client);
-  await using _lock = await takeLock(url);
-  await client.query(`set lock_timeout = '${WAIT_FOR_TABLE}'`);
-  const found = await readApplied(client);
+  await prepare(database);
+  return await alone(database, () => bringUp(database, migrations, logger));
+}
+
+async function bringUp(database: Database, migrations: readonly Migration[], logger: Logger): Promise<Migrated> {
+  const found = await readApplied(database);
   const todo = pending(migrations, found);
   for (const migration of todo) {
-    await apply(client, migration, logger);
+    await apply(database, migration, logger);
     logger.info({ migration: migration.name }, "migrated");
   }
   return finished(found, todo, logger);
 }
 
-async function readApplied(client: Client): Promise<Applied[]> {
-  const { rows } = await client.query<{ present: boolean }>(HAS_MIGRATIONS_TABLE);
+async function readApplied(q: Queryable): Promise<Applied[]> {
+  const { rows } = await q.query<{ present: boolean }>(HAS_MIGRATIONS_TABLE);
   if (!rows[0]?.present) return [];
-  return (await client.query<Applied>(SELECT_MIGRATIONS)).rows;
+  return (await q.query<Applied>(SELECT_MIGRATIONS)).rows;
 }
 
 /** Two that make the same thing at once: `if not exists` looks before it waits for the other. */
 const MADE_MEANWHILE = new Set(["23505", "42P06", "42P07"]);
 
-async function prepare(client: Client): Promise<void> {
+async function prepare(database: Database): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await client.query(CREATE_MIGRATIONS_TABLE);
+      await database.transaction(async (tx) => {
+        for (const statement of CREATE_MIGRATIONS_TABLES) await tx.query(statement);
+      });
       return;
     } catch (error) {
       if (attempt < TRIES && MADE_MEANWHILE.has(codeOf(error) ?? "")) continue;
@@ -106,24 +87,22 @@ async function prepare(client: Client): Promise<void> {
   }
 }
 
-/** The lock lasts for many transactions, so a connection of its own holds it, in a transaction that stays open. */
-async function takeLock(url: string): Promise<AsyncDisposable> {
-  const holder = await connect(url);
+/** The lock lasts for many transactions, so one of its own, on another connection, stays open and holds it. */
+async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
+  let begun = false;
   try {
-    await holder.client.query(
-      `begin; set local lock_timeout = '${WAIT_FOR_OTHERS}'; set local idle_in_transaction_session_timeout = 0`,
-    );
-    await holder.client.query(LOCK_MIGRATIONS);
-    return holder;
+    return await database.transaction(async (holder) => {
+      await holder.query(HOLD_ON);
+      await holder.query(LOCK_MIGRATIONS);
+      begun = true;
+      return await work();
+    }, "migration");
   } catch (error) {
-    await holder[Symbol.asyncDispose]();
-    if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    if (begun || sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     throw new TartanError(
       "migration_failed",
-      `Another process has been migrating this database for ${WAIT_FOR_OTHERS}.`,
-      {
-        cause: error,
-      },
+      "Another process has been migrating this database for 15 minutes. Wait for it, or end it, and start again.",
+      { cause: error },
     );
   }
 }
@@ -163,44 +142,51 @@ function finished(before: readonly Applied[], todo: readonly Migration[], logger
   return { from, to, applied: todo.map(({ name }) => name) };
 }
 
-async function apply(client: Client, migration: Migration, logger: Logger): Promise<void> {
+async function apply(database: Database, migration: Migration, logger: Logger): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await applyOnce(client, migration);
+      await database.transaction((tx) => applyOnce(tx, migration), "migration");
       return;
     } catch (error) {
-      if (isConnectionFailure(error)) throw error;
-      if (codeOf(error) !== LOCK_NOT_AVAILABLE || attempt === TRIES)
+      if (isAway(error)) throw error;
+      if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE || attempt === TRIES)
         throw failed(`sql/${migration.name}.sql`, error, migration);
       logger.warn({ migration: migration.name, attempt }, "a table is in use; the migration will be tried again");
+      await endReaders(database, logger);
       await delay(1_000);
     }
   }
 }
 
-async function applyOnce(client: Client, { version, name, checksum, breaking, sql }: Migration): Promise<void> {
-  await client.query("begin");
+async function applyOnce(tx: Queryable, { version, name, checksum, breaking, sql }: Migration): Promise<void> {
+  await tx.query(INSERT_MIGRATION, [version, name, checksum, breaking]);
+  await tx.query(sql);
+}
+
+/** A reader's transaction must not hold up the migration; it may connect again. Where Tartan may not end it, it waits. */
+async function endReaders(database: Database, logger: Logger): Promise<void> {
   try {
-    await client.query(INSERT_MIGRATION, [version, name, checksum, breaking]);
-    await client.query(sql);
-    await client.query("commit");
+    const { rows } = await database.query<{ role: string }>(END_READERS);
+    for (const { role } of rows) logger.warn({ role }, "a reader's transaction was in the way and was ended");
   } catch (error) {
-    await client.query("rollback").catch(() => undefined);
-    throw error;
+    logger.warn({ error }, "readers' transactions could not be ended");
   }
 }
 
+const isAway = (error: unknown): boolean => error instanceof TartanError && error.code === "database_unavailable";
+
 function failed(what: string, error: unknown, migration?: Migration): unknown {
-  if (isConnectionFailure(error) || !(error instanceof Error)) return error;
+  if (isAway(error) || !(error instanceof Error)) return error;
   const position = Number((error as { position?: string }).position);
   const line = migration && position > 0 ? `, line ${migration.sql.slice(0, position).split("\n").length}` : "";
-  const mend =
-    codeOf(error) === "42501"
+  const state = sqlStateOf(error);
+  const remedy =
+    state === "42501"
       ? " Tartan's role needs: grant create on database <name> to <role>."
-      : codeOf(error) === LOCK_NOT_AVAILABLE
+      : state === LOCK_NOT_AVAILABLE
         ? " Something holds a table it needs; end long-running queries and start again."
         : "";
-  return new TartanError("migration_failed", `Migration failed: ${what}${line}: ${error.message}.${mend}`, {
+  return new TartanError("migration_failed", `Migration failed: ${what}${line}: ${error.message}.${remedy}`, {
     cause: error,
   });
 }

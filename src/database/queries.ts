@@ -4,19 +4,31 @@ import { take } from "./locks.ts";
 
 export const HAS_MIGRATIONS_TABLE = "select to_regclass('tartan_meta.migrations') is not null as present";
 
-export const CREATE_MIGRATIONS_TABLE = `
-  create schema if not exists tartan_meta;
-  create table if not exists tartan_meta.migrations (
+export const CREATE_MIGRATIONS_TABLES = [
+  "create schema if not exists tartan_meta",
+  `create table if not exists tartan_meta.migrations (
     version    integer primary key,
     name       text not null,
     checksum   text not null,
     breaking   boolean not null,
     applied_at timestamptz not null default now()
-  );
-  create table if not exists tartan_meta.migrating ()`;
+  )`,
+  "create table if not exists tartan_meta.migrating ()",
+] as const;
 
 /** Held, by a connection of its own, for as long as a process migrates. */
 export const LOCK_MIGRATIONS = "lock table tartan_meta.migrating in exclusive mode";
+
+/** The process that holds or waits for it may do so as long as a big index takes, and is idle meanwhile. */
+export const HOLD_ON = `
+  select set_config('lock_timeout', '15min', true), set_config('idle_in_transaction_session_timeout', '0', true)`;
+
+/** Ends the transactions of readers of this database that have lasted for some seconds. */
+export const END_READERS = `
+  select a.usename as role from pg_stat_activity a
+  where a.datname = current_database() and a.xact_start < now() - interval '2 seconds'
+    and a.usename in (select role_name from tartan.readers)
+    and pg_terminate_backend(a.pid)`;
 
 export const SELECT_MIGRATIONS =
   "select version, name, checksum, breaking from tartan_meta.migrations order by version";

@@ -3,6 +3,8 @@
  * or in a test alike.
  */
 
+import type { Work } from "./limits.ts";
+
 /** A named statement is prepared once a connection; use it for what runs often. */
 export interface Statement {
   name: string;
@@ -25,8 +27,9 @@ export interface Database extends Queryable, AsyncDisposable {
   /**
    * Runs `work` on one connection between BEGIN and COMMIT (read committed). Rolls back when it throws.
    * Serialization failures and deadlocks are retried up to three times, so `work` must be safe to repeat.
+   * @param kind sets the limits of its statements and of the whole; "normal" by default
    */
-  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Queryable) => Promise<T>, kind?: Work): Promise<T>;
   /**
    * Calls `hear` for each NOTIFY on `channel`, reconnecting by itself. A notification is only ever a hint that saves
    * latency: whoever listens polls as well.

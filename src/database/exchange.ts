@@ -1,0 +1,62 @@
+/**
+ * One statement on one connection, with an end. The answer to a statement on a connection that was cut in silence never
+ * comes, and pg would wait for it for ever; so the connection is dropped when its time is over, or earlier when the server
+ * says that it is not working on the statement (watch.ts). What became of the statement is not known then.
+ */
+import type { Socket } from "node:net";
+import type { ClientBase } from "pg";
+import { TartanError } from "../errors.ts";
+import type { Result, Statement } from "./types.ts";
+
+const dropped = new WeakMap<ClientBase, string>();
+
+/** Pg's types hide the socket of a connection. */
+export const socketOf = (client: ClientBase): Socket =>
+  (client as unknown as { connection: { stream: Socket } }).connection.stream;
+
+/** Ends the connection at once; what runs on it fails with `database_unavailable` and this reason. */
+export function drop(client: ClientBase, reason: string): void {
+  if (dropped.has(client)) return;
+  dropped.set(client, reason);
+  socketOf(client).destroy();
+}
+
+export const wasDropped = (client: ClientBase): boolean => dropped.has(client);
+
+/** An answer may be there already, unread, when this process was busy for long. */
+const READ_FIRST_MS = 100;
+
+/**
+ * Waits for `work` on `client` for `ms` at most.
+ * @throws TartanError `database_unavailable` when the connection was dropped meanwhile
+ */
+export async function within<T>(client: ClientBase, ms: number, work: Promise<T>): Promise<T> {
+  let timer = setTimeout(() => {
+    timer = setTimeout(() => drop(client, `it did not answer within ${ms / 1000} s`), READ_FIRST_MS);
+  }, ms);
+  try {
+    return await work;
+  } catch (error) {
+    const reason = dropped.get(client);
+    if (reason === undefined || error instanceof TartanError) throw error;
+    throw new TartanError("database_unavailable", `Postgres cannot be used just now: ${reason}.`, {
+      retryAfterSeconds: 5,
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param named whether the statement may be prepared under its name, which lasts as long as the session */
+export async function send<Row>(
+  client: ClientBase,
+  statement: string | Statement,
+  values: readonly unknown[] | undefined,
+  named: boolean,
+): Promise<Result<Row>> {
+  const { name, text } = typeof statement === "string" ? { name: undefined, text: statement } : statement;
+  const config = named && name !== undefined ? { name, text } : { text };
+  const result = await client.query(values ? { ...config, values: [...values] } : config);
+  return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
+}

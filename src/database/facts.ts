@@ -1,0 +1,90 @@
+/**
+ * What Tartan has to know of the server before it works on it: is it new enough, does a pooler stand before it, does it
+ * keep what it says it has committed, and has it room for the connections of this process.
+ */
+import { Client, type ClientConfig } from "pg";
+import { TartanError } from "../errors.ts";
+import { within } from "./exchange.ts";
+import { CONNECT_MS } from "./limits.ts";
+
+export interface Facts {
+  /** sessions are shared with others, between transactions */
+  pooled: boolean;
+  /** what may lose acknowledged webhooks in a crash, a sentence each; nothing on a server that is set up well */
+  durability: string[];
+  /** connections that the server grants to all its clients together */
+  maxConnections: number;
+}
+
+interface Row {
+  pid: number;
+  version: string;
+  number: number;
+  encoding: string;
+  synchronous_commit: string;
+  fsync: string;
+  full_page_writes: string;
+  max_connections: number;
+}
+
+const SELECT_FACTS = `
+  select pg_backend_pid() as pid, current_setting('server_version') as version,
+    current_setting('server_version_num')::int as number, current_setting('server_encoding') as encoding,
+    current_setting('synchronous_commit') as synchronous_commit, current_setting('fsync') as fsync,
+    current_setting('full_page_writes') as full_page_writes,
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as max_connections`;
+
+const OLDEST_SERVER = 140_000;
+
+/**
+ * Asks over a connection of its own, whose session is as server, database and role have it by default.
+ * @throws TartanError `config_invalid` when the server is too old or does not keep UTF-8; pg's errors when it is away
+ */
+export async function readFacts(config: ClientConfig): Promise<Facts> {
+  const client = new Client(config);
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await within(client, CONNECT_MS, client.query<Row>(SELECT_FACTS));
+    const [row] = rows;
+    if (!row) throw new TartanError("database_unavailable", "Postgres did not say what it is");
+    checkServer(row);
+    // A pooler names a process of its own at the start of a connection.
+    const { processID } = client as unknown as { processID: number | null };
+    return { pooled: processID !== row.pid, durability: weaknesses(row), maxConnections: row.max_connections };
+  } finally {
+    void client.end().catch(() => undefined);
+  }
+}
+
+/** Postgres is new enough and keeps UTF-8: what Plaid sends has names in every script. */
+function checkServer({ number, version, encoding }: Row): void {
+  const refuse = (fault: string): TartanError =>
+    new TartanError("config_invalid", `The database is not usable: ${fault}`, {
+      fields: { TARTAN_DATABASE_URL: fault },
+    });
+  if (number < OLDEST_SERVER) throw refuse(`it is Postgres ${version}; Tartan needs 14 or newer`);
+  if (encoding !== "UTF8") {
+    throw refuse(`its encoding is ${encoding}; create it with: create database … encoding 'UTF8' template template0`);
+  }
+}
+
+function weaknesses(row: Row): string[] {
+  const found: string[] = [];
+  if (row.fsync === "off") {
+    found.push(
+      "fsync is off: a crash of the machine can lose or damage everything. Switch it on and restart Postgres.",
+    );
+  }
+  if (row.full_page_writes === "off") {
+    found.push(
+      "full_page_writes is off: a crash of the machine can damage tables. Switch it on, unless the disk never tears a page.",
+    );
+  }
+  if (row.synchronous_commit === "off") {
+    found.push(
+      "synchronous_commit is off by default here: Tartan switches it on for its own commits, and for no one else's.",
+    );
+  }
+  return found;
+}

@@ -1,0 +1,211 @@
+/**
+ * Connections for one kind of work, and how a statement or a transaction of it runs on one of them. Everything has an end:
+ * the wait for a connection, each statement, each transaction (limits.ts). A connection whose answer does not come is
+ * dropped, and so are those that were idle then, which are likely to be cut as well.
+ *
+ * Behind a transaction-mode pooler nothing that belongs to a session is used: each statement runs in a transaction that
+ * begins with its settings, and none is prepared under a name.
+ */
+import { Client, Pool, type ClientBase, type ClientConfig, type PoolClient } from "pg";
+import { TartanError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { drop, send, wasDropped, within } from "./exchange.ts";
+import { isConnectionFailure, translateFailure } from "./failures.ts";
+import { CONNECT_MS, GRACE_MS, LIMITS, POOL_WAIT_MS, settingsOf, type Work } from "./limits.ts";
+import type { Queryable, Result, Statement } from "./types.ts";
+import { Watch } from "./watch.ts";
+
+const BEGIN = "begin isolation level read committed";
+
+/** The pool's limit is for the wait for a free connection; a new one is there sooner or not at all. */
+class ImpatientClient extends Client {
+  constructor(config?: string | ClientConfig) {
+    super(typeof config === "string" ? config : { ...config, connectionTimeoutMillis: CONNECT_MS });
+  }
+}
+
+/** Connections that have been idle since before then are not trusted, in whichever lane they are. */
+export interface Suspicion {
+  before: number;
+}
+
+export interface LaneOptions {
+  config: ClientConfig;
+  size: number;
+  work: Work;
+  pooled: boolean;
+  suspicion: Suspicion;
+  logger: Logger;
+}
+
+export class Lane implements Queryable, AsyncDisposable {
+  readonly #pool: Pool;
+  readonly #work: Work;
+  readonly #pooled: boolean;
+  readonly #watch: Watch;
+  readonly #clients = new Set<ClientBase>();
+  readonly #pids = new WeakMap<ClientBase, number>();
+  /** when each idle connection last answered */
+  readonly #answered = new WeakMap<ClientBase, number>();
+  readonly #suspicion: Suspicion;
+
+  constructor({ config, size, work, pooled, suspicion, logger }: LaneOptions) {
+    this.#work = work;
+    this.#pooled = pooled;
+    this.#suspicion = suspicion;
+    this.#pool = new Pool({
+      ...config,
+      Client: ImpatientClient as unknown as new () => ClientBase,
+      max: size,
+      idleTimeoutMillis: 30_000,
+      connectionTimeoutMillis: work === "urgent" ? CONNECT_MS : POOL_WAIT_MS,
+      onConnect: async (client) => await this.#prepare(client),
+    });
+    // Without a handler the death of an idle connection would end the process; the pool has dropped it already.
+    this.#pool.on("error", (error) => logger.warn({ err: error }, "an idle connection to Postgres ended"));
+    this.#pool.on("remove", (client) => this.#clients.delete(client));
+    this.#watch = new Watch(config, () => this.#suspect());
+  }
+
+  /** Settings hold for a session where it is ours alone. */
+  async #prepare(client: ClientBase): Promise<void> {
+    if (!this.#pooled) {
+      const set = client.query<{ pid: number }>(settingsOf(LIMITS[this.#work], false));
+      const { rows } = await within(client, CONNECT_MS, set);
+      this.#pids.set(client, rows[0]?.pid ?? 0);
+    }
+    this.#clients.add(client);
+  }
+
+  /** Connections that are idle now are dropped when it is their turn. */
+  #suspect(): void {
+    this.#suspicion.before = performance.now();
+  }
+
+  async query<Row>(statement: string | Statement, values?: readonly unknown[]): Promise<Result<Row>> {
+    if (this.#pooled) return await this.transaction(this.#work, (tx) => tx.query<Row>(statement, values));
+    return await this.#withClient((client) => this.#send<Row>(client, this.#work, statement, values));
+  }
+
+  async transaction<T>(work: Work, run: (tx: Queryable) => Promise<T>): Promise<T> {
+    return await this.#withClient((client) => this.#attempt(client, work, run));
+  }
+
+  async #send<Row>(
+    client: ClientBase,
+    work: Work,
+    statement: string | Statement,
+    values?: readonly unknown[],
+  ): Promise<Result<Row>> {
+    this.#watch.begin(client, this.#pids.get(client) ?? 0);
+    try {
+      const answer = send<Row>(client, statement, values, !this.#pooled);
+      return await within(client, LIMITS[work].statementMs + GRACE_MS, answer);
+    } finally {
+      this.#watch.end(client);
+    }
+  }
+
+  async #begin(client: ClientBase, work: Work): Promise<void> {
+    if (this.#pooled) {
+      // The pooler may keep it waiting for a connection to the server.
+      const begun = client.query(`${BEGIN}; ${settingsOf(LIMITS[work], true)}`) as Promise<unknown>;
+      const [, settings] = (await within(client, POOL_WAIT_MS, begun)) as { rows: { pid: number }[] }[];
+      this.#pids.set(client, settings?.rows[0]?.pid ?? 0);
+      return;
+    }
+    const { statementMs, lockMs } = LIMITS[work];
+    const limits = `set local statement_timeout = ${statementMs}; set local lock_timeout = ${lockMs}`;
+    await this.#send(client, "urgent", work === this.#work ? BEGIN : `${BEGIN}; ${limits}`);
+  }
+
+  async #attempt<T>(client: PoolClient, work: Work, run: (tx: Queryable) => Promise<T>): Promise<T> {
+    let open = true;
+    const tx: Queryable = {
+      query: async <Row>(statement: string | Statement, values?: readonly unknown[]) => {
+        if (!open) throw new TartanError("internal", "a statement was sent after its transaction had ended");
+        return await this.#send<Row>(client, work, statement, values);
+      },
+    };
+    const { transactionMs } = LIMITS[work];
+    const end = setTimeout(
+      () => drop(client, `a transaction took longer than ${transactionMs / 1000} s`),
+      transactionMs,
+    );
+    try {
+      await this.#begin(client, work);
+      const result = await run(tx);
+      open = false;
+      await this.#commit(client, work);
+      return result;
+    } catch (error) {
+      open = false;
+      // When even this fails the connection is gone, and Postgres rolls back by itself.
+      if (!wasDropped(client))
+        await this.#send(client, "urgent", "rollback").catch(() => drop(client, "it did not roll back"));
+      throw error;
+    } finally {
+      clearTimeout(end);
+    }
+  }
+
+  /** When the connection is lost here, nobody knows whether it is committed: the error is that of a lost connection. */
+  async #commit(client: ClientBase, work: Work): Promise<void> {
+    this.#watch.begin(client, this.#pids.get(client) ?? 0);
+    try {
+      const { command } = await within(client, LIMITS[work].statementMs + GRACE_MS, client.query("commit"));
+      // Postgres answers the COMMIT of a transaction in which a statement failed with a silent ROLLBACK.
+      if (command !== "COMMIT")
+        throw new TartanError("internal", "a statement failed unnoticed; nothing was committed");
+    } finally {
+      this.#watch.end(client);
+    }
+  }
+
+  /** A connection that failed is thrown away; one whose statement was merely refused goes back to the pool. */
+  async #withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    let broken = false;
+    const onError = () => {
+      broken = true;
+    };
+    client.on("error", onError);
+    try {
+      return await work(client);
+    } catch (error) {
+      broken ||= isConnectionFailure(error) || wasDropped(client);
+      if (broken) this.#suspect();
+      throw translateFailure(error);
+    } finally {
+      client.off("error", onError);
+      if (broken) drop(client, "it failed");
+      this.#answered.set(client, performance.now());
+      client.release(broken);
+    }
+  }
+
+  async #connect(): Promise<PoolClient> {
+    for (;;) {
+      let client: PoolClient;
+      try {
+        client = await this.#pool.connect();
+      } catch (error) {
+        throw translateFailure(error);
+      }
+      if ((this.#answered.get(client) ?? Infinity) > this.#suspicion.before) return client;
+      // Its farewell may never arrive.
+      client.on("error", () => undefined);
+      drop(client, "it was idle when another one was cut");
+      client.release(true);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.end();
+    this.#watch[Symbol.dispose]();
+    // The farewell of a connection that is cut is never answered, and would keep the process alive.
+    setTimeout(() => {
+      for (const client of this.#clients) drop(client, "it was closed");
+    }, GRACE_MS).unref();
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Finds the connections that are cut without anybody having said so. For statements that take longer than a few seconds
+ * it asks Postgres, over a connection made for that, whether it is working on them. A server that is not, or that cannot be
+ * asked either, will not answer: the connection is dropped long before the statement's own limit.
+ */
+import { Client, type ClientBase, type ClientConfig } from "pg";
+import { CONNECT_MS } from "./limits.ts";
+import { drop, socketOf, within } from "./exchange.ts";
+import { isUnreachable } from "./failures.ts";
+
+const LOOK_EVERY_MS = 1_000;
+const SUSPECT_AFTER_MS = 3_000;
+/** An answer that is on its way now looks like one that never comes, once. */
+const SUSPICIONS = 2;
+
+interface Waiting {
+  pid: number;
+  since: number;
+  bytesRead: number;
+  suspicions: number;
+}
+
+/** Waits for the client: it has answered, or it cannot get rid of its answer. A state that is not shown proves nothing. */
+const BACKENDS = `
+  select pid, coalesce(state like 'idle%' or wait_event = 'ClientWrite', false) as waits
+  from pg_stat_activity where pid = any ($1)`;
+
+export class Watch implements Disposable {
+  readonly #config: ClientConfig;
+  readonly #onDrop: () => void;
+  readonly #waiting = new Map<ClientBase, Waiting>();
+  readonly #timer: NodeJS.Timeout;
+  #looking = false;
+
+  constructor(config: ClientConfig, onDrop: () => void) {
+    this.#config = config;
+    this.#onDrop = onDrop;
+    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
+  }
+
+  /** @param pid the server process that works on the statement */
+  begin(client: ClientBase, pid: number): void {
+    const { bytesRead } = socketOf(client);
+    this.#waiting.set(client, { pid, since: performance.now(), bytesRead, suspicions: 0 });
+  }
+
+  end(client: ClientBase): void {
+    this.#waiting.delete(client);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    const before = performance.now() - SUSPECT_AFTER_MS;
+    const slow = [...this.#waiting].filter(([client, { since }]) => since < before && !socketOf(client).destroyed);
+    if (slow.length === 0) return;
+    this.#looking = true;
+    try {
+      const waits = await this.#ask(slow.map(([, { pid }]) => pid));
+      if (waits !== null) for (const [client, entry] of slow) this.#judge(client, entry, waits);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  #judge(client: ClientBase, entry: Waiting, waits: ReadonlySet<number>): void {
+    if (this.#waiting.get(client) !== entry) return;
+    const { bytesRead } = socketOf(client);
+    const silent = waits.has(entry.pid) && bytesRead === entry.bytesRead;
+    entry.bytesRead = bytesRead;
+    entry.suspicions = silent ? entry.suspicions + 1 : 0;
+    if (entry.suspicions < SUSPICIONS) return;
+    this.#onDrop();
+    drop(client, "its connection passes nothing any more");
+  }
+
+  /** Which of the server processes do not work on anything, or are not there; null when the server may not say. */
+  async #ask(pids: readonly number[]): Promise<ReadonlySet<number> | null> {
+    const client = new Client(this.#config);
+    client.on("error", () => undefined);
+    try {
+      await client.connect();
+      const asked = client.query<{ pid: number; waits: boolean }>(BACKENDS, [pids]);
+      const { rows } = await within(client, CONNECT_MS, asked);
+      const working = new Set(rows.filter(({ waits }) => !waits).map(({ pid }) => pid));
+      return new Set(pids.filter((pid) => !working.has(pid)));
+    } catch (error) {
+      return isUnreachable(error) ? new Set(pids) : null;
+    } finally {
+      void client.end().catch(() => undefined);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
