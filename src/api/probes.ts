@@ -3,9 +3,11 @@
  * no API key, hold nothing of any user, and write nothing into the log.
  */
 import { collectDefaultMetrics } from "prom-client";
-import { schemaState } from "../database/schema.ts";
+import { factsOf } from "../database/pool.ts";
+import { openReadiness } from "../database/readiness.ts";
 import type { Database } from "../database/types.ts";
 import { describeError } from "../errors.ts";
+import type { Accept } from "../journal/accept.ts";
 import type { Logger } from "../logger.ts";
 import { metrics, registry } from "../metrics.ts";
 import { dueDepth } from "../sync/queries.ts";
@@ -15,21 +17,24 @@ import { Alive, Metrics, NotReady, Ready } from "./status-shapes.ts";
 
 interface ProbeDeps {
   database: Database;
+  accept: Pick<Accept, "problem">;
   logger: Logger;
 }
 
-export function probes(app: Api, { database, logger }: ProbeDeps): void {
+export function probes(app: Api, { database, accept, logger }: ProbeDeps): void {
   // The registry is the process's, and several servers may live in one process, as in tests.
   if (!registry.getSingleMetric("process_cpu_seconds_total")) collectDefaultMetrics({ register: registry });
+  const readiness = openReadiness(database);
+  const warnings = factsOf(database).durability;
   const readQueue = queueGauges(database, logger);
   app.addHook("onRequest", async (request, reply) => addHeaders(request, reply));
 
   app.get("/livez", { schema: LIVEZ }, async () => ({ status: "ok" as const }));
 
   app.get("/readyz", { schema: READYZ }, async (_request, reply) => {
-    const reasons = await reasonsNotReady(database);
-    if (reasons.length === 0) return { status: "ready" as const, reasons };
-    return reply.code(503).send({ status: "not_ready" as const, reasons });
+    const reasons = [await readiness(), accept.problem()].filter((reason) => reason !== null);
+    if (reasons.length === 0) return { status: "ready" as const, reasons, warnings };
+    return reply.code(503).send({ status: "not_ready" as const, reasons, warnings });
   });
 
   app.get("/metrics", { schema: METRICS }, async (_request, reply) => {
@@ -39,15 +44,6 @@ export function probes(app: Api, { database, logger }: ProbeDeps): void {
       .serializer(String)
       .send(await registry.metrics());
   });
-}
-
-async function reasonsNotReady(database: Database): Promise<string[]> {
-  try {
-    const { fault } = await schemaState(database);
-    return fault === null ? [] : [fault];
-  } catch (error) {
-    return [`Postgres cannot be used (${describeError(error).code ?? "unknown"}); the log says why`];
-  }
 }
 
 /**
@@ -85,7 +81,9 @@ const READYZ = {
   ...openly({
     operationId: "readyz",
     summary: "Can it work?",
-    description: "Whether Postgres is reachable and its schema is right; send it no traffic while this is 503.",
+    description:
+      "Whether a webhook could be stored now: Postgres answers in time, takes a write, and has the right schema. Send the " +
+      "process no traffic while this is 503.",
   }),
   response: { 200: Ready, 503: NotReady },
 };

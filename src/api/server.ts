@@ -54,7 +54,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     scope.setSerializerCompiler(serializerCompiler);
     const typed = scope.withTypeProvider<ZodTypeProvider>();
     if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(app, config) });
-    await typed.register(async (inner) => probes(inner, { database, logger }));
+    await typed.register(async (inner) => probes(inner, { database, accept: deps.accept, logger }));
   });
   await app.ready();
   return app;

@@ -84,13 +84,19 @@ export const Alive = z.object({ status: z.literal("ok") }).meta({
 export const Ready = z
   .object({
     status: z.enum(["ready", "not_ready"]),
-    reasons: told(z.array(z.string()), "What is missing; empty when ready."),
+    reasons: told(z.array(z.string()), "Why it is not ready; empty when it is."),
+    warnings: told(z.array(z.string()), "Settings of Postgres with which a crash may lose what was acknowledged."),
   })
-  .meta({ description: "Whether the process can do its work.", examples: [{ status: "ready", reasons: [] }] });
+  .meta({
+    description: "Whether the process can do its work.",
+    examples: [{ status: "ready", reasons: [], warnings: [] }],
+  });
 
 export const NotReady = Ready.meta({
   description: "What is missing.",
-  examples: [{ status: "not_ready", reasons: ["Postgres cannot be reached"] }],
+  examples: [
+    { status: "not_ready", reasons: ["nothing can be stored: Postgres did not answer within 3 s"], warnings: [] },
+  ],
 });
 
 export const Metrics = z.string().meta({

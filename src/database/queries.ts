@@ -37,6 +37,8 @@ export const SELECT_MIGRATIONS =
 export const INSERT_MIGRATION =
   "insert into tartan_meta.migrations (version, name, checksum, breaking) values ($1, $2, $3, $4)";
 
+export const CHECK_WRITES = { name: "check_writes", text: "update tartan.readiness set checked_at = now()" };
+
 export const HAS_DATABASE = "select exists (select from pg_database where datname = $1) as present";
 
 /* Readers of the mirror; sql/0005_readers.sql has the tables and functions. */

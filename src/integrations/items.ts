@@ -265,7 +265,7 @@ export async function eraseItem(database: Database, integrationId: string, itemI
     await tx.query(AWAIT_RELAY);
     for (const statement of ERASE_TOLD) await tx.query(statement, key);
     await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "erased")]);
-  });
+  }, "long");
 }
 
 const itemNotFound = (itemId: string): TartanError =>

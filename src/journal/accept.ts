@@ -8,8 +8,9 @@
  *
  * It is the hottest path of Tartan. The batch's size is what the commit's duration makes it: none waits on purpose.
  */
-import type { Database } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
+import { urgent } from "../database/pool.ts";
+import type { Database, Queryable } from "../database/types.ts";
+import { describeError, TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { appendQuietly } from "./append.ts";
@@ -26,6 +27,11 @@ const SECOND_FLIGHT_FROM = 64;
 /** Retrying at once would meet the same queue. */
 const RETRY_AFTER_SECONDS = 5;
 const REPEATS = 3;
+/** Plaid hangs up after 10 s, so whoever has waited this long for a batch is better told to come again. */
+const WAIT_MAX_MS = 5_000;
+const LOOK_EVERY_MS = 500;
+/** A failure says nothing of now once it is this old and nothing was tried since. */
+const FAILURE_COUNTS_MS = 30_000;
 
 export interface AcceptOptions {
   database: Database;
@@ -41,10 +47,13 @@ export interface Accept extends AsyncDisposable {
    * stored, and the sender must send it again
    */
   accept(webhook: NewWebhook): Promise<Appended>;
+  /** Why webhooks cannot be stored just now, in one sentence; null while they can. */
+  problem(): string | null;
 }
 
 interface Waiting {
   webhook: NewWebhook;
+  since: number;
   resolve: (appended: Appended) => void;
   reject: (error: unknown) => void;
 }
@@ -55,21 +64,25 @@ export function openAccept(options: AcceptOptions): Accept {
 }
 
 class GroupCommit implements Accept {
-  readonly #database: Database;
+  readonly #database: Queryable;
   readonly #queueMax: number;
   readonly #logger: Logger;
   readonly #hint: Hint;
+  readonly #impatience: NodeJS.Timeout;
+  readonly #flights = new Set<readonly Waiting[]>();
   #waiting: Waiting[] = [];
-  #inFlight = 0;
+  #failure: { at: number; message: string } | null = null;
   #scheduled = false;
   #closed = false;
   #drained: (() => void) | null = null;
 
   constructor({ database, queueMax, logger }: AcceptOptions) {
-    this.#database = database;
+    // Whatever else keeps the pool busy does not keep webhooks waiting.
+    this.#database = urgent(database);
     this.#queueMax = queueMax;
     this.#logger = logger;
-    this.#hint = openHint(database);
+    this.#hint = openHint(this.#database);
+    this.#impatience = setInterval(() => this.#sendAway(), LOOK_EVERY_MS).unref();
   }
 
   accept(webhook: NewWebhook): Promise<Appended> {
@@ -77,7 +90,7 @@ class GroupCommit implements Accept {
     if (this.#waiting.length >= this.#queueMax)
       return Promise.reject(overloaded("Too many webhooks wait to be stored; send it again a little later."));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ webhook, resolve, reject });
+      this.#waiting.push({ webhook, since: performance.now(), resolve, reject });
       if (this.#scheduled) return;
       // Signatures are proven in batches, so webhooks come in batches: the first must not leave the others behind.
       this.#scheduled = true;
@@ -88,34 +101,51 @@ class GroupCommit implements Accept {
     });
   }
 
+  problem(): string | null {
+    const now = performance.now();
+    const oldest = Math.min(now, ...[...this.#flights].map(([first]) => first?.since ?? now));
+    if (now - oldest > WAIT_MAX_MS / 2) return "a commit of webhooks does not end";
+    const failure = this.#failure;
+    return failure && now - failure.at < FAILURE_COUNTS_MS ? failure.message : null;
+  }
+
+  /** A commit that does not end must not make those wait without end who are not even part of it. */
+  #sendAway(): void {
+    const since = performance.now() - WAIT_MAX_MS;
+    const end = this.#waiting.findIndex((each) => each.since > since);
+    const late = this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+    for (const { reject } of late) reject(overloaded("Webhooks are not stored fast enough; send it again."));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    if (this.#inFlight > 0 || this.#waiting.length > 0)
+    if (this.#flights.size > 0 || this.#waiting.length > 0)
       await new Promise<void>((resolve) => {
         this.#drained = resolve;
       });
+    clearInterval(this.#impatience);
     await this.#hint[Symbol.asyncDispose]();
   }
 
   #pump(): void {
     while (this.#waiting.length > 0 && this.#mayFly()) {
       const batch = this.#waiting.length <= BATCH_MAX ? this.#waiting.splice(0) : this.#waiting.splice(0, BATCH_MAX);
-      this.#inFlight += 1;
+      this.#flights.add(batch);
       void this.#fly(batch);
     }
-    if (this.#inFlight === 0) this.#drained?.();
+    if (this.#flights.size === 0) this.#drained?.();
   }
 
   #mayFly(): boolean {
-    if (this.#inFlight === 0) return true;
-    return this.#inFlight < IN_FLIGHT_MAX && this.#waiting.length >= SECOND_FLIGHT_FROM;
+    if (this.#flights.size === 0) return true;
+    return this.#flights.size < IN_FLIGHT_MAX && this.#waiting.length >= SECOND_FLIGHT_FROM;
   }
 
   async #fly(batch: readonly Waiting[]): Promise<void> {
     metrics.acceptWaiting.set(this.#waiting.length);
     metrics.acceptBatchSize.observe(batch.length);
     await this.#commit(batch);
-    this.#inFlight -= 1;
+    this.#flights.delete(batch);
     this.#pump();
   }
 
@@ -123,6 +153,7 @@ class GroupCommit implements Accept {
   async #commit(batch: readonly Waiting[]): Promise<void> {
     try {
       const appended = await this.#append(batch);
+      this.#failure = null;
       countAccepted(batch, appended);
       for (const [index, { resolve }] of batch.entries()) resolve(appended[index] as Appended);
       this.#hint.give();
@@ -134,6 +165,7 @@ class GroupCommit implements Accept {
         return;
       }
       const told = translate(error);
+      if (told !== error) this.#failure = { at: performance.now(), message: describeError(error).message };
       this.#logger.error({ error, webhooks: batch.length }, "webhooks could not be journaled");
       for (const { reject } of batch) reject(told);
     }
@@ -170,8 +202,8 @@ const overloaded = (message: string): TartanError =>
 function translate(error: unknown): unknown {
   const message = "The webhook could not be stored just now; send it again.";
   const details = { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS };
-  if (error instanceof TartanError && error.code === "database_unavailable")
-    return new TartanError("database_unavailable", message, details);
+  if (error instanceof TartanError && (error.code === "database_unavailable" || error.code === "overloaded"))
+    return new TartanError(error.code, message, details);
   if (/^(25006|40|53|55|57|58)/.test(sqlState(error))) return new TartanError("database_unavailable", message, details);
   return error;
 }

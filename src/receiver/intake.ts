@@ -13,7 +13,7 @@ export interface ReceiverDeps {
   vault: Vault;
   directory: Pick<Directory, "find">;
   keys: KeySource;
-  accept: Pick<Accept, "accept">;
+  accept: Pick<Accept, "accept" | "problem">;
   refusals: Pick<Refusals, "record">;
   clock: Clock;
   logger: Logger;

@@ -73,7 +73,7 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
     }
     await settle(tx, ending, written);
     return written.info;
-  });
+  }, "long");
 }
 
 async function write(tx: Queryable, ending: Ending): Promise<Written> {

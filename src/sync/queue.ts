@@ -3,6 +3,7 @@
  * transaction that writes the rows (commit.ts). Everything is fenced: a worker whose lease was given to another gets
  * nothing done here.
  */
+import { urgent } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../journal/events.ts";
 import { leaseLost } from "../mirror/stage.ts";
@@ -77,7 +78,7 @@ export async function waitingWebhooks(q: Queryable, claimed: Claim): Promise<Wai
 
 /** @throws TartanError `lease_lost` */
 export async function renew(database: Database, claimed: Claim, leaseSeconds: number): Promise<void> {
-  const { rowCount } = await database.query(RENEW, [...held(claimed), leaseSeconds]);
+  const { rowCount } = await urgent(database).query(RENEW, [...held(claimed), leaseSeconds]);
   if (rowCount === 0) throw leaseLost({ kind: claimed.kind, subjectId: claimed.id });
 }
 

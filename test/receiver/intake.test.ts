@@ -89,6 +89,7 @@ describe("when it cannot be stored", () => {
             away
               ? Promise.reject(new TartanError("database_unavailable", "away", { retryAfterSeconds: 5 }))
               : real.accept(webhook),
+          problem: () => real.problem(),
           [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
         };
       },

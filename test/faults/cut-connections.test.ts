@@ -1,0 +1,210 @@
+/**
+ * Connections to Postgres that are frozen, swallowed, cut and slow, with a real proxy between Tartan and Postgres: nothing
+ * hangs, nothing is acknowledged that is not stored, and what can go on goes on.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { openDatabase, patient, urgent } from "../../src/database/pool.ts";
+import { openReadiness } from "../../src/database/readiness.ts";
+import type { Database } from "../../src/database/types.ts";
+import { openAccept, type Accept } from "../../src/journal/accept.ts";
+import { silentLogger as logger } from "../../src/logger.ts";
+import { webhook } from "../journal/support.ts";
+import { testDatabase, type TestDatabase } from "../support/database.ts";
+import { tcpProxy, type TcpProxy } from "../support/proxy.ts";
+
+interface Scene extends TestDatabase {
+  /** past the proxy */
+  database: Database;
+  /** through the proxy */
+  cut: Database;
+  proxy: TcpProxy;
+}
+
+async function scene(poolSize = 8): Promise<Scene> {
+  const it = await testDatabase();
+  const proxy = await tcpProxy(it.url);
+  const cut = await openDatabase({ url: proxy.through(it.url), poolSize, applicationName: "cut", logger });
+  return {
+    ...it,
+    cut,
+    proxy,
+    [Symbol.asyncDispose]: async () => {
+      proxy.thaw();
+      await cut[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+      await it[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Every connection that the pool may have is open and idle. */
+async function fill(...lanes: { query: Database["query"] }[]): Promise<void> {
+  await Promise.all(lanes.flatMap((lane) => [1, 2, 3, 4, 5, 6].map(() => lane.query("select pg_sleep(0.2)"))));
+}
+
+const stored = async ({ database }: Scene): Promise<Set<string>> => {
+  const { rows } = await database.query<{ id: string }>("select id from journal.webhooks");
+  return new Set(rows.map(({ id }) => id));
+};
+
+type Outcome = { id: string; answer: "acknowledged" | "refused" };
+
+/** As a sender does it: again and again, each a webhook of its own, until one is acknowledged. */
+async function sendUntilAcknowledged(accept: Accept): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (;;) {
+    const sent = webhook();
+    const answer = await accept.accept(sent).then(
+      () => "acknowledged" as const,
+      (error: { code?: string; retryAfterSeconds?: number }) => {
+        expect(["database_unavailable", "overloaded"]).toContain(error.code);
+        expect(error.retryAfterSeconds).toBeGreaterThan(0);
+        return "refused" as const;
+      },
+    );
+    outcomes.push({ id: sent.id, answer });
+    if (answer === "acknowledged") return outcomes;
+    await delay(50);
+  }
+}
+
+const acknowledged = (outcomes: readonly Outcome[]): string[] =>
+  outcomes.filter(({ answer }) => answer === "acknowledged").map(({ id }) => id);
+
+describe("connections that are frozen while new ones are not", () => {
+  test("webhooks are refused for a moment, then acknowledged again over new connections, and each of those is stored", async () => {
+    await using it = await scene();
+    await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+    await fill(it.cut, urgent(it.cut));
+    const before = await sendUntilAcknowledged(accept);
+    it.proxy.freeze();
+    const after = (await Promise.all([1, 2, 3].map(() => sendUntilAcknowledged(accept)))).flat();
+    expect(after.some(({ answer }) => answer === "refused")).toBe(true);
+    const known = await stored(it);
+    for (const id of acknowledged([...before, ...after])) expect(known).toContain(id);
+  });
+
+  test("the process says that it is not ready as long as it is so, and is ready afterwards", async () => {
+    await using it = await scene();
+    const readiness = openReadiness(it.cut);
+    await fill(urgent(it.cut));
+    expect(await readiness()).toBeNull();
+    it.proxy.freeze();
+    await delay(600);
+    expect(await readiness()).toMatch(/did not answer/);
+    await expect.poll(readiness, { timeout: 25_000, interval: 500 }).toBeNull();
+  });
+
+  test("a statement that may take minutes is given up within seconds, and one that the server works on is not", async () => {
+    await using it = await scene();
+    let slow: Promise<unknown> = Promise.resolve();
+    const lost = it.cut.transaction(async (tx) => {
+      await tx.query("select 1");
+      it.proxy.freeze();
+      slow = patient(it.cut).query("select pg_sleep(9)::text as done");
+      await tx.query("select 2");
+    }, "long");
+    await expect(lost).rejects.toMatchObject({ code: "database_unavailable" });
+    expect(await slow).toMatchObject({ rows: [{ done: "" }] });
+  });
+
+  test("they are dropped without a statement on each of them finding out", async () => {
+    await using it = await scene();
+    await fill(it.cut);
+    it.proxy.freeze();
+    await expect(it.cut.query("select 1")).rejects.toMatchObject({ code: "database_unavailable" });
+    // One of the pool was in use; the others were idle, and are not handed out any more.
+    await Promise.all([1, 2, 3, 4].map(() => it.cut.query("select 1")));
+  });
+
+  test("closing the database ends their sockets too", async () => {
+    await using it = await scene();
+    await fill(it.cut);
+    it.proxy.freeze();
+    await it.cut[Symbol.asyncDispose]();
+    it.proxy.thaw();
+    await expect.poll(() => it.proxy.open, { timeout: 10_000 }).toBe(0);
+  });
+});
+
+describe("an answer to COMMIT that is lost", () => {
+  test("is no acknowledgement, and the same webhook sent again is stored once", async () => {
+    await using it = await scene();
+    await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+    const sent = webhook();
+    it.proxy.freezeAnswersTo("accepted_tokens");
+    await expect(accept.accept(sent)).rejects.toMatchObject({ code: "database_unavailable" });
+    await expect.poll(async () => (await stored(it)).has(sent.id)).toBe(true);
+    it.proxy.thaw();
+    const again = { ...sent, id: webhook().id };
+    expect(await accept.accept(again)).toEqual({ id: sent.id, duplicate: true });
+    expect(await stored(it)).toEqual(new Set([sent.id]));
+  });
+
+  test("is a lost connection to the transaction's caller, who is not told that it failed", async () => {
+    await using it = await scene();
+    // The whole message; isolation levels have "commit" in their names.
+    it.proxy.freezeAnswersTo("commit\0");
+    const lost = it.cut.transaction((tx) => tx.query("create table committed ()"));
+    await expect(lost).rejects.toMatchObject({ code: "database_unavailable" });
+    const { rows } = await it.database.query("select to_regclass('committed') is not null as committed");
+    expect(rows).toEqual([{ committed: true }]);
+  });
+});
+
+describe("a Postgres that swallows everything, new connections too", () => {
+  test("costs refusals that say when to come again, and nothing hangs", async () => {
+    await using it = await scene();
+    await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+    await fill(urgent(it.cut));
+    it.proxy.freeze();
+    it.proxy.blackHole();
+    const refused = accept.accept(webhook());
+    // The first is in a commit that does not end; those behind it are not made to wait for that.
+    const behind = Array.from({ length: 3 }, async () => {
+      await delay(20);
+      return await accept.accept(webhook());
+    });
+    for (const outcome of await Promise.allSettled([refused, ...behind]))
+      expect(outcome).toMatchObject({ status: "rejected", reason: { retryAfterSeconds: expect.any(Number) } });
+    expect(accept.problem()).not.toBeNull();
+    await expect(it.cut.query("select 1")).rejects.toMatchObject({ code: "database_unavailable" });
+    it.proxy.thaw();
+    await sendUntilAcknowledged(accept);
+    expect(accept.problem()).toBeNull();
+  });
+});
+
+test("connections that are cut or refused are answered at once, and used again when they can be made", async () => {
+  await using it = await scene();
+  await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+  await sendUntilAcknowledged(accept);
+  it.proxy.refuse();
+  it.proxy.cut();
+  await expect(accept.accept(webhook())).rejects.toMatchObject({ code: "database_unavailable" });
+  expect(await openReadiness(it.cut)()).toMatch(/nothing can be stored/);
+  it.proxy.thaw();
+  await sendUntilAcknowledged(accept);
+});
+
+test("a listener whose connection is frozen listens again over another", async () => {
+  await using it = await scene();
+  const heard: string[] = [];
+  await using _listening = await it.cut.listen("channel", (payload) => heard.push(payload));
+  it.proxy.freeze();
+  const hears = async () => {
+    await it.database.query("select pg_notify('channel', 'again')");
+    return heard.length > 0;
+  };
+  await expect.poll(hears, { timeout: 25_000, interval: 500 }).toBe(true);
+});
+
+test("a slow network delays and loses nothing", async () => {
+  await using it = await scene();
+  it.proxy.slow(200);
+  await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+  const sent = Array.from({ length: 20 }, () => webhook());
+  await Promise.all(sent.map((each) => accept.accept(each)));
+  expect(await stored(it)).toEqual(new Set(sent.map(({ id }) => id)));
+});
