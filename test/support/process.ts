@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
+export const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
 
 export interface TartanProcess extends AsyncDisposable {
   /** where it listens */
@@ -24,7 +24,7 @@ export interface TartanProcess extends AsyncDisposable {
 type Env = Record<string, string>;
 
 /** Variables of the surrounding shell that could change what a test means are left out; colours too, which CI turns on. */
-function cleanEnv(env: Env): Env {
+export function cleanEnv(env: Env): Env {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TARTAN_"));
   return { ...Object.fromEntries(inherited.map(([name, value]) => [name, value ?? ""])), NO_COLOR: "1", ...env };
 }
