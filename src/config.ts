@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { z } from "zod";
+import { readEnvironment, type Environment, type ReadEnvironment } from "./environment.ts";
 import { TartanError } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./logger.ts";
 
@@ -184,12 +185,18 @@ export const OPTIONS = {
 
 export type Config = { [K in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[K]["type"]> };
 
+const NAMES: readonly string[] = Object.values(OPTIONS).map(({ env }) => env);
+
+/** The environment without what is certainly not meant for Tartan, and a sentence for each name that is no option. */
+export const readTartanEnvironment = (env: Environment): ReadEnvironment => readEnvironment(env, NAMES);
+
 /**
- * Reads the options from an environment. Empty values count as absent; an unknown `TARTAN_…` name is a fault, since a
- * misspelt option that is silently ignored is worse than a refusal.
+ * Reads the options from an environment. Empty values count as absent. A name that is no option is no fault here; see
+ * `readTartanEnvironment`.
  * @throws TartanError `config_invalid`, whose `fields` hold every fault by environment name
  */
-export function loadConfig(env: Record<string, string | undefined>): Config {
+export function loadConfig(given: Environment): Config {
+  const { env, notes } = readTartanEnvironment(given);
   const fields: Record<string, string> = {};
   const config: Record<string, unknown> = {};
   for (const [key, { env: name, type }] of Object.entries(OPTIONS)) {
@@ -197,14 +204,10 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     if (parsed.success) config[key] = parsed.data;
     else fields[name] = parsed.error.issues.map((issue) => issue.message).join("; ");
   }
-  const known = new Set<string>(Object.values(OPTIONS).map(({ env: name }) => name));
-  for (const name of Object.keys(env)) {
-    if (name.startsWith("TARTAN_") && !known.has(name))
-      fields[name] = "there is no such option; see `tartan up --help`";
-  }
   if (Object.keys(fields).length > 0) {
-    const lines = Object.entries(fields).map(([name, fault]) => `  ${name}: ${fault}`);
-    throw new TartanError("config_invalid", `The configuration is not usable:\n${lines.join("\n")}`, { fields });
+    const lines = [...Object.entries(fields).map(([name, fault]) => `${name}: ${fault}`), ...notes];
+    const text = lines.map((line) => `  ${line}`).join("\n");
+    throw new TartanError("config_invalid", `The configuration is not usable:\n${text}`, { fields });
   }
   return config as Config;
 }

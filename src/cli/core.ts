@@ -4,13 +4,14 @@
  */
 import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
-import { loadConfig, type Config } from "../config.ts";
+import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
 import { attachEmbedded, hasEmbedded, startEmbedded } from "../database/embedded.ts";
 import { migrate } from "../database/migrate.ts";
 import { openDatabase } from "../database/pool.ts";
 import { listProcesses } from "../database/processes.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
+import { forgetLibpq, type Environment } from "../environment.ts";
 import { TartanError } from "../errors.ts";
 import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
 import { createLogger, openLogOutput, type LogLevel, type Logger } from "../logger.ts";
@@ -42,9 +43,11 @@ interface Purpose {
  * @throws TartanError `config_invalid`, `data_dir_in_use`, `not_set_up`, `database_unavailable`, `schema_too_new`,
  *   `vault_key_missing`
  */
-export async function openCore(env: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
+export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
+  const { env, notes } = readTartanEnvironment(given);
   const own = loadConfig(env);
   const logger = createLogger(purpose.logLevel ?? own.logLevel, await openLogOutput(own.logFormat));
+  for (const note of notes) logger.warn(note);
   const closer = new Closer();
   try {
     const { url: databaseUrl, embedded } = await findDatabase(own, logger, closer, purpose);
@@ -97,7 +100,7 @@ const checkSetUp: Prepare = async (database) => {
  * The options as the running server has them, where this command's environment does not set them: the intake URLs that a
  * command prints are the server's, and a destination that the server would send to is accepted.
  */
-async function withServerSettings(config: Config, env: NodeJS.ProcessEnv, database: Database): Promise<Config> {
+async function withServerSettings(config: Config, env: Environment, database: Database): Promise<Config> {
   const processes = await listProcesses(database);
   const [receiver, relay] = ["receiver", "relay"].map((role) => processes.find(({ roles }) => roles.includes(role)));
   const isSet = (name: string): boolean => Boolean(env[name]);
@@ -157,6 +160,7 @@ async function findDatabase(
   purpose: Purpose,
 ): Promise<{ url: string; embedded: boolean }> {
   if (databaseUrl !== undefined) return { url: databaseUrl, embedded: false };
+  forgetLibpq(process.env);
   const running = purpose.as === "command" ? await attachEmbedded(dataDir) : null;
   if (running) return { url: running.url, embedded: true };
   if (!mayCreate(purpose) && !(await hasEmbedded(dataDir))) throw nothingHere(dataDir);

@@ -19,6 +19,8 @@ async function program(asked: string | undefined): Promise<Command> {
   const tartan = new Command("tartan")
     .description("Receives Plaid's webhooks, keeps your copy of the data true, and tells your systems.")
     .version(version)
+    .option("--env-file <file>", "read options from a file of NAME=value lines; variables that are set win over it")
+    .on("option:env-file", readEnvFile)
     // Options behind a command are that command's.
     .enablePositionalOptions()
     .showHelpAfterError(dim("(add --help to see how the command is used)"))
@@ -26,6 +28,15 @@ async function program(asked: string | undefined): Promise<Command> {
   const one = asked === undefined ? undefined : COMMANDS[asked];
   for (const load of one ? [one] : Object.values(COMMANDS)) tartan.addCommand(await load());
   return tartan;
+}
+
+function readEnvFile(file: string): void {
+  try {
+    process.loadEnvFile(file);
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "is not there" : "cannot be read";
+    throw new TartanError("config_invalid", `The file ${file} of --env-file ${why}.`, { cause });
+  }
 }
 
 /** Tells what went wrong in one place and one style; the exit code says whether anything did. */

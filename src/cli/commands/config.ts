@@ -1,14 +1,16 @@
 /** `tartan config`: every option with its value here, and whether the values are usable. */
 import { Command } from "commander";
-import { describeOptions, loadConfig } from "../../config.ts";
-import { bold, cyan, dim, green, say, sayJson, sayTable } from "../print.ts";
+import { describeOptions, loadConfig, readTartanEnvironment } from "../../config.ts";
+import type { Environment } from "../../environment.ts";
+import { bold, cyan, dim, green, say, sayJson, sayTable, tell, yellow } from "../print.ts";
 
 export function configCommand(): Command {
   return new Command("config")
     .description("show every option with its value, and check the values")
     .option("--json", "print JSON")
     .action(({ json }: { json?: true }) => {
-      const options = currentOptions(process.env);
+      const { env, notes } = readTartanEnvironment(process.env);
+      const options = currentOptions(env);
       if (json) sayJson(options);
       else {
         sayTable(
@@ -21,14 +23,15 @@ export function configCommand(): Command {
           "",
         );
       }
-      loadConfig(process.env);
+      loadConfig(env);
+      for (const note of notes) tell(yellow(note));
       if (!json)
         say(`\n${green("✓")} the options are usable ${dim("(coloured values are set, the others are defaults)")}`);
     });
 }
 
 /** Each option with the value of this environment, or its default. The value of a secret is not shown. */
-function currentOptions(env: NodeJS.ProcessEnv) {
+function currentOptions(env: Environment) {
   return describeOptions().map(({ env: name, about, defaultText, secret }) => {
     const set = Boolean(env[name]);
     const value = set ? (secret ? "(set, not shown)" : String(env[name])) : defaultText;

@@ -4,6 +4,7 @@ import { loadConfig } from "../../config.ts";
 import { startEmbedded, attachEmbedded } from "../../database/embedded.ts";
 import { migrate } from "../../database/migrate.ts";
 import { openDatabase } from "../../database/pool.ts";
+import { forgetLibpq } from "../../environment.ts";
 import { createLogger, openLogOutput } from "../../logger.ts";
 import { Closer } from "../closer.ts";
 import { green, say, sayJson } from "../print.ts";
@@ -16,6 +17,7 @@ export function migrateCommand(): Command {
       const config = loadConfig(process.env);
       const logger = createLogger("warn", await openLogOutput(config.logFormat));
       await using closer = new Closer();
+      if (config.databaseUrl === undefined) forgetLibpq(process.env);
       const url =
         config.databaseUrl ??
         (await attachEmbedded(config.dataDir))?.url ??
