@@ -55,10 +55,25 @@ const CAUSES = ${JSON.stringify(CAUSES)};
 const REFUSED = ${JSON.stringify(Object.keys(REFUSED_FUNCTIONS))};
 const COMPILED_MAX = 200;
 
-// However busy this thread is, the process does not outlive the one that started it.
+const cpuMs = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+// The CPU time of this process at which the expression under way has used too much; 0: none is under way.
+const limit = new Float64Array(new SharedArrayBuffer(8));
+// However busy this thread is, another one looks after it: the process does not outlive the one that started it, and an
+// expression does not use more than its CPU time. Waiting for a busy machine or for the process that started it costs none.
+// It looks twice, so that what has just ended is not mistaken for what has just begun.
 new Worker(
-  "const parent = " + process.ppid + "; setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 500);",
-  { eval: true, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 } },
+  "const { workerData: limit } = require('node:worker_threads'); const parent = " + process.ppid + "; let seen = 0;" +
+  "setInterval(() => {" +
+  "  if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL');" +
+  "  const { user, system } = process.cpuUsage();" +
+  "  const over = limit[0] > 0 && (user + system) / 1000 > limit[0] ? limit[0] : 0;" +
+  "  if (over > 0 && over === seen) process.kill(process.pid, 'SIGXCPU');" +
+  "  seen = over;" +
+  "}, 100);",
+  { eval: true, execArgv: [], workerData: limit, resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 } },
 );
 // A terminal sends its signals to all that runs in it; who ends this process is the one that started it.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
@@ -69,10 +84,9 @@ globalThis.Date = class extends RealDate {
   constructor(...given) {
     super(...(given.length === 0 ? [0] : given));
   }
-  // JSONata asks how long it has run, and is told what it has used: on a busy machine nothing fails for having waited.
+  // JSONata asks how long it has run, and is given what it has used: on a busy machine nothing fails for having waited.
   static now() {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
+    return cpuMs();
   }
 };
 Math.random = () => {
@@ -130,11 +144,13 @@ function told(error) {
 
 process.on("message", async ({ expression, source }) => {
   let answer;
+  limit[0] = cpuMs() + bounds.cpuMs;
   try {
     answer = write(await compile(expression).evaluate(JSON.parse(source)));
   } catch (error) {
     answer = told(error);
   }
+  limit[0] = 0;
   process.send(answer);
 });
 process.send("ready");

@@ -4,8 +4,10 @@
  * on time, memory, depth and output, and without anything of this process' environment. A thread would not do: where a
  * single allocation exceeds its heap, V8 ends the whole process.
  *
- * A process: starting → idle → busy with one event → idle …; one whose expression exceeded its time or memory is killed, and
- * another is started when there is work. At most two run, an expression occupies at most one of them, and the expression that has
+ * A process: starting → idle → busy with one event → idle …; one whose expression exceeded its CPU time or memory is killed,
+ * and another is started when there is work. Time is what the process itself has used, measured in it: a machine that is busy, or
+ * this process being blocked, is never taken for an expression that loops. A process that does not answer although it has
+ * used little is replaced, and its event is tried again. At most two run, an expression occupies at most one of them, and the expression that has
  * used the least time goes first. So one that takes its full time on every event leaves a process to the others, and
  * where several do, another one waits for whoever is at work and then goes before them all.
  */
@@ -32,7 +34,7 @@ export interface Transforms extends AsyncDisposable {
 }
 
 interface TransformOptions {
-  /** of work; whatever is at work for three times as long is killed */
+  /** of CPU time; a process that has used three times as much is killed */
   timeoutMs?: number;
   memoryMb?: number;
   /** bytes of JSON */
@@ -49,9 +51,12 @@ interface Job {
 }
 
 const PROCESSES_MAX = 2;
-/** JSONata itself ends most of what takes too long, by the time it has used; what it cannot see is killed by the clock. */
+/** JSONata itself ends most of what takes too long; what it cannot see is killed when it has used so many times as much. */
 const KILL_FACTOR = 3;
+/** How long a process may take to start, and to answer, while this process is not blocked. */
 const START_MS = 15_000;
+const ANSWER_MS = 60_000;
+const TICK_MS = 100;
 const STACK_MAX = 500;
 const SEQUENCE_MAX = 100_000;
 const LOSSES_MAX = 2;
@@ -167,7 +172,7 @@ class TransformProcess {
   readonly #ready: Promise<void>;
   readonly #gone: Promise<void>;
   #begun = false;
-  #timer: NodeJS.Timeout | undefined;
+  #stopWaiting: () => void = () => undefined;
   #settle: (outcome: Outcome) => void = () => undefined;
 
   constructor(bounds: Required<TransformOptions>) {
@@ -191,7 +196,11 @@ class TransformProcess {
   }
 
   #verdictOn(signal: string | null): Outcome {
-    if (!this.#begun || signal === null || !OUT_OF_MEMORY.has(signal)) return "made nothing";
+    if (!this.#begun || signal === null) return "made nothing";
+    const { timeoutMs } = this.#bounds;
+    // Sent by the thread in it that measures its CPU time.
+    if (signal === "SIGXCPU") return { cause: "transform_timeout", message: `it takes more than ${timeoutMs} ms` };
+    if (!OUT_OF_MEMORY.has(signal)) return "made nothing";
     return { cause: "transform_too_large", message: `it takes more than ${this.#bounds.memoryMb} MB of memory` };
   }
 
@@ -199,37 +208,33 @@ class TransformProcess {
     this.job = job;
     const outcome = await new Promise<Outcome>((resolve) => {
       this.#settle = resolve;
-      this.#allow(START_MS, "made nothing");
+      this.#allow(START_MS);
       if (this.ended) resolve("made nothing");
       void this.#ready.then(() => this.#begin(job));
     });
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
     this.job = null;
     // What was stopped may have left its memory nearly full, and whoever comes next would be blamed for it.
-    if (outcome !== "made nothing" && "cause" in outcome && outcome.cause !== "transform_error") this.#kill(outcome);
+    if (outcome !== "made nothing" && "cause" in outcome && outcome.cause !== "transform_error") this.#kill();
     return outcome;
   }
 
   #begin({ expression, source }: Job): void {
-    const { timeoutMs } = this.#bounds;
     this.#begun = true;
-    this.#allow(KILL_FACTOR * timeoutMs, {
-      cause: "transform_timeout",
-      message: `it takes more than ${timeoutMs} ms`,
-    });
+    this.#allow(Math.max(ANSWER_MS, 2 * KILL_FACTOR * this.#bounds.timeoutMs));
     if (!this.ended) this.#child.send({ expression, source }, () => undefined);
   }
 
-  /** So long, and it is killed. */
-  #allow(ms: number, outcome: Outcome): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#kill(outcome), ms);
+  /** A process that says nothing for so long is replaced. */
+  #allow(ms: number): void {
+    this.#stopWaiting();
+    this.#stopWaiting = afterResponsive(ms, () => this.#kill());
   }
 
-  #kill(outcome: Outcome): void {
+  #kill(): void {
     this.ended = true;
     this.#child.kill("SIGKILL");
-    this.#settle(outcome);
+    this.#settle("made nothing");
   }
 
   async end(): Promise<void> {
@@ -238,9 +243,28 @@ class TransformProcess {
   }
 }
 
+/**
+ * Calls `over` when this process has been able to run for `ms`. While it is blocked or stopped next to no time passes, and
+ * what came in meanwhile is heard first.
+ */
+function afterResponsive(ms: number, over: () => void): () => void {
+  let left = ms;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    left -= Math.min(now - last, 2 * TICK_MS);
+    last = now;
+    if (left > 0) return;
+    clearInterval(timer);
+    over();
+  }, TICK_MS);
+  return () => clearInterval(timer);
+}
+
 function startProcess({ timeoutMs, memoryMb, outputMax }: Required<TransformOptions>): ChildProcess {
   const jsonata = createRequire(import.meta.url).resolve("jsonata");
-  const bounds = { jsonata, timeoutMs, outputMax, stack: STACK_MAX, sequence: SEQUENCE_MAX };
+  const cpuMs = KILL_FACTOR * timeoutMs;
+  const bounds = { jsonata, timeoutMs, cpuMs, outputMax, stack: STACK_MAX, sequence: SEQUENCE_MAX };
   const args = [`--max-old-space-size=${memoryMb}`, "--max-semi-space-size=4", "-e", PROGRAM, JSON.stringify(bounds)];
   return spawn(process.execPath, args, {
     // Nothing of the environment: it holds keys. And nowhere to leave a core file.
