@@ -26,6 +26,7 @@ import {
   freezeMembers,
   GET_JOB,
   HAS_DELIVERY,
+  IS_KEPT,
   HOLD_JOB_DESTINATION,
   INSERT_JOB,
   LIST_JOBS,
@@ -34,7 +35,7 @@ import {
   OPEN_JOB,
   ROUTE_OF_JOB,
 } from "../queries/jobs.ts";
-import { SOURCES } from "../queries/dispatch.ts";
+import { AWAIT_DISPATCH } from "../queries/dispatch.ts";
 import { loadRoutes } from "../routes/routes.ts";
 import type { ActiveRoute } from "../types.ts";
 
@@ -135,9 +136,10 @@ export async function createReplay(database: Database, wish: ReplayWish): Promis
   const { destination_id: destinationId, item_id = null, integration_id = null, reason = "" } = wish;
   const plan = async (tx: Queryable): Promise<Plan> => {
     const rules = (await loadRoutes(tx)).filter((route) => route.destinationId === destinationId).map(ruleOf);
-    const values = [destinationId, from, to, item_id, integration_id, types, event, JSON.stringify(rules)];
+    const values = [destinationId, from, to, item_id, integration_id, types, event, JSON.stringify(rules), false];
     return { kind: "replay", destinationId, routeId: null, asked, reason, members: EVENTS_TO_REPLAY, values };
   };
+  await database.query(AWAIT_DISPATCH);
   const made = await make(database, plan, wish.dry_run ?? false, async (tx) => {
     if (event !== null) await explain(tx, event, destinationId);
   });
@@ -149,7 +151,7 @@ async function explain(tx: Queryable, event: string, destinationId: string): Pro
   const waiting = await tx.query(HAS_DELIVERY, [event, destinationId]);
   if (waiting.rowCount > 0)
     throw new TartanError("conflict", "The event is still to be sent there; there is nothing to repeat.");
-  const there = await tx.query(SOURCES, [[event], [event]]);
+  const there = await tx.query(IS_KEPT, [event]);
   if (there.rowCount === 0) throw new TartanError("not_found", "There is no such event, or it is no longer kept.");
   throw new TartanError("conflict", "No route of the destination takes the event, so there is nothing to send.");
 }
@@ -161,14 +163,16 @@ async function explain(tx: Queryable, event: string, destinationId: string): Pro
 export async function createRoutePast(database: Database, wish: RoutePastWish): Promise<JobRecord | JobCount> {
   const { asked, from, to } = checkRoutePast(wish);
   const plan = async (tx: Queryable): Promise<Plan> => {
-    const { rows } = await tx.query<ActiveRoute>(ROUTE_OF_JOB, [wish.route_id]);
+    const { rows } = await tx.query<ActiveRoute & { enabled: boolean }>(ROUTE_OF_JOB, [wish.route_id]);
     const [route] = rows;
     if (!route) throw new TartanError("not_found", `There is no route ${wish.route_id}.`);
     const { id: routeId, destinationId } = route;
-    const values = [destinationId, from, to, null, null, null, null, JSON.stringify([ruleOf(route)])];
+    // Dispatch passes a route by that is not enabled.
+    const values = [destinationId, from, to, null, null, null, null, JSON.stringify([ruleOf(route)]), !route.enabled];
     const { reason = "" } = wish;
     return { kind: "route_past", destinationId, routeId, asked, reason, members: EVENTS_UNSENT, values };
   };
+  await database.query(AWAIT_DISPATCH);
   return await make(database, plan, wish.dry_run ?? false);
 }
 

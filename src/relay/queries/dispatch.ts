@@ -2,13 +2,19 @@
  * The statements of dispatch: what waits in the outbox becomes deliveries. All of them run in one transaction that holds
  * the dispatchers' lock, so that positions become visible in their order.
  */
-import { tryTake } from "../../database/locks.ts";
+import { take, tryTake } from "../../database/locks.ts";
 import type { Statement } from "../../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
 
 /** Takes the dispatchers' lock until the transaction ends, unless another has it. */
 export const BEGIN_DISPATCH = tryTake("dispatch");
+
+/**
+ * Waits for the dispatch that is under way, alone and outside of a transaction. Those that begin afterwards see all that was
+ * committed before this statement, routes above all.
+ */
+export const AWAIT_DISPATCH = take("dispatch");
 
 /**
  * The oldest $1 rows of the outbox that wait; and, seen at the same instant, the version of the routes that there are. So an

@@ -36,23 +36,33 @@ const takes = (type: string, row: string, history: string, ofWebhooks: boolean):
       and (f.webhook_codes is null or ${ofWebhooks ? `${row}.webhook_code = any (f.webhook_codes)` : "false"})
       and (f.sources is null or ${ofWebhooks ? `${row}.source = any (f.sources)` : "false"}))`;
 
-/** Events that destination $1 has no delivery of, which a rule takes; those that still wait for dispatch are no past. */
+/** Dispatch will come to it and goes by the routes as they are now; where it does not know the rule ($9), the job has to. */
+const waits = (id: string, named: string): string =>
+  `not $9::boolean and ${id} in (select unnest(${named}) from journal.outbox where position is null)`;
+
+/**
+ * Events that destination $1 has no delivery of, which a rule takes; but for those that still wait for dispatch, unless $9.
+ * Right after AWAIT_DISPATCH no event is missed: each has its position by now, or dispatch will find the routes of now.
+ */
 export const EVENTS_UNSENT = `
 select x.id, x.id as place from journal.webhooks x
 where ${asked("x.id", "'webhook.received'", "x")} and ${takes("'webhook.received'", "x", "false", true)}
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
-  and x.id not in (select unnest(webhooks) from journal.outbox where position is null)
+  and not (${waits("x.id", "webhooks")})
 union all
 select x.id, x.id as place from journal.events x
 where ${asked("x.id", "x.type", "x")} and ${takes("x.type", "x", "x.history", false)}
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
-  and x.id not in (select unnest(events) from journal.outbox where position is null)`;
+  and not (${waits("x.id", "events")})`;
 
 /** The same, and events whose delivery at destination $1 is finished. */
 export const EVENTS_TO_REPLAY = `
 select r.event_id as id, r.event_id as place from relay.deliveries r
 where r.destination_id = $1 and r.status <> 'scheduled' and ${asked("r.event_id", "r.event_type", "r")}
 union all ${EVENTS_UNSENT}`;
+
+export const IS_KEPT = `
+select from journal.webhooks where id = $1 union all select from journal.events where id = $1`;
 
 export const HAS_DELIVERY = "select from relay.deliveries where event_id = $1 and destination_id = $2";
 
@@ -75,7 +85,7 @@ export const HOLD_JOB_DESTINATION =
 export const ROUTE_OF_JOB = statement(
   "route_of_job",
   `
-select r.id, r.version, r.destination_id as "destinationId", d.ordering, v.definition
+select r.id, r.version, r.destination_id as "destinationId", d.ordering, v.definition, r.enabled
 from relay.routes r
 join relay.route_versions v on v.route_id = r.id and v.version = r.version
 join relay.destinations d on d.id = r.destination_id and d.deleted_at is null
