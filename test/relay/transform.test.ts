@@ -1,7 +1,7 @@
 /** Transforms: what they yield, and that none can take more time, memory or output than it may, nor hold up another. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type Transformed,
   type Transforms,
 } from "../../src/relay/content/transform.ts";
+import { childrenOf } from "../support/children.ts";
 
 const EVENT = {
   id: "evt_1",
@@ -255,52 +256,6 @@ onLinux(
     await expect.poll(() => children.filter(isRunning), { timeout: 20_000 }).toEqual([]);
   },
 );
-
-test("a process that is blocked while a transform runs does not take its own stall for the transform's", async () => {
-  await using transforms = openTransforms({ timeoutMs: 50 });
-  await run("1", SOURCE, transforms);
-  const made = run("item_id", SOURCE, transforms);
-  await new Promise(setImmediate);
-  const until = performance.now() + 1000;
-  while (performance.now() < until);
-  expect(await made).toEqual({ json: '"item-1"' });
-});
-
-onLinux("a transform whose process waits for the machine is not taken for one that loops", async () => {
-  const before = new Set(childrenOf(process.pid));
-  await using transforms = openTransforms({ timeoutMs: 50 });
-  await run("1", SOURCE, transforms);
-  const [child = 0] = childrenOf(process.pid).filter((pid) => !before.has(pid));
-  process.kill(child, "SIGSTOP");
-  const made = run("item_id", SOURCE, transforms);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  process.kill(child, "SIGCONT");
-  expect(await made).toEqual({ json: '"item-1"' });
-});
-
-onLinux("a transform whose process is killed from outside is run again and not given up", async () => {
-  const before = new Set(childrenOf(process.pid));
-  await using transforms = openTransforms();
-  await run("1", SOURCE, transforms);
-  const [child = 0] = childrenOf(process.pid).filter((pid) => !before.has(pid));
-  process.kill(child, "SIGSTOP");
-  const made = run("item_id", SOURCE, transforms);
-  await new Promise(setImmediate);
-  process.kill(child, "SIGKILL");
-  expect(await made).toEqual({ json: '"item-1"' });
-});
-
-/** By /proc/<pid>/stat, where the parent stands behind the name and the state. */
-function childrenOf(parent: number): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.map(Number).filter((pid) => {
-    try {
-      return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ")[1]) === parent;
-    } catch {
-      return false;
-    }
-  });
-}
 
 function isRunning(pid: number): boolean {
   try {

@@ -1,0 +1,41 @@
+/** Transforms beside a machine or a process that stalls: what is slow for another's sake is never given up. */
+import { expect, test } from "vitest";
+import { openTransforms } from "../../src/relay/content/transform.ts";
+import { childrenOf } from "../support/children.ts";
+
+const SOURCE = '{"item_id":"item-1"}';
+const onLinux = test.runIf(process.platform === "linux");
+
+test("a process that is blocked while a transform runs does not take its own stall for the transform's", async () => {
+  await using transforms = openTransforms({ timeoutMs: 50 });
+  await transforms.run("1", SOURCE);
+  const made = transforms.run("item_id", SOURCE);
+  await new Promise(setImmediate);
+  const until = performance.now() + 1000;
+  while (performance.now() < until);
+  expect(await made).toEqual({ json: '"item-1"' });
+});
+
+onLinux("a transform whose process waits for the machine is not taken for one that loops", async () => {
+  const before = new Set(childrenOf(process.pid));
+  await using transforms = openTransforms({ timeoutMs: 50 });
+  await transforms.run("1", SOURCE);
+  const [child = 0] = childrenOf(process.pid).filter((pid) => !before.has(pid));
+  process.kill(child, "SIGSTOP");
+  const made = transforms.run("item_id", SOURCE);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  process.kill(child, "SIGCONT");
+  expect(await made).toEqual({ json: '"item-1"' });
+});
+
+onLinux("a transform whose process is killed from outside is run again and not given up", async () => {
+  const before = new Set(childrenOf(process.pid));
+  await using transforms = openTransforms();
+  await transforms.run("1", SOURCE);
+  const [child = 0] = childrenOf(process.pid).filter((pid) => !before.has(pid));
+  process.kill(child, "SIGSTOP");
+  const made = transforms.run("item_id", SOURCE);
+  await new Promise(setImmediate);
+  process.kill(child, "SIGKILL");
+  expect(await made).toEqual({ json: '"item-1"' });
+});
