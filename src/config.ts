@@ -131,6 +131,16 @@ export const OPTIONS = {
     whole(10, 60_000).default(1000),
     "Milliseconds between looks for due subjects when no notification comes.",
   ),
+  reconcileHours: option(
+    "TARTAN_RECONCILE_H",
+    z.coerce
+      .number()
+      .min(0)
+      .max(24 * 90)
+      .default(24),
+    "Hours in which every linked item is looked at once, to notice what Plaid did not say; 0 turns that off.",
+    { defaultText: "24" },
+  ),
   plaidTimeoutSeconds: option(
     "TARTAN_PLAID_TIMEOUT_S",
     whole(1, 300).default(60),

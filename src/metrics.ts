@@ -33,6 +33,11 @@ export const metrics = {
   runs: counter("tartan_sync_runs_total", "Finished sync runs", ["kind", "outcome"]),
   runSeconds: seconds("tartan_sync_run_seconds", "From claim to completion of a run", SLOW, ["kind"]),
   rows: counter("tartan_mirror_rows_total", "Rows changed in the mirror", ["resource", "change"]),
+  looks: counter("tartan_reconciliation_looks_total", "Items that reconciliation looked at, by what came of it", [
+    "outcome",
+  ]),
+  gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook had told of", ["found"]),
+  lookLagSeconds: gauge("tartan_reconciliation_lag_seconds", "How long the look that was claimed last had been due"),
   freshnessSeconds: seconds("tartan_freshness_seconds", "From a webhook's receipt to its rows being visible", SLOW),
   subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run"),
   eventsDispatched: counter("tartan_events_dispatched_total", "Events that were fanned out to destinations"),

@@ -18,6 +18,7 @@ import { openVerificationKeys } from "../plaid/keys.ts";
 import { createGuard } from "../relay/http/guard.ts";
 import { startRelay } from "../relay/relay.ts";
 import { openTransforms } from "../relay/content/transform.ts";
+import { startReconciliation } from "../sync/reconcile.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
 
@@ -41,6 +42,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
   if (roles.includes("sync")) {
+    const windowSeconds = config.reconcileHours * 3600;
     closer.use(
       await startSync({
         database,
@@ -53,8 +55,16 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         leaseSeconds: config.syncLeaseSeconds,
         pollMs: config.syncPollMs,
         limitFactor: config.plaidLimitFactor,
+        // What needs its user is looked at again as often as what is well.
+        ...(windowSeconds > 0 && { delays: { lookMs: windowSeconds * 1000 } }),
       }),
     );
+    if (windowSeconds > 0) {
+      const limitFactor = config.plaidLimitFactor;
+      closer.use(
+        startReconciliation({ database, directory, vault, clientFor, clock, logger, windowSeconds, limitFactor }),
+      );
+    }
   }
   if (roles.includes("relay")) {
     closer.use(

@@ -25,6 +25,7 @@ export const accounts: Resource = {
   ],
   subject: ITEM,
   fetch: { kind: "snapshot", endpoint: "/accounts/get", rows: [{ at: "accounts" }] },
+  updatedWith: ["transactions", "investments"],
   table: "plaid.accounts",
   key: "account_id",
   columns: [

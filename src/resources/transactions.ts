@@ -34,6 +34,7 @@ export const transactions: Resource = {
     cursor: { sentAs: "cursor", nextAt: "next_cursor", moreAt: "has_more" },
     history: { at: "transactions_update_status", complete: "HISTORICAL_UPDATE_COMPLETE" },
   },
+  updatedWith: ["transactions"],
   table: "plaid.transactions",
   key: "transaction_id",
   columns: [

@@ -118,6 +118,8 @@ export interface Resource {
   columns: readonly Column[];
   /** columns that no answer holds but Tartan knows of the subject */
   given?: readonly "user_id"[];
+  /** products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows */
+  updatedWith?: readonly string[];
   /** where the row that stands for the subject holds a Plaid error although the request succeeded */
   conditionAt?: string;
   /** where that row lists the subject's products */

@@ -16,6 +16,7 @@ import { dropStaged, leaseLost } from "../mirror/stage.ts";
 import type { Applied, Scope } from "../mirror/types.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
 import { eventsOf, type Written } from "./events.ts";
+import { healed, recordHealed } from "./gap.ts";
 import { EVERYTHING } from "./plan.ts";
 import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence } from "./cursor-queries.ts";
 import { learnAbsences } from "./products.ts";
@@ -66,6 +67,8 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
     if (fenced.rowCount === 0) throw leaseLost(scope);
     const written = await write(tx, ending);
     await note(tx, ending, written);
+    const changed = healed(claim, ending, written.info);
+    if (changed.length > 0) await recordHealed(tx, { ...ending, claim }, changed, written.info);
     await recordQuietly(tx, eventsOf(ending, written));
     // What a loop that was started over had staged is dropped already.
     if (ending.outcomes.some((outcome) => "read" in outcome && outcome.read.pages.length > 1)) {

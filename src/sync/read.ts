@@ -19,7 +19,7 @@ import { dropStaged, stagePage } from "../mirror/stage.ts";
 import type { Page, Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
-import type { Asker, CursorFetch, Fetch, RowsAt } from "../resources/types.ts";
+import type { Asker, CursorFetch, Fetch, Resource, RowsAt } from "../resources/types.ts";
 import type { Asking, Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
 import type { Failure, Outcome, Task } from "./types.ts";
@@ -76,9 +76,15 @@ export async function readResource(reader: Reader, task: Task, cursor: string | 
   }
 }
 
-/** The options that a reading that begins now shapes its rows with. */
-export const readWithNow = ({ asker }: Reader, { resource: { fetch } }: Task): string =>
+/** The options that a reading which begins now shapes its rows with. */
+export const readWithOf = ({ fetch }: Resource, asker: Asker): string =>
   fetch.kind === "cursor" ? (fetch.readWith?.(asker) ?? "") : "";
+
+/** What of an integration goes into requests about a subject. */
+export const askerOf = (
+  { countryCodes, daysRequested, includeOriginalDescription }: Omit<Asker, "subjectId">,
+  subjectId: string,
+): Asker => ({ subjectId, countryCodes, daysRequested, includeOriginalDescription });
 
 function failureOf(error: unknown): Failure {
   if (error instanceof Limited) {
@@ -114,7 +120,7 @@ async function readLoops(reader: Reader, task: Task, fetch: CursorFetch, stored:
         read: { resource: task.resource, pages, whole: from === null },
         ...end,
         root: null,
-        readWith: readWithNow(reader, task),
+        readWith: readWithOf(task.resource, reader.asker),
       };
     } catch (error) {
       await dropStaged(database, scope.leaseToken, task.resource.name);

@@ -21,11 +21,12 @@ import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
 import { INSTITUTION } from "../resources/subjects.ts";
 import { commitRun, type Ending, type Standing } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
+import { healed } from "./gap.ts";
 import type { Limiter } from "./limiter.ts";
 import { planRun, touchedBy } from "./plan.ts";
 import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
-import { readResource, readWithNow, type Reader } from "./read.ts";
+import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
 import type { Claim, Failure, Outcome, Task, UpdateInfo, Verdict, Waiting } from "./types.ts";
 import { judge } from "./verdict.ts";
@@ -98,7 +99,6 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
     ? await Promise.all([getItemSecret(database, vault, claim.integrationId, claim.id), institutionOf(database, claim)])
     : [null, null];
   if (asksToken && secret === null) return null;
-  const { countryCodes, daysRequested, includeOriginalDescription } = integration;
   return {
     database,
     clock,
@@ -107,7 +107,7 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
     client: clientFor(integration),
     scope: scopeOf(claim, secret?.user_id ?? null),
     environment: integration.environment,
-    asker: { subjectId: claim.id, countryCodes, daysRequested, includeOriginalDescription },
+    asker: askerOf(integration, claim.id),
     accessToken: secret?.access_token ?? null,
     institutionId,
   };
@@ -146,7 +146,7 @@ async function readAll(reader: Reader, tasks: readonly Task[], standings: Standi
 /** Where the reading goes on; null, from the start, where older rows were read with other options. */
 function cursorFor(reader: Reader, task: Task, standings: Standings): string | null {
   const standing = standings.get(task.resource.name);
-  return standing?.readWith === readWithNow(reader, task) ? standing.cursor : null;
+  return standing?.readWith === readWithOf(task.resource, reader.asker) ? standing.cursor : null;
 }
 
 /** Waits for all, so that none goes on unheard, and then throws what any of them threw. */
@@ -206,10 +206,12 @@ function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
 const touchesRetried = ({ type, code }: Waiting, { kind }: Claim, { retried }: Verdict): boolean =>
   retried.size > 0 && touchedBy(resourcesOf(kind), type, code).some(({ name }) => retried.has(name));
 
-function report({ logger }: RunDeps, { claim, verdict, served, tookMs }: Ending, info: UpdateInfo): void {
+function report({ logger }: RunDeps, ending: Ending, info: UpdateInfo): void {
+  const { claim, verdict, served, tookMs } = ending;
   const { kind, integrationId, id } = claim;
   metrics.runs.inc({ kind, outcome: verdict.outcome });
   metrics.runSeconds.observe({ kind }, tookMs() / 1000);
+  if (healed(ending.claim, ending, info).length > 0) metrics.gaps.inc({ found: "rows" });
   for (const [resource, changes] of Object.entries(info.counts ?? {})) {
     for (const [change, rows] of Object.entries(changes)) if (rows > 0) metrics.rows.inc({ resource, change }, rows);
   }

@@ -1,0 +1,81 @@
+/**
+ * When each linked item is looked at. A look is a row's `check_at`:
+ *
+ *   not planned (null) ──plan──▶ planned ──its time comes──▶ claimed (check_at = when the lease ends) ──finish──▶ planned
+ *                                              ▲                             │
+ *                                              └──── the process died ───────┘
+ *
+ * Several processes share the looks and their pace. All of it goes by the database's clock.
+ */
+import type { Queryable } from "../database/types.ts";
+import { CLAIM_CHECKS, COUNT_CHECKED, FINISH_CHECK, PLAN_BATCH, PLAN_CHECKS } from "./check-queries.ts";
+
+/** What a look saw of Plaid's `status` of the item; instants are Plaid's own texts. */
+export interface Seen {
+  /** `last_webhook.sent_at` */
+  last_webhook?: string | null;
+  /** `last_successful_update` by product */
+  updates?: Record<string, string>;
+}
+
+/** A look that this process is to take. */
+export interface Check {
+  integrationId: string;
+  itemId: string;
+  linkedAt: Date;
+  /** what the last look saw */
+  seen: Seen;
+  /** since when it has been due */
+  lateSeconds: number;
+}
+
+/** A look that was not finished after so long is taken by another process. */
+const LEASE_SECONDS = 300;
+const COUNT_SECONDS = 600;
+/** One call plans at most so many batches; the next one goes on. */
+const PLAN_BATCHES = 20;
+
+/** Plans the looks that are not planned, so that each linked item has one within `windowSeconds`. */
+export async function planChecks(q: Queryable, windowSeconds: number): Promise<void> {
+  // A lease may reach beyond a short window; it is no plan.
+  const beyond = Math.max(windowSeconds, LEASE_SECONDS);
+  for (let batch = 0; batch < PLAN_BATCHES; batch += 1) {
+    const { rowCount } = await q.query(PLAN_CHECKS, [beyond, windowSeconds]);
+    if (rowCount < PLAN_BATCH) break;
+  }
+  await q.query(COUNT_CHECKED, [Math.min(COUNT_SECONDS, windowSeconds / 20)]);
+}
+
+interface CheckRow {
+  integration_id: string;
+  item_id: string;
+  linked_at: Date;
+  seen: Seen;
+  late_seconds: number;
+}
+
+/** Claims up to `count` looks that are due, within the pace. */
+export async function claimChecks(q: Queryable, windowSeconds: number, count: number): Promise<Check[]> {
+  const { rows } = await q.query<CheckRow>(CLAIM_CHECKS, [windowSeconds, count, LEASE_SECONDS]);
+  return rows.map((row) => ({
+    integrationId: row.integration_id,
+    itemId: row.item_id,
+    linkedAt: row.linked_at,
+    seen: row.seen,
+    lateSeconds: row.late_seconds,
+  }));
+}
+
+/**
+ * Ends a look; in the transaction that records what was found.
+ * @param seen what Plaid's `status` said; null where Plaid gave no answer, and the look does not count as taken
+ */
+export async function finishCheck(
+  q: Queryable,
+  { integrationId, itemId }: Check,
+  nextInSeconds: number,
+  seen: Seen | null,
+): Promise<void> {
+  const values = [integrationId, itemId, seen !== null, nextInSeconds, seen && JSON.stringify(seen)];
+  await q.query(FINISH_CHECK, values);
+}

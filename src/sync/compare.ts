@@ -1,0 +1,84 @@
+/**
+ * Compares what /item/get says now with what Tartan knows: is there anything that no webhook told of? Pure.
+ *
+ *   a webhook that Plaid says it sent and the journal does not have ─┐
+ *   the item's own row differs from the mirror's                     ├──▶ a gap: recorded, and everything is read
+ *   Plaid refuses the item                                          ─┘
+ *   Plaid has been at the bank since a resource was read ────────────────▶ stale: those resources are read
+ *
+ * `last_successful_update` moves with every contact with the bank, also when nothing changed, which is why it is no gap
+ * by itself (https://plaid.com/docs/api/items/#itemget).
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Seen } from "../integrations/checks.ts";
+import type { Resource } from "../resources/types.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The webhook that Plaid says it sent last: its code and Plaid's instant. */
+export interface LastWebhook {
+  code_sent: string;
+  sent_at: string;
+}
+
+/** How a resource was read last. */
+export interface Reading {
+  /** null: not to its end yet */
+  verifiedAt: Date | null;
+  readWith: string;
+}
+
+export interface Known {
+  /** the item's row as it is mirrored; null when it was never read */
+  row: Json | null;
+  /** by resource; one that was never read, or that the item does not have, is missing */
+  readings: ReadonlyMap<string, Reading>;
+  seen: Seen;
+}
+
+/** Clocks differ: an update that is older than a reading by less than this may still be one that the reading missed. */
+const CLOCKS_DIFFER_MS = 30_000;
+
+/** `status` moves with every contact with the bank; it is compared by itself. */
+const COMPARED_OTHERWISE = new Set(["status"]);
+
+/** Names of the fields of the item's row that differ from the mirror's; a field that is absent equals one that is null. */
+export function differingFields(mirrored: Json | null, now: Json): string[] {
+  const fields = new Set([...Object.keys(mirrored ?? {}), ...Object.keys(now)]);
+  const differs = (field: string): boolean => !isDeepStrictEqual(mirrored?.[field] ?? null, now[field] ?? null);
+  return [...fields].filter((field) => !COMPARED_OTHERWISE.has(field) && differs(field)).toSorted();
+}
+
+/** The webhook that Plaid sent last, unless an earlier look saw it; null too when Plaid names none. */
+export function newWebhook(status: Json | null, seen: Seen): LastWebhook | null {
+  const last = status?.["last_webhook"] as Partial<LastWebhook> | null | undefined;
+  const { code_sent, sent_at } = last ?? {};
+  if (typeof code_sent !== "string" || typeof sent_at !== "string" || Number.isNaN(Date.parse(sent_at))) return null;
+  return sent_at === seen.last_webhook ? null : { code_sent, sent_at };
+}
+
+/** `last_successful_update` by product, of those products that Plaid names one of. */
+export function updatesIn(status: Json | null): Record<string, string> {
+  const named = Object.entries(status ?? {}).flatMap(([product, facts]) => {
+    const at = (facts as { last_successful_update?: unknown } | null)?.last_successful_update;
+    return typeof at === "string" && !Number.isNaN(Date.parse(at)) ? [[product, at] as const] : [];
+  });
+  return Object.fromEntries(named);
+}
+
+/** Names of the resources that Plaid may have newer rows of than the last complete reading saw. */
+export function staleResources(
+  resources: readonly Resource[],
+  { readings, seen }: Known,
+  updates: Readonly<Record<string, string>>,
+): string[] {
+  const isStale = ({ name, updatedWith = [] }: Resource): boolean => {
+    const reading = readings.get(name);
+    if (!reading) return false;
+    const news = updatedWith.filter((product) => updates[product] && updates[product] !== seen.updates?.[product]);
+    if (reading.verifiedAt === null) return updatedWith.some((product) => updates[product]);
+    const read = reading.verifiedAt.getTime() - CLOCKS_DIFFER_MS;
+    return news.some((product) => Date.parse(updates[product] ?? "") > read);
+  };
+  return resources.filter(isStale).map(({ name }) => name);
+}

@@ -1,0 +1,93 @@
+/**
+ * Gaps: what is different at Plaid although no webhook said so. Each is kept as a webhook of source RECONCILER, so that
+ * the audit shows what was missed, when that was noticed, and what the run found that closed it.
+ */
+import type { Queryable } from "../database/types.ts";
+import { append } from "../journal/append.ts";
+import { newWebhookUuid } from "../journal/ids.ts";
+import type { NewWebhook } from "../journal/types.ts";
+import { resourcesOf } from "../resources/index.ts";
+import type { LastWebhook } from "./compare.ts";
+import { SERVE } from "./queries.ts";
+import type { Claim, UpdateInfo } from "./types.ts";
+
+/** What a look found; field names and Plaid's codes, never values. */
+export interface Gap {
+  /** the webhook that Plaid says it sent and the journal does not have */
+  missed?: LastWebhook | null;
+  /** fields of the item's row that differ from the mirror's */
+  differs?: readonly string[];
+  /** Plaid refused the item with this */
+  error?: { error_type: string; error_code: string };
+  /** resources in which a run found changes that no webhook had told of */
+  changed?: readonly string[];
+}
+
+/** Stands among what a run is asked for when reconciliation asked; it names no resource. */
+export const HEALS = "reconciliation";
+
+const WEBHOOK_TYPE = "ITEM";
+const WEBHOOK_CODE = "GAP_FOUND";
+
+interface About {
+  integrationId: string;
+  itemId: string;
+  environment: string | null;
+}
+
+/** The webhook that tells of a gap. It makes nothing due by itself. */
+export function gapWebhook({ integrationId, itemId, environment }: About, gap: Gap): NewWebhook {
+  const receivedAt = new Date();
+  const { missed = null, differs = [], error = null, changed = [] } = gap;
+  const body = {
+    webhook_type: WEBHOOK_TYPE,
+    webhook_code: WEBHOOK_CODE,
+    item_id: itemId,
+    environment,
+    gap: { missed_webhook: missed, differing_fields: differs, error, changed_resources: changed },
+  };
+  return {
+    id: newWebhookUuid(receivedAt),
+    integrationId,
+    source: "RECONCILER",
+    subject: null,
+    itemId,
+    webhookType: WEBHOOK_TYPE,
+    webhookCode: WEBHOOK_CODE,
+    environment,
+    receivedAt,
+    body: Buffer.from(JSON.stringify(body)),
+    proof: null,
+  };
+}
+
+/**
+ * The resources in which a run that reconciliation asked for, and no webhook, found changes. A snapshot's rows move
+ * without a webhook, as balances do: of these only rows that came or went count.
+ */
+export function healed(
+  { kind, wanted }: Claim,
+  { webhooks }: { webhooks: readonly unknown[] },
+  { counts = {} }: UpdateInfo,
+): string[] {
+  if (webhooks.length > 0 || !wanted.includes(HEALS)) return [];
+  return resourcesOf(kind)
+    .filter(({ name, key, fetch }) => {
+      const { added = 0, modified = 0, removed = 0 } = counts[name] ?? {};
+      return key !== null && added + removed + (fetch.kind === "cursor" ? modified : 0) > 0;
+    })
+    .map(({ name }) => name);
+}
+
+/** Journals a gap that the run in this transaction has closed, with what the run found. */
+export async function recordHealed(
+  tx: Queryable,
+  { claim, environment }: { claim: Claim; environment: string | null },
+  changed: string[],
+  info: UpdateInfo,
+): Promise<void> {
+  const { integrationId, id: itemId } = claim;
+  const webhook = gapWebhook({ integrationId, itemId, environment }, { changed });
+  await append(tx, [webhook]);
+  await tx.query(SERVE, [[webhook.id], webhook.id, webhook.id, JSON.stringify(info)]);
+}

@@ -1,0 +1,273 @@
+/**
+ * One look of reconciliation: asks Plaid for one item (/item/get), and when that differs from what Tartan knows, makes
+ * due what must be read. It writes nothing into the mirror: sync does that, as for any webhook.
+ *
+ *   at rest? ──no──▶ busy: sync or its retries bring the item up to date anyway
+ *      │yes
+ *      ▼
+ *   /item/get, within reconciliation's share of Plaid's limits ──refused or limited──▶ later
+ *      │
+ *      ├─ nothing differs ──▶ equal: no row is written but the item's own
+ *      ├─ Plaid was at the bank since the last reading, or options changed ──▶ refreshed: those resources are due
+ *      ├─ Plaid sent a webhook just now, which may be on its way ──▶ early: looked at again soon
+ *      └─ a gap ──▶ a RECONCILER webhook is journaled, which makes all of the item due
+ */
+import type { Clock } from "../clock.ts";
+import type { Database, Queryable } from "../database/types.ts";
+import { finishCheck, type Check, type Seen } from "../integrations/checks.ts";
+import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import { getItemSecret } from "../integrations/items.ts";
+import type { Vault } from "../integrations/vault.ts";
+import { append } from "../journal/append.ts";
+import { markDue } from "../journal/subjects.ts";
+import { mirroredRoot } from "../mirror/apply.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { PlaidError } from "../plaid/errors.ts";
+import { resourcesOf, rootOf } from "../resources/index.ts";
+import type { Resource } from "../resources/types.ts";
+import { differingFields, newWebhook, staleResources, updatesIn, type Known, type LastWebhook } from "./compare.ts";
+import { gapWebhook, HEALS, type Gap } from "./gap.ts";
+import type { Asking, Limiter } from "./limiter.ts";
+import { EVERYTHING } from "./plan.ts";
+import { askerOf, readWithOf } from "./read.ts";
+import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
+
+export type LookOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy";
+
+export interface LookDeps {
+  database: Database;
+  directory: Directory;
+  vault: Vault;
+  clientFor: (integration: KnownIntegration) => PlaidClient;
+  clock: Clock;
+  /** Plaid's limits, shared with sync */
+  limiter: Limiter;
+  /** the part of them that looks may use */
+  share: Limiter;
+  windowSeconds: number;
+  /** a webhook that Plaid sent less than this ago may still be on its way */
+  graceMs: number;
+}
+
+/** What came of a look, and the gap if there is one. */
+export interface Looked {
+  outcome: LookOutcome;
+  gap?: Gap;
+  /** why Plaid was not asked, or gave no answer */
+  error?: unknown;
+}
+
+type Json = Record<string, unknown>;
+type Answer = { item: Json; status: Json | null };
+
+const ENDPOINT = "/item/get";
+/** Clocks differ: the journal's time of a webhook may be earlier than Plaid's by less than this. */
+const CLOCKS_DIFFER_MS = 60_000;
+const SHARE_PATIENCE_MS = 2000;
+/** What could not be looked at waits for a part of the window, at most an hour. */
+const LATER_PART = 24;
+const LATER_MAX_SECONDS = 3600;
+
+/**
+ * Takes a claimed look to its end, which plans the next one.
+ * @throws TartanError when Postgres or the vault fails; the look is repeated when its lease ends. The signal's reason.
+ */
+export async function look(deps: LookDeps, check: Check, signal: AbortSignal): Promise<Looked> {
+  const { database, windowSeconds } = deps;
+  const opened = await open(deps, check);
+  // What fails is tried again by sync itself, so often that a look would find nothing.
+  if (opened === "failing") return await end(database, check, { outcome: "busy" }, windowSeconds, null);
+  if (opened === "due") return await end(database, check, { outcome: "busy" }, laterSeconds(windowSeconds), null);
+  try {
+    const answer = await ask(deps, opened, signal);
+    if (answer === null) return await postpone(deps, check);
+    return await conclude(deps, check, opened, answer, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof PlaidError)) throw error;
+    if (!speaksOfItem(error)) return await postpone(deps, check, error);
+    const { errorType: error_type, errorCode: error_code } = error;
+    return await recordGap(deps, check, opened, { error: { error_type, error_code } }, check.seen);
+  }
+}
+
+interface Opened {
+  integration: KnownIntegration;
+  client: PlaidClient;
+  accessToken: string;
+  asking: Asking;
+  readings: Known["readings"];
+}
+
+type ReadingRows = Record<string, { verified_at: string | null; read_with: string }>;
+
+/** What is needed to look at an item, or why it is left to sync. */
+async function open(
+  { database, directory, vault, clientFor }: LookDeps,
+  check: Check,
+): Promise<Opened | "failing" | "due"> {
+  const { integrationId, itemId } = check;
+  const { rows } = await database.query<{ synced: boolean; due: boolean; readings: ReadingRows }>(KNOWN_ITEM, [
+    integrationId,
+    itemId,
+  ]);
+  const [known] = rows;
+  if (!known?.synced) return "failing";
+  if (known.due) return "due";
+  const integration = await directory.find(integrationId);
+  const secret = await getItemSecret(database, vault, integrationId, itemId);
+  if (!integration || !secret) return "failing";
+  const readings = Object.entries(known.readings).map(([name, { verified_at, read_with }]) => {
+    const reading = { verifiedAt: verified_at === null ? null : new Date(verified_at), readWith: read_with };
+    return [name, reading] as const;
+  });
+  return {
+    integration,
+    client: clientFor(integration),
+    accessToken: secret.access_token,
+    asking: { integrationId, environment: integration.environment, endpoint: ENDPOINT, itemId },
+    readings: new Map(readings),
+  };
+}
+
+/** Plaid's answer, or null when the request may not go now: webhooks come first. */
+async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise<Answer | null> {
+  const { limiter, share } = deps;
+  const { client, accessToken, asking } = opened;
+  if (!(await hasShare(share, asking, signal))) return null;
+  if ((await limiter.acquire(asking, 0, signal)) > 0) return null;
+  try {
+    const answer = await client.postJson<Partial<Answer>>(ENDPOINT, { access_token: accessToken }, signal);
+    if (typeof answer.item !== "object") {
+      throw new PlaidError({
+        errorType: "NETWORK",
+        errorCode: "UNREADABLE_ANSWER",
+        httpStatus: 200,
+        retryClass: "backoff",
+      });
+    }
+    return { item: answer.item, status: answer.status ?? null };
+  } catch (error) {
+    if (error instanceof PlaidError && error.rateLimited) {
+      await limiter.slow(asking, error.retryAfterSeconds === undefined ? undefined : error.retryAfterSeconds * 1000);
+    }
+    throw error;
+  }
+}
+
+/** Whether looks may use the endpoint now. The share is of the client's limit and kept beside it. */
+async function hasShare(share: Limiter, asking: Asking, signal: AbortSignal): Promise<boolean> {
+  const ofLooks = { ...asking, integrationId: `looks of ${asking.integrationId}`, itemId: null };
+  return (await share.acquire(ofLooks, SHARE_PATIENCE_MS, signal)) === 0;
+}
+
+/** Plaid no longer serves the item, or its user must act; nobody told Tartan. Other refusals are not about the item. */
+const speaksOfItem = ({ retryClass, errorCode }: PlaidError): boolean =>
+  retryClass === "item_ended" || retryClass === "user" || errorCode === "INVALID_ACCESS_TOKEN";
+
+async function conclude(
+  deps: LookDeps,
+  check: Check,
+  opened: Opened,
+  { item, status }: Answer,
+  signal: AbortSignal,
+): Promise<Looked> {
+  const { database, windowSeconds, graceMs } = deps;
+  const { integrationId, itemId, seen } = check;
+  const resources = resourcesOf("item");
+  const root = rootOf(resources) as Resource;
+  const row = await mirroredRoot(database, { integrationId, subjectId: itemId }, root);
+  const known: Known = { row, readings: opened.readings, seen };
+  const differs = differingFields(row, item);
+  const last = newWebhook(status, seen);
+  const missed = last && (await findMissed(database, check, last));
+  const now: Seen = { last_webhook: lastSentAt(status), updates: updatesIn(status) };
+  if (differs.length === 0 && missed && missed.ageMs < graceMs) {
+    const again = Math.min(windowSeconds, Math.ceil(graceMs / 1000));
+    return await end(database, check, { outcome: "early" }, again, seen);
+  }
+  if (missed || differs.length > 0) {
+    return await recordGap(deps, check, opened, { ...(missed && { missed: last }), differs }, now);
+  }
+  const wanted = new Set([...staleResources(resources, known, now.updates ?? {}), ...otherwiseRead(opened, itemId)]);
+  if (wanted.size === 0) return await end(database, check, { outcome: "equal" }, windowSeconds, now);
+  wanted.add(root.name);
+  for (const { fetch } of resources.filter(({ name }) => wanted.has(name))) {
+    if (!(await hasShare(deps.share, { ...opened.asking, endpoint: fetch.endpoint }, signal))) {
+      return await postpone(deps, check);
+    }
+  }
+  return await refresh(deps, check, [...wanted], now);
+}
+
+const lastSentAt = (status: Json | null): string | null => newWebhook(status, {})?.sent_at ?? null;
+
+/** The webhook's age, when the journal lacks it. One that was sent before the item was linked went elsewhere. */
+async function findMissed(
+  q: Queryable,
+  { integrationId, itemId, linkedAt }: Check,
+  { code_sent, sent_at }: LastWebhook,
+): Promise<{ ageMs: number } | null> {
+  if (Date.parse(sent_at) < linkedAt.getTime()) return null;
+  const values = [integrationId, itemId, code_sent, sent_at, CLOCKS_DIFFER_MS];
+  const { rows } = await q.query<{ has: boolean; age_ms: number }>(HAS_WEBHOOK, values);
+  return rows[0] && !rows[0].has ? { ageMs: rows[0].age_ms } : null;
+}
+
+/** Names of the resources that were read with other options than the integration has now. */
+function otherwiseRead({ integration, readings }: Opened, subjectId: string): string[] {
+  const asker = askerOf(integration, subjectId);
+  return resourcesOf("item").flatMap((resource) => {
+    const reading = readings.get(resource.name);
+    return reading && reading.readWith !== readWithOf(resource, asker) ? [resource.name] : [];
+  });
+}
+
+async function refresh(deps: LookDeps, check: Check, wanted: string[], seen: Seen): Promise<Looked> {
+  const { database, windowSeconds } = deps;
+  const { integrationId, itemId } = check;
+  return await database.transaction(async (tx) => {
+    const looked = await end(tx, check, { outcome: "refreshed" }, windowSeconds, seen);
+    await markDue(tx, [{ integrationId, kind: "item", id: itemId, wanted: [...wanted, HEALS] }]);
+    return looked;
+  });
+}
+
+async function recordGap(deps: LookDeps, check: Check, opened: Opened, gap: Gap, seen: Seen): Promise<Looked> {
+  const { database, windowSeconds } = deps;
+  const { environment } = opened.integration;
+  return await database.transaction(async (tx) => {
+    const looked = await end(tx, check, { outcome: "gap", gap }, windowSeconds, seen);
+    const wanted = isReread(gap) ? [`${EVERYTHING}:full`] : [EVERYTHING];
+    const subject = { kind: "item", id: check.itemId };
+    await append(tx, [{ ...gapWebhook({ ...check, environment }, gap), subject, wanted }]);
+    return looked;
+  });
+}
+
+/** After some webhooks increments cannot be trusted; Plaid names the code of the last one only. */
+const isReread = ({ missed }: Gap): boolean =>
+  missed != null &&
+  resourcesOf("item").some(({ rereadAfter = [] }) =>
+    rereadAfter.some(({ codes }) => codes?.includes(missed.code_sent) ?? false),
+  );
+
+/** Spread by chance, so that what was put off together does not come back together. */
+const laterSeconds = (windowSeconds: number): number =>
+  Math.min(windowSeconds / LATER_PART, LATER_MAX_SECONDS) * (0.5 + Math.random());
+
+/** Looks again in a part of the window; what was seen before stays. */
+async function postpone({ database, windowSeconds }: LookDeps, check: Check, error?: unknown): Promise<Looked> {
+  return await end(database, check, { outcome: "later", error }, laterSeconds(windowSeconds), null);
+}
+
+async function end(
+  q: Queryable,
+  check: Check,
+  looked: Looked,
+  nextInSeconds: number,
+  seen: Seen | null,
+): Promise<Looked> {
+  await finishCheck(q, check, nextInSeconds, seen);
+  return looked;
+}

@@ -1,0 +1,25 @@
+/** The statements of reconciliation. Values are always bound. */
+import type { Statement } from "../database/types.ts";
+
+/** What is known of an item: whether it is synced, whether a sync waits or runs, and how its resources were read. */
+export const KNOWN_ITEM: Statement = {
+  name: "sync_known_item",
+  text: `
+select s.status = 'ok' as synced, s.due_at is not null as due,
+  (select coalesce(jsonb_object_agg(c.resource, jsonb_build_object('verified_at', c.verified_at, 'read_with', c.read_with)), '{}')
+    from sync.cursors c where c.integration_id = s.integration_id and c.kind = s.kind and c.id = s.id and c.absent is null) as readings
+from sync.subjects s where s.integration_id = $1 and s.kind = 'item' and s.id = $2`,
+};
+
+/**
+ * Whether the journal has a webhook of Plaid's of item $2 with code $3, received no earlier than $5 ms before $4, and how long
+ * ago $4 is.
+ */
+export const HAS_WEBHOOK: Statement = {
+  name: "sync_has_webhook",
+  text: `
+select exists (select from journal.webhooks
+  where integration_id = $1 and item_id = $2 and webhook_code = $3 and source = 'PLAID'
+    and id >= journal.least_id_at($4::timestamptz - $5 * interval '1 ms')) as has,
+  (extract(epoch from now() - $4::timestamptz) * 1000)::float8 as age_ms`,
+};

@@ -1,0 +1,121 @@
+/**
+ * Reconciliation: every linked item is looked at once in a window, so that what Plaid did not say, or said and nobody
+ * heard, is noticed. Looks are spread over the window and taken at its pace, by all processes together; they use a share
+ * of Plaid's limits and never wait in front of sync.
+ *
+ *   working ──dispose──▶ stopping: nothing is claimed; looks under way are given up, and repeated when their lease ends
+ */
+import { randomInt } from "node:crypto";
+import { claimChecks, planChecks, type Check } from "../integrations/checks.ts";
+import type { Logger } from "../logger.ts";
+import { metrics } from "../metrics.ts";
+import { createLimiter } from "./limiter.ts";
+import { look, type LookDeps, type Looked } from "./look.ts";
+
+export interface ReconcileOptions extends Pick<LookDeps, "database" | "directory" | "vault" | "clientFor" | "clock"> {
+  logger: Logger;
+  /** every linked item is looked at once in so many seconds */
+  windowSeconds: number;
+  /** multiplies Plaid's published rate limits */
+  limitFactor: number;
+  /** a webhook that Plaid sent less than this ago may still be on its way; 5 minutes */
+  graceMs?: number;
+  pollMs?: number;
+}
+
+/** The part of a client's limits that looks may use. */
+const SHARE = 0.25;
+/** Looks under way in one process. */
+const LOOKS_MAX = 8;
+const GRACE_MS = 5 * 60_000;
+const POLL_MS = 1000;
+const TROUBLE_PAUSE_MS = 5000;
+
+class Reconciler implements AsyncDisposable {
+  readonly #options: ReconcileOptions;
+  readonly #deps: LookDeps;
+  readonly #stop = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  /** aborted when a look has ended */
+  #ended = new AbortController();
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(options: ReconcileOptions) {
+    const { database, clock, limitFactor, graceMs = GRACE_MS } = options;
+    this.#options = options;
+    const limiter = createLimiter(database, clock, limitFactor);
+    const share = createLimiter(database, clock, limitFactor * SHARE);
+    this.#deps = { ...options, limiter, share, graceMs };
+  }
+
+  start(): void {
+    this.#working = this.#work();
+  }
+
+  async #work(): Promise<void> {
+    const { database, clock, logger, windowSeconds, pollMs = POLL_MS } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      this.#ended = new AbortController();
+      try {
+        await planChecks(database, windowSeconds);
+        const free = LOOKS_MAX - this.#running.size;
+        const checks = free > 0 ? await claimChecks(database, windowSeconds, free) : [];
+        for (const check of checks) this.#take(check);
+        if (checks.length === free && free > 0) continue;
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        logger.warn({ error }, "cannot find the items that are to be reconciled; trying again");
+        await clock.sleep(TROUBLE_PAUSE_MS, this.#stop.signal);
+        continue;
+      }
+      const wake = this.#running.size === LOOKS_MAX ? [this.#stop.signal, this.#ended.signal] : [this.#stop.signal];
+      await clock.sleep(pollMs - randomInt(Math.ceil(pollMs / 4)), AbortSignal.any(wake));
+    }
+  }
+
+  #take(check: Check): void {
+    metrics.lookLagSeconds.set(check.lateSeconds);
+    const taken = this.#look(check).finally(() => {
+      this.#running.delete(taken);
+      this.#ended.abort();
+    });
+    this.#running.add(taken);
+  }
+
+  /** Takes one look; never rejects. */
+  async #look(check: Check): Promise<void> {
+    const { logger } = this.#options;
+    const about = { integration_id: check.integrationId, item_id: check.itemId };
+    try {
+      this.#report(about, await look(this.#deps, check, this.#stop.signal));
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      metrics.looks.inc({ outcome: "failed" });
+      logger.warn({ ...about, error }, "an item could not be reconciled; it is tried again");
+    }
+  }
+
+  #report(about: Record<string, string>, { outcome, gap, error }: Looked): void {
+    const { logger } = this.#options;
+    metrics.looks.inc({ outcome });
+    if (error !== undefined) logger.debug({ ...about, error }, "Plaid did not answer a look; it is tried again later");
+    if (!gap) return;
+    if (gap.missed) metrics.gaps.inc({ found: "webhook" });
+    if (gap.differs && gap.differs.length > 0) metrics.gaps.inc({ found: "item" });
+    if (gap.error) metrics.gaps.inc({ found: "error" });
+    logger.info({ ...about, gap }, "an item differs from Plaid and no webhook had said so; it is synced");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("reconciliation stops"));
+    await this.#working;
+    await Promise.allSettled(this.#running);
+  }
+}
+
+/** Starts looking at items; disposing stops it. */
+export function startReconciliation(options: ReconcileOptions): AsyncDisposable {
+  const reconciler = new Reconciler(options);
+  reconciler.start();
+  return reconciler;
+}

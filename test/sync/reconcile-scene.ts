@@ -1,0 +1,74 @@
+/** What the tests of reconciliation share: the scene of sync, and looks at its items. */
+import { systemClock } from "../../src/clock.ts";
+import { openDirectory } from "../../src/integrations/directory.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { createPlaidClient } from "../../src/plaid/client.ts";
+import { startReconciliation, type ReconcileOptions } from "../../src/sync/reconcile.ts";
+import { until, type Scene } from "./support.ts";
+
+/** Looks at each linked item once in two seconds, and takes no webhook for being on its way. */
+export async function reconcile(scene: Scene, options: Partial<ReconcileOptions> = {}): Promise<AsyncDisposable> {
+  const { database, vault } = scene;
+  const directory = await openDirectory({ database, vault, logger: silentLogger, clock: systemClock });
+  const looking = startReconciliation({
+    database,
+    directory,
+    vault,
+    clientFor: ({ plaidUrl, clientId, secret }) =>
+      createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock }),
+    clock: systemClock,
+    logger: silentLogger,
+    windowSeconds: 2,
+    limitFactor: 10_000,
+    graceMs: 0,
+    pollMs: 20,
+    ...options,
+  });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await looking[Symbol.asyncDispose]();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Makes the look at every item due now, without waiting for the window. */
+export async function makeLooksDue({ database }: Scene): Promise<void> {
+  await database.query("update tartan.items set check_at = now(), checked_at = null");
+}
+
+interface CheckRow {
+  check_at: Date | null;
+  checked_at: Date | null;
+}
+
+export async function checkOf({ database }: Scene, itemId: string): Promise<CheckRow> {
+  const { rows } = await database.query<CheckRow>("select check_at, checked_at from tartan.items where item_id = $1", [
+    itemId,
+  ]);
+  return rows[0] ?? { check_at: null, checked_at: null };
+}
+
+/** Takes one look at the item and stops: resolves when Plaid was asked, or the look was put off. */
+export async function lookOnce(scene: Scene, itemId: string, options: Partial<ReconcileOptions> = {}): Promise<void> {
+  await makeLooksDue(scene);
+  const { check_at: before } = await checkOf(scene, itemId);
+  // A lease ends in five minutes, and the next look is planned for the end of the window: an hour.
+  const ended = async () => {
+    const { check_at, checked_at } = await checkOf(scene, itemId);
+    return checked_at !== null || (check_at !== null && before !== null && +check_at > +before + 1_000_000);
+  };
+  await using _looking = await reconcile(scene, { windowSeconds: 3600, ...options });
+  await until(ended, `a look at ${itemId}`);
+}
+
+/** The gaps that were recorded, oldest first. */
+export async function gapsOf({ database }: Scene): Promise<{ gap: Record<string, unknown>; info: unknown }[]> {
+  const { rows } = await database.query<{ body: Buffer; update_info: unknown }>(
+    "select body, update_info from journal.webhooks where source = 'RECONCILER' order by id",
+  );
+  return rows.map(({ body, update_info }) => ({
+    gap: (JSON.parse(body.toString()) as { gap: Record<string, unknown> }).gap,
+    info: update_info,
+  }));
+}

@@ -1,0 +1,263 @@
+/** What Plaid did not say, or said and nobody heard, is noticed by a look at each item. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { unlinkItem } from "../../src/integrations/items.ts";
+import { updateIntegration } from "../../src/integrations/integrations.ts";
+import { frozenClock } from "../../src/simulator/index.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { checkOf, gapsOf, lookOnce, makeLooksDue, reconcile } from "./reconcile-scene.ts";
+import { openScene, until, type Item, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeEach(async () => {
+  scene = await openScene();
+});
+afterEach(() => scene[Symbol.asyncDispose]());
+
+/** An item that was synced, and whose webhooks go where nobody hears them. */
+async function unheard(transactions = 20): Promise<Item> {
+  const [item] = scene.makeItems(1, transactions, { webhook: "http://127.0.0.1:9/nobody" });
+  if (!item) throw new Error("the simulator made no item");
+  scene.simulator.control.addFault({ kind: "drop_webhooks" });
+  await scene.link(item);
+  // Plaid's instants are of whole seconds: what follows must not seem to have been sent before.
+  await scene.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
+  await drain();
+  return item;
+}
+
+/** A call of Plaid's API by somebody other than Tartan. */
+async function plaid(path: string, { access_token }: Item, more: Record<string, unknown> = {}): Promise<void> {
+  const { url, clientId: client_id, secret } = scene.simulator;
+  const body = JSON.stringify({ client_id, secret, access_token, ...more });
+  const { status } = await fetch(url + path, { method: "POST", headers: { "content-type": "application/json" }, body });
+  expect(status).toBe(200);
+}
+
+async function drain(): Promise<void> {
+  await using worker = await scene.work();
+  await worker.idle();
+}
+
+const runsOf = async ({ item_id }: Item): Promise<number> => {
+  const { rows } = await scene.database.query("select from sync.runs where subject_id = $1", [item_id]);
+  return rows.length;
+};
+
+describe("a gap", () => {
+  it("is a webhook that Plaid says it sent and the journal does not have: it is journaled, and the item is synced", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 3, remove: 2, modify: 1 });
+    await lookOnce(scene, item.item_id);
+    await drain();
+    const [found, ...more] = await gapsOf(scene);
+    expect(more).toEqual([]);
+    expect(found?.gap).toMatchObject({
+      missed_webhook: { code_sent: "SYNC_UPDATES_AVAILABLE", sent_at: expect.any(String) },
+      differing_fields: [],
+      error: null,
+    });
+    expect(found?.info).toMatchObject({ outcome: "synced", counts: { transactions: { added: 3, removed: 2 } } });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("is recorded once, however often the item is looked at afterwards", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
+    for (const _ of [1, 2, 3]) {
+      await lookOnce(scene, item.item_id);
+      await drain();
+    }
+    expect(await gapsOf(scene)).toHaveLength(1);
+  });
+
+  it("is not a webhook that the journal has", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
+    await scene.hear(item.item_id);
+    await drain();
+    await lookOnce(scene, item.item_id);
+    await drain();
+    expect(await gapsOf(scene)).toEqual([]);
+  });
+
+  it("is not a webhook that was sent before the item was linked, since that went elsewhere", async () => {
+    const [item] = scene.makeItems(1, 20, { webhook: "http://127.0.0.1:9/nobody" });
+    scene.simulator.control.addFault({ kind: "drop_webhooks" });
+    scene.simulator.control.changeTransactions(item?.item_id ?? "", { add: 1 });
+    await scene.link(item as Item);
+    await drain();
+    await lookOnce(scene, item?.item_id ?? "");
+    await drain();
+    expect(await gapsOf(scene)).toEqual([]);
+  });
+
+  it("is not a webhook that Plaid has only just sent, since Plaid may still be trying to deliver it", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
+    await lookOnce(scene, item.item_id, { graceMs: 600_000 });
+    expect(await gapsOf(scene)).toEqual([]);
+    const { check_at } = await checkOf(scene, item.item_id);
+    expect(check_at?.getTime()).toBeLessThan(Date.now() + 601_000);
+    await lookOnce(scene, item.item_id);
+    expect(await gapsOf(scene)).toHaveLength(1);
+  });
+
+  it("is an item that broke, or healed, without a word", async () => {
+    const item = await unheard();
+    scene.simulator.control.breakItem(item.item_id, { webhooks: false });
+    await lookOnce(scene, item.item_id);
+    await drain();
+    expect((await gapsOf(scene))[0]?.gap).toMatchObject({ differing_fields: ["error"], missed_webhook: null });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "needs_user" });
+  });
+
+  it("is an item that Plaid no longer serves", async () => {
+    const item = await unheard();
+    await plaid("/item/remove", item);
+    await lookOnce(scene, item.item_id);
+    await drain();
+    expect((await gapsOf(scene))[0]?.gap).toMatchObject({ error: { error_code: "ITEM_NOT_FOUND" } });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ended" });
+  });
+
+  it("after a lost USER_ACCOUNT_REVOKED leads to a full reading, since increments cannot be trusted then", async () => {
+    const item = await unheard();
+    await plaid("/sandbox/item/fire_webhook", item, { webhook_type: "ITEM", webhook_code: "USER_ACCOUNT_REVOKED" });
+    await lookOnce(scene, item.item_id);
+    expect((await gapsOf(scene))[0]?.gap).toMatchObject({ missed_webhook: { code_sent: "USER_ACCOUNT_REVOKED" } });
+    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: ["*:full"] });
+  });
+});
+
+describe("changes of which Plaid sent no webhook at all", () => {
+  it("are read once Plaid has been at the bank, and recorded as a gap with what was found", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 4, remove: 1, webhooks: false });
+    await lookOnce(scene, item.item_id);
+    await drain();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    const [found, ...more] = await gapsOf(scene);
+    expect(more).toEqual([]);
+    expect(found?.gap).toMatchObject({ changed_resources: ["transactions"], missed_webhook: null });
+    expect(found?.info).toMatchObject({ counts: { transactions: { added: 4, removed: 1 } } });
+  });
+
+  it("are no gap where a reading finds that nothing changed", async () => {
+    const item = await unheard();
+    scene.simulator.control.repairItem(item.item_id, { webhooks: false });
+    const before = await runsOf(item);
+    await lookOnce(scene, item.item_id);
+    await drain();
+    expect(await runsOf(item)).toBe(before + 1);
+    expect(await gapsOf(scene)).toEqual([]);
+  });
+
+  it("are read at the next look when only the integration's options changed", async () => {
+    const item = await unheard();
+    const changes = { include_original_description: true };
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, changes);
+    await lookOnce(scene, item.item_id);
+    await drain();
+    const { rows } = await scene.database.query(
+      "select from plaid.current_transactions where item_id = $1 and original_description is null",
+      [item.item_id],
+    );
+    expect(rows).toEqual([]);
+  });
+});
+
+describe("a look that finds nothing", () => {
+  it("costs one request, and writes neither a webhook nor a run", async () => {
+    await scene[Symbol.asyncDispose]();
+    scene = await openScene({ clock: frozenClock("2026-01-05T12:00:00Z") });
+    const item = await scene.synced();
+    const [asked, runs] = [scene.asked("/item/get"), await runsOf(item)];
+    const syncs = scene.asked("/transactions/sync");
+    await lookOnce(scene, item.item_id);
+    await drain();
+    expect(scene.asked("/item/get")).toBe(asked + 1);
+    expect(scene.asked("/transactions/sync")).toBe(syncs);
+    expect(await runsOf(item)).toBe(runs);
+    expect(await gapsOf(scene)).toEqual([]);
+    expect((await checkOf(scene, item.item_id)).checked_at).not.toBeNull();
+  });
+});
+
+describe("an item", () => {
+  it.each(["needs_user", "retrying", "misconfigured", "waiting", "ended"])(
+    "that is %s is not asked about: sync looks at it anyway, or for good no more",
+    async (status) => {
+      const item = await scene.synced();
+      await scene.database.query("update sync.subjects set status = $1 where kind = 'item'", [status]);
+      const asked = scene.asked("/item/get");
+      await lookOnce(scene, item.item_id);
+      expect(scene.asked("/item/get")).toBe(asked);
+    },
+  );
+
+  it("that waits for a sync is not asked about", async () => {
+    const item = await scene.synced();
+    await scene.hear(item.item_id);
+    const asked = scene.asked("/item/get");
+    await lookOnce(scene, item.item_id);
+    expect(scene.asked("/item/get")).toBe(asked);
+  });
+
+  it("that was unlinked is not looked at", async () => {
+    const item = await scene.synced();
+    await unlinkItem(scene.database, scene.integrationId, item.item_id);
+    const asked = scene.asked("/item/get");
+    await makeLooksDue(scene);
+    const other = await scene.synced();
+    const afterwards = scene.asked("/item/get");
+    expect(afterwards).toBe(asked + 1);
+    await lookOnce(scene, other.item_id);
+    expect(scene.asked("/item/get")).toBe(afterwards + 1);
+    expect((await checkOf(scene, item.item_id)).checked_at).toBeNull();
+  });
+});
+
+describe("Plaid's limits", () => {
+  it("put a look off: a 429 is no answer, and the look is taken later within the window", async () => {
+    const item = await scene.synced();
+    scene.simulator.control.addFault({ kind: "rate_limit", endpoint: "/item/get", count: 1 });
+    await makeLooksDue(scene);
+    const asked = scene.asked("/item/get");
+    await using _looking = await reconcile(scene, { windowSeconds: 100_000 });
+    await until(() => scene.asked("/item/get") > asked);
+    await until(async () => +((await checkOf(scene, item.item_id)).check_at ?? 0) > Date.now() + 1_000_000);
+    const { check_at, checked_at } = await checkOf(scene, item.item_id);
+    expect(checked_at).toBeNull();
+    expect(check_at?.getTime()).toBeLessThan(Date.now() + 100_000_000 / 10);
+  });
+
+  it("are shared: looks use a quarter of what the client may ask, and leave the rest to webhooks", async () => {
+    const items = scene.makeItems(8, 1);
+    for (const item of items) await scene.link(item);
+    await drain();
+    await makeLooksDue(scene);
+    const asked = scene.asked("/item/get");
+    // 5,000 a minute × 0.0016 × a quarter: two a minute.
+    await using _looking = await reconcile(scene, { windowSeconds: 100_000, limitFactor: 0.0016 });
+    const open = async () => {
+      const { rows } = await scene.database.query(
+        "select from tartan.items where check_at < now() + interval '6 minutes'",
+      );
+      return rows.length;
+    };
+    await until(async () => (await open()) === 0, "every look taken or put off");
+    expect(scene.asked("/item/get") - asked).toBeLessThanOrEqual(2);
+    expect(scene.asked("/item/get") - asked).toBeGreaterThan(0);
+  });
+
+  it("do not fail a look: when Plaid is away it is taken later, and its gap is still found then", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
+    scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", count: 1 });
+    await lookOnce(scene, item.item_id, { windowSeconds: 100_000 });
+    expect((await checkOf(scene, item.item_id)).checked_at).toBeNull();
+    await lookOnce(scene, item.item_id);
+    await drain();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+});
