@@ -17,7 +17,7 @@ import {
   itemNotFound,
   malformedAccessToken,
   missingFields,
-  notFound,
+  notSimulated,
   permissionRevoked,
   PlaidApiError,
   rateLimited,
@@ -73,7 +73,7 @@ const textOf = (answer: Answer, requestId: string): string =>
 
 function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answer {
   const endpoint = byPath.get(request.path);
-  if (!endpoint) throw notFound();
+  if (!endpoint) throw notSimulated(printable(request.path), PLAID_PATHS);
   sim.requests.set(request.path, (sim.requests.get(request.path) ?? 0) + 1);
   const body = readBody(request.body);
   const item = typeof body["access_token"] === "string" ? sim.world.itemByToken(body["access_token"]) : undefined;
@@ -91,6 +91,9 @@ function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answ
   if (subject && endpoint.needs === "healthy") checkHealth(sim, target, subject);
   return endpoint.run(parsed, { sim, client }, subject);
 }
+
+/** A path is the caller's: only what an endpoint's name may hold is repeated, and no more of it than such a name is long. */
+const printable = (path: string): string => path.replaceAll(/[^\w/ .-]/g, "").slice(0, 100);
 
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 

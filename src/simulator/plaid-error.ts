@@ -77,8 +77,14 @@ export const unknownFields = (fields: readonly string[]) =>
 export const invalidField = (message: string) => fault("INVALID_REQUEST", "INVALID_FIELD", message);
 export const invalidBody = () =>
   fault("INVALID_REQUEST", "INVALID_BODY", "please ensure that the request body is formatted correctly");
-export const notFound = () =>
-  fault("INVALID_REQUEST", "NOT_FOUND", "the requested resource could not be found", { status: 404 });
+/** Plaid may have the endpoint; its answer to a path that it does not know has the same type, code and status. */
+export const notSimulated = (path: string, answered: readonly string[]) =>
+  fault(
+    "INVALID_REQUEST",
+    "NOT_FOUND",
+    `the simulator does not answer ${path}, whatever products the Item has; it answers POST ${answered.join(", ")}`,
+    { status: 404 },
+  );
 export const invalidApiKeys = () => fault("INVALID_INPUT", "INVALID_API_KEYS", "invalid client_id or secret provided");
 export const malformedAccessToken = () =>
   fault(

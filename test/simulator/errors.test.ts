@@ -27,6 +27,22 @@ function makeItem(wish: Parameters<Simulator["control"]["createItems"]>[0] = {})
   return item ?? { item_id: "", access_token: "" };
 }
 
+test.each(["/auth/get", "/identity/get", "/liabilities/get", "/investments/holdings/get", "/no/such/path"])(
+  "%s, which the simulator does not answer, is refused in Plaid's shape, with what it does answer",
+  async (path) => {
+    const { access_token } = makeItem({ products: ["transactions", "auth", "identity", "liabilities", "investments"] });
+    const { status, body } = await post(simulator, path, { access_token });
+    expect(status).toBe(404);
+    expect(body).toMatchObject({
+      error_type: "INVALID_REQUEST",
+      error_code: "NOT_FOUND",
+      error_message: expect.stringMatching(`^the simulator does not answer ${path},.* /transactions/sync`),
+      display_message: null,
+      request_id: expect.stringMatching(/.+/),
+    });
+  },
+);
+
 test("credentials come in headers or in the body, and both must be right", async () => {
   const { access_token } = makeItem();
   const { clientId: client_id, secret } = simulator;

@@ -168,6 +168,34 @@ test("exactly 90 % refused still gets retries", async () => {
   expect(simulator.control.webhooks().webhooks.at(-1)).toMatchObject({ status: "pending" });
 });
 
+test.each([
+  [18, "pending"],
+  [19, "failed"],
+])("a URL that refused %i of its last 20 webhooks leaves the last one %s", async (refused, status) => {
+  inbox.answer = () => (inbox.arrived.length <= 20 - refused ? 200 : 500);
+  for (let i = 0; i < 20; i += 1) {
+    send({ retry: i === 19 });
+    await simulator.control.idle();
+  }
+  expect(simulator.control.webhooks().webhooks.at(-1)).toMatchObject({ status });
+});
+
+test("AUTHORIZATION_GRANTED can be fired, as in Plaid's Sandbox", async () => {
+  const { access_token, item_id } = makeItem();
+  const { data } = await sdkFor(simulator).sandboxItemFireWebhook({
+    access_token,
+    webhook_code: "AUTHORIZATION_GRANTED" as never,
+  });
+  await simulator.control.idle();
+  expect(data.webhook_fired).toBe(true);
+  expect(inbox.arrived[0]?.body).toEqual({
+    environment: "sandbox",
+    item_id,
+    webhook_code: "AUTHORIZATION_GRANTED",
+    webhook_type: "ITEM",
+  });
+});
+
 test("duplicates are the same bytes again, or signed anew", async () => {
   simulator.control.addFault({ kind: "duplicate_webhooks", count: 1, copies: 2 });
   const record = send();

@@ -199,7 +199,7 @@ describe("an item", () => {
     const item = await scene.synced();
     await scene.hear(item.item_id);
     const asked = scene.asked("/item/get");
-    await lookOnce(scene, item.item_id);
+    await lookOnce(scene, item.item_id, { windowSeconds: 100_000 });
     expect(scene.asked("/item/get")).toBe(asked);
   });
 

@@ -47,6 +47,8 @@ export const recurringUpdate = (accountIds: readonly string[]) =>
 
 export const itemError = (facts: ErrorFacts) => item("ERROR", { error: errorObject(facts) });
 export const loginRepaired = () => item("LOGIN_REPAIRED");
+/** Can be fired in the Sandbox, though Plaid's document has no schema of it. */
+export const authorizationGranted = () => item("AUTHORIZATION_GRANTED");
 export const newAccountsAvailable = () => item("NEW_ACCOUNTS_AVAILABLE", { error: null });
 export const pendingDisconnect = (at: number) =>
   item("PENDING_DISCONNECT", { disconnect_time: momentText(at), reason: "INSTITUTION_MIGRATION" });
@@ -79,6 +81,7 @@ const READY_MADE: Record<string, (facts: Facts) => Notice> = {
   "TRANSACTIONS/RECURRING_TRANSACTIONS_UPDATE": (facts) => recurringUpdate(facts.accountIds),
   "ITEM/ERROR": () => itemError(ITEM_ERRORS.ITEM_LOGIN_REQUIRED),
   "ITEM/LOGIN_REPAIRED": loginRepaired,
+  "ITEM/AUTHORIZATION_GRANTED": authorizationGranted,
   "ITEM/NEW_ACCOUNTS_AVAILABLE": newAccountsAvailable,
   "ITEM/PENDING_DISCONNECT": (facts) => pendingDisconnect(facts.now + WEEK_MS),
   "ITEM/PENDING_EXPIRATION": (facts) => pendingExpiration(facts.now + WEEK_MS),
