@@ -9,8 +9,8 @@
  *      │
  *      ├─ nothing differs ──▶ equal: no row is written but the item's own
  *      ├─ Plaid was at the bank since the last reading, or options changed ──▶ refreshed: those resources are due
- *      ├─ Plaid sent a webhook just now, which may be on its way ──▶ early: looked at again soon
- *      └─ a gap ──▶ a RECONCILER webhook is journaled, which makes all of the item due
+ *      ├─ a gap ──▶ a RECONCILER webhook is journaled, which makes all of the item due
+ *      └─ a webhook that Plaid sent just now and that may be on its way ──▶ early: no gap yet, looked at again soon
  */
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -182,22 +182,34 @@ async function conclude(
   const last = newWebhook(status, seen);
   const missed = last && (await findMissed(database, check, last));
   const now: Seen = { last_webhook: lastSentAt(status), updates: updatesIn(status) };
-  if (differs.length === 0 && missed && missed.ageMs < graceMs) {
-    const again = Math.min(windowSeconds, Math.ceil(graceMs / 1000));
-    return await end(database, check, { outcome: "early" }, again, seen);
-  }
-  if (missed || differs.length > 0) {
+  const early = differs.length === 0 && missed !== null && missed.ageMs < graceMs;
+  if (!early && (missed || differs.length > 0)) {
     return await recordGap(deps, check, opened, { ...(missed && { missed: last }), differs }, now);
   }
-  const wanted = new Set([...staleResources(resources, known, now.updates ?? {}), ...otherwiseRead(opened, itemId)]);
-  if (wanted.size === 0) return await end(database, check, { outcome: "equal" }, windowSeconds, now);
-  wanted.add(root.name);
+  const stale = [...staleResources(resources, known, now.updates ?? {}), ...otherwiseRead(opened, itemId)];
+  const plan: Plan = early
+    ? {
+        nextInSeconds: Math.min(windowSeconds, graceMs / 1000),
+        seen: { ...now, last_webhook: seen.last_webhook ?? null },
+      }
+    : { nextInSeconds: windowSeconds, seen: now };
+  if (stale.length === 0) {
+    return await end(database, check, { outcome: early ? "early" : "equal" }, plan.nextInSeconds, plan.seen);
+  }
+  const wanted = new Set([root.name, ...stale]);
   for (const { fetch } of resources.filter(({ name }) => wanted.has(name))) {
     if (!(await hasShare(deps.share, { ...opened.asking, endpoint: fetch.endpoint }, signal))) {
       return await postpone(deps, check);
     }
   }
-  return await refresh(deps, check, [...wanted], now);
+  // While a webhook may be on its way, what the run finds is no gap.
+  return await refresh(deps, check, early ? [...wanted] : [...wanted, HEALS], plan);
+}
+
+/** What a look leaves for the next one. */
+interface Plan {
+  nextInSeconds: number;
+  seen: Seen;
 }
 
 const lastSentAt = (status: Json | null): string | null => newWebhook(status, {})?.sent_at ?? null;
@@ -223,12 +235,16 @@ function otherwiseRead({ integration, readings }: Opened, subjectId: string): st
   });
 }
 
-async function refresh(deps: LookDeps, check: Check, wanted: string[], seen: Seen): Promise<Looked> {
-  const { database, windowSeconds } = deps;
+async function refresh(
+  { database }: LookDeps,
+  check: Check,
+  wanted: string[],
+  { nextInSeconds, seen }: Plan,
+): Promise<Looked> {
   const { integrationId, itemId } = check;
   return await database.transaction(async (tx) => {
-    const looked = await end(tx, check, { outcome: "refreshed" }, windowSeconds, seen);
-    await markDue(tx, [{ integrationId, kind: "item", id: itemId, wanted: [...wanted, HEALS] }]);
+    const looked = await end(tx, check, { outcome: "refreshed" }, nextInSeconds, seen);
+    await markDue(tx, [{ integrationId, kind: "item", id: itemId, wanted }]);
     return looked;
   });
 }

@@ -95,7 +95,9 @@ describe("a gap", () => {
     const item = await unheard();
     scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
     await lookOnce(scene, item.item_id, { graceMs: 600_000 });
+    await drain();
     expect(await gapsOf(scene)).toEqual([]);
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     const { check_at } = await checkOf(scene, item.item_id);
     expect(check_at?.getTime()).toBeLessThan(Date.now() + 601_000);
     await lookOnce(scene, item.item_id);
