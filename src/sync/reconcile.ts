@@ -18,7 +18,7 @@ export interface ReconcileOptions extends Pick<LookDeps, "database" | "directory
   windowSeconds: number;
   /** multiplies Plaid's published rate limits */
   limitFactor: number;
-  /** a webhook that Plaid sent less than this ago may still be on its way; 5 minutes */
+  /** a webhook that Plaid sent less than this ago may still be on its way; 5 minutes, at most half the window */
   graceMs?: number;
   pollMs?: number;
 }
@@ -41,7 +41,8 @@ class Reconciler implements AsyncDisposable {
   #working: Promise<void> = Promise.resolve();
 
   constructor(options: ReconcileOptions) {
-    const { database, clock, limitFactor, graceMs = GRACE_MS } = options;
+    const { database, clock, limitFactor, windowSeconds } = options;
+    const { graceMs = Math.min(GRACE_MS, windowSeconds * 500) } = options;
     this.#options = options;
     const limiter = createLimiter(database, clock, limitFactor);
     const share = createLimiter(database, clock, limitFactor * SHARE);

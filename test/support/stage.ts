@@ -63,6 +63,8 @@ export async function openStage({ seed = "stage", database: given }: StageOption
     TARTAN_ADMIN_KEY: ADMIN_KEY,
     TARTAN_PLAID_LIMIT_FACTOR: "10000",
     TARTAN_SYNC_POLL_MS: "200",
+    // A test that does not ask for reconciliation is not healed by it.
+    TARTAN_RECONCILE_H: "0",
   };
   const intakeOf = (receiver: { url: string }) => `${receiver.url}/v1/integrations/${integration.id}`;
   return {

@@ -1,0 +1,47 @@
+/**
+ * Webhooks that never arrive: some, half, or all of what Plaid sends is lost for good, as after an outage of days or under
+ * the rule that ends retries. Looks at the items close every gap, and each gap is in the journal.
+ */
+import { afterEach, describe, expect, it } from "vitest";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { openStage, until, type Stage } from "../support/stage.ts";
+
+const ITEMS = 8;
+const ROUNDS = 5;
+
+let stage: Stage;
+afterEach(() => stage[Symbol.asyncDispose]());
+
+const equal = (itemId: string): Promise<boolean> =>
+  expectMirrorEqualsTruth(stage.database, stage.simulator, itemId).then(
+    () => true,
+    () => false,
+  );
+
+describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) => {
+  it("the mirror becomes equal to the truth all the same, and the journal says what was missed", async () => {
+    stage = await openStage({ seed: `dropped ${probability}` });
+    const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
+    const { control } = stage.simulator;
+    const items = await stage.makeItems(tartan, ITEMS, 40);
+    control.addFault({ kind: "drop_webhooks", probability });
+    for (const item of items) expect((await stage.link(tartan, item)).status).toBe(200);
+    await until("the first sync of each item", async () => {
+      const { rows } = await stage.database.query("select from sync.subjects where kind = 'item' and status = 'ok'");
+      return rows.length === ITEMS;
+    });
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const { item_id } of items) control.changeTransactions(item_id, { add: 3, modify: 2, remove: 1 });
+      control.addAccount(items[round]?.item_id ?? "");
+    }
+    await control.idle();
+    for (const { item_id } of items) await until(`the mirror of ${item_id} equal`, () => equal(item_id));
+    if (probability < 1) return;
+    await until("a gap of each item in the journal", async () => {
+      const { rows } = await stage.database.query(
+        "select distinct item_id from journal.webhooks where source = 'RECONCILER' and processed_at is not null",
+      );
+      return rows.length === ITEMS;
+    });
+  });
+});
