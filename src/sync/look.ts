@@ -107,10 +107,12 @@ async function open(
   check: Check,
 ): Promise<Opened | "failing" | "due"> {
   const { integrationId, itemId } = check;
-  const { rows } = await database.query<{ synced: boolean; due: boolean; readings: ReadingRows }>(KNOWN_ITEM, [
-    integrationId,
-    itemId,
-  ]);
+  const { rows } = await database.query<{
+    synced: boolean;
+    due: boolean;
+    institution_id: string | null;
+    readings: ReadingRows;
+  }>(KNOWN_ITEM, [integrationId, itemId]);
   const [known] = rows;
   if (!known?.synced) return "failing";
   if (known.due) return "due";
@@ -125,7 +127,13 @@ async function open(
     integration,
     client: clientFor(integration),
     accessToken: secret.access_token,
-    asking: { integrationId, environment: integration.environment, endpoint: ENDPOINT, itemId },
+    asking: {
+      integrationId,
+      environment: integration.environment,
+      endpoint: ENDPOINT,
+      itemId,
+      institutionId: known.institution_id,
+    },
     readings: new Map(readings),
   };
 }
@@ -138,6 +146,7 @@ async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise
   if ((await limiter.acquire(asking, 0, signal)) > 0) return null;
   try {
     const answer = await client.postJson<Partial<Answer>>(ENDPOINT, { access_token: accessToken }, signal);
+    limiter.answered(asking);
     if (typeof answer.item !== "object") {
       throw new PlaidError({
         errorType: "NETWORK",
@@ -149,7 +158,8 @@ async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise
     return { item: answer.item, status: answer.status ?? null };
   } catch (error) {
     if (error instanceof PlaidError && error.rateLimited) {
-      await limiter.slow(asking, error.retryAfterSeconds === undefined ? undefined : error.retryAfterSeconds * 1000);
+      const { errorCode, retryAfterSeconds: seconds } = error;
+      await limiter.refused(asking, { errorCode, retryAfterMs: seconds === undefined ? undefined : seconds * 1000 });
     }
     throw error;
   }
@@ -157,7 +167,7 @@ async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise
 
 /** Whether looks may use the endpoint now. The share is of the client's limit and kept beside it. */
 async function hasShare(share: Limiter, asking: Asking, signal: AbortSignal): Promise<boolean> {
-  const ofLooks = { ...asking, integrationId: `looks of ${asking.integrationId}`, itemId: null };
+  const ofLooks = { ...asking, integrationId: `looks of ${asking.integrationId}`, itemId: null, institutionId: null };
   return (await share.acquire(ofLooks, SHARE_PATIENCE_MS, signal)) === 0;
 }
 
