@@ -42,7 +42,10 @@ export const Delivery = z
 const attempt = z.object({
   number: told(z.number().int(), "From 1."),
   started_at: timestamp("When it began."),
-  duration_ms: told(z.number().int(), "How long it took, the answer included."),
+  duration_ms: told(
+    z.number().int().nullable(),
+    "How long it took, the answer included; null where Tartan ended meanwhile, so that its outcome is unknown.",
+  ),
   url: told(z.string(), "Where it was posted to."),
   address: told(z.string().nullable(), "The receiver's address; null where no connection came about."),
   status: told(z.number().int().nullable(), "HTTP status; null where there was no answer."),

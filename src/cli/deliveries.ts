@@ -68,7 +68,9 @@ export function sayDelivery(delivery: DeliveryWhole): void {
 function sayAttempt({ number, started_at, duration_ms, status, error, address, url, ...answer }: Attempt): void {
   const mark = error === null ? green("●") : red("●");
   const result = error === null ? green(String(status)) : red(status === null ? error : `${status} ${error}`);
-  say(`${mark} ${bold(`#${number}`)}  ${dim(started_at)}  ${result}  ${dim(`${duration_ms} ms`)}`);
+  say(
+    `${mark} ${bold(`#${number}`)}  ${dim(started_at)}  ${result}  ${dim(duration_ms === null ? "" : `${duration_ms} ms`)}`,
+  );
   say(dim(`│   ${url}${address ? `  ${address}` : ""}${answer.job_id ? `  for ${answer.job_id}` : ""}`));
   const retryAfter = answer.response_headers?.["retry-after"];
   if (retryAfter !== undefined) say(dim(`│   retry-after: ${String(retryAfter)}`));

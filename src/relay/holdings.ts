@@ -3,11 +3,15 @@
  * lanes in order and breaks its circuit, so none of these needs a word with other processes for each delivery.
  *
  *   free ──take (a new epoch)──▶ held ──give back──▶ free
- *                                 └──its worker is gone──▶ free
+ *                                 └──its worker is gone, and nothing it began can be under way──▶ free
  *
- * A worker says every second that it lives. It is gone when its lease is over, or as soon as the session by which it
- * said so has ended, which Postgres notices when a process is killed. What a worker says of an epoch that is over is
- * not heard (RECORD), so a worker that was paused past its lease can repeat a delivery but not decide about it.
+ * Both sides judge by the same rows. A holder begins an attempt only after Postgres has taken its note under the current
+ * epoch (courier/attempt-starts.ts), and only while that note is fresh by the holder's own clocks. Another worker takes a
+ * destination only when everything noted there is recorded or its time is over by the database's clock, or when the
+ * holder's process has provably ended. So a worker that is cut off, frozen or slow never sends beside its successor.
+ *
+ * A worker says every second that it lives. It seems gone when its lease is over, or as soon as the session by which it
+ * said so has ended, which Postgres notices when a process is killed.
  */
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../clock.ts";
@@ -15,11 +19,11 @@ import { openSession, type Session } from "../database/session.ts";
 import type { Database } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import type { Health } from "./courier/breaker.ts";
+import { hasEnded, identifyProcess } from "./process-identity.ts";
 import { BEAT, LOOK, RELEASE, RETIRE, TAKE } from "./queries/couriers.ts";
 
 const BEAT_MS = 1000;
-/** Whoever has not been able to say that it lives stops sending this long before others may take over. */
-const MARGIN_MS = 5000;
+const OFFSET_WITHIN_MS = 500;
 
 export interface Taken {
   destinationId: string;
@@ -40,19 +44,26 @@ interface HoldingsOptions {
   clock: Clock;
   logger: Logger;
   leaseSeconds: number;
+  /** called when the process of another worker is found to have ended */
+  onEnded?: () => void;
 }
 
 type TakenRow = Health & { fair: number; destination_id: string | null; epoch: number };
+
+/** The database's time, and another worker of this host, if there is one. */
+type BeatRow = { now: Date } & ({ id: string; pid: number; started: string } | { id: null });
 
 export class Holdings implements AsyncDisposable {
   readonly worker = randomUUID();
   readonly #options: HoldingsOptions;
   readonly #session: Session;
+  readonly #process = identifyProcess();
   readonly #stop = new AbortController();
   #beating: Promise<void> = Promise.resolve();
-  #leaseUntil = 0;
-  /** the lease was over for a while, as in a process that was frozen: what is held has to be looked at first */
-  #unsure = false;
+  /** workers whose processes have ended */
+  #ended: readonly string[] = [];
+  /** what is added to the monotonic clock to get the database's */
+  #offsetMs = Date.now() - performance.now();
 
   constructor(options: HoldingsOptions) {
     this.#options = options;
@@ -65,17 +76,23 @@ export class Holdings implements AsyncDisposable {
     this.#beating = this.#goOn();
   }
 
-  /** Whether nobody else can have taken over: while this is not so, nothing is sent. */
-  safe(): boolean {
-    return !this.#unsure && performance.now() < this.#leaseUntil - MARGIN_MS;
+  /** Milliseconds since 1970 by the database's clock: hosts whose clocks differ agree on when a hold ends. */
+  now(): number {
+    return performance.now() + this.#offsetMs;
   }
 
   async #beat(): Promise<void> {
-    const { leaseSeconds } = this.#options;
+    const { host = null, pid = null, started = null } = this.#process ?? {};
     const said = performance.now();
-    if (this.#leaseUntil > 0 && said > this.#leaseUntil - MARGIN_MS) this.#unsure = true;
-    await this.#session.query(BEAT, [this.worker, leaseSeconds]);
-    this.#leaseUntil = said + leaseSeconds * 1000;
+    const values = [this.worker, this.#options.leaseSeconds, host, pid, started];
+    const { rows } = await this.#session.query<BeatRow>(BEAT, values);
+    const [first] = rows;
+    const heard = performance.now();
+    // A slow answer says little about when the database said it.
+    if (first && heard - said < OFFSET_WITHIN_MS) this.#offsetMs = first.now.getTime() - (said + heard) / 2;
+    const before = this.#ended;
+    this.#ended = rows.flatMap((row) => (row.id !== null && hasEnded(row) ? [row.id] : []));
+    if (this.#ended.some((id) => !before.includes(id))) this.#options.onEnded?.();
   }
 
   async #goOn(): Promise<void> {
@@ -96,7 +113,7 @@ export class Holdings implements AsyncDisposable {
    * @returns what it took, and how many are fair
    */
   async take(known: readonly string[]): Promise<{ fair: number; taken: Taken[] }> {
-    const { rows } = await this.#options.database.query<TakenRow>(TAKE, [this.worker, known]);
+    const { rows } = await this.#options.database.query<TakenRow>(TAKE, [this.worker, known, this.#ended]);
     const taken = rows.flatMap(({ fair: _fair, destination_id, epoch, ...health }) =>
       destination_id === null ? [] : [{ destinationId: destination_id, epoch, health }],
     );
@@ -105,11 +122,8 @@ export class Holdings implements AsyncDisposable {
 
   /** Whether what is held is held still, has changed, and has something due. */
   async look(held: readonly { id: string; epoch: number }[]): Promise<Looked[]> {
-    const leased = this.#leaseUntil;
     const values = [held.map(({ id }) => id), this.worker, held.map(({ epoch }) => epoch)];
     const { rows } = await this.#options.database.query<Looked>(LOOK, values);
-    // Seen under a lease that holds: nobody takes anything away from now on.
-    if (leased > performance.now()) this.#unsure = false;
     return rows;
   }
 

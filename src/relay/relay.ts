@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
+import { AttemptStarts } from "./courier/attempt-starts.ts";
 import { Courier, type CourierDeps } from "./courier/courier.ts";
 import { openDestinations } from "./destinations/destinations.ts";
 import { Dispatcher } from "./dispatch.ts";
@@ -75,12 +76,10 @@ class Worker implements Relay {
     const { database, clock, logger, concurrency, allowedAddresses } = options;
     this.#options = options;
     const guard = createGuard({ allow: allowedAddresses });
-    this.#holdings = new Holdings(options);
+    this.#holdings = new Holdings({ ...options, onEnded: () => this.#holdingNews.abort() });
     this.#dispatcher = new Dispatcher(database, this.#holdings.worker);
     this.#recorder = new Recorder(options);
     this.#transforms = openTransforms({});
-    const slots = new Slots(concurrency);
-    const safe = () => this.#holdings.safe();
     this.#deps = {
       database,
       clock,
@@ -89,8 +88,9 @@ class Worker implements Relay {
       transforms: this.#transforms,
       payloads: new Payloads(),
       guard,
-      slots,
-      safe,
+      starts: new AttemptStarts(database),
+      slots: new Slots(concurrency),
+      now: () => this.#holdings.now(),
     };
   }
 
@@ -164,11 +164,7 @@ class Worker implements Relay {
     }
     if (reopen) await this.#begin([...this.#unopened.values()]);
     for (const destination of await this.#open(changed)) {
-      const courier = this.#couriers.get(destination.id);
-      if (!courier) continue;
-      const mended = destination.version !== courier.version;
-      courier.change(destination);
-      if (mended && !courier.closed) await courier.relieve();
+      await this.#couriers.get(destination.id)?.change(destination);
     }
   }
 

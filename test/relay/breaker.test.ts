@@ -160,15 +160,28 @@ describe("failing for long", () => {
     expect(after(after(FRESH, fail(0)).health, pass(1)).events, "a failure nobody was told of").toEqual([]);
   });
 
-  test("of several that were passed at once, the highest is told", () => {
+  test("a pause without attempts counts as a tenth of the time at most, however long it was", () => {
     const five = after(FRESH, ...times(5, (i) => fail(i))).health;
-    expect(after(five, fail(100 * HOUR)).events).toEqual([{ failing: 70 }]);
-    expect(after(five, fail(121 * HOUR)).events).toEqual(["disabled"]);
+    const later = after(five, fail(1000 * HOUR));
+    expect(later.events).toEqual([]);
+    expect(later.health.failing_ms).toBe(12 * HOUR + 4);
   });
 
-  test("four failures do not disable, however far apart", () => {
-    expect(after(FRESH, ...times(4, (i) => fail(i * 100 * HOUR))).events).toEqual([]);
-    expect(after(FRESH, ...times(5, (i) => fail(i * 100 * HOUR))).events).toEqual(["disabled"]);
+  test("no failure disables before 50, 70 and 90 per cent were told, however far apart the failures are", () => {
+    for (const gap of [1, 11, 12, 30, 500]) {
+      const { events } = after(FRESH, ...times(130, (i) => fail(i * gap * HOUR)));
+      expect(warnings(events), `${gap} h apart`).toEqual([
+        { failing: 50 },
+        { failing: 70 },
+        { failing: 90 },
+        "disabled",
+      ]);
+    }
+  });
+
+  test("a single failure after idle days does not disable a destination that had failed four times before", () => {
+    const four = after(FRESH, ...times(4, (i) => fail(i * MINUTE))).health;
+    expect(warnings(after(four, fail(30 * 24 * HOUR)).events)).toEqual([]);
   });
 
   test("goes on while the breaker is open: probes are enough", () => {
@@ -184,16 +197,23 @@ describe("failing for long", () => {
 });
 
 describe("relieved", () => {
+  test("a wait that the receiver asked for stays, unless all is to end", () => {
+    const asked = heldUntil(opened(), at(HOUR));
+    expect(relieved(asked, false)).toMatchObject({ breaker: "closed", hold_until: at(HOUR), asked_until: at(HOUR) });
+    expect(relieved(asked, true)).toMatchObject({ breaker: "closed", hold_until: null, asked_until: null });
+    expect(relieved(opened(), false), "the breaker's own wait ends").toMatchObject({ hold_until: null });
+  });
+
   test("it starts anew, with what is to be seen of its past", () => {
     const long = after(halfOpened({ ...opened(), warned: 90 }), fail(100 * HOUR, "timeout")).health;
-    const health = relieved(long);
+    const health = relieved(long, true);
     expect(health).toEqual({ ...FRESH, last_failure_at: at(100 * HOUR), last_error: "timeout" });
     expect(admission(health, at(100 * HOUR))).toBe("all");
     expect(after(health, ...times(9, (i) => fail((130 + i) * HOUR))).events).toEqual([]);
   });
 
   test("what else was kept with it stays", () => {
-    expect(relieved({ ...opened(), worker: "w" } as Health)).toMatchObject({ worker: "w", breaker: "closed" });
+    expect(relieved({ ...opened(), worker: "w" } as Health, true)).toMatchObject({ worker: "w", breaker: "closed" });
   });
 });
 

@@ -116,7 +116,7 @@ describe("several relays on one database", () => {
     await until("the other holds all", async () => JSON.stringify(await holders()) === "[4]");
   });
 
-  it("do not hear what is said of a destination that changed hands", async () => {
+  it("do not hear the result of an attempt at a destination that another worker has taken meanwhile", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver);
@@ -133,11 +133,17 @@ describe("several relays on one database", () => {
       "update relay.health set epoch = epoch + 1, worker = gen_random_uuid() where destination_id = $1",
       [id],
     );
+    await scene.database.query("update relay.under_way set epoch = epoch + 1, busy_until = '-infinity'");
     release();
-    await until("it was dropped and taken anew", async () => {
-      const { rows } = await scene.database.query<{ attempts: number }>("select attempts from relay.deliveries");
-      return rows[0]?.attempts === 1 && receiver.received.length === 2;
+    await until("it was dropped, taken anew and tried again", async () => {
+      const { rows } = await scene.database.query<{ error: string }>(
+        "select error from relay.attempts order by number",
+      );
+      return JSON.stringify(rows.map(({ error }) => error)) === '["outcome_unknown","status_500"]';
     });
+    expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(["1", "2"]);
+    const { rows } = await scene.database.query("select attempts, tries from relay.deliveries");
+    expect(rows).toEqual([{ attempts: 2, tries: 1 }]);
     void relay;
   });
 

@@ -1,9 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { Holdings } from "../../src/relay/holdings.ts";
-import { openScene } from "./scene.ts";
+import { hasEnded, identifyProcess } from "../../src/relay/process-identity.ts";
+import { NOTE_STARTS } from "../../src/relay/queries/couriers.ts";
+import { openScene, type Scene } from "./scene.ts";
 
 /** A clock whose sleepers sleep until they are woken. */
 function sleepyClock(): Clock & { wake(): void } {
@@ -22,44 +26,188 @@ function sleepyClock(): Clock & { wake(): void } {
   };
 }
 
-describe("what a worker holds", () => {
-  it("is not safe to send to once the lease is nearly over, nor after a late renewal until it has been looked at", async () => {
+const holdings = (scene: Scene): Holdings =>
+  new Holdings({ database: scene.database, clock: sleepyClock(), logger: silentLogger, leaseSeconds: 45 });
+
+/** Two workers, of which the first has taken the only destination; the second has been there for a while. */
+async function twoWorkers(scene: Scene) {
+  const { id } = await scene.destination(await scene.receiver());
+  const first = holdings(scene);
+  await first.start();
+  const { taken } = await first.take([]);
+  expect(taken.map(({ destinationId }) => destinationId)).toEqual([id]);
+  const second = holdings(scene);
+  await second.start();
+  await scene.database.query("update relay.workers set alive_since = now() - interval '1 minute'");
+  return {
+    id,
+    first,
+    second,
+    epoch: taken[0]?.epoch ?? 0,
+    [Symbol.asyncDispose]: async () => {
+      await first[Symbol.asyncDispose]();
+      await second[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** As when the session of a worker is cut: by a proxy, or since its process was killed. */
+async function cutSession(scene: Scene, worker: string): Promise<void> {
+  await scene.database.query("select pg_terminate_backend(session_pid) from relay.workers where id = $1", [worker]);
+  await delay(300);
+}
+
+const silentFor = (scene: Scene, worker: string, seconds: number) =>
+  scene.database.query("update relay.workers set beat_at = now() - $2 * interval '1 second' where id = $1", [
+    worker,
+    seconds,
+  ]);
+
+/** Notes an attempt as under way, for so long. @returns its delivery, and what Postgres says to the note */
+async function begin(scene: Scene, id: string, epoch: number, busySeconds: number) {
+  const { rows } = await scene.database.query<{ id: string }>(
+    `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at)
+     values (gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', 'scheduled', now()) returning id`,
+    [id],
+  );
+  const delivery = rows[0]?.id ?? "";
+  const row = {
+    destination_id: id,
+    epoch,
+    url: "http://127.0.0.1/",
+    delivery_ids: [delivery],
+    numbers: [1],
+    started_at: [new Date().toISOString()],
+    fresh: [delivery],
+    busy_s: busySeconds,
+  };
+  const { rows: noted } = await scene.database.query(NOTE_STARTS, [JSON.stringify([row])]);
+  return { delivery, noted };
+}
+
+describe("a destination whose worker's session was cut", () => {
+  it("stays with the worker while it was heard in the last three seconds", async () => {
     await using scene = await openScene();
-    const { id } = await scene.destination(await scene.receiver());
-    const clock = sleepyClock();
-    await using holdings = new Holdings({ database: scene.database, clock, logger: silentLogger, leaseSeconds: 6 });
-    await holdings.start();
-    const { taken } = await holdings.take([]);
-    expect(taken.map(({ destinationId }) => destinationId)).toEqual([id]);
-    expect(holdings.safe()).toBe(true);
-    await delay(1100);
-    expect(holdings.safe()).toBe(false);
-    clock.wake();
-    await delay(200);
-    expect(holdings.safe()).toBe(false);
-    const looked = await holdings.look([{ id, epoch: taken[0]?.epoch ?? 0 }]);
-    expect(looked).toMatchObject([{ id, held: true }]);
-    expect(holdings.safe()).toBe(true);
+    await using it = await twoWorkers(scene);
+    await cutSession(scene, it.first.worker);
+    expect((await it.second.take([])).taken).toHaveLength(0);
   });
 
-  it("is not another's while its worker lives, and is as soon as its worker is gone", async () => {
+  it("goes to another worker after three seconds of silence when nothing is under way there", async () => {
     await using scene = await openScene();
-    await scene.destination(await scene.receiver());
-    const options = { database: scene.database, logger: silentLogger, leaseSeconds: 45 };
-    const first = new Holdings({ ...options, clock: sleepyClock() });
-    await first.start();
-    expect((await first.take([])).taken).toHaveLength(1);
-    await using second = new Holdings({ ...options, clock: sleepyClock() });
-    await second.start();
-    await scene.database.query("update relay.workers set beat_at = now() - interval '30 seconds'");
-    expect((await second.take([])).taken).toHaveLength(0);
-    // Its session ends, as it does when a process is killed; nothing was given back.
-    await scene.database.query("select pg_terminate_backend(session_pid) from relay.workers where id = $1", [
-      first.worker,
+    await using it = await twoWorkers(scene);
+    await silentFor(scene, it.first.worker, 4);
+    expect((await it.second.take([])).taken).toHaveLength(0);
+    await cutSession(scene, it.first.worker);
+    expect((await it.second.take([])).taken).toMatchObject([{ destinationId: it.id, epoch: it.epoch + 1 }]);
+  });
+
+  it("stays with the worker while an attempt that it began can be under way", async () => {
+    await using scene = await openScene();
+    await using it = await twoWorkers(scene);
+    const { delivery, noted } = await begin(scene, it.id, it.epoch, 60);
+    expect(noted).toEqual([{ destination_id: it.id, scheduled: [delivery] }]);
+    await silentFor(scene, it.first.worker, 30);
+    await cutSession(scene, it.first.worker);
+    expect((await it.second.take([])).taken).toHaveLength(0);
+    await scene.database.query("update relay.under_way set busy_until = now() - interval '1 second'");
+    expect((await it.second.take([])).taken).toHaveLength(1);
+  });
+
+  it("goes to another worker as soon as every attempt that was begun is recorded", async () => {
+    await using scene = await openScene();
+    await using it = await twoWorkers(scene);
+    const { delivery } = await begin(scene, it.id, it.epoch, 60);
+    await silentFor(scene, it.first.worker, 30);
+    await cutSession(scene, it.first.worker);
+    await scene.database.query(
+      "insert into relay.attempts (delivery_id, number, started_at, duration_ms, url) values ($1, 1, now(), 1, '')",
+      [delivery],
+    );
+    expect((await it.second.take([])).taken).toHaveLength(1);
+  });
+
+  it("is not taken by a worker that was itself silent until just now, as after an outage of Postgres", async () => {
+    await using scene = await openScene();
+    await using it = await twoWorkers(scene);
+    await silentFor(scene, it.first.worker, 30);
+    await cutSession(scene, it.first.worker);
+    await scene.database.query("update relay.workers set alive_since = now() - interval '3 seconds' where id = $1", [
+      it.second.worker,
     ]);
-    await delay(300);
-    const { taken } = await second.take([]);
-    expect(taken).toMatchObject([{ epoch: 2 }]);
-    await first[Symbol.asyncDispose]();
+    expect((await it.second.take([])).taken).toHaveLength(0);
+  });
+
+  it("is lost to its earlier worker, which can begin nothing there any more", async () => {
+    await using scene = await openScene();
+    await using it = await twoWorkers(scene);
+    await silentFor(scene, it.first.worker, 30);
+    await cutSession(scene, it.first.worker);
+    await it.second.take([]);
+    expect((await begin(scene, it.id, it.epoch, 60)).noted).toEqual([]);
+    expect(await it.first.look([{ id: it.id, epoch: it.epoch }])).toMatchObject([{ held: false }]);
+  });
+
+  it("leaves an attempt of unknown outcome where one was begun and not recorded", async () => {
+    await using scene = await openScene();
+    await using it = await twoWorkers(scene);
+    const { delivery } = await begin(scene, it.id, it.epoch, -1);
+    await silentFor(scene, it.first.worker, 30);
+    await cutSession(scene, it.first.worker);
+    await it.second.take([]);
+    const { rows } = await scene.database.query(
+      `select a.number, a.error, a.duration_ms, a.url, d.attempts, d.tries
+       from relay.attempts a join relay.deliveries d on d.id = a.delivery_id where d.id = $1`,
+      [delivery],
+    );
+    expect(rows).toEqual([
+      { number: 1, error: "outcome_unknown", duration_ms: null, url: "http://127.0.0.1/", attempts: 1, tries: 0 },
+    ]);
+  });
+});
+
+describe("a worker that is heard again after a pause", () => {
+  it("is alive since then, and one that is heard without a pause since its start", async () => {
+    await using scene = await openScene();
+    const clock = sleepyClock();
+    await using worker = new Holdings({ database: scene.database, clock, logger: silentLogger, leaseSeconds: 45 });
+    await worker.start();
+    const age = async () => {
+      clock.wake();
+      await delay(200);
+      const { rows } = await scene.database.query<{ seconds: number }>(
+        "select extract(epoch from now() - alive_since)::float8 as seconds from relay.workers",
+      );
+      return rows[0]?.seconds ?? 0;
+    };
+    await scene.database.query("update relay.workers set alive_since = now() - interval '1 minute'");
+    expect(await age()).toBeGreaterThan(59);
+    await silentFor(scene, worker.worker, 6);
+    expect(await age()).toBeLessThan(30);
+  });
+
+  it("knows the database's time whatever its own clock says", async () => {
+    await using scene = await openScene();
+    await using worker = holdings(scene);
+    await worker.start();
+    const { rows } = await scene.database.query<{ now: Date }>("select clock_timestamp() as now");
+    expect(Math.abs(worker.now() - (rows[0]?.now.getTime() ?? 0))).toBeLessThan(1000);
+  });
+});
+
+describe("whether a process has ended", () => {
+  it("is certain once it is gone, and not while it runs or its id belongs to another process", async () => {
+    const own = identifyProcess();
+    if (own === null) return;
+    expect(hasEnded(own)).toBe(false);
+    expect(hasEnded({ ...own, started: "1" })).toBe(true);
+    const child = spawn("sleep", ["60"]);
+    await once(child, "spawn");
+    const { pid = 0 } = child;
+    // It started at another tick than this process, so the same id stands for another process.
+    expect(hasEnded({ pid, started: own.started })).toBe(true);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    expect(hasEnded({ pid, started: own.started })).toBe(true);
   });
 });

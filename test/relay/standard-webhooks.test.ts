@@ -85,14 +85,12 @@ async function received(
 ): Promise<Received> {
   await using r = await answering(200);
   await using s = sender(urlOf(r));
-  const packed = await new Packer(destination(keys, headers), none, new Payloads()).pack(
-    nobody,
-    delivery(told),
-    1,
-    new AbortController().signal,
-  );
-  if (packed === null || "cause" in packed) throw new Error(packed?.cause);
-  expect(await s.send(packed)).toMatchObject({ cause: null });
+  const packer = new Packer(destination(keys, headers), none, new Payloads());
+  const sent = delivery(told);
+  const prepared = await packer.prepare(nobody, sent, 1, new AbortController().signal);
+  if (prepared === null || "cause" in prepared) throw new Error(prepared?.cause);
+  const { body } = prepared;
+  expect(await s.send({ body, headers: packer.headersOf(sent, body) })).toMatchObject({ cause: null });
   return r.received[0] as Received;
 }
 

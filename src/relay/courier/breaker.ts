@@ -7,8 +7,10 @@
  *   half open ──the probe succeeds──▶ closed
  *             └─the probe fails─────▶ open, for longer
  *
- * Beside it a clock runs from the first failure after the last success: at 50, 70 and 90 per cent of the time that the
- * destination may fail for, it is told; at 100 the destination is disabled. What is due there is held in all cases.
+ * Beside it a clock measures for how long there was nothing but failures: at 50, 70 and 90 per cent of the time that the
+ * destination may fail for, a warning is given; at 100 the destination is disabled. Between two failures it runs for at most
+ * a tenth of that time, so a failure after days without an attempt neither disables a destination nor skips a warning.
+ * What is due there is held in all cases.
  */
 export type BreakerState = "closed" | "open" | "half_open";
 
@@ -19,9 +21,13 @@ export interface Health {
   openings: number;
   /** nothing is sent before: it is open until then, or the receiver asked by Retry-After */
   hold_until: Date | null;
+  /** what of that the receiver asked for */
+  asked_until: Date | null;
   /** the window's attempts: minute since 1970, failed, all */
   recent: [number, number, number][];
   failing_since: Date | null;
+  /** milliseconds of nothing but failures, of each pause between two of them at most a tenth of what disables */
+  failing_ms: number;
   /** in a row */
   failures: number;
   /** per cent of the way to being disabled that were told */
@@ -47,8 +53,10 @@ export const FRESH: Health = {
   breaker: "closed",
   openings: 0,
   hold_until: null,
+  asked_until: null,
   recent: [],
   failing_since: null,
+  failing_ms: 0,
   failures: 0,
   warned: 0,
   last_success_at: null,
@@ -73,17 +81,23 @@ export function admission(health: Health, now: Date): "all" | "probe" | "none" {
 export const halfOpened = (health: Health): Health => ({ ...health, breaker: "half_open" });
 
 /** Held until then at least, as a receiver asks by Retry-After. */
-export function heldUntil(health: Health, until: Date): Health {
-  return health.hold_until !== null && health.hold_until >= until ? health : { ...health, hold_until: until };
-}
+export const heldUntil = (health: Health, until: Date): Health => ({
+  ...health,
+  hold_until: later(health.hold_until, until),
+  asked_until: later(health.asked_until, until),
+});
+
+const later = (one: Date | null, other: Date): Date => (one !== null && one >= other ? one : other);
 
 /**
- * Somebody enabled, resumed or mended it: what was does not count any more, else the first failure afterwards would disable
+ * Somebody enabled, resumed or changed it: earlier failures no longer count, else the first failure afterwards would disable
  * a destination that was paused for a week. The last success, failure and error stay to be seen.
+ * @param all whether to end a wait that the receiver asked for too; a mere change of settings does not
  */
-export function relieved(health: Health): Health {
-  const { last_success_at, last_failure_at, last_error } = health;
-  return { ...health, ...FRESH, last_success_at, last_failure_at, last_error };
+export function relieved(health: Health, all: boolean): Health {
+  const { last_success_at, last_failure_at, last_error, asked_until } = health;
+  const asked = all ? null : asked_until;
+  return { ...health, ...FRESH, hold_until: asked, asked_until: asked, last_success_at, last_failure_at, last_error };
 }
 
 /** What `results`, in the order in which they came, make of `health`, and what is to be told of it. */
@@ -113,9 +127,19 @@ interface Step {
  */
 function afterSuccess(health: Health, { at }: AttemptResult): Step {
   const recent = counted(health.recent, at, false);
-  const well: Health = { ...health, recent, failing_since: null, failures: 0, warned: 0, last_success_at: at };
-  if (health.breaker === "half_open")
-    return { health: { ...well, breaker: "closed", openings: 0, hold_until: null, recent: [] }, events: ["recovered"] };
+  const well: Health = {
+    ...health,
+    recent,
+    failing_since: null,
+    failing_ms: 0,
+    failures: 0,
+    warned: 0,
+    last_success_at: at,
+  };
+  if (health.breaker === "half_open") {
+    const closed: Health = { ...well, breaker: "closed", openings: 0, hold_until: null, asked_until: null, recent: [] };
+    return { health: closed, events: ["recovered"] };
+  }
   return { health: well, events: health.breaker === "closed" && health.warned > 0 ? ["recovered"] : [] };
 }
 
@@ -124,12 +148,13 @@ function afterFailure(health: Health, { at, cause }: AttemptResult, disableAfter
     ...health,
     recent: counted(health.recent, at, true),
     failing_since: health.failing_since ?? at,
+    failing_ms: health.failing_ms + countedPause(health, at, disableAfterMs),
     failures: health.failures + 1,
     last_failure_at: at,
     last_error: cause ?? health.last_error,
   };
   const opened = opens(failed) ? open(failed, at) : { health: failed, events: [] };
-  const warned = warn(opened.health, at, disableAfterMs);
+  const warned = warn(opened.health, disableAfterMs);
   return { health: warned.health, events: [...opened.events, ...warned.events] };
 }
 
@@ -144,17 +169,22 @@ function opens({ breaker, recent }: Health): boolean {
 function open(health: Health, at: Date): Step {
   const holdMs = Math.min(HOLD_MS.first * 2 ** health.openings, HOLD_MS.longest);
   const grew = health.openings === 0 || HOLD_MS.first * 2 ** (health.openings - 1) < HOLD_MS.longest;
-  const until = heldUntil(health, new Date(at.getTime() + holdMs));
+  const hold_until = later(health.hold_until, new Date(at.getTime() + holdMs));
   return {
-    health: { ...until, breaker: "open", openings: health.openings + 1 },
+    health: { ...health, hold_until, breaker: "open", openings: health.openings + 1 },
     events: grew ? ["opened"] : [],
   };
 }
 
-function warn(health: Health, at: Date, disableAfterMs: number): Step {
-  if (health.failing_since === null || health.failures < FAILURES_TO_WARN || health.warned >= 100)
-    return { health, events: [] };
-  const percent = ((at.getTime() - health.failing_since.getTime()) / disableAfterMs) * 100;
+/** What of the time since the last failure counts: steps of a tenth pass every warning on the way to the end. */
+function countedPause({ failing_since, last_failure_at }: Health, at: Date, disableAfterMs: number): number {
+  if (failing_since === null || last_failure_at === null) return 0;
+  return Math.min(Math.max(0, at.getTime() - last_failure_at.getTime()), disableAfterMs / 10);
+}
+
+function warn(health: Health, disableAfterMs: number): Step {
+  if (health.failures < FAILURES_TO_WARN || health.warned >= 100) return { health, events: [] };
+  const percent = (health.failing_ms / disableAfterMs) * 100;
   if (percent >= 100) return { health: { ...health, warned: 100 }, events: ["disabled"] };
   // Of several that were passed since the last attempt, the highest says it all.
   const reached = WARNINGS.findLast((warning) => percent >= warning && warning > health.warned);

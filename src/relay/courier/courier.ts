@@ -5,26 +5,30 @@
  *   idle ──news──▶ sending ──nothing due──▶ idle
  *    ▲                └──paused, disabled, open, asked to wait──▶ holding ──over──▶ sending
  *
- * What is due while it holds stays where it is, in the table, and is sent in order afterwards.
+ * What is due while it holds stays where it is, in the table, and is sent in order afterwards. Each delivery goes
+ *
+ *   fetched ──▶ prepared (read, transformed) ──▶ noted as begun ──▶ sent ──▶ recorded
+ *
+ * It has its place in the destination's concurrency and rate until its answer, and a slot of the process from its note to its
+ * answer only.
  */
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../../clock.ts";
 import type { Database } from "../../database/types.ts";
-import { isOperatorEvent } from "../../journal/event-types.ts";
-import type { NewEvent } from "../../journal/events.ts";
+import { TartanError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import { metrics } from "../../metrics.ts";
+import type { AttemptStarts } from "./attempt-starts.ts";
 import { Backlog, type Fetched } from "./backlog.ts";
-import { admission, afterAttempts, halfOpened, heldUntil, relieved, type Health } from "./breaker.ts";
+import { DestinationHealth } from "./destination-health.ts";
 import { openSender, type Sender } from "../http/exchange.ts";
 import type { Guard } from "../http/guard.ts";
 import type { Taken } from "../holdings.ts";
-import { aboutDelivery, aboutDestination } from "./operator-events.ts";
 import { createPace, type Pace } from "./pace.ts";
 import type { Payloads } from "./payloads.ts";
-import { Packer, type Packed, type Unpackable } from "./packer.ts";
-import { KEEP_HEALTH } from "../queries/couriers.ts";
-import type { Heard, Recorder } from "./recorder.ts";
+import { Packer, type Unpackable } from "./packer.ts";
+import { resultOf } from "./delivery-result.ts";
+import type { Recorder } from "./recorder.ts";
 import type { Slots } from "./slots.ts";
 import type { Transforms } from "../content/transform.ts";
 import type { Exchange, OpenDestination } from "../types.ts";
@@ -34,32 +38,34 @@ export interface CourierDeps {
   database: Database;
   clock: Clock;
   logger: Logger;
+  starts: AttemptStarts;
   recorder: Recorder;
   transforms: Transforms;
   payloads: Payloads;
   guard: Guard;
   /** how many may be under way in this process */
   slots: Slots;
-  /** whether nobody else can hold the destination by now */
-  safe(): boolean;
+  /** the database's time, in milliseconds since 1970 */
+  now(): number;
 }
 
-/** How a destination fares is kept at once when it fares worse, and else not more often than this. */
-const KEEP_HEALTH_MS = 5000;
 const TROUBLE_PAUSE_MS = 1000;
+/** What is sent and recorded at a time, in multiples of the concurrency: recording may lag behind, but not far. */
+const AT_ONCE = 4;
 
 export class Courier {
   readonly id: string;
   readonly epoch: number;
   readonly #deps: CourierDeps;
   readonly #backlog: Backlog;
+  readonly #health: DestinationHealth;
   #destination: OpenDestination;
-  #health: Health;
   #sender: Sender;
   #packer: Packer;
   #pace: Pace | null;
-  #keptAt = 0;
   readonly #underWay = new Set<Promise<void>>();
+  /** of those: not answered yet */
+  #unanswered = 0;
   readonly #giveUp = new AbortController();
   #stopping = false;
   #lost = false;
@@ -71,22 +77,27 @@ export class Courier {
     this.epoch = epoch;
     this.#deps = deps;
     this.#destination = destination;
-    this.#health = health;
+    this.#health = new DestinationHealth(health, () => deps.now());
     this.#backlog = new Backlog(deps.database, destination.id, deps.payloads);
     this.#sender = openSender({ ...destination, guard: deps.guard });
     this.#packer = new Packer(destination, deps.transforms, deps.payloads);
     this.#pace = this.#newPace(epoch > 1);
     // Every exchange under way listens to it.
     setMaxListeners(0, this.#giveUp.signal);
-  }
-
-  /** whether it takes nothing now, by somebody's decision */
-  get closed(): boolean {
-    return this.#destination.paused || this.#destination.disabled;
+    deps.slots.join(this);
   }
 
   get version(): number {
     return this.#destination.version;
+  }
+
+  get concurrency(): number {
+    return this.#destination.concurrency;
+  }
+
+  /** whether it takes nothing now, by somebody's decision */
+  get #closed(): boolean {
+    return this.#destination.paused || this.#destination.disabled;
   }
 
   start(): void {
@@ -105,44 +116,50 @@ export class Courier {
     this.#wake();
   }
 
-  /** A slot is free. */
-  resume(): void {
-    this.#wake();
-  }
-
-  /** The destination was changed. */
-  change(destination: OpenDestination): void {
-    if (JSON.stringify(destination) === JSON.stringify(this.#destination)) return;
-    const before = this.#sender;
-    const paced = JSON.stringify(this.#destination.rate) === JSON.stringify(destination.rate);
+  /** The destination was changed, or a key of it has expired. */
+  async change(destination: OpenDestination): Promise<void> {
+    const before = this.#destination;
+    if (JSON.stringify(destination) === JSON.stringify(before)) return;
+    const closed = this.#closed;
+    const sender = this.#sender;
     this.#destination = destination;
+    this.#deps.slots.changed();
     this.#sender = openSender({ ...destination, guard: this.#deps.guard });
     this.#packer = new Packer(destination, this.#deps.transforms, this.#deps.payloads);
-    if (!paced) this.#pace = this.#newPace(true);
+    if (JSON.stringify(before.rate) !== JSON.stringify(destination.rate)) this.#pace = this.#newPace(true);
     this.#backlog.drop();
-    void Promise.allSettled(this.#underWay).then(() => before[Symbol.asyncDispose]());
+    void Promise.allSettled(this.#underWay).then(() => sender[Symbol.asyncDispose]());
     this.#wake();
+    if (destination.version === before.version || this.#closed) return;
+    await this.#relieve(closed || destination.url !== before.url);
   }
 
-  /** Somebody enabled or mended it: it need not wait any longer. */
-  async relieve(): Promise<void> {
-    this.#health = relieved(this.#health);
+  /** Somebody resumed, enabled or changed it: a circuit that is open is closed. */
+  async #relieve(all: boolean): Promise<void> {
+    this.#health.relieve(all);
     this.poke();
-    const kept = [{ destination_id: this.id, epoch: this.epoch, ...this.#health }];
-    await this.#deps.database.query(KEEP_HEALTH, [JSON.stringify(kept)]);
+    await this.#keepHealth();
+  }
+
+  async #keepHealth(): Promise<void> {
+    const health = this.#health.takeAll();
+    if (health !== null) await this.#deps.recorder.keep({ destinationId: this.id, epoch: this.epoch, health });
   }
 
   /**
    * Stops; what is under way is waited for, unless the destination is lost.
-   * @param graceMs after so long it is given up, and delivered again by whoever comes next
+   * @param graceMs after so long it is cut; the attempt is recorded so, and made again by the next holder
    */
   async stop(graceMs = this.#destination.timeoutMs): Promise<void> {
     this.#stopping = true;
+    this.#deps.slots.dismiss(this);
     this.#wake();
     await this.#running;
     const timer = setTimeout(() => this.#giveUp.abort(), this.#lost ? 0 : graceMs);
     await Promise.allSettled(this.#underWay);
     clearTimeout(timer);
+    this.#deps.slots.leave(this);
+    await this.#keepHealth();
     await this.#sender[Symbol.asyncDispose]();
   }
 
@@ -171,65 +188,64 @@ export class Courier {
         waitMs = TROUBLE_PAUSE_MS;
       }
       if (this.#stopping) return;
-      if (waitMs > 0) await clock.sleep(Math.min(waitMs, 60_000), this.#news.signal);
+      if (waitMs > 0) await clock.sleep(Math.min(waitMs, this.#health.keepInMs(), 60_000), this.#news.signal);
+      if (this.#health.keepInMs() <= 0) await this.#keepHealth();
     }
   }
 
   /** Sends what can be sent. @returns in how many milliseconds to look again, if no news come before */
   async #turn(): Promise<number> {
-    const { slots } = this.#deps;
     while (!this.#stopping) {
       const heldMs = this.#heldMs();
       if (heldMs > 0) {
         this.#backlog.drop();
         return heldMs;
       }
-      const atOnce = this.#health.breaker === "half_open" ? 1 : this.#destination.concurrency;
-      if (this.#underWay.size >= atOnce) return Infinity;
+      const { concurrency } = this.#destination;
+      const atOnce = this.#health.probing ? 1 : concurrency;
+      if (this.#unanswered >= atOnce || this.#underWay.size >= AT_ONCE * concurrency) return Infinity;
       const delivery = await this.#backlog.next(Math.max(16, 2 * atOnce));
       if (delivery === null) return Infinity;
       // Fetching took its time; what has changed meanwhile counts.
-      const waitMs = this.#heldMs() > 0 ? 0 : (this.#pace?.waitMs(performance.now()) ?? 0);
-      if (waitMs > 0 || this.#heldMs() > 0 || !slots.take(this)) {
-        this.#backlog.unshift(delivery);
-        if (this.#heldMs() > 0) continue;
-        return waitMs > 0 ? waitMs : Infinity;
+      const held = this.#stopping || this.#heldMs() > 0;
+      const waitMs = held ? 0 : (this.#pace?.waitMs(performance.now()) ?? 0);
+      if (!held && waitMs === 0) {
+        this.#send(delivery);
+        continue;
       }
-      this.#send(delivery);
+      this.#backlog.unshift(delivery);
+      if (!held) return waitMs;
     }
     return 0;
   }
 
-  /** For how long nothing may be sent; 0 when something may. A breaker whose time is over lets one through. */
+  /** For how long nothing may be sent; 0 when something may. */
   #heldMs(): number {
-    if (this.#destination.paused || this.#destination.disabled || this.#lost) return Infinity;
-    if (!this.#deps.safe()) return TROUBLE_PAUSE_MS;
-    const now = this.#deps.clock.now();
-    const admitted = admission(this.#health, new Date(now));
-    if (admitted === "none") return (this.#health.hold_until?.getTime() ?? now) - now;
-    if (admitted === "probe") this.#health = halfOpened(this.#health);
-    return 0;
+    return this.#closed || this.#lost ? Infinity : this.#health.heldMs();
   }
 
   #send(delivery: Fetched): void {
-    const sending = this.#sendOne(delivery).finally(() => {
-      this.#underWay.delete(sending);
-      this.#deps.slots.give();
+    // Its place is taken before anything is awaited, so that nothing else takes it meanwhile.
+    this.#pace?.took();
+    this.#unanswered += 1;
+    const following = this.#follow(delivery, this.#pace).finally(() => {
+      this.#underWay.delete(following);
       this.#wake();
     });
-    this.#underWay.add(sending);
+    this.#underWay.add(following);
   }
 
   /** Never rejects. */
-  async #sendOne(delivery: Fetched): Promise<void> {
+  async #follow(delivery: Fetched, pace: Pace | null): Promise<void> {
     const { clock, logger } = this.#deps;
     let finished = false;
     try {
-      finished = await this.#deliver(delivery, this.#pace);
+      finished = await this.#deliver(delivery, pace);
     } catch (error) {
       const about = { error, delivery_id: delivery.id, destination_id: this.id };
-      logger.error(about, "a delivery could not be made for a reason nobody foresaw; trying again");
-      // It stays scheduled and is fetched again at once.
+      const away = error instanceof TartanError && error.code === "database_unavailable";
+      logger[away ? "warn" : "error"](about, "a delivery could not be made; trying again");
+      // It stays scheduled and is fetched again.
       await clock.sleep(TROUBLE_PAUSE_MS, this.#giveUp.signal);
     }
     this.#backlog.done(delivery, finished);
@@ -237,86 +253,100 @@ export class Courier {
 
   /** @returns whether the delivery is finished */
   async #deliver(delivery: Fetched, pace: Pace | null): Promise<boolean> {
-    const packed = await this.#pack(delivery, pace);
-    // Packing may have taken long, and much may have changed.
-    if (packed === null) return false;
-    if ("cause" in packed) {
-      await this.#record(delivery, null, { ...UNPACKED, cause: packed.cause, reason: packed.detail }, null);
-      return true;
-    }
-    const exchange = await this.#sender.send({ ...packed, signal: this.#giveUp.signal });
-    pace?.done(performance.now());
-    if (exchange.cause === "stopped") return false;
-    const { schedule } = this.#destination;
-    const verdict = judge(exchange, { schedule, tries: delivery.tries });
-    await this.#record(delivery, exchange, verdict, packed.sha256);
-    return verdict.kind !== "retry" && !this.#lost;
-  }
-
-  /** The place in the pace is taken before anything is awaited, so that nobody else takes it meanwhile. */
-  async #pack(delivery: Fetched, pace: Pace | null): Promise<Packed | Unpackable | null> {
-    pace?.took();
-    let sent = false;
+    let made: Made | Unpackable | null = null;
     try {
-      const packed = await this.#packer.pack(this.#deps.database, delivery, this.epoch, this.#giveUp.signal);
-      if (packed === null || this.#lost || !this.#deps.safe()) return null;
-      sent = !("cause" in packed);
-      return packed;
+      made = await this.#attempt(delivery);
     } finally {
-      if (!sent) pace?.spared();
+      this.#unanswered -= 1;
+      this.#settlePace(pace, made !== null && "exchange" in made);
+      this.#wake();
+    }
+    if (made === null) return false;
+    if ("cause" in made) {
+      return await this.#record(delivery, null, { ...UNPACKED, cause: made.cause, reason: made.detail }, null);
+    }
+    const { exchange, sha256 } = made;
+    const verdict = judge(exchange, { schedule: this.#destination.schedule, tries: delivery.tries });
+    const heard = await this.#record(delivery, exchange, verdict, sha256);
+    this.#deps.starts.finished(this.id, delivery.id);
+    return heard && verdict.kind !== "retry";
+  }
+
+  /** Makes an attempt, if one may still be made when it is prepared and has its slot. */
+  async #attempt(delivery: Fetched): Promise<Made | Unpackable | null> {
+    const { database, slots } = this.#deps;
+    const [packer, sender] = [this.#packer, this.#sender];
+    const prepared = await packer.prepare(database, delivery, this.epoch, this.#giveUp.signal);
+    if (prepared === null || "cause" in prepared) return prepared;
+    if (!this.#mayGoOn() || !(await slots.acquire(this))) return null;
+    try {
+      if (!this.#mayGoOn() || !(await this.#begin(delivery))) return null;
+      const { body, sha256 } = prepared;
+      const headers = packer.headersOf(delivery, body);
+      return { exchange: await sender.send({ headers, body, signal: this.#giveUp.signal }), sha256 };
+    } finally {
+      slots.give(this);
     }
   }
 
-  async #record(delivery: Fetched, exchange: Exchange | null, verdict: Verdict, sha256: Buffer | null): Promise<void> {
-    const events = exchange === null ? [] : this.#judgeHealth(exchange, verdict);
-    const told = aboutDelivery(delivery, this.id, exchange, verdict);
-    // What is said of an operator's event would be another one, and so on.
-    const quiet = isOperatorEvent(delivery.eventType);
-    const disable = verdict.disable ?? (events.some(({ type }) => type === "destination.disabled") ? "failing" : null);
-    const heard: Heard = await this.#deps.recorder.record({
-      deliveryId: delivery.id,
+  #mayGoOn(): boolean {
+    return !this.#stopping && this.#heldMs() === 0;
+  }
+
+  /** Notes the attempt. @returns whether it may be made */
+  async #begin({ id, attempts }: Fetched): Promise<boolean> {
+    const { url, timeoutMs } = this.#destination;
+    const answer = await this.#deps.starts.begin({
       destinationId: this.id,
       epoch: this.epoch,
-      number: exchange === null ? null : delivery.attempts + 1,
-      exchange,
-      url: this.#destination.url,
-      jobId: delivery.jobId,
-      verdict: verdict.kind,
-      cause: verdict.cause,
-      detail: exchange === null ? verdict.reason : null,
-      dueInMs: verdict.dueInMs,
-      sha256,
-      health: exchange === null ? null : this.#healthToKeep(verdict, events),
-      disable,
-      events: [...events, ...(quiet ? [] : told)],
+      deliveryId: id,
+      number: attempts + 1,
+      url,
+      timeoutMs,
     });
-    metrics.deliveries.inc({ outcome: verdict.kind });
-    if (exchange) metrics.deliverySeconds.observe(exchange.durationMs / 1000);
-    if (verdict.kind === "delivered") {
-      metrics.deliveryLagSeconds.observe((this.#deps.clock.now() - delivery.occurredAt.getTime()) / 1000);
-    }
-    if (heard === "fenced") this.#lost = true;
+    if (answer === "lost") this.#lose();
+    if (answer !== "begun") return false;
+    if (!this.#stopping) return true;
+    this.#deps.starts.finished(this.id, id);
+    return false;
   }
 
-  /** Takes an attempt into account. @returns what operators are told of it */
-  #judgeHealth(exchange: Exchange, verdict: Verdict): NewEvent[] {
-    const at = new Date(exchange.startedAt.getTime() + exchange.durationMs);
-    const failed = verdict.kind !== "delivered";
-    const before = this.#health;
-    const { health, events } = afterAttempts(before, [{ failed, at, cause: verdict.cause }], this.#destination);
-    this.#health =
-      verdict.holdMs === null ? health : heldUntil(health, new Date(this.#deps.clock.now() + verdict.holdMs));
-    const destination = this.#destination;
-    // What was under way may say so too; it is told once, and nothing more is sent from now on.
-    const disable = destination.disabled ? null : verdict.disable;
-    if (disable !== null || events.includes("disabled")) this.#destination = { ...destination, disabled: true };
-    return aboutDestination(this.id, before, this.#health, events, disable, destination);
-  }
-
-  #healthToKeep({ kind }: Verdict, events: readonly NewEvent[]): Health | null {
+  #settlePace(pace: Pace | null, sent: boolean): void {
     const now = performance.now();
-    if (kind === "delivered" && events.length === 0 && now - this.#keptAt < KEEP_HEALTH_MS) return null;
-    this.#keptAt = now;
-    return this.#health;
+    if (sent) pace?.done(now);
+    else pace?.spared();
+    // Sent under another pace, so the one that counts by now does not know of it.
+    if (sent && pace !== this.#pace) this.#pace?.fill(now);
   }
+
+  /** Another worker has the destination. */
+  #lose(): void {
+    this.#lost = true;
+    this.#wake();
+  }
+
+  /** @returns whether it was heard */
+  async #record(
+    delivery: Fetched,
+    exchange: Exchange | null,
+    verdict: Verdict,
+    sha256: Buffer | null,
+  ): Promise<boolean> {
+    const { recorder, now } = this.#deps;
+    const { kind } = verdict;
+    const about = { delivery, destination: this.#destination, epoch: this.epoch, health: this.#health, now: now() };
+    const result = resultOf({ ...about, exchange, verdict, sha256 });
+    if (result.disable !== null) this.#destination = { ...this.#destination, disabled: true };
+    metrics.deliveries.inc({ outcome: kind });
+    if (exchange) metrics.deliverySeconds.observe(exchange.durationMs / 1000);
+    if (kind === "delivered") metrics.deliveryLagSeconds.observe((now() - delivery.occurredAt.getTime()) / 1000);
+    if ((await recorder.record(result)) === "recorded") return true;
+    this.#lose();
+    return false;
+  }
+}
+
+interface Made {
+  exchange: Exchange;
+  sha256: Buffer;
 }

@@ -61,8 +61,8 @@ export function aboutDestination(
       return tell("destination.recovered", { destination_id: destinationId, failing_since: before.failing_since });
     }
     if (event === "disabled") return tell("destination.disabled", { destination_id: destinationId, reason: "failing" });
-    const { failing_since } = after;
-    const disables_at = failing_since && new Date(failing_since.getTime() + disableAfterS * 1000);
+    const { failing_since, failing_ms, last_failure_at } = after;
+    const disables_at = last_failure_at && new Date(last_failure_at.getTime() + disableAfterS * 1000 - failing_ms);
     return tell("destination.failing", {
       destination_id: destinationId,
       percent: event.failing,

@@ -15,8 +15,8 @@ import { openSigner, signatures, type Signer } from "../http/signing.ts";
 import type { Transforms } from "../content/transform.ts";
 import type { EventSource, OpenDestination } from "../types.ts";
 
-export interface Packed {
-  headers: Record<string, string>;
+/** What is sent, but for the headers, which are signed when it is. */
+export interface Prepared {
   body: Buffer;
   sha256: Buffer;
 }
@@ -41,8 +41,13 @@ export class Packer {
     this.#transforms = transforms;
   }
 
-  /** Null when the signal aborts before there is a body. */
-  async pack(q: Queryable, fetched: Fetched, epoch: number, signal: AbortSignal): Promise<Packed | Unpackable | null> {
+  /** Reads, transforms and renders what has to be. Null when the signal aborts before there is a body. */
+  async prepare(
+    q: Queryable,
+    fetched: Fetched,
+    epoch: number,
+    signal: AbortSignal,
+  ): Promise<Prepared | Unpackable | null> {
     const delivery = await this.#payloads.load(q, fetched, this.#destination.id, signal);
     if (delivery === null) return null;
     // Rendering, hashing and signing are one piece of work for the event loop.
@@ -50,7 +55,7 @@ export class Packer {
     const body = await this.#bodyOf(q, delivery, epoch, signal);
     if (body === null || "cause" in body) return body;
     const sha256 = delivery.bodySha256 ?? createHash("sha256").update(body).digest();
-    return { body, sha256, headers: this.#headersOf(delivery, body) };
+    return { body, sha256 };
   }
 
   async #bodyOf(
@@ -76,7 +81,8 @@ export class Packer {
     return body;
   }
 
-  #headersOf(delivery: Fetched, body: Buffer): Record<string, string> {
+  /** The headers of an attempt that is made now. */
+  headersOf(delivery: Fetched, body: Buffer): Record<string, string> {
     const id = toEventId(delivery.eventId);
     const timestamp = Math.floor(Date.now() / 1000);
     return {

@@ -22,6 +22,10 @@ export interface DeliveryResult {
   epoch: number;
   /** of the attempt; null where none was made, as when a transform failed */
   number: number | null;
+  /** how many attempts count by now towards the schedule */
+  tries: number;
+  /** of the attempt, by the database's clock */
+  startedAt: Date | null;
   exchange: Exchange | null;
   url: string;
   jobId: string | null;
@@ -35,6 +39,13 @@ export interface DeliveryResult {
   health: Health | null;
   disable: string | null;
   events: readonly NewEvent[];
+}
+
+/** How a destination fares by now, under the epoch in which that was seen. */
+export interface HealthState {
+  destinationId: string;
+  epoch: number;
+  health: Health;
 }
 
 /** What a courier hears: its result is committed, or it no longer holds the destination. */
@@ -54,6 +65,9 @@ interface RecorderOptions {
 export class Recorder implements AsyncDisposable {
   readonly #options: RecorderOptions;
   #waiting: Waiting[] = [];
+  /** what is to be kept of each destination with the next commit: the last word, in one place, so that none overtakes it */
+  readonly #health = new Map<string, HealthState>();
+  #keeping: (() => void)[] = [];
   #working: Promise<void> | null = null;
   #stopping = false;
 
@@ -63,8 +77,19 @@ export class Recorder implements AsyncDisposable {
 
   /** Never rejects; while Postgres is away it waits. */
   record(result: DeliveryResult): Promise<Heard> {
+    const { destinationId, epoch, health } = result;
+    if (health !== null) this.#health.set(destinationId, { destinationId, epoch, health });
     return new Promise((resolve) => {
       this.#waiting.push({ result, resolve });
+      this.#working ??= this.#work();
+    });
+  }
+
+  /** Keeps how a destination fares without a result. Never rejects; resolves when it is kept, or given up by `hurry`. */
+  keep(state: HealthState): Promise<void> {
+    this.#health.set(state.destinationId, state);
+    return new Promise((resolve) => {
+      this.#keeping.push(resolve);
       this.#working ??= this.#work();
     });
   }
@@ -72,13 +97,21 @@ export class Recorder implements AsyncDisposable {
   async #work(): Promise<void> {
     // What ends in the same turn of the loop shares the commit.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#health.size > 0) {
       const batch = this.#waiting.splice(0, BATCH_MAX);
-      if (await this.#commit(batch)) continue;
-      if (this.#stopping) for (const { resolve } of batch) resolve("fenced");
-      else this.#waiting.unshift(...batch);
+      const keeping = this.#keeping.splice(0);
+      const committed = await this.#commit(batch);
+      if (!committed && !this.#stopping) {
+        this.#waiting.unshift(...batch);
+        this.#keeping.unshift(...keeping);
+        continue;
+      }
+      if (!committed) this.#health.clear();
+      for (const { resolve } of committed ? [] : batch) resolve("fenced");
+      for (const resolve of keeping) resolve();
     }
     this.#working = null;
+    for (const resolve of this.#keeping.splice(0)) resolve();
   }
 
   /** @returns whether it is done with; if not, all of it is to be tried again */
@@ -101,6 +134,8 @@ export class Recorder implements AsyncDisposable {
   /** Something in the batch is not to be stored. Each goes by itself, and then without what its receiver said. */
   async #commitEach(batch: readonly Waiting[]): Promise<boolean> {
     const [first, ...others] = batch;
+    // Nothing but health: it is refused as it is, and the next attempt makes another.
+    if (first === undefined) this.#health.clear();
     if (first === undefined) return true;
     if (others.length > 0) {
       for (const each of batch) {
@@ -121,19 +156,25 @@ export class Recorder implements AsyncDisposable {
 
   /** @returns the ids of the deliveries that were heard */
   async #write(batch: readonly Waiting[]): Promise<ReadonlySet<string>> {
-    return await this.#options.database.transaction(async (tx) => {
-      const { rows } = await tx.query<{ id: string }>(RECORD, [encode(batch)]);
-      const known = new Set(rows.map(({ id }) => id));
+    const health = [...this.#health.values()];
+    const heard = await this.#options.database.transaction(async (tx) => {
+      const { rows } = await tx.query<{ id: string; new: boolean }>(RECORD, [encode(batch)]);
+      const known = new Map(rows.map((row) => [row.id, row.new]));
       const results = batch.map(({ result }) => result).filter(({ deliveryId }) => known.has(deliveryId));
-      const health = latestHealth(results);
-      if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health)]);
-      for (const { destinationId, disable } of results) {
+      if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health.map(rowOf))]);
+      // What was recorded before, by a COMMIT whose answer was lost, had its consequences then.
+      const fresh = results.filter(({ deliveryId }) => known.get(deliveryId));
+      for (const { destinationId, disable } of fresh) {
         if (disable !== null) await tx.query(DISABLE, [destinationId, disable]);
       }
-      const events = results.flatMap((result) => result.events);
+      const events = fresh.flatMap((result) => result.events);
       if (events.length > 0) await recordEvents(tx, events);
-      return known;
+      return new Set(known.keys());
     });
+    for (const state of health) {
+      if (this.#health.get(state.destinationId) === state) this.#health.delete(state.destinationId);
+    }
+    return heard;
   }
 
   /** From now on what cannot be recorded at once is given up: it is delivered again by whoever comes next. */
@@ -156,7 +197,8 @@ function encode(batch: readonly Waiting[]): string {
         destinationId: result.destinationId,
         epoch: result.epoch,
         number: result.number,
-        startedAt: exchange?.startedAt ?? null,
+        tries: result.tries,
+        startedAt: result.startedAt,
         durationMs: exchange === null ? null : Math.round(exchange.durationMs),
         url: result.url,
         address: exchange?.address ?? null,
@@ -174,11 +216,8 @@ function encode(batch: readonly Waiting[]): string {
   );
 }
 
-/** Of each destination the last word. */
-function latestHealth(results: readonly DeliveryResult[]): object[] {
-  const latest = new Map<string, object>();
-  for (const { destinationId, epoch, health } of results) {
-    if (health !== null) latest.set(destinationId, { destination_id: destinationId, epoch, ...health });
-  }
-  return [...latest.values()];
-}
+const rowOf = ({ destinationId, epoch, health }: HealthState): object => ({
+  destination_id: destinationId,
+  epoch,
+  ...health,
+});

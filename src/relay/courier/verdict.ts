@@ -18,6 +18,8 @@ export const CAUSES = {
   bad_answer: "What came back is not HTTP/1.1.",
   request_refused: "The request could not be made; see the destination's headers.",
   stopped: "Tartan was stopped while the attempt was under way; it does not count as a try.",
+  outcome_unknown:
+    "Tartan ended while the attempt was under way, so its outcome is unknown; it does not count as a try.",
   aborted: "The receiver asked to give this delivery up (webhook-delivery: abort-message).",
   transform_error: "The route's transform failed.",
   transform_timeout: "The route's transform took too long.",
@@ -47,6 +49,8 @@ export interface Verdict {
   cause: string | null;
   /** nothing is to be sent to the destination for so long */
   holdMs: number | null;
+  /** the attempt speaks against the destination's health */
+  unhealthy: boolean;
   /** why the destination is to be disabled */
   disable: "gone" | "asked_by_receiver" | null;
   /** the cause in a sentence */
@@ -59,6 +63,7 @@ export const UNPACKED = {
   dueInMs: null,
   cause: null,
   holdMs: null,
+  unhealthy: false,
   disable: null,
   reason: null,
 } as const;
@@ -87,15 +92,17 @@ interface Place {
 export function judge(exchange: Exchange, place: Place, random: () => number = Math.random): Verdict {
   const { cause, control } = exchange;
   const asked = control === "disable" ? "asked_by_receiver" : null;
-  const nothing = { dueInMs: null, cause, holdMs: null, disable: asked, reason: null } as const;
+  const nothing = { dueInMs: null, cause, holdMs: null, unhealthy: false, disable: asked, reason: null } as const;
   if (cause === null) return { ...nothing, kind: "delivered" };
   if (cause === "stopped") return { ...nothing, kind: "retry", dueInMs: 0, reason: describeCause(cause) };
+  // The receiver works and says what it wants.
   if (control === "abort-message")
     return { ...nothing, kind: "dead", cause: "aborted", reason: describeCause("aborted") };
   const retryAfterMs = exchange.retryAfterMs === null ? null : Math.min(exchange.retryAfterMs, RETRY_AFTER_MAX_MS);
   const failed = {
     cause,
     holdMs: exchange.status === 429 ? retryAfterMs : null,
+    unhealthy: true,
     disable: asked ?? (exchange.status === 410 ? "gone" : null),
     reason: describeCause(cause),
   } as const;

@@ -12,12 +12,15 @@ import { Client, type Dispatcher } from "undici";
 import { ConnectFailed, createConnector, type Connect } from "./connector.ts";
 import type { Guard } from "./guard.ts";
 import type { Exchange } from "../types.ts";
+import { stopwatch } from "../courier/stopwatch.ts";
 import { causeOfStatus, type Cause } from "../courier/verdict.ts";
 
 const CONNECT_MAX_MS = 5000;
 const HEAD_BYTES = 16 * 1024;
 /** Of a longer answer the rest is not read: a new connection costs less than it would. */
 const READ_MAX_BYTES = 128 * 1024;
+/** Older connections are not used again, so that a receiver which moves to other addresses is followed there. */
+const CONNECTION_AGE_MAX_MS = 300_000;
 
 export interface Outgoing {
   /** content-length and host are added */
@@ -40,6 +43,8 @@ export interface SenderOptions {
   /** connections that are kept */
   concurrency: number;
   guard: Guard;
+  /** a connection is used for so long at most; five minutes by default */
+  connectionAgeMaxMs?: number;
 }
 
 /** Disposing waits for what is under way (a signal ends that sooner) and closes the connections. */
@@ -66,7 +71,7 @@ class LineSender implements Sender {
   }
 
   send({ headers, body, signal }: Outgoing): Promise<Exchange> {
-    const line = this.#free.pop() ?? new Line(this.#origin, this.#connect);
+    const line = this.#freeLine() ?? new Line(this.#origin, this.#connect);
     const attempt = new Attempt(line, this.#options.timeoutMs, signal);
     const exchange = attempt.over.then((over) => {
       this.#underWay.delete(exchange);
@@ -77,6 +82,15 @@ class LineSender implements Sender {
     if (this.#closed || signal?.aborted) attempt.end("stopped");
     else line.client.dispatch({ method: "POST", path: this.#path, headers, body }, attempt);
     return exchange;
+  }
+
+  #freeLine(): Line | undefined {
+    const { connectionAgeMaxMs = CONNECTION_AGE_MAX_MS } = this.#options;
+    for (let line = this.#free.pop(); line !== undefined; line = this.#free.pop()) {
+      if (line.ageMs < connectionAgeMaxMs) return line;
+      void line.destroy();
+    }
+    return undefined;
   }
 
   #release(line: Line, reusable: boolean): void {
@@ -97,6 +111,7 @@ class Line {
   /** of the receiver, by the latest connection */
   address: string | null = null;
   #socket: Socket | null = null;
+  #connectedAt = performance.now();
 
   constructor(origin: string, connect: Connect) {
     this.client = new Client(origin, {
@@ -109,10 +124,16 @@ class Line {
         this.#socket = connect(options, (...result) => {
           const [error, socket] = result;
           if (error === null) this.address = socket.remoteAddress ?? null;
+          this.#connectedAt = performance.now();
           callback(...result);
         });
       },
     });
+  }
+
+  /** since its latest connection */
+  get ageMs(): number {
+    return performance.now() - this.#connectedAt;
   }
 
   async destroy(): Promise<void> {
@@ -133,6 +154,8 @@ class Attempt implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal | undefined;
   readonly #startedAt = new Date();
   readonly #started = performance.now();
+  readonly #elapsed = stopwatch();
+  readonly #timeoutMs: number;
   readonly #timer: NodeJS.Timeout;
   readonly #stop = (): void => this.end("stopped");
   #resolve: ((exchange: Exchange) => void) | null = null;
@@ -144,6 +167,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   constructor(line: Line, timeoutMs: number, signal: AbortSignal | undefined) {
     this.#line = line;
+    this.#timeoutMs = timeoutMs;
     this.#signal = signal;
     this.over = new Promise((resolve) => (this.#resolve = resolve));
     // What has arrived is read first: this process may have been busy for longer than the receiver was.
@@ -157,6 +181,11 @@ class Attempt implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // Never a second time: undici may not resend what a lost connection may have brought.
     if (this.#resolve === null || this.#written) controller.abort(STOP);
+    // Nor after its time, when this process was frozen while it connected: another worker may have the destination.
+    else if (this.#elapsed() > this.#timeoutMs) {
+      this.end("connect_timeout");
+      controller.abort(STOP);
+    }
     this.#written = true;
   }
 

@@ -79,7 +79,8 @@ export interface DeliveryRecord {
 export interface AttemptRecord {
   number: number;
   started_at: string;
-  duration_ms: number;
+  /** null where its outcome is unknown */
+  duration_ms: number | null;
   url: string;
   address: string | null;
   status: number | null;

@@ -8,17 +8,26 @@ const statement = (name: string, text: string): Statement => ({ name: `relay_${n
 
 /* Workers. */
 
-/** Says that worker $1 lives, for $2 seconds, by the session that says it. */
+/**
+ * Says that worker $1 lives, for $2 seconds, by the session that says it; $3…$5 are its host and process. Yields the
+ * database's time and the other workers of that host, whose processes can be looked at.
+ */
 export const BEAT = `
-insert into relay.workers as w (id, lease_until, session_pid, session_started)
-select $1, now() + $2 * interval '1 second', pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
-on conflict (id) do update set beat_at = now(), lease_until = excluded.lease_until,
-  session_pid = excluded.session_pid, session_started = excluded.session_started`;
+with beat as (
+  insert into relay.workers as w (id, lease_until, session_pid, session_started, host, process_id, process_started)
+  select $1, now() + $2 * interval '1 second', pid, backend_start, $3, $4, $5
+  from pg_stat_activity where pid = pg_backend_pid()
+  on conflict (id) do update set beat_at = now(), lease_until = excluded.lease_until,
+    alive_since = case when w.beat_at > now() - interval '5 seconds' then w.alive_since else now() end,
+    session_pid = excluded.session_pid, session_started = excluded.session_started
+)
+select clock_timestamp() as now, n.id, n.process_id as pid, n.process_started as started
+from (select 1) one left join relay.workers n on n.host = $3 and n.id <> $1`;
 
 /**
- * The workers that live: their lease holds, and either they said so within the last 3 seconds or the session by which they
- * said it is still there. Postgres ends the session of a process that was killed at once, so its destinations
- * need not wait for the lease.
+ * The workers that seem to live: their lease holds, and either they said so within the last 3 seconds or the session by
+ * which they said it is still there. A worker that seems gone may live on behind a proxy that cut its session, so this
+ * alone does not make its destinations free (TAKE).
  */
 const ALIVE = `
 select w.id from relay.workers w where w.lease_until > now() and (w.beat_at > now() - interval '3 seconds' or exists (
@@ -26,10 +35,24 @@ select w.id from relay.workers w where w.lease_until > now() and (w.beat_at > no
   where a.pid = w.session_pid and (a.backend_start = w.session_started or a.backend_start is null)))`;
 
 /**
- * Takes destinations that nobody holds, for worker $1 who knows those in $2, up to its fair share. A new epoch begins: what
- * its earlier holder still has to say of it is not heard. One that is this worker's own without its knowing (it could not
- * be given back, or the answer to the taking was lost) is taken like any other; one that it knows is not, since an earlier
- * courier of it may still be at work here.
+ * Whether nothing is under way at the destination of u: all that was begun is recorded, or its time is over. Attempts begin
+ * by a write to u under the current epoch, so nothing begins after u is locked and its epoch raised.
+ */
+const QUIET = `(u.busy_until < now() or not exists (
+  select from unnest(u.delivery_ids, u.numbers) b (delivery_id, number)
+  where not exists (select from relay.attempts t where t.delivery_id = b.delivery_id and t.number = b.number)))`;
+
+/**
+ * Takes destinations that are free, for worker $1 who knows those in $2, up to its fair share. Free is a destination
+ *
+ *   - whose worker is among $3: its process has ended;
+ *   - that nobody holds, or whose worker seems gone, and where nothing can be under way. After an outage of Postgres every
+ *     worker seems gone, so one that was itself not heard for the last 5 seconds takes nothing from another.
+ *
+ * A new epoch begins: what its earlier holder still has to say of it is not heard, and it begins nothing any more. One that
+ * is this worker's own without its knowing (it could not be given back, or the answer to the taking was lost) is taken
+ * like any other; one that it knows is not, since an earlier courier of it may still be at work here. Attempts that the
+ * earlier holder began and did not record are recorded with an unknown outcome.
  */
 export const TAKE = statement(
   "take",
@@ -37,17 +60,58 @@ export const TAKE = statement(
 with alive as materialized (${ALIVE}), share as (
   select ceil((select count(*) from relay.destinations where deleted_at is null)::numeric
     / greatest(1, (select count(*) from alive)))::int as fair
+), heard as materialized (
+  select from relay.workers m where m.id = $1 and m.alive_since < now() - interval '5 seconds'
 ), free as materialized (
-  select h.destination_id, h.epoch from relay.health h join relay.destinations d on d.id = h.destination_id
+  select h.destination_id, h.epoch, u.delivery_ids, u.numbers, u.started_at, u.url
+  from relay.health h join relay.under_way u on u.destination_id = h.destination_id
+  join relay.destinations d on d.id = h.destination_id
   where d.deleted_at is null and h.destination_id <> all ($2::text[])
-    and (h.worker is null or h.worker = $1 or not exists (select from alive where alive.id = h.worker))
     and exists (select from alive where alive.id = $1)
-  order by h.taken_at nulls first limit greatest(0, (select fair from share) - cardinality($2::text[])) for update of h skip locked
+    and (h.worker = any ($3::uuid[]) or ${QUIET} and (h.worker is null or h.worker = $1
+      or (exists (select from heard) and not exists (select from alive where alive.id = h.worker))))
+  order by h.taken_at nulls first limit greatest(0, (select fair from share) - cardinality($2::text[]))
+  for update of h, u skip locked
 ), taken as (
   update relay.health h set worker = $1, epoch = h.epoch + 1, taken_at = now() from free
   where h.destination_id = free.destination_id and h.epoch = free.epoch returning h.*
+), unknown as (
+  insert into relay.attempts (delivery_id, number, started_at, url, error, job_id)
+  select b.delivery_id, b.number, b.started_at, f.url, 'outcome_unknown', d.job_id
+  from free f join taken on taken.destination_id = f.destination_id
+  cross join unnest(f.delivery_ids, f.numbers, f.started_at) b (delivery_id, number, started_at)
+  join relay.deliveries d on d.id = b.delivery_id
+  on conflict do nothing returning delivery_id, number
+), counted as (
+  update relay.deliveries d set attempts = greatest(d.attempts, n.number) from unknown n where d.id = n.delivery_id
+), cleared as (
+  update relay.under_way u set epoch = t.epoch, delivery_ids = '{}', numbers = '{}', started_at = '{}',
+    busy_until = '-infinity'
+  from taken t where u.destination_id = t.destination_id
 )
 select (select fair from share) as fair, t.* from (select 1) one left join taken t on true`,
+);
+
+/**
+ * Notes attempts that are about to begin, from a JSON array with a row for each destination: all that is under way there,
+ * `fresh` what begins now, `busy_s` until when it has ended and is recorded. Yields the destinations that are still
+ * held in their epoch, with those of `fresh` whose deliveries are still scheduled.
+ */
+export const NOTE_STARTS = statement(
+  "note_starts",
+  `
+with given as materialized (
+  select g.* from json_to_recordset($1::json) as g (destination_id text, epoch bigint, url text, delivery_ids uuid[],
+    numbers integer[], started_at timestamptz[], fresh uuid[], busy_s float8)
+  join relay.health h on h.destination_id = g.destination_id and h.epoch = g.epoch
+), noted as (
+  update relay.under_way u set delivery_ids = g.delivery_ids, numbers = g.numbers, started_at = g.started_at, url = g.url,
+    busy_until = greatest(u.busy_until, now() + g.busy_s * interval '1 second')
+  from given g where u.destination_id = g.destination_id and u.epoch = g.epoch returning u.destination_id
+)
+select n.destination_id,
+  array(select d.id from unnest(g.fresh) f (id) join relay.deliveries d on d.id = f.id and d.status = 'scheduled') as scheduled
+from noted n join given g on g.destination_id = n.destination_id`,
 );
 
 /** Gives the destination $2 back, if worker $1 holds it in epoch $3. */
@@ -187,39 +251,51 @@ where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch
 
 /**
  * Records what came of deliveries, from a JSON array. What is said of a destination in an epoch that is over is not heard:
- * another worker has it, and delivers it again. Yields the ids of those that were heard.
+ * another worker has it, and delivers it again; only an attempt whose outcome was unknown gets its outcome. Yields the ids of
+ * those that were heard, and whether each was new: a result is applied once, however often it is recorded, since the
+ * answer to a COMMIT can be lost.
  *
  * Not prepared: a plan that was made while the table was small reads all of it once it is large, until it is analysed.
  */
 export const RECORD = `
 with results as materialized (
   select * from json_to_recordset($1::json) as r (id uuid, "destinationId" text, epoch bigint, number integer,
-    "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text, detail text, headers jsonb,
-    head text, "jobId" text, verdict text, "dueInMs" float8, sha256 text)
+    tries integer, "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text,
+    detail text, headers jsonb, head text, "jobId" text, verdict text, "dueInMs" float8, sha256 text)
 ), held as materialized (
   select h.destination_id from relay.health h
   where (h.destination_id, h.epoch) in (select "destinationId", epoch from results) for share of h
 ), heard as materialized (
   select r.* from results r join held on held.destination_id = r."destinationId"
+), attempted as (
+  insert into relay.attempts as a (delivery_id, number, started_at, duration_ms, url, address, status, error,
+    response_headers, response_head, job_id)
+  select id, number, "startedAt", "durationMs", url, address, status, cause, headers, decode(head, 'base64'), "jobId"
+  from results r
+  where number is not null and exists (select from relay.deliveries d where d.id = r.id)
+    and (exists (select from held where held.destination_id = r."destinationId")
+      or exists (select from relay.attempts b where b.delivery_id = r.id and b.number = r.number))
+  on conflict (delivery_id, number) do update set started_at = excluded.started_at, duration_ms = excluded.duration_ms,
+    url = excluded.url, address = excluded.address, status = excluded.status, error = excluded.error,
+    response_headers = excluded.response_headers, response_head = excluded.response_head
+  where a.error = 'outcome_unknown'
+  returning a.delivery_id
 ), settled as (
   update relay.deliveries d set
     -- One that was cancelled meanwhile stays so; that it was attempted is true all the same.
     status = case when d.status <> 'scheduled' then d.status when r.verdict = 'retry' then 'scheduled' else r.verdict end,
     due_at = case when d.status = 'scheduled' and r.verdict = 'retry' then now() + r."dueInMs" * interval '1 ms' end,
     finished_at = case when d.status <> 'scheduled' then d.finished_at when r.verdict <> 'retry' then now() end,
-    attempts = d.attempts + (r.number is not null)::int, tries = d.tries + (r.number is not null)::int,
+    attempts = greatest(d.attempts, coalesce(r.number, 0)), tries = r.tries,
     cause = case r.verdict when 'delivered' then null else r.cause end,
     detail = case r.verdict when 'delivered' then null else r.detail end, last_status = r.status,
     body_sha256 = coalesce(d.body_sha256, decode(r.sha256, 'hex'))
-  from heard r where d.id = r.id
-), attempted as (
-  insert into relay.attempts (delivery_id, number, started_at, duration_ms, url, address, status, error, response_headers,
-    response_head, job_id)
-  select id, number, "startedAt", "durationMs", url, address, status, cause, headers, decode(head, 'base64'), "jobId"
-  from heard where number is not null and exists (select from relay.deliveries d where d.id = heard.id)
-  on conflict (delivery_id, number) do nothing
+  from heard r
+  where d.id = r.id
+    and case when r.number is null then d.status = 'scheduled' else r.id in (select delivery_id from attempted) end
+  returning d.id
 )
-select id from heard`;
+select id, id in (select id from settled) as new from heard`;
 
 /** Keeps how destinations fare, from a JSON array; only for those that are still held in that epoch. */
 export const KEEP_HEALTH = statement(
@@ -227,10 +303,10 @@ export const KEEP_HEALTH = statement(
   `
 update relay.health h set breaker = r.breaker, openings = r.openings, hold_until = r.hold_until, recent = r.recent,
   failing_since = r.failing_since, failures = r.failures, warned = r.warned, last_success_at = r.last_success_at,
-  last_failure_at = r.last_failure_at, last_error = r.last_error
+  last_failure_at = r.last_failure_at, last_error = r.last_error, failing_ms = r.failing_ms, asked_until = r.asked_until
 from json_to_recordset($1::json) as r (destination_id text, epoch bigint, breaker text, openings integer, hold_until timestamptz,
   recent jsonb, failing_since timestamptz, failures integer, warned integer, last_success_at timestamptz,
-  last_failure_at timestamptz, last_error text)
+  last_failure_at timestamptz, last_error text, failing_ms float8, asked_until timestamptz)
 where h.destination_id = r.destination_id and h.epoch = r.epoch`,
 );
 

@@ -34,7 +34,9 @@ export const updateDestination = (settings: readonly Setting[]): string =>
     version = version + 1, updated_at = now()
     where id = $1 and deleted_at is null`;
 
-export const INSERT_HEALTH = "insert into relay.health (destination_id) values ($1)";
+export const INSERT_HEALTH = `
+  with health as (insert into relay.health (destination_id) values ($1) returning destination_id, epoch)
+  insert into relay.under_way (destination_id, epoch) select destination_id, epoch from health`;
 
 /**
  * Until the transaction ends nobody else changes it; deliveries can be made for it all the same. How it fares is locked
@@ -65,7 +67,7 @@ export const DISABLE_BY_HAND = change("disabled_at = now(), disabled_reason = 'b
  */
 export const FORGIVE = `
   update relay.health set breaker = 'closed', openings = 0, hold_until = null, recent = '[]',
-    failing_since = null, failures = 0, warned = 0
+    failing_since = null, failing_ms = 0, failures = 0, warned = 0, asked_until = null
   where destination_id = $1 and (failing_since is not null or hold_until is not null or breaker <> 'closed')`;
 
 /* Deletion. What is secret goes at once; what it was sent stays, for those who ask. */
