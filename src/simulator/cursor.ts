@@ -11,14 +11,21 @@ export interface Position {
   head: number;
 }
 
+/** Whose a cursor is: an Item's, of one of its accounts or of all (null), and of the world's epoch. */
+export interface CursorOwner {
+  itemId: string;
+  accountId: string | null;
+  epoch: number;
+}
+
 const LENGTH = 32;
 const SIGNED = 20;
 
 const tag = (text: string): Buffer => createHash("sha256").update(text).digest();
 
 /** the 8 bytes that bind a cursor to an Item and to the account it is filtered by */
-const ownerTag = (itemId: string, accountId: string | null): Buffer =>
-  tag(`${itemId}|${accountId ?? ""}`).subarray(0, 8);
+const ownerTag = ({ itemId, accountId, epoch }: CursorOwner): Buffer =>
+  tag(`${itemId}|${accountId ?? ""}${epoch === 0 ? "" : `|${epoch}`}`).subarray(0, 8);
 
 const seal = (bytes: Buffer): Buffer =>
   createHash("sha256")
@@ -27,9 +34,9 @@ const seal = (bytes: Buffer): Buffer =>
     .digest()
     .subarray(0, LENGTH - SIGNED);
 
-export function writeCursor(itemId: string, accountId: string | null, at: Position): string {
+export function writeCursor(owner: CursorOwner, at: Position): string {
   const bytes = Buffer.alloc(SIGNED);
-  ownerTag(itemId, accountId).copy(bytes);
+  ownerTag(owner).copy(bytes);
   bytes.writeUInt32LE(at.base, 8);
   bytes.writeUInt32LE(at.position, 12);
   bytes.writeUInt32LE(at.head, 16);
@@ -37,11 +44,11 @@ export function writeCursor(itemId: string, accountId: string | null, at: Positi
 }
 
 /** What the cursor says, or null when it is none of this Item's (with this account filter). */
-export function readCursor(itemId: string, accountId: string | null, cursor: string): Position | null {
+export function readCursor(owner: CursorOwner, cursor: string): Position | null {
   const raw = Buffer.from(cursor, "base64");
   if (raw.length !== LENGTH || raw.toString("base64") !== cursor) return null;
   const bytes = raw.subarray(0, SIGNED);
   if (!seal(bytes).equals(raw.subarray(SIGNED))) return null;
-  if (!ownerTag(itemId, accountId).equals(bytes.subarray(0, 8))) return null;
+  if (!ownerTag(owner).equals(bytes.subarray(0, 8))) return null;
   return { base: bytes.readUInt32LE(8), position: bytes.readUInt32LE(12), head: bytes.readUInt32LE(16) };
 }

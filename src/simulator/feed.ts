@@ -72,10 +72,27 @@ export interface Page {
   hasMore: boolean;
 }
 
+export interface FeedState {
+  live: Txn[];
+  pending: Set<Txn>;
+  log: Txn[];
+}
+
 export class Feed {
-  readonly live: Txn[] = [];
-  readonly pending = new Set<Txn>();
-  #log: Txn[] = [];
+  readonly live: Txn[];
+  readonly pending: Set<Txn>;
+  #log: Txn[];
+
+  constructor({ live, pending, log }: FeedState = { live: [], pending: new Set(), log: [] }) {
+    this.live = live;
+    this.pending = pending;
+    this.#log = log;
+  }
+
+  /** All of it, to be kept over a restart. The lists are the feed's own and share their transactions. */
+  save(): FeedState {
+    return { live: this.live, pending: this.pending, log: this.#log };
+  }
 
   /** the number of the latest change */
   get head(): number {

@@ -7,6 +7,8 @@ import { systemClock, type Clock } from "../clock.ts";
 import { Control } from "./control/control.ts";
 import { listen, type AnsweredRequest } from "./server.ts";
 import { Simulation, type ExtractionOptions } from "./simulation.ts";
+import { restoreSnapshot, seedOf } from "./snapshot.ts";
+import { keepState, readState } from "./state-file.ts";
 import type { CourierOptions } from "./webhooks/courier.ts";
 import type { SentWebhook } from "./webhooks/log.ts";
 import type { Client } from "./world.ts";
@@ -42,6 +44,11 @@ export interface SimulatorOptions {
   concurrency?: number;
   /** Items need a new login after so many days, as Sandbox Items do after 30; absent: never */
   loginExpiresAfterDays?: number;
+  /**
+   * A file that keeps the world: read at the start where it exists (its seed counts then), written while things happen. What
+   * is under way is not kept, such as webhooks that wait for a retry.
+   */
+  stateFile?: string;
   /** called after each webhook attempt */
   onWebhook?: (webhook: SentWebhook) => void;
   /** called after each answer */
@@ -74,7 +81,10 @@ const COURIER: CourierOptions = {
 /** Starts a simulator. Throws TartanError `simulator_port_in_use`. Dispose it to stop it. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { host = "127.0.0.1", port = 0, clientId = "simulator_client", secret = "simulator_secret" } = options;
-  const sim = new Simulation(simulationOptions(options, { clientId, secret }));
+  const state = options.stateFile === undefined ? null : readState(options.stateFile);
+  const seed = state === null ? {} : { seed: seedOf(state) };
+  const sim = new Simulation(simulationOptions({ ...options, ...seed }, { clientId, secret }));
+  if (state !== null) restoreSnapshot(sim, state);
   const control = new Control(sim);
   const server = await listen({ sim, control, onRequest: options.onRequest }, host, port).catch(
     async (error: unknown) => {
@@ -83,11 +93,13 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     },
   );
   const bound = (server.address() as AddressInfo).port;
+  const kept = options.stateFile === undefined ? null : await keepState(sim, options.stateFile);
   const stop = async () => {
     control.stopActivity();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     await sim.close();
+    await kept?.[Symbol.asyncDispose]();
   };
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}`,

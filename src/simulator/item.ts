@@ -50,6 +50,8 @@ export interface Item {
   lastSuccess: number | null;
   lastFailure: number | null;
   lastWebhook: { at: number; code: string } | null;
+  /** raised when a restart lost changes that a client may have read; cursors of an earlier epoch are refused */
+  cursorEpoch: number;
   /** Read it through bookOf. */
   book: Book | null;
 }

@@ -9,6 +9,11 @@ const ALPHABET = Buffer.from("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz2
 /** 57⁵ < 2³²: five letters come out of one draw */
 const LETTERS_PER_DRAW = 5;
 
+export interface RandomState {
+  name: string;
+  words: [number, number, number, number];
+}
+
 export class Random {
   readonly name: string;
   #a: number;
@@ -24,6 +29,17 @@ export class Random {
     this.#b = digest.readInt32LE(4);
     this.#c = digest.readInt32LE(8);
     this.#d = digest.readInt32LE(12) | 1;
+  }
+
+  /** Where the stream stands, to go on from there after a restart. */
+  save(): RandomState {
+    return { name: this.name, words: [this.#a, this.#b, this.#c, this.#d] };
+  }
+
+  static restore({ name, words }: RandomState): Random {
+    const random = new Random(name);
+    [random.#a, random.#b, random.#c, random.#d] = words;
+    return random;
   }
 
   /** A stream of its own; what this stream has drawn so far does not matter. */

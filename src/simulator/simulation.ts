@@ -144,9 +144,15 @@ export class Simulation {
       replan(item, plan.username === "user_good" ? planFor(plan.username, days) : { ...plan, days });
     }
     item.stage = "NOT_READY";
+    this.continueExtraction(item);
+  }
+
+  /** Lets arrive what has not arrived yet, of an extraction that just began or that a restart interrupted. */
+  continueExtraction(item: Item): void {
+    if (item.stage !== "NOT_READY" && item.stage !== "INITIAL") return;
     const { initialMs, historicalMs } = this.options.extraction;
     const now = this.time.now();
-    this.time.schedule(now + initialMs, () => this.#arrive(item, "INITIAL"));
+    if (item.stage === "NOT_READY") this.time.schedule(now + initialMs, () => this.#arrive(item, "INITIAL"));
     this.time.schedule(now + Math.max(initialMs, historicalMs), () => this.#arrive(item, "HISTORICAL"));
   }
 

@@ -41,6 +41,16 @@ export class SimulatedTime implements Clock {
     this.base = base;
   }
 
+  /** how far `advance` has moved this clock ahead of its base, in ms */
+  get added(): number {
+    return this.#added;
+  }
+
+  /** Starts ahead of the base, as a clock that was moved before a restart. Call it before anything is scheduled. */
+  startAhead(ms: number): void {
+    this.#added = ms;
+  }
+
   now(): number {
     return this.base.now() + this.#added;
   }

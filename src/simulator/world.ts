@@ -4,7 +4,7 @@
 import { findInstitution, INSTITUTIONS, type Institution } from "./catalogue/institutions.ts";
 import type { Plan } from "./history.ts";
 import type { Item, Stage } from "./item.ts";
-import { Random } from "./random.ts";
+import { Random, type RandomState } from "./random.ts";
 
 export interface Client {
   clientId: string;
@@ -33,6 +33,13 @@ export interface LinkToken {
   expiresAt: number;
 }
 
+export interface WorldState {
+  itemsMade: number;
+  tokens: RandomState;
+  clients: Client[];
+  items: Item[];
+}
+
 interface PublicToken {
   item: Item;
   expiresAt: number;
@@ -53,6 +60,26 @@ export class World {
   constructor(seed: string) {
     this.random = new Random(seed);
     this.#tokens = this.random.fork("tokens");
+  }
+
+  /** All that outlives a restart. Link tokens and public tokens do not: they are good for half an hour anyway. */
+  save(): WorldState {
+    return {
+      itemsMade: this.#itemsMade,
+      tokens: this.#tokens.save(),
+      clients: [...this.clients.values()],
+      items: [...this.items.values()],
+    };
+  }
+
+  restore({ itemsMade, tokens, clients, items }: WorldState): void {
+    this.#itemsMade = itemsMade;
+    this.#tokens = Random.restore(tokens);
+    for (const client of clients) this.addClient(client);
+    for (const item of items) {
+      this.items.set(item.itemId, item);
+      this.#accessTokens.set(item.accessToken, item);
+    }
   }
 
   addClient(client: Client): void {
@@ -81,6 +108,7 @@ export class World {
       lastSuccess: wish.stage === "HISTORICAL" ? wish.now : null,
       lastFailure: null,
       lastWebhook: null,
+      cursorEpoch: 0,
       book: null,
     };
     this.items.set(item.itemId, item);

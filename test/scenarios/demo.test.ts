@@ -7,12 +7,13 @@ import { Closer } from "../../src/cli/closer.ts";
 import { runTartan, startTartan } from "../support/process.ts";
 import { until } from "../support/stage.ts";
 
-it("the demo links items, mirrors them, tells an application, says how to look at it all, goes on living, and stops cleanly", async () => {
+it("the demo links items, mirrors them, notifies an application, says how to look at it all, goes on living, stops cleanly, and goes on in the same world the next time", async () => {
   await using closer = new Closer();
   const folder = mkdtempSync(join(tmpdir(), "tartan-demo-"));
   closer.defer(() => rmSync(folder, { recursive: true, force: true }));
   const env = { TARTAN_DATA_DIR: folder, TARTAN_SIMULATOR_PORT: "0", TARTAN_PORT: "0" };
-  const start = () => startTartan(env, ["demo"], (line) => /API\s+(http:\S+)\/v1/.exec(line)?.[1] ?? null);
+  const apiLine = (line: string) => /API\s+(http:\S+)\/v1/.exec(line)?.[1] ?? null;
+  const start = () => startTartan(env, ["demo"], apiLine);
   const demo = closer.use(await start());
   const said = () => demo.output.join("\n");
   const backfills = () => (said().match(/ITEM\/CREATED.*\+\d+ transactions/g) ?? []).length;
@@ -41,10 +42,27 @@ it("the demo links items, mirrors them, tells an application, says how to look a
   expect(await demo.stop()).toBe(0);
   expect(existsSync(join(folder, "postgres/data/postmaster.pid"))).toBe(false);
 
+  const list = async (...args: string[]) =>
+    (JSON.parse((await runTartan(env, [...args, "--json"])).stdout) as { data: { id: string; item_id: string }[] })
+      .data;
+  const items = (await list("items", "list")).map(({ item_id }) => item_id).toSorted();
+  const webhooks = (await list("webhooks", "list", "--limit", "500")).length;
+
   const again = closer.use(await start());
-  for (const noun of ["destinations", "integrations"]) {
-    const { stdout } = await runTartan(env, [noun, "list", "--json"]);
-    expect((JSON.parse(stdout) as { data: unknown[] }).data, `${noun} of one demo, not of two`).toHaveLength(1);
-  }
+  const saidAgain = () => again.output.join("\n");
+  expect(saidAgain()).toContain("The world of the last demo goes on");
+  await until("life goes on", async () => /✓ signed.*[+~−]\d+ transactions/.test(saidAgain()));
+  expect((await list("items", "list")).map(({ item_id }) => item_id).toSorted()).toEqual(items);
+  expect((await list("webhooks", "list", "--limit", "500")).length).toBeGreaterThan(webhooks);
+  expect(await list("destinations", "list")).toHaveLength(1);
+  expect(await list("integrations", "list")).toHaveLength(1);
   expect(await again.stop()).toBe(0);
-}, 120_000);
+
+  const fresh = closer.use(await startTartan(env, ["demo", "--fresh", "--items", "1"], apiLine));
+  await until("a new world", async () => /ITEM\/CREATED.*\+\d+ transactions/.test(fresh.output.join("\n")));
+  const after = (await list("items", "list")).map(({ item_id }) => item_id);
+  expect(after).toHaveLength(1);
+  expect(items).not.toContain(after[0]);
+  expect(await list("integrations", "list")).toHaveLength(1);
+  expect(await fresh.stop()).toBe(0);
+}, 240_000);

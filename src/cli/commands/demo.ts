@@ -1,101 +1,68 @@
 /**
  * `tartan demo`, what `npm start` runs: the whole pipeline alive without an account anywhere. The simulator plays Plaid,
- * a few items are linked the way a backend would link them, a small application is told of what changes, and what happens
- * scrolls by until Ctrl-C. Everything of an earlier demo is purged first, since the simulator forgets its world when it
- * stops.
+ * a few items are linked the way a backend would link them, a small application is notified of what changes, and what
+ * happens scrolls by until Ctrl-C. The next demo goes on in the same world (demo-world.ts).
  */
-import { randomUUID } from "node:crypto";
 import { Command } from "commander";
 import { readerUrl } from "../../database/reader.ts";
-import {
-  createIntegration,
-  deleteIntegration,
-  integrationUrl,
-  listIntegrations,
-} from "../../integrations/integrations.ts";
 import type { WebhookRecord } from "../../journal/records.ts";
-import { createDestination, deleteDestination, listDestinations } from "../../relay/destinations/destinations.ts";
-import { createRoute } from "../../relay/routes/routes.ts";
-import { newSecret } from "../../relay/http/signing.ts";
-import { startSimulator, type Simulator } from "../../simulator/index.ts";
 import { openCore, type Core } from "../core.ts";
-import { startDemoReceiver, type ToldEvent } from "../demo-receiver.ts";
-import { destinationDeps } from "../destination-flags.ts";
+import type { ToldEvent } from "../demo-receiver.ts";
+import { connectWorld, openWorld, startApplication } from "../demo-world.ts";
 import { wholeNumber } from "../flags.ts";
 import { feed } from "../feed.ts";
 import { bold, cyan, dim, green, say, short, yellow } from "../print.ts";
 import { ROLES, serve } from "../serve.ts";
 import { untilStopped } from "../signals.ts";
 
-const DEMO_NAME = "Demo (simulator)";
 /** Calm enough to read, lively enough to see that it lives. */
 const ACTIVITY_EVERY_MS = 4000;
-/** What an application would want to know. */
-const TOLD = ["item.linked", "item.error", "item.repaired", "item.removed", "transactions.changed"];
+
+interface DemoFlags {
+  items: string;
+  fresh?: true;
+}
 
 export function demoCommand(): Command {
   return new Command("demo")
     .description("everything alive at once, with a simulated Plaid; nothing to sign up for")
-    .option("--items <count>", "how many items to link", wholeNumber(1, 10_000), "4")
-    .action(async ({ items }: { items: string }) => {
+    .option("--items <count>", "how many items to link in a new world", wholeNumber(1, 10_000), "4")
+    .option("--fresh", "forget the world of the last demo and begin a new one")
+    .action(async (flags: DemoFlags) => {
       await using core = await openCore(process.env, { as: "server", logLevel: "warn" });
       const stopped = untilStopped();
-      // The application that is told is on this machine, which deliveries are otherwise kept away from.
+      // The application that is notified is on this machine, which deliveries are otherwise kept away from.
       const relayAllowedAddresses = [...core.config.relayAllowedAddresses, "127.0.0.1"];
       const config = { ...core.config, relayAllowedAddresses, relayAllowHttp: true };
-      await demo({ ...core, config }, Number(items), stopped);
+      await demo({ ...core, config }, flags, stopped);
     });
 }
 
-async function demo(core: Core, count: number, stopped: Promise<unknown>): Promise<void> {
-  const { closer, config, database, vault } = core;
-  const simulator = closer.use(await startSimulator({ port: config.simulatorPort, seed: randomUUID() }));
-  await purgeEarlierDemos(core);
+async function demo(core: Core, { items, fresh }: DemoFlags, stopped: Promise<unknown>): Promise<void> {
+  const { config, database } = core;
+  const world = await openWorld(core, fresh === true);
+  const goesOn = world.integrationId !== null;
   const { url, newAdminKey } = await serve(core, ROLES);
   const story = openStory();
   await startApplication(core, story.event);
-  const integration = await createIntegration(database, vault, {
-    name: DEMO_NAME,
-    client_id: simulator.clientId,
-    secret: simulator.secret,
-    environment: "sandbox",
-    plaid_url: simulator.url,
-  });
-  const intake = integrationUrl(url, integration.id);
+  const { integrationId, intake, begin } = await connectWorld(core, world, url);
 
   const sql = await readerUrl(database, core.databaseUrl, {});
-  greet({ url, intake, key: newAdminKey ?? config.adminKey ?? null, simulator: simulator.url, sql });
+  const key = newAdminKey ?? config.adminKey ?? null;
+  greet({ url, intake, key, simulator: world.simulator.url, sql, goesOn });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   const feeding = feed(database, {
-    filter: { integration_id: integration.id },
-    fromTheStart: true,
+    filter: { integration_id: integrationId },
+    fromTheStart: !goesOn,
     signal: stop.signal,
     tell: story.webhook,
   });
-  await linkItems(simulator, intake, integration.webhook_secret, count);
-  simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
+  await begin(Number(items));
+  world.simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
   await stopped;
-  await simulator.control.stopActivity();
+  await world.simulator.control.stopActivity();
   await feeding;
-}
-
-async function purgeEarlierDemos({ database }: Core): Promise<void> {
-  for (const { id, name } of await listDestinations(database)) {
-    if (name === DEMO_NAME) await deleteDestination(database, id);
-  }
-  for (const { id, name } of await listIntegrations(database)) {
-    if (name === DEMO_NAME) await deleteIntegration(database, id, { purge: true });
-  }
-}
-
-/** News of items and their transactions go to an application in this process. */
-async function startApplication(core: Core, hear: (event: ToldEvent) => void): Promise<void> {
-  const { secret } = newSecret("v1");
-  const application = core.closer.use(await startDemoReceiver(secret, hear));
-  const wish = { name: DEMO_NAME, url: application.url, signing_secret: secret };
-  const { id } = await createDestination(destinationDeps(core), wish);
-  await createRoute(core.database, { destination_id: id, filter: { types: TOLD } });
 }
 
 /** Longer than the feed looks between webhooks. */
@@ -133,34 +100,17 @@ function describeTold({ type, item_id, data, occurred_at }: ToldEvent): string {
   );
 }
 
-/** Does what the user's backend would: after the token exchange, tell Tartan of the item. */
-async function linkItems(simulator: Simulator, intake: string, secret: string, count: number): Promise<void> {
-  const { items } = await simulator.control.createItems({ count, transactions: 120, webhook: intake });
-  for (const [index, { item_id, access_token }] of items.entries()) {
-    const answer = await fetch(intake, {
-      method: "POST",
-      headers: { "content-type": "application/json", "tartan-webhook-secret": secret },
-      body: JSON.stringify({
-        webhook_type: "ITEM",
-        webhook_code: "CREATED",
-        item_id,
-        access_token,
-        user_id: `user-${index + 1}`,
-      }),
-    });
-    if (!answer.ok) say(yellow(`item ${item_id} was not taken: ${answer.status}`));
-  }
-}
-
 interface Greeting {
   url: string;
   intake: string;
   key: string | null;
   simulator: string;
   sql: string;
+  /** whether an earlier demo began this world */
+  goesOn: boolean;
 }
 
-function greet({ url, intake, key, simulator, sql }: Greeting): void {
+function greet({ url, intake, key, simulator, sql, goesOn }: Greeting): void {
   const row = (name: string, value: string) => say(`  ${dim(name.padEnd(10))}${value}`);
   say(`\n${bold("Tartan")} is alive; a simulated Plaid feeds it. ${dim("Ctrl-C stops everything.")}\n`);
   row("API", `${cyan(`${url}/v1`)}   ${dim("reference")} ${cyan(`${url}/docs`)}`);
@@ -171,5 +121,6 @@ function greet({ url, intake, key, simulator, sql }: Greeting): void {
   row("SQL", cyan(`psql '${sql}'`));
   row("", dim("select name, balances_current from plaid.current_accounts;"));
   row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));
+  if (goesOn) say(`\n  ${dim("The world of the last demo goes on; a new one:")} ${cyan("npx tartan demo --fresh")}`);
   say(`\n${green("●")} ${dim("what arrives, and what it changes")}\n`);
 }

@@ -11,6 +11,7 @@ interface Flags {
   port?: string;
   host?: string;
   seed?: string;
+  state?: string;
   limits: boolean;
   activity?: string;
 }
@@ -25,6 +26,7 @@ export function simulateCommand(): Command {
     )
     .option("--host <host>", "the address to listen on (127.0.0.1)")
     .option("--seed <seed>", "the same seed makes the same world")
+    .option("--state <file>", "keep the world in this file, and go on from it")
     .option("--no-limits", "without Plaid's rate limits")
     .option("--activity <ms>", "change something by itself, every so many milliseconds", wholeNumber(10, 86_400_000))
     .action(async (flags: Flags) => {
@@ -36,6 +38,7 @@ export function simulateCommand(): Command {
           host: flags.host ?? "127.0.0.1",
           rateLimits: flags.limits,
           ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+          ...(flags.state === undefined ? {} : { stateFile: flags.state }),
         }),
       );
       if (flags.activity !== undefined) simulator.control.startActivity({ everyMs: Number(flags.activity) });
@@ -46,7 +49,8 @@ export function simulateCommand(): Command {
         control: `${simulator.url}/_simulator`,
         "make items": `curl -X POST ${simulator.url}/_simulator/items -H 'content-type: application/json' -d '{"count":1}'`,
       });
-      say(dim("Ctrl-C stops it; it keeps nothing."));
+      const kept = flags.state === undefined ? "it keeps nothing" : `it keeps its world in ${flags.state}`;
+      say(dim(`Ctrl-C stops it; ${kept}.`));
       await untilStopped();
     });
 }

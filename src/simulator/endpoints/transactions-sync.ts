@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { accountObject, type Account } from "../account.ts";
-import { readCursor, writeCursor, type Position } from "../cursor.ts";
+import { readCursor, writeCursor, type CursorOwner, type Position } from "../cursor.ts";
 import { bookOf, type Book, type Item, type Stage } from "../item.ts";
 import { cursorNotAssociated, invalidAccountId, invalidField, mutationDuringPagination } from "../plaid-error.ts";
 import { transactionsText } from "../transaction-text.ts";
@@ -45,7 +45,7 @@ export const transactionsSync = itemEndpoint(
       modified: transactionsText(page.modified, original),
       removed: JSON.stringify(page.removed.map((txn) => ({ account_id: txn.account.id, transaction_id: txn.id }))),
     };
-    return answer(item, book.accounts, texts, writeCursor(item.itemId, account?.id ?? null, next), page.hasMore);
+    return answer(item, book.accounts, texts, writeCursor(ownerOf(item, account), next), page.hasMore);
   },
 );
 
@@ -56,6 +56,12 @@ function accountNamed(book: Book, id: string | undefined): Account | null {
   return account;
 }
 
+const ownerOf = (item: Item, account: Account | null): CursorOwner => ({
+  itemId: item.itemId,
+  accountId: account?.id ?? null,
+  epoch: item.cursorEpoch,
+});
+
 /** Where this page starts. Faults that concern cursors strike here. */
 function begin(item: Item, book: Book, account: Account | null, cursor: string, { sim, client }: Call): Position {
   const head = book.feed.head;
@@ -64,7 +70,7 @@ function begin(item: Item, book: Book, account: Account | null, cursor: string, 
   if (cursor.length > LONGEST_CURSOR) throw invalidField("cursor must be at most 256 characters");
   const target = { itemId: item.itemId, clientId: client.clientId, endpoint: PATH };
   if (sim.faults.strike("cursor_invalid", target)) throw cursorNotAssociated();
-  const at = readCursor(item.itemId, account?.id ?? null, cursor);
+  const at = readCursor(ownerOf(item, account), cursor);
   if (!at) throw cursorNotAssociated();
   const midLoop = at.position < at.head;
   const fault = sim.faults.strike("mutation", { ...target, midLoop });

@@ -1,0 +1,96 @@
+/**
+ * The world as bytes, so that a simulator goes on after a restart where it stopped: Items with their accounts, transactions,
+ * tokens and errors, the clients, and the clock. What is under way is not kept: webhooks that still wait for a retry, faults,
+ * rate limit windows, open Link sessions.
+ *
+ * A snapshot that was not taken at the end (the process was killed) may lack changes that Plaid's client has already seen.
+ * Then all cursors of before are refused, as Plaid refuses a cursor that it does not know, and the client reads all again.
+ */
+import { deserialize, serialize } from "node:v8";
+import { TartanError } from "../errors.ts";
+import { findInstitution } from "./catalogue/institutions.ts";
+import { Feed, type FeedState } from "./feed.ts";
+import type { Book, Item } from "./item.ts";
+import { Random, type RandomState } from "./random.ts";
+import type { Simulation } from "./simulation.ts";
+import type { WorldState } from "./world.ts";
+
+/** Raised whenever the shape below changes; an older snapshot is refused. */
+const VERSION = 1;
+
+type SavedBook = Omit<Book, "feed" | "random"> & { feed: FeedState; random: RandomState };
+type SavedItem = Omit<Item, "institution" | "random" | "book"> & {
+  institution: string;
+  random: RandomState;
+  book: SavedBook | null;
+};
+
+interface Saved extends Omit<WorldState, "items"> {
+  version: number;
+  seed: string;
+  /** nothing happened after it was taken */
+  atTheEnd: boolean;
+  clockAddedMs: number;
+  items: SavedItem[];
+}
+
+export function takeSnapshot(sim: Simulation, atTheEnd: boolean): Buffer {
+  const { items, ...world } = sim.world.save();
+  const saved: Saved = {
+    version: VERSION,
+    seed: sim.options.seed,
+    atTheEnd,
+    clockAddedMs: sim.time.added,
+    ...world,
+    items: items.map(saveItem),
+  };
+  // One graph: transactions that several lists share stay one transaction.
+  return serialize(saved);
+}
+
+/** The seed of a snapshot, which the simulation that it is restored into must have. */
+export const seedOf = (snapshot: Buffer): string => read(snapshot).seed;
+
+/** Fills a fresh simulation, and lets histories arrive that were still under way. */
+export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {
+  const { items, clockAddedMs, atTheEnd, itemsMade, tokens, clients } = read(snapshot);
+  sim.time.startAhead(clockAddedMs);
+  sim.world.restore({ itemsMade, tokens, clients, items: items.map(restoreItem) });
+  for (const item of sim.world.items.values()) {
+    if (!atTheEnd) item.cursorEpoch += 1;
+    sim.settle(item);
+    sim.continueExtraction(item);
+  }
+}
+
+function read(snapshot: Buffer): Saved {
+  let saved: Partial<Saved> | null = null;
+  try {
+    saved = deserialize(snapshot) as Partial<Saved> | null;
+  } catch {
+    // said below
+  }
+  if (saved?.version === VERSION) return saved as Saved;
+  throw new TartanError(
+    "simulator_invalid_request",
+    "The snapshot is not one that this version of the simulator took.",
+  );
+}
+
+const saveItem = ({ institution, random, book, ...item }: Item): SavedItem => ({
+  ...item,
+  institution: institution.institution_id,
+  random: random.save(),
+  book: book && { ...book, feed: book.feed.save(), random: book.random.save() },
+});
+
+function restoreItem({ institution: id, random, book, ...item }: SavedItem): Item {
+  const institution = findInstitution(id);
+  if (!institution) throw new TartanError("internal", `the simulator has no institution ${id}`);
+  return {
+    ...item,
+    institution,
+    random: Random.restore(random),
+    book: book && { ...book, feed: new Feed(book.feed), random: Random.restore(book.random) },
+  };
+}

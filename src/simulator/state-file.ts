@@ -1,0 +1,58 @@
+/**
+ * Keeps the world in a file: reads it at the start, writes it while things happen, and once more at the end. A file is
+ * replaced as a whole, so a kill leaves the one before.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
+import { systemClock } from "../clock.ts";
+import { TartanError } from "../errors.ts";
+import type { Simulation } from "./simulation.ts";
+import { takeSnapshot } from "./snapshot.ts";
+
+const LEAST_PAUSE_MS = 1000;
+/** Saving a large world takes long; it may take a twentieth of the time. */
+const PAUSE_FACTOR = 20;
+
+/** The snapshot in `file`, or null where there is no such file. */
+export function readState(file: string): Buffer | null {
+  if (!existsSync(file)) return null;
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const fields = { stateFile: "cannot be read" };
+    throw new TartanError("simulator_invalid_request", `The file ${file} cannot be read.`, { fields, cause: error });
+  }
+}
+
+/** Saves the world into `file` from now on. Disposing saves it a last time; nothing may happen in the world after that. */
+export async function keepState(sim: Simulation, file: string): Promise<AsyncDisposable> {
+  const stop = new AbortController();
+  let last = await save(sim, file, false, null);
+  const saving = (async () => {
+    let pauseMs = LEAST_PAUSE_MS;
+    for (;;) {
+      await systemClock.sleep(pauseMs, stop.signal);
+      if (stop.signal.aborted) return;
+      const began = performance.now();
+      // A disk that is full now may have room a second later; the last save tells.
+      last = await save(sim, file, false, last).catch(() => last);
+      pauseMs = Math.max(LEAST_PAUSE_MS, PAUSE_FACTOR * (performance.now() - began));
+    }
+  })();
+  return {
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await saving;
+      await save(sim, file, true, null);
+    },
+  };
+}
+
+async function save(sim: Simulation, file: string, atTheEnd: boolean, last: Buffer | null): Promise<Buffer> {
+  const snapshot = takeSnapshot(sim, atTheEnd);
+  if (last?.equals(snapshot)) return last;
+  // It holds access tokens. They open nothing but this world; others may take them for real ones.
+  await writeFile(`${file}.new`, snapshot, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+  return snapshot;
+}
