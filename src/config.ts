@@ -48,10 +48,16 @@ export const OPTIONS = {
     "Your Postgres, 14 or newer; absent, Tartan runs one of its own in the data directory.",
     { defaultText: "embedded", secret: true },
   ),
+  databaseDirectUrl: option(
+    "TARTAN_DATABASE_DIRECT_URL",
+    z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    "The same database past a transaction-mode pooler that TARTAN_DATABASE_URL leads through; for notifications and migrations.",
+    { defaultText: "TARTAN_DATABASE_URL", secret: true },
+  ),
   databasePoolSize: option(
     "TARTAN_DATABASE_POOL_SIZE",
     whole(4, 200).default(16),
-    "Connections to Postgres that one process may hold.",
+    "Connections to Postgres that one process may hold, besides three for notifications, leases and checks.",
   ),
   dataDir: option(
     "TARTAN_DATA_DIR",
@@ -214,12 +220,36 @@ export function loadConfig(given: Environment): Config {
     if (parsed.success) config[key] = parsed.data;
     else fields[name] = parsed.error.issues.map((issue) => issue.message).join("; ");
   }
+  for (const [name, fault] of Object.entries(contradictions(config as Partial<Config>))) fields[name] ??= fault;
   if (Object.keys(fields).length > 0) {
     const lines = [...Object.entries(fields).map(([name, fault]) => `${name}: ${fault}`), ...notes];
     const text = lines.map((line) => `  ${line}`).join("\n");
     throw new TartanError("config_invalid", `The configuration is not usable:\n${text}`, { fields });
   }
   return config as Config;
+}
+
+/** Connections that are kept for what must not wait behind syncing: accepting webhooks, renewing leases, probes. */
+export const reservedConnections = (poolSize: number): number => Math.min(4, Math.floor(poolSize / 4));
+
+/** A run asks Plaid most of the time, so that a few share a connection; one more is for all else. */
+const RUNS_PER_CONNECTION = 4;
+
+/** @returns option → what is wrong with it beside the others; what could not be parsed is passed over */
+function contradictions({ databasePoolSize, syncConcurrency, databaseUrl, databaseDirectUrl }: Partial<Config>) {
+  const fields: Record<string, string> = {};
+  if (databasePoolSize !== undefined && syncConcurrency !== undefined) {
+    const most = RUNS_PER_CONNECTION * (databasePoolSize - reservedConnections(databasePoolSize) - 1);
+    const needed = Math.ceil(syncConcurrency / RUNS_PER_CONNECTION) + reservedConnections(200) + 1;
+    if (syncConcurrency > most) {
+      fields[OPTIONS.syncConcurrency.env] =
+        `${syncConcurrency} runs at a time need a ${OPTIONS.databasePoolSize.env} of ${needed} or more; ` +
+        `with ${databasePoolSize} connections at most ${most} can run`;
+    }
+  }
+  if (databaseDirectUrl !== undefined && databaseUrl === undefined)
+    fields[OPTIONS.databaseDirectUrl.env] = `is of use only beside ${OPTIONS.databaseUrl.env}, which is not set`;
+  return fields;
 }
 
 /** The options as rows for help texts and the configuration page. */

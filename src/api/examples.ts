@@ -140,6 +140,7 @@ export const EXAMPLES = {
     version: "0.1.0",
     node: "v20.20.2",
     schema_version: 8,
+    warnings: [],
     roles: ["receiver", "sync", "relay", "api"],
     uptime_seconds: 86_400,
     queue: { due: 3, running: 8, oldest_due_seconds: 0.4, subjects: { ok: 1284, needs_user: 17, retrying: 2 } },

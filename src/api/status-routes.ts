@@ -1,5 +1,6 @@
 /** /v1/status: is anything waiting or failing, and what runs here? */
 import { listProcesses } from "../database/processes.ts";
+import { factsOf } from "../database/pool.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { standing } from "../relay/destinations/standing.ts";
@@ -22,6 +23,7 @@ export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
       version: VERSION,
       node: process.version,
       schema_version,
+      warnings: factsOf(database).durability,
       roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
       uptime_seconds: Math.floor(process.uptime()),
       queue: { due, running, oldest_due_seconds, subjects: by_status },

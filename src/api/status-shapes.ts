@@ -60,6 +60,7 @@ export const Status = z
     version: told(z.string(), "Tartan's version in this process."),
     node: told(z.string(), "Node's version."),
     schema_version: told(z.number().int(), "The number of the newest migration in the database."),
+    warnings: told(z.array(z.string()), "Settings of Postgres with which a crash may lose what was acknowledged."),
     roles: told(z.array(z.string()), "What this process does."),
     uptime_seconds: told(z.number().int(), "Since this process started."),
     queue: told(

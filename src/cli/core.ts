@@ -5,9 +5,10 @@
 import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
+import { reportFacts } from "../database/facts.ts";
 import { attachEmbedded, hasEmbedded, startEmbedded } from "../database/embedded.ts";
 import { migrate } from "../database/migrate.ts";
-import { openDatabase } from "../database/pool.ts";
+import { factsOf, openDatabase, urlOf } from "../database/pool.ts";
 import { listProcesses } from "../database/processes.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
@@ -22,6 +23,7 @@ export interface Core extends AsyncDisposable {
   config: Config;
   logger: Logger;
   database: Database;
+  /** past a pooler where that is configured; holds a password */
   databaseUrl: string;
   /** whether Postgres is one that Tartan runs itself */
   embedded: boolean;
@@ -52,15 +54,26 @@ export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Prom
   try {
     const { url: databaseUrl, embedded } = await findDatabase(own, logger, closer, purpose);
     const poolSize = purpose.poolSize ?? own.databasePoolSize;
-    const options = { url: databaseUrl, poolSize, applicationName: "tartan", logger };
+    const { databaseDirectUrl: directUrl } = own;
+    const options = { url: databaseUrl, directUrl, poolSize, applicationName: "tartan", logger };
     const prepare = mayCreate(purpose) ? bringUp : checkSetUp;
     const open = () => openPrepared(options, prepare);
     const database = closer.use(await (purpose.as === "server" ? patiently(open, logger, stopSignal()) : open()));
+    if (purpose.as === "server") reportFacts(factsOf(database), { poolSize, direct: directUrl !== undefined, logger });
     const config = purpose.as === "server" ? own : await withServerSettings(own, env, database);
     const { masterKey, dataDir } = config;
     const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
     const dispose = () => closer[Symbol.asyncDispose]();
-    return { config, logger, database, databaseUrl, embedded, vault, closer, [Symbol.asyncDispose]: dispose };
+    return {
+      config,
+      logger,
+      database,
+      databaseUrl: urlOf(database),
+      embedded,
+      vault,
+      closer,
+      [Symbol.asyncDispose]: dispose,
+    };
   } catch (error) {
     await closer[Symbol.asyncDispose]();
     throw error;

@@ -4,6 +4,7 @@
  */
 import { Client, type ClientConfig } from "pg";
 import { TartanError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
 import { within } from "./exchange.ts";
 import { CONNECT_MS } from "./limits.ts";
 
@@ -87,4 +88,31 @@ function weaknesses(row: Row): string[] {
     );
   }
   return found;
+}
+
+/** Connections besides the pool: the one that listens, the relay's leases, and a look at the others. */
+const BESIDES = 3;
+
+interface Circumstances {
+  poolSize: number;
+  /** there is a URL that leads past a pooler */
+  direct: boolean;
+  logger: Logger;
+}
+
+/** Says at the start of a server what its operator should know of this database. */
+export function reportFacts(facts: Facts, { poolSize, direct, logger }: Circumstances): void {
+  for (const weakness of facts.durability) logger.error(`Acknowledged webhooks are at risk: ${weakness}`);
+  if (facts.pooled && !direct) {
+    logger.warn(
+      "TARTAN_DATABASE_URL leads through a connection pooler, where nobody can listen: Tartan polls. " +
+        "Set TARTAN_DATABASE_DIRECT_URL to save up to a second of latency.",
+    );
+  }
+  if (!facts.pooled && poolSize + BESIDES > facts.maxConnections) {
+    logger.warn(
+      { max_connections: facts.maxConnections, pool_size: poolSize },
+      "Postgres grants fewer connections than this process may need; raise max_connections or lower TARTAN_DATABASE_POOL_SIZE",
+    );
+  }
 }

@@ -3,6 +3,7 @@
  * after a deadlock, a few reserved connections for what must not wait, and one that hears notifications.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { reservedConnections } from "../config.ts";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { clientConfig } from "./connection.ts";
@@ -24,9 +25,6 @@ export interface DatabaseOptions {
 }
 
 const REPEATS = 3;
-
-/** Connections of a pool of `poolSize` that are kept for what must not wait: accepting, heartbeats, probes. */
-export const reservedOf = (poolSize: number): number => Math.min(4, Math.floor(poolSize / 4));
 
 interface Parts {
   lane: Lane;
@@ -113,7 +111,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     throw translateFailure(error);
   });
   const pooled = facts.pooled || directUrl !== undefined;
-  const reserved = reservedOf(poolSize);
+  const reserved = reservedConnections(poolSize);
   const suspicion: Suspicion = { before: 0 };
   const open = (work: Work, size: number) => new Lane({ config, size, work, pooled, suspicion, logger });
   const lane = open("normal", poolSize - reserved);

@@ -41,7 +41,8 @@ export function openSession(database: Database, applicationName: string): Sessio
     async query<Row>(statement: string | Statement, values: readonly unknown[] = []): Promise<Result<Row>> {
       if (closed) throw new TartanError("internal", "this session was closed");
       const client = await (connected ??= connect());
-      const config = typeof statement === "string" ? { text: statement } : { ...statement };
+      // Not by its name: behind a pooler the next statement may meet another session.
+      const config = { text: typeof statement === "string" ? statement : statement.text };
       try {
         const result = await client.query({ ...config, values: [...values] });
         return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };

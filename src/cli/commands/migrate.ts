@@ -22,7 +22,15 @@ export function migrateCommand(): Command {
         config.databaseUrl ??
         (await attachEmbedded(config.dataDir))?.url ??
         closer.use(await startEmbedded({ dataDir: config.dataDir, logger })).url;
-      const database = closer.use(await openDatabase({ url, poolSize: 2, applicationName: "tartan migrate", logger }));
+      const database = closer.use(
+        await openDatabase({
+          url,
+          directUrl: config.databaseDirectUrl,
+          poolSize: 2,
+          applicationName: "tartan migrate",
+          logger,
+        }),
+      );
       const done = await migrate(database, { logger });
       if (json) return sayJson(done);
       const what = done.applied.length === 0 ? "nothing to do" : `applied ${done.applied.join(", ")}`;
