@@ -28,6 +28,10 @@ export const metrics = {
   }),
   acceptWaiting: gauge("tartan_accept_waiting", "Webhooks that wait for their commit"),
   apiSeconds: seconds("tartan_api_request_seconds", "Requests to the REST API", FAST, ["method", "route", "status"]),
+  clockSkewSeconds: gauge("tartan_clock_skew_seconds", "How far the database's clock is ahead of this process's"),
+  weeksKept: gauge("tartan_journal_weeks_kept", "Weeks of webhooks kept beyond retention, by what needs them", [
+    "needed_for",
+  ]),
   keyFetches: counter("tartan_key_fetches_total", "Verification keys asked of Plaid", ["outcome"]),
   plaidSeconds: seconds("tartan_plaid_request_seconds", "Requests to Plaid", SLOW, ["endpoint", "outcome"]),
   runs: counter("tartan_sync_runs_total", "Finished sync runs", ["kind", "outcome"]),

@@ -154,6 +154,7 @@ export const EXAMPLES = {
       destinations: { active: 2, paused: 0, disabled: 0, open: 0 },
       unwell: [],
     },
+    journal: { kept_weeks: [], clock_skew_seconds: 0, suspended: null },
     processes: [
       {
         id: "0b6c1f0e-5f0a-4c55-9a39-6d1f6f3f0a11",

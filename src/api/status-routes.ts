@@ -3,6 +3,7 @@ import { listProcesses } from "../database/processes.ts";
 import { factsOf } from "../database/pool.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
+import { retentionState } from "../journal/retention.ts";
 import { standing } from "../relay/destinations/standing.ts";
 import { findOverdue, relayDepth } from "../relay/sweep.ts";
 import { queueDepth } from "../sync/queries.ts";
@@ -10,13 +11,14 @@ import { about, refusals, type Api, type ApiDeps } from "./routing.ts";
 import { Status } from "./status-shapes.ts";
 import { VERSION } from "./version.ts";
 
-export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
+export function statusRoutes(api: Api, { database, roles, clock }: ApiDeps): void {
   api.get("/v1/status", { schema: STATUS }, async () => {
-    const [{ version: schema_version }, queue, relay, processes] = await Promise.all([
+    const [{ version: schema_version }, queue, relay, processes, journal] = await Promise.all([
       schemaState(database),
       queueDepth(database),
       relayState(database),
       listProcesses(database),
+      retentionState(database, clock),
     ]);
     const { due, running, oldest_due_seconds, by_status } = queue;
     return {
@@ -28,6 +30,7 @@ export function statusRoutes(api: Api, { database, roles }: ApiDeps): void {
       uptime_seconds: Math.floor(process.uptime()),
       queue: { due, running, oldest_due_seconds, subjects: by_status },
       relay,
+      journal,
       processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),
     };
   });

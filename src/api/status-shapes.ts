@@ -55,6 +55,29 @@ const process = z.object({
   started_at: timestamp("When it started."),
 });
 
+const journal = told(
+  z.object({
+    kept_weeks: told(
+      z.array(
+        z.object({
+          week: told(z.string(), "Its Monday, such as 2026-11-16."),
+          needed_for: told(
+            z.enum(["unprocessed", "undispatched", "undelivered"]),
+            "What still needs its webhooks: a sync run, the relay's dispatch, or deliveries that are scheduled or dead letters.",
+          ),
+        }),
+      ),
+      "Weeks of webhooks that are older than webhooks are kept and are kept all the same, the oldest first.",
+    ),
+    clock_skew_seconds: told(z.number(), "How far the database's clock is ahead of this process's; negative: behind."),
+    suspended: told(
+      z.string().nullable(),
+      "Why nothing is forgotten just now, and what to do; null while retention works.",
+    ),
+  }),
+  "Retention of webhooks.",
+);
+
 export const Status = z
   .object({
     version: told(z.string(), "Tartan's version in this process."),
@@ -73,6 +96,7 @@ export const Status = z
       "The sync queue, of all processes together.",
     ),
     relay,
+    journal,
     processes: told(z.array(process), "The Tartan processes that work on this database, the newest first."),
   })
   .meta({ description: "How things stand.", examples: [EXAMPLES.status] });

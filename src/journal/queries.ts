@@ -197,15 +197,27 @@ where ${conditions.join(" and ")} order by id desc limit $${1 + Number(ofIntegra
   };
 }
 
-export const ENSURE_PARTITIONS = "select journal.ensure_partitions($1)";
-export const DROP_TOKEN_DAYS = "select journal.drop_token_days($1)";
-export const DROP_WEEKS = "select journal.drop_weeks($1)";
+/* Retention, by the database's clock: $1 is a number of days. */
+
+/** Notes a round, and says what time it is here and whether this clock has gone evenly for a day. */
+export const NOTE_ROUND =
+  "select journal.note_round() as steady, (extract(epoch from clock_timestamp()) * 1000)::float8 as now";
+export const ENSURE_PARTITIONS = "select journal.ensure_partitions()";
+export const DROP_TOKEN_DAYS = "select journal.drop_token_days(now() - $1 * interval '1 day')";
+export const DROP_WEEKS = "select journal.drop_weeks(now() - $1 * interval '1 day')";
+
+/** What retention found last, and the time here. */
+export const RETENTION_STATE = `
+select kept, looked_at, steady_since <= now() - interval '1 day' as steady,
+  (extract(epoch from clock_timestamp()) * 1000)::float8 as now
+from journal.retention`;
 
 /** Keeps the newest $1. */
 export const TRIM_REFUSALS = `
 delete from journal.refusals where id <= (select id from journal.refusals order by id desc offset $1 limit 1)`;
 
-/** $2 at most of those that finished before $1; ids grow with the time of the start. */
+/** $2 at most of those that began more than $1 days ago; ids grow with the time of the start. */
 export const TRIM_RUNS = `
 delete from sync.runs where id in (
-  select id from sync.runs where id < journal.least_id_at($1) order by id limit $2 for update skip locked)`;
+  select id from sync.runs where id < journal.least_id_at(now() - $1 * interval '1 day') order by id limit $2
+  for update skip locked)`;

@@ -180,6 +180,7 @@ describe("retention", () => {
       }),
     );
     await dispatchAll(database);
+    await database.query("update journal.webhooks set processed_at = now()");
     await settle(database, "delivered", { where: `event_id = '${delivered}'` });
     const drop = () => database.query("select journal.drop_weeks(now())");
     await drop();

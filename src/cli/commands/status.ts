@@ -1,7 +1,9 @@
 /** `tartan status`: is anything waiting, failing or refused? */
 import { Command } from "commander";
 import { listProcesses, type TartanProcess } from "../../database/processes.ts";
+import { systemClock } from "../../clock.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
+import { retentionState, type RetentionState } from "../../journal/retention.ts";
 import { standing, type Standing, type Unwell } from "../../relay/destinations/standing.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/sweep.ts";
 import { queueDepth } from "../../sync/queries.ts";
@@ -23,7 +25,10 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const overdue = await findOverdue(database);
   const { unwell, ...destinations } = await standing(database);
   const processes = await listProcesses(database);
-  if (json) return sayJson({ integrations, ...depth, relay: { ...relay, overdue, destinations, unwell }, processes });
+  const journal = await retentionState(database, systemClock);
+  if (json) {
+    return sayJson({ integrations, ...depth, relay: { ...relay, overdue, destinations, unwell }, journal, processes });
+  }
   sayFacts({
     processes: describeProcesses(processes),
     integrations: String(integrations),
@@ -37,6 +42,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     destinations: describeDestinations(destinations),
     deliveries: describeDeliveries(relay),
     overdue: describeOverdue(overdue),
+    retention: describeRetention(journal),
   });
   if (unwell.length > 0) sayUnwell(unwell);
 }
@@ -67,6 +73,20 @@ function describeOverdue({ outbox, deliveries, oldest_at }: Overdue): string | n
     ...(deliveries > 0 ? [`${deliveries} not sent`] : []),
   ];
   return red(`${what.join(", ")}, the oldest from ${ago(oldest_at)}: does a process with the role relay run?`);
+}
+
+const NEEDED_FOR = {
+  unprocessed: "no sync run has served them",
+  undispatched: "the relay has not dispatched them: does a process with the role relay run?",
+  undelivered: "deliveries of them are scheduled or in the dead letters",
+};
+
+function describeRetention({ suspended, kept_weeks: kept }: RetentionState): string | null {
+  const [oldest] = kept;
+  const weeks =
+    oldest && `${kept.length} old weeks of webhooks are kept, from ${oldest.week}: ${NEEDED_FOR[oldest.needed_for]}`;
+  const lines = [suspended && red(suspended), weeks && yellow(weeks)].filter(Boolean);
+  return lines.length === 0 ? null : lines.join("\n");
 }
 
 function sayUnwell(unwell: readonly Unwell[]): void {

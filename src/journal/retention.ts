@@ -1,0 +1,73 @@
+/**
+ * What retention may go by, and what it keeps beyond its time.
+ *
+ * Retention goes by the database's clock, of which there is one. It does nothing while that clock and this process's differ by
+ * minutes, since one of them is wrong then and nobody knows which; nor for a day after the database's clock has jumped.
+ */
+import type { Clock } from "../clock.ts";
+import type { Queryable } from "../database/types.ts";
+import { RETENTION_STATE } from "./queries.ts";
+
+/** Clocks that are set by NTP differ by milliseconds. */
+export const SKEW_MAX_MS = 2 * 60_000;
+
+/** Why a week is kept that is older than webhooks are kept. */
+export type NeededFor = "unprocessed" | "undispatched" | "undelivered";
+
+export interface KeptWeek {
+  /** its Monday, `2026-11-16` */
+  week: string;
+  needed_for: NeededFor;
+}
+
+export interface RetentionState {
+  /** weeks that are older than webhooks are kept, and hold some that are still needed; the oldest first */
+  kept_weeks: KeptWeek[];
+  /** how far the database's clock is ahead of this process's; negative: behind */
+  clock_skew_seconds: number;
+  /** why nothing is forgotten just now, and what to do; null while retention works */
+  suspended: string | null;
+}
+
+/** How far a clock that showed `there` is ahead of ours, which showed `before` and `after` around it. In ms, at the least. */
+export function skewOf(before: number, there: number, after: number): number {
+  if (there > after) return there - after;
+  return there < before ? there - before : 0;
+}
+
+/** `skewed`: two clocks differ by minutes; `jumped`: the database's did not go evenly from round to round. */
+export type Suspension = "skewed" | "jumped";
+
+/** Why nothing may be forgotten because of its age; null where it may. */
+export function suspensionBy(skewMs: number, steady: boolean): Suspension | null {
+  if (Math.abs(skewMs) > SKEW_MAX_MS) return "skewed";
+  return steady ? null : "jumped";
+}
+
+/** The same as a sentence, with what to do. */
+export function describeSuspension(suspension: Suspension, skewMs: number): string {
+  if (suspension === "jumped")
+    return (
+      "The database's clock has jumped, or Tartan did not run for hours. Nothing is forgotten for a day: check that the " +
+      "clock of the database's machine is right."
+    );
+  const by = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? "behind" : "ahead of"}`;
+  return `The clock of this process is ${by} the database's. Nothing is forgotten until they agree: set both by NTP.`;
+}
+
+/** How retention stands; it looks at nothing but what the last round found. */
+export async function retentionState(q: Queryable, clock: Clock): Promise<RetentionState> {
+  const before = clock.now();
+  const { rows } = await q.query<{ kept: KeptWeek[]; looked_at: Date | null; steady: boolean; now: number }>(
+    RETENTION_STATE,
+  );
+  const [state] = rows;
+  if (!state) return { kept_weeks: [], clock_skew_seconds: 0, suspended: null };
+  const skewMs = skewOf(before, state.now, clock.now());
+  const suspension = suspensionBy(skewMs, state.steady);
+  return {
+    kept_weeks: state.kept,
+    clock_skew_seconds: Math.round(skewMs / 100) / 10,
+    suspended: suspension && describeSuspension(suspension, skewMs),
+  };
+}

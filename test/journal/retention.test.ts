@@ -1,0 +1,148 @@
+import { describe, expect, test } from "vitest";
+import { systemClock, type Clock } from "../../src/clock.ts";
+import type { Database } from "../../src/database/types.ts";
+import { append } from "../../src/journal/append.ts";
+import { tidy } from "../../src/journal/janitor.ts";
+import { retentionState } from "../../src/journal/retention.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { registry } from "../../src/metrics.ts";
+import { testDatabase } from "../support/database.ts";
+import { webhook } from "./support.ts";
+
+const DAY = 24 * 60 * 60_000;
+const weeksAgo = (weeks: number): Date => new Date(Date.now() - weeks * 7 * DAY);
+
+interface Line {
+  level: "warn" | "error";
+  text: string;
+}
+
+/** A logger that keeps its lines. */
+function keepingLogger() {
+  const lines: Line[] = [];
+  const keep = (level: Line["level"]) => (_: unknown, text: string) => void lines.push({ level, text });
+  return { lines, logger: Object.assign(Object.create(silentLogger), { warn: keep("warn"), error: keep("error") }) };
+}
+
+async function round(database: Database, clock: Clock = systemClock): Promise<Line[]> {
+  const { lines, logger } = keepingLogger();
+  await tidy({ database, logger, clock, retentionDays: 30 });
+  return lines;
+}
+
+/** Webhooks of these ages, in weeks, each in the partition of its week, served and dispatched. */
+async function journal(database: Database, ...ages: number[]): Promise<string[]> {
+  await database.query("select journal.make_weeks(date_trunc('week', $1::timestamptz, 'UTC'), now())", [
+    weeksAgo(Math.max(...ages) + 1),
+  ]);
+  const given = ages.map((weeks) => webhook({ receivedAt: weeksAgo(weeks), proof: null }));
+  for (const one of given) await append(database, [one]);
+  await database.query("update journal.webhooks set processed_at = now()");
+  await database.query("update journal.outbox set position = nextval('journal.positions')");
+  return given.map(({ id }) => id);
+}
+
+const kept = async (database: Database): Promise<string[]> =>
+  (await database.query<{ id: string }>("select id from journal.webhooks order by id")).rows.map(({ id }) => id);
+
+describe("retention never drops what is still needed", () => {
+  test("a webhook that no run has served keeps its week, however old, and it is said so until the run has come", async () => {
+    await using db = await testDatabase();
+    const [, waiting = "", , young = ""] = await journal(db.database, 60, 40, 20, 1);
+    await db.database.query("update journal.webhooks set processed_at = null where id = $1", [waiting]);
+    const lines = await round(db.database);
+    expect(await kept(db.database)).toEqual([waiting, young]);
+    expect(lines).toEqual([{ level: "warn", text: expect.stringContaining("unprocessed") }]);
+    const state = await retentionState(db.database, systemClock);
+    expect(state).toMatchObject({ kept_weeks: [{ needed_for: "unprocessed" }], suspended: null });
+    expect(await registry.getSingleMetricAsString("tartan_journal_weeks_kept")).toContain(
+      '{needed_for="unprocessed"} 1',
+    );
+    // What comes late for a week that was emptied still has room.
+    await append(db.database, [webhook({ receivedAt: weeksAgo(20), proof: null })]);
+    await db.database.query("update journal.webhooks set processed_at = now()");
+    await db.database.query("update journal.outbox set position = 1000 + id");
+    expect(await round(db.database)).toEqual([]);
+    expect(await kept(db.database)).toEqual([young]);
+    expect((await retentionState(db.database, systemClock)).kept_weeks).toEqual([]);
+  });
+
+  test("while no relay dispatches, weeks from the oldest that waits on are kept, and it is said so", async () => {
+    await using db = await testDatabase();
+    const [gone = "", ...stay] = await journal(db.database, 60, 40, 20);
+    await db.database.query(
+      "update journal.outbox set position = null, written_at = journal_time.at from (select $1::timestamptz as at) journal_time where webhooks[1] = $2",
+      [weeksAgo(40), stay[0]],
+    );
+    const lines = await round(db.database);
+    expect(await kept(db.database)).toEqual(stay);
+    expect(gone).not.toBe("");
+    expect(lines).toEqual([{ level: "warn", text: expect.stringContaining("undispatched") }]);
+    const { kept_weeks: weeks } = await retentionState(db.database, systemClock);
+    expect(new Set(weeks.map(({ needed_for }) => needed_for))).toEqual(new Set(["undispatched"]));
+  });
+
+  test("a webhook older than all weeks stays until it is served and dispatched", async () => {
+    await using db = await testDatabase();
+    await journal(db.database, 1);
+    const [unserved, undispatched] = [webhook({ receivedAt: weeksAgo(300) }), webhook({ receivedAt: weeksAgo(301) })];
+    await append(db.database, [unserved]);
+    await append(db.database, [undispatched]);
+    await db.database.query("update journal.outbox set position = 100 + id where not webhooks @> array[$1::uuid]", [
+      undispatched.id,
+    ]);
+    await db.database.query("update journal.webhooks set processed_at = now() where id = $1", [undispatched.id]);
+    await round(db.database);
+    expect(await kept(db.database)).toEqual(expect.arrayContaining([unserved.id, undispatched.id]));
+    await db.database.query("update journal.webhooks set processed_at = now()");
+    await db.database.query("update journal.outbox set position = 1000 + id");
+    await round(db.database);
+    expect(await kept(db.database)).toHaveLength(1);
+  });
+});
+
+describe("retention goes by the database's clock", () => {
+  test("a process whose clock is minutes off, a year ahead or in 1970 forgets nothing, makes nothing, and says what to do", async () => {
+    await using db = await testDatabase();
+    const ids = (await journal(db.database, 60, 20, 1)).toSorted();
+    const count = async () =>
+      (await db.database.query<{ n: number }>("select count(*)::int as n from pg_class where relname ~ '^webhooks_'"))
+        .rows[0]?.n;
+    const before = await count();
+    for (const now of [Date.now() + 3 * 60_000, Date.now() - 3 * 60_000, Date.now() + 365 * DAY, 0]) {
+      const clock = { ...systemClock, now: () => now };
+      const lines = await round(db.database, clock);
+      expect(lines).toEqual([{ level: "error", text: expect.stringMatching(/clock .* set both by NTP/) }]);
+      expect(await kept(db.database)).toEqual(ids);
+      expect(await count()).toBe(before);
+      const state = await retentionState(db.database, clock);
+      expect(state.suspended).toContain("NTP");
+      expect(Math.abs(state.clock_skew_seconds)).toBeGreaterThan(120);
+    }
+    await round(db.database, { ...systemClock, now: () => Date.now() + 60_000 });
+    expect(await kept(db.database)).toHaveLength(1);
+  });
+
+  test("when the database's own clock has jumped, nothing is forgotten for a day", async () => {
+    await using db = await testDatabase();
+    const ids = (await journal(db.database, 60, 20, 1)).toSorted();
+    for (const jump of ["-400 days", "400 days"]) {
+      await db.database.query(
+        "update journal.retention set looked_at = now() + $1::interval, steady_since = '-infinity'",
+        [jump],
+      );
+      expect(await round(db.database)).toEqual([{ level: "error", text: expect.stringContaining("has jumped") }]);
+      expect(await round(db.database)).toEqual([{ level: "error", text: expect.stringContaining("has jumped") }]);
+      expect(await kept(db.database)).toEqual(ids);
+    }
+    await db.database.query("update journal.retention set steady_since = now() - interval '25 hours'");
+    expect(await round(db.database)).toEqual([]);
+    expect(await kept(db.database)).toHaveLength(1);
+  });
+
+  test("partitions are not made for a time that is years away from the webhooks there are", async () => {
+    await using db = await testDatabase();
+    for (const at of ["1970-01-01", "2100-01-01"])
+      await expect(db.database.query("select journal.ensure_partitions($1)", [at])).rejects.toThrow("years away");
+  });
+});
