@@ -163,6 +163,12 @@ export const OPTIONS = {
     "Days after which journaled webhooks are forgotten, in whole weeks, once they are delivered; 0 keeps all.",
     { defaultText: "0 (keep all)" },
   ),
+  removedRowsRetentionDays: option(
+    "TARTAN_REMOVED_ROWS_RETENTION_DAYS",
+    whole(0, 36_500).default(0),
+    "Days after which rows that Plaid removed are deleted from schema plaid; 0 keeps them, with removed_at set.",
+    { defaultText: "0 (keep all)" },
+  ),
   eventRetentionDays: option(
     "TARTAN_EVENT_RETENTION_DAYS",
     whole(1, 36_500).default(90),

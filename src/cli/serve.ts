@@ -7,11 +7,12 @@ import { createServer } from "../api/server.ts";
 import { VERSION } from "../api/version.ts";
 import { systemClock } from "../clock.ts";
 import { registerProcess, type ProcessFacts } from "../database/processes.ts";
+import { patient } from "../database/pool.ts";
 import { TartanError } from "../errors.ts";
 import { ensureAdminKey } from "../integrations/api-keys.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
 import { openAccept } from "../journal/accept.ts";
-import { startJanitor } from "../journal/janitor.ts";
+import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
 import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
@@ -19,6 +20,8 @@ import { createGuard } from "../relay/http/guard.ts";
 import { startRelay } from "../relay/relay.ts";
 import { openTransforms } from "../relay/content/transform.ts";
 import { startReconciliation } from "../sync/reconcile.ts";
+import { pruneRemoved } from "../mirror/prune.ts";
+import { pruneSubjects } from "../sync/prune.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
 
@@ -38,7 +41,9 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
-  closer.use(await startJanitor({ database, logger, clock, retentionDays: config.journalRetentionDays }));
+  closer.use(
+    await startJanitor({ database, logger, clock, retentionDays: config.journalRetentionDays, more: others(core) }),
+  );
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
   if (roles.includes("sync")) {
@@ -96,6 +101,17 @@ const factsOf = (config: Core["config"], roles: readonly Role[], url: string): P
     relay_allowed_addresses: config.relayAllowedAddresses,
   },
 });
+
+/** What the janitor has to forget besides the journal. */
+function others({ database, config }: Core): NonNullable<JanitorOptions["more"]> {
+  const days = config.removedRowsRetentionDays;
+  return {
+    "forget subjects that nobody linked": (signal) => pruneSubjects(patient(database), signal),
+    ...(days > 0 && {
+      "forget rows that Plaid removed": (signal?: AbortSignal) => pruneRemoved(patient(database), days, signal),
+    }),
+  };
+}
 
 async function listen(
   core: Core,

@@ -14,6 +14,7 @@ import {
   ERASE_ITEM,
   ERASE_MIRRORED,
   ERASE_TOLD,
+  FORGET_CURSORS,
   FORGET_ITEM,
   GET_ITEM,
   GET_ITEM_SECRET,
@@ -22,6 +23,7 @@ import {
   LOCK_SEALING,
   MIRROR_TABLES,
   RENEW_SUBJECT,
+  SETTLE_WEBHOOKS,
   UNLINK_ITEM,
   UPSERT_ITEM,
 } from "./queries.ts";
@@ -243,6 +245,8 @@ export async function unlinkItem(database: Database, integrationId: string, item
     const { rows } = await tx.query<{ linked: boolean }>(UNLINK_ITEM, key);
     if (!rows[0]) throw itemNotFound(itemId);
     await tx.query(END_ITEM_SUBJECT, key);
+    await tx.query(SETTLE_WEBHOOKS, key);
+    await tx.query(FORGET_CURSORS, key);
     if (rows[0].linked) {
       await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "unlinked")]);
     }

@@ -72,13 +72,12 @@ export const DROP_TOKENS = `
     select item_id from tartan.items where integration_id = $1 and access_token_sealed is not null limit 1000))
   returning item_id, user_id`;
 
-/**
- * Nobody works on them any more: a run that is under way loses its lease, and with it its commit. Where webhooks still wait
- * one more run settles them, since without a token it fetches nothing.
- */
+/** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
 const END_SUBJECT =
-  "due_at = case when oldest_unserved is not null then now() end, not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
-export const END_SUBJECTS = `update sync.subjects set ${END_SUBJECT} where integration_id = $1`;
+  "not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
+/** Where webhooks still wait one more run settles them, since without credentials it fetches nothing. */
+export const END_SUBJECTS = `update sync.subjects
+  set due_at = case when oldest_unserved is not null then now() end, ${END_SUBJECT} where integration_id = $1`;
 
 /** Without a payload: every role may listen, a tenant's reader too, and ids of others are none of its business. */
 export const NOTIFY_INTEGRATIONS = "select pg_notify('tartan_integrations', '')";
@@ -195,7 +194,14 @@ export const UNLINK_ITEM = `
     from (select access_token_sealed is not null as linked from tartan.items where integration_id = $1 and item_id = $2 for update) was
     where i.integration_id = $1 and i.item_id = $2
     returning was.linked`;
-export const END_ITEM_SUBJECT = `update sync.subjects set ${END_SUBJECT} where integration_id = $1 and kind = 'item' and id = $2`;
+export const END_ITEM_SUBJECT = `update sync.subjects set due_at = null, oldest_unserved = null, ${END_SUBJECT}
+  where integration_id = $1 and kind = 'item' and id = $2`;
+/** Behind END_ITEM_SUBJECT: no run will serve them, and whoever links the item again has it read whole. */
+export const SETTLE_WEBHOOKS = `
+  update journal.webhooks set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
+  where integration_id = $1 and subject_kind = 'item' and item_id = $2 and processed_at is null`;
+/** Behind END_ITEM_SUBJECT: a run that is under way cannot commit any more. An item that is linked again is read from the start. */
+export const FORGET_CURSORS = "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2";
 
 /** In this order: a run that is under way loses its subject first, and so cannot commit rows behind the erasure. */
 export const ERASE_ITEM = [

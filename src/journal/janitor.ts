@@ -4,7 +4,8 @@
  * that a long query holds, Postgres away) is logged and done again the next hour. What is old, the database's clock says.
  */
 import type { Clock } from "../clock.ts";
-import type { Database } from "../database/types.ts";
+import { patient } from "../database/pool.ts";
+import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { DROP_TOKEN_DAYS, DROP_WEEKS, ENSURE_PARTITIONS, NOTE_ROUND, TRIM_REFUSALS, TRIM_RUNS } from "./queries.ts";
@@ -30,6 +31,8 @@ export interface JanitorOptions {
   clock: Clock;
   /** webhooks are forgotten in whole weeks once all of a week is older; 0 keeps all */
   retentionDays: number;
+  /** what other folders have to forget, by what it is; done in each round in which the clocks are trusted */
+  more?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;
 }
 
 /**
@@ -70,12 +73,13 @@ export async function tidy(options: JanitorOptions, signal?: AbortSignal): Promi
     clocks = await compareClocks(options);
   });
   if (clocks === "skewed") return;
-  await attempt("make the partitions of the coming weeks", () => database.query(ENSURE_PARTITIONS));
+  await attempt("make the partitions of the coming weeks", () => patient(database).query(ENSURE_PARTITIONS));
   if (clocks === "jumped") return;
   await attempt("forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
   await attempt("forget old webhooks", () => dropWeeks(options));
   await attempt("trim the refusals", () => database.query(TRIM_REFUSALS, [REFUSALS_KEPT]));
-  await attempt("trim the runs", () => repeat(database, TRIM_RUNS, [RUNS_KEPT_DAYS], signal));
+  await attempt("trim the runs", () => repeat(patient(database), TRIM_RUNS, [RUNS_KEPT_DAYS], signal));
+  for (const [what, step] of Object.entries(options.more ?? {})) await attempt(what, () => step(signal));
 }
 
 /** Whether the clocks are such that something may be forgotten because of its age. */
@@ -95,7 +99,8 @@ const NEEDED_FOR: readonly NeededFor[] = ["unprocessed", "undispatched", "undeli
 
 async function dropWeeks({ database, clock, logger, retentionDays }: JanitorOptions): Promise<void> {
   if (retentionDays === 0) return;
-  await database.query(DROP_WEEKS, [retentionDays]);
+  // It looks through whole weeks for what is unprocessed.
+  await patient(database).query(DROP_WEEKS, [retentionDays]);
   const { kept_weeks: kept } = await retentionState(database, clock);
   for (const needed_for of NEEDED_FOR) {
     metrics.weeksKept.set({ needed_for }, kept.filter((week) => week.needed_for === needed_for).length);
@@ -110,7 +115,7 @@ async function dropWeeks({ database, clock, logger, retentionDays }: JanitorOpti
 
 /** In batches, so that no transaction is long. */
 async function repeat(
-  database: Database,
+  database: Queryable,
   statement: string,
   values: readonly unknown[],
   signal: AbortSignal | undefined,

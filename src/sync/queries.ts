@@ -214,6 +214,18 @@ export const SWEEP_LIMITS = statement(
   "delete from sync.rate_limits where arrival < now() - interval '10 minutes' and coalesce(slowed_until, '-infinity') < now() - interval '10 minutes'",
 );
 
+/** Subjects of items that nobody linked, more than $1 days old; $2 at most. Whoever waits for a run, or works, is passed over. */
+export const TRIM_SUBJECTS = statement(
+  "trim_subjects",
+  `
+delete from sync.subjects where (integration_id, kind, id) in (
+  select s.integration_id, s.kind, s.id from sync.subjects s
+  where s.status = 'unlinked' and s.due_at is null and s.created_at < now() - $1 * interval '1 day' and s.kind = 'item'
+    and s.lease_token is null and s.oldest_unserved is null
+    and not exists (select from tartan.items i where i.integration_id = s.integration_id and i.item_id = s.id)
+  limit $2 for update skip locked)`,
+);
+
 /* What others ask. */
 
 /** $1 whether retries, and what waits for Plaid, count as work to come. */

@@ -145,3 +145,29 @@ begin
   end if;
 end
 $$;
+
+-- What would grow for ever.
+
+-- Subjects of items that nobody linked go after a month; cursors of unlinked items go when they are unlinked.
+create index subjects_unlinked on sync.subjects (created_at) where status = 'unlinked' and due_at is null;
+delete from sync.cursors c using tartan.items i
+where c.kind = 'item' and i.integration_id = c.integration_id and i.item_id = c.id and i.access_token_sealed is null;
+
+-- Rows that Plaid removed may be forgotten (TARTAN_REMOVED_ROWS_RETENTION_DAYS); these find them, and hold nothing else.
+do $$
+declare
+  mirrored name;
+begin
+  for mirrored in
+    select c.relname from pg_class c
+    where c.relnamespace = 'plaid'::regnamespace and c.relkind in ('r', 'p')
+      and exists (select from pg_attribute where attrelid = c.oid and attname = 'removed_at' and not attisdropped)
+  loop
+    execute format('create index %I on plaid.%I (removed_at) where removed_at is not null', mirrored || '_removed', mirrored);
+  end loop;
+end
+$$;
+
+-- Rows leave these by the thousand each hour; space is found again before it counts.
+alter table sync.runs set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
+alter table journal.events set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { pruneRemoved } from "../../src/mirror/prune.ts";
+import { RESOURCES } from "../../src/resources/index.ts";
+import { testDatabase } from "../support/database.ts";
+
+test("rows that Plaid removed longer ago than they are kept go, in every table of the mirror, and no other row", async () => {
+  await using db = await testDatabase();
+  const { database } = db;
+  for (const { table, key, subject } of RESOURCES) {
+    const columns = ["integration_id", subject.column, ...(key === null ? [] : [key])];
+    await database.query(
+      `insert into ${table} (${columns.join(", ")}, raw, removed_at)
+       select 'svi', ${columns
+         .slice(1)
+         .map(() => "age")
+         .join(", ")}, '{}'::jsonb, now() - age::interval
+       from unnest(array['29 days', '31 days', '400 days', null]) as ages (age) where age is not null
+       union all select 'svi', ${columns
+         .slice(1)
+         .map(() => "'current'")
+         .join(", ")}, '{}', null`,
+    );
+  }
+  expect(await pruneRemoved(database, 30)).toBe(2 * RESOURCES.length);
+  for (const { table } of RESOURCES) {
+    const { rows } = await database.query<{ removed: boolean }>(
+      `select removed_at is not null as removed from ${table} order by 1`,
+    );
+    expect([table, rows]).toEqual([table, [{ removed: false }, { removed: true }]]);
+  }
+});

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { pruneSubjects } from "../../src/sync/prune.ts";
+import { INTEGRATION, linkItem } from "../journal/support.ts";
+import { testDatabase } from "../support/database.ts";
+
+test("subjects of items that nobody linked go after a month; those that wait, work, are young or are linked stay", async () => {
+  await using db = await testDatabase();
+  const { database } = db;
+  await linkItem(database, "linked", "user-1");
+  const insert = (id: string, columns = "") =>
+    database.query(
+      `insert into sync.subjects (integration_id, kind, id, status, created_at) values ($1, 'item', $2, 'unlinked', now() - interval '31 days')
+       ${columns && `on conflict do nothing`}`,
+      [INTEGRATION, id],
+    );
+  for (const id of ["foreign", "linked", "waits", "works", "unserved", "young", "healthy", "other-kind"])
+    await insert(id);
+  const set = (id: string, what: string) => database.query(`update sync.subjects set ${what} where id = $1`, [id]);
+  await set("waits", "due_at = now() + interval '1 hour'");
+  await set("works", "lease_token = gen_random_uuid()");
+  await set("unserved", "oldest_unserved = gen_random_uuid()");
+  await set("young", "created_at = now() - interval '29 days'");
+  await set("healthy", "status = 'ok'");
+  await set("other-kind", "kind = 'institution'");
+  await database.query(
+    `insert into sync.subjects (integration_id, kind, id, status, created_at)
+     select $1, 'item', 'many-' || n, 'unlinked', now() - interval '40 days' from generate_series(1, 5001) n`,
+    [INTEGRATION],
+  );
+  expect(await pruneSubjects(database)).toBe(5002);
+  const { rows } = await database.query<{ id: string }>("select id from sync.subjects order by id");
+  expect(rows.map(({ id }) => id)).toEqual(["healthy", "linked", "other-kind", "unserved", "waits", "works", "young"]);
+});
