@@ -41,9 +41,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
-  closer.use(
-    await startJanitor({ database, logger, clock, retentionDays: config.journalRetentionDays, more: others(core) }),
-  );
+  closer.use(await startJanitor(janitorOptions(core)));
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
   if (roles.includes("sync")) {
@@ -102,15 +100,15 @@ const factsOf = (config: Core["config"], roles: readonly Role[], url: string): P
   },
 });
 
-/** What the janitor has to forget besides the journal. */
-function others({ database, config }: Core): NonNullable<JanitorOptions["more"]> {
+function janitorOptions({ database, logger, config }: Core): JanitorOptions {
   const days = config.removedRowsRetentionDays;
-  return {
+  const more: JanitorOptions["more"] = {
     "forget subjects that nobody linked": (signal) => pruneSubjects(patient(database), signal),
     ...(days > 0 && {
       "forget rows that Plaid removed": (signal?: AbortSignal) => pruneRemoved(patient(database), days, signal),
     }),
   };
+  return { database, logger, clock: systemClock, retentionDays: config.journalRetentionDays, more };
 }
 
 async function listen(

@@ -261,26 +261,6 @@ describe("letting go of an item", () => {
     expect((await listItems(it.database, { status: "unlinked" })).data).toHaveLength(1);
   });
 
-  test("unlinking settles the webhooks that wait for a run, and forgets the cursors", async () => {
-    await using it = await scene();
-    const integration = await linkedAndRunning(it);
-    for (const id of ["i1", "i2"])
-      await it.database.query(
-        "insert into sync.cursors (integration_id, kind, id, resource, cursor, rows) values ($1, 'item', $2, 'transactions', 'c', 1)",
-        [integration, id],
-      );
-    await unlinkItem(it.database, integration, "i1");
-    const { rows } = await it.database.query<object>(
-      "select item_id, update_info from journal.webhooks order by item_id",
-    );
-    expect(rows).toEqual([
-      { item_id: "i1", update_info: { outcome: "item_unknown" } },
-      { item_id: "i2", update_info: null },
-    ]);
-    const cursors = await it.database.query<{ id: string }>("select id from sync.cursors");
-    expect(cursors.rows).toEqual([{ id: "i2" }]);
-  });
-
   test("erasing leaves no row of it and all rows of the others", async () => {
     await using it = await scene();
     const integration = await linkedAndRunning(it);
