@@ -35,6 +35,7 @@ const STATUS = {
   plaid_error: 502,
   plaid_unreachable: 502,
   plaid_credentials_refused: 422,
+  token_of_another_item: 422,
   lease_lost: 409,
 
   simulator_port_in_use: 500,

@@ -65,6 +65,8 @@ export const EXAMPLES = {
     institution_name: "First Platypus Bank",
     status: "ok" as const,
     error_code: null,
+    error_message: null,
+    next_step: null,
     products: ["transactions"],
     linked_at: "2026-11-02T09:20:11.042Z",
     verified_at: "2026-11-20T17:03:29.500Z",

@@ -1,8 +1,9 @@
 /** /v1/items: Plaid Items, from the token's arrival to its end, and their sync runs. */
 import { TartanError } from "../errors.ts";
-import { eraseItem, getItem, getItemSecret, introduceItem, listItems, unlinkItem } from "../integrations/items.ts";
+import { eraseItem, getItem, getItemSecret, listItems, unlinkItem } from "../integrations/items.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { resourcesOfItem } from "../sync/cursor-queries.ts";
+import { linkItem } from "../sync/linking.ts";
 import { listRuns, requestSync } from "../sync/queries.ts";
 import { EXAMPLES } from "./examples.ts";
 import {
@@ -41,7 +42,7 @@ export function itemRoutes(api: Api, deps: ApiDeps): void {
   });
 
   api.post("/v1/items", { schema: LINK }, async ({ body }, reply) => {
-    const linked = await introduceItem(deps, body);
+    const linked = await linkItem(deps, body);
     return reply.code(linked.created ? 201 : 200).send({ ...linked, integration_id: body.integration_id });
   });
 
@@ -111,10 +112,12 @@ const LINK = {
     summary: "Link an Item",
     description:
       "Hands over an Item's access token after /item/public_token/exchange; its first sync is due at once. The same as " +
-      "posting ITEM/CREATED to the intake. For an Item that is known the token is replaced (answer 200).",
+      "posting ITEM/CREATED to the intake. For an Item that is known the token is replaced (answer 200). Plaid is asked " +
+      "first whose token it is: one of another Item is refused with `token_of_another_item`. When Plaid cannot be asked, " +
+      "the Item is linked, and its first sync finds out.",
   }),
   body: NewItem,
-  response: { 201: ItemIntroduced, 200: ItemIntroduced, ...refusals(404) },
+  response: { 201: ItemIntroduced, 200: ItemIntroduced, ...refusals(404, 422) },
 };
 
 const SYNC = {

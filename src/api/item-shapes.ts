@@ -33,7 +33,8 @@ export const ITEM_STATUSES = [
 const status = told(
   z.string(),
   "`pending`: not synced yet. `ok`: the mirror is true. `retrying`: Plaid or the bank failed, tried again by itself. " +
-    "`waiting`: for Plaid to have the data. `needs_user`: Link in update mode. `ended`: link the Item anew. " +
+    "`waiting`: for Plaid to have the data. `needs_user`: Link in update mode, or another way that next_step names; the rows " +
+    "are kept and the Item is checked daily. `ended`: Plaid no longer has it, link it anew. " +
     "`misconfigured`: see last_error, it is not the Item's fault. `unlinked`: its token was dropped.",
 );
 
@@ -60,7 +61,12 @@ export const Item = z
     institution_id: told(z.string().nullable(), "Plaid's id of the bank."),
     institution_name: told(z.string().nullable(), "The bank's name."),
     status,
-    error_code: told(z.string().nullable(), "Plaid's code of what ails the Item, such as ITEM_LOGIN_REQUIRED."),
+    error_code: told(
+      z.string().nullable(),
+      "Plaid's code of what is wrong with the Item, such as ITEM_LOGIN_REQUIRED; or Tartan's: `token_of_another_item`.",
+    ),
+    error_message: told(z.string().nullable(), "What that means, in plain words."),
+    next_step: told(z.string().nullable(), "What to do about it; null also where it passes by itself."),
     products: told(z.array(z.string()).nullable(), "Plaid products of the Item."),
     linked_at: timestamp("When its token arrived."),
     verified_at: noTimestamp(

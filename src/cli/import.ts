@@ -10,8 +10,9 @@ import { createInterface } from "node:readline";
 import { parse } from "csv-parse";
 import { TartanError } from "../errors.ts";
 import { getIntegration } from "../integrations/integrations.ts";
-import { introduceItem } from "../integrations/items.ts";
+import { linkItem, type LinkDeps } from "../sync/linking.ts";
 import type { Core } from "./core.ts";
+import { openLinking } from "./plaid-clients.ts";
 import { dim, green, red, say, sayJson, sayTable } from "./print.ts";
 import { progressBar } from "./progress.ts";
 
@@ -49,12 +50,13 @@ export async function importItems(core: Core, file: string, flags: Flags): Promi
   const failures: Entry[] = [];
 
   bar.start(await countLines(file), 0);
+  const linking = await openLinking(core);
   const lines = readLines(file);
   const worker = async () => {
     for (let next = await lines.next(); !next.done; next = await lines.next()) {
       if (done.has(next.value.number)) counts.skipped++;
       else {
-        const entry = await linkLine(core, flags.integration, next.value);
+        const entry = await linkLine(linking, flags.integration, next.value);
         counts[entry.status]++;
         if (entry.status === "failed" && failures.length < 20) failures.push(entry);
         report.write(`${JSON.stringify(entry)}\n`);
@@ -90,7 +92,7 @@ function tellResult(counts: Record<string, number>, failures: readonly Entry[], 
   say(dim("Mend these lines and run the same command again: what is done is not done twice."));
 }
 
-async function linkLine(core: Core, integration: string, { number, fields }: Line): Promise<Entry> {
+async function linkLine(linking: LinkDeps, integration: string, { number, fields }: Line): Promise<Entry> {
   const itemId = typeof fields?.["item_id"] === "string" ? fields["item_id"].trim() : "";
   const entry = { line: number, item_id: itemId || null };
   const accessToken = typeof fields?.["access_token"] === "string" ? fields["access_token"].trim() : "";
@@ -99,7 +101,7 @@ async function linkLine(core: Core, integration: string, { number, fields }: Lin
   if (!itemId) return { ...entry, status: "failed", error: "item_id is missing" };
   if (!accessToken) return { ...entry, status: "failed", error: "access_token is missing" };
   try {
-    const { created } = await introduceItem(core, {
+    const { created } = await linkItem(linking, {
       integration_id: integration,
       item_id: itemId,
       access_token: accessToken,

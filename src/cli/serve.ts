@@ -14,7 +14,7 @@ import { openDirectory, type KnownIntegration } from "../integrations/directory.
 import { openAccept } from "../journal/accept.ts";
 import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
-import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
+import type { PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
 import { createGuard } from "../relay/http/guard.ts";
 import { startRelay } from "../relay/relay.ts";
@@ -24,6 +24,7 @@ import { pruneRemoved } from "../mirror/prune.ts";
 import { pruneSubjects } from "../sync/prune.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
+import { plaidClients } from "./plaid-clients.ts";
 
 export const ROLES = ["receiver", "sync", "relay", "api"] as const;
 export type Role = (typeof ROLES)[number];
@@ -151,19 +152,6 @@ async function listen(
     throw portProblem(error, config.host, config.port);
   }
   return addressOf(server.server.address() as AddressInfo);
-}
-
-/** One client an integration, remade when its credentials change. */
-function plaidClients(timeoutMs: number): (integration: KnownIntegration) => PlaidClient {
-  const clients = new Map<string, { credentials: string; client: PlaidClient }>();
-  return ({ id, plaidUrl, clientId, secret }) => {
-    const credentials = JSON.stringify([plaidUrl, clientId, secret]);
-    const known = clients.get(id);
-    if (known?.credentials === credentials) return known.client;
-    const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs, clock: systemClock });
-    clients.set(id, { credentials, client });
-    return client;
-  };
 }
 
 function addressOf({ address, family, port }: AddressInfo): string {

@@ -7,6 +7,7 @@ import { TartanError } from "../errors.ts";
 import { append } from "../journal/append.ts";
 import { recordEvents, type NewEvent } from "../journal/events.ts";
 import { newWebhookUuid, toWebhookId } from "../journal/ids.ts";
+import { explain } from "../plaid/reasons.ts";
 import {
   AWAIT_RELAY,
   BACKFILL_USER,
@@ -17,7 +18,6 @@ import {
   FORGET_CURSORS,
   FORGET_ITEM,
   GET_ITEM,
-  GET_ITEM_SECRET,
   HOLD_INTEGRATION,
   LIST_ITEMS,
   LOCK_SEALING,
@@ -29,6 +29,7 @@ import {
 } from "./queries.ts";
 import { checkItem } from "./rules.ts";
 import { itemToken } from "./sealed.ts";
+import { findToken } from "./tokens.ts";
 import type { Vault } from "./vault.ts";
 
 export interface NewItem {
@@ -69,8 +70,12 @@ export interface ItemState {
   institution_id: string | null;
   institution_name: string | null;
   status: ItemStatus;
-  /** Plaid's, such as ITEM_LOGIN_REQUIRED */
+  /** Plaid's, such as ITEM_LOGIN_REQUIRED, or Tartan's own */
   error_code: string | null;
+  /** what is wrong, in plain words */
+  error_message: string | null;
+  /** what to do about it; null also where it passes by itself */
+  next_step: string | null;
   products: string[] | null;
   linked_at: string;
   verified_at: string | null;
@@ -91,13 +96,25 @@ export interface ItemFilter {
   cursor?: string | null | undefined;
 }
 
-type Row = Omit<ItemState, "linked_at" | "verified_at"> & { linked_at: Date; verified_at: Date | null };
+type Row = Omit<ItemState, "linked_at" | "verified_at" | "error_message" | "next_step"> & {
+  linked_at: Date;
+  verified_at: Date | null;
+  error_type: string | null;
+};
 
-const publicShape = (row: Row): ItemState => ({
+const publicShape = ({ error_type, ...row }: Row): ItemState => ({
   ...row,
+  ...(row.error_code === null ? NO_REASON : reasonOf(error_type ?? "", row.error_code)),
   linked_at: row.linked_at.toISOString(),
   verified_at: row.verified_at?.toISOString() ?? null,
 });
+
+const NO_REASON = { error_message: null, next_step: null };
+
+function reasonOf(errorType: string, errorCode: string): Pick<ItemState, "error_message" | "next_step"> {
+  const { message, next_step } = explain(errorType, errorCode);
+  return { error_message: message, next_step };
+}
 
 /**
  * Links an item, or replaces its token: seals and stores the token, gives the item's earlier webhooks their user,
@@ -114,11 +131,13 @@ export async function introduceItem(
     const environment = await holdIntegration(tx, item.integration_id);
     const key = [item.integration_id, item.item_id];
     await tx.query(LOCK_SEALING);
+    const known = await sameToken(tx, vault, item);
     const sealed = vault.seal(item.access_token, itemToken(item.integration_id, item.item_id));
     const upserted = await tx.query<{ user_id: string | null; created: boolean }>(UPSERT_ITEM, [
       ...key,
       item.user_id ?? null,
       sealed,
+      known,
     ]);
     const { user_id: userId = null, created = false } = upserted.rows[0] ?? {};
     await tx.query(RENEW_SUBJECT, key);
@@ -144,6 +163,18 @@ export async function introduceItem(
     await recordEvents(tx, [{ ...eventOf(item, userId, environment), type: "item.linked", data: { created } }]);
     return { webhook_id: toWebhookId(appended?.id ?? id), item_id: item.item_id, created };
   });
+}
+
+/** The item's token as it is sealed now, when it is the same as the new one; else null. */
+async function sameToken(tx: Queryable, vault: Vault, item: NewItem): Promise<Buffer | null> {
+  try {
+    const known = await findToken(tx, vault, item.integration_id, item.item_id);
+    return known?.accessToken === item.access_token ? known.sealed : null;
+  } catch (error) {
+    // Sealed under a key that is gone: the new token is what mends it.
+    if (error instanceof TartanError && error.code === "vault_unsealable") return null;
+    throw error;
+  }
 }
 
 type ItemEvent = Omit<NewEvent, "type" | "data">;
@@ -191,9 +222,8 @@ export async function getItemSecret(
   integrationId: string,
   itemId: string,
 ): Promise<{ access_token: string; user_id: string | null } | null> {
-  const { rows } = await q.query<{ sealed: Buffer; user_id: string | null }>(GET_ITEM_SECRET, [integrationId, itemId]);
-  const row = rows[0];
-  return row ? { access_token: vault.open(row.sealed, itemToken(integrationId, itemId)), user_id: row.user_id } : null;
+  const token = await findToken(q, vault, integrationId, itemId);
+  return token && { access_token: token.accessToken, user_id: token.userId };
 }
 
 /**

@@ -130,11 +130,13 @@ export const HOLD_INTEGRATION: Statement = {
   text: "select environment from tartan.integrations where id = $1 and deleted_at is null for share",
 };
 
+/** $5 the token that is there, as sealed, when it is the same as the new one: then what is known of it stays known. */
 export const UPSERT_ITEM: Statement = {
   name: "items_upsert",
   text: `
     insert into tartan.items as i (integration_id, item_id, user_id, access_token_sealed) values ($1, $2, $3, $4)
     on conflict (integration_id, item_id) do update set
+      token_confirmed = i.token_confirmed and coalesce(i.access_token_sealed = $5, false),
       user_id = coalesce(excluded.user_id, i.user_id), access_token_sealed = excluded.access_token_sealed, updated_at = now(),
       linked_at = case when i.access_token_sealed is null then now() else i.linked_at end
     returning user_id, xmax = 0 as created`,
@@ -158,19 +160,30 @@ export const BACKFILL_USER: Statement = {
 export const GET_ITEM_SECRET: Statement = {
   name: "items_get_secret",
   text: `
-    select access_token_sealed as sealed, user_id from tartan.items
+    select access_token_sealed as sealed, user_id, token_confirmed as confirmed from tartan.items
     where integration_id = $1 and item_id = $2 and access_token_sealed is not null`,
+};
+
+/** $3 the token that was confirmed, as sealed. */
+export const CONFIRM_TOKEN: Statement = {
+  name: "items_confirm_token",
+  text: `
+    update tartan.items set token_confirmed = true
+    where integration_id = $1 and item_id = $2 and access_token_sealed = $3 and not token_confirmed`,
 };
 
 const ITEM_STATE = `
     select i.item_id, i.integration_id, i.user_id, p.institution_id, p.institution_name,
       case when i.access_token_sealed is null then 'unlinked' else coalesce(s.status, 'pending') end as status,
-      p.error_code, p.products, i.linked_at, s.verified_at,
-      coalesce(s.lease_token is not null or s.due_at <= now(), false) as due, s.last_error`;
+      coalesce(e.last_error ->> 'error_code', p.error_code) as error_code,
+      case when e.last_error is null then p.error_type else e.last_error ->> 'error_type' end as error_type,
+      p.products, i.linked_at, s.verified_at,
+      coalesce(s.lease_token is not null or s.due_at <= now(), false) as due, e.last_error`;
 const ITEM_SOURCES = `
     from tartan.items i
     left join plaid.items p on p.integration_id = i.integration_id and p.item_id = i.item_id
-    left join sync.subjects s on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id`;
+    left join sync.subjects s on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id
+    cross join lateral (select case when i.access_token_sealed is not null then s.last_error end as last_error) e`;
 
 /** $1 integration, $2 user, $3 status (each may be null), $4 and $5 where the page before ended, $6 rows. */
 export const LIST_ITEMS = `${ITEM_STATE} ${ITEM_SOURCES}

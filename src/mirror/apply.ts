@@ -5,6 +5,7 @@
 import type { Queryable, Statement } from "../database/types.ts";
 import type { Lead, Resource } from "../resources/types.ts";
 import {
+  anyRootRow,
   countRows,
   hasRows,
   listRows,
@@ -119,6 +120,36 @@ export async function mirroredLead(
 ): Promise<string | null> {
   const { rows } = await q.query<{ id: string | null }>(rootLead(root, column), [scope.integrationId, scope.subjectId]);
   return rows[0]?.id ?? null;
+}
+
+/**
+ * Puts an error on the row that stands for the subject, where Plaid puts its own; the next answer takes it off. `add`:
+ * a row that holds nothing else, for a subject without one. `change`: also on a row that is there. A removed row stays
+ * as it is.
+ * @returns null when nothing changed
+ */
+export async function applyError(
+  tx: Queryable,
+  scope: Scope,
+  root: Resource,
+  error: Record<string, unknown>,
+  { add, change }: { add: boolean; change: boolean },
+): Promise<{ applied: Applied; row: Record<string, unknown> } | null> {
+  const [place] = root.fetch.rows;
+  if (!place || root.conditionAt === undefined) return null;
+  const { rows } = await tx.query<{ raw: Record<string, unknown>; removed: boolean }>(anyRootRow(root), [
+    scope.integrationId,
+    scope.subjectId,
+  ]);
+  const [known] = rows;
+  if (known?.removed || !(known ? add || change : add)) return null;
+  const row = { ...(known?.raw ?? { [root.subject.column]: scope.subjectId }), [root.conditionAt]: error };
+  const beside = (place.with ?? []).map((field) => [field, known?.raw[field] ?? null] as const);
+  const text = JSON.stringify({ [place.at]: row, ...Object.fromEntries(beside) });
+  const pages = [{ text, rows: true, removals: false }];
+  const applied = await applyReading(tx, scope, { resource: root, pages, whole: false });
+  const { added, modified } = applied.changes;
+  return added + modified > 0 ? { applied, row } : null;
 }
 
 /** The subjects that the resource's rows lead to and that should be fetched now. */

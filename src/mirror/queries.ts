@@ -190,6 +190,12 @@ export const rootLead = (resource: Resource, column: string): Statement => ({
   text: `select t.${column} as id from ${resource.table} t where ${own(resource, "t")}`,
 });
 
+/** The same, and whether it was removed. */
+export const anyRootRow = (resource: Resource): Statement => ({
+  name: statementName(resource, "any_root_row"),
+  text: `select raw, removed_at is not null as removed from ${resource.table} t where ${own(resource, "t")}`,
+});
+
 /**
  * The subjects of kind $3 that a column names and that wait to be fetched: never were, or not in the last $4 hours. One
  * that is due already, or gone for good, is left alone.

@@ -10,7 +10,7 @@ export interface Scope {
   subjectId: string;
   leaseToken: string;
   /** what Tartan knows of the subject and Plaid does not say */
-  facts: { user_id: string | null };
+  facts: { user_id: string | null; next_step?: string | null };
 }
 
 /** Another subject that rows lead to. */

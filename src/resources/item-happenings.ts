@@ -17,8 +17,8 @@ export function itemHappenings(look: Look): Happening[] {
   return [...updated(look), ...ailing(look), ...expiring(look)];
 }
 
-function updated({ before, after }: Look): Happening[] {
-  if (!before || !after) return [];
+function updated({ before, after, first }: Look): Happening[] {
+  if (!before || !after || first) return [];
   const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (key) => !TOLD_OTHERWISE.has(key),
   );

@@ -33,7 +33,7 @@ export const items: Resource = {
     timestamptz("status_last_webhook_sent_at", "status.last_webhook.sent_at"),
     text("status_last_webhook_code_sent", "status.last_webhook.code_sent"),
   ],
-  given: ["user_id"],
+  given: ["user_id", "next_step"],
   conditionAt: "error",
   productsAt: ["products", "billed_products"],
   leadsTo: [{ column: "institution_id", subject: INSTITUTION, staleHours: 24 }],

@@ -117,7 +117,7 @@ export interface Resource {
   key: string | null;
   columns: readonly Column[];
   /** columns that no answer holds but Tartan knows of the subject */
-  given?: readonly "user_id"[];
+  given?: readonly ("user_id" | "next_step")[];
   /** products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows */
   updatedWith?: readonly string[];
   /** where the row that stands for the subject holds a Plaid error although the request succeeded */

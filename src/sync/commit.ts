@@ -10,10 +10,12 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../journal/events.ts";
 import { markDue } from "../journal/subjects.ts";
-import { applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
+import { applyError, applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
 import type { Applied, Scope } from "../mirror/types.ts";
+import { confirmToken } from "../integrations/tokens.ts";
+import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
 import { eventsOf, type Written } from "./events.ts";
 import { healed, recordHealed } from "./gap.ts";
@@ -22,7 +24,7 @@ import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence 
 import { learnAbsences } from "./products.ts";
 import { FENCE, finish, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
 import { held, WEBHOOKS_MAX } from "./queue.ts";
-import type { Claim, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
+import type { Claim, Failure, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
 
 /** Where a resource stood before the run. */
 export interface Standing {
@@ -41,6 +43,8 @@ export interface Ending {
   scope: Scope;
   /** null where the integration is not known */
   environment: string | null;
+  /** the token, as sealed, that Plaid had not answered with this subject before */
+  unconfirmed: Buffer | null;
   outcomes: readonly Outcome[];
   verdict: Verdict;
   standings: ReadonlyMap<string, Standing>;
@@ -80,7 +84,8 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
 }
 
 async function write(tx: Queryable, ending: Ending): Promise<Written> {
-  const { scope, outcomes, verdict, standings } = ending;
+  const { claim, outcomes, verdict, standings } = ending;
+  const scope = { ...ending.scope, facts: { ...ending.scope.facts, next_step: verdict.error?.next_step ?? null } };
   const applied = new Map<string, Applied>();
   const told: Record<string, unknown> = {};
   const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
@@ -96,11 +101,41 @@ async function write(tx: Queryable, ending: Ending): Promise<Written> {
     kept.push({ resource: resource.name, cursor: read.cursor, rows, complete, readWith: read.readWith ?? "" });
     Object.assign(told, await tell(tx, scope, resource, rows));
   }
+  const noted = await noteFailure(tx, { ...ending, scope }, applied);
   if (verdict.gone) await removeSubject(tx, ending, applied);
   else for (const { task } of reads) await follow(tx, scope, task.resource);
+  const root = reads.find((read) => read.root !== null);
+  if (root && ending.unconfirmed) await confirmToken(tx, claim.integrationId, claim.id, ending.unconfirmed);
   const verifiedAt = verdict.gone ? undefined : await keepStandings(tx, ending, kept);
-  return { runId: newRunId(), info: summarise(ending, reads, applied, told), applied, verifiedAt };
+  return { runId: newRunId(), info: summarise(ending, reads, applied, told), applied, noted, verifiedAt };
 }
+
+/** Errors of configuration that concern this one item's token, not the integration. */
+const OF_THE_TOKEN: ReadonlySet<string> = new Set(["INVALID_ACCESS_TOKEN", TOKEN_OF_ANOTHER_ITEM]);
+
+/**
+ * Plaid did not give the row that stands for the subject: notes that on it, when the error speaks of the subject, or when
+ * there is nothing else to show of it because it was never read.
+ * @returns the row as it is now, null when it is as before
+ */
+async function noteFailure(
+  tx: Queryable,
+  { claim, scope, outcomes, standings }: Ending,
+  applied: Map<string, Applied>,
+): Promise<Record<string, unknown> | null> {
+  const root = rootOf(resourcesOf(claim.kind));
+  const failures = outcomes.flatMap((each) => ("failure" in each ? [each] : []));
+  const failure = failures.find(({ failure, task }) => task.resource === root || isForeign(failure))?.failure;
+  if (!root || !failure || failure.class === "limited") return null;
+  const { class: group, errorType: error_type, errorCode: error_code } = failure;
+  const speaks = group === "user" || group === "item_ended" || OF_THE_TOKEN.has(error_code);
+  const error = { error_type, error_code, error_message: explain(error_type, error_code).message };
+  const noted = await applyError(tx, scope, root, error, { add: !standings.has(root.name), change: speaks });
+  if (noted) applied.set(root.name, noted.applied);
+  return noted?.row ?? null;
+}
+
+const isForeign = ({ errorCode }: Failure): boolean => errorCode === TOKEN_OF_ANOTHER_ITEM;
 
 /** What is kept of a resource that was read to its end. */
 interface Kept {

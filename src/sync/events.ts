@@ -16,6 +16,8 @@ export interface Written {
   info: UpdateInfo;
   /** by resource */
   applied: ReadonlyMap<string, Applied>;
+  /** the row that stands for the subject, where Plaid did not give it and the error on it is new */
+  noted: Record<string, unknown> | null;
   /** since when all of the subject's resources are known to be equal; undefined: as before */
   verifiedAt: Date | null | undefined;
 }
@@ -43,14 +45,14 @@ const headOf = ({ integrationId, kind, id }: Claim): Head => ({
   environment: null,
 });
 
-function happenings({ claim, outcomes, verdict, standings, served }: Ending, { applied }: Written): Happening[] {
+function happenings({ claim, outcomes, verdict, standings, served }: Ending, { applied, noted }: Written): Happening[] {
   const root = rootOf(resourcesOf(claim.kind));
   // Nothing is known of what nobody linked. And what ended was told then; it does not end again with every late webhook.
   if (!root?.happenings || verdict.status === "unlinked" || (verdict.gone && claim.status === "ended")) return [];
   const read = outcomes.find((each) => each.task.resource === root);
   return root.happenings({
     before: applied.get(root.name)?.before ?? null,
-    after: read && "read" in read ? read.root : null,
+    after: read && "read" in read ? read.root : noted,
     first: !standings.has(root.name),
     webhooks: served,
     gone: verdict.gone ? { errorCode: verdict.error?.error_code ?? null } : null,

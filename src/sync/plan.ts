@@ -61,3 +61,4 @@ export function touchedBy(resources: readonly Resource[], type: string | null, c
 /** How a task is written in `wanted`. */
 export const wish = ({ resource, full }: Task): string => (full ? resource.name + FULL : resource.name);
 export const EVERYTHING = ALL;
+export const EVERYTHING_AGAIN = ALL + FULL;

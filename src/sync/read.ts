@@ -19,6 +19,7 @@ import { dropStaged, stagePage } from "../mirror/stage.ts";
 import type { Page, Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
+import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import type { Asker, CursorFetch, Fetch, Resource, RowsAt } from "../resources/types.ts";
 import type { Asking, Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
@@ -37,6 +38,8 @@ export interface Reader {
   asker: Asker;
   /** null where the subject is asked about with the client's credentials alone */
   accessToken: string | null;
+  /** the token, as sealed, while Plaid has not answered it with this subject yet */
+  unconfirmed: Buffer | null;
   /** of an item, as far as the mirror knows it */
   institutionId: string | null;
 }
@@ -58,6 +61,17 @@ class Limited extends Error {
     super("held back by a rate limit");
     this.waitMs = waitMs;
   }
+}
+
+/** Plaid answers the subject's token with another item. */
+class ForeignToken extends Error {}
+
+/** An answer that names its item must name ours. */
+function expectOwn(body: Answer, itemId: string): void {
+  const item = valueOf(body, "item");
+  const named = typeof item === "object" && item !== null ? (item as { item_id?: unknown }).item_id : undefined;
+  if (typeof named === "string" && named !== itemId)
+    throw new ForeignToken("The access token belongs to another item; nothing that it reads is mirrored.");
 }
 
 /**
@@ -87,6 +101,9 @@ export const askerOf = (
 ): Asker => ({ subjectId, countryCodes, daysRequested, includeOriginalDescription });
 
 function failureOf(error: unknown): Failure {
+  if (error instanceof ForeignToken) {
+    return { class: "configuration", errorType: "TARTAN", errorCode: TOKEN_OF_ANOTHER_ITEM, message: error.message };
+  }
   if (error instanceof Limited) {
     return { class: "limited", errorType: "", errorCode: "", message: error.message, retryInMs: error.waitMs };
   }
@@ -188,7 +205,9 @@ async function ask(
   try {
     const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);
     limiter.answered(asking);
-    return { text, body: membersOf(text) };
+    const body = membersOf(text);
+    if (accessToken !== null) expectOwn(body, subjectId);
+    return { text, body };
   } catch (error) {
     if (error instanceof PlaidError && error.rateLimited) {
       const { errorCode, retryAfterSeconds: seconds } = error;

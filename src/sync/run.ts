@@ -9,7 +9,7 @@
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Directory, KnownIntegration } from "../integrations/directory.ts";
-import { getItemSecret } from "../integrations/items.ts";
+import { findToken } from "../integrations/tokens.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
@@ -17,6 +17,7 @@ import type { Hint } from "../journal/hint.ts";
 import { mirroredLead, mirroredRoot } from "../mirror/apply.ts";
 import type { Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
+import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
 import { INSTITUTION } from "../resources/subjects.ts";
 import { commitRun, type Ending, type Standing } from "./commit.ts";
@@ -29,7 +30,7 @@ import { waitingWebhooks } from "./queue.ts";
 import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
 import type { Claim, Failure, Outcome, Task, UpdateInfo, Verdict, Waiting } from "./types.ts";
-import { judge } from "./verdict.ts";
+import { isGone, judge, saysGone } from "./verdict.ts";
 
 export interface RunDeps {
   database: Database;
@@ -60,7 +61,9 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, standings) : [];
   signal.throwIfAborted();
-  const verdict = opened ? judge(claim, outcomes, new Date(), deps.delays) : unread(claim, tasks);
+  const verdict = opened
+    ? judge(claim, outcomes, new Date(), deps.delays, opened.unconfirmed === null)
+    : unread(claim, tasks);
   const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, verdict)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
   const scope = opened?.scope ?? scopeOf(claim, null);
@@ -68,6 +71,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     claim,
     scope,
     environment: opened?.environment ?? null,
+    unconfirmed: opened?.unconfirmed ?? null,
     outcomes,
     verdict,
     standings,
@@ -95,20 +99,21 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
   const integration = await directory.find(claim.integrationId);
   if (integration === null) return null;
   const asksToken = subjectKind(claim.kind)?.asks === "access_token";
-  const [secret, institutionId] = asksToken
-    ? await Promise.all([getItemSecret(database, vault, claim.integrationId, claim.id), institutionOf(database, claim)])
+  const [token, institutionId] = asksToken
+    ? await Promise.all([findToken(database, vault, claim.integrationId, claim.id), institutionOf(database, claim)])
     : [null, null];
-  if (asksToken && secret === null) return null;
+  if (asksToken && token === null) return null;
   return {
     database,
     clock,
     limiter,
     signal,
     client: clientFor(integration),
-    scope: scopeOf(claim, secret?.user_id ?? null),
+    scope: scopeOf(claim, token?.userId ?? null),
     environment: integration.environment,
     asker: askerOf(integration, claim.id),
-    accessToken: secret?.access_token ?? null,
+    accessToken: token?.accessToken ?? null,
+    unconfirmed: token && !token.confirmed ? token.sealed : null,
     institutionId,
   };
 }
@@ -126,21 +131,36 @@ async function readStandings(database: Database, { integrationId, kind, id }: Cl
 }
 
 /**
- * The subject's own row first, because it tells whether the rest makes sense; then the rest side by side. When
- * something else fails in a way that speaks of the subject, its own row is read after all.
+ * The subject's own row first, because it tells whether the rest makes sense, and whose the token is; then the rest side
+ * by side. When something else fails in a way that speaks of the subject, its own row is read after all.
  */
 async function readAll(reader: Reader, tasks: readonly Task[], standings: Standings): Promise<Outcome[]> {
   const read = (task: Task): Promise<Outcome> => readResource(reader, task, cursorFor(reader, task, standings));
-  const rootTask = tasks.find(({ resource }) => resource.key === null);
-  const others = tasks.filter((task) => task !== rootTask);
+  const own = ownTask(reader);
+  const rootTask = tasks.find(({ resource }) => resource.key === null) ?? (reader.unconfirmed ? own : undefined);
   const root = rootTask ? await read(rootTask) : null;
-  if (root && endsAll(root)) return [root, ...others.map((task) => followSuit(task, root))];
+  const others = tasks.filter((task) => task !== rootTask);
+  if (root && endsAll(root, reader)) return [root, ...others.map((task) => followSuit(task, root))];
+  if (root && others.length === 0 && saysGone(root)) others.push(...probe(reader));
   const skip = await skipping(reader, others, root);
   const settled = await allOf(others.map((task) => skip(task) ?? read(task)));
   const outcomes = root ? [root, ...settled] : settled;
-  const own = rootOf(resourcesOf(reader.scope.kind));
-  if (root || !own || !outcomes.some(speaksOfSubject)) return outcomes;
-  return [await read({ resource: own, full: false, explicit: false }), ...outcomes];
+  if (!root && own && outcomes.some(speaksOfSubject)) outcomes.unshift(await read(own));
+  const foreign = outcomes.find(isForeign);
+  return foreign
+    ? outcomes.map((outcome) => ("read" in outcome ? followSuit(outcome.task, foreign) : outcome))
+    : outcomes;
+}
+
+function ownTask({ scope }: Reader): Task | undefined {
+  const own = rootOf(resourcesOf(scope.kind));
+  return own && { resource: own, full: false, explicit: false };
+}
+
+/** What is asked to know for certain whether a subject is gone whose own row says so. */
+function probe({ scope }: Reader): Task[] {
+  const resource = resourcesOf(scope.kind).find(({ key, products }) => key !== null && products === undefined);
+  return resource ? [{ resource, full: false, explicit: false }] : [];
 }
 
 /** Where the reading goes on; null, from the start, where older rows were read with other options. */
@@ -159,7 +179,11 @@ async function allOf(readings: readonly (Outcome | Promise<Outcome>)[]): Promise
 }
 
 const classOf = (outcome: Outcome): Failure["class"] | null => ("failure" in outcome ? outcome.failure.class : null);
-const endsAll = (root: Outcome): boolean => ["item_ended", "configuration"].includes(classOf(root) ?? "");
+/** The rest would fail as well; or, while nobody knows whose the token is, might succeed. */
+const endsAll = (root: Outcome, { unconfirmed }: Reader): boolean =>
+  "failure" in root && (unconfirmed !== null || root.failure.class === "configuration" || isGone(root.failure));
+const isForeign = (outcome: Outcome): boolean =>
+  "failure" in outcome && outcome.failure.errorCode === TOKEN_OF_ANOTHER_ITEM;
 const speaksOfSubject = (outcome: Outcome): boolean => ["item_ended", "user"].includes(classOf(outcome) ?? "");
 
 const followSuit = (task: Task, other: Outcome): Outcome =>

@@ -91,6 +91,8 @@ export interface LastError {
   error_type: string;
   error_code: string;
   message: string;
+  /** what to do about it, in plain words; null where it passes by itself */
+  next_step?: string | null;
   resource?: string;
   at: string;
 }

@@ -3,15 +3,16 @@
  *
  * Of several failures the gravest decides the state:
  *
- *   ended          Plaid no longer has it
+ *   ended          Plaid no longer has it; its rows are removed
  *   misconfigured  our keys, token or request are wrong: long waits, alert, and do not blame the item
  *   retrying       passing failures and our own pacing; webhooks do not hurry it
- *   needs_user     its user must act: tried at every webhook, and once a day
+ *   needs_user     its user must act, or Plaid cannot serve it for now: tried at every webhook, and once a day
  *   waiting        Plaid has the data not ready: tried at every webhook, and at growing intervals
  *   ok
  */
 import { classify, type RetryClass } from "../plaid/errors.ts";
-import { EVERYTHING, wish } from "./plan.ts";
+import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
+import { EVERYTHING, EVERYTHING_AGAIN, wish } from "./plan.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
 import type { Claim, Failure, LastError, Outcome, Status, Task, Verdict } from "./types.ts";
 
@@ -38,20 +39,29 @@ const OUTCOMES: Record<Group, string> = {
   waiting: "not_ready",
 };
 
+/**
+ * What becomes of the subject.
+ * @param confirmed whether Plaid had answered its token with this very subject before
+ */
 export function judge(
   claim: Pick<Claim, "attempts">,
   outcomes: readonly Outcome[],
   now: Date,
   delays: Delays = DELAYS,
+  confirmed = true,
 ): Verdict {
-  const failed = [...outcomes.filter((outcome): outcome is Failed => "failure" in outcome), ...conditions(outcomes)];
-  const groups = new Map(failed.map((failure) => [failure, groupOf(failure, outcomes)]));
+  const failures = outcomes.filter((outcome): outcome is Failed => "failure" in outcome);
+  const said = conditions(outcomes);
+  const failed = [...failures, ...said];
+  const groups = new Map(failed.map((each) => [each, said.includes(each) ? "needs_user" : groupOf(each)]));
   const of = (group: Group): Failed[] => failed.filter((failure) => groups.get(failure) === group);
   const group = (Object.keys(OUTCOMES) as Group[]).find((candidate) => of(candidate).length > 0);
   if (group === undefined) return settled("ok", outcomeOf(outcomes));
   const first = of(group).find(({ failure }) => failure.class !== "limited");
   const error = first ? describe(first, now) : null;
-  if (group === "ended") return { ...settled("ended", "ended"), error, gone: true };
+  // The token of an item that Plaid never answered with this item may be another's: then that one is gone, not this one.
+  const gone = confirmed || outcomes.some((outcome) => "read" in outcome && outcome.root !== null);
+  if (group === "ended") return { ...settled("ended", "ended"), error, gone };
   return {
     ...settled(group, OUTCOMES[group]),
     ...waits(group, of(group), claim.attempts, delays),
@@ -100,20 +110,22 @@ function readCondition(condition: unknown): Failure | null {
   return { class: found, errorType: type, errorCode: code, message: `Plaid: ${type}/${code}` };
 }
 
-/** Plaid says by these, at whatever endpoint, that there is no such item (any more). */
+/**
+ * By these, in answer to a request, Plaid says that there is no such item (any more), so its rows are gone too. Nothing
+ * else removes rows: what an item says of itself in an answer that succeeds is news about it, and by the other codes of
+ * the class Plaid cannot serve it for now.
+ */
 const GONE: ReadonlySet<string> = new Set(["ITEM_NOT_FOUND", "USER_PERMISSION_REVOKED", "ITEM_CONCURRENTLY_DELETED"]);
 
-/**
- * Other endings count only when the subject's own row or endpoint says so: from elsewhere they are a riddle, looked at
- * daily.
- */
-function groupOf({ task, failure }: Failed, outcomes: readonly Outcome[]): Group | null {
+export const isGone = ({ errorCode }: Failure): boolean => GONE.has(errorCode);
+
+/** Whether the subject's own row says that it is gone; an answer to a request is what makes it certain. */
+export const saysGone = (root: Outcome): boolean => conditions([root]).some(({ failure }) => isGone(failure));
+
+/** What Plaid cannot serve for now is checked daily, as what waits for its user is. */
+function groupOf({ failure }: Failed): Group | null {
   const group = GROUPS[failure.class];
-  const root = outcomes.find((outcome) => outcome.task.resource.key === null);
-  if (group !== "ended" || task.resource.key === null || root === undefined) return group;
-  if (GONE.has(failure.errorCode)) return group;
-  if ("read" in root) return "needs_user";
-  return "failure" in root && root.failure.class === "item_ended" ? "ended" : "retrying";
+  return group === "ended" && !isGone(failure) ? "needs_user" : group;
 }
 
 function waits(
@@ -139,10 +151,14 @@ function waits(
   return { attempts, dueInMs, holdMs: dueInMs };
 }
 
-/** While its user must act, everything may have changed unseen: the next run reads all of it. */
+/**
+ * While its user must act, everything may have changed unseen: the next run reads all of it. After another item's token,
+ * rows of that item may be among this one's: everything is read from the start, which removes them.
+ */
 function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
   const wishes = new Set(failed.map(({ task }) => wish(task)));
   if (needsUser) wishes.add(EVERYTHING);
+  if (failed.some(({ failure }) => failure.errorCode === TOKEN_OF_ANOTHER_ITEM)) wishes.add(EVERYTHING_AGAIN);
   return [...wishes];
 }
 
@@ -152,6 +168,7 @@ function describe({ task, failure }: Failed, now: Date): LastError {
     error_type: failure.errorType,
     error_code: failure.errorCode,
     message: failure.message,
+    next_step: explain(failure.errorType, failure.errorCode).next_step,
     resource: task.resource.name,
     at: now.toISOString(),
   };

@@ -76,6 +76,33 @@ describe("linking an Item", () => {
     expect(answer.text).not.toContain("access-sandbox-secret");
   });
 
+  it("with the token of another Item is refused with the field, and nothing is kept", async () => {
+    const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
+    if (!item || !other) throw new Error("no item");
+    const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
+    expect(answer.status).toBe(422);
+    expect(answer.body.error).toEqual({
+      code: "token_of_another_item",
+      message: expect.any(String),
+      fields: { access_token: "belongs to another item than item_id names" },
+    });
+    expect(answer.text).not.toContain(other.item_id);
+    expect((await api.call(`GET /v1/items/${item.item_id}`)).status).toBe(404);
+    expect((await link({ item_id: item.item_id, access_token: item.access_token })).answer.status).toBe(201);
+    const again = await link({ item_id: item.item_id, access_token: other.access_token });
+    expect(again.answer.status).toBe(422);
+    const secret = await getItemSecret(api.database, api.vault, integration, item.item_id);
+    expect(secret?.access_token).toBe(item.access_token);
+  });
+
+  it("is not prevented by Plaid being away", async () => {
+    const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
+    if (!item || !other) throw new Error("no item");
+    api.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });
+    const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
+    expect(answer.status).toBe(201);
+  });
+
   it("to an integration that is not there is 404, and nothing is kept", async () => {
     const { item_id, answer } = await link({ integration_id: "svi_none" });
     expect([answer.status, answer.body.error.fields]).toEqual([404, { integration_id: "names no integration" }]);

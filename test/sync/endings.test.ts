@@ -1,10 +1,12 @@
 /** Items that end, come back, or were never linked. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/integrations/items.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
+import { PlaidError } from "../../src/plaid/errors.ts";
+import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { openScene, type Item, type Scene } from "./support.ts";
+import { gated, openScene, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
 beforeAll(async () => {
@@ -14,8 +16,8 @@ afterAll(() => scene[Symbol.asyncDispose]());
 
 const itemRow = async ({ item_id }: Item): Promise<Record<string, unknown> | undefined> =>
   (await scene.database.query("select * from plaid.items where item_id = $1", [item_id])).rows[0];
-const run = async (): Promise<void> => {
-  const worker = await scene.work();
+const run = async (clientFor?: SyncOptions["clientFor"]): Promise<void> => {
+  const worker = await scene.work(clientFor && { clientFor });
   await worker.idle({ retries: true });
   await worker[Symbol.asyncDispose]();
 };
@@ -37,23 +39,42 @@ describe("an item that is gone", () => {
 
   it("ends when it was removed, and revives with all of its rows when it is back", async () => {
     const item = await scene.synced(25);
-    const gone = { ...item, access_token: "access-sandbox-00000000-0000-4000-8000-000000000000" };
-    const { database, vault } = scene;
-    // Another item's token: removed at Plaid, so that ITEM_NOT_FOUND is what this one's endpoints say.
-    const [other] = scene.makeItems(1, 1);
-    if (!other) throw new Error("no item");
-    await post("/item/remove", other.access_token);
-    await introduceItem(
-      { database, vault },
-      { integration_id: scene.integrationId, ...gone, access_token: other.access_token },
+    const { database } = scene;
+    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await run(
+      gated(() => {
+        throw new PlaidError({ errorType: "INVALID_INPUT", errorCode: "ITEM_NOT_FOUND", httpStatus: 400 });
+      }),
     );
-    await run();
     expect(await scene.subject(item.item_id)).toMatchObject({
       status: "ended",
       last_error: { error_code: "ITEM_NOT_FOUND" },
     });
     const { rows } = await database.query("select from plaid.current_transactions where item_id = $1", [item.item_id]);
     expect(rows).toHaveLength(0);
+    expect(await itemRow(item)).toMatchObject({ error_code: "ITEM_NOT_FOUND", removed_at: expect.any(Date) });
+    await scene.link(item);
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", attempts: 0 });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("keeps its rows when it is given the token of an item that was removed, which says nothing of this one", async () => {
+    const item = await scene.synced(25);
+    const [other] = scene.makeItems(1, 1);
+    if (!other) throw new Error("no item");
+    await post("/item/remove", other.access_token);
+    await scene.link({ ...item, access_token: other.access_token });
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({
+      status: "ended",
+      last_error: { error_code: "ITEM_NOT_FOUND" },
+    });
+    expect(await itemRow(item)).toMatchObject({ error_code: "ITEM_NOT_FOUND", removed_at: null });
+    const { rows } = await scene.database.query("select from plaid.current_transactions where item_id = $1", [
+      item.item_id,
+    ]);
+    expect(rows).toHaveLength(25);
     await scene.link(item);
     await run();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", attempts: 0 });

@@ -198,6 +198,7 @@ describe("an event", () => {
           gone: false,
         },
         standings: new Map(),
+        unconfirmed: null,
         webhooks: [],
         served: [],
         idle: [],

@@ -153,19 +153,35 @@ describe("a verdict", () => {
       status: "needs_user",
       error: { error_code: "ITEM_LOGIN_REQUIRED", resource: "items" },
     });
-    expect(ailing("USER_PERMISSION_REVOKED")).toMatchObject({ status: "ended", gone: true });
+    for (const code of ["USER_PERMISSION_REVOKED", "UNSUPPORTED_RESPONSE", "INSTITUTION_NO_LONGER_SUPPORTED"])
+      expect(ailing(code)).toMatchObject({ status: "needs_user", gone: false, error: { error_code: code } });
     expect(ailing("INSTITUTION_DOWN", "INSTITUTION_ERROR")).toMatchObject({ status: "ok" });
     for (const error of ["text", 7, {}, { error_type: 1, error_code: 2 }, null]) {
       expect(verdict([read(root, { error })])).toMatchObject({ status: "ok" });
     }
   });
 
+  it("removes nothing while the token may be another item's", () => {
+    const unsure = (outcomes: Outcome[]) => judge({ attempts: 0 }, outcomes, new Date(), undefined, false);
+    expect(unsure([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({ status: "ended", gone: false });
+    const refused = failed(accounts, "item_ended", "USER_PERMISSION_REVOKED");
+    expect(unsure([read(root, { error: null }), refused])).toMatchObject({ status: "ended", gone: true });
+    const foreign = verdict([failed(root, "configuration", "token_of_another_item")]);
+    expect(foreign).toMatchObject({ status: "misconfigured", gone: false, pending: ["items", "*:full"] });
+    expect(foreign.error?.next_step).toMatch(/ITEM\/CREATED/);
+  });
+
   it("ends a subject only when Plaid is certain", () => {
-    expect(verdict([failed(root, "item_ended", "UNSUPPORTED_RESPONSE")])).toMatchObject({
+    expect(verdict([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
       status: "ended",
       gone: true,
       dueInMs: null,
     });
+    for (const code of ["ITEM_NOT_SUPPORTED", "MFA_NOT_SUPPORTED", "UNSUPPORTED_RESPONSE"]) {
+      const kept = verdict([failed(root, "item_ended", code)]);
+      expect(kept).toMatchObject({ status: "needs_user", gone: false, pending: ["items", "*"] });
+      expect(kept.dueInMs).toBeGreaterThan(0);
+    }
     expect(verdict([read(root), failed(transactions, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
       status: "ended",
       gone: true,

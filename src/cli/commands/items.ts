@@ -1,13 +1,15 @@
 /** `tartan items …`: link items, look at them, sync them now, let go of them. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { eraseItem, getItem, introduceItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
+import { eraseItem, getItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
+import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize, wholeNumber } from "../flags.ts";
 import { describeChanges } from "../describe.ts";
 import { importItems } from "../import.ts";
+import { openLinking } from "../plaid-clients.ts";
 import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell } from "../print.ts";
 
 interface Json {
@@ -90,7 +92,15 @@ async function list({ database }: Core, flags: ListFlags): Promise<void> {
     },
     "No item yet: post ITEM/CREATED to the intake URL, or tartan items import.",
   );
+  sayReasons(page.data);
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
+}
+
+/** What each error of the list means, once, and what to do about it. */
+function sayReasons(items: readonly ItemState[]): void {
+  const reasons = new Map(items.flatMap((item) => (item.error_code ? [[item.error_code, item] as const] : [])));
+  if (reasons.size > 0) say();
+  for (const [code, { error_message, next_step }] of reasons) say(`${red(code)}  ${error_message} ${next_step ?? ""}`);
 }
 
 async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
@@ -104,7 +114,8 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     user: item.user_id,
     institution: item.institution_name ?? item.institution_id,
     status: state(item.status),
-    error: item.error_code ? red(item.error_code) : null,
+    error: item.error_code ? `${red(item.error_code)}  ${item.error_message ?? ""}` : null,
+    "next step": item.next_step,
     linked: ago(item.linked_at),
     "equal to Plaid": ago(item.verified_at),
   });
@@ -144,7 +155,7 @@ async function add(core: Core, itemId: string, flags: Json & { integration: stri
       fields: { access_token: "is read from PLAID_ACCESS_TOKEN, which no process list shows" },
     });
   }
-  const linked = await introduceItem(core, {
+  const linked = await linkItem(await openLinking(core), {
     integration_id: flags.integration,
     item_id: itemId,
     access_token: accessToken,

@@ -1,0 +1,27 @@
+/** Clients of Plaid, for servers and for commands that ask Plaid themselves. */
+import { systemClock } from "../clock.ts";
+import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
+import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
+import type { LinkDeps } from "../sync/linking.ts";
+import type { Core } from "./core.ts";
+
+/** One client an integration, remade when its credentials change. */
+export function plaidClients(timeoutMs: number): (integration: KnownIntegration) => PlaidClient {
+  const clients = new Map<string, { credentials: string; client: PlaidClient }>();
+  return ({ id, plaidUrl, clientId, secret }) => {
+    const credentials = JSON.stringify([plaidUrl, clientId, secret]);
+    const known = clients.get(id);
+    if (known?.credentials === credentials) return known.client;
+    const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs, clock: systemClock });
+    clients.set(id, { credentials, client });
+    return client;
+  };
+}
+
+/** What linking an item takes; closed with the core. */
+export async function openLinking({ database, vault, logger, config, closer }: Core): Promise<LinkDeps> {
+  const clock = systemClock;
+  const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
+  const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
+  return { database, vault, directory, clientFor, clock, limitFactor: config.plaidLimitFactor };
+}

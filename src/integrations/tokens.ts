@@ -1,0 +1,45 @@
+/**
+ * An item's access token, as sync uses it: opened for a run, and confirmed once Plaid has answered it with this very
+ * item. Until then nothing that it reads is mirrored.
+ */
+import type { Queryable } from "../database/types.ts";
+import { CONFIRM_TOKEN, GET_ITEM_SECRET } from "./queries.ts";
+import { itemToken } from "./sealed.ts";
+import type { Vault } from "./vault.ts";
+
+export interface ItemToken {
+  accessToken: string;
+  userId: string | null;
+  /** Plaid has answered this token with this item */
+  confirmed: boolean;
+  /** as it is stored; names the token without saying it */
+  sealed: Buffer;
+}
+
+/**
+ * The token of an item, for asking Plaid; null when there is none (any more).
+ * @throws TartanError `vault_unsealable`
+ */
+export async function findToken(
+  q: Queryable,
+  vault: Vault,
+  integrationId: string,
+  itemId: string,
+): Promise<ItemToken | null> {
+  type Row = { sealed: Buffer; user_id: string | null; confirmed: boolean };
+  const { rows } = await q.query<Row>(GET_ITEM_SECRET, [integrationId, itemId]);
+  const [row] = rows;
+  if (!row) return null;
+  const accessToken = vault.open(row.sealed, itemToken(integrationId, itemId));
+  return { accessToken, userId: row.user_id, confirmed: row.confirmed, sealed: row.sealed };
+}
+
+/** Notes that the token is the item's, unless it was replaced meanwhile. */
+export async function confirmToken(
+  tx: Queryable,
+  integrationId: string,
+  itemId: string,
+  sealed: Buffer,
+): Promise<void> {
+  await tx.query(CONFIRM_TOKEN, [integrationId, itemId, sealed]);
+}

@@ -1,0 +1,75 @@
+/**
+ * What an error of an item means, in words for the people who run Tartan and for those who support its users: what
+ * is wrong, and what to do next. By code; a code that has no words of its own gets those of its class.
+ */
+import { classify, type RetryClass } from "./errors.ts";
+
+/** Tartan's own code: Plaid answers an item's token with another item. */
+export const TOKEN_OF_ANOTHER_ITEM = "token_of_another_item";
+
+export interface Reason {
+  /** what is wrong */
+  message: string;
+  /** what to do next; null: nothing, it passes by itself */
+  next_step: string | null;
+}
+
+const UPDATE_MODE =
+  "Send the user through Link in update mode. Then post ITEM/UPDATED, or wait for the daily check of the item.";
+const LINK_AGAIN = "Ask the user to link the account again. Then unlink this item.";
+const OTHER_WAY =
+  "Nothing that the user does in Link helps now. The rows are kept and the item is checked daily; contact Plaid's support or let the user link another account.";
+const RIGHT_TOKEN = "Post ITEM/CREATED again with the access token that belongs to this item_id.";
+
+const BY_CODE: Readonly<Record<string, Reason>> = {
+  [TOKEN_OF_ANOTHER_ITEM]: { message: "The access token belongs to another item.", next_step: RIGHT_TOKEN },
+  INVALID_ACCESS_TOKEN: {
+    message: "Plaid does not accept the access token: it was rotated, or belongs to another client or environment.",
+    next_step: RIGHT_TOKEN,
+  },
+  INVALID_API_KEYS: {
+    message: "Plaid does not accept the integration's client id and secret.",
+    next_step: "Correct them with `tartan integrations update`.",
+  },
+  ITEM_LOGIN_REQUIRED: { message: "The user's login at the bank no longer works.", next_step: UPDATE_MODE },
+  ITEM_LOCKED: {
+    message: "The bank has locked the user's account.",
+    next_step: "Ask the user to unlock the account at the bank, then send the user through Link in update mode.",
+  },
+  NO_ACCOUNTS: { message: "The bank shows no account of the user.", next_step: UPDATE_MODE },
+  ACCESS_NOT_GRANTED: { message: "The user did not grant access to the data.", next_step: UPDATE_MODE },
+  ITEM_NOT_FOUND: { message: "Plaid has no such item (any more): it was removed.", next_step: LINK_AGAIN },
+  ITEM_CONCURRENTLY_DELETED: { message: "The item was removed at Plaid.", next_step: LINK_AGAIN },
+  USER_PERMISSION_REVOKED: {
+    message: "The user withdrew the permission to access the item.",
+    next_step: "Delete what you hold of it where you must. Ask the user to link the account again to have it back.",
+  },
+  ITEM_NOT_SUPPORTED: { message: "Plaid does not support this kind of account at the bank.", next_step: OTHER_WAY },
+  MFA_NOT_SUPPORTED: { message: "Plaid does not support the bank's second factor of this user.", next_step: OTHER_WAY },
+  INSTITUTION_NO_LONGER_SUPPORTED: { message: "Plaid no longer supports the bank.", next_step: OTHER_WAY },
+  UNSUPPORTED_RESPONSE: { message: "The bank answers Plaid in a way that Plaid cannot read.", next_step: OTHER_WAY },
+  PRODUCT_NOT_READY: { message: "Plaid is still preparing the data.", next_step: null },
+  INSTITUTION_DOWN: { message: "The bank is down.", next_step: null },
+  INSTITUTION_NOT_RESPONDING: { message: "The bank does not respond.", next_step: null },
+  INSTITUTION_NOT_AVAILABLE: { message: "The bank is not available.", next_step: null },
+};
+
+const BY_CLASS: Readonly<Record<RetryClass, Reason>> = {
+  backoff: { message: "Plaid or the bank failed.", next_step: null },
+  trigger: { message: "Plaid does not have the data yet.", next_step: null },
+  restart: { message: "The data changed while it was read.", next_step: null },
+  cursor_invalid: { message: "Plaid no longer takes the cursor; everything is read again.", next_step: null },
+  user: { message: "The item waits for its user.", next_step: UPDATE_MODE },
+  item_ended: { message: "Plaid cannot serve the item.", next_step: OTHER_WAY },
+  product_unavailable: { message: "The item does not have the product.", next_step: null },
+  configuration: {
+    message: "Plaid refuses a request of this integration.",
+    next_step: "Compare the integration's client id, secret and environment with Plaid's dashboard.",
+  },
+};
+
+/** What the error means. `errorType` decides only where the code is not known. */
+export const explain = (errorType: string, errorCode: string): Reason =>
+  BY_CODE[errorCode] ??
+  (errorType === "TARTAN" ? { message: "Tartan failed.", next_step: "See Tartan's log." } : null) ??
+  BY_CLASS[classify(errorType, errorCode)];

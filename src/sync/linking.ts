@@ -1,0 +1,66 @@
+/**
+ * Linking where Plaid may be asked first: that a token belongs to another item is then said at once, with the field, instead
+ * of at the item's first sync. Plaid being away, slow or busy does not keep an item from being linked.
+ */
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import { introduceItem, type Introduced, type NewItem } from "../integrations/items.ts";
+import type { Vault } from "../integrations/vault.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { createLimiter } from "./limiter.ts";
+
+export interface LinkDeps {
+  database: Database;
+  vault: Vault;
+  directory: Pick<Directory, "find">;
+  clientFor: (integration: KnownIntegration) => PlaidClient;
+  clock: Clock;
+  /** multiplies Plaid's published rate limits; 1 when absent */
+  limitFactor?: number;
+}
+
+const ITEM_GET = "/item/get";
+/** For the turn at Plaid's rate limit, and for its answer. */
+const PATIENCE_MS = 2000;
+const ANSWER_MS = 5000;
+
+/**
+ * Links an item or replaces its token, like `introduceItem`.
+ * @throws TartanError `token_of_another_item` naming the field, and what introduceItem throws
+ */
+export async function linkItem(deps: LinkDeps, item: NewItem): Promise<Introduced> {
+  const owner = await ownerOf(deps, item);
+  if (owner !== null && owner !== item.item_id) {
+    throw new TartanError("token_of_another_item", "The access token belongs to another item; nothing was linked.", {
+      fields: { access_token: "belongs to another item than item_id names" },
+    });
+  }
+  return await introduceItem(deps, item);
+}
+
+/** The id of the item that Plaid answers the token with; null where Plaid does not say, whatever the reason. */
+async function ownerOf(deps: LinkDeps, { integration_id, item_id, access_token }: NewItem): Promise<string | null> {
+  const integration = await deps.directory.find(integration_id);
+  if (integration === null) return null;
+  try {
+    const { environment } = integration;
+    const limiter = createLimiter(deps.database, deps.clock, deps.limitFactor ?? 1);
+    const signal = AbortSignal.timeout(PATIENCE_MS + ANSWER_MS);
+    const asking = {
+      integrationId: integration_id,
+      environment,
+      endpoint: ITEM_GET,
+      itemId: item_id,
+      institutionId: null,
+    };
+    if ((await limiter.acquire(asking, PATIENCE_MS, signal)) > 0) return null;
+    type Answer = { item?: { item_id?: unknown } };
+    const { item } = await deps.clientFor(integration).postJson<Answer>(ITEM_GET, { access_token }, signal);
+    return typeof item?.item_id === "string" ? item.item_id : null;
+  } catch {
+    // The first sync meets the same failure, and keeps it where it is seen.
+    return null;
+  }
+}

@@ -1,0 +1,147 @@
+/** Tokens that belong to another item than the one they were posted for. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { getItem, unlinkItem } from "../../src/integrations/items.ts";
+import { requestSync } from "../../src/sync/queries.ts";
+import type { SyncOptions } from "../../src/sync/sync.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { openTeller, type Teller } from "./teller.ts";
+
+let scene: Scene;
+let teller: Teller;
+beforeAll(async () => {
+  scene = await openScene();
+  teller = openTeller(scene);
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const run = async (clientFor?: SyncOptions["clientFor"]): Promise<void> => {
+  const worker = await scene.work(clientFor && { clientFor });
+  await worker.idle();
+  await worker[Symbol.asyncDispose]();
+};
+const two = (): [Item, Item] => scene.makeItems(2, 7) as [Item, Item];
+const mirrored = async ({ item_id }: Item): Promise<Record<string, number>> => {
+  const { rows } = await scene.database.query<Record<string, number>>(
+    `select (select count(*)::int from plaid.accounts where item_id = $1) as accounts,
+      (select count(*)::int from plaid.transactions where item_id = $1) as transactions`,
+    [item_id],
+  );
+  return rows[0] ?? {};
+};
+const FOREIGN = { status: "misconfigured", error_code: "token_of_another_item" };
+
+describe("the token of another item", () => {
+  it("is found at the first look: nothing of the other item appears, the item says so, and the right token heals it", async () => {
+    const [item, other] = two();
+    await scene.link({ ...item, access_token: other.access_token });
+    await run();
+    expect(await mirrored(item)).toEqual({ accounts: 0, transactions: 0 });
+    expect(await getItem(scene.database, item.item_id)).toMatchObject({
+      ...FOREIGN,
+      next_step: expect.stringContaining("ITEM/CREATED"),
+      institution_id: null,
+    });
+    const { rows } = await scene.database.query("select error_code, raw from plaid.items where item_id = $1", [
+      item.item_id,
+    ]);
+    expect(rows).toMatchObject([{ error_code: "token_of_another_item", raw: { item_id: item.item_id } }]);
+    expect(JSON.stringify(rows)).not.toContain(other.item_id);
+    const errors = (await teller.told(item.item_id)).filter(({ type }) => type === "item.error");
+    expect(errors.map(({ data }) => data)).toMatchObject([{ error: { error_code: "token_of_another_item" } }]);
+
+    await scene.link(item);
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("is found before resources are read that do not say whose they are, also when /item/get fails at first", async () => {
+    const [item, other] = two();
+    await scene.link({ ...item, access_token: other.access_token });
+    await scene.database.query("update sync.subjects set status = 'ok', wanted = '{transactions}' where id = $1", [
+      item.item_id,
+    ]);
+    scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });
+    const asked = scene.asked("/transactions/sync");
+    const worker = await scene.work();
+    await worker.idle({ retries: true });
+    await worker[Symbol.asyncDispose]();
+    expect(scene.asked("/transactions/sync")).toBe(asked);
+    expect(await mirrored(item)).toEqual({ accounts: 0, transactions: 0 });
+    expect(await getItem(scene.database, item.item_id)).toMatchObject(FOREIGN);
+  });
+
+  it("keeps the rows of an item that was right before, and removes none when the right token is back", async () => {
+    const item = await scene.synced(9);
+    const [other] = two();
+    await scene.link({ ...item, access_token: other.access_token });
+    await run();
+    expect(await mirrored(item)).toMatchObject({ transactions: 9 });
+    expect(await getItem(scene.database, item.item_id)).toMatchObject(FOREIGN);
+    await scene.link(item);
+    await run();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    const told = (await teller.told(item.item_id)).filter(({ type }) => type === "transactions.changed");
+    expect(told.map(({ data }) => (data["counts"] as { removed: number }).removed)).toEqual([0]);
+  });
+
+  it("that answers one endpoint only makes nothing of that run appear", async () => {
+    const item = await scene.synced(3);
+    const [other] = two();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 4, webhooks: false });
+    await scene.hear(item.item_id);
+    const swapped = new Set(["/accounts/get", "/transactions/sync"]);
+    const real = gated((_path, _body, pass) => pass());
+    await run((integration) => {
+      const client = real(integration);
+      return {
+        ...client,
+        post: (path, body, signal) =>
+          client.post(path, swapped.has(path) ? { ...body, access_token: other.access_token } : body, signal),
+      };
+    });
+    expect(await mirrored(item)).toMatchObject({ transactions: 3 });
+    expect(await getItem(scene.database, item.item_id)).toMatchObject(FOREIGN);
+    await scene.link(item);
+    await requestSync(scene.database, item.item_id);
+    await run();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+
+  it("whose rows stand in the mirror from before is read again from the start with the right token, so they go", async () => {
+    const item = await scene.synced(5);
+    const [other] = two();
+    await scene.database.query(
+      `insert into plaid.transactions (integration_id, item_id, transaction_id, raw)
+       values ($1, $2, 'of-the-other', '{"transaction_id": "of-the-other"}')`,
+      [scene.integrationId, item.item_id],
+    );
+    await scene.link({ ...item, access_token: other.access_token });
+    await run();
+    await scene.link(item);
+    await run();
+    const { rows } = await scene.database.query(
+      "select from plaid.current_transactions where transaction_id = 'of-the-other'",
+    );
+    expect(rows).toHaveLength(0);
+  });
+
+  it("is found also when the item was unlinked in between, and a token posted again unchanged stays confirmed", async () => {
+    const item = await scene.synced(2);
+    const confirmed = async () =>
+      (
+        await scene.database.query<{ confirmed: boolean }>(
+          "select token_confirmed as confirmed from tartan.items where item_id = $1",
+          [item.item_id],
+        )
+      ).rows[0]?.confirmed;
+    expect(await confirmed()).toBe(true);
+    await scene.link(item);
+    expect(await confirmed()).toBe(true);
+    await unlinkItem(scene.database, scene.integrationId, item.item_id);
+    const [other] = two();
+    await scene.link({ ...item, access_token: other.access_token });
+    expect(await confirmed()).toBe(false);
+  });
+});

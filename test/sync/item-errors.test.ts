@@ -1,0 +1,170 @@
+/** What an item's errors do to its rows (nothing), where they are shown, and how the item heals. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { getItem } from "../../src/integrations/items.ts";
+import { PlaidError } from "../../src/plaid/errors.ts";
+import type { SyncOptions } from "../../src/sync/sync.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { openTeller, typesOf, type Teller } from "./teller.ts";
+
+let scene: Scene;
+let teller: Teller;
+beforeAll(async () => {
+  scene = await openScene();
+  teller = openTeller(scene);
+});
+afterEach(() => void scene.simulator.control.clearFaults());
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const run = async (clientFor?: SyncOptions["clientFor"]): Promise<void> => {
+  const worker = await scene.work(clientFor && { clientFor });
+  await worker.idle();
+  await worker[Symbol.asyncDispose]();
+};
+const itemRow = async ({ item_id }: Item): Promise<Record<string, unknown> | undefined> =>
+  (await scene.database.query("select * from plaid.items where item_id = $1", [item_id])).rows[0];
+const currentRows = async ({ item_id }: Item): Promise<number> =>
+  (await scene.database.query("select from plaid.current_transactions where item_id = $1", [item_id])).rows.length;
+
+/** Plaid refuses an endpoint by an error. */
+const refusing = (endpoint: string, errorType: string, errorCode: string): SyncOptions["clientFor"] =>
+  gated(async (path, _body, pass) => {
+    if (path === endpoint) throw new PlaidError({ errorType, errorCode, httpStatus: 400 });
+    await pass();
+  });
+
+/** /item/get succeeds and holds an error, the other endpoints answer as ever. */
+const ailing =
+  (error_code: string): SyncOptions["clientFor"] =>
+  (integration) => {
+    const client = gated((_path, _body, pass) => pass())(integration);
+    return {
+      ...client,
+      post: async (path, body, signal) => {
+        const answer = await client.post(path, body, signal);
+        if (path !== "/item/get") return answer;
+        const error = { error_type: "ITEM_ERROR", error_code, error_message: "m", display_message: null };
+        const told = JSON.parse(answer.text) as { item: object };
+        return { ...answer, text: JSON.stringify({ ...told, item: { ...told.item, error } }) };
+      },
+    };
+  };
+
+describe("an error that the item's own row holds", () => {
+  for (const code of [
+    "UNSUPPORTED_RESPONSE",
+    "INSTITUTION_NO_LONGER_SUPPORTED",
+    "ITEM_NOT_SUPPORTED",
+    "USER_PERMISSION_REVOKED",
+    "ITEM_NOT_FOUND",
+  ]) {
+    it(`${code} keeps the item's rows while Plaid answers for them, is shown, and heals by itself`, async () => {
+      const item = await scene.synced(12);
+      scene.simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
+      const before = (await teller.told(item.item_id)).length;
+      await scene.hear(item.item_id, "ERROR", "ITEM");
+      await scene.hear(item.item_id);
+      await run(ailing(code));
+      expect(await currentRows(item)).toBe(15);
+      expect(await itemRow(item)).toMatchObject({
+        error_code: code,
+        removed_at: null,
+        next_step: expect.stringMatching(/^[A-Z].*\.$/),
+      });
+      expect(await getItem(scene.database, item.item_id)).toMatchObject({
+        status: "needs_user",
+        error_code: code,
+        error_message: expect.stringMatching(/^[A-Z].*\.$/),
+        next_step: expect.stringMatching(/^[A-Z].*\.$/),
+      });
+      const ill = typesOf(await teller.told(item.item_id, before));
+      expect(ill).toContain("item.error");
+      expect(ill).not.toContain("item.removed");
+
+      scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
+      await scene.hear(item.item_id);
+      await run();
+      await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+      expect(await getItem(scene.database, item.item_id)).toMatchObject({
+        status: "ok",
+        error_code: null,
+        error_message: null,
+        next_step: null,
+      });
+      expect(await itemRow(item)).toMatchObject({ error_code: null, next_step: null });
+      expect(typesOf(await teller.told(item.item_id, before))).toContain("item.repaired");
+    });
+  }
+
+  it("that the permission was revoked ends the item as soon as the bank's data is refused for it", async () => {
+    const item = await scene.synced(4);
+    scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
+    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await run();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ended" });
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+  });
+});
+
+describe("an error by which /item/get is refused", () => {
+  for (const code of ["UNSUPPORTED_RESPONSE", "ITEM_NOT_SUPPORTED", "ITEM_LOGIN_REQUIRED"]) {
+    it(`${code} keeps the rows, stands in the item's row, and is told once when it comes and once when it goes`, async () => {
+      const item = await scene.synced(6);
+      const before = (await teller.told(item.item_id)).length;
+      for (let n = 0; n < 2; n += 1) {
+        await scene.hear(item.item_id, "ERROR", "ITEM");
+        await run(refusing("/item/get", "ITEM_ERROR", code));
+      }
+      expect(await currentRows(item)).toBe(6);
+      expect(await itemRow(item)).toMatchObject({
+        error_type: "ITEM_ERROR",
+        error_code: code,
+        institution_id: expect.any(String),
+        removed_at: null,
+      });
+      await scene.hear(item.item_id);
+      await run();
+      expect(await itemRow(item)).toMatchObject({ error_code: null, error: null, next_step: null });
+      const told = typesOf(await teller.told(item.item_id, before)).filter((type) => type.startsWith("item."));
+      expect(told).toEqual(["item.error", "item.repaired"]);
+      await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    });
+  }
+
+  it("shows an item that was never read with its error, and the item itself once Plaid answers", async () => {
+    const [item] = scene.makeItems(1, 4);
+    if (!item) throw new Error("no item");
+    await scene.link(item);
+    await run(refusing("/item/get", "INVALID_INPUT", "INVALID_ACCESS_TOKEN"));
+    expect(await itemRow(item)).toMatchObject({
+      item_id: item.item_id,
+      error_code: "INVALID_ACCESS_TOKEN",
+      institution_id: null,
+      removed_at: null,
+    });
+    expect(await getItem(scene.database, item.item_id)).toMatchObject({
+      status: "misconfigured",
+      error_code: "INVALID_ACCESS_TOKEN",
+      error_message: expect.stringContaining("access token"),
+      next_step: expect.stringContaining("ITEM/CREATED"),
+      verified_at: null,
+    });
+    await scene.link(item);
+    await run();
+    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    const told = typesOf(await teller.told(item.item_id)).filter((type) => type.startsWith("item."));
+    expect(told).toEqual(["item.linked", "item.error", "item.linked", "item.repaired"]);
+  });
+
+  it("that concerns the integration is not put on the rows of items that were read before", async () => {
+    const item = await scene.synced(2);
+    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await run(refusing("/item/get", "INVALID_INPUT", "INVALID_API_KEYS"));
+    expect(await itemRow(item)).toMatchObject({ error_code: null });
+    expect(await getItem(scene.database, item.item_id)).toMatchObject({
+      status: "misconfigured",
+      error_code: "INVALID_API_KEYS",
+      next_step: expect.stringContaining("tartan integrations update"),
+    });
+  });
+});
