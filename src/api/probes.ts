@@ -25,7 +25,7 @@ export function probes(app: Api, { database, accept, logger }: ProbeDeps): void 
   // The registry is the process's, and several servers may live in one process, as in tests.
   if (!registry.getSingleMetric("process_cpu_seconds_total")) collectDefaultMetrics({ register: registry });
   const readiness = openReadiness(database);
-  const warnings = factsOf(database).durability;
+  const warnings = factsOf(database).warnings;
   const readQueue = queueGauges(database, logger);
   app.addHook("onRequest", async (request, reply) => addHeaders(request, reply));
 

@@ -25,7 +25,7 @@ export function statusRoutes(api: Api, { database, roles, clock }: ApiDeps): voi
       version: VERSION,
       node: process.version,
       schema_version,
-      warnings: factsOf(database).durability,
+      warnings: factsOf(database).warnings,
       roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
       uptime_seconds: Math.floor(process.uptime()),
       queue: { due, running, oldest_due_seconds, subjects: by_status },

@@ -83,7 +83,7 @@ export const Status = z
     version: told(z.string(), "Tartan's version in this process."),
     node: told(z.string(), "Node's version."),
     schema_version: told(z.number().int(), "The number of the newest migration in the database."),
-    warnings: told(z.array(z.string()), "Settings of Postgres with which a crash may lose what was acknowledged."),
+    warnings: told(z.array(z.string()), "What is not set up safely in Postgres, such as fsync; empty when nothing is."),
     roles: told(z.array(z.string()), "What this process does."),
     uptime_seconds: told(z.number().int(), "Since this process started."),
     queue: told(
@@ -110,7 +110,7 @@ export const Ready = z
   .object({
     status: z.enum(["ready", "not_ready"]),
     reasons: told(z.array(z.string()), "Why it is not ready; empty when it is."),
-    warnings: told(z.array(z.string()), "Settings of Postgres with which a crash may lose what was acknowledged."),
+    warnings: told(z.array(z.string()), "What is not set up safely in Postgres, such as fsync; empty when nothing is."),
   })
   .meta({
     description: "Whether the process can do its work.",

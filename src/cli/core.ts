@@ -10,6 +10,7 @@ import { attachEmbedded, hasEmbedded, startEmbedded } from "../database/embedded
 import { migrate } from "../database/migrate.ts";
 import { factsOf, openDatabase, urlOf } from "../database/pool.ts";
 import { listProcesses } from "../database/processes.ts";
+import { restrictLogins } from "../database/restrict.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { forgetLibpq, type Environment } from "../environment.ts";
@@ -56,7 +57,7 @@ export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Prom
     const poolSize = purpose.poolSize ?? own.databasePoolSize;
     const { databaseDirectUrl: directUrl } = own;
     const options = { url: databaseUrl, directUrl, poolSize, applicationName: "tartan", logger };
-    const prepare = mayCreate(purpose) ? bringUp : checkSetUp;
+    const prepare = !mayCreate(purpose) ? checkSetUp : embedded ? bringUpEmbedded : bringUp;
     const open = () => openPrepared(options, prepare);
     const database = closer.use(await (purpose.as === "server" ? patiently(open, logger, stopSignal()) : open()));
     if (purpose.as === "server") reportFacts(factsOf(database), { poolSize, direct: directUrl !== undefined, logger });
@@ -96,6 +97,12 @@ const mayCreate = ({ as, creates }: Purpose): boolean => as === "server" || crea
 type Prepare = (database: Database, logger: Logger) => Promise<void>;
 
 const bringUp: Prepare = async (database, logger) => void (await migrate(database, { logger }));
+
+/** The embedded server is Tartan's alone, so that it may say what other logins may do. */
+const bringUpEmbedded: Prepare = async (database, logger) => {
+  await bringUp(database, logger);
+  await restrictLogins(database);
+};
 
 /** A command that looks something up changes no table: older servers may still work on this database. */
 const checkSetUp: Prepare = async (database) => {

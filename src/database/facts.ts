@@ -11,8 +11,8 @@ import { CONNECT_MS } from "./limits.ts";
 export interface Facts {
   /** sessions are shared with others, between transactions */
   pooled: boolean;
-  /** what may lose acknowledged webhooks in a crash, a sentence each; nothing on a server that is set up well */
-  durability: string[];
+  /** settings that may lose what was acknowledged or let others in; nothing on a server that is set up well */
+  warnings: string[];
   /** connections that the server grants to all its clients together */
   maxConnections: number;
 }
@@ -26,6 +26,7 @@ interface Row {
   fsync: string;
   full_page_writes: string;
   max_connections: number;
+  public_creates: boolean;
 }
 
 const SELECT_FACTS = `
@@ -33,6 +34,8 @@ const SELECT_FACTS = `
     current_setting('server_version_num')::int as number, current_setting('server_encoding') as encoding,
     current_setting('synchronous_commit') as synchronous_commit, current_setting('fsync') as fsync,
     current_setting('full_page_writes') as full_page_writes,
+    coalesce((select has_schema_privilege('public', oid, 'create') from pg_namespace where nspname = 'public'), false)
+      as public_creates,
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as max_connections`;
 
 const OLDEST_SERVER = 140_000;
@@ -52,7 +55,7 @@ export async function readFacts(config: ClientConfig): Promise<Facts> {
     checkServer(row);
     // A pooler names a process of its own at the start of a connection.
     const { processID } = client as unknown as { processID: number | null };
-    return { pooled: processID !== row.pid, durability: weaknesses(row), maxConnections: row.max_connections };
+    return { pooled: processID !== row.pid, warnings: weaknesses(row), maxConnections: row.max_connections };
   } finally {
     void client.end().catch(() => undefined);
   }
@@ -74,7 +77,7 @@ function weaknesses(row: Row): string[] {
   const found: string[] = [];
   if (row.fsync === "off") {
     found.push(
-      "fsync is off: a crash of the machine can lose or damage everything. Switch it on and restart Postgres.",
+      "fsync is off: a crash of the machine can lose what was acknowledged, or everything. Switch it on and restart Postgres.",
     );
   }
   if (row.full_page_writes === "off") {
@@ -85,6 +88,11 @@ function weaknesses(row: Row): string[] {
   if (row.synchronous_commit === "off") {
     found.push(
       "synchronous_commit is off by default here: Tartan switches it on for its own commits, and for no one else's.",
+    );
+  }
+  if (row.public_creates) {
+    found.push(
+      "every login of the database may create objects in schema public: run `revoke create on schema public from public`.",
     );
   }
   return found;
@@ -102,7 +110,7 @@ interface Circumstances {
 
 /** Says at the start of a server what its operator should know of this database. */
 export function reportFacts(facts: Facts, { poolSize, direct, logger }: Circumstances): void {
-  for (const weakness of facts.durability) logger.error(`Acknowledged webhooks are at risk: ${weakness}`);
+  for (const warning of facts.warnings) logger.error(`The database is not set up safely: ${warning}`);
   if (facts.pooled && !direct) {
     logger.warn(
       "TARTAN_DATABASE_URL leads through a connection pooler, where nobody can listen: Tartan polls. " +

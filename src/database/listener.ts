@@ -27,6 +27,10 @@ interface ListenerOptions {
 const HEARTBEAT_MS = 10_000;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
+/** Anybody who may connect may notify. More than this in a second is no hint any more, and polling does as well. */
+const HEARD_PER_SECOND = 1_000;
+const FLOOD_PER_SECOND = 5_000;
+const QUIET_MS = 30_000;
 
 class ReconnectingListener implements Listener {
   readonly #config: ClientConfig;
@@ -41,6 +45,8 @@ class ReconnectingListener implements Listener {
   #said: Promise<unknown> = Promise.resolve();
   #delay = FIRST_DELAY_MS;
   #closed = false;
+  #second = 0;
+  readonly #counts = new Map<string, number>();
 
   constructor({ config, deaf, logger }: ListenerOptions) {
     this.#config = config;
@@ -88,7 +94,9 @@ class ReconnectingListener implements Listener {
     const client = new Client(this.#config);
     client.on("error", (error) => this.#lost(client, error));
     client.on("end", () => this.#lost(client));
-    client.on("notification", ({ channel, payload }) => this.#hear(channel, payload ?? ""));
+    client.on("notification", ({ channel, payload }) => {
+      if (this.#passes(client, channel)) this.#hear(channel, payload ?? "");
+    });
     try {
       await client.connect();
       const told = new Set<string>();
@@ -119,6 +127,21 @@ class ReconnectingListener implements Listener {
     }, this.#delay);
     this.#retry.unref();
     this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
+  }
+
+  /** Whether a notification is still one of few. A flood would keep this process from its work: it stops listening. */
+  #passes(client: Client, channel: string): boolean {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#second) this.#counts.clear();
+    this.#second = second;
+    const count = (this.#counts.get(channel) ?? 0) + 1;
+    this.#counts.set(channel, count);
+    if (count === FLOOD_PER_SECOND) {
+      this.#logger.warn({ channel, quietMs: QUIET_MS }, "too many notifications");
+      this.#delay = QUIET_MS;
+      drop(client, "too many notifications came");
+    }
+    return count <= HEARD_PER_SECOND;
   }
 
   #hear(channel: string, payload: string): void {

@@ -23,12 +23,17 @@ export const LOCK_MIGRATIONS = "lock table tartan_meta.migrating in exclusive mo
 export const HOLD_ON = `
   select set_config('lock_timeout', '15min', true), set_config('idle_in_transaction_session_timeout', '0', true)`;
 
-/** Ends the transactions of readers of this database that have lasted for some seconds. */
+/**
+ * Ends the transactions of readers of this database that have lasted for some seconds. They are chosen first: conditions
+ * have no order of their own, and this one must not be tried on anybody else.
+ */
 export const END_READERS = `
-  select a.usename as role from pg_stat_activity a
-  where a.datname = current_database() and a.xact_start < now() - interval '2 seconds'
-    and a.usename in (select role_name from tartan.readers)
-    and pg_terminate_backend(a.pid)`;
+  with chosen as materialized (
+    select a.pid, a.usename as role from pg_stat_activity a
+    where a.datname = current_database() and a.xact_start < now() - interval '2 seconds'
+      and a.usename in (select role_name from tartan.readers)
+  )
+  select role from (select role, pg_terminate_backend(pid) as ended from chosen) c where ended`;
 
 export const SELECT_MIGRATIONS =
   "select version, name, checksum, breaking from tartan_meta.migrations order by version";
@@ -36,6 +41,23 @@ export const SELECT_MIGRATIONS =
 /** Comes before the migration's own statements, in their transaction, so that even without the lock two cannot both run. */
 export const INSERT_MIGRATION =
   "insert into tartan_meta.migrations (version, name, checksum, breaking) values ($1, $2, $3, $4)";
+
+/**
+ * Functions that everybody may call and that take from a shared store: advisory locks fill the table of all locks, large
+ * objects and messages in the log fill the disk.
+ */
+export const RESTRICTED_FUNCTIONS = `
+  select p.oid::regprocedure::text as signature from pg_proc p
+  where p.pronamespace = 'pg_catalog'::regnamespace
+    and (p.proname ~ '^pg_(try_)?advisory_' or p.proname in ('lo_creat', 'lo_create', 'lo_from_bytea', 'pg_logical_emit_message'))
+    and has_function_privilege('public', p.oid, 'execute')`;
+
+/** Temporary tables fill the disk, and what is in schema public is found by everybody's unqualified names. */
+export const RESTRICT = `
+  do $$ begin
+    execute format('revoke temporary on database %I from public', current_database());
+    revoke create on schema public from public;
+  end $$`;
 
 export const CHECK_WRITES = { name: "check_writes", text: "update tartan.readiness set checked_at = now()" };
 

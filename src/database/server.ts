@@ -23,6 +23,8 @@ const SETTINGS: Record<string, string> = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
   max_connections: "200",
+  // Tartan is the superuser, so readers of the mirror cannot take its connections, however many they are.
+  superuser_reserved_connections: "50",
   shared_buffers: "256MB",
   max_wal_size: "2GB",
   checkpoint_timeout: "15min",

@@ -51,6 +51,7 @@ const TROUBLE_PAUSE_MS = 1000;
 const GRACE_MS = 5000;
 /** Keys expire without a change of their destination. */
 const REOPEN_MS = 60_000;
+const ALL_AGAIN_MS = 1000;
 
 class Worker implements Relay {
   readonly #options: RelayOptions;
@@ -70,6 +71,7 @@ class Worker implements Relay {
   #holdingNews = new AbortController();
   #stopping = false;
   #reopenAt = 0;
+  #allPokedAt = -Infinity;
   #loops: Promise<unknown> = Promise.resolve();
 
   constructor(options: RelayOptions) {
@@ -111,6 +113,9 @@ class Worker implements Relay {
   #hear(told: string): void {
     const [by = "", named = ""] = told.split(" ");
     if (by === this.#holdings.worker) return;
+    // Anybody may notify; every destination is looked at once a second anyway.
+    if (named === "" && performance.now() - this.#allPokedAt < ALL_AGAIN_MS) return;
+    if (named === "") this.#allPokedAt = performance.now();
     for (const id of named === "" ? this.#couriers.keys() : named.split(",")) this.#couriers.get(id)?.poke();
   }
 

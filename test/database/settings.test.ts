@@ -34,7 +34,7 @@ describe("synchronous_commit", () => {
     await using database = await withDefaults(it, "synchronous_commit = 'off'");
     for (const q of [database, urgent(database)]) expect((await q.query(durable)).rows).toEqual([{ durable: "on" }]);
     expect((await database.transaction((tx) => tx.query(durable))).rows).toEqual([{ durable: "on" }]);
-    expect(factsOf(database).durability).toContainEqual(expect.stringMatching(/^synchronous_commit is off/));
+    expect(factsOf(database).warnings).toContainEqual(expect.stringMatching(/^synchronous_commit is off/));
   });
 
   test("that is stronger than on stays as it is", async () => {
@@ -42,7 +42,7 @@ describe("synchronous_commit", () => {
     await using database = await withDefaults(it, "synchronous_commit = 'remote_apply'");
     for (const q of [database, urgent(database)])
       expect((await q.query(durable)).rows).toEqual([{ durable: "remote_apply" }]);
-    expect(factsOf(database).durability.join()).not.toContain("synchronous_commit");
+    expect(factsOf(database).warnings.join()).not.toContain("synchronous_commit");
   });
 
   test("is on in the very transaction that stores an accepted webhook", async () => {
@@ -63,17 +63,17 @@ describe("synchronous_commit", () => {
 test("every setting with which a crash loses something is an error in the log at the start of a server", () => {
   const lines: string[] = [];
   const log: Logger = pino({ level: "trace" }, { write: (line: string) => void lines.push(line) });
-  const facts = { pooled: false, durability: ["fsync is off: …"], maxConnections: 97 };
+  const facts = { pooled: false, warnings: ["fsync is off: …"], maxConnections: 97 };
   reportFacts(facts, { poolSize: 16, direct: false, logger: log });
   expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
     expect.objectContaining({ level: 50, msg: expect.stringContaining("fsync is off") }),
   ]);
   lines.length = 0;
-  reportFacts({ ...facts, durability: [] }, { poolSize: 16, direct: false, logger: log });
+  reportFacts({ ...facts, warnings: [] }, { poolSize: 16, direct: false, logger: log });
   expect(lines).toEqual([]);
-  reportFacts({ ...facts, durability: [], maxConnections: 18 }, { poolSize: 16, direct: false, logger: log });
+  reportFacts({ ...facts, warnings: [], maxConnections: 18 }, { poolSize: 16, direct: false, logger: log });
   expect(lines.join()).toContain("max_connections");
-  reportFacts({ ...facts, durability: [], pooled: true }, { poolSize: 16, direct: false, logger: log });
+  reportFacts({ ...facts, warnings: [], pooled: true }, { poolSize: 16, direct: false, logger: log });
   expect(lines.join()).toContain("TARTAN_DATABASE_DIRECT_URL");
 });
 
@@ -82,7 +82,7 @@ test("fsync and full_page_writes that are off are found", async () => {
   const { rows } = await it.database.query<{ fsync: string; pages: string }>(
     "select current_setting('fsync') as fsync, current_setting('full_page_writes') as pages",
   );
-  const found = factsOf(it.database).durability.join();
+  const found = factsOf(it.database).warnings.join();
   expect([found.includes("fsync is off"), found.includes("full_page_writes is off")]).toEqual([
     rows[0]?.fsync === "off",
     rows[0]?.pages === "off",

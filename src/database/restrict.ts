@@ -1,0 +1,15 @@
+/**
+ * Takes from the other logins of a database what they could disturb Tartan with: Postgres lets everybody have it by default.
+ * Only for the embedded server, which is Tartan's alone; docs/operations.md has the same for a database of your own.
+ */
+import { RESTRICTED_FUNCTIONS, RESTRICT } from "./queries.ts";
+import type { Database } from "./types.ts";
+
+/** May be repeated; does nothing where nothing is left to take. */
+export async function restrictLogins(database: Database): Promise<void> {
+  await database.transaction(async (tx) => {
+    const { rows } = await tx.query<{ signature: string }>(RESTRICTED_FUNCTIONS);
+    for (const { signature } of rows) await tx.query(`revoke execute on function ${signature} from public`);
+    await tx.query(RESTRICT);
+  });
+}
