@@ -19,6 +19,7 @@ const STATUS = {
   not_found: 404,
   method_not_allowed: 405,
   conflict: 409,
+  cursor_expired: 410,
   invalid_request: 400,
   body_too_large: 413,
   unsupported_media_type: 415,

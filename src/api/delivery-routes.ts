@@ -4,7 +4,7 @@ import { groups } from "../relay/ledger/dead-letters.ts";
 import { cancelDelivery, getDelivery, getDeliveryBody, listDeliveries } from "../relay/ledger/deliveries.ts";
 import { createReplay } from "../relay/ledger/jobs.ts";
 import {
-  DeadLettersAll,
+  DeadLetters,
   DeadLettersQuery,
   DeliveriesQuery,
   Delivery,
@@ -47,7 +47,7 @@ export function deliveryRoutes(api: Api, { database }: ApiDeps): void {
 
   api.post("/v1/deliveries/:id/cancel", { schema: CANCEL }, ({ params: { id } }) => cancelDelivery(database, id));
 
-  api.get("/v1/dead-letters", { schema: DEAD }, async ({ query }) => ({ data: await groups(database, query) }));
+  api.get("/v1/dead-letters", { schema: DEAD }, ({ query }) => groups(database, query));
 }
 
 const LIST = {
@@ -112,9 +112,9 @@ const DEAD = {
     operationId: "listDeadLetters",
     summary: "List dead letters",
     description:
-      "Deliveries that gave up, counted by destination and cause. `GET /v1/deliveries?status=dead` lists them one by one, " +
+      "Deliveries that gave up, counted by destination and cause; within a page the largest group first. `GET /v1/deliveries?status=dead` lists them one by one, " +
       "and `POST /v1/dead-letters/redrive` sends them again.",
   }),
   querystring: DeadLettersQuery,
-  response: { 200: DeadLettersAll, ...refusals(404) },
+  response: { 200: list(DeadLetters, RELAY_EXAMPLES.deadLetters, "A page of groups."), ...refusals() },
 };

@@ -64,16 +64,12 @@ export const DeadLetters = z
     destination_id: destinationId,
     destination_name: told(z.string(), "Its name."),
     cause: told(z.string().nullable(), "Why they gave up."),
-    count: told(z.number().int(), "Deliveries that gave up."),
+    count: told(z.number().int(), "Deliveries that gave up; counted up to 10001."),
     first_at: timestamp("When the first of them did."),
     last_at: timestamp("When the last of them did."),
-    replayable: told(z.number().int(), "Those whose event is still kept."),
+    replayable: told(z.number().int(), "Those that can be sent again, as far as the oldest thousand tell."),
   })
   .meta({ id: "DeadLetters", description: "Dead letters of one kind.", examples: [RELAY_EXAMPLES.deadLetters] });
-
-export const DeadLettersAll = z
-  .object({ data: z.array(DeadLetters) })
-  .meta({ description: "Dead letters by destination and cause.", examples: [{ data: [RELAY_EXAMPLES.deadLetters] }] });
 
 export const DeliveryBody = z.string().meta({
   description: "The bytes that are sent.",
@@ -93,4 +89,4 @@ export const DeliveriesQuery = z.strictObject({
   cause: asked(100, "Cause of the last failure.").exactOptional(),
   ...page,
 });
-export const DeadLettersQuery = z.strictObject({ destination_id: askedDestination.exactOptional() });
+export const DeadLettersQuery = z.strictObject({ destination_id: askedDestination.exactOptional(), ...page });

@@ -112,10 +112,11 @@ const LIST = {
     description:
       "What happened, the oldest first, from a cursor on: an alternative to a destination for whoever has no public URL. " +
       "Keep `next_cursor` once the events are dealt with, and ask again with it; with `wait_s` the answer comes as soon as " +
-      "there is something. Nothing is skipped and the order never changes, whatever commits late.",
+      "there is something. Nothing is skipped and the order never changes, whatever commits late. A cursor behind which events " +
+      "are no longer kept is refused with 410 and `cursor_expired`; go on with `cursor=start`, the first event that is kept.",
   }),
   querystring: EventsQuery,
-  response: { 200: EventPage, ...refusals() },
+  response: { 200: EventPage, ...refusals(410) },
 };
 
 const STREAM = {
@@ -129,7 +130,7 @@ const STREAM = {
   }),
   headers: StreamHeaders,
   querystring: StreamQuery,
-  response: { 200: inPlain("text/event-stream", EventStream), ...refusals() },
+  response: { 200: inPlain("text/event-stream", EventStream), ...refusals(410) },
 };
 
 const SHOW = {

@@ -76,7 +76,7 @@ export const openly = (description: Description) => ({ tags: ["Operation"], ...d
 const EVERYWHERE = { 400: Failure, 401: Failure, 503: Failure };
 
 /** The refusals of a route: its own besides those that every route has. */
-export function refusals<Status extends 404 | 409 | 422 | 502 = never>(
+export function refusals<Status extends 404 | 409 | 410 | 422 | 502 = never>(
   ...own: Status[]
 ): typeof EVERYWHERE & Record<Status, typeof Failure> {
   return Object.assign(

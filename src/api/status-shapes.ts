@@ -20,7 +20,7 @@ const relay = told(
   z.object({
     undispatched: count("Commits whose events have no deliveries yet."),
     oldest_undispatched_seconds: told(z.number(), "How long the first of them has waited; 0 when there is none."),
-    scheduled: count("Deliveries that wait for their time or their turn; counted up to 100001 a destination."),
+    scheduled: count("Deliveries that wait for their time or their turn; counted up to 10001."),
     held: count("Deliveries that wait for a destination that is paused, disabled or open."),
     dead: count("Deliveries that gave up."),
     overdue: told(

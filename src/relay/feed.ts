@@ -16,7 +16,7 @@ import { didYouMean } from "../suggest.ts";
 import { matchesType } from "./routes/filter.ts";
 import { readSources } from "./content/sources.ts";
 import { SOURCES } from "./queries/dispatch.ts";
-import { LAST_POSITION, LOOK_FOR_EVENTS } from "./queries/feed.ts";
+import { EDGES, IS_EXPIRED, LOOK_FOR_EVENTS } from "./queries/feed.ts";
 import type { EventSource } from "./types.ts";
 
 export interface EventWish {
@@ -75,7 +75,8 @@ const START: Place = { position: "0", at: 0 };
 
 /**
  * One page.
- * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
+ * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable; `cursor_expired` where events behind
+ *   the cursor are forgotten
  */
 export async function readEvents(q: Queryable, wish: EventWish): Promise<FeedPage> {
   const limit = pageSize(wish.limit);
@@ -102,13 +103,27 @@ const behind = (position: string): Place => ({ position: String(BigInt(position)
 const toEventCursor = ({ position, at }: Place): string => toCursor("events", `${position}:${at}`);
 
 async function placeOf(q: Queryable, cursor: string): Promise<Place> {
-  if (cursor === "start") return START;
-  if (cursor === "now") {
-    const { rows } = await q.query<{ position: string | null }>(LAST_POSITION);
-    return rows[0]?.position == null ? START : behind(rows[0].position);
+  if (cursor === "start" || cursor === "now") {
+    const { rows } = await q.query<{ last: string | null; forgotten: string | null }>(EDGES);
+    const edge = cursor === "now" ? rows[0]?.last : rows[0]?.forgotten;
+    return edge == null ? START : behind(edge);
   }
   const [position = "0", at] = fromCursor("events", cursor).split(":");
-  return { position, at: Number(at) };
+  const place = { position, at: Number(at) };
+  await checkKept(q, place);
+  return place;
+}
+
+/** Refuses a place behind which events are forgotten: to read on from there would skip them unnoticed. */
+async function checkKept(q: Queryable, { position, at }: Place): Promise<void> {
+  const { rows } = await q.query<{ expired: boolean; since: Date | null }>(IS_EXPIRED, [position, at]);
+  if (rows[0]?.expired !== true) return;
+  const since = rows[0].since === null ? "" : `, from ${rows[0].since.toISOString()}`;
+  throw new TartanError(
+    "cursor_expired",
+    `Events behind this cursor are no longer kept. Go on with cursor=start, the first event that is kept${since}; what is missing can be read from the mirror.`,
+    { fields: { cursor: "must be younger than the events that are kept, or start, or now" } },
+  );
 }
 
 /** The page of what was found, as far as it is not too large; `end` is how far the look went. */

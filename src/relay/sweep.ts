@@ -13,11 +13,16 @@ import {
   BEGIN_INCIDENT,
   DEPTH,
   END_INCIDENT,
+  END_PAUSED_JOBS,
   FORGET_DELIVERIES,
+  FORGET_DESTINATIONS,
   FORGET_EVENTS,
   FORGET_JOBS,
   FORGET_MEMBERS,
   FORGET_OUTBOX,
+  FORGET_ROUTE_VERSIONS,
+  FORGET_ROUTES,
+  KEPT_SINCE,
   LOCK_RETENTION,
   OVERDUE,
 } from "./queries/sweep.ts";
@@ -35,7 +40,7 @@ export interface RelayDepth {
   /** rows of the outbox that no dispatcher has seen */
   undispatched: number;
   oldest_undispatched_seconds: number;
-  /** deliveries that are or will be due; at each destination counted up to 100001 */
+  /** deliveries that are or will be due; each of these counts goes up to 10001 */
   scheduled: number;
   /** those at destinations that are paused, disabled or open */
   held: number;
@@ -52,7 +57,6 @@ export interface Overdue {
 
 const SWEEP_EVERY_MS = 30_000;
 const FORGET_EVERY_MS = 60 * 60_000;
-const DAY_MS = 24 * 60 * 60_000;
 const AT_ONCE = 5000;
 const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
 
@@ -121,15 +125,16 @@ interface Passed {
 }
 
 /**
- * Forgets what is older than is kept: finished deliveries with their attempts, dead letters too; events, unless one is still
- * to be delivered or dispatched; what the outbox says of them; and jobs. In batches, so that no transaction is long.
+ * Forgets what is older than is kept: finished deliveries with their attempts, dead letters too, counted from when they were
+ * finished; events, unless something still needs them; what the outbox says of them; jobs; and what is left of routes and
+ * destinations that were deleted. In batches, so that no transaction is long.
  * @returns how many of each are gone
  */
 export async function forget(
-  { database, clock, retentionDays }: Omit<SweepOptions, "logger">,
+  { database, retentionDays }: Omit<SweepOptions, "logger" | "clock">,
   signal?: AbortSignal,
 ): Promise<{ deliveries: number; events: number; outbox: number }> {
-  const before = new Date(clock.now() - retentionDays * DAY_MS);
+  const before = (await database.query<{ before: Date }>(KEPT_SINCE, [retentionDays])).rows[0]?.before;
   const all = async (first: string, batch: (behind: string) => Promise<Passed | undefined>): Promise<number> => {
     let gone = 0;
     let behind: string | null = first;
@@ -143,6 +148,7 @@ export async function forget(
   };
   const batchOf = (q: Queryable, statement: string) => async (behind: string) =>
     (await q.query<Passed>(statement, [before, behind, AT_ONCE])).rows[0];
+  await database.query(END_PAUSED_JOBS, [before]);
   const deliveries = await all(LEAST_UUID, batchOf(database, FORGET_DELIVERIES));
   const events = await all(LEAST_UUID, (behind) =>
     database.transaction(async (tx) => {
@@ -151,14 +157,16 @@ export async function forget(
     }),
   );
   const outbox = await all("0", batchOf(database, FORGET_OUTBOX));
-  await forgetJobs(database, before, signal);
+  await forgetMembers(database, signal);
+  for (const statement of [FORGET_JOBS, FORGET_ROUTE_VERSIONS, FORGET_ROUTES, FORGET_DESTINATIONS]) {
+    await database.query(statement, [before]);
+  }
   return { deliveries, events, outbox };
 }
 
-async function forgetJobs(database: Database, before: Date, signal: AbortSignal | undefined): Promise<void> {
+async function forgetMembers(database: Database, signal: AbortSignal | undefined): Promise<void> {
   for (;;) {
     const { rowCount } = await database.query(FORGET_MEMBERS, [AT_ONCE]);
     if (rowCount < AT_ONCE || signal?.aborted) break;
   }
-  await database.query(FORGET_JOBS, [before]);
 }

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
+import { deleteDestination } from "../../src/relay/destinations/destinations.ts";
+import { groups } from "../../src/relay/ledger/dead-letters.ts";
 import { workOnce } from "../../src/relay/ledger/job-runner.ts";
-import { createRedrive } from "../../src/relay/ledger/jobs.ts";
-import { createRoute } from "../../src/relay/routes/routes.ts";
+import { cancelJob, createRedrive, createReplay, getJob, pauseJob } from "../../src/relay/ledger/jobs.ts";
+import { createRoute, listRoutes, updateRoute } from "../../src/relay/routes/routes.ts";
 import { forget } from "../../src/relay/sweep.ts";
 import { webhook } from "../journal/support.ts";
 import { until } from "../support/stage.ts";
-import { deliveries, dispatchAll, settle, workAll } from "./past.ts";
+import { deliveries, dispatchAll, settle, whole, workAll } from "./past.ts";
 import { INTEGRATION, openScene } from "./scene.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
@@ -31,7 +32,7 @@ async function oldEvent(database: Database, days: number): Promise<string> {
 const kept = async (database: Database, table: string): Promise<string[]> =>
   (await database.query<{ id: string }>(`select id from ${table} order by id`)).rows.map(({ id }) => id);
 
-const keeping = (database: Database) => ({ database, clock: systemClock, retentionDays: 90 });
+const keeping = (database: Database) => ({ database, retentionDays: 90 });
 
 describe("retention", () => {
   it("forgets finished deliveries with their attempts, events and outbox rows that are older, and keeps the others", async () => {
@@ -74,20 +75,137 @@ describe("retention", () => {
     expect((await deliveries(database)).map(({ status }) => status)).toEqual(["delivered", "scheduled", "delivered"]);
   });
 
-  it("keeps a dead letter as long as events, from when it gave up", async () => {
+  it("keeps a dead letter and the event that it is made of for as long, from when it gave up", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
-    await oldEvent(database, 95);
+    const event = await oldEvent(database, 95);
     await dispatchAll(database);
     await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
     await settle(database, "dead", { cause: "timeout", at: "now() - interval '89 days'" });
-    expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 1 });
-    expect(await scene.statuses()).toEqual({ dead: 1 });
-    // What would be sent is gone, so a redrive does not schedule it.
+    expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 0 });
+    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect((await groups(database)).data).toMatchObject([{ count: 1, replayable: 1 }]);
+    await database.query("update relay.deliveries set finished_at = now() - interval '91 days'");
+    expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 1 });
+  });
+
+  it("leaves a dead letter that was held for longer than events are kept to be sent again", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const receiver = await scene.receiver();
+    await scene.destination(receiver);
+    const event = await oldEvent(database, 200);
+    await dispatchAll(database);
+    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '200 days')");
+    await settle(database, "dead", { cause: "timeout" });
+    await forget(keeping(database));
     await createRedrive(database, {});
     await workAll(database);
-    expect(await scene.statuses()).toEqual({ dead: 1 });
+    const relay = await scene.relay();
+    await relay.idle();
+    expect(await scene.statuses()).toEqual({ delivered: 1 });
+    expect(receiver.received.map(({ id }) => id)).toEqual([`evt_${event.replaceAll("-", "")}`]);
+  });
+
+  it("keeps an event while one of the destinations that were sent it still needs it", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const [one, two] = [await scene.destination(NOWHERE), await scene.destination(NOWHERE)];
+    const event = await oldEvent(database, 95);
+    await dispatchAll(database);
+    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days', seq)");
+    await settle(database, "delivered", { at: "now() - interval '95 days'", where: `destination_id = '${one.id}'` });
+    await settle(database, "dead", { cause: "timeout", where: `destination_id = '${two.id}'` });
+    expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 0 });
+    expect(await kept(database, "journal.events")).toEqual([event]);
+  });
+
+  it("keeps what an unfinished job is about until the job is finished", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const { id } = await scene.destination(NOWHERE);
+    const event = await oldEvent(database, 95);
+    await dispatchAll(database);
+    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
+    await settle(database, "dead", { cause: "timeout", at: "now() - interval '91 days'" });
+    const redrive = whole(await createRedrive(database, {}));
+    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01" }));
+    await pauseJob(database, replay.id);
+    expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 0 });
+    await cancelJob(database, redrive.id);
+    expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 0 });
+    expect(await kept(database, "journal.events")).toEqual([event]);
+    await cancelJob(database, replay.id);
+    expect(await forget(keeping(database))).toMatchObject({ events: 1 });
+  });
+
+  it("ends a job that was paused for longer than events are kept, and forgets what it was about", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await scene.destination(NOWHERE);
+    await scene.webhooks("item-1");
+    await dispatchAll(database);
+    await settle(database, "dead", { cause: "timeout" });
+    const { id } = whole(await createRedrive(database, {}));
+    await pauseJob(database, id);
+    await forget(keeping(database));
+    expect(await getJob(database, id)).toMatchObject({ status: "paused" });
+    await database.query("update relay.jobs set updated_at = now() - interval '91 days'");
+    await forget(keeping(database));
+    expect(await getJob(database, id)).toMatchObject({ status: "cancelled" });
+    expect((await database.query("select from relay.job_members")).rowCount).toBe(0);
+  });
+
+  it("goes by the clock of the database, not by that of this process", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const event = await oldEvent(database, 10);
+    await dispatchAll(database);
+    const real = Date.now;
+    Date.now = () => real() + 400 * DAY_MS;
+    try {
+      await forget(keeping(database));
+    } finally {
+      Date.now = real;
+    }
+    expect(await kept(database, "journal.events")).toEqual([event]);
+  });
+
+  it("forgets routes, their versions and destinations once no delivery that is kept can refer to them", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const { id } = await scene.destination(NOWHERE);
+    const [route] = await listRoutes(database);
+    await updateRoute(database, route?.id ?? "", { filter: { types: ["*"], history: true } });
+    await scene.webhooks("item-1");
+    await dispatchAll(database);
+    await settle(database, "delivered");
+    await deleteDestination(database, id);
+    const counts = async () => {
+      const { rows } = await database.query<Record<string, number>>(
+        `select (select count(*)::int from relay.route_versions) as versions, (select count(*)::int from relay.routes) as routes,
+           (select count(*)::int from relay.destinations) as destinations`,
+      );
+      return rows[0];
+    };
+    const age = (table: string, column: string, days: number) =>
+      database.query(`update relay.${table} set ${column} = now() - ${days} * interval '1 day'`);
+    await age("routes", "deleted_at", 100);
+    await age("destinations", "deleted_at", 100);
+    await age("route_versions", "created_at", 150);
+    await age("deliveries", "created_at", 160);
+    await forget(keeping(database));
+    expect(await counts()).toEqual({ versions: 2, routes: 1, destinations: 1 });
+    await age("deliveries", "created_at", 120);
+    await forget(keeping(database));
+    expect(await counts()).toEqual({ versions: 1, routes: 1, destinations: 1 });
+    await age("deliveries", "created_at", 91);
+    await forget(keeping(database));
+    expect(await counts()).toEqual({ versions: 0, routes: 0, destinations: 1 });
+    await database.query("delete from relay.deliveries");
+    await forget(keeping(database));
+    expect(await counts()).toEqual({ versions: 0, routes: 0, destinations: 0 });
   });
 
   it("goes through more than a batch, past what it has to keep", async () => {

@@ -7,6 +7,7 @@ import { findOverdue, relayDepth, startSweep, sweep } from "../../src/relay/swee
 import { until } from "../support/stage.ts";
 import { dispatchAll, settle } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";
+import { plantDeliveries } from "./support.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
@@ -67,6 +68,8 @@ describe("the sweep", () => {
     ["is open", "update relay.health set breaker = 'open', hold_until = now() + interval '1 minute'"],
     ["is tried out", "update relay.health set breaker = 'half_open', hold_until = now() - interval '1 hour'"],
     ["asked to wait", "update relay.health set hold_until = now() + interval '1 hour'"],
+    ["was just sent something", "update relay.health set last_success_at = now() - interval '1 minute'"],
+    ["has just refused something", "update relay.health set last_failure_at = now() - interval '1 minute'"],
     ["has just asked to wait", "update relay.health set hold_until = now() - interval '1 minute'"],
   ])("does not take for late what waits because its destination %s", async (_, change) => {
     await using scene = await openScene();
@@ -90,6 +93,29 @@ describe("the sweep", () => {
       "update relay.deliveries set due_at = now() + interval '1 hour' where seq = (select min(seq) from relay.deliveries)",
     );
     expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 1 });
+  });
+
+  it("takes for late what is due where nothing was sent for long, though something was once", async () => {
+    await using scene = await openScene();
+    await scene.destination(NOWHERE);
+    await scene.webhooks("item-1");
+    await dispatchAll(scene.database);
+    await age(scene.database, 60);
+    await scene.database.query("update relay.health set last_success_at = now() - interval '6 minutes'");
+    expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 1 });
+  });
+
+  it("counts no further than ten thousand and one, over all destinations", async () => {
+    await using scene = await openScene();
+    for (const columns of [{}, {}, { ordering: "per_item" }]) {
+      const { id } = await scene.destination(NOWHERE, columns);
+      await plantDeliveries(scene, id, 6000, "'scheduled', now() - interval '1 hour', null");
+      await plantDeliveries(scene, id, 100, "'scheduled', now() - interval '1 hour', gen_random_uuid()::text");
+      await plantDeliveries(scene, id, 6000, "'dead', null, null");
+    }
+    await scene.database.query("update relay.destinations set updated_at = now() - interval '1 hour'");
+    expect(await relayDepth(scene.database)).toMatchObject({ scheduled: 10_001, held: 0, dead: 10_001 });
+    expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 10_001 });
   });
 
   it("tells of it once, whoever looks, and again only when it had been over", async () => {

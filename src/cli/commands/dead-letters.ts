@@ -15,6 +15,8 @@ interface Flags {
   json?: true;
 }
 
+const GROUPS_SHOWN = 500;
+
 export function deadLettersCommand(): Command {
   const letters = new Command("dead-letters")
     .description("deliveries that were given up, by destination and cause")
@@ -47,7 +49,10 @@ export function deadLettersCommand(): Command {
 }
 
 async function overview({ database }: Core, { destination, json }: Flags): Promise<void> {
-  const found = await groups(database, destination === undefined ? {} : { destination_id: destination });
+  const { data: found, next_cursor } = await groups(database, {
+    limit: GROUPS_SHOWN,
+    ...(destination !== undefined && { destination_id: destination }),
+  });
   if (json) return sayJsonList(found);
   sayTable(
     found,
@@ -62,6 +67,8 @@ async function overview({ database }: Core, { destination, json }: Flags): Promi
     },
     "Nothing was given up.",
   );
+  if (next_cursor !== null)
+    tell(dim("there are more groups: name a destination, or page through GET /v1/dead-letters"));
   if (found.length > 0) tell(dim("send them again: npx tartan dead-letters redrive --destination … --cause …"));
 }
 

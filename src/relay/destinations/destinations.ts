@@ -79,10 +79,10 @@ export interface DestinationState {
   last_success_at: string | null;
   last_failure_at: string | null;
   last_error: string | null;
-  /** deliveries that wait, counted up to 100,001 */
+  /** deliveries that wait, counted up to 10,001 */
   scheduled: number;
   oldest_due_at: string | null;
-  /** dead letters, counted up to 100,001 */
+  /** dead letters, counted up to 10,001 */
   dead: number;
   /** those that sign, newest first */
   keys: SigningKey[];

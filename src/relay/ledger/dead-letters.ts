@@ -1,5 +1,6 @@
 /** The dead letters: deliveries that gave up, counted by destination and cause. They are listed as deliveries are. */
 import type { Queryable } from "../../database/types.ts";
+import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
 import { DEAD_LETTER_GROUPS } from "../queries/deliveries.ts";
 
 export interface DeadLetterGroup {
@@ -7,21 +8,59 @@ export interface DeadLetterGroup {
   destination_name: string;
   /** such as status_500, timeout, transform_error */
   cause: string | null;
+  /** counted up to 10001 */
   count: number;
   /** ISO 8601: when the first of them gave up */
   first_at: string;
   last_at: string;
-  /** those that can be sent again: their bytes, or the event that they are made of, are still kept */
+  /** those that can be sent again, as far as the oldest thousand tell */
   replayable: number;
 }
 
-type Row = Omit<DeadLetterGroup, "first_at" | "last_at"> & { first_at: Date; last_at: Date };
+export interface DeadLetterFilter {
+  destination_id?: string | undefined;
+  /** 1 to 500; 50 by default */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before */
+  cursor?: string | null | undefined;
+}
 
-/** Of one destination, or of all; the largest group first. */
+export interface DeadLetterPage {
+  data: DeadLetterGroup[];
+  next_cursor: string | null;
+}
+
+type Row = Omit<DeadLetterGroup, "first_at" | "last_at"> & {
+  first_at: Date;
+  last_at: Date;
+  place: string;
+  is_deleted: boolean;
+};
+
+/**
+ * One page of groups, of one destination or of all; within it the largest group first.
+ * @throws TartanError `invalid_request` for a limit or cursor that is not usable
+ */
 export async function groups(
   q: Queryable,
-  { destination_id }: { destination_id?: string | undefined } = {},
-): Promise<DeadLetterGroup[]> {
-  const { rows } = await q.query<Row>(DEAD_LETTER_GROUPS, [destination_id ?? null]);
-  return rows.map((row) => ({ ...row, first_at: row.first_at.toISOString(), last_at: row.last_at.toISOString() }));
+  { destination_id, limit: asked, cursor }: DeadLetterFilter = {},
+): Promise<DeadLetterPage> {
+  const limit = pageSize(asked);
+  const [behind = "", cause = ""] = cursor == null ? [] : fromCursor("dead-letters", cursor).split("|");
+  const { rows } = await q.query<Row>(DEAD_LETTER_GROUPS, [destination_id ?? null, behind, cause, limit + 1]);
+  const page = rows.slice(0, limit);
+  const last = rows.length > limit ? page.at(-1) : undefined;
+  return {
+    data: page
+      .filter(({ is_deleted }) => !is_deleted)
+      .toSorted((a, b) => b.count - a.count)
+      .map(toGroup),
+    next_cursor: last ? toCursor("dead-letters", `${last.destination_id}|${last.place}`) : null,
+  };
 }
+
+const toGroup = ({ place: _place, is_deleted: _deleted, ...row }: Row): DeadLetterGroup => ({
+  ...row,
+  first_at: row.first_at.toISOString(),
+  last_at: row.last_at.toISOString(),
+});

@@ -62,8 +62,7 @@ export const LOOK_PLACES = 100_000;
 export const isWindowed = ({ given, status }: DeliveryShape): boolean =>
   !given.includes("item_id") &&
   !given.includes("event_id") &&
-  !isOpen(status) &&
-  (status !== null || given.some((name) => name !== "destination_id"));
+  (given.some((name) => name === "cause" || name === "event_type") || (status !== null && !isOpen(status)));
 
 /** What did not arrive (yet): partial indexes know it. */
 const isOpen = (status: StatusFilter | null): boolean =>
@@ -164,13 +163,42 @@ export const REPLAYABLE = `(r.body is not null
   or (r.event_type = 'webhook.received' and exists (select from journal.webhooks w where w.id = r.event_id))
   or (r.event_type <> 'webhook.received' and exists (select from journal.events e where e.id = r.event_id)))`;
 
-/** Dead letters of the destination $1, or of all, by destination and cause. */
+/** Dead letters of a group are counted no further than this, and of the oldest so many it is looked whether they can be sent. */
+const GROUP_COUNT_MAX = 10_001;
+const LOOKED_INTO = 1000;
+
+const OF_GROUP = "r.destination_id = g.destination_id and r.status = 'dead' and coalesce(r.cause, '') = g.cause";
+
+/** The group behind one: by the index, one probe. */
+const nextGroup = (destination: string, cause: string): string => `
+  select r.destination_id, coalesce(r.cause, '') as cause from relay.deliveries r
+  where r.status = 'dead' and ($1::text is null or r.destination_id = $1)
+    and (r.destination_id, coalesce(r.cause, '')) > (${destination}, ${cause})
+  order by r.destination_id, coalesce(r.cause, '') limit 1`;
+
+/**
+ * Groups of dead letters by destination ($1, or any) and cause, in that order, from behind the group $2, $3 on, at most $4.
+ * Dead letters of deleted destinations are passed over.
+ */
 export const DEAD_LETTER_GROUPS = statement(
   "dead_letter_groups",
   `
-select x.id as destination_id, x.name as destination_name, r.cause, count(*)::int as count, min(r.finished_at) as first_at,
-  max(r.finished_at) as last_at, (count(*) filter (where ${REPLAYABLE}))::int as replayable
-from relay.destinations x join relay.deliveries r on r.destination_id = x.id and r.status = 'dead'
-where x.deleted_at is null and ($1::text is null or x.id = $1)
-group by x.id, r.cause order by count(*) desc, x.id, r.cause`,
+with recursive groups as (
+  (select *, 1 as n from (${nextGroup("$2::text", "$3::text")}) first)
+  union all
+  select next.*, g.n + 1 from groups g cross join lateral (${nextGroup("g.destination_id", "g.cause")}) next where g.n < $4
+)
+select g.destination_id, g.cause as place, x.name as destination_name, nullif(g.cause, '') as cause, counted.count,
+  x.deleted_at is not null as is_deleted, first.finished_at as first_at, last.finished_at as last_at,
+  counted.count - lost.count as replayable
+from groups g join relay.destinations x on x.id = g.destination_id
+cross join lateral (
+  select count(*)::int as count from (select from relay.deliveries r where ${OF_GROUP} limit ${GROUP_COUNT_MAX}) r) counted
+cross join lateral (select r.finished_at from relay.deliveries r where ${OF_GROUP} order by r.finished_at limit 1) first
+cross join lateral (select r.finished_at from relay.deliveries r where ${OF_GROUP} order by r.finished_at desc limit 1) last
+cross join lateral (
+  select count(*)::int as count from (
+    select r.* from relay.deliveries r where ${OF_GROUP} order by r.finished_at limit ${LOOKED_INTO}) r
+  where not ${REPLAYABLE}) lost
+order by g.n`,
 );

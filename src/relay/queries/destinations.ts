@@ -108,7 +108,7 @@ export const LIST_KEYS = `
 /* Reading. */
 
 /** What waits and what is dead is counted no further than this. */
-const COUNT_MAX = 100_001;
+const COUNT_MAX = 10_001;
 
 const PUBLIC = `
 select d.id, d.name, d.description, d.url, d.header_names, d.ca is not null as has_ca, d.timeout_ms, d.schedule,

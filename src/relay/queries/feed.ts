@@ -3,8 +3,22 @@ import type { Statement } from "../../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
 
-/** The last position that was given; null where none is kept. */
-export const LAST_POSITION = statement("last_position", "select max(position)::text as position from journal.outbox");
+/** The last position that was given, and the last of those that are forgotten; null where there is none. */
+export const EDGES = statement(
+  "edges",
+  `
+select greatest((select max(position) from journal.outbox), (select position from relay.forgotten))::text as last,
+  (select position from relay.forgotten)::text as forgotten`,
+);
+
+/** Whether something is forgotten that lies behind event $2 of position $1; and since when events are kept. */
+export const IS_EXPIRED = statement(
+  "is_expired",
+  `
+select (f.position, f.events) > ($1::bigint, $2::int) as expired,
+  (select written_at from journal.outbox where position > f.position order by position limit 1) as since
+from relay.forgotten f`,
+);
 
 /**
  * Looks through the outbox from event $2 of position $1 on, as many of its rows as name $3 events, and at most $3 rows, for

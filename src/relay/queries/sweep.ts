@@ -5,31 +5,35 @@ import { HELD } from "./deliveries.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
 
-/** What waits is counted no further than this, at each destination. */
-const COUNT_MAX = 100_001;
+/**
+ * What waits is counted no further than this, in all. Each look walks so many entries of an index at most, so it costs the
+ * same with ten thousand deliveries and with ten million.
+ */
+const COUNT_MAX = 10_001;
 
-/** Of destination x: how many deliveries are in a state. */
-const countOf = (state: string): string =>
-  `(select count(*) from (select from relay.deliveries r where r.destination_id = x.id and ${state} limit ${COUNT_MAX}) r)`;
+/** Deliveries of destination x in a state, each counted no further than is needed. */
+const some = (state: string): string =>
+  `(select from relay.deliveries r where r.destination_id = x.id and ${state} limit ${COUNT_MAX})`;
+
+const SCHEDULED = `${some("r.status = 'scheduled' and r.lane is null")} union all ${some("r.status = 'scheduled' and r.lane is not null")}`;
+
+/** How many deliveries there are in a state at the destinations for which `where` holds, all together. */
+const countOf = (state: string, where: string): string => `
+  (select count(*)::int from (
+    select from relay.destinations x join relay.health h on h.destination_id = x.id cross join lateral (${state}) r
+    where x.deleted_at is null and ${where} limit ${COUNT_MAX}) c)`;
 
 /** How much waits, everywhere. */
 export const DEPTH = statement(
   "depth",
   `
-select o.undispatched, o.oldest_undispatched_seconds, d.scheduled, d.held, d.dead
+select o.undispatched, o.oldest_undispatched_seconds, ${countOf(SCHEDULED, `not ${HELD}`)} as scheduled,
+  ${countOf(SCHEDULED, HELD)} as held, ${countOf(some("r.status = 'dead'"), "true")} as dead
 from (
   select count(*)::int as undispatched,
     coalesce(extract(epoch from now() - min(written_at)), 0)::float8 as oldest_undispatched_seconds
   from (select written_at from journal.outbox where position is null order by id limit ${COUNT_MAX}) o
-) o cross join (
-  select coalesce(sum(n.scheduled) filter (where not n.held), 0)::int as scheduled,
-    coalesce(sum(n.scheduled) filter (where n.held), 0)::int as held, coalesce(sum(n.dead), 0)::int as dead
-  from (
-    select ${HELD} as held, ${countOf("r.status = 'dead'")} as dead,
-      ${countOf("r.status = 'scheduled' and r.lane is null")} + ${countOf("r.status = 'scheduled' and r.lane is not null")} as scheduled
-    from relay.destinations x join relay.health h on h.destination_id = x.id where x.deleted_at is null
-  ) n
-) d`,
+) o`,
 );
 
 /** How long a row of the outbox may wait for dispatch, and a delivery be due where nothing hinders it. */
@@ -38,9 +42,25 @@ const DELIVERY_LATE = "interval '5 minutes'";
 
 const DUE = `r.destination_id = x.id and r.status = 'scheduled' and r.due_at < now() - ${DELIVERY_LATE}`;
 
+/** Ordering keys that one look goes through at a destination; each step is one probe of an index. */
+const LANES_LOOKED_AT = 1000;
+
+/** The first deliveries of the lanes at destination x. */
+const HEADS = `
+  with recursive heads as (
+    (select r.lane, r.due_at, 1 as n from relay.deliveries r
+      where r.destination_id = x.id and r.status = 'scheduled' and r.lane is not null order by r.lane, r.seq limit 1)
+    union all
+    select next.lane, next.due_at, h.n + 1 from heads h cross join lateral (
+      select r.lane, r.due_at from relay.deliveries r
+      where r.destination_id = x.id and r.status = 'scheduled' and r.lane > h.lane order by r.lane, r.seq limit 1) next
+    where h.n < ${LANES_LOOKED_AT}
+  ) select due_at from heads where due_at < now() - ${DELIVERY_LATE}`;
+
 /**
- * What waits longer than it should. Of deliveries, those due at destinations that take them, that nothing paces, and
- * that did not begin to take them just now; of a lane, the first, for which the others wait.
+ * What waits longer than it should. Of deliveries, those due at destinations that take them, that nothing paces, that did
+ * not begin to take them just now, and to which nothing was sent for as long: what takes its turn behind much else is not late. Of
+ * a lane, the first, for which the others wait.
  */
 export const OVERDUE = statement(
   "overdue",
@@ -48,22 +68,22 @@ export const OVERDUE = statement(
 select o.outbox, d.deliveries, least(o.oldest, d.oldest) as oldest_at
 from (
   select count(*)::int as outbox, min(written_at) as oldest from (
-    select written_at from journal.outbox where position is null and written_at < now() - ${OUTBOX_LATE} limit ${COUNT_MAX}
+    select written_at from journal.outbox where position is null and written_at < now() - ${OUTBOX_LATE} order by id limit ${COUNT_MAX}
   ) o
 ) o cross join (
-  select count(*)::int as deliveries, min(r.due_at) as oldest
-  from relay.destinations x join relay.health h on h.destination_id = x.id
-  cross join lateral (
-    (select r.due_at from relay.deliveries r where ${DUE} and r.lane is null order by r.due_at limit ${COUNT_MAX})
-    union all
-    (select r.due_at from relay.deliveries r where ${DUE} and r.lane is not null and not exists (
-      select from relay.deliveries b
-      where b.destination_id = r.destination_id and b.lane = r.lane and b.status = 'scheduled' and b.seq < r.seq
-    ) limit ${COUNT_MAX})
-  ) r
-  where x.deleted_at is null and not ${HELD} and x.rate_limit is null
-    and (h.breaker = 'closed' or h.breaker = 'open' and h.hold_until < now() - ${DELIVERY_LATE})
-    and greatest(x.updated_at, h.hold_until) < now() - ${DELIVERY_LATE}
+  select count(*)::int as deliveries, min(late.due_at) as oldest from (
+    select r.due_at
+    from relay.destinations x join relay.health h on h.destination_id = x.id
+    cross join lateral (
+      (select r.due_at from relay.deliveries r where ${DUE} and r.lane is null order by r.due_at limit ${COUNT_MAX})
+      union all
+      (${HEADS})
+    ) r
+    where x.deleted_at is null and not ${HELD} and x.rate_limit is null
+      and (h.breaker = 'closed' or h.breaker = 'open' and h.hold_until < now() - ${DELIVERY_LATE})
+      and greatest(x.updated_at, h.hold_until, h.last_success_at, h.last_failure_at) < now() - ${DELIVERY_LATE}
+    limit ${COUNT_MAX}
+  ) late
 ) d`,
 );
 
@@ -71,23 +91,35 @@ from (
 export const BEGIN_INCIDENT = "insert into relay.overdue default values on conflict do nothing returning since";
 export const END_INCIDENT = "delete from relay.overdue returning since";
 
-/* Retention. $1: what is older goes. Each statement goes through $3 rows at most, from behind id $2 on, and yields how far it came. */
+/* Retention. What is older than instant $1 goes. Each statement goes through $3 rows at most, from behind id $2 on, and yields how far it came. */
+
+/** By the database's clock: the ids and times of rows are its own. */
+export const KEPT_SINCE = "select now() - make_interval(days => $1::int) as before";
 
 const PASSED = `(select id from old order by id desc limit 1) as last, (select count(*) from gone)::int as gone`;
 
-/** Finished deliveries, with their attempts. */
+/** An unfinished job still comes to it. */
+const IN_JOB = (id: string): string =>
+  `exists (select from relay.job_members m join relay.jobs j on j.id = m.job_id and j.finished_at is null where m.member = ${id})`;
+
+/** Finished deliveries, with their attempts, counted from when they were finished; unless a job is about to send them again. */
 export const FORGET_DELIVERIES = `
 with old as materialized (
   select id from relay.deliveries where id > $2::uuid and id < journal.least_id_at($1) order by id limit $3
 ), gone as (
-  delete from relay.deliveries r using old where r.id = old.id and r.status <> 'scheduled' and r.finished_at < $1 returning r.id
+  delete from relay.deliveries r using old where r.id = old.id and r.status <> 'scheduled' and r.finished_at < $1
+    and not ${IN_JOB("r.id")}
+  returning r.id
 )
 select ${PASSED}`;
 
 /** While events are deleted nothing is scheduled anew of which they are part; and the other way round. */
 export const LOCK_RETENTION = take("retention");
 
-/** Events, but for those that still have to be delivered or even dispatched: an event's id is of the instant of its outbox row. */
+/**
+ * Events, but for those that are needed: that wait for dispatch (an event's id is of the instant of its outbox row), whose
+ * delivery waits or can be sent again from the dead letters, or to which a job still comes.
+ */
 export const FORGET_EVENTS = `
 with old as materialized (
   select id from journal.events
@@ -96,22 +128,32 @@ with old as materialized (
   order by id limit $3
 ), gone as (
   delete from journal.events e using old
-  where e.id = old.id
-    and not exists (select from relay.deliveries r where r.event_id = old.id and r.status = 'scheduled')
+  where e.id = old.id and not ${IN_JOB("e.id")}
+    and not exists (select from relay.deliveries r
+      where r.event_id = old.id and r.status in ('scheduled', 'dead') and r.body is null)
   returning e.id
 )
 select ${PASSED}`;
 
-/** Rows of the outbox that were dispatched. Their ids are in the order of time, as good as. */
+/** Rows of the outbox that were dispatched, and keeps how far they went. Their ids are in the order of time, as good as. */
 export const FORGET_OUTBOX = `
 with old as materialized (
   select id, written_at from journal.outbox where id > $2::bigint order by id limit $3
 ), gone as (
   delete from journal.outbox o using old
-  where o.id = old.id and o.written_at < $1 and o.position is not null returning o.id
+  where o.id = old.id and o.written_at < $1 and o.position is not null
+  returning o.position, cardinality(o.webhooks) + cardinality(o.events) as events
+), noted as (
+  insert into relay.forgotten as f (position, events) select position, events from gone order by position desc limit 1
+  on conflict (only_one) do update set position = excluded.position, events = excluded.events
+  where f.position < excluded.position
 )
 select (select case when written_at < $1 then id::text end from old order by id desc limit 1) as last,
   (select count(*) from gone)::int as gone`;
+
+/** Jobs that were paused for so long are not taken up again. */
+export const END_PAUSED_JOBS = `
+update relay.jobs set status = 'cancelled', finished_at = now(), updated_at = now() where status = 'paused' and updated_at < $1`;
 
 /** Members of jobs that are finished serve nobody. At most $1; repeat until there are fewer. */
 export const FORGET_MEMBERS = `
@@ -120,3 +162,21 @@ delete from relay.job_members where (job_id, n) in (
 
 export const FORGET_JOBS = `
 delete from relay.jobs j where finished_at < $1 and not exists (select from relay.job_members m where m.job_id = j.id)`;
+
+/** When the oldest delivery was made that destination `id` still has; null without any. Deliveries are made in the order of `seq`. */
+const oldestAt = (id: string): string =>
+  `(select r.created_at from relay.deliveries r where r.destination_id = ${id} order by r.seq limit 1)`;
+
+/** Versions of routes under which no delivery that is kept can have been made: a later one replaced them before the oldest. */
+export const FORGET_ROUTE_VERSIONS = `
+delete from relay.route_versions v using relay.routes t, relay.route_versions next
+where t.id = v.route_id and v.version < t.version and next.route_id = v.route_id and next.version = v.version + 1
+  and next.created_at < least($1, coalesce(${oldestAt("t.destination_id")}, $1))`;
+
+/** Routes that were deleted before the oldest delivery that is kept, with their versions. */
+export const FORGET_ROUTES = `
+delete from relay.routes t where t.deleted_at < least($1, coalesce(${oldestAt("t.destination_id")}, $1))`;
+
+/** Deleted destinations of which no delivery is kept, with all that belongs to them. */
+export const FORGET_DESTINATIONS = `
+delete from relay.destinations x where x.deleted_at < $1 and ${oldestAt("x.id")} is null`;
