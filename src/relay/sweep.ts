@@ -135,6 +135,7 @@ export async function forget(
   signal?: AbortSignal,
 ): Promise<{ deliveries: number; events: number; outbox: number }> {
   const before = (await database.query<{ before: Date }>(KEPT_SINCE, [retentionDays])).rows[0]?.before;
+  if (before === undefined) return { deliveries: 0, events: 0, outbox: 0 };
   const all = async (first: string, batch: (behind: string) => Promise<Passed | undefined>): Promise<number> => {
     let gone = 0;
     let behind: string | null = first;

@@ -1,38 +1,19 @@
 import { describe, expect, it } from "vitest";
 import type { Database } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
-import { deleteDestination } from "../../src/relay/destinations/destinations.ts";
 import { groups } from "../../src/relay/ledger/dead-letters.ts";
 import { workOnce } from "../../src/relay/ledger/job-runner.ts";
-import { cancelJob, createRedrive, createReplay, getJob, pauseJob } from "../../src/relay/ledger/jobs.ts";
-import { createRoute, listRoutes, updateRoute } from "../../src/relay/routes/routes.ts";
+import { createRedrive } from "../../src/relay/ledger/jobs.ts";
+import { createRoute } from "../../src/relay/routes/routes.ts";
 import { forget } from "../../src/relay/sweep.ts";
 import { webhook } from "../journal/support.ts";
 import { until } from "../support/stage.ts";
-import { deliveries, dispatchAll, settle, whole, workAll } from "./past.ts";
-import { INTEGRATION, openScene } from "./scene.ts";
+import { kept, keeping, oldEvent } from "./old.ts";
+import { deliveries, dispatchAll, settle, workAll } from "./past.ts";
+import { openScene } from "./scene.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 const DAY_MS = 86_400_000;
-
-/** An event whose id and outbox row are so many days old. */
-async function oldEvent(database: Database, days: number): Promise<string> {
-  const { rows } = await database.query<{ id: string }>(
-    `with made as (select journal.new_id(now() - $1 * interval '1 day') as id, now() - $1 * interval '1 day' as at), event as (
-       insert into journal.events (id, type, integration_id, item_id, occurred_at, payload)
-       select id, 'item.updated', $2, 'item-1', at, '{}' from made
-     ), noted as (
-       insert into journal.outbox (events, written_at) select array[id], at from made
-     ) select id from made`,
-    [days, INTEGRATION],
-  );
-  return rows[0]?.id ?? "";
-}
-
-const kept = async (database: Database, table: string): Promise<string[]> =>
-  (await database.query<{ id: string }>(`select id from ${table} order by id`)).rows.map(({ id }) => id);
-
-const keeping = (database: Database) => ({ database, retentionDays: 90 });
 
 describe("retention", () => {
   it("forgets finished deliveries with their attempts, events and outbox rows that are older, and keeps the others", async () => {
@@ -121,42 +102,6 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
   });
 
-  it("keeps what an unfinished job is about until the job is finished", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE);
-    const event = await oldEvent(database, 95);
-    await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
-    await settle(database, "dead", { cause: "timeout", at: "now() - interval '91 days'" });
-    const redrive = whole(await createRedrive(database, {}));
-    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01" }));
-    await pauseJob(database, replay.id);
-    expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 0 });
-    await cancelJob(database, redrive.id);
-    expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 0 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
-    await cancelJob(database, replay.id);
-    expect(await forget(keeping(database))).toMatchObject({ events: 1 });
-  });
-
-  it("ends a job that was paused for longer than events are kept, and forgets what it was about", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    await scene.webhooks("item-1");
-    await dispatchAll(database);
-    await settle(database, "dead", { cause: "timeout" });
-    const { id } = whole(await createRedrive(database, {}));
-    await pauseJob(database, id);
-    await forget(keeping(database));
-    expect(await getJob(database, id)).toMatchObject({ status: "paused" });
-    await database.query("update relay.jobs set updated_at = now() - interval '91 days'");
-    await forget(keeping(database));
-    expect(await getJob(database, id)).toMatchObject({ status: "cancelled" });
-    expect((await database.query("select from relay.job_members")).rowCount).toBe(0);
-  });
-
   it("goes by the clock of the database, not by that of this process", async () => {
     await using scene = await openScene();
     const { database } = scene;
@@ -172,40 +117,16 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
   });
 
-  it("forgets routes, their versions and destinations once no delivery that is kept can refer to them", async () => {
+  it("forgets nothing for a day after the clock of the database has jumped", async () => {
     await using scene = await openScene();
     const { database } = scene;
-    const { id } = await scene.destination(NOWHERE);
-    const [route] = await listRoutes(database);
-    await updateRoute(database, route?.id ?? "", { filter: { types: ["*"], history: true } });
-    await scene.webhooks("item-1");
+    const event = await oldEvent(database, 95);
     await dispatchAll(database);
-    await settle(database, "delivered");
-    await deleteDestination(database, id);
-    const counts = async () => {
-      const { rows } = await database.query<Record<string, number>>(
-        `select (select count(*)::int from relay.route_versions) as versions, (select count(*)::int from relay.routes) as routes,
-           (select count(*)::int from relay.destinations) as destinations`,
-      );
-      return rows[0];
-    };
-    const age = (table: string, column: string, days: number) =>
-      database.query(`update relay.${table} set ${column} = now() - ${days} * interval '1 day'`);
-    await age("routes", "deleted_at", 100);
-    await age("destinations", "deleted_at", 100);
-    await age("route_versions", "created_at", 150);
-    await age("deliveries", "created_at", 160);
-    await forget(keeping(database));
-    expect(await counts()).toEqual({ versions: 2, routes: 1, destinations: 1 });
-    await age("deliveries", "created_at", 120);
-    await forget(keeping(database));
-    expect(await counts()).toEqual({ versions: 1, routes: 1, destinations: 1 });
-    await age("deliveries", "created_at", 91);
-    await forget(keeping(database));
-    expect(await counts()).toEqual({ versions: 0, routes: 0, destinations: 1 });
-    await database.query("delete from relay.deliveries");
-    await forget(keeping(database));
-    expect(await counts()).toEqual({ versions: 0, routes: 0, destinations: 0 });
+    await database.query("update journal.retention set steady_since = now() - interval '23 hours'");
+    expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
+    expect(await kept(database, "journal.events")).toEqual([event]);
+    await database.query("update journal.retention set steady_since = now() - interval '25 hours'");
+    expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 1, outbox: 1 });
   });
 
   it("goes through more than a batch, past what it has to keep", async () => {
@@ -263,25 +184,6 @@ describe("retention", () => {
     await forgetting;
     expect(await scene.statuses()).toEqual({ scheduled: 1 });
     expect(await kept(database, "journal.events")).toEqual([event]);
-  });
-
-  it("forgets what a finished job was about, and the job when it is old", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    await append(database, [webhook({})]);
-    await dispatchAll(database);
-    await settle(database, "dead", { cause: "timeout" });
-    await createRedrive(database, {});
-    await forget(keeping(database));
-    expect((await database.query("select from relay.job_members")).rowCount).toBe(1);
-    await workAll(database);
-    await forget(keeping(database));
-    expect((await database.query("select from relay.job_members")).rowCount).toBe(0);
-    expect((await database.query("select from relay.jobs")).rowCount).toBe(1);
-    await database.query("update relay.jobs set finished_at = now() - interval '91 days'");
-    await forget(keeping(database));
-    expect((await database.query("select from relay.jobs")).rowCount).toBe(0);
   });
 
   it("keeps the weeks of webhooks that are still to be delivered", async () => {

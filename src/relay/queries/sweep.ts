@@ -93,8 +93,12 @@ export const END_INCIDENT = "delete from relay.overdue returning since";
 
 /* Retention. What is older than instant $1 goes. Each statement goes through $3 rows at most, from behind id $2 on, and yields how far it came. */
 
-/** By the database's clock: the ids and times of rows are its own. */
-export const KEPT_SINCE = "select now() - make_interval(days => $1::int) as before";
+/**
+ * By the database's clock, of which the ids and times of rows are: since when what is kept is kept. No row while that clock has
+ * just jumped, so that a wrong one forgets nothing.
+ */
+export const KEPT_SINCE = `
+select now() - make_interval(days => $1::int) as before from journal.retention where steady_since <= now() - interval '1 day'`;
 
 const PASSED = `(select id from old order by id desc limit 1) as last, (select count(*) from gone)::int as gone`;
 

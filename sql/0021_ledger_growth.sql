@@ -14,3 +14,16 @@ create table relay.forgotten (
   position bigint not null,
   events   integer not null
 );
+
+-- As before, and webhooks to which an unfinished job still comes.
+create or replace function relay.needs_webhooks(first uuid, behind uuid) returns boolean
+language sql stable as $$
+  select exists (
+    select from relay.destinations x
+    join relay.deliveries r on r.destination_id = x.id and r.status in ('scheduled', 'dead')
+    where x.deleted_at is null and r.event_type = 'webhook.received' and r.body is null
+      and r.event_id >= first and r.event_id < behind)
+  or exists (
+    select from relay.job_members m join relay.jobs j on j.id = m.job_id and j.finished_at is null
+    where m.member >= first and m.member < behind)
+$$;
