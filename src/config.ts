@@ -120,7 +120,7 @@ export const OPTIONS = {
   keyFetchesPerMinute: option(
     "TARTAN_KEY_FETCHES_PER_MINUTE",
     whole(1, 10_000).default(60),
-    "Webhook verification keys that may be fetched from Plaid in a minute by one process.",
+    "Unknown verification keys that one process may ask Plaid for in a minute, for each integration; half as many again are kept for keys and senders that are likely genuine.",
   ),
   syncConcurrency: option(
     "TARTAN_SYNC_CONCURRENCY",

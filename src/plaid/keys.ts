@@ -6,9 +6,10 @@
  *                     → unknown for five minutes → absent
  *                     → (Plaid did not answer) absent
  *
- * The kid of a request is anyone's to choose, so what it may cost is bounded: one fetch at a time a kid, so many fetches
- * a minute, and a bounded memory of kids that Plaid does not know. A key in use is asked for again every hour, since
- * only that tells that it expired.
+ * The kid of a request is anyone's to choose, so what it may cost is bounded: one fetch at a time a kid, a budget of
+ * fetches an integration (key-budget.ts), and a bounded memory of kids that Plaid does not know. Where the budget is used up,
+ * what other processes fetched meanwhile is read from the table. A key in use is asked for again every hour, since only
+ * that tells that it expired.
  */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
@@ -17,12 +18,17 @@ import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { PlaidClient } from "./client.ts";
 import { PlaidError } from "./errors.ts";
+import { KeyBudget } from "./key-budget.ts";
 import { LOAD_KEYS, SAVE_KEY } from "./queries.ts";
 import type { KeyRefusal, KeyScope, KeySource } from "./verify.ts";
 
 const UNKNOWN_FOR_MS = 5 * 60_000;
 const UNKNOWN_KEPT = 10_000;
 const RECHECK_AFTER_MS = 60 * 60_000;
+/** Kids that may wait for Postgres or Plaid at once: what comes beyond is turned away, not kept in memory. */
+const UNDER_WAY_MAX = 1_000;
+/** How often the table is read again for keys that other processes fetched. */
+const RELOAD_AFTER_MS = 2_000;
 /** Plaid waits 10 s for the answer to its webhook; a fetch must leave time to say so. */
 const FETCH_TIMEOUT_MS = 5_000;
 
@@ -33,7 +39,7 @@ export interface VerificationKeysOptions {
   clientFor(scope: KeyScope): Pick<PlaidClient, "postJson">;
   clock: Clock;
   logger: Logger;
-  /** fetches of unknown kids in a minute at most */
+  /** fetches of unknown kids in a minute for an integration; half as many again are kept for those that are likely real */
   fetchesPerMinute: number;
 }
 
@@ -62,14 +68,29 @@ interface StoredKey {
 
 type Found = KeyObject | KeyRefusal;
 
+interface Wanted {
+  scope: KeyScope;
+  keyId: string;
+  /** of the key among those of all environments */
+  name: string;
+  at: Date;
+  from: string | null;
+}
+
 const UNKNOWN: KeyRefusal = { reason: "key_unknown", detail: "Plaid does not know its kid in this environment" };
 const EXPIRED: KeyRefusal = { reason: "key_expired", detail: "the key it names has expired" };
-const BUDGET: KeyRefusal = { reason: "key_unavailable", detail: "too many unknown kids were asked for in this minute" };
+const BUDGET: KeyRefusal = {
+  reason: "key_unavailable",
+  detail: "too many unknown kids of this integration were asked for in this minute",
+};
 
 /** Opens the cache of verification keys; it fetches nothing until a key is asked for. */
 export function openVerificationKeys(options: VerificationKeysOptions): VerificationKeys {
   return new CachedKeys(options);
 }
+
+/** Clients are kept apart, so that one's bad credentials do not fail another's webhooks. */
+const flightOf = ({ clientId }: KeyScope, name: string): string => `${name} ${clientId}`;
 
 class CachedKeys implements VerificationKeys {
   readonly #options: VerificationKeysOptions;
@@ -77,49 +98,61 @@ class CachedKeys implements VerificationKeys {
   /** until when a kid counts as unknown; oldest first */
   readonly #unknown = new Map<string, number>();
   readonly #underWay = new Map<string, Promise<Found>>();
-  readonly #loaded = new Map<string, Promise<void>>();
-  #tokens: number;
-  #filledAt: number;
+  readonly #loaded = new Map<string, { done: Promise<void>; at: number }>();
+  readonly #budget: KeyBudget;
 
   constructor(options: VerificationKeysOptions) {
     this.#options = options;
-    this.#tokens = options.fetchesPerMinute;
-    this.#filledAt = options.clock.now();
+    this.#budget = new KeyBudget(options.fetchesPerMinute);
   }
 
-  find(scope: KeyScope, keyId: string, at: Date): Found | Promise<Found> {
+  find(scope: KeyScope, keyId: string, at: Date, from: string | null = null): Found | Promise<Found> {
     const name = `${scope.plaidUrl} ${keyId}`;
     const known = this.#known.get(name);
-    if (known === undefined) return this.#findElsewhere(scope, keyId, name, at);
+    if (known === undefined) return this.#findElsewhere({ scope, keyId, name, at, from });
     if (this.#options.clock.now() - known.checkedAt > RECHECK_AFTER_MS) this.#recheck(scope, keyId, name, known);
     return known.expiresAt <= at.getTime() ? EXPIRED : known.key;
+  }
+
+  proven(from: string): void {
+    this.#budget.vouch(from, this.#options.clock.now());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#underWay.values());
   }
 
-  #findElsewhere(scope: KeyScope, keyId: string, name: string, at: Date): Found | Promise<Found> {
+  #findElsewhere(wanted: Wanted): Found | Promise<Found> {
+    const { clock } = this.#options;
+    const { scope, keyId, name, at, from } = wanted;
     const unknownUntil = this.#unknown.get(name);
     if (unknownUntil !== undefined) {
-      if (unknownUntil > this.#options.clock.now()) return UNKNOWN;
+      if (unknownUntil > clock.now()) return UNKNOWN;
       this.#unknown.delete(name);
     }
+    const isAsked = this.#underWay.has(flightOf(scope, name));
+    if (!isAsked && this.#underWay.size >= UNDER_WAY_MAX) return BUDGET;
     return this.#once(scope, name, async () => {
-      await this.#load(scope.plaidUrl);
-      const stored = this.#known.get(name);
-      if (stored !== undefined) return stored.expiresAt <= at.getTime() ? EXPIRED : stored.key;
-      if (!this.#mayFetch()) {
-        metrics.keyFetches.inc({ outcome: "over_budget" });
-        return BUDGET;
-      }
-      return await this.#fetch(scope, keyId, name);
+      await this.#load(scope.plaidUrl, Number.POSITIVE_INFINITY);
+      const stored = this.#usable(name, at);
+      if (stored !== null) return stored;
+      const integration = scope.id ?? `${scope.plaidUrl} ${scope.clientId}`;
+      if (this.#budget.take({ integration, name, from }, clock.now())) return await this.#fetch(scope, keyId, name);
+      metrics.keyFetches.inc({ outcome: "over_budget" });
+      await this.#load(scope.plaidUrl, RELOAD_AFTER_MS);
+      return this.#usable(name, at) ?? BUDGET;
     });
   }
 
-  /** One flight a kid; clients are kept apart, so that one's bad credentials do not fail another's webhooks. */
+  #usable(name: string, at: Date): Found | null {
+    const known = this.#known.get(name);
+    if (known === undefined) return null;
+    return known.expiresAt <= at.getTime() ? EXPIRED : known.key;
+  }
+
+  /** One flight a kid and client. */
   #once(scope: KeyScope, name: string, work: () => Promise<Found>): Promise<Found> {
-    const flight = `${name} ${scope.clientId}`;
+    const flight = flightOf(scope, name);
     let promise = this.#underWay.get(flight);
     if (promise === undefined) {
       promise = work().finally(() => this.#underWay.delete(flight));
@@ -168,19 +201,21 @@ class CachedKeys implements VerificationKeys {
     return UNKNOWN;
   }
 
-  /** Reads the stored keys of a Plaid environment once; when Postgres is away, the next who asks tries again. */
-  #load(plaidUrl: string): Promise<void> {
-    const { database, logger } = this.#options;
+  /**
+   * Reads the stored keys of a Plaid environment, unless they were read less than `maxAgeMs` ago; when Postgres is away, it is
+   * tried again a little later.
+   */
+  #load(plaidUrl: string, maxAgeMs: number): Promise<void> {
+    const { database, clock, logger } = this.#options;
     if (database === null) return Promise.resolve();
-    let loading = this.#loaded.get(plaidUrl);
-    if (loading === undefined) {
-      loading = this.#loadFrom(database, plaidUrl).catch((error: unknown) => {
-        this.#loaded.delete(plaidUrl);
-        logger.warn({ error }, "stored verification keys could not be read");
-      });
-      this.#loaded.set(plaidUrl, loading);
-    }
-    return loading;
+    const loaded = this.#loaded.get(plaidUrl);
+    if (loaded && clock.now() - loaded.at < maxAgeMs) return loaded.done;
+    const done = this.#loadFrom(database, plaidUrl).catch((error: unknown) => {
+      this.#loaded.delete(plaidUrl);
+      logger.warn({ error }, "stored verification keys could not be read");
+    });
+    this.#loaded.set(plaidUrl, { done, at: clock.now() });
+    return done;
   }
 
   async #loadFrom(database: Queryable, plaidUrl: string): Promise<void> {
@@ -207,18 +242,6 @@ class CachedKeys implements VerificationKeys {
     } catch (error) {
       this.#options.logger.warn({ error }, "a verification key could not be stored; it is kept in memory");
     }
-  }
-
-  /** A token bucket: as many at once as a minute allows, refilled evenly. */
-  #mayFetch(): boolean {
-    const { clock, fetchesPerMinute } = this.#options;
-    const now = clock.now();
-    const refill = (Math.max(0, now - this.#filledAt) / 60_000) * fetchesPerMinute;
-    this.#tokens = Math.min(fetchesPerMinute, this.#tokens + refill);
-    this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
   }
 }
 

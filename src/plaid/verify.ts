@@ -17,6 +17,8 @@ const MAX_AHEAD_MS = 60_000;
 
 /** For which Plaid client a key is looked up; keys belong to a Plaid environment, which `plaidUrl` stands for. */
 export interface KeyScope {
+  /** of the integration, whose budget of fetches is its own; by default one a client */
+  id?: string;
   plaidUrl: string;
   clientId: string;
   secret: string;
@@ -29,7 +31,15 @@ export interface KeyRefusal {
 
 /** Where verification keys come from. */
 export interface KeySource {
-  find(scope: KeyScope, keyId: string, at: Date): KeyObject | KeyRefusal | Promise<KeyObject | KeyRefusal>;
+  /** @param from the address that sent the webhook, where it is known */
+  find(
+    scope: KeyScope,
+    keyId: string,
+    at: Date,
+    from?: string | null,
+  ): KeyObject | KeyRefusal | Promise<KeyObject | KeyRefusal>;
+  /** A genuine webhook came from this address. */
+  proven?(from: string): void;
 }
 
 export type RefusalReason =
@@ -73,22 +83,26 @@ export interface Verification {
    * else whoever posts a token to another's URL first would make the rightful one's a repetition.
    */
   receiver?: string;
+  /** the address that sent it; those that sent genuine webhooks go first when keys are asked for */
+  from?: string;
   /** by default Node's thread pool */
   check?: SignatureCheck;
 }
 
 /** Verifies one webhook. Never throws: whatever is wrong is a refusal with a stable reason. */
 export async function verifyWebhook(given: Verification): Promise<Proven | Refused> {
-  const { jwt, body, receivedAt, keys, integration, receiver = "", check = checkSignature } = given;
+  const { jwt, body, receivedAt, keys, integration, receiver = "", from, check = checkSignature } = given;
   const token = readToken(jwt, receiver);
   if ("reason" in token) return { ok: false, ...token };
-  const found = keys.find(integration, token.keyId, receivedAt);
+  const found = keys.find(integration, token.keyId, receivedAt, from ?? null);
   const key = found instanceof Promise ? await found : found;
   if ("reason" in key)
     return { ok: false, ...key, ...(key.reason === "key_unavailable" ? { keyUnavailable: true as const } : undefined) };
   if (!(await check(token.signed, token.signature, key)))
     return { ok: false, reason: "signature_invalid", detail: "its signature does not hold under the key it names" };
-  return judgeClaims(token, body, receivedAt);
+  const result = judgeClaims(token, body, receivedAt);
+  if (result.ok && from !== undefined) keys.proven?.(from);
+  return result;
 }
 
 /** Age and body of a token whose signature holds. */

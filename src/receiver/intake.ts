@@ -27,6 +27,8 @@ export interface ReceiverDeps {
 export interface Arrival {
   integration: KnownIntegration;
   body: Buffer;
+  /** who sent it, behind the trusted proxies */
+  remoteAddress: string;
   /** when its last byte had arrived */
   receivedAt: Date;
 }

@@ -20,8 +20,9 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
   const { keys, accept, logger, check } = deps;
   const stale = openStalePath(deps);
   return async (arrival, jwt) => {
-    const { integration, body, receivedAt } = arrival;
-    const verdict = await verifyWebhook({ jwt, body, receivedAt, keys, integration, receiver: integration.id, check });
+    const { integration, body, receivedAt, remoteAddress: from } = arrival;
+    const receiver = integration.id;
+    const verdict = await verifyWebhook({ jwt, body, receivedAt, keys, integration, receiver, from, check });
     if (!verdict.ok) return await stale(arrival, verdict);
     const reading = readWebhook(body);
     const { type, code, itemId, environment, subject } = reading;

@@ -59,7 +59,7 @@ function openIntake(
     const receivedAt = new Date(deps.clock.now());
     const integration = await deps.directory.find(request.params.id);
     if (integration === null) throw unknownIntegration();
-    const arrival: Arrival = { integration, body: bodyOf(request), receivedAt };
+    const arrival: Arrival = { integration, body: bodyOf(request), remoteAddress: request.ip, receivedAt };
     const jwt = request.headers["plaid-verification"];
     if (jwt === undefined) return await backendPath(arrival, request.headers);
     if (!mayPost(request.ip)) throw sourceRefused();

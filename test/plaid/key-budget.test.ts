@@ -1,0 +1,134 @@
+/** Forged kids must not keep out the one that Plaid has just rotated in. */
+import { describe, expect, test } from "vitest";
+import { testDatabase } from "../support/database.ts";
+import { newSigningKey, signJwt, startKeyServer, webhookBody, type SigningKey } from "../support/plaid-signer.ts";
+import { openVerifier, type Verifier } from "./support.ts";
+
+const body = webhookBody();
+const PER_MINUTE = 60;
+
+/** A genuine webhook signed by `key`. */
+const verify = (v: Verifier, key: SigningKey) =>
+  v.verify(signJwt(key, body, { claims: { iat: Math.floor(v.clock.now() / 1000) } }), body);
+
+let forged = 0;
+
+/** So many forged kids, each a new one unless `kids` are given. */
+async function flood(
+  v: Verifier,
+  count: number,
+  { from = null, kids }: { from?: string | null; kids?: string[] } = {},
+) {
+  for (let index = 0; index < count; index += 1) {
+    const kid = kids?.[index % kids.length] ?? `forged-${(forged += 1)}`;
+    await v.keys.find(v.scope, kid, new Date(v.clock.now()), from);
+  }
+}
+
+describe("verification keys under a flood of forged kids", () => {
+  test("ten thousand new kids a second do not keep out a key that was just rotated in: its second webhook is accepted", async () => {
+    await using server = await startKeyServer();
+    const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
+    await flood(v, 10_000);
+    const rotated = newSigningKey();
+    server.keys.set(rotated.kid, rotated.jwk);
+    const accepted: boolean[] = [];
+    for (let second = 0; second < 3; second += 1) {
+      accepted.push((await verify(v, rotated)).ok);
+      await flood(v, 10_000);
+      v.clock.advance(1000);
+    }
+    expect(accepted.slice(1)).toEqual([true, true]);
+    expect(server.asked.length).toBeLessThan(PER_MINUTE * 1.5 + 10);
+  }, 60_000);
+
+  test("a webhook that was turned away is accepted when Plaid sends it again after half a minute of flood", async () => {
+    await using server = await startKeyServer();
+    const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
+    const rotated = newSigningKey();
+    server.keys.set(rotated.kid, rotated.jwk);
+    await flood(v, 1000);
+    expect(await verify(v, rotated)).toMatchObject({ reason: "key_unavailable" });
+    for (let second = 0; second < 35; second += 5) {
+      await flood(v, 2000);
+      v.clock.advance(5000);
+    }
+    await flood(v, 1000);
+    expect(await verify(v, rotated)).toMatchObject({ ok: true });
+  }, 60_000);
+
+  test("forged kids that are sent again and again do not keep out what comes from where genuine webhooks came", async () => {
+    const known = newSigningKey();
+    await using server = await startKeyServer(known);
+    const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
+    const jwt = (key: SigningKey) => signJwt(key, body, { claims: { iat: Math.floor(v.clock.now() / 1000) } });
+    const { verifyWebhook } = await import("../../src/plaid/verify.ts");
+    const from = (address: string, key: SigningKey) =>
+      verifyWebhook({
+        jwt: jwt(key),
+        body,
+        receivedAt: new Date(v.clock.now()),
+        keys: v.keys,
+        integration: v.scope,
+        from: address,
+      });
+    expect(await from("52.21.26.131", known)).toMatchObject({ ok: true });
+    const kids = Array.from({ length: 5000 }, (_, index) => `again-${index}`);
+    await flood(v, 20_000, { from: "198.51.100.7", kids });
+    const rotated = newSigningKey();
+    server.keys.set(rotated.kid, rotated.jwk);
+    expect(await from("198.51.100.8", rotated)).toMatchObject({ reason: "key_unavailable" });
+    expect(await from("52.21.26.131", rotated)).toMatchObject({ ok: true });
+  }, 60_000);
+
+  test("a webhook that is genuine but late does not make its sender one that is trusted", async () => {
+    const known = newSigningKey();
+    await using server = await startKeyServer(known);
+    const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
+    const { verifyWebhook } = await import("../../src/plaid/verify.ts");
+    const late = signJwt(known, body, { claims: { iat: Math.floor(v.clock.now() / 1000) - 1000 } });
+    const given = {
+      body,
+      receivedAt: new Date(v.clock.now()),
+      keys: v.keys,
+      integration: v.scope,
+      from: "198.51.100.7",
+    };
+    expect(await verifyWebhook({ ...given, jwt: late })).toMatchObject({ reason: "issued_too_old" });
+    await flood(v, 1000, { from: "203.0.113.1" });
+    const before = server.asked.length;
+    await flood(v, 100, { from: "198.51.100.7" });
+    expect(server.asked.length).toBe(before);
+  });
+
+  test("forged kids for one integration leave the budget of another alone", async () => {
+    await using server = await startKeyServer();
+    const v = openVerifier(server.url, { fetchesPerMinute: 5 });
+    const [one, other] = [
+      { ...v.scope, id: "svi_one" },
+      { ...v.scope, id: "svi_other" },
+    ];
+    for (let index = 0; index < 200; index += 1) await v.keys.find(one, `kid-${index}`, new Date(v.clock.now()));
+    const rotated = newSigningKey();
+    server.keys.set(rotated.kid, rotated.jwk);
+    const at = new Date(v.clock.now());
+    expect(await v.keys.find(one, rotated.kid, at)).toMatchObject({ reason: "key_unavailable" });
+    expect(await v.keys.find(other, rotated.kid, at)).toMatchObject({ type: "public" });
+    expect(await v.keys.find(one, rotated.kid, at)).toMatchObject({ type: "public" });
+  });
+
+  test("a key that another process has fetched is found although the budget is used up", async () => {
+    await using db = await testDatabase();
+    await using server = await startKeyServer();
+    const [v, other] = [1, 2].map(() => openVerifier(server.url, { database: db.database, fetchesPerMinute: 5 }));
+    if (!v || !other) throw new Error("no verifiers");
+    await flood(v, 200);
+    const rotated = newSigningKey();
+    server.keys.set(rotated.kid, rotated.jwk);
+    expect(await verify(other, rotated)).toMatchObject({ ok: true });
+    v.clock.advance(2001);
+    const before = server.asked.length;
+    expect(await verify(v, rotated)).toMatchObject({ ok: true });
+    expect(server.asked.length).toBe(before);
+  });
+});
