@@ -81,6 +81,10 @@ export function errorBody(error: TartanError): {
 export function describeError(error: unknown): { name: string; code?: string; message: string } {
   if (!(error instanceof Error)) return { name: typeof error, message: "a value that is not an Error was thrown" };
   const code = (error as { code?: unknown }).code;
+  // Postgres repeats a value that it refuses; SQLSTATE classes 22 and 23.
+  if (typeof code === "string" && /^2[23][0-9A-Z]{3}$/.test(code)) {
+    return { name: error.name, code, message: `Postgres refused a value (${code})` };
+  }
   const told = { name: error.name, message: error.message };
   return typeof code === "string" ? { ...told, code } : told;
 }

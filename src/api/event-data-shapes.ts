@@ -99,7 +99,7 @@ const syncCompleted = z.looseObject({
 });
 
 const syncFailed = z.looseObject({
-  run_id: noText("The run; null where it ended before it could be kept."),
+  run_id: noText("The run; null in events of earlier versions whose run was not kept."),
   status: text("How the Item stands now, such as `retrying` or `needs_user`."),
   attempts: count("Failures in a row."),
   retry_at: noTimestamp("When it is tried again by itself; null where that waits for something."),

@@ -97,6 +97,7 @@ export const EXAMPLES = {
     started_at: "2026-11-20T17:03:29.088Z",
     finished_at: "2026-11-20T17:03:29.500Z",
     outcome: "synced",
+    error: null,
     webhooks: 2,
     update_info: updateInfo,
   },

@@ -131,7 +131,11 @@ export const Run = z
     integration_id: integrationId,
     started_at: timestamp("When a worker took it."),
     finished_at: timestamp("When its rows were visible."),
-    outcome: told(z.string(), "`synced`, or what came of it instead."),
+    outcome: told(z.string(), "`synced`, or what came of it instead; `failed` for a run that ended unexpectedly."),
+    error: told(
+      z.record(z.string(), z.unknown()).nullable(),
+      "What it failed with: `error_code`, `message`, `next_step`. Null where nothing failed.",
+    ),
     webhooks: told(z.number().int(), "How many webhooks it served."),
     update_info: anyObject("What it found; the same as on the webhooks that it served."),
   })

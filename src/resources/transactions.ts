@@ -32,7 +32,7 @@ export const transactions: Resource = {
     rows: [{ at: "added" }, { at: "modified" }],
     removals: { at: "removed", key: "transaction_id" },
     cursor: { sentAs: "cursor", nextAt: "next_cursor", moreAt: "has_more" },
-    history: { at: "transactions_update_status", complete: "HISTORICAL_UPDATE_COMPLETE" },
+    history: { at: "transactions_update_status", complete: "HISTORICAL_UPDATE_COMPLETE", none: "NOT_READY" },
   },
   updatedWith: ["transactions"],
   table: "plaid.transactions",

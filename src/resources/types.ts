@@ -58,8 +58,8 @@ export interface CursorFetch {
    * when this differs from the last reading's, everything is read again.
    */
   readWith?: (asker: Asker) => string;
-  /** where the answer says how much of the history Plaid has by now, and how it says that this is all of it */
-  history?: { at: string; complete: string };
+  /** where the answer says how much of the history Plaid has by now, and how it says that this is all of it, or none yet */
+  history?: { at: string; complete: string; none: string };
 }
 
 /** Other kinds (a date window, an event ledger) join this union; sync/fetch.ts then does not compile until it knows them. */

@@ -98,7 +98,14 @@ async function write(tx: Queryable, ending: Ending): Promise<Written> {
     const before = standings.get(resource.name);
     const rows = before ? before.rows + changes.added - changes.removed : await countCurrent(tx, scope, resource);
     const complete = before?.complete || read.complete;
-    kept.push({ resource: resource.name, cursor: read.cursor, rows, complete, readWith: read.readWith ?? "" });
+    kept.push({
+      resource: resource.name,
+      cursor: read.cursor,
+      rows,
+      complete,
+      readWith: read.readWith ?? "",
+      partial: read.partial ?? false,
+    });
     Object.assign(told, await tell(tx, scope, resource, rows));
   }
   const noted = await noteFailure(tx, { ...ending, scope }, applied);
@@ -144,6 +151,7 @@ interface Kept {
   rows: number;
   complete: boolean;
   readWith: string;
+  partial: boolean;
 }
 
 /**
@@ -157,15 +165,16 @@ async function keepStandings(tx: Queryable, ending: Ending, kept: readonly Kept[
   if (kept.length === 0 && absences.size === 0) return undefined;
   if (kept.length > 0) {
     // Webhooks that this run could not take in may ask for more than was read, such as to read everything again.
-    const verifiedAt = webhooks.length < WEBHOOKS_MAX ? claim.claimedAt : null;
+    const truncated = webhooks.length === WEBHOOKS_MAX;
     const columns = [
       kept.map(({ resource }) => resource),
       kept.map(({ cursor }) => cursor),
       kept.map(({ rows }) => rows),
       kept.map(({ complete }) => complete),
       kept.map(({ readWith }) => readWith),
+      kept.map(({ partial }) => (truncated || partial ? null : claim.claimedAt)),
     ];
-    await tx.query(KEEP_CURSORS, [...subject, ...columns, verifiedAt]);
+    await tx.query(KEEP_CURSORS, [...subject, ...columns]);
   }
   if (absences.size > 0) await tx.query(KEEP_ABSENT, [...subject, [...absences.keys()], [...absences.values()]]);
   const resources = resourcesOf(claim.kind);

@@ -20,8 +20,9 @@ export const CURSORS = statement(
 export const KEEP_CURSORS = statement(
   "keep_cursors",
   `insert into sync.cursors as c (integration_id, kind, id, resource, cursor, rows, complete, read_with, verified_at)
-select $1, $2, $3, k.resource, k.cursor, k.rows, k.complete, k.read_with, $9
-from unnest($4::text[], $5::text[], $6::bigint[], $7::boolean[], $8::text[]) as k (resource, cursor, rows, complete, read_with)
+select $1, $2, $3, k.resource, k.cursor, k.rows, k.complete, k.read_with, k.verified_at
+from unnest($4::text[], $5::text[], $6::bigint[], $7::boolean[], $8::text[], $9::timestamptz[])
+  as k (resource, cursor, rows, complete, read_with, verified_at)
 on conflict (integration_id, kind, id, resource) do update set cursor = excluded.cursor, rows = excluded.rows,
   complete = excluded.complete, read_with = excluded.read_with,
   verified_at = coalesce(excluded.verified_at, c.verified_at), absent = null, updated_at = now()`,

@@ -82,8 +82,7 @@ function outcome({ outcomes, verdict, served }: Ending, { runId, info }: Written
 }
 
 interface Failed {
-  /** null: it did not come to its end */
-  runId: string | null;
+  runId: string;
   status: Status;
   attempts: number;
   dueInMs: number | null;
@@ -91,8 +90,8 @@ interface Failed {
 }
 
 /** The event of a run that was given up for a reason that no verdict covers. */
-export const gaveUp = (claim: Claim, failure: Omit<Failed, "runId">): NewEvent[] =>
-  subjectKind(claim.kind)?.isTold ? [{ ...headOf(claim), ...failed({ runId: null, ...failure }) }] : [];
+export const gaveUp = (claim: Claim, failure: Failed): NewEvent[] =>
+  subjectKind(claim.kind)?.isTold ? [{ ...headOf(claim), ...failed(failure) }] : [];
 
 function failed({ runId, status, attempts, dueInMs, error }: Failed): Pick<NewEvent, "type" | "data"> {
   const retry_at = dueInMs === null ? null : new Date(Date.now() + dueInMs).toISOString();

@@ -234,7 +234,8 @@ where lease_token is not null or due_at <= now() or ($1 and status in ('retrying
 
 const LIST_RUNS = statement(
   "list_runs",
-  `select id, subject_id as item_id, integration_id, started_at, finished_at, outcome, webhooks, summary as update_info
+  `select id, subject_id as item_id, integration_id, started_at, finished_at, outcome, webhooks,
+  summary -> 'error' as error, summary as update_info
 from sync.runs where subject_id = $1 and kind = 'item' and ($2::uuid is null or id < $2) order by id desc limit $3`,
 );
 
@@ -248,6 +249,8 @@ export interface RunRecord {
   outcome: string;
   /** how many it served */
   webhooks: number;
+  /** what it failed with */
+  error: Record<string, unknown> | null;
   /** what it found; the same as on the webhooks that it served */
   update_info: Record<string, unknown>;
 }

@@ -4,11 +4,22 @@
  * nothing done here.
  */
 import { urgent } from "../database/pool.ts";
+import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../journal/events.ts";
 import { leaseLost } from "../mirror/stage.ts";
 import { gaveUp } from "./events.ts";
-import { CLAIM, GIVE_BACK, GIVE_UP, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS, webhooksOf } from "./queries.ts";
+import {
+  CLAIM,
+  GIVE_BACK,
+  GIVE_UP,
+  KEEP_RUN,
+  RENEW,
+  WAKE,
+  WAKE_INTEGRATIONS,
+  WAKE_SUBJECTS,
+  webhooksOf,
+} from "./queries.ts";
 import type { Claim, LastError, Status, Waiting } from "./types.ts";
 
 /** One run serves at most so many webhooks; what is beyond stays due. */
@@ -87,7 +98,7 @@ export async function giveBack(q: Queryable, claimed: Claim, inMs = 0): Promise<
   await q.query(GIVE_BACK, [...held(claimed), inMs]);
 }
 
-/** Gives the subject back after a failure that no verdict covers, and tells of it; its webhooks go on waiting. */
+/** Gives the subject back after a failure that no verdict covers; keeps the run, and tells of it. Its webhooks go on waiting. */
 export async function giveUp(
   database: Database,
   claimed: Claim,
@@ -96,6 +107,10 @@ export async function giveUp(
   await database.transaction(async (tx) => {
     const { rowCount } = await tx.query(GIVE_UP, [...held(claimed), inMs, JSON.stringify(error), status]);
     if (rowCount === 0) return;
-    await recordQuietly(tx, gaveUp(claimed, { status, attempts: claimed.attempts + 1, dueInMs: inMs, error }));
+    const runId = newRunId();
+    const { integrationId, kind, id, claimedAt, attempts } = claimed;
+    const summary = JSON.stringify({ outcome: "failed", error });
+    await tx.query(KEEP_RUN, [runId, integrationId, kind, id, claimedAt, "failed", 0, summary]);
+    await recordQuietly(tx, gaveUp(claimed, { runId, status, attempts: attempts + 1, dueInMs: inMs, error }));
   });
 }

@@ -10,7 +10,7 @@
  *        │                       │  goes on for too long (it can persist with a stored cursor), from the start
  *        └───────────────────────┤
  *                                ├─ cursor refused: all pages are dropped, the loop starts over from the start
- *                                ├─ next_cursor "": not ready, which is not progress
+ *                                ├─ next_cursor "" or a status that says so: not ready, which is not progress
  *                                └─ any other failure: all pages are dropped, the run tries again another time
  */
 import type { Clock } from "../clock.ts";
@@ -134,7 +134,9 @@ async function readLoops(reader: Reader, task: Task, fetch: CursorFetch, stored:
       const { pages, ...end } = await readLoop(reader, task, fetch, from);
       return {
         task,
-        read: { resource: task.resource, pages, whole: from === null },
+        // What a reading lacks is gone only where Plaid says that it has all of the history.
+        read: { resource: task.resource, pages, whole: from === null && end.complete },
+        partial: from === null && !end.complete,
         ...end,
         root: null,
         readWith: readWithOf(task.resource, reader.asker),
@@ -172,7 +174,7 @@ async function readLoop(
       const { text, body } = await ask(reader, fetch, { [sentAs]: cursor }, patience);
       await staging;
       const [next, more] = [valueOf(body, nextAt), valueOf(body, moreAt)];
-      if (next === "" || next === null) throw notReady();
+      if (next === "" || next === null || saysNone(body, fetch)) throw notReady();
       if (typeof next !== "string" || typeof more !== "boolean" || (more && next === cursor)) throw malformed();
       const page = { text, rows: holdsRows(body, fetch.rows), removals: holdsAny(body.get(fetch.removals.at)) };
       if (!more) return { pages: [...pages, page], cursor: next, complete: saysComplete(body, fetch) };
@@ -222,6 +224,9 @@ function saysComplete(body: Answer, { history }: CursorFetch): boolean {
   const said = history ? valueOf(body, history.at) : null;
   return said === null || said === history?.complete;
 }
+
+const saysNone = (body: Answer, { history }: CursorFetch): boolean =>
+  history !== undefined && valueOf(body, history.at) === history.none;
 
 const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(name) ?? "null") as unknown;
 

@@ -135,7 +135,12 @@ async function readStandings(database: Database, { integrationId, kind, id }: Cl
  * by side. When something else fails in a way that speaks of the subject, its own row is read after all.
  */
 async function readAll(reader: Reader, tasks: readonly Task[], standings: Standings): Promise<Outcome[]> {
-  const read = (task: Task): Promise<Outcome> => readResource(reader, task, cursorFor(reader, task, standings));
+  const read = async (task: Task): Promise<Outcome> => {
+    const outcome = await readResource(reader, task, cursorFor(reader, task, standings));
+    // Without rows from before, none can be gone.
+    const before = standings.get(task.resource.name)?.rows ?? 0;
+    return "read" in outcome && before === 0 ? { ...outcome, partial: false } : outcome;
+  };
   const own = ownTask(reader);
   const rootTask = tasks.find(({ resource }) => resource.key === null) ?? (reader.unconfirmed ? own : undefined);
   const root = rootTask ? await read(rootTask) : null;

@@ -60,6 +60,8 @@ export type Outcome =
       root: Record<string, unknown> | null;
       /** Plaid has no history of it that is still to come */
       complete: boolean;
+      /** read from the start while Plaid has history still to come, so that it does not say which rows are gone */
+      partial?: boolean;
       /** the options that shaped the rows, where there are any; see CursorFetch */
       readWith?: string;
     }

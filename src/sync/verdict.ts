@@ -53,7 +53,7 @@ export function judge(
   const failures = outcomes.filter((outcome): outcome is Failed => "failure" in outcome);
   const said = conditions(outcomes);
   const failed = [...failures, ...said];
-  const groups = new Map(failed.map((each) => [each, said.includes(each) ? "needs_user" : groupOf(each)]));
+  const groups = new Map(failed.map((each) => [each, said.includes(each) ? groupOfSaid(each) : groupOf(each)]));
   const of = (group: Group): Failed[] => failed.filter((failure) => groups.get(failure) === group);
   const group = (Object.keys(OUTCOMES) as Group[]).find((candidate) => of(candidate).length > 0);
   if (group === undefined) return settled("ok", outcomeOf(outcomes));
@@ -89,16 +89,26 @@ const settled = (status: Status, outcome: string): Verdict => ({
 const outcomeOf = (outcomes: readonly Outcome[]): string =>
   outcomes.length > 0 && outcomes.every((outcome) => !("read" in outcome)) ? "product_unavailable" : "synced";
 
-/** What subjects say of themselves in an answer that succeeded, as if it had been a failure. */
+/** What answers that succeeded say, as if they had failed: of the subject itself, or that more is still to come. */
 function conditions(outcomes: readonly Outcome[]): Failed[] {
   return outcomes.flatMap((outcome) => {
-    if (!("read" in outcome) || outcome.root === null) return [];
-    const { conditionAt } = outcome.task.resource;
-    const condition = conditionAt === undefined ? null : outcome.root[conditionAt];
-    const failure = readCondition(condition);
-    return failure === null ? [] : [{ task: outcome.task, failure }];
+    if (!("read" in outcome)) return [];
+    const { task, root } = outcome;
+    if (outcome.partial) return [{ task: { ...task, full: true }, failure: STILL_TO_COME }];
+    const { conditionAt } = task.resource;
+    const failure = readCondition(root === null || conditionAt === undefined ? null : root[conditionAt]);
+    return failure === null ? [] : [{ task, failure }];
   });
 }
+
+const STILL_TO_COME: Failure = {
+  class: "trigger",
+  errorType: "ITEM_ERROR",
+  errorCode: "PRODUCT_NOT_READY",
+  message: "Plaid has history still to come; everything is read again then.",
+};
+
+const groupOfSaid = ({ failure }: Failed): Group => (failure.class === "trigger" ? "waiting" : "needs_user");
 
 function readCondition(condition: unknown): Failure | null {
   if (typeof condition !== "object" || condition === null) return null;

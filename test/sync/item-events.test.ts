@@ -1,5 +1,6 @@
 /** What is told of an item: that it was linked, changed, is ill, was repaired or is gone; and how its runs end. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { listRuns } from "../../src/sync/queries.ts";
 import { eraseItem, unlinkItem } from "../../src/integrations/items.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { openScene, type Scene } from "./support.ts";
@@ -155,7 +156,7 @@ describe("runs that fail", () => {
     expect(typesOf(await told(young.item_id))).toEqual(["item.linked", "accounts.changed"]);
   });
 
-  it("for a reason nobody foresaw are told too, without a run", async () => {
+  it("for a reason nobody foresaw are told too, and the run is listed with its error", async () => {
     const item = await scene.synced(3);
     const before = (await told(item.item_id)).length;
     const worker = await scene.work({
@@ -170,6 +171,10 @@ describe("runs that fail", () => {
     const events = await told(item.item_id, before);
     expect(typesOf(events)).toEqual(["sync.failed"]);
     expect(events[0]).toMatchObject({ environment: "sandbox" });
-    expect(events[0]?.data).toMatchObject({ run_id: null, status: "retrying", error: { class: "internal" } });
+    expect(events[0]?.data).toMatchObject({ status: "retrying", error: { class: "internal" } });
+    const { data } = await listRuns(scene.database, { item_id: item.item_id, limit: 1 });
+    expect(data).toMatchObject([
+      { id: events[0]?.data["run_id"], outcome: "failed", webhooks: 0, error: { message: "nobody foresaw this" } },
+    ]);
   });
 });

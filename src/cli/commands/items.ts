@@ -137,6 +137,7 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
       outcome: ({ outcome }) => state(outcome),
       webhooks: ({ webhooks }) => String(webhooks),
       changes: ({ update_info }) => describeChanges(update_info),
+      error: ({ error }) => red(String(error?.["message"] ?? "")),
       took: ({ update_info }) => dim(`${String(update_info["duration_ms"] ?? "?")} ms`),
     },
     "No run yet.",
