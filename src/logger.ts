@@ -1,9 +1,10 @@
 /**
  * Log lines: JSON on stderr, one an event, so that stdout stays free for what a command prints. Whatever could carry a
- * token or secret is cut by name here as a second wall; the first is that nobody logs payloads at all.
+ * token or secret is cut here as a second wall (redaction.ts); the first is that nobody logs payloads at all.
  */
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from "pino";
 import { describeError } from "./errors.ts";
+import { redact, redactText } from "./redaction.ts";
 
 export type { Logger } from "pino";
 
@@ -12,21 +13,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export const LOG_FORMATS = ["auto", "text", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
-
-const SECRET_KEYS = [
-  "access_token",
-  "accessToken",
-  "secret",
-  "client_secret",
-  "clientSecret",
-  "webhook_secret",
-  "webhookSecret",
-  "public_token",
-  "authorization",
-  "masterKey",
-  "password",
-  "body",
-];
 
 /** Where log lines go, and in which form: to stderr. The formatter for people is loaded only where it is needed. */
 export async function openLogOutput(format: LogFormat): Promise<DestinationStream> {
@@ -45,12 +31,28 @@ export function createLogger(
     level,
     base: {},
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label) => ({ level: label }) },
-    redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`]), censor: "[cut]" },
-    serializers: { err: describeError, error: describeError },
+    formatters: { level: (label) => ({ level: label }), log: redact },
+    serializers: { err: describe, error: describe },
+    hooks: {
+      logMethod(args, method) {
+        const texts = args.map((arg: unknown) => (typeof arg === "string" ? redactText(arg) : arg));
+        method.apply(this, texts as Parameters<typeof method>);
+      },
+    },
   };
-  return pino(options, output);
+  return redactingChildren(pino(options, output));
 }
+
+/** Pino's formatter of bindings does not apply to those of a child. */
+function redactingChildren(logger: Logger): Logger {
+  const { child } = logger;
+  logger.child = function (this: Logger, bindings, options) {
+    return child.call(this, redact(bindings), options);
+  } as Logger["child"];
+  return logger;
+}
+
+const describe = (error: unknown): unknown => redact({ error: describeError(error) })["error"];
 
 /** For tests and embedding where nobody reads the lines. */
 export const silentLogger: Logger = pino({ level: "silent" });

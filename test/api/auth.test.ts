@@ -57,6 +57,20 @@ describe("an API key", () => {
     }
   });
 
+  it("that is well formed and of the right length, but nobody's, is 401", async () => {
+    const unknown = [
+      KEY.slice(0, -1) + (KEY.endsWith("x") ? "y" : "x"),
+      KEY.toUpperCase(),
+      [...KEY].toReversed().join(""),
+      `tak_${"A".repeat(43)}`,
+    ];
+    for (const key of unknown) {
+      const { status, body } = await api.call("GET /v1/items", { key });
+      expect([status, body.error.code]).toEqual([401, "unauthorized"]);
+    }
+    expect((await api.call("GET /v1/items")).status).toBe(200);
+  });
+
   it("in the query string is a parameter nobody knows, and opens nothing", async () => {
     expect((await api.call(`GET /v1/items?api_key=${KEY}`, { key: null })).status).toBe(401);
   });

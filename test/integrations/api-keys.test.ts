@@ -1,6 +1,8 @@
 /** API keys: hashes at rest, one administrator, resettable. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { openDatabase } from "../../src/database/pool.ts";
 import { authenticate, ensureAdminKey, resetAdminKey } from "../../src/integrations/api-keys.ts";
+import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
 
 test("without a configured key one is generated once, and only its hash is stored", async () => {
@@ -46,5 +48,19 @@ test("a made-up key is nobody's", async () => {
   await ensureAdminKey(db.database, "the-configured-admin-key");
   for (const presented of ["", " ", "x", "tak_", "\0", "\ud800", "the-configured-admin-key ", "x".repeat(100_000)]) {
     expect(await authenticate(db.database, presented)).toBeNull();
+  }
+});
+
+test("a key that was reset through one process opens nothing in another some seconds later", async () => {
+  await using db = await testDatabase();
+  await using other = await openDatabase({ url: db.url, poolSize: 2, applicationName: "other", logger });
+  const { key: old = "" } = await ensureAdminKey(db.database);
+  expect(await authenticate(other, old)).not.toBeNull();
+  await resetAdminKey(db.database);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 6000 });
+  try {
+    expect(await authenticate(other, old)).toBeNull();
+  } finally {
+    vi.useRealTimers();
   }
 });

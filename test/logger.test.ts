@@ -1,0 +1,91 @@
+import { describe, expect, test } from "vitest";
+import { createLogger } from "../src/logger.ts";
+
+const SECRET = "4f1c9a7e-do-not-show";
+const NAMES = [
+  "access_token",
+  "accessToken",
+  "Access-Token",
+  "public_token",
+  "public_tokens",
+  "link_token",
+  "secret",
+  "client_secret",
+  "clientSecret",
+  "webhook_secret",
+  "webhookSecret",
+  "Whdb-Webhook-Secret",
+  "signing_secret",
+  "authorization",
+  "Authorization",
+  "cookie",
+  "masterKey",
+  "master_key",
+  "adminKey",
+  "api_key",
+  "Plaid-Verification",
+  "jwt",
+  "password",
+  "body",
+  "payload",
+];
+
+function line(log: (logger: ReturnType<typeof createLogger>) => void): string {
+  let written = "";
+  log(createLogger("info", { write: (text: string) => void (written += text) }));
+  return written;
+}
+
+describe("a log line", () => {
+  test.each(NAMES)("shows [cut] in place of a field named %s, at any depth", (name) => {
+    for (const fields of [
+      { [name]: SECRET },
+      { request: { [name]: SECRET } },
+      { a: { b: { c: { d: [{ [name]: SECRET }] } } } },
+      { [name]: { inner: SECRET } },
+      { [name]: [SECRET] },
+    ]) {
+      const text = line((logger) => logger.info(fields, "told"));
+      expect(text).not.toContain(SECRET);
+      expect(text).toContain("[cut]");
+      expect(JSON.parse(text)).toMatchObject({ msg: "told", level: "info" });
+    }
+    const child = line((logger) => logger.child({ [name]: SECRET }).info("told"));
+    expect(child).not.toContain(SECRET);
+    expect(child).toContain("[cut]");
+  });
+
+  test("shows no token of Plaid's in a text, a message or an error, whatever its name", () => {
+    const token = "access-production-de3ce8ef-33f8-452c-a685-8671031fc0f6";
+    const error = Object.assign(new Error(`refused ${token}`), { code: "X" });
+    for (const log of [
+      (logger: ReturnType<typeof createLogger>) => logger.info({ note: `it was ${token}` }, "told"),
+      (logger: ReturnType<typeof createLogger>) => logger.info(`told ${token}`),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ error }, "told"),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ err: error }, "told"),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ outer: { cause: error } }, "told"),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ list: [[token]] }, "told %s", token),
+    ]) {
+      const text = line(log);
+      expect(text).not.toContain("de3ce8ef");
+      expect(text).toContain("told");
+    }
+  });
+
+  test("keeps what is no secret: ids, counts, times, and an error's name, code and message", () => {
+    const error = Object.assign(new TypeError("no such row"), { code: "42P01", detail: SECRET });
+    const at = new Date("2026-01-01T00:00:00Z");
+    const text = line((logger) =>
+      logger.warn({ error, key_id: "key_1", bytes: 7, body_bytes: 3, at, missing: null }, "told"),
+    );
+    expect(JSON.parse(text)).toMatchObject({
+      error: { name: "TypeError", code: "42P01", message: "no such row" },
+      key_id: "key_1",
+      bytes: 7,
+      body_bytes: 3,
+      at: "2026-01-01T00:00:00.000Z",
+      missing: null,
+    });
+    expect(text).not.toContain(SECRET);
+  });
+});
