@@ -72,6 +72,10 @@ export const EXAMPLES = {
     verified_at: "2026-11-20T17:03:29.500Z",
     due: false,
     last_error: null,
+    checked_at: "2026-11-20T21:02:10.300Z",
+    next_check_at: "2026-11-21T21:02:10.300Z",
+    webhook_url: `https://tartan.example.com/v1/integrations/${INTEGRATION_ID}`,
+    webhook_url_is_intake: true,
     accounts: 2,
     transactions: 148,
     resources: [

@@ -1,5 +1,6 @@
 /** The shapes of /v1/items. No answer holds an access token: the vault keeps it, and only sync takes it out. */
 import { z } from "zod";
+import { ITEM_STATUSES } from "../integrations/items.ts";
 import { EXAMPLES } from "./examples.ts";
 import {
   anyObject,
@@ -19,23 +20,13 @@ import {
   webhookId,
 } from "./shapes.ts";
 
-export const ITEM_STATUSES = [
-  "pending",
-  "ok",
-  "retrying",
-  "waiting",
-  "needs_user",
-  "ended",
-  "misconfigured",
-  "unlinked",
-] as const;
-
 const status = told(
   z.string(),
   "`pending`: not synced yet. `ok`: the mirror is true. `retrying`: Plaid or the bank failed, tried again by itself. " +
     "`waiting`: for Plaid to have the data. `needs_user`: Link in update mode, or another way that next_step names; the rows " +
     "are kept and the Item is checked daily. `ended`: Plaid no longer has it, link it anew. " +
-    "`misconfigured`: see last_error, it is not the Item's fault. `unlinked`: its token was dropped.",
+    "`misconfigured`: see last_error, it is not the Item's fault. `unlinked`: Tartan has no token; it was dropped, or " +
+    "webhooks came and the token has not come yet.",
 );
 
 const ResourceState = z
@@ -68,12 +59,22 @@ export const Item = z
     error_message: told(z.string().nullable(), "What that means, in plain words."),
     next_step: told(z.string().nullable(), "What to do about it; null also where it passes by itself."),
     products: told(z.array(z.string()).nullable(), "Plaid products of the Item."),
-    linked_at: timestamp("When its token arrived."),
+    linked_at: noTimestamp("When its token arrived; null while none has."),
     verified_at: noTimestamp(
       "All of the Item's resources were equal to Plaid then: the oldest of theirs. Null while one was never read.",
     ),
     due: told(z.boolean(), "Whether a sync waits or runs."),
     last_error: told(z.record(z.string(), z.unknown()).nullable(), "What the last sync failed with."),
+    checked_at: noTimestamp(
+      "Reconciliation asked Plaid about the Item then: what differed from the mirror was synced. Null: not yet.",
+    ),
+    next_check_at: noTimestamp("When it asks next; null where that is not planned."),
+    webhook_url: told(z.string().nullable(), "Where Plaid sends the Item's webhooks."),
+    webhook_url_is_intake: told(
+      z.boolean().nullable(),
+      "Whether that is the integration's intake URL, by its path. False: Plaid tells somebody else; move the Item with " +
+        "/item/webhook/update. Null: Plaid names no URL.",
+    ),
     accounts: told(z.number().int(), "Accounts mirrored.").optional(),
     transactions: told(z.number().int(), "Transactions mirrored.").optional(),
     resources: told(z.array(ResourceState), "How each resource stands; of a single Item only.").optional(),

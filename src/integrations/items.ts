@@ -18,6 +18,7 @@ import {
   FORGET_CURSORS,
   FORGET_ITEM,
   GET_ITEM,
+  GET_NEVER_LINKED,
   HOLD_INTEGRATION,
   LIST_ITEMS,
   LOCK_SEALING,
@@ -27,6 +28,7 @@ import {
   UNLINK_ITEM,
   UPSERT_ITEM,
 } from "./queries.ts";
+import { didYouMean } from "../suggest.ts";
 import { checkItem } from "./rules.ts";
 import { itemToken } from "./sealed.ts";
 import { findToken } from "./tokens.ts";
@@ -51,16 +53,19 @@ export interface Introduced {
   created: boolean;
 }
 
+export const ITEM_STATUSES = [
+  "pending",
+  "ok",
+  "retrying",
+  "waiting",
+  "needs_user",
+  "ended",
+  "misconfigured",
+  "unlinked",
+] as const;
+
 /** How its sync stands. */
-export type ItemStatus =
-  | "pending"
-  | "ok"
-  | "retrying"
-  | "waiting"
-  | "needs_user"
-  | "ended"
-  | "misconfigured"
-  | "unlinked";
+export type ItemStatus = (typeof ITEM_STATUSES)[number];
 
 /** An item as it may be shown; instants are ISO 8601. */
 export interface ItemState {
@@ -77,11 +82,20 @@ export interface ItemState {
   /** what to do about it; null also where it passes by itself */
   next_step: string | null;
   products: string[] | null;
-  linked_at: string;
+  /** null where no token has come yet */
+  linked_at: string | null;
   verified_at: string | null;
   /** whether a sync waits or runs */
   due: boolean;
   last_error: Record<string, unknown> | null;
+  /** reconciliation asked Plaid then, and what differed was made due */
+  checked_at: string | null;
+  /** it asks again then; null where it is not planned */
+  next_check_at: string | null;
+  /** where Plaid sends the item's webhooks, as far as /item/get has been read */
+  webhook_url: string | null;
+  /** whether that is the integration's intake; null where the URL is not known */
+  webhook_url_is_intake: boolean | null;
   /** rows that Plaid has; told of a single item only */
   accounts?: number;
   transactions?: number;
@@ -96,17 +110,18 @@ export interface ItemFilter {
   cursor?: string | null | undefined;
 }
 
-type Row = Omit<ItemState, "linked_at" | "verified_at" | "error_message" | "next_step"> & {
-  linked_at: Date;
-  verified_at: Date | null;
-  error_type: string | null;
-};
+type Instant = "linked_at" | "verified_at" | "checked_at" | "next_check_at";
+type Made = Instant | "webhook_url_is_intake" | "error_message" | "next_step";
+type Row = Omit<ItemState, Made> & Record<Instant, Date | null> & { error_type: string | null };
 
 const publicShape = ({ error_type, ...row }: Row): ItemState => ({
   ...row,
   ...(row.error_code === null ? NO_REASON : reasonOf(error_type ?? "", row.error_code)),
-  linked_at: row.linked_at.toISOString(),
+  linked_at: row.linked_at?.toISOString() ?? null,
   verified_at: row.verified_at?.toISOString() ?? null,
+  checked_at: row.checked_at?.toISOString() ?? null,
+  next_check_at: row.next_check_at?.toISOString() ?? null,
+  webhook_url_is_intake: row.webhook_url === null ? null : isIntake(row.webhook_url, row.integration_id),
 });
 
 const NO_REASON = { error_message: null, next_step: null };
@@ -115,6 +130,12 @@ function reasonOf(errorType: string, errorCode: string): Pick<ItemState, "error_
   const { message, next_step } = explain(errorType, errorCode);
   return { error_message: message, next_step };
 }
+
+/** By its path alone: the intake may be reached under several names. */
+const isIntake = (url: string, integrationId: string): boolean =>
+  URL.canParse(url) &&
+  INTAKE_PATHS.some((path) => new URL(url).pathname.replace(/\/+$/, "").endsWith(`${path}/${integrationId}`));
+const INTAKE_PATHS = ["/v1/integrations", "/v1/service_integrations"];
 
 /**
  * Links an item, or replaces its token: seals and stores the token, gives the item's earlier webhooks their user,
@@ -228,12 +249,13 @@ export async function getItemSecret(
 
 /**
  * A page of items, by item id.
- * @throws TartanError `invalid_request` when the cursor is not one of a page before
+ * @throws TartanError `invalid_request` for a status that there is not, or a cursor that is not one of a page before
  */
 export async function listItems(
   q: Queryable,
   { integration_id, user_id, status, limit = 50, cursor }: ItemFilter,
 ): Promise<{ data: ItemState[]; next_cursor: string | null }> {
+  checkStatus(status);
   const size = Math.max(1, Math.min(500, Math.floor(limit) || 50));
   const after = cursor == null ? ["", ""] : readCursor(cursor);
   const filter = [integration_id ?? null, user_id ?? null, status ?? null];
@@ -242,6 +264,14 @@ export async function listItems(
   const last = data.at(-1);
   const more = last && rows.length > size;
   return { data, next_cursor: more ? writeCursor([last.item_id, last.integration_id]) : null };
+}
+
+function checkStatus(status: string | undefined): void {
+  if (status === undefined || ITEM_STATUSES.some((known) => known === status)) return;
+  const fields = { status: `must be one of ${ITEM_STATUSES.join(", ")}${didYouMean(status, ITEM_STATUSES)}` };
+  throw new TartanError("invalid_request", `There is no status ${JSON.stringify(status.slice(0, 40))}: see fields.`, {
+    fields,
+  });
 }
 
 const writeCursor = (after: readonly string[]): string => Buffer.from(JSON.stringify(after)).toString("base64url");
@@ -262,7 +292,9 @@ function readCursor(cursor: string): string[] {
 /** One item with its row counts; where several integrations link it, the one linked last unless one is named. */
 export async function getItem(q: Queryable, itemId: string, integrationId?: string): Promise<ItemState | null> {
   const { rows } = await q.query<Row>(GET_ITEM, [itemId, integrationId ?? null]);
-  return rows[0] ? publicShape(rows[0]) : null;
+  if (rows[0]) return publicShape(rows[0]);
+  const never = await q.query<Row>(GET_NEVER_LINKED, [itemId, integrationId ?? null]);
+  return never.rows[0] ? publicShape(never.rows[0]) : null;
 }
 
 /**

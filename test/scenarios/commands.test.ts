@@ -52,6 +52,25 @@ describe("integrations", () => {
     for (const field of ["client_id", "secret", "environment"]) expect(stderr).toContain(field);
   });
 
+  it("are updated: what is given changes, and the rest stays", async () => {
+    const options = ["--days-requested", "730", "--include-original-description", "--name", "Ours"];
+    const made = await json<{ id: string }>(...creation(), "--secret", stage.simulator.secret, ...options);
+    expect(made).toMatchObject({ days_requested: 730, include_original_description: true, name: "Ours" });
+    const update = ["integrations", "update", made.id];
+    expect(await json<object>(...update, "--no-include-original-description")).toMatchObject({
+      days_requested: 730,
+      include_original_description: false,
+      name: "Ours",
+    });
+    expect(await json<object>(...update, "--days-requested", "default")).toMatchObject({ days_requested: null });
+    for (const days of ["731", "0", "many"]) {
+      const refused = await tartan(...update, "--days-requested", days);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain("days_requested");
+    }
+    expect((await tartan(...update)).stderr).toContain("Nothing was given to change");
+  });
+
   it("can be shown, given another secret, and deleted only when it is meant", async () => {
     const made = await json<{ id: string; webhook_secret: string }>(
       ...creation(),
@@ -95,6 +114,23 @@ describe("items", () => {
     expect(second.stdout).toContain("24 skipped");
     const page = await json<{ data: { user_id: string }[] }>("items", "list", "--user", "user-7");
     expect(page.data).toHaveLength(1);
+  });
+
+  it("that match no filter are not said to be missing, and a status that there is not is refused", async () => {
+    const none = await tartan("items", "list", "--user", "nobody", "--status", "ended");
+    expect(none.stdout).toContain("No item matches --user nobody --status ended");
+    const refused = await tartan("items", "list", "--status", "nope");
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("must be one of pending, ok");
+  });
+
+  it("of which only webhooks came are shown with what is missing", async () => {
+    await stage.database.query(
+      "insert into sync.subjects (integration_id, kind, id, status) values ($1, 'item', 'never-linked', 'unlinked')",
+      [stage.integration.id],
+    );
+    expect((await tartan("items", "list", "--status", "unlinked")).stdout).toContain("never-linked");
+    expect((await tartan("items", "show", "never-linked")).stdout).toContain("its access token has not");
   });
 
   it("are imported from JSONL", async () => {

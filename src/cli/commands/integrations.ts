@@ -86,9 +86,7 @@ function updateCommand(): Command {
     .argument("<id>")
     .option("--name <name>", "a name for people")
     .option("--country <codes...>", "countries of your institutions, for example US CA")
-    .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`, (text) =>
-      text === "default" ? null : wholeDays(text),
-    )
+    .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--no-include-original-description", "no longer ask for it")
     .option("--json", "print JSON")
@@ -98,7 +96,7 @@ function updateCommand(): Command {
 interface UpdateFlags extends Json {
   name?: string;
   country?: string[];
-  daysRequested?: number | null;
+  daysRequested?: string;
   includeOriginalDescription?: boolean;
 }
 
@@ -107,7 +105,8 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
   const changes: IntegrationChanges = {
     name,
     country_codes: country?.map((code) => code.toUpperCase()),
-    days_requested: daysRequested,
+    days_requested:
+      daysRequested === undefined ? undefined : daysRequested === "default" ? null : wholeDays(daysRequested),
     include_original_description: includeOriginalDescription,
   };
   if (Object.values(changes).every((value) => value === undefined)) {

@@ -10,7 +10,7 @@ import { pageSize, wholeNumber } from "../flags.ts";
 import { describeChanges } from "../describe.ts";
 import { importItems } from "../import.ts";
 import { openLinking } from "../plaid-clients.ts";
-import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell } from "../print.ts";
+import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
 
 interface Json {
   json?: true;
@@ -90,7 +90,7 @@ async function list({ database }: Core, flags: ListFlags): Promise<void> {
       error: ({ error_code }) => red(error_code ?? ""),
       "equal to Plaid": ({ verified_at }) => ago(verified_at),
     },
-    "No item yet: post ITEM/CREATED to the intake URL, or tartan items import.",
+    noItem(flags),
   );
   sayReasons(page.data);
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
@@ -101,6 +101,17 @@ function sayReasons(items: readonly ItemState[]): void {
   const reasons = new Map(items.flatMap((item) => (item.error_code ? [[item.error_code, item] as const] : [])));
   if (reasons.size > 0) say();
   for (const [code, { error_message, next_step }] of reasons) say(`${red(code)}  ${error_message} ${next_step ?? ""}`);
+}
+
+/** Why the list is empty, and what to do. */
+function noItem({ integration, user, status, cursor }: ListFlags): string {
+  const filters = Object.entries({ integration, user, status }).filter(([, value]) => value !== undefined);
+  if (filters.length > 0) {
+    const given = filters.map(([name, value]) => `--${name} ${value}`).join(" ");
+    return `No item matches ${given}; npx tartan items list shows all.`;
+  }
+  if (cursor !== undefined) return "No item is left after this cursor.";
+  return "No item yet: post ITEM/CREATED to the intake URL, or npx tartan items import.";
 }
 
 async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
@@ -118,7 +129,11 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     "next step": item.next_step,
     linked: ago(item.linked_at),
     "equal to Plaid": ago(item.verified_at),
+    "last check": ago(item.checked_at),
+    "next check": item.next_check_at ? ago(item.next_check_at) : null,
+    webhooks: webhooksOf(item),
   });
+  if (item.linked_at === null) return say(NEVER_LINKED);
   say();
   sayTable(
     resources,
@@ -143,6 +158,17 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     "No run yet.",
   );
 }
+
+const NEVER_LINKED = `
+Webhooks of this item came, and its access token has not. They are kept, and served once your backend posts ITEM/CREATED
+with the token to the intake URL (or: npx tartan items add).`;
+
+/** Where Plaid sends the item's webhooks, if that is a problem. */
+const webhooksOf = ({ webhook_url, webhook_url_is_intake, verified_at }: ItemState): string | null => {
+  if (webhook_url_is_intake === true) return "arrive here";
+  if (webhook_url !== null) return yellow(`go to ${webhook_url}; move them here with /item/webhook/update`);
+  return verified_at === null ? null : yellow("Plaid has no URL for them; set it with /item/webhook/update");
+};
 
 const ABSENT = { not_listed: "the item does not have this product", refused: "Plaid refuses it for this item" };
 
