@@ -255,10 +255,9 @@ describe("letting go of an item", () => {
     const integration = await linkedAndRunning(it);
     await unlinkItem(it.database, integration, "i1");
     expect(await getItemSecret(it.database, it.vault, integration, "i1")).toBeNull();
-    // Due once more: the run settles its ITEM/CREATED, which still waits, and asks Plaid nothing.
-    expect(await subject(it, "i1")).toMatchObject({ status: "unlinked", due_at: expect.any(Date), lease_token: null });
+    expect(await subject(it, "i1")).toMatchObject({ status: "unlinked", due_at: null, lease_token: null });
     expect(await subject(it, "i2")).toMatchObject({ lease_token: expect.any(String) });
-    expect(await getItem(it.database, "i1")).toMatchObject({ status: "unlinked", due: true, accounts: 1 });
+    expect(await getItem(it.database, "i1")).toMatchObject({ status: "unlinked", due: false, accounts: 1 });
     expect((await listItems(it.database, { status: "unlinked" })).data).toHaveLength(1);
   });
 
