@@ -1,6 +1,6 @@
 /**
  * An offline Plaid: the part of Plaid's Sandbox that Items, accounts and transactions need, with signed webhooks, on a
- * port of this machine. For your own tests: `import { startSimulator } from "tartan/simulator"`. See docs/simulator.md.
+ * port of this machine. For your own tests: `import { startSimulator } from "tartan-server/simulator"`. See docs/simulator.md.
  */
 import type { AddressInfo } from "node:net";
 import { systemClock, type Clock } from "../clock.ts";
