@@ -13,8 +13,8 @@ Options come from the environment. Values that are not usable are reported befor
 \`tartan config\` checks without starting. A \`TARTAN_…\` name that is no option is ignored with a warning that names the
 option it may have been meant for. What Kubernetes adds for a Service named \`tartan\` is ignored with a note.
 
-\`tartan --env-file .env up\` reads options from a file of \`NAME=value\` lines first; variables that are set already win over
-the file. Without it no file is read. Docker, compose and systemd read such a file themselves.
+With \`--env-file .env\` before its name, a command reads options from a file of \`NAME=value\` lines first; variables that are
+set already win over the file. Without it no file is read. Docker, compose and systemd read such a file themselves.
 
 The variables of libpq (\`PGSSLMODE\`, \`PGPASSWORD\`, \`PGOPTIONS\` …) complete \`TARTAN_DATABASE_URL\`, as they do for other
 clients of Postgres. The embedded Postgres does not see them.
