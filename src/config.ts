@@ -195,8 +195,13 @@ export const OPTIONS = {
   ),
   relayLeaseSeconds: option(
     "TARTAN_RELAY_LEASE_S",
-    whole(40, 3600).default(45),
-    "Seconds after which a silent process's destinations are given to another; longer than the longest delivery may take.",
+    whole(5, 3600).default(45),
+    "Seconds after which another process takes the destinations of one that is silent; what it may still be sending is waited for besides.",
+  ),
+  relayStopSeconds: option(
+    "TARTAN_RELAY_STOP_S",
+    whole(0, 300).default(30),
+    "Seconds that a process which is asked to stop waits for the answers to what it has sent; the rest is cut and sent again.",
   ),
   relayPollMs: option(
     "TARTAN_RELAY_POLL_MS",

@@ -79,6 +79,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         logger,
         concurrency: config.relayConcurrency,
         leaseSeconds: config.relayLeaseSeconds,
+        stopSeconds: config.relayStopSeconds,
         pollMs: config.relayPollMs,
         allowedAddresses: config.relayAllowedAddresses,
         retentionDays: config.eventRetentionDays,

@@ -33,6 +33,8 @@ export interface RelayOptions {
   /** deliveries under way at the same time in this process */
   concurrency: number;
   leaseSeconds: number;
+  /** how long stopping waits for the answers to what was sent; 30 by default, the longest timeout there is */
+  stopSeconds?: number;
   pollMs: number;
   /** addresses and CIDR ranges, besides public ones, that may be delivered to */
   allowedAddresses: readonly string[];
@@ -47,8 +49,8 @@ export interface Relay extends AsyncDisposable {
 
 const IDLE_POLL_MS = 10;
 const TROUBLE_PAUSE_MS = 1000;
-/** How long a process that stops waits for answers. */
-const GRACE_MS = 5000;
+/** How long a process that stops tries to record what came of its last deliveries, while Postgres is away. */
+const RECORD_MS = 5000;
 /** Keys expire without a change of their destination. */
 const REOPEN_MS = 60_000;
 const ALL_AGAIN_MS = 1000;
@@ -235,9 +237,12 @@ class Worker implements Relay {
     this.#outboxNews.abort();
     this.#holdingNews.abort();
     await this.#loops;
-    this.#recorder.hurry();
-    for (const courier of this.#couriers.values()) this.#drop(courier, GRACE_MS);
+    const stopMs = (this.#options.stopSeconds ?? 30) * 1000;
+    for (const courier of this.#couriers.values()) this.#drop(courier, stopMs);
+    const hurry = setTimeout(() => this.#recorder.hurry(), stopMs + RECORD_MS);
     await Promise.all(this.#leaving.values());
+    clearTimeout(hurry);
+    this.#recorder.hurry();
     for (const { destinationId, epoch } of this.#unopened.values()) {
       await this.#holdings.giveBack(destinationId, epoch).catch(() => undefined);
     }

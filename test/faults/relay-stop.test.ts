@@ -1,0 +1,94 @@
+import { once } from "node:events";
+import { describe, expect, it } from "vitest";
+import { startTartan, type TartanProcess } from "../support/process.ts";
+import { until } from "../support/stage.ts";
+import { ORIGINAL, openScene, type Scene } from "../relay/scene.ts";
+
+/** SIGTERM while requests are under way, in a process of its own. */
+
+const relayOf = (scene: Scene, env: Record<string, string> = {}): Promise<TartanProcess> =>
+  startTartan(
+    {
+      TARTAN_DATABASE_URL: scene.databaseUrl,
+      TARTAN_MASTER_KEY: scene.masterKey,
+      TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1",
+      TARTAN_RELAY_ALLOW_HTTP: "true",
+      TARTAN_RELAY_POLL_MS: "50",
+      ...env,
+    },
+    ["up", "--only", "relay"],
+  );
+
+async function attempts(scene: Scene) {
+  const { rows } = await scene.database.query(
+    `select a.number, a.status, a.error, d.attempts, d.tries, d.status as delivery
+     from relay.attempts a join relay.deliveries d on d.id = a.delivery_id order by d.seq, a.number`,
+  );
+  return rows;
+}
+
+describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
+  it("waits for the answers to what it has sent, and records them", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, { concurrency: 3 }, ORIGINAL);
+    // Longer than any wait of its own would be.
+    receiver.answer = () => ({ delayMs: 8000 });
+    await using first = await relayOf(scene);
+    await scene.webhooks("item-1", "item-2", "item-3", "item-4");
+    await until("three are under way", async () => receiver.open === 3);
+    expect(await first.stop()).toBe(0);
+    const delivered = { number: 1, status: 200, error: null, attempts: 1, tries: 1, delivery: "delivered" };
+    expect(await attempts(scene)).toEqual([delivered, delivered, delivered]);
+    receiver.answer = () => ({});
+    await using second = await relayOf(scene);
+    await until("the fourth arrived", async () => (await scene.statuses())["delivered"] === 4);
+    expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(4);
+    expect(receiver.received).toHaveLength(4);
+    void second;
+  });
+
+  it("cuts after its time what is still under way, and the next attempt has the next number", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, {}, ORIGINAL);
+    receiver.answer = () => ({ hang: true });
+    await using first = await relayOf(scene, { TARTAN_RELAY_STOP_S: "1" });
+    await scene.webhooks("item-1");
+    await until("it is under way", async () => receiver.open === 1);
+    expect(await first.stop()).toBe(0);
+    expect(await attempts(scene)).toEqual([
+      { number: 1, status: null, error: "stopped", attempts: 1, tries: 0, delivery: "scheduled" },
+    ]);
+    receiver.answer = () => ({});
+    await using second = await relayOf(scene);
+    await until("it arrived", async () => (await scene.statuses())["delivered"] === 1);
+    expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(["1", "2"]);
+    expect(await attempts(scene)).toMatchObject([{ error: "stopped" }, { number: 2, status: 200, tries: 1 }]);
+    void second;
+  });
+
+  it("ends at once at a second signal, and the attempt stays with an unknown outcome", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, {}, ORIGINAL);
+    receiver.answer = () => ({ hang: true });
+    await using first = await relayOf(scene);
+    await scene.webhooks("item-1");
+    await until("it is under way", async () => receiver.open === 1);
+    const gone = once(first.child, "exit");
+    first.child.kill("SIGTERM");
+    // A signal that comes right behind the first may be its echo.
+    const again = setInterval(() => first.child.kill("SIGTERM"), 700);
+    expect(await gone).not.toEqual([0, null]);
+    clearInterval(again);
+    receiver.answer = () => ({});
+    await using second = await relayOf(scene);
+    await until("it arrived", async () => (await scene.statuses())["delivered"] === 1);
+    expect(await attempts(scene)).toMatchObject([
+      { number: 1, error: "outcome_unknown" },
+      { number: 2, status: 200, attempts: 2, tries: 1 },
+    ]);
+    void second;
+  });
+});
