@@ -1,6 +1,10 @@
+import { execFile } from "node:child_process";
 import { getEventListeners, once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createConnector } from "../../src/relay/http/connector.ts";
 import { createGuard } from "../../src/relay/http/guard.ts";
@@ -127,6 +131,21 @@ describe("connections", () => {
   });
 });
 
+describe("a connection that is kept", () => {
+  test("is not used again once it is old, so that a name which leads elsewhere by now is followed", async () => {
+    await using r = await receiver((response) => response.end("ok"));
+    await using young = sender(url(r), { connectionAgeMaxMs: 60_000 });
+    await young.send(HELLO);
+    await young.send(HELLO);
+    expect(r.connections).toHaveLength(1);
+    await using old = sender(url(r), { connectionAgeMaxMs: 0 });
+    await old.send(HELLO);
+    await closed(r.connections[1]);
+    await old.send(HELLO);
+    expect(r.connections).toHaveLength(3);
+  });
+});
+
 describe("TLS", () => {
   const guard = createGuard({
     allow: ["127.0.0.1"],
@@ -144,6 +163,32 @@ describe("TLS", () => {
       expect(await s.send(HELLO)).toMatchObject({ cause: null });
       expect(r.connections.length - before).toBe(1);
     }
+  });
+
+  test("an authority of NODE_EXTRA_CA_CERTS stays trusted beside a destination's own", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tartan-authority-"));
+    const file = join(folder, "ca.pem");
+    await writeFile(file, AUTHORITY);
+    // Newer versions of Node read the variable once, when they start.
+    const code = `
+      import { openSender } from "./src/relay/http/exchange.ts";
+      import { createGuard } from "./src/relay/http/guard.ts";
+      import { rootCertificates } from "node:tls";
+      const guard = createGuard({ allow: ["127.0.0.1"] });
+      const sender = openSender({ url: process.argv[1], ca: rootCertificates[0], timeoutMs: 10_000, concurrency: 1, guard });
+      const { cause } = await sender.send({ headers: {}, body: Buffer.from("{}") });
+      process.stdout.write(String(cause));
+      await sender[Symbol.asyncDispose]();`;
+    await using r = await secure();
+    const run = (env: Record<string, string>) =>
+      promisify(execFile)(
+        process.execPath,
+        ["--import", "tsx", "--input-type=module", "-e", code, `https://127.0.0.1:${r.port}/`],
+        { env: { PATH: process.env["PATH"] ?? "", ...env } },
+      );
+    expect((await run({ NODE_EXTRA_CA_CERTS: file })).stdout).toBe("null");
+    expect((await run({})).stdout).toBe("tls_failed");
+    await rm(folder, { recursive: true });
   });
 
   test.each([

@@ -34,6 +34,7 @@ test("2xx alone is success", () => {
   }
   expect(after(0, exchange(200))).toEqual({
     kind: "delivered",
+    unhealthy: false,
     dueInMs: null,
     cause: null,
     holdMs: null,
@@ -135,7 +136,9 @@ describe("what the receiver asks for", () => {
       kind: "dead",
       cause: "aborted",
       disable: null,
+      unhealthy: false,
     });
+    expect(after(0, exchange(500))).toMatchObject({ unhealthy: true });
     expect(after(0, exchange(200, { control: "abort-message" })), "what arrived has arrived").toMatchObject({
       kind: "delivered",
     });

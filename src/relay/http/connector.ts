@@ -2,8 +2,9 @@
  * Makes the connections of a destination: to an address that the guard lets pass, within a time of its own, and with the
  * certificate checked, whatever the environment says. Why it failed is told as one of the relay's causes.
  */
+import { readFileSync } from "node:fs";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, createSecureContext, rootCertificates } from "node:tls";
+import * as tls from "node:tls";
 import type { buildConnector } from "undici";
 import { AddressRefused, type Guard } from "./guard.ts";
 import type { Cause } from "../courier/verdict.ts";
@@ -73,20 +74,40 @@ export function createConnector({ guard, ca, timeoutMs }: ConnectorOptions): Con
 
 function socketOpener(guard: Guard, ca: string | null) {
   // Made once: it takes milliseconds, since it reads every authority.
-  const secureContext = createSecureContext(ca === null ? {} : { ca: [...rootCertificates, ca] });
+  const secureContext = tls.createSecureContext(ca === null ? {} : { ca: [...usualAuthorities(), ca] });
   let session: Buffer | undefined;
   return ({ hostname, port }: buildConnector.Options, secure: boolean): Socket => {
     const target = { host: hostname, port: Number(port) || (secure ? 443 : 80), lookup: guard.lookup };
     if (!secure) return connectTcp(target);
-    return connectTls({
-      ...target,
-      secureContext,
-      servername: isIP(hostname) === 0 ? hostname.replace(/\.$/, "") : "",
-      ALPNProtocols: ["http/1.1"],
-      rejectUnauthorized: true,
-      ...(session && { session }),
-    }).on("session", (latest) => (session = latest));
+    return tls
+      .connect({
+        ...target,
+        secureContext,
+        servername: isIP(hostname) === 0 ? hostname.replace(/\.$/, "") : "",
+        ALPNProtocols: ["http/1.1"],
+        rejectUnauthorized: true,
+        ...(session && { session }),
+      })
+      .on("session", (latest) => (session = latest));
   };
+}
+
+/**
+ * The authorities that are trusted where a destination has none of its own: Node's, and those of NODE_EXTRA_CA_CERTS,
+ * which Node adds to its own list only.
+ */
+function usualAuthorities(): readonly string[] {
+  // From Node 22.15 on.
+  const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
+  if (getCACertificates) return getCACertificates("default");
+  const extra = process.env["NODE_EXTRA_CA_CERTS"] ?? "";
+  if (extra === "") return tls.rootCertificates;
+  try {
+    return [...tls.rootCertificates, readFileSync(extra, "utf8")];
+  } catch {
+    // Node has warned of a file that cannot be read when it started.
+    return tls.rootCertificates;
+  }
 }
 
 const UNREACHED: Record<string, Cause> = {

@@ -7,19 +7,14 @@
  * Only addresses of the public internet pass. Forms that carry another address within (mapped, compatible, 6to4, Teredo,
  * NAT64) do not, whatever is inside. An operator can allow addresses and ranges, each in the form in which it is reached.
  */
-import { promises as dns } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";
 import ipaddr from "ipaddr.js";
 import { TartanError } from "../../errors.ts";
+import { createResolver, type ResolvedAddress } from "./resolver.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Range = readonly [Address, number];
-
-interface Resolved {
-  address: string;
-  family: number;
-}
 
 export interface Guard {
   /** Whether a connection to this address may be made. */
@@ -36,8 +31,8 @@ export interface Guard {
 interface GuardOptions {
   /** addresses and CIDR ranges that may be reached although they are not public */
   allow: readonly string[];
-  /** all addresses of a name; the system's resolver unless told */
-  lookup?: (hostname: string) => Promise<Resolved[]>;
+  /** all addresses of a name; by the hosts file and the name servers unless told */
+  lookup?: (hostname: string) => Promise<ResolvedAddress[]>;
 }
 
 /** A connection that was not made, or was cut, since its address may not be reached. */
@@ -50,7 +45,7 @@ export class AddressRefused extends Error {
 const GLOBAL_UNICAST: Range = ipaddr.parseCIDR("2000::/3");
 
 /** @throws TartanError `config_invalid` where `allow` holds what is neither an address nor a range */
-export function createGuard({ allow, lookup = resolve }: GuardOptions): Guard {
+export function createGuard({ allow, lookup = createResolver() }: GuardOptions): Guard {
   const ranges = allow.map(parseRange);
   const allows = (address: string): boolean => {
     if (isIP(address) === 0) return false;
@@ -93,14 +88,11 @@ function checkHost(url: string | URL, allows: Guard["allows"]): void {
   throw new TartanError("invalid_request", `This URL may not be delivered to: ${fault}.`, { fields: { url: fault } });
 }
 
-const resolve = (hostname: string): Promise<Resolved[]> => dns.lookup(hostname, { all: true });
-
-/**
- * Several connections that need a name at once share one question: each takes one of the process' few threads while it
- * is open, and a name whose servers are silent must not take those that other destinations need.
- */
-function singleFlight(lookup: (hostname: string) => Promise<Resolved[]>): (hostname: string) => Promise<Resolved[]> {
-  const asked = new Map<string, Promise<Resolved[]>>();
+/** Several connections that need a name at once share one question. */
+function singleFlight(
+  lookup: (hostname: string) => Promise<ResolvedAddress[]>,
+): (hostname: string) => Promise<ResolvedAddress[]> {
+  const asked = new Map<string, Promise<ResolvedAddress[]>>();
   return (hostname) => {
     let answer = asked.get(hostname);
     if (answer === undefined) {
@@ -111,8 +103,11 @@ function singleFlight(lookup: (hostname: string) => Promise<Resolved[]>): (hostn
   };
 }
 
-function guardedLookup(allows: Guard["allows"], lookup: (hostname: string) => Promise<Resolved[]>): LookupFunction {
-  const allowed = callbackify(async (hostname: string): Promise<Resolved[]> => {
+function guardedLookup(
+  allows: Guard["allows"],
+  lookup: (hostname: string) => Promise<ResolvedAddress[]>,
+): LookupFunction {
+  const allowed = callbackify(async (hostname: string): Promise<ResolvedAddress[]> => {
     const addresses = (await lookup(hostname)).filter(({ address }) => allows(address));
     if (addresses.length > 0) return addresses;
     throw new AddressRefused(`${hostname} resolves to no address that may be reached`);

@@ -258,8 +258,11 @@ where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch
  * Not prepared: a plan that was made while the table was small reads all of it once it is large, until it is analysed.
  */
 export const RECORD = `
-with results as materialized (
-  select * from json_to_recordset($1::json) as r (id uuid, "destinationId" text, epoch bigint, number integer,
+with patience as materialized (
+  -- A worker that is frozen in this transaction must not keep others from its destinations.
+  select set_config('idle_in_transaction_session_timeout', '5s', true) as set
+), results as materialized (
+  select r.* from patience, json_to_recordset($1::json) as r (id uuid, "destinationId" text, epoch bigint, number integer,
     tries integer, "startedAt" timestamptz, "durationMs" integer, url text, address text, status integer, cause text,
     detail text, headers jsonb, head text, "jobId" text, verdict text, "dueInMs" float8, sha256 text)
 ), held as materialized (

@@ -1,0 +1,136 @@
+import { describe, expect, it } from "vitest";
+import { Slots, type SlotUser } from "../../src/relay/courier/slots.ts";
+import { until } from "../support/stage.ts";
+import { count, openScene } from "./scene.ts";
+
+/** A destination that asks for so many slots at once, and counts those that it has got. */
+function user(slots: Slots, concurrency: number): SlotUser & { granted: number; ask(times: number): Promise<void> } {
+  const made = {
+    concurrency,
+    granted: 0,
+    ask: async (times: number) => {
+      for (let n = 0; n < times; n += 1) void slots.acquire(made).then((got) => (made.granted += Number(got)));
+      await Promise.resolve();
+      await Promise.resolve();
+    },
+  };
+  slots.join(made);
+  return made;
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("slots", () => {
+  it("are never more than the limit, whatever several destinations ask for", async () => {
+    const slots = new Slots(64);
+    const users = [user(slots, 256), user(slots, 256), user(slots, 256)];
+    for (const each of users) await each.ask(256);
+    await settled();
+    const granted = users.reduce((sum, each) => sum + each.granted, 0);
+    expect(granted).toBeLessThanOrEqual(64);
+    expect(granted).toBeGreaterThanOrEqual(64 - 8);
+  });
+
+  it("leave every destination its reserve, also one that comes when four others have all that they can get", async () => {
+    const slots = new Slots(1024);
+    const slow = [1, 2, 3, 4].map(() => user(slots, 256));
+    for (const each of slow) await each.ask(256);
+    await settled();
+    const late = user(slots, 256);
+    await late.ask(64);
+    await settled();
+    expect(late.granted).toBe(64);
+  });
+
+  it("go to a destination below its reserve before others that have waited longer", async () => {
+    const slots = new Slots(8);
+    const [greedy, modest] = [user(slots, 100), user(slots, 1)];
+    await greedy.ask(100);
+    await settled();
+    const had = greedy.granted;
+    await modest.ask(1);
+    await settled();
+    expect(modest.granted).toBe(1);
+    expect(greedy.granted).toBe(had);
+  });
+
+  it("go round in turn where there are fewer than destinations", async () => {
+    const slots = new Slots(1);
+    const users = [user(slots, 4), user(slots, 4), user(slots, 4)];
+    for (const each of users) await each.ask(2);
+    await settled();
+    expect(users.map(({ granted }) => granted)).toEqual([1, 0, 0]);
+    const next = async (holder: number) => {
+      slots.give(users[holder] as SlotUser);
+      await settled();
+      return users.map(({ granted }) => granted);
+    };
+    // The first one's second request has waited longest; then it is the others' turn.
+    expect(await next(0)).toEqual([2, 0, 0]);
+    expect(await next(0)).toEqual([2, 1, 0]);
+    expect(await next(1)).toEqual([2, 1, 1]);
+    expect(await next(2)).toEqual([2, 2, 1]);
+  });
+
+  it("that are waited for are refused when the destination stops, and come back when it has left", async () => {
+    const slots = new Slots(2);
+    const [one, two] = [user(slots, 8), user(slots, 8)];
+    await one.ask(8);
+    await settled();
+    expect(one.granted).toBe(2);
+    await two.ask(1);
+    slots.dismiss(one);
+    slots.leave(one);
+    await settled();
+    expect(two.granted).toBe(1);
+    expect(one.granted).toBe(2);
+  });
+});
+
+describe("a relay's limit", () => {
+  it("is kept to by several destinations whose concurrency is more together", async () => {
+    await using scene = await openScene();
+    const receivers = [await scene.receiver(), await scene.receiver(), await scene.receiver()];
+    let [open, most] = [0, 0];
+    for (const receiver of receivers) {
+      await scene.destination(receiver, { concurrency: 16 });
+      receiver.answer = async () => {
+        open += 1;
+        most = Math.max(most, open);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        open -= 1;
+        return {};
+      };
+    }
+    const relay = await scene.relay({ concurrency: 10 });
+    await scene.webhooks(...count(40));
+    await relay.idle();
+    expect(most).toBeLessThanOrEqual(10);
+    expect(receivers.map(({ received }) => received.length)).toEqual([40, 40, 40]);
+  });
+
+  it("leaves room for a destination beside others that never answer", async () => {
+    await using scene = await openScene();
+    const [dead, healthy] = [await scene.receiver(), await scene.receiver()];
+    dead.answer = () => ({ hang: true });
+    for (let n = 0; n < 4; n += 1) await scene.destination(dead, { concurrency: 16, timeout_ms: 30_000 });
+    const { id } = await scene.destination(healthy);
+    await scene.relay({ concurrency: 40, stopSeconds: 0 });
+    await scene.webhooks(...count(30));
+    await until("the healthy one has all", async () => (await scene.statuses(id))["delivered"] === 30, 20);
+    expect(dead.open).toBeGreaterThan(16);
+  });
+
+  it("is not used up by transforms that take long", async () => {
+    await using scene = await openScene();
+    const [slow, quick] = [await scene.receiver(), await scene.receiver()];
+    // A transform is stopped after 250 ms, so each of these holds what it holds for that long.
+    const endless = "($f := function($n) { $n = 0 ? 0 : $f($n + 1) }; $f(1))";
+    await scene.destination(slow, { concurrency: 4 }, { form: "transform", transform: endless });
+    const { id } = await scene.destination(quick);
+    await scene.relay({ concurrency: 1, stopSeconds: 0 });
+    await scene.webhooks(...count(20));
+    await until("the other one has all", async () => (await scene.statuses(id))["delivered"] === 20, 20);
+    expect(slow.received).toHaveLength(0);
+  });
+});
