@@ -17,7 +17,7 @@ import { openRefusals } from "../journal/refusals.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
 import { createGuard } from "../relay/http/guard.ts";
-import { startRelay } from "../relay/relay.ts";
+import { startRelay, type RelayOptions } from "../relay/relay.ts";
 import { openTransforms } from "../relay/content/transform.ts";
 import { startReconciliation } from "../sync/reconcile.ts";
 import { pruneRemoved } from "../mirror/prune.ts";
@@ -70,26 +70,24 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
       );
     }
   }
-  if (roles.includes("relay")) {
-    closer.use(
-      await startRelay({
-        database,
-        vault,
-        clock,
-        logger,
-        concurrency: config.relayConcurrency,
-        leaseSeconds: config.relayLeaseSeconds,
-        stopSeconds: config.relayStopSeconds,
-        pollMs: config.relayPollMs,
-        allowedAddresses: config.relayAllowedAddresses,
-        retentionDays: config.eventRetentionDays,
-      }),
-    );
-  }
+  if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
   const url = await listen(core, roles, directory, clientFor);
   closer.use(await registerProcess({ database, logger, clock }, factsOf(config, roles, url)));
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
+
+const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions => ({
+  database,
+  vault,
+  clock: systemClock,
+  logger,
+  concurrency: config.relayConcurrency,
+  leaseSeconds: config.relayLeaseSeconds,
+  stopSeconds: config.relayStopSeconds,
+  pollMs: config.relayPollMs,
+  allowedAddresses: config.relayAllowedAddresses,
+  retentionDays: config.eventRetentionDays,
+});
 
 const factsOf = (config: Core["config"], roles: readonly Role[], url: string): ProcessFacts => ({
   version: VERSION,
