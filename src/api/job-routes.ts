@@ -60,8 +60,9 @@ const REDRIVE = {
     operationId: "redriveDeadLetters",
     summary: "Send dead letters again",
     description:
-      "Schedules deliveries that gave up, with their schedule from its beginning: those of a destination, of a cause, or " +
-      "those that are named. What is sent is the same body under the same id. With `dry_run` it only says how many.",
+      "Schedules deliveries that gave up, with their schedule from its beginning: those of a destination, a cause, an Item or a " +
+      "range of time, or those that are named. With `state` `failed` and `from`, all that failed since then is recovered: what " +
+      "waits for its next attempt is sent now, too. The same body is sent under the same id. With `dry_run` it only says how many.",
   }),
   body: Redrive,
   response: { ...made, ...refusals(404) },

@@ -36,7 +36,14 @@ export const Redrive = z
   .strictObject({
     destination_id: askedDestination.exactOptional(),
     cause: asked(100, "Why they gave up.").exactOptional(),
+    item_id: askedItem.exactOptional(),
     delivery_ids: told(z.array(askedDelivery).min(1).max(10_000), "Just these.").exactOptional(),
+    state: told(
+      z.enum(["dead", "failed"]),
+      "`dead`, the default: those that gave up. `failed`: also those that failed and wait for their next attempt.",
+    ).exactOptional(),
+    from: instant("Those that last failed from then on.").exactOptional(),
+    to: instant("Those that last failed before then.").exactOptional(),
     reason,
     dry_run: dryRun,
   })

@@ -6,6 +6,7 @@ import { createRedrive } from "../../relay/ledger/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
 import { sayDeliveries } from "../deliveries.ts";
+import { readRange } from "../instants.ts";
 import { runJob, type JobFlags } from "../jobs.ts";
 import { ago, bold, red, sayJson, sayJsonList, sayTable, tell, dim } from "../print.ts";
 
@@ -16,6 +17,15 @@ interface Flags {
 }
 
 const GROUPS_SHOWN = 500;
+
+interface RedriveFlags extends Flags, JobFlags {
+  delivery?: string[];
+  item?: string;
+  since?: string;
+  until?: string;
+  failed?: true;
+  json?: true;
+}
 
 export function deadLettersCommand(): Command {
   const letters = new Command("dead-letters")
@@ -35,10 +45,14 @@ export function deadLettersCommand(): Command {
     .action(withCore(list));
   letters
     .command("redrive")
-    .description("send dead letters again: all, or those of a destination and cause, or some")
+    .description("send dead letters again: all, or those of a destination, cause, item or time, or some")
     .option("--destination <id>")
     .option("--cause <cause>", "such as status_500")
+    .option("--item <id>", "of this item")
+    .option("--since <while>", "failed since, such as 30m, 24h, 7d, or a date")
+    .option("--until <while>", "the same")
     .option("--delivery <ids...>", "these only")
+    .option("--failed", "also what failed and waits for its next attempt: it is sent now")
     .option("--reason <text>", "why, for the record")
     .option("--yes", "do not ask")
     .option("--dry-run", "only count")
@@ -84,13 +98,18 @@ async function list({ database }: Core, flags: Flags & { limit: string; cursor?:
   sayDeliveries(page, "Nothing was given up.");
 }
 
-async function redrive({ database }: Core, flags: Flags & JobFlags & { delivery?: string[] }): Promise<void> {
+async function redrive({ database }: Core, flags: RedriveFlags): Promise<void> {
   const wish = {
     ...(flags.destination && { destination_id: flags.destination }),
     ...(flags.cause && { cause: flags.cause }),
+    ...(flags.item && { item_id: flags.item }),
     ...(flags.delivery && { delivery_ids: flags.delivery }),
+    ...(flags.failed && { state: "failed" as const }),
+    ...readRange(flags),
     reason: flags.reason ?? "",
   };
-  const what = (count: number) => `${count} dead letter${count === 1 ? " is" : "s are"} sent again.`;
+  const name = flags.failed ? "failed delivery" : "dead letter";
+  const names = flags.failed ? "failed deliveries" : "dead letters";
+  const what = (count: number) => `${count} ${count === 1 ? `${name} is` : `${names} are`} sent again.`;
   await runJob(database, (dry_run) => createRedrive(database, { ...wish, dry_run }), what, flags);
 }

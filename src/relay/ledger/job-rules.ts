@@ -16,8 +16,15 @@ interface Wish {
 export interface RedriveWish extends Wish {
   destination_id?: string | undefined;
   cause?: string | undefined;
+  item_id?: string | undefined;
   /** `dlv_…`; those of them that are dead letters */
   delivery_ids?: readonly string[] | undefined;
+  /** `dead` (the default): dead letters; `failed`: also deliveries that failed and wait for their next attempt */
+  state?: "dead" | "failed" | undefined;
+  /** last failed from then on; ISO 8601 where it is a text */
+  from?: Date | string | undefined;
+  /** last failed before then */
+  to?: Date | string | undefined;
 }
 
 export interface ReplayWish extends Wish {
@@ -44,15 +51,32 @@ const REASON_MAX = 1000;
 const NAMED_MAX = 10_000;
 
 /** @throws TartanError `invalid_request` */
-export function checkRedrive(wish: RedriveWish): { asked: Record<string, unknown>; deliveries: string[] | null } {
+export function checkRedrive(wish: RedriveWish): {
+  asked: Record<string, unknown>;
+  deliveries: string[] | null;
+  from: Date | null;
+  to: Date | null;
+} {
   const faults = new Faults();
-  noteUnknown(faults, wish, ["destination_id", "cause", "delivery_ids", "reason", "dry_run"]);
-  noteTexts(faults, wish, ["destination_id", "cause"]);
+  noteUnknown(faults, wish, [
+    "destination_id",
+    "cause",
+    "item_id",
+    "delivery_ids",
+    "state",
+    "from",
+    "to",
+    "reason",
+    "dry_run",
+  ]);
+  noteTexts(faults, wish, ["destination_id", "cause", "item_id"]);
+  if (![undefined, "dead", "failed"].includes(wish.state)) faults.note("state", "must be dead or failed");
+  const range = rangeOf(faults, wish);
   const uuids = wish.delivery_ids?.map(fromDeliveryId);
   if (uuids?.includes(null)) faults.note("delivery_ids", "must be ids of deliveries: dlv_ and 32 digits");
   if (uuids && uuids.length > NAMED_MAX) faults.note("delivery_ids", `must be at most ${NAMED_MAX}`);
   faults.refuse("redrive");
-  return { asked: askedOf(wish), deliveries: uuids?.filter((uuid) => uuid !== null) ?? null };
+  return { asked: askedOf(wish), deliveries: uuids?.filter((uuid) => uuid !== null) ?? null, ...range };
 }
 
 const CHOICES = ["event_id", "item_id", "integration_id", "types", "from", "to"] as const;

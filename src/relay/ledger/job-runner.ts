@@ -34,6 +34,8 @@ interface Job {
   routeId: string | null;
   total: number;
   done: number;
+  /** a redrive of deliveries that wait for their next attempt too */
+  takesRetrying: boolean;
 }
 
 /** Deliveries a batch; and events, whose payloads may have to be read. */
@@ -99,11 +101,11 @@ export async function workOnce(database: Database, failed: Set<string> = new Set
 /** @returns how many were scheduled, by destination */
 async function workOn(
   tx: Queryable,
-  { id, kind, destinationId, routeId, done }: Job,
+  { id, kind, destinationId, routeId, done, takesRetrying }: Job,
   size: number,
 ): Promise<Map<string, number>> {
   const batch = [id, done, size];
-  if (kind === "redrive") return counts((await tx.query<Count>(REDRIVE, batch)).rows);
+  if (kind === "redrive") return counts((await tx.query<Count>(REDRIVE, [...batch, takesRetrying])).rows);
   if (destinationId === null) return new Map();
   const scheduled =
     kind === "replay" ? counts((await tx.query<Count>(REPLAY, [...batch, destinationId])).rows) : new Map();

@@ -5,7 +5,7 @@
  *   running ◀──resume── paused          running ──all is done──▶ done
  *      └──────pause───────▲  └──cancel──▶ cancelled ◀──cancel── running
  *
- *   redrive     dead letters are scheduled anew
+ *   redrive     dead letters are scheduled anew; if asked, also deliveries that wait for their next attempt
  *   replay      what a destination was sent is sent again; and what its routes would have sent it, and did not
  *   route_past  what a route would have taken, had it been there
  *
@@ -103,12 +103,13 @@ interface Plan {
 }
 
 /**
- * Sends dead letters again: those of a destination, of a cause, or those that are named; all, where nothing is said.
+ * Sends dead letters again: those of a destination, a cause, an item or a range of time, or those that are named; all, where
+ * nothing is said. With state `failed` what waits for its next attempt is sent now, too.
  * @throws TartanError `invalid_request`, `not_found`
  */
 export async function createRedrive(database: Database, wish: RedriveWish): Promise<JobRecord | JobCount> {
-  const { asked, deliveries } = checkRedrive(wish);
-  const { destination_id: destinationId = null, cause = null, reason = "" } = wish;
+  const { asked, deliveries, from, to } = checkRedrive(wish);
+  const { destination_id: destinationId = null, cause = null, item_id = null, reason = "" } = wish;
   const plan: Plan = {
     kind: "redrive",
     destinationId,
@@ -116,7 +117,7 @@ export async function createRedrive(database: Database, wish: RedriveWish): Prom
     asked,
     reason,
     members: DEAD_LETTERS,
-    values: [destinationId, cause, deliveries],
+    values: [destinationId, cause, deliveries, from, to, item_id, wish.state === "failed"],
   };
   return await make(database, async () => plan, wish.dry_run ?? false);
 }

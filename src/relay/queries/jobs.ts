@@ -10,12 +10,22 @@ const statement = (name: string, text: string): Statement => ({ name: `relay_${n
 /** No job is about more. */
 export const MEMBERS_MAX = 1_000_000;
 
-/** Dead letters: of destination $1, of cause $2, among $3; null: any. */
-export const DEAD_LETTERS = `
+/** Deliveries in a state, whose last failure was at an instant. */
+const failed = (state: string, at: string): string => `
 select r.id, r.seq as place from relay.deliveries r
 join relay.destinations x on x.id = r.destination_id and x.deleted_at is null
-where r.status = 'dead' and ($1::text is null or r.destination_id = $1) and ($2::text is null or r.cause = $2)
-  and ($3::uuid[] is null or r.id = any ($3))`;
+where ${state} and ($1::text is null or r.destination_id = $1) and ($2::text is null or r.cause = $2)
+  and ($3::uuid[] is null or r.id = any ($3)) and ($4::timestamptz is null or ${at} >= $4)
+  and ($5::timestamptz is null or ${at} < $5) and ($6::text is null or r.item_id = $6)`;
+
+const RETRYING = "r.status = 'scheduled' and r.tries > 0";
+
+/**
+ * Dead letters: of destination $1, of cause $2, among $3, that gave up from $4 on and before $5, of item $6; null: any. With $7
+ * also deliveries that failed then and wait for their next attempt.
+ */
+export const DEAD_LETTERS = `${failed("r.status = 'dead'", "r.finished_at")}
+union all ${failed(`$7::boolean and ${RETRYING}`, "(select max(a.started_at) from relay.attempts a where a.delivery_id = r.id)")}`;
 
 /** Between instants $2 and $3, ids being in the order of time; of item $4, integration $5, of types $6; just $7. Null: any. */
 const asked = (id: string, type: string, row: string): string => `
@@ -129,8 +139,9 @@ where id = $1 and status = any ($3::text[])`;
 export const TAKE_JOB = statement(
   "take_job",
   `
-select id, kind, destination_id as "destinationId", route_id as "routeId", total, done from relay.jobs
-where status = 'running' and id <> all ($1::text[]) order by updated_at, id limit 1 for update skip locked`,
+select id, kind, destination_id as "destinationId", route_id as "routeId", total, done,
+  coalesce(asked ->> 'state' = 'failed', false) as "takesRetrying"
+from relay.jobs where status = 'running' and id <> all ($1::text[]) order by updated_at, id limit 1 for update skip locked`,
 );
 
 /** Retention waits meanwhile, so an event that was just found to be there stays until its delivery is scheduled. */
@@ -165,8 +176,11 @@ with ${MEMBERS}, chosen as materialized (
 select destination_id as id, count(*)::int as count from scheduled group by 1`,
   );
 
-/** Schedules the members of job $1 from behind $2 on, $3 at most, that are still dead. Yields the destinations. */
-export const REDRIVE = schedule("redrive", "r.id = m.member and r.status = 'dead'");
+/**
+ * Schedules the members of job $1 from behind $2 on, $3 at most, that are still dead; with $4 also those that wait for their next
+ * attempt. Yields the destinations.
+ */
+export const REDRIVE = schedule("redrive", `r.id = m.member and (r.status = 'dead' or $4::boolean and ${RETRYING})`);
 
 /** Schedules the finished deliveries of its members, which are events, at destination $4. */
 export const REPLAY = schedule(

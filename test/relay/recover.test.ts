@@ -1,0 +1,81 @@
+/** Which failed deliveries a redrive is about: by item, by time, and by whether they have given up. */
+import { describe, expect, it } from "vitest";
+import { createRedrive } from "../../src/relay/ledger/jobs.ts";
+import { deliveries, dispatchAll, members, settle, whole, workAll } from "./past.ts";
+import { openScene, type Scene } from "./scene.ts";
+
+const NOWHERE = { url: "http://127.0.0.1:9" };
+
+/** Dead letters at one destination: webhooks, more than a batch where that is wanted. */
+async function deadLetters(scene: Scene, count: number, columns = {}): Promise<string> {
+  const { id } = await scene.destination(NOWHERE, columns);
+  await scene.webhooks(...Array.from({ length: count }, (_, n) => `item-${n % 3}`));
+  await dispatchAll(scene.database);
+  await settle(scene.database, "dead", { cause: "status_500", where: `destination_id = '${id}'` });
+  return id;
+}
+
+describe("a redrive", () => {
+  it("takes an item's, and those that gave up in a range of time", async () => {
+    await using scene = await openScene();
+    const id = await deadLetters(scene, 6);
+    await settle(scene.database, "dead", {
+      cause: "timeout",
+      at: "'2026-03-01T00:00:00Z'::timestamptz + (seq - (select min(seq) from relay.deliveries)) * interval '1 hour'",
+    });
+    const count = async (wish: object) =>
+      await createRedrive(scene.database, { destination_id: id, ...wish, dry_run: true });
+    expect(await count({ item_id: "item-1" })).toEqual({ count: 2 });
+    expect(await count({ from: "2026-03-01T02:00:00Z" })).toEqual({ count: 4 });
+    expect(await count({ to: "2026-03-01T02:00:00Z" })).toEqual({ count: 2 });
+    expect(await count({ from: "2026-03-01T01:00:00Z", to: "2026-03-01T04:00:00Z", item_id: "item-0" })).toEqual({
+      count: 1,
+    });
+    await expect(count({ from: "2026-03-02T00:00:00Z", to: "2026-03-01T00:00:00Z" })).rejects.toMatchObject({
+      fields: { to: "must be later than from" },
+    });
+    await expect(count({ state: "delivered" })).rejects.toMatchObject({ fields: { state: "must be dead or failed" } });
+  });
+
+  it("recovers all that failed since a time, also what waits for its next attempt, and not what never failed", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await deadLetters(scene, 5);
+    await database.query(
+      `update relay.deliveries set status = 'scheduled', due_at = now() + interval '5 hours', finished_at = null, tries = 2
+       where seq > (select min(seq) + 1 from relay.deliveries)`,
+    );
+    await database.query(
+      `insert into relay.attempts (delivery_id, number, started_at, duration_ms, url)
+       select id, 1, now() - interval '3 hours' + row_number() over (order by seq) * interval '30 minutes', 1, ''
+       from relay.deliveries`,
+    );
+    await database.query("update relay.deliveries set tries = 0 where seq = (select max(seq) from relay.deliveries)");
+    const since = { from: new Date(Date.now() - 65 * 60_000), state: "failed" as const };
+    const rows = await deliveries(database);
+    const job = whole(await createRedrive(database, since));
+    // Two died just now; the fourth failed an hour ago, the third earlier, and the fifth never.
+    expect(await members(scene, job.id)).toEqual([0, 1, 3].map((index) => rows[index]?.id));
+    await workAll(database);
+    expect((await deliveries(database)).map(({ due, tries }) => [due, tries])).toEqual([
+      [true, 0],
+      [true, 0],
+      [false, 2],
+      [true, 0],
+      [false, 0],
+    ]);
+    expect(await createRedrive(database, { dry_run: true })).toEqual({ count: 0 });
+  });
+
+  it("of dead letters alone leaves a delivery to its schedule that another job has brought back meanwhile", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await deadLetters(scene, 1);
+    await createRedrive(database, {});
+    await database.query(
+      "update relay.deliveries set status = 'scheduled', due_at = now() + interval '1 hour', tries = 1",
+    );
+    await workAll(database);
+    expect(await deliveries(database)).toMatchObject([{ due: false, tries: 1 }]);
+  });
+});
