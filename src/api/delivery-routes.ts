@@ -12,6 +12,7 @@ import {
   DeliveryParams,
   DeliveryWhole,
 } from "./delivery-shapes.ts";
+import { IdempotencyHeaders, idempotently } from "./idempotency.ts";
 import { DeliveryReplay, Job } from "./job-shapes.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 import { about, inPlain, refusals, type Api, type ApiDeps } from "./routing.ts";
@@ -40,9 +41,14 @@ export function deliveryRoutes(api: Api, { database }: ApiDeps): void {
     return reply.type("application/octet-stream").send(body as never);
   });
 
-  api.post("/v1/deliveries/:id/replay", { schema: REPLAY }, async ({ params: { id }, body }, reply) => {
-    const { destination_id, event_id } = await find(id);
-    return reply.code(202).send(await createReplay(database, { destination_id, event_id, ...body }));
+  api.post("/v1/deliveries/:id/replay", { schema: REPLAY }, async (request, reply) => {
+    const { destination_id, event_id } = await find(request.params.id);
+    const wish = { destination_id, event_id, ...request.body };
+    const { body } = await idempotently(database, request, reply, async (q) => ({
+      status: 202,
+      body: await createReplay(q, wish),
+    }));
+    return reply.code(202).send(body);
   });
 
   api.post("/v1/deliveries/:id/cancel", { schema: CANCEL }, ({ params: { id } }) => cancelDelivery(database, id));
@@ -92,9 +98,10 @@ const REPLAY = {
       "Schedules it anew, whether it was delivered, gave up or was cancelled: the same body under the same id, newly signed, " +
       "with the header webhook-replay.",
   }),
+  headers: IdempotencyHeaders,
   params: DeliveryParams,
   body: DeliveryReplay,
-  response: { 202: Job, ...refusals(404, 409) },
+  response: { 202: Job, ...refusals(404, 409, 422) },
 };
 
 const CANCEL = {

@@ -26,6 +26,8 @@ import {
   KeyRotation,
   NewDestination,
 } from "./destination-shapes.ts";
+import { sendTest } from "../relay/ledger/test-deliveries.ts";
+import { DeliveryWhole } from "./delivery-shapes.ts";
 import { pageOf } from "./paging.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "./routing.ts";
@@ -66,10 +68,25 @@ export function destinationRoutes(api: Api, deps: ApiDeps): void {
     disableDestination(database, id),
   );
 
+  api.post("/v1/destinations/:id/test", { schema: TEST }, ({ params: { id } }) => sendTest(deps, id));
+
   api.post("/v1/destinations/:id/rotate-secret", { schema: ROTATE }, ({ params: { id }, body }) =>
     rotateSigningKey(deps, id, body),
   );
 }
+
+const TEST = {
+  ...about("Destinations", {
+    operationId: "testDestination",
+    summary: "Send a test event",
+    description:
+      "Sends one event of type `destination.test` at once, signed and guarded like any other, with the header `Tartan-Test: " +
+      "true`, and answers with the delivery and what the receiver said: `delivered`, or `cancelled` with the cause. It is not " +
+      "retried, counts for nothing in the destination's health, and is sent to one that is paused or disabled too.",
+  }),
+  params: DestinationParams,
+  response: { 200: DeliveryWhole, ...refusals(404) },
+};
 
 const CREATE = {
   ...about("Destinations", {

@@ -13,6 +13,7 @@ import {
   pauseJob,
   resumeJob,
 } from "../relay/ledger/jobs.ts";
+import { IdempotencyHeaders, idempotently } from "./idempotency.ts";
 import { Count, Job, JobParams, JobsQuery, Redrive, Replay, RoutePast } from "./job-shapes.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 import { RouteParams } from "./route-shapes.ts";
@@ -22,22 +23,30 @@ import { list } from "./shapes.ts";
 type Made = Awaited<ReturnType<typeof createRedrive>>;
 
 /** A job goes on after the answer; a count is all there is to it. */
-const isCount = (made: Made): made is Extract<Made, { count: number }> => "count" in made;
+const answered = (made: Made): { status: 200 | 202; body: Made } => ({
+  status: "count" in made ? 200 : 202,
+  body: made,
+});
 
 export function jobRoutes(api: Api, { database }: ApiDeps): void {
-  api.post("/v1/dead-letters/redrive", { schema: REDRIVE }, async ({ body }, reply) => {
-    const made = await createRedrive(database, body);
-    return isCount(made) ? reply.code(200).send(made) : reply.code(202).send(made);
+  api.post("/v1/dead-letters/redrive", { schema: REDRIVE }, async (request, reply) => {
+    const made = await idempotently(database, request, reply, async (q) =>
+      answered(await createRedrive(q, request.body)),
+    );
+    return reply.code(made.status as 202).send(made.body as never);
   });
 
-  api.post("/v1/replays", { schema: REPLAY }, async ({ body }, reply) => {
-    const made = await createReplay(database, body);
-    return isCount(made) ? reply.code(200).send(made) : reply.code(202).send(made);
+  api.post("/v1/replays", { schema: REPLAY }, async (request, reply) => {
+    const made = await idempotently(database, request, reply, async (q) =>
+      answered(await createReplay(q, request.body)),
+    );
+    return reply.code(made.status as 202).send(made.body as never);
   });
 
-  api.post("/v1/routes/:id/route-past", { schema: ROUTE_PAST }, async ({ params: { id }, body }, reply) => {
-    const made = await createRoutePast(database, { route_id: id, ...body });
-    return isCount(made) ? reply.code(200).send(made) : reply.code(202).send(made);
+  api.post("/v1/routes/:id/route-past", { schema: ROUTE_PAST }, async (request, reply) => {
+    const wish = { route_id: request.params.id, ...request.body };
+    const made = await idempotently(database, request, reply, async (q) => answered(await createRoutePast(q, wish)));
+    return reply.code(made.status as 202).send(made.body as never);
   });
 
   api.get("/v1/jobs", { schema: LIST }, ({ query }) => listJobs(database, query));
@@ -64,8 +73,9 @@ const REDRIVE = {
       "range of time, or those that are named. With `state` `failed` and `from`, all that failed since then is recovered: what " +
       "waits for its next attempt is sent now, too. The same body is sent under the same id. With `dry_run` it only says how many.",
   }),
+  headers: IdempotencyHeaders,
   body: Redrive,
-  response: { ...made, ...refusals(404) },
+  response: { ...made, ...refusals(404, 422) },
 };
 
 const REPLAY = {
@@ -77,8 +87,9 @@ const REPLAY = {
       "newly signed, with the header webhook-replay. An event that its routes would take and that was never sent to it is " +
       "sent too. With `dry_run` it only says how many.",
   }),
+  headers: IdempotencyHeaders,
   body: Replay,
-  response: { ...made, ...refusals(404) },
+  response: { ...made, ...refusals(404, 409, 422) },
 };
 
 const ROUTE_PAST = {
@@ -89,9 +100,10 @@ const ROUTE_PAST = {
       "Sends what a route would have taken, had it been there: each event that its destination has no delivery of. With " +
       "`dry_run` it only says how many events will be looked at.",
   }),
+  headers: IdempotencyHeaders,
   params: RouteParams,
   body: RoutePast,
-  response: { ...made, ...refusals(404) },
+  response: { ...made, ...refusals(404, 422) },
 };
 
 const LIST = {

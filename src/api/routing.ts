@@ -10,6 +10,7 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import type { UrlRules } from "../relay/destinations/destinations.ts";
+import type { Guard } from "../relay/http/guard.ts";
 import type { Transforms } from "../relay/content/transform.ts";
 import { Failure } from "./shapes.ts";
 
@@ -25,6 +26,8 @@ export interface ApiDeps {
   clientFor(integration: KnownIntegration): PlaidClient;
   /** which URLs destinations may have */
   urls: UrlRules;
+  /** keeps requests away from addresses that nothing may be sent to */
+  guard: Guard;
   /** what tries a route's transform for a preview */
   transforms: Transforms;
   /** heads the intake URLs; asked for anew each time, since port 0 is known only once the server listens */

@@ -140,6 +140,7 @@ async function listen(
     keys,
     clientFor,
     urls: { allowHttp: config.relayAllowHttp, checkUrl: guard.check },
+    guard,
     transforms: closer.use(openTransforms()),
     clock,
     logger,

@@ -26,6 +26,7 @@ import {
   LOCK_RETENTION,
   OVERDUE,
 } from "./queries/sweep.ts";
+import { FORGET_REQUESTS } from "./queries/requests.ts";
 
 export interface SweepOptions {
   database: Database;
@@ -159,6 +160,7 @@ export async function forget(
   );
   const outbox = await all("0", batchOf(database, FORGET_OUTBOX));
   await forgetMembers(database, signal);
+  await database.query(FORGET_REQUESTS);
   for (const statement of [FORGET_JOBS, FORGET_ROUTE_VERSIONS, FORGET_ROUTES, FORGET_DESTINATIONS]) {
     await database.query(statement, [before]);
   }

@@ -146,6 +146,17 @@ describe("a destination", () => {
     expect((await api.call(`GET /v1/destinations/${id}`)).body.keys.map((key: Json) => key.id)).toEqual([last.body.id]);
   });
 
+  it("is sent a test event and shows how that went, without being changed", async () => {
+    const { id } = await made();
+    const before = (await api.call(`GET /v1/destinations/${id}`)).body;
+    const tested = await api.call(`POST /v1/destinations/${id}/test`);
+    expect(tested.status).toBe(200);
+    expect(tested.body).toMatchObject({ destination_id: id, event_type: "destination.test", attempts: 1 });
+    expect(tested.body.log).toHaveLength(1);
+    expect((await api.call(`GET /v1/deliveries/${tested.body.id}`)).body).toEqual(tested.body);
+    expect((await api.call(`GET /v1/destinations/${id}`)).body).toEqual(before);
+  });
+
   it("is gone once deleted", async () => {
     const { id } = await made();
     const deleted = await api.call(`DELETE /v1/destinations/${id}`);
@@ -155,7 +166,7 @@ describe("a destination", () => {
 
   it("that there is not is 404, whatever is asked of it", async () => {
     const requests = ["GET x", "PATCH x", "DELETE x"].concat(
-      ["pause", "resume", "enable", "disable", "rotate-secret"].map((verb) => `POST x/${verb}`),
+      ["pause", "resume", "enable", "disable", "test", "rotate-secret"].map((verb) => `POST x/${verb}`),
     );
     for (const request of requests) {
       const answer = await api.call(request.replace("x", "/v1/destinations/dst_nowhere"));

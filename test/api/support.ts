@@ -89,6 +89,7 @@ export async function startApi({
     keys: openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: 60 }),
     clientFor,
     urls,
+    guard: createGuard({ allow: ["127.0.0.0/8"] }),
     transforms: opened(openTransforms({})),
     clock,
     logger,

@@ -27,6 +27,7 @@ import {
   readDestination,
   type DestinationFlags,
 } from "../destination-flags.ts";
+import { testCommand } from "../test-destination.ts";
 import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../route-flags.ts";
 import {
   ago,
@@ -76,6 +77,7 @@ export function destinationsCommand(): Command {
         }),
       );
   }
+  destinations.addCommand(testCommand());
   destinations
     .command("rotate-secret <id>")
     .description("sign with a new key; the old one signs too for a while")

@@ -36,6 +36,7 @@ import {
   ROUTE_OF_JOB,
 } from "../queries/jobs.ts";
 import { AWAIT_DISPATCH } from "../queries/dispatch.ts";
+import { TEST_EVENT } from "./test-deliveries.ts";
 import { loadRoutes } from "../routes/routes.ts";
 import type { ActiveRoute } from "../types.ts";
 
@@ -149,9 +150,10 @@ export async function createReplay(database: Database, wish: ReplayWish): Promis
 
 /** Why there is nothing to replay of the event. */
 async function explain(tx: Queryable, event: string, destinationId: string): Promise<void> {
-  const waiting = await tx.query(HAS_DELIVERY, [event, destinationId]);
-  if (waiting.rowCount > 0)
-    throw new TartanError("conflict", "The event is still to be sent there; there is nothing to repeat.");
+  const { rows } = await tx.query<{ event_type: string }>(HAS_DELIVERY, [event, destinationId]);
+  const [sent] = rows;
+  if (sent?.event_type === TEST_EVENT) throw new TartanError("conflict", "A test is not sent again; send another one.");
+  if (sent) throw new TartanError("conflict", "The event is still to be sent there; there is nothing to repeat.");
   const there = await tx.query(IS_KEPT, [event]);
   if (there.rowCount === 0) throw new TartanError("not_found", "There is no such event, or it is no longer kept.");
   throw new TartanError("conflict", "No route of the destination takes the event, so there is nothing to send.");

@@ -65,16 +65,16 @@ where ${asked("x.id", "x.type", "x")} and ${takes("x.type", "x", "x.history", fa
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
   and not (${waits("x.id", "events")})`;
 
-/** The same, and events whose delivery at destination $1 is finished. */
+/** The same, and events whose delivery at destination $1 is finished, but for tests. */
 export const EVENTS_TO_REPLAY = `
 select r.event_id as id, r.event_id as place from relay.deliveries r
-where r.destination_id = $1 and r.status <> 'scheduled' and ${asked("r.event_id", "r.event_type", "r")}
+where r.destination_id = $1 and r.status <> 'scheduled' and r.event_type <> 'destination.test' and ${asked("r.event_id", "r.event_type", "r")}
 union all ${EVENTS_UNSENT}`;
 
 export const IS_KEPT = `
 select from journal.webhooks where id = $1 union all select from journal.events where id = $1`;
 
-export const HAS_DELIVERY = "select from relay.deliveries where event_id = $1 and destination_id = $2";
+export const HAS_DELIVERY = "select event_type from relay.deliveries where event_id = $1 and destination_id = $2";
 
 export const countMembers = (members: string): string =>
   `select count(*)::int as count from (select from (${members}) m limit ${MEMBERS_MAX + 1}) m`;

@@ -1,0 +1,24 @@
+/** `tartan destinations test`: one signed test event, and what the receiver says to it. */
+import { Command } from "commander";
+import { createGuard } from "../relay/http/guard.ts";
+import { sendTest } from "../relay/ledger/test-deliveries.ts";
+import { withCore, type Core } from "./core.ts";
+import { sayDelivery } from "./deliveries.ts";
+import { sayJson } from "./print.ts";
+
+export function testCommand(): Command {
+  return new Command("test")
+    .argument("<id>")
+    .description("send it a test event now, and show what it answers; nothing is retried")
+    .option("--json", "print JSON")
+    .action(withCore(test));
+}
+
+/** Ends with status 1 unless the receiver took it. */
+async function test({ database, vault, config }: Core, id: string, { json }: { json?: true }): Promise<void> {
+  const guard = createGuard({ allow: config.relayAllowedAddresses });
+  const delivery = await sendTest({ database, vault, guard }, id);
+  if (delivery.status !== "delivered") process.exitCode = 1;
+  if (json) return sayJson(delivery);
+  sayDelivery(delivery);
+}

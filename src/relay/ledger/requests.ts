@@ -1,0 +1,96 @@
+/**
+ * Requests that are worked on once however often they are sent, by a key that the sender chose. The key is taken in the
+ * transaction that does the work: when that fails nothing is kept, and a repeat tries again; when it commits, its answer is
+ * there for 24 hours. A repeat that comes meanwhile waits for the first.
+ */
+import { createHash } from "node:crypto";
+import type { Database, Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { ANSWER_REQUEST, CLAIM_REQUEST, EXPIRE_REQUEST, GET_REQUEST } from "../queries/requests.ts";
+
+export interface Answered<T> {
+  status: number;
+  body: T;
+}
+
+interface Kept<T> {
+  requestSha256: Buffer;
+  status: number;
+  answer: T;
+}
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** The last request of each database in this process: one at a time, since each needs two connections. */
+const last = new WeakMap<Database, Promise<unknown>>();
+
+/**
+ * Does `work` for the first request with this key, and yields the first answer for the others.
+ * @param request what must be the same each time: method, path and body
+ * @param work is given a database whose transactions are part of the one that keeps the key
+ * @throws TartanError `invalid_request` for a key that is not usable, `idempotency_key_reused` for one that came with another
+ *   request
+ */
+export async function once<T>(
+  database: Database,
+  key: string,
+  request: string,
+  work: (database: Database) => Promise<Answered<T>>,
+): Promise<Answered<T> & { repeated: boolean }> {
+  if (!KEY.test(key)) {
+    throw new TartanError("invalid_request", "The Idempotency-Key is not usable.", {
+      fields: { "idempotency-key": "must be 1 to 255 visible ASCII characters, such as a UUID" },
+    });
+  }
+  const turn = (last.get(database) ?? Promise.resolve()).then(() => workOnce(database, key, request, work));
+  last.set(
+    database,
+    turn.catch(() => undefined),
+  );
+  return await turn;
+}
+
+async function workOnce<T>(
+  database: Database,
+  key: string,
+  request: string,
+  work: (database: Database) => Promise<Answered<T>>,
+): Promise<Answered<T> & { repeated: boolean }> {
+  const [keySha256, requestSha256] = [sha256(key), sha256(request)];
+  return await database.transaction(async (tx) => {
+    await tx.query(EXPIRE_REQUEST, [keySha256]);
+    const claimed = await tx.query(CLAIM_REQUEST, [keySha256, requestSha256]);
+    if (claimed.rowCount === 0) return await repeated<T>(tx, keySha256, requestSha256);
+    const { status, body } = await work(within(database, tx));
+    await tx.query(ANSWER_REQUEST, [keySha256, status, JSON.stringify(body)]);
+    return { status, body, repeated: false };
+  });
+}
+
+async function repeated<T>(
+  tx: Queryable,
+  keySha256: Buffer,
+  requestSha256: Buffer,
+): Promise<Answered<T> & { repeated: boolean }> {
+  const { rows } = await tx.query<Kept<T>>(GET_REQUEST, [keySha256]);
+  const [kept] = rows;
+  if (!kept) throw new TartanError("overloaded", "The first request with this key has just been forgotten; try again.");
+  if (!kept.requestSha256.equals(requestSha256)) {
+    throw new TartanError(
+      "idempotency_key_reused",
+      "This Idempotency-Key came with another request within the last 24 hours. Use a new key for a new request.",
+      { fields: { "idempotency-key": "belongs to another request" } },
+    );
+  }
+  return { status: kept.status, body: kept.answer, repeated: true };
+}
+
+/** The database, with its transactions inside `tx`; single statements run outside, as they would without it. */
+const within = (database: Database, tx: Queryable): Database => ({
+  query: database.query.bind(database),
+  transaction: (work) => work(tx),
+  listen: database.listen.bind(database),
+  [Symbol.asyncDispose]: async () => undefined,
+});

@@ -1,0 +1,96 @@
+/**
+ * Test deliveries: an event that is clearly a test, sent to a destination at once, with its timeout, headers, signature and
+ * address guard. It stands in the ledger like any other, and has no effect on the destination: neither on its health nor on the
+ * order of its deliveries. It is sent once, also where the destination is paused or disabled, and no worker ever retries it.
+ */
+import type { Database } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import type { Vault } from "../../integrations/vault.ts";
+import { toEventId } from "../../journal/events.ts";
+import { newWebhookUuid } from "../../journal/ids.ts";
+import { openDestinations } from "../destinations/open-destinations.ts";
+import { openSender } from "../http/exchange.ts";
+import type { Guard } from "../http/guard.ts";
+import { openSigner, signatures } from "../http/signing.ts";
+import { toDeliveryId } from "../ids.ts";
+import { BEGIN_TEST, END_TEST } from "../queries/tests.ts";
+import type { Exchange, OpenDestination } from "../types.ts";
+import { getDelivery, type DeliveryWhole } from "./deliveries.ts";
+
+export const TEST_EVENT = "destination.test";
+
+export interface TestDeps {
+  database: Database;
+  vault: Vault;
+  guard: Guard;
+}
+
+/**
+ * Sends a test event to the destination and waits for its answer.
+ * @returns the delivery with its attempt: `delivered`, or `cancelled` with the cause of its failure
+ * @throws TartanError `not_found`, or `vault_unsealable` where its secrets cannot be opened
+ */
+export async function sendTest({ database, vault, guard }: TestDeps, destinationId: string): Promise<DeliveryWhole> {
+  const [destination] = await openDestinations(database, vault, [destinationId], (_id, error) => {
+    throw error;
+  });
+  if (!destination) throw new TartanError("not_found", `There is no destination ${destinationId}.`);
+  const [uuid, eventUuid] = [newWebhookUuid(), newWebhookUuid()];
+  const body = bodyOf(eventUuid, destinationId);
+  await database.query(BEGIN_TEST, [uuid, eventUuid, destinationId, body]);
+  await using sender = openSender({ ...destination, concurrency: 1, guard });
+  const exchange = await sender.send({ headers: headersOf(destination, uuid, eventUuid, body), body });
+  await database.query(END_TEST, [uuid, ...outcomeOf(exchange, destination)]);
+  const delivery = await getDelivery(database, toDeliveryId(uuid));
+  if (!delivery) throw new TartanError("not_found", `Destination ${destinationId} was deleted during the test.`);
+  return delivery;
+}
+
+function bodyOf(eventUuid: string, destinationId: string): Buffer {
+  const event = {
+    id: toEventId(eventUuid),
+    type: TEST_EVENT,
+    version: 1,
+    occurred_at: new Date().toISOString(),
+    integration_id: null,
+    environment: null,
+    item_id: null,
+    user_id: null,
+    history: false,
+    data: { test: true, destination_id: destinationId, message: "This is a test. Nothing happened." },
+  };
+  return Buffer.from(JSON.stringify(event));
+}
+
+function headersOf(
+  { headers, keys }: OpenDestination,
+  uuid: string,
+  eventUuid: string,
+  body: Buffer,
+): Record<string, string> {
+  const id = toEventId(eventUuid);
+  const timestamp = Math.floor(Date.now() / 1000);
+  const signers = keys.map(({ scheme, secret }) => openSigner(scheme, secret));
+  return {
+    ...headers,
+    "content-type": "application/json",
+    "user-agent": "Tartan",
+    "webhook-id": id,
+    "webhook-timestamp": String(timestamp),
+    "webhook-signature": signatures(signers, id, timestamp, body),
+    "tartan-event-type": TEST_EVENT,
+    "tartan-delivery-id": toDeliveryId(uuid),
+    "tartan-attempt": "1",
+    "tartan-test": "true",
+  };
+}
+
+const outcomeOf = (exchange: Exchange, { url }: OpenDestination): unknown[] => [
+  exchange.cause,
+  exchange.status,
+  Math.round(exchange.durationMs),
+  url,
+  exchange.address,
+  JSON.stringify(exchange.headers),
+  exchange.head,
+];
