@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
+import { createIntegration } from "../../src/integrations/integrations.ts";
 import { eraseItem, getItemSecret, introduceItem, unlinkItem } from "../../src/integrations/items.ts";
 import { openVault, rotateVault } from "../../src/integrations/vault.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
@@ -61,8 +62,13 @@ async function untilStuckOrDone(database: Database, work: Promise<unknown>, coun
 
 test("an item whose linking has sealed its token and not committed when the master key is rotated ends under the new key", async () => {
   await using it = await scene();
-  const integration_id = await it.integrate();
   const vault = openVault([randomBytes(32).toString("base64"), it.masterKey]);
+  // Its own secrets are under the new key already: else the rotation would wait for linking, which shares its row.
+  const { id: integration_id } = await createIntegration(it.database, vault, {
+    client_id: "client-1",
+    secret: SECRETS.client,
+    environment: "sandbox",
+  });
   // The same item, not committed: linking waits for it after it has sealed.
   const held = await hold(it.database, (tx) =>
     tx.query("insert into tartan.items (integration_id, item_id) values ($1, 'i1')", [integration_id]),
