@@ -106,6 +106,7 @@ export const PURGED_TABLES = [
   "journal.refusals",
   "sync.runs",
   "sync.cursors",
+  "sync.loops",
   "sync.subjects",
   "tartan.items",
 ] as const;
@@ -241,6 +242,7 @@ export const FORGET_CURSORS = "delete from sync.cursors where integration_id = $
 export const ERASE_ITEM = [
   "delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2",
   "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2",
+  "delete from sync.loops where integration_id = $1 and kind = 'item' and id = $2",
   "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2",
 ] as const;
 /**

@@ -223,6 +223,24 @@ select $1, $2, $3, $4 where exists (
 on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
 };
 
+/**
+ * Moves the pages before $4 of resource $2 from lease $3 to lease $1, if that holds, and drops those behind. The payloads
+ * stay where they are.
+ */
+export const ADOPT_STAGED: Statement = {
+  name: "mirror_adopt_staged",
+  text: `
+with held as materialized (
+  select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1 for key share
+), behind as (
+  delete from sync.staged_pages where lease_token = $3 and resource = $2 and page >= $4 and exists (select from held)
+), adopted as (
+  update sync.staged_pages set lease_token = $1
+  where lease_token = $3 and resource = $2 and page < $4 and exists (select from held) returning 1
+)
+select count(*)::int as pages from adopted`,
+};
+
 /** How many pages are staged. $1 lease, $2 resource. */
 export const COUNT_STAGED: Statement = {
   name: "mirror_count_staged",
@@ -235,9 +253,11 @@ export const DROP_STAGED: Statement = {
   text: "delete from sync.staged_pages where lease_token = $1 and ($2::text is null or resource = $2)",
 };
 
-/** Forgets what dead workers left behind. */
+/** Forgets what dead workers left behind, and what waited for too long to be used. */
 export const SWEEP_STAGED: Statement = {
   name: "mirror_sweep_staged",
   text: `delete from sync.staged_pages p where staged_at < now() - interval '1 hour'
-and not exists (select from sync.subjects s where s.lease_token = p.lease_token)`,
+and not exists (select from sync.subjects s where s.lease_token = p.lease_token)
+and not exists (select from sync.loops l where l.lease_token = p.lease_token and l.resource = p.resource
+  and l.begun_at > now() - interval '24 hours')`,
 };

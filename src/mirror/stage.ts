@@ -5,7 +5,7 @@
  */
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { COUNT_STAGED, DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } from "./queries.ts";
+import { ADOPT_STAGED, COUNT_STAGED, DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } from "./queries.ts";
 import type { Scope } from "./types.ts";
 
 /**
@@ -27,6 +27,23 @@ export async function expectStaged(q: Queryable, { leaseToken }: Scope, resource
   const { rows } = await q.query<{ pages: number }>(COUNT_STAGED, [leaseToken, resource]);
   if (rows[0]?.pages === pages) return;
   throw new TartanError("internal", "Staged pages are gone, as after a crash of Postgres; the reading starts over.");
+}
+
+/**
+ * Takes the first `pages` pages that were staged under another lease over for the scope's own, which must still hold, and
+ * forgets the rest of them.
+ * @returns whether all were there: a crash of Postgres, or a sweep, may have taken them
+ */
+export async function adoptStaged(
+  tx: Queryable,
+  { integrationId, kind, subjectId, leaseToken }: Scope,
+  { resource, from, pages }: { resource: string; from: string; pages: number },
+): Promise<boolean> {
+  const values = [leaseToken, resource, from, pages, integrationId, kind, subjectId];
+  const { rows } = await tx.query<{ pages: number }>(ADOPT_STAGED, values);
+  if (rows[0]?.pages === pages) return true;
+  for (const lease of [from, leaseToken]) await dropStaged(tx, lease, resource);
+  return false;
 }
 
 /** Forgets the staged pages of a lease, of one resource or of all. */

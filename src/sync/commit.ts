@@ -20,6 +20,7 @@ import { resourcesOf, rootOf } from "../resources/index.ts";
 import { eventsOf, type Written } from "./events.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { EVERYTHING } from "./plan.ts";
+import { forgetLoops, settleLoops, type Loops } from "./loops.ts";
 import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence } from "./cursor-queries.ts";
 import { learnAbsences } from "./products.ts";
 import { FENCE, finish, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
@@ -48,6 +49,8 @@ export interface Ending {
   outcomes: readonly Outcome[];
   verdict: Verdict;
   standings: ReadonlyMap<string, Standing>;
+  /** those that waited when the run began */
+  loops: Loops;
   webhooks: readonly Waiting[];
   /** those of `webhooks` that this run serves */
   served: readonly Waiting[];
@@ -74,13 +77,24 @@ export async function commitRun(database: Database, ending: Ending): Promise<Upd
     const changed = healed(claim, ending, written.info);
     if (changed.length > 0) await recordHealed(tx, { ...ending, claim }, changed, written.info);
     await recordQuietly(tx, eventsOf(ending, written));
-    // What a loop that was started over had staged is dropped already.
-    if (ending.outcomes.some((outcome) => "read" in outcome && outcome.read.pages.length > 1)) {
-      await dropStaged(tx, claim.leaseToken);
-    }
+    await settlePages(tx, ending);
     await settle(tx, ending, written);
     return written.info;
   }, "long");
+}
+
+/** Staged pages: those that were applied go, those of loops that wait stay. What was started over is dropped already. */
+async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
+  const { claim, outcomes, verdict } = ending;
+  if (verdict.gone) {
+    await dropStaged(tx, claim.leaseToken);
+    return await forgetLoops(tx, claim);
+  }
+  for (const outcome of outcomes) {
+    if (!("read" in outcome) || outcome.read.pages.length < 2) continue;
+    await dropStaged(tx, claim.leaseToken, outcome.task.resource.name);
+  }
+  await settleLoops(tx, claim, ending);
 }
 
 async function write(tx: Queryable, ending: Ending): Promise<Written> {
@@ -230,6 +244,7 @@ async function note(
   await serve(tx, served, servedInfo);
   await serve(tx, idle, { outcome: "no_resource" });
   if (outcomes.length === 0 && verdict.status !== "unlinked") return;
+  if (outcomes.every(isHeldBack)) return;
   await tx.query(KEEP_RUN, [
     runId,
     claim.integrationId,
@@ -241,6 +256,9 @@ async function note(
     JSON.stringify(info),
   ]);
 }
+
+/** It waits for our own pace and nothing came of it: no run worth a row, since a long history waits often. */
+const isHeldBack = (outcome: Outcome): boolean => "failure" in outcome && outcome.failure.class === "limited";
 
 async function serve(tx: Queryable, webhooks: readonly Waiting[], info: UpdateInfo): Promise<void> {
   const ids = webhooks.map(({ id }) => id);

@@ -13,7 +13,7 @@ import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
 import { limitScope, type LimitScope } from "../plaid/errors.ts";
 import { limitOf, type Limit } from "../plaid/limits.ts";
-import { ACQUIRE, SLOW } from "./queries.ts";
+import { ACQUIRE, FORGIVE, SLOW } from "./queries.ts";
 
 export interface Asking {
   integrationId: string;
@@ -41,8 +41,8 @@ export interface Limiter {
   acquire(asking: Asking, patienceMs: number, signal: AbortSignal): Promise<number>;
   /** Plaid said 429: whom it limited rests with this endpoint, in all processes, longer each time. */
   refused(asking: Asking, refusal: Refusal): Promise<void>;
-  /** Plaid answered, so it does not limit the client. */
-  answered(asking: Asking): void;
+  /** Plaid answered, so it limits none of them now: the next rest is a short one again. */
+  answered(asking: Asking): Promise<void>;
 }
 
 const MINUTE_MS = 60_000;
@@ -55,12 +55,18 @@ const LONGEST_REST_MS = 5 * MINUTE_MS;
  * between: then it is the client that Plaid limits. Items that are refused all the time count once.
  */
 const REFUSED_ITEMS = 5;
+/** What is forgotten beyond it rests longer than it had to the next time. */
+const STRUCK_MAX = 10_000;
 
 /** `factor` multiplies the published limits. */
 export function createLimiter(q: Queryable, clock: Clock, factor: number): Limiter {
   /** by the client's key: the items that were refused since it was answered last */
   const refusedItems = new Map<string, Set<string>>();
+  /** keys that this process saw refused since they were answered last */
+  const struck = new Set<string>();
   const slow = async (key: string, retryAfterMs: number | undefined): Promise<number> => {
+    if (struck.size >= STRUCK_MAX) struck.clear();
+    struck.add(key);
     const { rows } = await q.query<{ strikes: number }>(SLOW, [key, retryAfterMs ?? FIRST_REST_MS, LONGEST_REST_MS]);
     return rows[0]?.strikes ?? 1;
   };
@@ -90,8 +96,10 @@ export function createLimiter(q: Queryable, clock: Clock, factor: number): Limit
       refusedItems.delete(client);
       await slow(client, retryAfterMs);
     },
-    answered(asking) {
+    async answered(asking) {
       refusedItems.delete(keyOf(asking, "client"));
+      const keys = bucketsOf(asking, factor).flatMap(({ key }) => (struck.delete(key) ? [key] : []));
+      if (keys.length > 0) await q.query(FORGIVE, [keys]);
     },
   };
 }

@@ -3,7 +3,7 @@
  */
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
-import type { Claim, Status, Task, Waiting } from "./types.ts";
+import { BY_WISH, type Claim, type Status, type Task, type Waiting } from "./types.ts";
 
 /** No run has brought all of it yet (or it is linked anew), so everything is fetched whatever the webhooks touch. */
 const UNSEEN: ReadonlySet<Status> = new Set(["pending", "unlinked", "ended"]);
@@ -24,11 +24,12 @@ export function planRun(claim: Pick<Claim, "kind" | "status" | "wanted">, webhoo
   const root = rootOf(resources);
   const tasks = new Map<string, Task>();
   const add = (resource: Resource, more: Partial<Task> = {}): void => {
-    const { full, explicit } = tasks.get(resource.name) ?? { full: false, explicit: false };
+    const { full, explicit, fullFor = [] } = tasks.get(resource.name) ?? { full: false, explicit: false };
     tasks.set(resource.name, {
       resource,
       full: full || more.full === true,
       explicit: explicit || more.explicit === true,
+      fullFor: more.full === true ? [...fullFor, ...(more.fullFor ?? [BY_WISH])] : fullFor,
     });
   };
 
@@ -41,17 +42,24 @@ export function planRun(claim: Pick<Claim, "kind" | "status" | "wanted">, webhoo
       else if (name === resource.name) add(resource, { full, explicit: true });
     }
   }
-  for (const { type, code } of webhooks) {
+  for (const { id, type, code } of webhooks) {
     const aboutSubject = root !== undefined && touches(root.touchedBy, type, code);
     for (const resource of touchedBy(resources, type, code)) {
       const full = touches(resource.rereadAfter ?? [], type, code);
-      add(resource, { full, explicit: !aboutSubject });
+      add(resource, { full, explicit: !aboutSubject, fullFor: [id] });
     }
   }
   const unsure = [...tasks.values()].some(({ resource, explicit }) => resource.products !== undefined && !explicit);
   if (root && tasks.size > 0 && (AILING.has(claim.status) || unsure)) add(root);
   return resources.flatMap(({ name }) => tasks.get(name) ?? []);
 }
+
+/**
+ * The tasks of a run that goes on with what the last one left, since nothing was asked for in between: only what is named
+ * in `wanted`. Its webhooks wait for that alone.
+ */
+export const planRest = ({ kind, wanted }: Pick<Claim, "kind" | "wanted">): Task[] =>
+  planRun({ kind, wanted, status: "ok" }, []);
 
 /** The resources that a webhook touches. */
 export function touchedBy(resources: readonly Resource[], type: string | null, code: string | null): Resource[] {

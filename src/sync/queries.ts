@@ -95,7 +95,10 @@ with recursive ring (integration_id, position, wrapped) as (
   from candidates c join sync.subjects s using (integration_id, kind, id)
   where s.ready order by c.turn, c.position limit $2 for update of s skip locked
 ), dropped as (
-  delete from sync.staged_pages p using chosen where p.lease_token = chosen.dead
+  -- What a dead worker had read; but a loop that waits goes on from where it was kept last.
+  delete from sync.staged_pages p using chosen where p.lease_token = chosen.dead and not exists (
+    select from sync.loops l where l.integration_id = chosen.integration_id and l.kind = chosen.kind and l.id = chosen.id
+      and l.resource = p.resource and l.lease_token = p.lease_token)
 )
 update sync.subjects s set lease_token = gen_random_uuid(), due_at = now() + $3 * interval '1 second',
   attempts = s.attempts + (s.lease_token is not null)::int, wanted = '{}',
@@ -207,6 +210,12 @@ on conflict (key) do update set
     from (select statement_timestamp() + least($3, $2 * 2 ^ case when r.slowed_until > statement_timestamp() - interval '5 minutes'
       then least(r.strikes, 20) else 0 end) * interval '1 ms' as until) u)
 returning strikes`,
+);
+
+/** Plaid answered under the keys $1: the next 429 is the first again. */
+export const FORGIVE = statement(
+  "forgive",
+  "update sync.rate_limits set strikes = 0 where key = any ($1::text[]) and strikes > 0",
 );
 
 export const SWEEP_LIMITS = statement(

@@ -11,6 +11,8 @@
  *        └───────────────────────┤
  *                                ├─ cursor refused: all pages are dropped, the loop starts over from the start
  *                                ├─ next_cursor "" or a status that says so: not ready, which is not progress
+ *                                ├─ a failure that passes: the page is asked for again, a few times at once; then, and
+ *                                │  when a rate limit has to be waited for, the run ends and the loop is kept (loops.ts)
  *                                └─ any other failure: all pages are dropped, the run tries again another time
  */
 import type { Clock } from "../clock.ts";
@@ -23,7 +25,9 @@ import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import type { Asker, CursorFetch, Fetch, Resource, RowsAt } from "../resources/types.ts";
 import type { Asking, Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
-import type { Failure, Outcome, Task } from "./types.ts";
+import { adoptLoop, areTooMany } from "./loops.ts";
+import { growing } from "./retry.ts";
+import { BY_WISH, type Failure, type Outcome, type StoredLoop, type Task } from "./types.ts";
 
 /** All that reading needs of a run. */
 export interface Reader {
@@ -47,11 +51,16 @@ export interface Reader {
 /** the members of an answer, as texts */
 type Answer = ReadonlyMap<string, string>;
 
-/** Longer waits for a turn give the subject back, so that others use the worker; within a loop they are waited out. */
-const PATIENCE_MS = 2000;
-const LOOP_PATIENCE_MS = 10 * 60_000;
+/** Longer waits for a turn end the run, so that others use the worker meanwhile. */
+const PATIENCE_MS = 100;
+/** How often a page is asked for in one run, and the first pause between. */
+const PAGE_TRIES = 3;
+const PAGE_PAUSE_MS = 250;
 const RESTARTS_MAX = 5;
 const RESTART_PAUSE_MS = 100;
+/** How long a reading of everything waits that may not begin: between two and four minutes. */
+const CROWDED_MS = 4 * 60_000;
+const crowdedMs = (): number => growing(CROWDED_MS, CROWDED_MS, 1);
 
 /** Our own limits do not let the request go for so long. */
 class Limited extends Error {
@@ -77,14 +86,20 @@ function expectOwn(body: Answer, itemId: string): void {
 /**
  * Brings what Plaid has of one resource. Failures of Plaid are outcomes.
  * @param cursor where the last run ended, null to read from the start
+ * @param kept a loop of the resource that had to wait
  * @throws TartanError `lease_lost`; the signal's reason when it aborts; whatever nobody foresaw
  */
-export async function readResource(reader: Reader, task: Task, cursor: string | null): Promise<Outcome> {
+export async function readResource(
+  reader: Reader,
+  task: Task,
+  cursor: string | null,
+  kept?: StoredLoop,
+): Promise<Outcome> {
   try {
     const { fetch } = task.resource;
     return fetch.kind === "snapshot"
       ? await readSnapshot(reader, task)
-      : await readLoops(reader, task, fetch, task.full ? null : cursor);
+      : await readLoops(reader, task, fetch, { stored: cursor, kept });
   } catch (error) {
     return { task, failure: failureOf(error) };
   }
@@ -115,7 +130,7 @@ function failureOf(error: unknown): Failure {
 
 async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
   const { resource } = task;
-  const { text, body } = await ask(reader, resource.fetch, {}, PATIENCE_MS);
+  const { text, body } = await ask(reader, resource.fetch, {});
   holdsRows(body, resource.fetch.rows);
   return {
     task,
@@ -126,65 +141,139 @@ async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
   };
 }
 
-async function readLoops(reader: Reader, task: Task, fetch: CursorFetch, stored: string | null): Promise<Outcome> {
+/** A loop under way. */
+interface Loop {
+  /** where it began, null at the start */
+  from: string | null;
+  /** of the page that comes next */
+  cursor: string;
+  /** those that are staged */
+  pages: Page[];
+  begunAt: Date | null;
+  /** pages that an earlier run brought */
+  resumed: number;
+}
+
+const newLoop = (from: string | null): Loop => ({ from, cursor: from ?? "", pages: [], begunAt: null, resumed: 0 });
+
+async function readLoops(
+  reader: Reader,
+  task: Task,
+  fetch: CursorFetch,
+  { stored, kept }: { stored: string | null; kept: StoredLoop | undefined },
+): Promise<Outcome> {
   const { clock, database, scope, signal } = reader;
-  let from = stored;
+  let loop = await beginLoop(reader, task, stored, kept);
   for (let restarts = 0; ;) {
     try {
-      const { pages, ...end } = await readLoop(reader, task, fetch, from);
+      const { last, ...end } = await readLoop(reader, task, fetch, loop);
+      const pages = [...loop.pages, last];
       return {
         task,
         // What a reading lacks is gone only where Plaid says that it has all of the history.
-        read: { resource: task.resource, pages, whole: from === null && end.complete },
-        partial: from === null && !end.complete,
+        read: { resource: task.resource, pages, whole: loop.from === null && end.complete },
+        partial: loop.from === null && !end.complete,
         ...end,
         root: null,
         readWith: readWithOf(task.resource, reader.asker),
       };
     } catch (error) {
+      if (loop.pages.length > 0 && passes(error)) return pause(reader, task, loop, error);
       await dropStaged(database, scope.leaseToken, task.resource.name);
       const retryClass = error instanceof PlaidError ? error.retryClass : null;
       const mutated = retryClass === "restart";
       if (mutated && restarts < RESTARTS_MAX) {
         restarts += 1;
+        loop = newLoop(loop.from);
         await clock.sleep(RESTART_PAUSE_MS * restarts, signal);
-      } else if ((mutated || retryClass === "cursor_invalid") && from !== null) {
-        from = null;
+      } else if ((mutated || retryClass === "cursor_invalid") && loop.from !== null) {
+        loop = newLoop(null);
         restarts = 0;
       } else throw error;
     }
   }
 }
 
-/** One loop. While a page is staged the next one is asked for. */
+/** What ends by itself: the page that failed is asked for again. */
+const passes = (error: unknown): boolean =>
+  error instanceof Limited || (error instanceof PlaidError && error.retryClass === "backoff");
+
+function pause(reader: Reader, task: Task, { from, cursor, pages, begunAt, resumed }: Loop, error: unknown): Outcome {
+  const fullFor = (task.fullFor ?? []).filter((reason) => reason !== BY_WISH);
+  const readWith = readWithOf(task.resource, reader.asker);
+  const paused = { firstCursor: from, nextCursor: cursor, pages, readWith, fullFor, begunAt };
+  return { task, failure: failureOf(error), paused, progressed: pages.length > resumed };
+}
+
+/**
+ * Where the loop begins: where an earlier one had to wait, as long as its pages are there and it is still what is asked
+ * for; otherwise at its first cursor.
+ */
+async function beginLoop(
+  reader: Reader,
+  task: Task,
+  stored: string | null,
+  kept: StoredLoop | undefined,
+): Promise<Loop> {
+  const { database, scope } = reader;
+  const { resource, full, fullFor = [] } = task;
+  // One that began at the start has to end as such, whatever becomes of its pages.
+  const from = full || kept?.firstCursor === null ? null : stored;
+  if (kept) {
+    const { firstCursor, nextCursor, begunAt, pages } = kept;
+    const isAskedFor =
+      kept.fresh &&
+      kept.readWith === readWithOf(task.resource, reader.asker) &&
+      firstCursor === from &&
+      fullFor.every((reason) => kept.fullFor.includes(reason));
+    if (isAskedFor && (await adoptLoop(database, scope, resource.name, kept)))
+      return { from, cursor: nextCursor, pages: [...pages], begunAt, resumed: pages.length };
+    await dropStaged(database, kept.leaseToken, resource.name);
+  }
+  if (from === null && (await areTooMany(database, scope.integrationId))) throw new Limited(crowdedMs());
+  return newLoop(from);
+}
+
+/** Reads to the end of the loop, which it moves on with each page. While a page is staged the next one is asked for. */
 async function readLoop(
   reader: Reader,
   { resource }: Task,
   fetch: CursorFetch,
-  from: string | null,
-): Promise<{ pages: Page[]; cursor: string; complete: boolean }> {
+  loop: Loop,
+): Promise<{ last: Page; cursor: string; complete: boolean }> {
   const { database, scope } = reader;
-  const { sentAs, nextAt, moreAt } = fetch.cursor;
-  const pages: Page[] = [];
-  let cursor = from ?? "";
+  const { nextAt, moreAt } = fetch.cursor;
   let staging: Promise<void> = Promise.resolve();
   try {
     for (;;) {
-      const patience = pages.length === 0 ? PATIENCE_MS : LOOP_PATIENCE_MS;
-      const { text, body } = await ask(reader, fetch, { [sentAs]: cursor }, patience);
+      const { text, body } = await askPage(reader, fetch, loop);
       await staging;
       const [next, more] = [valueOf(body, nextAt), valueOf(body, moreAt)];
       if (next === "" || next === null || saysNone(body, fetch)) throw notReady();
-      if (typeof next !== "string" || typeof more !== "boolean" || (more && next === cursor)) throw malformed();
+      if (typeof next !== "string" || typeof more !== "boolean" || (more && next === loop.cursor)) throw malformed();
       const page = { text, rows: holdsRows(body, fetch.rows), removals: holdsAny(body.get(fetch.removals.at)) };
-      if (!more) return { pages: [...pages, page], cursor: next, complete: saysComplete(body, fetch) };
-      staging = stagePage(database, scope, resource.name, pages.length, text);
+      if (!more) return { last: page, cursor: next, complete: saysComplete(body, fetch) };
+      staging = stagePage(database, scope, resource.name, loop.pages.length, text);
       staging.catch(() => undefined); // heard of at the next await of it
-      pages.push({ ...page, text: null });
-      cursor = next;
+      loop.pages.push({ ...page, text: null });
+      loop.cursor = next;
     }
-  } finally {
-    await staging.catch(() => undefined); // a page that is still on its way must not arrive after the drop
+  } catch (error) {
+    await staging; // a loop that waits must have all of its pages, and none may arrive after the drop
+    throw error;
+  }
+}
+
+/** Asks for the page that comes next. Where a few pages are at stake, a failure that passes is tried again at once. */
+async function askPage(reader: Reader, fetch: CursorFetch, { cursor, pages }: Loop): ReturnType<typeof ask> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask(reader, fetch, { [fetch.cursor.sentAs]: cursor });
+    } catch (error) {
+      const again = error instanceof PlaidError && error.retryClass === "backoff" && !error.rateLimited;
+      if (!again || pages.length === 0 || tries === PAGE_TRIES) throw error;
+      await reader.clock.sleep(growing(PAGE_PAUSE_MS, PAGE_PAUSE_MS * PAGE_TRIES, tries), reader.signal);
+    }
   }
 }
 
@@ -193,20 +282,19 @@ async function ask(
   reader: Reader,
   fetch: Fetch,
   more: Record<string, unknown>,
-  patienceMs: number,
 ): Promise<{ text: string; body: Answer }> {
   const { client, limiter, signal, scope, environment, asker, accessToken, institutionId } = reader;
   const { integrationId, subjectId } = scope;
   const { endpoint } = fetch;
   const itemId = accessToken === null ? null : subjectId;
   const asking: Asking = { integrationId, environment, endpoint, itemId, institutionId };
-  const waitMs = await limiter.acquire(asking, patienceMs, signal);
+  const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
   if (waitMs > 0) throw new Limited(waitMs);
   const own = fetch.body?.(asker) ?? {};
   const token = accessToken === null ? {} : { access_token: accessToken };
   try {
     const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);
-    limiter.answered(asking);
+    await limiter.answered(asking);
     const body = membersOf(text);
     if (accessToken !== null) expectOwn(body, subjectId);
     return { text, body };

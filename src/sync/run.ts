@@ -24,7 +24,8 @@ import { commitRun, type Ending, type Standing } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { healed } from "./gap.ts";
 import type { Limiter } from "./limiter.ts";
-import { planRun, touchedBy } from "./plan.ts";
+import { onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
+import { planRest, planRun, touchedBy } from "./plan.ts";
 import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
@@ -54,12 +55,16 @@ type Standings = ReadonlyMap<string, Standing>;
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, standings] = await Promise.all([waitingWebhooks(database, claim), readStandings(database, claim)]);
+  const [webhooks, standings, loops] = await Promise.all([
+    waitingWebhooks(database, claim),
+    readStandings(database, claim),
+    readLoopsOf(database, claim),
+  ]);
   const resources = resourcesOf(claim.kind);
   const idle = webhooks.filter(({ type, code }) => touchedBy(resources, type, code).length === 0);
-  const tasks = planRun(claim, webhooks);
+  const tasks = onlyGoesOn(claim, loops) ? planRest(claim) : planRun(claim, webhooks);
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
-  const outcomes = opened ? await readAll(opened, tasks, standings) : [];
+  const outcomes = opened ? await readAll(opened, tasks, { standings, loops }) : [];
   signal.throwIfAborted();
   const verdict = opened
     ? judge(claim, outcomes, new Date(), deps.delays, opened.unconfirmed === null)
@@ -75,6 +80,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     outcomes,
     verdict,
     standings,
+    loops,
     webhooks,
     served,
     idle,
@@ -134,11 +140,16 @@ async function readStandings(database: Database, { integrationId, kind, id }: Cl
  * The subject's own row first, because it tells whether the rest makes sense, and whose the token is; then the rest side
  * by side. When something else fails in a way that speaks of the subject, its own row is read after all.
  */
-async function readAll(reader: Reader, tasks: readonly Task[], standings: Standings): Promise<Outcome[]> {
+async function readAll(
+  reader: Reader,
+  tasks: readonly Task[],
+  { standings, loops }: { standings: Standings; loops: Loops },
+): Promise<Outcome[]> {
   const read = async (task: Task): Promise<Outcome> => {
-    const outcome = await readResource(reader, task, cursorFor(reader, task, standings));
+    const { name } = task.resource;
+    const outcome = await readResource(reader, task, cursorFor(reader, task, standings), loops.get(name));
     // Without rows from before, none can be gone.
-    const before = standings.get(task.resource.name)?.rows ?? 0;
+    const before = standings.get(name)?.rows ?? 0;
     return "read" in outcome && before === 0 ? { ...outcome, partial: false } : outcome;
   };
   const own = ownTask(reader);
@@ -153,7 +164,9 @@ async function readAll(reader: Reader, tasks: readonly Task[], standings: Standi
   if (!root && own && outcomes.some(speaksOfSubject)) outcomes.unshift(await read(own));
   const foreign = outcomes.find(isForeign);
   return foreign
-    ? outcomes.map((outcome) => ("read" in outcome ? followSuit(outcome.task, foreign) : outcome))
+    ? outcomes.map((outcome) =>
+        "read" in outcome || "paused" in outcome ? followSuit(outcome.task, foreign) : outcome,
+      )
     : outcomes;
 }
 

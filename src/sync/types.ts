@@ -1,7 +1,7 @@
 /**
  * The words that the files of sync/ share: a claim, what a run is to do, and what came of each resource.
  */
-import type { Changes, Reading } from "../mirror/types.ts";
+import type { Changes, Page, Reading } from "../mirror/types.ts";
 import type { RetryClass } from "../plaid/errors.ts";
 import type { Resource } from "../resources/types.ts";
 
@@ -40,6 +40,33 @@ export interface Task {
   full: boolean;
   /** asked for by its own name or its own webhook, not only as one of all */
   explicit: boolean;
+  /** why it is read from the start: the ids of webhooks, and BY_WISH when somebody wished for it */
+  fullFor?: readonly string[];
+}
+
+export const BY_WISH = "wish";
+
+/** Where a page loop stands that has to wait. Its pages are staged. */
+export interface PausedLoop {
+  /** null: it began at the start, so what it lacks is gone */
+  firstCursor: string | null;
+  nextCursor: string;
+  pages: readonly Page[];
+  readWith: string;
+  /** the webhooks that asked for everything to be read and were there when it began */
+  fullFor: readonly string[];
+  /** null: in this run */
+  begunAt: Date | null;
+}
+
+/** One that an earlier run left. */
+export interface StoredLoop extends PausedLoop {
+  /** under which its pages are staged */
+  leaseToken: string;
+  /** of the subject in the run that left it */
+  generation: number;
+  /** its pages are not too old to be used */
+  fresh: boolean;
 }
 
 /** Why a resource could not be read; `limited` is our own pacing, not an error. */
@@ -65,7 +92,14 @@ export type Outcome =
       /** the options that shaped the rows, where there are any; see CursorFetch */
       readWith?: string;
     }
-  | { task: Task; failure: Failure }
+  | {
+      task: Task;
+      failure: Failure;
+      /** its pages so far are kept, and the next run asks for the page that failed */
+      paused?: PausedLoop;
+      /** it came further than the run before */
+      progressed?: boolean;
+    }
   /** the subject does not have the product */
   | { task: Task; skipped: true };
 

@@ -14,9 +14,9 @@ import { classify, type RetryClass } from "../plaid/errors.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { EVERYTHING, EVERYTHING_AGAIN, wish } from "./plan.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
-import type { Claim, Failure, LastError, Outcome, Status, Task, Verdict } from "./types.ts";
+import type { Claim, Failure, LastError, Outcome, Status, Verdict } from "./types.ts";
 
-type Failed = { task: Task; failure: Failure };
+type Failed = Extract<Outcome, { failure: Failure }>;
 type Group = "ended" | "misconfigured" | "retrying" | "needs_user" | "waiting";
 
 const GROUPS: Record<RetryClass | "limited", Group | null> = {
@@ -144,7 +144,8 @@ function waits(
   before: number,
   delays: Delays,
 ): Pick<Verdict, "attempts" | "dueInMs" | "holdMs"> {
-  const attempts = before + 1;
+  // What comes further does not fail again and again, though it fails.
+  const attempts = failed.some(({ progressed }) => progressed) ? 1 : before + 1;
   if (group === "needs_user") return { attempts, dueInMs: growing(delays.lookMs, delays.lookMs, 1), holdMs: null };
   if (group === "waiting") {
     return { attempts, dueInMs: growing(delays.notReadyMs, delays.lookMs, attempts), holdMs: null };
@@ -166,7 +167,8 @@ function waits(
  * rows of that item may be among this one's: everything is read from the start, which removes them.
  */
 function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
-  const wishes = new Set(failed.map(({ task }) => wish(task)));
+  // A loop that is kept knows by itself that it began at the start; to ask for that again would begin it anew.
+  const wishes = new Set(failed.map(({ task, paused }) => wish(paused ? { ...task, full: false } : task)));
   if (needsUser) wishes.add(EVERYTHING);
   if (failed.some(({ failure }) => failure.errorCode === TOKEN_OF_ANOTHER_ITEM)) wishes.add(EVERYTHING_AGAIN);
   return [...wishes];

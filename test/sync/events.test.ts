@@ -197,6 +197,7 @@ describe("an event", () => {
           error: null,
           gone: false,
         },
+        loops: new Map(),
         standings: new Map(),
         unconfirmed: null,
         webhooks: [],

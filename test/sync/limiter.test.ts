@@ -165,7 +165,7 @@ describe("the limiter", () => {
     const limiter = createLimiter(db.database, hasty([]), 1);
     const refuse = (n: number) => limiter.refused(asking({ itemId: `item_${n}` }), limited());
     for (let n = 0; n < 4; n += 1) await refuse(n);
-    limiter.answered(asking({ itemId: "item_well" }));
+    await limiter.answered(asking({ itemId: "item_well" }));
     for (let n = 4; n < 8; n += 1) await refuse(n);
     expect(await waitOf(limiter, { itemId: "new" })).toBe(0);
     // Those that are refused all the time say nothing new.

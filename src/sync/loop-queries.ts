@@ -1,0 +1,44 @@
+/** The statements about page loops that wait. Values are always bound; $1…$3 are the subject. */
+import type { Statement } from "../database/types.ts";
+
+const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
+
+const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
+
+/** Pages that were staged longer ago than this are not used any more. */
+export const LOOP_HOURS = 24;
+
+export const LOOPS = statement(
+  "loops",
+  `select resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for, generation, begun_at,
+  begun_at > now() - interval '${LOOP_HOURS} hours' as fresh
+from sync.loops where ${SUBJECT}`,
+);
+
+/** Keeps where a loop stands: $4 resource, $5 lease, … $12 when it began, null: now. */
+export const KEEP_LOOP = statement(
+  "keep_loop",
+  `insert into sync.loops (integration_id, kind, id, resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for,
+  generation, begun_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()))
+on conflict (integration_id, kind, id, resource) do update set lease_token = excluded.lease_token,
+  first_cursor = excluded.first_cursor, next_cursor = excluded.next_cursor, pages = excluded.pages,
+  read_with = excluded.read_with, full_for = excluded.full_for, generation = excluded.generation, begun_at = excluded.begun_at`,
+);
+
+/** The loop of resource $4 goes on under lease $6 instead of $5. */
+export const MOVE_LOOP = statement(
+  "move_loop",
+  `update sync.loops set lease_token = $6 where ${SUBJECT} and resource = $4 and lease_token = $5`,
+);
+
+/** Forgets the loops of the resources $4, or of all. */
+export const DROP_LOOPS = statement(
+  "drop_loops",
+  `delete from sync.loops where ${SUBJECT} and ($4::text[] is null or resource = any ($4))`,
+);
+
+/** How many loops of an integration wait, up to $2. */
+export const COUNT_LOOPS = statement(
+  "count_loops",
+  "select count(*)::int as loops from (select from sync.loops where integration_id = $1 limit $2) l",
+);

@@ -1,0 +1,106 @@
+/**
+ * Page loops that had to wait: for a rate limit, or because Plaid failed for a moment. The run that meets the wait ends,
+ * and so gives its worker to others; where the loop stands is kept in the run's transaction, and a later run takes its
+ * staged pages over and asks for the page that comes next.
+ *
+ *   reading ──has to wait──▶ kept ──a later run, whose lease takes the pages over──▶ reading ──▶ read: forgotten
+ *                              └─ pages lost or too old, another cursor or other options, or everything is asked for
+ *                                 anew ──▶ starts over from its first cursor
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { adoptStaged } from "../mirror/stage.ts";
+import type { Scope } from "../mirror/types.ts";
+import { COUNT_LOOPS, DROP_LOOPS, KEEP_LOOP, LOOPS, MOVE_LOOP } from "./loop-queries.ts";
+import type { Claim, Outcome, StoredLoop } from "./types.ts";
+
+/** by resource */
+export type Loops = ReadonlyMap<string, StoredLoop>;
+
+/**
+ * So many readings of whole histories may wait with staged pages for one integration; another begins when one of them has
+ * ended. It bounds the disk that they take: each is some 5 MB for ten pages.
+ */
+const WAITING_MAX = 200;
+
+interface LoopRow {
+  resource: string;
+  lease_token: string;
+  first_cursor: string | null;
+  next_cursor: string;
+  pages: [rows: boolean, removals: boolean][];
+  read_with: string;
+  full_for: string[];
+  generation: number;
+  begun_at: Date;
+  fresh: boolean;
+}
+
+/** The loops of a subject that wait. */
+export async function readLoopsOf(q: Queryable, { integrationId, kind, id }: Claim): Promise<Loops> {
+  const { rows } = await q.query<LoopRow>(LOOPS, [integrationId, kind, id]);
+  return new Map(
+    rows.map((row) => [
+      row.resource,
+      {
+        leaseToken: row.lease_token,
+        firstCursor: row.first_cursor,
+        nextCursor: row.next_cursor,
+        pages: row.pages.map(([hasRows, removals]) => ({ text: null, rows: hasRows, removals })),
+        readWith: row.read_with,
+        fullFor: row.full_for,
+        generation: row.generation,
+        begunAt: row.begun_at,
+        fresh: row.fresh,
+      },
+    ]),
+  );
+}
+
+/** Whether nothing was asked of the subject since the run that left these loops: then there is nothing to do but to go on. */
+export const onlyGoesOn = (claim: Claim, loops: Loops): boolean =>
+  [...loops.values()].some(({ generation }) => generation === claim.generation);
+
+/** Takes the loop's pages over for the lease of `scope`; says whether all of them are still there. */
+export async function adoptLoop(
+  database: Database,
+  scope: Scope,
+  resource: string,
+  loop: StoredLoop,
+): Promise<boolean> {
+  const { integrationId, kind, subjectId, leaseToken } = scope;
+  return await database.transaction(async (tx) => {
+    const isWhole = await adoptStaged(tx, scope, { resource, from: loop.leaseToken, pages: loop.pages.length });
+    if (isWhole) await tx.query(MOVE_LOOP, [integrationId, kind, subjectId, resource, loop.leaseToken, leaseToken]);
+    return isWhole;
+  });
+}
+
+/** Whether as many loops of the integration wait as may. */
+export async function areTooMany(q: Queryable, integrationId: string): Promise<boolean> {
+  const { rows } = await q.query<{ loops: number }>(COUNT_LOOPS, [integrationId, WAITING_MAX]);
+  return (rows[0]?.loops ?? 0) >= WAITING_MAX;
+}
+
+/** Keeps the loops that have to wait, and forgets those that were read to their end. */
+export async function settleLoops(
+  tx: Queryable,
+  claim: Claim,
+  { outcomes, loops }: { outcomes: readonly Outcome[]; loops: Loops },
+): Promise<void> {
+  const { integrationId, kind, id, leaseToken, generation } = claim;
+  const read = outcomes.flatMap((outcome) => ("read" in outcome ? [outcome.task.resource.name] : []));
+  const done = read.filter((name) => loops.has(name));
+  if (done.length > 0) await tx.query(DROP_LOOPS, [integrationId, kind, id, done]);
+  for (const outcome of outcomes) {
+    if (!("failure" in outcome) || outcome.paused === undefined) continue;
+    const { firstCursor, nextCursor, pages, readWith, fullFor, begunAt } = outcome.paused;
+    const flags = JSON.stringify(pages.map(({ rows, removals }) => [rows, removals]));
+    const where = [integrationId, kind, id, outcome.task.resource.name, leaseToken];
+    await tx.query(KEEP_LOOP, [...where, firstCursor, nextCursor, flags, readWith, fullFor, generation, begunAt]);
+  }
+}
+
+/** Forgets all loops of a subject that Plaid no longer has. */
+export async function forgetLoops(tx: Queryable, { integrationId, kind, id }: Claim): Promise<void> {
+  await tx.query(DROP_LOOPS, [integrationId, kind, id, null]);
+}
