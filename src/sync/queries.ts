@@ -149,7 +149,7 @@ const waiting = (kind: string): string =>
 
 /**
  * Ends a run: $5 again, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified at, $13
- * count what is unserved still, $14 whether $12 is to be kept.
+ * count what is unserved still, $14 whether $12 is to be kept. One that only waits for a limit keeps the error that led there.
  */
 export const finish = (kind: string): Statement =>
   statement(
@@ -159,7 +159,7 @@ update sync.subjects s set lease_token = null,
   not_before = statement_timestamp() + $7::float8 * interval '1 ms',
   due_at = case when $5 then statement_timestamp() + coalesce($7::float8, 0) * interval '1 ms'
                 else statement_timestamp() + $6::float8 * interval '1 ms' end,
-  status = $8, attempts = $9, last_error = $10, taken = $11, verified_at = case when $14 then $12 else s.verified_at end,
+  status = $8, attempts = $9, last_error = case when $8 = 'retrying' and $10::jsonb is null then s.last_error else $10::jsonb end, taken = $11, verified_at = case when $14 then $12 else s.verified_at end,
   oldest_unserved = case when $13 then (
     select id from journal.webhooks
     where ${waiting(kind)} and id >= s.oldest_unserved and processed_at is null order by id limit 1) end

@@ -1,0 +1,163 @@
+/** What a page loop that had to wait goes on with: its own pages, or its first cursor. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openDatabase } from "../../src/database/pool.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { adoptStaged, stagePage } from "../../src/mirror/stage.ts";
+import { claim, giveBack } from "../../src/sync/queue.ts";
+import { requestSync } from "../../src/sync/queries.ts";
+import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
+import { pages, loopTools } from "./loop-support.ts";
+import { gated, openScene, until, type Item, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const { finished, truthful, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
+
+describe("a loop that waited starts over", () => {
+  const startsOver = async (item: Item, expected = 4, equal = expectMirrorEqualsTruth): Promise<void> => {
+    await goOn(item);
+    const { cursors, clientFor } = pages(() => null);
+    await finished({ clientFor });
+    expect(cursors).toHaveLength(expected);
+    await truthful(item, equal);
+  };
+
+  it("when Postgres lost its pages", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await scene.database.query("truncate sync.staged_pages");
+    await startsOver(item);
+  });
+
+  it("when one of its pages is missing", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await scene.database.query("delete from sync.staged_pages where page = 0");
+    await startsOver(item);
+  });
+
+  it("when its pages are too old", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await startsOver(item);
+  });
+
+  it("when the data changed meanwhile, from its first cursor", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    scene.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, count: 1 });
+    await startsOver(item, 5);
+  });
+
+  it("when everything is asked for, and then removes what is gone", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await haunt(item);
+    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await startsOver(item, 4, expectRowsEqualTruth);
+  });
+
+  it("when a webhook comes after which everything is read again", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await haunt(item);
+    await scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await startsOver(item, 4, expectRowsEqualTruth);
+  });
+});
+
+describe("a reading of everything that has to wait", () => {
+  it("goes on as one, whether it was wished for or a webhook asked for it", async () => {
+    for (const ask of [
+      (item: Item) => requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true }),
+      (item: Item) => scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM"),
+    ]) {
+      const item = await scene.synced(1700);
+      await haunt(item);
+      await ask(item);
+      await pausedAfter(item, 2);
+      await goOn(item);
+      const { cursors, clientFor } = pages(() => null);
+      await finished({ clientFor });
+      expect(cursors).toHaveLength(2);
+      await truthful(item, expectRowsEqualTruth);
+    }
+  });
+
+  it("stays one when its pages are lost", async () => {
+    const item = await scene.synced(1700);
+    await haunt(item);
+    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await pausedAfter(item, 2);
+    await scene.database.query("truncate sync.staged_pages");
+    await goOn(item);
+    await finished({});
+    await truthful(item, expectRowsEqualTruth);
+  });
+});
+
+describe("pages that are taken over", () => {
+  it("go to the holder of the lease alone, and only all of them", async () => {
+    const item = await changed(10);
+    const [first] = await claim(scene.database, "", 1, 60);
+    if (!first) throw new Error("nothing was claimed");
+    const scope = (leaseToken: string) => ({
+      integrationId: first.integrationId,
+      kind: "item",
+      subjectId: item.item_id,
+      leaseToken,
+      facts: { user_id: null },
+    });
+    for (const page of [0, 1, 2]) await stagePage(scene.database, scope(first.leaseToken), "transactions", page, "{}");
+    await giveBack(scene.database, first);
+    const [second] = await claim(scene.database, "", 1, 60);
+    if (!second) throw new Error("nothing was claimed again");
+    const late = scope("00000000-0000-4000-8000-000000000000");
+    const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
+    await scene.database
+      .transaction(async (tx) => {
+        expect(await adoptStaged(tx, late, wish)).toBe(false);
+        throw new Error("roll back");
+      })
+      .catch(() => undefined);
+    expect(await adoptStaged(scene.database, scope(second.leaseToken), wish)).toBe(true);
+    const { rows } = await scene.database.query("select page, lease_token from sync.staged_pages order by page");
+    expect(rows).toEqual([0, 1].map((page) => ({ page, lease_token: second.leaseToken })));
+    await scene.database.query("delete from sync.staged_pages");
+    await giveBack(scene.database, second);
+    await finished({});
+  });
+
+  it("are still there when the worker that went on with them dies", async () => {
+    const item = await changed(2700);
+    await pausedAfter(item, 2);
+    await goOn(item);
+    const doomed = await openDatabase({
+      url: scene.databaseUrl,
+      poolSize: 4,
+      applicationName: "doomed",
+      logger: silentLogger,
+    });
+    let asked = 0;
+    const dying = await scene.work({
+      database: doomed,
+      leaseSeconds: 1,
+      clientFor: gated(async (_path, _body, pass) => {
+        asked += 1;
+        if (asked === 3) await doomed[Symbol.asyncDispose]();
+        await pass();
+      }),
+    });
+    await until(() => asked === 3);
+    const { cursors, clientFor } = pages(() => null);
+    await finished({ clientFor });
+    await dying[Symbol.asyncDispose]();
+    expect(cursors).toHaveLength(4);
+    await truthful(item);
+  });
+});
