@@ -51,7 +51,7 @@ const IDLE_POLL_MS = 10;
 const TROUBLE_PAUSE_MS = 1000;
 /** How long a process that stops tries to record what came of its last deliveries, while Postgres is away. */
 const RECORD_MS = 5000;
-/** Keys expire without a change of their destination. */
+/** Destinations that could not be opened are tried again: the key that sealed their secrets may be here by then. */
 const REOPEN_MS = 60_000;
 const ALL_AGAIN_MS = 1000;
 
@@ -166,7 +166,7 @@ class Worker implements Relay {
       if (!courier) {
         if (isGone(state)) this.#unopened.delete(state.id);
       } else if (isGone(state)) this.#drop(courier);
-      else if (reopen || state.version !== courier.version) changed.push(state.id);
+      else if (state.version !== courier.version) changed.push(state.id);
       else if (state.due) courier.poke();
     }
     if (reopen) await this.#begin([...this.#unopened.values()]);

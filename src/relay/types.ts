@@ -93,8 +93,8 @@ export interface OpenDestination {
   disableAfterS: number;
   paused: boolean;
   disabled: boolean;
-  /** those that have not expired, newest first */
-  keys: readonly { scheme: "v1" | "v1a"; secret: string }[];
+  /** those that had not expired when it was opened, newest first; each signs until it expires */
+  keys: readonly { scheme: "v1" | "v1a"; secret: string; expiresAt: Date | null }[];
 }
 
 /** What came of one HTTP exchange. */

@@ -74,8 +74,8 @@ const delivery = (told: Partial<Fetched> = {}): Fetched => ({
   ...told,
 });
 
-const v1 = () => ({ scheme: "v1" as const, ...newSecret("v1") });
-const v1a = () => ({ scheme: "v1a" as const, ...newSecret("v1a") });
+const v1 = () => ({ scheme: "v1" as const, expiresAt: null, ...newSecret("v1") });
+const v1a = () => ({ scheme: "v1a" as const, expiresAt: null, ...newSecret("v1a") });
 
 /** One delivery, to a receiver that takes it. */
 async function received(
@@ -90,7 +90,7 @@ async function received(
   const prepared = await packer.prepare(nobody, sent, 1, new AbortController().signal);
   if (prepared === null || "cause" in prepared) throw new Error(prepared?.cause);
   const { body } = prepared;
-  expect(await s.send({ body, headers: packer.headersOf(sent, body) })).toMatchObject({ cause: null });
+  expect(await s.send({ body, headers: packer.headersOf(sent, body, Date.now()) })).toMatchObject({ cause: null });
   return r.received[0] as Received;
 }
 
@@ -174,7 +174,7 @@ const REQUIREMENTS: Record<string, () => Promise<void>> = {
 
   "a v1 secret is whsec_ and the base64 of 24 to 64 bytes": async () => {
     const secret = (length: number): Keys => [
-      { scheme: "v1", secret: `whsec_${Buffer.alloc(length, 7).toString("base64")}` },
+      { scheme: "v1", expiresAt: null, secret: `whsec_${Buffer.alloc(length, 7).toString("base64")}` },
     ];
     for (const length of [24, 64]) await received(secret(length));
     for (const length of [23, 65]) await expect(received(secret(length))).rejects.toThrow(/24 to 64/);

@@ -116,7 +116,7 @@ export class Courier {
     this.#wake();
   }
 
-  /** The destination was changed, or a key of it has expired. */
+  /** The destination was changed. */
   async change(destination: OpenDestination): Promise<void> {
     const before = this.#destination;
     if (JSON.stringify(destination) === JSON.stringify(before)) return;
@@ -274,7 +274,7 @@ export class Courier {
 
   /** Makes an attempt, if one may still be made when it is prepared and has its slot. */
   async #attempt(delivery: Fetched): Promise<Made | Unpackable | null> {
-    const { database, slots } = this.#deps;
+    const { database, slots, now } = this.#deps;
     const [packer, sender] = [this.#packer, this.#sender];
     const prepared = await packer.prepare(database, delivery, this.epoch, this.#giveUp.signal);
     if (prepared === null || "cause" in prepared) return prepared;
@@ -282,7 +282,7 @@ export class Courier {
     try {
       if (!this.#mayGoOn() || !(await this.#begin(delivery))) return null;
       const { body, sha256 } = prepared;
-      const headers = packer.headersOf(delivery, body);
+      const headers = packer.headersOf(delivery, body, now());
       return { exchange: await sender.send({ headers, body, signal: this.#giveUp.signal }), sha256 };
     } finally {
       slots.give(this);

@@ -30,14 +30,17 @@ export interface Unpackable {
 
 export class Packer {
   readonly #destination: OpenDestination;
-  readonly #signers: readonly Signer[];
+  readonly #signers: readonly { signer: Signer; expiresAt: Date | null }[];
   readonly #transforms: Transforms;
   readonly #payloads: Payloads;
 
   constructor(destination: OpenDestination, transforms: Transforms, payloads: Payloads) {
     this.#payloads = payloads;
     this.#destination = destination;
-    this.#signers = destination.keys.map(({ scheme, secret }) => openSigner(scheme, secret));
+    this.#signers = destination.keys.map(({ scheme, secret, expiresAt }) => ({
+      signer: openSigner(scheme, secret),
+      expiresAt,
+    }));
     this.#transforms = transforms;
   }
 
@@ -81,8 +84,9 @@ export class Packer {
     return body;
   }
 
-  /** The headers of an attempt that is made now. */
-  headersOf(delivery: Fetched, body: Buffer): Record<string, string> {
+  /** The headers of an attempt that is made now. @param now the database's time, by which keys expire */
+  headersOf(delivery: Fetched, body: Buffer, now: number): Record<string, string> {
+    const signers = this.#signers.filter(({ expiresAt }) => expiresAt === null || expiresAt.getTime() > now);
     const id = toEventId(delivery.eventId);
     const timestamp = Math.floor(Date.now() / 1000);
     return {
@@ -91,7 +95,12 @@ export class Packer {
       "user-agent": "Tartan",
       "webhook-id": id,
       "webhook-timestamp": String(timestamp),
-      "webhook-signature": signatures(this.#signers, id, timestamp, body),
+      "webhook-signature": signatures(
+        signers.map(({ signer }) => signer),
+        id,
+        timestamp,
+        body,
+      ),
       "tartan-event-type": delivery.eventType,
       "tartan-delivery-id": toDeliveryId(delivery.id),
       "tartan-attempt": String(delivery.attempts + 1),

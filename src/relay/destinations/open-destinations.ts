@@ -26,6 +26,7 @@ interface Row {
   key_ids: string[];
   key_schemes: SigningScheme[];
   key_secrets: Buffer[];
+  key_expiries: (Date | null)[];
 }
 
 /**
@@ -68,6 +69,7 @@ function opened(vault: Vault, row: Row): OpenDestination {
     keys: row.key_ids.map((id, index) => ({
       scheme: row.key_schemes[index] ?? "v1",
       secret: vault.open(row.key_secrets[index] ?? Buffer.alloc(0), signingSecret(id)),
+      expiresAt: row.key_expiries[index] ?? null,
     })),
   };
 }

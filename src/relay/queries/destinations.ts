@@ -154,7 +154,9 @@ select d.id, d.version, d.url, d.headers_sealed, d.ca, d.timeout_ms, d.schedule,
   array(select k.scheme from relay.signing_keys k where k.destination_id = d.id and (k.expires_at is null or k.expires_at > now())
     order by k.created_at desc, k.id desc) as key_schemes,
   array(select k.secret_sealed from relay.signing_keys k where k.destination_id = d.id
-    and (k.expires_at is null or k.expires_at > now()) order by k.created_at desc, k.id desc) as key_secrets
+    and (k.expires_at is null or k.expires_at > now()) order by k.created_at desc, k.id desc) as key_secrets,
+  array(select k.expires_at from relay.signing_keys k where k.destination_id = d.id
+    and (k.expires_at is null or k.expires_at > now()) order by k.created_at desc, k.id desc) as key_expiries
 from relay.destinations d
 where d.deleted_at is null and ($1::text[] is null or d.id = any ($1))
 order by d.created_at, d.id`,
