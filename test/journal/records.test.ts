@@ -214,6 +214,7 @@ describe("plans", () => {
     "Node Type": string;
     "Index Name"?: string;
     "Index Cond"?: string;
+    Filter?: string;
     "Relation Name"?: string;
     "Actual Loops": number;
     "Subplans Removed"?: number;
@@ -295,7 +296,7 @@ describe("plans", () => {
         expect(types.filter((type) => type === "Sort").length, what).toBeLessThanOrEqual(given.length > 1 ? 1 : 0);
         const scans = plan.filter((node) => node["Actual Loops"] > 0 && full.has(node["Relation Name"] ?? ""));
         // Rows that an index found before are fetched by their ids; all else is the pattern's index.
-        const searches = scans.filter((node) => !/id = ANY/.test(node["Index Cond"] ?? ""));
+        const searches = scans.filter((node) => !/id = ANY/.test(node["Index Cond"] ?? node["Filter"] ?? ""));
         const names = new Set(searches.map((node) => node["Index Name"]));
         for (const name of names) expect(name, what).toMatch(index);
         const weeks = new Set(searches.map((node) => node["Relation Name"]));

@@ -1,6 +1,7 @@
 /**
  * One Postgres server for a whole test run, with a template database that was migrated once; every test clones its own
- * from it. TARTAN_TEST_DATABASE_URL names another server to run on (its role must be allowed to create databases).
+ * from it. TARTAN_TEST_DATABASE_URL names another server to run on (its role must be allowed to create databases), and
+ * TARTAN_TEST_POSTGRES_BIN the programs of an installed PostgreSQL to start one of instead of the embedded one.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -12,6 +13,7 @@ import { startEmbedded } from "../../src/database/embedded.ts";
 import { isAlive, stopPostmaster } from "../../src/database/postmaster.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { startInstalled } from "./installed-postgres.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -48,6 +50,8 @@ async function sweep(): Promise<void> {
 async function startServer(): Promise<Server> {
   const given = process.env["TARTAN_TEST_DATABASE_URL"];
   if (given !== undefined && given !== "") return { url: given, [Symbol.asyncDispose]: async () => undefined };
+  const bin = process.env["TARTAN_TEST_POSTGRES_BIN"];
+  if (bin !== undefined && bin !== "") return await startInstalled(bin, SETTINGS);
   await sweep();
   const dataDir = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const embedded = await startEmbedded({ dataDir, logger: silentLogger, settings: SETTINGS });

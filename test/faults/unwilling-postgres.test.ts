@@ -1,0 +1,97 @@
+/**
+ * A Postgres that answers and does not store: read-only as after a failover, full, or without a connection left. Webhooks are
+ * answered 503 with Retry-After, the process says that it is not ready and why, and all is well again without a restart.
+ */
+import { randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import { openDatabase } from "../../src/database/pool.ts";
+import { silentLogger as logger } from "../../src/logger.ts";
+import { startApi, type TestApi } from "../api/support.ts";
+import { maintain, testDatabase } from "../support/database.ts";
+
+const endSessions =
+  "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+
+async function sender(api: TestApi): Promise<() => Promise<Response>> {
+  const { url, webhook_secret: secret } = await api.integrate();
+  const body = JSON.stringify({
+    webhook_type: "TRANSACTIONS",
+    webhook_code: "SYNC_UPDATES_AVAILABLE",
+    item_id: "item",
+  });
+  return () =>
+    fetch(new URL(new URL(url).pathname, api.url), {
+      method: "POST",
+      headers: { "Tartan-Webhook-Secret": secret, "content-type": "application/json" },
+      body,
+    });
+}
+
+const statusOf = async (send: () => Promise<Response>): Promise<number> => (await send()).status;
+
+const readiness = async (api: TestApi): Promise<string> => {
+  const { status, body } = await api.call("GET /readyz");
+  return `${status} ${(body as { reasons: string[] }).reasons.join()}`;
+};
+
+test("a database that has become read-only stores nothing, says so, and is used again when it is not", async () => {
+  await using api = await startApi();
+  const send = await sender(api);
+  expect(await statusOf(send)).toBe(200);
+  const { rows } = await api.database.query<{ name: string }>("select current_database() as name");
+  const name = rows[0]?.name ?? "";
+  await maintain(`alter database ${name} set default_transaction_read_only = on`);
+  await api.database.query(endSessions);
+  const refused = await send();
+  expect([refused.status, Number(refused.headers.get("retry-after"))]).toEqual([503, 5]);
+  await expect.poll(() => readiness(api)).toMatch(/^503 .*read-only/);
+  expect((await api.call("GET /livez")).status).toBe(200);
+  await maintain(`alter database ${name} reset default_transaction_read_only`);
+  // Read-only sessions are dropped as they are found, so nobody has to end them.
+  await expect.poll(() => statusOf(send)).toBe(200);
+  await expect.poll(() => readiness(api)).toMatch(/^200/);
+});
+
+test("a disk that is full is named by the probe, and costs no webhook that was acknowledged", async () => {
+  await using api = await startApi();
+  const send = await sender(api);
+  await api.database.query(
+    `create function full_disk() returns trigger language plpgsql as
+     $$ begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$`,
+  );
+  await api.database.query("create trigger full_disk before insert on journal.webhooks execute function full_disk()");
+  const refused = await send();
+  expect([refused.status, Number(refused.headers.get("retry-after"))]).toEqual([503, 5]);
+  expect(await readiness(api)).toMatch(/^503 .*disk is full/);
+  expect((await api.database.query("select from journal.webhooks")).rowCount).toBe(0);
+  await api.database.query("drop trigger full_disk on journal.webhooks");
+  expect(await statusOf(send)).toBe(200);
+  await expect.poll(() => readiness(api)).toMatch(/^200/);
+});
+
+test("a server without a connection left is told from one that is away", async () => {
+  await using it = await testDatabase({ empty: true });
+  const role = `tartan_test_${randomBytes(6).toString("hex")}`;
+  await maintain(`create role ${role} login password 'x' connection limit 1`);
+  try {
+    const url = new URL(it.url);
+    [url.username, url.password] = [role, "x"];
+    await using database = await openDatabase({ url: url.href, poolSize: 4, applicationName: "full", logger });
+    const outcomes = await Promise.allSettled([1, 2, 3].map(() => database.query("select pg_sleep(0.5)")));
+    const refused = outcomes.find((outcome) => outcome.status === "rejected");
+    expect(refused).toMatchObject({ reason: { code: "database_unavailable", retryAfterSeconds: 5 } });
+    expect(String(refused?.reason)).toContain("no connection left");
+  } finally {
+    await maintain(`drop role ${role}`);
+  }
+});
+
+test("a wait for a lock that others hold has an end, and says so", async () => {
+  await using it = await testDatabase({ empty: true });
+  await it.database.query("create table t (id int)");
+  await it.database.transaction(async (tx) => {
+    await tx.query("lock table t in access exclusive mode");
+    const { urgent } = await import("../../src/database/pool.ts");
+    await expect(urgent(it.database).query("select from t")).rejects.toMatchObject({ code: "overloaded" });
+  });
+});
