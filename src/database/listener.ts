@@ -19,7 +19,7 @@ export interface Listener extends AsyncDisposable {
 interface ListenerOptions {
   config: ClientConfig;
   /** the connection would lead through a pooler, which forgets who listens */
-  deaf: boolean;
+  disabled: boolean;
   logger: Logger;
 }
 
@@ -35,7 +35,7 @@ const QUIET_MS = 30_000;
 class ReconnectingListener implements Listener {
   readonly #config: ClientConfig;
   readonly #logger: Logger;
-  readonly #deaf: boolean;
+  readonly #disabled: boolean;
   readonly #heartbeat: NodeJS.Timeout;
   readonly #ears = new Map<string, Set<(payload: string) => void>>();
   #client: Client | undefined;
@@ -48,15 +48,15 @@ class ReconnectingListener implements Listener {
   #second = 0;
   readonly #counts = new Map<string, number>();
 
-  constructor({ config, deaf, logger }: ListenerOptions) {
+  constructor({ config, disabled, logger }: ListenerOptions) {
     this.#config = config;
-    this.#deaf = deaf;
+    this.#disabled = disabled;
     this.#heartbeat = setInterval(() => void this.#tell("select 1"), HEARTBEAT_MS).unref();
     this.#logger = logger;
   }
 
   async listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable> {
-    if (this.#deaf) return { [Symbol.asyncDispose]: async () => undefined };
+    if (this.#disabled) return { [Symbol.asyncDispose]: async () => undefined };
     const ears = this.#ears.get(channel) ?? new Set();
     this.#ears.set(channel, ears.add(hear));
     if (this.#client) await this.#tell(`listen ${escapeIdentifier(channel)}`);

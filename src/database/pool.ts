@@ -9,7 +9,7 @@ import type { Logger } from "../logger.ts";
 import { clientConfig } from "./connection.ts";
 import { readFacts, type Facts } from "./facts.ts";
 import { isRepeatable, translateFailure } from "./failures.ts";
-import { Lane, type Suspicion } from "./lane.ts";
+import { BoundedPool, type Suspicion } from "./bounded-pool.ts";
 import type { Work } from "./limits.ts";
 import { openListener, type Listener } from "./listener.ts";
 import type { Database, Queryable, Result, Statement } from "./types.ts";
@@ -27,9 +27,9 @@ export interface DatabaseOptions {
 const REPEATS = 3;
 
 interface Parts {
-  lane: Lane;
+  shared: BoundedPool;
   /** the same one where there are too few connections to reserve any */
-  urgent: Lane;
+  urgent: BoundedPool;
   listener: Listener;
   facts: Facts;
   /** leads past a pooler where there is such a URL */
@@ -45,13 +45,13 @@ class PooledDatabase implements Database {
   }
 
   async query<Row>(statement: string | Statement, values?: readonly unknown[]): Promise<Result<Row>> {
-    return await this.parts.lane.query<Row>(statement, values);
+    return await this.parts.shared.query<Row>(statement, values);
   }
 
   async transaction<T>(run: (tx: Queryable) => Promise<T>, work: Work = "normal"): Promise<T> {
     for (let repeat = 0; ; repeat += 1) {
       try {
-        return await this.parts.lane.transaction(work, run);
+        return await this.parts.shared.transaction(work, run);
       } catch (error) {
         if (!isRepeatable(error) || repeat === REPEATS) throw error;
         // Spread out, so that the two that met do not meet again at once.
@@ -65,8 +65,8 @@ class PooledDatabase implements Database {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { lane, urgent, listener } = this.parts;
-    const opened = new Set<AsyncDisposable>([lane, urgent, listener]);
+    const { shared, urgent, listener } = this.parts;
+    const opened = new Set<AsyncDisposable>([shared, urgent, listener]);
     this.#closing ??= Promise.all([...opened].map((part) => part[Symbol.asyncDispose]())).then(() => undefined);
     await this.#closing;
   }
@@ -113,12 +113,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const pooled = facts.pooled || directUrl !== undefined;
   const reserved = reservedConnections(poolSize);
   const suspicion: Suspicion = { before: 0 };
-  const open = (work: Work, size: number) => new Lane({ config, size, work, pooled, suspicion, logger });
-  const lane = open("normal", poolSize - reserved);
+  const open = (work: Work, size: number) => new BoundedPool({ config, size, work, pooled, suspicion, logger });
+  const shared = open("normal", poolSize - reserved);
   return new PooledDatabase({
-    lane,
-    urgent: reserved === 0 ? lane : open("urgent", reserved),
-    listener: openListener({ config: direct, deaf: pooled && directUrl === undefined, logger }),
+    shared,
+    urgent: reserved === 0 ? shared : open("urgent", reserved),
+    listener: openListener({ config: direct, disabled: pooled && directUrl === undefined, logger }),
     facts: { ...facts, pooled },
     url: directUrl ?? url,
   });

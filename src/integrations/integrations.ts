@@ -4,6 +4,7 @@
  */
 import { randomBytes, randomInt } from "node:crypto";
 import { removeReader } from "../database/reader.ts";
+import { patient } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { recordEvents } from "../journal/events.ts";
@@ -220,14 +221,15 @@ async function dropTokens(tx: Queryable, id: string): Promise<void> {
 
 async function purgeRows(database: Database, id: string): Promise<void> {
   await removeReader(database, id);
-  const { rows } = await database.query<{ name: string }>(MIRROR_TABLES, [false]);
+  const q = patient(database);
+  const { rows } = await q.query<{ name: string }>(MIRROR_TABLES, [false]);
   const all = async (statement: string): Promise<void> => {
-    while ((await database.query(statement, [id])).rowCount > 0);
+    while ((await q.query(statement, [id])).rowCount > 0);
   };
   for (const statement of [PURGE_WEBHOOKS, ...rows.map(({ name }) => PURGE_ROWS(name))]) await all(statement);
-  await database.query(AWAIT_RELAY);
+  await q.query(AWAIT_RELAY);
   for (const table of PURGED_TABLES) await all(PURGE_ROWS(table));
-  await database.query(FORGET_INTEGRATION, [id]);
+  await q.query(FORGET_INTEGRATION, [id]);
 }
 
 /** The intake URL: Plaid's `webhook`, and where the backend posts. */

@@ -39,8 +39,8 @@ async function scene(poolSize = 8): Promise<Scene> {
 }
 
 /** Every connection that the pool may have is open and idle. */
-async function fill(...lanes: { query: Database["query"] }[]): Promise<void> {
-  await Promise.all(lanes.flatMap((lane) => [1, 2, 3, 4, 5, 6].map(() => lane.query("select pg_sleep(0.2)"))));
+async function fill(...pools: { query: Database["query"] }[]): Promise<void> {
+  await Promise.all(pools.flatMap((pool) => [1, 2, 3, 4, 5, 6].map(() => pool.query("select pg_sleep(0.2)"))));
 }
 
 const stored = async ({ database }: Scene): Promise<Set<string>> => {

@@ -7,6 +7,7 @@
  *
  * Whatever is not active is held: its deliveries wait.
  */
+import { patient } from "../../database/pool.ts";
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { AWAIT_RELAY, LOCK_SEALING } from "../../integrations/queries.ts";
@@ -219,7 +220,7 @@ export async function deleteDestination(database: Database, id: string): Promise
     return true;
   });
   // What is under way may not have seen the deletion; what begins later does.
-  await database.query(AWAIT_RELAY);
+  await patient(database).query(AWAIT_RELAY);
   const cancelled = await cancelRest(database, id);
   if (!deleted && !cancelled) throw notFound(id);
 }

@@ -24,12 +24,12 @@ class ImpatientClient extends Client {
   }
 }
 
-/** Connections that have been idle since before then are not trusted, in whichever lane they are. */
+/** Connections that have been idle since before then are not trusted, in whichever pool they are. */
 export interface Suspicion {
   before: number;
 }
 
-export interface LaneOptions {
+export interface BoundedPoolOptions {
   config: ClientConfig;
   size: number;
   work: Work;
@@ -38,7 +38,7 @@ export interface LaneOptions {
   logger: Logger;
 }
 
-export class Lane implements Queryable, AsyncDisposable {
+export class BoundedPool implements Queryable, AsyncDisposable {
   readonly #pool: Pool;
   readonly #work: Work;
   readonly #pooled: boolean;
@@ -49,7 +49,7 @@ export class Lane implements Queryable, AsyncDisposable {
   readonly #answered = new WeakMap<ClientBase, number>();
   readonly #suspicion: Suspicion;
 
-  constructor({ config, size, work, pooled, suspicion, logger }: LaneOptions) {
+  constructor({ config, size, work, pooled, suspicion, logger }: BoundedPoolOptions) {
     this.#work = work;
     this.#pooled = pooled;
     this.#suspicion = suspicion;
