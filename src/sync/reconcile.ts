@@ -24,7 +24,7 @@ export interface ReconcileOptions extends Pick<LookDeps, "database" | "directory
 }
 
 /** The part of a client's limits that looks may use. */
-const SHARE = 0.25;
+const SHARE = 1 / 3;
 /** Looks under way in one process. */
 const LOOKS_MAX = 8;
 const GRACE_MS = 5 * 60_000;

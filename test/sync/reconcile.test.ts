@@ -234,14 +234,14 @@ describe("Plaid's limits", () => {
     expect(check_at?.getTime()).toBeLessThan(Date.now() + 100_000_000 / 10);
   });
 
-  it("are shared: looks use a quarter of what the client may ask, and leave the rest to webhooks", async () => {
+  it("are shared: looks use a third of what the client may ask, and leave the rest to webhooks", async () => {
     const items = scene.makeItems(8, 1);
     for (const item of items) await scene.link(item);
     await drain();
     await makeLooksDue(scene);
     const asked = scene.asked("/item/get");
-    // 5,000 a minute × 0.0016 × a quarter: two a minute.
-    await using _looking = await reconcile(scene, { windowSeconds: 100_000, limitFactor: 0.0016 });
+    // 5,000 a minute × 0.0012 × a third: two a minute.
+    await using _looking = await reconcile(scene, { windowSeconds: 100_000, limitFactor: 0.0012 });
     const open = async () => {
       const { rows } = await scene.database.query(
         "select from tartan.items where check_at < now() + interval '6 minutes'",
