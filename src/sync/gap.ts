@@ -72,9 +72,9 @@ export function healed(
 ): string[] {
   if (webhooks.length > 0 || !wanted.includes(HEALS)) return [];
   return resourcesOf(kind)
-    .filter(({ name, key, fetch }) => {
+    .filter(({ name, fetch }) => {
       const { added = 0, modified = 0, removed = 0 } = counts[name] ?? {};
-      return key !== null && added + removed + (fetch.kind === "cursor" ? modified : 0) > 0;
+      return added + removed + (fetch.kind === "cursor" ? modified : 0) > 0;
     })
     .map(({ name }) => name);
 }

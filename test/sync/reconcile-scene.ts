@@ -1,10 +1,16 @@
 /** What the tests of reconciliation share: the scene of sync, and looks at its items. */
 import { systemClock } from "../../src/clock.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
+import { claimChecks } from "../../src/integrations/checks.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
+import { createLimiter } from "../../src/sync/limiter.ts";
+import { look } from "../../src/sync/look.ts";
 import { startReconciliation, type ReconcileOptions } from "../../src/sync/reconcile.ts";
 import { until, type Scene } from "./support.ts";
+
+const clientFor: ReconcileOptions["clientFor"] = ({ plaidUrl, clientId, secret }) =>
+  createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
 
 /** Looks at each linked item once in two seconds, and takes no webhook for being on its way. */
 export async function reconcile(scene: Scene, options: Partial<ReconcileOptions> = {}): Promise<AsyncDisposable> {
@@ -14,8 +20,7 @@ export async function reconcile(scene: Scene, options: Partial<ReconcileOptions>
     database,
     directory,
     vault,
-    clientFor: ({ plaidUrl, clientId, secret }) =>
-      createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock }),
+    clientFor,
     clock: systemClock,
     logger: silentLogger,
     windowSeconds: 2,
@@ -71,4 +76,27 @@ export async function gapsOf({ database }: Scene): Promise<{ gap: Record<string,
     gap: (JSON.parse(body.toString()) as { gap: Record<string, unknown> }).gap,
     info: update_info,
   }));
+}
+
+/** Looks at every item, one after the other, with limits multiplied by these; resolves with what came of each. */
+export async function lookAtAll(scene: Scene, limits: { share: number; limit: number }): Promise<string[]> {
+  const { database, vault } = scene;
+  await makeLooksDue(scene);
+  await using directory = await openDirectory({ database, vault, logger: silentLogger, clock: systemClock });
+  const deps = {
+    database,
+    directory,
+    vault,
+    clientFor,
+    clock: systemClock,
+    limiter: createLimiter(database, systemClock, limits.limit),
+    share: createLimiter(database, systemClock, limits.share),
+    windowSeconds: 3600,
+    graceMs: 0,
+  };
+  const outcomes: string[] = [];
+  for (const check of await claimChecks(database, 0.0001, 100)) {
+    outcomes.push((await look(deps, check, new AbortController().signal)).outcome);
+  }
+  return outcomes;
 }
