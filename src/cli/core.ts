@@ -15,7 +15,7 @@ import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { forgetLibpq, type Environment } from "../environment.ts";
 import { TartanError } from "../errors.ts";
-import { loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
+import { checkSealingKey, loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
 import { createLogger, openLogOutput, type LogLevel, type Logger } from "../logger.ts";
 import { Closer } from "./closer.ts";
 import { stopSignal } from "./signals.ts";
@@ -64,6 +64,7 @@ export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Prom
     const config = purpose.as === "server" ? own : await withServerSettings(own, env, database);
     const { masterKey, dataDir } = config;
     const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
+    await checkSealingKey(database, vault);
     const dispose = () => closer[Symbol.asyncDispose]();
     return {
       config,

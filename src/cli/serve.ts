@@ -14,6 +14,7 @@ import { openDirectory, type KnownIntegration } from "../integrations/directory.
 import { openAccept } from "../journal/accept.ts";
 import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
+import { checkSealingKey } from "../integrations/vault.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { openVerificationKeys } from "../plaid/keys.ts";
 import { createGuard } from "../relay/http/guard.ts";
@@ -72,7 +73,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   }
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
   const url = await listen(core, roles, directory, clientFor);
-  closer.use(await registerProcess({ database, logger, clock }, factsOf(config, roles, url)));
+  await register(core, factsOf(core, roles, url));
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
 
@@ -89,7 +90,13 @@ const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions =
   retentionDays: config.eventRetentionDays,
 });
 
-const factsOf = (config: Core["config"], roles: readonly Role[], url: string): ProcessFacts => ({
+/** From here on a rotation of the master key finds this process, or this process finds that one has happened. */
+async function register({ closer, database, vault, logger }: Core, facts: ProcessFacts): Promise<void> {
+  closer.use(await registerProcess({ database, logger, clock: systemClock }, facts));
+  await checkSealingKey(database, vault);
+}
+
+const factsOf = ({ config, vault }: Core, roles: readonly Role[], url: string): ProcessFacts => ({
   version: VERSION,
   roles: [...roles],
   url,
@@ -98,6 +105,7 @@ const factsOf = (config: Core["config"], roles: readonly Role[], url: string): P
     relay_allow_http: config.relayAllowHttp,
     relay_allowed_addresses: config.relayAllowedAddresses,
   },
+  master_key_ids: vault.reloads ? null : vault.keyIds,
 });
 
 function janitorOptions({ database, logger, config }: Core): JanitorOptions {

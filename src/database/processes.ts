@@ -6,7 +6,14 @@
 import { hostname } from "node:os";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
-import { DELETE_PROCESS, INSERT_PROCESS, LIST_PROCESSES, PRUNE_PROCESSES, REFRESH_PROCESS } from "./queries.ts";
+import {
+  DELETE_PROCESS,
+  INSERT_PROCESS,
+  LIST_PROCESSES,
+  LIST_PROCESSES_WITHOUT_KEY,
+  PRUNE_PROCESSES,
+  REFRESH_PROCESS,
+} from "./queries.ts";
 import type { Database, Queryable } from "./types.ts";
 
 /** The settings of a server that a command has to share, or it would refuse what the server allows. */
@@ -23,9 +30,11 @@ export interface ProcessFacts {
   /** TARTAN_PUBLIC_URL, or null where it is not set */
   public_url: string | null;
   settings: SharedSettings;
+  /** fingerprints of the master keys it can open; null when it reads a new key from the file of the data directory by itself */
+  master_key_ids: readonly string[] | null;
 }
 
-export interface TartanProcess extends ProcessFacts {
+export interface TartanProcess extends Omit<ProcessFacts, "master_key_ids"> {
   id: string;
   host: string;
   pid: number;
@@ -48,6 +57,7 @@ export async function registerProcess(
     facts.url,
     facts.public_url,
     JSON.stringify(facts.settings),
+    facts.master_key_ids,
   ];
   const insert = async (): Promise<string | undefined> =>
     (await database.query<{ id: string }>(INSERT_PROCESS, values)).rows[0]?.id;
@@ -80,4 +90,9 @@ export async function registerProcess(
 /** The processes that live, newest first. */
 export async function listProcesses(q: Queryable): Promise<TartanProcess[]> {
   return (await q.query<TartanProcess>(LIST_PROCESSES)).rows;
+}
+
+/** The processes that live and cannot open what is sealed under this master key. */
+export async function listProcessesWithoutKey(q: Queryable, keyId: string): Promise<{ host: string; pid: number }[]> {
+  return (await q.query<{ host: string; pid: number }>(LIST_PROCESSES_WITHOUT_KEY, [keyId])).rows;
 }

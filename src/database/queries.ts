@@ -113,8 +113,8 @@ export const DROP_READER = (role: string): string => `drop role ${role}`;
 /* The processes that work on this database; sql/0009_processes.sql has the table. */
 
 export const INSERT_PROCESS = `
-  insert into tartan.processes (host, pid, version, roles, url, public_url, settings)
-  values ($1, $2, $3, $4, $5, $6, $7) returning id`;
+  insert into tartan.processes (host, pid, version, roles, url, public_url, settings, master_key_ids)
+  values ($1, $2, $3, $4, $5, $6, $7, $8) returning id`;
 export const REFRESH_PROCESS = "update tartan.processes set seen_at = now() where id = $1";
 export const DELETE_PROCESS = "delete from tartan.processes where id = $1";
 export const PRUNE_PROCESSES = "delete from tartan.processes where seen_at < now() - interval '1 day'";
@@ -123,3 +123,6 @@ export const PRUNE_PROCESSES = "delete from tartan.processes where seen_at < now
 export const LIST_PROCESSES = `
   select id, host, pid, version, roles, url, public_url, settings, started_at, seen_at
   from tartan.processes where seen_at > now() - interval '35 seconds' order by started_at desc, id`;
+export const LIST_PROCESSES_WITHOUT_KEY = `
+  select host, pid from tartan.processes
+  where seen_at > now() - interval '35 seconds' and not master_key_ids @> array[$1::text] order by host, pid`;

@@ -17,7 +17,6 @@ import {
   GET_INTEGRATION,
   INSERT_INTEGRATION,
   LIST_INTEGRATIONS,
-  LOCK_SEALING,
   MIRROR_TABLES,
   NOTIFY_DUE,
   NOTIFY_INTEGRATIONS,
@@ -30,6 +29,7 @@ import {
 } from "./queries.ts";
 import { checkIntegration, checkWebhookSecret, type Environment } from "./rules.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
+import { beginSealing } from "./sealing.ts";
 import type { Vault } from "./vault.ts";
 
 export interface NewIntegration {
@@ -93,9 +93,9 @@ const notFound = (id: string): TartanError =>
   new TartanError("not_found", `There is no integration ${id}.`, { fields: { id: "names no integration" } });
 
 /** Runs `work` so that a key rotation finds what it seals (see rotation.ts), and tells the directories. */
-async function changing<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function changing<T>(database: Database, vault: Vault, work: (tx: Queryable) => Promise<T>): Promise<T> {
   return await database.transaction(async (tx) => {
-    await tx.query(LOCK_SEALING);
+    await beginSealing(tx, vault);
     const result = await work(tx);
     await tx.query(NOTIFY_INTEGRATIONS);
     return result;
@@ -114,7 +114,7 @@ export async function createIntegration(
   checkIntegration(wish);
   const id = newId();
   const secret = wish.webhook_secret ?? newWebhookSecret();
-  return await changing(database, async (tx) => {
+  return await changing(database, vault, async (tx) => {
     const { rows } = await tx.query<Row>(INSERT_INTEGRATION, [
       id,
       SERVICE,
@@ -159,7 +159,7 @@ export async function updateIntegration(
   changes: IntegrationChanges,
 ): Promise<Integration> {
   checkIntegration(changes);
-  return await changing(database, async (tx) => {
+  return await changing(database, vault, async (tx) => {
     const { name, client_id, secret, country_codes } = changes;
     const sealed = secret === undefined ? null : vault.seal(secret, clientSecret(id));
     const { days_requested: days, include_original_description: original } = changes;
@@ -186,7 +186,7 @@ export async function rotateWebhookSecret(
   secret: string = newWebhookSecret(),
 ): Promise<{ webhook_secret: string }> {
   checkWebhookSecret(secret);
-  return await changing(database, async (tx) => {
+  return await changing(database, vault, async (tx) => {
     const sealed = vault.seal(secret, webhookSecret(id));
     one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null, false, null, null])).rows, id);
     return { webhook_secret: secret };
@@ -200,10 +200,11 @@ export async function rotateWebhookSecret(
  * @throws TartanError `not_found`
  */
 export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
-  await changing(database, async (tx) => {
+  await database.transaction(async (tx) => {
     if ((await tx.query(DELETE_INTEGRATION, [id])).rowCount === 0) throw notFound(id);
     await dropTokens(tx, id);
     await tx.query(END_SUBJECTS, [id]);
+    await tx.query(NOTIFY_INTEGRATIONS);
   });
   if (purge) await purgeRows(database, id);
 }

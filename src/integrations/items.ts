@@ -21,7 +21,6 @@ import {
   GET_NEVER_LINKED,
   HOLD_INTEGRATION,
   LIST_ITEMS,
-  LOCK_SEALING,
   MIRROR_TABLES,
   RENEW_SUBJECT,
   SETTLE_WEBHOOKS,
@@ -31,6 +30,7 @@ import {
 import { didYouMean } from "../suggest.ts";
 import { checkItem } from "./rules.ts";
 import { itemToken } from "./sealed.ts";
+import { beginSealing } from "./sealing.ts";
 import { findToken } from "./tokens.ts";
 import type { Vault } from "./vault.ts";
 
@@ -151,7 +151,7 @@ export async function introduceItem(
   return await database.transaction(async (tx) => {
     const environment = await holdIntegration(tx, item.integration_id);
     const key = [item.integration_id, item.item_id];
-    await tx.query(LOCK_SEALING);
+    await beginSealing(tx, vault);
     const known = await sameToken(tx, vault, item);
     const sealed = vault.seal(item.access_token, itemToken(item.integration_id, item.item_id));
     const upserted = await tx.query<{ user_id: string | null; created: boolean }>(UPSERT_ITEM, [

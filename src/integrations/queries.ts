@@ -12,6 +12,14 @@ import type { SealedColumn } from "./sealed.ts";
 export const LOCK_SEALING = share("sealing");
 export const LOCK_ROTATION = take("sealing");
 
+export const GET_SEALING_KEY: Statement = {
+  name: "integrations_sealing_key",
+  text: "select key_id from tartan.sealing_key",
+};
+export const INSERT_SEALING_KEY = "insert into tartan.sealing_key (key_id) values ($1) on conflict do nothing";
+export const SET_SEALING_KEY = `
+  insert into tartan.sealing_key (key_id) values ($1) on conflict (one) do update set key_id = excluded.key_id`;
+
 /** $1: the first bytes of whatever the active key sealed */
 export const COUNT_RESEALS = ({ table, column }: SealedColumn): string =>
   `select count(*) as count from ${table} where substring(${column} from 1 for 9) <> $1`;

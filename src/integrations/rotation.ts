@@ -6,9 +6,10 @@
  * keys until it commits. The rotation first takes that lock alone for an instant, after the new key is in place: what
  * was sealed with an old key is committed then and will be found, and what is sealed afterwards uses the new one.
  */
+import { listProcessesWithoutKey } from "../database/processes.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { COUNT_RESEALS, LOCK_ROTATION, RESEAL, SELECT_RESEALS } from "./queries.ts";
+import { COUNT_RESEALS, LOCK_ROTATION, RESEAL, SELECT_RESEALS, SET_SEALING_KEY } from "./queries.ts";
 import { sealPrefix, type Vault } from "./seal.ts";
 import { SEALED_COLUMNS, type SealedColumn } from "./sealed.ts";
 
@@ -22,9 +23,9 @@ interface Row {
 }
 
 /**
- * Re-seals every sealed column under `vault.activeKeyId`.
+ * Makes the first key of `vault` the one that all processes seal under, and re-seals every sealed column under it.
  * @returns how many values were re-sealed, by `table.column`
- * @throws TartanError `vault_unsealable` after all else was re-sealed, naming the rows that could not be opened; the
+ * @throws TartanError `conflict` while a process that lives does not know the key; `vault_unsealable` after all else was re-sealed, naming the rows that could not be opened; the
  *   old keys must be kept until those are mended
  */
 export async function rotateVault(
@@ -32,9 +33,14 @@ export async function rotateVault(
   vault: Vault,
   onProgress?: Progress,
 ): Promise<Record<string, number>> {
+  const [keyId] = vault.keyIds;
   await database.transaction(async (tx) => {
     await tx.query(LOCK_ROTATION);
+    await tx.query(SET_SEALING_KEY, [keyId]);
+    const unprepared = await listProcessesWithoutKey(tx, keyId);
+    if (unprepared.length > 0) throw notYet(unprepared);
   });
+  vault.use(keyId);
   const prefix = sealPrefix(vault.activeKeyId);
   const total = await countAll(database, prefix);
   const counts: Record<string, number> = {};
@@ -97,6 +103,16 @@ function reseal(vault: Vault, column: SealedColumn, { key, sealed }: Row): Buffe
 }
 
 const NAMED = 10;
+
+function notYet(unprepared: readonly { host: string; pid: number }[]): TartanError {
+  const named = unprepared.slice(0, NAMED).map(({ host, pid }) => `process ${pid} on ${host}`);
+  const more = unprepared.length > NAMED ? ` and ${unprepared.length - NAMED} more` : "";
+  return new TartanError(
+    "conflict",
+    `Nothing was changed: ${named.join(", ")}${more} would not be able to open what is sealed under the new master key. ` +
+      "Restart every process with TARTAN_MASTER_KEY=new,old, then run `tartan vault rotate` again.",
+  );
+}
 
 function leftBehind(unopened: readonly string[]): TartanError {
   const more = unopened.length > NAMED ? ` and ${unopened.length - NAMED} more` : "";

@@ -23,6 +23,15 @@ export interface Vault {
   keyIdOf(sealed: Buffer): string | null;
   /** of the key that seals now */
   readonly activeKeyId: string;
+  /** of all keys that were given; a rotation seals under the first */
+  readonly keyIds: readonly [first: string, ...others: string[]];
+  /** true when it reads new keys by itself, from the file in the data directory */
+  readonly reloads: boolean;
+  /**
+   * Seals under this key from now on. Until this is called, the first key seals.
+   * @throws TartanError `vault_key_missing` when it is not among those given
+   */
+  use(keyId: string): void;
 }
 
 const FORMAT = 1;
@@ -46,35 +55,53 @@ const idOf = (key: Buffer): string =>
 class SealingVault implements Vault {
   readonly #reload: (() => readonly string[]) | undefined;
   #keys = new Map<string, Buffer>();
-  #active: { id: string; key: Buffer };
+  #first = "";
+  #chosen: string | undefined;
 
   constructor({ keys, reload }: MasterKeys) {
     this.#reload = reload;
-    this.#active = this.#load(keys);
+    this.#load(keys);
   }
 
-  #load(texts: readonly string[]): { id: string; key: Buffer } {
+  #load(texts: readonly string[]): void {
     const keys = decodeMasterKeys(texts);
-    this.#keys = new Map(keys.map((key) => [idOf(key), key]));
     const first = keys[0];
     if (!first) throw new TartanError("vault_key_missing", "A vault needs at least one master key");
-    return (this.#active = { id: idOf(first), key: first });
+    this.#keys = new Map(keys.map((key) => [idOf(key), key]));
+    this.#first = idOf(first);
   }
 
   /** Keys in a file may have been rotated by another process since. */
-  #refresh(): { id: string; key: Buffer } {
-    return this.#reload ? this.#load(this.#reload()) : this.#active;
+  #refresh(): void {
+    if (this.#reload) this.#load(this.#reload());
   }
 
   get activeKeyId(): string {
-    return this.#active.id;
+    return this.#chosen ?? this.#first;
+  }
+
+  get keyIds(): readonly [string, ...string[]] {
+    return [this.#first, ...[...this.#keys.keys()].filter((id) => id !== this.#first)];
+  }
+
+  get reloads(): boolean {
+    return this.#reload !== undefined;
+  }
+
+  use(keyId: string): void {
+    if (!this.#keys.has(keyId)) this.#refresh();
+    if (!this.#keys.has(keyId)) throw unknownKey(keyId);
+    this.#chosen = keyId;
   }
 
   seal(plain: string, context: string): Buffer {
     if (LONE_SURROGATE.test(plain)) {
       throw new TartanError("invalid_request", "The text to be sealed is not well-formed Unicode (a lone surrogate)");
     }
-    const { id, key } = this.#refresh();
+    this.#refresh();
+    const id = this.activeKeyId;
+    const key = this.#keys.get(id);
+    if (!key) throw unknownKey(id);
     const header = Buffer.concat([Buffer.of(FORMAT), Buffer.from(id, "hex")]);
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv("aes-256-gcm", key, nonce);
@@ -115,6 +142,14 @@ class SealingVault implements Vault {
 
 const associated = (header: Buffer, context: string): Buffer => Buffer.concat([header, Buffer.from(context, "utf8")]);
 
+const unknownKey = (id: string): TartanError =>
+  new TartanError(
+    "vault_key_missing",
+    `The secrets in this database are sealed under master key ${id}, which is not among those given. Add it to ` +
+      "TARTAN_MASTER_KEY; while a rotation is under way, every process needs both keys (TARTAN_MASTER_KEY=new,old).",
+    { fields: { TARTAN_MASTER_KEY: `lacks the key with the fingerprint ${id}` } },
+  );
+
 const unsealable = (why: string): TartanError =>
   new TartanError("vault_unsealable", `A sealed value cannot be opened: ${why}.`);
 
@@ -124,7 +159,7 @@ export const sealPrefix = (keyId: string): Buffer => Buffer.concat([Buffer.of(FO
 const isSource = (given: readonly string[] | MasterKeys): given is MasterKeys => !Array.isArray(given);
 
 /**
- * @param masterKeys base64 of 32 bytes each; the first one seals, all of them open
+ * @param masterKeys base64 of 32 bytes each; all of them open, and the first one seals until `use` names another
  * @throws TartanError `config_invalid` when one is malformed, `vault_key_missing` when there is none
  */
 export function openVault(masterKeys: readonly string[] | MasterKeys): Vault {

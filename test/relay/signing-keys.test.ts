@@ -109,10 +109,9 @@ test("a rotation of the vault's key covers headers and signing secrets", async (
 
 test("one whose secrets cannot be opened is told of and holds up no other", async () => {
   await using it = await rulesScene();
-  const lost = await createDestination(
-    { ...it, vault: openVault([randomBytes(32).toString("base64")]) },
-    { url: PLACE },
-  );
+  const lost = await createDestination(it, { url: PLACE });
+  const elsewhere = openVault([randomBytes(32).toString("base64")]);
+  await it.database.query("update relay.signing_keys set secret_sealed = $1", [elsewhere.seal("secret", "lost")]);
   const fine = await it.destination();
   const faults: [string, unknown][] = [];
   const open = await openDestinations(it.database, it.vault, null, (id, error) => faults.push([id, error]));

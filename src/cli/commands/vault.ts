@@ -13,8 +13,9 @@ export function vaultCommand(): Command {
     .addHelpText(
       "after",
       `
-With TARTAN_MASTER_KEY: put the new key first and keep the old one behind it, separated by a comma; restart the servers;
-run this; then remove the old key. With the key that Tartan generated, running this is all.`,
+With TARTAN_MASTER_KEY: put the new key first and keep the old one behind it, separated by a comma; restart the servers, one after
+the other if you like: they go on sealing under the old key; run this, which waits for no server but refuses while one does not
+know the new key; then remove the old key. With the key that Tartan generated, running this is all.`,
     )
     .action(rotate);
   return vault;

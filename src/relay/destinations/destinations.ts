@@ -10,7 +10,8 @@
 import { patient } from "../../database/pool.ts";
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { AWAIT_RELAY, LOCK_SEALING } from "../../integrations/queries.ts";
+import { AWAIT_RELAY } from "../../integrations/queries.ts";
+import { beginSealing } from "../../integrations/sealing.ts";
 import { destinationHeaders } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import {
@@ -135,7 +136,7 @@ export async function createDestination(
   checkNewDestination(wish, urls);
   const id = newDestinationId();
   return await database.transaction(async (tx) => {
-    await tx.query(LOCK_SEALING);
+    await beginSealing(tx, vault);
     const { signing_scheme = "v1", signing_secret, ...given } = wish;
     const settings = settingsOf(vault, id, given);
     await tx.query(insertDestination([...settings.keys()]), [id, ...settings.values()]);
@@ -173,7 +174,7 @@ export async function updateDestination(
 ): Promise<DestinationState> {
   checkDestinationChange(change, urls);
   return await database.transaction(async (tx) => {
-    await tx.query(LOCK_SEALING);
+    await beginSealing(tx, vault);
     const settings = settingsOf(vault, id, change);
     if (settings.size > 0) {
       const statement = updateStatement([...settings.keys()]);

@@ -4,7 +4,7 @@
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { LOCK_SEALING } from "../../integrations/queries.ts";
+import { beginSealing } from "../../integrations/sealing.ts";
 import { signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import { checkRotation } from "./destination-rules.ts";
@@ -53,7 +53,7 @@ const publicShape = (row: Row): SigningKey => ({
   expires_at: row.expires_at?.toISOString() ?? null,
 });
 
-/** Stores a key. The caller holds LOCK_SEALING. */
+/** Stores a key. The caller began sealing. */
 export async function addKey(
   tx: Queryable,
   vault: Vault,
@@ -81,7 +81,7 @@ export async function rotateSigningKey(
   rotation: KeyRotation = {},
 ): Promise<SigningKey & { signing_secret: string }> {
   return await database.transaction(async (tx) => {
-    await tx.query(LOCK_SEALING);
+    await beginSealing(tx, vault);
     if ((await tx.query(HOLD_DESTINATION, [destinationId])).rowCount === 0) throw notFound(destinationId);
     const [newest] = await listSigningKeys(tx, destinationId);
     const known = newest?.scheme ?? "v1";

@@ -1,0 +1,125 @@
+/** A new master key, process by process: none of them ever meets a seal that it cannot open. */
+import { randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { registerProcess } from "../../src/database/processes.ts";
+import { getItemSecret, introduceItem } from "../../src/integrations/items.ts";
+import { checkSealingKey, openVault, rotateVault, type Vault } from "../../src/integrations/vault.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { scene, type Scene } from "./support.ts";
+
+const newKey = () => randomBytes(32).toString("base64");
+
+/** A running server with this vault, as the list of processes has it. */
+const process = async ({ database }: Scene, { keyIds, reloads }: Vault) =>
+  await registerProcess(
+    { database, logger: silentLogger, clock: systemClock },
+    {
+      version: "1",
+      roles: ["receiver"],
+      url: "http://127.0.0.1:4400",
+      public_url: null,
+      settings: { relay_allow_http: false, relay_allowed_addresses: [] },
+      master_key_ids: reloads ? null : keyIds,
+    },
+  );
+
+const sealedUnder = async ({ database, vault }: Scene, itemId: string): Promise<string | null> => {
+  const { rows } = await database.query<{ sealed: Buffer }>(
+    "select access_token_sealed as sealed from tartan.items where item_id = $1",
+    [itemId],
+  );
+  return rows[0] ? vault.keyIdOf(rows[0].sealed) : null;
+};
+
+test("a process with the new key first seals under the old one, which all others can open, until the vault is rotated", async () => {
+  await using it = await scene();
+  const integration_id = await it.integrate();
+  const both = openVault([newKey(), it.masterKey]);
+  await introduceItem({ ...it, vault: both }, { integration_id, item_id: "i1", access_token: "token-1" });
+  expect(await sealedUnder(it, "i1")).toBe(it.vault.activeKeyId);
+  expect(await getItemSecret(it.database, it.vault, integration_id, "i1")).toMatchObject({ access_token: "token-1" });
+  await rotateVault(it.database, both);
+  expect(await sealedUnder(it, "i1")).toBe(both.keyIds[0]);
+});
+
+test("a rotation is refused, with nothing changed, while a process that lives knows only the old key", async () => {
+  await using it = await scene();
+  const integration_id = await it.integrate();
+  const both = openVault([newKey(), it.masterKey]);
+  const old = await process(it, it.vault);
+  await using _ = await process(it, both);
+  const refused = rotateVault(it.database, both);
+  await expect(refused).rejects.toMatchObject({ code: "conflict" });
+  await expect(refused).rejects.toThrow(/process \d+ on \S+ would not be able to open/);
+  await introduceItem({ ...it, vault: both }, { integration_id, item_id: "i1", access_token: "token" });
+  expect(await sealedUnder(it, "i1")).toBe(it.vault.activeKeyId);
+  await old[Symbol.asyncDispose]();
+  await rotateVault(it.database, both);
+  expect(await sealedUnder(it, "i1")).toBe(both.activeKeyId);
+});
+
+test("a process that reads its key from the data directory holds up no rotation", async () => {
+  await using it = await scene();
+  const key = newKey();
+  await using _ = await process(it, openVault({ keys: [it.masterKey], reload: () => [key, it.masterKey] }));
+  await it.integrate();
+  await expect(rotateVault(it.database, openVault([key, it.masterKey]))).resolves.toBeDefined();
+});
+
+test("a server that runs follows the rotation, and one that knows only the old key is refused afterwards", async () => {
+  await using it = await scene();
+  const integration_id = await it.integrate();
+  const key = newKey();
+  const server = { ...it, vault: openVault([key, it.masterKey]) };
+  await introduceItem(server, { integration_id, item_id: "i1", access_token: "before" });
+  await rotateVault(it.database, openVault([key, it.masterKey]));
+  await introduceItem(server, { integration_id, item_id: "i2", access_token: "after" });
+  expect(await sealedUnder(it, "i2")).toBe(openVault([key]).activeKeyId);
+  const late = openVault([it.masterKey]);
+  const [newest] = server.vault.keyIds;
+  await expect(checkSealingKey(it.database, late)).rejects.toMatchObject({ code: "vault_key_missing" });
+  await expect(checkSealingKey(it.database, late)).rejects.toThrow(newest);
+  const linking = introduceItem({ ...it, vault: late }, { integration_id, item_id: "i3", access_token: "token" });
+  await expect(linking).rejects.toMatchObject({ code: "vault_key_missing" });
+});
+
+test("a process that starts while a rotation is under way is either seen by it or finds the new key", async () => {
+  await using it = await scene();
+  await it.integrate();
+  for (let round = 0; round < 20; round++) {
+    const previous = openVault([it.masterKey]);
+    await it.database.query("update tartan.sealing_key set key_id = $1", [previous.activeKeyId]);
+    const rotating = rotateVault(it.database, openVault([newKey(), it.masterKey])).then(
+      () => "rotated",
+      () => "refused",
+    );
+    const started = await process(it, previous);
+    const starting = checkSealingKey(it.database, previous).then(
+      () => "started",
+      () => "refused",
+    );
+    const both = [await rotating, await starting];
+    await started[Symbol.asyncDispose]();
+    expect([
+      ["rotated", "refused"],
+      ["refused", "started"],
+    ]).toContainEqual(both);
+    await it.database.query("update tartan.integrations set client_secret_sealed = null, webhook_secret_sealed = null");
+  }
+});
+
+test("of many processes that seal for the first time at once, all use one key", async () => {
+  await using it = await scene();
+  const keys = [it.masterKey, newKey(), newKey()];
+  const vaults = keys.map((_, index) => openVault([...keys.slice(index), ...keys.slice(0, index)]));
+  const integration_id = await it.integrate();
+  await it.database.query("delete from tartan.sealing_key");
+  await Promise.all(
+    vaults.map((vault, index) =>
+      introduceItem({ ...it, vault }, { integration_id, item_id: `i${index}`, access_token: "token" }),
+    ),
+  );
+  const used = await Promise.all(keys.map((_, index) => sealedUnder(it, `i${index}`)));
+  expect(new Set(used).size).toBe(1);
+});
