@@ -42,6 +42,11 @@ export const metrics = {
   ]),
   gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook had told of", ["found"]),
   lookLagSeconds: gauge("tartan_reconciliation_lag_seconds", "How long the look that was claimed last had been due"),
+  unfitValues: counter(
+    "tartan_mirror_unfit_values_total",
+    "Fields of items that hold a value which does not fit its column",
+    ["resource", "field"],
+  ),
   freshnessSeconds: seconds("tartan_freshness_seconds", "From a webhook's receipt to its rows being visible", SLOW),
   subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run"),
   eventsDispatched: counter("tartan_events_dispatched_total", "Events that were fanned out to destinations"),

@@ -83,6 +83,7 @@ export const EXAMPLES = {
       { resource: "accounts", verified_at: "2026-11-20T19:40:02.118Z", rows: 2, absent: null },
       { resource: "transactions", verified_at: "2026-11-20T19:40:02.118Z", rows: 148, absent: null },
     ],
+    unfit_values: [],
   },
   newItem: {
     integration_id: INTEGRATION_ID,

@@ -1,6 +1,7 @@
 /** /v1/items: Plaid Items, from the token's arrival to its end, and their sync runs. */
 import { TartanError } from "../errors.ts";
 import { eraseItem, getItem, getItemSecret, listItems, unlinkItem } from "../integrations/items.ts";
+import { unfitValues } from "../mirror/unfit-queries.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { resourcesOfItem } from "../sync/cursor-queries.ts";
 import { linkItem } from "../sync/linking.ts";
@@ -38,7 +39,12 @@ export function itemRoutes(api: Api, deps: ApiDeps): void {
 
   api.get("/v1/items/:item_id", { schema: SHOW }, async ({ params, query }) => {
     const item = await find(params.item_id, query.integration_id);
-    return { ...item, resources: await resourcesOfItem(database, item.integration_id, item.item_id) };
+    const { integration_id, item_id } = item;
+    const [resources, unfit_values] = await Promise.all([
+      resourcesOfItem(database, integration_id, item_id),
+      unfitValues(database, integration_id, item_id),
+    ]);
+    return { ...item, resources, unfit_values };
   });
 
   api.post("/v1/items", { schema: LINK }, async ({ body }, reply) => {

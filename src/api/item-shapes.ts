@@ -44,6 +44,24 @@ const ResourceState = z
   })
   .meta({ id: "ResourceState", description: "How one resource of an Item stands." });
 
+const UnfitValue = z
+  .object({
+    resource: told(z.string(), "Such as `transactions`."),
+    field: told(z.string(), "Path of the value in the row's object, such as `balances.current`."),
+    expected: told(
+      z.string(),
+      "What the column holds; `key` for rows that could not be kept for the lack of their key.",
+    ),
+    found: told(z.string(), "JSON type of the value, or `missing`."),
+    example: told(z.string().nullable(), "Key of a row that holds such a value."),
+    rows: told(z.number().int(), "How many rows of the latest reading with such a value held one."),
+    seen_at: timestamp("When that was."),
+  })
+  .meta({
+    id: "UnfitValue",
+    description: "A value of Plaid's that does not fit its column: it is null there and whole in raw.",
+  });
+
 export const Item = z
   .object({
     item_id: itemId,
@@ -78,6 +96,7 @@ export const Item = z
     accounts: told(z.number().int(), "Accounts mirrored.").optional(),
     transactions: told(z.number().int(), "Transactions mirrored.").optional(),
     resources: told(z.array(ResourceState), "How each resource stands; of a single Item only.").optional(),
+    unfit_values: told(z.array(UnfitValue), "Values that do not fit their columns; of a single Item only.").optional(),
   })
   .meta({ id: "Item", description: "One Plaid Item and how its mirror stands.", examples: [EXAMPLES.item] });
 

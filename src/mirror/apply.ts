@@ -20,11 +20,15 @@ import {
 } from "./queries.ts";
 import { both, UNTOUCHED } from "./changes.ts";
 import { expectStaged } from "./stage.ts";
-import type { Applied, Changes, Page, Reading, Scope, Subject } from "./types.ts";
+import { noteUnfit } from "./unfit-queries.ts";
+import type { Applied, Changes, Page, Reading, Scope, Subject, Unfit } from "./types.ts";
 
 /** The statements of a resource, built once. */
 interface Statements {
   upsert: Statement;
+  /** takes what does not fit for null, and where that is noted */
+  upsertCareful: Statement;
+  noteUnfit: Statement;
   remove: Statement | null;
   unseen: Statement;
 }
@@ -37,6 +41,8 @@ function statementsOf(resource: Resource): Statements {
   const { fetch } = resource;
   const statements: Statements = {
     upsert: upsertPage(resource),
+    upsertCareful: upsertPage(resource, true),
+    noteUnfit: noteUnfit(resource),
     remove: fetch.kind === "cursor" ? removePage(resource, fetch.removals) : null,
     unseen: removeUnseen(resource),
   };
@@ -47,10 +53,17 @@ function statementsOf(resource: Resource): Statements {
 /**
  * Applies a reading, page by page in order, so that of a row that several pages mention the last word counts. Writes
  * only rows that changed; a row that comes back is added again. After a whole reading, what it lacked is removed.
+ * @param unfit null: a value that does not fit its column is an error of Postgres'. A list: such values are null, rows
+ *   without a key are passed over, and both are noted and added to the list.
  */
-export async function applyReading(tx: Queryable, scope: Scope, reading: Reading): Promise<Applied> {
+export async function applyReading(
+  tx: Queryable,
+  scope: Scope,
+  reading: Reading,
+  unfit: Unfit[] | null = null,
+): Promise<Applied> {
   const { resource, pages, whole } = reading;
-  const { upsert, remove, unseen } = statementsOf(resource);
+  const { upsert, upsertCareful, noteUnfit, remove, unseen } = statementsOf(resource);
   const { integrationId, subjectId, leaseToken } = scope;
   let total = UNTOUCHED;
   const step = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
@@ -61,10 +74,13 @@ export async function applyReading(tx: Queryable, scope: Scope, reading: Reading
   const reconcile = whole && (await hasCurrentRows(tx, scope, resource));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
-    if (page.rows) await step(upsert, [...values, ...given]);
+    if (page.rows) await step(unfit === null ? upsert : upsertCareful, [...values, ...given]);
+    if (page.rows && unfit) unfit.push(...(await tx.query<Unfit>(noteUnfit, [...values, scope.kind])).rows);
     if (page.removals && remove) await step(remove, values);
   }
-  if (reconcile) {
+  // A row without a key may be any of those that seem to be gone.
+  const keyless = unfit?.some((each) => each.resource === resource.name && each.expected === "key") ?? false;
+  if (reconcile && !keyless) {
     const last: Page | undefined = pages.at(-1);
     await step(unseen, [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name]);
   }
@@ -133,7 +149,7 @@ export async function applyError(
   scope: Scope,
   root: Resource,
   error: Record<string, unknown>,
-  { add, change }: { add: boolean; change: boolean },
+  { add, change, unfit }: { add: boolean; change: boolean; unfit: Unfit[] | null },
 ): Promise<{ applied: Applied; row: Record<string, unknown> } | null> {
   const [place] = root.fetch.rows;
   if (!place || root.conditionAt === undefined) return null;
@@ -147,7 +163,7 @@ export async function applyError(
   const beside = (place.with ?? []).map((field) => [field, known?.raw[field] ?? null] as const);
   const text = JSON.stringify({ [place.at]: row, ...Object.fromEntries(beside) });
   const pages = [{ text, rows: true, removals: false }];
-  const applied = await applyReading(tx, scope, { resource: root, pages, whole: false });
+  const applied = await applyReading(tx, scope, { resource: root, pages, whole: false }, unfit);
   const { added, modified } = applied.changes;
   return added + modified > 0 ? { applied, row } : null;
 }

@@ -10,17 +10,16 @@
  * has touched, and `added_at = now()` one that this run has added.
  */
 import type { Statement } from "../database/types.ts";
-import type { Column, Resource } from "../resources/types.ts";
+import type { Resource } from "../resources/types.ts";
+import { checkedKey, checkedRow, fits, keyOf, literal, valueOf } from "./values.ts";
 
 /** More keys than this are not carried along: to look through all rows of the subject once costs less. */
 export const KEYS_MAX = 2000;
 
-const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`;
 export const statementName = (resource: Resource, what: string): string => `mirror_${resource.name}_${what}`;
 
 /** The columns of the primary key behind integration_id, and what they are compared with in a row `alias`. */
 const keyColumns = ({ subject, key }: Resource): string[] => (key === null ? [subject.column] : [subject.column, key]);
-const rowKey = ({ key }: Resource, row: string): string => (key === null ? "$2::text" : `${row} ->> ${literal(key)}`);
 export const own = ({ subject }: Resource, alias: string): string =>
   `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
 export const tableKey = (resource: Resource, alias: string): string =>
@@ -30,7 +29,7 @@ export const tableKey = (resource: Resource, alias: string): string =>
  * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one
  * by one, since joining the arrays first would copy every row.
  */
-function rowsOf({ fetch, key }: Resource, page: string): string {
+export function rowsOf({ fetch, key }: Resource, page: string): string {
   const places = fetch.rows.map(({ at, with: beside = [] }, place) => {
     const value = `nullif(${page} -> ${literal(at)}, 'null')`;
     if (key !== null)
@@ -41,17 +40,8 @@ function rowsOf({ fetch, key }: Resource, page: string): string {
   return places.join(" union all ");
 }
 
-function extract({ type, path }: Column, row: string): string {
-  const value = [row, ...path.map(literal)].join(" -> ");
-  const asText = `${[row, ...path.slice(0, -1).map(literal)].join(" -> ")} ->> ${literal(path.at(-1) ?? "")}`;
-  if (type === "text") return asText;
-  if (type === "jsonb") return `nullif(${value}, 'null')`;
-  if (type !== "text[]") return `(${asText})::${type}`;
-  return `case when jsonb_typeof(${value}) = 'array' then array(select jsonb_array_elements_text(${value})) end`;
-}
-
 /** A page is $3 or, when that is null, what is staged under lease $4, resource $5, number $6. */
-const PAGE = `coalesce($3::text, (select payload from sync.staged_pages
+export const PAGE = `coalesce($3::text, (select payload from sync.staged_pages
     where lease_token = $4 and resource = $5 and page = $6))::jsonb`;
 
 /**
@@ -59,25 +49,30 @@ const PAGE = `coalesce($3::text, (select payload from sync.staged_pages
  * up once (limit 1: by index, whatever the planner thinks of the table's size), then written only if it changed.
  * $1 integration, $2 subject, $3…$6 the page, $7 given facts as jsonb, if any are. A run holds the subject's lease, so
  * nobody else writes these rows meanwhile. Of the row that stands for the subject it yields what it was before.
+ *
+ * It fails on a value that does not fit its column, unless it is `careful`: then such a value is null, and a row without
+ * a key is passed over.
  */
-export function upsertPage(resource: Resource): Statement {
+export function upsertPage(resource: Resource, careful = false): Statement {
   const { table, columns, given = [] } = resource;
   const keys = keyColumns(resource);
   const root = resource.key === null;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
-  const values = [...columns.map((column) => extract(column, "raw")), ...given.map(givenValue), "raw"];
+  const values = columns.map((column) => valueOf(column, "raw", careful));
+  values.push(...given.map(givenValue), careful ? "raw" : checkedRow(resource, "raw"));
+  const usable = careful && resource.key !== null ? `where ${fits(`e -> ${literal(resource.key)}`, "key")}` : "";
   const differs = [
     "t.raw is distinct from p.raw",
     ...given.map((name) => `t.${name} is distinct from ${givenValue(name)}`),
   ];
   return {
-    name: statementName(resource, "upsert"),
+    name: statementName(resource, careful ? "upsert_careful" : "upsert"),
     text: `
 with page as materialized (
   select distinct on (key) key, raw
-  from (select ${rowKey(resource, "e")} as key, e as raw, place, n
-    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x) elements
+  from (select ${keyOf(resource, "e")} as key, e as raw, place, n
+    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x ${usable}) elements
   order by key, place desc, n desc
 ), news as materialized (
   select p.key, p.raw${root ? ", t.raw as before" : ""}, t.added_at is not null as known, t.removed_at is null as current,
@@ -88,7 +83,7 @@ with page as materialized (
   where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
 ), written as (
   insert into ${table} as t (integration_id, ${keys.join(", ")}, ${names.join(", ")})
-  select $1, $2, ${root ? "" : "key, "}${values.join(", ")} from news
+  select $1, $2, ${root ? "" : `${checkedKey("key", careful)}, `}${values.join(", ")} from news
   on conflict (integration_id, ${keys.join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
     added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
     changed_at = now(), removed_at = null
@@ -142,7 +137,7 @@ with pages as (
   select $3::jsonb as body where $3::text is not null
   union all select payload::jsonb from sync.staged_pages where lease_token = $4 and resource = $5
 ), seen as materialized (
-  select ${rowKey(resource, "e")} as key from pages, lateral (${rowsOf(resource, "body")}) x
+  select ${keyOf(resource, "e")} as key from pages, lateral (${rowsOf(resource, "body")}) x
 ), gone as materialized (
   select ${goneColumns(resource)} from ${resource.table} t
   where ${own(resource, "t")} and t.removed_at is null

@@ -42,6 +42,16 @@ export interface Changes {
   removed: number;
 }
 
+/** A field whose values do not all fit its column; see values.ts. */
+export interface Unfit {
+  resource: string;
+  field: string;
+  expected: string;
+  found: string;
+  /** not noted for the subject before */
+  new: boolean;
+}
+
 /** What applying a reading, or removing everything, has come to. */
 export interface Applied {
   changes: Changes;

@@ -13,7 +13,7 @@ import { markDue } from "../journal/subjects.ts";
 import { applyError, applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
-import type { Applied, Scope } from "../mirror/types.ts";
+import type { Applied, Scope, Unfit } from "../mirror/types.ts";
 import { confirmToken } from "../integrations/tokens.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
@@ -62,24 +62,44 @@ export interface Ending {
 
 type Read = Extract<Outcome, { read: unknown }>;
 
+/** What a run came to, for logs and metrics. */
+export interface Committed {
+  info: UpdateInfo;
+  /** values that do not fit their columns */
+  unfit: readonly Unfit[];
+}
+
 /**
- * Commits the run.
- * @returns what it told, for logs and metrics
+ * Commits the run. When Postgres refuses a value of Plaid's, all of it is done again in the way that takes such values for
+ * null: that costs several times as much, and is hardly ever needed.
  * @throws TartanError `lease_lost` when the subject is another worker's by now; nothing was written then
  */
-export async function commitRun(database: Database, ending: Ending): Promise<UpdateInfo> {
+export async function commitRun(database: Database, ending: Ending): Promise<Committed> {
+  try {
+    return await commitOnce(database, ending, null);
+  } catch (error) {
+    if (!isRefusedValue(error)) throw error;
+    return await commitOnce(database, ending, []);
+  }
+}
+
+/** Data exceptions, a key that is missing (not_null_violation), and text that is too long for an index. */
+const isRefusedValue = (error: unknown): boolean =>
+  error instanceof Error && /^(22...|23502|54000)$/.test(String((error as { code?: unknown }).code));
+
+async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | null): Promise<Committed> {
   const { claim, scope } = ending;
   return await database.transaction(async (tx) => {
     const fenced = await tx.query(FENCE, held(claim));
     if (fenced.rowCount === 0) throw leaseLost(scope);
-    const written = await write(tx, ending);
+    const written = await write(tx, ending, unfit);
     await note(tx, ending, written);
     const changed = healed(claim, ending, written.info);
     if (changed.length > 0) await recordHealed(tx, { ...ending, claim }, changed, written.info);
     await recordQuietly(tx, eventsOf(ending, written));
     await settlePages(tx, ending);
     await settle(tx, ending, written);
-    return written.info;
+    return { info: written.info, unfit: unfit ?? [] };
   }, "long");
 }
 
@@ -97,7 +117,7 @@ async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
   await settleLoops(tx, claim, ending);
 }
 
-async function write(tx: Queryable, ending: Ending): Promise<Written> {
+async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Written> {
   const { claim, outcomes, verdict, standings } = ending;
   const scope = { ...ending.scope, facts: { ...ending.scope.facts, next_step: verdict.error?.next_step ?? null } };
   const applied = new Map<string, Applied>();
@@ -106,7 +126,7 @@ async function write(tx: Queryable, ending: Ending): Promise<Written> {
   const kept: Kept[] = [];
   for (const read of reads) {
     const { resource } = read.task;
-    const step = await applyReading(tx, scope, read.read);
+    const step = await applyReading(tx, scope, read.read, unfit);
     const { changes } = step;
     applied.set(resource.name, step);
     const before = standings.get(resource.name);
@@ -118,11 +138,11 @@ async function write(tx: Queryable, ending: Ending): Promise<Written> {
       rows,
       complete,
       readWith: read.readWith ?? "",
-      partial: read.partial ?? false,
+      partial: (read.partial ?? false) || lacksKeys(resource.name, unfit),
     });
     Object.assign(told, await tell(tx, scope, resource, rows));
   }
-  const noted = await noteFailure(tx, { ...ending, scope }, applied);
+  const noted = await noteFailure(tx, { ...ending, scope }, applied, unfit);
   if (verdict.gone) await removeSubject(tx, ending, applied);
   else for (const { task } of reads) await follow(tx, scope, task.resource);
   const root = reads.find((read) => read.root !== null);
@@ -143,6 +163,7 @@ async function noteFailure(
   tx: Queryable,
   { claim, scope, outcomes, standings }: Ending,
   applied: Map<string, Applied>,
+  unfit: Unfit[] | null,
 ): Promise<Record<string, unknown> | null> {
   const root = rootOf(resourcesOf(claim.kind));
   const failures = outcomes.flatMap((each) => ("failure" in each ? [each] : []));
@@ -151,12 +172,16 @@ async function noteFailure(
   const { class: group, errorType: error_type, errorCode: error_code } = failure;
   const speaks = group === "user" || group === "item_ended" || OF_THE_TOKEN.has(error_code);
   const error = { error_type, error_code, error_message: explain(error_type, error_code).message };
-  const noted = await applyError(tx, scope, root, error, { add: !standings.has(root.name), change: speaks });
+  const noted = await applyError(tx, scope, root, error, { add: !standings.has(root.name), change: speaks, unfit });
   if (noted) applied.set(root.name, noted.applied);
   return noted?.row ?? null;
 }
 
 const isForeign = ({ errorCode }: Failure): boolean => errorCode === TOKEN_OF_ANOTHER_ITEM;
+
+/** A row without a key could not be kept, so the mirror is not equal. */
+const lacksKeys = (name: string, unfit: readonly Unfit[] | null): boolean =>
+  unfit?.some(({ resource, expected }) => resource === name && expected === "key") ?? false;
 
 /** What is kept of a resource that was read to its end. */
 interface Kept {

@@ -131,7 +131,7 @@ function failureOf(error: unknown): Failure {
 async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
   const { resource } = task;
   const { text, body } = await ask(reader, resource.fetch, {});
-  holdsRows(body, resource.fetch.rows);
+  holdsRows(body, resource);
   return {
     task,
     read: { resource, pages: [{ text, rows: true, removals: false }], whole: true },
@@ -251,7 +251,7 @@ async function readLoop(
       const [next, more] = [valueOf(body, nextAt), valueOf(body, moreAt)];
       if (next === "" || next === null || saysNone(body, fetch)) throw notReady();
       if (typeof next !== "string" || typeof more !== "boolean" || (more && next === loop.cursor)) throw malformed();
-      const page = { text, rows: holdsRows(body, fetch.rows), removals: holdsAny(body.get(fetch.removals.at)) };
+      const page = { text, rows: holdsRows(body, resource), removals: holdsRemovals(body, fetch) };
       if (!more) return { last: page, cursor: next, complete: saysComplete(body, fetch) };
       staging = stagePage(database, scope, resource.name, loop.pages.length, text);
       staging.catch(() => undefined); // heard of at the next await of it
@@ -322,10 +322,17 @@ const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(nam
 const holdsAny = (text: string | undefined): boolean => text !== undefined && /^(\{|\[\s*[^\]\s])/.test(text);
 
 /** Whether the answer holds rows. One that lacks their place is no answer, and must not pass for "none left". */
-function holdsRows(body: Answer, places: readonly RowsAt[]): boolean {
-  const texts = places.map(({ at }) => body.get(at) ?? "");
-  if (!texts.every((text) => text.startsWith("[") || text.startsWith("{"))) throw malformed();
+function holdsRows(body: Answer, { key, fetch }: Resource): boolean {
+  const texts = fetch.rows.map(({ at }) => body.get(at) ?? "");
+  if (!texts.every((text) => text.startsWith(key === null ? "{" : "["))) throw malformed();
   return texts.some(holdsAny);
+}
+
+/** An answer need not speak of removals; one that does so in another form must not pass for "none". */
+function holdsRemovals(body: Answer, { removals }: CursorFetch): boolean {
+  const text = body.get(removals.at) ?? "null";
+  if (text !== "null" && !text.startsWith("[")) throw malformed();
+  return holdsAny(text);
 }
 
 /** The one row of an answer, with what is joined to it. */

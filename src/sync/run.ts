@@ -15,7 +15,7 @@ import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { Hint } from "../journal/hint.ts";
 import { mirroredLead, mirroredRoot } from "../mirror/apply.ts";
-import type { Scope } from "../mirror/types.ts";
+import type { Scope, Unfit } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
@@ -86,9 +86,21 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     idle,
     tookMs: () => clock.now() - began,
   };
-  const info = await commitRun(database, ending);
+  const { info, unfit } = await commitRun(database, ending);
   deps.hint.give();
   if (tasks.length > 0) report(deps, ending, info);
+  for (const each of unfit) reportUnfit(deps, claim, each);
+}
+
+/** Once for each item and field: the item shows it from then on. */
+function reportUnfit({ logger }: RunDeps, { integrationId, kind, id }: Claim, unfit: Unfit): void {
+  if (!unfit.new) return;
+  const { resource, field, expected, found } = unfit;
+  metrics.unfitValues.inc({ resource, field });
+  logger.warn(
+    { integration_id: integrationId, kind, id, resource, field, expected, found },
+    "a value does not fit its column; it is null there and whole in raw",
+  );
 }
 
 const scopeOf = ({ integrationId, kind, id, leaseToken }: Claim, userId: string | null): Scope => ({

@@ -47,6 +47,7 @@ describe("linking an Item", () => {
       due: true,
       accounts: 0,
       transactions: 0,
+      unfit_values: [],
       resources: ["items", "accounts", "transactions"].map((resource) => ({
         resource,
         verified_at: null,

@@ -206,13 +206,20 @@ describe("the client", () => {
 });
 
 describe("JSON for Postgres", () => {
-  test("what jsonb cannot hold becomes a replacement character, and nothing else changes", () => {
-    expect(storableJson(String.raw`{"a":"x\u0000y"}`)).toBe(String.raw`{"a":"x\ufffdy"}`);
+  test("characters that jsonb cannot hold become the text of their escape, and nothing else changes", () => {
+    expect(storableJson(String.raw`{"a":"x\u0000y"}`)).toBe(String.raw`{"a":"x\\u0000y"}`);
     expect(storableJson(String.raw`{"a":"\ud83d\ude00"}`)).toBe(String.raw`{"a":"\ud83d\ude00"}`);
-    expect(storableJson(String.raw`{"a":"\ud83d"}`)).toBe(String.raw`{"a":"\ufffd"}`);
-    expect(storableJson(String.raw`{"a":"\ude00\ud83d"}`)).toBe(String.raw`{"a":"\ufffd\ufffd"}`);
+    expect(storableJson(String.raw`{"a":"\ud83d"}`)).toBe(String.raw`{"a":"\\ud83d"}`);
+    expect(storableJson(String.raw`{"a":"\ude00\ud83d"}`)).toBe(String.raw`{"a":"\\ude00\\ud83d"}`);
     expect(storableJson(String.raw`{"a":"\\u0000"}`)).toBe(String.raw`{"a":"\\u0000"}`);
-    expect(storableJson(String.raw`{"a":"\\\u0000"}`)).toBe(String.raw`{"a":"\\\ufffd"}`);
+    expect(storableJson(String.raw`{"a":"\\\u0000"}`)).toBe(String.raw`{"a":"\\\\u0000"}`);
+  });
+
+  test("numbers that numeric cannot hold become strings with all their characters, and no other number changes", () => {
+    const text = '{"a":1e400,"b":1e999999,"c":[-1.5E-20000,"1e999999 \\" 1e999999"],"d":131e131070}';
+    expect(storableJson(text)).toBe(
+      '{"a":1e400,"b":"1e999999","c":["-1.5E-20000","1e999999 \\" 1e999999"],"d":"131e131070"}',
+    );
   });
 
   test("any JSON stays the same JSON, but for those characters", () => {
@@ -220,12 +227,12 @@ describe("JSON for Postgres", () => {
     const text = fc
       .array(fc.constantFrom("a", "\\", '"', "\0", "\ud83d", "\ude00", "😀", "u0000", "\n"))
       .map((parts) => parts.join(""));
-    const escapeAll = (json: string) =>
-      json.replaceAll(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    const escapeOf = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    const escapeAll = (json: string) => json.replaceAll(/[^\x20-\x7e]/g, escapeOf);
     fc.assert(
       fc.property(text, (value) => {
         const cleaned = JSON.parse(storableJson(escapeAll(JSON.stringify({ value })))) as { value: string };
-        expect(cleaned.value).toBe(value.replaceAll(new RegExp(unstorable, "gu"), "\ufffd"));
+        expect(cleaned.value).toBe(value.replaceAll(new RegExp(unstorable, "gu"), escapeOf));
       }),
       { numRuns: 2000 },
     );

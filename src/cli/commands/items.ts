@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { eraseItem, getItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
+import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
@@ -118,7 +119,8 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
   const item = orNotFound(await getItem(database, itemId), itemId);
   const runs = await listRuns(database, { item_id: itemId, limit: 10 });
   const resources = await resourcesOfItem(database, item.integration_id, itemId);
-  if (json) return sayJson({ ...item, resources, runs: runs.data });
+  const unfit_values = await unfitValues(database, item.integration_id, itemId);
+  if (json) return sayJson({ ...item, resources, unfit_values, runs: runs.data });
   sayFacts({
     item: bold(item.item_id),
     integration: item.integration_id,
@@ -144,6 +146,7 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     },
     "",
   );
+  sayUnfit(unfit_values);
   say();
   sayTable(
     runs.data,
@@ -169,6 +172,22 @@ const webhooksOf = ({ webhook_url, webhook_url_is_intake, verified_at }: ItemSta
   if (webhook_url !== null) return yellow(`go to ${webhook_url}; move them here with /item/webhook/update`);
   return verified_at === null ? null : yellow("Plaid has no URL for them; set it with /item/webhook/update");
 };
+
+function sayUnfit(unfit: readonly UnfitRecord[]): void {
+  if (unfit.length === 0) return;
+  say();
+  sayTable(
+    unfit,
+    {
+      "does not fit": ({ resource, field }) => red(`${resource}.${field}`),
+      expected: ({ expected }) => expected,
+      found: ({ found }) => found,
+      "such as in": ({ example }) => short(example),
+      seen: ({ seen_at }) => ago(seen_at),
+    },
+    "",
+  );
+}
 
 const ABSENT = { not_listed: "the item does not have this product", refused: "Plaid refuses it for this item" };
 

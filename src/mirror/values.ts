@@ -1,0 +1,64 @@
+/**
+ * How a value of Plaid's becomes the value of a column. Two ways: the usual one fails, by an error of SQLSTATE class 22 or
+ * 23, when a value does not fit; the careful one asks sync.fits of each value, and what does not fit is null. The first is
+ * fast, so the second is used only for a run in which the first one has failed.
+ */
+import type { Column, ColumnType, Resource } from "../resources/types.ts";
+
+export const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`;
+export const at = (row: string, path: readonly string[]): string => [row, ...path.map(literal)].join(" -> ");
+
+/** The key of a row in a page, as text. */
+export const keyOf = ({ key }: Resource, row: string): string =>
+  key === null ? "$2::text" : `${row} ->> ${literal(key)}`;
+
+/** What sync.fits knows besides the types of columns: text that stands in an index, objects, and keys. */
+type Expected = ColumnType | "id" | "object" | "key";
+
+export const fits = (value: string, expected: Expected): string => `sync.fits(${value}, ${literal(expected)})`;
+
+export const expectedOf = ({ name, type }: Column): Expected => (type === "text" && name.endsWith("_id") ? "id" : type);
+
+/** Text of a JSON array or object is a date to no version of Postgres, so this fails. */
+const failOn = (text: string): string => `((${text})::date)::text`;
+const isNested = (text: string): string => `ascii(${text}) in (91, 123)`;
+
+/** The value of a column in a row. */
+export function valueOf(column: Column, row: string, careful: boolean): string {
+  const value = at(row, column.path);
+  const asText = `${at(row, column.path.slice(0, -1))} ->> ${literal(column.path.at(-1) ?? "")}`;
+  const taken = take(column.type, value, asText, careful);
+  return careful ? `case when ${fits(value, expectedOf(column))} then ${taken} end` : taken;
+}
+
+function take(type: ColumnType, value: string, asText: string, careful: boolean): string {
+  if (type === "jsonb") return `nullif(${value}, 'null')`;
+  // From jsonb only numbers and booleans become these.
+  if (type === "numeric" || type === "boolean") return `nullif(${value}, 'null')::${type}`;
+  // Of what is no array there are no elements: that fails too.
+  if (type === "text[]")
+    return `case when nullif(${value}, 'null') is not null then array(select jsonb_array_elements_text(${value})) end`;
+  if (type === "text") {
+    if (careful) return asText;
+    return `case when ${isNested(asText)} and jsonb_typeof(${value}) <> 'string' then ${failOn(asText)} else ${asText} end`;
+  }
+  // "now", "infinity" and a date whose order depends on a setting are dates to Postgres, but not to Plaid.
+  return `(case when ${asText} like '____-__-__%' then ${asText} else (${asText}) || ' does not fit' end)::${type}`;
+}
+
+/** The objects inside a row that columns are read from. */
+export function parentsOf({ columns }: Resource): string[][] {
+  const nested = columns.map(({ path }) => path.slice(0, -1)).filter((path) => path.length > 0);
+  return [...new Map(nested.map((path) => [path.join("."), path])).values()];
+}
+
+/** The row, unless something stands in it where an object is expected: then it fails. */
+export function checkedRow(resource: Resource, row: string): string {
+  const unfit = parentsOf(resource).map((path) => `jsonb_typeof(nullif(${at(row, path)}, 'null')) <> 'object'`);
+  if (unfit.length === 0) return row;
+  return `case when ${unfit.join(" or ")} then ${failOn(`jsonb_typeof(${row})`)}::jsonb else ${row} end`;
+}
+
+/** The key, unless it is empty or no text; a row without one fails by itself. */
+export const checkedKey = (key: string, careful: boolean): string =>
+  careful ? key : `case when ${key} = '' or ${isNested(key)} then ${failOn(key)} else ${key} end`;

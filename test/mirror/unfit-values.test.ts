@@ -1,0 +1,188 @@
+/** Values of Plaid's that do not fit their columns: null there, whole in raw, noted once, and in nobody's way. */
+import * as fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { applyReading } from "../../src/mirror/apply.ts";
+import type { Scope, Unfit } from "../../src/mirror/types.ts";
+import { unfitValues } from "../../src/mirror/unfit-queries.ts";
+import type { Resource } from "../../src/resources/types.ts";
+import { openScene, resource, type Scene } from "./support.ts";
+
+let db: Scene;
+beforeAll(async () => {
+  db = await openScene();
+});
+afterAll(() => db[Symbol.asyncDispose]());
+
+/** Applies one page in a transaction; carefully where a list is given. */
+async function apply(scope: Scope, of: Resource, text: string, unfit: Unfit[] | null = null, whole = false) {
+  const pages = [{ text, rows: true, removals: false }];
+  return await db.database.transaction((tx) => applyReading(tx, scope, { resource: of, pages, whole }, unfit));
+}
+
+/** The usual way and, where that fails, the careful one, as a run does it. */
+async function applyEither(scope: Scope, of: Resource, text: string): Promise<Unfit[]> {
+  const unfit: Unfit[] = [];
+  try {
+    await apply(scope, of, text);
+  } catch (error) {
+    expect((error as { code?: string }).code).toMatch(/^(22...|23502|54000)$/);
+    await apply(scope, of, text, unfit);
+  }
+  return unfit;
+}
+
+const ODD = fc.oneof(
+  fc.constantFrom<unknown>(
+    null,
+    "",
+    "NaN",
+    "Infinity",
+    "-infinity",
+    "now",
+    "today",
+    "tomorrow",
+    "epoch",
+    "2026-02-30",
+    "2026-13-01",
+    "2026-01-02",
+    "2026-01-02T03:04:05Z",
+    "2026-01-02T25:00:00Z",
+    "99999-01-01",
+    "999999999-01-01",
+    "0000-00-00",
+    "01/02/2026",
+    "20260102",
+    20_260_102,
+    "12.5",
+    12.5,
+    1e300,
+    true,
+    "true",
+    "t",
+    1,
+    0,
+    [],
+    ["a", 1, null],
+    [[1]],
+    {},
+    { a: 1 },
+    "{",
+    "[x]",
+    "x".repeat(3000),
+  ),
+  fc.jsonValue(),
+);
+const isDate = (value: unknown): boolean =>
+  typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value.slice(0, 10)));
+
+describe("a value of whatever kind", () => {
+  for (const name of ["items", "accounts", "transactions"]) {
+    it(`in a column of ${name} is there or is null and noted, stays whole in raw, and nothing stops`, async () => {
+      const of = resource(name);
+      const field = fc.constantFrom(...of.columns);
+      await fc.assert(
+        fc.asyncProperty(field, ODD, async (column, value) => {
+          const scope = await db.hold();
+          const element: Record<string, unknown> = of.key === null ? {} : { [of.key]: "k" };
+          let at = element;
+          for (const step of column.path.slice(0, -1)) at = at[step] = {};
+          at[column.path.at(-1) ?? ""] = value;
+          // JSON.stringify of what was parsed: what jsonb and JavaScript say alike
+          const sent = JSON.parse(JSON.stringify(element).replaceAll("\\u0000", "")) as Record<string, unknown>;
+          const place = of.fetch.rows[0]?.at ?? "";
+          const beside = of.key === null ? { status: sent["status"] } : { modified: [], removed: [] };
+          const text = JSON.stringify({ [place]: of.key === null ? sent : [sent], ...beside });
+          if (/\\u(?:d[89a-f]|0000)/i.test(text)) return;
+          const unfit = await applyEither(scope, of, text);
+          const [row] = await db.rows(
+            scope,
+            `"${column.name}" as value, "${column.name}"::text as text, raw`,
+            of.table,
+          );
+          expect(row?.["raw"]).toMatchObject(sent);
+          const noted = unfit.filter((each) => each.resource === name).map(({ field }) => field);
+          // Fields of `error` have columns of their own, so what stands there may not fit although jsonb holds anything.
+          if (column.type === "jsonb") return;
+          const mayFit = value === null || row?.["value"] !== null;
+          expect(noted, JSON.stringify([column.name, value])).toEqual(mayFit ? [] : [column.path.join(".")]);
+          if (column.type === "date" || column.type === "timestamptz")
+            expect(row?.["value"] === null || isDate(value), JSON.stringify([value, row])).toBe(true);
+          if (column.type === "numeric") expect(row?.["value"] === null || typeof value === "number").toBe(true);
+          if (column.type === "boolean" && row?.["value"] !== null) expect(row?.["value"]).toBe(value);
+          if (column.type === "text" && typeof value === "string" && row?.["value"] !== null)
+            expect(row?.["value"]).toBe(JSON.parse(JSON.stringify(value).replaceAll("\\u0000", "")));
+        }),
+        { numRuns: 150 },
+      );
+    });
+  }
+});
+
+describe("what does not fit", () => {
+  const transactions = (...added: unknown[]) => JSON.stringify({ added, modified: [], removed: [] });
+
+  it("leaves the other rows and columns as they are, and is new once for each item and field", async () => {
+    const scope = await db.hold();
+    const page = transactions(
+      { transaction_id: "a", amount: 1.5, date: "2026-01-32", name: "A" },
+      { transaction_id: "b", amount: "NaN", date: "2026-01-31", name: { not: "text" } },
+      { transaction_id: "c", amount: 3, date: "2026-01-30", personal_finance_category: "FOOD" },
+    );
+    const first: Unfit[] = [];
+    await apply(scope, resource("transactions"), page, first);
+    expect(first.map(({ field, found, new: isNew }) => [field, found, isNew]).toSorted()).toEqual([
+      ["amount", "string", true],
+      ["date", "string", true],
+      ["name", "object", true],
+      ["personal_finance_category", "string", true],
+    ]);
+    expect(await db.rows(scope, "transaction_id, amount, date, name")).toEqual([
+      { transaction_id: "a", amount: "1.5", date: null, name: "A" },
+      { transaction_id: "b", amount: null, date: "2026-01-31", name: null },
+      { transaction_id: "c", amount: "3", date: "2026-01-30", name: null },
+    ]);
+    const again: Unfit[] = [];
+    await apply(scope, resource("transactions"), transactions({ transaction_id: "d", date: "soon" }), again);
+    expect(again.map(({ field, new: isNew }) => [field, isNew])).toEqual([["date", false]]);
+    const noted = await unfitValues(db.database, scope.integrationId, scope.subjectId);
+    expect(noted).toHaveLength(4);
+    expect(noted.find(({ field }) => field === "date")).toMatchObject({
+      resource: "transactions",
+      expected: "date",
+      found: "string",
+      example: "d",
+      rows: 1,
+    });
+    expect(JSON.stringify(noted)).not.toContain("soon");
+  });
+
+  it("is a row without its key: it is passed over and noted, and while there is one nothing counts as gone", async () => {
+    const scope = await db.hold();
+    const accounts = (...rows: unknown[]) => JSON.stringify({ accounts: rows });
+    await apply(scope, resource("accounts"), accounts({ account_id: "a" }, { account_id: "b" }), null, true);
+    const unfit: Unfit[] = [];
+    const odd = [{ name: "no key" }, { account_id: null }, { account_id: {} }, { account_id: "" }, "text", 7, null];
+    const { changes } = await apply(
+      scope,
+      resource("accounts"),
+      accounts({ account_id: "a", name: "A" }, ...odd, { account_id: "x".repeat(5000) }),
+      unfit,
+      true,
+    );
+    expect(changes).toEqual({ added: 0, modified: 1, removed: 0 });
+    expect(unfit).toMatchObject([{ field: "account_id", expected: "key", new: true }]);
+    expect(await db.rows(scope, "account_id, name, removed_at", "plaid.accounts")).toEqual([
+      { account_id: "a", name: "A", removed_at: null },
+      { account_id: "b", name: null, removed_at: null },
+    ]);
+    for (const one of odd)
+      await expect(apply(scope, resource("accounts"), accounts(one)), JSON.stringify(one)).rejects.toThrow();
+  });
+
+  it("goes with its item", async () => {
+    const scope = await db.hold();
+    await apply(scope, resource("transactions"), transactions({ transaction_id: "a", date: "soon" }), []);
+    await db.database.query("delete from sync.subjects where id = $1", [scope.subjectId]);
+    expect(await unfitValues(db.database, scope.integrationId, scope.subjectId)).toEqual([]);
+  });
+});
