@@ -7,6 +7,7 @@ import { benchAccept } from "./accept.ts";
 import { benchClaims } from "./claims.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
+import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
 import { benchSync } from "./sync.ts";
@@ -24,6 +25,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   "relay-latency": () => benchRelay({ minutes, only: "latency" }),
   "relay-saturation": () => benchRelay({ minutes, only: "saturation" }),
   "relay-hold": () => benchRelay({ minutes, only: "hold" }),
+  "relay-growth": benchRelayGrowth,
   claims: benchClaims,
   growth: benchGrowth,
 };

@@ -64,7 +64,10 @@ export const DeadLetters = z
     destination_id: destinationId,
     destination_name: told(z.string(), "Its name."),
     cause: told(z.string().nullable(), "Why they gave up."),
-    count: told(z.number().int(), "Deliveries that gave up; counted up to 10001."),
+    count: told(
+      z.number().int(),
+      "Deliveries that gave up; counted up to 1001. A redrive with `dry_run` counts them all.",
+    ),
     first_at: timestamp("When the first of them did."),
     last_at: timestamp("When the last of them did."),
     replayable: told(z.number().int(), "Those that can be sent again, as far as the oldest thousand tell."),

@@ -8,7 +8,7 @@ export interface DeadLetterGroup {
   destination_name: string;
   /** such as status_500, timeout, transform_error */
   cause: string | null;
-  /** counted up to 10001 */
+  /** counted up to 1001; a redrive with `dry_run` counts them all */
   count: number;
   /** ISO 8601: when the first of them gave up */
   first_at: string;

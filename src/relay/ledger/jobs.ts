@@ -204,7 +204,8 @@ async function make(
     await tx.query(OPEN_JOB, [id, few(rowCount)]);
     await tx.query(NOTIFY_JOBS);
     return await existing(tx, id);
-  });
+    // A million members take longer to freeze than a statement usually may.
+  }, "long");
 }
 
 function few(count: number): number {

@@ -66,7 +66,7 @@ async function workOnce<T>(
     const { status, body } = await work(within(database, tx));
     await tx.query(ANSWER_REQUEST, [keySha256, status, JSON.stringify(body)]);
     return { status, body, repeated: false };
-  });
+  }, "long");
 }
 
 async function repeated<T>(

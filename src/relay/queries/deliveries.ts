@@ -129,12 +129,13 @@ function ofHolding(status: StatusFilter | null): string {
 }
 
 /**
- * The places at destination x. `offset 0` lets each part be planned by itself: it is then read from the partial index that
- * holds nothing else, however many deliveries have arrived beside.
+ * The places at destination x. Each part yields no more than a page, in order, and is planned by itself: it is read from the
+ * partial index that holds nothing else, however many deliveries have arrived beside.
  */
 function sources(status: StatusFilter | null, conditions: string): string {
   const part = (more: string): string =>
-    `(select r.seq from relay.deliveries r where r.destination_id = x.id and ${more} and ${conditions} offset 0)`;
+    `(select r.seq from relay.deliveries r where r.destination_id = x.id and ${more} and ${conditions}
+      order by r.seq desc limit $1)`;
   const dead = part("r.status = 'dead'");
   const scheduled = [
     part("r.status = 'scheduled' and r.lane is null"),
@@ -164,7 +165,7 @@ export const REPLAYABLE = `(r.body is not null
   or (r.event_type <> 'webhook.received' and exists (select from journal.events e where e.id = r.event_id)))`;
 
 /** Dead letters of a group are counted no further than this, and of the oldest so many it is looked whether they can be sent. */
-const GROUP_COUNT_MAX = 10_001;
+const GROUP_COUNT_MAX = 1001;
 const LOOKED_INTO = 1000;
 
 const OF_GROUP = "r.destination_id = g.destination_id and r.status = 'dead' and coalesce(r.cause, '') = g.cause";
@@ -193,7 +194,8 @@ select g.destination_id, g.cause as place, x.name as destination_name, nullif(g.
   counted.count - lost.count as replayable
 from groups g join relay.destinations x on x.id = g.destination_id
 cross join lateral (
-  select count(*)::int as count from (select from relay.deliveries r where ${OF_GROUP} limit ${GROUP_COUNT_MAX}) r) counted
+  select count(*)::int as count from (
+    select from relay.deliveries r where ${OF_GROUP} order by r.finished_at limit ${GROUP_COUNT_MAX}) r) counted
 cross join lateral (select r.finished_at from relay.deliveries r where ${OF_GROUP} order by r.finished_at limit 1) first
 cross join lateral (select r.finished_at from relay.deliveries r where ${OF_GROUP} order by r.finished_at desc limit 1) last
 cross join lateral (

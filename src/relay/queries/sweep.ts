@@ -11,24 +11,33 @@ const statement = (name: string, text: string): Statement => ({ name: `relay_${n
  */
 const COUNT_MAX = 10_001;
 
-/** Deliveries of destination x in a state, each counted no further than is needed. */
-const some = (state: string): string =>
-  `(select from relay.deliveries r where r.destination_id = x.id and ${state} limit ${COUNT_MAX})`;
+/**
+ * Deliveries of destination x in a state, counted no further than is needed. In the order of an index: without it Postgres would
+ * gather all of them first.
+ */
+const some = (state: string, order: string): string =>
+  `(select from relay.deliveries r where r.destination_id = x.id and ${state} order by ${order} limit ${COUNT_MAX})`;
 
-const SCHEDULED = `${some("r.status = 'scheduled' and r.lane is null")} union all ${some("r.status = 'scheduled' and r.lane is not null")}`;
+const SCHEDULED = `${some("r.status = 'scheduled' and r.lane is null", "r.due_at, r.seq")}
+  union all ${some("r.status = 'scheduled' and r.lane is not null", "r.lane, r.seq")}`;
 
-/** How many deliveries there are in a state at the destinations for which `where` holds, all together. */
-const countOf = (state: string, where: string): string => `
-  (select count(*)::int from (
-    select from relay.destinations x join relay.health h on h.destination_id = x.id cross join lateral (${state}) r
-    where x.deleted_at is null and ${where} limit ${COUNT_MAX}) c)`;
+/** How many deliveries there are in a state at the destinations `whose`, all together. */
+const countOf = (state: string, whose: string): string => `
+  (select count(*)::int from (select from ${whose} x cross join lateral (${state}) r limit ${COUNT_MAX}) c)`;
 
-/** How much waits, everywhere. */
+/** How much waits, everywhere. Destinations are chosen first, so that nothing is counted at the others. */
 export const DEPTH = statement(
   "depth",
   `
-select o.undispatched, o.oldest_undispatched_seconds, ${countOf(SCHEDULED, `not ${HELD}`)} as scheduled,
-  ${countOf(SCHEDULED, HELD)} as held, ${countOf(some("r.status = 'dead'"), "true")} as dead
+with destinations as materialized (
+  select x.id, ${HELD} as held from relay.destinations x join relay.health h on h.destination_id = x.id
+  where x.deleted_at is null
+), held as materialized (select id from destinations where held
+), taking as materialized (select id from destinations where not held)
+select o.undispatched, o.oldest_undispatched_seconds,
+  ${countOf(SCHEDULED, "taking")} as scheduled,
+  ${countOf(SCHEDULED, "held")} as held,
+  ${countOf(some("r.status = 'dead'", "r.seq"), "destinations")} as dead
 from (
   select count(*)::int as undispatched,
     coalesce(extract(epoch from now() - min(written_at)), 0)::float8 as oldest_undispatched_seconds
@@ -65,6 +74,12 @@ const HEADS = `
 export const OVERDUE = statement(
   "overdue",
   `
+with taking as materialized (
+  select x.id from relay.destinations x join relay.health h on h.destination_id = x.id
+  where x.deleted_at is null and not ${HELD} and x.rate_limit is null
+    and (h.breaker = 'closed' or h.breaker = 'open' and h.hold_until < now() - ${DELIVERY_LATE})
+    and greatest(x.updated_at, h.hold_until, h.last_success_at, h.last_failure_at) < now() - ${DELIVERY_LATE}
+)
 select o.outbox, d.deliveries, least(o.oldest, d.oldest) as oldest_at
 from (
   select count(*)::int as outbox, min(written_at) as oldest from (
@@ -73,15 +88,11 @@ from (
 ) o cross join (
   select count(*)::int as deliveries, min(late.due_at) as oldest from (
     select r.due_at
-    from relay.destinations x join relay.health h on h.destination_id = x.id
-    cross join lateral (
-      (select r.due_at from relay.deliveries r where ${DUE} and r.lane is null order by r.due_at limit ${COUNT_MAX})
+    from taking x cross join lateral (
+      (select r.due_at from relay.deliveries r where ${DUE} and r.lane is null order by r.due_at, r.seq limit ${COUNT_MAX})
       union all
       (${HEADS})
     ) r
-    where x.deleted_at is null and not ${HELD} and x.rate_limit is null
-      and (h.breaker = 'closed' or h.breaker = 'open' and h.hold_until < now() - ${DELIVERY_LATE})
-      and greatest(x.updated_at, h.hold_until, h.last_success_at, h.last_failure_at) < now() - ${DELIVERY_LATE}
     limit ${COUNT_MAX}
   ) late
 ) d`,
