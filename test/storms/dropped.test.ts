@@ -45,3 +45,26 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
     });
   });
 });
+
+it("an item that waits for its user is read again within the window, though nobody says that its user repaired it", async () => {
+  stage = await openStage({ seed: "repaired in silence" });
+  const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
+  const { control } = stage.simulator;
+  const [item] = await stage.makeItems(tartan, 1, 40);
+  const itemId = item?.item_id ?? "";
+  if (item) await stage.link(tartan, item);
+  const status = async (wanted: string) => {
+    const { rows } = await stage.database.query("select from sync.subjects where id = $1 and status = $2", [
+      itemId,
+      wanted,
+    ]);
+    return rows.length === 1;
+  };
+  await until("the first sync", () => status("ok"));
+  control.breakItem(itemId);
+  await until("the item to wait for its user", () => status("needs_user"));
+  control.changeTransactions(itemId, { add: 3, webhooks: false });
+  control.repairItem(itemId, { webhooks: false });
+  await until("the mirror equal", () => equal(itemId));
+  expect(await status("ok")).toBe(true);
+});
