@@ -34,6 +34,8 @@ interface Parts {
   facts: Facts;
   /** leads past a pooler where there is such a URL */
   url: string;
+  /** sessions over `url` are Tartan's own */
+  direct: boolean;
 }
 
 class PooledDatabase implements Database {
@@ -82,6 +84,9 @@ function partsOf(database: Database): Parts {
  */
 export const urlOf = (database: Database): string => partsOf(database).url;
 
+/** Whether a session over `urlOf` lasts as long as its connection, and belongs to nobody else. */
+export const isDirect = (database: Database): boolean => partsOf(database).direct;
+
 /** What was found out about the server when `database` was opened. */
 export const factsOf = (database: Database): Facts => partsOf(database).facts;
 
@@ -106,11 +111,12 @@ export const patient = (database: Database): Queryable => ({
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { url, directUrl, poolSize, applicationName, logger } = options;
   const config = clientConfig({ url, applicationName });
-  const direct = clientConfig({ url: directUrl ?? url, applicationName });
+  const beside = clientConfig({ url: directUrl ?? url, applicationName });
   const facts = await readFacts(config).catch((error: unknown) => {
     throw translateFailure(error);
   });
   const pooled = facts.pooled || directUrl !== undefined;
+  const direct = !pooled || directUrl !== undefined;
   const reserved = reservedConnections(poolSize);
   const suspicion: Suspicion = { before: 0 };
   const open = (work: Work, size: number) => new BoundedPool({ config, size, work, pooled, suspicion, logger });
@@ -118,8 +124,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return new PooledDatabase({
     shared,
     urgent: reserved === 0 ? shared : open("urgent", reserved),
-    listener: openListener({ config: direct, disabled: pooled && directUrl === undefined, logger }),
+    listener: openListener({ config: beside, disabled: !direct, logger }),
     facts: { ...facts, pooled },
     url: directUrl ?? url,
+    direct,
   });
 }

@@ -6,7 +6,8 @@ import { Client, DatabaseError } from "pg";
 import { TartanError } from "../errors.ts";
 import { clientConfig } from "./connection.ts";
 import { translateFailure } from "./failures.ts";
-import { urlOf } from "./pool.ts";
+import { LIMITS, settingsOf } from "./limits.ts";
+import { isDirect, urlOf } from "./pool.ts";
 import type { Database, Queryable, Result, Statement } from "./types.ts";
 
 const SILENCE_MS = 5000;
@@ -18,6 +19,7 @@ export interface Session extends Queryable, AsyncDisposable {}
 export function openSession(database: Database, applicationName: string): Session {
   let connected: Promise<Client> | undefined;
   let closed = false;
+  const direct = isDirect(database);
   const connect = async (): Promise<Client> => {
     // A connection that died without a word is noticed by the answer that does not come.
     const client = new Client({
@@ -31,6 +33,7 @@ export function openSession(database: Database, applicationName: string): Sessio
     client.on("end", forget);
     try {
       await client.connect();
+      if (direct) await client.query(settingsOf(LIMITS.urgent, false));
       return client;
     } catch (error) {
       forget();
@@ -44,9 +47,13 @@ export function openSession(database: Database, applicationName: string): Sessio
       // Not by its name: behind a pooler the next statement may meet another session.
       const config = { text: typeof statement === "string" ? statement : statement.text };
       try {
+        // Behind a pooler settings last no longer than a transaction.
+        if (!direct) await client.query(`begin; ${settingsOf(LIMITS.urgent, true)}`);
         const result = await client.query({ ...config, values: [...values] });
+        if (!direct) await client.query("commit");
         return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
       } catch (error) {
+        if (!direct) await client.query("rollback").catch(() => undefined);
         // What Postgres did not say itself is the connection's failure: the next statement gets another.
         if (!(error instanceof DatabaseError)) {
           connected = undefined;
