@@ -13,7 +13,7 @@ const MINUTE_MS = 60_000;
 /** Of the open share, and so added to it. */
 const RESERVE = 0.25;
 const GENERATION_MS = MINUTE_MS;
-/** 8 MiB a generation: with 10,000 kids a second one in 700,000 is taken for a repeated one. */
+/** 8 MiB a generation: with 10,000 kids a second one in 300,000 is taken for a repeated one. */
 const FILTER_BITS = 2 ** 26;
 const VOUCHED_FOR_MS = 24 * 60 * MINUTE_MS;
 const VOUCHED_KEPT = 1000;

@@ -48,7 +48,7 @@ const kept = async (database: Database): Promise<string[]> =>
 describe("retention never drops what is still needed", () => {
   test("a webhook that no run has served keeps its week, however old, and it is said so until the run has come", async () => {
     await using db = await testDatabase();
-    const [, waiting = "", , young = ""] = await journal(db.database, 60, 40, 20, 1);
+    const [, waiting = "", , young = ""] = await journal(db.database, 12, 9, 6, 1);
     await db.database.query("update journal.webhooks set processed_at = null where id = $1", [waiting]);
     const lines = await round(db.database);
     expect(await kept(db.database)).toEqual([waiting, young]);
@@ -59,7 +59,7 @@ describe("retention never drops what is still needed", () => {
       '{needed_for="unprocessed"} 1',
     );
     // What comes late for a week that was emptied still has room.
-    await append(db.database, [webhook({ receivedAt: weeksAgo(20), proof: null })]);
+    await append(db.database, [webhook({ receivedAt: weeksAgo(6), proof: null })]);
     await db.database.query("update journal.webhooks set processed_at = now()");
     await db.database.query("update journal.outbox set position = 1000 + id");
     expect(await round(db.database)).toEqual([]);
@@ -69,10 +69,10 @@ describe("retention never drops what is still needed", () => {
 
   test("while no relay dispatches, weeks from the oldest that waits on are kept, and it is said so", async () => {
     await using db = await testDatabase();
-    const [gone = "", ...stay] = await journal(db.database, 60, 40, 20);
+    const [gone = "", ...stay] = await journal(db.database, 12, 9, 6);
     await db.database.query(
       "update journal.outbox set position = null, written_at = journal_time.at from (select $1::timestamptz as at) journal_time where webhooks[1] = $2",
-      [weeksAgo(40), stay[0]],
+      [weeksAgo(9), stay[0]],
     );
     const lines = await round(db.database);
     expect(await kept(db.database)).toEqual(stay);
@@ -85,7 +85,7 @@ describe("retention never drops what is still needed", () => {
   test("a webhook older than all weeks stays until it is served and dispatched", async () => {
     await using db = await testDatabase();
     await journal(db.database, 1);
-    const [unserved, undispatched] = [webhook({ receivedAt: weeksAgo(300) }), webhook({ receivedAt: weeksAgo(301) })];
+    const [unserved, undispatched] = [webhook({ receivedAt: weeksAgo(60) }), webhook({ receivedAt: weeksAgo(61) })];
     await append(db.database, [unserved]);
     await append(db.database, [undispatched]);
     await db.database.query("update journal.outbox set position = 100 + id where not webhooks @> array[$1::uuid]", [
@@ -104,7 +104,7 @@ describe("retention never drops what is still needed", () => {
 describe("retention goes by the database's clock", () => {
   test("a process whose clock is minutes off, a year ahead or in 1970 forgets nothing, makes nothing, and says what to do", async () => {
     await using db = await testDatabase();
-    const ids = (await journal(db.database, 60, 20, 1)).toSorted();
+    const ids = (await journal(db.database, 12, 6, 1)).toSorted();
     const count = async () =>
       (await db.database.query<{ n: number }>("select count(*)::int as n from pg_class where relname ~ '^webhooks_'"))
         .rows[0]?.n;
@@ -125,7 +125,7 @@ describe("retention goes by the database's clock", () => {
 
   test("when the database's own clock has jumped, nothing is forgotten for a day", async () => {
     await using db = await testDatabase();
-    const ids = (await journal(db.database, 60, 20, 1)).toSorted();
+    const ids = (await journal(db.database, 12, 6, 1)).toSorted();
     for (const jump of ["-400 days", "400 days"]) {
       await db.database.query(
         "update journal.retention set looked_at = now() + $1::interval, steady_since = '-infinity'",
