@@ -29,3 +29,14 @@ test("rows that Plaid removed longer ago than they are kept go, in every table o
     expect([table, rows]).toEqual([table, [{ removed: false }, { removed: true }]]);
   }
 });
+
+test("every table of the mirror has an index that finds its removed rows and holds no others", async () => {
+  await using db = await testDatabase();
+  for (const { table } of RESOURCES) {
+    const { rows } = await db.database.query<{ indexdef: string }>(
+      "select indexdef from pg_indexes where schemaname || '.' || tablename = $1 and indexdef like '%(removed_at) WHERE (removed_at IS NOT NULL)'",
+      [table],
+    );
+    expect([table, rows.length]).toEqual([table, 1]);
+  }
+});
