@@ -13,6 +13,8 @@ import {
   DELETE_INTEGRATION,
   DROP_TOKENS,
   END_SUBJECTS,
+  OLDEST_WAITING,
+  SETTLE_INTEGRATION,
   FORGET_INTEGRATION,
   GET_INTEGRATION,
   INSERT_INTEGRATION,
@@ -203,9 +205,11 @@ export async function deleteIntegration(database: Database, id: string, { purge 
   await database.transaction(async (tx) => {
     if ((await tx.query(DELETE_INTEGRATION, [id])).rowCount === 0) throw notFound(id);
     await dropTokens(tx, id);
+    const { rows: waiting } = await tx.query<{ id: string }>(OLDEST_WAITING, [id]);
     await tx.query(END_SUBJECTS, [id]);
+    await tx.query(SETTLE_INTEGRATION, [id, waiting[0]?.id ?? null]);
     await tx.query(NOTIFY_INTEGRATIONS);
-  });
+  }, "long");
   if (purge) await purgeRows(database, id);
 }
 

@@ -83,9 +83,16 @@ export const DROP_TOKENS = `
 /** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
 const END_SUBJECT =
   "not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
-/** Where webhooks still wait one more run settles them, since without credentials it fetches nothing. */
-export const END_SUBJECTS = `update sync.subjects
-  set due_at = case when oldest_unserved is not null then now() end, ${END_SUBJECT} where integration_id = $1`;
+export const END_SUBJECTS = `update sync.subjects set due_at = null, oldest_unserved = null, ${END_SUBJECT} where integration_id = $1`;
+/** No webhook of the integration that waits for a run is older. */
+export const OLDEST_WAITING = `
+  select oldest_unserved as id from sync.subjects
+  where integration_id = $1 and oldest_unserved is not null order by oldest_unserved limit 1`;
+/** Behind END_SUBJECTS: no run will serve those that wait, from $2 on; without it, those that came while this began. */
+export const SETTLE_INTEGRATION = `
+  update journal.webhooks set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
+  where integration_id = $1 and processed_at is null
+    and id >= coalesce($2::uuid, journal.least_id_at(now() - interval '10 minutes'))`;
 
 /** Without a payload: every role may listen, a tenant's reader too, and ids of others are none of its business. */
 export const NOTIFY_INTEGRATIONS = "select pg_notify('tartan_integrations', '')";

@@ -143,6 +143,10 @@ describe("deleting", () => {
     expect(sealed).toEqual([{ id: other }]);
     const { rows: due } = await database.query("select integration_id from sync.subjects where due_at is not null");
     expect(due).toEqual([{ integration_id: other }]);
+    const { rows: waiting } = await database.query(
+      "select integration_id from journal.webhooks where processed_at is null",
+    );
+    expect(waiting).toEqual([{ integration_id: other }]);
     expect(await count(it, "plaid.transactions", id)).toBe(1);
     await expect(
       introduceItem(it, { integration_id: id, item_id: "item-2", access_token: token }),

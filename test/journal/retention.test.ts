@@ -94,6 +94,9 @@ describe("retention never drops what is still needed", () => {
     await db.database.query("update journal.webhooks set processed_at = now() where id = $1", [undispatched.id]);
     await round(db.database);
     expect(await kept(db.database)).toEqual(expect.arrayContaining([unserved.id, undispatched.id]));
+    await db.database.query("update journal.outbox set position = 500 + id where position is null");
+    await round(db.database);
+    expect(await kept(db.database)).toContain(unserved.id);
     await db.database.query("update journal.webhooks set processed_at = now()");
     await db.database.query("update journal.outbox set position = 1000 + id");
     await round(db.database);
