@@ -1,5 +1,5 @@
 /** The data directory: what cannot be used is refused in a sentence, and nothing in it is ever deleted. */
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findBinaries } from "../../src/database/binaries.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { embeddedScene, query } from "./embedded-scene.ts";
+import { embeddedScene, firstWords, query } from "./embedded-scene.ts";
 
 const scene = embeddedScene();
 const isRoot = process.getuid?.() === 0;
@@ -188,4 +188,28 @@ test.skipIf(isRoot)("a folder that this user may not write is refused with the u
   scene.dataDir = join(scene.root, "read-only", "data");
   await mkdir(join(scene.root, "read-only"), { mode: 0o500 });
   await refused("cannot be written by user id", tmpdir());
+});
+
+const MOUNT = ["unshare", "--mount", "sh", "-ec"];
+const mayMount = isRoot && spawnSync("unshare", ["--mount", "true"]).status === 0;
+
+describe.skipIf(!mayMount)("a disk (needs `unshare --mount`)", () => {
+  const startOn = async (options: string) => {
+    scene.startAfresh();
+    await mkdir(scene.dataDir, { mode: 0o755 });
+    const script = `mount -t tmpfs -o ${options} tmpfs "$0" && exec "$@"`;
+    return (await firstWords(scene.spawnChild([...MOUNT, script, scene.dataDir], 1_000))).told;
+  };
+
+  test("that is read-only is refused in a sentence", async () => {
+    const told = await startOn("ro,mode=0755");
+    expect(told["code"]).toBe("config_invalid");
+    expect(told["message"]).toMatch(/is on a read-only file system\. Mount it writable/);
+  });
+
+  test("that is full while the database is made is refused with that reason", async () => {
+    const told = await startOn("size=8m,mode=0755");
+    expect(told["code"]).toMatch(/^(database_unavailable|config_invalid)$/);
+    expect(told["message"]).toMatch(/[Nn]o space left/);
+  });
 });

@@ -4,8 +4,10 @@ import { expect, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { registerProcess } from "../../src/database/processes.ts";
 import { getItemSecret, introduceItem } from "../../src/integrations/items.ts";
+import { LOCK_ROTATION, SET_SEALING_KEY } from "../../src/integrations/queries.ts";
 import { checkSealingKey, openVault, rotateVault, type Vault } from "../../src/integrations/vault.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { until } from "../support/stage.ts";
 import { scene, type Scene } from "./support.ts";
 
 const newKey = () => randomBytes(32).toString("base64");
@@ -107,6 +109,36 @@ test("a process that starts while a rotation is under way is either seen by it o
     ]).toContainEqual(both);
     await it.database.query("update tartan.integrations set client_secret_sealed = null, webhook_secret_sealed = null");
   }
+});
+
+test("a process that starts while a rotation has not committed waits for it, and is refused", async () => {
+  await using it = await scene();
+  await it.integrate();
+  const [hold, held] = [new AbortController(), new AbortController()];
+  const aborted = ({ signal }: AbortController) => until("a signal", async () => signal.aborted);
+  const rotating = it.database.transaction(async (tx) => {
+    await tx.query(LOCK_ROTATION);
+    await tx.query(SET_SEALING_KEY, [openVault([newKey()]).activeKeyId]);
+    held.abort();
+    await aborted(hold);
+  });
+  await aborted(held);
+  let settled = false;
+  const starting = checkSealingKey(it.database, it.vault)
+    .then(
+      () => "started",
+      () => "refused",
+    )
+    .finally(() => (settled = true));
+  await until("the start waits", async () => {
+    const { rows } = await it.database.query(
+      "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())",
+    );
+    return settled || rows.length > 0;
+  });
+  hold.abort();
+  await rotating;
+  expect(await starting).toBe("refused");
 });
 
 test("of many processes that seal for the first time at once, all use one key", async () => {
