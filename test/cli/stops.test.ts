@@ -86,6 +86,8 @@ describe("a running demo", () => {
   it("takes a Ctrl-C that npx repeats at once for one, and ends in order", async () => {
     const { child, ended } = await demo();
     child.kill("SIGINT");
+    // Apart, or the kernel would make one signal of the two.
+    await new Promise((resolve) => setTimeout(resolve, 100));
     child.kill("SIGINT");
     expect(await ended).toEqual([0, null]);
     expect(await postmaster()).toBeNull();
