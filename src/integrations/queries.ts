@@ -255,9 +255,13 @@ export const FORGET_CURSORS = "delete from sync.cursors where integration_id = $
 
 /** In this order: a run that is under way loses its subject first, and so cannot commit rows behind the erasure. */
 export const ERASE_ITEM = [
-  "delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2",
+  `with gone as (
+    delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2 returning lease_token
+  ) delete from sync.staged_pages p using gone where p.lease_token = gone.lease_token`,
   "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2",
-  "delete from sync.loops where integration_id = $1 and kind = 'item' and id = $2",
+  `with gone as (
+    delete from sync.loops where integration_id = $1 and kind = 'item' and id = $2 returning lease_token
+  ) delete from sync.staged_pages p using gone where p.lease_token = gone.lease_token`,
   "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2",
 ] as const;
 /**

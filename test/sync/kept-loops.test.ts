@@ -1,8 +1,9 @@
 /** What a page loop that had to wait goes on with: its own pages, or its first cursor. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eraseItem } from "../../src/integrations/items.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { adoptStaged, stagePage } from "../../src/mirror/stage.ts";
+import { adoptStaged, stagePage, sweepStaged } from "../../src/mirror/stage.ts";
 import { claim, giveBack } from "../../src/sync/queue.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
@@ -15,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => scene[Symbol.asyncDispose]());
 
-const { finished, truthful, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
+const { count, finished, truthful, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
 
 describe("a loop that waited starts over", () => {
   const startsOver = async (item: Item, expected = 4, equal = expectMirrorEqualsTruth): Promise<void> => {
@@ -44,6 +45,13 @@ describe("a loop that waited starts over", () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await startsOver(item);
+  });
+
+  it("when the resource was read with another cursor meanwhile", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await scene.database.query("update sync.loops set first_cursor = 'another'");
     await startsOver(item);
   });
 
@@ -159,5 +167,26 @@ describe("pages that are taken over", () => {
     await dying[Symbol.asyncDispose]();
     expect(cursors).toHaveLength(4);
     await truthful(item);
+  });
+
+  it("stay for as long as the loop may use them", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await scene.database.query("update sync.staged_pages set staged_at = now() - interval '2 hours'");
+    await sweepStaged(scene.database);
+    expect(await count("sync.staged_pages")).toBe(2);
+    await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await sweepStaged(scene.database);
+    expect(await count("sync.staged_pages")).toBe(0);
+    await goOn(item);
+    await finished({});
+    await truthful(item);
+  });
+
+  it("go with the item that is erased", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await eraseItem(scene.database, scene.integrationId, item.item_id);
+    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 });

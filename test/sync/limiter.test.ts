@@ -175,6 +175,16 @@ describe("the limiter", () => {
     expect(await waitOf(limiter, { itemId: "new" })).toBeGreaterThan(500);
   });
 
+  it("begins with a short rest again after Plaid has answered", async () => {
+    await fresh();
+    const limiter = createLimiter(db.database, hasty([]), 1);
+    for (let n = 0; n < 6; n += 1) await limiter.refused(asking(), limited());
+    await db.database.query("update sync.rate_limits set slowed_until = now(), arrival = now()");
+    await limiter.answered(asking());
+    await limiter.refused(asking(), limited());
+    expect(await waitOf(limiter)).toBeLessThanOrEqual(1000);
+  });
+
   it("spends nothing of the client's budget on a request that the item's own limit refuses", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
