@@ -70,6 +70,15 @@ describe("a loop that waited starts over", () => {
     await startsOver(item, 4, expectRowsEqualTruth);
   });
 
+  it("when everything is asked for once more than it was when it began", async () => {
+    const item = await scene.synced(1700);
+    const ask = () => requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await ask();
+    await pausedAfter(item, 2);
+    await ask();
+    await startsOver(item);
+  });
+
   it("when a webhook comes after which everything is read again", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
@@ -127,12 +136,13 @@ describe("pages that are taken over", () => {
     if (!second) throw new Error("nothing was claimed again");
     const late = scope("00000000-0000-4000-8000-000000000000");
     const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
-    await scene.database
-      .transaction(async (tx) => {
-        expect(await adoptStaged(tx, late, wish)).toBe(false);
-        throw new Error("roll back");
-      })
-      .catch(() => undefined);
+    let isTheirs: boolean | undefined;
+    const undone = scene.database.transaction(async (tx) => {
+      isTheirs = await adoptStaged(tx, late, wish);
+      throw new Error("roll back");
+    });
+    await expect(undone).rejects.toThrow("roll back");
+    expect(isTheirs).toBe(false);
     expect(await adoptStaged(scene.database, scope(second.leaseToken), wish)).toBe(true);
     const { rows } = await scene.database.query("select page, lease_token from sync.staged_pages order by page");
     expect(rows).toEqual([0, 1].map((page) => ({ page, lease_token: second.leaseToken })));
