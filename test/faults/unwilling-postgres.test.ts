@@ -42,9 +42,10 @@ test("a database that has become read-only stores nothing, says so, and is used 
   const name = rows[0]?.name ?? "";
   await maintain(`alter database ${name} set default_transaction_read_only = on`);
   await api.database.query(endSessions);
+  // By its own writing, before a webhook has failed.
+  await expect.poll(() => readiness(api)).toMatch(/^503 .*read-only/);
   const refused = await send();
   expect([refused.status, Number(refused.headers.get("retry-after"))]).toEqual([503, 5]);
-  await expect.poll(() => readiness(api)).toMatch(/^503 .*read-only/);
   expect((await api.call("GET /livez")).status).toBe(200);
   await maintain(`alter database ${name} reset default_transaction_read_only`);
   // Read-only sessions are dropped as they are found, so nobody has to end them.
