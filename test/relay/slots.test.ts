@@ -31,6 +31,17 @@ describe("slots", () => {
     expect(granted).toBeGreaterThanOrEqual(64 - 8);
   });
 
+  it("are not granted beyond the limit to many destinations that come when nearly all are taken", async () => {
+    const slots = new Slots(64);
+    const first = user(slots, 256);
+    await first.ask(256);
+    await settled();
+    const late = Array.from({ length: 8 }, () => user(slots, 256));
+    for (const each of late) await each.ask(64);
+    await settled();
+    expect(late.reduce((sum, each) => sum + each.granted, first.granted)).toBeLessThanOrEqual(64);
+  });
+
   it("leave every destination its reserve, also one that comes when four others have all that they can get", async () => {
     const slots = new Slots(1024);
     const slow = [1, 2, 3, 4].map(() => user(slots, 256));
