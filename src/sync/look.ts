@@ -31,6 +31,7 @@ import type { Asking, Limiter } from "./limiter.ts";
 import { EVERYTHING } from "./plan.ts";
 import { askerOf, readWithOf } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
+import { institutionOf } from "./run.ts";
 
 export type LookOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy";
 
@@ -110,7 +111,6 @@ async function open(
   const { rows } = await database.query<{
     synced: boolean;
     due: boolean;
-    institution_id: string | null;
     readings: ReadingRows;
   }>(KNOWN_ITEM, [integrationId, itemId]);
   const [known] = rows;
@@ -132,7 +132,7 @@ async function open(
       environment: integration.environment,
       endpoint: ENDPOINT,
       itemId,
-      institutionId: known.institution_id,
+      institutionId: await institutionOf(database, { integrationId, kind: "item", id: itemId }),
     },
     readings: new Map(readings),
   };

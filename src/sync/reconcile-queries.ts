@@ -6,7 +6,6 @@ export const KNOWN_ITEM: Statement = {
   name: "sync_known_item",
   text: `
 select s.status = 'ok' as synced, s.due_at is not null as due,
-  (select p.institution_id from plaid.items p where p.integration_id = s.integration_id and p.item_id = s.id) as institution_id,
   (select coalesce(jsonb_object_agg(c.resource, jsonb_build_object('verified_at', c.verified_at, 'read_with', c.read_with)), '{}')
     from sync.cursors c where c.integration_id = s.integration_id and c.kind = s.kind and c.id = s.id and c.absent is null) as readings
 from sync.subjects s where s.integration_id = $1 and s.kind = 'item' and s.id = $2`,

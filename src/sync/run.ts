@@ -137,7 +137,10 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
 }
 
 /** The institution that the mirror knows of the subject, whose limits Plaid may speak of. */
-async function institutionOf(database: Database, { integrationId, kind, id }: Claim): Promise<string | null> {
+export async function institutionOf(
+  database: Database,
+  { integrationId, kind, id }: Pick<Claim, "integrationId" | "kind" | "id">,
+): Promise<string | null> {
   const root = rootOf(resourcesOf(kind));
   const lead = root?.leadsTo?.find(({ subject }) => subject === INSTITUTION);
   return root && lead ? await mirroredLead(database, { integrationId, subjectId: id }, root, lead) : null;
