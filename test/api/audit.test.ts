@@ -60,6 +60,7 @@ describe("a webhook", () => {
       environment: "sandbox",
       received_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
       webhook: body,
+      tokens_cut: false,
       verification: null,
       processed_at: null,
       update_info: null,
