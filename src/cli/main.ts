@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { TartanError } from "../errors.ts";
+import { avoidClosedFolder } from "./closed-folder.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { bold, dim, red, tell } from "./print.ts";
 import { listenForStops, Stopped } from "./signals.ts";
@@ -21,6 +22,7 @@ async function program(asked: string | undefined): Promise<Command> {
     .version(version)
     .option("--env-file <file>", "read options from a file of NAME=value lines; variables that are set win over it")
     .on("option:env-file", readEnvFile)
+    .hook("preAction", () => avoidClosedFolder(process.env))
     // Options behind a command are that command's.
     .enablePositionalOptions()
     .showHelpAfterError(dim("(add --help to see how the command is used)"))

@@ -49,7 +49,15 @@ async function demo(core: Core, { items, fresh }: DemoFlags, stopped: Promise<un
 
   const sql = await readerUrl(database, core.databaseUrl, {});
   const key = newAdminKey ?? config.adminKey ?? null;
-  greet({ url, intake, key, simulator: world.simulator.url, sql, goesOn });
+  greet({
+    url,
+    intake,
+    key,
+    simulator: world.simulator.url,
+    sql,
+    data: core.embedded ? config.dataDir : "TARTAN_DATABASE_URL",
+    goesOn,
+  });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   const feeding = feed(database, {
@@ -106,11 +114,13 @@ interface Greeting {
   key: string | null;
   simulator: string;
   sql: string;
+  /** where everything is kept */
+  data: string;
   /** whether an earlier demo began this world */
   goesOn: boolean;
 }
 
-function greet({ url, intake, key, simulator, sql, goesOn }: Greeting): void {
+function greet({ url, intake, key, simulator, sql, data, goesOn }: Greeting): void {
   const row = (name: string, value: string) => say(`  ${dim(name.padEnd(10))}${value}`);
   say(`\n${bold("Tartan")} is alive; a simulated Plaid feeds it. ${dim("Ctrl-C stops everything.")}\n`);
   row("API", `${cyan(`${url}/v1`)}   ${dim("reference")} ${cyan(`${url}/docs`)}`);
@@ -118,6 +128,7 @@ function greet({ url, intake, key, simulator, sql, goesOn }: Greeting): void {
   row("webhooks", cyan(intake));
   row("relay", `${cyan("npx tartan deliveries list")}   ${dim("what a small application here is told")}`);
   row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
+  row("data", dim(data));
   row("SQL", cyan(`psql '${sql}'`));
   row("", dim("select name, balances_current from plaid.current_accounts;"));
   row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));

@@ -7,6 +7,7 @@
  * A webhook: pending → (attempt) → delivered | pending, with a next attempt | failed. At most `concurrency` attempts are
  * under way; the rest queue in order.
  */
+import { createHash } from "node:crypto";
 import { Agent, request } from "undici";
 import { systemClock } from "../../clock.ts";
 import type { Faults } from "../faults.ts";
@@ -167,7 +168,9 @@ export class Courier {
       const began = performance.now();
       const { status, error } = await post(this.#agent, job.out.url, body, jwt, options.timeoutMs);
       const duration_ms = Math.round(performance.now() - began);
-      const attempt = { at: new Date(at).toISOString(), kid, iat, http_status: status, error, duration_ms, duplicate };
+      const jwt_sha256 = jwt === null ? null : createHash("sha256").update(jwt).digest("hex");
+      const sent = { at: new Date(at).toISOString(), kid, iat, jwt_sha256 };
+      const attempt = { ...sent, http_status: status, error, duration_ms, duplicate };
       job.record.attempts.push(attempt);
       this.#rejections.count(job.out.url, at, status !== 200);
       return attempt;

@@ -7,6 +7,8 @@ export interface Attempt {
   kid: string;
   /** Unix seconds, as in the token */
   iat: number;
+  /** the SHA-256 of the Plaid-Verification header, in hex; null where there was none */
+  jwt_sha256: string | null;
   /** null: no answer */
   http_status: number | null;
   error: string | null;
