@@ -56,9 +56,10 @@ export function makeTxn(random: Random, lots: readonly Account[], day: number, p
   });
 }
 
-/** The history, oldest first: spread over the plan's days, the newest few pending. */
+/** The history, oldest first: spread over the plan's days, the newest few pending. Without accounts there is none. */
 export function makeHistory(plan: Plan, accounts: readonly Account[], today: number, random: Random): Txn[] {
   const history: Txn[] = [];
+  if (accounts.length === 0) return history;
   const lots = accountLots(accounts);
   const pendingOnes = Math.min(MOST_PENDING, Math.ceil(plan.transactions / 10));
   for (let left = plan.transactions; left > 0; left -= 1) {

@@ -148,6 +148,45 @@ test("activity gives items news until it is stopped", async () => {
   expect(inbox.arrived.every(({ body }) => ids.has(String(body["item_id"])))).toBe(true);
 });
 
+test("an item whose accounts were all revoked refuses changes until it has an account again", async () => {
+  const [{ item_id } = { item_id: "" }] = itemsOf((await call("POST", "/items", { transactions: 10 })).body);
+  while (((await call("GET", `/items/${item_id}`)).body["accounts"] as number) > 0) {
+    expect((await call("POST", `/items/${item_id}/revoke_account`)).status).toBe(200);
+  }
+  const refused = await call("POST", `/items/${item_id}/transactions`, { add: 1, modify: 1, remove: 1 });
+  expect(refused.status).toBe(409);
+  expect(refused.body["error"]).toMatchObject({ code: "conflict", message: expect.stringContaining("no account left") });
+  await call("POST", `/items/${item_id}/add_account`, { transactions: 2 });
+  expect((await call("POST", `/items/${item_id}/transactions`, { add: 1 })).status).toBe(200);
+  expect(simulator.control.transactions(item_id).transactions).toHaveLength(3);
+});
+
+test("activity, a refresh and the first extraction pass over an item whose accounts were all revoked", async () => {
+  await using lively = await startSimulator({ seed: "revoked" });
+  const { control, clientId, secret } = lively;
+  const user = "user_transactions_dynamic";
+  const [busy, empty] = control.createItems({ count: 2, user }).items;
+  const [fresh] = control.createItems({ ready: false, products: ["auth"] }).items;
+  if (!busy || !empty || !fresh) throw new Error("no items");
+  for (const { item_id } of [empty, fresh]) {
+    while (control.accounts(item_id).accounts.length > 0) control.revokeAccount(item_id);
+  }
+  const ask = async (path: string, more: Json) => {
+    const body = JSON.stringify({ client_id: clientId, secret, ...more });
+    const headers = { "content-type": "application/json" };
+    return (await fetch(`${lively.url}${path}`, { method: "POST", headers, body })).status;
+  };
+  const options = { days_requested: 30 };
+  expect(await ask("/transactions/sync", { access_token: fresh.access_token, options })).toBe(200);
+  expect(await ask("/transactions/refresh", { access_token: empty.access_token })).toBe(200);
+  await control.advanceClock({ advance_s: 3600 });
+  const before = control.transactionsText(busy.item_id);
+  control.startActivity({ everyMs: 10, items: 2 });
+  await expect.poll(() => control.transactionsText(busy.item_id) !== before, { timeout: 10_000 }).toBe(true);
+  control.stopActivity();
+  for (const { item_id } of [empty, fresh]) expect(control.transactions(item_id).transactions).toEqual([]);
+});
+
 test("a taken port is said plainly", async () => {
   await expect(startSimulator({ port: simulator.port })).rejects.toMatchObject({
     code: "simulator_port_in_use",

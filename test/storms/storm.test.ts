@@ -185,6 +185,7 @@ async function calm(stage: Stage, receiver: TartanProcess, items: StageItem[]): 
   for (const { item_id } of items) {
     // Only what is broken: a repair makes Tartan read everything again, which would heal any damage of the storm unseen.
     if (control.item(item_id)["error_code"] !== null) control.repairItem(item_id);
+    if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id);
     control.changeTransactions(item_id, { add: 1 });
   }
   await control.idle();
@@ -213,6 +214,7 @@ async function fallSilent(stage: Stage, receiver: TartanProcess, items: StageIte
   await stage.link(receiver, items[0] as StageItem);
   for (const { item_id } of items) {
     if (control.item(item_id)["error_code"] !== null) control.repairItem(item_id, { webhooks: false });
+    if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id, { webhooks: false });
     control.changeTransactions(item_id, { add: 2, modify: 1, remove: 1, webhooks: false });
   }
   await control.idle();

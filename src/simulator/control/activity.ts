@@ -43,6 +43,7 @@ export class Activity {
     if (item.error) return repairItem(this.#sim, item);
     if (this.#random.chance(BREAKS)) return breakItem(this.#sim, item, "ITEM_LOGIN_REQUIRED");
     const book = bookOf(item);
+    if (book.accounts.length === 0) return;
     const wanted = {
       add: this.#random.below(2),
       addPending: this.#random.between(1, 2),

@@ -119,6 +119,9 @@ export class Control {
       throw new TartanError("conflict", "the Item has no history yet: advance the clock, or make it with ready: true");
     }
     const book = bookOf(item);
+    if (book.accounts.length === 0) {
+      throw new TartanError("conflict", "the Item has no account left, so it has no transactions: add an account first");
+    }
     const summary = change(
       book,
       {

@@ -19,6 +19,8 @@ export const transactionsRefresh = itemEndpoint("/transactions/refresh", "health
 function refresh(sim: Simulation, item: Item): void {
   if (item.removed || item.revoked || item.error || item.stage === "NONE" || item.stage === "NOT_READY") return;
   item.lastSuccess = sim.time.now();
+  // Where the user has revoked every account the bank has nothing to tell.
+  if (bookOf(item).accounts.length === 0) return;
   if (item.plan.username === "user_transactions_dynamic") sim.announce(item, move(bookOf(item), sim.today()));
 }
 
