@@ -155,7 +155,10 @@ test("an item whose accounts were all revoked refuses changes until it has an ac
   }
   const refused = await call("POST", `/items/${item_id}/transactions`, { add: 1, modify: 1, remove: 1 });
   expect(refused.status).toBe(409);
-  expect(refused.body["error"]).toMatchObject({ code: "conflict", message: expect.stringContaining("no account left") });
+  expect(refused.body["error"]).toMatchObject({
+    code: "conflict",
+    message: expect.stringContaining("no account left"),
+  });
   await call("POST", `/items/${item_id}/add_account`, { transactions: 2 });
   expect((await call("POST", `/items/${item_id}/transactions`, { add: 1 })).status).toBe(200);
   expect(simulator.control.transactions(item_id).transactions).toHaveLength(3);

@@ -7,7 +7,7 @@
  *                                                                └──to be retried──▶ not here until it is due
  */
 import type { Queryable } from "../../database/types.ts";
-import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES } from "../queries/couriers.ts";
+import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES, SETTLE_LANES } from "../queries/couriers.ts";
 import type { EventSource, Form } from "../types.ts";
 import type { Payloads } from "./payloads.ts";
 
@@ -36,7 +36,8 @@ export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {
 }
 
 type DueRow = Fetched & { due: boolean };
-type LaneRow = DueRow & { whole: boolean; last: string | null };
+/** A lane that was due by relay.ordering_keys, with one of its deliveries if there is one. */
+type LaneRow = { ofLane: string } & (DueRow | { id: null });
 
 /** How many of a lane are fetched at once, and of how many lanes. */
 const OF_A_LANE = 8;
@@ -72,10 +73,6 @@ export class Backlog {
   /** whether there may be something outside the lanes, and in lanes, that was not fetched */
   #mayBeFree = true;
   #mayBeLaned = true;
-  /** the lane to which the round of all lanes has come; "" at its start */
-  #lookedTo = "";
-  /** news came while the round was under way */
-  #again = false;
   #turns = 0;
 
   constructor(q: Queryable, destinationId: string, payloads: Payloads) {
@@ -89,7 +86,6 @@ export class Backlog {
     this.#mayBeFree = true;
     this.#fetchedOlder = false;
     this.#mayBeLaned = true;
-    this.#again = true;
     for (const lane of this.#lanes.values()) lane.more = true;
   }
 
@@ -123,7 +119,7 @@ export class Backlog {
       // In turns, so that lanes which never end keep nobody else from being looked for.
       this.#turns += 1;
       if (this.#turns % 3 === 0 && this.#revisit.size > 0) await this.#fetchOfLanes();
-      if (this.#turns % 3 === 1 && this.#mayBeLaned) await this.#lookRound(Math.min(count, LANES_MAX));
+      if (this.#turns % 3 === 1 && this.#mayBeLaned) await this.#fetchLanes(Math.min(count, LANES_MAX));
       if (this.#turns % 3 === 2 && this.#mayBeFree) await this.#fetch(count);
     }
     return this.#ready.shift() ?? null;
@@ -174,17 +170,24 @@ export class Backlog {
     if (older) this.#fetchedOlder = false;
   }
 
-  /** One step of the way round all lanes. It ends when a whole round since the last news has found nothing. */
-  async #lookRound(count: number): Promise<void> {
-    if (this.#lookedTo === "") this.#again = false;
-    const lanes = [...this.#lanes.keys()];
-    const values = [this.#destinationId, this.#lookedTo, lanes, OF_A_LANE, count, this.#payloads.room];
+  /** Fetches from lanes that are due; those that are ready or under way are passed over. */
+  async #fetchLanes(count: number): Promise<void> {
+    this.#mayBeLaned = false;
+    const values = [this.#destinationId, [...this.#lanes.keys()], OF_A_LANE, count, this.#payloads.room];
     const { rows } = await this.#q.query<LaneRow>(FETCH_LANES, values);
-    const { whole = true, last = null } = rows[0] ?? {};
-    this.#lookedTo = whole ? "" : (last ?? "");
-    this.#mayBeLaned = !whole || this.#again;
-    // A look that found nothing is a row without a delivery.
-    this.#takeLanes(rows.filter(({ id }: { id: string | null }) => id !== null));
+    const due = rows.filter((row) => row.id !== null);
+    this.#takeLanes(due);
+    const lanes = new Set(rows.map(({ ofLane }) => ofLane));
+    const stale = [...lanes].filter((name) => !this.#lanes.has(name));
+    const settled = stale.length === 0 || (await this.#settle(stale));
+    // Those that cannot be settled while somebody writes to them are looked at again when that is told, or at the next poll.
+    if (lanes.size === count && (settled || stale.length < count)) this.#mayBeLaned = true;
+  }
+
+  /** Corrects when lanes are due that have nothing due. @returns whether one was corrected */
+  async #settle(lanes: readonly string[]): Promise<boolean> {
+    const { rows } = await this.#q.query<{ written: number }>(SETTLE_LANES, [this.#destinationId, lanes]);
+    return (rows[0]?.written ?? 0) > 0;
   }
 
   async #fetchOfLanes(): Promise<void> {

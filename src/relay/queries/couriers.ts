@@ -127,8 +127,8 @@ export const RETIRE = "delete from relay.workers where id = $1 or lease_until < 
 
 /**
  * Of the destinations $1: their versions, whether they are there, whether this worker $2 still holds each in epoch $3, and
- * whether something may be due. Each question takes the first of an index in its order: "is there any" would let Postgres
- * read the whole table for a destination that has none, where others have many.
+ * whether something is due. Each question takes the first of an index in its order: "is there any" would let Postgres read
+ * the whole table for a destination that has none, where others have many.
  */
 export const LOOK = statement(
   "look",
@@ -136,8 +136,8 @@ export const LOOK = statement(
 select x.id, d.version, d.deleted_at is not null as deleted, coalesce(h.worker = $2 and h.epoch = x.epoch, false) as held,
   coalesce((select r.due_at from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is null
     order by r.due_at limit 1) <= now(), false)
-  or (select r.seq from relay.deliveries r where r.destination_id = x.id and r.status = 'scheduled' and r.lane is not null
-    order by r.lane, r.seq limit 1) is not null as due
+  or coalesce((select k.due_at from relay.ordering_keys k where k.destination_id = x.id order by k.due_at limit 1) <= now(), false)
+    as due
 from unnest($1::text[], $3::bigint[]) as x (id, epoch)
 left join relay.destinations d on d.id = x.id left join relay.health h on h.destination_id = x.id`,
 );
@@ -194,41 +194,35 @@ with d as materialized (
 select ${deliveryOf("d.due_at, d.seq", "$5")} from d ${SOURCES_OF} order by d.due_at, d.seq`,
 );
 
-/** How many lanes one look goes through; the next one goes on where it ended. */
-const LANES_LOOKED_AT = 512;
-
 const OF_LANE = (lane: string, count: string): string => `
   select * from relay.deliveries d
   where d.destination_id = $1 and d.status = 'scheduled' and d.lane = ${lane} order by d.seq limit ${count}`;
 
 /**
- * The first deliveries of lanes at destination $1 whose first is due, from the lane after $2 on, but for lanes in $3: of at
- * most $5 lanes at most $4 each, in order, with $6 bytes of payloads. Each step to the next lane is one probe of an index, so a long lane costs no
- * more than a short one, and of a lane that waits for a retry nothing else is read. Each row tells whether the look came
- * to the last lane, and else how far it came.
+ * The first deliveries of lanes at destination $1 that are due, but for lanes in $2: of at most $4 lanes at most $3 each, in
+ * order, with $5 bytes of payloads. The lanes that have been due for longest come first. relay.ordering_keys knows in the
+ * order of time when each lane is due, so lanes that wait for a retry cost nothing. A lane that turns out to have nothing
+ * is a row without a delivery (SETTLE_LANES).
  */
 export const FETCH_LANES = statement(
   "fetch_lanes",
   `
-with recursive heads as (
-  (select d.lane, d.due_at, 1 as n from relay.deliveries d
-    where d.destination_id = $1 and d.status = 'scheduled' and d.lane > $2 order by d.lane, d.seq limit 1)
-  union all
-  select next.lane, next.due_at, h.n + 1 from heads h cross join lateral (
-    select d.lane, d.due_at from relay.deliveries d
-    where d.destination_id = $1 and d.status = 'scheduled' and d.lane > h.lane order by d.lane, d.seq limit 1) next
-  where h.n < ${LANES_LOOKED_AT}
-), chosen as materialized (
-  select lane, n from heads where due_at <= now() and lane <> all ($3::text[]) order by n limit $5
-), looked as materialized (
-  select (select count(*) from chosen) < $5 and (select count(*) from heads) < ${LANES_LOOKED_AT} as whole,
-    case when (select count(*) from chosen) < $5 then (select lane from heads order by n desc limit 1)
-      else (select lane from chosen order by n desc limit 1) end as last
+with chosen as materialized (
+  select k.lane from relay.ordering_keys k
+  where k.destination_id = $1 and k.due_at <= now() and k.lane <> all ($2::text[]) order by k.due_at, k.lane limit $4
 ), d as materialized (
-  select d.* from chosen c cross join lateral (${OF_LANE("c.lane", "$4")}) d
+  select d.* from chosen c cross join lateral (${OF_LANE("c.lane", "$3")}) d
 )
-select looked.whole, looked.last, d.seq, ${deliveryOf("d.lane, d.seq", "$6")}
-from looked left join (d ${SOURCES_OF}) on true order by d.lane, d.seq`,
+select c.lane as "ofLane", ${deliveryOf("c.lane, d.seq", "$5")}
+from chosen c left join (d ${SOURCES_OF}) on d.lane = c.lane order by c.lane, d.seq`,
+);
+
+/** Corrects when the lanes $2 of destination $1 are due. Yields how many had to be corrected and could be. */
+export const SETTLE_LANES = statement(
+  "settle_lanes",
+  `
+select relay.settle_ordering_keys(array_agg($1::text order by l.lane), array_agg(l.lane order by l.lane))::int as written
+from unnest($2::text[]) l (lane)`,
 );
 
 /** The first deliveries of the lanes $2 at destination $1, at most $3 each, with $4 bytes of payloads. */

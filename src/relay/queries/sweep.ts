@@ -51,21 +51,6 @@ const DELIVERY_LATE = "interval '5 minutes'";
 
 const DUE = `r.destination_id = x.id and r.status = 'scheduled' and r.due_at < now() - ${DELIVERY_LATE}`;
 
-/** Ordering keys that one look goes through at a destination; each step is one probe of an index. */
-const LANES_LOOKED_AT = 1000;
-
-/** The first deliveries of the lanes at destination x. */
-const HEADS = `
-  with recursive heads as (
-    (select r.lane, r.due_at, 1 as n from relay.deliveries r
-      where r.destination_id = x.id and r.status = 'scheduled' and r.lane is not null order by r.lane, r.seq limit 1)
-    union all
-    select next.lane, next.due_at, h.n + 1 from heads h cross join lateral (
-      select r.lane, r.due_at from relay.deliveries r
-      where r.destination_id = x.id and r.status = 'scheduled' and r.lane > h.lane order by r.lane, r.seq limit 1) next
-    where h.n < ${LANES_LOOKED_AT}
-  ) select due_at from heads where due_at < now() - ${DELIVERY_LATE}`;
-
 /**
  * What waits longer than it should. Of deliveries, those due at destinations that take them, that nothing paces, that did
  * not begin to take them just now, and to which nothing was sent for as long: what takes its turn behind much else is not late. Of
@@ -91,7 +76,8 @@ from (
     from taking x cross join lateral (
       (select r.due_at from relay.deliveries r where ${DUE} and r.lane is null order by r.due_at, r.seq limit ${COUNT_MAX})
       union all
-      (${HEADS})
+      (select k.due_at from relay.ordering_keys k where k.destination_id = x.id and k.due_at < now() - ${DELIVERY_LATE}
+        order by k.due_at limit ${COUNT_MAX})
     ) r
     limit ${COUNT_MAX}
   ) late

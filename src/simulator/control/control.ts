@@ -120,7 +120,10 @@ export class Control {
     }
     const book = bookOf(item);
     if (book.accounts.length === 0) {
-      throw new TartanError("conflict", "the Item has no account left, so it has no transactions: add an account first");
+      throw new TartanError(
+        "conflict",
+        "the Item has no account left, so it has no transactions: add an account first",
+      );
     }
     const summary = change(
       book,

@@ -1,0 +1,150 @@
+-- When the next delivery of each ordering key is due, so that what is due is found without a look at the keys that wait.
+
+-- A row for each destination and lane that has scheduled deliveries. due_at is the due time of the first of them, or an
+-- instant that has passed (then the worker looks, and settles it); never a later one, since the delivery would wait for it.
+-- Triggers on relay.deliveries keep it so, whoever writes there.
+create table relay.ordering_keys (
+  destination_id text not null references relay.destinations (id) on delete cascade,
+  lane           text not null,                        -- as in relay.deliveries
+  due_at         timestamptz not null,
+  primary key (destination_id, lane)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+create index ordering_keys_due on relay.ordering_keys (destination_id, due_at, lane);
+
+-- Both functions take arrays side by side, in the order of destination and lane: all lock rows in that order.
+--
+-- Who inserts holds the row with KEY SHARE. Who changes deliveries that are there holds it with NO KEY UPDATE, which goes
+-- together with that. A later time is written, and a row deleted, only with UPDATE, which goes together with neither and is
+-- never waited for: a transaction that inserts may do so in several statements, whose rows are in no common order.
+-- Their plans must not depend on how small the tables were when a session first called them.
+
+-- Deliveries are about to be scheduled in these lanes, the first of them at `first_due`.
+create function relay.enter_ordering_keys(destinations text[], lanes text[], first_due timestamptz) returns void
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  held bigint[];
+begin
+  select coalesce(array_agg(s.place), '{}') into held from (
+    select n.place from unnest(destinations, lanes) with ordinality as n (destination_id, lane, place)
+    join relay.ordering_keys k on k.destination_id = n.destination_id and k.lane = n.lane
+    order by n.place for key share of k
+  ) s;
+  insert into relay.ordering_keys as k (destination_id, lane, due_at)
+  select n.destination_id, n.lane, first_due from unnest(destinations, lanes) with ordinality as n (destination_id, lane, place)
+  where n.place <> all (held) order by n.place
+  on conflict (destination_id, lane) do update set due_at = excluded.due_at where k.due_at > excluded.due_at;
+  -- Where one that comes earlier in the lane was committed later than one that waits by now.
+  update relay.ordering_keys k set due_at = h.due_at from (
+    select n.destination_id, n.lane, (
+      select r.due_at from relay.deliveries r
+      where r.destination_id = n.destination_id and r.status = 'scheduled' and r.lane = n.lane order by r.lane, r.seq limit 1
+    ) as due_at
+    from unnest(destinations, lanes) as n (destination_id, lane)
+    join relay.ordering_keys w on w.destination_id = n.destination_id and w.lane = n.lane and w.due_at > first_due
+  ) h where k.destination_id = h.destination_id and k.lane = h.lane and h.due_at < k.due_at;
+end
+$$;
+
+-- Takes in what has changed in these lanes. Each step is a statement of its own: it sees what was committed until the locks
+-- of the step before were granted. Returns how many rows it wrote.
+create function relay.settle_ordering_keys(destinations text[], lanes text[]) returns bigint
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  free bigint[];
+  written bigint;
+begin
+  perform from unnest(destinations, lanes) with ordinality as n (destination_id, lane, place)
+  join relay.ordering_keys k on k.destination_id = n.destination_id and k.lane = n.lane
+  order by n.place for no key update of k;
+  select coalesce(array_agg(s.place), '{}') into free from (
+    select n.place from unnest(destinations, lanes) with ordinality as n (destination_id, lane, place)
+    join relay.ordering_keys k on k.destination_id = n.destination_id and k.lane = n.lane
+    order by n.place for update of k skip locked
+  ) s;
+  with heads as materialized (
+    select n.destination_id, n.lane, n.place = any (free) as free, (
+      select r.due_at from relay.deliveries r
+      where r.destination_id = n.destination_id and r.status = 'scheduled' and r.lane = n.lane order by r.lane, r.seq limit 1
+    ) as due_at
+    from unnest(destinations, lanes) with ordinality as n (destination_id, lane, place)
+  ), gone as (
+    delete from relay.ordering_keys k using heads h
+    where k.destination_id = h.destination_id and k.lane = h.lane and h.free and h.due_at is null
+    returning k.lane
+  ), moved as (
+    -- Somebody inserts into the lane just now, and what comes of it is not known: it is looked at again.
+    update relay.ordering_keys k set due_at = case when h.free then h.due_at else now() end from heads h
+    where k.destination_id = h.destination_id and k.lane = h.lane
+      and case when h.free then k.due_at <> h.due_at else k.due_at > now() end
+    returning k.lane
+  )
+  select (select count(*) from gone) + (select count(*) from moved) into written;
+  return written;
+end
+$$;
+
+create function relay.deliveries_inserted() returns trigger language plpgsql as $$
+declare
+  destinations text[];
+  lanes text[];
+  first_due timestamptz;
+begin
+  select array_agg(c.destination_id order by c.destination_id, c.lane), array_agg(c.lane order by c.destination_id, c.lane),
+    min(c.due_at)
+  into destinations, lanes, first_due
+  from (
+    select n.destination_id, n.lane, min(n.due_at) as due_at from new_rows n
+    where n.lane is not null and n.status = 'scheduled' group by n.destination_id, n.lane
+  ) c;
+  if destinations is not null then perform relay.enter_ordering_keys(destinations, lanes, first_due); end if;
+  return null;
+end
+$$;
+
+create function relay.deliveries_updated() returns trigger language plpgsql as $$
+declare
+  destinations text[];
+  lanes text[];
+  first_due timestamptz;                               -- of those that were not scheduled before
+begin
+  select array_agg(c.destination_id order by c.destination_id, c.lane), array_agg(c.lane order by c.destination_id, c.lane),
+    min(c.due_at)
+  into destinations, lanes, first_due
+  from (
+    select o.destination_id, o.lane, min(n.due_at) filter (where o.status <> 'scheduled') as due_at
+    from old_rows o join new_rows n on n.id = o.id
+    where o.lane is not null and 'scheduled' in (o.status, n.status)
+      and (o.status, o.due_at) is distinct from (n.status, n.due_at)
+    group by o.destination_id, o.lane
+  ) c;
+  if destinations is null then return null; end if;
+  if first_due is not null then perform relay.enter_ordering_keys(destinations, lanes, first_due); end if;
+  perform relay.settle_ordering_keys(destinations, lanes);
+  return null;
+end
+$$;
+
+create function relay.deliveries_deleted() returns trigger language plpgsql as $$
+declare
+  destinations text[];
+  lanes text[];
+begin
+  select array_agg(c.destination_id order by c.destination_id, c.lane), array_agg(c.lane order by c.destination_id, c.lane)
+  into destinations, lanes
+  from (select distinct o.destination_id, o.lane from old_rows o where o.lane is not null and o.status = 'scheduled') c;
+  if destinations is not null then perform relay.settle_ordering_keys(destinations, lanes); end if;
+  return null;
+end
+$$;
+
+create trigger inserted after insert on relay.deliveries referencing new table as new_rows
+for each statement execute function relay.deliveries_inserted();
+create trigger updated after update on relay.deliveries referencing old table as old_rows new table as new_rows
+for each statement execute function relay.deliveries_updated();
+create trigger deleted after delete on relay.deliveries referencing old table as old_rows
+for each statement execute function relay.deliveries_deleted();
+
+-- After the triggers: creating them waits for whoever is writing, and keeps others from it until this is committed.
+insert into relay.ordering_keys (destination_id, lane, due_at)
+select distinct on (destination_id, lane) destination_id, lane, due_at from relay.deliveries
+where status = 'scheduled' and lane is not null order by destination_id, lane, seq;
