@@ -42,6 +42,7 @@ const syncError = told(
     error_type: text("Plaid's error_type, or what stands for it."),
     error_code: text("Plaid's error_code, or what stands for it."),
     message: text("One sentence."),
+    next_step: noText("What to do about it, for people; null where it passes by itself.").optional(),
     resource: text("What was being read, such as transactions.").optional(),
     at: timestamp("When it happened."),
   }),

@@ -109,6 +109,8 @@ const DATA: Record<EventType, object> = {
       error_type: plaidError.error_type,
       error_code: plaidError.error_code,
       message: "The user must log in again.",
+      next_step:
+        "Send the user through Link in update mode. Then post ITEM/UPDATED, or wait for the daily check of the item.",
       at: "2026-11-20T17:03:29.500Z",
     },
   },

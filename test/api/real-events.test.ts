@@ -71,6 +71,8 @@ const ILL: Health = {
   openings: 1,
   hold_until: new Date(),
   failing_since: new Date(),
+  failing_ms: 3_600_000,
+  last_failure_at: new Date(),
   failures: 12,
   last_error: "timeout",
 };

@@ -143,7 +143,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     await until("it works", () => allDelivered(scene, 1));
     const lock = await locked(scene, "lock table relay.attempts in share mode");
     await scene.webhooks(...items(4));
-    await until("the record waits", () => waitsFor(scene, "with results as materialized"));
+    await until("the record waits", () => waitsFor(scene, "insert into relay.attempts as a"));
     await first.kill9();
     await lock.release();
     await using second = await relayOf(scene);

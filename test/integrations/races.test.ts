@@ -69,6 +69,8 @@ test("an item whose linking has sealed its token and not committed when the mast
     secret: SECRETS.client,
     environment: "sandbox",
   });
+  // The database still seals under the old key.
+  await it.database.query("update tartan.sealing_key set key_id = $1", [it.vault.activeKeyId]);
   // The same item, not committed: linking waits for it after it has sealed.
   const held = await hold(it.database, (tx) =>
     tx.query("insert into tartan.items (integration_id, item_id) values ($1, 'i1')", [integration_id]),

@@ -94,7 +94,7 @@ test("all settings are kept, and a courier gets them opened", async () => {
       disableAfterS: 3600,
       paused: false,
       disabled: false,
-      keys: [{ scheme: "v1a", secret: made.signing_secret }],
+      keys: [{ scheme: "v1a", secret: made.signing_secret, expiresAt: null }],
     },
   ]);
 });

@@ -50,7 +50,7 @@ describe("rotation", () => {
     const made = await it.destination();
     const rotated = await rotateSigningKey(it, made.id, { grace_s: 0 });
     const [open] = await openDestinations(it.database, it.vault, [made.id]);
-    expect(open?.keys).toEqual([{ scheme: "v1", secret: rotated.signing_secret }]);
+    expect(open?.keys).toEqual([{ scheme: "v1", secret: rotated.signing_secret, expiresAt: null }]);
     const { rows } = await it.database.query("select id from relay.signing_keys");
     expect(rows).toEqual([{ id: rotated.id }]);
   });
