@@ -39,6 +39,9 @@ export interface Known {
 /** Clocks differ: an update that is older than a reading by less than this may still be one that the reading missed. */
 const CLOCKS_DIFFER_MS = 30_000;
 
+/** Plaid names whole seconds: another update may have followed in the same one, so a reading that soon is not the last. */
+const SAME_SECOND_MS = 2000;
+
 /** `status` moves with every contact with the bank; it is compared by itself. */
 const COMPARED_OTHERWISE = new Set(["status"]);
 
@@ -75,10 +78,14 @@ export function staleResources(
   const isStale = ({ name, updatedWith = [] }: Resource): boolean => {
     const reading = readings.get(name);
     if (!reading) return false;
-    const news = updatedWith.filter((product) => updates[product] && updates[product] !== seen.updates?.[product]);
-    if (reading.verifiedAt === null) return updatedWith.some((product) => updates[product]);
-    const read = reading.verifiedAt.getTime() - CLOCKS_DIFFER_MS;
-    return news.some((product) => Date.parse(updates[product] ?? "") > read);
+    const named = updatedWith.filter((product) => updates[product]);
+    if (reading.verifiedAt === null) return named.length > 0;
+    const read = reading.verifiedAt.getTime();
+    return named.some((product) => {
+      const updated = Date.parse(updates[product] ?? "");
+      const wasSeen = updates[product] === seen.updates?.[product];
+      return wasSeen ? updated > read - SAME_SECOND_MS : updated > read - CLOCKS_DIFFER_MS;
+    });
   };
   return resources.filter(isStale).map(({ name }) => name);
 }

@@ -25,7 +25,7 @@ import { startReceiver, type Receiver } from "../support/receiver.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
 import type { TartanProcess } from "../support/process.ts";
 
-const KILLS = Number(process.env["CHAOS_KILLS"] ?? 24);
+const KILLS = Number(process.env["CHAOS_KILLS"] ?? 12);
 const SEED = process.env["CHAOS_SEED"] ?? String(Date.now());
 const ITEMS = 12;
 /** A second: every item is looked at again and again, so that no webhook has to be the last. */
