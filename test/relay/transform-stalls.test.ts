@@ -1,6 +1,6 @@
 /** Transforms beside a machine or a process that stalls: what is slow for another's sake is never given up. */
-import { expect, test } from "vitest";
-import { openTransforms } from "../../src/relay/content/transform.ts";
+import { expect, test, vi } from "vitest";
+import { afterResponsive, openTransforms } from "../../src/relay/content/transform.ts";
 import { childrenOf } from "../support/children.ts";
 
 const SOURCE = '{"item_id":"item-1"}';
@@ -38,4 +38,41 @@ onLinux("a transform whose process is killed from outside is run again and not g
   await new Promise(setImmediate);
   process.kill(child, "SIGKILL");
   expect(await made).toEqual({ json: '"item-1"' });
+});
+
+test("a wait for an answer counts the time in which this process could run, and next to none of a stall", () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    let now = 0;
+    let over = 0;
+    /** The time that passes until this process comes to its next tick. */
+    const pass = (ms: number) => {
+      now += ms;
+      vi.advanceTimersByTime(100);
+    };
+    const stopped = afterResponsive(
+      1000,
+      () => (over += 100),
+      () => now,
+    );
+    stopped();
+    afterResponsive(
+      1000,
+      () => (over += 1),
+      () => now,
+    );
+    for (let ticks = 0; ticks < 5; ticks += 1) pass(100);
+    // Half of the wait is left, and an hour's stall costs two ticks of it.
+    pass(3_600_000);
+    expect(over).toBe(0);
+    pass(100);
+    pass(100);
+    expect(over).toBe(0);
+    pass(100);
+    expect(over).toBe(1);
+    pass(3_600_000);
+    expect(over).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
 });

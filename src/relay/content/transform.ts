@@ -246,12 +246,14 @@ class TransformProcess {
 /**
  * Calls `over` when this process has been able to run for `ms`. While it is blocked or stopped next to no time passes, and
  * what came in meanwhile is heard first.
+ * @param clock milliseconds that only grow, also while this process is stopped
+ * @returns ends it before that
  */
-function afterResponsive(ms: number, over: () => void): () => void {
+export function afterResponsive(ms: number, over: () => void, clock = () => performance.now()): () => void {
   let left = ms;
-  let last = performance.now();
+  let last = clock();
   const timer = setInterval(() => {
-    const now = performance.now();
+    const now = clock();
     left -= Math.min(now - last, 2 * TICK_MS);
     last = now;
     if (left > 0) return;
