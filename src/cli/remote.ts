@@ -100,6 +100,7 @@ async function refusal(answer: Response): Promise<Error> {
   const message = said ?? `The server answered ${answer.status}.`;
   if (answer.status === 401) return new TartanError("unauthorized", `${message} Give its API key with --key.`);
   if (answer.status === 404) return new TartanError("not_found", "There is no Tartan with events at this --url.");
+  if (answer.status === 410) return new TartanError("cursor_expired", message);
   if (answer.status >= 400 && answer.status < 500) return new TartanError("invalid_request", message);
   return new Error(`it answered ${answer.status}`);
 }

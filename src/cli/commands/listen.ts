@@ -63,10 +63,23 @@ async function listen(flags: Flags): Promise<void> {
         say(dim(`${lineOf(JSON.parse(text) as LiveEvent)}  ${whyNot(JSON.parse(text) as LiveEvent)}`));
     }
   };
-  if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal, onOpen));
-  await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-  await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal, onOpen }));
+  try {
+    if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal, onOpen));
+    await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
+    await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal, onOpen }));
+  } catch (error) {
+    throw isExpired(error) ? tooLate() : error;
+  }
 }
+
+const isExpired = (error: unknown): boolean => error instanceof TartanError && error.code === "cursor_expired";
+
+/** The API's own message names a cursor, which whoever listens never sees. */
+const tooLate = (): TartanError =>
+  new TartanError(
+    "cursor_expired",
+    "Events that were not forwarded yet are no longer kept. Run the command again to go on with what happens from then on; what is missing can be read from the mirror.",
+  );
 
 /** Why an event has no original that could be forwarded. */
 const whyNot = ({ data }: LiveEvent): string =>

@@ -7,7 +7,7 @@
  *                                                                └──to be retried──▶ not here until it is due
  */
 import type { Queryable } from "../../database/types.ts";
-import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES, SETTLE_LANES } from "../queries/couriers.ts";
+import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES, LANES_MAX, SETTLE_LANES } from "../queries/couriers.ts";
 import type { EventSource, Form } from "../types.ts";
 import type { Payloads } from "./payloads.ts";
 
@@ -39,9 +39,8 @@ type DueRow = Fetched & { due: boolean };
 /** A lane that was due by relay.ordering_keys, with one of its deliveries if there is one. */
 type LaneRow = { ofLane: string } & (DueRow | { id: null });
 
-/** How many of a lane are fetched at once, and of how many lanes. */
+/** How many of a lane are fetched at once. */
 const OF_A_LANE = 8;
-const LANES_MAX = 64;
 /** What was fetched and could not be sent for so long is fetched anew: it may have been cancelled meanwhile. */
 const STALE_MS = 5000;
 

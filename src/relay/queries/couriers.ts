@@ -198,6 +198,9 @@ const OF_LANE = (lane: string, count: string): string => `
   select * from relay.deliveries d
   where d.destination_id = $1 and d.status = 'scheduled' and d.lane = ${lane} order by d.seq limit ${count}`;
 
+/** Of how many lanes deliveries are fetched at once. As a number in the text it bounds what a plan is expected to cost. */
+export const LANES_MAX = 64;
+
 /**
  * The first deliveries of lanes at destination $1 that are due, but for lanes in $2: of at most $4 lanes at most $3 each, in
  * order, with $5 bytes of payloads. The lanes that have been due for longest come first. relay.ordering_keys knows in the
@@ -208,8 +211,11 @@ export const FETCH_LANES = statement(
   "fetch_lanes",
   `
 with chosen as materialized (
-  select k.lane from relay.ordering_keys k
-  where k.destination_id = $1 and k.due_at <= now() and k.lane <> all ($2::text[]) order by k.due_at, k.lane limit $4
+  select lane from (
+    select k.lane, k.due_at from relay.ordering_keys k
+    where k.destination_id = $1 and k.due_at <= now() and k.lane <> all ($2::text[])
+    order by k.due_at, k.lane limit ${LANES_MAX}
+  ) due order by due_at, lane limit $4
 ), d as materialized (
   select d.* from chosen c cross join lateral (${OF_LANE("c.lane", "$3")}) d
 )
