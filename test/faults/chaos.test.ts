@@ -120,7 +120,11 @@ async function openScene(closer: Closer): Promise<Scene> {
 
 async function killAndRestart(scene: Scene, ...roles: Role[]): Promise<void> {
   await Promise.all(roles.map((role) => scene.processes[role].kill9()));
-  for (const role of roles) scene.processes[role] = await scene.start(role);
+  await Promise.all(
+    roles.map(async (role) => {
+      scene.processes[role] = await scene.start(role);
+    }),
+  );
 }
 
 async function killPostgres({ dataDir }: Scene): Promise<void> {
