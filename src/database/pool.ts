@@ -47,19 +47,11 @@ class PooledDatabase implements Database {
   }
 
   async query<Row>(statement: string | Statement, values?: readonly unknown[]): Promise<Result<Row>> {
-    return await this.parts.shared.query<Row>(statement, values);
+    return await repeated(() => this.parts.shared.query<Row>(statement, values));
   }
 
   async transaction<T>(run: (tx: Queryable) => Promise<T>, work: Work = "normal"): Promise<T> {
-    for (let repeat = 0; ; repeat += 1) {
-      try {
-        return await this.parts.shared.transaction(work, run);
-      } catch (error) {
-        if (!isRepeatable(error) || repeat === REPEATS) throw error;
-        // Spread out, so that the two that met do not meet again at once.
-        await delay(Math.random() * 20 * 2 ** repeat);
-      }
-    }
+    return await repeated(() => this.parts.shared.transaction(work, run));
   }
 
   async listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable> {
@@ -71,6 +63,19 @@ class PooledDatabase implements Database {
     const opened = new Set<AsyncDisposable>([shared, urgent, listener]);
     this.#closing ??= Promise.all([...opened].map((part) => part[Symbol.asyncDispose]())).then(() => undefined);
     await this.#closing;
+  }
+}
+
+/** Again after a deadlock: whatever met with it was rolled back. */
+async function repeated<T>(work: () => Promise<T>): Promise<T> {
+  for (let repeat = 0; ; repeat += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isRepeatable(error) || repeat === REPEATS) throw error;
+      // Spread out, so that the two that met do not meet again at once.
+      await delay(Math.random() * 20 * 2 ** repeat);
+    }
   }
 }
 

@@ -26,7 +26,8 @@ export interface Queryable {
 export interface Database extends Queryable, AsyncDisposable {
   /**
    * Runs `work` on one connection between BEGIN and COMMIT (read committed). Rolls back when it throws.
-   * Serialization failures and deadlocks are retried up to three times, so `work` must be safe to repeat.
+   * Serialization failures and deadlocks are retried up to three times, as those of `query` are, so `work` must be safe to
+   * repeat.
    * @param kind sets the limits of its statements and of the whole; "normal" by default
    */
   transaction<T>(work: (tx: Queryable) => Promise<T>, kind?: Work): Promise<T>;

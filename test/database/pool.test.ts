@@ -119,6 +119,20 @@ describe("transactions", () => {
     expect(tries).toBe(4);
   });
 
+  test("a statement that stands alone is repeated after a serialization failure too, three times at most", async () => {
+    await using db = await testDatabase({ empty: true });
+    await db.database.query("create sequence tries");
+    const failing = (until: number) =>
+      db.database.query(
+        `do $$ begin if nextval('tries') < ${until} then raise exception 'again' using errcode = '40001'; end if; end $$`,
+      );
+    const tries = async () => (await db.database.query("select last_value as n from tries")).rows[0]?.["n"];
+    await failing(4);
+    expect(await tries()).toBe(4);
+    await expect(failing(1000)).rejects.toMatchObject({ code: "40001" });
+    expect(await tries()).toBe(8);
+  });
+
   test("a refused statement costs no connection", async () => {
     await using db = await withTable();
     await using database = await opened(db.url, 1);

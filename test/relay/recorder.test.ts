@@ -11,17 +11,20 @@ import { updateDestination } from "../../src/relay/destinations/destinations.ts"
 import { until } from "../support/stage.ts";
 import { count, openScene, type Scene } from "./scene.ts";
 
-/** A database of which the answers to the next so many COMMITs are lost: what was written is there, and the caller does not know. */
+/**
+ * A database of which the answers to the next so many commits are lost, of transactions and of statements that stand
+ * alone: what was written is there, and the caller does not know.
+ */
 function losingCommits(database: Database, times: { left: number }): Database {
+  const lose = <T>(result: T): T => {
+    if (times.left === 0) return result;
+    times.left -= 1;
+    throw new TartanError("database_unavailable", "the connection ended before the answer to COMMIT came");
+  };
   return {
-    query: (statement, values) => database.query(statement, values),
+    query: async (statement, values) => lose(await database.query(statement, values)),
     listen: (channel, hear) => database.listen(channel, hear),
-    transaction: async (work) => {
-      const result = await database.transaction(work);
-      if (times.left === 0) return result;
-      times.left -= 1;
-      throw new TartanError("database_unavailable", "the connection ended before the answer to COMMIT came");
-    },
+    transaction: async (work) => lose(await database.transaction(work)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -101,7 +101,9 @@ export class AttemptStarts {
     const startedAt = new Date().toISOString();
     const destinations = new Map<string, AttemptStart[]>();
     for (const { start } of batch) {
-      destinations.set(start.destinationId, [...(destinations.get(start.destinationId) ?? []), start]);
+      const starts = destinations.get(start.destinationId);
+      if (starts) starts.push(start);
+      else destinations.set(start.destinationId, [start]);
       const own = this.#underWay.get(start.destinationId) ?? new Map<string, UnderWay>();
       this.#underWay.set(start.destinationId, own.set(start.deliveryId, { number: start.number, startedAt }));
     }

@@ -50,6 +50,8 @@ export interface CourierDeps {
 }
 
 const TROUBLE_PAUSE_MS = 1000;
+/** Where no reason is given, Node makes an error for each abort. */
+const NEWS = "news";
 /** What is sent and recorded at a time, in multiples of the concurrency: recording may lag behind, but not far. */
 const AT_ONCE = 4;
 
@@ -70,6 +72,7 @@ export class Courier {
   #stopping = false;
   #lost = false;
   #news = new AbortController();
+  #waking = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(deps: CourierDeps, { epoch, health }: Taken, destination: OpenDestination) {
@@ -172,8 +175,14 @@ export class Courier {
     return pace;
   }
 
+  /** What happens in the same round of the event loop is looked at once, so that what it sends shares a note. */
   #wake(): void {
-    this.#news.abort();
+    if (this.#waking) return;
+    this.#waking = true;
+    setImmediate(() => {
+      this.#waking = false;
+      this.#news.abort(NEWS);
+    });
   }
 
   async #run(): Promise<void> {

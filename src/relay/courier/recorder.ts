@@ -4,7 +4,7 @@
  * forgotten would be sent again.
  */
 import type { Clock } from "../../clock.ts";
-import type { Database } from "../../database/types.ts";
+import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { recordEvents, type NewEvent } from "../../journal/events.ts";
 import type { Logger } from "../../logger.ts";
@@ -157,9 +157,11 @@ export class Recorder implements AsyncDisposable {
   /** @returns the ids of the deliveries that were heard */
   async #write(batch: readonly Waiting[]): Promise<ReadonlySet<string>> {
     const health = [...this.#health.values()];
+    const alone = health.length === 0 && batch.every(({ result }) => result.disable === null && result.events.length === 0);
+    // A single statement needs no transaction around it, and most batches are nothing else.
+    if (alone) return new Set((await record(this.#options.database, batch)).keys());
     const heard = await this.#options.database.transaction(async (tx) => {
-      const { rows } = await tx.query<{ id: string; new: boolean }>(RECORD, [encode(batch)]);
-      const known = new Map(rows.map((row) => [row.id, row.new]));
+      const known = await record(tx, batch);
       const results = batch.map(({ result }) => result).filter(({ deliveryId }) => known.has(deliveryId));
       if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health.map(rowOf))]);
       // What was recorded before, by a COMMIT whose answer was lost, had its consequences then.
@@ -186,6 +188,12 @@ export class Recorder implements AsyncDisposable {
     this.hurry();
     await this.#working;
   }
+}
+
+/** @returns of the deliveries that were heard, whether that was new */
+async function record(q: Queryable, batch: readonly Waiting[]): Promise<ReadonlyMap<string, boolean>> {
+  const { rows } = await q.query<{ id: string; new: boolean }>(RECORD, [encode(batch)]);
+  return new Map(rows.map((row) => [row.id, row.new]));
 }
 
 function encode(batch: readonly Waiting[]): string {
