@@ -142,6 +142,17 @@ describe("the result of an attempt at a destination that another worker has take
   });
 });
 
+describe("a result that disables its destination", () => {
+  it("does so with the result, whatever else there is to tell", async () => {
+    await using scene = await openScene();
+    const ids = await planted(scene);
+    await using recorder = recorderOn(scene.database);
+    expect(await recorder.record(result({ ...ids, disable: "gone" }))).toBe("recorded");
+    const { rows } = await scene.database.query("select disabled_reason as reason from relay.destinations");
+    expect(rows).toEqual([{ reason: "gone" }]);
+  });
+});
+
 describe("how a destination fares", () => {
   const health = async (scene: Scene) => {
     const { rows } = await scene.database.query<{

@@ -157,7 +157,8 @@ export class Recorder implements AsyncDisposable {
   /** @returns the ids of the deliveries that were heard */
   async #write(batch: readonly Waiting[]): Promise<ReadonlySet<string>> {
     const health = [...this.#health.values()];
-    const alone = health.length === 0 && batch.every(({ result }) => result.disable === null && result.events.length === 0);
+    const alone =
+      health.length === 0 && batch.every(({ result }) => result.disable === null && result.events.length === 0);
     // A single statement needs no transaction around it, and most batches are nothing else.
     if (alone) return new Set((await record(this.#options.database, batch)).keys());
     const heard = await this.#options.database.transaction(async (tx) => {
