@@ -52,6 +52,18 @@ async function waitsFor(scene: Scene, words: string): Promise<boolean> {
   return (rows[0]?.n ?? 0) > 0;
 }
 
+const RECORDING = "insert into relay.attempts as a";
+
+/** Ends the sessions that wait so, as when the connection fell with the process and the statement was never there. */
+async function endThose(scene: Scene, words: string): Promise<void> {
+  await scene.database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '%' and pid <> pg_backend_pid()`,
+    [words],
+  );
+  await until("they have ended", async () => !(await waitsFor(scene, words)));
+}
+
 const allDelivered = async (scene: Scene, count: number): Promise<boolean> =>
   JSON.stringify(await scene.statuses()) === JSON.stringify({ delivered: count });
 
@@ -143,8 +155,9 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     await until("it works", () => allDelivered(scene, 1));
     const lock = await locked(scene, "lock table relay.attempts in share mode");
     await scene.webhooks(...items(4));
-    await until("the record waits", () => waitsFor(scene, "insert into relay.attempts as a"));
+    await until("the record waits", () => waitsFor(scene, RECORDING));
     await first.kill9();
+    await endThose(scene, RECORDING);
     await lock.release();
     await using second = await relayOf(scene);
     await until("all arrived", () => allDelivered(scene, 5));
