@@ -83,7 +83,8 @@ it("through a storm of failures and changes every delivery is accounted for, and
     60,
   );
   for (const [n, receiver] of receivers.entries()) await expectAccounted(scene, ids[n] ?? "", receiver, sent);
-});
+  // The wait above may alone take a minute on a busy machine.
+}, 120_000);
 
 async function meddle(scene: Scene, id: string): Promise<void> {
   const act = oneOf([pauseDestination, resumeDestination, enableDestination, null]);
