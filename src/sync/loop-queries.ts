@@ -42,3 +42,6 @@ export const COUNT_LOOPS = statement(
   "count_loops",
   "select count(*)::int as loops from (select from sync.loops where integration_id = $1 limit $2) l",
 );
+
+/** How often the subject was marked. */
+export const GENERATION = statement("generation", `select generation from sync.subjects where ${SUBJECT}`);

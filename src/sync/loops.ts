@@ -10,7 +10,7 @@
 import type { Database, Queryable } from "../database/types.ts";
 import { adoptStaged } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
-import { COUNT_LOOPS, DROP_LOOPS, KEEP_LOOP, LOOPS, MOVE_LOOP } from "./loop-queries.ts";
+import { COUNT_LOOPS, DROP_LOOPS, GENERATION, KEEP_LOOP, LOOPS, MOVE_LOOP } from "./loop-queries.ts";
 import type { Claim, Outcome, StoredLoop } from "./types.ts";
 
 /** by resource */
@@ -59,6 +59,15 @@ export async function readLoopsOf(q: Queryable, { integrationId, kind, id }: Cla
 /** Whether nothing was asked of the subject since the run that left these loops: then there is nothing to do but to go on. */
 export const onlyGoesOn = (claim: Claim, loops: Loops): boolean =>
   [...loops.values()].some(({ generation }) => generation === claim.generation);
+
+/**
+ * Whether nothing was asked of the subject since it was claimed. Ask after the waiting webhooks are read: a webhook and its
+ * mark are one commit, so whoever sees the webhook sees the mark from then on.
+ */
+export async function isUnmarked(q: Queryable, { integrationId, kind, id, generation }: Claim): Promise<boolean> {
+  const { rows } = await q.query<{ generation: number }>(GENERATION, [integrationId, kind, id]);
+  return rows[0]?.generation === generation;
+}
 
 /** Takes the loop's pages over for the lease of `scope`; says whether all of them are still there. */
 export async function adoptLoop(

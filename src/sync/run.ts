@@ -24,7 +24,7 @@ import { commitRun, type Ending, type Standing } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { healed } from "./gap.ts";
 import type { Limiter } from "./limiter.ts";
-import { onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
+import { isUnmarked, onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
 import { planRest, planRun, touchedBy } from "./plan.ts";
 import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
@@ -62,7 +62,9 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   ]);
   const resources = resourcesOf(claim.kind);
   const idle = webhooks.filter(({ type, code }) => touchedBy(resources, type, code).length === 0);
-  const tasks = onlyGoesOn(claim, loops) ? planRest(claim) : planRun(claim, webhooks);
+  // A webhook may have come after the claim and be among those that wait: then the rest alone would not serve it.
+  const goesOn = onlyGoesOn(claim, loops) && (await isUnmarked(database, claim));
+  const tasks = goesOn ? planRest(claim) : planRun(claim, webhooks);
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { standings, loops }) : [];
   signal.throwIfAborted();

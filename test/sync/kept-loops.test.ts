@@ -200,3 +200,27 @@ describe("pages that are taken over", () => {
     expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 });
+
+it("a webhook that comes between the claim and the look at what waits is served in full, although a loop only goes on", async () => {
+  const item = await changed(1700);
+  await pausedAfter(item, 2);
+  await goOn(item);
+  const { database, simulator } = scene;
+  const query = database.query.bind(database);
+  let late = true;
+  database.query = async (statement, values) => {
+    if (late && typeof statement !== "string" && statement.name.startsWith("sync_webhooks")) {
+      late = false;
+      simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
+      await scene.hear(item.item_id);
+    }
+    return await query(statement, values);
+  };
+  try {
+    await finished({});
+  } finally {
+    database.query = query;
+  }
+  expect(late).toBe(false);
+  await truthful(item);
+});
