@@ -2,7 +2,6 @@
  * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
  * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
  */
-import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
 import { reportFacts } from "../database/facts.ts";
@@ -192,7 +191,7 @@ async function findDatabase(
 function nothingHere(dataDir: string): TartanError {
   return new TartanError(
     "not_set_up",
-    `There is no Tartan in ${resolve(dataDir)}. Run this command where the server runs, set TARTAN_DATA_DIR to its data ` +
+    `There is no Tartan in ${dataDir}. Run this command where the server runs, set TARTAN_DATA_DIR to its data ` +
       "directory or TARTAN_DATABASE_URL to its database; or start a server with `npx tartan up`.",
   );
 }
