@@ -147,11 +147,19 @@ export async function makeCluster({ dataDir, initdb, account, sync, signal }: Ma
     await rename(aside, home);
     published = true;
   } finally {
-    if (!published) await rm(aside, { recursive: true, force: true });
+    if (!published) await discard(aside);
   }
   const made = await findCluster(dataDir);
   if (!made) throw new TartanError("internal", `the embedded database in ${home} vanished while it was made`);
   return made;
+}
+
+/**
+ * initdb that was stopped leaves a Postgres behind, which writes for some milliseconds more. What cannot be removed even then
+ * must not hide why the making was given up; removeAbandoned takes it away later.
+ */
+async function discard(aside: string): Promise<void> {
+  await rm(aside, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }).catch(() => undefined);
 }
 
 interface Initialising {
