@@ -222,7 +222,7 @@ const isForeign = (outcome: Outcome): boolean =>
 const speaksOfSubject = (outcome: Outcome): boolean => ["item_ended", "user"].includes(classOf(outcome) ?? "");
 
 const followSuit = (task: Task, other: Outcome): Outcome =>
-  "failure" in other ? { task, failure: other.failure } : { task, skipped: true };
+  "failure" in other ? { task, failure: other.failure, unasked: true } : { task, skipped: true };
 
 /**
  * Which resources not to ask for: those of products that the subject does not have, since asking could add the product

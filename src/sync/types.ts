@@ -99,6 +99,8 @@ export type Outcome =
       paused?: PausedLoop;
       /** it came further than the run before */
       progressed?: boolean;
+      /** it was not asked for: the failure is that of another resource, without which it makes no sense to ask */
+      unasked?: true;
     }
   /** the subject does not have the product */
   | { task: Task; skipped: true };

@@ -167,11 +167,22 @@ function waits(
  * rows of that item may be among this one's: everything is read from the start, which removes them.
  */
 function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
-  // A loop that is kept knows by itself that it began at the start; to ask for that again would begin it anew.
-  const wishes = new Set(failed.map(({ task, paused }) => wish(paused ? { ...task, full: false } : task)));
+  const wishes = new Set(failed.map(wishOf));
   if (needsUser) wishes.add(EVERYTHING);
   if (failed.some(({ failure }) => failure.errorCode === TOKEN_OF_ANOTHER_ITEM)) wishes.add(EVERYTHING_AGAIN);
   return [...wishes];
+}
+
+/**
+ * What the next run is to do about it. A kept loop knows by itself that it began at the start; to ask for that again would
+ * begin it anew. A resource that needs a product, that nobody named and that was not asked for is not named either: to name
+ * it would ask for it whatever the subject's products are, and so could add and bill one.
+ */
+function wishOf({ task, paused, unasked }: Failed): string {
+  if (paused) return wish({ ...task, full: false });
+  if (unasked && !task.explicit && task.resource.products !== undefined)
+    return task.full ? EVERYTHING_AGAIN : EVERYTHING;
+  return wish(task);
 }
 
 function describe({ task, failure }: Failed, now: Date): LastError {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { updateIntegration } from "../../src/integrations/integrations.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
+import { requestSync } from "../../src/sync/queries.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { gated, openScene, until, type Item, type Scene } from "./support.ts";
@@ -236,6 +237,52 @@ describe("a product that the item does not have", () => {
     expect(scene.asked("/transactions/sync")).toBe(asked);
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
     await scene.hear(item.item_id);
+    await run();
+    expect(scene.asked("/transactions/sync")).toBe(asked + 1);
+  });
+});
+
+describe("a product that the item does not have, when /item/get fails", () => {
+  const authOnly = (): Item => {
+    const [item] = scene.makeItems(1, 5, { products: ["auth"] });
+    if (!item) throw new Error("no item");
+    return item;
+  };
+  const expectUnasked = async (item: Item, asked: number): Promise<void> => {
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+    expect((await itemRow(item))?.["error_code"]).toBeNull();
+    expect(scene.asked("/transactions/sync")).toBe(asked);
+  };
+
+  it("is not asked for by the run that tries again", async () => {
+    const item = authOnly();
+    const asked = scene.asked("/transactions/sync");
+    scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", count: 1 });
+    await scene.link(item);
+    await run();
+    await expectUnasked(item, asked);
+  });
+
+  it("is not asked for once the client's keys are right again", async () => {
+    const item = authOnly();
+    const asked = scene.asked("/transactions/sync");
+    await scene.link(item);
+    await run();
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
+    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await run({}, false);
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "misconfigured" });
+    await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
+    await run();
+    await expectUnasked(item, asked);
+  });
+
+  it("is asked for by the run that tries again when somebody named it", async () => {
+    const item = authOnly();
+    const asked = scene.asked("/transactions/sync");
+    scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", count: 1 });
+    await scene.link(item);
+    await requestSync(scene.database, item.item_id, { resources: ["transactions"] });
     await run();
     expect(scene.asked("/transactions/sync")).toBe(asked + 1);
   });
