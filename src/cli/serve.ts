@@ -21,6 +21,7 @@ import { createGuard } from "../relay/http/guard.ts";
 import { startRelay, type RelayOptions } from "../relay/relay.ts";
 import { openTransforms } from "../relay/content/transform.ts";
 import { startReconciliation } from "../sync/reconcile.ts";
+import { forget } from "../relay/sweep.ts";
 import { pruneRemoved } from "../mirror/prune.ts";
 import { pruneSubjects } from "../sync/prune.ts";
 import { startSync } from "../sync/sync.ts";
@@ -87,7 +88,6 @@ const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions =
   stopSeconds: config.relayStopSeconds,
   pollMs: config.relayPollMs,
   allowedAddresses: config.relayAllowedAddresses,
-  retentionDays: config.eventRetentionDays,
 });
 
 /** From here on a rotation of the master key finds this process, or this process finds that one has happened. */
@@ -108,9 +108,15 @@ const factsOf = ({ config, vault }: Core, roles: readonly Role[], url: string): 
   master_key_ids: vault.reloads ? null : vault.keyIds,
 });
 
-function janitorOptions({ database, logger, config }: Core): JanitorOptions {
-  const days = config.removedRowsRetentionDays;
+/** What is forgotten because of its age, wherever it is: all of it in rounds that compare the clocks first. */
+export function janitorOptions({
+  database,
+  logger,
+  config,
+}: Pick<Core, "database" | "logger" | "config">): JanitorOptions {
+  const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays } = config;
   const more: JanitorOptions["more"] = {
+    "forget old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
     "forget subjects that nobody linked": (signal) => pruneSubjects(patient(database), signal),
     ...(days > 0 && {
       "forget rows that Plaid removed": (signal?: AbortSignal) => pruneRemoved(patient(database), days, signal),

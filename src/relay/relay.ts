@@ -38,8 +38,6 @@ export interface RelayOptions {
   pollMs: number;
   /** addresses and CIDR ranges, besides public ones, that may be delivered to */
   allowedAddresses: readonly string[];
-  /** how long events and finished deliveries are kept */
-  retentionDays: number;
 }
 
 export interface Relay extends AsyncDisposable {

@@ -1,6 +1,6 @@
 /**
- * The sweep: looks for what waits longer than it should, which nothing should ever, and says so; and lets go of what is no
- * longer kept. In every process; what is told is told by one of them.
+ * The sweep: looks for what waits longer than it should, which nothing should ever, and says so. In every process that relays;
+ * what is told is told by one of them. Here too is what the relay lets go of, which is a step of the journal's janitor.
  *
  *   all is well ──something is overdue──▶ told: a line of the log, metrics, the event relay.overdue ──nothing is──▶ all is well
  */
@@ -32,6 +32,10 @@ export interface SweepOptions {
   database: Database;
   clock: Clock;
   logger: Logger;
+}
+
+export interface ForgetOptions {
+  database: Database;
   /** events and finished deliveries that are older are forgotten */
   retentionDays: number;
 }
@@ -57,25 +61,23 @@ export interface Overdue {
 }
 
 const SWEEP_EVERY_MS = 30_000;
-const FORGET_EVERY_MS = 60 * 60_000;
 const AT_ONCE = 5000;
 const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
 
-/** Sweeps at once and every half minute, and forgets at once and every hour, until it is disposed. */
+/** Sweeps at once and every half minute, until it is disposed. */
 export async function startSweep(options: SweepOptions): Promise<AsyncDisposable> {
   const { clock, logger } = options;
   const stop = new AbortController();
   const { signal } = stop;
-  const rounds = async (everyMs: number, what: string, round: () => Promise<unknown>): Promise<void> => {
+  const rounds = async (): Promise<void> => {
     while (!signal.aborted) {
-      await round().catch((error: unknown) => logger.warn({ error }, `could not ${what}; it is tried again`));
-      await clock.sleep(everyMs, signal);
+      await sweep(options).catch((error: unknown) =>
+        logger.warn({ error }, "could not look for what is overdue; it is tried again"),
+      );
+      await clock.sleep(SWEEP_EVERY_MS, signal);
     }
   };
-  const working = Promise.all([
-    rounds(SWEEP_EVERY_MS, "look for what is overdue", () => sweep(options)),
-    rounds(FORGET_EVERY_MS, "forget what is old", () => forget(options, signal)),
-  ]);
+  const working = rounds();
   return {
     [Symbol.asyncDispose]: async () => {
       stop.abort();
@@ -97,7 +99,7 @@ export async function findOverdue(q: Queryable): Promise<Overdue> {
 }
 
 /** One look: measures what waits, and tells when something begins to wait too long, and when that is over. */
-export async function sweep({ database, logger }: Omit<SweepOptions, "retentionDays">): Promise<Overdue> {
+export async function sweep({ database, logger }: SweepOptions): Promise<Overdue> {
   const [depth, overdue] = [await relayDepth(database), await findOverdue(database)];
   metrics.outboxWaiting.set(depth.undispatched);
   for (const state of ["scheduled", "held", "dead"] as const) metrics.deliveriesWaiting.set({ state }, depth[state]);
@@ -128,11 +130,12 @@ interface Passed {
 /**
  * Forgets what is older than is kept: finished deliveries with their attempts, dead letters too, counted from when they were
  * finished; events, unless something still needs them; what the outbox says of them; jobs; and what is left of routes and
- * destinations that were deleted. In batches, so that no transaction is long.
+ * destinations that were deleted. In batches, so that no transaction is long. It goes by the age of rows, so it is called
+ * only where the database's clock was just compared and is trusted: as a step of the janitor's round.
  * @returns how many of each are gone
  */
 export async function forget(
-  { database, retentionDays }: Omit<SweepOptions, "logger" | "clock">,
+  { database, retentionDays }: ForgetOptions,
   signal?: AbortSignal,
 ): Promise<{ deliveries: number; events: number; outbox: number }> {
   const before = (await database.query<{ before: Date }>(KEPT_SINCE, [retentionDays])).rows[0]?.before;

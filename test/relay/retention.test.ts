@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { janitorOptions } from "../../src/cli/serve.ts";
+import { systemClock } from "../../src/clock.ts";
+import { loadConfig } from "../../src/config.ts";
 import type { Database } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
+import { tidy } from "../../src/journal/janitor.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { groups } from "../../src/relay/ledger/dead-letters.ts";
 import { workOnce } from "../../src/relay/ledger/job-runner.ts";
 import { createRedrive } from "../../src/relay/ledger/jobs.ts";
@@ -11,6 +16,9 @@ import { until } from "../support/stage.ts";
 import { kept, keeping, oldEvent } from "./old.ts";
 import { deliveries, dispatchAll, settle, workAll } from "./past.ts";
 import { openScene } from "./scene.ts";
+
+/** What the janitor of a process does, of the default configuration. */
+const roundOf = (database: Database) => janitorOptions({ database, logger: silentLogger, config: loadConfig({}) });
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 const DAY_MS = 86_400_000;
@@ -127,6 +135,35 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
     await database.query("update journal.retention set steady_since = now() - interval '25 hours'");
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 1, outbox: 1 });
+  });
+
+  it.each([
+    [
+      "jumped a year ahead since the last round",
+      "looked_at = now() - interval '1 year', steady_since = '-infinity'",
+      0,
+    ],
+    ["jumped back since the last round", "looked_at = now() + interval '30 days', steady_since = '-infinity'", 0],
+    ["has been a year ahead of this process for long", "looked_at = now(), steady_since = '-infinity'", -365],
+    ["has been a year behind this process for long", "looked_at = now(), steady_since = '-infinity'", 365],
+  ])("forgets nothing in a round that finds that the clock of the database %s", async (_, columns, daysAhead) => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const event = await oldEvent(database, 95);
+    await dispatchAll(database);
+    await database.query(`update journal.retention set ${columns}`);
+    const clock = { ...systemClock, now: () => Date.now() + daysAhead * DAY_MS };
+    await tidy({ ...roundOf(database), clock });
+    expect(await kept(database, "journal.events")).toEqual([event]);
+  });
+
+  it("is a step of the round that compares the clocks, and forgets where they are trusted", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const [, young] = [await oldEvent(database, 95), await oldEvent(database, 89)];
+    await dispatchAll(database);
+    await tidy(roundOf(database));
+    expect(await kept(database, "journal.events")).toEqual([young]);
   });
 
   it("goes through more than a batch, past what it has to keep", async () => {

@@ -89,7 +89,6 @@ export async function openScene(): Promise<Scene> {
           leaseSeconds: 45,
           pollMs: 40,
           allowedAddresses: ["127.0.0.1"],
-          retentionDays: 90,
           // Receivers that hang are let go of soon when a test ends.
           stopSeconds: 1,
           ...options,

@@ -28,8 +28,6 @@ const told = async ({ database }: Scene): Promise<{ outbox: number; deliveries: 
   );
 };
 
-const keeping = (database: Database) => ({ database, clock: systemClock, retentionDays: 90 });
-
 describe("the sweep", () => {
   it("finds nothing where nothing is late", async () => {
     await using scene = await openScene();
@@ -169,7 +167,7 @@ describe("the sweep", () => {
     await using scene = await openScene();
     await scene.webhooks("item-1");
     await age(scene.database, 2);
-    await using _sweep = await startSweep({ ...keeping(scene.database), logger: silentLogger });
+    await using _sweep = await startSweep({ database: scene.database, clock: systemClock, logger: silentLogger });
     await until("it is told", async () => (await told(scene)).length === 1, 10);
   });
 });
