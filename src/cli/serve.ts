@@ -7,7 +7,7 @@ import { createServer } from "../api/server.ts";
 import { VERSION } from "../api/version.ts";
 import { systemClock } from "../clock.ts";
 import { registerProcess, type ProcessFacts } from "../database/processes.ts";
-import { patient } from "../database/pool.ts";
+import { cancellable } from "../database/cancellable.ts";
 import { TartanError } from "../errors.ts";
 import { ensureAdminKey } from "../integrations/api-keys.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
@@ -117,9 +117,10 @@ export function janitorOptions({
   const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays } = config;
   const more: JanitorOptions["more"] = {
     "forget old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
-    "forget subjects that nobody linked": (signal) => pruneSubjects(patient(database), signal),
+    "forget subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {
-      "forget rows that Plaid removed": (signal?: AbortSignal) => pruneRemoved(patient(database), days, signal),
+      "forget rows that Plaid removed": (signal?: AbortSignal) =>
+        pruneRemoved(cancellable(database, signal), days, signal),
     }),
   };
   return { database, logger, clock: systemClock, retentionDays: config.journalRetentionDays, more };

@@ -4,19 +4,24 @@
  * that a long query holds, Postgres away) is logged and done again the next hour. What is old, the database's clock says.
  */
 import type { Clock } from "../clock.ts";
+import { cancellable } from "../database/cancellable.ts";
 import { patient } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import { DROP_TOKEN_DAYS, DROP_WEEKS, ENSURE_PARTITIONS, NOTE_ROUND, TRIM_REFUSALS, TRIM_RUNS } from "./queries.ts";
 import {
-  describeSuspension,
-  retentionState,
-  skewOf,
-  suspensionBy,
-  type NeededFor,
-  type Suspension,
-} from "./retention.ts";
+  DROP_TOKEN_DAYS,
+  DROP_WEEK,
+  ENSURE_PARTITIONS,
+  LOOK_AT_WEEK,
+  NOTE_KEPT,
+  NOTE_ROUND,
+  OLD_WEEKS,
+  TRIM_EARLIER,
+  TRIM_REFUSALS,
+  TRIM_RUNS,
+} from "./queries.ts";
+import { describeSuspension, skewOf, suspensionBy, type KeptWeek, type NeededFor } from "./retention.ts";
 
 const EVERY_MS = 60 * 60_000;
 /** A JWT is accepted for six minutes around its iat, so any day that is over would do. */
@@ -24,6 +29,8 @@ const TOKENS_KEPT_DAYS = 3;
 const REFUSALS_KEPT = 10_000;
 const RUNS_KEPT_DAYS = 30;
 const ROWS_AT_ONCE = 5000;
+/** Partitions are made by the database's clock, which has its own guard; two clocks that differ by less are as good as equal here. */
+const PARTITIONS_SKEW_MAX_MS = 24 * 60 * 60_000;
 
 export interface JanitorOptions {
   database: Database;
@@ -36,17 +43,20 @@ export interface JanitorOptions {
 }
 
 /**
- * Tidies up once, and then every hour until it is disposed. The first partitions exist when this resolves, unless
- * Postgres refused, which is logged: the journal has room for weeks it was not prepared for.
+ * Tidies up at once, and then every hour until it is disposed. When this resolves, the coming partitions have been made,
+ * unless Postgres refused, which is logged: the journal has room for weeks it was not prepared for. The rest of the first
+ * round, which may take long, goes on behind. Disposing cancels what runs.
  */
 export async function startJanitor(options: JanitorOptions): Promise<AsyncDisposable> {
   const stop = new AbortController();
-  await tidy(options, stop.signal);
+  const { signal } = stop;
+  const mayForget = await prepare(options, signal);
   const rounds = (async () => {
+    await forget(options, mayForget, signal);
     for (;;) {
-      await options.clock.sleep(EVERY_MS, stop.signal);
-      if (stop.signal.aborted) return;
-      await tidy(options, stop.signal);
+      await options.clock.sleep(EVERY_MS, signal);
+      if (signal.aborted) return;
+      await tidy(options, signal);
     }
   })();
   return {
@@ -57,51 +67,109 @@ export async function startJanitor(options: JanitorOptions): Promise<AsyncDispos
   };
 }
 
-type Step = () => Promise<unknown>;
-
 /** One round. Never throws. */
 export async function tidy(options: JanitorOptions, signal?: AbortSignal): Promise<void> {
-  const { database, logger } = options;
-  const attempt = async (what: string, step: Step): Promise<void> => {
-    if (signal?.aborted) return;
-    await step().catch((error: unknown) => {
-      logger.warn({ error }, `could not ${what}; it is tried again within the hour`);
-    });
-  };
-  let clocks: Suspension | "trusted" = "skewed";
-  await attempt("compare the clocks", async () => {
-    clocks = await compareClocks(options);
-  });
-  if (clocks === "skewed") return;
-  await attempt("make the partitions of the coming weeks", () => patient(database).query(ENSURE_PARTITIONS));
-  if (clocks === "jumped") return;
-  await attempt("forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
-  await attempt("forget old webhooks", () => dropWeeks(options));
-  await attempt("trim the refusals", () => database.query(TRIM_REFUSALS, [REFUSALS_KEPT]));
-  await attempt("trim the runs", () => repeat(patient(database), TRIM_RUNS, [RUNS_KEPT_DAYS], signal));
-  for (const [what, step] of Object.entries(options.more ?? {})) await attempt(what, () => step(signal));
+  await forget(options, await prepare(options, signal), signal);
 }
 
-/** Whether the clocks are such that something may be forgotten because of its age. */
-async function compareClocks({ database, clock, logger }: JanitorOptions): Promise<Suspension | "trusted"> {
+type Step = () => Promise<unknown>;
+
+async function attempt(
+  { logger }: JanitorOptions,
+  signal: AbortSignal | undefined,
+  what: string,
+  step: Step,
+): Promise<void> {
+  if (signal?.aborted) return;
+  await step().catch((error: unknown) => {
+    if (!signal?.aborted) logger.warn({ error }, `could not ${what}; it is tried again within the hour`);
+  });
+}
+
+/**
+ * Compares the clocks and makes the coming partitions. A clock that is minutes off stops only the forgetting: without its
+ * partition a week's webhooks gather in one table, and making it later moves them while the intake waits.
+ * @returns whether something may be forgotten because of its age
+ */
+async function prepare(options: JanitorOptions, signal?: AbortSignal): Promise<boolean> {
+  let clocks = { trusted: false, skewMs: Infinity };
+  await attempt(options, signal, "compare the clocks", async () => {
+    clocks = await compareClocks(options);
+  });
+  if (Math.abs(clocks.skewMs) < PARTITIONS_SKEW_MAX_MS) {
+    await attempt(options, signal, "make the partitions of the coming weeks", () =>
+      patient(options.database).query(ENSURE_PARTITIONS),
+    );
+  }
+  return clocks.trusted;
+}
+
+/** Whether the clocks are such that something may be forgotten because of its age, and how far they differ. */
+async function compareClocks({
+  database,
+  clock,
+  logger,
+}: JanitorOptions): Promise<{ trusted: boolean; skewMs: number }> {
   const before = clock.now();
   const { rows } = await database.query<{ steady: boolean; now: number }>(NOTE_ROUND);
   const { steady = false, now = before } = rows[0] ?? {};
   const skewMs = skewOf(before, now, clock.now());
   metrics.clockSkewSeconds.set(skewMs / 1000);
   const suspended = suspensionBy(skewMs, steady);
-  if (suspended === null) return "trusted";
+  if (suspended === null) return { trusted: true, skewMs };
   logger.error({ skew_seconds: Math.round(skewMs / 1000) }, describeSuspension(suspended, skewMs));
-  return suspended;
+  return { trusted: false, skewMs };
+}
+
+/** Lets go of what is no longer kept: what is too many always, what is too old if `byAge`. */
+async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSignal): Promise<void> {
+  const { database, more = {} } = options;
+  const q = cancellable(database, signal);
+  await attempt(options, signal, "trim the refusals", () => repeat(q, TRIM_REFUSALS, [REFUSALS_KEPT], signal));
+  if (!byAge) return;
+  await attempt(options, signal, "forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
+  await attempt(options, signal, "forget old webhooks", () => dropWeeks(options, q, signal));
+  await attempt(options, signal, "trim the runs", () => repeat(q, TRIM_RUNS, [RUNS_KEPT_DAYS], signal));
+  for (const [what, step] of Object.entries(more)) await attempt(options, signal, what, () => step(signal));
 }
 
 const NEEDED_FOR: readonly NeededFor[] = ["unprocessed", "undispatched", "undelivered"];
 
-async function dropWeeks({ database, clock, logger, retentionDays }: JanitorOptions): Promise<void> {
-  if (retentionDays === 0) return;
-  // It looks through whole weeks for what is unprocessed.
-  await patient(database).query(DROP_WEEKS, [retentionDays]);
-  const { kept_weeks: kept } = await retentionState(database, clock);
+/**
+ * Looks at each old week and forgets it, a week a transaction, the oldest first: a week that takes too long, or a process
+ * that is ended, costs one week and not those before it.
+ */
+async function dropWeeks(
+  { database, logger, retentionDays }: JanitorOptions,
+  q: Queryable,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const kept: KeptWeek[] = [];
+  const failures: unknown[] = [];
+  const old = retentionDays === 0 ? [] : (await database.query<{ week: string }>(OLD_WEEKS, [retentionDays])).rows;
+  for (const { week } of old) {
+    // A week that cannot be looked at does not keep the others. One that cannot be dropped does: the next waits for the same lock.
+    const found = await neededFor(q, LOOK_AT_WEEK, week).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      failures.push(error);
+    });
+    if (found === undefined) continue;
+    const needed_for = found ?? (await neededFor(q, DROP_WEEK, week));
+    if (needed_for !== null) kept.push({ week, needed_for });
+  }
+  if (retentionDays > 0) await repeat(q, TRIM_EARLIER, [retentionDays], signal);
+  await database.query(NOTE_KEPT, [JSON.stringify(kept)]);
+  noteKept(kept, logger);
+  if (failures.length > 0) throw failures[0];
+}
+
+/** What one of the two statements says that the week is needed for; null: nothing. */
+async function neededFor(q: Queryable, statement: string, week: string): Promise<NeededFor | null> {
+  const { rows } = await q.query<{ needed_for: NeededFor | null }>(statement, [week]);
+  return rows[0]?.needed_for ?? null;
+}
+
+function noteKept(kept: readonly KeptWeek[], logger: Logger): void {
   for (const needed_for of NEEDED_FOR) {
     metrics.weeksKept.set({ needed_for }, kept.filter((week) => week.needed_for === needed_for).length);
   }

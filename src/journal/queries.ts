@@ -204,7 +204,31 @@ export const NOTE_ROUND =
   "select journal.note_round() as steady, (extract(epoch from clock_timestamp()) * 1000)::float8 as now";
 export const ENSURE_PARTITIONS = "select journal.ensure_partitions()";
 export const DROP_TOKEN_DAYS = "select journal.drop_token_days(now() - $1 * interval '1 day')";
-export const DROP_WEEKS = "select journal.drop_weeks(now() - $1 * interval '1 day')";
+
+/** All of a week that begins before this is older than $1 days; the present week never is. */
+const OLD = "least(now() - $1 * interval '1 day', date_trunc('week', now(), 'UTC'))";
+
+/** The Mondays of the weeks that are wholly older, the oldest first. */
+export const OLD_WEEKS = `
+select to_char(starts_at at time zone 'UTC', 'YYYY-MM-DD') as week from journal.weeks
+where starts_at + interval '1 week' <= ${OLD} order by starts_at`;
+/** What the week of Monday $1 is needed for. It reads the week until it finds something unprocessed, and locks nothing. */
+export const LOOK_AT_WEEK = `
+select journal.week_needed_for(partition, journal.least_id_at(starts_at), journal.least_id_at(starts_at + interval '1 week'))
+  as needed_for
+from journal.weeks where starts_at = $1::date::timestamp at time zone 'UTC'`;
+export const DROP_WEEK = "select journal.drop_week($1::date) as needed_for";
+/** $2 at most of those that are older than all weeks and that nothing needs. */
+export const TRIM_EARLIER = `
+delete from journal.webhooks_earlier where id = any (array(
+  select w.id from journal.webhooks_earlier w
+  where w.id < journal.least_id_at(${OLD}) and w.processed_at is not null
+    and w.id < coalesce(journal.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    and not exists (select from relay.deliveries r
+      where r.event_id = w.id and r.status in ('scheduled', 'dead') and r.body is null)
+  limit $2))`;
+/** $1 the weeks that are old and still needed, as JSON. */
+export const NOTE_KEPT = "update journal.retention set kept = $1::jsonb where kept <> $1::jsonb";
 
 /** What retention found last, and the time here. */
 export const RETENTION_STATE = `
@@ -212,9 +236,11 @@ select kept, looked_at, steady_since <= now() - interval '1 day' as steady,
   (extract(epoch from clock_timestamp()) * 1000)::float8 as now
 from journal.retention`;
 
-/** Keeps the newest $1. */
+/** Keeps the newest $1; $2 at most go. */
 export const TRIM_REFUSALS = `
-delete from journal.refusals where id <= (select id from journal.refusals order by id desc offset $1 limit 1)`;
+delete from journal.refusals where id = any (array(
+  select id from journal.refusals
+  where id <= (select id from journal.refusals order by id desc offset $1 limit 1) order by id limit $2))`;
 
 /** $2 at most of those that began more than $1 days ago; ids grow with the time of the start. */
 export const TRIM_RUNS = `

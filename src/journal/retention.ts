@@ -2,7 +2,8 @@
  * What retention may go by, and what it keeps beyond its time.
  *
  * Retention goes by the database's clock, of which there is one. It does nothing while that clock and this process's differ by
- * minutes, since one of them is wrong then and nobody knows which; nor for a day after the database's clock has jumped.
+ * minutes, since one of them is wrong then and nobody knows which; nor for a day after the database's clock has jumped back, or
+ * forward by more than days.
  */
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
@@ -48,7 +49,7 @@ export function suspensionBy(skewMs: number, steady: boolean): Suspension | null
 export function describeSuspension(suspension: Suspension, skewMs: number): string {
   if (suspension === "jumped")
     return (
-      "The database's clock has jumped, or Tartan did not run for hours. Nothing is forgotten for a day: check that the " +
+      "The database's clock has jumped, or Tartan did not run for days. Nothing is forgotten for a day: check that the " +
       "clock of the database's machine is right."
     );
   const by = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? "behind" : "ahead of"}`;

@@ -13,7 +13,7 @@ import { createIntegration } from "../../src/integrations/integrations.ts";
 import { eraseItem, introduceItem } from "../../src/integrations/items.ts";
 import { rotateVault } from "../../src/integrations/rotation.ts";
 import { openVault } from "../../src/integrations/vault.ts";
-import { DROP_TOKEN_DAYS, DROP_WEEKS, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
+import { DROP_TOKEN_DAYS, DROP_WEEK, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
 import { testDatabase } from "../support/database.ts";
@@ -67,7 +67,7 @@ async function lockedWork(database: Database, url: string): Promise<void> {
   await eraseItem(database, id, "item");
   await database.query(ENSURE_PARTITIONS);
   await database.query(DROP_TOKEN_DAYS, [2]);
-  await database.query(DROP_WEEKS, [7]);
+  await database.query(DROP_WEEK, ["2026-01-05"]);
   await migrateFurther(url);
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
-import type { Queryable } from "../../src/database/types.ts";
+import type { Database, Queryable } from "../../src/database/types.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { append } from "../../src/journal/append.ts";
 import { newWebhookUuid } from "../../src/journal/ids.ts";
@@ -18,6 +18,27 @@ async function partitions(q: Queryable, of: string): Promise<string[]> {
     [of],
   );
   return rows.map(({ name }) => name);
+}
+
+/** Makes every look at a week take so many seconds; then it finds nothing. */
+const slowLooks = async (q: Queryable, seconds: number): Promise<void> =>
+  void (await q.query(
+    `create or replace function journal.week_needed_for(week regclass, first uuid, behind uuid) returns text
+     language plpgsql as $$ begin perform pg_sleep(${seconds}); return null; end $$`,
+  ));
+
+/** `database`, whose statements may not take longer than `limitMs` where they are patient. */
+function shortOfTime(database: Database, limitMs: number): Database {
+  return {
+    query: (statement, values) => database.query(statement, values),
+    transaction: (work, kind) =>
+      database.transaction(async (tx) => {
+        await tx.query(`set local statement_timeout = ${limitMs}`);
+        return await work(tx);
+      }, kind),
+    listen: (channel, hear) => database.listen(channel, hear),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
 }
 
 async function homes(q: Queryable, table = "journal.webhooks"): Promise<string[]> {
@@ -94,6 +115,67 @@ describe("the janitor", () => {
     await append(db.database, [webhook({ receivedAt: daysAgo(50), proof: null })]);
   });
 
+  test("each old week is forgotten by itself, so that more of them than one statement may take time for all go", async () => {
+    await using db = await testDatabase();
+    await db.database.query("select journal.make_weeks(date_trunc('week', $1::timestamptz, 'UTC'), now())", [
+      daysAgo(66),
+    ]);
+    const count = async () => (await weeks(db.database)).length;
+    const before = await count();
+    await slowLooks(db.database, 1);
+    const database = shortOfTime(db.database, 2500);
+    await tidy({ database, logger, clock: systemClock, retentionDays: 30 });
+    expect(before - (await count())).toBeGreaterThanOrEqual(4);
+  });
+
+  test("a week that cannot be looked at within its limit does not keep the others", async () => {
+    await using db = await testDatabase();
+    const [oldest, young] = [daysAgo(66), daysAgo(40)];
+    await db.database.query("select journal.make_weeks(date_trunc('week', $1::timestamptz, 'UTC'), now())", [oldest]);
+    await append(db.database, [webhook({ receivedAt: oldest, proof: null }), webhook({ receivedAt: young })]);
+    await finishWork(db.database);
+    const [slow = ""] = await weeks(db.database);
+    await db.database.query(
+      `create or replace function journal.week_needed_for(week regclass, first uuid, behind uuid) returns text
+       language plpgsql as $$ begin if week = '${slow}'::regclass then perform pg_sleep(300); end if; return null; end $$`,
+    );
+    const warnings: unknown[] = [];
+    const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
+    const database = shortOfTime(db.database, 500);
+    await tidy({ database, logger: told, clock: systemClock, retentionDays: 30 });
+    expect(warnings).toEqual([expect.stringContaining("could not forget old webhooks")]);
+    expect((await homes(db.database)).map((home) => `journal.${home}`)).toEqual([slow]);
+  });
+
+  test("a stop during a round cancels what runs and ends it", async () => {
+    await using db = await testDatabase();
+    await db.database.query("select journal.ensure_partitions($1)", [daysAgo(70)]);
+    await slowLooks(db.database, 300);
+    const warnings: unknown[] = [];
+    const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
+    const janitor = await startJanitor({ database: db.database, logger: told, clock: systemClock, retentionDays: 30 });
+    const looks = async () =>
+      (
+        await db.database.query<{ n: number }>(
+          `select count(*)::int as n from pg_stat_activity
+           where datname = current_database() and wait_event = 'PgSleep'`,
+        )
+      ).rows[0]?.n;
+    await expect.poll(looks, { timeout: 20_000 }).toBe(1);
+    await janitor[Symbol.asyncDispose]();
+    expect(await looks()).toBe(0);
+    expect(warnings).toEqual([]);
+  });
+
+  test("refusals stay bounded, however many there are, also while nothing is forgotten by its age", async () => {
+    await using db = await testDatabase();
+    await db.database.query("insert into journal.refusals (reason) select 'r' || n from generate_series(1, 22000) n");
+    const clock = { ...systemClock, now: () => Date.now() + 10 * 60_000 };
+    await tidy({ database: db.database, logger, clock, retentionDays: 0 });
+    const { rows } = await db.database.query("select count(*)::int as n, max(id)::int as last from journal.refusals");
+    expect(rows).toEqual([{ n: 10_000, last: 22_000 }]);
+  });
+
   test("with retention 0 all webhooks are kept", async () => {
     await using db = await testDatabase();
     await append(db.database, [webhook({ receivedAt: daysAgo(4000), proof: null }), webhook()]);
@@ -163,6 +245,7 @@ describe("the janitor", () => {
     };
     const janitor = await startJanitor({ database: db.database, logger, clock, retentionDays: 0 });
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
+    while (slept.length < 1) await systemClock.sleep(10);
     wake();
     while (slept.length < 2) await systemClock.sleep(10);
     expect((await weeks(db.database)).length).toBeGreaterThanOrEqual(6);

@@ -58,6 +58,10 @@ describe("retention never drops what is still needed", () => {
     expect(await registry.getSingleMetricAsString("tartan_journal_weeks_kept")).toContain(
       '{needed_for="unprocessed"} 1',
     );
+    // What is never forgotten is not kept beyond its time either.
+    await tidy({ database: db.database, logger: silentLogger, clock: systemClock, retentionDays: 0 });
+    expect((await retentionState(db.database, systemClock)).kept_weeks).toEqual([]);
+    expect(await registry.getSingleMetricAsString("tartan_journal_weeks_kept")).not.toMatch(/ [1-9]/);
     // What comes late for a week that was emptied still has room.
     await append(db.database, [webhook({ receivedAt: weeksAgo(6), proof: null })]);
     await db.database.query("update journal.webhooks set processed_at = now()");
@@ -104,20 +108,63 @@ describe("retention never drops what is still needed", () => {
   });
 });
 
+/** How many partitions of webhooks and of tokens there are. */
+const partitions = async (database: Database): Promise<number> =>
+  (
+    await database.query<{ n: number }>(
+      "select (select count(*) from journal.weeks)::int + (select count(*) from journal.token_days)::int as n",
+    )
+  ).rows[0]?.n ?? 0;
+
 describe("retention goes by the database's clock", () => {
-  test("a process whose clock is minutes off, a year ahead or in 1970 forgets nothing, makes nothing, and says what to do", async () => {
+  test("partitions are made although the clocks differ by minutes, and not where they differ by days", async () => {
+    await using db = await testDatabase();
+    const whole = await partitions(db.database);
+    const { rows } = await db.database.query<{ tables: string }>(
+      `select string_agg(partition::text, ', ') as tables from
+         (select * from journal.weeks union all select * from journal.token_days) prepared where starts_at > now()`,
+    );
+    await db.database.query(`drop table ${rows[0]?.tables}`);
+    const few = await partitions(db.database);
+    expect(few).toBeLessThan(whole);
+    for (const off of [3 * DAY, -3 * DAY]) {
+      await round(db.database, { ...systemClock, now: () => Date.now() + off });
+      expect(await partitions(db.database)).toBe(few);
+    }
+    await round(db.database, { ...systemClock, now: () => Date.now() + 3 * 60_000 });
+    expect(await partitions(db.database)).toBe(whole);
+  });
+
+  test("an installation that is switched off for half of each day forgets what is old", async () => {
+    await using db = await testDatabase();
+    await journal(db.database, 12, 6, 1);
+    const later = (time: string) =>
+      db.database.query(
+        "update journal.retention set looked_at = looked_at - $1::interval, steady_since = steady_since - $1::interval",
+        [time],
+      );
+    await db.database.query("update journal.retention set looked_at = now(), steady_since = now()");
+    for (let day = 0; day < 10; day += 1) {
+      for (let hour = 0; hour < 12; hour += 1) {
+        await later("1 hour");
+        await db.database.query("select journal.note_round()");
+      }
+      await later("12 hours");
+    }
+    expect(await round(db.database)).toEqual([]);
+    expect(await kept(db.database)).toHaveLength(1);
+  });
+
+  test("a process whose clock is minutes off, a year ahead or in 1970 forgets nothing, and says what to do", async () => {
     await using db = await testDatabase();
     const ids = (await journal(db.database, 12, 6, 1)).toSorted();
-    const count = async () =>
-      (await db.database.query<{ n: number }>("select count(*)::int as n from pg_class where relname ~ '^webhooks_'"))
-        .rows[0]?.n;
-    const before = await count();
+    const before = await partitions(db.database);
     for (const now of [Date.now() + 3 * 60_000, Date.now() - 3 * 60_000, Date.now() + 365 * DAY, 0]) {
       const clock = { ...systemClock, now: () => now };
       const lines = await round(db.database, clock);
       expect(lines).toEqual([{ level: "error", text: expect.stringMatching(/clock .* set both by NTP/) }]);
       expect(await kept(db.database)).toEqual(ids);
-      expect(await count()).toBe(before);
+      expect(await partitions(db.database)).toBe(before);
       const state = await retentionState(db.database, clock);
       expect(state.suspended).toContain("NTP");
       expect(Math.abs(state.clock_skew_seconds)).toBeGreaterThan(120);
@@ -129,7 +176,7 @@ describe("retention goes by the database's clock", () => {
   test("when the database's own clock has jumped, nothing is forgotten for a day", async () => {
     await using db = await testDatabase();
     const ids = (await journal(db.database, 12, 6, 1)).toSorted();
-    for (const jump of ["-400 days", "400 days"]) {
+    for (const jump of ["-400 days", "-5 days", "10 minutes", "400 days"]) {
       await db.database.query(
         "update journal.retention set looked_at = now() + $1::interval, steady_since = '-infinity'",
         [jump],

@@ -239,7 +239,7 @@ describe("retention", () => {
     await dispatchAll(database);
     await database.query("update journal.webhooks set processed_at = now()");
     await settle(database, "delivered", { where: `event_id = '${delivered}'` });
-    const drop = () => database.query("select journal.drop_weeks(now())");
+    const drop = () => tidy({ database, logger: silentLogger, clock: systemClock, retentionDays: 1 });
     await drop();
     expect(await kept(database, "journal.webhooks")).toEqual([held, later]);
     await settle(database, "delivered");

@@ -1,0 +1,53 @@
+/**
+ * Statements that may take minutes, and that a stop ends at once. Postgres goes on with a statement whose client has lost
+ * interest, so it is told to cancel it, over another connection.
+ */
+import { urgent } from "./pool.ts";
+import type { Database, Queryable, Result, Statement } from "./types.ts";
+
+/** A cancellation may arrive before its statement does, and then does nothing. */
+const AGAIN_MS = 1_000;
+
+/**
+ * Runs statements under the long limits, each in a transaction of its own. Once `signal` aborts, the statement that runs is
+ * cancelled and fails with its rollback, and later ones fail without being sent.
+ */
+export const cancellable = (database: Database, signal?: AbortSignal): Queryable => ({
+  query: async <Row>(statement: string | Statement, values?: readonly unknown[]) => {
+    signal?.throwIfAborted();
+    return await database.transaction(async (tx) => {
+      const run = () => tx.query<Row>(statement, values);
+      return signal ? await untilAborted(database, tx, signal, run) : await run();
+    }, "long");
+  },
+});
+
+async function untilAborted<Row>(
+  database: Database,
+  tx: Queryable,
+  signal: AbortSignal,
+  run: () => Promise<Result<Row>>,
+): Promise<Result<Row>> {
+  const { rows } = await tx.query<{ pid: number }>("select pg_backend_pid() as pid");
+  signal.throwIfAborted();
+  let cancelling: Promise<unknown> = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+  const cancel = (): void => {
+    cancelling = urgent(database)
+      .query("select pg_cancel_backend($1)", [rows[0]?.pid])
+      .catch(() => undefined);
+  };
+  const onAbort = (): void => {
+    cancel();
+    timer = setInterval(cancel, AGAIN_MS);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await run();
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    clearInterval(timer);
+    // The server process must not be given to others while a cancellation may still be on its way to it.
+    await cancelling;
+  }
+}
