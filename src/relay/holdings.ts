@@ -18,6 +18,7 @@ import type { Clock } from "../clock.ts";
 import { openSession, type Session } from "../database/session.ts";
 import type { Database } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
+import type { Attempts } from "./courier/attempt-starts.ts";
 import type { Health } from "./courier/breaker.ts";
 import { hasEnded, identifyProcess } from "./process-identity.ts";
 import { BEAT, LOOK, RELEASE, RETIRE, TAKE } from "./queries/couriers.ts";
@@ -127,8 +128,11 @@ export class Holdings implements AsyncDisposable {
     return rows;
   }
 
-  async giveBack(destinationId: string, epoch: number): Promise<void> {
-    await this.#options.database.query(RELEASE, [this.worker, destinationId, epoch]);
+  /** @param unrecorded the attempts there that were made here and could not be recorded */
+  async giveBack(destinationId: string, epoch: number, unrecorded: Attempts): Promise<void> {
+    const { delivery_ids, numbers, started_at } = unrecorded;
+    const values = [this.worker, destinationId, epoch, delivery_ids, numbers, started_at];
+    await this.#options.database.query(RELEASE, values);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,7 +11,7 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
-import { AttemptStarts } from "./courier/attempt-starts.ts";
+import { AttemptStarts, NO_ATTEMPTS } from "./courier/attempt-starts.ts";
 import { Courier, type CourierDeps } from "./courier/courier.ts";
 import { openDestinations } from "./destinations/destinations.ts";
 import { Dispatcher } from "./dispatch.ts";
@@ -213,7 +213,7 @@ class Worker implements Relay {
     this.#couriers.delete(courier.id);
     const leaving = courier
       .stop(graceMs)
-      .then(() => this.#holdings.giveBack(courier.id, courier.epoch))
+      .then(() => this.#holdings.giveBack(courier.id, courier.epoch, this.#deps.starts.leave(courier.id)))
       .catch((error: unknown) =>
         this.#options.logger.warn({ error }, "cannot give a destination back; it is taken anew"),
       )
@@ -242,7 +242,7 @@ class Worker implements Relay {
     clearTimeout(hurry);
     this.#recorder.hurry();
     for (const { destinationId, epoch } of this.#unopened.values()) {
-      await this.#holdings.giveBack(destinationId, epoch).catch(() => undefined);
+      await this.#holdings.giveBack(destinationId, epoch, NO_ATTEMPTS).catch(() => undefined);
     }
     for (const each of this.#background.splice(0).toReversed()) await each[Symbol.asyncDispose]();
     await this.#recorder[Symbol.asyncDispose]();

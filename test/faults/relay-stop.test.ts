@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { startTartan, type TartanProcess } from "../support/process.ts";
 import { until } from "../support/stage.ts";
@@ -26,6 +27,17 @@ async function attempts(scene: Scene) {
   );
   return rows;
 }
+
+/** How many wait for a lock in this database. */
+async function waitingForLocks({ database }: Scene): Promise<number> {
+  const { rowCount } = await database.query(
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  );
+  return rowCount;
+}
+
+const epochs = async ({ database }: Scene): Promise<number> =>
+  (await database.query<{ epoch: number }>("select epoch from relay.health")).rows[0]?.epoch ?? 0;
 
 describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
   it("waits for the answers to what it has sent, and records them", async () => {
@@ -90,5 +102,58 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
       { number: 2, status: 200, attempts: 2, tries: 1 },
     ]);
     void second;
+  });
+
+  it.each([
+    ["and the next one sends at once", ""],
+    ["also where the delivery was cancelled while it was noted", "cancelled"],
+  ])("leaves no trace of an attempt that it noted and did not make, %s", async (_, status) => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, {}, ORIGINAL);
+    const first = await scene.relay();
+    await scene.webhooks("item-0");
+    await until("it has the destination", async () => (await scene.statuses())["delivered"] === 1);
+    let unlock: () => void = () => undefined;
+    const unlocked = new Promise<void>((resolve) => (unlock = resolve));
+    const holding = database.transaction(async (tx) => {
+      await tx.query("select from relay.under_way for update");
+      await unlocked;
+    });
+    await scene.webhooks("item-1");
+    await until("the note waits", async () => (await waitingForLocks(scene)) > 0);
+    if (status) await database.query("update relay.deliveries set status = $1 where status = 'scheduled'", [status]);
+    const stopped = first[Symbol.asyncDispose]();
+    await delay(300);
+    unlock();
+    await Promise.all([holding, stopped]);
+    await scene.relay();
+    if (status) await until("it is taken", async () => (await epochs(scene)) === 2);
+    else await until("it arrived", async () => (await scene.statuses())["delivered"] === 2);
+    const made = (await attempts(scene)).slice(1);
+    expect(made).toMatchObject(status ? [] : [{ number: 1, status: 200, attempts: 1, tries: 1 }]);
+    expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(status ? ["1"] : ["1", "1"]);
+  });
+
+  it("leaves what it sent and could not record as an attempt of unknown outcome", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, {}, ORIGINAL);
+    await database.query("alter table relay.attempts add constraint unrecordable check (status is null)");
+    const first = await scene.relay({ stopSeconds: 0 });
+    await scene.webhooks("item-1");
+    await until("it is answered", async () => receiver.received.length === 1 && receiver.open === 0);
+    await delay(300);
+    await first[Symbol.asyncDispose]();
+    await database.query("alter table relay.attempts drop constraint unrecordable");
+    await database.query("update relay.under_way set busy_until = now() - interval '1 second'");
+    await scene.relay();
+    await until("it arrived", async () => (await scene.statuses())["delivered"] === 1);
+    expect(await attempts(scene)).toMatchObject([
+      { number: 1, error: "outcome_unknown" },
+      { number: 2, status: 200, attempts: 2 },
+    ]);
   });
 });

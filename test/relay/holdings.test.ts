@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { NO_ATTEMPTS } from "../../src/relay/courier/attempt-starts.ts";
 import { Holdings } from "../../src/relay/holdings.ts";
 import { hasEnded, identifyProcess } from "../../src/relay/process-identity.ts";
 import { NOTE_STARTS } from "../../src/relay/queries/couriers.ts";
@@ -91,6 +92,15 @@ describe("a destination whose worker's session was cut", () => {
     await using it = await twoWorkers(scene);
     await cutSession(scene, it.first.worker);
     expect((await it.second.take([])).taken).toHaveLength(0);
+  });
+
+  it("takes no note any more once it was given back, as one whose answer was lost on the way", async () => {
+    await using scene = await openScene();
+    await using it = await twoWorkers(scene);
+    await it.first.giveBack(it.id, it.epoch, NO_ATTEMPTS);
+    expect((await begin(scene, it.id, it.epoch, 60)).noted).toEqual([]);
+    expect((await it.second.take([])).taken).toMatchObject([{ destinationId: it.id, epoch: it.epoch + 1 }]);
+    expect((await begin(scene, it.id, it.epoch + 1, 60)).noted).toHaveLength(1);
   });
 
   it("goes to another worker after three seconds of silence when nothing is under way there", async () => {

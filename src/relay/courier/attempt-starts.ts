@@ -6,6 +6,9 @@
  *             └──the destination was taken──▶ lost
  *
  * A worker that was frozen between the note and the request finds the note too old and sends nothing.
+ *
+ * A note may name attempts that were not made after all. The next note leaves them out; where none follows, they are left out
+ * when the destination is given back, since the next worker would wait for them and record them as made.
  */
 import type { Queryable } from "../../database/types.ts";
 import { NOTE_STARTS } from "../queries/couriers.ts";
@@ -43,6 +46,15 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+/** Attempts at deliveries of one destination, side by side, as relay.under_way has them. */
+export interface Attempts {
+  delivery_ids: string[];
+  numbers: number[];
+  started_at: string[];
+}
+
+export const NO_ATTEMPTS: Attempts = { delivery_ids: [], numbers: [], started_at: [] };
+
 interface UnderWay {
   number: number;
   startedAt: string;
@@ -77,6 +89,16 @@ export class AttemptStarts {
     const own = this.#underWay.get(destinationId);
     own?.delete(deliveryId);
     if (own?.size === 0) this.#underWay.delete(destinationId);
+  }
+
+  /**
+   * The courier of the destination has stopped.
+   * @returns the attempts that it made and could not record; they are no longer known here
+   */
+  leave(destinationId: string): Attempts {
+    const made = attemptsOf(this.#underWay.get(destinationId));
+    this.#underWay.delete(destinationId);
+    return made;
   }
 
   async #work(): Promise<void> {
@@ -121,18 +143,24 @@ export class AttemptStarts {
 
   #rowOf(starts: readonly AttemptStart[]): object {
     const [{ destinationId, epoch, url }] = starts as [AttemptStart];
-    const own = [...(this.#underWay.get(destinationId) ?? [])];
     return {
       destination_id: destinationId,
       epoch,
       url,
-      delivery_ids: own.map(([id]) => id),
-      numbers: own.map(([, { number }]) => number),
-      started_at: own.map(([, each]) => each.startedAt),
+      ...attemptsOf(this.#underWay.get(destinationId)),
       fresh: starts.map(({ deliveryId }) => deliveryId),
       busy_s: (START_MS + RECORD_MS + Math.max(...starts.map(({ timeoutMs }) => timeoutMs))) / 1000,
     };
   }
+}
+
+function attemptsOf(underWay: ReadonlyMap<string, UnderWay> = new Map()): Attempts {
+  const each = [...underWay.values()];
+  return {
+    delivery_ids: [...underWay.keys()],
+    numbers: each.map(({ number }) => number),
+    started_at: each.map(({ startedAt }) => startedAt),
+  };
 }
 
 function answerTo(

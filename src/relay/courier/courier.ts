@@ -277,7 +277,8 @@ export class Courier {
     const { exchange, sha256 } = made;
     const verdict = judge(exchange, { schedule: this.#destination.schedule, tries: delivery.tries });
     const heard = await this.#record(delivery, exchange, verdict, sha256);
-    this.#deps.starts.finished(this.id, delivery.id);
+    // What is not recorded was made all the same: the next holder has to know of it.
+    if (heard) this.#deps.starts.finished(this.id, delivery.id);
     return heard && verdict.kind !== "retry";
   }
 

@@ -114,11 +114,17 @@ select n.destination_id,
 from noted n join given g on g.destination_id = n.destination_id`,
 );
 
-/** Gives the destination $2 back, if worker $1 holds it in epoch $3. */
+/**
+ * Gives the destination $2 back, if worker $1 holds it in epoch $3, with the attempts $4…$6 that it made and did not record. A note
+ * that is still on its way, since its answer was lost, comes too late.
+ */
 export const RELEASE = statement(
   "release",
   `with released as (
-  update relay.health set worker = null where destination_id = $2 and worker = $1 and epoch = $3 returning destination_id
+  update relay.health set worker = null where destination_id = $2 and worker = $1 and epoch = $3 returning destination_id, epoch
+), noted as (
+  update relay.under_way u set epoch = r.epoch + 1, delivery_ids = $4, numbers = $5, started_at = $6
+  from released r where u.destination_id = r.destination_id
 ) select pg_notify('tartan_relay', '') from released`,
 );
 
