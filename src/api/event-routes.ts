@@ -50,6 +50,9 @@ export function eventRoutes(api: Api, { database, logger }: ApiDeps): void {
     // Some proxies would keep what is small until there is more of it.
     reply.header("content-type", "text/event-stream").header("x-accel-buffering", "no");
     const stream = eventStream(first, readOn, signal);
+    // A reader that takes nothing would keep the stream from its end; it comes again with the last id that it has.
+    const cut = (): void => void (reply.raw.writableNeedDrain && reply.raw.destroy());
+    signal.addEventListener("abort", cut, { once: true });
     stream.once("error", (error) => {
       // A reader that leaves cuts it off too, and is no trouble.
       if (signal.aborted) return;

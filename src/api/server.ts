@@ -34,9 +34,12 @@ const HEADERS_TIMEOUT_MS = 15_000;
  */
 const KEEP_ALIVE_MS = 620_000;
 const DROP_IDLE_EVERY_MS = 50;
+/** Once a server closes, Node no longer enforces the two limits above, so the rest of a request may never come. */
+const CLOSE_MS = 10_000;
 
 /**
- * Builds the server; `listen` and `close` are the caller's. Closing waits for the answers that are under way.
+ * Builds the server; `listen` and `close` are the caller's. Closing waits for the answers that are under way, for
+ * ten seconds at most.
  * `roles.receiver` without the API takes webhooks only, `roles.api` without the receiver takes none.
  * @throws TartanError `config_invalid` naming the entries of trustedProxies or allowedSources that are not usable
  */
@@ -134,12 +137,15 @@ function connectionsOf({ server }: FastifyInstance): ReadonlySet<Socket> {
 /**
  * Closing ends the connections that are idle at that moment; one whose answer is under way becomes idle later, and would
  * hold the server open for as long as it is kept alive. So would one that was opened in advance and has said nothing yet,
- * which Node does not count among the idle.
+ * which Node does not count among the idle. After CLOSE_MS all connections are ended: a client that does not send the rest
+ * of its request, or does not read its answer, would hold the server open for ever.
  */
 function dropIdleUntilClosed({ server }: FastifyInstance, connections: ReadonlySet<Socket>): void {
+  const end = performance.now() + CLOSE_MS;
   const drop = (): void => {
     server.closeIdleConnections();
-    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+    const isLate = performance.now() >= end;
+    for (const socket of connections) if (isLate || socket.bytesRead === 0) socket.destroy();
   };
   const timer = setInterval(drop, DROP_IDLE_EVERY_MS).unref();
   server.once("close", () => clearInterval(timer));

@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { startApi } from "./support.ts";
 
@@ -64,6 +64,21 @@ it("a server that closes does not wait for connections on which nothing was said
   const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
   await accepted;
   const ended = new Promise((resolve) => socket.once("close", resolve));
+  await api.app.close();
+  await ended;
+});
+
+it.each([
+  "POST /v1/x HTTP/1.1\r\nHost",
+  "POST /v1/integrations/svi_x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+])("a server that closes does not wait for ever for the rest of a request: %j", { timeout: 30_000 }, async (sent) => {
+  await using api = await startApi();
+  const accepted = new Promise<Socket>((resolve) => api.app.server.once("connection", resolve));
+  const socket = connect(Number(new URL(api.url).port), "127.0.0.1", () => socket.write(sent));
+  socket.on("error", () => undefined);
+  const ended = new Promise((resolve) => socket.once("close", resolve));
+  const seen = await accepted;
+  await expect.poll(() => seen.bytesRead).toBe(sent.length);
   await api.app.close();
   await ended;
 });

@@ -15,6 +15,32 @@ const itemsOf = ({ heard }: StreamRead): string[] => heard.map(({ data }) => (JS
 const here = async (): Promise<string> => (await api.call("GET /v1/events?cursor=now")).body.next_cursor;
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
 
+const LARGE = 500_000;
+
+async function recordLarge(server: TestApi): Promise<void> {
+  const data = { changed: ["x".repeat(LARGE)], item: {} };
+  await record(server, ...names("large", 60).map((name) => updated(name, { data })));
+  await dispatch(server);
+}
+
+/** A reader of the stream whose connection is full, and the answer to it. */
+async function readerThatTakesNothing(server: TestApi, cursor: string) {
+  const answered = new Promise<ServerResponse>((resolve) =>
+    server.app.server.once("request", (_request, response) => resolve(response)),
+  );
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname).pause();
+  const request = [
+    `GET /v1/events/stream?cursor=${cursor} HTTP/1.1`,
+    `host: ${hostname}`,
+    `authorization: Bearer ${KEY}`,
+  ];
+  socket.write(`${request.join("\r\n")}\r\n\r\n`);
+  const response = await answered;
+  await expect.poll(() => response.writableNeedDrain).toBe(true);
+  return { socket, response };
+}
+
 describe("the stream of events", () => {
   it("says where it is at once, then each event as it happens, as it is stored", async () => {
     let begun = false;
@@ -97,36 +123,28 @@ describe("the stream of events", () => {
     expect((await reading).ended).toBe(true);
   });
 
+  it("does not hold a server that closes while its reader takes nothing", { timeout: 30_000 }, async () => {
+    await using closing = await startApi();
+    await recordLarge(closing);
+    const { socket, response } = await readerThatTakesNothing(closing, "start");
+    await closing.app.close();
+    expect(response.destroyed).toBe(true);
+    socket.destroy();
+  });
+
   it("keeps for a reader that takes nothing no more than a few events, and sends it all once it does", async () => {
     const begin = await here();
-    const size = 500_000;
-    await record(
-      api,
-      ...names("large", 60).map((name) => updated(name, { data: { changed: ["x".repeat(size)], item: {} } })),
-    );
-    await dispatch(api);
-    const answered = new Promise<ServerResponse>((resolve) =>
-      api.app.server.once("request", (_request, response) => resolve(response)),
-    );
-    const { hostname, port } = new URL(api.url);
-    const socket = connect(Number(port), hostname).pause();
-    const request = [
-      `GET /v1/events/stream?cursor=${begin} HTTP/1.1`,
-      `host: ${hostname}`,
-      `authorization: Bearer ${KEY}`,
-    ];
-    socket.write(`${request.join("\r\n")}\r\n\r\n`);
-    const response = await answered;
-    await expect.poll(() => response.writableNeedDrain).toBe(true);
+    await recordLarge(api);
+    const { socket, response } = await readerThatTakesNothing(api, begin);
     for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
     expect(response.writableNeedDrain).toBe(true);
-    expect(response.writableLength).toBeLessThan(4 * size);
+    expect(response.writableLength).toBeLessThan(4 * LARGE);
     let bytes = 0;
     for await (const chunk of socket) {
       bytes += (chunk as Buffer).length;
-      if (bytes > 60 * size) break;
+      if (bytes > 60 * LARGE) break;
     }
-    expect(bytes).toBeGreaterThan(60 * size);
+    expect(bytes).toBeGreaterThan(60 * LARGE);
   });
 
   it("is cut off when Postgres fails, so that its reader comes again, and the log says why", async () => {

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -107,6 +108,21 @@ describe("a start", () => {
     }, 60_000);
   }
 });
+
+it("a server ends in order while a request is half sent", async () => {
+  const { child, said, ended } = tartan("up");
+  await until("it is up", async () => /tartan is up/.test(said()));
+  const url = /"url":"([^"]+)"/.exec(said())?.[1] ?? "";
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.write("POST /v1/integrations/svi_x HTTP/1.1\r\nHost");
+  await fetch(`${url}/livez`);
+  child.kill("SIGTERM");
+  expect(await ended).toEqual([0, null]);
+  noStack(said());
+  expect(await postmaster()).toBeNull();
+  socket.destroy();
+}, 90_000);
 
 it("a second Ctrl-C ends a server at once, and its Postgres stops by itself", async () => {
   const { child, ended } = await demo();
