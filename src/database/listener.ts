@@ -83,7 +83,7 @@ class ReconnectingListener implements Listener {
   }
 
   async #connect(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#closed || this.#client) return;
     this.#connecting ??= this.#attempt().finally(() => {
       this.#connecting = undefined;
     });
@@ -99,17 +99,15 @@ class ReconnectingListener implements Listener {
     });
     try {
       await client.connect();
-      const told = new Set<string>();
-      // Channels may be added while this waits; those come too.
-      while (told.size < this.#ears.size) {
-        for (const channel of this.#ears.keys()) {
-          if (!told.has(channel)) await within(client, CONNECT_MS, client.query(`listen ${escapeIdentifier(channel)}`));
-          told.add(channel);
-        }
+      // A Map's iterator also yields the channels that are added while this waits.
+      for (const channel of this.#ears.keys()) {
+        await within(client, CONNECT_MS, client.query(`listen ${escapeIdentifier(channel)}`));
       }
       this.#client = client;
+      // The attempt that a loss has planned would replace this connection and leave it open for ever.
+      clearTimeout(this.#retry);
+      this.#retry = undefined;
       this.#delay = FIRST_DELAY_MS;
-      if (this.#closed) await client.end();
     } catch (error) {
       this.#lost(client, error);
       drop(client, "it could not listen");

@@ -4,11 +4,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, inject, test } from "vitest";
 import { openDatabase } from "../../src/database/pool.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { silentLogger } from "../../src/logger.ts";
+import { silentLogger, type Logger } from "../../src/logger.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 const killOthers = `
   select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
+
+const LISTENING = "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'";
 
 async function opened(url: string, poolSize = 4): Promise<Database> {
   return await openDatabase({ url, poolSize, applicationName: "tartan test", logger: silentLogger });
@@ -239,6 +241,30 @@ describe("listening", () => {
         { timeout: 10_000 },
       )
       .toBe(true);
+  });
+
+  test("one connection listens after a loss, also when another channel was asked for before the next attempt", async () => {
+    await using db = await testDatabase({ empty: true });
+    const losses = new EventEmitter();
+    const logger = Object.assign(Object.create(silentLogger) as Logger, { warn: () => losses.emit("lost") });
+    const database = await openDatabase({ url: db.url, poolSize: 2, applicationName: "listening", logger });
+    const heard: string[] = [];
+    const hear = (payload: string) => heard.push(payload);
+    const listening = async () => (await db.database.query(LISTENING)).rowCount;
+    try {
+      await using _one = await database.listen("one", hear);
+      const warned = once(losses, "lost");
+      await db.database.query(LISTENING.replace("select pid", "select pg_terminate_backend(pid)"));
+      await warned;
+      await using _two = await database.listen("two", hear);
+      await delay(6_000);
+      expect(await listening()).toBe(1);
+      await db.database.query("select pg_notify('one', 'one'), pg_notify('two', 'two')");
+      await expect.poll(() => heard.toSorted(), { timeout: 10_000 }).toEqual(["one", "two"]);
+    } finally {
+      await database[Symbol.asyncDispose]();
+    }
+    await expect.poll(listening, { timeout: 10_000 }).toBe(0);
   });
 
   test("a listener that throws spoils nothing for the others", async () => {
