@@ -13,6 +13,7 @@ import {
   DELETE_INTEGRATION,
   DROP_TOKENS,
   END_SUBJECTS,
+  FORGET_LOOPS,
   OLDEST_WAITING,
   SETTLE_INTEGRATION,
   FORGET_INTEGRATION,
@@ -207,6 +208,7 @@ export async function deleteIntegration(database: Database, id: string, { purge 
     await dropTokens(tx, id);
     const { rows: waiting } = await tx.query<{ id: string }>(OLDEST_WAITING, [id]);
     await tx.query(END_SUBJECTS, [id]);
+    for (const statement of FORGET_LOOPS) await tx.query(statement, [id, null]);
     await tx.query(SETTLE_INTEGRATION, [id, waiting[0]?.id ?? null]);
     await tx.query(NOTIFY_INTEGRATIONS);
   }, "long");

@@ -17,6 +17,7 @@ import {
   ERASE_TOLD,
   FORGET_CURSORS,
   FORGET_ITEM,
+  FORGET_LOOPS,
   GET_ITEM,
   GET_NEVER_LINKED,
   HOLD_INTEGRATION,
@@ -309,6 +310,7 @@ export async function unlinkItem(database: Database, integrationId: string, item
     await tx.query(END_ITEM_SUBJECT, key);
     await tx.query(SETTLE_WEBHOOKS, key);
     await tx.query(FORGET_CURSORS, key);
+    for (const statement of FORGET_LOOPS) await tx.query(statement, key);
     if (rows[0].linked) {
       await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "unlinked")]);
     }

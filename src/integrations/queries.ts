@@ -253,6 +253,15 @@ export const SETTLE_WEBHOOKS = `
 /** Behind END_ITEM_SUBJECT: a run that is under way cannot commit any more. An item that is linked again is read from the start. */
 export const FORGET_CURSORS = "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2";
 
+/**
+ * The loops of an item, or of all of an integration's where $2 is null, and their pages. Pages first, as in a run that takes them over.
+ */
+export const FORGET_LOOPS = [
+  `delete from sync.staged_pages p using sync.loops l where p.lease_token = l.lease_token
+    and l.integration_id = $1 and ($2::text is null or (l.kind = 'item' and l.id = $2))`,
+  "delete from sync.loops where integration_id = $1 and ($2::text is null or (kind = 'item' and id = $2))",
+] as const;
+
 /** In this order: a run that is under way loses its subject first, and so cannot commit rows behind the erasure. */
 export const ERASE_ITEM = [
   `with gone as (

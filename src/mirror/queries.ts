@@ -218,9 +218,12 @@ select $1, $2, $3, $4 where exists (
 on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
 };
 
+/** Pages that were staged longer ago than this are not used any more. */
+export const STAGED_HOURS = 24;
+
 /**
  * Moves the pages before $4 of resource $2 from lease $3 to lease $1, if that holds, and drops those behind. The payloads
- * stay where they are.
+ * stay where they are. Yields how many it moved, and whether the lease holds.
  */
 export const ADOPT_STAGED: Statement = {
   name: "mirror_adopt_staged",
@@ -233,7 +236,7 @@ with held as materialized (
   update sync.staged_pages set lease_token = $1
   where lease_token = $3 and resource = $2 and page < $4 and exists (select from held) returning 1
 )
-select count(*)::int as pages from adopted`,
+select (select count(*) from adopted)::int as pages, exists (select from held) as held`,
 };
 
 /** How many pages are staged. $1 lease, $2 resource. */
@@ -254,5 +257,5 @@ export const SWEEP_STAGED: Statement = {
   text: `delete from sync.staged_pages p where staged_at < now() - interval '1 hour'
 and not exists (select from sync.subjects s where s.lease_token = p.lease_token)
 and not exists (select from sync.loops l where l.lease_token = p.lease_token and l.resource = p.resource
-  and l.begun_at > now() - interval '24 hours')`,
+  and l.begun_at > now() - interval '${STAGED_HOURS} hours')`,
 };

@@ -9,7 +9,7 @@ import { ADOPT_STAGED, COUNT_STAGED, DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } fro
 import type { Scope } from "./types.ts";
 
 /**
- * Keeps page `number` of a resource's reading until the lease ends.
+ * Keeps page `number` of a resource's reading until a run applies or drops it, or takes it over under another lease.
  * @throws TartanError `lease_lost` when the subject is another worker's by now
  */
 export async function stagePage(q: Queryable, scope: Scope, resource: string, number: number, text: string) {
@@ -31,18 +31,21 @@ export async function expectStaged(q: Queryable, { leaseToken }: Scope, resource
 
 /**
  * Takes the first `pages` pages that were staged under another lease over for the scope's own, which must still hold, and
- * forgets the rest of them.
- * @returns whether all were there: a crash of Postgres, or a sweep, may have taken them
+ * forgets the rest of them. With no pages it forgets all of them.
+ * @returns whether all were there: a crash of Postgres, or a sweep, may have taken them; then the others are forgotten too
+ * @throws TartanError `lease_lost` when the subject is another worker's by now; then the pages stay as they are
  */
 export async function adoptStaged(
   tx: Queryable,
-  { integrationId, kind, subjectId, leaseToken }: Scope,
+  scope: Scope,
   { resource, from, pages }: { resource: string; from: string; pages: number },
 ): Promise<boolean> {
+  const { integrationId, kind, subjectId, leaseToken } = scope;
   const values = [leaseToken, resource, from, pages, integrationId, kind, subjectId];
-  const { rows } = await tx.query<{ pages: number }>(ADOPT_STAGED, values);
-  if (rows[0]?.pages === pages) return true;
-  for (const lease of [from, leaseToken]) await dropStaged(tx, lease, resource);
+  const { rows } = await tx.query<{ pages: number; held: boolean }>(ADOPT_STAGED, values);
+  if (!rows[0]?.held) throw leaseLost(scope);
+  if (rows[0].pages === pages) return true;
+  await dropStaged(tx, leaseToken, resource);
   return false;
 }
 

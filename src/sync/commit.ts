@@ -105,10 +105,10 @@ async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | n
 
 /** Staged pages: those that were applied go, those of loops that wait stay. What was started over is dropped already. */
 async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
-  const { claim, outcomes, verdict } = ending;
+  const { claim, outcomes, verdict, loops } = ending;
   if (verdict.gone) {
     await dropStaged(tx, claim.leaseToken);
-    return await forgetLoops(tx, claim);
+    return await forgetLoops(tx, claim, loops);
   }
   for (const outcome of outcomes) {
     if (!("read" in outcome) || outcome.read.pages.length < 2) continue;

@@ -1,17 +1,18 @@
 /** The statements about page loops that wait. Values are always bound; $1…$3 are the subject. */
 import type { Statement } from "../database/types.ts";
+import { STAGED_HOURS } from "../mirror/queries.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
 const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
 
-/** Pages that were staged longer ago than this are not used any more. */
-export const LOOP_HOURS = 24;
+/** Its pages are not too old to be used. */
+const FRESH = `begun_at > now() - interval '${STAGED_HOURS} hours'`;
 
 export const LOOPS = statement(
   "loops",
   `select resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for, generation, begun_at,
-  begun_at > now() - interval '${LOOP_HOURS} hours' as fresh
+  ${FRESH} as fresh
 from sync.loops where ${SUBJECT}`,
 );
 
@@ -37,10 +38,24 @@ export const DROP_LOOPS = statement(
   `delete from sync.loops where ${SUBJECT} and ($4::text[] is null or resource = any ($4))`,
 );
 
-/** How many loops of an integration wait, up to $2. */
+/** How many loops of an integration wait with pages that can still be used, up to $2. */
 export const COUNT_LOOPS = statement(
-  "count_loops",
-  "select count(*)::int as loops from (select from sync.loops where integration_id = $1 limit $2) l",
+  "count_whole_loops",
+  `select count(*)::int as loops from (
+  select from sync.loops l where l.integration_id = $1 and l.${FRESH}
+    and exists (select from sync.staged_pages p where p.lease_token = l.lease_token and p.resource = l.resource)
+  limit $2) waiting`,
+);
+
+/**
+ * Forgets loops that are too old to be used and that no run would forget. One whose subject is due stays until its run: it
+ * says whether that has to read everything.
+ */
+export const SWEEP_LOOPS = statement(
+  "sweep_loops",
+  `delete from sync.loops l where not l.${FRESH} and not exists (
+  select from sync.subjects s where s.integration_id = l.integration_id and s.kind = l.kind and s.id = l.id
+    and s.due_at is not null)`,
 );
 
 /** How often the subject was marked. */

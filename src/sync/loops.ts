@@ -5,12 +5,13 @@
  *
  *   reading ──has to wait──▶ kept ──a later run, whose lease takes the pages over──▶ reading ──▶ read: forgotten
  *                              └─ pages lost or too old, another cursor or other options, or everything is asked for
- *                                 anew ──▶ starts over from its first cursor
+ *                                 anew ──▶ starts over from its first cursor; when that fails, or may not begin, it is
+ *                                 forgotten, and what began at the start is written as such in `taken`
  */
 import type { Database, Queryable } from "../database/types.ts";
-import { adoptStaged } from "../mirror/stage.ts";
+import { adoptStaged, dropStaged } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
-import { COUNT_LOOPS, DROP_LOOPS, GENERATION, KEEP_LOOP, LOOPS, MOVE_LOOP } from "./loop-queries.ts";
+import { COUNT_LOOPS, DROP_LOOPS, GENERATION, KEEP_LOOP, LOOPS, MOVE_LOOP, SWEEP_LOOPS } from "./loop-queries.ts";
 import type { Claim, Outcome, StoredLoop } from "./types.ts";
 
 /** by resource */
@@ -84,22 +85,35 @@ export async function adoptLoop(
   });
 }
 
+/** Drops the pages of a loop that is not gone on with. @throws TartanError `lease_lost` when the lease of `scope` is over */
+export async function dropPages(q: Queryable, scope: Scope, resource: string, { leaseToken }: StoredLoop) {
+  await adoptStaged(q, scope, { resource, from: leaseToken, pages: 0 });
+}
+
 /** Whether as many loops of the integration wait as may. */
 export async function areTooMany(q: Queryable, integrationId: string): Promise<boolean> {
   const { rows } = await q.query<{ loops: number }>(COUNT_LOOPS, [integrationId, WAITING_MAX]);
   return (rows[0]?.loops ?? 0) >= WAITING_MAX;
 }
 
-/** Keeps the loops that have to wait, and forgets those that were read to their end. */
+/**
+ * Whether a loop of the resource is over: it was read to its end, its pages are dropped, or the subject lacks the product.
+ * Where the resource was not asked for, the loop waits on.
+ */
+const isOver = (outcome: Outcome): boolean =>
+  !("failure" in outcome) || (outcome.paused === undefined && outcome.unasked !== true);
+
+/** Keeps the loops that have to wait, and forgets those that are over. */
 export async function settleLoops(
   tx: Queryable,
   claim: Claim,
   { outcomes, loops }: { outcomes: readonly Outcome[]; loops: Loops },
 ): Promise<void> {
   const { integrationId, kind, id, leaseToken, generation } = claim;
-  const read = outcomes.flatMap((outcome) => ("read" in outcome ? [outcome.task.resource.name] : []));
-  const done = read.filter((name) => loops.has(name));
-  if (done.length > 0) await tx.query(DROP_LOOPS, [integrationId, kind, id, done]);
+  const over = outcomes.filter(isOver).map(({ task }) => task.resource.name);
+  const dropped = over.filter((name) => loops.has(name));
+  for (const name of dropped) await dropStaged(tx, loops.get(name)?.leaseToken ?? leaseToken, name);
+  if (dropped.length > 0) await tx.query(DROP_LOOPS, [integrationId, kind, id, dropped]);
   for (const outcome of outcomes) {
     if (!("failure" in outcome) || outcome.paused === undefined) continue;
     const { firstCursor, nextCursor, pages, readWith, fullFor, begunAt } = outcome.paused;
@@ -109,7 +123,13 @@ export async function settleLoops(
   }
 }
 
-/** Forgets all loops of a subject that Plaid no longer has. */
-export async function forgetLoops(tx: Queryable, { integrationId, kind, id }: Claim): Promise<void> {
+/** Forgets all loops of a subject that Plaid no longer has, and their pages. */
+export async function forgetLoops(tx: Queryable, { integrationId, kind, id }: Claim, loops: Loops): Promise<void> {
+  for (const { leaseToken } of loops.values()) await dropStaged(tx, leaseToken);
   await tx.query(DROP_LOOPS, [integrationId, kind, id, null]);
+}
+
+/** Forgets loops that are too old, of subjects that nothing is to be done for. */
+export async function sweepLoops(q: Queryable): Promise<void> {
+  await q.query(SWEEP_LOOPS);
 }

@@ -25,7 +25,7 @@ import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import type { Asker, CursorFetch, Fetch, Resource, RowsAt } from "../resources/types.ts";
 import type { Asking, Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
-import { adoptLoop, areTooMany } from "./loops.ts";
+import { adoptLoop, areTooMany, dropPages } from "./loops.ts";
 import { growing } from "./retry.ts";
 import { BY_WISH, type Failure, type Outcome, type StoredLoop, type Task } from "./types.ts";
 
@@ -101,7 +101,8 @@ export async function readResource(
       ? await readSnapshot(reader, task)
       : await readLoops(reader, task, fetch, { stored: cursor, kept });
   } catch (error) {
-    return { task, failure: failureOf(error) };
+    // Its pages are dropped, and the loop is forgotten; that it began at the start is not.
+    return { task: kept?.firstCursor === null ? { ...task, full: true } : task, failure: failureOf(error) };
   }
 }
 
@@ -228,7 +229,7 @@ async function beginLoop(
       fullFor.every((reason) => kept.fullFor.includes(reason));
     if (isAskedFor && (await adoptLoop(database, scope, resource.name, kept)))
       return { from, cursor: nextCursor, pages: [...pages], begunAt, resumed: pages.length };
-    await dropStaged(database, kept.leaseToken, resource.name);
+    if (!isAskedFor) await dropPages(database, scope, resource.name, kept);
   }
   if (from === null && (await areTooMany(database, scope.integrationId))) throw new Limited(crowdedMs());
   return newLoop(from);

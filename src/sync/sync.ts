@@ -19,6 +19,7 @@ import { metrics } from "../metrics.ts";
 import { sweepStaged } from "../mirror/stage.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "./limiter.ts";
+import { sweepLoops } from "./loops.ts";
 import { BUSY, SWEEP_LIMITS } from "./queries.ts";
 import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
@@ -197,6 +198,7 @@ class Worker implements Sync {
     const { database, clock } = this.#options;
     if (clock.now() < this.#nextSweep) return;
     this.#nextSweep = clock.now() + SWEEP_MS;
+    await sweepLoops(database);
     await sweepStaged(database);
     await database.query(SWEEP_LIMITS);
   }

@@ -1,13 +1,15 @@
 /** What a page loop that had to wait goes on with: its own pages, or its first cursor. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eraseItem } from "../../src/integrations/items.ts";
+import { deleteIntegration, updateIntegration } from "../../src/integrations/integrations.ts";
+import { eraseItem, unlinkItem } from "../../src/integrations/items.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { adoptStaged, stagePage, sweepStaged } from "../../src/mirror/stage.ts";
 import { claim, giveBack } from "../../src/sync/queue.ts";
+import { sweepLoops } from "../../src/sync/loops.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
-import { pages, loopTools } from "./loop-support.ts";
+import { ENDPOINT, pages, loopTools } from "./loop-support.ts";
 import { gated, openScene, until, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
@@ -116,6 +118,77 @@ describe("a reading of everything that has to wait", () => {
     await finished({});
     await truthful(item, expectRowsEqualTruth);
   });
+
+  it("stays one when its pages are lost and its user has to act before it begins anew", async () => {
+    const item = await scene.synced(1700);
+    await haunt(item);
+    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await pausedAfter(item, 2);
+    await scene.database.query("truncate sync.staged_pages");
+    const { control } = scene.simulator;
+    control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
+    await goOn(item);
+    const worker = await scene.work();
+    await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
+    await worker[Symbol.asyncDispose]();
+    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await goOn(item);
+    await finished({});
+    await truthful(item, expectRowsEqualTruth);
+  });
+});
+
+it("a loop that waits goes on where it stopped although the client's keys were wrong for a while", async () => {
+  const item = await changed(1700);
+  await pausedAfter(item, 2);
+  const { database, vault, integrationId, simulator } = scene;
+  await updateIntegration(database, vault, integrationId, { secret: "not-the-secret" });
+  await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await goOn(item);
+  const worker = await scene.work();
+  await until(async () => (await scene.subject(item.item_id)).status === "misconfigured", "the failure");
+  await worker[Symbol.asyncDispose]();
+  await updateIntegration(database, vault, integrationId, { secret: simulator.secret });
+  const { cursors, clientFor } = pages(() => null);
+  await finished({ clientFor });
+  expect(cursors).toHaveLength(2);
+  await truthful(item);
+});
+
+describe("a loop is forgotten", () => {
+  it("when its user has to act, and its pages are", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    const { control } = scene.simulator;
+    control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
+    await goOn(item);
+    const worker = await scene.work();
+    await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
+    await worker[Symbol.asyncDispose]();
+    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await goOn(item);
+    await finished({});
+    await truthful(item);
+  });
+
+  it("when it is too old and nothing is to be done for its subject", async () => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await sweepLoops(scene.database);
+    expect(await count("sync.loops")).toBe(1);
+    await scene.database.query("update sync.subjects set due_at = null where id = $1", [item.item_id]);
+    await sweepLoops(scene.database);
+    expect(await count("sync.loops")).toBe(0);
+    await sweepStaged(scene.database);
+    await scene.hear(item.item_id);
+    await goOn(item);
+    await finished({});
+    await scene.database.query("delete from sync.staged_pages");
+    await truthful(item);
+  });
 });
 
 describe("pages that are taken over", () => {
@@ -136,13 +209,9 @@ describe("pages that are taken over", () => {
     if (!second) throw new Error("nothing was claimed again");
     const late = scope("00000000-0000-4000-8000-000000000000");
     const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
-    let isTheirs: boolean | undefined;
-    const undone = scene.database.transaction(async (tx) => {
-      isTheirs = await adoptStaged(tx, late, wish);
-      throw new Error("roll back");
-    });
-    await expect(undone).rejects.toThrow("roll back");
-    expect(isTheirs).toBe(false);
+    for (const pages of [2, 0]) {
+      await expect(adoptStaged(scene.database, late, { ...wish, pages })).rejects.toMatchObject({ code: "lease_lost" });
+    }
     expect(await adoptStaged(scene.database, scope(second.leaseToken), wish)).toBe(true);
     const { rows } = await scene.database.query("select page, lease_token from sync.staged_pages order by page");
     expect(rows).toEqual([0, 1].map((page) => ({ page, lease_token: second.leaseToken })));
@@ -193,10 +262,24 @@ describe("pages that are taken over", () => {
     await truthful(item);
   });
 
-  it("go with the item that is erased", async () => {
+  it.each([
+    ["erased", async ({ item_id }: Item) => await eraseItem(scene.database, scene.integrationId, item_id)],
+    ["unlinked", async ({ item_id }: Item) => await unlinkItem(scene.database, scene.integrationId, item_id)],
+  ])("go with the item that is %s", async (_, end) => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await eraseItem(scene.database, scene.integrationId, item.item_id);
+    await end(item);
+    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+  });
+
+  it("go with the integration that is deleted", async () => {
+    const integrationId = await scene.integrate();
+    const [item] = scene.makeItems(1, 1700);
+    if (!item) throw new Error("no item");
+    await scene.link(item, integrationId);
+    await pausedAfter(item, 2);
+    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
+    await deleteIntegration(scene.database, integrationId);
     expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 });

@@ -1,6 +1,8 @@
 /** Page loops that have to wait: they give their worker to others and go on where they stopped. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PlaidError } from "../../src/plaid/errors.ts";
+import { requestSync } from "../../src/sync/queries.ts";
+import { expectRowsEqualTruth } from "../support/oracle.ts";
 import { ENDPOINT, limited, pages, loopTools } from "./loop-support.ts";
 import { openScene, until, type Scene } from "./support.ts";
 
@@ -10,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => scene[Symbol.asyncDispose]());
 
-const { finished, count, truthful, change, changed, pausedAfter, goOn } = loopTools(() => scene);
+const { finished, count, truthful, change, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
 
 describe("a loop that Plaid limits", () => {
   it("of ten pages ends although only four are allowed in six hundred milliseconds, and asks for no page twice", async () => {
@@ -80,11 +82,70 @@ describe("backfills that wait for Tartan's own pace", () => {
     for (const item of backfills) await truthful(item);
   });
 
-  it("do not begin while as many wait as may, and begin when one of them has ended", async () => {
+  /** Loops of other items that wait, each with a page. */
+  const fill = async (loops: number): Promise<void> => {
     await scene.database.query(
-      "insert into sync.loops (integration_id, kind, id, resource, lease_token, next_cursor, pages, read_with, full_for, generation) select $1, 'item', 'waits_' || n, 'transactions', gen_random_uuid(), 'c', '[]', '', '{}', 1 from generate_series(1, 200) n",
-      [scene.integrationId],
+      `with kept as (
+        insert into sync.loops (integration_id, kind, id, resource, lease_token, next_cursor, pages, read_with, full_for, generation)
+        select $1, 'item', 'waits_' || n, 'transactions', gen_random_uuid(), 'c', '[]', '', '{}', 1 from generate_series(1, $2::int) n
+        returning lease_token
+      ) insert into sync.staged_pages (lease_token, resource, page, payload) select lease_token, 'transactions', 0, '{}' from kept`,
+      [scene.integrationId, loops],
     );
+  };
+  const empty = async (): Promise<void> => {
+    await scene.database.query("delete from sync.staged_pages where payload = '{}'");
+    await scene.database.query("delete from sync.loops where id like 'waits_%'");
+  };
+
+  it("begin although as many rows of loops are left whose pages are gone or too old", async () => {
+    for (const spoil of [
+      "truncate sync.staged_pages",
+      "update sync.loops set begun_at = now() - interval '25 hours'",
+    ]) {
+      await fill(200);
+      await scene.database.query(spoil);
+      const [item] = scene.makeItems(1, 30);
+      if (!item) throw new Error("no item");
+      await scene.link(item);
+      await finished({});
+      await empty();
+      await truthful(item);
+    }
+  });
+
+  it("begin anew when Postgres lost all pages, although their own loop is among as many as may wait", async () => {
+    const item = await scene.synced(1700);
+    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await pausedAfter(item, 2);
+    await fill(199);
+    await scene.database.query("truncate sync.staged_pages");
+    await goOn(item);
+    await finished({});
+    await empty();
+    await truthful(item);
+  });
+
+  it("are forgotten when their pages are lost while as many others wait as may, and are whole later", async () => {
+    const item = await scene.synced(1700);
+    await haunt(item);
+    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await pausedAfter(item, 2);
+    await scene.database.query("truncate sync.staged_pages");
+    await fill(200);
+    await goOn(item);
+    const worker = await scene.work();
+    await until(async () => (await count("sync.loops")) === 200, "the loop to be forgotten");
+    await worker[Symbol.asyncDispose]();
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "retrying", taken: ["transactions:full"] });
+    await empty();
+    await goOn(item);
+    await finished({});
+    await truthful(item, expectRowsEqualTruth);
+  });
+
+  it("do not begin while as many wait as may, and begin when one of them has ended", async () => {
+    await fill(200);
     const [item] = scene.makeItems(1, 30);
     if (!item) throw new Error("no item");
     await scene.link(item);
@@ -94,7 +155,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     await scene.database.query("delete from sync.loops where id = 'waits_1'");
     await goOn(item);
     await finished({});
-    await scene.database.query("delete from sync.loops");
+    await empty();
     await truthful(item);
   });
 });
