@@ -31,6 +31,8 @@ export interface Suspicion {
 
 export interface BoundedPoolOptions {
   config: ClientConfig;
+  /** leads past a pooler; the same as `config` where there is none */
+  beside: ClientConfig;
   size: number;
   work: Work;
   pooled: boolean;
@@ -49,7 +51,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
   readonly #answered = new WeakMap<ClientBase, number>();
   readonly #suspicion: Suspicion;
 
-  constructor({ config, size, work, pooled, suspicion, logger }: BoundedPoolOptions) {
+  constructor({ config, beside, size, work, pooled, suspicion, logger }: BoundedPoolOptions) {
     this.#work = work;
     this.#pooled = pooled;
     this.#suspicion = suspicion;
@@ -64,7 +66,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     // Without a handler the death of an idle connection would end the process; the pool has dropped it already.
     this.#pool.on("error", (error) => logger.warn({ err: error }, "an idle connection to Postgres ended"));
     this.#pool.on("remove", (client) => this.#clients.delete(client));
-    this.#watch = new Watch(config, () => this.#suspect());
+    this.#watch = new Watch(beside === config ? [config] : [beside, config], () => this.#suspect());
   }
 
   /** Settings hold for a session where it is ours alone. */

@@ -116,7 +116,7 @@ export const patient = (database: Database): Queryable => ({
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { url, directUrl, poolSize, applicationName, logger } = options;
   const config = clientConfig({ url, applicationName });
-  const beside = clientConfig({ url: directUrl ?? url, applicationName });
+  const beside = directUrl === undefined ? config : clientConfig({ url: directUrl, applicationName });
   const facts = await readFacts(config).catch((error: unknown) => {
     throw translateFailure(error);
   });
@@ -124,7 +124,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const direct = !pooled || directUrl !== undefined;
   const reserved = reservedConnections(poolSize);
   const suspicion: Suspicion = { before: 0 };
-  const open = (work: Work, size: number) => new BoundedPool({ config, size, work, pooled, suspicion, logger });
+  const open = (work: Work, size: number) => new BoundedPool({ config, beside, size, work, pooled, suspicion, logger });
   const shared = open("normal", poolSize - reserved);
   return new PooledDatabase({
     shared,

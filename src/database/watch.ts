@@ -1,12 +1,13 @@
 /**
  * Finds the connections that are cut without anybody having said so. For statements that take longer than a few seconds
  * it asks Postgres, over a connection made for that, whether it is working on them. A server that is not, or that cannot be
- * asked either, will not answer: the connection is dropped long before the statement's own limit.
+ * reached either, will not answer: the connection is dropped long before the statement's own limit. A server or pooler that
+ * lets the question in and does not answer it in time may be busy, so nothing follows from that.
  */
 import { Client, type ClientBase, type ClientConfig } from "pg";
 import { CONNECT_MS } from "./limits.ts";
 import { drop, socketOf, within } from "./exchange.ts";
-import { isUnreachable } from "./failures.ts";
+import { codeOf, isUnreachable } from "./failures.ts";
 
 const LOOK_EVERY_MS = 1_000;
 const SUSPECT_AFTER_MS = 3_000;
@@ -25,15 +26,19 @@ const BACKENDS = `
   select pid, coalesce(state like 'idle%' or wait_event = 'ClientWrite', false) as waits
   from pg_stat_activity where pid = any ($1)`;
 
+/** The name of the server could not be resolved, which says nothing about connections that exist. */
+const UNRESOLVED = new Set(["ENOTFOUND", "EAI_AGAIN"]);
+
 export class Watch implements Disposable {
-  readonly #config: ClientConfig;
+  readonly #configs: readonly ClientConfig[];
   readonly #onDrop: () => void;
   readonly #waiting = new Map<ClientBase, Waiting>();
   readonly #timer: NodeJS.Timeout;
   #looking = false;
 
-  constructor(config: ClientConfig, onDrop: () => void) {
-    this.#config = config;
+  /** @param configs how to reach the server, the best way first: past a pooler, then as the statements themselves do */
+  constructor(configs: readonly ClientConfig[], onDrop: () => void) {
+    this.#configs = configs;
     this.#onDrop = onDrop;
     this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
   }
@@ -73,24 +78,35 @@ export class Watch implements Disposable {
     drop(client, "its connection passes nothing any more");
   }
 
-  /** Which of the server processes do not work on anything, or are not there; null when the server may not say. */
+  /** Which of the server processes do not work on anything, or are not there; null when that cannot be known. */
   async #ask(pids: readonly number[]): Promise<ReadonlySet<number> | null> {
-    const client = new Client(this.#config);
-    client.on("error", () => undefined);
-    try {
-      await client.connect();
-      const asked = client.query<{ pid: number; waits: boolean }>(BACKENDS, [pids]);
-      const { rows } = await within(client, CONNECT_MS, asked);
-      const working = new Set(rows.filter(({ waits }) => !waits).map(({ pid }) => pid));
-      return new Set(pids.filter((pid) => !working.has(pid)));
-    } catch (error) {
-      return isUnreachable(error) ? new Set(pids) : null;
-    } finally {
-      void client.end().catch(() => undefined);
+    for (const config of this.#configs) {
+      const waits = await ask(config, pids);
+      if (waits !== "unreachable") return waits;
     }
+    return new Set(pids);
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+  }
+}
+
+async function ask(config: ClientConfig, pids: readonly number[]): Promise<ReadonlySet<number> | null | "unreachable"> {
+  const client = new Client(config);
+  client.on("error", () => undefined);
+  let connected = false;
+  try {
+    await client.connect();
+    connected = true;
+    const asked = client.query<{ pid: number; waits: boolean }>(BACKENDS, [pids]);
+    const { rows } = await within(client, CONNECT_MS, asked);
+    const working = new Set(rows.filter(({ waits }) => !waits).map(({ pid }) => pid));
+    return new Set(pids.filter((pid) => !working.has(pid)));
+  } catch (error) {
+    const unreachable = !connected && isUnreachable(error) && !UNRESOLVED.has(codeOf(error) ?? "");
+    return unreachable ? "unreachable" : null;
+  } finally {
+    void within(client, CONNECT_MS, client.end()).catch(() => undefined);
   }
 }

@@ -1,5 +1,6 @@
 /** Everything works through a transaction-mode pooler that is as strict as it comes, a real PgBouncer. */
 import { randomBytes } from "node:crypto";
+import { Client } from "pg";
 import { describe, expect, test } from "vitest";
 import { factsOf, openDatabase, urgent, urlOf } from "../../src/database/pool.ts";
 import { migrate } from "../../src/database/migrate.ts";
@@ -41,6 +42,25 @@ const SETTINGS = `
   select '2024-02-29'::date as day, '2024-02-29T10:00:00Z'::timestamptz as instant,
     '2024-02-29T23:00:00Z'::timestamptz::date as utc, interval '1 day 2 hours'::text as span,
     current_setting('statement_timeout') as statement_timeout, current_setting('synchronous_commit') as durable`;
+
+/** Strangers who keep all connections of a pooler with two in use, until they are disposed. */
+async function crowd(url: string, direct: Database): Promise<AsyncDisposable> {
+  const strangers = [1, 2].map(() => new Client(url));
+  for (const stranger of strangers) stranger.on("error", () => undefined);
+  await Promise.all(strangers.map((stranger) => stranger.connect()));
+  const ends = strangers.map((stranger) => stranger.query("select pg_sleep(60)").catch(() => undefined));
+  const sleeping = "from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'";
+  await expect.poll(async () => (await direct.query(`select 1 ${sleeping}`)).rowCount).toBe(1);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const cancelled = Promise.all(ends);
+      const cancel = setInterval(() => void direct.query(`select pg_cancel_backend(pid) ${sleeping}`), 100);
+      await cancelled;
+      clearInterval(cancel);
+      for (const stranger of strangers) await stranger.end();
+    },
+  };
+}
 
 describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, () => {
   test("it is recognised, and a direct connection is not taken for one", async () => {
@@ -86,7 +106,6 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     const show = "select current_setting('statement_timeout') as limit, current_setting('application_name') as name";
     await it.pooled.transaction((tx) => tx.query("select 1"), "long");
     await urgent(it.pooled).query("select 1");
-    const { Client } = await import("pg");
     const stranger = new Client(it.pooledUrl);
     await stranger.connect();
     try {
@@ -143,6 +162,45 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     const listening = "select from pg_stat_activity where datname = current_database() and query ilike 'listen %'";
     expect((await deaf.database.query(listening)).rowCount).toBe(0);
   });
+
+  test("a slow statement goes on while all connections of the pooler are in use", { timeout: 60_000 }, async () => {
+    await using db = await testDatabase({ empty: true });
+    await using pooler = await startPgBouncer(db.url, { default_pool_size: "2" });
+    await using pooled = await openDatabase({ url: pooler.url, poolSize: 4, applicationName: "pooled", logger });
+    const slow = pooled.query("select pg_sleep(17), 1 as one");
+    const sleeping = "select 1 from pg_stat_activity where query like '%pg_sleep(17)%' and state = 'active'";
+    await expect
+      .poll(async () => (await db.database.query(`${sleeping} and pid <> pg_backend_pid()`)).rowCount)
+      .toBe(1);
+    await using _ = await crowd(pooler.url, db.database);
+    expect((await slow).rows).toMatchObject([{ one: 1 }]);
+  });
+
+  test(
+    "a frozen connection is noticed past a pooler whose connections are all in use",
+    { timeout: 60_000 },
+    async () => {
+      const { tcpProxy } = await import("../support/proxy.ts");
+      await using db = await testDatabase({ empty: true });
+      await using pooler = await startPgBouncer(db.url, { default_pool_size: "2" });
+      await using proxy = await tcpProxy(pooler.url);
+      const url = proxy.through(pooler.url);
+      await using pooled = await openDatabase({
+        url,
+        directUrl: db.url,
+        poolSize: 4,
+        applicationName: "pooled",
+        logger,
+      });
+      const lost = pooled.transaction(async (tx) => {
+        await tx.query("select 1");
+        await using _ = await crowd(pooler.url, db.database);
+        proxy.freeze();
+        await tx.query("select 2");
+      }, "long");
+      await expect(lost).rejects.toMatchObject({ code: "database_unavailable" });
+    },
+  );
 
   test("a pooler that is frozen is noticed like a server that is", async () => {
     const { tcpProxy } = await import("../support/proxy.ts");
