@@ -1,6 +1,7 @@
 /** Which failed deliveries a redrive is about: by item, by time, and by whether they have given up. */
 import { describe, expect, it } from "vitest";
 import { createRedrive } from "../../src/relay/ledger/jobs.ts";
+import { until } from "../support/stage.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";
 
@@ -78,4 +79,60 @@ describe("a redrive", () => {
     await workAll(database);
     expect(await deliveries(database)).toMatchObject([{ due: false, tries: 1 }]);
   });
+
+  it.each([
+    ["its next attempt would have been hours away", 5],
+    ["it would have given up", 99],
+  ])("also takes what is under way: if that attempt fails it is sent anew at once, where %s", async (_, tries) => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const { receiver, job, release } = await redriveUnderWay(scene, tries);
+    release();
+    await until("it is sent again", async () => receiver.received.length === 2, 20);
+    await until("that is recorded", async () => (await deliveries(database))[0]?.attempts === tries + 2);
+    expect(await deliveries(database)).toMatchObject([{ status: "scheduled", tries: 1, job_id: job, due: false }]);
+    expect(receiver.received.map(({ headers }) => "webhook-replay" in headers)).toEqual([false, true]);
+    const { rows } = await database.query("select number, job_id from relay.attempts order by number");
+    expect(rows).toEqual([
+      { number: tries + 1, job_id: null },
+      { number: tries + 2, job_id: job },
+    ]);
+    expect((await database.query("select from journal.events where type like 'delivery.%'")).rowCount).toBe(0);
+  });
+
+  it("also takes what is fetched and waits for its turn: it is sent as part of the job, with all its tries", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const { receiver, job, release } = await redriveUnderWay(scene, 5, "item-0");
+    release();
+    await until("both are recorded", async () => (await deliveries(database)).every(({ tries }) => tries === 1));
+    expect(receiver.received.map(({ headers }) => "webhook-replay" in headers)).toEqual([false, true]);
+    expect(await deliveries(database)).toMatchObject([{ job_id: null }, { job_id: job, attempts: 6 }]);
+  });
 });
+
+/**
+ * A delivery of item-1 with so many tries is taken by a redrive while an attempt hangs: its own, or that of another item before it.
+ * @returns what makes all attempts fail
+ */
+async function redriveUnderWay(scene: Scene, tries: number, before?: string) {
+  const { database } = scene;
+  const receiver = await scene.receiver();
+  await scene.destination(receiver, { concurrency: 1 });
+  await scene.webhooks(...(before ? [before] : []), "item-1");
+  await dispatchAll(database);
+  await database.query("update relay.deliveries set tries = $1, attempts = $1 where item_id = 'item-1'", [tries]);
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  receiver.answer = async () => {
+    await released;
+    return { status: 500 };
+  };
+  await scene.relay();
+  await until("an attempt hangs", async () => receiver.received.length === 1);
+  const { id: job } = whole(await createRedrive(database, { state: "failed" }));
+  await until("the job has come to it", async () =>
+    (await deliveries(database)).some(({ job_id, due }) => job_id === job && due),
+  );
+  return { receiver, job, release };
+}

@@ -27,6 +27,8 @@ export interface AttemptStart {
   destinationId: string;
   epoch: number;
   deliveryId: string;
+  /** the job that scheduled it, when it was fetched */
+  jobId: string | null;
   /** of the attempt, from 1 */
   number: number;
   url: string;
@@ -35,7 +37,7 @@ export interface AttemptStart {
 }
 
 /**
- * `begun`: it may be sent now. `not_scheduled`: the delivery was cancelled meanwhile. `late`: the note took too long; try
+ * `begun`: it may be sent now. `not_scheduled`: the delivery was cancelled meanwhile, or a job scheduled it anew. `late`: the note took too long; try
  * again. `lost`: another worker has the destination.
  */
 export type StartAnswer = "begun" | "not_scheduled" | "late" | "lost";
@@ -149,6 +151,7 @@ export class AttemptStarts {
       url,
       ...attemptsOf(this.#underWay.get(destinationId)),
       fresh: starts.map(({ deliveryId }) => deliveryId),
+      fresh_jobs: starts.map(({ jobId }) => jobId),
       busy_s: (START_MS + RECORD_MS + Math.max(...starts.map(({ timeoutMs }) => timeoutMs))) / 1000,
     };
   }

@@ -28,7 +28,7 @@ import { createPace, type Pace } from "./pace.ts";
 import type { Payloads } from "./payloads.ts";
 import { Packer, type Unpackable } from "./packer.ts";
 import { resultOf } from "./delivery-result.ts";
-import type { Recorder } from "./recorder.ts";
+import type { Heard, Recorder } from "./recorder.ts";
 import type { Slots } from "./slots.ts";
 import type { Transforms } from "../content/transform.ts";
 import type { Exchange, OpenDestination } from "../types.ts";
@@ -272,14 +272,15 @@ export class Courier {
     }
     if (made === null) return false;
     if ("cause" in made) {
-      return await this.#record(delivery, null, { ...UNPACKED, cause: made.cause, reason: made.detail }, null);
+      const unpacked = { ...UNPACKED, cause: made.cause, reason: made.detail };
+      return (await this.#record(delivery, null, unpacked, null)) === "recorded";
     }
     const { exchange, sha256 } = made;
     const verdict = judge(exchange, { schedule: this.#destination.schedule, tries: delivery.tries });
     const heard = await this.#record(delivery, exchange, verdict, sha256);
     // What is not recorded was made all the same: the next holder has to know of it.
-    if (heard) this.#deps.starts.finished(this.id, delivery.id);
-    return heard && verdict.kind !== "retry";
+    if (heard !== "fenced") this.#deps.starts.finished(this.id, delivery.id);
+    return heard === "recorded" && verdict.kind !== "retry";
   }
 
   /** Makes an attempt, if one may still be made when it is prepared and has its slot. */
@@ -304,12 +305,13 @@ export class Courier {
   }
 
   /** Notes the attempt. @returns whether it may be made */
-  async #begin({ id, attempts }: Fetched): Promise<boolean> {
+  async #begin({ id, attempts, jobId }: Fetched): Promise<boolean> {
     const { url, timeoutMs } = this.#destination;
     const answer = await this.#deps.starts.begin({
       destinationId: this.id,
       epoch: this.epoch,
       deliveryId: id,
+      jobId,
       number: attempts + 1,
       url,
       timeoutMs,
@@ -335,13 +337,7 @@ export class Courier {
     this.#wake();
   }
 
-  /** @returns whether it was heard */
-  async #record(
-    delivery: Fetched,
-    exchange: Exchange | null,
-    verdict: Verdict,
-    sha256: Buffer | null,
-  ): Promise<boolean> {
+  async #record(delivery: Fetched, exchange: Exchange | null, verdict: Verdict, sha256: Buffer | null): Promise<Heard> {
     const { recorder, now } = this.#deps;
     const { kind } = verdict;
     const about = { delivery, destination: this.#destination, epoch: this.epoch, health: this.#health, now: now() };
@@ -350,9 +346,9 @@ export class Courier {
     metrics.deliveries.inc({ outcome: kind });
     if (exchange) metrics.deliverySeconds.observe(exchange.durationMs / 1000);
     if (kind === "delivered") metrics.deliveryLagSeconds.observe((now() - delivery.occurredAt.getTime()) / 1000);
-    if ((await recorder.record(result)) === "recorded") return true;
-    this.#lose();
-    return false;
+    const heard = await recorder.record(result);
+    if (heard === "fenced") this.#lose();
+    return heard;
   }
 }
 

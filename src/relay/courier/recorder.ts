@@ -48,8 +48,13 @@ export interface HealthState {
   health: Health;
 }
 
-/** What a courier hears: its result is committed, or it no longer holds the destination. */
-export type Heard = "recorded" | "fenced";
+/**
+ * What a courier hears: its result is committed; or it is, but the delivery stays scheduled, as a job did it meanwhile; or the courier
+ * no longer holds the destination.
+ */
+export type Heard = "recorded" | "overtaken" | "fenced";
+
+type Committed = Exclude<Heard, "fenced">;
 
 interface Waiting {
   result: DeliveryResult;
@@ -118,7 +123,7 @@ export class Recorder implements AsyncDisposable {
   async #commit(batch: readonly Waiting[]): Promise<boolean> {
     try {
       const heard = await this.#write(batch);
-      for (const { result, resolve } of batch) resolve(heard.has(result.deliveryId) ? "recorded" : "fenced");
+      for (const { result, resolve } of batch) resolve(heard.get(result.deliveryId) ?? "fenced");
       return true;
     } catch (error) {
       const { clock, logger } = this.#options;
@@ -154,25 +159,25 @@ export class Recorder implements AsyncDisposable {
     return await this.#commit([{ ...first, result: bare }]);
   }
 
-  /** @returns the ids of the deliveries that were heard */
-  async #write(batch: readonly Waiting[]): Promise<ReadonlySet<string>> {
+  /** @returns the deliveries that were heard, by id */
+  async #write(batch: readonly Waiting[]): Promise<ReadonlyMap<string, Committed>> {
     const health = [...this.#health.values()];
     const alone =
       health.length === 0 && batch.every(({ result }) => result.disable === null && result.events.length === 0);
     // A single statement needs no transaction around it, and most batches are nothing else.
-    if (alone) return new Set((await record(this.#options.database, batch)).keys());
+    if (alone) return heardOf(await record(this.#options.database, batch));
     const heard = await this.#options.database.transaction(async (tx) => {
       const known = await record(tx, batch);
       const results = batch.map(({ result }) => result).filter(({ deliveryId }) => known.has(deliveryId));
       if (health.length > 0) await tx.query(KEEP_HEALTH, [JSON.stringify(health.map(rowOf))]);
       // What was recorded before, by a COMMIT whose answer was lost, had its consequences then.
-      const fresh = results.filter(({ deliveryId }) => known.get(deliveryId));
+      const fresh = results.filter(({ deliveryId }) => known.get(deliveryId)?.new);
       for (const { destinationId, disable } of fresh) {
         if (disable !== null) await tx.query(DISABLE, [destinationId, disable]);
       }
-      const events = fresh.flatMap((result) => result.events);
+      const events = fresh.flatMap((result) => eventsOf(result, known.get(result.deliveryId)?.overtaken));
       if (events.length > 0) await recordEvents(tx, events);
-      return new Set(known.keys());
+      return heardOf(known);
     });
     for (const state of health) {
       if (this.#health.get(state.destinationId) === state) this.#health.delete(state.destinationId);
@@ -191,11 +196,24 @@ export class Recorder implements AsyncDisposable {
   }
 }
 
-/** @returns of the deliveries that were heard, whether that was new */
-async function record(q: Queryable, batch: readonly Waiting[]): Promise<ReadonlyMap<string, boolean>> {
-  const { rows } = await q.query<{ id: string; new: boolean }>(RECORD, [encode(batch)]);
-  return new Map(rows.map((row) => [row.id, row.new]));
+interface RecordedRow {
+  id: string;
+  new: boolean;
+  overtaken: boolean;
 }
+
+/** @returns the deliveries that were heard, by id */
+async function record(q: Queryable, batch: readonly Waiting[]): Promise<ReadonlyMap<string, RecordedRow>> {
+  const { rows } = await q.query<RecordedRow>(RECORD, [encode(batch)]);
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+const heardOf = (rows: ReadonlyMap<string, RecordedRow>): ReadonlyMap<string, Committed> =>
+  new Map([...rows].map(([id, { overtaken }]) => [id, overtaken ? "overtaken" : "recorded"]));
+
+/** A delivery that a job scheduled anew has not given up, and does not fail yet. */
+const eventsOf = ({ events }: DeliveryResult, overtaken = false): readonly NewEvent[] =>
+  overtaken ? events.filter(({ type }) => !type.startsWith("delivery.")) : events;
 
 function encode(batch: readonly Waiting[]): string {
   return JSON.stringify(

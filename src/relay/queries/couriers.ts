@@ -95,14 +95,15 @@ select (select fair from share) as fair, t.* from (select 1) one left join taken
 /**
  * Notes attempts that are about to begin, from a JSON array with a row for each destination: all that is under way there,
  * `fresh` what begins now, `busy_s` until when it has ended and is recorded. Yields the destinations that are still
- * held in their epoch, with those of `fresh` whose deliveries are still scheduled.
+ * held in their epoch, with those of `fresh` whose deliveries are still scheduled, and by the same job as when they were
+ * fetched: `fresh_jobs`, side by side with `fresh`.
  */
 export const NOTE_STARTS = statement(
   "note_starts",
   `
 with given as materialized (
   select g.* from json_to_recordset($1::json) as g (destination_id text, epoch bigint, url text, delivery_ids uuid[],
-    numbers integer[], started_at timestamptz[], fresh uuid[], busy_s float8)
+    numbers integer[], started_at timestamptz[], fresh uuid[], fresh_jobs text[], busy_s float8)
   join relay.health h on h.destination_id = g.destination_id and h.epoch = g.epoch
 ), noted as (
   update relay.under_way u set delivery_ids = g.delivery_ids, numbers = g.numbers, started_at = g.started_at, url = g.url,
@@ -110,7 +111,8 @@ with given as materialized (
   from given g where u.destination_id = g.destination_id and u.epoch = g.epoch returning u.destination_id
 )
 select n.destination_id,
-  array(select d.id from unnest(g.fresh) f (id) join relay.deliveries d on d.id = f.id and d.status = 'scheduled') as scheduled
+  array(select d.id from unnest(g.fresh, g.fresh_jobs) f (id, job_id)
+    join relay.deliveries d on d.id = f.id and d.status = 'scheduled' and d.job_id is not distinct from f.job_id) as scheduled
 from noted n join given g on g.destination_id = n.destination_id`,
 );
 
@@ -255,11 +257,15 @@ update relay.deliveries d set body = $2, body_sha256 = sha256($2) from relay.hea
 where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch = $4`,
 );
 
+/** Whether a job scheduled delivery d anew while the attempt of result r was under way, which failed. */
+const OVERTAKEN = `(d.status = 'scheduled' and r.verdict <> 'delivered' and d.job_id is distinct from r."jobId")`;
+
 /**
  * Records what came of deliveries, from a JSON array. What is said of a destination in an epoch that is over is not heard:
  * another worker has it, and delivers it again; only an attempt whose outcome was unknown gets its outcome. Yields the ids of
  * those that were heard, and whether each was new: a result is applied once, however often it is recorded, since the
- * answer to a COMMIT can be lost.
+ * answer to a COMMIT can be lost. Yields also whether it was overtaken: a job scheduled the delivery anew while it was under
+ * way, so an attempt that failed leaves it as the job did.
  *
  * Not prepared: a plan that was made while the table was small reads all of it once it is large, until it is analysed.
  */
@@ -292,19 +298,21 @@ with patience as materialized (
 ), settled as (
   update relay.deliveries d set
     -- One that was cancelled meanwhile stays so; that it was attempted is true all the same.
-    status = case when d.status <> 'scheduled' then d.status when r.verdict = 'retry' then 'scheduled' else r.verdict end,
-    due_at = case when d.status = 'scheduled' and r.verdict = 'retry' then now() + r."dueInMs" * interval '1 ms' end,
-    finished_at = case when d.status <> 'scheduled' then d.finished_at when r.verdict <> 'retry' then now() end,
-    attempts = greatest(d.attempts, coalesce(r.number, 0)), tries = r.tries,
+    status = case when d.status <> 'scheduled' then d.status when r.verdict = 'retry' or ${OVERTAKEN} then 'scheduled'
+      else r.verdict end,
+    due_at = case when ${OVERTAKEN} then d.due_at
+      when d.status = 'scheduled' and r.verdict = 'retry' then now() + r."dueInMs" * interval '1 ms' end,
+    finished_at = case when d.status <> 'scheduled' or ${OVERTAKEN} then d.finished_at when r.verdict <> 'retry' then now() end,
+    attempts = greatest(d.attempts, coalesce(r.number, 0)), tries = case when ${OVERTAKEN} then d.tries else r.tries end,
     cause = case r.verdict when 'delivered' then null else r.cause end,
     detail = case r.verdict when 'delivered' then null else r.detail end, last_status = r.status,
     body_sha256 = coalesce(d.body_sha256, decode(r.sha256, 'hex'))
   from heard r
   where d.id = r.id
     and case when r.number is null then d.status = 'scheduled' else r.id in (select delivery_id from attempted) end
-  returning d.id
+  returning d.id, ${OVERTAKEN} as overtaken
 )
-select id, id in (select id from settled) as new from heard`;
+select r.id, s.id is not null as new, coalesce(s.overtaken, false) as overtaken from heard r left join settled s on s.id = r.id`;
 
 /** Keeps how destinations fare, from a JSON array; only for those that are still held in that epoch. */
 export const KEEP_HEALTH = statement(
