@@ -11,7 +11,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
-import { limitScope, type LimitScope } from "../plaid/errors.ts";
+import { limitScope, PlaidError, type LimitScope } from "../plaid/errors.ts";
 import { limitOf, type Limit } from "../plaid/limits.ts";
 import { ACQUIRE, FORGIVE, SLOW } from "./queries.ts";
 
@@ -102,6 +102,26 @@ export function createLimiter(q: Queryable, clock: Clock, factor: number): Limit
       if (keys.length > 0) await q.query(FORGIVE, [keys]);
     },
   };
+}
+
+/**
+ * Makes a request whose turn has come, and tells the limiter what came of it: a 429 slows whom Plaid limited, for every
+ * process.
+ * @throws what `request` throws; whatever Postgres fails with
+ */
+export async function askWithin<T>(limiter: Limiter, asking: Asking, request: () => Promise<T>): Promise<T> {
+  let answer: T;
+  try {
+    answer = await request();
+  } catch (error) {
+    if (error instanceof PlaidError && error.rateLimited) {
+      const { errorCode, retryAfterSeconds: seconds } = error;
+      await limiter.refused(asking, { errorCode, retryAfterMs: seconds === undefined ? undefined : seconds * 1000 });
+    }
+    throw error;
+  }
+  await limiter.answered(asking);
+  return answer;
 }
 
 interface Bucket {

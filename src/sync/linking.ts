@@ -9,7 +9,7 @@ import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import { introduceItem, type Introduced, type NewItem } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { PlaidClient } from "../plaid/client.ts";
-import { createLimiter } from "./limiter.ts";
+import { askWithin, createLimiter } from "./limiter.ts";
 
 export interface LinkDeps {
   database: Database;
@@ -57,7 +57,9 @@ async function ownerOf(deps: LinkDeps, { integration_id, item_id, access_token }
     };
     if ((await limiter.acquire(asking, PATIENCE_MS, signal)) > 0) return null;
     type Answer = { item?: { item_id?: unknown } };
-    const { item } = await deps.clientFor(integration).postJson<Answer>(ITEM_GET, { access_token }, signal);
+    const { item } = await askWithin(limiter, asking, () =>
+      deps.clientFor(integration).postJson<Answer>(ITEM_GET, { access_token }, signal),
+    );
     return typeof item?.item_id === "string" ? item.item_id : null;
   } catch {
     // The first sync meets the same failure, and keeps it where it is seen.

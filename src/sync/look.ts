@@ -27,9 +27,9 @@ import { resourcesOf, rootOf } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import { differingFields, newWebhook, staleResources, updatesIn, type Known, type LastWebhook } from "./compare.ts";
 import { gapWebhook, HEALS, type Gap } from "./gap.ts";
-import type { Asking, Limiter } from "./limiter.ts";
-import { EVERYTHING } from "./plan.ts";
-import { askerOf, readWithOf } from "./read.ts";
+import { askWithin, type Asking, type Limiter } from "./limiter.ts";
+import { EVERYTHING, EVERYTHING_AGAIN } from "./plan.ts";
+import { askerOf, readWithOf, unreadable } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
 import { institutionOf } from "./run.ts";
 
@@ -144,25 +144,11 @@ async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise
   const { client, accessToken, asking } = opened;
   if (!(await hasShare(share, asking, signal))) return null;
   if ((await limiter.acquire(asking, 0, signal)) > 0) return null;
-  try {
-    const answer = await client.postJson<Partial<Answer>>(ENDPOINT, { access_token: accessToken }, signal);
-    limiter.answered(asking);
-    if (typeof answer.item !== "object") {
-      throw new PlaidError({
-        errorType: "NETWORK",
-        errorCode: "UNREADABLE_ANSWER",
-        httpStatus: 200,
-        retryClass: "backoff",
-      });
-    }
-    return { item: answer.item, status: answer.status ?? null };
-  } catch (error) {
-    if (error instanceof PlaidError && error.rateLimited) {
-      const { errorCode, retryAfterSeconds: seconds } = error;
-      await limiter.refused(asking, { errorCode, retryAfterMs: seconds === undefined ? undefined : seconds * 1000 });
-    }
-    throw error;
-  }
+  const answer = await askWithin(limiter, asking, () =>
+    client.postJson<Partial<Answer>>(ENDPOINT, { access_token: accessToken }, signal),
+  );
+  if (typeof answer.item !== "object") throw unreadable();
+  return { item: answer.item, status: answer.status ?? null };
 }
 
 /** Whether looks may use the endpoint now. The share is of the client's limit and kept beside it. */
@@ -264,7 +250,7 @@ async function recordGap(deps: LookDeps, check: Check, opened: Opened, gap: Gap,
   const { environment } = opened.integration;
   return await database.transaction(async (tx) => {
     const looked = await end(tx, check, { outcome: "gap", gap }, windowSeconds, seen);
-    const wanted = isReread(gap) ? [`${EVERYTHING}:full`] : [EVERYTHING];
+    const wanted = isReread(gap) ? [EVERYTHING_AGAIN] : [EVERYTHING];
     const subject = { kind: "item", id: check.itemId };
     await append(tx, [{ ...gapWebhook({ ...check, environment }, gap), subject, wanted }]);
     return looked;

@@ -23,7 +23,7 @@ import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import type { Asker, CursorFetch, Fetch, Resource, RowsAt } from "../resources/types.ts";
-import type { Asking, Limiter } from "./limiter.ts";
+import { askWithin, type Asking, type Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
 import { adoptLoop, areTooMany, dropPages } from "./loops.ts";
 import { growing } from "./retry.ts";
@@ -251,7 +251,7 @@ async function readLoop(
       await staging;
       const [next, more] = [valueOf(body, nextAt), valueOf(body, moreAt)];
       if (next === "" || next === null || saysNone(body, fetch)) throw notReady();
-      if (typeof next !== "string" || typeof more !== "boolean" || (more && next === loop.cursor)) throw malformed();
+      if (typeof next !== "string" || typeof more !== "boolean" || (more && next === loop.cursor)) throw unreadable();
       const page = { text, rows: holdsRows(body, resource), removals: holdsRemovals(body, fetch) };
       if (!more) return { last: page, cursor: next, complete: saysComplete(body, fetch) };
       staging = stagePage(database, scope, resource.name, loop.pages.length, text);
@@ -278,7 +278,7 @@ async function askPage(reader: Reader, fetch: CursorFetch, { cursor, pages }: Lo
   }
 }
 
-/** One request, when its turn has come. A 429 slows whom Plaid limited, for every process. */
+/** One request, when its turn has come. */
 async function ask(
   reader: Reader,
   fetch: Fetch,
@@ -293,19 +293,10 @@ async function ask(
   if (waitMs > 0) throw new Limited(waitMs);
   const own = fetch.body?.(asker) ?? {};
   const token = accessToken === null ? {} : { access_token: accessToken };
-  try {
-    const { text } = await client.post(endpoint, { ...own, ...token, ...more }, signal);
-    await limiter.answered(asking);
-    const body = membersOf(text);
-    if (accessToken !== null) expectOwn(body, subjectId);
-    return { text, body };
-  } catch (error) {
-    if (error instanceof PlaidError && error.rateLimited) {
-      const { errorCode, retryAfterSeconds: seconds } = error;
-      await limiter.refused(asking, { errorCode, retryAfterMs: seconds === undefined ? undefined : seconds * 1000 });
-    }
-    throw error;
-  }
+  const { text } = await askWithin(limiter, asking, () => client.post(endpoint, { ...own, ...token, ...more }, signal));
+  const body = membersOf(text);
+  if (accessToken !== null) expectOwn(body, subjectId);
+  return { text, body };
 }
 
 /** An answer that does not speak of its history has none to come. */
@@ -325,14 +316,14 @@ const holdsAny = (text: string | undefined): boolean => text !== undefined && /^
 /** Whether the answer holds rows. One that lacks their place is no answer, and must not pass for "none left". */
 function holdsRows(body: Answer, { key, fetch }: Resource): boolean {
   const texts = fetch.rows.map(({ at }) => body.get(at) ?? "");
-  if (!texts.every((text) => text.startsWith(key === null ? "{" : "["))) throw malformed();
+  if (!texts.every((text) => text.startsWith(key === null ? "{" : "["))) throw unreadable();
   return texts.some(holdsAny);
 }
 
 /** An answer need not speak of removals; one that does so in another form must not pass for "none". */
 function holdsRemovals(body: Answer, { removals }: CursorFetch): boolean {
   const text = body.get(removals.at) ?? "null";
-  if (text !== "null" && !text.startsWith("[")) throw malformed();
+  if (text !== "null" && !text.startsWith("[")) throw unreadable();
   return holdsAny(text);
 }
 
@@ -345,5 +336,6 @@ function rootIn(body: Answer, [place]: readonly RowsAt[]): Record<string, unknow
 
 const notReady = (): PlaidError =>
   new PlaidError({ errorType: "ITEM_ERROR", errorCode: "PRODUCT_NOT_READY", httpStatus: 200, retryClass: "trigger" });
-const malformed = (): PlaidError =>
+/** An answer without what every answer of its endpoint has. */
+export const unreadable = (): PlaidError =>
   new PlaidError({ errorType: "NETWORK", errorCode: "UNREADABLE_ANSWER", httpStatus: 200, retryClass: "backoff" });

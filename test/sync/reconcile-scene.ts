@@ -5,7 +5,7 @@ import { claimChecks } from "../../src/integrations/checks.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
-import { look } from "../../src/sync/look.ts";
+import { look, type Looked, type LookDeps } from "../../src/sync/look.ts";
 import { startReconciliation, type ReconcileOptions } from "../../src/sync/reconcile.ts";
 import { until, type Scene } from "./support.ts";
 
@@ -80,6 +80,16 @@ export async function gapsOf({ database }: Scene): Promise<{ gap: Record<string,
 
 /** Looks at every item, one after the other, with limits multiplied by these; resolves with what came of each. */
 export async function lookAtAll(scene: Scene, limits: { share: number; limit: number }): Promise<string[]> {
+  const { database } = scene;
+  const looked = await lookDirectly(scene, {
+    limiter: createLimiter(database, systemClock, limits.limit),
+    share: createLimiter(database, systemClock, limits.share),
+  });
+  return looked.map(({ outcome }) => outcome);
+}
+
+/** Looks at every item, one after the other, and rejects where a look does. */
+export async function lookDirectly(scene: Scene, more: Partial<LookDeps> = {}): Promise<Looked[]> {
   const { database, vault } = scene;
   await makeLooksDue(scene);
   await using directory = await openDirectory({ database, vault, logger: silentLogger, clock: systemClock });
@@ -89,14 +99,30 @@ export async function lookAtAll(scene: Scene, limits: { share: number; limit: nu
     vault,
     clientFor,
     clock: systemClock,
-    limiter: createLimiter(database, systemClock, limits.limit),
-    share: createLimiter(database, systemClock, limits.share),
+    limiter: createLimiter(database, systemClock, 10_000),
+    share: createLimiter(database, systemClock, 10_000),
     windowSeconds: 3600,
     graceMs: 0,
+    ...more,
   };
-  const outcomes: string[] = [];
+  const looked: Looked[] = [];
   for (const check of await claimChecks(database, 0.0001, 100)) {
-    outcomes.push((await look(deps, check, new AbortController().signal)).outcome);
+    looked.push(await look(deps, check, new AbortController().signal));
   }
-  return outcomes;
+  return looked;
 }
+
+/** Clients that call `asked` when Plaid has answered a look, before the look hears of it. */
+export const answering =
+  (asked: () => Promise<void>): LookDeps["clientFor"] =>
+  (integration) => {
+    const client = clientFor(integration);
+    return {
+      ...client,
+      postJson: async <T>(...request: Parameters<typeof client.postJson>) => {
+        const answer = await client.postJson<T>(...request);
+        await asked();
+        return answer;
+      },
+    };
+  };
