@@ -65,6 +65,20 @@ with incoming as materialized (
 select token_sha256, webhook_id from tokens where webhook_id not in (select id from incoming)`,
 };
 
+/** The numbers of those of the subjects $1, $2, $3 whose rows another transaction holds. It waits for none and keeps none. */
+export const FIND_HELD_SUBJECTS: Statement = {
+  name: "journal_find_held_subjects",
+  text: `
+with asked as materialized (
+  select * from unnest($1::text[], $2::text[], $3::text[]) with ordinality as k (integration_id, kind, id, number)
+), free as materialized (
+  select s.integration_id, s.kind, s.id from sync.subjects s join asked using (integration_id, kind, id)
+  for update of s skip locked
+)
+select a.number::int from asked a join sync.subjects s using (integration_id, kind, id)
+where not exists (select from free f where (f.integration_id, f.kind, f.id) = (a.integration_id, a.kind, a.id))`,
+};
+
 export const FIND_ACCEPTED: Statement = {
   name: "journal_find_accepted",
   text: "select webhook_id from journal.accepted_tokens where token_sha256 = $1 and signed_at = $2",

@@ -8,13 +8,24 @@ import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
 import { journaled, proof, webhook } from "./support.ts";
 
+/** The UUIDs of a binary array. */
+const uuidsIn = (array: Buffer): string[] =>
+  Array.from({ length: array.readInt32BE(12) }, (_, index) => {
+    const hex = array.subarray(20 + index * 20 + 4, 20 + (index + 1) * 20).toString("hex");
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  });
+
 /** `database`, counting the batches that are appended and letting `before` see each. */
-function watched(database: Database, before: (batch: number) => Promise<void> | void = () => undefined) {
+function watched(
+  database: Database,
+  before: (batch: number, ids: readonly string[]) => Promise<void> | void = () => undefined,
+) {
   const batches: number[] = [];
   const query: Queryable["query"] = async (statement, values) => {
     if (typeof statement === "object" && statement.name === "journal_append") {
-      batches.push((values as readonly Buffer[])[0]?.readInt32BE(12) ?? 0);
-      await before(batches.length);
+      const ids = (values as readonly Buffer[])[0] ?? Buffer.alloc(0);
+      batches.push(ids.readInt32BE(12));
+      await before(batches.length, uuidsIn(ids));
     }
     return await database.query(statement, values);
   };
@@ -87,6 +98,76 @@ describe("group commit", () => {
     const failed = all.filter((_, index) => settled[index]?.status === "rejected");
     expect(new Set(failed)).toEqual(new Set(poison));
     expect(await journaled(db.database)).toBe(good.length);
+  });
+
+  test("a subject that other work holds refuses only the webhooks about it, also those that come later", async () => {
+    await using db = await testDatabase();
+    await using accept = openAccept({ database: db.database, queueMax: 100, logger });
+    await accept.accept(webhook({ itemId: "item-7" }));
+    const batch = () => Array.from({ length: 20 }, (_, index) => webhook({ itemId: `item-${index}` }));
+    const outcomes = async () => {
+      const settled = await Promise.allSettled(batch().map((each) => accept.accept(each)));
+      return settled.map((each) => (each.status === "fulfilled" ? "stored" : (each.reason as TartanError).code));
+    };
+    const expected = batch().map(({ itemId }) => (itemId === "item-7" ? "overloaded" : "stored"));
+    await db.database.transaction(async (tx) => {
+      await tx.query("select from sync.subjects where id = 'item-7' for update");
+      expect(await outcomes()).toEqual(expected);
+      expect(accept.problem()).toBeNull();
+      const waits = db.database.query(
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      // It is known to be held now, so nobody waits for it.
+      expect([await outcomes(), (await waits).rowCount]).toEqual([expected, 0]);
+    });
+    expect(await outcomes()).toEqual(expected.map(() => "stored"));
+    expect(await journaled(db.database)).toBe(1 + 19 + 19 + 20);
+  });
+
+  test("webhooks that wait for something else that is locked are halved, until only what waits fails", async () => {
+    await using db = await testDatabase();
+    const locked = webhook({ itemId: "item-7" });
+    const { database, batches } = watched(db.database, (_, ids) => {
+      if (ids.includes(locked.id)) throw Object.assign(new Error("lock timeout"), { code: "55P03" });
+    });
+    await using accept = openAccept({ database, queueMax: 100, logger });
+    const all = [locked, ...Array.from({ length: 7 }, () => webhook())];
+    const settled = await Promise.allSettled(all.map((each) => accept.accept(each)));
+    expect(settled.map(({ status }) => status)).toEqual(["rejected", ...all.slice(1).map(() => "fulfilled")]);
+    expect(batches).toEqual([8, 4, 2, 1, 1, 2, 4]);
+  });
+
+  test("a batch is bounded in bytes, and carries one webhook at least", async () => {
+    await using db = await testDatabase();
+    const { database, batches } = watched(db.database);
+    await using accept = openAccept({ database, queueMax: 1000, logger });
+    const MiB = 1024 * 1024;
+    const sizes = [...Array.from({ length: 20 }, () => MiB - 100), 9 * MiB, ...Array.from({ length: 150 }, () => 100)];
+    const stored = sizes.map((size) => accept.accept(webhook({ body: Buffer.alloc(size) })));
+    await Promise.all(stored);
+    expect(batches).toEqual([8, 8, 4, 1, 150]);
+    expect(await journaled(db.database)).toBe(sizes.length);
+  });
+
+  test("what waits is bounded in bytes: beyond it webhooks are refused, small ones go on, and room is found again", async () => {
+    await using db = await testDatabase();
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const { database, batches } = watched(db.database, (batch) => (batch === 1 ? held : undefined));
+    await using accept = openAccept({ database, queueMax: 1000, logger });
+    const first = accept.accept(webhook());
+    await nextTurn();
+    const large = () => accept.accept(webhook({ body: Buffer.alloc(1024 * 1024) }));
+    const settled = Promise.allSettled(Array.from({ length: 200 }, large));
+    const small = Array.from({ length: 10 }, () => accept.accept(webhook()));
+    letGo();
+    await Promise.all([first, ...small]);
+    const stored = (await settled).filter(({ status }) => status === "fulfilled").length;
+    const refused = (await settled).filter((each) => each.status === "rejected" && each.reason.code === "overloaded");
+    expect([stored, refused.length]).toEqual([63, 137]);
+    expect(Math.max(...batches.slice(0, -2))).toBeLessThanOrEqual(8);
+    const again = Promise.allSettled(Array.from({ length: 60 }, large));
+    expect((await again).every(({ status }) => status === "fulfilled")).toBe(true);
   });
 
   test("beyond the queue's bound the answer is overloaded, at once, and those who wait are still served", async () => {
