@@ -175,7 +175,9 @@ class GroupCommit implements Accept {
   async #fly(batch: readonly Waiting[]): Promise<void> {
     metrics.acceptWaiting.set(this.#waiting.length);
     metrics.acceptBatchSize.observe(batch.length);
-    await this.#commit(this.#without(batch, await this.#held.stillHeld(batch.map(({ webhook }) => webhook))));
+    await this.#commit(
+      this.#held.isEmpty ? batch : this.#without(batch, await this.#held.stillHeld(webhooksOf(batch))),
+    );
     this.#flights.delete(batch);
     this.#pump();
   }
@@ -201,7 +203,7 @@ class GroupCommit implements Accept {
     } catch (error) {
       const isLocked = sqlStateOf(error) === "55P03";
       if (isLocked) {
-        const free = this.#without(batch, await this.#held.find(batch.map(({ webhook }) => webhook)));
+        const free = this.#without(batch, await this.#held.find(webhooksOf(batch)));
         if (free.length < batch.length) return await this.#commit(free);
       }
       if ((isLocked || isDataFault(error)) && batch.length > 1) {
@@ -219,7 +221,7 @@ class GroupCommit implements Accept {
 
   /** Deadlocks and serialization failures left nothing behind, so the same batch may be sent again. */
   async #append(batch: readonly Waiting[]): Promise<Appended[]> {
-    const webhooks = batch.map(({ webhook }) => webhook);
+    const webhooks = webhooksOf(batch);
     for (let repeat = 0; ; repeat += 1) {
       try {
         return await appendQuietly(this.#database, webhooks);
@@ -229,6 +231,8 @@ class GroupCommit implements Accept {
     }
   }
 }
+
+const webhooksOf = (batch: readonly Waiting[]): NewWebhook[] => batch.map(({ webhook }) => webhook);
 
 function countAccepted(batch: readonly Waiting[], appended: readonly Appended[]): void {
   const bySource = new Map<string, number>();

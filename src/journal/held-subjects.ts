@@ -35,9 +35,13 @@ export class HeldSubjects {
     this.#database = database;
   }
 
+  /** Whether none was held lately, as good as always. */
+  get isEmpty(): boolean {
+    return this.#known.size === 0;
+  }
+
   /** Of the webhooks, those about a subject that was held lately and still is. Asks Postgres only where there are such. */
   async stillHeld(webhooks: readonly NewWebhook[]): Promise<ReadonlySet<NewWebhook>> {
-    if (this.#known.size === 0) return new Set();
     const before = performance.now() - REMEMBERED_MS;
     for (const [name, at] of this.#known) if (at < before) this.#known.delete(name);
     const suspects = webhooks.filter((webhook) => {
