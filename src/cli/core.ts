@@ -150,7 +150,7 @@ async function openPrepared(options: Parameters<typeof openDatabase>[0], prepare
 const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 500;
 
-/** How long a command waits for a Tartan that uses the data directory from another container. */
+/** How long a command waits for a Tartan that uses the data directory from another container, or for another command. */
 const COMMAND_WAIT_MS = 5_000;
 
 async function patiently<T>(work: () => Promise<T>, logger: Logger, signal: AbortSignal): Promise<T> {
@@ -184,7 +184,7 @@ async function findDatabase(
   const running = purpose.as === "command" ? await attachEmbedded(dataDir) : null;
   if (running) return { url: running.url, embedded: true };
   if (!mayCreate(purpose) && !(await hasEmbedded(dataDir))) throw nothingHere(dataDir);
-  const wait = purpose.as === "server" ? { signal: stopSignal() } : { waitMs: COMMAND_WAIT_MS };
+  const wait = purpose.as === "server" ? { signal: stopSignal() } : { waitMs: COMMAND_WAIT_MS, brief: true };
   return { url: closer.use(await startEmbedded({ dataDir, logger, ...wait })).url, embedded: true };
 }
 

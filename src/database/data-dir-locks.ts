@@ -30,18 +30,18 @@ const LOOK_EVERY_MS = 100;
 const SAY_AFTER_MS = 2_000;
 
 /**
- * Becomes the owner of the data directory.
+ * Becomes the owner of the data directory. A holder that is brief is waited for like one that is stopping.
  * @throws TartanError `data_dir_in_use` when another Tartan has it and keeps it
  */
-export async function takeOwnership(lock: FileLock, patience: Patience): Promise<void> {
+export async function takeOwnership(lock: FileLock, patience: Patience, brief: boolean): Promise<void> {
   const stays = (holder: LockHolder | null) =>
-    holder !== null && isNeighbour(holder) && !holder.stopping && isAlive(holder.pid);
+    holder !== null && isNeighbour(holder) && !holder.stopping && !holder.brief && isAlive(holder.pid);
   await waitFor(patience, {
     done: async () => lock.tryTake(),
     who: () => describeHolder(lock.lastHolder()),
     stays: () => stays(lock.lastHolder()),
   });
-  lock.sign({ stopping: false });
+  lock.sign({ stopping: false, brief });
 }
 
 /**

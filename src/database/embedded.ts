@@ -37,6 +37,8 @@ export interface EmbeddedOptions {
   settings?: Record<string, string>;
   /** milliseconds to wait for a Tartan in another container that may be going */
   waitMs?: number;
+  /** for a command: a Tartan that starts meanwhile waits until this one is disposed */
+  brief?: boolean;
   /** gives up: what was started is stopped, and the signal's reason is thrown */
   signal?: AbortSignal;
 }
@@ -54,7 +56,7 @@ const WAIT_MS = 60_000;
  *   `config_invalid` when the data directory, or what is in it, cannot be used
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const { dataDir, logger, waitMs = WAIT_MS, signal = new AbortController().signal } = options;
+  const { dataDir, logger, waitMs = WAIT_MS, brief = false, signal = new AbortController().signal } = options;
   refuseWindows();
   checkPath(dataDir);
   const owner = ownerLock(dataDir);
@@ -67,7 +69,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const account = await chooseAccount(`${homeOf(dataDir)}/data`, logger);
     await prepareDataDir(dataDir, account);
     const patience: Patience = { dataDir, waitMs, logger, signal };
-    await takeOwnership(owner, patience);
+    await takeOwnership(owner, patience, brief);
     return await startOwned({ ...options, settings: options.settings ?? {} }, { account, owner, files, patience });
   } catch (error) {
     release();
@@ -100,7 +102,7 @@ async function startOwned(options: Settled, ownership: Ownership): Promise<Embed
     logger,
   });
   const stop = async () => {
-    owner.sign({ stopping: true });
+    owner.sign({ stopping: true, brief: false });
     await keeper[Symbol.asyncDispose]();
     files.release();
     owner.release();

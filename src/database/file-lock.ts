@@ -21,6 +21,8 @@ export interface LockHolder {
   since: string;
   /** the holder is about to release the lock */
   stopping: boolean;
+  /** the holder is a command, which keeps the lock until it has done its work */
+  brief: boolean;
 }
 
 const require = createRequire(import.meta.url);
@@ -89,10 +91,17 @@ export class FileLock {
   }
 
   /** Writes down who holds the lock. A full disk may keep it from being written: the lock is held all the same. */
-  sign({ stopping }: { stopping: boolean }): void {
+  sign({ stopping, brief }: Pick<LockHolder, "stopping" | "brief">): void {
     if (this.#fd === undefined) return;
     const { pid } = process;
-    const holder: LockHolder = { pid, host: hostname(), namespace: namespaceHere(), since: this.#since, stopping };
+    const holder: LockHolder = {
+      pid,
+      host: hostname(),
+      namespace: namespaceHere(),
+      since: this.#since,
+      stopping,
+      brief,
+    };
     try {
       ftruncateSync(this.#fd, 0);
       writeSync(this.#fd, `${JSON.stringify(holder)}\n`);
@@ -105,9 +114,16 @@ export class FileLock {
   lastHolder(): LockHolder | null {
     try {
       const holder = JSON.parse(readFileSync(this.file, "utf8")) as Partial<LockHolder>;
-      const { pid, host, namespace, since, stopping } = holder;
+      const { pid, host, namespace, since } = holder;
       if (typeof pid !== "number" || typeof host !== "string" || typeof namespace !== "string") return null;
-      return { pid, host, namespace, since: String(since), stopping: stopping === true };
+      return {
+        pid,
+        host,
+        namespace,
+        since: String(since),
+        stopping: holder.stopping === true,
+        brief: holder.brief === true,
+      };
     } catch {
       return null;
     }

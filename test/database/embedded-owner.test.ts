@@ -1,7 +1,10 @@
 /** The embedded server and its one owner: nobody else gets it, and it lives for as long as its owner does. */
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { embeddedScene, kill, query } from "./embedded-scene.ts";
+import { startEmbedded } from "../../src/database/embedded.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { embeddedScene, kill, query, QUICK } from "./embedded-scene.ts";
 
 const scene = embeddedScene();
 
@@ -44,6 +47,15 @@ describe("one data directory, one server", () => {
     expect(child.told).toHaveProperty("url");
     expect(await query(String(child.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
   });
+});
+
+test("a server that starts while a command holds the data directory waits until the command is done", async () => {
+  const settings = QUICK;
+  const command = await startEmbedded({ dataDir: scene.dataDir, logger: silentLogger, settings, brief: true });
+  const starting = scene.startChild();
+  await delay(2_000);
+  await command[Symbol.asyncDispose]();
+  expect((await starting).told).toHaveProperty("url");
 });
 
 describe("while it is owned", () => {

@@ -21,7 +21,7 @@ export function migrateCommand(): Command {
       const url =
         config.databaseUrl ??
         (await attachEmbedded(config.dataDir))?.url ??
-        closer.use(await startEmbedded({ dataDir: config.dataDir, logger })).url;
+        closer.use(await startEmbedded({ dataDir: config.dataDir, logger, brief: true })).url;
       const database = closer.use(
         await openDatabase({
           url,
