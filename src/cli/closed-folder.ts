@@ -3,7 +3,8 @@
  * enter a folder such as /root. A first start there would fail; so the data directory is one of its own below /var/lib/tartan,
  * named after the folder, which every later command run in that folder finds again.
  *
- * A data directory that exists, or is named, is never replaced: the data is where the user put it.
+ * A data directory that exists, or is named, is never replaced: the data is where the user put it, or where an earlier start
+ * put it, also when the folder has been opened since.
  */
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
@@ -16,9 +17,10 @@ const OTHERS_MAY_ENTER = 0o001;
 export function avoidClosedFolder(env: NodeJS.ProcessEnv, folder = process.cwd()): void {
   if (process.getuid?.() !== 0 || process.platform === "win32") return;
   if (env["TARTAN_DATA_DIR"] || env["TARTAN_DATABASE_URL"]) return;
-  if (existsSync(join(folder, ".tartan")) || !isClosed(folder)) return;
+  if (existsSync(join(folder, ".tartan"))) return;
   const digest = createHash("sha256").update(folder).digest("hex").slice(0, 8);
-  env["TARTAN_DATA_DIR"] = join(SYSTEM_FOLDER, `${basename(folder) || "root"}-${digest}`);
+  const own = join(SYSTEM_FOLDER, `${basename(folder) || "root"}-${digest}`);
+  if (existsSync(own) || isClosed(folder)) env["TARTAN_DATA_DIR"] = own;
 }
 
 /** Whether a folder on the way to `folder` may not be entered by everyone. */

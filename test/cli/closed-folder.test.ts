@@ -1,5 +1,5 @@
 /** Root's first start in a folder that the user whom Postgres runs as may not enter. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -39,6 +39,20 @@ asRoot("a data directory that exists or is named, and a database of one's own, a
     expect(dataDir({ TARTAN_DATABASE_URL: "postgresql://localhost/mine" })).toBeUndefined();
     mkdirSync(join(folder, ".tartan"));
     expect(dataDir()).toBeUndefined();
+  });
+});
+
+asRoot("a folder that is opened after its first start keeps the data directory that it has", () => {
+  inClosedFolder((folder, dataDir) => {
+    const own = dataDir() ?? "";
+    chmodSync(folder, 0o755);
+    expect(dataDir()).toBeUndefined();
+    mkdirSync(own, { recursive: true });
+    try {
+      expect(dataDir()).toBe(own);
+    } finally {
+      rmSync(own, { recursive: true });
+    }
   });
 });
 
