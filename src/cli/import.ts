@@ -54,7 +54,7 @@ export async function importItems(core: Core, file: string, flags: Flags): Promi
   const lines = readLines(file);
   const worker = async () => {
     for (let next = await lines.next(); !next.done; next = await lines.next()) {
-      if (done.has(next.value.number)) counts.skipped++;
+      if (done.get(next.value.number) === itemIdOf(next.value)) counts.skipped++;
       else {
         const entry = await linkLine(linking, flags.integration, next.value);
         counts[entry.status]++;
@@ -92,8 +92,11 @@ function tellResult(counts: Record<string, number>, failures: readonly Entry[], 
   say(dim("Mend these lines and run the same command again: what is done is not done twice."));
 }
 
+const itemIdOf = ({ fields }: Line): string =>
+  typeof fields?.["item_id"] === "string" ? fields["item_id"].trim() : "";
+
 async function linkLine(linking: LinkDeps, integration: string, { number, fields }: Line): Promise<Entry> {
-  const itemId = typeof fields?.["item_id"] === "string" ? fields["item_id"].trim() : "";
+  const itemId = itemIdOf({ number, fields });
   const entry = { line: number, item_id: itemId || null };
   const accessToken = typeof fields?.["access_token"] === "string" ? fields["access_token"].trim() : "";
   const userId = typeof fields?.["user_id"] === "string" ? fields["user_id"].trim() : "";
@@ -144,13 +147,16 @@ async function countLines(file: string): Promise<number> {
   return isJsonLines(file) ? count : Math.max(0, count - 1);
 }
 
-/** The lines that an earlier run linked. Failed ones are tried again. */
-async function linesDone(report: string): Promise<Set<number>> {
-  const done = new Set<number>();
+/**
+ * The lines that an earlier run linked, and their items: the file may have been replaced by another since. Failed ones are
+ * tried again.
+ */
+async function linesDone(report: string): Promise<Map<number, string>> {
+  const done = new Map<number, string>();
   if (!existsSync(report)) return done;
   for await (const text of createInterface({ input: createReadStream(report) })) {
     const entry = asObject(text) as Partial<Entry> | null;
-    if (entry?.line !== undefined && entry.status !== "failed") done.add(entry.line);
+    if (entry?.line !== undefined && entry.item_id && entry.status !== "failed") done.set(entry.line, entry.item_id);
   }
   return done;
 }

@@ -142,6 +142,17 @@ describe("items", () => {
     expect(stdout).toContain("3 linked");
   });
 
+  it("of a file that replaced another are all imported, although the report names their lines", async () => {
+    const file = join(folder, "replaced.jsonl");
+    for (const _ of ["first", "second"]) {
+      const { items } = stage.simulator.control.createItems({ count: 3, transactions: 1 });
+      writeFileSync(file, items.map((item) => JSON.stringify(item)).join("\n"));
+      const { code, stdout } = await tartan("items", "import", file, "--integration", stage.integration.id);
+      expect(code, stdout).toBe(0);
+      expect(stdout).toContain("3 linked");
+    }
+  });
+
   it("are shown, made due and let go", async () => {
     const [item] = stage.simulator.control.createItems({ count: 1, transactions: 1 }).items;
     const env = { ...stage.env, PLAID_ACCESS_TOKEN: item?.access_token ?? "" };
