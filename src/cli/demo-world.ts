@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { TartanError } from "../errors.ts";
 import {
   createIntegration,
   deleteIntegration,
@@ -48,13 +49,23 @@ export async function openWorld(core: Core, fresh: boolean): Promise<DemoWorld> 
   if (!fresh && integration && earlier.length === 1 && existsSync(stateFile)) {
     // The integration knows Plaid by this port.
     const port = Number(new URL(integration.plaid_url).port);
-    return { simulator: closer.use(await startSimulator({ port, stateFile })), integrationId: integration.id };
+    const simulator = await startSimulator({ port, stateFile }).catch((error: unknown) => {
+      throw withRemedy(error);
+    });
+    return { simulator: closer.use(simulator), integrationId: integration.id };
   }
   await rm(stateFile, { force: true });
   const world = { port: config.simulatorPort, seed: randomUUID(), stateFile };
   const simulator = closer.use(await startSimulator(world));
   await purgeEarlierDemos(core);
   return { simulator, integrationId: null };
+}
+
+/** A world that cannot be read: the user of the demo has a command for that. */
+function withRemedy(error: unknown): unknown {
+  if (!(error instanceof TartanError) || error.code !== "simulator_invalid_request") return error;
+  const message = `${error.message} To begin a new world and forget the last one: npx tartan demo --fresh`;
+  return new TartanError(error.code, message, { cause: error });
 }
 
 async function purgeEarlierDemos({ database }: Core): Promise<void> {

@@ -82,7 +82,7 @@ const COURIER: CourierOptions = {
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { host = "127.0.0.1", port = 0, clientId = "simulator_client", secret = "simulator_secret" } = options;
   const state = options.stateFile === undefined ? null : readState(options.stateFile);
-  const seed = state === null ? {} : { seed: seedOf(state) };
+  const seed = state === null ? {} : { seed: seedOf(state, options.stateFile ?? "") };
   const sim = new Simulation(simulationOptions({ ...options, ...seed }, { clientId, secret }));
   if (state !== null) restoreSnapshot(sim, state);
   const control = new Control(sim);

@@ -48,8 +48,21 @@ export function takeSnapshot(sim: Simulation, atTheEnd: boolean): Buffer {
   return serialize(saved);
 }
 
-/** The seed of a snapshot, which the simulation that it is restored into must have. */
-export const seedOf = (snapshot: Buffer): string => read(snapshot).seed;
+/**
+ * The seed of a snapshot, which the simulation that it is restored into must have.
+ * @throws TartanError `simulator_invalid_request` naming `file` when that is where no snapshot of this version is
+ */
+export function seedOf(snapshot: Buffer, file: string): string {
+  try {
+    return read(snapshot).seed;
+  } catch (cause) {
+    throw new TartanError(
+      "simulator_invalid_request",
+      `The file ${file} holds no world that this version of the simulator saved. Delete it to begin a new world.`,
+      { cause, fields: { stateFile: "holds no world that this version saved" } },
+    );
+  }
+}
 
 /** Fills a fresh simulation, and lets histories arrive that were still under way. */
 export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {

@@ -1,9 +1,9 @@
 /**
  * Keeps the world in a file: reads it at the start, writes it while things happen, and once more at the end. A file is
- * replaced as a whole, so a kill leaves the one before.
+ * replaced as a whole, so a kill, or a machine that fails, leaves the one before.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
+import { open, rename } from "node:fs/promises";
 import { systemClock } from "../clock.ts";
 import { TartanError } from "../errors.ts";
 import type { Simulation } from "./simulation.ts";
@@ -52,7 +52,14 @@ async function save(sim: Simulation, file: string, atTheEnd: boolean, last: Buff
   const snapshot = takeSnapshot(sim, atTheEnd);
   if (last?.equals(snapshot)) return last;
   // It holds access tokens. They open nothing but this world; others may take them for real ones.
-  await writeFile(`${file}.new`, snapshot, { mode: 0o600 });
+  const written = await open(`${file}.new`, "w", 0o600);
+  try {
+    await written.writeFile(snapshot);
+    // A rename may reach the disk before what the file holds.
+    await written.sync();
+  } finally {
+    await written.close();
+  }
   await rename(`${file}.new`, file);
   return snapshot;
 }
