@@ -57,7 +57,7 @@ with pace as (
 ), claimed as (
   update tartan.items i set check_at = now() + $3 * interval '1 second'
   from due where i.integration_id = due.integration_id and i.item_id = due.item_id
-  returning i.integration_id, i.item_id, i.linked_at, i.check_seen as seen,
+  returning i.integration_id, i.item_id, i.linked_at, i.check_seen as seen, i.check_at::text as lease,
     extract(epoch from now() - due.check_at)::float8 as late_seconds
 ), paced as (
   update tartan.check_pace set next_at = pace.from_at + (select count(*) from claimed) * pace.step * interval '1 second'
@@ -66,11 +66,14 @@ with pace as (
 select * from claimed`,
 };
 
-/** Ends a look: $3 whether Plaid answered, $4 seconds until the next one, $5 what was seen, null to keep what was. */
+/**
+ * Ends a look whose lease $6 still holds: $3 whether Plaid answered, $4 seconds until the next one, $5 what was seen, null to
+ * keep what was. The item may have been unlinked or erased, or be looked at by another process, since Plaid was asked.
+ */
 export const FINISH_CHECK: Statement = {
   name: "checks_finish",
   text: `
 update tartan.items set check_at = now() + $4 * interval '1 second',
   checked_at = case when $3 then now() else checked_at end, check_seen = coalesce($5::jsonb, check_seen)
-where integration_id = $1 and item_id = $2`,
+where integration_id = $1 and item_id = $2 and check_at = $6::timestamptz and access_token_sealed is not null`,
 };

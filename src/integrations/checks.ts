@@ -27,6 +27,8 @@ export interface Check {
   seen: Seen;
   /** since when it has been due */
   lateSeconds: number;
+  /** when its lease ends, as Postgres writes it; it tells this look from a later one */
+  lease: string;
 }
 
 /** A look that was not finished after so long is taken by another process. */
@@ -52,6 +54,7 @@ interface CheckRow {
   linked_at: Date;
   seen: Seen;
   late_seconds: number;
+  lease: string;
 }
 
 /** Claims up to `count` looks that are due, within the pace. */
@@ -63,19 +66,21 @@ export async function claimChecks(q: Queryable, windowSeconds: number, count: nu
     linkedAt: row.linked_at,
     seen: row.seen,
     lateSeconds: row.late_seconds,
+    lease: row.lease,
   }));
 }
 
 /**
  * Ends a look; in the transaction that records what was found.
  * @param seen what Plaid's `status` said; null where Plaid gave no answer, and the look does not count as taken
+ * @returns whether it was still this process's look at a linked item; otherwise nothing was written, and nothing may be
  */
 export async function finishCheck(
   q: Queryable,
-  { integrationId, itemId }: Check,
+  { integrationId, itemId, lease }: Check,
   nextInSeconds: number,
   seen: Seen | null,
-): Promise<void> {
-  const values = [integrationId, itemId, seen !== null, nextInSeconds, seen && JSON.stringify(seen)];
-  await q.query(FINISH_CHECK, values);
+): Promise<boolean> {
+  const values = [integrationId, itemId, seen !== null, nextInSeconds, seen && JSON.stringify(seen), lease];
+  return (await q.query(FINISH_CHECK, values)).rowCount > 0;
 }

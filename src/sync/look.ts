@@ -11,6 +11,9 @@
  *      ├─ Plaid was at the bank since the last reading, or options changed ──▶ refreshed: those resources are due
  *      ├─ a gap ──▶ a RECONCILER webhook is journaled, which makes all of the item due
  *      └─ a webhook that Plaid sent just now and that may be on its way ──▶ early: no gap yet, looked at again soon
+ *
+ * At each of these ends nothing is written when the item was unlinked or erased meanwhile, or the look took so long that
+ * another process has taken it: lost.
  */
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -33,7 +36,7 @@ import { askerOf, readWithOf, unreadable } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
 import { institutionOf } from "./run.ts";
 
-export type LookOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy";
+export type LookOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy" | "lost";
 
 export interface LookDeps {
   database: Database;
@@ -240,6 +243,7 @@ async function refresh(
   const { integrationId, itemId } = check;
   return await database.transaction(async (tx) => {
     const looked = await end(tx, check, { outcome: "refreshed" }, nextInSeconds, seen);
+    if (looked.outcome === "lost") return looked;
     await markDue(tx, [{ integrationId, kind: "item", id: itemId, wanted }]);
     return looked;
   });
@@ -250,6 +254,7 @@ async function recordGap(deps: LookDeps, check: Check, opened: Opened, gap: Gap,
   const { environment } = opened.integration;
   return await database.transaction(async (tx) => {
     const looked = await end(tx, check, { outcome: "gap", gap }, windowSeconds, seen);
+    if (looked.outcome === "lost") return looked;
     const wanted = isReread(gap) ? [EVERYTHING_AGAIN] : [EVERYTHING];
     const subject = { kind: "item", id: check.itemId };
     await append(tx, [{ ...gapWebhook({ ...check, environment }, gap), subject, wanted }]);
@@ -280,6 +285,5 @@ async function end(
   nextInSeconds: number,
   seen: Seen | null,
 ): Promise<Looked> {
-  await finishCheck(q, check, nextInSeconds, seen);
-  return looked;
+  return (await finishCheck(q, check, nextInSeconds, seen)) ? looked : { outcome: "lost" };
 }

@@ -7,10 +7,23 @@ import { createPlaidClient } from "../../src/plaid/client.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
 import { look, type Looked, type LookDeps } from "../../src/sync/look.ts";
 import { startReconciliation, type ReconcileOptions } from "../../src/sync/reconcile.ts";
-import { until, type Scene } from "./support.ts";
+import { until, type Item, type Scene } from "./support.ts";
 
 const clientFor: ReconcileOptions["clientFor"] = ({ plaidUrl, clientId, secret }) =>
   createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
+
+/** An item that was synced, and whose webhooks go where nobody hears them. */
+export async function unheardItem(scene: Scene, transactions = 20): Promise<Item> {
+  const [item] = scene.makeItems(1, transactions, { webhook: "http://127.0.0.1:9/nobody" });
+  if (!item) throw new Error("the simulator made no item");
+  scene.simulator.control.addFault({ kind: "drop_webhooks" });
+  await scene.link(item);
+  // Plaid's instants are of whole seconds: what follows must not seem to have been sent before.
+  await scene.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
+  await using worker = await scene.work();
+  await worker.idle();
+  return item;
+}
 
 /** Looks at each linked item once in two seconds, and takes no webhook for being on its way. */
 export async function reconcile(scene: Scene, options: Partial<ReconcileOptions> = {}): Promise<AsyncDisposable> {

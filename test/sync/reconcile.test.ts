@@ -1,13 +1,10 @@
 /** What Plaid did not say, or said and nobody heard, is noticed by a look at each item. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../src/clock.ts";
-import type { Queryable } from "../../src/database/types.ts";
 import { getItem, unlinkItem } from "../../src/integrations/items.ts";
 import { updateIntegration } from "../../src/integrations/integrations.ts";
 import { frozenClock } from "../../src/simulator/index.ts";
-import { createLimiter } from "../../src/sync/limiter.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { checkOf, gapsOf, lookAtAll, lookDirectly, lookOnce, makeLooksDue, reconcile } from "./reconcile-scene.ts";
+import { checkOf, gapsOf, lookAtAll, lookOnce, makeLooksDue, reconcile, unheardItem } from "./reconcile-scene.ts";
 import { openScene, until, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
@@ -16,17 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => scene[Symbol.asyncDispose]());
 
-/** An item that was synced, and whose webhooks go where nobody hears them. */
-async function unheard(transactions = 20): Promise<Item> {
-  const [item] = scene.makeItems(1, transactions, { webhook: "http://127.0.0.1:9/nobody" });
-  if (!item) throw new Error("the simulator made no item");
-  scene.simulator.control.addFault({ kind: "drop_webhooks" });
-  await scene.link(item);
-  // Plaid's instants are of whole seconds: what follows must not seem to have been sent before.
-  await scene.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
-  await drain();
-  return item;
-}
+const unheard = (transactions?: number): Promise<Item> => unheardItem(scene, transactions);
 
 /** A call of Plaid's API by somebody other than Tartan. */
 async function plaid(path: string, { access_token }: Item, more: Record<string, unknown> = {}): Promise<void> {
@@ -276,19 +263,4 @@ describe("Plaid's limits", () => {
     await drain();
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
-});
-
-it("a look ends in an error when Postgres goes away while it notes that Plaid answered, and the process goes on", async () => {
-  const item = await scene.synced();
-  const { database, integrationId } = scene;
-  const query: Queryable["query"] = async (statement, values) => {
-    if (typeof statement !== "string" && statement.name === "sync_forgive") throw new Error("Postgres is away");
-    return await database.query(statement, values);
-  };
-  const limiter = createLimiter({ query }, systemClock, 10_000);
-  const asking = { integrationId, environment: "sandbox", endpoint: "/item/get", itemId: item.item_id } as const;
-  const refusal = { errorCode: "ITEM_GET_LIMIT", retryAfterMs: 1 };
-  await limiter.refused({ ...asking, institutionId: null }, refusal);
-  await database.query("delete from sync.rate_limits");
-  await expect(lookDirectly(scene, { limiter })).rejects.toThrow("Postgres is away");
 });
