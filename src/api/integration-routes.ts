@@ -169,7 +169,8 @@ const DELETE = {
     summary: "Delete an integration",
     description:
       "Forgets its secrets and its Items' tokens, and stops its work; the intake answers 404 from then on. What was mirrored " +
-      "and journaled stays, unless `purge` asks for that to go too. There is no way back.",
+      "and journaled stays, unless `purge` asks for that to go too. What webhooks bring that are just under way then goes within " +
+      "the hour. A deletion that is cut short goes on within the hour, or when it is asked for again. There is no way back.",
   }),
   params: IntegrationParams,
   querystring: IntegrationDeletion,

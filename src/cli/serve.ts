@@ -11,6 +11,7 @@ import { cancellable } from "../database/cancellable.ts";
 import { TartanError } from "../errors.ts";
 import { ensureAdminKey } from "../integrations/api-keys.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
+import { finishIntegrations } from "../integrations/unfinished.ts";
 import { openAccept } from "../journal/accept.ts";
 import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
@@ -123,7 +124,10 @@ export function janitorOptions({
         pruneRemoved(cancellable(database, signal), days, signal),
     }),
   };
-  return { database, logger, clock: systemClock, retentionDays: config.journalRetentionDays, more };
+  const always = {
+    "finish what changes of integrations began": (signal?: AbortSignal) => finishIntegrations(database, signal),
+  };
+  return { database, logger, clock: systemClock, retentionDays: config.journalRetentionDays, always, more };
 }
 
 async function listen(

@@ -1,38 +1,24 @@
 /**
- * Integrations: one Plaid client each, with its own intake URL and webhook secret. Whoever keeps them in memory hears of
- * every change by NOTIFY `tartan_integrations`. Nothing here returns a secret but the one that was made just now.
+ * Integrations: one Plaid client each, with its own intake URL and webhook secret. A process that keeps them in memory is told
+ * of a change by NOTIFY `tartan_integrations` where it can listen, and looks again within 10 s where it cannot. Nothing here
+ * returns a secret but the one that was made just now.
  */
 import { randomBytes, randomInt } from "node:crypto";
-import { removeReader } from "../database/reader.ts";
-import { patient } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { recordEvents } from "../journal/events.ts";
-import { itemRemoved } from "./items.ts";
 import {
   DELETE_INTEGRATION,
-  DROP_TOKENS,
-  END_SUBJECTS,
-  FORGET_LOOPS,
-  OLDEST_WAITING,
-  SETTLE_INTEGRATION,
-  FORGET_INTEGRATION,
   GET_INTEGRATION,
   INSERT_INTEGRATION,
   LIST_INTEGRATIONS,
-  MIRROR_TABLES,
-  NOTIFY_DUE,
+  NOTE_RETRY,
   NOTIFY_INTEGRATIONS,
-  AWAIT_RELAY,
-  PURGE_ROWS,
-  PURGE_WEBHOOKS,
-  PURGED_TABLES,
-  RETRY_MISCONFIGURED,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
 import { checkIntegration, checkWebhookSecret, type Environment } from "./rules.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
+import { finish } from "./unfinished.ts";
 import type { Vault } from "./vault.ts";
 
 export interface NewIntegration {
@@ -162,19 +148,19 @@ export async function updateIntegration(
   changes: IntegrationChanges,
 ): Promise<Integration> {
   checkIntegration(changes);
-  return await changing(database, vault, async (tx) => {
+  const isRetried = changes.secret !== undefined || changes.client_id !== undefined;
+  const integration = await changing(database, vault, async (tx) => {
     const { name, client_id, secret, country_codes } = changes;
     const sealed = secret === undefined ? null : vault.seal(secret, clientSecret(id));
     const { days_requested: days, include_original_description: original } = changes;
     const common = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
     const values = [...common, days !== undefined, days ?? null, original ?? null];
     const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
-    if (secret !== undefined || client_id !== undefined) {
-      await tx.query(RETRY_MISCONFIGURED, [id]);
-      await tx.query(NOTIFY_DUE);
-    }
+    if (isRetried) await tx.query(NOTE_RETRY, [id]);
     return updated;
   });
+  if (isRetried) await finish(database, id, "retry");
+  return integration;
 }
 
 /**
@@ -197,46 +183,18 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Wipes its secrets and all its items' tokens, takes its subjects out of the queue and tells that they are unlinked, in
- * one transaction. With `purge` its mirrored and journaled rows, events among them, are deleted after that, in parts; one
- * that was cut short is simply repeated.
+ * Wipes its secrets and makes that known; then wipes all its items' tokens, takes its subjects out of the queue and tells that
+ * they are unlinked, and with `purge` deletes its mirrored and journaled rows, events among them. What follows the first
+ * transaction is done in parts: one that was cut short is repeated, or finished by `finishIntegrations`.
  * @throws TartanError `not_found`
  */
 export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
+  const todo = purge ? "purge" : "end";
   await database.transaction(async (tx) => {
-    if ((await tx.query(DELETE_INTEGRATION, [id])).rowCount === 0) throw notFound(id);
-    await dropTokens(tx, id);
-    const { rows: waiting } = await tx.query<{ id: string }>(OLDEST_WAITING, [id]);
-    await tx.query(END_SUBJECTS, [id]);
-    for (const statement of FORGET_LOOPS) await tx.query(statement, [id, null]);
-    await tx.query(SETTLE_INTEGRATION, [id, waiting[0]?.id ?? null]);
+    if ((await tx.query(DELETE_INTEGRATION, [id, todo])).rowCount === 0) throw notFound(id);
     await tx.query(NOTIFY_INTEGRATIONS);
-  }, "long");
-  if (purge) await purgeRows(database, id);
-}
-
-async function dropTokens(tx: Queryable, id: string): Promise<void> {
-  for (;;) {
-    const { rows } = await tx.query<{ item_id: string; user_id: string | null }>(DROP_TOKENS, [id]);
-    if (rows.length === 0) return;
-    const removed = rows.map(({ item_id, user_id }) =>
-      itemRemoved({ integration_id: id, item_id }, "unlinked", user_id),
-    );
-    await recordEvents(tx, removed);
-  }
-}
-
-async function purgeRows(database: Database, id: string): Promise<void> {
-  await removeReader(database, id);
-  const q = patient(database);
-  const { rows } = await q.query<{ name: string }>(MIRROR_TABLES, [false]);
-  const all = async (statement: string): Promise<void> => {
-    while ((await q.query(statement, [id])).rowCount > 0);
-  };
-  for (const statement of [PURGE_WEBHOOKS, ...rows.map(({ name }) => PURGE_ROWS(name))]) await all(statement);
-  await q.query(AWAIT_RELAY);
-  for (const table of PURGED_TABLES) await all(PURGE_ROWS(table));
-  await q.query(FORGET_INTEGRATION, [id]);
+  });
+  await finish(database, id, todo);
 }
 
 /** The intake URL: Plaid's `webhook`, and where the backend posts. */

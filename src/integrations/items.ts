@@ -25,6 +25,7 @@ import {
   MIRROR_TABLES,
   RENEW_SUBJECT,
   SETTLE_WEBHOOKS,
+  IS_KNOWN_ITEM,
   UNLINK_ITEM,
   UPSERT_ITEM,
 } from "./queries.ts";
@@ -305,13 +306,13 @@ export async function getItem(q: Queryable, itemId: string, integrationId?: stri
 export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
   await database.transaction(async (tx) => {
     const key = [integrationId, itemId];
+    await checkKnown(tx, key);
     const { rows } = await tx.query<{ linked: boolean }>(UNLINK_ITEM, key);
-    if (!rows[0]) throw itemNotFound(itemId);
     await tx.query(END_ITEM_SUBJECT, key);
     await tx.query(SETTLE_WEBHOOKS, key);
     await tx.query(FORGET_CURSORS, key);
     for (const statement of FORGET_LOOPS) await tx.query(statement, key);
-    if (rows[0].linked) {
+    if (rows[0]?.linked) {
       await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "unlinked")]);
     }
   });
@@ -325,15 +326,23 @@ export async function unlinkItem(database: Database, integrationId: string, item
 export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
   await database.transaction(async (tx) => {
     const key = [integrationId, itemId];
-    if ((await tx.query(UNLINK_ITEM, key)).rowCount === 0) throw itemNotFound(itemId);
+    await checkKnown(tx, key);
+    // Before the first row: webhooks of the item would wait for what this waits for.
+    await tx.query(AWAIT_RELAY);
+    await tx.query(UNLINK_ITEM, key);
     const { rows } = await tx.query<{ name: string }>(MIRROR_TABLES, [true]);
     for (const statement of [...ERASE_ITEM, ...rows.map(({ name }) => ERASE_MIRRORED(name)), FORGET_ITEM]) {
       await tx.query(statement, key);
     }
-    await tx.query(AWAIT_RELAY);
     for (const statement of ERASE_TOLD) await tx.query(statement, key);
     await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "erased")]);
   }, "long");
+}
+
+/** Also where only webhooks of it came, and never a token. */
+async function checkKnown(tx: Queryable, [integrationId = "", itemId = ""]: readonly string[]): Promise<void> {
+  const { rows } = await tx.query<{ known: boolean }>(IS_KNOWN_ITEM, [integrationId, itemId]);
+  if (!rows[0]?.known) throw itemNotFound(itemId);
 }
 
 const itemNotFound = (itemId: string): TartanError =>

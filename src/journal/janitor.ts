@@ -38,6 +38,8 @@ export interface JanitorOptions {
   clock: Clock;
   /** webhooks are forgotten in whole weeks once all of a week is older; 0 keeps all */
   retentionDays: number;
+  /** what other folders have to finish, by what it is; done in each round */
+  always?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;
   /** what other folders have to forget, by what it is; done in each round in which the clocks are trusted */
   more?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;
 }
@@ -123,9 +125,10 @@ async function compareClocks({
 
 /** Lets go of what is no longer kept: what is too many always, what is too old if `byAge`. */
 async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSignal): Promise<void> {
-  const { database, more = {} } = options;
+  const { database, always = {}, more = {} } = options;
   const q = cancellable(database, signal);
   await attempt(options, signal, "trim the refusals", () => repeat(q, TRIM_REFUSALS, [REFUSALS_KEPT], signal));
+  for (const [what, step] of Object.entries(always)) await attempt(options, signal, what, () => step(signal));
   if (!byAge) return;
   await attempt(options, signal, "forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
   await attempt(options, signal, "forget old webhooks", () => dropWeeks(options, q, signal));

@@ -1,15 +1,19 @@
 /** Linking and erasing while others seal, dispatch and replay. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { take } from "../../src/database/locks.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { eraseItem, getItemSecret, introduceItem, unlinkItem } from "../../src/integrations/items.ts";
 import { openVault, rotateVault } from "../../src/integrations/vault.ts";
+import { openAccept } from "../../src/journal/accept.ts";
+import { append } from "../../src/journal/append.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
 import { workOnce } from "../../src/relay/ledger/job-runner.ts";
 import { createRedrive, createReplay, createRoutePast } from "../../src/relay/ledger/jobs.ts";
 import { createRoute } from "../../src/relay/routes/routes.ts";
-import { linkItem } from "../journal/support.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { linkItem, webhook } from "../journal/support.ts";
 import { dispatchAll, settle } from "../relay/past.ts";
 import { INTEGRATION, openScene } from "../relay/scene.ts";
 import { scene, SECRETS } from "./support.ts";
@@ -151,6 +155,36 @@ describe("an item that is erased while the relay works on its events", () => {
       expect(await rowsOf(it.database)).toEqual([{ what: "event", type: "item.removed" }]);
     },
   );
+});
+
+test("an item's erasure that waits for the relay holds no webhook of it up", async () => {
+  await using it = await openScene();
+  await linkItem(it.database, "item-1", "user-1");
+  await it.webhooks("item-1");
+  await using accept = openAccept({ database: it.database, queueMax: 10, logger: silentLogger });
+  const held = await hold(it.database, (tx) => tx.query(take("dispatch")));
+  const erasing = eraseItem(it.database, INTEGRATION, "item-1");
+  await untilStuckOrDone(it.database, erasing, 1);
+  await accept.accept(webhook({ integrationId: INTEGRATION, itemId: "item-1" }));
+  await held.release();
+  await erasing;
+  const { rows } = await it.database.query<object>("select from journal.webhooks where item_id = 'item-1'");
+  expect(rows).toEqual([]);
+});
+
+test("an item of which only webhooks came can be unlinked and erased, and one of which nothing came cannot", async () => {
+  await using it = await scene();
+  const integration = await it.integrate();
+  await append(it.database, [webhook({ integrationId: integration, itemId: "never-linked" })]);
+  await append(it.database, [webhook({ integrationId: integration, itemId: "other" })]);
+  await unlinkItem(it.database, integration, "never-linked");
+  await eraseItem(it.database, integration, "never-linked");
+  const { rows } = await it.database.query<object>(
+    "select item_id from journal.webhooks union all select id from sync.subjects",
+  );
+  expect(rows).toEqual([{ item_id: "other" }, { item_id: "other" }]);
+  for (const gone of [unlinkItem, eraseItem])
+    await expect(gone(it.database, integration, "never-linked")).rejects.toMatchObject({ code: "not_found" });
 });
 
 test("unlinking settles the webhooks that wait for a run, and forgets the cursors", async () => {
