@@ -65,6 +65,8 @@ type Read = Extract<Outcome, { read: unknown }>;
 /** What a run came to, for logs and metrics. */
 export interface Committed {
   info: UpdateInfo;
+  /** resources in which reconciliation found changes that no webhook had told of */
+  healed: readonly string[];
   /** values that do not fit their columns */
   unfit: readonly Unfit[];
 }
@@ -94,12 +96,12 @@ async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | n
     if (fenced.rowCount === 0) throw leaseLost(scope);
     const written = await write(tx, ending, unfit);
     await note(tx, ending, written);
-    const changed = healed(claim, ending, written.info);
-    if (changed.length > 0) await recordHealed(tx, { ...ending, claim }, changed, written.info);
+    const changed = healed(ending, written.info);
+    if (changed.length > 0) await recordHealed(tx, ending, changed, written.info);
     await recordQuietly(tx, eventsOf(ending, written));
     await settlePages(tx, ending);
     await settle(tx, ending, written);
-    return { info: written.info, unfit: unfit ?? [] };
+    return { info: written.info, healed: changed, unfit: unfit ?? [] };
   }, "long");
 }
 

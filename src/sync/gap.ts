@@ -9,7 +9,7 @@ import type { NewWebhook } from "../journal/types.ts";
 import { resourcesOf } from "../resources/index.ts";
 import type { LastWebhook } from "./compare.ts";
 import { SERVE } from "./queries.ts";
-import type { Claim, UpdateInfo } from "./types.ts";
+import type { Claim, Outcome, UpdateInfo, Verdict } from "./types.ts";
 
 /** What a look found; field names and Plaid's codes, never values. */
 export interface Gap {
@@ -61,23 +61,37 @@ export function gapWebhook({ integrationId, itemId, environment }: About, gap: G
   };
 }
 
+/** What a run had to read, and what it read it from. */
+interface Reading {
+  claim: Claim;
+  webhooks: readonly unknown[];
+  outcomes: readonly Outcome[];
+  standings: ReadonlyMap<string, { readWith: string }>;
+}
+
 /**
  * The resources in which a run that reconciliation asked for, and no webhook, found changes. A snapshot's rows move
- * without a webhook, as balances do: of these only rows that came or went count.
+ * without a webhook, as balances do: of these only rows that came or went count. Rows that were read again with other options
+ * differ for that reason.
  */
-export function healed(
-  { kind, wanted }: Claim,
-  { webhooks }: { webhooks: readonly unknown[] },
-  { counts = {} }: UpdateInfo,
-): string[] {
-  if (webhooks.length > 0 || !wanted.includes(HEALS)) return [];
-  return resourcesOf(kind)
+export function healed({ claim, webhooks, outcomes, standings }: Reading, { counts = {} }: UpdateInfo): string[] {
+  if (webhooks.length > 0 || !claim.wanted.includes(HEALS)) return [];
+  const isReadOtherwise = (name: string): boolean => {
+    const outcome = outcomes.find(({ task }) => task.resource.name === name);
+    const before = standings.get(name)?.readWith;
+    return outcome !== undefined && "read" in outcome && before !== undefined && before !== (outcome.readWith ?? "");
+  };
+  return resourcesOf(claim.kind)
     .filter(({ name, fetch }) => {
       const { added = 0, modified = 0, removed = 0 } = counts[name] ?? {};
-      return added + removed + (fetch.kind === "cursor" ? modified : 0) > 0;
+      return added + removed + (fetch.kind === "cursor" ? modified : 0) > 0 && !isReadOtherwise(name);
     })
     .map(({ name }) => name);
 }
+
+/** What the next run is asked for: the part of a run for reconciliation that has to be repeated is one as well. */
+export const stillHeals = ({ wanted }: Claim, webhooks: readonly unknown[], { pending }: Verdict): readonly string[] =>
+  pending.length > 0 && webhooks.length === 0 && wanted.includes(HEALS) ? [...pending, HEALS] : pending;
 
 /** Journals a gap that the run in this transaction has closed, with what the run found. */
 export async function recordHealed(

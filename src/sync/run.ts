@@ -20,9 +20,9 @@ import type { PlaidClient } from "../plaid/client.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
 import { INSTITUTION } from "../resources/subjects.ts";
-import { commitRun, type Ending, type Standing } from "./commit.ts";
+import { commitRun, type Committed, type Ending, type Standing } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
-import { healed } from "./gap.ts";
+import { stillHeals } from "./gap.ts";
 import type { Limiter } from "./limiter.ts";
 import { isUnmarked, onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
 import { planRest, planRun, touchedBy } from "./plan.ts";
@@ -30,7 +30,7 @@ import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
-import type { Claim, Failure, Outcome, Task, UpdateInfo, Verdict, Waiting } from "./types.ts";
+import type { Claim, Failure, Outcome, Task, Verdict, Waiting } from "./types.ts";
 import { isGone, judge, saysGone } from "./verdict.ts";
 
 export interface RunDeps {
@@ -68,9 +68,10 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { standings, loops }) : [];
   signal.throwIfAborted();
-  const verdict = opened
+  const judged = opened
     ? judge(claim, outcomes, new Date(), deps.delays, opened.unconfirmed === null)
     : unread(claim, tasks);
+  const verdict = { ...judged, pending: stillHeals(claim, webhooks, judged) };
   const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, verdict)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
   const scope = opened?.scope ?? scopeOf(claim, null);
@@ -88,10 +89,10 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     idle,
     tookMs: () => clock.now() - began,
   };
-  const { info, unfit } = await commitRun(database, ending);
+  const committed = await commitRun(database, ending);
   deps.hint.give();
-  if (tasks.length > 0) report(deps, ending, info);
-  for (const each of unfit) reportUnfit(deps, claim, each);
+  if (tasks.length > 0) report(deps, ending, committed);
+  for (const each of committed.unfit) reportUnfit(deps, claim, each);
 }
 
 /** Once for each item and field: the item shows it from then on. */
@@ -265,12 +266,12 @@ function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
 const touchesRetried = ({ type, code }: Waiting, { kind }: Claim, { retried }: Verdict): boolean =>
   retried.size > 0 && touchedBy(resourcesOf(kind), type, code).some(({ name }) => retried.has(name));
 
-function report({ logger }: RunDeps, ending: Ending, info: UpdateInfo): void {
+function report({ logger }: RunDeps, ending: Ending, { info, healed }: Committed): void {
   const { claim, verdict, served, tookMs } = ending;
   const { kind, integrationId, id } = claim;
   metrics.runs.inc({ kind, outcome: verdict.outcome });
   metrics.runSeconds.observe({ kind }, tookMs() / 1000);
-  if (healed(ending.claim, ending, info).length > 0) metrics.gaps.inc({ found: "rows" });
+  if (healed.length > 0) metrics.gaps.inc({ found: "rows" });
   for (const [resource, changes] of Object.entries(info.counts ?? {})) {
     for (const [change, rows] of Object.entries(changes)) if (rows > 0) metrics.rows.inc({ resource, change }, rows);
   }

@@ -4,6 +4,7 @@ import { getItem, unlinkItem } from "../../src/integrations/items.ts";
 import { updateIntegration } from "../../src/integrations/integrations.ts";
 import { frozenClock } from "../../src/simulator/index.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { refusingAfter } from "./loop-support.ts";
 import { checkOf, gapsOf, lookAtAll, lookOnce, makeLooksDue, reconcile, unheardItem } from "./reconcile-scene.ts";
 import { openScene, until, type Item, type Scene } from "./support.ts";
 
@@ -140,6 +141,18 @@ describe("changes of which Plaid sent no webhook at all", () => {
     expect(found?.info).toMatchObject({ counts: { transactions: { added: 4, removed: 1 } } });
   });
 
+  it("are recorded as one gap also when the reading has to wait in the middle", async () => {
+    const item = await unheard();
+    scene.simulator.control.changeTransactions(item.item_id, { add: 1700, webhooks: false });
+    await lookOnce(scene, item.item_id);
+    const { cursors, clientFor } = refusingAfter(2);
+    await using worker = await scene.work({ clientFor });
+    await worker.idle({ retries: true });
+    expect(cursors).toHaveLength(4);
+    expect(await gapsOf(scene)).toMatchObject([{ gap: { changed_resources: ["transactions"], missed_webhook: null } }]);
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", wanted: [], taken: [] });
+  });
+
   it("are no gap where a reading finds that nothing changed", async () => {
     const item = await unheard();
     scene.simulator.control.repairItem(item.item_id, { webhooks: false });
@@ -162,6 +175,7 @@ describe("changes of which Plaid sent no webhook at all", () => {
       [item.item_id],
     );
     expect(rows).toEqual([]);
+    expect(await gapsOf(scene)).toEqual([]);
   });
 });
 
