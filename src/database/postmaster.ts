@@ -40,10 +40,15 @@ function parse(text: string): Postmaster | null {
   return { pid, port: Number(lines[3]) || undefined, status: lines[7] ?? "" };
 }
 
+/** What postmaster.pid says, true or not; null where it says nothing. */
+export async function readPostmaster(cluster: string): Promise<Postmaster | null> {
+  const text = await readIfThere(pidFile(cluster));
+  return text === null ? null : parse(text);
+}
+
 /** The server that runs on `cluster`, or null. */
 export async function findPostmaster(cluster: string): Promise<Postmaster | null> {
-  const text = await readIfThere(pidFile(cluster));
-  const found = text === null ? null : parse(text);
+  const found = await readPostmaster(cluster);
   return found && (await isServerOf(found.pid, cluster)) ? found : null;
 }
 
@@ -67,7 +72,23 @@ async function isServerOf(pid: number, cluster: string): Promise<boolean> {
     return cwd.dev === folder.dev && cwd.ino === folder.ino;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EACCES") return false;
-    return await looksLikeServer(pid, cluster);
+    return await wasStartedOn(pid, cluster);
+  }
+}
+
+/**
+ * Judges by the arguments, which are everybody's to read: root in a container may not see the working directory of another
+ * user's process without CAP_SYS_PTRACE. A zombie has no arguments any more.
+ */
+async function wasStartedOn(pid: number, cluster: string): Promise<boolean> {
+  try {
+    const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
+    const given = args.indexOf("-D") + 1;
+    if (given === 0) return false;
+    const [named, folder] = await Promise.all([stat(args[given] ?? ""), stat(cluster)]);
+    return named.dev === folder.dev && named.ino === folder.ino;
+  } catch {
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Two containers on one volume: the embedded server of one is guarded from the other, whose process ids mean nothing here. */
 import { spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { embeddedScene, firstWords, kill, query, type Child } from "./embedded-scene.ts";
@@ -89,5 +89,32 @@ describe.skipIf(!permitted)("two containers on one volume (needs `unshare --pid 
     const exited = once(owner?.process as ChildProcess, "exit");
     process.kill(await firstProcess(owner?.process as ChildProcess), "SIGTERM");
     expect(await exited).toEqual([0, null]);
+  });
+});
+
+/** What Docker gives root: it may not look at the processes of other users. */
+const UNTRACED = ["setpriv", "--bounding-set=-sys_ptrace"];
+const mayDropRights =
+  process.getuid?.() === 0 && spawnSync(UNTRACED[0] ?? "", [...UNTRACED.slice(1), "true"]).status === 0;
+
+describe.skipIf(!mayDropRights)("root in a container (needs root and `setpriv`)", () => {
+  test("starts and stops its server without CAP_SYS_PTRACE and without `ps`", async () => {
+    const programs = join(scene.root, "programs");
+    await mkdir(programs);
+    await symlink("/usr/bin/id", join(programs, "id"));
+    const child = await firstWords(scene.spawnChild([...UNTRACED, "env", `PATH=${programs}`]));
+    expect(await query(String(child.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+    await kill(child.process, "SIGTERM");
+    expect(await scene.postmaster()).toBeNull();
+  });
+
+  test("takes over a server of before without CAP_SYS_PTRACE and without `ps`", async () => {
+    const before = await scene.startChild();
+    const server = await scene.postmaster();
+    await kill(before.process, "SIGKILL");
+    const programs = join(scene.root, "programs");
+    const child = await firstWords(scene.spawnChild([...UNTRACED, "env", `PATH=${programs}`]));
+    expect(child.told["url"]).toBe(before.told["url"]);
+    expect(await scene.postmaster()).toEqual(server);
   });
 });
