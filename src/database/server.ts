@@ -16,7 +16,7 @@ import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Account } from "./account.ts";
 import type { Cluster } from "./cluster.ts";
-import { findPostmaster, removeStalePidFile, waitUntil, type Postmaster } from "./postmaster.ts";
+import { findPostmaster, readPostmaster, removeStalePidFile, waitUntil, type Postmaster } from "./postmaster.ts";
 
 /** For a small box: the whole of Tartan in 2 GB. Sockets in folders have length limits and owners; TCP has neither. */
 const SETTINGS: Record<string, string> = {
@@ -58,11 +58,16 @@ export interface ServerOptions {
   signal: AbortSignal;
   /** gets the server's process id before it is ready */
   onSpawn: (pid: number) => void;
+  /** instead of START_MS */
+  startMs?: number;
 }
 
 export type Running = Postmaster & { port: number };
 
-/** A server that was killed replays its log first, which at 2 GB takes a while. */
+/**
+ * For a server that does not say that it is starting. One that was killed replays its log first, for as long as that takes,
+ * and says so: were it stopped before its end, the next start would begin the same work anew.
+ */
 const START_MS = 300_000;
 const SLOW_MS = 5_000;
 const ABANDON_MS = 10_000;
@@ -82,13 +87,14 @@ export async function ensureServer(options: ServerOptions): Promise<Running> {
 }
 
 async function findOrStart(options: ServerOptions): Promise<Running> {
-  const { cluster, logger, signal, takeLock } = options;
+  const { cluster, logger, signal, takeLock, startMs = START_MS } = options;
   let lastWords = "one that runs already neither answers nor stops";
   let attempt = 0;
-  for (const end = Date.now() + START_MS; Date.now() < end; await delay(50)) {
+  for (let end = Date.now() + startMs; Date.now() < end; await delay(50)) {
     signal.throwIfAborted();
     const found = await findPostmaster(cluster.data);
     if (found?.status === "ready" && found.port) return { ...found, port: found.port };
+    if (found?.status === "starting") end = Date.now() + startMs;
     if (found) continue;
     const lock = await takeLock();
     if (lock === null) continue;
@@ -134,15 +140,15 @@ async function startServer(options: ServerOptions, port: number, lock: number): 
     child.unref();
     const pid = child.pid;
     if (pid !== undefined) onSpawn(pid);
-    const ready = async () => signal.aborted || ended !== undefined || (await isReady(cluster, pid));
-    await waitUntil(ready, START_MS);
-    if (signal.aborted) await abandon(child, () => ended !== undefined);
+    const isReady = await untilReady(options, pid, () => signal.aborted || ended !== undefined);
+    const lastWords = ended ?? "it does not become ready";
+    if (!isReady) await abandon(child, () => ended !== undefined);
     signal.throwIfAborted();
-    if (ended === undefined && pid !== undefined) {
+    if (isReady && pid !== undefined) {
       await writeFile(join(cluster.home, "port"), String(port));
       return { pid, port, status: "ready" };
     }
-    return explain(await readLog(cluster, from), ended ?? "it does not become ready");
+    return explain(await readLog(cluster, from), lastWords);
   } finally {
     await log.close();
   }
@@ -150,14 +156,26 @@ async function startServer(options: ServerOptions, port: number, lock: number): 
 
 /** Ends a server that is no longer wanted before it was ready. */
 async function abandon(child: ChildProcess, ended: () => boolean): Promise<void> {
+  if (ended()) return;
   child.kill("SIGINT");
   if (!(await waitUntil(ended, ABANDON_MS))) child.kill("SIGQUIT");
   await waitUntil(ended, ABANDON_MS);
 }
 
-async function isReady(cluster: Cluster, pid: number | undefined): Promise<boolean> {
-  const found = await findPostmaster(cluster.data);
-  return found?.pid === pid && found?.status === "ready";
+/** Whether the child `pid` became ready, before it was over and before it had said nothing for too long. */
+async function untilReady(
+  { cluster, startMs = START_MS }: ServerOptions,
+  pid: number | undefined,
+  over: () => boolean,
+): Promise<boolean> {
+  for (let end = Date.now() + startMs; !over() && Date.now() < end; await delay(20)) {
+    // The file need not be doubted: the child lives.
+    const written = await readPostmaster(cluster.data);
+    if (written?.pid !== pid) continue;
+    if (written?.status === "ready") return true;
+    if (written?.status === "starting") end = Date.now() + startMs;
+  }
+  return false;
 }
 
 /** Texts of Postgres' own, which speaks English here since LC_ALL is C. */
