@@ -4,8 +4,9 @@
  * says that it is not working on the statement (watch.ts). What became of the statement is not known then.
  */
 import type { Socket } from "node:net";
-import type { ClientBase } from "pg";
+import type { Client, ClientBase } from "pg";
 import { TartanError } from "../errors.ts";
+import { CONNECT_MS } from "./limits.ts";
 import type { Result, Statement } from "./types.ts";
 
 const dropped = new WeakMap<ClientBase, string>();
@@ -46,6 +47,11 @@ export async function within<T>(client: ClientBase, ms: number, work: Promise<T>
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Takes leave of the server. The answer of one that cannot be reached never comes: the connection is dropped then. */
+export async function endClient(client: Client): Promise<void> {
+  await within(client, CONNECT_MS, client.end()).catch(() => undefined);
 }
 
 /** @param named whether the statement may be prepared under its name, which lasts as long as the session */

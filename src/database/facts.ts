@@ -5,7 +5,7 @@
 import { Client, type ClientConfig } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { within } from "./exchange.ts";
+import { endClient, within } from "./exchange.ts";
 import { CONNECT_MS } from "./limits.ts";
 
 export interface Facts {
@@ -57,7 +57,7 @@ export async function readFacts(config: ClientConfig): Promise<Facts> {
     const { processID } = client as unknown as { processID: number | null };
     return { pooled: processID !== row.pid, warnings: weaknesses(row), maxConnections: row.max_connections };
   } finally {
-    void client.end().catch(() => undefined);
+    void endClient(client);
   }
 }
 

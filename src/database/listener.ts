@@ -8,7 +8,7 @@
  */
 import { Client, escapeIdentifier, type ClientConfig } from "pg";
 import type { Logger } from "../logger.ts";
-import { drop, within } from "./exchange.ts";
+import { drop, endClient, within } from "./exchange.ts";
 import { CONNECT_MS } from "./limits.ts";
 
 export interface Listener extends AsyncDisposable {
@@ -159,7 +159,7 @@ class ReconnectingListener implements Listener {
     await this.#connecting;
     const client = this.#client;
     this.#client = undefined;
-    if (client) await within(client, CONNECT_MS, client.end()).catch(() => undefined);
+    if (client) await endClient(client);
   }
 }
 

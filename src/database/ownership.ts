@@ -13,6 +13,7 @@ import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { clientConfig } from "./connection.ts";
+import { endClient } from "./exchange.ts";
 import { translateFailure } from "./failures.ts";
 import { askToStop, stopPostmaster } from "./postmaster.ts";
 import type { Running } from "./server.ts";
@@ -78,7 +79,7 @@ export class ServerKeeper implements AsyncDisposable {
       await client.connect();
       this.#client = client;
     } catch (error) {
-      await client.end().catch(() => undefined);
+      await endClient(client);
       throw translateFailure(error);
     }
   }
@@ -117,7 +118,7 @@ export class ServerKeeper implements AsyncDisposable {
     this.#released.abort();
     await this.#restarting;
     await stopPostmaster(this.#options.cluster);
-    await this.#client?.end().catch(() => undefined);
+    if (this.#client) await endClient(this.#client);
     process.off("exit", this.#atExit);
   }
 }

@@ -5,6 +5,7 @@
 import { Client, DatabaseError } from "pg";
 import { TartanError } from "../errors.ts";
 import { clientConfig } from "./connection.ts";
+import { endClient } from "./exchange.ts";
 import { translateFailure } from "./failures.ts";
 import { LIMITS, settingsOf } from "./limits.ts";
 import { isDirect, urlOf } from "./pool.ts";
@@ -20,30 +21,27 @@ export function openSession(database: Database, applicationName: string): Sessio
   let connected: Promise<Client> | undefined;
   let closed = false;
   const direct = isDirect(database);
-  const connect = async (): Promise<Client> => {
+  const connect = (): Promise<Client> => {
     // A connection that died without a word is noticed by the answer that does not come.
     const client = new Client({
       ...clientConfig({ url: urlOf(database), applicationName }),
       query_timeout: SILENCE_MS,
     });
+    // The end of an earlier connection may be noticed when there is a new one.
     const forget = () => {
-      connected = undefined;
+      if (connected === connecting) connected = undefined;
     };
     client.on("error", forget);
     client.on("end", forget);
-    try {
-      await client.connect();
-      if (direct) await client.query(settingsOf(LIMITS.urgent, false));
-      return client;
-    } catch (error) {
-      forget();
-      throw translateFailure(error);
-    }
+    const connecting = prepare(client, direct);
+    connecting.catch(forget);
+    return connecting;
   };
   return {
     async query<Row>(statement: string | Statement, values: readonly unknown[] = []): Promise<Result<Row>> {
       if (closed) throw new TartanError("internal", "this session was closed");
-      const client = await (connected ??= connect());
+      const mine = (connected ??= connect());
+      const client = await mine;
       // Not by its name: behind a pooler the next statement may meet another session.
       const config = { text: typeof statement === "string" ? statement : statement.text };
       try {
@@ -56,8 +54,8 @@ export function openSession(database: Database, applicationName: string): Sessio
         if (!direct) await client.query("rollback").catch(() => undefined);
         // What Postgres did not say itself is the connection's failure: the next statement gets another.
         if (!(error instanceof DatabaseError)) {
-          connected = undefined;
-          void client.end().catch(() => undefined);
+          if (connected === mine) connected = undefined;
+          void endClient(client);
           throw new TartanError("database_unavailable", "Postgres does not answer.", { cause: error });
         }
         throw translateFailure(error);
@@ -66,7 +64,18 @@ export function openSession(database: Database, applicationName: string): Sessio
     [Symbol.asyncDispose]: async () => {
       closed = true;
       const client = await connected?.catch(() => undefined);
-      await client?.end().catch(() => undefined);
+      if (client) await endClient(client);
     },
   };
+}
+
+async function prepare(client: Client, direct: boolean): Promise<Client> {
+  try {
+    await client.connect();
+    if (direct) await client.query(settingsOf(LIMITS.urgent, false));
+    return client;
+  } catch (error) {
+    void endClient(client);
+    throw translateFailure(error);
+  }
 }

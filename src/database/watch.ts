@@ -6,7 +6,7 @@
  */
 import { Client, type ClientBase, type ClientConfig } from "pg";
 import { CONNECT_MS } from "./limits.ts";
-import { drop, socketOf, within } from "./exchange.ts";
+import { drop, endClient, socketOf, within } from "./exchange.ts";
 import { codeOf, isUnreachable } from "./failures.ts";
 
 const LOOK_EVERY_MS = 1_000;
@@ -107,6 +107,6 @@ async function ask(config: ClientConfig, pids: readonly number[]): Promise<Reado
     const unreachable = !connected && isUnreachable(error) && !UNRESOLVED.has(codeOf(error) ?? "");
     return unreachable ? "unreachable" : null;
   } finally {
-    void within(client, CONNECT_MS, client.end()).catch(() => undefined);
+    void endClient(client);
   }
 }

@@ -5,6 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { openDatabase, patient, urgent } from "../../src/database/pool.ts";
+import { openSession } from "../../src/database/session.ts";
 import { openReadiness } from "../../src/database/readiness.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openAccept, type Accept } from "../../src/journal/accept.ts";
@@ -186,6 +187,14 @@ test("connections that are cut or refused are answered at once, and used again w
   expect(await openReadiness(it.cut)()).toMatch(/nothing can be stored/);
   it.proxy.thaw();
   await sendUntilAcknowledged(accept);
+});
+
+test("a session whose connection is frozen is closed all the same", { timeout: 15_000 }, async () => {
+  await using it = await scene();
+  const session = openSession(it.cut, "a session");
+  await session.query("select 1");
+  it.proxy.freeze();
+  await session[Symbol.asyncDispose]();
 });
 
 test("a listener whose connection is frozen listens again over another", async () => {
