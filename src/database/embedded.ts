@@ -15,6 +15,7 @@ import { checkCluster, findCluster, homeOf, makeCluster, OWNER, removeAbandoned,
 import { clientConfig } from "./connection.ts";
 import { ownerLock, postgresLock, takeCluster, takeOwnership, type Patience } from "./data-dir-locks.ts";
 import { checkPath, checkReachable, explainFileError, prepareDataDir } from "./data-dir.ts";
+import { endClient } from "./exchange.ts";
 import { codeOf } from "./failures.ts";
 import type { FileLock } from "./file-lock.ts";
 import { ServerKeeper } from "./ownership.ts";
@@ -125,7 +126,9 @@ async function prepareCluster(
   { account, owner, files, patience }: Ownership,
 ): Promise<{ cluster: Cluster; postgres: string }> {
   const { initdb, postgres, major } = await findBinaries({ dataDir, account, logger });
-  if (await takeCluster(files, owner, () => hasServer(dataDir), patience)) {
+  const held = await takeCluster(files, owner, () => hasServer(dataDir), patience);
+  // The server of a Tartan from before postgres.lock holds no lock.
+  if (held && !(await hasServer(dataDir))) {
     await bringHome(homeOf(dataDir), logger);
     await removeAbandoned(dataDir);
     const sync = settings["fsync"] !== "off";
@@ -182,7 +185,7 @@ async function ensureDatabase(url: string): Promise<void> {
       }
     }
   } finally {
-    await client.end();
+    await endClient(client);
   }
 }
 
@@ -207,6 +210,6 @@ export async function attachEmbedded(dataDir: string): Promise<{ url: string } |
       throw new TartanError("database_unavailable", "The embedded Postgres does not answer", { cause: error });
     return null;
   } finally {
-    await client.end().catch(() => undefined);
+    await endClient(client);
   }
 }

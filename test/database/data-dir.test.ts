@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findBinaries } from "../../src/database/binaries.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { embeddedScene, firstWords, query } from "./embedded-scene.ts";
+import { embeddedScene, firstWords, kill, query } from "./embedded-scene.ts";
 
 const scene = embeddedScene();
 const isRoot = process.getuid?.() === 0;
@@ -131,6 +131,21 @@ describe("what an earlier version kept outside of the data directory and linked 
   test("is moved into it after a kill just before the end of the move", async () => {
     await rename(elsewhere, `${home()}.moved`);
     await rm(home());
+    await isHome();
+  });
+
+  test("stays where it is while the server of an earlier version, which holds no lock, runs on it", async () => {
+    const child = await scene.startChild();
+    await kill(child.process, "SIGKILL");
+    await rename(home(), elsewhere);
+    await symlink(elsewhere, home());
+    await rm(join(scene.dataDir, "postgres.lock"));
+    const server = await scene.postmaster();
+    expect(server).not.toBeNull();
+    const embedded = await scene.start();
+    expect(await scene.postmaster()).toEqual(server);
+    expect((await lstat(home())).isSymbolicLink()).toBe(true);
+    await embedded[Symbol.asyncDispose]();
     await isHome();
   });
 
