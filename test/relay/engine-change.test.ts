@@ -1,4 +1,6 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
+import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import {
   pauseDestination,
@@ -28,6 +30,35 @@ describe("a signing key that expires", () => {
     };
     expect(await signatures()).toBe(2);
     await until("the older one signs no more", async () => (await signatures()) === 1, 15);
+  });
+});
+
+describe("a delivery that waits for a slot while its destination is changed", () => {
+  it("goes where the destination leads by then, signed by the key that it has by then, and is recorded so", async () => {
+    await using scene = await openScene();
+    const [before, after] = [await scene.receiver(), await scene.receiver()];
+    const { id } = await scene.destination(before, { concurrency: 2 });
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    before.answer = async () => {
+      await released;
+      return {};
+    };
+    const relay = await scene.relay({ concurrency: 1 });
+    await scene.webhooks("item-1", "item-2");
+    await until("one has the slot", async () => before.received.length === 1);
+    await updateDestination(scene, id, { url: after.url });
+    const { signing_secret } = await rotateSigningKey(scene, id, { grace_s: 0 });
+    // The courier looks at its destination every 40 ms.
+    await delay(500);
+    release();
+    await relay.idle();
+    await until("both arrived", async () => (await scene.statuses())["delivered"] === 2);
+    expect([before.received.length, after.received.length]).toEqual([1, 1]);
+    const [{ body, headers } = { body: "", headers: {} }] = after.received;
+    new Webhook(signing_secret).verify(body, headers as Record<string, string>);
+    const { rows } = await scene.database.query<{ url: string }>("select url from relay.attempts order by started_at");
+    expect(rows.map(({ url }) => url)).toEqual([before.url, after.url]);
   });
 });
 

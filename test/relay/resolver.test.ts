@@ -15,8 +15,11 @@ interface NameServer extends AsyncDisposable {
   asked: string[];
 }
 
-/** A real name server on loopback. Of names it does not know it says so; for those that are `silent` it does not answer. */
-async function nameServer(names: Record<string, string[] | "silent">): Promise<NameServer> {
+/**
+ * A real name server on loopback. Of names it does not know it says so; for those that are `silent` it does not answer,
+ * and for those that are `failing` it answers SERVFAIL.
+ */
+async function nameServer(names: Record<string, string[] | "silent" | "failing">): Promise<NameServer> {
   const socket = createSocket("udp4");
   const asked: string[] = [];
   socket.on("message", (question, from) => {
@@ -44,15 +47,20 @@ function nameIn(question: Buffer): string {
 }
 
 /** RFC 1035: the question again, and an A record for each address that is asked for. */
-function reply(socket: Socket, question: Buffer, { port, address }: RemoteInfo, found: string[] | undefined): void {
+function reply(
+  socket: Socket,
+  question: Buffer,
+  { port, address }: RemoteInfo,
+  found: string[] | "failing" | undefined,
+): void {
   const end = 12 + nameIn(question).length + 2 + 4;
   const isA = question.readUInt16BE(end - 4) === 1;
-  const records = (isA ? (found ?? []) : []).map((each) =>
+  const records = (isA && Array.isArray(found) ? found : []).map((each) =>
     Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...each.split(".").map(Number)]),
   );
   const header = Buffer.alloc(12);
   question.copy(header, 0, 0, 2);
-  header.writeUInt16BE(0x8180 | (found === undefined ? 3 : 0), 2);
+  header.writeUInt16BE(0x8180 | (found === undefined ? 3 : found === "failing" ? 2 : 0), 2);
   header.writeUInt16BE(1, 4);
   header.writeUInt16BE(records.length, 6);
   socket.send(Buffer.concat([header, question.subarray(12, end), ...records]), port, address);
@@ -124,6 +132,18 @@ describe("the resolver of destinations", () => {
     expect(await it.resolve("a.b.c")).toEqual(only("192.0.2.5"));
     expect(server.asked).not.toContain("a.b.c.svc.test");
     await expect(it.resolve("app.")).rejects.toMatchObject({ code: "ENOTFOUND" });
+  });
+
+  it("goes on to the next name of the search list where the servers of one fail", async () => {
+    await using server = await nameServer({
+      "api.example.test.svc.test": "failing",
+      "api.example.test.other.test": "silent",
+      "api.example.test": ["192.0.2.8"],
+      "gone.example.test.svc.test": "failing",
+    });
+    await using it = await resolverOn(server, { resolv: "search svc.test other.test\noptions ndots:5\n" });
+    expect(await it.resolve("api.example.test")).toEqual(only("192.0.2.8"));
+    await expect(it.resolve("gone.example.test")).rejects.toMatchObject({ code: "EAI_AGAIN" });
   });
 
   it("leads to a receiver only through the guard", async () => {

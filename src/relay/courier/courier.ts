@@ -273,11 +273,10 @@ export class Courier {
     if (made === null) return false;
     if ("cause" in made) {
       const unpacked = { ...UNPACKED, cause: made.cause, reason: made.detail };
-      return (await this.#record(delivery, null, unpacked, null)) === "recorded";
+      return (await this.#record(delivery, null, unpacked)) === "recorded";
     }
-    const { exchange, sha256 } = made;
-    const verdict = judge(exchange, { schedule: this.#destination.schedule, tries: delivery.tries });
-    const heard = await this.#record(delivery, exchange, verdict, sha256);
+    const verdict = judge(made.exchange, { schedule: made.destination.schedule, tries: delivery.tries });
+    const heard = await this.#record(delivery, made, verdict);
     // What is not recorded was made all the same: the next holder has to know of it.
     if (heard !== "fenced") this.#deps.starts.finished(this.id, delivery.id);
     return heard === "recorded" && verdict.kind !== "retry";
@@ -286,15 +285,16 @@ export class Courier {
   /** Makes an attempt, if one may still be made when it is prepared and has its slot. */
   async #attempt(delivery: Fetched): Promise<Made | Unpackable | null> {
     const { database, slots, now } = this.#deps;
-    const [packer, sender] = [this.#packer, this.#sender];
-    const prepared = await packer.prepare(database, delivery, this.epoch, this.#giveUp.signal);
+    const prepared = await this.#packer.prepare(database, delivery, this.epoch, this.#giveUp.signal);
     if (prepared === null || "cause" in prepared) return prepared;
     if (!this.#mayGoOn() || !(await slots.acquire(this))) return null;
+    // Waiting for the slot can take long. What is true by now is taken together: where it goes, its keys, and what is noted.
+    const [destination, packer, sender] = [this.#destination, this.#packer, this.#sender];
     try {
-      if (!this.#mayGoOn() || !(await this.#begin(delivery))) return null;
+      if (!this.#mayGoOn() || !(await this.#begin(delivery, destination))) return null;
       const { body, sha256 } = prepared;
       const headers = packer.headersOf(delivery, body, now());
-      return { exchange: await sender.send({ headers, body, signal: this.#giveUp.signal }), sha256 };
+      return { destination, exchange: await sender.send({ headers, body, signal: this.#giveUp.signal }), sha256 };
     } finally {
       slots.give(this);
     }
@@ -305,8 +305,7 @@ export class Courier {
   }
 
   /** Notes the attempt. @returns whether it may be made */
-  async #begin({ id, attempts, jobId }: Fetched): Promise<boolean> {
-    const { url, timeoutMs } = this.#destination;
+  async #begin({ id, attempts, jobId }: Fetched, { url, timeoutMs }: OpenDestination): Promise<boolean> {
     const answer = await this.#deps.starts.begin({
       destinationId: this.id,
       epoch: this.epoch,
@@ -337,10 +336,12 @@ export class Courier {
     this.#wake();
   }
 
-  async #record(delivery: Fetched, exchange: Exchange | null, verdict: Verdict, sha256: Buffer | null): Promise<Heard> {
+  /** @param made null where no attempt was made */
+  async #record(delivery: Fetched, made: Made | null, verdict: Verdict): Promise<Heard> {
     const { recorder, now } = this.#deps;
     const { kind } = verdict;
-    const about = { delivery, destination: this.#destination, epoch: this.epoch, health: this.#health, now: now() };
+    const { destination, exchange, sha256 } = made ?? { destination: this.#destination, exchange: null, sha256: null };
+    const about = { delivery, destination, epoch: this.epoch, health: this.#health, now: now() };
     const result = resultOf({ ...about, exchange, verdict, sha256 });
     if (result.disable !== null) this.#destination = { ...this.#destination, disabled: true };
     metrics.deliveries.inc({ outcome: kind });
@@ -353,6 +354,8 @@ export class Courier {
 }
 
 interface Made {
+  /** as it was when the attempt was made */
+  destination: OpenDestination;
   exchange: Exchange;
   sha256: Buffer;
 }

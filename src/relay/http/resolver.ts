@@ -72,11 +72,17 @@ export function createResolver({
     const known = hosts().get(asked) ?? (asked === "localhost" ? LOOPBACK : undefined);
     if (known) return known;
     const { search, ndots, resolver } = settings();
+    // A server that fails for one domain of the search list says nothing of the other names.
+    let failure: NameNotResolved | undefined;
     for (const name of candidates(hostname, search, ndots)) {
-      const addresses = await query(resolver, name, hostname);
+      const addresses = await query(resolver, name, hostname).catch((error: unknown) => {
+        if (!(error instanceof NameNotResolved)) throw error;
+        failure ??= error;
+        return [];
+      });
       if (addresses.length > 0) return addresses;
     }
-    throw new NameNotResolved(hostname, "ENOTFOUND");
+    throw failure ?? new NameNotResolved(hostname, "ENOTFOUND");
   };
 }
 
