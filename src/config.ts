@@ -160,7 +160,8 @@ export const OPTIONS = {
   journalRetentionDays: option(
     "TARTAN_JOURNAL_RETENTION_DAYS",
     whole(0, 36_500).default(0),
-    "Days after which journaled webhooks are forgotten, in whole weeks, once they are delivered; 0 keeps all.",
+    "Days after which journaled webhooks are forgotten, in whole weeks, once they are delivered; 0 keeps all. " +
+      "No fewer than TARTAN_EVENT_RETENTION_DAYS.",
     { defaultText: "0 (keep all)" },
   ),
   removedRowsRetentionDays: option(
@@ -247,8 +248,16 @@ export const reservedConnections = (poolSize: number): number => Math.min(4, Mat
 const RUNS_PER_CONNECTION = 4;
 
 /** @returns option → what is wrong with it beside the others; what could not be parsed is passed over */
-function contradictions({ databasePoolSize, syncConcurrency, databaseUrl, databaseDirectUrl }: Partial<Config>) {
+function contradictions(config: Partial<Config>) {
+  const { databasePoolSize, syncConcurrency, databaseUrl, databaseDirectUrl } = config;
   const fields: Record<string, string> = {};
+  // A reader of events that comes back within their time would miss the webhooks among them, and not be told.
+  const { journalRetentionDays = 0, eventRetentionDays = 0 } = config;
+  if (journalRetentionDays > 0 && journalRetentionDays < eventRetentionDays) {
+    fields[OPTIONS.journalRetentionDays.env] =
+      `${journalRetentionDays} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}: webhooks are ` +
+      `events, too, and are kept for as long; set ${OPTIONS.eventRetentionDays.env} to ${journalRetentionDays} as well`;
+  }
   if (databasePoolSize !== undefined && syncConcurrency !== undefined) {
     const most = RUNS_PER_CONNECTION * (databasePoolSize - reservedConnections(databasePoolSize) - 1);
     const needed = Math.ceil(syncConcurrency / RUNS_PER_CONNECTION) + reservedConnections(200) + 1;

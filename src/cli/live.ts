@@ -1,7 +1,7 @@
 /** The events of this Tartan's own database, as they happen. */
 import { systemClock } from "../clock.ts";
+import { isPassing } from "../database/failures.ts";
 import type { Database } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
 import { readEvents, waitForEvents } from "../relay/feed.ts";
 
 export interface EventWishes {
@@ -25,7 +25,7 @@ interface LiveOptions extends EventWishes {
 const WAIT_MS = 20_000;
 const AGAIN_MS = 1000;
 
-/** Events as JSON text, oldest first, until `signal` aborts. While Postgres is away it waits. */
+/** Events as JSON text, oldest first, until `signal` aborts. While Postgres is away, or too slow, it waits. */
 export async function* liveEvents(
   database: Database,
   { from, signal, onOpen, ...wishes }: LiveOptions,
@@ -40,7 +40,7 @@ export async function* liveEvents(
     const { next_cursor } = page;
     page = await waitForEvents(database, { ...wishes, cursor: next_cursor }, WAIT_MS, signal).catch(
       async (error: unknown) => {
-        if (!(error instanceof TartanError) || error.code !== "database_unavailable") throw error;
+        if (!isPassing(error)) throw error;
         await systemClock.sleep(AGAIN_MS, signal);
         return { events: [], next_cursor };
       },

@@ -63,6 +63,10 @@ export function isUnreachable(error: unknown): boolean {
   return isConnectionFailure(error) && sqlStateOf(error) === undefined;
 }
 
+/** Whether Postgres may do it a moment later: it is away, or reached a limit of time. It says nothing of what was asked for. */
+export const isPassing = (error: unknown): boolean =>
+  error instanceof TartanError && (error.code === "database_unavailable" || error.code === "overloaded");
+
 /** Whether `error` says that the connection, not the statement, is at fault. */
 export function isConnectionFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

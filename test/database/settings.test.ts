@@ -89,6 +89,15 @@ test("fsync and full_page_writes that are off are found", async () => {
   ]);
 });
 
+test("webhooks that would be kept shorter than events are refused at the start, since a reader of events would miss them", () => {
+  expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30" })).toEqual({
+    TARTAN_JOURNAL_RETENTION_DAYS: expect.stringMatching(/TARTAN_EVENT_RETENTION_DAYS, which is 90.*set .* to 30/),
+  });
+  expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "29", TARTAN_EVENT_RETENTION_DAYS: "30" })).not.toEqual({});
+  expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30", TARTAN_EVENT_RETENTION_DAYS: "30" })).toEqual({});
+  expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "0", TARTAN_EVENT_RETENTION_DAYS: "30" })).toEqual({});
+});
+
 describe("pool and concurrency", () => {
   test("that do not fit are refused at the start, with the size that would", () => {
     expect(faultsOf({})).toEqual({});

@@ -123,11 +123,15 @@ describe("the list of deliveries", () => {
     expect(await listAll(scene, { event_type: "item.updated" })).toHaveLength(1);
   });
 
-  it("refuses cursors of other lists and ids that are none", async () => {
+  it("refuses cursors of other lists, and ids and states that are none", async () => {
     await using scene = await openScene();
     for (const filter of [{ cursor: "nonsense" }, { event_id: "evt_1" }, { item_id: "\0" }, { limit: 501 }]) {
       await expect(listDeliveries(scene.database, filter)).rejects.toMatchObject({ code: "invalid_request" });
     }
+    const status = "dead' or 'a' = 'a" as "dead";
+    await expect(listDeliveries(scene.database, { status })).rejects.toMatchObject({
+      fields: { status: expect.stringContaining("must be one of scheduled, held") },
+    });
   });
 });
 

@@ -29,6 +29,27 @@ function losingCommits(database: Database, times: { left: number }): Database {
   };
 }
 
+/** A database whose statements wait for locks for 100 ms only; it says when one has waited in vain. */
+function impatient(database: Database, onRefused: () => Promise<void>): Database {
+  const transaction: Database["transaction"] = async (work) => {
+    try {
+      return await database.transaction(async (tx) => {
+        await tx.query("set local lock_timeout = '100ms'");
+        return await work(tx);
+      });
+    } catch (error) {
+      await onRefused();
+      throw error;
+    }
+  };
+  return {
+    query: (statement, values) => transaction((tx) => tx.query(statement, values)),
+    listen: (channel, hear) => database.listen(channel, hear),
+    transaction,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
 async function planted(scene: Scene, tries = 0): Promise<{ destinationId: string; deliveryId: string }> {
   const { id: destinationId } = await scene.destination(await scene.receiver());
   const deliveryId = randomUUID();
@@ -140,6 +161,45 @@ describe("the result of an attempt at a destination that another worker has take
     );
     expect(rows).toEqual([{ error: null, answer: 503, status: "scheduled" }]);
   });
+});
+
+describe("a result whose delivery somebody holds for longer than Postgres waits for a lock", () => {
+  it.each([1, 2])(
+    "is recorded with what its receiver said once the lock is gone, of %i in a batch",
+    async (results) => {
+      await using scene = await openScene();
+      const [ids, other] = [await planted(scene), await planted(scene)];
+      let unlock: () => void = () => undefined;
+      const unlocked = new Promise<void>((resolve) => (unlock = resolve));
+      let locked: () => void = () => undefined;
+      const isLocked = new Promise<void>((resolve) => (locked = resolve));
+      const holding = scene.database.transaction(async (tx) => {
+        await tx.query("select from relay.deliveries where id = $1 for update", [ids.deliveryId]);
+        locked();
+        await unlocked;
+      });
+      await isLocked;
+      let refused = 0;
+      const database = impatient(scene.database, async () => {
+        refused += 1;
+        if (refused < results) return;
+        unlock();
+        await holding;
+      });
+      await using recorder = recorderOn(database);
+      const recorded = [ids, other].slice(0, results).map((each) => recorder.record(result(each)));
+      await delay(1500);
+      unlock();
+      await holding;
+      expect(await Promise.all(recorded)).toEqual(Array.from({ length: results }, () => "recorded"));
+      const { rows } = await scene.database.query<{ response_head: Buffer }>(
+        "select response_head from relay.attempts",
+      );
+      expect(rows.map(({ response_head }) => response_head.toString())).toEqual(
+        Array.from({ length: results }, () => "no"),
+      );
+    },
+  );
 });
 
 describe("a result that disables its destination", () => {

@@ -14,8 +14,8 @@
  */
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../../clock.ts";
+import { isPassing } from "../../database/failures.ts";
 import type { Database } from "../../database/types.ts";
-import { TartanError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import { metrics } from "../../metrics.ts";
 import type { AttemptStarts } from "./attempt-starts.ts";
@@ -252,8 +252,7 @@ export class Courier {
       finished = await this.#deliver(delivery, pace);
     } catch (error) {
       const about = { error, delivery_id: delivery.id, destination_id: this.id };
-      const away = error instanceof TartanError && error.code === "database_unavailable";
-      logger[away ? "warn" : "error"](about, "a delivery could not be made; trying again");
+      logger[isPassing(error) ? "warn" : "error"](about, "a delivery could not be made; trying again");
       // It stays scheduled and is fetched again.
       await clock.sleep(TROUBLE_PAUSE_MS, this.#giveUp.signal);
     }

@@ -4,12 +4,14 @@
  * forgotten would be sent again.
  */
 import type { Clock } from "../../clock.ts";
+import { isPassing } from "../../database/failures.ts";
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { recordEvents, type NewEvent } from "../../journal/events.ts";
 import type { Logger } from "../../logger.ts";
 import type { Health } from "./breaker.ts";
 import { DISABLE, KEEP_HEALTH, RECORD } from "../queries/couriers.ts";
+import { cutLookalikes, cutTokens } from "../../tokens.ts";
 import type { Exchange } from "../types.ts";
 
 const BATCH_MAX = 200;
@@ -127,16 +129,18 @@ export class Recorder implements AsyncDisposable {
       return true;
     } catch (error) {
       const { clock, logger } = this.#options;
-      const away = error instanceof TartanError && error.code === "database_unavailable";
+      const passing = isPassing(error);
       const about = { error, results: batch.length };
-      logger[away ? "warn" : "error"](about, "results of deliveries could not be recorded; trying again");
-      if (!away) return await this.#commitEach(batch);
+      logger[passing ? "warn" : "error"](about, "results of deliveries could not be recorded; trying again");
+      // One of them may be what took too long.
+      const isSlow = error instanceof TartanError && error.code === "overloaded" && batch.length > 1;
+      if (!passing || isSlow) return await this.#commitEach(batch);
       if (!this.#stopping) await clock.sleep(AGAIN_MS);
       return false;
     }
   }
 
-  /** Something in the batch is not to be stored. Each goes by itself, and then without what its receiver said. */
+  /** Something in the batch is not to be stored, or not just now. Each goes by itself, and then without what its receiver said. */
   async #commitEach(batch: readonly Waiting[]): Promise<boolean> {
     const [first, ...others] = batch;
     // Nothing but health: it is refused as it is, and the next attempt makes another.
@@ -232,8 +236,9 @@ function encode(batch: readonly Waiting[]): string {
         status: exchange?.status ?? null,
         cause: result.cause,
         detail: result.detail,
-        headers: exchange?.headers ?? null,
-        head: exchange?.head.toString("base64") ?? null,
+        // A receiver may send back what it was sent, tokens included.
+        headers: exchange && withoutTokens(exchange.headers),
+        head: exchange && cutTokens(exchange.head).bytes.toString("base64"),
         jobId: result.jobId,
         verdict: result.verdict,
         dueInMs: result.dueInMs,
@@ -242,6 +247,9 @@ function encode(batch: readonly Waiting[]): string {
     }),
   );
 }
+
+const withoutTokens = (headers: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, cutLookalikes(value)]));
 
 const rowOf = ({ destinationId, epoch, health }: HealthState): object => ({
   destination_id: destinationId,

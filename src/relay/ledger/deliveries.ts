@@ -10,7 +10,8 @@ import type { Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
 import { fromEventId, toEventId } from "../../journal/events.ts";
-import { cutTokens } from "../../tokens.ts";
+import { didYouMean } from "../../suggest.ts";
+import { cutLookalikes, cutTokens } from "../../tokens.ts";
 import { renderForDisplay } from "../content/body.ts";
 import { fromDeliveryId, toDeliveryId } from "../ids.ts";
 import {
@@ -23,6 +24,7 @@ import {
   listDeliveriesQuery,
   LOOK_PLACES,
   PLACES_THERE,
+  STATUSES,
   type DeliveryShape,
   type StatusFilter,
 } from "../queries/deliveries.ts";
@@ -136,10 +138,14 @@ const LAST_PLACE = 2n ** 63n - 1n;
  */
 export async function listDeliveries(q: Queryable, filter: DeliveryFilter): Promise<DeliveryPage> {
   const limit = pageSize(filter.limit);
+  const { status = null } = filter;
+  if (status !== null && !STATUSES.includes(status)) {
+    throw unusable("status", `must be one of ${STATUSES.join(", ")}${didYouMean(status, STATUSES)}`);
+  }
   const before = filter.cursor == null ? LAST_PLACE : BigInt(fromCursor("deliveries", filter.cursor));
   const shape: DeliveryShape = {
     given: DELIVERY_FILTERS.filter((name) => filter[name] !== undefined),
-    status: filter.status ?? null,
+    status,
   };
   const values = shape.given.map((name) => valueOf(filter, name));
   const read = async (from: bigint, to: bigint): Promise<DeliveryPage> => {
@@ -246,12 +252,15 @@ function toAttempt(row: AttemptRow): AttemptRecord {
     ...row,
     started_at: row.started_at.toISOString(),
     response_headers: row.response_headers && cap(row.response_headers),
-    response_head: row.response_head?.toString("utf8") ?? null,
+    // Rows from before tokens were cut out of answers may hold some.
+    response_head: row.response_head && cutTokens(row.response_head).bytes.toString("utf8"),
   };
 }
 
 /** A receiver's headers, as far as they are of use. */
 function cap(headers: Record<string, unknown>): Record<string, string> {
   const kept = Object.entries(headers).slice(0, HEADERS_MAX);
-  return Object.fromEntries(kept.map(([name, value]) => [name, String(value).slice(0, HEADER_LENGTH_MAX)]));
+  return Object.fromEntries(
+    kept.map(([name, value]) => [name, cutLookalikes(String(value)).slice(0, HEADER_LENGTH_MAX)]),
+  );
 }
