@@ -116,6 +116,15 @@ export const GET_WEBHOOK: Statement = {
   text: `select ${RECORD} from journal.webhooks where id = $1`,
 };
 
+/** The webhooks with ids $1, newest first. */
+export const GET_WEBHOOKS: Statement = {
+  name: "journal_get_webhooks",
+  text: `select ${RECORD} from journal.webhooks where id = any ($1::uuid[]) order by id desc`,
+};
+
+/** Bodies are read later, as many as a page may hold; the size of one is known without reading it. */
+const PLACE = "id, octet_length(body) as bytes";
+
 export const LIST_FILTERS = ["item_id", "user_id", "type", "code", "source", "integration_id"] as const;
 export type ListFilter = (typeof LIST_FILTERS)[number];
 
@@ -146,7 +155,7 @@ export interface ListShape {
 }
 
 /**
- * A page of webhooks, newest first. Values: the filters', the cursor's id if paged, the number of rows.
+ * The ids of a page of webhooks with the sizes of their bodies, newest first. Values: the filters', the cursor's id if paged, the number of rows.
  *
  * With an item or a user, or an integration alone, the rows come straight from an index in their order. A type, code or
  * source besides is looked for in the index of the item or user, and only what is found is read. Without either, it is
@@ -163,12 +172,12 @@ export function listWebhooksQuery({ given, plaid, paged }: ListShape): Statement
   const all = [...given.map(condition), isRare ? "source <> 'PLAID'" : "true", before].join(" and ");
   const owned = given.includes("item_id") || given.includes("user_id");
   const typed = given.filter((filter) => TYPED.has(filter));
-  if (typed.length === 0) return { name, text: `select ${RECORD} from journal.webhooks where ${all} ${limit}` };
+  if (typed.length === 0) return { name, text: `select ${PLACE} from journal.webhooks where ${all} ${limit}` };
   if (owned)
     return {
       name,
       text: `
-select ${RECORD} from journal.webhooks
+select ${PLACE} from journal.webhooks
 where id = any (array(select id from journal.webhooks where ${all} ${limit})) order by id desc`,
     };
   const within = given.includes("integration_id") ? `${condition("integration_id")} and ${before}` : before;
@@ -180,9 +189,9 @@ with looked_at as materialized (
 ), found as (
   select id from looked_at where ${typed.map(condition).join(" and ")} ${limit}
 )
-select ${RECORD}, null::uuid as window_end from journal.webhooks where id = any (array(select id from found))
+select ${PLACE}, null::uuid as window_end from journal.webhooks where id = any (array(select id from found))
 union all
-select ${"null, ".repeat(15)} (select id from looked_at order by id desc offset ${SCAN_WINDOW - 1} limit 1)
+select null, null, (select id from looked_at order by id desc offset ${SCAN_WINDOW - 1} limit 1)
 order by id desc nulls last`,
   };
 }

@@ -11,7 +11,7 @@ import { TartanError } from "../errors.ts";
 import { cutTokens } from "../tokens.ts";
 import { fromCursor, pageSize, toCursor } from "./cursors.ts";
 import { fromWebhookId, toWebhookId } from "./ids.ts";
-import { GET_WEBHOOK, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
+import { GET_WEBHOOK, GET_WEBHOOKS, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
 import type { Source } from "./types.ts";
 
 export interface WebhookFilter {
@@ -74,8 +74,16 @@ interface Row {
   update_info: Record<string, unknown> | null;
 }
 
+interface Place {
+  id: string;
+  bytes: number;
+}
+
+/** A page ends here, however many rows were asked for; its first body may be larger. */
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
+
 /**
- * One page, newest first.
+ * One page, newest first: as many as asked for, or fewer where their bodies are larger than 8 MiB together.
  * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
  */
 export async function listWebhooks(q: Queryable, filter: WebhookFilter): Promise<WebhookPage> {
@@ -83,14 +91,22 @@ export async function listWebhooks(q: Queryable, filter: WebhookFilter): Promise
   const before = filter.cursor == null ? null : fromCursor("webhooks", filter.cursor);
   const given = givenFilters(filter);
   const values = [...given.map((name) => filter[name]), ...(before === null ? [] : [before]), limit + 1];
-  const { rows } = await q.query<Row & { window_end?: string | null }>(
+  const { rows } = await q.query<Place & { window_end?: string | null }>(
     listWebhooksQuery({ given, plaid: filter.source === "PLAID", paged: before !== null }),
     values,
   );
-  const found = rows.filter((row) => row.integration_id !== null);
-  const data = found.slice(0, limit).map(toRecord);
-  const last = found.length > limit ? found[limit - 1]?.id : rows.at(-1)?.window_end;
+  const found = rows.filter((row) => row.id !== null);
+  const ids = found.slice(0, Math.min(limit, withinBytes(found))).map(({ id }) => id);
+  const last = ids.length < found.length ? ids.at(-1) : rows.at(-1)?.window_end;
+  const data = ids.length === 0 ? [] : (await q.query<Row>(GET_WEBHOOKS, [ids])).rows.map(toRecord);
   return { data, next_cursor: last == null ? null : toCursor("webhooks", last) };
+}
+
+/** How many of them a page holds: one at least. */
+function withinBytes(places: readonly Place[]): number {
+  let sum = 0;
+  const beyond = places.findIndex(({ bytes }, index) => (sum += bytes) > PAGE_BYTES_MAX && index > 0);
+  return beyond === -1 ? places.length : beyond;
 }
 
 /** The webhook `whk_…`, or null where there is none. */

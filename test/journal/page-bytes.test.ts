@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import type { Queryable } from "../../src/database/types.ts";
+import { append } from "../../src/journal/append.ts";
+import { toWebhookId } from "../../src/journal/ids.ts";
+import { listWebhooks, type WebhookFilter } from "../../src/journal/records.ts";
+import { testDatabase } from "../support/database.ts";
+import { webhook } from "./support.ts";
+
+async function allPages(q: Queryable, filter: WebhookFilter): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor: string | null = null;
+  do {
+    const page = await listWebhooks(q, { ...filter, cursor });
+    ids.push(...page.data.map(({ id }) => id));
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  return ids;
+}
+
+test("a page ends where its bodies are large, the next goes on there, and each webhook comes once", async () => {
+  await using db = await testDatabase();
+  const MiB = 1024 * 1024;
+  const sizes = [9 * MiB, ...Array.from({ length: 50 }, () => MiB), ...Array.from({ length: 20 }, () => 100)];
+  const given = sizes.map((size, index) => {
+    const receivedAt = new Date(Date.now() - (sizes.length - index) * 1000);
+    return webhook({ receivedAt, body: Buffer.alloc(size, " "), webhookType: "ITEM" });
+  });
+  for (const one of given) await append(db.database, [one]);
+  const newestFirst = given.map(({ id }) => toWebhookId(id)).toReversed();
+  for (const filter of [{}, { type: "ITEM" }, { item_id: "item-1", type: "ITEM" }]) {
+    const pages: number[] = [];
+    const ids = await allPages(
+      {
+        query: async (statement, values) => {
+          const answer = await db.database.query(statement, values);
+          if (typeof statement === "object" && statement.name === "journal_get_webhooks") pages.push(answer.rowCount);
+          return answer as never;
+        },
+      },
+      { ...filter, limit: 50 },
+    );
+    expect(ids).toEqual(newestFirst);
+    // Twenty small ones beside those that fit, and the one that is larger than a page alone.
+    expect(pages).toEqual([27, 8, 8, 8, 8, 8, 3, 1]);
+  }
+});
