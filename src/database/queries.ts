@@ -55,8 +55,14 @@ export const RESTRICTED_FUNCTIONS = `
 /** Temporary tables fill the disk, and what is in schema public is found by everybody's unqualified names. */
 export const RESTRICT = `
   do $$ begin
-    execute format('revoke temporary on database %I from public', current_database());
-    revoke create on schema public from public;
+    if has_database_privilege('public', current_database(), 'temporary') then
+      execute format('revoke temporary on database %I from public', current_database());
+    end if;
+    if exists (
+      select from pg_namespace where nspname = 'public' and has_schema_privilege('public', oid, 'create')
+    ) then
+      revoke create on schema public from public;
+    end if;
   end $$`;
 
 export const CHECK_WRITES = { name: "check_writes", text: "update tartan.readiness set checked_at = now()" };

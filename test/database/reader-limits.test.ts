@@ -78,6 +78,21 @@ test("on a database that is Tartan's alone a reader can fill neither the table o
   });
 });
 
+test("a database that is restricted already is not written to, so that two starts at once do not disturb each other", async () => {
+  await using it = await testDatabase();
+  const versions = async () =>
+    (
+      await it.database.query(
+        `select xmin::text from pg_database where datname = current_database()
+         union all select xmin::text from pg_namespace where nspname = 'public'`,
+      )
+    ).rows;
+  await restrictLogins(it.database);
+  const before = await versions();
+  await restrictLogins(it.database);
+  expect(await versions()).toEqual(before);
+});
+
 test("a flood of notifications costs Tartan its hints for a while, and nothing else", async () => {
   await using it = await testDatabase();
   let heard = 0;
