@@ -12,6 +12,7 @@ import type { Logger } from "../logger.ts";
 import { changesMirror } from "../resources/index.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } from "../receiver/unroutable.ts";
+import { urlAt } from "./address.ts";
 import { answerErrors, answerGarbage } from "./answers.ts";
 import { answerUnrouted } from "./methods.ts";
 import { probes } from "./probes.ts";
@@ -156,8 +157,7 @@ function publicUrl(app: FastifyInstance, { publicUrl: configured, host, port }: 
   if (configured !== undefined) return configured;
   const address = app.server.address();
   const actual = typeof address === "object" && address !== null ? address.port : port;
-  const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
-  return `http://${name}:${actual}`;
+  return urlAt(host, actual);
 }
 
 /** Why a path that another process serves is missing here. */

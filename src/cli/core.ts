@@ -2,6 +2,7 @@
  * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
  * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
  */
+import { urlAt } from "../api/address.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
 import { reportFacts } from "../database/facts.ts";
@@ -198,5 +199,5 @@ function nothingHere(dataDir: string): TartanError {
 
 /** The URL that heads intake URLs: as configured, or where the server listens. */
 export function publicUrl({ publicUrl: configured, host, port }: Config): string {
-  return configured ?? `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${port}`;
+  return configured ?? urlAt(host, port);
 }

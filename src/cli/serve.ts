@@ -3,6 +3,7 @@
  * one. First nothing new comes in, then what is under way is finished or given back, then the database is let go.
  */
 import type { AddressInfo } from "node:net";
+import { urlAt } from "../api/address.ts";
 import { createServer } from "../api/server.ts";
 import { VERSION } from "../api/version.ts";
 import { systemClock } from "../clock.ts";
@@ -170,12 +171,8 @@ async function listen(
   } catch (error) {
     throw portProblem(error, config.host, config.port);
   }
-  return addressOf(server.server.address() as AddressInfo);
-}
-
-function addressOf({ address, family, port }: AddressInfo): string {
-  if (address === "0.0.0.0" || address === "::") return `http://127.0.0.1:${port}`;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  const { address, port } = server.server.address() as AddressInfo;
+  return urlAt(address, port);
 }
 
 function portProblem(error: unknown, host: string, port: number): unknown {
