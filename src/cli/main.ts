@@ -3,23 +3,19 @@
  * The `tartan` command: one file a noun in commands/, listed in commands/index.ts. This folder is the only place
  * that constructs things and the only one that reads the environment.
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { VERSION } from "../api/version.ts";
 import { TartanError } from "../errors.ts";
 import { avoidClosedFolder } from "./closed-folder.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { bold, dim, red, tell } from "./print.ts";
 import { listenForStops, Stopped } from "./signals.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
-
 /** The whole command, or only the part that `asked` names. */
 async function program(asked: string | undefined): Promise<Command> {
   const tartan = new Command("tartan")
     .description("Receives Plaid's webhooks, keeps your copy of the data true, and tells your systems.")
-    .version(version)
+    .version(VERSION)
     .option("--env-file <file>", "read options from a file of NAME=value lines; variables that are set win over it")
     .on("option:env-file", readEnvFile)
     .hook("preAction", () => avoidClosedFolder(process.env))

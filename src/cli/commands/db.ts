@@ -1,7 +1,7 @@
 /** `tartan db url`: how to look at the mirror, with a role that can read it and nothing else. */
 import { Command } from "commander";
 import { readerUrl } from "../../database/reader.ts";
-import { openCore } from "../core.ts";
+import { withCore } from "../core.ts";
 import { dim, say, sayJson, tell } from "../print.ts";
 
 export function dbCommand(): Command {
@@ -11,13 +11,14 @@ export function dbCommand(): Command {
     .option("--integration <id>", "see this integration's rows only")
     .option("--rotate", "give the role another password; the old one stops working")
     .option("--json", "print JSON")
-    .action(async ({ integration, rotate, json }: { integration?: string; rotate?: true; json?: true }) => {
-      await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-      const scope = { rotate: rotate === true, ...(integration !== undefined && { integrationId: integration }) };
-      const url = await readerUrl(core.database, core.databaseUrl, scope);
-      if (json) return sayJson({ url });
-      say(url);
-      if (process.stdout.isTTY) tell(dim(`psql '${url}' -c 'select * from plaid.current_accounts'`));
-    });
+    .action(
+      withCore(async (core, { integration, rotate, json }: { integration?: string; rotate?: true; json?: true }) => {
+        const scope = { rotate: rotate === true, ...(integration !== undefined && { integrationId: integration }) };
+        const url = await readerUrl(core.database, core.databaseUrl, scope);
+        if (json) return sayJson({ url });
+        say(url);
+        if (process.stdout.isTTY) tell(dim(`psql '${url}' -c 'select * from plaid.current_accounts'`));
+      }),
+    );
   return db;
 }

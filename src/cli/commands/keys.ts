@@ -1,7 +1,7 @@
 /** `tartan keys …`: the administrator's API key. */
 import { Command } from "commander";
 import { resetAdminKey } from "../../integrations/api-keys.ts";
-import { openCore } from "../core.ts";
+import { withCore } from "../core.ts";
 import { green, say, sayFacts, sayJson, yellow } from "../print.ts";
 
 export function keysCommand(): Command {
@@ -10,12 +10,13 @@ export function keysCommand(): Command {
     .command("reset")
     .description("make a new administrator's key; the old one stops working")
     .option("--json", "print JSON")
-    .action(async ({ json }: { json?: true }) => {
-      await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-      const { key } = await resetAdminKey(core.database);
-      if (json) return sayJson({ key });
-      say(`${green("✓")} shown this once:`);
-      sayFacts({ "API key": yellow(key) });
-    });
+    .action(
+      withCore(async (core, { json }: { json?: true }) => {
+        const { key } = await resetAdminKey(core.database);
+        if (json) return sayJson({ key });
+        say(`${green("✓")} shown this once:`);
+        sayFacts({ "API key": yellow(key) });
+      }),
+    );
   return keys;
 }

@@ -1,7 +1,7 @@
 /** `tartan vault rotate`: seals every token and secret anew under another master key, while servers keep running. */
 import { Command } from "commander";
 import { beginRotation, finishRotation, loadMasterKeys, openVault, rotateVault } from "../../integrations/vault.ts";
-import { openCore } from "../core.ts";
+import { withCore, type Core } from "../core.ts";
 import { dim, green, say, sayJson, sayTable, tell } from "../print.ts";
 
 export function vaultCommand(): Command {
@@ -17,12 +17,11 @@ With TARTAN_MASTER_KEY: put the new key first and keep the old one behind it, se
 the other if you like: they go on sealing under the old key; run this, which waits for no server but refuses while one does not
 know the new key; then remove the old key. With the key that Tartan generated, running this is all.`,
     )
-    .action(rotate);
+    .action(withCore(rotate, { poolSize: 4 }));
   return vault;
 }
 
-async function rotate({ json }: { json?: true }): Promise<void> {
-  await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 4 });
+async function rotate(core: Core, { json }: { json?: true }): Promise<void> {
   const { masterKey, dataDir } = core.config;
   const generated = masterKey === undefined;
   if (generated) await beginRotation(dataDir);
