@@ -17,6 +17,7 @@ import {
   DROP_TOKENS,
   END_SUBJECTS,
   FORGET_INTEGRATION,
+  FORGET_LOOPS,
   FORGET_WAITING,
   LIST_UNFINISHED,
   MIRROR_TABLES,
@@ -70,6 +71,7 @@ export async function finish(
 async function end(database: Database, q: Queryable, id: string, signal: AbortSignal | undefined): Promise<void> {
   while (await dropTokens(database, id)) signal?.throwIfAborted();
   await eachPage(q, END_SUBJECTS, id);
+  for (const statement of FORGET_LOOPS) await q.query(statement, [id, null]);
   const { rows } = await q.query<{ id: string }>(OLDEST_WAITING, [id]);
   let behind: string | undefined = LEAST_UUID;
   while (behind !== undefined) {

@@ -5,7 +5,8 @@ import { PAGE, rowsOf, statementName } from "./queries.ts";
 import { at, expectedOf, keyOf, literal, parentsOf } from "./values.ts";
 
 /**
- * Notes what in a page does not fit; yields each field, and whether it is new for the subject. $1…$6 as in upsertPage, $7
+ * Notes what in a page does not fit; yields each field, and whether it is new for the subject. The pages of one transaction are
+ * one reading, whose rows are counted together. $1…$6 as in upsertPage, $7
  * the kind of subject.
  */
 export function noteUnfit(resource: Resource): Statement {
@@ -26,7 +27,7 @@ from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) 
 where not sync.fits(value, expected)
 group by field, expected
 on conflict (integration_id, kind, id, resource, field) do update set expected = excluded.expected, found = excluded.found,
-  example = excluded.example, rows = excluded.rows, seen_at = now()
+  example = excluded.example, rows = case when u.seen_at = now() then u.rows else 0 end + excluded.rows, seen_at = now()
 returning resource, field, expected, found, xmax = 0 as new`,
   };
 }

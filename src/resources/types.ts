@@ -62,7 +62,7 @@ export interface CursorFetch {
   history?: { at: string; complete: string; none: string };
 }
 
-/** Other kinds (a date window, an event ledger) join this union; sync/fetch.ts then does not compile until it knows them. */
+/** Other kinds (a date window, an event ledger) join this union; sync/read.ts then does not compile until it knows them. */
 export type Fetch = SnapshotFetch | CursorFetch;
 
 export type ColumnType = "text" | "numeric" | "boolean" | "date" | "timestamptz" | "text[]" | "jsonb";

@@ -116,7 +116,7 @@ async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
     if (!("read" in outcome) || outcome.read.pages.length < 2) continue;
     await dropStaged(tx, claim.leaseToken, outcome.task.resource.name);
   }
-  await settleLoops(tx, claim, ending);
+  await settleLoops(tx, claim, { outcomes, loops, isTruncated: ending.webhooks.length === WEBHOOKS_MAX });
 }
 
 async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Written> {
@@ -146,7 +146,6 @@ async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Prom
   }
   const noted = await noteFailure(tx, { ...ending, scope }, applied, unfit);
   if (verdict.gone) await removeSubject(tx, ending, applied);
-  else for (const { task } of reads) await follow(tx, scope, task.resource);
   const root = reads.find((read) => read.root !== null);
   if (root && ending.unconfirmed) await confirmToken(tx, claim.integrationId, claim.id, ending.unconfirmed);
   const verifiedAt = verdict.gone ? undefined : await keepStandings(tx, ending, kept);
@@ -235,13 +234,21 @@ async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: M
   await tx.query(DROP_CURSORS, [claim.integrationId, claim.kind, claim.id]);
 }
 
-/** Makes subjects due that the rows lead to, such as an item's institution. */
-async function follow(tx: Queryable, scope: Scope, resource: Read["task"]["resource"]): Promise<void> {
-  const leads = await findLeads(tx, scope, resource);
-  await markDue(
-    tx,
-    leads.map((lead) => ({ integrationId: scope.integrationId, ...lead, wanted: [EVERYTHING] })),
-  );
+/**
+ * Makes subjects due that the rows lead to, such as an item's institution. Late, since webhooks about these wait from here to
+ * the commit.
+ */
+async function follow(tx: Queryable, { scope, outcomes, verdict }: Ending): Promise<void> {
+  if (verdict.gone) return;
+  for (const outcome of outcomes) {
+    if (!("read" in outcome)) continue;
+    const leads = await findLeads(tx, scope, outcome.task.resource);
+    const { integrationId } = scope;
+    await markDue(
+      tx,
+      leads.map((lead) => ({ integrationId, ...lead, wanted: [EVERYTHING] })),
+    );
+  }
 }
 
 function summarise(
@@ -271,7 +278,7 @@ async function note(
   await serve(tx, served, servedInfo);
   await serve(tx, idle, { outcome: "no_resource" });
   if (outcomes.length === 0 && verdict.status !== "unlinked") return;
-  if (outcomes.every(isHeldBack)) return;
+  if (outcomes.length > 0 && outcomes.every(isHeldBack)) return;
   await tx.query(KEEP_RUN, [
     runId,
     claim.integrationId,
@@ -296,6 +303,7 @@ async function serve(tx: Queryable, webhooks: readonly Waiting[], info: UpdateIn
 /** The subject's next state. A mark that came during the run leaves it due. */
 async function settle(tx: Queryable, ending: Ending, { verifiedAt }: Written): Promise<void> {
   const { claim, webhooks, served, idle, verdict } = ending;
+  await follow(tx, ending);
   const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
   const [now] = rows;
   if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });

@@ -23,6 +23,9 @@ export type Loops = ReadonlyMap<string, StoredLoop>;
  */
 const WAITING_MAX = 200;
 
+/** No generation of a subject. */
+const NEVER = -1;
+
 interface LoopRow {
   resource: string;
   lease_token: string;
@@ -103,11 +106,14 @@ export async function areTooMany(q: Queryable, integrationId: string): Promise<b
 const isOver = (outcome: Outcome): boolean =>
   !("failure" in outcome) || (outcome.paused === undefined && outcome.unasked !== true);
 
-/** Keeps the loops that have to wait, and forgets those that are over. */
+/**
+ * Keeps the loops that have to wait, and forgets those that are over.
+ * @param isTruncated whether more webhooks may wait than the run has seen: the next one then looks at what they ask for
+ */
 export async function settleLoops(
   tx: Queryable,
   claim: Claim,
-  { outcomes, loops }: { outcomes: readonly Outcome[]; loops: Loops },
+  { outcomes, loops, isTruncated }: { outcomes: readonly Outcome[]; loops: Loops; isTruncated: boolean },
 ): Promise<void> {
   const { integrationId, kind, id, leaseToken, generation } = claim;
   const over = outcomes.filter(isOver).map(({ task }) => task.resource.name);
@@ -119,7 +125,16 @@ export async function settleLoops(
     const { firstCursor, nextCursor, pages, readWith, fullFor, begunAt } = outcome.paused;
     const flags = JSON.stringify(pages.map(({ rows, removals }) => [rows, removals]));
     const where = [integrationId, kind, id, outcome.task.resource.name, leaseToken];
-    await tx.query(KEEP_LOOP, [...where, firstCursor, nextCursor, flags, readWith, fullFor, generation, begunAt]);
+    await tx.query(KEEP_LOOP, [
+      ...where,
+      firstCursor,
+      nextCursor,
+      flags,
+      readWith,
+      fullFor,
+      isTruncated ? NEVER : generation,
+      begunAt,
+    ]);
   }
 }
 

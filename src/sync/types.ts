@@ -63,7 +63,7 @@ export interface PausedLoop {
 export interface StoredLoop extends PausedLoop {
   /** under which its pages are staged */
   leaseToken: string;
-  /** of the subject in the run that left it */
+  /** of the subject in the run that left it; none where that run could not see all webhooks that waited */
   generation: number;
   /** its pages are not too old to be used */
   fresh: boolean;

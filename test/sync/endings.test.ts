@@ -105,6 +105,10 @@ describe("an item without a token", () => {
     await run();
     expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "unlinked", due_at: null });
+    const { rows } = await scene.database.query("select outcome, webhooks from sync.runs where subject_id = $1", [
+      item.item_id,
+    ]);
+    expect(rows).toEqual([{ outcome: "item_unknown", webhooks: 1 }]);
     await scene.link(item);
     await run();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });

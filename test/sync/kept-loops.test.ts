@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deleteIntegration, updateIntegration } from "../../src/integrations/integrations.ts";
 import { eraseItem, unlinkItem } from "../../src/integrations/items.ts";
+import { append } from "../../src/journal/append.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { adoptStaged, stagePage, sweepStaged } from "../../src/mirror/stage.ts";
@@ -10,7 +11,7 @@ import { sweepLoops } from "../../src/sync/loops.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { ENDPOINT, pages, loopTools } from "./loop-support.ts";
-import { gated, openScene, until, type Item, type Scene } from "./support.ts";
+import { gated, openScene, until, webhook, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
 beforeAll(async () => {
@@ -306,4 +307,18 @@ it("a webhook that comes between the claim and the look at what waits is served 
   }
   expect(late).toBe(false);
   await truthful(item);
+});
+
+it("a webhook that was behind a thousand others when a loop had to wait is served in full", async () => {
+  const item = await changed(1700);
+  const { integrationId, database } = scene;
+  const others = Array.from({ length: 999 }, () => webhook(integrationId, item.item_id, "HOLDINGS", "DEFAULT_UPDATE"));
+  await append(database, others);
+  const later = new Date(Date.now() + 1000);
+  await append(database, [webhook(integrationId, item.item_id, "ITEM", "USER_ACCOUNT_REVOKED", later)]);
+  await haunt(item);
+  await pausedAfter(item, 2);
+  await goOn(item);
+  await finished({});
+  await truthful(item, expectRowsEqualTruth);
 });

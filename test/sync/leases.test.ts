@@ -1,10 +1,12 @@
 /** Who may write: only the holder of the lease, and what becomes of the subject when a worker dies or stops. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
+import type { Queryable } from "../../src/database/types.ts";
+import { append } from "../../src/journal/append.ts";
 import { FENCE } from "../../src/sync/queries.ts";
 import { claim, giveBack, held, renew } from "../../src/sync/queue.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { gated, openScene, until, type Scene } from "./support.ts";
+import { gated, openScene, until, webhook, type Scene } from "./support.ts";
 
 let scene: Scene;
 beforeAll(async () => {
@@ -128,4 +130,47 @@ describe("a lease", () => {
     await next[Symbol.asyncDispose]();
     expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
   });
+});
+
+it("a webhook about an institution is accepted while the commit of an item that leads to it is under way", async () => {
+  const item = await scene.synced(3);
+  const { database, integrationId } = scene;
+  const { rows } = await database.query<{ id: string }>(
+    "update sync.subjects set verified_at = null where kind = 'institution' and id = (select institution_id from plaid.items where item_id = $1) returning id",
+    [item.item_id],
+  );
+  const [institution] = rows;
+  if (!institution) throw new Error("the item leads to no institution");
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  let reached = false;
+  const holding = (tx: Queryable): Queryable => ({
+    query: async (statement, values) => {
+      if (typeof statement !== "string" && statement.name === "sync_keep_run") {
+        reached = true;
+        await held;
+      }
+      return await tx.query(statement, values);
+    },
+  });
+  const worker = await scene.work({
+    database: {
+      query: (statement, values) => database.query(statement, values),
+      listen: (channel, hear) => database.listen(channel, hear),
+      transaction: (work, kind) => database.transaction((tx) => work(holding(tx)), kind),
+      [Symbol.asyncDispose]: async () => undefined,
+    },
+  });
+  await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await until(() => reached, "the commit");
+  try {
+    const about = webhook(integrationId, item.item_id, "INSTITUTION", "STATUS_CHANGED");
+    const [accepted] = await append(database, [
+      { ...about, itemId: null, subject: { kind: "institution", id: institution.id } },
+    ]);
+    expect(accepted).toMatchObject({ id: about.id });
+  } finally {
+    release();
+  }
+  await worker.idle();
 });

@@ -84,3 +84,15 @@ describe("an item with a value that does not fit", () => {
     ]);
   });
 });
+
+it("the rows with a value that does not fit are counted over all pages of a reading, and anew in the next one", async () => {
+  const one = item(700);
+  await scene.link(one);
+  for (let reading = 0; reading < 2; reading += 1) {
+    await requestSync(scene.database, one.item_id, { resources: ["transactions"], full: true });
+    await run((row) => ({ ...row, date: "2026-02-30" }));
+    expect(await unfitValues(scene.database, scene.integrationId, one.item_id)).toMatchObject([
+      { resource: "transactions", field: "date", rows: 700 },
+    ]);
+  }
+});
