@@ -6,6 +6,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
+import { PLAID_URLS } from "../plaid/credentials.ts";
 import {
   DELETE_INTEGRATION,
   GET_INTEGRATION,
@@ -63,10 +64,6 @@ export type IntegrationChanges = {
 type Row = Omit<Integration, "created_at" | "updated_at"> & { created_at: Date; updated_at: Date };
 
 const SERVICE = "plaid_item_v1";
-const PLAID_URLS: Record<Environment, string> = {
-  sandbox: "https://sandbox.plaid.com",
-  production: "https://production.plaid.com",
-};
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 const newId = (): string => `svi_${Array.from({ length: 24 }, () => ALPHABET[randomInt(ALPHABET.length)]).join("")}`;

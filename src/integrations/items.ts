@@ -42,7 +42,6 @@ export interface NewItem {
   access_token: string;
   /** your identifier of the user; when absent, one that was told before is kept */
   user_id?: string | undefined;
-  source?: "BACKEND";
   receivedAt?: Date | undefined;
   /** what is journaled: the request's body without its access token; made up when absent */
   body?: Buffer | undefined;
@@ -170,7 +169,7 @@ export async function introduceItem(
       {
         id,
         integrationId: item.integration_id,
-        source: item.source ?? "BACKEND",
+        source: "BACKEND",
         subject: { kind: "item", id: item.item_id },
         itemId: item.item_id,
         userId,

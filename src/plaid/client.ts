@@ -28,7 +28,7 @@ export interface PlaidClientOptions {
 }
 
 export interface PlaidAnswer {
-  /** the JSON as it came; what jsonb cannot hold is replaced by U+FFFD */
+  /** the JSON as it came, but for what jsonb cannot hold, which is written in another way (json.ts) */
   text: string;
   requestId: string;
 }

@@ -94,7 +94,6 @@ async function introduce(
       item_id: String(fields["item_id"]),
       access_token: String(fields["access_token"]),
       ...(userId === null ? {} : { user_id: userId }),
-      source: "BACKEND",
       receivedAt,
       body: cutTokens(body).bytes,
     },
