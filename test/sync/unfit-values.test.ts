@@ -90,7 +90,7 @@ it("the rows with a value that does not fit are counted over all pages of a read
   await scene.link(one);
   for (let reading = 0; reading < 2; reading += 1) {
     await requestSync(scene.database, one.item_id, { resources: ["transactions"], full: true });
-    await run((row) => ({ ...row, date: "2026-02-30" }));
+    await run((row) => ({ ...row, date: `2026-02-3${reading}` }));
     expect(await unfitValues(scene.database, scene.integrationId, one.item_id)).toMatchObject([
       { resource: "transactions", field: "date", rows: 700 },
     ]);
