@@ -162,7 +162,8 @@ const RESUME = turn(
 const ENABLE = turn(
   "enableDestination",
   "Enable a destination",
-  "Takes it back after it was disabled, by hand or for its failures; what was held meanwhile is sent.",
+  "Takes it back after it was disabled, by hand or for its failures, and closes its circuit where that is open; what was held " +
+    "meanwhile is sent.",
 );
 const DISABLE = turn(
   "disableDestination",

@@ -69,6 +69,12 @@ export function ago(instant: Date | string | null | undefined, now = Date.now())
   return seconds > 0 ? `${count} ${unit} ago` : `in ${count} ${unit}`;
 }
 
+/** What is counted is counted no further than one more than these; more would take long. */
+export const COUNTED_TO = { deliveries: 10_000, group: 1000 } as const;
+
+/** A count that went no further than one more than `most`: `137`, `> 10000`. */
+export const countUpTo = (count: number, most: number): string => (count > most ? `> ${most}` : String(count));
+
 const STATE_COLOURS: Record<string, (text: string) => string> = {
   ok: green,
   synced: green,

@@ -4,6 +4,7 @@ import { append } from "../../src/journal/append.ts";
 import { forget } from "../../src/relay/sweep.ts";
 import { webhook } from "../journal/support.ts";
 import { deliveries, dispatchAll, settle } from "../relay/past.ts";
+import { until } from "../support/stage.ts";
 import { startApi, type Answer, type TestApi } from "./support.ts";
 
 let api: TestApi;
@@ -56,6 +57,43 @@ describe("an Idempotency-Key", () => {
     expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
     expect(answers.filter(({ headers }) => headers.get("idempotent-replayed") === null)).toHaveLength(1);
     expect(await jobs()).toBe(before + 1);
+  });
+
+  it("does not hold up requests with another key, however long its own takes", async () => {
+    let first: Promise<Answer> | undefined;
+    let isFirstOver = false;
+    await api.database.transaction(async (tx) => {
+      // A job holds its destination, so the request that asks for one waits.
+      await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
+      first = send("POST /v1/dead-letters/redrive", "slow", { destination_id });
+      void first.then(() => (isFirstOver = true));
+      await until("it waits", async () => {
+        const { rowCount } = await api.database.query(
+          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        );
+        return rowCount > 0;
+      });
+      const other = await send("POST /v1/replays", "quick", {
+        destination_id: "dst_none",
+        from: "2020-01-01T00:00:00Z",
+      });
+      expect([other.status, isFirstOver]).toEqual([404, false]);
+    });
+    expect((await first)?.status).toBe(202);
+  });
+
+  it("is refused where too many wait for one that takes long", async () => {
+    let answers: Promise<Answer>[] = [];
+    await api.database.transaction(async (tx) => {
+      await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
+      answers = Array.from({ length: 60 }, (_, n) =>
+        send("POST /v1/dead-letters/redrive", `many-${n % 4}`, { destination_id }),
+      );
+      expect((await Promise.race(answers)).body.error.code).toBe("overloaded");
+    });
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 202)).toHaveLength(50);
   });
 
   it("is refused with another body or at another path, and starts nothing there", async () => {

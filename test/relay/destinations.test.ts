@@ -206,6 +206,15 @@ describe("held and let go", () => {
     }
   });
 
+  test("enabling one that is held after failures ends that, and does nothing where it fares well", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    await plant(it, id, "breaker = 'open', openings = 2, failures = 9, hold_until = now() + interval '1 hour'");
+    const healthy = { status: "active", breaker: "closed", hold_until: null, failures: 0, version: 2 };
+    expect(await enableDestination(it.database, id)).toMatchObject(healthy);
+    expect(await enableDestination(it.database, id)).toMatchObject(healthy);
+  });
+
   test("one that fared well stays with the process that holds it", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();

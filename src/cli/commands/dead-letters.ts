@@ -8,7 +8,7 @@ import { pageSize } from "../flags.ts";
 import { sayDeliveries } from "../deliveries.ts";
 import { readRange } from "../instants.ts";
 import { runJob, type JobFlags } from "../jobs.ts";
-import { ago, bold, red, sayJson, sayJsonList, sayTable, tell, dim } from "../print.ts";
+import { ago, bold, COUNTED_TO, countUpTo, red, sayJson, sayJsonList, sayTable, tell, dim } from "../print.ts";
 
 interface Flags {
   destination?: string;
@@ -74,8 +74,8 @@ async function overview({ database }: Core, { destination, json }: Flags): Promi
       destination: ({ destination_id, destination_name }) =>
         destination_name ? bold(destination_name) : destination_id,
       cause: ({ cause }) => red(cause ?? ""),
-      count: ({ count }) => String(count),
-      "can be sent again": ({ replayable }) => String(replayable),
+      count: ({ count }) => countUpTo(count, COUNTED_TO.group),
+      "can be sent again": ({ replayable }) => countUpTo(replayable, COUNTED_TO.group),
       first: ({ first_at }) => ago(first_at),
       last: ({ last_at }) => ago(last_at),
     },

@@ -32,6 +32,8 @@ import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../
 import {
   ago,
   bold,
+  COUNTED_TO,
+  countUpTo,
   cyan,
   dim,
   green,
@@ -92,7 +94,7 @@ export function destinationsCommand(): Command {
     .action(withCore(remove));
   destinations
     .command("gaps <id>")
-    .description("what did not arrive: scheduled, held, dead and cancelled deliveries")
+    .description("what has not arrived: scheduled, held and dead deliveries")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
     .option("--cursor <cursor>", "where the page before ended")
     .option("--json", "print JSON")
@@ -108,7 +110,7 @@ const SWITCHES = {
   },
   resume: { about: "send what was held, in order", done: "goes on with what was held", change: resumeDestination },
   enable: {
-    about: "mend one that was disabled, or is open after failures",
+    about: "send again to one that was disabled, or is held after failures in a row",
     done: "is enabled",
     change: enableDestination,
   },
@@ -202,8 +204,7 @@ async function list({ database }: Core, { json }: Json): Promise<void> {
   );
 }
 
-/** Counting stops where it would take long. */
-const counted = (count: number): string => (count > 100_000 ? "> 100000" : String(count));
+const counted = (count: number): string => countUpTo(count, COUNTED_TO.deliveries);
 
 async function show({ database }: Core, id: string, { json }: Json): Promise<void> {
   const found = await getDestination(database, id);

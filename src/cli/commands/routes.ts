@@ -69,8 +69,8 @@ export function routesCommand(): Command {
   addRouteOptions(routes.command("preview [id]").description("try a route, or changes to one, on what has happened"))
     .option("--since <while>", "such as 30m, 24h, 7d, or a date", "24h")
     .option("--until <while>", "the same (default: now)")
-    .option("--limit <count>", "read so many events at most", wholeNumber(1, 10_000), "1000")
-    .option("--whole", "print whole bodies, not only their beginnings")
+    .option("--limit <count>", "read so many events at most", wholeNumber(1, 5000), "1000")
+    .option("--whole", "print the first 4 kB of each body, not only its beginning")
     .option("--json", "print JSON")
     .action(withCore(preview));
   routes

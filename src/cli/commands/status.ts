@@ -9,7 +9,21 @@ import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../re
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";
 import { stateOf } from "../deliveries.ts";
-import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, state, yellow } from "../print.ts";
+import {
+  ago,
+  bold,
+  COUNTED_TO,
+  countUpTo,
+  dim,
+  green,
+  red,
+  say,
+  sayFacts,
+  sayJson,
+  sayTable,
+  state,
+  yellow,
+} from "../print.ts";
 
 export function statusCommand(): Command {
   return new Command("status")
@@ -60,17 +74,20 @@ function describeDestinations({ active, paused, disabled, open }: Omit<Standing,
   return told.length === 0 ? dim("none") : told.map(([word, count]) => `${count} ${state(word)}`).join(", ");
 }
 
+const counted = (count: number): string => countUpTo(count, COUNTED_TO.deliveries);
+
 function describeDeliveries({ scheduled, held, dead }: RelayDepth): string {
   const told = Object.entries({ scheduled, held, dead }).filter(([, count]) => count > 0);
-  return told.length === 0 ? green("nothing waits") : told.map(([word, count]) => `${count} ${state(word)}`).join(", ");
+  if (told.length === 0) return green("nothing waits");
+  return told.map(([word, count]) => `${counted(count)} ${state(word)}`).join(", ");
 }
 
 /** What should have gone and has not is mostly because nobody is there to send it. */
 function describeOverdue({ outbox, deliveries, oldest_at }: Overdue): string | null {
   if (outbox + deliveries === 0) return null;
   const what = [
-    ...(outbox > 0 ? [`${outbox} not dispatched`] : []),
-    ...(deliveries > 0 ? [`${deliveries} not sent`] : []),
+    ...(outbox > 0 ? [`${counted(outbox)} not dispatched`] : []),
+    ...(deliveries > 0 ? [`${counted(deliveries)} not sent`] : []),
   ];
   return red(`${what.join(", ")}, the oldest from ${ago(oldest_at)}: does a process with the role relay run?`);
 }

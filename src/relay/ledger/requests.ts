@@ -23,15 +23,28 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 
 const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-/** The last request of each database in this process: one at a time, since each needs two connections. */
-const last = new WeakMap<Database, Promise<unknown>>();
+/** Each needs two connections, so a few at a time, and only so many may wait for their turn or for another with their key. */
+const AT_ONCE = 2;
+const WAITING_MAX = 50;
+
+/** The requests of a database in this process. */
+interface Turns {
+  running: number;
+  waiting: (() => void)[];
+  /** how many there are, those that wait for another with their key, too */
+  count: number;
+  /** the last request with each key */
+  last: Map<string, Promise<unknown>>;
+}
+
+const turnsOf = new WeakMap<Database, Turns>();
 
 /**
  * Does `work` for the first request with this key, and yields the first answer for the others.
  * @param request what must be the same each time: method, path and body
  * @param work is given a database whose transactions are part of the one that keeps the key
  * @throws TartanError `invalid_request` for a key that is not usable, `idempotency_key_reused` for one that came with another
- *   request
+ *   request, `overloaded` where too many wait
  */
 export async function once<T>(
   database: Database,
@@ -44,12 +57,44 @@ export async function once<T>(
       fields: { "idempotency-key": "must be 1 to 255 visible ASCII characters, such as a UUID" },
     });
   }
-  const turn = (last.get(database) ?? Promise.resolve()).then(() => workOnce(database, key, request, work));
-  last.set(
-    database,
-    turn.catch(() => undefined),
+  const turns = turnsOf.get(database) ?? { running: 0, waiting: [], count: 0, last: new Map() };
+  turnsOf.set(database, turns);
+  return await behindItsKey(turns, key, () => inTurn(turns, () => workOnce(database, key, request, work)));
+}
+
+/** Those with the same key go one after the other, so that they wait without a connection. */
+async function behindItsKey<T>(turns: Turns, key: string, work: () => Promise<T>): Promise<T> {
+  if (turns.count >= WAITING_MAX) {
+    throw new TartanError("overloaded", "Too many requests with an Idempotency-Key wait; try again later.", {
+      retryAfterSeconds: 5,
+    });
+  }
+  turns.count += 1;
+  const turn = (turns.last.get(key) ?? Promise.resolve()).then(work);
+  const ended = turn.then(
+    () => undefined,
+    () => undefined,
   );
-  return await turn;
+  turns.last.set(key, ended);
+  try {
+    return await turn;
+  } finally {
+    turns.count -= 1;
+    if (turns.last.get(key) === ended) turns.last.delete(key);
+  }
+}
+
+async function inTurn<T>(turns: Turns, work: () => Promise<T>): Promise<T> {
+  // Who ends hands its place on, so that nobody who comes just then takes it.
+  if (turns.running < AT_ONCE) turns.running += 1;
+  else await new Promise<void>((resolve) => turns.waiting.push(resolve));
+  try {
+    return await work();
+  } finally {
+    const next = turns.waiting.shift();
+    if (next) next();
+    else turns.running -= 1;
+  }
 }
 
 async function workOnce<T>(

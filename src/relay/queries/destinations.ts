@@ -58,7 +58,11 @@ const change = (set: string, unless: string): string =>
 
 export const PAUSE = change("paused_at = now()", "paused_at is null");
 export const RESUME = change("paused_at = null", "paused_at is not null");
-export const ENABLE = change("disabled_at = null, disabled_reason = null", "disabled_at is not null");
+/** Also one whose circuit is open: its worker hears of it by the version, and closes it. */
+export const ENABLE = change(
+  "disabled_at = null, disabled_reason = null",
+  "(disabled_at is not null or exists (select from relay.health h where h.destination_id = $1 and h.breaker <> 'closed'))",
+);
 export const DISABLE_BY_HAND = change("disabled_at = now(), disabled_reason = 'by_hand'", "disabled_at is null");
 
 /**
