@@ -99,7 +99,6 @@ export interface OpenDestination {
 
 /** What came of one HTTP exchange. */
 export interface Exchange {
-  startedAt: Date;
   durationMs: number;
   /** of the receiver; null where no connection came about */
   address: string | null;

@@ -48,7 +48,6 @@ describe("what comes back", () => {
     expect(exchange).toMatchObject({ status: 418, cause: "status_418", address: "127.0.0.1", control: null });
     expect(exchange.headers).toMatchObject({ "x-mixed": "Case", "set-cookie": "a=1, b=2" });
     expect(exchange.head.toString()).toBe("short and stout");
-    expect(exchange.startedAt).toBeInstanceOf(Date);
     expect(exchange.durationMs).toBeGreaterThan(0);
   });
 

@@ -69,7 +69,6 @@ const result = (
   tries: 1,
   startedAt: new Date(),
   exchange: {
-    startedAt: new Date(),
     durationMs: 1,
     address: null,
     status: 503,

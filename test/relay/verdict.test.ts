@@ -9,7 +9,6 @@ const middle = () => 0.5;
 
 function exchange(status: number | null, told: Partial<Exchange> = {}): Exchange {
   return {
-    startedAt: new Date(),
     durationMs: 1,
     address: null,
     status,

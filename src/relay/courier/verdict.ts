@@ -20,6 +20,7 @@ export const CAUSES = {
   stopped: "Tartan was stopped while the attempt was under way; it does not count as a try.",
   outcome_unknown:
     "Tartan ended while the attempt was under way, so its outcome is unknown; it does not count as a try.",
+  interrupted: "Tartan ended during the test, so its outcome is unknown.",
   aborted: "The receiver asked to give this delivery up (webhook-delivery: abort-message).",
   transform_error: "The route's transform failed.",
   transform_timeout: "The route's transform took too long.",

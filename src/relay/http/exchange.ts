@@ -152,7 +152,6 @@ class Attempt implements Dispatcher.DispatchHandler {
   reusable = false;
   readonly #line: Line;
   readonly #signal: AbortSignal | undefined;
-  readonly #startedAt = new Date();
   readonly #started = performance.now();
   readonly #elapsed = stopwatch();
   readonly #timeoutMs: number;
@@ -227,7 +226,6 @@ class Attempt implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer);
     this.#signal?.removeEventListener("abort", this.#stop);
     resolve({
-      startedAt: this.#startedAt,
       durationMs: performance.now() - this.#started,
       address: this.#line.address,
       status: this.#status,

@@ -27,7 +27,8 @@ select id, cardinality(webhooks) + cardinality(events) as events, (select versio
 from journal.outbox where position is null order by id limit $1`,
 );
 
-const FACTS = `x.id, x.integration_id as "integrationId", x.environment, x.item_id as "itemId", x.user_id as "userId"`;
+/** What routes look at, of a webhook or event x. */
+export const FACTS = `x.id, x.integration_id as "integrationId", x.environment, x.item_id as "itemId", x.user_id as "userId"`;
 
 /**
  * The events of the rows $1 of the outbox, in their order, without their payloads; Postgres knows how long those are

@@ -2,6 +2,7 @@
 import { share } from "../../database/locks.ts";
 import type { Statement } from "../../database/types.ts";
 import { REPLAYABLE } from "./deliveries.ts";
+import { FACTS } from "./dispatch.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
 
@@ -187,8 +188,6 @@ export const REPLAY = schedule(
   "replay",
   "r.event_id = m.member and r.destination_id = $4 and r.status in ('delivered', 'dead', 'cancelled')",
 );
-
-const FACTS = `x.id, x.integration_id as "integrationId", x.environment, x.item_id as "itemId", x.user_id as "userId"`;
 
 /** Of its members, which are events, those that destination $4 has no delivery of, in their order. */
 export const MEMBERS_UNSENT = statement(
