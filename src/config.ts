@@ -41,6 +41,8 @@ const list = z
   .transform((parts) => parts.filter((part) => part !== ""));
 const webUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ""));
 
+const EVENT_RETENTION_DAYS = 90;
+
 export const OPTIONS = {
   databaseUrl: option(
     "TARTAN_DATABASE_URL",
@@ -172,8 +174,9 @@ export const OPTIONS = {
   ),
   eventRetentionDays: option(
     "TARTAN_EVENT_RETENTION_DAYS",
-    whole(1, 36_500).default(90),
+    whole(1, 36_500).optional(),
     "Days after which events, finished deliveries and dead letters are forgotten; what is still to be delivered is kept.",
+    { defaultText: `${EVENT_RETENTION_DAYS}, or TARTAN_JOURNAL_RETENTION_DAYS where that is less` },
   ),
   relayAllowedAddresses: option(
     "TARTAN_RELAY_ALLOWED_ADDRESSES",
@@ -211,7 +214,8 @@ export const OPTIONS = {
   ),
 } as const;
 
-export type Config = { [K in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[K]["type"]> };
+type Parsed = { [K in keyof typeof OPTIONS]: z.output<(typeof OPTIONS)[K]["type"]> };
+export type Config = Parsed & { eventRetentionDays: number };
 
 const NAMES: readonly string[] = Object.values(OPTIONS).map(({ env }) => env);
 
@@ -232,14 +236,19 @@ export function loadConfig(given: Environment): Config {
     if (parsed.success) config[key] = parsed.data;
     else fields[name] = parsed.error.issues.map((issue) => issue.message).join("; ");
   }
-  for (const [name, fault] of Object.entries(contradictions(config as Partial<Config>))) fields[name] ??= fault;
+  for (const [name, fault] of Object.entries(contradictions(config as Partial<Parsed>))) fields[name] ??= fault;
   if (Object.keys(fields).length > 0) {
     const lines = [...Object.entries(fields).map(([name, fault]) => `${name}: ${fault}`), ...notes];
     const text = lines.map((line) => `  ${line}`).join("\n");
     throw new TartanError("config_invalid", `The configuration is not usable:\n${text}`, { fields });
   }
-  return config as Config;
+  const parsed = config as Parsed;
+  return { ...parsed, eventRetentionDays: parsed.eventRetentionDays ?? defaultEventRetention(parsed) };
 }
+
+/** Webhooks are events, too: where they are kept for a shorter time, so are all events. */
+const defaultEventRetention = ({ journalRetentionDays: days }: Parsed): number =>
+  days > 0 ? Math.min(days, EVENT_RETENTION_DAYS) : EVENT_RETENTION_DAYS;
 
 /** Connections that are kept for what must not wait behind syncing: accepting webhooks, renewing leases, probes. */
 export const reservedConnections = (poolSize: number): number => Math.min(4, Math.floor(poolSize / 4));
@@ -248,7 +257,7 @@ export const reservedConnections = (poolSize: number): number => Math.min(4, Mat
 const RUNS_PER_CONNECTION = 4;
 
 /** @returns option → what is wrong with it beside the others; what could not be parsed is passed over */
-function contradictions(config: Partial<Config>) {
+function contradictions(config: Partial<Parsed>) {
   const { databasePoolSize, syncConcurrency, databaseUrl, databaseDirectUrl } = config;
   const fields: Record<string, string> = {};
   // A reader of events that comes back within their time would miss the webhooks among them, and not be told.

@@ -31,7 +31,7 @@ describe("a number that is none", () => {
     [["items", "list", "--limit", "abc"], "--limit", "from 1 to 500"],
     [["webhooks", "list", "--limit", "0"], "--limit", "from 1 to 500"],
     [["events", "list", "--limit", "1.5"], "--limit", "from 1 to 500"],
-    [["routes", "preview", "--limit", "-1"], "--limit", "from 1 to 10000"],
+    [["routes", "preview", "--limit", "-1"], "--limit", "from 1 to 5000"],
   ])("%j is refused with the option and its range", async (args, option, range) => {
     const said = await refusal(...args);
     expect(said).toContain(option);

@@ -90,12 +90,20 @@ test("fsync and full_page_writes that are off are found", async () => {
 });
 
 test("webhooks that would be kept shorter than events are refused at the start, since a reader of events would miss them", () => {
-  expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30" })).toEqual({
+  expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30", TARTAN_EVENT_RETENTION_DAYS: "90" })).toEqual({
     TARTAN_JOURNAL_RETENTION_DAYS: expect.stringMatching(/TARTAN_EVENT_RETENTION_DAYS, which is 90.*set .* to 30/),
   });
   expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "29", TARTAN_EVENT_RETENTION_DAYS: "30" })).not.toEqual({});
   expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30", TARTAN_EVENT_RETENTION_DAYS: "30" })).toEqual({});
   expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "0", TARTAN_EVENT_RETENTION_DAYS: "30" })).toEqual({});
+});
+
+test("events are kept for 90 days, or for as long as webhooks where nothing else is said", () => {
+  const daysOf = (env: Record<string, string>) => loadConfig(env).eventRetentionDays;
+  expect(daysOf({})).toBe(90);
+  expect(daysOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30" })).toBe(30);
+  expect(daysOf({ TARTAN_JOURNAL_RETENTION_DAYS: "365" })).toBe(90);
+  expect(daysOf({ TARTAN_JOURNAL_RETENTION_DAYS: "365", TARTAN_EVENT_RETENTION_DAYS: "200" })).toBe(200);
 });
 
 describe("pool and concurrency", () => {
