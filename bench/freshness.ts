@@ -9,7 +9,7 @@ import { ms, tell, type Row } from "./report.ts";
 import { startSimulatorProcess } from "./simulator.ts";
 import { openWorld, type World } from "./world.ts";
 
-const PER_SECOND = 100;
+const PER_SECOND = 40;
 const SECONDS = 20;
 /** Each item changes once, so that a row and the webhook that led to it are easily matched. */
 const ITEMS = PER_SECOND * SECONDS;
