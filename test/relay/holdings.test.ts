@@ -86,6 +86,34 @@ async function begin(scene: Scene, id: string, epoch: number, busySeconds: numbe
   return { delivery, noted };
 }
 
+it("a note of attempts reads no more when there are a hundred times as many deliveries as when it was first made", async () => {
+  await using scene = await openScene();
+  await using it = await twoWorkers(scene);
+  const insert = `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at)
+    select gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', 'scheduled', now()
+    from generate_series(1, $2::int) returning id`;
+  const read = await scene.database.transaction(async (tx) => {
+    const { rows: few } = await tx.query<{ id: string }>(insert, [it.id, 200]);
+    const note = async (id: string) => {
+      const [delivery_ids, numbers, started_at] = [[id], [1], [new Date().toISOString()]];
+      const row = { destination_id: it.id, epoch: it.epoch, url: "", delivery_ids, numbers, started_at, busy_s: 1 };
+      const fresh = { fresh: [id], fresh_jobs: [null] };
+      const { rows } = await tx.query<{ scheduled: string[] }>(NOTE_STARTS, [JSON.stringify([{ ...row, ...fresh }])]);
+      expect(rows).toMatchObject([{ scheduled: [id] }]);
+      const counted = await tx.query<{ read: number }>(
+        "select seq_tup_read::int as read from pg_stat_xact_user_tables where relid = 'relay.deliveries'::regclass",
+      );
+      return counted.rows[0]?.read ?? 0;
+    };
+    // A session keeps a plan from the sixth time on.
+    for (const { id } of few.slice(0, 8)) await note(id);
+    await tx.query(insert, [it.id, 20_000]);
+    const before = await note(few[8]?.id ?? "");
+    return (await note(few[9]?.id ?? "")) - before;
+  });
+  expect(read).toBe(0);
+});
+
 describe("a destination whose worker's session was cut", () => {
   it("stays with the worker while it was heard in the last three seconds", async () => {
     await using scene = await openScene();
