@@ -97,10 +97,10 @@ select (select fair from share) as fair, t.* from (select 1) one left join taken
  * `fresh` what begins now, `busy_s` until when it has ended and is recorded. Yields the destinations that are still
  * held in their epoch, with those of `fresh` whose deliveries are still scheduled, and by the same job as when they were
  * fetched: `fresh_jobs`, side by side with `fresh`.
- *
- * Not prepared, like RECORD: a plan that was made while the table was small reads all of it at each note, until it is analysed.
  */
-export const NOTE_STARTS = `
+export const NOTE_STARTS = statement(
+  "note_starts",
+  `
 with given as materialized (
   select g.* from json_to_recordset($1::json) as g (destination_id text, epoch bigint, url text, delivery_ids uuid[],
     numbers integer[], started_at timestamptz[], fresh uuid[], fresh_jobs text[], busy_s float8)
@@ -110,10 +110,9 @@ with given as materialized (
     busy_until = greatest(u.busy_until, now() + g.busy_s * interval '1 second')
   from given g where u.destination_id = g.destination_id and u.epoch = g.epoch returning u.destination_id
 )
-select n.destination_id,
-  array(select d.id from unnest(g.fresh, g.fresh_jobs) f (id, job_id)
-    join relay.deliveries d on d.id = f.id and d.status = 'scheduled' and d.job_id is not distinct from f.job_id) as scheduled
-from noted n join given g on g.destination_id = n.destination_id`;
+select n.destination_id, relay.scheduled_still(g.fresh, g.fresh_jobs) as scheduled
+from noted n join given g on g.destination_id = n.destination_id`,
+);
 
 /**
  * Gives the destination $2 back, if worker $1 holds it in epoch $3, with the attempts $4…$6 that it made and did not record. A note
