@@ -26,7 +26,8 @@ const LIST = {
     description:
       "Every accepted webhook with what its sync found, newest first. Filters combine; an Item's or a user's webhooks, by " +
       "type, by type and code, or by source, are found by index however many there are. A type, code or source alone looks " +
-      "through the newest webhooks a stretch at a time: such a page may be short, or empty, and still name a next one. A page also ends once its bodies are 8 MiB together.",
+      "through the newest webhooks a stretch at a time: such a page may be short, or empty, and still name a next one. A page also " +
+      "ends once its bodies are 8 MiB together.",
   }),
   querystring: WebhooksQuery,
   response: { 200: list(Webhook, EXAMPLES.webhook, "A page of webhooks."), ...refusals() },

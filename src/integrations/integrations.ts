@@ -186,12 +186,12 @@ export async function rotateWebhookSecret(
  * @throws TartanError `not_found`
  */
 export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
-  const todo = purge ? "purge" : "end";
+  const unfinished = purge ? "purge" : "end";
   await database.transaction(async (tx) => {
-    if ((await tx.query(DELETE_INTEGRATION, [id, todo])).rowCount === 0) throw notFound(id);
+    if ((await tx.query(DELETE_INTEGRATION, [id, unfinished])).rowCount === 0) throw notFound(id);
     await tx.query(NOTIFY_INTEGRATIONS);
   });
-  await finish(database, id, todo);
+  await finish(database, id, unfinished);
 }
 
 /** The intake URL: Plaid's `webhook`, and where the backend posts. */

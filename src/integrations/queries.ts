@@ -115,10 +115,10 @@ export const DROP_TOKENS = `
 
 /** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
 const END_SUBJECT =
-  "due_at = null, not_before = null, lease_token = null, generation = generation + 1, wanted = '{}', status = 'unlinked'";
+  "due_at = null, not_before = null, lease_token = null, generation = s.generation + 1, wanted = '{}', status = 'unlinked'";
 /** They keep what says since when webhooks wait, until those are settled: else nobody would find them again. */
 export const END_SUBJECTS = pageOfSubjects(
-  END_SUBJECT.replace("= generation", "= s.generation"),
+  END_SUBJECT,
   "(s.status <> 'unlinked' or s.due_at is not null or s.lease_token is not null)",
 );
 /** No webhook of the integration that waits for a run is older. */
@@ -306,7 +306,7 @@ export const UNLINK_ITEM = `
     from (select access_token_sealed is not null as linked from tartan.items where integration_id = $1 and item_id = $2 for update) was
     where i.integration_id = $1 and i.item_id = $2
     returning was.linked`;
-export const END_ITEM_SUBJECT = `update sync.subjects set oldest_unserved = null, ${END_SUBJECT}
+export const END_ITEM_SUBJECT = `update sync.subjects s set oldest_unserved = null, ${END_SUBJECT}
   where integration_id = $1 and kind = 'item' and id = $2`;
 /** Behind END_ITEM_SUBJECT: no run will serve them, and whoever links the item again has it read whole. */
 export const SETTLE_WEBHOOKS = `

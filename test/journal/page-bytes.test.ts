@@ -1,21 +1,8 @@
 import { expect, test } from "vitest";
-import type { Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
 import { toWebhookId } from "../../src/journal/ids.ts";
-import { listWebhooks, type WebhookFilter } from "../../src/journal/records.ts";
 import { testDatabase } from "../support/database.ts";
-import { webhook } from "./support.ts";
-
-async function allPages(q: Queryable, filter: WebhookFilter): Promise<string[]> {
-  const ids: string[] = [];
-  let cursor: string | null = null;
-  do {
-    const page = await listWebhooks(q, { ...filter, cursor });
-    ids.push(...page.data.map(({ id }) => id));
-    cursor = page.next_cursor;
-  } while (cursor !== null);
-  return ids;
-}
+import { allPages, webhook } from "./support.ts";
 
 test("a page ends where its bodies are large, the next goes on there, and each webhook comes once", async () => {
   await using db = await testDatabase();

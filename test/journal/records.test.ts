@@ -8,21 +8,9 @@ import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from
 import type { NewWebhook } from "../../src/journal/types.ts";
 import { sha256 } from "../support/plaid-signer.ts";
 import { testDatabase } from "../support/database.ts";
-import { INTEGRATION, proof, webhook } from "./support.ts";
+import { allPages, INTEGRATION, proof, webhook } from "./support.ts";
 
 const DAY = 24 * 60 * 60_000;
-
-async function allPages(q: Queryable, filter: WebhookFilter, between?: () => Promise<unknown>): Promise<string[]> {
-  const ids: string[] = [];
-  let cursor: string | null = null;
-  do {
-    const page = await listWebhooks(q, { ...filter, cursor });
-    ids.push(...page.data.map(({ id }) => id));
-    cursor = page.next_cursor;
-    await between?.();
-  } while (cursor !== null);
-  return ids;
-}
 
 /** What the filter means, said once more. */
 function isMeant(webhook: NewWebhook, filter: WebhookFilter): boolean {

@@ -21,6 +21,20 @@ afterAll(() => scene[Symbol.asyncDispose]());
 
 const { count, finished, truthful, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
 
+/** The next run fails since the item's user has to act: its loop is forgotten with its pages, and begins anew when the user has. */
+async function forgottenUntilRepaired(item: Item): Promise<void> {
+  const { control } = scene.simulator;
+  control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
+  await goOn(item);
+  const worker = await scene.work();
+  await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
+  await worker[Symbol.asyncDispose]();
+  expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+  await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await goOn(item);
+  await finished({});
+}
+
 describe("a loop that waited starts over", () => {
   const startsOver = async (item: Item, expected = 4, equal = expectMirrorEqualsTruth): Promise<void> => {
     await goOn(item);
@@ -126,16 +140,7 @@ describe("a reading of everything that has to wait", () => {
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
     await scene.database.query("truncate sync.staged_pages");
-    const { control } = scene.simulator;
-    control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
-    await goOn(item);
-    const worker = await scene.work();
-    await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
-    await worker[Symbol.asyncDispose]();
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
-    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
-    await goOn(item);
-    await finished({});
+    await forgottenUntilRepaired(item);
     await truthful(item, expectRowsEqualTruth);
   });
 });
@@ -161,16 +166,7 @@ describe("a loop is forgotten", () => {
   it("when its user has to act, and its pages are", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    const { control } = scene.simulator;
-    control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
-    await goOn(item);
-    const worker = await scene.work();
-    await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
-    await worker[Symbol.asyncDispose]();
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
-    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
-    await goOn(item);
-    await finished({});
+    await forgottenUntilRepaired(item);
     await truthful(item);
   });
 
