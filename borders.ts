@@ -1,0 +1,61 @@
+/**
+ * The borders of the tree: one row for each folder of src/, lowest first. `npm run check:borders` holds them.
+ *
+ * - A room imports the rooms of its row, which all stand above it here, and the files of src/ itself.
+ * - A room reads the tables, and calls the SQL functions, of the rooms that it may import.
+ * - Only its owner writes a table. Other rooms call a function of the owner inside their transaction.
+ * - A file `sql/0007_relay.sql` or `sql/0012_relay_notes.sql` belongs to the room relay/, whatever it contains.
+ *
+ * A row may be for a folder in a folder (`relay/dispatch`). Then every folder beside it has a row too; what the outer room owns
+ * belongs to all of them. Naming the outer room allows all rooms in it.
+ */
+import type { Exception, Row } from "./scripts/borders/table.ts";
+
+// oxfmt-ignore
+export const ROOMS: readonly Row[] = [
+  // room            may import                                            owns: only this room writes these tables
+  ["database",      "",                                                   "tartan_meta.* tartan_locks.* tartan.processes tartan.readers tartan.readiness"],
+  ["journal",       "database",                                           "journal.*"],
+  ["plaid",         "database",                                           "tartan.verification_keys"],
+  ["integrations",  "database journal plaid",                             "tartan.integrations tartan.items tartan.api_keys tartan.sealing_key tartan.check_pace"],
+  ["receiver",      "database journal plaid integrations",                ""],
+  ["resources",     "database plaid",                                     ""],
+  ["mirror",        "database resources",                                 "plaid.* sync.staged_pages sync.unfit_values"],
+  ["sync",          "database journal plaid integrations resources mirror", "sync.*"],
+  ["relay",         "database journal integrations",                      "relay.*"],
+  ["api",           "database journal plaid integrations receiver resources mirror sync relay", ""],
+  ["simulator",     "only errors.ts clock.ts",                            ""],
+  ["cli",           "*",                                                  ""],
+];
+
+/** Files of sql/ that are not named after their room. */
+export const SQL_FILES: Readonly<Record<string, string>> = {
+  "0005_readers.sql": "database",
+  "0006_events.sql": "journal",
+  "0008_history.sql": "sync",
+  "0009_processes.sql": "database",
+  "0010_reading_options.sql": "integrations",
+  "0011_locks.sql": "database",
+  "0012_settled_webhooks.sql": "journal",
+  "0013_queue.sql": "sync",
+  "0014_ledger.sql": "relay",
+  "0015_truth.sql": "mirror",
+  "0016_readings.sql": "sync",
+  "0017_readiness.sql": "database",
+  "0018_item_checks.sql": "integrations",
+  "0019_delivery.sql": "relay",
+  "0020_retention.sql": "journal",
+  "0021_truth_tokens.sql": "mirror",
+  "0022_ledger_growth.sql": "relay",
+  "0023_never_linked.sql": "sync",
+  "0024_ledger_requests.sql": "relay",
+  "0025_loops.sql": "sync",
+  "0026_sealing_key.sql": "integrations",
+  "0027_truth_values.sql": "mirror",
+  "0028_ordering_keys.sql": "relay",
+};
+
+/** What a file or room does beside its row, and why. Each line must be needed. */
+export const EXCEPTIONS: readonly Exception[] = [
+  ["resources", "names plaid.*", "A resource says which table holds it. Only mirror/ makes statements of the name."],
+];

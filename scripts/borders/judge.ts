@@ -1,0 +1,160 @@
+/** Judges what one file does. Every sentence says what was done, which border it crosses, and what to do instead. */
+import { relative, sep } from "node:path";
+import type { Mention } from "./sql.ts";
+import { FILE, type Room, type Rooms, schemaOf } from "./table.ts";
+import { ANY } from "./tokens.ts";
+import type { File } from "./tree.ts";
+
+export interface Finding {
+  readonly file: string;
+  /** 0: the file as a whole. */
+  readonly line: number;
+  /** What was done, in the words of an exception: `writes sync.subjects`. */
+  readonly does: string;
+  readonly text: string;
+}
+
+/** What the tree makes: tables and views, and functions with the room of their file. */
+export interface Things {
+  readonly tables: ReadonlySet<string>;
+  readonly functions: ReadonlyMap<string, Room>;
+}
+
+/** Where a file is: in a room, or in src/ itself. */
+export type Home = Room | "leaf";
+
+interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly home: Home;
+}
+
+const POSTGRES_SCHEMAS = new Set(["pg_catalog", "information_schema", "pg_temp", "pg_toast"]);
+
+/** @returns whether a name is one of a table that the tree itself may make */
+export const isOwnName = (name: string): boolean =>
+  name.includes(".") && !name.endsWith(".*") && !POSTGRES_SCHEMAS.has(schemaOf(name));
+
+export class Judge {
+  readonly findings: Finding[] = [];
+  private readonly root: string;
+  private readonly rooms: Rooms;
+  private readonly things: Things;
+  constructor(root: string, rooms: Rooms, things: Things) {
+    this.root = root;
+    this.rooms = rooms;
+    this.things = things;
+  }
+
+  file({ path: file, errors, imports, mentions }: File, home: Home): void {
+    for (const error of errors) this.add({ file, line: 0 }, "cannot be read", `: ${error}`);
+    for (const { path, line } of imports) this.import({ file, line, home }, path);
+    for (const mention of mentions) this.mention({ file, line: mention.line, home }, mention);
+  }
+
+  /** @param rest the end of the sentence that begins with what was done */
+  private add({ file, line }: Pick<Place, "file" | "line">, does: string, rest: string): void {
+    this.findings.push({ file, line, does, text: `${does}${rest}` });
+  }
+
+  private import(place: Place, target: string | null): void {
+    if (target === null) {
+      return this.add(place, "imports a computed path", ", which nobody can check. Write the path out.");
+    }
+    const path = relative(this.root, target).split(sep).join("/");
+    if (!path.startsWith("src/")) {
+      return this.add(place, `imports ${path}`, ", which is not in src/. Only what is in src/ is shipped.");
+    }
+    const inside = path.slice("src/".length);
+    if (!inside.includes("/") && !this.rooms.named(inside)) return this.importLeaf(place, inside);
+    const room = this.rooms.of(inside);
+    if (!room) return this.add(place, `imports ${path}`, `, which is in no room. Add a row to ${FILE}.`);
+    const { home } = place;
+    if (home !== "leaf" && this.rooms.mayImport(home, room)) return;
+    this.add(place, `imports ${room.name}`, `/ (${path}). ${mayImport(home)} ${INSTEAD_OF_IMPORT}`);
+  }
+
+  private importLeaf(place: Place, written: string): void {
+    const name = written.replace(/\.[cm]?[jt]s$|$/, ".ts");
+    const { home } = place;
+    if (home === "leaf" || !home.leaves || home.leaves.includes(name)) return;
+    this.add(place, `imports ${name}`, `. ${mayImport(home)}`);
+  }
+
+  private mention(place: Place, mention: Mention): void {
+    const { does, begins = "", creates } = mention;
+    // `low.things${where}` is low.things with a hole after it; `low.things_${day}` is any table of low.
+    const name = this.things.tables.has(begins) ? begins : mention.name;
+    const done = `${does} ${name}`;
+    if (does === "calls" || does === "defines") return this.function(place, does, name);
+    if (name === ANY) return this.unnamed(place, mention);
+    if (!name.includes(".")) return this.add(place, done, ` without its schema. Write schema.${name}.`);
+    if (name.endsWith(".*")) return this.schema(place, mention);
+    if (!this.isTable({ ...mention, name })) return;
+    const owner = this.rooms.ownerOf(name);
+    if (!owner) return this.add(place, done, `, which no room owns. Add it to its owner's row in ${FILE}.`);
+    if (!this.things.tables.has(name) && !creates) {
+      return this.add(place, done, ", which no statement creates. Is it misspelt?");
+    }
+    this.owned(place, does === "writes", done, owner);
+  }
+
+  /** A name with a dot is a table if the tree makes it, or if it stands where only a table can. */
+  private isTable({ does, name, certain }: Mention): boolean {
+    if (this.things.tables.has(name)) return true;
+    if (!certain || !isOwnName(name)) return false;
+    return does === "writes" || this.rooms.isSchema(schemaOf(name));
+  }
+
+  private owned(place: Place, writes: boolean, done: string, owner: Room): void {
+    const { file, home } = place;
+    if (home !== "leaf" && (writes ? this.rooms.mayWrite(home, owner) : this.rooms.mayRead(home, owner))) return;
+    // The tables of a room are made in one file, those of the rooms in it among them.
+    if (home !== "leaf" && file.startsWith("sql/") && this.rooms.mayWrite(owner, home)) return;
+    const instead = writes ? insteadOfWriting(this.rooms, place, owner) : insteadOfReading(home, owner);
+    this.add(place, done, `, which ${owner.name}/ owns. ${instead}`);
+  }
+
+  private function(place: Place, does: "calls" | "defines", name: string): void {
+    const owner = this.things.functions.get(name);
+    if (owner) this.owned(place, does === "defines", `${does} ${name}`, owner);
+  }
+
+  /** Any table of a schema: all that are in it. */
+  private schema(place: Place, { does, name }: Mention): void {
+    const tables = [...this.things.tables, name].filter((table) => schemaOf(table) === schemaOf(name));
+    const owners = new Set(tables.flatMap((table) => this.rooms.ownerOf(table) ?? []));
+    for (const owner of owners) this.owned(place, does === "writes", `${does} ${name}`, owner);
+  }
+
+  private unnamed(place: Place, { does, declared = [] }: Mention): void {
+    if (does !== "writes") return;
+    for (const name of declared) this.mention(place, { does, name, at: 0, certain: true });
+    if (declared.length > 0 || (place.home !== "leaf" && this.rooms.ownsSchema(place.home))) return;
+    const instead =
+      "Write the name out, or name the tables in a comment beside it: `writes: schema.table, schema.table`.";
+    this.add(place, "writes an unnamed table", `: the statement does not hold its name. ${instead}`);
+  }
+}
+
+const list = (names: readonly string[]): string => names.join(", ").replace(/, ([^,]*)$/, " and $1");
+const called = (home: Home): string => (home === "leaf" ? "A file of src/ itself" : `${home.name}/`);
+
+function mayImport(home: Home): string {
+  if (home === "leaf") return "A file of src/ itself imports only such files.";
+  const rooms = home.imports.map((name) => (name === "*" ? "every room above it" : `${name}/`));
+  return `${called(home)} may import ${list([...rooms, ...(home.leaves ?? ["the files of src/ itself"])])}.`;
+}
+
+const INSTEAD_OF_IMPORT = "Move what both need to a room below both, or let a room above pass it in as a parameter.";
+
+function insteadOfWriting(rooms: Rooms, { file, home }: Place, owner: Room): string {
+  if (file.startsWith("sql/")) return `Move the statement to a file of sql/ that belongs to ${owner.name}/.`;
+  return home !== "leaf" && rooms.mayImport(home, owner)
+    ? `Call a function of ${owner.name}/ in your transaction.`
+    : `Let a room that may import both call a function of ${owner.name}/ in the same transaction.`;
+}
+
+const insteadOfReading = (home: Home, owner: Room): string =>
+  `${called(home)} may not import ${owner.name}/, so it may not use its tables or functions either. ` +
+  "Let a room above give it what it needs.";

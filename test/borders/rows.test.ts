@@ -1,0 +1,134 @@
+/** The rows themselves, the exceptions from them, and what the checker says. */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import * as borders from "../../borders.ts";
+import { judged, type Known, shortened } from "../../scripts/borders/known.ts";
+import { findings } from "../../scripts/borders/rules.ts";
+import type { Row } from "../../scripts/borders/table.ts";
+import { crossed, found, ROWS, sentences, short } from "./tree.ts";
+
+it("the tree holds its borders, but for the breaches that are known", () => {
+  const known = JSON.parse(readFileSync(new URL("../../scripts/borders/known.json", import.meta.url), "utf8")) as Known;
+  const all = findings(fileURLToPath(new URL("../..", import.meta.url)), borders);
+  expect(judged(all, borders, known)).toEqual([]);
+});
+
+it("every folder of src/ needs a row", () => {
+  expect(crossed({ "src/new/some.ts": "export {};", "src/low/use.ts": 'import "../new/some.ts";' })).toEqual([
+    "src/low/use.ts:1 imports src/new/some.ts",
+    "src/new/some.ts:0 has no room",
+  ]);
+});
+
+it("every folder beside a room within a room needs a row", () => {
+  expect(crossed({ "src/outer/three/some.ts": "export {};" })).toEqual(["src/outer/three/some.ts:0 has no room"]);
+});
+
+it("every table and view needs an owner", () => {
+  expect(
+    crossed({ "sql/0006_low.sql": "create table low.lost (id text);\ncreate view some.thing as select 1;" }),
+  ).toEqual(["sql/0006_low.sql:1 writes low.lost", "sql/0006_low.sql:2 writes some.thing"]);
+});
+
+it("a row that names a table, a schema, a room or a file that does not exist is refused", () => {
+  const rows: readonly Row[] = [
+    ...ROWS.filter(([name]) => name !== "apart"),
+    ["apart", "only gone.ts", "apart.lost lost.*"],
+    ["gone", "", ""],
+  ];
+  expect(sentences({}, { ROOMS: rows, SQL_FILES: { "0001_some.sql": "nobody" } })).toEqual([
+    "borders.ts:0 sql/0001_some.sql is to belong to nobody, which has no row.",
+    "borders.ts:0 apart/ owns apart.lost, which no statement creates. Remove it from the row.",
+    "borders.ts:0 apart/ owns lost.*, which no statement creates. Remove it from the row.",
+    "borders.ts:0 apart/ may import gone.ts, which does not exist. Remove it from the row.",
+    "borders.ts:0 gone/ has a row but no file. Remove the row.",
+    "borders.ts:0 sql/0001_some.sql has a room but does not exist. Remove the line.",
+    "src/apart/apart.ts:1 imports errors.ts. apart/ may import gone.ts.",
+  ]);
+});
+
+it("rows that let imports go both ways, or that give a table two owners, are refused", () => {
+  const rows: readonly Row[] = [
+    ["low", "middle nowhere", "low.things low.notes middle.rows"],
+    ...ROWS.slice(1),
+    ["low", "", "middle.* x"],
+  ];
+  expect(sentences({}, { ROOMS: rows }).filter((text) => text.startsWith("borders.ts"))).toEqual([
+    "borders.ts:0 low/ may not import middle/, which does not stand above it. Imports go one way.",
+    "borders.ts:0 low/ is to import nowhere, which has no row.",
+    "borders.ts:0 low/ has two rows. Make one of them.",
+    "borders.ts:0 middle.* has two owners. Only one room writes a table.",
+    "borders.ts:0 low/ owns x, which is no name of a table. Write schema.table or schema.*.",
+    "borders.ts:0 low/ owns x, which no statement creates. Remove it from the row.",
+  ]);
+});
+
+it("a statement that names a table which nobody creates, or one without its schema, is refused", () => {
+  const source = '"select from middle.row";\n"insert into thing (id) values (1)";\n"update some.where set id = 1"';
+  expect(crossed({ "src/high/bad.ts": source })).toEqual([
+    "src/high/bad.ts:1 reads middle.row",
+    "src/high/bad.ts:2 writes thing",
+    "src/high/bad.ts:3 writes some.where",
+  ]);
+});
+
+it("a message names the file, the line, the border and what to do instead", () => {
+  expect(
+    sentences({
+      "src/middle/bad.ts": [
+        'import { high } from "../high/high.ts";',
+        '"update low.things set id = 1";',
+        '"update high.jobs set id = 1";',
+        '"select from high.jobs";',
+        "`delete from ${x}.y`;",
+        '"delete from things where true";',
+      ].join("\n"),
+      "src/errors.ts": 'import "./low/low.ts";',
+      "sql/0006_middle.sql": "alter table low.things add more text",
+      "sql/0007_some.sql": "select 1",
+    }),
+  ).toEqual([
+    "sql/0006_middle.sql:1 writes low.things, which low/ owns. Move the statement to a file of sql/ that belongs to low/.",
+    "sql/0007_some.sql:0 is named after no room. Name it NNNN_<room>.sql or NNNN_<room>_<what>.sql.",
+    "src/errors.ts:1 imports low/ (src/low/low.ts). A file of src/ itself imports only such files. Move what both need to a room below both, or let a room above pass it in as a parameter.",
+    "src/middle/bad.ts:1 imports high/ (src/high/high.ts). middle/ may import low/ and the files of src/ itself. Move what both need to a room below both, or let a room above pass it in as a parameter.",
+    "src/middle/bad.ts:2 writes low.things, which low/ owns. Call a function of low/ in your transaction.",
+    "src/middle/bad.ts:3 writes high.jobs, which high/ owns. Let a room that may import both call a function of high/ in the same transaction.",
+    "src/middle/bad.ts:6 writes things without its schema. Write schema.things.",
+  ]);
+});
+
+it("a file that cannot be parsed is reported", () => {
+  const [first] = found({ "src/low/bad.ts": "export const = ;" });
+  expect(short(first ?? { file: "", line: 0, does: "", text: "" })).toBe("src/low/bad.ts:0 cannot be read");
+});
+
+const BAD = { "src/middle/bad.ts": '"update low.things set id = 1"; "select from high.jobs"' };
+
+it("an exception or a known breach is not reported, in its file or room and for what it does only", () => {
+  const all = found(BAD);
+  const EXCEPTIONS = [["middle", "writes low.*", "because"]] as const;
+  expect(judged(all, { EXCEPTIONS }, {}).map(short)).toEqual(["src/middle/bad.ts:1 reads high.jobs"]);
+  expect(judged(all, { EXCEPTIONS: [] }, { "src/middle/bad.ts": ["writes low.things", "reads high.jobs"] })).toEqual(
+    [],
+  );
+  expect(judged(all, { EXCEPTIONS }, { "src/middle/bad.ts": ["reads high.jobs"] })).toEqual([]);
+});
+
+it("an exception or a known breach that nothing needs any more is refused", () => {
+  const EXCEPTIONS = [["middle", "reads low.things", "because"]] as const;
+  const left = judged(found({}), { EXCEPTIONS }, { "src/middle/bad.ts": ["writes low.things"] });
+  expect(left.map(({ file, text }) => `${file} ${text}`)).toEqual([
+    "borders.ts excepts that middle reads low.things, which it does not do. Remove the exception.",
+    "src/middle/bad.ts no longer writes low.things. Run npm run check:borders -- --update.",
+  ]);
+});
+
+it("the list of known breaches follows files that move and never becomes longer", () => {
+  const table = { EXCEPTIONS: [] };
+  const old = { "src/middle/was.ts": ["writes low.things"], "src/middle/gone.ts": ["reads high.jobs"] };
+  const next = { "src/middle/bad.ts": ["reads high.jobs", "writes low.things"] };
+  expect(shortened(found(BAD), table, old)).toEqual(next);
+  expect(shortened(found(BAD), table, { "src/middle/was.ts": ["writes low.things"] })).toBeNull();
+});

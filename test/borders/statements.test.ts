@@ -1,0 +1,207 @@
+/** What the SQL of src/ and sql/ writes, reads and calls, held against the rows of a small tree. */
+import { expect, it } from "vitest";
+import { crossed, found, short } from "./tree.ts";
+
+it("a statement may write the tables of its room and read those of the rooms that it may import", () => {
+  const source = `
+    export const A = "insert into high.jobs (id) select id from low.things join middle.seen using (id)";
+    export const B = \`delete from high.jobs j using middle.rows r where r.id = j.id\`;
+    export const C = "select high.rank(id) from high.jobs for update of jobs skip locked";
+    export const D = "insert into high.jobs values (1) on conflict (id) do update set id = excluded.id";
+    export const E = "with low as (select 1), jobs as (select 2) select low.id from low, jobs where a is distinct from jobs.id";`;
+  expect(crossed({ "src/high/good.ts": source })).toEqual([]);
+});
+
+it.each([
+  ["insert into", '"insert into low.things (id) values (1)"'],
+  ["insert into with an alias", '"insert into low.things as t default values"'],
+  ["update", '"update low.things t set id = 1"'],
+  ["update only", '"update only low.things set id = 1"'],
+  ["delete from", '"delete from low.things where id = 1"'],
+  ["delete that joins what it may read", '"delete from low.things using middle.rows r where r.id = things.id"'],
+  ["truncate", '"truncate low.things"'],
+  ["truncate of a list", '"truncate table middle.rows, only low.things cascade"'],
+  ["merge into", '"merge into low.things t using middle.rows r on r.id = t.id when matched then delete"'],
+  ["alter table", '"alter table if exists only low.things add column more text"'],
+  ["drop table", '"drop table if exists middle.rows, low.things"'],
+  ["lock table", '"lock table low.things in exclusive mode"'],
+  ["lock without table", '"lock low.things"'],
+  ["copy from", '"copy low.things (id) from stdin"'],
+  ["create table of a partition", '"create table middle.part partition of low.things for values in (1)"'],
+  ["attach partition", '"alter table middle.rows attach partition low.things default"'],
+  ["create index", '"create unique index concurrently if not exists some on low.things (id)"'],
+  ["create trigger", '"create trigger t after insert or update on low.things for each row execute function f()"'],
+  ["create policy", '"create policy p on low.things using (true)"'],
+  ["select into", '"select id into low.things from middle.rows"'],
+  ["capitals", '"DELETE FROM Low.Things"'],
+  ["quoted identifiers", `'delete from "low"."things"'`],
+  ["quoted identifiers in escaped quotes", String.raw`"delete from \"low\".\"things\""`],
+  ["blanks and comments between the words", "`delete /* all */ from -- of\n low . things`"],
+  ["line ends that are escaped", String.raw`"delete from\n\tlow.things"`],
+  ["letters that are escaped", String.raw`"delete from low.thing\u0073"`],
+  ["a template literal with holes elsewhere", "`with x as (${A}) update low.things set ${B} where id = $1`"],
+  ["a template literal in the hole of another", "`select ${some ? `1; delete from low.things` : 2}`"],
+  ["a tagged template", "sql`delete from low.things`"],
+  ["a sum of strings", '"delete from " + "low.things" + where'],
+  ["a sum with something between", '"delete from low" + "." + "things where " + x'],
+  ["a common table expression", '"with gone as (delete from low.things returning id) select count(*) from gone"'],
+  ["a statement after another", '"select 1; update low.things set id = 1"'],
+  ["a string of dynamic SQL", `"do $x$ begin execute 'delete from low.things where id = ''1'''; end $x$"`],
+  ["a string in a string of dynamic SQL", `"select f('execute ''delete from low.things''')"`],
+  ["the default of a parameter", '(q = "delete from low.things") => q'],
+  ["an object's key", '{ ["delete from low.things"]: 1 }'],
+  ["a schema whose table is a hole", "`delete from low.${name} where true`"],
+  ["a schema whose table is half a hole", "`delete from low.things_${day} where true`"],
+  ["a placeholder of format()", `"select format('drop table low.%I', name)"`],
+])("a statement that writes a table of another room is found: %s", (_, literal) => {
+  const does = /\$\{name\}|\$\{day\}|%I/.test(literal) ? "low.*" : "low.things";
+  const [only, ...more] = found({ "src/middle/bad.ts": `export const bad = ${literal};` });
+  expect([only?.file, only?.does, more.map(short)]).toEqual(["src/middle/bad.ts", `writes ${does}`, []]);
+});
+
+it.each([
+  ["from", '"select id from middle.rows"'],
+  ["from a list", '"select 1 from low.things t, middle.rows r"'],
+  ["join", '"select 1 from low.things left join lateral (select 1) x on true join middle.rows using (id)"'],
+  ["using", '"delete from low.things t using middle.rows r where r.id = t.id"'],
+  ["copy to", '"copy middle.rows to stdout"'],
+  ["table", '"with x as (table middle.rows) select from x"'],
+  ["a view", '"select id from middle.seen"', "middle.seen"],
+  ["a part of a statement", '"middle.rows r"'],
+  ["a part that is a join", "` join middle.rows r on r.id = ${x}`"],
+  ["a column with its table", '"select middle.rows.id"'],
+  ["the type of a row", '"declare r middle.rows%rowtype; begin end"'],
+  ["a foreign key", '"alter table low.things add foreign key (id) references middle.rows (id)"'],
+  ["a subquery", '"update low.things set id = (select max(id) from middle.rows)"'],
+  ["a schema whose table is a hole", "`select from middle.${name}`", "middle.*"],
+])("a statement that reads a table of a room above is found: %s", (_, literal, table = "middle.rows") => {
+  expect(crossed({ "src/low/bad.ts": `export const bad = ${literal};` })).toEqual([`src/low/bad.ts:1 reads ${table}`]);
+});
+
+it("a string that is only the name of a table of a room above is found, in code and in SQL", () => {
+  const source = `export const TABLES = [\n"middle.rows",\n{ "high.jobs": 1 },\n"select to_regclass('outer.first')"];`;
+  expect(crossed({ "src/low/bad.ts": source })).toEqual([
+    "src/low/bad.ts:2 names middle.rows",
+    "src/low/bad.ts:3 names high.jobs",
+    "src/low/bad.ts:4 names outer.first",
+  ]);
+});
+
+it("a statement that calls an SQL function of a room above is found", () => {
+  expect(crossed({ "src/low/bad.ts": 'export const bad = "select high.rank($1)";' })).toEqual([
+    "src/low/bad.ts:1 calls high.rank",
+  ]);
+});
+
+it("a breach is reported with the line of the table and not with that of the literal", () => {
+  const source = "const where = 1;\nexport const bad = `\n  select 1;\n  ${where}\n  delete from\n    low.things`;";
+  expect(crossed({ "src/middle/bad.ts": source })).toEqual(["src/middle/bad.ts:6 writes low.things"]);
+});
+
+it("a file of src/ itself may use no table", () => {
+  expect(crossed({ "src/errors.ts": 'export const bad = "select from low.things";' })).toEqual([
+    "src/errors.ts:1 reads low.things",
+  ]);
+});
+
+it("rooms within a room share what the outer room owns, and not what one of them owns", () => {
+  expect(
+    crossed({
+      "src/outer/two/some.ts":
+        '"update outer.second set id = 1";\n"select from outer.first";\n"update outer.first set id = 1";',
+      "src/outer/some.ts": '"update outer.first set id = 1"',
+      "src/outer/one/some.ts": '"update outer.first set id = 1"; "delete from outer.second"',
+    }),
+  ).toEqual(["src/outer/some.ts:1 writes outer.first", "src/outer/two/some.ts:3 writes outer.first"]);
+});
+
+it("prose, columns, comments and the catalogues of Postgres are not taken for tables", () => {
+  const source = `
+    export const a = "Plaid is asked to update. Then the low things go.";
+    export const b = \`Delete from the list, update \${name}, lock it, or insert into it.\`;
+    export const c = "select x.rows from pg_catalog.pg_class x, information_schema.tables t where t.things is not null";
+    export const d = "grant select, update on all tables in schema some to other";
+    export const e = \`select 1 for update \${"skip locked"}\`;
+    export const f = "create table if not exists pg_temp.mine (id text)";
+    // delete from high.jobs
+    export const g = "select 1 -- delete from high.jobs";`;
+  expect(crossed({ "src/low/good.ts": source })).toEqual([]);
+});
+
+const write = (more = ""): string => `${more}export const purge = (t: string) => \`delete from \${t} where id = $1\`;`;
+
+it.each([
+  ["delete", "`delete from ${t} where id = $1`"],
+  ["delete of everything", "`delete from ${t}`"],
+  ["insert", "`insert into ${t} (id) values (1)`"],
+  ["update", "`update ${t} set id = 1`"],
+  ["update with an alias", "`update ${t.name} x set id = 1`"],
+  ["update with clauses in holes", "`update ${t} ${set}`"],
+  ["a schema in a hole", "`update ${schema}.things set id = 1`"],
+  ["placeholders of format()", `"select format('update %I.%I set id = 1', a, b)"`],
+  ["an own table in a hole", '`update ${"high.jobs"} set id = 1`'],
+])("a statement that takes the table from a hole is refused where nothing says what it writes: %s", (_, literal) => {
+  expect(crossed({ "src/high/bad.ts": `export const bad = ${literal};` })).toEqual([
+    "src/high/bad.ts:1 writes an unnamed table",
+  ]);
+});
+
+it("a statement that takes the table from a hole is allowed in a room that owns a whole schema", () => {
+  expect(crossed({ "src/middle/good.ts": write() })).toEqual([]);
+});
+
+it("a statement that takes the table from a hole is held to the tables that a comment beside it declares", () => {
+  expect(
+    crossed({
+      "src/high/good.ts": write("/** Purges. writes: high.jobs */\n"),
+      "src/high/bad.ts": write("// writes: high.jobs,\n// low.things\n"),
+      "src/high/worse.ts": write("// writes: high.jobs, low.things\n"),
+      "src/high/other.ts": `// writes: high.jobs\nexport const other = 1;\n${write()}`,
+      "src/high/inside.ts": "export const x = (t: string) => `/* writes: middle.rows */ delete from ${t}`;",
+    }),
+  ).toEqual([
+    "src/high/inside.ts:1 writes middle.rows",
+    "src/high/other.ts:3 writes an unnamed table",
+    "src/high/worse.ts:2 writes low.things",
+  ]);
+});
+
+it("a file of sql/ may not write, read or call what its room may not, in the body of a function either", () => {
+  const source = `create function middle.spoil() returns trigger language plpgsql as $$
+    begin
+      update low.things set id = 1;
+      perform high.rank(id) from high.jobs;
+      execute format('delete from outer.%I', new.name);
+      return null;
+    end $$;
+    create index some on low.notes (id);`;
+  expect(crossed({ "sql/0006_middle.sql": source })).toEqual([
+    "sql/0006_middle.sql:3 writes low.things",
+    "sql/0006_middle.sql:4 reads high.jobs",
+    "sql/0006_middle.sql:4 calls high.rank",
+    "sql/0006_middle.sql:5 writes outer.*",
+    "sql/0006_middle.sql:5 writes outer.*",
+    "sql/0006_middle.sql:8 writes low.notes",
+  ]);
+});
+
+it("a file of sql/ may not define a function again that belongs to another room", () => {
+  const source = "create or replace function high.rank(id text) returns int language sql as $$ select 2 $$";
+  expect(crossed({ "sql/0006_middle.sql": source })).toEqual(["sql/0006_middle.sql:1 defines high.rank"]);
+});
+
+it("a file of sql/ belongs to the room that its name begins with, or to the one that borders.ts says", () => {
+  const source = "alter table outer.first add column more text";
+  expect(
+    crossed(
+      {
+        "sql/0006_outer_one_more.sql": source,
+        "sql/0007_outer_more.sql": source,
+        "sql/0008_outermost.sql": source,
+        "sql/0010_outer_two.sql": source,
+        "sql/0009_late.sql": source,
+      },
+      { SQL_FILES: { "0009_late.sql": "outer/one" } },
+    ),
+  ).toEqual(["sql/0008_outermost.sql:0 has no room", "sql/0010_outer_two.sql:1 writes outer.first"]);
+});
