@@ -9,7 +9,7 @@ import { declaredIn } from "./sql.ts";
 import { HOLE } from "./tokens.ts";
 
 export interface Import {
-  /** Absolute path as written, or null when it is computed. */
+  /** Absolute path, or null when it is computed or no relative one. */
   readonly path: string | null;
   readonly line: number;
 }
@@ -149,7 +149,7 @@ export function readCode(file: string, source: string): Code {
     const text = parts.map((part) => part.text).join("");
     const at = line(node.start);
     const computed = text.includes(HOLE);
-    if (importing && computed) imports.push({ path: null, line: at });
+    if (importing && (computed || /^(?:[/#]|file:)/.test(text))) imports.push({ path: null, line: at });
     else if (!computed && RELATIVE.test(text) && (importing || namesSource(from(text)))) {
       imports.push({ path: from(text), line: at });
     }

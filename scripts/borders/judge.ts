@@ -17,6 +17,8 @@ export interface Finding {
 /** What the tree makes: tables and views, and functions with the room of their file. */
 export interface Things {
   readonly tables: ReadonlySet<string>;
+  /** Tables that migrations made and dropped again. */
+  readonly gone: ReadonlySet<string>;
   readonly functions: ReadonlyMap<string, Room>;
 }
 
@@ -59,7 +61,11 @@ export class Judge {
 
   private import(place: Place, target: string | null): void {
     if (target === null) {
-      return this.add(place, "imports a computed path", ", which nobody can check. Write the path out.");
+      return this.add(
+        place,
+        "imports an unknown path",
+        ", which cannot be checked. Write the path out, relative to the file.",
+      );
     }
     const path = relative(this.root, target).split(sep).join("/");
     if (!path.startsWith("src/")) {
@@ -90,13 +96,13 @@ export class Judge {
     if (name === ANY) return this.unnamed(place, mention);
     if (!name.includes(".")) return this.add(place, done, ` without its schema. Write schema.${name}.`);
     if (name.endsWith(".*")) return this.schema(place, mention);
-    if (!this.isTable({ ...mention, name })) return;
+    if (!this.isTable({ ...mention, name }) || (place.file.startsWith("sql/") && this.things.gone.has(name))) return;
     const owner = this.rooms.ownerOf(name);
     if (!owner) return this.add(place, done, `, which no room owns. Add it to its owner's row in ${FILE}.`);
     if (!this.things.tables.has(name) && !creates) {
       return this.add(place, done, ", which no statement creates. Is it misspelt?");
     }
-    this.owned(place, does === "writes", done, owner);
+    this.owned(place, does !== "reads", done, owner);
   }
 
   /** A name with a dot is a table if the tree makes it, or if it stands where only a table can. */
@@ -111,7 +117,10 @@ export class Judge {
     if (home !== "leaf" && (writes ? this.rooms.mayWrite(home, owner) : this.rooms.mayRead(home, owner))) return;
     // The tables of a room are made in one file, those of the rooms in it among them.
     if (home !== "leaf" && file.startsWith("sql/") && this.rooms.mayWrite(owner, home)) return;
-    const instead = writes ? insteadOfWriting(this.rooms, place, owner) : insteadOfReading(home, owner);
+    const naming = done.startsWith("names ")
+      ? `A name alone can end up in any statement, so only ${owner.name}/ holds it. `
+      : "";
+    const instead = writes ? naming + insteadOfWriting(this.rooms, place, owner) : insteadOfReading(home, owner);
     this.add(place, done, `, which ${owner.name}/ owns. ${instead}`);
   }
 

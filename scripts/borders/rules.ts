@@ -11,16 +11,18 @@ function homeOf(rooms: Rooms, path: string): Home | undefined {
 
 function thingsOf(rooms: Rooms, files: readonly File[]): Things {
   const tables = new Set<string>();
+  const gone = new Set<string>();
   const functions = new Map<string, Room>();
   for (const { path, mentions } of files) {
     const room = homeOf(rooms, path);
-    for (const { does, name, creates } of mentions) {
+    for (const { does, name, creates, drops } of mentions.toSorted((a, b) => a.at - b.at)) {
       if (creates && isOwnName(name)) tables.add(name);
+      if (drops && path.startsWith("sql/") && tables.delete(name)) gone.add(name);
       const defined = does === "defines" && room !== "leaf" && room;
       if (defined && !functions.has(name)) functions.set(name, defined);
     }
   }
-  return { tables, functions };
+  return { tables, gone: new Set([...gone].filter((name) => !tables.has(name))), functions };
 }
 
 const inTable = (text: string): Finding => ({ file: FILE, line: 0, does: "is wrong", text });

@@ -6,7 +6,7 @@
  * comments, strings, dollar quotes and quoted identifiers, and a table's name always has its schema here, so that what
  * follows a keyword says enough. Strings and dollar-quoted bodies are read as SQL again, which covers functions and `execute`.
  */
-import { ANY, type Name, Reader, type Token, tokensOf } from "./tokens.ts";
+import { ANY, joined, type Name, Reader, type Token, tokensOf } from "./tokens.ts";
 
 /** `names`: the text is a name and nothing else. `defines`: it makes a function. */
 export type Does = "writes" | "reads" | "calls" | "names" | "defines";
@@ -19,8 +19,10 @@ export interface Mention {
   readonly begins?: string;
   /** Offset in the text. */
   readonly at: number;
-  /** The statement makes this table or view. */
+  /** The statement makes this table or view, or gives it this name. */
   readonly creates?: true;
+  /** The statement drops it, or takes this name from it. */
+  readonly drops?: true;
   /** It stands where only a table can stand, and not in prose, so that an unknown name is a mistake. */
   readonly certain?: true;
   /** The tables which a comment in the statement says that it writes; only where the name is `*`. */
@@ -53,14 +55,17 @@ const AFTER_NAME: Readonly<Record<string, ReadonlySet<string>>> = {
   lock: words("in"),
   partition: words("for default"),
 };
+const MAKES: Readonly<Record<string, Partial<Mention>>> = { create: { creates: true }, drop: { drops: true } };
 /** Nothing may follow the table in these. */
 const MAY_END = words("insert delete truncate merge drop lock");
 
 interface Target {
   readonly verb: string;
   readonly at: number;
+  /** More tables may follow after a comma. */
   readonly list?: true;
-  readonly creates?: true;
+  /** The verb is part of another statement, as in `on conflict do update`, unless a table with its schema follows. */
+  readonly inside?: boolean;
 }
 
 /** `insert into`, `update` …: where the name of the written table stands, if a statement that writes begins at an index. */
@@ -70,7 +75,7 @@ function targetAt(reader: Reader, index: number): Target | null {
   const name = (at: number): number => reader.skip(at, BEFORE_NAME);
   if ((verb === "insert" || verb === "merge") && after === "into") return { verb, at: name(index + 2) };
   if (verb === "delete" && after === "from") return { verb, at: name(index + 2) };
-  if (verb === "update" && !NOT_A_STATEMENT.has(reader.word(index - 1))) return { verb, at: name(index + 1) };
+  if (verb === "update") return { verb, at: name(index + 1), inside: NOT_A_STATEMENT.has(reader.word(index - 1)) };
   if (verb === "truncate" || verb === "lock") {
     return { verb, at: name(after === "table" ? index + 2 : index + 1), list: true };
   }
@@ -78,9 +83,7 @@ function targetAt(reader: Reader, index: number): Target | null {
   if (verb === "create" || verb === "alter" || verb === "drop" || verb === "refresh") {
     const kind = reader.skip(index + 1, OF_KIND);
     if (!KINDS.has(reader.word(kind))) return null;
-    const target = { verb, at: name(kind + 1) };
-    if (verb === "create") return { ...target, creates: true };
-    return verb === "drop" ? { ...target, list: true } : target;
+    return { verb, at: name(kind + 1), ...(verb === "drop" && { list: true }) };
   }
   return null;
 }
@@ -103,15 +106,32 @@ class Finder {
     this.found.push({ does, name, at, ...(begins !== undefined && { begins }), ...declared, ...more });
   }
 
-  private write({ verb, at, list, creates }: Target): void {
+  private write({ verb, at, list, inside }: Target): void {
     const target = this.reader.name(at);
-    if (!target) return;
-    const certain = this.isStatement(verb, target.name, target.next);
+    if (!target) return this.unfinished(verb, at);
+    const certain = !inside && this.isStatement(verb, target.name, target.next);
     if (!target.qualified && !certain) return;
-    this.add("writes", at, target, { ...(certain && { certain }), ...(creates && { creates }) });
+    this.add("writes", at, target, { ...(certain && { certain }), ...MAKES[verb] });
+    if (verb === "alter") this.rename(at, target);
     if (list && this.reader.sign(target.next, ",")) {
       this.write({ verb, at: this.reader.skip(target.next + 1, BEFORE_NAME), list });
     }
+  }
+
+  /** `alter table x.y rename to z` */
+  private rename(at: number, { name, next }: Name): void {
+    const to = this.reader.word(next) === "rename" && this.reader.word(next + 1) === "to" && this.reader.word(next + 2);
+    if (!to || !name.includes(".")) return;
+    this.add("writes", at, { name, next, qualified: true }, { drops: true });
+    const renamed = { name: `${name.slice(0, name.indexOf("."))}.${to}`, next, qualified: true };
+    this.add("writes", next + 2, renamed, { creates: true, certain: true });
+  }
+
+  /** The text ends where the table should stand, such as `'delete from ' || name`. */
+  private unfinished(verb: string, at: number): void {
+    const last = this.reader.word(at - 1);
+    if (at < this.reader.tokens.length || last === verb || verb === "partition") return;
+    this.add("writes", at - 1, { name: ANY, next: at, qualified: false });
   }
 
   /** Whether this is a statement and not prose, by what follows the table. */
@@ -194,8 +214,20 @@ class Finder {
   }
 }
 
-/** A name and nothing else: `sync.subjects`. */
-const ONLY_A_NAME = /^\s*"?([a-z_]\w*)"?\s*\.\s*"?([a-z_]\w*)"?\s*$/i;
+const NAME = String.raw`"?[a-z_]\w*"?\s*\.\s*"?[a-z_]\w*"?`;
+/** Names and nothing else, with or without an alias: `sync.subjects`, `sync.subjects s, sync.runs r`. */
+const ONLY_NAMES = new RegExp(
+  String.raw`^\s*${NAME}(?:\s+(?:as\s+)?[a-z_]\w*)?(?:\s*,\s*${NAME}(?:\s+(?:as\s+)?[a-z_]\w*)?)*\s*$`,
+  "i",
+);
+
+/** The names of a text that holds nothing else. */
+const namesIn = (text: string): Mention[] =>
+  [...text.matchAll(new RegExp(NAME, "gi"))].map(({ 0: name, index }) => ({
+    does: "names",
+    name: name.replaceAll(/["\s]/g, "").toLowerCase(),
+    at: index,
+  }));
 
 const splitStatements = (tokens: Token[]): Token[][] => {
   const statements: Token[][] = [[]];
@@ -211,8 +243,7 @@ const splitStatements = (tokens: Token[]): Token[][] => {
  * @param declared the tables that comments around it say that it writes
  */
 export function mentionsIn(text: string, declared: readonly string[] = []): Mention[] {
-  const only = ONLY_A_NAME.exec(text);
-  if (only) return [{ does: "names", name: `${only[1]}.${only[2]}`.toLowerCase(), at: text.search(/\S/) }];
+  if (ONLY_NAMES.test(text)) return namesIn(text);
   return splitStatements(tokensOf(text)).flatMap((tokens) => {
     const comments = tokens.filter(({ kind }) => kind === "comment");
     const said = [...declared, ...comments.flatMap((comment) => declaredIn(comment.text))];
@@ -221,9 +252,11 @@ export function mentionsIn(text: string, declared: readonly string[] = []): Ment
       said,
     );
     finder.run();
-    const nested = tokens
+    const nested = joined(tokens)
       .filter(({ kind }) => kind === "string" || kind === "body")
-      .flatMap((token) => mentionsIn(token.text, said).map((found) => ({ ...found, at: found.at + token.inner })));
+      .flatMap((token) => mentionsIn(token.text, said).map((found) => ({ ...found, at: found.at + token.inner })))
+      // A name in a string of SQL, such as 'sync.subjects'::regclass.
+      .map((found) => (found.does === "names" ? { ...found, does: "reads" as const } : found));
     return [...finder.found, ...nested];
   });
 }

@@ -112,6 +112,12 @@ export class Reader {
     if (second.kind === "word") return { name: `${schema}.${second.text}`, qualified: true, next };
     return { name: `${schema}.${ANY}`, begins: `${schema}.${second.text}`, qualified: true, next };
   }
+  /** The index after a name, a call, a cast or something in parentheses. */
+  afterValue(index: number): number {
+    const next = this.afterList(this.name(index)?.next ?? index);
+    const cast = this.sign(next, ":") && this.sign(next + 1, ":") ? (this.name(next + 2)?.next ?? next) : next;
+    return Math.max(cast, index + 1);
+  }
   /** The index after a list in parentheses, if one begins here. */
   afterList(index: number): number {
     if (!this.sign(index, "(")) return index;
@@ -122,4 +128,25 @@ export class Reader {
     }
     return index;
   }
+}
+
+/** Strings that are put together with `||` as one: a hole for what is no string. Offsets stay, since gaps are filled. */
+export function joined(tokens: readonly Token[]): Token[] {
+  const reader = new Reader(tokens.filter(({ kind }) => kind !== "comment"));
+  const all: Token[] = [];
+  for (let index = 0; index < reader.tokens.length; index++) {
+    const token = reader.tokens[index];
+    if (!token) continue;
+    let { text } = token;
+    while (token.kind === "string" && reader.sign(index + 1, "|") && reader.sign(index + 2, "|")) {
+      const next = reader.tokens[index + 3];
+      const fill = next?.kind === "string" ? " " : HOLE;
+      index = next?.kind === "string" ? index + 3 : reader.afterValue(index + 3) - 1;
+      const until =
+        next?.kind === "string" ? next.inner : (reader.tokens[index + 1]?.start ?? token.inner + text.length + 1);
+      text = text.padEnd(until - token.inner, fill) + (next?.kind === "string" ? next.text : "");
+    }
+    all.push({ ...token, text });
+  }
+  return all;
 }

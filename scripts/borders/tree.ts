@@ -1,4 +1,4 @@
-/** Reads the files that have borders: the sources in src/ without their tests, and the migrations in sql/. */
+/** Reads the files that have borders: everything in src/, and the migrations in sql/. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { type Import, liner, readCode } from "./code.ts";
@@ -45,9 +45,9 @@ function readSource(root: string, path: string): File {
 
 /** @param root absolute */
 export function readTree(root: string): { sources: File[]; migrations: File[] } {
-  const sources = filesIn(root, "src", /(?<!\.test)\.[cm]?[jt]sx?$/);
+  const sources = filesIn(root, "src", /\.(?:[cm]?[jt]sx?|sql)$/);
   return {
-    sources: sources.map((path) => readSource(root, path)),
+    sources: sources.map((path) => (path.endsWith(".sql") ? readSql(root, path) : readSource(root, path))),
     migrations: filesIn(root, "sql", /\.sql$/).map((path) => readSql(root, path)),
   };
 }

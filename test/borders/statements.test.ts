@@ -1,6 +1,7 @@
 /** What the SQL of src/ and sql/ writes, reads and calls, held against the rows of a small tree. */
 import { expect, it } from "vitest";
-import { crossed, found, short } from "./tree.ts";
+import type { Row } from "../../scripts/borders/table.ts";
+import { crossed, found, ROWS, short } from "./tree.ts";
 
 it("a statement may write the tables of its room and read those of the rooms that it may import", () => {
   const source = `
@@ -50,13 +51,15 @@ it.each([
   ["a string in a string of dynamic SQL", `"select f('execute ''delete from low.things''')"`],
   ["the default of a parameter", '(q = "delete from low.things") => q'],
   ["an object's key", '{ ["delete from low.things"]: 1 }'],
-  ["a schema whose table is a hole", "`delete from low.${name} where true`"],
-  ["a schema whose table is half a hole", "`delete from low.things_${day} where true`"],
-  ["a placeholder of format()", `"select format('drop table low.%I', name)"`],
-])("a statement that writes a table of another room is found: %s", (_, literal) => {
-  const does = /\$\{name\}|\$\{day\}|%I/.test(literal) ? "low.*" : "low.things";
+  ["a schema whose table is a hole", "`delete from low.${name} where true`", "low.*"],
+  ["a schema whose table is half a hole", "`delete from low.things_${day} where true`", "low.*"],
+  ["a placeholder of format()", `"select format('drop table low.%I', name)"`, "low.*"],
+  ["strings that SQL puts together", `"execute 'delete ' || 'from low.' || 'things where id = ' || quote_literal(x)"`],
+  ["a name that SQL puts together", `"execute 'delete from low.' || quote_ident(x) || ' where true'"`, "low.*"],
+  ["a rule", '"create rule r as on insert to middle.rows do update low.things set id = 1"'],
+])("a statement that writes a table of another room is found: %s", (_, literal, table = "low.things") => {
   const [only, ...more] = found({ "src/middle/bad.ts": `export const bad = ${literal};` });
-  expect([only?.file, only?.does, more.map(short)]).toEqual(["src/middle/bad.ts", `writes ${does}`, []]);
+  expect([only?.file, only?.does, more.map(short)]).toEqual(["src/middle/bad.ts", `writes ${table}`, []]);
 });
 
 it.each([
@@ -67,7 +70,7 @@ it.each([
   ["copy to", '"copy middle.rows to stdout"'],
   ["table", '"with x as (table middle.rows) select from x"'],
   ["a view", '"select id from middle.seen"', "middle.seen"],
-  ["a part of a statement", '"middle.rows r"'],
+  ["a part of a statement", '"middle.rows r where true"'],
   ["a part that is a join", "` join middle.rows r on r.id = ${x}`"],
   ["a column with its table", '"select middle.rows.id"'],
   ["the type of a row", '"declare r middle.rows%rowtype; begin end"'],
@@ -78,12 +81,27 @@ it.each([
   expect(crossed({ "src/low/bad.ts": `export const bad = ${literal};` })).toEqual([`src/low/bad.ts:1 reads ${table}`]);
 });
 
-it("a string that is only the name of a table of a room above is found, in code and in SQL", () => {
-  const source = `export const TABLES = [\n"middle.rows",\n{ "high.jobs": 1 },\n"select to_regclass('outer.first')"];`;
-  expect(crossed({ "src/low/bad.ts": source })).toEqual([
-    "src/low/bad.ts:2 names middle.rows",
-    "src/low/bad.ts:3 names high.jobs",
-    "src/low/bad.ts:4 names outer.first",
+it.each([
+  ["in a variable", '"low.things"'],
+  ["as a key", '{ "low.things": 1 }'],
+  ["as a type", '1 as unknown as "low.things"'],
+  ["with an alias", "` low.things as t`"],
+  ["in a list", '"middle.rows r, low . things"'],
+  ["with quotes", `'"low"."things"'`],
+  ["in the hole of a statement", '`update ${"low.things"} set id = 1`'],
+  ["among the parts of a statement", '["update", "low.things", "set id = 1"].join(" ")'],
+])("a string that is only the name of a table is allowed to its owner alone: %s", (_, value) => {
+  const source = `export const name = ${value};`;
+  const rooms = {
+    "src/middle/bad.ts": source,
+    "src/low/good.ts": `// writes: low.things\n${source.replace("middle.rows r,", "")}`,
+  };
+  expect(crossed(rooms)).toEqual(["src/middle/bad.ts:1 names low.things"]);
+});
+
+it("a string of SQL that is only the name of a table of a room above is found", () => {
+  expect(crossed({ "src/low/bad.ts": `"select to_regclass('high.jobs'), 'low.things'::regclass";` })).toEqual([
+    "src/low/bad.ts:1 reads high.jobs",
   ]);
 });
 
@@ -140,6 +158,9 @@ it.each([
   ["a schema in a hole", "`update ${schema}.things set id = 1`"],
   ["placeholders of format()", `"select format('update %I.%I set id = 1', a, b)"`],
   ["an own table in a hole", '`update ${"high.jobs"} set id = 1`'],
+  ["a text that ends before the table", '["delete from", name].join(" ")'],
+  ["strings that SQL puts together", `"execute 'update ' || name::text || ' set id = 1'"`],
+  ["a string that SQL ends with the name", `"execute 'delete from ' || f(name)"`],
 ])("a statement that takes the table from a hole is refused where nothing says what it writes: %s", (_, literal) => {
   expect(crossed({ "src/high/bad.ts": `export const bad = ${literal};` })).toEqual([
     "src/high/bad.ts:1 writes an unnamed table",
@@ -204,4 +225,24 @@ it("a file of sql/ belongs to the room that its name begins with, or to the one 
       { SQL_FILES: { "0009_late.sql": "outer/one" } },
     ),
   ).toEqual(["sql/0008_outermost.sql:0 has no room", "sql/0010_outer_two.sql:1 writes outer.first"]);
+});
+
+it("a table that a file of sql/ drops or renames is no table any more", () => {
+  const files = {
+    "sql/0006_high.sql":
+      "create table high.old (id text); insert into high.old values ('1'); create table high.draft (id text);",
+    "sql/0007_high.sql":
+      "drop table high.old;\nalter table high.draft rename to final;\ninsert into high.final values ('1');",
+  };
+  const rows = ROWS.map((row): Row => (row[0] === "high" ? [row[0], row[1], "high.jobs high.final"] : row));
+  expect(crossed(files, { ROOMS: rows })).toEqual([]);
+  expect(crossed({ ...files, "src/high/bad.ts": '"select from high.old"' }, { ROOMS: rows })).toEqual([
+    "src/high/bad.ts:1 reads high.old",
+  ]);
+});
+
+it("a file of SQL in src/ belongs to its folder", () => {
+  expect(crossed({ "src/middle/bad.sql": "select 1;\ndelete from low.things;" })).toEqual([
+    "src/middle/bad.sql:2 writes low.things",
+  ]);
 });
