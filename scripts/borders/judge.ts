@@ -76,7 +76,7 @@ export class Judge {
     const room = this.rooms.of(inside);
     if (!room) return this.add(place, `imports ${path}`, `, which is in no room. Add a row to ${FILE}.`);
     const { home } = place;
-    if (home !== "leaf" && this.rooms.mayImport(home, room)) return;
+    if (home !== "leaf" && (this.rooms.mayImport(home, room) || home.files.includes(inside))) return;
     this.add(place, `imports ${room.name}`, `/ (${path}). ${mayImport(home)} ${INSTEAD_OF_IMPORT}`);
   }
 
@@ -152,7 +152,7 @@ const called = (home: Home): string => (home === "leaf" ? "A file of src/ itself
 function mayImport(home: Home): string {
   if (home === "leaf") return "A file of src/ itself imports only such files.";
   const rooms = home.imports.map((name) => (name === "*" ? "every room above it" : `${name}/`));
-  return `${called(home)} may import ${list([...rooms, ...(home.leaves ?? ["the files of src/ itself"])])}.`;
+  return `${called(home)} may import ${list([...rooms, ...home.files, ...(home.leaves ?? ["the files of src/ itself"])])}.`;
 }
 
 const INSTEAD_OF_IMPORT = "Move what both need to a room below both, or let a room above pass it in as a parameter.";

@@ -33,14 +33,14 @@ function emptyRows(rooms: Rooms, { tables }: Things, files: readonly File[]): Fi
     table.endsWith(".*") ? [...tables].some((made) => schemaOf(made) === schemaOf(table)) : tables.has(table);
   const exists = (start: string): boolean => files.some(({ path }) => path.startsWith(start));
   return [
-    ...rooms.all.flatMap(({ name, owns, leaves }) => [
+    ...rooms.all.flatMap(({ name, owns, files: single, leaves }) => [
       ...(exists(`src/${name}/`) ? [] : [`${name}/ has a row but no file. Remove the row.`]),
       ...owns
         .filter((table) => !isMade(table))
         .map((table) => `${name}/ owns ${table}, which no statement creates. Remove it from the row.`),
-      ...(leaves ?? [])
-        .filter((leaf) => !exists(`src/${leaf}`))
-        .map((leaf) => `${name}/ may import ${leaf}, which does not exist. Remove it from the row.`),
+      ...[...single, ...(leaves ?? [])]
+        .filter((path) => !exists(`src/${path}`))
+        .map((path) => `${name}/ may import ${path}, which does not exist. Remove it from the row.`),
     ]),
     ...Object.keys(rooms.sqlFiles)
       .filter((file) => !exists(`sql/${file}`))

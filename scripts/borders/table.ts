@@ -4,8 +4,9 @@
 export const FILE = "borders.ts";
 
 /**
- * Name of the room, the rooms that it may import (`*`: all above it; `only errors.ts`: of the files of src/ itself, these),
- * the tables that it owns. Names in a list are parted by blanks.
+ * Name of the room, the rooms that it may import, the tables that it owns. Names in a list are parted by blanks. Among the
+ * rooms, `*` means all above it, `plaid/verify.ts` this file only, and `only errors.ts clock.ts` in front that of the files of
+ * src/ itself it may import these.
  */
 export type Row = readonly [room: string, imports: string, owns: string];
 
@@ -23,6 +24,8 @@ export interface Room {
   readonly name: string;
   /** Rooms, or `*`: all that stand above it. */
   readonly imports: readonly string[];
+  /** Files of other rooms that it may import, without the tables of those rooms. */
+  readonly files: readonly string[];
   /** Files of src/ itself that it may import; null: all. */
   readonly leaves: readonly string[] | null;
   readonly owns: readonly string[];
@@ -32,6 +35,8 @@ const list = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
 /** @returns whether a folder is another one or stands in it */
 export const within = (folder: string, outer: string): boolean => folder === outer || folder.startsWith(`${outer}/`);
+
+const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
 
 export const schemaOf = (table: string): string => table.split(".", 1)[0] ?? "";
 
@@ -43,9 +48,12 @@ export class Rooms {
   constructor({ ROOMS, SQL_FILES }: Pick<Table, "ROOMS" | "SQL_FILES">) {
     this.sqlFiles = SQL_FILES;
     this.all = ROOMS.map(([name, imports, owns]) => {
-      const [first, ...rest] = list(imports);
-      const leaves = first === "only" ? rest.filter((word) => word.endsWith(".ts")) : null;
-      return { name, imports: list(imports).filter((word) => !/^only$|\.ts$/.test(word)), leaves, owns: list(owns) };
+      const words = list(imports);
+      const paths = words.filter((word) => word.endsWith(".ts"));
+      const leaves = words[0] === "only" ? paths.filter((path) => !path.includes("/")) : null;
+      const files = paths.filter((path) => path.includes("/"));
+      const rooms = words.filter((word) => word !== "only" && !leaves?.includes(word) && !files.includes(word));
+      return { name, imports: rooms, files, leaves, owns: list(owns) };
     });
     for (const room of this.all) for (const table of room.owns) this.owners.set(table, room);
   }
@@ -56,7 +64,7 @@ export class Rooms {
 
   /** The room of a file. @param path relative to src/, with a folder. A room that has rooms in it holds only its own files. */
   of(path: string): Room | undefined {
-    const folder = this.named(path) ? path : path.slice(0, Math.max(0, path.lastIndexOf("/")));
+    const folder = this.named(path) ? path : folderOf(path);
     const room = this.all
       .filter(({ name }) => within(folder, name))
       .toSorted((a, b) => b.name.length - a.name.length)[0];
@@ -107,7 +115,8 @@ export class Rooms {
 
   private mistakesOf(room: Room, index: number): string[] {
     const above = this.all.slice(0, index);
-    const unknown = room.imports.filter((name) => name !== "*" && !above.some((other) => within(other.name, name)));
+    const isAbove = (name: string): boolean => name === "*" || above.some((other) => within(other.name, name));
+    const unknown = [...room.imports, ...room.files.map(folderOf)].filter((name) => !isAbove(name));
     const others = this.all.slice(index + 1);
     return [
       ...unknown.map((name) =>

@@ -83,6 +83,15 @@ it("a row can limit a room to some of the files of src/ itself", () => {
   ]);
 });
 
+it("a row can allow a single file of a room above it, without the tables of that room", () => {
+  const rows = ROWS.map((row): Row => (row[0] === "outer/two" ? ["outer/two", "middle/middle.ts", ""] : row));
+  const source = 'import "../../middle/middle.ts";\nimport "../../middle/inner/deep.ts";\n"select from middle.rows";';
+  expect(crossed({ "src/outer/two/two.ts": source }, { ROOMS: rows })).toEqual([
+    "src/outer/two/two.ts:2 imports middle",
+    "src/outer/two/two.ts:3 reads middle.rows",
+  ]);
+});
+
 it("an import of a file outside src/ is refused, and one of a package is not", () => {
   const source = 'import "pg";\nimport "node:fs";\nimport { startSome } from "../../test/support.ts";';
   expect(crossed({ "src/low/bad.ts": source })).toEqual(["src/low/bad.ts:3 imports test/support.ts"]);

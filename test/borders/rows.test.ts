@@ -34,29 +34,32 @@ it("every table and view needs an owner", () => {
 it("a row that names a table, a schema, a room or a file that does not exist is refused", () => {
   const rows: readonly Row[] = [
     ...ROWS.filter(([name]) => name !== "apart"),
-    ["apart", "only gone.ts", "apart.lost lost.*"],
+    ["apart", "only gone.ts low/gone.ts", "apart.lost lost.*"],
     ["gone", "", ""],
   ];
   expect(sentences({}, { ROOMS: rows, SQL_FILES: { "0001_some.sql": "nobody" } })).toEqual([
     "borders.ts:0 sql/0001_some.sql is to belong to nobody, which has no row.",
     "borders.ts:0 apart/ owns apart.lost, which no statement creates. Remove it from the row.",
     "borders.ts:0 apart/ owns lost.*, which no statement creates. Remove it from the row.",
+    "borders.ts:0 apart/ may import low/gone.ts, which does not exist. Remove it from the row.",
     "borders.ts:0 apart/ may import gone.ts, which does not exist. Remove it from the row.",
     "borders.ts:0 gone/ has a row but no file. Remove the row.",
     "borders.ts:0 sql/0001_some.sql has a room but does not exist. Remove the line.",
-    "src/apart/apart.ts:1 imports errors.ts. apart/ may import gone.ts.",
+    "src/apart/apart.ts:1 imports errors.ts. apart/ may import low/gone.ts and gone.ts.",
   ]);
 });
 
 it("rows that let imports go both ways, or that give a table two owners, are refused", () => {
   const rows: readonly Row[] = [
-    ["low", "middle nowhere", "low.things low.notes middle.rows"],
+    ["low", "middle nowhere errors.ts high/high.ts", "low.things low.notes middle.rows"],
     ...ROWS.slice(1),
     ["low", "", "middle.* x"],
   ];
   expect(sentences({}, { ROOMS: rows }).filter((text) => text.startsWith("borders.ts"))).toEqual([
     "borders.ts:0 low/ may not import middle/, which does not stand above it. Imports go one way.",
     "borders.ts:0 low/ is to import nowhere, which has no row.",
+    "borders.ts:0 low/ is to import errors.ts, which has no row.",
+    "borders.ts:0 low/ may not import high/, which does not stand above it. Imports go one way.",
     "borders.ts:0 low/ has two rows. Make one of them.",
     "borders.ts:0 middle.* has two owners. Only one room writes a table.",
     "borders.ts:0 low/ owns x, which is no name of a table. Write schema.table or schema.*.",
