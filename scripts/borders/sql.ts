@@ -44,11 +44,11 @@ const NOT_A_STATEMENT = words("for key do on before after or of");
 const SOURCES = words("from join using references");
 /** What comes after the table in a statement that names one without its schema: prose goes on otherwise. */
 const AFTER_NAME: Readonly<Record<string, ReadonlySet<string>>> = {
-  insert: words("select values default as with overriding"),
-  update: words("set as"),
-  delete: words("where using returning as"),
+  insert: words("select values default table with overriding"),
+  update: words("set"),
+  delete: words("where using returning"),
   truncate: words("cascade restrict restart"),
-  merge: words("using as"),
+  merge: words("using"),
   alter: words("add drop rename alter set attach detach enable disable"),
   drop: words("cascade restrict"),
   create: words("as partition"),
@@ -109,7 +109,7 @@ class Finder {
   private write({ verb, at, list, inside }: Target): void {
     const target = this.reader.name(at);
     if (!target) return this.unfinished(verb, at);
-    const certain = !inside && this.isStatement(verb, target.name, target.next);
+    const certain = !inside && !target.parted && this.isStatement(verb, target.name, target.next);
     if (!target.qualified && !certain) return;
     this.add("writes", at, target, { ...(certain && { certain }), ...MAKES[verb] });
     if (verb === "alter") this.rename(at, target);
@@ -137,8 +137,11 @@ class Finder {
   /** Whether this is a statement and not prose, by what follows the table. */
   private isStatement(verb: string, name: string, next: number): boolean {
     const after = AFTER_NAME[verb];
-    if ((verb === "insert" || verb === "create") && this.reader.sign(next, "(")) return true;
-    if (after?.has(this.reader.word(next)) || after?.has(this.reader.word(next + 1))) return true;
+    const named = this.reader.word(next) === "as" ? next + 2 : this.reader.word(next) === "" ? next : next + 1;
+    for (const index of [next, named]) {
+      if ((verb === "insert" || verb === "create") && this.reader.sign(index, "(")) return true;
+      if (after?.has(this.reader.word(index))) return true;
+    }
     if ((name !== ANY && !name.includes(".")) || !after) return false;
     const ends = next >= this.reader.tokens.length || [";", ")", ","].some((sign) => this.reader.sign(next, sign));
     return ends ? MAY_END.has(verb) : this.reader.tokens[next]?.kind === "hole";

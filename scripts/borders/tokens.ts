@@ -70,6 +70,8 @@ export interface Name {
   /** Of a name that ends in a hole, what stands before it. */
   readonly begins?: string;
   readonly qualified: boolean;
+  /** A blank follows the dot, as where a sentence ends. */
+  readonly parted?: boolean;
   /** The index after it. */
   readonly next: number;
 }
@@ -109,7 +111,8 @@ export class Reader {
     let next = index + 3;
     while (this.sign(next, ".") && this.named(next + 1)) next += 2;
     if (schema === ANY) return { name: ANY, qualified: true, next };
-    if (second.kind === "word") return { name: `${schema}.${second.text}`, qualified: true, next };
+    const parted = second.start > (this.tokens[index + 1]?.start ?? 0) + 1;
+    if (second.kind === "word") return { name: `${schema}.${second.text}`, qualified: true, parted, next };
     return { name: `${schema}.${ANY}`, begins: `${schema}.${second.text}`, qualified: true, next };
   }
   /** The index after a name, a call, a cast or something in parentheses. */

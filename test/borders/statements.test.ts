@@ -30,6 +30,15 @@ it.each([
   ["copy from", '"copy low.things (id) from stdin"'],
   ["create table of a partition", '"create table middle.part partition of low.things for values in (1)"'],
   ["attach partition", '"alter table middle.rows attach partition low.things default"'],
+  ["create a table anew", '"create global temporary unlogged table if not exists low.things (id text)"'],
+  ["create a view", '"create or replace local temp recursive view low.things as select 1"'],
+  ["refresh", '"refresh materialized view concurrently low.things"'],
+  ["alter a foreign table", '"alter foreign table low.things rename column id to name"'],
+  ["drop policy", '"drop policy p on low.things"'],
+  ["alter trigger", '"alter trigger t on low.things rename to u"'],
+  ["create constraint trigger", '"create constraint trigger t after update on low.things execute function f()"'],
+  ["create or replace rule", '"create or replace rule r as on delete to x do instead delete from low.things"'],
+  ["truncate without table", '"truncate only low.things restart identity"'],
   ["create index", '"create unique index concurrently if not exists some on low.things (id)"'],
   ["create trigger", '"create trigger t after insert or update on low.things for each row execute function f()"'],
   ["create policy", '"create policy p on low.things using (true)"'],
@@ -136,7 +145,8 @@ it("rooms within a room share what the outer room owns, and not what one of them
 it("prose, columns, comments and the catalogues of Postgres are not taken for tables", () => {
   const source = `
     export const a = "Plaid is asked to update. Then the low things go.";
-    export const b = \`Delete from the list, update \${name}, lock it, or insert into it.\`;
+    export const b = \`Delete from the list, update \${name}, lock it, or insert into it. Update \${name} as you like.\`;
+      export const h = "lock in the price, alter table manners, drop table service, after update of low things";
     export const c = "select x.rows from pg_catalog.pg_class x, information_schema.tables t where t.things is not null";
     export const d = "grant select, update on all tables in schema some to other";
     export const e = \`select 1 for update \${"skip locked"}\`;
@@ -154,6 +164,8 @@ it.each([
   ["insert", "`insert into ${t} (id) values (1)`"],
   ["update", "`update ${t} set id = 1`"],
   ["update with an alias", "`update ${t.name} x set id = 1`"],
+  ["insert with an alias", "`insert into ${t} as x (id) values (1)`"],
+  ["delete with an alias", "`delete from ${t} as x using ${u} where true`"],
   ["update with clauses in holes", "`update ${t} ${set}`"],
   ["a schema in a hole", "`update ${schema}.things set id = 1`"],
   ["placeholders of format()", `"select format('update %I.%I set id = 1', a, b)"`],
