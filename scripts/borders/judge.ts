@@ -137,7 +137,6 @@ export class Judge {
   }
 
   private unnamed(place: Place, { does, declared = [] }: Mention): void {
-    if (does !== "writes") return;
     for (const name of declared) this.mention(place, { does, name, at: 0, certain: true });
     if (declared.length > 0 || (place.home !== "leaf" && this.rooms.ownsSchema(place.home))) return;
     const instead =

@@ -40,7 +40,8 @@ const BEFORE_NAME = words("only if not exists concurrently");
 const KINDS = words("table view");
 const OF_KIND = words("or replace global local temp temporary unlogged materialized recursive foreign");
 const ON_A_TABLE = words("index trigger policy rule");
-const NOT_A_STATEMENT = words("for key do on before after or of");
+/** What stands before `update` where it is a part of another statement. */
+const BEFORE_UPDATE = words("for key do");
 const SOURCES = words("from join using references");
 /** What comes after the table in a statement that names one without its schema: prose goes on otherwise. */
 const AFTER_NAME: Readonly<Record<string, ReadonlySet<string>>> = {
@@ -75,7 +76,7 @@ function targetAt(reader: Reader, index: number): Target | null {
   const name = (at: number): number => reader.skip(at, BEFORE_NAME);
   if ((verb === "insert" || verb === "merge") && after === "into") return { verb, at: name(index + 2) };
   if (verb === "delete" && after === "from") return { verb, at: name(index + 2) };
-  if (verb === "update") return { verb, at: name(index + 1), inside: NOT_A_STATEMENT.has(reader.word(index - 1)) };
+  if (verb === "update") return { verb, at: name(index + 1), inside: BEFORE_UPDATE.has(reader.word(index - 1)) };
   if (verb === "truncate" || verb === "lock") {
     return { verb, at: name(after === "table" ? index + 2 : index + 1), list: true };
   }
@@ -149,11 +150,12 @@ class Finder {
 
   private copy(index: number): void {
     const target = this.reader.name(index + 1);
-    if (!target?.qualified) return;
-    const direction = this.reader.word(this.reader.afterList(target.next));
-    if (direction === "from" || direction === "to") {
-      this.add(direction === "from" ? "writes" : "reads", index + 1, target, { certain: true });
-    }
+    if (!target) return;
+    const direction = this.reader.afterList(target.next);
+    const word = this.reader.word(direction);
+    const isWrite = word === "from" && (target.qualified || this.reader.word(direction + 1) === "stdin");
+    if (isWrite) this.add("writes", index + 1, target, { certain: true });
+    else if (target.qualified && word === "to") this.add("reads", index + 1, target, { certain: true });
   }
 
   private source(index: number): void {

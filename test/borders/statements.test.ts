@@ -147,6 +147,7 @@ it("prose, columns, comments and the catalogues of Postgres are not taken for ta
     export const a = "Plaid is asked to update. Then the low things go.";
     export const b = \`Delete from the list, update \${name}, lock it, or insert into it. Update \${name} as you like.\`;
       export const h = "lock in the price, alter table manners, drop table service, after update of low things";
+      export const verbs = ["truncate", "lock", "update", "what it may insert into (see above)", "Delete from the list (all of it), copy it from here"];
     export const c = "select x.rows from pg_catalog.pg_class x, information_schema.tables t where t.things is not null";
     export const d = "grant select, update on all tables in schema some to other";
     export const e = \`select 1 for update \${"skip locked"}\`;
@@ -169,6 +170,7 @@ it.each([
   ["update with clauses in holes", "`update ${t} ${set}`"],
   ["a schema in a hole", "`update ${schema}.things set id = 1`"],
   ["placeholders of format()", `"select format('update %I.%I set id = 1', a, b)"`],
+  ["copy", "`copy ${t} (id) from stdin`"],
   ["an own table in a hole", '`update ${"high.jobs"} set id = 1`'],
   ["a text that ends before the table", '["delete from", name].join(" ")'],
   ["strings that SQL puts together", `"execute 'update ' || name::text || ' set id = 1'"`],
@@ -220,7 +222,13 @@ it("a file of sql/ may not write, read or call what its room may not, in the bod
 
 it("a file of sql/ may not define a function again that belongs to another room", () => {
   const source = "create or replace function high.rank(id text) returns int language sql as $$ select 2 $$";
-  expect(crossed({ "sql/0006_middle.sql": source })).toEqual(["sql/0006_middle.sql:1 defines high.rank"]);
+  const calls =
+    "drop function high.rank(text);\ncreate trigger t after insert on middle.rows execute function high.rank()";
+  expect(crossed({ "sql/0006_middle.sql": source, "sql/0007_middle.sql": calls })).toEqual([
+    "sql/0006_middle.sql:1 defines high.rank",
+    "sql/0007_middle.sql:1 calls high.rank",
+    "sql/0007_middle.sql:2 calls high.rank",
+  ]);
 });
 
 it("a file of sql/ belongs to the room that its name begins with, or to the one that borders.ts says", () => {
@@ -258,3 +266,53 @@ it("a file of SQL in src/ belongs to its folder", () => {
     "src/middle/bad.sql:2 writes low.things",
   ]);
 });
+
+it.each([
+  "insert into things values (1)",
+  "insert into things select 1",
+  "insert into things default values",
+  "insert into things table low.notes",
+  "insert into things with x as (select 1) select 1",
+  "insert into things overriding user value values (1)",
+  "insert into things (id) values (1)",
+  "insert into things as t (id) values (1)",
+  "update things set id = 1",
+  "update things as t set id = 1",
+  "update things t set id = 1",
+  "delete from things where true",
+  "delete from things using low.notes",
+  "delete from things returning id",
+  "delete from things t where true",
+  "truncate things cascade",
+  "truncate things restrict",
+  "truncate things restart identity",
+  "merge into things using low.notes on true",
+  "merge into things t using low.notes on true",
+  "lock table things in share mode",
+  "drop table things cascade",
+  "drop table things restrict",
+  "create table things (id text)",
+  "create table things as select 1",
+  "create table things partition of low.notes default",
+  "copy things (id) from stdin",
+  "alter table things add x text",
+  "alter table things drop x",
+  "alter table things rename to y",
+  "alter table things alter x drop not null",
+  "alter table things set schema x",
+  "alter table things attach partition low.notes default",
+  "alter table things detach partition low.notes",
+  "alter table things enable row level security",
+  "alter table things disable trigger all",
+])("a statement that writes a table without its schema is refused: %s", (statement) => {
+  expect(crossed({ "src/low/bad.ts": `"${statement}"` })).toEqual(["src/low/bad.ts:1 writes things"]);
+});
+
+it.each(["insert into", "delete from", "truncate", "merge into", "drop table", "lock table"])(
+  "a statement that ends with a table from a hole is refused: %s",
+  (verb) => {
+    expect(crossed({ "src/low/bad.ts": `\`${verb} \${table}\`; \`${verb} \${table}; select 1\`` })).toEqual([
+      "src/low/bad.ts:1 writes an unnamed table",
+    ]);
+  },
+);
