@@ -44,11 +44,12 @@ interface Piece {
 
 const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null && "type" in value;
 
-function children(node: Node): Node[] {
-  return (visitorKeys[node.type] ?? []).flatMap((key) => {
+function eachChild(node: Node, visit: (child: Node) => void): void {
+  for (const key of visitorKeys[node.type] ?? []) {
     const value = node[key];
-    return Array.isArray(value) ? value.filter(isNode) : isNode(value) ? [value] : [];
-  });
+    if (Array.isArray(value)) for (const child of value.filter(isNode)) visit(child);
+    else if (isNode(value)) visit(value);
+  }
 }
 
 /** Escapes become blanks of the same length, so that offsets stay; those that spell a letter are taken as they are meant. */
@@ -164,7 +165,9 @@ export function readCode(file: string, source: string): Code {
       if (isLiteral(path)) literal(path, true);
       else imports.push({ path: null, line: line(path.start) });
     }
-    for (const child of children(node)) if (child !== path) visit(child);
+    eachChild(node, (child) => {
+      if (child !== path) visit(child);
+    });
   };
   visit(root);
   for (const { value, start } of comments) {

@@ -6,7 +6,7 @@
  * comments, strings, dollar quotes and quoted identifiers, and a table's name always has its schema here, so that what
  * follows a keyword says enough. Strings and dollar-quoted bodies are read as SQL again, which covers functions and `execute`.
  */
-import { ANY, joined, type Name, Reader, type Token, tokensOf } from "./tokens.ts";
+import { ANY, HOLE, joined, type Name, Reader, type Token, tokensOf } from "./tokens.ts";
 
 /** `names`: the text is a name and nothing else. `defines`: it makes a function. */
 export type Does = "writes" | "reads" | "calls" | "names" | "defines";
@@ -234,6 +234,8 @@ const namesIn = (text: string): Mention[] =>
     at: index,
   }));
 
+const PARTED = new RegExp(`[\\s.*${HOLE}]`, "u");
+
 const splitStatements = (tokens: Token[]): Token[][] => {
   const statements: Token[][] = [[]];
   for (const token of tokens) {
@@ -248,6 +250,8 @@ const splitStatements = (tokens: Token[]): Token[][] => {
  * @param declared the tables that comments around it say that it writes
  */
 export function mentionsIn(text: string, declared: readonly string[] = []): Mention[] {
+  // One word is neither a statement nor a name with its schema.
+  if (!PARTED.test(text)) return [];
   if (ONLY_NAMES.test(text)) return namesIn(text);
   return splitStatements(tokensOf(text)).flatMap((tokens) => {
     const comments = tokens.filter(({ kind }) => kind === "comment");

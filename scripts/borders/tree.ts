@@ -35,10 +35,7 @@ function readSource(root: string, path: string): File {
   const file = join(root, path);
   const { imports, texts, errors } = readCode(file, readFileSync(file, "utf8"));
   const mentions = texts.flatMap(({ text, declared, line }) =>
-    // Whatever names a table has a dot or a hole; most literals have neither.
-    /[.\uFFFC]|\b(?:into|update|delete|truncate|table|lock)\b/i.test(text)
-      ? mentionsIn(text, declared).map((found) => ({ ...found, line: line(found.at) }))
-      : [],
+    mentionsIn(text, declared).map((found) => ({ ...found, line: line(found.at) })),
   );
   return { path, imports, mentions, errors };
 }

@@ -9,7 +9,7 @@ it("a statement may write the tables of its room and read those of the rooms tha
     export const B = \`delete from high.jobs j using middle.rows r where r.id = j.id\`;
     export const C = "select high.rank(id) from high.jobs for update of jobs skip locked";
     export const D = "insert into high.jobs values (1) on conflict (id) do update set id = excluded.id";
-    export const E = "with low as (select 1), jobs as (select 2) select low.id from low, jobs where a is distinct from jobs.id";`;
+    export const E = "with low as (select 1), jobs as (select 2) select low.id from low, jobs where a is distinct from high.other";`;
   expect(crossed({ "src/high/good.ts": source })).toEqual([]);
 });
 
@@ -28,6 +28,7 @@ it.each([
   ["lock table", '"lock table low.things in exclusive mode"'],
   ["lock without table", '"lock low.things"'],
   ["copy from", '"copy low.things (id) from stdin"'],
+  ["copy from with options", '"copy low.things from stdin (format csv)"'],
   ["create table of a partition", '"create table middle.part partition of low.things for values in (1)"'],
   ["attach partition", '"alter table middle.rows attach partition low.things default"'],
   ["create a table anew", '"create global temporary unlogged table if not exists low.things (id text)"'],
@@ -122,7 +123,12 @@ it("a statement that calls an SQL function of a room above is found", () => {
 
 it("a breach is reported with the line of the table and not with that of the literal", () => {
   const source = "const where = 1;\nexport const bad = `\n  select 1;\n  ${where}\n  delete from\n    low.things`;";
-  expect(crossed({ "src/middle/bad.ts": source })).toEqual(["src/middle/bad.ts:6 writes low.things"]);
+  const joined =
+    "export const bad = `do $x$ begin execute 'select ' ||\n\n  f(a)::text || '1;\n delete from low.things'; end $x$`";
+  expect(crossed({ "src/middle/bad.ts": source, "src/middle/worse.ts": joined })).toEqual([
+    "src/middle/bad.ts:6 writes low.things",
+    "src/middle/worse.ts:4 writes low.things",
+  ]);
 });
 
 it("a file of src/ itself may use no table", () => {
