@@ -1,7 +1,6 @@
-/** What the SQL of src/ and sql/ writes, reads and calls, held against the rows of a small tree. */
+/** What the SQL of src/ writes, reads and calls, held against the rows of a small tree. */
 import { expect, it } from "vitest";
-import type { Row } from "../../scripts/borders/table.ts";
-import { crossed, found, ROWS, short } from "./tree.ts";
+import { crossed, found, short } from "./tree.ts";
 
 it("a statement may write the tables of its room and read those of the rooms that it may import", () => {
   const source = `
@@ -163,116 +162,6 @@ it("prose, columns, comments and the catalogues of Postgres are not taken for ta
   expect(crossed({ "src/low/good.ts": source })).toEqual([]);
 });
 
-const write = (more = ""): string => `${more}export const purge = (t: string) => \`delete from \${t} where id = $1\`;`;
-
-it.each([
-  ["delete", "`delete from ${t} where id = $1`"],
-  ["delete of everything", "`delete from ${t}`"],
-  ["insert", "`insert into ${t} (id) values (1)`"],
-  ["update", "`update ${t} set id = 1`"],
-  ["update with an alias", "`update ${t.name} x set id = 1`"],
-  ["insert with an alias", "`insert into ${t} as x (id) values (1)`"],
-  ["delete with an alias", "`delete from ${t} as x using ${u} where true`"],
-  ["update with clauses in holes", "`update ${t} ${set}`"],
-  ["a schema in a hole", "`update ${schema}.things set id = 1`"],
-  ["placeholders of format()", `"select format('update %I.%I set id = 1', a, b)"`],
-  ["copy", "`copy ${t} (id) from stdin`"],
-  ["an own table in a hole", '`update ${"high.jobs"} set id = 1`'],
-  ["a text that ends before the table", '["delete from", name].join(" ")'],
-  ["strings that SQL puts together", `"execute 'update ' || name::text || ' set id = 1'"`],
-  ["a string that SQL ends with the name", `"execute 'delete from ' || f(name)"`],
-])("a statement that takes the table from a hole is refused where nothing says what it writes: %s", (_, literal) => {
-  expect(crossed({ "src/high/bad.ts": `export const bad = ${literal};` })).toEqual([
-    "src/high/bad.ts:1 writes an unnamed table",
-  ]);
-});
-
-it("a statement that takes the table from a hole is allowed in a room that owns a whole schema", () => {
-  expect(crossed({ "src/middle/good.ts": write() })).toEqual([]);
-});
-
-it("a statement that takes the table from a hole is held to the tables that a comment beside it declares", () => {
-  expect(
-    crossed({
-      "src/high/good.ts": write("/** Purges. writes: high.jobs */\n"),
-      "src/high/bad.ts": write("// writes: high.jobs,\n// low.things\n"),
-      "src/high/worse.ts": write("// writes: high.jobs, low.things\n"),
-      "src/high/other.ts": `// writes: high.jobs\nexport const other = 1;\n${write()}`,
-      "src/high/inside.ts": "export const x = (t: string) => `/* writes: middle.rows */ delete from ${t}`;",
-    }),
-  ).toEqual([
-    "src/high/inside.ts:1 writes middle.rows",
-    "src/high/other.ts:3 writes an unnamed table",
-    "src/high/worse.ts:2 writes low.things",
-  ]);
-});
-
-it("a file of sql/ may not write, read or call what its room may not, in the body of a function either", () => {
-  const source = `create function middle.spoil() returns trigger language plpgsql as $$
-    begin
-      update low.things set id = 1;
-      perform high.rank(id) from high.jobs;
-      execute format('delete from outer.%I', new.name);
-      return null;
-    end $$;
-    create index some on low.notes (id);`;
-  expect(crossed({ "sql/0006_middle.sql": source })).toEqual([
-    "sql/0006_middle.sql:3 writes low.things",
-    "sql/0006_middle.sql:4 reads high.jobs",
-    "sql/0006_middle.sql:4 calls high.rank",
-    "sql/0006_middle.sql:5 writes outer.*",
-    "sql/0006_middle.sql:5 writes outer.*",
-    "sql/0006_middle.sql:8 writes low.notes",
-  ]);
-});
-
-it("a file of sql/ may not define a function again that belongs to another room", () => {
-  const source = "create or replace function high.rank(id text) returns int language sql as $$ select 2 $$";
-  const calls =
-    "drop function high.rank(text);\ncreate trigger t after insert on middle.rows execute function high.rank()";
-  expect(crossed({ "sql/0006_middle.sql": source, "sql/0007_middle.sql": calls })).toEqual([
-    "sql/0006_middle.sql:1 defines high.rank",
-    "sql/0007_middle.sql:1 calls high.rank",
-    "sql/0007_middle.sql:2 calls high.rank",
-  ]);
-});
-
-it("a file of sql/ belongs to the room that its name begins with, or to the one that borders.ts says", () => {
-  const source = "alter table outer.first add column more text";
-  expect(
-    crossed(
-      {
-        "sql/0006_outer_one_more.sql": source,
-        "sql/0007_outer_more.sql": source,
-        "sql/0008_outermost.sql": source,
-        "sql/0010_outer_two.sql": source,
-        "sql/0009_late.sql": source,
-      },
-      { SQL_FILES: { "0009_late.sql": "outer/one" } },
-    ),
-  ).toEqual(["sql/0008_outermost.sql:0 has no room", "sql/0010_outer_two.sql:1 writes outer.first"]);
-});
-
-it("a table that a file of sql/ drops or renames is no table any more", () => {
-  const files = {
-    "sql/0006_high.sql":
-      "create table high.old (id text); insert into high.old values ('1'); create table high.draft (id text);",
-    "sql/0007_high.sql":
-      "drop table high.old;\nalter table high.draft rename to final;\ninsert into high.final values ('1');",
-  };
-  const rows = ROWS.map((row): Row => (row[0] === "high" ? [row[0], row[1], "high.jobs high.final"] : row));
-  expect(crossed(files, { ROOMS: rows })).toEqual([]);
-  expect(crossed({ ...files, "src/high/bad.ts": '"select from high.old"' }, { ROOMS: rows })).toEqual([
-    "src/high/bad.ts:1 reads high.old",
-  ]);
-});
-
-it("a file of SQL in src/ belongs to its folder", () => {
-  expect(crossed({ "src/middle/bad.sql": "select 1;\ndelete from low.things;" })).toEqual([
-    "src/middle/bad.sql:2 writes low.things",
-  ]);
-});
-
 it.each([
   "insert into things values (1)",
   "insert into things select 1",
@@ -313,12 +202,3 @@ it.each([
 ])("a statement that writes a table without its schema is refused: %s", (statement) => {
   expect(crossed({ "src/low/bad.ts": `"${statement}"` })).toEqual(["src/low/bad.ts:1 writes things"]);
 });
-
-it.each(["insert into", "delete from", "truncate", "merge into", "drop table", "lock table"])(
-  "a statement that ends with a table from a hole is refused: %s",
-  (verb) => {
-    expect(crossed({ "src/low/bad.ts": `\`${verb} \${table}\`; \`${verb} \${table}; select 1\`` })).toEqual([
-      "src/low/bad.ts:1 writes an unnamed table",
-    ]);
-  },
-);
