@@ -1,6 +1,6 @@
 /** Judges what one file does. Every sentence says what was done, which border it crosses, and what to do instead. */
 import { relative, sep } from "node:path";
-import type { Mention } from "./sql.ts";
+import type { Does, Mention } from "./sql.ts";
 import { FILE, type Room, type Rooms, schemaOf } from "./table.ts";
 import { ANY } from "./tokens.ts";
 import type { File } from "./tree.ts";
@@ -102,7 +102,7 @@ export class Judge {
     if (!this.things.tables.has(name) && !creates) {
       return this.add(place, done, ", which no statement creates. Is it misspelt?");
     }
-    this.owned(place, does !== "reads", done, owner);
+    this.owned(place, does, name, owner);
   }
 
   /** A name with a dot is a table if the tree makes it, or if it stands where only a table can. */
@@ -112,28 +112,30 @@ export class Judge {
     return does === "writes" || this.rooms.isSchema(schemaOf(name));
   }
 
-  private owned(place: Place, writes: boolean, done: string, owner: Room): void {
+  private owned(place: Place, does: Does, name: string, owner: Room): void {
     const { file, home } = place;
-    if (home !== "leaf" && (writes ? this.rooms.mayWrite(home, owner) : this.rooms.mayRead(home, owner))) return;
+    const reads = does === "reads" || does === "calls";
+    if (home !== "leaf" && (reads ? this.rooms.mayRead(home, owner) : this.rooms.mayWrite(home, owner))) return;
     // The tables of a room are made in one file, those of the rooms in it among them.
     if (home !== "leaf" && file.startsWith("sql/") && this.rooms.mayWrite(owner, home)) return;
-    const naming = done.startsWith("names ")
-      ? `A name alone can end up in any statement, so only ${owner.name}/ holds it. `
-      : "";
-    const instead = writes ? naming + insteadOfWriting(this.rooms, place, owner) : insteadOfReading(home, owner);
-    this.add(place, done, `, which ${owner.name}/ owns. ${instead}`);
+    const instead = reads
+      ? insteadOfReading(home, owner)
+      : does === "names"
+        ? `A table's bare name can end up in any statement, so write the whole statement in ${owner.name}/.`
+        : insteadOfWriting(this.rooms, place, owner);
+    this.add(place, `${does} ${name}`, `, which ${owner.name}/ owns. ${instead}`);
   }
 
   private function(place: Place, does: "calls" | "defines", name: string): void {
     const owner = this.things.functions.get(name);
-    if (owner) this.owned(place, does === "defines", `${does} ${name}`, owner);
+    if (owner) this.owned(place, does, name, owner);
   }
 
   /** Any table of a schema: all that are in it. */
   private schema(place: Place, { does, name }: Mention): void {
     const tables = [...this.things.tables, name].filter((table) => schemaOf(table) === schemaOf(name));
     const owners = new Set(tables.flatMap((table) => this.rooms.ownerOf(table) ?? []));
-    for (const owner of owners) this.owned(place, does === "writes", `${does} ${name}`, owner);
+    for (const owner of owners) this.owned(place, does, name, owner);
   }
 
   private unnamed(place: Place, { does, declared = [] }: Mention): void {

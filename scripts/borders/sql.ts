@@ -161,7 +161,7 @@ class Finder {
   private source(index: number): void {
     const word = this.reader.word(index);
     if (word === "from" && this.reader.word(index - 1) === "distinct") return;
-    const at = this.reader.skip(index + 1, words("only lateral"));
+    const at = this.reader.skip(index + 1, words("only"));
     const source = this.reader.name(at);
     if (!source?.qualified || source.name === ANY) return;
     const called = word !== "references" && this.reader.sign(source.next, "(");

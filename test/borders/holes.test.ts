@@ -15,6 +15,8 @@ it.each([
   ["update with clauses in holes", "`update ${t} ${set}`"],
   ["a schema in a hole", "`update ${schema}.things set id = 1`"],
   ["placeholders of format()", `"select format('update %I.%I set id = 1', a, b)"`],
+  ["partition of", "`create table high.jobs partition of ${t} for values in (1)`"],
+  ["attach partition", "`alter table high.jobs attach partition ${t} default`"],
   ["copy", "`copy ${t} (id) from stdin`"],
   ["an own table in a hole", '`update ${"high.jobs"} set id = 1`'],
   ["a text that ends before the table", '["delete from", name].join(" ")'],

@@ -86,6 +86,7 @@ it("a message names the file, the line, the border and what to do instead", () =
         '"select from high.jobs";',
         "`delete from ${x}.y`;",
         '"delete from things where true";',
+        '"low.things"; "select high.rank(1)"',
       ].join("\n"),
       "src/errors.ts": 'import "./low/low.ts";',
       "sql/0006_middle.sql": "alter table low.things add more text",
@@ -99,6 +100,8 @@ it("a message names the file, the line, the border and what to do instead", () =
     "src/middle/bad.ts:2 writes low.things, which low/ owns. Call a function of low/ in your transaction.",
     "src/middle/bad.ts:3 writes high.jobs, which high/ owns. Let a room that may import both call a function of high/ in the same transaction.",
     "src/middle/bad.ts:6 writes things without its schema. Write schema.things.",
+    "src/middle/bad.ts:7 names low.things, which low/ owns. A table's bare name can end up in any statement, so write the whole statement in low/.",
+    "src/middle/bad.ts:7 calls high.rank, which high/ owns. middle/ may not import high/, so it may not use its tables or functions either. Let a room above give it what it needs.",
   ]);
 });
 

@@ -37,6 +37,7 @@ it.each([
   ["drop policy", '"drop policy p on low.things"'],
   ["alter trigger", '"alter trigger t on low.things rename to u"'],
   ["create constraint trigger", '"create constraint trigger t after update on low.things execute function f()"'],
+  ["create or replace trigger", '"create or replace trigger t after update on low.things execute function f()"'],
   ["create or replace rule", '"create or replace rule r as on delete to x do instead delete from low.things"'],
   ["truncate without table", '"truncate only low.things restart identity"'],
   ["create index", '"create unique index concurrently if not exists some on low.things (id)"'],
@@ -155,7 +156,8 @@ it("prose, columns, comments and the catalogues of Postgres are not taken for ta
       export const verbs = ["truncate", "lock", "update", "what it may insert into (see above)", "Delete from the list (all of it), copy it from here"];
     export const c = "select x.rows from pg_catalog.pg_class x, information_schema.tables t where t.things is not null";
     export const d = "grant select, update on all tables in schema some to other";
-    export const e = \`select 1 for update \${"skip locked"}\`;
+    export const e = \`select 1 for update \${a} \${b}\` + \`select 1 for no key update \${a} \${b}\`;
+    export const i = \`insert into low.things values (1) on conflict (id) do update \${a} \${b}\`;
     export const f = "create table if not exists pg_temp.mine (id text)";
     // delete from high.jobs
     export const g = "select 1 -- delete from high.jobs";`;
