@@ -53,6 +53,8 @@ export const SQL_FILES: Readonly<Record<string, string>> = {
   "0026_sealing_key.sql": "integrations",
   "0027_truth_values.sql": "mirror",
   "0028_ordering_keys.sql": "relay",
+  "0029_retention_by_week.sql": "journal",
+  "0030_unfinished_integrations.sql": "integrations",
 };
 
 /** What a file or room does beside its row, and why. Each line must be needed. */
