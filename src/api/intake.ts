@@ -41,7 +41,7 @@ const post: OpenAPIV3_1.OperationObject = {
     "Your backend posts `ITEM/CREATED` with item_id and access_token after the public token was exchanged, " +
     "`ITEM/UPDATED` after update mode, and `TRANSACTIONS/HISTORICAL_UPDATE` to have the history read. With " +
     '`"full": true` everything is read again.',
-  security: [{ plaidVerification: [] }, { webhookSecret: [] }],
+  security: [{ webhookSecret: [] }, { plaidVerification: [] }],
   parameters: [
     {
       name: "id",

@@ -9,12 +9,12 @@ import { auditRoutes } from "./audit-routes.ts";
 import { requireKey } from "./auth.ts";
 import { deliveryRoutes } from "./delivery-routes.ts";
 import { destinationRoutes } from "./destination-routes.ts";
+import { referenceRoutes } from "./docs/reference.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { integrationRoutes } from "./integration-routes.ts";
 import { itemRoutes } from "./item-routes.ts";
 import { jobRoutes } from "./job-routes.ts";
-import { describeRoutes, documentOf, type Document } from "./openapi.ts";
-import { REFERENCE_POLICY, renderReference } from "./reference.ts";
+import { describeRoutes } from "./openapi.ts";
 import { routeRoutes } from "./route-routes.ts";
 import type { Api, ApiDeps } from "./routing.ts";
 import { statusRoutes } from "./status-routes.ts";
@@ -37,7 +37,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
     eventRoutes(api, deps);
     statusRoutes(api, deps);
   });
-  await app.register(async (open: Api) => referenceRoutes(open, deps));
+  await app.register(async (open: Api) => referenceRoutes(open));
 }
 
 /** One line a request: route pattern instead of path, and nothing that a user sent. */
@@ -61,26 +61,5 @@ function readEmptyBodies(api: Api): void {
   });
   api.addHook("preValidation", async (request) => {
     if (request.body === undefined && request.routeOptions.schema?.body !== undefined) request.body = {};
-  });
-}
-
-function referenceRoutes(open: Api, { publicUrl }: ApiDeps): void {
-  const hide = { schema: { hide: true } };
-  // Both are made at the first request, when all routes and the port are known, and then stay as they are.
-  let document: Document | undefined;
-  const documented = (): Document => (document ??= documentOf(open));
-  let json: string | undefined;
-  let page: string | undefined;
-
-  open.get("/openapi.json", hide, async (request, reply) => {
-    addHeaders(request, reply);
-    json ??= JSON.stringify(documented());
-    return reply.header("cache-control", "no-cache").type("application/json; charset=utf-8").send(json);
-  });
-  open.get("/docs", hide, async (request, reply) => {
-    addHeaders(request, reply);
-    page ??= renderReference(documented(), publicUrl());
-    reply.header("cache-control", "no-cache").header("content-security-policy", REFERENCE_POLICY);
-    return reply.type("text/html; charset=utf-8").send(page);
   });
 }

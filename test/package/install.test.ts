@@ -45,7 +45,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 it("a package packed from a checkout that was never built holds the build, the tables and the docs, and nothing else", () => {
   const paths = packed.files.map(({ path }) => path);
-  for (const path of ["dist/cli/main.js", "dist/simulator/index.d.ts", "sql/0001_integrations.sql", "README.md"]) {
+  const reference = ["page.js", "page.css", "scalar/standalone.js.gz", "scalar/LICENSE", "scalar/bundled-licenses.txt"];
+  for (const path of [
+    "dist/cli/main.js",
+    "dist/simulator/index.d.ts",
+    ...reference.map((name) => `dist/api/docs/${name}`),
+    "sql/0001_integrations.sql",
+    "README.md",
+  ]) {
     expect(paths).toContain(path);
   }
   expect(paths.filter((path) => !/^(dist|sql|docs)\/|^(README\.md|LICENSE|package\.json)$/.test(path))).toEqual([]);
@@ -63,6 +70,8 @@ it("the package installed into an empty folder runs `npx tartan demo`, which end
     await until("an item is mirrored", async () => /ITEM\/CREATED.*\+\d+ transactions/.test(said) || gone(demo, said));
     const url = /API\s+(http:\S+)\/v1/.exec(said)?.[1] ?? "";
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    const [script = ""] = /\/docs\/scalar[^"]+/.exec(await (await fetch(`${url}/docs`)).text()) ?? [];
+    expect((await fetch(url + script)).status).toBe(200);
     expect(readFileSync(join(user, ".tartan/postgres/data/postmaster.pid"), "utf8")).toMatch(/ready/);
   } finally {
     // A terminal's Ctrl-C reaches npx and the command alike.
