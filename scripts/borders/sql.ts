@@ -39,6 +39,7 @@ const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
 const BEFORE_NAME = words("only if not exists concurrently");
 const KINDS = words("table view");
 const OF_KIND = words("or replace global local temp temporary unlogged materialized recursive foreign");
+const CHANGES = words("create alter drop");
 const ON_A_TABLE = words("index trigger policy rule");
 /** What stands before `update` where it is a part of another statement. */
 const BEFORE_UPDATE = words("for key do");
@@ -169,34 +170,31 @@ class Finder {
   }
 
   /** `create index … on x`, `create trigger … on x`: changes x. */
-  private onTable(first: number, index: number): void {
-    const verb = this.reader.word(first);
-    if (verb !== "create" && verb !== "alter" && verb !== "drop") return;
-    const kind = this.reader.skip(first + 1, words("or replace unique constraint"));
+  private onTable(index: number): void {
+    let verb = index - 1;
+    while (verb > 0 && !CHANGES.has(this.reader.word(verb))) verb--;
+    if (!CHANGES.has(this.reader.word(verb))) return;
+    const kind = this.reader.skip(verb + 1, words("or replace unique constraint"));
     const at = this.reader.skip(index + 1, BEFORE_NAME);
     const target = ON_A_TABLE.has(this.reader.word(kind)) ? this.reader.name(at) : null;
     if (target?.qualified) this.add("writes", at, target, { certain: true });
   }
 
-  private define(first: number, index: number): void {
-    if (this.reader.word(first) !== "create" || this.reader.skip(first + 1, words("or replace")) !== index) return;
-    const made = this.reader.name(index + 1);
+  private define(index: number): void {
+    const made = words("create replace").has(this.reader.word(index - 1)) ? this.reader.name(index + 1) : null;
     if (made?.qualified) this.add("defines", index + 1, made);
   }
 
   run(): void {
     const { tokens } = this.reader;
-    // Where the statement begins.
-    let first = 0;
     for (let index = 0; index < tokens.length; index++) {
       const word = this.reader.word(index);
-      if (this.reader.sign(index, ";")) first = index + 1;
       const target = word === "" || this.taken.has(index) ? null : targetAt(this.reader, index);
       if (target) this.write(target);
       else if (word === "copy") this.copy(index);
       else if (word === "into") this.into(index);
-      else if (word === "on") this.onTable(first, index);
-      else if (word === "function" || word === "procedure") this.define(first, index);
+      else if (word === "on") this.onTable(index);
+      else if (word === "function" || word === "procedure") this.define(index);
       else if (SOURCES.has(word)) this.source(index);
     }
     for (let index = 0; index < tokens.length; index++) index = this.mention(index);
@@ -204,7 +202,6 @@ class Finder {
 
   /** `select … into x`: in a function that is a variable, which has no schema. */
   private into(index: number): void {
-    if (this.taken.has(index + 1)) return;
     const target = this.reader.name(index + 1);
     if (target?.qualified && target.name !== ANY) this.add("writes", index + 1, target);
   }

@@ -133,7 +133,7 @@ export class Reader {
   }
 }
 
-/** Strings that are put together with `||` as one: a hole for what is no string. Offsets stay, since gaps are filled. */
+/** Strings that are put together with `||` as one: a hole for what is no string. Offsets stay, since blanks fill the gaps. */
 export function joined(tokens: readonly Token[]): Token[] {
   const reader = new Reader(tokens.filter(({ kind }) => kind !== "comment"));
   const all: Token[] = [];
@@ -143,11 +143,9 @@ export function joined(tokens: readonly Token[]): Token[] {
     let { text } = token;
     while (token.kind === "string" && reader.sign(index + 1, "|") && reader.sign(index + 2, "|")) {
       const next = reader.tokens[index + 3];
-      const fill = next?.kind === "string" ? " " : HOLE;
+      if (next?.kind === "string") text = text.padEnd(next.inner - token.inner) + next.text;
+      else text += HOLE;
       index = next?.kind === "string" ? index + 3 : reader.afterValue(index + 3) - 1;
-      const until =
-        next?.kind === "string" ? next.inner : (reader.tokens[index + 1]?.start ?? token.inner + text.length + 1);
-      text = text.padEnd(until - token.inner, fill) + (next?.kind === "string" ? next.text : "");
     }
     all.push({ ...token, text });
   }

@@ -56,3 +56,10 @@ it.each(["insert into", "delete from", "truncate", "merge into", "drop table", "
     ]);
   },
 );
+
+it("a comment in a file of sql/ declares the tables of its own statement and of no other", () => {
+  const source = `-- writes: high.jobs
+do $$ begin execute 'delete from ' || quote_ident(name); end $$;
+do $$ begin execute 'delete from ' || quote_ident(name); end $$;`;
+  expect(crossed({ "sql/0006_high.sql": source })).toEqual(["sql/0006_high.sql:3 writes an unnamed table"]);
+});

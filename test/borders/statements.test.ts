@@ -42,6 +42,7 @@ it.each([
   ["truncate without table", '"truncate only low.things restart identity"'],
   ["create index", '"create unique index concurrently if not exists some on low.things (id)"'],
   ["create trigger", '"create trigger t after insert or update on low.things for each row execute function f()"'],
+  ["create index in a body", '"do $$ begin if true then create index on low.things (id); end if; end $$"'],
   ["create policy", '"create policy p on low.things using (true)"'],
   ["select into", '"select id into low.things from middle.rows"'],
   ["capitals", '"DELETE FROM Low.Things"'],
