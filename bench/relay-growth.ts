@@ -5,7 +5,7 @@
  * `RELAY_GROWTH_ROWS=1000000` gives a first idea. Its database is removed at the end.
  */
 import { Client } from "pg";
-import { recordEvents } from "../src/journal/events.ts";
+import { recordEvents } from "../src/events/events.ts";
 import { Dispatcher } from "../src/relay/dispatch.ts";
 import { createDestination } from "../src/relay/destinations/destinations.ts";
 import { groups } from "../src/relay/ledger/dead-letters.ts";

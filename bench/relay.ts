@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { append } from "../src/journal/append.ts";
-import { newWebhookUuid } from "../src/journal/ids.ts";
+import { newUuid } from "../src/model/ids.ts";
 import type { NewWebhook } from "../src/journal/types.ts";
 import { createDestination, pauseDestination, resumeDestination } from "../src/relay/destinations/destinations.ts";
 import { createRoute } from "../src/relay/routes/routes.ts";
@@ -53,7 +53,7 @@ function webhooks(count: number): NewWebhook[] {
     const receivedAt = new Date();
     const itemId = `item-${Math.floor(Math.random() * 10_000)}`;
     return {
-      id: newWebhookUuid(receivedAt),
+      id: newUuid(receivedAt),
       integrationId: "svi_bench",
       source: "PLAID" as const,
       subject: null,

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const docs = join(root, "docs");
-const { EVENT_TYPES, isOperatorEvent } = await import(join(root, "dist/journal/event-types.js"));
+const { EVENT_TYPES, isOperatorEvent } = await import(join(root, "dist/events/event-types.js"));
 const { SHAPED_TYPES } = await import(join(root, "dist/api/event-shapes.js"));
 const { eventSchema, schemaFile } = await import(join(root, "dist/api/event-schemas.js"));
 

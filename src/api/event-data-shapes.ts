@@ -3,7 +3,7 @@
  * event leaves as the text that is stored. They are loose, since a field may be added without a new version.
  */
 import { z } from "zod";
-import type { EventType } from "../journal/event-types.ts";
+import type { EventType } from "../events/event-types.ts";
 import { anyObject, noTimestamp, timestamp, told } from "./shapes.ts";
 
 const count = (description: string) => told(z.number().int(), description);

@@ -2,7 +2,7 @@
  * One example of each event, told of the same Item and destination as the other examples. A test holds each against the
  * shape it illustrates.
  */
-import type { EventType } from "../journal/event-types.ts";
+import type { EventType } from "../events/event-types.ts";
 import { EXAMPLES } from "./examples.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 

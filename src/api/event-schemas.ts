@@ -1,6 +1,6 @@
 /** The events' shapes as JSON Schemas (2020-12) that stand alone, for docs/events and for whoever validates what they get. */
 import { z } from "zod";
-import type { EventType } from "../journal/event-types.ts";
+import type { EventType } from "../events/event-types.ts";
 import { EVENT_SHAPES, EVENT_VERSION, eventComponent } from "./event-shapes.ts";
 
 /** The name of the file that holds the schema of a type. */

@@ -3,7 +3,7 @@
  * in docs/events. Version 1 of a type only ever gains fields; whoever reads one ignores those it does not know.
  */
 import { z } from "zod";
-import { EVENT_TYPES, type EventType } from "../journal/event-types.ts";
+import { EVENT_TYPES, type EventType } from "../events/event-types.ts";
 import { EVENT_DATA } from "./event-data-shapes.ts";
 import { eventExample } from "./event-examples.ts";
 import { integrationId, itemId, orNull, timestamp, told, userId } from "./shapes.ts";

@@ -1,6 +1,6 @@
 /** The events in the OpenAPI document, as `webhooks`: requests that Tartan makes and its users answer. */
 import type { OpenAPIV3_1 } from "openapi-types";
-import { EVENT_TYPES } from "../journal/event-types.ts";
+import { EVENT_TYPES } from "../events/event-types.ts";
 import { eventComponent, SHAPED_TYPES } from "./event-shapes.ts";
 
 const header = (name: string, description: string): OpenAPIV3_1.ParameterObject => ({

@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
+import { newApiKeyId } from "../model/ids.ts";
 import { ADD_KEY, FIND_KEY, HAS_KEY, SET_KEY } from "./queries.ts";
 
 export interface ApiKey {
@@ -19,7 +20,6 @@ const CACHE_SIZE = 1_000;
 
 const hash = (key: string): Buffer => createHash("sha256").update(key).digest();
 const newKey = (): string => `tak_${randomBytes(32).toString("base64url")}`;
-const newId = (): string => `key_${randomBytes(12).toString("hex")}`;
 
 /**
  * Sees to it that there is an administrator's key: the configured one, which replaces what was stored; else the stored
@@ -30,19 +30,19 @@ export async function ensureAdminKey(
   configured?: string,
 ): Promise<{ key?: string; generated: boolean }> {
   if (configured !== undefined) {
-    await database.query(SET_KEY, [newId(), ADMIN, hash(configured)]);
+    await database.query(SET_KEY, [newApiKeyId(), ADMIN, hash(configured)]);
     return { key: configured, generated: false };
   }
   if ((await database.query(HAS_KEY, [ADMIN])).rowCount > 0) return { generated: false };
   const key = newKey();
-  const added = await database.query(ADD_KEY, [newId(), ADMIN, hash(key)]);
+  const added = await database.query(ADD_KEY, [newApiKeyId(), ADMIN, hash(key)]);
   return added.rowCount > 0 ? { key, generated: true } : { generated: false };
 }
 
 /** Replaces the administrator's key; the old one stops working at once here, and within seconds elsewhere. */
 export async function resetAdminKey(database: Database): Promise<{ key: string }> {
   const key = newKey();
-  await database.query(SET_KEY, [newId(), ADMIN, hash(key)]);
+  await database.query(SET_KEY, [newApiKeyId(), ADMIN, hash(key)]);
   caches.delete(database);
   return { key };
 }

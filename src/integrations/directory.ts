@@ -11,6 +11,7 @@
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
+import { isIntegrationId } from "../model/ids.ts";
 import type { Logger } from "../logger.ts";
 import { LOAD_INTEGRATIONS } from "./queries.ts";
 import type { Environment } from "./rules.ts";
@@ -77,7 +78,6 @@ const RETRY_MS = 1_000;
 const PATIENCE_MS = 500;
 const UNKNOWN_MAX = 10_000;
 const LOOK_MAX = 200;
-const WELL_FORMED = /^svi_[a-z0-9]{1,60}$/;
 
 class CachingDirectory implements Directory {
   readonly #options: DirectoryOptions;
@@ -102,7 +102,7 @@ class CachingDirectory implements Directory {
   }
 
   async find(id: string): Promise<KnownIntegration | null> {
-    if (!WELL_FORMED.test(id)) return null;
+    if (!isIntegrationId(id)) return null;
     const now = this.#options.clock.now();
     const entry = this.#known.get(id);
     if (entry && entry.freshUntil > now) return served(entry.value);

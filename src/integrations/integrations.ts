@@ -3,9 +3,10 @@
  * of a change by NOTIFY `tartan_integrations` where it can listen, and looks again within 10 s where it cannot. Nothing here
  * returns a secret but the one that was made just now.
  */
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
+import { newIntegrationId } from "../model/ids.ts";
 import { PLAID_URLS } from "../plaid/credentials.ts";
 import {
   DELETE_INTEGRATION,
@@ -64,9 +65,7 @@ export type IntegrationChanges = {
 type Row = Omit<Integration, "created_at" | "updated_at"> & { created_at: Date; updated_at: Date };
 
 const SERVICE = "plaid_item_v1";
-const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
 
-const newId = (): string => `svi_${Array.from({ length: 24 }, () => ALPHABET[randomInt(ALPHABET.length)]).join("")}`;
 const newWebhookSecret = (): string => randomBytes(24).toString("base64url");
 
 const publicShape = (row: Row): Integration => ({
@@ -98,7 +97,7 @@ export async function createIntegration(
   wish: NewIntegration,
 ): Promise<Integration & { webhook_secret: string }> {
   checkIntegration(wish);
-  const id = newId();
+  const id = newIntegrationId();
   const secret = wish.webhook_secret ?? newWebhookSecret();
   return await changing(database, vault, async (tx) => {
     const { rows } = await tx.query<Row>(INSERT_INTEGRATION, [

@@ -5,8 +5,8 @@
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { append } from "../journal/append.ts";
-import { recordEvents, type NewEvent } from "../journal/events.ts";
-import { newWebhookUuid, toWebhookId } from "../journal/ids.ts";
+import { recordEvents, type NewEvent } from "../events/events.ts";
+import { newUuid, toWebhookId } from "../model/ids.ts";
 import { explain } from "../plaid/reasons.ts";
 import {
   AWAIT_RELAY,
@@ -164,7 +164,7 @@ export async function introduceItem(
     const { user_id: userId = null, created = false } = upserted.rows[0] ?? {};
     await tx.query(RENEW_SUBJECT, key);
     if (item.user_id !== undefined) await tx.query(BACKFILL_USER, [...key, item.user_id]);
-    const id = newWebhookUuid(receivedAt);
+    const id = newUuid(receivedAt);
     const [appended] = await append(tx, [
       {
         id,

@@ -10,7 +10,7 @@
 import { cancellable } from "../database/cancellable.ts";
 import { removeReader } from "../database/reader.ts";
 import type { Database, Queryable } from "../database/types.ts";
-import { recordEvents } from "../journal/events.ts";
+import { recordEvents } from "../events/events.ts";
 import { itemRemoved } from "./items.ts";
 import {
   AWAIT_RELAY,

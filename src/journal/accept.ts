@@ -19,7 +19,7 @@ import { metrics } from "../metrics.ts";
 import { appendQuietly } from "./append.ts";
 import { isDataFault } from "./failures.ts";
 import { HeldSubjects } from "./held-subjects.ts";
-import { openHint, type Hint } from "./hint.ts";
+import { openHint, type Hint } from "../events/hint.ts";
 import type { Appended, NewWebhook } from "./types.ts";
 
 /** Larger batches gain nothing more (measured), and make the first of a batch wait for the last. */

@@ -3,9 +3,10 @@
  * statement. Whoever has its answer may say 200, once the transaction it ran in has committed.
  */
 import type { Queryable } from "../database/types.ts";
-import { ArrayWriter } from "./arrays.ts";
+import { ArrayWriter } from "../database/binary-arrays.ts";
 import { gather } from "./marks.ts";
-import { APPEND, FIND_ACCEPTED, NOTIFY_APPENDED } from "./queries.ts";
+import { NOTIFY_APPENDED } from "../events/queries.ts";
+import { APPEND, FIND_ACCEPTED } from "./queries.ts";
 import type { Appended, NewWebhook, Proof } from "./types.ts";
 
 /**

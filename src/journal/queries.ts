@@ -98,16 +98,6 @@ order by m.number ${REMARK}`,
 /** A hint to whoever waits for due subjects; Postgres folds equal ones of a transaction into one. */
 export const NOTIFY_DUE: Statement = { name: "journal_notify_due", text: "select pg_notify('tartan_due', '')" };
 
-/** Hints to whoever waits for what an append brings: due subjects, and events. */
-const TELL_APPENDED = "pg_notify('tartan_due', ''), pg_notify('tartan_outbox', '')";
-export const NOTIFY_APPENDED: Statement = { name: "journal_notify_appended", text: `select ${TELL_APPENDED}` };
-
-/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
-export const HINT_APPENDED: Statement = {
-  name: "journal_hint_appended",
-  text: `select set_config('synchronous_commit', 'off', true), ${TELL_APPENDED}`,
-};
-
 const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,
   key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
 

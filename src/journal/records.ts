@@ -9,8 +9,8 @@
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { cutTokens } from "../tokens.ts";
-import { fromCursor, pageSize, toCursor } from "./cursors.ts";
-import { fromWebhookId, toWebhookId } from "./ids.ts";
+import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
+import { fromWebhookId, toWebhookId } from "../model/ids.ts";
 import { GET_WEBHOOK, GET_WEBHOOKS, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
 import type { Source } from "./types.ts";
 

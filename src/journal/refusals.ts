@@ -11,7 +11,7 @@ import { isIP } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
-import { fromCursor, pageSize, toCursor } from "./cursors.ts";
+import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
 import { isDataFault } from "./failures.ts";
 import { INSERT_REFUSALS, listRefusalsQuery } from "./queries.ts";
 

@@ -2,7 +2,7 @@
  * Makes subjects due without a webhook: a manual sync, or a webhook too old to be journaled that still tells us to look.
  */
 import type { Queryable } from "../database/types.ts";
-import { ArrayWriter } from "./arrays.ts";
+import { ArrayWriter } from "../database/binary-arrays.ts";
 import { gather } from "./marks.ts";
 import { MARK_DUE, NOTIFY_DUE } from "./queries.ts";
 import type { Mark } from "./types.ts";

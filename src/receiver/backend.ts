@@ -5,7 +5,7 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { introduceItem } from "../integrations/items.ts";
-import { fromWebhookId, newWebhookUuid } from "../journal/ids.ts";
+import { fromWebhookId, newUuid } from "../model/ids.ts";
 import { metrics } from "../metrics.ts";
 import { parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
 import { cutTokens } from "../tokens.ts";
@@ -112,7 +112,7 @@ function trigger(
   const wanted = wantedBy(`${type}/${code}`, fields["full"] === true);
   const isAsked = wanted.length > 0 && subject !== null;
   return deps.accept.accept({
-    id: newWebhookUuid(receivedAt),
+    id: newUuid(receivedAt),
     integrationId: integration.id,
     source: fields["source"] === "FROM_LISTENER" ? "FROM_LISTENER" : "BACKEND",
     subject,

@@ -1,7 +1,7 @@
 /**
  * The path of Plaid: a `Plaid-Verification` header was sent, so the webhook is Plaid's by signature or it is nothing.
  */
-import { newWebhookUuid } from "../journal/ids.ts";
+import { newUuid } from "../model/ids.ts";
 import { findAccepted } from "../journal/append.ts";
 import { markDue } from "../journal/subjects.ts";
 import type { SignatureCheck } from "../plaid/signatures.ts";
@@ -33,7 +33,7 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
       );
     const { tokenSha256, keyId, signedAt } = verdict;
     return await accept.accept({
-      id: newWebhookUuid(receivedAt),
+      id: newUuid(receivedAt),
       integrationId: integration.id,
       source: "PLAID",
       subject,

@@ -10,7 +10,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { describeError, errorBody, TartanError } from "../errors.ts";
-import { toWebhookId } from "../journal/ids.ts";
+import { toWebhookId } from "../model/ids.ts";
 import { metrics } from "../metrics.ts";
 import { openSignatures, type SignatureCheck } from "../plaid/signatures.ts";
 import { openBackendPath } from "./backend.ts";

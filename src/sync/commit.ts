@@ -8,7 +8,7 @@
  */
 import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
-import { recordQuietly } from "../journal/events.ts";
+import { recordQuietly } from "../events/events.ts";
 import { markDue } from "../journal/subjects.ts";
 import { applyError, applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";

@@ -2,7 +2,7 @@
  * What a run tells, in this order: what happened to the subject itself, the rows that changed, and what the run came to. Pure;
  * commit.ts records it in the run's own transaction.
  */
-import type { NewEvent, PartedEvent } from "../journal/events.ts";
+import type { NewEvent, PartedEvent } from "../events/events.ts";
 import { selectChanges } from "../mirror/changes.ts";
 import type { Applied } from "../mirror/types.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";

@@ -4,7 +4,7 @@
  */
 import type { Queryable } from "../database/types.ts";
 import { append } from "../journal/append.ts";
-import { newWebhookUuid } from "../journal/ids.ts";
+import { newUuid } from "../model/ids.ts";
 import type { NewWebhook } from "../journal/types.ts";
 import { resourcesOf } from "../resources/index.ts";
 import type { LastWebhook } from "./compare.ts";
@@ -47,7 +47,7 @@ export function gapWebhook({ integrationId, itemId, environment }: About, gap: G
     gap: { missed_webhook: missed, differing_fields: differs, error, changed_resources: changed },
   };
   return {
-    id: newWebhookUuid(receivedAt),
+    id: newUuid(receivedAt),
     integrationId,
     source: "RECONCILER",
     subject: null,

@@ -6,7 +6,7 @@
 import { urgent } from "../database/pool.ts";
 import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
-import { recordQuietly } from "../journal/events.ts";
+import { recordQuietly } from "../events/events.ts";
 import { leaseLost } from "../mirror/stage.ts";
 import { gaveUp } from "./events.ts";
 import {

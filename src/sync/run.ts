@@ -13,7 +13,7 @@ import { findToken } from "../integrations/tokens.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import type { Hint } from "../journal/hint.ts";
+import type { Hint } from "../events/hint.ts";
 import { mirroredLead, mirroredRoot } from "../mirror/apply.ts";
 import type { Scope, Unfit } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";

@@ -13,7 +13,7 @@ import type { Database } from "../database/types.ts";
 import { describeError, TartanError } from "../errors.ts";
 import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
-import { openOutboxHint, type Hint } from "../journal/hint.ts";
+import { openOutboxHint, type Hint } from "../events/hint.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { sweepStaged } from "../mirror/stage.ts";

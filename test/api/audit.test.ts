@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { newWebhookUuid, toWebhookId } from "../../src/journal/ids.ts";
+import { newUuid, toWebhookId } from "../../src/model/ids.ts";
 import type { NewWebhook } from "../../src/journal/types.ts";
 import { startApi, type Json, type TestApi } from "./support.ts";
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => api[Symbol.asyncDispose]());
 
 const webhook = (more: Partial<NewWebhook> = {}): NewWebhook => ({
-  id: newWebhookUuid(),
+  id: newUuid(),
   integrationId: integration.id,
   source: "PLAID",
   subject: null,
@@ -86,7 +86,7 @@ describe("a webhook", () => {
   });
 
   it("that is not there is 404, whatever its id looks like", async () => {
-    for (const id of [toWebhookId(newWebhookUuid()), "whk_1", "nonsense", newWebhookUuid(), "%F0%9F%92%A5"])
+    for (const id of [toWebhookId(newUuid()), "whk_1", "nonsense", newUuid(), "%F0%9F%92%A5"])
       expect([id, (await api.call(`GET /v1/webhooks/${id}`)).status]).toEqual([id, 404]);
   });
 });

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { eventExample } from "../../src/api/event-examples.ts";
 import { eventSchema, schemaFile } from "../../src/api/event-schemas.ts";
 import { EVENT_SHAPES, eventComponent } from "../../src/api/event-shapes.ts";
-import { EVENT_TYPES, type EventType } from "../../src/journal/event-types.ts";
+import { EVENT_TYPES, type EventType } from "../../src/events/event-types.ts";
 
 const types = Object.keys(EVENT_TYPES) as EventType[];
 const folder = new URL("../../docs/events/", import.meta.url);

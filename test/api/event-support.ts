@@ -1,6 +1,6 @@
 /** What the tests of /v1/events start from: events that are there, and a reader of the stream that can be cut off. */
 import { createParser } from "eventsource-parser";
-import { recordEvents, type NewEvent } from "../../src/journal/events.ts";
+import { recordEvents, type NewEvent } from "../../src/events/events.ts";
 import { Dispatcher } from "../../src/relay/dispatch.ts";
 import { KEY, type TestApi } from "./support.ts";
 

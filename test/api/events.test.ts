@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EVENT_TYPES } from "../../src/journal/event-types.ts";
+import { EVENT_TYPES } from "../../src/events/event-types.ts";
 import { dispatch, record, updated } from "./event-support.ts";
 import { startApi, type Answer, type Json, type TestApi } from "./support.ts";
 

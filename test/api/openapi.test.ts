@@ -1,7 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormatsModule from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EVENT_TYPES } from "../../src/journal/event-types.ts";
+import { EVENT_TYPES } from "../../src/events/event-types.ts";
 import { dispatch } from "./event-support.ts";
 import { routesOf } from "./routes.ts";
 import { startApi, type Json, type TestApi } from "./support.ts";

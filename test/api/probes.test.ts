@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { newWebhookUuid } from "../../src/journal/ids.ts";
+import { newUuid } from "../../src/model/ids.ts";
 import { markDue } from "../../src/journal/subjects.ts";
 import { startApi, type TestApi } from "./support.ts";
 
@@ -68,7 +68,7 @@ describe("/readyz is 503, with the reason, and /livez stays 200", () => {
 
 it("/metrics shows the queue as it is at the scrape, in Prometheus' format, and the API's requests by route", async () => {
   const { id } = await api.integrate();
-  await markDue(api.database, [{ integrationId: id, kind: "item", id: newWebhookUuid() }]);
+  await markDue(api.database, [{ integrationId: id, kind: "item", id: newUuid() }]);
   await api.call("GET /v1/items/some-item");
   const { text, headers } = await open("/metrics");
   expect(headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { recordEvents } from "../../src/journal/events.ts";
+import { recordEvents } from "../../src/events/events.ts";
 import { startApi, type Answer, type Json, type TestApi } from "./support.ts";
 
 let api: TestApi;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { toWebhookId } from "../../src/journal/ids.ts";
+import { toWebhookId } from "../../src/model/ids.ts";
 import { webhook } from "../journal/support.ts";
 import { dispatch, readStream } from "./event-support.ts";
 import { routesOf } from "./routes.ts";

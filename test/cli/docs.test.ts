@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands/index.ts";
-import { EVENT_TYPES } from "../../src/journal/event-types.ts";
+import { EVENT_TYPES } from "../../src/events/event-types.ts";
 
 const root = join(import.meta.dirname, "../..");
 const docs = join(root, "docs");

@@ -9,7 +9,7 @@ import {
   unlinkItem,
 } from "../../src/integrations/items.ts";
 import { append } from "../../src/journal/append.ts";
-import { fromWebhookId, newWebhookUuid } from "../../src/journal/ids.ts";
+import { fromWebhookId, newUuid } from "../../src/model/ids.ts";
 import { scene, SECRETS, told, type Scene } from "./support.ts";
 
 const token = SECRETS.token;
@@ -27,7 +27,7 @@ async function subject({ database }: Scene, id: string) {
 
 /** As the receiver would, for an item nobody told us of yet. */
 async function plaidWebhook({ database }: Scene, integrationId: string, itemId: string): Promise<string> {
-  const id = newWebhookUuid();
+  const id = newUuid();
   await append(database, [
     {
       id,

@@ -3,7 +3,7 @@ import { systemClock, type Clock } from "../../src/clock.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { append } from "../../src/journal/append.ts";
-import { newWebhookUuid } from "../../src/journal/ids.ts";
+import { newUuid } from "../../src/model/ids.ts";
 import { startJanitor, tidy } from "../../src/journal/janitor.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
@@ -83,7 +83,7 @@ describe("the janitor", () => {
     for (const instant of [far, old]) await db.database.query("select journal.ensure_partitions($1)", [instant]);
     for (const home of await homes(db.database)) expect(home).toMatch(/^webhooks_\d{4}w\d\d$/);
     for (const home of await homes(db.database, "journal.accepted_tokens")) expect(home).not.toMatch(/default/);
-    const again = given.map((one) => ({ ...one, id: newWebhookUuid() }));
+    const again = given.map((one) => ({ ...one, id: newUuid() }));
     expect(await append(db.database, again)).toEqual(given.map(({ id }) => ({ id, duplicate: true })));
   });
 

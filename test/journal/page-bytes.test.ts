@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { toWebhookId } from "../../src/journal/ids.ts";
+import { toWebhookId } from "../../src/model/ids.ts";
 import { testDatabase } from "../support/database.ts";
 import { allPages, webhook } from "./support.ts";
 

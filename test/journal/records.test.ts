@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
-import { newWebhookUuid, toWebhookId } from "../../src/journal/ids.ts";
+import { newUuid, toWebhookId } from "../../src/model/ids.ts";
 import { listWebhooksQuery, SCAN_WINDOW, type ListShape } from "../../src/journal/queries.ts";
 import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../src/journal/records.ts";
 import type { NewWebhook } from "../../src/journal/types.ts";
@@ -147,7 +147,7 @@ describe("the audit trail", () => {
 
   test("there is no webhook under an unknown or malformed id", async () => {
     await using db = await testDatabase();
-    expect(await getWebhook(db.database, toWebhookId(newWebhookUuid()))).toBeNull();
+    expect(await getWebhook(db.database, toWebhookId(newUuid()))).toBeNull();
     expect(await getWebhook(db.database, "whk_1")).toBeNull();
     expect(await getWebhook(db.database, "'; drop table")).toBeNull();
   });
@@ -276,7 +276,7 @@ describe("plans", () => {
     const full = await fullPartitions(db.database);
     for (const [what, given, values, index] of patterns) {
       const plaid = values.includes("PLAID");
-      for (const cursor of [null, newWebhookUuid(Date.now() - 100 * DAY)]) {
+      for (const cursor of [null, newUuid(Date.now() - 100 * DAY)]) {
         const shape = { given, plaid, paged: cursor !== null };
         const plan = await planOf(db.database, shape, [...values, ...(cursor ? [cursor] : []), 6]);
         const types = plan.map((node) => node["Node Type"]);

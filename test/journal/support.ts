@@ -1,7 +1,7 @@
 /** Webhooks and subjects for the tests of the journal. */
 import { randomBytes } from "node:crypto";
 import type { Queryable } from "../../src/database/types.ts";
-import { newWebhookUuid } from "../../src/journal/ids.ts";
+import { newUuid } from "../../src/model/ids.ts";
 import { listWebhooks, type WebhookFilter } from "../../src/journal/records.ts";
 import type { NewWebhook } from "../../src/journal/types.ts";
 
@@ -12,7 +12,7 @@ export function webhook(fields: Partial<NewWebhook> = {}): NewWebhook {
   const receivedAt = fields.receivedAt ?? new Date();
   const itemId = fields.itemId === undefined ? "item-1" : fields.itemId;
   return {
-    id: newWebhookUuid(receivedAt),
+    id: newUuid(receivedAt),
     integrationId: INTEGRATION,
     source: "PLAID",
     subject: itemId === null ? null : { kind: "item", id: itemId },

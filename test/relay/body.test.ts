@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { recordEvents } from "../../src/journal/events.ts";
+import { recordEvents } from "../../src/events/events.ts";
 import { payloadOf, render } from "../../src/relay/content/body.ts";
 import { SOURCES } from "../../src/relay/queries/dispatch.ts";
 import type { EventSource } from "../../src/relay/types.ts";

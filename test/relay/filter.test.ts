@@ -1,6 +1,6 @@
 /** Filters: each list must hold the event's value; operator events and history are taken only when they are asked for. */
 import { expect, test } from "vitest";
-import { EVENT_TYPES, isOperatorEvent } from "../../src/journal/event-types.ts";
+import { EVENT_TYPES, isOperatorEvent } from "../../src/events/event-types.ts";
 import { matchesFilter, needsPayload } from "../../src/relay/routes/filter.ts";
 import type { EventFacts, RouteFilter } from "../../src/relay/types.ts";
 

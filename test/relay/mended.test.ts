@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { createRedrive, createReplay } from "../../src/relay/ledger/jobs.ts";
 import { listRoutes, updateRoute } from "../../src/relay/routes/routes.ts";
-import { toEventId } from "../../src/journal/events.ts";
+import { toEventId } from "../../src/model/ids.ts";
 import { openScene } from "./scene.ts";
 import { until } from "../support/stage.ts";
 

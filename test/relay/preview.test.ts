@@ -2,7 +2,8 @@
 import { afterAll, expect, test } from "vitest";
 import type { Database } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
-import { recordEvents, toEventId, type NewEvent } from "../../src/journal/events.ts";
+import { recordEvents, type NewEvent } from "../../src/events/events.ts";
+import { toEventId } from "../../src/model/ids.ts";
 import type { NewWebhook } from "../../src/journal/types.ts";
 import { previewRoute, type Preview, type PreviewRange } from "../../src/relay/routes/preview.ts";
 import type { NewRouteDefinition } from "../../src/relay/routes/routes.ts";

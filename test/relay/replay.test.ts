@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { toEventId } from "../../src/journal/events.ts";
+import { toEventId } from "../../src/model/ids.ts";
 import { toDeliveryId } from "../../src/relay/ids.ts";
 import { getDeliveryBody } from "../../src/relay/ledger/deliveries.ts";
 import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/ledger/jobs.ts";

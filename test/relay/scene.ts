@@ -8,7 +8,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { append } from "../../src/journal/append.ts";
-import { recordEvents, type NewEvent } from "../../src/journal/events.ts";
+import { recordEvents, type NewEvent } from "../../src/events/events.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createDestination, type UrlRules } from "../../src/relay/destinations/destinations.ts";
 import { startRelay, type Relay, type RelayOptions } from "../../src/relay/relay.ts";

@@ -10,7 +10,7 @@ import { createIntegration } from "../../src/integrations/integrations.ts";
 import { introduceItem } from "../../src/integrations/items.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { append } from "../../src/journal/append.ts";
-import { newWebhookUuid } from "../../src/journal/ids.ts";
+import { newUuid } from "../../src/model/ids.ts";
 import { createLogger, silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { startSimulator, type Simulator, type SimulatorOptions } from "../../src/simulator/index.ts";
@@ -163,7 +163,7 @@ export async function openScene(simulated: SimulatorOptions = {}): Promise<Scene
 /** A webhook of Plaid's, but for its proof. */
 export function webhook(integrationId: string, itemId: string, type: string, code: string, at = new Date()) {
   return {
-    id: newWebhookUuid(at),
+    id: newUuid(at),
     integrationId,
     source: "PLAID" as const,
     subject: { kind: "item", id: itemId },

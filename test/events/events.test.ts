@@ -2,10 +2,11 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { appendQuietly } from "../../src/journal/append.ts";
-import { EVENT_TYPES, isOperatorEvent } from "../../src/journal/event-types.ts";
-import { fromEventId, recordEvents, toEventId, type NewEvent, type PartedEvent } from "../../src/journal/events.ts";
+import { EVENT_TYPES, isOperatorEvent } from "../../src/events/event-types.ts";
+import { recordEvents, type NewEvent, type PartedEvent } from "../../src/events/events.ts";
+import { fromEventId, toEventId } from "../../src/model/ids.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
-import { INTEGRATION, linkItem, proof, webhook } from "./support.ts";
+import { INTEGRATION, linkItem, proof, webhook } from "../journal/support.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {

@@ -3,8 +3,7 @@
  * other, so batches do not notify; a statement of its own does, at once for the first and then every few milliseconds.
  */
 import type { Queryable, Statement } from "../database/types.ts";
-import { HINT_OUTBOX } from "./event-queries.ts";
-import { HINT_APPENDED } from "./queries.ts";
+import { HINT_APPENDED, HINT_OUTBOX } from "./queries.ts";
 
 const EVERY_MS = 10;
 

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fromWebhookId, newWebhookUuid, toWebhookId } from "../../src/journal/ids.ts";
+import { fromWebhookId, newUuid, toWebhookId } from "../../src/model/ids.ts";
 
 describe("webhook ids", () => {
   test("ids made one after the other sort in that order, within a millisecond too", () => {
     const at = new Date("2026-03-01T12:00:00.123Z");
-    const ids = Array.from({ length: 3000 }, () => newWebhookUuid(at));
+    const ids = Array.from({ length: 3000 }, () => newUuid(at));
     expect(ids).toEqual(ids.toSorted());
     expect(new Set(ids).size).toBe(ids.length);
   });
@@ -13,7 +13,7 @@ describe("webhook ids", () => {
   test("an id tells its instant, its version and its variant as RFC 9562 has them", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), (millis) => {
-        const hex = newWebhookUuid(millis).replaceAll("-", "");
+        const hex = newUuid(millis).replaceAll("-", "");
         expect(Number.parseInt(hex.slice(0, 12), 16)).toBe(millis);
         expect(hex[12]).toBe("7");
         expect("89ab").toContain(hex[16]);
@@ -31,7 +31,7 @@ describe("webhook ids", () => {
   });
 
   test("what is not a webhook id is null, never a guess", () => {
-    const id = toWebhookId(newWebhookUuid());
+    const id = toWebhookId(newUuid());
     for (const other of ["", "whk_", id.slice(0, -1), `${id}0`, id.toUpperCase(), id.slice(4), ` ${id}`, `${id}\n`]) {
       expect(fromWebhookId(other)).toBeNull();
     }

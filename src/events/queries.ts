@@ -60,3 +60,13 @@ export const HINT_OUTBOX: Statement = {
   name: "journal_hint_outbox",
   text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_outbox', '')",
 };
+
+/** Hints to whoever waits for what an append brings: due subjects, and events. */
+const TELL_APPENDED = "pg_notify('tartan_due', ''), pg_notify('tartan_outbox', '')";
+export const NOTIFY_APPENDED: Statement = { name: "journal_notify_appended", text: `select ${TELL_APPENDED}` };
+
+/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
+export const HINT_APPENDED: Statement = {
+  name: "journal_hint_appended",
+  text: `select set_config('synchronous_commit', 'off', true), ${TELL_APPENDED}`,
+};

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ArrayWriter } from "../../src/journal/arrays.ts";
+import { ArrayWriter } from "../../src/database/binary-arrays.ts";
 import { testDatabase } from "../support/database.ts";
 
 const orNull = <T>(arbitrary: fc.Arbitrary<T>) => fc.array(fc.option(arbitrary), { maxLength: 20 });

@@ -1,0 +1,50 @@
+/**
+ * The cursors of all lists: opaque to users, and checked, so that a mistyped one, or one of another list, is refused and does not
+ * lead to a wrong place.
+ */
+import { hash } from "node:crypto";
+import { TartanError } from "../errors.ts";
+
+const CHECK_LENGTH = 6;
+
+/** A cursor of the list `list` that goes on after `key`. */
+export function toCursor(list: string, key: string): string {
+  return Buffer.from(key + checkOf(list, key)).toString("base64url");
+}
+
+/**
+ * The key in a cursor of the list `list`.
+ * @throws TartanError `invalid_request` when the cursor was not given by that list
+ */
+export function fromCursor(list: string, cursor: string): string {
+  const text = Buffer.from(cursor, "base64url").toString("utf8");
+  const key = text.slice(0, -CHECK_LENGTH);
+  if (key !== "" && toCursor(list, key) === cursor) return key;
+  throw new TartanError("invalid_request", "The cursor is not one that this list gave; start again without it.", {
+    fields: { cursor: "must be the next_cursor of the page before" },
+  });
+}
+
+/** A cursor of the list `list` whose rows are ordered by several texts. */
+export const toKeyCursor = (list: string, key: readonly string[]): string => toCursor(list, JSON.stringify(key));
+
+/**
+ * The key in a cursor that `toKeyCursor` made.
+ * @throws TartanError `invalid_request` when the cursor was not given by that list
+ */
+export const fromKeyCursor = (list: string, cursor: string): readonly string[] =>
+  JSON.parse(fromCursor(list, cursor)) as readonly string[];
+
+const checkOf = (list: string, key: string): string => hash("sha256", `${list} ${key}`, "hex").slice(0, CHECK_LENGTH);
+
+/**
+ * How many rows a page holds: `limit`, or 50.
+ * @throws TartanError `invalid_request` unless it is a whole number from 1 to 500
+ */
+export function pageSize(limit: number | undefined): number {
+  const size = limit ?? 50;
+  if (Number.isInteger(size) && size >= 1 && size <= 500) return size;
+  throw new TartanError("invalid_request", "The limit must be a whole number from 1 to 500.", {
+    fields: { limit: "must be a whole number from 1 to 500" },
+  });
+}
