@@ -1,8 +1,8 @@
--- When the next delivery of each ordering key is due, so that what is due is found without a look at the keys that wait.
+-- When the next delivery of each ordering key is due, so that a worker finds due deliveries without reading the keys that wait.
 
--- A row for each destination and lane that has scheduled deliveries. due_at is the due time of the first of them, or an
--- instant that has passed (then the worker looks, and settles it); never a later one, since the delivery would wait for it.
--- Triggers on relay.deliveries keep it so, whoever writes there.
+-- A row for each destination and ordering key (column `lane`) that has scheduled deliveries. due_at is the due time of the first
+-- of them, or an instant that has passed (then the worker reads the key and corrects the row); never a later time, since the
+-- delivery would wait for it. Triggers on relay.deliveries maintain it for every statement.
 create table relay.ordering_keys (
   destination_id text not null references relay.destinations (id) on delete cascade,
   lane           text not null,                        -- as in relay.deliveries
@@ -11,14 +11,14 @@ create table relay.ordering_keys (
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 create index ordering_keys_due on relay.ordering_keys (destination_id, due_at, lane);
 
--- Both functions take arrays side by side, in the order of destination and lane: all lock rows in that order.
+-- Both functions take parallel arrays, sorted by destination and lane, and lock rows in that order.
 --
--- Who inserts holds the row with KEY SHARE. Who changes deliveries that are there holds it with NO KEY UPDATE, which goes
--- together with that. A later time is written, and a row deleted, only with UPDATE, which goes together with neither and is
--- never waited for: a transaction that inserts may do so in several statements, whose rows are in no common order.
--- Their plans must not depend on how small the tables were when a session first called them.
+-- A transaction that inserts deliveries holds the row with KEY SHARE. One that changes existing deliveries holds it with NO KEY
+-- UPDATE, which is compatible with KEY SHARE. A later time is written, and a row deleted, only with UPDATE, which is compatible
+-- with neither and never waited for: a transaction may insert in several statements, whose rows are in no common order.
+-- Their plans must not depend on how small the tables were when a session first called them, so the slow plans are off.
 
--- Deliveries are about to be scheduled in these lanes, the first of them at `first_due`.
+-- Deliveries are about to be scheduled under these keys, the first of them at `first_due`.
 create function relay.enter_ordering_keys(destinations text[], lanes text[], first_due timestamptz) returns void
 language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
@@ -33,7 +33,7 @@ begin
   select n.destination_id, n.lane, first_due from unnest(destinations, lanes) with ordinality as n (destination_id, lane, place)
   where n.place <> all (held) order by n.place
   on conflict (destination_id, lane) do update set due_at = excluded.due_at where k.due_at > excluded.due_at;
-  -- Where one that comes earlier in the lane was committed later than one that waits by now.
+  -- A delivery that comes earlier in the key may have committed after one that waits by now.
   update relay.ordering_keys k set due_at = h.due_at from (
     select n.destination_id, n.lane, (
       select r.due_at from relay.deliveries r
@@ -45,7 +45,7 @@ begin
 end
 $$;
 
--- Takes in what has changed in these lanes. Each step is a statement of its own: it sees what was committed until the locks
+-- Corrects the rows of these keys. Each step is a statement of its own, so it sees everything that had committed when the locks
 -- of the step before were granted. Returns how many rows it wrote.
 create function relay.settle_ordering_keys(destinations text[], lanes text[]) returns bigint
 language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -72,7 +72,7 @@ begin
     where k.destination_id = h.destination_id and k.lane = h.lane and h.free and h.due_at is null
     returning k.lane
   ), moved as (
-    -- Somebody inserts into the lane just now, and what comes of it is not known: it is looked at again.
+    -- Where another transaction is inserting into the key, its result is unknown: the row gets a time at which a worker reads it again.
     update relay.ordering_keys k set due_at = case when h.free then h.due_at else now() end from heads h
     where k.destination_id = h.destination_id and k.lane = h.lane
       and case when h.free then k.due_at <> h.due_at else k.due_at > now() end
@@ -105,7 +105,7 @@ create function relay.deliveries_updated() returns trigger language plpgsql as $
 declare
   destinations text[];
   lanes text[];
-  first_due timestamptz;                               -- of those that were not scheduled before
+  first_due timestamptz;                               -- of deliveries that were not scheduled before
 begin
   select array_agg(c.destination_id order by c.destination_id, c.lane), array_agg(c.lane order by c.destination_id, c.lane),
     min(c.due_at)
@@ -143,8 +143,3 @@ create trigger updated after update on relay.deliveries referencing old table as
 for each statement execute function relay.deliveries_updated();
 create trigger deleted after delete on relay.deliveries referencing old table as old_rows
 for each statement execute function relay.deliveries_deleted();
-
--- After the triggers: creating them waits for whoever is writing, and keeps others from it until this is committed.
-insert into relay.ordering_keys (destination_id, lane, due_at)
-select distinct on (destination_id, lane) destination_id, lane, due_at from relay.deliveries
-where status = 'scheduled' and lane is not null order by destination_id, lane, seq;

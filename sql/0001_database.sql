@@ -1,0 +1,103 @@
+-- Locks, the processes that work on this database, a write that proves that Postgres stores, and the readers of the mirror.
+
+create schema tartan;
+
+-- A lock is an empty table in a schema that no reader may use. Any login of a database may take its advisory locks, a reader
+-- of the mirror too; only a role with rights on a table can lock that table. A lock ends with its transaction, waits in a
+-- fair queue, obeys lock_timeout and writes nothing.
+create schema tartan_locks;
+
+-- Held while the outbox gets its positions, so that they become visible in their order.
+create table tartan_locks.dispatch ();
+-- Held while partitions of the journal are made or dropped.
+create table tartan_locks.partitions ();
+-- Held while a reader's role is made.
+create table tartan_locks.readers ();
+-- Held while events are deleted; shared by jobs that schedule deliveries of them.
+create table tartan_locks.retention ();
+-- Shared by a transaction from before it reads the master keys until what it sealed has committed; held by their rotation.
+create table tartan_locks.sealing ();
+
+-- Waits for the lock and holds it until the transaction ends.
+create function tartan_locks.take(name text) returns void
+language plpgsql as $$
+begin
+  execute format('lock table tartan_locks.%I in exclusive mode', name);
+end
+$$;
+
+-- Waits for the lock and shares it with any number of others that share it.
+create function tartan_locks.share(name text) returns void
+language plpgsql as $$
+begin
+  execute format('lock table tartan_locks.%I in share mode', name);
+end
+$$;
+
+-- Takes the lock if it is free, and returns whether it did.
+create function tartan_locks.try_take(name text) returns boolean
+language plpgsql as $$
+begin
+  execute format('lock table tartan_locks.%I in exclusive mode nowait', name);
+  return true;
+exception when lock_not_available then
+  return false;
+end
+$$;
+
+-- The Tartan processes that work on this database. Each writes its own row and refreshes seen_at while it lives, so that a
+-- command in another terminal, folder or host finds the running server's URL and the settings that it checks destinations
+-- against, and a person on call sees which processes run.
+create table tartan.processes (
+  id             uuid primary key default gen_random_uuid(),
+  host           text not null,
+  pid            integer not null,
+  version        text not null,
+  roles          text[] not null,
+  url            text not null,                        -- where this process listens
+  public_url     text,                                 -- TARTAN_PUBLIC_URL; null where it is not set
+  settings       jsonb not null,                       -- {"relay_allow_http","relay_allowed_addresses"}
+  master_key_ids text[],                               -- fingerprints of the master keys that it can open; null: it reads new keys itself
+  started_at     timestamptz not null default now(),
+  seen_at        timestamptz not null default now()
+);
+
+-- A process writes here to find out whether Postgres stores anything just now: a full disk, a standby and a frozen server
+-- answer reads, or nothing. Every process updates the same row, in place.
+create table tartan.readiness (
+  only_one   boolean primary key default true check (only_one),
+  checked_at timestamptz not null default now()
+) with (fillfactor = 10);
+insert into tartan.readiness default values;
+
+-- A reader is a login role that reads schema plaid and nothing else. Roles belong to the whole cluster, this table to one
+-- database: a copy of the database recognizes another database's roles by the oid. The password is here because a role that
+-- may read this table may read everything that the reader can see.
+create table tartan.readers (
+  role_name      name primary key,
+  integration_id text,                                 -- null: sees every integration
+  password       text not null,
+  database       oid not null,
+  created_at     timestamptz not null default now()
+);
+create unique index readers_by_scope on tartan.readers (database, coalesce(integration_id, ''));
+
+-- Lets a reader read the mirror: a full reader everything, a tenant's reader the tables with row security and the views that
+-- filter by tenant.
+create function tartan.grant_mirror(reader name) returns void
+language plpgsql as $$
+declare
+  relation text;
+begin
+  execute format('grant usage on schema plaid to %I', reader);
+  for relation in
+    select format('plaid.%I', c.relname) from pg_class c
+    where c.relnamespace = 'plaid'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+      and (reader !~ '^tartan_tenant_' or c.relrowsecurity or c.relname = 'freshness' or exists (
+        select from pg_class t
+        where t.relnamespace = c.relnamespace and t.relrowsecurity and c.relname = 'current_' || t.relname))
+  loop
+    execute format('grant select on %s to %I', relation, reader);
+  end loop;
+end
+$$;

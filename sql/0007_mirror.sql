@@ -1,0 +1,242 @@
+-- The copy of Plaid's data, for users and their BI tools: one table for each Plaid resource, columns named as Plaid names them
+-- (a nested field is its path joined by _), money as numeric, the whole object in raw. Rows are never deleted: removed_at says
+-- since when Plaid no longer has them, and the views plaid.current_… leave those out. added_at says since when Plaid has a row
+-- (a row that comes back is added again), changed_at when a value of it last changed. Removed rows may be deleted after
+-- TARTAN_REMOVED_ROWS_RETENTION_DAYS; the indexes …_removed find them and hold nothing else.
+
+create schema plaid;
+
+create table plaid.items (
+  integration_id          text not null,
+  item_id                 text not null,
+  user_id                 text,
+  institution_id          text,
+  institution_name        text,
+  webhook                 text,
+  auth_method             text,
+  error_type              text,
+  error_code              text,
+  error                   jsonb,
+  next_step               text,                        -- what to do about the error, in plain words
+  available_products      text[],
+  billed_products         text[],
+  products                text[],
+  consented_products      text[],
+  consent_expiration_time timestamptz,
+  update_type             text,
+  created_at              timestamptz,
+  status_transactions_last_successful_update timestamptz,
+  status_transactions_last_failed_update     timestamptz,
+  status_last_webhook_sent_at                timestamptz,
+  status_last_webhook_code_sent              text,
+  raw                     jsonb not null,
+  added_at                timestamptz not null default now(),
+  changed_at              timestamptz not null default now(),
+  removed_at              timestamptz,
+  verified_at             timestamptz,                 -- all rows of the item were equal to Plaid then
+  primary key (integration_id, item_id)
+);
+create index items_by_user on plaid.items (user_id) where user_id is not null;
+create index items_removed on plaid.items (removed_at) where removed_at is not null;
+
+create table plaid.accounts (
+  integration_id                    text not null,
+  item_id                           text not null,
+  account_id                        text not null,
+  persistent_account_id             text,
+  name                              text,
+  official_name                     text,
+  mask                              text,
+  type                              text,
+  subtype                           text,
+  holder_category                   text,
+  verification_status               text,
+  balances_available                numeric,
+  balances_current                  numeric,
+  balances_limit                    numeric,
+  balances_iso_currency_code        text,
+  balances_unofficial_currency_code text,
+  balances_last_updated_datetime    timestamptz,
+  raw                               jsonb not null,
+  added_at                          timestamptz not null default now(),
+  changed_at                        timestamptz not null default now(),
+  removed_at                        timestamptz,
+  primary key (integration_id, item_id, account_id)
+);
+create index accounts_removed on plaid.accounts (removed_at) where removed_at is not null;
+
+create table plaid.transactions (
+  integration_id                             text not null,
+  item_id                                    text not null,
+  transaction_id                             text not null,
+  account_id                                 text,
+  amount                                     numeric,    -- positive: money out
+  iso_currency_code                          text,
+  unofficial_currency_code                   text,
+  date                                       date,
+  datetime                                   timestamptz,
+  authorized_date                            date,
+  authorized_datetime                        timestamptz,
+  name                                       text,
+  original_description                       text,
+  merchant_name                              text,
+  merchant_entity_id                         text,
+  logo_url                                   text,
+  website                                    text,
+  pending                                    boolean,
+  pending_transaction_id                     text,
+  account_owner                              text,
+  payment_channel                            text,
+  transaction_code                           text,
+  check_number                               text,
+  personal_finance_category_primary          text,
+  personal_finance_category_detailed         text,
+  personal_finance_category_confidence_level text,
+  raw                                        jsonb not null,
+  added_at                                   timestamptz not null default now(),
+  changed_at                                 timestamptz not null default now(),
+  removed_at                                 timestamptz,
+  primary key (integration_id, item_id, transaction_id)
+) with (fillfactor = 90);
+create index transactions_by_account_and_date on plaid.transactions (account_id, date);
+create index transactions_removed on plaid.transactions (removed_at) where removed_at is not null;
+
+create table plaid.institutions (
+  integration_id  text not null,
+  institution_id  text not null,
+  name            text,
+  products        text[],
+  country_codes   text[],
+  url             text,
+  primary_color   text,
+  logo            text,
+  routing_numbers text[],
+  oauth           boolean,
+  status          jsonb,
+  raw             jsonb not null,
+  added_at        timestamptz not null default now(),
+  changed_at      timestamptz not null default now(),
+  removed_at      timestamptz,
+  verified_at     timestamptz,
+  primary key (integration_id, institution_id)
+);
+create index institutions_removed on plaid.institutions (removed_at) where removed_at is not null;
+
+-- The one integration that a role may see: null when it may see all, '' when it is a tenant's role that tartan.readers does not
+-- list. It answers only about the caller's own role (or one that the caller may take on), so it tells a reader nothing about
+-- other tenants.
+create function plaid.tenant(role name) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select case when role !~ '^tartan_tenant_' then null else coalesce(
+    (select integration_id from tartan.readers
+     where role_name = role and database = (select oid from pg_database where datname = current_database())
+       and pg_has_role(session_user, role, 'member')),
+    '') end
+$$;
+
+-- Gives every table of the mirror its row security and its view of current rows, and lets the readers read them. A migration
+-- that makes or widens such a table ends with: select tartan.protect_mirror();
+--
+-- The owner of the tables is not subject to row security and pays nothing for it. The views run with their owner's rights, so
+-- they filter themselves. A subquery of its own looks the role up once a query and not once a row.
+create function tartan.protect_mirror() returns void
+language plpgsql as $$
+declare
+  seen constant text := '((select plaid.tenant(current_user)) is null or integration_id = (select plaid.tenant(current_user)))';
+  mirrored record;
+  reader name;
+begin
+  for mirrored in
+    select c.oid, c.relname, c.relrowsecurity from pg_class c
+    where c.relnamespace = 'plaid'::regnamespace and c.relkind in ('r', 'p')
+      and exists (select from pg_attribute where attrelid = c.oid and attname = 'integration_id' and not attisdropped)
+  loop
+    if not mirrored.relrowsecurity then
+      execute format('create policy tenants on plaid.%I using %s', mirrored.relname, seen);
+      execute format('alter table plaid.%I enable row level security', mirrored.relname);
+    end if;
+    if exists (select from pg_attribute where attrelid = mirrored.oid and attname = 'removed_at' and not attisdropped) then
+      execute format('create or replace view plaid.%I with (security_barrier) as select * from plaid.%I where removed_at is null and %s',
+        'current_' || mirrored.relname, mirrored.relname, seen);
+    end if;
+  end loop;
+  for reader in
+    select r.role_name from tartan.readers r join pg_roles on rolname = r.role_name
+    where r.database = (select oid from pg_database where datname = current_database())
+  loop
+    perform tartan.grant_mirror(reader);
+  end loop;
+end
+$$;
+
+-- How fresh each resource of an item is. A resource that was never read has no row.
+create view plaid.freshness with (security_barrier) as
+  select integration_id, id as item_id, resource, verified_at, rows, absent
+  from sync.cursors
+  where kind = 'item'
+    and ((select plaid.tenant(current_user)) is null or integration_id = (select plaid.tenant(current_user)));
+
+-- Pages of a loop that is not finished; one transaction applies them all. Unlogged: after a crash the loop starts over.
+create unlogged table sync.staged_pages (
+  lease_token uuid not null,
+  resource    text not null,
+  page        integer not null,
+  payload     text not null,                           -- as Plaid sent it; parsed once, when it is applied
+  staged_at   timestamptz not null default now(),
+  primary key (lease_token, resource, page)
+);
+alter table sync.staged_pages alter column payload set storage external;
+
+-- Values of Plaid's that do not fit their columns: null in the column, whole in raw, and listed here once for each item and
+-- field. An item has at most as many rows as its tables have columns; they are deleted with the item.
+create table sync.unfit_values (
+  integration_id text not null,
+  kind           text not null,
+  id             text not null,
+  resource       text not null,
+  field          text not null,                        -- path of the value, joined by dots
+  expected       text not null,                        -- type of the column; object, where fields are expected inside
+  found          text not null,                        -- JSON type of the value, or missing
+  example        text,                                 -- key of a row that holds such a value
+  rows           integer not null,                     -- how many such rows the latest reading held
+  first_seen_at  timestamptz not null default now(),
+  seen_at        timestamptz not null default now(),
+  primary key (integration_id, kind, id, resource, field),
+  foreign key (integration_id, kind, id) references sync.subjects on delete cascade
+);
+
+-- Whether a column of type `expected` can hold the value. Strings are not read as numbers or booleans, since Plaid does not
+-- write them so. A date must be in ISO 8601, although Postgres would understand more.
+create function sync.fits(value jsonb, expected text) returns boolean
+language plpgsql stable as $$
+declare
+  found constant text := coalesce(jsonb_typeof(value), 'null');
+  written text;
+begin
+  if expected = 'key' then
+    return found in ('string', 'number') and octet_length(value #>> '{}') between 1 and 1000;
+  elsif found = 'null' or expected = 'jsonb' then
+    return true;
+  elsif expected = 'text' then
+    return found in ('string', 'number', 'boolean');
+  elsif expected = 'id' then -- text that an index can hold
+    return found in ('string', 'number', 'boolean') and octet_length(value #>> '{}') <= 1000;
+  elsif expected = 'numeric' then
+    return found = 'number';
+  elsif expected = 'text[]' then
+    return found = 'array';
+  elsif expected in ('boolean', 'object') then
+    return found = expected;
+  end if;
+  written := value #>> '{}';
+  if found <> 'string' or written not like '____-__-__%' then
+    return false;
+  end if;
+  if expected = 'date' then perform written::date; else perform written::timestamptz; end if;
+  return true;
+exception when data_exception then
+  return false;
+end
+$$;
+
+select tartan.protect_mirror();
