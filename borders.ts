@@ -31,33 +31,7 @@ export const ROOMS: readonly Row[] = [
 ];
 
 /** Files of sql/ that are not named after their room. */
-export const SQL_FILES: Readonly<Record<string, string>> = {
-  "0005_readers.sql": "database",
-  "0006_events.sql": "events",
-  "0008_history.sql": "sync",
-  "0009_processes.sql": "database",
-  "0010_reading_options.sql": "integrations",
-  "0011_locks.sql": "database",
-  "0012_settled_webhooks.sql": "journal",
-  "0013_queue.sql": "sync",
-  "0014_ledger.sql": "relay",
-  "0015_truth.sql": "mirror",
-  "0016_readings.sql": "sync",
-  "0017_readiness.sql": "database",
-  "0018_item_checks.sql": "integrations",
-  "0019_delivery.sql": "relay",
-  "0020_retention.sql": "journal",
-  "0021_truth_tokens.sql": "mirror",
-  "0022_ledger_growth.sql": "relay",
-  "0023_never_linked.sql": "sync",
-  "0024_ledger_requests.sql": "relay",
-  "0025_loops.sql": "sync",
-  "0026_sealing_key.sql": "integrations",
-  "0027_truth_values.sql": "mirror",
-  "0028_ordering_keys.sql": "relay",
-  "0029_retention_by_week.sql": "journal",
-  "0030_unfinished_integrations.sql": "integrations",
-};
+export const SQL_FILES: Readonly<Record<string, string>> = {};
 
 /** What a file or room does beside its row, and why. Each line must be needed. */
 export const EXCEPTIONS: readonly Exception[] = [

@@ -122,6 +122,16 @@ create table plaid.institutions (
 );
 create index institutions_removed on plaid.institutions (removed_at) where removed_at is not null;
 
+-- The rows that Plaid has now. tartan.protect_mirror adds the filter by tenant, and makes such a view for each later table.
+create view plaid.current_items with (security_barrier) as
+  select * from plaid.items where removed_at is null;
+create view plaid.current_accounts with (security_barrier) as
+  select * from plaid.accounts where removed_at is null;
+create view plaid.current_transactions with (security_barrier) as
+  select * from plaid.transactions where removed_at is null;
+create view plaid.current_institutions with (security_barrier) as
+  select * from plaid.institutions where removed_at is null;
+
 -- The one integration that a role may see: null when it may see all, '' when it is a tenant's role that tartan.readers does not
 -- list. It answers only about the caller's own role (or one that the caller may take on), so it tells a reader nothing about
 -- other tenants.

@@ -11,6 +11,7 @@ const STATUS = {
   not_set_up: 500,
   database_unavailable: 503,
   schema_too_new: 500,
+  schema_too_old: 500,
   migration_failed: 500,
   vault_key_missing: 500,
   vault_unsealable: 500,

@@ -6,7 +6,7 @@ import { urlAt } from "../api/address.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
 import { reportFacts } from "../database/facts.ts";
-import { attachEmbedded, hasEmbedded, startEmbedded } from "../database/embedded.ts";
+import { attachEmbedded, hasEmbedded, setDatabaseAside, startEmbedded } from "../database/embedded.ts";
 import { migrate } from "../database/migrate.ts";
 import { factsOf, openDatabase, urlOf } from "../database/pool.ts";
 import { listProcesses } from "../database/processes.ts";
@@ -39,12 +39,14 @@ interface Purpose {
   creates?: boolean;
   logLevel?: LogLevel;
   poolSize?: number;
+  /** an embedded database that an older version made is set aside, and an empty one takes its place */
+  anew?: boolean;
 }
 
 /**
  * Opens the core; disposing it closes all that was opened.
  * @throws TartanError `config_invalid`, `data_dir_in_use`, `not_set_up`, `database_unavailable`, `schema_too_new`,
- *   `vault_key_missing`
+ *   `schema_too_old`, `vault_key_missing`
  */
 export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
   const { env, notes } = readTartanEnvironment(given);
@@ -58,7 +60,8 @@ export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Prom
     const { databaseDirectUrl: directUrl } = own;
     const options = { url: databaseUrl, directUrl, poolSize, applicationName: "tartan", logger };
     const prepare = !mayCreate(purpose) ? checkSetUp : embedded ? bringUpEmbedded : bringUp;
-    const open = () => openPrepared(options, prepare);
+    const anew = embedded && purpose.anew === true;
+    const open = () => (anew ? openAnew(options, prepare) : openPrepared(options, prepare));
     const database = closer.use(await (purpose.as === "server" ? patiently(open, logger, stopSignal()) : open()));
     if (purpose.as === "server") reportFacts(factsOf(database), { poolSize, direct: directUrl !== undefined, logger });
     const config = purpose.as === "server" ? own : await withServerSettings(own, env, database);
@@ -144,6 +147,17 @@ async function openPrepared(options: Parameters<typeof openDatabase>[0], prepare
   } catch (error) {
     await database[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+async function openAnew(options: Parameters<typeof openDatabase>[0], prepare: Prepare): Promise<Database> {
+  try {
+    return await openPrepared(options, prepare);
+  } catch (error) {
+    if (!(error instanceof TartanError) || error.code !== "schema_too_old") throw error;
+    const aside = await setDatabaseAside(options.url);
+    options.logger.warn({ aside }, "the database of an older version was set aside under another name");
+    return await openPrepared(options, prepare);
   }
 }
 

@@ -20,7 +20,7 @@ import { codeOf } from "./failures.ts";
 import type { FileLock } from "./file-lock.ts";
 import { ServerKeeper } from "./ownership.ts";
 import { findPostmaster } from "./postmaster.ts";
-import { HAS_DATABASE } from "./queries.ts";
+import { END_SESSIONS, HAS_DATABASE, NAME_ASIDE } from "./queries.ts";
 import { bringHome } from "./relocate.ts";
 import { ensureServer } from "./server.ts";
 
@@ -184,6 +184,28 @@ async function ensureDatabase(url: string): Promise<void> {
         await delay(50);
       }
     }
+  } finally {
+    await endClient(client);
+  }
+}
+
+/**
+ * Renames the embedded database of `url` and makes an empty one in its place. Nothing is lost: the old one stays in the cluster.
+ * @returns its new name
+ */
+export async function setDatabaseAside(url: string): Promise<string> {
+  const maintenance = new URL(url);
+  maintenance.pathname = "/postgres";
+  const client = new Client(clientConfig({ url: maintenance.href, applicationName: "tartan" }));
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string }>(NAME_ASIDE, [OWNER]);
+    const name = rows[0]?.name ?? `${OWNER}_aside`;
+    await client.query(END_SESSIONS, [OWNER]);
+    await client.query(`alter database ${OWNER} rename to ${name}`);
+    await client.query(`create database ${OWNER}`);
+    return name;
   } finally {
     await endClient(client);
   }

@@ -1,5 +1,5 @@
 /**
- * Every lock of Tartan's in one list. A lock is an empty table of sql/0011_locks.sql, which no reader of the mirror can
+ * Every lock of Tartan's in one list. A lock is an empty table of sql/0001_database.sql, which no reader of the mirror can
  * reach; it ends with its transaction. The statements can be sent as they are, alone or in a transaction.
  *
  * A transaction that takes several takes them in the order of this list. Migrations lock a table of their own, which is

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { codeOf, sqlStateOf } from "./failures.ts";
-import { readMigrations, MIGRATIONS_FOLDER, type Migration } from "./migrations.ts";
+import { mismatchOf, readMigrations, MIGRATIONS_FOLDER, type Migration } from "./migrations.ts";
 import { openDatabase, urlOf } from "./pool.ts";
 import {
   CREATE_MIGRATIONS_TABLES,
@@ -41,7 +41,8 @@ const LOCK_NOT_AVAILABLE = "55P03";
 
 /**
  * @throws TartanError `schema_too_new` when a newer Tartan made a breaking change to this database;
- *   `migration_failed` when a file was changed after it was applied, or fails; `database_unavailable`
+ *   `schema_too_old` when other files than this version's made it; `migration_failed` when a file fails;
+ *   `database_unavailable`
  */
 export async function migrate(target: Database | string, { logger, folder }: MigrateOptions): Promise<Migrated> {
   const migrations = await readMigrations(folder ?? MIGRATIONS_FOLDER);
@@ -109,7 +110,8 @@ async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> 
 
 /** What is still to be applied, after proving that what was applied is what this version knows. */
 function pending(migrations: readonly Migration[], applied: readonly Applied[]): Migration[] {
-  const known = new Map(migrations.map((migration) => [migration.version, migration]));
+  const mismatch = mismatchOf(migrations, applied);
+  if (mismatch !== null) throw new TartanError("schema_too_old", mismatch);
   const newer = applied.filter(({ version }) => version > migrations.length);
   const breaking = newer.find((row) => row.breaking);
   if (breaking) {
@@ -117,18 +119,6 @@ function pending(migrations: readonly Migration[], applied: readonly Applied[]):
       "schema_too_new",
       `A newer Tartan changed this database so that this version can no longer use it (${breaking.name}). ` +
         "Install that version or a later one.",
-    );
-  }
-  for (const row of applied) {
-    const ours = known.get(row.version);
-    if (!ours || (ours.checksum === row.checksum && ours.name === row.name)) continue;
-    throw new TartanError(
-      "migration_failed",
-      ours.name === row.name
-        ? `sql/${row.name}.sql was changed after it had been applied to this database. Restore it and write a new file ` +
-            "for the change, or start with an empty database."
-        : `This database was migrated with ${row.name} where this version has ${ours.name}. Use the version of Tartan ` +
-            "that made it, or an empty database.",
     );
   }
   const done = new Set(applied.map(({ version }) => version));

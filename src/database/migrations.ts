@@ -8,7 +8,7 @@ import { TartanError } from "../errors.ts";
 
 export interface Migration {
   version: number;
-  /** file name without .sql, such as 0001_integrations */
+  /** file name without .sql, such as 0001_database */
   name: string;
   sql: string;
   /** SHA-256 in hex, over the text with \n line ends: a checkout may have rewritten them */
@@ -36,6 +36,30 @@ async function readMigration(folder: URL, file: string): Promise<Migration> {
     checksum: createHash("sha256").update(sql).digest("hex"),
     breaking: isBreaking(sql),
   };
+}
+
+/**
+ * Why this database was not made by these migrations, in sentences that say what to do; null when it was.
+ * A released file is never changed, so only a version from before the first release can have made such a database.
+ */
+export function mismatchOf(
+  migrations: readonly Migration[],
+  applied: readonly Pick<Migration, "version" | "name" | "checksum">[],
+): string | null {
+  for (const row of applied) {
+    const ours = migrations[row.version - 1];
+    if (!ours || (ours.checksum === row.checksum && ours.name === row.name)) continue;
+    const cause =
+      ours.name === row.name
+        ? `sql/${row.name}.sql was changed after it had been applied to this database`
+        : `This database was made by a version of Tartan from before its first release, which had other tables ` +
+          `(${row.name} where this version has ${ours.name})`;
+    return (
+      `${cause}. Keep the database with the version that made it, or begin anew: with \`npx tartan demo --fresh\` where ` +
+      "the demo made it, else with another TARTAN_DATA_DIR or with TARTAN_DATABASE_URL of an empty database."
+    );
+  }
+  return null;
 }
 
 /** @throws TartanError `migration_failed` when a file is misnamed, or a number is missing or there twice */

@@ -67,9 +67,13 @@ export const RESTRICT = `
 
 export const CHECK_WRITES = { name: "check_writes", text: "update tartan.readiness set checked_at = now()" };
 
+/** $1 the database, which keeps its name and gets the time behind it. */
+export const NAME_ASIDE = "select $1 || to_char(now() at time zone 'UTC', '_YYYYMMDD_HH24MISS') as name";
+export const END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+
 export const HAS_DATABASE = "select exists (select from pg_database where datname = $1) as present";
 
-/* Readers of the mirror; sql/0005_readers.sql has the tables and functions. */
+/* Readers of the mirror; sql/0001_database.sql has their table, sql/0007_mirror.sql what they see. */
 
 /** Roles are made by one process at a time. */
 export const LOCK_READERS = take("readers");
@@ -116,7 +120,7 @@ export const REVOKE_MIRROR = (role: string): string[] => [
 ];
 export const DROP_READER = (role: string): string => `drop role ${role}`;
 
-/* The processes that work on this database; sql/0009_processes.sql has the table. */
+/* The processes that work on this database; sql/0001_database.sql has the table. */
 
 export const INSERT_PROCESS = `
   insert into tartan.processes (host, pid, version, roles, url, public_url, settings, master_key_ids)

@@ -39,6 +39,13 @@ describe("/readyz is 503, with the reason, and /livez stays 200", () => {
     expect((await old.call("GET /livez")).status).toBe(200);
   });
 
+  it("when other files than this version's made the schema", async () => {
+    await using old = await startApi();
+    await old.database.query("update tartan_meta.migrations set name = '0001_integrations' where version = 1");
+    const { status, body } = await old.call("GET /readyz");
+    expect([status, body.reasons]).toEqual([503, [expect.stringContaining("before its first release")]]);
+  });
+
   it("when a newer version made a breaking change, and not when it made another", async () => {
     await using newer = await startApi();
     const add = (version: number, breaking: boolean) =>

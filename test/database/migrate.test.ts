@@ -68,16 +68,18 @@ describe("a migration", () => {
     expect(await migrate(db.database, { logger, folder })).toMatchObject({ applied: [] });
     await sql({ "0001_one": "create table one (\n  id bigint\n);\n" });
     const refused = migrate(db.database, { logger, folder });
-    await expect(refused).rejects.toMatchObject({ code: "migration_failed" });
+    await expect(refused).rejects.toMatchObject({ code: "schema_too_old" });
     await expect(refused).rejects.toThrow("sql/0001_one.sql was changed");
   });
 
-  test("of another name under an applied number is refused", async () => {
+  test("of another name under an applied number is refused, with what to do instead", async () => {
     await using db = await testDatabase({ empty: true });
     await migrate(db.database, { logger, folder: await sql({ "0001_one": "select 1;" }) });
     await rm(join(directory, "0001_one.sql"));
     const refused = migrate(db.database, { logger, folder: await sql({ "0001_other": "select 1;" }) });
+    await expect(refused).rejects.toMatchObject({ code: "schema_too_old" });
     await expect(refused).rejects.toThrow("0001_one where this version has 0001_other");
+    await expect(refused).rejects.toThrow("npx tartan demo --fresh");
   });
 
   test("waits for a table that is in use instead of making everybody wait behind it", async () => {
@@ -97,6 +99,16 @@ describe("a migration", () => {
     });
     expect(await migrating).toMatchObject({ applied: ["0002_two"] });
   });
+});
+
+test("a database with more migrations than this version has, made by other files, is too old and not too new", async () => {
+  await using db = await testDatabase({ empty: true });
+  const before = await sql({ "0001_one": "select 1;", "0002_two": "-- breaking\nselect 1;" });
+  await migrate(db.database, { logger, folder: before });
+  await rm(join(directory, "0001_one.sql"));
+  await rm(join(directory, "0002_two.sql"));
+  const refused = migrate(db.database, { logger, folder: await sql({ "0001_other": "select 1;" }) });
+  await expect(refused).rejects.toMatchObject({ code: "schema_too_old" });
 });
 
 describe("a schema of a newer Tartan", () => {

@@ -50,7 +50,7 @@ it("a package packed from a checkout that was never built holds the build, the t
     "dist/cli/main.js",
     "dist/simulator/index.d.ts",
     ...reference.map((name) => `dist/api/docs/${name}`),
-    "sql/0001_integrations.sql",
+    "sql/0001_database.sql",
     "README.md",
   ]) {
     expect(paths).toContain(path);

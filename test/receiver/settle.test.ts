@@ -1,10 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { append } from "../../src/journal/append.ts";
 import { changesMirror } from "../../src/resources/index.ts";
-import { webhook } from "../journal/support.ts";
 import { plaidWebhookExamples } from "../simulator/support/plaid-schema.ts";
-import { testDatabase } from "../support/database.ts";
 import { startIntake, subjects } from "./support.ts";
 
 const examples = plaidWebhookExamples();
@@ -61,20 +57,5 @@ describe("a webhook that needs no sync run", () => {
     );
     expect((await subjects(intake.database)).map(({ id }) => id)).toEqual(["asked", "later"]);
     expect((await intake.webhooks()).map(({ processed_at }) => processed_at)).toEqual([null, null]);
-  });
-
-  test("stored by an earlier version is processed by the migration, and one that waits for a run is not", async () => {
-    await using db = await testDatabase();
-    await append(db.database, [webhook({ itemId: null, webhookType: "LINK" }), webhook()]);
-    const folder = new URL("../../sql/", import.meta.url);
-    const file = readdirSync(folder).find((name) => name.endsWith("_settled_webhooks.sql")) ?? "";
-    await db.database.query(readFileSync(new URL(file, folder), "utf8"));
-    const { rows } = await db.database.query<object>(
-      "select webhook_type, processed_at is not null as processed, update_info from journal.webhooks order by 1",
-    );
-    expect(rows).toEqual([
-      { webhook_type: "LINK", processed: true, update_info: { outcome: "no_resource" } },
-      { webhook_type: "TRANSACTIONS", processed: false, update_info: null },
-    ]);
   });
 });

@@ -29,7 +29,8 @@ export function demoCommand(): Command {
     .option("--items <count>", "how many items to link in a new world", wholeNumber(1, 10_000), "4")
     .option("--fresh", "forget the world of the last demo and begin a new one")
     .action(async (flags: DemoFlags) => {
-      await using core = await openCore(process.env, { as: "server", logLevel: "warn" });
+      const anew = flags.fresh === true;
+      await using core = await openCore(process.env, { as: "server", logLevel: "warn", anew });
       const stopped = untilStopped();
       // The application that is notified is on this machine, which deliveries are otherwise kept away from.
       const relayAllowedAddresses = [...core.config.relayAllowedAddresses, "127.0.0.1"];
