@@ -4,9 +4,10 @@
  */
 import { createAccount, type Account } from "./account.ts";
 import { take } from "./changes.ts";
-import { LATER } from "./catalogue/accounts.ts";
+import { LATER, type AccountKind } from "./catalogue/accounts.ts";
 import { bookOf, type Item } from "./item.ts";
 import { ITEM_ERRORS, REVOKED, type ItemErrorCode } from "./plaid-error.ts";
+import { dropFromShelf, fillShelf } from "./products/shelf.ts";
 import type { Simulation } from "./simulation.ts";
 import {
   accountRevoked,
@@ -40,21 +41,25 @@ export function revokeItem(sim: Simulation, item: Item, webhooks = true): void {
  * client that follows the feed and one that reads everything anew agree.
  */
 export function revokeAccount(sim: Simulation, item: Item, account: Account, webhooks = true): void {
+  fillShelf(sim, item);
   const book = bookOf(item);
   const removed = book.feed.live.filter((txn) => txn.account === account);
   for (const txn of removed) take(book, txn);
   book.accounts.splice(book.accounts.indexOf(account), 1);
   book.reserve = book.reserve.filter((txn) => txn.account !== account);
+  const notices = dropFromShelf(sim, item, account);
   item.lastSuccess = sim.time.now();
   if (!webhooks) return;
   sim.notify(item, accountRevoked(account.id));
   sim.announce(item, { added: [], modified: [], removed });
+  for (const notice of notices) sim.notify(item, notice);
 }
 
-/** The user opens another account and shares it. */
-export function addAccount(sim: Simulation, item: Item, webhooks = true): Account {
+/** The user opens another account and shares it; product books know nothing of it yet. Without a kind: one by chance. */
+export function addAccount(sim: Simulation, item: Item, webhooks = true, kind?: AccountKind): Account {
+  fillShelf(sim, item);
   const book = bookOf(item);
-  const account = createAccount(book.random, book.random.pick(LATER), book.accounts[0]?.currency ?? "USD");
+  const account = createAccount(book.random, kind ?? book.random.pick(LATER), book.accounts[0]?.currency ?? "USD");
   book.accounts.push(account);
   item.lastSuccess = sim.time.now();
   if (webhooks) sim.notify(item, newAccountsAvailable());

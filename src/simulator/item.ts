@@ -9,7 +9,7 @@
  * thousand Items cost little until someone reads them, and come out the same in whatever order that happens.
  */
 import { createAccount, type Account } from "./account.ts";
-import { CHECKING, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
+import { CHECKING, HELD_FOR, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
 import type { Institution } from "./catalogue/institutions.ts";
 import { dayOf, momentText } from "./days.ts";
 import { Feed, type Txn } from "./feed.ts";
@@ -28,6 +28,14 @@ export interface Book {
   readonly random: Random;
 }
 
+/** a product book on an Item's shelf (products/shelf.ts) */
+export interface Shelved {
+  /** when Plaid last had news from the bank; null: the first pull is under way */
+  pulledAt: number | null;
+  /** null: nobody has looked yet */
+  content: { state: unknown; random: Random } | null;
+}
+
 export interface Item {
   readonly itemId: string;
   readonly clientId: string;
@@ -40,6 +48,8 @@ export interface Item {
   plan: Plan;
   accessToken: string;
   products: string[];
+  /** may become products at their first request */
+  consented: string[];
   webhook: string | null;
   stage: Stage;
   error: ErrorFacts | null;
@@ -54,6 +64,8 @@ export interface Item {
   cursorEpoch: number;
   /** Read it through bookOf. */
   book: Book | null;
+  /** product books by their name; read them through products/shelf.ts */
+  shelf: Record<string, Shelved>;
 }
 
 /** Accounts and transactions, made now if nobody has looked before. */
@@ -94,7 +106,13 @@ function openWith(account: Account, random: Random): void {
 
 function accountKinds(item: Item, random: Random): readonly AccountKind[] {
   if (item.plan.username === "user_good") return USER_GOOD;
-  return [CHECKING, ...random.sample(OTHERS, random.between(1, 3))];
+  const kinds = [CHECKING, ...random.sample(OTHERS, random.between(1, 3))];
+  for (const product of item.products) {
+    const more = item.random.fork(`accounts for ${product}`);
+    const others = (HELD_FOR[product] ?? []).filter((one) => !kinds.includes(one));
+    kinds.push(...more.sample(others, more.between(1, 3)));
+  }
+  return kinds;
 }
 
 /** Plaid's Item object */
@@ -116,6 +134,12 @@ const maybeMoment = (ms: number | null): string | null => (ms === null ? null : 
 
 /** Plaid's ItemStatus, of /item/get */
 export const statusObject = (item: Item): Record<string, unknown> => ({
+  investments: item.shelf["holdings"]
+    ? {
+        last_failed_update: maybeMoment(item.lastFailure),
+        last_successful_update: maybeMoment(item.shelf["holdings"].pulledAt),
+      }
+    : null,
   last_webhook: item.lastWebhook
     ? { code_sent: item.lastWebhook.code, sent_at: momentText(item.lastWebhook.at) }
     : null,

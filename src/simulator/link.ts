@@ -1,16 +1,19 @@
 /**
  * Linking an Item the way Link and the Sandbox do it: it begins without transactions, and its history arrives in stages
- * if Transactions is among its products.
+ * if Transactions is among its products; so does the data of its other products, at once.
  */
 import type { Institution } from "./catalogue/institutions.ts";
 import { planFor, type Username } from "./history.ts";
 import type { Item } from "./item.ts";
+import { beginPulls } from "./products/shelf.ts";
 import type { Simulation } from "./simulation.ts";
 
 export interface LinkWish {
   clientId: string;
   institution?: Institution | undefined;
   products: string[];
+  ifSupported?: readonly string[] | undefined;
+  consented?: readonly string[] | undefined;
   webhook: string | null;
   userId: string | null;
   username: Username;
@@ -23,6 +26,12 @@ export function linkItem(sim: Simulation, wish: LinkWish): Item {
   const plan = planFor(username, days);
   const item = sim.world.createItem({ ...rest, plan, stage: "NONE", now: sim.time.now() });
   sim.settle(item);
-  if (item.products.includes("transactions")) sim.startExtraction(item);
+  beginProducts(sim, item);
   return item;
+}
+
+/** Lets the data of the Item's products arrive; `ready`: it is all there. */
+export function beginProducts(sim: Simulation, item: Item, ready = false): void {
+  if (!ready && item.products.includes("transactions")) sim.startExtraction(item);
+  beginPulls(sim, item, item.products, ready);
 }

@@ -87,7 +87,7 @@ function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answ
   const client = authenticate(sim, request, body);
   const parsed = endpoint.parse(body);
   const subject = endpoint.needs === "none" ? null : itemFor(text(body["access_token"]) ?? "", item, client);
-  limit(sim, request.path, target, client, subject);
+  limit(sim, endpoint, target, client, subject);
   if (subject && endpoint.needs === "healthy") checkHealth(sim, target, subject);
   return endpoint.run(parsed, { sim, client }, subject);
 }
@@ -139,10 +139,10 @@ function itemFor(accessToken: string, item: Item | undefined, client: Client): I
   return item;
 }
 
-function limit(sim: Simulation, path: string, target: Target, client: Client, item: Item | null): void {
-  const exceeded = sim.limits.exceeded(path, client.clientId, item?.itemId ?? null, sim.time.now());
+function limit(sim: Simulation, { path, limit }: Endpoint, target: Target, client: Client, item: Item | null): void {
+  const exceeded = sim.limits.exceeded(limit, path, client.clientId, item?.itemId ?? null, sim.time.now());
   if (exceeded) throw rateLimited(exceeded.code, exceeded.scope);
-  if (sim.faults.strike("rate_limit", target)) throw rateLimited(sim.limits.codeOf(path), item ? "item" : "client");
+  if (sim.faults.strike("rate_limit", target)) throw rateLimited(limit?.code ?? "RATE_LIMIT", item ? "item" : "client");
 }
 
 function checkHealth(sim: Simulation, target: Target, item: Item): void {

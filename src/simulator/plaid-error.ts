@@ -134,6 +134,25 @@ export const productNotReady = () =>
     "PRODUCT_NOT_READY",
     "the requested product is not yet ready. please provide a webhook or try the request again later",
   );
+export const productsNotSupported = (product: string) =>
+  fault(
+    "ITEM_ERROR",
+    "PRODUCTS_NOT_SUPPORTED",
+    `the following products are not supported by this institution: ["${product}"]`,
+  );
+export const additionalConsentRequired = (product: string) =>
+  fault(
+    "INVALID_INPUT",
+    "ADDITIONAL_CONSENT_REQUIRED",
+    `client does not have user consent to access the PRODUCT_${product.toUpperCase()} product`,
+  );
+/** `kind` as it stands in the code: NO_INVESTMENT_ACCOUNTS */
+export const noAccountsOf = (kind: "investment" | "liability") =>
+  fault(
+    "ITEM_ERROR",
+    `NO_${kind.toUpperCase()}_ACCOUNTS`,
+    `There are no valid ${kind} account(s) associated with this Item. See https://plaid.com/docs/api/#item-errors for more information.`,
+  );
 export const institutionDown = () =>
   fault(
     "INSTITUTION_ERROR",

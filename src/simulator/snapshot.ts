@@ -10,19 +10,22 @@ import { deserialize, serialize } from "node:v8";
 import { TartanError } from "../errors.ts";
 import { findInstitution } from "./catalogue/institutions.ts";
 import { Feed, type FeedState } from "./feed.ts";
-import type { Book, Item } from "./item.ts";
+import type { Book, Item, Shelved } from "./item.ts";
+import { continuePulls } from "./products/shelf.ts";
 import { Random, type RandomState } from "./random.ts";
 import type { Simulation } from "./simulation.ts";
 import type { WorldState } from "./world.ts";
 
 /** Raised whenever the shape below changes; an older snapshot is refused. */
-const VERSION = 1;
+const VERSION = 2;
 
 type SavedBook = Omit<Book, "feed" | "random"> & { feed: FeedState; random: RandomState };
-type SavedItem = Omit<Item, "institution" | "random" | "book"> & {
+type SavedShelved = Omit<Shelved, "content"> & { content: { state: unknown; random: RandomState } | null };
+type SavedItem = Omit<Item, "institution" | "random" | "book" | "shelf"> & {
   institution: string;
   random: RandomState;
   book: SavedBook | null;
+  shelf: Record<string, SavedShelved>;
 };
 
 interface Saved extends Omit<WorldState, "items"> {
@@ -66,13 +69,14 @@ export function seedOf(snapshot: Buffer, file: string): string {
 
 /** Fills a fresh simulation, and lets histories arrive that were still under way. */
 export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {
-  const { items, clockAddedMs, atTheEnd, itemsMade, tokens, clients } = read(snapshot);
+  const { items, clockAddedMs, atTheEnd, ...world } = read(snapshot);
   sim.time.startAhead(clockAddedMs);
-  sim.world.restore({ itemsMade, tokens, clients, items: items.map(restoreItem) });
+  sim.world.restore({ ...world, items: items.map(restoreItem) });
   for (const item of sim.world.items.values()) {
     if (!atTheEnd) item.cursorEpoch += 1;
     sim.settle(item);
     sim.continueExtraction(item);
+    continuePulls(sim, item);
   }
 }
 
@@ -90,14 +94,18 @@ function read(snapshot: Buffer): Saved {
   );
 }
 
-const saveItem = ({ institution, random, book, ...item }: Item): SavedItem => ({
+const saveItem = ({ institution, random, book, shelf, ...item }: Item): SavedItem => ({
   ...item,
   institution: institution.institution_id,
   random: random.save(),
   book: book && { ...book, feed: book.feed.save(), random: book.random.save() },
+  shelf: eachOf(shelf, ({ content, ...rest }) => ({
+    ...rest,
+    content: content && { state: content.state, random: content.random.save() },
+  })),
 });
 
-function restoreItem({ institution: id, random, book, ...item }: SavedItem): Item {
+function restoreItem({ institution: id, random, book, shelf, ...item }: SavedItem): Item {
   const institution = findInstitution(id);
   if (!institution) throw new TartanError("internal", `the simulator has no institution ${id}`);
   return {
@@ -105,5 +113,12 @@ function restoreItem({ institution: id, random, book, ...item }: SavedItem): Ite
     institution,
     random: Random.restore(random),
     book: book && { ...book, feed: new Feed(book.feed), random: Random.restore(book.random) },
+    shelf: eachOf(shelf, ({ content, ...rest }) => ({
+      ...rest,
+      content: content && { state: content.state, random: Random.restore(content.random) },
+    })),
   };
 }
+
+const eachOf = <From, To>(all: Record<string, From>, turn: (one: From) => To): Record<string, To> =>
+  Object.fromEntries(Object.entries(all).map(([name, one]) => [name, turn(one)]));

@@ -4,6 +4,7 @@
 import { findInstitution, INSTITUTIONS, type Institution } from "./catalogue/institutions.ts";
 import type { Plan } from "./history.ts";
 import type { Item, Stage } from "./item.ts";
+import { Market, type MarketState } from "./market.ts";
 import { Random, type RandomState } from "./random.ts";
 
 export interface Client {
@@ -15,6 +16,10 @@ export interface NewItem {
   clientId: string;
   institution?: Institution | undefined;
   products: string[];
+  /** products too where the institution has them */
+  ifSupported?: readonly string[] | undefined;
+  /** what the user consented to beside the products */
+  consented?: readonly string[] | undefined;
   webhook: string | null;
   userId: string | null;
   plan: Plan;
@@ -25,6 +30,8 @@ export interface NewItem {
 export interface LinkToken {
   clientId: string;
   products: string[];
+  ifSupported: readonly string[];
+  consented: readonly string[];
   webhook: string | null;
   userId: string | null;
   days: number;
@@ -38,6 +45,7 @@ export interface WorldState {
   tokens: RandomState;
   clients: Client[];
   items: Item[];
+  market: MarketState;
 }
 
 interface PublicToken {
@@ -49,6 +57,7 @@ const PUBLIC_TOKEN_LIFE_MS = 30 * 60_000;
 
 export class World {
   readonly random: Random;
+  readonly market: Market;
   readonly clients = new Map<string, Client>();
   readonly items = new Map<string, Item>();
   readonly linkTokens = new Map<string, LinkToken>();
@@ -60,6 +69,7 @@ export class World {
   constructor(seed: string) {
     this.random = new Random(seed);
     this.#tokens = this.random.fork("tokens");
+    this.market = new Market(this.random.fork("market"));
   }
 
   /** All that outlives a restart. Link tokens and public tokens do not: they are good for half an hour anyway. */
@@ -69,12 +79,14 @@ export class World {
       tokens: this.#tokens.save(),
       clients: [...this.clients.values()],
       items: [...this.items.values()],
+      market: this.market.save(),
     };
   }
 
-  restore({ itemsMade, tokens, clients, items }: WorldState): void {
+  restore({ itemsMade, tokens, clients, items, market }: WorldState): void {
     this.#itemsMade = itemsMade;
     this.#tokens = Random.restore(tokens);
+    this.market.restore(market);
     for (const client of clients) this.addClient(client);
     for (const item of items) {
       this.items.set(item.itemId, item);
@@ -89,16 +101,18 @@ export class World {
   createItem(wish: NewItem): Item {
     this.#itemsMade += 1;
     const random = this.random.fork(`item/${this.#itemsMade}`);
+    const institution = wish.institution ?? random.pick(institutionsWith(wish.products));
     const item: Item = {
       itemId: random.id(),
       accessToken: `access-sandbox-${random.uuid()}`,
       clientId: wish.clientId,
-      institution: wish.institution ?? random.pick(INSTITUTIONS.filter((one) => one.country_codes.includes("US"))),
+      institution,
       createdAt: wish.now,
       plan: wish.plan,
       random,
       userId: wish.userId,
-      products: wish.products,
+      products: [...wish.products, ...(wish.ifSupported ?? []).filter((one) => institution.products.includes(one))],
+      consented: [...(wish.consented ?? [])],
       webhook: wish.webhook,
       stage: wish.stage,
       error: null,
@@ -110,6 +124,7 @@ export class World {
       lastWebhook: null,
       cursorEpoch: 0,
       book: null,
+      shelf: {},
     };
     this.items.set(item.itemId, item);
     this.#accessTokens.set(item.accessToken, item);
@@ -152,4 +167,11 @@ export class World {
   institution(id: string): Institution | undefined {
     return findInstitution(id);
   }
+}
+
+/** US institutions that have all these products; all of them when none has. */
+function institutionsWith(products: readonly string[]): readonly Institution[] {
+  const american = INSTITUTIONS.filter((one) => one.country_codes.includes("US"));
+  const having = american.filter((one) => products.every((product) => one.products.includes(product)));
+  return having.length > 0 ? having : american;
 }

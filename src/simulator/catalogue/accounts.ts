@@ -73,6 +73,18 @@ const IRA = kind("5555", "Plaid IRA", null, ["investment", "ira"], [null, 320.76
 const RETIREMENT = kind("6666", "Plaid 401k", null, ["investment", "401k"], [null, 23_631.9805, null]);
 const STUDENT_LOAN = kind("7777", "Plaid Student Loan", null, ["loan", "student"], [null, 65_262, null]);
 const MORTGAGE = kind("8888", "Plaid Mortgage", null, ["loan", "mortgage"], [null, 56_302.06, null]);
+const BROKERAGE = kind("4021", "Plaid Brokerage", null, ["investment", "brokerage"], [1204.5, 48_200.03, null]);
+const STOCK_PLAN = kind("4022", "Plaid Stock Plan", null, ["investment", "stock plan"], [null, 18_730.25, null]);
+const CRYPTO = kind(
+  "4092",
+  "Plaid Crypto Exchange Account",
+  null,
+  ["investment", "crypto exchange"],
+  [null, 9_412.6, null],
+);
+// A loan that Plaid's Liabilities does not cover.
+const AUTO_LOAN = kind("7001", "Plaid Auto Loan", null, ["loan", "auto"], [null, 14_350.4, null]);
+const PAYPAL = kind("7002", "Plaid PayPal Credit", null, ["credit", "paypal"], [700, 300, 1000]);
 const HSA = kind("9001", "Plaid HSA", "Plaid Cares Health Savings Account", ["depository", "hsa"], [6009, 6009, null]);
 // Some banks give no mask; code that demands one breaks here first.
 const CASH = kind(
@@ -109,5 +121,18 @@ export const USER_GOOD: readonly AccountKind[] = [
 /** held beside a checking account, by chance */
 export const OTHERS: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, MONEY_MARKET, CASH, RETIREMENT, STUDENT_LOAN];
 
+/** held besides, one to three of them, by an Item that was linked with this product */
+export const HELD_FOR: Readonly<Record<string, readonly AccountKind[]>> = {
+  investments: [BROKERAGE, IRA, RETIREMENT, STOCK_PLAN, CRYPTO],
+  liabilities: [CREDIT_CARD, MORTGAGE, STUDENT_LOAN, PAYPAL, BUSINESS_CARD, AUTO_LOAN],
+};
+
 /** what an Item gains when its user opens another account */
 export const LATER: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, BUSINESS_CARD, HSA];
+
+const ALL = [...new Set([...USER_GOOD, ...OTHERS, ...Object.values(HELD_FOR).flat()])];
+
+/** The first kind of this subtype, such as "brokerage" or "mortgage". */
+export const kindOfSubtype = (subtype: string): AccountKind | undefined => ALL.find((one) => one.subtype === subtype);
+
+export const SUBTYPES = [...new Set(ALL.map((one) => one.subtype))] as [string, ...string[]];

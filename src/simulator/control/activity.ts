@@ -5,10 +5,14 @@
 import { change } from "../changes.ts";
 import { breakItem, repairItem } from "../health.ts";
 import { bookOf, type Item } from "../item.ts";
+import { ALL_BOOKS } from "../products/index.ts";
+import { changeBook } from "../products/shelf.ts";
 import type { Random } from "../random.ts";
 import type { Simulation } from "../simulation.ts";
 
 const BREAKS = 0.02;
+/** how often a product book has news when its Item has */
+const BOOK_NEWS = 0.25;
 
 export class Activity {
   readonly #sim: Simulation;
@@ -53,5 +57,8 @@ export class Activity {
     };
     item.lastSuccess = this.#sim.time.now();
     this.#sim.announce(item, change(book, wanted, this.#sim.today()));
+    for (const book of ALL_BOOKS) {
+      if (this.#random.chance(BOOK_NEWS)) changeBook(this.#sim, item, book, book.calm(this.#random));
+    }
   }
 }

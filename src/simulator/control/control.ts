@@ -5,17 +5,20 @@
 import type { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { accountObject, type Account } from "../account.ts";
+import { kindOfSubtype } from "../catalogue/accounts.ts";
 import { change } from "../changes.ts";
 import { faultSchema, type FaultInput, type StandingFault } from "../faults.ts";
 import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
 import { planFor } from "../history.ts";
-import { linkItem } from "../link.ts";
+import { beginProducts, linkItem } from "../link.ts";
 import type { Simulation } from "../simulation.ts";
+import type { BookName } from "../products/index.ts";
 import { transactionsText } from "../transaction-text.ts";
 import { newestFirst } from "../transactions.ts";
 import type { SentFilter, SentWebhook } from "../webhooks/log.ts";
 import { Activity } from "./activity.ts";
+import { changeTruth, truthOf, type BookChange, type BookInput } from "./books.ts";
 import { brief, resultOf, type ChangeResult } from "./results.ts";
 import * as inputs from "./inputs.ts";
 import { sendWebhook, signContent, type SignedWebhook } from "./webhooks.ts";
@@ -45,14 +48,15 @@ export class Control {
         clientId,
         institution,
         plan,
-        products: [...wish.products],
+        products: wish.products,
+        consented: wish.consented_products,
         webhook: wish.webhook,
         userId: wish.user_id,
         stage: wish.ready ? "HISTORICAL" : "NONE",
         now: time.now(),
       });
       this.#sim.settle(item);
-      if (!wish.ready && item.products.includes("transactions")) this.#sim.startExtraction(item);
+      beginProducts(this.#sim, item, wish.ready);
       items.push({ item_id: item.itemId, access_token: item.accessToken });
     }
     return { items };
@@ -69,8 +73,10 @@ export class Control {
       return { public_token: null, item_id: link.item.itemId };
     }
     const institution = this.#institution(wish.institution_id);
-    const { clientId, products, webhook, userId, days } = link;
-    const item = linkItem(this.#sim, { clientId, institution, products, webhook, userId, username: wish.user, days });
+    const { clientId, webhook, userId, days } = link;
+    const { products, ifSupported, consented } = link;
+    const rest = { webhook, userId, username: wish.user, days };
+    const item = linkItem(this.#sim, { clientId, institution, products, ifSupported, consented, ...rest });
     return { public_token: this.#sim.world.createPublicToken(item, this.#sim.time.now()), item_id: item.itemId };
   }
 
@@ -142,6 +148,16 @@ export class Control {
     return resultOf(summary);
   }
 
+  /** The truth of a product book, such as `holdings`, in Plaid's shapes; empty where Plaid has nothing to show. */
+  truth(itemId: string, name: BookName): Record<string, unknown> {
+    return truthOf(this.#sim, this.#item(itemId), name);
+  }
+
+  /** Changes the truth of a product book, and tells the client. */
+  change<N extends BookName>(itemId: string, name: N, input: BookInput<N>): BookChange<N> {
+    return changeTruth(this.#sim, this.#living(itemId), name, input);
+  }
+
   breakItem(itemId: string, input: z.input<typeof inputs.breakInput> = {}): { item_id: string; error_code: string } {
     const { error_code, webhooks } = inputs.check(inputs.breakInput, input);
     breakItem(this.#sim, this.#living(itemId), error_code, webhooks);
@@ -170,7 +186,7 @@ export class Control {
 
   addAccount(itemId: string, input: z.input<typeof inputs.addAccountInput> = {}): { account_id: string } {
     const wish = inputs.check(inputs.addAccountInput, input);
-    const account = addAccount(this.#sim, this.#living(itemId), wish.webhooks);
+    const account = addAccount(this.#sim, this.#living(itemId), wish.webhooks, kindOfSubtype(wish.subtype ?? ""));
     if (wish.transactions > 0) {
       this.changeTransactions(itemId, { add: wish.transactions, account_id: account.id, webhooks: wish.webhooks });
     }

@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
+import { SUBTYPES } from "../catalogue/accounts.ts";
 import { ITEM_ERROR_CODES } from "../plaid-error.ts";
 import { TAMPERINGS } from "../webhooks/sign.ts";
 
@@ -15,6 +16,8 @@ export const itemsInput = z.strictObject({
   transactions: count.default(50),
   webhook: webUrl.nullable().default(null),
   products: z.array(z.string()).default(["transactions"]),
+  /** more products that the user consented to: the first request of one makes it a product of the Item */
+  consented_products: z.array(z.string()).default([]),
   /** Plaid's user id (usr_…, then it stands in webhooks too) or your own name of the user */
   user_id: z.string().nullable().default(null),
   institution_id: z.string().optional(),
@@ -54,6 +57,8 @@ export const revokeAccountInput = z.strictObject({
 });
 
 export const addAccountInput = z.strictObject({
+  /** what kind of account, such as "brokerage" or "mortgage"; absent: one by chance */
+  subtype: z.enum(SUBTYPES).optional(),
   /** on the new account */
   transactions: count.default(0),
   webhooks: z.boolean().default(true),

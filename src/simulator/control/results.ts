@@ -22,6 +22,9 @@ export const brief = (item: Item): Record<string, unknown> => ({
   revoked: item.revoked,
   removed: item.removed,
   sync_called: item.syncCalled,
+  products: item.products,
+  /** product books, by name: false while the first pull is under way */
+  ready: Object.fromEntries(Object.entries(item.shelf).map(([name, { pulledAt }]) => [name, pulledAt !== null])),
 });
 
 export function resultOf({ added, modified, removed }: Summary): ChangeResult {

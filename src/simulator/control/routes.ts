@@ -3,6 +3,7 @@
  */
 import { errorBody, TartanError } from "../../errors.ts";
 import { PLAID_PATHS } from "../plaid-api.ts";
+import { BOOKS, type BookName } from "../products/index.ts";
 import type { Control } from "./control.ts";
 import { activityInput, badInput, check } from "./inputs.ts";
 
@@ -28,6 +29,12 @@ class Text {
 
 const first = ({ names }: Found): string => names[0] ?? "";
 
+/** a pair for each product book */
+const bookRoutes = (Object.keys(BOOKS) as BookName[]).map((name): Record<string, Handler> => ({
+  [`GET /items/:item_id/${name}`]: (found) => found.control.truth(first(found), name),
+  [`POST /items/:item_id/${name}`]: (found) => found.control.change(first(found), name, found.body),
+}));
+
 const ROUTES: Record<string, Handler> = {
   "GET /": () => ({
     control: Object.keys(ROUTES).map((route) => route.replace(" ", ` ${CONTROL_PREFIX}`)),
@@ -39,6 +46,7 @@ const ROUTES: Record<string, Handler> = {
   "GET /items/:item_id/accounts": (found) => found.control.accounts(first(found)),
   "GET /items/:item_id/transactions": (found) => new Text(found.control.transactionsText(first(found))),
   "POST /items/:item_id/transactions": (found) => found.control.changeTransactions(first(found), found.body),
+  ...Object.assign({}, ...bookRoutes),
   "POST /items/:item_id/break": (found) => found.control.breakItem(first(found), found.body),
   "POST /items/:item_id/repair": (found) => found.control.repairItem(first(found), found.body),
   "POST /items/:item_id/revoke": (found) => found.control.revokeItem(first(found), found.body),

@@ -1,11 +1,12 @@
 /** Webhooks by hand: authentic ones of any type and code, and forgeries of every sort. */
 import type { z } from "zod";
-import { bookOf, type Item } from "../item.ts";
+import type { Item } from "../item.ts";
 import type { Simulation } from "../simulation.ts";
 import type { SignOverrides } from "../webhooks/courier.ts";
 import type { SigningKey } from "../webhooks/keys.ts";
 import type { SentWebhook } from "../webhooks/log.ts";
-import { bodyText, plaidJson, readyMade, type Notice } from "../webhooks/notices.ts";
+import { bodyText, plaidJson, type Notice } from "../webhooks/notices.ts";
+import { readyMade } from "../webhooks/ready-made.ts";
 import { badInput, type sendInput, type signInput } from "./inputs.ts";
 
 type Content = z.output<typeof signInput>;
@@ -54,18 +55,11 @@ function contentText(sim: Simulation, item: Item | null, input: Content): string
   if (type === undefined || code === undefined) {
     throw badInput({ body: "is needed, or webhook_type together with webhook_code" });
   }
-  const notice: Notice = (item && readyMade(type, code, factsOf(sim, item))) ?? { type, code, fields: {} };
+  const notice: Notice = (item && readyMade(sim, item, type, code)) ?? { type, code, fields: {} };
   const withFields = { ...notice, fields: { ...notice.fields, ...input.fields } };
   if (item) return bodyText(withFields, item);
   return bodyText({ ...withFields, withoutItem: true }, { itemId: "", userId: null });
 }
-
-const factsOf = (sim: Simulation, item: Item) => ({
-  now: sim.time.now(),
-  accountIds: item.removed ? [] : bookOf(item).accounts.map((account) => account.id),
-  historyComplete: item.stage === "HISTORICAL",
-  reportId: item.random.fork("report").uuid(),
-});
 
 function overridesOf(sim: Simulation, input: Content): SignOverrides {
   const { iat_offset_s, kid, tamper, jwt } = input;

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { invalidField, missingFields, unknownFields, type PlaidApiError } from "../plaid-error.ts";
+import type { Limit } from "../limits.ts";
 import type { Simulation } from "../simulation.ts";
 import type { Client } from "../world.ts";
 import type { Item } from "../item.ts";
@@ -33,6 +34,8 @@ export type Needs = "none" | "any" | "healthy";
 export interface Endpoint {
   path: string;
   needs: Needs;
+  /** in the Sandbox; absent: Plaid publishes none */
+  limit?: Limit | undefined;
   /** Throws Plaid's error for a body of the wrong shape. */
   parse(body: Record<string, unknown>): unknown;
   run(body: unknown, call: Call, item: Item | null): Answer;
@@ -40,21 +43,22 @@ export interface Endpoint {
 
 const CREDENTIALS = { client_id: z.string().optional(), secret: z.string().optional() };
 
-type Shape = Record<string, z.ZodType>;
-type Body<S extends Shape> = z.output<z.ZodObject<S>>;
+export type Shape = Record<string, z.ZodType>;
+export type Body<S extends Shape> = z.output<z.ZodObject<S>>;
 
 /** An endpoint that is not about an Item. */
 export function endpoint<S extends Shape>(
   path: string,
   shape: S,
   run: (body: Body<S>, call: Call) => Answer,
-  { open = false }: { open?: boolean } = {},
+  { open = false, limit }: { open?: boolean; limit?: Limit } = {},
 ): Endpoint {
   const all = { ...CREDENTIALS, ...shape };
   const schema = open ? z.looseObject(all) : z.strictObject(all);
   return {
     path,
     needs: "none",
+    limit,
     parse: (body) => parse(schema, body),
     run: (body, call) => run(body as Body<S>, call),
   };
@@ -66,11 +70,13 @@ export function itemEndpoint<S extends Shape>(
   needs: "any" | "healthy",
   shape: S,
   run: (item: Item, body: Body<S>, call: Call) => Answer,
+  limit?: Limit,
 ): Endpoint {
   const schema = z.strictObject({ ...CREDENTIALS, access_token: z.string(), ...shape });
   return {
     path,
     needs,
+    limit,
     parse: (body) => parse(schema, body),
     run: (body, call, item) => {
       if (!item) throw new Error(`${path} was called without an Item`);

@@ -3,11 +3,13 @@ import { accountsGet } from "./accounts-get.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { institutionsGetById } from "./institutions-get-by-id.ts";
 import { institutionsGet } from "./institutions-get.ts";
+import { investmentsHoldingsGet } from "./investments-holdings-get.ts";
 import { itemAccessTokenInvalidate } from "./item-access-token-invalidate.ts";
 import { itemGet } from "./item-get.ts";
 import { itemPublicTokenExchange } from "./item-public-token-exchange.ts";
 import { itemRemove } from "./item-remove.ts";
 import { itemWebhookUpdate } from "./item-webhook-update.ts";
+import { liabilitiesGet } from "./liabilities-get.ts";
 import { linkTokenCreate } from "./link-token-create.ts";
 import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
 import { sandboxItemResetLogin } from "./sandbox-item-reset-login.ts";
@@ -22,11 +24,13 @@ export const ENDPOINTS: readonly Endpoint[] = [
   accountsGet,
   institutionsGet,
   institutionsGetById,
+  investmentsHoldingsGet,
   itemAccessTokenInvalidate,
   itemGet,
   itemPublicTokenExchange,
   itemRemove,
   itemWebhookUpdate,
+  liabilitiesGet,
   linkTokenCreate,
   sandboxItemFireWebhook,
   sandboxItemResetLogin,

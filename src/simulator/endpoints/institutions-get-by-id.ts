@@ -26,4 +26,5 @@ export const institutionsGetById = endpoint(
     };
     return { institution: institutionObject(found, extra) };
   },
+  { limit: { perClient: 400, code: "INSTITUTIONS_GET_BY_ID_LIMIT" } },
 );

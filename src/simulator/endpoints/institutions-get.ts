@@ -33,4 +33,5 @@ export const institutionsGet = endpoint(
     const extra = { optional: options?.include_optional_metadata ?? false, status: false };
     return { institutions: page.map((one) => institutionObject(one, extra)), total: found.length };
   },
+  { limit: { perClient: 10, code: "INSTITUTIONS_GET_LIMIT" } },
 );

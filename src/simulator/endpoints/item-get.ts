@@ -1,6 +1,7 @@
 /** POST /item/get: the Item, its error and when things last happened; it answers whatever state the Item is in. */
 import { momentText } from "../days.ts";
 import { itemObject, statusObject } from "../item.ts";
+import { consentedProducts } from "../products/shelf.ts";
 import { itemEndpoint } from "./endpoint.ts";
 
 const SCOPES: Record<string, string> = {
@@ -11,13 +12,22 @@ const SCOPES: Record<string, string> = {
   liabilities: "credit_loan_info",
 };
 
-export const itemGet = itemEndpoint("/item/get", "any", {}, (item) => ({
-  item: {
-    ...itemObject(item),
-    consented_data_scopes: ["account_balance_info", ...item.products.flatMap((product) => SCOPES[product] ?? [])],
-    consented_products: item.products,
-    consented_use_cases: ["Track and manage your finances"],
-    created_at: momentText(item.createdAt),
-  },
-  status: statusObject(item),
-}));
+export const itemGet = itemEndpoint(
+  "/item/get",
+  "any",
+  {},
+  (item) => ({
+    item: {
+      ...itemObject(item),
+      consented_data_scopes: [
+        "account_balance_info",
+        ...consentedProducts(item).flatMap((product) => SCOPES[product] ?? []),
+      ],
+      consented_products: consentedProducts(item),
+      consented_use_cases: ["Track and manage your finances"],
+      created_at: momentText(item.createdAt),
+    },
+    status: statusObject(item),
+  }),
+  { perItem: 40, perClient: 5000, code: "ITEM_GET_LIMIT" },
+);

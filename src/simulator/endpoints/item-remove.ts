@@ -18,6 +18,8 @@ export const itemRemove = itemEndpoint(
   (item) => {
     item.removed = true;
     item.book = null;
+    item.shelf = {};
     return {};
   },
+  { perItem: 100, perClient: 500, code: "RATE_LIMIT" },
 );

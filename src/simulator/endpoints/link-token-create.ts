@@ -21,6 +21,9 @@ export const linkTokenCreate = endpoint(
     user: z.looseObject({ client_user_id: z.string().min(1) }).optional(),
     user_id: z.string().optional(),
     products: z.array(z.string()).optional(),
+    required_if_supported_products: z.array(z.string()).optional(),
+    optional_products: z.array(z.string()).optional(),
+    additional_consented_products: z.array(z.string()).optional(),
     webhook: webhookUrl.optional(),
     access_token: z.string().nullish(),
     transactions: z.looseObject({ days_requested: z.int().min(1).max(730).optional() }).optional(),
@@ -33,6 +36,8 @@ export const linkTokenCreate = endpoint(
     const link_token = call.sim.world.createLinkToken({
       clientId: call.client.clientId,
       products,
+      ifSupported: [...(body.required_if_supported_products ?? []), ...(body.optional_products ?? [])],
+      consented: body.additional_consented_products ?? [],
       webhook: body.webhook ?? null,
       userId: body.user_id ?? body.user?.client_user_id ?? null,
       days: body.transactions?.days_requested ?? DEFAULT_DAYS,

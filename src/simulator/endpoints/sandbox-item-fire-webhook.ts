@@ -1,8 +1,7 @@
 /** POST /sandbox/item/fire_webhook: sends a webhook as if its cause had happened; nothing else changes. */
 import { z } from "zod";
-import { bookOf } from "../item.ts";
 import { sandboxProductNotEnabled, sandboxWebhookInvalid } from "../plaid-error.ts";
-import { readyMade } from "../webhooks/notices.ts";
+import { readyMade } from "../webhooks/ready-made.ts";
 import { itemEndpoint } from "./endpoint.ts";
 
 const TYPES = [
@@ -56,13 +55,7 @@ export const sandboxItemFireWebhook = itemEndpoint(
     const type = body.webhook_type ?? TYPE_OF[body.webhook_code] ?? "ITEM";
     const product = PRODUCT[type];
     if (product && !item.products.includes(product)) throw sandboxProductNotEnabled(product);
-    const facts = {
-      now: sim.time.now(),
-      accountIds: bookOf(item).accounts.map((account) => account.id),
-      historyComplete: item.stage === "HISTORICAL",
-      reportId: item.random.fork("report").uuid(),
-    };
-    const notice = readyMade(type, body.webhook_code, facts);
+    const notice = readyMade(sim, item, type, body.webhook_code);
     if (!notice || !sim.notify(item, notice)) throw sandboxWebhookInvalid();
     return { webhook_fired: true };
   },

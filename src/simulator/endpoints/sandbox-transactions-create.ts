@@ -32,6 +32,7 @@ export const sandboxTransactionsCreate = itemEndpoint(
     sim.announce(item, { added: created.map((txn) => put(book, txn)), modified: [], removed: [] });
     return {};
   },
+  { perItem: 2, perClient: 50, code: "RATE_LIMIT" },
 );
 
 function txnOf(wish: z.output<typeof custom>, book: Book, today: number): Txn {

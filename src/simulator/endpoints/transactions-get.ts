@@ -30,6 +30,7 @@ export const transactionsGet = itemEndpoint(
         `"total_transactions":${all.length},"transactions":${page}`,
     );
   },
+  { perItem: 80, perClient: 1000, code: "TRANSACTIONS_LIMIT" },
 );
 
 function day(field: string, text: string): number {

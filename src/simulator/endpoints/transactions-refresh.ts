@@ -11,10 +11,16 @@ import { itemEndpoint } from "./endpoint.ts";
 
 const ONE_DOLLAR = 10_000;
 
-export const transactionsRefresh = itemEndpoint("/transactions/refresh", "healthy", {}, (item, _body, { sim }) => {
-  sim.time.schedule(sim.time.now() + sim.options.extraction.refreshMs, () => refresh(sim, item));
-  return {};
-});
+export const transactionsRefresh = itemEndpoint(
+  "/transactions/refresh",
+  "healthy",
+  {},
+  (item, _body, { sim }) => {
+    sim.time.schedule(sim.time.now() + sim.options.extraction.refreshMs, () => refresh(sim, item));
+    return {};
+  },
+  { perItem: 2, perClient: 100, code: "TRANSACTIONS_REFRESH_LIMIT" },
+);
 
 function refresh(sim: Simulation, item: Item): void {
   if (item.removed || item.revoked || item.error || item.stage === "NONE" || item.stage === "NOT_READY") return;

@@ -47,6 +47,7 @@ export const transactionsSync = itemEndpoint(
     };
     return answer(item, book.accounts, texts, writeCursor(ownerOf(item, account), next), page.hasMore);
   },
+  { perItem: 50, perClient: 1000, code: "TRANSACTIONS_SYNC_LIMIT" },
 );
 
 function accountNamed(book: Book, id: string | undefined): Account | null {

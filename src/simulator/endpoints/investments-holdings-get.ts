@@ -1,0 +1,29 @@
+/** POST /investments/holdings/get: what the investment accounts hold, and the securities that it names. */
+import { accountObject, type Account } from "../account.ts";
+import { itemObject } from "../item.ts";
+import { holdings, holdingsAnswer, marginOf, type HoldingsState } from "../products/holdings.ts";
+import { accountOptions, accountsAsked } from "./account-options.ts";
+import { productEndpoint } from "./product-endpoint.ts";
+
+export const investmentsHoldingsGet = productEndpoint(
+  "/investments/holdings/get",
+  holdings,
+  { options: accountOptions },
+  (state, item, body) => {
+    const accounts = accountsAsked(item, body.options);
+    const rows = state.list.filter((one) => accounts.includes(one.account));
+    const { institution_id } = item.institution;
+    return {
+      accounts: accounts.map((account) => investmentAccountObject(account, state)),
+      ...holdingsAnswer(state, rows, institution_id),
+      is_investments_fallback_item: state.fallback,
+      item: itemObject(item),
+    };
+  },
+  { perItem: 100, perClient: 1000, code: "INVESTMENT_HOLDINGS_GET_LIMIT" },
+);
+
+function investmentAccountObject(account: Account, state: HoldingsState): Record<string, unknown> {
+  const { balances, ...rest } = accountObject(account);
+  return { ...rest, balances: { ...(balances as object), margin_loan_amount: marginOf(state, account) } };
+}
