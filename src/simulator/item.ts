@@ -108,9 +108,10 @@ function accountKinds(item: Item, random: Random): readonly AccountKind[] {
   if (item.plan.username === "user_good") return USER_GOOD;
   const kinds = [CHECKING, ...random.sample(OTHERS, random.between(1, 3))];
   for (const product of item.products) {
+    const { first, others } = HELD_FOR[product] ?? { first: [], others: [] };
     const more = item.random.fork(`accounts for ${product}`);
-    const others = (HELD_FOR[product] ?? []).filter((one) => !kinds.includes(one));
-    kinds.push(...more.sample(others, more.between(1, 3)));
+    const wanted = [...more.sample(first, 1), ...more.sample(others, more.below(3))];
+    kinds.push(...new Set(wanted.filter((one) => !kinds.includes(one))));
   }
   return kinds;
 }

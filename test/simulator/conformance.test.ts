@@ -119,6 +119,10 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     expect(news.modified.length).toBe(1);
     expect(news.removed.length).toBeGreaterThan(0);
 
+    const held = await judged("/investments/holdings/get", sdk.investmentsHoldingsGet({ access_token }));
+    expect(held.holdings.length).toBeGreaterThan(0);
+    const owed = await judged("/liabilities/get", sdk.liabilitiesGet({ access_token }));
+    expect(Object.keys(owed.liabilities)).toEqual(["credit", "mortgage", "student"]);
     const { accounts } = await judged("/accounts/get", sdk.accountsGet({ access_token }));
     expect(accounts[0]?.subtype).toBe("checking");
     await judged("/institutions/get", sdk.institutionsGet({ count: 10, offset: 0, country_codes: [CountryCode.Us] }));

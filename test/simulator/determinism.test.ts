@@ -5,6 +5,11 @@ import { Random } from "../../src/simulator/random.ts";
 import { openInbox } from "./support/inbox.ts";
 import { post } from "./support/client.ts";
 
+const PRODUCTS = [
+  ["holdings", "/investments/holdings/get"],
+  ["liabilities", "/liabilities/get"],
+] as const;
+
 async function story(seed: string): Promise<string[]> {
   await using inbox = await openInbox();
   await using simulator = await startSimulator({
@@ -31,11 +36,16 @@ async function story(seed: string): Promise<string[]> {
   await say("/_simulator/clock", { advance_s: 60 });
   await say("/transactions/sync", { access_token, count: 500, cursor: next_cursor });
   await say("/accounts/get", { access_token });
-  const made = await say("/_simulator/items", { count: 3, webhook: inbox.url });
+  const products = ["transactions", "investments", "liabilities"];
+  const made = await say("/_simulator/items", { count: 3, webhook: inbox.url, products });
   const items = (made as unknown as { items: { item_id: string; access_token: string }[] }).items;
   for (const { item_id, access_token } of items) {
     await say(`/_simulator/items/${item_id}/transactions`, { add: 2, modify: 2, remove: 2, post_pending: 1 });
     await say("/transactions/get", { access_token, start_date: "2020-01-01", end_date: "2026-12-31" });
+    for (const [name, path] of PRODUCTS) {
+      await say(`/_simulator/items/${item_id}/${name}`, { add: 2, modify: 2, remove: 1 });
+      await say(path, { access_token });
+    }
   }
   await simulator.control.idle();
   const { kid = "" } = simulator.control.webhooks().webhooks[0]?.attempts[0] ?? {};

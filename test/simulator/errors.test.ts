@@ -27,7 +27,7 @@ function makeItem(wish: Parameters<Simulator["control"]["createItems"]>[0] = {})
   return item ?? { item_id: "", access_token: "" };
 }
 
-test.each(["/auth/get", "/identity/get", "/liabilities/get", "/investments/holdings/get", "/no/such/path"])(
+test.each(["/auth/get", "/identity/get", "/investments/transactions/get", "/no/such/path"])(
   "%s, which the simulator does not answer, is refused in Plaid's shape, with what it does answer",
   async (path) => {
     const { access_token } = makeItem({ products: ["transactions", "auth", "identity", "liabilities", "investments"] });

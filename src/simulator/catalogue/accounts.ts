@@ -121,16 +121,25 @@ export const USER_GOOD: readonly AccountKind[] = [
 /** held beside a checking account, by chance */
 export const OTHERS: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, MONEY_MARKET, CASH, RETIREMENT, STUDENT_LOAN];
 
-/** held besides, one to three of them, by an Item that was linked with this product */
-export const HELD_FOR: Readonly<Record<string, readonly AccountKind[]>> = {
-  investments: [BROKERAGE, IRA, RETIREMENT, STOCK_PLAN, CRYPTO],
-  liabilities: [CREDIT_CARD, MORTGAGE, STUDENT_LOAN, PAYPAL, BUSINESS_CARD, AUTO_LOAN],
+/** held besides by an Item that was linked with this product: one of the first, or the product would be nothing to it */
+export const HELD_FOR: Readonly<Record<string, { first: readonly AccountKind[]; others: readonly AccountKind[] }>> = {
+  investments: { first: [BROKERAGE, IRA, RETIREMENT], others: [STOCK_PLAN, CRYPTO, BROKERAGE, IRA] },
+  liabilities: {
+    first: [CREDIT_CARD, MORTGAGE, STUDENT_LOAN],
+    others: [PAYPAL, BUSINESS_CARD, MORTGAGE, STUDENT_LOAN, AUTO_LOAN],
+  },
 };
 
 /** what an Item gains when its user opens another account */
 export const LATER: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, BUSINESS_CARD, HSA];
 
-const ALL = [...new Set([...USER_GOOD, ...OTHERS, ...Object.values(HELD_FOR).flat()])];
+const ALL = [
+  ...new Set([
+    ...USER_GOOD,
+    ...OTHERS,
+    ...Object.values(HELD_FOR).flatMap(({ first, others }) => [...first, ...others]),
+  ]),
+];
 
 /** The first kind of this subtype, such as "brokerage" or "mortgage". */
 export const kindOfSubtype = (subtype: string): AccountKind | undefined => ALL.find((one) => one.subtype === subtype);

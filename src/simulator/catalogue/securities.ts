@@ -173,7 +173,8 @@ export function securitiesFor(subtype: string, currency: string): number[] {
 export function unheld(random: Random, candidates: readonly number[], held: ReadonlySet<number>): number {
   const left = candidates.filter((one) => !held.has(one));
   if (left.length > 0) return random.pick(left);
-  let next = NAMED.length;
+  // All named ones are held, so this many others are: the first free one is about here.
+  let next = NAMED.length + held.size - candidates.length;
   while (held.has(next)) next += 1;
   return next;
 }

@@ -69,6 +69,7 @@ export class Control {
     if (!link) throw inputs.badInput({ link_token: "is unknown: create one with /link/token/create" });
     if (link.expiresAt <= this.#sim.time.now()) throw inputs.badInput({ link_token: "has expired: create another" });
     if (link.item) {
+      link.item.consented = [...new Set([...link.item.consented, ...link.consented])];
       repairItem(this.#sim, link.item, false);
       return { public_token: null, item_id: link.item.itemId };
     }

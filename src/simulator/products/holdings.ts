@@ -225,6 +225,7 @@ const drawLot = (random: Random, quantity: number, cost: number | null, bought: 
 function change(state: HoldingsState, wish: z.output<typeof input>, scene: Scene): HoldingsChange {
   const { random, accounts } = scene;
   const mine = () => state.list.filter((one) => wish.account_id === undefined || one.account.id === wish.account_id);
+  const held = heldIn(state);
   const removed = random.sample(mine(), wish.remove);
   for (const one of removed) one.account.current -= valueOf(state, one);
   takeAll(state, removed);
@@ -234,7 +235,8 @@ function change(state: HoldingsState, wish: z.output<typeof input>, scene: Scene
   const into = accounts.filter(
     (one) => isInvestment(one) && (wish.account_id === undefined || one.id === wish.account_id),
   );
-  const added = into.length === 0 ? [] : Array.from({ length: wish.add }, () => add(state, random.pick(into), scene));
+  const adding = into.length === 0 ? 0 : wish.add;
+  const added = Array.from({ length: adding }, () => add(state, random.pick(into), held, scene));
   return { added: added.map(keyOf), modified: [...modified].map(keyOf), removed: removed.map(keyOf) };
 }
 
@@ -279,20 +281,26 @@ function reprice(
 ): Holding[] {
   const all = [...new Set(rows.map((one) => one.security))].filter((one) => !securityKind(one).cash);
   const chosen = new Set(wanted === "all" ? all : random.sample(all, wanted));
-  for (const security of chosen) {
-    const affected = state.list.filter((one) => one.security === security);
-    for (const one of affected) one.account.current -= valueOf(state, one);
-    state.quotes.set(security, sim.world.market.move(security, sim.today()));
-    for (const one of affected) one.account.current += valueOf(state, one);
-  }
-  return state.list.filter((one) => chosen.has(one.security));
+  const affected = state.list.filter((one) => chosen.has(one.security));
+  for (const one of affected) one.account.current -= valueOf(state, one);
+  for (const security of chosen) state.quotes.set(security, sim.world.market.move(security, sim.today()));
+  for (const one of affected) one.account.current += valueOf(state, one);
+  return affected;
 }
 
-function add(state: HoldingsState, account: Account, scene: Scene): Holding {
+/** What each account holds; a row that goes and comes back within one change would be neither removed nor added. */
+function heldIn({ list }: HoldingsState): Map<Account, Set<number>> {
+  const held = new Map<Account, Set<number>>();
+  for (const { account, security } of list) held.set(account, (held.get(account) ?? new Set()).add(security));
+  return held;
+}
+
+function add(state: HoldingsState, account: Account, held: Map<Account, Set<number>>, scene: Scene): Holding {
   const { random, sim } = scene;
-  const held = new Set(state.list.filter((one) => one.account === account).map((one) => one.security));
   const candidates = [cashIn(account.currency), ...securitiesFor(account.kind.subtype, account.currency)];
-  const security = unheld(random, candidates, held);
+  const mine = held.get(account) ?? new Set();
+  const security = unheld(random, candidates, mine);
+  held.set(account, mine.add(security));
   const quote = state.quotes.get(security) ?? sim.world.market.latest(security, sim.today());
   state.quotes.set(security, quote);
   const money = random.between(50, 2000) * 10_000;

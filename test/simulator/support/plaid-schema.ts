@@ -15,6 +15,8 @@ export interface PlaidSchema {
   /** what is wrong with a 200 answer of this path; [] when nothing is */
   answerFaults(path: string, answer: unknown): string[];
   errorFaults(answer: unknown): string[];
+  /** what is wrong with an object by the schema of this name, fields that Plaid does not document among it */
+  objectFaults(name: string, value: Node): string[];
   /** judged by every schema of this type and code that the body can be meant by; unknown kinds are faults */
   webhookFaults(body: Node): string[];
 }
@@ -44,6 +46,11 @@ export function openPlaidSchema(): PlaidSchema | null {
   return {
     answerFaults: (path, answer) =>
       faultsBy(`/paths/${path.replaceAll("/", "~1")}/post/responses/200/content/application~1json/schema`, answer),
+    objectFaults: (name, value) => {
+      const known = schemas[name]?.["properties"] as Node;
+      const unknown = Object.keys(value).filter((field) => !(field in known));
+      return [...faultsBy(`/components/schemas/${name}`, value), ...unknown.map((field) => `${name} has no ${field}`)];
+    },
     errorFaults: (answer) => faultsBy("/components/schemas/PlaidError", answer),
     webhookFaults: (body) => {
       const kind = `${String(body["webhook_type"])}/${String(body["webhook_code"])}`;
