@@ -14,9 +14,11 @@ import type { SentWebhook } from "./webhooks/log.ts";
 import type { Client } from "./world.ts";
 
 export type { Control } from "./control/control.ts";
+export type { BookChange, BookInput } from "./control/books.ts";
 export type { ChangeResult } from "./control/results.ts";
 export type { SignedWebhook } from "./control/webhooks.ts";
 export type { FaultInput, FaultKind, StandingFault } from "./faults.ts";
+export type { BookName } from "./products/index.ts";
 export type { AnsweredRequest } from "./server.ts";
 export type { Attempt, SentFilter, SentStatus, SentWebhook } from "./webhooks/log.ts";
 export type { Client } from "./world.ts";

@@ -21,12 +21,11 @@ afterEach(async () => {
 
 test("prices that moved before a restart are the prices after it", async () => {
   const options = { ...OPTIONS, stateFile: join(folder, "world") };
-  const wish = { products: ["investments"], user: "user_good", count: 2 } as const;
   const move = ({ control }: Simulator, itemId: string) =>
     control.change(itemId, "holdings", { add: 40, reprice: "all" });
   const story = async (restart: boolean) => {
     let world = await startSimulator(restart ? options : OPTIONS);
-    const [one, two] = world.control.createItems({ ...wish, products: ["investments"] }).items;
+    const [one, two] = world.control.createItems({ products: ["investments"], user: "user_good", count: 2 }).items;
     move(world, one?.item_id ?? "");
     if (restart) {
       await world[Symbol.asyncDispose]();
@@ -82,7 +81,10 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, webhook }
       const { items } = world.control.createItems({ count: 3, products: ["transactions", product] });
       const ids = items.map(({ item_id }) => item_id);
       for (const look of looks) for (const id of ids) look(world.control, id);
-      world.control.revokeAccount(ids[0] ?? "");
+      for (const id of ids) {
+        const fitting = world.control.accounts(id).accounts.find(({ type }) => type !== "depository");
+        world.control.revokeAccount(id, { account_id: String(fitting?.["account_id"]) });
+      }
       world.control.addAccount(ids[1] ?? "", { subtype });
       return ids.map((id) => [
         world.control.truth(id, name),

@@ -241,6 +241,18 @@ test("products that Link adds where the institution has them become the item's, 
   expect(await linked("ins_900004")).toMatchObject({ products: ["transactions"] });
 });
 
+test("a product that is initialised while another is under way does not disturb it: one webhook for each says when it is ready", async () => {
+  const wish: Wish = { products: ["investments"], consented_products: ["liabilities"] };
+  const { access_token } = makeItem({ ...wish, user: "user_good", ready: false });
+  await simulator.control.advanceClock({ advance_s: 4 });
+  expect(await answerOf("/liabilities/get", access_token)).toMatchObject({ error_code: "PRODUCT_NOT_READY" });
+  await simulator.control.advanceClock({ advance_s: 6 });
+  expect(inbox.codes()).toEqual(["HOLDINGS/DEFAULT_UPDATE"]);
+  expect(await answerOf("/liabilities/get", access_token)).toMatchObject({ error_code: "PRODUCT_NOT_READY" });
+  await simulator.control.advanceClock({ advance_s: 60 });
+  expect(inbox.codes()).toEqual(["HOLDINGS/DEFAULT_UPDATE", "LIABILITIES/DEFAULT_UPDATE"]);
+});
+
 test("update mode gives an item the consent that it lacks", async () => {
   const { access_token } = makeItem({ user: "user_good" });
   const session = { client_name: "Tartan", language: "en", country_codes: ["US"], access_token };

@@ -53,22 +53,26 @@ export function readable<State>(
 export function beginPulls(sim: Simulation, item: Item, products: readonly string[], ready = false): void {
   for (const book of ALL_BOOKS) {
     if (!products.includes(book.product)) continue;
-    item.shelf[book.name] = { pulledAt: ready ? sim.time.now() : null, content: null };
+    const shelved: Shelved = { pulledAt: ready ? sim.time.now() : null, content: null };
+    item.shelf[book.name] = shelved;
+    if (!ready) schedulePull(sim, item, book, shelved);
   }
-  continuePulls(sim, item);
 }
 
-/** Lets first pulls end that just began or that a restart interrupted. */
+/** Lets first pulls end that a restart interrupted. */
 export function continuePulls(sim: Simulation, item: Item): void {
   for (const book of ALL_BOOKS) {
     const shelved = item.shelf[book.name];
-    if (!shelved || shelved.pulledAt !== null) continue;
-    sim.time.schedule(sim.time.now() + sim.options.extraction.initialMs, () => arrive(sim, item, book, shelved));
+    if (shelved?.pulledAt === null) schedulePull(sim, item, book, shelved);
   }
 }
 
+function schedulePull(sim: Simulation, item: Item, book: AnyBook, shelved: Shelved): void {
+  sim.time.schedule(sim.time.now() + sim.options.extraction.initialMs, () => arrive(sim, item, book, shelved));
+}
+
 function arrive(sim: Simulation, item: Item, book: AnyBook, shelved: Shelved): void {
-  if (item.removed || item.revoked || shelved.pulledAt !== null) return;
+  if (item.removed || item.revoked) return;
   shelved.pulledAt = sim.time.now();
   const state = readable(sim, item, book);
   if (state !== null) tell(sim, item, book.notice(book.everything(state)));
