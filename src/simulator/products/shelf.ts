@@ -78,7 +78,7 @@ function arrive(sim: Simulation, item: Item, book: AnyBook, shelved: Shelved): v
   if (state !== null) tell(sim, item, book.notice(book.everything(state)));
 }
 
-/** Changes what is true; and tells the client unless the wish says not to. Null: there is nothing that could change. */
+/** Changes what is true, and tells the client unless the wish says not to. Null: there is nothing that could change. */
 export function changeBook<Input extends ChangeInput, Change>(
   sim: Simulation,
   item: Item,
