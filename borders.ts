@@ -16,6 +16,7 @@ export const ROOMS: readonly Row[] = [
   // room            may import                                            owns: only this room writes these tables
   ["model",         "",                                                   ""],
   ["database",      "",                                                   "tartan_meta.* tartan_locks.* tartan.processes tartan.readers tartan.readiness"],
+  ["embedded",      "database",                                           ""],
   ["events",        "model database",                                     "journal.events journal.outbox"],
   ["journal",       "model database events",                              "journal.*"],
   ["plaid",         "database",                                           "tartan.verification_keys"],

@@ -5,12 +5,12 @@
 import { urlAt } from "../api/address.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
-import { reportFacts } from "../database/facts.ts";
-import { attachEmbedded, hasEmbedded, setDatabaseAside, startEmbedded } from "../database/embedded.ts";
+import { reportFacts } from "../database/connection/facts.ts";
+import { attachEmbedded, hasEmbedded, setDatabaseAside, startEmbedded } from "../embedded/embedded.ts";
 import { migrate } from "../database/migrate.ts";
 import { factsOf, openDatabase, urlOf } from "../database/pool.ts";
 import { listProcesses } from "../database/processes.ts";
-import { restrictLogins } from "../database/restrict.ts";
+import { restrictLogins } from "../embedded/restrict.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { forgetLibpq, type Environment } from "../environment.ts";

@@ -1,6 +1,6 @@
 /**
- * Statements that may take minutes, and that a stop ends at once. Postgres goes on with a statement whose client has lost
- * interest, so it is told to cancel it, over another connection.
+ * Statements that may take minutes, and that a stop ends at once. Postgres continues a statement whose client has
+ * gone, so another connection asks Postgres to cancel it.
  */
 import { urgent } from "./pool.ts";
 import type { Database, Queryable, Result, Statement } from "./types.ts";
@@ -9,8 +9,8 @@ import type { Database, Queryable, Result, Statement } from "./types.ts";
 const AGAIN_MS = 1_000;
 
 /**
- * Runs statements under the long limits, each in a transaction of its own. Once `signal` aborts, the statement that runs is
- * cancelled and fails with its rollback, and later ones fail without being sent.
+ * Runs statements under the long limits, each in a transaction of its own. Once `signal` aborts, the running statement is
+ * cancelled and rolled back, and later ones fail without being sent.
  */
 export const cancellable = (database: Database, signal?: AbortSignal): Queryable => ({
   query: async <Row>(statement: string | Statement, values?: readonly unknown[]) => {
@@ -47,7 +47,7 @@ async function untilAborted<Row>(
   } finally {
     signal.removeEventListener("abort", onAbort);
     clearInterval(timer);
-    // The server process must not be given to others while a cancellation may still be on its way to it.
+    // Another statement must not run on this server process while a cancellation may still be on its way to it.
     await cancelling;
   }
 }

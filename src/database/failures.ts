@@ -1,5 +1,5 @@
 /**
- * Tells "Postgres cannot be used now" from "Postgres refuses this statement". The first becomes TartanError
+ * Separates "Postgres cannot be used now" from "Postgres rejects this statement". The first becomes TartanError
  * `database_unavailable` or `overloaded`, which callers answer with 503 or wait out; the second stays pg's own error with
  * its SQLSTATE.
  */
@@ -25,13 +25,13 @@ const SYSTEM_CODES = new Set([
  */
 const SQL_STATES = new Set(["57P01", "57P02", "57P03", "57P05", "53300", "3D000", "25P03", "25P04", "25006"]);
 
-/** Disk full, out of memory, a limit of the configuration, an I/O error: it may pass, and the connection is as good as any. */
+/** Disk full, out of memory, a limit of the configuration, an I/O error: it may pass, and the connection stays usable. */
 const SHORT_OF = /^(531..|532..|534..|58...)$/;
 
 /** A statement or a wait for a lock that took longer than its limit. */
 const TOO_LONG = new Set(["57014", "55P03"]);
 
-/** pg and pg-pool throw these without a code, so their text is all there is to go by. */
+/** pg and pg-pool throw these without a code, so only their text identifies them. */
 const DRIVER_TEXTS = [
   "Connection terminated",
   "timeout exceeded when trying to connect",
@@ -57,22 +57,22 @@ export function sqlStateOf(error: unknown): string | undefined {
   return error instanceof TartanError && error.cause !== undefined ? sqlStateOf(error.cause) : undefined;
 }
 
-/** Whether nobody answered, in time or at all: a server that is full or starting answers. */
+/** True when no server answered, or not in time. A server that is full or starting answers. */
 export function isUnreachable(error: unknown): boolean {
   if (error instanceof TartanError) return error.code === "database_unavailable" && sqlStateOf(error) === undefined;
   return isConnectionFailure(error) && sqlStateOf(error) === undefined;
 }
 
-/** Whether Postgres may do it a moment later: it is away, or reached a limit of time. It says nothing of what was asked for. */
+/** True when Postgres may succeed a moment later: it is away, or a time limit was reached. The statement is not at fault. */
 export const isPassing = (error: unknown): boolean =>
   error instanceof TartanError && (error.code === "database_unavailable" || error.code === "overloaded");
 
-/** Whether `error` says that the connection, not the statement, is at fault. */
+/** True when the connection, and not the statement, is at fault. */
 export function isConnectionFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
   if (code !== undefined) {
-    // 08P01 is a protocol violation, such as a wrong number of parameters: a fault in a statement of ours.
+    // 08P01 is a protocol violation, such as a wrong number of parameters: a mistake in one of Tartan's statements.
     if (code === "08P01") return false;
     return SYSTEM_CODES.has(code) || SQL_STATES.has(code) || /^(08|28)...$/.test(code);
   }

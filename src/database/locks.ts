@@ -1,13 +1,13 @@
 /**
- * Every lock of Tartan's in one list. A lock is an empty table of sql/0001_database.sql, which no reader of the mirror can
- * reach; it ends with its transaction. The statements can be sent as they are, alone or in a transaction.
+ * All locks of Tartan. A lock is an empty table of sql/0001_database.sql, which no reader of the mirror can reach; it ends
+ * with its transaction. Each statement may be sent alone or in a transaction.
  *
- * A transaction that takes several takes them in the order of this list. Migrations lock a table of their own, which is
- * there before all others (migrate.ts).
+ * A transaction that takes several locks takes them in the order of this list. Migrations lock a table of their own, which
+ * exists before all others.
  */
 import type { Statement } from "./types.ts";
 
-/** Their meaning stands with their tables. */
+/** The comments of their tables say what each protects. */
 type Lock = "partitions" | "readers" | "sealing" | "dispatch" | "retention";
 
 const statement = (name: string, calls: readonly string[]): Statement => ({ name, text: `select ${calls.join(", ")}` });
@@ -19,9 +19,12 @@ export const take = (...locks: readonly Lock[]): Statement =>
     locks.map((lock) => `tartan_locks.take('${lock}')`),
   );
 
-/** As `take`, but any number may hold it like this at once. */
+/** Waits for the lock and shares it with any number of others that share it. */
 export const share = (lock: Lock): Statement => statement(`share_${lock}`, [`tartan_locks.share('${lock}')`]);
 
-/** Takes the lock if it is free, and says whether it did in the column `held`. */
+/** Takes the lock if it is free; the column `held` says whether it did. */
 export const tryTake = (lock: Lock): Statement =>
   statement(`try_${lock}`, [`tartan_locks.try_take('${lock}') as held`]);
+
+/** A connection of its own holds it for as long as a process migrates. */
+export const LOCK_MIGRATIONS = "lock table tartan_meta.migrating in exclusive mode";

@@ -1,11 +1,12 @@
 /**
  * Brings the schema up to this version's, forward only: each file in one transaction together with the row that
- * remembers it. Several processes may start at once: one migrates, the others wait for it and find nothing left to do.
+ * records it. Several processes may start at once: one migrates, the others wait for it and find nothing left to do.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { codeOf, sqlStateOf } from "./failures.ts";
+import { LOCK_MIGRATIONS } from "./locks.ts";
 import { mismatchOf, readMigrations, MIGRATIONS_FOLDER, type Migration } from "./migrations.ts";
 import { openDatabase, urlOf } from "./pool.ts";
 import {
@@ -14,7 +15,6 @@ import {
   HAS_MIGRATIONS_TABLE,
   HOLD_ON,
   INSERT_MIGRATION,
-  LOCK_MIGRATIONS,
   SELECT_MIGRATIONS,
 } from "./queries.ts";
 import type { Database, Queryable } from "./types.ts";
@@ -35,7 +35,7 @@ export interface Migrated {
 
 type Applied = Pick<Migration, "version" | "name" | "checksum" | "breaking">;
 
-/** Each waits for a table as long as the limits of a migration say, and gives way to the queries behind it in between. */
+/** Each try waits for a table up to the lock limit of migrations; between tries the queries behind it run. */
 const TRIES = 12;
 const LOCK_NOT_AVAILABLE = "55P03";
 
@@ -71,7 +71,7 @@ async function readApplied(q: Queryable): Promise<Applied[]> {
   return (await q.query<Applied>(SELECT_MIGRATIONS)).rows;
 }
 
-/** Two that make the same thing at once: `if not exists` looks before it waits for the other. */
+/** SQLSTATEs when two processes make the same object at once: `if not exists` checks before it waits for the other. */
 const MADE_MEANWHILE = new Set(["23505", "42P06", "42P07"]);
 
 async function prepare(database: Database): Promise<void> {
@@ -88,7 +88,7 @@ async function prepare(database: Database): Promise<void> {
   }
 }
 
-/** The lock lasts for many transactions, so one of its own, on another connection, stays open and holds it. */
+/** The lock spans many transactions, so a transaction of its own, on another connection, holds it. */
 async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
   let begun = false;
   try {
@@ -108,7 +108,7 @@ async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> 
   }
 }
 
-/** What is still to be applied, after proving that what was applied is what this version knows. */
+/** The migrations that are still to be applied. Checks first that this version's files made the database. */
 function pending(migrations: readonly Migration[], applied: readonly Applied[]): Migration[] {
   const mismatch = mismatchOf(migrations, applied);
   if (mismatch !== null) throw new TartanError("schema_too_old", mismatch);
@@ -153,7 +153,7 @@ async function applyOnce(tx: Queryable, { version, name, checksum, breaking, sql
   await tx.query(sql);
 }
 
-/** A reader's transaction must not hold up the migration; it may connect again. Where Tartan may not end it, it waits. */
+/** Ends readers' transactions, which would delay the migration; readers may connect again. Where Tartan may not, it waits. */
 async function endReaders(database: Database, logger: Logger): Promise<void> {
   try {
     const { rows } = await database.query<{ role: string }>(END_READERS);

@@ -1,17 +1,17 @@
 /**
- * The connection to Postgres as the rest of Tartan sees it: statements on a pool, transactions that repeat themselves
- * after a deadlock, a few reserved connections for what must not wait, and one that hears notifications.
+ * The connection to Postgres as the rest of Tartan uses it: statements on a pool, transactions that are repeated after a
+ * deadlock, a few reserved connections for urgent work, and one that listens for notifications.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { reservedConnections } from "../config.ts";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { clientConfig } from "./connection.ts";
-import { readFacts, type Facts } from "./facts.ts";
+import { clientConfig } from "./connection/client-config.ts";
+import { readFacts, type Facts } from "./connection/facts.ts";
 import { isRepeatable, translateFailure } from "./failures.ts";
-import { BoundedPool, type Suspicion } from "./bounded-pool.ts";
-import type { Work } from "./limits.ts";
-import { openListener, type Listener } from "./listener.ts";
+import { BoundedPool, type Suspicion } from "./connection/bounded-pool.ts";
+import type { Work } from "./connection/limits.ts";
+import { openListener, type Listener } from "./connection/listener.ts";
 import type { Database, Queryable, Result, Statement } from "./types.ts";
 
 export interface DatabaseOptions {
@@ -54,8 +54,8 @@ class PooledDatabase implements Database {
     return await repeated(() => this.parts.shared.transaction(work, run));
   }
 
-  async listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable> {
-    return await this.parts.listener.listen(channel, hear);
+  async listen(channel: string, onNotify: (payload: string) => void): Promise<AsyncDisposable> {
+    return await this.parts.listener.listen(channel, onNotify);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -66,14 +66,14 @@ class PooledDatabase implements Database {
   }
 }
 
-/** Again after a deadlock: whatever met with it was rolled back. */
+/** Repeats the work after a deadlock or a serialization failure, which rolled it back. */
 async function repeated<T>(work: () => Promise<T>): Promise<T> {
   for (let repeat = 0; ; repeat += 1) {
     try {
       return await work();
     } catch (error) {
       if (!isRepeatable(error) || repeat === REPEATS) throw error;
-      // Spread out, so that the two that met do not meet again at once.
+      // Random, so that the two transactions do not meet again at once.
       await delay(Math.random() * 20 * 2 ** repeat);
     }
   }
@@ -85,19 +85,19 @@ function partsOf(database: Database): Parts {
 }
 
 /**
- * The URL for connections of one's own, past a pooler where that is configured. It holds a password.
+ * The URL for a caller's own connections, past a pooler where that is configured. It holds a password.
  */
 export const urlOf = (database: Database): string => partsOf(database).url;
 
-/** Whether a session over `urlOf` lasts as long as its connection, and belongs to nobody else. */
+/** True when a session over `urlOf` lasts as long as its connection and is not shared with other clients. */
 export const isDirect = (database: Database): boolean => partsOf(database).direct;
 
-/** What was found out about the server when `database` was opened. */
+/** The facts about the server, read when `database` was opened. */
 export const factsOf = (database: Database): Facts => partsOf(database).facts;
 
 /**
- * The reserved connections of `database`, with short limits: for what must not wait behind other work, such as accepting
- * webhooks and renewing leases. A statement each, no transactions.
+ * The reserved connections of `database`, with short limits: for work that must not wait behind other work, such as
+ * accepting webhooks and renewing leases. Single statements, no transactions.
  */
 export const urgent = (database: Database): Queryable =>
   database instanceof PooledDatabase ? database.parts.urgent : database;

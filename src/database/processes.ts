@@ -1,7 +1,7 @@
 /**
  * The Tartan processes that work on one database, each with a row that it refreshes while it lives. Commands read the
- * rows to find the running server's URL and settings; `tartan status` shows them. A row is information for people and
- * commands: nothing decides by it who may write what.
+ * rows to find the running server's URL and settings; `tartan status` shows them. A row informs people and
+ * commands: no decision about who may write depends on it.
  */
 import { hostname } from "node:os";
 import type { Clock } from "../clock.ts";
@@ -92,7 +92,7 @@ export async function listProcesses(q: Queryable): Promise<TartanProcess[]> {
   return (await q.query<TartanProcess>(LIST_PROCESSES)).rows;
 }
 
-/** The processes that live and cannot open what is sealed under this master key. */
+/** The processes that live and cannot open values that this master key sealed. */
 export async function listProcessesWithoutKey(q: Queryable, keyId: string): Promise<{ host: string; pid: number }[]> {
   return (await q.query<{ host: string; pid: number }>(LIST_PROCESSES_WITHOUT_KEY, [keyId])).rows;
 }

@@ -1,4 +1,4 @@
-/** The statements of database/: the migrator's, and those that look after roles and the embedded server. */
+/** The statements of the migrator, of readers and of the rows of processes. */
 
 import { take } from "./locks.ts";
 
@@ -16,16 +16,13 @@ export const CREATE_MIGRATIONS_TABLES = [
   "create table if not exists tartan_meta.migrating ()",
 ] as const;
 
-/** Held, by a connection of its own, for as long as a process migrates. */
-export const LOCK_MIGRATIONS = "lock table tartan_meta.migrating in exclusive mode";
-
-/** The process that holds or waits for it may do so as long as a big index takes, and is idle meanwhile. */
+/** A process may hold or wait for the lock for as long as a big index takes, and is idle meanwhile. */
 export const HOLD_ON = `
   select set_config('lock_timeout', '15min', true), set_config('idle_in_transaction_session_timeout', '0', true)`;
 
 /**
- * Ends the transactions of readers of this database that have lasted for some seconds. They are chosen first: conditions
- * have no order of their own, and this one must not be tried on anybody else.
+ * Ends the transactions of readers of this database that have lasted for some seconds. A first step chooses them, since
+ * Postgres evaluates conditions in any order, and must terminate no other session.
  */
 export const END_READERS = `
   with chosen as materialized (
@@ -38,40 +35,11 @@ export const END_READERS = `
 export const SELECT_MIGRATIONS =
   "select version, name, checksum, breaking from tartan_meta.migrations order by version";
 
-/** Comes before the migration's own statements, in their transaction, so that even without the lock two cannot both run. */
+/** Runs before the migration's own statements, in their transaction, so that two processes cannot both apply it. */
 export const INSERT_MIGRATION =
   "insert into tartan_meta.migrations (version, name, checksum, breaking) values ($1, $2, $3, $4)";
 
-/**
- * Functions that everybody may call and that take from a shared store: advisory locks fill the table of all locks, large
- * objects and messages in the log fill the disk.
- */
-export const RESTRICTED_FUNCTIONS = `
-  select p.oid::regprocedure::text as signature from pg_proc p
-  where p.pronamespace = 'pg_catalog'::regnamespace
-    and (p.proname ~ '^pg_(try_)?advisory_' or p.proname in ('lo_creat', 'lo_create', 'lo_from_bytea', 'pg_logical_emit_message'))
-    and has_function_privilege('public', p.oid, 'execute')`;
-
-/** Temporary tables fill the disk, and what is in schema public is found by everybody's unqualified names. */
-export const RESTRICT = `
-  do $$ begin
-    if has_database_privilege('public', current_database(), 'temporary') then
-      execute format('revoke temporary on database %I from public', current_database());
-    end if;
-    if exists (
-      select from pg_namespace where nspname = 'public' and has_schema_privilege('public', oid, 'create')
-    ) then
-      revoke create on schema public from public;
-    end if;
-  end $$`;
-
 export const CHECK_WRITES = { name: "check_writes", text: "update tartan.readiness set checked_at = now()" };
-
-/** $1 the database, which keeps its name and gets the time behind it. */
-export const NAME_ASIDE = "select $1 || to_char(now() at time zone 'UTC', '_YYYYMMDD_HH24MISS') as name";
-export const END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
-
-export const HAS_DATABASE = "select exists (select from pg_database where datname = $1) as present";
 
 /* Readers of the mirror; sql/0001_database.sql has their table, sql/0007_mirror.sql what they see. */
 
@@ -88,7 +56,7 @@ export const GET_READER = `
   select role_name as role, password, exists (select from pg_roles where rolname = role_name) as present
   from tartan.readers where database = ${HERE} and integration_id is not distinct from $1`;
 
-/** What a copied database remembers of the original's readers. */
+/** In a copy of a database: the readers of the original. */
 export const LIST_FOREIGN_READERS = `
   select role_name as role, exists (select from pg_roles where rolname = role_name) as present
   from tartan.readers where database <> ${HERE}`;
@@ -100,8 +68,8 @@ export const GRANT_MIRROR = "select tartan.grant_mirror($1)";
 export const CURRENT_DATABASE = "select current_database() as name, current_user as role";
 
 /*
- * Statements about roles take no parameters. Role and database are quoted, the verifier is base64 with separators; a DBA
- * gets to see them where Tartan may not run them itself.
+ * Statements about roles take no parameters. Role and database are quoted, the verifier is base64 with separators; where
+ * Tartan may not run them, it shows them to a DBA.
  */
 
 /** A minute is enough for a dashboard, and short enough for a mistake. */

@@ -40,16 +40,16 @@ const INSUFFICIENT_PRIVILEGE = "42501";
 const newPassword = (): string => randomBytes(24).toString("base64url");
 
 /**
- * The connection string of the reader, which is made when it is not there yet. The same one every time, until `rotate`.
- * @param url Tartan's own, whose host, port, database and parameters it takes over
+ * The connection string of the reader; makes the reader if there is none. The same one every time, until `rotate`.
+ * @param url Tartan's own, whose host, port, database and parameters the string keeps
  * @throws TartanError `not_found` (integration); `invalid_request` with the statements that a DBA should run, when
  *   Tartan's own role may not make roles
  */
 export async function readerUrl(database: Database, url: string, scope: ReaderScope = {}): Promise<string> {
   const { integrationId, rotate = false } = scope;
   if (integrationId !== undefined) await checkIntegration(database, integrationId);
-  await forgetForeign(database);
-  const reader = await remember(database, integrationId ?? null, rotate);
+  await removeForeign(database);
+  const reader = await recordReader(database, integrationId ?? null, rotate);
   await database.transaction(async (tx) => {
     await tx.query(LOCK_READERS);
     await ensureRole(tx, reader, integrationId ?? null, rotate);
@@ -58,8 +58,8 @@ export async function readerUrl(database: Database, url: string, scope: ReaderSc
   return asUrl(url, reader);
 }
 
-/** A copied database remembers, and lets in, the original's readers. They stay the original's and lose the copy. */
-async function forgetForeign(database: Database): Promise<void> {
+/** A copy of a database lists the original's readers and lets them in. Their rights on the copy are revoked; the roles stay. */
+async function removeForeign(database: Database): Promise<void> {
   const { rows } = await database.query<{ role: string; present: boolean }>(LIST_FOREIGN_READERS);
   for (const { role, present } of rows) {
     await database.transaction(async (tx) => {
@@ -70,7 +70,7 @@ async function forgetForeign(database: Database): Promise<void> {
 }
 
 /**
- * Takes a tenant's login away. Where Tartan may not drop roles, what the role may see is taken away nevertheless.
+ * Drops a tenant's login. Where Tartan may not drop roles, it still revokes the role's rights.
  */
 export async function removeReader(database: Database, integrationId: string): Promise<void> {
   const [reader] = (await database.query<Reader & { present: boolean }>(GET_READER, [integrationId])).rows;
@@ -93,13 +93,13 @@ async function checkIntegration(q: Queryable, id: string): Promise<void> {
   });
 }
 
-/** Name and password, committed before the role is made: a DBA may have to make it, and then they must still be known. */
-async function remember(database: Database, integrationId: string | null, rotate: boolean): Promise<Reader> {
+/** Name and password, committed before the role is made: a DBA may have to make it with the same name and password. */
+async function recordReader(database: Database, integrationId: string | null, rotate: boolean): Promise<Reader> {
   return await database.transaction(async (tx) => {
     await tx.query(LOCK_READERS);
     const [known] = (await tx.query<Reader>(GET_READER, [integrationId])).rows;
     const kind = integrationId === null ? "tartan_reader" : "tartan_tenant";
-    // Random, since roles are the whole cluster's, and everybody may see their names.
+    // Random, since roles belong to the whole cluster, and every login may see their names.
     const role = known?.role ?? `${kind}_${randomBytes(8).toString("hex")}`;
     if (known && !rotate) return { role, password: known.password };
     const password = newPassword();

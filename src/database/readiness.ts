@@ -1,4 +1,4 @@
-/** Whether Postgres stores what it is given: a row is written, with a deadline, over the connections that accepting uses. */
+/** Checks whether Postgres stores data: writes a row, with a deadline, over the connections that accepting uses. */
 import { setTimeout as delay } from "node:timers/promises";
 import { describeError } from "../errors.ts";
 import { urgent } from "./pool.ts";
@@ -6,21 +6,21 @@ import { CHECK_WRITES } from "./queries.ts";
 import { schemaState } from "./schema.ts";
 import type { Database } from "./types.ts";
 
-/** Probes have little patience, and Plaid's is ten seconds. */
+/** Probes wait for a few seconds, and Plaid for ten. */
 const DEADLINE_MS = 3_000;
-/** Anybody may ask, so that a row is written this often at most. */
+/** Any client may ask, so a row is written at most this often. */
 const FRESH_MS = 500;
 
 /**
- * @returns a function that yields the reason why Postgres cannot be written to, in one sentence, or null; those who ask
- *   together share one look
+ * @returns a function that yields the reason why Postgres cannot be written to, in one sentence, or null;
+ *   concurrent calls share one check
  */
 export function openReadiness(database: Database): () => Promise<string | null> {
-  let looking: Promise<string | null> | undefined;
+  let checking: Promise<string | null> | undefined;
   return () => {
-    // One that hangs keeps the others from taking further connections.
-    looking ??= check(database).finally(() => setTimeout(() => (looking = undefined), FRESH_MS).unref());
-    return withDeadline(looking);
+    // Later calls share a check that hangs, and take no further connections.
+    checking ??= check(database).finally(() => setTimeout(() => (checking = undefined), FRESH_MS).unref());
+    return withDeadline(checking);
   };
 }
 
@@ -36,7 +36,7 @@ async function check(database: Database): Promise<string | null> {
   }
 }
 
-async function withDeadline(look: Promise<string | null>): Promise<string | null> {
+async function withDeadline(answer: Promise<string | null>): Promise<string | null> {
   const over = new AbortController();
   const late = delay(DEADLINE_MS, `nothing can be stored: Postgres did not answer within ${DEADLINE_MS / 1000} s`, {
     signal: over.signal,
@@ -44,7 +44,7 @@ async function withDeadline(look: Promise<string | null>): Promise<string | null
   // It is aborted as soon as there is an answer.
   late.catch(() => undefined);
   try {
-    return await Promise.race([look, late]);
+    return await Promise.race([answer, late]);
   } finally {
     over.abort();
   }

@@ -1,6 +1,6 @@
 /**
- * What Postgres stores of a password (RFC 5803): a verifier that proves it and does not tell it. Made here, so that the
- * password itself never travels in a statement, which a server may log.
+ * What Postgres stores of a password (RFC 5803): a verifier that proves the password and does not reveal it. Tartan makes
+ * it, so that the password itself is never in a statement, which a server may log.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 

@@ -1,11 +1,10 @@
 /**
- * What the rest of Tartan knows of Postgres: a narrow port, so that a statement can run on the pool, in a transaction
+ * The narrow port through which the rest of Tartan uses Postgres, so that a statement can run on the pool, in a transaction
  * or in a test alike.
  */
+import type { Work } from "./connection/limits.ts";
 
-import type { Work } from "./limits.ts";
-
-/** A named statement is prepared once a connection; use it for what runs often. */
+/** A named statement is prepared once for each connection; use it for statements that run often. */
 export interface Statement {
   name: string;
   text: string;
@@ -32,8 +31,8 @@ export interface Database extends Queryable, AsyncDisposable {
    */
   transaction<T>(work: (tx: Queryable) => Promise<T>, kind?: Work): Promise<T>;
   /**
-   * Calls `hear` for each NOTIFY on `channel`, reconnecting by itself. A notification is only ever a hint that saves
-   * latency: whoever listens polls as well.
+   * Calls `onNotify` for each NOTIFY on `channel`, and reconnects by itself. A notification is only a hint that saves latency,
+   * so the caller polls as well.
    */
-  listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable>;
+  listen(channel: string, onNotify: (payload: string) => void): Promise<AsyncDisposable>;
 }

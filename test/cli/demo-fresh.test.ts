@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openCore } from "../../src/cli/core.ts";
-import { startEmbedded } from "../../src/database/embedded.ts";
+import { startEmbedded } from "../../src/embedded/embedded.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 

@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { findPostmaster } from "../../src/database/postmaster.ts";
+import { findPostmaster } from "../../src/embedded/postmaster.ts";
 import { cleanEnv, MAIN } from "../support/process.ts";
 import { until } from "../support/stage.ts";
 

@@ -7,7 +7,7 @@ const orNull = <T>(arbitrary: fc.Arbitrary<T>) => fc.array(fc.option(arbitrary),
 const storable = fc.string({ unit: "grapheme", maxLength: 40 }).filter((text) => !text.includes("\0"));
 
 describe("binary arrays", () => {
-  test("Postgres reads back exactly what was written, whatever it is", async () => {
+  test("Postgres reads back exactly the values that were written", async () => {
     await using db = await testDatabase({ empty: true });
     const columns = fc.record({
       text: orNull(storable),
@@ -43,7 +43,7 @@ describe("binary arrays", () => {
     );
   });
 
-  test("half a surrogate pair becomes a replacement character, and disturbs no neighbour", async () => {
+  test("half a surrogate pair becomes a replacement character and leaves the next value intact", async () => {
     await using db = await testDatabase({ empty: true });
     const { rows } = await db.database.query<{ t: string[] }>("select $1::text[] as t", [
       new ArrayWriter(64).text(["before", "\ud800", "after"]),
@@ -51,7 +51,7 @@ describe("binary arrays", () => {
     expect(rows[0]?.t).toEqual(["before", "\ufffd", "after"]);
   });
 
-  test("what is not a UUID is refused, not sent as whatever memory held", () => {
+  test("a value that is not a UUID is rejected and not sent as uninitialised memory", () => {
     expect(() => new ArrayWriter(64).uuid(["0192f3a8-7c5b-7e1f-9a3d-4c6b8e0f1a2"])).toThrow(RangeError);
     expect(() => new ArrayWriter(64).uuid(["zzz"])).toThrow(RangeError);
   });

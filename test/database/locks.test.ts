@@ -21,7 +21,7 @@ import { connected, reader } from "./reader-scene.ts";
 
 const WAITING = "select from pg_locks where not granted and relation = 'tartan_locks.sealing'::regclass";
 
-test("a lock that is held lets nobody else in, and is free again when its transaction ends", async () => {
+test("a held lock excludes every other transaction and is free again when its transaction ends", async () => {
   await using it = await testDatabase();
   const { database } = it;
   const order: string[] = [];
@@ -42,7 +42,7 @@ test("a lock that is held lets nobody else in, and is free again when its transa
   expect((await database.query(tryTake("sealing"))).rows).toEqual([{ held: true }]);
 });
 
-test("a lock may be shared by several, whom an exclusive one waits for", async () => {
+test("several transactions may share a lock, and an exclusive one waits for them", async () => {
   await using it = await testDatabase();
   const { database } = it;
   await database.transaction(async (tx) => {
@@ -85,7 +85,7 @@ async function migrateFurther(url: string): Promise<void> {
   }
 }
 
-test("a reader who takes every advisory lock that Tartan ever used stops nothing", async () => {
+test("a reader that takes every advisory lock stops nothing", async () => {
   await using it = await testDatabase();
   await connected(await reader(it), async (client) => {
     // Where the embedded server lets readers have none, that is as good.

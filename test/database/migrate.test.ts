@@ -1,4 +1,4 @@
-/** Migrations: forward, whole, once, whoever starts first; and never on a schema that is too new. */
+/** Migrations: forward, whole and once, whichever process starts first; and never on a schema that is too new or too old. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ async function sql(files: Record<string, string>): Promise<URL> {
 }
 
 describe("Tartan's own migrations", () => {
-  test("bring an empty database up, and find nothing to do the second time", async () => {
+  test("Tartan's migrations bring an empty database up and find nothing to do the second time", async () => {
     await using db = await testDatabase({ empty: true });
     const own = await readMigrations();
     const applied = own.map(({ name }) => name);
@@ -34,7 +34,7 @@ describe("Tartan's own migrations", () => {
     expect(await migrate(db.url, { logger })).toEqual({ from: own.length, to: own.length, applied: [] });
   });
 
-  test("are safe when many processes start at once", async () => {
+  test("one process migrates when eight start at once", async () => {
     await using db = await testDatabase({ empty: true });
     const all = await Promise.all(Array.from({ length: 8 }, () => migrate(db.url, { logger })));
     expect(all.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
@@ -43,7 +43,7 @@ describe("Tartan's own migrations", () => {
 });
 
 describe("a migration", () => {
-  test("that fails leaves nothing of itself, names file and line, and keeps those before it", async () => {
+  test("a migration that fails leaves nothing of itself, names file and line, and keeps the migrations before it", async () => {
     await using db = await testDatabase({ empty: true });
     const folder = await sql({
       "0001_one": "create table one (id int);",
@@ -60,7 +60,7 @@ describe("a migration", () => {
     expect(await migrate(db.database, { logger, folder })).toEqual({ from: 1, to: 2, applied: ["0002_two"] });
   });
 
-  test("that was changed after it was applied is refused by name; rewritten line ends are no change", async () => {
+  test("a database is refused when a file was changed after it was applied; rewritten line ends are no change", async () => {
     await using db = await testDatabase({ empty: true });
     const folder = await sql({ "0001_one": "create table one (\n  id int\n);\n" });
     await migrate(db.database, { logger, folder });
@@ -72,7 +72,7 @@ describe("a migration", () => {
     await expect(refused).rejects.toThrow("sql/0001_one.sql was changed");
   });
 
-  test("of another name under an applied number is refused, with what to do instead", async () => {
+  test("a database is refused with what to do when an applied number has another name", async () => {
     await using db = await testDatabase({ empty: true });
     await migrate(db.database, { logger, folder: await sql({ "0001_one": "select 1;" }) });
     await rm(join(directory, "0001_one.sql"));
@@ -82,7 +82,7 @@ describe("a migration", () => {
     await expect(refused).rejects.toThrow("npx tartan demo --fresh");
   });
 
-  test("waits for a table that is in use instead of making everybody wait behind it", async () => {
+  test("a migration waits for a table that is in use and lets other queries pass meanwhile", async () => {
     await using db = await testDatabase({ empty: true });
     const folder = await sql({ "0001_one": "create table one (id int);" });
     await migrate(db.database, { logger, folder });
@@ -94,14 +94,14 @@ describe("a migration", () => {
       const waiting = async () =>
         (await tx.query("select 1 from pg_locks where not granted and relation = 'one'::regclass")).rowCount;
       await expect.poll(waiting, { timeout: 10_000 }).toBe(1);
-      // Its wait for the lock ends, and with it that of whoever reads the table.
+      // Its wait for the lock ends, and with it the wait of other queries of the table.
       await expect.poll(waiting, { timeout: 20_000 }).toBe(0);
     });
     expect(await migrating).toMatchObject({ applied: ["0002_two"] });
   });
 });
 
-test("a database with more migrations than this version has, made by other files, is too old and not too new", async () => {
+test("a database with more migrations than this version has is too old when other files made it", async () => {
   await using db = await testDatabase({ empty: true });
   const before = await sql({ "0001_one": "select 1;", "0002_two": "-- breaking\nselect 1;" });
   await migrate(db.database, { logger, folder: before });
@@ -114,7 +114,7 @@ test("a database with more migrations than this version has, made by other files
 describe("a schema of a newer Tartan", () => {
   const newer = { "0001_one": "create table one (id int);", "0002_two": "create table two (id int);" };
 
-  test("works for an older one while nothing breaking was added", async () => {
+  test("an older Tartan works on a newer schema while no migration was breaking", async () => {
     await using db = await testDatabase({ empty: true });
     const folder = await sql(newer);
     await migrate(db.database, { logger, folder });
@@ -122,7 +122,7 @@ describe("a schema of a newer Tartan", () => {
     expect(await migrate(db.database, { logger, folder })).toEqual({ from: 2, to: 2, applied: [] });
   });
 
-  test("is refused by an older one once it is breaking", async () => {
+  test("an older Tartan refuses a newer schema once a migration was breaking", async () => {
     await using db = await testDatabase({ empty: true });
     const folder = await sql({ ...newer, "0002_two": "-- Splits one in two.\n-- breaking\n\ndrop table one;" });
     await migrate(db.database, { logger, folder });
@@ -132,7 +132,7 @@ describe("a schema of a newer Tartan", () => {
     await expect(refused).rejects.toThrow("0002_two");
   });
 
-  test("a comment further down that says breaking means nothing", async () => {
+  test("a comment that says breaking below the first statement means nothing", async () => {
     const folder = await sql({ "0001_one": "-- one\nselect 1;\n-- breaking\nselect 2;" });
     expect((await readMigrations(folder))[0]?.breaking).toBe(false);
   });
@@ -142,8 +142,8 @@ describe("the files", () => {
   test.each([
     ["a gap", { "0001_one": "", "0003_three": "" }],
     ["a double", { "0001_one": "", "0001_two": "" }],
-    ["a name that is none", { "1_one": "" }],
-  ])("with %s are refused", async (_, files) => {
+    ["a name without four digits", { "1_one": "" }],
+  ])("migration files with %s are refused", async (_, files) => {
     await expect(readMigrations(await sql(files))).rejects.toMatchObject({ code: "migration_failed" });
   });
 });

@@ -48,7 +48,7 @@ describe("values", () => {
     });
   });
 
-  test("they are the same whatever date style and time zone the role prefers", async () => {
+  test("values are the same for every date style and time zone that the role has as its default", async () => {
     await using db = await testDatabase({ empty: true });
     const { rows: names } = await db.database.query<{ name: string }>("select current_database() as name");
     for (const setting of ["datestyle = 'German'", "timezone = 'Asia/Kolkata'"]) {
@@ -61,7 +61,7 @@ describe("values", () => {
     expect(values[0]).toEqual({ day: "2024-02-29", instant: new Date("2024-02-29T10:00:00Z"), utc: "2024-02-29" });
   });
 
-  test("a named statement runs again and again with other values", async () => {
+  test("a named statement runs repeatedly with different values", async () => {
     await using db = await testDatabase({ empty: true });
     const statement = { name: "twice", text: "select $1::int * 2 as twice" };
     const results = await Promise.all([1, 2, 3, 4, 5].map((n) => db.database.query(statement, [n])));
@@ -70,7 +70,7 @@ describe("values", () => {
 });
 
 describe("transactions", () => {
-  test("what throws leaves nothing behind", async () => {
+  test("a transaction whose work throws leaves nothing behind", async () => {
     await using db = await withTable();
     const failing = db.database.transaction(async (tx) => {
       await tx.query("insert into t values (1)");
@@ -80,7 +80,7 @@ describe("transactions", () => {
     expect(await rows(db.database)).toEqual([]);
   });
 
-  test("a failed statement that was swallowed does not pass for a commit", async () => {
+  test("a transaction whose work catches a failed statement fails and commits nothing", async () => {
     await using db = await withTable();
     const swallowing = db.database.transaction(async (tx) => {
       await tx.query("insert into t values (1)");
@@ -90,7 +90,7 @@ describe("transactions", () => {
     expect(await rows(db.database)).toEqual([]);
   });
 
-  test("two that deadlock both get through", async () => {
+  test("two transactions that deadlock both succeed", async () => {
     await using db = await withTable();
     await db.database.query("insert into t values (1), (2)");
     let waiting = 2;
@@ -121,7 +121,7 @@ describe("transactions", () => {
     expect(tries).toBe(4);
   });
 
-  test("a statement that stands alone is repeated after a serialization failure too, three times at most", async () => {
+  test("a single statement is repeated after a serialization failure too, three times at most", async () => {
     await using db = await testDatabase({ empty: true });
     await db.database.query("create sequence tries");
     const failing = (until: number) =>
@@ -135,7 +135,7 @@ describe("transactions", () => {
     expect(await tries()).toBe(8);
   });
 
-  test("a refused statement costs no connection", async () => {
+  test("a statement that Postgres rejects costs no connection", async () => {
     await using db = await withTable();
     await using database = await opened(db.url, 1);
     const pid = async () => (await database.query("select pg_backend_pid() as pid")).rows[0]?.["pid"];
@@ -145,7 +145,7 @@ describe("transactions", () => {
     expect(await pid()).toBe(before);
   });
 
-  test("a statement sent after the end is refused, not run outside", async () => {
+  test("a statement sent after the end of its transaction is refused", async () => {
     await using db = await withTable();
     const escaped = await db.database.transaction(async (tx) => tx);
     await expect(escaped.query("insert into t values (1)")).rejects.toMatchObject({ code: "internal" });
@@ -154,7 +154,7 @@ describe("transactions", () => {
 });
 
 describe("when Postgres goes away", () => {
-  test("idle connections that die do not end the process, and the next statement finds a new one", async () => {
+  test("idle connections that die do not end the process, and the next statement gets a new one", async () => {
     await using db = await testDatabase({ empty: true });
     await using other = await opened(db.url);
     await Promise.all([1, 2, 3].map(() => db.database.query("select pg_sleep(0.05)")));
@@ -164,7 +164,7 @@ describe("when Postgres goes away", () => {
       .toEqual([{ one: 1 }]);
   });
 
-  test("a connection that dies under a transaction is database_unavailable, also while nothing is asked of it", async () => {
+  test("a transaction whose connection dies fails with database_unavailable, also between its statements", async () => {
     await using db = await testDatabase({ empty: true });
     await using other = await opened(db.url);
     const dying = db.database.transaction(async (tx) => {
@@ -184,7 +184,7 @@ describe("when Postgres goes away", () => {
     await refused;
   });
 
-  test("nothing listening, a wrong password and a missing database say what to mend, not the password", async () => {
+  test("a missing server, a wrong password and a missing database say what to fix and never the password", async () => {
     const url = new URL(inject("maintenanceUrl"));
     const wrong = (change: (url: URL) => void) => {
       const changed = new URL(url);
@@ -203,7 +203,7 @@ describe("when Postgres goes away", () => {
     }
   });
 
-  test("a URL that is none is refused without being repeated", async () => {
+  test("an invalid URL is refused in an error that does not repeat it", async () => {
     const error = await opened("postgres://user:hunter2@:not a url").catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "config_invalid" });
     expect(String(error)).not.toContain("hunter2");
@@ -211,70 +211,70 @@ describe("when Postgres goes away", () => {
 });
 
 describe("listening", () => {
-  test("each channel's notifications reach whoever listens to it, until they stop", async () => {
+  test("each channel's notifications reach the handlers that listen to it, until they stop", async () => {
     await using db = await testDatabase({ empty: true });
-    const heard: string[] = [];
-    const a = await db.database.listen("channel_a", (payload) => heard.push(`a:${payload}`));
-    await using _b = await db.database.listen('odd "channel"', (payload) => heard.push(`b:${payload}`));
+    const received: string[] = [];
+    const a = await db.database.listen("channel_a", (payload) => received.push(`a:${payload}`));
+    await using _b = await db.database.listen('odd "channel"', (payload) => received.push(`b:${payload}`));
     await db.database.query(
       `select pg_notify('channel_a', '1'), pg_notify('odd "channel"', '2'), pg_notify('other', '3')`,
     );
-    await expect.poll(() => heard.toSorted(), { timeout: 10_000 }).toEqual(["a:1", "b:2"]);
+    await expect.poll(() => received.toSorted(), { timeout: 10_000 }).toEqual(["a:1", "b:2"]);
     await a[Symbol.asyncDispose]();
     await db.database.query(`select pg_notify('channel_a', '4'), pg_notify('odd "channel"', '5')`);
-    await expect.poll(() => heard.at(-1), { timeout: 10_000 }).toBe("b:5");
-    expect(heard).not.toContain("a:4");
+    await expect.poll(() => received.at(-1), { timeout: 10_000 }).toBe("b:5");
+    expect(received).not.toContain("a:4");
   });
 
-  test("it listens again after its connection was lost", async () => {
+  test("the listener listens again after its connection was lost", async () => {
     await using db = await testDatabase({ empty: true });
     await using other = await opened(db.url);
-    const heard: string[] = [];
-    await using _ = await db.database.listen("channel", (payload) => heard.push(payload));
+    const received: string[] = [];
+    await using _ = await db.database.listen("channel", (payload) => received.push(payload));
     await other.query(killOthers);
     await expect
       .poll(
         async () => {
           await other.query("select pg_notify('channel', 'again')");
-          return heard.includes("again");
+          return received.includes("again");
         },
         { timeout: 10_000 },
       )
       .toBe(true);
   });
 
-  test("one connection listens after a loss, also when another channel was asked for before the next attempt", async () => {
+  test("one connection listens after a loss, also when another channel was added before the next attempt", async () => {
     await using db = await testDatabase({ empty: true });
     const losses = new EventEmitter();
     const logger = Object.assign(Object.create(silentLogger) as Logger, { warn: () => losses.emit("lost") });
     const database = await openDatabase({ url: db.url, poolSize: 2, applicationName: "listening", logger });
-    const heard: string[] = [];
-    const hear = (payload: string) => heard.push(payload);
+    const received: string[] = [];
+    const onNotify = (payload: string) => received.push(payload);
     const listening = async () => (await db.database.query(LISTENING)).rowCount;
     try {
-      await using _one = await database.listen("one", hear);
+      await using _one = await database.listen("one", onNotify);
       const warned = once(losses, "lost");
       await db.database.query(LISTENING.replace("select pid", "select pg_terminate_backend(pid)"));
       await warned;
-      await using _two = await database.listen("two", hear);
+      await using _two = await database.listen("two", onNotify);
       await delay(6_000);
       expect(await listening()).toBe(1);
       await db.database.query("select pg_notify('one', 'one'), pg_notify('two', 'two')");
-      await expect.poll(() => heard.toSorted(), { timeout: 10_000 }).toEqual(["one", "two"]);
+      await expect.poll(() => received.toSorted(), { timeout: 10_000 }).toEqual(["one", "two"]);
     } finally {
       await database[Symbol.asyncDispose]();
     }
     await expect.poll(listening, { timeout: 10_000 }).toBe(0);
   });
 
-  test("a listener that throws spoils nothing for the others", async () => {
+  test("a handler that throws does not disturb the others", async () => {
     await using db = await testDatabase({ empty: true });
-    const heard: string[] = [];
+    const received: string[] = [];
     await using _one = await db.database.listen("channel", () => {
       throw new Error("no");
     });
-    await using _two = await db.database.listen("channel", (payload) => heard.push(payload));
+    await using _two = await db.database.listen("channel", (payload) => received.push(payload));
     await db.database.query("select pg_notify('channel', '1')");
-    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(["1"]);
+    await expect.poll(() => received, { timeout: 10_000 }).toEqual(["1"]);
   });
 });

@@ -1,4 +1,4 @@
-/** Everything works through a transaction-mode pooler that is as strict as it comes, a real PgBouncer. */
+/** Everything works through a transaction-mode pooler with strict settings, a real PgBouncer. */
 import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
@@ -43,7 +43,7 @@ const SETTINGS = `
     '2024-02-29T23:00:00Z'::timestamptz::date as utc, interval '1 day 2 hours'::text as span,
     current_setting('statement_timeout') as statement_timeout, current_setting('synchronous_commit') as durable`;
 
-/** Strangers who keep all connections of a pooler with two in use, until they are disposed. */
+/** Other clients that keep all connections of a pooler with two in use, until they are disposed. */
 async function crowd(url: string, direct: Database): Promise<AsyncDisposable> {
   const strangers = [1, 2].map(() => new Client(url));
   for (const stranger of strangers) stranger.on("error", () => undefined);
@@ -63,7 +63,7 @@ async function crowd(url: string, direct: Database): Promise<AsyncDisposable> {
 }
 
 describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, () => {
-  test("it is recognised, and a direct connection is not taken for one", async () => {
+  test("a pooler is recognised, and a direct connection is not mistaken for one", async () => {
     await using it = await scene();
     expect([factsOf(it.pooled).pooled, factsOf(it.database).pooled]).toEqual([true, false]);
     expect(urlOf(it.pooled)).toBe(it.pooledUrl);
@@ -71,7 +71,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     expect(urlOf(other.pooled)).toBe(other.url);
   });
 
-  test("values and limits do not depend on what role and database prefer", async () => {
+  test("behind a pooler, values and limits do not depend on defaults of the role and the database", async () => {
     await using it = await scene();
     const name = new URL(it.url).pathname.slice(1);
     for (const setting of [
@@ -101,7 +101,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     expect(isolation.rows).toEqual([{ transaction_isolation: "read committed" }]);
   });
 
-  test("nothing that was set for a transaction stays in a session that others use", async () => {
+  test("behind a pooler, no setting of a transaction stays in a session that other clients use", async () => {
     await using it = await scene();
     const show = "select current_setting('statement_timeout') as limit, current_setting('application_name') as name";
     await it.pooled.transaction((tx) => tx.query("select 1"), "long");
@@ -117,20 +117,20 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     }
   });
 
-  test("statements that are named run on whichever connection they meet", async () => {
+  test("behind a pooler, named statements run on every connection", async () => {
     await using it = await scene();
     const twice = { name: "twice", text: "select $1::int * 2 as twice" };
     const results = await Promise.all(Array.from({ length: 60 }, (_, n) => it.pooled.query(twice, [n])));
     expect(results.map(({ rows }) => rows[0]?.["twice"])).toEqual(Array.from({ length: 60 }, (_, n) => n * 2));
   });
 
-  test.each([true, false])("migrations run, with a direct URL or through the pooler (direct: %s)", async (direct) => {
+  test.each([true, false])("behind a pooler, migrations run with a direct URL or through the pooler (direct: %s)", async (direct) => {
     await using it = await scene({ direct, empty: true });
     const all = await Promise.all([1, 2].map(() => migrate(it.pooled, { logger })));
     expect(all.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
   });
 
-  test("webhooks are stored, items linked and events dispatched", async () => {
+  test("behind a pooler, webhooks are stored, items linked and events dispatched", async () => {
     await using it = await scene();
     const { pooled } = it;
     await using accept = openAccept({ database: pooled, queueMax: 1000, logger });
@@ -151,19 +151,19 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     expect(await openReadiness(pooled)()).toBeNull();
   });
 
-  test("notifications are heard past it where there is a direct URL, and asked for through it by nobody", async () => {
+  test("notifications arrive over the direct URL, and without one nothing listens through the pooler", async () => {
     await using it = await scene({ direct: true });
-    const heard: string[] = [];
-    await using _one = await it.pooled.listen("channel", (payload) => heard.push(payload));
+    const received: string[] = [];
+    await using _one = await it.pooled.listen("channel", (payload) => received.push(payload));
     await it.pooled.query("select pg_notify('channel', 'x')");
-    await expect.poll(() => heard).toEqual(["x"]);
-    await using deaf = await scene();
-    await using _two = await deaf.pooled.listen("channel", (payload) => heard.push(payload));
+    await expect.poll(() => received).toEqual(["x"]);
+    await using polling = await scene();
+    await using _two = await polling.pooled.listen("channel", (payload) => received.push(payload));
     const listening = "select from pg_stat_activity where datname = current_database() and query ilike 'listen %'";
-    expect((await deaf.database.query(listening)).rowCount).toBe(0);
+    expect((await polling.database.query(listening)).rowCount).toBe(0);
   });
 
-  test("a slow statement goes on while all connections of the pooler are in use", { timeout: 60_000 }, async () => {
+  test("a slow statement continues while all connections of the pooler are in use", { timeout: 60_000 }, async () => {
     await using db = await testDatabase({ empty: true });
     await using pooler = await startPgBouncer(db.url, { default_pool_size: "2" });
     await using pooled = await openDatabase({ url: pooler.url, poolSize: 4, applicationName: "pooled", logger });
@@ -202,7 +202,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     },
   );
 
-  test("a pooler that is frozen is noticed like a server that is", async () => {
+  test("a frozen pooler is noticed like a frozen server", async () => {
     const { tcpProxy } = await import("../support/proxy.ts");
     await using it = await scene();
     await using proxy = await tcpProxy(it.pooledUrl);

@@ -7,7 +7,7 @@ import { Client } from "pg";
 import { expect, test } from "vitest";
 import { migrate } from "../../src/database/migrate.ts";
 import { readMigrations } from "../../src/database/migrations.ts";
-import { restrictLogins } from "../../src/database/restrict.ts";
+import { restrictLogins } from "../../src/embedded/restrict.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
 import { connected, reader } from "./reader-scene.ts";
@@ -42,7 +42,7 @@ test("a reader's open transaction does not hold up a migration of the table that
   }
 });
 
-test("a reader has no more than twenty connections, whatever it tries, and Tartan connects beside them", async () => {
+test("a reader has at most twenty connections, and Tartan still connects beside them", async () => {
   await using it = await testDatabase();
   const url = await reader(it);
   const clients = Array.from({ length: 21 }, () => new Client(url));
@@ -67,7 +67,7 @@ const COSTLY = [
   "create table public.t (id int)",
 ];
 
-test("on a database that is Tartan's alone a reader can fill neither the table of locks nor the disk", async () => {
+test("on the embedded database a reader can fill neither the table of locks nor the disk", async () => {
   await using it = await testDatabase();
   await restrictLogins(it.database);
   await restrictLogins(it.database);
@@ -78,7 +78,7 @@ test("on a database that is Tartan's alone a reader can fill neither the table o
   });
 });
 
-test("a database that is restricted already is not written to, so that two starts at once do not disturb each other", async () => {
+test("a database that is already restricted is not written to, so two starts at once do not disturb each other", async () => {
   await using it = await testDatabase();
   const versions = async () =>
     (
@@ -93,12 +93,12 @@ test("a database that is restricted already is not written to, so that two start
   expect(await versions()).toEqual(before);
 });
 
-test("a flood of notifications costs Tartan its hints for a while, and nothing else", async () => {
+test("a flood of notifications makes Tartan poll for a while and has no other effect", async () => {
   await using it = await testDatabase();
-  let heard = 0;
-  await using _listening = await it.database.listen("tartan_due", () => (heard += 1));
+  let received = 0;
+  await using _listening = await it.database.listen("tartan_due", () => (received += 1));
   await it.database.query("select pg_notify('tartan_due', '')");
-  await expect.poll(() => heard).toBe(1);
+  await expect.poll(() => received).toBe(1);
   const listening = async () =>
     (
       await it.database.query(
@@ -110,5 +110,5 @@ test("a flood of notifications costs Tartan its hints for a while, and nothing e
     await client.query("select pg_notify('tartan_due', g::text) from generate_series(1, 20000) g");
   });
   await expect.poll(listening, { timeout: 10_000 }).toBe(0);
-  expect(heard).toBeLessThan(5_000);
+  expect(received).toBeLessThan(5_000);
 });

@@ -10,7 +10,7 @@ import { maintain, testDatabase, type TestDatabase } from "../support/database.t
 import { reader, roles, rowsOf, world } from "./reader-scene.ts";
 
 describe("connection strings", () => {
-  test("stay the same until they are rotated, and then only the new one opens", async () => {
+  test("a reader's connection string stays the same until it is rotated, and then only the new one works", async () => {
     await using it = await testDatabase();
     const [first, again] = [await reader(it), await reader(it)];
     expect(again).toBe(first);
@@ -22,7 +22,7 @@ describe("connection strings", () => {
     }
   });
 
-  /** A server may be set up to trust whoever comes from its own machine. */
+  /** A server may trust every login from its own machine. */
   async function passwordsMatter(url: string): Promise<boolean> {
     const wrong = new URL(url);
     wrong.password = "surely-wrong";
@@ -32,7 +32,7 @@ describe("connection strings", () => {
     );
   }
 
-  test("keep host, port, database and transport, and carry nothing of Tartan's own login", async () => {
+  test("a reader's connection string keeps host, port, database and transport, and holds nothing of Tartan's own login", async () => {
     await using it = await testDatabase();
     const own = new URL(it.url);
     own.search = "?sslmode=require&sslcert=/tartan.crt&options=-c%20role%3Downer";
@@ -42,7 +42,7 @@ describe("connection strings", () => {
     expect(url.password).not.toBe(own.password);
   });
 
-  test("two databases of one server have readers of different names; a copy lets the original's readers in no more", async () => {
+  test("two databases of one server have readers of different names; the original's readers lose access to a copy", async () => {
     await using it = await world();
     const original = await reader(it);
     const name = `tartan_copy_${randomBytes(6).toString("hex")}`;
@@ -67,7 +67,7 @@ describe("connection strings", () => {
     }
   });
 
-  test("many asked for at once are one role", async () => {
+  test("concurrent requests for a connection string make one role", async () => {
     await using it = await testDatabase();
     const urls = await Promise.all(Array.from({ length: 8 }, () => reader(it)));
     expect(new Set(urls)).toHaveLength(1);
@@ -98,7 +98,7 @@ describe("a Tartan whose own role may not make roles", () => {
     }
   }
 
-  test("is told the statements for its DBA, after which the command works", async () => {
+  test("a Tartan that may not make roles names the statements for a DBA, after which the command works", async () => {
     await asOrdinaryRole(async (database, url, admin) => {
       const error = await readerUrl(database, url).catch((thrown: unknown) => thrown as Error);
       expect(error).toMatchObject({ code: "invalid_request" });
@@ -114,7 +114,7 @@ describe("a Tartan whose own role may not make roles", () => {
     });
   });
 
-  test("is not slowed by row security: its own plans have no filter", async () => {
+  test("row security does not slow Tartan: its own plans have no filter", async () => {
     await asOrdinaryRole(async (database) => {
       const { rows } = await database.query<Record<string, string>>(
         "explain select * from plaid.transactions where integration_id = 'a' and item_id = 'b' and transaction_id = 'c'",

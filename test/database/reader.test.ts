@@ -5,7 +5,7 @@ import { testDatabase } from "../support/database.ts";
 import { connected, everything, findings, reader, rowsOf, world } from "./reader-scene.ts";
 
 describe("the reader of everything", () => {
-  test("sees every table and view of the mirror, and no other table of Tartan", async () => {
+  test("a full reader sees every table and view of the mirror and no other table of Tartan", async () => {
     await using it = await world();
     const url = await reader(it);
     const seen = await everything(url);
@@ -16,7 +16,7 @@ describe("the reader of everything", () => {
     for (const name of ours) expect([name, seen.get(name)?.includes("raw-other")]).toEqual([name, true]);
   });
 
-  test("sees no token, no secret, no key and no password, neither in the clear nor sealed, wherever it looks", async () => {
+  test("a full reader finds no token, secret, key or password, neither in the clear nor sealed", async () => {
     await using it = await world();
     const url = await reader(it);
     const tenant = await reader(it, { integrationId: it.mine });
@@ -42,7 +42,7 @@ describe("the reader of everything", () => {
     "set session authorization postgres",
   ];
 
-  test("may change nothing and look behind nothing, even where it lifts its own limits", async () => {
+  test("a full reader may change nothing and read nothing else, even after it lifts its own limits", async () => {
     await using it = await testDatabase();
     await connected(await reader(it), async (client) => {
       await client.query("set default_transaction_read_only = off");
@@ -56,7 +56,7 @@ describe("the reader of everything", () => {
     });
   });
 
-  test("has a time limit for statements and writes nothing by default", async () => {
+  test("a reader has a time limit for statements and read-only transactions by default", async () => {
     await using it = await testDatabase();
     const [row] = await rowsOf(
       await reader(it),
@@ -67,7 +67,7 @@ describe("the reader of everything", () => {
 });
 
 describe("a tenant's reader", () => {
-  test("sees its own rows in every table and view of the mirror, and none of the others'", async () => {
+  test("a tenant's reader sees its own rows in every table and view of the mirror and no other tenant's", async () => {
     await using it = await world();
     const seen = await everything(await reader(it, { integrationId: it.mine }));
     const ours = [...seen.keys()].filter((name) => name.startsWith("plaid."));
@@ -76,7 +76,7 @@ describe("a tenant's reader", () => {
     expect(findings(new Map(ours.map((name) => [name, seen.get(name) ?? ""])), it.others)).toEqual([]);
   });
 
-  test("finds nothing of another tenant and nothing secret anywhere, the catalogues included", async () => {
+  test("a tenant's reader finds nothing of another tenant and nothing secret, the catalogues included", async () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     const others = await reader(it, { integrationId: it.other });
@@ -85,7 +85,7 @@ describe("a tenant's reader", () => {
     expect(findings(seen, [...telling, ...it.secrets])).toEqual([]);
   });
 
-  test("learns nothing by functions that tell what they are shown", async () => {
+  test("a tenant's reader learns nothing through functions that report their arguments", async () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     const shown = await connected(url, async (client) => {
@@ -93,11 +93,11 @@ describe("a tenant's reader", () => {
       client.on("notice", (notice) => notices.push(notice.message ?? ""));
       await client.query("set default_transaction_read_only = off");
       await client.query(
-        `create function pg_temp.tell(text) returns boolean language plpgsql cost 0.0000001 as
+        `create function pg_temp.report(text) returns boolean language plpgsql cost 0.0000001 as
          $$ begin raise notice 'shown %', $1; return true; end $$`,
       );
       for (const relation of ["plaid.items", "plaid.current_items", "plaid.current_transactions"]) {
-        await client.query(`select * from ${relation} where pg_temp.tell(raw::text)`);
+        await client.query(`select * from ${relation} where pg_temp.report(raw::text)`);
       }
       return notices;
     });
@@ -105,14 +105,14 @@ describe("a tenant's reader", () => {
     expect(shown.join()).not.toContain("other");
   });
 
-  test("learns nothing of others by asking for their roles or by listening", async () => {
+  test("a tenant's reader learns nothing about others from their roles or from notifications", async () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     const otherRole = new URL(await reader(it, { integrationId: it.other })).username;
     expect(await rowsOf(url, "select plaid.tenant(current_user) as tenant")).toEqual([{ tenant: it.mine }]);
     expect(await rowsOf(url, "select plaid.tenant($1) as tenant", [otherRole])).toEqual([{ tenant: "" }]);
     await expect(rowsOf(url, `set role ${otherRole}`)).rejects.toMatchObject({ code: "42501" });
-    const heard = await connected(url, async (client) => {
+    const received = await connected(url, async (client) => {
       const notifications: string[] = [];
       client.on("notification", ({ channel, payload }) => notifications.push(`${channel} ${payload}`));
       await client.query("listen tartan_integrations; listen tartan_due");
@@ -122,10 +122,10 @@ describe("a tenant's reader", () => {
         .toBeGreaterThan(0);
       return notifications.join();
     });
-    expect(heard).not.toContain(it.other);
+    expect(received).not.toContain(it.other);
   });
 
-  test("whom nobody knows any more sees nothing", async () => {
+  test("a tenant's reader that tartan.readers no longer lists sees nothing", async () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     await it.database.query("delete from tartan.readers");
@@ -133,19 +133,19 @@ describe("a tenant's reader", () => {
     expect(await rowsOf(url, "select * from current_items")).toEqual([]);
   });
 
-  test("goes when its integration is purged", async () => {
+  test("a tenant's reader is dropped when its integration is purged", async () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     await deleteIntegration(it.database, it.mine, { purge: true });
     await expect(rowsOf(url, "select 1")).rejects.toMatchObject({ code: expect.stringMatching(/^28/) });
   });
 
-  test("of an integration that does not exist is refused", async () => {
+  test("a reader of an integration that does not exist is refused", async () => {
     await using it = await testDatabase();
     await expect(reader(it, { integrationId: "svi_none" })).rejects.toMatchObject({ code: "not_found" });
   });
 
-  test("sees tables that a later migration adds, its own rows only", async () => {
+  test("a tenant's reader sees its own rows in tables that a later migration adds", async () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     await it.database.query(

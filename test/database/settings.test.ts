@@ -1,8 +1,8 @@
-/** What Tartan needs of a database's settings: it sets them itself, refuses what cannot work, or says it loudly. */
+/** The database settings that Tartan needs: it sets them itself, refuses to start, or logs an error. */
 import { pino } from "pino";
 import { describe, expect, test } from "vitest";
 import { loadConfig, reservedConnections } from "../../src/config.ts";
-import { reportFacts } from "../../src/database/facts.ts";
+import { reportFacts } from "../../src/database/connection/facts.ts";
 import { factsOf, openDatabase, urgent } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openAccept } from "../../src/journal/accept.ts";
@@ -29,7 +29,7 @@ const faultsOf = (env: Record<string, string>): Record<string, string> => {
 describe("synchronous_commit", () => {
   const durable = "select current_setting('synchronous_commit') as durable";
 
-  test("is on for all that Tartan commits, even where the database's default is off, and that is reported", async () => {
+  test("synchronous_commit is on for every commit of Tartan even where the database's default is off, which is reported", async () => {
     await using it = await testDatabase();
     await using database = await withDefaults(it, "synchronous_commit = 'off'");
     for (const q of [database, urgent(database)]) expect((await q.query(durable)).rows).toEqual([{ durable: "on" }]);
@@ -37,7 +37,7 @@ describe("synchronous_commit", () => {
     expect(factsOf(database).warnings).toContainEqual(expect.stringMatching(/^synchronous_commit is off/));
   });
 
-  test("that is stronger than on stays as it is", async () => {
+  test("a synchronous_commit stronger than on is kept", async () => {
     await using it = await testDatabase();
     await using database = await withDefaults(it, "synchronous_commit = 'remote_apply'");
     for (const q of [database, urgent(database)])
@@ -45,7 +45,7 @@ describe("synchronous_commit", () => {
     expect(factsOf(database).warnings.join()).not.toContain("synchronous_commit");
   });
 
-  test("is on in the very transaction that stores an accepted webhook", async () => {
+  test("synchronous_commit is on in the transaction that stores an accepted webhook", async () => {
     await using it = await testDatabase();
     await using database = await withDefaults(it, "synchronous_commit = 'off'");
     await it.database.query("create table seen (durable text)");
@@ -98,7 +98,7 @@ test("webhooks that would be kept shorter than events are refused at the start, 
   expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "0", TARTAN_EVENT_RETENTION_DAYS: "30" })).toEqual({});
 });
 
-test("events are kept for 90 days, or for as long as webhooks where nothing else is said", () => {
+test("events are kept for 90 days, or as long as webhooks when only the retention of webhooks is set", () => {
   const daysOf = (env: Record<string, string>) => loadConfig(env).eventRetentionDays;
   expect(daysOf({})).toBe(90);
   expect(daysOf({ TARTAN_JOURNAL_RETENTION_DAYS: "30" })).toBe(30);
@@ -107,7 +107,7 @@ test("events are kept for 90 days, or for as long as webhooks where nothing else
 });
 
 describe("pool and concurrency", () => {
-  test("that do not fit are refused at the start, with the size that would", () => {
+  test("a pool too small for the concurrency is refused at the start with the size that fits", () => {
     expect(faultsOf({})).toEqual({});
     expect(faultsOf({ TARTAN_DATABASE_POOL_SIZE: "4" })).toEqual({});
     const faults = faultsOf({ TARTAN_SYNC_CONCURRENCY: "256" });
@@ -116,7 +116,7 @@ describe("pool and concurrency", () => {
     expect(faultsOf({ TARTAN_SYNC_CONCURRENCY: "256", TARTAN_DATABASE_POOL_SIZE: "68" })).not.toEqual({});
   });
 
-  test("a direct URL without the URL that it stands beside is refused", () => {
+  test("a direct URL without TARTAN_DATABASE_URL is refused", () => {
     const url = "postgresql://tartan@db/tartan";
     expect(Object.keys(faultsOf({ TARTAN_DATABASE_DIRECT_URL: url }))).toEqual(["TARTAN_DATABASE_DIRECT_URL"]);
     expect(faultsOf({ TARTAN_DATABASE_DIRECT_URL: url, TARTAN_DATABASE_URL: url })).toEqual({});

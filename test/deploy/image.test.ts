@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { DockerfileParser } from "dockerfile-ast";
 import { validate } from "dockerfile-utils";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findPostmaster } from "../../src/database/postmaster.ts";
+import { findPostmaster } from "../../src/embedded/postmaster.ts";
 import { freePort } from "../support/ports.ts";
 import { until } from "../support/stage.ts";
 

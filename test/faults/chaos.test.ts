@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { Closer } from "../../src/cli/closer.ts";
-import { startEmbedded } from "../../src/database/embedded.ts";
+import { startEmbedded } from "../../src/embedded/embedded.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { openDatabase, patient, urgent } from "../../src/database/pool.ts";
-import { openSession } from "../../src/database/session.ts";
+import { openSession } from "../../src/database/connection/session.ts";
 import { openReadiness } from "../../src/database/readiness.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openAccept, type Accept } from "../../src/journal/accept.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { findPostmaster } from "../../src/database/postmaster.ts";
+import { findPostmaster } from "../../src/embedded/postmaster.ts";
 import { cleanEnv } from "../support/process.ts";
 import { until } from "../support/stage.ts";
 

@@ -1,7 +1,7 @@
 /** `tartan migrate`: brings the tables up to date, and says from where to where. */
 import { Command } from "commander";
 import { loadConfig } from "../../config.ts";
-import { startEmbedded, attachEmbedded } from "../../database/embedded.ts";
+import { startEmbedded, attachEmbedded } from "../../embedded/embedded.ts";
 import { migrate } from "../../database/migrate.ts";
 import { openDatabase } from "../../database/pool.ts";
 import { forgetLibpq } from "../../environment.ts";

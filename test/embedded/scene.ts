@@ -12,11 +12,11 @@ import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
-import { startEmbedded } from "../../src/database/embedded.ts";
-import { findPostmaster, stopPostmaster } from "../../src/database/postmaster.ts";
+import { startEmbedded } from "../../src/embedded/embedded.ts";
+import { findPostmaster, stopPostmaster } from "../../src/embedded/postmaster.ts";
 import { silentLogger } from "../../src/logger.ts";
 
-const CHILD = fileURLToPath(new URL("embedded-child.ts", import.meta.url));
+const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
 
 /** What processes lose by kill -9 does not depend on fsync: only a machine that fails loses what is in its memory. */
 export const QUICK = { shared_buffers: "16MB", fsync: "off" };
@@ -25,7 +25,7 @@ export interface Child {
   process: ChildProcess;
   lines: Interface;
   /** what it said first: where it listens, or why it does not */
-  told: Record<string, unknown>;
+  report: Record<string, unknown>;
 }
 
 export class EmbeddedScene {
@@ -72,7 +72,7 @@ export class EmbeddedScene {
   }
 
   /** The same, once it has said how its start went. */
-  startChild = async (): Promise<Child> => await firstWords(this.spawnChild());
+  startChild = async (): Promise<Child> => await firstReport(this.spawnChild());
 
   /** How often the server had to repair itself because it was not shut down. */
   async recoveries(): Promise<number> {
@@ -93,10 +93,10 @@ export function embeddedScene(): EmbeddedScene {
   return scene;
 }
 
-export async function firstWords(child: ChildProcess): Promise<Child> {
+export async function firstReport(child: ChildProcess): Promise<Child> {
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   const [line] = (await once(lines, "line")) as [string];
-  return { process: child, lines, told: JSON.parse(line) as Record<string, unknown> };
+  return { process: child, lines, report: JSON.parse(line) as Record<string, unknown> };
 }
 
 export async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

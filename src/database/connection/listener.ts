@@ -1,24 +1,24 @@
 /**
- * Hears NOTIFY for all channels of a process on one connection of its own, opened with the first channel.
+ * Listens for NOTIFY on all channels of a process over one connection of its own, opened with the first channel.
  *
  *   closed → connecting → listening → (connection lost) → connecting … → closed
  *
- * While it is connecting notifications are missed; that is allowed, since they only ever save latency. A connection that
- * was cut in silence is found by a heartbeat. Through a transaction-mode pooler nothing can be heard at all.
+ * While it is connecting it misses notifications; that is allowed, since they only save latency. A heartbeat finds a
+ * connection that was cut silently. A transaction-mode pooler passes no notifications on.
  */
 import { Client, escapeIdentifier, type ClientConfig } from "pg";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../../logger.ts";
 import { drop, endClient, within } from "./exchange.ts";
 import { CONNECT_MS } from "./limits.ts";
 
 export interface Listener extends AsyncDisposable {
-  /** Resolves once the first attempt to listen has ended, well or not: listening is never a reason to fail. */
-  listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable>;
+  /** Resolves once the first attempt to listen has succeeded or failed: a caller works without notifications too. */
+  listen(channel: string, onNotify: (payload: string) => void): Promise<AsyncDisposable>;
 }
 
 interface ListenerOptions {
   config: ClientConfig;
-  /** the connection would lead through a pooler, which forgets who listens */
+  /** the connection would lead through a pooler, which passes no notifications on */
   disabled: boolean;
   logger: Logger;
 }
@@ -27,8 +27,8 @@ interface ListenerOptions {
 const HEARTBEAT_MS = 10_000;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
-/** Anybody who may connect may notify. More than this in a second is no hint any more, and polling does as well. */
-const HEARD_PER_SECOND = 1_000;
+/** Every login may notify. Beyond this rate a notification saves no latency, since polling is as fast. */
+const PASSED_PER_SECOND = 1_000;
 const FLOOD_PER_SECOND = 5_000;
 const QUIET_MS = 30_000;
 
@@ -37,12 +37,12 @@ class ReconnectingListener implements Listener {
   readonly #logger: Logger;
   readonly #disabled: boolean;
   readonly #heartbeat: NodeJS.Timeout;
-  readonly #ears = new Map<string, Set<(payload: string) => void>>();
+  readonly #handlers = new Map<string, Set<(payload: string) => void>>();
   #client: Client | undefined;
   #connecting: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
-  /** the last statement; pg wants one at a time on a client */
-  #said: Promise<unknown> = Promise.resolve();
+  /** the last statement; pg takes one at a time on a client */
+  #sent: Promise<unknown> = Promise.resolve();
   #delay = FIRST_DELAY_MS;
   #closed = false;
   #second = 0;
@@ -51,30 +51,30 @@ class ReconnectingListener implements Listener {
   constructor({ config, disabled, logger }: ListenerOptions) {
     this.#config = config;
     this.#disabled = disabled;
-    this.#heartbeat = setInterval(() => void this.#tell("select 1"), HEARTBEAT_MS).unref();
+    this.#heartbeat = setInterval(() => void this.#enqueue("select 1"), HEARTBEAT_MS).unref();
     this.#logger = logger;
   }
 
-  async listen(channel: string, hear: (payload: string) => void): Promise<AsyncDisposable> {
+  async listen(channel: string, onNotify: (payload: string) => void): Promise<AsyncDisposable> {
     if (this.#disabled) return { [Symbol.asyncDispose]: async () => undefined };
-    const ears = this.#ears.get(channel) ?? new Set();
-    this.#ears.set(channel, ears.add(hear));
-    if (this.#client) await this.#tell(`listen ${escapeIdentifier(channel)}`);
+    const handlers = this.#handlers.get(channel) ?? new Set();
+    this.#handlers.set(channel, handlers.add(onNotify));
+    if (this.#client) await this.#enqueue(`listen ${escapeIdentifier(channel)}`);
     else await this.#connect();
-    return { [Symbol.asyncDispose]: async () => this.#stop(channel, hear) };
+    return { [Symbol.asyncDispose]: async () => this.#stop(channel, onNotify) };
   }
 
-  async #stop(channel: string, hear: (payload: string) => void): Promise<void> {
-    const ears = this.#ears.get(channel);
-    if (!ears?.delete(hear) || ears.size > 0) return;
-    this.#ears.delete(channel);
-    await this.#tell(`unlisten ${escapeIdentifier(channel)}`);
+  async #stop(channel: string, onNotify: (payload: string) => void): Promise<void> {
+    const handlers = this.#handlers.get(channel);
+    if (!handlers?.delete(onNotify) || handlers.size > 0) return;
+    this.#handlers.delete(channel);
+    await this.#enqueue(`unlisten ${escapeIdentifier(channel)}`);
   }
 
-  async #tell(statement: string): Promise<void> {
-    // A failure here is the connection's, which reports itself and listens anew to everything.
-    this.#said = this.#said.then(() => this.#send(statement)).catch(() => undefined);
-    await this.#said;
+  async #enqueue(statement: string): Promise<void> {
+    // A failure here is the connection's; #lost reports it, and the next connection listens on every channel again.
+    this.#sent = this.#sent.then(() => this.#send(statement)).catch(() => undefined);
+    await this.#sent;
   }
 
   async #send(statement: string): Promise<void> {
@@ -95,16 +95,16 @@ class ReconnectingListener implements Listener {
     client.on("error", (error) => this.#lost(client, error));
     client.on("end", () => this.#lost(client));
     client.on("notification", ({ channel, payload }) => {
-      if (this.#passes(client, channel)) this.#hear(channel, payload ?? "");
+      if (this.#passes(client, channel)) this.#notify(channel, payload ?? "");
     });
     try {
       await client.connect();
       // A Map's iterator also yields the channels that are added while this waits.
-      for (const channel of this.#ears.keys()) {
+      for (const channel of this.#handlers.keys()) {
         await within(client, CONNECT_MS, client.query(`listen ${escapeIdentifier(channel)}`));
       }
       this.#client = client;
-      // The attempt that a loss has planned would replace this connection and leave it open for ever.
+      // A retry that #lost has planned would replace this connection and leave it open for ever.
       clearTimeout(this.#retry);
       this.#retry = undefined;
       this.#delay = FIRST_DELAY_MS;
@@ -127,7 +127,7 @@ class ReconnectingListener implements Listener {
     this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY_MS);
   }
 
-  /** Whether a notification is still one of few. A flood would keep this process from its work: it stops listening. */
+  /** True while notifications are few. A flood would keep this process from its work, so it stops listening for a while. */
   #passes(client: Client, channel: string): boolean {
     const second = Math.floor(performance.now() / 1000);
     if (second !== this.#second) this.#counts.clear();
@@ -139,15 +139,15 @@ class ReconnectingListener implements Listener {
       this.#delay = QUIET_MS;
       drop(client, "too many notifications came");
     }
-    return count <= HEARD_PER_SECOND;
+    return count <= PASSED_PER_SECOND;
   }
 
-  #hear(channel: string, payload: string): void {
-    for (const hear of this.#ears.get(channel) ?? []) {
+  #notify(channel: string, payload: string): void {
+    for (const onNotify of this.#handlers.get(channel) ?? []) {
       try {
-        hear(payload);
+        onNotify(payload);
       } catch (error) {
-        this.#logger.error({ err: error, channel }, "whoever heard a notification failed");
+        this.#logger.error({ err: error, channel }, "a handler of a notification failed");
       }
     }
   }

@@ -1,17 +1,17 @@
 /**
- * What Tartan has to know of the server before it works on it: is it new enough, does a pooler stand before it, does it
- * keep what it says it has committed, and has it room for the connections of this process.
+ * What Tartan checks before it works on a server: whether the server is new enough, whether a pooler stands before it,
+ * whether it keeps what it has committed, and whether it has room for the connections of this process.
  */
 import { Client, type ClientConfig } from "pg";
-import { TartanError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import { TartanError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
 import { endClient, within } from "./exchange.ts";
 import { CONNECT_MS } from "./limits.ts";
 
 export interface Facts {
   /** sessions are shared with others, between transactions */
   pooled: boolean;
-  /** settings that may lose what was acknowledged or let others in; nothing on a server that is set up well */
+  /** settings that may lose acknowledged data or let other logins in; empty on a server that is set up well */
   warnings: string[];
   /** connections that the server grants to all its clients together */
   maxConnections: number;
@@ -41,7 +41,7 @@ const SELECT_FACTS = `
 const OLDEST_SERVER = 140_000;
 
 /**
- * Asks over a connection of its own, whose session is as server, database and role have it by default.
+ * Asks over a connection of its own, whose settings are the defaults of server, database and role.
  * @throws TartanError `config_invalid` when the server is too old or does not keep UTF-8; pg's errors when it is away
  */
 export async function readFacts(config: ClientConfig): Promise<Facts> {
@@ -51,7 +51,7 @@ export async function readFacts(config: ClientConfig): Promise<Facts> {
     await client.connect();
     const { rows } = await within(client, CONNECT_MS, client.query<Row>(SELECT_FACTS));
     const [row] = rows;
-    if (!row) throw new TartanError("database_unavailable", "Postgres did not say what it is");
+    if (!row) throw new TartanError("database_unavailable", "Postgres did not report its version");
     checkServer(row);
     // A pooler names a process of its own at the start of a connection.
     const { processID } = client as unknown as { processID: number | null };
@@ -77,7 +77,7 @@ function weaknesses(row: Row): string[] {
   const found: string[] = [];
   if (row.fsync === "off") {
     found.push(
-      "fsync is off: a crash of the machine can lose what was acknowledged, or everything. Switch it on and restart Postgres.",
+      "fsync is off: a crash of the machine can lose acknowledged data, or everything. Switch it on and restart Postgres.",
     );
   }
   if (row.full_page_writes === "off") {
@@ -98,8 +98,8 @@ function weaknesses(row: Row): string[] {
   return found;
 }
 
-/** Connections besides the pool: the one that listens, the relay's leases, and a look at the others. */
-const BESIDES = 3;
+/** Connections besides the pool: the listener's, that of the relay's leases, and the watch's. */
+const OTHER_CONNECTIONS = 3;
 
 interface Circumstances {
   poolSize: number;
@@ -108,16 +108,16 @@ interface Circumstances {
   logger: Logger;
 }
 
-/** Says at the start of a server what its operator should know of this database. */
+/** Logs at the start of a server what its operator should know about this database. */
 export function reportFacts(facts: Facts, { poolSize, direct, logger }: Circumstances): void {
   for (const warning of facts.warnings) logger.error(`The database is not set up safely: ${warning}`);
   if (facts.pooled && !direct) {
     logger.warn(
-      "TARTAN_DATABASE_URL leads through a connection pooler, where nobody can listen: Tartan polls. " +
+      "TARTAN_DATABASE_URL leads through a connection pooler, which does not pass on notifications: Tartan polls. " +
         "Set TARTAN_DATABASE_DIRECT_URL to save up to a second of latency.",
     );
   }
-  if (!facts.pooled && poolSize + BESIDES > facts.maxConnections) {
+  if (!facts.pooled && poolSize + OTHER_CONNECTIONS > facts.maxConnections) {
     logger.warn(
       { max_connections: facts.maxConnections, pool_size: poolSize },
       "Postgres grants fewer connections than this process may need; raise max_connections or lower TARTAN_DATABASE_POOL_SIZE",

@@ -1,7 +1,7 @@
 /**
  * The files of the embedded server: <dataDir>/postgres holds the cluster itself (data), the password of its only
- * login (0600), the port it used last and its log. It is made aside and moved into place whole, so that a kill at any
- * instant leaves either no cluster or a complete one.
+ * login (0600), the port it used last and its log. Tartan makes it under another name and renames it once it is complete,
+ * so a kill at any instant leaves either no cluster or a complete one.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -84,7 +84,7 @@ function broken(fault: string, home: string, remedy = REMEDY): TartanError {
 }
 
 /**
- * Makes sure that the server can run on the cluster; permissions that a volume's driver widened are narrowed again.
+ * Checks that the server can run on the cluster, and narrows permissions that a volume's driver widened.
  * @throws TartanError `config_invalid` when it is of another version or owner, or no cluster at all
  */
 export async function checkCluster(
@@ -117,7 +117,7 @@ export async function checkCluster(
 async function narrow(data: string, mode: number, logger: Logger): Promise<void> {
   if ((mode & 0o027) === 0) return;
   await chmod(data, 0o700);
-  logger.warn({ data, mode: (mode & 0o7777).toString(8) }, "the database's folder was open to others; closed it");
+  logger.warn({ data, mode: (mode & 0o7777).toString(8) }, "closed the database's folder, which was open to other users");
 }
 
 interface Making {
@@ -129,7 +129,7 @@ interface Making {
   signal: AbortSignal;
 }
 
-/** Makes a cluster. The caller holds postgres.lock, so that nobody else makes one. */
+/** Makes a cluster. The caller holds postgres.lock, so no other process makes one. */
 export async function makeCluster({ dataDir, initdb, account, sync, signal }: Making): Promise<Cluster> {
   const home = homeOf(dataDir);
   const aside = await mkdtemp(`${home}.new-`);
@@ -155,8 +155,8 @@ export async function makeCluster({ dataDir, initdb, account, sync, signal }: Ma
 }
 
 /**
- * initdb that was stopped leaves a Postgres behind, which writes for some milliseconds more. What cannot be removed even then
- * must not hide why the making was given up; removeAbandoned takes it away later.
+ * A stopped initdb leaves a Postgres behind that writes for some milliseconds more. A folder that cannot be removed must not
+ * hide the error that stopped initdb; removeAbandoned removes it later.
  */
 async function discard(aside: string): Promise<void> {
   await rm(aside, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }).catch(() => undefined);
@@ -170,7 +170,7 @@ interface Initialising {
   signal: AbortSignal;
 }
 
-/** A locale of Postgres' own, so that the order of texts is the same on every machine. */
+/** Postgres' built-in locale, so that texts have the same order on every machine. */
 const LOCALE = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
 
 async function initialise(initdb: string, { data, passwordFile, account, sync, signal }: Initialising): Promise<void> {
@@ -180,8 +180,8 @@ async function initialise(initdb: string, { data, passwordFile, account, sync, s
     await run(initdb, args, { ...account, cwd: data, env: { PATH: process.env["PATH"] ?? "" }, signal });
   } catch (error) {
     signal.throwIfAborted();
-    const told = (error as { stderr?: string }).stderr?.trim().split("\n").slice(-3).join(" ") ?? "";
-    throw new TartanError("database_unavailable", `The embedded Postgres could not be set up in ${data}: ${told}`, {
+    const lastLines = (error as { stderr?: string }).stderr?.trim().split("\n").slice(-3).join(" ") ?? "";
+    throw new TartanError("database_unavailable", `The embedded Postgres could not be set up in ${data}: ${lastLines}`, {
       cause: error,
     });
   }
@@ -189,7 +189,7 @@ async function initialise(initdb: string, { data, passwordFile, account, sync, s
 
 const ABANDONED_MS = 10 * 60_000;
 
-/** Takes away what was left of clusters whose making was killed. */
+/** Removes the folders of clusters whose creation was killed. */
 export async function removeAbandoned(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     if (!name.startsWith("postgres.new-")) continue;

@@ -1,17 +1,17 @@
 /**
- * Finds the connections that are cut without anybody having said so. For statements that take longer than a few seconds
- * it asks Postgres, over a connection made for that, whether it is working on them. A server that is not, or that cannot be
- * reached either, will not answer: the connection is dropped long before the statement's own limit. A server or pooler that
- * lets the question in and does not answer it in time may be busy, so nothing follows from that.
+ * Finds connections that were cut silently. For statements that take longer than a few seconds it asks Postgres, over a new
+ * connection, whether it is working on them. A server that is not, or that cannot be reached either, will not answer: the
+ * watch drops the connection long before the statement's own limit. A server or pooler that accepts the new connection and
+ * does not answer in time may be busy, so the watch drops nothing then.
  */
 import { Client, type ClientBase, type ClientConfig } from "pg";
 import { CONNECT_MS } from "./limits.ts";
 import { drop, endClient, socketOf, within } from "./exchange.ts";
-import { codeOf, isUnreachable } from "./failures.ts";
+import { codeOf, isUnreachable } from "../failures.ts";
 
-const LOOK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 1_000;
 const SUSPECT_AFTER_MS = 3_000;
-/** An answer that is on its way now looks like one that never comes, once. */
+/** An answer that is on its way looks like a missing one, but only at one check. */
 const SUSPICIONS = 2;
 
 interface Waiting {
@@ -21,12 +21,12 @@ interface Waiting {
   suspicions: number;
 }
 
-/** Waits for the client: it has answered, or it cannot get rid of its answer. A state that is not shown proves nothing. */
+/** A backend waits for its client when it has answered, or cannot send its answer. A hidden state proves nothing. */
 const BACKENDS = `
   select pid, coalesce(state like 'idle%' or wait_event = 'ClientWrite', false) as waits
   from pg_stat_activity where pid = any ($1)`;
 
-/** The name of the server could not be resolved, which says nothing about connections that exist. */
+/** The server's name could not be resolved, which proves nothing about existing connections. */
 const UNRESOLVED = new Set(["ENOTFOUND", "EAI_AGAIN"]);
 
 export class Watch implements Disposable {
@@ -34,13 +34,13 @@ export class Watch implements Disposable {
   readonly #onDrop: () => void;
   readonly #waiting = new Map<ClientBase, Waiting>();
   readonly #timer: NodeJS.Timeout;
-  #looking = false;
+  #checking = false;
 
   /** @param configs how to reach the server, the best way first: past a pooler, then as the statements themselves do */
   constructor(configs: readonly ClientConfig[], onDrop: () => void) {
     this.#configs = configs;
     this.#onDrop = onDrop;
-    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => void this.#check(), CHECK_EVERY_MS).unref();
   }
 
   /** @param pid the server process that works on the statement */
@@ -53,21 +53,21 @@ export class Watch implements Disposable {
     this.#waiting.delete(client);
   }
 
-  async #look(): Promise<void> {
-    if (this.#looking) return;
+  async #check(): Promise<void> {
+    if (this.#checking) return;
     const before = performance.now() - SUSPECT_AFTER_MS;
     const slow = [...this.#waiting].filter(([client, { since }]) => since < before && !socketOf(client).destroyed);
     if (slow.length === 0) return;
-    this.#looking = true;
+    this.#checking = true;
     try {
       const waits = await this.#ask(slow.map(([, { pid }]) => pid));
-      if (waits !== null) for (const [client, entry] of slow) this.#judge(client, entry, waits);
+      if (waits !== null) for (const [client, entry] of slow) this.#assess(client, entry, waits);
     } finally {
-      this.#looking = false;
+      this.#checking = false;
     }
   }
 
-  #judge(client: ClientBase, entry: Waiting, waits: ReadonlySet<number>): void {
+  #assess(client: ClientBase, entry: Waiting, waits: ReadonlySet<number>): void {
     if (this.#waiting.get(client) !== entry) return;
     const { bytesRead } = socketOf(client);
     const silent = waits.has(entry.pid) && bytesRead === entry.bytesRead;
@@ -75,10 +75,10 @@ export class Watch implements Disposable {
     entry.suspicions = silent ? entry.suspicions + 1 : 0;
     if (entry.suspicions < SUSPICIONS) return;
     this.#onDrop();
-    drop(client, "its connection passes nothing any more");
+    drop(client, "its connection carries no data any more");
   }
 
-  /** Which of the server processes do not work on anything, or are not there; null when that cannot be known. */
+  /** The server processes that work on nothing or do not exist; null when that is unknown. */
   async #ask(pids: readonly number[]): Promise<ReadonlySet<number> | null> {
     for (const config of this.#configs) {
       const waits = await ask(config, pids);

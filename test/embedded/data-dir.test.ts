@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { findBinaries } from "../../src/database/binaries.ts";
+import { findBinaries } from "../../src/embedded/binaries.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { embeddedScene, firstWords, kill, query } from "./embedded-scene.ts";
+import { embeddedScene, firstReport, kill, query } from "./scene.ts";
 
 const scene = embeddedScene();
 const isRoot = process.getuid?.() === 0;
@@ -32,24 +32,24 @@ describe("a path", () => {
     ["spaces, quotes and letters of other scripts", "it's a “día” 数据 $HOME"],
     ["more characters than a socket's path may have", "long".repeat(60)],
   ]) {
-    test(`with ${name} works`, async () => {
+    test(`a data directory whose path has ${name} works`, async () => {
       scene.dataDir = join(scene.root, path ?? "");
       await using embedded = await scene.start();
       expect(await query(embedded.url, "select 1 as one")).toEqual([{ one: 1 }]);
     });
   }
 
-  test("that is longer than Postgres takes is refused with both lengths", async () => {
+  test("a path that is longer than Postgres takes is refused with both lengths", async () => {
     scene.dataDir = join(scene.root, ...Array.from({ length: 6 }, () => "x".repeat(200)));
     await refused("at most 900", "TARTAN_DATA_DIR");
   });
 
-  test("with a line break is refused, since postmaster.pid has one path a line", async () => {
+  test("a path with a line break is refused, since postmaster.pid has one path a line", async () => {
     scene.dataDir = join(scene.root, "two\nlines");
     await refused("line break");
   });
 
-  test("that is a file is refused", async () => {
+  test("a data directory that is a file is refused", async () => {
     scene.dataDir = join(scene.root, randomUUID());
     await writeFile(scene.dataDir, "");
     await refused("is a file");
@@ -59,33 +59,33 @@ describe("a path", () => {
 describe("a cluster that cannot be used", () => {
   beforeEach(() => scene.startAfresh());
 
-  test("without its password file is refused, and what is there stays", async () => {
+  test("a cluster without its password file is refused and left as it is", async () => {
     await makeCluster();
     await rm(join(home(), "password"));
     await refused("no password file", "backup");
     expect(await readFile(join(home(), "data", "PG_VERSION"), "utf8")).toMatch(/\d/);
   });
 
-  test("that something else left half-made is refused, and what is there stays", async () => {
+  test("a cluster that another program left incomplete is refused and left as it is", async () => {
     await mkdir(join(home(), "data"), { recursive: true });
     await writeFile(join(home(), "password"), "secret");
     await refused("PG_VERSION is missing");
     expect(await readdir(home())).toContain("data");
   });
 
-  test("of another version of Postgres is refused with both versions", async () => {
+  test("a cluster of another version of Postgres is refused with both versions", async () => {
     await makeCluster();
     await writeFile(join(home(), "data", "PG_VERSION"), "14\n");
     await refused("of Postgres 14", "pg_dump");
   });
 
-  test("that is an empty folder, such as a fresh volume, is made", async () => {
+  test("an empty folder in the cluster's place, such as a fresh volume, becomes a cluster", async () => {
     await mkdir(home(), { recursive: true, mode: 0o755 });
     await using embedded = await scene.start();
     expect(await query(embedded.url, "select 1 as one")).toEqual([{ one: 1 }]);
   });
 
-  test("because a volume's driver opened it to a group is closed again and works", async () => {
+  test("a cluster that a volume's driver opened to a group is closed again and works", async () => {
     await makeCluster();
     await chmod(join(home(), "data"), 0o2770);
     await using embedded = await scene.start();
@@ -121,20 +121,20 @@ describe("what an earlier version kept outside of the data directory and linked 
     expect((await lstat(home())).isDirectory()).toBe(true);
   }
 
-  test("is moved into it", isHome);
+  test("a linked cluster is moved into the data directory", isHome);
 
-  test("is moved into it after a kill in the middle of the move", async () => {
+  test("a linked cluster is moved into the data directory after a kill in the middle of the move", async () => {
     await rename(elsewhere, `${home()}.moved`);
     await isHome();
   });
 
-  test("is moved into it after a kill just before the end of the move", async () => {
+  test("a linked cluster is moved into the data directory after a kill just before the end of the move", async () => {
     await rename(elsewhere, `${home()}.moved`);
     await rm(home());
     await isHome();
   });
 
-  test("stays where it is while the server of an earlier version, which holds no lock, runs on it", async () => {
+  test("a linked cluster stays where it is while a server that holds no lock runs on it", async () => {
     const child = await scene.startChild();
     await kill(child.process, "SIGKILL");
     await rename(home(), elsewhere);
@@ -149,13 +149,13 @@ describe("what an earlier version kept outside of the data directory and linked 
     await isHome();
   });
 
-  test("and is gone is said in a sentence that names the place", async () => {
+  test("a linked cluster that is gone is refused with the place where it was", async () => {
     await rm(elsewhere, { recursive: true });
     await refused("is missing", elsewhere, "delete the link");
     expect((await lstat(home())).isSymbolicLink()).toBe(true);
   });
 
-  test.runIf(isRoot)("is copied where it is on another disk, and the original stays", async () => {
+  test.runIf(isRoot)("a linked cluster on another disk is copied and the original stays", async () => {
     const other = join("/dev/shm", `tartan-${randomUUID()}`);
     await promisify(execFile)("cp", ["-a", elsewhere, other]);
     await rm(home());
@@ -173,7 +173,7 @@ describe.runIf(isRoot)("as root", () => {
   const cwd = process.cwd();
   afterEach(() => process.chdir(cwd));
 
-  test("a folder that only root may enter is refused with its name and the ways out, and nothing is kept elsewhere", async () => {
+  test("a folder that only root may enter is refused with its name and what to do, and nothing is stored elsewhere", async () => {
     const closed = join(scene.root, "closed");
     await mkdir(closed, { mode: 0o700 });
     scene.dataDir = join(closed, "data");
@@ -199,7 +199,7 @@ describe.runIf(isRoot)("as root", () => {
   });
 });
 
-test.skipIf(isRoot)("a folder that this user may not write is refused with the user and the ways out", async () => {
+test.skipIf(isRoot)("a folder that this user may not write is refused with the user and what to do", async () => {
   scene.dataDir = join(scene.root, "read-only", "data");
   await mkdir(join(scene.root, "read-only"), { mode: 0o500 });
   await refused("cannot be written by user id", tmpdir());
@@ -213,18 +213,18 @@ describe.skipIf(!mayMount)("a disk (needs `unshare --mount`)", () => {
     scene.startAfresh();
     await mkdir(scene.dataDir, { mode: 0o755 });
     const script = `mount -t tmpfs -o ${options} tmpfs "$0" && exec "$@"`;
-    return (await firstWords(scene.spawnChild([...MOUNT, script, scene.dataDir], 1_000))).told;
+    return (await firstReport(scene.spawnChild([...MOUNT, script, scene.dataDir], 1_000))).report;
   };
 
-  test("that is read-only is refused in a sentence", async () => {
-    const told = await startOn("ro,mode=0755");
-    expect(told["code"]).toBe("config_invalid");
-    expect(told["message"]).toMatch(/is on a read-only file system\. Mount it writable/);
+  test("a data directory on a read-only disk is refused with what to do", async () => {
+    const report = await startOn("ro,mode=0755");
+    expect(report["code"]).toBe("config_invalid");
+    expect(report["message"]).toMatch(/is on a read-only file system\. Mount it writable/);
   });
 
-  test("that is full while the database is made is refused with that reason", async () => {
-    const told = await startOn("size=8m,mode=0755");
-    expect(told["code"]).toMatch(/^(database_unavailable|config_invalid)$/);
-    expect(told["message"]).toMatch(/[Nn]o space left/);
+  test("a disk that is full while the database is made is refused with that reason", async () => {
+    const report = await startOn("size=8m,mode=0755");
+    expect(report["code"]).toMatch(/^(database_unavailable|config_invalid)$/);
+    expect(report["message"]).toMatch(/[Nn]o space left/);
   });
 });

@@ -1,13 +1,13 @@
 /**
  * The data directory: the only folder that Tartan writes to. It must be absolute, writable by this user and, where Tartan is
- * root, reachable by the user that Postgres runs as. What stands in the way is said in a sentence with its remedy.
+ * root, reachable by the user that Postgres runs as. Each obstacle becomes an error that says what to do.
  */
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname, isAbsolute } from "node:path";
 import { TartanError } from "../errors.ts";
 import { canEnter, type Account } from "./account.ts";
 
-/** Postgres cuts longer paths off silently (MAXPGPATH is 1024); what is below the folder needs the rest. */
+/** Postgres silently truncates longer paths (MAXPGPATH is 1024); the files below the folder need the rest. */
 const PATH_MAX_BYTES = 900;
 
 const unusable = (message: string, fault: string, cause?: unknown): TartanError =>
@@ -33,7 +33,7 @@ export function checkPath(dataDir: string): void {
 }
 
 /**
- * Makes the folder; another user who runs the server may pass through it but not look around.
+ * Makes the folder; the server's user may enter it but not list it.
  * @throws TartanError `config_invalid` when it cannot be made, or that user cannot enter it
  */
 export async function prepareDataDir(dataDir: string, account: Account | null): Promise<void> {
@@ -51,7 +51,7 @@ export async function checkReachable(folder: string, account: Account | null): P
   while (dirname(blocked) !== blocked && !(await canEnter(account, dirname(blocked)))) blocked = dirname(blocked);
   throw unusable(
     `Postgres does not run as root, and its user (id ${account?.uid}) may not enter ${blocked}. Open that folder to it ` +
-      `(chmod o+x '${blocked}'), or keep the data where it may go (TARTAN_DATA_DIR=/var/lib/tartan), or run Tartan as ` +
+      `(chmod o+x '${blocked}'), or keep the data in a folder that it may enter (TARTAN_DATA_DIR=/var/lib/tartan), or run Tartan as ` +
       "an ordinary user.",
     `must be reachable by user id ${account?.uid}`,
   );
@@ -81,7 +81,7 @@ const FAULTS: Record<string, (dataDir: string) => [message: string, fault: strin
 };
 const ALIASES: Record<string, string> = { EPERM: "EACCES", EDQUOT: "ENOSPC", EEXIST: "ENOTDIR" };
 
-/** What a failure of the file system means for the data directory; any other error as it is. */
+/** Translates a failure of the file system into an error about the data directory; returns any other error as it is. */
 export function explainFileError(dataDir: string, error: unknown): unknown {
   const code = String((error as { code?: unknown } | undefined)?.code);
   const fault = FAULTS[ALIASES[code] ?? code];

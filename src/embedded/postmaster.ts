@@ -1,7 +1,7 @@
 /**
- * The server process of a cluster, as its postmaster.pid tells it. That file outlives a crash of the machine, and its
- * process id may belong to something else by then, so a process counts as the server only if it works in the cluster's
- * folder, where every postmaster changes to.
+ * Finds and stops the server process of a cluster by its postmaster.pid. That file outlives a crash of the machine, and its
+ * process id may then belong to another program, so a process counts as the server only if its working directory is the
+ * cluster's folder, to which every postmaster changes.
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 
-/** What postmaster.pid says; the file is written line by line while the server starts. */
+/** The content of postmaster.pid; the server writes it line by line while it starts. */
 export interface Postmaster {
   pid: number;
   /** absent until the server has bound its address */
@@ -40,7 +40,7 @@ function parse(text: string): Postmaster | null {
   return { pid, port: Number(lines[3]) || undefined, status: lines[7] ?? "" };
 }
 
-/** What postmaster.pid says, true or not; null where it says nothing. */
+/** The content of postmaster.pid, unverified; null when there is none. */
 export async function readPostmaster(cluster: string): Promise<Postmaster | null> {
   const text = await readIfThere(pidFile(cluster));
   return text === null ? null : parse(text);
@@ -52,7 +52,7 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | null
   return found && (await isServerOf(found.pid, cluster)) ? found : null;
 }
 
-/** Whether `pid` lives; one that belongs to somebody else lives too. */
+/** True when process `pid` lives, also when it belongs to another user. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -77,8 +77,8 @@ async function isServerOf(pid: number, cluster: string): Promise<boolean> {
 }
 
 /**
- * Judges by the arguments, which are everybody's to read: root in a container may not see the working directory of another
- * user's process without CAP_SYS_PTRACE. A zombie has no arguments any more.
+ * Compares the process's arguments, which every user may read: without CAP_SYS_PTRACE, root in a container may not read the
+ * working directory of another user's process. A zombie has no arguments any more.
  */
 async function wasStartedOn(pid: number, cluster: string): Promise<boolean> {
   try {
@@ -104,10 +104,10 @@ async function looksLikeServer(pid: number, cluster: string): Promise<boolean> {
 const WRITING_MS = 2_000;
 
 /**
- * Takes away a postmaster.pid whose process id lives on as something else: Postgres would refuse to start for ever.
- * (Where no such process lives Postgres recovers by itself.) The caller holds postgres.lock: without it, a server in
- * another PID namespace would look like a process that does not exist. The file is moved before it is judged again, so that one
- * written by a server that started meanwhile is put back and not lost.
+ * Removes a postmaster.pid whose process id now belongs to another program: Postgres would never start.
+ * (Where no such process lives, Postgres recovers by itself.) The caller holds postgres.lock: without it, a server in
+ * another PID namespace would look like a process that does not exist. The file is renamed before it is checked again, so that
+ * the file of a server that started meanwhile is put back and not lost.
  */
 export async function removeStalePidFile(cluster: string): Promise<void> {
   const file = pidFile(cluster);
@@ -126,7 +126,7 @@ export async function removeStalePidFile(cluster: string): Promise<void> {
   else await rm(aside, { force: true });
 }
 
-/** Waits until `condition` holds; false when it does not within `ms`. */
+/** Waits until `condition` holds; returns false when it does not within `ms`. */
 export async function waitUntil(condition: () => Promise<boolean> | boolean, ms: number): Promise<boolean> {
   for (const end = Date.now() + ms; ;) {
     if (await condition()) return true;
@@ -161,7 +161,7 @@ export async function stopPostmaster(cluster: string): Promise<void> {
 
 /**
  * Asks the server to stop without waiting for it, for a process that is about to exit and may do nothing that takes time.
- * `pid` is the server that the caller knows; one that postmaster.pid does not name any more is left alone.
+ * `pid` is the server that the caller knows; a server that postmaster.pid no longer names is left alone.
  */
 export function askToStop(cluster: string, pid: number): void {
   try {

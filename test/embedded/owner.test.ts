@@ -1,51 +1,51 @@
-/** The embedded server and its one owner: nobody else gets it, and it lives for as long as its owner does. */
+/** The embedded server and its one owner: no other process gets it, and it lives as long as its owner does. */
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { startEmbedded } from "../../src/database/embedded.ts";
+import { startEmbedded } from "../../src/embedded/embedded.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { embeddedScene, kill, query, QUICK } from "./embedded-scene.ts";
+import { embeddedScene, kill, query, QUICK } from "./scene.ts";
 
 const scene = embeddedScene();
 
 describe("one data directory, one server", () => {
-  test("a data directory that a live Tartan has is refused, with its process id and what to do", async () => {
+  test("a data directory that a live Tartan holds is refused with its process id and what to do", async () => {
     const child = await scene.startChild();
     const refused = scene.start();
     await expect(refused).rejects.toMatchObject({ code: "data_dir_in_use" });
-    for (const told of [String(child.process.pid), "TARTAN_DATA_DIR", "TARTAN_DATABASE_URL"]) {
-      await expect(refused).rejects.toThrow(told);
+    for (const part of [String(child.process.pid), "TARTAN_DATA_DIR", "TARTAN_DATABASE_URL"]) {
+      await expect(refused).rejects.toThrow(part);
     }
-    expect(await query(String(child.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+    expect(await query(String(child.report["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
     await kill(child.process, "SIGTERM");
     await using embedded = await scene.start();
-    expect(embedded.url).toBe(child.told["url"]);
+    expect(embedded.url).toBe(child.report["url"]);
   });
 
-  test("of several that start at once on an empty directory one wins, and the others are refused", async () => {
+  test("of four Tartans that start at once on an empty directory, one wins and the others are refused", async () => {
     scene.startAfresh();
     const all = await Promise.all(Array.from({ length: 4 }, scene.startChild));
-    expect(all.filter(({ told }) => "url" in told)).toHaveLength(1);
-    expect(all.filter(({ told }) => told["code"] === "data_dir_in_use")).toHaveLength(3);
+    expect(all.filter(({ report }) => "url" in report)).toHaveLength(1);
+    expect(all.filter(({ report }) => report["code"] === "data_dir_in_use")).toHaveLength(3);
   });
 
-  test("of several that find an orphaned server one takes it over", async () => {
+  test("of four Tartans that find an orphaned server, one takes it over", async () => {
     const child = await scene.startChild();
     const before = await scene.postmaster();
     await kill(child.process, "SIGKILL");
     const all = await Promise.all(Array.from({ length: 4 }, scene.startChild));
-    expect(all.filter(({ told }) => told["url"] === child.told["url"])).toHaveLength(1);
-    expect(all.filter(({ told }) => told["code"] === "data_dir_in_use")).toHaveLength(3);
+    expect(all.filter(({ report }) => report["url"] === child.report["url"])).toHaveLength(1);
+    expect(all.filter(({ report }) => report["code"] === "data_dir_in_use")).toHaveLength(3);
     expect(await scene.postmaster()).toEqual(before);
   });
 
-  test("one that starts while the other is stopping waits for it and starts anew", async () => {
+  test("a Tartan that starts while another is stopping waits for it and starts the server again", async () => {
     const first = await scene.start();
     const stopping = first[Symbol.asyncDispose]();
     const child = await scene.startChild();
     await stopping;
-    expect(child.told).toHaveProperty("url");
-    expect(await query(String(child.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+    expect(child.report).toHaveProperty("url");
+    expect(await query(String(child.report["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
   });
 });
 
@@ -55,13 +55,13 @@ test("a server that starts while a command holds the data directory waits until 
   const starting = scene.startChild();
   await delay(2_000);
   await command[Symbol.asyncDispose]();
-  expect((await starting).told).toHaveProperty("url");
+  expect((await starting).report).toHaveProperty("url");
 });
 
 describe("while it is owned", () => {
-  test("Ctrl-C in the terminal reaches Tartan and not the server, which serves until it is drained", async () => {
+  test("Ctrl-C in the terminal reaches Tartan and not the server, which serves until Tartan has drained", async () => {
     const child = await scene.startChild();
-    const url = String(child.told["url"]);
+    const url = String(child.report["url"]);
     const draining = once(child.lines, "line");
     const exited = once(child.process, "exit");
     process.kill(-(child.process.pid ?? 0), "SIGINT");
@@ -75,7 +75,7 @@ describe("while it is owned", () => {
     expect(embedded.url).toBe(url);
   });
 
-  test("a server that dies is started again where it was", async () => {
+  test("a server that dies is started again on its port", async () => {
     await using embedded = await scene.start();
     const server = await scene.postmaster();
     process.kill(server?.pid ?? 0, "SIGKILL");
@@ -85,7 +85,7 @@ describe("while it is owned", () => {
     await expect.poll(async () => (await owners(embedded.url)).length, { timeout: 20_000 }).toBe(1);
   });
 
-  test("an owner whose session was ended claims the server again", async () => {
+  test("an owner whose session was ended opens another one", async () => {
     await using embedded = await scene.start();
     await query(
       embedded.url,

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { makeCluster } from "../../src/database/cluster.ts";
+import { makeCluster } from "../../src/embedded/cluster.ts";
 import { until } from "../support/stage.ts";
 
 let dataDir = "";
@@ -18,7 +18,7 @@ touch ../../begun
 sleep 30
 `;
 
-it("a cluster whose making is stopped leaves nothing behind, although initdb's own Postgres still writes", async () => {
+it("a stopped initdb leaves no files behind, although its own Postgres still writes", async () => {
   const initdb = join(dataDir, "initdb");
   writeFileSync(initdb, INITDB);
   chmodSync(initdb, 0o755);

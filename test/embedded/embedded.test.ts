@@ -5,13 +5,13 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
-import { attachEmbedded } from "../../src/database/embedded.ts";
-import { embeddedScene, query } from "./embedded-scene.ts";
+import { attachEmbedded } from "../../src/embedded/embedded.ts";
+import { embeddedScene, query } from "./scene.ts";
 
 const scene = embeddedScene();
 
 describe("starting and stopping", () => {
-  test("data, password and port are the same at the next start, which has nothing to recover", async () => {
+  test("data, password and port are the same at the next start, which needs no recovery", async () => {
     const first = await scene.start();
     await query(first.url, "create table if not exists kept as select 42 as answer");
     await first[Symbol.asyncDispose]();
@@ -22,7 +22,7 @@ describe("starting and stopping", () => {
     expect(await scene.recoveries()).toBe(0);
   });
 
-  test("when the port of last time is taken, another one is found", async () => {
+  test("the server takes another port when its previous port is taken", async () => {
     const first = await scene.start();
     await first[Symbol.asyncDispose]();
     const squatter = createServer().listen(first.port, "127.0.0.1");
@@ -33,14 +33,14 @@ describe("starting and stopping", () => {
     squatter.close();
   });
 
-  test("when the server's user may not listen on the port of last time, another one is found", async () => {
+  test("the server takes another port when its user may not listen on the previous one", async () => {
     await (await scene.start())[Symbol.asyncDispose]();
     await writeFile(join(scene.dataDir, "postgres", "port"), "1");
     await using second = await scene.start();
     expect(second.port).toBeGreaterThan(1);
   });
 
-  test("it lets in nobody without the password, listens on loopback only, and hides its files", async () => {
+  test("the server rejects logins without the password, listens on loopback only, and hides its files", async () => {
     await using embedded = await scene.start();
     const wrong = new URL(embedded.url);
     wrong.password = "wrong";
@@ -64,7 +64,7 @@ describe("starting and stopping", () => {
     expect(row).toEqual({ fsync: "on", commit: "on", encoding: "UTF8", by_code_point: true });
   });
 
-  test("a command finds the running server, and none when none runs", async () => {
+  test("a command finds the running server, and null when none runs", async () => {
     scene.startAfresh();
     expect(await attachEmbedded(scene.dataDir)).toBeNull();
     const embedded = await scene.start();
@@ -73,7 +73,7 @@ describe("starting and stopping", () => {
     expect(await attachEmbedded(scene.dataDir)).toBeNull();
   });
 
-  test("disposing twice, or while clients are connected, stops it once and for all", async () => {
+  test("disposing twice, or while clients are connected, stops the server", async () => {
     const embedded = await scene.start();
     const client = new Client(embedded.url);
     client.on("error", () => undefined);
@@ -85,14 +85,14 @@ describe("starting and stopping", () => {
 });
 
 describe.runIf(process.getuid?.() === 0)("as root", () => {
-  test("the server runs as an unprivileged user", async () => {
+  test("the server of a Tartan that is root runs as an unprivileged user", async () => {
     await using _ = await scene.start();
     const server = await scene.postmaster();
     const status = await readFile(`/proc/${server?.pid}/status`, "utf8");
     expect(status).not.toMatch(/^Uid:\s+0\b/m);
   });
 
-  test("a database whose folder was closed afterwards is refused with the folder's name", async () => {
+  test("a database whose folder was closed to the server's user later is refused with the folder's name", async () => {
     const folder = join(scene.root, "folder");
     scene.dataDir = join(folder, "data");
     await mkdir(folder, { mode: 0o755 });

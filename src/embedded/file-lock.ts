@@ -4,14 +4,14 @@
  * when the last process that holds it ends, however that happens. Process ids can do none of this: they mean something
  * else in each container.
  *
- * Never delete or replace the file: a process that opened the old one would hold a lock that nobody else sees.
+ * Never delete or replace the file: a process that opened the old one would hold a lock that no other process sees.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync, readlinkSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import { TartanError } from "../errors.ts";
 
-/** Who holds a lock, as the holder wrote it into the file. It is for messages; the lock itself is the kernel's. */
+/** The holder of a lock, as it signed the file. For messages only: the kernel knows the real holder. */
 export interface LockHolder {
   pid: number;
   host: string;
@@ -68,7 +68,7 @@ export class FileLock {
   }
 
   /**
-   * Takes the lock unless somebody else has it. Taking what is held already changes nothing.
+   * Takes the lock unless another process holds it. Taking a held lock again changes nothing.
    * @throws TartanError `config_invalid` where the file system has no locks; the file system's own errors
    */
   tryTake(): boolean {
@@ -90,7 +90,7 @@ export class FileLock {
     return this.#fd !== undefined;
   }
 
-  /** Writes down who holds the lock. A full disk may keep it from being written: the lock is held all the same. */
+  /** Writes the holder into the file. A full disk may prevent that; the lock is held regardless. */
   sign({ stopping, brief }: Pick<LockHolder, "stopping" | "brief">): void {
     if (this.#fd === undefined) return;
     const { pid } = process;
@@ -110,7 +110,7 @@ export class FileLock {
     }
   }
 
-  /** Who signed last, which may be a holder of long ago; null when nobody can be read. */
+  /** The last holder that signed, perhaps long ago; null when the file names none. */
   lastHolder(): LockHolder | null {
     try {
       const holder = JSON.parse(readFileSync(this.file, "utf8")) as Partial<LockHolder>;
@@ -129,7 +129,7 @@ export class FileLock {
     }
   }
 
-  /** Lets go. A child that inherited the descriptor goes on holding the lock. */
+  /** Releases the lock. A child that inherited the descriptor still holds it. */
   release(): void {
     if (this.#fd === undefined) return;
     closeSync(this.#fd);

@@ -5,7 +5,7 @@
  *   server found → (starting, or stopping and then none) → ready
  *
  * A server is started only under postgres.lock, which all its processes then hold too (data-dir-locks.ts), so there is never
- * a second one on a cluster. What Postgres checks itself (postmaster.pid, shared memory) cannot see into other containers.
+ * a second one on a cluster. Postgres' own checks (postmaster.pid, shared memory) do not see into other containers.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { open, readFile, stat, writeFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ import type { Account } from "./account.ts";
 import type { Cluster } from "./cluster.ts";
 import { findPostmaster, readPostmaster, removeStalePidFile, waitUntil, type Postmaster } from "./postmaster.ts";
 
-/** For a small box: the whole of Tartan in 2 GB. Sockets in folders have length limits and owners; TCP has neither. */
+/** For a small box: the whole of Tartan in 2 GB. Unix sockets have length limits and owners; TCP has neither. */
 const SETTINGS: Record<string, string> = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
@@ -48,7 +48,7 @@ export interface ServerOptions {
   logger: Logger;
   /** over SETTINGS */
   settings?: Record<string, string>;
-  /** nothing but this port will do */
+  /** the only port that it may listen on */
   port?: number;
   /**
    * Takes postgres.lock and returns its descriptor, which the server inherits; null when a server of this cluster has
@@ -65,8 +65,8 @@ export interface ServerOptions {
 export type Running = Postmaster & { port: number };
 
 /**
- * For a server that does not say that it is starting. One that was killed replays its log first, for as long as that takes,
- * and says so: were it stopped before its end, the next start would begin the same work anew.
+ * How long a server may report no progress. A server that was killed first replays its log, for as long as that takes, and
+ * reports that it is starting: stopping it would make the next start repeat the work.
  */
 const START_MS = 300_000;
 const SLOW_MS = 5_000;
@@ -74,7 +74,7 @@ const ABANDON_MS = 10_000;
 
 /**
  * The server of the cluster, accepting connections.
- * @throws TartanError `database_unavailable` with the last words of the server's log
+ * @throws TartanError `database_unavailable` with the last error of the server's log
  */
 export async function ensureServer(options: ServerOptions): Promise<Running> {
   const warn = () => options.logger.warn("the embedded Postgres is recovering; this may take minutes");
@@ -88,7 +88,7 @@ export async function ensureServer(options: ServerOptions): Promise<Running> {
 
 async function findOrStart(options: ServerOptions): Promise<Running> {
   const { cluster, logger, signal, takeLock, startMs = START_MS } = options;
-  let lastWords = "one that runs already neither answers nor stops";
+  let lastError = "a server that already runs neither answers nor stops";
   let attempt = 0;
   for (let end = Date.now() + startMs; Date.now() < end; await delay(50)) {
     signal.throwIfAborted();
@@ -102,19 +102,19 @@ async function findOrStart(options: ServerOptions): Promise<Running> {
     const started = await startServer(options, port, lock);
     if ("port" in started) return started;
     attempt += 1;
-    lastWords = started.lastWords;
+    lastError = started.lastError;
     if (!started.mayPass) break;
-    logger.debug({ lastWords }, "the embedded Postgres did not start; trying again");
+    logger.debug({ lastError }, "the embedded Postgres did not start; trying again");
     await removeStalePidFile(cluster.data);
   }
   throw new TartanError(
     "database_unavailable",
-    `The embedded Postgres in ${cluster.home} does not start: ${lastWords}`,
+    `The embedded Postgres in ${cluster.home} does not start: ${lastError}`,
   );
 }
 
 interface Failure {
-  lastWords: string;
+  lastError: string;
   /** another server, or the remains of one, was in the way */
   mayPass: boolean;
 }
@@ -141,20 +141,20 @@ async function startServer(options: ServerOptions, port: number, lock: number): 
     const pid = child.pid;
     if (pid !== undefined) onSpawn(pid);
     const isReady = await untilReady(options, pid, () => signal.aborted || ended !== undefined);
-    const lastWords = ended ?? "it does not become ready";
+    const lastError = ended ?? "it does not become ready";
     if (!isReady) await abandon(child, () => ended !== undefined);
     signal.throwIfAborted();
     if (isReady && pid !== undefined) {
       await writeFile(join(cluster.home, "port"), String(port));
       return { pid, port, status: "ready" };
     }
-    return explain(await readLog(cluster, from), lastWords);
+    return explain(await readLog(cluster, from), lastError);
   } finally {
     await log.close();
   }
 }
 
-/** Ends a server that is no longer wanted before it was ready. */
+/** Ends a server that is not ready and no longer needed. */
 async function abandon(child: ChildProcess, ended: () => boolean): Promise<void> {
   if (ended()) return;
   child.kill("SIGINT");
@@ -162,14 +162,14 @@ async function abandon(child: ChildProcess, ended: () => boolean): Promise<void>
   await waitUntil(ended, ABANDON_MS);
 }
 
-/** Whether the child `pid` became ready, before it was over and before it had said nothing for too long. */
+/** Returns true once the child `pid` is ready, false when `over` or after `startMs` without a report from it. */
 async function untilReady(
   { cluster, startMs = START_MS }: ServerOptions,
   pid: number | undefined,
   over: () => boolean,
 ): Promise<boolean> {
   for (let end = Date.now() + startMs; !over() && Date.now() < end; await delay(20)) {
-    // The file need not be doubted: the child lives.
+    // The file can be trusted: the child lives.
     const written = await readPostmaster(cluster.data);
     if (written?.pid !== pid) continue;
     if (written?.status === "ready") return true;
@@ -178,7 +178,7 @@ async function untilReady(
   return false;
 }
 
-/** Texts of Postgres' own, which speaks English here since LC_ALL is C. */
+/** Postgres' own messages, in English because LC_ALL is C. */
 const IN_THE_WAY = [
   'lock file "postmaster.pid" already exists',
   "pre-existing shared memory block",
@@ -189,8 +189,8 @@ const IN_THE_WAY = [
 
 function explain(log: string, ended: string): Failure {
   const fatal = log.split("\n").findLast((line) => /FATAL|ERROR|error while loading/.test(line));
-  const lastWords = fatal?.replace(/^.*?(FATAL|ERROR):\s*/, "") ?? ended;
-  return { lastWords, mayPass: IN_THE_WAY.some((text) => log.includes(text)) };
+  const lastError = fatal?.replace(/^.*?(FATAL|ERROR):\s*/, "") ?? ended;
+  return { lastError, mayPass: IN_THE_WAY.some((text) => log.includes(text)) };
 }
 
 const LOG_MAX_BYTES = 16 * 1024 * 1024;
@@ -205,7 +205,7 @@ async function readLog(cluster: Cluster, from: number): Promise<string> {
   return (await readFile(logFile(cluster))).subarray(from).toString("utf8");
 }
 
-/** The port of last time where it is free, so that what people noted down stays true; else any free one. */
+/** The previous port where it is free, so that saved connection strings stay valid; else any free port. */
 async function choosePort(cluster: Cluster, preferLast: boolean): Promise<number> {
   const last = preferLast ? Number(await readFile(join(cluster.home, "port"), "utf8").catch(() => "0")) : 0;
   return (last > 0 && (await tryPort(last))) || (await tryPort(0)) || 0;

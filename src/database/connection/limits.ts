@@ -15,29 +15,29 @@ export interface Limits {
 export type Work = keyof typeof LIMITS;
 
 export const LIMITS = {
-  /** what senders or leases wait for: accepting, heartbeats, probes. Plaid hangs up after 10 s. */
+  /** senders or leases wait for it: accepting, heartbeats, probes. Plaid closes the connection after 10 s. */
   urgent: { statementMs: 6_000, lockMs: 4_000, transactionMs: 8_000 },
   normal: { statementMs: 30_000, lockMs: 20_000, transactionMs: 120_000 },
   /** sync commits, retention, erasure */
   long: { statementMs: 600_000, lockMs: 60_000, transactionMs: 1_800_000 },
-  /** An index on a large table takes as long as it takes. The wait for a table is short: all others wait behind it. */
+  /** An index on a large table may take hours. The wait for a table is short: every other query waits behind it. */
   migration: { statementMs: 7_200_000, lockMs: 5_000, transactionMs: 14_400_000 },
 } as const satisfies Record<string, Limits>;
 
-/** The server's own limit should be the first to act: a cancelled statement costs no connection. */
+/** The server's limit acts first, by this much: a cancelled statement costs no connection. */
 export const GRACE_MS = 2_000;
 
 /** For a connection to be made, and for one of the pool to be free. */
 export const CONNECT_MS = 5_000;
 export const POOL_WAIT_MS = 10_000;
 
-/** A transaction that nobody goes on with is ended by the server, and its locks with it. */
+/** The server ends a transaction whose client has sent nothing for this long, and releases its locks. */
 const IDLE_IN_TRANSACTION_MS = 120_000;
 
 /**
- * The settings that results and promises depend on, as one statement. It overrides what the server, the database and the
- * role have as their defaults, and yields the server process in the column `pid`.
- * @param local whether the settings end with the transaction: behind a pooler the session belongs to others too
+ * One statement that sets the settings which results and promises depend on. It overrides the defaults of the server, the
+ * database and the role, and returns the server process in the column `pid`.
+ * @param local whether the settings end with the transaction: behind a pooler other clients use the session too
  */
 export function settingsOf({ statementMs, lockMs }: Limits, local: boolean): string {
   const settings: Record<string, string> = {
@@ -58,7 +58,7 @@ export function settingsOf({ statementMs, lockMs }: Limits, local: boolean): str
 const onLinux = (name: string, value: string): string =>
   `case when version() ~* 'linux' then '${value}' else current_setting('${name}') end`;
 
-/** With them the server notices within half a minute that a client is gone, and releases its locks. */
+/** With these the server notices within half a minute that a client is gone, and releases its locks. */
 const SESSION_SETTINGS: Record<string, string> = {
   default_transaction_isolation: "'read committed'",
   tcp_keepalives_idle: "'10'",

@@ -1,13 +1,13 @@
 /**
- * One statement on one connection, with an end. The answer to a statement on a connection that was cut in silence never
- * comes, and pg would wait for it for ever; so the connection is dropped when its time is over, or earlier when the server
- * says that it is not working on the statement (watch.ts). What became of the statement is not known then.
+ * One statement on one connection, with a limit. On a connection that was cut silently the answer never comes, and pg would
+ * wait for it for ever; so the connection is dropped at its limit, or earlier when the server reports that it is not working
+ * on the statement (watch.ts). The outcome of the statement is then unknown.
  */
 import type { Socket } from "node:net";
 import type { Client, ClientBase } from "pg";
-import { TartanError } from "../errors.ts";
+import { TartanError } from "../../errors.ts";
 import { CONNECT_MS } from "./limits.ts";
-import type { Result, Statement } from "./types.ts";
+import type { Result, Statement } from "../types.ts";
 
 const dropped = new WeakMap<ClientBase, string>();
 
@@ -15,7 +15,7 @@ const dropped = new WeakMap<ClientBase, string>();
 export const socketOf = (client: ClientBase): Socket =>
   (client as unknown as { connection: { stream: Socket } }).connection.stream;
 
-/** Ends the connection at once; what runs on it fails with `database_unavailable` and this reason. */
+/** Ends the connection at once; its statement fails with `database_unavailable` and this reason. */
 export function drop(client: ClientBase, reason: string): void {
   if (dropped.has(client)) return;
   dropped.set(client, reason);
@@ -24,7 +24,7 @@ export function drop(client: ClientBase, reason: string): void {
 
 export const wasDropped = (client: ClientBase): boolean => dropped.has(client);
 
-/** An answer may be there already, unread, when this process was busy for long. */
+/** After this process was busy, an answer may have arrived that it has not read yet. */
 const READ_FIRST_MS = 100;
 
 /**
@@ -49,7 +49,7 @@ export async function within<T>(client: ClientBase, ms: number, work: Promise<T>
   }
 }
 
-/** Takes leave of the server. The answer of one that cannot be reached never comes: the connection is dropped then. */
+/** Ends the connection in order. A server that cannot be reached never answers; then the connection is dropped. */
 export async function endClient(client: Client): Promise<void> {
   await within(client, CONNECT_MS, client.end()).catch(() => undefined);
 }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { embeddedScene, firstWords, kill, query, type Child } from "./embedded-scene.ts";
+import { embeddedScene, firstReport, kill, query, type Child } from "./scene.ts";
 
 const scene = embeddedScene();
 
@@ -14,7 +14,7 @@ const OWN_IPC = [...PID_NAMESPACE, "--ipc"];
 const permitted = spawnSync("unshare", [...OWN_IPC.slice(1), "true"]).status === 0;
 
 const contain = (namespaces: readonly string[], waitMs?: number) =>
-  firstWords(scene.spawnChild(namespaces, waitMs)) as Promise<Child>;
+  firstReport(scene.spawnChild(namespaces, waitMs)) as Promise<Child>;
 
 /** Host-side ids of the processes directly below `pid`. */
 const childrenOf = async (pid: number): Promise<number[]> =>
@@ -37,30 +37,30 @@ describe.skipIf(!permitted)("two containers on one volume (needs `unshare --pid 
       const first = await contain(namespaces);
       const before = await pidFile();
       const second = await contain(namespaces, 500);
-      expect(second.told).toMatchObject({ code: "data_dir_in_use" });
-      expect(second.told["message"]).toMatch(/in use by another Tartan, process 1 on host \S+, in another container/);
+      expect(second.report).toMatchObject({ code: "data_dir_in_use" });
+      expect(second.report["message"]).toMatch(/in use by another Tartan, process 1 on host \S+, in another container/);
       expect(await pidFile()).toBe(before);
-      expect(await query(String(first.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+      expect(await query(String(first.report["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
     });
   }
 
   test("a second Tartan waits for one that is being stopped, and finds all its data in a cluster that needs no repair", async () => {
     const first = await contain(OWN_IPC);
-    await query(String(first.told["url"]), "create table if not exists handed_over as select 42 as answer");
+    await query(String(first.report["url"]), "create table if not exists handed_over as select 42 as answer");
     const recoveries = await scene.recoveries();
     const coming = contain(OWN_IPC, 60_000);
     process.kill(await firstProcess(first.process), "SIGTERM");
     const second = await coming;
-    expect(await query(String(second.told["url"]), "select answer from handed_over")).toEqual([{ answer: 42 }]);
+    expect(await query(String(second.report["url"]), "select answer from handed_over")).toEqual([{ answer: 42 }]);
     expect(await scene.recoveries()).toBe(recoveries);
   });
 
-  test("a container that is killed whole gives its volume to the next one", async () => {
+  test("after a container was killed with all its processes, the next one gets its volume", async () => {
     const first = await contain(OWN_IPC);
-    await query(String(first.told["url"]), "create table if not exists survived as select 42 as answer");
+    await query(String(first.report["url"]), "create table if not exists survived as select 42 as answer");
     await kill(first.process, "SIGKILL");
     const second = await contain(OWN_IPC, 30_000);
-    expect(await query(String(second.told["url"]), "select answer from survived")).toEqual([{ answer: 42 }]);
+    expect(await query(String(second.report["url"]), "select answer from survived")).toEqual([{ answer: 42 }]);
   });
 
   test("a Postgres that outlives its killed Tartan in another container keeps its files, and a second one is refused", async () => {
@@ -71,21 +71,21 @@ describe.skipIf(!permitted)("two containers on one volume (needs `unshare --pid 
     const before = await pidFile();
     process.kill(tartan, "SIGKILL");
     const second = await contain(OWN_IPC, 1_000);
-    expect(second.told).toMatchObject({ code: "data_dir_in_use" });
-    expect(second.told["message"]).toContain("a Postgres that cannot be seen from here");
+    expect(second.report).toMatchObject({ code: "data_dir_in_use" });
+    expect(second.report["message"]).toContain("a Postgres that cannot be seen from here");
     expect(await pidFile()).toBe(before);
-    expect(await query(String(first.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+    expect(await query(String(first.report["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
     await kill(first.process, "SIGKILL");
     const third = await contain(OWN_IPC, 30_000);
-    expect(await query(String(third.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+    expect(await query(String(third.report["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
   });
 
-  test("of four containers that start at once on an empty volume one gets it, and the others are refused", async () => {
+  test("of four containers that start at once on an empty volume, one gets it and the others are refused", async () => {
     scene.startAfresh();
     const all = await Promise.all(Array.from({ length: 4 }, () => contain(OWN_IPC, 4_000)));
-    expect(all.filter(({ told }) => "url" in told)).toHaveLength(1);
-    expect(all.filter(({ told }) => told["code"] === "data_dir_in_use")).toHaveLength(3);
-    const [owner] = all.filter(({ told }) => "url" in told);
+    expect(all.filter(({ report }) => "url" in report)).toHaveLength(1);
+    expect(all.filter(({ report }) => report["code"] === "data_dir_in_use")).toHaveLength(3);
+    const [owner] = all.filter(({ report }) => "url" in report);
     const exited = once(owner?.process as ChildProcess, "exit");
     process.kill(await firstProcess(owner?.process as ChildProcess), "SIGTERM");
     expect(await exited).toEqual([0, null]);
@@ -98,23 +98,23 @@ const mayDropRights =
   process.getuid?.() === 0 && spawnSync(UNTRACED[0] ?? "", [...UNTRACED.slice(1), "true"]).status === 0;
 
 describe.skipIf(!mayDropRights)("root in a container (needs root and `setpriv`)", () => {
-  test("starts and stops its server without CAP_SYS_PTRACE and without `ps`", async () => {
+  test("root in a container starts and stops its server without CAP_SYS_PTRACE and without `ps`", async () => {
     const programs = join(scene.root, "programs");
     await mkdir(programs);
     await symlink("/usr/bin/id", join(programs, "id"));
-    const child = await firstWords(scene.spawnChild([...UNTRACED, "env", `PATH=${programs}`]));
-    expect(await query(String(child.told["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
+    const child = await firstReport(scene.spawnChild([...UNTRACED, "env", `PATH=${programs}`]));
+    expect(await query(String(child.report["url"]), "select 1 as one")).toEqual([{ one: 1 }]);
     await kill(child.process, "SIGTERM");
     expect(await scene.postmaster()).toBeNull();
   });
 
-  test("takes over a server of before without CAP_SYS_PTRACE and without `ps`", async () => {
+  test("root in a container takes over a killed Tartan's server without CAP_SYS_PTRACE and without `ps`", async () => {
     const before = await scene.startChild();
     const server = await scene.postmaster();
     await kill(before.process, "SIGKILL");
     const programs = join(scene.root, "programs");
-    const child = await firstWords(scene.spawnChild([...UNTRACED, "env", `PATH=${programs}`]));
-    expect(child.told["url"]).toBe(before.told["url"]);
+    const child = await firstReport(scene.spawnChild([...UNTRACED, "env", `PATH=${programs}`]));
+    expect(child.report["url"]).toBe(before.report["url"]);
     expect(await scene.postmaster()).toEqual(server);
   });
 });

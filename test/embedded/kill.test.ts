@@ -4,25 +4,25 @@ import { once } from "node:events";
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { attachEmbedded } from "../../src/database/embedded.ts";
-import { embeddedScene, kill, query } from "./embedded-scene.ts";
+import { attachEmbedded } from "../../src/embedded/embedded.ts";
+import { embeddedScene, kill, query } from "./scene.ts";
 
 const scene = embeddedScene();
 
 describe("kill -9", () => {
-  test("the server that a killed Tartan left is taken over with all its data", async () => {
+  test("the next Tartan takes over the server of a killed one with all its data", async () => {
     const child = await scene.startChild();
-    await query(String(child.told["url"]), "create table if not exists kept as select 42 as answer");
+    await query(String(child.report["url"]), "create table if not exists kept as select 42 as answer");
     const before = await scene.postmaster();
     await kill(child.process, "SIGKILL");
     expect(await scene.postmaster()).toEqual(before);
     await using embedded = await scene.start();
     expect(await scene.postmaster()).toEqual(before);
-    expect(embedded.url).toBe(child.told["url"]);
+    expect(embedded.url).toBe(child.report["url"]);
     expect(await query(embedded.url, "select answer from kept")).toEqual([{ answer: 42 }]);
   });
 
-  test("a taken-over server is stopped by its new owner", async () => {
+  test("the new owner stops a server that it took over", async () => {
     const child = await scene.startChild();
     await kill(child.process, "SIGKILL");
     const embedded = await scene.start();
@@ -30,9 +30,9 @@ describe("kill -9", () => {
     expect(await scene.postmaster()).toBeNull();
   });
 
-  test("a server that was killed with it recovers what was committed", async () => {
+  test("a server that was killed with its Tartan recovers everything that was committed", async () => {
     const child = await scene.startChild();
-    await query(String(child.told["url"]), "create table if not exists kept as select 42 as answer");
+    await query(String(child.report["url"]), "create table if not exists kept as select 42 as answer");
     const server = await scene.postmaster();
     const recoveries = await scene.recoveries();
     await kill(child.process, "SIGKILL");
@@ -42,7 +42,7 @@ describe("kill -9", () => {
     expect(await scene.recoveries()).toBe(recoveries + 1);
   });
 
-  test("a postmaster.pid whose process id belongs to something else by now does not block the start", async () => {
+  test("a postmaster.pid whose process id now belongs to another program does not block the start", async () => {
     const first = await scene.start();
     await first[Symbol.asyncDispose]();
     const data = await scene.cluster();
@@ -62,7 +62,7 @@ describe("kill -9", () => {
     return sleeper.pid;
   }
 
-  test("at any instant of the first start leaves something that starts", { timeout: 60_000 }, async () => {
+  test("a kill at any instant of the first start leaves a data directory that starts", { timeout: 60_000 }, async () => {
     scene.startAfresh();
     for (const ms of [250, 450, 650, 850, 1_050, 1_300]) {
       const child = scene.spawnChild();

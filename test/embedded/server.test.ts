@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { isAlive } from "../../src/database/postmaster.ts";
-import { ensureServer } from "../../src/database/server.ts";
+import { isAlive } from "../../src/embedded/postmaster.ts";
+import { ensureServer } from "../../src/embedded/server.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 
 let home = "";
@@ -36,13 +36,13 @@ async function ensure(script: string) {
   });
 }
 
-test("a server that says that it is starting is waited for beyond the limit for one that says nothing", async () => {
+test("a server that reports that it is starting may take longer than one that reports nothing", async () => {
   const server = await ensure("status starting\nsleep 2\nstatus ready");
   expect(server).toEqual({ pid: pids[0], port: expect.any(Number), status: "ready" });
   expect(await readFile(join(home, "port"), "utf8")).toBe(String(server.port));
 });
 
-test("a server that says nothing is given up and ended", async () => {
+test("a server that reports nothing is ended at its limit", async () => {
   await expect(ensure("")).rejects.toThrow("it does not become ready");
   expect(pids).toHaveLength(1);
   await expect.poll(() => isAlive(pids[0] ?? 0)).toBe(false);

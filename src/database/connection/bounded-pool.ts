@@ -1,30 +1,30 @@
 /**
- * Connections for one kind of work, and how a statement or a transaction of it runs on one of them. Everything has an end:
- * the wait for a connection, each statement, each transaction (limits.ts). A connection whose answer does not come is
- * dropped, and so are those that were idle then, which are likely to be cut as well.
+ * Runs statements and transactions of one kind of work on a pool of connections. Everything has an end: the wait for a
+ * connection, each statement, each transaction (limits.ts). The pool drops a connection that does not answer, and those that
+ * were idle at that time, which are probably cut as well.
  *
- * Behind a transaction-mode pooler nothing that belongs to a session is used: each statement runs in a transaction that
- * begins with its settings, and none is prepared under a name.
+ * Behind a transaction-mode pooler it uses nothing that belongs to a session: each statement runs in a transaction that
+ * begins with its settings, and no statement is prepared under a name.
  */
 import { Client, Pool, type ClientBase, type ClientConfig, type PoolClient } from "pg";
-import { TartanError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import { TartanError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
 import { drop, send, wasDropped, within } from "./exchange.ts";
-import { isConnectionFailure, translateFailure } from "./failures.ts";
+import { isConnectionFailure, translateFailure } from "../failures.ts";
 import { CONNECT_MS, GRACE_MS, LIMITS, POOL_WAIT_MS, settingsOf, type Work } from "./limits.ts";
-import type { Queryable, Result, Statement } from "./types.ts";
+import type { Queryable, Result, Statement } from "../types.ts";
 import { Watch } from "./watch.ts";
 
 const BEGIN = "begin isolation level read committed";
 
-/** The pool's limit is for the wait for a free connection; a new one is there sooner or not at all. */
+/** The pool's own limit covers the wait for a free connection; this one covers the making of a new connection. */
 class ImpatientClient extends Client {
   constructor(config?: string | ClientConfig) {
     super(typeof config === "string" ? config : { ...config, connectionTimeoutMillis: CONNECT_MS });
   }
 }
 
-/** Connections that have been idle since before then are not trusted, in whichever pool they are. */
+/** The pools do not trust connections that have been idle since before this time. */
 export interface Suspicion {
   before: number;
 }
@@ -69,7 +69,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     this.#watch = new Watch(beside === config ? [config] : [beside, config], () => this.#suspect());
   }
 
-  /** Settings hold for a session where it is ours alone. */
+  /** Sets the settings of the session, unless a pooler shares it between clients. */
   async #prepare(client: ClientBase): Promise<void> {
     if (!this.#pooled) {
       const set = client.query<{ pid: number }>(settingsOf(LIMITS[this.#work], false));
@@ -79,7 +79,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     this.#clients.add(client);
   }
 
-  /** Connections that are idle now are dropped when it is their turn. */
+  /** Connections that are idle now are dropped when a statement would use them. */
   #suspect(): void {
     this.#suspicion.before = performance.now();
   }
@@ -151,7 +151,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     }
   }
 
-  /** When the connection is lost here, nobody knows whether it is committed: the error is that of a lost connection. */
+  /** When the connection is lost here, it is unknown whether Postgres committed; the error is that of a lost connection. */
   async #commit(client: ClientBase, work: Work): Promise<void> {
     this.#watch.begin(client, this.#pids.get(client) ?? 0);
     try {
@@ -164,7 +164,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
     }
   }
 
-  /** A connection that failed is thrown away; one whose statement was merely refused goes back to the pool. */
+  /** A connection that failed is thrown away; one whose statement Postgres rejected goes back to the pool. */
   async #withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     const client = await this.#connect();
     let broken = false;
@@ -195,7 +195,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
         throw translateFailure(error);
       }
       if ((this.#answered.get(client) ?? Infinity) > this.#suspicion.before) return client;
-      // Its farewell may never arrive.
+      // pg ends the connection with a message that may never arrive.
       client.on("error", () => undefined);
       drop(client, "it was idle when another one was cut");
       client.release(true);
@@ -205,7 +205,7 @@ export class BoundedPool implements Queryable, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.end();
     this.#watch[Symbol.dispose]();
-    // The farewell of a connection that is cut is never answered, and would keep the process alive.
+    // A cut connection never answers the message that ends it, which would keep the process alive.
     setTimeout(() => {
       for (const client of this.#clients) drop(client, "it was closed");
     }, GRACE_MS).unref();

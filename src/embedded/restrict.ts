@@ -1,11 +1,11 @@
 /**
- * Takes from the other logins of a database what they could disturb Tartan with: Postgres lets everybody have it by default.
- * Only for the embedded server, which is Tartan's alone; docs/operations.md has the same for a database of your own.
+ * Revokes the privileges with which other logins of a database could disturb Tartan; Postgres grants them to every login by
+ * default. Only for the embedded server, which belongs to Tartan; docs/operations.md has the same for a database of your own.
  */
 import { RESTRICTED_FUNCTIONS, RESTRICT } from "./queries.ts";
-import type { Database } from "./types.ts";
+import type { Database } from "../database/types.ts";
 
-/** May be repeated; does nothing where nothing is left to take. */
+/** May be repeated; does nothing where nothing is left to revoke. */
 export async function restrictLogins(database: Database): Promise<void> {
   await database.transaction(async (tx) => {
     const { rows } = await tx.query<{ signature: string }>(RESTRICTED_FUNCTIONS);

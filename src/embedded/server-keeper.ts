@@ -1,20 +1,20 @@
 /**
- * What the owner of the embedded server does: it keeps a session open, and starts the server again on its port when that
- * session ends because the server died.
+ * The owner of the embedded server keeps a session open, and starts the server again on its port when that session ends
+ * because the server died.
  *
  *   starting → watching → (session lost) → restarting → watching … → released
  *
- * Who the owner is, the lock of the data directory says (data-dir-locks.ts), not the server: a role that may log in to the
- * server can take any lock inside it. The owner stops the server before it releases the lock, so that nobody can join a
- * server that is about to go.
+ * The lock of the data directory (data-dir-locks.ts) decides which process is the owner, and not a lock in the server: any
+ * role that may log in to the server can take a lock inside it. The owner stops the server before it releases the lock, so
+ * that no process takes over a server that is about to stop.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { clientConfig } from "./connection.ts";
-import { endClient } from "./exchange.ts";
-import { translateFailure } from "./failures.ts";
+import { clientConfig } from "../database/connection/client-config.ts";
+import { endClient } from "../database/connection/exchange.ts";
+import { translateFailure } from "../database/failures.ts";
 import { askToStop, stopPostmaster } from "./postmaster.ts";
 import type { Running } from "./server.ts";
 
@@ -88,7 +88,7 @@ export class ServerKeeper implements AsyncDisposable {
     if (this.#client !== client) return;
     this.#client = undefined;
     if (this.#released.signal.aborted) return;
-    this.#options.logger.warn("the embedded Postgres ended the owner's session; looking after it");
+    this.#options.logger.warn("the embedded Postgres ended the owner's session; starting it again");
     this.#restarting = this.#restart();
   }
 
@@ -123,7 +123,7 @@ export class ServerKeeper implements AsyncDisposable {
   }
 }
 
-/** The server answers and rejects the login: waiting does not fix that. */
+/** The server answers and rejects the login; waiting does not fix that. */
 function isRefusal({ cause }: TartanError): boolean {
   return String((cause as { code?: unknown } | undefined)?.code).startsWith("28");
 }

@@ -34,13 +34,13 @@ async function create(logger: Logger): Promise<Account | null> {
       logger.info("created the system user postgres, since Postgres does not run as root");
       return await lookUp("postgres");
     } catch {
-      // the next way, then nobody
+      // the next program; then the account nobody
     }
   }
   return await lookUp("nobody");
 }
 
-/** Whom the server runs as; null is whoever we are. `cluster` is the data folder, which may not exist yet. */
+/** The account that the server runs as; null: that of this process. `cluster` is the data folder, which may not exist yet. */
 export async function chooseAccount(cluster: string, logger: Logger): Promise<Account | null> {
   if (process.getuid?.() !== 0) return null;
   const owner = await stat(cluster).catch(() => null);

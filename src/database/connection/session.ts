@@ -1,19 +1,19 @@
 /**
- * One connection that is kept for as long as it lives, for what is tied to a session: other processes see in
- * pg_stat_activity that it is there, and that it is gone as soon as its process is.
+ * One long-lived connection, for work that is tied to a session: other processes see the session in pg_stat_activity, and
+ * see it end as soon as its process ends.
  */
 import { Client, DatabaseError } from "pg";
-import { TartanError } from "../errors.ts";
-import { clientConfig } from "./connection.ts";
+import { TartanError } from "../../errors.ts";
+import { clientConfig } from "./client-config.ts";
 import { endClient } from "./exchange.ts";
-import { translateFailure } from "./failures.ts";
+import { translateFailure } from "../failures.ts";
 import { LIMITS, settingsOf } from "./limits.ts";
-import { isDirect, urlOf } from "./pool.ts";
-import type { Database, Queryable, Result, Statement } from "./types.ts";
+import { isDirect, urlOf } from "../pool.ts";
+import type { Database, Queryable, Result, Statement } from "../types.ts";
 
 const SILENCE_MS = 5000;
 
-/** Connects when it is first asked, and anew when the connection was lost. */
+/** Connects at the first statement, and again after the connection was lost. */
 export interface Session extends Queryable, AsyncDisposable {}
 
 /** A session beside the pool of `database`, under an application name of its own. */
@@ -22,12 +22,12 @@ export function openSession(database: Database, applicationName: string): Sessio
   let closed = false;
   const direct = isDirect(database);
   const connect = (): Promise<Client> => {
-    // A connection that died without a word is noticed by the answer that does not come.
+    // A missing answer shows that the connection was cut silently.
     const client = new Client({
       ...clientConfig({ url: urlOf(database), applicationName }),
       query_timeout: SILENCE_MS,
     });
-    // The end of an earlier connection may be noticed when there is a new one.
+    // The end of an earlier connection may be reported when there is already a new one.
     const forget = () => {
       if (connected === connecting) connected = undefined;
     };
@@ -42,7 +42,7 @@ export function openSession(database: Database, applicationName: string): Sessio
       if (closed) throw new TartanError("internal", "this session was closed");
       const mine = (connected ??= connect());
       const client = await mine;
-      // Not by its name: behind a pooler the next statement may meet another session.
+      // Without its name: behind a pooler the next statement may run in another session.
       const config = { text: typeof statement === "string" ? statement : statement.text };
       try {
         // Behind a pooler settings last no longer than a transaction.
@@ -52,7 +52,7 @@ export function openSession(database: Database, applicationName: string): Sessio
         return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
       } catch (error) {
         if (!direct) await client.query("rollback").catch(() => undefined);
-        // What Postgres did not say itself is the connection's failure: the next statement gets another.
+        // An error that does not come from Postgres is the connection's: the next statement gets a new connection.
         if (!(error instanceof DatabaseError)) {
           if (connected === mine) connected = undefined;
           void endClient(client);

@@ -2,8 +2,8 @@
  * Postgres without an installation: a server of Tartan's own, with its data in the data directory.
  *
  * Two locks of the kernel guard it (data-dir-locks.ts): one Tartan owns the data directory, and one server runs on its
- * cluster. The server outlives the process that started it when that is killed; the next owner finds it and takes it
- * over, or says that it cannot see it from where it is.
+ * cluster. The server outlives a killed process that started it; the next owner finds it and takes it over, or
+ * reports that a server runs where it cannot see it.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
@@ -12,13 +12,13 @@ import type { Logger } from "../logger.ts";
 import { chooseAccount, type Account } from "./account.ts";
 import { findBinaries } from "./binaries.ts";
 import { checkCluster, findCluster, homeOf, makeCluster, OWNER, removeAbandoned, type Cluster } from "./cluster.ts";
-import { clientConfig } from "./connection.ts";
+import { clientConfig } from "../database/connection/client-config.ts";
 import { ownerLock, postgresLock, takeCluster, takeOwnership, type Patience } from "./data-dir-locks.ts";
 import { checkPath, checkReachable, explainFileError, prepareDataDir } from "./data-dir.ts";
-import { endClient } from "./exchange.ts";
-import { codeOf } from "./failures.ts";
+import { endClient } from "../database/connection/exchange.ts";
+import { codeOf } from "../database/failures.ts";
 import type { FileLock } from "./file-lock.ts";
-import { ServerKeeper } from "./ownership.ts";
+import { ServerKeeper } from "./server-keeper.ts";
 import { findPostmaster } from "./postmaster.ts";
 import { END_SESSIONS, HAS_DATABASE, NAME_ASIDE } from "./queries.ts";
 import { bringHome } from "./relocate.ts";
@@ -36,11 +36,11 @@ export interface EmbeddedOptions {
   logger: Logger;
   /** Postgres settings over Tartan's; tests switch fsync off */
   settings?: Record<string, string>;
-  /** milliseconds to wait for a Tartan in another container that may be going */
+  /** milliseconds to wait for a Tartan in another container that may be stopping */
   waitMs?: number;
   /** for a command: a Tartan that starts meanwhile waits until this one is disposed */
   brief?: boolean;
-  /** gives up: what was started is stopped, and the signal's reason is thrown */
+  /** aborts the start: the server is stopped, and the signal's reason is thrown */
   signal?: AbortSignal;
 }
 
@@ -54,7 +54,7 @@ const WAIT_MS = 60_000;
  * Starts the server of `dataDir`, making it first where there is none, or takes over the one a killed Tartan left.
  * Disposing stops it (fast shutdown).
  * @throws TartanError `data_dir_in_use` when another Tartan has it; `database_unavailable` when it does not start;
- *   `config_invalid` when the data directory, or what is in it, cannot be used
+ *   `config_invalid` when the data directory or its contents cannot be used
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const { dataDir, logger, waitMs = WAIT_MS, brief = false, signal = new AbortController().signal } = options;
@@ -120,7 +120,7 @@ async function startOwned(options: Settled, ownership: Ownership): Promise<Embed
   return { url: urlOf(cluster, keeper.port), port: keeper.port, [Symbol.asyncDispose]: dispose };
 }
 
-/** The cluster, made where there is none, fit to run on. Where its server runs already nothing is changed. */
+/** Finds or makes the cluster and checks that a server can run on it. Changes nothing while its server runs. */
 async function prepareCluster(
   { dataDir, logger, settings }: Settled,
   { account, owner, files, patience }: Ownership,
@@ -164,8 +164,8 @@ function refuseWindows(): void {
 }
 
 /**
- * SQLSTATEs of two who make the database at once: it exists, it is just being made, its template is in use. Only the owner
- * of the server makes it, but a killed owner's statement goes on for a moment in a server that outlived it.
+ * SQLSTATEs when two processes make the database at once: it exists, it is being made, its template is in use. Only the
+ * server's owner makes it, but a killed owner's statement runs on for a moment in a server that outlives it.
  */
 const BEING_MADE = new Set(["42P04", "23505", "55006"]);
 
@@ -211,7 +211,7 @@ export async function setDatabaseAside(url: string): Promise<string> {
   }
 }
 
-/** Whether a server was ever made in `dataDir`. Makes nothing. */
+/** True when `dataDir` holds a cluster. Makes nothing. */
 export const hasEmbedded = async (dataDir: string): Promise<boolean> => (await findCluster(dataDir)) !== null;
 
 /** The running server of `dataDir`, for a command beside `tartan up`; null when none runs. */
@@ -227,7 +227,7 @@ export async function attachEmbedded(dataDir: string): Promise<{ url: string } |
     await client.connect();
     return { url };
   } catch (error) {
-    // Stopping, or killed before its database was made: then it is as good as not running.
+    // The server is stopping, or its owner was killed before the database was made: a command cannot use it.
     if (codeOf(error) === undefined)
       throw new TartanError("database_unavailable", "The embedded Postgres does not answer", { cause: error });
     return null;

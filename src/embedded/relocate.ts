@@ -1,6 +1,6 @@
 /**
  * Earlier versions kept root's cluster in /var/lib/tartan and left a link to it in the data directory. A container that was
- * recreated kept its volume with the link and lost what it linked to. So such a cluster is moved into the data directory;
+ * recreated kept its volume with the link and lost the link's target. So Tartan moves such a cluster into the data directory;
  * a kill at any instant leaves either the link with its target, or the whole cluster under one of two names here.
  */
 import { execFile } from "node:child_process";
@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const exists = async (path: string): Promise<boolean> => await lstat(path).then(Boolean, () => false);
 
 /**
- * Moves what `home` links to into its place. The caller holds postgres.lock and knows that no server runs on it.
+ * Moves the target of the link `home` into its place. The caller holds postgres.lock and knows that no server runs on it.
  * @throws TartanError `config_invalid` when the target is gone
  */
 export async function bringHome(home: string, logger: Logger): Promise<void> {
@@ -36,7 +36,7 @@ export async function bringHome(home: string, logger: Logger): Promise<void> {
   logger.warn({ from: target, to: home }, "moved the embedded database into the data directory");
 }
 
-/** Moves, or copies where the two are on different disks; the copy's origin is left where it is. */
+/** Moves, or copies where the two are on different disks; the original stays. */
 async function moveAcross(from: string, to: string, home: string): Promise<void> {
   try {
     await rename(from, to);

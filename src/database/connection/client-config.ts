@@ -1,9 +1,9 @@
 /**
- * How every connection of Tartan is made, and how values come out of it. The settings of its session are set by a statement
- * (limits.ts), since a pooler refuses most of them at the start of a connection.
+ * The configuration of every connection, and how it parses values. A statement sets the settings of the session (limits.ts),
+ * since a pooler rejects most of them at the start of a connection.
  */
 import { types as pgTypes, type ClientConfig, type CustomTypesConfig } from "pg";
-import { TartanError } from "../errors.ts";
+import { TartanError } from "../../errors.ts";
 import { CONNECT_MS } from "./limits.ts";
 
 const INT8 = 20;
