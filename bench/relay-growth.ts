@@ -6,13 +6,13 @@
  */
 import { Client } from "pg";
 import { recordEvents } from "../src/events/events.ts";
-import { Dispatcher } from "../src/relay/dispatch.ts";
+import { Dispatcher } from "../src/relay/dispatch/dispatcher.ts";
 import { createDestination } from "../src/relay/destinations/destinations.ts";
 import { groups } from "../src/relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../src/relay/ledger/deliveries.ts";
-import { FETCH_DUE, FETCH_LANES, LOOK } from "../src/relay/queries/couriers.ts";
-import { createRoute } from "../src/relay/routes/routes.ts";
-import { findOverdue, relayDepth } from "../src/relay/sweep.ts";
+import { FETCH_DUE, FETCH_LANES, LOOK } from "../src/relay/delivery/queries.ts";
+import { createRoute } from "../src/relay/routing/routes.ts";
+import { findOverdue, relayDepth } from "../src/relay/ledger/overdue.ts";
 import { ms, tell, type Row } from "./report.ts";
 import { openWorld, type World } from "./world.ts";
 

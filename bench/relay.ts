@@ -10,7 +10,7 @@ import { append } from "../src/journal/append.ts";
 import { newUuid } from "../src/model/ids.ts";
 import type { NewWebhook } from "../src/journal/types.ts";
 import { createDestination, pauseDestination, resumeDestination } from "../src/relay/destinations/destinations.ts";
-import { createRoute } from "../src/relay/routes/routes.ts";
+import { createRoute } from "../src/relay/routing/routes.ts";
 import { webhookBody } from "../test/support/plaid-signer.ts";
 import { barePosts } from "./peers/undici.ts";
 import { startReceiverProcess, type ReceiverProcess } from "./receiver.ts";

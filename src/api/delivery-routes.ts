@@ -2,7 +2,7 @@
 import { TartanError } from "../errors.ts";
 import { groups } from "../relay/ledger/dead-letters.ts";
 import { cancelDelivery, getDelivery, getDeliveryBody, listDeliveries } from "../relay/ledger/deliveries.ts";
-import { createReplay } from "../relay/ledger/jobs.ts";
+import { createReplay } from "../relay/jobs/jobs.ts";
 import {
   DeadLetters,
   DeadLettersQuery,

@@ -6,7 +6,7 @@
 import type { FastifyReply } from "fastify";
 import { describeError, TartanError } from "../errors.ts";
 import { EVENT_TYPES, isOperatorEvent } from "../events/event-types.ts";
-import { getEvent, waitForEvents } from "../relay/feed.ts";
+import { getEvent, waitForEvents } from "../relay/feed/event-feed.ts";
 import {
   EventPage,
   EventParams,

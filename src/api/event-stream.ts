@@ -10,7 +10,7 @@
  * long; then the reader comes again, here or to another process.
  */
 import { Readable } from "node:stream";
-import type { FeedEvent, FeedPage } from "../relay/feed.ts";
+import type { FeedEvent, FeedPage } from "../relay/feed/event-feed.ts";
 
 /** Proxies give up on a connection that is silent for long, most of them after 30 s or more. */
 const HEARTBEAT_MS = 15_000;

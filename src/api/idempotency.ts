@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Database } from "../database/types.ts";
-import { once, type Answered } from "../relay/ledger/requests.ts";
+import { once, type Answered } from "../relay/jobs/requests.ts";
 import { asked } from "./shapes.ts";
 
 export const IdempotencyHeaders = z.looseObject({

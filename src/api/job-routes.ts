@@ -12,7 +12,7 @@ import {
   listJobs,
   pauseJob,
   resumeJob,
-} from "../relay/ledger/jobs.ts";
+} from "../relay/jobs/jobs.ts";
 import { IdempotencyHeaders, idempotently } from "./idempotency.ts";
 import { Count, Job, JobParams, JobsQuery, Redrive, Replay, RoutePast } from "./job-shapes.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";

@@ -1,7 +1,7 @@
 /** /v1/routes: which events go to which destination. A rule can be tried against what has happened before it is kept. */
 import type { z } from "zod";
 import { TartanError } from "../errors.ts";
-import { previewRoute } from "../relay/routes/preview.ts";
+import { previewRoute } from "../relay/routing/preview.ts";
 import {
   createRoute,
   deleteRoute,
@@ -9,7 +9,7 @@ import {
   listRoutes,
   updateRoute,
   type RouteState,
-} from "../relay/routes/routes.ts";
+} from "../relay/routing/routes.ts";
 import { pageOf } from "./paging.ts";
 import { RELAY_EXAMPLES } from "./relay-examples.ts";
 import {

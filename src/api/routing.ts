@@ -10,7 +10,7 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import type { UrlRules } from "../relay/destinations/destinations.ts";
-import type { Guard } from "../relay/http/guard.ts";
+import type { Guard } from "../relay/senders/http/guard.ts";
 import type { Transforms } from "../relay/content/transform.ts";
 import { Failure } from "./shapes.ts";
 

@@ -21,8 +21,8 @@ import {
   rotateSigningKey,
   updateDestination,
 } from "../relay/destinations/destinations.ts";
-import { createRoute } from "../relay/routes/routes.ts";
-import { newSecret } from "../relay/http/signing.ts";
+import { createRoute } from "../relay/routing/routes.ts";
+import { newSecret } from "../relay/senders/http/signing.ts";
 import { startSimulator, type Simulator } from "../simulator/index.ts";
 import type { Core } from "./core.ts";
 import { startDemoReceiver, type ToldEvent } from "./demo-receiver.ts";

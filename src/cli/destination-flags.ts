@@ -1,9 +1,9 @@
 /** The options of a destination, the same when it is created and when it is changed. */
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
-import { ORDERINGS, type Ordering } from "../relay/types.ts";
+import { ORDERINGS, type Ordering } from "../relay/model/types.ts";
 import type { DestinationChange, DestinationDeps } from "../relay/destinations/destinations.ts";
-import { createGuard } from "../relay/http/guard.ts";
+import { createGuard } from "../relay/senders/http/guard.ts";
 import type { Core } from "./core.ts";
 import { readInput } from "./route-flags.ts";
 

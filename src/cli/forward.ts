@@ -3,10 +3,10 @@
  * and not acted upon; there is no retry, since whoever changes the code replays what they need.
  */
 import { createHash } from "node:crypto";
-import { openSender, type Sender } from "../relay/http/exchange.ts";
-import { createGuard } from "../relay/http/guard.ts";
-import { openSigner, signatures, type Signer } from "../relay/http/signing.ts";
-import type { Exchange } from "../relay/types.ts";
+import { openSender, type Sender } from "../relay/senders/http/http-sender.ts";
+import { createGuard } from "../relay/senders/http/guard.ts";
+import { openSigner, signatures, type Signer } from "../relay/senders/http/signing.ts";
+import type { Exchange } from "../relay/model/types.ts";
 import { verbatim } from "./verbatim.ts";
 
 /** Of the envelope, what is looked at here. */

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { getJob, type JobRecord } from "../relay/ledger/jobs.ts";
+import { getJob, type JobRecord } from "../relay/jobs/jobs.ts";
 import { confirm } from "./confirm.ts";
 import { bold, dim, green, say, sayFacts, sayJson, state, tell } from "./print.ts";
 import { progressBar } from "./progress.ts";

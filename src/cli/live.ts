@@ -2,7 +2,7 @@
 import { systemClock } from "../clock.ts";
 import { isPassing } from "../database/failures.ts";
 import type { Database } from "../database/types.ts";
-import { readEvents, waitForEvents } from "../relay/feed.ts";
+import { readEvents, waitForEvents } from "../relay/feed/event-feed.ts";
 
 export interface EventWishes {
   types?: readonly string[];

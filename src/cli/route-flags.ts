@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
-import { FORMS, type Form, type RouteDefinition, type RouteFilter } from "../relay/types.ts";
+import { FORMS, type Form, type RouteDefinition, type RouteFilter } from "../relay/model/types.ts";
 
 export interface RouteFlags {
   events?: string[];

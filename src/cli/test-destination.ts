@@ -1,6 +1,6 @@
 /** `tartan destinations test`: one signed test event, and what the receiver says to it. */
 import { Command } from "commander";
-import { createGuard } from "../relay/http/guard.ts";
+import { createGuard } from "../relay/senders/http/guard.ts";
 import { sendTest } from "../relay/ledger/test-deliveries.ts";
 import { withCore, type Core } from "./core.ts";
 import { sayDelivery } from "./deliveries.ts";

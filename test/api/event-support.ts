@@ -1,7 +1,7 @@
 /** What the tests of /v1/events start from: events that are there, and a reader of the stream that can be cut off. */
 import { createParser } from "eventsource-parser";
 import { recordEvents, type NewEvent } from "../../src/events/events.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { KEY, type TestApi } from "./support.ts";
 
 export const updated = (itemId: string, more: Partial<NewEvent> = {}): NewEvent => ({

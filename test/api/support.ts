@@ -15,7 +15,7 @@ import { openRefusals } from "../../src/journal/refusals.ts";
 import type { Logger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { openVerificationKeys } from "../../src/plaid/keys.ts";
-import { createGuard } from "../../src/relay/http/guard.ts";
+import { createGuard } from "../../src/relay/senders/http/guard.ts";
 import { openTransforms } from "../../src/relay/content/transform.ts";
 import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
 import { testDatabase } from "../support/database.ts";

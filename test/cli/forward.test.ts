@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { originalOf, type LiveEvent } from "../../src/cli/forward.ts";
 import { render } from "../../src/relay/content/body.ts";
-import type { EventSource } from "../../src/relay/types.ts";
+import type { EventSource } from "../../src/relay/model/types.ts";
 
 const source = (bytes: Buffer, verification: string | null = "a.b.c"): EventSource => ({
   id: "0192f0c1-0000-7000-8000-000000000001",

@@ -15,7 +15,7 @@ import { rotateVault } from "../../src/integrations/rotation.ts";
 import { openVault } from "../../src/integrations/vault.ts";
 import { DROP_TOKEN_DAYS, DROP_WEEK, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { testDatabase } from "../support/database.ts";
 import { connected, reader } from "./reader-scene.ts";
 

@@ -11,7 +11,7 @@ import { introduceItem } from "../../src/integrations/items.ts";
 import { openVault } from "../../src/integrations/vault.ts";
 import { openAccept } from "../../src/journal/accept.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { webhook } from "../journal/support.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
 import { hasPgBouncer, orSkipped, startPgBouncer } from "../support/pgbouncer.ts";

@@ -16,7 +16,7 @@ import { openDatabase } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createDestination } from "../../src/relay/destinations/destinations.ts";
-import { createRoute } from "../../src/relay/routes/routes.ts";
+import { createRoute } from "../../src/relay/routing/routes.ts";
 import { Random } from "../../src/simulator/random.ts";
 import { freePort } from "../support/ports.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";

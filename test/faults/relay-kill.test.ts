@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { describe, expect, it } from "vitest";
-import { createRedrive, getJob } from "../../src/relay/ledger/jobs.ts";
+import { createRedrive, getJob } from "../../src/relay/jobs/jobs.ts";
 import { startTartan, type TartanProcess } from "../support/process.ts";
 import { until } from "../support/stage.ts";
 import { openScene, type Scene } from "../relay/scene.ts";

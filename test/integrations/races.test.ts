@@ -8,10 +8,10 @@ import { eraseItem, getItemSecret, introduceItem, unlinkItem } from "../../src/i
 import { openVault, rotateVault } from "../../src/integrations/vault.ts";
 import { openAccept } from "../../src/journal/accept.ts";
 import { append } from "../../src/journal/append.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
-import { workOnce } from "../../src/relay/ledger/job-runner.ts";
-import { createRedrive, createReplay, createRoutePast } from "../../src/relay/ledger/jobs.ts";
-import { createRoute } from "../../src/relay/routes/routes.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
+import { workOnce } from "../../src/relay/jobs/job-runner.ts";
+import { createRedrive, createReplay, createRoutePast } from "../../src/relay/jobs/jobs.ts";
+import { createRoute } from "../../src/relay/routing/routes.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { linkItem, webhook } from "../journal/support.ts";
 import { dispatchAll, settle } from "../relay/past.ts";

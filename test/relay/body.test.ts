@@ -5,8 +5,8 @@ import { expect, test } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { recordEvents } from "../../src/events/events.ts";
 import { payloadOf, render } from "../../src/relay/content/body.ts";
-import { SOURCES } from "../../src/relay/queries/dispatch.ts";
-import type { EventSource } from "../../src/relay/types.ts";
+import { SOURCES } from "../../src/relay/dispatch/queries.ts";
+import type { EventSource } from "../../src/relay/model/types.ts";
 import { webhook } from "../journal/support.ts";
 import { testDatabase } from "../support/database.ts";
 

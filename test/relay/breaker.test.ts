@@ -9,7 +9,7 @@ import {
   relieved,
   type Health,
   type HealthEvent,
-} from "../../src/relay/courier/breaker.ts";
+} from "../../src/relay/delivery/circuit-breaker.ts";
 
 const START = Date.UTC(2026, 0, 1);
 const MINUTE = 60_000;

@@ -6,8 +6,8 @@ import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createConnector } from "../../src/relay/http/connector.ts";
-import { createGuard } from "../../src/relay/http/guard.ts";
+import { createConnector } from "../../src/relay/senders/http/connector.ts";
+import { createGuard } from "../../src/relay/senders/http/guard.ts";
 import { AUTHORITY } from "./certificates.ts";
 import { answering, bare, closed, HELLO, receiver, resolver, sender, urlOf as url } from "./receivers.ts";
 
@@ -170,8 +170,8 @@ describe("TLS", () => {
     await writeFile(file, AUTHORITY);
     // Newer versions of Node read the variable once, when they start.
     const code = `
-      import { openSender } from "./src/relay/http/exchange.ts";
-      import { createGuard } from "./src/relay/http/guard.ts";
+      import { openSender } from "./src/relay/senders/http/http-sender.ts";
+      import { createGuard } from "./src/relay/senders/http/guard.ts";
       import { rootCertificates } from "node:tls";
       const guard = createGuard({ allow: ["127.0.0.1"] });
       const sender = openSender({ url: process.argv[1], ca: rootCertificates[0], timeoutMs: 10_000, concurrency: 1, guard });

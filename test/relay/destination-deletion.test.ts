@@ -12,8 +12,8 @@ import {
   rotateSigningKey,
   updateDestination,
 } from "../../src/relay/destinations/destinations.ts";
-import { BEGIN_DISPATCH } from "../../src/relay/queries/dispatch.ts";
-import { createRoute, listRoutes } from "../../src/relay/routes/routes.ts";
+import { BEGIN_DISPATCH } from "../../src/relay/dispatch/queries.ts";
+import { createRoute, listRoutes } from "../../src/relay/routing/routes.ts";
 import { plantDeliveries as deliveries, refusalOf, rulesScene } from "./support.ts";
 
 test("its secrets are wiped, its routes are gone, what waited is cancelled, and what was sent is kept", async () => {

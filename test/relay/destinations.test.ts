@@ -15,8 +15,8 @@ import {
   updateDestination,
   type NewDestination,
 } from "../../src/relay/destinations/destinations.ts";
-import { createRoute } from "../../src/relay/routes/routes.ts";
-import { openSigner } from "../../src/relay/http/signing.ts";
+import { createRoute } from "../../src/relay/routing/routes.ts";
+import { openSigner } from "../../src/relay/senders/http/signing.ts";
 import { AUTHORITY as CA } from "./certificates.ts";
 import { PLACE, plantDeliveries as deliveries, rulesScene, type RulesScene } from "./support.ts";
 

@@ -1,6 +1,6 @@
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
-import { createRoute } from "../../src/relay/routes/routes.ts";
+import { createRoute } from "../../src/relay/routing/routes.ts";
 import { until } from "../support/stage.ts";
 import { ORIGINAL, count, openScene } from "./scene.ts";
 

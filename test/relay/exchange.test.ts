@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { retryAfterMs } from "../../src/relay/http/exchange.ts";
+import { retryAfterMs } from "../../src/relay/senders/http/http-sender.ts";
 import { answering, bare, closed, HELLO, receiver, sender, urlOf as url } from "./receivers.ts";
 
 describe("what is sent", () => {

@@ -1,7 +1,7 @@
 /** A reader of events that comes back too late is refused, and never skips events unnoticed. */
 import { describe, expect, it } from "vitest";
-import { readEvents, waitForEvents } from "../../src/relay/feed.ts";
-import { forget } from "../../src/relay/sweep.ts";
+import { readEvents, waitForEvents } from "../../src/relay/feed/event-feed.ts";
+import { forget } from "../../src/relay/ledger/overdue.ts";
 import { dispatchAll } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";
 import { refusalOf } from "./support.ts";

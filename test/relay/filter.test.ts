@@ -1,8 +1,8 @@
 /** Filters: each list must hold the event's value; operator events and history are taken only when they are asked for. */
 import { expect, test } from "vitest";
 import { EVENT_TYPES, isOperatorEvent } from "../../src/events/event-types.ts";
-import { matchesFilter, needsPayload } from "../../src/relay/routes/filter.ts";
-import type { EventFacts, RouteFilter } from "../../src/relay/types.ts";
+import { matchesFilter, needsPayload } from "../../src/relay/routing/filter.ts";
+import type { EventFacts, RouteFilter } from "../../src/relay/model/types.ts";
 
 const facts = (more: Partial<EventFacts> = {}): EventFacts => ({
   id: "01935c1e-0000-7000-8000-000000000000",

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createConnector } from "../../src/relay/http/connector.ts";
-import { createGuard } from "../../src/relay/http/guard.ts";
+import { createConnector } from "../../src/relay/senders/http/connector.ts";
+import { createGuard } from "../../src/relay/senders/http/guard.ts";
 import { answering, HELLO, receiver, resolver, sender } from "./receivers.ts";
 
 const closedGuard = createGuard({ allow: [] });

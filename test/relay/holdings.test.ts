@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { NO_ATTEMPTS } from "../../src/relay/courier/attempt-starts.ts";
-import { Holdings } from "../../src/relay/holdings.ts";
-import { hasEnded, identifyProcess } from "../../src/relay/process-identity.ts";
-import { NOTE_STARTS } from "../../src/relay/queries/couriers.ts";
+import { NO_ATTEMPTS } from "../../src/relay/delivery/attempt-notes.ts";
+import { Holdings } from "../../src/relay/delivery/leases.ts";
+import { hasEnded, identifyProcess } from "../../src/relay/delivery/process-identity.ts";
+import { NOTE_STARTS } from "../../src/relay/delivery/queries.ts";
 import { openScene, type Scene } from "./scene.ts";
 
 /** A clock whose sleepers sleep until they are woken. */

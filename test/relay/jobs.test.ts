@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { toDeliveryId } from "../../src/relay/ids.ts";
-import { workOnce } from "../../src/relay/ledger/job-runner.ts";
-import { cancelJob, createRedrive, getJob, listJobs, pauseJob, resumeJob } from "../../src/relay/ledger/jobs.ts";
+import { toDeliveryId } from "../../src/relay/model/ids.ts";
+import { workOnce } from "../../src/relay/jobs/job-runner.ts";
+import { cancelJob, createRedrive, getJob, listJobs, pauseJob, resumeJob } from "../../src/relay/jobs/jobs.ts";
 import { until } from "../support/stage.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";

@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
-import { compileMatcher } from "../../src/relay/routes/matcher.ts";
+import { compileMatcher } from "../../src/relay/routing/matcher.ts";
 
 const matches = (matcher: unknown, value: unknown): boolean => compileMatcher(matcher)(value);
 

@@ -1,7 +1,7 @@
 /** A transform that failed can be mended: what it failed on was never sent, so it is made anew when it is brought back. */
 import { expect, it } from "vitest";
-import { createRedrive, createReplay } from "../../src/relay/ledger/jobs.ts";
-import { listRoutes, updateRoute } from "../../src/relay/routes/routes.ts";
+import { createRedrive, createReplay } from "../../src/relay/jobs/jobs.ts";
+import { listRoutes, updateRoute } from "../../src/relay/routing/routes.ts";
 import { toEventId } from "../../src/model/ids.ts";
 import { openScene } from "./scene.ts";
 import { until } from "../support/stage.ts";

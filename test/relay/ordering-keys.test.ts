@@ -1,10 +1,10 @@
 /** What is due in lanes is found, whatever waits beside it; and whoever writes deliveries, no lane is forgotten. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Queryable, Statement } from "../../src/database/types.ts";
-import { Backlog } from "../../src/relay/courier/backlog.ts";
-import { Payloads } from "../../src/relay/courier/payloads.ts";
-import { FETCH_LANES, LOOK, SETTLE_LANES } from "../../src/relay/queries/couriers.ts";
-import { OVERDUE } from "../../src/relay/queries/sweep.ts";
+import { Backlog } from "../../src/relay/delivery/prefetcher.ts";
+import { Payloads } from "../../src/relay/delivery/payloads.ts";
+import { FETCH_LANES, LOOK, SETTLE_LANES } from "../../src/relay/delivery/queries.ts";
+import { OVERDUE } from "../../src/relay/ledger/overdue-queries.ts";
 import { until } from "../support/stage.ts";
 import type { Receiver } from "../support/receiver.ts";
 import { dispatchAll } from "./past.ts";

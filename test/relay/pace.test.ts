@@ -1,6 +1,6 @@
 import { array, assert, integer, property, tuple } from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createPace } from "../../src/relay/courier/pace.ts";
+import { createPace } from "../../src/relay/delivery/rate-limiter.ts";
 
 /** Sends as fast as the pace lets it, each taking some time to arrive and to be answered; says when each arrived. */
 function drive(limit: number, windowMs: number, atOnce: number, legs: readonly [number, number][]): number[] {

@@ -1,9 +1,9 @@
 /** What is routed and replayed of the past, while dispatch is at work: nothing falls between the two. */
 import { describe, expect, it } from "vitest";
 import type { Database } from "../../src/database/types.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
-import { createReplay, createRoutePast } from "../../src/relay/ledger/jobs.ts";
-import { createRoute, updateRoute } from "../../src/relay/routes/routes.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
+import { createReplay, createRoutePast } from "../../src/relay/jobs/jobs.ts";
+import { createRoute, updateRoute } from "../../src/relay/routing/routes.ts";
 import { until } from "../support/stage.ts";
 import { deliveries, dispatchAll, workAll } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";

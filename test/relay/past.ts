@@ -1,8 +1,8 @@
 /** What the tests of what comes after sending share: deliveries that have a past, without anybody sending them. */
 import type { Database } from "../../src/database/types.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
-import { workOnce } from "../../src/relay/ledger/job-runner.ts";
-import type { JobCount, JobRecord } from "../../src/relay/ledger/jobs.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
+import { workOnce } from "../../src/relay/jobs/job-runner.ts";
+import type { JobCount, JobRecord } from "../../src/relay/jobs/jobs.ts";
 
 /** Dispatches whatever waits. */
 export async function dispatchAll(database: Database): Promise<void> {

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server as HttpServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { openSender, type Sender, type SenderOptions } from "../../src/relay/http/exchange.ts";
-import { createGuard } from "../../src/relay/http/guard.ts";
+import { openSender, type Sender, type SenderOptions } from "../../src/relay/senders/http/http-sender.ts";
+import { createGuard } from "../../src/relay/senders/http/guard.ts";
 import { CERTIFICATE, CERTIFICATE_KEY } from "./certificates.ts";
 
 export interface Received {

@@ -1,6 +1,6 @@
 /** Which failed deliveries a redrive is about: by item, by time, and by whether they have given up. */
 import { describe, expect, it } from "vitest";
-import { createRedrive } from "../../src/relay/ledger/jobs.ts";
+import { createRedrive } from "../../src/relay/jobs/jobs.ts";
 import { until } from "../support/stage.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";

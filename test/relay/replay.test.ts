@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { toEventId } from "../../src/model/ids.ts";
-import { toDeliveryId } from "../../src/relay/ids.ts";
+import { toDeliveryId } from "../../src/relay/model/ids.ts";
 import { getDeliveryBody } from "../../src/relay/ledger/deliveries.ts";
-import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/ledger/jobs.ts";
-import { createRoute, updateRoute } from "../../src/relay/routes/routes.ts";
+import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/jobs/jobs.ts";
+import { createRoute, updateRoute } from "../../src/relay/routing/routes.ts";
 import { webhook } from "../journal/support.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "./past.ts";
 import { openScene } from "./scene.ts";

@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createGuard } from "../../src/relay/http/guard.ts";
-import { createResolver, type ResolverOptions } from "../../src/relay/http/resolver.ts";
+import { createGuard } from "../../src/relay/senders/http/guard.ts";
+import { createResolver, type ResolverOptions } from "../../src/relay/senders/http/resolver.ts";
 import { until } from "../support/stage.ts";
 import { answering, HELLO, sender } from "./receivers.ts";
 

@@ -9,9 +9,9 @@ import {
   createRoutePast,
   getJob,
   pauseJob,
-} from "../../src/relay/ledger/jobs.ts";
-import { listRoutes, updateRoute } from "../../src/relay/routes/routes.ts";
-import { forget } from "../../src/relay/sweep.ts";
+} from "../../src/relay/jobs/jobs.ts";
+import { listRoutes, updateRoute } from "../../src/relay/routing/routes.ts";
+import { forget } from "../../src/relay/ledger/overdue.ts";
 import { webhook } from "../journal/support.ts";
 import { kept, keeping, oldEvent } from "./old.ts";
 import { dispatchAll, settle, whole, workAll } from "./past.ts";

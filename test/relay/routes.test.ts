@@ -8,7 +8,7 @@ import {
   loadRoutes,
   updateRoute,
   type NewRoute,
-} from "../../src/relay/routes/routes.ts";
+} from "../../src/relay/routing/routes.ts";
 import { refusalOf, rulesScene } from "./support.ts";
 
 const nowhere = { transaction: () => Promise.reject(new Error("reached the database")) } as never;

@@ -2,9 +2,9 @@
 import { describe, expect, it } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { deleteDestination, updateDestination } from "../../src/relay/destinations/destinations.ts";
-import { Dispatcher } from "../../src/relay/dispatch.ts";
-import { WAITING_ROWS } from "../../src/relay/queries/dispatch.ts";
-import { createRoute, deleteRoute, listRoutes, loadRouting, updateRoute } from "../../src/relay/routes/routes.ts";
+import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
+import { WAITING_ROWS } from "../../src/relay/dispatch/queries.ts";
+import { createRoute, deleteRoute, listRoutes, loadRouting, updateRoute } from "../../src/relay/routing/routes.ts";
 import { deliveries } from "./past.ts";
 import { openScene } from "./scene.ts";
 

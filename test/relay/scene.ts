@@ -12,7 +12,7 @@ import { recordEvents, type NewEvent } from "../../src/events/events.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createDestination, type UrlRules } from "../../src/relay/destinations/destinations.ts";
 import { startRelay, type Relay, type RelayOptions } from "../../src/relay/relay.ts";
-import { createRoute } from "../../src/relay/routes/routes.ts";
+import { createRoute } from "../../src/relay/routing/routes.ts";
 import { webhook, INTEGRATION } from "../journal/support.ts";
 import { testDatabase } from "../support/database.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, randomBytes, verify } from "node:cry
 import * as fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { newSecret, openSigner, signatures } from "../../src/relay/http/signing.ts";
+import { newSecret, openSigner, signatures } from "../../src/relay/senders/http/signing.ts";
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 const now = Math.floor(Date.now() / 1000);

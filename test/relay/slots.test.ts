@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Slots, type SlotUser } from "../../src/relay/courier/slots.ts";
+import { Slots, type SlotUser } from "../../src/relay/delivery/concurrency-limit.ts";
 import { until } from "../support/stage.ts";
 import { count, openScene } from "./scene.ts";
 

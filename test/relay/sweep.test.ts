@@ -3,7 +3,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { metrics } from "../../src/metrics.ts";
-import { findOverdue, relayDepth, startSweep, sweep } from "../../src/relay/sweep.ts";
+import { findOverdue, relayDepth, startSweep, sweep } from "../../src/relay/ledger/overdue.ts";
 import { until } from "../support/stage.ts";
 import { dispatchAll, settle } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";

@@ -1,9 +1,9 @@
 /** Test deliveries: they show whether a receiver works, and change nothing else. */
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
-import { createGuard } from "../../src/relay/http/guard.ts";
+import { createGuard } from "../../src/relay/senders/http/guard.ts";
 import { listDeliveries } from "../../src/relay/ledger/deliveries.ts";
-import { createRedrive, createReplay } from "../../src/relay/ledger/jobs.ts";
+import { createRedrive, createReplay } from "../../src/relay/jobs/jobs.ts";
 import { sendTest } from "../../src/relay/ledger/test-deliveries.ts";
 import { dispatchAll } from "./past.ts";
 import { openScene, type Scene } from "./scene.ts";

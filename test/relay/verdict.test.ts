@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Exchange } from "../../src/relay/types.ts";
-import { CAUSES, causeOfStatus, describeCause, judge } from "../../src/relay/courier/verdict.ts";
+import type { Exchange } from "../../src/relay/model/types.ts";
+import { CAUSES, causeOfStatus, describeCause, judge } from "../../src/relay/delivery/classification.ts";
 
 const SCHEDULE = [5, 300, 1800, 7200, 18000, 36000, 36000];
 const DAY_MS = 24 * 3_600_000;

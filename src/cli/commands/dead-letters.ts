@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { groups } from "../../relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
-import { createRedrive } from "../../relay/ledger/jobs.ts";
+import { createRedrive } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
 import { sayDeliveries } from "../deliveries.ts";

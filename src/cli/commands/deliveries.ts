@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/ledger/deliveries.ts";
-import { createReplay } from "../../relay/ledger/jobs.ts";
+import { createReplay } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
 import { describeDelivery, followDeliveries, sayDeliveries, sayDelivery } from "../deliveries.ts";

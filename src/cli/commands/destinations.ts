@@ -15,7 +15,7 @@ import {
   updateDestination,
   type SigningKey,
 } from "../../relay/destinations/destinations.ts";
-import { createRoute, listRoutes } from "../../relay/routes/routes.ts";
+import { createRoute, listRoutes } from "../../relay/routing/routes.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";

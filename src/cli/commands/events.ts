@@ -1,7 +1,7 @@
 /** `tartan events …`: what happened, whether it was sent somewhere or not. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
-import { getEvent, readEvents } from "../../relay/feed.ts";
+import { getEvent, readEvents } from "../../relay/feed/event-feed.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
 import { liveEvents, type EventWishes } from "../live.ts";

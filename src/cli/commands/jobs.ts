@@ -1,6 +1,6 @@
 /** `tartan jobs …`: replays and redrives under way, and how far they are. */
 import { Command } from "commander";
-import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/ledger/jobs.ts";
+import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
 import { followJob, jobOf, sayJob } from "../jobs.ts";

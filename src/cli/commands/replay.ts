@@ -1,7 +1,7 @@
 /** `tartan replay`: sends a destination again what it was sent: an event, an item's, or a range of time. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
-import { createReplay } from "../../relay/ledger/jobs.ts";
+import { createReplay } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
 import { readRange } from "../instants.ts";
 import { runJob, type JobFlags } from "../jobs.ts";

@@ -1,8 +1,8 @@
 /** `tartan routes …`: which events go where, and in what form. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { createRoutePast } from "../../relay/ledger/jobs.ts";
-import { previewRoute } from "../../relay/routes/preview.ts";
+import { createRoutePast } from "../../relay/jobs/jobs.ts";
+import { previewRoute } from "../../relay/routing/preview.ts";
 import {
   createRoute,
   deleteRoute,
@@ -11,7 +11,7 @@ import {
   updateRoute,
   type RouteChange,
   type RouteState,
-} from "../../relay/routes/routes.ts";
+} from "../../relay/routing/routes.ts";
 import { openTransforms } from "../../relay/content/transform.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";

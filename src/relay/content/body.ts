@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { toEventId } from "../../journal/events.ts";
 import { toWebhookId } from "../../journal/ids.ts";
 import { cutTokens } from "../../tokens.ts";
-import type { EventSource, Form } from "../types.ts";
+import type { EventSource, Form } from "../model/types.ts";
 
 export const WEBHOOK_RECEIVED = "webhook.received";
 

@@ -3,8 +3,8 @@
  * memory does not grow with the number of events; and large ones in turns, so that parsing them leaves the event loop free.
  */
 import type { Queryable } from "../../database/types.ts";
-import { SOURCES } from "../queries/dispatch.ts";
-import type { EventSource, SizedEvent } from "../types.ts";
+import { SOURCES } from "../dispatch/queries.ts";
+import type { EventSource, SizedEvent } from "../model/types.ts";
 import { WEBHOOK_RECEIVED } from "./body.ts";
 import { turnFor } from "./large-work.ts";
 

@@ -4,7 +4,7 @@
  */
 import jsonata from "jsonata";
 import { TartanError } from "../../errors.ts";
-import { textFault } from "../faults.ts";
+import { textFault } from "../model/validation-errors.ts";
 
 const EXPRESSION_MAX = 10_000;
 

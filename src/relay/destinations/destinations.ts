@@ -22,8 +22,8 @@ import {
   type DestinationSettings,
   type NewDestination,
   type UrlRules,
-} from "./destination-rules.ts";
-import { newDestinationId } from "../ids.ts";
+} from "./destination-validation.ts";
+import { newDestinationId } from "../model/ids.ts";
 import {
   CANCEL_ITS_DELIVERIES,
   CANCEL_ITS_JOBS,
@@ -43,12 +43,12 @@ import {
   RESUME,
   type Setting,
   updateDestination as updateStatement,
-} from "../queries/destinations.ts";
+} from "./queries.ts";
 import { addKey, type SigningKey } from "./signing-keys.ts";
-import type { Ordering } from "../types.ts";
+import type { Ordering } from "../model/types.ts";
 
-export type { DestinationChange, NewDestination, UrlRules } from "./destination-rules.ts";
-export { openDestinations } from "./open-destinations.ts";
+export type { DestinationChange, NewDestination, UrlRules } from "./destination-validation.ts";
+export { openDestinations } from "./load-destinations.ts";
 export { listSigningKeys, rotateSigningKey, type KeyRotation, type SigningKey } from "./signing-keys.ts";
 
 export interface DestinationDeps {

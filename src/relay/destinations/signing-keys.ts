@@ -7,8 +7,8 @@ import { TartanError } from "../../errors.ts";
 import { beginSealing } from "../../integrations/sealing.ts";
 import { signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
-import { checkRotation } from "./destination-rules.ts";
-import { newSigningKeyId } from "../ids.ts";
+import { checkRotation } from "./destination-validation.ts";
+import { newSigningKeyId } from "../model/ids.ts";
 import {
   DROP_KEYS,
   EXPIRE_KEYS,
@@ -17,8 +17,8 @@ import {
   LIST_KEYS,
   NOTIFY_RELAY,
   updateDestination,
-} from "../queries/destinations.ts";
-import { newSecret, openSigner, type SigningScheme } from "../http/signing.ts";
+} from "./queries.ts";
+import { newSecret, openSigner, type SigningScheme } from "../senders/http/signing.ts";
 
 /** What may be shown of a key. */
 export interface SigningKey {

@@ -1,7 +1,7 @@
 /** The dead letters: deliveries that gave up, counted by destination and cause. They are listed as deliveries are. */
 import type { Queryable } from "../../database/types.ts";
 import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
-import { DEAD_LETTER_GROUPS } from "../queries/deliveries.ts";
+import { DEAD_LETTER_GROUPS } from "./delivery-queries.ts";
 
 export interface DeadLetterGroup {
   destination_id: string;

@@ -13,7 +13,7 @@ import { fromEventId, toEventId } from "../../journal/events.ts";
 import { didYouMean } from "../../suggest.ts";
 import { cutLookalikes, cutTokens } from "../../tokens.ts";
 import { renderForDisplay } from "../content/body.ts";
-import { fromDeliveryId, toDeliveryId } from "../ids.ts";
+import { fromDeliveryId, toDeliveryId } from "../model/ids.ts";
 import {
   ATTEMPTS_OF,
   BODY_OF,
@@ -27,9 +27,9 @@ import {
   STATUSES,
   type DeliveryShape,
   type StatusFilter,
-} from "../queries/deliveries.ts";
-import { SOURCES } from "../queries/dispatch.ts";
-import type { EventSource, Form } from "../types.ts";
+} from "./delivery-queries.ts";
+import { SOURCES } from "../dispatch/queries.ts";
+import type { EventSource, Form } from "../model/types.ts";
 
 export interface DeliveryFilter {
   destination_id?: string | undefined;

@@ -1,0 +1,279 @@
+/**
+ * Jobs: work on many deliveries that somebody asked for. What a job is about is frozen when it is made, in the order in which
+ * it is worked on, so what happens meanwhile neither joins nor leaves it. The work itself is job-runner.ts'.
+ *
+ *   running ◀──resume── paused          running ──all is done──▶ done
+ *      └──────pause───────▲  └──cancel──▶ cancelled ◀──cancel── running
+ *
+ *   redrive     dead letters are scheduled anew; if asked, also deliveries that wait for their next attempt
+ *   replay      what a destination was sent is sent again; and what its routes would have sent it, and did not
+ *   route_past  what a route would have taken, had it been there
+ *
+ * Whatever is sent again is the same delivery with the same bytes under the same id; a header tells the job.
+ */
+import type { Database, Queryable } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
+import { newJobId } from "../model/ids.ts";
+import { checkReplay, checkRedrive, checkRoutePast, ruleOf } from "./job-validation.ts";
+import type { RedriveWish, ReplayWish, RoutePastWish } from "./job-validation.ts";
+import {
+  CHANGE_JOB,
+  countMembers,
+  DEAD_LETTERS,
+  EVENTS_TO_REPLAY,
+  EVENTS_UNSENT,
+  freezeMembers,
+  GET_JOB,
+  HAS_DELIVERY,
+  IS_KEPT,
+  HOLD_JOB_DESTINATION,
+  INSERT_JOB,
+  LIST_JOBS,
+  MEMBERS_MAX,
+  NOTIFY_JOBS,
+  OPEN_JOB,
+  ROUTE_OF_JOB,
+} from "./queries.ts";
+import { AWAIT_DISPATCH } from "../dispatch/queries.ts";
+import { TEST_EVENT } from "../ledger/test-deliveries.ts";
+import { loadRoutes } from "../routing/routes.ts";
+import type { ActiveRoute } from "../model/types.ts";
+
+export type { RedriveWish, ReplayWish, RoutePastWish } from "./job-validation.ts";
+
+export type JobKind = "redrive" | "replay" | "route_past";
+export type JobStatus = "running" | "paused" | "cancelled" | "done";
+
+export interface JobRecord {
+  /** `job_…` */
+  id: string;
+  kind: JobKind;
+  status: JobStatus;
+  destination_id: string | null;
+  route_id: string | null;
+  /** the request */
+  asked: Record<string, unknown>;
+  reason: string;
+  /** deliveries or events that it is about */
+  total: number;
+  /** those it has been through */
+  done: number;
+  /** those of them that it scheduled */
+  changed: number;
+  /** ISO 8601 */
+  created_at: string;
+  updated_at: string;
+  finished_at: string | null;
+}
+
+/** What a job would be about; nothing was done. */
+export interface JobCount {
+  count: number;
+}
+
+export interface JobFilter {
+  status?: JobStatus | undefined;
+  destination_id?: string | undefined;
+  limit?: number | undefined;
+  cursor?: string | null | undefined;
+}
+
+export interface JobPage {
+  data: JobRecord[];
+  next_cursor: string | null;
+}
+
+type Row = Omit<JobRecord, "created_at" | "updated_at" | "finished_at"> & {
+  created_at: Date;
+  updated_at: Date;
+  finished_at: Date | null;
+  place: string;
+};
+
+/** A job to be made. */
+interface Plan {
+  kind: JobKind;
+  destinationId: string | null;
+  routeId: string | null;
+  asked: Record<string, unknown>;
+  reason: string;
+  /** yields its members */
+  members: string;
+  values: readonly unknown[];
+}
+
+/**
+ * Sends dead letters again: those of a destination, a cause, an item or a range of time, or those that are named; all, where
+ * nothing is said. With state `failed` what waits for its next attempt is sent now, too.
+ * @throws TartanError `invalid_request`, `not_found`
+ */
+export async function createRedrive(database: Database, wish: RedriveWish): Promise<JobRecord | JobCount> {
+  const { asked, deliveries, from, to } = checkRedrive(wish);
+  const { destination_id: destinationId = null, cause = null, item_id = null, reason = "" } = wish;
+  const plan: Plan = {
+    kind: "redrive",
+    destinationId,
+    routeId: null,
+    asked,
+    reason,
+    members: DEAD_LETTERS,
+    values: [destinationId, cause, deliveries, from, to, item_id, wish.state === "failed"],
+  };
+  return await make(database, async () => plan, wish.dry_run ?? false);
+}
+
+/**
+ * Sends a destination again what it was sent, by event, item, integration, type or time; and the events that its routes take
+ * of which it was never sent any. What is still to be sent is left alone.
+ * @throws TartanError `invalid_request`, `not_found`; `conflict` for an event that cannot be replayed
+ */
+export async function createReplay(
+  database: Database,
+  wish: ReplayWish & { dry_run?: false | undefined },
+): Promise<JobRecord>;
+export async function createReplay(database: Database, wish: ReplayWish): Promise<JobRecord | JobCount>;
+export async function createReplay(database: Database, wish: ReplayWish): Promise<JobRecord | JobCount> {
+  const { asked, from, to, types, event } = checkReplay(wish);
+  const { destination_id: destinationId, item_id = null, integration_id = null, reason = "" } = wish;
+  const plan = async (tx: Queryable): Promise<Plan> => {
+    const rules = (await loadRoutes(tx)).filter((route) => route.destinationId === destinationId).map(ruleOf);
+    const values = [destinationId, from, to, item_id, integration_id, types, event, JSON.stringify(rules), false];
+    return { kind: "replay", destinationId, routeId: null, asked, reason, members: EVENTS_TO_REPLAY, values };
+  };
+  await database.query(AWAIT_DISPATCH);
+  const made = await make(database, plan, wish.dry_run ?? false, async (tx) => {
+    if (event !== null) await explain(tx, event, destinationId);
+  });
+  return made;
+}
+
+/** Why there is nothing to replay of the event. */
+async function explain(tx: Queryable, event: string, destinationId: string): Promise<void> {
+  const { rows } = await tx.query<{ event_type: string }>(HAS_DELIVERY, [event, destinationId]);
+  const [sent] = rows;
+  if (sent?.event_type === TEST_EVENT) throw new TartanError("conflict", "A test is not sent again; send another one.");
+  if (sent) throw new TartanError("conflict", "The event is still to be sent there; there is nothing to repeat.");
+  const there = await tx.query(IS_KEPT, [event]);
+  if (there.rowCount === 0) throw new TartanError("not_found", "There is no such event, or it is no longer kept.");
+  throw new TartanError("conflict", "No route of the destination takes the event, so there is nothing to send.");
+}
+
+/**
+ * Sends the route's destination what the route takes of the past, where it has had no delivery of it.
+ * @throws TartanError `invalid_request`, `not_found`
+ */
+export async function createRoutePast(database: Database, wish: RoutePastWish): Promise<JobRecord | JobCount> {
+  const { asked, from, to } = checkRoutePast(wish);
+  const plan = async (tx: Queryable): Promise<Plan> => {
+    const { rows } = await tx.query<ActiveRoute & { enabled: boolean }>(ROUTE_OF_JOB, [wish.route_id]);
+    const [route] = rows;
+    if (!route) throw new TartanError("not_found", `There is no route ${wish.route_id}.`);
+    const { id: routeId, destinationId } = route;
+    // Dispatch passes a route by that is not enabled.
+    const values = [destinationId, from, to, null, null, null, null, JSON.stringify([ruleOf(route)]), !route.enabled];
+    const { reason = "" } = wish;
+    return { kind: "route_past", destinationId, routeId, asked, reason, members: EVENTS_UNSENT, values };
+  };
+  await database.query(AWAIT_DISPATCH);
+  return await make(database, plan, wish.dry_run ?? false);
+}
+
+/** Makes the job and freezes its members in one transaction, or only counts them. */
+async function make(
+  database: Database,
+  planning: (tx: Queryable) => Promise<Plan>,
+  dryRun: boolean,
+  onNone?: (tx: Queryable) => Promise<void>,
+): Promise<JobRecord | JobCount> {
+  return await database.transaction(async (tx) => {
+    const { kind, destinationId, routeId, asked, reason, members, values } = await planning(tx);
+    if (destinationId !== null && (await tx.query(HOLD_JOB_DESTINATION, [destinationId])).rowCount === 0) {
+      throw new TartanError("not_found", `There is no destination ${destinationId}.`);
+    }
+    if (dryRun) {
+      const { rows } = await tx.query<JobCount>(countMembers(members), values);
+      const count = rows[0]?.count ?? 0;
+      if (count === 0) await onNone?.(tx);
+      return { count: few(count) };
+    }
+    const id = newJobId();
+    await tx.query(INSERT_JOB, [id, kind, destinationId, routeId, JSON.stringify(asked), reason]);
+    const { rowCount } = await tx.query(freezeMembers(members, values.length), [...values, id]);
+    if (rowCount === 0) await onNone?.(tx);
+    await tx.query(OPEN_JOB, [id, few(rowCount)]);
+    await tx.query(NOTIFY_JOBS);
+    return await existing(tx, id);
+    // A million members take longer to freeze than a statement usually may.
+  }, "long");
+}
+
+function few(count: number): number {
+  if (count <= MEMBERS_MAX) return count;
+  throw new TartanError(
+    "invalid_request",
+    "That is more than a million, which no job is about: take less time at once.",
+    {
+      fields: { from: "must leave at most 1000000 deliveries or events" },
+    },
+  );
+}
+
+export async function getJob(q: Queryable, id: string): Promise<JobRecord | null> {
+  const { rows } = await q.query<Row>(GET_JOB, [id]);
+  return rows[0] ? toRecord(rows[0]) : null;
+}
+
+/**
+ * One page, newest first.
+ * @throws TartanError `invalid_request` for a limit or cursor that is not usable
+ */
+export async function listJobs(q: Queryable, filter: JobFilter = {}): Promise<JobPage> {
+  const limit = pageSize(filter.limit);
+  const [at = null, behind = null] = filter.cursor == null ? [] : fromCursor("jobs", filter.cursor).split("|");
+  const values = [filter.status ?? null, filter.destination_id ?? null, at, behind, limit + 1];
+  const { rows } = await q.query<Row>(LIST_JOBS, values);
+  const last = rows.length > limit ? rows[limit - 1] : undefined;
+  return {
+    data: rows.slice(0, limit).map(toRecord),
+    next_cursor: last ? toCursor("jobs", `${last.place}|${last.id}`) : null,
+  };
+}
+
+/** It stops after the batch that is under way. @throws TartanError `not_found`, or `conflict` when it is not running */
+export const pauseJob = async (q: Queryable, id: string): Promise<JobRecord> =>
+  await change(q, id, "paused", ["running"]);
+
+/** It goes on where it was paused. @throws TartanError `not_found`, or `conflict` when it is not paused */
+export async function resumeJob(q: Queryable, id: string): Promise<JobRecord> {
+  const job = await change(q, id, "running", ["paused"]);
+  await q.query(NOTIFY_JOBS);
+  return job;
+}
+
+/** It stops for good; what it has scheduled is sent. @throws TartanError `not_found`, or `conflict` when it is finished */
+export const cancelJob = async (q: Queryable, id: string): Promise<JobRecord> =>
+  await change(q, id, "cancelled", ["running", "paused"]);
+
+async function change(q: Queryable, id: string, status: JobStatus, from: readonly JobStatus[]): Promise<JobRecord> {
+  const changed = await q.query(CHANGE_JOB, [id, status, from]);
+  const job = await existing(q, id);
+  if (changed.rowCount > 0) return job;
+  throw new TartanError(
+    "conflict",
+    `Job ${id} is ${job.status}; only one that is ${from.join(" or ")} can become ${status}.`,
+  );
+}
+
+async function existing(q: Queryable, id: string): Promise<JobRecord> {
+  const job = await getJob(q, id);
+  if (!job) throw new TartanError("not_found", `There is no job ${id}.`);
+  return job;
+}
+
+const toRecord = ({ place: _place, ...row }: Row): JobRecord => ({
+  ...row,
+  created_at: row.created_at.toISOString(),
+  updated_at: row.updated_at.toISOString(),
+  finished_at: row.finished_at?.toISOString() ?? null,
+});
