@@ -7,7 +7,7 @@ import {
   type DeliveryFilter,
 } from "../../src/relay/ledger/deliveries.ts";
 import { createDestination } from "../../src/relay/destinations/destinations.ts";
-import { toDeliveryId } from "../../src/relay/model/ids.ts";
+import { toDeliveryId } from "../../src/model/ids.ts";
 import { createRoute } from "../../src/relay/routing/routes.ts";
 import { until } from "../support/stage.ts";
 import { deliveries, dispatchAll, settle } from "./past.ts";

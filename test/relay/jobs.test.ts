@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toDeliveryId } from "../../src/relay/model/ids.ts";
+import { toDeliveryId } from "../../src/model/ids.ts";
 import { workOnce } from "../../src/relay/jobs/job-runner.ts";
 import { cancelJob, createRedrive, getJob, listJobs, pauseJob, resumeJob } from "../../src/relay/jobs/jobs.ts";
 import { until } from "../support/stage.ts";

@@ -8,7 +8,7 @@ import { readSources, slices } from "../../src/relay/content/sources.ts";
 import type { Fetched } from "../../src/relay/delivery/prefetcher.ts";
 import { Payloads } from "../../src/relay/delivery/payloads.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
-import { toDeliveryId } from "../../src/relay/model/ids.ts";
+import { toDeliveryId } from "../../src/model/ids.ts";
 import { getDeliveryBody } from "../../src/relay/ledger/deliveries.ts";
 import { linkItem, webhook } from "../journal/support.ts";
 import { until } from "../support/stage.ts";

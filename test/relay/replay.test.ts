@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { toEventId } from "../../src/model/ids.ts";
-import { toDeliveryId } from "../../src/relay/model/ids.ts";
+import { toDeliveryId, toEventId } from "../../src/model/ids.ts";
 import { getDeliveryBody } from "../../src/relay/ledger/deliveries.ts";
 import { createReplay, createRoutePast, getJob, listJobs } from "../../src/relay/jobs/jobs.ts";
 import { createRoute, updateRoute } from "../../src/relay/routing/routes.ts";

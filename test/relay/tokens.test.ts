@@ -1,7 +1,7 @@
 /** Where Plaid's tokens go: nowhere, but to who is passed the bytes that Plaid signed. */
 import { expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { toDeliveryId } from "../../src/relay/model/ids.ts";
+import { toDeliveryId } from "../../src/model/ids.ts";
 import { getDelivery } from "../../src/relay/ledger/deliveries.ts";
 import { webhook } from "../journal/support.ts";
 import { until } from "../support/stage.ts";

@@ -7,8 +7,7 @@
  * signature could not do so without them.
  */
 import { createHash } from "node:crypto";
-import { toEventId } from "../../journal/events.ts";
-import { toWebhookId } from "../../journal/ids.ts";
+import { toEventId, toWebhookId } from "../../model/ids.ts";
 import { cutTokens } from "../../tokens.ts";
 import type { EventSource, Form } from "../model/types.ts";
 

@@ -1,5 +1,5 @@
 /** What is recorded of a delivery after an attempt, or after it could not be packed. */
-import { isOperatorEvent } from "../../journal/event-types.ts";
+import { isOperatorEvent } from "../../events/event-types.ts";
 import type { Exchange, OpenDestination } from "../model/types.ts";
 import type { Fetched } from "./prefetcher.ts";
 import type { DestinationHealth } from "./destination-health.ts";

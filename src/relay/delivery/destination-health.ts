@@ -3,7 +3,7 @@
  * What changes how the destination is treated is kept with the attempt that changed it; a success that changes nothing is kept
  * within KEEP_MS, so that a busy destination does not cost a write for each.
  */
-import type { NewEvent } from "../../journal/events.ts";
+import type { NewEvent } from "../../events/events.ts";
 import type { OpenDestination } from "../model/types.ts";
 import { admission, afterAttempts, halfOpened, heldUntil, relieved, type Health } from "./circuit-breaker.ts";
 import { aboutDestination } from "./operator-events.ts";

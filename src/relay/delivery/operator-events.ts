@@ -2,10 +2,10 @@
  * What operators are told of deliveries and destinations: events like any other, which can be routed like any other. They
  * are recorded in the transaction that records what they tell.
  */
-import { toEventId, type NewEvent } from "../../journal/events.ts";
+import { type NewEvent } from "../../events/events.ts";
+import { toDeliveryId, toEventId } from "../../model/ids.ts";
 import type { Fetched } from "./prefetcher.ts";
 import type { HealthEvent, Health } from "./circuit-breaker.ts";
-import { toDeliveryId } from "../model/ids.ts";
 import type { Exchange, OpenDestination } from "../model/types.ts";
 import type { Verdict } from "./classification.ts";
 

@@ -7,7 +7,7 @@ import type { Clock } from "../../clock.ts";
 import { isPassing } from "../../database/failures.ts";
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { recordEvents, type NewEvent } from "../../journal/events.ts";
+import { recordEvents, type NewEvent } from "../../events/events.ts";
 import type { Logger } from "../../logger.ts";
 import type { Health } from "./circuit-breaker.ts";
 import { DISABLE, KEEP_HEALTH, RECORD } from "./queries.ts";

@@ -4,12 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import type { Queryable } from "../../database/types.ts";
-import { toEventId } from "../../journal/events.ts";
+import { toDeliveryId, toEventId } from "../../model/ids.ts";
 import type { Fetched } from "./prefetcher.ts";
 import type { Payloads } from "./payloads.ts";
 import { turnFor } from "../content/large-work.ts";
 import { render } from "../content/body.ts";
-import { toDeliveryId } from "../model/ids.ts";
 import { KEEP_BODY } from "./queries.ts";
 import { openSigner, signatures, type Signer } from "../senders/http/signing.ts";
 import type { Transforms } from "../content/transform.ts";

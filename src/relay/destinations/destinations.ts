@@ -23,7 +23,7 @@ import {
   type NewDestination,
   type UrlRules,
 } from "./destination-validation.ts";
-import { newDestinationId } from "../model/ids.ts";
+import { newDestinationId } from "../../model/ids.ts";
 import {
   CANCEL_ITS_DELIVERIES,
   CANCEL_ITS_JOBS,

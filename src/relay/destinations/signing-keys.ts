@@ -8,7 +8,7 @@ import { beginSealing } from "../../integrations/sealing.ts";
 import { signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import { checkRotation } from "./destination-validation.ts";
-import { newSigningKeyId } from "../model/ids.ts";
+import { newSigningKeyId } from "../../model/ids.ts";
 import {
   DROP_KEYS,
   EXPIRE_KEYS,

@@ -10,8 +10,8 @@
  * events, and payloads are read only for routes with a matcher, a slice of bounded size at a time.
  */
 import type { Database, Queryable } from "../../database/types.ts";
-import { ArrayWriter } from "../../journal/arrays.ts";
-import { newWebhookUuid } from "../../journal/ids.ts";
+import { ArrayWriter } from "../../database/binary-arrays.ts";
+import { newUuid } from "../../model/ids.ts";
 import { metrics } from "../../metrics.ts";
 import { payloadOf } from "../content/body.ts";
 import { readSources } from "../content/sources.ts";
@@ -242,7 +242,7 @@ export async function insertDeliveries(
 function columnsOf(deliveries: readonly NewDelivery[], jobId: string | null): unknown[] {
   const out = new ArrayWriter(deliveries.length * 512 + 4096);
   return [
-    out.uuid(deliveries.map(() => newWebhookUuid())),
+    out.uuid(deliveries.map(() => newUuid())),
     out.text(deliveries.map(({ route }) => route.destinationId)),
     out.uuid(deliveries.map(({ event }) => event.id)),
     out.text(deliveries.map(({ event }) => event.type)),

@@ -8,9 +8,9 @@
 import type { Database, Queryable } from "../../database/types.ts";
 import { systemClock } from "../../clock.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
-import { EVENT_TYPES } from "../../journal/event-types.ts";
-import { fromEventId, toEventId } from "../../journal/events.ts";
+import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { EVENT_TYPES } from "../../events/event-types.ts";
+import { fromEventId, toEventId } from "../../model/ids.ts";
 import { render } from "../content/body.ts";
 import { didYouMean } from "../../suggest.ts";
 import { matchesType } from "../routing/filter.ts";

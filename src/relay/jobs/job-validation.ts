@@ -1,9 +1,8 @@
 /** What may be asked of a job, and the rules of routes in the form in which Postgres can tell what they take. */
-import { EVENT_TYPES } from "../../journal/event-types.ts";
-import { fromEventId } from "../../journal/events.ts";
+import { EVENT_TYPES } from "../../events/event-types.ts";
+import { fromDeliveryId, fromEventId } from "../../model/ids.ts";
 import { Faults, noteUnknown, textFault } from "../model/validation-errors.ts";
 import { matchesType } from "../routing/filter.ts";
-import { fromDeliveryId } from "../model/ids.ts";
 import type { ActiveRoute, RouteFilter } from "../model/types.ts";
 
 interface Wish {

@@ -13,8 +13,8 @@
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
-import { newJobId } from "../model/ids.ts";
+import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { newJobId } from "../../model/ids.ts";
 import { checkReplay, checkRedrive, checkRoutePast, ruleOf } from "./job-validation.ts";
 import type { RedriveWish, ReplayWish, RoutePastWish } from "./job-validation.ts";
 import {

@@ -1,6 +1,6 @@
 /** The dead letters: deliveries that gave up, counted by destination and cause. They are listed as deliveries are. */
 import type { Queryable } from "../../database/types.ts";
-import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
+import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
 import { DEAD_LETTER_GROUPS } from "./delivery-queries.ts";
 
 export interface DeadLetterGroup {

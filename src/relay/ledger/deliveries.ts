@@ -8,12 +8,11 @@
  */
 import type { Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../../journal/cursors.ts";
-import { fromEventId, toEventId } from "../../journal/events.ts";
+import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { fromDeliveryId, fromEventId, toDeliveryId, toEventId } from "../../model/ids.ts";
 import { didYouMean } from "../../suggest.ts";
 import { cutLookalikes, cutTokens } from "../../tokens.ts";
 import { renderForDisplay } from "../content/body.ts";
-import { fromDeliveryId, toDeliveryId } from "../model/ids.ts";
 import {
   ATTEMPTS_OF,
   BODY_OF,

@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../../clock.ts";
 import type { Database, Queryable } from "../../database/types.ts";
-import { recordEvents } from "../../journal/events.ts";
+import { recordEvents } from "../../events/events.ts";
 import type { Logger } from "../../logger.ts";
 import { metrics } from "../../metrics.ts";
 import {

@@ -6,13 +6,11 @@
 import type { Database } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import type { Vault } from "../../integrations/vault.ts";
-import { toEventId } from "../../journal/events.ts";
-import { newWebhookUuid } from "../../journal/ids.ts";
+import { newUuid, toDeliveryId, toEventId } from "../../model/ids.ts";
 import { openDestinations } from "../destinations/load-destinations.ts";
 import { openSender } from "../senders/http/http-sender.ts";
 import type { Guard } from "../senders/http/guard.ts";
 import { openSigner, signatures } from "../senders/http/signing.ts";
-import { toDeliveryId } from "../model/ids.ts";
 import { BEGIN_TEST, END_TEST } from "./test-delivery-queries.ts";
 import type { Exchange, OpenDestination } from "../model/types.ts";
 import { getDelivery, type DeliveryWhole } from "./deliveries.ts";
@@ -35,7 +33,7 @@ export async function sendTest({ database, vault, guard }: TestDeps, destination
     throw error;
   });
   if (!destination) throw new TartanError("not_found", `There is no destination ${destinationId}.`);
-  const [uuid, eventUuid] = [newWebhookUuid(), newWebhookUuid()];
+  const [uuid, eventUuid] = [newUuid(), newUuid()];
   const body = bodyOf(eventUuid, destinationId);
   await database.query(BEGIN_TEST, [uuid, eventUuid, destinationId, body]);
   await using sender = openSender({ ...destination, concurrency: 1, guard });

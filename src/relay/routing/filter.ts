@@ -2,7 +2,7 @@
  * Whether a route takes an event, as far as that can be told without its payload. Each list that a filter gives must hold
  * the event's value, so an event that has none (no item, no webhook type) passes no list of them.
  */
-import { isOperatorEvent } from "../../journal/event-types.ts";
+import { isOperatorEvent } from "../../events/event-types.ts";
 import type { EventFacts, RouteDefinition, RouteFilter } from "../model/types.ts";
 
 /**

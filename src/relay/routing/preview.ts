@@ -3,7 +3,7 @@
  * page at a time without their payloads, and payloads in slices of bounded size where they are needed, so memory stays bounded.
  */
 import type { Queryable } from "../../database/types.ts";
-import { toEventId } from "../../journal/events.ts";
+import { toEventId } from "../../model/ids.ts";
 import { payloadOf, render, renderForDisplay, WEBHOOK_RECEIVED } from "../content/body.ts";
 import { readSources } from "../content/sources.ts";
 import { Faults, wholeFault } from "../model/validation-errors.ts";

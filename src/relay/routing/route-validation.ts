@@ -1,7 +1,7 @@
 /**
  * What a route must say, and what it says where nothing is said. Every fault is told at once, by field.
  */
-import { EVENT_TYPES } from "../../journal/event-types.ts";
+import { EVENT_TYPES } from "../../events/event-types.ts";
 import { didYouMean } from "../../suggest.ts";
 import { WEBHOOK_RECEIVED } from "../content/body.ts";
 import { Faults, noteUnknown, oneOfFault, textFault } from "../model/validation-errors.ts";

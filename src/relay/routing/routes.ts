@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { newRouteId } from "../model/ids.ts";
+import { newRouteId } from "../../model/ids.ts";
 import { NOTIFY_RELAY } from "../destinations/queries.ts";
 import {
   DELETE_ROUTE,

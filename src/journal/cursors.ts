@@ -1,2 +1,0 @@
-/** The codec of cursors, where relay/ looks for it. */
-export { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
