@@ -25,14 +25,28 @@ export const ROOMS: readonly Row[] = [
   ["resources",     "database plaid",                                     ""],
   ["mirror",        "database resources",                                 "plaid.* sync.staged_pages sync.unfit_values"],
   ["sync",          "model database events journal plaid integrations resources mirror", "sync.*"],
-  ["relay",         "model database events journal integrations",         "relay.*"],
-  ["api",           "model database events journal plaid integrations receiver resources mirror sync relay", ""],
+  // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A room imports earlier ones only.
+  ["relay/model",   "database",                                           ""],
+  ["relay/content", "model database events journal relay/model",          ""],
+  ["relay/senders", "relay/model",                                        ""],
+  ["relay/destinations", "model database events journal integrations relay/model relay/senders", "relay.destinations relay.signing_keys"],
+  ["relay/routing", "model database events journal relay/model relay/content relay/destinations", "relay.routes relay.route_versions relay.routing"],
+  ["relay/dispatch", "model database events journal relay/model relay/content relay/destinations relay/routing", ""],
+  ["relay/jobs",    "model database events journal relay/model relay/content relay/destinations relay/routing relay/dispatch", "relay.jobs relay.job_members relay.requests"],
+  ["relay/delivery", "model database events journal integrations relay/model relay/content relay/senders relay/destinations relay/routing", "relay.workers"],
+  ["relay/ledger",  "model database events journal integrations relay/model relay/content relay/senders relay/destinations", "relay.overdue"],
+  ["relay/feed",    "model database events journal relay/model relay/content relay/routing", ""],
+  ["relay",         "model database events journal integrations relay/model relay/destinations relay/routing relay/dispatch relay/jobs relay/delivery relay/ledger", "relay.*"],
+  ["api",           "model database events journal plaid integrations receiver resources mirror sync relay/model relay/content relay/senders relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts", ""],
   ["simulator",     "only errors.ts clock.ts",                            ""],
   ["cli",           "*",                                                  ""],
 ];
 
 /** Files of sql/ that are not named after their room. */
-export const SQL_FILES: Readonly<Record<string, string>> = {};
+export const SQL_FILES: Readonly<Record<string, string>> = {
+  "0009_relay_routing.sql": "relay",
+  "0010_relay_ledger.sql": "relay",
+};
 
 /** What a file or room does beside its row, and why. Each line must be needed. */
 export const EXCEPTIONS: readonly Exception[] = [

@@ -10,7 +10,8 @@ import { Dispatcher } from "../src/relay/dispatch/dispatcher.ts";
 import { createDestination } from "../src/relay/destinations/destinations.ts";
 import { groups } from "../src/relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../src/relay/ledger/deliveries.ts";
-import { FETCH_DUE, FETCH_LANES, LOOK } from "../src/relay/delivery/queries.ts";
+import { CHECK_LEASES } from "../src/relay/delivery/lease-queries.ts";
+import { FETCH_DUE, FETCH_DUE_KEYS } from "../src/relay/delivery/prefetch-queries.ts";
 import { createRoute } from "../src/relay/routing/routes.ts";
 import { findOverdue, relayDepth } from "../src/relay/ledger/overdue.ts";
 import { ms, tell, type Row } from "./report.ts";
@@ -26,11 +27,11 @@ const DISPATCHES = 7;
 const LIMIT_MS = Number(process.env["RELAY_GROWTH_MINUTES"] ?? 40) * 60_000;
 
 /**
- * Of a hundred deliveries: 75 delivered, 10 dead, 15 that wait, of which 5 in lanes; two days old to new. What is counted up to a
+ * Of a hundred deliveries: 75 delivered, 10 dead, 15 that wait, of which 5 have an ordering key; two days old to new. What is counted up to a
  * limit reaches it at both sizes.
  */
 const FILL = `
-  insert into relay.deliveries (id, destination_id, event_id, event_type, item_id, lane, route_id, route_version, form, status,
+  insert into relay.deliveries (id, destination_id, event_id, event_type, item_id, ordering_key, route_id, route_version, form, status,
     due_at, attempts, tries, cause, finished_at)
   select journal.new_id(at, n), ($1::text[])[1 + n % cardinality($1::text[])], journal.new_id(at, n), 'item.updated', 'item-' || item,
     case when kind between 85 and 89 then 'item-' || item end, 'rte_bench', 1, 'event',
@@ -44,10 +45,10 @@ const FILL = `
 
 /** Triggers do not run for the rows above. */
 const FILL_ORDERING_KEYS = `
-  insert into relay.ordering_keys (destination_id, lane, due_at)
-  select distinct on (destination_id, lane) destination_id, lane, due_at from relay.deliveries
-  where status = 'scheduled' and lane is not null order by destination_id, lane, seq
-  on conflict (destination_id, lane) do update set due_at = excluded.due_at`;
+  insert into relay.ordering_keys (destination_id, ordering_key, due_at)
+  select distinct on (destination_id, ordering_key) destination_id, ordering_key, due_at from relay.deliveries
+  where status = 'scheduled' and ordering_key is not null order by destination_id, ordering_key, seq
+  on conflict (destination_id, ordering_key) do update set due_at = excluded.due_at`;
 
 type Question = () => Promise<unknown>;
 
@@ -131,10 +132,10 @@ async function measure(world: World, ids: string[]): Promise<Map<string, number>
   const questions: Record<string, Question> = {
     "depth (every 30 s)": () => relayDepth(database),
     "overdue (every 30 s)": () => findOverdue(database),
-    "look after 20 destinations": () => database.query(LOOK, [ids, nobody, epochs]),
+    "look after 20 destinations": () => database.query(CHECK_LEASES, [ids, nobody, epochs]),
     "fetch what is due": () => database.query(FETCH_DUE, [first, [], 16, false, 1_000_000]),
     "fetch what became due": () => database.query(FETCH_DUE, [first, [], 16, true, 1_000_000]),
-    "fetch of lanes": () => database.query(FETCH_LANES, [first, [], 8, 16, 1_000_000]),
+    "fetch of ordering keys": () => database.query(FETCH_DUE_KEYS, [first, [], 8, 16, 1_000_000]),
     "groups of dead letters, page of 50": () => groups(database, {}),
     "dead letters, page of 50": () => listDeliveries(database, { status: "dead" }),
     "undelivered, page of 50": () => listDeliveries(database, { status: "undelivered", destination_id: first }),

@@ -16,7 +16,7 @@ create table relay.deliveries (
   integration_id text,
   item_id        text,
   user_id        text,                                 -- as it was known at dispatch, so that a later attempt sends the same bytes
-  lane           text,                                 -- ordering key: one delivery at a time; null: in parallel with all others
+  ordering_key   text,                                 -- one delivery at a time; null: in parallel with all others
   route_id       text not null,
   route_version  integer not null,
   form           text not null check (form in ('original', 'webhook', 'event', 'transform')),
@@ -35,8 +35,9 @@ create table relay.deliveries (
   unique (event_id, destination_id),
   check (status <> 'scheduled' or due_at is not null)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05); -- only a vacuum takes finished deliveries out of these indexes
-create index deliveries_due on relay.deliveries (destination_id, due_at, seq) where status = 'scheduled' and lane is null;
-create index deliveries_lanes on relay.deliveries (destination_id, lane, seq) where status = 'scheduled' and lane is not null;
+create index deliveries_due on relay.deliveries (destination_id, due_at, seq) where status = 'scheduled' and ordering_key is null;
+create index deliveries_by_ordering_key on relay.deliveries (destination_id, ordering_key, seq)
+  where status = 'scheduled' and ordering_key is not null;
 -- Dead letters are listed by place, and grouped by cause and time: each by an index of its own that holds nothing else.
 create index deliveries_dead on relay.deliveries (destination_id, seq) where status = 'dead';
 create index deliveries_dead_by_cause on relay.deliveries (destination_id, (coalesce(cause, '')), finished_at)

@@ -3,18 +3,8 @@
  * sent in their order once it is well again.
  */
 import { TartanError } from "../errors.ts";
-import {
-  createDestination,
-  deleteDestination,
-  disableDestination,
-  enableDestination,
-  getDestination,
-  listDestinations,
-  pauseDestination,
-  resumeDestination,
-  rotateSigningKey,
-  updateDestination,
-} from "../relay/destinations/destinations.ts";
+import { deleteDestination } from "../relay/delete-destination.ts";
+import { createDestination, disableDestination, enableDestination, getDestination, listDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination } from "../relay/destinations/destinations.ts";
 import {
   Destination,
   DestinationCreated,

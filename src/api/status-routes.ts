@@ -4,7 +4,7 @@ import { factsOf } from "../database/pool.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
 import { retentionState } from "../journal/retention.ts";
-import { standing } from "../relay/destinations/status.ts";
+import { destinationsStatus } from "../relay/destinations/status.ts";
 import { findOverdue, relayDepth } from "../relay/ledger/overdue.ts";
 import { queueDepth } from "../sync/queries.ts";
 import { about, refusals, type Api, type ApiDeps } from "./routing.ts";
@@ -40,7 +40,7 @@ async function relayState(database: Database) {
   const [depth, { oldest_at, ...overdue }, { unwell, ...destinations }] = await Promise.all([
     relayDepth(database),
     findOverdue(database),
-    standing(database),
+    destinationsStatus(database),
   ]);
   return { ...depth, overdue: { ...overdue, oldest_at: oldest_at?.toISOString() ?? null }, destinations, unwell };
 }

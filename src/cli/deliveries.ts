@@ -8,7 +8,7 @@ import {
   type DeliveryRecord,
   type DeliveryWhole,
 } from "../relay/ledger/deliveries.ts";
-import { describeCause } from "../relay/delivery/classification.ts";
+import { describeCause } from "../relay/model/causes.ts";
 import { ago, bold, cyan, dim, green, red, say, sayFacts, sayTable, short, state, tell, yellow } from "./print.ts";
 
 export function sayDeliveries({ data, next_cursor }: DeliveryPage, none: string): void {

@@ -14,15 +14,10 @@ import {
   integrationUrl,
   listIntegrations,
 } from "../integrations/integrations.ts";
-import {
-  createDestination,
-  deleteDestination,
-  listDestinations,
-  rotateSigningKey,
-  updateDestination,
-} from "../relay/destinations/destinations.ts";
+import { deleteDestination } from "../relay/delete-destination.ts";
+import { createDestination, listDestinations, rotateSigningKey, updateDestination } from "../relay/destinations/destinations.ts";
 import { createRoute } from "../relay/routing/routes.ts";
-import { newSecret } from "../relay/senders/http/signing.ts";
+import { newSecret } from "../relay/senders/signing.ts";
 import { startSimulator, type Simulator } from "../simulator/index.ts";
 import type { Core } from "./core.ts";
 import { startDemoReceiver, type ToldEvent } from "./demo-receiver.ts";

@@ -3,9 +3,10 @@
  * and not acted upon; there is no retry, since whoever changes the code replays what they need.
  */
 import { createHash } from "node:crypto";
-import { openSender, type Sender } from "../relay/senders/http/http-sender.ts";
+import { openHttpSender } from "../relay/senders/http/http-sender.ts";
+import type { Sender } from "../relay/senders/sender.ts";
 import { createGuard } from "../relay/senders/http/guard.ts";
-import { openSigner, signatures, type Signer } from "../relay/senders/http/signing.ts";
+import { openSigner, signatures, type Signer } from "../relay/senders/signing.ts";
 import type { Exchange } from "../relay/model/types.ts";
 import { verbatim } from "./verbatim.ts";
 
@@ -52,7 +53,7 @@ export class Forwarder implements AsyncDisposable {
     this.#signer = openSigner(secret.startsWith("whsk_") ? "v1a" : "v1", secret);
     this.#original = original;
     const guard = createGuard({ allow: ANYWHERE });
-    this.#sender = openSender({ url, ca: null, timeoutMs: TIMEOUT_MS, concurrency: 1, guard });
+    this.#sender = openHttpSender({ url, ca: null, timeoutMs: TIMEOUT_MS, concurrency: 1, guard });
   }
 
   /** @returns what came of it; null for an event that is not forwarded, such as one that has no original */

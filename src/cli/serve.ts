@@ -23,7 +23,7 @@ import { createGuard } from "../relay/senders/http/guard.ts";
 import { startRelay, type RelayOptions } from "../relay/relay.ts";
 import { openTransforms } from "../relay/content/transform.ts";
 import { startReconciliation } from "../sync/reconcile.ts";
-import { forget } from "../relay/ledger/overdue.ts";
+import { forget } from "../relay/retention.ts";
 import { pruneRemoved } from "../mirror/prune.ts";
 import { pruneSubjects } from "../sync/prune.ts";
 import { startSync } from "../sync/sync.ts";

@@ -1,7 +1,7 @@
 /** Requests with an Idempotency-Key start their job once, however often and however close together they are sent. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
-import { forget } from "../../src/relay/ledger/overdue.ts";
+import { forget } from "../../src/relay/retention.ts";
 import { webhook } from "../journal/support.ts";
 import { deliveries, dispatchAll, settle } from "../relay/past.ts";
 import { until } from "../support/stage.ts";

@@ -8,14 +8,13 @@ import { unlinkItem } from "../../src/integrations/items.ts";
 import { EVENT_TYPES, type EventType } from "../../src/events/event-types.ts";
 import { recordEvents } from "../../src/events/events.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { systemClock } from "../../src/clock.ts";
-import type { Fetched } from "../../src/relay/delivery/prefetcher.ts";
+import type { PrefetchedDelivery } from "../../src/relay/delivery/prefetcher.ts";
 import { FRESH, type Health } from "../../src/relay/delivery/circuit-breaker.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { readEvents } from "../../src/relay/feed/event-feed.ts";
-import { aboutDelivery, aboutDestination } from "../../src/relay/delivery/operator-events.ts";
-import { sweep } from "../../src/relay/ledger/overdue.ts";
-import type { OpenDestination } from "../../src/relay/model/types.ts";
+import { deliveryEvents, destinationEvents } from "../../src/relay/delivery/operator-events.ts";
+import { checkOverdue } from "../../src/relay/ledger/overdue.ts";
+import type { LoadedDestination } from "../../src/relay/model/types.ts";
 import { openScene, type Scene } from "../sync/support.ts";
 import { openTeller } from "../sync/teller.ts";
 
@@ -88,24 +87,24 @@ async function trouble({ database, integrationId }: Scene): Promise<void> {
     userId: null,
     environment: "sandbox",
     attempts: 7,
-  } as Fetched;
+  } as PrefetchedDelivery;
   const disableAfterS = 432_000;
   const events = [
-    ...aboutDelivery({ ...delivery, tries: 3 }, "dst_1", null, {
-      kind: "retry",
+    ...deliveryEvents({ ...delivery, tries: 3 }, "dst_1", null, {
+      outcome: "retry",
       cause: "timeout",
       dueInMs: 1,
     } as never),
-    ...aboutDelivery({ ...delivery, tries: 7 }, "dst_1", null, { kind: "dead", cause: "timeout" } as never),
-    ...aboutDelivery({ ...delivery, tries: 5 }, "dst_1", null, { kind: "delivered", cause: null } as never),
-    ...aboutDestination("dst_1", FRESH, ILL, ["opened", { failing: 50 }, "disabled"], null, {
+    ...deliveryEvents({ ...delivery, tries: 7 }, "dst_1", null, { outcome: "dead", cause: "timeout" } as never),
+    ...deliveryEvents({ ...delivery, tries: 5 }, "dst_1", null, { outcome: "delivered", cause: null } as never),
+    ...destinationEvents("dst_1", FRESH, ILL, ["opened", { failing: 50 }, "disabled"], null, {
       disableAfterS,
-    } as OpenDestination),
-    ...aboutDestination("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as OpenDestination),
+    } as LoadedDestination),
+    ...destinationEvents("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as LoadedDestination),
   ];
   await database.transaction((tx) => recordEvents(tx, events));
   await database.query("update journal.outbox set written_at = now() - interval '1 hour'");
-  await sweep({ database, clock: systemClock, logger: silentLogger });
+  await checkOverdue({ database, logger: silentLogger });
 }
 
 it("whatever is told is as its schema says, and every type is told", { timeout: 60_000 }, async () => {

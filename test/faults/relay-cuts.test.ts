@@ -62,7 +62,7 @@ async function threeDestinations(scene: Scene) {
   return { ordered, paced, fast, all };
 }
 
-describe("relays that live", { timeout: 180_000 }, () => {
+describe("relays that keep running", { timeout: 180_000 }, () => {
   it("send nothing twice while their connections to Postgres are cut again and again", async () => {
     await using scene = await openScene();
     const { ordered, paced, all } = await threeDestinations(scene);
@@ -106,7 +106,7 @@ describe("relays that live", { timeout: 180_000 }, () => {
 });
 
 describe("a relay that is frozen", { timeout: 180_000 }, () => {
-  it("sends nothing after another one has taken its destinations, and every attempt is in the ledger", async () => {
+  it("sends nothing after another relay leased its destinations, and every attempt is in the ledger", async () => {
     await using scene = await openScene();
     const { all } = await threeDestinations(scene);
     await scene.database.query("update relay.destinations set timeout_ms = 1000");

@@ -70,7 +70,7 @@ const allDelivered = async (scene: Scene, count: number): Promise<boolean> =>
 const items = (count: number): string[] => Array.from({ length: count }, (_, n) => `item-${n % 7}`);
 
 describe("kill -9 of the relay", { timeout: 120_000 }, () => {
-  it("after an event's commit: it is delivered by the next", async () => {
+  it("after an event's commit leaves the event to the next relay, which delivers it", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, {}, ORIGINAL);
@@ -83,7 +83,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("in the middle of a fan-out: each event is delivered once to each destination", async () => {
+  it("in the middle of a fan-out leaves each event delivered once to each destination", async () => {
     await using scene = await openScene();
     const receivers = await Promise.all([scene.receiver(), scene.receiver(), scene.receiver()]);
     for (const receiver of receivers) await scene.destination(receiver, {}, ORIGINAL);
@@ -104,7 +104,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void last;
   });
 
-  it("while it holds a destination: another takes over at once, long before the lease ends", async () => {
+  it("while it leases a destination lets another relay take over at once, long before the lease ends", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, {}, ORIGINAL);
@@ -126,7 +126,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("in the middle of requests: they are delivered again with the same id, and what its siblings had got is not", async () => {
+  it("in the middle of requests makes only those deliveries again, with the same id", async () => {
     await using scene = await openScene();
     const [slow, quick] = [await scene.receiver(), await scene.receiver()];
     await scene.destination(slow, { concurrency: 4 }, ORIGINAL);
@@ -146,7 +146,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("after an answer and before it is recorded: the delivery is made again with the same id and bytes", async () => {
+  it("after an answer and before it is recorded makes the delivery again with the same id and bytes", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { concurrency: 4 }, ORIGINAL);
@@ -169,7 +169,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("in the middle of a redrive: every dead letter is redriven, none twice", async () => {
+  it("in the middle of a redrive leaves every dead letter redriven once", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { schedule: [], concurrency: 32 }, ORIGINAL);
@@ -202,7 +202,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void last;
   });
 
-  it("again and again, at any instant: each item's events arrive in order, and none is lost", async () => {
+  it("again and again at random instants keeps each item's events in order and loses none", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { ...QUICK, ordering: "per_item", concurrency: 4 }, ORIGINAL);

@@ -40,7 +40,7 @@ const epochs = async ({ database }: Scene): Promise<number> =>
   (await database.query<{ epoch: number }>("select epoch from relay.health")).rows[0]?.epoch ?? 0;
 
 describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
-  it("waits for the answers to what it has sent, and records them", async () => {
+  it("waits for the answers to its requests and records them", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { concurrency: 3 }, ORIGINAL);
@@ -60,7 +60,7 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("cuts after its time what is still under way, and the next attempt has the next number", async () => {
+  it("cuts requests short after its stop time, and the next attempt has the next number", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, {}, ORIGINAL);
@@ -136,7 +136,7 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
     expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(status ? ["1"] : ["1", "1"]);
   });
 
-  it("leaves what it sent and could not record as an attempt of unknown outcome", async () => {
+  it("leaves an attempt that it could not record with an unknown outcome", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const receiver = await scene.receiver();

@@ -41,7 +41,7 @@ export interface DeliveryRow {
   attempts: number;
   job_id: string | null;
   due: boolean | null;
-  lane: string | null;
+  ordering_key: string | null;
   form: string;
   body: Buffer | null;
   route_id: string;

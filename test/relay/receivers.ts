@@ -5,7 +5,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server as HttpServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { openSender, type Sender, type SenderOptions } from "../../src/relay/senders/http/http-sender.ts";
+import { openHttpSender, type HttpSenderOptions } from "../../src/relay/senders/http/http-sender.ts";
+import type { Sender } from "../../src/relay/senders/sender.ts";
 import { createGuard } from "../../src/relay/senders/http/guard.ts";
 import { CERTIFICATE, CERTIFICATE_KEY } from "./certificates.ts";
 
@@ -97,7 +98,7 @@ export const resolver = (names: Record<string, string[]>) => async (hostname: st
 
 export const LOOPBACK = createGuard({ allow: ["127.0.0.1"] });
 
-export const sender = (url: string, options: Partial<SenderOptions> = {}): Sender =>
-  openSender({ url, ca: null, timeoutMs: 10_000, concurrency: 8, guard: LOOPBACK, ...options });
+export const sender = (url: string, options: Partial<HttpSenderOptions> = {}): Sender =>
+  openHttpSender({ url, ca: null, timeoutMs: 10_000, concurrency: 8, guard: LOOPBACK, ...options });
 
 export const HELLO = { headers: { "content-type": "application/json" }, body: Buffer.from('{"hello":1}') };

@@ -10,7 +10,7 @@ import { groups } from "../../src/relay/ledger/dead-letters.ts";
 import { workOnce } from "../../src/relay/jobs/job-runner.ts";
 import { createRedrive } from "../../src/relay/jobs/jobs.ts";
 import { createRoute } from "../../src/relay/routing/routes.ts";
-import { forget } from "../../src/relay/ledger/overdue.ts";
+import { forget } from "../../src/relay/retention.ts";
 import { webhook } from "../journal/support.ts";
 import { until } from "../support/stage.ts";
 import { kept, keeping, oldEvent } from "./old.ts";
@@ -24,7 +24,7 @@ const NOWHERE = { url: "http://127.0.0.1:9" };
 const DAY_MS = 86_400_000;
 
 describe("retention", () => {
-  it("forgets finished deliveries with their attempts, events and outbox rows that are older, and keeps the others", async () => {
+  it("deletes older finished deliveries with their attempts, events and outbox rows, and keeps the others", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -46,7 +46,7 @@ describe("retention", () => {
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
   });
 
-  it("never forgets an event that is still to be delivered or dispatched, however old", async () => {
+  it("never deletes an event that waits for delivery or dispatch, however old", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE, { paused_at: new Date() });
@@ -64,7 +64,7 @@ describe("retention", () => {
     expect((await deliveries(database)).map(({ status }) => status)).toEqual(["delivered", "scheduled", "delivered"]);
   });
 
-  it("keeps a dead letter and the event that it is made of for as long, from when it gave up", async () => {
+  it("keeps a dead letter and its event for as long, from the time when it became dead", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -79,7 +79,7 @@ describe("retention", () => {
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 1 });
   });
 
-  it("leaves a dead letter that was held for longer than events are kept to be sent again", async () => {
+  it("keeps a dead letter replayable that was held for longer than events are kept", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const receiver = await scene.receiver();
@@ -97,7 +97,7 @@ describe("retention", () => {
     expect(receiver.received.map(({ id }) => id)).toEqual([`evt_${event.replaceAll("-", "")}`]);
   });
 
-  it("keeps an event while one of the destinations that were sent it still needs it", async () => {
+  it("keeps an event while one of its destinations needs it", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const [one, two] = [await scene.destination(NOWHERE), await scene.destination(NOWHERE)];
@@ -110,7 +110,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
   });
 
-  it("goes by the clock of the database, not by that of this process", async () => {
+  it("uses the database's clock, not that of the process", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const event = await oldEvent(database, 10);
@@ -125,7 +125,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
   });
 
-  it("forgets nothing for a day after the clock of the database has jumped", async () => {
+  it("deletes nothing for a day after the database's clock has jumped", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const event = await oldEvent(database, 95);
@@ -157,7 +157,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
   });
 
-  it("is a step of the round that compares the clocks, and forgets where they are trusted", async () => {
+  it("runs as a step of the janitor's round, when the clocks agree", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const [, young] = [await oldEvent(database, 95), await oldEvent(database, 89)];
@@ -166,7 +166,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([young]);
   });
 
-  it("goes through more than a batch, past what it has to keep", async () => {
+  it("reads more than one batch, past rows that it keeps", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
@@ -186,7 +186,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toHaveLength(5500);
   });
 
-  it("does not take an event from under a job that is just scheduling it", async () => {
+  it("does not delete an event that a job is scheduling", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -223,7 +223,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.events")).toEqual([event]);
   });
 
-  it("keeps the weeks of webhooks that are still to be delivered", async () => {
+  it("keeps the weeks of webhooks with scheduled deliveries", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });

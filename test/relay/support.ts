@@ -15,7 +15,7 @@ export const PLACE = "https://example.com/webhooks";
 export interface RulesScene extends TestDatabase, DestinationDeps {
   masterKey: string;
   vault: Vault;
-  destination(wish?: Partial<NewDestination>): Promise<DestinationState & { signing_secret: string }>;
+  destination(given?: Partial<NewDestination>): Promise<DestinationState & { signing_secret: string }>;
 }
 
 export async function rulesScene(): Promise<RulesScene> {
@@ -30,12 +30,12 @@ export async function rulesScene(): Promise<RulesScene> {
     ...db,
     ...deps,
     masterKey,
-    destination: (wish = {}) => createDestination(deps, { url: PLACE, ...wish }),
+    destination: (given = {}) => createDestination(deps, { url: PLACE, ...given }),
     [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
   };
 }
 
-/** So many deliveries; `more` is their status, due_at and lane. */
+/** So many deliveries; `more` is their status, due_at and ordering key. */
 export async function plantDeliveries(
   it: { database: Queryable },
   id: string,
@@ -43,7 +43,7 @@ export async function plantDeliveries(
   more = "'scheduled', now(), null",
 ): Promise<void> {
   await it.database.query(
-    `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, lane)
+    `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, ordering_key)
      select gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', ${more} from generate_series(1, $2)`,
     [id, count],
   );

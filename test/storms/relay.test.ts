@@ -38,7 +38,7 @@ function misbehave(): Answer {
   ]);
 }
 
-it("through a storm of failures and changes every delivery is accounted for, and lanes keep their order", async () => {
+it("through a storm of failures and changes every delivery is accounted for, and every ordering key keeps its order", async () => {
   await using scene = await openScene();
   const schedule = Array.from({ length: 40 }, () => 0);
   const receivers: Receiver[] = [];
@@ -98,8 +98,8 @@ async function expectAccounted(
   { received }: Receiver,
   sent: readonly string[],
 ): Promise<void> {
-  const { rows } = await scene.database.query<{ event_id: string; status: string; lane: string | null; body: Buffer }>(
-    `select d.event_id, d.status, d.lane, w.body from relay.deliveries d join journal.webhooks w on w.id = d.event_id
+  const { rows } = await scene.database.query<{ event_id: string; status: string; ordering_key: string | null; body: Buffer }>(
+    `select d.event_id, d.status, d.ordering_key, w.body from relay.deliveries d join journal.webhooks w on w.id = d.event_id
      where d.destination_id = $1`,
     [id],
   );
@@ -110,7 +110,7 @@ async function expectAccounted(
     const hash = hashes.get(`evt_${event_id.replaceAll("-", "")}`);
     if (status === "delivered") expect(hash).toBe(createHash("sha256").update(body).digest("hex"));
   }
-  if (rows[0]?.lane === null) return;
+  if (rows[0]?.ordering_key === null) return;
   for (let item = 0; item < ITEMS; item += 1) {
     const order = received
       .filter(({ body }) => body.includes(`"item-${item}"`))

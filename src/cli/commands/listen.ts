@@ -1,7 +1,7 @@
 /** `tartan listen`: forwards what happens to a developer's machine, live, and says how it was answered. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
-import { newSecret } from "../../relay/senders/http/signing.ts";
+import { newSecret } from "../../relay/senders/signing.ts";
 import type { Exchange } from "../../relay/model/types.ts";
 import { openCore } from "../core.ts";
 import { webUrl } from "../flags.ts";

@@ -4,7 +4,7 @@ import { listProcesses, type TartanProcess } from "../../database/processes.ts";
 import { systemClock } from "../../clock.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
 import { retentionState, type RetentionState } from "../../journal/retention.ts";
-import { standing, type Standing, type Unwell } from "../../relay/destinations/status.ts";
+import { destinationsStatus, type DestinationsStatus, type UnhealthyDestination } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/ledger/overdue.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";
@@ -37,7 +37,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const integrations = (await listIntegrations(database)).length;
   const relay = await relayDepth(database);
   const overdue = await findOverdue(database);
-  const { unwell, ...destinations } = await standing(database);
+  const { unwell, ...destinations } = await destinationsStatus(database);
   const processes = await listProcesses(database);
   const journal = await retentionState(database, systemClock);
   if (json) {
@@ -58,7 +58,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     overdue: describeOverdue(overdue),
     retention: describeRetention(journal),
   });
-  if (unwell.length > 0) sayUnwell(unwell);
+  if (unwell.length > 0) sayUnhealthy(unwell);
 }
 
 function describeProcesses(processes: readonly TartanProcess[]): string {
@@ -68,7 +68,7 @@ function describeProcesses(processes: readonly TartanProcess[]): string {
     .join("\n");
 }
 
-function describeDestinations({ active, paused, disabled, open }: Omit<Standing, "unwell">): string {
+function describeDestinations({ active, paused, disabled, open }: Omit<DestinationsStatus, "unwell">): string {
   const counts = { active, paused, disabled, open };
   const told = Object.entries(counts).filter(([, count]) => count > 0);
   return told.length === 0 ? dim("none") : told.map(([word, count]) => `${count} ${state(word)}`).join(", ");
@@ -106,7 +106,7 @@ function describeRetention({ suspended, kept_weeks: kept }: RetentionState): str
   return lines.length === 0 ? null : lines.join("\n");
 }
 
-function sayUnwell(unwell: readonly Unwell[]): void {
+function sayUnhealthy(unwell: readonly UnhealthyDestination[]): void {
   say();
   sayTable(
     unwell,

@@ -1,10 +1,10 @@
 /**
- * What is sent of an event, byte for byte. Nothing that came from Plaid is parsed and written anew: a webhook that is
- * passed on is its own bytes, one that is wrapped stands in the envelope as it came, with its whitespace, its numbers' digits
- * and the order of its members, only without tokens; an event is the bytes that were stored when it happened.
+ * Renders the body of an event. Data from Plaid is never parsed and serialized again: an original webhook is its own bytes; a
+ * wrapped webhook keeps its whitespace, the digits of its numbers and the order of its members inside the envelope, without tokens;
+ * any other event is the bytes that were stored with it.
  *
- * The form `original` alone holds tokens: Plaid signed the hash of these very bytes, and a receiver that checks the
- * signature could not do so without them.
+ * Only the form `original` contains tokens: Plaid signed the hash of exactly these bytes, so a receiver that checks the signature
+ * needs them.
  */
 import { createHash } from "node:crypto";
 import { toEventId, toWebhookId } from "../../model/ids.ts";
@@ -14,19 +14,19 @@ import type { EventSource, Form } from "../model/types.ts";
 export const WEBHOOK_RECEIVED = "webhook.received";
 
 /**
- * The body of what is sent: for form `original` the event's own bytes, else the event. What a transform makes of an
- * event is made of `render(source, "event")`.
+ * The body of an event: its own bytes for the form `original`, otherwise the event. A transform gets `render(source, "event")` as
+ * its input.
  */
 export function render(source: EventSource, form: Form): Buffer {
   return form === "original" || source.type !== WEBHOOK_RECEIVED ? source.bytes : wrap(source);
 }
 
-/** The same as it may be shown to people: without tokens in any form. */
+/** The same for display: without tokens in any form. */
 export const renderForDisplay = (source: EventSource, form: Form): Buffer => cutTokens(render(source, form)).bytes;
 
 /**
- * What a matcher looks at: a webhook's body, another event's `data`. `undefined` where that is not JSON. Numbers are
- * JavaScript's here, so digits beyond its precision are not told apart.
+ * The value that matchers compare: the body of a webhook, `data` of any other event. `undefined` where it is not JSON. Numbers
+ * are doubles here, so digits beyond their precision are not compared.
  */
 export function payloadOf(source: EventSource): unknown {
   const value = readJson(source.bytes)?.value;
@@ -45,7 +45,7 @@ function readJson(bytes: Buffer): { value: unknown } | null {
   }
 }
 
-/** The envelope that journal.envelope writes of other events, around the webhook. */
+/** Wraps the webhook in the same envelope that journal.envelope writes for other events. */
 function wrap(source: EventSource): Buffer {
   const { bytes, cut } = cutTokens(source.bytes);
   const isJson = readJson(bytes) !== null;
@@ -79,7 +79,7 @@ function wrap(source: EventSource): Buffer {
   ]);
 }
 
-/** An object that goes on. */
+/** A JSON object without its closing brace. */
 const open = (members: object): string => JSON.stringify(members).slice(0, -1);
 
 function verificationOf({ verification, keyId, signedAt, bytes }: EventSource): object | null {

@@ -1,17 +1,17 @@
 /**
- * Reads events with their bytes for those who look into payloads: a slice at a time, bounded in bytes, so that what is in
- * memory does not grow with the number of events; and large ones in turns, so that parsing them leaves the event loop free.
+ * Reads events with their payloads in slices of bounded size, so that memory does not grow with the number of events. Large payloads
+ * take turns, so that parsing them keeps the event loop responsive.
  */
 import type { Queryable } from "../../database/types.ts";
-import { SOURCES } from "../dispatch/queries.ts";
+import { SOURCES } from "./queries.ts";
 import type { EventSource, SizedEvent } from "../model/types.ts";
 import { WEBHOOK_RECEIVED } from "./body.ts";
 import { turnFor } from "./large-work.ts";
 
-/** What is known of an event before it is read. */
+/** The fields of an event that are known before its payload is read. */
 type Sized = Pick<SizedEvent, "id" | "type" | "size">;
 
-/** What one statement reads, but for one event that is larger by itself. */
+/** Bytes that one statement reads, unless a single event is larger. */
 const SLICE_BYTES = 2 * 1024 * 1024;
 const SLICE_EVENTS = 200;
 
@@ -31,7 +31,7 @@ export function slices<T extends { size: number }>(events: readonly T[]): T[][] 
   return cut;
 }
 
-/** Yields the events that are still kept, in their order, each when there is time to look into it. */
+/** Yields the events that are still kept, in their order, each in its turn of the event loop. */
 export async function* readSources(q: Queryable, events: readonly Sized[]): AsyncIterable<EventSource> {
   for (const slice of slices(events)) {
     const sources = await readSlice(q, slice);

@@ -1,14 +1,14 @@
 /**
- * Which JSONata expressions are taken. A transform that is run again must yield the same bytes, so what depends on the moment or
- * on chance is refused, and so is what makes expressions at run time, since these could not be looked at beforehand.
+ * Decides which JSONata expressions are accepted. A transform must yield the same bytes each time, so functions that depend on time
+ * or chance are refused. So are functions that create expressions at run time, which cannot be checked beforehand.
  */
 import jsonata from "jsonata";
 import { TartanError } from "../../errors.ts";
-import { textFault } from "../model/validation-errors.ts";
+import { textError } from "../model/validation-errors.ts";
 
 const EXPRESSION_MAX = 10_000;
 
-/** Names of functions that are refused, whatever they are bound to. */
+/** Refused functions, by name, whatever the name is bound to. */
 export const REFUSED_FUNCTIONS: Readonly<Record<string, string>> = {
   now: "tells the time, which is another one at each run; the event has occurred_at",
   millis: "tells the time, which is another one at each run; the event has occurred_at",
@@ -19,17 +19,17 @@ export const REFUSED_FUNCTIONS: Readonly<Record<string, string>> = {
 
 /** @throws TartanError `invalid_request` with the field `transform` */
 export function checkTransform(expression: string): void {
-  const fault = expressionFault(expression);
-  if (fault === null) return;
-  throw new TartanError("invalid_request", `The transform is not usable: it ${fault}.`, {
-    fields: { transform: fault },
+  const error = expressionError(expression);
+  if (error === null) return;
+  throw new TartanError("invalid_request", `The transform is not usable: it ${error}.`, {
+    fields: { transform: error },
   });
 }
 
 /** What is wrong with it, or null. */
-export function expressionFault(expression: unknown): string | null {
-  const fault = textFault(expression, EXPRESSION_MAX);
-  if (fault !== null || typeof expression !== "string") return fault;
+export function expressionError(expression: unknown): string | null {
+  const error = textError(expression, EXPRESSION_MAX);
+  if (error !== null || typeof expression !== "string") return error;
   if (expression.trim() === "") return "must not be empty";
   try {
     return refusedIn(jsonata(expression).ast());

@@ -1,15 +1,17 @@
 /**
- * Runs transforms: JSONata expressions that somebody wrote, over events. One may loop, recurse without end, hold a regular
- * expression that backtracks for ever, or ask for all memory there is. So they run in processes of their own, with bounds
- * on time, memory, depth and output, and without anything of this process' environment. A thread would not do: where a
- * single allocation exceeds its heap, V8 ends the whole process.
+ * Runs transforms: users' JSONata expressions over events. An expression may loop, recurse without end, contain a regular
+ * expression that backtracks forever, or allocate all memory. So transforms run in processes of their own, with bounds on time,
+ * memory, depth and output, and without this process's environment. A thread is not enough: where a single allocation exceeds its
+ * heap, V8 ends the whole process.
  *
- * A process: starting → idle → busy with one event → idle …; one whose expression exceeded its CPU time or memory is killed,
- * and another is started when there is work. Time is what the process itself has used, measured in it: a machine that is busy, or
- * this process being blocked, is never taken for an expression that loops. A process that does not answer although it has
- * used little is replaced, and its event is tried again. At most two run, an expression occupies at most one of them, and the expression that has
- * used the least time goes first. So one that takes its full time on every event leaves a process to the others, and
- * where several do, another one waits for whoever is at work and then goes before them all.
+ * A process: starting → idle → busy with one event → idle …; one whose expression exceeded its CPU time or memory is killed, and
+ * another is started when there is work. A process measures the CPU time that it has used itself, so a busy machine, or this process
+ * being blocked, is never mistaken for an expression that loops. A process that does not answer although it has used little is
+ * replaced, and its event is tried again.
+ *
+ * At most two processes run, an expression occupies at most one of them, and the expression that has used the least time goes first.
+ * So an expression that takes its full time on every event leaves a process to the others, and where several do, another expression
+ * waits for one event at most.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
@@ -72,7 +74,7 @@ export function openTransforms(options: TransformOptions = {}): Transforms {
 /** An expression that was given events. */
 interface Turn {
   jobs: Job[];
-  /** ms, from where the others were when it came: who rested saves up nothing */
+  /** ms, counted from where the others were when it came, so that a pause saves up nothing */
   spent: number;
 }
 
@@ -80,7 +82,7 @@ class TransformProcesses implements Transforms {
   readonly #bounds: Required<TransformOptions>;
   readonly #turns = new Map<string, Turn>();
   readonly #processes = new Set<TransformProcess>();
-  /** what had been spent by whoever went last */
+  /** what the expression that ran last had spent */
   #floor = 0;
   #closed: (() => void) | null = null;
 
@@ -181,7 +183,7 @@ class TransformProcess {
     this.#gone = new Promise((resolve) => {
       const end = (signal: string | null): void => {
         this.ended = true;
-        this.#settle(this.#verdictOn(signal));
+        this.#settle(this.#outcomeOf(signal));
         resolve();
       };
       this.#child.once("exit", (code, signal) => end(signal ?? (code !== null && code > 128 ? "SIGABRT" : null)));
@@ -195,7 +197,7 @@ class TransformProcess {
     });
   }
 
-  #verdictOn(signal: string | null): Outcome {
+  #outcomeOf(signal: string | null): Outcome {
     if (!this.#begun || signal === null) return "made nothing";
     const { timeoutMs } = this.#bounds;
     // Sent by the thread in it that measures its CPU time.
@@ -214,7 +216,7 @@ class TransformProcess {
     });
     this.#stopWaiting();
     this.job = null;
-    // What was stopped may have left its memory nearly full, and whoever comes next would be blamed for it.
+    // A stopped expression may have left the memory nearly full, for which the next one would be blamed.
     if (outcome !== "made nothing" && "cause" in outcome && outcome.cause !== "transform_error") this.#kill();
     return outcome;
   }
@@ -245,7 +247,7 @@ class TransformProcess {
 
 /**
  * Calls `over` when this process has been able to run for `ms`. While it is blocked or stopped next to no time passes, and
- * what came in meanwhile is heard first.
+ * messages that arrived meanwhile are handled first.
  * @param clock milliseconds that only grow, also while this process is stopped
  * @returns ends it before that
  */

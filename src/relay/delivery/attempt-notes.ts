@@ -1,33 +1,34 @@
 /**
- * Notes attempts before they are made, many in one commit. The note is what allows an attempt: Postgres refuses it to a
- * worker that no longer holds the destination, and nobody takes the destination while an attempt can still be under way.
+ * Notes attempts in Postgres before they are made, many in one commit. The note permits an attempt: Postgres rejects it when
+ * this worker no longer leases the destination, and no other worker leases the destination while a noted attempt can still be
+ * under way.
  *
- *   begin ──committed──▶ begun (for START_MS) ──recorded──▶ finished
- *             └──the destination was taken──▶ lost
+ *   note ──committed──▶ noted (may be sent within START_MS) ──recorded──▶ finished
+ *            └──another worker has the destination──▶ lost
  *
  * A worker that was frozen between the note and the request finds the note too old and sends nothing.
  *
- * A note may name attempts that were not made after all. The next note leaves them out; where none follows, they are left out
- * when the destination is given back, since the next worker would wait for them and record them as made.
+ * A note may name attempts that were not made after all. The next note leaves them out. Where no note follows, releasing the
+ * destination leaves them out, since the next worker would otherwise wait for them and record them as made.
  */
 import type { Queryable } from "../../database/types.ts";
-import { NOTE_STARTS } from "./queries.ts";
 import { stopwatch } from "../model/stopwatch.ts";
+import { NOTE_ATTEMPTS } from "./attempt-queries.ts";
 
-/** A note allows an attempt to start for so long. */
+/** An attempt may be sent within this time of its note. */
 const START_MS = 2000;
 /**
- * After an attempt must have ended its worker has this long to record it, before another may take the destination: a
- * worker whose connections were lost needs a few seconds to make new ones.
+ * After an attempt's timeout its worker has this long to record it before another worker may lease the destination: a worker
+ * whose connections were lost needs a few seconds to make new ones.
  */
 const RECORD_MS = 10_000;
 const BATCH_MAX = 500;
 
-export interface AttemptStart {
+export interface AttemptNote {
   destinationId: string;
   epoch: number;
   deliveryId: string;
-  /** the job that scheduled it, when it was fetched */
+  /** the job that had scheduled the delivery when it was fetched */
   jobId: string | null;
   /** of the attempt, from 1 */
   number: number;
@@ -37,18 +38,18 @@ export interface AttemptStart {
 }
 
 /**
- * `begun`: it may be sent now. `not_scheduled`: the delivery was cancelled meanwhile, or a job scheduled it anew. `late`: the note took too long; try
- * again. `lost`: another worker has the destination.
+ * `noted`: send it now. `not_scheduled`: the delivery was cancelled meanwhile, or a job rescheduled it. `late`: the note took
+ * too long; try again. `lost`: another worker has the destination.
  */
-export type StartAnswer = "begun" | "not_scheduled" | "late" | "lost";
+export type NoteAnswer = "noted" | "not_scheduled" | "late" | "lost";
 
-interface Waiting {
-  start: AttemptStart;
-  resolve: (answer: StartAnswer) => void;
+interface PendingNote {
+  note: AttemptNote;
+  resolve: (answer: NoteAnswer) => void;
   reject: (error: unknown) => void;
 }
 
-/** Attempts at deliveries of one destination, side by side, as relay.under_way has them. */
+/** Attempts at deliveries of one destination, as parallel arrays like those of relay.under_way. */
 export interface Attempts {
   delivery_ids: string[];
   numbers: number[];
@@ -67,21 +68,21 @@ interface NotedRow {
   scheduled: string[];
 }
 
-export class AttemptStarts {
+export class AttemptNotes {
   readonly #q: Queryable;
-  #waiting: Waiting[] = [];
+  #pending: PendingNote[] = [];
   #working = false;
-  /** by destination and delivery: what the next note says is under way */
+  /** by destination and delivery: the attempts that the next note names as under way */
   readonly #underWay = new Map<string, Map<string, UnderWay>>();
 
   constructor(q: Queryable) {
     this.#q = q;
   }
 
-  /** Rejects when Postgres does not take the note; then the attempt must not be made. */
-  begin(start: AttemptStart): Promise<StartAnswer> {
+  /** Rejects when Postgres does not store the note; then the attempt must not be made. */
+  note(note: AttemptNote): Promise<NoteAnswer> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ start, resolve, reject });
+      this.#pending.push({ note, resolve, reject });
       if (!this.#working) void this.#work();
     });
   }
@@ -94,8 +95,8 @@ export class AttemptStarts {
   }
 
   /**
-   * The courier of the destination has stopped.
-   * @returns the attempts that it made and could not record; they are no longer known here
+   * Forgets a destination whose delivery worker has stopped.
+   * @returns the attempts that it made and could not record
    */
   leave(destinationId: string): Attempts {
     const made = attemptsOf(this.#underWay.get(destinationId));
@@ -105,15 +106,15 @@ export class AttemptStarts {
 
   async #work(): Promise<void> {
     this.#working = true;
-    // What is asked for in the same turn of the loop shares the commit.
+    // Notes of the same turn of the event loop share a commit.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, BATCH_MAX);
+    while (this.#pending.length > 0) {
+      const batch = this.#pending.splice(0, BATCH_MAX);
       try {
-        await this.#note(batch);
+        await this.#store(batch);
       } catch (error) {
-        for (const { start, reject } of batch) {
-          this.finished(start.destinationId, start.deliveryId);
+        for (const { note, reject } of batch) {
+          this.finished(note.destinationId, note.deliveryId);
           reject(error);
         }
       }
@@ -121,38 +122,38 @@ export class AttemptStarts {
     this.#working = false;
   }
 
-  async #note(batch: readonly Waiting[]): Promise<void> {
+  async #store(batch: readonly PendingNote[]): Promise<void> {
     const startedAt = new Date().toISOString();
-    const destinations = new Map<string, AttemptStart[]>();
-    for (const { start } of batch) {
-      const starts = destinations.get(start.destinationId);
-      if (starts) starts.push(start);
-      else destinations.set(start.destinationId, [start]);
-      const own = this.#underWay.get(start.destinationId) ?? new Map<string, UnderWay>();
-      this.#underWay.set(start.destinationId, own.set(start.deliveryId, { number: start.number, startedAt }));
+    const destinations = new Map<string, AttemptNote[]>();
+    for (const { note } of batch) {
+      const notes = destinations.get(note.destinationId);
+      if (notes) notes.push(note);
+      else destinations.set(note.destinationId, [note]);
+      const own = this.#underWay.get(note.destinationId) ?? new Map<string, UnderWay>();
+      this.#underWay.set(note.destinationId, own.set(note.deliveryId, { number: note.number, startedAt }));
     }
-    const rows = [...destinations.values()].map((starts) => this.#rowOf(starts));
+    const rows = [...destinations.values()].map((notes) => this.#rowOf(notes));
     const elapsed = stopwatch();
-    const noted = await this.#q.query<NotedRow>(NOTE_STARTS, [JSON.stringify(rows)]);
+    const noted = await this.#q.query<NotedRow>(NOTE_ATTEMPTS, [JSON.stringify(rows)]);
     const scheduled = new Map(noted.rows.map((row) => [row.destination_id, new Set(row.scheduled)]));
     const late = elapsed() > START_MS;
-    for (const { start, resolve } of batch) {
-      const answer = answerTo(start, scheduled.get(start.destinationId), late);
-      if (answer !== "begun") this.finished(start.destinationId, start.deliveryId);
+    for (const { note, resolve } of batch) {
+      const answer = answerTo(note, scheduled.get(note.destinationId), late);
+      if (answer !== "noted") this.finished(note.destinationId, note.deliveryId);
       resolve(answer);
     }
   }
 
-  #rowOf(starts: readonly AttemptStart[]): object {
-    const [{ destinationId, epoch, url }] = starts as [AttemptStart];
+  #rowOf(notes: readonly AttemptNote[]): object {
+    const [{ destinationId, epoch, url }] = notes as [AttemptNote];
     return {
       destination_id: destinationId,
       epoch,
       url,
       ...attemptsOf(this.#underWay.get(destinationId)),
-      fresh: starts.map(({ deliveryId }) => deliveryId),
-      fresh_jobs: starts.map(({ jobId }) => jobId),
-      busy_s: (START_MS + RECORD_MS + Math.max(...starts.map(({ timeoutMs }) => timeoutMs))) / 1000,
+      fresh: notes.map(({ deliveryId }) => deliveryId),
+      fresh_jobs: notes.map(({ jobId }) => jobId),
+      busy_s: (START_MS + RECORD_MS + Math.max(...notes.map(({ timeoutMs }) => timeoutMs))) / 1000,
     };
   }
 }
@@ -166,12 +167,8 @@ function attemptsOf(underWay: ReadonlyMap<string, UnderWay> = new Map()): Attemp
   };
 }
 
-function answerTo(
-  { deliveryId }: AttemptStart,
-  scheduled: ReadonlySet<string> | undefined,
-  late: boolean,
-): StartAnswer {
+function answerTo({ deliveryId }: AttemptNote, scheduled: ReadonlySet<string> | undefined, late: boolean): NoteAnswer {
   if (scheduled === undefined) return "lost";
   if (!scheduled.has(deliveryId)) return "not_scheduled";
-  return late ? "late" : "begun";
+  return late ? "late" : "noted";
 }

@@ -1,56 +1,56 @@
 /**
- * How many requests one process has under way, shared fairly. Half of the limit is reserved in equal parts, one for each
- * destination and one for a destination that is yet to come, so that slow destinations cannot take all. The other half goes
- * to the one that asks first, and of those that wait each gets one in turn.
+ * Limits how many requests one process has under way, and shares them fairly between destinations. Half of the limit is
+ * reserved in equal parts: one part for each destination, and one for the next destination to come, so that slow destinations
+ * cannot take everything. The other half goes to the destination that asks first; of those that wait each gets one in turn.
  *
- * With a limit below twice the number of destinations there are no reserves, and all slots are given in turn.
+ * With a limit below twice the number of destinations there are no reserves, and every request is granted in turn.
  */
-export interface SlotUser {
-  /** how many it would have under way at most */
+export interface LimitUser {
+  /** the most requests that it has under way */
   readonly concurrency: number;
 }
 
 type Answer = (granted: boolean) => void;
 
-export class Slots {
-  readonly #count: number;
-  /** how many each has taken */
-  readonly #taken = new Map<SlotUser, number>();
-  /** those that wait, the next one first */
-  readonly #waiting = new Map<SlotUser, Answer[]>();
+export class ConcurrencyLimit {
+  readonly #limit: number;
+  /** requests under way of each user */
+  readonly #underWay = new Map<LimitUser, number>();
+  /** users that wait, the next one first */
+  readonly #waiting = new Map<LimitUser, Answer[]>();
   #free: number;
-  /** of each destination's reserve, and what all may still take of theirs */
+  /** the reserve of each destination, and how much of all reserves is unused */
   #reserve = 0;
   #unused = 0;
 
-  constructor(count: number) {
-    this.#count = count;
-    this.#free = count;
+  constructor(limit: number) {
+    this.#limit = limit;
+    this.#free = limit;
   }
 
-  join(user: SlotUser): void {
-    this.#taken.set(user, 0);
+  join(user: LimitUser): void {
+    this.#underWay.set(user, 0);
     this.changed();
   }
 
-  /** When nothing of it is under way any more. */
-  leave(user: SlotUser): void {
-    this.dismiss(user);
-    this.#free += this.#taken.get(user) ?? 0;
-    this.#taken.delete(user);
+  /** Call it when none of the user's requests are under way any more. */
+  leave(user: LimitUser): void {
+    this.cancelWaiting(user);
+    this.#free += this.#underWay.get(user) ?? 0;
+    this.#underWay.delete(user);
     this.changed();
   }
 
-  /** Users came, went or have another concurrency. */
+  /** Computes the reserves anew: users joined, left or have another concurrency. */
   changed(): void {
-    this.#reserve = Math.floor(this.#count / 2 / (this.#taken.size + 1));
+    this.#reserve = Math.floor(this.#limit / 2 / (this.#underWay.size + 1));
     this.#unused = this.#reserve;
-    for (const [user, taken] of this.#taken) this.#unused += this.#unusedBy(user, taken);
+    for (const [user, underWay] of this.#underWay) this.#unused += this.#unusedBy(user, underWay);
     this.#grant();
   }
 
-  /** Resolves when the user has a slot, which it gives back; false where it is dismissed before. */
-  acquire(user: SlotUser): Promise<boolean> {
+  /** Resolves with true when the user may send one request, which it releases afterwards; with false when its waiting is cancelled. */
+  acquire(user: LimitUser): Promise<boolean> {
     return new Promise((resolve) => {
       const queue = this.#waiting.get(user);
       if (queue) queue.push(resolve);
@@ -59,16 +59,16 @@ export class Slots {
     });
   }
 
-  give(user: SlotUser): void {
-    const taken = this.#taken.get(user) ?? 0;
-    if (taken === 0) return;
+  release(user: LimitUser): void {
+    const underWay = this.#underWay.get(user) ?? 0;
+    if (underWay === 0) return;
     this.#free += 1;
-    this.#setTaken(user, taken - 1);
+    this.#setUnderWay(user, underWay - 1);
     this.#grant();
   }
 
-  /** What of the user waits gets no slot any more. */
-  dismiss(user: SlotUser): void {
+  /** The user's waiting `acquire` calls resolve with false. */
+  cancelWaiting(user: LimitUser): void {
     const queue = this.#waiting.get(user) ?? [];
     this.#waiting.delete(user);
     for (const answer of queue) answer(false);
@@ -82,29 +82,29 @@ export class Slots {
       this.#waiting.delete(user);
       if (rest.length > 0) this.#waiting.set(user, rest);
       this.#free -= 1;
-      this.#setTaken(user, (this.#taken.get(user) ?? 0) + 1);
+      this.#setUnderWay(user, (this.#underWay.get(user) ?? 0) + 1);
       answer?.(true);
       next = this.#next();
     }
   }
 
-  #next(): [SlotUser, Answer[]] | undefined {
+  #next(): [LimitUser, Answer[]] | undefined {
     if (this.#free === 0) return undefined;
-    for (const entry of this.#waiting) if (this.#mayTake(entry[0])) return entry;
+    for (const entry of this.#waiting) if (this.#mayStart(entry[0])) return entry;
     return undefined;
   }
 
-  #mayTake(user: SlotUser): boolean {
-    const unused = this.#unusedBy(user, this.#taken.get(user) ?? 0);
+  #mayStart(user: LimitUser): boolean {
+    const unused = this.#unusedBy(user, this.#underWay.get(user) ?? 0);
     return unused > 0 || this.#free > this.#unused;
   }
 
-  #setTaken(user: SlotUser, taken: number): void {
-    this.#unused += this.#unusedBy(user, taken) - this.#unusedBy(user, this.#taken.get(user) ?? 0);
-    this.#taken.set(user, taken);
+  #setUnderWay(user: LimitUser, underWay: number): void {
+    this.#unused += this.#unusedBy(user, underWay) - this.#unusedBy(user, this.#underWay.get(user) ?? 0);
+    this.#underWay.set(user, underWay);
   }
 
-  #unusedBy({ concurrency }: SlotUser, taken: number): number {
-    return Math.max(0, Math.min(concurrency, this.#reserve) - taken);
+  #unusedBy({ concurrency }: LimitUser, underWay: number): number {
+    return Math.max(0, Math.min(concurrency, this.#reserve) - underWay);
   }
 }

@@ -1,42 +1,69 @@
-/** What is recorded of a delivery after an attempt, or after it could not be packed. */
+/** The result of a delivery after an attempt, or after no request could be built for it. */
 import { isOperatorEvent } from "../../events/event-types.ts";
-import type { Exchange, OpenDestination } from "../model/types.ts";
-import type { Fetched } from "./prefetcher.ts";
+import type { NewEvent } from "../../events/events.ts";
+import type { Exchange, LoadedDestination } from "../model/types.ts";
+import type { Health } from "./circuit-breaker.ts";
+import type { Classification } from "./classification.ts";
 import type { DestinationHealth } from "./destination-health.ts";
-import { aboutDelivery } from "./operator-events.ts";
-import type { DeliveryResult } from "./recorder.ts";
-import type { Verdict } from "./classification.ts";
+import { deliveryEvents } from "./operator-events.ts";
+import type { PrefetchedDelivery } from "./prefetcher.ts";
 
-interface Made {
-  delivery: Fetched;
-  destination: OpenDestination;
+/** What the recorder stores. */
+export interface DeliveryResult {
+  deliveryId: string;
+  destinationId: string;
+  epoch: number;
+  /** of the attempt; null where none was made, as when a transform failed */
+  number: number | null;
+  /** tries so far that count towards the schedule */
+  tries: number;
+  /** of the attempt, by the database's clock */
+  startedAt: Date | null;
+  exchange: Exchange | null;
+  url: string;
+  jobId: string | null;
+  outcome: Classification["outcome"];
+  cause: string | null;
+  /** explains the cause, where there is more to say */
+  detail: string | null;
+  dueInMs: number | null;
+  sha256: Buffer | null;
+  /** the destination's health after the attempt; null where it need not be stored now */
+  health: Health | null;
+  disable: string | null;
+  events: readonly NewEvent[];
+}
+
+interface Finished {
+  delivery: PrefetchedDelivery;
+  destination: LoadedDestination;
   epoch: number;
   /** null where no attempt was made */
   exchange: Exchange | null;
-  verdict: Verdict;
+  classification: Classification;
   sha256: Buffer | null;
   health: DestinationHealth;
   /** the database's time, in milliseconds since 1970 */
   now: number;
 }
 
-/** Takes the attempt into account in `health`, and says what is to be recorded. */
+/** Applies the attempt to `health`, and builds the result to record. */
 export function resultOf({
   delivery,
   destination,
   epoch,
   exchange,
-  verdict,
+  classification,
   sha256,
   health,
   now,
-}: Made): DeliveryResult {
+}: Finished): DeliveryResult {
   // An attempt that Tartan cut short says nothing about the destination and does not count as a try.
   const counts = exchange !== null && exchange.cause !== "stopped";
-  const judged = counts ? health.judge(verdict, destination) : { events: [], disable: null };
-  // What is said of an operator's event would be another one, and so on.
+  const change = counts ? health.apply(classification, destination) : { events: [], disable: null };
+  // An operator's event about the delivery of an operator's event would lead to another one, without end.
   const quiet = isOperatorEvent(delivery.eventType) || (exchange !== null && !counts);
-  const told = quiet ? [] : aboutDelivery(delivery, destination.id, exchange, verdict);
+  const events = quiet ? [] : deliveryEvents(delivery, destination.id, exchange, classification);
   return {
     deliveryId: delivery.id,
     destinationId: destination.id,
@@ -47,13 +74,13 @@ export function resultOf({
     exchange,
     url: destination.url,
     jobId: delivery.jobId,
-    verdict: verdict.kind,
-    cause: verdict.cause,
-    detail: exchange === null ? verdict.reason : null,
-    dueInMs: verdict.dueInMs,
+    outcome: classification.outcome,
+    cause: classification.cause,
+    detail: exchange === null ? classification.reason : null,
+    dueInMs: classification.dueInMs,
     sha256,
     health: counts ? health.toKeep() : null,
-    disable: judged.disable,
-    events: [...judged.events, ...told],
+    disable: change.disable,
+    events: [...change.events, ...events],
   };
 }

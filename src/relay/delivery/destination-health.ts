@@ -1,19 +1,19 @@
 /**
- * The health of one destination while this process holds it: what each attempt makes of it, and what of it has to be kept.
- * What changes how the destination is treated is kept with the attempt that changed it; a success that changes nothing is kept
- * within KEEP_MS, so that a busy destination does not cost a write for each.
+ * The health of one destination while this process leases it: applies the results of attempts, and decides when the health has
+ * to be stored. A change in how the destination is treated is stored with the attempt that caused it. A success that changes
+ * nothing is stored within KEEP_MS, so that a busy destination does not cost a write for each success.
  */
 import type { NewEvent } from "../../events/events.ts";
-import type { OpenDestination } from "../model/types.ts";
-import { admission, afterAttempts, halfOpened, heldUntil, relieved, type Health } from "./circuit-breaker.ts";
-import { aboutDestination } from "./operator-events.ts";
-import type { Verdict } from "./classification.ts";
+import type { LoadedDestination } from "../model/types.ts";
+import { admission, afterAttempts, halfOpened, heldUntil, resetHealth, type Health } from "./circuit-breaker.ts";
+import type { Classification } from "./classification.ts";
+import { destinationEvents } from "./operator-events.ts";
 
 const KEEP_MS = 5000;
 
-export interface HealthJudgement {
+export interface HealthChange {
   events: NewEvent[];
-  /** why the destination is to be disabled */
+  /** why the destination has to be disabled; null: it need not be */
   disable: string | null;
 }
 
@@ -34,7 +34,7 @@ export class DestinationHealth {
     return this.#health.breaker === "half_open";
   }
 
-  /** For how long nothing may be sent; 0 when something may. A breaker whose time is over lets one through. */
+  /** For how long nothing may be sent; 0: send now. An open circuit whose time is over becomes half open, for one probe. */
   heldMs(): number {
     const now = this.#now();
     const admitted = admission(this.#health, new Date(now));
@@ -43,39 +43,39 @@ export class DestinationHealth {
     return 0;
   }
 
-  /** Takes an attempt into account, which ended just now. */
-  judge(verdict: Verdict, destination: OpenDestination): HealthJudgement {
+  /** Applies the classification of an attempt that ended just now. */
+  apply(classification: Classification, destination: LoadedDestination): HealthChange {
     const now = this.#now();
     const before = this.#health;
-    const result = { failed: verdict.unhealthy, at: new Date(now), cause: verdict.cause };
+    const result = { failed: classification.unhealthy, at: new Date(now), cause: classification.cause };
     const { health, events } = afterAttempts(before, [result], destination);
-    this.#health = verdict.holdMs === null ? health : heldUntil(health, new Date(now + verdict.holdMs));
-    // What was under way may say so too; it is told once, and nothing more is sent from now on.
-    const asked = destination.disabled ? null : verdict.disable;
+    this.#health = classification.holdMs === null ? health : heldUntil(health, new Date(now + classification.holdMs));
+    // Other attempts under way may ask for it too. One event is enough, and nothing more is sent from now on.
+    const asked = destination.disabled ? null : classification.disable;
     return {
-      events: aboutDestination(destination.id, before, this.#health, events, asked, destination),
+      events: destinationEvents(destination.id, before, this.#health, events, asked, destination),
       disable: asked ?? (events.includes("disabled") ? "failing" : null),
     };
   }
 
-  /** @param all whether to end a wait that the receiver asked for, too */
-  relieve(all: boolean): void {
-    this.#health = relieved(this.#health, all);
+  /** @param all also ends a wait that the receiver asked for */
+  reset(all: boolean): void {
+    this.#health = resetHealth(this.#health, all);
   }
 
-  /** In how many milliseconds something has to be kept; Infinity when all is kept. */
+  /** In how many milliseconds the health has to be stored; Infinity when it is. */
   keepInMs(): number {
     if (this.#health === this.#kept) return Infinity;
     return matters(this.#kept, this.#health) ? 0 : this.#keptAt + KEEP_MS - performance.now();
   }
 
-  /** What has to be kept now; null where it was kept or can wait. The caller keeps it. */
+  /** The health to store now; null where it is stored or can wait. The caller stores it. */
   toKeep(): Health | null {
-    return this.keepInMs() > 0 ? null : this.takeAll();
+    return this.keepInMs() > 0 ? null : this.takeUnkept();
   }
 
-  /** All that was not kept, whether it can wait or not. */
-  takeAll(): Health | null {
+  /** The health if it is not stored, whether that can wait or not. The caller stores it. */
+  takeUnkept(): Health | null {
     if (this.#health === this.#kept) return null;
     this.#kept = this.#health;
     this.#keptAt = performance.now();
@@ -83,7 +83,7 @@ export class DestinationHealth {
   }
 }
 
-/** Whether a restart with `before` would treat the destination in another way than with `after`. */
+/** Whether a worker that loads `before` would treat the destination differently than one that loads `after`. */
 function matters(before: Health, after: Health): boolean {
   return (
     before.breaker !== after.breaker ||

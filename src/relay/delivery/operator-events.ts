@@ -1,28 +1,28 @@
 /**
- * What operators are told of deliveries and destinations: events like any other, which can be routed like any other. They
- * are recorded in the transaction that records what they tell.
+ * The events by which operators learn of failing deliveries and destinations. They are routed like other events, and recorded in
+ * the same transaction as the change that caused them.
  */
-import { type NewEvent } from "../../events/events.ts";
+import type { NewEvent } from "../../events/events.ts";
 import { toDeliveryId, toEventId } from "../../model/ids.ts";
-import type { Fetched } from "./prefetcher.ts";
-import type { HealthEvent, Health } from "./circuit-breaker.ts";
-import type { Exchange, OpenDestination } from "../model/types.ts";
-import type { Verdict } from "./classification.ts";
+import type { Exchange, LoadedDestination } from "../model/types.ts";
+import type { Health, HealthEvent } from "./circuit-breaker.ts";
+import type { Classification } from "./classification.ts";
+import type { PrefetchedDelivery } from "./prefetcher.ts";
 
-/** A delivery that failed so often is told; one that then arrives is told too. */
+/** A delivery that fails this often causes delivery.failing, and delivery.recovered when it is delivered afterwards. */
 const FAILING_FROM = 4;
 
-const nobodys = { integrationId: null, itemId: null, userId: null, environment: null } as const;
+const NO_ITEM = { integrationId: null, itemId: null, userId: null, environment: null } as const;
 
-/** What is told of a delivery after an attempt, or after it could not be packed. */
-export function aboutDelivery(
-  delivery: Fetched,
+/** The events of a delivery after an attempt, or after no request could be built for it. */
+export function deliveryEvents(
+  delivery: PrefetchedDelivery,
   destinationId: string,
   exchange: Exchange | null,
-  { kind, cause }: Verdict,
+  { outcome, cause }: Classification,
 ): NewEvent[] {
   const tries = delivery.tries + 1;
-  const type = typeOf(kind, tries);
+  const type = typeOf(outcome, tries);
   if (type === null) return [];
   const data = {
     delivery_id: toDeliveryId(delivery.id),
@@ -37,41 +37,45 @@ export function aboutDelivery(
   return [{ type, integrationId, itemId, userId, environment, data }];
 }
 
-function typeOf(kind: Verdict["kind"], tries: number): string | null {
-  if (kind === "dead") return "delivery.exhausted";
-  if (kind === "delivered") return tries > FAILING_FROM ? "delivery.recovered" : null;
+function typeOf(outcome: Classification["outcome"], tries: number): string | null {
+  if (outcome === "dead") return "delivery.exhausted";
+  if (outcome === "delivered") return tries > FAILING_FROM ? "delivery.recovered" : null;
   return tries === FAILING_FROM ? "delivery.failing" : null;
 }
 
-/** What is told of a destination after an attempt there. */
-export function aboutDestination(
+/** The events of a destination after an attempt there. */
+export function destinationEvents(
   destinationId: string,
   before: Health,
   after: Health,
-  happened: readonly HealthEvent[],
+  changes: readonly HealthEvent[],
   disable: string | null,
-  { disableAfterS }: OpenDestination,
+  { disableAfterS }: LoadedDestination,
 ): NewEvent[] {
-  const told = happened.map((event): NewEvent => {
-    if (event === "opened") {
+  const events = changes.map((change): NewEvent => {
+    if (change === "opened") {
       const { failures, openings, hold_until, last_error } = after;
-      return tell("destination.opened", { destination_id: destinationId, failures, openings, hold_until, last_error });
+      return event("destination.opened", { destination_id: destinationId, failures, openings, hold_until, last_error });
     }
-    if (event === "recovered") {
-      return tell("destination.recovered", { destination_id: destinationId, failing_since: before.failing_since });
+    if (change === "recovered") {
+      return event("destination.recovered", { destination_id: destinationId, failing_since: before.failing_since });
     }
-    if (event === "disabled") return tell("destination.disabled", { destination_id: destinationId, reason: "failing" });
+    if (change === "disabled") {
+      return event("destination.disabled", { destination_id: destinationId, reason: "failing" });
+    }
     const { failing_since, failing_ms, last_failure_at } = after;
     const disables_at = last_failure_at && new Date(last_failure_at.getTime() + disableAfterS * 1000 - failing_ms);
-    return tell("destination.failing", {
+    return event("destination.failing", {
       destination_id: destinationId,
-      percent: event.failing,
+      percent: change.failing,
       failing_since,
       disables_at,
     });
   });
-  if (disable !== null) told.push(tell("destination.disabled", { destination_id: destinationId, reason: disable }));
-  return told;
+  if (disable !== null) {
+    events.push(event("destination.disabled", { destination_id: destinationId, reason: disable }));
+  }
+  return events;
 }
 
-const tell = (type: string, data: Record<string, unknown>): NewEvent => ({ ...nobodys, type, data });
+const event = (type: string, data: Record<string, unknown>): NewEvent => ({ ...NO_ITEM, type, data });

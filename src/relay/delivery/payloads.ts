@@ -1,39 +1,45 @@
 /**
- * The payloads that this process has in memory for deliveries, counted in bytes: those that were fetched ahead, and large ones
- * that are read when their turn comes. Both are bounded for all destinations together. Where nothing may be fetched ahead
- * any more, deliveries are fetched without their payloads. Where large ones fill their share, others wait, and destinations
- * take turns.
+ * Counts the bytes of payloads that this process has in memory for deliveries: those fetched ahead, and large ones that are
+ * read shortly before they are sent. Both are bounded for all destinations together. When the first bound is reached, deliveries
+ * are fetched without their payloads. When the second is reached, large payloads wait, and destinations take turns.
  */
 import type { Queryable } from "../../database/types.ts";
-import { PAYLOAD_OF } from "./queries.ts";
-import type { Fetched } from "./prefetcher.ts";
+import { PAYLOAD_OF } from "./prefetch-queries.ts";
 
 export interface PayloadBounds {
-  /** bytes that are fetched ahead, in all; several fetches at the same instant may each bring `fetchMax` more */
+  /** bytes fetched ahead, in all; several fetches at the same time may each bring `fetchMax` more */
   aheadMax: number;
-  /** bytes that one fetch brings along */
+  /** bytes that one fetch brings */
   fetchMax: number;
-  /** bytes that are read when their turn comes, in all; a larger payload is read when there is no other */
+  /** bytes read shortly before sending, in all; a larger payload is read when there is no other */
   loadedMax: number;
+}
+
+/** The parts of a prefetched delivery that are counted and loaded here. */
+interface Payload {
+  id: string;
+  size: number | null;
+  body: Buffer | null;
+  bytes: Buffer | null;
 }
 
 const MB = 1024 * 1024;
 const BOUNDS: PayloadBounds = { aheadMax: 32 * MB, fetchMax: MB, loadedMax: 48 * MB };
 
-interface Waiting {
+interface Reservation {
   bytes: number;
   admit: () => void;
 }
 
-export class Payloads {
+export class PayloadMemory {
   readonly #bounds: PayloadBounds;
   /** bytes by delivery */
   readonly #ahead = new Map<string, number>();
   readonly #loaded = new Map<string, number>();
   #aheadBytes = 0;
   #loadedBytes = 0;
-  /** those that wait for room, by destination; the destination that comes first is next */
-  readonly #waiting = new Map<string, Waiting[]>();
+  /** reservations that wait for room, by destination; the first destination is next */
+  readonly #waiting = new Map<string, Reservation[]>();
 
   constructor(bounds: PayloadBounds = BOUNDS) {
     this.#bounds = bounds;
@@ -44,27 +50,32 @@ export class Payloads {
     return this.#aheadBytes + this.#loadedBytes;
   }
 
-  /** bytes that the next fetch may bring along */
+  /** bytes that the next fetch may bring */
   get room(): number {
     const { aheadMax, fetchMax } = this.#bounds;
     return Math.max(0, Math.min(fetchMax, aheadMax - this.#aheadBytes));
   }
 
-  /** The delivery is kept in memory, with its payload if that came along. */
-  hold({ id, size, body, bytes }: Fetched): void {
+  /** Counts a delivery that was fetched, if its payload came along. */
+  hold({ id, size, body, bytes }: Payload): void {
     if (size === null || (body === null && bytes === null) || this.#ahead.has(id)) return;
     this.#ahead.set(id, size);
     this.#aheadBytes += size;
   }
 
   /**
-   * Reads the payload where it did not come along, once there is room for it.
-   * @returns the delivery with its payload; null when the signal aborts before
+   * Reads the payload if it did not come along, as soon as there is room for it.
+   * @returns the delivery with its payload; null when the signal aborts first
    */
-  async load(q: Queryable, delivery: Fetched, destinationId: string, signal: AbortSignal): Promise<Fetched | null> {
+  async load<D extends Payload>(
+    q: Queryable,
+    delivery: D,
+    destinationId: string,
+    signal: AbortSignal,
+  ): Promise<D | null> {
     if (delivery.size === null || delivery.body !== null || delivery.bytes !== null) return delivery;
     if (!(await this.#reserve(delivery.id, delivery.size, destinationId, signal))) return null;
-    const { rows } = await q.query<Pick<Fetched, "body" | "bytes">>(PAYLOAD_OF, [delivery.id]);
+    const { rows } = await q.query<Pick<Payload, "body" | "bytes">>(PAYLOAD_OF, [delivery.id]);
     return { ...delivery, ...rows[0] };
   }
 
@@ -97,29 +108,29 @@ export class Payloads {
     this.#waiting.set(destinationId, queue);
     return await new Promise((resolve) => {
       const abort = (): void => {
-        this.#leave(destinationId, waiting);
+        this.#leave(destinationId, reservation);
         resolve(false);
         this.#admit();
       };
-      const waiting: Waiting = {
+      const reservation: Reservation = {
         bytes,
         admit: () => {
           signal.removeEventListener("abort", abort);
           resolve(true);
         },
       };
-      queue.push(waiting);
+      queue.push(reservation);
       signal.addEventListener("abort", abort, { once: true });
     });
   }
 
-  #leave(destinationId: string, waiting: Waiting): void {
-    const rest = (this.#waiting.get(destinationId) ?? []).filter((other) => other !== waiting);
+  #leave(destinationId: string, reservation: Reservation): void {
+    const rest = (this.#waiting.get(destinationId) ?? []).filter((other) => other !== reservation);
     if (rest.length === 0) this.#waiting.delete(destinationId);
     else this.#waiting.set(destinationId, rest);
   }
 
-  /** Admits those that fit, one of each destination in turn. */
+  /** Admits the reservations that fit, one of each destination in turn. */
   #admit(): void {
     for (;;) {
       const [next] = this.#waiting;

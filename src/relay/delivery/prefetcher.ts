@@ -1,27 +1,27 @@
 /**
- * What a courier has before it: deliveries that were fetched and wait for their turn, in the order in which they are to be
- * sent. In `parallel` order any may go beside any; in `per_item` order each item has a lane, of which one goes at a time, and
- * the next only when the one before is recorded, so that a crash cannot turn them round.
+ * Fetches deliveries of one destination ahead of their sending, and hands them out in the order in which they have to be sent.
+ * Deliveries without an ordering key may be sent side by side. Of an ordering key one delivery is sent at a time, and the next
+ * only when that one is recorded, so that a crash cannot swap them.
  *
- * A lane: not here ──fetched──▶ its first is ready ──taken──▶ under way ──delivered or given up──▶ its next is ready … ──▶ not here
- *                                                                └──to be retried──▶ not here until it is due
+ * An ordering key: absent ──fetched──▶ its first is ready ──next()──▶ under way ──delivered or dead──▶ its next is ready … ──▶ absent
+ *                                                                       └──to be retried──▶ absent until it is due
  */
 import type { Queryable } from "../../database/types.ts";
-import { FETCH_DUE, FETCH_LANES, FETCH_OF_LANES, LANES_MAX, SETTLE_LANES } from "./queries.ts";
 import type { EventSource, Form } from "../model/types.ts";
-import type { Payloads } from "./payloads.ts";
+import type { PayloadMemory } from "./payloads.ts";
+import { FETCH_DUE, FETCH_DUE_KEYS, FETCH_OF_KEYS, KEYS_AT_ONCE, SETTLE_KEYS } from "./prefetch-queries.ts";
 
 /** A delivery with all that sending it needs. */
-export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {
+export interface PrefetchedDelivery extends Omit<EventSource, "id" | "type" | "bytes"> {
   id: string;
   eventId: string;
   eventType: string;
-  lane: string | null;
+  orderingKey: string | null;
   form: Form;
   attempts: number;
   tries: number;
   jobId: string | null;
-  /** what is sent, if that was made before */
+  /** the bytes to send, if they were made before */
   body: Buffer | null;
   bodySha256: Buffer | null;
   /** the expression that makes the body */
@@ -29,209 +29,206 @@ export interface Fetched extends Omit<EventSource, "id" | "type" | "bytes"> {
   /** of the event; null where a body was made before */
   bytes: Buffer | null;
   /**
-   * bytes of the payload, which is `body` or else `bytes`; both are null until it is loaded, where it is large or much was
-   * fetched beside it. null: the payload is not kept any more
+   * bytes of the payload, which is `body` or else `bytes`. Both are null until the payload is loaded, where it is large or was
+   * fetched with many others. null: the payload is no longer kept
    */
   size: number | null;
 }
 
-type DueRow = Fetched & { due: boolean };
-/** A lane that was due by relay.ordering_keys, with one of its deliveries if there is one. */
-type LaneRow = { ofLane: string } & (DueRow | { id: null });
+type DueRow = PrefetchedDelivery & { due: boolean };
+/** An ordering key that was due by relay.ordering_keys, with one of its deliveries if it has one. */
+type KeyRow = { ofKey: string } & (DueRow | { id: null });
 
-/** How many of a lane are fetched at once. */
-const OF_A_LANE = 8;
-/** What was fetched and could not be sent for so long is fetched anew: it may have been cancelled meanwhile. */
+/** Deliveries of an ordering key that one fetch brings. */
+const OF_A_KEY = 8;
+/** Deliveries that could not be sent within this time are fetched anew: they may have been cancelled meanwhile. */
 const STALE_MS = 5000;
 
-/** A lane of which one is ready or under way. */
-interface Lane {
-  /** those that come next */
-  queue: Fetched[];
-  /** there may be more behind them */
+/** An ordering key that has a delivery ready or under way. */
+interface KeyQueue {
+  /** the deliveries that come next */
+  queue: PrefetchedDelivery[];
+  /** the table may have more behind them */
   more: boolean;
 }
 
-/**
- * Deliveries keep the lane, or the freedom of lanes, under which they were made, so a destination whose ordering was changed
- * has both.
- */
-export class Backlog {
+/** A destination whose ordering was changed has deliveries with and without an ordering key: each keeps what it was created with. */
+export class DeliveryPrefetcher {
   readonly #q: Queryable;
   readonly #destinationId: string;
-  readonly #payloads: Payloads;
-  #ready: Fetched[] = [];
+  readonly #payloads: PayloadMemory;
+  #ready: PrefetchedDelivery[] = [];
   #fetchedAt = 0;
   /** deliveries that are ready or under way */
   readonly #known = new Set<string>();
-  readonly #lanes = new Map<string, Lane>();
-  /** lanes of which there may be more than was fetched */
+  readonly #keys = new Map<string, KeyQueue>();
+  /** ordering keys that may have more deliveries than were fetched */
   readonly #revisit = new Set<string>();
-  /** whether all that is due outside the lanes was fetched, but for what became due just now */
+  /** whether all due deliveries without an ordering key were fetched, except those that became due in the last seconds */
   #fetchedOlder = false;
-  /** whether there may be something outside the lanes, and in lanes, that was not fetched */
-  #mayBeFree = true;
-  #mayBeLaned = true;
+  /** whether the table may have due deliveries without an ordering key, and with one, that were not fetched */
+  #mayHaveUnkeyed = true;
+  #mayHaveKeyed = true;
   #turns = 0;
 
-  constructor(q: Queryable, destinationId: string, payloads: Payloads) {
+  constructor(q: Queryable, destinationId: string, payloads: PayloadMemory) {
     this.#q = q;
     this.#destinationId = destinationId;
     this.#payloads = payloads;
   }
 
-  /** Anything may be due. */
-  poke(): void {
-    this.#mayBeFree = true;
+  /** Makes the next call of `next` look for any delivery that is due. */
+  wake(): void {
+    this.#mayHaveUnkeyed = true;
     this.#fetchedOlder = false;
-    this.#mayBeLaned = true;
-    for (const lane of this.#lanes.values()) lane.more = true;
+    this.#mayHaveKeyed = true;
+    for (const key of this.#keys.values()) key.more = true;
   }
 
-  /** Deliveries were just made: in these lanes, or, as null has it, outside of them. */
-  expect(lanes: Iterable<string | null>): void {
-    for (const name of lanes) {
-      const lane = name === null ? undefined : this.#lanes.get(name);
-      if (name === null) this.#mayBeFree = true;
-      else if (lane) lane.more = true;
+  /** Deliveries were created with these ordering keys; null: without one. */
+  onCreated(keys: Iterable<string | null>): void {
+    for (const name of keys) {
+      const key = name === null ? undefined : this.#keys.get(name);
+      if (name === null) this.#mayHaveUnkeyed = true;
+      else if (key) key.more = true;
       else this.#revisit.add(name);
     }
   }
 
-  /** Forgets what is ready; what is under way stays known. */
-  drop(): void {
-    for (const { id, lane } of this.#ready) {
+  /** Discards the deliveries that are ready; those under way stay known. */
+  discard(): void {
+    for (const { id, orderingKey } of this.#ready) {
       this.#known.delete(id);
       this.#payloads.release(id);
-      if (lane !== null) this.#forgetLane(lane);
+      if (orderingKey !== null) this.#forgetKey(orderingKey);
     }
-    for (const lane of this.#lanes.values()) this.#emptyQueue(lane);
+    for (const key of this.#keys.values()) this.#emptyQueue(key);
     this.#ready = [];
     this.#revisit.clear();
-    this.poke();
+    this.wake();
   }
 
-  /** The next delivery to be sent, fetching about `count` when none is ready; null when nothing is due. */
-  async next(count: number): Promise<Fetched | null> {
-    if (this.#ready.length > 0 && performance.now() - this.#fetchedAt > STALE_MS) this.drop();
-    while (this.#ready.length === 0 && (this.#revisit.size > 0 || this.#mayBeLaned || this.#mayBeFree)) {
-      // In turns, so that lanes which never end keep nobody else from being looked for.
+  /** The next delivery to send; fetches about `count` when none is ready. null: nothing is due. */
+  async next(count: number): Promise<PrefetchedDelivery | null> {
+    if (this.#ready.length > 0 && performance.now() - this.#fetchedAt > STALE_MS) this.discard();
+    while (this.#ready.length === 0 && (this.#revisit.size > 0 || this.#mayHaveKeyed || this.#mayHaveUnkeyed)) {
+      // The three kinds take turns, so that ordering keys which never run dry do not starve the others.
       this.#turns += 1;
-      if (this.#turns % 3 === 0 && this.#revisit.size > 0) await this.#fetchOfLanes();
-      if (this.#turns % 3 === 1 && this.#mayBeLaned) await this.#fetchLanes(Math.min(count, LANES_MAX));
-      if (this.#turns % 3 === 2 && this.#mayBeFree) await this.#fetch(count);
+      if (this.#turns % 3 === 0 && this.#revisit.size > 0) await this.#fetchOfKeys();
+      if (this.#turns % 3 === 1 && this.#mayHaveKeyed) await this.#fetchDueKeys(Math.min(count, KEYS_AT_ONCE));
+      if (this.#turns % 3 === 2 && this.#mayHaveUnkeyed) await this.#fetchUnkeyed(count);
     }
     return this.#ready.shift() ?? null;
   }
 
-  /** Puts back what could not be sent just now. */
-  unshift(delivery: Fetched): void {
+  /** Puts back a delivery that cannot be sent just now. */
+  unshift(delivery: PrefetchedDelivery): void {
     this.#ready.unshift(delivery);
   }
 
-  /** The delivery is no longer under way. `goOn`: it is finished, so the next of its lane may go. */
-  done({ id, lane: name }: Fetched, goOn: boolean): void {
+  /** The delivery is no longer under way. @param finished it is delivered or dead, so the next one of its ordering key may go */
+  done({ id, orderingKey: name }: PrefetchedDelivery, finished: boolean): void {
     this.#known.delete(id);
     this.#payloads.release(id);
-    const lane = name === null ? undefined : this.#lanes.get(name);
-    if (name === null || !lane) return;
-    const next = goOn ? lane.queue.shift() : undefined;
+    const key = name === null ? undefined : this.#keys.get(name);
+    if (name === null || !key) return;
+    const next = finished ? key.queue.shift() : undefined;
     if (next) {
       this.#known.add(next.id);
       this.#ready.push(next);
       return;
     }
-    this.#forgetLane(name);
-    if (goOn && lane.more) this.#revisit.add(name);
+    this.#forgetKey(name);
+    if (finished && key.more) this.#revisit.add(name);
   }
 
-  /** None of the lane is ready or under way any more. */
-  #forgetLane(name: string): void {
-    const lane = this.#lanes.get(name);
-    if (lane) this.#emptyQueue(lane);
-    this.#lanes.delete(name);
+  /** No delivery of the ordering key is ready or under way any more. */
+  #forgetKey(name: string): void {
+    const key = this.#keys.get(name);
+    if (key) this.#emptyQueue(key);
+    this.#keys.delete(name);
   }
 
-  #emptyQueue(lane: Lane): void {
-    for (const { id } of lane.queue) this.#payloads.release(id);
-    lane.queue = [];
+  #emptyQueue(key: KeyQueue): void {
+    for (const { id } of key.queue) this.#payloads.release(id);
+    key.queue = [];
   }
 
-  async #fetch(count: number): Promise<void> {
-    this.#mayBeFree = false;
+  async #fetchUnkeyed(count: number): Promise<void> {
+    this.#mayHaveUnkeyed = false;
     const older = !this.#fetchedOlder;
     this.#fetchedOlder = true;
     const values = [this.#destinationId, [...this.#known], count, !older, this.#payloads.room];
-    const { rows } = await this.#q.query<Fetched>(FETCH_DUE, values);
-    this.#take(rows);
+    const { rows } = await this.#q.query<PrefetchedDelivery>(FETCH_DUE, values);
+    this.#add(rows);
     if (rows.length < count) return;
-    this.#mayBeFree = true;
+    this.#mayHaveUnkeyed = true;
     if (older) this.#fetchedOlder = false;
   }
 
-  /** Fetches from lanes that are due; those that are ready or under way are passed over. */
-  async #fetchLanes(count: number): Promise<void> {
-    this.#mayBeLaned = false;
-    const values = [this.#destinationId, [...this.#lanes.keys()], OF_A_LANE, count, this.#payloads.room];
-    const { rows } = await this.#q.query<LaneRow>(FETCH_LANES, values);
+  /** Fetches deliveries of ordering keys that are due and have none ready or under way. */
+  async #fetchDueKeys(count: number): Promise<void> {
+    this.#mayHaveKeyed = false;
+    const values = [this.#destinationId, [...this.#keys.keys()], OF_A_KEY, count, this.#payloads.room];
+    const { rows } = await this.#q.query<KeyRow>(FETCH_DUE_KEYS, values);
     const due = rows.filter((row) => row.id !== null);
-    this.#takeLanes(due);
-    const lanes = new Set(rows.map(({ ofLane }) => ofLane));
-    const stale = [...lanes].filter((name) => !this.#lanes.has(name));
+    this.#addKeyed(due);
+    const names = new Set(rows.map(({ ofKey }) => ofKey));
+    const stale = [...names].filter((name) => !this.#keys.has(name));
     const settled = stale.length === 0 || (await this.#settle(stale));
-    // Those that cannot be settled while somebody writes to them are looked at again when that is told, or at the next poll.
-    if (lanes.size === count && (settled || stale.length < count)) this.#mayBeLaned = true;
+    // A key that cannot be settled while a transaction writes to it is fetched again on that one's notification, or at the next poll.
+    if (names.size === count && (settled || stale.length < count)) this.#mayHaveKeyed = true;
   }
 
-  /** Corrects when lanes are due that have nothing due. @returns whether one was corrected */
-  async #settle(lanes: readonly string[]): Promise<boolean> {
-    const { rows } = await this.#q.query<{ written: number }>(SETTLE_LANES, [this.#destinationId, lanes]);
+  /** Corrects the due times of ordering keys that have nothing due. @returns whether one was corrected */
+  async #settle(keys: readonly string[]): Promise<boolean> {
+    const { rows } = await this.#q.query<{ written: number }>(SETTLE_KEYS, [this.#destinationId, keys]);
     return (rows[0]?.written ?? 0) > 0;
   }
 
-  async #fetchOfLanes(): Promise<void> {
+  async #fetchOfKeys(): Promise<void> {
     const names: string[] = [];
-    for (const name of [...this.#revisit].slice(0, LANES_MAX)) {
+    for (const name of [...this.#revisit].slice(0, KEYS_AT_ONCE)) {
       this.#revisit.delete(name);
-      const lane = this.#lanes.get(name);
-      // Of a lane that is busy the next may be on its way to being recorded.
-      if (lane) lane.more = true;
+      const key = this.#keys.get(name);
+      // While one of its deliveries is under way, the next may be part of a commit that is not finished.
+      if (key) key.more = true;
       else names.push(name);
     }
-    const { rows } = await this.#q.query<DueRow>(FETCH_OF_LANES, [
+    const { rows } = await this.#q.query<DueRow>(FETCH_OF_KEYS, [
       this.#destinationId,
       names,
-      OF_A_LANE,
+      OF_A_KEY,
       this.#payloads.room,
     ]);
-    this.#takeLanes(rows);
+    this.#addKeyed(rows);
   }
 
-  /** Of each lane the first is ready and the others come after it; whatever is not due holds up those behind it. */
-  #takeLanes(rows: readonly DueRow[]): void {
-    const heads: Fetched[] = [];
-    const closed = new Set<string>();
+  /** The first delivery of each ordering key becomes ready, the others queue. One that is not due blocks those behind it. */
+  #addKeyed(rows: readonly DueRow[]): void {
+    const heads: PrefetchedDelivery[] = [];
+    const blocked = new Set<string>();
     for (const row of rows) {
-      const name = row.lane ?? "";
-      const lane = this.#lanes.get(name);
-      if (closed.has(name)) continue;
-      if (!row.due || this.#known.has(row.id)) closed.add(name);
-      else if (lane) {
+      const name = row.orderingKey ?? "";
+      const key = this.#keys.get(name);
+      if (blocked.has(name)) continue;
+      if (!row.due || this.#known.has(row.id)) blocked.add(name);
+      else if (key) {
         this.#payloads.hold(row);
-        lane.queue.push(row);
+        key.queue.push(row);
       } else {
-        this.#lanes.set(name, { queue: [], more: false });
+        this.#keys.set(name, { queue: [], more: false });
         heads.push(row);
       }
     }
-    for (const { lane } of heads) {
-      const taken = this.#lanes.get(lane ?? "");
-      if (taken) taken.more = taken.queue.length === OF_A_LANE - 1;
+    for (const { orderingKey } of heads) {
+      const key = this.#keys.get(orderingKey ?? "");
+      if (key) key.more = key.queue.length === OF_A_KEY - 1;
     }
-    this.#take(heads);
+    this.#add(heads);
   }
 
-  #take(rows: readonly Fetched[]): void {
+  #add(rows: readonly PrefetchedDelivery[]): void {
     for (const row of rows) {
       this.#known.add(row.id);
       this.#payloads.hold(row);

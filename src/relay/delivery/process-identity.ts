@@ -1,9 +1,9 @@
 /**
- * Which process a worker is, so that another worker on the same host can prove that it has ended. The end of its session
- * with Postgres proves nothing: a proxy can cut the session of a process that lives and sends.
+ * Identifies a worker's process, so that another worker on the same host can prove that it has ended. The end of its session
+ * with Postgres proves nothing, since a proxy can cut the session of a process that still runs and sends.
  *
- * Only Linux says enough: the boot and the PID namespace tell whether two workers see the same processes, and a process's
- * start tells whether its id was given to another one. Elsewhere nothing is proven, and the lease decides.
+ * Only Linux tells enough: the boot id and the PID namespace show whether two workers see the same processes, and a process's
+ * start time shows whether its id was given to another process. Elsewhere nothing is proven, and the lease decides.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
@@ -12,11 +12,11 @@ export interface ProcessIdentity {
   /** the same for processes that see one another */
   host: string;
   pid: number;
-  /** clock ticks since the host's boot, as proc(5) has it */
+  /** clock ticks since the host's boot, as in proc(5) */
   started: string;
 }
 
-/** Of this process; null where the system does not tell. */
+/** Identifies this process; null where the system does not tell. */
 export function identifyProcess(): ProcessIdentity | null {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -28,19 +28,19 @@ export function identifyProcess(): ProcessIdentity | null {
   }
 }
 
-/** Whether that process of this host has certainly ended. False where it lives or nobody can tell. */
+/** True when that process of this host has certainly ended; false when it runs or nothing can tell. */
 export function hasEnded({ pid, started }: Omit<ProcessIdentity, "host">): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // EPERM: there is one, of another user.
+    // EPERM: the process runs as another user.
     return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
   const now = startOf(pid);
   return now !== null && now !== started;
 }
 
-/** Field 22 of /proc/<pid>/stat; the name in field 2 may hold spaces and parentheses. */
+/** Field 22 of /proc/<pid>/stat; the name in field 2 may contain spaces and parentheses. */
 function startOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -1,51 +1,51 @@
 /**
- * Keeps to a rate limit, strictly: in no window of `windowMs`, wherever it begins, does the receiver get more than `limit`. A
- * bucket of tokens would let through twice as many around its refill; and a request arrives somewhere between its
- * sending and its answer, so one that took long to get there would fall into the window of the next ones. So one counts as
- * in the window from its sending until a whole window after its answer.
+ * Keeps a destination's rate limit strictly: no window of `windowMs`, wherever it begins, has more than `limit` requests. A
+ * token bucket would allow twice as many around its refill. A request arrives at some time between sending and answer, so a
+ * slow one could arrive in the window of the next ones; each request therefore counts from its sending until a whole window after
+ * its answer.
  */
-export interface Pace {
+export interface RateLimiter {
   /**
-   * How long to wait before one more may be sent; 0: now; Infinity: until one that is under way is done. `now` is of a
-   * clock that never goes back.
+   * How long to wait before one more request may be sent. 0: send it now. Infinity: wait until a request that is under way is
+   * answered. `now` is of a monotonic clock.
    */
   waitMs(now: number): number;
-  /** One is about to be sent. */
-  took(): void;
-  /** One that was about to be sent was not. */
-  spared(): void;
-  /** One was answered, or given up. */
-  done(now: number): void;
-  /** As if all that may be sent had just been answered: somebody else, of whom nothing is known, may have sent them. */
-  fill(now: number): void;
+  /** A request is about to be sent. */
+  reserve(): void;
+  /** A reserved request was not sent. */
+  unreserve(): void;
+  /** A request was answered or given up. */
+  answered(now: number): void;
+  /** Counts as if `limit` requests had just been answered: another worker may have sent them. */
+  exhaust(now: number): void;
 }
 
-export function createPace({ limit, windowMs }: { limit: number; windowMs: number }): Pace {
-  /** when each was answered, in a ring; those from before the window do not count any more */
-  const answered = new Float64Array(limit).fill(Number.NEGATIVE_INFINITY);
+export function createRateLimiter({ limit, windowMs }: { limit: number; windowMs: number }): RateLimiter {
+  /** a ring of the times of the answers; those before the window do not count any more */
+  const answeredAt = new Float64Array(limit).fill(Number.NEGATIVE_INFINITY);
   let next = 0;
   let underWay = 0;
   return {
     waitMs(now) {
       const free = limit - underWay;
       if (free <= 0) return Infinity;
-      // With `underWay` of the limit taken, the oldest that still matters is the last but `free`.
-      const oldest = answered[(next + limit - free) % limit] ?? Number.NEGATIVE_INFINITY;
+      // With `underWay` of the limit in use, the oldest answer that still matters is the `free`th from the end.
+      const oldest = answeredAt[(next + limit - free) % limit] ?? Number.NEGATIVE_INFINITY;
       return Math.max(0, oldest + windowMs - now);
     },
-    took() {
+    reserve() {
       underWay += 1;
     },
-    spared() {
+    unreserve() {
       underWay -= 1;
     },
-    done(now) {
+    answered(now) {
       underWay -= 1;
-      answered[next] = now;
+      answeredAt[next] = now;
       next = (next + 1) % limit;
     },
-    fill(now) {
-      answered.fill(now);
+    exhaust(now) {
+      answeredAt.fill(now);
     },
   };
 }

@@ -1,39 +1,39 @@
 /**
- * Packs a delivery: the bytes that are sent, the same at each attempt and each replay, and the headers around them, signed
- * anew each time (https://www.standardwebhooks.com: id, timestamp and body are signed, by every key that has not expired).
+ * Builds the request of a delivery: the body, which is the same in every attempt and replay, and the headers, which are
+ * signed anew each time (https://www.standardwebhooks.com: every key that has not expired signs id, timestamp and body).
  */
 import { createHash } from "node:crypto";
 import type { Queryable } from "../../database/types.ts";
 import { toDeliveryId, toEventId } from "../../model/ids.ts";
-import type { Fetched } from "./prefetcher.ts";
-import type { Payloads } from "./payloads.ts";
-import { turnFor } from "../content/large-work.ts";
 import { render } from "../content/body.ts";
-import { KEEP_BODY } from "./queries.ts";
-import { openSigner, signatures, type Signer } from "../senders/http/signing.ts";
+import { turnFor } from "../content/large-work.ts";
 import type { Transforms } from "../content/transform.ts";
-import type { EventSource, OpenDestination } from "../model/types.ts";
+import type { EventSource, LoadedDestination } from "../model/types.ts";
+import { openSigner, signatures, type Signer } from "../senders/signing.ts";
+import { KEEP_BODY } from "./attempt-queries.ts";
+import type { PayloadMemory } from "./payloads.ts";
+import type { PrefetchedDelivery } from "./prefetcher.ts";
 
-/** What is sent, but for the headers, which are signed when it is. */
-export interface Prepared {
+/** The body of a request. Its headers are built when it is sent. */
+export interface RequestBody {
   body: Buffer;
   sha256: Buffer;
 }
 
-/** Why there is nothing to send. */
-export interface Unpackable {
+/** Why no request can be built. */
+export interface NoRequest {
   cause: string;
-  /** the cause in more words; no payload */
+  /** explains the cause; no payload */
   detail: string | null;
 }
 
-export class Packer {
-  readonly #destination: OpenDestination;
+export class RequestBuilder {
+  readonly #destination: LoadedDestination;
   readonly #signers: readonly { signer: Signer; expiresAt: Date | null }[];
   readonly #transforms: Transforms;
-  readonly #payloads: Payloads;
+  readonly #payloads: PayloadMemory;
 
-  constructor(destination: OpenDestination, transforms: Transforms, payloads: Payloads) {
+  constructor(destination: LoadedDestination, transforms: Transforms, payloads: PayloadMemory) {
     this.#payloads = payloads;
     this.#destination = destination;
     this.#signers = destination.keys.map(({ scheme, secret, expiresAt }) => ({
@@ -43,16 +43,16 @@ export class Packer {
     this.#transforms = transforms;
   }
 
-  /** Reads, transforms and renders what has to be. Null when the signal aborts before there is a body. */
-  async prepare(
+  /** Loads the payload and renders or transforms it. null: the signal aborted first. */
+  async buildBody(
     q: Queryable,
-    fetched: Fetched,
+    prefetched: PrefetchedDelivery,
     epoch: number,
     signal: AbortSignal,
-  ): Promise<Prepared | Unpackable | null> {
-    const delivery = await this.#payloads.load(q, fetched, this.#destination.id, signal);
+  ): Promise<RequestBody | NoRequest | null> {
+    const delivery = await this.#payloads.load(q, prefetched, this.#destination.id, signal);
     if (delivery === null) return null;
-    // Rendering, hashing and signing are one piece of work for the event loop.
+    // Rendering, hashing and signing run in one turn of the event loop.
     await turnFor(delivery.size ?? 0);
     const body = await this.#bodyOf(q, delivery, epoch, signal);
     if (body === null || "cause" in body) return body;
@@ -62,10 +62,10 @@ export class Packer {
 
   async #bodyOf(
     q: Queryable,
-    delivery: Fetched,
+    delivery: PrefetchedDelivery,
     epoch: number,
     signal: AbortSignal,
-  ): Promise<Buffer | Unpackable | null> {
+  ): Promise<Buffer | NoRequest | null> {
     if (delivery.body !== null) return delivery.body;
     if (delivery.bytes === null) return { cause: "payload_gone", detail: null };
     const source = sourceOf(delivery, delivery.bytes);
@@ -78,13 +78,13 @@ export class Packer {
     if (made === null) return null;
     if ("cause" in made) return { cause: made.cause, detail: made.message };
     const body = Buffer.from(made.json, "utf8");
-    // Kept before it is sent for the first time: every attempt sends the same bytes, whatever becomes of the software.
+    // Stored before the first attempt, so that every attempt sends the same bytes even if a later version transforms differently.
     await q.query(KEEP_BODY, [delivery.id, body, this.#destination.id, epoch]);
     return body;
   }
 
-  /** The headers of an attempt that is made now. @param now the database's time, by which keys expire */
-  headersOf(delivery: Fetched, body: Buffer, now: number): Record<string, string> {
+  /** The headers of an attempt that begins now. @param now the database's time, by which keys expire */
+  buildHeaders(delivery: PrefetchedDelivery, body: Buffer, now: number): Record<string, string> {
     const signers = this.#signers.filter(({ expiresAt }) => expiresAt === null || expiresAt.getTime() > now);
     const id = toEventId(delivery.eventId);
     const timestamp = Math.floor(Date.now() / 1000);
@@ -110,14 +110,14 @@ export class Packer {
   }
 }
 
-const sourceOf = ({ eventId, eventType, ...facts }: Fetched, bytes: Buffer): EventSource => ({
+const sourceOf = ({ eventId, eventType, ...facts }: PrefetchedDelivery, bytes: Buffer): EventSource => ({
   ...facts,
   id: eventId,
   type: eventType,
   bytes,
 });
 
-/** What `work` comes to, or null if the signal aborts before. */
+/** The result of `work`, or null if the signal aborts first. */
 const unlessAborted = <T>(signal: AbortSignal, work: Promise<T>): Promise<T | null> =>
   new Promise((resolve, reject) => {
     const abort = () => resolve(null);

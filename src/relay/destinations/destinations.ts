@@ -1,16 +1,13 @@
 /**
- * Destinations: where events are sent, and what signs them. What is secret (header values, signing secrets) is sealed, and
- * shown once if it was made here. The processes that deliver hear of every change by NOTIFY `tartan_relay`.
+ * Destinations: where events are sent, and which keys sign them. Secrets (header values, signing secrets) are sealed; a secret
+ * that Tartan made is shown once. NOTIFY `tartan_relay` tells the workers of every change.
  *
  *   active ⇄ paused       by hand
- *   active ⇄ disabled     by hand, by a receiver that is gone or asks for it, or after nothing but failures; back by hand
+ *   active ⇄ disabled     by hand, by a receiver that is gone or asks for it, or after days of failures only; back by hand
  *
- * Whatever is not active is held: its deliveries wait.
+ * The deliveries of a destination that is not active are held.
  */
-import { patient } from "../../database/pool.ts";
 import type { Database, Queryable } from "../../database/types.ts";
-import { TartanError } from "../../errors.ts";
-import { AWAIT_RELAY } from "../../integrations/queries.ts";
 import { beginSealing } from "../../integrations/sealing.ts";
 import { destinationHeaders } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
@@ -21,18 +18,13 @@ import {
   type DestinationChange,
   type DestinationSettings,
   type NewDestination,
-  type UrlRules,
 } from "./destination-validation.ts";
+import type { UrlRules } from "../senders/sender.ts";
 import { newDestinationId } from "../../model/ids.ts";
 import {
-  CANCEL_ITS_DELIVERIES,
-  CANCEL_ITS_JOBS,
-  DELETE_DESTINATION,
-  DELETE_ITS_ROUTES,
-  DELETE_KEYS,
   DISABLE_BY_HAND,
   ENABLE,
-  FORGIVE,
+  RESET_HEALTH,
   GET_DESTINATION,
   HOLD_DESTINATION,
   INSERT_HEALTH,
@@ -44,11 +36,13 @@ import {
   type Setting,
   updateDestination as updateStatement,
 } from "./queries.ts";
+import { destinationNotFound } from "./deletion.ts";
 import { addKey, type SigningKey } from "./signing-keys.ts";
 import type { Ordering } from "../model/types.ts";
 
-export type { DestinationChange, NewDestination, UrlRules } from "./destination-validation.ts";
-export { openDestinations } from "./load-destinations.ts";
+export type { UrlRules } from "../senders/sender.ts";
+export type { DestinationChange, NewDestination } from "./destination-validation.ts";
+export { loadDestinations } from "./load-destinations.ts";
 export { listSigningKeys, rotateSigningKey, type KeyRotation, type SigningKey } from "./signing-keys.ts";
 
 export interface DestinationDeps {
@@ -57,13 +51,13 @@ export interface DestinationDeps {
   urls: UrlRules;
 }
 
-/** What may be shown of a destination; instants are ISO 8601. */
+/** A destination as the API shows it; times are ISO 8601. */
 export interface DestinationState {
   id: string;
   name: string;
   description: string;
   url: string;
-  /** in lower case; their values are never shown */
+  /** in lower case; values are never shown */
   header_names: string[];
   has_ca: boolean;
   timeout_ms: number;
@@ -121,24 +115,21 @@ function publicShape(row: Row): DestinationState {
   };
 }
 
-const notFound = (id: string): TartanError =>
-  new TartanError("not_found", `There is no destination ${id}.`, { fields: { id: "names no destination" } });
-
 /**
- * Stores a new destination; it is active at once.
- * @returns it with the secret that signs, which nothing shows again
- * @throws TartanError `invalid_request` naming each field at fault
+ * Creates a destination, which is active at once.
+ * @returns it with its signing secret, which is never shown again
+ * @throws TartanError `invalid_request` naming each field that has an error
  */
 export async function createDestination(
   { database, vault, urls }: DestinationDeps,
-  wish: NewDestination,
+  given: NewDestination,
 ): Promise<DestinationState & { signing_secret: string }> {
-  checkNewDestination(wish, urls);
+  checkNewDestination(given, urls);
   const id = newDestinationId();
   return await database.transaction(async (tx) => {
     await beginSealing(tx, vault);
-    const { signing_scheme = "v1", signing_secret, ...given } = wish;
-    const settings = settingsOf(vault, id, given);
+    const { signing_scheme = "v1", signing_secret, ...others } = given;
+    const settings = settingsOf(vault, id, others);
     await tx.query(insertDestination([...settings.keys()]), [id, ...settings.values()]);
     await tx.query(INSERT_HEALTH, [id]);
     const { secret } = await addKey(tx, vault, id, signing_scheme, signing_secret);
@@ -147,7 +138,7 @@ export async function createDestination(
   });
 }
 
-/** All destinations that were not deleted, oldest first. */
+/** All destinations, oldest first. */
 export async function listDestinations(q: Queryable): Promise<DestinationState[]> {
   return (await q.query<Row>(LIST_DESTINATIONS)).rows.map(publicShape);
 }
@@ -159,12 +150,12 @@ export async function getDestination(q: Queryable, id: string): Promise<Destinat
 
 async function existing(q: Queryable, id: string): Promise<DestinationState> {
   const found = await getDestination(q, id);
-  if (!found) throw notFound(id);
+  if (!found) throw destinationNotFound(id);
   return found;
 }
 
 /**
- * Changes what is given and leaves the rest. What waits already is sent by the new settings, with the bytes that it has.
+ * Changes the given settings. Deliveries that wait are sent with the new settings and the body that they have.
  * @throws TartanError `not_found`, `invalid_request`
  */
 export async function updateDestination(
@@ -178,14 +169,14 @@ export async function updateDestination(
     const settings = settingsOf(vault, id, change);
     if (settings.size > 0) {
       const statement = updateStatement([...settings.keys()]);
-      if ((await tx.query(statement, [id, ...settings.values()])).rowCount === 0) throw notFound(id);
+      if ((await tx.query(statement, [id, ...settings.values()])).rowCount === 0) throw destinationNotFound(id);
       await tx.query(NOTIFY_RELAY);
     }
     return await existing(tx, id);
   });
 }
 
-/** Columns and values of what is given. */
+/** The columns and values of the given settings. */
 function settingsOf(vault: Vault, id: string, given: Partial<DestinationSettings>): Map<Setting, unknown> {
   const { url, headers, rate_limit: rate, schedule, ...others } = given;
   const settings = new Map<Setting, unknown>();
@@ -208,52 +199,28 @@ function settingsOf(vault: Vault, id: string, given: Partial<DestinationSettings
   return settings;
 }
 
-/**
- * Ends it: its secrets are wiped and its routes deleted, jobs on it and deliveries that wait are cancelled. What it was sent
- * stays in the list of deliveries. One that was cut short is simply repeated.
- * @throws TartanError `not_found`
- */
-export async function deleteDestination(database: Database, id: string): Promise<void> {
-  const deleted = await database.transaction(async (tx) => {
-    if ((await tx.query(DELETE_DESTINATION, [id])).rowCount === 0) return false;
-    for (const statement of [DELETE_KEYS, DELETE_ITS_ROUTES, CANCEL_ITS_JOBS]) await tx.query(statement, [id]);
-    await tx.query(NOTIFY_RELAY);
-    return true;
-  });
-  // What is under way may not have seen the deletion; what begins later does.
-  await patient(database).query(AWAIT_RELAY);
-  const cancelled = await cancelRest(database, id);
-  if (!deleted && !cancelled) throw notFound(id);
-}
-
-async function cancelRest(database: Database, id: string): Promise<boolean> {
-  let found = false;
-  while ((await database.query(CANCEL_ITS_DELIVERIES, [id])).rowCount > 0) found = true;
-  return found;
-}
-
-/** Holds it until it is resumed. @throws TartanError `not_found` */
+/** Holds its deliveries until it is resumed. @throws TartanError `not_found` */
 export const pauseDestination = (database: Database, id: string): Promise<DestinationState> =>
   turn(database, id, PAUSE, false);
 
-/** What waited is sent, in its order. @throws TartanError `not_found` */
+/** Sends the held deliveries in their order. @throws TartanError `not_found` */
 export const resumeDestination = (database: Database, id: string): Promise<DestinationState> =>
   turn(database, id, RESUME, true);
 
-/** Ends its being disabled; what waited is sent, in its order. @throws TartanError `not_found` */
+/** Enables it again and sends the held deliveries in their order. @throws TartanError `not_found` */
 export const enableDestination = (database: Database, id: string): Promise<DestinationState> =>
   turn(database, id, ENABLE, true);
 
-/** Holds it until it is enabled. @throws TartanError `not_found` */
+/** Holds its deliveries until it is enabled. @throws TartanError `not_found` */
 export const disableDestination = (database: Database, id: string): Promise<DestinationState> =>
   turn(database, id, DISABLE_BY_HAND, false);
 
-/** Changes its state; where it is as it should be already, nothing is done. */
-async function turn(database: Database, id: string, statement: string, forgive: boolean): Promise<DestinationState> {
+/** Changes the state; does nothing where it has that state already. */
+async function turn(database: Database, id: string, statement: string, reset: boolean): Promise<DestinationState> {
   return await database.transaction(async (tx) => {
-    if ((await tx.query(HOLD_DESTINATION, [id])).rowCount === 0) throw notFound(id);
+    if ((await tx.query(HOLD_DESTINATION, [id])).rowCount === 0) throw destinationNotFound(id);
     if ((await tx.query(statement, [id])).rowCount > 0) {
-      if (forgive) await tx.query(FORGIVE, [id]);
+      if (reset) await tx.query(RESET_HEALTH, [id]);
       await tx.query(NOTIFY_RELAY);
     }
     return await existing(tx, id);

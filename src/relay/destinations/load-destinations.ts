@@ -1,12 +1,10 @@
-/**
- * Destinations as couriers use them: their headers and secrets opened.
- */
+/** Loads destinations for delivery, with their headers and secrets unsealed. */
 import type { Queryable } from "../../database/types.ts";
 import { destinationHeaders, signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
-import { OPEN_DESTINATIONS } from "./queries.ts";
-import type { SigningScheme } from "../senders/http/signing.ts";
-import type { OpenDestination, Ordering } from "../model/types.ts";
+import { LOAD_DESTINATIONS } from "./queries.ts";
+import type { SigningScheme } from "../senders/signing.ts";
+import type { LoadedDestination, Ordering } from "../model/types.ts";
 
 interface Row {
   id: string;
@@ -30,28 +28,28 @@ interface Row {
 }
 
 /**
- * The destinations `ids`, or all, without those that were deleted.
- * @param onFault hears of those whose secrets cannot be opened; they are left out, since one that was sealed under a key
- *   which is gone must not hold up the others
+ * Loads the destinations `ids`, or all, except deleted ones.
+ * @param onError called for each destination whose secrets cannot be unsealed. It is left out, since one that was sealed with a
+ *   lost key must not block the others
  */
-export async function openDestinations(
+export async function loadDestinations(
   q: Queryable,
   vault: Vault,
   ids: readonly string[] | null,
-  onFault: (destinationId: string, error: unknown) => void = () => undefined,
-): Promise<OpenDestination[]> {
-  const { rows } = await q.query<Row>(OPEN_DESTINATIONS, [ids]);
+  onError: (destinationId: string, error: unknown) => void = () => undefined,
+): Promise<LoadedDestination[]> {
+  const { rows } = await q.query<Row>(LOAD_DESTINATIONS, [ids]);
   return rows.flatMap((row) => {
     try {
-      return [opened(vault, row)];
+      return [toLoaded(vault, row)];
     } catch (error) {
-      onFault(row.id, error);
+      onError(row.id, error);
       return [];
     }
   });
 }
 
-function opened(vault: Vault, row: Row): OpenDestination {
+function toLoaded(vault: Vault, row: Row): LoadedDestination {
   return {
     id: row.id,
     version: row.version,

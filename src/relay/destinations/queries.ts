@@ -1,11 +1,9 @@
 /**
  * The statements of destinations. Values are always bound; names of columns come from constants.
  */
-import type { Statement } from "../../database/types.ts";
+import { statement } from "../model/statement.ts";
 
-const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
-
-/** What of a destination's row can be set when it is created and changed. */
+/** The columns that creating and changing a destination can set. */
 export const SETTINGS = [
   "url",
   "name",
@@ -39,15 +37,18 @@ export const INSERT_HEALTH = `
   insert into relay.under_way (destination_id, epoch) select destination_id, epoch from health`;
 
 /**
- * Until the transaction ends nobody else changes it; deliveries can be made for it all the same. How it fares is locked
- * first, as by those who record deliveries.
+ * Locks the destination until the transaction ends; deliveries can be inserted for it all the same. The health is locked first, in
+ * the same order as the recorder locks.
  */
 export const HOLD_DESTINATION = `
   with health as materialized (select destination_id from relay.health where destination_id = $1 for no key update)
   select d.id from health join relay.destinations d on d.id = health.destination_id
   where d.deleted_at is null for no key update of d`;
 
-/** A hint to the processes that deliver. */
+/** True when the deliveries that are scheduled at destination `x` with health `h` are held. */
+export const HELD = `(x.paused_at is not null or x.disabled_at is not null or coalesce(h.hold_until > now(), false))`;
+
+/** A hint to the workers that a destination or route changed. */
 export const NOTIFY_RELAY = "select pg_notify('tartan_relay', '')";
 
 /* States. Each yields a row where there was something to change. */
@@ -58,7 +59,7 @@ const change = (set: string, unless: string): string =>
 
 export const PAUSE = change("paused_at = now()", "paused_at is null");
 export const RESUME = change("paused_at = null", "paused_at is not null");
-/** Also one whose circuit is open: its worker hears of it by the version, and closes it. */
+/** Also for one whose circuit is open: its worker sees the new version and closes the circuit. */
 export const ENABLE = change(
   "disabled_at = null, disabled_reason = null",
   "(disabled_at is not null or exists (select from relay.health h where h.destination_id = $1 and h.breaker <> 'closed'))",
@@ -66,42 +67,39 @@ export const ENABLE = change(
 export const DISABLE_BY_HAND = change("disabled_at = now(), disabled_reason = 'by_hand'", "disabled_at is null");
 
 /**
- * Forgets that the destination failed, if it did: the time during which it was held is not time spent failing. Whoever
- * holds it hears of the change by its version, and forgets too.
+ * Resets the health of a destination that failed: the time during which it was held is not time of failures. Its worker sees the
+ * new version and resets its health too.
  */
-export const FORGIVE = `
+export const RESET_HEALTH = `
   update relay.health set breaker = 'closed', openings = 0, hold_until = null, recent = '[]',
     failing_since = null, failing_ms = 0, failures = 0, warned = 0, asked_until = null
   where destination_id = $1 and (failing_since is not null or hold_until is not null or breaker <> 'closed')`;
 
-/* Deletion. What is secret goes at once; what it was sent stays, for those who ask. */
+/** Disables destination $1 for the reason $2. */
+export const DISABLE_DESTINATION = statement(
+  "disable",
+  `with disabled as (
+  update relay.destinations set disabled_at = now(), disabled_reason = $2, version = version + 1, updated_at = now()
+  where id = $1 and disabled_at is null returning id
+) select pg_notify('tartan_relay', '') from disabled`,
+);
+
+/* Deletion. Secrets are wiped at once; finished deliveries stay in the list. */
 
 export const DELETE_DESTINATION = `
   update relay.destinations set deleted_at = now(), headers_sealed = null, version = version + 1, updated_at = now()
   where id = $1 and deleted_at is null`;
 export const DELETE_KEYS = "delete from relay.signing_keys where destination_id = $1";
-export const DELETE_ITS_ROUTES = `
-  update relay.routes set deleted_at = now(), updated_at = now() where destination_id = $1 and deleted_at is null`;
-export const CANCEL_ITS_JOBS = `
-  update relay.jobs set status = 'cancelled', updated_at = now(), finished_at = now()
-  where destination_id = $1 and status in ('running', 'paused')`;
-/** A part at a time; repeat until it cancels none. */
-export const CANCEL_ITS_DELIVERIES = `
-  update relay.deliveries set status = 'cancelled', due_at = null, finished_at = now()
-  where id = any (array(
-    (select id from relay.deliveries where destination_id = $1 and status = 'scheduled' and lane is null order by due_at limit 5000)
-    union all
-    (select id from relay.deliveries where destination_id = $1 and status = 'scheduled' and lane is not null order by lane limit 5000)))`;
 
 /* Keys. */
 
 export const INSERT_KEY = `
   insert into relay.signing_keys (id, destination_id, scheme, secret_sealed, public_key) values ($1, $2, $3, $4, $5)
   returning id, scheme, public_key, created_at, expires_at`;
-/** Those that sign now do so for $2 seconds more at most. */
+/** The keys that sign now expire in $2 seconds at the latest. */
 export const EXPIRE_KEYS = `
   update relay.signing_keys set expires_at = least(expires_at, now() + $2 * interval '1 second') where destination_id = $1`;
-/** Those that sign no longer, and more than the newest $2: a rotation every minute must not make headers that no server takes. */
+/** Expired keys, and all but the newest $2: a rotation every minute must not make headers that no server accepts. */
 export const DROP_KEYS = `
   delete from relay.signing_keys where destination_id = $1 and (expires_at <= now() or id not in (
     select id from relay.signing_keys where destination_id = $1 order by created_at desc, id desc limit $2))`;
@@ -111,7 +109,7 @@ export const LIST_KEYS = `
 
 /* Reading. */
 
-/** What waits and what is dead is counted no further than this. */
+/** Counts of scheduled and dead deliveries stop here. */
 const COUNT_MAX = 10_001;
 
 const PUBLIC = `
@@ -126,10 +124,10 @@ join relay.health h on h.destination_id = d.id
 cross join lateral (
   select least(count(*), ${COUNT_MAX})::int as scheduled, min(due_at) as oldest_due_at from (
     (select due_at from relay.deliveries r
-      where r.destination_id = d.id and r.status = 'scheduled' and r.lane is null order by due_at limit ${COUNT_MAX})
+      where r.destination_id = d.id and r.status = 'scheduled' and r.ordering_key is null order by due_at limit ${COUNT_MAX})
     union all
     (select due_at from relay.deliveries r
-      where r.destination_id = d.id and r.status = 'scheduled' and r.lane is not null limit ${COUNT_MAX})
+      where r.destination_id = d.id and r.status = 'scheduled' and r.ordering_key is not null limit ${COUNT_MAX})
   ) r
 ) waiting
 cross join lateral (
@@ -147,8 +145,8 @@ where d.deleted_at is null`;
 export const LIST_DESTINATIONS = statement("list_destinations", `${PUBLIC} order by d.created_at, d.id`);
 export const GET_DESTINATION = statement("get_destination", `${PUBLIC} and d.id = $1`);
 
-/** Destinations as couriers use them: those in $1, or all. */
-export const OPEN_DESTINATIONS = statement(
+/** Destinations with their keys, for delivery: those in $1, or all. */
+export const LOAD_DESTINATIONS = statement(
   "open_destinations",
   `
 select d.id, d.version, d.url, d.headers_sealed, d.ca, d.timeout_ms, d.schedule, d.rate_limit, d.rate_window_ms, d.concurrency,
@@ -165,3 +163,13 @@ from relay.destinations d
 where d.deleted_at is null and ($1::text[] is null or d.id = any ($1))
 order by d.created_at, d.id`,
 );
+
+/* Retention. */
+
+/** When the oldest delivery of destination `id` was created; null without any. Deliveries are created in the order of `seq`. */
+export const oldestAt = (id: string): string =>
+  `(select r.created_at from relay.deliveries r where r.destination_id = ${id} order by r.seq limit 1)`;
+
+/** Deleted destinations without deliveries, with all that belongs to them. */
+export const FORGET_DESTINATIONS = `
+delete from relay.destinations x where x.deleted_at < $1 and ${oldestAt("x.id")} is null`;

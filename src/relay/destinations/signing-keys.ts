@@ -1,6 +1,6 @@
 /**
- * The keys that sign what a destination is sent. A rotation makes a new one, and lets those before sign too for a while, so
- * that a receiver can take the new one at its leisure: any signature that it can verify is enough.
+ * The keys that sign requests to a destination. After a rotation the previous keys also sign for a while, so that a receiver has
+ * time to switch: one signature that it can verify is enough.
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
@@ -18,22 +18,22 @@ import {
   NOTIFY_RELAY,
   updateDestination,
 } from "./queries.ts";
-import { newSecret, openSigner, type SigningScheme } from "../senders/http/signing.ts";
+import { newSecret, openSigner, type SigningScheme } from "../senders/signing.ts";
 
-/** What may be shown of a key. */
+/** A key as the API shows it. */
 export interface SigningKey {
   id: string;
   scheme: SigningScheme;
-  /** whpk_…, of v1a: what the receiver verifies with */
+  /** whpk_…, of v1a: the receiver verifies with it */
   public_key: string | null;
   /** ISO 8601 */
   created_at: string;
-  /** signs no longer from then on; null until it is rotated */
+  /** the key signs until then; null until it is rotated */
   expires_at: string | null;
 }
 
 export interface KeyRotation {
-  /** seconds for which the keys before sign too: 0 to 604,800, a day by default */
+  /** for how many seconds the previous keys also sign: 0 to 604,800, a day by default */
   grace_s?: number | undefined;
   /** that of the newest key by default */
   scheme?: SigningScheme | undefined;
@@ -44,7 +44,7 @@ export interface KeyRotation {
 type Row = Omit<SigningKey, "created_at" | "expires_at"> & { created_at: Date; expires_at: Date | null };
 
 const DAY_S = 86_400;
-/** Each signature is a hundred bytes in a header. */
+/** Each signature adds a hundred bytes to a header. */
 const KEYS_MAX = 10;
 
 const publicShape = (row: Row): SigningKey => ({
@@ -71,8 +71,8 @@ export async function addKey(
 }
 
 /**
- * Makes a new key, which signs at once; those before sign for the grace besides, the newest nine of them.
- * @returns the new key with its secret, which nothing shows again
+ * Creates a key, which signs at once. The newest nine of the previous keys also sign until the grace period ends.
+ * @returns the new key with its secret, which is never shown again
  * @throws TartanError `not_found`, `invalid_request`
  */
 export async function rotateSigningKey(
@@ -96,7 +96,7 @@ export async function rotateSigningKey(
   });
 }
 
-/** Those that sign, newest first. */
+/** The keys that sign now, newest first. */
 export async function listSigningKeys(q: Queryable, destinationId: string): Promise<SigningKey[]> {
   return (await q.query<Row>(LIST_KEYS, [destinationId])).rows.map(publicShape);
 }

@@ -1,8 +1,8 @@
-/** How the destinations stand: how many are in which state, and which of them are sent nothing just now, and why. */
+/** The status of all destinations together: how many are in which state, and which of them receive nothing now, and why. */
 import type { Queryable } from "../../database/types.ts";
-import { STANDING } from "./status-queries.ts";
+import { DESTINATIONS_STATUS } from "./status-queries.ts";
 
-export interface Unwell {
+export interface UnhealthyDestination {
   id: string;
   name: string;
   status: "active" | "paused" | "disabled";
@@ -11,26 +11,26 @@ export interface Unwell {
   /** ISO 8601, as the others */
   hold_until: string | null;
   failing_since: string | null;
-  /** it was paused or disabled then, or has done nothing but fail since */
+  /** when it was paused or disabled, or began to fail */
   since: string | null;
 }
 
-export interface Standing {
+export interface DestinationsStatus {
   active: number;
   paused: number;
   disabled: number;
-  /** of those that are active */
+  /** active ones whose circuit is open or half open */
   open: number;
-  /** a hundred of them at most, the one that has been so the longest first */
-  unwell: Unwell[];
+  /** at most a hundred, the longest first */
+  unwell: UnhealthyDestination[];
 }
 
-const UNWELL_MAX = 100;
+const UNHEALTHY_MAX = 100;
 
 const iso = (at: string | null): string | null => (at === null ? null : new Date(at).toISOString());
 
-export async function standing(q: Queryable): Promise<Standing> {
-  const { rows } = await q.query<Standing>(STANDING, [UNWELL_MAX]);
+export async function destinationsStatus(q: Queryable): Promise<DestinationsStatus> {
+  const { rows } = await q.query<DestinationsStatus>(DESTINATIONS_STATUS, [UNHEALTHY_MAX]);
   const { unwell = [], ...counts } = rows[0] ?? { active: 0, paused: 0, disabled: 0, open: 0 };
   const shown = unwell.map((each) => ({
     ...each,

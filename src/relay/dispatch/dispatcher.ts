@@ -1,66 +1,49 @@
 /**
- * Fans out: gives what waits in the outbox its position and makes a delivery of each event for each destination that a route
- * leads it to, in one transaction. So an event is either waiting, or all of its deliveries are there.
+ * Dispatches events: gives rows of the outbox their positions, and creates a delivery of each event for each destination to which
+ * a route leads, in one transaction. So an event either waits, or has all of its deliveries.
  *
  *   outbox row: waiting ──dispatch──▶ has a position; its deliveries are scheduled
  *
- * One process dispatches at a time; a process that finds another at it leaves the work to that one.
+ * One process dispatches at a time; a process that finds another one dispatching leaves the work to it.
  *
- * A delivery holds no payload: it refers to the event. So what a transaction writes does not grow with the size of the
- * events, and payloads are read only for routes with a matcher, a slice of bounded size at a time.
+ * A delivery refers to its event and has no payload of its own, so the bytes that a transaction writes do not depend on the size
+ * of the events. Payloads are read only for routes with a matcher, in slices of bounded size.
  */
 import type { Database, Queryable } from "../../database/types.ts";
-import { ArrayWriter } from "../../database/binary-arrays.ts";
-import { newUuid } from "../../model/ids.ts";
 import { metrics } from "../../metrics.ts";
-import { payloadOf } from "../content/body.ts";
-import { readSources } from "../content/sources.ts";
-import { matchesFilter, needsPayload } from "../routing/filter.ts";
-import { compileMatcher } from "../routing/matcher.ts";
-import { BEGIN_DISPATCH, EVENTS_OF, GIVE_POSITIONS, INSERT_DELIVERIES, WAITING_ROWS } from "./queries.ts";
+import { formatHint } from "../model/deliveries-hint.ts";
+import type { SizedEvent } from "../model/types.ts";
+import { needsPayload } from "../routing/filter.ts";
 import { loadRouting } from "../routing/routes.ts";
-import type { ActiveRoute, EventFacts, SizedEvent } from "../model/types.ts";
+import { fanOut, insertDeliveries, orderingKeyOf, withMatcher, type MatchingRoute, type NewDelivery } from "./fan-out.ts";
+import { BEGIN_DISPATCH, EVENTS_OF, GIVE_POSITIONS, WAITING_ROWS } from "./queries.ts";
 
-/** Rows of the outbox a transaction; each names what one commit has written. */
+/** Rows of the outbox in one transaction; each names the events of one commit. */
 const ROWS_MAX = 200;
-/** Events that are looked at together; rows are taken together as long as they name no more. */
+/** Events that are compared together; rows are read together as long as they name no more. */
 const AT_ONCE = 200;
-/** What a transaction may make and read before it ends behind the row that it is at. */
+/** A transaction ends after the row with which it exceeds one of these. */
 const DELIVERIES_MAX = 10_000;
 const PAYLOAD_BYTES_MAX = 32 * 1024 * 1024;
 const EVENTS_MAX = 2000;
-/** Pairs of an event and a route that are compared before the event loop goes on. */
+/** Pairs of an event and a route that are compared in one turn of the event loop. */
 const PAIRS_AT_ONCE = 20_000;
-/** Rows an INSERT. */
-const INSERT_MAX = 2000;
-/** NOTIFY carries less than 8000 bytes. */
-const NAMED_MAX = 100;
 
 export interface Dispatched {
-  /** rows of the outbox; 0 when none waited or another process is at it */
+  /** rows of the outbox; 0 when none waited or another process dispatches */
   rows: number;
-  /** destinations that have something new, with the lanes in which they have it; null: outside of lanes */
-  made: ReadonlyMap<string, ReadonlySet<string | null>>;
-}
-
-/** A route with its matcher compiled. */
-export interface MatchingRoute extends ActiveRoute {
-  matches: ((payload: unknown) => boolean) | null;
-}
-
-interface NewDelivery {
-  event: EventFacts;
-  route: ActiveRoute;
+  /** destinations with new deliveries, and the ordering keys of those; null: without an ordering key */
+  created: ReadonlyMap<string, ReadonlySet<string | null>>;
 }
 
 interface WaitingRow {
   id: number;
-  /** how many it names */
+  /** how many events it names */
   events: number;
   routingVersion: number;
 }
 
-/** Cuts rows, in their order, into groups that name no more than AT_ONCE events; one row at least. */
+/** Cuts rows, in their order, into groups that name at most AT_ONCE events, and at least one row each. */
 function groupsOf(rows: readonly WaitingRow[]): WaitingRow[][] {
   const groups: WaitingRow[][] = [];
   let named = Infinity;
@@ -76,28 +59,28 @@ function groupsOf(rows: readonly WaitingRow[]): WaitingRow[][] {
   return groups;
 }
 
-const NOTHING: Dispatched = { rows: 0, made: new Map() };
+const NOTHING: Dispatched = { rows: 0, created: new Map() };
 
 interface NamedEvent extends SizedEvent {
-  /** the row that names it */
+  /** the outbox row that names it */
   outboxId: number;
 }
 
-/** What a transaction has done so far. */
+/** The work of one transaction so far. */
 class Work {
   readonly rows: number[] = [];
-  readonly made = new Map<string, Set<string | null>>();
+  readonly created = new Map<string, Set<string | null>>();
   events = 0;
   deliveries = 0;
-  /** the next row is too large to be part of it */
+  /** the next row is too large for this transaction */
   isFull = false;
   #payloadBytes = 0;
 
-  note(deliveries: readonly NewDelivery[]): void {
+  add(deliveries: readonly NewDelivery[]): void {
     this.deliveries += deliveries.length;
     for (const { event, route } of deliveries) {
-      const lanes = this.made.get(route.destinationId) ?? new Set();
-      this.made.set(route.destinationId, lanes.add(laneOf(event, route)));
+      const keys = this.created.get(route.destinationId) ?? new Set();
+      this.created.set(route.destinationId, keys.add(orderingKeyOf(event, route)));
     }
   }
 
@@ -107,7 +90,7 @@ class Work {
 
   /**
    * Counts the payloads of the events, row by row.
-   * @returns the row with which they become too many bytes for this transaction, unless it is its first
+   * @returns the row with which this transaction would read too many bytes, unless it is its first
    */
   firstTooLarge(events: readonly NamedEvent[]): number | null {
     const first = this.rows[0] ?? events[0]?.outboxId;
@@ -125,13 +108,13 @@ export class Dispatcher {
   #routes: readonly MatchingRoute[] = [];
   #routingVersion = 0;
 
-  /** @param by who dispatches: a process that hears of it can tell whether it was itself */
+  /** @param by names this process in its hints, so that it can ignore them */
   constructor(database: Database, by: string) {
     this.#database = database;
     this.#by = by;
   }
 
-  /** Dispatches the oldest rows that wait. Call it again while it says that there were some. */
+  /** Dispatches the oldest waiting rows. Call it again until it returns no rows. */
   async dispatch(): Promise<Dispatched> {
     return await this.#database.transaction(async (tx) => {
       const begun = await tx.query<{ held: boolean }>(BEGIN_DISPATCH);
@@ -145,10 +128,10 @@ export class Dispatcher {
         await this.#dispatchGroup(tx, group, work);
         if (work.isEnough) break;
       }
-      const { rows, made } = work;
-      await tx.query(GIVE_POSITIONS, [rows, made.size === 0 ? null : named(this.#by, made.keys())]);
+      const { rows, created } = work;
+      await tx.query(GIVE_POSITIONS, [rows, created.size === 0 ? null : formatHint(this.#by, created.keys())]);
       metrics.eventsDispatched.inc(work.events);
-      return { rows: rows.length, made };
+      return { rows: rows.length, created };
     });
   }
 
@@ -163,7 +146,7 @@ export class Dispatcher {
     for (let from = 0; from < events.length; from += atOnce) {
       const deliveries = await fanOut(tx, events.slice(from, from + atOnce), this.#routes);
       await insertDeliveries(tx, deliveries, null);
-      work.note(deliveries);
+      work.add(deliveries);
     }
     if (behind !== null) work.isFull = true;
     work.events += events.length;
@@ -173,90 +156,7 @@ export class Dispatcher {
     if (version === this.#routingVersion) return;
     const routing = await loadRouting(tx);
     this.#routes = routing.routes.map(withMatcher);
-    // The version that was read with them, which may be newer than the one that was asked for.
+    // The version that was read with the routes, which may be newer than `version`.
     this.#routingVersion = routing.version;
   }
 }
-
-/** What NOTIFY says: who made deliveries, and for which destinations; none are named where they are too many. */
-export function named(by: string, destinations: Iterable<string>): string {
-  const ids = [...destinations];
-  return `${by} ${ids.length > NAMED_MAX ? "" : ids.join(",")}`;
-}
-
-export const withMatcher = (route: ActiveRoute): MatchingRoute => {
-  const { match } = route.definition;
-  return { ...route, matches: match === null ? null : compileMatcher(match) };
-};
-
-/**
- * The deliveries that routes make of events: of each event at most one for a destination, by the first route that takes it.
- * Payloads are read for routes with a matcher only.
- */
-export async function fanOut(
-  tx: Queryable,
-  events: readonly SizedEvent[],
-  routes: readonly MatchingRoute[],
-): Promise<NewDelivery[]> {
-  const candidates = events.map((event) => ({
-    event,
-    routes: routes.filter(({ definition }) => matchesFilter(definition.filter, event)),
-  }));
-  const toRead = candidates
-    .filter(({ routes: passed }) => passed.some(({ definition }) => needsPayload(definition)))
-    .map(({ event }) => event);
-  const takenById = new Map<string, ReadonlySet<string>>();
-  const matching = routes.filter(({ matches }) => matches !== null);
-  for await (const source of readSources(tx, toRead)) {
-    const payload = payloadOf(source);
-    const taken = matching.filter(
-      ({ definition, matches }) => matchesFilter(definition.filter, source) && matches?.(payload) === true,
-    );
-    takenById.set(source.id, new Set(taken.map(({ id }) => id)));
-  }
-  return candidates.flatMap(({ event, routes: passed }) => {
-    const taken = takenById.get(event.id);
-    const chosen = new Map<string, MatchingRoute>();
-    for (const route of passed) {
-      const takes = route.matches === null || taken?.has(route.id) === true;
-      if (takes && !chosen.has(route.destinationId)) chosen.set(route.destinationId, route);
-    }
-    return [...chosen.values()].map((route): NewDelivery => ({ event, route }));
-  });
-}
-
-/** Makes the deliveries, due now, in their order; those that are there already stay as they are. @returns how many were made */
-export async function insertDeliveries(
-  tx: Queryable,
-  deliveries: readonly NewDelivery[],
-  jobId: string | null,
-): Promise<number> {
-  let made = 0;
-  for (let from = 0; from < deliveries.length; from += INSERT_MAX) {
-    const { rowCount } = await tx.query(INSERT_DELIVERIES, columnsOf(deliveries.slice(from, from + INSERT_MAX), jobId));
-    made += rowCount;
-  }
-  return made;
-}
-
-function columnsOf(deliveries: readonly NewDelivery[], jobId: string | null): unknown[] {
-  const out = new ArrayWriter(deliveries.length * 512 + 4096);
-  return [
-    out.uuid(deliveries.map(() => newUuid())),
-    out.text(deliveries.map(({ route }) => route.destinationId)),
-    out.uuid(deliveries.map(({ event }) => event.id)),
-    out.text(deliveries.map(({ event }) => event.type)),
-    out.text(deliveries.map(({ event }) => event.integrationId)),
-    out.text(deliveries.map(({ event }) => event.itemId)),
-    out.text(deliveries.map(({ event }) => event.userId)),
-    out.text(deliveries.map(({ event, route }) => laneOf(event, route))),
-    out.text(deliveries.map(({ route }) => route.id)),
-    out.int4(deliveries.map(({ route }) => route.version)),
-    out.text(deliveries.map(({ route }) => route.definition.form)),
-    jobId,
-  ];
-}
-
-/** The lane of an event at a destination that keeps order; what concerns no item shares a lane. */
-const laneOf = ({ itemId }: EventFacts, { ordering }: ActiveRoute): string | null =>
-  ordering === "per_item" ? (itemId ?? "-") : null;

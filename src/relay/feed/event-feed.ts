@@ -1,9 +1,9 @@
 /**
- * Events to be fetched, in the order of the positions that the dispatcher gives: to read on behind a position is to miss
- * nothing and to read nothing twice, however long the transaction took that wrote an event.
+ * The event feed: clients pull events in the order of the positions that the dispatcher gives. A client that continues after a position
+ * misses no event and reads none twice, however long the transaction that wrote an event took.
  *
- * A cursor is a position and how many of the events there were read; it is there even where nothing is yet. A filter is
- * looked for in a bounded part of the outbox, so a page may be empty though its cursor has moved on.
+ * A cursor is a position and the number of its events that were read; it exists even where no event does yet. A page searches a
+ * bounded part of the outbox, so it may be empty although its cursor has moved on.
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { systemClock } from "../../clock.ts";
@@ -15,11 +15,11 @@ import { render } from "../content/body.ts";
 import { didYouMean } from "../../suggest.ts";
 import { matchesType } from "../routing/filter.ts";
 import { readSources } from "../content/sources.ts";
-import { SOURCES } from "../dispatch/queries.ts";
-import { EDGES, IS_EXPIRED, LOOK_FOR_EVENTS } from "./queries.ts";
+import { SOURCES } from "../content/queries.ts";
+import { EDGES, IS_EXPIRED, FIND_EVENTS } from "./queries.ts";
 import type { EventSource } from "../model/types.ts";
 
-export interface EventWish {
+export interface EventQuery {
   /** `next_cursor` of the page before; `start` (the default): the first event that is kept; `now`: those to come */
   cursor?: string | undefined;
   /** types, `item.*` for a family, `*` (the default) for all but the operator's own */
@@ -61,15 +61,15 @@ interface Found extends Place {
   bytes: number;
 }
 
-type LookRow = { last: string | null; more: boolean } & (Found | { [K in keyof Found]: null });
+type FoundRow = { last: string | null; more: boolean } & (Found | { [K in keyof Found]: null });
 
-/** Events that one look goes through, and looks a page. */
-const LOOKED_AT = 1000;
-const LOOKS_MAX = 50;
-/** What a page may weigh, but for its first event. */
+/** Events that one statement examines, and statements of one page. */
+const STEP_EVENTS = 1000;
+const STEPS_MAX = 50;
+/** Bytes of a page, unless its first event is larger. */
 const PAGE_BYTES = 8 * 1024 * 1024;
 const POLL_MS = 1000;
-/** Events come in flocks: whoever waits need not look for each. */
+/** Many events often come at once, so a waiting request reads shortly after the first. */
 const SETTLE_MS = 25;
 const START: Place = { position: "0", at: 0 };
 
@@ -78,26 +78,26 @@ const START: Place = { position: "0", at: 0 };
  * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable; `cursor_expired` where events behind
  *   the cursor are forgotten
  */
-export async function readEvents(q: Queryable, wish: EventWish): Promise<FeedPage> {
-  const limit = pageSize(wish.limit);
-  const filters = [typesOf(wish.types), ...["integration_id", "item_id", "user_id"].map((name) => textOf(wish, name))];
-  let place = await placeOf(q, wish.cursor ?? "start");
+export async function readEvents(q: Queryable, query: EventQuery): Promise<FeedPage> {
+  const limit = pageSize(query.limit);
+  const filters = [typesOf(query.types), ...["integration_id", "item_id", "user_id"].map((name) => textOf(query, name))];
+  let place = await placeOf(q, query.cursor ?? "start");
   const found: Found[] = [];
-  for (let looks = 0; looks < LOOKS_MAX && found.length < limit; looks += 1) {
+  for (let steps = 0; steps < STEPS_MAX && found.length < limit; steps += 1) {
     const room = limit - found.length;
-    const values = [place.position, place.at, LOOKED_AT, ...filters, wish.history ?? false, room];
-    const { rows } = await q.query<LookRow>(LOOK_FOR_EVENTS, values);
+    const values = [place.position, place.at, STEP_EVENTS, ...filters, query.history ?? false, room];
+    const { rows } = await q.query<FoundRow>(FIND_EVENTS, values);
     const [first] = rows;
     if (!first || first.last === null) break;
-    const news = rows.flatMap((row) => (row.id === null ? [] : [row as Found]));
-    found.push(...news);
-    place = news.length === room ? (news.at(-1) ?? place) : behind(first.last);
+    const matching = rows.flatMap((row) => (row.id === null ? [] : [row as Found]));
+    found.push(...matching);
+    place = matching.length === room ? (matching.at(-1) ?? place) : behind(first.last);
     if (!first.more) break;
   }
   return await toPage(q, found, place);
 }
 
-/** What comes behind all of a position. */
+/** The place after all events of a position. */
 const behind = (position: string): Place => ({ position: String(BigInt(position) + 1n), at: 0 });
 
 const toEventCursor = ({ position, at }: Place): string => toCursor("events", `${position}:${at}`);
@@ -114,7 +114,7 @@ async function placeOf(q: Queryable, cursor: string): Promise<Place> {
   return place;
 }
 
-/** Refuses a place behind which events are forgotten: to read on from there would skip them unnoticed. */
+/** Refuses a place after which events were deleted, since a client that continues there would miss them unnoticed. */
 async function checkKept(q: Queryable, { position, at }: Place): Promise<void> {
   const { rows } = await q.query<{ expired: boolean; since: Date | null }>(IS_EXPIRED, [position, at]);
   if (rows[0]?.expired !== true) return;
@@ -126,17 +126,17 @@ async function checkKept(q: Queryable, { position, at }: Place): Promise<void> {
   );
 }
 
-/** The page of what was found, as far as it is not too large; `end` is how far the look went. */
+/** The page of the found events, up to PAGE_BYTES. @param end the place up to which the outbox was searched */
 async function toPage(q: Queryable, found: readonly Found[], end: Place): Promise<FeedPage> {
   let bytes = 0;
   const isTooMuch = found.findIndex((each, index) => (bytes += each.bytes) > PAGE_BYTES && index > 0);
-  const taken = isTooMuch === -1 ? found : found.slice(0, isTooMuch);
-  const texts = await textsOf(q, taken);
-  const events = taken.flatMap(({ id, type, position, at }): FeedEvent[] => {
+  const fitting = isTooMuch === -1 ? found : found.slice(0, isTooMuch);
+  const texts = await textsOf(q, fitting);
+  const events = fitting.flatMap(({ id, type, position, at }): FeedEvent[] => {
     const text = texts.get(id);
     return text === undefined ? [] : [{ id: toEventId(id), type, cursor: toEventCursor({ position, at }), text }];
   });
-  const last = isTooMuch === -1 ? end : (taken.at(-1) ?? end);
+  const last = isTooMuch === -1 ? end : (fitting.at(-1) ?? end);
   return { events, next_cursor: toEventCursor(last) };
 }
 
@@ -163,8 +163,8 @@ function typesOf(patterns: readonly string[] = ["*"]): string[] {
   return all.filter((type) => patterns.some((pattern) => matchesType(pattern, type)));
 }
 
-function textOf(wish: EventWish, name: string): string | null {
-  const value = wish[name as "item_id"];
+function textOf(query: EventQuery, name: string): string | null {
+  const value = query[name as "item_id"];
   if (!value?.includes("\0")) return value ?? null;
   throw new TartanError("invalid_request", `No event has such a ${name}.`, {
     fields: { [name]: "must not contain NUL characters" },
@@ -172,27 +172,27 @@ function textOf(wish: EventWish, name: string): string | null {
 }
 
 /**
- * The same, but where there is nothing yet it waits up to `waitMs` for something, or until `signal` aborts; then the page is
- * empty, and its cursor goes on.
+ * As `readEvents`, but when there are no events it waits for some, up to `waitMs` or until `signal` aborts. Then the page is empty
+ * with a cursor to continue.
  */
 export async function waitForEvents(
   database: Database,
-  wish: EventWish,
+  query: EventQuery,
   waitMs: number,
   signal?: AbortSignal,
 ): Promise<FeedPage> {
-  let page = await readEvents(database, wish);
+  let page = await readEvents(database, query);
   if (page.events.length > 0 || waitMs <= 0) return page;
   const until = performance.now() + waitMs;
-  let news = new AbortController();
-  await using _ear = await database.listen("tartan_events", () => news.abort());
+  let hint = new AbortController();
+  await using _listening = await database.listen("tartan_events", () => hint.abort());
   for (;;) {
-    // Before the look, so that nothing comes between the look and the wait.
-    news = new AbortController();
-    page = await readEvents(database, { ...wish, cursor: page.next_cursor });
+    // A new controller before reading, so that no notification is lost between reading and waiting.
+    hint = new AbortController();
+    page = await readEvents(database, { ...query, cursor: page.next_cursor });
     const left = until - performance.now();
     if (page.events.length > 0 || left <= 0 || signal?.aborted) return page;
-    const wake = signal ? AbortSignal.any([signal, news.signal]) : news.signal;
+    const wake = signal ? AbortSignal.any([signal, hint.signal]) : hint.signal;
     await systemClock.sleep(Math.min(left, POLL_MS), wake);
     await systemClock.sleep(SETTLE_MS, signal);
   }

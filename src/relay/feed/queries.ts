@@ -1,9 +1,7 @@
-/** The statements of the feed: events in the order of the positions that the dispatcher gave them. */
-import type { Statement } from "../../database/types.ts";
+/** The statements of the event feed. */
+import { statement } from "../model/statement.ts";
 
-const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
-
-/** The last position that was given, and the last of those that are forgotten; null where there is none. */
+/** The last position that was given, and the last that was deleted; null where there is none. */
 export const EDGES = statement(
   "edges",
   `
@@ -11,7 +9,7 @@ select greatest((select max(position) from journal.outbox), (select position fro
   (select position from relay.forgotten)::text as forgotten`,
 );
 
-/** Whether something is forgotten that lies behind event $2 of position $1; and since when events are kept. */
+/** Whether an event after event $2 of position $1 was deleted, and since when events are kept. */
 export const IS_EXPIRED = statement(
   "is_expired",
   `
@@ -21,24 +19,24 @@ from relay.forgotten f`,
 );
 
 /**
- * Looks through the outbox from event $2 of position $1 on, as many of its rows as name $3 events, and at most $3 rows, for
+ * Searches the outbox after event $2 of position $1, as many rows as name $3 events and at most $3 rows, for
  * events of the types $4, the integration $5, item $6 and user $7 (null: any), first readings too if $8; at most $9 of
  * them. Yields where each stands, in order; on each row, and on a row without an event where there is none, also how far
- * the look went and whether there is more behind.
+ * the search went and whether there are more rows after it.
  */
-export const LOOK_FOR_EVENTS = statement(
-  "look_for_events",
+export const FIND_EVENTS = statement(
+  "find_events",
   `
 with next as materialized (
   select position, webhooks, events from journal.outbox where position >= $1::bigint order by position limit $3
-), looked as materialized (
+), examined as materialized (
   select position, webhooks, events from (
     select *, sum(cardinality(webhooks) + cardinality(events)) over (order by position rows between unbounded preceding and 1 preceding)
       as before from next
   ) n where coalesce(before, 0) < $3
 ), named as materialized (
   select o.position, u.n::int as at, u.id, u.n <= cardinality(o.webhooks) as is_webhook
-  from looked o cross join lateral unnest(o.webhooks || o.events) with ordinality as u (id, n)
+  from examined o cross join lateral unnest(o.webhooks || o.events) with ordinality as u (id, n)
   where (o.position, u.n) > ($1::bigint, $2::bigint)
 ), found as (
   select n.position, n.at, n.id, 'webhook.received' as type, octet_length(w.body) as bytes
@@ -54,6 +52,6 @@ with next as materialized (
 )
 select l.last::text as last, exists (select from journal.outbox where position > l.last) as more, f.position::text as position,
   f.at, f.id, f.type, f.bytes
-from (select max(position) as last from looked) l left join found f on true
+from (select max(position) as last from examined) l left join found f on true
 order by f.position, f.at`,
 );

@@ -1,24 +1,18 @@
 /**
- * Works on jobs: a batch of members a transaction, which also says how far the job is. So a process that dies has done whole
- * batches, and whoever goes on does none of them twice. Several processes may be at it: each takes a job that nobody else
- * works on just then, the one that waited longest.
+ * Works on jobs, one batch of members in each transaction, which also advances the job. A process that dies has completed whole
+ * batches, and the process that goes on repeats none of them. Several processes may run jobs: each claims the job that waited
+ * longest among those that no other process works on.
  */
 import type { Clock } from "../../clock.ts";
 import type { Database, Queryable } from "../../database/types.ts";
+import { startWorkerLoop } from "../../database/worker-loop.ts";
 import type { Logger } from "../../logger.ts";
-import { fanOut, insertDeliveries, named, withMatcher, type MatchingRoute } from "../dispatch/dispatcher.ts";
-import type { JobKind } from "./jobs.ts";
-import {
-  ADVANCE_JOB,
-  HOLD_RETENTION,
-  MEMBERS_UNSENT,
-  REDRIVE,
-  REPLAY,
-  ROUTE_OF_JOB,
-  TAKE_JOB,
-} from "./queries.ts";
-import { loadRoutes } from "../routing/routes.ts";
+import { fanOut, insertDeliveries, withMatcher, type MatchingRoute } from "../dispatch/fan-out.ts";
+import { formatHint } from "../model/deliveries-hint.ts";
 import type { ActiveRoute, SizedEvent } from "../model/types.ts";
+import { loadRoutes } from "../routing/routes.ts";
+import type { JobKind } from "./jobs.ts";
+import { ADVANCE_JOB, CLAIM_JOB, HOLD_RETENTION, MEMBERS_UNSENT, REDRIVE, REPLAY, ROUTE_OF_JOB } from "./queries.ts";
 
 export interface JobsOptions {
   database: Database;
@@ -34,71 +28,54 @@ interface Job {
   routeId: string | null;
   total: number;
   done: number;
-  /** a redrive of deliveries that wait for their next attempt too */
+  /** a redrive that also takes deliveries that wait for their next attempt */
   takesRetrying: boolean;
 }
 
-/** Deliveries a batch; and events, whose payloads may have to be read. */
+/** Deliveries of one batch; and events, whose payloads may have to be read. */
 const BATCH = 500;
 const BATCH_OF_EVENTS = 100;
-const TROUBLE_PAUSE_MS = 1000;
 
-/** Works on jobs until it is disposed, which waits for the batch that is under way. */
+/** Works on jobs until it is disposed, which waits for the batch under way. */
 export async function startJobs({ database, clock, logger, pollMs }: JobsOptions): Promise<AsyncDisposable> {
-  const stop = new AbortController();
-  let news = new AbortController();
-  const ear = await database.listen("tartan_jobs", () => news.abort());
-  // One that fails must not keep the others from being worked on.
+  // Failed jobs are skipped until every other job has had its turn, so that they do not block the others.
   const failed = new Set<string>();
-  const working = (async () => {
-    while (!stop.signal.aborted) {
-      news = new AbortController();
-      try {
-        if (await workOnce(database, failed)) continue;
-        failed.clear();
-        await clock.sleep(pollMs, AbortSignal.any([stop.signal, news.signal]));
-      } catch (error) {
-        logger.warn({ error }, "a batch of a job failed; trying again");
-        await clock.sleep(TROUBLE_PAUSE_MS, stop.signal);
-      }
-    }
-  })();
-  return {
-    [Symbol.asyncDispose]: async () => {
-      stop.abort();
-      await working;
-      await ear[Symbol.asyncDispose]();
-    },
+  const work = async (): Promise<boolean> => {
+    const more = await workOnce(database, failed);
+    if (!more) failed.clear();
+    return more;
   };
+  const trouble = "a batch of a job failed; trying again";
+  return await startWorkerLoop({ database, clock, logger, channels: ["tartan_jobs"], pollMs, trouble, work });
 }
 
 /**
- * Works on one batch of the job that waited longest, but for those in `failed`, where it notes the one that fails.
- * @returns whether there was one
+ * Works on one batch of the job that waited longest, except those in `failed`, to which it adds a job that fails.
+ * @returns whether there was a job
  */
 export async function workOnce(database: Database, failed: Set<string> = new Set()): Promise<boolean> {
-  let taken: string | undefined;
+  let claimed: string | undefined;
   try {
     return await database.transaction(async (tx) => {
-      const { rows } = await tx.query<Job>(TAKE_JOB, [[...failed]]);
+      const { rows } = await tx.query<Job>(CLAIM_JOB, [[...failed]]);
       const [job] = rows;
       if (!job) return false;
-      taken = job.id;
+      claimed = job.id;
       await tx.query(HOLD_RETENTION);
       const size = job.kind === "redrive" ? BATCH : BATCH_OF_EVENTS;
       const scheduled = await workOn(tx, job, size);
       const changed = [...scheduled.values()].reduce((sum, count) => sum + count, 0);
-      const told = changed === 0 ? null : named("jobs", scheduled.keys());
-      await tx.query(ADVANCE_JOB, [job.id, size, changed, told]);
+      const hint = changed === 0 ? null : formatHint("jobs", scheduled.keys());
+      await tx.query(ADVANCE_JOB, [job.id, size, changed, hint]);
       return true;
     });
   } catch (error) {
-    if (taken !== undefined) failed.add(taken);
+    if (claimed !== undefined) failed.add(claimed);
     throw error;
   }
 }
 
-/** @returns how many were scheduled, by destination */
+/** @returns how many deliveries were scheduled, by destination */
 async function workOn(
   tx: Queryable,
   { id, kind, destinationId, routeId, done, takesRetrying }: Job,
@@ -109,8 +86,8 @@ async function workOn(
   if (destinationId === null) return new Map();
   const scheduled =
     kind === "replay" ? counts((await tx.query<Count>(REPLAY, [...batch, destinationId])).rows) : new Map();
-  const made = await sendUnsent(tx, id, [...batch, destinationId], await routesOf(tx, destinationId, routeId));
-  return scheduled.set(destinationId, (scheduled.get(destinationId) ?? 0) + made);
+  const created = await sendUnsent(tx, id, [...batch, destinationId], await routesOf(tx, destinationId, routeId));
+  return scheduled.set(destinationId, (scheduled.get(destinationId) ?? 0) + created);
 }
 
 interface Count {
@@ -120,7 +97,7 @@ interface Count {
 
 const counts = (rows: readonly Count[]): Map<string, number> => new Map(rows.map(({ id, count }) => [id, count]));
 
-/** The route that the job is about, or those of its destination. */
+/** The job's route, or the routes of its destination. */
 async function routesOf(tx: Queryable, destinationId: string, routeId: string | null): Promise<MatchingRoute[]> {
   const routes =
     routeId === null
@@ -129,7 +106,7 @@ async function routesOf(tx: Queryable, destinationId: string, routeId: string | 
   return routes.map(withMatcher);
 }
 
-/** Makes the deliveries that dispatch would make of the members that have none. */
+/** Creates the deliveries that dispatch would create of members that have none. */
 async function sendUnsent(
   tx: Queryable,
   jobId: string,

@@ -1,18 +1,18 @@
-/** What may be asked of a job, and the rules of routes in the form in which Postgres can tell what they take. */
+/** Validates the requests that create jobs, and turns filters of routes into the form that the statements of jobs read. */
 import { EVENT_TYPES } from "../../events/event-types.ts";
 import { fromDeliveryId, fromEventId } from "../../model/ids.ts";
-import { Faults, noteUnknown, textFault } from "../model/validation-errors.ts";
+import { ValidationErrors, addUnknownFields, textError } from "../model/validation-errors.ts";
 import { matchesType } from "../routing/filter.ts";
 import type { ActiveRoute, RouteFilter } from "../model/types.ts";
 
-interface Wish {
+interface JobRequest {
   /** kept with the job */
   reason?: string | undefined;
   /** only count */
   dry_run?: boolean | undefined;
 }
 
-export interface RedriveWish extends Wish {
+export interface RedriveRequest extends JobRequest {
   destination_id?: string | undefined;
   cause?: string | undefined;
   item_id?: string | undefined;
@@ -26,7 +26,7 @@ export interface RedriveWish extends Wish {
   to?: Date | string | undefined;
 }
 
-export interface ReplayWish extends Wish {
+export interface ReplayRequest extends JobRequest {
   destination_id: string;
   /** `evt_…` */
   event_id?: string | undefined;
@@ -40,7 +40,7 @@ export interface ReplayWish extends Wish {
   to?: Date | string | undefined;
 }
 
-export interface RoutePastWish extends Wish {
+export interface RoutePastRequest extends JobRequest {
   route_id: string;
   from: Date | string;
   to?: Date | string | undefined;
@@ -50,14 +50,14 @@ const REASON_MAX = 1000;
 const NAMED_MAX = 10_000;
 
 /** @throws TartanError `invalid_request` */
-export function checkRedrive(wish: RedriveWish): {
+export function checkRedrive(request: RedriveRequest): {
   asked: Record<string, unknown>;
   deliveries: string[] | null;
   from: Date | null;
   to: Date | null;
 } {
-  const faults = new Faults();
-  noteUnknown(faults, wish, [
+  const errors = new ValidationErrors();
+  addUnknownFields(errors, request, [
     "destination_id",
     "cause",
     "item_id",
@@ -68,14 +68,14 @@ export function checkRedrive(wish: RedriveWish): {
     "reason",
     "dry_run",
   ]);
-  noteTexts(faults, wish, ["destination_id", "cause", "item_id"]);
-  if (![undefined, "dead", "failed"].includes(wish.state)) faults.note("state", "must be dead or failed");
-  const range = rangeOf(faults, wish);
-  const uuids = wish.delivery_ids?.map(fromDeliveryId);
-  if (uuids?.includes(null)) faults.note("delivery_ids", "must be ids of deliveries: dlv_ and 32 digits");
-  if (uuids && uuids.length > NAMED_MAX) faults.note("delivery_ids", `must be at most ${NAMED_MAX}`);
-  faults.refuse("redrive");
-  return { asked: askedOf(wish), deliveries: uuids?.filter((uuid) => uuid !== null) ?? null, ...range };
+  checkTexts(errors, request, ["destination_id", "cause", "item_id"]);
+  if (![undefined, "dead", "failed"].includes(request.state)) errors.add("state", "must be dead or failed");
+  const range = rangeOf(errors, request);
+  const uuids = request.delivery_ids?.map(fromDeliveryId);
+  if (uuids?.includes(null)) errors.add("delivery_ids", "must be ids of deliveries: dlv_ and 32 digits");
+  if (uuids && uuids.length > NAMED_MAX) errors.add("delivery_ids", `must be at most ${NAMED_MAX}`);
+  errors.throwIfAny("redrive");
+  return { asked: askedOf(request), deliveries: uuids?.filter((uuid) => uuid !== null) ?? null, ...range };
 }
 
 const CHOICES = ["event_id", "item_id", "integration_id", "types", "from", "to"] as const;
@@ -91,50 +91,50 @@ interface CheckedReplay {
 }
 
 /** @throws TartanError `invalid_request` */
-export function checkReplay(wish: ReplayWish): CheckedReplay {
-  const faults = new Faults();
-  noteUnknown(faults, wish, ["destination_id", ...CHOICES, "reason", "dry_run"]);
-  noteTexts(faults, wish, ["destination_id", "item_id", "integration_id"]);
-  if (CHOICES.every((name) => wish[name] === undefined)) {
-    faults.note("from", "must say what to replay, or else event_id, item_id, integration_id, types or to");
+export function checkReplay(request: ReplayRequest): CheckedReplay {
+  const errors = new ValidationErrors();
+  addUnknownFields(errors, request, ["destination_id", ...CHOICES, "reason", "dry_run"]);
+  checkTexts(errors, request, ["destination_id", "item_id", "integration_id"]);
+  if (CHOICES.every((name) => request[name] === undefined)) {
+    errors.add("from", "must say what to replay, or else event_id, item_id, integration_id, types or to");
   }
-  const event = wish.event_id === undefined ? null : fromEventId(wish.event_id);
-  if (wish.event_id !== undefined && event === null) {
-    faults.note("event_id", "must be the id of an event: evt_ and 32 digits");
+  const event = request.event_id === undefined ? null : fromEventId(request.event_id);
+  if (request.event_id !== undefined && event === null) {
+    errors.add("event_id", "must be the id of an event: evt_ and 32 digits");
   }
-  const types = wish.types === undefined ? null : typesOf(wish.types);
-  if (wish.types?.some((pattern) => typesOf([pattern]).length === 0)) {
-    faults.note("types", "must be types of events, such as item.error, or families of them, such as item.*");
+  const types = request.types === undefined ? null : typesOf(request.types);
+  if (request.types?.some((pattern) => typesOf([pattern]).length === 0)) {
+    errors.add("types", "must be types of events, such as item.error, or families of them, such as item.*");
   }
-  const range = rangeOf(faults, wish);
-  faults.refuse("replay");
-  return { asked: askedOf(wish), types, event, ...range };
+  const range = rangeOf(errors, request);
+  errors.throwIfAny("replay");
+  return { asked: askedOf(request), types, event, ...range };
 }
 
 /** @throws TartanError `invalid_request` */
-export function checkRoutePast(wish: RoutePastWish): {
+export function checkRoutePast(request: RoutePastRequest): {
   asked: Record<string, unknown>;
   from: Date | null;
   to: Date | null;
 } {
-  const faults = new Faults();
-  noteUnknown(faults, wish, ["route_id", "from", "to", "reason", "dry_run"]);
-  noteTexts(faults, wish, ["route_id"]);
-  const range = rangeOf(faults, wish);
-  if (wish.from === undefined) faults.note("from", "is missing: it says how far to go back");
-  faults.refuse("request");
-  return { asked: askedOf(wish), ...range };
+  const errors = new ValidationErrors();
+  addUnknownFields(errors, request, ["route_id", "from", "to", "reason", "dry_run"]);
+  checkTexts(errors, request, ["route_id"]);
+  const range = rangeOf(errors, request);
+  if (request.from === undefined) errors.add("from", "is missing: it says how far to go back");
+  errors.throwIfAny("request");
+  return { asked: askedOf(request), ...range };
 }
 
-function noteTexts<T extends Wish>(faults: Faults, wish: T, names: readonly (keyof T & string)[]): void {
-  for (const name of names) if (wish[name] !== undefined) faults.note(name, textFault(wish[name], 200));
-  if (wish.reason !== undefined) faults.note("reason", textFault(wish.reason, REASON_MAX));
+function checkTexts<T extends JobRequest>(errors: ValidationErrors, request: T, names: readonly (keyof T & string)[]): void {
+  for (const name of names) if (request[name] !== undefined) errors.add(name, textError(request[name], 200));
+  if (request.reason !== undefined) errors.add("reason", textError(request.reason, REASON_MAX));
 }
 
 type Instant = Date | string | undefined;
 
 function rangeOf(
-  faults: Faults,
+  errors: ValidationErrors,
   { from, to }: { from?: Instant; to?: Instant },
 ): { from: Date | null; to: Date | null } {
   const read = (name: string, given: Instant): Date | null => {
@@ -142,11 +142,11 @@ function rangeOf(
     const date = new Date(given);
     // Ids hold milliseconds since 1970 in 48 bits.
     if (date.getTime() >= 0 && date.getTime() < 2 ** 48) return date;
-    faults.note(name, "must be a time such as 2026-11-20T17:03:29Z");
+    errors.add(name, "must be a time such as 2026-11-20T17:03:29Z");
     return null;
   };
   const range = { from: read("from", from), to: read("to", to) };
-  if (range.from && range.to && range.from >= range.to) faults.note("to", "must be later than from");
+  if (range.from && range.to && range.from >= range.to) errors.add("to", "must be later than from");
   return range;
 }
 
@@ -154,11 +154,11 @@ const typesOf = (patterns: readonly string[]): string[] =>
   Object.keys(EVENT_TYPES).filter((type) => patterns.some((pattern) => matchesType(pattern, type)));
 
 /** The request as it is kept with the job. */
-function askedOf({ reason: _reason, dry_run: _dryRun, ...asked }: Wish): Record<string, unknown> {
+function askedOf({ reason: _reason, dry_run: _dryRun, ...asked }: JobRequest): Record<string, unknown> {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 }
 
-/** A route's filter as the statements of jobs take it: its types are whole ones. */
+/** A route's filter for the statements of jobs: families of types are replaced by their types. */
 export function ruleOf({ definition: { filter } }: ActiveRoute): RouteFilter {
   return { ...filter, types: typesOf(filter.types ?? ["*"]), history: filter.history ?? false };
 }

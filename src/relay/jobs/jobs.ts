@@ -1,23 +1,24 @@
 /**
- * Jobs: work on many deliveries that somebody asked for. What a job is about is frozen when it is made, in the order in which
- * it is worked on, so what happens meanwhile neither joins nor leaves it. The work itself is job-runner.ts'.
+ * Jobs: operators' requests that concern many deliveries. The members of a job are frozen when it is created, in the order in which
+ * they are processed, so later events neither join nor leave it. job-runner.ts does the work.
  *
  *   running ◀──resume── paused          running ──all is done──▶ done
  *      └──────pause───────▲  └──cancel──▶ cancelled ◀──cancel── running
  *
- *   redrive     dead letters are scheduled anew; if asked, also deliveries that wait for their next attempt
- *   replay      what a destination was sent is sent again; and what its routes would have sent it, and did not
- *   route_past  what a route would have taken, had it been there
+ *   redrive     schedules dead letters again, and on request deliveries that wait for their next attempt
+ *   replay      sends a destination its finished deliveries again, and the events that its routes take but never sent
+ *   route_past  sends the past events that a route takes
  *
- * Whatever is sent again is the same delivery with the same bytes under the same id; a header tells the job.
+ * Sending again means the same delivery with the same bytes and the same id; a header names the job.
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
 import { newJobId } from "../../model/ids.ts";
 import { checkReplay, checkRedrive, checkRoutePast, ruleOf } from "./job-validation.ts";
-import type { RedriveWish, ReplayWish, RoutePastWish } from "./job-validation.ts";
+import type { RedriveRequest, ReplayRequest, RoutePastRequest } from "./job-validation.ts";
 import {
+  CANCEL_JOBS_OF,
   CHANGE_JOB,
   countMembers,
   DEAD_LETTERS,
@@ -36,11 +37,11 @@ import {
   ROUTE_OF_JOB,
 } from "./queries.ts";
 import { AWAIT_DISPATCH } from "../dispatch/queries.ts";
-import { TEST_EVENT } from "../ledger/test-deliveries.ts";
+import { TEST_EVENT } from "../model/types.ts";
 import { loadRoutes } from "../routing/routes.ts";
 import type { ActiveRoute } from "../model/types.ts";
 
-export type { RedriveWish, ReplayWish, RoutePastWish } from "./job-validation.ts";
+export type { RedriveRequest, ReplayRequest, RoutePastRequest } from "./job-validation.ts";
 
 export type JobKind = "redrive" | "replay" | "route_past";
 export type JobStatus = "running" | "paused" | "cancelled" | "done";
@@ -55,11 +56,11 @@ export interface JobRecord {
   /** the request */
   asked: Record<string, unknown>;
   reason: string;
-  /** deliveries or events that it is about */
+  /** its members, which are deliveries or events */
   total: number;
-  /** those it has been through */
+  /** members that it has processed */
   done: number;
-  /** those of them that it scheduled */
+  /** deliveries that it scheduled */
   changed: number;
   /** ISO 8601 */
   created_at: string;
@@ -67,7 +68,7 @@ export interface JobRecord {
   finished_at: string | null;
 }
 
-/** What a job would be about; nothing was done. */
+/** The number of members that a job would have; no job was created. */
 export interface JobCount {
   count: number;
 }
@@ -91,26 +92,26 @@ type Row = Omit<JobRecord, "created_at" | "updated_at" | "finished_at"> & {
   place: string;
 };
 
-/** A job to be made. */
+/** A job to create. */
 interface Plan {
   kind: JobKind;
   destinationId: string | null;
   routeId: string | null;
   asked: Record<string, unknown>;
   reason: string;
-  /** yields its members */
+  /** the statement that yields its members */
   members: string;
   values: readonly unknown[];
 }
 
 /**
- * Sends dead letters again: those of a destination, a cause, an item or a range of time, or those that are named; all, where
- * nothing is said. With state `failed` what waits for its next attempt is sent now, too.
+ * Sends dead letters again: those of a destination, a cause, an item or a range of time, or the named ones; without a filter all.
+ * With the state `failed` it also sends deliveries that wait for their next attempt.
  * @throws TartanError `invalid_request`, `not_found`
  */
-export async function createRedrive(database: Database, wish: RedriveWish): Promise<JobRecord | JobCount> {
-  const { asked, deliveries, from, to } = checkRedrive(wish);
-  const { destination_id: destinationId = null, cause = null, item_id = null, reason = "" } = wish;
+export async function createRedrive(database: Database, request: RedriveRequest): Promise<JobRecord | JobCount> {
+  const { asked, deliveries, from, to } = checkRedrive(request);
+  const { destination_id: destinationId = null, cause = null, item_id = null, reason = "" } = request;
   const plan: Plan = {
     kind: "redrive",
     destinationId,
@@ -118,37 +119,37 @@ export async function createRedrive(database: Database, wish: RedriveWish): Prom
     asked,
     reason,
     members: DEAD_LETTERS,
-    values: [destinationId, cause, deliveries, from, to, item_id, wish.state === "failed"],
+    values: [destinationId, cause, deliveries, from, to, item_id, request.state === "failed"],
   };
-  return await make(database, async () => plan, wish.dry_run ?? false);
+  return await make(database, async () => plan, request.dry_run ?? false);
 }
 
 /**
- * Sends a destination again what it was sent, by event, item, integration, type or time; and the events that its routes take
- * of which it was never sent any. What is still to be sent is left alone.
+ * Sends a destination its finished deliveries again, by event, item, integration, type or time, and the events that its routes take
+ * but never sent. It does not change deliveries that are still scheduled.
  * @throws TartanError `invalid_request`, `not_found`; `conflict` for an event that cannot be replayed
  */
 export async function createReplay(
   database: Database,
-  wish: ReplayWish & { dry_run?: false | undefined },
+  request: ReplayRequest & { dry_run?: false | undefined },
 ): Promise<JobRecord>;
-export async function createReplay(database: Database, wish: ReplayWish): Promise<JobRecord | JobCount>;
-export async function createReplay(database: Database, wish: ReplayWish): Promise<JobRecord | JobCount> {
-  const { asked, from, to, types, event } = checkReplay(wish);
-  const { destination_id: destinationId, item_id = null, integration_id = null, reason = "" } = wish;
+export async function createReplay(database: Database, request: ReplayRequest): Promise<JobRecord | JobCount>;
+export async function createReplay(database: Database, request: ReplayRequest): Promise<JobRecord | JobCount> {
+  const { asked, from, to, types, event } = checkReplay(request);
+  const { destination_id: destinationId, item_id = null, integration_id = null, reason = "" } = request;
   const plan = async (tx: Queryable): Promise<Plan> => {
     const rules = (await loadRoutes(tx)).filter((route) => route.destinationId === destinationId).map(ruleOf);
     const values = [destinationId, from, to, item_id, integration_id, types, event, JSON.stringify(rules), false];
     return { kind: "replay", destinationId, routeId: null, asked, reason, members: EVENTS_TO_REPLAY, values };
   };
   await database.query(AWAIT_DISPATCH);
-  const made = await make(database, plan, wish.dry_run ?? false, async (tx) => {
+  const made = await make(database, plan, request.dry_run ?? false, async (tx) => {
     if (event !== null) await explain(tx, event, destinationId);
   });
   return made;
 }
 
-/** Why there is nothing to replay of the event. */
+/** Throws the reason why there is nothing to replay of the event. */
 async function explain(tx: Queryable, event: string, destinationId: string): Promise<void> {
   const { rows } = await tx.query<{ event_type: string }>(HAS_DELIVERY, [event, destinationId]);
   const [sent] = rows;
@@ -160,26 +161,26 @@ async function explain(tx: Queryable, event: string, destinationId: string): Pro
 }
 
 /**
- * Sends the route's destination what the route takes of the past, where it has had no delivery of it.
+ * Sends the route's destination the past events that the route takes and of which the destination has no delivery.
  * @throws TartanError `invalid_request`, `not_found`
  */
-export async function createRoutePast(database: Database, wish: RoutePastWish): Promise<JobRecord | JobCount> {
-  const { asked, from, to } = checkRoutePast(wish);
+export async function createRoutePast(database: Database, request: RoutePastRequest): Promise<JobRecord | JobCount> {
+  const { asked, from, to } = checkRoutePast(request);
   const plan = async (tx: Queryable): Promise<Plan> => {
-    const { rows } = await tx.query<ActiveRoute & { enabled: boolean }>(ROUTE_OF_JOB, [wish.route_id]);
+    const { rows } = await tx.query<ActiveRoute & { enabled: boolean }>(ROUTE_OF_JOB, [request.route_id]);
     const [route] = rows;
-    if (!route) throw new TartanError("not_found", `There is no route ${wish.route_id}.`);
+    if (!route) throw new TartanError("not_found", `There is no route ${request.route_id}.`);
     const { id: routeId, destinationId } = route;
-    // Dispatch passes a route by that is not enabled.
+    // Dispatch ignores a disabled route, so the job takes the events that wait for dispatch.
     const values = [destinationId, from, to, null, null, null, null, JSON.stringify([ruleOf(route)]), !route.enabled];
-    const { reason = "" } = wish;
+    const { reason = "" } = request;
     return { kind: "route_past", destinationId, routeId, asked, reason, members: EVENTS_UNSENT, values };
   };
   await database.query(AWAIT_DISPATCH);
-  return await make(database, plan, wish.dry_run ?? false);
+  return await make(database, plan, request.dry_run ?? false);
 }
 
-/** Makes the job and freezes its members in one transaction, or only counts them. */
+/** Creates the job and freezes its members in one transaction, or only counts them. */
 async function make(
   database: Database,
   planning: (tx: Queryable) => Promise<Plan>,
@@ -240,20 +241,25 @@ export async function listJobs(q: Queryable, filter: JobFilter = {}): Promise<Jo
   };
 }
 
-/** It stops after the batch that is under way. @throws TartanError `not_found`, or `conflict` when it is not running */
+/** Pauses the job after the batch under way. @throws TartanError `not_found`, or `conflict` when it is not running */
 export const pauseJob = async (q: Queryable, id: string): Promise<JobRecord> =>
   await change(q, id, "paused", ["running"]);
 
-/** It goes on where it was paused. @throws TartanError `not_found`, or `conflict` when it is not paused */
+/** Continues the job where it was paused. @throws TartanError `not_found`, or `conflict` when it is not paused */
 export async function resumeJob(q: Queryable, id: string): Promise<JobRecord> {
   const job = await change(q, id, "running", ["paused"]);
   await q.query(NOTIFY_JOBS);
   return job;
 }
 
-/** It stops for good; what it has scheduled is sent. @throws TartanError `not_found`, or `conflict` when it is finished */
+/** Ends the job; the deliveries that it scheduled are sent. @throws TartanError `not_found`, or `conflict` when it is finished */
 export const cancelJob = async (q: Queryable, id: string): Promise<JobRecord> =>
   await change(q, id, "cancelled", ["running", "paused"]);
+
+/** Cancels the jobs of a destination that is deleted in the same transaction. */
+export async function cancelJobsOf(tx: Queryable, destinationId: string): Promise<void> {
+  await tx.query(CANCEL_JOBS_OF, [destinationId]);
+}
 
 async function change(q: Queryable, id: string, status: JobStatus, from: readonly JobStatus[]): Promise<JobRecord> {
   const changed = await q.query(CHANGE_JOB, [id, status, from]);

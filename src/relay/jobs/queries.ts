@@ -1,17 +1,15 @@
-/** The statements of jobs: what somebody asked for is frozen as members, which are worked on a batch at a time. */
+/** The statements of jobs. The deliveries or events of a job are frozen as its members when it is created, and processed in batches. */
 import { share } from "../../database/locks.ts";
 import type { Statement } from "../../database/types.ts";
-import { REPLAYABLE } from "../ledger/delivery-queries.ts";
-import { FACTS } from "../dispatch/queries.ts";
+import { FACTS, REPLAYABLE } from "../content/queries.ts";
+import { statement } from "../model/statement.ts";
 
-const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
+/* The members of jobs: statements that yield their `id` in the order in which they are processed. */
 
-/* What a job is about: statements that yield `id` in the order in which it is worked on. */
-
-/** No job is about more. */
+/** A job has at most this many members. */
 export const MEMBERS_MAX = 1_000_000;
 
-/** Deliveries in a state, whose last failure was at an instant. */
+/** Deliveries in the state `state`; `at` is the time of their last failure. */
 const failed = (state: string, at: string): string => `
 select r.id, r.seq as place from relay.deliveries r
 join relay.destinations x on x.id = r.destination_id and x.deleted_at is null
@@ -22,19 +20,19 @@ where ${state} and ($1::text is null or r.destination_id = $1) and ($2::text is 
 const RETRYING = "r.status = 'scheduled' and r.tries > 0";
 
 /**
- * Dead letters: of destination $1, of cause $2, among $3, that gave up from $4 on and before $5, of item $6; null: any. With $7
- * also deliveries that failed then and wait for their next attempt.
+ * Dead letters: of destination $1, of cause $2, among $3, that became dead from $4 on and before $5, of item $6; null: any. With
+ * $7 also deliveries that failed in that time and wait for their next attempt.
  */
 export const DEAD_LETTERS = `${failed("r.status = 'dead'", "r.finished_at")}
 union all ${failed(`$7::boolean and ${RETRYING}`, "(select max(a.started_at) from relay.attempts a where a.delivery_id = r.id)")}`;
 
-/** Between instants $2 and $3, ids being in the order of time; of item $4, integration $5, of types $6; just $7. Null: any. */
+/** From $2 on and before $3, since ids are in the order of time; of item $4, integration $5, types $6; only event $7. Null: any. */
 const asked = (id: string, type: string, row: string): string => `
   ($2::timestamptz is null or ${id} >= journal.least_id_at($2)) and ($3::timestamptz is null or ${id} < journal.least_id_at($3))
   and ($4::text is null or ${row}.item_id = $4) and ($5::text is null or ${row}.integration_id = $5)
   and ($6::text[] is null or ${type} = any ($6)) and ($7::uuid is null or ${id} = $7)`;
 
-/** Whether a rule of $8 takes the event, as far as that can be told without its payload: what matchesFilter says, in SQL. */
+/** True when a filter of $8 takes the event: matchesFilter (filter.ts) in SQL. It does not compare payloads. */
 const takes = (type: string, row: string, history: string, ofWebhooks: boolean): string => `
   exists (select from jsonb_to_recordset($8::jsonb) as f (types text[], history boolean, integration_ids text[],
       environments text[], item_ids text[], user_ids text[], webhook_types text[], webhook_codes text[], sources text[])
@@ -47,13 +45,13 @@ const takes = (type: string, row: string, history: string, ofWebhooks: boolean):
       and (f.webhook_codes is null or ${ofWebhooks ? `${row}.webhook_code = any (f.webhook_codes)` : "false"})
       and (f.sources is null or ${ofWebhooks ? `${row}.source = any (f.sources)` : "false"}))`;
 
-/** Dispatch will come to it and goes by the routes as they are now; where it does not know the rule ($9), the job has to. */
+/** True for an event that still waits for dispatch, which uses the routes of now; with $9, a disabled route, the job has to take it. */
 const waits = (id: string, named: string): string =>
   `not $9::boolean and ${id} in (select unnest(${named}) from journal.outbox where position is null)`;
 
 /**
- * Events that destination $1 has no delivery of, which a rule takes; but for those that still wait for dispatch, unless $9.
- * Right after AWAIT_DISPATCH no event is missed: each has its position by now, or dispatch will find the routes of now.
+ * Events that a filter takes and of which destination $1 has no delivery, except those that wait for dispatch unless $9. Right
+ * after AWAIT_DISPATCH no event is missed: each has its position, or dispatch will use the routes of now.
  */
 export const EVENTS_UNSENT = `
 select x.id, x.id as place from journal.webhooks x
@@ -66,7 +64,7 @@ where ${asked("x.id", "x.type", "x")} and ${takes("x.type", "x", "x.history", fa
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
   and not (${waits("x.id", "events")})`;
 
-/** The same, and events whose delivery at destination $1 is finished, but for tests. */
+/** The same, and events whose delivery at destination $1 is finished, except test deliveries. */
 export const EVENTS_TO_REPLAY = `
 select r.event_id as id, r.event_id as place from relay.deliveries r
 where r.destination_id = $1 and r.status <> 'scheduled' and r.event_type <> 'destination.test' and ${asked("r.event_id", "r.event_type", "r")}
@@ -80,15 +78,15 @@ export const HAS_DELIVERY = "select event_type from relay.deliveries where event
 export const countMembers = (members: string): string =>
   `select count(*)::int as count from (select from (${members}) m limit ${MEMBERS_MAX + 1}) m`;
 
-/** The members come with their own values, $1…; the job's id behind them. */
-export const freezeMembers = (members: string, taken: number): string => `
+/** `members` uses the values $1…; the job's id follows them. */
+export const freezeMembers = (members: string, valueCount: number): string => `
 insert into relay.job_members (job_id, n, member)
-select $${taken + 1}, row_number() over (order by place), id
+select $${valueCount + 1}, row_number() over (order by place), id
 from (select id, place from (${members}) m order by place limit ${MEMBERS_MAX + 1}) m`;
 
 /* Jobs. */
 
-/** The row stays; deliveries can be made, and its state changed, however long the freezing takes. */
+/** Keeps the row from being deleted. Deliveries can be inserted, and its state changed, however long freezing the members takes. */
 export const HOLD_JOB_DESTINATION =
   "select ordering from relay.destinations where id = $1 and deleted_at is null for key share";
 
@@ -106,13 +104,13 @@ where r.id = $1 and r.deleted_at is null`,
 export const INSERT_JOB = `
 insert into relay.jobs (id, kind, destination_id, route_id, asked, reason, total) values ($1, $2, $3, $4, $5, $6, 0)`;
 
-/** Its $2 members are there. */
+/** Starts the job with its $2 members. */
 export const OPEN_JOB = `
 update relay.jobs set total = $2, status = case when $2 = 0 then 'done' else 'running' end,
   finished_at = case when $2 = 0 then now() end
 where id = $1`;
 
-/** A hint to whoever works on jobs. */
+/** A hint to the job runners. */
 export const NOTIFY_JOBS = "select pg_notify('tartan_jobs', '')";
 
 const RECORD = `id, kind, status, destination_id, route_id, asked, reason, total, done, changed, created_at, updated_at, finished_at`;
@@ -129,23 +127,28 @@ where ($1::text is null or status = $1) and ($2::text is null or destination_id 
 order by created_at desc, id desc limit $5`,
 );
 
-/** Changes the status of job $1 to $2 if it is one of $3. Waits for the batch that is under way. */
+/** Changes the status of job $1 to $2 if it is one of $3. Waits for the batch under way. */
 export const CHANGE_JOB = `
 update relay.jobs set status = $2, updated_at = now(), finished_at = case when $2 = 'cancelled' then now() end
 where id = $1 and status = any ($3::text[])`;
 
+/** Cancels the unfinished jobs of destination $1. */
+export const CANCEL_JOBS_OF = `
+  update relay.jobs set status = 'cancelled', updated_at = now(), finished_at = now()
+  where destination_id = $1 and status in ('running', 'paused')`;
+
 /* Batches. */
 
-/** The running job that waited longest, but for those in $1; nobody else works on it until the transaction ends. */
-export const TAKE_JOB = statement(
-  "take_job",
+/** Claims the running job that waited longest, except those in $1, until the transaction ends. */
+export const CLAIM_JOB = statement(
+  "claim_job",
   `
 select id, kind, destination_id as "destinationId", route_id as "routeId", total, done,
   coalesce(asked ->> 'state' = 'failed', false) as "takesRetrying"
 from relay.jobs where status = 'running' and id <> all ($1::text[]) order by updated_at, id limit 1 for update skip locked`,
 );
 
-/** Retention waits meanwhile, so an event that was just found to be there stays until its delivery is scheduled. */
+/** Retention waits until the transaction ends, so an event that this transaction found stays until its delivery is scheduled. */
 export const HOLD_RETENTION = share("retention");
 
 const MEMBERS = `members as materialized (
@@ -153,8 +156,8 @@ const MEMBERS = `members as materialized (
 )`;
 
 /**
- * Locked in their order, so that two jobs about the same deliveries cannot block each other. A delivery whose transform failed
- * was never sent and has no bytes to keep to: it goes by what its route says now, which may have been mended since.
+ * Deliveries are locked in their order, so that two jobs with the same deliveries cannot deadlock. A delivery whose transform
+ * failed was never sent and has no body yet, so it uses the current version of its route, which may have been fixed.
  */
 const schedule = (name: string, which: string): Statement =>
   statement(
@@ -178,7 +181,7 @@ select destination_id as id, count(*)::int as count from scheduled group by 1`,
   );
 
 /**
- * Schedules the members of job $1 from behind $2 on, $3 at most, that are still dead; with $4 also those that wait for their next
+ * Schedules the members of job $1 after place $2, $3 at most, that are still dead; with $4 also those that wait for their next
  * attempt. Yields the destinations.
  */
 export const REDRIVE = schedule("redrive", `r.id = m.member and (r.status = 'dead' or $4::boolean and ${RETRYING})`);
@@ -189,7 +192,7 @@ export const REPLAY = schedule(
   "r.event_id = m.member and r.destination_id = $4 and r.status in ('delivered', 'dead', 'cancelled')",
 );
 
-/** Of its members, which are events, those that destination $4 has no delivery of, in their order. */
+/** The events among its members of which destination $4 has no delivery, in their order. */
 export const MEMBERS_UNSENT = statement(
   "members_unsent",
   `
@@ -205,7 +208,7 @@ select ${FACTS}, x.type, x.history, null, null, null, octet_length(x.payload) fr
 order by 1`,
 );
 
-/** Job $1 has been through $2 members, of which it scheduled $3; destinations $4 (comma-separated, or '' for all) have something new. */
+/** Job $1 processed $2 more members and scheduled $3 deliveries; $4 is the hint to the workers or null. */
 export const ADVANCE_JOB = statement(
   "advance_job",
   `
@@ -217,3 +220,17 @@ with advanced as (
 )
 select case when $4::text is not null then pg_notify('tartan_deliveries', $4) end from advanced`,
 );
+
+/* Retention. */
+
+/** Jobs that stayed paused for so long are cancelled. */
+export const END_PAUSED_JOBS = `
+update relay.jobs set status = 'cancelled', finished_at = now(), updated_at = now() where status = 'paused' and updated_at < $1`;
+
+/** Members of finished jobs, at most $1; repeat until fewer are deleted. */
+export const FORGET_MEMBERS = `
+delete from relay.job_members where (job_id, n) in (
+  select m.job_id, m.n from relay.jobs j join relay.job_members m on m.job_id = j.id where j.finished_at is not null limit $1)`;
+
+export const FORGET_JOBS = `
+delete from relay.jobs j where finished_at < $1 and not exists (select from relay.job_members m where m.job_id = j.id)`;

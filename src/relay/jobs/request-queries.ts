@@ -1,7 +1,5 @@
 /** The statements of requests that carry an idempotency key. */
-import type { Statement } from "../../database/types.ts";
-
-const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
+import { statement } from "../model/statement.ts";
 
 const KEPT = "interval '24 hours'";
 
@@ -12,7 +10,7 @@ export const EXPIRE_REQUEST = statement(
 );
 
 /**
- * Takes the key $1 for the request $2. Yields a row unless the key is taken; where another transaction is just taking it, this
+ * Claims the key $1 for the request $2. Yields a row unless the key is claimed; where another transaction is claiming it, this
  * waits for that one to end.
  */
 export const CLAIM_REQUEST = statement(

@@ -1,7 +1,7 @@
 /**
- * Requests that are worked on once however often they are sent, by a key that the sender chose. The key is taken in the
- * transaction that does the work: when that fails nothing is kept, and a repeat tries again; when it commits, its answer is
- * there for 24 hours. A repeat that comes meanwhile waits for the first.
+ * Idempotent requests: a request with an Idempotency-Key has its effect once, however often it is sent. The key is stored in the
+ * transaction that does the work. When that transaction fails nothing is stored, and a repeat tries again; when it commits, its
+ * answer is kept for 24 hours. A repeat that arrives during the work waits for the first request.
  */
 import { createHash } from "node:crypto";
 import type { Database, Queryable } from "../../database/types.ts";
@@ -23,7 +23,7 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 
 const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-/** Each needs two connections, so a few at a time, and only so many may wait for their turn or for another with their key. */
+/** Each request needs two connections, so few run at a time; and a limited number may wait for a turn or for an earlier request with their key. */
 const AT_ONCE = 2;
 const WAITING_MAX = 50;
 
@@ -31,7 +31,7 @@ const WAITING_MAX = 50;
 interface Turns {
   running: number;
   waiting: (() => void)[];
-  /** how many there are, those that wait for another with their key, too */
+  /** all requests, including those that wait for an earlier one with their key */
   count: number;
   /** the last request with each key */
   last: Map<string, Promise<unknown>>;
@@ -40,9 +40,9 @@ interface Turns {
 const turnsOf = new WeakMap<Database, Turns>();
 
 /**
- * Does `work` for the first request with this key, and yields the first answer for the others.
- * @param request what must be the same each time: method, path and body
- * @param work is given a database whose transactions are part of the one that keeps the key
+ * Does `work` for the first request with this key, and returns its answer for the others.
+ * @param request must be equal each time: method, path and body
+ * @param work gets a database whose transactions are part of the one that stores the key
  * @throws TartanError `invalid_request` for a key that is not usable, `idempotency_key_reused` for one that came with another
  *   request, `overloaded` where too many wait
  */
@@ -62,7 +62,7 @@ export async function once<T>(
   return await behindItsKey(turns, key, () => inTurn(turns, () => workOnce(database, key, request, work)));
 }
 
-/** Those with the same key go one after the other, so that they wait without a connection. */
+/** Runs requests with the same key one after the other, so that they wait without a connection. */
 async function behindItsKey<T>(turns: Turns, key: string, work: () => Promise<T>): Promise<T> {
   if (turns.count >= WAITING_MAX) {
     throw new TartanError("overloaded", "Too many requests with an Idempotency-Key wait; try again later.", {
@@ -85,7 +85,7 @@ async function behindItsKey<T>(turns: Turns, key: string, work: () => Promise<T>
 }
 
 async function inTurn<T>(turns: Turns, work: () => Promise<T>): Promise<T> {
-  // Who ends hands its place on, so that nobody who comes just then takes it.
+  // A finished request hands its place to the first that waits, so that a new request cannot overtake it.
   if (turns.running < AT_ONCE) turns.running += 1;
   else await new Promise<void>((resolve) => turns.waiting.push(resolve));
   try {
@@ -132,7 +132,7 @@ async function repeated<T>(
   return { status: kept.status, body: kept.answer, repeated: true };
 }
 
-/** The database, with its transactions inside `tx`; single statements run outside, as they would without it. */
+/** The database with its transactions inside `tx`. Single statements run outside of it, as they do without an Idempotency-Key. */
 const within = (database: Database, tx: Queryable): Database => ({
   query: database.query.bind(database),
   transaction: (work) => work(tx),

@@ -1,4 +1,4 @@
-/** The dead letters: deliveries that gave up, counted by destination and cause. They are listed as deliveries are. */
+/** Dead letters: deliveries that were given up, counted by destination and cause. listDeliveries lists them. */
 import type { Queryable } from "../../database/types.ts";
 import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
 import { DEAD_LETTER_GROUPS } from "./delivery-queries.ts";
@@ -10,10 +10,10 @@ export interface DeadLetterGroup {
   cause: string | null;
   /** counted up to 1001; a redrive with `dry_run` counts them all */
   count: number;
-  /** ISO 8601: when the first of them gave up */
+  /** ISO 8601: when the first of them was given up */
   first_at: string;
   last_at: string;
-  /** those that can be sent again, as far as the oldest thousand tell */
+  /** those that can be sent again, by the oldest thousand */
   replayable: number;
 }
 
@@ -38,7 +38,7 @@ type Row = Omit<DeadLetterGroup, "first_at" | "last_at"> & {
 };
 
 /**
- * One page of groups, of one destination or of all; within it the largest group first.
+ * One page of groups, of one destination or of all; the largest group of the page first.
  * @throws TartanError `invalid_request` for a limit or cursor that is not usable
  */
 export async function groups(

@@ -1,10 +1,10 @@
 /**
- * Deliveries, looked at: which there are and how they stand, newest first; and one of them with each attempt. Pages are cut
- * by place in the order of all deliveries, so what is made meanwhile shifts nothing.
+ * Lists deliveries, newest first, and shows one of them with its attempts. Pages are cut by place in the order of all deliveries, so new
+ * deliveries shift nothing.
  *
- * What a page may read is bounded. What did not arrive is found by index, however much did; so are an item's and an
- * event's. A type, a cause, or what arrived alone is looked for in a window of places; such a page may hold fewer than asked
- * for, or none, and still name a next page.
+ * A page reads a bounded number of rows. Indexes find undelivered deliveries, and those of an item or an event, however many were
+ * delivered. A type, a cause or the status `delivered` is searched in a window of places; such a page may have fewer deliveries than
+ * asked for, or none, and still name a next page.
  */
 import type { Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
@@ -16,18 +16,19 @@ import { renderForDisplay } from "../content/body.ts";
 import {
   ATTEMPTS_OF,
   BODY_OF,
+  CANCEL_DELIVERIES_OF,
   CANCEL_DELIVERY,
   DELIVERY_FILTERS,
   GET_DELIVERY,
   isWindowed,
   listDeliveriesQuery,
-  LOOK_PLACES,
+  WINDOW_PLACES,
   PLACES_THERE,
   STATUSES,
   type DeliveryShape,
   type StatusFilter,
 } from "./delivery-queries.ts";
-import { SOURCES } from "../dispatch/queries.ts";
+import { SOURCES } from "../content/queries.ts";
 import type { EventSource, Form } from "../model/types.ts";
 
 export interface DeliveryFilter {
@@ -35,7 +36,7 @@ export interface DeliveryFilter {
   item_id?: string | undefined;
   /** `evt_…` */
   event_id?: string | undefined;
-  /** `held`: scheduled where nothing is sent now; `undelivered`: scheduled, held or dead */
+  /** `held`: scheduled at a destination that receives nothing now; `undelivered`: scheduled, held or dead */
   status?: StatusFilter | undefined;
   event_type?: string | undefined;
   /** of the last failure, such as status_500 */
@@ -127,8 +128,8 @@ interface BodyRow {
 const LOG_MAX = 500;
 const HEADERS_MAX = 100;
 const HEADER_LENGTH_MAX = 1024;
-/** Windows without a find that one page looks through. */
-const LOOKS_MAX = 5;
+/** Windows without a result that one page searches. */
+const WINDOWS_MAX = 5;
 const LAST_PLACE = 2n ** 63n - 1n;
 
 /**
@@ -154,11 +155,11 @@ export async function listDeliveries(q: Queryable, filter: DeliveryFilter): Prom
     return { data: rows.slice(0, limit).map(toRecord), next_cursor: last ? toCursor("deliveries", last) : null };
   };
   if (!isWindowed(shape)) return await read(0n, before);
-  return await lookThrough(q, filter.destination_id ?? null, before, read);
+  return await searchWindows(q, filter.destination_id ?? null, before, read);
 }
 
-/** Reads window after window until one holds something; a page ends where its window does. */
-async function lookThrough(
+/** Reads window after window until one has a delivery; a page ends where its window does. */
+async function searchWindows(
   q: Queryable,
   destinationId: string | null,
   before: bigint,
@@ -168,11 +169,11 @@ async function lookThrough(
   const least = BigInt(rows[0]?.least ?? 0);
   const behindMost = BigInt(rows[0]?.most ?? 0) + 1n;
   let to = before < behindMost ? before : behindMost;
-  for (let looks = 1; ; looks += 1) {
-    const from = to - BigInt(LOOK_PLACES);
+  for (let windows = 1; ; windows += 1) {
+    const from = to - BigInt(WINDOW_PLACES);
     const page = await read(from, to);
     if (page.next_cursor !== null || from <= least) return page;
-    if (page.data.length > 0 || looks === LOOKS_MAX)
+    if (page.data.length > 0 || windows === WINDOWS_MAX)
       return { ...page, next_cursor: toCursor("deliveries", String(from)) };
     to = from;
   }
@@ -187,8 +188,8 @@ function valueOf(filter: DeliveryFilter, name: (typeof DELIVERY_FILTERS)[number]
   return uuid;
 }
 
-const unusable = (field: string, fault: string): TartanError =>
-  new TartanError("invalid_request", `No delivery has such a ${field}.`, { fields: { [field]: fault } });
+const unusable = (field: string, error: string): TartanError =>
+  new TartanError("invalid_request", `No delivery has such a ${field}.`, { fields: { [field]: error } });
 
 /** The delivery `dlv_…` with its attempts, or null where there is none. */
 export async function getDelivery(q: Queryable, id: string): Promise<DeliveryWhole | null> {
@@ -201,8 +202,8 @@ export async function getDelivery(q: Queryable, id: string): Promise<DeliveryWho
 }
 
 /**
- * What is sent, byte for byte, but for tokens, which are cut out. Null where there is no such delivery, where the event is no longer kept, and before a
- * transform has made it.
+ * The body, byte for byte except for tokens, which are cut out. null: there is no such delivery, its event is no longer kept, or its
+ * transform has not run yet.
  */
 export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer | null> {
   const { rows } = await q.query<BodyRow>(BODY_OF, [fromDeliveryId(id)]);
@@ -217,7 +218,7 @@ export async function getDeliveryBody(q: Queryable, id: string): Promise<Buffer 
 }
 
 /**
- * Sees to it that the delivery is not attempted again; an attempt that is under way may still arrive.
+ * Cancels the delivery, so that no attempt begins any more; an attempt under way may still arrive.
  * @throws TartanError `not_found`, or `conflict` when it is finished
  */
 export async function cancelDelivery(q: Queryable, id: string): Promise<DeliveryWhole> {
@@ -231,6 +232,13 @@ export async function cancelDelivery(q: Queryable, id: string): Promise<Delivery
     );
   }
   return delivery;
+}
+
+/** Cancels the scheduled deliveries of a deleted destination, in batches. @returns whether there were any */
+export async function cancelDeliveriesOf(q: Queryable, destinationId: string): Promise<boolean> {
+  let found = false;
+  while ((await q.query(CANCEL_DELIVERIES_OF, [destinationId])).rowCount > 0) found = true;
+  return found;
 }
 
 const iso = (date: Date | null): string | null => date?.toISOString() ?? null;
@@ -251,12 +259,12 @@ function toAttempt(row: AttemptRow): AttemptRecord {
     ...row,
     started_at: row.started_at.toISOString(),
     response_headers: row.response_headers && cap(row.response_headers),
-    // Rows from before tokens were cut out of answers may hold some.
+    // Rows from before tokens were cut out of answers may contain some.
     response_head: row.response_head && cutTokens(row.response_head).bytes.toString("utf8"),
   };
 }
 
-/** A receiver's headers, as far as they are of use. */
+/** The headers of an answer, up to a bound. */
 function cap(headers: Record<string, unknown>): Record<string, string> {
   const kept = Object.entries(headers).slice(0, HEADERS_MAX);
   return Object.fromEntries(

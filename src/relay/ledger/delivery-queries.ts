@@ -1,13 +1,10 @@
 /**
- * The statements of those who look at deliveries. Values are always bound; a statement's text depends only on which
- * filters are given.
+ * The statements that list deliveries. Values are always bound; a statement's text depends only on which filters are given.
  */
 import type { Statement } from "../../database/types.ts";
-
-const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
-
-/** Of a destination `x` and its health `h`: whether what is scheduled there is held. */
-export const HELD = `(x.paused_at is not null or x.disabled_at is not null or coalesce(h.hold_until > now(), false))`;
+import { REPLAYABLE } from "../content/queries.ts";
+import { HELD } from "../destinations/queries.ts";
+import { statement } from "../model/statement.ts";
 
 const RECORD = `d.id, d.seq::text as seq, d.destination_id, d.event_id, d.event_type, d.integration_id, d.item_id, d.route_id,
   d.route_version, d.form, case when d.status = 'scheduled' and ${HELD} then 'held' else d.status end as status, d.due_at,
@@ -37,12 +34,20 @@ export const CANCEL_DELIVERY = statement(
   where id = $1 and status = 'scheduled' returning id`,
 );
 
+/** Cancels scheduled deliveries of destination $1, ten thousand at most; repeat until it cancels none. */
+export const CANCEL_DELIVERIES_OF = `
+  update relay.deliveries set status = 'cancelled', due_at = null, finished_at = now()
+  where id = any (array(
+    (select id from relay.deliveries where destination_id = $1 and status = 'scheduled' and ordering_key is null order by due_at limit 5000)
+    union all
+    (select id from relay.deliveries where destination_id = $1 and status = 'scheduled' and ordering_key is not null order by ordering_key limit 5000)))`;
+
 export const BODY_OF = statement(
   "body_of",
   'select event_id as "eventId", event_type as "eventType", form, body, user_id as "userId" from relay.deliveries where id = $1',
 );
 
-/** What can be filtered by with a plain comparison. */
+/** The filters that are plain comparisons. */
 export const DELIVERY_FILTERS = ["destination_id", "item_id", "event_id", "event_type", "cause"] as const;
 export type DeliveryColumn = (typeof DELIVERY_FILTERS)[number];
 
@@ -55,22 +60,22 @@ export interface DeliveryShape {
   status: StatusFilter | null;
 }
 
-/** Where a filter is looked for among deliveries that no index tells apart, so many places in their order are one look. */
-export const LOOK_PLACES = 100_000;
+/** Places of one window, for filters that no index covers. */
+export const WINDOW_PLACES = 100_000;
 
-/** Whether a page looks through a window of places: nothing that is asked for is known to an index by itself. */
+/** True when a page searches a window of places: no index covers one of the filters. */
 export const isWindowed = ({ given, status }: DeliveryShape): boolean =>
   !given.includes("item_id") &&
   !given.includes("event_id") &&
   (given.some((name) => name === "cause" || name === "event_type") || (status !== null && !isOpen(status)));
 
-/** What did not arrive (yet): partial indexes know it. */
+/** The undelivered statuses, which partial indexes cover. */
 const isOpen = (status: StatusFilter | null): boolean =>
   status === "scheduled" || status === "held" || status === "dead" || status === "undelivered";
 
 /**
  * A page, newest first. $1 how many, $2 places before this one, $3 from that one on; then the filters' values. Places are
- * those of `seq`; they are looked for in indexes, destination by destination, and only what is on the page is read.
+ * those of `seq`. They are searched in indexes, destination by destination, and only the rows of the page are read.
  */
 export function listDeliveriesQuery(shape: DeliveryShape): Statement {
   const { given, status } = shape;
@@ -93,7 +98,7 @@ const PLACES = "r.seq < $2::bigint and r.seq >= $3::bigint";
 const conditionsOf = ({ given }: DeliveryShape, without?: DeliveryColumn): string =>
   given.flatMap((column, index) => (column === without ? [] : [` and r.${column} = $${index + 4}`])).join("");
 
-/** An item and an event have few deliveries. */
+/** For an item or an event, which have few deliveries. */
 function directly(shape: DeliveryShape): string {
   return `
   select r.destination_id, r.seq from relay.deliveries r
@@ -129,8 +134,8 @@ function ofHolding(status: StatusFilter | null): string {
 }
 
 /**
- * The places at destination x. Each part yields no more than a page, in order, and is planned by itself: it is read from the
- * partial index that holds nothing else, however many deliveries have arrived beside.
+ * The places at destination x. Each part yields at most a page, in order, from a partial index of its own, so its cost does not grow
+ * with the number of delivered ones.
  */
 function sources(status: StatusFilter | null, conditions: string): string {
   const part = (more: string): string =>
@@ -138,8 +143,8 @@ function sources(status: StatusFilter | null, conditions: string): string {
       order by r.seq desc limit $1)`;
   const dead = part("r.status = 'dead'");
   const scheduled = [
-    part("r.status = 'scheduled' and r.lane is null"),
-    part("r.status = 'scheduled' and r.lane is not null"),
+    part("r.status = 'scheduled' and r.ordering_key is null"),
+    part("r.status = 'scheduled' and r.ordering_key is not null"),
   ];
   if (status === "dead") return dead;
   if (status === "scheduled" || status === "held") return scheduled.join(" union all ");
@@ -148,7 +153,7 @@ function sources(status: StatusFilter | null, conditions: string): string {
     where r.destination_id = x.id and ${conditions}${statusOf(status)} order by r.seq desc limit $1`;
 }
 
-/** The first and last place there is at the destination $1, or at any. */
+/** The first and last place at the destination $1, or at any. */
 export const PLACES_THERE = statement(
   "delivery_places",
   `
@@ -159,18 +164,13 @@ cross join lateral (select seq from relay.deliveries r where r.destination_id = 
 where $1::text is null or x.id = $1`,
 );
 
-/** Whether delivery `r` can be sent again: what would be sent is kept, or the event that it is made of. */
-export const REPLAYABLE = `(r.body is not null
-  or (r.event_type = 'webhook.received' and exists (select from journal.webhooks w where w.id = r.event_id))
-  or (r.event_type <> 'webhook.received' and exists (select from journal.events e where e.id = r.event_id)))`;
-
-/** Dead letters of a group are counted no further than this, and of the oldest so many it is looked whether they can be sent. */
+/** The count of a group stops at the first, and the second is how many of its oldest are checked for being replayable. */
 const GROUP_COUNT_MAX = 1001;
-const LOOKED_INTO = 1000;
+const CHECKED = 1000;
 
 const OF_GROUP = "r.destination_id = g.destination_id and r.status = 'dead' and coalesce(r.cause, '') = g.cause";
 
-/** The group behind one: by the index, one probe. */
+/** The group after another one: one probe of the index. */
 const nextGroup = (destination: string, cause: string): string => `
   select r.destination_id, coalesce(r.cause, '') as cause from relay.deliveries r
   where r.status = 'dead' and ($1::text is null or r.destination_id = $1)
@@ -178,8 +178,8 @@ const nextGroup = (destination: string, cause: string): string => `
   order by r.destination_id, coalesce(r.cause, '') limit 1`;
 
 /**
- * Groups of dead letters by destination ($1, or any) and cause, in that order, from behind the group $2, $3 on, at most $4.
- * Dead letters of deleted destinations are passed over.
+ * Groups of dead letters by destination ($1, or any) and cause, in that order, after the group $2, $3, at most $4. The caller skips
+ * those of deleted destinations.
  */
 export const DEAD_LETTER_GROUPS = statement(
   "dead_letter_groups",
@@ -200,7 +200,7 @@ cross join lateral (select r.finished_at from relay.deliveries r where ${OF_GROU
 cross join lateral (select r.finished_at from relay.deliveries r where ${OF_GROUP} order by r.finished_at desc limit 1) last
 cross join lateral (
   select count(*)::int as count from (
-    select r.* from relay.deliveries r where ${OF_GROUP} order by r.finished_at limit ${LOOKED_INTO}) r
+    select r.* from relay.deliveries r where ${OF_GROUP} order by r.finished_at limit ${CHECKED}) r
   where not ${REPLAYABLE}) lost
 order by g.n`,
 );

@@ -1,21 +1,19 @@
 /**
- * Test deliveries: an event that is clearly a test, sent to a destination at once, with its timeout, headers, signature and
- * address guard. It stands in the ledger like any other, and has no effect on the destination: neither on its health nor on the
- * order of its deliveries. It is sent once, also where the destination is paused or disabled, and no worker ever retries it.
+ * Test deliveries: an event that is clearly a test is sent to a destination at once, with the destination's timeout, headers,
+ * signature and address guard. The ledger lists it like other deliveries. It changes neither the destination's health nor the order of
+ * its deliveries. It is sent once, even while the destination is paused or disabled, and no worker retries it.
  */
 import type { Database } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import { newUuid, toDeliveryId, toEventId } from "../../model/ids.ts";
-import { openDestinations } from "../destinations/load-destinations.ts";
-import { openSender } from "../senders/http/http-sender.ts";
+import { loadDestinations } from "../destinations/load-destinations.ts";
+import { openSender } from "../senders/registry.ts";
 import type { Guard } from "../senders/http/guard.ts";
-import { openSigner, signatures } from "../senders/http/signing.ts";
+import { openSigner, signatures } from "../senders/signing.ts";
 import { BEGIN_TEST, END_TEST } from "./test-delivery-queries.ts";
-import type { Exchange, OpenDestination } from "../model/types.ts";
+import { TEST_EVENT, type Exchange, type LoadedDestination } from "../model/types.ts";
 import { getDelivery, type DeliveryWhole } from "./deliveries.ts";
-
-export const TEST_EVENT = "destination.test";
 
 export interface TestDeps {
   database: Database;
@@ -29,14 +27,14 @@ export interface TestDeps {
  * @throws TartanError `not_found`, or `vault_unsealable` where its secrets cannot be opened
  */
 export async function sendTest({ database, vault, guard }: TestDeps, destinationId: string): Promise<DeliveryWhole> {
-  const [destination] = await openDestinations(database, vault, [destinationId], (_id, error) => {
+  const [destination] = await loadDestinations(database, vault, [destinationId], (_id, error) => {
     throw error;
   });
   if (!destination) throw new TartanError("not_found", `There is no destination ${destinationId}.`);
   const [uuid, eventUuid] = [newUuid(), newUuid()];
   const body = bodyOf(eventUuid, destinationId);
   await database.query(BEGIN_TEST, [uuid, eventUuid, destinationId, body]);
-  await using sender = openSender({ ...destination, concurrency: 1, guard });
+  await using sender = openSender({ ...destination, concurrency: 1 }, { guard });
   const exchange = await sender.send({ headers: headersOf(destination, uuid, eventUuid, body), body });
   await database.query(END_TEST, [uuid, ...outcomeOf(exchange, destination)]);
   const delivery = await getDelivery(database, toDeliveryId(uuid));
@@ -61,7 +59,7 @@ function bodyOf(eventUuid: string, destinationId: string): Buffer {
 }
 
 function headersOf(
-  { headers, keys }: OpenDestination,
+  { headers, keys }: LoadedDestination,
   uuid: string,
   eventUuid: string,
   body: Buffer,
@@ -83,7 +81,7 @@ function headersOf(
   };
 }
 
-const outcomeOf = (exchange: Exchange, { url }: OpenDestination): unknown[] => [
+const outcomeOf = (exchange: Exchange, { url }: LoadedDestination): unknown[] => [
   exchange.cause,
   exchange.status,
   Math.round(exchange.durationMs),

@@ -1,9 +1,7 @@
-/** The statements of test deliveries, which no worker ever sees: they are never scheduled. */
-import type { Statement } from "../../database/types.ts";
+/** The statements of test deliveries. They are never scheduled, so no worker sends them. */
+import { statement } from "../model/statement.ts";
 
-const statement = (name: string, text: string): Statement => ({ name: `relay_${name}`, text });
-
-/** Notes test delivery $1 of event $2 to destination $3 with body $4 before it is sent: a crash leaves it as interrupted. */
+/** Inserts test delivery $1 of event $2 to destination $3 with body $4 before it is sent, so that a crash leaves it as interrupted. */
 export const BEGIN_TEST = statement(
   "begin_test",
   `
@@ -12,7 +10,7 @@ insert into relay.deliveries (id, event_id, destination_id, event_type, route_id
 values ($1, $2, $3, 'destination.test', 'test', 0, 'event', 'cancelled', $4, sha256($4), 'interrupted', now())`,
 );
 
-/** What came of test delivery $1: $2 cause or null, $3 status, $4 duration, $5 url, $6 address, $7 headers, $8 head of the answer. */
+/** Records the result of test delivery $1: $2 cause or null, $3 status, $4 duration, $5 url, $6 address, $7 headers, $8 head of the answer. */
 export const END_TEST = statement(
   "end_test",
   `

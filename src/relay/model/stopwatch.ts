@@ -1,8 +1,8 @@
 /**
- * Measures how much time has passed, for decisions that are only safe while they are fresh. The monotonic clock stands still
- * while a machine is suspended, and the wall clock can be set back, so the larger of both counts.
+ * Measures elapsed time for decisions that are only safe while they are fresh. The monotonic clock stands still while a
+ * machine is suspended, and the wall clock can be set back, so the larger of both counts.
  *
- * @returns milliseconds since the call
+ * @returns a function that yields the milliseconds since this call
  */
 export function stopwatch(): () => number {
   const [monotonic, wall] = [performance.now(), Date.now()];

@@ -1,16 +1,16 @@
 /**
- * The words that the files of relay/ share: what a destination and a route say, what a delivery is, and what came of an
- * attempt. Names in snake_case are as the API shows them; the others stay inside.
+ * The types that the rooms of relay/ share: destinations, routes, events and the result of an attempt. Names in snake_case
+ * are those of the API.
  */
 
-/** What a destination is sent: the webhook's own bytes, the webhook wrapped, the event, or what a transform makes of it. */
+/** What a destination receives: the webhook's own bytes, the webhook wrapped, the event, or the output of a transform. */
 export const FORMS = ["original", "webhook", "event", "transform"] as const;
 export type Form = (typeof FORMS)[number];
 
 export const ORDERINGS = ["parallel", "per_item"] as const;
 export type Ordering = (typeof ORDERINGS)[number];
 
-/** Which events a route takes: each list that is given must hold the event's value; one that is absent takes all. */
+/** Which events a route takes. Each list that is given must contain the event's value; an absent list takes all. */
 export interface RouteFilter {
   /** event types, `item.*` for all of a family, `*` for all but the operator's own (delivery.*, destination.*, relay.*) */
   types?: readonly string[];
@@ -18,11 +18,11 @@ export interface RouteFilter {
   environments?: readonly string[];
   item_ids?: readonly string[];
   user_ids?: readonly string[];
-  /** of webhook.received only: other events have none and do not match */
+  /** only webhook.received has these three; no other event matches a list of them */
   webhook_types?: readonly string[];
   webhook_codes?: readonly string[];
   sources?: readonly string[];
-  /** events of a first reading are taken too; false by default */
+  /** also takes the events of a first reading; false by default */
   history?: boolean;
 }
 
@@ -35,7 +35,7 @@ export interface RouteDefinition {
   transform: string | null;
 }
 
-/** A route as dispatch uses it. */
+/** An enabled route as the dispatcher uses it. */
 export interface ActiveRoute {
   id: string;
   version: number;
@@ -44,9 +44,9 @@ export interface ActiveRoute {
   definition: RouteDefinition;
 }
 
-/** An event as routes look at it; what a filter needs, without its payload. */
+/** The fields of an event that a filter compares, without the payload. */
 export interface EventFacts {
-  /** UUID: of journal.webhooks for webhook.received, else of journal.events */
+  /** UUID of the row in journal.webhooks for webhook.received, otherwise in journal.events */
   id: string;
   type: string;
   integrationId: string | null;
@@ -60,15 +60,15 @@ export interface EventFacts {
   source: string | null;
 }
 
-/** An event whose payload is not read, but known to be so many bytes. */
+/** An event whose payload has not been read, with the payload's size in bytes. */
 export interface SizedEvent extends EventFacts {
   size: number;
 }
 
-/** An event with its bytes. */
+/** An event with its payload. */
 export interface EventSource extends EventFacts {
   occurredAt: Date;
-  /** webhook.received: the webhook's body as it came; else the event as JSON */
+  /** webhook.received: the webhook's body as it was received; otherwise the event as JSON */
   bytes: Buffer;
   /** Plaid's own Plaid-Verification header of a webhook; else null */
   verification: string | null;
@@ -76,8 +76,8 @@ export interface EventSource extends EventFacts {
   signedAt: Date | null;
 }
 
-/** A destination as its courier uses it: opened, checked, with its keys. */
-export interface OpenDestination {
+/** A destination as its delivery worker uses it, with its headers and keys unsealed. */
+export interface LoadedDestination {
   id: string;
   version: number;
   url: string;
@@ -93,17 +93,17 @@ export interface OpenDestination {
   disableAfterS: number;
   paused: boolean;
   disabled: boolean;
-  /** those that had not expired when it was opened, newest first; each signs until it expires */
+  /** those that had not expired when it was loaded, newest first; each signs until it expires */
   keys: readonly { scheme: "v1" | "v1a"; secret: string; expiresAt: Date | null }[];
 }
 
-/** What came of one HTTP exchange. */
+/** The result of one attempt to send. */
 export interface Exchange {
   durationMs: number;
-  /** of the receiver; null where no connection came about */
+  /** of the receiver; null where there was no connection */
   address: string | null;
   status: number | null;
-  /** stable code, null for 2xx: see CAUSES in verdict.ts */
+  /** stable code, null for a success: see CAUSES in causes.ts */
   cause: string | null;
   headers: Record<string, string>;
   /** the first 16 KiB of the answer */
@@ -113,3 +113,6 @@ export interface Exchange {
   /** what the receiver asks for by a `webhook-delivery` header */
   control: "abort-message" | "disable" | null;
 }
+
+/** The type of the event of a test delivery. It is never recorded as an event. */
+export const TEST_EVENT = "destination.test";

@@ -1,13 +1,13 @@
 /**
- * Whether a route takes an event, as far as that can be told without its payload. Each list that a filter gives must hold
- * the event's value, so an event that has none (no item, no webhook type) passes no list of them.
+ * Filters of routes, which compare the fields of an event without its payload. Each list of a filter must contain the event's
+ * value, so an event without that value (no item, no webhook type) does not pass the list.
  */
 import { isOperatorEvent } from "../../events/event-types.ts";
 import type { EventFacts, RouteDefinition, RouteFilter } from "../model/types.ts";
 
 /**
- * `types` may name families: `item.*`; and `*` is everything but what is said of the relay itself (delivery.*,
- * destination.*, relay.*), which has to be asked for by name. Absent, it is `*`.
+ * `types` may name families (`item.*`). `*`, the default, takes all types except those about the relay itself (delivery.*,
+ * destination.*, relay.*), which a filter has to name.
  */
 export function matchesFilter(filter: RouteFilter, facts: EventFacts): boolean {
   if (facts.history && filter.history !== true) return false;
@@ -23,7 +23,7 @@ export function matchesFilter(filter: RouteFilter, facts: EventFacts): boolean {
   );
 }
 
-/** Whether `pattern` (a type, `family.*` or `*`) takes the type. */
+/** True when `pattern` (a type, `family.*` or `*`) takes the type. */
 export function matchesType(pattern: string, type: string): boolean {
   if (pattern === "*") return !isOperatorEvent(type);
   return pattern.endsWith(".*") ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
@@ -32,7 +32,7 @@ export function matchesType(pattern: string, type: string): boolean {
 const holds = (list: readonly string[] | undefined, value: string | null): boolean =>
   list === undefined || (value !== null && list.includes(value));
 
-/** Whether the payload has to be read to tell if the route takes an event that passed its filter. */
+/** True when the route compares payloads, so that the payload of each event that passes its filter has to be read. */
 export function needsPayload(definition: RouteDefinition): boolean {
   return definition.match !== null;
 }

@@ -1,22 +1,22 @@
 /**
- * A matcher: conditions on a payload, written as JSON, compiled to a function that answers for any value and never throws.
+ * Compiles a matcher, which is a set of conditions on a payload written as JSON, to a function that never throws.
  *
  *   {"webhook_code": "ERROR", "error.error_code": {"$in": ["ITEM_LOGIN_REQUIRED", "ITEM_LOCKED"]}}
  *
- * A key is a dotted path; what stands behind it is a value to equal, an object of operators, or a matcher for what is there.
- * All keys of an object must hold. Where a path meets an array, at least one of its elements must do; a matcher for the
- * elements ({"added": {"amount": {"$gt": 100}, "pending": false}}) must hold whole of one and the same. `$ne`, `$nin` and
- * `$not` say that what they deny holds of none. What is missing equals nothing (not null either) and has no order.
+ * A key is a dotted path. Its value is a value to equal, an object of operators, or a matcher for the value at the path. All keys of
+ * an object must match. Where a path meets an array, at least one element must match; a matcher for elements
+ * ({"added": {"amount": {"$gt": 100}, "pending": false}}) must match one single element. `$ne`, `$nin` and `$not` require that no
+ * element matches. A missing value equals nothing, not even null, and has no order.
  *
- * What a match may cost is bounded by the size of the matcher times the size of the payload: there are no regular
- * expressions, and a path goes into each part of a payload at most once.
+ * The cost of a match is at most the size of the matcher times the size of the payload: there are no regular expressions, and a path
+ * visits each part of a payload at most once.
  */
 import { TartanError } from "../../errors.ts";
-import { textFault } from "../model/validation-errors.ts";
+import { textError } from "../model/validation-errors.ts";
 
 export type Matcher = (value: unknown) => boolean;
 
-/** Whether a condition holds of what a path led to: several values where it met arrays, `[undefined]` where nothing is. */
+/** Tests the values at a path: several where the path met arrays, `[undefined]` where there is none. */
 type Test = (values: readonly unknown[]) => boolean;
 type Json = Record<string, unknown>;
 type Scalar = string | number | boolean | null;
@@ -26,24 +26,24 @@ const NODES_MAX = 200;
 const TEXT_MAX = 1024;
 
 /**
- * @throws TartanError `invalid_request`, naming each place at fault in `fields`
+ * @throws TartanError `invalid_request`, with an error for each place in `fields`
  */
 export function compileMatcher(json: unknown): Matcher {
-  const { test, faults } = compile(json);
-  if (Object.keys(faults).length > 0) {
-    const lines = Object.entries(faults).map(([field, fault]) => `${field} ${fault}`);
-    throw new TartanError("invalid_request", `The matcher is not usable: ${lines.join("; ")}.`, { fields: faults });
+  const { test, errors } = compile(json);
+  if (Object.keys(errors).length > 0) {
+    const lines = Object.entries(errors).map(([field, error]) => `${field} ${error}`);
+    throw new TartanError("invalid_request", `The matcher is not usable: ${lines.join("; ")}.`, { fields: errors });
   }
   return (value) => test(spread(value));
 }
 
 /** Place → what is wrong there; empty where the matcher is usable. The places begin with `match`. */
-export const matcherFaults = (json: unknown): Record<string, string> => compile(json).faults;
+export const matcherErrors = (json: unknown): Record<string, string> => compile(json).errors;
 
-function compile(json: unknown): { test: Test; faults: Record<string, string> } {
+function compile(json: unknown): { test: Test; errors: Record<string, string> } {
   const compiler = new Compiler();
-  const test = isObject(json) ? compiler.object(json, "match", 1) : compiler.fault("match", "must be an object");
-  return { test, faults: compiler.faults };
+  const test = isObject(json) ? compiler.object(json, "match", 1) : compiler.error("match", "must be an object");
+  return { test, errors: compiler.errors };
 }
 
 const never: Test = () => false;
@@ -97,7 +97,7 @@ const not =
   (values) =>
     !test(values);
 
-/** What each operator takes, and what it asks. */
+/** The operands that each operator takes, and its test. */
 const OPERATORS: Record<
   string,
   { takes: "scalar" | "order" | "list" | "boolean" | "text"; test(operand: never): Test }
@@ -129,8 +129,8 @@ const isText =
   (value: unknown): boolean =>
     typeof value === "string" && holds(value);
 
-/** operand's kind → whether it is one, and what to write */
-const OPERANDS: Record<string, [fits: (operand: unknown) => boolean, mend: string]> = {
+/** kind of operand → whether a value fits, and how to fix one that does not */
+const OPERANDS: Record<string, [fits: (operand: unknown) => boolean, fix: string]> = {
   scalar: [isScalar, "must be a text, a number, true, false or null"],
   order: [(operand) => typeof operand === "string" || Number.isFinite(operand), "must be a number or a text"],
   list: [
@@ -143,28 +143,28 @@ const OPERANDS: Record<string, [fits: (operand: unknown) => boolean, mend: strin
 
 const LOGICAL = new Set(["$and", "$or", "$not"]);
 
-/** Whether it only compares: then each operator looks for its own element of an array; else all look at the same one. */
+/** True when it has operators only: then each operator may match another element of an array; otherwise one element must match all. */
 const comparesOnly = (matcher: Json): boolean =>
   Object.keys(matcher).every(
     (key) => Object.hasOwn(OPERATORS, key) || (key === "$not" && isObject(matcher[key]) && comparesOnly(matcher[key])),
   );
 
 class Compiler {
-  readonly faults: Record<string, string> = {};
+  readonly errors: Record<string, string> = {};
   #nodes = 0;
 
-  fault(place: string, fault: string): Test {
-    // A place that was refused already keeps its first fault.
-    this.faults[place] ??= fault;
+  error(place: string, error: string): Test {
+    // A place keeps its first error.
+    this.errors[place] ??= error;
     return never;
   }
 
   /** Counts a node and refuses what lies too deep; false where compiling has to stop. */
   #enter(place: string, depth: number): boolean {
     this.#nodes += 1;
-    if (this.#nodes > NODES_MAX) this.fault("match", `must have at most ${NODES_MAX} keys and values altogether`);
+    if (this.#nodes > NODES_MAX) this.error("match", `must have at most ${NODES_MAX} keys and values altogether`);
     else if (depth > DEPTH_MAX)
-      this.fault(place, `lies too deep: at most ${DEPTH_MAX} objects may stand within one another`);
+      this.error(place, `lies too deep: at most ${DEPTH_MAX} objects may stand within one another`);
     else return true;
     return false;
   }
@@ -173,7 +173,7 @@ class Compiler {
     if (!this.#enter(place, depth)) return never;
     const entries = Object.entries(matcher);
     if (entries.length === 0 && depth > 1) {
-      return this.fault(place, 'must not be empty; {"$exists": true} asks for anything to be there');
+      return this.error(place, 'must not be empty; {"$exists": true} asks for anything to be there');
     }
     const tests: Test[] = [];
     for (const [key, asked] of entries) {
@@ -189,30 +189,30 @@ class Compiler {
     if (LOGICAL.has(key)) return this.#logical(key, asked, place, depth);
     if (Object.hasOwn(OPERATORS, key)) return this.#operator(key, asked, place, depth);
     if (key.startsWith("$")) {
-      return this.fault(place, `is no operator; there are ${[...Object.keys(OPERATORS), ...LOGICAL].join(", ")}`);
+      return this.error(place, `is no operator; there are ${[...Object.keys(OPERATORS), ...LOGICAL].join(", ")}`);
     }
     return this.#path(key, asked, place, depth);
   }
 
   #path(key: string, asked: unknown, place: string, depth: number): Test {
     const path = key.split(".");
-    const fault = textFault(key, TEXT_MAX);
-    if (fault !== null) return this.fault(place, fault);
-    if (path.includes("")) return this.fault(place, "must be names with single dots between them");
-    if (Array.isArray(asked)) return this.fault(place, 'must not be a list; {"$in": […]} asks for one of several');
+    const error = textError(key, TEXT_MAX);
+    if (error !== null) return this.error(place, error);
+    if (path.includes("")) return this.error(place, "must be names with single dots between them");
+    if (Array.isArray(asked)) return this.error(place, 'must not be a list; {"$in": […]} asks for one of several');
     const test = isObject(asked) ? this.object(asked, place, depth + 1) : this.#operator("$eq", asked, place, depth);
     return (values) => test(follow(values, path));
   }
 
   #logical(key: string, asked: unknown, place: string, depth: number): Test {
     if (key === "$not") {
-      return isObject(asked) ? not(this.object(asked, place, depth + 1)) : this.fault(place, "must be an object");
+      return isObject(asked) ? not(this.object(asked, place, depth + 1)) : this.error(place, "must be an object");
     }
     if (!Array.isArray(asked) || asked.length === 0 || !asked.every(isObject)) {
-      return this.fault(place, "must be a list of objects that is not empty");
+      return this.error(place, "must be a list of objects that is not empty");
     }
     if (asked.length > NODES_MAX)
-      return this.fault("match", `must have at most ${NODES_MAX} keys and values altogether`);
+      return this.error("match", `must have at most ${NODES_MAX} keys and values altogether`);
     const tests = asked.map((member, index) => this.object(member, `${place}.${index}`, depth + 1));
     return key === "$and"
       ? (values) => tests.every((test) => test(values))
@@ -222,15 +222,15 @@ class Compiler {
   #operator(name: string, operand: unknown, place: string, depth: number): Test {
     if (!this.#enter(place, depth)) return never;
     const operator = OPERATORS[name];
-    const [fits, mend] = OPERANDS[operator?.takes ?? ""] ?? [];
-    if (!operator || !fits?.(operand)) return this.fault(place, mend ?? "is no operator");
+    const [fits, fix] = OPERANDS[operator?.takes ?? ""] ?? [];
+    if (!operator || !fits?.(operand)) return this.error(place, fix ?? "is no operator");
     for (const value of Array.isArray(operand) ? (operand as unknown[]) : [operand]) {
-      const fault = typeof value === "string" ? textFault(value, TEXT_MAX) : null;
-      if (fault !== null) return this.fault(place, fault);
+      const error = typeof value === "string" ? textError(value, TEXT_MAX) : null;
+      if (error !== null) return this.error(place, error);
     }
     if (Array.isArray(operand)) this.#nodes += operand.length;
     if (this.#nodes > NODES_MAX)
-      return this.fault("match", `must have at most ${NODES_MAX} keys and values altogether`);
+      return this.error("match", `must have at most ${NODES_MAX} keys and values altogether`);
     return operator.test(operand as never);
   }
 }

@@ -1,4 +1,4 @@
-/** The statements that look back over what happened. Values are always bound. */
+/** The statements that read past events for previews. */
 import type { Statement } from "../../database/types.ts";
 
 /** The ids between which the events from $1 on up to and with the millisecond $2 lie. */

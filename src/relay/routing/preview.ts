@@ -1,12 +1,12 @@
 /**
- * What a route would have done: it is tried against what has happened, newest first, before it is kept. Events are read a
- * page at a time without their payloads, and payloads in slices of bounded size where they are needed, so memory stays bounded.
+ * Previews a route: applies it to past events, newest first, before it is created. Events are read in pages without their payloads,
+ * and payloads in slices of bounded size where the route needs them, so memory stays bounded.
  */
 import type { Queryable } from "../../database/types.ts";
 import { toEventId } from "../../model/ids.ts";
 import { payloadOf, render, renderForDisplay, WEBHOOK_RECEIVED } from "../content/body.ts";
 import { readSources } from "../content/sources.ts";
-import { Faults, wholeFault } from "../model/validation-errors.ts";
+import { ValidationErrors, integerError } from "../model/validation-errors.ts";
 import { matchesFilter, matchesType } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
 import { ID_RANGE, PAST_EVENTS } from "./preview-queries.ts";
@@ -18,7 +18,7 @@ export interface PreviewRange {
   since: Date;
   /** up to and with this millisecond */
   until: Date;
-  /** looks at no more events than these, the newest: 1 to 5,000 */
+  /** the newest events to examine, at most: 1 to 5,000 */
   limit: number;
 }
 
@@ -28,20 +28,20 @@ export interface PreviewSample {
   type: string;
   /** ISO 8601 */
   occurred_at: string;
-  /** the first 4 kB of what would be sent; null where the transform fails */
+  /** the first 4 kB of the body; null where the transform fails */
   body: string | null;
   /** why the transform fails */
   error: string | null;
 }
 
 export interface Preview {
-  /** events that were looked at, of the kinds that the route's types name */
+  /** events that were examined, of the kinds that the route's types name */
   examined: number;
-  /** those that it would take */
+  /** those that the route takes */
   matched: number;
   /** those of them whose transform fails */
   failed: number;
-  /** there were more events than were looked at, for the limit's sake or because it took too long */
+  /** there were more events, but the limit was reached or the preview took too long */
   truncated: boolean;
   /** up to five of those that match, newest first */
   samples: PreviewSample[];
@@ -49,15 +49,15 @@ export interface Preview {
 
 const LIMIT_MAX = 5000;
 const PAGE = 500;
-/** Events between two looks at the clock. */
+/** Events between two checks of the time. */
 const PAYLOADS = 20;
 const SAMPLES_MAX = 5;
 const SAMPLE_BYTES = 4096;
-/** A transform that takes its full time on each of thousands of events is not waited for. */
+/** The preview ends after this time, even if a transform takes its full time on each event. */
 const PATIENCE_MS = 20_000;
 
 /**
- * @throws TartanError `invalid_request` naming each field at fault, of the route or the range
+ * @throws TartanError `invalid_request` naming each field that has an error, of the route or the range
  */
 export async function previewRoute(
   q: Queryable,
@@ -72,10 +72,10 @@ export async function previewRoute(
   const patientUntil = performance.now() + PATIENCE_MS;
   for await (const page of pastEvents(q, definition, range)) {
     const room = range.limit - preview.examined;
-    const looked = page.slice(0, room);
-    for (let at = 0; at < looked.length; at += PAYLOADS) {
+    const examined = page.slice(0, room);
+    for (let at = 0; at < examined.length; at += PAYLOADS) {
       if (performance.now() > patientUntil) return { ...preview, truncated: true };
-      const few = looked.slice(at, at + PAYLOADS);
+      const few = examined.slice(at, at + PAYLOADS);
       await tryEvents(q, tried, few);
       preview.examined += few.length;
     }
@@ -85,11 +85,11 @@ export async function previewRoute(
 }
 
 function checkRange({ since, until, limit }: PreviewRange): void {
-  const faults = new Faults();
-  if (Number.isNaN(since.getTime())) faults.note("since", "must be an instant");
-  else if (!(since.getTime() <= until.getTime())) faults.note("until", "must be an instant that is not before since");
-  faults.note("limit", wholeFault(limit, 1, LIMIT_MAX));
-  faults.refuse("preview");
+  const errors = new ValidationErrors();
+  if (Number.isNaN(since.getTime())) errors.add("since", "must be an instant");
+  else if (!(since.getTime() <= until.getTime())) errors.add("until", "must be an instant that is not before since");
+  errors.add("limit", integerError(limit, 1, LIMIT_MAX));
+  errors.throwIfAny("preview");
 }
 
 /** Pages of events, newest first, of the kinds that the route may take; one more than the limit in all. */
@@ -126,10 +126,10 @@ interface Trial {
 
 async function tryEvents(q: Queryable, trial: Trial, events: readonly SizedEvent[]): Promise<void> {
   const { definition, preview, matches } = trial;
-  const taken = events.filter((event) => matchesFilter(definition.filter, event));
+  const passed = events.filter((event) => matchesFilter(definition.filter, event));
   const readsAll = definition.match !== null || definition.form === "transform";
-  const read = readsAll ? taken : taken.slice(0, SAMPLES_MAX - preview.samples.length);
-  preview.matched += taken.length - read.length;
+  const read = readsAll ? passed : passed.slice(0, SAMPLES_MAX - preview.samples.length);
+  preview.matched += passed.length - read.length;
   for await (const source of readSources(q, read)) {
     if (definition.match !== null && !matches(payloadOf(source))) continue;
     preview.matched += 1;

@@ -1,7 +1,7 @@
 /**
- * Routes: which events a destination is sent, and in what form. What a route says is kept by version and never changed, so
- * a delivery that was made under one is sent under it, whatever the route says later. The processes that deliver hear of
- * every change by NOTIFY `tartan_relay`; the next event is dispatched by what is true then.
+ * Routes: which events a destination receives, and in which form. Each change of a route is a new version and versions never
+ * change, so a delivery is sent under the version under which it was created. The next event is dispatched by the new version.
+ * NOTIFY `tartan_relay` tells the workers of every change.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Database, Queryable } from "../../database/types.ts";
@@ -10,6 +10,7 @@ import { newRouteId } from "../../model/ids.ts";
 import { NOTIFY_RELAY } from "../destinations/queries.ts";
 import {
   DELETE_ROUTE,
+  DELETE_ROUTES_OF,
   GET_ROUTE,
   HOLD_ROUTE,
   HOLD_TARGET,
@@ -24,7 +25,7 @@ import type { ActiveRoute, Form, RouteDefinition, RouteFilter } from "../model/t
 
 export type { NewRoute, NewRouteDefinition, RouteChange } from "./route-validation.ts";
 
-/** A route as it may be shown; instants are ISO 8601. */
+/** A route as the API shows it; times are ISO 8601. */
 export interface RouteState {
   id: string;
   destination_id: string;
@@ -65,15 +66,15 @@ const notFound = (id: string): TartanError =>
   new TartanError("not_found", `There is no route ${id}.`, { fields: { id: "names no route" } });
 
 /**
- * Stores a new route; it takes what happens from now on.
- * @throws TartanError `invalid_request` naming each field at fault, also where there is no such destination
+ * Creates a route, which takes events from now on.
+ * @throws TartanError `invalid_request` naming each field that has an error, also where there is no such destination
  */
-export async function createRoute(database: Database, wish: NewRoute): Promise<RouteState> {
-  const definition = checkRoute(wish);
+export async function createRoute(database: Database, given: NewRoute): Promise<RouteState> {
+  const definition = checkRoute(given);
   const id = newRouteId();
   return await database.transaction(async (tx) => {
-    if ((await tx.query(HOLD_TARGET, [wish.destination_id])).rowCount === 0) throw noDestination();
-    await tx.query(INSERT_ROUTE, [id, wish.destination_id, wish.name ?? "", wish.enabled ?? true]);
+    if ((await tx.query(HOLD_TARGET, [given.destination_id])).rowCount === 0) throw noDestination();
+    await tx.query(INSERT_ROUTE, [id, given.destination_id, given.name ?? "", given.enabled ?? true]);
     await tx.query(INSERT_VERSION, [id, 1, JSON.stringify(definition)]);
     await tx.query(NOTIFY_RELAY);
     return await existing(tx, id);
@@ -85,7 +86,7 @@ const noDestination = (): TartanError =>
     fields: { destination_id: "names no destination" },
   });
 
-/** All routes that were not deleted, or those of one destination, oldest first. */
+/** All routes, or those of one destination, oldest first. */
 export async function listRoutes(
   q: Queryable,
   filter: { destination_id?: string | undefined } = {},
@@ -105,8 +106,8 @@ async function existing(q: Queryable, id: string): Promise<RouteState> {
 }
 
 /**
- * Changes what is given and leaves the rest, as a new version. A filter is replaced whole. A form other than `transform`
- * drops the transform, and a transform that is given alone makes that the form.
+ * Changes the given fields, as a new version. A filter is replaced as a whole. A form other than `transform` removes the
+ * transform, and a transform without a form sets the form to `transform`.
  * @throws TartanError `not_found`, `invalid_request`
  */
 export async function updateRoute(database: Database, id: string, change: RouteChange): Promise<RouteState> {
@@ -126,12 +127,12 @@ export async function updateRoute(database: Database, id: string, change: RouteC
 }
 
 function merged(known: RouteDefinition, given: NewRouteDefinition): RouteDefinition {
-  const told = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const all: RouteDefinition = { ...known, ...told };
+  const changed = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const all: RouteDefinition = { ...known, ...changed };
   if (given.form !== undefined && given.form !== "transform" && given.transform === undefined) all.transform = null;
   if (given.form === undefined && given.transform != null) all.form = "transform";
   if (given.form === undefined && given.transform === null && known.form === "transform") all.form = "event";
-  // All types are what a route has that named none; those of another form's are its own.
+  // `*` is the default of the other forms, not a choice; the form original has its own default.
   if (given.form === "original" && given.filter === undefined && isDeepStrictEqual(known.filter.types, ["*"])) {
     const { types: _types, ...filter } = known.filter;
     all.filter = filter;
@@ -140,7 +141,7 @@ function merged(known: RouteDefinition, given: NewRouteDefinition): RouteDefinit
 }
 
 /**
- * Takes no more events; what it was sent stays, and what waits is still delivered.
+ * Deletes the route, which takes no more events. Its deliveries stay, and those that wait are sent.
  * @throws TartanError `not_found`
  */
 export async function deleteRoute(database: Database, id: string): Promise<void> {
@@ -150,14 +151,19 @@ export async function deleteRoute(database: Database, id: string): Promise<void>
   });
 }
 
-/** The routes that take events, and their version: as long as it stays the same, so do they. */
+/** Deletes the routes of a destination that is deleted in the same transaction. */
+export async function deleteRoutesOf(tx: Queryable, destinationId: string): Promise<void> {
+  await tx.query(DELETE_ROUTES_OF, [destinationId]);
+}
+
+/** The enabled routes and their version, which changes whenever they do. */
 export interface Routing {
   version: number;
-  /** in the order in which a destination's are tried */
+  /** in the order in which the routes of a destination are tried */
   routes: ActiveRoute[];
 }
 
-/** Reads the routes that take events now, and their version, in one statement: a change is in both or in neither. */
+/** Reads the enabled routes and their version in one statement, so that a change is in both or in neither. */
 export async function loadRouting(q: Queryable): Promise<Routing> {
   type Row = { routingVersion: number; created_at: Date | null } & (ActiveRoute | { id: null });
   const { rows } = await q.query<Row>(LOAD_ROUTES);
@@ -169,5 +175,5 @@ export async function loadRouting(q: Queryable): Promise<Routing> {
   return { version: rows[0]?.routingVersion ?? 0, routes };
 }
 
-/** The routes that take events now, in the order in which a destination's are tried. */
+/** The enabled routes, in the order in which those of a destination are tried. */
 export const loadRoutes = async (q: Queryable): Promise<ActiveRoute[]> => (await loadRouting(q)).routes;

@@ -1,13 +1,13 @@
 /**
- * Makes the connections of a destination: to an address that the guard lets pass, within a time of its own, and with the
- * certificate checked, whatever the environment says. Why it failed is told as one of the relay's causes.
+ * Makes the connections of an HTTP destination: to an address that the guard allows, within a timeout of its own, and always
+ * with the certificate checked, whatever NODE_TLS_REJECT_UNAUTHORIZED says. A failure carries one of the relay's causes.
  */
 import { readFileSync } from "node:fs";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import * as tls from "node:tls";
 import type { buildConnector } from "undici";
 import { AddressRefused, type Guard } from "./guard.ts";
-import type { Cause } from "../../delivery/classification.ts";
+import type { Cause } from "../../model/causes.ts";
 
 export class ConnectFailed extends Error {
   override readonly name = "ConnectFailed";
@@ -28,7 +28,7 @@ interface ConnectorOptions {
   timeoutMs: number;
 }
 
-/** As undici wants it, but that the socket is yielded at once, for whoever has to end it early; null: refused at once. */
+/** As undici defines it, but it returns the socket at once, so that the caller can end it early; null: refused at once. */
 export type Connect = (options: buildConnector.Options, callback: buildConnector.Callback) => Socket | null;
 
 type Phase = "tcp" | "tls" | "done";
@@ -37,7 +37,7 @@ export function createConnector({ guard, ca, timeoutMs }: ConnectorOptions): Con
   const openSocket = socketOpener(guard, ca);
   return (options, callback) => {
     const fail = (error: ConnectFailed): void => callback(error, null);
-    // net.connect asks no resolver, and so no guard, where the host is an address.
+    // net.connect asks no resolver, and so not the guard, when the host is an address.
     if (isIP(options.hostname) !== 0 && !guard.allows(options.hostname)) {
       queueMicrotask(() => fail(new ConnectFailed("address_refused")));
       return null;
@@ -48,7 +48,7 @@ export function createConnector({ guard, ca, timeoutMs }: ConnectorOptions): Con
     const expire = (): void => {
       if (phase !== "done") socket.destroy(new ConnectFailed("connect_timeout"));
     };
-    // What has happened is heard first: this process may have been busy for longer than the receiver was.
+    // setImmediate handles what has happened first: this process may have been busy for longer than the receiver was.
     const timer = setTimeout(() => setImmediate(expire), timeoutMs);
     const done = (): void => {
       clearTimeout(timer);
@@ -93,8 +93,8 @@ function socketOpener(guard: Guard, ca: string | null) {
 }
 
 /**
- * The authorities that are trusted where a destination has none of its own: Node's, and those of NODE_EXTRA_CA_CERTS,
- * which Node adds to its own list only.
+ * The authorities that every destination trusts: Node's, and those of NODE_EXTRA_CA_CERTS, which Node adds to its own list
+ * only.
  */
 function usualAuthorities(): readonly string[] {
   // From Node 22.15 on.

@@ -1,11 +1,11 @@
 /**
- * Keeps deliveries out of private networks. A destination's URL is whatever somebody wrote, and what its name resolves to
- * is whatever its owner says at that moment, so the address itself is looked at when a connection is made: each one
- * that the name resolves to, and again the one that was connected to. There is no second resolution between the
- * check and the connection, so a name that changes its mind meanwhile gains nothing.
+ * Keeps deliveries out of private networks. Users choose a destination's URL, and the owner of its name can change what the name
+ * resolves to at any time, so the guard checks addresses when a connection is made: each address that the name resolves to,
+ * and again the address that was connected to. The name is not resolved again between the check and the connection, so a
+ * name that changes in between gains nothing.
  *
- * Only addresses of the public internet pass. Forms that carry another address within (mapped, compatible, 6to4, Teredo,
- * NAT64) do not, whatever is inside. An operator can allow addresses and ranges, each in the form in which it is reached.
+ * Only addresses of the public internet pass. Forms that embed another address (mapped, compatible, 6to4, Teredo, NAT64) do
+ * not pass, whatever they embed. An operator can allow addresses and ranges, each in the form in which it is reached.
  */
 import { isIP, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";
@@ -20,31 +20,31 @@ export interface Guard {
   /** Whether a connection to this address may be made. */
   allows(address: string): boolean;
   /**
-   * Looks at what a URL itself shows: a host that is an address, or a name of this machine.
+   * Checks what a URL itself shows: a host that is an address, or a name of this machine.
    * @throws TartanError `invalid_request` with the field `url`
    */
   check(url: string | URL): void;
-  /** For net.connect and tls.connect: yields only addresses that may be reached; fails with AddressRefused if there are none. */
+  /** For net.connect and tls.connect: yields only allowed addresses, and fails with AddressRefused if there are none. */
   lookup: LookupFunction;
 }
 
 interface GuardOptions {
   /** addresses and CIDR ranges that may be reached although they are not public */
   allow: readonly string[];
-  /** all addresses of a name; by the hosts file and the name servers unless told */
+  /** yields all addresses of a name; by default from the hosts file and the name servers */
   lookup?: (hostname: string) => Promise<ResolvedAddress[]>;
 }
 
-/** A connection that was not made, or was cut, since its address may not be reached. */
+/** A connection was not made, or was cut, because its address is not allowed. */
 export class AddressRefused extends Error {
   override readonly name = "AddressRefused";
   readonly code = "ADDRESS_REFUSED";
 }
 
-/** 2000::/3: what is assigned to the public internet. All else in IPv6 is special or unassigned. */
+/** 2000::/3 is the public internet. Every other IPv6 address is special or unassigned. */
 const GLOBAL_UNICAST: Range = ipaddr.parseCIDR("2000::/3");
 
-/** @throws TartanError `config_invalid` where `allow` holds what is neither an address nor a range */
+/** @throws TartanError `config_invalid` for an entry of `allow` that is neither an address nor a range */
 export function createGuard({ allow, lookup = createResolver() }: GuardOptions): Guard {
   const ranges = allow.map(parseRange);
   const allows = (address: string): boolean => {
@@ -70,9 +70,9 @@ function parseRange(text: string): Range {
     if (base === text) return [ipaddr.parse(text), isIP(text) === 4 ? 32 : 128];
   }
   const env = "TARTAN_RELAY_ALLOWED_ADDRESSES";
-  const fault = `"${text.slice(0, 80)}" is neither an address nor a CIDR range, such as 10.1.2.3 or 10.1.0.0/16`;
-  throw new TartanError("config_invalid", `The configuration is not usable:\n  ${env}: ${fault}`, {
-    fields: { [env]: fault },
+  const error = `"${text.slice(0, 80)}" is neither an address nor a CIDR range, such as 10.1.2.3 or 10.1.0.0/16`;
+  throw new TartanError("config_invalid", `The configuration is not usable:\n  ${env}: ${error}`, {
+    fields: { [env]: error },
   });
 }
 
@@ -84,11 +84,11 @@ function checkHost(url: string | URL, allows: Guard["allows"]): void {
   const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
   const addresses = isIP(host) !== 0 ? [host] : LOCAL_NAME.test(host) ? ["127.0.0.1", "::1"] : [];
   if (addresses.length === 0 || addresses.some(allows)) return;
-  const fault = `${hostname} is not on the public internet; TARTAN_RELAY_ALLOWED_ADDRESSES can allow it`;
-  throw new TartanError("invalid_request", `This URL may not be delivered to: ${fault}.`, { fields: { url: fault } });
+  const error = `${hostname} is not on the public internet; TARTAN_RELAY_ALLOWED_ADDRESSES can allow it`;
+  throw new TartanError("invalid_request", `This URL may not be delivered to: ${error}.`, { fields: { url: error } });
 }
 
-/** Several connections that need a name at once share one question. */
+/** Connections that need the same name at once share one query. */
 function singleFlight(
   lookup: (hostname: string) => Promise<ResolvedAddress[]>,
 ): (hostname: string) => Promise<ResolvedAddress[]> {

@@ -1,59 +1,46 @@
 /**
- * Sends to one destination over connections that are kept. An exchange is over within the destination's timeout, from the
- * look-up of the name to the last byte of the answer; 16 KiB of the answer are kept. Nothing is resent here: a
- * connection that the receiver ended just as we wrote may have brought the request, so that is a failure like others.
+ * Sends to HTTP destinations over connections that are kept open. An exchange ends within the destination's timeout, which
+ * covers everything from the look-up of the name to the last byte of the answer; 16 KiB of the answer are kept. Nothing is
+ * resent here: a connection that the receiver closed during the write may have brought the request, so that is a failure.
  *
- * A line is one connection and is used by one exchange at a time: free → busy → free, or destroyed when an exchange on it
- * ended before its answer did, since nobody knows what is still to come on it.
+ * A line is one connection that serves one exchange at a time: free → busy → free. It is destroyed when an exchange ends before
+ * its answer does, since the rest of that answer could still arrive on it.
  */
 import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
 import { ConnectFailed, createConnector, type Connect } from "./connector.ts";
-import type { Guard } from "./guard.ts";
 import type { Exchange } from "../../model/types.ts";
 import { stopwatch } from "../../model/stopwatch.ts";
-import { causeOfStatus, type Cause } from "../../delivery/classification.ts";
+import { causeOfStatus, type Cause } from "../../model/causes.ts";
+import type { Outgoing, Sender, SenderContext, SenderSettings, SenderType } from "../sender.ts";
+import { httpUrlError } from "./http-urls.ts";
 
 const CONNECT_MAX_MS = 5000;
 const HEAD_BYTES = 16 * 1024;
-/** Of a longer answer the rest is not read: a new connection costs less than it would. */
+/** The rest of a longer answer is not read: a new connection costs less. */
 const READ_MAX_BYTES = 128 * 1024;
-/** Older connections are not used again, so that a receiver which moves to other addresses is followed there. */
+/** Older connections are not used again, so that Tartan follows a receiver that moves to other addresses. */
 const CONNECTION_AGE_MAX_MS = 300_000;
 
-export interface Outgoing {
-  /** content-length and host are added */
-  headers: Record<string, string>;
-  body: Buffer;
-  /** ends the exchange with the cause `stopped` */
-  signal?: AbortSignal | undefined;
-}
-
-export interface Sender extends AsyncDisposable {
-  /** POSTs. Never rejects: whatever goes wrong is the exchange's cause. Callers keep to the concurrency. */
-  send(outgoing: Outgoing): Promise<Exchange>;
-}
-
-export interface SenderOptions {
-  url: string;
-  /** PEM, trusted besides the usual authorities */
-  ca: string | null;
-  timeoutMs: number;
-  /** connections that are kept */
-  concurrency: number;
-  guard: Guard;
-  /** a connection is used for so long at most; five minutes by default */
+export interface HttpSenderOptions extends SenderSettings, SenderContext {
+  /** a connection is used for at most this long; five minutes by default */
   connectionAgeMaxMs?: number;
 }
 
-/** Disposing waits for what is under way (a signal ends that sooner) and closes the connections. */
-export function openSender(options: SenderOptions): Sender {
+/** Opens a sender that POSTs, and keeps as many connections as the destination's concurrency. */
+export function openHttpSender(options: HttpSenderOptions): Sender {
   return new LineSender(options);
 }
 
+/** Destinations with the URL schemes http and https. */
+export const httpSender: SenderType = {
+  urlError: httpUrlError,
+  open: (settings, context) => openHttpSender({ ...settings, ...context }),
+};
+
 class LineSender implements Sender {
-  readonly #options: SenderOptions;
+  readonly #options: HttpSenderOptions;
   readonly #origin: string;
   readonly #path: string;
   readonly #connect: Connect;
@@ -61,7 +48,7 @@ class LineSender implements Sender {
   #underWay = new Set<Promise<Exchange>>();
   #closed = false;
 
-  constructor(options: SenderOptions) {
+  constructor(options: HttpSenderOptions) {
     const { origin, pathname, search } = new URL(options.url);
     this.#options = options;
     this.#origin = origin;
@@ -105,7 +92,7 @@ class LineSender implements Sender {
   }
 }
 
-/** One connection, made anew when it was lost. */
+/** One connection, which is made anew after it was lost. */
 class Line {
   readonly client: Client;
   /** of the receiver, by the latest connection */
@@ -137,7 +124,7 @@ class Line {
   }
 
   async destroy(): Promise<void> {
-    // undici leaves a connection that is being made to itself.
+    // undici does not end a connection that is still being made.
     this.#socket?.destroy();
     await this.client.destroy();
   }
@@ -145,10 +132,10 @@ class Line {
 
 const STOP = new Error("the exchange is over");
 
-/** One exchange, as undici tells of it. */
+/** One exchange, from undici's callbacks. */
 class Attempt implements Dispatcher.DispatchHandler {
   readonly over: Promise<Exchange>;
-  /** whether its line can bear another */
+  /** whether its line can serve another exchange */
   reusable = false;
   readonly #line: Line;
   readonly #signal: AbortSignal | undefined;
@@ -169,18 +156,18 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#timeoutMs = timeoutMs;
     this.#signal = signal;
     this.over = new Promise((resolve) => (this.#resolve = resolve));
-    // What has arrived is read first: this process may have been busy for longer than the receiver was.
+    // setImmediate reads what has arrived first: this process may have been busy for longer than the receiver was.
     this.#timer = setTimeout(() => setImmediate(() => this.#expire()), timeoutMs);
     if (signal === undefined) return;
-    // Node warns of more than ten listeners; here it is one for each exchange under way.
+    // Node warns of more than ten listeners; here each exchange under way adds one.
     setMaxListeners(0, signal);
     signal.addEventListener("abort", this.#stop);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // Never a second time: undici may not resend what a lost connection may have brought.
+    // Never a second time: a lost connection may have brought the request, so undici must not resend it.
     if (this.#resolve === null || this.#written) controller.abort(STOP);
-    // Nor after its time, when this process was frozen while it connected: another worker may have the destination.
+    // Nor after the timeout, if this process was frozen while it connected: another worker may have the destination.
     else if (this.#elapsed() > this.#timeoutMs) {
       this.end("connect_timeout");
       controller.abort(STOP);
@@ -218,7 +205,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.end(causeOfError(error));
   }
 
-  /** The first word counts. */
+  /** The first call counts. */
   end(cause: Cause | null): void {
     const resolve = this.#resolve;
     if (resolve === null) return;
@@ -246,7 +233,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   }
 }
 
-/** undici says these under codes that it also uses for connections that end. */
+/** undici gives these messages under codes that it also uses for connections that end. */
 const NOT_HTTP: ReadonlySet<string> = new Set(["bad response", "bad upgrade"]);
 
 function causeOfError(error: Error & { code?: string }): Cause {
@@ -262,12 +249,12 @@ function controlOf(header: string | undefined): Exchange["control"] {
   return asked === "abort-message" || asked === "disable" ? asked : null;
 }
 
-/** What Retry-After asks for, in seconds or as one of the three forms of an HTTP date; null where it is none of these. */
+/** Parses Retry-After: seconds, or one of the three forms of an HTTP date. null: it is neither. */
 export function retryAfterMs(value: string | undefined, now: number): number | null {
   const text = value?.trim() ?? "";
   if (/^\d{1,12}$/.test(text)) return Number(text) * 1000;
   if (!/^(mon|tue|wed|thu|fri|sat|sun)[a-z]*,? /i.test(text)) return null;
-  // The third form, asctime's, has no time zone; HTTP says that it is GMT.
+  // The third form, asctime's, has no time zone; HTTP defines it as GMT.
   const at = Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
   return Number.isNaN(at) ? null : Math.max(0, at - now);
 }

@@ -1,10 +1,10 @@
 /**
  * Resolves the host names of destinations by asking the name servers directly (c-ares). The system's getaddrinfo occupies
- * one of the few threads of the process until it answers, so a handful of names whose servers are silent would stop
- * every other name from being resolved, and every file from being read.
+ * one of the process's few threads until it answers, so a handful of names whose servers are silent would stop every other
+ * name from being resolved, and every file from being read.
  *
- * What getaddrinfo takes from files is kept: the hosts file comes first, then the search list and `ndots` of resolv.conf
- * are applied. Other sources of names (mDNS, NIS, plugins of nsswitch.conf) are not asked.
+ * As getaddrinfo does, it reads the hosts file first, and then applies the search list and `ndots` of resolv.conf. It does not
+ * ask other sources of names (mDNS, NIS, plugins of nsswitch.conf).
  */
 import { Resolver } from "node:dns/promises";
 import { readFileSync, statSync } from "node:fs";
@@ -28,7 +28,7 @@ export interface ResolverOptions {
 /** A name without an address, or whose name servers gave no answer. */
 export class NameNotResolved extends Error {
   override readonly name = "NameNotResolved";
-  /** ENOTFOUND: there is no such name; EAI_AGAIN: nobody could say */
+  /** ENOTFOUND: the name does not exist; EAI_AGAIN: no name server answered */
   readonly code: "ENOTFOUND" | "EAI_AGAIN";
 
   constructor(hostname: string, found: "ENOTFOUND" | "EAI_AGAIN", cause?: unknown) {
@@ -43,9 +43,9 @@ const HOSTS =
     : "/etc/hosts";
 const TIMEOUT_MS = 2000;
 const TRIES = 2;
-/** How long the second kind of address is waited for when the first has come (RFC 8305). */
+/** How long to wait for addresses of the second kind after the first kind has arrived (RFC 8305). */
 const OTHER_FAMILY_MS = 50;
-/** Of localhost, which is never asked of a name server (RFC 6761). */
+/** Addresses of localhost, which is never asked of a name server (RFC 6761). */
 const LOOPBACK: ResolvedAddress[] = [
   { address: "127.0.0.1", family: 4 },
   { address: "::1", family: 6 },
@@ -72,7 +72,7 @@ export function createResolver({
     const known = hosts().get(asked) ?? (asked === "localhost" ? LOOPBACK : undefined);
     if (known) return known;
     const { search, ndots, resolver } = settings();
-    // A server that fails for one domain of the search list says nothing of the other names.
+    // A server that fails for one domain of the search list may know the other names.
     let failure: NameNotResolved | undefined;
     for (const name of candidates(hostname, search, ndots)) {
       const addresses = await query(resolver, name, hostname).catch((error: unknown) => {
@@ -86,7 +86,7 @@ export function createResolver({
   };
 }
 
-/** The names that are asked for, as resolv.conf(5) has it. */
+/** The names to ask for, in the order of resolv.conf(5). */
 function candidates(hostname: string, search: readonly string[], ndots: number): string[] {
   if (hostname.endsWith(".")) return [hostname];
   const searched = search.map((domain) => `${hostname}.${domain}`);
@@ -116,13 +116,13 @@ async function query(resolver: Resolver, name: string, hostname: string): Promis
   return found;
 }
 
-/** Resolves when one of them is true; never, where none is. */
+/** Resolves when one of them is true; never when none is. */
 const anyTrue = (answers: readonly Promise<boolean>[]): Promise<void> =>
   new Promise((resolve) => {
     for (const answer of answers) void answer.then((found) => found && resolve());
   });
 
-/** What a file says, read again when it has changed. A missing file is an empty one. */
+/** The contents of a file, read again when it has changed. A missing file counts as empty. */
 function watched<T>(path: string, parse: (text: string) => T): () => T {
   let seen = "";
   let value: T | undefined;

@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import {
+  enableDestination,
+  pauseDestination,
+  resumeDestination,
+  updateDestination,
+} from "../../../src/relay/destinations/destinations.ts";
+import { until } from "../../support/stage.ts";
+import { ORIGINAL, count, openScene, places } from "../scene.ts";
+
+describe("a destination", () => {
+  it("that is paused holds its deliveries, and receives them in order when it is resumed", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    const { id } = await scene.destination(receiver, { concurrency: 1 }, ORIGINAL);
+    const relay = await scene.relay();
+    await pauseDestination(scene.database, id);
+    await until("the pause is heard", async () => {
+      await scene.webhooks("item-1");
+      await relay.idle();
+      const before = receiver.received.length;
+      await scene.webhooks("item-1");
+      await relay.idle();
+      return receiver.received.length === before && (await scene.statuses())["scheduled"] !== undefined;
+    });
+    const sent = receiver.received.length;
+    for (let n = 0; n < 20; n += 1) await scene.webhooks(...count(5));
+    await relay.idle();
+    expect(receiver.received.length).toBe(sent);
+    await resumeDestination(scene.database, id);
+    await relay.idle();
+    const order = places(receiver.received);
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    expect(new Set(order).size).toBe(order.length);
+    expect((await scene.statuses())["scheduled"]).toBeUndefined();
+  });
+
+  it("that answers 410 is disabled, and its remaining deliveries are held", async () => {
+    await using scene = await openScene();
+    const [receiver, operator] = [await scene.receiver(), await scene.receiver()];
+    const { id } = await scene.destination(receiver);
+    await scene.destination(operator, {}, { filter: { types: ["destination.disabled"] } });
+    receiver.answer = () => ({ status: 410 });
+    const relay = await scene.relay();
+    await scene.webhooks("item-1");
+    await until("it is disabled", async () => {
+      const { rows } = await scene.database.query<{ reason: string }>(
+        "select disabled_reason as reason from relay.destinations where id = $1",
+        [id],
+      );
+      return rows[0]?.reason === "gone";
+    });
+    await scene.webhooks(...count(3));
+    await relay.idle();
+    expect(receiver.received).toHaveLength(1);
+    expect(await scene.statuses(id)).toEqual({ scheduled: 4 });
+    expect(operator.received).toHaveLength(1);
+    receiver.answer = () => ({});
+    await enableDestination(scene.database, id);
+    await scene.database.query("update relay.deliveries set due_at = now() where destination_id = $1", [id]);
+    await relay.idle();
+    expect(await scene.statuses(id)).toEqual({ delivered: 4 });
+  });
+
+  it("never receives more requests at once than its concurrency", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    await scene.destination(receiver, { concurrency: 3 });
+    receiver.answer = () => ({ delayMs: 5 });
+    const relay = await scene.relay();
+    await scene.webhooks(...count(60));
+    await relay.idle();
+    expect(receiver.received).toHaveLength(60);
+    expect(receiver.mostOpen).toBe(3);
+    expect(receiver.connections).toBeLessThanOrEqual(3);
+  });
+
+  it("that hangs does not delay the others", async () => {
+    await using scene = await openScene();
+    const [dead, healthy] = [await scene.receiver(), await scene.receiver()];
+    const bad = await scene.destination(dead, { timeout_ms: 30_000 });
+    const good = await scene.destination(healthy);
+    dead.answer = () => ({ hang: true });
+    await scene.relay();
+    await scene.webhooks(...count(100));
+    await until("the healthy one has all", async () => (await scene.statuses(good.id))["delivered"] === 100);
+    expect(await scene.statuses(bad.id)).toEqual({ scheduled: 100 });
+    expect(dead.received.length).toBeLessThanOrEqual(8);
+  });
+
+  it("whose circuit opens receives one probe, and the rest when it recovers", async () => {
+    await using scene = await openScene();
+    const [receiver, operator] = [await scene.receiver(), await scene.receiver()];
+    const { id } = await scene.destination(receiver, { schedule: Array.from({ length: 20 }, () => 0), concurrency: 4 });
+    await scene.destination(operator, {}, { filter: { types: ["destination.opened", "destination.recovered"] } });
+    receiver.answer = () => ({ status: 500 });
+    const relay = await scene.relay();
+    await scene.webhooks(...count(30));
+    const breaker = async () => {
+      const { rows } = await scene.database.query<{ breaker: string }>(
+        "select breaker from relay.health where destination_id = $1",
+        [id],
+      );
+      return rows[0]?.breaker;
+    };
+    await until("it opens", async () => (await breaker()) === "open");
+    const sent = receiver.received.length;
+    expect(sent).toBeLessThan(30);
+    receiver.answer = () => ({});
+    // Its 30 seconds are not waited for: whoever changes a destination wants it tried.
+    await updateDestination(scene, id, { name: "mended" });
+    await until("all arrived", async () => (await scene.statuses(id))["delivered"] === 30);
+    await relay.idle();
+    expect(operator.received.map(({ headers }) => headers["tartan-event-type"])[0]).toBe("destination.opened");
+  });
+});

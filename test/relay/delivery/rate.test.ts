@@ -1,0 +1,69 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { Relay } from "../../../src/relay/relay.ts";
+import { until } from "../../support/stage.ts";
+import { count, openScene } from "../scene.ts";
+
+/** The most that came within any window of `windowMs`, wherever it begins. */
+function most(times: readonly number[], windowMs: number): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  let from = 0;
+  return sorted.reduce((highest, at, to) => {
+    while ((sorted[from] ?? 0) <= at - windowMs) from += 1;
+    return Math.max(highest, to - from + 1);
+  }, 0);
+}
+
+describe("a rate limit", () => {
+  it("holds in every window while destinations change hands between several relays", async () => {
+    await using scene = await openScene();
+    const limits = [3, 7, 20];
+    const receivers = await Promise.all(limits.map(() => scene.receiver()));
+    const ids: string[] = [];
+    for (const [n, receiver] of receivers.entries()) {
+      receiver.answer = () => ({ delayMs: Math.random() * 60, status: Math.random() < 0.1 ? 500 : 200 });
+      const columns = {
+        rate_limit: limits[n],
+        rate_window_ms: 1000,
+        concurrency: 16,
+        schedule: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+      };
+      ids.push((await scene.destination(receiver, columns)).id);
+    }
+    const relays: Relay[] = [await scene.relay(), await scene.relay()];
+    await scene.webhooks(...count(30));
+    for (let turn = 0; turn < 3; turn += 1) {
+      await delay(900 + Math.random() * 600);
+      const leaving = relays.shift();
+      relays.push(await scene.relay());
+      await leaving?.[Symbol.asyncDispose]();
+    }
+    await until("the quickest has all", async () => (await scene.statuses(ids[2]))["delivered"] === 30, 60);
+    for (const [n, { received }] of receivers.entries()) {
+      const limit = limits[n] ?? 0;
+      expect(received.length).toBeGreaterThan(limit);
+      expect(
+        most(
+          received.map(({ at }) => at),
+          1000,
+        ),
+      ).toBeLessThanOrEqual(limit);
+    }
+  });
+
+  it("holds while held deliveries are sent", async () => {
+    await using scene = await openScene();
+    const receiver = await scene.receiver();
+    const { id } = await scene.destination(receiver, { rate_limit: 25, rate_window_ms: 1000, concurrency: 32 });
+    const relay = await scene.relay();
+    await scene.webhooks(...count(80));
+    await until("all arrived", async () => (await scene.statuses(id))["delivered"] === 80);
+    expect(
+      most(
+        receiver.received.map(({ at }) => at),
+        1000,
+      ),
+    ).toBeLessThanOrEqual(25);
+    void relay;
+  });
+});

@@ -1,0 +1,69 @@
+/** Where Plaid's tokens go: nowhere, but to who is passed the bytes that Plaid signed. */
+import { expect, it } from "vitest";
+import { append } from "../../../src/journal/append.ts";
+import { toDeliveryId } from "../../../src/model/ids.ts";
+import { getDelivery } from "../../../src/relay/ledger/deliveries.ts";
+import { webhook } from "../../journal/support.ts";
+import { until } from "../../support/stage.ts";
+import { openScene, ORIGINAL } from "../scene.ts";
+
+const SECRET = "b0e2c4ee-a763-4df5-bfe9-46a46bce993d";
+
+it("only a route with the form original passes the tokens of a LINK webhook, as part of the bytes that Plaid signed", async () => {
+  await using scene = await openScene();
+  const [original, wrapped, transformed] = [await scene.receiver(), await scene.receiver(), await scene.receiver()];
+  await scene.destination(original, {}, ORIGINAL);
+  await scene.destination(wrapped, {}, { form: "webhook" });
+  await scene.destination(transformed, {}, { form: "transform", transform: "$" });
+  const relay = await scene.relay();
+  const body = Buffer.from(
+    `{\n  "webhook_type": "LINK", "amount": 1.10, "link_token": "link-sandbox-${SECRET}", "public_tokens": ["public-sandbox-${SECRET}"]\n}`,
+  );
+  await append(scene.database, [webhook({ itemId: null, webhookType: "LINK", body })]);
+  await relay.idle();
+  expect(original.received[0]?.body.equals(body)).toBe(true);
+  expect(original.received[0]?.headers["plaid-verification"]).toBe("header.claims.signature");
+  for (const { received } of [wrapped, transformed]) {
+    expect(received).toHaveLength(1);
+    expect(received[0]?.body.toString()).not.toContain(SECRET);
+    expect(JSON.parse(received[0]?.body.toString() ?? "")).toMatchObject({
+      data: { tokens_cut: true, webhook: { link_token: "[cut]", public_tokens: ["[cut]"] } },
+    });
+  }
+  expect(wrapped.received[0]?.body.toString()).toContain('"amount": 1.10, "link_token": "[cut]"');
+});
+
+it("no token that a receiver sends back is stored or shown with its answer", async () => {
+  await using scene = await openScene();
+  const { database } = scene;
+  const receiver = await scene.receiver();
+  await scene.destination(receiver, {}, ORIGINAL);
+  const body = Buffer.from(`{"webhook_type": "LINK", "public_token": "public-sandbox-${SECRET}"}`);
+  receiver.answer = ({ body: sent }) => ({
+    status: 500,
+    body: sent,
+    headers: { "x-echo": `public-sandbox-${SECRET}` },
+  });
+  await scene.relay();
+  await append(database, [webhook({ itemId: null, webhookType: "LINK", body })]);
+  const stored = async () =>
+    (
+      await database.query<{ id: string; told: string }>(
+        "select delivery_id as id, convert_from(response_head, 'UTF8') || response_headers::text as told from relay.attempts",
+      )
+    ).rows[0];
+  await until("it is recorded", async () => (await stored()) !== undefined);
+  const { id, told } = (await stored()) ?? { id: "", told: "" };
+  expect(told).toContain('"public_token": "[cut]"');
+  expect(told).toMatch(/"x-echo": ?"\[cut\]"/);
+  expect(told).not.toContain(SECRET);
+  const shown = async () => JSON.stringify((await getDelivery(database, toDeliveryId(id)))?.log);
+  expect(await shown()).toContain("[cut]");
+  expect(await shown()).not.toContain(SECRET);
+  await database.query("update relay.attempts set response_head = $1, response_headers = $2", [
+    body,
+    { "x-echo": `public-sandbox-${SECRET}` },
+  ]);
+  expect(await shown()).toContain("x-echo");
+  expect(await shown()).not.toContain(SECRET);
+});

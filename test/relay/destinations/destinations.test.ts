@@ -1,0 +1,232 @@
+/** Destinations: what is kept, what is refused, what is never shown, and how they are a destination that is held and released. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { deleteDestination } from "../../../src/relay/delete-destination.ts";
+import { disableDestination, enableDestination, getDestination, listDestinations, listSigningKeys, loadDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination, type NewDestination } from "../../../src/relay/destinations/destinations.ts";
+import { createRoute } from "../../../src/relay/routing/routes.ts";
+import { openSigner } from "../../../src/relay/senders/signing.ts";
+import { AUTHORITY as CA } from "../certificates.ts";
+import { PLACE, plantDeliveries as deliveries, rulesScene, type RulesScene } from "../support.ts";
+
+const SECRET = "Bearer 4d1f-very-secret";
+
+test("a new destination has the defaults, is active, and shows its secret once", async () => {
+  await using it = await rulesScene();
+  const { signing_secret, ...made } = await it.destination();
+  expect(made).toMatchObject({
+    id: expect.stringMatching(/^dst_[a-z0-9]{24}$/),
+    name: "",
+    description: "",
+    url: PLACE,
+    header_names: [],
+    has_ca: false,
+    timeout_ms: 15_000,
+    schedule: [5, 300, 1800, 7200, 18_000, 36_000, 36_000],
+    rate_limit: null,
+    concurrency: 8,
+    ordering: "parallel",
+    disable_after_s: 432_000,
+    status: "active",
+    disabled_reason: null,
+    breaker: "closed",
+    hold_until: null,
+    failures: 0,
+    failing_since: null,
+    last_success_at: null,
+    last_failure_at: null,
+    last_error: null,
+    scheduled: 0,
+    oldest_due_at: null,
+    dead: 0,
+    keys: [{ id: expect.stringMatching(/^sgk_/), scheme: "v1", public_key: null, expires_at: null }],
+    version: 1,
+    created_at: expect.stringMatching(/Z$/),
+  });
+  expect(signing_secret).toMatch(/^whsec_/);
+  expect(await getDestination(it.database, made.id)).toEqual(made);
+  expect(await listDestinations(it.database)).toEqual([made]);
+});
+
+test("all settings are stored, and a delivery worker gets the secrets unsealed", async () => {
+  await using it = await rulesScene();
+  const given: NewDestination = {
+    url: "https://example.com:8443/a?b=c",
+    name: "Ledger",
+    description: "the ledger's intake",
+    headers: { Authorization: SECRET, "X-Team": "" },
+    ca: CA,
+    timeout_ms: 30_000,
+    schedule: [1, 2, 604_800],
+    rate_limit: { count: 5, window_ms: 60_000 },
+    concurrency: 256,
+    ordering: "per_item",
+    disable_after_s: 3600,
+    signing_scheme: "v1a",
+  };
+  const made = await it.destination(given);
+  const { headers: _headers, ca: _ca, signing_scheme: _scheme, ...shown } = given;
+  expect(made).toMatchObject({ ...shown, header_names: ["authorization", "x-team"], has_ca: true });
+  expect(made.keys).toMatchObject([{ scheme: "v1a", public_key: openSigner("v1a", made.signing_secret).publicKey }]);
+  expect(await loadDestinations(it.database, it.vault, [made.id])).toEqual([
+    {
+      id: made.id,
+      version: 1,
+      url: given.url,
+      headers: { authorization: SECRET, "x-team": "" },
+      ca: CA,
+      timeoutMs: 30_000,
+      schedule: [1, 2, 604_800],
+      rate: { limit: 5, windowMs: 60_000 },
+      concurrency: 256,
+      ordering: "per_item",
+      disableAfterS: 3600,
+      paused: false,
+      disabled: false,
+      keys: [{ scheme: "v1a", secret: made.signing_secret, expiresAt: null }],
+    },
+  ]);
+});
+
+test("header values and signing secrets are nowhere in the database, and nothing shows them", async () => {
+  await using it = await rulesScene();
+  const secret = `whsec_${randomBytes(32).toString("base64")}`;
+  const made = await it.destination({ headers: { Authorization: SECRET }, signing_secret: secret });
+  expect(made.signing_secret).toBe(secret);
+  const { rows } = await it.database.query<{ all: string }>(
+    `select concat((select json_agg(d) from relay.destinations d), (select json_agg(k) from relay.signing_keys k)) as all`,
+  );
+  const stored = `${rows[0]?.all} ${Buffer.from((rows[0]?.all ?? "").replaceAll(/[^0-9a-f]/g, ""), "hex").toString("latin1")}`;
+  const shown = JSON.stringify([
+    await getDestination(it.database, made.id),
+    await listSigningKeys(it.database, made.id),
+  ]);
+  for (const text of [stored, shown]) {
+    expect(text).not.toContain("very-secret");
+    expect(text).not.toContain(secret.slice(6));
+  }
+});
+
+test("a change sets the given settings and increments the version", async () => {
+  await using it = await rulesScene();
+  const { signing_secret, ...made } = await it.destination({
+    headers: { "x-a": "1", "x-b": "2" },
+    rate_limit: { count: 5 },
+    ca: CA,
+  });
+  expect(made.rate_limit).toEqual({ count: 5, window_ms: 1000 });
+  const changed = await updateDestination(it, made.id, { name: "new", rate_limit: null, headers: { "X-C": "3" } });
+  expect(changed).toEqual({
+    ...made,
+    name: "new",
+    rate_limit: null,
+    header_names: ["x-c"],
+    version: 2,
+    updated_at: changed.updated_at,
+  });
+  const [open] = await loadDestinations(it.database, it.vault, null);
+  expect(open).toMatchObject({ headers: { "x-c": "3" }, rate: null, ca: CA, keys: [{ secret: signing_secret }] });
+  const bare = await updateDestination(it, made.id, { headers: {}, ca: null });
+  expect(bare).toMatchObject({ header_names: [], has_ca: false, version: 3 });
+  expect(await updateDestination(it, made.id, {})).toEqual(bare);
+});
+
+test("every change notifies the delivery workers", async () => {
+  await using it = await rulesScene();
+  let heard = 0;
+  await using _listening = await it.database.listen("tartan_relay", () => (heard += 1));
+  const { id } = await it.destination();
+  const steps = [
+    () => updateDestination(it, id, { name: "new" }),
+    () => pauseDestination(it.database, id),
+    () => resumeDestination(it.database, id),
+    () => disableDestination(it.database, id),
+    () => enableDestination(it.database, id),
+    () => rotateSigningKey(it, id),
+    () => createRoute(it.database, { destination_id: id }),
+    () => deleteDestination(it.database, id),
+  ];
+  await expect.poll(() => heard).toBe(1);
+  for (const [index, step] of steps.entries()) {
+    await step();
+    await expect.poll(() => heard).toBe(index + 2);
+  }
+});
+
+const plant = (it: RulesScene, id: string, columns: string): Promise<unknown> =>
+  it.database.query(`update relay.health set ${columns} where destination_id = $1`, [id]);
+
+describe("held and let go", () => {
+  test("can be paused and disabled by hand and back, and stays as it is when it is so already", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    expect(await pauseDestination(it.database, id)).toMatchObject({ status: "paused", version: 2 });
+    expect(await pauseDestination(it.database, id)).toMatchObject({ status: "paused", version: 2 });
+    expect(await disableDestination(it.database, id)).toMatchObject({ status: "disabled", disabled_reason: "by_hand" });
+    expect(await loadDestinations(it.database, it.vault, [id])).toMatchObject([{ paused: true, disabled: true }]);
+    expect(await enableDestination(it.database, id)).toMatchObject({ status: "paused", disabled_reason: null });
+    expect(await resumeDestination(it.database, id)).toMatchObject({ status: "active", version: 5 });
+    expect(await resumeDestination(it.database, id)).toMatchObject({ status: "active", version: 5 });
+  });
+
+  test("does not count the time during which it was held as time of failures", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    for (const [hold, release] of [
+      [pauseDestination, resumeDestination],
+      [disableDestination, enableDestination],
+    ] as const) {
+      await hold(it.database, id);
+      await plant(
+        it,
+        id,
+        `failing_since = now() - interval '4 days', failures = 40, warned = 70, breaker = 'open', openings = 5,
+         hold_until = now() + interval '1 hour', worker = gen_random_uuid(), epoch = 7, last_error = 'timeout'`,
+      );
+      expect(await release(it.database, id)).toMatchObject({
+        failing_since: null,
+        failures: 0,
+        breaker: "closed",
+        hold_until: null,
+        last_error: "timeout",
+      });
+      const { rows } = await it.database.query("select epoch, warned, openings from relay.health");
+      expect(rows).toEqual([{ epoch: 7, warned: 0, openings: 0 }]);
+    }
+  });
+
+  test("is released by enabling after failures, which does nothing when it is healthy", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    await plant(it, id, "breaker = 'open', openings = 2, failures = 9, hold_until = now() + interval '1 hour'");
+    const healthy = { status: "active", breaker: "closed", hold_until: null, failures: 0, version: 2 };
+    expect(await enableDestination(it.database, id)).toMatchObject(healthy);
+    expect(await enableDestination(it.database, id)).toMatchObject(healthy);
+  });
+
+  test("stays with the worker that leases it when it was healthy", async () => {
+    await using it = await rulesScene();
+    const { id } = await it.destination();
+    const worker = "01935c1e-0000-7000-8000-00000000abcd";
+    await plant(it, id, `worker = '${worker}', epoch = 7`);
+    await pauseDestination(it.database, id);
+    await resumeDestination(it.database, id);
+    const { rows } = await it.database.query("select worker, epoch from relay.health");
+    expect(rows).toEqual([{ worker, epoch: 7 }]);
+  });
+});
+
+test("scheduled and dead deliveries are counted with and without an ordering key", async () => {
+  await using it = await rulesScene();
+  const { id } = await it.destination();
+  const { id: other } = await it.destination();
+  await deliveries(it, id, 3);
+  await deliveries(it, id, 2, "'scheduled', '2026-01-01', 'item-1'");
+  await deliveries(it, id, 4, "'dead', null, null");
+  await deliveries(it, id, 5, "'delivered', null, null");
+  expect(await getDestination(it.database, id)).toMatchObject({
+    scheduled: 5,
+    dead: 4,
+    oldest_due_at: "2026-01-01T00:00:00.000Z",
+  });
+  expect(await getDestination(it.database, other)).toMatchObject({ scheduled: 0, dead: 0, oldest_due_at: null });
+});

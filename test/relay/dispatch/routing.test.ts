@@ -1,0 +1,99 @@
+/** What dispatch knows of the routes: never older than the events that it dispatches, whatever changes meanwhile. */
+import { describe, expect, it } from "vitest";
+import type { Database, Queryable } from "../../../src/database/types.ts";
+import { deleteDestination } from "../../../src/relay/delete-destination.ts";
+import { updateDestination } from "../../../src/relay/destinations/destinations.ts";
+import { Dispatcher } from "../../../src/relay/dispatch/dispatcher.ts";
+import { WAITING_ROWS } from "../../../src/relay/dispatch/queries.ts";
+import { createRoute, deleteRoute, listRoutes, loadRouting, updateRoute } from "../../../src/relay/routing/routes.ts";
+import { deliveries } from "../past.ts";
+import { openScene } from "../scene.ts";
+
+const NOWHERE = { url: "http://127.0.0.1:9" };
+
+/** Calls `between` after each statement that finds what waits, before the dispatcher can do anything with it. */
+const interrupted = (database: Database, between: () => Promise<unknown>): Database => ({
+  query: database.query.bind(database),
+  listen: database.listen.bind(database),
+  transaction: (work) =>
+    database.transaction((tx) => {
+      const query = async (...given: Parameters<Queryable["query"]>) => {
+        const result = await tx.query(...given);
+        if (given[0] === WAITING_ROWS) await between();
+        return result;
+      };
+      return work({ query: query as Queryable["query"] });
+    }),
+  [Symbol.asyncDispose]: async () => undefined,
+});
+
+describe("the routes that dispatch keeps in memory", () => {
+  it("do not stick when a route is turned off and on again while they are read", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await scene.destination(NOWHERE);
+    const [route] = await listRoutes(database);
+    const id = route?.id ?? "";
+    let turn = 0;
+    const dispatcher = new Dispatcher(
+      interrupted(database, async () => {
+        turn += 1;
+        if (turn === 1) await updateRoute(database, id, { enabled: false });
+      }),
+      "test",
+    );
+    await scene.webhooks("item-1");
+    await dispatcher.dispatch();
+    await updateRoute(database, id, { enabled: true });
+    await scene.webhooks("item-2");
+    await dispatcher.dispatch();
+    expect((await deliveries(database)).map(({ item_id }) => item_id)).toEqual(["item-2"]);
+  });
+
+  it("take an ordering that was changed and changed back while they were read", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const { id } = await scene.destination(NOWHERE);
+    let turn = 0;
+    const dispatcher = new Dispatcher(
+      interrupted(database, async () => {
+        turn += 1;
+        if (turn === 1) await updateDestination(scene, id, { ordering: "per_item" });
+      }),
+      "test",
+    );
+    await scene.webhooks("item-1");
+    await dispatcher.dispatch();
+    await updateDestination(scene, id, { ordering: "parallel" });
+    await scene.webhooks("item-2");
+    await dispatcher.dispatch();
+    expect((await deliveries(database)).map(({ ordering_key }) => ordering_key)).toEqual(["item-1", null]);
+  });
+
+  it("have a version that each change raises which matters to dispatch, and no other", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const versions: number[] = [];
+    const note = async () => versions.push((await loadRouting(database)).version);
+    const { id } = await scene.destination(NOWHERE);
+    await note();
+    const route = await createRoute(database, { destination_id: id });
+    await note();
+    await updateRoute(database, route.id, { enabled: false });
+    await note();
+    await updateRoute(database, route.id, { filter: { types: ["item.*"] } });
+    await note();
+    await updateDestination(scene, id, { ordering: "per_item" });
+    await note();
+    await deleteRoute(database, route.id);
+    await note();
+    await deleteDestination(database, id);
+    await note();
+    expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b));
+    const other = await scene.destination(NOWHERE);
+    await note();
+    await updateDestination(scene, other.id, { name: "ledger", timeout_ms: 2000 });
+    await note();
+    expect(versions.at(-1)).toBe(versions.at(-2));
+  });
+});

@@ -1,0 +1,243 @@
+import { describe, expect, it } from "vitest";
+import { take } from "../../../src/database/locks.ts";
+import { append } from "../../../src/journal/append.ts";
+import { recordEvents } from "../../../src/events/events.ts";
+import { getEvent, readEvents, waitForEvents, type EventQuery, type FeedEvent } from "../../../src/relay/feed/event-feed.ts";
+import { webhook } from "../../journal/support.ts";
+import { dispatchAll } from "../past.ts";
+import { INTEGRATION, openScene, type Scene } from "../scene.ts";
+
+/** All that there is to be read from `cursor` on, page by page, until a page has nothing. */
+async function readAll({ database }: Scene, wish: EventQuery = {}): Promise<FeedEvent[]> {
+  const read: FeedEvent[] = [];
+  for (let cursor = wish.cursor ?? "start"; ;) {
+    const page = await readEvents(database, { history: true, ...wish, cursor });
+    read.push(...page.events);
+    if (page.events.length === 0) return read;
+    cursor = page.next_cursor;
+  }
+}
+
+const idOf = (uuid: string): string => `evt_${uuid.replaceAll("-", "")}`;
+const ids = (events: readonly FeedEvent[]): string[] => events.map(({ id }) => id);
+
+describe("the feed", () => {
+  it("yields every event exactly once in its order, whatever the size of the pages", async () => {
+    await using scene = await openScene();
+    const made: string[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      made.push(...(await scene.webhooks("item-1", "item-2", "item-3")));
+      made.push(await scene.event({ itemId: `item-${round}` }));
+    }
+    await dispatchAll(scene.database);
+    for (const limit of [1, 2, 3, 5, 500]) expect(ids(await readAll(scene, { limit }))).toEqual(made.map(idOf));
+  });
+
+  it("goes on behind each event's own cursor", async () => {
+    await using scene = await openScene();
+    await scene.webhooks("item-1", "item-2", "item-3");
+    await scene.event({});
+    await dispatchAll(scene.database);
+    const all = await readAll(scene);
+    for (const [index, { cursor }] of all.entries()) {
+      expect(ids(await readAll(scene, { cursor }))).toEqual(ids(all.slice(index + 1)));
+    }
+  });
+
+  it("misses nothing and repeats nothing while events are written and dispatched, in whatever order they commit", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const written: string[] = [];
+    const done = new AbortController();
+    const waits = async (): Promise<boolean> =>
+      (await database.query("select from journal.outbox where position is null")).rowCount > 0;
+    const write = async (writer: number): Promise<void> => {
+      for (let n = 0; n < 25; n += 1) {
+        await database.transaction(async (tx) => {
+          const event = {
+            type: "item.updated",
+            integrationId: INTEGRATION,
+            itemId: `item-${writer}`,
+            userId: null,
+            environment: null,
+          };
+          const ids = await recordEvents(tx, [
+            { ...event, data: { n } },
+            { ...event, data: { n, second: true } },
+          ]);
+          // The row of the outbox has its number by now; others may commit before it.
+          await tx.query("select pg_sleep(random() * 0.01)");
+          written.push(...ids.map(idOf));
+        });
+      }
+    };
+    // As the dispatcher does it, a few rows at a time.
+    const dispatch = async (): Promise<void> => {
+      while (!done.signal.aborted || (await waits())) {
+        await database.transaction(async (tx) => {
+          await tx.query(take("dispatch"));
+          await tx.query(
+            `with numbered as materialized (
+               select id, nextval('journal.positions') as position from (
+                 select id from journal.outbox where position is null order by id limit 3) w order by id
+             ) update journal.outbox o set position = n.position from numbered n where o.id = n.id`,
+          );
+          await tx.query("select pg_sleep(random() * 0.005)");
+        });
+      }
+    };
+    const read: FeedEvent[] = [];
+    const follow = async (): Promise<void> => {
+      let cursor = "start";
+      for (let last = false; ;) {
+        const page = await readEvents(database, { cursor, limit: 7 });
+        read.push(...page.events);
+        cursor = page.next_cursor;
+        if (page.events.length > 0) continue;
+        if (last) return;
+        last = done.signal.aborted && !(await waits());
+      }
+    };
+    const writing = Promise.all([0, 1, 2, 3].map(write)).then(() => done.abort());
+    await Promise.all([writing, dispatch(), dispatch(), follow()]);
+    expect(written).toHaveLength(200);
+    expect(ids(read).toSorted()).toEqual(written.toSorted());
+    expect(ids(await readAll(scene))).toEqual(ids(read));
+  });
+
+  it("holds nothing that waits for dispatch, and finds it behind the same cursor afterwards", async () => {
+    await using scene = await openScene();
+    const first = await scene.event({});
+    await dispatchAll(scene.database);
+    const second = await scene.event({});
+    const page = await readEvents(scene.database, {});
+    expect(ids(page.events)).toEqual([idOf(first)]);
+    await dispatchAll(scene.database);
+    expect(ids((await readEvents(scene.database, { cursor: page.next_cursor })).events)).toEqual([idOf(second)]);
+  });
+
+  it("begins with future events at `now`", async () => {
+    await using scene = await openScene();
+    const empty = await readEvents(scene.database, { cursor: "now" });
+    const early = await scene.event({});
+    await dispatchAll(scene.database);
+    expect(ids((await readEvents(scene.database, { cursor: empty.next_cursor })).events)).toEqual([idOf(early)]);
+    const { next_cursor: cursor, events } = await readEvents(scene.database, { cursor: "now" });
+    expect(events).toEqual([]);
+    const late = await scene.event({});
+    await dispatchAll(scene.database);
+    expect(ids((await readEvents(scene.database, { cursor })).events)).toEqual([idOf(late)]);
+  });
+
+  it("returns the events that its filters take, and its cursor moves past the others", async () => {
+    await using scene = await openScene();
+    const [hook = ""] = await scene.webhooks("item-1");
+    const mine = await scene.event({ itemId: "item-1", userId: "user-1" });
+    const history = await scene.event({ itemId: "item-1", history: true });
+    const others = await scene.event({ itemId: "item-2", type: "item.error" });
+    await scene.event({ itemId: null, integrationId: null, type: "relay.overdue" });
+    await dispatchAll(scene.database);
+    const read = async (wish: EventQuery) => ids((await readEvents(scene.database, wish)).events);
+    expect(await read({})).toEqual([hook, mine, others].map(idOf));
+    expect(await read({ history: true })).toEqual([hook, mine, history, others].map(idOf));
+    expect(await read({ item_id: "item-1" })).toEqual([hook, mine].map(idOf));
+    expect(await read({ user_id: "user-1" })).toEqual([idOf(mine)]);
+    expect(await read({ integration_id: "svi_other" })).toEqual([]);
+    expect(await read({ types: ["item.*"] })).toEqual([mine, others].map(idOf));
+    expect(await read({ types: ["relay.*"] })).toHaveLength(1);
+    const nothing = await readEvents(scene.database, { item_id: "item-9" });
+    expect((await readEvents(scene.database, { cursor: nothing.next_cursor, types: ["*", "relay.*"] })).events).toEqual(
+      [],
+    );
+  });
+
+  it("finds rare events with more than one statement", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await database.query(
+      `insert into journal.events (id, type, item_id, payload)
+       select journal.new_id(now(), n), 'item.updated', case when n = 2500 then 'rare' else 'common' end, '{}' from generate_series(1, 2500) n`,
+    );
+    await database.query("insert into journal.outbox (events) select array[id] from journal.events order by id");
+    await dispatchAll(database);
+    expect((await readEvents(database, { item_id: "rare", limit: 5 })).events).toHaveLength(1);
+    expect(await readAll(scene, { limit: 500 })).toHaveLength(2500);
+  });
+
+  it("returns a webhook in its envelope with its own bytes, and other events as they were stored", async () => {
+    await using scene = await openScene();
+    const body = '{ "a" : 1.50,\n "b": 12345678901234567890 }';
+    const hook = webhook({ body: Buffer.from(body) });
+    await append(scene.database, [hook]);
+    const event = await scene.event({ data: { n: 1 } });
+    await dispatchAll(scene.database);
+    const [first, second] = await readAll(scene);
+    expect(first?.text).toContain(`"webhook":${body}`);
+    expect(JSON.parse(first?.text ?? "")).toMatchObject({ id: idOf(hook.id), type: "webhook.received" });
+    expect(first?.type).toBe("webhook.received");
+    const { rows } = await scene.database.query<{ payload: Buffer }>(
+      "select payload from journal.events where id = $1",
+      [event],
+    );
+    expect(second?.text).toBe(rows[0]?.payload.toString());
+    expect(await getEvent(scene.database, idOf(event))).toBe(second?.text);
+    expect(await getEvent(scene.database, idOf(hook.id))).toBe(first?.text);
+    expect(await getEvent(scene.database, "evt_nothing")).toBeNull();
+  });
+
+  it("ends a page early when events are large, and continues there", async () => {
+    await using scene = await openScene();
+    const large = "x".repeat(3 * 1024 * 1024);
+    const made = [
+      await scene.event({ data: { large } }),
+      await scene.event({ data: { large } }),
+      await scene.event({ data: { large } }),
+    ];
+    await dispatchAll(scene.database);
+    const page = await readEvents(scene.database, {});
+    expect(page.events).toHaveLength(2);
+    expect(ids(await readAll(scene))).toEqual(made.map(idOf));
+  });
+
+  it("refuses cursors of other lists, unknown types and invalid limits", async () => {
+    await using scene = await openScene();
+    for (const wish of [{ cursor: "nonsense" }, { types: ["item.nothing"] }, { limit: 0 }, { item_id: "\0" }]) {
+      await expect(readEvents(scene.database, wish)).rejects.toMatchObject({ code: "invalid_request" });
+    }
+  });
+});
+
+describe("waiting for events", () => {
+  it("answers when an event arrives", async () => {
+    await using scene = await openScene();
+    const { next_cursor: cursor } = await readEvents(scene.database, { cursor: "now" });
+    const waiting = waitForEvents(scene.database, { cursor }, 60_000);
+    const event = await scene.event({});
+    await dispatchAll(scene.database);
+    expect(ids((await waiting).events)).toEqual([idOf(event)]);
+  });
+
+  it("keeps waiting when only events arrive that its filter leaves out", async () => {
+    await using scene = await openScene();
+    const { next_cursor: cursor } = await readEvents(scene.database, { cursor: "now" });
+    const waiting = waitForEvents(scene.database, { cursor, item_id: "item-2" }, 60_000);
+    await scene.event({ itemId: "item-1" });
+    await dispatchAll(scene.database);
+    const event = await scene.event({ itemId: "item-2" });
+    await dispatchAll(scene.database);
+    expect(ids((await waiting).events)).toEqual([idOf(event)]);
+  });
+
+  it("ends with an empty page and a cursor when its time is over or its client is gone", async () => {
+    await using scene = await openScene();
+    const gone = new AbortController();
+    const waiting = waitForEvents(scene.database, {}, 60_000, gone.signal);
+    gone.abort();
+    expect((await waiting).events).toEqual([]);
+    const { events, next_cursor: cursor } = await waitForEvents(scene.database, {}, 20);
+    expect(events).toEqual([]);
+    const event = await scene.event({});
+    await dispatchAll(scene.database);
+    expect(ids((await readEvents(scene.database, { cursor })).events)).toEqual([idOf(event)]);
+  });
+});

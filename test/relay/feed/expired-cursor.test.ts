@@ -1,0 +1,73 @@
+/** A reader of events that comes back too late is refused, and never skips events unnoticed. */
+import { describe, expect, it } from "vitest";
+import { readEvents, waitForEvents } from "../../../src/relay/feed/event-feed.ts";
+import { forget } from "../../../src/relay/retention.ts";
+import { dispatchAll } from "../past.ts";
+import { openScene, type Scene } from "../scene.ts";
+import { refusalOf } from "../support.ts";
+
+/** Dispatches what there is, and then forgets all that was written so far. */
+async function forgetAll({ database }: Scene): Promise<void> {
+  await dispatchAll(database);
+  await database.query("update journal.outbox set written_at = now() - interval '91 days'");
+  await forget({ database, retentionDays: 90 });
+}
+
+describe("a cursor", () => {
+  it("after which events were deleted is refused with the time from which events are kept", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await scene.webhooks("item-1");
+    await dispatchAll(database);
+    const { next_cursor } = await readEvents(database, {});
+    await scene.webhooks("item-2");
+    await forgetAll(scene);
+    const [kept] = await scene.webhooks("item-3");
+    await dispatchAll(database);
+    const refusal = await refusalOf(readEvents(database, { cursor: next_cursor }));
+    expect(refusal).toMatchObject({ code: "cursor_expired", fields: { cursor: expect.any(String) } });
+    expect(refusal.message).toMatch(/cursor=start.*from \d{4}-\d\d-\d\dT/);
+    expect(await refusalOf(waitForEvents(database, { cursor: next_cursor }, 10))).toMatchObject({
+      code: "cursor_expired",
+    });
+    const page = await readEvents(database, { cursor: "start" });
+    expect(page.events.map(({ id }) => id)).toEqual([`evt_${kept?.replaceAll("-", "")}`]);
+  });
+
+  it("inside a commit whose later events were deleted is refused", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await scene.webhooks("item-1", "item-2");
+    await dispatchAll(database);
+    const { events } = await readEvents(database, {});
+    await forgetAll(scene);
+    expect(await refusalOf(readEvents(database, { cursor: events[0]?.cursor }))).toMatchObject({
+      code: "cursor_expired",
+    });
+    expect(await readEvents(database, { cursor: events[1]?.cursor })).toMatchObject({ events: [] });
+  });
+
+  it("of a client that had read all deleted events continues, however long ago that was", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    await scene.webhooks("item-1");
+    await dispatchAll(database);
+    const { next_cursor, events } = await readEvents(database, {});
+    await forgetAll(scene);
+    for (const cursor of [next_cursor, events[0]?.cursor, "start", "now"]) {
+      const page = await readEvents(database, { cursor });
+      expect(page.events).toEqual([]);
+      expect(await readEvents(database, { cursor: page.next_cursor })).toMatchObject({ events: [] });
+    }
+  });
+
+  it("from before the first event is refused once the first events are deleted", async () => {
+    await using scene = await openScene();
+    const { next_cursor } = await readEvents(scene.database, {});
+    await scene.webhooks("item-1");
+    await forgetAll(scene);
+    expect(await refusalOf(readEvents(scene.database, { cursor: next_cursor }))).toMatchObject({
+      code: "cursor_expired",
+    });
+  });
+});
