@@ -16,7 +16,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../../clock.ts";
-import { openSession, type Session } from "../../database/session.ts";
+import { openSession, type Session } from "../../database/connection/session.ts";
 import type { Database } from "../../database/types.ts";
 import type { Logger } from "../../logger.ts";
 import type { Attempts } from "./attempt-notes.ts";
