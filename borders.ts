@@ -37,7 +37,8 @@ export const ROOMS: readonly Row[] = [
   ["relay/ledger",  "model database events journal integrations relay/model relay/content relay/senders relay/destinations", "relay.overdue"],
   ["relay/feed",    "model database events journal relay/model relay/content relay/routing", ""],
   ["relay",         "model database events journal integrations relay/model relay/destinations relay/routing relay/dispatch relay/jobs relay/delivery relay/ledger", "relay.*"],
-  ["api",           "model database events journal plaid integrations receiver resources mirror sync relay/model relay/content relay/senders relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts", ""],
+  ["lifecycle",     "model database events journal integrations mirror sync relay/forget.ts", ""],
+  ["api",           "model database events journal plaid integrations receiver resources mirror sync relay/model relay/content relay/senders relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle", ""],
   ["simulator",     "only errors.ts clock.ts",                            ""],
   ["cli",           "*",                                                  ""],
 ];

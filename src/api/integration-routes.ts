@@ -5,15 +5,14 @@
 import { TartanError } from "../errors.ts";
 import {
   createIntegration,
-  deleteIntegration,
   getIntegration,
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
-  updateIntegration,
   type Integration as IntegrationRow,
   type IntegrationChanges,
 } from "../integrations/integrations.ts";
+import { deleteIntegration, updateIntegration } from "../lifecycle/integrations.ts";
 import { checkCredentials, type Credentials } from "../plaid/credentials.ts";
 import { EXAMPLES } from "./examples.ts";
 import {

@@ -1,6 +1,7 @@
 /** /v1/items: Plaid Items, from the token's arrival to its end, and their sync runs. */
 import { TartanError } from "../errors.ts";
-import { eraseItem, getItem, getItemSecret, listItems, unlinkItem } from "../integrations/items.ts";
+import { getItem, getItemSecret, listItems } from "../integrations/items.ts";
+import { eraseItem, unlinkItem } from "../lifecycle/items.ts";
 import { unfitValues } from "../mirror/unfit-queries.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { resourcesOfItem } from "../sync/cursor-queries.ts";

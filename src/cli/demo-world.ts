@@ -8,12 +8,8 @@ import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { TartanError } from "../errors.ts";
-import {
-  createIntegration,
-  deleteIntegration,
-  integrationUrl,
-  listIntegrations,
-} from "../integrations/integrations.ts";
+import { createIntegration, integrationUrl, listIntegrations } from "../integrations/integrations.ts";
+import { deleteIntegration } from "../lifecycle/integrations.ts";
 import { deleteDestination } from "../relay/delete-destination.ts";
 import { createDestination, listDestinations, rotateSigningKey, updateDestination } from "../relay/destinations/destinations.ts";
 import { createRoute } from "../relay/routing/routes.ts";

@@ -12,7 +12,7 @@ import { cancellable } from "../database/cancellable.ts";
 import { TartanError } from "../errors.ts";
 import { ensureAdminKey } from "../integrations/api-keys.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
-import { finishIntegrations } from "../integrations/unfinished.ts";
+import { finishIntegrations } from "../lifecycle/unfinished.ts";
 import { openAccept } from "../journal/accept.ts";
 import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";

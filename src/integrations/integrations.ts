@@ -20,7 +20,6 @@ import {
 import { checkIntegration, checkWebhookSecret, type Environment } from "./rules.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
-import { finish } from "./unfinished.ts";
 import type { Vault } from "./vault.ts";
 
 export interface NewIntegration {
@@ -134,15 +133,16 @@ export async function getIntegration(q: Queryable, id: string): Promise<Integrat
 }
 
 /**
- * Changes what is given and leaves the rest. New credentials give subjects that failed for the old ones another try.
+ * Changes what is given and leaves the rest.
+ * @returns the integration, and what is noted to be done for its items
  * @throws TartanError `not_found`, `invalid_request`
  */
-export async function updateIntegration(
+export async function changeIntegration(
   database: Database,
   vault: Vault,
   id: string,
   changes: IntegrationChanges,
-): Promise<Integration> {
+): Promise<{ integration: Integration; unfinished: "retry" | null }> {
   checkIntegration(changes);
   const isRetried = changes.secret !== undefined || changes.client_id !== undefined;
   const integration = await changing(database, vault, async (tx) => {
@@ -155,8 +155,7 @@ export async function updateIntegration(
     if (isRetried) await tx.query(NOTE_RETRY, [id]);
     return updated;
   });
-  if (isRetried) await finish(database, id, "retry");
-  return integration;
+  return { integration, unfinished: isRetried ? "retry" : null };
 }
 
 /**
@@ -179,18 +178,14 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Wipes its secrets and makes that known; then wipes all its items' tokens, takes its subjects out of the queue and tells that
- * they are unlinked, and with `purge` deletes its mirrored and journaled rows, events among them. What follows the first
- * transaction is done in parts: one that was cut short is repeated, or finished by `finishIntegrations`.
+ * Wipes its secrets, makes that known, and notes what is to be done for its items.
  * @throws TartanError `not_found`
  */
-export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
-  const unfinished = purge ? "purge" : "end";
+export async function markDeleted(database: Database, id: string, unfinished: "end" | "purge"): Promise<void> {
   await database.transaction(async (tx) => {
     if ((await tx.query(DELETE_INTEGRATION, [id, unfinished])).rowCount === 0) throw notFound(id);
     await tx.query(NOTIFY_INTEGRATIONS);
   });
-  await finish(database, id, unfinished);
 }
 
 /** The intake URL: Plaid's `webhook`, and where the backend posts. */

@@ -2,6 +2,7 @@
  * Items: what users linked, with their sealed access tokens. Linking one, journaling that it was linked, making its first
  * sync due and telling of it are one transaction: a token that was answered with success is kept and will be used.
  */
+import { untilNone } from "../database/parts.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { append } from "../journal/append.ts";
@@ -9,23 +10,15 @@ import { recordEvents, type NewEvent } from "../events/events.ts";
 import { newUuid, toWebhookId } from "../model/ids.ts";
 import { explain } from "../plaid/reasons.ts";
 import {
-  AWAIT_RELAY,
   BACKFILL_USER,
-  END_ITEM_SUBJECT,
-  ERASE_ITEM,
-  ERASE_MIRRORED,
-  ERASE_TOLD,
-  FORGET_CURSORS,
+  DROP_TOKENS,
   FORGET_ITEM,
-  FORGET_LOOPS,
   GET_ITEM,
   GET_NEVER_LINKED,
   HOLD_INTEGRATION,
   LIST_ITEMS,
-  MIRROR_TABLES,
+  PURGE_ITEMS,
   RENEW_SUBJECT,
-  SETTLE_WEBHOOKS,
-  IS_KNOWN_ITEM,
   UNLINK_ITEM,
   UPSERT_ITEM,
 } from "./queries.ts";
@@ -208,17 +201,6 @@ const eventOf = (
   environment: string | null,
 ): ItemEvent => ({ integrationId: integration_id, itemId: item_id, userId, environment });
 
-/** That an item is no longer synced; where it was erased, nothing else of it is left. */
-export const itemRemoved = (
-  item: Pick<NewItem, "integration_id" | "item_id">,
-  reason: "unlinked" | "erased",
-  userId: string | null = null,
-): NewEvent => ({
-  ...eventOf(item, userId, null),
-  type: "item.removed",
-  data: { reason, error_code: null },
-});
-
 async function holdIntegration(tx: Queryable, id: string): Promise<string> {
   const { rows } = await tx.query<{ environment: string }>(HOLD_INTEGRATION, [id]);
   if (rows[0]) return rows[0].environment;
@@ -298,51 +280,25 @@ export async function getItem(q: Queryable, itemId: string, integrationId?: stri
   return never.rows[0] ? publicShape(never.rows[0]) : null;
 }
 
-/**
- * Forgets the token and ends the syncing; what was mirrored stays.
- * @throws TartanError `not_found`
- */
-export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
-  await database.transaction(async (tx) => {
-    const key = [integrationId, itemId];
-    await checkKnown(tx, key);
-    const { rows } = await tx.query<{ linked: boolean }>(UNLINK_ITEM, key);
-    await tx.query(END_ITEM_SUBJECT, key);
-    await tx.query(SETTLE_WEBHOOKS, key);
-    await tx.query(FORGET_CURSORS, key);
-    for (const statement of FORGET_LOOPS) await tx.query(statement, key);
-    if (rows[0]?.linked) {
-      await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "unlinked")]);
-    }
-  });
+/** Forgets the token of an item. @returns whether there was one */
+export async function forgetToken(tx: Queryable, integrationId: string, itemId: string): Promise<boolean> {
+  const { rows } = await tx.query<{ linked: boolean }>(UNLINK_ITEM, [integrationId, itemId]);
+  return rows[0]?.linked ?? false;
 }
 
-/**
- * Forgets the item altogether: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing; what
- * remains is the event that says so, by the item's id alone.
- * @throws TartanError `not_found`
- */
-export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
-  await database.transaction(async (tx) => {
-    const key = [integrationId, itemId];
-    await checkKnown(tx, key);
-    // Before the first row: webhooks of the item would wait for what this waits for.
-    await tx.query(AWAIT_RELAY);
-    await tx.query(UNLINK_ITEM, key);
-    const { rows } = await tx.query<{ name: string }>(MIRROR_TABLES, [true]);
-    for (const statement of [...ERASE_ITEM, ...rows.map(({ name }) => ERASE_MIRRORED(name)), FORGET_ITEM]) {
-      await tx.query(statement, key);
-    }
-    for (const statement of ERASE_TOLD) await tx.query(statement, key);
-    await recordEvents(tx, [itemRemoved({ integration_id: integrationId, item_id: itemId }, "erased")]);
-  }, "long");
+/** Forgets the tokens of some of an integration's items; none are left when it names none. */
+export async function dropTokens(
+  tx: Queryable,
+  integrationId: string,
+): Promise<{ itemId: string; userId: string | null }[]> {
+  const { rows } = await tx.query<{ item_id: string; user_id: string | null }>(DROP_TOKENS, [integrationId]);
+  return rows.map(({ item_id: itemId, user_id: userId }) => ({ itemId, userId }));
 }
 
-/** Also where only webhooks of it came, and never a token. */
-async function checkKnown(tx: Queryable, [integrationId = "", itemId = ""]: readonly string[]): Promise<void> {
-  const { rows } = await tx.query<{ known: boolean }>(IS_KNOWN_ITEM, [integrationId, itemId]);
-  if (!rows[0]?.known) throw itemNotFound(itemId);
+export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(FORGET_ITEM, [integrationId, itemId]);
 }
 
-const itemNotFound = (itemId: string): TartanError =>
-  new TartanError("not_found", `There is no item ${itemId}.`, { fields: { item_id: "names no item" } });
+/** In parts. */
+export const purgeItems = (q: Queryable, integrationId: string): Promise<void> =>
+  untilNone(q, PURGE_ITEMS, [integrationId]);

@@ -3,6 +3,7 @@
  * from Postgres' own catalogue.
  */
 import { share, take } from "../database/locks.ts";
+import { DELETED_AT_ONCE } from "../database/parts.ts";
 import type { Statement } from "../database/types.ts";
 import type { SealedColumn } from "./sealed.ts";
 
@@ -58,38 +59,6 @@ export const UPDATE_INTEGRATION = `
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
 
-/** How many subjects or webhooks one transaction holds, which webhooks that come meanwhile wait for. */
-const AT_ONCE = 1000;
-
-/**
- * Changes a page of an integration's subjects, those behind kind $2 and id $3; yields where it ended, no row where there are
- * no more. Rows are locked in the order in which APPEND locks them, which is that of bytes.
- */
-const pageOfSubjects = (change: string, where: string): string => `
-  with page as materialized (
-    select s.kind, s.id from sync.subjects s
-    where s.integration_id = $1 and (s.kind, s.id) > ($2, $3) and ${where}
-    order by s.kind, s.id limit ${AT_ONCE}
-  ), locked as materialized (
-    select s.kind, s.id from sync.subjects s join page using (kind, id) where s.integration_id = $1
-    order by s.kind collate "C", s.id collate "C" for update of s
-  ), changed as (
-    update sync.subjects s set ${change}
-    from locked l where s.integration_id = $1 and s.kind = l.kind and s.id = l.id and ${where}
-  )
-  select kind, id from page order by kind desc, id desc limit 1`;
-
-/**
- * Subjects that failed for our configuration try again with the new one. So does every subject that is worked on just
- * now, whatever its status: its run may still use the old one, and ends at a newer generation than it claimed, so that it
- * is run again.
- */
-export const RETRY_SUBJECTS = pageOfSubjects(
-  `due_at = case when s.lease_token is null then now() else s.due_at end, not_before = null, attempts = 0,
-    generation = s.generation + 1`,
-  "(s.status = 'misconfigured' or s.lease_token is not null)",
-);
-
 /** What is noted to be done, unless there is more to do already. */
 export const NOTE_RETRY = "update tartan.integrations set unfinished = 'retry' where id = $1 and deleted_at is null";
 
@@ -105,7 +74,8 @@ export const LIST_UNFINISHED =
 /** $2 what was done, $3 what follows; null: nothing. */
 export const NOTE_DONE = "update tartan.integrations set unfinished = $3 where id = $1 and unfinished = $2";
 
-/** Some at a time, since each is an event. */
+/** Each is an event, so some at a time. */
+const AT_ONCE = 1000;
 export const DROP_TOKENS = `
   update tartan.items set access_token_sealed = null, updated_at = now()
   where integration_id = $1 and item_id = any (array(
@@ -113,70 +83,8 @@ export const DROP_TOKENS = `
     order by item_id limit ${AT_ONCE} for update))
   returning item_id, user_id`;
 
-/** Nobody works on them any more: a run that is under way loses its lease, and with it its commit. */
-const END_SUBJECT =
-  "due_at = null, not_before = null, lease_token = null, generation = s.generation + 1, wanted = '{}', status = 'unlinked'";
-/** They keep what says since when webhooks wait, until those are settled: else nobody would find them again. */
-export const END_SUBJECTS = pageOfSubjects(
-  END_SUBJECT,
-  "(s.status <> 'unlinked' or s.due_at is not null or s.lease_token is not null)",
-);
-/** No webhook of the integration that waits for a run is older. */
-export const OLDEST_WAITING = `
-  select oldest_unserved as id from sync.subjects
-  where integration_id = $1 and oldest_unserved is not null order by oldest_unserved limit 1`;
-/**
- * Behind END_SUBJECTS: no run will serve those that wait, from $2 on; without it, those that came while this began. A page
- * behind $3; yields where it ended.
- */
-export const SETTLE_INTEGRATION = `
-  with page as materialized (
-    select id from journal.webhooks
-    where integration_id = $1 and processed_at is null and id > $3::uuid
-      and id >= coalesce($2::uuid, journal.least_id_at(now() - interval '10 minutes'))
-    order by id limit ${AT_ONCE} for update
-  ), settled as (
-    update journal.webhooks w set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
-    from page where w.id = page.id and w.processed_at is null
-  )
-  select id from page order by id desc limit 1`;
-/** Behind SETTLE_INTEGRATION. Subjects that late webhooks made due again have a run, which settles those. */
-export const FORGET_WAITING = pageOfSubjects(
-  "oldest_unserved = null",
-  "s.oldest_unserved is not null and s.due_at is null and s.lease_token is null",
-);
-
 /** Without a payload: every role may listen, a tenant's reader too, and ids of others are none of its business. */
 export const NOTIFY_INTEGRATIONS = "select pg_notify('tartan_integrations', '')";
-export const NOTIFY_DUE = "select pg_notify('tartan_due', '')";
-
-/** The mirror's tables, those that hold rows of items if $1. */
-export const MIRROR_TABLES = `
-  select format('%I.%I', n.nspname, c.relname) as name
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname = 'plaid' and c.relkind in ('r', 'p')
-    and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = case when $1 then 'item_id' else 'integration_id' end)
-  order by 1`;
-
-const PURGE_BATCH = 5000;
-
-/** A part at a time, so that no purge holds locks for long; repeat until it deletes none. */
-export const PURGE_ROWS = (table: string): string =>
-  `delete from ${table} where ctid = any (array(select ctid from ${table} where integration_id = $1 limit ${PURGE_BATCH}))`;
-export const PURGE_WEBHOOKS = `
-  delete from journal.webhooks where id = any (array(
-    select id from journal.webhooks where integration_id = $1 order by id limit ${PURGE_BATCH}))`;
-/** Not partitioned; what was told goes first, since that holds rows too; the last one is the integration's own row, so that a purge that was cut short can be repeated. */
-export const PURGED_TABLES = [
-  "relay.deliveries",
-  "journal.events",
-  "journal.refusals",
-  "sync.runs",
-  "sync.cursors",
-  "sync.loops",
-  "sync.subjects",
-  "tartan.items",
-] as const;
 /**
  * Once no process can store a webhook of it any more: one that has not heard of the deletion serves what it knows for 10 s, and
  * then a webhook waits for its commit for 15 s at most.
@@ -295,59 +203,14 @@ export const GET_ITEM = `${ITEM_STATE},
     where i.item_id = $1 and ($2::text is null or i.integration_id = $2)
     order by i.linked_at desc limit 1`;
 
-/** An item of which webhooks came, though perhaps never a token. */
-export const IS_KNOWN_ITEM = `
-    select exists (select from tartan.items where integration_id = $1 and item_id = $2)
-      or exists (select from sync.subjects where integration_id = $1 and kind = 'item' and id = $2)
-      or exists (select from journal.webhooks where integration_id = $1 and item_id = $2) as known`;
 /** Says whether it was linked. */
 export const UNLINK_ITEM = `
     update tartan.items i set access_token_sealed = null, updated_at = now()
     from (select access_token_sealed is not null as linked from tartan.items where integration_id = $1 and item_id = $2 for update) was
     where i.integration_id = $1 and i.item_id = $2
     returning was.linked`;
-export const END_ITEM_SUBJECT = `update sync.subjects s set oldest_unserved = null, ${END_SUBJECT}
-  where integration_id = $1 and kind = 'item' and id = $2`;
-/** Behind END_ITEM_SUBJECT: no run will serve them, and whoever links the item again has it read whole. */
-export const SETTLE_WEBHOOKS = `
-  update journal.webhooks set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
-  where integration_id = $1 and subject_kind = 'item' and item_id = $2 and processed_at is null`;
-/** Behind END_ITEM_SUBJECT: a run that is under way cannot commit any more. An item that is linked again is read from the start. */
-export const FORGET_CURSORS = "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2";
-
-/**
- * The loops of an item, or of all of an integration's where $2 is null, and their pages. Pages first, as in a run that takes them over.
- */
-export const FORGET_LOOPS = [
-  `delete from sync.staged_pages p using sync.loops l where p.lease_token = l.lease_token
-    and l.integration_id = $1 and ($2::text is null or (l.kind = 'item' and l.id = $2))`,
-  "delete from sync.loops where integration_id = $1 and ($2::text is null or (kind = 'item' and id = $2))",
-] as const;
-
-/** In this order: a run that is under way loses its subject first, and so cannot commit rows behind the erasure. */
-export const ERASE_ITEM = [
-  `with gone as (
-    delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2 returning lease_token
-  ) delete from sync.staged_pages p using gone where p.lease_token = gone.lease_token`,
-  "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2",
-  `with gone as (
-    delete from sync.loops where integration_id = $1 and kind = 'item' and id = $2 returning lease_token
-  ) delete from sync.staged_pages p using gone where p.lease_token = gone.lease_token`,
-  "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2",
-] as const;
-/**
- * Waits for the dispatch and the batches of jobs that are under way, which have read what is about to be deleted and would
- * make deliveries of it; whoever begins later finds nothing.
- */
-export const AWAIT_RELAY = take("dispatch", "retention");
-/** What came and what was told; after AWAIT_RELAY. */
-export const ERASE_TOLD = [
-  "delete from relay.deliveries where integration_id = $1 and item_id = $2",
-  "delete from journal.events where integration_id = $1 and item_id = $2",
-  "delete from journal.webhooks where integration_id = $1 and item_id = $2",
-] as const;
-export const ERASE_MIRRORED = (table: string): string =>
-  `delete from ${table} where integration_id = $1 and item_id = $2`;
+export const PURGE_ITEMS = `delete from tartan.items where ctid = any (array(
+  select ctid from tartan.items where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 export const FORGET_ITEM = "delete from tartan.items where integration_id = $1 and item_id = $2";
 
 /* API keys. */

@@ -1,8 +1,8 @@
 /** Deletes a destination, and in the same transaction what other rooms keep of it. */
 import { patient } from "../database/pool.ts";
 import type { Database } from "../database/types.ts";
-import { AWAIT_RELAY } from "../integrations/queries.ts";
 import { destinationNotFound, markDeleted, notifyRelay } from "./destinations/deletion.ts";
+import { awaitUnderWay } from "./forget.ts";
 import { cancelJobsOf } from "./jobs/jobs.ts";
 import { cancelDeliveriesOf } from "./ledger/deliveries.ts";
 import { deleteRoutesOf } from "./routing/routes.ts";
@@ -21,7 +21,7 @@ export async function deleteDestination(database: Database, id: string): Promise
     return true;
   });
   // A dispatch or job under way may not have seen the deletion; those that begin after it ends do.
-  await patient(database).query(AWAIT_RELAY);
+  await awaitUnderWay(patient(database));
   const cancelled = await cancelDeliveriesOf(database, id);
   if (!deleted && !cancelled) throw destinationNotFound(id);
 }

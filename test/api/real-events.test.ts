@@ -4,7 +4,7 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormatsModule from "ajv-formats";
 import { expect, it } from "vitest";
 import { schemaFile } from "../../src/api/event-schemas.ts";
-import { unlinkItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { EVENT_TYPES, type EventType } from "../../src/events/event-types.ts";
 import { recordEvents } from "../../src/events/events.ts";
 import { silentLogger } from "../../src/logger.ts";

@@ -1,6 +1,6 @@
 /** Readers: the mirror and nothing else; a tenant's, its own rows and nothing of anybody else. Searched byte by byte. */
 import { describe, expect, test } from "vitest";
-import { deleteIntegration } from "../../src/integrations/integrations.ts";
+import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
 import { testDatabase } from "../support/database.ts";
 import { connected, everything, findings, reader, rowsOf, world } from "./reader-scene.ts";
 

@@ -1,7 +1,8 @@
 /** What is told when an item is linked or let go of: with it, or not at all. */
 import { describe, expect, test } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { scene, SECRETS, told } from "./support.ts";
 
 const token = SECRETS.token;

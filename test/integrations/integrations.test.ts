@@ -4,14 +4,14 @@ import { systemClock } from "../../src/clock.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import {
   createIntegration,
-  deleteIntegration,
   getIntegration,
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
-  updateIntegration,
 } from "../../src/integrations/integrations.ts";
-import { introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integrations.ts";
+import { introduceItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { scene, SECRETS, told, type Scene } from "./support.ts";
 

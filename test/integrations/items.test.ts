@@ -1,13 +1,7 @@
 /** Items: linked in one transaction with their webhook and their first sync; forgotten without a trace. */
 import { describe, expect, test } from "vitest";
-import {
-  eraseItem,
-  getItem,
-  getItemSecret,
-  introduceItem,
-  listItems,
-  unlinkItem,
-} from "../../src/integrations/items.ts";
+import { getItem, getItemSecret, introduceItem, listItems } from "../../src/integrations/items.ts";
+import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { fromWebhookId, newUuid } from "../../src/model/ids.ts";
 import { scene, SECRETS, told, type Scene } from "./support.ts";

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { rotateWebhookSecret } from "../../src/integrations/integrations.ts";
-import { getItemSecret, introduceItem, unlinkItem } from "../../src/integrations/items.ts";
+import { getItemSecret, introduceItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { beginRotation, finishRotation, loadMasterKeys, openVault, rotateVault } from "../../src/integrations/vault.ts";
 import { scene, SECRETS, type Scene } from "./support.ts";
 

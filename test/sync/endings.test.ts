@@ -1,7 +1,7 @@
 /** Items that end, come back, or were never linked. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { unlinkItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { PlaidError } from "../../src/plaid/errors.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";

@@ -1,7 +1,7 @@
 /** Each class of Plaid's errors: what it does to the item, and what it leaves alone. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { updateIntegration } from "../../src/integrations/integrations.ts";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";

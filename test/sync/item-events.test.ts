@@ -1,7 +1,7 @@
 /** What is told of an item: that it was linked, changed, is ill, was repaired or is gone; and how its runs end. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listRuns } from "../../src/sync/queries.ts";
-import { eraseItem, unlinkItem } from "../../src/integrations/items.ts";
+import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { openScene, type Scene } from "./support.ts";
 import { openTeller, typesOf, type Teller } from "./teller.ts";

@@ -1,7 +1,7 @@
 /** What a page loop that had to wait goes on with: its own pages, or its first cursor. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { deleteIntegration, updateIntegration } from "../../src/integrations/integrations.ts";
-import { eraseItem, unlinkItem } from "../../src/integrations/items.ts";
+import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integrations.ts";
+import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";

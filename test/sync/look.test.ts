@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { Queryable } from "../../src/database/types.ts";
-import { updateIntegration } from "../../src/integrations/integrations.ts";
-import { eraseItem, unlinkItem } from "../../src/integrations/items.ts";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
+import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
 import { answering, gapsOf, lookDirectly, unheardItem } from "./reconcile-scene.ts";
 import { openScene, type Item, type Scene } from "./support.ts";

@@ -1,6 +1,7 @@
 /** Options of an integration that go into requests for transactions: how far back, and the bank's own description. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { updateIntegration, type IntegrationChanges } from "../../src/integrations/integrations.ts";
+import { type IntegrationChanges } from "../../src/integrations/integrations.ts";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { gated, openScene, type Item, type Scene } from "./support.ts";
 

@@ -1,7 +1,8 @@
 /** What Plaid did not say, or said and nobody heard, is noticed by a look at each item. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { getItem, unlinkItem } from "../../src/integrations/items.ts";
-import { updateIntegration } from "../../src/integrations/integrations.ts";
+import { getItem } from "../../src/integrations/items.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { frozenClock } from "../../src/simulator/index.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { refusingAfter } from "./loop-support.ts";

@@ -2,14 +2,13 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
   createIntegration,
-  deleteIntegration,
   getIntegration,
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
-  updateIntegration,
   type IntegrationChanges,
 } from "../../integrations/integrations.ts";
+import { deleteIntegration, updateIntegration } from "../../lifecycle/integrations.ts";
 import { checkIntegration, ENVIRONMENTS, type Environment } from "../../integrations/rules.ts";
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";

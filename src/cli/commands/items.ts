@@ -1,7 +1,8 @@
 /** `tartan items …`: link items, look at them, sync them now, let go of them. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { eraseItem, getItem, listItems, unlinkItem, type ItemState } from "../../integrations/items.ts";
+import { getItem, listItems, type ItemState } from "../../integrations/items.ts";
+import { eraseItem, unlinkItem } from "../../lifecycle/items.ts";
 import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";

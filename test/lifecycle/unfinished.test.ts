@@ -3,14 +3,15 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
-import { deleteIntegration, getIntegration, updateIntegration } from "../../src/integrations/integrations.ts";
+import { getIntegration } from "../../src/integrations/integrations.ts";
+import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { introduceItem } from "../../src/integrations/items.ts";
-import { finishIntegrations } from "../../src/integrations/unfinished.ts";
+import { finishIntegrations } from "../../src/lifecycle/unfinished.ts";
 import { openAccept } from "../../src/journal/accept.ts";
 import { append } from "../../src/journal/append.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { webhook } from "../journal/support.ts";
-import { scene, SECRETS, type Scene } from "./support.ts";
+import { scene, SECRETS, type Scene } from "../integrations/support.ts";
 
 const SUBJECTS = 2500;
 

@@ -1,0 +1,54 @@
+/** What becomes of the webhooks of an item, or of an integration, that is unlinked, deleted or erased. */
+import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
+import type { Queryable } from "../database/types.ts";
+
+/** So many webhooks are settled in one transaction, which holds their rows. */
+const SETTLED_AT_ONCE = 1000;
+const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
+
+const SETTLE_ITEM = `
+  update journal.webhooks set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
+  where integration_id = $1 and subject_kind = 'item' and item_id = $2 and processed_at is null`;
+/** From $2 on; without it, those of the last ten minutes. A page behind $3; yields where it ended. */
+const SETTLE_INTEGRATION = `
+  with page as materialized (
+    select id from journal.webhooks
+    where integration_id = $1 and processed_at is null and id > $3::uuid
+      and id >= coalesce($2::uuid, journal.least_id_at(now() - interval '10 minutes'))
+    order by id limit ${SETTLED_AT_ONCE} for update
+  ), settled as (
+    update journal.webhooks w set processed_at = now(), update_info = '{"outcome": "item_unknown"}'
+    from page where w.id = page.id and w.processed_at is null
+  )
+  select id from page order by id desc limit 1`;
+const FORGET_ITEM = "delete from journal.webhooks where integration_id = $1 and item_id = $2";
+const PURGE_WEBHOOKS = `
+  delete from journal.webhooks where id = any (array(
+    select id from journal.webhooks where integration_id = $1 order by id limit ${DELETED_AT_ONCE}))`;
+const PURGE_REFUSALS = `delete from journal.refusals where ctid = any (array(
+  select ctid from journal.refusals where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
+
+/** Ends the wait of an item's webhooks: no run will serve them. */
+export async function settleItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(SETTLE_ITEM, [integrationId, itemId]);
+}
+
+/**
+ * Ends the wait of an integration's webhooks, in parts.
+ * @param from no webhook that waits is older; null where only webhooks that came just now can wait
+ */
+export async function settleIntegration(q: Queryable, id: string, from: string | null): Promise<void> {
+  let behind: string | undefined = LEAST_UUID;
+  while (behind !== undefined) {
+    behind = (await q.query<{ id: string }>(SETTLE_INTEGRATION, [id, from, behind])).rows[0]?.id;
+  }
+}
+
+export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(FORGET_ITEM, [integrationId, itemId]);
+}
+
+/** In parts. */
+export const purgeWebhooks = (q: Queryable, id: string): Promise<void> => untilNone(q, PURGE_WEBHOOKS, [id]);
+/** In parts. */
+export const purgeRefusals = (q: Queryable, id: string): Promise<void> => untilNone(q, PURGE_REFUSALS, [id]);

@@ -1,0 +1,74 @@
+/** The end of an item: unlinked, or erased. Each is one transaction in which every owner of tables forgets its part. */
+import type { Database, Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { recordEvents, type NewEvent } from "../events/events.ts";
+import * as events from "../events/forget.ts";
+import * as integrations from "../integrations/items.ts";
+import * as journal from "../journal/forget.ts";
+import * as mirror from "../mirror/forget.ts";
+import * as relay from "../relay/forget.ts";
+import * as sync from "../sync/forget.ts";
+
+interface Removed {
+  integrationId: string;
+  itemId: string;
+  reason: "unlinked" | "erased";
+  userId?: string | null;
+}
+
+/** The event that an item is no longer synced; of an item that was erased nothing else is left. */
+export const itemRemoved = ({ integrationId, itemId, reason, userId = null }: Removed): NewEvent => ({
+  integrationId,
+  itemId,
+  userId,
+  environment: null,
+  type: "item.removed",
+  data: { reason, error_code: null },
+});
+
+/**
+ * Forgets the token and ends the syncing; what was mirrored stays.
+ * @throws TartanError `not_found`
+ */
+export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
+  await database.transaction(async (tx) => {
+    await checkKnown(tx, integrationId, itemId);
+    const wasLinked = await integrations.forgetToken(tx, integrationId, itemId);
+    await sync.endItem(tx, integrationId, itemId);
+    await journal.settleItem(tx, integrationId, itemId);
+    if (wasLinked) await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "unlinked" })]);
+  });
+}
+
+/**
+ * Forgets the item altogether: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing; what
+ * remains is the event that says so, by the item's id alone.
+ * @throws TartanError `not_found`
+ */
+export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
+  await database.transaction(async (tx) => {
+    await checkKnown(tx, integrationId, itemId);
+    // Before the first row, since this may take long.
+    await relay.awaitUnderWay(tx);
+    await integrations.forgetToken(tx, integrationId, itemId);
+    await sync.forgetItem(tx, integrationId, itemId);
+    await mirror.forgetItem(tx, integrationId, itemId);
+    await integrations.forgetItem(tx, integrationId, itemId);
+    await relay.forgetItem(tx, integrationId, itemId);
+    await events.forgetItem(tx, integrationId, itemId);
+    await journal.forgetItem(tx, integrationId, itemId);
+    await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "erased" })]);
+  }, "long");
+}
+
+/** An item of which webhooks came, though perhaps never a token, is known too. */
+const IS_KNOWN = `
+  select exists (select from tartan.items where integration_id = $1 and item_id = $2)
+    or exists (select from sync.subjects where integration_id = $1 and kind = 'item' and id = $2)
+    or exists (select from journal.webhooks where integration_id = $1 and item_id = $2) as known`;
+
+async function checkKnown(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  const { rows } = await tx.query<{ known: boolean }>(IS_KNOWN, [integrationId, itemId]);
+  if (rows[0]?.known) return;
+  throw new TartanError("not_found", `There is no item ${itemId}.`, { fields: { item_id: "names no item" } });
+}

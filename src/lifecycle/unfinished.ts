@@ -1,0 +1,82 @@
+/**
+ * What a change of an integration means for all its items, which may be a million: done after the change has committed, in parts,
+ * each a transaction of its own that holds few rows, so that webhooks of others never wait for it. What is to be done is noted
+ * with the change; a process that ends in between leaves it to a repeated call, or to the janitor of any process.
+ *
+ *   credentials changed: retry ─▶ done
+ *   deleted:             end ─▶ done
+ *   deleted with purge:  purge ─▶ purged (late webhooks may still come) ─▶ the integration's row is gone
+ */
+import { cancellable } from "../database/cancellable.ts";
+import { removeReader } from "../database/reader.ts";
+import type { Database, Queryable } from "../database/types.ts";
+import { recordEvents } from "../events/events.ts";
+import * as events from "../events/forget.ts";
+import { dropTokens, purgeItems } from "../integrations/items.ts";
+import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
+import * as journal from "../journal/forget.ts";
+import * as mirror from "../mirror/forget.ts";
+import * as relay from "../relay/forget.ts";
+import * as sync from "../sync/forget.ts";
+import { itemRemoved } from "./items.ts";
+
+/** Finishes what other calls left undone, of all integrations: one that fails does not keep the others; its failure is thrown at the end. */
+export async function finishIntegrations(database: Database, signal?: AbortSignal): Promise<void> {
+  const failures: unknown[] = [];
+  for (const { id, unfinished } of await listUnfinished(database)) {
+    await finish(database, id, unfinished, signal).catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Does what is noted for the integration. Several may do it at once, and again. */
+export async function finish(
+  database: Database,
+  id: string,
+  unfinished: Unfinished,
+  signal?: AbortSignal,
+): Promise<void> {
+  const q = cancellable(database, signal);
+  if (unfinished === "retry") {
+    await sync.retryIntegration(q, id);
+    return await noteDone(q, id, unfinished, null);
+  }
+  await end(database, q, id, signal);
+  if (unfinished === "end") return await noteDone(q, id, unfinished, null);
+  await purge(database, q, id);
+  await noteDone(q, id, unfinished, "purged");
+  await forgetIntegration(q, id);
+}
+
+/** Wipes the tokens and ends the subjects, and with them the wait of the webhooks that no run will serve. */
+async function end(database: Database, q: Queryable, id: string, signal: AbortSignal | undefined): Promise<void> {
+  while (await unlinkSome(database, id)) signal?.throwIfAborted();
+  await sync.endIntegration(q, id);
+  await journal.settleIntegration(q, id, await sync.oldestWaiting(q, id));
+  await sync.forgetWaiting(q, id);
+}
+
+/** Some of them, with the events that say so; false once there are none. */
+async function unlinkSome(database: Database, id: string): Promise<boolean> {
+  return await database.transaction(async (tx) => {
+    const items = await dropTokens(tx, id);
+    await recordEvents(
+      tx,
+      items.map(({ itemId, userId }) => itemRemoved({ integrationId: id, itemId, userId, reason: "unlinked" })),
+    );
+    return items.length > 0;
+  });
+}
+
+/** The items' rows go last, so that a purge that was cut short can be repeated. */
+async function purge(database: Database, q: Queryable, id: string): Promise<void> {
+  await removeReader(database, id);
+  await journal.purgeWebhooks(q, id);
+  await mirror.purgeIntegration(q, id);
+  await relay.awaitUnderWay(q);
+  await relay.purgeIntegration(q, id);
+  await events.purgeIntegration(q, id);
+  await journal.purgeRefusals(q, id);
+  await sync.purgeIntegration(q, id);
+  await purgeItems(q, id);
+}

@@ -1,0 +1,142 @@
+/**
+ * What becomes of the subjects of an item, or of an integration, that is linked anew, unlinked, deleted or erased. A run that is under way
+ * loses its lease here, and with it its commit.
+ */
+import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
+import type { Queryable } from "../database/types.ts";
+import { NOTIFY_DUE } from "../journal/queries.ts";
+import { forgetStaged } from "../mirror/forget.ts";
+
+/** One transaction holds the rows of so many subjects. */
+const AT_ONCE = 1000;
+
+/**
+ * Changes a page of an integration's subjects, those behind kind $2 and id $3; yields where it ended, no row where there are
+ * no more. Rows are locked in the order in which marks lock them, which is that of bytes.
+ */
+const pageOfSubjects = (change: string, where: string): string => `
+  with page as materialized (
+    select s.kind, s.id from sync.subjects s
+    where s.integration_id = $1 and (s.kind, s.id) > ($2, $3) and ${where}
+    order by s.kind, s.id limit ${AT_ONCE}
+  ), locked as materialized (
+    select s.kind, s.id from sync.subjects s join page using (kind, id) where s.integration_id = $1
+    order by s.kind collate "C", s.id collate "C" for update of s
+  ), changed as (
+    update sync.subjects s set ${change}
+    from locked l where s.integration_id = $1 and s.kind = l.kind and s.id = l.id and ${where}
+  )
+  select kind, id from page order by kind desc, id desc limit 1`;
+
+/**
+ * Subjects that failed for our configuration try again with the new one. So does every subject that is worked on just
+ * now, whatever its status: its run may still use the old one, and ends at a newer generation than it claimed, so that it
+ * is run again.
+ */
+const RETRY_SUBJECTS = pageOfSubjects(
+  `due_at = case when s.lease_token is null then now() else s.due_at end, not_before = null, attempts = 0,
+    generation = s.generation + 1`,
+  "(s.status = 'misconfigured' or s.lease_token is not null)",
+);
+
+/** Nobody works on it any more. */
+const END =
+  "due_at = null, not_before = null, lease_token = null, generation = s.generation + 1, wanted = '{}', status = 'unlinked'";
+/** They keep what says since when webhooks wait, until those are settled: else nobody would find them again. */
+const END_SUBJECTS = pageOfSubjects(
+  END,
+  "(s.status <> 'unlinked' or s.due_at is not null or s.lease_token is not null)",
+);
+/** Behind the settling of the webhooks. Subjects that late webhooks made due again have a run, which settles those. */
+const FORGET_WAITING = pageOfSubjects(
+  "oldest_unserved = null",
+  "s.oldest_unserved is not null and s.due_at is null and s.lease_token is null",
+);
+/** No webhook of the integration that waits for a run is older. */
+const OLDEST_WAITING = `
+  select oldest_unserved as id from sync.subjects
+  where integration_id = $1 and oldest_unserved is not null order by oldest_unserved limit 1`;
+
+const END_ITEM = `update sync.subjects s set oldest_unserved = null, ${END}
+  where s.integration_id = $1 and s.kind = 'item' and s.id = $2`;
+/** An item that is linked again is read from the start. */
+const FORGET_CURSORS = "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2";
+/** Of an item, or of all of an integration's where $2 is null. */
+const LOOPS = `from sync.loops
+  where integration_id = $1 and ($2::text is null or (kind = 'item' and id = $2))`;
+const LEASES_OF_LOOPS = `select lease_token ${LOOPS}`;
+const FORGET_LOOPS = `delete ${LOOPS}`;
+const FORGET_SUBJECT = `delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2
+  returning lease_token`;
+const FORGET_RUNS = "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2";
+
+const PURGES = [
+  `delete from sync.runs where ctid = any (array(
+    select ctid from sync.runs where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+  `delete from sync.cursors where ctid = any (array(
+    select ctid from sync.cursors where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+  `delete from sync.loops where ctid = any (array(
+    select ctid from sync.loops where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+  `delete from sync.subjects where ctid = any (array(
+    select ctid from sync.subjects where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+];
+
+type Leased = { lease_token: string | null };
+
+const leasesOf = (rows: readonly Leased[]): string[] => rows.flatMap(({ lease_token: token }) => token ?? []);
+
+/** Pages first, as in a run that takes them over. */
+async function forgetLoops(q: Queryable, integrationId: string, itemId: string | null): Promise<void> {
+  const key = [integrationId, itemId];
+  await forgetStaged(q, leasesOf((await q.query<Leased>(LEASES_OF_LOOPS, key)).rows));
+  await q.query(FORGET_LOOPS, key);
+}
+
+/** Takes an item out of the queue; what was mirrored and its runs stay. */
+export async function endItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(END_ITEM, [integrationId, itemId]);
+  await tx.query(FORGET_CURSORS, [integrationId, itemId]);
+  await forgetLoops(tx, integrationId, itemId);
+}
+
+/** Forgets all that sync knows of an item. Comes before the item's mirrored rows go: a run cannot commit behind it. */
+export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  const key = [integrationId, itemId];
+  await forgetStaged(tx, leasesOf((await tx.query<Leased>(FORGET_SUBJECT, key)).rows));
+  await tx.query(FORGET_CURSORS, key);
+  await forgetLoops(tx, integrationId, itemId);
+  await tx.query(FORGET_RUNS, key);
+}
+
+/** Makes the subjects due that failed for the integration's configuration, in parts. */
+export async function retryIntegration(q: Queryable, id: string): Promise<void> {
+  await eachPage(q, RETRY_SUBJECTS, id);
+  await q.query(NOTIFY_DUE);
+}
+
+/** Takes the integration's subjects out of the queue, in parts. They remember since when webhooks wait. */
+export async function endIntegration(q: Queryable, id: string): Promise<void> {
+  await eachPage(q, END_SUBJECTS, id);
+  await forgetLoops(q, id, null);
+}
+
+/** UUID before which no webhook of the integration waits for a run; null where none is known to wait. */
+export async function oldestWaiting(q: Queryable, id: string): Promise<string | null> {
+  return (await q.query<{ id: string }>(OLDEST_WAITING, [id])).rows[0]?.id ?? null;
+}
+
+/** Forgets since when webhooks wait, of subjects that have no run to come; in parts. */
+export const forgetWaiting = (q: Queryable, id: string): Promise<void> => eachPage(q, FORGET_WAITING, id);
+
+/** Forgets all that sync knows of the integration, in parts. */
+export async function purgeIntegration(q: Queryable, id: string): Promise<void> {
+  for (const statement of PURGES) await untilNone(q, statement, [id]);
+}
+
+async function eachPage(q: Queryable, statement: string, id: string): Promise<void> {
+  let behind: { kind: string; id: string } | undefined = { kind: "", id: "" };
+  while (behind) {
+    const values: string[] = [id, behind.kind, behind.id];
+    behind = (await q.query<{ kind: string; id: string }>(statement, values)).rows[0];
+  }
+}
