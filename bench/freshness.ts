@@ -3,7 +3,7 @@
  * committed the row (track_commit_timestamp), received is what the journal says.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { introduceItem } from "../src/integrations/items.ts";
+import { introduceItem } from "../test/support/link.ts";
 import { queueDepth } from "../src/sync/queries.ts";
 import { ms, tell, type Row } from "./report.ts";
 import { startSimulatorProcess } from "./simulator.ts";

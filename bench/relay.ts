@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { append } from "../src/journal/append.ts";
 import { newUuid } from "../src/model/ids.ts";
-import type { NewWebhook } from "../src/journal/types.ts";
+import type { NewWebhook } from "../src/model/webhook.ts";
 import { createDestination, pauseDestination, resumeDestination } from "../src/relay/destinations/destinations.ts";
 import { createRoute } from "../src/relay/routing/routes.ts";
 import { webhookBody } from "../test/support/plaid-signer.ts";

@@ -4,7 +4,7 @@
  * nothing and keeps no cursor; it is the limit that the disk and the table set.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { introduceItem } from "../src/integrations/items.ts";
+import { introduceItem } from "../test/support/link.ts";
 import { requestSync } from "../src/sync/queries.ts";
 import { mib, rate, tell, type Row } from "./report.ts";
 import { startSimulatorProcess, type SimulatorProcess } from "./simulator.ts";

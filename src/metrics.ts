@@ -48,6 +48,7 @@ export const metrics = {
     ["resource", "field"],
   ),
   freshnessSeconds: seconds("tartan_freshness_seconds", "From a webhook's receipt to its rows being visible", SLOW),
+  webhooksUnmarked: gauge("tartan_webhooks_unmarked", "Accepted webhooks that sync has not looked at yet"),
   subjectsDue: gauge("tartan_subjects_due", "Subjects that wait for a run"),
   eventsDispatched: counter("tartan_events_dispatched_total", "Events that were fanned out to destinations"),
   deliveries: counter("tartan_deliveries_total", "Attempts to deliver, by what came of them", ["outcome"]),
@@ -56,5 +57,5 @@ export const metrics = {
   outboxWaiting: gauge("tartan_outbox_waiting", "Rows of the outbox that wait for dispatch"),
   deliveriesWaiting: gauge("tartan_deliveries_waiting", "Deliveries that are not finished or gave up", ["state"]),
   relayOverdue: gauge("tartan_relay_overdue", "What waits longer than it should in the relay", ["what"]),
-  oldestDueSeconds: gauge("tartan_oldest_due_seconds", "Age of the subject that waits longest"),
+  oldestDueSeconds: gauge("tartan_oldest_due_seconds", "Age of the webhook or subject that has waited longest for sync"),
 };

@@ -1,10 +1,11 @@
 /** /v1/items: Plaid Items, from the token's arrival to its end, and their sync runs. */
 import { TartanError } from "../errors.ts";
-import { getItem, getItemSecret, listItems } from "../integrations/items.ts";
+import { getItemSecret } from "../integrations/items.ts";
 import { eraseItem, unlinkItem } from "../lifecycle/items.ts";
 import { unfitValues } from "../mirror/unfit-queries.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { resourcesOfItem } from "../sync/cursor-queries.ts";
+import { getItem, listItems } from "../sync/items.ts";
 import { linkItem } from "../sync/linking.ts";
 import { listRuns, requestSync } from "../sync/queries.ts";
 import { EXAMPLES } from "./examples.ts";

@@ -1,6 +1,6 @@
 /** The shapes of /v1/items. No answer holds an access token: the vault keeps it, and only sync takes it out. */
 import { z } from "zod";
-import { ITEM_STATUSES } from "../integrations/items.ts";
+import { STATUSES } from "../sync/types.ts";
 import { EXAMPLES } from "./examples.ts";
 import {
   anyObject,
@@ -173,7 +173,7 @@ export const ItemQuery = z.strictObject(whichIntegration);
 export const ItemsQuery = z.strictObject({
   integration_id: askedIntegration.exactOptional(),
   user_id: askedUser.exactOptional(),
-  status: told(z.enum(ITEM_STATUSES), "Of its sync.").exactOptional(),
+  status: told(z.enum(STATUSES), "Of its sync.").exactOptional(),
   ...page,
 });
 export const RunsQuery = z.strictObject(page);

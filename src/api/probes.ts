@@ -7,8 +7,8 @@ import { factsOf } from "../database/pool.ts";
 import { openReadiness } from "../database/readiness.ts";
 import type { Database } from "../database/types.ts";
 import { describeError } from "../errors.ts";
-import type { Accept } from "../journal/accept.ts";
 import type { Logger } from "../logger.ts";
+import type { Intake } from "../model/intake.ts";
 import { metrics, registry } from "../metrics.ts";
 import { dueDepth } from "../sync/queries.ts";
 import { addHeaders } from "./answers.ts";
@@ -17,11 +17,11 @@ import { Alive, Metrics, NotReady, Ready } from "./status-shapes.ts";
 
 interface ProbeDeps {
   database: Database;
-  accept: Pick<Accept, "problem">;
+  intake: Pick<Intake, "problem">;
   logger: Logger;
 }
 
-export function probes(app: Api, { database, accept, logger }: ProbeDeps): void {
+export function probes(app: Api, { database, intake, logger }: ProbeDeps): void {
   // The registry is the process's, and several servers may live in one process, as in tests.
   if (!registry.getSingleMetric("process_cpu_seconds_total")) collectDefaultMetrics({ register: registry });
   const readiness = openReadiness(database);
@@ -32,7 +32,7 @@ export function probes(app: Api, { database, accept, logger }: ProbeDeps): void 
   app.get("/livez", { schema: LIVEZ }, async () => ({ status: "ok" as const }));
 
   app.get("/readyz", { schema: READYZ }, async (_request, reply) => {
-    const reasons = [await readiness(), accept.problem()].filter((reason) => reason !== null);
+    const reasons = [await readiness(), intake.problem()].filter((reason) => reason !== null);
     if (reasons.length === 0) return { status: "ready" as const, reasons, warnings };
     return reply.code(503).send({ status: "not_ready" as const, reasons, warnings });
   });
@@ -54,10 +54,12 @@ function queueGauges(database: Database, logger: Logger): () => Promise<void> {
   let underWay: Promise<void> | undefined;
   const read = async (): Promise<void> => {
     try {
-      const { due, oldest_due_seconds } = await dueDepth(database);
+      const { unmarked, due, oldest_due_seconds } = await dueDepth(database);
+      metrics.webhooksUnmarked.set(unmarked);
       metrics.subjectsDue.set(due);
       metrics.oldestDueSeconds.set(oldest_due_seconds);
     } catch (error) {
+      metrics.webhooksUnmarked.set(Number.NaN);
       metrics.subjectsDue.set(Number.NaN);
       metrics.oldestDueSeconds.set(Number.NaN);
       logger.debug({ error: describeError(error) }, "the queue could not be read for /metrics");

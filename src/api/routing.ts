@@ -8,6 +8,7 @@ import type { Database } from "../database/types.ts";
 import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
+import type { Intake } from "../model/intake.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import type { UrlRules } from "../relay/destinations/destinations.ts";
 import type { Guard } from "../relay/senders/http/guard.ts";
@@ -20,6 +21,8 @@ export interface ApiDeps {
   database: Database;
   vault: Vault;
   directory: Directory;
+  /** takes items that are linked */
+  intake: Pick<Intake, "accept">;
   clock: Clock;
   logger: Logger;
   /** a client of Plaid with an integration's credentials */

@@ -9,7 +9,7 @@ import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fas
 import type { Config } from "../config.ts";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { changesMirror } from "../resources/index.ts";
+import type { Intake } from "../model/intake.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } from "../receiver/unroutable.ts";
 import { urlAt } from "./address.ts";
@@ -20,7 +20,8 @@ import { restApi } from "./rest.ts";
 import type { ApiDeps } from "./routing.ts";
 
 export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
-  Omit<ReceiverDeps, "allowedSources" | "touches"> & {
+  Omit<ReceiverDeps, "allowedSources"> & {
+    intake: Intake;
     config: Pick<Config, "publicUrl" | "host" | "port" | "trustedProxies" | "allowedSources">;
   };
 
@@ -52,13 +53,13 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setErrorHandler(answerErrors(logger));
   answerUnrouted(app, (path) => hintFor(path, roles));
   if (roles.receiver)
-    await app.register(receiverRoutes, { ...deps, touches: changesMirror, allowedSources: config.allowedSources });
+    await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
   await app.register(async (scope) => {
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
     const typed = scope.withTypeProvider<ZodTypeProvider>();
     if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(app, config) });
-    await typed.register(async (inner) => probes(inner, { database, accept: deps.accept, logger }));
+    await typed.register(async (inner) => probes(inner, { database, intake: deps.intake, logger }));
   });
   await app.ready();
   return app;

@@ -20,7 +20,7 @@ export function statusRoutes(api: Api, { database, roles, clock }: ApiDeps): voi
       listProcesses(database),
       retentionState(database, clock),
     ]);
-    const { due, running, oldest_due_seconds, by_status } = queue;
+    const { unmarked, due, running, oldest_due_seconds, by_status } = queue;
     return {
       version: VERSION,
       node: process.version,
@@ -28,7 +28,7 @@ export function statusRoutes(api: Api, { database, roles, clock }: ApiDeps): voi
       warnings: factsOf(database).warnings,
       roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
       uptime_seconds: Math.floor(process.uptime()),
-      queue: { due, running, oldest_due_seconds, subjects: by_status },
+      queue: { unmarked, due, running, oldest_due_seconds, subjects: by_status },
       relay,
       journal,
       processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),

@@ -2,6 +2,7 @@
 import { systemClock } from "../clock.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
 import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
+import { openIntake } from "../journal/intake.ts";
 import type { LinkDeps } from "../sync/linking.ts";
 import type { Core } from "./core.ts";
 
@@ -23,5 +24,6 @@ export async function openLinking({ database, vault, logger, config, closer }: C
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
-  return { database, vault, directory, clientFor, clock, limitFactor: config.plaidLimitFactor };
+  const intake = closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
+  return { database, intake, directory, clientFor, clock, limitFactor: config.plaidLimitFactor };
 }

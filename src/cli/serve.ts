@@ -13,7 +13,7 @@ import { TartanError } from "../errors.ts";
 import { ensureAdminKey } from "../integrations/api-keys.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
 import { finishIntegrations } from "../lifecycle/unfinished.ts";
-import { openAccept } from "../journal/accept.ts";
+import { openIntake } from "../journal/intake.ts";
 import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
 import { openRefusals } from "../journal/refusals.ts";
 import { checkSealingKey } from "../integrations/vault.ts";
@@ -25,7 +25,7 @@ import { openTransforms } from "../relay/content/transform.ts";
 import { startReconciliation } from "../sync/reconcile.ts";
 import { forget } from "../relay/retention.ts";
 import { pruneRemoved } from "../mirror/prune.ts";
-import { pruneSubjects } from "../sync/prune.ts";
+import { pruneRuns, pruneSubjects } from "../sync/prune.ts";
 import { startSync } from "../sync/sync.ts";
 import type { Core } from "./core.ts";
 import { plaidClients } from "./plaid-clients.ts";
@@ -119,6 +119,7 @@ export function janitorOptions({
   const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays } = config;
   const more: JanitorOptions["more"] = {
     "forget old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
+    "trim the runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "forget subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {
       "forget rows that Plaid removed": (signal?: AbortSignal) =>
@@ -139,7 +140,7 @@ async function listen(
 ): Promise<string> {
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
-  const accept = closer.use(openAccept({ database, queueMax: config.acceptQueueMax, logger }));
+  const intake = closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
   const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
@@ -155,7 +156,7 @@ async function listen(
     database,
     vault,
     directory,
-    accept,
+    intake,
     refusals,
     keys,
     clientFor,

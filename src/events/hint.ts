@@ -3,7 +3,7 @@
  * other, so batches do not notify; a statement of its own does, at once for the first and then every few milliseconds.
  */
 import type { Queryable, Statement } from "../database/types.ts";
-import { HINT_APPENDED, HINT_OUTBOX } from "./queries.ts";
+import { HINT_ARRIVED, HINT_OUTBOX } from "./queries.ts";
 
 const EVERY_MS = 10;
 
@@ -12,11 +12,14 @@ export interface Hint extends AsyncDisposable {
   give(): void;
 }
 
-/** Opens the hint at webhooks, which make subjects due and are events; disposing it gives the last one. */
-export const openHint = (q: Queryable): Hint => open(q, HINT_APPENDED);
+/** Opens the hint at webhooks, for sync and the relay; disposing it gives the last one. */
+export const openHint = (q: Queryable): Hint => open(q, HINT_ARRIVED);
 
 /** Opens the hint at events. */
 export const openOutboxHint = (q: Queryable): Hint => open(q, HINT_OUTBOX);
+
+/** Opens a hint that another statement gives. */
+export const openHintBy = (q: Queryable, statement: Statement): Hint => open(q, statement);
 
 function open(q: Queryable, statement: Statement): Hint {
   let underWay: Promise<void> | null = null;

@@ -61,12 +61,52 @@ export const HINT_OUTBOX: Statement = {
   text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_outbox', '')",
 };
 
-/** Hints to whoever waits for what an append brings: due subjects, and events. */
-const TELL_APPENDED = "pg_notify('tartan_due', ''), pg_notify('tartan_outbox', '')";
-export const NOTIFY_APPENDED: Statement = { name: "journal_notify_appended", text: `select ${TELL_APPENDED}` };
+/** Hints at webhooks: sync listens to the first channel, the relay to the second. */
+const ARRIVED = "pg_notify('tartan_arrived', ''), pg_notify('tartan_outbox', '')";
+export const NOTIFY_ARRIVED: Statement = { name: "events_notify_arrived", text: `select ${ARRIVED}` };
 
 /** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
-export const HINT_APPENDED: Statement = {
-  name: "journal_hint_appended",
-  text: `select set_config('synchronous_commit', 'off', true), ${TELL_APPENDED}`,
+export const HINT_ARRIVED: Statement = {
+  name: "events_hint_arrived",
+  text: `select set_config('synchronous_commit', 'off', true), ${ARRIVED}`,
+};
+
+/**
+ * What a statement that stores webhooks adds to its WITH: two rows of the outbox, the relay's and sync's, each naming the ids of
+ * the part `from` in their order; none where that is empty.
+ */
+export const announced = (from: string): string => `announced as (
+  insert into journal.outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
+), unmarked as (
+  insert into journal.sync_outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
+)`;
+
+/* Sync's part of the outbox. */
+
+export const NOTE_NOTICE: Statement = {
+  name: "events_note_notice",
+  text: "insert into journal.sync_outbox (notices) values ($1::jsonb)",
+};
+/** The oldest $1 that no other transaction has locked. */
+export const LOCK_UNMARKED: Statement = {
+  name: "events_lock_unmarked",
+  text: "select id, webhooks, notices from journal.sync_outbox order by id limit $1 for update skip locked",
+};
+export const DROP_UNMARKED: Statement = {
+  name: "events_drop_unmarked",
+  text: "delete from journal.sync_outbox where id = any ($1::bigint[])",
+};
+/** A row behind all others, for a part of the rows $3. */
+export const KEEP_UNMARKED: Statement = {
+  name: "events_keep_unmarked",
+  text: `
+insert into journal.sync_outbox (webhooks, notices, written_at)
+select $1::uuid[], $2::jsonb, min(written_at) from journal.sync_outbox where id = any ($3::bigint[])`,
+};
+export const COUNT_UNMARKED: Statement = {
+  name: "events_count_unmarked",
+  text: `
+select coalesce(sum(cardinality(webhooks) + jsonb_array_length(notices)), 0)::int as arrivals,
+  coalesce(extract(epoch from now() - min(written_at)), 0)::float8 as oldest_seconds
+from (select webhooks, notices, written_at from journal.sync_outbox order by id limit 10000) oldest`,
 };

@@ -12,32 +12,15 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { isIntegrationId } from "../model/ids.ts";
+import type { Directory as FindsIntegrations, Environment, KnownIntegration } from "../model/integration.ts";
 import type { Logger } from "../logger.ts";
 import { LOAD_INTEGRATIONS } from "./queries.ts";
-import type { Environment } from "./rules.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import type { Vault } from "./vault.ts";
 
-export interface KnownIntegration {
-  id: string;
-  environment: Environment;
-  plaidUrl: string;
-  clientId: string;
-  secret: string;
-  webhookSecret: string;
-  countryCodes: string[];
-  /** days of transactions to ask for when an item is initialised; null: Plaid's default, 90 */
-  daysRequested: number | null;
-  includeOriginalDescription: boolean;
-}
+export type { KnownIntegration } from "../model/integration.ts";
 
-export interface Directory extends AsyncDisposable {
-  /**
-   * The integration, or null when there is none (any more).
-   * @throws TartanError `database_unavailable` when Postgres is away and the id was never seen; `vault_unsealable`
-   */
-  find(id: string): Promise<KnownIntegration | null>;
-}
+export interface Directory extends FindsIntegrations, AsyncDisposable {}
 
 interface DirectoryOptions {
   database: Database;

@@ -3,9 +3,9 @@
  * reported at once, by field, and no message repeats a value.
  */
 import { TartanError } from "../errors.ts";
+import { ENVIRONMENTS } from "../model/integration.ts";
 
-export const ENVIRONMENTS = ["sandbox", "production"] as const;
-export type Environment = (typeof ENVIRONMENTS)[number];
+export { ENVIRONMENTS, type Environment } from "../model/integration.ts";
 
 type Faults = Record<string, string>;
 

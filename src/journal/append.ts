@@ -1,27 +1,26 @@
 /**
- * Appends proven webhooks: journal row, memory of the JWT, the mark on the subject and a place in the outbox, in one
- * statement. Whoever has its answer may say 200, once the transaction it ran in has committed.
+ * Appends webhooks: journal row, memory of the JWT and a place in the outbox, in one statement. Once its transaction has
+ * committed, the sender may be answered 200. What the webhooks are about is not touched: sync marks that later.
  */
-import type { Queryable } from "../database/types.ts";
 import { ArrayWriter } from "../database/binary-arrays.ts";
-import { gather } from "./marks.ts";
-import { NOTIFY_APPENDED } from "../events/queries.ts";
+import type { Queryable } from "../database/types.ts";
+import { NOTIFY_ARRIVED } from "../events/queries.ts";
+import type { Accepted, NewWebhook, TokenIdentity } from "../model/webhook.ts";
 import { APPEND, FIND_ACCEPTED } from "./queries.ts";
-import type { Appended, NewWebhook, Proof } from "./types.ts";
 
 /**
- * Appends the webhooks and makes their subjects due. The same JWT again, in this batch, another or another process, is
- * a duplicate: nothing is stored or marked for it, and the first one's id is returned.
+ * Appends the webhooks and hints at them. The same JWT again, in this batch, another or another process, is a duplicate:
+ * nothing is stored for it, and the first one's id is returned.
  * @returns one entry a webhook, in their order
  */
-export async function append(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Appended[]> {
+export async function append(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Accepted[]> {
   const appended = await appendQuietly(q, webhooks);
-  if (appended.some(({ duplicate }) => !duplicate)) await q.query(NOTIFY_APPENDED);
+  if (appended.some(({ duplicate }) => !duplicate)) await q.query(NOTIFY_ARRIVED);
   return appended;
 }
 
 /** `append` without the NOTIFY, for a caller that hints less often than it appends. */
-export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Appended[]> {
+export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Accepted[]> {
   if (webhooks.length === 0) return [];
   const firsts = new Map<string, string>();
   const fresh = webhooks.filter(({ id, proof }) => {
@@ -42,33 +41,13 @@ export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[
 }
 
 /** UUID of the webhook that was accepted with this JWT, or null; JWTs are remembered for three days. */
-export async function findAccepted(
-  q: Queryable,
-  { tokenSha256, signedAt }: Pick<Proof, "tokenSha256" | "signedAt">,
-): Promise<string | null> {
+export async function findAccepted(q: Queryable, { tokenSha256, signedAt }: TokenIdentity): Promise<string | null> {
   const { rows } = await q.query<{ webhook_id: string }>(FIND_ACCEPTED, [tokenSha256, signedAt]);
   return rows[0]?.webhook_id ?? null;
 }
 
 /** The parameters of APPEND: a binary array a column. */
 function encode(webhooks: readonly NewWebhook[]): Buffer[] {
-  const about = webhooks.filter(({ subject, settledAs }) => subject !== null && settledAs === undefined);
-  const { sorted, of } = gather(
-    about.map(({ integrationId, subject, wanted, id }) => ({
-      integrationId,
-      kind: subject?.kind ?? "",
-      id: subject?.id ?? "",
-      wanted,
-      webhookId: id,
-    })),
-  );
-  const marks = new Map(about.map((webhook, index) => [webhook, of[index]?.number]));
-  const oldest = new Map<number, string>();
-  for (const [index, { id }] of about.entries()) {
-    const number = of[index]?.number ?? 0;
-    const before = oldest.get(number);
-    if (before === undefined || id < before) oldest.set(number, id);
-  }
   const bytes = webhooks.reduce((sum, { body, proof }) => sum + body.length + (proof?.jwt.length ?? 0) + 512, 4096);
   const out = new ArrayWriter(bytes);
   return [
@@ -88,12 +67,6 @@ function encode(webhooks: readonly NewWebhook[]): Buffer[] {
     out.bytea(webhooks.map((w) => w.proof?.tokenSha256)),
     out.text(webhooks.map((w) => w.proof?.keyId)),
     out.timestamptz(webhooks.map((w) => w.proof?.signedAt)),
-    out.int4(webhooks.map((w) => marks.get(w))),
-    out.text(sorted.map(({ first }) => first.integrationId)),
-    out.text(sorted.map(({ first }) => first.kind)),
-    out.text(sorted.map(({ first }) => first.id)),
-    out.uuid(sorted.map(({ number }) => oldest.get(number))),
-    out.text(sorted.map(({ wanted }) => wanted.join(","))),
-    out.text(webhooks.map((w) => w.settledAs)),
+    out.text(webhooks.map(({ requested = [] }) => (requested.length > 0 ? requested.join(",") : null))),
   ];
 }

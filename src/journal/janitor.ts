@@ -19,7 +19,6 @@ import {
   OLD_WEEKS,
   TRIM_EARLIER,
   TRIM_REFUSALS,
-  TRIM_RUNS,
 } from "./queries.ts";
 import { describeSuspension, skewOf, suspensionBy, type KeptWeek, type NeededFor } from "./retention.ts";
 
@@ -27,7 +26,6 @@ const EVERY_MS = 60 * 60_000;
 /** A JWT is accepted for six minutes around its iat, so any day that is over would do. */
 const TOKENS_KEPT_DAYS = 3;
 const REFUSALS_KEPT = 10_000;
-const RUNS_KEPT_DAYS = 30;
 const ROWS_AT_ONCE = 5000;
 /** Partitions are made by the database's clock, which has its own guard; two clocks that differ by less are as good as equal here. */
 const PARTITIONS_SKEW_MAX_MS = 24 * 60 * 60_000;
@@ -132,7 +130,6 @@ async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSig
   if (!byAge) return;
   await attempt(options, signal, "forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
   await attempt(options, signal, "forget old webhooks", () => dropWeeks(options, q, signal));
-  await attempt(options, signal, "trim the runs", () => repeat(q, TRIM_RUNS, [RUNS_KEPT_DAYS], signal));
   for (const [what, step] of Object.entries(more)) await attempt(options, signal, what, () => step(signal));
 }
 

@@ -2,31 +2,17 @@
  * The journal's statements. Values are always bound.
  */
 import type { Statement } from "../database/types.ts";
-
-/** What the upsert of a mark does to a subject that exists; `m` is the mark. Shared by append and markDue. */
-const REMARK = `
-  on conflict (integration_id, kind, id) do update set
-    generation = s.generation + 1,
-    due_at = case when s.lease_token is null then least(s.due_at, greatest(excluded.due_at, s.not_before)) else s.due_at end,
-    oldest_unserved = least(s.oldest_unserved, excluded.oldest_unserved),
-    wanted = case when excluded.wanted <@ s.wanted then s.wanted
-                  else array(select distinct unnest(s.wanted || excluded.wanted) order by 1) end`;
+import { announced } from "../events/queries.ts";
 
 /**
- * Appends a batch, marks its subjects and puts it into the outbox, in one statement and so in one transaction.
+ * Appends a batch and announces it in the outbox, in one statement and so in one transaction.
  *
- * Why no wake-up is lost: the upsert of a mark takes the subject's row lock and raises its generation. A run that
- * finishes at the same time either commits first, and the mark then makes the subject due again; or it waits for this
- * commit, sees a newer generation than the one it claimed, and leaves the subject due.
- *
- * Why batches cannot deadlock: locks are taken in one order everywhere: tokens by hash, and after all of them
- * subjects by the order of the marks, which the caller sorted.
+ * Why batches cannot deadlock: all take the locks of tokens in one order, by hash, and no others that they could wait for.
  *
  * Why duplicates are safe: a JWT that another transaction is just inserting makes this one wait for its commit, and the
- * row it finds then names the first webhook. Only a webhook whose own id ended up in the row is stored and marks.
+ * row it finds then names the first webhook. Only a webhook whose own id ended up in the row is stored.
  *
- * $1…$17 and $23 are the webhooks' columns, $18…$22 the marks, of which each webhook names one by its number. One that is
- * settled names none and is stored as processed. Yields the duplicates only: their JWT's hash and the id of the first.
+ * $1…$17 are the webhooks' columns. Yields the duplicates only: their JWT's hash and the id of the first.
  */
 export const APPEND: Statement = {
   name: "journal_append",
@@ -34,9 +20,9 @@ export const APPEND: Statement = {
 with incoming as materialized (
   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::timestamptz[], $12::bytea[], $13::text[], $14::bytea[], $15::text[], $16::timestamptz[],
-    $17::int4[], $23::text[])
+    $17::text[])
   as w (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
-    webhook_code, environment, received_at, body, verification, token_sha256, key_id, signed_at, mark, settled_as)
+    webhook_code, environment, received_at, body, verification, token_sha256, key_id, signed_at, requested)
 ), tokens as (
   insert into journal.accepted_tokens as t (token_sha256, signed_at, webhook_id)
   select token_sha256, signed_at, id from incoming where token_sha256 is not null order by token_sha256
@@ -46,37 +32,13 @@ with incoming as materialized (
   select * from incoming where token_sha256 is null or id in (select webhook_id from tokens)
 ), stored as (
   insert into journal.webhooks (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
-    webhook_code, environment, received_at, body, verification, key_id, signed_at, processed_at, update_info)
+    webhook_code, environment, received_at, body, verification, key_id, signed_at, requested)
   select w.id, w.integration_id, w.source, w.subject_kind, w.subject_id, w.item_id, coalesce(w.user_id, i.user_id),
     w.webhook_type, w.webhook_code, w.environment, w.received_at, w.body, w.verification, w.key_id, w.signed_at,
-    case when w.settled_as is not null then now() end,
-    case when w.settled_as is not null then jsonb_build_object('outcome', w.settled_as) end
+    string_to_array(w.requested, ',')
   from fresh w left join tartan.items i on i.integration_id = w.integration_id and i.item_id = w.item_id
-), marked as (
-  insert into sync.subjects as s (integration_id, kind, id, due_at, generation, oldest_unserved, wanted)
-  select m.integration_id, m.kind, m.id, now(), 1, m.oldest, string_to_array(m.wanted, ',')
-  from unnest($18::text[], $19::text[], $20::text[], $21::uuid[], $22::text[]) with ordinality
-    as m (integration_id, kind, id, oldest, wanted, number)
-  where m.number in (select mark from fresh)
-  order by m.number ${REMARK}
-), noted as (
-  insert into journal.outbox (webhooks) select array_agg(id order by id) from fresh having count(*) > 0
-)
+), ${announced("fresh")}
 select token_sha256, webhook_id from tokens where webhook_id not in (select id from incoming)`,
-};
-
-/** The numbers of those of the subjects $1, $2, $3 whose rows another transaction holds. It waits for none and keeps none. */
-export const FIND_HELD_SUBJECTS: Statement = {
-  name: "journal_find_held_subjects",
-  text: `
-with asked as materialized (
-  select * from unnest($1::text[], $2::text[], $3::text[]) with ordinality as k (integration_id, kind, id, number)
-), free as materialized (
-  select s.integration_id, s.kind, s.id from sync.subjects s join asked using (integration_id, kind, id)
-  for update of s skip locked
-)
-select a.number::int from asked a join sync.subjects s using (integration_id, kind, id)
-where not exists (select from free f where (f.integration_id, f.kind, f.id) = (a.integration_id, a.kind, a.id))`,
 };
 
 export const FIND_ACCEPTED: Statement = {
@@ -84,19 +46,50 @@ export const FIND_ACCEPTED: Statement = {
   text: "select webhook_id from journal.accepted_tokens where token_sha256 = $1 and signed_at = $2",
 };
 
-/** Marks subjects due without a webhook; locks in the order of the marks, which the caller sorted. */
-export const MARK_DUE: Statement = {
-  name: "journal_mark_due",
-  text: `
-insert into sync.subjects as s (integration_id, kind, id, due_at, generation, wanted)
-select m.integration_id, m.kind, m.id, greatest(now(), m.not_before), 1, string_to_array(m.wanted, ',')
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) with ordinality
-  as m (integration_id, kind, id, wanted, not_before, number)
-order by m.number ${REMARK}`,
+/** Webhooks may come before the item is linked, and with it the user known. */
+export const BACKFILL_USER: Statement = {
+  name: "journal_backfill_user",
+  text: "update journal.webhooks set user_id = $3 where integration_id = $1 and item_id = $2 and user_id is null",
 };
 
-/** A hint to whoever waits for due subjects; Postgres folds equal ones of a transaction into one. */
-export const NOTIFY_DUE: Statement = { name: "journal_notify_due", text: "select pg_notify('tartan_due', '')" };
+/* Webhooks that wait for a run. */
+
+/** Those of the subject $1 (integration), $2 (kind), $3 (id). Of an item they are found by item; of others, which are few, by subject. */
+export const waitingFor = (kind: string): string =>
+  kind === "item"
+    ? "integration_id = $1 and subject_kind = $2 and item_id = $3 and processed_at is null"
+    : "integration_id = $1 and subject_kind = $2 and subject_id = $3 and item_id is null and processed_at is null";
+
+/** From $4 on, at most $5. */
+export const webhooksOf = (kind: string): Statement => ({
+  name: kind === "item" ? "journal_waiting_of_item" : "journal_waiting",
+  text: `
+select id, webhook_type as type, webhook_code as code, received_at, coalesce(requested, '{}') as requested
+from journal.webhooks where ${waitingFor(kind)} and id >= $4 order by id limit $5`,
+});
+
+/** $1 between $2 and $3, which spares looking into other partitions. */
+const AMONG = "id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null";
+
+/** Notes on the webhooks what came of them: $4. */
+export const MARK_SERVED: Statement = {
+  name: "journal_mark_served",
+  text: `update journal.webhooks set processed_at = statement_timestamp(), update_info = $4 where ${AMONG}`,
+};
+
+export const FORGET_REQUESTED: Statement = {
+  name: "journal_forget_requested",
+  text: `update journal.webhooks set requested = null where ${AMONG}`,
+};
+
+/** The webhooks that have not been processed, with what decides whether they need a run. */
+export const GET_UNPROCESSED: Statement = {
+  name: "journal_get_unprocessed",
+  text: `
+select id, integration_id, subject_kind, subject_id, source, webhook_type as type, webhook_code as code,
+  coalesce(requested, '{}') as requested
+from journal.webhooks where ${AMONG} order by id`,
+};
 
 const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,
   key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
@@ -254,9 +247,3 @@ export const TRIM_REFUSALS = `
 delete from journal.refusals where id = any (array(
   select id from journal.refusals
   where id <= (select id from journal.refusals order by id desc offset $1 limit 1) order by id limit $2))`;
-
-/** $2 at most of those that began more than $1 days ago; ids grow with the time of the start. */
-export const TRIM_RUNS = `
-delete from sync.runs where id in (
-  select id from sync.runs where id < journal.least_id_at(now() - $1 * interval '1 day') order by id limit $2
-  for update skip locked)`;

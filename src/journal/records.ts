@@ -12,7 +12,7 @@ import { cutTokens } from "../tokens.ts";
 import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
 import { fromWebhookId, toWebhookId } from "../model/ids.ts";
 import { GET_WEBHOOK, GET_WEBHOOKS, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
-import type { Source } from "./types.ts";
+import type { Source } from "../model/webhook.ts";
 
 export interface WebhookFilter {
   item_id?: string | undefined;

@@ -12,6 +12,7 @@ import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
+import type { Refusal, RefusalSink } from "../model/refusal.ts";
 import { isDataFault } from "./failures.ts";
 import { INSERT_REFUSALS, listRefusalsQuery } from "./queries.ts";
 
@@ -23,20 +24,7 @@ const ID_MAX = 100;
 /** What a column of type integer holds. */
 const INTEGER_MAX = 2_147_483_647;
 
-export interface Refusal {
-  /** null where the path names no integration that there is */
-  integrationId: string | null;
-  /** stable code, such as signature_invalid */
-  reason: string;
-  /** one sentence, without payload */
-  detail: string | null;
-  remoteAddress: string | null;
-  bodyBytes: number | null;
-}
-
-export interface Refusals extends AsyncDisposable {
-  /** Notes a refusal; it is written within a second or so. Never throws. */
-  record(refusal: Refusal): void;
+export interface Refusals extends RefusalSink, AsyncDisposable {
   /** Writes what is noted now. */
   flush(): Promise<void>;
 }

@@ -1,36 +1,34 @@
 /**
- * The path of your backend: no `Plaid-Verification` header, but the integration's secret. It tells of new items with
- * their tokens, of items that the user repaired, and may ask for a read as if Plaid had sent its webhook.
+ * The path of your backend: no `Plaid-Verification` header, but the integration's secret. It hands over new items with
+ * their tokens, reports items that the user repaired, and may ask for a read as if Plaid had sent its webhook.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { introduceItem } from "../integrations/items.ts";
-import { fromWebhookId, newUuid } from "../model/ids.ts";
-import { metrics } from "../metrics.ts";
+import { newUuid } from "../model/ids.ts";
 import { parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
 import { cutTokens } from "../tokens.ts";
-import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
+import type { Accepted } from "../model/webhook.ts";
+import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
 import { IntakeRefusal, namesOf } from "./refusal.ts";
-import { outcomeAtOnce } from "./settle.ts";
 
 type Fields = Record<string, unknown>;
-type Faults = Record<string, string>;
+type Invalid = Record<string, string>;
 
-export type BackendPath = (arrival: Arrival, headers: IncomingHttpHeaders) => Promise<Taken>;
+export type BackendPath = (request: ReceivedRequest, headers: IncomingHttpHeaders) => Promise<Accepted>;
 
 export function openBackendPath(deps: ReceiverDeps): BackendPath {
-  return async (arrival, headers) => {
-    checkSecret(headers, arrival.integration.webhookSecret);
-    const fields = parseBody(arrival.body);
+  return async (request, headers) => {
+    checkSecret(headers, request.integration.webhookSecret);
+    const fields = parseBody(request.body);
     if (fields === null) throw malformed({ body: "must be a JSON object" });
     const reading = readFields(fields);
-    const faults = faultsOf(fields, reading);
-    if (Object.keys(faults).length > 0) throw malformed(faults);
-    return isCreated(reading) ? await introduce(deps, arrival, fields) : await trigger(deps, arrival, fields, reading);
+    const invalid = invalidOf(fields, reading);
+    if (Object.keys(invalid).length > 0) throw malformed(invalid);
+    return isCreated(reading) ? await link(deps, request, fields) : await trigger(deps, request, fields, reading);
   };
 }
 
-/** WebhookDB's clients send the first, ours the second, and whoever has neither at hand the third. */
+/** WebhookDB's clients send the first, ours the second, and clients that can send neither the third. */
 function presentedSecrets(headers: IncomingHttpHeaders): string[] {
   const bearer = /^Bearer +(\S.*)$/i.exec(headers.authorization ?? "")?.[1];
   const presented = [headers["whdb-webhook-secret"], headers["tartan-webhook-secret"], bearer];
@@ -58,60 +56,53 @@ const isCreated = ({ type, code }: WebhookReading): boolean => type === "ITEM" &
 
 const TEXT = "must be a text of 1 to 255 characters";
 
-/** Every field at fault, with how to mend it. */
-function faultsOf(fields: Fields, reading: WebhookReading): Faults {
-  const faults: Faults = {};
-  if (reading.type === null) faults["webhook_type"] = `${TEXT}, such as ITEM`;
-  if (reading.code === null) faults["webhook_code"] = `${TEXT}, such as CREATED`;
+/** Every invalid field, with what it must be. */
+function invalidOf(fields: Fields, reading: WebhookReading): Invalid {
+  const invalid: Invalid = {};
+  if (reading.type === null) invalid["webhook_type"] = `${TEXT}, such as ITEM`;
+  if (reading.code === null) invalid["webhook_code"] = `${TEXT}, such as CREATED`;
   const needsItem = reading.type === "ITEM" || reading.type === "TRANSACTIONS";
   if (reading.itemId === null && (needsItem || fields["item_id"] != null))
-    faults["item_id"] = `${TEXT}: Plaid's item_id`;
+    invalid["item_id"] = `${TEXT}: Plaid's item_id`;
   if (isCreated(reading) && storableText(fields["access_token"]) === null)
-    faults["access_token"] = `${TEXT}: what /item/public_token/exchange answered`;
+    invalid["access_token"] = `${TEXT}: what /item/public_token/exchange answered`;
   if (fields["user_id"] != null && storableText(fields["user_id"]) === null)
-    faults["user_id"] = `${TEXT}: your own identifier of the user; or leave it out`;
-  if (fields["full"] != null && typeof fields["full"] !== "boolean") faults["full"] = "must be true or false";
+    invalid["user_id"] = `${TEXT}: your own identifier of the user; or leave it out`;
+  if (fields["full"] != null && typeof fields["full"] !== "boolean") invalid["full"] = "must be true or false";
   if (fields["source"] != null && fields["source"] !== "BACKEND" && fields["source"] !== "FROM_LISTENER")
-    faults["source"] = "must be BACKEND or FROM_LISTENER; or leave it out";
-  return faults;
+    invalid["source"] = "must be BACKEND or FROM_LISTENER; or leave it out";
+  return invalid;
 }
 
-function malformed(fields: Faults): IntakeRefusal {
+function malformed(fields: Invalid): IntakeRefusal {
   const detail = namesOf(fields);
   return new IntakeRefusal("webhook_malformed", `The webhook is not usable: ${detail}.`, { fields, detail });
 }
 
-async function introduce(
-  { database, vault }: ReceiverDeps,
-  { integration, body, receivedAt }: Arrival,
+function link(
+  { intake }: ReceiverDeps,
+  { integration, body, receivedAt }: ReceivedRequest,
   fields: Fields,
-): Promise<Taken> {
-  const userId = storableText(fields["user_id"]);
-  const { webhook_id: id } = await introduceItem(
-    { database, vault },
-    {
-      integration_id: integration.id,
-      item_id: String(fields["item_id"]),
-      access_token: String(fields["access_token"]),
-      ...(userId === null ? {} : { user_id: userId }),
-      receivedAt,
-      body: cutTokens(body).bytes,
-    },
-  );
-  metrics.webhooksAccepted.inc({ source: "BACKEND" });
-  return { id: fromWebhookId(id) ?? id, duplicate: false };
+): Promise<Accepted> {
+  return intake.accept({
+    arrival: "linked_item",
+    integrationId: integration.id,
+    itemId: String(fields["item_id"]),
+    accessToken: String(fields["access_token"]),
+    userId: storableText(fields["user_id"]) ?? undefined,
+    receivedAt,
+    body: cutTokens(body).bytes,
+  });
 }
 
 function trigger(
-  deps: ReceiverDeps,
-  { integration, body, receivedAt }: Arrival,
+  { intake }: ReceiverDeps,
+  { integration, body, receivedAt }: ReceivedRequest,
   fields: Fields,
-  reading: WebhookReading,
-): Promise<Taken> {
-  const { type, code, itemId, environment, subject } = reading;
-  const wanted = wantedBy(`${type}/${code}`, fields["full"] === true);
-  const isAsked = wanted.length > 0 && subject !== null;
-  return deps.accept.accept({
+  { type, code, itemId, environment, subject }: WebhookReading,
+): Promise<Accepted> {
+  return intake.accept({
+    arrival: "webhook",
     id: newUuid(receivedAt),
     integrationId: integration.id,
     source: fields["source"] === "FROM_LISTENER" ? "FROM_LISTENER" : "BACKEND",
@@ -123,16 +114,15 @@ function trigger(
     environment: environment ?? integration.environment,
     receivedAt,
     body: cutTokens(body).bytes,
-    settledAs: isAsked ? undefined : outcomeAtOnce(deps, reading),
     proof: null,
-    wanted,
+    requested: requestedBy(`${type}/${code}`, fields["full"] === true),
   });
 }
 
-/** What is asked for besides what the webhook touches anyway. `full` reads all transactions again. */
-function wantedBy(webhook: string, full: boolean): string[] {
-  const wanted = full ? ["transactions:full"] : [];
-  if (webhook === "ITEM/UPDATED") wanted.unshift("*");
-  if (webhook === "TRANSACTIONS/HISTORICAL_UPDATE" && !full) wanted.push("transactions");
-  return wanted;
+/** The resources that the webhook requests besides those it touches. `full` reads all transactions again. */
+function requestedBy(webhook: string, full: boolean): string[] {
+  const requested = full ? ["transactions:full"] : [];
+  if (webhook === "ITEM/UPDATED") requested.unshift("*");
+  if (webhook === "TRANSACTIONS/HISTORICAL_UPDATE" && !full) requested.push("transactions");
+  return requested;
 }

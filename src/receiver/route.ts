@@ -12,46 +12,47 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { describeError, errorBody, TartanError } from "../errors.ts";
 import { toWebhookId } from "../model/ids.ts";
 import { metrics } from "../metrics.ts";
+import type { Accepted } from "../model/webhook.ts";
 import { openSignatures, type SignatureCheck } from "../plaid/signatures.ts";
 import { openBackendPath } from "./backend.ts";
-import type { Arrival, ReceiverDeps, Taken } from "./intake.ts";
+import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
 import { openPlaidPath } from "./plaid.ts";
 import { IntakeRefusal, toRefusal } from "./refusal.ts";
 import { sourceCheck } from "./sources.ts";
 
-export type { ReceiverDeps } from "./intake.ts";
+export type { ReceiverDeps } from "./deps.ts";
 
 const BODY_LIMIT = 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 
-type Intake = { Params: { id: string } };
+type IntakePath = { Params: { id: string } };
 
 /** A Fastify plugin with the intake's routes, in a context of its own: bodies stay the bytes that came. */
 export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): Promise<void> {
   const signatures = openSignatures();
   app.addHook("onClose", () => signatures[Symbol.asyncDispose]());
-  const take = openIntake({ ...deps, check: signatures.check });
+  const receive = openPaths({ ...deps, check: signatures.check });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: BODY_LIMIT }, (_request, body, done) =>
     done(null, body),
   );
-  app.setErrorHandler((thrown, request, reply) => refuse(deps, thrown, request as FastifyRequest<Intake>, reply));
-  const handler = async (request: FastifyRequest<Intake>, reply: FastifyReply): Promise<FastifyReply> => {
+  app.setErrorHandler((thrown, request, reply) => refuse(deps, thrown, request as FastifyRequest<IntakePath>, reply));
+  const handler = async (request: FastifyRequest<IntakePath>, reply: FastifyReply): Promise<FastifyReply> => {
     const began = performance.now();
-    const { id, duplicate } = await take(request);
+    const { id, duplicate } = await receive(request);
     reply.type("application/json; charset=utf-8");
     // Written out: an id is hexadecimal, and a serializer would be looked up and run for each webhook.
     reply.send(`{"ok":true,"webhook_id":"${toWebhookId(id)}","duplicate":${duplicate}}`);
     metrics.acceptSeconds.observe((performance.now() - began) / 1000);
     return reply;
   };
-  app.post<Intake>("/v1/integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
-  app.post<Intake>("/v1/service_integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
+  app.post<IntakePath>("/v1/integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
+  app.post<IntakePath>("/v1/service_integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
 }
 
-function openIntake(
+function openPaths(
   deps: ReceiverDeps & { check: SignatureCheck },
-): (request: FastifyRequest<Intake>) => Promise<Taken> {
+): (request: FastifyRequest<IntakePath>) => Promise<Accepted> {
   const mayPost = sourceCheck(deps.allowedSources);
   const plaidPath = openPlaidPath(deps);
   const backendPath = openBackendPath(deps);
@@ -59,11 +60,11 @@ function openIntake(
     const receivedAt = new Date(deps.clock.now());
     const integration = await deps.directory.find(request.params.id);
     if (integration === null) throw unknownIntegration();
-    const arrival: Arrival = { integration, body: bodyOf(request), remoteAddress: request.ip, receivedAt };
+    const received: ReceivedRequest = { integration, body: bodyOf(request), remoteAddress: request.ip, receivedAt };
     const jwt = request.headers["plaid-verification"];
-    if (jwt === undefined) return await backendPath(arrival, request.headers);
+    if (jwt === undefined) return await backendPath(received, request.headers);
     if (!mayPost(request.ip)) throw sourceRefused();
-    return await plaidPath(arrival, String(jwt));
+    return await plaidPath(received, String(jwt));
   };
 }
 
@@ -85,7 +86,7 @@ const sourceRefused = (): IntakeRefusal =>
 function refuse(
   { refusals, logger }: ReceiverDeps,
   thrown: unknown,
-  request: FastifyRequest<Intake>,
+  request: FastifyRequest<IntakePath>,
   reply: FastifyReply,
 ): FastifyReply {
   const refusal = toRefusal(thrown);

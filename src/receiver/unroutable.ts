@@ -3,8 +3,8 @@
  * bytes are not HTTP. They are answered by the server itself; here they are recorded and counted, so that a sender with a
  * mangled URL is seen as well as one with a wrong secret.
  */
-import type { Refusals } from "../journal/refusals.ts";
 import { metrics } from "../metrics.ts";
+import type { RefusalSink } from "../model/refusal.ts";
 
 const INTAKE_PATH = /^\/v1\/(?:service_)?integrations\/[^/?#]/;
 const REQUEST_LINE = /^POST (\S+)/;
@@ -27,7 +27,7 @@ export interface Unroutable {
 
 /** Records the request if it was meant for the intake. Never throws. */
 export function recordUnroutable(
-  refusals: Pick<Refusals, "record">,
+  refusals: RefusalSink,
   { method, path, remoteAddress }: Unroutable,
   reason: UnroutableReason,
 ): void {

@@ -3,13 +3,14 @@
  * row, what is told of it all, and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
  * worker that was paused past its lease therefore writes nothing.
  *
- * The subject's row is locked in two steps. At first only against being claimed, so that the receiver can go on marking it
- * while thousands of rows are written; at the very end against marks too, to see whether one came meanwhile.
+ * The subject's row is locked in two steps. At first only against being claimed, so that it can still be marked
+ * while thousands of rows are written; at the end against marks too, to see whether one came meanwhile. Webhooks are noted
+ * behind that lock: transactions that lock a subject and its webhooks lock the subject first.
  */
 import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
-import { markDue } from "../journal/subjects.ts";
+import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
 import { applyError, applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
@@ -20,12 +21,13 @@ import { resourcesOf, rootOf } from "../resources/index.ts";
 import { eventsOf, type Written } from "./events.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { EVERYTHING } from "./plan.ts";
+import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops, type Loops } from "./loops.ts";
 import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence } from "./cursor-queries.ts";
 import { learnAbsences } from "./products.ts";
-import { FENCE, finish, KEEP_RUN, LOCK, SERVE } from "./queries.ts";
+import { FENCE, finish, KEEP_RUN, LOCK } from "./queries.ts";
 import { held, WEBHOOKS_MAX } from "./queue.ts";
-import type { Claim, Failure, Outcome, UpdateInfo, Verdict, Waiting } from "./types.ts";
+import type { Claim, Failure, Outcome, UpdateInfo, Verdict } from "./types.ts";
 
 /** Where a resource stood before the run. */
 export interface Standing {
@@ -51,11 +53,11 @@ export interface Ending {
   standings: ReadonlyMap<string, Standing>;
   /** those that waited when the run began */
   loops: Loops;
-  webhooks: readonly Waiting[];
+  webhooks: readonly WaitingWebhook[];
   /** those of `webhooks` that this run serves */
-  served: readonly Waiting[];
+  served: readonly WaitingWebhook[];
   /** those that nothing mirrored is touched by */
-  idle: readonly Waiting[];
+  idle: readonly WaitingWebhook[];
   /** milliseconds since the run began */
   tookMs: () => number;
 }
@@ -95,7 +97,7 @@ async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | n
     const fenced = await tx.query(FENCE, held(claim));
     if (fenced.rowCount === 0) throw leaseLost(scope);
     const written = await write(tx, ending, unfit);
-    await note(tx, ending, written);
+    await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
     if (changed.length > 0) await recordHealed(tx, ending, changed, written.info);
     await recordQuietly(tx, eventsOf(ending, written));
@@ -116,7 +118,8 @@ async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
     if (!("read" in outcome) || outcome.read.pages.length < 2) continue;
     await dropStaged(tx, claim.leaseToken, outcome.task.resource.name);
   }
-  await settleLoops(tx, claim, { outcomes, loops, isTruncated: ending.webhooks.length === WEBHOOKS_MAX });
+  const isTruncated = ending.webhooks.length === WEBHOOKS_MAX;
+  await settleLoops(tx, claim, { outcomes, loops, waiting: unserved(ending), isTruncated });
 }
 
 async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Written> {
@@ -235,7 +238,7 @@ async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: M
 }
 
 /**
- * Makes subjects due that the rows lead to, such as an item's institution. Late, since webhooks about these wait from here to
+ * Makes subjects due that the rows reference, such as an item's institution. Late, since marks of these wait from here to
  * the commit.
  */
 async function follow(tx: Queryable, { scope, outcomes, verdict }: Ending): Promise<void> {
@@ -246,7 +249,7 @@ async function follow(tx: Queryable, { scope, outcomes, verdict }: Ending): Prom
     const { integrationId } = scope;
     await markDue(
       tx,
-      leads.map((lead) => ({ integrationId, ...lead, wanted: [EVERYTHING] })),
+      leads.map((lead) => ({ integrationId, ...lead, requested: [EVERYTHING] })),
     );
   }
 }
@@ -267,16 +270,12 @@ function summarise(
   return info;
 }
 
-/** update_info and processed_at on the webhooks; the run's own row, when there was anything to run. */
-async function note(
+/** The run's own row, when there was anything to run. */
+async function keepRun(
   tx: Queryable,
-  { claim, outcomes, verdict, served, idle }: Ending,
+  { claim, outcomes, verdict, served }: Ending,
   { runId, info }: Written,
 ): Promise<void> {
-  // A webhook that waits for nothing that failed was served in full, whatever else the run met.
-  const servedInfo = verdict.status === "retrying" ? { ...info, outcome: "synced" } : info;
-  await serve(tx, served, servedInfo);
-  await serve(tx, idle, { outcome: "no_resource" });
   if (outcomes.length === 0 && verdict.status !== "unlinked") return;
   if (outcomes.length > 0 && outcomes.every(isHeldBack)) return;
   await tx.query(KEEP_RUN, [
@@ -294,19 +293,33 @@ async function note(
 /** It waits for our own pace and nothing came of it: no run worth a row, since a long history waits often. */
 const isHeldBack = (outcome: Outcome): boolean => "failure" in outcome && outcome.failure.class === "limited";
 
-async function serve(tx: Queryable, webhooks: readonly Waiting[], info: UpdateInfo): Promise<void> {
-  const ids = webhooks.map(({ id }) => id);
-  // They are in the order of their ids.
-  if (ids.length > 0) await tx.query(SERVE, [ids, ids[0], ids.at(-1), JSON.stringify(info)]);
+/** Those that go on waiting for what this run could not read. */
+function unserved({ webhooks, served, idle }: Ending): WaitingWebhook[] {
+  const done = new Set([...served, ...idle].map(({ id }) => id));
+  return webhooks.filter(({ id }) => !done.has(id));
 }
 
+/** update_info and processed_at on the webhooks. */
+async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<void> {
+  const { verdict, served, idle } = ending;
+  // A webhook that waits for nothing that failed was served in full, whatever else the run met.
+  const servedInfo = verdict.status === "retrying" ? { ...info, outcome: "synced" } : info;
+  await markServed(tx, idsOf(served), servedInfo);
+  await markServed(tx, idsOf(idle), { outcome: "no_resource" });
+  // What this run could not read of what they request is pending.
+  await forgetRequested(tx, idsOf(unserved(ending).filter(({ requested }) => requested.length > 0)));
+}
+
+const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({ id }) => id);
+
 /** The subject's next state. A mark that came during the run leaves it due. */
-async function settle(tx: Queryable, ending: Ending, { verifiedAt }: Written): Promise<void> {
+async function settle(tx: Queryable, ending: Ending, { info, verifiedAt }: Written): Promise<void> {
   const { claim, webhooks, served, idle, verdict } = ending;
   await follow(tx, ending);
   const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
   const [now] = rows;
   if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });
+  await serve(tx, ending, info);
   const marked = now.generation !== claim.generation;
   const truncated = webhooks.length === WEBHOOKS_MAX;
   const again = marked || (truncated && verdict.retried.size === 0);

@@ -4,8 +4,8 @@
  */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
-import { NOTIFY_DUE } from "../journal/queries.ts";
 import { forgetStaged } from "../mirror/forget.ts";
+import { NOTIFY_DUE } from "./mark-queries.ts";
 
 /** One transaction holds the rows of so many subjects. */
 const AT_ONCE = 1000;

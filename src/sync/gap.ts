@@ -5,10 +5,10 @@
 import type { Queryable } from "../database/types.ts";
 import { append } from "../journal/append.ts";
 import { newUuid } from "../model/ids.ts";
-import type { NewWebhook } from "../journal/types.ts";
+import { markServed } from "../journal/served.ts";
+import type { NewWebhook } from "../model/webhook.ts";
 import { resourcesOf } from "../resources/index.ts";
 import type { LastWebhook } from "./compare.ts";
-import { SERVE } from "./queries.ts";
 import type { Claim, Outcome, UpdateInfo, Verdict } from "./types.ts";
 
 /** What a look found; field names and Plaid's codes, never values. */
@@ -19,7 +19,7 @@ export interface Gap {
   differs?: readonly string[];
   /** Plaid refused the item with this */
   error?: { error_type: string; error_code: string };
-  /** resources in which a run found changes that no webhook had told of */
+  /** resources in which a run found changes that no webhook had announced */
   changed?: readonly string[];
 }
 
@@ -75,7 +75,7 @@ interface Reading {
  * differ for that reason.
  */
 export function healed({ claim, webhooks, outcomes, standings }: Reading, { counts = {} }: UpdateInfo): string[] {
-  if (webhooks.length > 0 || !claim.wanted.includes(HEALS)) return [];
+  if (webhooks.length > 0 || !claim.requested.includes(HEALS)) return [];
   const isReadOtherwise = (name: string): boolean => {
     const outcome = outcomes.find(({ task }) => task.resource.name === name);
     const before = standings.get(name)?.readWith;
@@ -90,8 +90,8 @@ export function healed({ claim, webhooks, outcomes, standings }: Reading, { coun
 }
 
 /** What the next run is asked for: the part of a run for reconciliation that has to be repeated is one as well. */
-export const stillHeals = ({ wanted }: Claim, webhooks: readonly unknown[], { pending }: Verdict): readonly string[] =>
-  pending.length > 0 && webhooks.length === 0 && wanted.includes(HEALS) ? [...pending, HEALS] : pending;
+export const stillHeals = ({ requested }: Claim, webhooks: readonly unknown[], { pending }: Verdict): readonly string[] =>
+  pending.length > 0 && webhooks.length === 0 && requested.includes(HEALS) ? [...pending, HEALS] : pending;
 
 /** Journals a gap that the run in this transaction has closed, with what the run found. */
 export async function recordHealed(
@@ -103,5 +103,5 @@ export async function recordHealed(
   const { integrationId, id: itemId } = claim;
   const webhook = gapWebhook({ integrationId, itemId, environment }, { changed });
   await append(tx, [webhook]);
-  await tx.query(SERVE, [[webhook.id], webhook.id, webhook.id, JSON.stringify(info)]);
+  await markServed(tx, [webhook.id], info);
 }

@@ -5,16 +5,16 @@
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import type { Directory, KnownIntegration } from "../integrations/directory.ts";
-import { introduceItem, type Introduced, type NewItem } from "../integrations/items.ts";
-import type { Vault } from "../integrations/vault.ts";
+import { toWebhookId } from "../model/ids.ts";
+import type { Intake } from "../model/intake.ts";
+import type { Directory, KnownIntegration } from "../model/integration.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { askWithin, createLimiter } from "./limiter.ts";
 
 export interface LinkDeps {
   database: Database;
-  vault: Vault;
-  directory: Pick<Directory, "find">;
+  intake: Pick<Intake, "accept">;
+  directory: Directory;
   clientFor: (integration: KnownIntegration) => PlaidClient;
   clock: Clock;
   /** multiplies Plaid's published rate limits; 1 when absent */
@@ -26,18 +26,41 @@ const ITEM_GET = "/item/get";
 const PATIENCE_MS = 2000;
 const ANSWER_MS = 5000;
 
+export interface NewItem {
+  integration_id: string;
+  item_id: string;
+  access_token: string;
+  /** your identifier of the user; when absent, one that is known is kept */
+  user_id?: string | undefined;
+}
+
+export interface LinkedItem {
+  /** `whk_…` of ITEM/CREATED */
+  webhook_id: string;
+  item_id: string;
+  /** false where the item was known and its token was replaced */
+  created: boolean;
+}
+
 /**
- * Links an item or replaces its token, like `introduceItem`.
- * @throws TartanError `token_of_another_item` naming the field, and what introduceItem throws
+ * Links an item or replaces its token.
+ * @throws TartanError `token_of_another_item` naming the field, and what the intake throws of a linked item
  */
-export async function linkItem(deps: LinkDeps, item: NewItem): Promise<Introduced> {
+export async function linkItem(deps: LinkDeps, item: NewItem): Promise<LinkedItem> {
   const owner = await ownerOf(deps, item);
   if (owner !== null && owner !== item.item_id) {
     throw new TartanError("token_of_another_item", "The access token belongs to another item; nothing was linked.", {
       fields: { access_token: "belongs to another item than item_id names" },
     });
   }
-  return await introduceItem(deps, item);
+  const { id, created } = await deps.intake.accept({
+    arrival: "linked_item",
+    integrationId: item.integration_id,
+    itemId: item.item_id,
+    accessToken: item.access_token,
+    userId: item.user_id,
+  });
+  return { webhook_id: toWebhookId(id), item_id: item.item_id, created };
 }
 
 /** The id of the item that Plaid answers the token with; null where Plaid does not say, whatever the reason. */

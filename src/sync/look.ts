@@ -22,7 +22,6 @@ import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import { getItemSecret } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { append } from "../journal/append.ts";
-import { markDue } from "../journal/subjects.ts";
 import { mirroredRoot } from "../mirror/apply.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
@@ -30,6 +29,7 @@ import { resourcesOf, rootOf } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import { differingFields, newWebhook, staleResources, updatesIn, type Known, type LastWebhook } from "./compare.ts";
 import { gapWebhook, HEALS, type Gap } from "./gap.ts";
+import { markDue } from "./marks.ts";
 import { askWithin, type Asking, type Limiter } from "./limiter.ts";
 import { EVERYTHING, EVERYTHING_AGAIN } from "./plan.ts";
 import { askerOf, readWithOf, unreadable } from "./read.ts";
@@ -195,14 +195,14 @@ async function conclude(
   if (stale.length === 0) {
     return await end(database, check, { outcome: early ? "early" : "equal" }, plan.nextInSeconds, plan.seen);
   }
-  const wanted = new Set([root.name, ...stale]);
-  for (const { fetch } of resources.filter(({ name }) => wanted.has(name))) {
+  const requested = new Set([root.name, ...stale]);
+  for (const { fetch } of resources.filter(({ name }) => requested.has(name))) {
     if (!(await hasShare(deps.share, { ...opened.asking, endpoint: fetch.endpoint }, signal))) {
       return await postpone(deps, check);
     }
   }
   // While a webhook may be on its way, what the run finds is no gap.
-  return await refresh(deps, check, early ? [...wanted] : [...wanted, HEALS], plan);
+  return await refresh(deps, check, early ? [...requested] : [...requested, HEALS], plan);
 }
 
 /** What a look leaves for the next one. */
@@ -237,14 +237,14 @@ function otherwiseRead({ integration, readings }: Opened, subjectId: string): st
 async function refresh(
   { database }: LookDeps,
   check: Check,
-  wanted: string[],
+  requested: string[],
   { nextInSeconds, seen }: Plan,
 ): Promise<Looked> {
   const { integrationId, itemId } = check;
   return await database.transaction(async (tx) => {
     const looked = await end(tx, check, { outcome: "refreshed" }, nextInSeconds, seen);
     if (looked.outcome === "lost") return looked;
-    await markDue(tx, [{ integrationId, kind: "item", id: itemId, wanted }]);
+    await markDue(tx, [{ integrationId, kind: "item", id: itemId, requested }]);
     return looked;
   });
 }
@@ -255,9 +255,9 @@ async function recordGap(deps: LookDeps, check: Check, opened: Opened, gap: Gap,
   return await database.transaction(async (tx) => {
     const looked = await end(tx, check, { outcome: "gap", gap }, windowSeconds, seen);
     if (looked.outcome === "lost") return looked;
-    const wanted = isReread(gap) ? [EVERYTHING_AGAIN] : [EVERYTHING];
+    const requested = isReread(gap) ? [EVERYTHING_AGAIN] : [EVERYTHING];
     const subject = { kind: "item", id: check.itemId };
-    await append(tx, [{ ...gapWebhook({ ...check, environment }, gap), subject, wanted }]);
+    await append(tx, [{ ...gapWebhook({ ...check, environment }, gap), subject, requested }]);
     return looked;
   });
 }

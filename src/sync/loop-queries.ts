@@ -11,19 +11,20 @@ const FRESH = `begun_at > now() - interval '${STAGED_HOURS} hours'`;
 
 export const LOOPS = statement(
   "loops",
-  `select resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for, generation, begun_at,
+  `select resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for, generation, waiting, begun_at,
   ${FRESH} as fresh
 from sync.loops where ${SUBJECT}`,
 );
 
-/** Keeps where a loop stands: $4 resource, $5 lease, … $12 when it began, null: now. */
+/** Keeps where a loop stands: $4 resource, $5 lease, … $12 when it began, null: now; $13 the webhooks that wait. */
 export const KEEP_LOOP = statement(
   "keep_loop",
   `insert into sync.loops (integration_id, kind, id, resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for,
-  generation, begun_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()))
+  generation, begun_at, waiting) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, now()), $13)
 on conflict (integration_id, kind, id, resource) do update set lease_token = excluded.lease_token,
   first_cursor = excluded.first_cursor, next_cursor = excluded.next_cursor, pages = excluded.pages,
-  read_with = excluded.read_with, full_for = excluded.full_for, generation = excluded.generation, begun_at = excluded.begun_at`,
+  read_with = excluded.read_with, full_for = excluded.full_for, generation = excluded.generation, begun_at = excluded.begun_at,
+  waiting = excluded.waiting`,
 );
 
 /** The loop of resource $4 goes on under lease $6 instead of $5. */
@@ -57,6 +58,3 @@ export const SWEEP_LOOPS = statement(
   select from sync.subjects s where s.integration_id = l.integration_id and s.kind = l.kind and s.id = l.id
     and s.due_at is not null)`,
 );
-
-/** How often the subject was marked. */
-export const GENERATION = statement("generation", `select generation from sync.subjects where ${SUBJECT}`);

@@ -6,12 +6,13 @@
  *   reading ──has to wait──▶ kept ──a later run, whose lease takes the pages over──▶ reading ──▶ read: forgotten
  *                              └─ pages lost or too old, another cursor or other options, or everything is asked for
  *                                 anew ──▶ starts over from its first cursor; when that fails, or may not begin, it is
- *                                 forgotten, and what began at the start is written as such in `taken`
+ *                                 forgotten, and what began at the start is written as such in `claimed`
  */
+import { hash } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
 import { adoptStaged, dropStaged } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
-import { COUNT_LOOPS, DROP_LOOPS, GENERATION, KEEP_LOOP, LOOPS, MOVE_LOOP, SWEEP_LOOPS } from "./loop-queries.ts";
+import { COUNT_LOOPS, DROP_LOOPS, KEEP_LOOP, LOOPS, MOVE_LOOP, SWEEP_LOOPS } from "./loop-queries.ts";
 import type { Claim, Outcome, StoredLoop } from "./types.ts";
 
 /** by resource */
@@ -35,6 +36,7 @@ interface LoopRow {
   read_with: string;
   full_for: string[];
   generation: number;
+  waiting: string;
   begun_at: Date;
   fresh: boolean;
 }
@@ -53,6 +55,7 @@ export async function readLoopsOf(q: Queryable, { integrationId, kind, id }: Cla
         readWith: row.read_with,
         fullFor: row.full_for,
         generation: row.generation,
+        waiting: row.waiting,
         begunAt: row.begun_at,
         fresh: row.fresh,
       },
@@ -60,18 +63,19 @@ export async function readLoopsOf(q: Queryable, { integrationId, kind, id }: Cla
   );
 }
 
-/** Whether nothing was asked of the subject since the run that left these loops: then there is nothing to do but to go on. */
-export const onlyGoesOn = (claim: Claim, loops: Loops): boolean =>
-  [...loops.values()].some(({ generation }) => generation === claim.generation);
+/** The webhooks that wait, in few characters: the same webhooks yield the same. */
+export const digestOf = (webhooks: readonly { id: string }[]): string =>
+  webhooks.length === 0 ? "" : hash("sha256", webhooks.map(({ id }) => id).join(), "hex");
 
 /**
- * Whether nothing was asked of the subject since it was claimed. Ask after the waiting webhooks are read: a webhook and its
- * mark are one commit, so whoever sees the webhook sees the mark from then on.
+ * Whether nothing was requested of the subject since the run that left these loops: then there is nothing to do but to go on. A
+ * request without a webhook raises the generation before the claim. A webhook is seen here before it is marked, so those that
+ * wait must be the same.
  */
-export async function isUnmarked(q: Queryable, { integrationId, kind, id, generation }: Claim): Promise<boolean> {
-  const { rows } = await q.query<{ generation: number }>(GENERATION, [integrationId, kind, id]);
-  return rows[0]?.generation === generation;
-}
+export const onlyGoesOn = (claim: Claim, loops: Loops, webhooks: readonly { id: string }[]): boolean =>
+  [...loops.values()].some(
+    ({ generation, waiting }) => generation === claim.generation && waiting === digestOf(webhooks),
+  );
 
 /** Takes the loop's pages over for the lease of `scope`; says whether all of them are still there. */
 export async function adoptLoop(
@@ -106,14 +110,21 @@ export async function areTooMany(q: Queryable, integrationId: string): Promise<b
 const isOver = (outcome: Outcome): boolean =>
   !("failure" in outcome) || (outcome.paused === undefined && outcome.unasked !== true);
 
-/**
- * Keeps the loops that have to wait, and forgets those that are over.
- * @param isTruncated whether more webhooks may wait than the run has seen: the next one then looks at what they ask for
- */
+/** What a run leaves. */
+interface Left {
+  outcomes: readonly Outcome[];
+  loops: Loops;
+  /** the webhooks that go on waiting */
+  waiting: readonly { id: string }[];
+  /** whether more webhooks may wait than the run has seen: the next one then looks at what they ask for */
+  isTruncated: boolean;
+}
+
+/** Keeps the loops that have to wait, and forgets those that are over. */
 export async function settleLoops(
   tx: Queryable,
   claim: Claim,
-  { outcomes, loops, isTruncated }: { outcomes: readonly Outcome[]; loops: Loops; isTruncated: boolean },
+  { outcomes, loops, waiting, isTruncated }: Left,
 ): Promise<void> {
   const { integrationId, kind, id, leaseToken, generation } = claim;
   const over = outcomes.filter(isOver).map(({ task }) => task.resource.name);
@@ -134,6 +145,7 @@ export async function settleLoops(
       fullFor,
       isTruncated ? NEVER : generation,
       begunAt,
+      digestOf(waiting),
     ]);
   }
 }

@@ -1,18 +1,27 @@
 /**
- * Forgets subjects of items that nobody linked: webhooks came for them, a run found no access token, and nothing followed
- * for a month. A webhook that comes after all makes such a subject anew.
+ * Forgets what is old: runs, and subjects of items that nobody linked. Webhooks came for such an item, its access token was not known, and
+ * nothing followed for a month; a webhook that comes after all makes its subject anew.
  */
-import type { Queryable } from "../database/types.ts";
-import { TRIM_SUBJECTS } from "./queries.ts";
+import type { Queryable, Statement } from "../database/types.ts";
+import { TRIM_RUNS, TRIM_SUBJECTS } from "./queries.ts";
 
 const KEPT_DAYS = 30;
+const RUNS_KEPT_DAYS = 30;
 const ROWS_AT_ONCE = 5000;
 
 /** @returns how many went */
-export async function pruneSubjects(q: Queryable, signal?: AbortSignal): Promise<number> {
+export const pruneSubjects = (q: Queryable, signal?: AbortSignal): Promise<number> =>
+  prune(q, TRIM_SUBJECTS, KEPT_DAYS, signal);
+
+/** @returns how many went */
+export const pruneRuns = (q: Queryable, signal?: AbortSignal): Promise<number> =>
+  prune(q, TRIM_RUNS, RUNS_KEPT_DAYS, signal);
+
+/** In batches, so that no transaction is long. */
+async function prune(q: Queryable, statement: string | Statement, days: number, signal?: AbortSignal): Promise<number> {
   let gone = 0;
   for (;;) {
-    const { rowCount } = await q.query(TRIM_SUBJECTS, [KEPT_DAYS, ROWS_AT_ONCE]);
+    const { rowCount } = await q.query(statement, [days, ROWS_AT_ONCE]);
     gone += rowCount;
     if (rowCount < ROWS_AT_ONCE || signal?.aborted) return gone;
   }

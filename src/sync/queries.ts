@@ -4,7 +4,10 @@
  */
 import type { Queryable, Statement } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { markDue } from "../journal/subjects.ts";
+import { waitingFor } from "../journal/queries.ts";
+import { countUnmarked } from "../events/sync-outbox.ts";
+import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
+import { markDue } from "./marks.ts";
 import { resourcesOf } from "../resources/index.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
@@ -94,17 +97,15 @@ with recursive ring (integration_id, position, wrapped) as (
   select s.integration_id, s.kind, s.id, s.lease_token as dead, c.turn, c.position
   from candidates c join sync.subjects s using (integration_id, kind, id)
   where s.ready order by c.turn, c.position limit $2 for update of s skip locked
-), dropped as (
-  -- What a dead worker had read; but a loop that waits goes on from where it was kept last.
-  delete from sync.staged_pages p using chosen where p.lease_token = chosen.dead and not exists (
-    select from sync.loops l where l.integration_id = chosen.integration_id and l.kind = chosen.kind and l.id = chosen.id
-      and l.resource = p.resource and l.lease_token = p.lease_token)
 )
 update sync.subjects s set lease_token = gen_random_uuid(), due_at = now() + $3 * interval '1 second',
   attempts = s.attempts + (s.lease_token is not null)::int, wanted = '{}',
   taken = case when s.wanted <@ s.taken then s.taken else array(select distinct unnest(s.taken || s.wanted)) end
 from chosen c where s.integration_id = c.integration_id and s.kind = c.kind and s.id = c.id
-returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.taken, s.status, s.attempts, now() as claimed_at`,
+returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.taken, s.status, s.attempts, now() as claimed_at,
+  -- What a dead worker had read is dropped; but a loop that waits goes on from where it was kept last.
+  case when not exists (select from sync.loops l where l.integration_id = s.integration_id and l.kind = s.kind and l.id = s.id
+    and l.lease_token = c.dead) then c.dead end as dropped`,
 );
 
 /** Keeps a lease for $5 more seconds. */
@@ -119,7 +120,7 @@ export const GIVE_BACK = statement(
   `update sync.subjects set lease_token = null, due_at = now() + $5 * interval '1 ms' where ${SUBJECT} and lease_token = $4`,
 );
 
-/** Gives a subject back after a failure that nobody foresaw: $5 ms to wait, $6 error, $7 status. */
+/** Gives a subject back after an unexpected failure: $5 ms to wait, $6 error, $7 status. */
 export const GIVE_UP = statement(
   "give_up",
   `update sync.subjects set lease_token = null, due_at = now() + $5 * interval '1 ms', not_before = now() + $5 * interval '1 ms',
@@ -141,12 +142,6 @@ export const LOCK = statement(
   `select generation from sync.subjects where ${SUBJECT} and lease_token = $4 for no key update`,
 );
 
-/** Webhooks of a subject that wait. Those of items are found by item; others, which are few, by subject. */
-const waiting = (kind: string): string =>
-  kind === "item"
-    ? "integration_id = $1 and subject_kind = $2 and item_id = $3"
-    : "integration_id = $1 and subject_kind = $2 and subject_id = $3 and item_id is null";
-
 /**
  * Ends a run: $5 again, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified at, $13
  * count what is unserved still, $14 whether $12 is to be kept. One that only waits for a limit keeps the error that led there.
@@ -162,24 +157,9 @@ update sync.subjects s set lease_token = null,
   status = $8, attempts = $9, last_error = case when $8 = 'retrying' and $10::jsonb is null then s.last_error else $10::jsonb end, taken = $11, verified_at = case when $14 then $12 else s.verified_at end,
   oldest_unserved = case when $13 then (
     select id from journal.webhooks
-    where ${waiting(kind)} and id >= s.oldest_unserved and processed_at is null order by id limit 1) end
+    where ${waitingFor(kind)} and id >= s.oldest_unserved order by id limit 1) end
 where ${SUBJECT} and lease_token = $4`,
   );
-
-/** $4 the oldest that may wait, $5 at most so many. */
-export const webhooksOf = (kind: string): Statement =>
-  statement(
-    kind === "item" ? "webhooks_item" : "webhooks",
-    `select id, webhook_type as type, webhook_code as code, received_at from journal.webhooks
-where ${waiting(kind)} and id >= $4 and processed_at is null order by id limit $5`,
-  );
-
-/** Notes on webhooks $1 (between $2 and $3, which spares looking into other partitions) what came of them. */
-export const SERVE = statement(
-  "serve",
-  `update journal.webhooks set processed_at = statement_timestamp(), update_info = $4
-where id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null`,
-);
 
 export const KEEP_RUN = statement(
   "keep_run",
@@ -235,10 +215,16 @@ delete from sync.subjects where (integration_id, kind, id) in (
   limit $2 for update skip locked)`,
 );
 
+/** $2 at most of those that began more than $1 days ago; ids grow with the time of the start. */
+export const TRIM_RUNS = `
+delete from sync.runs where id in (
+  select id from sync.runs where id < journal.least_id_at(now() - $1 * interval '1 day') order by id limit $2
+  for update skip locked)`;
+
 /* What others ask. */
 
-/** $1 whether retries, and what waits for Plaid, count as work to come. */
-export const BUSY = `select count(*)::int as busy from sync.subjects
+/** $1 whether retries, and what waits for Plaid, count as work to come. What is not marked yet always does. */
+export const BUSY = `select (count(*) + (select count(*) from journal.sync_outbox))::int as busy from sync.subjects
 where lease_token is not null or due_at <= now() or ($1 and status in ('retrying', 'waiting') and due_at is not null)`;
 
 const LIST_RUNS = statement(
@@ -264,29 +250,25 @@ export interface RunRecord {
   update_info: Record<string, unknown>;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 /**
  * The runs of an item, newest first. `limit` is 1 to 500, 50 by default.
  * @throws TartanError `invalid_request` when the cursor is not one of a page before
  */
 export async function listRuns(
   q: Queryable,
-  { item_id, limit = 50, cursor }: { item_id: string; limit?: number | undefined; cursor?: string | null | undefined },
+  { item_id, limit, cursor }: { item_id: string; limit?: number | undefined; cursor?: string | null | undefined },
 ): Promise<{ data: RunRecord[]; next_cursor: string | null }> {
-  if (cursor != null && !UUID.test(cursor)) {
-    const fields = { cursor: "must be the next_cursor of the page before" };
-    throw new TartanError("invalid_request", "The cursor is not one of a page before.", { fields });
-  }
-  const size = Math.max(1, Math.min(500, Math.floor(limit) || 50));
+  const size = pageSize(limit);
+  const before = cursor == null ? null : fromCursor("runs", cursor);
   type Row = Omit<RunRecord, "started_at" | "finished_at"> & { started_at: Date; finished_at: Date };
-  const { rows } = await q.query<Row>(LIST_RUNS, [item_id, cursor ?? null, size + 1]);
+  const { rows } = await q.query<Row>(LIST_RUNS, [item_id, before, size + 1]);
   const data = rows.slice(0, size).map((row) => ({
     ...row,
     started_at: row.started_at.toISOString(),
     finished_at: row.finished_at.toISOString(),
   }));
-  return { data, next_cursor: rows.length > size ? (data.at(-1)?.id ?? null) : null };
+  const last = rows.length > size ? data.at(-1) : undefined;
+  return { data, next_cursor: last ? toCursor("runs", last.id) : null };
 }
 
 const INTEGRATIONS_OF_ITEM = statement(
@@ -315,8 +297,8 @@ export async function requestSync(
     const fields = { item_id: "names no item that is linked" };
     throw new TartanError("not_found", `There is no linked item ${itemId}.`, { fields });
   }
-  const wanted = (resources ?? ["*"]).map((name) => (full ? `${name}:full` : name));
-  const marks = rows.map((row) => ({ integrationId: row.integration_id, kind: "item", id: itemId, wanted }));
+  const requested = (resources ?? ["*"]).map((name) => (full ? `${name}:full` : name));
+  const marks = rows.map((row) => ({ integrationId: row.integration_id, kind: "item", id: itemId, requested }));
   await markDue(q, marks);
 }
 
@@ -346,19 +328,23 @@ const BY_STATUS = statement(
 );
 
 export interface QueueDepth {
+  /** webhooks that were accepted and not looked at yet */
+  unmarked: number;
   /** subjects that wait for a worker now */
   due: number;
   /** subjects that a worker holds */
   running: number;
-  /** how long the first of those that are due has waited; 0 when none is */
+  /** how long the first subject that is due, or webhook that is not looked at, has waited; 0 when none is */
   oldest_due_seconds: number;
   by_status: Record<string, number>;
 }
 
-/** What is due and what runs, of all processes together. */
+/** What is not looked at yet, what is due and what runs, of all processes together. */
 export async function dueDepth(q: Queryable): Promise<Omit<QueueDepth, "by_status">> {
-  const { rows } = await q.query<Omit<QueueDepth, "by_status">>(QUEUE_DEPTH);
-  return { due: 0, running: 0, oldest_due_seconds: 0, ...rows[0] };
+  const { rows } = await q.query<Omit<QueueDepth, "by_status" | "unmarked">>(QUEUE_DEPTH);
+  const { due = 0, running = 0, oldest_due_seconds = 0 } = rows[0] ?? {};
+  const { arrivals: unmarked, oldest_seconds } = await countUnmarked(q);
+  return { unmarked, due, running, oldest_due_seconds: Math.max(oldest_due_seconds, oldest_seconds) };
 }
 
 /** The same, and how many subjects have which status, which takes a look at each of them. */

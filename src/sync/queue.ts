@@ -7,6 +7,8 @@ import { urgent } from "../database/pool.ts";
 import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
+import { waitingOf, type WaitingWebhook } from "../journal/served.ts";
+import { forgetStaged } from "../mirror/forget.ts";
 import { leaseLost } from "../mirror/stage.ts";
 import { gaveUp } from "./events.ts";
 import {
@@ -18,9 +20,8 @@ import {
   WAKE,
   WAKE_INTEGRATIONS,
   WAKE_SUBJECTS,
-  webhooksOf,
 } from "./queries.ts";
-import type { Claim, LastError, Status, Waiting } from "./types.ts";
+import type { Claim, LastError, Status } from "./types.ts";
 
 /** One run serves at most so many webhooks; what is beyond stays due. */
 export const WEBHOOKS_MAX = 1000;
@@ -51,6 +52,8 @@ interface ClaimRow {
   status: Status;
   attempts: number;
   claimed_at: Date;
+  /** the lease of a worker that died, whose staged pages no loop keeps */
+  dropped: string | null;
 }
 
 /**
@@ -59,6 +62,7 @@ interface ClaimRow {
  */
 export async function claim(q: Queryable, after: string, count: number, leaseSeconds: number): Promise<Claim[]> {
   const { rows } = await q.query<ClaimRow>(CLAIM, [after, count, leaseSeconds]);
+  await forgetStaged(q, rows.flatMap(({ dropped }) => dropped ?? []));
   return rows.map((row) => ({
     integrationId: row.integration_id,
     kind: row.kind,
@@ -66,7 +70,7 @@ export async function claim(q: Queryable, after: string, count: number, leaseSec
     leaseToken: row.lease_token,
     generation: row.generation,
     oldestUnserved: row.oldest_unserved,
-    wanted: row.taken,
+    requested: row.taken,
     status: row.status,
     attempts: row.attempts,
     claimedAt: row.claimed_at,
@@ -77,14 +81,8 @@ export async function claim(q: Queryable, after: string, count: number, leaseSec
 export const held = ({ integrationId, kind, id, leaseToken }: Claim): string[] => [integrationId, kind, id, leaseToken];
 
 /** The webhooks that wait for the claimed subject, oldest first, at most WEBHOOKS_MAX. */
-export async function waitingWebhooks(q: Queryable, claimed: Claim): Promise<Waiting[]> {
-  if (claimed.oldestUnserved === null) return [];
-  const { integrationId, kind, id, oldestUnserved } = claimed;
-  const { rows } = await q.query<{ id: string; type: string | null; code: string | null; received_at: Date }>(
-    webhooksOf(kind),
-    [integrationId, kind, id, oldestUnserved, WEBHOOKS_MAX],
-  );
-  return rows.map(({ received_at: receivedAt, ...webhook }) => ({ ...webhook, receivedAt }));
+export async function waitingWebhooks(q: Queryable, claimed: Claim): Promise<WaitingWebhook[]> {
+  return claimed.oldestUnserved === null ? [] : await waitingOf(q, claimed, claimed.oldestUnserved, WEBHOOKS_MAX);
 }
 
 /** @throws TartanError `lease_lost` */

@@ -27,7 +27,7 @@ import { askWithin, type Asking, type Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
 import { adoptLoop, areTooMany, dropPages } from "./loops.ts";
 import { growing } from "./retry.ts";
-import { BY_WISH, type Failure, type Outcome, type StoredLoop, type Task } from "./types.ts";
+import { ON_REQUEST, type Failure, type Outcome, type StoredLoop, type Task } from "./types.ts";
 
 /** All that reading needs of a run. */
 export interface Reader {
@@ -200,7 +200,7 @@ const passes = (error: unknown): boolean =>
   error instanceof Limited || (error instanceof PlaidError && error.retryClass === "backoff");
 
 function pause(reader: Reader, task: Task, { from, cursor, pages, begunAt, resumed }: Loop, error: unknown): Outcome {
-  const fullFor = (task.fullFor ?? []).filter((reason) => reason !== BY_WISH);
+  const fullFor = (task.fullFor ?? []).filter((reason) => reason !== ON_REQUEST);
   const readWith = readWithOf(task.resource, reader.asker);
   const paused = { firstCursor: from, nextCursor: cursor, pages, readWith, fullFor, begunAt };
   return { task, failure: failureOf(error), paused, progressed: pages.length > resumed };

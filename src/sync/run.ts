@@ -1,7 +1,7 @@
 /**
  * One run: brings one claimed subject up to date.
  *
- *   webhooks that wait + what was wanted ──▶ tasks ──▶ the subject's own row ──▶ the other resources, side by side
+ *   webhooks that wait + what was requested ──▶ tasks ──▶ the subject's own row ──▶ the other resources, side by side
  *     ──▶ verdict ──▶ one transaction
  *
  * A resource that fails does not hold up the others; a subject that is gone, or keys that are wrong, end the run early.
@@ -14,6 +14,7 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { Hint } from "../events/hint.ts";
+import type { WaitingWebhook } from "../journal/served.ts";
 import { mirroredLead, mirroredRoot } from "../mirror/apply.ts";
 import type { Scope, Unfit } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
@@ -24,13 +25,13 @@ import { commitRun, type Committed, type Ending, type Standing } from "./commit.
 import { CURSORS } from "./cursor-queries.ts";
 import { stillHeals } from "./gap.ts";
 import type { Limiter } from "./limiter.ts";
-import { isUnmarked, onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
-import { planRest, planRun, touchedBy } from "./plan.ts";
+import { onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
+import { planRest, planRun, resourcesFor, touchedBy } from "./plan.ts";
 import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
-import type { Claim, Failure, Outcome, Task, Verdict, Waiting } from "./types.ts";
+import type { Claim, Failure, Outcome, Task, Verdict } from "./types.ts";
 import { isGone, judge, saysGone } from "./verdict.ts";
 
 export interface RunDeps {
@@ -61,10 +62,8 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     readLoopsOf(database, claim),
   ]);
   const resources = resourcesOf(claim.kind);
-  const idle = webhooks.filter(({ type, code }) => touchedBy(resources, type, code).length === 0);
-  // A webhook may have come after the claim and be among those that wait: then the rest alone would not serve it.
-  const goesOn = onlyGoesOn(claim, loops) && (await isUnmarked(database, claim));
-  const tasks = goesOn ? planRest(claim) : planRun(claim, webhooks);
+  const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
+  const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim) : planRun(claim, webhooks);
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { standings, loops }) : [];
   signal.throwIfAborted();
@@ -263,7 +262,7 @@ function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
   };
 }
 
-const touchesRetried = ({ type, code }: Waiting, { kind }: Claim, { retried }: Verdict): boolean =>
+const touchesRetried = ({ type, code }: WaitingWebhook, { kind }: Claim, { retried }: Verdict): boolean =>
   retried.size > 0 && touchedBy(resourcesOf(kind), type, code).some(({ name }) => retried.has(name));
 
 function report({ logger }: RunDeps, ending: Ending, { info, healed }: Committed): void {

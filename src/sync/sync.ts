@@ -1,6 +1,6 @@
 /**
- * The worker: claims subjects that are due and runs them, as many at a time as it may. It looks for work when a
- * notification hints at some, when a run has ended, and every `pollMs` in any case.
+ * The worker: marks the subjects due that accepted webhooks are about, claims subjects that are due and runs them, as many at a time
+ * as it may. It looks for work when a notification hints at some, when a run has ended, and every `pollMs` in any case.
  *
  *   working ──dispose──▶ stopping: nothing new is claimed; runs that are writing finish, runs that wait for Plaid give
  *                        their subject back ──▶ stopped
@@ -13,13 +13,15 @@ import type { Database } from "../database/types.ts";
 import { describeError, TartanError } from "../errors.ts";
 import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
-import { openOutboxHint, type Hint } from "../events/hint.ts";
+import { openHintBy, openOutboxHint, type Hint } from "../events/hint.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { sweepStaged } from "../mirror/stage.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "./limiter.ts";
 import { sweepLoops } from "./loops.ts";
+import { HINT_DUE } from "./mark-queries.ts";
+import { markWaiting } from "./marker.ts";
 import { BUSY, SWEEP_LIMITS } from "./queries.ts";
 import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
@@ -55,11 +57,14 @@ const IDLE_POLL_MS = 10;
 /** How often a worker looks, at most, for what became due by time alone. A lap over 10,000 integrations takes twenty looks. */
 const WAKE_MS = 250;
 const TROUBLE_PAUSE_MS = 1000;
+/** What waits for the end of another transaction is tried again after this. */
+const DEFERRED_MS = 25;
 
 class Worker implements Sync {
   readonly #options: SyncOptions;
   readonly #deps: RunDeps;
   readonly #outbox: Hint;
+  readonly #due: Hint;
   #stopping = false;
   /** runs under way, and what stops each */
   readonly #running = new Map<Promise<void>, AbortController>();
@@ -70,7 +75,9 @@ class Worker implements Sync {
   /** where the lap over the integrations goes on, "" between laps */
   #wokenLast = "";
   #nextWake = 0;
-  #listening: AsyncDisposable | undefined;
+  /** when the outbox is looked at without a notification */
+  #nextMark = 0;
+  readonly #listening: AsyncDisposable[] = [];
   #working: Promise<void> = Promise.resolve();
 
   constructor(options: SyncOptions) {
@@ -78,11 +85,18 @@ class Worker implements Sync {
     this.#options = options;
     const limiter = createLimiter(database, clock, limitFactor);
     this.#outbox = openOutboxHint(database);
+    this.#due = openHintBy(database, HINT_DUE);
     this.#deps = { ...options, limiter, hint: this.#outbox, delays: { ...DELAYS, ...delays } };
   }
 
   async start(): Promise<void> {
-    this.#listening = await this.#options.database.listen("tartan_due", () => this.#hint.abort());
+    const { database } = this.#options;
+    const onDue = (): void => this.#hint.abort();
+    const onArrived = (): void => {
+      this.#nextMark = 0;
+      this.#hint.abort();
+    };
+    this.#listening.push(await database.listen("tartan_due", onDue), await database.listen("tartan_arrived", onArrived));
     this.#working = this.#work();
   }
 
@@ -94,7 +108,9 @@ class Worker implements Sync {
       try {
         await this.#sweep();
         await this.#wake();
+        const more = await this.#mark();
         if (free > 0 && (await this.#claim(free)) === free) continue;
+        if (more) continue;
       } catch (error) {
         logger.warn({ error }, "cannot look for due subjects; trying again");
         await clock.sleep(TROUBLE_PAUSE_MS);
@@ -111,6 +127,20 @@ class Worker implements Sync {
     const { after, more } = await wake(database, this.#wokenLast);
     this.#wokenLast = after;
     this.#nextWake = more ? 0 : clock.now() + Math.min(WAKE_MS, pollMs / 2);
+  }
+
+  /** Marks what some rows of the outbox ask for; says whether there are more. */
+  async #mark(): Promise<boolean> {
+    const { database, clock, pollMs } = this.#options;
+    if (clock.now() < this.#nextMark) return false;
+    // A notification that comes from here on asks for another look.
+    this.#nextMark = clock.now() + pollMs;
+    const { subjects, more, deferred } = await markWaiting(database);
+    // This worker may be full, and others idle.
+    if (subjects > 0) this.#due.give();
+    if (more) this.#nextMark = 0;
+    else if (deferred) this.#nextMark = Math.min(this.#nextMark, clock.now() + DEFERRED_MS);
+    return more;
   }
 
   /** Claims and starts up to `free` runs; says how many. */
@@ -134,7 +164,8 @@ class Worker implements Sync {
     const { clock, pollMs } = this.#options;
     // Spread, so that idle processes do not all look at the same instant.
     const longest = this.#wokenLast === "" ? pollMs : Math.min(WAKE_MS, pollMs);
-    await clock.sleep(longest - randomInt(Math.ceil(longest / 4)), this.#hint.signal);
+    const untilMark = Math.max(1, this.#nextMark - clock.now());
+    await clock.sleep(Math.min(longest - randomInt(Math.ceil(longest / 4)), untilMark), this.#hint.signal);
   }
 
   /** Runs a claim; never rejects. */
@@ -181,7 +212,7 @@ class Worker implements Sync {
       logger.warn(about, "Postgres was away during a run; the subject is tried again");
       return await giveBack(database, claimed, TROUBLE_PAUSE_MS);
     }
-    logger.error(about, "a run failed for a reason nobody foresaw; the subject is tried again later");
+    logger.error(about, "a run failed for an unexpected reason; the subject is tried again later");
     metrics.runs.inc({ kind, outcome: "failed" });
     const sealed = error instanceof TartanError && error.code.startsWith("vault_");
     const { retryMs, retryMaxMs } = this.#deps.delays;
@@ -218,9 +249,9 @@ class Worker implements Sync {
     await this.#working;
     for (const stop of this.#running.values()) stop.abort(new Error("the worker stops"));
     await Promise.allSettled(this.#running.keys());
-    await this.#listening?.[Symbol.asyncDispose]();
-    this.#listening = undefined;
+    for (const each of this.#listening) await each[Symbol.asyncDispose]();
     await this.#outbox[Symbol.asyncDispose]();
+    await this.#due[Symbol.asyncDispose]();
   }
 }
 

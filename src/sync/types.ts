@@ -5,7 +5,19 @@ import type { Changes, Page, Reading } from "../mirror/types.ts";
 import type { RetryClass } from "../plaid/errors.ts";
 import type { Resource } from "../resources/types.ts";
 
-export type Status = "pending" | "ok" | "retrying" | "waiting" | "needs_user" | "ended" | "misconfigured" | "unlinked";
+export const STATUSES = [
+  "pending",
+  "ok",
+  "retrying",
+  "waiting",
+  "needs_user",
+  "ended",
+  "misconfigured",
+  "unlinked",
+] as const;
+
+/** How the sync of a subject stands. */
+export type Status = (typeof STATUSES)[number];
 
 /** A subject that this worker holds for as long as its lease is renewed. */
 export interface Claim {
@@ -17,20 +29,12 @@ export interface Claim {
   generation: number;
   /** UUID; null when no webhook waits */
   oldestUnserved: string | null;
-  /** what marks and earlier runs asked for besides what the webhooks touch */
-  wanted: readonly string[];
+  /** what marks and earlier runs request besides what the webhooks touch and request */
+  requested: readonly string[];
   status: Status;
   /** failed runs in a row before this one */
   attempts: number;
   claimedAt: Date;
-}
-
-/** A webhook that waits for a run. */
-export interface Waiting {
-  id: string;
-  type: string | null;
-  code: string | null;
-  receivedAt: Date;
 }
 
 /** One resource to be brought up to date. */
@@ -40,11 +44,11 @@ export interface Task {
   full: boolean;
   /** asked for by its own name or its own webhook, not only as one of all */
   explicit: boolean;
-  /** why it is read from the start: the ids of webhooks, and BY_WISH when somebody wished for it */
+  /** why it is read from the start: the ids of webhooks, and ON_REQUEST where another request asks for it */
   fullFor?: readonly string[];
 }
 
-export const BY_WISH = "wish";
+export const ON_REQUEST = "request";
 
 /** Where a page loop stands that has to wait. Its pages are staged. */
 export interface PausedLoop {
@@ -65,6 +69,8 @@ export interface StoredLoop extends PausedLoop {
   leaseToken: string;
   /** of the subject in the run that left it; none where that run could not see all webhooks that waited */
   generation: number;
+  /** the webhooks that waited when that run had ended, as `digestOf` writes them */
+  waiting: string;
   /** its pages are not too old to be used */
   fresh: boolean;
 }

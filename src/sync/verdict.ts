@@ -12,7 +12,7 @@
  */
 import { classify, type RetryClass } from "../plaid/errors.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
-import { EVERYTHING, EVERYTHING_AGAIN, wish } from "./plan.ts";
+import { EVERYTHING, EVERYTHING_AGAIN, requestFor } from "./plan.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
 import type { Claim, Failure, LastError, Outcome, Status, Verdict } from "./types.ts";
 
@@ -179,10 +179,10 @@ function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
  * it would ask for it whatever the subject's products are, and so could add and bill one.
  */
 function wishOf({ task, paused, unasked }: Failed): string {
-  if (paused) return wish({ ...task, full: false });
+  if (paused) return requestFor({ ...task, full: false });
   if (unasked && !task.explicit && task.resource.products !== undefined)
     return task.full ? EVERYTHING_AGAIN : EVERYTHING;
-  return wish(task);
+  return requestFor(task);
 }
 
 function describe({ task, failure }: Failed, now: Date): LastError {

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { newUuid, toWebhookId } from "../../src/model/ids.ts";
-import type { NewWebhook } from "../../src/journal/types.ts";
+import type { NewWebhook } from "../../src/model/webhook.ts";
 import { startApi, type Json, type TestApi } from "./support.ts";
 
 let api: TestApi;

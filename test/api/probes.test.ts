@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newUuid } from "../../src/model/ids.ts";
-import { markDue } from "../../src/journal/subjects.ts";
+import { markDue } from "../../src/sync/marks.ts";
 import { startApi, type TestApi } from "./support.ts";
 
 let api: TestApi;

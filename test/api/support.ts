@@ -10,7 +10,7 @@ import type { Database } from "../../src/database/types.ts";
 import { ensureAdminKey } from "../../src/integrations/api-keys.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
-import { openAccept } from "../../src/journal/accept.ts";
+import { openIntake } from "../../src/journal/intake.ts";
 import { openRefusals } from "../../src/journal/refusals.ts";
 import type { Logger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";

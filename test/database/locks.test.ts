@@ -10,7 +10,7 @@ import { migrate } from "../../src/database/migrate.ts";
 import { readMigrations } from "../../src/database/migrations.ts";
 import type { Database } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import { rotateVault } from "../../src/integrations/rotation.ts";
 import { openVault } from "../../src/integrations/vault.ts";

@@ -6,7 +6,7 @@ import { readerUrl, type ReaderScope } from "../../src/database/reader.ts";
 import type { Database } from "../../src/database/types.ts";
 import { ensureAdminKey } from "../../src/integrations/api-keys.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { openVault } from "../../src/integrations/vault.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
 

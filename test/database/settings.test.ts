@@ -5,7 +5,7 @@ import { loadConfig, reservedConnections } from "../../src/config.ts";
 import { reportFacts } from "../../src/database/connection/facts.ts";
 import { factsOf, openDatabase, urgent } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
-import { openAccept } from "../../src/journal/accept.ts";
+import { openIntake } from "../../src/journal/intake.ts";
 import { silentLogger as logger, type Logger } from "../../src/logger.ts";
 import { webhook } from "../journal/support.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";

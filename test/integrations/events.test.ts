@@ -1,7 +1,7 @@
 /** What is told when an item is linked or let go of: with it, or not at all. */
 import { describe, expect, test } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { scene, SECRETS, told } from "./support.ts";
 

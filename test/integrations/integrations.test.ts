@@ -10,7 +10,7 @@ import {
   rotateWebhookSecret,
 } from "../../src/integrations/integrations.ts";
 import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integrations.ts";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { scene, SECRETS, told, type Scene } from "./support.ts";

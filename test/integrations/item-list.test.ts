@@ -1,6 +1,7 @@
 /** Items as they are listed and shown, those included of which Tartan has no token. */
 import { describe, expect, test } from "vitest";
-import { getItem, introduceItem, listItems } from "../../src/integrations/items.ts";
+import { getItem, listItems } from "../../src/sync/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { scene } from "./support.ts";
 
 const token = "access-sandbox-1";

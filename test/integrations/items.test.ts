@@ -1,6 +1,8 @@
 /** Items: linked in one transaction with their webhook and their first sync; forgotten without a trace. */
 import { describe, expect, test } from "vitest";
-import { getItem, getItemSecret, introduceItem, listItems } from "../../src/integrations/items.ts";
+import { getItemSecret } from "../../src/integrations/items.ts";
+import { getItem, listItems } from "../../src/sync/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { fromWebhookId, newUuid } from "../../src/model/ids.ts";

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
 import { urgent } from "../../src/database/pool.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { openAccept } from "../../src/journal/accept.ts";
+import { openIntake } from "../../src/journal/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
 import { journaled, proof, webhook } from "./support.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { append, findAccepted } from "../../src/journal/append.ts";
-import { markDue } from "../../src/journal/subjects.ts";
+import { markDue } from "../../src/sync/marks.ts";
 import { testDatabase } from "../support/database.ts";
 import { INTEGRATION, journaled, linkItem, proof, subject, webhook } from "./support.ts";
 

@@ -5,7 +5,7 @@ import { append } from "../../src/journal/append.ts";
 import { newUuid, toWebhookId } from "../../src/model/ids.ts";
 import { listWebhooksQuery, SCAN_WINDOW, type ListShape } from "../../src/journal/queries.ts";
 import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../src/journal/records.ts";
-import type { NewWebhook } from "../../src/journal/types.ts";
+import type { NewWebhook } from "../../src/model/webhook.ts";
 import { sha256 } from "../support/plaid-signer.ts";
 import { testDatabase } from "../support/database.ts";
 import { allPages, INTEGRATION, proof, webhook } from "./support.ts";

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Queryable } from "../../src/database/types.ts";
 import { newUuid } from "../../src/model/ids.ts";
 import { listWebhooks, type WebhookFilter } from "../../src/journal/records.ts";
-import type { NewWebhook } from "../../src/journal/types.ts";
+import type { NewWebhook } from "../../src/model/webhook.ts";
 
 export const INTEGRATION = "svi_test";
 

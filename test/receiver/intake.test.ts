@@ -4,7 +4,7 @@ import { describe, expect, inject, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { openAccept } from "../../src/journal/accept.ts";
+import { openIntake } from "../../src/journal/intake.ts";
 import { signJwt, webhookBody } from "../support/plaid-signer.ts";
 import { startIntake, type Answer, type Intake } from "./support.ts";
 

@@ -1,6 +1,6 @@
 /** What runs tell: the rows that changed, in parts and marked as history, with the run or not at all. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { EVENT_TYPES } from "../../src/events/event-types.ts";
 import { RESOURCES, resourcesOf } from "../../src/resources/index.ts";
 import { commitRun, type Ending } from "../../src/sync/commit.ts";

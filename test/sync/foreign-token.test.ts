@@ -1,6 +1,6 @@
 /** Tokens that belong to another item than the one they were posted for. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { getItem } from "../../src/integrations/items.ts";
+import { getItem } from "../../src/sync/items.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";

@@ -1,6 +1,6 @@
 /** What an item's errors do to its rows (nothing), where they are shown, and how the item heals. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { getItem } from "../../src/integrations/items.ts";
+import { getItem } from "../../src/sync/items.ts";
 import { PlaidError } from "../../src/plaid/errors.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";

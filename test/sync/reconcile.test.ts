@@ -1,6 +1,6 @@
 /** What Plaid did not say, or said and nobody heard, is noticed by a look at each item. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { getItem } from "../../src/integrations/items.ts";
+import { getItem } from "../../src/sync/items.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { frozenClock } from "../../src/simulator/index.ts";

@@ -7,7 +7,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
-import { introduceItem } from "../../src/integrations/items.ts";
+import { introduceItem } from "../support/link.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { append } from "../../src/journal/append.ts";
 import { newUuid } from "../../src/model/ids.ts";

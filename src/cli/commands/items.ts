@@ -1,7 +1,7 @@
 /** `tartan items …`: link items, look at them, sync them now, let go of them. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { getItem, listItems, type ItemState } from "../../integrations/items.ts";
+import { getItem, listItems, type ItemState } from "../../sync/items.ts";
 import { eraseItem, unlinkItem } from "../../lifecycle/items.ts";
 import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";

@@ -46,6 +46,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   sayFacts({
     processes: describeProcesses(processes),
     integrations: String(integrations),
+    "not looked at": depth.unmarked === 0 ? null : yellow(`${depth.unmarked} webhooks`),
     due:
       depth.due === 0
         ? green("nothing waits")

@@ -1,0 +1,88 @@
+/**
+ * The Intake that keeps arrivals in Postgres. Webhooks share commits; an item that is linked has a transaction of its own, since
+ * its token is stored in it; a stale notice is one row for sync.
+ */
+import { urgent } from "../database/pool.ts";
+import type { Database, Queryable } from "../database/types.ts";
+import { openHint, type Hint } from "../events/hint.ts";
+import { noteNotice } from "../events/sync-outbox.ts";
+import type { Vault } from "../integrations/vault.ts";
+import type { Logger } from "../logger.ts";
+import { metrics } from "../metrics.ts";
+import type { ArrivedWebhook, Intake, Linked, LinkedItem, StaleNotice } from "../model/intake.ts";
+import type { Accepted } from "../model/webhook.ts";
+import { findAccepted } from "./append.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { linkItem } from "./link.ts";
+
+/** So many JWTs of stale notices are remembered, so that the same one again causes no second check. */
+const STALE_KEPT = 1000;
+
+export interface IntakeOptions {
+  database: Database;
+  /** seals the tokens of items */
+  vault: Vault;
+  /** webhooks that may wait for their commit; beyond it they are refused */
+  queueMax: number;
+  logger: Logger;
+}
+
+/** Opens the intake; disposing it waits until everything that waits is answered. */
+export const openIntake = (options: IntakeOptions): Intake & AsyncDisposable => new PostgresIntake(options);
+
+class PostgresIntake implements Intake, AsyncDisposable {
+  readonly #options: IntakeOptions;
+  readonly #database: Queryable;
+  readonly #hint: Hint;
+  readonly #webhooks: GroupCommit;
+  readonly #stale = new Set<string>();
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    // Other work that keeps the pool busy does not keep arrivals waiting.
+    this.#database = urgent(options.database);
+    this.#hint = openHint(this.#database);
+    this.#webhooks = new GroupCommit({ ...options, database: this.#database, hint: this.#hint });
+  }
+
+  accept(arrival: ArrivedWebhook): Promise<Accepted>;
+  accept(arrival: LinkedItem): Promise<Linked>;
+  accept(arrival: StaleNotice): Promise<Accepted | null>;
+  accept(arrival: ArrivedWebhook | LinkedItem | StaleNotice): Promise<Accepted | null> {
+    if (arrival.arrival === "webhook") return this.#webhooks.accept(arrival);
+    return arrival.arrival === "linked_item" ? this.#link(arrival) : this.#note(arrival);
+  }
+
+  problem(): string | null {
+    return this.#webhooks.problem();
+  }
+
+  async #link(item: LinkedItem): Promise<Linked> {
+    const linked = await linkItem(this.#options, item);
+    metrics.webhooksAccepted.inc({ source: "BACKEND" });
+    return linked;
+  }
+
+  async #note({ token, subject, ...about }: StaleNotice): Promise<Accepted | null> {
+    const first = await findAccepted(this.#database, token);
+    if (first !== null) return { id: first, duplicate: true };
+    const name = token.tokenSha256.toString("latin1");
+    if (subject === null || this.#stale.has(name)) return null;
+    await noteNotice(this.#database, {
+      integration_id: about.integrationId,
+      ...subject,
+      type: about.webhookType,
+      code: about.webhookCode,
+      requested: ["*"],
+    });
+    this.#hint.give();
+    if (this.#stale.size >= STALE_KEPT) this.#stale.clear();
+    this.#stale.add(name);
+    return null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#webhooks[Symbol.asyncDispose]();
+    await this.#hint[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Links an item: stores its sealed token, gives its earlier webhooks their user, and appends ITEM/CREATED and the event
+ * item.linked, in one transaction. A token that was answered with success is therefore kept and will be used.
+ */
+import type { Database } from "../database/types.ts";
+import { recordEvents } from "../events/events.ts";
+import { checkItem } from "../integrations/rules.ts";
+import { storeToken } from "../integrations/items.ts";
+import type { Vault } from "../integrations/vault.ts";
+import { newUuid } from "../model/ids.ts";
+import type { Linked, LinkedItem } from "../model/intake.ts";
+import { append } from "./append.ts";
+import { BACKFILL_USER } from "./queries.ts";
+
+/** @throws TartanError `not_found` (integration), `invalid_request` naming each field at fault */
+export async function linkItem(
+  { database, vault }: { database: Database; vault: Vault },
+  item: Omit<LinkedItem, "arrival">,
+): Promise<Linked> {
+  const { integrationId, itemId, accessToken, userId: given } = item;
+  checkItem({ item_id: itemId, access_token: accessToken, user_id: given });
+  const receivedAt = item.receivedAt ?? new Date();
+  return await database.transaction(async (tx) => {
+    const { userId, created, environment } = await storeToken(tx, vault, item);
+    if (given !== undefined) await tx.query(BACKFILL_USER, [integrationId, itemId, given]);
+    const id = newUuid(receivedAt);
+    await append(tx, [
+      {
+        id,
+        integrationId,
+        source: "BACKEND",
+        subject: { kind: "item", id: itemId },
+        itemId,
+        userId,
+        webhookType: "ITEM",
+        webhookCode: "CREATED",
+        environment,
+        receivedAt,
+        body: bodyOf(item),
+        proof: null,
+        requested: ["*"],
+      },
+    ]);
+    await recordEvents(tx, [
+      { type: "item.linked", integrationId, itemId, userId, environment, data: { created } },
+    ]);
+    return { id, duplicate: false, created };
+  });
+}
+
+/** The body as it came, unless the token is still in it. */
+function bodyOf({ body, itemId, userId, accessToken }: Omit<LinkedItem, "arrival">): Buffer {
+  if (body && !body.includes(accessToken)) return body;
+  const fields = { webhook_type: "ITEM", webhook_code: "CREATED", item_id: itemId };
+  return Buffer.from(JSON.stringify({ ...fields, ...(userId !== undefined && { user_id: userId }) }));
+}

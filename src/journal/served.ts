@@ -1,0 +1,68 @@
+/** The webhooks that wait for a run, and what becomes of them. */
+import type { Queryable } from "../database/types.ts";
+import type { Source, Subject } from "../model/webhook.ts";
+import { FORGET_REQUESTED, GET_UNPROCESSED, MARK_SERVED, webhooksOf } from "./queries.ts";
+
+/** A webhook that waits for a run. */
+export interface WaitingWebhook {
+  /** UUID */
+  id: string;
+  type: string | null;
+  code: string | null;
+  receivedAt: Date;
+  /** resources that its sender asked for besides those it touches */
+  requested: readonly string[];
+}
+
+/**
+ * The webhooks of a subject that wait, oldest first.
+ * @param from UUID; older ones are passed over
+ */
+export async function waitingOf(
+  q: Queryable,
+  { integrationId, kind, id }: Subject & { integrationId: string },
+  from: string,
+  limit: number,
+): Promise<WaitingWebhook[]> {
+  type Row = Omit<WaitingWebhook, "receivedAt"> & { received_at: Date };
+  const { rows } = await q.query<Row>(webhooksOf(kind), [integrationId, kind, id, from, limit]);
+  return rows.map(({ received_at: receivedAt, ...webhook }) => ({ ...webhook, receivedAt }));
+}
+
+/** Notes on those of the webhooks that still wait what came of them. `ids` are UUIDs in their order. */
+export async function markServed(tx: Queryable, ids: readonly string[], info: object): Promise<void> {
+  if (ids.length > 0) await tx.query(MARK_SERVED, [ids, ids[0], ids.at(-1), JSON.stringify(info)]);
+}
+
+/** Forgets what the senders asked for, once a run has taken it over. `ids` are UUIDs in their order. */
+export async function forgetRequested(tx: Queryable, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await tx.query(FORGET_REQUESTED, [ids, ids[0], ids.at(-1)]);
+}
+
+/** What decides whether a webhook needs a run. */
+export interface Unprocessed {
+  /** UUID */
+  id: string;
+  integrationId: string;
+  subject: Subject | null;
+  source: Source;
+  type: string | null;
+  code: string | null;
+  requested: readonly string[];
+}
+
+/** Those of the webhooks that wait, in the order of their ids. `ids` are UUIDs in their order. */
+export async function getUnprocessed(q: Queryable, ids: readonly string[]): Promise<Unprocessed[]> {
+  if (ids.length === 0) return [];
+  type Row = Omit<Unprocessed, "integrationId" | "subject"> & {
+    integration_id: string;
+    subject_kind: string | null;
+    subject_id: string | null;
+  };
+  const { rows } = await q.query<Row>(GET_UNPROCESSED, [ids, ids[0], ids.at(-1)]);
+  return rows.map(({ integration_id: integrationId, subject_kind: kind, subject_id: id, ...row }) => ({
+    ...row,
+    integrationId,
+    subject: kind === null || id === null ? null : { kind, id },
+  }));
+}

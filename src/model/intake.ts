@@ -1,0 +1,60 @@
+/**
+ * The port through which everything that arrives becomes durable. An engine keeps arrivals in Postgres, in a file, or in a queue;
+ * the receiver, the API and the CLI know this file only.
+ *
+ * Every engine promises:
+ * - When `accept` resolves, the arrival survives the loss of the process and of the machine's power, and its work is queued.
+ * - When `accept` rejects, the sender may send the arrival again: it is then stored at most once where it carries a JWT.
+ * - The same JWT again is a duplicate: it yields the id of the first, whichever process accepted that.
+ * - An arrival that the engine cannot hold fails alone.
+ * - What waits is bounded in number and in bytes; beyond that `accept` rejects with `overloaded`.
+ * - Disposing answers everybody who waits.
+ */
+import type { Accepted, NewWebhook, Subject, TokenIdentity } from "./webhook.ts";
+
+export interface ArrivedWebhook extends NewWebhook {
+  arrival: "webhook";
+}
+
+/** Your backend, the API or the CLI hands over an item's access token, for a new item or in place of the old token. */
+export interface LinkedItem {
+  arrival: "linked_item";
+  integrationId: string;
+  itemId: string;
+  /** in memory only: an engine seals it, under the lock of the sealing key, before anything of it is written */
+  accessToken: string;
+  /** your identifier of the user; when absent, one that is known is kept */
+  userId?: string | undefined;
+  receivedAt?: Date | undefined;
+  /** what is stored as the webhook's body; made up when absent or when it holds the token */
+  body?: Buffer | undefined;
+}
+
+/** A genuine webhook that came too late or is dated ahead. It is refused, and yet what it is about is to be checked. */
+export interface StaleNotice {
+  arrival: "stale_notice";
+  integrationId: string;
+  token: TokenIdentity;
+  subject: Subject | null;
+  webhookType: string | null;
+  webhookCode: string | null;
+}
+
+export interface Linked extends Accepted {
+  /** false where the item was known and its token was replaced */
+  created: boolean;
+}
+
+export interface Intake {
+  /**
+   * Resolves once the webhook is durable and its work is queued.
+   * @throws TartanError `overloaded` or `database_unavailable`, both with `retryAfterSeconds`: the sender must send it again
+   */
+  accept(arrival: ArrivedWebhook): Promise<Accepted>;
+  /** @throws TartanError `not_found` (integration), `invalid_request` naming each field at fault, and as for a webhook */
+  accept(arrival: LinkedItem): Promise<Linked>;
+  /** @returns the webhook that was accepted with the same JWT; null where there is none, and the notice is noted */
+  accept(arrival: StaleNotice): Promise<Accepted | null>;
+  /** Why arrivals cannot be stored just now, in one sentence; null while they can. */
+  problem(): string | null;
+}

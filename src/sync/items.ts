@@ -1,0 +1,113 @@
+/** Items as users see them: what is linked, how its sync stands, and what is wrong with it. */
+import type { Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { fromKeyCursor, pageSize, toKeyCursor } from "../model/cursors.ts";
+import { explain } from "../plaid/reasons.ts";
+import { didYouMean } from "../suggest.ts";
+import { GET_ITEM, GET_NEVER_LINKED, LIST_ITEMS } from "./item-queries.ts";
+import { STATUSES, type Status } from "./types.ts";
+
+/** An item as it may be shown; instants are ISO 8601. */
+export interface ItemState {
+  item_id: string;
+  integration_id: string;
+  user_id: string | null;
+  institution_id: string | null;
+  institution_name: string | null;
+  status: Status;
+  /** Plaid's, such as ITEM_LOGIN_REQUIRED, or Tartan's own */
+  error_code: string | null;
+  /** what is wrong, in plain words */
+  error_message: string | null;
+  /** what to do about it; null also where it passes by itself */
+  next_step: string | null;
+  products: string[] | null;
+  /** null where no token has come yet */
+  linked_at: string | null;
+  verified_at: string | null;
+  /** whether a sync waits or runs */
+  due: boolean;
+  last_error: Record<string, unknown> | null;
+  /** reconciliation asked Plaid then, and what differed was made due */
+  checked_at: string | null;
+  /** it asks again then; null where it is not planned */
+  next_check_at: string | null;
+  /** where Plaid sends the item's webhooks, as far as /item/get has been read */
+  webhook_url: string | null;
+  /** whether that is the integration's intake; null where the URL is not known */
+  webhook_url_is_intake: boolean | null;
+  /** rows that Plaid has; of a single item only */
+  accounts?: number;
+  transactions?: number;
+}
+
+export interface ItemFilter {
+  integration_id?: string | undefined;
+  user_id?: string | undefined;
+  status?: string | undefined;
+  /** 1 to 500; 50 by default */
+  limit?: number | undefined;
+  cursor?: string | null | undefined;
+}
+
+type Instant = "linked_at" | "verified_at" | "checked_at" | "next_check_at";
+type Made = Instant | "webhook_url_is_intake" | "error_message" | "next_step";
+type Row = Omit<ItemState, Made> & Record<Instant, Date | null> & { error_type: string | null };
+
+const publicShape = ({ error_type, ...row }: Row): ItemState => ({
+  ...row,
+  ...(row.error_code === null ? NO_REASON : reasonOf(error_type ?? "", row.error_code)),
+  linked_at: row.linked_at?.toISOString() ?? null,
+  verified_at: row.verified_at?.toISOString() ?? null,
+  checked_at: row.checked_at?.toISOString() ?? null,
+  next_check_at: row.next_check_at?.toISOString() ?? null,
+  webhook_url_is_intake: row.webhook_url === null ? null : isIntake(row.webhook_url, row.integration_id),
+});
+
+const NO_REASON = { error_message: null, next_step: null };
+
+function reasonOf(errorType: string, errorCode: string): Pick<ItemState, "error_message" | "next_step"> {
+  const { message, next_step } = explain(errorType, errorCode);
+  return { error_message: message, next_step };
+}
+
+/** By its path alone: the intake may be reached under several names. */
+const isIntake = (url: string, integrationId: string): boolean =>
+  URL.canParse(url) &&
+  INTAKE_PATHS.some((path) => new URL(url).pathname.replace(/\/+$/, "").endsWith(`${path}/${integrationId}`));
+const INTAKE_PATHS = ["/v1/integrations", "/v1/service_integrations"];
+
+/**
+ * A page of items, by item id.
+ * @throws TartanError `invalid_request` for an unknown status, or a cursor that is not of this list
+ */
+export async function listItems(
+  q: Queryable,
+  { integration_id, user_id, status, limit, cursor }: ItemFilter,
+): Promise<{ data: ItemState[]; next_cursor: string | null }> {
+  checkStatus(status);
+  const size = pageSize(limit);
+  const after = cursor == null ? ["", ""] : fromKeyCursor("items", cursor);
+  const filter = [integration_id ?? null, user_id ?? null, status ?? null];
+  const { rows } = await q.query<Row>(LIST_ITEMS, [...filter, ...after, size + 1]);
+  const data = rows.slice(0, size).map(publicShape);
+  const last = data.at(-1);
+  const more = last && rows.length > size;
+  return { data, next_cursor: more ? toKeyCursor("items", [last.item_id, last.integration_id]) : null };
+}
+
+function checkStatus(status: string | undefined): void {
+  if (status === undefined || STATUSES.some((known) => known === status)) return;
+  const fields = { status: `must be one of ${STATUSES.join(", ")}${didYouMean(status, STATUSES)}` };
+  throw new TartanError("invalid_request", `There is no status ${JSON.stringify(status.slice(0, 40))}: see fields.`, {
+    fields,
+  });
+}
+
+/** One item with its row counts; where several integrations link it, the one linked last unless one is named. */
+export async function getItem(q: Queryable, itemId: string, integrationId?: string): Promise<ItemState | null> {
+  const { rows } = await q.query<Row>(GET_ITEM, [itemId, integrationId ?? null]);
+  if (rows[0]) return publicShape(rows[0]);
+  const never = await q.query<Row>(GET_NEVER_LINKED, [itemId, integrationId ?? null]);
+  return never.rows[0] ? publicShape(never.rows[0]) : null;
+}

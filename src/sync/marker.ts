@@ -1,0 +1,173 @@
+/**
+ * The marker reads what the intake has accepted and makes the subjects due that it is about. What needs no run it settles at once:
+ *
+ *   row of the outbox ─▶ a run is needed: its subject is marked ──────────────────────────────────────┐
+ *                     ├▶ nothing that Tartan mirrors changes: no_resource ─┐                          │
+ *                     ├▶ something does, but of no subject: no_subject ────┼▶ processed at once ──────┼▶ the row is deleted
+ *                     ├▶ the item's token is not known: item_unknown ──────┘                          │
+ *                     ├▶ a run has served it already: nothing ────────────────────────────────────────┘
+ *                     └▶ another transaction holds the subject: it goes into a new row, and is tried again
+ *
+ * One transaction does all of it for some rows, which it locks; rows that another process has locked are passed over. So any
+ * number of markers work at once, and one that dies leaves its rows to the others.
+ *
+ * Why no wake-up is lost. Let W be a webhook. Its journal row and its row of the outbox are one commit, so as long as W's row of the outbox is
+ * there, some marker will look at W, which then is in one of three states:
+ *
+ * 1. W is processed. A run has served it, or somebody has settled it. There is nothing to do.
+ * 2. W is not processed, and its subject's row is free. The marker locks the row, raises the generation, makes the subject due, and sets
+ *    `oldest_unserved` to W or keeps an older one. A run that is under way claimed an older generation. It locks the same row
+ *    before it ends (LOCK in queries.ts). If it locks before the marker, the mark comes after its end and makes the subject
+ *    due. If it locks after, it sees the newer generation, leaves the subject due, and looks up the oldest webhook that waits.
+ * 3. W is not processed, and another transaction holds the subject's row. W goes into a new row of the outbox in the same
+ *    transaction that deletes the old one, and a marker looks at it again.
+ *
+ * A run may see W before any marker does, since it reads the journal. It then plans for W like for any webhook that waits, with what
+ * W's own row requests, and serves it or leaves it waiting; the marker finds state 1 or 2. A run that has no more to do than to go
+ * on with a page loop compares the webhooks that wait with those that the loop was kept for (loops.ts), so it cannot serve W by mistake.
+ * A webhook that a run serves while the marker's transaction is open costs one run that finds nothing to do.
+ *
+ * Why nothing deadlocks. A marker waits for no subject that exists. Transactions that lock a subject and webhooks lock the subject first.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { settleUnmarked, takeUnmarked, type Notice, type UnmarkedRow } from "../events/sync-outbox.ts";
+import { getUnprocessed, markServed, type Unprocessed } from "../journal/served.ts";
+import { resourcesOf, subjectKind, changesMirror } from "../resources/index.ts";
+import { LINKED_ITEMS } from "./mark-queries.ts";
+import {
+  gather,
+  lockSubjects,
+  markQuietly,
+  nameOf,
+  noteUnlinked,
+  renewSubjects,
+  type Mark,
+  type SubjectKey,
+} from "./marks.ts";
+import { resourcesFor } from "./plan.ts";
+
+/** What one call has done. */
+export interface Marked {
+  /** subjects that it made due */
+  subjects: number;
+  /** there may be more to look at now */
+  more: boolean;
+  /** some of it waits for other transactions: look again soon */
+  deferred: boolean;
+}
+
+/** Something that arrived: a webhook, or a notice where `webhook` is null. */
+interface Arrival {
+  webhook: Unprocessed | null;
+  notice: Notice | null;
+  subject: SubjectKey | null;
+  type: string | null;
+  code: string | null;
+  requested: readonly string[];
+}
+
+/** The outcome of a webhook that needs no run. */
+type Settled = "no_resource" | "no_subject" | "item_unknown";
+
+/** Marks what the oldest rows of the outbox ask for. Call it again while there is more. */
+export async function markWaiting(database: Database): Promise<Marked> {
+  return await database.transaction(async (tx) => {
+    const { rows, more } = await takeUnmarked(tx);
+    if (rows.length === 0) return { subjects: 0, more: false, deferred: false };
+    const arrivals = await readArrivals(tx, rows);
+    const linked = await readLinked(tx, arrivals);
+    const decided = arrivals.map((arrival) => ({ arrival, settled: settledAs(arrival, linked) }));
+    const due = decided.flatMap(({ arrival, settled }) => (settled === null ? [arrival] : []));
+    const { subjects, deferred } = await mark(tx, due);
+    await settle(tx, decided);
+    await settleUnmarked(tx, rows, {
+      webhooks: deferred.flatMap(({ webhook }) => webhook?.id ?? []),
+      notices: deferred.flatMap(({ notice }) => notice ?? []),
+    });
+    return { subjects, more, deferred: deferred.length > 0 };
+  });
+}
+
+async function readArrivals(tx: Queryable, rows: readonly UnmarkedRow[]): Promise<Arrival[]> {
+  const ids = rows.flatMap(({ webhooks }) => webhooks).toSorted();
+  const webhooks = await getUnprocessed(tx, ids);
+  const notices = rows.flatMap((row) => row.notices);
+  return [
+    ...webhooks.map((webhook) => {
+      const { integrationId, subject, type, code, requested } = webhook;
+      return { webhook, notice: null, subject: subject && { integrationId, ...subject }, type, code, requested };
+    }),
+    ...notices.map((notice) => {
+      const { integration_id: integrationId, kind, id, type, code, requested } = notice;
+      return { webhook: null, notice, subject: { integrationId, kind, id }, type, code, requested };
+    }),
+  ];
+}
+
+const needsToken = ({ kind }: SubjectKey): boolean => subjectKind(kind)?.asks === "access_token";
+
+/** Names of those of the subjects whose token is known. */
+async function readLinked(tx: Queryable, arrivals: readonly Arrival[]): Promise<ReadonlySet<string>> {
+  const asked = new Map(
+    arrivals.flatMap(({ subject }) => (subject && needsToken(subject) ? [[nameOf(subject), subject] as const] : [])),
+  );
+  if (asked.size === 0) return new Set();
+  const keys = [...asked.values()];
+  const values = [keys.map(({ integrationId }) => integrationId), keys.map(({ id }) => id)];
+  return new Set((await tx.query<SubjectKey>(LINKED_ITEMS, values)).rows.map(nameOf));
+}
+
+/** Null where a run is needed. What a notice asks for is checked only if a webhook like it would need a run. */
+function settledAs({ subject, type, code, requested, notice }: Arrival, linked: ReadonlySet<string>): Settled | null {
+  if (subject === null) return changesMirror(null, type, code) ? "no_subject" : "no_resource";
+  const asked = notice === null ? requested : [];
+  if (resourcesFor(resourcesOf(subject.kind), { type, code, requested: asked }).length === 0) return "no_resource";
+  return needsToken(subject) && !linked.has(nameOf(subject)) ? "item_unknown" : null;
+}
+
+/** Only linking an item, in whichever way, yields this webhook. */
+const isLink = ({ webhook }: Arrival): boolean =>
+  webhook !== null && webhook.source === "BACKEND" && webhook.type === "ITEM" && webhook.code === "CREATED";
+
+type Due = Arrival & { subject: SubjectKey };
+
+/** Marks the subjects; @returns how many, and the arrivals whose subjects others hold. */
+async function mark(tx: Queryable, due: readonly Arrival[]): Promise<{ subjects: number; deferred: Arrival[] }> {
+  const about = due.filter((arrival): arrival is Due => arrival.subject !== null);
+  const marks = gather(about.map(markOf));
+  const held = await lockSubjects(tx, marks);
+  const isHeld = (key: SubjectKey): boolean => held.has(nameOf(key));
+  const free = marks.filter((each) => !isHeld(each));
+  await renewSubjects(
+    tx,
+    about.flatMap((arrival) => (isLink(arrival) && !isHeld(arrival.subject) ? [arrival.subject] : [])),
+  );
+  await markQuietly(tx, free);
+  return { subjects: free.length, deferred: about.filter(({ subject }) => isHeld(subject)) };
+}
+
+/** What a webhook requests stands in its own row, where each run that it waits for finds it. */
+const markOf = ({ subject, webhook, notice }: Due): Mark => ({
+  ...subject,
+  ...(webhook && { oldest: webhook.id }),
+  ...(notice && { requested: notice.requested }),
+});
+
+async function settle(
+  tx: Queryable,
+  decided: readonly { arrival: Arrival; settled: Settled | null }[],
+): Promise<void> {
+  for (const outcome of ["no_resource", "no_subject", "item_unknown"] as const) {
+    const arrivals = decided.filter(({ settled }) => settled === outcome).map(({ arrival }) => arrival);
+    if (outcome === "item_unknown")
+      await noteUnlinked(
+        tx,
+        arrivals.flatMap(({ subject }) => subject ?? []),
+      );
+    await markServed(
+      tx,
+      arrivals.flatMap(({ webhook }) => webhook?.id ?? []),
+      { outcome },
+    );
+  }
+}

@@ -1,0 +1,27 @@
+/** Links items as the intake does, for tests that have no intake. */
+import type { Database } from "../../src/database/types.ts";
+import type { Vault } from "../../src/integrations/vault.ts";
+import { linkItem } from "../../src/journal/link.ts";
+import { toWebhookId } from "../../src/model/ids.ts";
+import type { NewItem } from "../../src/sync/linking.ts";
+
+interface Linked {
+  webhook_id: string;
+  item_id: string;
+  created: boolean;
+}
+
+export async function introduceItem(
+  deps: { database: Database; vault: Vault },
+  item: NewItem & { receivedAt?: Date; body?: Buffer },
+): Promise<Linked> {
+  const { id, created } = await linkItem(deps, {
+    integrationId: item.integration_id,
+    itemId: item.item_id,
+    accessToken: item.access_token,
+    userId: item.user_id,
+    receivedAt: item.receivedAt,
+    body: item.body,
+  });
+  return { webhook_id: toWebhookId(id), item_id: item.item_id, created };
+}
