@@ -74,3 +74,13 @@ language sql stable as $$
     (select u.id from oldest o cross join lateral unnest(o.webhooks) as u (id) order by u.id limit 1),
     (select journal.least_id_at(min(written_at) - interval '1 hour') from oldest))
 $$;
+
+-- The outbox's part for sync: what was accepted and sync has not looked at yet. The commit that accepts writes the row, the
+-- transaction that marks the subjects of its webhooks deletes it. It is a table of its own, so that sync and the relay, whose
+-- transactions may take long, never wait for each other's locks, and commits without webhooks cost sync nothing.
+create table journal.sync_outbox (
+  id         bigint generated always as identity primary key,
+  webhooks   uuid[] not null default '{}',
+  notices    jsonb not null default '[]',              -- [{"integration_id","kind","id","type","code","requested"}]: refused for their age
+  written_at timestamptz not null default now()
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);

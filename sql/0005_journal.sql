@@ -1,5 +1,5 @@
 -- Accepted webhooks, the tokens that proved them, refused requests, and retention. A webhook's row is written once; only
--- processed_at and update_info are filled in later, in the transaction of the sync run. Ids are UUIDv7, so a partition is a
+-- processed_at and update_info are filled in later, in the transaction of the sync run or of the marker. Ids are UUIDv7, so a partition is a
 -- week of ids, and a page of the newest rows reads the index of the newest partition and stops.
 
 create table journal.webhooks (
@@ -18,7 +18,8 @@ create table journal.webhooks (
   verification   text,                                 -- Plaid's own Plaid-Verification header; null for a backend's webhook
   key_id         text,                                 -- kid of the key that proved it
   signed_at      timestamptz,                          -- iat
-  processed_at   timestamptz,                          -- when a sync run had served it
+  requested      text[],                               -- resources that the sender requests besides those the webhook touches; * is all
+  processed_at   timestamptz,                          -- when a sync run had served it, or none was needed
   update_info    jsonb,                                -- summary of that run
   primary key (id)
 ) partition by range (id);

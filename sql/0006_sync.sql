@@ -19,8 +19,8 @@ create table sync.subjects (
   not_before      timestamptz,                         -- a mark makes it due no sooner (backoff after a 429 or an outage)
   generation      bigint not null default 0,
   oldest_unserved uuid,                                -- no webhook of it that waits for a run has a lesser id
-  wanted          text[] not null default '{}',        -- resources that are requested besides those of the webhooks; * is all
-  taken           text[] not null default '{}',        -- resources that claims moved here from wanted and no run has read yet
+  requested       text[] not null default '{}',        -- resources that are requested besides those of the webhooks; * is all
+  claimed         text[] not null default '{}',        -- resources that claims moved here from requested and no run has read yet
   lease_token     uuid,
   attempts        integer not null default 0,          -- failures in a row
   status          text not null default 'pending'
@@ -97,6 +97,7 @@ create table sync.loops (
   read_with      text not null,                        -- the options that shape its rows
   full_for       uuid[] not null,                      -- webhooks that request a full reading and were there when it began
   generation     bigint not null,                      -- of the subject in the run that paused it
+  waiting        text not null,                        -- SHA-256 of the ids of the webhooks that waited after that run; empty: none
   begun_at       timestamptz not null default now(),
   primary key (integration_id, kind, id, resource)
 );

@@ -41,7 +41,7 @@ const RETRY_SUBJECTS = pageOfSubjects(
 
 /** Nobody works on it any more. */
 const END =
-  "due_at = null, not_before = null, lease_token = null, generation = s.generation + 1, wanted = '{}', status = 'unlinked'";
+  "due_at = null, not_before = null, lease_token = null, generation = s.generation + 1, requested = '{}', status = 'unlinked'";
 /** They keep what says since when webhooks wait, until those are settled: else nobody would find them again. */
 const END_SUBJECTS = pageOfSubjects(
   END,

@@ -12,7 +12,7 @@ const KEYS = "unnest($1::text[], $2::text[], $3::text[])";
 export const MARK = statement(
   "mark",
   `
-insert into sync.subjects as s (integration_id, kind, id, due_at, generation, wanted, oldest_unserved)
+insert into sync.subjects as s (integration_id, kind, id, due_at, generation, requested, oldest_unserved)
 select m.integration_id, m.kind, m.id, greatest(now(), m.not_before), 1, string_to_array(m.requested, ','), m.oldest
 from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[]) with ordinality
   as m (integration_id, kind, id, requested, not_before, oldest, number)
@@ -21,8 +21,8 @@ on conflict (integration_id, kind, id) do update set
   generation = s.generation + 1,
   due_at = case when s.lease_token is null then least(s.due_at, greatest(excluded.due_at, s.not_before)) else s.due_at end,
   oldest_unserved = least(s.oldest_unserved, excluded.oldest_unserved),
-  wanted = case when excluded.wanted <@ s.wanted then s.wanted
-                else array(select distinct unnest(s.wanted || excluded.wanted) order by 1) end`,
+  requested = case when excluded.requested <@ s.requested then s.requested
+                else array(select distinct unnest(s.requested || excluded.requested) order by 1) end`,
 );
 
 /** Locks the subjects that exist and that no other transaction holds; yields the numbers of the others that exist. */

@@ -99,10 +99,10 @@ with recursive ring (integration_id, position, wrapped) as (
   where s.ready order by c.turn, c.position limit $2 for update of s skip locked
 )
 update sync.subjects s set lease_token = gen_random_uuid(), due_at = now() + $3 * interval '1 second',
-  attempts = s.attempts + (s.lease_token is not null)::int, wanted = '{}',
-  taken = case when s.wanted <@ s.taken then s.taken else array(select distinct unnest(s.taken || s.wanted)) end
+  attempts = s.attempts + (s.lease_token is not null)::int, requested = '{}',
+  claimed = case when s.requested <@ s.claimed then s.claimed else array(select distinct unnest(s.claimed || s.requested)) end
 from chosen c where s.integration_id = c.integration_id and s.kind = c.kind and s.id = c.id
-returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.taken, s.status, s.attempts, now() as claimed_at,
+returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.claimed, s.status, s.attempts, now() as claimed_at,
   -- What a dead worker had read is dropped; but a loop that waits goes on from where it was kept last.
   case when not exists (select from sync.loops l where l.integration_id = s.integration_id and l.kind = s.kind and l.id = s.id
     and l.lease_token = c.dead) then c.dead end as dropped`,
@@ -154,7 +154,7 @@ update sync.subjects s set lease_token = null,
   not_before = statement_timestamp() + $7::float8 * interval '1 ms',
   due_at = case when $5 then statement_timestamp() + coalesce($7::float8, 0) * interval '1 ms'
                 else statement_timestamp() + $6::float8 * interval '1 ms' end,
-  status = $8, attempts = $9, last_error = case when $8 = 'retrying' and $10::jsonb is null then s.last_error else $10::jsonb end, taken = $11, verified_at = case when $14 then $12 else s.verified_at end,
+  status = $8, attempts = $9, last_error = case when $8 = 'retrying' and $10::jsonb is null then s.last_error else $10::jsonb end, claimed = $11, verified_at = case when $14 then $12 else s.verified_at end,
   oldest_unserved = case when $13 then (
     select id from journal.webhooks
     where ${waitingFor(kind)} and id >= s.oldest_unserved order by id limit 1) end

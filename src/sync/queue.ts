@@ -48,7 +48,7 @@ interface ClaimRow {
   lease_token: string;
   generation: number;
   oldest_unserved: string | null;
-  taken: string[];
+  claimed: string[];
   status: Status;
   attempts: number;
   claimed_at: Date;
@@ -70,7 +70,7 @@ export async function claim(q: Queryable, after: string, count: number, leaseSec
     leaseToken: row.lease_token,
     generation: row.generation,
     oldestUnserved: row.oldest_unserved,
-    requested: row.taken,
+    requested: row.claimed,
     status: row.status,
     attempts: row.attempts,
     claimedAt: row.claimed_at,

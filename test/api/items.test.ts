@@ -145,26 +145,26 @@ describe("Items are listed", () => {
 });
 
 describe("a sync on demand", () => {
-  const wanted = async (item_id: string) => {
+  const requested = async (item_id: string) => {
     const sql =
-      "select wanted, due_at <= now() as due from sync.subjects where integration_id = $1 and kind = 'item' and id = $2";
+      "select requested, due_at <= now() as due from sync.subjects where integration_id = $1 and kind = 'item' and id = $2";
     return (await api.database.query(sql, [integration, item_id])).rows[0];
   };
 
   it("is due at once: all resources, without a body", async () => {
     const { item_id } = await link();
-    await api.database.query("update sync.subjects set due_at = null, wanted = '{}' where id = $1", [item_id]);
+    await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
     const answer = await api.call(`POST /v1/items/${item_id}/sync`);
     expect([answer.status, answer.body]).toEqual([202, { item_id, due: true }]);
-    expect(await wanted(item_id)).toEqual({ wanted: ["*"], due: true });
+    expect(await requested(item_id)).toEqual({ requested: ["*"], due: true });
   });
 
   it("is for the resources that are named, in full when asked", async () => {
     const { item_id } = await link();
-    await api.database.query("update sync.subjects set due_at = null, wanted = '{}' where id = $1", [item_id]);
+    await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
     const body = { resources: ["transactions"], full: true };
     expect((await api.call(`POST /v1/items/${item_id}/sync`, { body })).status).toBe(202);
-    expect(await wanted(item_id)).toEqual({ wanted: ["transactions:full"], due: true });
+    expect(await requested(item_id)).toEqual({ requested: ["transactions:full"], due: true });
   });
 
   it("of a resource that there is not is refused with those that there are", async () => {

@@ -84,7 +84,7 @@ export async function startApi({
     database,
     vault,
     directory,
-    accept: opened(openAccept({ database, queueMax: 1000, logger })),
+    intake: opened(openIntake({ database, vault, queueMax: 1000, logger })),
     refusals: opened(openRefusals({ database, logger, clock })),
     keys: openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: 60 }),
     clientFor,

@@ -9,7 +9,7 @@ import type { Database } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { introduceItem } from "../support/link.ts";
 import { openVault } from "../../src/integrations/vault.ts";
-import { openIntake } from "../../src/journal/intake.ts";
+import { openWebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { webhook } from "../journal/support.ts";
@@ -133,7 +133,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
   test("behind a pooler, webhooks are stored, items linked and events dispatched", async () => {
     await using it = await scene();
     const { pooled } = it;
-    await using accept = openAccept({ database: pooled, queueMax: 1000, logger });
+    await using accept = openWebhookIntake({ database: pooled, queueMax: 1000, logger });
     const sent = Array.from({ length: 300 }, () => webhook());
     const appended = await Promise.all(sent.map((each) => accept.accept(each)));
     expect(appended.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));

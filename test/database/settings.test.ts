@@ -5,7 +5,7 @@ import { loadConfig, reservedConnections } from "../../src/config.ts";
 import { reportFacts } from "../../src/database/connection/facts.ts";
 import { factsOf, openDatabase, urgent } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
-import { openIntake } from "../../src/journal/intake.ts";
+import { openWebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger, type Logger } from "../../src/logger.ts";
 import { webhook } from "../journal/support.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
@@ -54,7 +54,7 @@ describe("synchronous_commit", () => {
        $$ begin insert into seen values (current_setting('synchronous_commit')); return null; end $$`,
     );
     await it.database.query("create trigger note after insert on journal.webhooks execute function note()");
-    await using accept = openAccept({ database, queueMax: 10, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 10, logger });
     await accept.accept(webhook());
     expect((await it.database.query("select * from seen")).rows).toEqual([{ durable: "on" }]);
   });
@@ -125,7 +125,7 @@ describe("pool and concurrency", () => {
   test("webhooks are accepted and leases renewed while every other connection is busy and others wait for one", async () => {
     await using it = await testDatabase();
     await using database = await withDefaults(it);
-    await using accept = openAccept({ database, queueMax: 10, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 10, logger });
     const shared = 8 - reservedConnections(8);
     let release = (): void => undefined;
     const until = new Promise<void>((resolve) => (release = resolve));

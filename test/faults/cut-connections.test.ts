@@ -8,8 +8,7 @@ import { openDatabase, patient, urgent } from "../../src/database/pool.ts";
 import { openSession } from "../../src/database/connection/session.ts";
 import { openReadiness } from "../../src/database/readiness.ts";
 import type { Database } from "../../src/database/types.ts";
-import { openIntake } from "../../src/journal/intake.ts";
-import type { Intake } from "../../src/model/intake.ts";
+import { openWebhookIntake, type WebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { webhook } from "../journal/support.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
@@ -53,7 +52,7 @@ const stored = async ({ database }: Scene): Promise<Set<string>> => {
 type Outcome = { id: string; answer: "acknowledged" | "refused" };
 
 /** As a sender does it: again and again, each a webhook of its own, until one is acknowledged. */
-async function sendUntilAcknowledged(accept: Accept): Promise<Outcome[]> {
+async function sendUntilAcknowledged(accept: WebhookIntake): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (;;) {
     const sent = webhook();
@@ -77,7 +76,7 @@ const acknowledged = (outcomes: readonly Outcome[]): string[] =>
 describe("connections that are frozen while new ones are not", () => {
   test("webhooks are refused for a moment, then acknowledged again over new connections, and each of those is stored", async () => {
     await using it = await scene();
-    await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+    await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     await fill(it.cut, urgent(it.cut));
     const before = await sendUntilAcknowledged(accept);
     it.proxy.freeze();
@@ -133,7 +132,7 @@ describe("connections that are frozen while new ones are not", () => {
 describe("an answer to COMMIT that is lost", () => {
   test("is no acknowledgement, and the same webhook sent again is stored once", async () => {
     await using it = await scene();
-    await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+    await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     const sent = webhook();
     it.proxy.freezeAnswersTo("accepted_tokens");
     await expect(accept.accept(sent)).rejects.toMatchObject({ code: "database_unavailable" });
@@ -158,7 +157,7 @@ describe("an answer to COMMIT that is lost", () => {
 describe("a Postgres that swallows everything, new connections too", () => {
   test("costs refusals that say when to come again, and nothing hangs", async () => {
     await using it = await scene();
-    await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+    await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     await fill(urgent(it.cut));
     it.proxy.freeze();
     it.proxy.blackHole();
@@ -180,7 +179,7 @@ describe("a Postgres that swallows everything, new connections too", () => {
 
 test("connections that are cut or refused are answered at once, and used again when they can be made", async () => {
   await using it = await scene();
-  await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+  await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
   await sendUntilAcknowledged(accept);
   it.proxy.refuse();
   it.proxy.cut();
@@ -213,7 +212,7 @@ test("a listener whose connection is frozen listens again over another", async (
 test("a slow network delays and loses nothing", async () => {
   await using it = await scene();
   it.proxy.slow(200);
-  await using accept = openAccept({ database: it.cut, queueMax: 1000, logger });
+  await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
   const sent = Array.from({ length: 20 }, () => webhook());
   await Promise.all(sent.map((each) => accept.accept(each)));
   expect(await stored(it)).toEqual(new Set(sent.map(({ id }) => id)));

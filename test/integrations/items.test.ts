@@ -14,10 +14,10 @@ async function subject({ database }: Scene, id: string) {
   const { rows } = await database.query<{
     due_at: Date | null;
     status: string;
-    wanted: string[];
+    requested: string[];
     lease_token: string | null;
     generation: number;
-  }>("select due_at, status, wanted, lease_token, generation from sync.subjects where kind = 'item' and id = $1", [id]);
+  }>("select due_at, status, requested, lease_token, generation from sync.subjects where kind = 'item' and id = $1", [id]);
   return rows[0];
 }
 
@@ -65,7 +65,7 @@ describe("linking an item", () => {
       item_id: "i1",
       user_id: "u1",
     });
-    expect(await subject(it, "i1")).toMatchObject({ status: "pending", wanted: ["*"], due_at: expect.any(Date) });
+    expect(await subject(it, "i1")).toMatchObject({ status: "pending", requested: ["*"], due_at: expect.any(Date) });
     expect(await getItemSecret(it.database, it.vault, integration_id, "i1")).toEqual({
       access_token: token,
       user_id: "u1",

@@ -8,7 +8,7 @@ import { getItemSecret } from "../../src/integrations/items.ts";
 import { introduceItem } from "../support/link.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { openVault, rotateVault } from "../../src/integrations/vault.ts";
-import { openIntake } from "../../src/journal/intake.ts";
+import { openWebhookIntake } from "../support/intake.ts";
 import { append } from "../../src/journal/append.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { workOnce } from "../../src/relay/jobs/job-runner.ts";
@@ -163,7 +163,7 @@ test("an item's erasure that waits for the relay holds no webhook of it up", asy
   await using it = await openScene();
   await linkItem(it.database, "item-1", "user-1");
   await it.webhooks("item-1");
-  await using accept = openAccept({ database: it.database, queueMax: 10, logger: silentLogger });
+  await using accept = openWebhookIntake({ database: it.database, queueMax: 10, logger: silentLogger });
   const held = await hold(it.database, (tx) => tx.query(take("dispatch")));
   const erasing = eraseItem(it.database, INTEGRATION, "item-1");
   await untilStuckOrDone(it.database, erasing, 1);

@@ -4,10 +4,11 @@ import { describe, expect, test } from "vitest";
 import { TartanError } from "../../src/errors.ts";
 import { urgent } from "../../src/database/pool.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { openIntake } from "../../src/journal/intake.ts";
+import { openWebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
-import { journaled, proof, webhook } from "./support.ts";
+import { markDue } from "../../src/sync/marks.ts";
+import { INTEGRATION, journaled, proof, webhook } from "./support.ts";
 
 /** The UUIDs of a binary array. */
 const uuidsIn = (array: Buffer): string[] =>
@@ -46,7 +47,7 @@ describe("group commit", () => {
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
     const { database, batches } = watched(db.database, (batch) => (batch === 1 ? held : undefined));
-    await using accept = openAccept({ database, queueMax: 5000, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 5000, logger });
     const first = webhook();
     const firstDone = accept.accept(first);
     await nextTurn();
@@ -64,7 +65,7 @@ describe("group commit", () => {
   test("nobody is answered before the commit that holds their webhook", async () => {
     await using db = await testDatabase();
     const { database } = watched(db.database);
-    await using accept = openAccept({ database, queueMax: 5000, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 5000, logger });
     await Promise.all(
       Array.from({ length: 300 }, async () => {
         const { id } = await accept.accept(webhook());
@@ -76,7 +77,7 @@ describe("group commit", () => {
 
   test("the same JWT many times at once is one webhook", async () => {
     await using db = await testDatabase();
-    await using accept = openAccept({ database: db.database, queueMax: 5000, logger });
+    await using accept = openWebhookIntake({ database: db.database, queueMax: 5000, logger });
     const shared = proof();
     const answers = await Promise.all(Array.from({ length: 100 }, () => accept.accept(webhook({ proof: shared }))));
     expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(1);
@@ -86,7 +87,7 @@ describe("group commit", () => {
 
   test("a webhook that Postgres cannot hold fails alone", async () => {
     await using db = await testDatabase();
-    await using accept = openAccept({ database: db.database, queueMax: 5000, logger });
+    await using accept = openWebhookIntake({ database: db.database, queueMax: 5000, logger });
     const poison = [
       webhook({ webhookType: "a\0b" }),
       // Beyond what an index entry can be.
@@ -102,37 +103,27 @@ describe("group commit", () => {
     expect(await journaled(db.database)).toBe(good.length);
   });
 
-  test("a subject that other work holds refuses only the webhooks about it, also those that come later", async () => {
+  test("subjects that other work holds delay no webhook about them", async () => {
     await using db = await testDatabase();
     // As short of patience with locks as the real one.
     const { database, batches } = watched(db.database, undefined, urgent(db.database));
-    await using accept = openAccept({ database, queueMax: 100, logger });
-    await accept.accept(webhook({ itemId: "item-7" }));
-    const batch = () => Array.from({ length: 20 }, (_, index) => webhook({ itemId: `item-${index}` }));
-    const outcomes = async () => {
-      const settled = await Promise.allSettled(batch().map((each) => accept.accept(each)));
-      return settled.map((each) => (each.status === "fulfilled" ? "stored" : (each.reason as TartanError).code));
-    };
-    const expected = batch().map(({ itemId }) => (itemId === "item-7" ? "overloaded" : "stored"));
+    await using accept = openWebhookIntake({ database, queueMax: 100, logger });
+    await markDue(db.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-7" }]);
     await db.database.transaction(async (tx) => {
       await tx.query("select from sync.subjects where id = 'item-7' for update");
-      expect(await outcomes()).toEqual(expected);
-      expect(accept.problem()).toBeNull();
-      // It is known to be held now, so nobody waits for it.
-      expect(await outcomes()).toEqual(expected);
+      const batch = Array.from({ length: 20 }, (_, index) => webhook({ itemId: `item-${index}` }));
+      await Promise.all(batch.map((each) => accept.accept(each)));
     });
-    expect(await outcomes()).toEqual(expected.map(() => "stored"));
-    expect(batches).toEqual([1, 20, 19, 19, 20]);
-    expect(await journaled(db.database)).toBe(1 + 19 + 19 + 20);
+    expect(batches).toEqual([20]);
   });
 
-  test("webhooks that wait for something else that is locked are halved, until only what waits fails", async () => {
+  test("webhooks that wait for something that is locked are halved, until only what waits fails", async () => {
     await using db = await testDatabase();
     const locked = webhook({ itemId: "item-7" });
     const { database, batches } = watched(db.database, (_, ids) => {
       if (ids.includes(locked.id)) throw Object.assign(new Error("lock timeout"), { code: "55P03" });
     });
-    await using accept = openAccept({ database, queueMax: 100, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     const all = [locked, ...Array.from({ length: 7 }, () => webhook())];
     const settled = await Promise.allSettled(all.map((each) => accept.accept(each)));
     expect(settled.map(({ status }) => status)).toEqual(["rejected", ...all.slice(1).map(() => "fulfilled")]);
@@ -142,7 +133,7 @@ describe("group commit", () => {
   test("a batch is bounded in bytes, and carries one webhook at least", async () => {
     await using db = await testDatabase();
     const { database, batches } = watched(db.database);
-    await using accept = openAccept({ database, queueMax: 1000, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 1000, logger });
     const MiB = 1024 * 1024;
     const sizes = [...Array.from({ length: 20 }, () => MiB - 100), 9 * MiB, ...Array.from({ length: 150 }, () => 100)];
     const stored = sizes.map((size) => accept.accept(webhook({ body: Buffer.alloc(size) })));
@@ -156,7 +147,7 @@ describe("group commit", () => {
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
     const { database, batches } = watched(db.database, (batch) => (batch === 1 ? held : undefined));
-    await using accept = openAccept({ database, queueMax: 1000, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 1000, logger });
     const first = accept.accept(webhook());
     await nextTurn();
     const large = () => accept.accept(webhook({ body: Buffer.alloc(1024 * 1024) }));
@@ -177,7 +168,7 @@ describe("group commit", () => {
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
     const { database } = watched(db.database, () => held);
-    await using accept = openAccept({ database, queueMax: 5, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 5, logger });
     const waiting = [accept.accept(webhook())];
     await nextTurn();
     waiting.push(...Array.from({ length: 5 }, () => accept.accept(webhook())));
@@ -192,7 +183,7 @@ describe("group commit", () => {
     const { database } = watched(db.database, () => {
       if (away) throw new TartanError("database_unavailable", "Postgres cannot be reached");
     });
-    await using accept = openAccept({ database, queueMax: 100, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     const refused = await Promise.allSettled(Array.from({ length: 20 }, () => accept.accept(webhook())));
     for (const answer of refused)
       expect(answer).toMatchObject({ reason: { code: "database_unavailable", retryAfterSeconds: 5 } });
@@ -207,7 +198,7 @@ describe("group commit", () => {
     const { database, batches } = watched(db.database, (batch) => {
       if (batch < 3) throw Object.assign(new Error("deadlock detected"), { code: "40P01" });
     });
-    await using accept = openAccept({ database, queueMax: 100, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     const given = webhook();
     expect(await accept.accept(given)).toEqual({ id: given.id, duplicate: false });
     expect(batches).toEqual([1, 1, 1]);
@@ -215,7 +206,7 @@ describe("group commit", () => {
 
   test("closing answers everyone who waits, and refuses those who come after", async () => {
     await using db = await testDatabase();
-    const accept = openAccept({ database: db.database, queueMax: 5000, logger });
+    const accept = openWebhookIntake({ database: db.database, queueMax: 5000, logger });
     const waiting = Array.from({ length: 250 }, () => accept.accept(webhook()));
     const closing = accept[Symbol.asyncDispose]();
     await expect(accept.accept(webhook())).rejects.toMatchObject({ code: "overloaded" });
@@ -224,13 +215,13 @@ describe("group commit", () => {
     expect(await journaled(db.database)).toBe(250);
   });
 
-  test("listeners hear of it, many webhooks costing few hints", async () => {
+  test("sync is notified of webhooks, with fewer notifications than webhooks", async () => {
     await using db = await testDatabase();
     const { database, batches } = watched(db.database);
     const hints: number[] = [];
-    await using _listening = await db.database.listen("tartan_due", () => hints.push(batches.length));
+    await using _listening = await db.database.listen("tartan_arrived", () => hints.push(batches.length));
     {
-      await using accept = openAccept({ database, queueMax: 5000, logger });
+      await using accept = openWebhookIntake({ database, queueMax: 5000, logger });
       for (let index = 0; index < 50; index += 1) await accept.accept(webhook());
     }
     // Every commit is followed by a hint that began after it.

@@ -3,7 +3,7 @@ import { append } from "../../src/journal/append.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
-import { journaled, proof, subject, webhook } from "./support.ts";
+import { journaled, proof, webhook } from "./support.ts";
 
 const open = (url: string) =>
   openDatabase({ url, poolSize: 4, applicationName: "other process", logger: silentLogger });
@@ -86,48 +86,6 @@ describe("batches of several processes", () => {
     fail();
     await crashed;
     expect(await waiting).toEqual([{ id: second.id, duplicate: false }]);
-  });
-});
-
-describe("a run that finishes while a webhook arrives", () => {
-  /** What a run does at its end: done when nothing newer than what it claimed has come, else due again. */
-  const FINISH = `
-    update sync.subjects set lease_token = null, oldest_unserved = case when generation = $1 then null else oldest_unserved end,
-      due_at = case when generation = $1 then null else now() end
-    where id = 'item-1'`;
-
-  test("the mark waits for the run's commit, and makes the subject due again", async () => {
-    await using db = await testDatabase();
-    await append(db.database, [webhook()]);
-    await db.database.query("update sync.subjects set lease_token = gen_random_uuid(), due_at = '2099-01-01'");
-    let marking: Promise<unknown> = Promise.resolve();
-    await db.database.transaction(async (tx) => {
-      await tx.query(FINISH, [1]);
-      marking = append(db.database, [webhook()]);
-      await untilBlocked(db.database);
-    });
-    await marking;
-    const row = await subject(db.database);
-    expect(row?.generation).toBe(2);
-    expect(row?.due_at?.getTime()).toBeLessThan(Date.now() + 60_000);
-    expect(row?.oldest_unserved).not.toBeNull();
-  });
-
-  test("the run waits for the mark's commit, and leaves the subject due", async () => {
-    await using db = await testDatabase();
-    await append(db.database, [webhook()]);
-    await db.database.query("update sync.subjects set lease_token = gen_random_uuid(), due_at = '2099-01-01'");
-    let finishing: Promise<unknown> = Promise.resolve();
-    await db.database.transaction(async (tx) => {
-      await append(tx, [webhook()]);
-      finishing = db.database.query(FINISH, [1]);
-      await untilBlocked(db.database);
-    });
-    await finishing;
-    const row = await subject(db.database);
-    expect(row?.generation).toBe(2);
-    expect(row?.due_at?.getTime()).toBeLessThan(Date.now() + 60_000);
-    expect(row?.oldest_unserved).not.toBeNull();
   });
 });
 

@@ -5,7 +5,7 @@ import type { Database } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { introduceItem } from "../support/link.ts";
 import { openVault } from "../../src/integrations/vault.ts";
-import { openIntake } from "../../src/journal/intake.ts";
+import { openWebhookIntake } from "../support/intake.ts";
 import { append } from "../../src/journal/append.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
@@ -15,7 +15,7 @@ const WAYS: Record<string, (database: Database) => Promise<unknown>> = {
   "the append of a batch": (database) => append(database, [webhook(), webhook()]),
   "the append in a transaction of its caller": (database) => database.transaction((tx) => append(tx, [webhook()])),
   "the group commit": async (database) => {
-    await using accept = openAccept({ database, queueMax: 10, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 10, logger });
     await Promise.all([accept.accept(webhook()), accept.accept(webhook())]);
   },
   "the linking of an item": async (database) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { systemClock as clock } from "../../src/clock.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { listRefusals, openRefusals, type Refusal } from "../../src/journal/refusals.ts";
+import { listRefusals, openRefusals } from "../../src/journal/refusals.ts";
 import { testDatabase } from "../support/database.ts";
 
 const refusal = (fields: Partial<Refusal> = {}): Refusal => ({

@@ -7,7 +7,7 @@ import { getIntegration } from "../../src/integrations/integrations.ts";
 import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { introduceItem } from "../support/link.ts";
 import { finishIntegrations } from "../../src/lifecycle/unfinished.ts";
-import { openIntake } from "../../src/journal/intake.ts";
+import { openWebhookIntake } from "../support/intake.ts";
 import { append } from "../../src/journal/append.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { webhook } from "../journal/support.ts";
@@ -66,7 +66,7 @@ describe("deleting an integration", () => {
     const { database } = it;
     const [id, other] = [await it.integrate(), await it.integrate()];
     await addSubjects(it, id, "due_at = now()");
-    await using accept = openAccept({ database, queueMax: 100, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     await whileHeld(
       database,
       id,
@@ -161,7 +161,7 @@ describe("new credentials", () => {
     const { database } = it;
     const id = await it.integrate();
     await addSubjects(it, id, "status = 'misconfigured'");
-    await using accept = openAccept({ database, queueMax: 100, logger });
+    await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     await whileHeld(
       database,
       id,

@@ -48,7 +48,7 @@ describe("a new item from your backend", () => {
     expect(await items(intake)).toMatchObject([
       { item_id: "created-item-id", access_token_sealed: expect.any(Buffer) },
     ]);
-    expect(await subjects(intake.database)).toMatchObject([{ kind: "item", id: "created-item-id", wanted: ["*"] }]);
+    expect(await subjects(intake.database)).toMatchObject([{ kind: "item", id: "created-item-id", requested: ["*"] }]);
     expect(await everythingWritten(intake)).not.toContain(TOKEN);
   });
 
@@ -151,25 +151,25 @@ describe("a request by secret", () => {
   test("after a repair has everything of the item read again", async () => {
     await using intake = await startIntake();
     await intake.backend(updated);
-    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", wanted: ["*"] }]);
+    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", requested: ["*"] }]);
     await intake.backend({ ...updated, item_id: "item-2", full: true });
-    expect((await subjects(intake.database))[1]?.wanted).toEqual(["*", "transactions:full"]);
+    expect((await subjects(intake.database))[1]?.requested).toEqual(["*", "transactions:full"]);
   });
 
   test("may fake Plaid's HISTORICAL_UPDATE to have the history read, or with full read anew", async () => {
     await using intake = await startIntake();
     const fake = { webhook_type: "TRANSACTIONS", webhook_code: "HISTORICAL_UPDATE", item_id: "item-1" };
     await intake.backend(fake);
-    expect(await subjects(intake.database)).toMatchObject([{ wanted: ["transactions"] }]);
+    expect(await subjects(intake.database)).toMatchObject([{ requested: ["transactions"] }]);
     await intake.backend({ ...fake, full: true });
-    expect((await subjects(intake.database))[0]?.wanted.toSorted()).toEqual(["transactions", "transactions:full"]);
+    expect((await subjects(intake.database))[0]?.requested.toSorted()).toEqual(["transactions", "transactions:full"]);
   });
 
   test("of any other type is kept, and marks what it is about", async () => {
     await using intake = await startIntake();
     await intake.backend({ webhook_type: "AUTH", webhook_code: "AUTOMATICALLY_VERIFIED", item_id: "item-1" });
     await intake.backend({ webhook_type: "OURS", webhook_code: "OWN", note: 1 });
-    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", wanted: [] }]);
+    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", requested: [] }]);
     expect(await intake.webhooks()).toMatchObject([
       { webhook_type: "OURS", item_id: null, webhook: { note: 1 } },
       { webhook_type: "AUTH", item_id: "item-1", environment: "sandbox" },

@@ -5,6 +5,7 @@ import { TartanError } from "../../src/errors.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { openIntake } from "../../src/journal/intake.ts";
+import type { ArrivedWebhook } from "../../src/model/intake.ts";
 import { signJwt, webhookBody } from "../support/plaid-signer.ts";
 import { startIntake, type Answer, type Intake } from "./support.ts";
 
@@ -82,16 +83,14 @@ describe("when it cannot be stored", () => {
   test("Postgres away is 503 with Retry-After, and secrets and keys known before still serve", async () => {
     let away = false;
     await using intake = await startIntake({
-      accept: (database) => {
-        const real = openAccept({ database, queueMax: 100, logger });
-        return {
-          accept: (webhook) =>
-            away
-              ? Promise.reject(new TartanError("database_unavailable", "away", { retryAfterSeconds: 5 }))
-              : real.accept(webhook),
-          problem: () => real.problem(),
-          [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
-        };
+      intake: (database, vault) => {
+        const real = openIntake({ database, vault, queueMax: 100, logger });
+        const { accept } = real;
+        real.accept = ((arrival: ArrivedWebhook) =>
+          away
+            ? Promise.reject(new TartanError("database_unavailable", "away", { retryAfterSeconds: 5 }))
+            : accept.call(real, arrival)) as typeof accept;
+        return real;
       },
     });
     await intake.plaid(body);
@@ -106,7 +105,9 @@ describe("when it cannot be stored", () => {
   });
 
   test("a full queue is 503 with Retry-After", async () => {
-    await using intake = await startIntake({ accept: (database) => openAccept({ database, queueMax: 1, logger }) });
+    await using intake = await startIntake({
+      intake: (database, vault) => openIntake({ database, vault, queueMax: 1, logger }),
+    });
     await intake.plaid(body);
     let answers: Promise<Answer>[] = [];
     await intake.database.transaction(async (tx) => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { changesMirror } from "../../src/resources/index.ts";
 import { plaidWebhookExamples } from "../simulator/support/plaid-schema.ts";
+import { getItem } from "../../src/sync/items.ts";
+import { markAll } from "../support/mark.ts";
 import { startIntake, subjects } from "./support.ts";
 
 const examples = plaidWebhookExamples();
@@ -10,10 +12,11 @@ const bytesOf = (body: unknown): Buffer => Buffer.from(JSON.stringify(body, null
 
 describe("a webhook that needs no sync run", () => {
   test.skipIf(examples === null)(
-    "of each of Plaid's example webhooks, those that change nothing mirrored are processed as they are stored and make nothing due",
+    "of each of Plaid's example webhooks, those that change nothing mirrored are processed by the marker and make nothing due",
     async () => {
       await using intake = await startIntake();
       for (const example of examples ?? []) expect(await intake.plaid(bytesOf(example))).toMatchObject({ status: 200 });
+      const due = await subjects(intake.database);
       const stored = await intake.webhooks();
       expect(stored.length).toBe(examples?.length);
       expect(stored.length).toBeGreaterThan(80);
@@ -28,7 +31,7 @@ describe("a webhook that needs no sync run", () => {
         expect([nameOf(one.webhook), one.update_info]).toEqual([nameOf(one.webhook), { outcome }]);
       }
       const about = new Set(waiting.map((one) => one.item_id ?? one.webhook["institution_id"]));
-      expect(new Set((await subjects(intake.database)).map(({ id }) => id))).toEqual(about);
+      expect(new Set(due.map(({ id }) => id))).toEqual(about);
     },
   );
 
@@ -42,6 +45,7 @@ describe("a webhook that needs no sync run", () => {
     ];
     for (const [body, outcome] of bodies) {
       const { body: answer } = await intake.plaid(body);
+      await subjects(intake.database);
       const stored = (await intake.webhooks()).find(({ id }) => id === answer.webhook_id);
       expect(stored).toMatchObject({ processed_at: expect.any(String), update_info: { outcome } });
     }
@@ -49,13 +53,22 @@ describe("a webhook that needs no sync run", () => {
     expect(await subjects(intake.database)).toEqual([]);
   });
 
-  test("is not one that asks for a full reading, nor one of an item that is not linked yet", async () => {
+  test("is not one that asks for a full reading, though nothing that it touches is mirrored", async () => {
     await using intake = await startIntake();
     await intake.backend({ webhook_type: "INCOME", webhook_code: "X", item_id: "asked", full: true });
+    expect((await subjects(intake.database)).map(({ id }) => id)).toEqual(["asked"]);
+    expect((await intake.webhooks()).map(({ processed_at }) => processed_at)).toEqual([null]);
+  });
+
+  test("is one of an item whose token is not known, and the item is shown as unlinked", async () => {
+    await using intake = await startIntake();
     await intake.plaid(
       bytesOf({ webhook_type: "TRANSACTIONS", webhook_code: "SYNC_UPDATES_AVAILABLE", item_id: "later" }),
     );
-    expect((await subjects(intake.database)).map(({ id }) => id)).toEqual(["asked", "later"]);
-    expect((await intake.webhooks()).map(({ processed_at }) => processed_at)).toEqual([null, null]);
+    await markAll(intake.database);
+    expect(await intake.webhooks()).toMatchObject([
+      { processed_at: expect.any(String), update_info: { outcome: "item_unknown" } },
+    ]);
+    expect(await getItem(intake.database, "later")).toMatchObject({ status: "unlinked", due: false });
   });
 });

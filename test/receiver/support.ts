@@ -7,14 +7,14 @@ import { silentLogger as logger, type Logger } from "../../src/logger.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
-import { openVault } from "../../src/integrations/vault.ts";
+import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { openIntake } from "../../src/journal/intake.ts";
-import type { Intake } from "../../src/model/intake.ts";
+import type { Intake as IntakePort } from "../../src/model/intake.ts";
 import { listWebhooks, type WebhookRecord } from "../../src/journal/records.ts";
 import { listRefusals, openRefusals, type RefusalRecord } from "../../src/journal/refusals.ts";
-import { changesMirror } from "../../src/resources/index.ts";
 import { receiverRoutes } from "../../src/receiver/route.ts";
 import { testDatabase } from "../support/database.ts";
+import { markAll } from "../support/mark.ts";
 import {
   newSigningKey,
   signJwt,
@@ -62,8 +62,8 @@ interface IntakeOptions {
   trustProxy?: boolean;
   fetchesPerMinute?: number;
   logger?: Logger;
-  /** in place of the group commit */
-  accept?: (database: Database) => Accept;
+  /** in place of the Intake over Postgres */
+  intake?: (database: Database, vault: Vault) => IntakePort & AsyncDisposable;
 }
 
 export async function startIntake(options: IntakeOptions = {}): Promise<Intake> {
@@ -85,20 +85,17 @@ export async function startIntake(options: IntakeOptions = {}): Promise<Intake> 
       plaid_url: server.url,
     });
   const { id, webhook_secret: secret } = await integrate();
-  const accept = closer.use(options.accept?.(database) ?? openAccept({ database, queueMax: 5000, logger }));
+  const port = closer.use(options.intake?.(database, vault) ?? openIntake({ database, vault, queueMax: 5000, logger }));
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const app = Fastify({ trustProxy: options.trustProxy ?? false });
   closer.defer(() => app.close());
   await app.register(receiverRoutes, {
-    database,
-    vault,
     directory,
     keys,
-    accept,
+    intake: port,
     refusals,
     clock,
     logger: options.logger ?? logger,
-    touches: changesMirror,
     allowedSources: options.allowedSources ?? [],
   });
   await app.listen({ port: 0, host: "127.0.0.1" });
@@ -140,12 +137,31 @@ export interface SubjectState {
   id: string;
   due_at: Date | null;
   generation: number;
-  wanted: string[];
+  requested: string[];
 }
 
+/**
+ * The subjects that sync makes due of what was accepted, as if all items were linked. What is requested stands in the subject's row
+ * or in that of a webhook that waits.
+ */
 export async function subjects(database: Database): Promise<SubjectState[]> {
-  const { rows } = await database.query<SubjectState>(
-    "select kind, id, due_at, generation, wanted from sync.subjects order by kind, id",
-  );
+  await database.query(`
+    insert into tartan.items (integration_id, item_id, access_token_sealed)
+    select distinct integration_id, item_id, '\\x00'::bytea from (
+      select integration_id, item_id from journal.webhooks where item_id is not null
+      union all
+      select n ->> 'integration_id', n ->> 'id'
+      from journal.sync_outbox cross join lateral jsonb_array_elements(notices) as n where n ->> 'kind' = 'item'
+    ) named
+    on conflict do nothing`);
+  await markAll(database);
+  const { rows } = await database.query<SubjectState>(`
+    select s.kind, s.id, s.due_at, s.generation, array(
+      select unnest(s.requested)
+      union
+      select unnest(w.requested) from journal.webhooks w
+      where w.subject_kind = s.kind and w.subject_id = s.id and w.processed_at is null
+      order by 1) as requested
+    from sync.subjects s order by kind, id`);
   return rows;
 }

@@ -108,7 +108,7 @@ describe("changed rows", () => {
     const item = await scene.synced(40);
     scene.simulator.control.changeTransactions(item.item_id, { add: 1, remove: 1, webhooks: false });
     const before = (await told(item.item_id)).length;
-    await scene.database.query("update sync.subjects set wanted = '{*:full}', due_at = now() where id = $1", [
+    await scene.database.query("update sync.subjects set requested = '{*:full}', due_at = now() where id = $1", [
       item.item_id,
     ]);
     await work();
@@ -157,7 +157,7 @@ describe("an event", () => {
     const item = await scene.synced(1);
     let heard = 0;
     await using _ = await scene.database.listen("tartan_outbox", () => (heard += 1));
-    await scene.database.query("update sync.subjects set wanted = '{*}', due_at = now() where id = $1", [item.item_id]);
+    await scene.database.query("update sync.subjects set requested = '{*}', due_at = now() where id = $1", [item.item_id]);
     await work();
     await until(() => heard > 0);
   });

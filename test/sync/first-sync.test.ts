@@ -18,8 +18,8 @@ describe("a linked item", () => {
       status: "ok",
       due_at: null,
       oldest_unserved: null,
-      wanted: [],
-      taken: [],
+      requested: [],
+      claimed: [],
       attempts: 0,
     });
     expect(subject.verified_at).toBeInstanceOf(Date);

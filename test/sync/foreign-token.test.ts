@@ -53,7 +53,7 @@ describe("the token of another item", () => {
 
     await scene.link(item);
     await run();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [] });
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
@@ -62,7 +62,7 @@ describe("the token of another item", () => {
     await scene.link({ ...item, access_token: other.access_token });
     // As if the link's own webhook had been served already: what is left to do names no resource that says whose it is.
     await scene.database.query(
-      "update sync.subjects set status = 'ok', wanted = '{transactions}', oldest_unserved = null where id = $1",
+      "update sync.subjects set status = 'ok', requested = '{transactions}', oldest_unserved = null where id = $1",
       [item.item_id],
     );
     scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });

@@ -60,7 +60,7 @@ describe("a look that is under way", () => {
     scene.simulator.control.changeTransactions(item.item_id, { add: 3 });
     const clientFor = answering(() => unlinkItem(scene.database, scene.integrationId, item.item_id));
     expect(await lookDirectly(scene, { clientFor })).toEqual([{ outcome: "lost" }]);
-    expect(await scene.subject(item.item_id)).toMatchObject({ due_at: null, wanted: [], status: "unlinked" });
+    expect(await scene.subject(item.item_id)).toMatchObject({ due_at: null, requested: [], status: "unlinked" });
     expect(await gapsOf(scene)).toEqual([]);
   });
 

@@ -107,7 +107,7 @@ describe("a cursor's loop", () => {
       [scene.integrationId, item.item_id],
     );
     await scene.database.query(
-      "update sync.subjects set wanted = '{transactions:full}', due_at = now() where id = $1",
+      "update sync.subjects set requested = '{transactions:full}', due_at = now() where id = $1",
       [item.item_id],
     );
     const worker = await scene.work();
@@ -141,7 +141,7 @@ describe("a cursor's loop", () => {
     await scene.hear(item.item_id, "HISTORICAL_UPDATE");
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [], attempts: 0 });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [], attempts: 0 });
     await truthful(item);
   });
 

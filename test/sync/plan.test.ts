@@ -8,13 +8,13 @@ import { resourcesOf } from "../../src/resources/index.ts";
 
 const heard = (type: string | null, code: string | null): Waiting => ({ id: "", type, code, receivedAt: new Date() });
 const plan = (
-  wanted: string[],
+  requested: string[],
   webhooks: [string | null, string | null][] = [],
   status: Status = "ok",
   kind = "item",
 ): string[] =>
   planRun(
-    { kind, status, wanted },
+    { kind, status, requested },
     webhooks.map(([type, code]) => heard(type, code)),
   ).map(({ resource, full, explicit }) => `${resource.name}${full ? ":full" : ""}${explicit ? "!" : ""}`);
 

@@ -20,14 +20,14 @@ const run = async () => {
 describe("requestSync", () => {
   it("makes an item due with all of its resources, or with those named", async () => {
     await requestSync(scene.database, item.item_id);
-    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: ["*"] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ requested: ["*"] });
     await run();
     await requestSync(scene.database, item.item_id, { resources: ["accounts"], full: true });
-    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: ["accounts:full"] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ requested: ["accounts:full"] });
     const asked = scene.asked("/accounts/get");
     await run();
     expect(scene.asked("/accounts/get") - asked).toBe(1);
-    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: [], taken: [], due_at: null });
+    expect(await scene.subject(item.item_id)).toMatchObject({ requested: [], claimed: [], due_at: null });
   });
 
   it("refuses an item that is not linked and a resource that does not exist, and names the mend", async () => {

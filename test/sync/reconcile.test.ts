@@ -125,7 +125,7 @@ describe("a gap", () => {
     await plaid("/sandbox/item/fire_webhook", item, { webhook_type: "ITEM", webhook_code: "USER_ACCOUNT_REVOKED" });
     await lookOnce(scene, item.item_id);
     expect((await gapsOf(scene))[0]?.gap).toMatchObject({ missed_webhook: { code_sent: "USER_ACCOUNT_REVOKED" } });
-    expect(await scene.subject(item.item_id)).toMatchObject({ wanted: ["*:full"] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ requested: ["*:full"] });
   });
 });
 
@@ -151,7 +151,7 @@ describe("changes of which Plaid sent no webhook at all", () => {
     await worker.idle({ retries: true });
     expect(cursors).toHaveLength(4);
     expect(await gapsOf(scene)).toMatchObject([{ gap: { changed_resources: ["transactions"], missed_webhook: null } }]);
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", wanted: [], taken: [] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", requested: [], claimed: [] });
   });
 
   it("are no gap where a reading finds that nothing changed", async () => {

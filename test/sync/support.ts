@@ -28,8 +28,8 @@ export interface SubjectRow {
   not_before: Date | null;
   generation: number;
   oldest_unserved: string | null;
-  wanted: string[];
-  taken: string[];
+  requested: string[];
+  claimed: string[];
   lease_token: string | null;
   attempts: number;
   status: string;

@@ -74,8 +74,8 @@ describe("webhooks", () => {
       expect(await scene.subject(item.item_id)).toMatchObject({
         due_at: null,
         oldest_unserved: null,
-        wanted: [],
-        taken: [],
+        requested: [],
+        claimed: [],
         status: "ok",
       });
       await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);

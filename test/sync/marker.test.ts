@@ -1,0 +1,172 @@
+import { describe, expect, test } from "vitest";
+import { noteNotice } from "../../src/events/sync-outbox.ts";
+import { append } from "../../src/journal/append.ts";
+import { markWaiting } from "../../src/sync/marker.ts";
+import { markDue } from "../../src/sync/marks.ts";
+import { INTEGRATION, linkItem, subject, unmarked, webhook } from "../journal/support.ts";
+import { testDatabase } from "../support/database.ts";
+import { markAll } from "../support/mark.ts";
+
+/** A database with the items `item-1` to `item-3`, which are linked. */
+async function openScene() {
+  const { database, ...db } = await testDatabase();
+  for (const itemId of ["item-1", "item-2", "item-3"]) await linkItem(database, itemId, "user-1");
+  return { database, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() };
+}
+
+const NOTHING = { subjects: 0, more: false, deferred: false };
+
+describe("the marker", () => {
+  test("a webhook makes its item due, and what its sender requests stays in the webhook's row", async () => {
+    await using scene = await openScene();
+    const given = webhook({ requested: ["accounts"] });
+    await append(scene.database, [given]);
+    expect(await subject(scene.database)).toBeUndefined();
+    expect(await markWaiting(scene.database)).toEqual({ subjects: 1, more: false, deferred: false });
+    const row = await subject(scene.database);
+    expect(row).toMatchObject({ generation: 1, oldest_unserved: given.id, requested: [] });
+    expect(row?.due_at?.getTime()).toBeLessThanOrEqual(Date.now() + 1000);
+    expect(await unmarked(scene.database)).toEqual([]);
+    expect(await markWaiting(scene.database)).toEqual(NOTHING);
+  });
+
+  test("many webhooks of one item are one mark, which remembers the oldest, whatever their order", async () => {
+    await using scene = await openScene();
+    const [first, second, third] = [webhook(), webhook(), webhook()];
+    await append(scene.database, [third, second]);
+    await append(scene.database, [first]);
+    await markAll(scene.database);
+    expect(await subject(scene.database)).toMatchObject({ generation: 1, oldest_unserved: first.id });
+  });
+
+  test("a webhook that a run has served already makes nothing due", async () => {
+    await using scene = await openScene();
+    await append(scene.database, [webhook()]);
+    await scene.database.query("update journal.webhooks set processed_at = now()");
+    expect(await markWaiting(scene.database)).toEqual(NOTHING);
+    expect(await subject(scene.database)).toBeUndefined();
+    expect(await unmarked(scene.database)).toEqual([]);
+  });
+
+  test("a subject that a run works on stays with its worker and is newer than the run claimed", async () => {
+    await using scene = await openScene();
+    await append(scene.database, [webhook()]);
+    await markAll(scene.database);
+    const leaseEnd = new Date("2026-01-01T00:00:00Z");
+    await scene.database.query("update sync.subjects set lease_token = gen_random_uuid(), due_at = $1", [leaseEnd]);
+    await append(scene.database, [webhook()]);
+    await markAll(scene.database);
+    expect(await subject(scene.database)).toMatchObject({ due_at: leaseEnd, generation: 2 });
+  });
+
+  test("a mark makes an idle subject due and a waiting one due sooner, but none before its not_before", async () => {
+    await using scene = await openScene();
+    const mark = async (columns: string) => {
+      await scene.database.query(`update sync.subjects set ${columns}`);
+      await append(scene.database, [webhook()]);
+      await markAll(scene.database);
+      return (await subject(scene.database))?.due_at;
+    };
+    await append(scene.database, [webhook()]);
+    await markAll(scene.database);
+    expect((await mark("due_at = null"))?.getTime()).toBeLessThanOrEqual(Date.now() + 1000);
+    expect((await mark("due_at = '2099-01-01'"))?.getTime()).toBeLessThanOrEqual(Date.now() + 1000);
+    expect(await mark("due_at = '2099-01-02', not_before = '2099-01-01'")).toEqual(new Date("2099-01-01"));
+  });
+
+  test("a subject that another transaction holds is marked later, and the others at once", async () => {
+    await using scene = await openScene();
+    await markDue(scene.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1" }]);
+    const [held, free] = [webhook({ itemId: "item-1" }), webhook({ itemId: "item-2" })];
+    await append(scene.database, [held, free]);
+    await scene.database.transaction(async (tx) => {
+      await tx.query("select from sync.subjects where id = 'item-1' for update");
+      expect(await markWaiting(scene.database)).toEqual({ subjects: 1, more: false, deferred: true });
+      expect(await subject(scene.database, "item-2")).toMatchObject({ oldest_unserved: free.id });
+      expect(await unmarked(scene.database)).toEqual([[held.id]]);
+    });
+    expect(await markWaiting(scene.database)).toEqual({ subjects: 1, more: false, deferred: false });
+    expect(await subject(scene.database, "item-1")).toMatchObject({ generation: 2, oldest_unserved: held.id });
+  });
+
+  test("rows that another marker has taken are passed over, and are there again when that one fails", async () => {
+    await using scene = await openScene();
+    await append(scene.database, [webhook()]);
+    let during: unknown;
+    const failing = scene.database.transaction(async (tx) => {
+      await tx.query("select from journal.sync_outbox for update");
+      during = await markWaiting(scene.database);
+      throw new Error("the process ends");
+    });
+    await expect(failing).rejects.toThrow("the process ends");
+    expect(during).toEqual(NOTHING);
+    expect(await markWaiting(scene.database)).toMatchObject({ subjects: 1 });
+  });
+
+  test("more webhooks than one transaction takes are marked by the next ones, each once", async () => {
+    await using scene = await openScene();
+    for (let commit = 0; commit < 5; commit += 1)
+      await append(
+        scene.database,
+        Array.from({ length: 600 }, (_, index) => webhook({ itemId: `item-${(index % 3) + 1}`, proof: null })),
+      );
+    expect(await markWaiting(scene.database)).toMatchObject({ subjects: 3, more: true });
+    await markAll(scene.database);
+    expect(await unmarked(scene.database)).toEqual([]);
+    expect(await subject(scene.database, "item-3")).toMatchObject({ generation: 2 });
+  });
+
+  test("linking an item gives its subject another chance, whatever the old token had come to", async () => {
+    await using scene = await openScene();
+    await markDue(scene.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1" }]);
+    await scene.database.query(
+      "update sync.subjects set status = 'needs_user', attempts = 3, not_before = '2099-01-01', due_at = '2099-01-01'",
+    );
+    await append(scene.database, [
+      webhook({ source: "BACKEND", proof: null, webhookType: "ITEM", webhookCode: "CREATED", requested: ["*"] }),
+    ]);
+    await markAll(scene.database);
+    const { rows } = await scene.database.query("select status, attempts, due_at <= now() as due from sync.subjects");
+    expect(rows).toEqual([{ status: "pending", attempts: 0, due: true }]);
+  });
+
+  test("a notice has all of its subject read, unless nothing that its webhook touches is mirrored", async () => {
+    await using scene = await openScene();
+    const about = { integration_id: INTEGRATION, kind: "item", code: "SYNC_UPDATES_AVAILABLE", requested: ["*"] };
+    await noteNotice(scene.database, { ...about, id: "item-1", type: "TRANSACTIONS" });
+    await noteNotice(scene.database, { ...about, id: "item-2", type: "INVENTED" });
+    await noteNotice(scene.database, { ...about, id: "nobody-linked-it", type: "TRANSACTIONS" });
+    await markAll(scene.database);
+    expect(await subject(scene.database, "item-1")).toMatchObject({ requested: ["*"], oldest_unserved: null });
+    expect(await subject(scene.database, "item-2")).toBeUndefined();
+    expect(await subject(scene.database, "nobody-linked-it")).toMatchObject({ due_at: null });
+  });
+});
+
+describe("markDue", () => {
+  test("no marks are no statement", async () => {
+    await using db = await testDatabase();
+    await markDue(db.database, []);
+  });
+
+  test("marks subjects without a webhook, each once, with all that is requested", async () => {
+    await using db = await testDatabase();
+    const mark = { integrationId: INTEGRATION, kind: "item" };
+    await markDue(db.database, [
+      { ...mark, id: "item-2", requested: ["*"] },
+      { ...mark, id: "item-1" },
+      { ...mark, id: "item-2", requested: ["accounts"] },
+    ]);
+    expect(await subject(db.database, "item-1")).toMatchObject({ generation: 1, oldest_unserved: null, requested: [] });
+    expect((await subject(db.database, "item-2"))?.requested).toEqual(["*", "accounts"]);
+    await markDue(db.database, [{ ...mark, id: "item-1", requested: ["accounts"] }]);
+    expect(await subject(db.database, "item-1")).toMatchObject({ generation: 2, requested: ["accounts"] });
+  });
+
+  test("one marked for later is due no sooner", async () => {
+    await using db = await testDatabase();
+    const notBefore = new Date("2099-01-01");
+    await markDue(db.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1", notBefore }]);
+    expect((await subject(db.database))?.due_at).toEqual(notBefore);
+  });
+});
