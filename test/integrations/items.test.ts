@@ -65,7 +65,8 @@ describe("linking an item", () => {
       item_id: "i1",
       user_id: "u1",
     });
-    expect(await subject(it, "i1")).toMatchObject({ status: "pending", requested: ["*"], due_at: expect.any(Date) });
+    expect(await subject(it, "i1")).toMatchObject({ status: "pending", due_at: expect.any(Date) });
+    expect(rows[0]).toMatchObject({ requested: ["*"] });
     expect(await getItemSecret(it.database, it.vault, integration_id, "i1")).toEqual({
       access_token: token,
       user_id: "u1",

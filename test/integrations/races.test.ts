@@ -9,6 +9,7 @@ import { introduceItem } from "../support/link.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { openVault, rotateVault } from "../../src/integrations/vault.ts";
 import { openWebhookIntake } from "../support/intake.ts";
+import { markAll } from "../support/mark.ts";
 import { append } from "../../src/journal/append.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { workOnce } from "../../src/relay/jobs/job-runner.ts";
@@ -179,6 +180,7 @@ test("an item of which only webhooks came can be unlinked and erased, and one of
   const integration = await it.integrate();
   await append(it.database, [webhook({ integrationId: integration, itemId: "never-linked" })]);
   await append(it.database, [webhook({ integrationId: integration, itemId: "other" })]);
+  await markAll(it.database);
   await unlinkItem(it.database, integration, "never-linked");
   await eraseItem(it.database, integration, "never-linked");
   const { rows } = await it.database.query<object>(

@@ -5,6 +5,7 @@ import { openDatabase } from "../../src/database/pool.ts";
 import { append } from "../../src/journal/append.ts";
 import { newUuid } from "../../src/model/ids.ts";
 import { startJanitor, tidy } from "../../src/journal/janitor.ts";
+import { pruneRuns } from "../../src/sync/prune.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
 import { journaled, proof, webhook } from "./support.ts";
@@ -195,7 +196,7 @@ describe("the janitor", () => {
     expect(new Set(rows.map(({ webhook_id }) => webhook_id))).toEqual(new Set(given.slice(0, 3).map(({ id }) => id)));
   });
 
-  test("refusals and runs are trimmed to what is of use", async () => {
+  test("refusals are trimmed to what is of use, and so are the runs by their owner", async () => {
     await using db = await testDatabase();
     await db.database.query("insert into journal.refusals (reason) select 'r' || n from generate_series(1, 10050) n");
     const run = (days: number, n: number) =>
@@ -207,7 +208,8 @@ describe("the janitor", () => {
       );
     await run(31, 5500);
     await run(29, 3);
-    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0 });
+    const more = { "trim the runs": () => pruneRuns(db.database) };
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, more });
     const count = async (table: string) =>
       (await db.database.query<{ n: number }>(`select count(*) as n from ${table}`)).rows[0]?.n;
     expect(await count("journal.refusals")).toBe(10_000);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock as clock } from "../../src/clock.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { listRefusals, openRefusals } from "../../src/journal/refusals.ts";
+import type { Refusal } from "../../src/model/refusal.ts";
 import { testDatabase } from "../support/database.ts";
 
 const refusal = (fields: Partial<Refusal> = {}): Refusal => ({

@@ -8,6 +8,7 @@ import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integr
 import { introduceItem } from "../support/link.ts";
 import { finishIntegrations } from "../../src/lifecycle/unfinished.ts";
 import { openWebhookIntake } from "../support/intake.ts";
+import { markAll } from "../support/mark.ts";
 import { append } from "../../src/journal/append.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { webhook } from "../journal/support.ts";
@@ -82,9 +83,16 @@ describe("deleting an integration", () => {
         expect(answers.map(({ status }) => status)).toEqual(answers.map(() => "fulfilled"));
       },
     );
+    await database.query(
+      "insert into tartan.items (integration_id, item_id, access_token_sealed) select $1, 'item-' || n, '\\x00' from generate_series(0, 18) n",
+      [other],
+    );
+    await markAll(database);
     const due = "sync.subjects where integration_id = $1 and due_at is not null";
-    // The one that a webhook made due meanwhile has a run, which settles the webhook.
-    expect([await countOf(database, due, [id]), await countOf(database, due, [other])]).toEqual([1, 19]);
+    expect([await countOf(database, due, [id]), await countOf(database, due, [other])]).toEqual([0, 19]);
+    expect(
+      await countOf(database, "journal.webhooks where integration_id = $1 and processed_at is null", [id]),
+    ).toBe(0);
   });
 
   test.each([
@@ -102,6 +110,7 @@ describe("deleting an integration", () => {
     await addSubjects(it, id, "due_at = now()");
     const receivedAt = new Date(Date.now() - 24 * 60 * 60_000);
     await append(database, [webhook({ integrationId: id, receivedAt })]);
+    await markAll(database);
     await expect(deleteIntegration(endsBefore(database, text, count), id)).rejects.toThrow("the process ended");
     expect(await getIntegration(database, id)).toBeNull();
     await finishIntegrations(database);
@@ -134,6 +143,7 @@ describe("deleting an integration", () => {
     await deleteIntegration(database, id, { purge: true });
     expect((await directory.find(id))?.id).toBe(id);
     await append(database, [webhook({ integrationId: id })]);
+    await markAll(database);
     await finishIntegrations(database);
     const rows = (table: string, column = "integration_id") => countOf(database, `${table} where ${column} = $1`, [id]);
     expect([
@@ -142,6 +152,7 @@ describe("deleting an integration", () => {
       await rows("tartan.integrations", "id"),
     ]).toEqual([0, 0, 1]);
     await append(database, [webhook({ integrationId: id })]);
+    await markAll(database);
     await database.query("update tartan.integrations set deleted_at = now() - interval '2 minutes'");
     await finishIntegrations(database);
     expect([

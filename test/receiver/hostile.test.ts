@@ -4,8 +4,9 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { callerOf, startApi, type TestApi } from "../api/support.ts";
 import { systemClock as clock } from "../../src/clock.ts";
-import { listRefusals, openRefusals, type Refusal } from "../../src/journal/refusals.ts";
+import { listRefusals, openRefusals } from "../../src/journal/refusals.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
+import type { Refusal } from "../../src/model/refusal.ts";
 import { testDatabase } from "../support/database.ts";
 
 /** Sends the bytes as they are and reads the status line of the answer. */

@@ -6,6 +6,7 @@ import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { openIntake } from "../../src/journal/intake.ts";
 import type { ArrivedWebhook } from "../../src/model/intake.ts";
+import type { Accepted } from "../../src/model/webhook.ts";
 import { signJwt, webhookBody } from "../support/plaid-signer.ts";
 import { startIntake, type Answer, type Intake } from "./support.ts";
 
@@ -85,11 +86,11 @@ describe("when it cannot be stored", () => {
     await using intake = await startIntake({
       intake: (database, vault) => {
         const real = openIntake({ database, vault, queueMax: 100, logger });
-        const { accept } = real;
+        const accept = real.accept.bind(real) as (arrival: ArrivedWebhook) => Promise<Accepted>;
         real.accept = ((arrival: ArrivedWebhook) =>
           away
             ? Promise.reject(new TartanError("database_unavailable", "away", { retryAfterSeconds: 5 }))
-            : accept.call(real, arrival)) as typeof accept;
+            : accept(arrival)) as typeof real.accept;
         return real;
       },
     });

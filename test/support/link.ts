@@ -1,9 +1,10 @@
-/** Links items as the intake does, for tests that have no intake. */
+/** Links items as the intake does, and makes them due as sync does, for tests that have neither. */
 import type { Database } from "../../src/database/types.ts";
 import type { Vault } from "../../src/integrations/vault.ts";
 import { linkItem } from "../../src/journal/link.ts";
 import { toWebhookId } from "../../src/model/ids.ts";
 import type { NewItem } from "../../src/sync/linking.ts";
+import { markAll } from "./mark.ts";
 
 interface Linked {
   webhook_id: string;
@@ -23,5 +24,6 @@ export async function introduceItem(
     receivedAt: item.receivedAt,
     body: item.body,
   });
+  await markAll(deps.database);
   return { webhook_id: toWebhookId(id), item_id: item.item_id, created };
 }

@@ -98,7 +98,7 @@ describe("an item that is gone", () => {
 });
 
 describe("an item without a token", () => {
-  it("has its webhooks kept and marked item_unknown, and is synced as soon as it is linked", async () => {
+  it("has its webhooks kept and processed as item_unknown without a run, and is synced as soon as it is linked", async () => {
     const [item] = scene.makeItems(1, 12);
     if (!item) throw new Error("no item");
     const uuid = await scene.hear(item.item_id, "INITIAL_UPDATE");
@@ -108,7 +108,7 @@ describe("an item without a token", () => {
     const { rows } = await scene.database.query("select outcome, webhooks from sync.runs where subject_id = $1", [
       item.item_id,
     ]);
-    expect(rows).toEqual([{ outcome: "item_unknown", webhooks: 1 }]);
+    expect(rows).toEqual([]);
     await scene.link(item);
     await run();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });

@@ -1,12 +1,19 @@
 /** What a run is to do, and what becomes of a subject: decided without a database. */
 import { describe, expect, it } from "vitest";
+import type { WaitingWebhook } from "../../src/journal/served.ts";
 import { planRun } from "../../src/sync/plan.ts";
 import { growing } from "../../src/sync/retry.ts";
-import type { Failure, Outcome, Status, Task, Waiting } from "../../src/sync/types.ts";
+import type { Failure, Outcome, Status, Task } from "../../src/sync/types.ts";
 import { judge } from "../../src/sync/verdict.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 
-const heard = (type: string | null, code: string | null): Waiting => ({ id: "", type, code, receivedAt: new Date() });
+const heard = (type: string | null, code: string | null, requested: string[] = []): WaitingWebhook => ({
+  id: "",
+  type,
+  code,
+  receivedAt: new Date(),
+  requested,
+});
 const plan = (
   requested: string[],
   webhooks: [string | null, string | null][] = [],
@@ -32,7 +39,18 @@ describe("a plan", () => {
     expect(plan([], [["ITEM", "ERROR"]])).toEqual(["items"]);
   });
 
-  it("is nothing for what nobody knows", () => {
+  it("holds what a webhook requests besides what it touches, read from the start for that webhook", () => {
+    const webhook = { ...heard("INCOME", "X", ["transactions:full"]), id: "webhook-1" };
+    const [task, ...others] = planRun({ kind: "item", status: "ok", requested: [] }, [webhook]);
+    expect(others.filter(({ resource }) => resource.name !== "items")).toEqual([]);
+    expect([task, ...others].find((each) => each?.resource.name === "transactions")).toMatchObject({
+      full: true,
+      explicit: true,
+      fullFor: ["webhook-1"],
+    });
+  });
+
+  it("is nothing for unknown types and names", () => {
     expect(
       plan(
         [],

@@ -125,7 +125,8 @@ describe("a gap", () => {
     await plaid("/sandbox/item/fire_webhook", item, { webhook_type: "ITEM", webhook_code: "USER_ACCOUNT_REVOKED" });
     await lookOnce(scene, item.item_id);
     expect((await gapsOf(scene))[0]?.gap).toMatchObject({ missed_webhook: { code_sent: "USER_ACCOUNT_REVOKED" } });
-    expect(await scene.subject(item.item_id)).toMatchObject({ requested: ["*:full"] });
+    const { rows } = await scene.database.query("select requested from journal.webhooks where source = 'RECONCILER'");
+    expect(rows).toEqual([{ requested: ["*:full"] }]);
   });
 });
 

@@ -17,6 +17,7 @@ import { startSimulator, type Simulator, type SimulatorOptions } from "../../src
 import { startSync, type Sync, type SyncOptions } from "../../src/sync/sync.ts";
 import type { UpdateInfo } from "../../src/sync/types.ts";
 import { testDatabase } from "../support/database.ts";
+import { markAll } from "../support/mark.ts";
 
 export interface Item {
   item_id: string;
@@ -51,7 +52,7 @@ export interface Scene extends AsyncDisposable {
   link(item: Item, integrationId?: string): Promise<void>;
   /** a worker, stopped with the scene */
   work(options?: Partial<SyncOptions>): Promise<Sync>;
-  /** as if Plaid had sent a webhook; resolves with its UUID */
+  /** as if Plaid had sent a webhook, and it was marked; resolves with its UUID */
   hear(itemId: string, code?: string, type?: string, integrationId?: string): Promise<string>;
   /** makes an item, links it and waits for its first sync */
   synced(transactions?: number): Promise<Item>;
@@ -118,6 +119,7 @@ export async function openScene(simulated: SimulatorOptions = {}): Promise<Scene
     },
     hear: async (itemId, code = "SYNC_UPDATES_AVAILABLE", type = "TRANSACTIONS", integration = integrationId) => {
       const [appended] = await append(database, [webhook(integration, itemId, type, code)]);
+      await markAll(database);
       return appended?.id ?? "";
     },
     synced: async (transactions = 20) => {
