@@ -1,17 +1,16 @@
 /** /v1/webhooks and /v1/refusals: what was accepted and what was not, newest first. */
 import { TartanError } from "../errors.ts";
-import { getWebhook, listWebhooks } from "../journal/records.ts";
 import { listRefusals } from "../journal/refusals.ts";
 import { EXAMPLES } from "./examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "./routing.ts";
 import { list } from "./shapes.ts";
 import { Refusal, RefusalsQuery, Webhook, WebhookParams, WebhooksQuery } from "./webhook-shapes.ts";
 
-export function auditRoutes(api: Api, { database }: ApiDeps): void {
-  api.get("/v1/webhooks", { schema: LIST }, ({ query }) => listWebhooks(database, query));
+export function auditRoutes(api: Api, { database, records }: ApiDeps): void {
+  api.get("/v1/webhooks", { schema: LIST }, ({ query }) => records.list(query));
 
   api.get("/v1/webhooks/:id", { schema: SHOW }, async ({ params: { id } }) => {
-    const webhook = await getWebhook(database, id);
+    const webhook = await records.get(id);
     if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; ids look like whk_ and 32 digits.`);
     return webhook;
   });

@@ -9,6 +9,7 @@ import type { Directory, KnownIntegration } from "../integrations/directory.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import type { Intake } from "../model/intake.ts";
+import type { Records } from "../model/records.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import type { UrlRules } from "../relay/destinations/destinations.ts";
 import type { Guard } from "../relay/senders/http/guard.ts";
@@ -23,6 +24,8 @@ export interface ApiDeps {
   directory: Directory;
   /** takes items that are linked */
   intake: Pick<Intake, "accept">;
+  /** the webhooks that were accepted */
+  records: Records;
   clock: Clock;
   logger: Logger;
   /** a client of Plaid with an integration's credentials */

@@ -1,5 +1,5 @@
 /** One line about one webhook, and about what a run changed. */
-import type { WebhookRecord } from "../journal/records.ts";
+import type { WebhookRecord } from "../model/records.ts";
 import { cyan, dim, green, red, short, state, yellow } from "./print.ts";
 
 interface Counts {

@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../database/types.ts";
-import { listWebhooks, type WebhookFilter, type WebhookRecord } from "../journal/records.ts";
+import { listWebhooks } from "../journal/records.ts";
+import type { WebhookFilter, WebhookRecord } from "../model/records.ts";
 import { describeWebhook } from "./describe.ts";
 
 const LOOK_EVERY_MS = 400;

@@ -15,6 +15,7 @@ import { openDirectory, type KnownIntegration } from "../integrations/directory.
 import { finishIntegrations } from "../lifecycle/unfinished.ts";
 import { openIntake } from "../journal/intake.ts";
 import { startJanitor, type JanitorOptions } from "../journal/janitor.ts";
+import { openRecords } from "../journal/records.ts";
 import { openRefusals } from "../journal/refusals.ts";
 import { checkSealingKey } from "../integrations/vault.ts";
 import type { PlaidClient } from "../plaid/client.ts";
@@ -157,6 +158,7 @@ async function listen(
     vault,
     directory,
     intake,
+    records: openRecords(database),
     refusals,
     keys,
     clientFor,

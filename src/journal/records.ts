@@ -11,50 +11,9 @@ import { TartanError } from "../errors.ts";
 import { cutTokens } from "../tokens.ts";
 import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
 import { fromWebhookId, toWebhookId } from "../model/ids.ts";
+import type { Records, WebhookFilter, WebhookPage, WebhookRecord } from "../model/records.ts";
 import { GET_WEBHOOK, GET_WEBHOOKS, LIST_FILTERS, listWebhooksQuery, type ListFilter } from "./queries.ts";
 import type { Source } from "../model/webhook.ts";
-
-export interface WebhookFilter {
-  item_id?: string | undefined;
-  user_id?: string | undefined;
-  type?: string | undefined;
-  code?: string | undefined;
-  source?: Source | undefined;
-  integration_id?: string | undefined;
-  /** 1 to 500; 50 by default */
-  limit?: number | undefined;
-  /** `next_cursor` of the page before */
-  cursor?: string | null | undefined;
-}
-
-export interface WebhookRecord {
-  /** `whk_…` */
-  id: string;
-  integration_id: string;
-  source: Source;
-  item_id: string | null;
-  user_id: string | null;
-  webhook_type: string | null;
-  webhook_code: string | null;
-  environment: string | null;
-  /** ISO 8601 */
-  received_at: string;
-  /** the body, parsed, without tokens; `{}` where it is not a JSON object */
-  webhook: Record<string, unknown>;
-  /** tokens were cut out of `webhook`; the mark [cut] stands in their place */
-  tokens_cut: boolean;
-  /** null for a webhook that was not Plaid's */
-  verification: { key_id: string; signed_at: string; body_sha256: string } | null;
-  /** ISO 8601; null while it waits for a run */
-  processed_at: string | null;
-  /** what the run that served it found */
-  update_info: Record<string, unknown> | null;
-}
-
-export interface WebhookPage {
-  data: WebhookRecord[];
-  next_cursor: string | null;
-}
 
 interface Row {
   id: string;
@@ -78,6 +37,12 @@ interface Place {
   id: string;
   bytes: number;
 }
+
+/** The port over Postgres. */
+export const openRecords = (q: Queryable): Records => ({
+  list: (filter) => listWebhooks(q, filter),
+  get: (id) => getWebhook(q, id),
+});
 
 /** A page ends here, however many rows were asked for; its first body may be larger. */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;

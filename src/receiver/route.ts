@@ -1,10 +1,10 @@
 /**
- * The intake: one URL an integration, for Plaid and for your backend.
+ * The receiver's routes: one URL an integration, for Plaid and for your backend.
  *
  *   request → source known? → Plaid-Verification sent? → proven by signature ─┐
- *                                                   └→ proven by secret ─────┴→ journaled and due, in one commit → 200
+ *                                                   └→ proven by secret ─────┴→ handed over to the Intake, which makes it durable → 200
  *
- * Whatever fails on the way is answered with what is wrong and how to mend it, recorded as a refusal and counted. What
+ * A request that fails on the way is answered with what is wrong and how to fix it, recorded as a refusal and counted. A request that
  * cannot be decided or stored just now (Plaid's key endpoint or Postgres away, too many waiting) is 503 with Retry-After:
  * Plaid sends it again for a day.
  */

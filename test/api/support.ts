@@ -11,6 +11,7 @@ import { ensureAdminKey } from "../../src/integrations/api-keys.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { openIntake } from "../../src/journal/intake.ts";
+import { openRecords } from "../../src/journal/records.ts";
 import { openRefusals } from "../../src/journal/refusals.ts";
 import type { Logger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
@@ -85,6 +86,7 @@ export async function startApi({
     vault,
     directory,
     intake: opened(openIntake({ database, vault, queueMax: 1000, logger })),
+    records: openRecords(database),
     refusals: opened(openRefusals({ database, logger, clock })),
     keys: openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: 60 }),
     clientFor,

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { append } from "../../src/journal/append.ts";
+import { openRecords } from "../../src/journal/records.ts";
 import { toWebhookId } from "../../src/model/ids.ts";
 import { testDatabase } from "../support/database.ts";
-import { allPages, webhook } from "./support.ts";
+import { allPages } from "./records-conformance.ts";
+import { webhook } from "./support.ts";
 
 test("a page ends where its bodies are large, the next goes on there, and each webhook comes once", async () => {
   await using db = await testDatabase();

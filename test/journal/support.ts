@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import type { Queryable } from "../../src/database/types.ts";
 import { newUuid } from "../../src/model/ids.ts";
-import { listWebhooks, type WebhookFilter } from "../../src/journal/records.ts";
 import type { NewWebhook } from "../../src/model/webhook.ts";
 
 export const INTEGRATION = "svi_test";
@@ -71,21 +70,4 @@ export async function linkItem(q: Queryable, itemId: string, userId: string): Pr
     itemId,
     userId,
   ]);
-}
-
-/** The ids on all pages of a list, in their order; `between` is called behind each page. */
-export async function allPages(
-  q: Queryable,
-  filter: WebhookFilter,
-  between?: () => Promise<unknown>,
-): Promise<string[]> {
-  const ids: string[] = [];
-  let cursor: string | null = null;
-  do {
-    const page = await listWebhooks(q, { ...filter, cursor });
-    ids.push(...page.data.map(({ id }) => id));
-    cursor = page.next_cursor;
-    await between?.();
-  } while (cursor !== null);
-  return ids;
 }

@@ -5,7 +5,7 @@
  */
 import { Command } from "commander";
 import { readerUrl } from "../../database/reader.ts";
-import type { WebhookRecord } from "../../journal/records.ts";
+import type { WebhookRecord } from "../../model/records.ts";
 import { openCore, type Core } from "../core.ts";
 import type { ToldEvent } from "../demo-receiver.ts";
 import { connectWorld, openWorld, startApplication } from "../demo-world.ts";

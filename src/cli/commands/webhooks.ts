@@ -1,7 +1,8 @@
 /** `tartan webhooks …`: the journal: what came, what it led to, and what was refused. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { getWebhook, listWebhooks, type WebhookFilter, type WebhookRecord } from "../../journal/records.ts";
+import { getWebhook, listWebhooks } from "../../journal/records.ts";
+import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
