@@ -3,7 +3,7 @@
  * everything else of the run become visible together or not at all.
  */
 import type { Queryable, Statement } from "../database/types.ts";
-import type { Lead, Resource } from "../resources/types.ts";
+import type { Reference, Resource } from "../resources/types.ts";
 import {
   anyRootRow,
   countRows,
@@ -128,11 +128,11 @@ export async function mirroredRoot(
 }
 
 /** The subject that a column of the row that stands for this subject names, or null. */
-export async function mirroredLead(
+export async function mirroredReference(
   q: Queryable,
   scope: Pick<Scope, "integrationId" | "subjectId">,
   root: Resource,
-  { column }: Lead,
+  { column }: Reference,
 ): Promise<string | null> {
   const { rows } = await q.query<{ id: string | null }>(rootLead(root, column), [scope.integrationId, scope.subjectId]);
   return rows[0]?.id ?? null;
@@ -169,9 +169,9 @@ export async function applyError(
 }
 
 /** The subjects that the resource's rows lead to and that should be fetched now. */
-export async function findLeads(tx: Queryable, scope: Scope, resource: Resource): Promise<Subject[]> {
+export async function findReferences(tx: Queryable, scope: Scope, resource: Resource): Promise<Subject[]> {
   const found: Subject[] = [];
-  for (const { column, subject, staleHours } of resource.leadsTo ?? []) {
+  for (const { column, subject, staleHours } of resource.references ?? []) {
     const values = [scope.integrationId, scope.subjectId, subject.kind, staleHours];
     const { rows } = await tx.query<{ id: string }>(staleLeads(resource, column), values);
     found.push(...rows.map(({ id }) => ({ kind: subject.kind, id })));
@@ -180,21 +180,21 @@ export async function findLeads(tx: Queryable, scope: Scope, resource: Resource)
 }
 
 /**
- * What the resource tells in update_info, such as `{ plaid_accounts: [{ account_id, type, name }] }`, from the rows as
+ * The resource's fields of the summary, `update_info`, such as `{ plaid_accounts: [{ account_id, type, name }] }`, from the rows as
  * they are now; `rows` is how many those are.
  */
-export async function tell(
+export async function summaryOf(
   tx: Queryable,
   scope: Scope,
   resource: Resource,
   rows: number,
 ): Promise<Record<string, unknown>> {
-  const told: Record<string, unknown> = {};
+  const summary: Record<string, unknown> = {};
   const values = [scope.integrationId, scope.subjectId];
-  for (const [name, telling] of Object.entries(resource.tells ?? {})) {
-    if ("count" in telling) told[name] = rows;
-    else if ("list" in telling) told[name] = (await tx.query(listRows(resource, telling.list), values)).rows;
-    else told[name] = (await tx.query(listRows(resource, [telling.value]), values)).rows[0]?.[telling.value] ?? null;
+  for (const [name, field] of Object.entries(resource.summary ?? {})) {
+    if ("count" in field) summary[name] = rows;
+    else if ("list" in field) summary[name] = (await tx.query(listRows(resource, field.list), values)).rows;
+    else summary[name] = (await tx.query(listRows(resource, [field.value]), values)).rows[0]?.[field.value] ?? null;
   }
-  return told;
+  return summary;
 }

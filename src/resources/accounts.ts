@@ -44,6 +44,6 @@ export const accounts: Resource = {
     text("balances_unofficial_currency_code", "balances.unofficial_currency_code"),
     timestamptz("balances_last_updated_datetime", "balances.last_updated_datetime"),
   ],
-  tells: { plaid_accounts: { list: ["account_id", "type", "name"] } },
+  summary: { plaid_accounts: { list: ["account_id", "type", "name"] } },
   event: "accounts.changed",
 };

@@ -2,7 +2,7 @@
  * Items: a user's login at an institution, its health and its products (https://plaid.com/docs/api/items/#itemget).
  * What is wrong with an Item is always what /item/get says, never what a webhook said.
  */
-import { itemHappenings } from "./item-happenings.ts";
+import { itemEvents } from "./item-events.ts";
 import { INSTITUTION, ITEM } from "./subjects.ts";
 import { jsonb, text, textList, timestamptz, type Resource } from "./types.ts";
 
@@ -36,7 +36,7 @@ export const items: Resource = {
   given: ["user_id", "next_step"],
   conditionAt: "error",
   productsAt: ["products", "billed_products"],
-  leadsTo: [{ column: "institution_id", subject: INSTITUTION, staleHours: 24 }],
-  tells: { institution_id: { value: "institution_id" } },
-  happenings: itemHappenings,
+  references: [{ column: "institution_id", subject: INSTITUTION, staleHours: 24 }],
+  summary: { institution_id: { value: "institution_id" } },
+  derivedEvents: itemEvents,
 };

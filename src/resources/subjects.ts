@@ -3,10 +3,10 @@
  */
 import type { SubjectKind } from "./types.ts";
 
-export const ITEM: SubjectKind = { kind: "item", column: "item_id", asks: "access_token", isTold: true };
+export const ITEM: SubjectKind = { kind: "item", column: "item_id", asks: "access_token", hasEvents: true };
 export const INSTITUTION: SubjectKind = {
   kind: "institution",
   column: "institution_id",
   asks: "client",
-  isTold: false,
+  hasEvents: false,
 };

@@ -62,6 +62,6 @@ export const transactions: Resource = {
     text("personal_finance_category_detailed", "personal_finance_category.detailed"),
     text("personal_finance_category_confidence_level", "personal_finance_category.confidence_level"),
   ],
-  tells: { total_transactions: { count: true } },
+  summary: { total_transactions: { count: true } },
   event: "transactions.changed",
 };

@@ -1,6 +1,6 @@
 /**
  * The shape that every resource file has, in this order: the webhooks that touch it · the kind of subject it belongs
- * to · how it is fetched · its table · its columns (name, type, path) · what is told of it. sync/ and mirror/ know this
+ * to · how it is fetched · its table · its columns (name, type, path) · its events. sync/ and mirror/ know this
  * shape only and no resource by name, so a new resource is a file here, a migration, and a line in index.ts.
  */
 
@@ -17,8 +17,8 @@ export interface SubjectKind {
   column: string;
   /** what a request is authorised with: the subject's own access token, or the client's credentials alone */
   asks: "access_token" | "client";
-  /** whether what its runs come to is told as events */
-  isTold: boolean;
+  /** whether its runs record events */
+  hasEvents: boolean;
 }
 
 /** What a request may be made from, besides credentials. */
@@ -74,18 +74,18 @@ export interface Column {
   path: readonly string[];
 }
 
-/** What a run tells of the resource in update_info: how many rows there are, some columns of each, or a column of the one. */
-export type Telling = { count: true } | { list: readonly string[] } | { value: string };
+/** A field of `update_info`: how many rows there are, some columns of each, or a column of the one. */
+export type SummaryField = { count: true } | { list: readonly string[] } | { value: string };
 
 /** Another subject that a column of this resource names, to be fetched when it was never, or not since `staleHours`. */
-export interface Lead {
+export interface Reference {
   column: string;
   subject: SubjectKind;
   staleHours: number;
 }
 
 /** The row that stands for a subject as a run found it and left it, and the webhooks that the run served. */
-export interface Look {
+export interface Snapshot {
   /** null: it was not there, or has not changed (then neither has `after`) */
   before: Readonly<Record<string, unknown>> | null;
   /** null: it was not read */
@@ -98,7 +98,7 @@ export interface Look {
 }
 
 /** Something that happened to a subject: an event's type and data. */
-export interface Happening {
+export interface DerivedEvent {
   type: string;
   data: Record<string, unknown>;
 }
@@ -124,12 +124,12 @@ export interface Resource {
   conditionAt?: string;
   /** where that row lists the subject's products */
   productsAt?: readonly string[];
-  leadsTo?: readonly Lead[];
-  tells?: Readonly<Record<string, Telling>>;
+  references?: readonly Reference[];
+  summary?: Readonly<Record<string, SummaryField>>;
   /** the type of the events that hold its changed rows */
   event?: string;
   /** what happened to the subject, where the row stands for it */
-  happenings?: (look: Look) => Happening[];
+  derivedEvents?: (snapshot: Snapshot) => DerivedEvent[];
 }
 
 const column =

@@ -1,6 +1,6 @@
 /**
- * The end of a run: rows, cursors, removals, leads to other subjects, update_info of the webhooks it served, the run's own
- * row, what is told of it all, and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
+ * The end of a run: rows, cursors, removals, references to other subjects, update_info of the webhooks it served, the run's own
+ * row, the events, and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
  * worker that was paused past its lease therefore writes nothing.
  *
  * The subject's row is locked in two steps. At first only against being claimed, so that it can still be marked
@@ -11,7 +11,7 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
-import { applyError, applyReading, countCurrent, findLeads, removeEverything, tell, verify } from "../mirror/apply.ts";
+import { applyError, applyReading, countCurrent, findReferences, removeEverything, summaryOf, verify } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
 import type { Applied, Scope, Unfit } from "../mirror/types.ts";
@@ -27,10 +27,10 @@ import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence 
 import { learnAbsences } from "./products.ts";
 import { FENCE, finish, KEEP_RUN, LOCK } from "./queries.ts";
 import { held, WEBHOOKS_MAX } from "./queue.ts";
-import type { Claim, Failure, Outcome, UpdateInfo, Verdict } from "./types.ts";
+import type { Claim, Failure, Outcome, UpdateInfo, Decision } from "./types.ts";
 
 /** Where a resource stood before the run. */
-export interface Standing {
+export interface ResourceStatus {
   cursor: string | null;
   rows: number;
   /** its first reading, with all history that Plaid had still to bring, is over */
@@ -49,8 +49,8 @@ export interface Ending {
   /** the token, as sealed, that Plaid had not answered with this subject before */
   unconfirmed: Buffer | null;
   outcomes: readonly Outcome[];
-  verdict: Verdict;
-  standings: ReadonlyMap<string, Standing>;
+  decision: Decision;
+  statuses: ReadonlyMap<string, ResourceStatus>;
   /** those that waited when the run began */
   loops: Loops;
   webhooks: readonly WaitingWebhook[];
@@ -67,7 +67,7 @@ type Read = Extract<Outcome, { read: unknown }>;
 /** What a run came to, for logs and metrics. */
 export interface Committed {
   info: UpdateInfo;
-  /** resources in which reconciliation found changes that no webhook had told of */
+  /** resources in which reconciliation found changes that no webhook had announced */
   healed: readonly string[];
   /** values that do not fit their columns */
   unfit: readonly Unfit[];
@@ -109,8 +109,8 @@ async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | n
 
 /** Staged pages: those that were applied go, those of loops that wait stay. What was started over is dropped already. */
 async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
-  const { claim, outcomes, verdict, loops } = ending;
-  if (verdict.gone) {
+  const { claim, outcomes, decision, loops } = ending;
+  if (decision.gone) {
     await dropStaged(tx, claim.leaseToken);
     return await forgetLoops(tx, claim, loops);
   }
@@ -123,10 +123,10 @@ async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
 }
 
 async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Written> {
-  const { claim, outcomes, verdict, standings } = ending;
-  const scope = { ...ending.scope, facts: { ...ending.scope.facts, next_step: verdict.error?.next_step ?? null } };
+  const { claim, outcomes, decision, statuses } = ending;
+  const scope = { ...ending.scope, facts: { ...ending.scope.facts, next_step: decision.error?.next_step ?? null } };
   const applied = new Map<string, Applied>();
-  const told: Record<string, unknown> = {};
+  const summary: Record<string, unknown> = {};
   const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
   const kept: Kept[] = [];
   for (const read of reads) {
@@ -134,7 +134,7 @@ async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Prom
     const step = await applyReading(tx, scope, read.read, unfit);
     const { changes } = step;
     applied.set(resource.name, step);
-    const before = standings.get(resource.name);
+    const before = statuses.get(resource.name);
     const rows = before ? before.rows + changes.added - changes.removed : await countCurrent(tx, scope, resource);
     const complete = before?.complete || read.complete;
     kept.push({
@@ -145,14 +145,14 @@ async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Prom
       readWith: read.readWith ?? "",
       partial: (read.partial ?? false) || lacksKeys(resource.name, unfit),
     });
-    Object.assign(told, await tell(tx, scope, resource, rows));
+    Object.assign(summary, await summaryOf(tx, scope, resource, rows));
   }
   const noted = await noteFailure(tx, { ...ending, scope }, applied, unfit);
-  if (verdict.gone) await removeSubject(tx, ending, applied);
+  if (decision.gone) await removeSubject(tx, ending, applied);
   const root = reads.find((read) => read.root !== null);
   if (root && ending.unconfirmed) await confirmToken(tx, claim.integrationId, claim.id, ending.unconfirmed);
-  const verifiedAt = verdict.gone ? undefined : await keepStandings(tx, ending, kept);
-  return { runId: newRunId(), info: summarise(ending, reads, applied, told), applied, noted, verifiedAt };
+  const verifiedAt = decision.gone ? undefined : await keepStatuses(tx, ending, kept);
+  return { runId: newRunId(), info: summarise(ending, reads, applied, summary), applied, noted, verifiedAt };
 }
 
 /** Errors of configuration that concern this one item's token, not the integration. */
@@ -165,7 +165,7 @@ const OF_THE_TOKEN: ReadonlySet<string> = new Set(["INVALID_ACCESS_TOKEN", TOKEN
  */
 async function noteFailure(
   tx: Queryable,
-  { claim, scope, outcomes, standings }: Ending,
+  { claim, scope, outcomes, statuses }: Ending,
   applied: Map<string, Applied>,
   unfit: Unfit[] | null,
 ): Promise<Record<string, unknown> | null> {
@@ -176,7 +176,7 @@ async function noteFailure(
   const { class: group, errorType: error_type, errorCode: error_code } = failure;
   const speaks = group === "user" || group === "item_ended" || OF_THE_TOKEN.has(error_code);
   const error = { error_type, error_code, error_message: explain(error_type, error_code).message };
-  const noted = await applyError(tx, scope, root, error, { add: !standings.has(root.name), change: speaks, unfit });
+  const noted = await applyError(tx, scope, root, error, { add: !statuses.has(root.name), change: speaks, unfit });
   if (noted) applied.set(root.name, noted.applied);
   return noted?.row ?? null;
 }
@@ -201,10 +201,10 @@ interface Kept {
  * Keeps where the resources stand, and what follows for the subject.
  * @returns since when all of its resources are known to be equal, null while one was never read; undefined: as before
  */
-async function keepStandings(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
-  const { claim, scope, outcomes, standings, webhooks } = ending;
+async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
+  const { claim, scope, outcomes, statuses, webhooks } = ending;
   const subject = [claim.integrationId, claim.kind, claim.id];
-  const absences = learnAbsences(claim.kind, outcomes, standings);
+  const absences = learnAbsences(claim.kind, outcomes, statuses);
   if (kept.length === 0 && absences.size === 0) return undefined;
   if (kept.length > 0) {
     // Webhooks that this run could not take in may ask for more than was read, such as to read everything again.
@@ -241,42 +241,42 @@ async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: M
  * Makes subjects due that the rows reference, such as an item's institution. Late, since marks of these wait from here to
  * the commit.
  */
-async function follow(tx: Queryable, { scope, outcomes, verdict }: Ending): Promise<void> {
-  if (verdict.gone) return;
+async function follow(tx: Queryable, { scope, outcomes, decision }: Ending): Promise<void> {
+  if (decision.gone) return;
   for (const outcome of outcomes) {
     if (!("read" in outcome)) continue;
-    const leads = await findLeads(tx, scope, outcome.task.resource);
+    const references = await findReferences(tx, scope, outcome.task.resource);
     const { integrationId } = scope;
     await markDue(
       tx,
-      leads.map((lead) => ({ integrationId, ...lead, requested: [EVERYTHING] })),
+      references.map((reference) => ({ integrationId, ...reference, requested: [EVERYTHING] })),
     );
   }
 }
 
 function summarise(
-  { verdict, standings, tookMs }: Ending,
+  { decision, statuses, tookMs }: Ending,
   reads: readonly Read[],
   applied: ReadonlyMap<string, Applied>,
-  told: Record<string, unknown>,
+  summary: Record<string, unknown>,
 ): UpdateInfo {
   const counts = Object.fromEntries([...applied].map(([resource, { changes }]) => [resource, changes]));
   const looped = reads.find(({ read }) => read.resource.fetch.kind === "cursor");
-  const info: UpdateInfo = { outcome: verdict.outcome, ...told, counts };
-  if (looped) info.cursor = { from: standings.get(looped.task.resource.name)?.cursor ?? null, to: looped.cursor };
+  const info: UpdateInfo = { outcome: decision.outcome, ...summary, counts };
+  if (looped) info.cursor = { from: statuses.get(looped.task.resource.name)?.cursor ?? null, to: looped.cursor };
   info.pages = reads.reduce((sum, { read }) => sum + read.pages.length, 0);
   info.duration_ms = tookMs();
-  if (verdict.error) info.error = verdict.error;
+  if (decision.error) info.error = decision.error;
   return info;
 }
 
 /** The run's own row, when there was anything to run. */
 async function keepRun(
   tx: Queryable,
-  { claim, outcomes, verdict, served }: Ending,
+  { claim, outcomes, decision, served }: Ending,
   { runId, info }: Written,
 ): Promise<void> {
-  if (outcomes.length === 0 && verdict.status !== "unlinked") return;
+  if (outcomes.length === 0 && decision.status !== "unlinked") return;
   if (outcomes.length > 0 && outcomes.every(isHeldBack)) return;
   await tx.query(KEEP_RUN, [
     runId,
@@ -284,7 +284,7 @@ async function keepRun(
     claim.kind,
     claim.id,
     claim.claimedAt,
-    verdict.outcome,
+    decision.outcome,
     served.length,
     JSON.stringify(info),
   ]);
@@ -301,9 +301,9 @@ function unserved({ webhooks, served, idle }: Ending): WaitingWebhook[] {
 
 /** update_info and processed_at on the webhooks. */
 async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<void> {
-  const { verdict, served, idle } = ending;
-  // A webhook that waits for nothing that failed was served in full, whatever else the run met.
-  const servedInfo = verdict.status === "retrying" ? { ...info, outcome: "synced" } : info;
+  const { decision, served, idle } = ending;
+  // A webhook that waits for nothing that failed was served in full, even if the run failed elsewhere.
+  const servedInfo = decision.status === "retrying" ? { ...info, outcome: "synced" } : info;
   await markServed(tx, idsOf(served), servedInfo);
   await markServed(tx, idsOf(idle), { outcome: "no_resource" });
   // What this run could not read of what they request is pending.
@@ -314,7 +314,7 @@ const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({
 
 /** The subject's next state. A mark that came during the run leaves it due. */
 async function settle(tx: Queryable, ending: Ending, { info, verifiedAt }: Written): Promise<void> {
-  const { claim, webhooks, served, idle, verdict } = ending;
+  const { claim, webhooks, served, idle, decision } = ending;
   await follow(tx, ending);
   const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
   const [now] = rows;
@@ -322,16 +322,16 @@ async function settle(tx: Queryable, ending: Ending, { info, verifiedAt }: Writt
   await serve(tx, ending, info);
   const marked = now.generation !== claim.generation;
   const truncated = webhooks.length === WEBHOOKS_MAX;
-  const again = marked || (truncated && verdict.retried.size === 0);
+  const again = marked || (truncated && decision.retried.size === 0);
   await tx.query(finish(claim.kind), [
     ...held(claim),
     again,
-    verdict.dueInMs,
-    verdict.holdMs,
-    verdict.status,
-    verdict.attempts,
-    verdict.error === null ? null : JSON.stringify(verdict.error),
-    verdict.pending,
+    decision.dueInMs,
+    decision.holdMs,
+    decision.status,
+    decision.attempts,
+    decision.error === null ? null : JSON.stringify(decision.error),
+    decision.pending,
     verifiedAt ?? null,
     marked || truncated || served.length + idle.length < webhooks.length,
     verifiedAt !== undefined,

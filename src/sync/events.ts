@@ -1,12 +1,12 @@
 /**
- * What a run tells, in this order: what happened to the subject itself, the rows that changed, and what the run came to. Pure;
+ * The events of a run, in this order: those derived from the subject's own row, the rows that changed, and the outcome. Pure;
  * commit.ts records it in the run's own transaction.
  */
 import type { NewEvent, PartedEvent } from "../events/events.ts";
 import { selectChanges } from "../mirror/changes.ts";
 import type { Applied } from "../mirror/types.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
-import type { Happening } from "../resources/types.ts";
+import type { DerivedEvent } from "../resources/types.ts";
 import type { Ending } from "./commit.ts";
 import type { Claim, LastError, Status, UpdateInfo } from "./types.ts";
 
@@ -22,19 +22,19 @@ export interface Written {
   verifiedAt: Date | null | undefined;
 }
 
-type Told = NewEvent | PartedEvent;
+type RunEvent = NewEvent | PartedEvent;
 type Head = Omit<NewEvent, "type" | "data">;
 
 const COMPLETED: ReadonlySet<Status> = new Set(["ok", "ended", "unlinked"]);
 /** Plaid not being ready is no failure; nor is our own pacing, which leaves no error behind. */
 const FAILED: ReadonlySet<Status> = new Set(["retrying", "needs_user", "misconfigured"]);
 
-/** The events of a run; none of a subject whose kind is not told of. */
-export function eventsOf(ending: Ending, written: Written): Told[] {
+/** The events of a run; none of a subject whose kind has no events. */
+export function eventsOf(ending: Ending, written: Written): RunEvent[] {
   const { claim, scope, environment } = ending;
-  if (!subjectKind(claim.kind)?.isTold) return [];
+  if (!subjectKind(claim.kind)?.hasEvents) return [];
   const head = { ...headOf(claim), userId: scope.facts.user_id, environment };
-  const happened = happenings(ending, written).map(({ type, data }) => ({ ...head, type, data }));
+  const happened = derivedEvents(ending, written).map(({ type, data }) => ({ ...head, type, data }));
   return [...happened, ...changed(ending, written, head), ...outcome(ending, written, head)];
 }
 
@@ -45,39 +45,39 @@ const headOf = ({ integrationId, kind, id }: Claim): Head => ({
   environment: null,
 });
 
-function happenings({ claim, outcomes, verdict, standings, served }: Ending, { applied, noted }: Written): Happening[] {
+function derivedEvents({ claim, outcomes, decision, statuses, served }: Ending, { applied, noted }: Written): DerivedEvent[] {
   const root = rootOf(resourcesOf(claim.kind));
-  // Nothing is known of what nobody linked. And what ended was told then; it does not end again with every late webhook.
-  if (!root?.happenings || verdict.status === "unlinked" || (verdict.gone && claim.status === "ended")) return [];
+  // Nothing is known of an item that nobody linked. A subject that ended has had its event; it does not end again with each late webhook.
+  if (!root?.derivedEvents || decision.status === "unlinked" || (decision.gone && claim.status === "ended")) return [];
   const read = outcomes.find((each) => each.task.resource === root);
-  return root.happenings({
+  return root.derivedEvents({
     before: applied.get(root.name)?.before ?? null,
     after: read && "read" in read ? read.root : noted,
-    first: !standings.has(root.name),
+    first: !statuses.has(root.name),
     webhooks: served,
-    gone: verdict.gone ? { errorCode: verdict.error?.error_code ?? null } : null,
+    gone: decision.gone ? { errorCode: decision.error?.error_code ?? null } : null,
   });
 }
 
-function changed({ claim, scope, verdict, standings }: Ending, { runId, applied }: Written, head: Head): PartedEvent[] {
+function changed({ claim, scope, decision, statuses }: Ending, { runId, applied }: Written, head: Head): PartedEvent[] {
   return resourcesOf(claim.kind).flatMap((resource) => {
     const changes = applied.get(resource.name);
     const made = resource.event && changes ? selectChanges(scope, resource, changes, runId) : null;
     if (!resource.event || !made) return [];
     // That it ended is news, however little of it was read.
-    const history = !verdict.gone && !standings.get(resource.name)?.complete;
+    const history = !decision.gone && !statuses.get(resource.name)?.complete;
     return [{ ...head, ...made, type: resource.event, history }];
   });
 }
 
-function outcome({ outcomes, verdict, served }: Ending, { runId, info }: Written, head: Head): NewEvent[] {
-  if (outcomes.length === 0 && verdict.status !== "unlinked") return [];
-  if (COMPLETED.has(verdict.status)) {
-    const data = { run_id: runId, outcome: verdict.outcome, webhooks: served.length, update_info: info };
+function outcome({ outcomes, decision, served }: Ending, { runId, info }: Written, head: Head): NewEvent[] {
+  if (outcomes.length === 0 && decision.status !== "unlinked") return [];
+  if (COMPLETED.has(decision.status)) {
+    const data = { run_id: runId, outcome: decision.outcome, webhooks: served.length, update_info: info };
     return [{ ...head, type: "sync.completed", data }];
   }
-  if (!FAILED.has(verdict.status) || verdict.error === null) return [];
-  const { status, attempts, dueInMs, error } = verdict;
+  if (!FAILED.has(decision.status) || decision.error === null) return [];
+  const { status, attempts, dueInMs, error } = decision;
   return [{ ...head, ...failed({ runId, status, attempts, dueInMs, error }) }];
 }
 
@@ -89,9 +89,9 @@ interface Failed {
   error: LastError;
 }
 
-/** The event of a run that was given up for a reason that no verdict covers. */
+/** The event of a run that was given up for a reason that no decision covers. */
 export const gaveUp = (claim: Claim, failure: Failed): NewEvent[] =>
-  subjectKind(claim.kind)?.isTold ? [{ ...headOf(claim), ...failed(failure) }] : [];
+  subjectKind(claim.kind)?.hasEvents ? [{ ...headOf(claim), ...failed(failure) }] : [];
 
 function failed({ runId, status, attempts, dueInMs, error }: Failed): Pick<NewEvent, "type" | "data"> {
   const retry_at = dueInMs === null ? null : new Date(Date.now() + dueInMs).toISOString();

@@ -9,7 +9,7 @@ import { markServed } from "../journal/served.ts";
 import type { NewWebhook } from "../model/webhook.ts";
 import { resourcesOf } from "../resources/index.ts";
 import type { LastWebhook } from "./compare.ts";
-import type { Claim, Outcome, UpdateInfo, Verdict } from "./types.ts";
+import type { Claim, Outcome, UpdateInfo, Decision } from "./types.ts";
 
 /** What a look found; field names and Plaid's codes, never values. */
 export interface Gap {
@@ -35,7 +35,7 @@ interface About {
   environment: string | null;
 }
 
-/** The webhook that tells of a gap. It makes nothing due by itself. */
+/** The webhook that records a gap. It makes nothing due by itself. */
 export function gapWebhook({ integrationId, itemId, environment }: About, gap: Gap): NewWebhook {
   const receivedAt = new Date();
   const { missed = null, differs = [], error = null, changed = [] } = gap;
@@ -66,7 +66,7 @@ interface Reading {
   claim: Claim;
   webhooks: readonly unknown[];
   outcomes: readonly Outcome[];
-  standings: ReadonlyMap<string, { readWith: string }>;
+  statuses: ReadonlyMap<string, { readWith: string }>;
 }
 
 /**
@@ -74,11 +74,11 @@ interface Reading {
  * without a webhook, as balances do: of these only rows that came or went count. Rows that were read again with other options
  * differ for that reason.
  */
-export function healed({ claim, webhooks, outcomes, standings }: Reading, { counts = {} }: UpdateInfo): string[] {
+export function healed({ claim, webhooks, outcomes, statuses }: Reading, { counts = {} }: UpdateInfo): string[] {
   if (webhooks.length > 0 || !claim.requested.includes(HEALS)) return [];
   const isReadOtherwise = (name: string): boolean => {
     const outcome = outcomes.find(({ task }) => task.resource.name === name);
-    const before = standings.get(name)?.readWith;
+    const before = statuses.get(name)?.readWith;
     return outcome !== undefined && "read" in outcome && before !== undefined && before !== (outcome.readWith ?? "");
   };
   return resourcesOf(claim.kind)
@@ -90,7 +90,7 @@ export function healed({ claim, webhooks, outcomes, standings }: Reading, { coun
 }
 
 /** What the next run is asked for: the part of a run for reconciliation that has to be repeated is one as well. */
-export const stillHeals = ({ requested }: Claim, webhooks: readonly unknown[], { pending }: Verdict): readonly string[] =>
+export const stillHeals = ({ requested }: Claim, webhooks: readonly unknown[], { pending }: Decision): readonly string[] =>
   pending.length > 0 && webhooks.length === 0 && requested.includes(HEALS) ? [...pending, HEALS] : pending;
 
 /** Journals a gap that the run in this transaction has closed, with what the run found. */

@@ -96,7 +96,7 @@ export async function giveBack(q: Queryable, claimed: Claim, inMs = 0): Promise<
   await q.query(GIVE_BACK, [...held(claimed), inMs]);
 }
 
-/** Gives the subject back after a failure that no verdict covers; keeps the run, and tells of it. Its webhooks go on waiting. */
+/** Gives the subject back after a failure that no decision covers; keeps the run and records its event. Its webhooks go on waiting. */
 export async function giveUp(
   database: Database,
   claimed: Claim,

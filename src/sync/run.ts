@@ -2,7 +2,7 @@
  * One run: brings one claimed subject up to date.
  *
  *   webhooks that wait + what was requested ──▶ tasks ──▶ the subject's own row ──▶ the other resources, side by side
- *     ──▶ verdict ──▶ one transaction
+ *     ──▶ decision ──▶ one transaction
  *
  * A resource that fails does not hold up the others; a subject that is gone, or keys that are wrong, end the run early.
  */
@@ -15,13 +15,13 @@ import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { Hint } from "../events/hint.ts";
 import type { WaitingWebhook } from "../journal/served.ts";
-import { mirroredLead, mirroredRoot } from "../mirror/apply.ts";
+import { mirroredReference, mirroredRoot } from "../mirror/apply.ts";
 import type { Scope, Unfit } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
 import { INSTITUTION } from "../resources/subjects.ts";
-import { commitRun, type Committed, type Ending, type Standing } from "./commit.ts";
+import { commitRun, type Committed, type Ending, type ResourceStatus } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { stillHeals } from "./gap.ts";
 import type { Limiter } from "./limiter.ts";
@@ -31,8 +31,8 @@ import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
 import type { Delays } from "./retry.ts";
-import type { Claim, Failure, Outcome, Task, Verdict } from "./types.ts";
-import { isGone, judge, saysGone } from "./verdict.ts";
+import type { Claim, Failure, Outcome, Task, Decision } from "./types.ts";
+import { isGone, decide, saysGone } from "./decision.ts";
 
 export interface RunDeps {
   database: Database;
@@ -47,31 +47,31 @@ export interface RunDeps {
   hint: Hint;
 }
 
-type Standings = ReadonlyMap<string, Standing>;
+type ResourceStatuses = ReadonlyMap<string, ResourceStatus>;
 
 /**
  * Runs a claim to its end, which releases the lease.
- * @throws TartanError `lease_lost` and whatever nobody foresaw; the signal's reason when it aborts. The lease is held then.
+ * @throws TartanError `lease_lost`, and unexpected errors; the signal's reason when it aborts. The lease is held then.
  */
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, standings, loops] = await Promise.all([
+  const [webhooks, statuses, loops] = await Promise.all([
     waitingWebhooks(database, claim),
-    readStandings(database, claim),
+    readStatuses(database, claim),
     readLoopsOf(database, claim),
   ]);
   const resources = resourcesOf(claim.kind);
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
   const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim) : planRun(claim, webhooks);
   const opened = tasks.length > 0 ? await open(deps, claim, signal) : null;
-  const outcomes = opened ? await readAll(opened, tasks, { standings, loops }) : [];
+  const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   signal.throwIfAborted();
-  const judged = opened
-    ? judge(claim, outcomes, new Date(), deps.delays, opened.unconfirmed === null)
+  const decided = opened
+    ? decide(claim, outcomes, new Date(), deps.delays, opened.unconfirmed === null)
     : unread(claim, tasks);
-  const verdict = { ...judged, pending: stillHeals(claim, webhooks, judged) };
-  const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, verdict)).map(({ id }) => id));
+  const decision = { ...decided, pending: stillHeals(claim, webhooks, decided) };
+  const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, decision)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
   const scope = opened?.scope ?? scopeOf(claim, null);
   const ending: Ending = {
@@ -80,8 +80,8 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     environment: opened?.environment ?? null,
     unconfirmed: opened?.unconfirmed ?? null,
     outcomes,
-    verdict,
-    standings,
+    decision,
+    statuses,
     loops,
     webhooks,
     served,
@@ -144,29 +144,31 @@ export async function institutionOf(
   { integrationId, kind, id }: Pick<Claim, "integrationId" | "kind" | "id">,
 ): Promise<string | null> {
   const root = rootOf(resourcesOf(kind));
-  const lead = root?.leadsTo?.find(({ subject }) => subject === INSTITUTION);
-  return root && lead ? await mirroredLead(database, { integrationId, subjectId: id }, root, lead) : null;
+  const reference = root?.references?.find(({ subject }) => subject === INSTITUTION);
+  return root && reference
+    ? await mirroredReference(database, { integrationId, subjectId: id }, root, reference)
+    : null;
 }
 
-async function readStandings(database: Database, { integrationId, kind, id }: Claim): Promise<Standings> {
-  const { rows } = await database.query<Standing & { resource: string }>(CURSORS, [integrationId, kind, id]);
-  return new Map(rows.map(({ resource, ...standing }) => [resource, standing]));
+async function readStatuses(database: Database, { integrationId, kind, id }: Claim): Promise<ResourceStatuses> {
+  const { rows } = await database.query<ResourceStatus & { resource: string }>(CURSORS, [integrationId, kind, id]);
+  return new Map(rows.map(({ resource, ...status }) => [resource, status]));
 }
 
 /**
- * The subject's own row first, because it tells whether the rest makes sense, and whose the token is; then the rest side
+ * The subject's own row first, because it shows whether the rest makes sense, and whose the token is; then the rest side
  * by side. When something else fails in a way that speaks of the subject, its own row is read after all.
  */
 async function readAll(
   reader: Reader,
   tasks: readonly Task[],
-  { standings, loops }: { standings: Standings; loops: Loops },
+  { statuses, loops }: { statuses: ResourceStatuses; loops: Loops },
 ): Promise<Outcome[]> {
   const read = async (task: Task): Promise<Outcome> => {
     const { name } = task.resource;
-    const outcome = await readResource(reader, task, cursorFor(reader, task, standings), loops.get(name));
+    const outcome = await readResource(reader, task, cursorFor(reader, task, statuses), loops.get(name));
     // Without rows from before, none can be gone.
-    const before = standings.get(name)?.rows ?? 0;
+    const before = statuses.get(name)?.rows ?? 0;
     return "read" in outcome && before === 0 ? { ...outcome, partial: false } : outcome;
   };
   const own = ownTask(reader);
@@ -199,9 +201,9 @@ function probe({ scope }: Reader): Task[] {
 }
 
 /** Where the reading goes on; null, from the start, where older rows were read with other options. */
-function cursorFor(reader: Reader, task: Task, standings: Standings): string | null {
-  const standing = standings.get(task.resource.name);
-  return standing?.readWith === readWithOf(task.resource, reader.asker) ? standing.cursor : null;
+function cursorFor(reader: Reader, task: Task, statuses: ResourceStatuses): string | null {
+  const known = statuses.get(task.resource.name);
+  return known?.readWith === readWithOf(task.resource, reader.asker) ? known.cursor : null;
 }
 
 /** Waits for all, so that none goes on unheard, and then throws what any of them threw. */
@@ -247,7 +249,7 @@ async function skipping(
 }
 
 /** Nothing could be, or had to be, read. */
-function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
+function unread({ status, attempts }: Claim, tasks: readonly Task[]): Decision {
   const unknown = tasks.length > 0;
   return {
     outcome: unknown ? "item_unknown" : "no_resource",
@@ -262,33 +264,33 @@ function unread({ status, attempts }: Claim, tasks: readonly Task[]): Verdict {
   };
 }
 
-const touchesRetried = ({ type, code }: WaitingWebhook, { kind }: Claim, { retried }: Verdict): boolean =>
+const touchesRetried = ({ type, code }: WaitingWebhook, { kind }: Claim, { retried }: Decision): boolean =>
   retried.size > 0 && touchedBy(resourcesOf(kind), type, code).some(({ name }) => retried.has(name));
 
 function report({ logger }: RunDeps, ending: Ending, { info, healed }: Committed): void {
-  const { claim, verdict, served, tookMs } = ending;
+  const { claim, decision, served, tookMs } = ending;
   const { kind, integrationId, id } = claim;
-  metrics.runs.inc({ kind, outcome: verdict.outcome });
+  metrics.runs.inc({ kind, outcome: decision.outcome });
   metrics.runSeconds.observe({ kind }, tookMs() / 1000);
   if (healed.length > 0) metrics.gaps.inc({ found: "rows" });
   for (const [resource, changes] of Object.entries(info.counts ?? {})) {
     for (const [change, rows] of Object.entries(changes)) if (rows > 0) metrics.rows.inc({ resource, change }, rows);
   }
-  if (verdict.outcome === "synced") {
+  if (decision.outcome === "synced") {
     for (const { receivedAt } of served) metrics.freshnessSeconds.observe((Date.now() - receivedAt.getTime()) / 1000);
   }
-  const told = {
+  const fields = {
     integration_id: integrationId,
     kind,
     id,
-    outcome: verdict.outcome,
+    outcome: decision.outcome,
     counts: info.counts,
-    last_error: verdict.error,
+    last_error: decision.error,
   };
-  if (verdict.status === "misconfigured") {
+  if (decision.status === "misconfigured") {
     logger.error(
-      told,
-      "Plaid refuses our keys, a token or a request: mend the integration's credentials or link again",
+      fields,
+      "Plaid refuses our keys, a token or a request: fix the integration's credentials or link again",
     );
-  } else logger.debug(told, "run");
+  } else logger.debug(fields, "run");
 }

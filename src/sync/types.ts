@@ -112,7 +112,7 @@ export type Outcome =
   | { task: Task; skipped: true };
 
 /** What becomes of a subject when its run ends. */
-export interface Verdict {
+export interface Decision {
   outcome: string;
   status: Status;
   attempts: number;
@@ -141,7 +141,7 @@ export interface LastError {
   at: string;
 }
 
-/** What a run tells: in sync.runs and on every webhook that it served. */
+/** The summary of a run: in sync.runs and on every webhook that it served. */
 export interface UpdateInfo {
   outcome: string;
   counts?: Record<string, Changes>;
@@ -149,5 +149,5 @@ export interface UpdateInfo {
   pages?: number;
   duration_ms?: number;
   error?: LastError;
-  [told: string]: unknown;
+  [field: string]: unknown;
 }

@@ -186,7 +186,7 @@ describe("an event", () => {
             complete: true,
           },
         ],
-        verdict: {
+        decision: {
           outcome: "synced",
           status: "ok",
           attempts: 0,
@@ -198,7 +198,7 @@ describe("an event", () => {
           gone: false,
         },
         loops: new Map(),
-        standings: new Map(),
+        statuses: new Map(),
         unconfirmed: null,
         webhooks: [],
         served: [],

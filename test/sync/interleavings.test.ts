@@ -125,7 +125,7 @@ const endingOf = (
     environment: null,
     unconfirmed: null,
     outcomes: [],
-    verdict: {
+    decision: {
       outcome: "synced",
       status: "ok",
       attempts: 0,
@@ -136,7 +136,7 @@ const endingOf = (
       error: null,
       gone: false,
     },
-    standings: new Map(),
+    statuses: new Map(),
     loops: new Map(),
     webhooks,
     served: webhooks,

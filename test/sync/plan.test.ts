@@ -4,7 +4,7 @@ import type { WaitingWebhook } from "../../src/journal/served.ts";
 import { planRun } from "../../src/sync/plan.ts";
 import { growing } from "../../src/sync/retry.ts";
 import type { Failure, Outcome, Status, Task } from "../../src/sync/types.ts";
-import { judge } from "../../src/sync/verdict.ts";
+import { decide } from "../../src/sync/decision.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 
 const heard = (type: string | null, code: string | null, requested: string[] = []): WaitingWebhook => ({
@@ -108,22 +108,22 @@ const failed = (task: Task, kind: Failure["class"], errorCode = "CODE", retryInM
   task,
   failure: { class: kind, errorType: "TYPE", errorCode, message: "m", ...(retryInMs !== undefined && { retryInMs }) },
 });
-const verdict = (outcomes: Outcome[], attempts = 0) => judge({ attempts }, outcomes, new Date());
+const decision = (outcomes: Outcome[], attempts = 0) => decide({ attempts }, outcomes, new Date());
 
-describe("a verdict", () => {
+describe("a decision", () => {
   it("is ok when everything was read or need not be", () => {
-    expect(verdict([read(root, { error: null }), read(transactions)])).toMatchObject({
+    expect(decision([read(root, { error: null }), read(transactions)])).toMatchObject({
       status: "ok",
       outcome: "synced",
       dueInMs: null,
       attempts: 0,
     });
-    expect(verdict([failed(transactions, "product_unavailable")], 3)).toMatchObject({
+    expect(decision([failed(transactions, "product_unavailable")], 3)).toMatchObject({
       status: "ok",
       outcome: "product_unavailable",
       attempts: 0,
     });
-    expect(verdict([{ task: transactions, skipped: true }, read(root)])).toMatchObject({
+    expect(decision([{ task: transactions, skipped: true }, read(root)])).toMatchObject({
       status: "ok",
       outcome: "synced",
     });
@@ -131,32 +131,32 @@ describe("a verdict", () => {
 
   it("is the gravest of what failed, and all that failed is pending", () => {
     const outcomes = [read(root), failed(accounts, "user"), failed(transactions, "backoff")];
-    expect(verdict(outcomes)).toMatchObject({ status: "retrying" });
-    expect(verdict(outcomes).pending).toEqual(["accounts", "transactions", "*"]);
-    expect([...verdict(outcomes).retried]).toEqual(["transactions"]);
-    expect(verdict([failed(accounts, "trigger"), failed(transactions, "user")])).toMatchObject({
+    expect(decision(outcomes)).toMatchObject({ status: "retrying" });
+    expect(decision(outcomes).pending).toEqual(["accounts", "transactions", "*"]);
+    expect([...decision(outcomes).retried]).toEqual(["transactions"]);
+    expect(decision([failed(accounts, "trigger"), failed(transactions, "user")])).toMatchObject({
       status: "needs_user",
     });
-    expect(verdict([failed(root, "configuration"), failed(transactions, "backoff")])).toMatchObject({
+    expect(decision([failed(root, "configuration"), failed(transactions, "backoff")])).toMatchObject({
       status: "misconfigured",
     });
-    expect(verdict([failed({ ...transactions, full: true }, "trigger")]).pending).toEqual(["transactions:full"]);
+    expect(decision([failed({ ...transactions, full: true }, "trigger")]).pending).toEqual(["transactions:full"]);
   });
 
   it("waits longer with each attempt, within bounds, and marks may not hurry a retry", () => {
-    const waits = [0, 1, 5, 30].map((attempts) => verdict([failed(transactions, "backoff")], attempts));
+    const waits = [0, 1, 5, 30].map((attempts) => decision([failed(transactions, "backoff")], attempts));
     expect(waits.map(({ attempts }) => attempts)).toEqual([1, 2, 6, 31]);
     for (const { dueInMs, holdMs } of waits) expect(holdMs).toBe(dueInMs);
     expect(waits[0]?.dueInMs).toBeLessThanOrEqual(2000);
     expect(waits[3]?.dueInMs).toBeLessThanOrEqual(3_600_000);
-    expect(verdict([failed(transactions, "backoff", "CODE", 5_000_000)]).dueInMs).toBeGreaterThanOrEqual(5_000_000);
-    expect(verdict([failed(transactions, "trigger")]).holdMs).toBeNull();
+    expect(decision([failed(transactions, "backoff", "CODE", 5_000_000)]).dueInMs).toBeGreaterThanOrEqual(5_000_000);
+    expect(decision([failed(transactions, "trigger")]).holdMs).toBeNull();
     expect(growing(1000, 4000, 50, () => 1)).toBe(4000);
     expect(growing(1000, 4000, 2, () => 0)).toBe(1000);
   });
 
   it("does not count our own pacing as a failure", () => {
-    expect(verdict([failed(transactions, "limited", "", 1234)], 2)).toMatchObject({
+    expect(decision([failed(transactions, "limited", "", 1234)], 2)).toMatchObject({
       status: "retrying",
       attempts: 2,
       dueInMs: 1234,
@@ -166,7 +166,7 @@ describe("a verdict", () => {
 
   it("hears what an item says of itself in an answer that succeeded", () => {
     const ailing = (error_code: string, error_type = "ITEM_ERROR") =>
-      verdict([read(root, { error: { error_type, error_code } }), read(transactions)]);
+      decision([read(root, { error: { error_type, error_code } }), read(transactions)]);
     expect(ailing("ITEM_LOGIN_REQUIRED")).toMatchObject({
       status: "needs_user",
       error: { error_code: "ITEM_LOGIN_REQUIRED", resource: "items" },
@@ -175,41 +175,41 @@ describe("a verdict", () => {
       expect(ailing(code)).toMatchObject({ status: "needs_user", gone: false, error: { error_code: code } });
     expect(ailing("INSTITUTION_DOWN", "INSTITUTION_ERROR")).toMatchObject({ status: "ok" });
     for (const error of ["text", 7, {}, { error_type: 1, error_code: 2 }, null]) {
-      expect(verdict([read(root, { error })])).toMatchObject({ status: "ok" });
+      expect(decision([read(root, { error })])).toMatchObject({ status: "ok" });
     }
   });
 
   it("removes nothing while the token may be another item's", () => {
-    const unsure = (outcomes: Outcome[]) => judge({ attempts: 0 }, outcomes, new Date(), undefined, false);
+    const unsure = (outcomes: Outcome[]) => decide({ attempts: 0 }, outcomes, new Date(), undefined, false);
     expect(unsure([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({ status: "ended", gone: false });
     const refused = failed(accounts, "item_ended", "USER_PERMISSION_REVOKED");
     expect(unsure([read(root, { error: null }), refused])).toMatchObject({ status: "ended", gone: true });
-    const foreign = verdict([failed(root, "configuration", "token_of_another_item")]);
+    const foreign = decision([failed(root, "configuration", "token_of_another_item")]);
     expect(foreign).toMatchObject({ status: "misconfigured", gone: false, pending: ["items", "*:full"] });
     expect(foreign.error?.next_step).toMatch(/ITEM\/CREATED/);
   });
 
   it("ends a subject only when Plaid is certain", () => {
-    expect(verdict([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
+    expect(decision([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
       status: "ended",
       gone: true,
       dueInMs: null,
     });
     for (const code of ["ITEM_NOT_SUPPORTED", "MFA_NOT_SUPPORTED", "UNSUPPORTED_RESPONSE"]) {
-      const kept = verdict([failed(root, "item_ended", code)]);
+      const kept = decision([failed(root, "item_ended", code)]);
       expect(kept).toMatchObject({ status: "needs_user", gone: false, pending: ["items", "*"] });
       expect(kept.dueInMs).toBeGreaterThan(0);
     }
-    expect(verdict([read(root), failed(transactions, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
+    expect(decision([read(root), failed(transactions, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
       status: "ended",
       gone: true,
     });
-    expect(verdict([read(root), failed(transactions, "item_ended", "UNSUPPORTED_RESPONSE")])).toMatchObject({
+    expect(decision([read(root), failed(transactions, "item_ended", "UNSUPPORTED_RESPONSE")])).toMatchObject({
       status: "needs_user",
       gone: false,
     });
     expect(
-      verdict([failed(root, "backoff"), failed(transactions, "item_ended", "UNSUPPORTED_RESPONSE")]),
+      decision([failed(root, "backoff"), failed(transactions, "item_ended", "UNSUPPORTED_RESPONSE")]),
     ).toMatchObject({ status: "retrying", gone: false });
   });
 });

@@ -1,33 +1,34 @@
 /**
- * What can be told of an Item from two looks at it. What a webhook said counts only where /item/get has no word for it:
+ * The events that are derived from an Item's row before and after a run. A webhook counts only where /item/get has no field for it:
  * that the consent will end is announced, and stands in the row only for some institutions.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Happening, Look } from "./types.ts";
+import type { DerivedEvent, Snapshot } from "./types.ts";
 
 type Item = Readonly<Record<string, unknown>>;
 
-/** `status` moves with every look that Plaid takes at the bank; `error` has events of its own. */
-const TOLD_OTHERWISE: ReadonlySet<string> = new Set(["status", "error"]);
+/** `status` changes with every visit of Plaid to the bank; `error` has events of its own. */
+const WITHOUT_UPDATE: ReadonlySet<string> = new Set(["status", "error"]);
 const EXPIRY = ["PENDING_EXPIRATION", "PENDING_DISCONNECT"];
 
-/** The events of an Item, in the order in which they are told. */
-export function itemHappenings(look: Look): Happening[] {
-  if (look.gone) return [{ type: "item.removed", data: { reason: "ended", error_code: look.gone.errorCode } }];
-  return [...updated(look), ...ailing(look), ...expiring(look)];
+/** The events of an Item, in the order in which they are recorded. */
+export function itemEvents(snapshot: Snapshot): DerivedEvent[] {
+  const { gone } = snapshot;
+  if (gone) return [{ type: "item.removed", data: { reason: "ended", error_code: gone.errorCode } }];
+  return [...updated(snapshot), ...erred(snapshot), ...expiring(snapshot)];
 }
 
-function updated({ before, after, first }: Look): Happening[] {
+function updated({ before, after, first }: Snapshot): DerivedEvent[] {
   if (!before || !after || first) return [];
   const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
-    (key) => !TOLD_OTHERWISE.has(key),
+    (key) => !WITHOUT_UPDATE.has(key),
   );
   // A field that is absent and one that is null say the same.
   const changed = fields.filter((key) => !isDeepStrictEqual(before[key] ?? null, after[key] ?? null)).toSorted();
   return changed.length > 0 ? [{ type: "item.updated", data: { changed, item: after } }] : [];
 }
 
-function ailing({ before, after, first }: Look): Happening[] {
+function erred({ before, after, first }: Snapshot): DerivedEvent[] {
   if (!after || (!before && !first)) return [];
   const [was, is] = [errorOf(before), errorOf(after)];
   if (is && is["error_code"] !== was?.["error_code"]) {
@@ -39,7 +40,7 @@ function ailing({ before, after, first }: Look): Happening[] {
   return [];
 }
 
-function expiring({ after, webhooks }: Look): Happening[] {
+function expiring({ after, webhooks }: Snapshot): DerivedEvent[] {
   const announced = EXPIRY.filter((code) =>
     webhooks.some((webhook) => webhook.type === "ITEM" && webhook.code === code),
   );

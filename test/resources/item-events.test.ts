@@ -1,11 +1,11 @@
-/** What is told of an Item from two looks at it. */
+/** The events that are derived from an Item's row before and after a run. */
 import { describe, expect, it } from "vitest";
-import { itemHappenings } from "../../src/resources/item-happenings.ts";
-import type { Look } from "../../src/resources/types.ts";
+import { itemEvents } from "../../src/resources/item-events.ts";
+import type { Snapshot } from "../../src/resources/types.ts";
 
 const ITEM = { item_id: "i", products: ["auth"], webhook: null, error: null, status: { last_webhook: null } };
 const LOGIN = { error_type: "ITEM_ERROR", error_code: "ITEM_LOGIN_REQUIRED" };
-const look = (more: Partial<Look>): Look => ({
+const snapshot = (more: Partial<Snapshot>): Snapshot => ({
   before: ITEM,
   after: ITEM,
   first: false,
@@ -13,12 +13,12 @@ const look = (more: Partial<Look>): Look => ({
   gone: null,
   ...more,
 });
-const types = (more: Partial<Look>): string[] => itemHappenings(look(more)).map(({ type }) => type);
+const types = (more: Partial<Snapshot>): string[] => itemEvents(snapshot(more)).map(({ type }) => type);
 
 describe("an item", () => {
   it("is updated when a field says something else, and each is named", () => {
     const after = { ...ITEM, products: ["auth", "transactions"], webhook: "https://x", consent_expiration_time: null };
-    expect(itemHappenings(look({ after }))).toEqual([
+    expect(itemEvents(snapshot({ after }))).toEqual([
       { type: "item.updated", data: { changed: ["products", "webhook"], item: after } },
     ]);
   });
@@ -34,7 +34,7 @@ describe("an item", () => {
 
   it("is in an error once for each code", () => {
     const ill = { ...ITEM, error: LOGIN };
-    expect(itemHappenings(look({ after: ill }))).toEqual([{ type: "item.error", data: { error: LOGIN, item: ill } }]);
+    expect(itemEvents(snapshot({ after: ill }))).toEqual([{ type: "item.error", data: { error: LOGIN, item: ill } }]);
     expect(types({ before: null, first: true, after: ill })).toEqual(["item.error"]);
     // unchanged, so the run does not say what it was
     expect(types({ before: null, after: ill })).toEqual([]);
@@ -45,7 +45,7 @@ describe("an item", () => {
   });
 
   it("is repaired when the error is gone", () => {
-    expect(itemHappenings(look({ before: { ...ITEM, error: LOGIN } }))).toEqual([
+    expect(itemEvents(snapshot({ before: { ...ITEM, error: LOGIN } }))).toEqual([
       { type: "item.repaired", data: { previous_error_code: "ITEM_LOGIN_REQUIRED", item: ITEM } },
     ]);
   });
@@ -57,20 +57,20 @@ describe("an item", () => {
       { type: "OTHER", code: "PENDING_EXPIRATION" },
     ];
     const after = { ...ITEM, consent_expiration_time: "2027-01-01T00:00:00Z" };
-    expect(itemHappenings(look({ before: null, after, webhooks }))).toEqual([
+    expect(itemEvents(snapshot({ before: null, after, webhooks }))).toEqual([
       {
         type: "item.consent_expiring",
         data: { reason: "PENDING_DISCONNECT", consent_expiration_time: "2027-01-01T00:00:00Z", item: after },
       },
     ]);
-    expect(itemHappenings(look({ before: null, after: null, webhooks }))).toMatchObject([
+    expect(itemEvents(snapshot({ before: null, after: null, webhooks }))).toMatchObject([
       { data: { consent_expiration_time: null, item: null } },
     ]);
   });
 
   it("that is gone is removed, and nothing else is told of it", () => {
     expect(
-      itemHappenings(look({ after: { ...ITEM, error: LOGIN }, gone: { errorCode: "USER_PERMISSION_REVOKED" } })),
+      itemEvents(snapshot({ after: { ...ITEM, error: LOGIN }, gone: { errorCode: "USER_PERMISSION_REVOKED" } })),
     ).toEqual([{ type: "item.removed", data: { reason: "ended", error_code: "USER_PERMISSION_REVOKED" } }]);
   });
 });

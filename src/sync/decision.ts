@@ -14,7 +14,7 @@ import { classify, type RetryClass } from "../plaid/errors.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { EVERYTHING, EVERYTHING_AGAIN, requestFor } from "./plan.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
-import type { Claim, Failure, LastError, Outcome, Status, Verdict } from "./types.ts";
+import type { Claim, Failure, LastError, Outcome, Status, Decision } from "./types.ts";
 
 type Failed = Extract<Outcome, { failure: Failure }>;
 type Group = "ended" | "misconfigured" | "retrying" | "needs_user" | "waiting";
@@ -43,13 +43,13 @@ const OUTCOMES: Record<Group, string> = {
  * What becomes of the subject.
  * @param confirmed whether Plaid had answered its token with this very subject before
  */
-export function judge(
+export function decide(
   claim: Pick<Claim, "attempts">,
   outcomes: readonly Outcome[],
   now: Date,
   delays: Delays = DELAYS,
   confirmed = true,
-): Verdict {
+): Decision {
   const failures = outcomes.filter((outcome): outcome is Failed => "failure" in outcome);
   const said = conditions(outcomes);
   const failed = [...failures, ...said];
@@ -74,7 +74,7 @@ export function judge(
   };
 }
 
-const settled = (status: Status, outcome: string): Verdict => ({
+const settled = (status: Status, outcome: string): Decision => ({
   outcome,
   status,
   attempts: 0,
@@ -143,7 +143,7 @@ function waits(
   failed: readonly Failed[],
   before: number,
   delays: Delays,
-): Pick<Verdict, "attempts" | "dueInMs" | "holdMs"> {
+): Pick<Decision, "attempts" | "dueInMs" | "holdMs"> {
   // What comes further does not fail again and again, though it fails.
   const attempts = failed.some(({ progressed }) => progressed) ? 1 : before + 1;
   if (group === "needs_user") return { attempts, dueInMs: growing(delays.lookMs, delays.lookMs, 1), holdMs: null };
