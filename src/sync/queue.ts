@@ -62,7 +62,11 @@ interface ClaimRow {
  */
 export async function claim(q: Queryable, after: string, count: number, leaseSeconds: number): Promise<Claim[]> {
   const { rows } = await q.query<ClaimRow>(CLAIM, [after, count, leaseSeconds]);
-  await forgetStaged(q, rows.flatMap(({ dropped }) => dropped ?? []));
+  // The claims stand whatever becomes of this; pages that stay are swept later.
+  await forgetStaged(
+    q,
+    rows.flatMap(({ dropped }) => dropped ?? []),
+  ).catch(() => undefined);
   return rows.map((row) => ({
     integrationId: row.integration_id,
     kind: row.kind,
