@@ -19,13 +19,13 @@ test("a page ends where its bodies are large, the next goes on there, and each w
   for (const filter of [{}, { type: "ITEM" }, { item_id: "item-1", type: "ITEM" }]) {
     const pages: number[] = [];
     const ids = await allPages(
-      {
+      openRecords({
         query: async (statement, values) => {
           const answer = await db.database.query(statement, values);
           if (typeof statement === "object" && statement.name === "journal_get_webhooks") pages.push(answer.rowCount);
           return answer as never;
         },
-      },
+      }),
       { ...filter, limit: 50 },
     );
     expect(ids).toEqual(newestFirst);
