@@ -4,7 +4,7 @@ import type { Database } from "../../../src/database/types.ts";
 import { append } from "../../../src/journal/append.ts";
 import { recordEvents, type NewEvent } from "../../../src/events/events.ts";
 import { toEventId } from "../../../src/model/ids.ts";
-import type { NewWebhook } from "../../../src/journal/types.ts";
+import type { NewWebhook } from "../../../src/model/webhook.ts";
 import { previewRoute, type Preview, type PreviewRange } from "../../../src/relay/routing/preview.ts";
 import type { NewRouteDefinition } from "../../../src/relay/routing/routes.ts";
 import { openTransforms } from "../../../src/relay/content/transform.ts";
