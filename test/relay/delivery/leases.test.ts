@@ -98,7 +98,7 @@ it("a note of attempts reads no more when there are a hundred times as many deli
       const [delivery_ids, numbers, started_at] = [[id], [1], [new Date().toISOString()]];
       const row = { destination_id: it.id, epoch: it.epoch, url: "", delivery_ids, numbers, started_at, busy_s: 1 };
       const fresh = { fresh: [id], fresh_jobs: [null] };
-      const { rows } = await tx.query<{ scheduled: string[] }>(NOTE_STARTS, [JSON.stringify([{ ...row, ...fresh }])]);
+      const { rows } = await tx.query<{ scheduled: string[] }>(NOTE_ATTEMPTS, [JSON.stringify([{ ...row, ...fresh }])]);
       expect(rows).toMatchObject([{ scheduled: [id] }]);
       const counted = await tx.query<{ read: number }>(
         "select seq_tup_read::int as read from pg_stat_xact_user_tables where relid = 'relay.deliveries'::regclass",
