@@ -1,5 +1,5 @@
 /**
- * Writes docs/events.md and the JSON Schema of each event in docs/events/ from the shapes in src/api; with --check it only
+ * Writes docs/events.md and the JSON Schema of each event in docs/events/ from the shapes in src/api/nouns/events; with --check it only
  * says whether they are stale.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,8 +8,8 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const docs = join(root, "docs");
 const { EVENT_TYPES, isOperatorEvent } = await import(join(root, "dist/events/event-types.js"));
-const { SHAPED_TYPES } = await import(join(root, "dist/api/event-shapes.js"));
-const { eventSchema, schemaFile } = await import(join(root, "dist/api/event-schemas.js"));
+const { SHAPED_TYPES } = await import(join(root, "dist/api/nouns/events/shapes.js"));
+const { eventSchema, schemaFile } = await import(join(root, "dist/api/docs/event-schemas.js"));
 
 const table = (types) =>
   types.map((type) => `| [\`${type}\`](events/${schemaFile(type)}) | ${EVENT_TYPES[type]} |`).join("\n");

@@ -4,21 +4,21 @@
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { metrics } from "../metrics.ts";
-import { addHeaders } from "./answers.ts";
-import { auditRoutes } from "./audit-routes.ts";
-import { requireKey } from "./auth.ts";
-import { deliveryRoutes } from "./delivery-routes.ts";
-import { destinationRoutes } from "./destination-routes.ts";
+import { addHeaders } from "./http/answers.ts";
+import { auditRoutes } from "./nouns/webhooks/operations.ts";
+import { requireKey } from "./http/auth.ts";
+import { deliveryRoutes } from "./nouns/deliveries/operations.ts";
+import { destinationRoutes } from "./nouns/destinations/operations.ts";
 import { referenceRoutes } from "./docs/reference.ts";
-import { eventRoutes } from "./event-routes.ts";
-import { integrationRoutes } from "./integration-routes.ts";
-import { itemRoutes } from "./item-routes.ts";
-import { jobRoutes } from "./job-routes.ts";
-import { describeRoutes } from "./openapi.ts";
-import { routeRoutes } from "./route-routes.ts";
-import type { Api, ApiDeps } from "./routing.ts";
-import { statusRoutes } from "./status-routes.ts";
-import { VERSION } from "./version.ts";
+import { eventRoutes } from "./nouns/events/operations.ts";
+import { integrationRoutes } from "./nouns/integrations/operations.ts";
+import { itemRoutes } from "./nouns/items/operations.ts";
+import { jobRoutes } from "./nouns/jobs/operations.ts";
+import { describeRoutes } from "./docs/openapi.ts";
+import { routeRoutes } from "./nouns/routes/operations.ts";
+import type { Api, ApiDeps } from "./http/operation.ts";
+import { statusRoutes } from "./nouns/status/operations.ts";
+import { VERSION } from "../version.ts";
 
 export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
   await describeRoutes(app, VERSION);

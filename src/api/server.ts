@@ -12,12 +12,12 @@ import type { Logger } from "../logger.ts";
 import type { Intake } from "../model/intake.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } from "../receiver/unroutable.ts";
-import { urlAt } from "./address.ts";
-import { answerErrors, answerGarbage } from "./answers.ts";
-import { answerUnrouted } from "./methods.ts";
-import { probes } from "./probes.ts";
+import { urlAt } from "./http/address.ts";
+import { answerErrors, answerGarbage } from "./http/answers.ts";
+import { answerUnrouted } from "./http/methods.ts";
+import { probes } from "./nouns/status/probes.ts";
 import { restApi } from "./rest.ts";
-import type { ApiDeps } from "./routing.ts";
+import type { ApiDeps } from "./http/operation.ts";
 
 export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
   Omit<ReceiverDeps, "allowedSources"> & {

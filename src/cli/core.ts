@@ -2,7 +2,7 @@
  * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
  * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
  */
-import { urlAt } from "../api/address.ts";
+import { urlAt } from "../api/http/address.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../config.ts";
 import { reportFacts } from "../database/connection/facts.ts";

@@ -4,7 +4,7 @@
  * that constructs things and the only one that reads the environment.
  */
 import { Command, CommanderError } from "commander";
-import { VERSION } from "../api/version.ts";
+import { VERSION } from "../version.ts";
 import { TartanError } from "../errors.ts";
 import { avoidClosedFolder } from "./closed-folder.ts";
 import { COMMANDS } from "./commands/index.ts";

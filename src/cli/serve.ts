@@ -3,9 +3,9 @@
  * one. First nothing new comes in, then what is under way is finished or given back, then the database is let go.
  */
 import type { AddressInfo } from "node:net";
-import { urlAt } from "../api/address.ts";
+import { urlAt } from "../api/http/address.ts";
 import { createServer } from "../api/server.ts";
-import { VERSION } from "../api/version.ts";
+import { VERSION } from "../version.ts";
 import { systemClock } from "../clock.ts";
 import { registerProcess, type ProcessFacts } from "../database/processes.ts";
 import { cancellable } from "../database/cancellable.ts";

@@ -1,6 +1,6 @@
 /** What the tests of events look at: what was told of an item, and what a run adds to that. */
 import { expect } from "vitest";
-import { Event } from "../../src/api/event-shapes.ts";
+import { Event } from "../../src/api/nouns/events/shapes.ts";
 import type { Item, Scene } from "./support.ts";
 
 export interface Told {

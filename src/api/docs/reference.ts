@@ -10,9 +10,9 @@ import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { TartanError } from "../../errors.ts";
-import { addHeaders } from "../answers.ts";
-import { documentOf } from "../openapi.ts";
-import type { Api } from "../routing.ts";
+import { addHeaders } from "../http/answers.ts";
+import { documentOf } from "./openapi.ts";
+import type { Api } from "../http/operation.ts";
 
 /**
  * Admits this server's own files and nothing else. Scalar's script makes style elements and attributes, so styles may be

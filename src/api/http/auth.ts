@@ -1,0 +1,20 @@
+/** The door of the REST API: `Authorization: Bearer <API key>` on everything but the intake and the probes. */
+import type { FastifyRequest } from "fastify";
+import type { Database } from "../../database/types.ts";
+import { TartanError } from "../../errors.ts";
+import { authenticate } from "../../integrations/api-keys.ts";
+
+const BEARER = /^Bearer +(\S+) *$/i;
+const MEND =
+  "Send the header `Authorization: Bearer <API key>`; the administrator's key was printed at the first start, and " +
+  "TARTAN_ADMIN_KEY sets one of your own.";
+
+/** A hook that lets only the holders of an API key pass, before anything of the body is read. */
+export function requireKey(database: Database) {
+  return async (request: FastifyRequest): Promise<void> => {
+    const presented = BEARER.exec(request.headers.authorization ?? "")?.[1];
+    if (presented === undefined) throw new TartanError("unauthorized", `An API key is missing. ${MEND}`);
+    if (!(await authenticate(database, presented)))
+      throw new TartanError("unauthorized", `This API key is not known. ${MEND}`);
+  };
+}

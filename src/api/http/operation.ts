@@ -1,0 +1,95 @@
+/** What the files of routes share: what they work with, and how a route is described for the reference. */
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { z } from "zod";
+import type { Clock } from "../../clock.ts";
+import type { Database } from "../../database/types.ts";
+import type { Directory, KnownIntegration } from "../../integrations/directory.ts";
+import type { Vault } from "../../integrations/vault.ts";
+import type { Logger } from "../../logger.ts";
+import type { Intake } from "../../model/intake.ts";
+import type { Records } from "../../model/records.ts";
+import type { PlaidClient } from "../../plaid/client.ts";
+import type { UrlRules } from "../../relay/destinations/destinations.ts";
+import type { Guard } from "../../relay/senders/http/guard.ts";
+import type { Transforms } from "../../relay/content/transform.ts";
+import { Failure } from "./shapes.ts";
+
+export interface ApiDeps {
+  /** what this process does */
+  roles: { receiver: boolean; api: boolean; sync?: boolean; relay?: boolean };
+  database: Database;
+  vault: Vault;
+  directory: Directory;
+  /** takes items that are linked */
+  intake: Pick<Intake, "accept">;
+  /** the webhooks that were accepted */
+  records: Records;
+  clock: Clock;
+  logger: Logger;
+  /** a client of Plaid with an integration's credentials */
+  clientFor(integration: KnownIntegration): PlaidClient;
+  /** which URLs destinations may have */
+  urls: UrlRules;
+  /** keeps requests away from addresses that nothing may be sent to */
+  guard: Guard;
+  /** what tries a route's transform for a preview */
+  transforms: Transforms;
+  /** heads the intake URLs; asked for anew each time, since port 0 is known only once the server listens */
+  publicUrl(): string;
+}
+
+/** The instance within which shapes check requests and cut answers. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+type Tag =
+  | "Integrations"
+  | "Items"
+  | "Audit trail"
+  | "Events"
+  | "Destinations"
+  | "Routes"
+  | "Deliveries"
+  | "Jobs"
+  | "Operation";
+
+interface Description {
+  operationId: string;
+  summary: string;
+  description: string;
+}
+
+/** What the reference says of a route that an API key opens. */
+export const about = (tag: Tag, description: Description) => ({
+  tags: [tag],
+  security: [{ apiKey: [] as string[] }],
+  ...description,
+});
+
+/** An answer that is not JSON: text or bytes that no shape touches. */
+export const inPlain = <T extends z.ZodType>(mediaType: string, schema: T) => ({
+  description: schema.description ?? "",
+  content: { [mediaType]: { schema } },
+});
+
+/** What the reference says of a route that is open to everyone. */
+export const openly = (description: Description) => ({ tags: ["Operation"], ...description });
+
+const EVERYWHERE = { 400: Failure, 401: Failure, 503: Failure };
+
+/** The refusals of a route: its own besides those that every route has. */
+export function refusals<Status extends 404 | 409 | 410 | 422 | 502 = never>(
+  ...own: Status[]
+): typeof EVERYWHERE & Record<Status, typeof Failure> {
+  return Object.assign(
+    { ...EVERYWHERE },
+    Object.fromEntries(own.map((status) => [status, Failure])),
+  ) as typeof EVERYWHERE & Record<Status, typeof Failure>;
+}

@@ -1,0 +1,175 @@
+/**
+ * /v1/destinations: where events are sent. One that is paused, disabled or failing is held: its deliveries wait, and are
+ * sent in their order once it is well again.
+ */
+import { TartanError } from "../../../errors.ts";
+import { deleteDestination } from "../../../relay/delete-destination.ts";
+import { createDestination, disableDestination, enableDestination, getDestination, listDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination } from "../../../relay/destinations/destinations.ts";
+import {
+  Destination,
+  DestinationCreated,
+  DestinationDeleted,
+  DestinationParams,
+  DestinationPatch,
+  DestinationsQuery,
+  KeyRotated,
+  KeyRotation,
+  NewDestination,
+} from "./shapes.ts";
+import { sendTest } from "../../../relay/ledger/test-deliveries.ts";
+import { DeliveryWhole } from "../deliveries/shapes.ts";
+import { pageOf } from "../../http/paging.ts";
+import { RELAY_EXAMPLES } from "../relay-examples.ts";
+import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
+import { list } from "../../http/shapes.ts";
+const noDestination = (id: string) =>
+  new TartanError("not_found", `There is no destination ${id}; GET /v1/destinations lists those there are.`);
+
+export function destinationRoutes(api: Api, deps: ApiDeps): void {
+  const { database } = deps;
+
+  api.post("/v1/destinations", { schema: CREATE }, async ({ body }, reply) =>
+    reply.code(201).send(await createDestination(deps, body)),
+  );
+
+  api.get("/v1/destinations", { schema: LIST }, async ({ query }) =>
+    pageOf(await listDestinations(database), query, ({ created_at, id }) => [created_at, id]),
+  );
+
+  api.get("/v1/destinations/:id", { schema: SHOW }, async ({ params: { id } }) => {
+    const destination = await getDestination(database, id);
+    if (!destination) throw noDestination(id);
+    return destination;
+  });
+
+  api.patch("/v1/destinations/:id", { schema: CHANGE }, ({ params: { id }, body }) =>
+    updateDestination(deps, id, body),
+  );
+
+  api.delete("/v1/destinations/:id", { schema: DELETE }, async ({ params: { id } }) => {
+    await deleteDestination(database, id);
+    return { id, deleted: true as const };
+  });
+
+  api.post("/v1/destinations/:id/pause", { schema: PAUSE }, ({ params: { id } }) => pauseDestination(database, id));
+  api.post("/v1/destinations/:id/resume", { schema: RESUME }, ({ params: { id } }) => resumeDestination(database, id));
+  api.post("/v1/destinations/:id/enable", { schema: ENABLE }, ({ params: { id } }) => enableDestination(database, id));
+  api.post("/v1/destinations/:id/disable", { schema: DISABLE }, ({ params: { id } }) =>
+    disableDestination(database, id),
+  );
+
+  api.post("/v1/destinations/:id/test", { schema: TEST }, ({ params: { id } }) => sendTest(deps, id));
+
+  api.post("/v1/destinations/:id/rotate-secret", { schema: ROTATE }, ({ params: { id }, body }) =>
+    rotateSigningKey(deps, id, body),
+  );
+}
+
+const TEST = {
+  ...about("Destinations", {
+    operationId: "testDestination",
+    summary: "Send a test event",
+    description:
+      "Sends one event of type `destination.test` at once, signed and guarded like any other, with the header `Tartan-Test: " +
+      "true`, and answers with the delivery and what the receiver said: `delivered`, or `cancelled` with the cause. It is not " +
+      "retried, counts for nothing in the destination's health, and is sent to one that is paused or disabled too.",
+  }),
+  params: DestinationParams,
+  response: { 200: DeliveryWhole, ...refusals(404) },
+};
+
+const CREATE = {
+  ...about("Destinations", {
+    operationId: "createDestination",
+    summary: "Create a destination",
+    description:
+      "Somewhere to send events to. It is sent nothing until a route leads there. Keep `signing_secret`, which is shown " +
+      "once: your receiver verifies with it, by any Standard Webhooks library.",
+  }),
+  body: NewDestination,
+  response: { 201: DestinationCreated, ...refusals() },
+};
+
+const LIST = {
+  ...about("Destinations", {
+    operationId: "listDestinations",
+    summary: "List destinations",
+    description: "Every destination and how it fares, oldest first. Secrets and header values are never shown.",
+  }),
+  querystring: DestinationsQuery,
+  response: { 200: list(Destination, RELAY_EXAMPLES.destination, "A page of destinations."), ...refusals() },
+};
+
+const SHOW = {
+  ...about("Destinations", {
+    operationId: "getDestination",
+    summary: "Show a destination",
+    description: "What it says, how it fares, and how much waits for it.",
+  }),
+  params: DestinationParams,
+  response: { 200: Destination, ...refusals(404) },
+};
+
+const CHANGE = {
+  ...about("Destinations", {
+    operationId: "updateDestination",
+    summary: "Change a destination",
+    description:
+      "Changes what is given and leaves the rest. It holds for what waits already: bodies stay, but where they are sent, with " +
+      "which headers and how fast, is what the destination says now. `headers` replaces all of them.",
+  }),
+  params: DestinationParams,
+  body: DestinationPatch,
+  response: { 200: Destination, ...refusals(404) },
+};
+
+const DELETE = {
+  ...about("Destinations", {
+    operationId: "deleteDestination",
+    summary: "Delete a destination",
+    description: "Its routes go with it, its secrets are forgotten, and what waits for it is not sent. No way back.",
+  }),
+  params: DestinationParams,
+  response: { 200: DestinationDeleted, ...refusals(404) },
+};
+
+const turn = (operationId: string, summary: string, description: string) => ({
+  ...about("Destinations", { operationId, summary, description }),
+  params: DestinationParams,
+  response: { 200: Destination, ...refusals(404) },
+});
+
+const PAUSE = turn(
+  "pauseDestination",
+  "Pause a destination",
+  "Nothing is sent until it is resumed; events go on being taken for it, and wait in their order.",
+);
+const RESUME = turn(
+  "resumeDestination",
+  "Resume a destination",
+  "What waited is sent, in its order and no faster than its rate limit.",
+);
+const ENABLE = turn(
+  "enableDestination",
+  "Enable a destination",
+  "Takes it back after it was disabled, by hand or for its failures, and closes its circuit where that is open; what was held " +
+    "meanwhile is sent.",
+);
+const DISABLE = turn(
+  "disableDestination",
+  "Disable a destination",
+  "Nothing is sent until it is enabled; as with a pause, nothing is lost.",
+);
+
+const ROTATE = {
+  ...about("Destinations", {
+    operationId: "rotateSigningKey",
+    summary: "Rotate the signing secret",
+    description:
+      "Makes a new key. For `grace_s` seconds both sign, each with a signature of its own, so that the receiver may change " +
+      "over at any moment. The new secret is shown once.",
+  }),
+  params: DestinationParams,
+  body: KeyRotation,
+  response: { 200: KeyRotated, ...refusals(404) },
+};

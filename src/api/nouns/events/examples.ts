@@ -1,0 +1,153 @@
+/**
+ * One example of each event, told of the same Item and destination as the other examples. A test holds each against the
+ * shape it illustrates.
+ */
+import type { EventType } from "../../../events/event-types.ts";
+import { EXAMPLES } from "../examples.ts";
+import { RELAY_EXAMPLES } from "../relay-examples.ts";
+
+const { item, webhook, run, integration } = EXAMPLES;
+const { destination, delivery } = RELAY_EXAMPLES;
+
+const plaidItem = {
+  item_id: item.item_id,
+  institution_id: item.institution_id,
+  institution_name: item.institution_name,
+  error: null,
+  products: ["transactions"],
+  consent_expiration_time: null,
+  update_type: "background",
+  status: { transactions: { last_successful_update: "2026-11-20T17:03:22Z", last_failed_update: null } },
+};
+
+const plaidError = {
+  error_type: "ITEM_ERROR",
+  error_code: "ITEM_LOGIN_REQUIRED",
+  error_message: "the login details of this item have changed",
+  display_message: null,
+};
+
+const transaction = {
+  transaction_id: "lPNjeW1nR6CDn5okmGQ6hEpMo4lLNoSrzqDje",
+  account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp",
+  amount: 72.1,
+  iso_currency_code: "USD",
+  date: "2026-11-19",
+  name: "PURCHASE WM SUPERCENTER #1700",
+  merchant_name: "Walmart",
+  pending: false,
+  pending_transaction_id: "kNPjeW1nR6CDn5okmGQ6hEpMo4lLNoSrzqDaa",
+};
+
+const account = {
+  account_id: transaction.account_id,
+  name: "Plaid Checking",
+  type: "depository",
+  subtype: "checking",
+  balances: { available: 100, current: 110, limit: null, iso_currency_code: "USD" },
+};
+
+const failedDelivery = {
+  delivery_id: delivery.id,
+  destination_id: destination.id,
+  event_id: delivery.event_id,
+  event_type: delivery.event_type,
+  attempts: 3,
+  cause: "status_503",
+  last_status: 503,
+};
+
+/** type → the data of its example */
+const DATA: Record<EventType, object> = {
+  "webhook.received": {
+    webhook_id: webhook.id,
+    source: webhook.source,
+    webhook_type: webhook.webhook_type,
+    webhook_code: webhook.webhook_code,
+    received_at: webhook.received_at,
+    webhook: webhook.webhook,
+    body_base64: null,
+    tokens_cut: false,
+    verification: { jwt: "eyJhbGciOiJFUzI1NiIsImtpZCI6ImJm….eyJpYXQiOjE….MEUCIQ…", ...webhook.verification },
+  },
+  "item.linked": { created: true },
+  "item.updated": { changed: ["consent_expiration_time"], item: plaidItem },
+  "item.error": { error: plaidError, item: { ...plaidItem, error: plaidError } },
+  "item.repaired": { previous_error_code: plaidError.error_code, item: plaidItem },
+  "item.consent_expiring": {
+    reason: "PENDING_EXPIRATION",
+    consent_expiration_time: "2026-11-27T09:20:11Z",
+    item: { ...plaidItem, consent_expiration_time: "2026-11-27T09:20:11Z" },
+  },
+  "item.removed": { reason: "unlinked", error_code: null },
+  "accounts.changed": {
+    run_id: run.id,
+    part: 1,
+    parts: 1,
+    counts: { added: 0, modified: 1, removed: 0 },
+    added: [],
+    modified: [account],
+    removed: [],
+  },
+  "transactions.changed": {
+    run_id: run.id,
+    part: 1,
+    parts: 1,
+    counts: { added: 1, modified: 0, removed: 1 },
+    added: [transaction],
+    modified: [],
+    removed: [{ ...transaction, transaction_id: transaction.pending_transaction_id, pending: true }],
+  },
+  "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
+  "sync.failed": {
+    run_id: run.id,
+    status: "needs_user",
+    attempts: 1,
+    retry_at: null,
+    error: {
+      class: "user",
+      error_type: plaidError.error_type,
+      error_code: plaidError.error_code,
+      message: "The user must log in again.",
+      next_step:
+        "Send the user through Link in update mode. Then post ITEM/UPDATED, or wait for the daily check of the item.",
+      at: "2026-11-20T17:03:29.500Z",
+    },
+  },
+  "delivery.failing": failedDelivery,
+  "delivery.exhausted": { ...failedDelivery, attempts: 8 },
+  "delivery.recovered": { ...failedDelivery, attempts: 4, cause: null, last_status: 200 },
+  "destination.opened": {
+    destination_id: destination.id,
+    failures: 14,
+    openings: 1,
+    hold_until: "2026-11-20T17:10:30.000Z",
+    last_error: "status_503",
+  },
+  "destination.failing": {
+    destination_id: destination.id,
+    percent: 50,
+    failing_since: "2026-11-18T05:03:29.700Z",
+    disables_at: "2026-11-23T05:03:29.700Z",
+  },
+  "destination.recovered": { destination_id: destination.id, failing_since: "2026-11-18T05:03:29.700Z" },
+  "destination.disabled": { destination_id: destination.id, reason: "gone" },
+  "relay.overdue": { outbox: 0, deliveries: 3, oldest_at: "2026-11-20T16:40:00.000Z" },
+};
+
+/** The whole example of a type: the envelope and its data. */
+export function eventExample<Type extends EventType>(type: Type) {
+  const ofTartan = /^(destination|relay)\./.test(type);
+  return {
+    id: delivery.event_id,
+    type,
+    version: 1 as const,
+    occurred_at: "2026-11-20T17:03:29.500Z",
+    integration_id: ofTartan ? null : integration.id,
+    environment: ofTartan ? null : integration.environment,
+    item_id: ofTartan ? null : item.item_id,
+    user_id: ofTartan ? null : item.user_id,
+    history: false,
+    data: DATA[type] as never,
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * The events as they are sent: one shape for each type, told apart by `type`, and all of them in the OpenAPI document and
+ * in docs/events. Version 1 of a type only ever gains fields; whoever reads one ignores those it does not know.
+ */
+import { z } from "zod";
+import { EVENT_TYPES, type EventType } from "../../../events/event-types.ts";
+import { EVENT_DATA } from "./data-shapes.ts";
+import { eventExample } from "./examples.ts";
+import { integrationId, itemId, orNull, timestamp, told, userId } from "../../http/shapes.ts";
+
+export const EVENT_VERSION = 1;
+
+export const eventId = told(
+  z.string(),
+  "Id of an event: `evt_` and 32 hexadecimal digits, the same in every delivery and replay.",
+);
+
+/** `transactions.changed` → `TransactionsChangedEvent`, its name in the OpenAPI document. */
+export function eventComponent(type: string): string {
+  const words = type.split(/[._]/).map((word) => word.charAt(0).toUpperCase() + word.slice(1));
+  return `${words.join("")}Event`;
+}
+
+function shapeOf<Type extends EventType>(type: Type) {
+  return z
+    .looseObject({
+      id: eventId,
+      type: told(z.literal(type), "What happened."),
+      version: told(z.literal(EVENT_VERSION), "Version of this shape."),
+      occurred_at: timestamp("When it became true here."),
+      integration_id: orNull(integrationId),
+      environment: told(z.string().nullable(), "Plaid's environment."),
+      item_id: orNull(itemId),
+      user_id: orNull(userId),
+      history: told(z.boolean(), "Part of a first reading: it was so before Tartan looked, and is no news."),
+      data: EVENT_DATA[type],
+    })
+    .meta({ id: eventComponent(type), description: EVENT_TYPES[type], examples: [eventExample(type)] });
+}
+
+export const SHAPED_TYPES = Object.keys(EVENT_DATA) as EventType[];
+
+/** type → its shape */
+export const EVENT_SHAPES = Object.fromEntries(SHAPED_TYPES.map((type) => [type, shapeOf(type)])) as Record<
+  EventType,
+  ReturnType<typeof shapeOf>
+>;
+
+const [first, ...others] = SHAPED_TYPES.map((type) => EVENT_SHAPES[type]);
+if (first === undefined) throw new Error("there are no events");
+
+export const Event = z.discriminatedUnion("type", [first, ...others]).meta({
+  id: "Event",
+  description: "What happened, as it is sent to destinations.",
+  examples: [eventExample("transactions.changed")],
+});

@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormatsModule from "ajv-formats";
+import { describe, expect, it } from "vitest";
+import { eventExample } from "../../../src/api/nouns/events/examples.ts";
+import { eventSchema, schemaFile } from "../../../src/api/docs/event-schemas.ts";
+import { EVENT_SHAPES, eventComponent } from "../../../src/api/nouns/events/shapes.ts";
+import { EVENT_TYPES, type EventType } from "../../../src/events/event-types.ts";
+
+const types = Object.keys(EVENT_TYPES) as EventType[];
+const folder = new URL("../../../docs/events", import.meta.url);
+
+const newAjv = (): Ajv2020 => {
+  const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
+  (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
+  return ajv;
+};
+
+describe("the schemas of events in docs/events", () => {
+  it("are there for every type, and for nothing else, as the shapes say", () => {
+    expect(readdirSync(folder).toSorted()).toEqual(types.map(schemaFile).toSorted());
+    for (const type of types)
+      expect(JSON.parse(readFileSync(new URL(schemaFile(type), folder), "utf8"))).toEqual(eventSchema(type));
+  });
+
+  it("stand alone, and take their own example and no other's", () => {
+    const validators = new Map(types.map((type) => [type, newAjv().compile(eventSchema(type))]));
+    for (const [type, validate] of validators) {
+      for (const other of types)
+        expect([type, other, validate(eventExample(other))]).toEqual([type, other, type === other]);
+    }
+  });
+
+  it("let fields be added, and let none that is declared be missing", () => {
+    for (const type of types) {
+      const validate = newAjv().compile(eventSchema(type));
+      const example = eventExample(type);
+      const data: object = example.data;
+      expect([type, validate({ ...example, new: 1, data: { ...data, new: 1 } })]).toEqual([type, true]);
+      for (const field of Object.keys(example)) {
+        const { [field as keyof typeof example]: _, ...rest } = example;
+        expect([type, field, validate(rest)]).toEqual([type, field, false]);
+      }
+    }
+  });
+
+  it("say what each field is", () => {
+    for (const type of types) {
+      expect(EVENT_SHAPES[type].meta()).toMatchObject({ id: eventComponent(type), description: EVENT_TYPES[type] });
+      const { data } = eventSchema(type)["properties"] as Record<string, { properties: Record<string, object> }>;
+      for (const [field, schema] of Object.entries(data?.properties ?? {}))
+        expect([type, field, schema]).toEqual([
+          type,
+          field,
+          expect.objectContaining({ description: expect.any(String) }),
+        ]);
+    }
+  });
+});

@@ -1,0 +1,169 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormatsModule from "ajv-formats";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EVENT_TYPES } from "../../../src/events/event-types.ts";
+import { dispatch } from "../event-support.ts";
+import { routesOf } from "../routes.ts";
+import { startApi, type Json, type TestApi } from "../support.ts";
+
+let api: TestApi;
+let document: Json;
+beforeAll(async () => {
+  api = await startApi({ config: { publicUrl: "https://tartan.example.com" } });
+  document = (await api.call("GET /openapi.json", { key: null })).body;
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+/** A destination with a route, and a delivery of each event that is there. */
+async function tellSomebody(): Promise<Record<"destination" | "route" | "delivery" | "event" | "job", string>> {
+  const body = { url: "https://receiver.example.com/" };
+  const { id: destination } = (await api.call("POST /v1/destinations", { body })).body;
+  const { id: route } = (await api.call("POST /v1/routes", { body: { destination_id: destination } })).body;
+  await dispatch(api);
+  await api.database.query("update relay.deliveries set status = 'dead', due_at = null, finished_at = now()");
+  const { id: delivery, event_id: event } = (await api.call("GET /v1/deliveries")).body.data[0];
+  const { id: job } = (await api.call("POST /v1/dead-letters/redrive", { body: {} })).body;
+  return { destination, route, delivery, event, job };
+}
+
+const operations = (): [name: string, operation: Json][] =>
+  Object.entries<Json>(document.paths).flatMap(([path, item]) =>
+    Object.entries<Json>(item).map(([method, operation]): [string, Json] => [
+      `${method.toUpperCase()} ${path}`,
+      operation,
+    ]),
+  );
+
+/** Every media type object of an operation: what is sent, and each answer. */
+const mediaOf = (operation: Json): Json[] => [
+  ...Object.values<Json>(operation.requestBody?.content ?? {}),
+  ...Object.values<Json>(operation.responses).flatMap((answer) => Object.values<Json>(answer.content ?? {})),
+];
+
+describe("the OpenAPI document", () => {
+  it("is 3.1 and has what that asks for", () => {
+    expect(document.openapi).toMatch(/^3\.1\./);
+    expect(document.info).toMatchObject({ title: "Tartan", version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+    const tags = document.tags.map(({ name }: Json) => name);
+    for (const [name, operation] of operations()) {
+      expect([name, operation.operationId]).toEqual([name, expect.stringMatching(/^[a-z][A-Za-z]+$/)]);
+      for (const tag of operation.tags) expect(tags).toContain(tag);
+      for (const answer of Object.values<Json>(operation.responses)) expect(answer.description).toMatch(/\w/);
+      const named = [...name.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
+      const declared = (operation.parameters ?? []).filter((parameter: Json) => parameter.in === "path");
+      expect(declared.map((parameter: Json) => parameter.name)).toEqual(named);
+      for (const parameter of operation.parameters ?? [])
+        expect([name, parameter]).toEqual([
+          name,
+          expect.objectContaining({ schema: expect.any(Object), description: expect.any(String) }),
+        ]);
+    }
+    const ids = operations().map(([, { operationId }]) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it("has every route that there is but itself and its page, and no other", () => {
+    const served = routesOf(api.app)
+      .filter((route) => !route.startsWith("HEAD") && !/ \/(openapi\.json|docs|docs\/:file)$/.test(route))
+      .map((route) => route.replaceAll(/:(\w+)/g, "{$1}"));
+    expect(
+      operations()
+        .map(([name]) => name)
+        .toSorted(),
+    ).toEqual(served.toSorted());
+  });
+
+  it("says of every route what it is, how it is opened, and shows an example of each body and success", () => {
+    for (const [name, operation] of operations()) {
+      expect([name, operation.summary?.length > 3, operation.description?.length > 10]).toEqual([name, true, true]);
+      expect([name, operation.security !== undefined]).toEqual([name, name.includes(" /v1/")]);
+      const shown = [
+        operation.requestBody,
+        Object.entries<Json>(operation.responses).find(([code]) => code.startsWith("2"))?.[1],
+      ];
+      for (const body of shown.filter(Boolean))
+        for (const media of Object.values<Json>(body.content))
+          expect([name, media.example !== undefined]).toEqual([name, true]);
+    }
+  });
+
+  it("has a webhook for each type of event, with an example that its schema takes", () => {
+    expect(Object.keys(document.webhooks)).toEqual(Object.keys(EVENT_TYPES));
+    const tags = document.tags.map(({ name }: Json) => name);
+    for (const [type, { post }] of Object.entries<Json>(document.webhooks)) {
+      const { $ref } = post.requestBody.content["application/json"].schema;
+      const schema = document.components.schemas[$ref.replace("#/components/schemas/", "")];
+      expect([type, schema.properties.type.const, schema.examples[0].type]).toEqual([type, type, type]);
+      expect(tags).toEqual(expect.arrayContaining(post.tags));
+      expect(post.parameters.map(({ name }: Json) => name)).toContain("webhook-signature");
+    }
+  });
+
+  it("has references that lead somewhere and components that are referred to", () => {
+    const text = JSON.stringify(document);
+    const referred = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name));
+    expect([...referred].toSorted()).toEqual(Object.keys(document.components.schemas).toSorted());
+  });
+
+  it("has schemas that a validator takes, and examples that they accept", () => {
+    const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
+    (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
+    ajv.addVocabulary(["example", "components"]);
+    ajv.addSchema({ $id: "openapi", components: document.components });
+    const absolute = (schema: Json): Json =>
+      JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/'));
+    let checked = 0;
+    for (const [name, operation] of operations()) {
+      for (const media of mediaOf(operation)) {
+        const validate = ajv.compile(absolute(media.schema));
+        if (media.example === undefined) continue;
+        validate(media.example);
+        expect([name, validate.errors]).toEqual([name, null]);
+        checked += 1;
+      }
+    }
+    expect(checked).toBeGreaterThan(25);
+  });
+
+  it("tells the truth: what the server answers is what it says", async () => {
+    const ajv = new Ajv2020({ strict: false });
+    (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
+    ajv.addSchema({ $id: "openapi", components: document.components });
+    const { id } = await api.integrate();
+    const item = { integration_id: id, item_id: "true-item", access_token: "access-sandbox-true" };
+    await api.call("POST /v1/items", { body: item });
+    const relay = await tellSomebody();
+    const requests = {
+      "/v1/integrations": "",
+      "/v1/integrations/{id}": id,
+      "/v1/items": "",
+      "/v1/items/{item_id}": "true-item",
+      "/v1/webhooks": "",
+      "/v1/refusals": "",
+      "/v1/status": "",
+      "/v1/destinations": "",
+      "/v1/destinations/{id}": relay.destination,
+      "/v1/routes": "",
+      "/v1/routes/{id}": relay.route,
+      "/v1/deliveries": "",
+      "/v1/deliveries/{id}": relay.delivery,
+      "/v1/dead-letters": "",
+      "/v1/jobs": "",
+      "/v1/jobs/{id}": relay.job,
+      "/v1/events": "",
+      "/v1/events/{id}": relay.event,
+      "/v1/event-types": "",
+      "/livez": "",
+      "/readyz": "",
+    };
+    for (const [path, parameter] of Object.entries(requests)) {
+      const { body } = await api.call(`GET ${path.replace(/\{\w+\}/, parameter)}`);
+      const { schema } = document.paths[path].get.responses["200"].content["application/json"];
+      const validate = ajv.compile(
+        JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/')),
+      );
+      validate(body);
+      expect([path, validate.errors]).toEqual([path, null]);
+    }
+  });
+});

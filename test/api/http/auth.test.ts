@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resetAdminKey } from "../../../src/integrations/api-keys.ts";
+import { routesOf } from "../routes.ts";
+import { KEY, startApi, type TestApi } from "../support.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const INTAKE = ["POST /v1/integrations/:id", "POST /v1/service_integrations/:id"];
+
+describe("without an API key", () => {
+  it("every route under /v1 but the intake answers 401, before it looks at anything else", async () => {
+    const guarded = routesOf(api.app).filter((route) => route.includes(" /v1/") && !INTAKE.includes(route));
+    expect(guarded.length).toBeGreaterThan(15);
+    for (const route of guarded) {
+      const request = route.replaceAll(/:\w+/g, "whatever");
+      const { status, body, headers } = await api.call(`${request}?nonsense=1`, { key: null });
+      expect([route, status]).toEqual([route, 401]);
+      expect(headers.get("www-authenticate")).toBe('Bearer realm="tartan"');
+      if (!route.startsWith("HEAD")) expect(body.error).toMatchObject({ code: "unauthorized" });
+    }
+  });
+
+  it("a refused request has its body unread: not even bad JSON is noticed", async () => {
+    expect((await api.call("POST /v1/items", { key: null, body: "{" })).status).toBe(401);
+  });
+
+  it("the answer says how to mend it", async () => {
+    const { body } = await api.call("GET /v1/items", { key: null });
+    expect(body.error.message).toContain("Authorization: Bearer <API key>");
+  });
+});
+
+describe("an API key", () => {
+  it("opens the API; the scheme's case and spaces do not matter", async () => {
+    for (const authorization of [`Bearer ${KEY}`, `bearer ${KEY}`, `Bearer   ${KEY} `])
+      expect((await api.call("GET /v1/items", { key: null, headers: { authorization } })).status).toBe(200);
+  });
+
+  it("that is wrong, empty, of another scheme or absurdly long is refused, and not repeated", async () => {
+    const wrong = [
+      "Bearer not-the-key-at-all",
+      "Bearer ",
+      "Bearer",
+      `Basic ${KEY}`,
+      KEY,
+      `Bearer ${KEY} x`,
+      `Bearer ${"k".repeat(8000)}`,
+    ];
+    for (const authorization of wrong) {
+      const { status, text } = await api.call("GET /v1/items", { key: null, headers: { authorization } });
+      expect([authorization.slice(0, 30), status]).toEqual([authorization.slice(0, 30), 401]);
+      expect(text).not.toContain("not-the-key-at-all");
+    }
+  });
+
+  it("that is well formed and of the right length, but nobody's, is 401", async () => {
+    const unknown = [
+      KEY.slice(0, -1) + (KEY.endsWith("x") ? "y" : "x"),
+      KEY.toUpperCase(),
+      [...KEY].toReversed().join(""),
+      `tak_${"A".repeat(43)}`,
+    ];
+    for (const key of unknown) {
+      const { status, body } = await api.call("GET /v1/items", { key });
+      expect([status, body.error.code]).toEqual([401, "unauthorized"]);
+    }
+    expect((await api.call("GET /v1/items")).status).toBe(200);
+  });
+
+  it("in the query string is a parameter nobody knows, and opens nothing", async () => {
+    expect((await api.call(`GET /v1/items?api_key=${KEY}`, { key: null })).status).toBe(401);
+  });
+
+  it("that was reset no longer opens anything", async () => {
+    await using other = await startApi();
+    expect((await other.call("GET /v1/items")).status).toBe(200);
+    const { key } = await resetAdminKey(other.database);
+    expect((await other.call("GET /v1/items")).status).toBe(401);
+    expect((await other.call("GET /v1/items", { key })).status).toBe(200);
+  });
+});

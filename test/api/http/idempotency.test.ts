@@ -1,0 +1,149 @@
+/** Requests with an Idempotency-Key start their job once, however often and however close together they are sent. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { append } from "../../../src/journal/append.ts";
+import { forget } from "../../../src/relay/retention.ts";
+import { webhook } from "../../journal/support.ts";
+import { deliveries, dispatchAll, settle } from "../../relay/past.ts";
+import { until } from "../../support/stage.ts";
+import { startApi, type Answer, type TestApi } from "../support.ts";
+
+let api: TestApi;
+let destination_id: string;
+let route_id: string;
+beforeAll(async () => {
+  api = await startApi();
+  ({
+    body: { id: destination_id },
+  } = await api.call("POST /v1/destinations", { body: { url: "http://127.0.0.1:9/" } }));
+  ({
+    body: { id: route_id },
+  } = await api.call("POST /v1/routes", { body: { destination_id } }));
+  await append(api.database, [webhook({})]);
+  await dispatchAll(api.database);
+  await settle(api.database, "dead", { cause: "timeout" });
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const jobs = async (): Promise<number> => (await api.database.query("select from relay.jobs")).rowCount;
+const send = (request: string, key: string, body: object): Promise<Answer> =>
+  api.call(request, { body, headers: { "idempotency-key": key } });
+
+describe("an Idempotency-Key", () => {
+  it("gives the first answer again on everything that starts a job", async () => {
+    const [delivery] = await deliveries(api.database);
+    const requests: [request: string, body: object][] = [
+      ["POST /v1/dead-letters/redrive", { destination_id }],
+      ["POST /v1/replays", { destination_id, from: "2020-01-01T00:00:00Z" }],
+      [`POST /v1/routes/${route_id}/route-past`, { from: "2020-01-01T00:00:00Z" }],
+      [`POST /v1/deliveries/dlv_${delivery?.id.replaceAll("-", "")}/replay`, { reason: "again" }],
+    ];
+    for (const [index, [request, body]] of requests.entries()) {
+      const first = await send(request, `key-${index}`, body);
+      expect([request, first.status, first.text]).toEqual([request, 202, first.text]);
+      expect(first.headers.get("idempotent-replayed")).toBeNull();
+      const before = await jobs();
+      const again = await send(request, `key-${index}`, body);
+      expect([again.status, again.body]).toEqual([202, first.body]);
+      expect(again.headers.get("idempotent-replayed")).toBe("true");
+      expect(await jobs()).toBe(before);
+    }
+  });
+
+  it("starts one job when its requests come at the same time", async () => {
+    const before = await jobs();
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => send("POST /v1/dead-letters/redrive", "at-once", { destination_id })),
+    );
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(answers.filter(({ headers }) => headers.get("idempotent-replayed") === null)).toHaveLength(1);
+    expect(await jobs()).toBe(before + 1);
+  });
+
+  it("does not hold up requests with another key, however long its own takes", async () => {
+    let first: Promise<Answer> | undefined;
+    let isFirstOver = false;
+    await api.database.transaction(async (tx) => {
+      // A job holds its destination, so the request that asks for one waits.
+      await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
+      first = send("POST /v1/dead-letters/redrive", "slow", { destination_id });
+      void first.then(() => (isFirstOver = true));
+      await until("it waits", async () => {
+        const { rowCount } = await api.database.query(
+          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        );
+        return rowCount > 0;
+      });
+      const other = await send("POST /v1/replays", "quick", {
+        destination_id: "dst_none",
+        from: "2020-01-01T00:00:00Z",
+      });
+      expect([other.status, isFirstOver]).toEqual([404, false]);
+    });
+    expect((await first)?.status).toBe(202);
+  });
+
+  it("is refused where too many wait for one that takes long", async () => {
+    let answers: Promise<Answer>[] = [];
+    await api.database.transaction(async (tx) => {
+      await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
+      answers = Array.from({ length: 60 }, (_, n) =>
+        send("POST /v1/dead-letters/redrive", `many-${n % 4}`, { destination_id }),
+      );
+      let refused = 0;
+      for (const answer of answers)
+        void answer.then(({ body }) => (refused += Number(body.error?.code === "overloaded")));
+      await until("what is too much is refused", async () => refused === 10);
+    });
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 503)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 202)).toHaveLength(50);
+  });
+
+  it("is refused with another body or at another path, and starts nothing there", async () => {
+    await send("POST /v1/dead-letters/redrive", "other", { destination_id });
+    const before = await jobs();
+    const others: [request: string, body: object][] = [
+      ["POST /v1/dead-letters/redrive", { destination_id, cause: "timeout" }],
+      ["POST /v1/replays", { destination_id, from: "2020-01-01T00:00:00Z" }],
+    ];
+    for (const [request, body] of others) {
+      const { status, body: refusal } = await send(request, "other", body);
+      expect([status, refusal.error.code]).toEqual([422, "idempotency_key_reused"]);
+    }
+    expect(await jobs()).toBe(before);
+  });
+
+  it("is free again when its request failed, and is not used up by counting", async () => {
+    const missing = await send("POST /v1/dead-letters/redrive", "failed", { destination_id: "dst_nothing" });
+    expect(missing.status).toBe(404);
+    const counted = await send("POST /v1/dead-letters/redrive", "failed", { destination_id, dry_run: true });
+    expect(counted.status).toBe(200);
+    expect((await send("POST /v1/dead-letters/redrive", "failed", { destination_id })).status).toBe(202);
+  });
+
+  it("is kept for 24 hours, and no longer", async () => {
+    const first = await send("POST /v1/dead-letters/redrive", "a-day", { destination_id });
+    const age = (hours: number) =>
+      api.database.query("update relay.requests set created_at = now() - $1 * interval '1 hour'", [hours]);
+    await age(23);
+    await forget({ database: api.database, retentionDays: 90 });
+    expect((await send("POST /v1/dead-letters/redrive", "a-day", { destination_id })).body.id).toBe(first.body.id);
+    await age(25);
+    const second = await send("POST /v1/dead-letters/redrive", "a-day", { destination_id });
+    expect(second.body.id).not.toBe(first.body.id);
+    await age(25);
+    await forget({ database: api.database, retentionDays: 90 });
+    expect((await api.database.query("select from relay.requests")).rowCount).toBe(0);
+  });
+
+  it("must be visible ASCII of at most 255 characters, and neither it nor the request is stored in clear", async () => {
+    expect((await send("POST /v1/dead-letters/redrive", "with space", {})).body.error.fields).toHaveProperty(
+      "idempotency-key",
+    );
+    await send("POST /v1/dead-letters/redrive", "a-key-in-clear", { reason: "a-reason-in-clear", destination_id });
+    const { rows } = await api.database.query<{ all: string }>(
+      "select string_agg(encode(key_sha256, 'escape') || encode(request_sha256, 'escape'), '') as all from relay.requests",
+    );
+    expect(rows[0]?.all).not.toMatch(/in-clear/);
+  });
+});

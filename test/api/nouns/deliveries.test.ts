@@ -1,0 +1,254 @@
+import { createHash } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { dispatch, record, updated } from "../event-support.ts";
+import { startApi, type Answer, type Json, type TestApi } from "../support.ts";
+
+let api: TestApi;
+let destination: string;
+let route: string;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+beforeEach(async () => {
+  const body = { url: "http://127.0.0.1:9/", name: "ledger" };
+  destination = (await api.call("POST /v1/destinations", { body })).body.id;
+  route = (await api.call("POST /v1/routes", { body: { destination_id: destination } })).body.id;
+});
+
+const get = async (path: string): Promise<Json> => (await api.call(`GET ${path}`)).body;
+const post = (path: string, body?: Json): Promise<Answer> =>
+  api.call(`POST ${path}`, body === undefined ? {} : { body });
+
+/** Events of items, and the deliveries that the route makes of them, newest first. */
+async function deliver(...items: string[]): Promise<Json[]> {
+  await record(api, ...items.map((item) => updated(item)));
+  await dispatch(api);
+  return (await get(`/v1/deliveries?destination_id=${destination}`)).data;
+}
+
+/** As couriers leave deliveries that gave up. */
+async function bury(...causes: string[]): Promise<Json[]> {
+  const made = await deliver(...causes);
+  await api.database.query(
+    `update relay.deliveries set status = 'dead', due_at = null, finished_at = now(), attempts = 8, tries = 8, cause = item_id
+     where destination_id = $1`,
+    [destination],
+  );
+  await api.database.query(
+    `insert into relay.attempts (delivery_id, number, started_at, duration_ms, url, address, status, error, response_headers, response_head)
+     select id, n, now(), 12, 'http://127.0.0.1:9/', '127.0.0.1', 503, 'status_503', '{"retry-after":"7"}', 'busy'
+     from relay.deliveries, generate_series(1, 2) n where destination_id = $1`,
+    [destination],
+  );
+  return made;
+}
+
+describe("deliveries", () => {
+  it("are listed newest first, in pages, and found by what is asked of them", async () => {
+    await deliver("one", "two", "three");
+    const list = async (query: string): Promise<string[]> =>
+      (await get(`/v1/deliveries?destination_id=${destination}&${query}`)).data.map((each: Json) => each.item_id);
+    expect(await list("")).toEqual(["three", "two", "one"]);
+    expect(await list("item_id=two")).toEqual(["two"]);
+    expect(await list("status=undelivered&event_type=item.updated")).toEqual(["three", "two", "one"]);
+    expect(await list("status=dead")).toEqual([]);
+    const { next_cursor } = await get(`/v1/deliveries?destination_id=${destination}&limit=2`);
+    expect(await list(`limit=2&cursor=${next_cursor}`)).toEqual(["one"]);
+    const { event_id } = (await get(`/v1/deliveries?destination_id=${destination}&item_id=one`)).data[0];
+    expect(await list(`event_id=${event_id}`)).toEqual(["one"]);
+    await post(`/v1/destinations/${destination}/pause`);
+    expect(await list("status=held")).toEqual(["three", "two", "one"]);
+    expect(await list("status=scheduled")).toEqual([]);
+  });
+
+  it("are shown with every attempt, and with the bytes that they send", async () => {
+    const [{ id, event_id }] = (await bury("status_503")) as [Json];
+    const delivery = await get(`/v1/deliveries/${id}`);
+    expect(delivery).toMatchObject({
+      id,
+      destination_id: destination,
+      route_id: route,
+      status: "dead",
+      cause: "status_503",
+    });
+    expect(delivery.log).toHaveLength(2);
+    expect(delivery.log[0]).toMatchObject({
+      number: 1,
+      status: 503,
+      error: "status_503",
+      address: "127.0.0.1",
+      response_headers: { "retry-after": "7" },
+      response_head: "busy",
+    });
+    const body = await api.call(`GET /v1/deliveries/${id}/body`);
+    expect([body.status, body.headers.get("content-type")]).toEqual([200, "application/octet-stream"]);
+    expect(body.text).toBe((await api.call(`GET /v1/events/${event_id}`)).text);
+    if (delivery.body_sha256 !== null)
+      expect(createHash("sha256").update(body.text).digest("hex")).toBe(delivery.body_sha256);
+  });
+
+  it("are cancelled as long as they wait", async () => {
+    const [{ id }] = (await deliver("one")) as [Json];
+    const cancelled = await post(`/v1/deliveries/${id}/cancel`);
+    expect([cancelled.status, cancelled.body.status, cancelled.body.due_at]).toEqual([200, "cancelled", null]);
+    const again = await post(`/v1/deliveries/${id}/cancel`);
+    expect([again.status, again.body.error.code]).toEqual([409, "conflict"]);
+  });
+
+  it("are sent again by a job, unless they wait already", async () => {
+    const [{ id, event_id }] = (await bury("timeout")) as [Json];
+    const replayed = await post(`/v1/deliveries/${id}/replay`, { reason: "lost" });
+    expect([replayed.status, replayed.body]).toEqual([
+      202,
+      expect.objectContaining({ kind: "replay", total: 1, reason: "lost", destination_id: destination }),
+    ]);
+    expect(replayed.body.asked).toMatchObject({ event_id });
+    const [{ id: waiting }] = (await deliver("waiting")) as [Json];
+    expect((await post(`/v1/deliveries/${waiting}/replay`)).status).toBe(409);
+  });
+
+  it("that there are not are 404, and filters that are none are refused", async () => {
+    const none = `dlv_${"0".repeat(32)}`;
+    for (const request of ["GET x", "GET x/body", "POST x/replay", "POST x/cancel"])
+      expect([request, (await api.call(request.replace("x", `/v1/deliveries/${none}`))).status]).toEqual([
+        request,
+        404,
+      ]);
+    for (const [query, field] of [
+      ["status=lost", "status"],
+      ["cursor=W10", "cursor"],
+      ["event_id=x", "event_id"],
+      ["destination=x", "destination"],
+    ]) {
+      const { status, body } = await api.call(`GET /v1/deliveries?${query}`);
+      expect([query, status, Object.keys(body.error.fields)]).toEqual([query, 400, [field]]);
+    }
+  });
+});
+
+describe("dead letters", () => {
+  it("are counted by destination and cause", async () => {
+    await bury("timeout", "status_503", "timeout");
+    const { data } = await get(`/v1/dead-letters?destination_id=${destination}`);
+    expect(data.map(({ cause, count, replayable }: Json) => [cause, count, replayable]).toSorted()).toEqual([
+      ["status_503", 1, 1],
+      ["timeout", 2, 2],
+    ]);
+    expect(data[0]).toMatchObject({
+      destination_name: "ledger",
+      first_at: expect.any(String),
+      last_at: expect.any(String),
+    });
+  });
+
+  it("are counted before they are sent again, and then sent by a job", async () => {
+    const [{ id }] = (await bury("timeout", "status_503", "timeout")) as [Json];
+    const wish = { destination_id: destination, cause: "timeout" };
+    const dry = await post("/v1/dead-letters/redrive", { ...wish, dry_run: true });
+    expect([dry.status, dry.body]).toEqual([200, { count: 2 }]);
+    const job = await post("/v1/dead-letters/redrive", { ...wish, reason: "mended" });
+    expect([job.status, job.body]).toEqual([
+      202,
+      expect.objectContaining({ kind: "redrive", status: "running", total: 2, done: 0, reason: "mended", asked: wish }),
+    ]);
+    const named = await post("/v1/dead-letters/redrive", { delivery_ids: [id], dry_run: true });
+    expect(named.body).toEqual({ count: 1 });
+  });
+
+  it("of what is not there are refused", async () => {
+    expect((await post("/v1/dead-letters/redrive", { destination_id: "dst_nowhere" })).status).toBe(404);
+    const { status, body } = await post("/v1/dead-letters/redrive", { delivery_ids: ["x"], dry: true });
+    expect([status, Object.keys(body.error.fields)]).toEqual([400, ["dry"]]);
+    const ids = await post("/v1/dead-letters/redrive", { delivery_ids: ["x"] });
+    expect([ids.status, Object.keys(ids.body.error.fields)]).toEqual([400, ["delivery_ids"]]);
+  });
+});
+
+describe("replays", () => {
+  it("are counted first and then made, by item, type and time", async () => {
+    await bury("replayed", "not-replayed");
+    const wish = { destination_id: destination, item_id: "replayed", types: ["item.*"], from: "2020-01-01T00:00:00Z" };
+    expect((await post("/v1/replays", { ...wish, dry_run: true })).body).toEqual({ count: 1 });
+    const { status, body } = await post("/v1/replays", wish);
+    expect([status, body.kind, body.total]).toEqual([202, "replay", 1]);
+  });
+
+  it("must say what, and of whom", async () => {
+    const refused: [body: object, field: string][] = [
+      [{ destination_id: destination }, "from"],
+      [{ item_id: "x" }, "destination_id"],
+      [{ destination_id: destination, from: "yesterday" }, "from"],
+      [{ destination_id: destination, event_id: "x" }, "event_id"],
+      [{ destination_id: destination, types: ["item.broke"] }, "types"],
+    ];
+    for (const [body, field] of refused) {
+      const answer = await post("/v1/replays", body);
+      expect([body, answer.status, Object.keys(answer.body.error.fields)]).toEqual([body, 400, [field]]);
+    }
+    expect((await post("/v1/replays", { destination_id: "dst_nowhere", item_id: "x" })).status).toBe(404);
+  });
+});
+
+describe("routing the past", () => {
+  it("is about the events that the destination had no delivery of", async () => {
+    await record(api, updated("past"));
+    await api.call(`PATCH /v1/routes/${route}`, { body: { enabled: false } });
+    await dispatch(api);
+    const wish = { from: "2020-01-01T00:00:00Z", reason: "a new receiver" };
+    const dry = await post(`/v1/routes/${route}/route-past`, { ...wish, dry_run: true });
+    expect([dry.status, dry.body.count > 0]).toEqual([200, true]);
+    const job = await post(`/v1/routes/${route}/route-past`, wish);
+    expect([job.status, job.body]).toEqual([
+      202,
+      expect.objectContaining({ kind: "route_past", route_id: route, total: dry.body.count }),
+    ]);
+    expect((await post("/v1/routes/rte_nowhere/route-past", wish)).status).toBe(404);
+    expect((await post(`/v1/routes/${route}/route-past`)).body.error.fields).toEqual({ from: "is required" });
+  });
+});
+
+describe("jobs", () => {
+  it("are listed and shown, paused, resumed and cancelled", async () => {
+    await bury("timeout");
+    const { id } = (await post("/v1/dead-letters/redrive", { destination_id: destination })).body;
+    expect((await get(`/v1/jobs/${id}`)).status).toBe("running");
+    for (const [verb, status] of [
+      ["pause", "paused"],
+      ["resume", "running"],
+      ["cancel", "cancelled"],
+    ]) {
+      const { status: code, body } = await post(`/v1/jobs/${id}/${verb}`);
+      expect([verb, code, body.status]).toEqual([verb, 200, status]);
+    }
+    expect((await post(`/v1/jobs/${id}/resume`)).body.error.code).toBe("conflict");
+    expect((await get("/v1/jobs?limit=1")).data).toEqual([await get(`/v1/jobs/${id}`)]);
+    expect((await get(`/v1/jobs?status=done&destination_id=${destination}`)).data).toEqual([]);
+  });
+
+  it("that there are not are 404", async () => {
+    for (const request of ["GET x", "POST x/pause", "POST x/resume", "POST x/cancel"])
+      expect([request, (await api.call(request.replace("x", "/v1/jobs/job_nowhere"))).status]).toEqual([request, 404]);
+  });
+});
+
+it("the status says what waits, and which destinations are sent nothing, and since when", async () => {
+  await bury("timeout");
+  await deliver("one", "two");
+  await post(`/v1/destinations/${destination}/pause`);
+  await record(api, updated("undispatched"));
+  const { relay } = await get("/v1/status");
+  expect(relay).toMatchObject({ undispatched: 1, overdue: { outbox: 0, deliveries: 0, oldest_at: null } });
+  expect([relay.held >= 2, relay.dead >= 1, relay.destinations.paused]).toEqual([true, true, 2]);
+  expect(relay.unwell).toContainEqual({
+    id: destination,
+    name: "ledger",
+    status: "paused",
+    disabled_reason: null,
+    breaker: "closed",
+    hold_until: null,
+    failing_since: null,
+    since: expect.any(String),
+  });
+  await dispatch(api);
+});

@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startApi, type Answer, type Json, type TestApi } from "../support.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const URL = "http://127.0.0.1:9/hooks";
+const create = (more: Record<string, unknown> = {}): Promise<Answer> =>
+  api.call("POST /v1/destinations", { body: { url: URL, ...more } });
+const made = async (more?: Record<string, unknown>): Promise<Json> => {
+  const { status, body, text } = await create(more);
+  expect([status, text]).toEqual([201, text]);
+  return body;
+};
+
+describe("creating a destination", () => {
+  it("answers with what it says, how it fares, and the secret that its receiver verifies with", async () => {
+    const { status, body } = await create({
+      name: "ledger",
+      headers: { "X-Token": "a-token" },
+      rate_limit: { count: 5 },
+    });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({
+      id: expect.stringMatching(/^dst_\w{24}$/),
+      name: "ledger",
+      description: "",
+      url: URL,
+      header_names: ["x-token"],
+      timeout_ms: 15_000,
+      schedule: [5, 300, 1800, 7200, 18_000, 36_000, 36_000],
+      rate_limit: { count: 5, window_ms: 1000 },
+      ordering: "parallel",
+      status: "active",
+      breaker: "closed",
+      scheduled: 0,
+      dead: 0,
+      keys: [{ scheme: "v1", public_key: null, expires_at: null }],
+      signing_secret: expect.stringMatching(/^whsec_/),
+    });
+  });
+
+  it("takes a secret that is there already, and either scheme", async () => {
+    const mine = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+    expect((await made({ signing_secret: mine })).signing_secret).toBe(mine);
+    const asymmetric = await made({ signing_scheme: "v1a" });
+    expect(asymmetric.keys).toEqual([
+      expect.objectContaining({ scheme: "v1a", public_key: expect.stringMatching(/^whpk_/) }),
+    ]);
+    expect(asymmetric.signing_secret).toMatch(/^whsk_/);
+  });
+
+  it("names every field at fault at once, whoever finds it", async () => {
+    const shaped = await create({ url: 5, timeout_ms: 1, concurrency: 0, ordering: "lifo", nonsense: 1 });
+    expect([shaped.status, Object.keys(shaped.body.error.fields).toSorted()]).toEqual([
+      400,
+      ["concurrency", "nonsense", "ordering", "timeout_ms", "url"],
+    ]);
+    const meant = await create({ url: "ftp://x", headers: { host: "x" }, ca: "no", signing_secret: "whsec_short" });
+    expect([meant.status, Object.keys(meant.body.error.fields).toSorted()]).toEqual([
+      400,
+      ["ca", "headers.host", "signing_secret", "url"],
+    ]);
+  });
+
+  it("refuses what must not be reached, and http where that was not allowed", async () => {
+    const urls = ["http://10.0.0.1/", "http://169.254.169.254/latest", "http://[::1]/", "https://u:p@example.com/"];
+    for (const url of urls) {
+      const { status, body } = await create({ url });
+      expect([url, status, Object.keys(body.error.fields)]).toEqual([url, 400, ["url"]]);
+    }
+    await using strict = await startApi({ urls: { allowHttp: false, checkUrl: () => undefined } });
+    const { status, body } = await strict.call("POST /v1/destinations", { body: { url: "http://example.com/" } });
+    expect([status, body.error.fields.url]).toEqual([400, expect.stringContaining("https")]);
+  });
+});
+
+describe("a destination", () => {
+  it("is shown and listed without its secrets", async () => {
+    const { signing_secret, ...destination } = await made({ headers: { authorization: "Bearer very-secret" } });
+    const shown = await api.call(`GET /v1/destinations/${destination.id}`);
+    expect([shown.status, shown.body]).toEqual([200, destination]);
+    const listed = await api.call("GET /v1/destinations?limit=500");
+    expect(listed.body.data).toContainEqual(destination);
+    for (const secret of [signing_secret, "very-secret"]) expect(shown.text + listed.text).not.toContain(secret);
+  });
+
+  it("is listed in pages, oldest first", async () => {
+    const ids: string[] = [];
+    let cursor: string | null = "";
+    do {
+      const { body }: Answer = await api.call(`GET /v1/destinations?limit=2${cursor && `&cursor=${cursor}`}`);
+      ids.push(...body.data.map(({ id }: Json) => id));
+      cursor = body.next_cursor;
+    } while (cursor);
+    const all = (await api.call("GET /v1/destinations?limit=500")).body.data.map(({ id }: Json) => id);
+    expect(ids).toEqual(all);
+  });
+
+  it("changes what is given and leaves the rest", async () => {
+    const { signing_secret: _, ...before } = await made({
+      name: "before",
+      headers: { a: "1" },
+      rate_limit: { count: 5 },
+    });
+    const { status, body } = await api.call(`PATCH /v1/destinations/${before.id}`, {
+      body: { concurrency: 2, rate_limit: null, headers: null },
+    });
+    const changed = { concurrency: 2, rate_limit: null, header_names: [], version: before.version + 1 };
+    expect([status, body]).toEqual([200, { ...before, ...changed, updated_at: body.updated_at }]);
+    const refused = await api.call(`PATCH /v1/destinations/${before.id}`, { body: { signing_secret: "x" } });
+    expect([refused.status, Object.keys(refused.body.error.fields)]).toEqual([400, ["signing_secret"]]);
+  });
+
+  it("is paused and resumed, disabled and enabled", async () => {
+    const { id } = await made();
+    for (const [verb, status] of [
+      ["pause", "paused"],
+      ["resume", "active"],
+      ["disable", "disabled"],
+      ["enable", "active"],
+    ]) {
+      const answer = await api.call(`POST /v1/destinations/${id}/${verb}`);
+      expect([verb, answer.status, answer.body.status]).toEqual([verb, 200, status]);
+      expect((await api.call(`GET /v1/destinations/${id}`)).body.status).toBe(status);
+    }
+  });
+
+  it("has its key rotated: both sign for the grace, or the new one alone", async () => {
+    const { id, signing_secret, keys } = await made();
+    const rotated = await api.call(`POST /v1/destinations/${id}/rotate-secret`);
+    expect(rotated.status).toBe(200);
+    expect(rotated.body).toMatchObject({
+      scheme: "v1",
+      expires_at: null,
+      signing_secret: expect.stringMatching(/^whsec_/),
+    });
+    expect(rotated.body.signing_secret).not.toBe(signing_secret);
+    const both = (await api.call(`GET /v1/destinations/${id}`)).body.keys;
+    expect(both.map((key: Json) => key.id)).toEqual([rotated.body.id, keys[0].id]);
+    expect(both[1].expires_at).toEqual(expect.any(String));
+    const last = await api.call(`POST /v1/destinations/${id}/rotate-secret`, { body: { grace_s: 0, scheme: "v1a" } });
+    expect((await api.call(`GET /v1/destinations/${id}`)).body.keys.map((key: Json) => key.id)).toEqual([last.body.id]);
+  });
+
+  it("is sent a test event and shows how that went, without being changed", async () => {
+    const { id } = await made();
+    const before = (await api.call(`GET /v1/destinations/${id}`)).body;
+    const tested = await api.call(`POST /v1/destinations/${id}/test`);
+    expect(tested.status).toBe(200);
+    expect(tested.body).toMatchObject({ destination_id: id, event_type: "destination.test", attempts: 1 });
+    expect(tested.body.log).toHaveLength(1);
+    expect((await api.call(`GET /v1/deliveries/${tested.body.id}`)).body).toEqual(tested.body);
+    expect((await api.call(`GET /v1/destinations/${id}`)).body).toEqual(before);
+  });
+
+  it("is gone once deleted", async () => {
+    const { id } = await made();
+    const deleted = await api.call(`DELETE /v1/destinations/${id}`);
+    expect([deleted.status, deleted.body]).toEqual([200, { id, deleted: true }]);
+    expect((await api.call("GET /v1/destinations?limit=500")).body.data.map((one: Json) => one.id)).not.toContain(id);
+  });
+
+  it("that there is not is 404, whatever is asked of it", async () => {
+    const requests = ["GET x", "PATCH x", "DELETE x"].concat(
+      ["pause", "resume", "enable", "disable", "test", "rotate-secret"].map((verb) => `POST x/${verb}`),
+    );
+    for (const request of requests) {
+      const answer = await api.call(request.replace("x", "/v1/destinations/dst_nowhere"));
+      expect([request, answer.status, answer.body.error.code]).toEqual([request, 404, "not_found"]);
+    }
+  });
+});

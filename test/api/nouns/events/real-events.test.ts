@@ -1,0 +1,132 @@
+/** What really happens is as the schemas in docs/events say: every type, made by the code that makes it. */
+import { readFileSync } from "node:fs";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import addFormatsModule from "ajv-formats";
+import { expect, it } from "vitest";
+import { schemaFile } from "../../../../src/api/docs/event-schemas.ts";
+import { unlinkItem } from "../../../../src/lifecycle/items.ts";
+import { EVENT_TYPES, type EventType } from "../../../../src/events/event-types.ts";
+import { recordEvents } from "../../../../src/events/events.ts";
+import { silentLogger } from "../../../../src/logger.ts";
+import type { PrefetchedDelivery } from "../../../../src/relay/delivery/prefetcher.ts";
+import { FRESH, type Health } from "../../../../src/relay/delivery/circuit-breaker.ts";
+import { Dispatcher } from "../../../../src/relay/dispatch/dispatcher.ts";
+import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
+import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
+import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
+import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
+import { openScene, type Scene } from "../../../sync/support.ts";
+import { openTeller } from "../../../sync/teller.ts";
+
+type Schema = {
+  type?: unknown;
+  properties?: Record<string, Schema>;
+  additionalProperties?: unknown;
+  [key: string]: unknown;
+};
+
+/** With nothing but what is declared, so that a field that nobody described is found. */
+function closed(schema: Schema): Schema {
+  const { properties } = schema;
+  if (!properties) return schema;
+  const inner = Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, closed(each)]));
+  return { ...schema, properties: inner, additionalProperties: false };
+}
+
+function validators(): Map<string, ValidateFunction> {
+  const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
+  (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
+  const folder = new URL("../../../../docs/events", import.meta.url);
+  const read = (type: string) => JSON.parse(readFileSync(new URL(schemaFile(type), folder), "utf8")) as Schema;
+  return new Map(Object.keys(EVENT_TYPES).map((type) => [type, ajv.compile(closed(read(type)))]));
+}
+
+/** An Item's whole life. */
+async function live(scene: Scene): Promise<void> {
+  const { control, url, clientId: client_id, secret } = scene.simulator;
+  const { change, hearAndWork } = openTeller(scene);
+  const item = await scene.synced(120);
+  await change(item, { add: 2, modify: 1, remove: 1 });
+  control.breakItem(item.item_id, { webhooks: false });
+  await hearAndWork(item, "ERROR");
+  control.repairItem(item.item_id, { webhooks: false });
+  await hearAndWork(item, "LOGIN_REPAIRED");
+  await fetch(`${url}/item/webhook/update`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ client_id, secret, access_token: item.access_token, webhook: "https://hooks.example/new" }),
+  });
+  await hearAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
+  await hearAndWork(item, "PENDING_EXPIRATION");
+  control.revokeItem(item.item_id, { webhooks: false });
+  await hearAndWork(item, "USER_PERMISSION_REVOKED");
+  const other = await scene.synced(1);
+  await unlinkItem(scene.database, scene.integrationId, other.item_id);
+}
+
+const ILL: Health = {
+  ...FRESH,
+  breaker: "open",
+  openings: 1,
+  hold_until: new Date(),
+  failing_since: new Date(),
+  failing_ms: 3_600_000,
+  last_failure_at: new Date(),
+  failures: 12,
+  last_error: "timeout",
+};
+
+/** What operators are told. */
+async function trouble({ database, integrationId }: Scene): Promise<void> {
+  const delivery = {
+    id: "0192f3a8-7d51-70d2-9b6c-4e8f1a2b3c4d",
+    eventId: "0192f3a8-7d4c-7a1e-8c5b-2f9d6e3a7b10",
+    eventType: "item.error",
+    integrationId,
+    itemId: "an-item",
+    userId: null,
+    environment: "sandbox",
+    attempts: 7,
+  } as PrefetchedDelivery;
+  const disableAfterS = 432_000;
+  const events = [
+    ...deliveryEvents({ ...delivery, tries: 3 }, "dst_1", null, {
+      outcome: "retry",
+      cause: "timeout",
+      dueInMs: 1,
+    } as never),
+    ...deliveryEvents({ ...delivery, tries: 7 }, "dst_1", null, { outcome: "dead", cause: "timeout" } as never),
+    ...deliveryEvents({ ...delivery, tries: 5 }, "dst_1", null, { outcome: "delivered", cause: null } as never),
+    ...destinationEvents("dst_1", FRESH, ILL, ["opened", { failing: 50 }, "disabled"], null, {
+      disableAfterS,
+    } as LoadedDestination),
+    ...destinationEvents("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as LoadedDestination),
+  ];
+  await database.transaction((tx) => recordEvents(tx, events));
+  await database.query("update journal.outbox set written_at = now() - interval '1 hour'");
+  await checkOverdue({ database, logger: silentLogger });
+}
+
+it("whatever is told is as its schema says, and every type is told", { timeout: 60_000 }, async () => {
+  await using scene = await openScene();
+  await live(scene);
+  await trouble(scene);
+  const dispatcher = new Dispatcher(scene.database, "test");
+  while ((await dispatcher.dispatch()).rows > 0);
+  const schemas = validators();
+  const told = new Set<string>();
+  const families = [...new Set(Object.keys(EVENT_TYPES).map((type) => `${type.split(".")[0]}.*`))];
+  for (let cursor = "start"; ;) {
+    const page = await readEvents(scene.database, { cursor, types: families, history: true, limit: 500 });
+    if (page.events.length === 0) break;
+    cursor = page.next_cursor;
+    for (const { type, text } of page.events) {
+      told.add(type);
+      const validate = schemas.get(type);
+      validate?.(JSON.parse(text));
+      expect([type, validate?.errors, text]).toEqual([type, null, text]);
+    }
+  }
+  const all: EventType[] = Object.keys(EVENT_TYPES) as EventType[];
+  expect([...told].toSorted()).toEqual(all.toSorted());
+});

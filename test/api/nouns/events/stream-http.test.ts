@@ -1,0 +1,171 @@
+import { randomInt } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dispatch, readStream, record, updated, type StreamRead } from "../../event-support.ts";
+import { KEY, startApi, type Json, type TestApi } from "../../support.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const itemsOf = ({ heard }: StreamRead): string[] => heard.map(({ data }) => (JSON.parse(data) as Json).item_id);
+const here = async (): Promise<string> => (await api.call("GET /v1/events?cursor=now")).body.next_cursor;
+const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
+
+const LARGE = 500_000;
+
+async function recordLarge(server: TestApi): Promise<void> {
+  const data = { changed: ["x".repeat(LARGE)], item: {} };
+  await record(server, ...names("large", 60).map((name) => updated(name, { data })));
+  await dispatch(server);
+}
+
+/** A reader of the stream whose connection is full, and the answer to it. */
+async function readerThatTakesNothing(server: TestApi, cursor: string) {
+  const answered = new Promise<ServerResponse>((resolve) =>
+    server.app.server.once("request", (_request, response) => resolve(response)),
+  );
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname).pause();
+  const request = [
+    `GET /v1/events/stream?cursor=${cursor} HTTP/1.1`,
+    `host: ${hostname}`,
+    `authorization: Bearer ${KEY}`,
+  ];
+  socket.write(`${request.join("\r\n")}\r\n\r\n`);
+  const response = await answered;
+  await expect.poll(() => response.writableNeedDrain).toBe(true);
+  return { socket, response };
+}
+
+describe("the stream of events", () => {
+  it("says where it is at once, then each event as it happens, as it is stored", async () => {
+    let begun = false;
+    const reading = readStream(api, {}, (read) => {
+      begun ||= read.text.includes("id: ");
+      return read.heard.length === 2;
+    });
+    await expect.poll(() => begun).toBe(true);
+    await record(api, updated("live-1"), updated("live-2"));
+    await dispatch(api);
+    const read = await reading;
+    expect([read.status, read.type]).toEqual([200, "text/event-stream"]);
+    const { data } = (await api.call("GET /v1/events?limit=500")).body;
+    const texts = await Promise.all(data.slice(-2).map(({ id }: Json) => api.call(`GET /v1/events/${id}`)));
+    expect(read.heard.map((each) => each.data)).toEqual(texts.map(({ text }) => text));
+    expect(read.heard.map(({ event }) => event)).toEqual(["item.updated", "item.updated"]);
+  });
+
+  it("that is cut off, again and again, goes on with nothing missed and nothing twice, while more happens", async () => {
+    const begin = await here();
+    const all = names("cut", 200);
+    const writing = (async () => {
+      for (let n = 0; n < all.length; n += 10) {
+        await record(api, ...all.slice(n, n + 10).map((name) => updated(name)));
+        await dispatch(api);
+      }
+    })();
+    const seen: string[] = [];
+    let lastEventId: string | undefined;
+    while (seen.length < all.length) {
+      const enough = randomInt(1, 30);
+      const last = (): boolean => seen.length + enough >= all.length;
+      const read = await readStream(api, { query: `cursor=${begin}`, lastEventId }, ({ heard }) =>
+        last() ? heard.length === all.length - seen.length : heard.length === enough,
+      );
+      seen.push(...itemsOf(read));
+      lastEventId = read.heard.at(-1)?.id;
+    }
+    await writing;
+    expect(seen).toEqual(all);
+  });
+
+  it("that is cut off before its first event misses none that happens meanwhile", async () => {
+    const first = await readStream(api, {}, ({ text }) => /^id: /m.test(text));
+    const cursor = /^id: (.*)$/m.exec(first.text)?.[1];
+    await record(api, updated("meanwhile"));
+    await dispatch(api);
+    const second = await readStream(api, { lastEventId: cursor }, ({ heard }) => heard.length > 0);
+    expect(itemsOf(second)).toEqual(["meanwhile"]);
+  });
+
+  it("has only what is looked for", async () => {
+    const begin = await here();
+    await record(
+      api,
+      updated("other"),
+      updated("wanted"),
+      updated("other", { type: "item.linked" }),
+      updated("wanted"),
+    );
+    await dispatch(api);
+    const read = await readStream(api, { query: `cursor=${begin}&item_id=wanted` }, ({ heard }) => heard.length === 2);
+    expect(itemsOf(read)).toEqual(["wanted", "wanted"]);
+  });
+
+  it("refuses a Last-Event-ID that it did not give", async () => {
+    const answer = await api.call("GET /v1/events/stream", { headers: { "last-event-id": "of-another" } });
+    expect([answer.status, answer.body.error.code]).toEqual([400, "invalid_request"]);
+  });
+
+  it("ends when the server closes, and does not hold it", { timeout: 20_000 }, async () => {
+    await using closing = await startApi();
+    let begun = false;
+    const reading = readStream(closing, {}, ({ text }) => {
+      begun ||= text.includes("id: ");
+      return false;
+    });
+    await expect.poll(() => begun).toBe(true);
+    await closing.app.close();
+    expect((await reading).ended).toBe(true);
+  });
+
+  it("does not hold a server that closes while its reader takes nothing", { timeout: 30_000 }, async () => {
+    await using closing = await startApi();
+    await recordLarge(closing);
+    const { socket, response } = await readerThatTakesNothing(closing, "start");
+    await closing.app.close();
+    expect(response.destroyed).toBe(true);
+    socket.destroy();
+  });
+
+  it("keeps for a reader that takes nothing no more than a few events, and sends it all once it does", async () => {
+    const begin = await here();
+    await recordLarge(api);
+    const { socket, response } = await readerThatTakesNothing(api, begin);
+    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+    expect(response.writableNeedDrain).toBe(true);
+    expect(response.writableLength).toBeLessThan(4 * LARGE);
+    let bytes = 0;
+    for await (const chunk of socket) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > 60 * LARGE) break;
+    }
+    expect(bytes).toBeGreaterThan(60 * LARGE);
+  });
+
+  it("is cut off when Postgres fails, so that its reader comes again, and the log says why", async () => {
+    await using broken = await startApi();
+    let begun = false;
+    const reading = readStream(broken, {}, ({ text }) => {
+      begun ||= text.includes("id: ");
+      return false;
+    });
+    const cut = expect(reading).rejects.toThrow("terminated");
+    await expect.poll(() => begun).toBe(true);
+    await broken.database.query("alter table journal.outbox rename to elsewhere");
+    await cut;
+    expect(broken.logged.filter((line) => line.includes("a stream of events was cut off"))).toEqual([
+      expect.stringContaining("42P01"),
+    ]);
+  });
+
+  it("stops asking Postgres once its reader is gone", async () => {
+    await readStream(api, {}, ({ text }) => text.includes("id: "));
+    const listening = `select 1 from pg_stat_activity where datname = current_database() and query like 'unlisten%'`;
+    await expect.poll(async () => (await api.database.query(listening)).rowCount, { timeout: 10_000 }).toBe(1);
+  });
+});

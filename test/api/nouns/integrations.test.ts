@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startSimulator } from "../../../src/simulator/index.ts";
+import { startApi, type TestApi } from "../support.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const wish = () => ({
+  client_id: api.simulator.clientId,
+  secret: api.simulator.secret,
+  environment: "sandbox",
+  plaid_url: api.simulator.url,
+});
+
+describe("creating an integration", () => {
+  it("answers with its id, its intake URL and its webhook secret, once Plaid has accepted the credentials", async () => {
+    const made = await api.call("POST /v1/integrations", {
+      body: { ...wish(), name: "ours", country_codes: ["US", "CA"] },
+    });
+    expect(made.status).toBe(201);
+    expect(made.body).toMatchObject({
+      id: expect.stringMatching(/^svi_[a-z0-9]{22,}$/),
+      url: `${api.url}/v1/integrations/${made.body.id}`,
+      webhook_secret: expect.stringMatching(/^.{8,}$/),
+      credentials_checked: true,
+      name: "ours",
+      environment: "sandbox",
+      country_codes: ["US", "CA"],
+      plaid_url: api.simulator.url,
+    });
+    expect(made.body).not.toHaveProperty("secret");
+    expect(made.body).not.toHaveProperty("warning");
+  });
+
+  it("keeps the webhook secret that was chosen", async () => {
+    const made = await api.integrate({ webhook_secret: "chosen-by-hand" });
+    expect(made.webhook_secret).toBe("chosen-by-hand");
+  });
+
+  it("stores nothing when Plaid refuses the credentials, and says which fields", async () => {
+    const before = (await api.call("GET /v1/integrations?limit=500")).body.data.length;
+    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), secret: "not-the-secret" } });
+    expect(refused.status).toBe(422);
+    expect(refused.body.error).toMatchObject({
+      code: "plaid_credentials_refused",
+      fields: { secret: expect.any(String) },
+    });
+    expect(refused.text).not.toContain("not-the-secret");
+    expect((await api.call("GET /v1/integrations?limit=500")).body.data).toHaveLength(before);
+  });
+
+  it("does not wait for Plaid's good days: unreachable, it is created with a warning", async () => {
+    const gone = await startSimulator();
+    await gone[Symbol.asyncDispose]();
+    const made = await api.call("POST /v1/integrations", { body: { ...wish(), plaid_url: gone.url } });
+    expect(made.status).toBe(201);
+    expect(made.body).toMatchObject({
+      credentials_checked: false,
+      warning: expect.stringContaining("could not be asked"),
+    });
+  });
+
+  it("asks Plaid nothing with verify: false, and says so", async () => {
+    const made = await api.call("POST /v1/integrations", { body: { ...wish(), secret: "later", verify: false } });
+    expect(made.status).toBe(201);
+    expect(made.body).toMatchObject({ credentials_checked: false, warning: expect.stringContaining("verify") });
+  });
+
+  it("refuses what answers at plaid_url but is not Plaid", async () => {
+    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), plaid_url: api.url } });
+    expect(refused.status).toBe(422);
+    expect(refused.body.error.fields).toHaveProperty("plaid_url");
+  });
+
+  it("names every field at fault at once, each with its mend", async () => {
+    const body = {
+      environment: "staging",
+      plaid_url: "ftp://x",
+      webhook_secret: "short",
+      country_codes: ["us"],
+      wat: 1,
+    };
+    const refused = await api.call("POST /v1/integrations", { body });
+    expect(refused.status).toBe(400);
+    expect(refused.body.error.code).toBe("invalid_request");
+    expect(refused.body.error.fields).toEqual({
+      client_id: "is required",
+      secret: "is required",
+      environment: "must be one of sandbox, production",
+      plaid_url: "must be an http or https URL",
+      webhook_secret: "must be at least 8 characters",
+      "country_codes.0": "must be two capital letters, such as US",
+      wat: expect.stringContaining("known are client_id, secret, environment"),
+    });
+  });
+});
+
+describe("an integration", () => {
+  it("is shown and listed without any secret", async () => {
+    const made = await api.integrate({ name: "shown" });
+    const shown = await api.call(`GET /v1/integrations/${made.id}`);
+    expect(shown.status).toBe(200);
+    expect(Object.keys(shown.body).toSorted()).toEqual([
+      "client_id",
+      "country_codes",
+      "created_at",
+      "days_requested",
+      "environment",
+      "id",
+      "include_original_description",
+      "name",
+      "plaid_url",
+      "service",
+      "updated_at",
+      "url",
+    ]);
+    const listed = await api.call("GET /v1/integrations?limit=500");
+    expect(listed.body.data).toContainEqual(shown.body);
+  });
+
+  it("takes the options of what transactions are asked for with at creation, and changes them without asking Plaid", async () => {
+    const made = await api.integrate({ days_requested: 730, include_original_description: true });
+    expect(made).toMatchObject({ days_requested: 730, include_original_description: true });
+    const body = { days_requested: null, include_original_description: false };
+    const changed = await api.call(`PATCH /v1/integrations/${made.id}`, { body });
+    expect(changed.body).toMatchObject(body);
+    expect(changed.body).not.toHaveProperty("credentials_checked");
+  });
+
+  it("refuses a number of days that Plaid does not take, by the field's name", async () => {
+    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), days_requested: 731 } });
+    expect(refused.status).toBe(400);
+    expect(refused.body.error.fields).toHaveProperty("days_requested");
+  });
+
+  it("changes its name without asking Plaid", async () => {
+    const made = await api.integrate();
+    const changed = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { name: "renamed" } });
+    expect(changed.status).toBe(200);
+    expect(changed.body.name).toBe("renamed");
+    expect(changed.body).not.toHaveProperty("credentials_checked");
+  });
+
+  it("takes a new secret only if Plaid accepts it together with the client id that stays", async () => {
+    const made = await api.integrate();
+    const refused = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { secret: "wrong" } });
+    expect(refused.status).toBe(422);
+    const taken = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { secret: api.simulator.secret } });
+    expect(taken.body).toMatchObject({ id: made.id, credentials_checked: true });
+  });
+
+  it("has its webhook secret rotated: the answer holds the new one, and the old one stops working", async () => {
+    const made = await api.integrate();
+    const rotated = await api.call(`POST /v1/integrations/${made.id}/rotate_secret`);
+    expect(rotated.status).toBe(200);
+    expect(rotated.body).toEqual({ id: made.id, webhook_secret: expect.any(String) });
+    expect(rotated.body.webhook_secret).not.toBe(made.webhook_secret);
+    const post = (secret: string) =>
+      api.call(`POST /v1/integrations/${made.id}`, {
+        key: null,
+        body: { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "an-item" },
+        headers: { "tartan-webhook-secret": secret },
+      });
+    await expect.poll(async () => (await post(rotated.body.webhook_secret)).status).toBe(200);
+    expect((await post(made.webhook_secret)).status).toBe(401);
+  });
+
+  it("is gone once deleted: 404 at its own path, at its verbs and at the intake", async () => {
+    const made = await api.integrate();
+    const deleted = await api.call(`DELETE /v1/integrations/${made.id}?purge=true`);
+    expect(deleted.body).toEqual({ id: made.id, deleted: true, purged: true });
+    for (const request of ["GET ", "DELETE ", "PATCH "]) {
+      const { status } = await api.call(
+        `${request}/v1/integrations/${made.id}`,
+        request === "PATCH " ? { body: {} } : {},
+      );
+      expect([request, status]).toEqual([request, 404]);
+    }
+    expect((await api.call(`POST /v1/integrations/${made.id}/rotate_secret`)).status).toBe(404);
+    const posted = () => api.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
+    await expect.poll(async () => (await posted()).status).toBe(404);
+  });
+  it("that is deleted may be deleted again with purge=true, which then takes what was left", async () => {
+    const made = await api.integrate();
+    expect((await api.call(`DELETE /v1/integrations/${made.id}`)).body).toMatchObject({ deleted: true, purged: false });
+    expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).body).toMatchObject({ purged: true });
+    expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).status).toBe(404);
+  });
+});
+
+it("an intake URL is headed by the public URL where one is configured", async () => {
+  await using server = await startApi({ config: { publicUrl: "https://tartan.example.com" } });
+  const made = await server.integrate();
+  expect(made.url).toBe(`https://tartan.example.com/v1/integrations/${made.id}`);
+});

@@ -1,0 +1,252 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { getItemSecret } from "../../../src/integrations/items.ts";
+import { startSimulator } from "../../../src/simulator/index.ts";
+import { startApi, type TestApi } from "../support.ts";
+
+let api: TestApi;
+let integration: string;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+beforeEach(async () => {
+  integration = (await api.integrate()).id;
+});
+
+let count = 0;
+const link = async (more: Record<string, unknown> = {}) => {
+  const item_id = `item-${(count += 1)}`;
+  const body = { integration_id: integration, item_id, access_token: `access-sandbox-${item_id}`, ...more };
+  return { item_id, answer: await api.call("POST /v1/items", { body }) };
+};
+
+describe("linking an Item", () => {
+  it("answers 201, keeps the token sealed, journals ITEM/CREATED and makes the first sync due", async () => {
+    const { item_id, answer } = await link({ user_id: "user-1" });
+    expect(answer.status).toBe(201);
+    expect(answer.body).toEqual({
+      item_id,
+      integration_id: integration,
+      webhook_id: expect.stringMatching(/^whk_/),
+      created: true,
+    });
+    const secret = await getItemSecret(api.database, api.vault, integration, item_id);
+    expect(secret).toEqual({ access_token: `access-sandbox-${item_id}`, user_id: "user-1" });
+    const webhook = await api.call(`GET /v1/webhooks/${answer.body.webhook_id}`);
+    expect(webhook.body).toMatchObject({
+      source: "BACKEND",
+      webhook_type: "ITEM",
+      webhook_code: "CREATED",
+      user_id: "user-1",
+    });
+    const item = await api.call(`GET /v1/items/${item_id}`);
+    expect(item.body).toMatchObject({
+      item_id,
+      user_id: "user-1",
+      status: "pending",
+      due: true,
+      accounts: 0,
+      transactions: 0,
+      unfit_values: [],
+      resources: ["items", "accounts", "transactions"].map((resource) => ({
+        resource,
+        verified_at: null,
+        rows: 0,
+        absent: null,
+      })),
+    });
+  });
+
+  it("again answers 200 and replaces the token; the user that was told before stays", async () => {
+    const { item_id } = await link({ user_id: "user-2" });
+    const body = { integration_id: integration, item_id, access_token: "access-sandbox-renewed" };
+    const again = await api.call("POST /v1/items", { body });
+    expect([again.status, again.body.created]).toEqual([200, false]);
+    const secret = await getItemSecret(api.database, api.vault, integration, item_id);
+    expect(secret).toEqual({ access_token: "access-sandbox-renewed", user_id: "user-2" });
+  });
+
+  it("is refused with the fields at fault, and without repeating the token", async () => {
+    const { answer } = await link({ item_id: 7, user_id: "", access_token: "access-sandbox-secret", acces_token: "x" });
+    expect(answer.status).toBe(400);
+    expect(answer.body.error.fields).toEqual({
+      item_id: "must be a string",
+      user_id: "must not be empty",
+      acces_token: "is not a known field; known are integration_id, item_id, access_token, user_id",
+    });
+    expect(answer.text).not.toContain("access-sandbox-secret");
+  });
+
+  it("with the token of another Item is refused with the field, and nothing is kept", async () => {
+    const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
+    if (!item || !other) throw new Error("no item");
+    const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
+    expect(answer.status).toBe(422);
+    expect(answer.body.error).toEqual({
+      code: "token_of_another_item",
+      message: expect.any(String),
+      fields: { access_token: "belongs to another item than item_id names" },
+    });
+    expect(answer.text).not.toContain(other.item_id);
+    expect((await api.call(`GET /v1/items/${item.item_id}`)).status).toBe(404);
+    expect((await link({ item_id: item.item_id, access_token: item.access_token })).answer.status).toBe(201);
+    const again = await link({ item_id: item.item_id, access_token: other.access_token });
+    expect(again.answer.status).toBe(422);
+    const secret = await getItemSecret(api.database, api.vault, integration, item.item_id);
+    expect(secret?.access_token).toBe(item.access_token);
+  });
+
+  it("is not prevented by Plaid being away", async () => {
+    const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
+    if (!item || !other) throw new Error("no item");
+    api.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });
+    const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
+    expect(answer.status).toBe(201);
+  });
+
+  it("to an integration that is not there is 404, and nothing is kept", async () => {
+    const { item_id, answer } = await link({ integration_id: "svi_none" });
+    expect([answer.status, answer.body.error.fields]).toEqual([404, { integration_id: "names no integration" }]);
+    expect((await api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
+  });
+});
+
+describe("Items are listed", () => {
+  it("by integration, user and status, together as well", async () => {
+    const one = await link({ user_id: "a-user" });
+    const two = await link({ user_id: "another" });
+    const ids = async (query: string) => {
+      const { body } = await api.call(`GET /v1/items?${query}`);
+      return body.data.map((item: { item_id: string }) => item.item_id);
+    };
+    expect(await ids(`integration_id=${integration}`)).toEqual([one.item_id, two.item_id].toSorted());
+    expect(await ids(`integration_id=${integration}&user_id=a-user`)).toEqual([one.item_id]);
+    expect(await ids(`integration_id=${integration}&status=pending`)).toHaveLength(2);
+    expect(await ids(`integration_id=${integration}&status=ok`)).toEqual([]);
+    expect(await ids("integration_id=svi_none")).toEqual([]);
+  });
+
+  it("with a status that there is not is refused with those that there are", async () => {
+    const { status, body } = await api.call("GET /v1/items?status=broken");
+    expect(status).toBe(400);
+    expect(body.error.fields.status).toMatch(/^must be one of pending, ok, /);
+  });
+
+  it("where two integrations link the same one, integration_id says which is meant", async () => {
+    const other = (await api.integrate()).id;
+    const { item_id } = await link();
+    await link({ item_id, integration_id: other });
+    const shown = await api.call(`GET /v1/items/${item_id}?integration_id=${integration}`);
+    expect(shown.body.integration_id).toBe(integration);
+    await api.call(`DELETE /v1/items/${item_id}?integration_id=${integration}`);
+    expect((await api.call(`GET /v1/items/${item_id}?integration_id=${integration}`)).body.status).toBe("unlinked");
+    expect((await api.call(`GET /v1/items/${item_id}?integration_id=${other}`)).body.status).toBe("pending");
+  });
+});
+
+describe("a sync on demand", () => {
+  const requested = async (item_id: string) => {
+    const sql =
+      "select requested, due_at <= now() as due from sync.subjects where integration_id = $1 and kind = 'item' and id = $2";
+    return (await api.database.query(sql, [integration, item_id])).rows[0];
+  };
+
+  it("is due at once: all resources, without a body", async () => {
+    const { item_id } = await link();
+    await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
+    const answer = await api.call(`POST /v1/items/${item_id}/sync`);
+    expect([answer.status, answer.body]).toEqual([202, { item_id, due: true }]);
+    expect(await requested(item_id)).toEqual({ requested: ["*"], due: true });
+  });
+
+  it("is for the resources that are named, in full when asked", async () => {
+    const { item_id } = await link();
+    await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
+    const body = { resources: ["transactions"], full: true };
+    expect((await api.call(`POST /v1/items/${item_id}/sync`, { body })).status).toBe(202);
+    expect(await requested(item_id)).toEqual({ requested: ["transactions:full"], due: true });
+  });
+
+  it("of a resource that there is not is refused with those that there are", async () => {
+    const { item_id } = await link();
+    const { status, body } = await api.call(`POST /v1/items/${item_id}/sync`, { body: { resources: ["transaction"] } });
+    expect([status, body.error.code]).toEqual([400, "invalid_request"]);
+    expect(body.error.fields.resources).toContain("transactions");
+  });
+
+  it("of an Item that is not linked is 404", async () => {
+    expect((await api.call("POST /v1/items/none/sync")).status).toBe(404);
+  });
+});
+
+it("an Item's runs are listed newest first, page by page, and show what they found", async () => {
+  const { item_id } = await link();
+  const ids = Array.from({ length: 5 }, (_, index) => `0192f3a8-7d01-7c3e-8b2a-00000000000${index}`);
+  const sql = `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
+    select id, $2, 'item', $3, now(), now(), 'synced', 1, '{"pages":1}' from unnest($1::uuid[]) as t (id)`;
+  await api.database.query(sql, [ids, integration, item_id]);
+  const seen: string[] = [];
+  let cursor = "";
+  do {
+    const { status, body } = await api.call(`GET /v1/items/${item_id}/runs?limit=2${cursor}`);
+    expect(status).toBe(200);
+    for (const run of body.data)
+      expect(run).toMatchObject({ item_id, integration_id: integration, update_info: { pages: 1 } });
+    seen.push(...body.data.map((run: { id: string }) => run.id));
+    cursor = body.next_cursor === null ? "" : `&cursor=${body.next_cursor}`;
+  } while (cursor !== "");
+  expect(seen).toEqual(ids.toReversed());
+  expect((await api.call("GET /v1/items/none/runs")).status).toBe(404);
+});
+
+describe("deleting an Item", () => {
+  const linkReal = async () => {
+    const { items } = api.simulator.control.createItems({ count: 1 });
+    const [made] = items;
+    if (!made) throw new Error("no item was made");
+    await link({ item_id: made.item_id, access_token: made.access_token });
+    return made;
+  };
+
+  it("drops its token and keeps what was mirrored and journaled", async () => {
+    const { item_id } = await link();
+    const answer = await api.call(`DELETE /v1/items/${item_id}`);
+    expect(answer.body).toEqual({ item_id, deleted: true, erased: false, removed_at_plaid: false });
+    expect(await getItemSecret(api.database, api.vault, integration, item_id)).toBeNull();
+    expect((await api.call(`GET /v1/items/${item_id}`)).body).toMatchObject({ status: "unlinked", due: false });
+    expect((await api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toHaveLength(1);
+  });
+
+  it("with erase=true leaves nothing of it", async () => {
+    const { item_id } = await link();
+    const answer = await api.call(`DELETE /v1/items/${item_id}?erase=true`);
+    expect(answer.body).toMatchObject({ erased: true });
+    expect((await api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
+    expect((await api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toEqual([]);
+  });
+
+  it("with remove_at_plaid=true ends it at Plaid first; a second time is fine as well", async () => {
+    const { item_id, access_token } = await linkReal();
+    const first = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
+    expect(first.body).toMatchObject({ deleted: true, removed_at_plaid: true });
+    await link({ item_id, access_token });
+    const second = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
+    expect([second.status, second.body.removed_at_plaid]).toEqual([200, true]);
+  });
+
+  it("with remove_at_plaid=true does nothing here while Plaid cannot be reached", async () => {
+    const gone = await startSimulator();
+    await gone[Symbol.asyncDispose]();
+    integration = (await api.integrate({ plaid_url: gone.url, verify: false })).id;
+    const { item_id } = await link();
+    const answer = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
+    expect([answer.status, answer.body.error.code]).toEqual([502, "plaid_unreachable"]);
+    expect(await getItemSecret(api.database, api.vault, integration, item_id)).not.toBeNull();
+  });
+
+  it("that is not there is 404; a switch that is neither true nor false is refused", async () => {
+    expect((await api.call("DELETE /v1/items/none")).status).toBe(404);
+    const { body } = await api.call("DELETE /v1/items/none?erase=yes");
+    expect(body.error.fields).toEqual({ erase: "must be one of true, false" });
+  });
+});

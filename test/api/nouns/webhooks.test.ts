@@ -1,0 +1,197 @@
+import { randomBytes } from "node:crypto";
+import * as fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { append } from "../../../src/journal/append.ts";
+import { newUuid, toWebhookId } from "../../../src/model/ids.ts";
+import type { NewWebhook } from "../../../src/model/webhook.ts";
+import { startApi, type Json, type TestApi } from "../support.ts";
+
+let api: TestApi;
+let integration: { id: string; webhook_secret: string };
+beforeAll(async () => {
+  api = await startApi();
+  integration = await api.integrate();
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const webhook = (more: Partial<NewWebhook> = {}): NewWebhook => ({
+  id: newUuid(),
+  integrationId: integration.id,
+  source: "PLAID",
+  subject: null,
+  itemId: null,
+  webhookType: "TRANSACTIONS",
+  webhookCode: "SYNC_UPDATES_AVAILABLE",
+  environment: "sandbox",
+  receivedAt: new Date(),
+  body: Buffer.from('{"webhook_type":"TRANSACTIONS"}'),
+  proof: null,
+  ...more,
+});
+
+/** All pages of a list, in the order they came. */
+async function readAll(path: string): Promise<Json[]> {
+  const rows: Json[] = [];
+  let cursor = "";
+  do {
+    const { status, body } = await api.call(`GET ${path}${cursor}`);
+    expect(status).toBe(200);
+    rows.push(...body.data);
+    cursor = body.next_cursor === null ? "" : `&cursor=${body.next_cursor}`;
+  } while (cursor !== "");
+  return rows;
+}
+
+describe("a webhook", () => {
+  it("posted by the backend is shown with its body, its source and no proof", async () => {
+    const body = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "shown-item", note: "kept" };
+    const headers = { "tartan-webhook-secret": integration.webhook_secret };
+    const posted = await api.call(`POST /v1/integrations/${integration.id}`, { key: null, body, headers });
+    expect(posted.status).toBe(200);
+    const shown = await api.call(`GET /v1/webhooks/${posted.body.webhook_id}`);
+    expect(shown.body).toEqual({
+      id: posted.body.webhook_id,
+      integration_id: integration.id,
+      source: "BACKEND",
+      item_id: "shown-item",
+      user_id: null,
+      webhook_type: "ITEM",
+      webhook_code: "UPDATED",
+      environment: "sandbox",
+      received_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+      webhook: body,
+      tokens_cut: false,
+      verification: null,
+      processed_at: null,
+      update_info: null,
+    });
+  });
+
+  it("signed by Plaid is shown with the proof of it", async () => {
+    const signed = webhook({
+      proof: {
+        jwt: "a.b.c",
+        tokenSha256: Buffer.alloc(32, 7),
+        keyId: "a-key",
+        signedAt: new Date("2026-11-20T17:00:00Z"),
+      },
+    });
+    await append(api.database, [signed]);
+    const { body } = await api.call(`GET /v1/webhooks/${toWebhookId(signed.id)}`);
+    expect(body.verification).toEqual({
+      key_id: "a-key",
+      signed_at: "2026-11-20T17:00:00.000Z",
+      body_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+  });
+
+  it("that is not there is 404, whatever its id looks like", async () => {
+    for (const id of [toWebhookId(newUuid()), "whk_1", "nonsense", newUuid(), "%F0%9F%92%A5"])
+      expect([id, (await api.call(`GET /v1/webhooks/${id}`)).status]).toEqual([id, 404]);
+  });
+});
+
+describe("webhooks are found", () => {
+  const types = ["TRANSACTIONS", "ITEM"] as const;
+  const codes = ["DEFAULT_UPDATE", "ERROR"] as const;
+  const sources = ["PLAID", "BACKEND", "FROM_LISTENER", "RECONCILER"] as const;
+  const stored: NewWebhook[] = [];
+
+  beforeAll(async () => {
+    for (let index = 0; index < 120; index += 1) {
+      const pick = <T>(of: readonly T[], by: number) => of[Math.floor(index / by) % of.length] as T;
+      const itemId = `found-item-${index % 3}`;
+      const userId = `found-user-${index % 2}`;
+      const at = { webhookType: pick(types, 1), webhookCode: pick(codes, 5), source: pick(sources, 7) };
+      stored.push(webhook({ itemId, userId, subject: { kind: "item", id: itemId }, ...at }));
+    }
+    await append(api.database, stored);
+  });
+
+  it("by each filter and any combination, newest first, each once, whatever the size of the page", async () => {
+    const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+    const filters = fc.record({
+      item_id: fc.constantFrom("found-item-0", "found-item-1", "found-item-2"),
+      user_id: some(fc.constantFrom("found-user-0", "found-user-1", "nobody")),
+      type: some(fc.constantFrom(...types)),
+      code: some(fc.constantFrom(...codes)),
+      source: some(fc.constantFrom(...sources)),
+      integration_id: some(fc.constantFrom(integration.id, "svi_none")),
+    });
+    await fc.assert(
+      fc.asyncProperty(filters, fc.integer({ min: 1, max: 60 }), async (filter, limit) => {
+        const given = Object.entries(filter).filter(([, value]) => value !== undefined) as [string, string][];
+        const rows = await readAll(`/v1/webhooks?${new URLSearchParams([...given, ["limit", String(limit)]])}`);
+        const expected = stored.filter(
+          (one) =>
+            one.itemId === filter.item_id &&
+            (filter.user_id ?? one.userId) === one.userId &&
+            (filter.type ?? one.webhookType) === one.webhookType &&
+            (filter.code ?? one.webhookCode) === one.webhookCode &&
+            (filter.source ?? one.source) === one.source &&
+            (filter.integration_id ?? one.integrationId) === one.integrationId,
+        );
+        expect(rows.map(({ id }) => id)).toEqual(expected.map(({ id }) => toWebhookId(id)).toReversed());
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("in pages that stay as they were though new ones arrive between them", async () => {
+    const first = await api.call("GET /v1/webhooks?item_id=found-item-0&limit=10");
+    await append(api.database, [webhook({ itemId: "found-item-0" })]);
+    const second = await api.call(`GET /v1/webhooks?item_id=found-item-0&limit=10&cursor=${first.body.next_cursor}`);
+    const ids = [...first.body.data, ...second.body.data].map(({ id }: { id: string }) => id);
+    const expected = stored.filter(({ itemId }) => itemId === "found-item-0").toReversed();
+    expect(ids).toEqual(expected.slice(0, 20).map(({ id }) => toWebhookId(id)));
+  });
+
+  it("and a source that there is not is refused with those that there are", async () => {
+    const { status, body } = await api.call("GET /v1/webhooks?source=plaid");
+    expect([status, body.error.fields.source]).toEqual([
+      400,
+      "must be one of PLAID, BACKEND, FROM_LISTENER, RECONCILER",
+    ]);
+  });
+});
+
+describe("a refused request", () => {
+  it("is seen with its reason, and without what it carried", async () => {
+    const { id } = await api.integrate();
+    const body = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "x" };
+    const wrong = { "tartan-webhook-secret": "a-wrong-secret-indeed" };
+    expect((await api.call(`POST /v1/integrations/${id}`, { key: null, body, headers: wrong })).status).toBe(401);
+    const jwt = { "plaid-verification": `e30.e30.${randomBytes(32).toString("base64url")}` };
+    expect((await api.call(`POST /v1/integrations/${id}`, { key: null, body, headers: jwt })).status).toBe(401);
+    const list = `/v1/refusals?integration_id=${id}&limit=1`;
+    await expect.poll(async () => (await readAll(list)).length, { timeout: 5000 }).toBe(2);
+    const rows = await readAll(list);
+    expect(rows.map(({ reason }) => reason).toSorted()).toEqual(["token_malformed", "webhook_secret_mismatch"]);
+    expect(rows[0]).toMatchObject({
+      integration_id: id,
+      count: 1,
+      remote_address: "127.0.0.1",
+      body_bytes: expect.any(Number),
+    });
+    expect(JSON.stringify(rows)).not.toContain("a-wrong-secret-indeed");
+  });
+});
+
+describe("integrations and Items are listed", () => {
+  it("each once, whatever the size of the page", async () => {
+    const made = [];
+    for (let index = 0; index < 7; index += 1) made.push((await api.integrate({ verify: false })).id);
+    const last = made.at(-1) ?? "";
+    for (let index = 0; index < 7; index += 1) {
+      const body = { integration_id: last, item_id: `listed-${index}`, access_token: "access-sandbox-listed" };
+      await api.call("POST /v1/items", { body });
+    }
+    for (const limit of [1, 2, 3, 7, 500]) {
+      const integrations = (await readAll(`/v1/integrations?limit=${limit}`)).map(({ id }) => id);
+      expect(new Set(integrations).size).toBe(integrations.length);
+      expect(integrations).toEqual(expect.arrayContaining(made));
+      const items = (await readAll(`/v1/items?integration_id=${last}&limit=${limit}`)).map(({ item_id }) => item_id);
+      expect(items).toEqual(Array.from({ length: 7 }, (_, index) => `listed-${index}`));
+    }
+  });
+});
