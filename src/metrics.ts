@@ -57,5 +57,8 @@ export const metrics = {
   outboxWaiting: gauge("tartan_outbox_waiting", "Rows of the outbox that wait for dispatch"),
   deliveriesWaiting: gauge("tartan_deliveries_waiting", "Deliveries that are not finished or gave up", ["state"]),
   relayOverdue: gauge("tartan_relay_overdue", "What waits longer than it should in the relay", ["what"]),
-  oldestDueSeconds: gauge("tartan_oldest_due_seconds", "Age of the webhook or subject that has waited longest for sync"),
+  oldestDueSeconds: gauge(
+    "tartan_oldest_due_seconds",
+    "Age of the webhook or subject that has waited longest for sync",
+  ),
 };

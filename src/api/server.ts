@@ -52,8 +52,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const app = newInstance(logger, config.trustedProxies, unroutable);
   app.setErrorHandler(answerErrors(logger));
   answerUnrouted(app, (path) => hintFor(path, roles));
-  if (roles.receiver)
-    await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
+  if (roles.receiver) await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
   await app.register(async (scope) => {
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);

@@ -11,7 +11,12 @@ import { TartanError } from "../errors.ts";
 import { createIntegration, integrationUrl, listIntegrations } from "../integrations/integrations.ts";
 import { deleteIntegration } from "../lifecycle/integrations.ts";
 import { deleteDestination } from "../relay/delete-destination.ts";
-import { createDestination, listDestinations, rotateSigningKey, updateDestination } from "../relay/destinations/destinations.ts";
+import {
+  createDestination,
+  listDestinations,
+  rotateSigningKey,
+  updateDestination,
+} from "../relay/destinations/destinations.ts";
 import { createRoute } from "../relay/routing/routes.ts";
 import { newSecret } from "../relay/senders/signing.ts";
 import { startSimulator, type Simulator } from "../simulator/index.ts";

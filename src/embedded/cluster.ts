@@ -117,7 +117,10 @@ export async function checkCluster(
 async function narrow(data: string, mode: number, logger: Logger): Promise<void> {
   if ((mode & 0o027) === 0) return;
   await chmod(data, 0o700);
-  logger.warn({ data, mode: (mode & 0o7777).toString(8) }, "closed the database's folder, which was open to other users");
+  logger.warn(
+    { data, mode: (mode & 0o7777).toString(8) },
+    "closed the database's folder, which was open to other users",
+  );
 }
 
 interface Making {
@@ -181,9 +184,13 @@ async function initialise(initdb: string, { data, passwordFile, account, sync, s
   } catch (error) {
     signal.throwIfAborted();
     const lastLines = (error as { stderr?: string }).stderr?.trim().split("\n").slice(-3).join(" ") ?? "";
-    throw new TartanError("database_unavailable", `The embedded Postgres could not be set up in ${data}: ${lastLines}`, {
-      cause: error,
-    });
+    throw new TartanError(
+      "database_unavailable",
+      `The embedded Postgres could not be set up in ${data}: ${lastLines}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

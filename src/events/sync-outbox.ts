@@ -3,13 +3,7 @@
  * which sync marks what the row asks for deletes it.
  */
 import type { Queryable } from "../database/types.ts";
-import {
-  COUNT_UNMARKED,
-  DROP_UNMARKED,
-  KEEP_UNMARKED,
-  LOCK_UNMARKED,
-  NOTE_NOTICE,
-} from "./queries.ts";
+import { COUNT_UNMARKED, DROP_UNMARKED, KEEP_UNMARKED, LOCK_UNMARKED, NOTE_NOTICE } from "./queries.ts";
 
 /** A genuine webhook that was refused for its age: what it is about is to be checked. */
 export interface Notice {

@@ -4,14 +4,7 @@
 import { untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import {
-  DROP_TOKENS,
-  FORGET_ITEM,
-  HOLD_INTEGRATION,
-  PURGE_ITEMS,
-  UNLINK_ITEM,
-  UPSERT_ITEM,
-} from "./queries.ts";
+import { DROP_TOKENS, FORGET_ITEM, HOLD_INTEGRATION, PURGE_ITEMS, UNLINK_ITEM, UPSERT_ITEM } from "./queries.ts";
 import { itemToken } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import { findToken } from "./tokens.ts";

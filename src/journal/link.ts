@@ -41,9 +41,7 @@ export async function linkItem(
         requested: ["*"],
       },
     ]);
-    await recordEvents(tx, [
-      { type: "item.linked", integrationId, itemId, userId, environment, data: { created } },
-    ]);
+    await recordEvents(tx, [{ type: "item.linked", integrationId, itemId, userId, environment, data: { created } }]);
     return { id, duplicate: false, created };
   });
 }

@@ -50,9 +50,7 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
  * the two clocks is wrong. Either it was accepted before and is only sent again, or it never arrived; then the intake has what it
  * is about checked, since Plaid is asked what is true anyway.
  */
-function openStalePath({
-  intake,
-}: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
+function openStalePath({ intake }: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
   return async ({ integration, body }, { reason, detail, stale: token, keyUnavailable }) => {
     if (keyUnavailable) {
       const message = `The webhook could not be proven just now: ${detail}. Send it again.`;

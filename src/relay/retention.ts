@@ -64,7 +64,8 @@ async function inBatches(
 ): Promise<number> {
   let gone = 0;
   let behind: string | null = first;
-  while (behind !== null && !signal?.aborted) {
+  while (behind !== null) {
+    if (signal?.aborted) break;
     const passed = await batch(behind);
     gone += passed?.gone ?? 0;
     behind = passed?.last ?? null;

@@ -11,7 +11,15 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
-import { applyError, applyReading, countCurrent, findReferences, removeEverything, summaryOf, verify } from "../mirror/apply.ts";
+import {
+  applyError,
+  applyReading,
+  countCurrent,
+  findReferences,
+  removeEverything,
+  summaryOf,
+  verify,
+} from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged, leaseLost } from "../mirror/stage.ts";
 import type { Applied, Scope, Unfit } from "../mirror/types.ts";

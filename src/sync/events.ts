@@ -45,7 +45,10 @@ const headOf = ({ integrationId, kind, id }: Claim): Head => ({
   environment: null,
 });
 
-function derivedEvents({ claim, outcomes, decision, statuses, served }: Ending, { applied, noted }: Written): DerivedEvent[] {
+function derivedEvents(
+  { claim, outcomes, decision, statuses, served }: Ending,
+  { applied, noted }: Written,
+): DerivedEvent[] {
   const root = rootOf(resourcesOf(claim.kind));
   // Nothing is known of an item that nobody linked. A subject that ended has had its event; it does not end again with each late webhook.
   if (!root?.derivedEvents || decision.status === "unlinked" || (decision.gone && claim.status === "ended")) return [];

@@ -90,7 +90,11 @@ export function healed({ claim, webhooks, outcomes, statuses }: Reading, { count
 }
 
 /** What the next run is asked for: the part of a run for reconciliation that has to be repeated is one as well. */
-export const stillHeals = ({ requested }: Claim, webhooks: readonly unknown[], { pending }: Decision): readonly string[] =>
+export const stillHeals = (
+  { requested }: Claim,
+  webhooks: readonly unknown[],
+  { pending }: Decision,
+): readonly string[] =>
   pending.length > 0 && webhooks.length === 0 && requested.includes(HEALS) ? [...pending, HEALS] : pending;
 
 /** Journals a gap that the run in this transaction has closed, with what the run found. */

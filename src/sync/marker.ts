@@ -153,10 +153,7 @@ const markOf = ({ subject, webhook, notice }: Due): Mark => ({
   ...(notice && { requested: notice.requested }),
 });
 
-async function settle(
-  tx: Queryable,
-  decided: readonly { arrival: Arrival; settled: Settled | null }[],
-): Promise<void> {
+async function settle(tx: Queryable, decided: readonly { arrival: Arrival; settled: Settled | null }[]): Promise<void> {
   for (const outcome of ["no_resource", "no_subject", "item_unknown"] as const) {
     const arrivals = decided.filter(({ settled }) => settled === outcome).map(({ arrival }) => arrival);
     if (outcome === "item_unknown")

@@ -19,7 +19,10 @@ const FULL = ":full";
  *
  * Requests are names of resources, `*` for all of them, either with `:full` to read from the start. Unknown names are passed over.
  */
-export function planRun(claim: Pick<Claim, "kind" | "status" | "requested">, webhooks: readonly WaitingWebhook[]): Task[] {
+export function planRun(
+  claim: Pick<Claim, "kind" | "status" | "requested">,
+  webhooks: readonly WaitingWebhook[],
+): Task[] {
   const resources = resourcesOf(claim.kind);
   const root = rootOf(resources);
   const tasks = new Map<string, Task>();
@@ -73,9 +76,7 @@ export function resourcesFor(
   { type, code, requested }: Pick<WaitingWebhook, "type" | "code" | "requested">,
 ): Resource[] {
   const names = new Set(requested.map((request) => readRequest(request).name));
-  return resources.filter(
-    ({ name, touchedBy }) => names.has(ALL) || names.has(name) || touches(touchedBy, type, code),
-  );
+  return resources.filter(({ name, touchedBy }) => names.has(ALL) || names.has(name) || touches(touchedBy, type, code));
 }
 
 /** The resources that a webhook touches. */

@@ -11,16 +11,7 @@ import { waitingOf, type WaitingWebhook } from "../journal/served.ts";
 import { forgetStaged } from "../mirror/forget.ts";
 import { leaseLost } from "../mirror/stage.ts";
 import { gaveUp } from "./events.ts";
-import {
-  CLAIM,
-  GIVE_BACK,
-  GIVE_UP,
-  KEEP_RUN,
-  RENEW,
-  WAKE,
-  WAKE_INTEGRATIONS,
-  WAKE_SUBJECTS,
-} from "./queries.ts";
+import { CLAIM, GIVE_BACK, GIVE_UP, KEEP_RUN, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS } from "./queries.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
 /** One run serves at most so many webhooks; what is beyond stays due. */

@@ -96,7 +96,10 @@ class Worker implements Sync {
       this.#nextMark = 0;
       this.#hint.abort();
     };
-    this.#listening.push(await database.listen("tartan_due", onDue), await database.listen("tartan_arrived", onArrived));
+    this.#listening.push(
+      await database.listen("tartan_due", onDue),
+      await database.listen("tartan_arrived", onArrived),
+    );
     this.#working = this.#work();
   }
 

@@ -124,11 +124,14 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     expect(results.map(({ rows }) => rows[0]?.["twice"])).toEqual(Array.from({ length: 60 }, (_, n) => n * 2));
   });
 
-  test.each([true, false])("behind a pooler, migrations run with a direct URL or through the pooler (direct: %s)", async (direct) => {
-    await using it = await scene({ direct, empty: true });
-    const all = await Promise.all([1, 2].map(() => migrate(it.pooled, { logger })));
-    expect(all.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
-  });
+  test.each([true, false])(
+    "behind a pooler, migrations run with a direct URL or through the pooler (direct: %s)",
+    async (direct) => {
+      await using it = await scene({ direct, empty: true });
+      const all = await Promise.all([1, 2].map(() => migrate(it.pooled, { logger })));
+      expect(all.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
+    },
+  );
 
   test("behind a pooler, webhooks are stored, items linked and events dispatched", async () => {
     await using it = await scene();

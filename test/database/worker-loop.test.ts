@@ -17,7 +17,10 @@ const HOUR_MS = 3_600_000;
 async function startLoop(work: (call: number) => Promise<boolean>, pollMs = HOUR_MS) {
   let calls = 0;
   const lines: string[] = [];
-  const logger = { ...silentLogger, warn: (_: unknown, line: string) => lines.push(line) } as unknown as typeof silentLogger;
+  const logger = {
+    ...silentLogger,
+    warn: (_: unknown, line: string) => lines.push(line),
+  } as unknown as typeof silentLogger;
   const loop = await startWorkerLoop({
     database: db.database,
     clock: systemClock,

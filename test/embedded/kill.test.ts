@@ -62,14 +62,18 @@ describe("kill -9", () => {
     return sleeper.pid;
   }
 
-  test("a kill at any instant of the first start leaves a data directory that starts", { timeout: 60_000 }, async () => {
-    scene.startAfresh();
-    for (const ms of [250, 450, 650, 850, 1_050, 1_300]) {
-      const child = scene.spawnChild();
-      await Promise.race([once(child, "exit"), new Promise((resolve) => setTimeout(resolve, ms))]);
-      await kill(child, "SIGKILL");
-    }
-    await using embedded = await scene.start();
-    expect(await query(embedded.url, "select 1 as one")).toEqual([{ one: 1 }]);
-  });
+  test(
+    "a kill at any instant of the first start leaves a data directory that starts",
+    { timeout: 60_000 },
+    async () => {
+      scene.startAfresh();
+      for (const ms of [250, 450, 650, 850, 1_050, 1_300]) {
+        const child = scene.spawnChild();
+        await Promise.race([once(child, "exit"), new Promise((resolve) => setTimeout(resolve, ms))]);
+        await kill(child, "SIGKILL");
+      }
+      await using embedded = await scene.start();
+      expect(await query(embedded.url, "select 1 as one")).toEqual([{ one: 1 }]);
+    },
+  );
 });

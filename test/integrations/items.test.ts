@@ -17,7 +17,9 @@ async function subject({ database }: Scene, id: string) {
     requested: string[];
     lease_token: string | null;
     generation: number;
-  }>("select due_at, status, requested, lease_token, generation from sync.subjects where kind = 'item' and id = $1", [id]);
+  }>("select due_at, status, requested, lease_token, generation from sync.subjects where kind = 'item' and id = $1", [
+    id,
+  ]);
   return rows[0];
 }
 

@@ -174,7 +174,10 @@ function bounds(openEngine: () => Promise<IntakeEngine>): void {
       );
       for (const each of settled)
         expect(each).toMatchObject({
-          reason: { code: expect.stringMatching(/^(database_unavailable|overloaded)$/), retryAfterSeconds: expect.any(Number) },
+          reason: {
+            code: expect.stringMatching(/^(database_unavailable|overloaded)$/),
+            retryAfterSeconds: expect.any(Number),
+          },
         });
       expect(intake.problem()).toEqual(expect.any(String));
     });
@@ -203,9 +206,10 @@ function others(openEngine: () => Promise<IntakeEngine>): void {
     await using intake = engine.open();
     const item = { arrival: "linked_item", integrationId: "svi_none", itemId: "item-1", accessToken: "t" } as const;
     await expect(intake.accept(item)).rejects.toMatchObject({ code: "not_found" });
-    await expect(
-      intake.accept({ ...item, integrationId: engine.integrationId, itemId: "" }),
-    ).rejects.toMatchObject({ code: "invalid_request", fields: { item_id: expect.any(String) } });
+    await expect(intake.accept({ ...item, integrationId: engine.integrationId, itemId: "" })).rejects.toMatchObject({
+      code: "invalid_request",
+      fields: { item_id: expect.any(String) },
+    });
     expect(await engine.stored()).toEqual([]);
   });
 

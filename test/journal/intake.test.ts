@@ -31,7 +31,9 @@ async function openPostgres(): Promise<IntakeEngine> {
       return rows[0]?.n ?? 0;
     },
     dump: async () => {
-      const dumps = tables.map((table) => database.query<{ row: Buffer }>(`select convert_to(t::text, 'UTF8') as row from ${table} t`));
+      const dumps = tables.map((table) =>
+        database.query<{ row: Buffer }>(`select convert_to(t::text, 'UTF8') as row from ${table} t`),
+      );
       const columns = await database.query<{ bytes: Buffer }>(
         "select body as bytes from journal.webhooks union all select payload from journal.events union all select access_token_sealed from tartan.items",
       );

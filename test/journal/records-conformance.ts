@@ -19,7 +19,11 @@ export interface RecordsEngine extends AsyncDisposable {
   clear(): Promise<void>;
 }
 
-export async function allPages(records: Records, filter: WebhookFilter, between?: () => Promise<unknown>): Promise<string[]> {
+export async function allPages(
+  records: Records,
+  filter: WebhookFilter,
+  between?: () => Promise<unknown>,
+): Promise<string[]> {
   const ids: string[] = [];
   let cursor: string | null = null;
   do {

@@ -41,7 +41,9 @@ describe("the audit trail in Postgres", () => {
     expect(first.data).toHaveLength(1);
     expect(first.next_cursor).not.toBeNull();
     expect(await allPages(openRecords(db.database), { type: "RARE", limit: 10 })).toHaveLength(3);
-    expect(await allPages(openRecords(db.database), { type: "RARE", integration_id: INTEGRATION, limit: 1 })).toHaveLength(3);
+    expect(
+      await allPages(openRecords(db.database), { type: "RARE", integration_id: INTEGRATION, limit: 1 }),
+    ).toHaveLength(3);
     expect(await allPages(openRecords(db.database), { type: "NONE", limit: 500 })).toEqual([]);
   });
 });

@@ -65,9 +65,8 @@ export async function linkItem(q: Queryable, itemId: string, userId: string): Pr
      values ($1, 'plaid_item_v1', 'test', 'sandbox', 'http://127.0.0.1:1', 'client') on conflict do nothing`,
     [INTEGRATION],
   );
-  await q.query("insert into tartan.items (integration_id, item_id, user_id, access_token_sealed) values ($1, $2, $3, '\\x00')", [
-    INTEGRATION,
-    itemId,
-    userId,
-  ]);
+  await q.query(
+    "insert into tartan.items (integration_id, item_id, user_id, access_token_sealed) values ($1, $2, $3, '\\x00')",
+    [INTEGRATION, itemId, userId],
+  );
 }

@@ -90,9 +90,9 @@ describe("deleting an integration", () => {
     await markAll(database);
     const due = "sync.subjects where integration_id = $1 and due_at is not null";
     expect([await countOf(database, due, [id]), await countOf(database, due, [other])]).toEqual([0, 19]);
-    expect(
-      await countOf(database, "journal.webhooks where integration_id = $1 and processed_at is null", [id]),
-    ).toBe(0);
+    expect(await countOf(database, "journal.webhooks where integration_id = $1 and processed_at is null", [id])).toBe(
+      0,
+    );
   });
 
   test.each([

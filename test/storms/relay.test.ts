@@ -98,7 +98,12 @@ async function expectAccounted(
   { received }: Receiver,
   sent: readonly string[],
 ): Promise<void> {
-  const { rows } = await scene.database.query<{ event_id: string; status: string; ordering_key: string | null; body: Buffer }>(
+  const { rows } = await scene.database.query<{
+    event_id: string;
+    status: string;
+    ordering_key: string | null;
+    body: Buffer;
+  }>(
     `select d.event_id, d.status, d.ordering_key, w.body from relay.deliveries d join journal.webhooks w on w.id = d.event_id
      where d.destination_id = $1`,
     [id],

@@ -4,5 +4,5 @@ import { markWaiting } from "../../src/sync/marker.ts";
 
 /** Marks until nothing is left that can be marked now. */
 export async function markAll(database: Database): Promise<void> {
-  for (let again = true; again; ) again = (await markWaiting(database)).more;
+  for (let again = true; again;) again = (await markWaiting(database)).more;
 }

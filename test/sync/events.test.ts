@@ -157,7 +157,9 @@ describe("an event", () => {
     const item = await scene.synced(1);
     let heard = 0;
     await using _ = await scene.database.listen("tartan_outbox", () => (heard += 1));
-    await scene.database.query("update sync.subjects set requested = '{*}', due_at = now() where id = $1", [item.item_id]);
+    await scene.database.query("update sync.subjects set requested = '{*}', due_at = now() where id = $1", [
+      item.item_id,
+    ]);
     await work();
     await until(() => heard > 0);
   });

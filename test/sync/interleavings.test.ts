@@ -167,24 +167,28 @@ test("whatever the order of their statements, no webhook stays unprocessed while
   const { database } = db;
   for (const itemId of ITEMS) await linkItem(database, itemId, "user-1");
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 1023 }), { minLength: 400, maxLength: 400 }), async (choices) => {
-      await database.query("truncate journal.webhooks, journal.sync_outbox, journal.outbox, sync.subjects");
-      const turns = new Turns(choices);
-      const served: string[] = [];
-      const work = async (): Promise<void> => {
-        for (let round = 0; round < ROUNDS; round += 1) served.push(...((await runOnce(gated(database, turns))) ?? []));
-      };
-      const steady = gated(database, turns);
-      const failing = gated(database, turns, true);
-      await turns.run([() => accept(steady), () => mark(steady), () => mark(failing), work, work]);
-      const afterwards = await webhooksOf(database);
-      expect(afterwards).toHaveLength(ITEMS.length * ROUNDS);
-      expect(afterwards.filter(({ processed, found }) => !processed && !found)).toEqual([]);
-      await markAll(database);
-      for (let more = await runOnce(database); more !== null; more = await runOnce(database)) served.push(...more);
-      expect((await webhooksOf(database)).every(({ processed }) => processed)).toBe(true);
-      expect(served.toSorted()).toEqual(afterwards.map(({ id }) => id).toSorted());
-    }),
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 1023 }), { minLength: 400, maxLength: 400 }),
+      async (choices) => {
+        await database.query("truncate journal.webhooks, journal.sync_outbox, journal.outbox, sync.subjects");
+        const turns = new Turns(choices);
+        const served: string[] = [];
+        const work = async (): Promise<void> => {
+          for (let round = 0; round < ROUNDS; round += 1)
+            served.push(...((await runOnce(gated(database, turns))) ?? []));
+        };
+        const steady = gated(database, turns);
+        const failing = gated(database, turns, true);
+        await turns.run([() => accept(steady), () => mark(steady), () => mark(failing), work, work]);
+        const afterwards = await webhooksOf(database);
+        expect(afterwards).toHaveLength(ITEMS.length * ROUNDS);
+        expect(afterwards.filter(({ processed, found }) => !processed && !found)).toEqual([]);
+        await markAll(database);
+        for (let more = await runOnce(database); more !== null; more = await runOnce(database)) served.push(...more);
+        expect((await webhooksOf(database)).every(({ processed }) => processed)).toBe(true);
+        expect(served.toSorted()).toEqual(afterwards.map(({ id }) => id).toSorted());
+      },
+    ),
     { numRuns: 25 },
   );
 }, 180_000);

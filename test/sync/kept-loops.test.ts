@@ -281,35 +281,40 @@ describe("pages that are taken over", () => {
   });
 });
 
-it.each(["marked", "not marked yet"])("a webhook that comes between the claim and the look at what waits, and is %s, is served in full, although a loop only goes on", async (state) => {
-  const item = await changed(1700);
-  await pausedAfter(item, 2);
-  await goOn(item);
-  const { database, simulator } = scene;
-  const query = database.query.bind(database);
-  let late = true;
-  database.query = async (statement, values) => {
-    if (late && typeof statement !== "string" && statement.name.startsWith("journal_waiting")) {
-      late = false;
-      simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
-      if (state === "marked") await scene.hear(item.item_id);
-      else await append(database, [webhook(scene.integrationId, item.item_id, "TRANSACTIONS", "SYNC_UPDATES_AVAILABLE")]);
+it.each(["marked", "not marked yet"])(
+  "a webhook that comes between the claim and the look at what waits, and is %s, is served in full, although a loop only goes on",
+  async (state) => {
+    const item = await changed(1700);
+    await pausedAfter(item, 2);
+    await goOn(item);
+    const { database, simulator } = scene;
+    const query = database.query.bind(database);
+    let late = true;
+    database.query = async (statement, values) => {
+      if (late && typeof statement !== "string" && statement.name.startsWith("journal_waiting")) {
+        late = false;
+        simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
+        const one = webhook(scene.integrationId, item.item_id, "TRANSACTIONS", "SYNC_UPDATES_AVAILABLE");
+        await (state === "marked" ? scene.hear(item.item_id) : append(database, [one]));
+      }
+      return await query(statement, values);
+    };
+    try {
+      await finished({});
+    } finally {
+      database.query = query;
     }
-    return await query(statement, values);
-  };
-  try {
-    await finished({});
-  } finally {
-    database.query = query;
-  }
-  expect(late).toBe(false);
-  await truthful(item);
-});
+    expect(late).toBe(false);
+    await truthful(item);
+  },
+);
 
 it("a webhook that was behind a thousand others when a loop had to wait is served in full", async () => {
   const item = await changed(1700);
   const { integrationId, database } = scene;
-  const others = Array.from({ length: 999 }, () => webhook(integrationId, item.item_id, "TRANSACTIONS", "DEFAULT_UPDATE"));
+  const others = Array.from({ length: 999 }, () =>
+    webhook(integrationId, item.item_id, "TRANSACTIONS", "DEFAULT_UPDATE"),
+  );
   await append(database, others);
   const later = new Date(Date.now() + 1000);
   await append(database, [webhook(integrationId, item.item_id, "ITEM", "USER_ACCOUNT_REVOKED", later)]);

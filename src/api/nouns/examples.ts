@@ -143,7 +143,13 @@ export const EXAMPLES = {
     warnings: [],
     roles: ["receiver", "sync", "relay", "api"],
     uptime_seconds: 86_400,
-    queue: { unmarked: 0, due: 3, running: 8, oldest_due_seconds: 0.4, subjects: { ok: 1284, needs_user: 17, retrying: 2 } },
+    queue: {
+      unmarked: 0,
+      due: 3,
+      running: 8,
+      oldest_due_seconds: 0.4,
+      subjects: { ok: 1284, needs_user: 17, retrying: 2 },
+    },
     relay: {
       undispatched: 0,
       oldest_undispatched_seconds: 0,

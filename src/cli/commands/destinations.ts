@@ -3,7 +3,18 @@ import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
 import { deleteDestination } from "../../relay/delete-destination.ts";
-import { createDestination, disableDestination, enableDestination, getDestination, listDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination, type SigningKey } from "../../relay/destinations/destinations.ts";
+import {
+  createDestination,
+  disableDestination,
+  enableDestination,
+  getDestination,
+  listDestinations,
+  pauseDestination,
+  resumeDestination,
+  rotateSigningKey,
+  updateDestination,
+  type SigningKey,
+} from "../../relay/destinations/destinations.ts";
 import { createRoute, listRoutes } from "../../relay/routing/routes.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";

@@ -4,7 +4,11 @@ import { listProcesses, type TartanProcess } from "../../database/processes.ts";
 import { systemClock } from "../../clock.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
 import { retentionState, type RetentionState } from "../../journal/retention.ts";
-import { destinationsStatus, type DestinationsStatus, type UnhealthyDestination } from "../../relay/destinations/status.ts";
+import {
+  destinationsStatus,
+  type DestinationsStatus,
+  type UnhealthyDestination,
+} from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/ledger/overdue.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";

@@ -138,7 +138,14 @@ function afterSuccess(health: Health, { at }: AttemptResult): Step {
     last_success_at: at,
   };
   if (health.breaker === "half_open") {
-    const closed: Health = { ...healthy, breaker: "closed", openings: 0, hold_until: null, asked_until: null, recent: [] };
+    const closed: Health = {
+      ...healthy,
+      breaker: "closed",
+      openings: 0,
+      hold_until: null,
+      asked_until: null,
+      recent: [],
+    };
     return { health: closed, events: ["recovered"] };
   }
   return { health: healthy, events: health.breaker === "closed" && health.warned > 0 ? ["recovered"] : [] };

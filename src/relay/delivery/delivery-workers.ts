@@ -92,7 +92,15 @@ export class DeliveryWorkers implements AsyncDisposable {
     this.#listening = await database.listen("tartan_deliveries", (payload) => this.#onHint(payload));
     const trouble = "cannot check the leased destinations; trying again";
     const channels = ["tartan_relay"];
-    this.#loop = await startWorkerLoop({ database, clock, logger, channels, pollMs, trouble, work: () => this.#look() });
+    this.#loop = await startWorkerLoop({
+      database,
+      clock,
+      logger,
+      channels,
+      pollMs,
+      trouble,
+      work: () => this.#look(),
+    });
   }
 
   /** This process created deliveries: destinations with the ordering keys of their new deliveries, null for one without. */
@@ -140,7 +148,10 @@ export class DeliveryWorkers implements AsyncDisposable {
     const { database, vault, logger } = this.#options;
     if (ids.length === 0) return [];
     return await loadDestinations(database, vault, ids, (destination_id, error) => {
-      logger.error({ destination_id, error }, "the secrets of a destination cannot be unsealed, so nothing is delivered to it");
+      logger.error(
+        { destination_id, error },
+        "the secrets of a destination cannot be unsealed, so nothing is delivered to it",
+      );
     });
   }
 

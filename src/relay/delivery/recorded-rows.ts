@@ -38,4 +38,6 @@ const withoutTokens = (headers: Record<string, string>): Record<string, string> 
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, cutLookalikes(value)]));
 
 export const encodeHealth = (states: readonly HealthState[]): string =>
-  JSON.stringify(states.map(({ destinationId, epoch, health }) => ({ destination_id: destinationId, epoch, ...health })));
+  JSON.stringify(
+    states.map(({ destinationId, epoch, health }) => ({ destination_id: destinationId, epoch, ...health })),
+  );

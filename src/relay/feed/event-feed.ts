@@ -80,7 +80,10 @@ const START: Place = { position: "0", at: 0 };
  */
 export async function readEvents(q: Queryable, query: EventQuery): Promise<FeedPage> {
   const limit = pageSize(query.limit);
-  const filters = [typesOf(query.types), ...["integration_id", "item_id", "user_id"].map((name) => textOf(query, name))];
+  const filters = [
+    typesOf(query.types),
+    ...["integration_id", "item_id", "user_id"].map((name) => textOf(query, name)),
+  ];
   let place = await placeOf(q, query.cursor ?? "start");
   const found: Found[] = [];
   for (let steps = 0; steps < STEPS_MAX && found.length < limit; steps += 1) {

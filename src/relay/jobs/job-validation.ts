@@ -126,7 +126,11 @@ export function checkRoutePast(request: RoutePastRequest): {
   return { asked: askedOf(request), ...range };
 }
 
-function checkTexts<T extends JobRequest>(errors: ValidationErrors, request: T, names: readonly (keyof T & string)[]): void {
+function checkTexts<T extends JobRequest>(
+  errors: ValidationErrors,
+  request: T,
+  names: readonly (keyof T & string)[],
+): void {
   for (const name of names) if (request[name] !== undefined) errors.add(name, textError(request[name], 200));
   if (request.reason !== undefined) errors.add("reason", textError(request.reason, REASON_MAX));
 }

@@ -63,7 +63,10 @@ export async function findOverdue(q: Queryable): Promise<Overdue> {
 }
 
 /** Sets the metrics, and reports the beginning and the end of an incident. */
-export async function checkOverdue({ database, logger }: Pick<OverdueOptions, "database" | "logger">): Promise<Overdue> {
+export async function checkOverdue({
+  database,
+  logger,
+}: Pick<OverdueOptions, "database" | "logger">): Promise<Overdue> {
   const [depth, overdue] = [await relayDepth(database), await findOverdue(database)];
   metrics.outboxWaiting.set(depth.undispatched);
   for (const state of ["scheduled", "held", "dead"] as const) metrics.deliveriesWaiting.set({ state }, depth[state]);

@@ -165,44 +165,56 @@ describe("an expression that loops, recurses or allocates without end is stopped
     expect(causeOf(await run(`$pad("", ${128 * 1024}, "é")`))).toBe("transform_too_large");
   });
 
-  test("a hostile expression does not use memory or time of this process", async () => {
-    await using transforms = openTransforms();
-    const before = process.memoryUsage().rss;
-    for (let round = 0; round < 3; round += 1) {
-      await Promise.all(HOSTILE.map(([, expression]) => run(`${expression} /* ${round} */`, SOURCE, transforms)));
-    }
-    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
-  }, CPU_TIME_MS);
+  test(
+    "a hostile expression does not use memory or time of this process",
+    async () => {
+      await using transforms = openTransforms();
+      const before = process.memoryUsage().rss;
+      for (let round = 0; round < 3; round += 1) {
+        await Promise.all(HOSTILE.map(([, expression]) => run(`${expression} /* ${round} */`, SOURCE, transforms)));
+      }
+      expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+    },
+    CPU_TIME_MS,
+  );
 });
 
-test("transforms that loop on every event do not starve others", async () => {
-  await using transforms = openTransforms();
-  const done: string[] = [];
-  const note = async (name: string, expression: string) => {
-    await run(expression, SOURCE, transforms);
-    done.push(name);
-  };
-  const loops = Array.from({ length: 12 }, (_, n) => note(`loop ${n % 2}`, `$match(data.note, /^(a+)+${n % 2}$/)`));
-  const good = Array.from({ length: 50 }, () => note("good", "item_id"));
-  await Promise.all(good);
-  // Two expressions loop and there are two processes, so the good one waits for one of them, and not for each event.
-  const before = done.filter((name) => name !== "good").length;
-  await Promise.all(loops);
-  expect(before).toBeLessThan(6);
-  expect(done.filter((name) => name === "good")).toHaveLength(50);
-}, CPU_TIME_MS);
+test(
+  "transforms that loop on every event do not starve others",
+  async () => {
+    await using transforms = openTransforms();
+    const done: string[] = [];
+    const note = async (name: string, expression: string) => {
+      await run(expression, SOURCE, transforms);
+      done.push(name);
+    };
+    const loops = Array.from({ length: 12 }, (_, n) => note(`loop ${n % 2}`, `$match(data.note, /^(a+)+${n % 2}$/)`));
+    const good = Array.from({ length: 50 }, () => note("good", "item_id"));
+    await Promise.all(good);
+    // Two expressions loop and there are two processes, so the good one waits for one of them, and not for each event.
+    const before = done.filter((name) => name !== "good").length;
+    await Promise.all(loops);
+    expect(before).toBeLessThan(6);
+    expect(done.filter((name) => name === "good")).toHaveLength(50);
+  },
+  CPU_TIME_MS,
+);
 
-test("an expression that loops occupies one process, and others run in the other process", async () => {
-  await using transforms = openTransforms({ timeoutMs: 2000 });
-  let looping = 0;
-  const loops = Array.from({ length: 2 }, async () => {
-    await run("$match(data.note, /^(a+)+$/)", SOURCE, transforms);
-    looping += 1;
-  });
-  for (let n = 0; n < 50; n += 1) expect(causeOf(await run("item_id", SOURCE, transforms))).toBe("none");
-  expect(looping).toBe(0);
-  await Promise.all(loops);
-}, CPU_TIME_MS);
+test(
+  "an expression that loops occupies one process, and others run in the other process",
+  async () => {
+    await using transforms = openTransforms({ timeoutMs: 2000 });
+    let looping = 0;
+    const loops = Array.from({ length: 2 }, async () => {
+      await run("$match(data.note, /^(a+)+$/)", SOURCE, transforms);
+      looping += 1;
+    });
+    for (let n = 0; n < 50; n += 1) expect(causeOf(await run("item_id", SOURCE, transforms))).toBe("none");
+    expect(looping).toBe(0);
+    await Promise.all(loops);
+  },
+  CPU_TIME_MS,
+);
 
 test("disposing waits for running transforms, rejects waiting ones and leaves no process", async () => {
   const transforms = openTransforms();

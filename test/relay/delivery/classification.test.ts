@@ -110,7 +110,10 @@ describe("Retry-After", () => {
 
   test("of a 429 holds the whole destination, and of another status only the delivery", () => {
     expect(after(0, exchange(429, { retryAfterMs: 5000 }))).toMatchObject({ dueInMs: 60_000, holdMs: 5000 });
-    expect(after(SCHEDULE.length, exchange(429, { retryAfterMs: 5000 }))).toMatchObject({ outcome: "dead", holdMs: 5000 });
+    expect(after(SCHEDULE.length, exchange(429, { retryAfterMs: 5000 }))).toMatchObject({
+      outcome: "dead",
+      holdMs: 5000,
+    });
     expect(after(0, exchange(429)).holdMs).toBeNull();
     expect(after(0, exchange(503, { retryAfterMs: 5000 })).holdMs).toBeNull();
   });
@@ -148,7 +151,11 @@ describe("a receiver", () => {
     const disable = "asked_by_receiver";
     expect(after(0, exchange(500, { control: "disable" }))).toMatchObject({ outcome: "retry", disable });
     expect(after(SCHEDULE.length, exchange(500, { control: "disable" }))).toMatchObject({ outcome: "retry", disable });
-    expect(after(0, exchange(200, { control: "disable" }))).toMatchObject({ outcome: "delivered", cause: null, disable });
+    expect(after(0, exchange(200, { control: "disable" }))).toMatchObject({
+      outcome: "delivered",
+      cause: null,
+      disable,
+    });
   });
 });
 
@@ -167,7 +174,11 @@ test("the delay until the next try is a whole number of milliseconds and never n
       fc.nat(9),
       fc.double({ min: 0, max: 1, noNaN: true }),
       (cause, retryAfterMs, tries, r) => {
-        const classification = classify(exchange(null, { cause, retryAfterMs }), { schedule: SCHEDULE, tries }, () => r);
+        const classification = classify(
+          exchange(null, { cause, retryAfterMs }),
+          { schedule: SCHEDULE, tries },
+          () => r,
+        );
         if (classification.outcome !== "retry") return classification.dueInMs === null;
         return Number.isInteger(classification.dueInMs) && (classification.dueInMs ?? -1) >= 0;
       },

@@ -4,7 +4,10 @@ import { until } from "../../support/stage.ts";
 import { count, openScene } from "../scene.ts";
 
 /** A destination that asks for so many requests at once, and counts those that it has got. */
-function user(limit: ConcurrencyLimit, concurrency: number): LimitUser & { granted: number; ask(times: number): Promise<void> } {
+function user(
+  limit: ConcurrencyLimit,
+  concurrency: number,
+): LimitUser & { granted: number; ask(times: number): Promise<void> } {
   const made = {
     concurrency,
     granted: 0,

@@ -208,7 +208,12 @@ describe("a worker that renews its lease again after a pause", () => {
   it("is alive since then, and one that renews without a pause since its start", async () => {
     await using scene = await openScene();
     const clock = sleepyClock();
-    await using worker = new DestinationLeases({ database: scene.database, clock, logger: silentLogger, leaseSeconds: 45 });
+    await using worker = new DestinationLeases({
+      database: scene.database,
+      clock,
+      logger: silentLogger,
+      leaseSeconds: 45,
+    });
     await worker.start();
     const age = async () => {
       clock.wake();

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { Database } from "../../../src/database/types.ts";
 import { deleteDestination } from "../../../src/relay/delete-destination.ts";
-import { pauseDestination, resumeDestination, updateDestination } from "../../../src/relay/destinations/destinations.ts";
+import {
+  pauseDestination,
+  resumeDestination,
+  updateDestination,
+} from "../../../src/relay/destinations/destinations.ts";
 import { until } from "../../support/stage.ts";
 import { count, openScene, ORIGINAL, places } from "../scene.ts";
 

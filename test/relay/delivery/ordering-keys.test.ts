@@ -256,7 +256,10 @@ describe("an ordering key", () => {
         await scene.database.transaction(async (tx) => {
           if (Math.random() < 0.5) await insert(some(), tx);
           if (Math.random() < 0.5) await insert(some(), tx);
-          else await tx.query(`update relay.deliveries ${change} and ordering_key = any ($1) and random() < 0.3`, [some()]);
+          else
+            await tx.query(`update relay.deliveries ${change} and ordering_key = any ($1) and random() < 0.3`, [
+              some(),
+            ]);
         });
       }
     };

@@ -234,7 +234,8 @@ const REQUIREMENTS: Record<string, () => Promise<void>> = {
   },
 
   "2xx is success": async () => {
-    for (const status of [200, 201, 202, 204, 299]) expect(await answered(status)).toMatchObject({ outcome: "delivered" });
+    for (const status of [200, 201, 202, 204, 299])
+      expect(await answered(status)).toMatchObject({ outcome: "delivered" });
   },
 
   "3xx is failure, and is not followed": async () => {

@@ -1,7 +1,17 @@
 /** A deleted destination: what is wiped, what is cancelled, and what is kept. */
 import { expect, test } from "vitest";
 import { deleteDestination } from "../../../src/relay/delete-destination.ts";
-import { disableDestination, enableDestination, getDestination, listDestinations, loadDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination } from "../../../src/relay/destinations/destinations.ts";
+import {
+  disableDestination,
+  enableDestination,
+  getDestination,
+  listDestinations,
+  loadDestinations,
+  pauseDestination,
+  resumeDestination,
+  rotateSigningKey,
+  updateDestination,
+} from "../../../src/relay/destinations/destinations.ts";
 import { BEGIN_DISPATCH } from "../../../src/relay/dispatch/queries.ts";
 import { createRoute, listRoutes } from "../../../src/relay/routing/routes.ts";
 import { plantDeliveries as deliveries, refusalOf, rulesScene } from "../support.ts";

@@ -2,7 +2,19 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { deleteDestination } from "../../../src/relay/delete-destination.ts";
-import { disableDestination, enableDestination, getDestination, listDestinations, listSigningKeys, loadDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination, type NewDestination } from "../../../src/relay/destinations/destinations.ts";
+import {
+  disableDestination,
+  enableDestination,
+  getDestination,
+  listDestinations,
+  listSigningKeys,
+  loadDestinations,
+  pauseDestination,
+  resumeDestination,
+  rotateSigningKey,
+  updateDestination,
+  type NewDestination,
+} from "../../../src/relay/destinations/destinations.ts";
 import { createRoute } from "../../../src/relay/routing/routes.ts";
 import { openSigner } from "../../../src/relay/senders/signing.ts";
 import { AUTHORITY as CA } from "../certificates.ts";

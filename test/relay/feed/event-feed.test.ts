@@ -2,7 +2,13 @@ import { describe, expect, it } from "vitest";
 import { take } from "../../../src/database/locks.ts";
 import { append } from "../../../src/journal/append.ts";
 import { recordEvents } from "../../../src/events/events.ts";
-import { getEvent, readEvents, waitForEvents, type EventQuery, type FeedEvent } from "../../../src/relay/feed/event-feed.ts";
+import {
+  getEvent,
+  readEvents,
+  waitForEvents,
+  type EventQuery,
+  type FeedEvent,
+} from "../../../src/relay/feed/event-feed.ts";
 import { webhook } from "../../journal/support.ts";
 import { dispatchAll } from "../past.ts";
 import { INTEGRATION, openScene, type Scene } from "../scene.ts";

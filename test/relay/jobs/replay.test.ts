@@ -162,7 +162,13 @@ describe("routing the past", () => {
     await workAll(scene.database);
     const made = await deliveries(scene.database);
     expect(made.map(({ event_id }) => event_id)).toEqual([one, two]);
-    expect(made[1]).toMatchObject({ route_id: route.id, form: "original", job_id: job.id, body: null, ordering_key: null });
+    expect(made[1]).toMatchObject({
+      route_id: route.id,
+      form: "original",
+      job_id: job.id,
+      body: null,
+      ordering_key: null,
+    });
     expect(await createRoutePast(scene.database, { ...request, dry_run: true })).toEqual({ count: 0 });
     // Twice at once is still once.
     await scene.database.query("delete from relay.deliveries where event_id = $1", [two]);

@@ -167,7 +167,11 @@ describe("the overdue check", () => {
     await using scene = await openScene();
     await scene.webhooks("item-1");
     await age(scene.database, 2);
-    await using _sweep = await startOverdueChecks({ database: scene.database, clock: systemClock, logger: silentLogger });
+    await using _sweep = await startOverdueChecks({
+      database: scene.database,
+      clock: systemClock,
+      logger: silentLogger,
+    });
     await until("it is told", async () => (await told(scene)).length === 1, 10);
   });
 });

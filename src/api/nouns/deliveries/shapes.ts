@@ -4,7 +4,17 @@ import { askedDestination, destinationId } from "../destinations/shapes.ts";
 import { eventId } from "../events/shapes.ts";
 import { RELAY_EXAMPLES } from "../relay-examples.ts";
 import { routeId } from "../routes/shapes.ts";
-import { asked, askedItem, integrationId, itemId, noTimestamp, orNull, page, timestamp, told } from "../../http/shapes.ts";
+import {
+  asked,
+  askedItem,
+  integrationId,
+  itemId,
+  noTimestamp,
+  orNull,
+  page,
+  timestamp,
+  told,
+} from "../../http/shapes.ts";
 
 export const deliveryId = told(z.string(), "Id of a delivery, `dlv_…`.");
 export const askedDelivery = asked(100, "Id of a delivery, `dlv_…`.");

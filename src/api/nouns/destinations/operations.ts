@@ -4,7 +4,17 @@
  */
 import { TartanError } from "../../../errors.ts";
 import { deleteDestination } from "../../../relay/delete-destination.ts";
-import { createDestination, disableDestination, enableDestination, getDestination, listDestinations, pauseDestination, resumeDestination, rotateSigningKey, updateDestination } from "../../../relay/destinations/destinations.ts";
+import {
+  createDestination,
+  disableDestination,
+  enableDestination,
+  getDestination,
+  listDestinations,
+  pauseDestination,
+  resumeDestination,
+  rotateSigningKey,
+  updateDestination,
+} from "../../../relay/destinations/destinations.ts";
 import {
   Destination,
   DestinationCreated,

@@ -4,7 +4,17 @@ import { askedDelivery } from "../deliveries/shapes.ts";
 import { askedDestination, destinationId } from "../destinations/shapes.ts";
 import { RELAY_EXAMPLES } from "../relay-examples.ts";
 import { instant, routeId } from "../routes/shapes.ts";
-import { anyObject, asked, askedIntegration, askedItem, noTimestamp, orNull, page, timestamp, told } from "../../http/shapes.ts";
+import {
+  anyObject,
+  asked,
+  askedIntegration,
+  askedItem,
+  noTimestamp,
+  orNull,
+  page,
+  timestamp,
+  told,
+} from "../../http/shapes.ts";
 
 export const Job = z
   .object({

@@ -91,7 +91,10 @@ export const Status = z
         unmarked: told(z.number().int(), "Webhooks that were accepted and that sync has not looked at yet."),
         due: told(z.number().int(), "Subjects that a worker could take now."),
         running: told(z.number().int(), "Subjects that a worker holds."),
-        oldest_due_seconds: told(z.number(), "How long the first of these webhooks and of the subjects that are due has waited; 0 when none does."),
+        oldest_due_seconds: told(
+          z.number(),
+          "How long the first of these webhooks and of the subjects that are due has waited; 0 when none does.",
+        ),
         subjects: told(z.record(z.string(), z.number().int()), "Subjects by status."),
       }),
       "The sync queue, of all processes together.",
