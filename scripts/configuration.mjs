@@ -9,15 +9,15 @@ const { describeOptions } = await import(join(root, "dist/config.js"));
 const rows = describeOptions().map(({ env, defaultText, about }) => `| \`${env}\` | ${defaultText} | ${about} |`);
 const page = `# Configuration
 
-Options come from the environment. Values that are not usable are reported before anything starts, all of them together;
-\`tartan config\` checks without starting. A \`TARTAN_…\` name that is no option is ignored with a warning that names the
-option it may have been meant for. What Kubernetes adds for a Service named \`tartan\` is ignored with a note.
+Options come from the environment. Tartan reports all unusable values together before it starts anything;
+\`tartan config\` checks them without starting. Tartan ignores an unknown \`TARTAN_…\` name with a warning that suggests the
+option that was probably meant. It ignores the variables that Kubernetes adds for a Service named \`tartan\`, with a note.
 
-With \`--env-file .env\` before its name, a command reads options from a file of \`NAME=value\` lines first; variables that are
-set already win over the file. Without it no file is read. Docker, compose and systemd read such a file themselves.
+With \`--env-file .env\` before the command's name, Tartan first reads options from a file of \`NAME=value\` lines; variables that
+are already set override the file. Without it Tartan reads no file. Docker, compose and systemd read such a file themselves.
 
-The variables of libpq (\`PGSSLMODE\`, \`PGPASSWORD\`, \`PGOPTIONS\` …) complete \`TARTAN_DATABASE_URL\`, as they do for other
-clients of Postgres. The embedded Postgres does not see them.
+The variables of libpq (\`PGSSLMODE\`, \`PGPASSWORD\`, \`PGOPTIONS\` …) complete \`TARTAN_DATABASE_URL\`, as for other clients of
+Postgres. They do not affect the embedded Postgres.
 
 | option | default | what it is |
 |---|---|---|

@@ -16,25 +16,25 @@ const table = (types) =>
 
 const page = `# Events
 
-What Tartan tells your systems. Each is one JSON object:
+Tartan sends your systems events. Each is one JSON object:
 
 | field | what it is |
 |---|---|
-| \`id\` | \`evt_…\`, the same in every attempt, retry and replay: remember it, and what comes twice does no harm |
-| \`type\`, \`version\` | below; a version only ever gains fields, so ignore those you do not know |
-| \`occurred_at\` | when it became true here |
-| \`integration_id\`, \`environment\`, \`item_id\`, \`user_id\` | what it is about; \`user_id\` is your own identifier of the user |
-| \`history\` | true for what a first reading found: it was so before Tartan looked, and is no news |
-| \`data\` | what the type says, by the JSON Schema behind its name |
+| \`id\` | \`evt_…\`, the same in every attempt, retry and replay; store it to drop repetitions |
+| \`type\`, \`version\` | see below; a version may gain fields, so ignore those you do not know |
+| \`occurred_at\` | when Tartan recorded it |
+| \`integration_id\`, \`environment\`, \`item_id\`, \`user_id\` | what the event is about; \`user_id\` is your own identifier of the user |
+| \`history\` | true for what the first reading of an item found: that existed before and is not news |
+| \`data\` | depends on the type; its name below links to its JSON Schema |
 
-Numbers are as Plaid wrote them. Where the last digit matters, parse them as decimals.
+Numbers are as Plaid wrote them. Parse them as decimals where the last digit matters.
 
 | about your Items | when |
 |---|---|
 ${table(SHAPED_TYPES.filter((type) => !isOperatorEvent(type)))}
 
-These are about deliveries and destinations. A route, or whoever fetches events, must name them or their family
-(\`delivery.*\`) to have them.
+These are about deliveries and destinations. To receive them, a route or a client that fetches events must name them or their
+family (\`delivery.*\`).
 
 | about Tartan | when |
 |---|---|

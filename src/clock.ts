@@ -1,5 +1,5 @@
 /**
- * Time, as something that is handed in: production code gets the system's, the simulator and tests one they control.
+ * The clock is a parameter: production code gets the system's clock, the simulator and tests one that they control.
  */
 export interface Clock {
   /** milliseconds since the Unix epoch */
@@ -10,8 +10,8 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  // Node's own sleep with a signal makes an error, with its stack, each time it is woken: that costs the relay more than
-  // signing what it sends.
+  // Node's own sleep with a signal creates an error, with its stack, each time it is woken. That costs the relay more than
+  // signing its requests.
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) {

@@ -1,6 +1,6 @@
 /**
  * Every option, declared once: environment name, type with its default, and one sentence. `--help`, the configuration
- * page and the parser all come from this table. Parsing reports every fault together, before anything listens.
+ * page and the parser all come from this table. Parsing reports all errors together, before anything listens.
  */
 import { resolve } from "node:path";
 import { z } from "zod";
@@ -47,19 +47,19 @@ export const OPTIONS = {
   databaseUrl: option(
     "TARTAN_DATABASE_URL",
     z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-    "Your Postgres, 14 or newer; absent, Tartan runs one of its own in the data directory.",
+    "Your Postgres, 14 or newer. Without it, Tartan runs one of its own in the data directory.",
     { defaultText: "embedded", secret: true },
   ),
   databaseDirectUrl: option(
     "TARTAN_DATABASE_DIRECT_URL",
     z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-    "The same database past a transaction-mode pooler that TARTAN_DATABASE_URL leads through; for notifications and migrations.",
+    "The same database without the transaction-mode pooler of TARTAN_DATABASE_URL; for notifications, leases and migrations.",
     { defaultText: "TARTAN_DATABASE_URL", secret: true },
   ),
   databasePoolSize: option(
     "TARTAN_DATABASE_POOL_SIZE",
     whole(4, 200).default(16),
-    "Connections to Postgres that one process may hold, besides three for notifications, leases and checks.",
+    "Connections to Postgres that one process may open, besides three for notifications, leases and checks.",
   ),
   dataDir: option(
     "TARTAN_DATA_DIR",
@@ -68,7 +68,7 @@ export const OPTIONS = {
       .min(1)
       .default(".tartan")
       .transform((path) => resolve(path)),
-    "The one folder that Tartan writes to: the embedded Postgres and generated keys live there.",
+    "The one folder that Tartan writes to. It holds the embedded Postgres and generated keys.",
     { defaultText: ".tartan" },
   ),
   host: option("TARTAN_HOST", z.string().min(1).default("127.0.0.1"), "The address to listen on."),
@@ -76,19 +76,19 @@ export const OPTIONS = {
   publicUrl: option(
     "TARTAN_PUBLIC_URL",
     webUrl.optional(),
-    "The URL under which Plaid and your backend reach this server; it heads the intake URLs.",
+    "The URL at which Plaid and your backend reach this server; intake URLs begin with it.",
     { defaultText: "http://<host>:<port>" },
   ),
   masterKey: option(
     "TARTAN_MASTER_KEY",
     z.string().optional(),
-    "32 bytes in base64 that seal tokens and secrets; several, comma-separated, while rotating: the first seals.",
+    "32 bytes in base64 that seal tokens and secrets. While you rotate: the new key, a comma, the old key.",
     { defaultText: "generated into the data directory", secret: true },
   ),
   adminKey: option(
     "TARTAN_ADMIN_KEY",
     z.string().min(16).optional(),
-    "The API key of the administrator, at least 16 characters.",
+    "The administrator's API key, at least 16 characters.",
     { defaultText: "generated, printed once", secret: true },
   ),
   simulatorPort: option(
@@ -96,16 +96,16 @@ export const OPTIONS = {
     whole(0, 65535).default(4410),
     "The port of the simulator in `tartan demo` and `tartan simulate`.",
   ),
-  logLevel: option("TARTAN_LOG_LEVEL", z.enum(LOG_LEVELS).default("info"), "The least level that is logged."),
+  logLevel: option("TARTAN_LOG_LEVEL", z.enum(LOG_LEVELS).default("info"), "The lowest level that is logged."),
   logFormat: option(
     "TARTAN_LOG_FORMAT",
     z.enum(LOG_FORMATS).default("auto"),
-    "How log lines look: text for people, json for machines, or auto: text in a terminal and json elsewhere.",
+    "The form of log lines: text, json, or auto (text in a terminal, json elsewhere).",
   ),
   acceptQueueMax: option(
     "TARTAN_ACCEPT_QUEUE_MAX",
     whole(1, 1_000_000).default(5000),
-    "Webhooks that may wait for their commit in one process; beyond it the answer is 503.",
+    "Webhooks that may wait for their commit in one process; when more come, the answer is 503.",
   ),
   allowedSources: option(
     "TARTAN_ALLOWED_SOURCES",
@@ -116,13 +116,13 @@ export const OPTIONS = {
   trustedProxies: option(
     "TARTAN_TRUSTED_PROXIES",
     list.default([]),
-    "Addresses or CIDR ranges of your proxies, whose X-Forwarded-For is believed.",
+    "Addresses or CIDR ranges of your proxies; Tartan trusts their X-Forwarded-For.",
     { defaultText: "none" },
   ),
   keyFetchesPerMinute: option(
     "TARTAN_KEY_FETCHES_PER_MINUTE",
     whole(1, 10_000).default(60),
-    "Unknown verification keys that one process may ask Plaid for in a minute, for each integration; half as many again are kept for keys and senders that are likely genuine.",
+    "Unknown verification keys that one process may ask Plaid for in a minute, for each integration. Half as many again are reserved for keys and senders that are likely genuine.",
   ),
   syncConcurrency: option(
     "TARTAN_SYNC_CONCURRENCY",
@@ -132,12 +132,12 @@ export const OPTIONS = {
   syncLeaseSeconds: option(
     "TARTAN_SYNC_LEASE_S",
     whole(1, 3600).default(60),
-    "Seconds after which a silent worker's subject is given to another.",
+    "Seconds after which another worker may claim the subject of a silent one.",
   ),
   syncPollMs: option(
     "TARTAN_SYNC_POLL_MS",
     whole(10, 60_000).default(1000),
-    "Milliseconds between looks for due subjects when no notification comes.",
+    "Milliseconds between polls for due subjects when no notification comes.",
   ),
   reconcileHours: option(
     "TARTAN_RECONCILE_H",
@@ -146,7 +146,7 @@ export const OPTIONS = {
       .min(0)
       .max(24 * 90)
       .default(24),
-    "Hours in which every linked item is looked at once, to notice what Plaid did not say; 0 turns that off.",
+    "Hours in which Tartan checks every linked item once with Plaid, to find changes that no webhook announced; 0 turns checks off.",
     { defaultText: "24" },
   ),
   plaidTimeoutSeconds: option(
@@ -157,25 +157,25 @@ export const OPTIONS = {
   plaidLimitFactor: option(
     "TARTAN_PLAID_LIMIT_FACTOR",
     z.coerce.number().positive().max(10_000).default(1),
-    "Multiplies Plaid's published rate limits, for clients to whom Plaid granted more.",
+    "Multiplies Plaid's published rate limits, if Plaid granted your client more.",
   ),
   journalRetentionDays: option(
     "TARTAN_JOURNAL_RETENTION_DAYS",
     whole(0, 36_500).default(0),
-    "Days after which journaled webhooks are forgotten, in whole weeks, once they are delivered; 0 keeps all. " +
+    "Days after which journaled webhooks are deleted, in whole weeks, once they are delivered; 0 keeps all. " +
       "No fewer than TARTAN_EVENT_RETENTION_DAYS.",
     { defaultText: "0 (keep all)" },
   ),
   removedRowsRetentionDays: option(
     "TARTAN_REMOVED_ROWS_RETENTION_DAYS",
     whole(0, 36_500).default(0),
-    "Days after which rows that Plaid removed are deleted from schema plaid; 0 keeps them, with removed_at set.",
+    "Days after which Tartan deletes rows of schema plaid that Plaid removed; 0 keeps them, with removed_at set.",
     { defaultText: "0 (keep all)" },
   ),
   eventRetentionDays: option(
     "TARTAN_EVENT_RETENTION_DAYS",
     whole(1, 36_500).optional(),
-    "Days after which events, finished deliveries and dead letters are forgotten; what is still to be delivered is kept.",
+    "Days after which events, finished deliveries and dead letters are deleted; what is still to be delivered is kept.",
     { defaultText: `${EVENT_RETENTION_DAYS}, or TARTAN_JOURNAL_RETENTION_DAYS where that is less` },
   ),
   relayAllowedAddresses: option(
@@ -190,7 +190,7 @@ export const OPTIONS = {
       .enum(["true", "false"])
       .default("false")
       .transform((text) => text === "true"),
-    "Whether a destination may have an http URL: what is sent there can be read on its way.",
+    "Whether a destination may have an http URL. Others can read what is sent to one.",
   ),
   relayConcurrency: option(
     "TARTAN_RELAY_CONCURRENCY",
@@ -200,17 +200,17 @@ export const OPTIONS = {
   relayLeaseSeconds: option(
     "TARTAN_RELAY_LEASE_S",
     whole(5, 3600).default(45),
-    "Seconds after which another process takes the destinations of one that is silent; what it may still be sending is waited for besides.",
+    "Seconds after which another process takes over the destinations of a silent one. It also waits until requests in flight must have ended.",
   ),
   relayStopSeconds: option(
     "TARTAN_RELAY_STOP_S",
     whole(0, 300).default(30),
-    "Seconds that a process which is asked to stop waits for the answers to what it has sent; the rest is cut and sent again.",
+    "Seconds that a stopping process waits for the answers to its requests. Then it cuts them, and the deliveries are sent again.",
   ),
   relayPollMs: option(
     "TARTAN_RELAY_POLL_MS",
     whole(10, 60_000).default(1000),
-    "Milliseconds between looks for what is to be delivered when no notification comes.",
+    "Milliseconds between polls for due deliveries when no notification comes.",
   ),
 } as const;
 
@@ -219,13 +219,13 @@ export type Config = Parsed & { eventRetentionDays: number };
 
 const NAMES: readonly string[] = Object.values(OPTIONS).map(({ env }) => env);
 
-/** The environment without what is certainly not meant for Tartan, and a sentence for each name that is no option. */
+/** The environment without variables that are certainly not for Tartan, and a sentence for each unknown `TARTAN_…` name. */
 export const readTartanEnvironment = (env: Environment): ReadEnvironment => readEnvironment(env, NAMES);
 
 /**
- * Reads the options from an environment. Empty values count as absent. A name that is no option is no fault here; see
+ * Reads the options from an environment. Empty values count as absent. An unknown name is not an error here; see
  * `readTartanEnvironment`.
- * @throws TartanError `config_invalid`, whose `fields` hold every fault by environment name
+ * @throws TartanError `config_invalid`, whose `fields` hold every error by environment name
  */
 export function loadConfig(given: Environment): Config {
   const { env, notes } = readTartanEnvironment(given);
@@ -236,9 +236,9 @@ export function loadConfig(given: Environment): Config {
     if (parsed.success) config[key] = parsed.data;
     else fields[name] = parsed.error.issues.map((issue) => issue.message).join("; ");
   }
-  for (const [name, fault] of Object.entries(contradictions(config as Partial<Parsed>))) fields[name] ??= fault;
+  for (const [name, error] of Object.entries(contradictions(config as Partial<Parsed>))) fields[name] ??= error;
   if (Object.keys(fields).length > 0) {
-    const lines = [...Object.entries(fields).map(([name, fault]) => `${name}: ${fault}`), ...notes];
+    const lines = [...Object.entries(fields).map(([name, error]) => `${name}: ${error}`), ...notes];
     const text = lines.map((line) => `  ${line}`).join("\n");
     throw new TartanError("config_invalid", `The configuration is not usable:\n${text}`, { fields });
   }
@@ -250,22 +250,22 @@ export function loadConfig(given: Environment): Config {
 const defaultEventRetention = ({ journalRetentionDays: days }: Parsed): number =>
   days > 0 ? Math.min(days, EVENT_RETENTION_DAYS) : EVENT_RETENTION_DAYS;
 
-/** Connections that are kept for what must not wait behind syncing: accepting webhooks, renewing leases, probes. */
+/** Connections reserved for work that must not wait behind syncing: accepting webhooks, renewing leases, probes. */
 export const reservedConnections = (poolSize: number): number => Math.min(4, Math.floor(poolSize / 4));
 
-/** A run asks Plaid most of the time, so that a few share a connection; one more is for all else. */
+/** A run waits for Plaid most of the time, so a few runs share a connection. One more connection is for everything else. */
 const RUNS_PER_CONNECTION = 4;
 
-/** @returns option → what is wrong with it beside the others; what could not be parsed is passed over */
+/** @returns option → why its value contradicts another option; options that could not be parsed are skipped */
 function contradictions(config: Partial<Parsed>) {
   const { databasePoolSize, syncConcurrency, databaseUrl, databaseDirectUrl } = config;
   const fields: Record<string, string> = {};
-  // A reader of events that comes back within their time would miss the webhooks among them, and not be told.
+  // Otherwise a client that reads events in time would miss deleted webhooks without an error.
   const { journalRetentionDays = 0, eventRetentionDays = 0 } = config;
   if (journalRetentionDays > 0 && journalRetentionDays < eventRetentionDays) {
     fields[OPTIONS.journalRetentionDays.env] =
-      `${journalRetentionDays} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}: webhooks are ` +
-      `events, too, and are kept for as long; set ${OPTIONS.eventRetentionDays.env} to ${journalRetentionDays} as well`;
+      `${journalRetentionDays} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}; webhooks are ` +
+      `events too and must be kept as long; set ${OPTIONS.eventRetentionDays.env} to ${journalRetentionDays} as well`;
   }
   if (databasePoolSize !== undefined && syncConcurrency !== undefined) {
     const most = RUNS_PER_CONNECTION * (databasePoolSize - reservedConnections(databasePoolSize) - 1);
@@ -277,7 +277,7 @@ function contradictions(config: Partial<Parsed>) {
     }
   }
   if (databaseDirectUrl !== undefined && databaseUrl === undefined)
-    fields[OPTIONS.databaseDirectUrl.env] = `is of use only beside ${OPTIONS.databaseUrl.env}, which is not set`;
+    fields[OPTIONS.databaseDirectUrl.env] = `needs ${OPTIONS.databaseUrl.env}, which is not set`;
   return fields;
 }
 

@@ -1,15 +1,15 @@
 /**
- * The `TARTAN_…` variables of an environment that are no options: Kubernetes adds some for each Service whose name begins
- * with `tartan`, and people mistype others. Neither is a reason not to start, and both are said.
+ * The `TARTAN_…` variables of an environment that are not options: Kubernetes adds some for each Service whose name begins
+ * with `tartan`, and people mistype others. Tartan starts in both cases and reports them.
  */
 import { suggestion } from "./suggest.ts";
 
 export type Environment = Record<string, string | undefined>;
 
 export interface ReadEnvironment {
-  /** without what Kubernetes added */
+  /** without the variables that Kubernetes added */
   env: Environment;
-  /** one sentence each, for whoever starts Tartan */
+  /** one sentence each, for the person who starts Tartan */
   notes: string[];
 }
 
@@ -24,7 +24,7 @@ const SERVICE_URL = /^(tcp|udp|sctp):\/\//;
 const isAdded = (name: string, value: string | undefined): boolean =>
   SERVICE.test(name) || SERVICE_PORT.test(name) || (/^TARTAN(_\w+)?_PORT$/.test(name) && SERVICE_URL.test(value ?? ""));
 
-/** Leaves out what Kubernetes added, and names what is neither that nor one of `options`. */
+/** Removes the variables that Kubernetes added, and reports other names that are not in `options`. */
 export function readEnvironment(env: Environment, options: readonly string[]): ReadEnvironment {
   const known = new Set(options);
   const added = Object.keys(env).filter((name) => isAdded(name, env[name]));
@@ -49,7 +49,7 @@ function unknown(name: string, options: readonly string[]): string {
   return `${name} is not an option and was ignored; ${advice}${meant === null ? "." : ""}`;
 }
 
-/** Deletes the variables of libpq (PGSSLMODE, PGOPTIONS, PGUSER …), which are meant for another Postgres than Tartan's own. */
+/** Deletes the variables of libpq (PGSSLMODE, PGOPTIONS, PGUSER …), which are for a Postgres other than the embedded one. */
 export function forgetLibpq(env: Environment): void {
   for (const name of Object.keys(env)) if (/^PG[A-Z]+$/.test(name)) delete env[name];
 }

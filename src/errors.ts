@@ -1,10 +1,10 @@
 /**
- * Every way Tartan refuses or fails, as one closed vocabulary. A code is stable: users may match on it, so it never
- * changes its meaning. A message names what is wrong and how to mend it, and never carries a token, a secret or a
- * payload. `fields` names the input at fault, one sentence each.
+ * Every error of Tartan, as one closed vocabulary. A code is stable: users may match on it, so it never
+ * changes its meaning. A message says what is wrong and how to fix it, and never carries a token, a secret or a
+ * payload. `fields` names the invalid inputs, one sentence each.
  */
 
-/** code → the HTTP status it is answered with where it reaches the API. */
+/** code → the HTTP status of the API's answer. */
 const STATUS = {
   config_invalid: 500,
   data_dir_in_use: 500,
@@ -48,7 +48,7 @@ const STATUS = {
 export type ErrorCode = keyof typeof STATUS;
 
 export interface ErrorDetails {
-  /** input field → what is wrong with it and how to mend it */
+  /** input field → what is wrong with it and how to fix it */
   fields?: Record<string, string>;
   /** seconds after which a repeat may succeed; sent as Retry-After */
   retryAfterSeconds?: number;
@@ -79,7 +79,7 @@ export function errorBody(error: TartanError): {
   return { error: fields ? { code, message, fields } : { code, message } };
 }
 
-/** What a log line may say of any thrown value: its kind, code and message, never its payload. */
+/** What a log line may say about any thrown value: its kind, code and message, never its payload. */
 export function describeError(error: unknown): { name: string; code?: string; message: string } {
   if (!(error instanceof Error)) return { name: typeof error, message: "a value that is not an Error was thrown" };
   const code = (error as { code?: unknown }).code;
@@ -87,6 +87,6 @@ export function describeError(error: unknown): { name: string; code?: string; me
   if (typeof code === "string" && /^2[23][0-9A-Z]{3}$/.test(code)) {
     return { name: error.name, code, message: `Postgres refused a value (${code})` };
   }
-  const told = { name: error.name, message: error.message };
-  return typeof code === "string" ? { ...told, code } : told;
+  const described = { name: error.name, message: error.message };
+  return typeof code === "string" ? { ...described, code } : described;
 }

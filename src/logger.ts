@@ -1,6 +1,6 @@
 /**
- * Log lines: JSON on stderr, one an event, so that stdout stays free for what a command prints. Whatever could carry a
- * token or secret is cut here as a second wall (redaction.ts); the first is that nobody logs payloads at all.
+ * Log lines on stderr, one for each event, so that stdout stays free for the output of commands. The logger cuts tokens and
+ * secrets out of every field (redaction.ts). That is the second protection; the first is that no code logs payloads.
  */
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from "pino";
 import { describeError } from "./errors.ts";
@@ -14,7 +14,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ["auto", "text", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** Where log lines go, and in which form: to stderr. The formatter for people is loaded only where it is needed. */
+/** Opens stderr in the form of `format`. The formatter for people is loaded only where it is needed. */
 export async function openLogOutput(format: LogFormat): Promise<DestinationStream> {
   const forPeople = format === "text" || (format === "auto" && process.stderr.isTTY);
   if (!forPeople) return pino.destination({ dest: 2, sync: true });
@@ -43,7 +43,7 @@ export function createLogger(
   return redactingChildren(pino(options, output));
 }
 
-/** Pino's formatter of bindings does not apply to those of a child. */
+/** Pino does not apply its formatter of bindings to those of a child. */
 function redactingChildren(logger: Logger): Logger {
   const { child } = logger;
   logger.child = function (this: Logger, bindings, options) {
@@ -54,5 +54,5 @@ function redactingChildren(logger: Logger): Logger {
 
 const describe = (error: unknown): unknown => redact({ error: describeError(error) })["error"];
 
-/** For tests and embedding where nobody reads the lines. */
+/** A logger that discards its lines, for tests. */
 export const silentLogger: Logger = pino({ level: "silent" });

@@ -40,7 +40,7 @@ export const metrics = {
   looks: counter("tartan_reconciliation_looks_total", "Items that reconciliation looked at, by what came of it", [
     "outcome",
   ]),
-  gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook had told of", ["found"]),
+  gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook announced", ["found"]),
   lookLagSeconds: gauge("tartan_reconciliation_lag_seconds", "How long the look that was claimed last had been due"),
   unfitValues: counter(
     "tartan_mirror_unfit_values_total",

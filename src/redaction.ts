@@ -1,6 +1,6 @@
 /**
- * Cuts what may be a token or a secret out of the fields of a log line: by the field's name, at any depth and however it is
- * spelt (`access_token`, `accessToken`, `Access-Token`), and by how Plaid's tokens look, in every text.
+ * Cuts tokens and secrets out of the fields of a log line. It recognises them by the field's name, at any depth and in any
+ * spelling (`access_token`, `accessToken`, `Access-Token`), and by the form of Plaid's tokens, in every text.
  */
 import { describeError } from "./errors.ts";
 import { cutLookalikes, isTokenName, MARK } from "./tokens.ts";
@@ -12,7 +12,7 @@ const DEPTH_MAX = 8;
 
 const isSecretName = (name: string): boolean => isTokenName(name) || SECRET_NAME.test(name.replaceAll(/[-_]/g, ""));
 
-/** A copy of the fields without secrets. Objects of classes of their own are left to their serializers, errors above all. */
+/** A copy of the fields without secrets. Instances of classes, such as errors, are left to their serializers. */
 export function redact(fields: Record<string, unknown>): Record<string, unknown> {
   return redactFields(fields, 0);
 }

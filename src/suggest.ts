@@ -1,7 +1,7 @@
-/** "Did you mean …" for a name that somebody mistyped. */
+/** "Did you mean …" for a mistyped name. */
 import { closest, distance } from "fastest-levenshtein";
 
-/** The one of `known` that `word` was most likely meant to be, or null when none is near. */
+/** The name of `known` that is nearest to `word`, or null when none is near. */
 export function suggestion(word: string, known: readonly string[]): string | null {
   if (word === "" || known.length === 0) return null;
   const nearest = closest(word.toLowerCase(), [...known]);
@@ -9,7 +9,7 @@ export function suggestion(word: string, known: readonly string[]): string | nul
   return distance(word.toLowerCase(), nearest.toLowerCase()) <= most ? nearest : null;
 }
 
-/** `; did you mean X?` to end a sentence with, or nothing. */
+/** The end of a sentence, `; did you mean X?`, or an empty text. */
 export function didYouMean(word: string, known: readonly string[]): string {
   const meant = suggestion(word, known);
   return meant === null ? "" : `; did you mean ${meant}?`;

@@ -1,20 +1,20 @@
 /**
  * Finds Plaid's tokens in JSON text and cuts them out: public tokens and link tokens, which Plaid's LINK webhooks carry,
- * access tokens, and whatever else is named like one. An access token opens a bank account for good and a public token
- * becomes one within 30 minutes, so neither is shown.
+ * access tokens, and any text in a field with such a name. An access token gives access to a bank account for good, and a public
+ * token can be exchanged for one within 30 minutes, so Tartan shows neither.
  *
- * The text itself is cut. Parsing it and writing it anew would pass its numbers through a float, and money must stay as
- * Plaid wrote it. Bytes outside what is cut are not touched, whether they are JSON or not.
+ * Tartan cuts the text itself. Parsing it and writing it anew would pass its numbers through a float, and money must stay as
+ * Plaid wrote it. All other bytes stay as they are, whether they are JSON or not.
  */
 
-/** Stands where a token was. */
+/** Replaces a token. */
 export const MARK = "[cut]";
 
-/** `public_token`, `public_tokens`, `linkToken` …: a text under such a name is a token, however it looks. */
+/** `public_token`, `public_tokens`, `linkToken` …: a text under such a name counts as a token, whatever its form. */
 const TOKEN_NAME = /tokens?$/i;
-/** How Plaid's tokens look: https://plaid.com/docs/api/items/#itempublic_tokenexchange and /docs/api/link/ */
+/** The form of Plaid's tokens: https://plaid.com/docs/api/items/#itempublic_tokenexchange and /docs/api/link/ */
 const TOKEN_VALUE = /(?:access|public|link|processor|user)-(?:sandbox|development|production)-[0-9a-z-]{8,}/gi;
-/** What no text with a token is without; an escape may hide either. */
+/** Every text with a token contains one of these; an escape may hide either. */
 const SUSPECT = /token|-(?:sandbox|development|production)-|\\/i;
 
 export interface CutText {
@@ -23,9 +23,9 @@ export interface CutText {
   cut: boolean;
 }
 
-/** The bytes without tokens; the same buffer where there is none. */
+/** The bytes without tokens; the same buffer if it holds none. */
 export function cutTokens(bytes: Buffer): CutText {
-  // One character a byte, so that bytes that are not UTF-8 stay as they are.
+  // Latin-1 has one character for each byte, so bytes that are not UTF-8 stay as they are.
   const text = bytes.toString("latin1");
   if (!SUSPECT.test(text)) return { bytes, cut: false };
   const named = cutNamed(text);
@@ -47,11 +47,11 @@ interface Literal {
   isName: boolean;
 }
 
-/** Cuts the texts that stand under the name of a token, and those whose escapes spell a token. */
+/** Cuts texts under the name of a token, and texts whose escapes spell a token. */
 function cutNamed(text: string): { text: string; cut: boolean } {
   const pieces: string[] = [];
   let [from, cut, depth] = [0, false, 0];
-  /** the depth that the value of a token's name stands at; all texts in it are cut */
+  /** the depth of the value under a token's name; all texts in it are cut */
   let within: number | null = null;
   for (let at = 0; at < text.length;) {
     const char = text[at];
@@ -69,7 +69,7 @@ function cutNamed(text: string): { text: string; cut: boolean } {
     }
     if (char === "[" || char === "{") depth += 1;
     else if (char === "]" || char === "}") depth -= 1;
-    // Behind a comma, or outside of what the name stands in, the value of the name is over.
+    // The value of the name ends at a comma or at the end of the enclosing object.
     if (within !== null && (depth < within || (depth === within && char === ","))) within = null;
     at += 1;
   }
@@ -86,14 +86,14 @@ function literalAt(text: string, start: number): Literal {
   return { start, end, isName: text[next] === ":" };
 }
 
-/** Names stay, but for those whose escapes spell a token. */
+/** Names stay, except those whose escapes spell a token. */
 function isCut(text: string, literal: Literal, underName: boolean): boolean {
   if (underName && !literal.isName) return true;
   const isEscaped = text.slice(literal.start, literal.end).includes("\\");
   return isEscaped && spelt(text, literal).search(TOKEN_VALUE) !== -1;
 }
 
-/** What a literal says once its escapes are read. */
+/** The text of a literal, with its escapes resolved. */
 function spelt(text: string, { start, end }: Literal): string {
   const literal = text.slice(start, end);
   if (!literal.includes("\\")) return literal.slice(1, -1);

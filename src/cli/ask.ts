@@ -1,6 +1,6 @@
 /**
- * The walk through connecting a Plaid client. Whatever an option or the environment says is not asked; without a
- * terminal nothing is asked, and what is missing is named.
+ * Asks for what connecting a Plaid client needs. It skips questions that an option or the environment answers. Without a
+ * terminal it asks nothing and names what is missing.
  */
 import { randomBytes } from "node:crypto";
 import { cancel, intro, isCancel, note, password, select, text } from "@clack/prompts";
@@ -64,7 +64,11 @@ function insistOn({ client_id, secret, environment, webhook_secret }: Given): Re
   if (!secret) fields["secret"] = "give PLAID_SECRET or --secret";
   if (!environment) fields["environment"] = "give --environment sandbox or --environment production";
   if (!client_id || !secret || !environment) {
-    throw new TartanError("invalid_request", "The integration lacks what there is no terminal to ask for.", { fields });
+    throw new TartanError(
+      "invalid_request",
+      "Some settings of the integration are missing, and there is no terminal to ask for them.",
+      { fields },
+    );
   }
   return { client_id, secret, environment, ...(webhook_secret === undefined ? {} : { webhook_secret }) };
 }
@@ -80,13 +84,13 @@ async function askTheRest(given: Given): Promise<Required> {
 
 async function askForWebhookSecret(): Promise<string> {
   const random = randomBytes(24).toString("base64url");
-  note(`Your backend posts new items with this secret. A random one, should you want it:\n${random}`, "Webhook secret");
+  note(`Your backend posts new items with this secret. Here is a random one:\n${random}`, "Webhook secret");
   return answered(
     text({
-      message: "Webhook secret (Enter takes the random one)",
+      message: "Webhook secret (press Enter for the random one)",
       defaultValue: random,
       validate: (value) =>
-        value && value.length < LEAST_SECRET ? `At least ${LEAST_SECRET} characters, please.` : undefined,
+        value && value.length < LEAST_SECRET ? `It must have at least ${LEAST_SECRET} characters.` : undefined,
     }),
   );
 }
@@ -109,7 +113,7 @@ async function answered<T>(question: Promise<T>): Promise<Exclude<T, symbol>> {
   const answer = await question;
   if (isCancel(answer)) {
     cancel("Nothing was created.");
-    throw new TartanError("invalid_request", "The questions were not answered.");
+    throw new TartanError("invalid_request", "You cancelled the questions; nothing was created.");
   }
   return answer as Exclude<T, symbol>;
 }

@@ -1,10 +1,10 @@
 /**
- * Where root's data goes when nothing says where. Postgres refuses to run as root, so it runs as another user, who cannot
- * enter a folder such as /root. A first start there would fail; so the data directory is one of its own below /var/lib/tartan,
- * named after the folder, which every later command run in that folder finds again.
+ * Chooses root's data directory when nothing names one. Postgres refuses to run as root, so it runs as another user, who cannot
+ * enter a folder such as /root. A first start there would fail. So Tartan uses a data directory below /var/lib/tartan,
+ * named after the folder; every later command run in that folder finds it.
  *
- * A data directory that exists, or is named, is never replaced: the data is where the user put it, or where an earlier start
- * put it, also when the folder has been opened since.
+ * Tartan never replaces a data directory that exists or is named: the data stays where the user or an earlier start
+ * put it, even when the folder has been opened since.
  */
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
@@ -13,7 +13,7 @@ import { basename, dirname, join } from "node:path";
 const SYSTEM_FOLDER = "/var/lib/tartan";
 const OTHERS_MAY_ENTER = 0o001;
 
-/** Sets TARTAN_DATA_DIR in `env` where the default cannot work. */
+/** Sets TARTAN_DATA_DIR in `env` where the default folder cannot work. */
 export function avoidClosedFolder(env: NodeJS.ProcessEnv, folder = process.cwd()): void {
   if (process.getuid?.() !== 0 || process.platform === "win32") return;
   if (env["TARTAN_DATA_DIR"] || env["TARTAN_DATABASE_URL"]) return;

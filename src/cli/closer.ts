@@ -1,10 +1,10 @@
 /**
- * What was opened, closed again in the opposite order. (AsyncDisposableStack, which Node 20 does not have yet.)
+ * Closes resources in the opposite order of their opening. (AsyncDisposableStack, which Node 20 does not have yet.)
  */
 export class Closer implements AsyncDisposable {
   readonly #opened: AsyncDisposable[] = [];
 
-  /** Takes charge of closing `resource`, and returns it. */
+  /** Registers `resource` to be closed, and returns it. */
   use<T extends AsyncDisposable>(resource: T): T {
     this.#opened.push(resource);
     return resource;

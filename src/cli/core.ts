@@ -1,6 +1,6 @@
 /**
- * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) holds the
- * embedded database for as long as it lives; a command borrows the running one, or starts it for its own duration.
+ * What nearly every command needs: the options, a migrated database and the vault. A server (`up`, `demo`) owns the
+ * embedded Postgres while it runs. A command uses the running one, or starts it for its own duration.
  */
 import { urlAt } from "../api/http/address.ts";
 import { systemClock } from "../clock.ts";
@@ -24,7 +24,7 @@ export interface Core extends AsyncDisposable {
   config: Config;
   logger: Logger;
   database: Database;
-  /** past a pooler where that is configured; holds a password */
+  /** without the pooler where a direct URL is configured; holds a password */
   databaseUrl: string;
   /** whether Postgres is one that Tartan runs itself */
   embedded: boolean;
@@ -35,7 +35,7 @@ export interface Core extends AsyncDisposable {
 interface Purpose {
   /** a server keeps the data directory to itself; a command shares it */
   as: "server" | "command";
-  /** the command may be the first that is run here: it makes the database and its tables where there are none */
+  /** the command may be the first one: it makes the database and its tables where there are none */
   creates?: boolean;
   logLevel?: LogLevel;
   poolSize?: number;
@@ -102,27 +102,27 @@ type Prepare = (database: Database, logger: Logger) => Promise<void>;
 
 const bringUp: Prepare = async (database, logger) => void (await migrate(database, { logger }));
 
-/** The embedded server is Tartan's alone, so that it may say what other logins may do. */
+/** The embedded server is Tartan's alone, so Tartan may restrict other logins. */
 const bringUpEmbedded: Prepare = async (database, logger) => {
   await bringUp(database, logger);
   await restrictLogins(database);
 };
 
-/** A command that looks something up changes no table: older servers may still work on this database. */
+/** A command that only reads changes no table: older servers may still work on this database. */
 const checkSetUp: Prepare = async (database) => {
   const { version, fault } = await schemaState(database);
   if (fault === null) return;
   throw new TartanError(
     "not_set_up",
     version === 0
-      ? "This database holds no Tartan yet. Start the server with `npx tartan up`, or make the tables with `npx tartan migrate`."
+      ? "This database has no tables of Tartan yet. Start the server with `npx tartan up`, or make the tables with `npx tartan migrate`."
       : `This database does not fit this version of Tartan: ${fault}.`,
   );
 };
 
 /**
- * The options as the running server has them, where this command's environment does not set them: the intake URLs that a
- * command prints are the server's, and a destination that the server would send to is accepted.
+ * Takes options from the running server where this command's environment does not set them. So a command prints the
+ * server's intake URLs and accepts a destination that the server can send to.
  */
 async function withServerSettings(config: Config, env: Environment, database: Database): Promise<Config> {
   const processes = await listProcesses(database);
@@ -181,7 +181,7 @@ async function patiently<T>(work: () => Promise<T>, logger: Logger, signal: Abor
   }
 }
 
-/** A refused login and a missing database do not mend themselves: SQLSTATE 28… and 3D000. */
+/** Waiting does not fix a refused login or a missing database: SQLSTATE 28… and 3D000. */
 function mayCome(error: unknown): boolean {
   if (!(error instanceof TartanError) || error.code !== "database_unavailable") return false;
   const { code } = (error.cause ?? {}) as { code?: unknown };
@@ -211,7 +211,7 @@ function nothingHere(dataDir: string): TartanError {
   );
 }
 
-/** The URL that heads intake URLs: as configured, or where the server listens. */
+/** The URL with which intake URLs begin: as configured, or where the server listens. */
 export function publicUrl({ publicUrl: configured, host, port }: Config): string {
   return configured ?? urlAt(host, port);
 }

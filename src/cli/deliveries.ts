@@ -1,4 +1,4 @@
-/** How deliveries look: as a table, as one line of the live feed, and one of them with its attempts along time. */
+/** Prints deliveries: as a table, as lines of the live log, and one delivery with its attempts in order. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queryable } from "../database/types.ts";
 import {
@@ -37,7 +37,7 @@ function answerOf({ status, cause, last_status }: DeliveryRecord): string {
 const whenOf = ({ finished_at, due_at, created_at }: DeliveryRecord): string =>
   finished_at ? ago(finished_at) : dim(`due ${ago(due_at ?? created_at)}`);
 
-/** What holds a destination, or that nothing does. */
+/** What holds a destination's deliveries; its status where nothing does. */
 export const stateOf = (status: string, breaker: string): string =>
   status === "active" && breaker !== "closed" ? breaker : status;
 
@@ -57,7 +57,7 @@ export function sayDelivery(delivery: DeliveryWhole): void {
         : delivery.cause && `${red(delivery.cause)} ${dim(delivery.detail ?? describeCause(delivery.cause))}`,
     created: `${delivery.created_at} ${dim(ago(delivery.created_at))}`,
     [finished_at ? "finished" : "due"]: `${finished_at ?? due_at ?? ""} ${dim(ago(finished_at ?? due_at))}`,
-    "brought back by": job_id,
+    "rescheduled by": job_id,
     sha256: body_sha256 && dim(body_sha256),
   });
   say();
@@ -80,40 +80,40 @@ function sayAttempt({ number, started_at, duration_ms, status, error, address, u
 
 type Attempt = DeliveryWhole["log"][number];
 
-/** Of an answer that failed, enough to know it by. */
+/** Characters of a failed answer that are enough to recognise it. */
 const HEAD_SHOWN = 500;
 
-/** What a receiver answered must not move the cursor or colour the terminal. */
+/** A receiver's answer must not move the cursor or colour the terminal. */
 const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, "\uFFFD");
 
-const LOOK_EVERY_MS = 400;
-/** More than happen between two looks at a calm pace; a feed that falls behind shows the newest. */
+const POLL_MS = 400;
+/** More than usually change between two polls; a log that falls behind shows the newest. */
 const AT_ONCE = 200;
 
 interface FollowOptions {
   filter: Omit<DeliveryFilter, "limit" | "cursor">;
-  /** whether what was there before is told too */
+  /** whether existing deliveries are reported too */
   fromTheStart: boolean;
   signal: AbortSignal;
-  tell(delivery: DeliveryRecord): void;
+  onAttempt(delivery: DeliveryRecord): void;
 }
 
-/** Tells each delivery again whenever an attempt has ended, until `signal` aborts. */
+/** Reports a delivery each time that an attempt of it has ended, until `signal` aborts. */
 export async function followDeliveries(
   q: Queryable,
-  { filter, fromTheStart, signal, tell }: FollowOptions,
+  { filter, fromTheStart, signal, onAttempt }: FollowOptions,
 ): Promise<void> {
-  const look = async () => (await listDeliveries(q, { ...filter, limit: AT_ONCE })).data.toReversed();
+  const poll = async () => (await listDeliveries(q, { ...filter, limit: AT_ONCE })).data.toReversed();
   const keyOf = ({ id, status, attempts, finished_at }: DeliveryRecord) => `${id} ${status} ${attempts} ${finished_at}`;
-  let told = new Set(fromTheStart ? [] : (await look()).map(keyOf));
+  let reported = new Set(fromTheStart ? [] : (await poll()).map(keyOf));
   while (!signal.aborted) {
-    const seen = await look();
-    for (const delivery of seen) {
-      if (told.has(keyOf(delivery)) || delivery.attempts === 0) continue;
-      tell(delivery);
+    const found = await poll();
+    for (const delivery of found) {
+      if (reported.has(keyOf(delivery)) || delivery.attempts === 0) continue;
+      onAttempt(delivery);
     }
-    told = new Set(seen.map(keyOf));
-    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    reported = new Set(found.map(keyOf));
+    await delay(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
 }
 

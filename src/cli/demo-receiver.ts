@@ -1,12 +1,12 @@
 /**
- * Your application, in the demo: it is told what happened, and believes only what is signed. Written as a receiver without
- * any library would write it (https://www.standardwebhooks.com); docs/receive.md has the ones to copy.
+ * Your application, in the demo: it receives events and accepts only signed ones. It verifies without a library
+ * (https://www.standardwebhooks.com); docs/receive.md has receivers to copy.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export interface ToldEvent {
+export interface DemoEvent {
   type: string;
   occurred_at: string;
   item_id: string | null;
@@ -20,9 +20,9 @@ export interface DemoReceiver extends AsyncDisposable {
 const TOLERANCE_S = 5 * 60;
 
 /** @param secret `whsec_…` */
-export async function startDemoReceiver(secret: string, hear: (event: ToldEvent) => void): Promise<DemoReceiver> {
+export async function startDemoReceiver(secret: string, onEvent: (event: DemoEvent) => void): Promise<DemoReceiver> {
   const key = Buffer.from(secret.slice("whsec_".length), "base64");
-  const heard = new Set<string>();
+  const handled = new Set<string>();
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -30,8 +30,8 @@ export async function startDemoReceiver(secret: string, hear: (event: ToldEvent)
       const body = Buffer.concat(chunks);
       const id = String(request.headers["webhook-id"]);
       if (!isSigned(key, request.headers, body)) return response.writeHead(401).end();
-      if (!heard.has(id)) hear(JSON.parse(body.toString()) as ToldEvent);
-      heard.add(id);
+      if (!handled.has(id)) onEvent(JSON.parse(body.toString()) as DemoEvent);
+      handled.add(id);
       return response.writeHead(204).end();
     });
   });

@@ -1,7 +1,7 @@
 /**
- * The world of `tartan demo`: a simulated Plaid, one integration and a few items of it, and an application that is notified.
- * It is kept in the data directory, so that the next demo goes on where this one stopped: items, webhooks, events and
- * deliveries stay. Where nothing was kept, or a new beginning is asked for, everything of an earlier demo is purged.
+ * The world of `tartan demo`: a simulated Plaid, one integration with a few items, and an application that receives events.
+ * The demo keeps it in the data directory, so that the next demo continues where this one stopped, with its items, webhooks,
+ * events and deliveries. Where no world was kept, or with --fresh, the demo purges everything of an earlier demo.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -21,17 +21,17 @@ import { createRoute } from "../relay/routing/routes.ts";
 import { newSecret } from "../relay/senders/signing.ts";
 import { startSimulator, type Simulator } from "../simulator/index.ts";
 import type { Core } from "./core.ts";
-import { startDemoReceiver, type ToldEvent } from "./demo-receiver.ts";
+import { startDemoReceiver, type DemoEvent } from "./demo-receiver.ts";
 import { destinationDeps } from "./destination-flags.ts";
 import { say, yellow } from "./print.ts";
 
 export const DEMO_NAME = "Demo (simulator)";
-/** What an application would want to know. */
+/** The events that a typical application subscribes to. */
 const NOTIFIED = ["item.linked", "item.error", "item.repaired", "item.removed", "transactions.changed"];
 
 export interface DemoWorld {
   simulator: Simulator;
-  /** the integration that was there already; null in a world that begins now */
+  /** the integration of an earlier demo; null in a new world */
   integrationId: string | null;
 }
 
@@ -43,7 +43,7 @@ export async function openWorld(core: Core, fresh: boolean): Promise<DemoWorld> 
   const earlier = (await listIntegrations(database)).filter(({ name }) => name === DEMO_NAME);
   const [integration] = earlier;
   if (!fresh && integration && earlier.length === 1 && existsSync(stateFile)) {
-    // The integration knows Plaid by this port.
+    // The integration's plaid_url has this port.
     const port = Number(new URL(integration.plaid_url).port);
     const simulator = await startSimulator({ port, stateFile }).catch((error: unknown) => {
       throw withRemedy(error);
@@ -57,10 +57,10 @@ export async function openWorld(core: Core, fresh: boolean): Promise<DemoWorld> 
   return { simulator, integrationId: null };
 }
 
-/** A world that cannot be read: the user of the demo has a command for that. */
+/** Adds the command that helps when the world's file cannot be read. */
 function withRemedy(error: unknown): unknown {
   if (!(error instanceof TartanError) || error.code !== "simulator_invalid_request") return error;
-  const message = `${error.message} To begin a new world and forget the last one: npx tartan demo --fresh`;
+  const message = `${error.message} To delete this world and begin a new one, run: npx tartan demo --fresh`;
   return new TartanError(error.code, message, { cause: error });
 }
 
@@ -73,10 +73,10 @@ async function purgeEarlierDemos({ database }: Core): Promise<void> {
   }
 }
 
-/** Sends news of items and their transactions to an application in this process, which checks the signatures. */
-export async function startApplication(core: Core, hear: (event: ToldEvent) => void): Promise<void> {
+/** Sends events to an application in this process, which verifies the signatures. */
+export async function startApplication(core: Core, onEvent: (event: DemoEvent) => void): Promise<void> {
   const { secret } = newSecret("v1");
-  const { url } = core.closer.use(await startDemoReceiver(secret, hear));
+  const { url } = core.closer.use(await startDemoReceiver(secret, onEvent));
   const deps = destinationDeps(core);
   const earlier = (await listDestinations(core.database)).find(({ name }) => name === DEMO_NAME);
   if (earlier) {
@@ -90,9 +90,9 @@ export async function startApplication(core: Core, hear: (event: ToldEvent) => v
 
 export interface Connected {
   integrationId: string;
-  /** where webhooks of the world go */
+  /** the intake URL to which the simulator sends webhooks */
   intake: string;
-  /** Links `count` items in a new world; in one that goes on, points Plaid's webhooks at this Tartan. */
+  /** Links `count` items in a new world; in a continued one, sets the items' webhook URL to this Tartan. */
   begin(count: number): Promise<void>;
 }
 
@@ -115,7 +115,7 @@ export async function connectWorld(core: Core, world: DemoWorld, url: string): P
   return { integrationId: made.id, intake, begin };
 }
 
-/** Does what the user's backend would: after the token exchange, tell Tartan of the item. */
+/** Acts as the user's backend: after the token exchange it posts the item to Tartan. */
 async function linkItems(simulator: Simulator, intake: string, secret: string, count: number): Promise<void> {
   const { items } = simulator.control.createItems({ count, transactions: 120, webhook: intake });
   for (const [index, { item_id, access_token }] of items.entries()) {
@@ -142,7 +142,7 @@ async function moveWebhooks(simulator: Simulator, intake: string): Promise<void>
     if (webhook !== intake) {
       await post(`${url}/item/webhook/update`, {}, { client_id, secret, access_token, webhook: intake });
     }
-    // What was not delivered when the last demo stopped is not sent again; the item is read anew instead.
+    // The simulator does not resend webhooks of the last demo; this one makes sync read the item again.
     control.sendWebhook({
       item_id: String(item_id),
       webhook_type: "TRANSACTIONS",

@@ -1,4 +1,4 @@
-/** One line about one webhook, and about what a run changed. */
+/** Describes a webhook, and what a run changed, in one line each. */
 import type { WebhookRecord } from "../model/records.ts";
 import { cyan, dim, green, red, short, state, yellow } from "./print.ts";
 
@@ -20,7 +20,7 @@ interface Outcome {
 const NAME_WIDTH = 36;
 const ITEM_WIDTH = 14;
 
-/** `withAnother`: the run that served it was told with the webhook before. */
+/** `withAnother`: the line of the previous webhook already describes the run. */
 export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): string {
   const info = (webhook.update_info ?? {}) as Outcome;
   const time = dim(new Date(webhook.received_at).toTimeString().slice(0, 8));
@@ -36,12 +36,12 @@ export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): s
 export function describeChanges(updateInfo: object): string {
   const { outcome, counts = {}, error } = updateInfo as Outcome;
   if (outcome !== "synced") return `${state(outcome ?? "recorded")} ${error?.error_code ?? ""}`.trimEnd();
-  const told = Object.entries(counts)
+  const changes = Object.entries(counts)
     .map(([resource, { added = 0, modified = 0, removed = 0 }]) => {
       const parts = [added && green(`+${added}`), modified && yellow(`~${modified}`), removed && red(`−${removed}`)];
       const some = parts.filter(Boolean);
       return some.length > 0 ? `${some.join(" ")} ${resource}` : "";
     })
     .filter(Boolean);
-  return told.length > 0 ? told.join(", ") : dim("nothing had changed");
+  return changes.length > 0 ? changes.join(", ") : dim("nothing changed");
 }

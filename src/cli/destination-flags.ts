@@ -1,4 +1,4 @@
-/** The options of a destination, the same when it is created and when it is changed. */
+/** The options of a destination; `create` and `update` share them. */
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
 import { ORDERINGS, type Ordering } from "../relay/model/types.ts";
@@ -23,22 +23,25 @@ export interface DestinationFlags {
 
 export function addDestinationOptions(command: Command): Command {
   return command
-    .option("--name <name>", "a name for people")
-    .option("--description <text>", "what it is for")
-    .option("--header <headers...>", 'sent along, as "Name: value"; sealed, and not shown again')
-    .option("--headers-file <file>", "the same from a JSON object, which no process list shows")
-    .option("--timeout <seconds>", "for the whole exchange, 1 to 30 (15)")
-    .option("--schedule <seconds...>", "before each retry (5 300 1800 7200 18000 36000 36000)")
-    .option("--rate <count/seconds>", "never more than so many in any so many seconds, such as 100/1 (no limit)")
+    .option("--name <name>", "a name of your choice")
+    .option("--description <text>", "what the destination is for")
+    .option("--header <headers...>", 'a header of each delivery, as "Name: value"; sealed, not shown again')
+    .option("--headers-file <file>", "headers from a JSON object; a process list does not show them")
+    .option("--timeout <seconds>", "timeout of the whole exchange, 1 to 30 (15)")
+    .option("--schedule <seconds...>", "the wait before each retry (5 300 1800 7200 18000 36000 36000)")
+    .option(
+      "--rate <count/seconds>",
+      "at most this many attempts in any window of this many seconds, such as 100/1 (no limit)",
+    )
     .option("--concurrency <count>", "deliveries at the same time (8)")
     .addOption(
       new Option("--ordering <ordering>", "per_item: one at a time for each item (parallel)").choices(ORDERINGS),
     )
-    .option("--disable-after <hours>", "of nothing but failures (120)")
+    .option("--disable-after <hours>", "disable it after this many hours of nothing but failures (120)")
     .option("--ca <file>", "a certificate authority of your own, in PEM");
 }
 
-/** What the options say of a destination; what they do not mention is absent. */
+/** The settings that the options name; the others are absent. */
 export function readDestination(flags: DestinationFlags): DestinationChange {
   const { name, description, header, headersFile, timeout, schedule, rate, concurrency, ordering, disableAfter, ca } =
     flags;
@@ -58,11 +61,11 @@ export function readDestination(flags: DestinationFlags): DestinationChange {
   };
 }
 
-/** @throws TartanError `invalid_request` naming the option whose value is no number */
+/** @throws TartanError `invalid_request` naming the option whose value is not a number */
 export function numberOf(text: string, option: string): number {
   const number = Number(text);
   if (text.trim() !== "" && Number.isFinite(number)) return number;
-  throw new TartanError("invalid_request", `${option} does not take ${text}.`, {
+  throw new TartanError("invalid_request", `${option} does not accept ${text}.`, {
     fields: { [option]: "must be a number" },
   });
 }
@@ -70,8 +73,8 @@ export function numberOf(text: string, option: string): number {
 function readRate(text: string): { count: number; window_ms: number } {
   const [, count, seconds = "1"] = /^(\d+)(?:\/(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
   if (count !== undefined) return { count: Number(count), window_ms: Math.round(Number(seconds) * 1000) };
-  throw new TartanError("invalid_request", `--rate does not take ${text}.`, {
-    fields: { "--rate": "must be a count and a while in seconds, such as 100/1" },
+  throw new TartanError("invalid_request", `--rate does not accept ${text}.`, {
+    fields: { "--rate": "must be a count and a duration in seconds, such as 100/1" },
   });
 }
 
@@ -97,13 +100,13 @@ function objectIn(text: string): object {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
   } catch {
-    // said below, without the text: it holds secrets
+    // The error below leaves the text out: it holds secrets.
   }
   const fields = { "--headers-file": "must hold a JSON object of names and values" };
   throw new TartanError("invalid_request", "The file of headers is not a JSON object.", { fields });
 }
 
-/** What changing destinations needs: where they may lead is for the configuration to say. */
+/** What changing destinations needs; the configuration says which addresses are allowed. */
 export function destinationDeps({ database, vault, config }: Core): DestinationDeps {
   const guard = createGuard({ allow: config.relayAllowedAddresses });
   return { database, vault, urls: { allowHttp: config.relayAllowHttp, checkUrl: (url) => guard.check(url) } };

@@ -1,8 +1,8 @@
-/** Checks the values of options where commander reads them, so that the message names the option and what it takes. */
+/** Checks option values where commander reads them, so that the message names the option and the accepted values. */
 import { InvalidArgumentError } from "commander";
 import { TartanError } from "../errors.ts";
 
-/** A parser for commander that takes a whole number and hands it on as it was written. */
+/** A parser for commander that accepts a whole number and returns it as it was written. */
 export const wholeNumber =
   (from: number, to: number) =>
   (text: string): string => {
@@ -18,5 +18,5 @@ export const pageSize = wholeNumber(1, 500);
 export function webUrl(text: string, option: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
   const fields = { [option]: "must be a URL with http or https, such as http://localhost:3000/webhooks/tartan" };
-  throw new TartanError("invalid_request", `${option} does not take ${text}.`, { fields });
+  throw new TartanError("invalid_request", `${option} does not accept ${text}.`, { fields });
 }

@@ -1,6 +1,6 @@
 /**
- * Forwards events to a developer's machine: one at a time, in order, each once, signed as a delivery is. An answer is told
- * and not acted upon; there is no retry, since whoever changes the code replays what they need.
+ * Forwards events to a developer's machine: one at a time, in order, each once, signed as a delivery is. It reports the answer
+ * and does not act on it. It does not retry: a developer replays events as needed.
  */
 import { createHash } from "node:crypto";
 import { openHttpSender } from "../relay/senders/http/http-sender.ts";
@@ -10,7 +10,7 @@ import { openSigner, signatures, type Signer } from "../relay/senders/signing.ts
 import type { Exchange } from "../relay/model/types.ts";
 import { verbatim } from "./verbatim.ts";
 
-/** Of the envelope, what is looked at here. */
+/** The fields of the envelope that are used here. */
 export interface LiveEvent {
   id: string;
   type: string;
@@ -29,13 +29,13 @@ interface ForwarderOptions {
   url: string;
   /** `whsec_…` or `whsk_…` */
   secret: string;
-  /** Plaid's webhooks as Plaid sent them, and nothing else */
+  /** only Plaid's webhooks, as Plaid sent them */
   original: boolean;
 }
 
-/** Whatever the developer named may be reached, wherever it is. */
+/** The developer may name any address. */
 const ANYWHERE = ["0.0.0.0/0", "::/0"];
-/** As deliveries have by default. */
+/** The default of a destination. */
 const TIMEOUT_MS = 15_000;
 
 interface Payload {
@@ -56,7 +56,7 @@ export class Forwarder implements AsyncDisposable {
     this.#sender = openHttpSender({ url, ca: null, timeoutMs: TIMEOUT_MS, concurrency: 1, guard });
   }
 
-  /** @returns what came of it; null for an event that is not forwarded, such as one that has no original */
+  /** @returns the exchange; null for an event that is not forwarded, such as one without an original */
   async forward(text: string, signal: AbortSignal): Promise<Exchange | null> {
     const event = JSON.parse(text) as LiveEvent;
     const payload = this.#original ? originalOf(event, text) : { body: Buffer.from(text), headers: {} };
@@ -80,7 +80,7 @@ export class Forwarder implements AsyncDisposable {
   }
 }
 
-/** The webhook's own bytes; null unless they are those that Plaid signed, as where tokens were cut out of them. */
+/** The webhook's own bytes; null if they are not those that Plaid signed, for example because tokens were cut out. */
 export function originalOf({ data }: LiveEvent, text: string): Payload | null {
   if (!data.verification) return null;
   const written = data.body_base64 ? Buffer.from(data.body_base64, "base64") : verbatim(text, ["data", "webhook"]);

@@ -1,7 +1,7 @@
 /**
- * Linking many items from a file. Each line is linked by itself, so that a bad one costs only itself; what became of it
- * goes to a report beside the file, line by line, and a second run takes up where the first one stopped by reading it.
- * The report says item ids and faults, never a token.
+ * Links many items from a file. It links each line by itself, so that a bad line does not stop the others. It writes the
+ * result of each line to a report beside the file; a second run reads the report and continues where the first one stopped.
+ * The report holds item ids and errors, never a token.
  */
 import { createReadStream, createWriteStream, existsSync } from "node:fs";
 import { once } from "node:events";
@@ -71,11 +71,16 @@ export async function importItems(core: Core, file: string, flags: Flags): Promi
     report.end();
     await once(report, "finish");
   }
-  tellResult(counts, failures, reportFile, flags);
+  reportResult(counts, failures, reportFile, flags);
   if (counts.failed > 0) process.exitCode = 1;
 }
 
-function tellResult(counts: Record<string, number>, failures: readonly Entry[], report: string, { json }: Flags): void {
+function reportResult(
+  counts: Record<string, number>,
+  failures: readonly Entry[],
+  report: string,
+  { json }: Flags,
+): void {
   if (json) return sayJson({ ...counts, report });
   const mark = counts["failed"] ? red("✗") : green("✓");
   say(
@@ -86,10 +91,10 @@ function tellResult(counts: Record<string, number>, failures: readonly Entry[], 
   if (failures.length === 0) return;
   sayTable(
     failures,
-    { line: ({ line }) => String(line), item: ({ item_id }) => item_id ?? "", fault: ({ error }) => red(error ?? "") },
+    { line: ({ line }) => String(line), item: ({ item_id }) => item_id ?? "", error: ({ error }) => red(error ?? "") },
     "",
   );
-  say(dim("Mend these lines and run the same command again: what is done is not done twice."));
+  say(dim("Fix these lines and run the same command again; it skips the lines that are done."));
 }
 
 const itemIdOf = ({ fields }: Line): string =>
@@ -112,7 +117,7 @@ async function linkLine(linking: LinkDeps, integration: string, { number, fields
     });
     return { ...entry, status: created ? "linked" : "updated" };
   } catch (error) {
-    const known = error instanceof TartanError ? error.message : "it could not be stored; see the log";
+    const known = error instanceof TartanError ? error.message : "the item could not be stored; see the log";
     return { ...entry, status: "failed", error: known };
   }
 }
@@ -148,7 +153,7 @@ async function countLines(file: string): Promise<number> {
 }
 
 /**
- * The lines that an earlier run linked, and their items: the file may have been replaced by another since. Failed ones are
+ * The lines that an earlier run linked, with their items, since the file may have been replaced. Failed lines are
  * tried again.
  */
 async function linesDone(report: string): Promise<Map<number, string>> {

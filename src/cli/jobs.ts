@@ -1,4 +1,4 @@
-/** Jobs as commands start and watch them: counted and confirmed first, then followed by a bar, which may be left alone. */
+/** Starts jobs for commands: counts, asks for confirmation, then shows progress, which Ctrl-C ends without ending the job. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
@@ -17,8 +17,8 @@ export interface JobFlags {
 }
 
 /**
- * @param ask what makes the job, or only counts what it would be about
- * @param what the sentence that is confirmed
+ * @param ask creates the job, or only counts what it would change
+ * @param what the sentence that the user confirms
  */
 export async function runJob(
   q: Queryable,
@@ -29,17 +29,17 @@ export async function runJob(
   const counted = await ask(true);
   const count = "count" in counted ? counted.count : counted.total;
   if (flags.dryRun) return flags.json ? sayJson({ count }) : say(what(count));
-  if (count === 0) return flags.json ? sayJson({ count }) : say(dim("There is nothing to do."));
+  if (count === 0) return flags.json ? sayJson({ count }) : say(dim("Nothing matches, so there is nothing to send."));
   await confirm(what(count), flags);
   const job = await ask(false);
-  if ("count" in job) throw new TartanError("internal", "a job was asked for and only counted");
+  if ("count" in job) throw new TartanError("internal", "a job was requested and only counted");
   if (flags.follow || (process.stderr.isTTY && !flags.json)) return followJob(q, job.id, flags);
   sayJob(job, flags);
 }
 
-const LOOK_EVERY_MS = 300;
+const POLL_MS = 300;
 
-/** Shows a job's progress until it ends or is paused, or Ctrl-C, which leaves it to itself. */
+/** Shows a job's progress until it ends or is paused. Ctrl-C ends only the display. */
 export async function followJob(q: Queryable, id: string, { json }: { json?: true }): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
@@ -47,12 +47,12 @@ export async function followJob(q: Queryable, id: string, { json }: { json?: tru
   let job = await jobOf(q, id);
   bar.start(job.total, job.done);
   while (job.status === "running" && !stop.signal.aborted) {
-    await delay(LOOK_EVERY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+    await delay(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     job = await jobOf(q, id);
     bar.update(job.done);
   }
   bar.stop();
-  if (job.status === "running") tell(dim(`${id} goes on by itself; npx tartan jobs cancel ${id} stops it`));
+  if (job.status === "running") tell(dim(`${id} continues in the server; npx tartan jobs cancel ${id} stops it`));
   sayJob(job, json ? { json } : {});
 }
 

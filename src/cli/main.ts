@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `tartan` command: one file a noun in commands/, listed in commands/index.ts. This folder is the only place
- * that constructs things and the only one that reads the environment.
+ * The `tartan` command: one file for each noun in commands/, listed in commands/index.ts. Only this folder
+ * constructs things and reads the environment.
  */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
@@ -11,17 +11,17 @@ import { COMMANDS } from "./commands/index.ts";
 import { bold, dim, red, tell } from "./print.ts";
 import { listenForStops, Stopped } from "./signals.ts";
 
-/** The whole command, or only the part that `asked` names. */
+/** The whole command, or only the command that `asked` names. */
 async function program(asked: string | undefined): Promise<Command> {
   const tartan = new Command("tartan")
-    .description("Receives Plaid's webhooks, keeps your copy of the data true, and tells your systems.")
+    .description("Receives Plaid's webhooks, mirrors Plaid's data in your Postgres, and notifies your systems.")
     .version(VERSION)
-    .option("--env-file <file>", "read options from a file of NAME=value lines; variables that are set win over it")
+    .option("--env-file <file>", "read options from a file of NAME=value lines; variables that are set override it")
     .on("option:env-file", readEnvFile)
     .hook("preAction", () => avoidClosedFolder(process.env))
-    // Options behind a command are that command's.
+    // Options after a command belong to that command.
     .enablePositionalOptions()
-    .showHelpAfterError(dim("(add --help to see how the command is used)"))
+    .showHelpAfterError(dim("(add --help for the usage)"))
     .exitOverride();
   const one = asked === undefined ? undefined : COMMANDS[asked];
   for (const load of one ? [one] : Object.values(COMMANDS)) tartan.addCommand(await load());
@@ -32,20 +32,20 @@ function readEnvFile(file: string): void {
   try {
     process.loadEnvFile(file);
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "is not there" : "cannot be read";
+    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
     throw new TartanError("config_invalid", `The file ${file} of --env-file ${why}.`, { cause });
   }
 }
 
-/** Tells what went wrong in one place and one style; the exit code says whether anything did. */
+/** Prints every error in one style, and returns the exit code. */
 function fail(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode;
   if (error instanceof Stopped) return 0;
   if (error instanceof TartanError) {
     tell(`${red("✗")} ${error.message} ${dim(`[${error.code}]`)}`);
-    for (const [field, fault] of Object.entries(error.fields ?? {})) {
-      // Most messages hold the sentences of their fields already.
-      if (!error.message.includes(fault)) tell(`  ${bold(field)}: ${fault}`);
+    for (const [field, problem] of Object.entries(error.fields ?? {})) {
+      // Most messages already hold the sentences of their fields.
+      if (!error.message.includes(problem)) tell(`  ${bold(field)}: ${problem}`);
     }
     return 1;
   }

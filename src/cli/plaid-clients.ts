@@ -1,4 +1,4 @@
-/** Clients of Plaid, for servers and for commands that ask Plaid themselves. */
+/** Plaid clients, for servers and for commands that call Plaid themselves. */
 import { systemClock } from "../clock.ts";
 import { openDirectory, type KnownIntegration } from "../integrations/directory.ts";
 import { createPlaidClient, type PlaidClient } from "../plaid/client.ts";
@@ -6,7 +6,7 @@ import { openIntake } from "../journal/intake.ts";
 import type { LinkDeps } from "../sync/linking.ts";
 import type { Core } from "./core.ts";
 
-/** One client an integration, remade when its credentials change. */
+/** One client for each integration, replaced when its credentials change. */
 export function plaidClients(timeoutMs: number): (integration: KnownIntegration) => PlaidClient {
   const clients = new Map<string, { credentials: string; client: PlaidClient }>();
   return ({ id, plaidUrl, clientId, secret }) => {
@@ -19,7 +19,7 @@ export function plaidClients(timeoutMs: number): (integration: KnownIntegration)
   };
 }
 
-/** What linking an item takes; closed with the core. */
+/** What linking an item needs; closed with the core. */
 export async function openLinking({ database, vault, logger, config, closer }: Core): Promise<LinkDeps> {
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));

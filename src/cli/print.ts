@@ -1,7 +1,6 @@
 /**
- * What people see: tables, colours that mean a state, relative times. With `--json` a command prints the same facts as
- * one JSON value instead, for scripts. Everything a command answers goes to stdout; everything about how it goes, to
- * stderr.
+ * Output for people: tables, colours for states, relative times. With `--json` a command prints the same facts as
+ * one JSON value instead, for scripts. A command's answer goes to stdout; progress and advice go to stderr.
  */
 import Table from "cli-table3";
 import colours from "picocolors";
@@ -21,15 +20,15 @@ export function sayJson(value: unknown): void {
   say(JSON.stringify(value, null, 2));
 }
 
-/** A list that comes whole, in the form that every list has: the same as a page of the API. */
+/** A complete list, in the form of a page of the API. */
 export function sayJsonList(data: readonly unknown[]): void {
   sayJson({ data, next_cursor: null });
 }
 
-/** One column: its heading and how a row shows in it. */
+/** Columns: heading → the text of a row's cell. */
 export type Columns<Row> = Record<string, (row: Row) => string>;
 
-/** Prints rows as a table, or `none` (a sentence saying what to do) when there are none. */
+/** Prints rows as a table, or `none` (a sentence that says what to do) when there are none. */
 export function sayTable<Row>(rows: readonly Row[], columns: Columns<Row>, none: string): void {
   if (rows.length === 0) return say(dim(none));
   const table = new Table({
@@ -43,9 +42,9 @@ export function sayTable<Row>(rows: readonly Row[], columns: Columns<Row>, none:
 
 /** Prints one thing as `name  value` lines; empty values are left out. */
 export function sayFacts(facts: Record<string, string | null | undefined>): void {
-  const told = Object.entries(facts).filter((fact): fact is [string, string] => Boolean(fact[1]));
-  const width = Math.max(...told.map(([name]) => name.length));
-  for (const [name, value] of told) say(`${dim(name.padEnd(width))}  ${value}`);
+  const shown = Object.entries(facts).filter((fact): fact is [string, string] => Boolean(fact[1]));
+  const width = Math.max(...shown.map(([name]) => name.length));
+  for (const [name, value] of shown) say(`${dim(name.padEnd(width))}  ${value}`);
 }
 
 const EDGES = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
@@ -69,10 +68,10 @@ export function ago(instant: Date | string | null | undefined, now = Date.now())
   return seconds > 0 ? `${count} ${unit} ago` : `in ${count} ${unit}`;
 }
 
-/** What is counted is counted no further than one more than these; more would take long. */
+/** Counts stop at one more than these; counting further would take long. */
 export const COUNTED_TO = { deliveries: 10_000, group: 1000 } as const;
 
-/** A count that went no further than one more than `most`: `137`, `> 10000`. */
+/** A count that stopped at one more than `most`: `137`, `> 10000`. */
 export const countUpTo = (count: number, most: number): string => (count > most ? `> ${most}` : String(count));
 
 const STATE_COLOURS: Record<string, (text: string) => string> = {
@@ -103,13 +102,13 @@ const STATE_COLOURS: Record<string, (text: string) => string> = {
   failed: red,
 };
 
-/** A state's word in the colour it has everywhere. */
+/** A state's word in its colour. */
 export function state(word: string | null | undefined): string {
   if (!word) return dim("–");
   return (STATE_COLOURS[word] ?? String)(word);
 }
 
-/** Long ids keep their two ends, by which people tell them apart. */
+/** Shortens a long id to its two ends, which people compare. */
 export function short(id: string | null | undefined, length = 18): string {
   if (!id) return dim("–");
   return id.length <= length ? id : `${id.slice(0, length - 5)}…${id.slice(-4)}`;

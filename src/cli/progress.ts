@@ -1,4 +1,4 @@
-/** A bar for work of known size: on stderr, and on a terminal only. */
+/** A progress bar for work of known size, on stderr and only in a terminal. */
 import { SingleBar } from "cli-progress";
 
 export function progressBar(unit: string): SingleBar {

@@ -1,28 +1,28 @@
 /**
- * The events of a Tartan elsewhere, as they happen, over its stream of server-sent events. First it is asked where the
- * events end just now; from there on the stream is read, and taken up again where it was cut, so nothing is missed.
+ * The events of a remote Tartan, as they happen, over its stream of server-sent events. First the client asks for the cursor of
+ * the newest event. It reads the stream from there, and after a lost connection from the last cursor, so it misses nothing.
  */
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { systemClock } from "../clock.ts";
 import { TartanError } from "../errors.ts";
-import type { EventWishes } from "./live.ts";
+import type { LiveFilter } from "./live.ts";
 
-interface RemoteOptions extends EventWishes {
+interface RemoteOptions extends LiveFilter {
   url: string;
   key: string;
   signal: AbortSignal;
   /** called once, when the server has accepted the key and the filter */
   onOpen(): void;
-  /** hears why the stream was cut, before it is taken up again */
+  /** called with the reason when the connection is lost, before the next try */
   onCut(reason: string): void;
 }
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 10_000;
-/** The server says something every 15 seconds; a connection that says nothing for so long is dead. */
+/** The server sends something every 15 seconds; a connection that is silent for this long is dead. */
 const SILENCE_MS = 60_000;
 
-/** @throws TartanError when the server refuses, which trying again would not mend */
+/** @throws TartanError when the server refuses, since another try would be refused too */
 export async function* remoteEvents(options: RemoteOptions): AsyncGenerator<string> {
   const { signal, onCut, onOpen } = options;
   let cursor: string | undefined;
@@ -57,17 +57,17 @@ async function endOfEvents(options: RemoteOptions): Promise<string> {
 
 async function* stream(options: RemoteOptions, cursor: string): AsyncGenerator<EventSourceMessage> {
   const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(new Error("nothing was heard for a minute")), SILENCE_MS);
+  const timer = setTimeout(() => silence.abort(new Error("the server was silent for a minute")), SILENCE_MS);
   try {
     const signal = AbortSignal.any([options.signal, silence.signal]);
     const answer = await ask(options, "/v1/events/stream", { cursor }, signal);
-    const heard: EventSourceMessage[] = [];
-    const parser = createParser({ onEvent: (message) => void heard.push(message) });
+    const messages: EventSourceMessage[] = [];
+    const parser = createParser({ onEvent: (message) => void messages.push(message) });
     const decoder = new TextDecoder();
     for await (const bytes of answer.body ?? []) {
       timer.refresh();
       parser.feed(decoder.decode(bytes as Uint8Array, { stream: true }));
-      yield* heard.splice(0);
+      yield* messages.splice(0);
     }
   } finally {
     clearTimeout(timer);
@@ -82,30 +82,30 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Response> {
   const asked = new URL(`${url.replace(/\/+$/, "")}${path}`);
-  const wishes = {
+  const parameters = {
     ...query,
     ...(types && { types: types.join(",") }),
     ...(item_id && { item_id }),
     history: String(history === true),
   };
-  for (const [name, value] of Object.entries(wishes)) asked.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(parameters)) asked.searchParams.set(name, value);
   const answer = await fetch(asked, { headers: { authorization: `Bearer ${key}` }, redirect: "error", signal });
   if (!answer.ok) throw await refusal(answer);
   return answer;
 }
 
-/** What is the server's fault for now is an ordinary error, which is tried again. */
+/** A failure of the server is an ordinary error, after which the client tries again. */
 async function refusal(answer: Response): Promise<Error> {
   const said = ((await answer.json().catch(() => null)) as { error?: { message?: string } } | null)?.error?.message;
   const message = said ?? `The server answered ${answer.status}.`;
   if (answer.status === 401) return new TartanError("unauthorized", `${message} Give its API key with --key.`);
-  if (answer.status === 404) return new TartanError("not_found", "There is no Tartan with events at this --url.");
+  if (answer.status === 404) return new TartanError("not_found", "There is no Tartan at this --url.");
   if (answer.status === 410) return new TartanError("cursor_expired", message);
   if (answer.status >= 400 && answer.status < 500) return new TartanError("invalid_request", message);
   return new Error(`it answered ${answer.status}`);
 }
 
-/** fetch says only that it failed; why is in its cause. */
+/** The error of fetch says only that it failed; its cause says why. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   return cause instanceof Error ? cause.message || String((cause as { code?: unknown }).code) : String(cause);

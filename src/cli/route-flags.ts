@@ -1,4 +1,4 @@
-/** The options that say which events a route takes and what it makes of them, the same wherever a route is written. */
+/** The options of a route; every command that takes a route shares them. */
 import { readFileSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
@@ -22,22 +22,22 @@ export interface RouteFlags {
 
 export function addRouteOptions(command: Command): Command {
   return command
-    .option("--events <types...>", "such as transactions.changed, item.*, or * for all but Tartan's own (default)")
-    .option("--integration <ids...>", "of these integrations only")
-    .option("--environment <names...>", "sandbox, production")
-    .option("--item <ids...>", "of these items only")
-    .option("--user <ids...>", "of these users only")
-    .option("--webhook-type <types...>", "webhooks of these types, such as TRANSACTIONS")
-    .option("--webhook-code <codes...>", "webhooks of these codes, such as SYNC_UPDATES_AVAILABLE")
-    .option("--source <sources...>", "webhooks from PLAID, BACKEND, FROM_LISTENER or RECONCILER")
-    .option("--history", "events of an item's first reading too")
+    .option("--events <types...>", "such as transactions.changed, item.*, or * for all except Tartan's own (default)")
+    .option("--integration <ids...>", "only events of these integrations")
+    .option("--environment <names...>", "only events of these environments: sandbox, production")
+    .option("--item <ids...>", "only events of these items")
+    .option("--user <ids...>", "only events of these users")
+    .option("--webhook-type <types...>", "only webhooks of these types, such as TRANSACTIONS")
+    .option("--webhook-code <codes...>", "only webhooks of these codes, such as SYNC_UPDATES_AVAILABLE")
+    .option("--source <sources...>", "only webhooks from PLAID, BACKEND, FROM_LISTENER or RECONCILER")
+    .option("--history", "also events of an item's first reading")
     .option("--match <json>", "a matcher on the data, or on the webhook's body; @file reads it from a file")
-    .option("--transform <jsonata>", "send what this expression makes of the event; @file reads it from a file")
+    .option("--transform <jsonata>", "send the result of this expression on the event; @file reads it from a file")
     .addOption(new Option("--form <form>", "what is sent (default: event)").choices(FORMS))
     .option("--original", "the webhook's own bytes and Plaid-Verification, as if Plaid had sent them");
 }
 
-/** A filter's names, and the options that give them. */
+/** Field of a filter → the option that sets it. */
 const LISTS = {
   types: "events",
   integration_ids: "integration",
@@ -49,7 +49,7 @@ const LISTS = {
   sources: "source",
 } as const satisfies Partial<Record<keyof RouteFilter, keyof RouteFlags>>;
 
-/** What the options say of a route; what they do not mention is absent. */
+/** The parts of a route that the options name; the others are absent. */
 export function readRoute(flags: RouteFlags): Partial<RouteDefinition> {
   const { match, transform, original, form } = flags;
   const lists = Object.entries(LISTS).flatMap(([name, flag]) => (flags[flag] ? [[name, flags[flag]] as const] : []));

@@ -1,6 +1,6 @@
 /**
- * One Tartan process: the roles it plays, built in the order in which they need each other, and closed in the opposite
- * one. First nothing new comes in, then what is under way is finished or given back, then the database is let go.
+ * One Tartan process with its roles, started in the order of their dependencies and closed in the opposite
+ * order: the process accepts nothing new, finishes or gives back its work, and then closes the database.
  */
 import type { AddressInfo } from "node:net";
 import { urlAt } from "../api/http/address.ts";
@@ -35,13 +35,13 @@ export const ROLES = ["receiver", "sync", "relay", "api"] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface Running {
-  /** where this process listens: a worker too, for its probes */
+  /** where this process listens; a worker listens too, for its probes */
   url: string;
-  /** the administrator's key, when it was made just now */
+  /** the administrator's key, if this start made it */
   newAdminKey: string | null;
 }
 
-/** Starts the roles; everything that was started is closed with the core. */
+/** Starts the roles; closing the core stops them. */
 export async function serve(core: Core, roles: readonly Role[]): Promise<Running> {
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
@@ -64,7 +64,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         leaseSeconds: config.syncLeaseSeconds,
         pollMs: config.syncPollMs,
         limitFactor: config.plaidLimitFactor,
-        // What needs its user is looked at again as often as what is well.
+        // Items that need their user are checked as often as the others.
         ...(windowSeconds > 0 && { delays: { lookMs: windowSeconds * 1000 } }),
       }),
     );
@@ -93,7 +93,7 @@ const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions =
   allowedAddresses: config.relayAllowedAddresses,
 });
 
-/** From here on a rotation of the master key finds this process, or this process finds that one has happened. */
+/** From here on a rotation of the master key sees this process, or this process sees the rotation. */
 async function register({ closer, database, vault, logger }: Core, facts: ProcessFacts): Promise<void> {
   closer.use(await registerProcess({ database, logger, clock: systemClock }, facts));
   await checkSealingKey(database, vault);
@@ -111,7 +111,7 @@ const factsOf = ({ config, vault }: Core, roles: readonly Role[], url: string): 
   master_key_ids: vault.reloads ? null : vault.keyIds,
 });
 
-/** What is forgotten because of its age, wherever it is: all of it in rounds that compare the clocks first. */
+/** Everything that is deleted because of its age, in rounds that compare the clocks first. */
 export function janitorOptions({
   database,
   logger,
@@ -119,16 +119,16 @@ export function janitorOptions({
 }: Pick<Core, "database" | "logger" | "config">): JanitorOptions {
   const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays } = config;
   const more: JanitorOptions["more"] = {
-    "forget old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
-    "trim the runs": (signal) => pruneRuns(cancellable(database, signal), signal),
-    "forget subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
+    "delete old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
+    "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
+    "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {
-      "forget rows that Plaid removed": (signal?: AbortSignal) =>
+      "delete rows that Plaid removed": (signal?: AbortSignal) =>
         pruneRemoved(cancellable(database, signal), days, signal),
     }),
   };
   const always = {
-    "finish what changes of integrations began": (signal?: AbortSignal) => finishIntegrations(database, signal),
+    "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
   };
   return { database, logger, clock: systemClock, retentionDays: config.journalRetentionDays, always, more };
 }
@@ -183,11 +183,14 @@ function portProblem(error: unknown, host: string, port: number): unknown {
   if (code === "EADDRINUSE") {
     return new TartanError(
       "config_invalid",
-      `Port ${port} of ${host} is taken; choose another with TARTAN_PORT, or 0 for any.`,
+      `Port ${port} of ${host} is in use. Choose another with TARTAN_PORT, or 0 for a free one.`,
     );
   }
   if (code === "EADDRNOTAVAIL" || code === "EACCES") {
-    return new TartanError("config_invalid", `Cannot listen on ${host}:${port}; mend TARTAN_HOST or TARTAN_PORT.`);
+    return new TartanError(
+      "config_invalid",
+      `Tartan cannot listen on ${host}:${port}. Fix TARTAN_HOST or TARTAN_PORT.`,
+    );
   }
   return error;
 }

@@ -1,11 +1,11 @@
 /**
- * How a process is asked to stop: Ctrl-C, SIGTERM, a terminal that was closed (SIGHUP), or an output that nobody reads any
- * more (`tartan demo | head`). The first request lets the command finish in order; one for which nothing is to be finished
- * ends at once, and so does any command at a second Ctrl-C or SIGTERM.
+ * Handles requests to stop: Ctrl-C, SIGTERM, a closed terminal (SIGHUP), or a closed pipe on its output
+ * (`tartan demo | head`). At the first request a command finishes in order, or ends at once if it has nothing to finish. At a
+ * second Ctrl-C or SIGTERM any command ends at once.
  */
 import { dim, tell } from "./print.ts";
 
-/** Thrown out of a start that was given up because the process was asked to stop. */
+/** Thrown when a start was abandoned because the process was asked to stop. */
 export class Stopped extends Error {
   override readonly name = "Stopped";
 }
@@ -13,7 +13,7 @@ export class Stopped extends Error {
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
 type StopSignal = keyof typeof EXIT_CODES;
 
-/** npx passes a terminal's Ctrl-C on to the command, which gets it from the terminal too: these two are one. */
+/** npx passes Ctrl-C on to the command, which also gets it from the terminal; these two count as one. */
 const ECHO_MS = 500;
 
 const stop = new AbortController();
@@ -21,8 +21,8 @@ let inOrder = false;
 let askedAt: number | undefined;
 
 /**
- * Aborts when the process is asked to stop. Whoever calls this promises to finish in order when that happens; nothing else
- * ends the process then, but a second request.
+ * Aborts when the process is asked to stop. A caller of this function must then finish in order: only a second request
+ * ends the process otherwise.
  */
 export function stopSignal(): AbortSignal {
   inOrder = true;
@@ -42,7 +42,7 @@ function onSignal(signal: StopSignal): void {
   const again = askedAt !== undefined && Date.now() - askedAt > ECHO_MS;
   // The kernel and the shell may both send SIGHUP for one closed terminal.
   if (again && signal !== "SIGHUP") process.exit(EXIT_CODES[signal]);
-  ask(EXIT_CODES[signal], "stopping; once more to end at once");
+  ask(EXIT_CODES[signal], "stopping; press Ctrl-C again to end at once");
 }
 
 function ask(exitCode: number, sentence?: string): void {
@@ -53,7 +53,7 @@ function ask(exitCode: number, sentence?: string): void {
   stop.abort(new Stopped("the process was asked to stop"));
 }
 
-/** EPIPE: the reader of the pipe is gone. EIO: the terminal is. */
+/** EPIPE: the reader of the pipe is gone. EIO: the terminal is gone. */
 const UNREAD = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
 
 /** Called once, before anything else happens. */

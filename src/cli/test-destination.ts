@@ -1,4 +1,4 @@
-/** `tartan destinations test`: one signed test event, and what the receiver says to it. */
+/** `tartan destinations test`: sends one signed test event and prints the receiver's answer. */
 import { Command } from "commander";
 import { createGuard } from "../relay/senders/http/guard.ts";
 import { sendTest } from "../relay/ledger/test-deliveries.ts";
@@ -9,12 +9,12 @@ import { sayJson } from "./print.ts";
 export function testCommand(): Command {
   return new Command("test")
     .argument("<id>")
-    .description("send it a test event now, and show what it answers; nothing is retried")
+    .description("send a test event now and show the answer; a failure is not retried")
     .option("--json", "print JSON")
     .action(withCore(test));
 }
 
-/** Ends with status 1 unless the receiver took it. */
+/** Exits with status 1 unless the receiver answered 2xx. */
 async function test({ database, vault, config }: Core, id: string, { json }: { json?: true }): Promise<void> {
   const guard = createGuard({ allow: config.relayAllowedAddresses });
   const delivery = await sendTest({ database, vault, guard }, id);

@@ -1,6 +1,6 @@
 /**
- * Finds a value in JSON text as it is written there. Parsing and serialising again would lose its spaces, the order of its
- * keys and the digits of its numbers, and with them the hash that Plaid signed.
+ * Finds a value in JSON text and returns it as it is written there. Parsing and serialising would change its spaces, the order of
+ * its keys and the digits of its numbers, and so the hash that Plaid signed.
  */
 
 const STRING = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
@@ -13,7 +13,7 @@ const TO_BRACKET = /[^"[\]{}]*(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*"[^"[\]{}]*)*/y;
 
 /**
  * The text of the member under `path` in `json`, which must be valid, from the colon to what ends it: spaces around the
- * value belong to whoever wrote it. Null where there is none.
+ * value belong to it. Null where there is no such member.
  */
 export function verbatim(json: string, path: readonly string[]): string | null {
   let from = 0;

@@ -21,7 +21,7 @@ const SYSTEM_CODES = new Set([
 /**
  * SQLSTATEs outside class 08 (connection exception) and 28 (login refused) after which the connection is of no use:
  * shutdown by the administrator, crash, starting up, too many connections, no such database, idle in transaction for
- * too long, transaction too long; and read only: after a failover it leads to a standby, and a new one may not.
+ * too long, transaction too long; and read only: after a failover the connection is to a standby, and a new one may not be.
  */
 const SQL_STATES = new Set(["57P01", "57P02", "57P03", "57P05", "53300", "3D000", "25P03", "25P04", "25006"]);
 
@@ -91,7 +91,7 @@ function explain(error: unknown): string {
   if (code === "3D000") return "the database named by TARTAN_DATABASE_URL does not exist; create it first";
   if (code === "53300") return "it has no connection left; raise max_connections or lower TARTAN_DATABASE_POOL_SIZE";
   if (code === "57P03") return "it is starting, stopping or recovering";
-  if (code === "25006") return "it is read-only, as a standby is; TARTAN_DATABASE_URL must lead to the primary";
+  if (code === "25006") return "it is read-only, as a standby is; TARTAN_DATABASE_URL must point to the primary";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return "its host name cannot be resolved; check TARTAN_DATABASE_URL";
   if (code === undefined && error instanceof Error && error.message.startsWith("timeout exceeded"))

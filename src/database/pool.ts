@@ -16,7 +16,7 @@ import type { Database, Queryable, Result, Statement } from "./types.ts";
 
 export interface DatabaseOptions {
   url: string;
-  /** leads to the same database past a transaction-mode pooler; for listening, leases and migrations */
+  /** the same database without the transaction-mode pooler; for listening, leases and migrations */
   directUrl?: string | undefined;
   /** connections at most, besides the one that listens */
   poolSize: number;
@@ -32,7 +32,7 @@ interface Parts {
   urgent: BoundedPool;
   listener: Listener;
   facts: Facts;
-  /** leads past a pooler where there is such a URL */
+  /** bypasses a pooler where there is such a URL */
   url: string;
   /** sessions over `url` are Tartan's own */
   direct: boolean;

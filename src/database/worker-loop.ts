@@ -1,12 +1,12 @@
 /**
- * A loop that looks for work until it is disposed: at once when a notification or a call wakes it, otherwise after its poll interval.
+ * A loop that polls for work until it is disposed: at once when a notification or a call wakes it, otherwise after its poll interval.
  *
  *   working ──there may be more──▶ working
  *      │ ▲
  *      │ └──woken, or the poll interval is over── waiting ◀──nothing left── working
  *      └──an error: logged──▶ pausing for a second ──▶ working
  *
- * What is in the tables decides; a notification only saves waiting for the next poll.
+ * The tables decide whether there is work; a notification only saves waiting for the next poll.
  */
 import { randomInt } from "node:crypto";
 import type { Clock } from "../clock.ts";
@@ -19,7 +19,7 @@ export interface WorkerLoopOptions {
   logger: Logger;
   /** NOTIFY channels that wake it */
   channels: readonly string[];
-  /** the longest wait between two looks; a function where it changes */
+  /** the longest wait between two polls; a function where it changes */
   pollMs: number | (() => number);
   /** the log line of an error, such as "cannot dispatch events; trying again" */
   trouble: string;
@@ -89,5 +89,5 @@ class Loop implements WorkerLoop {
   }
 }
 
-/** Shortens a wait by up to a quarter, so that idle processes do not all look at the same instant. */
+/** Shortens a wait by up to a quarter, so that idle processes do not all poll at the same instant. */
 const spread = (ms: number): number => ms - randomInt(Math.max(1, Math.ceil(ms / 4)));

@@ -1,10 +1,10 @@
 /**
- * Events: what happened, for whoever wants to be told. They are recorded in the transaction that makes them true, with
- * one row of the outbox that names them all in their order; so there is no instant at which one is there without the
- * other. Webhooks are events by themselves, and are put into the outbox as they are appended.
+ * Records events. A caller records them in the transaction of their cause, with one row of the outbox that names them all in
+ * their order, so no event exists without its cause or its row. Webhooks are events by themselves; the statement that appends
+ * them also writes their row of the outbox.
  *
- * An event is kept as the bytes that are sent. Where it holds rows of the mirror, Postgres makes it out of them: they
- * do not come here, and no number passes through a JavaScript float.
+ * An event is stored as the bytes that are sent. Where it holds rows of the mirror, Postgres builds it from them, so
+ * no number passes through a JavaScript float.
  */
 import type { Queryable, Statement } from "../database/types.ts";
 import { insertParts, NOTIFY_OUTBOX, RECORD_EVENTS } from "./queries.ts";
@@ -18,7 +18,7 @@ interface Head {
   userId: string | null;
   /** null: that of the integration */
   environment: string | null;
-  /** part of a first reading: it was so before Tartan looked */
+  /** found by the first reading of an item, so not news */
   history?: boolean;
 }
 
@@ -26,16 +26,16 @@ export interface NewEvent extends Head {
   data: Record<string, unknown>;
 }
 
-/** Events of one type, made by Postgres out of rows that it has. */
+/** Events of one type, built by Postgres from its rows. */
 export interface PartedEvent extends Head {
-  /** yields `part`, from 1, and `data`, which is JSON text, in the order of the parts */
+  /** a SELECT of `part`, from 1, and `data`, which is JSON text, in the order of the parts */
   select: Statement;
   values: readonly unknown[];
 }
 
 /**
- * Records the events, in their order, and hints at them with NOTIFY `tartan_outbox`.
- * @returns their UUIDs; of a parted event, one a part
+ * Records the events, in their order, and sends NOTIFY `tartan_outbox`.
+ * @returns their UUIDs; one for each part of an event
  */
 export async function recordEvents(tx: Queryable, events: readonly (NewEvent | PartedEvent)[]): Promise<string[]> {
   const ids = await recordQuietly(tx, events);
@@ -43,7 +43,7 @@ export async function recordEvents(tx: Queryable, events: readonly (NewEvent | P
   return ids;
 }
 
-/** `recordEvents` without the NOTIFY, for a caller that hints less often than it records. */
+/** `recordEvents` without the NOTIFY, for a caller that notifies less often than it records. */
 export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | PartedEvent)[]): Promise<string[]> {
   const given: { n: number; event: NewEvent }[] = [];
   const made: { n: number; id: string }[] = [];

@@ -1,4 +1,4 @@
-/** Forgets the events of an item, or of an integration. */
+/** Deletes the events of an item or of an integration. */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 

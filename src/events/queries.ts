@@ -7,8 +7,8 @@
 import type { Statement } from "../database/types.ts";
 
 /**
- * Records events and one row of the outbox that names them and those that were made before in the same transaction. $1
- * their places, $2…$8 their columns and data, $9 and $10 places and ids of those that are there. Yields all ids in order.
+ * Records events and one row of the outbox that names them and those that the transaction has already recorded. $1 are
+ * their places, $2…$8 their columns and data, $9 and $10 places and ids of the recorded ones. Yields all ids in order.
  */
 export const RECORD_EVENTS: Statement = {
   name: "journal_record_events",
@@ -33,7 +33,7 @@ with given as materialized (
 select id from every order by n`,
 };
 
-/** Events out of what a SELECT yields, whose own values are $1…; behind them first place, type, and the other columns. */
+/** Events from the rows of a SELECT, whose own values are $1…; after them the first place, the type, and the other columns. */
 export function insertParts({ name, text }: Statement, taken: number): Statement {
   const own = (index: number, type = "text"): string => `$${taken + index}::${type}`;
   const [first, history] = [own(1, "int"), own(7, "bool")];
@@ -49,31 +49,31 @@ returning id`,
   };
 }
 
-/** A hint to whoever dispatches. */
+/** Notifies the dispatcher. */
 export const NOTIFY_OUTBOX: Statement = {
   name: "journal_notify_outbox",
   text: "select pg_notify('tartan_outbox', '')",
 };
 
-/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
+/** The same in a transaction of its own. Its commit need not wait for the disk: polling makes up for a lost hint. */
 export const HINT_OUTBOX: Statement = {
   name: "journal_hint_outbox",
   text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_outbox', '')",
 };
 
-/** Hints at webhooks: sync listens to the first channel, the relay to the second. */
+/** Notifies of webhooks: sync listens to the first channel, the relay to the second. */
 const ARRIVED = "pg_notify('tartan_arrived', ''), pg_notify('tartan_outbox', '')";
 export const NOTIFY_ARRIVED: Statement = { name: "events_notify_arrived", text: `select ${ARRIVED}` };
 
-/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
+/** The same in a transaction of its own. Its commit need not wait for the disk: polling makes up for a lost hint. */
 export const HINT_ARRIVED: Statement = {
   name: "events_hint_arrived",
   text: `select set_config('synchronous_commit', 'off', true), ${ARRIVED}`,
 };
 
 /**
- * What a statement that stores webhooks adds to its WITH: two rows of the outbox, the relay's and sync's, each naming the ids of
- * the part `from` in their order; none where that is empty.
+ * The part of WITH that a statement which stores webhooks adds: two rows of the outbox, the relay's and sync's. Each names the ids
+ * of the part `from` in their order; there is no row if it is empty.
  */
 export const announced = (from: string): string => `announced as (
   insert into journal.outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
@@ -96,7 +96,7 @@ export const DROP_UNMARKED: Statement = {
   name: "events_drop_unmarked",
   text: "delete from journal.sync_outbox where id = any ($1::bigint[])",
 };
-/** A row behind all others, for a part of the rows $3. */
+/** A row after all others, for a part of the rows $3. */
 export const KEEP_UNMARKED: Statement = {
   name: "events_keep_unmarked",
   text: `

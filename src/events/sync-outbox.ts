@@ -1,11 +1,11 @@
 /**
- * The outbox's part for sync: what was accepted and not yet looked at. The commit that accepts writes a row; the transaction in
- * which sync marks what the row asks for deletes it.
+ * The outbox's part for sync: arrivals that sync has not marked yet. The commit that accepts them writes a row; the transaction in
+ * which sync marks their subjects deletes it.
  */
 import type { Queryable } from "../database/types.ts";
 import { COUNT_UNMARKED, DROP_UNMARKED, KEEP_UNMARKED, LOCK_UNMARKED, NOTE_NOTICE } from "./queries.ts";
 
-/** A genuine webhook that was refused for its age: what it is about is to be checked. */
+/** A genuine webhook that was refused for its age; sync checks its subject. */
 export interface Notice {
   integration_id: string;
   /** kind and id of the subject */
@@ -23,7 +23,7 @@ export interface UnmarkedRow {
   notices: Notice[];
 }
 
-/** One transaction takes so many rows at most, and no row after so many webhooks. */
+/** The bounds of one transaction: rows, and arrivals after which it takes no further row. */
 const ROWS_MAX = 100;
 const ARRIVALS_MAX = 2000;
 
@@ -32,7 +32,7 @@ export async function noteNotice(q: Queryable, notice: Notice): Promise<void> {
 }
 
 /**
- * The oldest rows that no other transaction has taken, for this transaction alone.
+ * Locks the oldest rows that no other transaction has locked.
  * @returns the rows, and whether there may be more
  */
 export async function takeUnmarked(tx: Queryable): Promise<{ rows: UnmarkedRow[]; more: boolean }> {
@@ -45,7 +45,7 @@ export async function takeUnmarked(tx: Queryable): Promise<{ rows: UnmarkedRow[]
   return { rows: taken, more: beyond !== -1 || rows.length === ROWS_MAX };
 }
 
-/** Ends the rows; what has to wait for another transaction goes into a new row. */
+/** Deletes the rows; arrivals that wait for another transaction go into a new row. */
 export async function settleUnmarked(
   tx: Queryable,
   rows: readonly UnmarkedRow[],
@@ -64,7 +64,7 @@ export interface Unmarked {
   oldest_seconds: number;
 }
 
-/** What sync has still to look at, of all processes together. */
+/** What sync has not marked yet, of all processes together. */
 export async function countUnmarked(q: Queryable): Promise<Unmarked> {
   return { arrivals: 0, oldest_seconds: 0, ...(await q.query<Unmarked>(COUNT_UNMARKED)).rows[0] };
 }

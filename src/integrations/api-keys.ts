@@ -1,6 +1,6 @@
 /**
- * Keys to the API. Postgres keeps SHA-256 hashes: a key is 256 random bits, so its hash cannot be guessed back, and a
- * lookup by hash tells an attacker's stopwatch nothing about the keys themselves.
+ * API keys. Postgres stores their SHA-256 hashes. A key is 256 random bits, so nobody can find it from its hash, and the
+ * time that a lookup by hash takes reveals nothing about the keys.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
@@ -22,8 +22,8 @@ const hash = (key: string): Buffer => createHash("sha256").update(key).digest();
 const newKey = (): string => `tak_${randomBytes(32).toString("base64url")}`;
 
 /**
- * Sees to it that there is an administrator's key: the configured one, which replaces what was stored; else the stored
- * one; else a new one, which is returned this once.
+ * Ensures that there is an administrator's key: the configured one, which replaces the stored one; else the stored
+ * one; else a new one, which is returned only now.
  */
 export async function ensureAdminKey(
   database: Queryable,
@@ -39,7 +39,7 @@ export async function ensureAdminKey(
   return added.rowCount > 0 ? { key, generated: true } : { generated: false };
 }
 
-/** Replaces the administrator's key; the old one stops working at once here, and within seconds elsewhere. */
+/** Replaces the administrator's key. The old one stops working at once in this process, and within seconds in others. */
 export async function resetAdminKey(database: Database): Promise<{ key: string }> {
   const key = newKey();
   await database.query(SET_KEY, [newApiKeyId(), ADMIN, hash(key)]);
@@ -56,7 +56,7 @@ function cacheOf(database: Database): Cache {
   return cache;
 }
 
-/** Whose key was presented; null when nobody's. Known keys are remembered for a few seconds. */
+/** The owner of the presented key; null when there is none. Known keys are cached for a few seconds. */
 export async function authenticate(database: Database, presented: string): Promise<ApiKey | null> {
   if (presented.length === 0 || presented.length > LONGEST) return null;
   const digest = hash(presented);

@@ -5,8 +5,8 @@ import type { Statement } from "../database/types.ts";
 export const PLAN_BATCH = 1000;
 
 /**
- * Plans the first look at items that have none, and plans anew what lies beyond the window, since it was shortened. A batch is
- * spread over the whole window ($1 seconds), one item a slot: items that were imported together are not looked at together.
+ * Plans the first check of items without one, and plans checks anew that are beyond the window, since the window was shortened. It
+ * spreads a batch over the whole window ($1 seconds), one item a slot, so that items imported together are not checked together.
  */
 export const PLAN_CHECKS: Statement = {
   name: "checks_plan",
@@ -26,7 +26,7 @@ update tartan.items i set check_at = now() + $2 * s.place * interval '1 second'
 from slots s where i.integration_id = s.integration_id and i.item_id = s.item_id`,
 };
 
-/** Counts the linked items, for the pace, unless that was done in the last $1 seconds. */
+/** Counts the linked items, for the rate, unless they were counted in the last $1 seconds. */
 export const COUNT_CHECKED: Statement = {
   name: "checks_count",
   text: `
@@ -36,11 +36,11 @@ where counted_at is null or counted_at <= now() - $1 * interval '1 second'`,
 };
 
 /**
- * Claims up to $2 items whose look is due, the longest due first, for $3 seconds each. $1 is the window in seconds.
+ * Claims up to $2 items whose check is due, the longest due first, for $3 seconds each. $1 is the window in seconds.
  *
- * The pace: at most twice as fast as the window needs, so that what is overdue after an outage of days is worked off in
- * half a window, evenly. A few items are never held up: one look a second may always begin. One process claims at a time;
- * another that comes meanwhile gets none and asks again.
+ * The rate is at most twice the rate that the window needs, so that checks that are overdue after an outage of days are done evenly
+ * in half a window. One check a second may always begin, so a few items never wait. One process claims at a time;
+ * another that comes meanwhile gets none and tries again.
  */
 export const CLAIM_CHECKS: Statement = {
   name: "checks_claim",
@@ -67,8 +67,8 @@ select * from claimed`,
 };
 
 /**
- * Ends a look whose lease $6 still holds: $3 whether Plaid answered, $4 seconds until the next one, $5 what was seen, null to
- * keep what was. The item may have been unlinked or erased, or be looked at by another process, since Plaid was asked.
+ * Ends a check whose lease $6 still holds: $3 whether Plaid answered, $4 seconds until the next check, $5 what Plaid reported, null to
+ * keep the previous value. Since the request the item may have been unlinked, erased, or claimed by another process.
  */
 export const FINISH_CHECK: Statement = {
   name: "checks_finish",

@@ -1,16 +1,16 @@
 /**
- * When each linked item is looked at. A look is a row's `check_at`:
+ * Plans the checks of linked items. A check is a row's `check_at`:
  *
  *   not planned (null) ──plan──▶ planned ──its time comes──▶ claimed (check_at = when the lease ends) ──finish──▶ planned
  *                                              ▲                             │
  *                                              └──── the process died ───────┘
  *
- * Several processes share the looks and their pace. All of it goes by the database's clock.
+ * Several processes share the checks and their rate. All times are the database's.
  */
 import type { Queryable } from "../database/types.ts";
 import { CLAIM_CHECKS, COUNT_CHECKED, FINISH_CHECK, PLAN_BATCH, PLAN_CHECKS } from "./check-queries.ts";
 
-/** What a look saw of Plaid's `status` of the item; instants are Plaid's own texts. */
+/** What a check read from Plaid's `status` of the item; instants are Plaid's own texts. */
 export interface Seen {
   /** `last_webhook.sent_at` */
   last_webhook?: string | null;
@@ -18,28 +18,28 @@ export interface Seen {
   updates?: Record<string, string>;
 }
 
-/** A look that this process is to take. */
+/** A check that this process has claimed. */
 export interface Check {
   integrationId: string;
   itemId: string;
   linkedAt: Date;
-  /** what the last look saw */
+  /** what the last check read */
   seen: Seen;
   /** since when it has been due */
   lateSeconds: number;
-  /** when its lease ends, as Postgres writes it; it tells this look from a later one */
+  /** when its lease ends, as Postgres writes it; it identifies the claim */
   lease: string;
 }
 
-/** A look that was not finished after so long is taken by another process. */
+/** Seconds after which another process may claim an unfinished check. */
 const LEASE_SECONDS = 300;
 const COUNT_SECONDS = 600;
-/** One call plans at most so many batches; the next one goes on. */
+/** One call plans at most this many batches; the next call continues. */
 const PLAN_BATCHES = 20;
 
-/** Plans the looks that are not planned, so that each linked item has one within `windowSeconds`. */
+/** Plans checks that are not planned yet, so that each linked item has one within `windowSeconds`. */
 export async function planChecks(q: Queryable, windowSeconds: number): Promise<void> {
-  // A lease may reach beyond a short window; it is no plan.
+  // A lease may end after a short window; it is not a plan.
   const beyond = Math.max(windowSeconds, LEASE_SECONDS);
   for (let batch = 0; batch < PLAN_BATCHES; batch += 1) {
     const { rowCount } = await q.query(PLAN_CHECKS, [beyond, windowSeconds]);
@@ -57,7 +57,7 @@ interface CheckRow {
   lease: string;
 }
 
-/** Claims up to `count` looks that are due, within the pace. */
+/** Claims up to `count` due checks, within the rate. */
 export async function claimChecks(q: Queryable, windowSeconds: number, count: number): Promise<Check[]> {
   const { rows } = await q.query<CheckRow>(CLAIM_CHECKS, [windowSeconds, count, LEASE_SECONDS]);
   return rows.map((row) => ({
@@ -71,9 +71,9 @@ export async function claimChecks(q: Queryable, windowSeconds: number, count: nu
 }
 
 /**
- * Ends a look; in the transaction that records what was found.
- * @param seen what Plaid's `status` said; null where Plaid gave no answer, and the look does not count as taken
- * @returns whether it was still this process's look at a linked item; otherwise nothing was written, and nothing may be
+ * Ends a check, in the transaction that records its result.
+ * @param seen what Plaid's `status` said; null where Plaid did not answer: the check then does not count
+ * @returns whether this process still held the claim of a linked item; otherwise nothing was written, and the caller must write nothing
  */
 export async function finishCheck(
   q: Queryable,

@@ -1,12 +1,12 @@
 /**
- * The integrations in memory, secrets opened, for the hot path: a webhook must not cost a look into Postgres, and must
- * not fail because Postgres is away. An entry is
+ * The integrations in memory with their secrets opened, for the hot path: a webhook must not cost a query, and must
+ * not fail because Postgres is down. An entry is
  *
  *   unknown → fresh (10 s) → stale → fresh …
  *
- * A stale entry is looked up again; while that takes too long or fails, the stale value is served. NOTIFY makes entries
- * stale at once, so the 10 s matter only when a notification was missed. Ids that name nothing are remembered too, a
- * bounded number of them, and all lookups of a moment share one statement, so garbage cannot flood Postgres.
+ * The directory looks a stale entry up again; while that takes too long or fails, it returns the stale value. NOTIFY makes entries
+ * stale at once, so the 10 s matter only when a notification was missed. The directory also remembers a bounded number of unknown ids,
+ * and simultaneous lookups share one statement, so garbage cannot flood Postgres.
  */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
@@ -45,7 +45,7 @@ type Value = KnownIntegration | TartanError | null;
 
 interface Entry {
   value: Value;
-  /** ms of the clock until which it is served without a look */
+  /** ms of the clock until which it is served without a lookup */
   freshUntil: number;
 }
 
@@ -55,9 +55,9 @@ interface Lookup {
 }
 
 const FRESH_MS = 10_000;
-/** After a look that failed the next one waits this long. */
+/** The pause after a failed lookup. */
 const RETRY_MS = 1_000;
-/** A request waits this long for a look when there is a stale value to serve. */
+/** How long a request waits for a lookup when there is a stale value. */
 const PATIENCE_MS = 500;
 const UNKNOWN_MAX = 10_000;
 const LOOK_MAX = 200;
@@ -69,7 +69,7 @@ class CachingDirectory implements Directory {
   readonly #unknown = new Map<string, number>();
   #waiting = new Map<string, Lookup>();
   #looking: Map<string, Lookup> | undefined;
-  /** ids that changed while they were being looked up: what comes back may be from before */
+  /** ids that changed during their lookup: its result may be from before the change */
   readonly #overtaken = new Set<string>();
   #listening: AsyncDisposable | undefined;
 
@@ -102,7 +102,7 @@ class CachingDirectory implements Directory {
     const patience = new AbortController();
     const look = this.#lookUp(id).catch((error: unknown) => {
       stale.freshUntil = clock.now() + RETRY_MS;
-      logger.warn({ err: error, integration: id }, "serving what was known of an integration: it cannot be looked up");
+      logger.warn({ err: error, integration: id }, "an integration cannot be looked up; its last known state is used");
     });
     await Promise.race([look, clock.sleep(PATIENCE_MS, patience.signal)]);
     patience.abort();
@@ -111,7 +111,7 @@ class CachingDirectory implements Directory {
     return this.#unknown.has(id) ? null : served(stale.value);
   }
 
-  /** Resolves when `id` has been looked up: at once, or with the next statement when one is under way. */
+  /** Resolves when `id` has been looked up: at once, or by the next statement when one is running. */
   async #lookUp(id: string): Promise<void> {
     const underWay = this.#overtaken.has(id) ? undefined : this.#looking?.get(id);
     const lookup = underWay ?? this.#waiting.get(id) ?? newLookup();
@@ -143,7 +143,7 @@ class CachingDirectory implements Directory {
   }
 
   #keep(id: string, value: Value): void {
-    // What was overtaken is kept as stale: better than nothing, and looked up again at the next request.
+    // An outdated result is kept as stale: it is usable, and the next request looks it up again.
     const freshUntil = this.#overtaken.has(id) ? 0 : this.#options.clock.now() + FRESH_MS;
     this.#unknown.delete(id);
     if (value !== null) {
@@ -177,7 +177,7 @@ class CachingDirectory implements Directory {
     }
   }
 
-  /** Which one changed is not told (see queries.ts), so everything is looked up again when it is asked for. */
+  /** A notification does not name the integration (see queries.ts), so every entry becomes stale. */
   #changed(): void {
     for (const entry of this.#known.values()) entry.freshUntil = 0;
     this.#unknown.clear();
@@ -195,7 +195,7 @@ function newLookup(): Lookup {
   const promise = new Promise<void>((resolve, reject) => {
     settle = (error) => (error === undefined ? resolve() : reject(error));
   });
-  // Whoever waits hears of the failure; where nobody waits any more it is not unhandled.
+  // Callers that wait get the failure; if none waits any more it must not count as unhandled.
   promise.catch(() => undefined);
   return { promise, settle };
 }
@@ -205,7 +205,7 @@ function served(value: Value): KnownIntegration | null {
   return value;
 }
 
-/** Loads all integrations, so that Postgres may go away right after, and listens for changes. */
+/** Loads all integrations, so that Postgres may fail right afterwards, and listens for changes. */
 export async function openDirectory(options: DirectoryOptions): Promise<Directory> {
   const directory = new CachingDirectory(options);
   await directory.open();

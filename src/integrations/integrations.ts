@@ -1,7 +1,7 @@
 /**
- * Integrations: one Plaid client each, with its own intake URL and webhook secret. A process that keeps them in memory is told
- * of a change by NOTIFY `tartan_integrations` where it can listen, and looks again within 10 s where it cannot. Nothing here
- * returns a secret but the one that was made just now.
+ * Integrations: one Plaid client each, with its own intake URL and webhook secret. NOTIFY `tartan_integrations` announces a change to
+ * processes that keep integrations in memory; a process that cannot listen looks them up again within 10 s. No function here
+ * returns a secret, except a new one.
  */
 import { randomBytes } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
@@ -33,13 +33,13 @@ export interface NewIntegration {
   name?: string | undefined;
   /** two-letter codes; US by default */
   country_codes?: readonly string[] | undefined;
-  /** days of transactions, 1 to 730, that are asked for when an item is initialised; null (default): Plaid's own, 90 */
+  /** days of transactions, 1 to 730, to request when an item is initialised; null (default): Plaid's own, 90 */
   days_requested?: number | null | undefined;
-  /** false by default; a change is read into existing rows at each item's next sync */
+  /** false by default; after a change each item's next sync reads its existing rows again */
   include_original_description?: boolean | undefined;
 }
 
-/** What may be shown of an integration. */
+/** An integration without its secrets. */
 export interface Integration {
   id: string;
   service: string;
@@ -76,7 +76,7 @@ const publicShape = (row: Row): Integration => ({
 const notFound = (id: string): TartanError =>
   new TartanError("not_found", `There is no integration ${id}.`, { fields: { id: "names no integration" } });
 
-/** Runs `work` so that a key rotation finds what it seals (see rotation.ts), and tells the directories. */
+/** Runs `work` so that a key rotation finds what it seals (see rotation.ts), and notifies the directories. */
 async function changing<T>(database: Database, vault: Vault, work: (tx: Queryable) => Promise<T>): Promise<T> {
   return await database.transaction(async (tx) => {
     await beginSealing(tx, vault);
@@ -87,30 +87,30 @@ async function changing<T>(database: Database, vault: Vault, work: (tx: Queryabl
 }
 
 /**
- * Stores a new integration, its secrets sealed.
- * @throws TartanError `invalid_request` naming each field at fault
+ * Stores a new integration with sealed secrets.
+ * @throws TartanError `invalid_request` naming each invalid field
  */
 export async function createIntegration(
   database: Database,
   vault: Vault,
-  wish: NewIntegration,
+  input: NewIntegration,
 ): Promise<Integration & { webhook_secret: string }> {
-  checkIntegration(wish);
+  checkIntegration(input);
   const id = newIntegrationId();
-  const secret = wish.webhook_secret ?? newWebhookSecret();
+  const secret = input.webhook_secret ?? newWebhookSecret();
   return await changing(database, vault, async (tx) => {
     const { rows } = await tx.query<Row>(INSERT_INTEGRATION, [
       id,
       SERVICE,
-      wish.name ?? `Plaid ${wish.environment}`,
-      wish.environment,
-      (wish.plaid_url ?? PLAID_URLS[wish.environment]).replace(/\/+$/, ""),
-      wish.client_id,
-      vault.seal(wish.secret, clientSecret(id)),
+      input.name ?? `Plaid ${input.environment}`,
+      input.environment,
+      (input.plaid_url ?? PLAID_URLS[input.environment]).replace(/\/+$/, ""),
+      input.client_id,
+      vault.seal(input.secret, clientSecret(id)),
       vault.seal(secret, webhookSecret(id)),
-      wish.country_codes ?? ["US"],
-      wish.days_requested ?? null,
-      wish.include_original_description ?? false,
+      input.country_codes ?? ["US"],
+      input.days_requested ?? null,
+      input.include_original_description ?? false,
     ]);
     return { ...one(rows, id), webhook_secret: secret };
   });
@@ -133,8 +133,8 @@ export async function getIntegration(q: Queryable, id: string): Promise<Integrat
 }
 
 /**
- * Changes what is given and leaves the rest.
- * @returns the integration, and what is noted to be done for its items
+ * Changes the given settings and leaves the rest.
+ * @returns the integration, and the work that was noted for its items
  * @throws TartanError `not_found`, `invalid_request`
  */
 export async function changeIntegration(
@@ -159,7 +159,7 @@ export async function changeIntegration(
 }
 
 /**
- * Replaces the secret with which the backend posts; the old one stops working at once.
+ * Replaces the webhook secret of the backend; the old one stops working at once.
  * @param secret the new one; random when absent
  * @throws TartanError `not_found`, `invalid_request`
  */
@@ -178,7 +178,7 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Wipes its secrets, makes that known, and notes what is to be done for its items.
+ * Deletes its secrets, notifies the processes, and notes the work for its items.
  * @throws TartanError `not_found`
  */
 export async function markDeleted(database: Database, id: string, unfinished: "end" | "purge"): Promise<void> {
@@ -188,6 +188,6 @@ export async function markDeleted(database: Database, id: string, unfinished: "e
   });
 }
 
-/** The intake URL: Plaid's `webhook`, and where the backend posts. */
+/** The intake URL, to which Plaid and the backend post. */
 export const integrationUrl = (publicUrl: string, id: string): string =>
   `${publicUrl.replace(/\/+$/, "")}/v1/integrations/${id}`;

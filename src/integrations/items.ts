@@ -18,7 +18,7 @@ interface SealedItem {
 }
 
 export interface StoredToken {
-  /** your identifier of the user, where one is known */
+  /** your identifier of the user, if known */
   userId: string | null;
   /** false where the item was known and its token was replaced */
   created: boolean;
@@ -46,13 +46,13 @@ export async function storeToken(tx: Queryable, vault: Vault, item: SealedItem):
   return { userId: rows[0]?.user_id ?? null, created: rows[0]?.created ?? false, environment };
 }
 
-/** The item's token as it is sealed now, when it is the same as the new one; else null. */
+/** The item's sealed token, if it is the same as the new one; else null. */
 async function sameToken(tx: Queryable, vault: Vault, item: SealedItem): Promise<Buffer | null> {
   try {
     const known = await findToken(tx, vault, item.integrationId, item.itemId);
     return known?.accessToken === item.accessToken ? known.sealed : null;
   } catch (error) {
-    // Sealed under a key that is gone: the new token repairs it.
+    // The key that sealed it is gone; the new token replaces it.
     if (error instanceof TartanError && error.code === "vault_unsealable") return null;
     throw error;
   }
@@ -67,7 +67,7 @@ async function holdIntegration(tx: Queryable, id: string): Promise<string> {
 }
 
 /**
- * The token of an item, for asking Plaid; null when there is none (any more).
+ * The access token of an item; null when there is none (any more).
  * @throws TartanError `vault_unsealable`
  */
 export async function getItemSecret(
@@ -80,13 +80,13 @@ export async function getItemSecret(
   return token && { access_token: token.accessToken, user_id: token.userId };
 }
 
-/** Forgets the token of an item. @returns whether there was one */
+/** Deletes the token of an item. @returns whether there was one */
 export async function forgetToken(tx: Queryable, integrationId: string, itemId: string): Promise<boolean> {
   const { rows } = await tx.query<{ linked: boolean }>(UNLINK_ITEM, [integrationId, itemId]);
   return rows[0]?.linked ?? false;
 }
 
-/** Forgets the tokens of some of an integration's items; none are left when it names none. */
+/** Deletes the tokens of some of an integration's items. @returns their ids; none when no token is left */
 export async function dropTokens(
   tx: Queryable,
   integrationId: string,

@@ -1,7 +1,7 @@
 /**
- * Where the vault's master keys come from: TARTAN_MASTER_KEY, or, beside an embedded database only, a file in the data
- * directory with one key a line of which the first seals. Servers that run look into the file again before each seal
- * and whenever they meet a seal of a key they do not know, so that a rotation needs no restart.
+ * Loads the vault's master keys from TARTAN_MASTER_KEY or, with the embedded database only, from a file in the data
+ * directory with one key on each line; the first key seals. Running servers read the file again before each seal,
+ * and when they find a seal of an unknown key, so that a rotation needs no restart.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { TartanError } from "../errors.ts";
 export interface MasterKeys {
   /** base64 of 32 bytes each; the first seals */
   keys: readonly string[];
-  /** reads them anew */
+  /** reads them again */
   reload?: () => readonly string[];
 }
 
@@ -20,16 +20,16 @@ export interface MasterKeySource {
   /** TARTAN_MASTER_KEY: one key, or several separated by commas */
   masterKey?: string | undefined;
   dataDir: string;
-  /** whether Postgres is Tartan's own: then its data and the key are kept, moved and lost together */
+  /** whether Postgres is the embedded one: then its data and the key are stored, moved and lost together */
   embedded: boolean;
 }
 
 const KEY_BYTES = 32;
 const fileIn = (dataDir: string): string => join(dataDir, "master.key");
 const newKey = (): string => randomBytes(KEY_BYTES).toString("base64");
-const MEND = "make one with: openssl rand -base64 32";
+const HOW_TO_MAKE = "make one with: openssl rand -base64 32";
 
-/** @throws TartanError `config_invalid` naming the key at fault by its place, never its text */
+/** @throws TartanError `config_invalid` naming the invalid key by its place, never its text */
 export function decodeMasterKeys(texts: readonly string[]): Buffer[] {
   return texts.map((text, index) => {
     const wellFormed = /^[A-Za-z0-9+/_-]+={0,2}$/.test(text.trim());
@@ -37,16 +37,16 @@ export function decodeMasterKeys(texts: readonly string[]): Buffer[] {
     if (key.length === KEY_BYTES) return key;
     const which = texts.length === 1 ? "it" : `key ${index + 1} of ${texts.length}`;
     const fault = wellFormed ? `${which} has ${key.length} bytes, not ${KEY_BYTES}` : `${which} is not base64`;
-    throw new TartanError("config_invalid", `The master key is not usable: ${fault}; ${MEND}`, {
-      fields: { TARTAN_MASTER_KEY: `${fault}; ${MEND}` },
+    throw new TartanError("config_invalid", `The master key is not usable: ${fault}; ${HOW_TO_MAKE}`, {
+      fields: { TARTAN_MASTER_KEY: `${fault}; ${HOW_TO_MAKE}` },
     });
   });
 }
 
 /**
- * The master keys; with the embedded database and no TARTAN_MASTER_KEY one is generated into <dataDir>/master.key (mode
- * 0600) and found there again.
- * @throws TartanError `vault_key_missing` when there is none and none may be made up; `config_invalid` when malformed
+ * The master keys. With the embedded database and no TARTAN_MASTER_KEY, Tartan generates one into <dataDir>/master.key (mode
+ * 0600) and reads it from there afterwards.
+ * @throws TartanError `vault_key_missing` when there is none and none may be generated; `config_invalid` when malformed
  */
 export async function loadMasterKeys({ masterKey, dataDir, embedded }: MasterKeySource): Promise<MasterKeys> {
   if (masterKey !== undefined) {
@@ -60,7 +60,7 @@ export async function loadMasterKeys({ masterKey, dataDir, embedded }: MasterKey
       "TARTAN_MASTER_KEY is missing. It seals tokens and secrets; keep it apart from the database's backups, for " +
         "without it they cannot be opened. Make one and give the same to every process:\n\n" +
         "  export TARTAN_MASTER_KEY=$(openssl rand -base64 32)\n",
-      { fields: { TARTAN_MASTER_KEY: `is needed with TARTAN_DATABASE_URL; ${MEND}` } },
+      { fields: { TARTAN_MASTER_KEY: `is needed with TARTAN_DATABASE_URL; ${HOW_TO_MAKE}` } },
     );
   }
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -78,7 +78,7 @@ function parse(text: string, file: string): string[] {
   return found;
 }
 
-/** A file that somebody copied there, say; one on a read-only mount is left alone if it is closed already. */
+/** Closes the file to other users, for example after somebody copied it there. On a read-only mount it must be closed already. */
 async function closeToOthers(file: string): Promise<void> {
   const { mode } = await stat(file);
   if ((mode & 0o077) !== 0) await chmod(file, 0o600);
@@ -93,7 +93,7 @@ async function readKeys(file: string): Promise<string[] | null> {
   }
 }
 
-/** Of two processes that make it at once one wins, and both use the winner's. */
+/** When two processes make it at once, one wins, and both use the winner's key. */
 async function makeKeyFile(file: string): Promise<string[]> {
   const aside = await writeAside(file, [newKey()]);
   try {
@@ -108,7 +108,7 @@ async function makeKeyFile(file: string): Promise<string[]> {
   return keys;
 }
 
-/** On disk before it counts: tokens will be sealed under it at once. */
+/** Writes the key to disk before anything uses it: tokens will be sealed under it at once. */
 async function writeAside(file: string, keys: readonly string[]): Promise<string> {
   const aside = `${file}.${randomBytes(6).toString("hex")}.new`;
   const handle = await open(aside, "w", 0o600);
@@ -136,14 +136,14 @@ async function replaceKeys(dataDir: string, change: (keys: string[]) => string[]
 }
 
 /**
- * Puts a new first key into <dataDir>/master.key and keeps the old ones behind it. A rotation that was begun and not
- * finished goes on with the key it had begun with.
+ * Puts a new first key into <dataDir>/master.key and keeps the old ones behind it. An unfinished rotation
+ * continues with the key with which it began.
  */
 export async function beginRotation(dataDir: string): Promise<void> {
   await replaceKeys(dataDir, (keys) => (keys.length > 1 ? keys : [newKey(), ...keys]));
 }
 
-/** Drops all keys but the first. Call it once `rotateVault` has returned: nothing uses them then. */
+/** Removes all keys except the first. Call it after `rotateVault` has returned: nothing uses the others then. */
 export async function finishRotation(dataDir: string): Promise<void> {
   await replaceKeys(dataDir, (keys) => keys.slice(0, 1));
 }

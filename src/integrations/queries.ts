@@ -9,7 +9,7 @@ import type { SealedColumn } from "./sealed.ts";
 
 /* The vault. */
 
-/** Held, shared, from before the keys are read until what was sealed has committed. */
+/** Shared from before the keys are read until the sealed values have committed. */
 export const LOCK_SEALING = share("sealing");
 export const LOCK_ROTATION = take("sealing");
 
@@ -21,11 +21,11 @@ export const INSERT_SEALING_KEY = "insert into tartan.sealing_key (key_id) value
 export const SET_SEALING_KEY = `
   insert into tartan.sealing_key (key_id) values ($1) on conflict (one) do update set key_id = excluded.key_id`;
 
-/** $1: the first bytes of whatever the active key sealed */
+/** $1: the first bytes of every seal of the active key */
 export const COUNT_RESEALS = ({ table, column }: SealedColumn): string =>
   `select count(*) as count from ${table} where substring(${column} from 1 for 9) <> $1`;
 
-/** A page in key order; $2 rows, after the key $3…, which is '' at first. */
+/** A page in key order; $2 rows, after the key $3…, which is '' on the first page. */
 export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
   `select array[${key.join(", ")}] as key, ${column} as sealed from ${table}
     where substring(${column} from 1 for 9) <> $1 and (${key.join(", ")}) > (${key.map((_, index) => `$${index + 3}`).join(", ")})
@@ -59,10 +59,10 @@ export const UPDATE_INTEGRATION = `
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
 
-/** What is noted to be done, unless there is more to do already. */
+/** Notes the work, unless more work is noted already. */
 export const NOTE_RETRY = "update tartan.integrations set unfinished = 'retry' where id = $1 and deleted_at is null";
 
-/** $2 what is to be done: `end` or `purge`. One that was purged is not there any more, but for what comes late. */
+/** $2 the work: `end` or `purge`. A purged integration no longer exists, except for late webhooks. */
 export const DELETE_INTEGRATION = `
   update tartan.integrations
   set client_secret_sealed = null, webhook_secret_sealed = null, deleted_at = coalesce(deleted_at, now()), updated_at = now(),
@@ -71,10 +71,10 @@ export const DELETE_INTEGRATION = `
 
 export const LIST_UNFINISHED =
   "select id, unfinished from tartan.integrations where unfinished is not null order by id";
-/** $2 what was done, $3 what follows; null: nothing. */
+/** $2 the work that is done, $3 the next; null: none. */
 export const NOTE_DONE = "update tartan.integrations set unfinished = $3 where id = $1 and unfinished = $2";
 
-/** Each is an event, so some at a time. */
+/** Some at a time, since each causes an event. */
 const AT_ONCE = 1000;
 export const DROP_TOKENS = `
   update tartan.items set access_token_sealed = null, updated_at = now()
@@ -83,11 +83,11 @@ export const DROP_TOKENS = `
     order by item_id limit ${AT_ONCE} for update))
   returning item_id, user_id`;
 
-/** Without a payload: every role may listen, a tenant's reader too, and ids of others are none of its business. */
+/** Without a payload: every role may listen, even a tenant's reader, which must not see other tenants' ids. */
 export const NOTIFY_INTEGRATIONS = "select pg_notify('tartan_integrations', '')";
 /**
- * Once no process can store a webhook of it any more: one that has not heard of the deletion serves what it knows for 10 s, and
- * then a webhook waits for its commit for 15 s at most.
+ * Only once no process can store a webhook of it any more: a process that missed the notification uses its cached entry for 10 s, and
+ * a webhook waits for its commit for 15 s at most.
  */
 export const FORGET_INTEGRATION = `
   delete from tartan.integrations where id = $1 and deleted_at < now() - interval '1 minute'`;
@@ -105,13 +105,13 @@ export const LOAD_INTEGRATIONS: Statement = {
 
 /* Items. */
 
-/** Shared, so that the integration is not deleted meanwhile. */
+/** Locks the integration, shared, so that it is not deleted meanwhile. */
 export const HOLD_INTEGRATION: Statement = {
   name: "integrations_hold",
   text: "select environment from tartan.integrations where id = $1 and deleted_at is null for share",
 };
 
-/** $5 the token that is there, as sealed, when it is the same as the new one: then what is known of it stays known. */
+/** $5 the stored sealed token if it is the same as the new one: then its confirmation stays. */
 export const UPSERT_ITEM: Statement = {
   name: "items_upsert",
   text: `
@@ -130,7 +130,7 @@ export const GET_ITEM_SECRET: Statement = {
     where integration_id = $1 and item_id = $2 and access_token_sealed is not null`,
 };
 
-/** $3 the token that was confirmed, as sealed. */
+/** $3 the confirmed token, sealed. */
 export const CONFIRM_TOKEN: Statement = {
   name: "items_confirm_token",
   text: `
@@ -138,7 +138,7 @@ export const CONFIRM_TOKEN: Statement = {
     where integration_id = $1 and item_id = $2 and access_token_sealed = $3 and not token_confirmed`,
 };
 
-/** Says whether it was linked. */
+/** Returns a row if it was linked. */
 export const UNLINK_ITEM = `
     update tartan.items i set access_token_sealed = null, updated_at = now()
     from (select access_token_sealed is not null as linked from tartan.items where integration_id = $1 and item_id = $2 for update) was

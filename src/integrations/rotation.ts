@@ -1,10 +1,10 @@
 /**
- * Re-seals everything under the active key, while servers read and write. Batches are small transactions, and only what
- * another key sealed is touched, so a rotation that was interrupted is simply run again.
+ * Re-seals everything under the active key, while servers read and write. Batches are small transactions and change only values
+ * that another key sealed, so you can run an interrupted rotation again.
  *
- * Why nothing sealed under an old key can slip through: whoever seals holds a shared lock from before it reads the
- * keys until it commits. The rotation first takes that lock alone for an instant, after the new key is in place: what
- * was sealed with an old key is committed then and will be found, and what is sealed afterwards uses the new one.
+ * Why the rotation misses nothing: every transaction that seals holds a shared lock from before it reads the
+ * keys until it commits. After the new key is in place, the rotation takes that lock exclusively for an instant. Everything
+ * sealed with an old key has committed then, so the rotation finds it; everything sealed later uses the new key.
  */
 import { listProcessesWithoutKey } from "../database/processes.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -25,8 +25,8 @@ interface Row {
 /**
  * Makes the first key of `vault` the one that all processes seal under, and re-seals every sealed column under it.
  * @returns how many values were re-sealed, by `table.column`
- * @throws TartanError `conflict` while a process that lives does not know the key; `vault_unsealable` after all else was re-sealed, naming the rows that could not be opened; the
- *   old keys must be kept until those are mended
+ * @throws TartanError `conflict` while a running process does not know the key; `vault_unsealable` after everything else was
+ *   re-sealed, naming the rows that could not be opened; keep the old keys until these are fixed
  */
 export async function rotateVault(
   database: Database,
@@ -83,7 +83,7 @@ async function* batches(database: Database, vault: Vault, column: SealedColumn, 
       for (const row of rows) {
         const sealed = reseal(vault, column, row);
         if (!sealed) failed.push(row.key);
-        // Only what is still as it was read: a server may have stored a newer token meanwhile.
+        // Changes a value only if it is still the one that was read: a server may have stored a newer token meanwhile.
         else count += (await tx.query(RESEAL(column), [sealed, row.sealed, ...row.key])).rowCount;
       }
       return count;

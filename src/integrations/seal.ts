@@ -1,10 +1,10 @@
 /**
- * The seal on tokens and secrets: AES-256-GCM under a master key that never touches the database. What is sealed is
- * bound to its place (`context`, as associated data), so that a sealed token copied into another row does not open.
+ * Seals tokens and secrets: AES-256-GCM under a master key that never touches the database. A sealed value is
+ * bound to its place (`context`, as associated data), so a sealed token that is copied into another row does not open.
  *
  *   byte 0      1, the format
  *   bytes 1-8   key id: which master key sealed it
- *   bytes 9-20  nonce, random: 2^32 seals under one key are safe, which is more than there will ever be
+ *   bytes 9-20  nonce, random: 2^32 seals under one key are safe, and there will be fewer
  *   then        ciphertext, and the 16-byte tag
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
@@ -15,21 +15,21 @@ export interface Vault {
   /** Seals well-formed text for one place. */
   seal(plain: string, context: string): Buffer;
   /**
-   * @throws TartanError `vault_unsealable` when it was altered, belongs elsewhere, or its master key is not among those
-   *   given; the message says which, never what
+   * @throws TartanError `vault_unsealable` when it was altered, belongs to another place, or its master key is not among the
+   *   given ones; the message says which of these, never the value
    */
   open(sealed: Buffer, context: string): string;
-  /** 16 hex digits of the master key that sealed it; null when it is not a seal */
+  /** id (16 hex digits) of the master key that sealed it; null when it is not a seal */
   keyIdOf(sealed: Buffer): string | null;
-  /** of the key that seals now */
+  /** id of the key that seals now */
   readonly activeKeyId: string;
-  /** of all keys that were given; a rotation seals under the first */
+  /** ids of all given keys; a rotation seals under the first */
   readonly keyIds: readonly [first: string, ...others: string[]];
   /** true when it reads new keys by itself, from the file in the data directory */
   readonly reloads: boolean;
   /**
    * Seals under this key from now on. Until this is called, the first key seals.
-   * @throws TartanError `vault_key_missing` when it is not among those given
+   * @throws TartanError `vault_key_missing` when it is not among the given keys
    */
   use(keyId: string): void;
 }
@@ -41,10 +41,10 @@ const TAG_BYTES = 16;
 const HEADER_BYTES = 1 + KEY_ID_BYTES;
 const LEAST_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
 
-/** UTF-8 has no form for one, so it would not come back as it went in. */
+/** UTF-8 cannot encode a lone surrogate, so the text would not come back unchanged. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** A fingerprint that tells keys apart and says nothing about them. */
+/** A fingerprint that identifies a key and reveals nothing about it. */
 const idOf = (key: Buffer): string =>
   createHash("sha256")
     .update("tartan master key")
@@ -71,7 +71,7 @@ class SealingVault implements Vault {
     this.#first = idOf(first);
   }
 
-  /** Keys in a file may have been rotated by another process since. */
+  /** Another process may have rotated the keys in the file. */
   #refresh(): void {
     if (this.#reload) this.#load(this.#reload());
   }
@@ -117,7 +117,7 @@ class SealingVault implements Vault {
     const key = this.#keys.get(id);
     if (!key) {
       throw unsealable(
-        `it was sealed under master key ${id}, which is not among those given; add that key to TARTAN_MASTER_KEY, ` +
+        `it was sealed under master key ${id}, which is not among the given keys; add that key to TARTAN_MASTER_KEY, ` +
           "behind the one that seals",
       );
     }
@@ -127,7 +127,7 @@ class SealingVault implements Vault {
     decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
     const body = sealed.subarray(HEADER_BYTES + NONCE_BYTES, sealed.length - TAG_BYTES);
     try {
-      // Nothing of the plaintext is returned or thrown before final() has checked the tag.
+      // No plaintext is returned or thrown before final() has checked the tag.
       return Buffer.concat([decipher.update(body), decipher.final()]).toString("utf8");
     } catch {
       throw unsealable("it was altered, or it belongs to another row");
@@ -153,7 +153,7 @@ const unknownKey = (id: string): TartanError =>
 const unsealable = (why: string): TartanError =>
   new TartanError("vault_unsealable", `A sealed value cannot be opened: ${why}.`);
 
-/** Bytes 0-8 of whatever a key seals: for finding in SQL what another key sealed. */
+/** Bytes 0-8 of every seal of a key, by which SQL finds the values that another key sealed. */
 export const sealPrefix = (keyId: string): Buffer => Buffer.concat([Buffer.of(FORMAT), Buffer.from(keyId, "hex")]);
 
 const isSource = (given: readonly string[] | MasterKeys): given is MasterKeys => !Array.isArray(given);

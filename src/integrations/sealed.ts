@@ -1,5 +1,5 @@
 /**
- * Every sealed column, declared once, with the place that its values are bound to.
+ * Every sealed column, declared once, with the place to which its values are bound.
  */
 
 export const itemToken = (integrationId: string, itemId: string): string =>

@@ -1,6 +1,6 @@
 /**
- * An item's access token, as sync uses it: opened for a run, and confirmed once Plaid has answered it with this very
- * item. Until then nothing that it reads is mirrored.
+ * An item's access token, as sync uses it: opened for a run, and confirmed once Plaid has answered it with this
+ * item. Until then Tartan mirrors nothing that it reads.
  */
 import type { Queryable } from "../database/types.ts";
 import { CONFIRM_TOKEN, GET_ITEM_SECRET } from "./queries.ts";
@@ -12,12 +12,12 @@ export interface ItemToken {
   userId: string | null;
   /** Plaid has answered this token with this item */
   confirmed: boolean;
-  /** as it is stored; names the token without saying it */
+  /** the sealed token, which identifies the token without revealing it */
   sealed: Buffer;
 }
 
 /**
- * The token of an item, for asking Plaid; null when there is none (any more).
+ * The access token of an item; null when there is none (any more).
  * @throws TartanError `vault_unsealable`
  */
 export async function findToken(
@@ -34,7 +34,7 @@ export async function findToken(
   return { accessToken, userId: row.user_id, confirmed: row.confirmed, sealed: row.sealed };
 }
 
-/** Notes that the token is the item's, unless it was replaced meanwhile. */
+/** Records that the token is the item's, unless it was replaced meanwhile. */
 export async function confirmToken(
   tx: Queryable,
   integrationId: string,

@@ -1,6 +1,6 @@
 /**
- * The vault: what tokens and secrets are sealed with (seal.ts), where its keys come from (master-keys.ts), and how they
- * are replaced (sealing.ts, rotation.ts).
+ * The vault: it seals tokens and secrets (seal.ts), loads its keys (master-keys.ts), and replaces
+ * them (sealing.ts, rotation.ts).
  */
 export { beginRotation, finishRotation, loadMasterKeys, type MasterKeys } from "./master-keys.ts";
 export { rotateVault } from "./rotation.ts";

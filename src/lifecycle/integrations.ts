@@ -1,6 +1,6 @@
 /**
- * Changes of an integration that concern its items too. The change itself is one transaction, which notes what follows; that is
- * done in parts at once, and by the janitor where this process ends before.
+ * Changes of an integration that affect its items too. The change itself is one transaction, which notes the work that follows. The
+ * caller does that work at once, in parts; the janitor finishes it where the process ends earlier.
  */
 import type { Database } from "../database/types.ts";
 import {
@@ -13,7 +13,7 @@ import type { Vault } from "../integrations/vault.ts";
 import { finish } from "./unfinished.ts";
 
 /**
- * Changes what is given and leaves the rest. New credentials give subjects that failed for the old ones another try.
+ * Changes the given settings and leaves the rest. After new credentials, subjects that failed with the old ones are tried again.
  * @throws TartanError `not_found`, `invalid_request`
  */
 export async function updateIntegration(
@@ -28,9 +28,9 @@ export async function updateIntegration(
 }
 
 /**
- * Wipes its secrets and makes that known; then wipes all its items' tokens, takes its subjects out of the queue and records
- * that they are unlinked, and with `purge` deletes its mirrored and journaled rows, events among them. What follows the first
- * transaction is done in parts: one that was cut short is repeated, or finished by `finishIntegrations`.
+ * Deletes its secrets and notifies the processes. Then deletes all its items' tokens, takes its subjects out of the queue and records
+ * that they are unlinked; with `purge` also deletes its mirrored and journaled rows and its events. The work after the first
+ * transaction is done in parts. If it is interrupted, repeat the call, or `finishIntegrations` finishes it.
  * @throws TartanError `not_found`
  */
 export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {

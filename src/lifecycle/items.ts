@@ -1,4 +1,4 @@
-/** The end of an item: unlinked, or erased. Each is one transaction in which every owner of tables forgets its part. */
+/** Unlinks or erases an item. Each is one transaction, in which every owner of tables deletes its part. */
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { recordEvents, type NewEvent } from "../events/events.ts";
@@ -16,7 +16,7 @@ interface Removed {
   userId?: string | null;
 }
 
-/** The event that an item is no longer synced; of an item that was erased nothing else is left. */
+/** The event that an item is no longer synced. Of an erased item nothing else remains. */
 export const itemRemoved = ({ integrationId, itemId, reason, userId = null }: Removed): NewEvent => ({
   integrationId,
   itemId,
@@ -27,7 +27,7 @@ export const itemRemoved = ({ integrationId, itemId, reason, userId = null }: Re
 });
 
 /**
- * Forgets the token and ends the syncing; what was mirrored stays.
+ * Deletes the token and ends syncing; mirrored rows stay.
  * @throws TartanError `not_found`
  */
 export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
@@ -41,14 +41,14 @@ export async function unlinkItem(database: Database, integrationId: string, item
 }
 
 /**
- * Forgets the item altogether: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing; what
- * remains is the event that says so, by the item's id alone.
+ * Deletes everything about the item: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. Only the
+ * event about it remains, with the item's id.
  * @throws TartanError `not_found`
  */
 export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
   await database.transaction(async (tx) => {
     await checkKnown(tx, integrationId, itemId);
-    // Before the first row, since this may take long.
+    // Before the first row is locked, since this may take long.
     await relay.awaitUnderWay(tx);
     await integrations.forgetToken(tx, integrationId, itemId);
     await sync.forgetItem(tx, integrationId, itemId);
@@ -61,7 +61,7 @@ export async function eraseItem(database: Database, integrationId: string, itemI
   }, "long");
 }
 
-/** An item of which webhooks came, though perhaps never a token, is known too. */
+/** An item is also known if only webhooks came for it and never a token. */
 const IS_KNOWN = `
   select exists (select from tartan.items where integration_id = $1 and item_id = $2)
     or exists (select from sync.subjects where integration_id = $1 and kind = 'item' and id = $2)

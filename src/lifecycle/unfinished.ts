@@ -1,7 +1,7 @@
 /**
- * What a change of an integration means for all its items, which may be a million: done after the change has committed, in parts,
- * each a transaction of its own that holds few rows, so that webhooks of others never wait for it. What is to be done is noted
- * with the change; a process that ends in between leaves it to a repeated call, or to the janitor of any process.
+ * Carries a change of an integration through to all its items, which may be a million. This happens after the change has committed,
+ * in parts; each part is a transaction of its own that locks few rows, so that other webhooks never wait for it. The change notes the
+ * work. If the process ends before the work is done, a repeated call or the janitor of any process finishes it.
  *
  *   credentials changed: retry ─▶ done
  *   deleted:             end ─▶ done
@@ -20,7 +20,7 @@ import * as relay from "../relay/forget.ts";
 import * as sync from "../sync/forget.ts";
 import { itemRemoved } from "./items.ts";
 
-/** Finishes what other calls left undone, of all integrations: one that fails does not keep the others; its failure is thrown at the end. */
+/** Finishes the work that other calls left, for all integrations. A failure of one does not stop the others; it is thrown at the end. */
 export async function finishIntegrations(database: Database, signal?: AbortSignal): Promise<void> {
   const failures: unknown[] = [];
   for (const { id, unfinished } of await listUnfinished(database)) {
@@ -29,7 +29,7 @@ export async function finishIntegrations(database: Database, signal?: AbortSigna
   if (failures.length > 0) throw failures[0];
 }
 
-/** Does what is noted for the integration. Several may do it at once, and again. */
+/** Does the noted work of the integration. Several processes may do it at once, and repeat it. */
 export async function finish(
   database: Database,
   id: string,
@@ -48,7 +48,7 @@ export async function finish(
   await forgetIntegration(q, id);
 }
 
-/** Wipes the tokens and ends the subjects, and with them the wait of the webhooks that no run will serve. */
+/** Deletes the tokens, ends the subjects, and settles the webhooks that no run will serve. */
 async function end(database: Database, q: Queryable, id: string, signal: AbortSignal | undefined): Promise<void> {
   while (await unlinkSome(database, id)) signal?.throwIfAborted();
   await sync.endIntegration(q, id);
@@ -56,7 +56,7 @@ async function end(database: Database, q: Queryable, id: string, signal: AbortSi
   await sync.forgetWaiting(q, id);
 }
 
-/** Some of them, with the events that say so; false once there are none. */
+/** Does so for some items, with their events. @returns false once there are none */
 async function unlinkSome(database: Database, id: string): Promise<boolean> {
   return await database.transaction(async (tx) => {
     const items = await dropTokens(tx, id);
@@ -68,7 +68,7 @@ async function unlinkSome(database: Database, id: string): Promise<boolean> {
   });
 }
 
-/** The items' rows go last, so that a purge that was cut short can be repeated. */
+/** Deletes the items' rows last, so that an interrupted purge can be repeated. */
 async function purge(database: Database, q: Queryable, id: string): Promise<void> {
   await removeReader(database, id);
   await journal.purgeWebhooks(q, id);

@@ -1,14 +1,14 @@
 /**
- * Every id of Tartan's. Two kinds:
+ * The ids of Tartan. There are two kinds:
  *
- * - What comes often has a UUIDv7 (RFC 9562): 48 bits of milliseconds, then a counter that keeps one process's ids of one
+ * - Things that are made often have a UUIDv7 (RFC 9562): 48 bits of milliseconds, then a counter that keeps one process's ids of one
  *   millisecond in the order in which they were made, then 62 random bits. So ordering by id is ordering by time, a partition is
  *   a range of ids, and new rows go to the right edge of every index. Users see a prefix and the UUID's 32 hexadecimal digits.
- * - What people make by hand (integrations, destinations, routes, keys, jobs) has a prefix and 24 random characters.
+ * - Things that people make (integrations, destinations, routes, keys, jobs) have a prefix and 24 random characters.
  */
 import { randomBytes, randomFillSync, randomInt } from "node:crypto";
 
-// Random bytes are drawn many at a time: a call costs more than the bytes.
+// Draws many random bytes at a time: a call costs more than the bytes.
 const pool = Buffer.allocUnsafe(4096);
 let used = pool.length;
 const scratch = Buffer.allocUnsafe(16);

@@ -7,8 +7,8 @@
  * - When `accept` rejects, the sender may send the arrival again: it is then stored at most once where it carries a JWT.
  * - The same JWT again is a duplicate: it yields the id of the first, whichever process accepted that.
  * - An arrival that the engine cannot hold fails alone.
- * - What waits is bounded in number and in bytes; beyond that `accept` rejects with `overloaded`.
- * - Disposing answers everybody who waits.
+ * - The queue is bounded in number and in bytes; when it is full, `accept` rejects with `overloaded`.
+ * - Disposing settles every call that waits.
  */
 import type { Accepted, NewWebhook, Subject, TokenIdentity } from "./webhook.ts";
 
@@ -23,14 +23,14 @@ export interface LinkedItem {
   itemId: string;
   /** in memory only: an engine seals it, under the lock of the sealing key, before anything of it is written */
   accessToken: string;
-  /** your identifier of the user; when absent, one that is known is kept */
+  /** your identifier of the user; when absent, the known one stays */
   userId?: string | undefined;
   receivedAt?: Date | undefined;
-  /** what is stored as the webhook's body; made up when absent or when it holds the token */
+  /** stored as the webhook's body; generated when absent or when it holds the token */
   body?: Buffer | undefined;
 }
 
-/** A genuine webhook that came too late or is dated ahead. It is refused, and yet what it is about is to be checked. */
+/** A genuine webhook that came too late or is dated ahead. Tartan refuses it, and sync checks its subject. */
 export interface StaleNotice {
   arrival: "stale_notice";
   integrationId: string;
@@ -51,9 +51,9 @@ export interface Intake {
    * @throws TartanError `overloaded` or `database_unavailable`, both with `retryAfterSeconds`: the sender must send it again
    */
   accept(arrival: ArrivedWebhook): Promise<Accepted>;
-  /** @throws TartanError `not_found` (integration), `invalid_request` naming each field at fault, and as for a webhook */
+  /** @throws TartanError `not_found` (integration), `invalid_request` naming each invalid field, and as for a webhook */
   accept(arrival: LinkedItem): Promise<Linked>;
-  /** @returns the webhook that was accepted with the same JWT; null where there is none, and the notice is noted */
+  /** @returns the webhook that was accepted with the same JWT; null where there is none and the notice was stored */
   accept(arrival: StaleNotice): Promise<Accepted | null>;
   /** Why arrivals cannot be stored just now, in one sentence; null while they can. */
   problem(): string | null;

@@ -1,4 +1,4 @@
-/** An integration as the parts of Tartan that serve webhooks and call Plaid know it, and the port that finds it. */
+/** An integration as the receiver and sync use it, and the port that finds it. */
 
 export const ENVIRONMENTS = ["sandbox", "production"] as const;
 export type Environment = (typeof ENVIRONMENTS)[number];
@@ -18,8 +18,8 @@ export interface KnownIntegration {
 
 export interface Directory {
   /**
-   * The integration, or null when there is none (any more).
-   * @throws TartanError `database_unavailable` when Postgres is away and the id was never seen; `vault_unsealable`
+   * The integration, or null when it does not exist (any more).
+   * @throws TartanError `database_unavailable` when Postgres is down and the id was never seen; `vault_unsealable`
    */
   find(id: string): Promise<KnownIntegration | null>;
 }

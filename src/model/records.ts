@@ -13,7 +13,7 @@ export interface WebhookFilter {
   integration_id?: string | undefined;
   /** 1 to 500; 50 by default */
   limit?: number | undefined;
-  /** `next_cursor` of the page before */
+  /** `next_cursor` of the previous page */
   cursor?: string | null | undefined;
 }
 
@@ -31,13 +31,13 @@ export interface WebhookRecord {
   received_at: string;
   /** the body, parsed, without tokens; `{}` where it is not a JSON object */
   webhook: Record<string, unknown>;
-  /** tokens were cut out of `webhook`; the mark [cut] stands in their place */
+  /** tokens in `webhook` were replaced by [cut] */
   tokens_cut: boolean;
   /** null for a webhook that was not Plaid's */
   verification: { key_id: string; signed_at: string; body_sha256: string } | null;
   /** ISO 8601; null while it waits for a run */
   processed_at: string | null;
-  /** what the run that served it found */
+  /** the summary of the run that served it */
   update_info: Record<string, unknown> | null;
 }
 
@@ -48,7 +48,7 @@ export interface WebhookPage {
 
 export interface Records {
   /**
-   * One page, newest first. It may hold fewer webhooks than asked for, or none, and still name a next page.
+   * One page, newest first. It may hold fewer webhooks than `limit`, or none, and still name a next page.
    * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
    */
   list(filter: WebhookFilter): Promise<WebhookPage>;

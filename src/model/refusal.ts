@@ -1,7 +1,7 @@
 /** A request that the receiver refused, and where the receiver reports it. */
 
 export interface Refusal {
-  /** null where the path names no integration that there is */
+  /** null where the path names no existing integration */
   integrationId: string | null;
   /** stable code, such as signature_invalid */
   reason: string;
@@ -12,6 +12,6 @@ export interface Refusal {
 }
 
 export interface RefusalSink {
-  /** Notes a refusal; it is written within a second or so. Never throws. */
+  /** Records a refusal; it is written within about a second. Never throws. */
   record(refusal: Refusal): void;
 }

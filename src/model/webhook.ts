@@ -1,9 +1,9 @@
-/** A webhook as it is stored: proven by Plaid's signature or your secret, and read. */
+/** A webhook as it is stored: proven by Plaid's signature or your secret, and parsed. */
 
-/** Who a webhook came from: Plaid itself, your backend by secret, a login event, or Tartan itself, which noticed a gap. */
+/** Who sent a webhook: Plaid, your backend by secret, a login event, or Tartan itself, which found a gap. */
 export type Source = "PLAID" | "BACKEND" | "FROM_LISTENER" | "RECONCILER";
 
-/** What a webhook is about and what sync works on, such as `{ kind: "item", id: "M5eVJqLnv3tbzdngLDp9FL5OlDNxlNhlE55op" }`. */
+/** What a webhook is about and what a sync run brings up to date, such as `{ kind: "item", id: "M5eVJqLnv3tbzdngLDp9FL5OlDNxlNhlE55op" }`. */
 export interface Subject {
   kind: string;
   id: string;
@@ -17,7 +17,7 @@ export interface TokenIdentity {
   signedAt: Date;
 }
 
-/** How Plaid proved a webhook: its `Plaid-Verification` header and what was read from it. */
+/** The proof of a Plaid webhook: its `Plaid-Verification` header and its content. */
 export interface Proof extends TokenIdentity {
   /** the header as it came, so that it can be passed on */
   jwt: string;
@@ -30,10 +30,10 @@ export interface NewWebhook {
   id: string;
   integrationId: string;
   source: Source;
-  /** null where Tartan does not know what the webhook is about */
+  /** null where Tartan knows no subject */
   subject: Subject | null;
   itemId: string | null;
-  /** your identifier of the user; absent or null, it is looked up from the item while the webhook is stored */
+  /** your identifier of the user; if absent or null, the statement that stores the webhook takes it from the item */
   userId?: string | null;
   webhookType: string | null;
   webhookCode: string | null;
@@ -42,12 +42,12 @@ export interface NewWebhook {
   /** exactly what arrived, without an access token */
   body: Buffer;
   proof: Proof | null;
-  /** resources that the sender asked for besides those the webhook touches; `["*"]` is all of them */
+  /** resources that the sender requests besides those that the webhook touches; `["*"]` is all of them */
   requested?: readonly string[];
 }
 
 export interface Accepted {
-  /** UUID under which the webhook is stored: of the first one, when this is a duplicate */
+  /** UUID of the stored webhook; for a duplicate that of the first one */
   id: string;
   /** the same JWT had been accepted before */
   duplicate: boolean;

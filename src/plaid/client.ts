@@ -1,5 +1,5 @@
 /**
- * Speaks to Plaid's API. Answers are handed on as the text that came, so that money never passes through a float on its
+ * Calls Plaid's API. It returns answers as the text that came, so that money never passes through a float on its
  * way to Postgres. Every failure is a PlaidError with its retry class.
  */
 import { Agent, request, type Dispatcher } from "undici";
@@ -12,7 +12,7 @@ const PLAID_VERSION = "2020-09-14";
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /**
- * One pool of kept-alive connections an origin, for all clients: integrations come and go, Plaid's hosts are two.
+ * One pool of keep-alive connections for each origin, shared by all clients: there are many integrations and only two Plaid hosts.
  * Idle connections do not keep the process alive.
  */
 const agent = new Agent({ connections: 128, maxResponseSize: MAX_ANSWER_BYTES });
@@ -22,13 +22,13 @@ export interface PlaidClientOptions {
   baseUrl: string;
   clientId: string;
   secret: string;
-  /** for one request, from its start to the last byte of the answer */
+  /** of one request, from its start to the last byte of the answer */
   timeoutMs: number;
   clock: Clock;
 }
 
 export interface PlaidAnswer {
-  /** the JSON as it came, but for what jsonb cannot hold, which is written in another way (json.ts) */
+  /** the JSON as it came, except what jsonb cannot hold (json.ts) */
   text: string;
   requestId: string;
 }
@@ -36,14 +36,14 @@ export interface PlaidAnswer {
 export interface PlaidClient {
   /**
    * POSTs `body` to an endpoint such as `/item/get`, with the client's credentials in headers.
-   * @throws PlaidError for every failure, network and timeout included; when `signal` aborts, its reason
+   * @throws PlaidError for every failure, including network errors and timeouts; the reason of `signal` when it aborts
    */
   post(path: string, body: object, signal?: AbortSignal): Promise<PlaidAnswer>;
-  /** `post`, parsed. Only for what holds no money. */
+  /** `post`, parsed. Only for answers without money. */
   postJson<T>(path: string, body: object, signal?: AbortSignal): Promise<T>;
 }
 
-/** A client of one Plaid client id. It holds nothing that must be closed. */
+/** Creates a client for one Plaid client id. It need not be closed. */
 export function createPlaidClient(options: PlaidClientOptions): PlaidClient {
   const { clock } = options;
   const post = async (path: string, body: object, signal?: AbortSignal): Promise<PlaidAnswer> => {
@@ -97,7 +97,7 @@ async function exchange(
   }
 }
 
-/** What came instead of Plaid's JSON, such as a proxy's page: all that is known of it is its status. */
+/** The error for an answer that is not Plaid's JSON, such as a proxy's page: only its status is known. */
 function unreadable(httpStatus: number, retryAfterSeconds?: number): PlaidError {
   const temporary = httpStatus < 400 || httpStatus === 408 || httpStatus === 429 || httpStatus >= 500;
   return new PlaidError({
@@ -109,7 +109,7 @@ function unreadable(httpStatus: number, retryAfterSeconds?: number): PlaidError 
   });
 }
 
-/** Nobody is believed who asks to wait for longer. */
+/** A longer Retry-After is ignored. */
 const RETRY_AFTER_MAX_SECONDS = 3600;
 
 /** The seconds of a Retry-After header, which holds either seconds or a date (RFC 9110, 10.2.3). */
@@ -122,20 +122,20 @@ function retryAfterOf({ headers }: Dispatcher.ResponseData): number | undefined 
 
 /** The PlaidError in an answer that is not 2xx. */
 function refusal(path: string, sent: object, response: Dispatcher.ResponseData, text: string): PlaidError {
-  const told = parseObject(text);
+  const error = parseObject(text);
   const retryAfter = retryAfterOf(response);
-  if (typeof told?.["error_type"] !== "string" || typeof told["error_code"] !== "string")
+  if (typeof error?.["error_type"] !== "string" || typeof error["error_code"] !== "string")
     return unreadable(response.statusCode, retryAfter);
   const details: PlaidErrorDetails = {
-    errorType: told["error_type"],
-    errorCode: told["error_code"],
-    errorCodeReason: textOrNull(told["error_code_reason"]),
-    displayMessage: textOrNull(told["display_message"]),
-    requestId: textOrNull(told["request_id"]),
+    errorType: error["error_type"],
+    errorCode: error["error_code"],
+    errorCodeReason: textOrNull(error["error_code_reason"]),
+    displayMessage: textOrNull(error["display_message"]),
+    requestId: textOrNull(error["request_id"]),
     httpStatus: response.statusCode,
   };
   if (retryAfter !== undefined) details.retryAfterSeconds = retryAfter;
-  // A cursor that Plaid no longer takes is an INVALID_FIELD as any other; that one was sent tells them apart.
+  // Plaid reports a cursor that it no longer accepts as INVALID_FIELD; the request had a cursor, which distinguishes it.
   const { cursor } = sent as { cursor?: unknown };
   if (path === "/transactions/sync" && details.errorCode === "INVALID_FIELD" && typeof cursor === "string" && cursor)
     details.retryClass = "cursor_invalid";
@@ -153,7 +153,7 @@ function parseObject(text: string): Record<string, unknown> | null {
   }
 }
 
-/** Found without parsing megabytes; an escaped quote cannot match, so text inside a string cannot be mistaken for it. */
+/** Finds the value without parsing megabytes. An escaped quote cannot match, so text inside a string cannot match either. */
 function requestIdIn(text: string): string {
   const at = text.lastIndexOf('"request_id"');
   return at < 0 ? "" : (/^"request_id"\s*:\s*"([^"]{1,200})"/.exec(text.slice(at, at + 260))?.[1] ?? "");

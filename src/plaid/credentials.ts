@@ -1,13 +1,13 @@
 /**
- * Asks Plaid whether a client id and a secret are right, by the cheapest call that needs no Item. Both the command line
- * and the API do so before they say that an integration is made.
+ * Asks Plaid whether a client id and a secret are right, by the cheapest call that needs no Item. The command line
+ * and the API do so before they create an integration.
  */
 import { systemClock, type Clock } from "../clock.ts";
 import { TartanError } from "../errors.ts";
 import { createPlaidClient } from "./client.ts";
 import { PlaidError } from "./errors.ts";
 
-/** Where Plaid's environments answer. */
+/** The URLs of Plaid's environments. */
 export const PLAID_URLS = {
   sandbox: "https://sandbox.plaid.com",
   production: "https://production.plaid.com",
@@ -19,7 +19,7 @@ export interface Credentials {
   environment: keyof typeof PLAID_URLS;
   /** instead of the environment's own, such as a simulator's */
   plaid_url?: string | undefined;
-  /** countries that institutions will be asked for; refused when the client may not ask for one of them */
+  /** the countries of institutions; refused when the client may not ask for one of them */
   country_codes?: readonly string[] | undefined;
 }
 
@@ -33,7 +33,7 @@ const TIMEOUT_MS = 15_000;
 
 /**
  * Resolves when Plaid accepts the credentials.
- * @throws TartanError `plaid_credentials_refused` with the fields at fault; `plaid_unreachable` when Plaid cannot tell now
+ * @throws TartanError `plaid_credentials_refused` with the wrong fields; `plaid_unreachable` when Plaid does not answer
  */
 export async function checkCredentials(
   { client_id: clientId, secret, environment, plaid_url, country_codes }: Credentials,
@@ -51,7 +51,7 @@ export async function checkCredentials(
 
 function translate(error: PlaidError, environment: string, baseUrl: string): TartanError {
   if (error.retryClass !== "configuration") {
-    const message = `Plaid could not be asked at ${baseUrl} (${error.errorType}/${error.errorCode}); try again in a moment.`;
+    const message = `Plaid does not answer at ${baseUrl} (${error.errorType}/${error.errorCode}). Try again in a moment.`;
     return new TartanError("plaid_unreachable", message, { cause: error });
   }
   const fields = faultsOf(error, environment, baseUrl);
@@ -60,11 +60,11 @@ function translate(error: PlaidError, environment: string, baseUrl: string): Tar
 }
 
 function faultsOf({ errorType, errorCode }: PlaidError, environment: string, baseUrl: string): Record<string, string> {
-  if (errorType === "NETWORK") return { plaid_url: `what answers at ${baseUrl} is not Plaid's API` };
+  if (errorType === "NETWORK") return { plaid_url: `the server at ${baseUrl} is not Plaid's API` };
   if (errorCode === "UNAUTHORIZED_ENVIRONMENT")
     return { environment: `this Plaid client is not enabled for ${environment}; ask Plaid, or use the other one` };
   if (errorCode === "INVALID_FIELD")
     return { country_codes: "Plaid does not know one of these countries, or this client is not enabled for it" };
-  const mend = `must be those of ${environment} in Plaid's dashboard (Developers, Keys); each environment has a secret of its own`;
-  return { client_id: mend, secret: mend };
+  const message = `must be those of ${environment} in Plaid's dashboard (Developers, Keys); each environment has a secret of its own`;
+  return { client_id: message, secret: message };
 }

@@ -1,16 +1,16 @@
 /**
- * What an error of Plaid means for the work that met it. The class comes from `error_type` and `error_code`, never from
- * the HTTP status (an institution that is down is a 400) and never from a message. A code that is not known falls
- * back to its type; error types and codes are open sets.
+ * Classifies Plaid's errors. The class comes from `error_type` and `error_code`, never from
+ * the HTTP status (an institution that is down is a 400) and never from a message. An unknown code gets the
+ * class of its type; error types and codes are open sets.
  *
  *   backoff              try again later, by itself
  *   trigger              nothing to do until Plaid sends a webhook (or a day has passed)
  *   restart              start the page loop over from its first cursor, now
- *   cursor_invalid       forget the cursor and read everything
+ *   cursor_invalid       discard the cursor and read everything
  *   user                 the user must act, in Link's update mode
  *   item_ended           the item is gone; only a new Link brings it back
- *   product_unavailable  this product never comes for this item
- *   configuration        our keys, token or request are wrong: alert, and do not blame the item
+ *   product_unavailable  this item will never have this product
+ *   configuration        our keys, token or request are wrong: alert the operator; the item is not the cause
  */
 
 export type RetryClass =
@@ -87,17 +87,17 @@ const BY_TYPE: ReadonlyMap<string, RetryClass> = new Map([
   ["INVALID_INPUT", "configuration"],
 ]);
 
-/** The retry class of an error object of Plaid; anything not known is retried with backoff. */
+/** The retry class of a Plaid error object; an unknown error is retried with backoff. */
 export function classify(errorType: string, errorCode: string): RetryClass {
   return BY_CODE.get(errorCode) ?? BY_TYPE.get(errorType) ?? "backoff";
 }
 
-/** Whom Plaid's 429 limits, as far as its code tells. */
+/** What a 429 of Plaid's limits, as far as its code says. */
 export type LimitScope = "item" | "institution" | "client";
 
 /**
- * Whom a RATE_LIMIT_EXCEEDED of this code limits (https://plaid.com/docs/errors/rate-limit-exceeded/). Most codes name an
- * endpoint, whose limits Plaid publishes for an item and for a client under one code: they are taken as the item's.
+ * What a RATE_LIMIT_EXCEEDED with this code limits (https://plaid.com/docs/errors/rate-limit-exceeded/). Most codes name an
+ * endpoint, for which Plaid publishes an item limit and a client limit under one code; Tartan takes it for the item limit.
  */
 export function limitScope(errorCode: string): LimitScope {
   if (errorCode === "INSTITUTION_RATE_LIMIT") return "institution";
@@ -115,7 +115,7 @@ export interface PlaidErrorDetails {
   httpStatus: number | null;
   requestId?: string | null;
   retryAfterSeconds?: number;
-  /** where the context decides, not the code */
+  /** where the request decides the class, not the code */
   retryClass?: RetryClass;
   cause?: unknown;
 }
@@ -134,7 +134,7 @@ export class PlaidError extends Error {
   readonly requestId: string | null;
   readonly retryAfterSeconds: number | undefined;
   readonly retryClass: RetryClass;
-  /** Plaid refused because of a rate limit that waiting helps against: slow down for everything that shares it */
+  /** Plaid refused because of a rate limit; waiting helps, for all requests that share the limit */
   readonly rateLimited: boolean;
 
   constructor(details: PlaidErrorDetails) {

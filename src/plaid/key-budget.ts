@@ -1,24 +1,24 @@
 /**
- * How many verification keys an integration may ask Plaid for. Anyone can send a token that names a made-up kid, and only
- * Plaid's answer tells it from a key that has just been rotated in; so the number of questions is bounded, and the bound
- * must not keep out the one kid that is real. Three shares, each a token bucket of its own:
+ * The budget of verification keys that Tartan may fetch for an integration. Anyone can send a token with a made-up kid, and only
+ * Plaid's answer distinguishes it from a newly rotated key. So the number of requests is bounded, and the bound
+ * must not keep out the one real kid. There are three shares, each a token bucket of its own:
  *
  *   open      for any kid, the first that comes
- *   repeated  for kids that were turned away before: a flood of made-up kids has each once, a real key signs every webhook
- *   vouched   for senders from whose address a proven webhook came of late, which forgers elsewhere cannot use
+ *   repeated  for kids that were refused before: a flood of made-up kids uses each once, a real key signs every webhook
+ *   vouched   for addresses that recently sent a proven webhook; forgers at other addresses cannot use it
  */
 import { hash, randomBytes } from "node:crypto";
 
 const MINUTE_MS = 60_000;
-/** Of the open share, and so added to it. */
+/** The size of each reserve as a part of the open share; it is added to that share. */
 const RESERVE = 0.25;
 const GENERATION_MS = MINUTE_MS;
-/** 8 MiB a generation: with 10,000 kids a second one in 300,000 is taken for a repeated one. */
+/** 8 MiB a generation: with 10,000 kids a second one new kid in 300,000 counts as repeated. */
 const FILTER_BITS = 2 ** 26;
 const VOUCHED_FOR_MS = 24 * 60 * MINUTE_MS;
 const VOUCHED_KEPT = 1000;
 
-/** Starts full, and is refilled evenly. */
+/** A token bucket that starts full and refills evenly. */
 class TokenBucket {
   readonly #perMinute: number;
   #tokens: number;
@@ -41,17 +41,17 @@ class TokenBucket {
 }
 
 /**
- * Which names were seen in this minute or the one before, in bounded memory however many there are. It may take a name for seen
- * that was not (a Bloom filter), and is made only once somebody has to be turned away.
+ * Remembers the names of this minute and the previous one, in bounded memory however many there are. It is a Bloom filter, so it may
+ * report an unseen name as seen. It is created only when the first kid is refused.
  */
 class SeenNames {
-  /** So that nobody can choose names that fill it. */
+  /** random, so that no one can choose names that fill it */
   readonly #seed = randomBytes(16).toString("hex");
   #current: Uint8Array | null = null;
   #previous: Uint8Array | null = null;
   #since = 0;
 
-  /** Notes the name; says whether it was noted before. */
+  /** Adds the name. @returns whether it was added before */
   note(name: string, now: number): boolean {
     this.#turn(now);
     const current = (this.#current ??= new Uint8Array(FILTER_BITS / 8));
@@ -84,7 +84,7 @@ interface Shares {
 
 export interface KeyRequest {
   integration: string;
-  /** names the key among those of all Plaid environments */
+  /** identifies the key among those of all Plaid environments */
   name: string;
   /** address that sent it; null where it is not known */
   from: string | null;
@@ -102,7 +102,7 @@ export class KeyBudget {
     this.#perMinute = perMinute;
   }
 
-  /** Whether Plaid may be asked for this key now; takes the request out of the budget. */
+  /** Takes one request for this key out of the budget. @returns whether Tartan may ask Plaid for it now */
   take({ integration, name, from }: KeyRequest, now: number): boolean {
     const { open, repeated, vouched } = this.#sharesOf(integration, now);
     if (open.take(now)) return true;

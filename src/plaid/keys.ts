@@ -1,15 +1,15 @@
 /**
- * Plaid's webhook verification keys. Looked for in memory, then in `tartan.verification_keys` (so that a restart asks
- * nobody), then at Plaid. A rotation needs nothing: a new kid is simply fetched when it is first seen.
+ * Plaid's webhook verification keys. They are looked up in memory, then in `tartan.verification_keys` (so that a restart need not
+ * ask Plaid), then at Plaid. A rotation needs no action: Tartan fetches a new kid when it first sees it.
  *
  *   absent → fetching → known → (Plaid says so) expired
  *                     → unknown for five minutes → absent
  *                     → (Plaid did not answer) absent
  *
- * The kid of a request is anyone's to choose, so what it may cost is bounded: one fetch at a time a kid, a budget of
- * fetches an integration (key-budget.ts), and a bounded memory of kids that Plaid does not know. Where the budget is used up,
- * what other processes fetched meanwhile is read from the table. A key in use is asked for again every hour, since only
- * that tells that it expired.
+ * Anyone can choose the kid of a request, so its cost is bounded: one fetch at a time for each kid, a budget of
+ * fetches for each integration (key-budget.ts), and a bounded memory of kids that Plaid does not know. When the budget is used up,
+ * Tartan reads the keys that other processes have fetched from the table. It fetches a key in use again every hour, to learn
+ * whether the key has expired.
  */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
@@ -25,36 +25,36 @@ import type { KeyRefusal, KeyScope, KeySource } from "./verify.ts";
 const UNKNOWN_FOR_MS = 5 * 60_000;
 const UNKNOWN_KEPT = 10_000;
 const RECHECK_AFTER_MS = 60 * 60_000;
-/** Kids that may wait for Postgres or Plaid at once: what comes beyond is turned away, not kept in memory. */
+/** Kids that may wait for Postgres or Plaid at once; more are refused and not kept in memory. */
 const UNDER_WAY_MAX = 1_000;
-/** How often the table is read again for keys that other processes fetched. */
+/** How often the table is read again for keys that other processes have fetched. */
 const RELOAD_AFTER_MS = 2_000;
-/** Plaid waits 10 s for the answer to its webhook; a fetch must leave time to say so. */
+/** Plaid waits 10 s for the answer to its webhook; a fetch must leave time for that answer. */
 const FETCH_TIMEOUT_MS = 5_000;
 
 export interface VerificationKeysOptions {
-  /** where keys are kept over restarts; null keeps them in memory only */
+  /** stores keys over restarts; null keeps them in memory only */
   database: Queryable | null;
-  /** the client that asks Plaid for an integration's keys */
+  /** the client that fetches an integration's keys */
   clientFor(scope: KeyScope): Pick<PlaidClient, "postJson">;
   clock: Clock;
   logger: Logger;
-  /** fetches of unknown kids in a minute for an integration; half as many again are kept for those that are likely real */
+  /** fetches of unknown kids in a minute for an integration; half as many again are reserved for kids that are likely real */
   fetchesPerMinute: number;
 }
 
-/** Disposing it waits for the fetches that are under way. */
+/** Disposing it waits for running fetches. */
 export type VerificationKeys = KeySource & AsyncDisposable;
 
 interface KnownKey {
   key: KeyObject;
-  /** what it was made from: the fields that are kept */
+  /** the stored fields of the JWK */
   jwk: JsonWebKey;
   expiresAt: number;
   checkedAt: number;
 }
 
-/** What `/webhook_verification_key/get` answers with, of which no field is trusted to be there. */
+/** The answer of `/webhook_verification_key/get`, in which any field may be missing. */
 interface KeyAnswer {
   key?: JsonWebKey & { kid?: unknown; alg?: unknown; expired_at?: unknown };
 }
@@ -71,7 +71,7 @@ type Found = KeyObject | KeyRefusal;
 interface Wanted {
   scope: KeyScope;
   keyId: string;
-  /** of the key among those of all environments */
+  /** identifies the key among those of all environments */
   name: string;
   at: Date;
   from: string | null;
@@ -81,21 +81,21 @@ const UNKNOWN: KeyRefusal = { reason: "key_unknown", detail: "Plaid does not kno
 const EXPIRED: KeyRefusal = { reason: "key_expired", detail: "the key it names has expired" };
 const BUDGET: KeyRefusal = {
   reason: "key_unavailable",
-  detail: "too many unknown kids of this integration were asked for in this minute",
+  detail: "too many unknown kids of this integration came in this minute",
 };
 
-/** Opens the cache of verification keys; it fetches nothing until a key is asked for. */
+/** Opens the cache of verification keys; it fetches a key when one is needed. */
 export function openVerificationKeys(options: VerificationKeysOptions): VerificationKeys {
   return new CachedKeys(options);
 }
 
-/** Clients are kept apart, so that one's bad credentials do not fail another's webhooks. */
+/** Clients are separate, so that bad credentials of one do not fail the webhooks of another. */
 const flightOf = ({ clientId }: KeyScope, name: string): string => `${name} ${clientId}`;
 
 class CachedKeys implements VerificationKeys {
   readonly #options: VerificationKeysOptions;
   readonly #known = new Map<string, KnownKey>();
-  /** until when a kid counts as unknown; oldest first */
+  /** kid → until when it counts as unknown; oldest first */
   readonly #unknown = new Map<string, number>();
   readonly #underWay = new Map<string, Promise<Found>>();
   readonly #loaded = new Map<string, { done: Promise<void>; at: number }>();
@@ -150,7 +150,7 @@ class CachedKeys implements VerificationKeys {
     return known.expiresAt <= at.getTime() ? EXPIRED : known.key;
   }
 
-  /** One flight a kid and client. */
+  /** One fetch at a time for each kid and client. */
   #once(scope: KeyScope, name: string, work: () => Promise<Found>): Promise<Found> {
     const flight = flightOf(scope, name);
     let promise = this.#underWay.get(flight);
@@ -161,7 +161,7 @@ class CachedKeys implements VerificationKeys {
     return promise;
   }
 
-  /** Asks again for a key in use, meanwhile trusting it; when Plaid cannot be asked it stays as it is. */
+  /** Fetches a key in use again and trusts it meanwhile; if Plaid does not answer, the key stays as it is. */
   #recheck(scope: KeyScope, keyId: string, name: string, known: KnownKey): void {
     known.checkedAt = this.#options.clock.now();
     void this.#once(scope, name, () => this.#fetch(scope, keyId, name));
@@ -202,8 +202,8 @@ class CachedKeys implements VerificationKeys {
   }
 
   /**
-   * Reads the stored keys of a Plaid environment, unless they were read less than `maxAgeMs` ago; when Postgres is away, it is
-   * tried again a little later.
+   * Reads the stored keys of a Plaid environment, unless they were read less than `maxAgeMs` ago. When Postgres is down, it
+   * tries again a little later.
    */
   #load(plaidUrl: string, maxAgeMs: number): Promise<void> {
     const { database, clock, logger } = this.#options;

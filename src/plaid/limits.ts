@@ -1,8 +1,8 @@
 /**
  * Plaid's published rate limits, requests per minute, by endpoint and environment, for one item and for one client.
- * Plaid calls them defaults, not exhaustive, and subject to change; a 429 (`RATE_LIMIT_EXCEEDED`) carries no Retry-After. So they are
- * where pacing starts, and answers from Plaid slow it further. Where Plaid's pages disagree with one another, the
- * smaller figure stands here.
+ * Plaid calls them defaults, not exhaustive, and subject to change; a 429 (`RATE_LIMIT_EXCEEDED`) carries no Retry-After. So the
+ * rate limiter starts with these figures, and 429s slow it further. Where Plaid's pages disagree, this table has the
+ * smaller figure.
  */
 
 export interface Limit {

@@ -1,6 +1,6 @@
 /**
- * What an error of an item means, in words for the people who run Tartan and for those who support its users: what
- * is wrong, and what to do next. By code; a code that has no words of its own gets those of its class.
+ * Explains an item's error to the people who run Tartan and to those who support its users: what
+ * is wrong, and what to do next. By code; a code without a text of its own gets that of its class.
  */
 import { classify, type RetryClass } from "./errors.ts";
 
@@ -10,7 +10,7 @@ export const TOKEN_OF_ANOTHER_ITEM = "token_of_another_item";
 export interface Reason {
   /** what is wrong */
   message: string;
-  /** what to do next; null: nothing, it passes by itself */
+  /** what to do next; null: nothing, the error goes away by itself */
   next_step: string | null;
 }
 
@@ -18,7 +18,7 @@ const UPDATE_MODE =
   "Send the user through Link in update mode. Then post ITEM/UPDATED, or wait for the daily check of the item.";
 const LINK_AGAIN = "Ask the user to link the account again. Then unlink this item.";
 const OTHER_WAY =
-  "Nothing that the user does in Link helps now. The rows are kept and the item is checked daily; contact Plaid's support or let the user link another account.";
+  "The user cannot fix this in Link now. Tartan keeps the rows and checks the item daily; contact Plaid's support or let the user link another account.";
 const RIGHT_TOKEN = "Post ITEM/CREATED again with the access token that belongs to this item_id.";
 
 const BY_CODE: Readonly<Record<string, Reason>> = {
@@ -38,7 +38,7 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
   },
   NO_ACCOUNTS: { message: "The bank shows no account of the user.", next_step: UPDATE_MODE },
   ACCESS_NOT_GRANTED: { message: "The user did not grant access to the data.", next_step: UPDATE_MODE },
-  ITEM_NOT_FOUND: { message: "Plaid has no such item (any more): it was removed.", next_step: LINK_AGAIN },
+  ITEM_NOT_FOUND: { message: "Plaid no longer has this item: it was removed.", next_step: LINK_AGAIN },
   ITEM_CONCURRENTLY_DELETED: { message: "The item was removed at Plaid.", next_step: LINK_AGAIN },
   USER_PERMISSION_REVOKED: {
     message: "The user withdrew the permission to access the item.",
@@ -58,7 +58,7 @@ const BY_CLASS: Readonly<Record<RetryClass, Reason>> = {
   backoff: { message: "Plaid or the bank failed.", next_step: null },
   trigger: { message: "Plaid does not have the data yet.", next_step: null },
   restart: { message: "The data changed while it was read.", next_step: null },
-  cursor_invalid: { message: "Plaid no longer takes the cursor; everything is read again.", next_step: null },
+  cursor_invalid: { message: "Plaid no longer accepts the cursor; Tartan reads everything again.", next_step: null },
   user: { message: "The item waits for its user.", next_step: UPDATE_MODE },
   item_ended: { message: "Plaid cannot serve the item.", next_step: OTHER_WAY },
   product_unavailable: { message: "The item does not have the product.", next_step: null },
@@ -68,7 +68,7 @@ const BY_CLASS: Readonly<Record<RetryClass, Reason>> = {
   },
 };
 
-/** What the error means. `errorType` decides only where the code is not known. */
+/** Explains the error. `errorType` decides only where the code is unknown. */
 export const explain = (errorType: string, errorCode: string): Reason =>
   BY_CODE[errorCode] ??
   (errorType === "TARTAN" ? { message: "Tartan failed.", next_step: "See Tartan's log." } : null) ??

@@ -1,9 +1,9 @@
 /**
- * Checks signatures on threads of its own, many in one message. Node's own thread pool does it too, one job at a time,
- * and each job wakes a thread and then the event loop; where webhooks come by the thousand that costs a fifth of what the
- * signature itself does (measured). So what comes while a thread is busy waits, and goes to it together.
+ * Checks signatures on threads of its own, many in one message. Node's own thread pool can do it too, one job at a time,
+ * but each job wakes a thread and then the event loop. With thousands of webhooks a second that costs a fifth of what the
+ * signatures cost (measured). So signatures that come while a thread is busy wait, and go to it together.
  *
- * A thread: idle → busy with a batch → idle …; one that dies is not replaced, and what it held goes to Node's pool.
+ * A thread: idle → busy with a batch → idle …. A thread that dies is not replaced; its signatures go to Node's pool.
  */
 import { verify, type KeyObject } from "node:crypto";
 import { availableParallelism } from "node:os";
@@ -16,7 +16,7 @@ export interface Signatures extends AsyncDisposable {
   check: SignatureCheck;
 }
 
-/** By Node's thread pool: nothing to open, nothing to close. */
+/** Checks on Node's thread pool; it need not be opened or closed. */
 export const checkSignature: SignatureCheck = (signed, signature, key) =>
   new Promise((resolve) => {
     verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature, (error, holds) => {
@@ -25,15 +25,15 @@ export const checkSignature: SignatureCheck = (signed, signature, key) =>
   });
 
 const SIGNATURE_BYTES = 64;
-/** A millisecond's work or two: the first of a batch waits for the last. */
+/** One or two milliseconds of work: the first of a batch waits for the last. */
 const BATCH_MAX = 16;
-/** One in work and one in reach, so that a thread does not wait for the event loop to come round. */
+/** One being checked and one queued, so that a thread does not wait for the event loop. */
 const BATCHES_AHEAD = 2;
 const KEYS_KEPT = 256;
 
 /**
- * What a thread runs. As text, so that it is the same whether Tartan runs from its sources, its build or a bundle.
- * A message is a batch: its bytes are signature and signed data of each, `lengths` those of the data, `names` which key.
+ * The program of a thread. It is text, so that it is the same whether Tartan runs from its sources, its build or a bundle.
+ * A message is a batch: `bytes` holds signature and signed data of each, `lengths` the lengths of the data, `names` the keys.
  */
 const PROGRAM = `
 const { parentPort } = require("node:worker_threads");
@@ -43,7 +43,7 @@ parentPort.on("message", ({ newKeys, forget, names, lengths, bytes }) => {
   if (forget) keys = [];
   keys.push(...newKeys);
   let at = 0;
-  const verdicts = names.map((name, index) => {
+  const results = names.map((name, index) => {
     const signature = bytes.subarray(at, (at += ${SIGNATURE_BYTES}));
     const signed = bytes.subarray(at, (at += lengths[index]));
     try {
@@ -52,7 +52,7 @@ parentPort.on("message", ({ newKeys, forget, names, lengths, bytes }) => {
       return false;
     }
   });
-  parentPort.postMessage(verdicts);
+  parentPort.postMessage(results);
 });
 `;
 
@@ -65,13 +65,13 @@ interface Job {
 
 interface Thread {
   worker: Worker;
-  /** what it was given and has not answered, in order */
+  /** the batches that it has not answered, in order */
   batches: (readonly Job[])[];
-  /** the keys it knows, by their place in its list */
+  /** the keys that it has, by their place in its list */
   keys: Map<KeyObject, number>;
 }
 
-/** Starts the threads; by default one for every two cores. Disposing ends them when what is under way is answered. */
+/** Starts the threads; by default one for every two cores. Disposing ends them once they have answered. */
 export function openSignatures(threads = Math.max(1, availableParallelism() >> 1)): Signatures {
   return new SignatureThreads(threads);
 }
@@ -92,7 +92,7 @@ class SignatureThreads implements Signatures {
     return new Promise((resolve) => {
       this.#waiting.push({ signed, signature, key, resolve });
       if (this.#scheduled) return;
-      // All requests of this turn of the event loop go together.
+      // All requests of this turn of the event loop go into one batch.
       this.#scheduled = true;
       setImmediate(() => {
         this.#scheduled = false;
@@ -113,10 +113,10 @@ class SignatureThreads implements Signatures {
     const worker = new Worker(PROGRAM, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 32 }, execArgv: [] });
     const thread: Thread = { worker, batches: [], keys: new Map() };
     worker.unref();
-    worker.on("message", (verdicts: boolean[]) => {
+    worker.on("message", (results: boolean[]) => {
       const batch = thread.batches.shift() ?? [];
       this.#pump();
-      for (const [index, { resolve }] of batch.entries()) resolve(verdicts[index] === true);
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] === true);
     });
     worker.on("error", () => this.#lose(thread));
     worker.on("exit", () => this.#lose(thread));
@@ -157,7 +157,7 @@ function send(thread: Thread, batch: readonly Job[]): void {
     return name;
   });
   const length = batch.reduce((sum, { signed }) => sum + SIGNATURE_BYTES + signed.length, 0);
-  // Its own memory, handed over rather than copied.
+  // Memory of its own, transferred and not copied.
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const { signed, signature } of batch) {

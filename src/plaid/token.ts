@@ -1,7 +1,7 @@
 /**
- * Reads a `Plaid-Verification` token: a JWT in compact form, signed with ES256. Read by hand and strictly, since it runs
- * for every webhook before anything is proven, and since one token must have one spelling: base64 with stray bits or
- * padding is refused, or a webhook that was accepted could be sent again under another spelling.
+ * Reads a `Plaid-Verification` token: a JWT in compact form, signed with ES256. It reads the token by hand, since it runs
+ * for every webhook before anything is proven. It is strict, since one token must have one spelling: it refuses base64 with
+ * stray bits or padding, or an accepted webhook could be sent again under another spelling.
  *
  * Facts from Plaid's page on webhook verification: header `{"alg":"ES256","kid":…,"typ":"JWT"}`, claims
  * `{"iat":<seconds>,"request_body_sha256":<hex>}`. The signature covers the claims, only the hash binds the body.
@@ -12,20 +12,20 @@ const MAX_TOKEN_LENGTH = 4096;
 const TOKEN = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})$/;
 const KEY_ID = /^[A-Za-z0-9_-]{1,128}$/;
 const SHA256_HEX = /^[0-9a-f]{64}$/i;
-/** Of 86 characters, the first 42 hold nothing but the signature's r. */
+/** Of the signature's 86 characters, the first 42 hold only r. */
 const R_LENGTH = 42;
 
 export interface Token {
   keyId: string;
-  /** what the signature covers */
+  /** the bytes that the signature covers */
   signed: Buffer;
   /** r and s, 32 bytes each */
   signature: Buffer;
   issuedAt: Date;
   bodySha256: Buffer;
   /**
-   * SHA-256 that is the token's identity: of all but s. With (r, s) also (r, -s) is a valid signature of ECDSA, which
-   * anyone can compute; leaving s out makes both the same token. r is drawn anew for each signature.
+   * The token's identity: SHA-256 over everything except s. If (r, s) is a valid ECDSA signature, so is (r, -s), which
+   * anyone can compute; without s both are the same token. r is random for each signature.
    */
   sha256: Buffer;
 }
@@ -35,7 +35,7 @@ export interface TokenFault {
   detail: string;
 }
 
-/** Header segment → what it says. All webhooks of a key share it. */
+/** Header segment → its content. All webhooks of a key share it. */
 const headers = new Map<string, string | TokenFault>();
 const HEADERS_KEPT = 64;
 
@@ -87,7 +87,7 @@ function readClaims(bytes: Buffer): Pick<Token, "issuedAt" | "bodySha256"> | Tok
   const claims = jsonObject(bytes);
   if (claims === null) return malformed("its claims are not JSON");
   const { iat, request_body_sha256: sha256 } = claims;
-  // Beyond the year 9999 there are no dates to compare.
+  // Dates beyond the year 9999 cannot be compared.
   if (typeof iat !== "number" || !Number.isInteger(iat) || iat < 0 || iat > 253_402_300_799)
     return malformed("its iat is not a time in seconds");
   if (typeof sha256 !== "string" || !SHA256_HEX.test(sha256))
@@ -96,12 +96,12 @@ function readClaims(bytes: Buffer): Pick<Token, "issuedAt" | "bodySha256"> | Tok
 }
 
 /**
- * Last characters that leave no stray bits, by how many characters the last group has: of one nothing can be made, in
- * two the last 4 bits are stray, in three the last 2.
+ * Last characters that leave no stray bits, by the number of characters in the last group: a group of one is invalid, in
+ * a group of two the last 4 bits are stray, in a group of three the last 2.
  */
 const CLEAN_END = [/[A-Za-z0-9_-]$/, /$^/, /[AQgw]$/, /[AEIMQUYcgkosw048]$/] as const;
 
-/** The bytes of base64url text (its alphabet was checked), or null where other text would give the same bytes. */
+/** The bytes of base64url text (its alphabet was checked), or null if another text has the same bytes. */
 function canonical(text: string): Buffer | null {
   return CLEAN_END[text.length & 3]?.test(text) ? Buffer.from(text, "base64url") : null;
 }

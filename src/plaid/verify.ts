@@ -1,10 +1,10 @@
 /**
- * Proves that a webhook is Plaid's: its token is signed by a key that Plaid vouches for, was issued around the time of receipt,
- * and names the hash of exactly these bytes. Usable on its own: it needs the raw body, the `Plaid-Verification` header
- * and somewhere to find keys (see keys.ts).
+ * Proves that a webhook is Plaid's: a key of Plaid's signed its token, the token was issued around the time of receipt,
+ * and it names the hash of exactly these bytes. You can use this file on its own: it needs the raw body, the `Plaid-Verification`
+ * header and a source of keys (see keys.ts).
  *
- * The order: shape of the token, algorithm, key, signature, age, body. Age is held against the time of receipt, so a webhook
- * that waited in a queue of yours is not refused for it.
+ * The order is: form of the token, algorithm, key, signature, age, body. The age counts up to the time of receipt, so a webhook
+ * that waited in a queue is not refused for it.
  */
 import { hash, timingSafeEqual, type KeyObject } from "node:crypto";
 import { checkSignature, type SignatureCheck } from "./signatures.ts";
@@ -12,12 +12,12 @@ import { readToken, type Token, type TokenFault } from "./token.ts";
 
 /** Plaid's own rule. */
 const MAX_AGE_MS = 5 * 60_000;
-/** Clocks differ; Plaid's has been seen some seconds ahead of receivers'. */
+/** Clocks differ; Plaid's was observed some seconds ahead of receivers'. */
 const MAX_AHEAD_MS = 60_000;
 
-/** For which Plaid client a key is looked up; keys belong to a Plaid environment, which `plaidUrl` stands for. */
+/** The Plaid client for which a key is looked up. Keys belong to a Plaid environment, which `plaidUrl` identifies. */
 export interface KeyScope {
-  /** of the integration, whose budget of fetches is its own; by default one a client */
+  /** the integration, which has a budget of its own; by default one for each client */
   id?: string;
   plaidUrl: string;
   clientId: string;
@@ -29,16 +29,16 @@ export interface KeyRefusal {
   detail: string;
 }
 
-/** Where verification keys come from. */
+/** A source of verification keys. */
 export interface KeySource {
-  /** @param from the address that sent the webhook, where it is known */
+  /** @param from the sender's address, where it is known */
   find(
     scope: KeyScope,
     keyId: string,
     at: Date,
     from?: string | null,
   ): KeyObject | KeyRefusal | Promise<KeyObject | KeyRefusal>;
-  /** A genuine webhook came from this address. */
+  /** Records that a genuine webhook came from this address. */
   proven?(from: string): void;
 }
 
@@ -52,7 +52,7 @@ export type RefusalReason =
 
 export interface Proven {
   ok: true;
-  /** the token's identity: the same again is the same webhook */
+  /** the token's identity: the same identity is the same webhook */
   tokenSha256: Buffer;
   keyId: string;
   /** `iat` */
@@ -62,34 +62,34 @@ export interface Proven {
 export interface Refused {
   ok: false;
   reason: RefusalReason;
-  /** one sentence's end, such as "its alg is not ES256"; no payload */
+  /** the end of a sentence, such as "its alg is not ES256"; no payload */
   detail: string;
-  /** set when all is genuine, only too old or dated ahead: whose webhook it is can be trusted, that it is news cannot */
+  /** set when the webhook is genuine but too old or dated ahead: its subject can be trusted, its time cannot */
   stale?: Omit<Proven, "ok">;
-  /** Plaid could not be asked for the key: the same request may succeed later */
+  /** Plaid did not answer with the key: the same request may succeed later */
   keyUnavailable?: true;
 }
 
 export interface Verification {
   /** the `Plaid-Verification` header */
   jwt: string;
-  /** the body's raw bytes: parsed and serialised again it has another hash */
+  /** the raw body: parsed and serialised again it has another hash */
   body: Buffer;
   receivedAt: Date;
   keys: KeySource;
   integration: KeyScope;
   /**
-   * Who receives it. A token names no receiver, so where several share a memory of tokens, each makes its own identity of it;
-   * else whoever posts a token to another's URL first would make the rightful one's a repetition.
+   * The receiver's name, which becomes part of the token's identity. A token names no receiver. Where several receivers share a
+   * memory of tokens, anyone could otherwise post a token to another receiver's URL first and make the genuine webhook a duplicate.
    */
   receiver?: string;
-  /** the address that sent it; those that sent genuine webhooks go first when keys are asked for */
+  /** the sender's address; addresses that sent genuine webhooks have a share of the key budget */
   from?: string;
   /** by default Node's thread pool */
   check?: SignatureCheck;
 }
 
-/** Verifies one webhook. Never throws: whatever is wrong is a refusal with a stable reason. */
+/** Verifies one webhook. Never throws: every failure is a refusal with a stable reason. */
 export async function verifyWebhook(given: Verification): Promise<Proven | Refused> {
   const { jwt, body, receivedAt, keys, integration, receiver = "", from, check = checkSignature } = given;
   const token = readToken(jwt, receiver);
@@ -99,13 +99,13 @@ export async function verifyWebhook(given: Verification): Promise<Proven | Refus
   if ("reason" in key)
     return { ok: false, ...key, ...(key.reason === "key_unavailable" ? { keyUnavailable: true as const } : undefined) };
   if (!(await check(token.signed, token.signature, key)))
-    return { ok: false, reason: "signature_invalid", detail: "its signature does not hold under the key it names" };
+    return { ok: false, reason: "signature_invalid", detail: "its signature does not match the key that it names" };
   const result = judgeClaims(token, body, receivedAt);
   if (result.ok && from !== undefined) keys.proven?.(from);
   return result;
 }
 
-/** Age and body of a token whose signature holds. */
+/** Checks age and body of a token whose signature is valid. */
 function judgeClaims(token: Token, body: Buffer, receivedAt: Date): Proven | Refused {
   const facts = { tokenSha256: token.sha256, keyId: token.keyId, signedAt: token.issuedAt };
   const ageMs = receivedAt.getTime() - token.issuedAt.getTime();

@@ -1,7 +1,7 @@
 /**
- * What a webhook is about. Plaid's bodies have a type and a code and the id of something; which something, depends on
- * the type (an item for most, but 54 of 83 pairs name a user, a report, a payment … and no item). Plaid adds types and
- * codes at will and has renamed one on the wire, so nothing here refuses: what is not known is null, and the body is kept.
+ * Finds the subject of a webhook. Plaid's bodies have a type, a code and an id; the type decides what the id names
+ * (mostly an item, but 54 of 83 pairs name a user, a report, a payment … and no item). Plaid adds types and
+ * codes at any time and has renamed one, so nothing here refuses a body: an unknown value is null, and the body is kept.
  */
 
 export interface WebhookReading {
@@ -11,7 +11,7 @@ export interface WebhookReading {
   code: string | null;
   itemId: string | null;
   environment: string | null;
-  /** what to bring up to date; null where Tartan does not mirror what it is about */
+  /** what to bring up to date; null where Tartan mirrors no such subject */
   subject: { kind: string; id: string } | null;
 }
 
@@ -19,13 +19,13 @@ interface SubjectRule {
   kind: string;
   /** the field that holds its id */
   field: string;
-  /** the webhook types that are about it; absent: all that have the field */
+  /** the webhook types of this subject; absent: all that have the field */
   types?: ReadonlySet<string>;
-  /** of these types, the codes that are about it; absent: all */
+  /** the codes of these types; absent: all */
   codes?: ReadonlySet<string>;
 }
 
-/** The first rule that fits says what a webhook is about. */
+/** The first rule that matches gives the subject. */
 const SUBJECTS: readonly SubjectRule[] = [
   { kind: "item", field: "item_id" },
   { kind: "institution", field: "institution_id", types: new Set(["DASHBOARD_CONFIGURED_ALERT", "ISSUES"]) },
@@ -37,17 +37,17 @@ const SUBJECTS: readonly SubjectRule[] = [
   },
 ];
 
-/** Far above anything Plaid uses, and below what an index takes. */
+/** Longer than any id of Plaid's, and shorter than the limit of an index. */
 const PLAIN = /^[\x20-\x7e]{1,255}$/;
 /** Neither control characters nor halves of surrogate pairs: Postgres text cannot hold them all. */
 const STORABLE = /^[^\p{C}]{1,255}$/u;
 
-/** `value` where it is text that a column and an index can hold, else null. */
+/** `value` if it is text that a column and an index can hold, else null. */
 export function storableText(value: unknown): string | null {
   return typeof value === "string" && (PLAIN.test(value) || STORABLE.test(value)) ? value : null;
 }
 
-/** The body as a JSON object, or null where it is none. */
+/** The body as a JSON object, or null if it is none. */
 export function parseBody(body: Buffer): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(body.toString("utf8"));
@@ -61,13 +61,13 @@ export function parseBody(body: Buffer): Record<string, unknown> | null {
 
 const NOTHING: WebhookReading = { type: null, code: null, itemId: null, environment: null, subject: null };
 
-/** Reads a webhook's body. Never throws: fields that are missing, of another type or absurd are null. */
+/** Reads a webhook's body. Never throws: fields that are missing, of another type or too long are null. */
 export function readWebhook(body: Buffer): WebhookReading {
   const fields = parseBody(body);
   return fields === null ? NOTHING : readFields(fields);
 }
 
-/** Reads a webhook's body that was parsed already. */
+/** Reads a parsed webhook body. */
 export function readFields(fields: Record<string, unknown>): WebhookReading {
   const type = storableText(fields["webhook_type"]);
   const code = storableText(fields["webhook_code"]);

@@ -1,6 +1,6 @@
 /**
- * The path of your backend: no `Plaid-Verification` header, but the integration's secret. It hands over new items with
- * their tokens, reports items that the user repaired, and may ask for a read as if Plaid had sent its webhook.
+ * The path of your backend: its requests carry the integration's secret and no `Plaid-Verification` header. They link items with
+ * their tokens, report items that the user repaired, or request a reading as if Plaid had sent its webhook.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
@@ -43,12 +43,12 @@ function checkSecret(headers: IncomingHttpHeaders, secret: string): void {
       "webhook secret as Tartan-Webhook-Secret, Whdb-Webhook-Secret or Authorization: Bearer.";
     throw new IntakeRefusal("webhook_secret_missing", message);
   }
-  // Hashes are compared, since they have one length whatever was presented.
+  // Compares hashes, since they have the same length for every presented secret.
   const expected = hash("sha256", secret, "buffer");
   const holds = presented.map((value) => timingSafeEqual(hash("sha256", value, "buffer"), expected));
   if (holds.includes(true)) return;
   const message =
-    "The webhook secret is not this integration's; `npx tartan integrations rotate-secret` makes a new one.";
+    "This is not the integration's webhook secret. Send the right one; `npx tartan integrations rotate-secret` makes a new one.";
   throw new IntakeRefusal("webhook_secret_mismatch", message);
 }
 

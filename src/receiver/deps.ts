@@ -1,4 +1,4 @@
-/** What the receiver works with: ports, and nothing of what stands behind them. */
+/** The ports that the receiver uses; it knows none of their engines. */
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Intake } from "../model/intake.ts";
@@ -17,12 +17,12 @@ export interface ReceiverDeps {
   allowedSources: readonly string[];
 }
 
-/** One request, its body as it came. */
+/** One request with its raw body. */
 export interface ReceivedRequest {
   integration: KnownIntegration;
   body: Buffer;
   /** the sender's, behind the trusted proxies */
   remoteAddress: string;
-  /** when its last byte had arrived */
+  /** when its last byte arrived */
   receivedAt: Date;
 }

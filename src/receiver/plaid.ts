@@ -1,5 +1,5 @@
 /**
- * The path of Plaid: a `Plaid-Verification` header was sent, so the webhook is Plaid's by signature or it is nothing.
+ * The path of Plaid: requests with a `Plaid-Verification` header, which are accepted only with Plaid's signature.
  */
 import { newUuid } from "../model/ids.ts";
 import type { SignatureCheck } from "../plaid/signatures.ts";
@@ -46,9 +46,9 @@ export function openPlaidPath(deps: ReceiverDeps & { check: SignatureCheck }): P
 }
 
 /**
- * What was not proven is refused. One kind needs more: a genuine webhook that comes too late, or is dated ahead because one of
- * the two clocks is wrong. Either it was accepted before and is only sent again, or it never arrived; then the intake has what it
- * is about checked, since Plaid is asked what is true anyway.
+ * Refuses a webhook that is not proven. One kind needs more: a genuine webhook that comes too late, or is dated ahead because one
+ * of the two clocks is wrong. Either it was accepted before and is only sent again, or it never arrived. In the second case the
+ * intake has its subject checked, which is safe: sync asks Plaid what is true.
  */
 function openStalePath({ intake }: ReceiverDeps): (request: ReceivedRequest, refused: Refused) => Promise<Accepted> {
   return async ({ integration, body }, { reason, detail, stale: token, keyUnavailable }) => {

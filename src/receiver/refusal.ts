@@ -1,5 +1,5 @@
 /**
- * A request that the intake does not take: what the sender is told, and under which reason it is recorded.
+ * A request that the intake refuses: its answer, and the reason under which it is recorded.
  */
 import { TartanError, type ErrorCode, type ErrorDetails } from "../errors.ts";
 
@@ -21,7 +21,7 @@ export class IntakeRefusal extends Error {
 
 const RETRY_AFTER_SECONDS = 10;
 
-/** Whatever was thrown at the intake, as a refusal; null for what is a fault of Tartan itself. */
+/** The refusal for an error that was thrown while a request was handled; null for an error of Tartan itself. */
 export function toRefusal(thrown: unknown): IntakeRefusal | null {
   if (thrown instanceof IntakeRefusal) return thrown;
   if (thrown instanceof TartanError) return fromTartan(thrown);
@@ -29,9 +29,9 @@ export function toRefusal(thrown: unknown): IntakeRefusal | null {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
       return new IntakeRefusal("body_too_large", "A webhook has at most 1 MiB.");
     case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
-      return new IntakeRefusal("webhook_malformed", "The body is not as long as its Content-Length says.");
+      return new IntakeRefusal("webhook_malformed", "The body does not have the length that Content-Length names.");
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
-      return new IntakeRefusal("unsupported_media_type", "Its Content-Type is none; send application/json.");
+      return new IntakeRefusal("unsupported_media_type", "The Content-Type is not valid. Send application/json.");
     default:
       return null;
   }
@@ -47,7 +47,7 @@ function fromTartan(error: TartanError): IntakeRefusal | null {
   return new IntakeRefusal(code, message, { ...fieldsKept, ...later });
 }
 
-/** Which fields are at fault, without their values. */
+/** The names of the invalid fields, without their values. */
 export const namesOf = (fields: Record<string, string> | undefined): string =>
   Object.entries(fields ?? {})
     .map(([field, fault]) => `${field} ${fault}`)

@@ -1,12 +1,12 @@
 /**
- * The receiver's routes: one URL an integration, for Plaid and for your backend.
+ * The receiver's HTTP handlers: one URL for each integration, for Plaid and for your backend.
  *
  *   request → source known? → Plaid-Verification sent? → proven by signature ─┐
  *                                                   └→ proven by secret ─────┴→ handed over to the Intake, which makes it durable → 200
  *
- * A request that fails on the way is answered with what is wrong and how to fix it, recorded as a refusal and counted. A request that
- * cannot be decided or stored just now (Plaid's key endpoint or Postgres away, too many waiting) is 503 with Retry-After:
- * Plaid sends it again for a day.
+ * When a request fails, the receiver answers what is wrong and how to fix it, records a refusal and counts it. When it can neither
+ * accept nor refuse a request (Plaid's key endpoint or Postgres does not answer, the queue is full), it answers 503 with Retry-After:
+ * Plaid sends the request again for a day.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { describeError, errorBody, TartanError } from "../errors.ts";
@@ -27,7 +27,7 @@ const EMPTY = Buffer.alloc(0);
 
 type IntakePath = { Params: { id: string } };
 
-/** A Fastify plugin with the intake's routes, in a context of its own: bodies stay the bytes that came. */
+/** A Fastify plugin with the intake's handlers, in a context of its own, so that bodies stay raw bytes. */
 export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): Promise<void> {
   const signatures = openSignatures();
   app.addHook("onClose", () => signatures[Symbol.asyncDispose]());
@@ -41,7 +41,7 @@ export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): 
     const began = performance.now();
     const { id, duplicate } = await receive(request);
     reply.type("application/json; charset=utf-8");
-    // Written out: an id is hexadecimal, and a serializer would be looked up and run for each webhook.
+    // Assembled by hand, which is safe since an id is hexadecimal: a serializer would run for each webhook.
     reply.send(`{"ok":true,"webhook_id":"${toWebhookId(id)}","duplicate":${duplicate}}`);
     metrics.acceptSeconds.observe((performance.now() - began) / 1000);
     return reply;
@@ -73,16 +73,16 @@ const bodyOf = ({ body }: FastifyRequest): Buffer => (Buffer.isBuffer(body) ? bo
 const unknownIntegration = (): IntakeRefusal =>
   new IntakeRefusal(
     "not_found",
-    "There is no integration at this path; `npx tartan integrations list` shows those there are.",
+    "There is no integration at this path. `npx tartan integrations list` shows the integrations.",
     {
       reason: "integration_unknown",
     },
   );
 
 const sourceRefused = (): IntakeRefusal =>
-  new IntakeRefusal("webhook_source_refused", "This address may not post webhooks; see TARTAN_ALLOWED_SOURCES.");
+  new IntakeRefusal("webhook_source_refused", "This address may not post webhooks. See TARTAN_ALLOWED_SOURCES.");
 
-/** Answers what was thrown, records it and counts it. */
+/** Answers an error, records it and counts it. */
 function refuse(
   { refusals, logger }: ReceiverDeps,
   thrown: unknown,
@@ -91,7 +91,7 @@ function refuse(
 ): FastifyReply {
   const refusal = toRefusal(thrown);
   if (refusal === null) {
-    logger.error({ error: describeError(thrown), request_id: request.id }, "a webhook could not be taken");
+    logger.error({ error: describeError(thrown), request_id: request.id }, "a webhook could not be accepted");
     return send(reply, internal(request.id));
   }
   metrics.webhooksRefused.inc({ reason: refusal.reason });
@@ -106,7 +106,7 @@ function refuse(
 }
 
 const internal = (requestId: string): TartanError =>
-  new TartanError("internal", `Something failed inside Tartan; its log tells more under request_id ${requestId}.`);
+  new TartanError("internal", `Tartan failed. Its log has the details under request_id ${requestId}.`);
 
 function send(reply: FastifyReply, error: TartanError): FastifyReply {
   if (error.retryAfterSeconds !== undefined) reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));

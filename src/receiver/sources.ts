@@ -1,18 +1,19 @@
 /**
- * The optional list of addresses that may post as Plaid. A hint only, since Plaid says its addresses may change; the
+ * The optional list of addresses that may post as Plaid. It proves nothing, since Plaid says that its addresses may change; the
  * signature is the proof.
  */
 import { BlockList, isIP } from "node:net";
 import { TartanError } from "../errors.ts";
 
-/** As Plaid's page on webhooks lists them. */
+/** The addresses on Plaid's page about webhooks. */
 const PLAID_ADDRESSES = ["52.21.26.131", "52.21.47.157", "52.41.247.19", "52.88.82.239"];
 
-/** IPv4 as a dual-stack socket shows it. */
+/** An IPv4 address as a dual-stack socket reports it. */
 const MAPPED = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;
 
 /**
- * A check whether an address may post. `allowed` are addresses, CIDR ranges, or `plaid` for Plaid's four; empty lets all.
+ * Returns a function that says whether an address may post. `allowed` are addresses, CIDR ranges, or `plaid` for Plaid's four; empty
+ * allows all.
  * @throws TartanError `config_invalid` naming every entry that is neither
  */
 export function sourceCheck(allowed: readonly string[]): (address: string) => boolean {

@@ -1,14 +1,14 @@
 /**
- * Requests that were meant for the intake and did not reach its route: the path cannot be decoded or is too long, or the
- * bytes are not HTTP. They are answered by the server itself; here they are recorded and counted, so that a sender with a
- * mangled URL is seen as well as one with a wrong secret.
+ * Requests to the intake that did not reach its handler: their path cannot be decoded or is too long, or their bytes are not
+ * HTTP. The server itself answers them. This file records and counts them, so that an operator sees a sender with a
+ * broken URL as well as one with a wrong secret.
  */
 import { metrics } from "../metrics.ts";
 import type { RefusalSink } from "../model/refusal.ts";
 
 const INTAKE_PATH = /^\/v1\/(?:service_)?integrations\/[^/?#]/;
 const REQUEST_LINE = /^POST (\S+)/;
-/** Longer ones are cut: an intake's path is recognised by its beginning. */
+/** Longer paths are cut: the beginning identifies an intake's path. */
 const PATH_LOOKED_AT = 64;
 
 const DETAILS = {
@@ -25,7 +25,7 @@ export interface Unroutable {
   remoteAddress: string | null;
 }
 
-/** Records the request if it was meant for the intake. Never throws. */
+/** Records the request if it was sent to the intake. Never throws. */
 export function recordUnroutable(
   refusals: RefusalSink,
   { method, path, remoteAddress }: Unroutable,
@@ -36,7 +36,7 @@ export function recordUnroutable(
   refusals.record({ integrationId: null, reason, detail: DETAILS[reason], remoteAddress, bodyBytes: null });
 }
 
-/** The request that the bytes begin with, where they begin with one that posts. */
+/** The POST request at the beginning of the bytes, if there is one. */
 export function requestIn(packet: unknown): Pick<Unroutable, "method" | "path"> | null {
   if (!Buffer.isBuffer(packet)) return null;
   const path = REQUEST_LINE.exec(packet.toString("latin1", 0, PATH_LOOKED_AT * 2))?.[1];

@@ -1,5 +1,5 @@
 /**
- * An account of an Item and how it looks in Plaid's answers. Money is kept in ten-thousandths, so that sums stay exact.
+ * An account of an Item, and its form in Plaid's answers. Money is in ten-thousandths, so that sums stay exact.
  */
 import type { AccountKind } from "./catalogue/accounts.ts";
 import type { Random } from "./random.ts";
@@ -25,7 +25,7 @@ export const createAccount = (random: Random, kind: AccountKind, currency: strin
   transactions: 0,
 });
 
-/** Moves the balances by a transaction that came (`sign` 1) or went (-1). */
+/** Adds a transaction to the balances (`sign` 1) or takes it out (-1). */
 export function applyToBalance(account: Account, amount: number, pending: boolean, sign: 1 | -1): void {
   if (pending) account.held += sign * amount;
   else account.current += (account.kind.type === "credit" ? sign : -sign) * amount;
@@ -33,7 +33,7 @@ export function applyToBalance(account: Account, amount: number, pending: boolea
 
 const money = (value: number | null): number | null => (value === null ? null : value / 10_000);
 
-/** Plaid shows what may be spent only where the account kind has such a figure. */
+/** Plaid shows an available balance only for account kinds that have one. */
 function available(account: Account): number | null {
   const { kind, current, held } = account;
   if (kind.available === null) return null;

@@ -1,10 +1,10 @@
 /**
- * Changes of what is true at the bank: transactions come, change, go, and pending ones post. Each function changes the
- * book and says what it did; telling the client (webhooks) is somebody else's.
+ * Changes the truth at the bank: adds, modifies and removes transactions, and posts pending ones. Each function changes the
+ * book and returns what it did; the callers send the webhooks.
  */
 import { applyToBalance, type Account } from "./account.ts";
 import { MERCHANT_LOTS } from "./catalogue/merchants.ts";
-import { newTxn, type Txn } from "./feed.ts";
+import { newTxn, type Txn } from "./transaction-log.ts";
 import { accountLots, makeTxn } from "./history.ts";
 import type { Book } from "./item.ts";
 
@@ -15,7 +15,7 @@ export interface Summary {
 }
 
 /** how many of each */
-export interface Wanted {
+export interface ChangeCounts {
   add: number;
   addPending: number;
   modify: number;
@@ -24,14 +24,14 @@ export interface Wanted {
   account?: Account | undefined;
 }
 
-/** Counts that exceed what there is do what they can. New rows come last, so the other counts speak of older ones. */
-export function change(book: Book, wanted: Wanted, today: number): Summary {
-  const { random, feed } = book;
-  const removed = random.sample(feed.live, wanted.remove);
+/** A count that exceeds the existing rows applies to all of them. New rows come last, so the other counts apply to older ones. */
+export function change(book: Book, wanted: ChangeCounts, today: number): Summary {
+  const { random, log } = book;
+  const removed = random.sample(log.live, wanted.remove);
   for (const txn of removed) take(book, txn);
-  const modified = random.sample(feed.live, wanted.modify);
+  const modified = random.sample(log.live, wanted.modify);
   for (const txn of modified) modify(book, txn);
-  const posting = random.sample([...feed.pending], wanted.postPending);
+  const posting = random.sample([...log.pending], wanted.postPending);
   const posted = posting.map((txn) => post(book, txn, today));
   const fresh = [
     ...addSome(book, wanted.add, today, false, wanted.account),
@@ -50,15 +50,15 @@ function addSome(book: Book, count: number, day: number, pending: boolean, accou
   return Array.from({ length: count }, () => put(book, makeTxn(book.random, lots, day, pending)));
 }
 
-/** A transaction happens. */
+/** Adds a transaction. */
 export function put(book: Book, txn: Txn): Txn {
-  book.feed.add(txn);
+  book.log.add(txn);
   applyToBalance(txn.account, txn.amount, txn.pending, 1);
   return txn;
 }
 
 export function take(book: Book, txn: Txn): void {
-  book.feed.remove(txn);
+  book.log.remove(txn);
   applyToBalance(txn.account, txn.amount, txn.pending, -1);
 }
 
@@ -68,17 +68,17 @@ function modify(book: Book, txn: Txn): void {
   if (kind < 6) raise(book, txn, Math.max(100, Math.round(Math.abs(txn.amount) / 1000) * 100));
   else if (kind < 8) txn.merchant = book.random.pick(MERCHANT_LOTS);
   else txn.day -= 1;
-  if (kind >= 6) book.feed.touch(txn);
+  if (kind >= 6) book.log.touch(txn);
 }
 
 /** Adds to the amount of a transaction (ten-thousandths of a dollar). */
 export function raise(book: Book, txn: Txn, by: number): void {
   applyToBalance(txn.account, by, txn.pending, 1);
   txn.amount += by;
-  book.feed.touch(txn);
+  book.log.touch(txn);
 }
 
-/** The pending row goes, a posted one comes that names it; one in five with another amount, as tips and holds do. */
+/** Replaces a pending row by a posted one that names it; one in five with another amount, like tips and holds. */
 export function post(book: Book, pending: Txn, today: number): Txn {
   take(book, pending);
   const amount = book.random.chance(0.2) ? pending.amount + book.random.between(1, 500) * 100 : pending.amount;

@@ -1,7 +1,7 @@
 /**
- * Cursors of /transactions/sync: opaque to the caller, at most 256 base64 characters. Inside: whose it is (Item and
+ * Cursors of /transactions/sync: opaque to the caller, at most 256 base64 characters. A cursor holds its owner (Item and
  * account filter), where the loop began, how far it got, and up to which change it goes. A cursor between two pages is
- * good only while nothing changes; one that ended its loop stays good.
+ * valid only while nothing changes; a cursor that ended its loop stays valid.
  */
 import { createHash } from "node:crypto";
 
@@ -11,7 +11,7 @@ export interface Position {
   head: number;
 }
 
-/** Whose a cursor is: an Item's, of one of its accounts or of all (null), and of the world's epoch. */
+/** The owner of a cursor: an Item, one of its accounts or all (null), and the world's epoch. */
 export interface CursorOwner {
   itemId: string;
   accountId: string | null;
@@ -43,7 +43,7 @@ export function writeCursor(owner: CursorOwner, at: Position): string {
   return Buffer.concat([bytes, seal(bytes)]).toString("base64");
 }
 
-/** What the cursor says, or null when it is none of this Item's (with this account filter). */
+/** The content of the cursor, or null when it is not this Item's (with this account filter). */
 export function readCursor(owner: CursorOwner, cursor: string): Position | null {
   const raw = Buffer.from(cursor, "base64");
   if (raw.length !== LENGTH || raw.toString("base64") !== cursor) return null;

@@ -22,5 +22,5 @@ export function dayText(day: number): string {
   return text;
 }
 
-/** A moment as Plaid writes it, whole seconds in UTC. */
+/** An instant as Plaid writes it, in whole seconds, UTC. */
 export const momentText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;

@@ -1,6 +1,6 @@
 /**
- * What goes wrong on demand. A fault says its kind, whom it strikes (an Item, an endpoint, a client, an institution, a
- * webhook code; absent: everyone), how often (`count`) and with what probability (from the seed). It stays until its
+ * Injects failures on request. A fault has a kind, a target (an Item, an endpoint, a client, an institution, a
+ * webhook code; absent: everything), a number of occurrences (`count`) and a probability (from the seed). It stays until its
  * count is used up or it is deleted. docs/simulator.md has an example of each.
  */
 import { z } from "zod";
@@ -9,7 +9,7 @@ import type { Random } from "./random.ts";
 const scope = {
   item_id: z.string().optional(),
   client_id: z.string().optional(),
-  /** strikes so often, then is gone; absent: until deleted */
+  /** occurs this often, then is deleted; absent: until deleted */
   count: z.int().min(1).optional(),
   probability: z.number().min(0).max(1).optional(),
 };
@@ -51,7 +51,7 @@ export const faultSchema = z.discriminatedUnion("kind", [
 export type FaultInput = z.input<typeof faultSchema>;
 export type Fault = z.output<typeof faultSchema>;
 export type FaultKind = Fault["kind"];
-export type StandingFault = Fault & { fault_id: string; struck: number };
+export type ActiveFault = Fault & { fault_id: string; struck: number };
 
 export interface Target {
   itemId?: string | null | undefined;
@@ -64,38 +64,38 @@ export interface Target {
 }
 
 export class Faults {
-  #standing: StandingFault[] = [];
+  #active: ActiveFault[] = [];
   #random: Random;
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  add(fault: Fault): StandingFault {
-    const standing = { ...fault, fault_id: `flt_${this.#random.id(12)}`, struck: 0 };
-    this.#standing.push(standing);
-    return standing;
+  add(fault: Fault): ActiveFault {
+    const active = { ...fault, fault_id: `flt_${this.#random.id(12)}`, struck: 0 };
+    this.#active.push(active);
+    return active;
   }
 
-  all(): StandingFault[] {
-    return this.#standing.map((one) => ({ ...one }));
+  all(): ActiveFault[] {
+    return this.#active.map((one) => ({ ...one }));
   }
 
-  /** @returns how many are gone */
+  /** @returns how many were deleted */
   clear(faultId?: string): number {
-    const before = this.#standing.length;
-    this.#standing = faultId === undefined ? [] : this.#standing.filter((one) => one.fault_id !== faultId);
-    return before - this.#standing.length;
+    const before = this.#active.length;
+    this.#active = faultId === undefined ? [] : this.#active.filter((one) => one.fault_id !== faultId);
+    return before - this.#active.length;
   }
 
-  /** The fault of this kind that strikes this target now, if one does; it counts as struck. */
-  strike<K extends FaultKind>(kind: K, target: Target): (StandingFault & { kind: K }) | null {
-    for (const fault of this.#standing) {
+  /** The fault of this kind that occurs for this target now, if any; it is counted. */
+  strike<K extends FaultKind>(kind: K, target: Target): (ActiveFault & { kind: K }) | null {
+    for (const fault of this.#active) {
       if (fault.kind !== kind || !aims(fault, target)) continue;
       if (fault.probability !== undefined && !this.#random.chance(fault.probability)) continue;
       fault.struck += 1;
       if (fault.count !== undefined && fault.struck >= fault.count) this.clear(fault.fault_id);
-      return fault as StandingFault & { kind: K };
+      return fault as ActiveFault & { kind: K };
     }
     return null;
   }

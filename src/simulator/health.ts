@@ -1,6 +1,6 @@
 /**
- * How Items fall ill and recover. An Item's error stands until it is repaired: by its user in update mode (Plaid sends
- * nothing then: the client did it itself) or because the login works again by itself (LOGIN_REPAIRED).
+ * Breaks and repairs Items. An Item keeps its error until it is repaired: by its user in update mode (Plaid sends
+ * nothing then: the client knows) or because the login works again by itself (LOGIN_REPAIRED).
  */
 import { createAccount, type Account } from "./account.ts";
 import { take } from "./changes.ts";
@@ -29,7 +29,7 @@ export function repairItem(sim: Simulation, item: Item, webhooks = true): void {
   if (webhooks) sim.notify(item, loginRepaired());
 }
 
-/** The user withdraws all access at the bank or in Plaid Portal: for ever. */
+/** The user withdraws all access at the bank or in Plaid Portal, for ever. */
 export function revokeItem(sim: Simulation, item: Item, webhooks = true): void {
   item.revoked = true;
   item.error = REVOKED;
@@ -37,13 +37,13 @@ export function revokeItem(sim: Simulation, item: Item, webhooks = true): void {
 }
 
 /**
- * The user withdraws one account. It leaves /accounts/get, and its transactions leave the feed as removals, so that a
- * client that follows the feed and one that reads everything anew agree.
+ * The user withdraws one account. It disappears from /accounts/get, and its transactions become removals in the log, so that a
+ * client that follows the log and one that reads everything anew agree.
  */
 export function revokeAccount(sim: Simulation, item: Item, account: Account, webhooks = true): void {
   fillShelf(sim, item);
   const book = bookOf(item);
-  const removed = book.feed.live.filter((txn) => txn.account === account);
+  const removed = book.log.live.filter((txn) => txn.account === account);
   for (const txn of removed) take(book, txn);
   book.accounts.splice(book.accounts.indexOf(account), 1);
   book.reserve = book.reserve.filter((txn) => txn.account !== account);
@@ -55,7 +55,7 @@ export function revokeAccount(sim: Simulation, item: Item, account: Account, web
   for (const notice of notices) sim.notify(item, notice);
 }
 
-/** The user opens another account and shares it; product books know nothing of it yet. Without a kind: one by chance. */
+/** The user opens another account and shares it; product books do not know it yet. Without a kind, the seed chooses one. */
 export function addAccount(sim: Simulation, item: Item, webhooks = true, kind?: AccountKind): Account {
   fillShelf(sim, item);
   const book = bookOf(item);

@@ -1,10 +1,10 @@
 /**
- * The transactions that an Item has when it is linked, and single new ones later: who, where, how much and when, drawn
- * from the Item's own stream.
+ * Makes the transactions that an Item has when it is linked, and single new ones later: merchant, place, amount and day, drawn
+ * from the Item's own random stream.
  */
 import type { Account } from "./account.ts";
 import { MERCHANT_LOTS, MERCHANTS, PLACES, type Merchant } from "./catalogue/merchants.ts";
-import { newTxn, type Txn } from "./feed.ts";
+import { newTxn, type Txn } from "./transaction-log.ts";
 import type { Random } from "./random.ts";
 
 /** what the user's login decides */
@@ -28,17 +28,17 @@ export function planFor(username: Username, days: number): Plan {
   return { username, transactions, days };
 }
 
-/** Banks show a handful of pending transactions, however long the history is. */
+/** Banks show a few pending transactions, however long the history is. */
 const MOST_PENDING = 5;
 
-/** accounts by how often something happens on them: half of it on the first that is busy at all (checking) */
+/** accounts, weighted by their activity: half of it is on the first active one (checking) */
 export function accountLots(accounts: readonly Account[]): readonly Account[] {
   const busy = accounts.filter((account) => account.kind.busy);
   const [first] = busy;
   return first ? [...busy, ...Array<Account>(busy.length).fill(first)] : accounts;
 }
 
-/** A transaction that is not in the feed yet. */
+/** A transaction that is not in the log yet. */
 export function makeTxn(random: Random, lots: readonly Account[], day: number, pending: boolean): Txn {
   const merchant = random.pick(MERCHANT_LOTS);
   const { cents } = MERCHANTS[merchant] as Merchant;

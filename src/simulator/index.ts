@@ -9,7 +9,7 @@ import { listen, type AnsweredRequest } from "./server.ts";
 import { Simulation, type ExtractionOptions } from "./simulation.ts";
 import { restoreSnapshot, seedOf } from "./snapshot.ts";
 import { keepState, readState } from "./state-file.ts";
-import type { CourierOptions } from "./webhooks/courier.ts";
+import type { WebhookSenderOptions } from "./webhooks/webhook-sender.ts";
 import type { SentWebhook } from "./webhooks/log.ts";
 import type { Client } from "./world.ts";
 
@@ -17,7 +17,7 @@ export type { Control } from "./control/control.ts";
 export type { BookChange, BookInput } from "./control/books.ts";
 export type { ChangeResult } from "./control/results.ts";
 export type { SignedWebhook } from "./control/webhooks.ts";
-export type { FaultInput, FaultKind, StandingFault } from "./faults.ts";
+export type { FaultInput, FaultKind, ActiveFault } from "./faults.ts";
 export type { BookName } from "./products/index.ts";
 export type { AnsweredRequest } from "./server.ts";
 export type { Attempt, SentFilter, SentStatus, SentWebhook } from "./webhooks/log.ts";
@@ -41,21 +41,21 @@ export interface SimulatorOptions {
   rateLimits?: boolean | number;
   /** when a freshly linked Item's history arrives, and how long a refresh takes */
   extraction?: Partial<ExtractionOptions>;
-  webhooks?: Partial<Omit<CourierOptions, "concurrency">>;
-  /** webhook attempts under way at once (32) */
+  webhooks?: Partial<Omit<WebhookSenderOptions, "concurrency">>;
+  /** webhook attempts in flight at once (32) */
   concurrency?: number;
   /** Items need a new login after so many days, as Sandbox Items do after 30; absent: never */
   loginExpiresAfterDays?: number;
   /**
-   * A file that keeps the world: read at the start where it exists (its seed counts then), written while things happen. What
-   * is under way is not kept, such as webhooks that wait for a retry.
+   * A file that keeps the world: read at the start if it exists (its seed counts then), written while the world changes. It does
+   * not hold pending work, such as webhooks that wait for a retry.
    */
   stateFile?: string;
   /** called after each webhook attempt */
   onWebhook?: (webhook: SentWebhook) => void;
   /** called after each answer */
   onRequest?: (request: AnsweredRequest) => void;
-  /** called when the simulator itself is at fault */
+  /** called for an error of the simulator itself */
   onError?: (error: unknown) => void;
 }
 
@@ -71,7 +71,7 @@ export interface Simulator extends AsyncDisposable {
 }
 
 const EXTRACTION: ExtractionOptions = { initialMs: 1000, historicalMs: 3000, refreshMs: 500 };
-const COURIER: CourierOptions = {
+const SENDER: WebhookSenderOptions = {
   concurrency: 32,
   timeoutMs: 10_000,
   retry: true,
@@ -120,7 +120,7 @@ const simulationOptions = (options: SimulatorOptions, client: Client) => ({
   clients: [client, ...(options.clients ?? [])],
   rateLimitScale: Number(options.rateLimits ?? true),
   extraction: { ...EXTRACTION, ...options.extraction },
-  webhooks: { ...COURIER, ...options.webhooks, concurrency: options.concurrency ?? COURIER.concurrency },
+  webhooks: { ...SENDER, ...options.webhooks, concurrency: options.concurrency ?? SENDER.concurrency },
   loginExpiresAfterDays: options.loginExpiresAfterDays ?? null,
   onWebhook: options.onWebhook,
   onError: options.onError,

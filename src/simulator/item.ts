@@ -1,18 +1,18 @@
 /**
- * An Item: a user's login at one institution, and what Plaid knows of it.
+ * An Item: a user's login at one institution, and what Plaid knows about it.
  *
  * Its history arrives in stages: NONE (Transactions was not asked for yet) → NOT_READY → INITIAL (the last 30 days) →
- * HISTORICAL (everything). Beside that it is healthy, or has an `error` until its user acts or the bank recovers, or is
- * `revoked` by its user, or `removed` by the client; the last two are for ever.
+ * HISTORICAL (everything). Besides, it has no error, or an `error` until its user acts or the bank recovers, or is
+ * `revoked` by its user, or `removed` by the client; the last two are final.
  *
- * Accounts and transactions (the book) are made when first looked at, from the Item's own stream of chance: ten
- * thousand Items cost little until someone reads them, and come out the same in whatever order that happens.
+ * Accounts and transactions (the book) are made when they are first read, from the Item's own random stream: ten
+ * thousand Items cost little until someone reads them, and are the same in any order of reading.
  */
 import { createAccount, type Account } from "./account.ts";
 import { CHECKING, HELD_FOR, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
 import type { Institution } from "./catalogue/institutions.ts";
 import { dayOf, momentText } from "./days.ts";
-import { Feed, type Txn } from "./feed.ts";
+import { TransactionLog, type Txn } from "./transaction-log.ts";
 import { makeHistory, type Plan } from "./history.ts";
 import { errorObject, type ErrorFacts } from "./plaid-error.ts";
 import type { Random } from "./random.ts";
@@ -21,7 +21,7 @@ export type Stage = "NONE" | "NOT_READY" | "INITIAL" | "HISTORICAL";
 
 export interface Book {
   readonly accounts: Account[];
-  readonly feed: Feed;
+  readonly log: TransactionLog;
   /** history that has not arrived yet, oldest first */
   reserve: Txn[];
   /** changes after the history draw from here */
@@ -32,7 +32,7 @@ export interface Book {
 export interface Shelved {
   /** when Plaid last had news from the bank; null: the first pull is under way */
   pulledAt: number | null;
-  /** null: nobody has looked yet */
+  /** null: not read yet */
   content: { state: unknown; random: Random } | null;
 }
 
@@ -42,7 +42,7 @@ export interface Item {
   readonly institution: Institution;
   readonly createdAt: number;
   readonly random: Random;
-  /** Plaid's own user id (usr_…) or whatever the maker of the Item calls its user */
+  /** Plaid's own user id (usr_…) or the name that the maker of the Item gave its user */
   readonly userId: string | null;
   /** may still change until the first request for Transactions */
   plan: Plan;
@@ -68,14 +68,14 @@ export interface Item {
   shelf: Record<string, Shelved>;
 }
 
-/** Accounts and transactions, made now if nobody has looked before. */
+/** Accounts and transactions, made now if this is the first reading. */
 export function bookOf(item: Item): Book {
   if (item.book) return item.book;
   const random = item.random.fork("book");
   const currency = item.institution.country_codes.includes("CA") ? "CAD" : "USD";
   const accounts = accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
   if (item.plan.username === "controlled") for (const account of accounts) openWith(account, random);
-  const book: Book = { accounts, feed: new Feed(), reserve: [], random: random.fork("changes") };
+  const book: Book = { accounts, log: new TransactionLog(), reserve: [], random: random.fork("changes") };
   book.reserve = historyOf(item, book);
   item.book = book;
   if (item.stage === "HISTORICAL") release(book, -Infinity);
@@ -85,17 +85,17 @@ export function bookOf(item: Item): Book {
 const historyOf = (item: Item, { accounts }: Book): Txn[] =>
   makeHistory(item.plan, accounts, dayOf(item.createdAt), item.random.fork("history"));
 
-/** Another history than was planned, before any of it has arrived. */
+/** Replaces the planned history, before any of it has arrived. */
 export function replan(item: Item, plan: Plan): void {
   item.plan = plan;
   if (item.book) item.book.reserve = historyOf(item, item.book);
 }
 
-/** Lets the history arrive that is not older than `fromDay`; returns how many transactions that were. */
+/** Lets the history from `fromDay` on arrive; returns how many transactions that were. */
 export function release(book: Book, fromDay: number): number {
   const arriving = book.reserve.filter((txn) => txn.day >= fromDay);
   book.reserve = book.reserve.filter((txn) => txn.day < fromDay);
-  for (const txn of arriving) book.feed.add(txn);
+  for (const txn of arriving) book.log.add(txn);
   return arriving.length;
 }
 

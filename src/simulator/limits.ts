@@ -1,6 +1,6 @@
 /**
  * Plaid's published Sandbox rate limits (https://plaid.com/docs/errors/rate-limit-exceeded, per minute), counted in
- * windows that begin with the first request. Each endpoint's file says its own; one that says none has none.
+ * windows that begin with the first request. Each endpoint's file has its limits; an endpoint may have none.
  */
 export interface Limit {
   perItem?: number;
@@ -9,7 +9,7 @@ export interface Limit {
 }
 
 const WINDOW_MS = 60_000;
-/** Windows of Items that fell silent are swept when this many have gathered. */
+/** Windows of inactive Items are removed when there are this many. */
 const SWEEP_AT = 50_000;
 
 interface Window {
@@ -26,7 +26,7 @@ export class RateLimits {
     this.scale = scale;
   }
 
-  /** Counts a request; says whose limit it exceeds, or null. A refused request is not counted. */
+  /** Counts a request. @returns whose limit it exceeds, or null; a refused request is not counted */
   exceeded(
     limit: Limit | undefined,
     path: string,

@@ -1,6 +1,6 @@
 /**
- * Linking an Item the way Link and the Sandbox do it: it begins without transactions, and its history arrives in stages
- * if Transactions is among its products; so does the data of its other products, at once.
+ * Links an Item as Link and the Sandbox do: it begins without transactions, and its history arrives in stages
+ * if Transactions is among its products. The data of its other products arrives at once.
  */
 import type { Institution } from "./catalogue/institutions.ts";
 import { planFor, type Username } from "./history.ts";
@@ -8,7 +8,7 @@ import type { Item } from "./item.ts";
 import { beginPulls } from "./products/shelf.ts";
 import type { Simulation } from "./simulation.ts";
 
-export interface LinkWish {
+export interface LinkRequest {
   clientId: string;
   institution?: Institution | undefined;
   products: string[];
@@ -17,12 +17,12 @@ export interface LinkWish {
   webhook: string | null;
   userId: string | null;
   username: Username;
-  /** history wanted, in days */
+  /** requested history, in days */
   days: number;
 }
 
-export function linkItem(sim: Simulation, wish: LinkWish): Item {
-  const { username, days, ...rest } = wish;
+export function linkItem(sim: Simulation, request: LinkRequest): Item {
+  const { username, days, ...rest } = request;
   const plan = planFor(username, days);
   const item = sim.world.createItem({ ...rest, plan, stage: "NONE", now: sim.time.now() });
   sim.settle(item);

@@ -1,8 +1,8 @@
 /**
- * The market: what securities are called and what they cost. All Items of a world share it, so two of them that were pulled
- * between the same two moves show a security alike; one that was pulled earlier shows the price of then.
+ * The market: names and prices of securities. All Items of a world share it, so two Items that were pulled
+ * between the same two moves show the same price; an Item that was pulled earlier shows the earlier price.
  *
- * A price moves only when somebody moves it, never with the clock: an Item's truth must not change unannounced.
+ * A price moves only when the control moves it, never with the clock: an Item's truth must not change unannounced.
  */
 import { securityKind } from "./catalogue/securities.ts";
 import type { Random } from "./random.ts";
@@ -10,7 +10,7 @@ import type { Random } from "./random.ts";
 export interface Quote {
   /** millionths of the security's currency */
   price: number;
-  /** the trading day that it is of */
+  /** its trading day */
   day: number;
 }
 
@@ -44,7 +44,7 @@ export class Market {
     return id;
   }
 
-  /** The price of before any move, as known on the trading day before `day`. */
+  /** The price before any move, as known on the trading day before `day`. */
   opening(security: number, day: number): Quote {
     return { price: securityKind(security).price, day: day - 1 };
   }

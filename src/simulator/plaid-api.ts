@@ -1,6 +1,6 @@
 /**
- * Answers Plaid's API: who is asking, what goes wrong on demand, is the request well formed, whose Item is it, is the
- * limit reached, and only then the endpoint. Knows nothing of sockets; server.ts carries requests in and answers out.
+ * Answers Plaid's API: checks credentials, applies faults, checks the request's shape, finds the Item, checks the rate
+ * limit, and then calls the endpoint. It knows nothing about sockets; server.ts passes requests in and answers out.
  */
 import { ENDPOINTS } from "./endpoints/index.ts";
 import { JsonMembers, type Answer, type Endpoint } from "./endpoints/endpoint.ts";
@@ -28,7 +28,7 @@ import type { Client } from "./world.ts";
 
 export interface PlaidRequest {
   path: string;
-  /** PLAID-CLIENT-ID and PLAID-SECRET headers, which stand in for the body's fields */
+  /** PLAID-CLIENT-ID and PLAID-SECRET headers, which may replace the body's fields */
   clientId: string | undefined;
   secret: string | undefined;
   body: string;
@@ -92,7 +92,7 @@ function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answ
   return endpoint.run(parsed, { sim, client }, subject);
 }
 
-/** A path is the caller's: only what an endpoint's name may hold is repeated, and no more of it than such a name is long. */
+/** The caller chooses the path, so the answer repeats only the characters and the length that an endpoint's name may have. */
 const printable = (path: string): string => path.replaceAll(/[^\w/ .-]/g, "").slice(0, 100);
 
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
@@ -107,7 +107,7 @@ function readBody(body: string): Record<string, unknown> {
   throw invalidBody();
 }
 
-/** Faults in front of Plaid's code: latency, gateways, cut connections. True: there is no more to answer. */
+/** Applies faults in front of Plaid's code: latency, gateways, cut connections. @returns true if the answer is complete */
 function strikeOutside(sim: Simulation, target: Target, reply: PlaidReply): boolean {
   reply.delayMs = sim.faults.strike("slow", target)?.ms ?? 0;
   reply.cutAfter = sim.faults.strike("connection_cut", target)?.after_bytes ?? null;
@@ -152,5 +152,5 @@ function checkHealth(sim: Simulation, target: Target, item: Item): void {
   if (item.error) throw new PlaidApiError(item.error);
 }
 
-/** The paths answered, for the control's index. */
+/** The answered paths, for the control's index. */
 export const PLAID_PATHS: readonly string[] = ENDPOINTS.map((one: Endpoint) => one.path);

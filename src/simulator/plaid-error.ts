@@ -1,9 +1,9 @@
 /**
- * Plaid's error objects, with the texts Plaid sends. The HTTP status says little (an outage of a bank is a 400), so what
- * callers act on is error_type and error_code.
+ * Plaid's error objects, with Plaid's texts. The HTTP status says little (an outage of a bank is a 400), so
+ * callers act on error_type and error_code.
  */
 
-/** https://plaid.com/docs/errors: what stands in `item.error`, in ITEM/ERROR webhooks and in error answers */
+/** https://plaid.com/docs/errors: the content of `item.error`, of ITEM/ERROR webhooks and of error answers */
 export interface ErrorFacts {
   type: string;
   code: string;
@@ -37,7 +37,7 @@ const PAGE: Record<string, string> = {
   API_ERROR: "api-errors",
 };
 
-/** The body of an error answer; keys stand in alphabetical order, as Plaid's do. */
+/** The body of an error answer, with keys in alphabetical order, as at Plaid. */
 export function errorAnswer(facts: ErrorFacts, requestId: string): Record<string, unknown> {
   return {
     display_message: facts.display ?? null,
@@ -51,7 +51,7 @@ export function errorAnswer(facts: ErrorFacts, requestId: string): Record<string
   };
 }
 
-/** The same fault as it stands in a webhook or in `item.error`: no request_id, but the status. */
+/** The same error in a webhook or in `item.error`: without request_id, with the status. */
 export function errorObject(facts: ErrorFacts): Record<string, unknown> {
   return {
     display_message: facts.display ?? null,
@@ -190,14 +190,14 @@ export const sandboxWebhookInvalid = () =>
 export const sandboxProductNotEnabled = (product: string) =>
   fault("SANDBOX_ERROR", "SANDBOX_PRODUCT_NOT_ENABLED", `The ${product} product is not enabled on this item`);
 
-/** How a revoked Item shows it in `item.error` and in its webhook; requests say the same with type INVALID_INPUT. */
+/** The error of a revoked Item in `item.error` and in its webhook; requests get the same with type INVALID_INPUT. */
 export const REVOKED: ErrorFacts = {
   type: "ITEM_ERROR",
   code: "USER_PERMISSION_REVOKED",
   message: "the holder of this account has revoked their permission for your application to access it",
 };
 
-/** What an Item can suffer from until its user acts, by error code. */
+/** The errors that an Item keeps until its user acts, by error code. */
 export const ITEM_ERRORS = {
   ITEM_LOGIN_REQUIRED: {
     type: "ITEM_ERROR",

@@ -1,10 +1,10 @@
 /**
- * Chance that repeats itself: a small generator (xoshiro128**, 128 bits of state) whose every stream is named, so that
- * the same seed gives the same world whatever order its parts are first looked at. Nothing here is fit for real secrets.
+ * Repeatable random numbers: a small generator (xoshiro128**, 128 bits of state) with named streams, so that
+ * the same seed gives the same world whichever part is read first. Do not use it for real secrets.
  */
 import { createHash } from "node:crypto";
 
-// Plaid's ids avoid nothing, but letters that cannot be mistaken make logs easier to read.
+// Plaid's ids use all letters, but unambiguous letters make logs easier to read.
 const ALPHABET = Buffer.from("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789");
 /** 57⁵ < 2³²: five letters come out of one draw */
 const LETTERS_PER_DRAW = 5;
@@ -21,7 +21,7 @@ export class Random {
   #c: number;
   #d: number;
 
-  /** @param name the seed and the path of labels that led to this stream */
+  /** @param name the seed and the path of labels of this stream */
   constructor(name: string) {
     this.name = name;
     const digest = createHash("sha256").update(name).digest();
@@ -31,7 +31,7 @@ export class Random {
     this.#d = digest.readInt32LE(12) | 1;
   }
 
-  /** Where the stream stands, to go on from there after a restart. */
+  /** The state of the stream, to continue after a restart. */
   save(): RandomState {
     return { name: this.name, words: [this.#a, this.#b, this.#c, this.#d] };
   }
@@ -42,7 +42,7 @@ export class Random {
     return random;
   }
 
-  /** A stream of its own; what this stream has drawn so far does not matter. */
+  /** A separate stream, which does not depend on what this stream has drawn so far. */
   fork(label: string | number): Random {
     return new Random(`${this.name}/${label}`);
   }

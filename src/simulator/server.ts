@@ -1,6 +1,6 @@
 /**
- * The HTTP server in front of both faces of the simulator: Plaid's API (POST, JSON) and the control paths under
- * /_simulator. Bare node:http, because a page of transactions must cost about a millisecond.
+ * The HTTP server of the simulator: Plaid's API (POST, JSON) and the control paths under
+ * /_simulator. It uses node:http directly, because a page of transactions must cost about a millisecond.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { systemClock } from "../clock.ts";
@@ -41,9 +41,9 @@ function listenError(error: Error, host: string, port: number): Error {
   if ((error as { code?: unknown }).code !== "EADDRINUSE") return error;
   return new TartanError(
     "simulator_port_in_use",
-    `port ${port} on ${host} is taken: stop what uses it or choose another`,
+    `port ${port} on ${host} is in use: stop the program that uses it or choose another port`,
     {
-      fields: { port: "is taken; 0 picks a free one" },
+      fields: { port: "is in use; 0 picks a free one" },
       cause: error,
     },
   );

@@ -1,10 +1,10 @@
 /**
- * Everything that makes one simulator, put together, and the few verbs that several endpoints and the control share:
- * telling the client about an Item, and letting an Item's history arrive.
+ * The parts of one simulator, and the functions that several endpoints and the control share:
+ * sending the client's webhooks, and letting an Item's history arrive.
  */
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
-import type { Txn } from "./feed.ts";
+import type { Txn } from "./transaction-log.ts";
 import { Faults } from "./faults.ts";
 import { planFor } from "./history.ts";
 import { breakItem } from "./health.ts";
@@ -13,7 +13,7 @@ import { dayOf } from "./days.ts";
 import { RateLimits } from "./limits.ts";
 import { SimulatedTime } from "./time.ts";
 import type { Summary } from "./changes.ts";
-import { Courier, type CourierOptions } from "./webhooks/courier.ts";
+import { WebhookSender, type WebhookSenderOptions } from "./webhooks/webhook-sender.ts";
 import { SigningKeys } from "./webhooks/keys.ts";
 import type { SentWebhook } from "./webhooks/log.ts";
 import {
@@ -42,11 +42,11 @@ export interface SimulationOptions {
   clients: readonly Client[];
   rateLimitScale: number;
   extraction: ExtractionOptions;
-  webhooks: CourierOptions;
+  webhooks: WebhookSenderOptions;
   /** Sandbox Items need a new login after this long; null: never */
   loginExpiresAfterDays: number | null;
   onWebhook?: ((webhook: SentWebhook) => void) | undefined;
-  /** a fault of the simulator itself; the caller saw INTERNAL_SERVER_ERROR */
+  /** an error of the simulator itself; the caller got INTERNAL_SERVER_ERROR */
   onError?: ((error: unknown) => void) | undefined;
 }
 
@@ -60,7 +60,7 @@ export class Simulation {
   readonly keys: SigningKeys;
   readonly faults: Faults;
   readonly limits: RateLimits;
-  readonly courier: Courier;
+  readonly sender: WebhookSender;
   /** requests answered, by path */
   readonly requests = new Map<string, number>();
   readonly closing: AbortSignal;
@@ -79,7 +79,7 @@ export class Simulation {
     this.keys = new SigningKeys(random.fork("keys"), this.time.now());
     this.faults = new Faults(random.fork("faults"));
     this.limits = new RateLimits(options.rateLimitScale);
-    this.courier = new Courier({
+    this.sender = new WebhookSender({
       time: this.time,
       keys: this.keys,
       faults: this.faults,
@@ -103,7 +103,7 @@ export class Simulation {
   notify(item: Item, notice: Notice): SentWebhook | null {
     if (item.webhook === null) return null;
     item.lastWebhook = { at: this.time.now(), code: notice.code };
-    return this.courier.send({
+    return this.sender.send({
       itemId: item.itemId,
       clientId: item.clientId,
       url: item.webhook,
@@ -114,8 +114,8 @@ export class Simulation {
   }
 
   /**
-   * Tells the client what changed in the transactions: what was removed, how much is new, and, once the client uses it,
-   * that /transactions/sync has something. The removal comes first, as observed at Plaid.
+   * Sends the webhooks about changed transactions: removals, the number of new ones, and, once the client uses
+   * /transactions/sync, SYNC_UPDATES_AVAILABLE. The removal comes first, as observed at Plaid.
    */
   announce(item: Item, summary: Summary): void {
     const { added, modified, removed } = summary;
@@ -125,7 +125,7 @@ export class Simulation {
     this.#announceSync(item);
   }
 
-  /** What every new Item is subject to, however it was made: its login may expire. */
+  /** Plans the expiry of a new Item's login. */
   settle(item: Item): void {
     const days = this.options.loginExpiresAfterDays;
     if (days === null) return;
@@ -135,8 +135,8 @@ export class Simulation {
   }
 
   /**
-   * NONE → NOT_READY, and later INITIAL and HISTORICAL, each with its webhooks. Only now can a request still say how many
-   * days of history it wants.
+   * NONE → NOT_READY, and later INITIAL and HISTORICAL, each with its webhooks. This is the last moment at which a request can
+   * choose the days of history.
    */
   startExtraction(item: Item, days?: number): void {
     if (days !== undefined) {
@@ -147,7 +147,7 @@ export class Simulation {
     this.continueExtraction(item);
   }
 
-  /** Lets arrive what has not arrived yet, of an extraction that just began or that a restart interrupted. */
+  /** Lets the rest of the history arrive, of an extraction that has just begun or that a restart interrupted. */
   continueExtraction(item: Item): void {
     if (item.stage !== "NOT_READY" && item.stage !== "INITIAL") return;
     const { initialMs, historicalMs } = this.options.extraction;
@@ -174,6 +174,6 @@ export class Simulation {
   async close(): Promise<void> {
     this.#stop.abort();
     this.time.stop();
-    await this.courier.close();
+    await this.sender.close();
   }
 }

@@ -1,15 +1,15 @@
 /**
- * The world as bytes, so that a simulator goes on after a restart where it stopped: Items with their accounts, transactions,
- * tokens and errors, the clients, and the clock. What is under way is not kept: webhooks that still wait for a retry, faults,
- * rate limit windows, open Link sessions.
+ * The world as bytes, so that a simulator continues after a restart: Items with their accounts, transactions,
+ * tokens and errors, the clients, and the clock. A snapshot does not hold webhooks that wait for a retry, faults,
+ * rate limit windows or open Link sessions.
  *
  * A snapshot that was not taken at the end (the process was killed) may lack changes that Plaid's client has already seen.
- * Then all cursors of before are refused, as Plaid refuses a cursor that it does not know, and the client reads all again.
+ * The simulator then refuses all earlier cursors, as Plaid refuses an unknown cursor, and the client reads everything again.
  */
 import { deserialize, serialize } from "node:v8";
 import { TartanError } from "../errors.ts";
 import { findInstitution } from "./catalogue/institutions.ts";
-import { Feed, type FeedState } from "./feed.ts";
+import { TransactionLog, type TransactionLogState } from "./transaction-log.ts";
 import type { Book, Item, Shelved } from "./item.ts";
 import { continuePulls } from "./products/shelf.ts";
 import { Random, type RandomState } from "./random.ts";
@@ -17,9 +17,9 @@ import type { Simulation } from "./simulation.ts";
 import type { WorldState } from "./world.ts";
 
 /** Raised whenever the shape below changes; an older snapshot is refused. */
-const VERSION = 2;
+const VERSION = 3;
 
-type SavedBook = Omit<Book, "feed" | "random"> & { feed: FeedState; random: RandomState };
+type SavedBook = Omit<Book, "log" | "random"> & { log: TransactionLogState; random: RandomState };
 type SavedShelved = Omit<Shelved, "content"> & { content: { state: unknown; random: RandomState } | null };
 type SavedItem = Omit<Item, "institution" | "random" | "book" | "shelf"> & {
   institution: string;
@@ -52,8 +52,8 @@ export function takeSnapshot(sim: Simulation, atTheEnd: boolean): Buffer {
 }
 
 /**
- * The seed of a snapshot, which the simulation that it is restored into must have.
- * @throws TartanError `simulator_invalid_request` naming `file` when that is where no snapshot of this version is
+ * The seed of a snapshot; the simulation into which it is restored must have the same seed.
+ * @throws TartanError `simulator_invalid_request` naming `file` when it holds no snapshot of this version
  */
 export function seedOf(snapshot: Buffer, file: string): string {
   try {
@@ -67,7 +67,7 @@ export function seedOf(snapshot: Buffer, file: string): string {
   }
 }
 
-/** Fills a fresh simulation, and lets histories arrive that were still under way. */
+/** Fills a new simulation, and continues histories that had not fully arrived. */
 export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {
   const { items, clockAddedMs, atTheEnd, ...world } = read(snapshot);
   sim.time.startAhead(clockAddedMs);
@@ -88,17 +88,14 @@ function read(snapshot: Buffer): Saved {
     // said below
   }
   if (saved?.version === VERSION) return saved as Saved;
-  throw new TartanError(
-    "simulator_invalid_request",
-    "The snapshot is not one that this version of the simulator took.",
-  );
+  throw new TartanError("simulator_invalid_request", "This version of the simulator did not take this snapshot.");
 }
 
 const saveItem = ({ institution, random, book, shelf, ...item }: Item): SavedItem => ({
   ...item,
   institution: institution.institution_id,
   random: random.save(),
-  book: book && { ...book, feed: book.feed.save(), random: book.random.save() },
+  book: book && { ...book, log: book.log.save(), random: book.random.save() },
   shelf: eachOf(shelf, ({ content, ...rest }) => ({
     ...rest,
     content: content && { state: content.state, random: content.random.save() },
@@ -112,7 +109,7 @@ function restoreItem({ institution: id, random, book, shelf, ...item }: SavedIte
     ...item,
     institution,
     random: Random.restore(random),
-    book: book && { ...book, feed: new Feed(book.feed), random: Random.restore(book.random) },
+    book: book && { ...book, log: new TransactionLog(book.log), random: Random.restore(book.random) },
     shelf: eachOf(shelf, ({ content, ...rest }) => ({
       ...rest,
       content: content && { state: content.state, random: Random.restore(content.random) },

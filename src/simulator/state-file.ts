@@ -1,6 +1,6 @@
 /**
- * Keeps the world in a file: reads it at the start, writes it while things happen, and once more at the end. A file is
- * replaced as a whole, so a kill, or a machine that fails, leaves the one before.
+ * Keeps the world in a file: reads it at the start, writes it while the world changes, and once more at the end. It replaces the
+ * file as a whole, so a kill or a crash of the machine leaves the previous file.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
@@ -10,7 +10,7 @@ import type { Simulation } from "./simulation.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
 const LEAST_PAUSE_MS = 1000;
-/** Saving a large world takes long; it may take a twentieth of the time. */
+/** Saving a large world takes long; saving may use a twentieth of the time. */
 const PAUSE_FACTOR = 20;
 
 /** The snapshot in `file`, or null where there is no such file. */
@@ -24,7 +24,7 @@ export function readState(file: string): Buffer | null {
   }
 }
 
-/** Saves the world into `file` from now on. Disposing saves it a last time; nothing may happen in the world after that. */
+/** Saves the world into `file` from now on. Disposing saves it a last time; the world must not change after that. */
 export async function keepState(sim: Simulation, file: string): Promise<AsyncDisposable> {
   const stop = new AbortController();
   let last = await save(sim, file, false, null);
@@ -34,7 +34,7 @@ export async function keepState(sim: Simulation, file: string): Promise<AsyncDis
       await systemClock.sleep(pauseMs, stop.signal);
       if (stop.signal.aborted) return;
       const began = performance.now();
-      // A disk that is full now may have room a second later; the last save tells.
+      // A full disk may have room a second later; only the last save throws.
       last = await save(sim, file, false, last).catch(() => last);
       pauseMs = Math.max(LEAST_PAUSE_MS, PAUSE_FACTOR * (performance.now() - began));
     }
@@ -51,11 +51,11 @@ export async function keepState(sim: Simulation, file: string): Promise<AsyncDis
 async function save(sim: Simulation, file: string, atTheEnd: boolean, last: Buffer | null): Promise<Buffer> {
   const snapshot = takeSnapshot(sim, atTheEnd);
   if (last?.equals(snapshot)) return last;
-  // It holds access tokens. They open nothing but this world; others may take them for real ones.
+  // The file holds access tokens. They are valid in this world only, but others may take them for real ones.
   const written = await open(`${file}.new`, "w", 0o600);
   try {
     await written.writeFile(snapshot);
-    // A rename may reach the disk before what the file holds.
+    // A rename may reach the disk before the content of the file.
     await written.sync();
   } finally {
     await written.close();

@@ -1,7 +1,7 @@
 /**
- * The simulator's clock: a base clock (the system's, unless you hand one in) plus what `advance` has added, and the
- * tasks that wait for their moment on it. Advancing walks from task to task, each at its own moment, and waits for the
- * webhook attempts they cause: so a day of retries passes in milliseconds, in the right order.
+ * The simulator's clock: a base clock (the system's, unless you pass one) plus what `advance` has added, and the
+ * tasks that are due on it. `advance` runs one task after the other, each at its due time, and waits for the
+ * webhook attempts that they cause. So a day of retries passes in milliseconds, in the right order.
  */
 import type { Clock } from "../clock.ts";
 
@@ -12,7 +12,7 @@ interface Task {
   run: () => void;
 }
 
-/** A clock that stands still: for worlds that must come out the same byte for byte. */
+/** A clock that stands still, for worlds that must be the same byte for byte. */
 export function frozenClock(at: number | string | Date): Clock {
   const now = new Date(at).getTime();
   return {
@@ -34,7 +34,7 @@ export class SimulatedTime implements Clock {
   #wait: AbortController | undefined;
   #waitsUntil = Infinity;
   #stopped = false;
-  /** while `advance` walks, it alone runs tasks */
+  /** while `advance` runs, only it runs tasks */
   #walking = false;
 
   constructor(base: Clock) {
@@ -46,7 +46,7 @@ export class SimulatedTime implements Clock {
     return this.#added;
   }
 
-  /** Starts ahead of the base, as a clock that was moved before a restart. Call it before anything is scheduled. */
+  /** Starts ahead of the base, like a clock that was advanced before a restart. Call it before anything is scheduled. */
   startAhead(ms: number): void {
     this.#added = ms;
   }
@@ -70,7 +70,7 @@ export class SimulatedTime implements Clock {
     if (due < this.#waitsUntil) this.#arm();
   }
 
-  /** Makes `advance` and `idle` wait for something that a task set going. */
+  /** Makes `advance` and `idle` wait for something that a task started. */
   async track(work: Promise<unknown>): Promise<void> {
     this.#underWay.add(work);
     try {
@@ -80,7 +80,7 @@ export class SimulatedTime implements Clock {
     }
   }
 
-  /** Resolves once nothing tracked is under way; tasks due later do not count. */
+  /** Resolves once nothing tracked is running; tasks due later do not count. */
   async idle(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
@@ -102,7 +102,7 @@ export class SimulatedTime implements Clock {
     this.#walking = true;
     try {
       for (;;) {
-        await this.#settle(); // what is under way may plan something before the target
+        await this.#settle(); // running work may schedule something before the target
         const next = this.#tasks[0];
         if (!next || next.due > target) break;
         this.#moveTo(next.due);
@@ -111,11 +111,11 @@ export class SimulatedTime implements Clock {
       this.#moveTo(target);
     } finally {
       this.#walking = false;
-      this.#arm(); // the real wait was for a moment that may lie behind us now
+      this.#arm(); // the real wait was for an instant that may have passed now
     }
   }
 
-  /** Waits for what is under way now; unlike `idle`, not for what others begin meanwhile. */
+  /** Waits for work that runs now; unlike `idle`, not for work that others begin meanwhile. */
   async #settle(): Promise<void> {
     await Promise.allSettled(this.#underWay);
   }

@@ -1,12 +1,12 @@
 /**
  * Transactions as JSON text. A page of 500 must cost about a millisecond and a million transactions must fit in memory,
- * so no text is kept a transaction: what depends on the merchant and the place only is rendered once, and a
- * transaction's own few values are set between those pieces. The text is ASCII (other letters are escaped, which JSON
+ * so no text is kept for each transaction. The parts that depend only on the merchant and the place are rendered once, and the
+ * transaction's own values are put between these parts. The text is ASCII (other letters are escaped, which JSON
  * reads as the same), because one such letter would double the memory of a whole page. Keys are alphabetical.
  */
 import { MERCHANTS, PLACES, type Merchant, type Place } from "./catalogue/merchants.ts";
 import { dayText } from "./days.ts";
-import type { Txn } from "./feed.ts";
+import type { Txn } from "./transaction-log.ts";
 import { Random } from "./random.ts";
 
 interface Pieces {
@@ -89,7 +89,7 @@ const locationOf = (place: Place, store: string): Record<string, unknown> => ({
 
 const CHANNEL_TYPE = { online: "digital", "in store": "place", other: "special" } as const;
 
-/** A category that Plaid could not tell is left out, and pending rows of such merchants are common. */
+/** An unknown category is left out; pending rows of such merchants are common. */
 function category(merchant: Merchant): Record<string, unknown> {
   if (merchant.confidence === null) return {};
   return {
@@ -127,7 +127,7 @@ function render(merchant: Merchant, at: number, placeAt: number): Pieces {
   };
 }
 
-/** A name given by the caller has no merchant behind it. */
+/** A name that the caller gave has no merchant. */
 const UNKNOWN: Merchant = {
   name: "",
   merchant: null,

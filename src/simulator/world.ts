@@ -1,5 +1,5 @@
 /**
- * The world: clients, their Items, and the tokens that lead to them. Nothing here knows of HTTP or webhooks.
+ * The world: clients, their Items, and their tokens. This file knows nothing about HTTP or webhooks.
  */
 import { findInstitution, INSTITUTIONS, type Institution } from "./catalogue/institutions.ts";
 import type { Plan } from "./history.ts";
@@ -72,7 +72,7 @@ export class World {
     this.market = new Market(this.random.fork("market"));
   }
 
-  /** All that outlives a restart. Link tokens and public tokens do not: they are good for half an hour anyway. */
+  /** Everything that is kept over a restart. Link tokens and public tokens are not: they are valid for half an hour only. */
   save(): WorldState {
     return {
       itemsMade: this.#itemsMade,
@@ -98,28 +98,31 @@ export class World {
     this.clients.set(client.clientId, client);
   }
 
-  createItem(wish: NewItem): Item {
+  createItem(request: NewItem): Item {
     this.#itemsMade += 1;
     const random = this.random.fork(`item/${this.#itemsMade}`);
-    const institution = wish.institution ?? random.pick(institutionsWith(wish.products));
+    const institution = request.institution ?? random.pick(institutionsWith(request.products));
     const item: Item = {
       itemId: random.id(),
       accessToken: `access-sandbox-${random.uuid()}`,
-      clientId: wish.clientId,
+      clientId: request.clientId,
       institution,
-      createdAt: wish.now,
-      plan: wish.plan,
+      createdAt: request.now,
+      plan: request.plan,
       random,
-      userId: wish.userId,
-      products: [...wish.products, ...(wish.ifSupported ?? []).filter((one) => institution.products.includes(one))],
-      consented: [...(wish.consented ?? [])],
-      webhook: wish.webhook,
-      stage: wish.stage,
+      userId: request.userId,
+      products: [
+        ...request.products,
+        ...(request.ifSupported ?? []).filter((one) => institution.products.includes(one)),
+      ],
+      consented: [...(request.consented ?? [])],
+      webhook: request.webhook,
+      stage: request.stage,
       error: null,
       revoked: false,
       removed: false,
       syncCalled: false,
-      lastSuccess: wish.stage === "HISTORICAL" ? wish.now : null,
+      lastSuccess: request.stage === "HISTORICAL" ? request.now : null,
       lastFailure: null,
       lastWebhook: null,
       cursorEpoch: 0,
@@ -131,7 +134,7 @@ export class World {
     return item;
   }
 
-  /** The Item of a token that is or was valid (a removed Item keeps its token, an invalidated token is forgotten). */
+  /** The Item of a token that is or was valid (a removed Item keeps its token, an invalidated token is deleted). */
   itemByToken(accessToken: string): Item | undefined {
     return this.#accessTokens.get(accessToken);
   }
@@ -149,7 +152,7 @@ export class World {
     return token;
   }
 
-  /** A public token leads to its Item once. */
+  /** Exchanges a public token for its Item, once. */
   spendPublicToken(token: string, clientId: string, now: number): Item | "unknown" | "expired" {
     const found = this.#publicTokens.get(token);
     if (!found || found.item.clientId !== clientId) return "unknown";
@@ -169,7 +172,7 @@ export class World {
   }
 }
 
-/** US institutions that have all these products; all of them when none has. */
+/** US institutions that have all these products; all US institutions when none has. */
 function institutionsWith(products: readonly string[]): readonly Institution[] {
   const american = INSTITUTIONS.filter((one) => one.country_codes.includes("US"));
   const having = american.filter((one) => products.every((product) => one.products.includes(product)));

@@ -30,7 +30,7 @@ export interface NewItem {
   integration_id: string;
   item_id: string;
   access_token: string;
-  /** your identifier of the user; when absent, one that is known is kept */
+  /** your identifier of the user; when absent, the known one stays */
   user_id?: string | undefined;
 }
 

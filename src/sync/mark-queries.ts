@@ -69,7 +69,7 @@ where i.access_token_sealed is not null`,
 /** A hint to those who wait for due subjects; Postgres folds equal ones of a transaction into one. */
 export const NOTIFY_DUE = statement("notify_due", "select pg_notify('tartan_due', '')");
 
-/** The same in a transaction of its own, whose commit need not wait for the disk: a lost hint is found by polling. */
+/** The same in a transaction of its own. Its commit need not wait for the disk: polling makes up for a lost hint. */
 export const HINT_DUE = statement(
   "hint_due",
   "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_due', '')",

@@ -19,7 +19,7 @@ it(
     };
     expect((await outputOf("destinations", "list")).match(/> 10000/g)).toHaveLength(2);
     expect((await outputOf("destinations", "show", id)).match(/> 10000/g)).toHaveLength(2);
-    expect(await outputOf("destinations", "delete", id)).toContain("with > 10000 deliveries that wait");
+    expect(await outputOf("destinations", "delete", id)).toContain("and cancels its > 10000 waiting deliveries");
     expect((await outputOf("status")).match(/> 10000/g)).toHaveLength(2);
     expect(await outputOf("dead-letters")).toMatch(/> 1000\b/);
     expect(await outputOf("destinations", "list")).not.toContain("10001");

@@ -102,6 +102,6 @@ describe("--env-file", () => {
     const { code, stderr } = await runTartan({}, ["--env-file", join(folder, "missing"), "config"]);
     // Node 20 reads the option of a script as its own, and says so itself.
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/\S+missing( of --env-file is not there\.|: not found)/);
+    expect(stderr).toMatch(/\S+missing( of --env-file does not exist\.|: not found)/);
   });
 });

@@ -208,7 +208,7 @@ describe("the janitor", () => {
       );
     await run(31, 5500);
     await run(29, 3);
-    const more = { "trim the runs": () => pruneRuns(db.database) };
+    const more = { "delete old runs": () => pruneRuns(db.database) };
     await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, more });
     const count = async (table: string) =>
       (await db.database.query<{ n: number }>(`select count(*) as n from ${table}`)).rows[0]?.n;

@@ -68,7 +68,7 @@ describe("integrations", () => {
       expect(refused.code).toBe(1);
       expect(refused.stderr).toContain("days_requested");
     }
-    expect((await tartan(...update)).stderr).toContain("Nothing was given to change");
+    expect((await tartan(...update)).stderr).toContain("No setting to change was given");
   });
 
   it("can be shown, given another secret, and deleted only when it is meant", async () => {

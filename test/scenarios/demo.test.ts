@@ -20,7 +20,7 @@ it("the demo links items, mirrors them, notifies an application, says how to loo
   await until("four backfills", async () => backfills() === 4);
   await until("life", async () => /TRANSACTIONS\/SYNC_UPDATES_AVAILABLE/.test(said()));
   await until("an application told", async () =>
-    /told: transactions\.changed, with the \d+ rows.*✓ signed/.test(said()),
+    /received: transactions\.changed, with the \d+ rows.*✓ signed/.test(said()),
   );
   expect(said()).toMatch(/psql 'postgres/);
   expect(said()).toMatch(/API key\s+\S{16,}/);
@@ -50,7 +50,7 @@ it("the demo links items, mirrors them, notifies an application, says how to loo
 
   const again = closer.use(await start());
   const saidAgain = () => again.output.join("\n");
-  expect(saidAgain()).toContain("The world of the last demo goes on");
+  expect(saidAgain()).toContain("continues the world of the last demo");
   await until("life goes on", async () => /✓ signed.*[+~−]\d+ transactions/.test(saidAgain()));
   expect((await list("items", "list")).map(({ item_id }) => item_id).toSorted()).toEqual(items);
   expect((await list("webhooks", "list", "--limit", "500")).length).toBeGreaterThan(webhooks);

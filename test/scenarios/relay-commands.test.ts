@@ -51,9 +51,9 @@ async function mirrored(): Promise<number> {
 }
 
 /** Changes the item's transactions at Plaid, and waits until the mirror knows. */
-async function change(wish: { add?: number; modify?: number; remove?: number }): Promise<void> {
+async function change(request: { add?: number; modify?: number; remove?: number }): Promise<void> {
   const before = await syncs();
-  await stage.simulator.control.changeTransactions(item.item_id, wish);
+  await stage.simulator.control.changeTransactions(item.item_id, request);
   await until("the change is synced", async () => (await syncs()) > before && (await served()));
 }
 
@@ -127,13 +127,13 @@ describe("the receivers of the docs", () => {
 describe("an agent", () => {
   it("gets just the rows it needs, and the preview told so before", async () => {
     await using receiver = await startReceiver();
-    const wish = ["--events", "transactions.changed", "--match", '{"counts.added": {"$gte": 2}}'];
+    const request = ["--events", "transactions.changed", "--match", '{"counts.added": {"$gte": 2}}'];
     const transform = '{"user": user_id, "rows": [data.added.{"id": transaction_id, "amount": amount}]}';
     await change({ add: 2 });
     const preview = await json<{ matched: number; failed: number; samples: { body: string }[] }>(
       "routes",
       "preview",
-      ...wish,
+      ...request,
       "--transform",
       transform,
     );
@@ -141,7 +141,7 @@ describe("an agent", () => {
     expect(preview.matched).toBeGreaterThanOrEqual(1);
     expect(JSON.parse(preview.samples[0]?.body ?? "")).toMatchObject({ user: "user-1" });
 
-    const made = await json<Destination>("destinations", "create", receiver.url, ...wish, "--transform", transform);
+    const made = await json<Destination>("destinations", "create", receiver.url, ...request, "--transform", transform);
     await change({ add: 1 });
     await change({ add: 3 });
     await until("the agent was told", async () => receiver.received.length > 0);
@@ -206,7 +206,7 @@ describe("a receiver that was down", () => {
     receiver.answer = () => ({});
     const refused = await tartan("dead-letters", "redrive", ...given);
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/1 dead letter is sent again.*--yes/);
+    expect(refused.stderr).toMatch(/This sends 1 dead letter again.*--yes/);
     expect((await tartan("dead-letters", "redrive", ...given, "--dry-run")).stdout).toContain("1 dead letter");
     const job = await json<{ id: string; status: string; changed: number }>(
       "dead-letters",

@@ -75,7 +75,7 @@ describe("tartan listen", () => {
         const code = await new Promise<number | null>((resolve) => listens.child.once("exit", resolve));
         const said = listens.output.join("\n");
         expect(code, said).toBe(1);
-        expect(said).toMatch(/no longer kept\. Run the command again.*\[cursor_expired\]/s);
+        expect(said).toMatch(/have been deleted\. Run the command again.*\[cursor_expired\]/s);
         expect(said).not.toContain("    at ");
         expect(said).not.toContain("cursor=start");
       } finally {

@@ -22,8 +22,8 @@ beforeAll(async () => {
 afterAll(() => simulator[Symbol.asyncDispose]());
 beforeEach(() => void simulator.control.clearFaults());
 
-function makeItem(wish: Parameters<Simulator["control"]["createItems"]>[0] = {}) {
-  const [item] = simulator.control.createItems({ transactions: 30, ...wish }).items;
+function makeItem(request: Parameters<Simulator["control"]["createItems"]>[0] = {}) {
+  const [item] = simulator.control.createItems({ transactions: 30, ...request }).items;
   return item ?? { item_id: "", access_token: "" };
 }
 

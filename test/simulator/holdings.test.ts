@@ -19,10 +19,10 @@ afterAll(async () => {
   await inbox[Symbol.asyncDispose]();
 });
 
-type Wish = Parameters<Simulator["control"]["createItems"]>[0];
+type ItemRequest = Parameters<Simulator["control"]["createItems"]>[0];
 
-function makeItem(wish: Wish = {}) {
-  const [item] = simulator.control.createItems({ products: ["investments"], ...wish }).items;
+function makeItem(request: ItemRequest = {}) {
+  const [item] = simulator.control.createItems({ products: ["investments"], ...request }).items;
   return item ?? { item_id: "", access_token: "" };
 }
 
@@ -44,11 +44,11 @@ const changes = array(
 /** Runs `check` on items of every sort after every change. */
 async function everywhere(check: (itemId: string, accessToken: string) => unknown): Promise<void> {
   await assertProperty(
-    asyncProperty(users, institutions, changes, async (user, institution_id, happening) => {
+    asyncProperty(users, institutions, changes, async (user, institution_id, requests) => {
       const { item_id, access_token } = makeItem({ user, institution_id });
       await check(item_id, access_token);
-      for (const wish of happening) {
-        simulator.control.change(item_id, "holdings", wish);
+      for (const request of requests) {
+        simulator.control.change(item_id, "holdings", request);
         await check(item_id, access_token);
       }
     }),
@@ -100,10 +100,10 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
 
 test("a change says by its keys what it did, and the webhook counts it", async () => {
   const { item_id } = makeItem({ user: "user_good", webhook: inbox.url });
-  for (const wish of [{ add: 3 }, { modify: 2 }, { remove: 2 }, { reprice: 1 }, { add: 1, modify: 1, remove: 1 }]) {
+  for (const request of [{ add: 3 }, { modify: 2 }, { remove: 2 }, { reprice: 1 }, { add: 1, modify: 1, remove: 1 }]) {
     inbox.arrived.length = 0;
     const before = new Map(truth(item_id).holdings.map((one) => [keyOf(one), JSON.stringify(one)]));
-    const { added, modified, removed } = simulator.control.change(item_id, "holdings", wish);
+    const { added, modified, removed } = simulator.control.change(item_id, "holdings", request);
     const after = new Map(truth(item_id).holdings.map((one) => [keyOf(one), JSON.stringify(one)]));
     const keys = (list: { account_id: string; security_id: string }[]) =>
       list.map((one) => `${one.account_id} ${one.security_id}`).toSorted();

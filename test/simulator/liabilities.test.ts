@@ -28,11 +28,11 @@ const KIND_OF: Record<string, string> = {
   student: "student",
 };
 
-type Wish = Parameters<Simulator["control"]["createItems"]>[0];
+type ItemRequest = Parameters<Simulator["control"]["createItems"]>[0];
 type Row = Record<string, unknown> & { account_id: string };
 
-function makeItem(wish: Wish = {}) {
-  const [item] = simulator.control.createItems({ products: ["liabilities"], ...wish }).items;
+function makeItem(request: ItemRequest = {}) {
+  const [item] = simulator.control.createItems({ products: ["liabilities"], ...request }).items;
   return item ?? { item_id: "", access_token: "" };
 }
 
@@ -49,11 +49,11 @@ const changes = array(record({ add: some, modify: some, remove: some }), { maxLe
 /** Runs `check` on items of every sort after every change. */
 async function everywhere(check: (itemId: string, accessToken: string) => unknown): Promise<void> {
   await assertProperty(
-    asyncProperty(users, changes, async (user, happening) => {
+    asyncProperty(users, changes, async (user, requests) => {
       const { item_id, access_token } = makeItem({ user });
       await check(item_id, access_token);
-      for (const wish of happening) {
-        simulator.control.change(item_id, "liabilities", wish);
+      for (const request of requests) {
+        simulator.control.change(item_id, "liabilities", request);
         await check(item_id, access_token);
       }
     }),
@@ -96,9 +96,9 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
         user_id,
         products: ["liabilities", "investments"],
       });
-      for (const wish of [{ modify: 2 }, { remove: 2 }, { add: 1 }]) {
-        simulator.control.change(item_id, "liabilities", wish);
-        simulator.control.change(item_id, "holdings", wish);
+      for (const request of [{ modify: 2 }, { remove: 2 }, { add: 1 }]) {
+        simulator.control.change(item_id, "liabilities", request);
+        simulator.control.change(item_id, "holdings", request);
       }
     }
     await simulator.control.idle();
@@ -111,10 +111,10 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
 test("the webhook names the accounts with new terms, and of the others exactly the fields that changed", async () => {
   const { item_id } = makeItem({ webhook: inbox.url, user: "user_good" });
   const rows = () => new Map(rowsOf(truth(item_id).liabilities).map(({ row }) => [row.account_id, row]));
-  for (const wish of [{ modify: 2 }, { remove: 2 }, { modify: 1, remove: 1 }, { add: 2 }, { add: 1, modify: 1 }]) {
+  for (const request of [{ modify: 2 }, { remove: 2 }, { modify: 1, remove: 1 }, { add: 2 }, { add: 1, modify: 1 }]) {
     inbox.arrived.length = 0;
     const before = rows();
-    const { added, modified, removed } = simulator.control.change(item_id, "liabilities", wish);
+    const { added, modified, removed } = simulator.control.change(item_id, "liabilities", request);
     const after = rows();
     await simulator.control.idle();
     const [{ body }] = inbox.arrived as [(typeof inbox.arrived)[number]];

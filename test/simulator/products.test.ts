@@ -21,15 +21,15 @@ test("every product book is tested here", () => {
   expect(PRODUCT_CASES.map(({ name }) => name)).toEqual(Object.keys(BOOKS));
 });
 
-type Wish = Parameters<Simulator["control"]["createItems"]>[0];
+type ItemRequest = Parameters<Simulator["control"]["createItems"]>[0];
 
-function makeItem(wish: Wish = {}) {
-  const [item] = simulator.control.createItems({ webhook: inbox.url, transactions: 10, ...wish }).items;
+function makeItem(request: ItemRequest = {}) {
+  const [item] = simulator.control.createItems({ webhook: inbox.url, transactions: 10, ...request }).items;
   return item ?? { item_id: "", access_token: "" };
 }
 
-const change = (itemId: string, name: BookName, wish: Parameters<Simulator["control"]["change"]>[2]) =>
-  simulator.control.change(itemId, name, wish);
+const change = (itemId: string, name: BookName, request: Parameters<Simulator["control"]["change"]>[2]) =>
+  simulator.control.change(itemId, name, request);
 
 const answerOf = async (path: string, access_token: string, more: object = {}) =>
   (await post(simulator, path, { access_token, ...more })).body;
@@ -110,7 +110,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
       error_code: "PRODUCT_NOT_READY",
     });
     expect(simulator.control.truth(item_id, name)).toEqual(BOOKS[name].nothing);
-    expect(() => change(item_id, name, { add: 1 })).toThrow(/under way/);
+    expect(() => change(item_id, name, { add: 1 })).toThrow(/has not ended/);
     await simulator.control.advanceClock({ advance_s: 9 });
     expect(inbox.codes()).toEqual([]);
     await simulator.control.advanceClock({ advance_s: 3600 });
@@ -128,16 +128,16 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
   test("each change is told once, or in silence, and one that changes nothing is not told", async () => {
     const { item_id, access_token } = makeItem({ products: [product], user: "user_good" });
     const truth = () => JSON.stringify(simulator.control.truth(item_id, name));
-    for (const wish of [{ modify: 1 }, { remove: 1 }, { add: 1 }]) {
+    for (const request of [{ modify: 1 }, { remove: 1 }, { add: 1 }]) {
       const before = truth();
-      change(item_id, name, { ...wish, webhooks: false });
+      change(item_id, name, { ...request, webhooks: false });
       expect(truth()).not.toBe(before);
       expect(await answerOf(path, access_token)).toMatchObject(simulator.control.truth(item_id, name));
     }
     await simulator.control.idle();
     expect(inbox.codes()).toEqual([]);
     change(item_id, name, {});
-    for (const wish of [{ remove: 1 }, { add: 1 }, { modify: 1 }]) change(item_id, name, wish);
+    for (const request of [{ remove: 1 }, { add: 1 }, { modify: 1 }]) change(item_id, name, request);
     await simulator.control.idle();
     expect(inbox.codes()).toEqual([webhook, webhook, webhook]);
   });
@@ -242,8 +242,8 @@ test("products that Link adds where the institution has them become the item's, 
 });
 
 test("a product that is initialised while another is under way does not disturb it: one webhook for each says when it is ready", async () => {
-  const wish: Wish = { products: ["investments"], consented_products: ["liabilities"] };
-  const { access_token } = makeItem({ ...wish, user: "user_good", ready: false });
+  const request: ItemRequest = { products: ["investments"], consented_products: ["liabilities"] };
+  const { access_token } = makeItem({ ...request, user: "user_good", ready: false });
   await simulator.control.advanceClock({ advance_s: 4 });
   expect(await answerOf("/liabilities/get", access_token)).toMatchObject({ error_code: "PRODUCT_NOT_READY" });
   await simulator.control.advanceClock({ advance_s: 6 });

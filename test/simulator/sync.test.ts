@@ -26,8 +26,8 @@ afterAll(async () => {
   await inbox[Symbol.asyncDispose]();
 });
 
-function makeItem(wish: Parameters<Simulator["control"]["createItems"]>[0] = {}) {
-  const [item] = simulator.control.createItems(wish).items;
+function makeItem(request: Parameters<Simulator["control"]["createItems"]>[0] = {}) {
+  const [item] = simulator.control.createItems(request).items;
   if (!item) throw new Error("no item");
   return item;
 }

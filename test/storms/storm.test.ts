@@ -23,7 +23,7 @@ const few = fc.nat({ max: 12 });
 const silent = fc.boolean();
 
 /** What can happen; weights make change common and disaster rare. */
-const happening = fc.oneof(
+const change = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
@@ -94,8 +94,8 @@ const happening = fc.oneof(
   },
 );
 /** Most follow at once, so that they fall into one run; after some there is time for a run, so that there are many. */
-const paced = fc.record({ each: happening, thenMs: fc.oneof(fc.constant(0), fc.integer({ min: 20, max: 250 })) });
-type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
+const paced = fc.record({ each: change, thenMs: fc.oneof(fc.constant(0), fc.integer({ min: 20, max: 250 })) });
+type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
 
 /** Every item is looked at once in two seconds. */
 const LOOKING = { TARTAN_RECONCILE_H: String(2 / 3600) };
@@ -119,10 +119,10 @@ describe.each([
     "leave the mirror equal to the truth, whatever happened on the way",
     async () => {
       await fc.assert(
-        fc.asyncProperty(fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }), async (happenings) => {
+        fc.asyncProperty(fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }), async (changes) => {
           const items = await stage.makeItems(receiver, ITEMS, 60);
           for (const each of items.slice(1)) expect((await stage.link(receiver, each)).status).toBe(200);
-          for (const { each, thenMs } of happenings) {
+          for (const { each, thenMs } of changes) {
             await happen(stage, receiver, items, each);
             await delay(thenMs);
           }
@@ -136,7 +136,7 @@ describe.each([
   );
 });
 
-async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[], each: Happening): Promise<void> {
+async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[], each: Change): Promise<void> {
   const { control } = stage.simulator;
   const itemId = "item" in each ? (items[each.item]?.item_id ?? "") : "";
   try {

@@ -105,7 +105,7 @@ function fromFastify(error: FastifyError): TartanError | null {
 
 function internal(thrown: unknown, requestId: string): TartanError {
   const cause = thrown instanceof ResponseSerializationError ? misshapen(thrown) : thrown;
-  const message = `Something failed inside Tartan; its log tells more under request_id ${requestId}.`;
+  const message = `Tartan failed. Its log has the details under request_id ${requestId}.`;
   return new TartanError("internal", message, { cause });
 }
 

@@ -1,4 +1,4 @@
-/** `tartan config`: every option with its value here, and whether the values are usable. */
+/** `tartan config`: every option with its current value, and whether the values are usable. */
 import { Command } from "commander";
 import { describeOptions, loadConfig, readTartanEnvironment } from "../../config.ts";
 import type { Environment } from "../../environment.ts";

@@ -1,4 +1,4 @@
-/** `tartan db url`: how to look at the mirror, with a role that can read it and nothing else. */
+/** `tartan db url`: a connection string for the mirror, of a role that can read it and nothing else. */
 import { Command } from "commander";
 import { readerUrl } from "../../database/reader.ts";
 import { withCore } from "../core.ts";
@@ -8,8 +8,8 @@ export function dbCommand(): Command {
   const db = new Command("db").description("the mirror's database");
   db.command("url")
     .description("print a read-only connection string for the mirror (schema plaid)")
-    .option("--integration <id>", "see this integration's rows only")
-    .option("--rotate", "give the role another password; the old one stops working")
+    .option("--integration <id>", "the role sees this integration's rows only")
+    .option("--rotate", "give the role a new password; the old one stops working")
     .option("--json", "print JSON")
     .action(
       withCore(async (core, { integration, rotate, json }: { integration?: string; rotate?: true; json?: true }) => {

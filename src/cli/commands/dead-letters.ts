@@ -1,4 +1,4 @@
-/** `tartan dead-letters …`: what was given up, by destination and cause, and how to send it again. */
+/** `tartan dead-letters …`: deliveries that were given up, by destination and cause; sending them again. */
 import { Command } from "commander";
 import { groups } from "../../relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
@@ -40,22 +40,22 @@ export function deadLettersCommand(): Command {
     .option("--destination <id>")
     .option("--cause <cause>", "such as status_500, timeout, transform_error")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
-    .option("--cursor <cursor>", "where the page before ended")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));
   letters
     .command("redrive")
-    .description("send dead letters again: all, or those of a destination, cause, item or time, or some")
+    .description("send dead letters again: all, or those of a destination, cause, item or time")
     .option("--destination <id>")
     .option("--cause <cause>", "such as status_500")
-    .option("--item <id>", "of this item")
-    .option("--since <while>", "failed since, such as 30m, 24h, 7d, or a date")
-    .option("--until <while>", "the same")
-    .option("--delivery <ids...>", "these only")
-    .option("--failed", "also what failed and waits for its next attempt: it is sent now")
-    .option("--reason <text>", "why, for the record")
-    .option("--yes", "do not ask")
-    .option("--dry-run", "only count")
+    .option("--item <id>", "only those of this item")
+    .option("--since <time>", "failed since: a duration back from now, such as 30m, 24h, 7d, or a date")
+    .option("--until <time>", "the same")
+    .option("--delivery <ids...>", "only these")
+    .option("--failed", "also failed deliveries that wait for a retry; they are sent now")
+    .option("--reason <text>", "why; shown with the job")
+    .option("--yes", "do not ask for confirmation")
+    .option("--dry-run", "only count the deliveries")
     .option("--follow", "wait until all are scheduled")
     .option("--json", "print JSON")
     .action(withCore(redrive));
@@ -79,10 +79,10 @@ async function overview({ database }: Core, { destination, json }: Flags): Promi
       first: ({ first_at }) => ago(first_at),
       last: ({ last_at }) => ago(last_at),
     },
-    "Nothing was given up.",
+    "There are no dead letters.",
   );
   if (next_cursor !== null)
-    tell(dim("there are more groups: name a destination, or page through GET /v1/dead-letters"));
+    tell(dim("there are more groups; name a destination, or page through GET /v1/dead-letters"));
   if (found.length > 0) tell(dim("send them again: npx tartan dead-letters redrive --destination … --cause …"));
 }
 
@@ -95,11 +95,11 @@ async function list({ database }: Core, flags: Flags & { limit: string; cursor?:
     ...(flags.cursor && { cursor: flags.cursor }),
   });
   if (flags.json) return sayJson(page);
-  sayDeliveries(page, "Nothing was given up.");
+  sayDeliveries(page, "There are no dead letters.");
 }
 
 async function redrive({ database }: Core, flags: RedriveFlags): Promise<void> {
-  const wish = {
+  const request = {
     ...(flags.destination && { destination_id: flags.destination }),
     ...(flags.cause && { cause: flags.cause }),
     ...(flags.item && { item_id: flags.item }),
@@ -110,6 +110,6 @@ async function redrive({ database }: Core, flags: RedriveFlags): Promise<void> {
   };
   const name = flags.failed ? "failed delivery" : "dead letter";
   const names = flags.failed ? "failed deliveries" : "dead letters";
-  const what = (count: number) => `${count} ${count === 1 ? `${name} is` : `${names} are`} sent again.`;
-  await runJob(database, (dry_run) => createRedrive(database, { ...wish, dry_run }), what, flags);
+  const what = (count: number) => `This sends ${count} ${count === 1 ? name : names} again.`;
+  await runJob(database, (dry_run) => createRedrive(database, { ...request, dry_run }), what, flags);
 }

@@ -1,4 +1,4 @@
-/** `tartan deliveries …`: one event for one destination: how it went, and sending it again. */
+/** `tartan deliveries …`: deliveries and their attempts; sending one again, cancelling one. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/ledger/deliveries.ts";
@@ -23,7 +23,7 @@ interface Flags {
 }
 
 export function deliveriesCommand(): Command {
-  const deliveries = new Command("deliveries").description("what was sent, or is to be, and every attempt");
+  const deliveries = new Command("deliveries").description("deliveries of events to destinations, and every attempt");
   deliveries
     .command("list")
     .description("list deliveries, newest first")
@@ -31,13 +31,13 @@ export function deliveriesCommand(): Command {
     .option("--item <id>")
     .option(
       "--status <status>",
-      "scheduled, held, delivered, dead, cancelled, or undelivered for all that did not arrive",
+      "scheduled, held, delivered, dead, cancelled, or undelivered for all that have not arrived",
     )
     .option("--type <type>", "such as transactions.changed")
     .option("--cause <cause>", "such as status_500 or timeout")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
-    .option("--cursor <cursor>", "where the page before ended")
-    .option("--follow", "go on printing attempts as they end")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
+    .option("--follow", "print attempts as they end")
     .option("--json", "print JSON")
     .action(withCore(list));
   deliveries
@@ -47,13 +47,13 @@ export function deliveriesCommand(): Command {
     .action(withCore(show));
   deliveries
     .command("replay <id>")
-    .description("send it again: the same bytes under the same id")
-    .option("--reason <text>", "why, for the record")
+    .description("send a delivery again: the same bytes under the same id")
+    .option("--reason <text>", "why; shown with the job")
     .option("--json", "print JSON")
     .action(withCore(replay));
   deliveries
     .command("cancel <id>")
-    .description("do not send it any more")
+    .description("cancel a delivery that waits")
     .option("--json", "print JSON")
     .action(withCore(cancel));
   return deliveries;
@@ -83,7 +83,7 @@ async function list({ database }: Core, flags: Flags): Promise<void> {
     filter,
     fromTheStart: false,
     signal: stop.signal,
-    tell: (delivery) => say(flags.json ? JSON.stringify(delivery) : describeDelivery(delivery)),
+    onAttempt: (delivery) => say(flags.json ? JSON.stringify(delivery) : describeDelivery(delivery)),
   });
 }
 
@@ -104,12 +104,12 @@ async function replay({ database }: Core, id: string, flags: { reason?: string; 
   const job = await createReplay(database, { destination_id, event_id, reason: flags.reason ?? "", dry_run: false });
   if (flags.json) return sayJson(job);
   if ("count" in job) return;
-  say(`${green("✓")} ${id} is sent again`);
+  say(`${green("✓")} ${id} will be sent again`);
   sayJob(job, {});
 }
 
 async function cancel({ database }: Core, id: string, { json }: { json?: true }): Promise<void> {
   const cancelled = await cancelDelivery(database, id);
   if (json) return sayJson(cancelled);
-  say(`${green("✓")} ${id} is not sent any more`);
+  say(`${green("✓")} ${id} is cancelled`);
 }

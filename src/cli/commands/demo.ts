@@ -1,21 +1,21 @@
 /**
- * `tartan demo`, what `npm start` runs: the whole pipeline alive without an account anywhere. The simulator plays Plaid,
- * a few items are linked the way a backend would link them, a small application is notified of what changes, and what
- * happens scrolls by until Ctrl-C. The next demo goes on in the same world (demo-world.ts).
+ * `tartan demo`, which `npm start` runs: the whole pipeline without any account. The simulator plays Plaid, the demo links
+ * a few items as a backend would, a small application receives the events, and the demo prints what happens until
+ * Ctrl-C. The next demo continues in the same world (demo-world.ts).
  */
 import { Command } from "commander";
 import { readerUrl } from "../../database/reader.ts";
 import type { WebhookRecord } from "../../model/records.ts";
 import { openCore, type Core } from "../core.ts";
-import type { ToldEvent } from "../demo-receiver.ts";
+import type { DemoEvent } from "../demo-receiver.ts";
 import { connectWorld, openWorld, startApplication } from "../demo-world.ts";
 import { wholeNumber } from "../flags.ts";
-import { feed } from "../feed.ts";
+import { followWebhooks } from "../webhook-log.ts";
 import { bold, cyan, dim, green, say, short, yellow } from "../print.ts";
 import { ROLES, serve } from "../serve.ts";
 import { untilStopped } from "../signals.ts";
 
-/** Calm enough to read, lively enough to see that it lives. */
+/** Slow enough to read, fast enough to see that something happens. */
 const ACTIVITY_EVERY_MS = 4000;
 
 interface DemoFlags {
@@ -25,14 +25,14 @@ interface DemoFlags {
 
 export function demoCommand(): Command {
   return new Command("demo")
-    .description("everything alive at once, with a simulated Plaid; nothing to sign up for")
+    .description("run everything with a simulated Plaid; you need no account")
     .option("--items <count>", "how many items to link in a new world", wholeNumber(1, 10_000), "4")
-    .option("--fresh", "forget the world of the last demo and begin a new one")
+    .option("--fresh", "delete the world of the last demo and begin a new one")
     .action(async (flags: DemoFlags) => {
       const anew = flags.fresh === true;
       await using core = await openCore(process.env, { as: "server", logLevel: "warn", anew });
       const stopped = untilStopped();
-      // The application that is notified is on this machine, which deliveries are otherwise kept away from.
+      // The demo's application is on this machine, to which deliveries may not go by default.
       const relayAllowedAddresses = [...core.config.relayAllowedAddresses, "127.0.0.1"];
       const config = { ...core.config, relayAllowedAddresses, relayAllowHttp: true };
       await demo({ ...core, config }, flags, stopped);
@@ -61,35 +61,35 @@ async function demo(core: Core, { items, fresh }: DemoFlags, stopped: Promise<un
   });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
-  const feeding = feed(database, {
+  const following = followWebhooks(database, {
     filter: { integration_id: integrationId },
     fromTheStart: !goesOn,
     signal: stop.signal,
-    tell: story.webhook,
+    onWebhook: story.webhook,
   });
   await begin(Number(items));
   world.simulator.control.startActivity({ everyMs: ACTIVITY_EVERY_MS });
   await stopped;
   await world.simulator.control.stopActivity();
-  await feeding;
+  await following;
 }
 
-/** Longer than the feed looks between webhooks. */
+/** Longer than the interval at which the webhook log polls. */
 const PATIENCE_MS = 1000;
 
 /**
- * Deliveries are quicker than the feed, which looks from time to time; so what the application was told waits for the line
- * about the webhook that led to it.
+ * Deliveries are faster than the webhook log, which polls. So the line about an event waits for the line about the webhook
+ * that caused it.
  */
 function openStory() {
-  const waiting = new Map<ToldEvent, string>();
-  const flush = (event: ToldEvent) => {
+  const waiting = new Map<DemoEvent, string>();
+  const flush = (event: DemoEvent) => {
     const line = waiting.get(event);
     if (waiting.delete(event) && line !== undefined) say(line);
   };
   return {
-    event: (event: ToldEvent) => {
-      waiting.set(event, describeTold(event));
+    event: (event: DemoEvent) => {
+      waiting.set(event, describeEvent(event));
       setTimeout(flush, PATIENCE_MS, event).unref();
     },
     webhook: (line: string, { item_id }: WebhookRecord) => {
@@ -99,13 +99,13 @@ function openStory() {
   };
 }
 
-function describeTold({ type, item_id, data, occurred_at }: ToldEvent): string {
+function describeEvent({ type, item_id, data, occurred_at }: DemoEvent): string {
   const counts = Object.entries((data["counts"] ?? {}) as Record<string, number>);
   const rows = counts.reduce((all, [, count]) => all + count, 0);
   const what = rows > 0 ? `${type}, with the ${rows} rows,` : type;
   const after = Math.max(0, Date.now() - Date.parse(occurred_at));
   return dim(
-    `${" ".repeat(10)}╰ your application was told: ${what} of ${short(item_id, 14)}, ✓ signed, after ${after} ms`,
+    `${" ".repeat(10)}╰ your application received: ${what} of ${short(item_id, 14)}, ✓ signed, after ${after} ms`,
   );
 }
 
@@ -115,7 +115,7 @@ interface Greeting {
   key: string | null;
   simulator: string;
   sql: string;
-  /** where everything is kept */
+  /** where the data is */
   data: string;
   /** whether an earlier demo began this world */
   goesOn: boolean;
@@ -123,16 +123,17 @@ interface Greeting {
 
 function greet({ url, intake, key, simulator, sql, data, goesOn }: Greeting): void {
   const row = (name: string, value: string) => say(`  ${dim(name.padEnd(10))}${value}`);
-  say(`\n${bold("Tartan")} is alive; a simulated Plaid feeds it. ${dim("Ctrl-C stops everything.")}\n`);
+  say(`\n${bold("Tartan")} runs with a simulated Plaid. ${dim("Ctrl-C stops everything.")}\n`);
   row("API", `${cyan(`${url}/v1`)}   ${dim("reference")} ${cyan(`${url}/docs`)}`);
   row("API key", key ? yellow(key) : dim("shown at the first start; a new one: npx tartan keys reset"));
   row("webhooks", cyan(intake));
-  row("relay", `${cyan("npx tartan deliveries list")}   ${dim("what a small application here is told")}`);
+  row("relay", `${cyan("npx tartan deliveries list")}   ${dim("the events that a small application here receives")}`);
   row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
   row("data", dim(data));
   row("SQL", cyan(`psql '${sql}'`));
   row("", dim("select name, balances_current from plaid.current_accounts;"));
   row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));
-  if (goesOn) say(`\n  ${dim("The world of the last demo goes on; a new one:")} ${cyan("npx tartan demo --fresh")}`);
-  say(`\n${green("●")} ${dim("what arrives, and what it changes")}\n`);
+  if (goesOn)
+    say(`\n  ${dim("This continues the world of the last demo; for a new one:")} ${cyan("npx tartan demo --fresh")}`);
+  say(`\n${green("●")} ${dim("webhooks as they arrive, and what they change")}\n`);
 }

@@ -1,4 +1,4 @@
-/** `tartan destinations …`: where events are sent, and how each of them fares. */
+/** `tartan destinations …`: where events are sent, and the health of each destination. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
@@ -57,7 +57,7 @@ export function destinationsCommand(): Command {
   destinations.addCommand(createCommand());
   destinations
     .command("list")
-    .description("list the destinations and how they fare")
+    .description("list the destinations and their health")
     .option("--json", "print JSON")
     .action(withCore(list));
   destinations
@@ -82,21 +82,21 @@ export function destinationsCommand(): Command {
   destinations.addCommand(testCommand());
   destinations
     .command("rotate-secret <id>")
-    .description("sign with a new key; the old one signs too for a while")
-    .option("--grace <hours>", "how long the old key signs too, up to 168", "24")
+    .description("sign with a new key; the old key also signs for a while")
+    .option("--grace <hours>", "how long the old key also signs, up to 168", "24")
     .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519 (default: as before)").choices(["v1", "v1a"]))
     .option("--json", "print JSON")
     .action(withCore(rotate));
   destinations
     .command("delete <id>")
-    .description("stop sending to it; deliveries that wait are cancelled")
-    .option("--yes", "do not ask")
+    .description("delete a destination and cancel its waiting deliveries")
+    .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
   destinations
     .command("gaps <id>")
-    .description("what has not arrived: scheduled, held and dead deliveries")
+    .description("list what has not arrived: scheduled, held and dead deliveries")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
-    .option("--cursor <cursor>", "where the page before ended")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(gaps));
   return destinations;
@@ -104,29 +104,37 @@ export function destinationsCommand(): Command {
 
 const SWITCHES = {
   pause: {
-    about: "hold its deliveries until it is resumed",
+    about: "hold its deliveries until you resume it",
     done: "is paused; its deliveries are held",
     change: pauseDestination,
   },
-  resume: { about: "send what was held, in order", done: "goes on with what was held", change: resumeDestination },
+  resume: {
+    about: "send its held deliveries, in order",
+    done: "is resumed; its held deliveries are sent",
+    change: resumeDestination,
+  },
   enable: {
-    about: "send again to one that was disabled, or is held after failures in a row",
+    about: "send again to a destination that is disabled, or whose circuit is open",
     done: "is enabled",
     change: enableDestination,
   },
-  disable: { about: "hold its deliveries until it is enabled", done: "is disabled", change: disableDestination },
+  disable: {
+    about: "hold its deliveries until you enable it",
+    done: "is disabled; its deliveries are held",
+    change: disableDestination,
+  },
 };
 
 function createCommand(): Command {
   const command = new Command("create")
-    .description("send events somewhere; prints the secret that signs them")
-    .argument("<url>", "where to post, with https")
+    .description("create a destination; prints the secret that signs its deliveries")
+    .argument("<url>", "the https URL to post to")
     .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519").choices(["v1", "v1a"]).default("v1"))
-    .option("--secret <secret>", "sign with this one, whsec_… or whsk_… (default: a new one)");
+    .option("--secret <secret>", "sign with this secret, whsec_… or whsk_… (default: a new one)");
   addDestinationOptions(command);
   addRouteOptions(command);
   return command
-    .option("--no-route", "without a first route: nothing is sent until there is one")
+    .option("--no-route", "create no route; nothing is sent until you create one")
     .option("--json", "print JSON")
     .action(withCore(create));
 }
@@ -137,15 +145,15 @@ interface CreateFlags extends DestinationFlags, RouteFlags, Json {
   route: boolean;
 }
 
-/** A guess at the user's wish that is right for most: all events but Tartan's own. */
+/** The default that suits most users: all events except Tartan's own. */
 const EVERYTHING = { filter: { types: ["*"] } };
 
 async function create(core: Core, url: string, flags: CreateFlags): Promise<void> {
   const { database } = core;
   const { scheme, secret } = flags;
-  const wish = { url, ...readDestination(flags), signing_scheme: scheme, ...(secret && { signing_secret: secret }) };
+  const request = { url, ...readDestination(flags), signing_scheme: scheme, ...(secret && { signing_secret: secret }) };
   const route = readRoute(flags);
-  const made = await createDestination(destinationDeps(core), wish);
+  const made = await createDestination(destinationDeps(core), request);
   let routed = null;
   try {
     const first = Object.keys(route).length > 0 ? route : EVERYTHING;
@@ -156,7 +164,7 @@ async function create(core: Core, url: string, flags: CreateFlags): Promise<void
   }
   if (flags.json) return sayJson({ ...made, routes: routed ? [routed] : [] });
   say(
-    `${green("✓")} ${routed ? `${bold(describeFilter(routed.filter))} goes to` : "nothing goes yet to"} ${cyan(url)}\n`,
+    `${green("✓")} ${routed ? `${bold(describeFilter(routed.filter))} goes to` : "no events go yet to"} ${cyan(url)}\n`,
   );
   sayFacts({
     id: made.id,
@@ -168,19 +176,19 @@ async function create(core: Core, url: string, flags: CreateFlags): Promise<void
 
 function updateCommand(): Command {
   const command = new Command("update")
-    .description("change a destination; what is not mentioned stays")
+    .description("change a destination; what you do not mention stays")
     .argument("<id>")
-    .option("--url <url>", "where to post");
+    .option("--url <url>", "the URL to post to");
   return addDestinationOptions(command)
-    .option("--no-rate", "without a limit")
+    .option("--no-rate", "remove the rate limit")
     .option("--no-ca", "trust the public authorities only")
     .option("--json", "print JSON")
     .action(withCore(update));
 }
 
 async function update(core: Core, id: string, flags: DestinationFlags & Json & { url?: string }): Promise<void> {
-  const wish = { ...readDestination(flags), ...(flags.url !== undefined && { url: flags.url }) };
-  const changed = await updateDestination(destinationDeps(core), id, wish);
+  const request = { ...readDestination(flags), ...(flags.url !== undefined && { url: flags.url }) };
+  const changed = await updateDestination(destinationDeps(core), id, request);
   if (flags.json) return sayJson(changed);
   say(`${green("✓")} ${id} is changed`);
 }
@@ -200,7 +208,7 @@ async function list({ database }: Core, { json }: Json): Promise<void> {
       "last error": ({ last_error, last_failure_at }) =>
         last_error ? `${red(last_error)} ${dim(ago(last_failure_at))}` : "",
     },
-    "Nothing is sent anywhere yet: npx tartan destinations create https://…",
+    "There is no destination yet: npx tartan destinations create https://…",
   );
 }
 
@@ -237,11 +245,11 @@ async function show({ database }: Core, id: string, { json }: Json): Promise<voi
     routes,
     {
       route: (route) => route.id,
-      takes: ({ filter }) => describeFilter(filter),
+      matches: ({ filter }) => describeFilter(filter),
       form: ({ form }) => form,
       status: ({ enabled }) => state(enabled ? "enabled" : "disabled"),
     },
-    `No route leads to it: npx tartan routes create ${id}`,
+    `It has no route: npx tartan routes create ${id}`,
   );
   say();
   const columns = {
@@ -259,10 +267,10 @@ async function rotate(
   id: string,
   { grace, scheme, json }: Json & { grace: string; scheme?: "v1" | "v1a" },
 ): Promise<void> {
-  const wish = { grace_s: Math.round(numberOf(grace, "--grace") * 3600), ...(scheme && { scheme }) };
-  const made = await rotateSigningKey(core, id, wish);
+  const request = { grace_s: Math.round(numberOf(grace, "--grace") * 3600), ...(scheme && { scheme }) };
+  const made = await rotateSigningKey(core, id, request);
   if (json) return sayJson(made);
-  say(`${green("✓")} a new key signs; the old one too, for ${grace} h`);
+  say(`${green("✓")} a new key signs; the old one also signs for ${grace} h`);
   sayFacts({
     "signing secret": `${yellow(made.signing_secret)} ${dim("not shown again")}`,
     "public key": made.public_key,
@@ -273,7 +281,7 @@ async function remove({ database }: Core, id: string, { yes }: { yes?: true }): 
   const found = await getDestination(database, id);
   if (!found)
     throw new TartanError("not_found", `There is no destination ${id}; see \`npx tartan destinations list\`.`);
-  const lost = found.scheduled > 0 ? ` with ${counted(found.scheduled)} deliveries that wait` : "";
+  const lost = found.scheduled > 0 ? ` and cancels its ${counted(found.scheduled)} waiting deliveries` : "";
   await confirm(`This deletes ${found.url}${lost}.`, { ...(yes && { yes }) });
   await deleteDestination(database, id);
   tell(`${green("✓")} ${id} is deleted`);
@@ -287,5 +295,5 @@ async function gaps({ database }: Core, id: string, flags: Json & { limit: strin
     ...(flags.cursor && { cursor: flags.cursor }),
   });
   if (flags.json) return sayJson(page);
-  sayDeliveries(page, "Everything arrived.");
+  sayDeliveries(page, "Everything has arrived.");
 }

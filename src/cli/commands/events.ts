@@ -1,10 +1,10 @@
-/** `tartan events …`: what happened, whether it was sent somewhere or not. */
+/** `tartan events …`: all events, whether or not a route matched them. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getEvent, readEvents } from "../../relay/feed/event-feed.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
-import { liveEvents, type EventWishes } from "../live.ts";
+import { liveEvents, type LiveFilter } from "../live.ts";
 import { ago, cyan, dim, say, sayTable, short, tell } from "../print.ts";
 import { untilStopped } from "../signals.ts";
 
@@ -34,26 +34,26 @@ interface Shown {
 }
 
 export function eventsCommand(): Command {
-  const events = new Command("events").description("what happened");
+  const events = new Command("events").description("all events, whether or not they were sent");
   events
     .command("list")
-    .description("list events in their order, from the oldest that is kept or from a cursor")
-    .option("--events <types...>", "such as transactions.changed or item.* (default: all but Tartan's own)")
+    .description("list events in order, from the oldest that is kept or from a cursor")
+    .option("--events <types...>", "such as transactions.changed or item.* (default: all except Tartan's own)")
     .addOption(new Option("--types <types...>").hideHelp())
     .option("--integration <id>")
     .option("--item <id>")
     .option("--user <id>", "your identifier of the user")
-    .option("--history", "those of an item's first reading too")
+    .option("--history", "also those of an item's first reading")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
-    .option("--cursor <cursor>", "where the page before ended")
-    .option("--follow", "print them as they happen, from now on or from the cursor")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
+    .option("--follow", "print events as they happen, from now on or from the cursor")
     .option("--json", "print JSON")
     .action(withCore(list));
   events.command("show <id>").description("show one event as it is sent").action(withCore(show));
   return events;
 }
 
-function wishesOf({ events, types = events, integration, item, user, history }: Flags): EventWishes {
+function readFilter({ events, types = events, integration, item, user, history }: Flags): LiveFilter {
   return {
     ...(types && { types }),
     ...(integration && { integration_id: integration }),
@@ -64,10 +64,10 @@ function wishesOf({ events, types = events, integration, item, user, history }: 
 }
 
 async function list({ database }: Core, flags: Flags): Promise<void> {
-  const wishes = wishesOf(flags);
-  if (flags.follow) return follow(database, wishes, flags);
-  const page = await readEvents(database, { ...wishes, cursor: flags.cursor ?? "start", limit: Number(flags.limit) });
-  // The events' own text: their numbers would not survive being parsed.
+  const filter = readFilter(flags);
+  if (flags.follow) return follow(database, filter, flags);
+  const page = await readEvents(database, { ...filter, cursor: flags.cursor ?? "start", limit: Number(flags.limit) });
+  // The events' own text: parsing would round their numbers.
   const texts = page.events.map(({ text }) => text);
   if (flags.json) return say(`{"data":[${texts.join(",")}],"next_cursor":${JSON.stringify(page.next_cursor)}}`);
   sayTable(
@@ -82,25 +82,25 @@ async function list({ database }: Core, flags: Flags): Promise<void> {
     },
     "No event matches.",
   );
-  if (texts.length > 0) tell(dim(`after these: --cursor ${page.next_cursor}`));
+  if (texts.length > 0) tell(dim(`continue with: --cursor ${page.next_cursor}`));
 }
 
-/** What tells an event from others of its type. */
+/** What distinguishes an event from others of its type. */
 function aboutOf({ history, data }: Shown): string {
   const counts = (data["counts"] ?? {}) as Record<string, number>;
-  const told = [
+  const parts = [
     ...(data["webhook_code"] ? [`${String(data["webhook_type"])}/${String(data["webhook_code"])}`] : []),
     ...Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : [])),
     ...(Number(data["parts"] ?? 1) > 1 ? [`part ${String(data["part"])} of ${String(data["parts"])}`] : []),
     ...(history ? [dim("history")] : []),
   ];
-  return told.join(", ");
+  return parts.join(", ");
 }
 
-async function follow(database: Core["database"], wishes: EventWishes, { cursor, json }: Flags): Promise<void> {
+async function follow(database: Core["database"], filter: LiveFilter, { cursor, json }: Flags): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
-  for await (const text of liveEvents(database, { ...wishes, from: cursor ?? "now", signal: stop.signal })) {
+  for await (const text of liveEvents(database, { ...filter, from: cursor ?? "now", signal: stop.signal })) {
     if (json) {
       say(oneLine(text));
       continue;

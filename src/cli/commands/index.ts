@@ -1,4 +1,4 @@
-/** Every command, loaded when it is asked for: one that looks something up need not wait for the server's libraries. */
+/** Every command, loaded when it is used, so that a short command need not load the server's libraries. */
 import type { Command } from "commander";
 
 export const COMMANDS: Record<string, () => Promise<Command>> = {

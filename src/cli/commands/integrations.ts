@@ -1,4 +1,4 @@
-/** `tartan integrations …`: connect Plaid clients, and look after their secrets. */
+/** `tartan integrations …`: connect Plaid clients and manage their secrets. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
   createIntegration,
@@ -37,33 +37,33 @@ export function integrationsCommand(): Command {
   integrations.addCommand(updateCommand());
   integrations
     .command("rotate-secret <id>")
-    .description("replace the secret with which your backend posts")
+    .description("replace the webhook secret of your backend")
     .option("--webhook-secret <secret>", "the new secret (default: a random one)")
     .option("--json", "print JSON")
     .action(withCore(rotate));
   integrations
     .command("delete <id>")
-    .description("forget its secrets and tokens, and stop its work; mirrored rows and webhooks stay")
-    .option("--purge", "delete its mirrored rows and journaled webhooks too")
-    .option("--yes", "do not ask")
+    .description("delete its secrets and tokens and stop syncing it; mirrored rows and webhooks stay")
+    .option("--purge", "also delete its mirrored rows and journaled webhooks")
+    .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
   return integrations;
 }
 
 function createCommand(): Command {
   return new Command("create")
-    .description("connect a Plaid client; asks for what the options do not say")
+    .description("connect a Plaid client; asks for what the options leave out")
     .argument("<service>", "plaid_item_v1")
     .option("--client-id <id>", "Plaid client id (or PLAID_CLIENT_ID)")
     .option("--secret <secret>", "Plaid secret (better: PLAID_SECRET, which no process list shows)")
     .addOption(new Option("--environment <name>", "sandbox or production").argParser(readEnvironment))
-    .option("--webhook-secret <secret>", "with which your backend posts (default: a random one)")
-    .option("--name <name>", "a name for people")
+    .option("--webhook-secret <secret>", "the secret of your backend (default: a random one)")
+    .option("--name <name>", "a name of your choice")
     .option("--plaid-url <url>", "Plaid's API, or a simulator's")
     .option("--country <codes...>", "countries of your institutions, for example US CA")
     .option("--days-requested <days>", DAYS_HELP, wholeDays)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
-    .option("--no-check", "do not check the credentials against Plaid")
+    .option("--no-check", "do not check the credentials with Plaid")
     .option("--json", "print JSON, ask nothing")
     .action(async (service: string, flags: IntegrationFlags) => {
       if (service !== "plaid_item_v1") {
@@ -76,14 +76,14 @@ function createCommand(): Command {
 
 const DAYS_HELP = "days of transactions for items that are not initialised yet, 1 to 730 (default: Plaid's, 90)";
 
-/** What is no number is left to the rules, which name the field. */
+/** The rules refuse NaN and name the field. */
 const wholeDays = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
 
 function updateCommand(): Command {
   return new Command("update")
-    .description("change what is given and leave the rest; client id and secret are changed over the API")
+    .description("change the given settings and leave the rest; use the API to change client id and secret")
     .argument("<id>")
-    .option("--name <name>", "a name for people")
+    .option("--name <name>", "a name of your choice")
     .option("--country <codes...>", "countries of your institutions, for example US CA")
     .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
@@ -111,21 +111,21 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
   if (Object.values(changes).every((value) => value === undefined)) {
     throw new TartanError(
       "invalid_request",
-      "Nothing was given to change; see `npx tartan integrations update --help`.",
+      "No setting to change was given; see `npx tartan integrations update --help`.",
     );
   }
   const updated = await updateIntegration(database, vault, id, changes);
   if (flags.json) return sayJson({ ...updated, url: integrationUrl(publicUrl(config), id) });
   say(`${green("✓")} ${bold(updated.name)} is changed`);
   if (daysRequested !== undefined) {
-    tell("Items whose transactions are initialised already keep the length of their history.");
+    tell("Items whose transactions are already initialised keep the length of their history.");
   }
   if (includeOriginalDescription !== undefined) {
-    tell("Each item's transactions are read again in full at its next sync.");
+    tell("Tartan reads each item's transactions again in full at its next sync.");
   }
 }
 
-/** `Production` means production; what is neither is refused with what there is. */
+/** `Production` means production; any other name is refused with the accepted ones. */
 function readEnvironment(text: string): Environment {
   const name = ENVIRONMENTS.find((each) => each === text.trim().toLowerCase());
   if (name) return name;
@@ -166,7 +166,7 @@ async function list({ database, config }: Core, { json }: Json): Promise<void> {
       plaid: ({ plaid_url }) => dim(plaid_url),
       created: ({ created_at }) => ago(created_at),
     },
-    "No integration yet: npx tartan integrations create plaid_item_v1",
+    "There is no integration yet: npx tartan integrations create plaid_item_v1",
   );
 }
 
@@ -203,7 +203,7 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
 async function rotate(core: Core, id: string, flags: Json & { webhookSecret?: string }): Promise<void> {
   const rotated = await rotateWebhookSecret(core.database, core.vault, id, flags.webhookSecret);
   if (flags.json) return sayJson({ id, ...rotated });
-  say(`${green("✓")} the old secret no longer works`);
+  say(`${green("✓")} the new secret is in use; the old one no longer works`);
   sayFacts({ "webhook secret": yellow(rotated.webhook_secret) });
 }
 
@@ -211,7 +211,7 @@ async function remove({ database }: Core, id: string, { purge, yes }: { purge?: 
   if (!yes) {
     throw new TartanError(
       "invalid_request",
-      `This forgets the secrets and tokens of ${id}${purge ? " and deletes its rows and webhooks" : ""}; repeat it with --yes.`,
+      `This deletes the secrets and tokens of ${id}${purge ? ", its rows and its webhooks" : ""}. Repeat it with --yes.`,
     );
   }
   await deleteIntegration(database, id, { purge: purge === true });

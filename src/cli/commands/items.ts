@@ -1,4 +1,4 @@
-/** `tartan items …`: link items, look at them, sync them now, let go of them. */
+/** `tartan items …`: link, show, sync and unlink items. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getItem, listItems, type ItemState } from "../../sync/items.ts";
@@ -19,7 +19,7 @@ interface Json {
 }
 
 export function itemsCommand(): Command {
-  const items = new Command("items").description("the Plaid items whose data is mirrored");
+  const items = new Command("items").description("the Plaid items whose data Tartan mirrors");
   items
     .command("list")
     .description("list items")
@@ -27,7 +27,7 @@ export function itemsCommand(): Command {
     .option("--user <id>", "your identifier of the user")
     .option("--status <status>", "pending, ok, retrying, waiting, needs_user, ended, misconfigured or unlinked")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
-    .option("--cursor <cursor>", "where the page before ended")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));
   items
@@ -37,7 +37,7 @@ export function itemsCommand(): Command {
     .action(withCore(show));
   items
     .command("add <item_id>")
-    .description("link one item; the token is read from PLAID_ACCESS_TOKEN")
+    .description("link one item; PLAID_ACCESS_TOKEN holds its access token")
     .requiredOption("--integration <id>")
     .option("--user <id>", "your identifier of the user")
     .option("--json", "print JSON")
@@ -46,21 +46,24 @@ export function itemsCommand(): Command {
     .command("import <file>")
     .description("link many items from CSV (with a header) or JSONL: item_id, access_token, user_id")
     .requiredOption("--integration <id>")
-    .option("--report <file>", "the per-line report, by which a second run resumes (default: <file>.report.jsonl)")
-    .option("--concurrency <count>", "items at the same time, 1 to 100", wholeNumber(1, 100), "8")
+    .option(
+      "--report <file>",
+      "the report of each line, from which a second run resumes (default: <file>.report.jsonl)",
+    )
+    .option("--concurrency <count>", "how many items at the same time, 1 to 100", wholeNumber(1, 100), "8")
     .option("--json", "print JSON")
     .action(withCore(importItems, { poolSize: 12 }));
   items
     .command("sync <item_id>")
     .description("bring one item up to date now")
-    .option("--full", "read everything again and drop what Plaid no longer has")
+    .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
     .action(withCore(sync));
   items
     .command("remove <item_id>")
-    .description("forget its token and stop syncing it; its rows stay")
-    .option("--erase", "delete its mirrored rows and journaled webhooks too")
-    .option("--yes", "do not ask")
+    .description("delete its token and stop syncing it; its rows stay")
+    .option("--erase", "also delete its mirrored rows and journaled webhooks")
+    .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
   return items;
 }
@@ -110,10 +113,10 @@ function noItem({ integration, user, status, cursor }: ListFlags): string {
   const filters = Object.entries({ integration, user, status }).filter(([, value]) => value !== undefined);
   if (filters.length > 0) {
     const given = filters.map(([name, value]) => `--${name} ${value}`).join(" ");
-    return `No item matches ${given}; npx tartan items list shows all.`;
+    return `No item matches ${given}; \`npx tartan items list\` shows all.`;
   }
-  if (cursor !== undefined) return "No item is left after this cursor.";
-  return "No item yet: post ITEM/CREATED to the intake URL, or npx tartan items import.";
+  if (cursor !== undefined) return "There are no items after this cursor.";
+  return "There is no item yet: post ITEM/CREATED to the intake URL, or run `npx tartan items import`.";
 }
 
 async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
@@ -199,7 +202,7 @@ async function add(core: Core, itemId: string, flags: Json & { integration: stri
   const accessToken = process.env["PLAID_ACCESS_TOKEN"];
   if (!accessToken) {
     throw new TartanError("invalid_request", "Put the item's access token into PLAID_ACCESS_TOKEN.", {
-      fields: { access_token: "is read from PLAID_ACCESS_TOKEN, which no process list shows" },
+      fields: { access_token: "set PLAID_ACCESS_TOKEN; a process list does not show it" },
     });
   }
   const linked = await linkItem(await openLinking(core), {
@@ -216,14 +219,14 @@ async function sync({ database }: Core, itemId: string, { full, json }: Json & {
   orNotFound(await getItem(database, itemId), itemId);
   await requestSync(database, itemId, { full: full === true });
   if (json) return sayJson({ item_id: itemId, due: true });
-  say(`${green("✓")} ${itemId} is due`);
+  say(`${green("✓")} ${itemId} will be synced now`);
 }
 
 async function remove({ database }: Core, itemId: string, { erase, yes }: { erase?: true; yes?: true }): Promise<void> {
   const item = orNotFound(await getItem(database, itemId), itemId);
   if (!yes) {
-    const more = erase ? " and deletes its rows and webhooks" : "";
-    throw new TartanError("invalid_request", `This forgets the token of ${itemId}${more}; repeat it with --yes.`);
+    const more = erase ? ", its rows and its webhooks" : "";
+    throw new TartanError("invalid_request", `This deletes the token of ${itemId}${more}. Repeat it with --yes.`);
   }
   if (erase) await eraseItem(database, item.integration_id, itemId);
   else await unlinkItem(database, item.integration_id, itemId);

@@ -1,4 +1,4 @@
-/** `tartan jobs …`: replays and redrives under way, and how far they are. */
+/** `tartan jobs …`: replays and redrives, and their progress. */
 import { Command } from "commander";
 import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
@@ -11,24 +11,28 @@ interface Json {
 }
 
 const CHANGES = {
-  pause: { about: "stop a job after the batch that is under way", done: "is paused", change: pauseJob },
-  resume: { about: "go on where it was paused", done: "goes on", change: resumeJob },
-  cancel: { about: "stop a job for good; what it has scheduled is sent", done: "is cancelled", change: cancelJob },
+  pause: { about: "pause a job after its current batch", done: "is paused", change: pauseJob },
+  resume: { about: "continue a paused job", done: "continues", change: resumeJob },
+  cancel: {
+    about: "end a job; deliveries that it has scheduled are still sent",
+    done: "is cancelled",
+    change: cancelJob,
+  },
 };
 
 export function jobsCommand(): Command {
-  const jobs = new Command("jobs").description("replays, redrives, and routing of what is past");
+  const jobs = new Command("jobs").description("replays, redrives, and routing of past events");
   jobs
     .command("list")
     .description("list jobs, newest first")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
-    .option("--cursor <cursor>", "where the page before ended")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));
   jobs
     .command("show <id>")
     .description("show one job")
-    .option("--follow", "until it is done")
+    .option("--follow", "show its progress until it is done")
     .option("--json", "print JSON")
     .action(withCore(show));
   for (const [verb, { about, done, change }] of Object.entries(CHANGES)) {
@@ -62,7 +66,7 @@ async function list({ database }: Core, flags: Json & { limit: string; cursor?: 
       reason: ({ reason }) => dim(reason),
       created: ({ created_at }) => ago(created_at),
     },
-    "No job yet: npx tartan dead-letters redrive, npx tartan replay",
+    "There is no job yet: npx tartan dead-letters redrive, npx tartan replay",
   );
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }

@@ -5,10 +5,10 @@ import { withCore } from "../core.ts";
 import { green, say, sayFacts, sayJson, yellow } from "../print.ts";
 
 export function keysCommand(): Command {
-  const keys = new Command("keys").description("keys to the API");
+  const keys = new Command("keys").description("API keys");
   keys
     .command("reset")
-    .description("make a new administrator's key; the old one stops working")
+    .description("make a new administrator's key; the old key stops working")
     .option("--json", "print JSON")
     .action(
       withCore(async (core, { json }: { json?: true }) => {

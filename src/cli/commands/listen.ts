@@ -1,4 +1,4 @@
-/** `tartan listen`: forwards what happens to a developer's machine, live, and says how it was answered. */
+/** `tartan listen`: forwards events to a developer's machine as they happen, and prints each answer. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { newSecret } from "../../relay/senders/signing.ts";
@@ -6,7 +6,7 @@ import type { Exchange } from "../../relay/model/types.ts";
 import { openCore } from "../core.ts";
 import { webUrl } from "../flags.ts";
 import { Forwarder, type LiveEvent } from "../forward.ts";
-import { liveEvents, type EventWishes } from "../live.ts";
+import { liveEvents, type LiveFilter } from "../live.ts";
 import { cyan, dim, green, red, say, short, tell, yellow } from "../print.ts";
 import { remoteEvents } from "../remote.ts";
 import { untilStopped } from "../signals.ts";
@@ -27,15 +27,15 @@ interface Flags {
 
 export function listenCommand(): Command {
   return new Command("listen")
-    .description("forward what happens from now on to your machine, signed, and show each answer")
-    .requiredOption("--forward-to <url>", "where to post, such as http://localhost:3000/webhooks/tartan")
+    .description("forward events from now on to your machine, signed, and show each answer")
+    .requiredOption("--forward-to <url>", "the URL to post to, such as http://localhost:3000/webhooks/tartan")
     .option("--secret <secret>", "sign with this whsec_… (default: a new one, which is printed)")
-    .option("--events <types...>", "such as transactions.changed or item.* (default: all but Tartan's own)")
+    .option("--events <types...>", "such as transactions.changed or item.* (default: all except Tartan's own)")
     .addOption(new Option("--types <types...>").hideHelp())
-    .option("--item <id>", "of this item only")
-    .option("--history", "events of an item's first reading too")
+    .option("--item <id>", "only events of this item")
+    .option("--history", "also events of an item's first reading")
     .option("--original", "Plaid's webhooks as Plaid sent them, with Plaid-Verification")
-    .option("--url <url>", "listen to a Tartan elsewhere, over its API")
+    .option("--url <url>", "listen to a remote Tartan, over its API")
     .option("--key <key>", "its API key (better: TARTAN_ADMIN_KEY, which no process list shows)")
     .option("--json", "print each answer as a line of JSON")
     .action(listen);
@@ -48,7 +48,7 @@ async function listen(flags: Flags): Promise<void> {
   await using forwarder = new Forwarder({ url: forwardTo, secret, original: flags.original === true });
   void untilStopped().then(() => stop.abort());
   const types = flags.original ? ["webhook.received"] : (flags.events ?? flags.types);
-  const wishes: EventWishes = {
+  const filter: LiveFilter = {
     ...(types && { types }),
     ...(flags.item && { item_id: flags.item }),
     ...(flags.history && { history: true }),
@@ -64,9 +64,9 @@ async function listen(flags: Flags): Promise<void> {
     }
   };
   try {
-    if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, wishes, stop.signal, onOpen));
+    if (flags.url !== undefined) return await forwardAll(fromElsewhere(flags, filter, stop.signal, onOpen));
     await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize: 2 });
-    await forwardAll(liveEvents(core.database, { ...wishes, from: "now", signal: stop.signal, onOpen }));
+    await forwardAll(liveEvents(core.database, { ...filter, from: "now", signal: stop.signal, onOpen }));
   } catch (error) {
     throw isExpired(error) ? tooLate() : error;
   }
@@ -74,33 +74,33 @@ async function listen(flags: Flags): Promise<void> {
 
 const isExpired = (error: unknown): boolean => error instanceof TartanError && error.code === "cursor_expired";
 
-/** The API's own message names a cursor, which whoever listens never sees. */
+/** The API's message names a cursor, which a user of `tartan listen` never sees. */
 const tooLate = (): TartanError =>
   new TartanError(
     "cursor_expired",
-    "Events that were not forwarded yet are no longer kept. Run the command again to go on with what happens from then on; what is missing can be read from the mirror.",
+    "Events that were not forwarded yet have been deleted. Run the command again to forward events from now on; read the missing changes from the mirror.",
   );
 
 /** Why an event has no original that could be forwarded. */
 const whyNot = ({ data }: LiveEvent): string =>
   data.tokens_cut
-    ? "it holds tokens, which are cut out here; only a route with the form original passes them on"
-    : "not one that Plaid signed";
+    ? "not forwarded: it holds tokens; only a route with the form original passes them on"
+    : "not forwarded: Plaid did not sign it";
 
 function fromElsewhere(
   flags: Flags,
-  wishes: EventWishes,
+  filter: LiveFilter,
   signal: AbortSignal,
   onOpen: () => void,
 ): AsyncIterable<string> {
   const key = flags.key ?? process.env["TARTAN_ADMIN_KEY"];
   if (!key) {
-    throw new TartanError("invalid_request", "Listening to a Tartan elsewhere needs its API key.", {
-      fields: { "--key": "give it, or TARTAN_ADMIN_KEY" },
+    throw new TartanError("invalid_request", "Listening to a remote Tartan needs its API key.", {
+      fields: { "--key": "give it, or set TARTAN_ADMIN_KEY" },
     });
   }
-  const onCut = (reason: string) => tell(yellow(`cut off (${reason}); trying again`));
-  return remoteEvents({ ...wishes, url: webUrl(flags.url ?? "", "--url"), key, signal, onOpen, onCut });
+  const onCut = (reason: string) => tell(yellow(`connection lost (${reason}); trying again`));
+  return remoteEvents({ ...filter, url: webUrl(flags.url ?? "", "--url"), key, signal, onOpen, onCut });
 }
 
 function greet(forwardTo: string, secret: string | null): void {

@@ -1,4 +1,4 @@
-/** `tartan migrate`: brings the tables up to date, and says from where to where. */
+/** `tartan migrate`: applies pending migrations and prints the versions before and after. */
 import { Command } from "commander";
 import { loadConfig } from "../../config.ts";
 import { startEmbedded, attachEmbedded } from "../../embedded/embedded.ts";
@@ -11,7 +11,7 @@ import { green, say, sayJson } from "../print.ts";
 
 export function migrateCommand(): Command {
   return new Command("migrate")
-    .description("bring the database's tables up to date (every server does so at its start)")
+    .description("bring the database's tables up to date (every server does so when it starts)")
     .option("--json", "print JSON")
     .action(async ({ json }: { json?: true }) => {
       const config = loadConfig(process.env);

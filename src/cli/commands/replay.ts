@@ -1,4 +1,4 @@
-/** `tartan replay`: sends a destination again what it was sent: an event, an item's, or a range of time. */
+/** `tartan replay`: sends a destination past events again: one event, those of an item, or those of a range of time. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { createReplay } from "../../relay/jobs/jobs.ts";
@@ -20,18 +20,18 @@ interface Flags extends JobFlags {
 
 export function replayCommand(): Command {
   return new Command("replay")
-    .description("send a destination again what it was sent: the same bytes under the same ids, signed anew")
+    .description("send a destination past events again: the same bytes under the same ids, signed anew")
     .requiredOption("--destination <id>")
-    .option("--event <id>", "this event")
-    .option("--item <id>", "of this item")
-    .option("--integration <id>", "of this integration")
-    .option("--events <types...>", "of these types, such as transactions.changed or item.*")
+    .option("--event <id>", "only this event")
+    .option("--item <id>", "only events of this item")
+    .option("--integration <id>", "only events of this integration")
+    .option("--events <types...>", "only these types, such as transactions.changed or item.*")
     .addOption(new Option("--types <types...>").hideHelp())
-    .option("--since <while>", "such as 30m, 24h, 7d, or a date")
-    .option("--until <while>", "the same")
-    .option("--reason <text>", "why, for the record")
-    .option("--yes", "do not ask")
-    .option("--dry-run", "only count")
+    .option("--since <time>", "a duration back from now, such as 30m, 24h, 7d, or a date")
+    .option("--until <time>", "the same")
+    .option("--reason <text>", "why; shown with the job")
+    .option("--yes", "do not ask for confirmation")
+    .option("--dry-run", "only count the deliveries")
     .option("--follow", "wait until all are scheduled")
     .option("--json", "print JSON")
     .action(withCore(replay));
@@ -39,24 +39,25 @@ export function replayCommand(): Command {
 
 async function replay({ database }: Core, flags: Flags): Promise<void> {
   const { destination, event, item, integration, events, types = events, reason = "" } = flags;
-  const wish = {
+  const request = {
     ...(event && { event_id: event }),
     ...(item && { item_id: item }),
     ...(integration && { integration_id: integration }),
     ...(types && { types }),
     ...readRange(flags),
   };
-  if (Object.keys(wish).length === 0) {
+  if (Object.keys(request).length === 0) {
     throw new TartanError(
       "invalid_request",
-      "Say what to replay: --event, --item, --integration, --events or --since.",
+      "Say what to replay, with --event, --item, --integration, --events or --since.",
     );
   }
-  const ask = (dry_run: boolean) => createReplay(database, { destination_id: destination, ...wish, reason, dry_run });
+  const ask = (dry_run: boolean) =>
+    createReplay(database, { destination_id: destination, ...request, reason, dry_run });
   await runJob(
     database,
     ask,
-    (count) => `${count} event${count === 1 ? " is" : "s are"} sent again to ${destination}.`,
+    (count) => `This sends ${count} event${count === 1 ? "" : "s"} to ${destination} again.`,
     flags,
   );
 }

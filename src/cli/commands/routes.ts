@@ -1,4 +1,4 @@
-/** `tartan routes …`: which events go where, and in what form. */
+/** `tartan routes …`: which events a destination receives, and in which form. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { createRoutePast } from "../../relay/jobs/jobs.ts";
@@ -41,9 +41,9 @@ interface Json {
 }
 
 export function routesCommand(): Command {
-  const routes = new Command("routes").description("which events go to which destination, and in what form");
-  addRouteOptions(routes.command("create <destination>").description("send a destination more"))
-    .option("--name <name>", "a name for people")
+  const routes = new Command("routes").description("which events a destination receives, and in which form");
+  addRouteOptions(routes.command("create <destination>").description("create a route to a destination"))
+    .option("--name <name>", "a name of your choice")
     .option("--json", "print JSON")
     .action(withCore(create));
   routes
@@ -53,35 +53,35 @@ export function routesCommand(): Command {
     .option("--json", "print JSON")
     .action(withCore(list));
   routes.command("show <id>").description("show one route").option("--json", "print JSON").action(withCore(show));
-  addRouteOptions(routes.command("update <id>").description("change a route; what is not mentioned stays"))
-    .option("--no-match", "without a matcher")
-    .option("--no-history", "without events of an item's first reading")
-    .option("--name <name>", "a name for people")
-    .option("--enable", "take events again")
-    .option("--disable", "take none until it is enabled")
+  addRouteOptions(routes.command("update <id>").description("change a route; what you do not mention stays"))
+    .option("--no-match", "remove the matcher")
+    .option("--no-history", "leave out events of an item's first reading")
+    .option("--name <name>", "a name of your choice")
+    .option("--enable", "match events again")
+    .option("--disable", "match no events until you enable it")
     .option("--json", "print JSON")
     .action(withCore(update));
   routes
     .command("delete <id>")
-    .description("delete a route; what it has taken is still delivered")
-    .option("--yes", "do not ask")
+    .description("delete a route; its deliveries are still sent")
+    .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
-  addRouteOptions(routes.command("preview [id]").description("try a route, or changes to one, on what has happened"))
-    .option("--since <while>", "such as 30m, 24h, 7d, or a date", "24h")
-    .option("--until <while>", "the same (default: now)")
-    .option("--limit <count>", "read so many events at most", wholeNumber(1, 5000), "1000")
-    .option("--whole", "print the first 4 kB of each body, not only its beginning")
+  addRouteOptions(routes.command("preview [id]").description("try a route, or changes to one, on past events"))
+    .option("--since <time>", "a duration back from now, such as 30m, 24h, 7d, or a date", "24h")
+    .option("--until <time>", "the same (default: now)")
+    .option("--limit <count>", "how many events to read at most", wholeNumber(1, 5000), "1000")
+    .option("--whole", "print the first 4 kB of each body instead of 300 characters")
     .option("--json", "print JSON")
     .action(withCore(preview));
   routes
     .command("route-past <id>")
-    .description("send past events through a route; what its destination has had is not sent again")
-    .requiredOption("--since <while>", "such as 24h, 7d, or a date")
-    .option("--until <while>", "the same (default: now)")
-    .option("--reason <text>", "why, for the record")
-    .option("--yes", "do not ask")
-    .option("--dry-run", "only count")
-    .option("--follow", "wait until it is done")
+    .description("send past events through a route, except those that its destination already received")
+    .requiredOption("--since <time>", "a duration back from now, such as 24h, 7d, or a date")
+    .option("--until <time>", "the same (default: now)")
+    .option("--reason <text>", "why; shown with the job")
+    .option("--yes", "do not ask for confirmation")
+    .option("--dry-run", "only count the deliveries")
+    .option("--follow", "wait until the job is done")
     .option("--json", "print JSON")
     .action(withCore(routePast));
   return routes;
@@ -92,12 +92,12 @@ async function create(
   destination: string,
   flags: RouteFlags & Json & { name?: string },
 ): Promise<void> {
-  const wish = { destination_id: destination, ...(flags.name && { name: flags.name }), ...readRoute(flags) };
-  const made = await createRoute(database, wish);
+  const request = { destination_id: destination, ...(flags.name && { name: flags.name }), ...readRoute(flags) };
+  const made = await createRoute(database, request);
   if (flags.json) return sayJson(made);
   say(`${green("✓")} ${bold(describeFilter(made.filter))} goes to ${made.destination_id}`);
   sayFacts({ id: made.id, form: made.form });
-  tell(dim(`events that were before it: npx tartan routes route-past ${made.id} --since 24h`));
+  tell(dim(`to send past events: npx tartan routes route-past ${made.id} --since 24h`));
 }
 
 async function list({ database }: Core, { destination, json }: Json & { destination?: string }): Promise<void> {
@@ -108,12 +108,12 @@ async function list({ database }: Core, { destination, json }: Json & { destinat
     {
       id: ({ id }) => id,
       name: ({ name }) => bold(name),
-      takes: ({ filter, match }) => describeFilter(filter) + (match ? dim(" + match") : ""),
+      matches: ({ filter, match }) => describeFilter(filter) + (match ? dim(" + match") : ""),
       form: ({ form }) => form,
       destination: ({ destination_id }) => destination_id,
       status: ({ enabled }) => state(enabled ? "enabled" : "disabled"),
     },
-    "No route yet: npx tartan destinations create https://…",
+    "There is no route yet: npx tartan destinations create https://…",
   );
 }
 
@@ -124,7 +124,7 @@ async function show({ database }: Core, id: string, { json }: Json): Promise<voi
     id,
     name: route.name && bold(route.name),
     destination: route.destination_id,
-    takes: describeFilter(route.filter),
+    matches: describeFilter(route.filter),
     match: route.match && JSON.stringify(route.match),
     form: route.form,
     status: state(route.enabled ? "enabled" : "disabled"),
@@ -154,13 +154,13 @@ async function update({ database }: Core, id: string, flags: UpdateFlags): Promi
     ...((flags.enable || flags.disable) && { enabled: flags.enable === true }),
   });
   if (flags.json) return sayJson(changed);
-  say(`${green("✓")} ${id} takes ${bold(describeFilter(changed.filter))}`);
+  say(`${green("✓")} ${id} matches ${bold(describeFilter(changed.filter))}`);
 }
 
-/** The lists of a filter are replaced one by one; what is not mentioned stays. */
+/** Replaces the lists of a filter that the flags mention; the others stay. */
 function changesTo(before: RouteState, { history, ...flags }: UpdateFlags): RouteChange {
-  const wish = readRoute({ ...flags, ...(history === true && { history }) });
-  return { ...wish, filter: { ...before.filter, ...wish.filter, ...(history === false && { history }) } };
+  const request = readRoute({ ...flags, ...(history === true && { history }) });
+  return { ...request, filter: { ...before.filter, ...request.filter, ...(history === false && { history }) } };
 }
 
 async function remove({ database }: Core, id: string, { yes }: { yes?: true }): Promise<void> {
@@ -206,7 +206,7 @@ async function preview({ database }: Core, id: string | undefined, flags: Previe
     const sent = flags.whole ? body : beginning(body ?? "");
     say(`\n${cyan(type)} ${dim(`${event_id} ${ago(occurred_at)}`)}\n${error === null ? sent : red(error)}`);
   }
-  if (!flags.whole && result.samples.length > 0) tell(dim("\nwhole bodies of more samples: --whole, or --json"));
+  if (!flags.whole && result.samples.length > 0) tell(dim("\nmore samples, with whole bodies: --whole, or --json"));
 }
 
 const beginning = (text: string): string =>
@@ -224,6 +224,6 @@ async function routePast(
   const ask = (dry_run: boolean) =>
     createRoutePast(database, { route_id: id, from, ...range, reason: flags.reason ?? "", dry_run });
   const what = (count: number) =>
-    `${count} past events are looked at, and those which ${route.destination_id} has not had are sent.`;
+    `This reads ${count} past events and sends those that ${route.destination_id} has not received.`;
   await runJob(database, ask, what, flags);
 }

@@ -1,4 +1,4 @@
-/** `tartan simulate`: Plaid, offline, on a port of its own until Ctrl-C. */
+/** `tartan simulate`: runs the simulator on a port of its own until Ctrl-C. */
 import { Command } from "commander";
 import { loadConfig } from "../../config.ts";
 import { startSimulator } from "../../simulator/index.ts";
@@ -18,7 +18,7 @@ interface Flags {
 
 export function simulateCommand(): Command {
   return new Command("simulate")
-    .description("play Plaid: an offline sandbox with signed webhooks")
+    .description("run the simulator: an offline Plaid Sandbox with signed webhooks")
     .option(
       "--port <port>",
       "the port to listen on; 0 picks a free one (TARTAN_SIMULATOR_PORT, 4410)",
@@ -26,9 +26,13 @@ export function simulateCommand(): Command {
     )
     .option("--host <host>", "the address to listen on (127.0.0.1)")
     .option("--seed <seed>", "the same seed makes the same world")
-    .option("--state <file>", "keep the world in this file, and go on from it")
-    .option("--no-limits", "without Plaid's rate limits")
-    .option("--activity <ms>", "change something by itself, every so many milliseconds", wholeNumber(10, 86_400_000))
+    .option("--state <file>", "keep the world in this file, and load it at the start")
+    .option("--no-limits", "do not apply Plaid's rate limits")
+    .option(
+      "--activity <ms>",
+      "change something by itself, at this interval in milliseconds",
+      wholeNumber(10, 86_400_000),
+    )
     .action(async (flags: Flags) => {
       const config = loadConfig(process.env);
       await using closer = new Closer();
@@ -49,7 +53,7 @@ export function simulateCommand(): Command {
         control: `${simulator.url}/_simulator`,
         "make items": `curl -X POST ${simulator.url}/_simulator/items -H 'content-type: application/json' -d '{"count":1}'`,
       });
-      const kept = flags.state === undefined ? "it keeps nothing" : `it keeps its world in ${flags.state}`;
+      const kept = flags.state === undefined ? "its world is lost then" : `its world stays in ${flags.state}`;
       say(dim(`Ctrl-C stops it; ${kept}.`));
       await untilStopped();
     });

@@ -1,4 +1,4 @@
-/** `tartan status`: is anything waiting, failing or refused? */
+/** `tartan status`: what waits and what fails. */
 import { Command } from "commander";
 import { listProcesses, type TartanProcess } from "../../database/processes.ts";
 import { systemClock } from "../../clock.ts";
@@ -31,7 +31,7 @@ import {
 
 export function statusCommand(): Command {
   return new Command("status")
-    .description("what waits, what fails")
+    .description("show what waits and what fails")
     .option("--json", "print JSON")
     .action(withCore(status));
 }
@@ -50,7 +50,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   sayFacts({
     processes: describeProcesses(processes),
     integrations: String(integrations),
-    "not looked at": depth.unmarked === 0 ? null : yellow(`${depth.unmarked} webhooks`),
+    "not marked": depth.unmarked === 0 ? null : yellow(`${depth.unmarked} webhooks`),
     due:
       depth.due === 0
         ? green("nothing waits")
@@ -67,7 +67,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
 }
 
 function describeProcesses(processes: readonly TartanProcess[]): string {
-  if (processes.length === 0) return yellow("none runs: start one with `npx tartan up`");
+  if (processes.length === 0) return yellow("no process runs: start one with `npx tartan up`");
   return processes
     .map(({ host, pid, roles, url }) => `${url} ${dim(`${roles.join(", ")} (${host}, pid ${pid})`)}`)
     .join("\n");
@@ -75,31 +75,31 @@ function describeProcesses(processes: readonly TartanProcess[]): string {
 
 function describeDestinations({ active, paused, disabled, open }: Omit<DestinationsStatus, "unwell">): string {
   const counts = { active, paused, disabled, open };
-  const told = Object.entries(counts).filter(([, count]) => count > 0);
-  return told.length === 0 ? dim("none") : told.map(([word, count]) => `${count} ${state(word)}`).join(", ");
+  const some = Object.entries(counts).filter(([, count]) => count > 0);
+  return some.length === 0 ? dim("none") : some.map(([word, count]) => `${count} ${state(word)}`).join(", ");
 }
 
 const counted = (count: number): string => countUpTo(count, COUNTED_TO.deliveries);
 
 function describeDeliveries({ scheduled, held, dead }: RelayDepth): string {
-  const told = Object.entries({ scheduled, held, dead }).filter(([, count]) => count > 0);
-  if (told.length === 0) return green("nothing waits");
-  return told.map(([word, count]) => `${counted(count)} ${state(word)}`).join(", ");
+  const some = Object.entries({ scheduled, held, dead }).filter(([, count]) => count > 0);
+  if (some.length === 0) return green("nothing waits");
+  return some.map(([word, count]) => `${counted(count)} ${state(word)}`).join(", ");
 }
 
-/** What should have gone and has not is mostly because nobody is there to send it. */
+/** The usual cause of overdue work is that no process has the role relay. */
 function describeOverdue({ outbox, deliveries, oldest_at }: Overdue): string | null {
   if (outbox + deliveries === 0) return null;
   const what = [
     ...(outbox > 0 ? [`${counted(outbox)} not dispatched`] : []),
     ...(deliveries > 0 ? [`${counted(deliveries)} not sent`] : []),
   ];
-  return red(`${what.join(", ")}, the oldest from ${ago(oldest_at)}: does a process with the role relay run?`);
+  return red(`${what.join(", ")}, the oldest from ${ago(oldest_at)}; check that a process with the role relay runs`);
 }
 
 const NEEDED_FOR = {
   unprocessed: "no sync run has served them",
-  undispatched: "the relay has not dispatched them: does a process with the role relay run?",
+  undispatched: "the relay has not dispatched them; check that a process with the role relay runs",
   undelivered: "deliveries of them are scheduled or in the dead letters",
 };
 

@@ -11,7 +11,7 @@ import { untilStopped } from "../signals.ts";
 
 export function upCommand(): Command {
   return new Command("up")
-    .description("run the server: receiver, sync, relay and API in one process, or a part of them")
+    .description("run the server: receiver, sync, relay and API in one process, or some of them")
     .option("--only <roles>", `run only these, separated by commas: ${ROLES.join(", ")}`)
     .addOption(new Option("--log-format <format>", "the same as TARTAN_LOG_FORMAT").choices(LOG_FORMATS))
     .addHelpText("after", optionsHelp())
@@ -38,7 +38,7 @@ function readRoles(only: string | undefined): readonly Role[] {
   const asked = only.split(",").map((role) => role.trim());
   const unknown = asked.filter((role) => !ROLES.includes(role as Role));
   if (unknown.length > 0) {
-    throw new TartanError("invalid_request", `--only knows ${ROLES.join(", ")}; not ${unknown.join(", ")}.`);
+    throw new TartanError("invalid_request", `--only takes ${ROLES.join(", ")}, not ${unknown.join(", ")}.`);
   }
   return asked as Role[];
 }

@@ -5,7 +5,7 @@ import { withCore, type Core } from "../core.ts";
 import { dim, green, say, sayJson, sayTable, tell } from "../print.ts";
 
 export function vaultCommand(): Command {
-  const vault = new Command("vault").description("the seal on tokens and secrets");
+  const vault = new Command("vault").description("the master key that seals tokens and secrets");
   vault
     .command("rotate")
     .description("seal everything anew under the newest master key")
@@ -13,9 +13,12 @@ export function vaultCommand(): Command {
     .addHelpText(
       "after",
       `
-With TARTAN_MASTER_KEY: put the new key first and keep the old one behind it, separated by a comma; restart the servers, one after
-the other if you like: they go on sealing under the old key; run this, which waits for no server but refuses while one does not
-know the new key; then remove the old key. With the key that Tartan generated, running this is all.`,
+With TARTAN_MASTER_KEY:
+  1. Put the new key first and keep the old one behind it, separated by a comma.
+  2. Restart the servers, one after the other if you like. They still seal under the old key.
+  3. Run this command. It refuses while a running server does not know the new key.
+  4. Remove the old key.
+With the key that Tartan generated, only run this command.`,
     )
     .action(withCore(rotate, { poolSize: 4 }));
   return vault;
@@ -36,7 +39,7 @@ async function rotate(core: Core, { json }: { json?: true }): Promise<void> {
   sayTable(
     Object.entries(counts),
     { column: ([column]) => column, "sealed anew": ([, count]) => String(count) },
-    "nothing is sealed yet",
+    "There is nothing to seal yet.",
   );
   say(`${green("✓")} everything is sealed under key ${vault.activeKeyId}`);
 }

@@ -1,4 +1,4 @@
-/** `tartan webhooks …`: the journal: what came, what it led to, and what was refused. */
+/** `tartan webhooks …`: the journal: accepted webhooks, their outcomes, and refusals. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getWebhook, listWebhooks } from "../../journal/records.ts";
@@ -6,7 +6,7 @@ import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../core.ts";
 import { pageSize } from "../flags.ts";
-import { feed } from "../feed.ts";
+import { followWebhooks } from "../webhook-log.ts";
 import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
 import { untilStopped } from "../signals.ts";
 
@@ -24,7 +24,7 @@ interface Flags {
 }
 
 export function webhooksCommand(): Command {
-  const webhooks = new Command("webhooks").description("every webhook that was accepted, and what it led to");
+  const webhooks = new Command("webhooks").description("every accepted webhook and its outcome");
   webhooks
     .command("list")
     .description("list webhooks, newest first")
@@ -35,18 +35,18 @@ export function webhooksCommand(): Command {
     .option("--source <source>", "PLAID, BACKEND, FROM_LISTENER or RECONCILER")
     .option("--integration <id>")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
-    .option("--cursor <cursor>", "where the page before ended")
-    .option("--follow", "go on printing as they come")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
+    .option("--follow", "print webhooks as they are processed")
     .option("--json", "print JSON")
     .action(withCore(list));
   webhooks
     .command("show <id>")
-    .description("show one webhook whole")
+    .description("show one webhook with its body")
     .option("--json", "print JSON")
     .action(withCore(show));
   webhooks
     .command("refusals")
-    .description("what was refused of late, and why")
+    .description("list the latest refusals and their reasons")
     .option("--integration <id>")
     .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
     .option("--json", "print JSON")
@@ -94,11 +94,11 @@ const outcomeOf = ({ processed_at, update_info }: WebhookRecord): string =>
 async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
-  await feed(database, {
+  await followWebhooks(database, {
     filter,
     fromTheStart: false,
     signal: stop.signal,
-    tell: (line, webhook) => say(json ? JSON.stringify(webhook) : line),
+    onWebhook: (line, webhook) => say(json ? JSON.stringify(webhook) : line),
   });
 }
 

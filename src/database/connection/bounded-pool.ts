@@ -31,7 +31,7 @@ export interface Suspicion {
 
 export interface BoundedPoolOptions {
   config: ClientConfig;
-  /** leads past a pooler; the same as `config` where there is none */
+  /** bypasses a pooler; the same as `config` where there is none */
   beside: ClientConfig;
   size: number;
   work: Work;

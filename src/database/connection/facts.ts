@@ -103,7 +103,7 @@ const OTHER_CONNECTIONS = 3;
 
 interface Circumstances {
   poolSize: number;
-  /** there is a URL that leads past a pooler */
+  /** there is a URL that bypasses the pooler */
   direct: boolean;
   logger: Logger;
 }
@@ -113,7 +113,7 @@ export function reportFacts(facts: Facts, { poolSize, direct, logger }: Circumst
   for (const warning of facts.warnings) logger.error(`The database is not set up safely: ${warning}`);
   if (facts.pooled && !direct) {
     logger.warn(
-      "TARTAN_DATABASE_URL leads through a connection pooler, which does not pass on notifications: Tartan polls. " +
+      "TARTAN_DATABASE_URL points to a connection pooler, which does not pass on notifications: Tartan polls. " +
         "Set TARTAN_DATABASE_DIRECT_URL to save up to a second of latency.",
     );
   }

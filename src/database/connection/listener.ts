@@ -18,7 +18,7 @@ export interface Listener extends AsyncDisposable {
 
 interface ListenerOptions {
   config: ClientConfig;
-  /** the connection would lead through a pooler, which passes no notifications on */
+  /** the connection would use a pooler, which passes no notifications on */
   disabled: boolean;
   logger: Logger;
 }

@@ -21,7 +21,7 @@ export interface DeadLetterFilter {
   destination_id?: string | undefined;
   /** 1 to 500; 50 by default */
   limit?: number | undefined;
-  /** `next_cursor` of the page before */
+  /** `next_cursor` of the previous page */
   cursor?: string | null | undefined;
 }
 

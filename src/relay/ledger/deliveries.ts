@@ -43,7 +43,7 @@ export interface DeliveryFilter {
   cause?: string | undefined;
   /** 1 to 500; 50 by default */
   limit?: number | undefined;
-  /** `next_cursor` of the page before */
+  /** `next_cursor` of the previous page */
   cursor?: string | null | undefined;
 }
 

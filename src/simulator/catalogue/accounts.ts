@@ -1,6 +1,6 @@
 /**
- * The accounts a user may hold. `user_good` and its relatives hold the set that Plaid's Sandbox shows; items made through
- * the control API hold a few of them, chosen by the seed. Balances are in ten-thousandths of a dollar, because Plaid's
+ * The accounts that a user may have. `user_good` and similar users have those of Plaid's Sandbox; items made through
+ * the control API have a few of them, chosen by the seed. Balances are in ten-thousandths of a dollar, because Plaid's
  * own examples have four decimals.
  */
 export interface AccountKind {
@@ -12,7 +12,7 @@ export interface AccountKind {
   available: number | null;
   current: number;
   limit: number | null;
-  /** transactions happen on it */
+  /** it has transactions */
   busy: boolean;
 }
 
@@ -86,7 +86,7 @@ const CRYPTO = kind(
 const AUTO_LOAN = kind("7001", "Plaid Auto Loan", null, ["loan", "auto"], [null, 14_350.4, null]);
 const PAYPAL = kind("7002", "Plaid PayPal Credit", null, ["credit", "paypal"], [700, 300, 1000]);
 const HSA = kind("9001", "Plaid HSA", "Plaid Cares Health Savings Account", ["depository", "hsa"], [6009, 6009, null]);
-// Some banks give no mask; code that demands one breaks here first.
+// Some banks give no mask; code that requires one fails here first.
 const CASH = kind(
   null,
   "Plaid Cash Management",
@@ -118,10 +118,10 @@ export const USER_GOOD: readonly AccountKind[] = [
   BUSINESS_CARD,
 ];
 
-/** held beside a checking account, by chance */
+/** a user may have one beside a checking account */
 export const OTHERS: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, MONEY_MARKET, CASH, RETIREMENT, STUDENT_LOAN];
 
-/** held besides by an Item that was linked with this product: one of the first, or the product would be nothing to it */
+/** accounts that an Item linked with this product also has: at least one of the first, or the product would have no data */
 export const HELD_FOR: Readonly<Record<string, { first: readonly AccountKind[]; others: readonly AccountKind[] }>> = {
   investments: { first: [BROKERAGE, IRA, RETIREMENT], others: [STOCK_PLAN, CRYPTO, BROKERAGE, IRA] },
   liabilities: {
@@ -130,7 +130,7 @@ export const HELD_FOR: Readonly<Record<string, { first: readonly AccountKind[]; 
   },
 };
 
-/** what an Item gains when its user opens another account */
+/** the kinds of account that a user may open later */
 export const LATER: readonly AccountKind[] = [SAVINGS, CREDIT_CARD, BUSINESS_CARD, HSA];
 
 const ALL = [

@@ -1,5 +1,5 @@
 /**
- * Where the money goes and comes from: what a transaction shows of its other side, with Plaid's category taxonomy
+ * The other sides of transactions: merchants, banks and employers, with Plaid's category taxonomy
  * (personal finance category, version 1). Amounts are in cents; positive is money out of the account, as Plaid has it.
  */
 export interface Merchant {
@@ -14,7 +14,7 @@ export interface Merchant {
   counterparty: "merchant" | "payment_app" | "marketplace" | "financial_institution" | "income_source" | null;
   cents: readonly [from: number, to: number];
   code: string | null;
-  /** how often, beside the others */
+  /** its weight among the others */
   weight: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What can be held in an investment account: a few securities of every type that Plaid knows, invented, and behind them an
- * endless row of options and treasury bills, so that an account can hold as many as a test wants. A security is its index.
+ * The securities of investment accounts: a few invented ones of every type that Plaid knows, followed by an
+ * endless row of options and treasury bills, so that an account can hold as many as a test needs. An index identifies a security.
  */
 import type { Random } from "../random.ts";
 
@@ -16,7 +16,7 @@ export interface SecurityKind {
   unofficial: string | null;
   /** holdings of it are whole multiples of this, in millionths */
   unit: number;
-  /** as good as money: its price never moves */
+  /** a cash equivalent: its price never moves */
   cash: boolean;
   /** the institution's own: no public price, and an id at the institution */
   house: string | null;
@@ -116,13 +116,13 @@ const NAMED: readonly SecurityKind[] = [
     cfi: "ESVUFR",
   }),
   kind(["etf", "etf"], "Maple Tartan Bond ETF", "MTB", 18.4, { currency: "CAD", market: "XTSE" }),
-  // Banks send holdings that nobody can name; code that demands a name or a type breaks here first.
+  // Banks send holdings without a name; code that requires a name or a type fails here first.
   kind([null, null], null, null, 10, { unit: MILLION }),
 ];
 
 const UNDERLYING = ["PLTY", "HNDS", "GNGM"] as const;
 
-/** The security of an index: a named one, or further on an option or a bill. */
+/** The security of an index: a named one, or for higher indexes an option or a bill. */
 export function securityKind(security: number): SecurityKind {
   const named = NAMED[security];
   if (named) return named;
@@ -173,7 +173,7 @@ export function securitiesFor(subtype: string, currency: string): number[] {
 export function unheld(random: Random, candidates: readonly number[], held: ReadonlySet<number>): number {
   const left = candidates.filter((one) => !held.has(one));
   if (left.length > 0) return random.pick(left);
-  // All named ones are held, so this many others are: the first free one is about here.
+  // All named ones are held, and this many others: the first free one is near this index.
   let next = NAMED.length + held.size - candidates.length;
   while (held.has(next)) next += 1;
   return next;

@@ -1,6 +1,6 @@
 /**
- * Life: every so often a few Items get news, as they would on a calm day. Runs in real time until stopped; what happens is
- * drawn from the seed, when it happens is not.
+ * Activity: at an interval, changes a few Items, as on a calm day. It runs in real time until it is stopped. The seed decides
+ * the changes, but not their times.
  */
 import { change } from "../changes.ts";
 import { breakItem, repairItem } from "../health.ts";
@@ -11,7 +11,7 @@ import type { Random } from "../random.ts";
 import type { Simulation } from "../simulation.ts";
 
 const BREAKS = 0.02;
-/** how often a product book has news when its Item has */
+/** how often a product book changes when its Item does */
 const BOOK_NEWS = 0.25;
 
 export class Activity {

@@ -1,4 +1,4 @@
-/** The control of product books: their truth, and changes of it, by the book's name. */
+/** The control of product books: shows and changes their truth, by the book's name. */
 import type { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { bookOf, type Item } from "../item.ts";
@@ -10,7 +10,7 @@ import { badInput, check } from "./inputs.ts";
 
 export type BookInput<N extends BookName> = z.input<(typeof BOOKS)[N]["input"]>;
 
-/** what a change came to, in the book's own terms */
+/** the result of a change, in the book's own terms */
 export type BookChange<N extends BookName> = ReturnType<(typeof BOOKS)[N]["change"]>;
 
 export function truthOf(sim: Simulation, item: Item, name: BookName): Record<string, unknown> {
@@ -26,11 +26,11 @@ export function changeTruth<N extends BookName>(
   input: BookInput<N>,
 ): BookChange<N> {
   const book: AnyBook = BOOKS[name];
-  const wish = check(book.input, input);
-  if (wish.account_id !== undefined && !bookOf(item).accounts.some((account) => account.id === wish.account_id)) {
+  const request = check(book.input, input);
+  if (request.account_id !== undefined && !bookOf(item).accounts.some((account) => account.id === request.account_id)) {
     throw badInput({ account_id: "is not an account of this Item" });
   }
-  const change = changeBook(sim, item, book, wish);
+  const change = changeBook(sim, item, book, request);
   if (change === null) throw unreadable(item, book);
   return change as BookChange<N>;
 }
@@ -41,7 +41,7 @@ function unreadable(item: Item, book: AnyBook): TartanError {
   return new TartanError(
     "conflict",
     shelved.pulledAt === null
-      ? `the first pull of ${book.product} is under way: advance the clock, or make the Item with ready: true`
+      ? `the first pull of ${book.product} has not ended: advance the clock, or make the Item with ready: true`
       : `the Item has no account for ${book.product}: add one first`,
   );
 }

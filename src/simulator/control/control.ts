@@ -1,5 +1,5 @@
 /**
- * The hand in the world: makes Items, changes what is true, breaks and repairs, moves the clock, and shows the truth. The
+ * Controls the world: makes Items, changes the truth, breaks and repairs Items, moves the clock, and shows the truth. The
  * HTTP paths under /_simulator call these methods with the same input and answer their result (routes.ts).
  */
 import type { z } from "zod";
@@ -7,7 +7,7 @@ import { TartanError } from "../../errors.ts";
 import { accountObject, type Account } from "../account.ts";
 import { kindOfSubtype } from "../catalogue/accounts.ts";
 import { change } from "../changes.ts";
-import { faultSchema, type FaultInput, type StandingFault } from "../faults.ts";
+import { faultSchema, type FaultInput, type ActiveFault } from "../faults.ts";
 import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
 import { planFor } from "../history.ts";
@@ -32,31 +32,31 @@ export class Control {
     this.#activity = new Activity(sim);
   }
 
-  /** Items with a complete history, as if linked long ago (`ready: false`: just now). */
+  /** Makes Items with a complete history, as if linked long ago (`ready: false`: linked now). */
   createItems(input: z.input<typeof inputs.itemsInput> = {}): { items: { item_id: string; access_token: string }[] } {
-    const wish = inputs.check(inputs.itemsInput, input);
+    const request = inputs.check(inputs.itemsInput, input);
     const { world, time } = this.#sim;
-    const clientId = this.#clientId(wish.client_id);
-    const institution = this.#institution(wish.institution_id);
+    const clientId = this.#clientId(request.client_id);
+    const institution = this.#institution(request.institution_id);
     const plan =
-      wish.user === "user_transactions_dynamic"
-        ? planFor(wish.user, wish.days)
-        : { username: wish.user, transactions: wish.transactions, days: wish.days };
+      request.user === "user_transactions_dynamic"
+        ? planFor(request.user, request.days)
+        : { username: request.user, transactions: request.transactions, days: request.days };
     const items = [];
-    for (let i = 0; i < wish.count; i += 1) {
+    for (let i = 0; i < request.count; i += 1) {
       const item = world.createItem({
         clientId,
         institution,
         plan,
-        products: wish.products,
-        consented: wish.consented_products,
-        webhook: wish.webhook,
-        userId: wish.user_id,
-        stage: wish.ready ? "HISTORICAL" : "NONE",
+        products: request.products,
+        consented: request.consented_products,
+        webhook: request.webhook,
+        userId: request.user_id,
+        stage: request.ready ? "HISTORICAL" : "NONE",
         now: time.now(),
       });
       this.#sim.settle(item);
-      beginProducts(this.#sim, item, wish.ready);
+      beginProducts(this.#sim, item, request.ready);
       items.push({ item_id: item.itemId, access_token: item.accessToken });
     }
     return { items };
@@ -64,8 +64,8 @@ export class Control {
 
   /** Finishes a Link session: a new Item and its public token, or in update mode the repaired Item. */
   completeLink(input: z.input<typeof inputs.linkInput>): { public_token: string | null; item_id: string } {
-    const wish = inputs.check(inputs.linkInput, input);
-    const link = this.#sim.world.linkTokens.get(wish.link_token);
+    const request = inputs.check(inputs.linkInput, input);
+    const link = this.#sim.world.linkTokens.get(request.link_token);
     if (!link) throw inputs.badInput({ link_token: "is unknown: create one with /link/token/create" });
     if (link.expiresAt <= this.#sim.time.now()) throw inputs.badInput({ link_token: "has expired: create another" });
     if (link.item) {
@@ -73,10 +73,10 @@ export class Control {
       repairItem(this.#sim, link.item, false);
       return { public_token: null, item_id: link.item.itemId };
     }
-    const institution = this.#institution(wish.institution_id);
+    const institution = this.#institution(request.institution_id);
     const { clientId, webhook, userId, days } = link;
     const { products, ifSupported, consented } = link;
-    const rest = { webhook, userId, username: wish.user, days };
+    const rest = { webhook, userId, username: request.user, days };
     const item = linkItem(this.#sim, { clientId, institution, products, ifSupported, consented, ...rest });
     return { public_token: this.#sim.world.createPublicToken(item, this.#sim.time.now()), item_id: item.itemId };
   }
@@ -91,7 +91,7 @@ export class Control {
     return { items: [...this.#sim.world.items.values()].map(brief) };
   }
 
-  /** The truth about an Item: Plaid's objects, and what Plaid does not tell. */
+  /** The truth about an Item: Plaid's objects, and what Plaid does not show. */
   item(itemId: string): Record<string, unknown> {
     const item = this.#item(itemId);
     const book = item.removed ? null : bookOf(item);
@@ -100,7 +100,7 @@ export class Control {
       item: itemObject(item),
       status: statusObject(item),
       accounts: book?.accounts.length ?? 0,
-      transactions: book?.feed.live.length ?? 0,
+      transactions: book?.log.live.length ?? 0,
     };
   }
 
@@ -109,7 +109,7 @@ export class Control {
     return { accounts: item.removed ? [] : bookOf(item).accounts.map(accountObject) };
   }
 
-  /** All transactions that are there, newest first, as Plaid shows them. */
+  /** All transactions, newest first, as Plaid shows them. */
   transactions(itemId: string): { transactions: Record<string, unknown>[] } {
     return JSON.parse(this.transactionsText(itemId)) as { transactions: Record<string, unknown>[] };
   }
@@ -120,7 +120,7 @@ export class Control {
   }
 
   changeTransactions(itemId: string, input: z.input<typeof inputs.changeInput>): ChangeResult {
-    const wish = inputs.check(inputs.changeInput, input);
+    const request = inputs.check(inputs.changeInput, input);
     const item = this.#living(itemId);
     if (item.stage === "NONE" || item.stage === "NOT_READY") {
       throw new TartanError("conflict", "the Item has no history yet: advance the clock, or make it with ready: true");
@@ -135,17 +135,17 @@ export class Control {
     const summary = change(
       book,
       {
-        add: wish.add,
-        addPending: wish.add_pending,
-        modify: wish.modify,
-        remove: wish.remove,
-        postPending: wish.post_pending === "all" ? book.feed.pending.size : wish.post_pending,
-        account: wish.account_id === undefined ? undefined : this.#account(item, wish.account_id),
+        add: request.add,
+        addPending: request.add_pending,
+        modify: request.modify,
+        remove: request.remove,
+        postPending: request.post_pending === "all" ? book.log.pending.size : request.post_pending,
+        account: request.account_id === undefined ? undefined : this.#account(item, request.account_id),
       },
       this.#sim.today(),
     );
     item.lastSuccess = this.#sim.time.now();
-    if (wish.webhooks) this.#sim.announce(item, summary);
+    if (request.webhooks) this.#sim.announce(item, summary);
     return resultOf(summary);
   }
 
@@ -154,7 +154,7 @@ export class Control {
     return truthOf(this.#sim, this.#item(itemId), name);
   }
 
-  /** Changes the truth of a product book, and tells the client. */
+  /** Changes the truth of a product book, and sends the webhook. */
   change<N extends BookName>(itemId: string, name: N, input: BookInput<N>): BookChange<N> {
     return changeTruth(this.#sim, this.#living(itemId), name, input);
   }
@@ -176,20 +176,24 @@ export class Control {
   }
 
   revokeAccount(itemId: string, input: z.input<typeof inputs.revokeAccountInput> = {}): { account_id: string } {
-    const wish = inputs.check(inputs.revokeAccountInput, input);
+    const request = inputs.check(inputs.revokeAccountInput, input);
     const item = this.#living(itemId);
     const { accounts, random } = bookOf(item);
     if (accounts.length === 0) throw new TartanError("conflict", "the Item has no account left");
-    const account = wish.account_id === undefined ? random.pick(accounts) : this.#account(item, wish.account_id);
-    revokeAccount(this.#sim, item, account, wish.webhooks);
+    const account = request.account_id === undefined ? random.pick(accounts) : this.#account(item, request.account_id);
+    revokeAccount(this.#sim, item, account, request.webhooks);
     return { account_id: account.id };
   }
 
   addAccount(itemId: string, input: z.input<typeof inputs.addAccountInput> = {}): { account_id: string } {
-    const wish = inputs.check(inputs.addAccountInput, input);
-    const account = addAccount(this.#sim, this.#living(itemId), wish.webhooks, kindOfSubtype(wish.subtype ?? ""));
-    if (wish.transactions > 0) {
-      this.changeTransactions(itemId, { add: wish.transactions, account_id: account.id, webhooks: wish.webhooks });
+    const request = inputs.check(inputs.addAccountInput, input);
+    const account = addAccount(this.#sim, this.#living(itemId), request.webhooks, kindOfSubtype(request.subtype ?? ""));
+    if (request.transactions > 0) {
+      this.changeTransactions(itemId, {
+        add: request.transactions,
+        account_id: account.id,
+        webhooks: request.webhooks,
+      });
     }
     return { account_id: account.id };
   }
@@ -198,7 +202,7 @@ export class Control {
     return { now: new Date(this.#sim.time.now()).toISOString() };
   }
 
-  /** Resolves when everything due until then has happened and every webhook attempt it caused was answered. */
+  /** Resolves when everything due until then has happened and every webhook attempt that it caused was answered. */
   async advanceClock(input: z.input<typeof inputs.clockInput>): Promise<{ now: string }> {
     await this.#sim.time.advance(inputs.check(inputs.clockInput, input).advance_s * 1000);
     return this.clock();
@@ -210,26 +214,26 @@ export class Control {
     return { kid: current.kid, old_kid: old.kid };
   }
 
-  addFault(input: FaultInput): StandingFault {
+  addFault(input: FaultInput): ActiveFault {
     return this.#sim.faults.add(inputs.check(faultSchema, input));
   }
 
-  faults(): { faults: StandingFault[] } {
+  faults(): { faults: ActiveFault[] } {
     return { faults: this.#sim.faults.all() };
   }
 
-  /** One fault, or all of them. */
+  /** Deletes one fault, or all of them. */
   clearFaults(faultId?: string): { cleared: number } {
     return { cleared: this.#sim.faults.clear(faultId) };
   }
 
-  /** What was sent, oldest first, and how it was answered. */
+  /** The sent webhooks, oldest first, with their answers. */
   webhooks(filter: SentFilter = {}): { webhooks: SentWebhook[]; total: number } {
-    const { log } = this.#sim.courier;
+    const { log } = this.#sim.sender;
     return { webhooks: log.find(inputs.check(inputs.sentFilter, filter)), total: log.total };
   }
 
-  /** Sends an authentic webhook, or one with exactly the flaw you ask for. */
+  /** Sends an authentic webhook, or one with exactly the flaw that you name. */
   sendWebhook(input: z.input<typeof inputs.sendInput>): SentWebhook {
     return sendWebhook(this.#sim, inputs.check(inputs.sendInput, input));
   }
@@ -244,16 +248,16 @@ export class Control {
     return { requests: Object.fromEntries(this.#sim.requests) };
   }
 
-  /** Resolves when no webhook attempt is queued or under way; planned retries do not count. */
+  /** Resolves when no webhook attempt is queued or in flight; planned retries do not count. */
   idle(): Promise<void> {
     return this.#sim.time.idle();
   }
 
-  /** Calm random changes, in real time, until stopped. */
+  /** Starts small random changes, in real time, until they are stopped. */
   startActivity({ everyMs, items }: { everyMs?: number; items?: number } = {}): { every_ms: number; items: number } {
-    const wish = inputs.check(inputs.activityInput, { every_ms: everyMs, items });
-    this.#activity.start(wish.every_ms, wish.items);
-    return wish;
+    const request = inputs.check(inputs.activityInput, { every_ms: everyMs, items });
+    this.#activity.start(request.every_ms, request.items);
+    return request;
   }
 
   stopActivity(): { stopped: boolean } {

@@ -1,5 +1,5 @@
 /**
- * What the control API takes, for its HTTP paths and its programmatic twin alike. A refusal names each field.
+ * The inputs of the control API, for its HTTP paths and for its methods. A refusal names each invalid field.
  */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
@@ -18,7 +18,7 @@ export const itemsInput = z.strictObject({
   products: z.array(z.string()).default(["transactions"]),
   /** more products that the user consented to: the first request of one makes it a product of the Item */
   consented_products: z.array(z.string()).default([]),
-  /** Plaid's user id (usr_…, then it stands in webhooks too) or your own name of the user */
+  /** Plaid's user id (usr_…; webhooks then have it too) or your own name of the user */
   user_id: z.string().nullable().default(null),
   institution_id: z.string().optional(),
   /** one of the simulator's clients; absent: the first */
@@ -39,7 +39,7 @@ export const changeInput = z.strictObject({
   post_pending: z.union([count, z.literal("all")]).default(0),
   /** new ones go to this account */
   account_id: z.string().optional(),
-  /** false: the truth changes in silence */
+  /** false: no webhook announces the change */
   webhooks: z.boolean().default(true),
 });
 
@@ -84,7 +84,7 @@ const signing = {
   iat_offset_s: z.number().optional(),
   /** the header's kid instead of the key's own */
   kid: z.string().optional(),
-  /** current; the latest expired one; or one that Plaid has never heard of */
+  /** the current key; the latest expired one; or one that Plaid does not know */
   key: z.enum(["current", "expired", "foreign"]).default("current"),
   tamper: z.enum(TAMPERINGS).optional(),
   /** this token as it is; null: no Plaid-Verification header */
@@ -94,7 +94,7 @@ const signing = {
 const content = {
   webhook_type: z.string().optional(),
   webhook_code: z.string().optional(),
-  /** fields beside type, code, item_id and environment; they win */
+  /** fields that are added to type, code, item_id and environment, or replace them */
   fields: z.record(z.string(), z.unknown()).optional(),
   /** the whole body: an object (sent as Plaid formats it) or text (sent as it is) */
   body: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
@@ -126,7 +126,7 @@ export const activityInput = z.strictObject({
   items: z.int().min(1).default(2),
 });
 
-/** The checked input, or a TartanError that names every field at fault. */
+/** The checked input. @throws TartanError naming every invalid field */
 export function check<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
   const result = schema.safeParse(input ?? {});
   if (result.success) return result.data;

@@ -1,4 +1,4 @@
-/** How the control shows an Item and a change. */
+/** The control's results: an Item, and a change. */
 import type { Summary } from "../changes.ts";
 import type { Item } from "../item.ts";
 
@@ -23,7 +23,7 @@ export const brief = (item: Item): Record<string, unknown> => ({
   removed: item.removed,
   sync_called: item.syncCalled,
   products: item.products,
-  /** product books, by name: false while the first pull is under way */
+  /** product books, by name: false until the first pull ends */
   ready: Object.fromEntries(Object.entries(item.shelf).map(([name, { pulledAt }]) => [name, pulledAt !== null])),
 });
 

@@ -11,7 +11,7 @@ export const CONTROL_PREFIX = "/_simulator";
 
 interface Found {
   control: Control;
-  /** what stood for the :names in the path, in order */
+  /** the values of the :names in the path, in order */
   names: string[];
   query: Record<string, string>;
   body: never;
@@ -99,14 +99,14 @@ export async function answerControl(
     const result = await route.handler({ control, names, query, body: readJson(body) });
     return { status: 200, text: result instanceof Text ? result.text : JSON.stringify(result) };
   } catch (error) {
-    const failure = error instanceof TartanError ? error : new TartanError("internal", "the simulator failed here");
+    const failure = error instanceof TartanError ? error : new TartanError("internal", "the simulator failed");
     return { status: failure.status, text: JSON.stringify(errorBody(failure)) };
   }
 }
 
 function unknownRoute(method: string, path: string, otherMethod: boolean): TartanError {
   return otherMethod
-    ? new TartanError("method_not_allowed", `${path} does not take ${method}`)
+    ? new TartanError("method_not_allowed", `${path} does not accept ${method}`)
     : new TartanError("not_found", `there is no ${path}: GET ${CONTROL_PREFIX} lists the control paths`);
 }
 

@@ -1,8 +1,8 @@
-/** Webhooks by hand: authentic ones of any type and code, and forgeries of every sort. */
+/** Sends webhooks on request: authentic ones of any type and code, and forgeries of every sort. */
 import type { z } from "zod";
 import type { Item } from "../item.ts";
 import type { Simulation } from "../simulation.ts";
-import type { SignOverrides } from "../webhooks/courier.ts";
+import type { SignOverrides } from "../webhooks/webhook-sender.ts";
 import type { SigningKey } from "../webhooks/keys.ts";
 import type { SentWebhook } from "../webhooks/log.ts";
 import { bodyText, plaidJson, type Notice } from "../webhooks/notices.ts";
@@ -25,7 +25,7 @@ export function sendWebhook(sim: Simulation, input: z.output<typeof sendInput>):
   const item = itemOf(sim, input);
   const url = input.url ?? item?.webhook;
   if (!url) throw badInput({ url: "is needed: the webhook is for no Item, or the Item has no webhook URL" });
-  return sim.courier.send({
+  return sim.sender.send({
     itemId: item?.itemId ?? null,
     clientId: item?.clientId ?? null,
     url,
@@ -38,7 +38,7 @@ export function sendWebhook(sim: Simulation, input: z.output<typeof sendInput>):
 }
 
 export function signContent(sim: Simulation, input: Content): SignedWebhook {
-  return sim.courier.sign(contentText(sim, itemOf(sim, input), input), overridesOf(sim, input));
+  return sim.sender.sign(contentText(sim, itemOf(sim, input), input), overridesOf(sim, input));
 }
 
 function itemOf(sim: Simulation, { item_id }: Content): Item | null {

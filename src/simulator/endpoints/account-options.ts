@@ -1,4 +1,4 @@
-/** The `account_ids` option that several endpoints share: answers with these accounts only. */
+/** The `account_ids` option of several endpoints: the answer has only these accounts. */
 import { z } from "zod";
 import type { Account } from "../account.ts";
 import { bookOf, type Item } from "../item.ts";
@@ -6,7 +6,7 @@ import { invalidAccountId } from "../plaid-error.ts";
 
 export const accountOptions = z.strictObject({ account_ids: z.array(z.string()).optional() }).optional();
 
-/** The Item's accounts, or those asked for. @throws PlaidApiError INVALID_ACCOUNT_ID for one that is not the Item's */
+/** The Item's accounts, or the requested ones. @throws PlaidApiError INVALID_ACCOUNT_ID for one that is not the Item's */
 export function accountsAsked(item: Item, options: z.output<typeof accountOptions>): Account[] {
   const { accounts } = bookOf(item);
   const wanted = options?.account_ids;

@@ -1,4 +1,4 @@
-/** POST /accounts/get: the accounts with the balances last known. */
+/** POST /accounts/get: the accounts with their last known balances. */
 import { accountObject } from "../account.ts";
 import { itemObject } from "../item.ts";
 import { accountOptions, accountsAsked } from "./account-options.ts";

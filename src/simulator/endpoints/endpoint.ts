@@ -1,5 +1,5 @@
 /**
- * What an endpoint is: a path, the shape of its request, and what it answers. The server does the rest (credentials,
+ * An endpoint: a path, the shape of its request, and its answer. The server does the rest (credentials,
  * faults, rate limits, request_id), so that a file of this folder is one call of Plaid's API and nothing else.
  */
 import { z } from "zod";
@@ -26,7 +26,7 @@ export interface Call {
 
 /**
  * - `none`: not about an Item
- * - `any`: about an Item in whatever state, as long as it exists
+ * - `any`: about an Item in any state, as long as it exists
  * - `healthy`: reads the bank's data, so an Item that needs its user answers its error
  */
 export type Needs = "none" | "any" | "healthy";

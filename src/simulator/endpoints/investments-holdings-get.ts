@@ -1,4 +1,4 @@
-/** POST /investments/holdings/get: what the investment accounts hold, and the securities that it names. */
+/** POST /investments/holdings/get: the holdings of the investment accounts, and their securities. */
 import { accountObject, type Account } from "../account.ts";
 import { itemObject } from "../item.ts";
 import { holdings, holdingsAnswer, marginOf, type HoldingsState } from "../products/holdings.ts";

@@ -1,4 +1,4 @@
-/** POST /item/access_token/invalidate: a new token; the old one is dead at once, the Item and its cursors live on. */
+/** POST /item/access_token/invalidate: a new token; the old one stops working at once, the Item and its cursors stay valid. */
 import { itemEndpoint } from "./endpoint.ts";
 
 export const itemAccessTokenInvalidate = itemEndpoint(

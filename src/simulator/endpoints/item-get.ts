@@ -1,4 +1,4 @@
-/** POST /item/get: the Item, its error and when things last happened; it answers whatever state the Item is in. */
+/** POST /item/get: the Item, its error and the times of its last updates; it answers in every state of the Item. */
 import { momentText } from "../days.ts";
 import { itemObject, statusObject } from "../item.ts";
 import { consentedProducts } from "../products/shelf.ts";

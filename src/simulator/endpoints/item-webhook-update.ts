@@ -1,4 +1,4 @@
-/** POST /item/webhook/update: a new webhook URL (null: none any more), acknowledged by a webhook to the new one. */
+/** POST /item/webhook/update: a new webhook URL (null: none), acknowledged by a webhook to the new URL. */
 import { z } from "zod";
 import { itemObject } from "../item.ts";
 import { webhookUpdateAcknowledged } from "../webhooks/notices.ts";

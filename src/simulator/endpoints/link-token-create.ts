@@ -1,6 +1,6 @@
 /**
- * POST /link/token/create: a Link session to come. Nobody can click through Link here; the control's
- * `links` path finishes the session instead. The request has far more fields than matter here: unknown ones pass.
+ * POST /link/token/create: a new Link session. The simulator has no Link to click through; the control's
+ * `links` path finishes the session instead. The request has far more fields than the simulator uses: it accepts unknown ones.
  */
 import { z } from "zod";
 import { foreignEnvironment, invalidField, itemNotFound, unknownAccessToken } from "../plaid-error.ts";

@@ -45,6 +45,6 @@ export const sandboxPublicTokenCreate = endpoint(
   },
 );
 
-/** Every user but the dynamic one has the accounts and the history of user_good. */
+/** Every user except the dynamic one has the accounts and the history of user_good. */
 const usernameOf = (name: string | null | undefined): Username =>
   name === "user_transactions_dynamic" ? name : "user_good";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { put } from "../changes.ts";
 import { parseDay } from "../days.ts";
-import { newTxn, type Txn } from "../feed.ts";
+import { newTxn, type Txn } from "../transaction-log.ts";
 import { bookOf, type Book } from "../item.ts";
 import { invalidField, productNotReady } from "../plaid-error.ts";
 import { itemEndpoint } from "./endpoint.ts";
@@ -35,16 +35,16 @@ export const sandboxTransactionsCreate = itemEndpoint(
   { perItem: 2, perClient: 50, code: "RATE_LIMIT" },
 );
 
-function txnOf(wish: z.output<typeof custom>, book: Book, today: number): Txn {
-  const transacted = parseDay(wish.date_transacted);
-  const posted = parseDay(wish.date_posted);
+function txnOf(request: z.output<typeof custom>, book: Book, today: number): Txn {
+  const transacted = parseDay(request.date_transacted);
+  const posted = parseDay(request.date_posted);
   if (transacted === null) throw invalidField("date_transacted must be a valid date in the format YYYY-MM-DD");
   if (posted === null || posted > today || posted < today - LATEST_DAYS_BACK) {
     throw invalidField("date_posted must be today or at most 14 days in the past");
   }
   const account = book.accounts.find((one) => one.kind.type === "depository");
   if (!account) throw invalidField("the Item has no depository account");
-  if (wish.iso_currency_code !== undefined && wish.iso_currency_code !== account.currency) {
+  if (request.iso_currency_code !== undefined && request.iso_currency_code !== account.currency) {
     throw invalidField("iso_currency_code must be the account's currency");
   }
   return newTxn({
@@ -52,11 +52,11 @@ function txnOf(wish: z.output<typeof custom>, book: Book, today: number): Txn {
     account,
     merchant: 0,
     place: 0,
-    amount: Math.round(wish.amount * 10_000),
+    amount: Math.round(request.amount * 10_000),
     day: posted,
     authorizedDay: transacted,
     pending: false,
     pendingId: null,
-    note: wish.description,
+    note: request.description,
   });
 }

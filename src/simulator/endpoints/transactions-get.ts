@@ -1,4 +1,4 @@
-/** POST /transactions/get: transactions between two dates, newest first, by offset; what is there grows as history arrives. */
+/** POST /transactions/get: transactions between two dates, newest first, by offset; more appear as history arrives. */
 import { z } from "zod";
 import { accountObject } from "../account.ts";
 import { parseDay } from "../days.ts";

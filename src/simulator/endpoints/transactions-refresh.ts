@@ -1,7 +1,7 @@
 /**
- * POST /transactions/refresh: asks the bank now. The answer says nothing; a moment later webhooks tell what changed, if
- * anything did. `user_transactions_dynamic` always has something: new pending rows come, all earlier ones post, and one
- * older row costs a dollar more. Other users' banks have no news.
+ * POST /transactions/refresh: asks the bank now. The answer is empty; a moment later webhooks announce the changes, if
+ * there are any. For `user_transactions_dynamic` there always are: new pending rows, all earlier ones post, and one
+ * older row costs a dollar more. Other users' banks have no changes.
  */
 import { post, put, raise } from "../changes.ts";
 import { accountLots, makeTxn } from "../history.ts";
@@ -25,15 +25,15 @@ export const transactionsRefresh = itemEndpoint(
 function refresh(sim: Simulation, item: Item): void {
   if (item.removed || item.revoked || item.error || item.stage === "NONE" || item.stage === "NOT_READY") return;
   item.lastSuccess = sim.time.now();
-  // Where the user has revoked every account the bank has nothing to tell.
+  // If the user has revoked every account, the bank has no changes.
   if (bookOf(item).accounts.length === 0) return;
   if (item.plan.username === "user_transactions_dynamic") sim.announce(item, move(bookOf(item), sim.today()));
 }
 
 function move(book: Book, today: number) {
-  const { feed, random } = book;
-  const pending = [...feed.pending];
-  const older = feed.live.filter((txn) => !txn.pending);
+  const { log, random } = book;
+  const pending = [...log.pending];
+  const older = log.live.filter((txn) => !txn.pending);
   const raised = older.length > 0 ? [random.pick(older)] : [];
   for (const txn of raised) raise(book, txn, ONE_DOLLAR);
   const posted = pending.map((txn) => post(book, txn, today));

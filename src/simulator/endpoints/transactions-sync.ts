@@ -1,6 +1,6 @@
 /**
- * POST /transactions/sync: what changed since a cursor, in pages. The rules are in feed.ts and cursor.ts; here stands
- * when there is nothing yet (`next_cursor: ""`) and when a loop has to begin again.
+ * POST /transactions/sync: what changed since a cursor, in pages. The rules are in transaction-log.ts and cursor.ts; this file
+ * decides when there is no data yet (`next_cursor: ""`) and when a loop has to begin again.
  */
 import { z } from "zod";
 import { accountObject, type Account } from "../account.ts";
@@ -36,7 +36,7 @@ export const transactionsSync = itemEndpoint(
     const book = bookOf(item);
     const account = accountNamed(book, body.options?.account_id);
     const from = begin(item, book, account, body.cursor ?? "", call);
-    const page = book.feed.page({ ...from, count: body.count, account });
+    const page = book.log.page({ ...from, count: body.count, account });
     const original = body.options?.include_original_description ?? false;
     const done = { base: from.head, position: from.head, head: from.head };
     const next = page.hasMore ? { ...from, position: page.position } : done;
@@ -63,9 +63,9 @@ const ownerOf = (item: Item, account: Account | null): CursorOwner => ({
   epoch: item.cursorEpoch,
 });
 
-/** Where this page starts. Faults that concern cursors strike here. */
+/** Where this page starts. Faults of cursors occur here. */
 function begin(item: Item, book: Book, account: Account | null, cursor: string, { sim, client }: Call): Position {
-  const head = book.feed.head;
+  const head = book.log.head;
   if (cursor === "") return { base: 0, position: 0, head };
   if (cursor === "now") return { base: head, position: head, head };
   if (cursor.length > LONGEST_CURSOR) throw invalidField("cursor must be at most 256 characters");

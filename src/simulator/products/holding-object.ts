@@ -1,4 +1,4 @@
-/** How a holding and a security look in Plaid's answers. */
+/** The form of a holding and a security in Plaid's answers. */
 import { securityKind, type SecurityKind } from "../catalogue/securities.ts";
 import { dayText, momentText } from "../days.ts";
 import type { Quote } from "../market.ts";
@@ -9,7 +9,7 @@ export const MILLION = 1_000_000;
 /** New York closes; in UTC, without its summer time */
 const CLOSE_HOUR = "21:00:00Z";
 
-/** What so much is worth at this price, in ten-thousandths. */
+/** The value of this quantity at this price, in ten-thousandths. */
 export const worth = (quantity: number, price: number): number =>
   Math.round((quantity / MILLION) * (price / MILLION) * 10_000);
 

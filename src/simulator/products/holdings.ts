@@ -1,10 +1,10 @@
 /**
- * What an Item's investment accounts hold. A row's key is account and security: Plaid's schema has nothing else that could tell two
- * rows apart, and the lots of one position are inside its row (`tax_lots`). The same security may be held in several accounts,
+ * The holdings of an Item's investment accounts. A row's key is account and security: Plaid's schema has no other field that could
+ * distinguish two rows, and the lots of one position are inside its row (`tax_lots`). The same security may be held in several accounts,
  * and all rows of it show one price.
  *
- * What an account holds adds up to its balance: when it is made, the money in it is what is left over, and whatever changes a
- * row's value moves the balance by as much.
+ * The holdings of an account add up to its balance: when the account is made, the rest of the balance is cash, and every change of a
+ * row's value changes the balance by the same amount.
  *
  * Quantities and prices are in millionths, money in ten-thousandths. A position that was sold short is negative.
  */
@@ -37,13 +37,13 @@ export interface Holding {
   vested: number | null;
   /** the institution says when its price was current */
   readonly dated: boolean;
-  /** [] where the institution does not keep lots apart */
+  /** [] where the institution does not report lots */
   lots: Lot[];
 }
 
 export interface HoldingsState {
   list: Holding[];
-  /** what the securities cost when the Item last heard of it */
+  /** the prices of the securities at the Item's last pull */
   quotes: Map<number, Quote>;
   /** borrowed in a margin account */
   margins: Map<Account, number>;
@@ -64,7 +64,7 @@ export interface HoldingsChange {
 }
 
 const YEAR_MS = 365 * 86_400_000;
-/** Institutions that tell lots apart. */
+/** Institutions that report lots. */
 const KEEPS_LOTS: readonly string[] = ["ins_109508", "ins_109510", "ins_109512", "ins_900001", "ins_900005"];
 
 const input = z.strictObject({
@@ -129,7 +129,7 @@ export function holdingsAnswer(
   };
 }
 
-/** What is borrowed in this account, in currency; null: it is no margin account. */
+/** The margin loan of this account, in currency; null: it is not a margin account. */
 export function marginOf({ margins }: HoldingsState, account: Account): number | null {
   const borrowed = margins.get(account);
   return borrowed === undefined ? null : borrowed / 10_000;
@@ -222,20 +222,21 @@ const drawLot = (random: Random, quantity: number, cost: number | null, bought: 
   cost,
 });
 
-function change(state: HoldingsState, wish: z.output<typeof input>, scene: Scene): HoldingsChange {
+function change(state: HoldingsState, request: z.output<typeof input>, scene: Scene): HoldingsChange {
   const { random, accounts } = scene;
-  const mine = () => state.list.filter((one) => wish.account_id === undefined || one.account.id === wish.account_id);
+  const mine = () =>
+    state.list.filter((one) => request.account_id === undefined || one.account.id === request.account_id);
   const held = heldIn(state);
-  const removed = random.sample(mine(), wish.remove);
+  const removed = random.sample(mine(), request.remove);
   for (const one of removed) one.account.current -= valueOf(state, one);
   takeAll(state, removed);
-  const modified = new Set(random.sample(mine(), wish.modify));
+  const modified = new Set(random.sample(mine(), request.modify));
   for (const one of modified) modify(state, one, scene);
-  for (const one of reprice(state, mine(), wish.reprice, scene)) modified.add(one);
+  for (const one of reprice(state, mine(), request.reprice, scene)) modified.add(one);
   const into = accounts.filter(
-    (one) => isInvestment(one) && (wish.account_id === undefined || one.id === wish.account_id),
+    (one) => isInvestment(one) && (request.account_id === undefined || one.id === request.account_id),
   );
-  const adding = into.length === 0 ? 0 : wish.add;
+  const adding = into.length === 0 ? 0 : request.add;
   const added = Array.from({ length: adding }, () => add(state, random.pick(into), held, scene));
   return { added: added.map(keyOf), modified: [...modified].map(keyOf), removed: removed.map(keyOf) };
 }
@@ -272,7 +273,7 @@ function correctCost(one: Holding, random: Random): void {
     lot.cost = one.cost === null ? null : Math.round((one.cost * lot.quantity) / one.quantity);
 }
 
-/** The market moves, and the Item hears of it: every row of these securities changes, also in other accounts. */
+/** Moves prices and pulls the Item: every row of these securities changes, also in other accounts. */
 function reprice(
   state: HoldingsState,
   rows: readonly Holding[],
@@ -288,7 +289,7 @@ function reprice(
   return affected;
 }
 
-/** What each account holds; a row that goes and comes back within one change would be neither removed nor added. */
+/** The keys of each account's rows; a row that goes and comes back within one change is neither removed nor added. */
 function heldIn({ list }: HoldingsState): Map<Account, Set<number>> {
   const held = new Map<Account, Set<number>>();
   for (const { account, security } of list) held.set(account, (held.get(account) ?? new Set()).add(security));

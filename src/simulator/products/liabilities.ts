@@ -1,6 +1,7 @@
 /**
- * What an Item owes: one liability of an account, of one of three kinds (credit cards, mortgages, student loans), each with fields of
- * its own. Some banks tell the balance of an account and nothing of its terms; then it has none here. Other loans never have one.
+ * The liabilities of an Item: at most one for each account, of one of three kinds (credit cards, mortgages, student loans), each with
+ * fields of its own. Some banks report the balance of an account but not its terms; the account then has no liability. Other loans
+ * never have one.
  */
 import { z } from "zod";
 import type { Account } from "../account.ts";
@@ -37,7 +38,7 @@ const input = z.strictObject({
   remove: countField,
 });
 
-/** Some issuers tell nothing of an account. */
+/** Some issuers report nothing about an account. */
 const UNTOLD = 0.1;
 
 export const liabilities: ProductBook<LiabilitiesState, typeof input, LiabilitiesChange> = {
@@ -79,7 +80,7 @@ const idOf = ({ account }: Liability): string => account.id;
 const fieldsOf = (list: readonly Liability[]): Record<string, string[]> =>
   Object.fromEntries(list.map((one) => [idOf(one), Object.keys(one.terms)]));
 
-/** Plaid's LiabilitiesObject; a kind that there is none of is null. */
+/** Plaid's LiabilitiesObject; a kind without liabilities is null. */
 export function liabilitiesObject(list: readonly Liability[]): Record<LiabilityKind, Record<string, unknown>[] | null> {
   const of = (kind: LiabilityKind) => {
     const some = list.filter((one) => one.kind === kind).map((one) => ({ account_id: idOf(one), ...one.terms }));
@@ -88,7 +89,7 @@ export function liabilitiesObject(list: readonly Liability[]): Record<LiabilityK
   return { credit: of("credit"), mortgage: of("mortgage"), student: of("student") };
 }
 
-/** What Plaid's Liabilities covers; null: nothing of this account. */
+/** The kind of liability that Plaid reports for the account; null: none. */
 function kindOf({ kind: { type, subtype } }: Account): LiabilityKind | null {
   if (type === "credit") return ["credit card", "paypal"].includes(subtype) ? "credit" : null;
   if (type !== "loan") return null;
@@ -103,19 +104,19 @@ function tellOf(account: Account, { item, random }: Scene): Liability[] {
   return untold ? [] : [{ account, kind, terms }];
 }
 
-function change(state: LiabilitiesState, wish: z.output<typeof input>, scene: Scene): LiabilitiesChange {
+function change(state: LiabilitiesState, request: z.output<typeof input>, scene: Scene): LiabilitiesChange {
   const { random } = scene;
-  const meant = (account: Account) => wish.account_id === undefined || account.id === wish.account_id;
+  const meant = (account: Account) => request.account_id === undefined || account.id === request.account_id;
   const mine = () => state.list.filter((one) => meant(one.account));
   const before = new Set(state.list.map((one) => one.account));
-  const gone = random.sample(mine(), wish.remove);
+  const gone = random.sample(mine(), request.remove);
   state.list = state.list.filter((one) => !gone.includes(one));
-  const modified = random.sample(mine(), wish.modify).map((one) => [idOf(one), modify(one, scene)]);
+  const modified = random.sample(mine(), request.modify).map((one) => [idOf(one), modify(one, scene)]);
   const silent = scene.accounts.filter((account) => meant(account) && !before.has(account));
   const added = random
     .sample(silent, silent.length)
     .flatMap((account) => known(account, scene))
-    .slice(0, wish.add);
+    .slice(0, request.add);
   state.list.push(...added);
   return { added: added.map(idOf), modified: Object.fromEntries(modified), removed: fieldsOf(gone) };
 }
@@ -125,7 +126,7 @@ function known(account: Account, { sim, random }: Scene): Liability[] {
   return kind === null ? [] : [{ account, kind, terms: drawTerms(kind, random, account, sim.today()) }];
 }
 
-/** A month went by; returns the fields that changed. */
+/** Applies a month; returns the fields that changed. */
 function modify(one: Liability, { sim, random }: Scene): string[] {
   const before = one.terms;
   one.terms = payTerms(one.kind, before, random, sim.today());

@@ -1,4 +1,4 @@
-/** The terms of a liability as Plaid shows them, of each kind: as they are at first, and as a payment leaves them. */
+/** The terms of a liability of each kind, as Plaid shows them: the first ones, and those after a payment. */
 import type { Account } from "../account.ts";
 import { PLACES } from "../catalogue/merchants.ts";
 import { dayText } from "../days.ts";
@@ -8,7 +8,7 @@ export type LiabilityKind = "credit" | "mortgage" | "student";
 export type Terms = Readonly<Record<string, unknown>>;
 
 const YEAR = 365;
-/** Banks differ in what they tell. */
+/** Banks differ in what they report. */
 const MISSING = 0.15;
 
 const dollars = (random: Random, from: number, to: number): number => random.between(from * 100, to * 100) / 100;
@@ -79,7 +79,7 @@ function drawCredit(random: Random, account: Account, today: number): Terms {
 
 const APR_TYPES = ["balance_transfer_apr", "cash_apr", "purchase_apr", "special"] as const;
 
-/** Not every issuer tells its rates: then there are none. */
+/** Not every issuer reports its rates; then there are none. */
 const drawAprs = (random: Random): Terms[] =>
   random.sample(APR_TYPES, random.below(APR_TYPES.length + 1)).map((apr_type) => ({
     apr_percentage: apr_type === "special" ? 0 : percent(random, 9, 30),

@@ -1,12 +1,12 @@
 /**
- * The product books of an Item, on its shelf. A book appears there when its product is initialised: at Link for the Item's
+ * The shelf of an Item: its product books. A book appears there when its product is initialised: at Link for the Item's
  * products, at the first request for a product that the user consented to. Its data arrives with the first pull, a moment later,
- * with its webhook; until then requests answer PRODUCT_NOT_READY.
+ * with its webhook; until then requests get PRODUCT_NOT_READY.
  *
  *   not on the shelf → under way (`pulledAt` null) → readable
  *
- * The content is made when first looked at, from a stream of the Item's own, and before the Item's accounts change: so it comes
- * out the same whoever looks first.
+ * The content is made when it is first read, from a random stream of the Item's own, and before the Item's accounts change: so it
+ * does not depend on the first reader.
  */
 import type { z } from "zod";
 import type { Account } from "../account.ts";
@@ -35,10 +35,10 @@ export function readBook<State>(sim: Simulation, item: Item, book: ProductBook<S
   return state;
 }
 
-/** What the user agreed to: the Item's products, and those that it may get later. */
+/** The products that the user agreed to: the Item's products, and those that it may get later. */
 export const consentedProducts = (item: Item): string[] => [...new Set([...item.products, ...item.consented])];
 
-/** The data of a product where Plaid has it by now; null: not initialised, under way, no account for it, or removed. */
+/** The data of a product if Plaid has it already; null: not initialised, not pulled, no account for it, or removed. */
 export function readable<State>(
   sim: Simulation,
   item: Item,
@@ -59,7 +59,7 @@ export function beginPulls(sim: Simulation, item: Item, products: readonly strin
   }
 }
 
-/** Lets first pulls end that a restart interrupted. */
+/** Ends first pulls that a restart interrupted. */
 export function continuePulls(sim: Simulation, item: Item): void {
   for (const book of ALL_BOOKS) {
     const shelved = item.shelf[book.name];
@@ -75,26 +75,26 @@ function arrive(sim: Simulation, item: Item, book: AnyBook, shelved: Shelved): v
   if (item.removed || item.revoked) return;
   shelved.pulledAt = sim.time.now();
   const state = readable(sim, item, book);
-  if (state !== null) tell(sim, item, book.notice(book.everything(state)));
+  if (state !== null) notify(sim, item, book.notice(book.everything(state)));
 }
 
-/** Changes what is true, and tells the client unless the wish says not to. Null: there is nothing that could change. */
+/** Changes the truth, and sends the webhook unless `webhooks` is false. @returns null when there is nothing to change */
 export function changeBook<Input extends ChangeInput, Change>(
   sim: Simulation,
   item: Item,
   book: ProductBook<unknown, Input, Change>,
-  wish: z.output<Input>,
+  request: z.output<Input>,
 ): Change | null {
   const shelved = item.shelf[book.name];
   if (!shelved || readable(sim, item, book) === null) return null;
   const { state, random } = contentOf(sim, item, book, shelved);
-  const change = book.change(state, wish, { sim, item, accounts: bookOf(item).accounts, random });
+  const change = book.change(state, request, { sim, item, accounts: bookOf(item).accounts, random });
   shelved.pulledAt = sim.time.now();
-  if (wish.webhooks) tell(sim, item, book.notice(change));
+  if (request.webhooks) notify(sim, item, book.notice(change));
   return change;
 }
 
-/** Makes what was not looked at yet. Call it before the Item's accounts change. */
+/** Makes all content that was not read yet. Call it before the Item's accounts change. */
 export function fillShelf(sim: Simulation, item: Item): void {
   for (const book of ALL_BOOKS) {
     const shelved = item.shelf[book.name];
@@ -102,7 +102,7 @@ export function fillShelf(sim: Simulation, item: Item): void {
   }
 }
 
-/** Takes an account out of every book, after it left the Item; returns what there is to tell. */
+/** Takes an account out of every book, after it left the Item; returns the webhooks to send. */
 export function dropFromShelf(sim: Simulation, item: Item, account: Account): Notice[] {
   return ALL_BOOKS.flatMap((book) => {
     const shelved = item.shelf[book.name];
@@ -128,6 +128,6 @@ function contentOf<State>(
   return shelved.content as { state: State; random: Scene["random"] };
 }
 
-function tell(sim: Simulation, item: Item, notice: Notice | null): void {
+function notify(sim: Simulation, item: Item, notice: Notice | null): void {
   if (notice) sim.notify(item, notice);
 }

@@ -1,6 +1,6 @@
 /**
- * The keys that sign webhooks: ES256, named by a kid, one current and any number retired. Drawn from the seed, so a world
- * has the same keys every time (the signatures still differ: ECDSA draws a number of its own for each).
+ * The keys that sign webhooks: ES256, named by a kid, one current and any number retired. The seed decides them, so a world
+ * always has the same keys (the signatures still differ: ECDSA uses a random number for each).
  */
 import { createECDH, createPrivateKey, sign, type KeyObject } from "node:crypto";
 import type { Random } from "../random.ts";

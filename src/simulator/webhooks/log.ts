@@ -1,5 +1,5 @@
 /**
- * What was sent and how it was answered, newest kept: the record that `GET /_simulator/webhooks` shows.
+ * The webhook log: the newest webhooks with their attempts and answers, which `GET /_simulator/webhooks` shows.
  */
 export interface Attempt {
   /** when, on the simulator's clock */
@@ -54,7 +54,7 @@ export class SentLog {
   add(entry: SentWebhook): void {
     this.total += 1;
     this.#entries.push(entry);
-    // Forgetting in slices: one copy every tenth of the capacity instead of one a webhook.
+    // Removes a tenth of the capacity at a time, so that the list is not copied for each webhook.
     if (this.#entries.length > this.#keep * 1.1) this.#entries.splice(0, this.#entries.length - this.#keep);
   }
 

@@ -1,6 +1,6 @@
 /**
- * What Plaid has to say about an Item, a function a webhook: type, code and the fields beside them, as Plaid's schema
- * documents has them.
+ * The webhooks about an Item, one function for each: type, code and the other fields, as Plaid's schema
+ * has them.
  */
 import { errorObject, REVOKED, type ErrorFacts } from "../plaid-error.ts";
 import { momentText } from "../days.ts";
@@ -11,7 +11,7 @@ export interface Notice {
   fields: Record<string, unknown>;
   /** its schema has user_id, so it is sent when the Item belongs to a Plaid user (usr_…) */
   withUser?: true;
-  /** it is about something else than an Item (an asset report) */
+  /** it is not about an Item (but an asset report) */
   withoutItem?: true;
 }
 

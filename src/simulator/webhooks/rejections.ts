@@ -1,6 +1,6 @@
 /**
- * Plaid's 90 % rule: a URL that refused more than 90 % of what it was sent in the last 24 hours is not sent retries. Plaid
- * does not say from how many webhooks on; here it is ten, so that a first failure alone does not end all retries.
+ * Plaid's 90 % rule: a URL that refused more than 90 % of its webhooks in the last 24 hours gets no retries. Plaid
+ * does not say how many webhooks the rule needs; here it is ten, so that a first failure alone does not end all retries.
  */
 const HOUR_MS = 3_600_000;
 const HOURS = 24;

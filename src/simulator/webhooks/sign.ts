@@ -1,6 +1,5 @@
 /**
- * The `Plaid-Verification` header: a JWT over the SHA-256 of the body's bytes, and every way of getting it wrong on
- * purpose.
+ * Makes the `Plaid-Verification` header, a JWT over the SHA-256 of the body's bytes, and deliberately wrong ones.
  */
 import { createHash, createHmac } from "node:crypto";
 import { es256, type SigningKey } from "./keys.ts";
@@ -27,7 +26,7 @@ const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toSt
 
 export const bodyHash = (body: string): string => createHash("sha256").update(body).digest("hex");
 
-/** A genuine token, unless `tamper` says what is to be wrong with it. */
+/** A genuine token, or with `tamper` one with that flaw. */
 export function signWebhook(body: string, { key, iat, kid = key.kid, tamper }: SignOptions): Signed {
   const claims = part({ iat, request_body_sha256: bodyHash(body) });
   const signed = `${part({ alg: algorithm(tamper), kid, typ: "JWT" })}.${claims}`;

@@ -59,7 +59,7 @@ describe("creating an integration", () => {
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({
       credentials_checked: false,
-      warning: expect.stringContaining("could not be asked"),
+      warning: expect.stringContaining("does not answer"),
     });
   });
 

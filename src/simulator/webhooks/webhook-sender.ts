@@ -1,11 +1,11 @@
 /**
- * Carries webhooks to their URLs as Plaid does: POST, ten seconds to answer, and everything but a 200 is tried again
- * after 30 seconds and four times longer after each failure, for at most 24 hours: attempts at 0, 30 s, 2.5 min,
- * 10.5 min, 42.5 min, 2 h 50 min and 11 h 22 min. A URL that refused more than 90 % of what it was sent in the last
+ * Sends webhooks to their URLs as Plaid does: a POST with ten seconds to answer. After any answer except 200 it tries again
+ * after 30 seconds, then after four times as long each time, for at most 24 hours: attempts at 0, 30 s, 2.5 min,
+ * 10.5 min, 42.5 min, 2 h 50 min and 11 h 22 min. A URL that refused more than 90 % of its webhooks in the last
  * 24 hours gets no retries. Retries wait on the simulator's clock.
  *
  * A webhook: pending → (attempt) → delivered | pending, with a next attempt | failed. At most `concurrency` attempts are
- * under way; the rest queue in order.
+ * in flight; the rest queue in order.
  */
 import { createHash } from "node:crypto";
 import { Agent, request } from "undici";
@@ -22,17 +22,17 @@ const FIRST_RETRY_MS = 30_000;
 const RETRY_FACTOR = 4;
 const GIVE_UP_AFTER_MS = 24 * 3_600_000;
 
-export interface CourierOptions {
-  /** attempts under way at once */
+export interface WebhookSenderOptions {
+  /** attempts in flight at once */
   concurrency: number;
   /** how long an attempt may take, in real time */
   timeoutMs: number;
   retry: boolean;
   /** each attempt carries a new signature; false: all attempts carry the first one */
   resign: boolean;
-  /** which clock `iat` is read from: "base" is the receiver's too, "simulated" has been advanced */
+  /** the clock of `iat`: "base" is also the receiver's, "simulated" is the advanced one */
   iatClock: "base" | "simulated";
-  /** how many webhooks the log remembers */
+  /** how many webhooks the log keeps */
   keep: number;
 }
 
@@ -45,7 +45,7 @@ export interface SignOverrides {
   jwt?: string | null | undefined;
 }
 
-export interface Outgoing {
+export interface OutgoingWebhook {
   itemId: string | null;
   clientId: string | null;
   url: string;
@@ -57,7 +57,7 @@ export interface Outgoing {
 }
 
 interface Job {
-  out: Outgoing;
+  out: OutgoingWebhook;
   record: SentWebhook;
   firstAt: number;
   signed: { body: string; jwt: string | null; kid: string; iat: number } | null;
@@ -68,13 +68,13 @@ interface Deps {
   keys: SigningKeys;
   faults: Faults;
   random: Random;
-  options: CourierOptions;
+  options: WebhookSenderOptions;
   /** aborts when the simulator stops */
   closing: AbortSignal;
   onAttempt?: ((webhook: SentWebhook) => void) | undefined;
 }
 
-export class Courier {
+export class WebhookSender {
   readonly log: SentLog;
   #deps: Deps;
   #agent: Agent;
@@ -88,8 +88,8 @@ export class Courier {
     this.#agent = new Agent({ connections: deps.options.concurrency, pipelining: 1 });
   }
 
-  /** Hands over a webhook; the returned record shows what becomes of it. */
-  send(out: Outgoing): SentWebhook {
+  /** Queues a webhook; the returned record shows its state. */
+  send(out: OutgoingWebhook): SentWebhook {
     const { time, faults, random } = this.#deps;
     const record = newRecord(out, `sent_${random.id(20)}`, time.now());
     this.log.add(record);
@@ -120,7 +120,7 @@ export class Courier {
     return { ...signWebhook(body, { key, iat, kid, tamper: overrides.tamper }), kid, iat };
   }
 
-  /** Ends what is queued or under way; `closing` has aborted before. */
+  /** Ends queued and running attempts; `closing` has aborted before. */
   async close(): Promise<void> {
     for (const go of this.#waiting.splice(0)) go();
     await this.#agent.destroy();
@@ -184,7 +184,7 @@ export class Courier {
     else await new Promise<void>((go) => this.#waiting.push(go));
   }
 
-  /** The next in the queue takes the place over, so nobody can slip in between. */
+  /** Passes the place to the next attempt in the queue, so that none can overtake it. */
   #free(): void {
     const next = this.#waiting.shift();
     if (next) next();
@@ -192,7 +192,7 @@ export class Courier {
   }
 }
 
-const newRecord = (out: Outgoing, id: string, now: number): SentWebhook => ({
+const newRecord = (out: OutgoingWebhook, id: string, now: number): SentWebhook => ({
   webhook_id: id,
   item_id: out.itemId,
   url: out.url,

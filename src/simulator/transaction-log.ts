@@ -1,12 +1,12 @@
 /**
- * The feed of one Item: its transactions and the log of what happened to them, from which /transactions/sync is
+ * The transaction log of one Item: its transactions and the log of their changes, from which /transactions/sync is
  * answered.
  *
- * The log has one entry an add, modification or removal, numbered from 1; a transaction knows the number of its latest
- * entry, and an older entry of it counts for nothing. So a reader that stands at `base` and asks for everything up to
- * `head` meets each transaction at most once, ordered by its last change, and what it is told depends on where it stood
- * when it began (`base`), never on the page it has reached: added if it came after base, modified if it was there,
- * removed if it was there and is gone, and nothing if it came and went.
+ * The log has one entry for each addition, modification or removal, numbered from 1. A transaction knows the number of its latest
+ * entry; older entries of it are ignored. So a reader that begins at `base` and reads up to `head` sees each transaction at most
+ * once, ordered by its last change. What it sees depends on where it began (`base`), never on the page: the transaction was
+ * added if it came after base, modified if it existed, removed if it existed and is gone. A transaction that came and went is not
+ * mentioned.
  */
 import type { Account } from "./account.ts";
 
@@ -31,13 +31,13 @@ export interface Txn {
   added: number;
   changed: number;
   removed: number;
-  /** its place among the live ones */
+  /** its index in `live` */
   slot: number;
 }
 
 export type TxnFacts = Omit<Txn, "added" | "changed" | "removed" | "slot">;
 
-/** All are made here, field by field: a million of them should share one hidden class and hold nothing more. */
+/** Makes a transaction field by field, so that a million of them share one hidden class. */
 export const newTxn = (facts: TxnFacts): Txn => ({
   id: facts.id,
   account: facts.account,
@@ -72,25 +72,25 @@ export interface Page {
   hasMore: boolean;
 }
 
-export interface FeedState {
+export interface TransactionLogState {
   live: Txn[];
   pending: Set<Txn>;
   log: Txn[];
 }
 
-export class Feed {
+export class TransactionLog {
   readonly live: Txn[];
   readonly pending: Set<Txn>;
   #log: Txn[];
 
-  constructor({ live, pending, log }: FeedState = { live: [], pending: new Set(), log: [] }) {
+  constructor({ live, pending, log }: TransactionLogState = { live: [], pending: new Set(), log: [] }) {
     this.live = live;
     this.pending = pending;
     this.#log = log;
   }
 
-  /** All of it, to be kept over a restart. The lists are the feed's own and share their transactions. */
-  save(): FeedState {
+  /** The whole log, to be kept over a restart. The lists are the log's own and share their transactions. */
+  save(): TransactionLogState {
     return { live: this.live, pending: this.pending, log: this.#log };
   }
 
@@ -107,7 +107,7 @@ export class Feed {
     if (txn.pending) this.pending.add(txn);
   }
 
-  /** The caller has changed the transaction; this makes it known. */
+  /** Adds an entry for a transaction that the caller has changed. */
   touch(txn: Txn): void {
     this.#record(txn);
   }
