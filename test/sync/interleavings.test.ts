@@ -170,7 +170,7 @@ test("whatever the order of their statements, no webhook stays unprocessed while
     fc.asyncProperty(
       fc.array(fc.integer({ min: 0, max: 1023 }), { minLength: 400, maxLength: 400 }),
       async (choices) => {
-        await database.query("truncate journal.webhooks, journal.sync_outbox, journal.outbox, sync.subjects");
+        await database.query("truncate journal.webhooks, journal.sync_outbox, journal.outbox, sync.subjects cascade");
         const turns = new Turns(choices);
         const served: string[] = [];
         const work = async (): Promise<void> => {
