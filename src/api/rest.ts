@@ -1,24 +1,43 @@
 /**
- * The REST API as a whole: who may come in, how bodies are read, what is logged of a request, and the reference. The
- * routes themselves are in a file for each noun.
+ * The REST API as a whole: who may come in, how bodies are read, what is logged of a request, and the reference. What
+ * can be asked for is in nouns/, in a file or folder for each noun.
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { metrics } from "../metrics.ts";
 import { addHeaders } from "./http/answers.ts";
-import { auditRoutes } from "./nouns/webhooks/operations.ts";
 import { requireKey } from "./http/auth.ts";
-import { deliveryRoutes } from "./nouns/deliveries/operations.ts";
-import { destinationRoutes } from "./nouns/destinations/operations.ts";
 import { referenceRoutes } from "./docs/reference.ts";
-import { eventRoutes } from "./nouns/events/operations.ts";
-import { integrationRoutes } from "./nouns/integrations/operations.ts";
-import { itemRoutes } from "./nouns/items/operations.ts";
-import { jobRoutes } from "./nouns/jobs/operations.ts";
 import { describeRoutes } from "./docs/openapi.ts";
-import { routeRoutes } from "./nouns/routes/operations.ts";
 import type { Api, ApiDeps } from "./http/operation.ts";
-import { statusRoutes } from "./nouns/status/operations.ts";
 import { VERSION } from "../version.ts";
+import { deadLetterOperations } from "./nouns/dead-letters.ts";
+import { deliveryOperations } from "./nouns/deliveries.ts";
+import { destinationOperations } from "./nouns/destinations/operations.ts";
+import { eventOperations } from "./nouns/events/operations.ts";
+import { integrationOperations } from "./nouns/integrations.ts";
+import { itemOperations } from "./nouns/items/operations.ts";
+import { runOperations } from "./nouns/items/runs.ts";
+import { jobOperations } from "./nouns/jobs.ts";
+import { refusalOperations } from "./nouns/refusals.ts";
+import { routeOperations } from "./nouns/routes.ts";
+import { statusOperations } from "./nouns/status.ts";
+import { webhookOperations } from "./nouns/webhooks.ts";
+
+/** In the order in which the reference shows them. */
+const NOUNS = [
+  integrationOperations,
+  itemOperations,
+  runOperations,
+  webhookOperations,
+  refusalOperations,
+  destinationOperations,
+  routeOperations,
+  deliveryOperations,
+  deadLetterOperations,
+  jobOperations,
+  eventOperations,
+  statusOperations,
+];
 
 export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
   await describeRoutes(app, VERSION);
@@ -27,15 +46,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
     api.addHook("onResponse", logRequest(deps));
     api.addHook("onRequest", requireKey(deps.database));
     readEmptyBodies(api);
-    integrationRoutes(api, deps);
-    itemRoutes(api, deps);
-    auditRoutes(api, deps);
-    destinationRoutes(api, deps);
-    routeRoutes(api, deps);
-    deliveryRoutes(api, deps);
-    jobRoutes(api, deps);
-    eventRoutes(api, deps);
-    statusRoutes(api, deps);
+    for (const noun of NOUNS) noun(api, deps);
   });
   await app.register(async (open: Api) => referenceRoutes(open));
 }

@@ -5,7 +5,7 @@
  */
 import { isIP, type Socket } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from "fastify";
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import { serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -15,7 +15,8 @@ import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } f
 import { urlAt } from "./http/address.ts";
 import { answerErrors, answerGarbage } from "./http/answers.ts";
 import { answerUnrouted } from "./http/methods.ts";
-import { probes } from "./nouns/status/probes.ts";
+import { validatorCompiler } from "./http/validation.ts";
+import { probes } from "./nouns/probes.ts";
 import { restApi } from "./rest.ts";
 import type { ApiDeps } from "./http/operation.ts";
 

@@ -5,6 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { cancel, intro, isCancel, note, password, select, text } from "@clack/prompts";
 import { TartanError } from "../errors.ts";
+import { NewIntegration } from "../integrations/integration.schema.ts";
+import { errorOf } from "../model/validation.ts";
 import { bold } from "./print.ts";
 
 export interface IntegrationFlags {
@@ -21,19 +23,12 @@ export interface IntegrationFlags {
   json?: true;
 }
 
-export interface IntegrationAnswers {
-  client_id: string;
-  secret: string;
-  environment: "sandbox" | "production";
-  webhook_secret?: string;
-  name?: string;
-  plaid_url?: string;
-  country_codes?: string[];
-  days_requested?: number;
-  include_original_description?: boolean;
-}
+export type IntegrationAnswers = NewIntegration;
 
-const LEAST_SECRET = 8;
+const secretError = (given: string): string | undefined => {
+  const error = errorOf(NewIntegration.shape.webhook_secret, given);
+  return error === null ? undefined : `It ${error}.`;
+};
 
 /** @throws TartanError `invalid_request` naming every missing option when there is no terminal to ask at */
 export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.ProcessEnv): Promise<IntegrationAnswers> {
@@ -89,8 +84,7 @@ async function askForWebhookSecret(): Promise<string> {
     text({
       message: "Webhook secret (press Enter for the random one)",
       defaultValue: random,
-      validate: (value) =>
-        value && value.length < LEAST_SECRET ? `It must have at least ${LEAST_SECRET} characters.` : undefined,
+      validate: (value) => (value ? secretError(value) : undefined),
     }),
   );
 }

@@ -1,11 +1,15 @@
 /** The options of a destination; `create` and `update` share them. */
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
+import { NewDestination } from "../relay/destinations/destination.schema.ts";
 import { ORDERINGS, type Ordering } from "../relay/model/types.ts";
 import type { DestinationChange, DestinationDeps } from "../relay/destinations/destinations.ts";
 import { createGuard } from "../relay/senders/http/guard.ts";
 import type { Core } from "./core.ts";
+import { rangeOf } from "./flags.ts";
 import { readInput } from "./route-flags.ts";
+
+const SETTINGS = NewDestination.shape;
 
 export interface DestinationFlags {
   name?: string;
@@ -27,17 +31,20 @@ export function addDestinationOptions(command: Command): Command {
     .option("--description <text>", "what the destination is for")
     .option("--header <headers...>", 'a header of each delivery, as "Name: value"; sealed, not shown again')
     .option("--headers-file <file>", "headers from a JSON object; a process list does not show them")
-    .option("--timeout <seconds>", "timeout of the whole exchange, 1 to 30 (15)")
+    .option("--timeout <seconds>", `timeout of the whole exchange, ${rangeOf(SETTINGS.timeout_ms, 1000)} (15)`)
     .option("--schedule <seconds...>", "the wait before each retry (5 300 1800 7200 18000 36000 36000)")
     .option(
       "--rate <count/seconds>",
       "at most this many attempts in any window of this many seconds, such as 100/1 (no limit)",
     )
-    .option("--concurrency <count>", "deliveries at the same time (8)")
+    .option("--concurrency <count>", `deliveries at the same time, ${rangeOf(SETTINGS.concurrency)} (8)`)
     .addOption(
       new Option("--ordering <ordering>", "per_item: one at a time for each item (parallel)").choices(ORDERINGS),
     )
-    .option("--disable-after <hours>", "disable it after this many hours of nothing but failures (120)")
+    .option(
+      "--disable-after <hours>",
+      `disable it after this many hours of nothing but failures, ${rangeOf(SETTINGS.disable_after_s, 3600)} (120)`,
+    )
     .option("--ca <file>", "a certificate authority of your own, in PEM");
 }
 

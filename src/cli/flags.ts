@@ -1,6 +1,12 @@
-/** Checks option values where commander reads them, so that the message names the option and the accepted values. */
+/**
+ * Checks option values where commander reads them, so that the message names the option and the accepted values; and says in the help
+ * what the schema of an input accepts.
+ */
 import { InvalidArgumentError } from "commander";
+import type { z } from "zod";
 import { TartanError } from "../errors.ts";
+import { page } from "../model/listing.ts";
+import { boundsOf } from "../model/validation.ts";
 
 /** A parser for commander that accepts a whole number and returns it as it was written. */
 export const wholeNumber =
@@ -11,8 +17,25 @@ export const wholeNumber =
     throw new InvalidArgumentError(`It must be a whole number from ${from} to ${to}.`);
   };
 
+/** The same with the bounds of a schema. */
+export function wholeNumberOf(schema: z.ZodType): (text: string) => string {
+  const { least, most } = boundsOf(schema);
+  return wholeNumber(least, most);
+}
+
+/** `1 to 500`. @param per what a unit of the option is in the schema: 1000 for seconds of a field in milliseconds */
+export function rangeOf(schema: z.ZodType, per = 1): string {
+  const { least, most } = boundsOf(schema);
+  return `${least / per} to ${most / per}`;
+}
+
+/** `a, b or c`. */
+export const choiceOf = (values: readonly string[]): string =>
+  values.length < 2 ? values.join("") : `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`;
+
 /** How many rows of a list. */
-export const pageSize = wholeNumber(1, 500);
+export const pageSize = wholeNumberOf(page.limit);
+export const PAGE_SIZE_HELP = `how many, ${rangeOf(page.limit)}`;
 
 /** @throws TartanError `invalid_request` naming the option whose value is not a web address */
 export function webUrl(text: string, option: string): string {

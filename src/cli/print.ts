@@ -4,6 +4,7 @@
  */
 import Table from "cli-table3";
 import colours from "picocolors";
+import type { BreakerState, DeliveryStatus, DestinationStatus, ItemStatus, JobStatus } from "../model/statuses.ts";
 
 export const { bold, cyan, dim, green, magenta, red, yellow } = colours;
 
@@ -74,20 +75,20 @@ export const COUNTED_TO = { deliveries: 10_000, group: 1000 } as const;
 /** A count that stopped at one more than `most`: `137`, `> 10000`. */
 export const countUpTo = (count: number, most: number): string => (count > most ? `> ${most}` : String(count));
 
-const STATE_COLOURS: Record<string, (text: string) => string> = {
+type Colour = (text: string) => string;
+
+/** The words for states, each with its colour. */
+const STATE_COLOURS: Record<ItemStatus | DestinationStatus | DeliveryStatus | JobStatus | BreakerState, Colour> = {
   ok: green,
-  synced: green,
   active: green,
   delivered: green,
   done: green,
-  enabled: green,
+  closed: green,
   scheduled: cyan,
   running: cyan,
   pending: cyan,
-  due: cyan,
   waiting: cyan,
   unlinked: yellow,
-  item_unknown: yellow,
   retrying: yellow,
   held: yellow,
   paused: yellow,
@@ -99,13 +100,22 @@ const STATE_COLOURS: Record<string, (text: string) => string> = {
   needs_user: magenta,
   ended: dim,
   misconfigured: red,
+};
+
+/** Outcomes of sync runs and of webhooks, and states of routes. */
+const COLOURS: Readonly<Record<string, Colour>> = {
+  ...STATE_COLOURS,
+  synced: green,
+  enabled: green,
+  due: cyan,
+  item_unknown: yellow,
   failed: red,
 };
 
 /** A state's word in its colour. */
 export function state(word: string | null | undefined): string {
   if (!word) return dim("–");
-  return (STATE_COLOURS[word] ?? String)(word);
+  return (COLOURS[word] ?? String)(word);
 }
 
 /** Shortens a long id to its two ends, which people compare. */

@@ -2,6 +2,9 @@
 import { readFileSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { TartanError } from "../errors.ts";
+import { ENVIRONMENTS } from "../model/integration.ts";
+import { SOURCES } from "../model/webhook.ts";
+import { choiceOf } from "./flags.ts";
 import { FORMS, type Form, type RouteDefinition, type RouteFilter } from "../relay/model/types.ts";
 
 export interface RouteFlags {
@@ -24,12 +27,12 @@ export function addRouteOptions(command: Command): Command {
   return command
     .option("--events <types...>", "such as transactions.changed, item.*, or * for all except Tartan's own (default)")
     .option("--integration <ids...>", "only events of these integrations")
-    .option("--environment <names...>", "only events of these environments: sandbox, production")
+    .option("--environment <names...>", `only events of these environments: ${ENVIRONMENTS.join(", ")}`)
     .option("--item <ids...>", "only events of these items")
     .option("--user <ids...>", "only events of these users")
     .option("--webhook-type <types...>", "only webhooks of these types, such as TRANSACTIONS")
     .option("--webhook-code <codes...>", "only webhooks of these codes, such as SYNC_UPDATES_AVAILABLE")
-    .option("--source <sources...>", "only webhooks from PLAID, BACKEND, FROM_LISTENER or RECONCILER")
+    .option("--source <sources...>", `only webhooks from ${choiceOf(SOURCES)}`)
     .option("--history", "also events of an item's first reading")
     .option("--match <json>", "a matcher on the data, or on the webhook's body; @file reads it from a file")
     .option("--transform <jsonata>", "send the result of this expression on the event; @file reads it from a file")

@@ -7,7 +7,10 @@ import { randomBytes } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { newIntegrationId } from "../model/ids.ts";
+import type { Environment } from "../model/integration.ts";
+import { checked } from "../model/validation.ts";
 import { PLAID_URLS } from "../plaid/credentials.ts";
+import { IntegrationChange, NewIntegration, WebhookSecretRotation } from "./integration.schema.ts";
 import {
   DELETE_INTEGRATION,
   GET_INTEGRATION,
@@ -17,27 +20,11 @@ import {
   NOTIFY_INTEGRATIONS,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
-import { checkIntegration, checkWebhookSecret, type Environment } from "./rules.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import type { Vault } from "./vault.ts";
 
-export interface NewIntegration {
-  client_id: string;
-  secret: string;
-  environment: Environment;
-  /** Plaid's API, or a simulator's; the environment's own by default */
-  plaid_url?: string | undefined;
-  /** at least 8 characters; random by default */
-  webhook_secret?: string | undefined;
-  name?: string | undefined;
-  /** two-letter codes; US by default */
-  country_codes?: readonly string[] | undefined;
-  /** days of transactions, 1 to 730, to request when an item is initialised; null (default): Plaid's own, 90 */
-  days_requested?: number | null | undefined;
-  /** false by default; after a change each item's next sync reads its existing rows again */
-  include_original_description?: boolean | undefined;
-}
+export type { IntegrationChange, NewIntegration } from "./integration.schema.ts";
 
 /** An integration without its secrets. */
 export interface Integration {
@@ -54,12 +41,6 @@ export interface Integration {
   created_at: string;
   updated_at: string;
 }
-
-export type IntegrationChanges = {
-  [K in "client_id" | "secret" | "name" | "country_codes" | "days_requested" | "include_original_description"]?:
-    | NewIntegration[K]
-    | undefined;
-};
 
 type Row = Omit<Integration, "created_at" | "updated_at"> & { created_at: Date; updated_at: Date };
 
@@ -93,9 +74,9 @@ async function changing<T>(database: Database, vault: Vault, work: (tx: Queryabl
 export async function createIntegration(
   database: Database,
   vault: Vault,
-  input: NewIntegration,
+  given: NewIntegration,
 ): Promise<Integration & { webhook_secret: string }> {
-  checkIntegration(input);
+  const input = checked(NewIntegration, given, "integration");
   const id = newIntegrationId();
   const secret = input.webhook_secret ?? newWebhookSecret();
   return await changing(database, vault, async (tx) => {
@@ -141,9 +122,9 @@ export async function changeIntegration(
   database: Database,
   vault: Vault,
   id: string,
-  changes: IntegrationChanges,
+  given: IntegrationChange,
 ): Promise<{ integration: Integration; unfinished: "retry" | null }> {
-  checkIntegration(changes);
+  const changes = checked(IntegrationChange, given, "integration");
   const isRetried = changes.secret !== undefined || changes.client_id !== undefined;
   const integration = await changing(database, vault, async (tx) => {
     const { name, client_id, secret, country_codes } = changes;
@@ -169,7 +150,7 @@ export async function rotateWebhookSecret(
   id: string,
   secret: string = newWebhookSecret(),
 ): Promise<{ webhook_secret: string }> {
-  checkWebhookSecret(secret);
+  checked(WebhookSecretRotation, { webhook_secret: secret }, "integration");
   return await changing(database, vault, async (tx) => {
     const sealed = vault.seal(secret, webhookSecret(id));
     one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null, false, null, null])).rows, id);

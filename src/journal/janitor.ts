@@ -9,6 +9,7 @@ import { patient } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
+import { WEEK_NEEDS, type WeekNeed } from "../model/statuses.ts";
 import {
   DROP_TOKEN_DAYS,
   DROP_WEEK,
@@ -20,7 +21,7 @@ import {
   TRIM_EARLIER,
   TRIM_REFUSALS,
 } from "./queries.ts";
-import { describeSuspension, skewOf, suspensionBy, type KeptWeek, type NeededFor } from "./retention.ts";
+import { describeSuspension, skewOf, suspensionBy, type KeptWeek } from "./retention.ts";
 
 const EVERY_MS = 60 * 60_000;
 /** A JWT is accepted for six minutes around its iat, so any day that is over would do. */
@@ -133,8 +134,6 @@ async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSig
   for (const [what, step] of Object.entries(more)) await attempt(options, signal, what, () => step(signal));
 }
 
-const NEEDED_FOR: readonly NeededFor[] = ["unprocessed", "undispatched", "undelivered"];
-
 /**
  * Looks at each old week and forgets it, a week a transaction, the oldest first: a week that takes too long, or a process
  * that is ended, costs one week and not those before it.
@@ -164,13 +163,13 @@ async function dropWeeks(
 }
 
 /** What one of the two statements says that the week is needed for; null: nothing. */
-async function neededFor(q: Queryable, statement: string, week: string): Promise<NeededFor | null> {
-  const { rows } = await q.query<{ needed_for: NeededFor | null }>(statement, [week]);
+async function neededFor(q: Queryable, statement: string, week: string): Promise<WeekNeed | null> {
+  const { rows } = await q.query<{ needed_for: WeekNeed | null }>(statement, [week]);
   return rows[0]?.needed_for ?? null;
 }
 
 function noteKept(kept: readonly KeptWeek[], logger: Logger): void {
-  for (const needed_for of NEEDED_FOR) {
+  for (const needed_for of WEEK_NEEDS) {
     metrics.weeksKept.set({ needed_for }, kept.filter((week) => week.needed_for === needed_for).length);
   }
   if (kept.length === 0) return;

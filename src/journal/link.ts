@@ -4,11 +4,12 @@
  */
 import type { Database } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
-import { checkItem } from "../integrations/rules.ts";
+import { LinkedItem as LinkedItemInput } from "../integrations/item.schema.ts";
 import { storeToken } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { newUuid } from "../model/ids.ts";
 import type { Linked, LinkedItem } from "../model/intake.ts";
+import { checked } from "../model/validation.ts";
 import { append } from "./append.ts";
 import { BACKFILL_USER } from "./queries.ts";
 
@@ -18,7 +19,7 @@ export async function linkItem(
   item: Omit<LinkedItem, "arrival">,
 ): Promise<Linked> {
   const { integrationId, itemId, accessToken, userId: given } = item;
-  checkItem({ item_id: itemId, access_token: accessToken, user_id: given });
+  checked(LinkedItemInput, { item_id: itemId, access_token: accessToken, user_id: given }, "item");
   const receivedAt = item.receivedAt ?? new Date();
   return await database.transaction(async (tx) => {
     const { userId, created, environment } = await storeToken(tx, vault, item);

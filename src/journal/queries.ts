@@ -91,20 +91,6 @@ select id, integration_id, subject_kind, subject_id, source, webhook_type as typ
 from journal.webhooks where ${AMONG} order by id`,
 };
 
-const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,
-  key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
-
-export const GET_WEBHOOK: Statement = {
-  name: "journal_get_webhook",
-  text: `select ${RECORD} from journal.webhooks where id = $1`,
-};
-
-/** The webhooks with ids $1, newest first. */
-export const GET_WEBHOOKS: Statement = {
-  name: "journal_get_webhooks",
-  text: `select ${RECORD} from journal.webhooks where id = any ($1::uuid[]) order by id desc`,
-};
-
 /** Bodies are read later, as many as a page may hold; the size of one is known without reading it. */
 const PLACE = "id, octet_length(body) as bytes";
 

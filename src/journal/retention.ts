@@ -7,18 +7,17 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
+import type { WeekNeed } from "../model/statuses.ts";
 import { RETENTION_STATE } from "./queries.ts";
 
 /** Clocks that are set by NTP differ by milliseconds. */
 export const SKEW_MAX_MS = 2 * 60_000;
 
-/** Why a week is kept that is older than webhooks are kept. */
-export type NeededFor = "unprocessed" | "undispatched" | "undelivered";
-
 export interface KeptWeek {
   /** its Monday, `2026-11-16` */
   week: string;
-  needed_for: NeededFor;
+  /** why it is kept although it is older than webhooks are kept */
+  needed_for: WeekNeed;
 }
 
 export interface RetentionState {

@@ -7,7 +7,7 @@ import {
   changeIntegration,
   markDeleted,
   type Integration,
-  type IntegrationChanges,
+  type IntegrationChange,
 } from "../integrations/integrations.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { finish } from "./unfinished.ts";
@@ -20,7 +20,7 @@ export async function updateIntegration(
   database: Database,
   vault: Vault,
   id: string,
-  changes: IntegrationChanges,
+  changes: IntegrationChange,
 ): Promise<Integration> {
   const { integration, unfinished } = await changeIntegration(database, vault, id, changes);
   if (unfinished !== null) await finish(database, id, unfinished);

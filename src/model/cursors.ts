@@ -36,15 +36,3 @@ export const fromKeyCursor = (list: string, cursor: string): readonly string[] =
   JSON.parse(fromCursor(list, cursor)) as readonly string[];
 
 const checkOf = (list: string, key: string): string => hash("sha256", `${list} ${key}`, "hex").slice(0, CHECK_LENGTH);
-
-/**
- * How many rows a page holds: `limit`, or 50.
- * @throws TartanError `invalid_request` unless it is a whole number from 1 to 500
- */
-export function pageSize(limit: number | undefined): number {
-  const size = limit ?? 50;
-  if (Number.isInteger(size) && size >= 1 && size <= 500) return size;
-  throw new TartanError("invalid_request", "The limit must be a whole number from 1 to 500.", {
-    fields: { limit: "must be a whole number from 1 to 500" },
-  });
-}

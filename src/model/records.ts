@@ -2,44 +2,104 @@
  * The port through which stored webhooks are read: the audit trail. An engine finds the webhooks of an item or a user, by type, by type
  * and code, or by source; of an integration; or all; newest first.
  */
-import type { Source } from "./webhook.ts";
+import { z } from "zod";
+import { INTEGRATION_ID, ITEM_ID, UPDATE_INFO, USER_ID, WEBHOOK_ID } from "./examples.ts";
+import { page, type FilterOf } from "./listing.ts";
+import {
+  anyObject,
+  integrationId,
+  itemId,
+  namedIntegration,
+  namedItem,
+  namedUser,
+  noTimestamp,
+  orNull,
+  text,
+  timestamp,
+  told,
+  userId,
+  webhookId,
+} from "./schema.ts";
+import { SOURCES } from "./webhook.ts";
 
-export interface WebhookFilter {
-  item_id?: string | undefined;
-  user_id?: string | undefined;
-  type?: string | undefined;
-  code?: string | undefined;
-  source?: Source | undefined;
-  integration_id?: string | undefined;
-  /** 1 to 500; 50 by default */
-  limit?: number | undefined;
-  /** `next_cursor` of the previous page */
-  cursor?: string | null | undefined;
-}
+const source = told(
+  z.enum(SOURCES),
+  "Who sent it: Plaid, your backend, your login listener, or Tartan itself on noticing a gap.",
+);
+const webhookType = told(z.string(), "Plaid's webhook_type, such as TRANSACTIONS.");
+const webhookCode = told(z.string(), "Plaid's webhook_code, such as SYNC_UPDATES_AVAILABLE.");
 
-export interface WebhookRecord {
-  /** `whk_…` */
-  id: string;
-  integration_id: string;
-  source: Source;
-  item_id: string | null;
-  user_id: string | null;
-  webhook_type: string | null;
-  webhook_code: string | null;
-  environment: string | null;
-  /** ISO 8601 */
-  received_at: string;
-  /** the body, parsed, without tokens; `{}` where it is not a JSON object */
-  webhook: Record<string, unknown>;
-  /** tokens in `webhook` were replaced by [cut] */
-  tokens_cut: boolean;
-  /** null for a webhook that was not Plaid's */
-  verification: { key_id: string; signed_at: string; body_sha256: string } | null;
-  /** ISO 8601; null while it waits for a run */
-  processed_at: string | null;
-  /** the summary of the run that served it */
-  update_info: Record<string, unknown> | null;
-}
+export const WebhookFilter = z.strictObject({
+  item_id: namedItem.optional(),
+  user_id: namedUser.optional(),
+  type: text(100, webhookType.description ?? "").optional(),
+  code: text(100, webhookCode.description ?? "").optional(),
+  source: source.optional(),
+  integration_id: namedIntegration.optional(),
+  ...page,
+});
+export type WebhookFilter = FilterOf<typeof WebhookFilter>;
+
+const proof = z.object({
+  key_id: told(z.string(), "Plaid's key that signed it."),
+  signed_at: timestamp("When Plaid signed it."),
+  body_sha256: told(z.string(), "SHA-256 of the body as it came, in hexadecimal."),
+});
+
+/** What the reference shows. */
+export const WEBHOOK_EXAMPLE = {
+  id: WEBHOOK_ID,
+  integration_id: INTEGRATION_ID,
+  source: "PLAID" as const,
+  item_id: ITEM_ID,
+  user_id: USER_ID,
+  webhook_type: "TRANSACTIONS",
+  webhook_code: "SYNC_UPDATES_AVAILABLE",
+  environment: "production",
+  received_at: "2026-11-20T17:03:29.051Z",
+  webhook: {
+    environment: "production",
+    historical_update_complete: true,
+    initial_update_complete: true,
+    item_id: ITEM_ID,
+    webhook_code: "SYNC_UPDATES_AVAILABLE",
+    webhook_type: "TRANSACTIONS",
+  },
+  tokens_cut: false,
+  verification: {
+    key_id: "bfbd5111-8e33-4643-8ced-b2e642a72f3c",
+    signed_at: "2026-11-20T17:03:28.000Z",
+    body_sha256: "b7d9c5c9cf7a4b3f1f6f0d3f1f7d2f57a8a3a4a9d2c1e0b6a5948372615f4e3d",
+  },
+  processed_at: "2026-11-20T17:03:29.500Z",
+  update_info: UPDATE_INFO,
+};
+
+/** A webhook as it may be shown; instants are ISO 8601. */
+export const WebhookRecord = z
+  .object({
+    id: webhookId,
+    integration_id: integrationId,
+    source,
+    item_id: orNull(itemId),
+    user_id: orNull(userId),
+    webhook_type: orNull(webhookType),
+    webhook_code: orNull(webhookCode),
+    environment: told(z.string().nullable(), "The environment it names."),
+    received_at: timestamp("When its last byte arrived."),
+    webhook: anyObject("The body without tokens: access, public and link tokens are replaced by the text [cut]."),
+    tokens_cut: told(z.boolean(), "Whether tokens were cut out of the body."),
+    verification: told(proof.nullable(), "The proof that it is Plaid's; null for a backend's."),
+    processed_at: noTimestamp(
+      "When a sync run had served it, or when it was stored if it needs none; null while it waits.",
+    ),
+    update_info: told(
+      z.record(z.string(), z.unknown()).nullable(),
+      "What that run found; its outcome says whether one was needed.",
+    ),
+  })
+  .meta({ id: "Webhook", description: "One accepted webhook.", examples: [WEBHOOK_EXAMPLE] });
+export type WebhookRecord = z.output<typeof WebhookRecord>;
 
 export interface WebhookPage {
   data: WebhookRecord[];

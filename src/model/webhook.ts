@@ -1,7 +1,8 @@
 /** A webhook as it is stored: proven by Plaid's signature or your secret, and parsed. */
 
-/** Who sent a webhook: Plaid, your backend by secret, a login event, or Tartan itself, which found a gap. */
-export type Source = "PLAID" | "BACKEND" | "FROM_LISTENER" | "RECONCILER";
+/** Who a webhook came from: Plaid itself, your backend by secret, a login event, or Tartan itself, which noticed a gap. */
+export const SOURCES = ["PLAID", "BACKEND", "FROM_LISTENER", "RECONCILER"] as const;
+export type Source = (typeof SOURCES)[number];
 
 /** What a webhook is about and what a sync run brings up to date, such as `{ kind: "item", id: "M5eVJqLnv3tbzdngLDp9FL5OlDNxlNhlE55op" }`. */
 export interface Subject {

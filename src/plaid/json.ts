@@ -6,6 +6,7 @@
  *   `"a\u0000b"` reads a\u0000b, eight characters, and a reader still sees what Plaid sent.
  * - Numbers beyond what numeric holds: they become strings with all their characters.
  */
+import { replaceTokens } from "../model/exact-json.ts";
 
 const PAIR = String.raw`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`;
 const UNSTORABLE = String.raw`\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000)`;
@@ -13,9 +14,8 @@ const UNSTORABLE = String.raw`\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000)`;
 const ESCAPES = new RegExp(String.raw`(?<kept>${PAIR})|(?<unstorable>${UNSTORABLE})|\\[\s\S]`, "g");
 const SUSPECT = /\\u(?:0000|[dD][89a-fA-F])/;
 
-/** Matches numbers, and whole strings, so that digits inside a string do not count as a number. */
-const NUMBERS = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?/g;
-/** Searching for a thousand digits in a row too would cost three times as much, and no one writes such numbers. */
+const NUMBER = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
+/** To look for a thousand digits in a row as well would cost three times as much; nobody writes numbers so. */
 const SUSPECT_NUMBER = /\d[eE][+-]?\d{4}/;
 /** The digits that numeric holds before and after the decimal point. */
 const DIGITS_MAX = 131_072;
@@ -33,8 +33,10 @@ const withoutUnstorable = (text: string): string =>
   );
 
 const withoutHuge = (text: string): string =>
-  text.replace(NUMBERS, (token: string, whole?: string, fraction = "", exponent = "0") => {
-    if (whole === undefined) return token;
+  replaceTokens(text, ({ kind, start, end }) => {
+    if (kind !== "number") return null;
+    const [number, whole = "", fraction = "", exponent = "0"] = NUMBER.exec(text.slice(start, end)) ?? [];
     const power = Number(exponent);
-    return whole.length + power > DIGITS_MAX || fraction.length - power > SCALE_MAX ? `"${token}"` : token;
+    const isHuge = whole.length + power > DIGITS_MAX || fraction.length - power > SCALE_MAX;
+    return isHuge ? `"${number}"` : null;
   });

@@ -6,7 +6,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { newUuid } from "../model/ids.ts";
 import { parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
-import { cutTokens } from "../tokens.ts";
+import { cutTokens } from "../model/cut-tokens.ts";
 import type { Accepted } from "../model/webhook.ts";
 import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
 import { IntakeRefusal, namesOf } from "./refusal.ts";

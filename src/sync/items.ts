@@ -1,11 +1,11 @@
 /** Items as users see them: what is linked, how its sync stands, and what is wrong with it. */
 import type { Queryable } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
-import { fromKeyCursor, pageSize, toKeyCursor } from "../model/cursors.ts";
+import { fromKeyCursor, toKeyCursor } from "../model/cursors.ts";
+import { checkedFilter } from "../model/listing.ts";
 import { explain } from "../plaid/reasons.ts";
-import { didYouMean } from "../suggest.ts";
 import { GET_ITEM, GET_NEVER_LINKED, LIST_ITEMS } from "./item-queries.ts";
-import { STATUSES, type Status } from "./types.ts";
+import { ItemFilter } from "./item.schema.ts";
+import type { Status } from "./types.ts";
 
 /** An item as it may be shown; instants are ISO 8601. */
 export interface ItemState {
@@ -41,15 +41,6 @@ export interface ItemState {
   transactions?: number;
 }
 
-export interface ItemFilter {
-  integration_id?: string | undefined;
-  user_id?: string | undefined;
-  status?: string | undefined;
-  /** 1 to 500; 50 by default */
-  limit?: number | undefined;
-  cursor?: string | null | undefined;
-}
-
 type Instant = "linked_at" | "verified_at" | "checked_at" | "next_check_at";
 type Made = Instant | "webhook_url_is_intake" | "error_message" | "next_step";
 type Row = Omit<ItemState, Made> & Record<Instant, Date | null> & { error_type: string | null };
@@ -83,25 +74,16 @@ const INTAKE_PATHS = ["/v1/integrations", "/v1/service_integrations"];
  */
 export async function listItems(
   q: Queryable,
-  { integration_id, user_id, status, limit, cursor }: ItemFilter,
+  filter: ItemFilter,
 ): Promise<{ data: ItemState[]; next_cursor: string | null }> {
-  checkStatus(status);
-  const size = pageSize(limit);
-  const after = cursor == null ? ["", ""] : fromKeyCursor("items", cursor);
-  const filter = [integration_id ?? null, user_id ?? null, status ?? null];
-  const { rows } = await q.query<Row>(LIST_ITEMS, [...filter, ...after, size + 1]);
+  const { integration_id, user_id, status, limit: size, cursor } = checkedFilter(ItemFilter, filter);
+  const after = cursor === undefined ? ["", ""] : fromKeyCursor("items", cursor);
+  const wanted = [integration_id ?? null, user_id ?? null, status ?? null];
+  const { rows } = await q.query<Row>(LIST_ITEMS, [...wanted, ...after, size + 1]);
   const data = rows.slice(0, size).map(publicShape);
   const last = data.at(-1);
   const more = last && rows.length > size;
   return { data, next_cursor: more ? toKeyCursor("items", [last.item_id, last.integration_id]) : null };
-}
-
-function checkStatus(status: string | undefined): void {
-  if (status === undefined || STATUSES.some((known) => known === status)) return;
-  const fields = { status: `must be one of ${STATUSES.join(", ")}${didYouMean(status, STATUSES)}` };
-  throw new TartanError("invalid_request", `There is no status ${JSON.stringify(status.slice(0, 40))}: see fields.`, {
-    fields,
-  });
 }
 
 /** One item with its row counts; where several integrations link it, the one linked last unless one is named. */

@@ -6,9 +6,11 @@ import type { Queryable, Statement } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { waitingFor } from "../journal/queries.ts";
 import { countUnmarked } from "../events/sync-outbox.ts";
-import { fromCursor, pageSize, toCursor } from "../model/cursors.ts";
+import { fromCursor, toCursor } from "../model/cursors.ts";
+import { pageSize } from "../model/listing.ts";
+import { checked } from "../model/validation.ts";
 import { markDue } from "./marks.ts";
-import { resourcesOf } from "../resources/index.ts";
+import { SyncRequest } from "./item.schema.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
@@ -281,17 +283,8 @@ const INTEGRATIONS_OF_ITEM = statement(
  * longer has.
  * @throws TartanError `not_found` when no item of that id is linked; `invalid_request` for a resource that does not exist
  */
-export async function requestSync(
-  q: Queryable,
-  itemId: string,
-  { resources, full = false }: { resources?: readonly string[] | undefined; full?: boolean | undefined } = {},
-): Promise<void> {
-  const names = resourcesOf("item").map(({ name }) => name);
-  const unknown = (resources ?? []).filter((name) => !names.includes(name));
-  if (unknown.length > 0) {
-    const fields = { resources: `may hold ${names.join(", ")}` };
-    throw new TartanError("invalid_request", `There is no such resource: resources ${fields.resources}.`, { fields });
-  }
+export async function requestSync(q: Queryable, itemId: string, request: SyncRequest = {}): Promise<void> {
+  const { resources, full = false } = checked(SyncRequest, request, "request");
   const { rows } = await q.query<{ integration_id: string }>(INTEGRATIONS_OF_ITEM, [itemId]);
   if (rows.length === 0) {
     const fields = { item_id: "names no item that is linked" };

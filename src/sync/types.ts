@@ -1,23 +1,13 @@
 /**
  * The words that the files of sync/ share: a claim, what a run is to do, and what came of each resource.
  */
+import type { ItemStatus } from "../model/statuses.ts";
 import type { Changes, Page, Reading } from "../mirror/types.ts";
 import type { RetryClass } from "../plaid/errors.ts";
 import type { Resource } from "../resources/types.ts";
 
-export const STATUSES = [
-  "pending",
-  "ok",
-  "retrying",
-  "waiting",
-  "needs_user",
-  "ended",
-  "misconfigured",
-  "unlinked",
-] as const;
-
 /** How the sync of a subject stands. */
-export type Status = (typeof STATUSES)[number];
+export type Status = ItemStatus;
 
 /** A subject that this worker holds for as long as its lease is renewed. */
 export interface Claim {

@@ -56,7 +56,10 @@ describe("creating", () => {
     };
     const error = await createIntegration(it.database, it.vault, wish).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "invalid_request" });
-    expect(Object.keys((error as { fields: object }).fields).toSorted()).toEqual(Object.keys(wish).toSorted());
+    const { country_codes: _codes, ...others } = wish;
+    expect(Object.keys((error as { fields: object }).fields).toSorted()).toEqual(
+      [...Object.keys(others), "country_codes.0"].toSorted(),
+    );
     expect((error as Error).message).not.toContain("geheim");
     expect(await listIntegrations(it.database)).toEqual([]);
   });

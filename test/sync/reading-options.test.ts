@@ -1,6 +1,6 @@
 /** Options of an integration that go into requests for transactions: how far back, and the bank's own description. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type IntegrationChanges } from "../../src/integrations/integrations.ts";
+import { type IntegrationChange } from "../../src/integrations/integrations.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { gated, openScene, type Item, type Scene } from "./support.ts";
@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => scene[Symbol.asyncDispose]());
 
-const change = (changes: IntegrationChanges) =>
+const change = (changes: IntegrationChange) =>
   updateIntegration(scene.database, scene.vault, scene.integrationId, changes);
 
 /** Items that Link did not initialise with Transactions: the first request of Tartan's does. */

@@ -5,11 +5,10 @@
  */
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
-import { hasZodFastifySchemaValidationErrors, ResponseSerializationError } from "fastify-type-provider-zod";
+import { ResponseSerializationError } from "fastify-type-provider-zod";
 import { describeError, errorBody, TartanError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import { PlaidError } from "../../plaid/errors.ts";
-import { faultFields } from "./validation-errors.ts";
 
 /** On everything but the reference page, which needs its own style and script. */
 const SECURITY_HEADERS = {
@@ -57,21 +56,8 @@ export function answerErrors(logger: Logger) {
 function toTartanError(thrown: FastifyError, request: FastifyRequest): TartanError {
   if (thrown instanceof TartanError) return thrown;
   if (thrown instanceof PlaidError) return fromPlaid(thrown);
-  if (hasZodFastifySchemaValidationErrors(thrown)) {
-    const fields = faultFields(thrown.validation, thrown.validationContext, request.routeOptions.schema);
-    return new TartanError("invalid_request", `The request is not usable: ${sentences(fields)}.`, { fields });
-  }
   return fromFastify(thrown) ?? internal(thrown, request.id);
 }
-
-/** At most so many fields in the message; `fields` has them all. */
-const FIELDS_NAMED = 5;
-
-const sentences = (fields: Record<string, string>): string =>
-  Object.entries(fields)
-    .slice(0, FIELDS_NAMED)
-    .map(([field, fault]) => `${field} ${fault}`)
-    .join("; ");
 
 /** Plaid's codes and its request's id, by which Plaid's support finds it; never its message, which may repeat input. */
 function fromPlaid(error: PlaidError): TartanError {

@@ -3,10 +3,10 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Database } from "../../database/types.ts";
 import { once, type Answered } from "../../relay/jobs/requests.ts";
-import { asked } from "./shapes.ts";
+import { text } from "../../model/schema.ts";
 
 export const IdempotencyHeaders = z.looseObject({
-  "idempotency-key": asked(
+  "idempotency-key": text(
     255,
     "Of your choice, such as a UUID: within 24 hours the same request with the same key gets the first answer again, with " +
       "`Idempotent-Replayed: true`.",

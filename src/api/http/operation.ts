@@ -1,4 +1,4 @@
-/** What the files of routes share: what they work with, and how a route is described for the reference. */
+/** What all operations of the API share: what they work with, and how one is described for the reference. */
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
@@ -66,7 +66,7 @@ interface Description {
   description: string;
 }
 
-/** What the reference says of a route that an API key opens. */
+/** What the reference says of an operation that requires an API key. */
 export const about = (tag: Tag, description: Description) => ({
   tags: [tag],
   security: [{ apiKey: [] as string[] }],
@@ -79,12 +79,12 @@ export const inPlain = <T extends z.ZodType>(mediaType: string, schema: T) => ({
   content: { [mediaType]: { schema } },
 });
 
-/** What the reference says of a route that is open to everyone. */
+/** What the reference says of an operation that is open to everyone. */
 export const openly = (description: Description) => ({ tags: ["Operation"], ...description });
 
 const EVERYWHERE = { 400: Failure, 401: Failure, 503: Failure };
 
-/** The refusals of a route: its own besides those that every route has. */
+/** The refusals of an operation: its own besides those that every operation has. */
 export function refusals<Status extends 404 | 409 | 410 | 422 | 502 = never>(
   ...own: Status[]
 ): typeof EVERYWHERE & Record<Status, typeof Failure> {

@@ -10,7 +10,7 @@ const PAGED = "paged";
  */
 export function pageOf<Row>(
   rows: readonly Row[],
-  { limit, cursor }: { limit: number; cursor?: string },
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
   keyOf: (row: Row) => readonly string[],
 ): { data: Row[]; next_cursor: string | null } {
   const after = cursor === undefined ? null : fromKeyCursor(PAGED, cursor);

@@ -4,7 +4,7 @@ import { groups } from "../../relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
 import { createRedrive } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize } from "../flags.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
 import { sayDeliveries } from "../deliveries.ts";
 import { readRange } from "../instants.ts";
 import { runJob, type JobFlags } from "../jobs.ts";
@@ -39,7 +39,7 @@ export function deadLettersCommand(): Command {
     .description("list the dead letters one by one")
     .option("--destination <id>")
     .option("--cause <cause>", "such as status_500, timeout, transform_error")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));

@@ -4,7 +4,8 @@ import { TartanError } from "../../errors.ts";
 import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/ledger/deliveries.ts";
 import { createReplay } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize } from "../flags.ts";
+import { DELIVERY_STATUSES } from "../../model/statuses.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
 import { describeDelivery, followDeliveries, sayDeliveries, sayDelivery } from "../deliveries.ts";
 import { sayJob } from "../jobs.ts";
 import { green, say, sayJson } from "../print.ts";
@@ -29,13 +30,10 @@ export function deliveriesCommand(): Command {
     .description("list deliveries, newest first")
     .option("--destination <id>")
     .option("--item <id>")
-    .option(
-      "--status <status>",
-      "scheduled, held, delivered, dead, cancelled, or undelivered for all that have not arrived",
-    )
+    .option("--status <status>", `${DELIVERY_STATUSES.join(", ")}, or undelivered for all that have not arrived`)
     .option("--type <type>", "such as transactions.changed")
     .option("--cause <cause>", "such as status_500 or timeout")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--follow", "print attempts as they end")
     .option("--json", "print JSON")

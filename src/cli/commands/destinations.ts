@@ -18,7 +18,9 @@ import {
 import { createRoute, listRoutes } from "../../relay/routing/routes.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize } from "../flags.ts";
+import { KeyRotation } from "../../relay/destinations/destination.schema.ts";
+import { SIGNING_SCHEMES, type SigningScheme } from "../../relay/senders/signing.ts";
+import { PAGE_SIZE_HELP, pageSize, rangeOf } from "../flags.ts";
 import { sayDeliveries, stateOf } from "../deliveries.ts";
 import {
   addDestinationOptions,
@@ -83,8 +85,8 @@ export function destinationsCommand(): Command {
   destinations
     .command("rotate-secret <id>")
     .description("sign with a new key; the old key also signs for a while")
-    .option("--grace <hours>", "how long the old key also signs, up to 168", "24")
-    .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519 (default: as before)").choices(["v1", "v1a"]))
+    .option("--grace <hours>", `how long the old key also signs, ${rangeOf(KeyRotation.shape.grace_s, 3600)}`, "24")
+    .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519 (default: as before)").choices(SIGNING_SCHEMES))
     .option("--json", "print JSON")
     .action(withCore(rotate));
   destinations
@@ -95,7 +97,7 @@ export function destinationsCommand(): Command {
   destinations
     .command("gaps <id>")
     .description("list what has not arrived: scheduled, held and dead deliveries")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(gaps));
@@ -129,7 +131,7 @@ function createCommand(): Command {
   const command = new Command("create")
     .description("create a destination; prints the secret that signs its deliveries")
     .argument("<url>", "the https URL to post to")
-    .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519").choices(["v1", "v1a"]).default("v1"))
+    .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519").choices(SIGNING_SCHEMES).default("v1"))
     .option("--secret <secret>", "sign with this secret, whsec_… or whsk_… (default: a new one)");
   addDestinationOptions(command);
   addRouteOptions(command);
@@ -140,7 +142,7 @@ function createCommand(): Command {
 }
 
 interface CreateFlags extends DestinationFlags, RouteFlags, Json {
-  scheme: "v1" | "v1a";
+  scheme: SigningScheme;
   secret?: string;
   route: boolean;
 }
@@ -151,7 +153,7 @@ const EVERYTHING = { filter: { types: ["*"] } };
 async function create(core: Core, url: string, flags: CreateFlags): Promise<void> {
   const { database } = core;
   const { scheme, secret } = flags;
-  const request = { url, ...readDestination(flags), signing_scheme: scheme, ...(secret && { signing_secret: secret }) };
+  const request = { ...readDestination(flags), url, signing_scheme: scheme, ...(secret && { signing_secret: secret }) };
   const route = readRoute(flags);
   const made = await createDestination(destinationDeps(core), request);
   let routed = null;
@@ -265,7 +267,7 @@ async function show({ database }: Core, id: string, { json }: Json): Promise<voi
 async function rotate(
   core: Core,
   id: string,
-  { grace, scheme, json }: Json & { grace: string; scheme?: "v1" | "v1a" },
+  { grace, scheme, json }: Json & { grace: string; scheme?: SigningScheme },
 ): Promise<void> {
   const request = { grace_s: Math.round(numberOf(grace, "--grace") * 3600), ...(scheme && { scheme }) };
   const made = await rotateSigningKey(core, id, request);

@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getEvent, readEvents } from "../../relay/feed/event-feed.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize } from "../flags.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
 import { liveEvents, type LiveFilter } from "../live.ts";
 import { ago, cyan, dim, say, sayTable, short, tell } from "../print.ts";
 import { untilStopped } from "../signals.ts";
@@ -44,7 +44,7 @@ export function eventsCommand(): Command {
     .option("--item <id>")
     .option("--user <id>", "your identifier of the user")
     .option("--history", "also those of an item's first reading")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--follow", "print events as they happen, from now on or from the cursor")
     .option("--json", "print JSON")

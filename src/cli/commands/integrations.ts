@@ -6,15 +6,18 @@ import {
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
-  type IntegrationChanges,
+  type IntegrationChange,
 } from "../../integrations/integrations.ts";
 import { deleteIntegration, updateIntegration } from "../../lifecycle/integrations.ts";
-import { checkIntegration, ENVIRONMENTS, type Environment } from "../../integrations/rules.ts";
+import { NewIntegration } from "../../integrations/integration.schema.ts";
+import { ENVIRONMENTS, type Environment } from "../../model/integration.ts";
+import { checked } from "../../model/validation.ts";
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
 import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "../ask.ts";
 import { publicUrl, withCore, type Core } from "../core.ts";
+import { choiceOf, rangeOf } from "../flags.ts";
 import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayJsonList, sayTable, tell, yellow } from "../print.ts";
 
 interface Json {
@@ -56,7 +59,7 @@ function createCommand(): Command {
     .argument("<service>", "plaid_item_v1")
     .option("--client-id <id>", "Plaid client id (or PLAID_CLIENT_ID)")
     .option("--secret <secret>", "Plaid secret (better: PLAID_SECRET, which no process list shows)")
-    .addOption(new Option("--environment <name>", "sandbox or production").argParser(readEnvironment))
+    .addOption(new Option("--environment <name>", choiceOf(ENVIRONMENTS)).argParser(readEnvironment))
     .option("--webhook-secret <secret>", "the secret of your backend (default: a random one)")
     .option("--name <name>", "a name of your choice")
     .option("--plaid-url <url>", "Plaid's API, or a simulator's")
@@ -74,7 +77,7 @@ function createCommand(): Command {
     });
 }
 
-const DAYS_HELP = "days of transactions for items that are not initialised yet, 1 to 730 (default: Plaid's, 90)";
+const DAYS_HELP = `days of transactions for items that are not initialised yet, ${rangeOf(NewIntegration.shape.days_requested)} (default: Plaid's, 90)`;
 
 /** The rules refuse NaN and name the field. */
 const wholeDays = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
@@ -101,7 +104,7 @@ interface UpdateFlags extends Json {
 
 async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
   const { name, country, daysRequested, includeOriginalDescription } = flags;
-  const changes: IntegrationChanges = {
+  const changes: IntegrationChange = {
     name,
     country_codes: country?.map((code) => code.toUpperCase()),
     days_requested:
@@ -133,7 +136,7 @@ function readEnvironment(text: string): Environment {
 }
 
 async function create(core: Core, answers: IntegrationAnswers, { check, json }: IntegrationFlags): Promise<void> {
-  checkIntegration(answers);
+  checked(NewIntegration, answers, "integration");
   if (check) await checkCredentials(answers);
   const made = await createIntegration(core.database, core.vault, answers);
   const url = integrationUrl(publicUrl(core.config), made.id);

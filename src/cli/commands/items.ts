@@ -8,7 +8,8 @@ import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize, wholeNumber } from "../flags.ts";
+import { ITEM_STATUSES } from "../../model/statuses.ts";
+import { choiceOf, PAGE_SIZE_HELP, pageSize, wholeNumber } from "../flags.ts";
 import { describeChanges } from "../describe.ts";
 import { importItems } from "../import.ts";
 import { openLinking } from "../plaid-clients.ts";
@@ -25,8 +26,8 @@ export function itemsCommand(): Command {
     .description("list items")
     .option("--integration <id>")
     .option("--user <id>", "your identifier of the user")
-    .option("--status <status>", "pending, ok, retrying, waiting, needs_user, ended, misconfigured or unlinked")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "50")
+    .option("--status <status>", choiceOf(ITEM_STATUSES))
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));

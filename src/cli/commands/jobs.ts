@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize } from "../flags.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
 import { followJob, jobOf, sayJob } from "../jobs.ts";
 import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../print.ts";
 
@@ -25,7 +25,7 @@ export function jobsCommand(): Command {
   jobs
     .command("list")
     .description("list jobs, newest first")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));

@@ -15,7 +15,8 @@ import {
 import { openTransforms } from "../../relay/content/transform.ts";
 import { confirm } from "../confirm.ts";
 import { withCore, type Core } from "../core.ts";
-import { wholeNumber } from "../flags.ts";
+import { PreviewRequest } from "../../relay/routing/route.schema.ts";
+import { rangeOf, wholeNumberOf } from "../flags.ts";
 import { readInstant, readRange } from "../instants.ts";
 import { runJob, type JobFlags } from "../jobs.ts";
 import {
@@ -39,6 +40,9 @@ import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../
 interface Json {
   json?: true;
 }
+
+const EVENTS = PreviewRequest.shape.limit;
+const EVENTS_HELP = `how many events to read at most, ${rangeOf(EVENTS)}`;
 
 export function routesCommand(): Command {
   const routes = new Command("routes").description("which events a destination receives, and in which form");
@@ -69,7 +73,7 @@ export function routesCommand(): Command {
   addRouteOptions(routes.command("preview [id]").description("try a route, or changes to one, on past events"))
     .option("--since <time>", "a duration back from now, such as 30m, 24h, 7d, or a date", "24h")
     .option("--until <time>", "the same (default: now)")
-    .option("--limit <count>", "how many events to read at most", wholeNumber(1, 5000), "1000")
+    .option("--limit <count>", EVENTS_HELP, wholeNumberOf(EVENTS), "1000")
     .option("--whole", "print the first 4 kB of each body instead of 300 characters")
     .option("--json", "print JSON")
     .action(withCore(preview));

@@ -5,7 +5,8 @@ import { getWebhook, listWebhooks } from "../../journal/records.ts";
 import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../core.ts";
-import { pageSize } from "../flags.ts";
+import { SOURCES } from "../../model/webhook.ts";
+import { choiceOf, PAGE_SIZE_HELP, pageSize } from "../flags.ts";
 import { followWebhooks } from "../webhook-log.ts";
 import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
 import { untilStopped } from "../signals.ts";
@@ -32,9 +33,9 @@ export function webhooksCommand(): Command {
     .option("--user <id>", "your identifier of the user")
     .option("--type <type>", "such as TRANSACTIONS")
     .option("--code <code>", "such as SYNC_UPDATES_AVAILABLE; with --type")
-    .option("--source <source>", "PLAID, BACKEND, FROM_LISTENER or RECONCILER")
+    .option("--source <source>", choiceOf(SOURCES))
     .option("--integration <id>")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--follow", "print webhooks as they are processed")
     .option("--json", "print JSON")
@@ -48,7 +49,7 @@ export function webhooksCommand(): Command {
     .command("refusals")
     .description("list the latest refusals and their reasons")
     .option("--integration <id>")
-    .option("--limit <count>", "how many, 1 to 500", pageSize, "25")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--json", "print JSON")
     .action(withCore(refusals));
   return webhooks;

@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { toEventId, toWebhookId } from "../../model/ids.ts";
-import { cutTokens } from "../../tokens.ts";
+import { cutTokens } from "../../model/cut-tokens.ts";
 import type { EventSource, Form } from "../model/types.ts";
 
 export const WEBHOOK_RECEIVED = "webhook.received";

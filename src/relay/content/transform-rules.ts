@@ -4,9 +4,11 @@
  */
 import jsonata from "jsonata";
 import { TartanError } from "../../errors.ts";
-import { textError } from "../model/validation-errors.ts";
+import { text } from "../../model/schema.ts";
+import { errorOf } from "../../model/validation.ts";
 
-const EXPRESSION_MAX = 10_000;
+/** The text of an expression, before it is read. */
+export const Expression = text(10_000, "A JSONata expression.");
 
 /** Refused functions, by name, whatever the name is bound to. */
 export const REFUSED_FUNCTIONS: Readonly<Record<string, string>> = {
@@ -28,7 +30,7 @@ export function checkTransform(expression: string): void {
 
 /** What is wrong with it, or null. */
 export function expressionError(expression: unknown): string | null {
-  const error = textError(expression, EXPRESSION_MAX);
+  const error = errorOf(Expression, expression);
   if (error !== null || typeof expression !== "string") return error;
   if (expression.trim() === "") return "must not be empty";
   try {

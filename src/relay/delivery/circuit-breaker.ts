@@ -12,7 +12,7 @@
  * at most a tenth of that time, so a failure after days without an attempt neither disables a destination nor skips a warning.
  * Due deliveries are held in all cases.
  */
-export type BreakerState = "closed" | "open" | "half_open";
+import type { BreakerState } from "../../model/statuses.ts";
 
 /** The columns of relay.health. */
 export interface Health {

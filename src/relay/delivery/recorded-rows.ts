@@ -1,5 +1,6 @@
 /** Encodes results and health as the JSON arrays that RECORD and KEEP_HEALTH read. */
-import { cutLookalikes, cutTokens } from "../../tokens.ts";
+import { cutTokens } from "../../model/cut-tokens.ts";
+import { cutLookalikes } from "../../tokens.ts";
 import type { DeliveryResult } from "./delivery-result.ts";
 import type { HealthState } from "./recorder.ts";
 

@@ -14,13 +14,12 @@ import type { Vault } from "../../integrations/vault.ts";
 import {
   checkDestinationChange,
   checkNewDestination,
-  DEFAULT_WINDOW_MS,
   type DestinationChange,
-  type DestinationSettings,
   type NewDestination,
-} from "./destination-validation.ts";
+} from "./destination.schema.ts";
 import type { UrlRules } from "../senders/sender.ts";
 import { newDestinationId } from "../../model/ids.ts";
+import type { BreakerState, DestinationStatus } from "../../model/statuses.ts";
 import {
   DISABLE_BY_HAND,
   ENABLE,
@@ -41,9 +40,9 @@ import { addKey, type SigningKey } from "./signing-keys.ts";
 import type { Ordering } from "../model/types.ts";
 
 export type { UrlRules } from "../senders/sender.ts";
-export type { DestinationChange, NewDestination } from "./destination-validation.ts";
+export type { DestinationChange, KeyRotation, NewDestination } from "./destination.schema.ts";
 export { loadDestinations } from "./load-destinations.ts";
-export { listSigningKeys, rotateSigningKey, type KeyRotation, type SigningKey } from "./signing-keys.ts";
+export { listSigningKeys, rotateSigningKey, type SigningKey } from "./signing-keys.ts";
 
 export interface DestinationDeps {
   database: Database;
@@ -66,9 +65,9 @@ export interface DestinationState {
   concurrency: number;
   ordering: Ordering;
   disable_after_s: number;
-  status: "active" | "paused" | "disabled";
+  status: DestinationStatus;
   disabled_reason: string | null;
-  breaker: "closed" | "open" | "half_open";
+  breaker: BreakerState;
   hold_until: string | null;
   failures: number;
   failing_since: string | null;
@@ -124,11 +123,10 @@ export async function createDestination(
   { database, vault, urls }: DestinationDeps,
   given: NewDestination,
 ): Promise<DestinationState & { signing_secret: string }> {
-  checkNewDestination(given, urls);
+  const { signing_scheme, signing_secret, ...others } = checkNewDestination(given, urls);
   const id = newDestinationId();
   return await database.transaction(async (tx) => {
     await beginSealing(tx, vault);
-    const { signing_scheme = "v1", signing_secret, ...others } = given;
     const settings = settingsOf(vault, id, others);
     await tx.query(insertDestination([...settings.keys()]), [id, ...settings.values()]);
     await tx.query(INSERT_HEALTH, [id]);
@@ -161,9 +159,9 @@ async function existing(q: Queryable, id: string): Promise<DestinationState> {
 export async function updateDestination(
   { database, vault, urls }: DestinationDeps,
   id: string,
-  change: DestinationChange,
+  given: DestinationChange,
 ): Promise<DestinationState> {
-  checkDestinationChange(change, urls);
+  const change = checkDestinationChange(given, urls);
   return await database.transaction(async (tx) => {
     await beginSealing(tx, vault);
     const settings = settingsOf(vault, id, change);
@@ -177,7 +175,7 @@ export async function updateDestination(
 }
 
 /** The columns and values of the given settings. */
-function settingsOf(vault: Vault, id: string, given: Partial<DestinationSettings>): Map<Setting, unknown> {
+function settingsOf(vault: Vault, id: string, given: ReturnType<typeof checkDestinationChange>): Map<Setting, unknown> {
   const { url, headers, rate_limit: rate, schedule, ...others } = given;
   const settings = new Map<Setting, unknown>();
   for (const [name, value] of Object.entries(others)) if (value !== undefined) settings.set(name as Setting, value);
@@ -185,7 +183,7 @@ function settingsOf(vault: Vault, id: string, given: Partial<DestinationSettings
   if (schedule !== undefined) settings.set("schedule", [...schedule]);
   if (rate !== undefined) {
     settings.set("rate_limit", rate?.count ?? null);
-    settings.set("rate_window_ms", rate?.window_ms ?? DEFAULT_WINDOW_MS);
+    if (rate !== null) settings.set("rate_window_ms", rate.window_ms);
   }
   if (headers !== undefined) {
     const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const);

@@ -7,7 +7,7 @@ import { TartanError } from "../../errors.ts";
 import { beginSealing } from "../../integrations/sealing.ts";
 import { signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
-import { checkRotation } from "./destination-validation.ts";
+import { checkRotation, type KeyRotation } from "./destination.schema.ts";
 import { newSigningKeyId } from "../../model/ids.ts";
 import {
   DROP_KEYS,
@@ -32,18 +32,8 @@ export interface SigningKey {
   expires_at: string | null;
 }
 
-export interface KeyRotation {
-  /** for how many seconds the previous keys also sign: 0 to 604,800, a day by default */
-  grace_s?: number | undefined;
-  /** that of the newest key by default */
-  scheme?: SigningScheme | undefined;
-  /** whsec_… or whsk_…; a new one by default */
-  secret?: string | undefined;
-}
-
 type Row = Omit<SigningKey, "created_at" | "expires_at"> & { created_at: Date; expires_at: Date | null };
 
-const DAY_S = 86_400;
 /** Each signature adds a hundred bytes to a header. */
 const KEYS_MAX = 10;
 
@@ -85,8 +75,7 @@ export async function rotateSigningKey(
     if ((await tx.query(HOLD_DESTINATION, [destinationId])).rowCount === 0) throw notFound(destinationId);
     const [newest] = await listSigningKeys(tx, destinationId);
     const known = newest?.scheme ?? "v1";
-    checkRotation(rotation, known);
-    const { grace_s: grace = DAY_S, scheme = known, secret: given } = rotation;
+    const { grace_s: grace, scheme, secret: given } = checkRotation(rotation, known);
     await tx.query(EXPIRE_KEYS, [destinationId, grace]);
     const { key, secret } = await addKey(tx, vault, destinationId, scheme, given);
     await tx.query(DROP_KEYS, [destinationId, KEYS_MAX]);

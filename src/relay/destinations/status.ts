@@ -1,13 +1,14 @@
 /** The status of all destinations together: how many are in which state, and which of them receive nothing now, and why. */
 import type { Queryable } from "../../database/types.ts";
+import type { BreakerState, DestinationStatus } from "../../model/statuses.ts";
 import { DESTINATIONS_STATUS } from "./status-queries.ts";
 
 export interface UnhealthyDestination {
   id: string;
   name: string;
-  status: "active" | "paused" | "disabled";
+  status: DestinationStatus;
   disabled_reason: string | null;
-  breaker: "closed" | "open" | "half_open";
+  breaker: BreakerState;
   /** ISO 8601, as the others */
   hold_until: string | null;
   failing_since: string | null;

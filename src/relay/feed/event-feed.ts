@@ -8,7 +8,8 @@
 import type { Database, Queryable } from "../../database/types.ts";
 import { systemClock } from "../../clock.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { fromCursor, toCursor } from "../../model/cursors.ts";
+import { pageSize } from "../../model/listing.ts";
 import { EVENT_TYPES } from "../../events/event-types.ts";
 import { fromEventId, toEventId } from "../../model/ids.ts";
 import { render } from "../content/body.ts";

@@ -11,7 +11,7 @@ import { fanOut, insertDeliveries, withMatcher, type MatchingRoute } from "../di
 import { formatHint } from "../model/deliveries-hint.ts";
 import type { ActiveRoute, SizedEvent } from "../model/types.ts";
 import { loadRoutes } from "../routing/routes.ts";
-import type { JobKind } from "./jobs.ts";
+import type { JobKind } from "../../model/statuses.ts";
 import { ADVANCE_JOB, CLAIM_JOB, HOLD_RETENTION, MEMBERS_UNSENT, REDRIVE, REPLAY, ROUTE_OF_JOB } from "./queries.ts";
 
 export interface JobsOptions {

@@ -13,10 +13,20 @@
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { fromCursor, toCursor } from "../../model/cursors.ts";
+import { checkedFilter } from "../../model/listing.ts";
+import type { JobKind, JobStatus } from "../../model/statuses.ts";
 import { newJobId } from "../../model/ids.ts";
-import { checkReplay, checkRedrive, checkRoutePast, ruleOf } from "./job-validation.ts";
-import type { RedriveRequest, ReplayRequest, RoutePastRequest } from "./job-validation.ts";
+import {
+  checkRedrive,
+  checkReplay,
+  checkRoutePast,
+  JobFilter,
+  ruleOf,
+  type RedriveRequest,
+  type ReplayRequest,
+  type RoutePastRequest,
+} from "./job.schema.ts";
 import {
   CANCEL_JOBS_OF,
   CHANGE_JOB,
@@ -41,10 +51,7 @@ import { TEST_EVENT } from "../model/types.ts";
 import { loadRoutes } from "../routing/routes.ts";
 import type { ActiveRoute } from "../model/types.ts";
 
-export type { RedriveRequest, ReplayRequest, RoutePastRequest } from "./job-validation.ts";
-
-export type JobKind = "redrive" | "replay" | "route_past";
-export type JobStatus = "running" | "paused" | "cancelled" | "done";
+export type { RedriveRequest, ReplayRequest, RoutePastRequest } from "./job.schema.ts";
 
 export interface JobRecord {
   /** `job_…` */
@@ -71,13 +78,6 @@ export interface JobRecord {
 /** The number of members that a job would have; no job was created. */
 export interface JobCount {
   count: number;
-}
-
-export interface JobFilter {
-  status?: JobStatus | undefined;
-  destination_id?: string | undefined;
-  limit?: number | undefined;
-  cursor?: string | null | undefined;
 }
 
 export interface JobPage {
@@ -230,9 +230,9 @@ export async function getJob(q: Queryable, id: string): Promise<JobRecord | null
  * @throws TartanError `invalid_request` for a limit or cursor that is not usable
  */
 export async function listJobs(q: Queryable, filter: JobFilter = {}): Promise<JobPage> {
-  const limit = pageSize(filter.limit);
-  const [at = null, behind = null] = filter.cursor == null ? [] : fromCursor("jobs", filter.cursor).split("|");
-  const values = [filter.status ?? null, filter.destination_id ?? null, at, behind, limit + 1];
+  const { status, destination_id, limit, cursor } = checkedFilter(JobFilter, filter);
+  const [at = null, behind = null] = cursor === undefined ? [] : fromCursor("jobs", cursor).split("|");
+  const values = [status ?? null, destination_id ?? null, at, behind, limit + 1];
   const { rows } = await q.query<Row>(LIST_JOBS, values);
   const last = rows.length > limit ? rows[limit - 1] : undefined;
   return {

@@ -1,6 +1,8 @@
 /** Dead letters: deliveries that were given up, counted by destination and cause. listDeliveries lists them. */
 import type { Queryable } from "../../database/types.ts";
-import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { fromCursor, toCursor } from "../../model/cursors.ts";
+import { checkedFilter } from "../../model/listing.ts";
+import { DeadLetterFilter } from "./delivery.schema.ts";
 import { DEAD_LETTER_GROUPS } from "./delivery-queries.ts";
 
 export interface DeadLetterGroup {
@@ -15,14 +17,6 @@ export interface DeadLetterGroup {
   last_at: string;
   /** those that can be sent again, by the oldest thousand */
   replayable: number;
-}
-
-export interface DeadLetterFilter {
-  destination_id?: string | undefined;
-  /** 1 to 500; 50 by default */
-  limit?: number | undefined;
-  /** `next_cursor` of the previous page */
-  cursor?: string | null | undefined;
 }
 
 export interface DeadLetterPage {
@@ -41,12 +35,9 @@ type Row = Omit<DeadLetterGroup, "first_at" | "last_at"> & {
  * One page of groups, of one destination or of all; the largest group of the page first.
  * @throws TartanError `invalid_request` for a limit or cursor that is not usable
  */
-export async function groups(
-  q: Queryable,
-  { destination_id, limit: asked, cursor }: DeadLetterFilter = {},
-): Promise<DeadLetterPage> {
-  const limit = pageSize(asked);
-  const [behind = "", cause = ""] = cursor == null ? [] : fromCursor("dead-letters", cursor).split("|");
+export async function groups(q: Queryable, filter: DeadLetterFilter = {}): Promise<DeadLetterPage> {
+  const { destination_id, limit, cursor } = checkedFilter(DeadLetterFilter, filter);
+  const [behind = "", cause = ""] = cursor === undefined ? [] : fromCursor("dead-letters", cursor).split("|");
   const { rows } = await q.query<Row>(DEAD_LETTER_GROUPS, [destination_id ?? null, behind, cause, limit + 1]);
   const page = rows.slice(0, limit);
   const last = rows.length > limit ? page.at(-1) : undefined;

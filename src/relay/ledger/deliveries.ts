@@ -8,10 +8,12 @@
  */
 import type { Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, pageSize, toCursor } from "../../model/cursors.ts";
+import { fromCursor, toCursor } from "../../model/cursors.ts";
+import { checkedFilter } from "../../model/listing.ts";
+import type { DeliveryStatus } from "../../model/statuses.ts";
 import { fromDeliveryId, fromEventId, toDeliveryId, toEventId } from "../../model/ids.ts";
-import { didYouMean } from "../../suggest.ts";
-import { cutLookalikes, cutTokens } from "../../tokens.ts";
+import { cutTokens } from "../../model/cut-tokens.ts";
+import { cutLookalikes } from "../../tokens.ts";
 import { renderForDisplay } from "../content/body.ts";
 import {
   ATTEMPTS_OF,
@@ -24,30 +26,13 @@ import {
   listDeliveriesQuery,
   WINDOW_PLACES,
   PLACES_THERE,
-  STATUSES,
   type DeliveryShape,
-  type StatusFilter,
 } from "./delivery-queries.ts";
+import { DeliveryFilter } from "./delivery.schema.ts";
 import { SOURCES } from "../content/queries.ts";
 import type { EventSource, Form } from "../model/types.ts";
 
-export interface DeliveryFilter {
-  destination_id?: string | undefined;
-  item_id?: string | undefined;
-  /** `evt_…` */
-  event_id?: string | undefined;
-  /** `held`: scheduled at a destination that receives nothing now; `undelivered`: scheduled, held or dead */
-  status?: StatusFilter | undefined;
-  event_type?: string | undefined;
-  /** of the last failure, such as status_500 */
-  cause?: string | undefined;
-  /** 1 to 500; 50 by default */
-  limit?: number | undefined;
-  /** `next_cursor` of the previous page */
-  cursor?: string | null | undefined;
-}
-
-export type DeliveryStatus = Exclude<StatusFilter, "undelivered">;
+export type { DeliveryFilter } from "./delivery.schema.ts";
 
 export interface DeliveryRecord {
   /** `dlv_…` */
@@ -137,17 +122,13 @@ const LAST_PLACE = 2n ** 63n - 1n;
  * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
  */
 export async function listDeliveries(q: Queryable, filter: DeliveryFilter): Promise<DeliveryPage> {
-  const limit = pageSize(filter.limit);
-  const { status = null } = filter;
-  if (status !== null && !STATUSES.includes(status)) {
-    throw unusable("status", `must be one of ${STATUSES.join(", ")}${didYouMean(status, STATUSES)}`);
-  }
-  const before = filter.cursor == null ? LAST_PLACE : BigInt(fromCursor("deliveries", filter.cursor));
+  const { limit, cursor, status = null, ...wanted } = checkedFilter(DeliveryFilter, filter);
+  const before = cursor === undefined ? LAST_PLACE : BigInt(fromCursor("deliveries", cursor));
   const shape: DeliveryShape = {
-    given: DELIVERY_FILTERS.filter((name) => filter[name] !== undefined),
+    given: DELIVERY_FILTERS.filter((name) => wanted[name] !== undefined),
     status,
   };
-  const values = shape.given.map((name) => valueOf(filter, name));
+  const values = shape.given.map((name) => (name === "event_id" ? fromEventId(wanted.event_id ?? "") : wanted[name]));
   const read = async (from: bigint, to: bigint): Promise<DeliveryPage> => {
     const all = [limit + 1, String(to), String(from), ...values];
     const { rows } = await q.query<Row>(listDeliveriesQuery(shape), all);
@@ -155,7 +136,7 @@ export async function listDeliveries(q: Queryable, filter: DeliveryFilter): Prom
     return { data: rows.slice(0, limit).map(toRecord), next_cursor: last ? toCursor("deliveries", last) : null };
   };
   if (!isWindowed(shape)) return await read(0n, before);
-  return await searchWindows(q, filter.destination_id ?? null, before, read);
+  return await searchWindows(q, wanted.destination_id ?? null, before, read);
 }
 
 /** Reads window after window until one has a delivery; a page ends where its window does. */
@@ -178,18 +159,6 @@ async function searchWindows(
     to = from;
   }
 }
-
-function valueOf(filter: DeliveryFilter, name: (typeof DELIVERY_FILTERS)[number]): string {
-  const value = filter[name] ?? "";
-  if (value.includes("\0")) throw unusable(name, "must not contain NUL characters");
-  if (name !== "event_id") return value;
-  const uuid = fromEventId(value);
-  if (uuid === null) throw unusable(name, "must be the id of an event: evt_ and 32 digits");
-  return uuid;
-}
-
-const unusable = (field: string, error: string): TartanError =>
-  new TartanError("invalid_request", `No delivery has such a ${field}.`, { fields: { [field]: error } });
 
 /** The delivery `dlv_…` with its attempts, or null where there is none. */
 export async function getDelivery(q: Queryable, id: string): Promise<DeliveryWhole | null> {

@@ -1,6 +1,7 @@
 /**
  * The statements that list deliveries. Values are always bound; a statement's text depends only on which filters are given.
  */
+import type { DeliveryFilterStatus } from "../../model/statuses.ts";
 import type { Statement } from "../../database/types.ts";
 import { REPLAYABLE } from "../content/queries.ts";
 import { HELD } from "../destinations/queries.ts";
@@ -51,13 +52,10 @@ export const BODY_OF = statement(
 export const DELIVERY_FILTERS = ["destination_id", "item_id", "event_id", "event_type", "cause"] as const;
 export type DeliveryColumn = (typeof DELIVERY_FILTERS)[number];
 
-export const STATUSES = ["scheduled", "held", "delivered", "dead", "cancelled", "undelivered"] as const;
-export type StatusFilter = (typeof STATUSES)[number];
-
 export interface DeliveryShape {
   /** in the order of their values, which begin with $4 */
   given: readonly DeliveryColumn[];
-  status: StatusFilter | null;
+  status: DeliveryFilterStatus | null;
 }
 
 /** Places of one window, for filters that no index covers. */
@@ -70,7 +68,7 @@ export const isWindowed = ({ given, status }: DeliveryShape): boolean =>
   (given.some((name) => name === "cause" || name === "event_type") || (status !== null && !isOpen(status)));
 
 /** The undelivered statuses, which partial indexes cover. */
-const isOpen = (status: StatusFilter | null): boolean =>
+const isOpen = (status: DeliveryFilterStatus | null): boolean =>
   status === "scheduled" || status === "held" || status === "dead" || status === "undelivered";
 
 /**
@@ -107,7 +105,7 @@ function directly(shape: DeliveryShape): string {
   order by r.seq desc limit $1`;
 }
 
-function statusOf(status: StatusFilter | null): string {
+function statusOf(status: DeliveryFilterStatus | null): string {
   if (status === null) return "";
   if (status === "undelivered") return " and r.status in ('scheduled', 'dead')";
   if (status === "held") return ` and r.status = 'scheduled' and ${HELD}`;
@@ -128,7 +126,7 @@ function byDestination(shape: DeliveryShape): string {
   order by r.seq desc limit $1`;
 }
 
-function ofHolding(status: StatusFilter | null): string {
+function ofHolding(status: DeliveryFilterStatus | null): string {
   if (status === "held") return ` and ${HELD}`;
   return status === "scheduled" ? ` and not ${HELD}` : "";
 }
@@ -137,7 +135,7 @@ function ofHolding(status: StatusFilter | null): string {
  * The places at destination x. Each part yields at most a page, in order, from a partial index of its own, so its cost does not grow
  * with the number of delivered ones.
  */
-function sources(status: StatusFilter | null, conditions: string): string {
+function sources(status: DeliveryFilterStatus | null, conditions: string): string {
   const part = (more: string): string =>
     `(select r.seq from relay.deliveries r where r.destination_id = x.id and ${more} and ${conditions}
       order by r.seq desc limit $1)`;

@@ -13,17 +13,17 @@ export type Ordering = (typeof ORDERINGS)[number];
 /** Which events a route takes. Each list that is given must contain the event's value; an absent list takes all. */
 export interface RouteFilter {
   /** event types, `item.*` for all of a family, `*` for all but the operator's own (delivery.*, destination.*, relay.*) */
-  types?: readonly string[];
-  integration_ids?: readonly string[];
-  environments?: readonly string[];
-  item_ids?: readonly string[];
-  user_ids?: readonly string[];
+  types?: readonly string[] | undefined;
+  integration_ids?: readonly string[] | undefined;
+  environments?: readonly string[] | undefined;
+  item_ids?: readonly string[] | undefined;
+  user_ids?: readonly string[] | undefined;
   /** only webhook.received has these three; no other event matches a list of them */
-  webhook_types?: readonly string[];
-  webhook_codes?: readonly string[];
-  sources?: readonly string[];
+  webhook_types?: readonly string[] | undefined;
+  webhook_codes?: readonly string[] | undefined;
+  sources?: readonly string[] | undefined;
   /** also takes the events of a first reading; false by default */
-  history?: boolean;
+  history?: boolean | undefined;
 }
 
 export interface RouteDefinition {

@@ -12,7 +12,8 @@
  * visits each part of a payload at most once.
  */
 import { TartanError } from "../../errors.ts";
-import { textError } from "../model/validation-errors.ts";
+import { anyText } from "../../model/schema.ts";
+import { errorOf } from "../../model/validation.ts";
 
 export type Matcher = (value: unknown) => boolean;
 
@@ -23,7 +24,7 @@ type Scalar = string | number | boolean | null;
 
 const DEPTH_MAX = 8;
 const NODES_MAX = 200;
-const TEXT_MAX = 1024;
+const TEXT = anyText(1024, "A text of a matcher.");
 
 /**
  * @throws TartanError `invalid_request`, with an error for each place in `fields`
@@ -196,7 +197,7 @@ class Compiler {
 
   #path(key: string, asked: unknown, place: string, depth: number): Test {
     const path = key.split(".");
-    const error = textError(key, TEXT_MAX);
+    const error = errorOf(TEXT, key);
     if (error !== null) return this.error(place, error);
     if (path.includes("")) return this.error(place, "must be names with single dots between them");
     if (Array.isArray(asked)) return this.error(place, 'must not be a list; {"$in": […]} asks for one of several');
@@ -225,7 +226,7 @@ class Compiler {
     const [fits, fix] = OPERANDS[operator?.takes ?? ""] ?? [];
     if (!operator || !fits?.(operand)) return this.error(place, fix ?? "is no operator");
     for (const value of Array.isArray(operand) ? (operand as unknown[]) : [operand]) {
-      const error = typeof value === "string" ? textError(value, TEXT_MAX) : null;
+      const error = typeof value === "string" ? errorOf(TEXT, value) : null;
       if (error !== null) return this.error(place, error);
     }
     if (Array.isArray(operand)) this.#nodes += operand.length;

@@ -6,11 +6,11 @@ import type { Queryable } from "../../database/types.ts";
 import { toEventId } from "../../model/ids.ts";
 import { payloadOf, render, renderForDisplay, WEBHOOK_RECEIVED } from "../content/body.ts";
 import { readSources } from "../content/sources.ts";
-import { ValidationErrors, integerError } from "../model/validation-errors.ts";
+import { errorOf, ValidationErrors } from "../../model/validation.ts";
 import { matchesFilter, matchesType } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
 import { ID_RANGE, PAST_EVENTS } from "./preview-queries.ts";
-import { checkDefinition, type NewRouteDefinition } from "./route-validation.ts";
+import { checkDefinition, PreviewRequest, type NewRouteDefinition } from "./route.schema.ts";
 import type { Transforms } from "../content/transform.ts";
 import type { EventSource, RouteDefinition, SizedEvent } from "../model/types.ts";
 
@@ -47,7 +47,6 @@ export interface Preview {
   samples: PreviewSample[];
 }
 
-const LIMIT_MAX = 5000;
 const PAGE = 500;
 /** Events between two checks of the time. */
 const PAYLOADS = 20;
@@ -88,7 +87,7 @@ function checkRange({ since, until, limit }: PreviewRange): void {
   const errors = new ValidationErrors();
   if (Number.isNaN(since.getTime())) errors.add("since", "must be an instant");
   else if (!(since.getTime() <= until.getTime())) errors.add("until", "must be an instant that is not before since");
-  errors.add("limit", integerError(limit, 1, LIMIT_MAX));
+  errors.add("limit", errorOf(PreviewRequest.shape.limit, limit));
   errors.throwIfAny("preview");
 }
 

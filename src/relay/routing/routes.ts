@@ -20,10 +20,16 @@ import {
   LOAD_ROUTES,
   UPDATE_ROUTE,
 } from "./queries.ts";
-import { checkRoute, type NewRoute, type NewRouteDefinition, type RouteChange } from "./route-validation.ts";
+import {
+  checkRoute,
+  checkRouteChange,
+  type NewRoute,
+  type NewRouteDefinition,
+  type RouteChange,
+} from "./route.schema.ts";
 import type { ActiveRoute, Form, RouteDefinition, RouteFilter } from "../model/types.ts";
 
-export type { NewRoute, NewRouteDefinition, RouteChange } from "./route-validation.ts";
+export type { NewRoute, NewRouteDefinition, RouteChange } from "./route.schema.ts";
 
 /** A route as the API shows it; times are ISO 8601. */
 export interface RouteState {
@@ -116,7 +122,7 @@ export async function updateRoute(database: Database, id: string, change: RouteC
     const row = (await tx.query<Row>(GET_ROUTE, [id])).rows[0];
     if (!row) throw notFound(id);
     const { name = row.name, enabled = row.enabled, ...given } = change;
-    const definition = checkRoute({ name, enabled, ...merged(row.definition, given) });
+    const definition = checkRouteChange({ name, enabled, ...merged(row.definition, given) });
     const isNew = !isDeepStrictEqual(definition, row.definition);
     const version = row.version + Number(isNew);
     if (isNew) await tx.query(INSERT_VERSION, [id, version, JSON.stringify(definition)]);

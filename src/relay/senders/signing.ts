@@ -14,7 +14,8 @@ import {
 } from "node:crypto";
 import { TartanError } from "../../errors.ts";
 
-export type SigningScheme = "v1" | "v1a";
+export const SIGNING_SCHEMES = ["v1", "v1a"] as const;
+export type SigningScheme = (typeof SIGNING_SCHEMES)[number];
 
 /** A key that was parsed once and signs many times. */
 export interface Signer {

@@ -8,7 +8,7 @@ import { EVENT_SHAPES, eventComponent } from "../../../src/api/nouns/events/shap
 import { EVENT_TYPES, type EventType } from "../../../src/events/event-types.ts";
 
 const types = Object.keys(EVENT_TYPES) as EventType[];
-const folder = new URL("../../../docs/events", import.meta.url);
+const folder = new URL("../../../docs/events/", import.meta.url);
 
 const newAjv = (): Ajv2020 => {
   const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });

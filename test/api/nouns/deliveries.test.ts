@@ -180,7 +180,7 @@ describe("replays", () => {
       [{ item_id: "x" }, "destination_id"],
       [{ destination_id: destination, from: "yesterday" }, "from"],
       [{ destination_id: destination, event_id: "x" }, "event_id"],
-      [{ destination_id: destination, types: ["item.broke"] }, "types"],
+      [{ destination_id: destination, types: ["item.broke"] }, "types.0"],
     ];
     for (const [body, field] of refused) {
       const answer = await post("/v1/replays", body);

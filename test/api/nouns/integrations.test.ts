@@ -89,7 +89,7 @@ describe("creating an integration", () => {
     expect(refused.body.error.fields).toEqual({
       client_id: "is required",
       secret: "is required",
-      environment: "must be one of sandbox, production",
+      environment: "must be sandbox or production",
       plaid_url: "must be an http or https URL",
       webhook_secret: "must be at least 8 characters",
       "country_codes.0": "must be two capital letters, such as US",

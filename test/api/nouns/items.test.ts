@@ -171,7 +171,7 @@ describe("a sync on demand", () => {
     const { item_id } = await link();
     const { status, body } = await api.call(`POST /v1/items/${item_id}/sync`, { body: { resources: ["transaction"] } });
     expect([status, body.error.code]).toEqual([400, "invalid_request"]);
-    expect(body.error.fields.resources).toContain("transactions");
+    expect(body.error.fields["resources.0"]).toContain("transactions");
   });
 
   it("of an Item that is not linked is 404", async () => {
@@ -247,6 +247,6 @@ describe("deleting an Item", () => {
   it("that is not there is 404; a switch that is neither true nor false is refused", async () => {
     expect((await api.call("DELETE /v1/items/none")).status).toBe(404);
     const { body } = await api.call("DELETE /v1/items/none?erase=yes");
-    expect(body.error.fields).toEqual({ erase: "must be one of true, false" });
+    expect(body.error.fields).toEqual({ erase: "must be true or false" });
   });
 });

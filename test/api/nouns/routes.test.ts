@@ -53,11 +53,11 @@ describe("creating a route", () => {
     const faults: [body: object, fields: string[]][] = [
       [{ destination_id: "dst_nowhere" }, ["destination_id"]],
       [{ filter: { type: ["item.error"], types: [] } }, ["filter.type", "filter.types"]],
-      [{ filter: { types: ["item.broke"] } }, ["filter.types"]],
+      [{ filter: { types: ["item.broke"] } }, ["filter.types.0"]],
       [{ form: "original", filter: { types: ["item.error"] } }, ["filter.types"]],
       [{ form: "transform" }, ["transform"]],
       [{ form: "transform", transform: "{ unfinished" }, ["transform"]],
-      [{ form: "shiny", nonsense: 1 }, ["form", "nonsense"]],
+      [{ form: "shiny", nonsense: 1, match: { $a: 1 } }, ["form", "match.$a", "nonsense"]],
     ];
     for (const [body, fields] of faults) {
       const { status, body: answer } = await create(body as Record<string, unknown>);
@@ -96,6 +96,17 @@ describe("a route", () => {
     expect(off.body).toMatchObject({ version: 2, enabled: false });
     const moved = await api.call(`PATCH /v1/routes/${route.id}`, { body: { destination_id } });
     expect([moved.status, Object.keys(moved.body.error.fields)]).toEqual([400, ["destination_id"]]);
+  });
+
+  it("is shown although it names a type of events that there is no longer", async () => {
+    const { id } = await made();
+    const filter = JSON.stringify({ filter: { types: ["item.former"] } });
+    await api.database.query(
+      "update relay.route_versions set definition = definition || $2::jsonb where route_id = $1",
+      [id, filter],
+    );
+    const { status, body } = await api.call(`GET /v1/routes/${id}`);
+    expect([status, body.filter]).toEqual([200, { types: ["item.former"] }]);
   });
 
   it("is gone once deleted, and what is not there is 404", async () => {

@@ -150,7 +150,7 @@ describe("webhooks are found", () => {
     const { status, body } = await api.call("GET /v1/webhooks?source=plaid");
     expect([status, body.error.fields.source]).toEqual([
       400,
-      "must be one of PLAID, BACKEND, FROM_LISTENER, RECONCILER",
+      "must be one of PLAID, BACKEND, FROM_LISTENER, RECONCILER; did you mean PLAID?",
     ]);
   });
 });

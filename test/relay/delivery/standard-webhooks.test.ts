@@ -7,7 +7,7 @@ import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
 import type { Queryable } from "../../../src/database/types.ts";
 import type { PrefetchedDelivery } from "../../../src/relay/delivery/prefetcher.ts";
-import { checkNewDestination } from "../../../src/relay/destinations/destination-validation.ts";
+import { checkNewDestination } from "../../../src/relay/destinations/destination.schema.ts";
 import { PayloadMemory } from "../../../src/relay/delivery/payloads.ts";
 import { RequestBuilder } from "../../../src/relay/delivery/request-builder.ts";
 import { newSecret } from "../../../src/relay/senders/signing.ts";

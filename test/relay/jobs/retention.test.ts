@@ -29,7 +29,7 @@ describe("retention", () => {
     await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
     await settle(database, "dead", { cause: "timeout", at: "now() - interval '91 days'" });
     const redrive = whole(await createRedrive(database, {}));
-    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01" }));
+    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01T00:00:00Z" }));
     await pauseJob(database, replay.id);
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 0 });
     await cancelJob(database, redrive.id);
@@ -63,7 +63,7 @@ describe("retention", () => {
     const [hook] = await scene.webhooks("item-1");
     await dispatchAll(database);
     const [route] = await listRoutes(database);
-    const job = whole(await createRoutePast(database, { route_id: route?.id ?? "", from: "2020-01-01" }));
+    const job = whole(await createRoutePast(database, { route_id: route?.id ?? "", from: "2020-01-01T00:00:00Z" }));
     const needed = async () => {
       const { rows } = await database.query<{ needed: boolean }>(
         "select relay.needs_webhooks($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff') as needed",

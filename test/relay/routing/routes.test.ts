@@ -75,15 +75,15 @@ test("all settings of a route are stored", async () => {
 
 describe("an invalid route is refused with each error", () => {
   const TABLE: [string, Record<string, unknown>, string][] = [
-    ["a type there is not", { filter: { types: ["item.errors"] } }, "filter.types"],
-    ["a family there is not", { filter: { types: ["items.*"] } }, "filter.types"],
-    ["part of a pattern", { filter: { types: ["item*"] } }, "filter.types"],
+    ["a type there is not", { filter: { types: ["item.errors"] } }, "filter.types.0"],
+    ["a family there is not", { filter: { types: ["items.*"] } }, "filter.types.0"],
+    ["part of a pattern", { filter: { types: ["item*"] } }, "filter.types.0"],
     ["an empty list", { filter: { item_ids: [] } }, "filter.item_ids"],
     ["a text instead of a list", { filter: { item_ids: "item-1" } }, "filter.item_ids"],
-    ["a number in a list", { filter: { user_ids: [1] } }, "filter.user_ids"],
-    ["an empty text in a list", { filter: { webhook_codes: [""] } }, "filter.webhook_codes"],
-    ["what cannot be stored", { filter: { webhook_codes: ["\0"] } }, "filter.webhook_codes"],
-    ["a source there is not", { filter: { sources: ["PLAIDS"] } }, "filter.sources"],
+    ["a number in a list", { filter: { user_ids: ["user-1", 1] } }, "filter.user_ids.1"],
+    ["an empty text in a list", { filter: { webhook_codes: [""] } }, "filter.webhook_codes.0"],
+    ["what cannot be stored", { filter: { webhook_codes: ["\0"] } }, "filter.webhook_codes.0"],
+    ["a source there is not", { filter: { sources: ["PLAIDS"] } }, "filter.sources.0"],
     ["more than 1000 values", { filter: { item_ids: Array.from({ length: 1001 }, String) } }, "filter.item_ids"],
     ["a mistyped filter", { filter: { item_id: ["item-1"] } }, "filter.item_id"],
     ["history that is no truth", { filter: { history: "yes" } }, "filter.history"],
@@ -113,7 +113,7 @@ describe("an invalid route is refused with each error", () => {
     const { fields } = await refusalOf(
       createRoute(nowhere, { destination_id: "dst_1", ...given } as unknown as NewRoute),
     );
-    expect(Object.keys(fields)).toEqual(["name", "filter.types", "filter.sources", "match.$a", "transform"]);
+    expect(Object.keys(fields)).toEqual(["name", "filter.types.0", "filter.sources.0", "match.$a", "transform"]);
   });
 
   test("a route to an unknown destination is refused", async () => {

@@ -2,8 +2,12 @@
  * /v1/destinations: where events are sent. One that is paused, disabled or failing is held: its deliveries wait, and are
  * sent in their order once it is well again.
  */
+import { z } from "zod";
 import { TartanError } from "../../../errors.ts";
+import { page } from "../../../model/listing.ts";
+import { namedDestination } from "../../../model/schema.ts";
 import { deleteDestination } from "../../../relay/delete-destination.ts";
+import { DestinationChange, KeyRotation, NewDestination } from "../../../relay/destinations/destination.schema.ts";
 import {
   createDestination,
   disableDestination,
@@ -15,27 +19,18 @@ import {
   rotateSigningKey,
   updateDestination,
 } from "../../../relay/destinations/destinations.ts";
-import {
-  Destination,
-  DestinationCreated,
-  DestinationDeleted,
-  DestinationParams,
-  DestinationPatch,
-  DestinationsQuery,
-  KeyRotated,
-  KeyRotation,
-  NewDestination,
-} from "./shapes.ts";
 import { sendTest } from "../../../relay/ledger/test-deliveries.ts";
-import { DeliveryWhole } from "../deliveries/shapes.ts";
-import { pageOf } from "../../http/paging.ts";
-import { RELAY_EXAMPLES } from "../relay-examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
+import { pageOf } from "../../http/paging.ts";
 import { list } from "../../http/shapes.ts";
+import { checkedByOwner } from "../../http/validation.ts";
+import { DeliveryWhole } from "../deliveries.ts";
+import { Destination, DestinationCreated, DestinationDeleted, destinationExample, KeyRotated } from "./shapes.ts";
+
 const noDestination = (id: string) =>
   new TartanError("not_found", `There is no destination ${id}; GET /v1/destinations lists those there are.`);
 
-export function destinationRoutes(api: Api, deps: ApiDeps): void {
+export function destinationOperations(api: Api, deps: ApiDeps): void {
   const { database } = deps;
 
   api.post("/v1/destinations", { schema: CREATE }, async ({ body }, reply) =>
@@ -75,6 +70,8 @@ export function destinationRoutes(api: Api, deps: ApiDeps): void {
   );
 }
 
+const DestinationParams = z.object({ id: namedDestination });
+
 const TEST = {
   ...about("Destinations", {
     operationId: "testDestination",
@@ -96,7 +93,20 @@ const CREATE = {
       "Somewhere to send events to. It is sent nothing until a route leads there. Keep `signing_secret`, which is shown " +
       "once: your receiver verifies with it, by any Standard Webhooks library.",
   }),
-  body: NewDestination,
+  body: checkedByOwner(
+    NewDestination.meta({
+      examples: [
+        {
+          name: destinationExample.name,
+          description: destinationExample.description,
+          url: destinationExample.url,
+          headers: { authorization: "Bearer your-own-token" },
+          rate_limit: destinationExample.rate_limit,
+          ordering: destinationExample.ordering,
+        },
+      ],
+    }),
+  ),
   response: { 201: DestinationCreated, ...refusals() },
 };
 
@@ -106,8 +116,8 @@ const LIST = {
     summary: "List destinations",
     description: "Every destination and how it fares, oldest first. Secrets and header values are never shown.",
   }),
-  querystring: DestinationsQuery,
-  response: { 200: list(Destination, RELAY_EXAMPLES.destination, "A page of destinations."), ...refusals() },
+  querystring: z.strictObject(page),
+  response: { 200: list(Destination, destinationExample, "A page of destinations."), ...refusals() },
 };
 
 const SHOW = {
@@ -129,7 +139,7 @@ const CHANGE = {
       "which headers and how fast, is what the destination says now. `headers` replaces all of them.",
   }),
   params: DestinationParams,
-  body: DestinationPatch,
+  body: checkedByOwner(DestinationChange.meta({ examples: [{ concurrency: 16, rate_limit: null }] })),
   response: { 200: Destination, ...refusals(404) },
 };
 
@@ -180,6 +190,6 @@ const ROTATE = {
       "over at any moment. The new secret is shown once.",
   }),
   params: DestinationParams,
-  body: KeyRotation,
+  body: checkedByOwner(KeyRotation.meta({ examples: [{ grace_s: 86_400 }] })),
   response: { 200: KeyRotated, ...refusals(404) },
 };

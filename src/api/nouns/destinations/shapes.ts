@@ -1,15 +1,54 @@
 /**
- * The shapes of /v1/destinations. Two of them hold a signing secret: it is handed out when it is made, and only then. Header
+ * What /v1/destinations answers. Two of the shapes hold a signing secret: it is handed out when it is made, and only then. Header
  * values are taken and never shown.
  */
 import { z } from "zod";
-import { RELAY_EXAMPLES } from "../relay-examples.ts";
-import { asked, noTimestamp, page, timestamp, told } from "../../http/shapes.ts";
+import { destinationId, noTimestamp, timestamp, told } from "../../../model/schema.ts";
+import { BREAKER_STATES, DESTINATION_STATUSES } from "../../../model/statuses.ts";
+import { NewDestination, ordering, signingScheme } from "../../../relay/destinations/destination.schema.ts";
+import { DESTINATION_ID } from "../../../model/examples.ts";
 
-export const destinationId = told(z.string(), "Id of a destination, `dst_…`.");
-export const askedDestination = asked(100, "Id of a destination, `dst_…`.");
+const SECRET = "whsec_ZXhhbXBsZS1rZWVwLWl0LWJlc2lkZS15b3VyLW90aGVycw==";
 
-const scheme = told(z.enum(["v1", "v1a"]), "`v1`: HMAC-SHA256, one secret for both sides; `v1a`: Ed25519.");
+const keyExample = {
+  id: "sgk_5jn8pq3txv7rcb2ymk9wfd4g",
+  scheme: "v1" as const,
+  public_key: null,
+  created_at: "2026-11-02T09:30:00.000Z",
+  expires_at: null,
+};
+
+export const destinationExample = {
+  id: DESTINATION_ID,
+  name: "ledger",
+  description: "Books card spending.",
+  url: "https://ledger.example.com/webhooks/plaid",
+  header_names: ["authorization"],
+  has_ca: false,
+  timeout_ms: 15_000,
+  schedule: [5, 300, 1800, 7200, 18_000, 36_000, 36_000],
+  rate_limit: { count: 50, window_ms: 1000 },
+  concurrency: 8,
+  ordering: "per_item" as const,
+  disable_after_s: 432_000,
+  status: "active" as const,
+  disabled_reason: null,
+  breaker: "closed" as const,
+  hold_until: null,
+  failures: 0,
+  failing_since: null,
+  last_success_at: "2026-11-20T17:03:29.612Z",
+  last_failure_at: "2026-11-18T05:03:29.700Z",
+  last_error: "status_503",
+  scheduled: 2,
+  oldest_due_at: "2026-11-20T17:03:29.600Z",
+  dead: 3,
+  keys: [keyExample],
+  version: 1,
+  created_at: "2026-11-02T09:30:00.000Z",
+  updated_at: "2026-11-02T09:30:00.000Z",
+};
+
 const signingSecret = told(
   z.string(),
   "What signs. For `v1` the receiver needs it too: `whsec_…`, as the Standard Webhooks libraries take it; for `v1a` the " +
@@ -18,24 +57,12 @@ const signingSecret = told(
 
 const key = {
   id: told(z.string(), "Id of the key, `sgk_…`."),
-  scheme,
+  scheme: signingScheme,
   public_key: told(z.string().nullable(), "Of a `v1a` key, `whpk_…`: what the receiver verifies with."),
   created_at: timestamp("When it was made."),
   expires_at: noTimestamp("Signs no longer from then on; null until it is rotated."),
 };
 
-const url = told(
-  z.string().min(1).max(2000),
-  "Where it is posted to: https (http only if this server allows it), without credentials or a fragment. Addresses that are " +
-    "private or otherwise not public are refused unless this server allows them.",
-);
-const name = told(z.string().max(200), "Yours to choose.");
-const description = told(z.string().max(2000), "Yours to choose.");
-const timeout = told(z.number().int(), "The whole exchange must be over by then, in milliseconds.");
-const schedule = told(
-  z.array(z.number().int()),
-  "Seconds before each retry, each varied by up to a fifth. When they are used up, the delivery is a dead letter.",
-);
 const rateLimit = told(
   z
     .object({
@@ -45,37 +72,31 @@ const rateLimit = told(
     .nullable(),
   "Null: none.",
 );
-const concurrency = told(z.number().int(), "Attempts at once.");
-const ordering = told(
-  z.enum(["parallel", "per_item"]),
-  "`parallel`, or `per_item`: an Item's events one after the other, so that a failing one holds those behind it.",
-);
-const disableAfter = told(z.number().int(), "Disabled after so many seconds of nothing but failures.");
 
 export const Destination = z
   .object({
     id: destinationId,
-    name,
-    description,
+    name: NewDestination.shape.name.unwrap(),
+    description: NewDestination.shape.description.unwrap(),
     url: told(z.string(), "Where it is posted to."),
     header_names: told(z.array(z.string()), "Headers of your own that are sent; their values are sealed."),
     has_ca: told(z.boolean(), "Whether certificates of its own authority are trusted too."),
-    timeout_ms: timeout,
-    schedule,
-    rate_limit: rateLimit,
-    concurrency,
-    ordering,
-    disable_after_s: disableAfter,
-    status: told(
-      z.enum(["active", "paused", "disabled"]),
-      "Unless active it is held: nothing is sent, nothing is lost.",
+    timeout_ms: told(z.number().int(), "The whole exchange must be over by then, in milliseconds."),
+    schedule: told(
+      z.array(z.number().int()),
+      "Seconds before each retry, each varied by up to a fifth. When they are used up, the delivery is a dead letter.",
     ),
+    rate_limit: rateLimit,
+    concurrency: told(z.number().int(), "Attempts at once."),
+    ordering,
+    disable_after_s: told(z.number().int(), "Disabled after so many seconds of nothing but failures."),
+    status: told(z.enum(DESTINATION_STATUSES), "Unless active it is held: nothing is sent, nothing is lost."),
     disabled_reason: told(
       z.string().nullable(),
       "`gone` (it answered 410), `asked_by_receiver`, `failing`, or `by_hand`.",
     ),
     breaker: told(
-      z.enum(["closed", "open", "half_open"]),
+      z.enum(BREAKER_STATES),
       "`open`: it fails so often that nothing is sent until hold_until; `half_open`: one attempt decides.",
     ),
     hold_until: noTimestamp("Nothing is sent until then."),
@@ -92,80 +113,18 @@ export const Destination = z
     created_at: timestamp("When it was created."),
     updated_at: timestamp("When it last changed."),
   })
-  .meta({ id: "Destination", description: "Where events are sent.", examples: [RELAY_EXAMPLES.destination] });
+  .meta({ id: "Destination", description: "Where events are sent.", examples: [destinationExample] });
 
-export const DestinationCreated = z
-  .object({ ...Destination.shape, signing_secret: signingSecret })
-  .meta({ description: "The destination and its signing secret.", examples: [RELAY_EXAMPLES.destinationCreated] });
+export const DestinationCreated = z.object({ ...Destination.shape, signing_secret: signingSecret }).meta({
+  description: "The destination and its signing secret.",
+  examples: [{ ...destinationExample, signing_secret: SECRET }],
+});
 
 export const DestinationDeleted = z
   .object({ id: destinationId, deleted: z.literal(true) })
-  .meta({ description: "What was done.", examples: [RELAY_EXAMPLES.destinationDeleted] });
+  .meta({ description: "What was done.", examples: [{ id: DESTINATION_ID, deleted: true }] });
 
-export const KeyRotated = z
-  .object({ ...key, signing_secret: signingSecret })
-  .meta({ description: "The new key and its secret.", examples: [RELAY_EXAMPLES.keyRotated] });
-
-const headers = told(
-  z.record(z.string().max(200), z.string().max(4096)).nullable(),
-  "Headers to send along, such as `Authorization`; at most 20. Sealed before they touch the disk, and never shown. Null: none.",
-);
-const wishes = {
-  name: name.exactOptional(),
-  description: description.exactOptional(),
-  headers: headers.exactOptional(),
-  ca: told(
-    z.string().max(100_000).nullable(),
-    "A certificate authority to trust besides the usual ones, as PEM.",
-  ).exactOptional(),
-  timeout_ms: told(z.number().int().min(1000).max(30_000), timeout.description ?? "").exactOptional(),
-  schedule: told(
-    z.array(z.number().int().min(1).max(604_800)).max(50),
-    "Seconds before each retry; 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h when absent.",
-  ).exactOptional(),
-  rate_limit: told(
-    z
-      .strictObject({
-        count: told(z.number().int().min(1).max(1_000_000), "At most so many attempts…"),
-        window_ms: told(z.number().int().min(1000).max(60_000).default(1000), "…in any span of so many milliseconds."),
-      })
-      .nullable(),
-    "Null: none.",
-  ).exactOptional(),
-  concurrency: told(z.number().int().min(1).max(256), "Attempts at once; 8 when absent.").exactOptional(),
-  ordering: ordering.exactOptional(),
-  disable_after_s: told(
-    z.number().int().min(3600).max(31_536_000),
-    "Disabled after so many seconds of nothing but failures; five days when absent.",
-  ).exactOptional(),
-};
-
-export const NewDestination = z
-  .strictObject({
-    url,
-    ...wishes,
-    signing_scheme: told(scheme.default("v1"), "`v1` (HMAC-SHA256), which every library has, or `v1a` (Ed25519)."),
-    signing_secret: asked(
-      200,
-      "Yours, if you have one already: `whsec_…` or `whsk_…`; a new one when absent.",
-    ).exactOptional(),
-  })
-  .meta({ examples: [RELAY_EXAMPLES.newDestination] });
-
-export const DestinationPatch = z
-  .strictObject({ url: url.exactOptional(), ...wishes })
-  .meta({ examples: [RELAY_EXAMPLES.destinationPatch] });
-
-export const KeyRotation = z
-  .strictObject({
-    grace_s: told(
-      z.number().int().min(0).max(604_800).default(86_400),
-      "So many seconds longer the key before signs too; 0: it stops at once.",
-    ),
-    scheme: told(scheme, "The same as before when absent.").exactOptional(),
-    secret: asked(200, "Yours, if you have one already; a new one when absent.").exactOptional(),
-  })
-  .meta({ examples: [RELAY_EXAMPLES.keyRotation] });
-
-export const DestinationParams = z.object({ id: askedDestination });
-export const DestinationsQuery = z.strictObject(page);
+export const KeyRotated = z.object({ ...key, signing_secret: signingSecret }).meta({
+  description: "The new key and its secret.",
+  examples: [{ ...keyExample, id: "sgk_8wc5nt1zgx4lqh7vrj2sbf6m", signing_secret: SECRET }],
+});

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { EventType } from "../../../events/event-types.ts";
-import { anyObject, noTimestamp, timestamp, told } from "../../http/shapes.ts";
+import { anyObject, noTimestamp, timestamp, told } from "../../../model/schema.ts";
 
 const count = (description: string) => told(z.number().int(), description);
 const text = (description: string) => told(z.string(), description);

@@ -3,11 +3,12 @@
  * shape it illustrates.
  */
 import type { EventType } from "../../../events/event-types.ts";
-import { EXAMPLES } from "../examples.ts";
-import { RELAY_EXAMPLES } from "../relay-examples.ts";
-
-const { item, webhook, run, integration } = EXAMPLES;
-const { destination, delivery } = RELAY_EXAMPLES;
+import { deliveryExample as delivery } from "../deliveries.ts";
+import { destinationExample as destination } from "../destinations/shapes.ts";
+import { integrationExample as integration } from "../integrations.ts";
+import { runExample as run } from "../items/runs.ts";
+import { itemExample as item } from "../items/shapes.ts";
+import { WEBHOOK_EXAMPLE as webhook } from "../../../model/records.ts";
 
 const plaidItem = {
   item_id: item.item_id,

@@ -28,7 +28,7 @@ interface Filters {
   history: "true" | "false";
 }
 
-export function eventRoutes(api: Api, { database, logger }: ApiDeps): void {
+export function eventOperations(api: Api, { database, logger }: ApiDeps): void {
   const untilGone = waiters(api);
   const readerOf =
     (filters: Filters): ReadOn =>

@@ -4,16 +4,11 @@
  */
 import { z } from "zod";
 import { EVENT_TYPES, type EventType } from "../../../events/event-types.ts";
+import { eventId, integrationId, itemId, orNull, timestamp, told, userId } from "../../../model/schema.ts";
 import { EVENT_DATA } from "./data-shapes.ts";
 import { eventExample } from "./examples.ts";
-import { integrationId, itemId, orNull, timestamp, told, userId } from "../../http/shapes.ts";
 
 export const EVENT_VERSION = 1;
-
-export const eventId = told(
-  z.string(),
-  "Id of an event: `evt_` and 32 hexadecimal digits, the same in every delivery and replay.",
-);
 
 /** `transactions.changed` → `TransactionsChangedEvent`, its name in the OpenAPI document. */
 export function eventComponent(type: string): string {

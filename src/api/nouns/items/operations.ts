@@ -1,40 +1,29 @@
-/** /v1/items: Plaid Items, from the token's arrival to its end, and their sync runs. */
+/** /v1/items: Plaid Items, from the token's arrival to its end. */
+import { z } from "zod";
 import { TartanError } from "../../../errors.ts";
+import { LinkedItem } from "../../../integrations/item.schema.ts";
 import { getItemSecret } from "../../../integrations/items.ts";
 import { eraseItem, unlinkItem } from "../../../lifecycle/items.ts";
 import { unfitValues } from "../../../mirror/unfit-queries.ts";
+import { flag } from "../../../model/listing.ts";
+import { namedIntegration, namedItem, text } from "../../../model/schema.ts";
 import { PlaidError } from "../../../plaid/errors.ts";
 import { resourcesOfItem } from "../../../sync/cursor-queries.ts";
+import { ItemFilter, SyncRequest } from "../../../sync/item.schema.ts";
 import { getItem, listItems } from "../../../sync/items.ts";
 import { linkItem } from "../../../sync/linking.ts";
-import { listRuns, requestSync } from "../../../sync/queries.ts";
-import { EXAMPLES } from "../examples.ts";
-import {
-  Item,
-  ItemDeleted,
-  ItemDeletion,
-  ItemIntroduced,
-  ItemParams,
-  ItemQuery,
-  ItemsQuery,
-  NewItem,
-  Run,
-  RunsQuery,
-  SyncRequest,
-  SyncRequested,
-} from "./shapes.ts";
+import { requestSync } from "../../../sync/queries.ts";
 import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
 import { list } from "../../http/shapes.ts";
+import { INTEGRATION_ID, ITEM_ID, USER_ID } from "../../../model/examples.ts";
+import { Item, ItemDeleted, itemExample, ItemIntroduced, SyncRequested } from "./shapes.ts";
 
-export function itemRoutes(api: Api, deps: ApiDeps): void {
+export function itemOperations(api: Api, deps: ApiDeps): void {
   const { database } = deps;
-  const find = async (id: string, integrationId?: string) => {
-    const item = await getItem(database, id, integrationId);
-    if (item) return item;
-    throw new TartanError(
-      "not_found",
-      `There is no Item ${id}; POST /v1/items or ITEM/CREATED at the intake links one.`,
-    );
+  const find = async (id: string, integration?: string) => {
+    const item = await getItem(database, id, integration);
+    if (!item) throw noItem(id);
+    return item;
   };
 
   api.get("/v1/items", { schema: LIST }, ({ query }) => listItems(database, query));
@@ -57,11 +46,6 @@ export function itemRoutes(api: Api, deps: ApiDeps): void {
   api.post("/v1/items/:item_id/sync", { schema: SYNC }, async ({ params: { item_id }, body }, reply) => {
     await requestSync(database, item_id, body);
     return reply.code(202).send({ item_id, due: true as const });
-  });
-
-  api.get("/v1/items/:item_id/runs", { schema: RUNS }, async ({ params: { item_id }, query }) => {
-    await find(item_id);
-    return await listRuns(database, { item_id, ...query });
   });
 
   api.delete("/v1/items/:item_id", { schema: DELETE }, async ({ params: { item_id }, query }) => {
@@ -90,7 +74,20 @@ async function removeAtPlaid(deps: ApiDeps, integrationId: string, itemId: strin
   return true;
 }
 
-const PAGE_OF_ITEMS = list(Item, EXAMPLES.item, "A page of Items.");
+export const noItem = (id: string): TartanError =>
+  new TartanError("not_found", `There is no Item ${id}; POST /v1/items or ITEM/CREATED at the intake links one.`);
+
+const NewItem = z.strictObject({ integration_id: namedIntegration, ...LinkedItem.shape });
+export const ItemParams = z.object({ item_id: namedItem });
+/** Item ids are Plaid's and rarely shared; where two integrations link one Item, this says which is meant. */
+const whichIntegration = {
+  integration_id: text(
+    100,
+    "Which one is meant, where several integrations link the Item; else the latest.",
+  ).optional(),
+};
+
+const PAGE_OF_ITEMS = list(Item, itemExample, "A page of Items.");
 
 const LIST = {
   ...about("Items", {
@@ -98,7 +95,7 @@ const LIST = {
     summary: "List Items",
     description: "The Items that are linked and how their mirror stands. Filters combine.",
   }),
-  querystring: ItemsQuery,
+  querystring: ItemFilter,
   response: { 200: PAGE_OF_ITEMS, ...refusals() },
 };
 
@@ -110,7 +107,7 @@ const SHOW = {
       "How one Item's mirror stands: since when each resource is known to be equal to Plaid, and what is wrong if it is not.",
   }),
   params: ItemParams,
-  querystring: ItemQuery,
+  querystring: z.strictObject(whichIntegration),
   response: { 200: Item, ...refusals(404) },
 };
 
@@ -124,7 +121,16 @@ const LINK = {
       "first whose token it is: one of another Item is refused with `token_of_another_item`. When Plaid cannot be asked, " +
       "the Item is linked, and its first sync finds out.",
   }),
-  body: NewItem,
+  body: NewItem.meta({
+    examples: [
+      {
+        integration_id: INTEGRATION_ID,
+        item_id: ITEM_ID,
+        access_token: "access-production-de3ce8ef-33f8-452c-a685-8671031fc0f6",
+        user_id: USER_ID,
+      },
+    ],
+  }),
   response: { 201: ItemIntroduced, 200: ItemIntroduced, ...refusals(404, 422) },
 };
 
@@ -135,19 +141,8 @@ const SYNC = {
     description: "Makes the Item due; a worker takes it as soon as Plaid's rate limits allow.",
   }),
   params: ItemParams,
-  body: SyncRequest,
+  body: SyncRequest.meta({ examples: [{ resources: ["transactions"], full: true }] }),
   response: { 202: SyncRequested, ...refusals(404) },
-};
-
-const RUNS = {
-  ...about("Items", {
-    operationId: "listRuns",
-    summary: "List an Item's sync runs",
-    description: "What each run found, newest first. Runs are kept for 30 days.",
-  }),
-  params: ItemParams,
-  querystring: RunsQuery,
-  response: { 200: list(Run, EXAMPLES.run, "A page of runs."), ...refusals(404) },
 };
 
 const DELETE = {
@@ -159,6 +154,10 @@ const DELETE = {
       "`remove_at_plaid` Plaid is told first, and nothing is done here when Plaid cannot be reached.",
   }),
   params: ItemParams,
-  querystring: ItemDeletion,
+  querystring: z.strictObject({
+    ...whichIntegration,
+    erase: flag("Also delete what was mirrored and journaled for it."),
+    remove_at_plaid: flag("First remove it at Plaid (/item/remove), which ends its billing and its token."),
+  }),
   response: { 200: ItemDeleted, ...refusals(404, 502) },
 };

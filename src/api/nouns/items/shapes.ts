@@ -1,27 +1,49 @@
-/** The shapes of /v1/items. No answer holds an access token: the vault keeps it, and only sync takes it out. */
+/** What /v1/items answers. No answer holds an access token: the vault keeps it, and only sync takes it out. */
 import { z } from "zod";
-import { STATUSES } from "../../../sync/types.ts";
-import { EXAMPLES } from "../examples.ts";
 import {
-  anyObject,
-  asked,
-  askedIntegration,
-  askedItem,
-  askedUser,
-  flag,
   integrationId,
   itemId,
   noTimestamp,
   orNull,
-  page,
   timestamp,
   told,
   userId,
   webhookId,
-} from "../../http/shapes.ts";
+} from "../../../model/schema.ts";
+import { ITEM_STATUSES } from "../../../model/statuses.ts";
+import { INTEGRATION_ID, ITEM_ID, USER_ID, WEBHOOK_ID } from "../../../model/examples.ts";
+
+export const itemExample = {
+  item_id: ITEM_ID,
+  integration_id: INTEGRATION_ID,
+  user_id: USER_ID,
+  institution_id: "ins_109508",
+  institution_name: "First Platypus Bank",
+  status: "ok" as const,
+  error_code: null,
+  error_message: null,
+  next_step: null,
+  products: ["transactions"],
+  linked_at: "2026-11-02T09:20:11.042Z",
+  verified_at: "2026-11-20T17:03:29.500Z",
+  due: false,
+  last_error: null,
+  checked_at: "2026-11-20T21:02:10.300Z",
+  next_check_at: "2026-11-21T21:02:10.300Z",
+  webhook_url: `https://tartan.example.com/v1/integrations/${INTEGRATION_ID}`,
+  webhook_url_is_intake: true,
+  accounts: 2,
+  transactions: 148,
+  resources: [
+    { resource: "items", verified_at: "2026-11-20T17:03:29.500Z", rows: 1, absent: null },
+    { resource: "accounts", verified_at: "2026-11-20T19:40:02.118Z", rows: 2, absent: null },
+    { resource: "transactions", verified_at: "2026-11-20T19:40:02.118Z", rows: 148, absent: null },
+  ],
+  unfit_values: [],
+};
 
 const status = told(
-  z.string(),
+  z.enum(ITEM_STATUSES),
   "`pending`: not synced yet. `ok`: the mirror is true. `retrying`: Plaid or the bank failed, tried again by itself. " +
     "`waiting`: for Plaid to have the data. `needs_user`: Link in update mode, or another way that next_step names; the rows " +
     "are kept and the Item is checked daily. `ended`: Plaid no longer has it, link it anew. " +
@@ -98,16 +120,7 @@ export const Item = z
     resources: told(z.array(ResourceState), "How each resource stands; of a single Item only.").optional(),
     unfit_values: told(z.array(UnfitValue), "Values that do not fit their columns; of a single Item only.").optional(),
   })
-  .meta({ id: "Item", description: "One Plaid Item and how its mirror stands.", examples: [EXAMPLES.item] });
-
-export const NewItem = z
-  .strictObject({
-    integration_id: askedIntegration,
-    item_id: asked(200, "Plaid's id of the Item, from /item/public_token/exchange."),
-    access_token: asked(500, "Its access token; sealed before it touches the disk."),
-    user_id: askedUser.exactOptional(),
-  })
-  .meta({ examples: [EXAMPLES.newItem] });
+  .meta({ id: "Item", description: "One Plaid Item and how its mirror stands.", examples: [itemExample] });
 
 export const ItemIntroduced = z
   .object({
@@ -116,24 +129,15 @@ export const ItemIntroduced = z
     webhook_id: told(webhookId, "The ITEM/CREATED that the journal keeps of it."),
     created: told(z.boolean(), "False where the Item was known: its token was replaced."),
   })
-  .meta({ description: "The Item is linked; its first sync is due.", examples: [EXAMPLES.itemIntroduced] });
+  .meta({
+    description: "The Item is linked; its first sync is due.",
+    examples: [{ item_id: ITEM_ID, integration_id: INTEGRATION_ID, webhook_id: WEBHOOK_ID, created: true }],
+  });
 
-export const SyncRequest = z
-  .strictObject({
-    resources: told(
-      z.array(asked(100, "Name of a resource.")).min(1).max(50),
-      "Which resources to bring up to date; all of them when absent.",
-    ).exactOptional(),
-    full: told(
-      z.boolean(),
-      "Forget the cursor, read everything again, and mark as removed what Plaid no longer has.",
-    ).exactOptional(),
-  })
-  .meta({ examples: [EXAMPLES.syncRequest] });
-
-export const SyncRequested = z
-  .object({ item_id: itemId, due: z.literal(true) })
-  .meta({ description: "The sync is due; it runs as soon as a worker is free.", examples: [EXAMPLES.syncRequested] });
+export const SyncRequested = z.object({ item_id: itemId, due: z.literal(true) }).meta({
+  description: "The sync is due; it runs as soon as a worker is free.",
+  examples: [{ item_id: ITEM_ID, due: true }],
+});
 
 export const ItemDeleted = z
   .object({
@@ -142,43 +146,7 @@ export const ItemDeleted = z
     erased: told(z.boolean(), "Whether its mirror and journal rows were deleted too."),
     removed_at_plaid: told(z.boolean(), "Whether Plaid confirmed that the Item is gone there."),
   })
-  .meta({ description: "What was done.", examples: [EXAMPLES.itemDeleted] });
-
-export const Run = z
-  .object({
-    id: told(z.string(), "Id of the run; ids sort by time."),
-    item_id: itemId,
-    integration_id: integrationId,
-    started_at: timestamp("When a worker took it."),
-    finished_at: timestamp("When its rows were visible."),
-    outcome: told(z.string(), "`synced`, or what came of it instead; `failed` for a run that ended unexpectedly."),
-    error: told(
-      z.record(z.string(), z.unknown()).nullable(),
-      "What it failed with: `error_code`, `message`, `next_step`. Null where nothing failed.",
-    ),
-    webhooks: told(z.number().int(), "How many webhooks it served."),
-    update_info: anyObject("What it found; the same as on the webhooks that it served."),
-  })
-  .meta({ id: "Run", description: "One sync run.", examples: [EXAMPLES.run] });
-
-export const ItemParams = z.object({ item_id: askedItem });
-/** Item ids are Plaid's and rarely shared; where two integrations link one Item, this says which is meant. */
-const whichIntegration = {
-  integration_id: asked(
-    100,
-    "Which one is meant, where several integrations link the Item; else the latest.",
-  ).exactOptional(),
-};
-export const ItemQuery = z.strictObject(whichIntegration);
-export const ItemsQuery = z.strictObject({
-  integration_id: askedIntegration.exactOptional(),
-  user_id: askedUser.exactOptional(),
-  status: told(z.enum(STATUSES), "Of its sync.").exactOptional(),
-  ...page,
-});
-export const RunsQuery = z.strictObject(page);
-export const ItemDeletion = z.strictObject({
-  ...whichIntegration,
-  erase: flag("Also delete what was mirrored and journaled for it."),
-  remove_at_plaid: flag("First remove it at Plaid (/item/remove), which ends its billing and its token."),
-});
+  .meta({
+    description: "What was done.",
+    examples: [{ item_id: ITEM_ID, deleted: true, erased: false, removed_at_plaid: true }],
+  });

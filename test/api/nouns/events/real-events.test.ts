@@ -36,7 +36,7 @@ function closed(schema: Schema): Schema {
 function validators(): Map<string, ValidateFunction> {
   const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
   (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
-  const folder = new URL("../../../../docs/events", import.meta.url);
+  const folder = new URL("../../../../docs/events/", import.meta.url);
   const read = (type: string) => JSON.parse(readFileSync(new URL(schemaFile(type), folder), "utf8")) as Schema;
   return new Map(Object.keys(EVENT_TYPES).map((type) => [type, ajv.compile(closed(read(type)))]));
 }

@@ -1,0 +1,46 @@
+/** /v1/refusals: requests that the intake refused and why, newest first. */
+import { z } from "zod";
+import { listRefusals } from "../../journal/refusals.ts";
+import { page } from "../../model/listing.ts";
+import { integrationId, namedIntegration, orNull, timestamp, told } from "../../model/schema.ts";
+import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
+import { list } from "../http/shapes.ts";
+import { INTEGRATION_ID } from "../../model/examples.ts";
+
+export function refusalOperations(api: Api, { database }: ApiDeps): void {
+  api.get("/v1/refusals", { schema: LIST }, ({ query }) => listRefusals(database, query));
+}
+
+const example = {
+  refused_at: "2026-11-20T16:58:12.337Z",
+  integration_id: INTEGRATION_ID,
+  reason: "webhook_secret_mismatch",
+  detail: "The webhook secret is not this integration's.",
+  remote_address: "203.0.113.7",
+  body_bytes: 214,
+  count: 12,
+};
+
+const Refusal = z
+  .object({
+    refused_at: timestamp("When, or since when."),
+    integration_id: orNull(integrationId),
+    reason: told(z.string(), "Stable code, such as signature_invalid."),
+    detail: told(z.string().nullable(), "One sentence."),
+    remote_address: told(z.string().nullable(), "Who sent it."),
+    body_bytes: told(z.number().int().nullable(), "How long its body was."),
+    count: told(z.number().int(), "Alike refusals that were folded into this row."),
+  })
+  .meta({ id: "Refusal", description: "Requests that the intake refused.", examples: [example] });
+
+const LIST = {
+  ...about("Audit trail", {
+    operationId: "listRefusals",
+    summary: "List refused requests",
+    description:
+      "Requests that the intake refused and why, newest first, so that a wrong secret is seen and not guessed. Alike ones " +
+      "are folded into one row; only the last ten thousand rows are kept.",
+  }),
+  querystring: z.strictObject({ integration_id: namedIntegration.optional(), ...page }),
+  response: { 200: list(Refusal, example, "A page of refusals."), ...refusals() },
+};

@@ -1,0 +1,199 @@
+/** /v1/status: is anything waiting or failing, and what runs here? */
+import { z } from "zod";
+import { factsOf } from "../../database/pool.ts";
+import { listProcesses } from "../../database/processes.ts";
+import { schemaState } from "../../database/schema.ts";
+import type { Database } from "../../database/types.ts";
+import { retentionState } from "../../journal/retention.ts";
+import { noTimestamp, timestamp, told } from "../../model/schema.ts";
+import { BREAKER_STATES, DESTINATION_STATUSES, WEEK_NEEDS } from "../../model/statuses.ts";
+import { destinationsStatus } from "../../relay/destinations/status.ts";
+import { findOverdue, relayDepth } from "../../relay/ledger/overdue.ts";
+import { queueDepth } from "../../sync/queries.ts";
+import { VERSION } from "../../version.ts";
+import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
+
+export function statusOperations(api: Api, { database, roles, clock }: ApiDeps): void {
+  api.get("/v1/status", { schema: STATUS }, async () => {
+    const [{ version: schema_version }, queue, relay, processes, journal] = await Promise.all([
+      schemaState(database),
+      queueDepth(database),
+      relayState(database),
+      listProcesses(database),
+      retentionState(database, clock),
+    ]);
+    const { unmarked, due, running, oldest_due_seconds, by_status } = queue;
+    return {
+      version: VERSION,
+      node: process.version,
+      schema_version,
+      warnings: factsOf(database).warnings,
+      roles: (["receiver", "sync", "relay", "api"] as const).filter((role) => roles[role]),
+      uptime_seconds: Math.floor(process.uptime()),
+      queue: { unmarked, due, running, oldest_due_seconds, subjects: by_status },
+      relay,
+      journal,
+      processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),
+    };
+  });
+}
+
+async function relayState(database: Database) {
+  const [depth, { oldest_at, ...overdue }, { unwell, ...destinations }] = await Promise.all([
+    relayDepth(database),
+    findOverdue(database),
+    destinationsStatus(database),
+  ]);
+  return { ...depth, overdue: { ...overdue, oldest_at: oldest_at?.toISOString() ?? null }, destinations, unwell };
+}
+
+const example = {
+  version: "0.1.0",
+  node: "v20.20.2",
+  schema_version: 8,
+  warnings: [],
+  roles: ["receiver", "sync", "relay", "api"],
+  uptime_seconds: 86_400,
+  queue: {
+    unmarked: 0,
+    due: 3,
+    running: 8,
+    oldest_due_seconds: 0.4,
+    subjects: { ok: 1284, needs_user: 17, retrying: 2 },
+  },
+  relay: {
+    undispatched: 0,
+    oldest_undispatched_seconds: 0,
+    scheduled: 12,
+    held: 0,
+    dead: 3,
+    overdue: { outbox: 0, deliveries: 0, oldest_at: null },
+    destinations: { active: 2, paused: 0, disabled: 0, open: 0 },
+    unwell: [],
+  },
+  journal: { kept_weeks: [], clock_skew_seconds: 0, suspended: null },
+  processes: [
+    {
+      id: "0b6c1f0e-5f0a-4c55-9a39-6d1f6f3f0a11",
+      host: "tartan-1",
+      pid: 1,
+      version: "0.1.0",
+      roles: ["receiver", "sync", "relay", "api"],
+      url: "http://127.0.0.1:4400",
+      started_at: "2026-03-01T08:00:00.000Z",
+    },
+  ],
+};
+
+const count = (description: string) => told(z.number().int(), description);
+
+const unwell = z.object({
+  id: told(z.string(), "Id of a destination."),
+  name: told(z.string(), "Its name."),
+  status: told(z.enum(DESTINATION_STATUSES), "Active: its failures hold it."),
+  disabled_reason: told(z.string().nullable(), "Why it is disabled."),
+  breaker: told(z.enum(BREAKER_STATES), "Open: nothing is sent until hold_until."),
+  hold_until: noTimestamp("Nothing is sent until then."),
+  failing_since: noTimestamp("The first failure after the last success."),
+  since: noTimestamp("Since when it is so."),
+});
+
+const relayShape = told(
+  z.object({
+    undispatched: count("Commits whose events have no deliveries yet."),
+    oldest_undispatched_seconds: told(z.number(), "How long the first of them has waited; 0 when there is none."),
+    scheduled: count("Deliveries that wait for their time or their turn; counted up to 10001."),
+    held: count("Deliveries that wait for a destination that is paused, disabled or open."),
+    dead: count("Deliveries that gave up."),
+    overdue: told(
+      z.object({
+        outbox: count("Commits that should have been dispatched by now."),
+        deliveries: count("Deliveries that should have been attempted by now."),
+        oldest_at: noTimestamp("Since when the oldest of them waits."),
+      }),
+      "What waits longer than it should, which nothing ever should.",
+    ),
+    destinations: told(
+      z.object({
+        active: count("Destinations that are neither paused nor disabled."),
+        paused: count("Paused ones."),
+        disabled: count("Disabled ones."),
+        open: count("Active ones that fail so often that nothing is sent for a while."),
+      }),
+      "How many there are.",
+    ),
+    unwell: told(z.array(unwell), "Destinations that are sent nothing just now; a hundred at most, the longest first."),
+  }),
+  "The relay, of all processes together.",
+);
+
+const processShape = z.object({
+  id: told(z.string(), "Id of the process; a new one at each start."),
+  host: told(z.string(), "The name of its host or container."),
+  pid: told(z.number().int(), "Its process id there."),
+  version: told(z.string(), "Its version of Tartan."),
+  roles: told(z.array(z.string()), "What it does."),
+  url: told(z.string(), "Where it listens."),
+  started_at: timestamp("When it started."),
+});
+
+const journalShape = told(
+  z.object({
+    kept_weeks: told(
+      z.array(
+        z.object({
+          week: told(z.string(), "Its Monday, such as 2026-11-16."),
+          needed_for: told(
+            z.enum(WEEK_NEEDS),
+            "What still needs its webhooks: a sync run, the relay's dispatch, or deliveries that are scheduled or dead letters.",
+          ),
+        }),
+      ),
+      "Weeks of webhooks that are older than webhooks are kept and are kept all the same, the oldest first.",
+    ),
+    clock_skew_seconds: told(z.number(), "How far the database's clock is ahead of this process's; negative: behind."),
+    suspended: told(
+      z.string().nullable(),
+      "Why nothing is forgotten just now, and what to do; null while retention works.",
+    ),
+  }),
+  "Retention of webhooks.",
+);
+
+const Status = z
+  .object({
+    version: told(z.string(), "Tartan's version in this process."),
+    node: told(z.string(), "Node's version."),
+    schema_version: told(z.number().int(), "The number of the newest migration in the database."),
+    warnings: told(z.array(z.string()), "What is not set up safely in Postgres, such as fsync; empty when nothing is."),
+    roles: told(z.array(z.string()), "What this process does."),
+    uptime_seconds: told(z.number().int(), "Since this process started."),
+    queue: told(
+      z.object({
+        unmarked: told(z.number().int(), "Webhooks that were accepted and that sync has not looked at yet."),
+        due: told(z.number().int(), "Subjects that a worker could take now."),
+        running: told(z.number().int(), "Subjects that a worker holds."),
+        oldest_due_seconds: told(
+          z.number(),
+          "How long the first of these webhooks and of the subjects that are due has waited; 0 when none does.",
+        ),
+        subjects: told(z.record(z.string(), z.number().int()), "Subjects by status."),
+      }),
+      "The sync queue, of all processes together.",
+    ),
+    relay: relayShape,
+    journal: journalShape,
+    processes: told(z.array(processShape), "The Tartan processes that work on this database, the newest first."),
+  })
+  .meta({ description: "How things stand.", examples: [example] });
+
+const STATUS = {
+  ...about("Operation", {
+    operationId: "getStatus",
+    summary: "Show the status",
+    description:
+      "What waits in the sync queue and in the relay, what waits longer than it should, which destinations are sent nothing " +
+      "just now, and what this process is.",
+  }),
+  response: { 200: Status, ...refusals() },
+};

@@ -1,0 +1,67 @@
+/** What an integration may be created with and changed to, whichever way it comes in. */
+import { z } from "zod";
+import { environment, filledText, told, wrong } from "../model/schema.ts";
+
+/** Plaid's own bounds (https://plaid.com/docs/api/link/#link-token-create-request-transactions-days-requested). */
+const DAYS_REQUESTED_MAX = 730;
+/** There are 249 codes (ISO 3166-1). */
+const COUNTRIES_MAX = 249;
+
+/** It travels in a header, which knows printable ASCII only and loses spaces at both ends. */
+const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+const noDays = wrong(`must be a whole number of days from 1 to ${DAYS_REQUESTED_MAX}, or null for Plaid's default`);
+
+const settings = {
+  name: filledText(200, "Yours to choose."),
+  client_id: filledText(200, "Plaid client id."),
+  secret: filledText(500, "Plaid secret of that environment."),
+  country_codes: told(
+    z
+      .array(z.string().regex(/^[A-Z]{2}$/, "must be two capital letters, such as US"))
+      .min(1)
+      .max(COUNTRIES_MAX),
+    "Countries that institutions are asked for; US alone unless you say so.",
+  ),
+  days_requested: told(
+    z.int({ error: noDays }).min(1, { error: noDays }).max(DAYS_REQUESTED_MAX, { error: noDays }).nullable(),
+    "Days of transactions (1 to 730) to ask for at the call that initialises Transactions for an Item; null is Plaid's " +
+      "default, 90. An Item that is initialised already, by Link for example, keeps its length for good.",
+  ),
+  include_original_description: told(
+    z.boolean(),
+    "Ask for the bank's own description of each transaction. A change is read into existing rows at each Item's next sync.",
+  ),
+};
+
+const webhookSecret = told(
+  z
+    .string()
+    .min(8)
+    .max(500)
+    .regex(HEADER_TEXT, "must be printable ASCII without spaces at its ends, since it travels in a header"),
+  "Your choice, at least 8 characters; a random one when absent.",
+);
+
+export const NewIntegration = z.strictObject({
+  client_id: settings.client_id,
+  secret: settings.secret,
+  environment,
+  plaid_url: told(
+    z.url({ protocol: /^https?$/, error: wrong("must be an http or https URL") }),
+    "Ask this Plaid API instead of the environment's own, such as a simulator.",
+  ).optional(),
+  webhook_secret: webhookSecret.optional(),
+  name: settings.name.optional(),
+  country_codes: settings.country_codes.optional(),
+  days_requested: settings.days_requested.optional(),
+  include_original_description: settings.include_original_description.optional(),
+});
+
+export type NewIntegration = z.input<typeof NewIntegration>;
+
+export const IntegrationChange = z.strictObject(settings).partial();
+export type IntegrationChange = z.input<typeof IntegrationChange>;
+
+/** A webhook secret of your own, or none for a random one. */
+export const WebhookSecretRotation = z.strictObject({ webhook_secret: webhookSecret.optional() });

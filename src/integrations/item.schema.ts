@@ -1,0 +1,9 @@
+/** What an item is linked with, whichever way its token comes in. */
+import { z } from "zod";
+import { filledText, userId } from "../model/schema.ts";
+
+export const LinkedItem = z.strictObject({
+  item_id: filledText(200, "Plaid's id of the Item, from /item/public_token/exchange."),
+  access_token: filledText(500, "Its access token; sealed before it touches the disk."),
+  user_id: filledText(200, userId.description ?? "").optional(),
+});

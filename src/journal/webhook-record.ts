@@ -1,0 +1,63 @@
+/** A stored webhook as it may be shown: the columns that are read of it, and what is made of them. */
+import type { Statement } from "../database/types.ts";
+import { toWebhookId } from "../model/ids.ts";
+import type { WebhookRecord } from "../model/records.ts";
+import type { Source } from "../model/webhook.ts";
+import { cutTokens } from "../model/cut-tokens.ts";
+
+const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,
+  key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
+
+export const GET_WEBHOOK: Statement = {
+  name: "journal_get_webhook",
+  text: `select ${RECORD} from journal.webhooks where id = $1`,
+};
+
+/** The webhooks with ids $1, newest first. */
+export const GET_WEBHOOKS: Statement = {
+  name: "journal_get_webhooks",
+  text: `select ${RECORD} from journal.webhooks where id = any ($1::uuid[]) order by id desc`,
+};
+
+export interface RecordRow {
+  id: string;
+  integration_id: string;
+  source: Source;
+  item_id: string | null;
+  user_id: string | null;
+  webhook_type: string | null;
+  webhook_code: string | null;
+  environment: string | null;
+  received_at: Date;
+  body: Buffer;
+  key_id: string | null;
+  signed_at: Date | null;
+  body_sha256: string;
+  processed_at: Date | null;
+  update_info: Record<string, unknown> | null;
+}
+
+export function toRecord({ body, key_id, signed_at, body_sha256, ...row }: RecordRow): WebhookRecord {
+  const { bytes, cut } = cutTokens(body);
+  return {
+    ...row,
+    id: toWebhookId(row.id),
+    received_at: row.received_at.toISOString(),
+    webhook: parseObject(bytes),
+    tokens_cut: cut,
+    verification:
+      key_id === null || signed_at === null ? null : { key_id, signed_at: signed_at.toISOString(), body_sha256 },
+    processed_at: row.processed_at?.toISOString() ?? null,
+  };
+}
+
+function parseObject(body: Buffer): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(body.toString("utf8"));
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : {};
+  } catch {
+    return {};
+  }
+}

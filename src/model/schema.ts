@@ -1,0 +1,93 @@
+/**
+ * What schemas are built from. An input is declared once, in the folder that owns its noun: what the API, the CLI and Tartan's own
+ * functions accept, and what the OpenAPI document says of it, is this one declaration (docs/decisions/0026).
+ */
+import { z } from "zod";
+import { ENVIRONMENTS } from "./integration.ts";
+
+/** A schema with the sentence that the reference shows for it. */
+export const told = <T extends z.ZodType>(schema: T, description: string): T => schema.meta({ description });
+
+/** Postgres text cannot hold NUL, and UTF-8 no lone surrogate. */
+const UNSTORABLE = /[\0\p{Surrogate}]/u;
+
+/** A text that can be stored, and so also be found. */
+export const text = (longest: number, description: string) =>
+  anyText(longest, description).min(1).meta({ description });
+
+/** The same, and it may be empty. */
+export const anyText = (longest: number, description: string) =>
+  z
+    .string()
+    .max(longest)
+    .refine((value) => !UNSTORABLE.test(value), "has characters that cannot be stored")
+    .meta({ description });
+
+/** A text that is more than blanks. */
+export const filledText = (longest: number, description: string) =>
+  text(longest, description)
+    .refine((value) => value.trim() !== "", "must not be empty")
+    .meta({ description });
+
+/** A whole number within bounds, which its error names. */
+export function wholeNumber(from: number, to: number, description: string) {
+  const error = wrong(`must be a whole number from ${from} to ${to}`);
+  return z.int({ error }).min(from, { error }).max(to, { error }).meta({ description });
+}
+
+/** The same from a query string, where every value is a text. */
+export function wholeNumberText(from: number, to: number, description: string) {
+  const error = wrong(`must be a whole number from ${from} to ${to}`);
+  return z.coerce.number({ error }).int({ error }).min(from, { error }).max(to, { error }).meta({ description });
+}
+
+/** The error of a value that is there; one that is missing is reported as missing. */
+export const wrong =
+  (message: string) =>
+  ({ input }: { input?: unknown }): string | undefined =>
+    input === undefined ? undefined : message;
+
+/** An instant of an input: ISO 8601 with an offset. */
+export const instant = (description: string) =>
+  z.iso.datetime({ offset: true, error: wrong("must be a time such as 2026-11-20T17:03:29Z") }).meta({ description });
+
+/* What answers hold. */
+
+export const timestamp = (description: string) => z.string().meta({ description, format: "date-time" });
+export const noTimestamp = (description: string) => z.string().nullable().meta({ description, format: "date-time" });
+
+/** The same text, or null. */
+export const orNull = (schema: z.ZodString) => told(z.string().nullable(), schema.description ?? "");
+
+/** An object whose fields are not Tartan's to declare, such as a webhook's body. */
+export const anyObject = (description: string) => told(z.record(z.string(), z.unknown()), description);
+
+/* Ids: as answers hold them, and as inputs name them. */
+
+const INTEGRATION = "Id of an integration.";
+const ITEM = "Plaid's id of an Item.";
+const USER = "Your own identifier of the Item's user (Plaid's `client_user_id`).";
+const DESTINATION = "Id of a destination, `dst_…`.";
+const ROUTE = "Id of a route, `rte_…`.";
+const DELIVERY = "Id of a delivery, `dlv_…`.";
+
+export const integrationId = told(z.string(), INTEGRATION);
+export const itemId = told(z.string(), ITEM);
+export const userId = told(z.string(), USER);
+export const webhookId = told(z.string(), "Id of a webhook; ids sort by the time of receipt.");
+export const destinationId = told(z.string(), DESTINATION);
+export const routeId = told(z.string(), ROUTE);
+export const deliveryId = told(z.string(), DELIVERY);
+export const eventId = told(
+  z.string(),
+  "Id of an event: `evt_` and 32 hexadecimal digits, the same in every delivery and replay.",
+);
+
+export const namedIntegration = text(100, INTEGRATION);
+export const namedItem = text(200, ITEM);
+export const namedUser = text(200, USER);
+export const namedDestination = text(100, DESTINATION);
+export const namedRoute = text(100, ROUTE);
+export const namedDelivery = text(100, DELIVERY);
+
+export const environment = told(z.enum(ENVIRONMENTS), "Plaid's environment.");

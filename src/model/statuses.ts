@@ -1,0 +1,43 @@
+/** The words for states: each list is declared here and nowhere else. A test holds the checks of the tables against them. */
+
+/** How the sync of an item or of another subject stands. */
+export const ITEM_STATUSES = [
+  "pending",
+  "ok",
+  "retrying",
+  "waiting",
+  "needs_user",
+  "ended",
+  "misconfigured",
+  "unlinked",
+] as const;
+export type ItemStatus = (typeof ITEM_STATUSES)[number];
+
+/** A destination that is not active is sent nothing; its deliveries are held. */
+export const DESTINATION_STATUSES = ["active", "paused", "disabled"] as const;
+export type DestinationStatus = (typeof DESTINATION_STATUSES)[number];
+
+/** The circuit of a destination. */
+export const BREAKER_STATES = ["closed", "open", "half_open"] as const;
+export type BreakerState = (typeof BREAKER_STATES)[number];
+
+/** The statuses of a delivery that its row has. */
+export const STORED_DELIVERY_STATUSES = ["scheduled", "delivered", "dead", "cancelled"] as const;
+
+/** `held`: scheduled, at a destination that is sent nothing now. */
+export const DELIVERY_STATUSES = ["scheduled", "held", "delivered", "dead", "cancelled"] as const;
+export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+
+/** What a list of deliveries can be filtered by. `undelivered`: scheduled, held or dead. */
+export const DELIVERY_FILTER_STATUSES = [...DELIVERY_STATUSES, "undelivered"] as const;
+export type DeliveryFilterStatus = (typeof DELIVERY_FILTER_STATUSES)[number];
+
+export const JOB_KINDS = ["redrive", "replay", "route_past"] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+export const JOB_STATUSES = ["running", "paused", "cancelled", "done"] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/** What still needs the webhooks of a week: a sync run, the dispatch, or deliveries that are scheduled or dead letters. */
+export const WEEK_NEEDS = ["unprocessed", "undispatched", "undelivered"] as const;
+export type WeekNeed = (typeof WEEK_NEEDS)[number];
