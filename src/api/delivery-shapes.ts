@@ -70,7 +70,7 @@ export const DeadLetters = z
     ),
     first_at: timestamp("When the first of them did."),
     last_at: timestamp("When the last of them did."),
-    replayable: told(z.number().int(), "Those that can be sent again, as far as the oldest thousand tell."),
+    replayable: told(z.number().int(), "Those that can be sent again, as far as the oldest hundred tell."),
   })
   .meta({ id: "DeadLetters", description: "Dead letters of one kind.", examples: [RELAY_EXAMPLES.deadLetters] });
 

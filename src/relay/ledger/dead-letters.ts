@@ -13,7 +13,7 @@ export interface DeadLetterGroup {
   /** ISO 8601: when the first of them gave up */
   first_at: string;
   last_at: string;
-  /** those that can be sent again, as far as the oldest thousand tell */
+  /** those that can be sent again, as far as the oldest hundred tell */
   replayable: number;
 }
 

@@ -164,9 +164,10 @@ export const REPLAYABLE = `(r.body is not null
   or (r.event_type = 'webhook.received' and exists (select from journal.webhooks w where w.id = r.event_id))
   or (r.event_type <> 'webhook.received' and exists (select from journal.events e where e.id = r.event_id)))`;
 
-/** Dead letters of a group are counted no further than this, and of the oldest so many it is looked whether they can be sent. */
+/** Dead letters of a group are counted no further than this; an index alone counts them. */
 const GROUP_COUNT_MAX = 1001;
-const LOOKED_INTO = 1000;
+/** Whether a dead letter can be sent is looked up in its row, and each row may be a read of the disk. */
+const LOOKED_INTO = 100;
 
 const OF_GROUP = "r.destination_id = g.destination_id and r.status = 'dead' and coalesce(r.cause, '') = g.cause";
 
