@@ -4,7 +4,6 @@
  *
  * `RELAY_GROWTH_ROWS=1000000` gives a first idea. Its database is removed at the end.
  */
-import { Client } from "pg";
 import { recordEvents } from "../src/events/events.ts";
 import { Dispatcher } from "../src/relay/dispatch/dispatcher.ts";
 import { createDestination } from "../src/relay/destinations/destinations.ts";
@@ -15,7 +14,7 @@ import { FETCH_DUE, FETCH_DUE_KEYS } from "../src/relay/delivery/prefetch-querie
 import { createRoute } from "../src/relay/routing/routes.ts";
 import { findOverdue, relayDepth } from "../src/relay/ledger/overdue.ts";
 import { ms, tell, type Row } from "./report.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, withoutLimits, type World } from "./world.ts";
 
 const SMALL = 200_000;
 const LARGE = Number(process.env["RELAY_GROWTH_ROWS"] ?? 10_000_000);
@@ -102,7 +101,7 @@ async function fill(world: World, ids: string[], from: number, to: number, until
     there = end;
     tell(`${there.toLocaleString("en")} deliveries`);
   }
-  await settle(
+  await withoutLimits(
     world.databaseUrl,
     FILL_ORDERING_KEYS,
     "vacuum analyze relay.deliveries",
@@ -110,17 +109,6 @@ async function fill(world: World, ids: string[], from: number, to: number, until
     "checkpoint",
   );
   return there;
-}
-
-/** Runs what may take minutes on a connection without Tartan's limits. */
-async function settle(url: string, ...statements: string[]): Promise<void> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }
 
 /** Milliseconds by question. */

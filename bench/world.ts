@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
+import { Client } from "pg";
 import { Closer } from "../src/cli/closer.ts";
 import { startEmbedded } from "../src/embedded/embedded.ts";
 import { migrate } from "../src/database/migrate.ts";
@@ -58,5 +59,19 @@ export function residentBytes(pid: number): number {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
   } catch {
     return 0;
+  }
+}
+
+/** A statement's text, or its text and values. */
+type Bare = string | { text: string; values: unknown[] };
+
+/** Runs what may take minutes on a connection without Tartan's limits. */
+export async function withoutLimits(url: string, ...statements: Bare[]): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
   }
 }

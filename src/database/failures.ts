@@ -74,6 +74,8 @@ export function isConnectionFailure(error: unknown): boolean {
   if (code !== undefined) {
     // 08P01 is a protocol violation, such as a wrong number of parameters: a mistake in one of Tartan's statements.
     if (code === "08P01") return false;
+    // The database allows no connections: no statement was asked. Postgres gives this SQLSTATE to refused statements too.
+    if (code === "55000") return (error as { routine?: unknown }).routine === "CheckMyDatabase";
     return SYSTEM_CODES.has(code) || SQL_STATES.has(code) || /^(08|28)...$/.test(code);
   }
   return DRIVER_TEXTS.some((text) => error.message.startsWith(text));
@@ -89,6 +91,7 @@ function explain(error: unknown): string {
   const code = codeOf(error);
   if (code?.startsWith("28")) return "it refuses the login; check user and password of TARTAN_DATABASE_URL";
   if (code === "3D000") return "the database named by TARTAN_DATABASE_URL does not exist; create it first";
+  if (code === "55000") return "the database accepts no connections; somebody has set allow_connections to false";
   if (code === "53300") return "it has no connection left; raise max_connections or lower TARTAN_DATABASE_POOL_SIZE";
   if (code === "57P03") return "it is starting, stopping or recovering";
   if (code === "25006") return "it is read-only, as a standby is; TARTAN_DATABASE_URL must point to the primary";

@@ -5,7 +5,7 @@ import { describe, expect, inject, test } from "vitest";
 import { openDatabase } from "../../src/database/pool.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
-import { testDatabase, type TestDatabase } from "../support/database.ts";
+import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
 
 const killOthers = `
   select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
@@ -201,6 +201,23 @@ describe("when Postgres goes away", () => {
       expect(String(error)).not.toContain("not-the-password");
       if (url.password) expect(String(error)).not.toContain(url.password);
     }
+  });
+
+  test("a database that accepts no connections is database_unavailable, and one that does again is used again", async () => {
+    await using db = await testDatabase({ empty: true });
+    const name = new URL(db.url).pathname.slice(1);
+    await maintain(
+      `alter database ${name} allow_connections false`,
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`,
+    );
+    const ask = () => db.database.query("select 1 as one");
+    // The connections that were there are lost one by one.
+    await expect
+      .poll(() => ask().catch((error: unknown) => String(error)), { timeout: 10_000 })
+      .toContain("the database accepts no connections");
+    await expect(ask()).rejects.toMatchObject({ code: "database_unavailable", retryAfterSeconds: 5 });
+    await maintain(`alter database ${name} allow_connections true`);
+    await expect.poll(async () => (await ask().catch(() => null))?.rows, { timeout: 10_000 }).toEqual([{ one: 1 }]);
   });
 
   test("an invalid URL is refused in an error that does not repeat it", async () => {

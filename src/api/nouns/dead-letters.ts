@@ -32,7 +32,7 @@ const DeadLetters = z
     ),
     first_at: timestamp("When the first of them did."),
     last_at: timestamp("When the last of them did."),
-    replayable: told(z.number().int(), "Those that can be sent again, as far as the oldest thousand tell."),
+    replayable: told(z.number().int(), "Those that can be sent again, by the oldest hundred."),
   })
   .meta({ id: "DeadLetters", description: "Dead letters of one kind.", examples: [example] });
 

@@ -15,7 +15,7 @@ export interface DeadLetterGroup {
   /** ISO 8601: when the first of them was given up */
   first_at: string;
   last_at: string;
-  /** those that can be sent again, by the oldest thousand */
+  /** those that can be sent again, by the oldest hundred */
   replayable: number;
 }
 
