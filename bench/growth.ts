@@ -74,7 +74,7 @@ async function makePartitions({ database }: World): Promise<void> {
 const FILL = `
   insert into journal.webhooks (id, integration_id, source, subject_kind, subject_id, item_id, user_id, webhook_type,
     webhook_code, environment, received_at, body, key_id, signed_at, processed_at, update_info)
-  select (substr(journal.least_id_at(at)::text, 1, 14) || '7' || substr(md5(random()::text), 1, 3) || '-8'
+  select (substr(tartan.least_id_at(at)::text, 1, 14) || '7' || substr(md5(random()::text), 1, 3) || '-8'
       || substr(md5(random()::text), 1, 3) || '-' || substr(md5(n::text), 1, 12))::uuid,
     $1, 'PLAID', 'item', 'item-' || item, 'item-' || item, 'user-' || item,
     case n % 10 when 0 then 'ITEM' else 'TRANSACTIONS' end,

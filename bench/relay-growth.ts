@@ -32,7 +32,7 @@ const LIMIT_MS = Number(process.env["RELAY_GROWTH_MINUTES"] ?? 40) * 60_000;
 const FILL = `
   insert into relay.deliveries (id, destination_id, event_id, event_type, item_id, ordering_key, route_id, route_version, form, status,
     due_at, attempts, tries, cause, finished_at)
-  select journal.new_id(at, n), ($1::text[])[1 + n % cardinality($1::text[])], journal.new_id(at, n), 'item.updated', 'item-' || item,
+  select tartan.new_id(at, n), ($1::text[])[1 + n % cardinality($1::text[])], tartan.new_id(at, n), 'item.updated', 'item-' || item,
     case when kind between 85 and 89 then 'item-' || item end, 'rte_bench', 1, 'event',
     case when kind < 75 then 'delivered' when kind < 85 then 'dead' else 'scheduled' end,
     case when kind >= 85 then at + interval '1 day' end, 1, 1,

@@ -204,7 +204,7 @@ async function hold(): Promise<Row[]> {
   await journal(world, HELD);
   await until("the dispatch", async () => {
     const { rows } = await world.database.query<{ n: number }>(
-      "select count(*)::int as n from journal.outbox where position is null",
+      "select count(*)::int as n from events.outbox where position is null",
     );
     return rows[0]?.n === 0;
   });

@@ -1,6 +1,22 @@
--- Locks, the processes that work on this database, a write that proves that Postgres stores, and the readers of the mirror.
+-- Ids, locks, the processes that work on this database, a write that proves that Postgres stores, and the readers of the mirror.
 
 create schema tartan;
+
+-- A new UUIDv7, so that ordering by id is ordering by time; `n` keeps ids of the same instant in order.
+create function tartan.new_id(at timestamptz default clock_timestamp(), n bigint default 0) returns uuid
+language sql volatile parallel safe as $$
+  select encode(
+    substring(int8send((extract(epoch from at) * 1000)::bigint) from 3)
+      || int2send((28672 | (n & 4095))::int::smallint)
+      || substring(uuid_send(gen_random_uuid()) from 9),
+    'hex')::uuid
+$$;
+
+-- The least UUIDv7 of an instant.
+create function tartan.least_id_at(instant timestamptz) returns uuid
+language sql immutable parallel safe as $$
+  select (lpad(to_hex(floor(extract(epoch from instant) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+$$;
 
 -- A lock is an empty table in a schema that no reader may use. Any login of a database may take its advisory locks, a reader
 -- of the mirror too; only a role with rights on a table can lock that table. A lock ends with its transaction, waits in a

@@ -2,6 +2,8 @@
 -- processed_at and update_info are filled in later, in the transaction of the sync run or of the marker. Ids are UUIDv7, so a partition is a
 -- week of ids, and a page of the newest rows reads the index of the newest partition and stops.
 
+create schema journal;
+
 create table journal.webhooks (
   id             uuid not null,
   integration_id text not null,
@@ -102,19 +104,19 @@ begin
     name := 'webhooks_' || to_char(week at time zone 'UTC', 'IYYY"w"IW');
     if to_regclass('journal.' || name) is null then
       execute format('create table journal.%I partition of journal.webhooks for values from (%L) to (%L) with (fillfactor = 85)',
-        name, journal.least_id_at(week), journal.least_id_at(week + interval '1 week'));
+        name, tartan.least_id_at(week), tartan.least_id_at(week + interval '1 week'));
     end if;
   end loop;
   with moved as (
-    delete from journal.webhooks_earlier where id >= journal.least_id_at(first) and id < journal.least_id_at(last) returning *
+    delete from journal.webhooks_earlier where id >= tartan.least_id_at(first) and id < tartan.least_id_at(last) returning *
   ) insert into journal.webhooks select * from moved;
   with moved as (
-    delete from journal.webhooks_later where id >= journal.least_id_at(first) and id < journal.least_id_at(last) returning *
+    delete from journal.webhooks_later where id >= tartan.least_id_at(first) and id < tartan.least_id_at(last) returning *
   ) insert into journal.webhooks select * from moved;
   execute format('alter table journal.webhooks attach partition journal.webhooks_earlier for values from (minvalue) to (%L)',
-    journal.least_id_at(first));
+    tartan.least_id_at(first));
   execute format('alter table journal.webhooks attach partition journal.webhooks_later for values from (%L) to (maxvalue)',
-    journal.least_id_at(last));
+    tartan.least_id_at(last));
 end
 $$;
 
@@ -205,7 +207,7 @@ language plpgsql stable as $$
 declare
   is_unprocessed boolean;
 begin
-  if journal.undispatched_since() < behind then
+  if events.undispatched_since() < behind then
     return 'undispatched';
   elsif relay.needs_webhooks(first, behind) then
     return 'undelivered';
@@ -228,12 +230,12 @@ begin
   perform tartan_locks.take('partitions');
   -- A job that brings deliveries back shares this lock. Webhooks that the job needs are needed from now on.
   perform tartan_locks.take('retention');
-  select partition, journal.least_id_at(starts_at) as first, journal.least_id_at(starts_at + interval '1 week') as behind,
+  select partition, tartan.least_id_at(starts_at) as first, tartan.least_id_at(starts_at + interval '1 week') as behind,
     starts_at = (select min(starts_at) from journal.weeks) as is_oldest into week
   from journal.weeks where starts_at = monday::timestamp at time zone 'UTC';
   if not found then
     return null;
-  elsif journal.undispatched_since() < week.behind then
+  elsif events.undispatched_since() < week.behind then
     return 'undispatched';
   elsif relay.needs_webhooks(week.first, week.behind) then
     return 'undelivered';
@@ -241,7 +243,7 @@ begin
     execute format('drop table %s', week.partition);
     alter table journal.webhooks detach partition journal.webhooks_earlier;
     execute format('alter table journal.webhooks attach partition journal.webhooks_earlier for values from (minvalue) to (%L)',
-      journal.least_id_at((select min(starts_at) from journal.weeks)));
+      tartan.least_id_at((select min(starts_at) from journal.weeks)));
   else
     execute format('select not exists (select from %s)', week.partition) into is_empty;
     if not is_empty then

@@ -11,7 +11,7 @@ create table relay.deliveries (
   id             uuid primary key,                     -- UUIDv7; dlv_…
   seq            bigint generated always as identity,  -- the order of the events at their destination
   destination_id text not null references relay.destinations (id) on delete cascade,
-  event_id       uuid not null,                        -- of journal.webhooks where event_type is webhook.received, else of journal.events
+  event_id       uuid not null,                        -- of journal.webhooks where event_type is webhook.received, else of events.events
   event_type     text not null,
   integration_id text,
   item_id        text,
@@ -116,12 +116,4 @@ create index requests_by_age on relay.requests (created_at);
 create table relay.overdue (
   only_one boolean primary key default true check (only_one),
   since    timestamptz not null default now()
-);
-
--- Up to where the outbox was deleted: the last deleted position, and how many events it had. A feed cursor at or before that
--- position has missed events.
-create table relay.forgotten (
-  only_one boolean primary key default true check (only_one),
-  position bigint not null,
-  events   integer not null
 );

@@ -41,7 +41,7 @@ export const INSERT_MIGRATION =
 
 export const CHECK_WRITES = { name: "check_writes", text: "update tartan.readiness set checked_at = now()" };
 
-/* Readers of the mirror; sql/0001_database.sql has their table, sql/0007_mirror.sql what they see. */
+/* Readers of the mirror; sql/0001_database.sql has their table, sql/0006_mirror.sql what they see. */
 
 /** Roles are made by one process at a time. */
 export const LOCK_READERS = take("readers");

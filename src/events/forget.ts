@@ -2,9 +2,9 @@
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 
-const FORGET_ITEM = "delete from journal.events where integration_id = $1 and item_id = $2";
-const PURGE = `delete from journal.events where ctid = any (array(
-  select ctid from journal.events where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
+const FORGET_ITEM = "delete from events.events where integration_id = $1 and item_id = $2";
+const PURGE = `delete from events.events where ctid = any (array(
+  select ctid from events.events where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(FORGET_ITEM, [integrationId, itemId]);

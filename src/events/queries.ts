@@ -1,5 +1,5 @@
 /**
- * The journal's statements about events. Values are always bound.
+ * The statements of events and of the outbox. Values are always bound.
  *
  * Ids of one transaction carry its instant and then the events' places in it, so that an item's events in the order of
  * their ids are in the order in which they happened.
@@ -11,24 +11,24 @@ import type { Statement } from "../database/types.ts";
  * their places, $2…$8 their columns and data, $9 and $10 places and ids of the recorded ones. Yields all ids in order.
  */
 export const RECORD_EVENTS: Statement = {
-  name: "journal_record_events",
+  name: "events_record_events",
   text: `
 with given as materialized (
-  select e.n, journal.new_id(now(), e.n) as id, e.type, e.integration_id, coalesce(e.environment, g.environment) as environment,
+  select e.n, tartan.new_id(now(), e.n) as id, e.type, e.integration_id, coalesce(e.environment, g.environment) as environment,
     e.item_id, coalesce(e.user_id, i.user_id) as user_id, e.history, e.data
   from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[])
     as e (n, type, integration_id, environment, item_id, user_id, history, data)
   left join tartan.integrations g on g.id = e.integration_id
   left join tartan.items i on i.integration_id = e.integration_id and i.item_id = e.item_id
 ), written as (
-  insert into journal.events (id, type, integration_id, item_id, user_id, environment, history, payload)
+  insert into events.events (id, type, integration_id, item_id, user_id, environment, history, payload)
   select id, type, integration_id, item_id, user_id, environment, history,
-    journal.envelope(id, type, now(), integration_id, environment, item_id, user_id, history, data)
+    events.envelope(id, type, now(), integration_id, environment, item_id, user_id, history, data)
   from given
 ), every as (
   select n, id from given union all select * from unnest($9::int[], $10::uuid[])
 ), noted as (
-  insert into journal.outbox (events) select array_agg(id order by n) from every
+  insert into events.outbox (events) select array_agg(id order by n) from every
 )
 select id from every order by n`,
 };
@@ -39,25 +39,25 @@ export function insertParts({ name, text }: Statement, taken: number): Statement
   const [first, history] = [own(1, "int"), own(7, "bool")];
   const [type, integration, environment, item, user] = [own(2), own(3), own(4), own(5), own(6)];
   return {
-    name: `journal_${name}`,
+    name: `events_${name}`,
     text: `
-insert into journal.events (id, type, integration_id, item_id, user_id, environment, history, payload)
+insert into events.events (id, type, integration_id, item_id, user_id, environment, history, payload)
 select id, ${type}, ${integration}, ${item}, ${user}, ${environment}, ${history},
-  journal.envelope(id, ${type}, now(), ${integration}, ${environment}, ${item}, ${user}, ${history}, data)
-from (select journal.new_id(now(), ${first} + part - 1) as id, data from (${text}) made offset 0) parts
+  events.envelope(id, ${type}, now(), ${integration}, ${environment}, ${item}, ${user}, ${history}, data)
+from (select tartan.new_id(now(), ${first} + part - 1) as id, data from (${text}) made offset 0) parts
 returning id`,
   };
 }
 
 /** Notifies the dispatcher. */
 export const NOTIFY_OUTBOX: Statement = {
-  name: "journal_notify_outbox",
+  name: "events_notify_outbox",
   text: "select pg_notify('tartan_outbox', '')",
 };
 
 /** The same in a transaction of its own. Its commit need not wait for the disk: polling makes up for a lost hint. */
 export const HINT_OUTBOX: Statement = {
-  name: "journal_hint_outbox",
+  name: "events_hint_outbox",
   text: "select set_config('synchronous_commit', 'off', true), pg_notify('tartan_outbox', '')",
 };
 
@@ -76,37 +76,37 @@ export const HINT_ARRIVED: Statement = {
  * of the part `from` in their order; there is no row if it is empty.
  */
 export const announced = (from: string): string => `announced as (
-  insert into journal.outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
+  insert into events.outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
 ), unmarked as (
-  insert into journal.sync_outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
+  insert into events.sync_outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
 )`;
 
 /* Sync's part of the outbox. */
 
 export const NOTE_NOTICE: Statement = {
   name: "events_note_notice",
-  text: "insert into journal.sync_outbox (notices) values ($1::jsonb)",
+  text: "insert into events.sync_outbox (notices) values ($1::jsonb)",
 };
 /** The oldest $1 that no other transaction has locked. */
 export const LOCK_UNMARKED: Statement = {
   name: "events_lock_unmarked",
-  text: "select id, webhooks, notices from journal.sync_outbox order by id limit $1 for update skip locked",
+  text: "select id, webhooks, notices from events.sync_outbox order by id limit $1 for update skip locked",
 };
 export const DROP_UNMARKED: Statement = {
   name: "events_drop_unmarked",
-  text: "delete from journal.sync_outbox where id = any ($1::bigint[])",
+  text: "delete from events.sync_outbox where id = any ($1::bigint[])",
 };
 /** A row after all others, for a part of the rows $3. */
 export const KEEP_UNMARKED: Statement = {
   name: "events_keep_unmarked",
   text: `
-insert into journal.sync_outbox (webhooks, notices, written_at)
-select $1::uuid[], $2::jsonb, min(written_at) from journal.sync_outbox where id = any ($3::bigint[])`,
+insert into events.sync_outbox (webhooks, notices, written_at)
+select $1::uuid[], $2::jsonb, min(written_at) from events.sync_outbox where id = any ($3::bigint[])`,
 };
 export const COUNT_UNMARKED: Statement = {
   name: "events_count_unmarked",
   text: `
 select coalesce(sum(cardinality(webhooks) + jsonb_array_length(notices)), 0)::int as arrivals,
   coalesce(extract(epoch from now() - min(written_at)), 0)::float8 as oldest_seconds
-from (select webhooks, notices, written_at from journal.sync_outbox order by id limit 10000) oldest`,
+from (select webhooks, notices, written_at from events.sync_outbox order by id limit 10000) oldest`,
 };

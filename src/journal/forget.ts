@@ -14,7 +14,7 @@ const SETTLE_INTEGRATION = `
   with page as materialized (
     select id from journal.webhooks
     where integration_id = $1 and processed_at is null and id > $3::uuid
-      and id >= coalesce($2::uuid, journal.least_id_at(now() - interval '10 minutes'))
+      and id >= coalesce($2::uuid, tartan.least_id_at(now() - interval '10 minutes'))
     order by id limit ${SETTLED_AT_ONCE} for update
   ), settled as (
     update journal.webhooks w set processed_at = now(), update_info = '{"outcome": "item_unknown"}'

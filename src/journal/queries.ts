@@ -206,7 +206,7 @@ select to_char(starts_at at time zone 'UTC', 'YYYY-MM-DD') as week from journal.
 where starts_at + interval '1 week' <= ${OLD} order by starts_at`;
 /** What the week of Monday $1 is needed for. It reads the week until it finds something unprocessed, and locks nothing. */
 export const LOOK_AT_WEEK = `
-select journal.week_needed_for(partition, journal.least_id_at(starts_at), journal.least_id_at(starts_at + interval '1 week'))
+select journal.week_needed_for(partition, tartan.least_id_at(starts_at), tartan.least_id_at(starts_at + interval '1 week'))
   as needed_for
 from journal.weeks where starts_at = $1::date::timestamp at time zone 'UTC'`;
 export const DROP_WEEK = "select journal.drop_week($1::date) as needed_for";
@@ -214,8 +214,8 @@ export const DROP_WEEK = "select journal.drop_week($1::date) as needed_for";
 export const TRIM_EARLIER = `
 delete from journal.webhooks_earlier where id = any (array(
   select w.id from journal.webhooks_earlier w
-  where w.id < journal.least_id_at(${OLD}) and w.processed_at is not null
-    and w.id < coalesce(journal.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  where w.id < tartan.least_id_at(${OLD}) and w.processed_at is not null
+    and w.id < coalesce(events.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
     and not exists (select from relay.deliveries r
       where r.event_id = w.id and r.status in ('scheduled', 'dead') and r.body is null)
   limit $2))`;

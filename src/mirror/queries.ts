@@ -41,7 +41,7 @@ export function rowsOf({ fetch, key }: Resource, page: string): string {
 }
 
 /** A page is $3 or, when that is null, what is staged under lease $4, resource $5, number $6. */
-export const PAGE = `coalesce($3::text, (select payload from sync.staged_pages
+export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
     where lease_token = $4 and resource = $5 and page = $6))::jsonb`;
 
 /**
@@ -135,7 +135,7 @@ export function removeUnseen(resource: Resource): Statement {
     text: `
 with pages as (
   select $3::jsonb as body where $3::text is not null
-  union all select payload::jsonb from sync.staged_pages where lease_token = $4 and resource = $5
+  union all select payload::jsonb from mirror.staged_pages where lease_token = $4 and resource = $5
 ), seen as materialized (
   select ${keyOf(resource, "e")} as key from pages, lateral (${rowsOf(resource, "body")}) x
 ), gone as materialized (
@@ -212,7 +212,7 @@ export const verifyRow = (resource: Resource): Statement => ({
 /** Keeps a page, if the lease still holds. $1 lease, $2 resource, $3 number, $4 text. */
 export const STAGE_PAGE: Statement = {
   name: "mirror_stage_page",
-  text: `insert into sync.staged_pages (lease_token, resource, page, payload)
+  text: `insert into mirror.staged_pages (lease_token, resource, page, payload)
 select $1, $2, $3, $4 where exists (
   select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1)
 on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
@@ -231,9 +231,9 @@ export const ADOPT_STAGED: Statement = {
 with held as materialized (
   select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1 for key share
 ), behind as (
-  delete from sync.staged_pages where lease_token = $3 and resource = $2 and page >= $4 and exists (select from held)
+  delete from mirror.staged_pages where lease_token = $3 and resource = $2 and page >= $4 and exists (select from held)
 ), adopted as (
-  update sync.staged_pages set lease_token = $1
+  update mirror.staged_pages set lease_token = $1
   where lease_token = $3 and resource = $2 and page < $4 and exists (select from held) returning 1
 )
 select (select count(*) from adopted)::int as pages, exists (select from held) as held`,
@@ -242,19 +242,19 @@ select (select count(*) from adopted)::int as pages, exists (select from held) a
 /** How many pages are staged. $1 lease, $2 resource. */
 export const COUNT_STAGED: Statement = {
   name: "mirror_count_staged",
-  text: "select count(*)::int as pages from sync.staged_pages where lease_token = $1 and resource = $2",
+  text: "select count(*)::int as pages from mirror.staged_pages where lease_token = $1 and resource = $2",
 };
 
 /** Forgets the pages of a lease ($1): all, or those of one resource ($2). */
 export const DROP_STAGED: Statement = {
   name: "mirror_drop_staged",
-  text: "delete from sync.staged_pages where lease_token = $1 and ($2::text is null or resource = $2)",
+  text: "delete from mirror.staged_pages where lease_token = $1 and ($2::text is null or resource = $2)",
 };
 
 /** Forgets what dead workers left behind, and what waited for too long to be used. */
 export const SWEEP_STAGED: Statement = {
   name: "mirror_sweep_staged",
-  text: `delete from sync.staged_pages p where staged_at < now() - interval '1 hour'
+  text: `delete from mirror.staged_pages p where staged_at < now() - interval '1 hour'
 and not exists (select from sync.subjects s where s.lease_token = p.lease_token)
 and not exists (select from sync.loops l where l.lease_token = p.lease_token and l.resource = p.resource
   and l.begun_at > now() - interval '${STAGED_HOURS} hours')`,

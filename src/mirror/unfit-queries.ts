@@ -19,12 +19,12 @@ export function noteUnfit(resource: Resource): Statement {
   return {
     name: statementName(resource, "unfit"),
     text: `
-insert into sync.unfit_values as u (integration_id, kind, id, resource, field, expected, found, example, rows)
+insert into mirror.unfit_values as u (integration_id, kind, id, resource, field, expected, found, example, rows)
 select $1, $7, $2, $5, field, case expected when 'id' then 'text' else expected end,
   min(coalesce(jsonb_typeof(value), 'missing')), min(left(${keyOf(resource, "e")}, 200)), count(*)
 from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x,
   lateral (values ${checks.join(",\n    ")}) checks (field, value, expected)
-where not sync.fits(value, expected)
+where not mirror.fits(value, expected)
 group by field, expected
 on conflict (integration_id, kind, id, resource, field) do update set expected = excluded.expected, found = excluded.found,
   example = excluded.example, rows = case when u.seen_at = now() then u.rows else 0 end + excluded.rows, seen_at = now()
@@ -34,7 +34,7 @@ returning resource, field, expected, found, xmax = 0 as new`,
 
 const UNFIT_OF_SUBJECT: Statement = {
   name: "mirror_unfit_of_subject",
-  text: `select resource, field, expected, found, example, rows, seen_at from sync.unfit_values
+  text: `select resource, field, expected, found, example, rows, seen_at from mirror.unfit_values
 where integration_id = $1 and kind = $2 and id = $3 order by resource, field`,
 };
 

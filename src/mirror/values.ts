@@ -1,6 +1,6 @@
 /**
  * How a value of Plaid's becomes the value of a column. Two ways: the usual one fails, by an error of SQLSTATE class 22 or
- * 23, when a value does not fit; the careful one asks sync.fits of each value, and what does not fit is null. The first is
+ * 23, when a value does not fit; the careful one asks mirror.fits of each value, and what does not fit is null. The first is
  * fast, so the second is used only for a run in which the first one has failed.
  */
 import type { Column, ColumnType, Resource } from "../resources/types.ts";
@@ -12,10 +12,10 @@ export const at = (row: string, path: readonly string[]): string => [row, ...pat
 export const keyOf = ({ key }: Resource, row: string): string =>
   key === null ? "$2::text" : `${row} ->> ${literal(key)}`;
 
-/** What sync.fits knows besides the types of columns: text that stands in an index, objects, and keys. */
+/** What mirror.fits knows besides the types of columns: text that stands in an index, objects, and keys. */
 type Expected = ColumnType | "id" | "object" | "key";
 
-export const fits = (value: string, expected: Expected): string => `sync.fits(${value}, ${literal(expected)})`;
+export const fits = (value: string, expected: Expected): string => `mirror.fits(${value}, ${literal(expected)})`;
 
 export const expectedOf = ({ name, type }: Column): Expected => (type === "text" && name.endsWith("_id") ? "id" : type);
 

@@ -2,7 +2,7 @@
 
 /** Counts the rows that wait for dispatch, and the deliveries that are due at destinations to which Tartan may send now. */
 export const BUSY = `
-select (select count(*) from journal.outbox where position is null)::int as undispatched,
+select (select count(*) from events.outbox where position is null)::int as undispatched,
   (select count(*) from relay.deliveries r join relay.destinations d on d.id = r.destination_id
     join relay.health h on h.destination_id = d.id
     where r.status = 'scheduled' and r.due_at <= now() and d.paused_at is null and d.disabled_at is null

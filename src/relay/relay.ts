@@ -1,7 +1,7 @@
 /**
  * The relay of one process. It starts the rooms and connects them; they share no state but the tables.
  *
- *   journal.outbox ──dispatch/──▶ relay.deliveries ──delivery/──▶ the receiver, relay.attempts ──▶ ledger/
+ *   events.outbox ──dispatch/──▶ relay.deliveries ──delivery/──▶ the receiver, relay.attempts ──▶ ledger/
  *                                        ▲
  *   relay.jobs ─────────jobs/────────────┘
  *

@@ -20,7 +20,7 @@ const IN_JOB = (id: string): string =>
 /** Finished deliveries with their attempts, by the time when they finished; except those that a job is about to send again. */
 export const FORGET_DELIVERIES = `
 with old as materialized (
-  select id from relay.deliveries where id > $2::uuid and id < journal.least_id_at($1) order by id limit $3
+  select id from relay.deliveries where id > $2::uuid and id < tartan.least_id_at($1) order by id limit $3
 ), gone as (
   delete from relay.deliveries r using old where r.id = old.id and r.status <> 'scheduled' and r.finished_at < $1
     and not ${IN_JOB("r.id")}
@@ -37,12 +37,12 @@ export const LOCK_RETENTION = take("retention");
  */
 export const FORGET_EVENTS = `
 with old as materialized (
-  select id from journal.events
-  where id > $2::uuid and id < journal.least_id_at(
-    least($1, coalesce((select min(written_at) from journal.outbox where position is null), $1)))
+  select id from events.events
+  where id > $2::uuid and id < tartan.least_id_at(
+    least($1, coalesce((select min(written_at) from events.outbox where position is null), $1)))
   order by id limit $3
 ), gone as (
-  delete from journal.events e using old
+  delete from events.events e using old
   where e.id = old.id and not ${IN_JOB("e.id")}
     and not exists (select from relay.deliveries r
       where r.event_id = old.id and r.status in ('scheduled', 'dead') and r.body is null)
@@ -53,13 +53,13 @@ select ${PASSED}`;
 /** Dispatched rows of the outbox; stores how far they went. Their ids are nearly in the order of time. */
 export const FORGET_OUTBOX = `
 with old as materialized (
-  select id, written_at from journal.outbox where id > $2::bigint order by id limit $3
+  select id, written_at from events.outbox where id > $2::bigint order by id limit $3
 ), gone as (
-  delete from journal.outbox o using old
+  delete from events.outbox o using old
   where o.id = old.id and o.written_at < $1 and o.position is not null
   returning o.position, cardinality(o.webhooks) + cardinality(o.events) as events
 ), noted as (
-  insert into relay.forgotten as f (position, events) select position, events from gone order by position desc limit 1
+  insert into events.forgotten as f (position, events) select position, events from gone order by position desc limit 1
   on conflict (only_one) do update set position = excluded.position, events = excluded.events
   where f.position < excluded.position
 )

@@ -44,7 +44,7 @@ export const COUNT_LOOPS = statement(
   "count_whole_loops",
   `select count(*)::int as loops from (
   select from sync.loops l where l.integration_id = $1 and l.${FRESH}
-    and exists (select from sync.staged_pages p where p.lease_token = l.lease_token and p.resource = l.resource)
+    and exists (select from mirror.staged_pages p where p.lease_token = l.lease_token and p.resource = l.resource)
   limit $2) waiting`,
 );
 

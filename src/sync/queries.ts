@@ -220,13 +220,13 @@ delete from sync.subjects where (integration_id, kind, id) in (
 /** $2 at most of those that began more than $1 days ago; ids grow with the time of the start. */
 export const TRIM_RUNS = `
 delete from sync.runs where id in (
-  select id from sync.runs where id < journal.least_id_at(now() - $1 * interval '1 day') order by id limit $2
+  select id from sync.runs where id < tartan.least_id_at(now() - $1 * interval '1 day') order by id limit $2
   for update skip locked)`;
 
 /* What others ask. */
 
 /** $1 whether retries, and what waits for Plaid, count as work to come. What is not marked yet always does. */
-export const BUSY = `select (count(*) + (select count(*) from journal.sync_outbox))::int as busy from sync.subjects
+export const BUSY = `select (count(*) + (select count(*) from events.sync_outbox))::int as busy from sync.subjects
 where lease_token is not null or due_at <= now() or ($1 and status in ('retrying', 'waiting') and due_at is not null)`;
 
 const LIST_RUNS = statement(

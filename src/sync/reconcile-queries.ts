@@ -20,6 +20,6 @@ export const HAS_WEBHOOK: Statement = {
   text: `
 select exists (select from journal.webhooks
   where integration_id = $1 and item_id = $2 and webhook_code = $3 and source = 'PLAID'
-    and id >= journal.least_id_at($4::timestamptz - $5 * interval '1 ms')) as has,
+    and id >= tartan.least_id_at($4::timestamptz - $5 * interval '1 ms')) as has,
   (extract(epoch from now() - $4::timestamptz) * 1000)::float8 as age_ms`,
 };

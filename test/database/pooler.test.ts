@@ -149,7 +149,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
     );
     const dispatcher = new Dispatcher(pooled, "test");
     while ((await dispatcher.dispatch()).rows > 0);
-    const { rows } = await it.database.query("select count(*) as waiting from journal.outbox where position is null");
+    const { rows } = await it.database.query("select count(*) as waiting from events.outbox where position is null");
     expect(rows).toEqual([{ waiting: 0 }]);
     expect(await openReadiness(pooled)()).toBeNull();
   });

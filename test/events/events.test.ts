@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => db[Symbol.asyncDispose]());
 beforeEach(() =>
-  db.database.query("truncate journal.outbox, journal.events, journal.webhooks, journal.accepted_tokens"),
+  db.database.query("truncate events.outbox, events.events, journal.webhooks, journal.accepted_tokens"),
 );
 
 const event = (data: Record<string, unknown> = {}, more: Partial<NewEvent> = {}): NewEvent => ({
@@ -27,9 +27,9 @@ const event = (data: Record<string, unknown> = {}, more: Partial<NewEvent> = {})
   ...more,
 });
 const outbox = async () =>
-  (await db.database.query<{ webhooks: string[]; events: string[] }>("select * from journal.outbox order by id")).rows;
+  (await db.database.query<{ webhooks: string[]; events: string[] }>("select * from events.outbox order by id")).rows;
 const payloads = async (ids: readonly string[]): Promise<string[]> => {
-  const { rows } = await db.database.query<{ id: string; payload: Buffer }>("select id, payload from journal.events");
+  const { rows } = await db.database.query<{ id: string; payload: Buffer }>("select id, payload from events.events");
   const byId = new Map(rows.map(({ id, payload }) => [id, payload.toString()]));
   return ids.map((id) => byId.get(id) ?? "none");
 };
@@ -96,7 +96,7 @@ describe("events", () => {
     });
     await expect(failed).rejects.toThrow("after all");
     expect(await outbox()).toEqual([]);
-    expect((await db.database.query("select from journal.events")).rowCount).toBe(0);
+    expect((await db.database.query("select from events.events")).rowCount).toBe(0);
   });
 
   it("know the item's user and the integration's environment where they are not told", async () => {

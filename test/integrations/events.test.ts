@@ -24,7 +24,7 @@ describe("linking an item", () => {
       ["item.linked", { created: false }],
     ]);
     const { rows } = await it.database.query(
-      "select distinct user_id, environment, integration_id from journal.events",
+      "select distinct user_id, environment, integration_id from events.events",
     );
     expect(rows).toEqual([{ user_id: "u1", environment: "sandbox", integration_id }]);
   });
@@ -46,7 +46,7 @@ describe("linking an item", () => {
     const item = { integration_id, item_id: "i1", access_token: token };
     await expect(introduceItem({ ...it, database: failing }, item)).rejects.toThrow("cut");
     const { rows } = await database.query(
-      "select id::text from journal.events union all select id::text from journal.outbox",
+      "select id::text from events.events union all select id::text from events.outbox",
     );
     expect(rows).toEqual([]);
   });

@@ -286,7 +286,7 @@ describe("letting go of an item", () => {
     });
     expect(await told(it, "i1")).toEqual([["item.removed", { reason: "erased", error_code: null }]]);
     expect(await told(it, "i2")).toHaveLength(1);
-    const { rows: kept } = await it.database.query("select user_id from journal.events where item_id = 'i1'");
+    const { rows: kept } = await it.database.query("select user_id from events.events where item_id = 'i1'");
     expect(kept).toEqual([{ user_id: null }]);
   });
 

@@ -101,7 +101,7 @@ describe("an item that is erased while the relay works on its events", () => {
       await database.query<object>(
         `select 'delivery' as what, event_type as type from relay.deliveries where item_id = 'item-1'
          union all select 'webhook', webhook_type from journal.webhooks where item_id = 'item-1'
-         union all select 'event', type from journal.events where item_id = 'item-1'
+         union all select 'event', type from events.events where item_id = 'item-1'
          union all select 'subject', status from sync.subjects where id = 'item-1'
          union all select 'item', '' from tartan.items where item_id = 'item-1'`,
       )

@@ -13,7 +13,7 @@ export const SECRETS = {
 /** What was told of an item, in the order of the outbox: type and data. */
 export async function told({ database }: TestDatabase, itemId: string): Promise<[string, unknown][]> {
   const { rows } = await database.query<{ payload: Buffer }>(
-    `select e.payload from journal.outbox o, unnest(o.events) with ordinality named (id, n) join journal.events e using (id)
+    `select e.payload from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
      where e.item_id = $1 order by o.id, n`,
     [itemId],
   );

@@ -89,7 +89,7 @@ describe("append", () => {
     expect(appended.map(({ duplicate }) => duplicate)).toEqual([false, false, false, true]);
     const fresh = batch.slice(1).map(({ id }) => id);
     expect(await unmarked(db.database)).toEqual([[first.id], fresh]);
-    const { rows } = await db.database.query<{ webhooks: string[] }>("select webhooks from journal.outbox order by id");
+    const { rows } = await db.database.query<{ webhooks: string[] }>("select webhooks from events.outbox order by id");
     expect(rows.map(({ webhooks }) => webhooks)).toEqual([[first.id], fresh]);
     expect(await journaled(db.database)).toBe(4);
   });

@@ -39,7 +39,7 @@ test.each(Object.keys(WAYS))("%s commits synchronously", async (way) => {
       insert into public.commits values (current_setting('synchronous_commit'));
       return null;
     end $$;
-    create constraint trigger note_commit after insert on journal.outbox deferrable initially deferred
+    create constraint trigger note_commit after insert on events.outbox deferrable initially deferred
       for each row execute function public.note_commit()`);
   await WAYS[way]?.(db.database);
   const { rows } = await db.database.query<{ synchronous: string }>("select distinct synchronous from public.commits");

@@ -18,7 +18,7 @@ async function openPostgres(): Promise<IntakeEngine> {
     environment: "sandbox",
   });
   const name = new URL(url).pathname.slice(1);
-  const tables = ["journal.webhooks", "journal.events", "journal.outbox", "journal.sync_outbox", "tartan.items"];
+  const tables = ["journal.webhooks", "events.events", "events.outbox", "events.sync_outbox", "tartan.items"];
   return {
     integrationId,
     open: ({ queueMax = 5000 } = {}) => openIntake({ database, vault, queueMax, logger }),
@@ -26,7 +26,7 @@ async function openPostgres(): Promise<IntakeEngine> {
       (await database.query<Stored>('select id, item_id as "itemId", body from journal.webhooks order by id')).rows,
     notices: async () => {
       const { rows } = await database.query<{ n: number }>(
-        "select coalesce(sum(jsonb_array_length(notices)), 0)::int as n from journal.sync_outbox",
+        "select coalesce(sum(jsonb_array_length(notices)), 0)::int as n from events.sync_outbox",
       );
       return rows[0]?.n ?? 0;
     },
@@ -35,7 +35,7 @@ async function openPostgres(): Promise<IntakeEngine> {
         database.query<{ row: Buffer }>(`select convert_to(t::text, 'UTF8') as row from ${table} t`),
       );
       const columns = await database.query<{ bytes: Buffer }>(
-        "select body as bytes from journal.webhooks union all select payload from journal.events union all select access_token_sealed from tartan.items",
+        "select body as bytes from journal.webhooks union all select payload from events.events union all select access_token_sealed from tartan.items",
       );
       const texts = (await Promise.all(dumps)).flatMap(({ rows }) => rows.map(({ row }) => row.toString()));
       return [...texts, ...columns.rows.map(({ bytes }) => bytes.toString("latin1"))].join("\n");

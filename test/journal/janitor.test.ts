@@ -53,7 +53,7 @@ const weeks = async (q: Queryable): Promise<string[]> =>
 /** Marks webhooks as served and dispatched, as when all work is done. */
 async function finishWork(q: Queryable): Promise<void> {
   await q.query("update journal.webhooks set processed_at = now()");
-  await q.query("update journal.outbox set position = nextval('journal.positions') where position is null");
+  await q.query("update events.outbox set position = nextval('events.positions') where position is null");
 }
 
 describe("the janitor", () => {
@@ -202,7 +202,7 @@ describe("the janitor", () => {
     const run = (days: number, n: number) =>
       db.database.query(
         `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
-         select (substr(journal.least_id_at($1)::text, 1, 24) || lpad(to_hex(n), 12, '0'))::uuid, 'svi', 'item', 'i', $1, $1, 'synced', 0, '{}'
+         select (substr(tartan.least_id_at($1)::text, 1, 24) || lpad(to_hex(n), 12, '0'))::uuid, 'svi', 'item', 'i', $1, $1, 'synced', 0, '{}'
          from generate_series(1, $2::int) n`,
         [daysAgo(days), n],
       );

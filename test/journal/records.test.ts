@@ -32,7 +32,7 @@ describe("the audit trail in Postgres", () => {
     const rows = SCAN_WINDOW * 2 + 10;
     await db.database.query(
       `insert into journal.webhooks (id, integration_id, source, webhook_type, webhook_code, received_at, body)
-       select (substr(journal.least_id_at(now())::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, 'PLAID',
+       select (substr(tartan.least_id_at(now())::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, 'PLAID',
          case when n in (1, 2, $2) then 'RARE' else 'TRANSACTIONS' end, 'X', now(), ''
        from generate_series(1, $2::int) n`,
       [INTEGRATION, rows],
@@ -89,7 +89,7 @@ describe("plans", () => {
     await q.query(`select journal.ensure_partitions(now() - interval '${WEEKS} weeks')`);
     await q.query(
       `insert into journal.webhooks (id, integration_id, source, item_id, user_id, webhook_type, webhook_code, received_at, body)
-       select (substr(journal.least_id_at(at)::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1 || n % 50,
+       select (substr(tartan.least_id_at(at)::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1 || n % 50,
          case when n % 20 = 0 then 'BACKEND' else 'PLAID' end, 'item-' || n % 1000, 'user-' || n % 1000,
          case when n % 7 = 0 then 'ITEM' else 'TRANSACTIONS' end, 'CODE_' || n % 3, at, ''
        from generate_series(1, 120000) n, lateral (select now() - (n::float8 / 120000) * interval '${WEEKS} weeks' as at) t`,

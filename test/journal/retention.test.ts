@@ -38,7 +38,7 @@ async function journal(database: Database, ...ages: number[]): Promise<string[]>
   const given = ages.map((weeks) => webhook({ receivedAt: weeksAgo(weeks), proof: null }));
   for (const one of given) await append(database, [one]);
   await database.query("update journal.webhooks set processed_at = now()");
-  await database.query("update journal.outbox set position = nextval('journal.positions')");
+  await database.query("update events.outbox set position = nextval('events.positions')");
   return given.map(({ id }) => id);
 }
 
@@ -65,7 +65,7 @@ describe("retention never drops what is still needed", () => {
     // What comes late for a week that was emptied still has room.
     await append(db.database, [webhook({ receivedAt: weeksAgo(6), proof: null })]);
     await db.database.query("update journal.webhooks set processed_at = now()");
-    await db.database.query("update journal.outbox set position = 1000 + id");
+    await db.database.query("update events.outbox set position = 1000 + id");
     expect(await round(db.database)).toEqual([]);
     expect(await kept(db.database)).toEqual([young]);
     expect((await retentionState(db.database, systemClock)).kept_weeks).toEqual([]);
@@ -75,7 +75,7 @@ describe("retention never drops what is still needed", () => {
     await using db = await testDatabase();
     const [gone = "", ...stay] = await journal(db.database, 12, 9, 6);
     await db.database.query(
-      "update journal.outbox set position = null, written_at = journal_time.at from (select $1::timestamptz as at) journal_time where webhooks[1] = $2",
+      "update events.outbox set position = null, written_at = journal_time.at from (select $1::timestamptz as at) journal_time where webhooks[1] = $2",
       [weeksAgo(9), stay[0]],
     );
     const lines = await round(db.database);
@@ -92,17 +92,17 @@ describe("retention never drops what is still needed", () => {
     const [unserved, undispatched] = [webhook({ receivedAt: weeksAgo(60) }), webhook({ receivedAt: weeksAgo(61) })];
     await append(db.database, [unserved]);
     await append(db.database, [undispatched]);
-    await db.database.query("update journal.outbox set position = 100 + id where not webhooks @> array[$1::uuid]", [
+    await db.database.query("update events.outbox set position = 100 + id where not webhooks @> array[$1::uuid]", [
       undispatched.id,
     ]);
     await db.database.query("update journal.webhooks set processed_at = now() where id = $1", [undispatched.id]);
     await round(db.database);
     expect(await kept(db.database)).toEqual(expect.arrayContaining([unserved.id, undispatched.id]));
-    await db.database.query("update journal.outbox set position = 500 + id where position is null");
+    await db.database.query("update events.outbox set position = 500 + id where position is null");
     await round(db.database);
     expect(await kept(db.database)).toContain(unserved.id);
     await db.database.query("update journal.webhooks set processed_at = now()");
-    await db.database.query("update journal.outbox set position = 1000 + id");
+    await db.database.query("update events.outbox set position = 1000 + id");
     await round(db.database);
     expect(await kept(db.database)).toHaveLength(1);
   });

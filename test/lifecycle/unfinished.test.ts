@@ -120,7 +120,7 @@ describe("deleting an integration", () => {
           "tartan.items where integration_id = $1 and access_token_sealed is not null",
           "sync.subjects where integration_id = $1 and (due_at is not null or status <> 'unlinked' or oldest_unserved is not null)",
           "journal.webhooks where integration_id = $1 and processed_at is null",
-          "journal.events where integration_id = $1 and type = 'item.removed'",
+          "events.events where integration_id = $1 and type = 'item.removed'",
           "tartan.integrations where id = $1 and unfinished is not null",
         ].map((what) => countOf(database, what, [integration])),
       );

@@ -88,7 +88,7 @@ describe("any runs whatever", () => {
               removed.map((key) => `t${key}`),
             );
           });
-          await db.database.query("delete from sync.staged_pages where lease_token = $1", [scope.leaseToken]);
+          await db.database.query("delete from mirror.staged_pages where lease_token = $1", [scope.leaseToken]);
           expect(await apply(scope, "transactions", texts, each.whole)).toEqual(play(model, each));
           const current = [...model]
             .filter(([, row]) => row.current)

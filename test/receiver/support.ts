@@ -152,7 +152,7 @@ export async function subjects(database: Database): Promise<SubjectState[]> {
       select integration_id, item_id from journal.webhooks where item_id is not null
       union all
       select n ->> 'integration_id', n ->> 'id'
-      from journal.sync_outbox cross join lateral jsonb_array_elements(notices) as n where n ->> 'kind' = 'item'
+      from events.sync_outbox cross join lateral jsonb_array_elements(notices) as n where n ->> 'kind' = 'item'
     ) named
     on conflict do nothing`);
   await markAll(database);

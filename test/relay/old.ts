@@ -5,11 +5,11 @@ import { INTEGRATION } from "./scene.ts";
 /** An event whose id and outbox row are so many days old. */
 export async function oldEvent(database: Database, days: number): Promise<string> {
   const { rows } = await database.query<{ id: string }>(
-    `with made as (select journal.new_id(now() - $1 * interval '1 day') as id, now() - $1 * interval '1 day' as at), event as (
-       insert into journal.events (id, type, integration_id, item_id, occurred_at, payload)
+    `with made as (select tartan.new_id(now() - $1 * interval '1 day') as id, now() - $1 * interval '1 day' as at), event as (
+       insert into events.events (id, type, integration_id, item_id, occurred_at, payload)
        select id, 'item.updated', $2, 'item-1', at, '{}' from made
      ), noted as (
-       insert into journal.outbox (events, written_at) select array[id], at from made
+       insert into events.outbox (events, written_at) select array[id], at from made
      ) select id from made`,
     [days, INTEGRATION],
   );

@@ -32,17 +32,17 @@ describe("retention", () => {
     await dispatchAll(database);
     await database.query(
       `update relay.deliveries r set status = 'dead', due_at = null, finished_at = e.occurred_at,
-         id = journal.new_id(e.occurred_at) from journal.events e where e.id = r.event_id`,
+         id = tartan.new_id(e.occurred_at) from events.events e where e.id = r.event_id`,
     );
     await database.query(
       `insert into relay.attempts (delivery_id, number, started_at, duration_ms, url)
        select id, 1, now(), 1, '' from relay.deliveries`,
     );
     expect(await forget(keeping(database))).toEqual({ deliveries: 1, events: 1, outbox: 1 });
-    expect(await kept(database, "journal.events")).toEqual([young]);
+    expect(await kept(database, "events.events")).toEqual([young]);
     expect(await deliveries(database)).toMatchObject([{ event_id: young }]);
     expect((await database.query("select from relay.attempts")).rowCount).toBe(1);
-    expect((await database.query("select from journal.outbox")).rowCount).toBe(1);
+    expect((await database.query("select from events.outbox")).rowCount).toBe(1);
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
   });
 
@@ -52,15 +52,15 @@ describe("retention", () => {
     await scene.destination(NOWHERE, { paused_at: new Date() });
     const held = await oldEvent(database, 400);
     await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '400 days')");
+    await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '400 days')");
     const waiting = await oldEvent(database, 300);
     const behind = await oldEvent(database, 200);
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 1 });
-    expect(await kept(database, "journal.events")).toEqual([held, waiting, behind]);
+    expect(await kept(database, "events.events")).toEqual([held, waiting, behind]);
     await dispatchAll(database);
     await settle(database, "delivered", { where: `event_id <> '${waiting}'` });
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 2 });
-    expect(await kept(database, "journal.events")).toEqual([waiting]);
+    expect(await kept(database, "events.events")).toEqual([waiting]);
     expect((await deliveries(database)).map(({ status }) => status)).toEqual(["delivered", "scheduled", "delivered"]);
   });
 
@@ -70,10 +70,10 @@ describe("retention", () => {
     await scene.destination(NOWHERE);
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
+    await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '95 days')");
     await settle(database, "dead", { cause: "timeout", at: "now() - interval '89 days'" });
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 0 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
     expect((await groups(database)).data).toMatchObject([{ count: 1, replayable: 1 }]);
     await database.query("update relay.deliveries set finished_at = now() - interval '91 days'");
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 1 });
@@ -86,7 +86,7 @@ describe("retention", () => {
     await scene.destination(receiver);
     const event = await oldEvent(database, 200);
     await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '200 days')");
+    await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '200 days')");
     await settle(database, "dead", { cause: "timeout" });
     await forget(keeping(database));
     await createRedrive(database, {});
@@ -103,11 +103,11 @@ describe("retention", () => {
     const [one, two] = [await scene.destination(NOWHERE), await scene.destination(NOWHERE)];
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days', seq)");
+    await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '95 days', seq)");
     await settle(database, "delivered", { at: "now() - interval '95 days'", where: `destination_id = '${one.id}'` });
     await settle(database, "dead", { cause: "timeout", where: `destination_id = '${two.id}'` });
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 0 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
   });
 
   it("uses the database's clock, not that of the process", async () => {
@@ -122,7 +122,7 @@ describe("retention", () => {
     } finally {
       Date.now = real;
     }
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
   });
 
   it("deletes nothing for a day after the database's clock has jumped", async () => {
@@ -132,7 +132,7 @@ describe("retention", () => {
     await dispatchAll(database);
     await database.query("update journal.retention set steady_since = now() - interval '23 hours'");
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
     await database.query("update journal.retention set steady_since = now() - interval '25 hours'");
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 1, outbox: 1 });
   });
@@ -154,7 +154,7 @@ describe("retention", () => {
     await database.query(`update journal.retention set ${columns}`);
     const clock = { ...systemClock, now: () => Date.now() + daysAhead * DAY_MS };
     await tidy({ ...roundOf(database), clock });
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
   });
 
   it("runs as a step of the janitor's round, when the clocks agree", async () => {
@@ -163,7 +163,7 @@ describe("retention", () => {
     const [, young] = [await oldEvent(database, 95), await oldEvent(database, 89)];
     await dispatchAll(database);
     await tidy(roundOf(database));
-    expect(await kept(database, "journal.events")).toEqual([young]);
+    expect(await kept(database, "events.events")).toEqual([young]);
   });
 
   it("reads more than one batch, past rows that it keeps", async () => {
@@ -172,18 +172,18 @@ describe("retention", () => {
     const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
     const route = await createRoute(database, { destination_id: id });
     await database.query(
-      `insert into journal.events (id, type, occurred_at, payload)
-       select journal.new_id(now() - interval '100 days' + n * interval '1 ms'), 'item.updated', now(), '{}' from generate_series(1, 12000) n`,
+      `insert into events.events (id, type, occurred_at, payload)
+       select tartan.new_id(now() - interval '100 days' + n * interval '1 ms'), 'item.updated', now(), '{}' from generate_series(1, 12000) n`,
     );
     await database.query(
       `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, finished_at)
        select id, $1, id, type, $2, 1, 'event', case when n <= 5500 then 'scheduled' else 'delivered' end, now(), now() - interval '95 days'
-       from (select *, row_number() over (order by id) as n from journal.events) e`,
+       from (select *, row_number() over (order by id) as n from events.events) e`,
       [id, route.id],
     );
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 6500, events: 6500 });
     expect(await scene.statuses()).toEqual({ scheduled: 5500 });
-    expect(await kept(database, "journal.events")).toHaveLength(5500);
+    expect(await kept(database, "events.events")).toHaveLength(5500);
   });
 
   it("does not delete an event that a job is scheduling", async () => {
@@ -220,7 +220,7 @@ describe("retention", () => {
     await workOnce(slow);
     await forgetting;
     expect(await scene.statuses()).toEqual({ scheduled: 1 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
   });
 
   it("keeps the weeks of webhooks with scheduled deliveries", async () => {

@@ -53,7 +53,7 @@ test.skipIf(!hasPgBouncer).each([
   const count = "select count(*) as n from plaid.transactions";
   await expect.poll(async () => (await db.database.query(count)).rows, { timeout: 30_000 }).toEqual([{ n: 30 }]);
   await expect
-    .poll(async () => (await db.database.query("select from journal.outbox where position is null")).rowCount, {
+    .poll(async () => (await db.database.query("select from events.outbox where position is null")).rowCount, {
       timeout: 30_000,
     })
     .toBe(0);

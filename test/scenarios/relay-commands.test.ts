@@ -59,7 +59,7 @@ async function change(request: { add?: number; modify?: number; remove?: number 
 
 async function syncs(): Promise<number> {
   const { rows } = await stage.database.query<{ count: number }>(
-    "select count(*)::int as count from journal.events where type = 'transactions.changed'",
+    "select count(*)::int as count from events.events where type = 'transactions.changed'",
   );
   return rows[0]?.count ?? 0;
 }

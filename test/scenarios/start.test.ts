@@ -8,7 +8,7 @@ test("a start does not wait for the housekeeping of the journal, and a stop does
   // Deleting the one old run takes for ever.
   await database.query(
     `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
-     select journal.least_id_at(at), 'svi', 'item', 'i', at, at, 'synced', 0, '{}' from (select now() - interval '60 days') t (at)`,
+     select tartan.least_id_at(at), 'svi', 'item', 'i', at, at, 'synced', 0, '{}' from (select now() - interval '60 days') t (at)`,
   );
   await database.query(
     "create function hang() returns trigger language plpgsql as $$ begin perform pg_sleep(600); return old; end $$",

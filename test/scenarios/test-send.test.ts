@@ -56,7 +56,7 @@ describe("tartan listen", () => {
   /** As the sweep leaves it when it has forgotten everything up to far behind what is there. */
   const forgetAhead = () =>
     stage.database.query(
-      `insert into relay.forgotten (position, events) values (1000000, 1)
+      `insert into events.forgotten (position, events) values (1000000, 1)
       on conflict (only_one) do update set position = excluded.position, events = excluded.events`,
     );
   const listening = async (args: string[], more: Record<string, string>) =>
@@ -79,7 +79,7 @@ describe("tartan listen", () => {
         expect(said).not.toContain("    at ");
         expect(said).not.toContain("cursor=start");
       } finally {
-        await stage.database.query("delete from relay.forgotten");
+        await stage.database.query("delete from events.forgotten");
       }
     },
   );

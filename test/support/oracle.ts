@@ -75,7 +75,7 @@ async function mistold(database: Database, { table, key, event }: Resource, item
   const { rows } = await database.query(
     `with told as (
       select o.id as run, named.n, convert_from(e.payload, 'UTF8')::jsonb -> 'data' as data
-      from journal.outbox o, unnest(o.events) with ordinality named (id, n) join journal.events e using (id)
+      from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
       where e.item_id = $1 and e.type = $2
     ), steps as (
       select run, change, r ->> '${key}' as key, r::text as raw

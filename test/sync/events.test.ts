@@ -55,7 +55,7 @@ describe("a first sync", () => {
   it("of an integration is one row of the outbox for the run", async () => {
     const item = await scene.synced(120);
     const { rows } = await scene.database.query<{ types: string[] }>(
-      `select array_agg(distinct e.type) as types from journal.outbox o join journal.events e on e.id = any (o.events)
+      `select array_agg(distinct e.type) as types from events.outbox o join events.events e on e.id = any (o.events)
        where e.item_id = $1 group by o.id order by o.id`,
       [item.item_id],
     );

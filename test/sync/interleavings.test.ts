@@ -155,7 +155,7 @@ interface Webhook {
 async function webhooksOf(database: Database): Promise<Webhook[]> {
   const { rows } = await database.query<Webhook>(`
     select w.id, w.processed_at is not null as processed,
-      exists (select from journal.sync_outbox o where w.id = any (o.webhooks))
+      exists (select from events.sync_outbox o where w.id = any (o.webhooks))
         or coalesce(s.due_at is not null and s.lease_token is null and s.oldest_unserved <= w.id, false) as found
     from journal.webhooks w left join sync.subjects s
       on s.integration_id = w.integration_id and s.kind = w.subject_kind and s.id = w.subject_id`);
@@ -170,7 +170,7 @@ test("whatever the order of their statements, no webhook stays unprocessed while
     fc.asyncProperty(
       fc.array(fc.integer({ min: 0, max: 1023 }), { minLength: 400, maxLength: 400 }),
       async (choices) => {
-        await database.query("truncate journal.webhooks, journal.sync_outbox, journal.outbox, sync.subjects cascade");
+        await database.query("truncate journal.webhooks, events.sync_outbox, events.outbox, sync.subjects");
         const turns = new Turns(choices);
         const served: string[] = [];
         const work = async (): Promise<void> => {

@@ -29,7 +29,7 @@ async function forgottenUntilRepaired(item: Item): Promise<void> {
   const worker = await scene.work();
   await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
   await worker[Symbol.asyncDispose]();
-  expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+  expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
   await goOn(item);
   await finished({});
@@ -47,14 +47,14 @@ describe("a loop that waited starts over", () => {
   it("when Postgres lost its pages", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("truncate sync.staged_pages");
+    await scene.database.query("truncate mirror.staged_pages");
     await startsOver(item);
   });
 
   it("when one of its pages is missing", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("delete from sync.staged_pages where page = 0");
+    await scene.database.query("delete from mirror.staged_pages where page = 0");
     await startsOver(item);
   });
 
@@ -128,7 +128,7 @@ describe("a reading of everything that has to wait", () => {
     await haunt(item);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
-    await scene.database.query("truncate sync.staged_pages");
+    await scene.database.query("truncate mirror.staged_pages");
     await goOn(item);
     await finished({});
     await truthful(item, expectRowsEqualTruth);
@@ -139,7 +139,7 @@ describe("a reading of everything that has to wait", () => {
     await haunt(item);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
-    await scene.database.query("truncate sync.staged_pages");
+    await scene.database.query("truncate mirror.staged_pages");
     await forgottenUntilRepaired(item);
     await truthful(item, expectRowsEqualTruth);
   });
@@ -183,7 +183,7 @@ describe("a loop is forgotten", () => {
     await scene.hear(item.item_id);
     await goOn(item);
     await finished({});
-    await scene.database.query("delete from sync.staged_pages");
+    await scene.database.query("delete from mirror.staged_pages");
     await truthful(item);
   });
 });
@@ -210,9 +210,9 @@ describe("pages that are taken over", () => {
       await expect(adoptStaged(scene.database, late, { ...wish, pages })).rejects.toMatchObject({ code: "lease_lost" });
     }
     expect(await adoptStaged(scene.database, scope(second.leaseToken), wish)).toBe(true);
-    const { rows } = await scene.database.query("select page, lease_token from sync.staged_pages order by page");
+    const { rows } = await scene.database.query("select page, lease_token from mirror.staged_pages order by page");
     expect(rows).toEqual([0, 1].map((page) => ({ page, lease_token: second.leaseToken })));
-    await scene.database.query("delete from sync.staged_pages");
+    await scene.database.query("delete from mirror.staged_pages");
     await giveBack(scene.database, second);
     await finished({});
   });
@@ -248,12 +248,12 @@ describe("pages that are taken over", () => {
   it("stay for as long as the loop may use them", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("update sync.staged_pages set staged_at = now() - interval '2 hours'");
+    await scene.database.query("update mirror.staged_pages set staged_at = now() - interval '2 hours'");
     await sweepStaged(scene.database);
-    expect(await count("sync.staged_pages")).toBe(2);
+    expect(await count("mirror.staged_pages")).toBe(2);
     await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
     await sweepStaged(scene.database);
-    expect(await count("sync.staged_pages")).toBe(0);
+    expect(await count("mirror.staged_pages")).toBe(0);
     await goOn(item);
     await finished({});
     await truthful(item);
@@ -266,7 +266,7 @@ describe("pages that are taken over", () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await end(item);
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+    expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 
   it("go with the integration that is deleted", async () => {
@@ -275,9 +275,9 @@ describe("pages that are taken over", () => {
     if (!item) throw new Error("no item");
     await scene.link(item, integrationId);
     await pausedAfter(item, 2);
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
+    expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
     await deleteIntegration(scene.database, integrationId);
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+    expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 });
 

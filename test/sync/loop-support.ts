@@ -47,7 +47,7 @@ export function loopTools(scene: () => Scene) {
   /** Of the ghost no event told; so only the rows are compared where one was. */
   const truthful = async ({ item_id }: Item, equal = expectMirrorEqualsTruth): Promise<void> => {
     await equal(scene().database, scene().simulator, item_id);
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
+    expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   };
   /** So many silent changes, one page for 500, and a webhook. */
   async function change(item: Item, add: number): Promise<void> {

@@ -25,7 +25,7 @@ describe("a cursor's loop", () => {
     return rows[0]?.cursor ?? null;
   };
   const staged = async (): Promise<number> => {
-    const { rows } = await scene.database.query<{ count: number }>("select count(*) as count from sync.staged_pages");
+    const { rows } = await scene.database.query<{ count: number }>("select count(*) as count from mirror.staged_pages");
     return rows[0]?.count ?? -1;
   };
   /** Changes the truth in silence, then syncs. */
@@ -206,7 +206,7 @@ describe("a cursor's loop", () => {
         pages += 1;
         if (pages !== 4) return;
         await until(async () => (await staged()) === 3);
-        await scene.database.query("truncate sync.staged_pages");
+        await scene.database.query("truncate mirror.staged_pages");
       }),
     });
     await scene.hear(item.item_id);

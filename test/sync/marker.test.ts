@@ -94,7 +94,7 @@ describe("the marker", () => {
     await append(scene.database, [webhook()]);
     let during: unknown;
     const failing = scene.database.transaction(async (tx) => {
-      await tx.query("select from journal.sync_outbox for update");
+      await tx.query("select from events.sync_outbox for update");
       during = await markWaiting(scene.database);
       throw new Error("the process ends");
     });

@@ -31,7 +31,7 @@ export const typesOf = (events: readonly Told[]): string[] => events.map(({ type
 export function openTeller(scene: Scene): Teller {
   const told: Teller["told"] = async (itemId, since = 0) => {
     const { rows } = await scene.database.query<{ payload: Buffer }>(
-      `select e.payload from journal.outbox o, unnest(o.events) with ordinality named (id, n) join journal.events e using (id)
+      `select e.payload from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
        where e.item_id = $1 order by o.id, n`,
       [itemId],
     );

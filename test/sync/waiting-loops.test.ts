@@ -38,7 +38,7 @@ describe("a loop that Plaid limits", () => {
       taken: ["transactions"],
       last_error: { error_code: "TRANSACTIONS_SYNC_LIMIT" },
     });
-    expect([await count("sync.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
+    expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
     await goOn(item);
     const { cursors, clientFor } = pages(() => null);
     await finished({ clientFor });
@@ -89,18 +89,18 @@ describe("backfills that wait for Tartan's own pace", () => {
         insert into sync.loops (integration_id, kind, id, resource, lease_token, next_cursor, pages, read_with, full_for, generation)
         select $1, 'item', 'waits_' || n, 'transactions', gen_random_uuid(), 'c', '[]', '', '{}', 1 from generate_series(1, $2::int) n
         returning lease_token
-      ) insert into sync.staged_pages (lease_token, resource, page, payload) select lease_token, 'transactions', 0, '{}' from kept`,
+      ) insert into mirror.staged_pages (lease_token, resource, page, payload) select lease_token, 'transactions', 0, '{}' from kept`,
       [scene.integrationId, loops],
     );
   };
   const empty = async (): Promise<void> => {
-    await scene.database.query("delete from sync.staged_pages where payload = '{}'");
+    await scene.database.query("delete from mirror.staged_pages where payload = '{}'");
     await scene.database.query("delete from sync.loops where id like 'waits_%'");
   };
 
   it("begin although as many rows of loops are left whose pages are gone or too old", async () => {
     for (const spoil of [
-      "truncate sync.staged_pages",
+      "truncate mirror.staged_pages",
       "update sync.loops set begun_at = now() - interval '25 hours'",
     ]) {
       await fill(200);
@@ -119,7 +119,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
     await fill(199);
-    await scene.database.query("truncate sync.staged_pages");
+    await scene.database.query("truncate mirror.staged_pages");
     await goOn(item);
     await finished({});
     await empty();
@@ -131,7 +131,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     await haunt(item);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
-    await scene.database.query("truncate sync.staged_pages");
+    await scene.database.query("truncate mirror.staged_pages");
     await fill(200);
     await goOn(item);
     const worker = await scene.work();

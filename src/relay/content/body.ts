@@ -45,7 +45,7 @@ function readJson(bytes: Buffer): { value: unknown } | null {
   }
 }
 
-/** Wraps the webhook in the same envelope that journal.envelope writes for other events. */
+/** Wraps the webhook in the same envelope that events.envelope writes for other events. */
 function wrap(source: EventSource): Buffer {
   const { bytes, cut } = cutTokens(source.bytes);
   const isJson = readJson(bytes) !== null;

@@ -14,10 +14,10 @@ select ${FACTS}, 'webhook.received' as type, false as history, x.webhook_type as
 from journal.webhooks x where x.id = any ($1::uuid[])
 union all
 select ${FACTS}, x.type, x.history, null, null, null, x.occurred_at, x.payload, null, null, null
-from journal.events x where x.id = any ($2::uuid[])`,
+from events.events x where x.id = any ($2::uuid[])`,
 );
 
 /** True when delivery `r` can be sent again: its body is kept, or the event from which the body is made. */
 export const REPLAYABLE = `(r.body is not null
   or (r.event_type = 'webhook.received' and exists (select from journal.webhooks w where w.id = r.event_id))
-  or (r.event_type <> 'webhook.received' and exists (select from journal.events e where e.id = r.event_id)))`;
+  or (r.event_type <> 'webhook.received' and exists (select from events.events e where e.id = r.event_id)))`;

@@ -22,7 +22,7 @@ const deliveryOf = (order: string, inline: string): string => {
 
 const SOURCES_OF = `
 left join journal.webhooks w on d.event_type = 'webhook.received' and w.id = d.event_id
-left join journal.events e on d.event_type <> 'webhook.received' and e.id = d.event_id
+left join events.events e on d.event_type <> 'webhook.received' and e.id = d.event_id
 left join relay.route_versions v on d.form = 'transform' and v.route_id = d.route_id and v.version = d.route_version`;
 
 /** The payload of delivery $1: the body that was made for it, otherwise its event's bytes. */
@@ -31,7 +31,7 @@ export const PAYLOAD_OF = statement(
   `
 select d.body, case when d.body is null then coalesce(w.body, e.payload) end as bytes from relay.deliveries d
 left join journal.webhooks w on d.body is null and d.event_type = 'webhook.received' and w.id = d.event_id
-left join journal.events e on d.body is null and d.event_type <> 'webhook.received' and e.id = d.event_id
+left join events.events e on d.body is null and d.event_type <> 'webhook.received' and e.id = d.event_id
 where d.id = $1`,
 );
 

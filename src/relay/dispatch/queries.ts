@@ -23,7 +23,7 @@ export const WAITING_ROWS = statement(
   "waiting_rows",
   `
 select id, cardinality(webhooks) + cardinality(events) as events, (select version from relay.routing) as "routingVersion"
-from journal.outbox where position is null order by id limit $1`,
+from events.outbox where position is null order by id limit $1`,
 );
 
 /**
@@ -34,14 +34,14 @@ export const EVENTS_OF = statement(
   "events_of",
   `
 with waiting as materialized (
-  select id, webhooks, events from journal.outbox where id = any ($1::bigint[])
+  select id, webhooks, events from events.outbox where id = any ($1::bigint[])
 )
 select o.id as "outboxId", 0 as kind, u.n, ${FACTS}, 'webhook.received' as type, false as history,
   x.webhook_type as "webhookType", x.webhook_code as "webhookCode", x.source, octet_length(x.body) as size
 from waiting o cross join lateral unnest(o.webhooks) with ordinality as u (id, n) join journal.webhooks x on x.id = u.id
 union all
 select o.id, 1, u.n, ${FACTS}, x.type, x.history, null, null, null, octet_length(x.payload)
-from waiting o cross join lateral unnest(o.events) with ordinality as u (id, n) join journal.events x on x.id = u.id
+from waiting o cross join lateral unnest(o.events) with ordinality as u (id, n) join events.events x on x.id = u.id
 order by 1, 2, 3`,
 );
 
@@ -70,9 +70,9 @@ export const GIVE_POSITIONS = statement(
   "give_positions",
   `
 with numbered as materialized (
-  select id, nextval('journal.positions') as position from (select unnest($1::bigint[]) as id order by 1) ordered
+  select id, nextval('events.positions') as position from (select unnest($1::bigint[]) as id order by 1) ordered
 ), given as (
-  update journal.outbox o set position = n.position from numbered n where o.id = n.id
+  update events.outbox o set position = n.position from numbered n where o.id = n.id
 )
 select pg_notify('tartan_events', ''), case when $2::text is not null then pg_notify('tartan_deliveries', $2) end`,
 );

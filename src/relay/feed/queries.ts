@@ -5,8 +5,8 @@ import { statement } from "../model/statement.ts";
 export const EDGES = statement(
   "edges",
   `
-select greatest((select max(position) from journal.outbox), (select position from relay.forgotten))::text as last,
-  (select position from relay.forgotten)::text as forgotten`,
+select greatest((select max(position) from events.outbox), (select position from events.forgotten))::text as last,
+  (select position from events.forgotten)::text as forgotten`,
 );
 
 /** Whether an event after event $2 of position $1 was deleted, and since when events are kept. */
@@ -14,8 +14,8 @@ export const IS_EXPIRED = statement(
   "is_expired",
   `
 select (f.position, f.events) > ($1::bigint, $2::int) as expired,
-  (select written_at from journal.outbox where position > f.position order by position limit 1) as since
-from relay.forgotten f`,
+  (select written_at from events.outbox where position > f.position order by position limit 1) as since
+from events.forgotten f`,
 );
 
 /**
@@ -28,7 +28,7 @@ export const FIND_EVENTS = statement(
   "find_events",
   `
 with next as materialized (
-  select position, webhooks, events from journal.outbox where position >= $1::bigint order by position limit $3
+  select position, webhooks, events from events.outbox where position >= $1::bigint order by position limit $3
 ), examined as materialized (
   select position, webhooks, events from (
     select *, sum(cardinality(webhooks) + cardinality(events)) over (order by position rows between unbounded preceding and 1 preceding)
@@ -45,12 +45,12 @@ with next as materialized (
     and ($6::text is null or w.item_id = $6) and ($7::text is null or w.user_id = $7)
   union all
   select n.position, n.at, n.id, e.type, octet_length(e.payload)
-  from named n join journal.events e on e.id = n.id
+  from named n join events.events e on e.id = n.id
   where not n.is_webhook and e.type = any ($4::text[]) and ($5::text is null or e.integration_id = $5)
     and ($6::text is null or e.item_id = $6) and ($7::text is null or e.user_id = $7) and ($8::bool or not e.history)
   order by 1, 2 limit $9
 )
-select l.last::text as last, exists (select from journal.outbox where position > l.last) as more, f.position::text as position,
+select l.last::text as last, exists (select from events.outbox where position > l.last) as more, f.position::text as position,
   f.at, f.id, f.type, f.bytes
 from (select max(position) as last from examined) l left join found f on true
 order by f.position, f.at`,

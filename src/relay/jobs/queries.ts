@@ -28,7 +28,7 @@ union all ${failed(`$7::boolean and ${RETRYING}`, "(select max(a.started_at) fro
 
 /** From $2 on and before $3, since ids are in the order of time; of item $4, integration $5, types $6; only event $7. Null: any. */
 const asked = (id: string, type: string, row: string): string => `
-  ($2::timestamptz is null or ${id} >= journal.least_id_at($2)) and ($3::timestamptz is null or ${id} < journal.least_id_at($3))
+  ($2::timestamptz is null or ${id} >= tartan.least_id_at($2)) and ($3::timestamptz is null or ${id} < tartan.least_id_at($3))
   and ($4::text is null or ${row}.item_id = $4) and ($5::text is null or ${row}.integration_id = $5)
   and ($6::text[] is null or ${type} = any ($6)) and ($7::uuid is null or ${id} = $7)`;
 
@@ -47,7 +47,7 @@ const takes = (type: string, row: string, history: string, ofWebhooks: boolean):
 
 /** True for an event that still waits for dispatch, which uses the routes of now; with $9, a disabled route, the job has to take it. */
 const waits = (id: string, named: string): string =>
-  `not $9::boolean and ${id} in (select unnest(${named}) from journal.outbox where position is null)`;
+  `not $9::boolean and ${id} in (select unnest(${named}) from events.outbox where position is null)`;
 
 /**
  * Events that a filter takes and of which destination $1 has no delivery, except those that wait for dispatch unless $9. Right
@@ -59,7 +59,7 @@ where ${asked("x.id", "'webhook.received'", "x")} and ${takes("'webhook.received
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
   and not (${waits("x.id", "webhooks")})
 union all
-select x.id, x.id as place from journal.events x
+select x.id, x.id as place from events.events x
 where ${asked("x.id", "x.type", "x")} and ${takes("x.type", "x", "x.history", false)}
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
   and not (${waits("x.id", "events")})`;
@@ -71,7 +71,7 @@ where r.destination_id = $1 and r.status <> 'scheduled' and r.event_type <> 'des
 union all ${EVENTS_UNSENT}`;
 
 export const IS_KEPT = `
-select from journal.webhooks where id = $1 union all select from journal.events where id = $1`;
+select from journal.webhooks where id = $1 union all select from events.events where id = $1`;
 
 export const HAS_DELIVERY = "select event_type from relay.deliveries where event_id = $1 and destination_id = $2";
 
@@ -204,7 +204,7 @@ select ${FACTS}, 'webhook.received' as type, false as history, x.webhook_type as
   x.webhook_code as "webhookCode", x.source, octet_length(x.body) as size
 from unsent u join journal.webhooks x on x.id = u.member
 union all
-select ${FACTS}, x.type, x.history, null, null, null, octet_length(x.payload) from unsent u join journal.events x on x.id = u.member
+select ${FACTS}, x.type, x.history, null, null, null, octet_length(x.payload) from unsent u join events.events x on x.id = u.member
 order by 1`,
 );
 

@@ -38,7 +38,7 @@ select o.undispatched, o.oldest_undispatched_seconds,
 from (
   select count(*)::int as undispatched,
     coalesce(extract(epoch from now() - min(written_at)), 0)::float8 as oldest_undispatched_seconds
-  from (select written_at from journal.outbox where position is null order by id limit ${COUNT_MAX}) o
+  from (select written_at from events.outbox where position is null order by id limit ${COUNT_MAX}) o
 ) o`,
 );
 
@@ -65,7 +65,7 @@ with taking as materialized (
 select o.outbox, d.deliveries, least(o.oldest, d.oldest) as oldest_at
 from (
   select count(*)::int as outbox, min(written_at) as oldest from (
-    select written_at from journal.outbox where position is null and written_at < now() - ${OUTBOX_LATE} order by id limit ${COUNT_MAX}
+    select written_at from events.outbox where position is null and written_at < now() - ${OUTBOX_LATE} order by id limit ${COUNT_MAX}
   ) o
 ) o cross join (
   select count(*)::int as deliveries, min(late.due_at) as oldest from (

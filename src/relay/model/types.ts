@@ -46,7 +46,7 @@ export interface ActiveRoute {
 
 /** The fields of an event that a filter compares, without the payload. */
 export interface EventFacts {
-  /** UUID of the row in journal.webhooks for webhook.received, otherwise in journal.events */
+  /** UUID of the row in journal.webhooks for webhook.received, otherwise in events.events */
   id: string;
   type: string;
   integrationId: string | null;

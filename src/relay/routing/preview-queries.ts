@@ -3,7 +3,7 @@ import type { Statement } from "../../database/types.ts";
 
 /** The ids between which the events from $1 on up to and with the millisecond $2 lie. */
 export const ID_RANGE = `
-select journal.least_id_at($1) as least, journal.least_id_at($2::timestamptz + interval '1 millisecond') as behind`;
+select tartan.least_id_at($1) as least, tartan.least_id_at($2::timestamptz + interval '1 millisecond') as behind`;
 
 const FACTS = `id, integration_id as "integrationId", environment, item_id as "itemId", user_id as "userId"`;
 
@@ -20,6 +20,6 @@ select * from (
   from journal.webhooks where $4 and id >= $1 and id < $2 order by id desc limit $3)
   union all
   (select ${FACTS}, type, history, null, null, null, octet_length(payload)
-  from journal.events where $5 and id >= $1 and id < $2 order by id desc limit $3)
+  from events.events where $5 and id >= $1 and id < $2 order by id desc limit $3)
 ) x order by id desc limit $3`,
 };

@@ -146,7 +146,7 @@ test("the journaled bytes of a webhook are sent, in the same envelope that Postg
   expect(sha256(render(wrapped, "original"))).toBe(sha256(body));
 
   const { rows: made } = await database.query<{ envelope: Buffer }>(
-    "select journal.envelope($1, 'webhook.received', $2, $3, $4, $5, $6, false, $7) as envelope",
+    "select events.envelope($1, 'webhook.received', $2, $3, $4, $5, $6, false, $7) as envelope",
     [
       wrapped.id,
       wrapped.occurredAt,

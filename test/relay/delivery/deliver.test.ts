@@ -123,7 +123,7 @@ describe("dispatch", () => {
     await scene.event({});
     await relay.idle();
     const { rows } = await scene.database.query<{ positions: number; waiting: number }>(
-      "select count(distinct position)::int as positions, (count(*) filter (where position is null))::int as waiting from journal.outbox",
+      "select count(distinct position)::int as positions, (count(*) filter (where position is null))::int as waiting from events.outbox",
     );
     expect(rows).toEqual([{ positions: 2, waiting: 0 }]);
     expect(await scene.statuses()).toEqual({});

@@ -113,7 +113,7 @@ describe("a result whose COMMIT was not answered", () => {
     expect(await recorder.record(result({ ...ids, number: 4, tries: 4, events }))).toBe("recorded");
     const { rows } = await scene.database.query(
       `select attempts, tries, (select count(*)::int from relay.attempts) as log,
-         (select count(*)::int from journal.events) as events from relay.deliveries`,
+         (select count(*)::int from events.events) as events from relay.deliveries`,
     );
     expect(rows).toEqual([{ attempts: 4, tries: 4, log: 1, events: 1 }]);
   });
@@ -139,7 +139,7 @@ describe("a result whose COMMIT was not answered", () => {
     const unpackable = { number: null, tries: 0, exchange: null, startedAt: null, outcome: "dead" as const };
     await recorder.record(result({ ...ids, ...unpackable, dueInMs: null, events: [failing(ids.deliveryId)] }));
     const { rows } = await scene.database.query(
-      "select status, tries, (select count(*)::int from journal.events) as events from relay.deliveries",
+      "select status, tries, (select count(*)::int from events.events) as events from relay.deliveries",
     );
     expect(rows).toEqual([{ status: "dead", tries: 0, events: 1 }]);
   });

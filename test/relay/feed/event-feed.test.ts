@@ -56,7 +56,7 @@ describe("the feed", () => {
     const written: string[] = [];
     const done = new AbortController();
     const waits = async (): Promise<boolean> =>
-      (await database.query("select from journal.outbox where position is null")).rowCount > 0;
+      (await database.query("select from events.outbox where position is null")).rowCount > 0;
     const write = async (writer: number): Promise<void> => {
       for (let n = 0; n < 25; n += 1) {
         await database.transaction(async (tx) => {
@@ -84,9 +84,9 @@ describe("the feed", () => {
           await tx.query(take("dispatch"));
           await tx.query(
             `with numbered as materialized (
-               select id, nextval('journal.positions') as position from (
-                 select id from journal.outbox where position is null order by id limit 3) w order by id
-             ) update journal.outbox o set position = n.position from numbered n where o.id = n.id`,
+               select id, nextval('events.positions') as position from (
+                 select id from events.outbox where position is null order by id limit 3) w order by id
+             ) update events.outbox o set position = n.position from numbered n where o.id = n.id`,
           );
           await tx.query("select pg_sleep(random() * 0.005)");
         });
@@ -161,10 +161,10 @@ describe("the feed", () => {
     await using scene = await openScene();
     const { database } = scene;
     await database.query(
-      `insert into journal.events (id, type, item_id, payload)
-       select journal.new_id(now(), n), 'item.updated', case when n = 2500 then 'rare' else 'common' end, '{}' from generate_series(1, 2500) n`,
+      `insert into events.events (id, type, item_id, payload)
+       select tartan.new_id(now(), n), 'item.updated', case when n = 2500 then 'rare' else 'common' end, '{}' from generate_series(1, 2500) n`,
     );
-    await database.query("insert into journal.outbox (events) select array[id] from journal.events order by id");
+    await database.query("insert into events.outbox (events) select array[id] from events.events order by id");
     await dispatchAll(database);
     expect((await readEvents(database, { item_id: "rare", limit: 5 })).events).toHaveLength(1);
     expect(await readAll(scene, { limit: 500 })).toHaveLength(2500);
@@ -182,7 +182,7 @@ describe("the feed", () => {
     expect(JSON.parse(first?.text ?? "")).toMatchObject({ id: idOf(hook.id), type: "webhook.received" });
     expect(first?.type).toBe("webhook.received");
     const { rows } = await scene.database.query<{ payload: Buffer }>(
-      "select payload from journal.events where id = $1",
+      "select payload from events.events where id = $1",
       [event],
     );
     expect(second?.text).toBe(rows[0]?.payload.toString());

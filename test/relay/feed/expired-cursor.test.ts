@@ -9,7 +9,7 @@ import { refusalOf } from "../support.ts";
 /** Dispatches what there is, and then forgets all that was written so far. */
 async function forgetAll({ database }: Scene): Promise<void> {
   await dispatchAll(database);
-  await database.query("update journal.outbox set written_at = now() - interval '91 days'");
+  await database.query("update events.outbox set written_at = now() - interval '91 days'");
   await forget({ database, retentionDays: 90 });
 }
 

@@ -97,7 +97,7 @@ describe("a redrive", () => {
       { number: tries + 1, job_id: null },
       { number: tries + 2, job_id: job },
     ]);
-    expect((await database.query("select from journal.events where type like 'delivery.%'")).rowCount).toBe(0);
+    expect((await database.query("select from events.events where type like 'delivery.%'")).rowCount).toBe(0);
   });
 
   it("takes a delivery that a worker has prefetched, which is sent as part of the job with all its tries", async () => {

@@ -26,7 +26,7 @@ describe("retention", () => {
     const { id } = await scene.destination(NOWHERE);
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
-    await database.query("update relay.deliveries set id = journal.new_id(now() - interval '95 days')");
+    await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '95 days')");
     await settle(database, "dead", { cause: "timeout", at: "now() - interval '91 days'" });
     const redrive = whole(await createRedrive(database, {}));
     const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01T00:00:00Z" }));
@@ -34,7 +34,7 @@ describe("retention", () => {
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 0, events: 0 });
     await cancelJob(database, redrive.id);
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 0 });
-    expect(await kept(database, "journal.events")).toEqual([event]);
+    expect(await kept(database, "events.events")).toEqual([event]);
     await cancelJob(database, replay.id);
     expect(await forget(keeping(database))).toMatchObject({ events: 1 });
   });

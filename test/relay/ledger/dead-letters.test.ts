@@ -91,7 +91,7 @@ describe("the dead letters", () => {
     await settle(database, "dead", { cause: "timeout" });
     await database.query("update relay.deliveries set body = '{}' where event_id = $1 and form = 'event'", [gone[0]]);
     await database.query("delete from journal.webhooks where id = any ($1::uuid[])", [gone]);
-    await database.query("delete from journal.events where id = any ($1::uuid[])", [gone]);
+    await database.query("delete from events.events where id = any ($1::uuid[])", [gone]);
     const found = (await groups(database)).data.toSorted((a, b) => a.count - b.count);
     // The first keeps no bytes of its own; of the second, one body is kept and one event is gone.
     expect(found).toMatchObject([

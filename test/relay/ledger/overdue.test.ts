@@ -16,12 +16,12 @@ async function age(database: Database, minutes: number): Promise<void> {
   const past = `now() - ${minutes} * interval '1 minute'`;
   await database.query(`update relay.deliveries set due_at = ${past} where status = 'scheduled'`);
   await database.query(`update relay.destinations set updated_at = ${past}`);
-  await database.query(`update journal.outbox set written_at = ${past}`);
+  await database.query(`update events.outbox set written_at = ${past}`);
 }
 
 const told = async ({ database }: Scene): Promise<{ outbox: number; deliveries: number }[]> => {
   const { rows } = await database.query<{ payload: Buffer }>(
-    "select payload from journal.events where type = 'relay.overdue' order by id",
+    "select payload from events.events where type = 'relay.overdue' order by id",
   );
   return rows.map(
     ({ payload }) => (JSON.parse(payload.toString()) as { data: { outbox: number; deliveries: number } }).data,

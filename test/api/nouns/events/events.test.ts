@@ -156,13 +156,13 @@ describe("numbers", () => {
 
   it("of an event leave as they are stored", async () => {
     await api.database.query(
-      `with made as (insert into journal.events (id, type, payload) select id, 'item.updated', journal.envelope(id,
-         'item.updated', now(), null, null, null, null, false, $1) from (select journal.new_id() as id offset 0) x returning id)
-       insert into journal.outbox (events) select array_agg(id) from made`,
+      `with made as (insert into events.events (id, type, payload) select id, 'item.updated', events.envelope(id,
+         'item.updated', now(), null, null, null, null, false, $1) from (select tartan.new_id() as id offset 0) x returning id)
+       insert into events.outbox (events) select array_agg(id) from made`,
       [`{"changed":[],"item":{"n":${ODD}}}`],
     );
     await dispatch(api);
-    const { rows } = await api.database.query<{ id: string }>("select id from journal.events order by id desc limit 1");
+    const { rows } = await api.database.query<{ id: string }>("select id from events.events order by id desc limit 1");
     await isKept(`evt_${rows[0]?.id.replaceAll("-", "")}`, '"n":');
   });
 });

@@ -103,7 +103,7 @@ async function trouble({ database, integrationId }: Scene): Promise<void> {
     ...destinationEvents("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as LoadedDestination),
   ];
   await database.transaction((tx) => recordEvents(tx, events));
-  await database.query("update journal.outbox set written_at = now() - interval '1 hour'");
+  await database.query("update events.outbox set written_at = now() - interval '1 hour'");
   await checkOverdue({ database, logger: silentLogger });
 }
 

@@ -156,7 +156,7 @@ describe("the stream of events", () => {
     });
     const cut = expect(reading).rejects.toThrow("terminated");
     await expect.poll(() => begun).toBe(true);
-    await broken.database.query("alter table journal.outbox rename to elsewhere");
+    await broken.database.query("alter table events.outbox rename to elsewhere");
     await cut;
     expect(broken.logged.filter((line) => line.includes("a stream of events was cut off"))).toEqual([
       expect.stringContaining("42P01"),

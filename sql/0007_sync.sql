@@ -68,6 +68,13 @@ create table sync.cursors (
   primary key (integration_id, kind, id, resource)
 );
 
+-- How fresh each resource of an item is. A resource that was never read has no row.
+create view plaid.freshness with (security_barrier) as
+  select integration_id, id as item_id, resource, verified_at, rows, absent
+  from sync.cursors
+  where kind = 'item'
+    and ((select plaid.tenant(current_user)) is null or integration_id = (select plaid.tenant(current_user)));
+
 -- The latest runs: the item's timeline. The janitor bounds the table; rows leave by the thousand each hour, so autovacuum runs
 -- early enough that their space is used again.
 create table sync.runs (
@@ -83,7 +90,7 @@ create table sync.runs (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
 create index runs_by_subject on sync.runs (subject_id, kind, id);
 
--- A page loop that had to wait, and where it continues. Its pages stay in sync.staged_pages under the lease that read them; a
+-- A page loop that had to wait, and where it continues. Its pages stay in mirror.staged_pages under the lease that read them; a
 -- crash of Postgres empties that table, the next run finds pages missing, and the loop starts over.
 create table sync.loops (
   integration_id text not null,

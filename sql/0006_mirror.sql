@@ -5,6 +5,8 @@
 -- TARTAN_REMOVED_ROWS_RETENTION_DAYS; the indexes …_removed find them and hold nothing else.
 
 create schema plaid;
+-- What the mirror needs beside the copy; no reader sees it.
+create schema mirror;
 
 create table plaid.items (
   integration_id          text not null,
@@ -179,15 +181,8 @@ begin
 end
 $$;
 
--- How fresh each resource of an item is. A resource that was never read has no row.
-create view plaid.freshness with (security_barrier) as
-  select integration_id, id as item_id, resource, verified_at, rows, absent
-  from sync.cursors
-  where kind = 'item'
-    and ((select plaid.tenant(current_user)) is null or integration_id = (select plaid.tenant(current_user)));
-
 -- Pages of a loop that is not finished; one transaction applies them all. Unlogged: after a crash the loop starts over.
-create unlogged table sync.staged_pages (
+create unlogged table mirror.staged_pages (
   lease_token uuid not null,
   resource    text not null,
   page        integer not null,
@@ -195,11 +190,11 @@ create unlogged table sync.staged_pages (
   staged_at   timestamptz not null default now(),
   primary key (lease_token, resource, page)
 );
-alter table sync.staged_pages alter column payload set storage external;
+alter table mirror.staged_pages alter column payload set storage external;
 
 -- Values of Plaid's that do not fit their columns: null in the column, whole in raw, and listed here once for each item and
 -- field. An item has at most as many rows as its tables have columns; they are deleted with the item.
-create table sync.unfit_values (
+create table mirror.unfit_values (
   integration_id text not null,
   kind           text not null,
   id             text not null,
@@ -211,13 +206,12 @@ create table sync.unfit_values (
   rows           integer not null,                     -- how many such rows the latest reading held
   first_seen_at  timestamptz not null default now(),
   seen_at        timestamptz not null default now(),
-  primary key (integration_id, kind, id, resource, field),
-  foreign key (integration_id, kind, id) references sync.subjects on delete cascade
+  primary key (integration_id, kind, id, resource, field)
 );
 
 -- Whether a column of type `expected` can hold the value. Strings are not read as numbers or booleans, since Plaid does not
 -- write them so. A date must be in ISO 8601, although Postgres would understand more.
-create function sync.fits(value jsonb, expected text) returns boolean
+create function mirror.fits(value jsonb, expected text) returns boolean
 language plpgsql stable as $$
 declare
   found constant text := coalesce(jsonb_typeof(value), 'null');
