@@ -14,7 +14,6 @@ import {
   removeUnseen,
   rootLead,
   rootRow,
-  staleLeads,
   upsertPage,
   verifyRow,
 } from "./queries.ts";
@@ -166,17 +165,6 @@ export async function applyError(
   const applied = await applyReading(tx, scope, { resource: root, pages, whole: false }, unfit);
   const { added, modified } = applied.changes;
   return added + modified > 0 ? { applied, row } : null;
-}
-
-/** The subjects that the resource's rows lead to and that should be fetched now. */
-export async function findReferences(tx: Queryable, scope: Scope, resource: Resource): Promise<Subject[]> {
-  const found: Subject[] = [];
-  for (const { column, subject, staleHours } of resource.references ?? []) {
-    const values = [scope.integrationId, scope.subjectId, subject.kind, staleHours];
-    const { rows } = await tx.query<{ id: string }>(staleLeads(resource, column), values);
-    found.push(...rows.map(({ id }) => ({ kind: subject.kind, id })));
-  }
-  return found;
 }
 
 /**

@@ -191,17 +191,10 @@ export const anyRootRow = (resource: Resource): Statement => ({
   text: `select raw, removed_at is not null as removed from ${resource.table} t where ${own(resource, "t")}`,
 });
 
-/**
- * The subjects of kind $3 that a column names and that wait to be fetched: never were, or not in the last $4 hours. One
- * that is due already, or gone for good, is left alone.
- */
-export const staleLeads = (resource: Resource, column: string): Statement => ({
-  name: statementName(resource, `leads_${column}`),
-  text: `select distinct t.${column} as id from ${resource.table} t
-where ${own(resource, "t")} and t.removed_at is null and t.${column} is not null and not exists (
-  select from sync.subjects s where s.integration_id = $1 and s.kind = $3 and s.id = t.${column}
-    and (s.verified_at > now() - $4 * interval '1 hour' or s.due_at is not null or s.status = 'ended'))`,
-});
+/** The ids that a column of the subject's current rows names, as `id`: part of a statement. */
+export const referenced = (resource: Resource, column: string): string => `
+  select distinct t.${column} as id from ${resource.table} t
+  where ${own(resource, "t")} and t.removed_at is null and t.${column} is not null`;
 
 /** Says since when the row that stands for the subject is known to be true: $3. */
 export const verifyRow = (resource: Resource): Statement => ({
@@ -209,34 +202,28 @@ export const verifyRow = (resource: Resource): Statement => ({
   text: `update ${resource.table} as t set verified_at = $3 where ${own(resource, "t")} and t.verified_at is distinct from $3::timestamptz`,
 });
 
-/** Keeps a page, if the lease still holds. $1 lease, $2 resource, $3 number, $4 text. */
+/* Staged pages. The caller holds the lease that they are staged under. */
+
+/** Keeps a page. $1 lease, $2 resource, $3 number, $4 text. */
 export const STAGE_PAGE: Statement = {
   name: "mirror_stage_page",
-  text: `insert into mirror.staged_pages (lease_token, resource, page, payload)
-select $1, $2, $3, $4 where exists (
-  select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1)
+  text: `insert into mirror.staged_pages (lease_token, resource, page, payload) values ($1, $2, $3, $4)
 on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
 };
 
-/** Pages that were staged longer ago than this are not used any more. */
-export const STAGED_HOURS = 24;
-
 /**
- * Moves the pages before $4 of resource $2 from lease $3 to lease $1, if that holds, and drops those behind. The payloads
- * stay where they are. Yields how many it moved, and whether the lease holds.
+ * Moves the pages before $4 of resource $2 from lease $3 to lease $1 and drops those behind. The payloads stay where they are.
+ * Yields how many it moved.
  */
 export const ADOPT_STAGED: Statement = {
   name: "mirror_adopt_staged",
   text: `
-with held as materialized (
-  select from sync.subjects where integration_id = $5 and kind = $6 and id = $7 and lease_token = $1 for key share
-), behind as (
-  delete from mirror.staged_pages where lease_token = $3 and resource = $2 and page >= $4 and exists (select from held)
+with behind as (
+  delete from mirror.staged_pages where lease_token = $3 and resource = $2 and page >= $4
 ), adopted as (
-  update mirror.staged_pages set lease_token = $1
-  where lease_token = $3 and resource = $2 and page < $4 and exists (select from held) returning 1
+  update mirror.staged_pages set lease_token = $1 where lease_token = $3 and resource = $2 and page < $4 returning 1
 )
-select (select count(*) from adopted)::int as pages, exists (select from held) as held`,
+select count(*)::int as pages from adopted`,
 };
 
 /** How many pages are staged. $1 lease, $2 resource. */
@@ -251,11 +238,17 @@ export const DROP_STAGED: Statement = {
   text: "delete from mirror.staged_pages where lease_token = $1 and ($2::text is null or resource = $2)",
 };
 
-/** Forgets what dead workers left behind, and what waited for too long to be used. */
-export const SWEEP_STAGED: Statement = {
-  name: "mirror_sweep_staged",
-  text: `delete from mirror.staged_pages p where staged_at < now() - interval '1 hour'
-and not exists (select from sync.subjects s where s.lease_token = p.lease_token)
-and not exists (select from sync.loops l where l.lease_token = p.lease_token and l.resource = p.resource
-  and l.begun_at > now() - interval '${STAGED_HOURS} hours')`,
+const IS_OLD = "staged_at < now() - interval '1 hour'";
+
+/** The leases and resources that pages were staged under long ago. */
+export const OLD_STAGED: Statement = {
+  name: "mirror_old_staged",
+  text: `select distinct lease_token as "leaseToken", resource from mirror.staged_pages where ${IS_OLD}`,
+};
+
+/** Forgets old pages of the leases $1 and resources $2. */
+export const DROP_OLD_STAGED: Statement = {
+  name: "mirror_drop_old_staged",
+  text: `delete from mirror.staged_pages p using unnest($1::uuid[], $2::text[]) as o (lease_token, resource)
+where p.lease_token = o.lease_token and p.resource = o.resource and p.${IS_OLD}`,
 };

@@ -1,21 +1,17 @@
 /**
  * Pages of a reading that is under way. They wait in an unlogged table for the one transaction that applies them all, so
  * memory holds one page however long a history is. The last page never goes there but is applied as it came, so the
- * usual reading of one page costs no staging at all.
+ * usual reading of one page costs no staging at all. Whoever stages, moves or applies pages holds the lease that they are
+ * staged under.
  */
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { ADOPT_STAGED, COUNT_STAGED, DROP_STAGED, STAGE_PAGE, SWEEP_STAGED } from "./queries.ts";
+import { ADOPT_STAGED, COUNT_STAGED, DROP_OLD_STAGED, DROP_STAGED, OLD_STAGED, STAGE_PAGE } from "./queries.ts";
 import type { Scope } from "./types.ts";
 
-/**
- * Keeps page `number` of a resource's reading until a run applies or drops it, or takes it over under another lease.
- * @throws TartanError `lease_lost` when the subject is another worker's by now
- */
-export async function stagePage(q: Queryable, scope: Scope, resource: string, number: number, text: string) {
-  const { integrationId, kind, subjectId, leaseToken } = scope;
-  const { rowCount } = await q.query(STAGE_PAGE, [leaseToken, resource, number, text, integrationId, kind, subjectId]);
-  if (rowCount === 0) throw leaseLost(scope);
+/** Keeps page `number` of a resource's reading. */
+export async function keepStaged(tx: Queryable, leaseToken: string, resource: string, number: number, text: string) {
+  await tx.query(STAGE_PAGE, [leaseToken, resource, number, text]);
 }
 
 /**
@@ -30,22 +26,16 @@ export async function expectStaged(q: Queryable, { leaseToken }: Scope, resource
 }
 
 /**
- * Takes the first `pages` pages that were staged under another lease over for the scope's own, which must still hold, and
- * forgets the rest of them. With no pages it forgets all of them.
- * @returns whether all were there: a crash of Postgres, or a sweep, may have taken them; then the others are forgotten too
- * @throws TartanError `lease_lost` when the subject is another worker's by now; then the pages stay as they are
+ * Moves the first `pages` pages from one lease to another, and forgets the rest of them. With no pages it forgets all of them.
+ * @returns whether all were there; if not, the others are forgotten too
  */
 export async function adoptStaged(
   tx: Queryable,
-  scope: Scope,
-  { resource, from, pages }: { resource: string; from: string; pages: number },
+  { resource, from, to, pages }: { resource: string; from: string; to: string; pages: number },
 ): Promise<boolean> {
-  const { integrationId, kind, subjectId, leaseToken } = scope;
-  const values = [leaseToken, resource, from, pages, integrationId, kind, subjectId];
-  const { rows } = await tx.query<{ pages: number; held: boolean }>(ADOPT_STAGED, values);
-  if (!rows[0]?.held) throw leaseLost(scope);
-  if (rows[0].pages === pages) return true;
-  await dropStaged(tx, leaseToken, resource);
+  const { rows } = await tx.query<{ pages: number }>(ADOPT_STAGED, [to, resource, from, pages]);
+  if (rows[0]?.pages === pages) return true;
+  await dropStaged(tx, to, resource);
   return false;
 }
 
@@ -54,11 +44,19 @@ export async function dropStaged(q: Queryable, leaseToken: string, resource: str
   await q.query(DROP_STAGED, [leaseToken, resource]);
 }
 
-/** Forgets pages whose lease is long gone. */
-export async function sweepStaged(q: Queryable): Promise<void> {
-  await q.query(SWEEP_STAGED);
+/** A lease and a resource that pages are staged under. */
+export interface StagedUnder {
+  leaseToken: string;
+  resource: string;
 }
 
-export function leaseLost({ kind, subjectId }: Pick<Scope, "kind" | "subjectId">): TartanError {
-  return new TartanError("lease_lost", `The ${kind} ${subjectId} is another worker's by now; nothing was written.`);
+/** What pages were staged under long ago: perhaps a lease that is gone. */
+export const findOldStaged = async (q: Queryable): Promise<StagedUnder[]> =>
+  (await q.query<StagedUnder>(OLD_STAGED)).rows;
+
+/** Forgets the pages that were staged long ago under these. */
+export async function dropStagedOf(q: Queryable, staged: readonly StagedUnder[]): Promise<void> {
+  if (staged.length === 0) return;
+  const leases = staged.map(({ leaseToken }) => leaseToken);
+  await q.query(DROP_OLD_STAGED, [leases, staged.map(({ resource }) => resource)]);
 }

@@ -11,17 +11,9 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
-import {
-  applyError,
-  applyReading,
-  countCurrent,
-  findReferences,
-  removeEverything,
-  summaryOf,
-  verify,
-} from "../mirror/apply.ts";
+import { applyError, applyReading, countCurrent, removeEverything, summaryOf, verify } from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
-import { dropStaged, leaseLost } from "../mirror/stage.ts";
+import { dropStaged } from "../mirror/stage.ts";
 import type { Applied, Scope, Unfit } from "../mirror/types.ts";
 import { confirmToken } from "../integrations/tokens.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
@@ -33,8 +25,10 @@ import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops, type Loops } from "./loops.ts";
 import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED, type Absence } from "./cursor-queries.ts";
 import { learnAbsences } from "./products.ts";
-import { FENCE, finish, KEEP_RUN, LOCK } from "./queries.ts";
-import { held, WEBHOOKS_MAX } from "./queue.ts";
+import { finish, KEEP_RUN, LOCK } from "./queries.ts";
+import { held, leaseLost, WEBHOOKS_MAX } from "./queue.ts";
+import { findReferences } from "./references.ts";
+import { fence } from "./staging.ts";
 import type { Claim, Failure, Outcome, UpdateInfo, Decision } from "./types.ts";
 
 /** Where a resource stood before the run. */
@@ -102,8 +96,7 @@ const isRefusedValue = (error: unknown): boolean =>
 async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | null): Promise<Committed> {
   const { claim, scope } = ending;
   return await database.transaction(async (tx) => {
-    const fenced = await tx.query(FENCE, held(claim));
-    if (fenced.rowCount === 0) throw leaseLost(scope);
+    await fence(tx, scope);
     const written = await write(tx, ending, unfit);
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);

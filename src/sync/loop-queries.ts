@@ -1,13 +1,14 @@
 /** The statements about page loops that wait. Values are always bound; $1…$3 are the subject. */
 import type { Statement } from "../database/types.ts";
-import { STAGED_HOURS } from "../mirror/queries.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
 const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
 
+/** Pages that were staged longer ago than this are not used any more. */
+const STAGED_HOURS = 24;
 /** Its pages are not too old to be used. */
-const FRESH = `begun_at > now() - interval '${STAGED_HOURS} hours'`;
+export const FRESH = `begun_at > now() - interval '${STAGED_HOURS} hours'`;
 
 export const LOOPS = statement(
   "loops",

@@ -10,9 +10,10 @@
  */
 import { hash } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
-import { adoptStaged, dropStaged } from "../mirror/stage.ts";
+import { dropStaged } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
 import { COUNT_LOOPS, DROP_LOOPS, KEEP_LOOP, LOOPS, MOVE_LOOP, SWEEP_LOOPS } from "./loop-queries.ts";
+import { takeOver } from "./staging.ts";
 import type { Claim, Outcome, StoredLoop } from "./types.ts";
 
 /** by resource */
@@ -86,15 +87,15 @@ export async function adoptLoop(
 ): Promise<boolean> {
   const { integrationId, kind, subjectId, leaseToken } = scope;
   return await database.transaction(async (tx) => {
-    const isWhole = await adoptStaged(tx, scope, { resource, from: loop.leaseToken, pages: loop.pages.length });
+    const isWhole = await takeOver(tx, scope, { resource, from: loop.leaseToken, pages: loop.pages.length });
     if (isWhole) await tx.query(MOVE_LOOP, [integrationId, kind, subjectId, resource, loop.leaseToken, leaseToken]);
     return isWhole;
   });
 }
 
 /** Drops the pages of a loop that is not gone on with. @throws TartanError `lease_lost` when the lease of `scope` is over */
-export async function dropPages(q: Queryable, scope: Scope, resource: string, { leaseToken }: StoredLoop) {
-  await adoptStaged(q, scope, { resource, from: leaseToken, pages: 0 });
+export async function dropPages(database: Database, scope: Scope, resource: string, { leaseToken }: StoredLoop) {
+  await database.transaction((tx) => takeOver(tx, scope, { resource, from: leaseToken, pages: 0 }));
 }
 
 /** Whether as many loops of the integration wait as may. */

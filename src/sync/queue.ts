@@ -8,8 +8,9 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { waitingOf, type WaitingWebhook } from "../journal/served.ts";
+import { TartanError } from "../errors.ts";
 import { forgetStaged } from "../mirror/forget.ts";
-import { leaseLost } from "../mirror/stage.ts";
+import type { Scope } from "../mirror/types.ts";
 import { gaveUp } from "./events.ts";
 import { CLAIM, GIVE_BACK, GIVE_UP, KEEP_RUN, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS } from "./queries.ts";
 import type { Claim, LastError, Status } from "./types.ts";
@@ -79,6 +80,9 @@ export const held = ({ integrationId, kind, id, leaseToken }: Claim): string[] =
 export async function waitingWebhooks(q: Queryable, claimed: Claim): Promise<WaitingWebhook[]> {
   return claimed.oldestUnserved === null ? [] : await waitingOf(q, claimed, claimed.oldestUnserved, WEBHOOKS_MAX);
 }
+
+export const leaseLost = ({ kind, subjectId }: Pick<Scope, "kind" | "subjectId">): TartanError =>
+  new TartanError("lease_lost", `The ${kind} ${subjectId} is another worker's by now; nothing was written.`);
 
 /** @throws TartanError `lease_lost` */
 export async function renew(database: Database, claimed: Claim, leaseSeconds: number): Promise<void> {

@@ -17,7 +17,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
-import { dropStaged, stagePage } from "../mirror/stage.ts";
+import { dropStaged } from "../mirror/stage.ts";
 import type { Page, Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
@@ -27,6 +27,7 @@ import { askWithin, type Asking, type Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
 import { adoptLoop, areTooMany, dropPages } from "./loops.ts";
 import { growing } from "./retry.ts";
+import { stagePage } from "./staging.ts";
 import { ON_REQUEST, type Failure, type Outcome, type StoredLoop, type Task } from "./types.ts";
 
 /** All that reading needs of a run. */

@@ -16,7 +16,6 @@ import type { Vault } from "../integrations/vault.ts";
 import { openHintBy, openOutboxHint, type Hint } from "../events/hint.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import { sweepStaged } from "../mirror/stage.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "./limiter.ts";
 import { sweepLoops } from "./loops.ts";
@@ -26,6 +25,7 @@ import { BUSY, SWEEP_LIMITS } from "./queries.ts";
 import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
 import { run, type RunDeps } from "./run.ts";
+import { sweepStaged } from "./staging.ts";
 import type { Claim } from "./types.ts";
 
 export interface SyncOptions {

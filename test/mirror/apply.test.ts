@@ -1,8 +1,6 @@
 /** Pages against tables: what is written, what is counted, and that no digit is lost. */
-import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countCurrent } from "../../src/mirror/apply.ts";
-import { stagePage } from "../../src/mirror/stage.ts";
 import { openScene, page, resource, txn, type Scene } from "./support.ts";
 
 let db: Scene;
@@ -189,16 +187,5 @@ describe("a loop's pages", () => {
       removed: 0,
     });
     expect(await rows(scope, "transaction_id, xmin::text, changed_at")).toEqual(before);
-  });
-});
-
-describe("staging", () => {
-  it("refuses the page of a worker whose lease is another's", async () => {
-    const scope = await hold();
-    await expect(
-      stagePage(db.database, { ...scope, leaseToken: randomUUID() }, "transactions", 0, "{}"),
-    ).rejects.toMatchObject({
-      code: "lease_lost",
-    });
   });
 });

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Queryable } from "../../src/database/types.ts";
 import { applyReading } from "../../src/mirror/apply.ts";
 import { selectChanges } from "../../src/mirror/changes.ts";
-import { stagePage } from "../../src/mirror/stage.ts";
+import { keepStaged } from "../../src/mirror/stage.ts";
 import type { Applied, Changes, Page, Scope } from "../../src/mirror/types.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
@@ -58,25 +58,18 @@ export async function openScene(): Promise<Scene> {
   const db = await testDatabase();
   return {
     ...db,
-    hold: async () => {
-      const scope = {
-        integrationId: "svi_test",
-        kind: "item",
-        subjectId: randomUUID(),
-        leaseToken: randomUUID(),
-        facts: { user_id: "user_1" },
-      };
-      await db.database.query(
-        "insert into sync.subjects (integration_id, kind, id, lease_token, due_at) values ($1, $2, $3, $4, now())",
-        [scope.integrationId, scope.kind, scope.subjectId, scope.leaseToken],
-      );
-      return scope;
-    },
+    hold: async () => ({
+      integrationId: "svi_test",
+      kind: "item",
+      subjectId: randomUUID(),
+      leaseToken: randomUUID(),
+      facts: { user_id: "user_1" },
+    }),
     apply: async (scope, name, texts, whole = false) => {
       const pages: Page[] = [];
       for (const [number, text] of texts.entries()) {
         const last = number === texts.length - 1;
-        if (!last) await stagePage(db.database, scope, name, number, text);
+        if (!last) await keepStaged(db.database, scope.leaseToken, name, number, text);
         pages.push({ text: last ? text : null, rows: true, removals: true });
       }
       return await db.database.transaction(async (tx) => {

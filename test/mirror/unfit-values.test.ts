@@ -2,6 +2,7 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { applyReading } from "../../src/mirror/apply.ts";
+import { forgetItem, purgeIntegration } from "../../src/mirror/forget.ts";
 import type { Scope, Unfit } from "../../src/mirror/types.ts";
 import { unfitValues } from "../../src/mirror/unfit-queries.ts";
 import type { Resource } from "../../src/resources/types.ts";
@@ -179,10 +180,18 @@ describe("what does not fit", () => {
       await expect(apply(scope, resource("accounts"), accounts(one)), JSON.stringify(one)).rejects.toThrow();
   });
 
-  it("goes with its item", async () => {
-    const scope = await db.hold();
-    await apply(scope, resource("transactions"), transactions({ transaction_id: "a", date: "soon" }), []);
-    await db.database.query("delete from sync.subjects where id = $1", [scope.subjectId]);
-    expect(await unfitValues(db.database, scope.integrationId, scope.subjectId)).toEqual([]);
+  it.each([
+    ["item", ({ integrationId, subjectId }: Scope) => forgetItem(db.database, integrationId, subjectId), 1],
+    ["integration", ({ integrationId }: Scope) => purgeIntegration(db.database, integrationId), 0],
+  ])("goes with its %s, and no other does", async (_, forget, left) => {
+    const [scope, other, foreign] = [await db.hold(), await db.hold(), { ...(await db.hold()), integrationId: "svi_more" }];
+    for (const each of [scope, other, foreign]) {
+      await apply(each, resource("transactions"), transactions({ transaction_id: "a", date: "soon" }), []);
+    }
+    await forget(scope);
+    const noted = ({ integrationId, subjectId }: Scope) => unfitValues(db.database, integrationId, subjectId);
+    expect(await noted(scope)).toEqual([]);
+    expect(await noted(other)).toHaveLength(left);
+    expect(await noted(foreign)).toHaveLength(1);
   });
 });

@@ -5,9 +5,9 @@ import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { adoptStaged, stagePage, sweepStaged } from "../../src/mirror/stage.ts";
 import { claim, giveBack } from "../../src/sync/queue.ts";
 import { sweepLoops } from "../../src/sync/loops.ts";
+import { stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { ENDPOINT, pages, loopTools } from "./loop-support.ts";
@@ -206,10 +206,12 @@ describe("pages that are taken over", () => {
     if (!second) throw new Error("nothing was claimed again");
     const late = scope("00000000-0000-4000-8000-000000000000");
     const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
+    const adopt = (by: typeof late, pages = wish.pages) =>
+      scene.database.transaction((tx) => takeOver(tx, by, { ...wish, pages }));
     for (const pages of [2, 0]) {
-      await expect(adoptStaged(scene.database, late, { ...wish, pages })).rejects.toMatchObject({ code: "lease_lost" });
+      await expect(adopt(late, pages)).rejects.toMatchObject({ code: "lease_lost" });
     }
-    expect(await adoptStaged(scene.database, scope(second.leaseToken), wish)).toBe(true);
+    expect(await adopt(scope(second.leaseToken))).toBe(true);
     const { rows } = await scene.database.query("select page, lease_token from mirror.staged_pages order by page");
     expect(rows).toEqual([0, 1].map((page) => ({ page, lease_token: second.leaseToken })));
     await scene.database.query("delete from mirror.staged_pages");

@@ -1,0 +1,64 @@
+/**
+ * Staged pages under a lease. The mirror keeps the pages; here the lease is checked, in the same transaction and under a lock, so
+ * that nothing is staged for a subject that another worker holds or that was erased.
+ */
+import type { Database, Queryable, Statement } from "../database/types.ts";
+import { adoptStaged, dropStagedOf, findOldStaged, keepStaged, type StagedUnder } from "../mirror/stage.ts";
+import type { Scope } from "../mirror/types.ts";
+import { FRESH } from "./loop-queries.ts";
+import { FENCE } from "./queries.ts";
+import { leaseLost } from "./queue.ts";
+
+/** Those of the leases $1 of the resources $2 whose pages no run and no loop can use any more. */
+const UNUSED_LEASES: Statement = {
+  name: "sync_unused_leases",
+  text: `
+select o.lease_token as "leaseToken", o.resource
+from unnest($1::uuid[], $2::text[]) as o (lease_token, resource)
+where not exists (select from sync.subjects s where s.lease_token = o.lease_token)
+  and not exists (select from sync.loops l where l.lease_token = o.lease_token and l.resource = o.resource and l.${FRESH})`,
+};
+
+/**
+ * Holds the lease of `scope` until the transaction ends: the subject is neither claimed nor deleted before.
+ * @throws TartanError `lease_lost` when the subject is another worker's by now
+ */
+export async function fence(tx: Queryable, scope: Scope): Promise<void> {
+  const { integrationId, kind, subjectId, leaseToken } = scope;
+  const { rowCount } = await tx.query(FENCE, [integrationId, kind, subjectId, leaseToken]);
+  if (rowCount === 0) throw leaseLost(scope);
+}
+
+/**
+ * Keeps page `number` of a resource's reading until a run applies or drops it, or takes it over under another lease.
+ * @throws TartanError `lease_lost` when the subject is another worker's by now
+ */
+export async function stagePage(database: Database, scope: Scope, resource: string, number: number, text: string) {
+  await database.transaction(async (tx) => {
+    await fence(tx, scope);
+    await keepStaged(tx, scope.leaseToken, resource, number, text);
+  });
+}
+
+/**
+ * Takes the first `pages` pages that were staged under another lease over for the scope's own, and forgets the rest of them. With
+ * no pages it forgets all of them.
+ * @returns whether all were there: a crash of Postgres, or a sweep, may have taken them; then the others are forgotten too
+ * @throws TartanError `lease_lost` when the subject is another worker's by now; then the pages stay as they are
+ */
+export async function takeOver(
+  tx: Queryable,
+  scope: Scope,
+  { resource, from, pages }: { resource: string; from: string; pages: number },
+): Promise<boolean> {
+  await fence(tx, scope);
+  return await adoptStaged(tx, { resource, from, to: scope.leaseToken, pages });
+}
+
+/** Forgets pages whose lease is long gone. A lease that is gone never comes back, so nothing can use them. */
+export async function sweepStaged(q: Queryable): Promise<void> {
+  const old = await findOldStaged(q);
+  if (old.length === 0) return;
+  const keys = [old.map(({ leaseToken }) => leaseToken), old.map(({ resource }) => resource)];
+  await dropStagedOf(q, (await q.query<StagedUnder>(UNUSED_LEASES, keys)).rows);
+}

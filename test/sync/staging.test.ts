@@ -1,0 +1,80 @@
+/** Staged pages and the lease that they are staged under. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { eraseItem } from "../../src/lifecycle/items.ts";
+import { keepStaged } from "../../src/mirror/stage.ts";
+import type { Scope } from "../../src/mirror/types.ts";
+import { claim } from "../../src/sync/queue.ts";
+import { fence, stagePage, sweepStaged } from "../../src/sync/staging.ts";
+import { openScene, until, type Scene } from "./support.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+/** A linked item whose subject a worker holds. */
+async function held(): Promise<Scope> {
+  const [item] = scene.makeItems(1);
+  if (!item) throw new Error("the simulator made no item");
+  await scene.link(item);
+  const [claimed] = await claim(scene.database, "", 1, 60);
+  if (!claimed) throw new Error("nothing was claimed");
+  const { integrationId, kind, id: subjectId, leaseToken } = claimed;
+  return { integrationId, kind, subjectId, leaseToken, facts: { user_id: null } };
+}
+
+async function stagedUnder({ leaseToken }: Scope): Promise<number[]> {
+  const { rows } = await scene.database.query<{ page: number }>(
+    "select page from mirror.staged_pages where lease_token = $1 order by page",
+    [leaseToken],
+  );
+  return rows.map(({ page }) => page);
+}
+
+it("a worker whose lease is another's stages no page", async () => {
+  const scope = await held();
+  const late = { ...scope, leaseToken: randomUUID() };
+  await expect(stagePage(scene.database, late, "transactions", 0, "{}")).rejects.toMatchObject({ code: "lease_lost" });
+  expect(await stagedUnder(late)).toEqual([]);
+  await stagePage(scene.database, scope, "transactions", 0, "{}");
+  expect(await stagedUnder(scope)).toEqual([0]);
+});
+
+it("a page that is being staged while its item is erased is gone with the item", async () => {
+  const scope = await held();
+  let erasing: Promise<void> | undefined;
+  await scene.database.transaction(async (tx) => {
+    await fence(tx, scope);
+    erasing = eraseItem(scene.database, scope.integrationId, scope.subjectId);
+    await until(async () => {
+      const { rows } = await scene.database.query<{ waiting: number }>(
+        "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      return rows[0]?.waiting === 1;
+    }, "the erasure waits for the page");
+    await keepStaged(tx, scope.leaseToken, "transactions", 0, "{}");
+  });
+  await erasing;
+  expect(await stagedUnder(scope)).toEqual([]);
+  await expect(stagePage(scene.database, scope, "transactions", 1, "{}")).rejects.toMatchObject({ code: "lease_lost" });
+});
+
+it("a sweep forgets old pages of leases that are gone, and no others", async () => {
+  const [alive, gone, fresh] = [await held(), await held(), await held()];
+  for (const scope of [alive, gone, fresh]) {
+    for (const page of [0, 1]) await stagePage(scene.database, scope, "transactions", page, "{}");
+  }
+  await scene.database.query(
+    "update mirror.staged_pages set staged_at = now() - interval '2 hours' where lease_token <> $1",
+    [fresh.leaseToken],
+  );
+  for (const { leaseToken } of [gone, fresh]) {
+    await scene.database.query("update sync.subjects set lease_token = null, due_at = null where lease_token = $1", [
+      leaseToken,
+    ]);
+  }
+  await sweepStaged(scene.database);
+  expect([await stagedUnder(alive), await stagedUnder(gone), await stagedUnder(fresh)]).toEqual([[0, 1], [], [0, 1]]);
+});
