@@ -201,44 +201,30 @@ language sql as $$
   returning steady_since <= now() - interval '1 day'
 $$;
 
--- What a week is still needed for; null where nothing needs it.
-create function journal.week_needed_for(week regclass, first uuid, behind uuid) returns text
+-- Whether no run has served one of the webhooks of a week.
+create function journal.has_unprocessed(week regclass) returns boolean
 language plpgsql stable as $$
 declare
-  is_unprocessed boolean;
+  found boolean;
 begin
-  if events.undispatched_since() < behind then
-    return 'undispatched';
-  elsif relay.needs_webhooks(first, behind) then
-    return 'undelivered';
-  end if;
-  execute format('select exists (select from %s where processed_at is null)', week) into is_unprocessed;
-  return case when is_unprocessed then 'unprocessed' end;
+  execute format('select exists (select from %s where processed_at is null)', week) into found;
+  return found;
 end
 $$;
 
--- Drops a week in which the caller found nothing unprocessed. Returns null once the week is dropped, or else what needs it now.
--- One transaction drops one week, so every round makes progress however many weeks are old. A week behind one that stays is
--- emptied and not dropped, since ids must not fall between partitions.
-create function journal.drop_week(monday date) returns text
+-- Drops a week that nothing needs; the caller holds the locks under which it found that. One transaction drops one week, so
+-- every round makes progress however many weeks are old. A week behind one that stays is emptied and not dropped, since ids must
+-- not fall between partitions.
+create function journal.drop_week(monday date) returns void
 language plpgsql as $$
 declare
   week record;
   is_empty boolean;
 begin
-  perform set_config('lock_timeout', '2s', true);
-  perform tartan_locks.take('partitions');
-  -- A job that brings deliveries back shares this lock. Webhooks that the job needs are needed from now on.
-  perform tartan_locks.take('retention');
-  select partition, tartan.least_id_at(starts_at) as first, tartan.least_id_at(starts_at + interval '1 week') as behind,
-    starts_at = (select min(starts_at) from journal.weeks) as is_oldest into week
+  select partition, starts_at = (select min(starts_at) from journal.weeks) as is_oldest into week
   from journal.weeks where starts_at = monday::timestamp at time zone 'UTC';
   if not found then
-    return null;
-  elsif events.undispatched_since() < week.behind then
-    return 'undispatched';
-  elsif relay.needs_webhooks(week.first, week.behind) then
-    return 'undelivered';
+    return;
   elsif week.is_oldest then
     execute format('drop table %s', week.partition);
     alter table journal.webhooks detach partition journal.webhooks_earlier;
@@ -250,7 +236,6 @@ begin
       execute format('truncate %s', week.partition);
     end if;
   end if;
-  return null;
 end
 $$;
 

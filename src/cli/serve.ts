@@ -24,6 +24,7 @@ import { createGuard } from "../relay/senders/http/guard.ts";
 import { startRelay, type RelayOptions } from "../relay/relay.ts";
 import { openTransforms } from "../relay/content/transform.ts";
 import { startReconciliation } from "../sync/reconcile.ts";
+import { relayNeeds } from "../relay/needs.ts";
 import { forget } from "../relay/retention.ts";
 import { pruneRemoved } from "../mirror/prune.ts";
 import { pruneRuns, pruneSubjects } from "../sync/prune.ts";
@@ -130,7 +131,9 @@ export function janitorOptions({
   const always = {
     "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
   };
-  return { database, logger, clock: systemClock, retentionDays: config.journalRetentionDays, always, more };
+  const { journalRetentionDays } = config;
+  const neededBy = [relayNeeds];
+  return { database, logger, clock: systemClock, retentionDays: journalRetentionDays, neededBy, always, more };
 }
 
 async function listen(

@@ -13,12 +13,24 @@ const AGAIN_MS = 1_000;
  * cancelled and rolled back, and later ones fail without being sent.
  */
 export const cancellable = (database: Database, signal?: AbortSignal): Queryable => ({
+  query: async <Row>(statement: string | Statement, values?: readonly unknown[]) =>
+    await cancellableTransaction(database, signal, (tx) => tx.query<Row>(statement, values)),
+});
+
+/** The same for several statements in one transaction. */
+export async function cancellableTransaction<T>(
+  database: Database,
+  signal: AbortSignal | undefined,
+  work: (tx: Queryable) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  return await database.transaction((tx) => work(signal ? cancelledBy(database, tx, signal) : tx), "long");
+}
+
+const cancelledBy = (database: Database, tx: Queryable, signal: AbortSignal): Queryable => ({
   query: async <Row>(statement: string | Statement, values?: readonly unknown[]) => {
-    signal?.throwIfAborted();
-    return await database.transaction(async (tx) => {
-      const run = () => tx.query<Row>(statement, values);
-      return signal ? await untilAborted(database, tx, signal, run) : await run();
-    }, "long");
+    signal.throwIfAborted();
+    return await untilAborted(database, tx, signal, () => tx.query<Row>(statement, values));
   },
 });
 

@@ -49,6 +49,21 @@ returning id`,
   };
 }
 
+/**
+ * Gives the rows $1 of the outbox their positions, and notifies those who read by position; also the channel $2 with the payload $3,
+ * unless $3 is null, which saves its caller a statement.
+ */
+export const GIVE_POSITIONS: Statement = {
+  name: "events_give_positions",
+  text: `
+with numbered as materialized (
+  select id, nextval('events.positions') as position from (select unnest($1::bigint[]) as id order by 1) ordered
+), given as (
+  update events.outbox o set position = n.position from numbered n where o.id = n.id
+)
+select pg_notify('tartan_events', ''), case when $3::text is not null then pg_notify($2, $3) end`,
+};
+
 /** Notifies the dispatcher. */
 export const NOTIFY_OUTBOX: Statement = {
   name: "events_notify_outbox",

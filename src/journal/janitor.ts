@@ -9,19 +9,10 @@ import { patient } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import { WEEK_NEEDS, type WeekNeed } from "../model/statuses.ts";
-import {
-  DROP_TOKEN_DAYS,
-  DROP_WEEK,
-  ENSURE_PARTITIONS,
-  LOOK_AT_WEEK,
-  NOTE_KEPT,
-  NOTE_ROUND,
-  OLD_WEEKS,
-  TRIM_EARLIER,
-  TRIM_REFUSALS,
-} from "./queries.ts";
-import { describeSuspension, skewOf, suspensionBy, type KeptWeek } from "./retention.ts";
+import { WEEK_NEEDS } from "../model/statuses.ts";
+import { DROP_TOKEN_DAYS, ENSURE_PARTITIONS, NOTE_KEPT, NOTE_ROUND, TRIM_REFUSALS } from "./queries.ts";
+import { describeSuspension, skewOf, suspensionBy, type KeptWeek, type NeedsWebhooks } from "./retention.ts";
+import { dropOldWeeks } from "./weeks.ts";
 
 const EVERY_MS = 60 * 60_000;
 /** A JWT is accepted for six minutes around its iat, so any day that is over would do. */
@@ -37,6 +28,8 @@ export interface JanitorOptions {
   clock: Clock;
   /** webhooks are forgotten in whole weeks once all of a week is older; 0 keeps all */
   retentionDays: number;
+  /** who else needs webhooks: nothing is forgotten that one of them needs */
+  neededBy: readonly NeedsWebhooks[];
   /** what other folders have to finish, by what it is; done in each round */
   always?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;
   /** what other folders have to forget, by what it is; done in each round in which the clocks are trusted */
@@ -130,42 +123,15 @@ async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSig
   for (const [what, step] of Object.entries(always)) await attempt(options, signal, what, () => step(signal));
   if (!byAge) return;
   await attempt(options, signal, "forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
-  await attempt(options, signal, "forget old webhooks", () => dropWeeks(options, q, signal));
+  await attempt(options, signal, "forget old webhooks", () => forgetWeeks(options, signal));
   for (const [what, step] of Object.entries(more)) await attempt(options, signal, what, () => step(signal));
 }
 
-/**
- * Looks at each old week and forgets it, a week a transaction, the oldest first: a week that takes too long, or a process
- * that is ended, costs one week and not those before it.
- */
-async function dropWeeks(
-  { database, logger, retentionDays }: JanitorOptions,
-  q: Queryable,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const kept: KeptWeek[] = [];
-  const failures: unknown[] = [];
-  const old = retentionDays === 0 ? [] : (await database.query<{ week: string }>(OLD_WEEKS, [retentionDays])).rows;
-  for (const { week } of old) {
-    // A week that cannot be looked at does not keep the others. One that cannot be dropped does: the next waits for the same lock.
-    const found = await neededFor(q, LOOK_AT_WEEK, week).catch((error: unknown) => {
-      signal?.throwIfAborted();
-      failures.push(error);
-    });
-    if (found === undefined) continue;
-    const needed_for = found ?? (await neededFor(q, DROP_WEEK, week));
-    if (needed_for !== null) kept.push({ week, needed_for });
-  }
-  if (retentionDays > 0) await repeat(q, TRIM_EARLIER, [retentionDays], signal);
-  await database.query(NOTE_KEPT, [JSON.stringify(kept)]);
-  noteKept(kept, logger);
+async function forgetWeeks(options: JanitorOptions, signal: AbortSignal | undefined): Promise<void> {
+  const { kept, failures } = await dropOldWeeks(options, signal);
+  await options.database.query(NOTE_KEPT, [JSON.stringify(kept)]);
+  noteKept(kept, options.logger);
   if (failures.length > 0) throw failures[0];
-}
-
-/** What one of the two statements says that the week is needed for; null: nothing. */
-async function neededFor(q: Queryable, statement: string, week: string): Promise<WeekNeed | null> {
-  const { rows } = await q.query<{ needed_for: WeekNeed | null }>(statement, [week]);
-  return rows[0]?.needed_for ?? null;
 }
 
 function noteKept(kept: readonly KeptWeek[], logger: Logger): void {

@@ -204,21 +204,25 @@ const OLD = "least(now() - $1 * interval '1 day', date_trunc('week', now(), 'UTC
 export const OLD_WEEKS = `
 select to_char(starts_at at time zone 'UTC', 'YYYY-MM-DD') as week from journal.weeks
 where starts_at + interval '1 week' <= ${OLD} order by starts_at`;
-/** What the week of Monday $1 is needed for. It reads the week until it finds something unprocessed, and locks nothing. */
-export const LOOK_AT_WEEK = `
-select journal.week_needed_for(partition, tartan.least_id_at(starts_at), tartan.least_id_at(starts_at + interval '1 week'))
-  as needed_for
-from journal.weeks where starts_at = $1::date::timestamp at time zone 'UTC'`;
-export const DROP_WEEK = "select journal.drop_week($1::date) as needed_for";
-/** $2 at most of those that are older than all weeks and that nothing needs. */
-export const TRIM_EARLIER = `
-delete from journal.webhooks_earlier where id = any (array(
-  select w.id from journal.webhooks_earlier w
-  where w.id < tartan.least_id_at(${OLD}) and w.processed_at is not null
-    and w.id < coalesce(events.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-    and not exists (select from relay.deliveries r
-      where r.event_id = w.id and r.status in ('scheduled', 'dead') and r.body is null)
-  limit $2))`;
+const MONDAY = "starts_at = $1::date::timestamp at time zone 'UTC'";
+/** The ids of the week of Monday $1, from `first` to before `behind`, and whether one of them may wait for dispatch. */
+export const WEEK = `
+select first, behind, coalesce(events.undispatched_since() < behind, false) as undispatched
+from (select tartan.least_id_at(starts_at) as first, tartan.least_id_at(starts_at + interval '1 week') as behind
+  from journal.weeks where ${MONDAY}) week`;
+/** Reads the week of Monday $1 until it finds a webhook that no run has served. */
+export const HAS_UNPROCESSED = `select journal.has_unprocessed(partition) as unprocessed from journal.weeks where ${MONDAY}`;
+/** Partitions are changed at once or not at all: whatever waits behind this would wait as long. */
+export const SHORT_LOCK_WAIT = "select set_config('lock_timeout', '2s', true)";
+/** Drops the week of Monday $1, in a transaction that holds the locks `partitions` and `retention`. */
+export const DROP_WEEK = "select journal.drop_week($1::date)";
+/** Webhooks that are older than all weeks, served and dispatched, behind the id $2; $3 at most. */
+export const OLD_EARLIER = `
+select id from journal.webhooks_earlier
+where id > $2::uuid and id < tartan.least_id_at(${OLD}) and processed_at is not null
+  and id < coalesce(events.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by id limit $3`;
+export const DELETE_EARLIER = "delete from journal.webhooks_earlier where id = any ($1::uuid[])";
 /** $1 the weeks that are old and still needed, as JSON. */
 export const NOTE_KEPT = "update journal.retention set kept = $1::jsonb where kept <> $1::jsonb";
 

@@ -13,6 +13,16 @@ import { RETENTION_STATE } from "./queries.ts";
 /** Clocks that are set by NTP differ by milliseconds. */
 export const SKEW_MAX_MS = 2 * 60_000;
 
+/** Somebody else whose work needs webhooks, as retention asks them. */
+export interface NeedsWebhooks {
+  /** what a week is kept for because of them */
+  neededFor: WeekNeed;
+  /** whether they need a webhook with an id from `first` to before `behind` */
+  between(q: Queryable, first: string, behind: string): Promise<boolean>;
+  /** those of the webhooks that they need */
+  among(q: Queryable, ids: readonly string[]): Promise<readonly string[]>;
+}
+
 export interface KeptWeek {
   /** its Monday, `2026-11-16` */
   week: string;

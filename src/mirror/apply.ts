@@ -20,7 +20,7 @@ import {
 import { both, UNTOUCHED } from "./changes.ts";
 import { expectStaged } from "./stage.ts";
 import { noteUnfit } from "./unfit-queries.ts";
-import type { Applied, Changes, Page, Reading, Scope, Subject, Unfit } from "./types.ts";
+import type { Applied, Changes, Page, Reading, Scope, Unfit } from "./types.ts";
 
 /** The statements of a resource, built once. */
 interface Statements {

@@ -2,10 +2,12 @@
  * Retention of the relay, a step of the janitor's round: deletes what is older than is kept. Rows that something still needs
  * stay. Each room deletes its own rows.
  */
-import type { Database, Queryable } from "../database/types.ts";
+import type { Database } from "../database/types.ts";
+import { forgetEvents, forgetOutbox, type Part, type Passed } from "../events/retention.ts";
 import { forgetDestinations } from "./destinations/retention.ts";
 import { cancelLongPausedJobs, forgetJobs, forgetMembers } from "./jobs/retention.ts";
-import { FORGET_DELIVERIES, FORGET_EVENTS, FORGET_OUTBOX, KEPT_SINCE, LOCK_RETENTION } from "./retention-queries.ts";
+import { neededOf } from "./needs.ts";
+import { FORGET_DELIVERIES, KEPT_SINCE, LOCK_RETENTION } from "./retention-queries.ts";
 import { forgetRoutes } from "./routing/retention.ts";
 
 export interface RetentionOptions {
@@ -16,11 +18,6 @@ export interface RetentionOptions {
 
 const AT_ONCE = 5000;
 const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
-
-interface Passed {
-  last: string | null;
-  gone: number;
-}
 
 /**
  * Deletes finished deliveries with their attempts, dead letters included, by the time when they finished; events, unless
@@ -35,20 +32,23 @@ export async function forget(
 ): Promise<{ deliveries: number; events: number; outbox: number }> {
   const before = (await database.query<{ before: Date }>(KEPT_SINCE, [retentionDays])).rows[0]?.before;
   if (before === undefined) return { deliveries: 0, events: 0, outbox: 0 };
-  const batchOf = (q: Queryable, statement: string) => async (behind: string) =>
-    (await q.query<Passed>(statement, [before, behind, AT_ONCE])).rows[0];
+  const part = (behind: string): Part => ({ before, behind, atOnce: AT_ONCE });
   await cancelLongPausedJobs(database, before);
-  const deliveries = await inBatches(LEAST_UUID, batchOf(database, FORGET_DELIVERIES), signal);
+  const deliveries = await inBatches(
+    LEAST_UUID,
+    async (behind) => (await database.query<Passed>(FORGET_DELIVERIES, [before, behind, AT_ONCE])).rows[0],
+    signal,
+  );
   const events = await inBatches(
     LEAST_UUID,
     (behind) =>
       database.transaction(async (tx) => {
         await tx.query(LOCK_RETENTION);
-        return await batchOf(tx, FORGET_EVENTS)(behind);
+        return await forgetEvents(tx, part(behind), neededOf);
       }),
     signal,
   );
-  const outbox = await inBatches("0", batchOf(database, FORGET_OUTBOX), signal);
+  const outbox = await inBatches("0", (behind) => forgetOutbox(database, part(behind)), signal);
   await forgetMembers(database, signal);
   await forgetJobs(database, before);
   await forgetRoutes(database, before);

@@ -94,7 +94,7 @@ const isRefusedValue = (error: unknown): boolean =>
   error instanceof Error && /^(22...|23502|54000)$/.test(String((error as { code?: unknown }).code));
 
 async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | null): Promise<Committed> {
-  const { claim, scope } = ending;
+  const { scope } = ending;
   return await database.transaction(async (tx) => {
     await fence(tx, scope);
     const written = await write(tx, ending, unfit);

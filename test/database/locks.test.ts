@@ -14,7 +14,8 @@ import { introduceItem } from "../support/link.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import { rotateVault } from "../../src/integrations/rotation.ts";
 import { openVault } from "../../src/integrations/vault.ts";
-import { DROP_TOKEN_DAYS, DROP_WEEK, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
+import { DROP_TOKEN_DAYS, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
+import { dropOldWeeks } from "../../src/journal/weeks.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { testDatabase } from "../support/database.ts";
@@ -68,7 +69,8 @@ async function lockedWork(database: Database, url: string): Promise<void> {
   await eraseItem(database, id, "item");
   await database.query(ENSURE_PARTITIONS);
   await database.query(DROP_TOKEN_DAYS, [2]);
-  await database.query(DROP_WEEK, ["2026-01-05"]);
+  await database.query("select journal.make_weeks(date_trunc('week', now() - interval '5 weeks', 'UTC'), now())");
+  expect(await dropOldWeeks({ database, retentionDays: 1, neededBy: [] })).toMatchObject({ failures: [] });
   await migrateFurther(url);
 }
 

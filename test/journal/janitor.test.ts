@@ -24,8 +24,8 @@ async function partitions(q: Queryable, of: string): Promise<string[]> {
 /** Makes every look at a week take so many seconds; then it finds nothing. */
 const slowLooks = async (q: Queryable, seconds: number): Promise<void> =>
   void (await q.query(
-    `create or replace function journal.week_needed_for(week regclass, first uuid, behind uuid) returns text
-     language plpgsql as $$ begin perform pg_sleep(${seconds}); return null; end $$`,
+    `create or replace function journal.has_unprocessed(week regclass) returns boolean
+     language plpgsql as $$ begin perform pg_sleep(${seconds}); return false; end $$`,
   ));
 
 /** `database`, whose statements may not take longer than `limitMs` where they are patient. */
@@ -63,7 +63,7 @@ describe("the janitor", () => {
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
     await Promise.all(
       [db.database, other, db.database, other].map((database) =>
-        tidy({ database, logger, clock: systemClock, retentionDays: 0 }),
+        tidy({ database, logger, clock: systemClock, retentionDays: 0, neededBy: [] }),
       ),
     );
     expect((await weeks(db.database)).length).toBeGreaterThanOrEqual(6);
@@ -107,7 +107,7 @@ describe("the janitor", () => {
       ages.map((age) => webhook({ receivedAt: daysAgo(age), proof: null })),
     );
     await finishWork(db.database);
-    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 30 });
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 30, neededBy: [] });
     const { rows } = await db.database.query<{ received_at: Date }>("select received_at from journal.webhooks");
     const kept = rows.map(({ received_at }) => Math.round((Date.now() - received_at.getTime()) / DAY));
     expect(kept).toEqual(expect.arrayContaining([0, 1, 20, 29]));
@@ -125,7 +125,7 @@ describe("the janitor", () => {
     const before = await count();
     await slowLooks(db.database, 1);
     const database = shortOfTime(db.database, 2500);
-    await tidy({ database, logger, clock: systemClock, retentionDays: 30 });
+    await tidy({ database, logger, clock: systemClock, retentionDays: 30, neededBy: [] });
     expect(before - (await count())).toBeGreaterThanOrEqual(4);
   });
 
@@ -137,13 +137,13 @@ describe("the janitor", () => {
     await finishWork(db.database);
     const [slow = ""] = await weeks(db.database);
     await db.database.query(
-      `create or replace function journal.week_needed_for(week regclass, first uuid, behind uuid) returns text
-       language plpgsql as $$ begin if week = '${slow}'::regclass then perform pg_sleep(300); end if; return null; end $$`,
+      `create or replace function journal.has_unprocessed(week regclass) returns boolean
+       language plpgsql as $$ begin if week = '${slow}'::regclass then perform pg_sleep(300); end if; return false; end $$`,
     );
     const warnings: unknown[] = [];
     const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
     const database = shortOfTime(db.database, 500);
-    await tidy({ database, logger: told, clock: systemClock, retentionDays: 30 });
+    await tidy({ database, logger: told, clock: systemClock, retentionDays: 30, neededBy: [] });
     expect(warnings).toEqual([expect.stringContaining("could not forget old webhooks")]);
     expect((await homes(db.database)).map((home) => `journal.${home}`)).toEqual([slow]);
   });
@@ -154,7 +154,7 @@ describe("the janitor", () => {
     await slowLooks(db.database, 300);
     const warnings: unknown[] = [];
     const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
-    const janitor = await startJanitor({ database: db.database, logger: told, clock: systemClock, retentionDays: 30 });
+    const janitor = await startJanitor({ database: db.database, logger: told, clock: systemClock, retentionDays: 30, neededBy: [] });
     const looks = async () =>
       (
         await db.database.query<{ n: number }>(
@@ -172,7 +172,7 @@ describe("the janitor", () => {
     await using db = await testDatabase();
     await db.database.query("insert into journal.refusals (reason) select 'r' || n from generate_series(1, 22000) n");
     const clock = { ...systemClock, now: () => Date.now() + 10 * 60_000 };
-    await tidy({ database: db.database, logger, clock, retentionDays: 0 });
+    await tidy({ database: db.database, logger, clock, retentionDays: 0, neededBy: [] });
     const { rows } = await db.database.query("select count(*)::int as n, max(id)::int as last from journal.refusals");
     expect(rows).toEqual([{ n: 10_000, last: 22_000 }]);
   });
@@ -180,7 +180,7 @@ describe("the janitor", () => {
   test("with retention 0 all webhooks are kept", async () => {
     await using db = await testDatabase();
     await append(db.database, [webhook({ receivedAt: daysAgo(4000), proof: null }), webhook()]);
-    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0 });
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, neededBy: [] });
     expect(await journaled(db.database)).toBe(2);
   });
 
@@ -191,7 +191,7 @@ describe("the janitor", () => {
       webhook({ receivedAt: daysAgo(age), proof: proof(daysAgo(age)) }),
     );
     await append(db.database, given);
-    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0 });
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, neededBy: [] });
     const { rows } = await db.database.query<{ webhook_id: string }>("select webhook_id from journal.accepted_tokens");
     expect(new Set(rows.map(({ webhook_id }) => webhook_id))).toEqual(new Set(given.slice(0, 3).map(({ id }) => id)));
   });
@@ -209,7 +209,7 @@ describe("the janitor", () => {
     await run(31, 5500);
     await run(29, 3);
     const more = { "delete old runs": () => pruneRuns(db.database) };
-    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, more });
+    await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, neededBy: [], more });
     const count = async (table: string) =>
       (await db.database.query<{ n: number }>(`select count(*) as n from ${table}`)).rows[0]?.n;
     expect(await count("journal.refusals")).toBe(10_000);
@@ -220,7 +220,7 @@ describe("the janitor", () => {
     await using db = await testDatabase();
     const warnings: string[] = [];
     const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
-    const round = () => tidy({ database: db.database, logger: told, clock: systemClock, retentionDays: 0 });
+    const round = () => tidy({ database: db.database, logger: told, clock: systemClock, retentionDays: 0, neededBy: [] });
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
     await db.database.transaction(async (tx) => {
       await tx.query("select * from journal.webhooks limit 1");
@@ -245,7 +245,7 @@ describe("the janitor", () => {
           signal?.addEventListener("abort", () => resolve());
         }),
     };
-    const janitor = await startJanitor({ database: db.database, logger, clock, retentionDays: 0 });
+    const janitor = await startJanitor({ database: db.database, logger, clock, retentionDays: 0, neededBy: [] });
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
     while (slept.length < 1) await systemClock.sleep(10);
     wake();

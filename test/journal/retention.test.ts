@@ -26,7 +26,7 @@ function keepingLogger() {
 
 async function round(database: Database, clock: Clock = systemClock): Promise<Line[]> {
   const { lines, logger } = keepingLogger();
-  await tidy({ database, logger, clock, retentionDays: 30 });
+  await tidy({ database, logger, clock, retentionDays: 30, neededBy: [] });
   return lines;
 }
 
@@ -59,7 +59,7 @@ describe("retention never drops what is still needed", () => {
       '{needed_for="unprocessed"} 1',
     );
     // What is never forgotten is not kept beyond its time either.
-    await tidy({ database: db.database, logger: silentLogger, clock: systemClock, retentionDays: 0 });
+    await tidy({ database: db.database, logger: silentLogger, clock: systemClock, retentionDays: 0, neededBy: [] });
     expect((await retentionState(db.database, systemClock)).kept_weeks).toEqual([]);
     expect(await registry.getSingleMetricAsString("tartan_journal_weeks_kept")).not.toMatch(/ [1-9]/);
     // What comes late for a week that was emptied still has room.

@@ -8,13 +8,14 @@ import { tidy } from "../../src/journal/janitor.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { groups } from "../../src/relay/ledger/dead-letters.ts";
 import { workOnce } from "../../src/relay/jobs/job-runner.ts";
-import { createRedrive } from "../../src/relay/jobs/jobs.ts";
+import { cancelJob, createRedrive, createReplay, pauseJob } from "../../src/relay/jobs/jobs.ts";
 import { createRoute } from "../../src/relay/routing/routes.ts";
+import { relayNeeds } from "../../src/relay/needs.ts";
 import { forget } from "../../src/relay/retention.ts";
 import { webhook } from "../journal/support.ts";
 import { until } from "../support/stage.ts";
 import { kept, keeping, oldEvent } from "./old.ts";
-import { deliveries, dispatchAll, settle, workAll } from "./past.ts";
+import { deliveries, dispatchAll, settle, whole, workAll } from "./past.ts";
 import { openScene } from "./scene.ts";
 
 /** What the janitor of a process does, of the default configuration. */
@@ -239,10 +240,35 @@ describe("retention", () => {
     await dispatchAll(database);
     await database.query("update journal.webhooks set processed_at = now()");
     await settle(database, "delivered", { where: `event_id = '${delivered}'` });
-    const drop = () => tidy({ database, logger: silentLogger, clock: systemClock, retentionDays: 1 });
+    const neededBy = [relayNeeds];
+    const drop = () => tidy({ database, logger: silentLogger, clock: systemClock, retentionDays: 1, neededBy });
     await drop();
     expect(await kept(database, "journal.webhooks")).toEqual([held, later]);
     await settle(database, "delivered");
+    await drop();
+    expect(await kept(database, "journal.webhooks")).toEqual([]);
+  });
+
+  it("keeps webhooks older than all weeks while a delivery or an unfinished job needs them", async () => {
+    await using scene = await openScene();
+    const { database } = scene;
+    const { id } = await scene.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });
+    const [first, second] = [60, 61].map((weeks) => webhook({ receivedAt: new Date(Date.now() - weeks * 7 * DAY_MS) }));
+    if (!first || !second) throw new Error("there are two");
+    await append(database, [first, second]);
+    await dispatchAll(database);
+    await database.query("update journal.webhooks set processed_at = now()");
+    await settle(database, "delivered", { where: `event_id = '${second.id}'` });
+    const neededBy = [relayNeeds];
+    const drop = () => tidy({ database, logger: silentLogger, clock: systemClock, retentionDays: 1, neededBy });
+    await drop();
+    expect(await kept(database, "journal.webhooks")).toEqual([first.id]);
+    await settle(database, "delivered");
+    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01" }));
+    await pauseJob(database, replay.id);
+    await drop();
+    expect(await kept(database, "journal.webhooks")).toEqual([first.id]);
+    await cancelJob(database, replay.id);
     await drop();
     expect(await kept(database, "journal.webhooks")).toEqual([]);
   });

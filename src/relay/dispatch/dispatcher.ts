@@ -10,20 +10,14 @@
  * of the events. Payloads are read only for routes with a matcher, in slices of bounded size.
  */
 import type { Database, Queryable } from "../../database/types.ts";
+import { givePositions } from "../../events/outbox.ts";
 import { metrics } from "../../metrics.ts";
 import { formatHint } from "../model/deliveries-hint.ts";
 import type { SizedEvent } from "../model/types.ts";
 import { needsPayload } from "../routing/filter.ts";
 import { loadRouting } from "../routing/routes.ts";
-import {
-  fanOut,
-  insertDeliveries,
-  orderingKeyOf,
-  withMatcher,
-  type MatchingRoute,
-  type NewDelivery,
-} from "./fan-out.ts";
-import { BEGIN_DISPATCH, EVENTS_OF, GIVE_POSITIONS, WAITING_ROWS } from "./queries.ts";
+import { fanOut, insertDeliveries, orderingKeyOf, withMatcher, type MatchingRoute, type NewDelivery } from "./fan-out.ts";
+import { BEGIN_DISPATCH, EVENTS_OF, WAITING_ROWS } from "./queries.ts";
 
 /** Rows of the outbox in one transaction; each names the events of one commit. */
 const ROWS_MAX = 200;
@@ -136,7 +130,8 @@ export class Dispatcher {
         if (work.isEnough) break;
       }
       const { rows, created } = work;
-      await tx.query(GIVE_POSITIONS, [rows, created.size === 0 ? null : formatHint(this.#by, created.keys())]);
+      const payload = formatHint(this.#by, created.keys());
+      await givePositions(tx, rows, created.size === 0 ? null : { channel: "tartan_deliveries", payload });
       metrics.eventsDispatched.inc(work.events);
       return { rows: rows.length, created };
     });

@@ -64,15 +64,3 @@ join relay.destinations x on x.id = d.destination_id and x.deleted_at is null
 order by d.n
 on conflict (event_id, destination_id) do nothing`,
 );
-
-/** Gives the rows $1 of the outbox their positions, and notifies the workers with the hint $2 unless it is null. */
-export const GIVE_POSITIONS = statement(
-  "give_positions",
-  `
-with numbered as materialized (
-  select id, nextval('events.positions') as position from (select unnest($1::bigint[]) as id order by 1) ordered
-), given as (
-  update events.outbox o set position = n.position from numbered n where o.id = n.id
-)
-select pg_notify('tartan_events', ''), case when $2::text is not null then pg_notify('tartan_deliveries', $2) end`,
-);
