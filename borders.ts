@@ -37,7 +37,7 @@ export const ROOMS: readonly Row[] = [
   ["relay/ledger",  "model database events journal integrations relay/model relay/content relay/senders relay/destinations", "relay.overdue"],
   ["relay/feed",    "model database events journal relay/model relay/content relay/routing", ""],
   ["relay",         "model database events journal integrations relay/model relay/destinations relay/routing relay/dispatch relay/jobs relay/delivery relay/ledger", "relay.*"],
-  ["lifecycle",     "model database events journal integrations mirror sync relay/forget.ts", ""],
+  ["lifecycle",     "model database events journal integrations mirror sync relay/forget.ts relay/destinations/sealed.ts", ""],
   // api/: docs/ describes nouns/, which stand on http/. The files of api/ itself put them together.
   ["api/http",      "model database integrations plaid relay/content relay/destinations relay/senders relay/jobs", ""],
   ["api/nouns",     "model database events journal plaid integrations mirror sync relay/model relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle api/http", ""],

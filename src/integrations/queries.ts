@@ -1,6 +1,5 @@
 /**
- * The statements of integrations/. Values are always bound; table and column names come from constants or, in purges,
- * from Postgres' own catalogue.
+ * The statements of integrations/. Values are always bound; table and column names come from constants.
  */
 import { share, take } from "../database/locks.ts";
 import { DELETED_AT_ONCE } from "../database/parts.ts";
@@ -30,10 +29,6 @@ export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
   `select array[${key.join(", ")}] as key, ${column} as sealed from ${table}
     where substring(${column} from 1 for 9) <> $1 and (${key.join(", ")}) > (${key.map((_, index) => `$${index + 3}`).join(", ")})
     order by ${key.join(", ")} limit $2`;
-
-export const RESEAL = ({ table, column, key }: SealedColumn): string =>
-  `update ${table} set ${column} = $1
-    where ${column} = $2 and ${key.map((name, index) => `${name} = $${index + 3}`).join(" and ")}`;
 
 /* Integrations. */
 

@@ -9,13 +9,13 @@
 import { listProcessesWithoutKey } from "../database/processes.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { COUNT_RESEALS, LOCK_ROTATION, RESEAL, SELECT_RESEALS, SET_SEALING_KEY } from "./queries.ts";
+import { COUNT_RESEALS, LOCK_ROTATION, SELECT_RESEALS, SET_SEALING_KEY } from "./queries.ts";
 import { sealPrefix, type Vault } from "./seal.ts";
-import { SEALED_COLUMNS, type SealedColumn } from "./sealed.ts";
+import type { SealedColumn } from "./sealed.ts";
 
 const BATCH = 200;
 
-type Progress = (done: number, total: number) => void;
+export type Progress = (done: number, total: number) => void;
 
 interface Row {
   key: string[];
@@ -23,14 +23,16 @@ interface Row {
 }
 
 /**
- * Makes the first key of `vault` the one that all processes seal under, and re-seals every sealed column under it.
+ * Makes the first key of `vault` the one that all processes seal under, and re-seals the columns under it.
+ * @param columns all sealed columns there are, whoever owns them
  * @returns how many values were re-sealed, by `table.column`
  * @throws TartanError `conflict` while a running process does not know the key; `vault_unsealable` after everything else was
  *   re-sealed, naming the rows that could not be opened; keep the old keys until these are fixed
  */
-export async function rotateVault(
+export async function reseal(
   database: Database,
   vault: Vault,
+  columns: readonly SealedColumn[],
   onProgress?: Progress,
 ): Promise<Record<string, number>> {
   const [keyId] = vault.keyIds;
@@ -42,11 +44,11 @@ export async function rotateVault(
   });
   vault.use(keyId);
   const prefix = sealPrefix(vault.activeKeyId);
-  const total = await countAll(database, prefix);
+  const total = await countAll(database, columns, prefix);
   const counts: Record<string, number> = {};
   const unopened: string[] = [];
   let done = 0;
-  for (const column of SEALED_COLUMNS) {
+  for (const column of columns) {
     const name = `${column.table}.${column.column}`;
     counts[name] = 0;
     for await (const { resealed, failed, seen } of batches(database, vault, column, prefix)) {
@@ -60,9 +62,9 @@ export async function rotateVault(
   return counts;
 }
 
-async function countAll(database: Queryable, prefix: Buffer): Promise<number> {
+async function countAll(database: Queryable, columns: readonly SealedColumn[], prefix: Buffer): Promise<number> {
   let total = 0;
-  for (const column of SEALED_COLUMNS) {
+  for (const column of columns) {
     const { rows } = await database.query<{ count: number }>(COUNT_RESEALS(column), [prefix]);
     total += rows[0]?.count ?? 0;
   }
@@ -81,10 +83,10 @@ async function* batches(database: Database, vault: Vault, column: SealedColumn, 
       failed.length = 0;
       let count = 0;
       for (const row of rows) {
-        const sealed = reseal(vault, column, row);
+        const sealed = sealAnew(vault, column, row);
         if (!sealed) failed.push(row.key);
         // Changes a value only if it is still the one that was read: a server may have stored a newer token meanwhile.
-        else count += (await tx.query(RESEAL(column), [sealed, row.sealed, ...row.key])).rowCount;
+        else count += (await tx.query(column.reseal, [sealed, row.sealed, ...row.key])).rowCount;
       }
       return count;
     });
@@ -92,7 +94,7 @@ async function* batches(database: Database, vault: Vault, column: SealedColumn, 
   }
 }
 
-function reseal(vault: Vault, column: SealedColumn, { key, sealed }: Row): Buffer | null {
+function sealAnew(vault: Vault, column: SealedColumn, { key, sealed }: Row): Buffer | null {
   const context = column.context(key);
   try {
     return vault.seal(vault.open(sealed, context), context);

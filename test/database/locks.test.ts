@@ -12,7 +12,7 @@ import type { Database } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { introduceItem } from "../support/link.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
-import { rotateVault } from "../../src/integrations/rotation.ts";
+import { rotateVault } from "../../src/lifecycle/rotation.ts";
 import { openVault } from "../../src/integrations/vault.ts";
 import { DROP_TOKEN_DAYS, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
 import { dropOldWeeks } from "../../src/journal/weeks.ts";

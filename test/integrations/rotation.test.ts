@@ -8,7 +8,8 @@ import { rotateWebhookSecret } from "../../src/integrations/integrations.ts";
 import { getItemSecret } from "../../src/integrations/items.ts";
 import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
-import { beginRotation, finishRotation, loadMasterKeys, openVault, rotateVault } from "../../src/integrations/vault.ts";
+import { beginRotation, finishRotation, loadMasterKeys, openVault } from "../../src/integrations/vault.ts";
+import { rotateVault } from "../../src/lifecycle/rotation.ts";
 import { scene, SECRETS, type Scene } from "./support.ts";
 
 const newKey = () => randomBytes(32).toString("base64");
@@ -54,6 +55,17 @@ test("everything sealed is sealed anew under the first key, and the old key is n
     access_token: `${SECRETS.token}-7`,
   });
   expect(Object.values(await rotateVault(it.database, alone))).toEqual([0, 0, 0, 0, 0]);
+});
+
+test("every sealed column of the database is sealed anew", async () => {
+  await using it = await scene();
+  const { rows } = await it.database.query<{ name: string }>(
+    `select format('%s.%s.%s', table_schema, table_name, column_name) as name from information_schema.columns
+     where column_name like '%\\_sealed'`,
+  );
+  expect(rows.length).toBeGreaterThan(0);
+  const counts = await rotateVault(it.database, openVault([newKey(), it.masterKey]));
+  expect(Object.keys(counts).toSorted()).toEqual(rows.map(({ name }) => name).toSorted());
 });
 
 test("a rotation that was cut short goes on where it stopped", async () => {

@@ -1,6 +1,7 @@
 /** `tartan vault rotate`: seals every token and secret anew under another master key, while servers keep running. */
 import { Command } from "commander";
-import { beginRotation, finishRotation, loadMasterKeys, openVault, rotateVault } from "../../integrations/vault.ts";
+import { beginRotation, finishRotation, loadMasterKeys, openVault } from "../../integrations/vault.ts";
+import { rotateVault } from "../../lifecycle/rotation.ts";
 import { withCore, type Core } from "../core.ts";
 import { dim, green, say, sayJson, sayTable, tell } from "../print.ts";
 

@@ -9,7 +9,6 @@
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { beginSealing } from "../../integrations/sealing.ts";
-import { destinationHeaders } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import {
   checkDestinationChange,
@@ -36,6 +35,7 @@ import {
   updateDestination as updateStatement,
 } from "./queries.ts";
 import { destinationNotFound } from "./deletion.ts";
+import { destinationHeaders } from "./sealed.ts";
 import { addKey, type SigningKey } from "./signing-keys.ts";
 import type { Ordering } from "../model/types.ts";
 

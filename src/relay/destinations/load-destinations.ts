@@ -1,8 +1,8 @@
 /** Loads destinations for delivery, with their headers and secrets unsealed. */
 import type { Queryable } from "../../database/types.ts";
-import { destinationHeaders, signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import { LOAD_DESTINATIONS } from "./queries.ts";
+import { destinationHeaders, signingSecret } from "./sealed.ts";
 import type { SigningScheme } from "../senders/signing.ts";
 import type { LoadedDestination, Ordering } from "../model/types.ts";
 

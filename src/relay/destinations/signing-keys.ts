@@ -5,7 +5,6 @@
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { beginSealing } from "../../integrations/sealing.ts";
-import { signingSecret } from "../../integrations/sealed.ts";
 import type { Vault } from "../../integrations/vault.ts";
 import { checkRotation, type KeyRotation } from "./destination.schema.ts";
 import { newSigningKeyId } from "../../model/ids.ts";
@@ -18,6 +17,7 @@ import {
   NOTIFY_RELAY,
   updateDestination,
 } from "./queries.ts";
+import { signingSecret } from "./sealed.ts";
 import { newSecret, openSigner, type SigningScheme } from "../senders/signing.ts";
 
 /** A key as the API shows it. */

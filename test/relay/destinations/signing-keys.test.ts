@@ -1,7 +1,8 @@
 /** Signing keys: rotated with a grace, sealed, and opened for those who deliver. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { openVault, rotateVault } from "../../../src/integrations/vault.ts";
+import { openVault } from "../../../src/integrations/vault.ts";
+import { rotateVault } from "../../../src/lifecycle/rotation.ts";
 import {
   createDestination,
   getDestination,

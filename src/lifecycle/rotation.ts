@@ -1,0 +1,17 @@
+/** Replaces the master key: everything sealed, whoever owns the table, is sealed anew. */
+import type { Database } from "../database/types.ts";
+import { reseal, type Progress } from "../integrations/rotation.ts";
+import { SEALED_COLUMNS } from "../integrations/sealed.ts";
+import type { Vault } from "../integrations/vault.ts";
+import { SEALED_COLUMNS as OF_THE_RELAY } from "../relay/destinations/sealed.ts";
+
+/**
+ * Makes the first key of `vault` the one that all processes seal under, and re-seals every sealed column under it.
+ * @returns how many values were re-sealed, by `table.column`
+ * @throws TartanError as `reseal` does
+ */
+export const rotateVault = (
+  database: Database,
+  vault: Vault,
+  onProgress?: Progress,
+): Promise<Record<string, number>> => reseal(database, vault, [...SEALED_COLUMNS, ...OF_THE_RELAY], onProgress);
