@@ -15,7 +15,7 @@ import type { Exception, Row } from "./scripts/borders/table.ts";
 export const ROOMS: readonly Row[] = [
   // room            may import                                            owns: only this room writes these tables
   ["model",         "",                                                   ""],
-  ["database",      "model",                                              "tartan_meta.* tartan_locks.* tartan.processes tartan.readers tartan.readiness"],
+  ["database",      "model",                                              "tartan_meta.* tartan_locks.* tartan.processes tartan.readiness"],
   ["embedded",      "database",                                           ""],
   ["plaid",         "model database",                                     "tartan.verification_keys"],
   ["integrations",  "model database plaid",                               "tartan.integrations tartan.items tartan.api_keys tartan.sealing_key tartan.check_pace"],
@@ -23,7 +23,7 @@ export const ROOMS: readonly Row[] = [
   ["journal",       "model database integrations events",                 "journal.*"],
   ["receiver",      "model plaid/verify.ts plaid/signatures.ts plaid/webhooks.ts", ""],
   ["resources",     "database plaid",                                     ""],
-  ["mirror",        "model database resources",                           "plaid.* mirror.*"],
+  ["mirror",        "model database resources",                           "plaid.* mirror.* tartan.readers"],
   ["sync",          "model database plaid integrations events journal resources mirror", "sync.* plaid.freshness"],
   // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A room imports earlier ones only.
   ["relay/model",   "database",                                           ""],

@@ -134,6 +134,38 @@ create view plaid.current_transactions with (security_barrier) as
 create view plaid.current_institutions with (security_barrier) as
   select * from plaid.institutions where removed_at is null;
 
+-- A reader is a login role that reads schema plaid and nothing else. Roles belong to the whole cluster, this table to one
+-- database: a copy of the database recognizes another database's roles by the oid. The password is here because a role that
+-- may read this table may read everything that the reader can see.
+create table tartan.readers (
+  role_name      name primary key,
+  integration_id text,                                 -- null: sees every integration
+  password       text not null,
+  database       oid not null,
+  created_at     timestamptz not null default now()
+);
+create unique index readers_by_scope on tartan.readers (database, coalesce(integration_id, ''));
+
+-- Lets a reader read the mirror: a full reader everything, a tenant's reader the tables with row security and the views that
+-- filter by tenant.
+create function tartan.grant_mirror(reader name) returns void
+language plpgsql as $$
+declare
+  relation text;
+begin
+  execute format('grant usage on schema plaid to %I', reader);
+  for relation in
+    select format('plaid.%I', c.relname) from pg_class c
+    where c.relnamespace = 'plaid'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+      and (reader !~ '^tartan_tenant_' or c.relrowsecurity or c.relname = 'freshness' or exists (
+        select from pg_class t
+        where t.relnamespace = c.relnamespace and t.relrowsecurity and c.relname = 'current_' || t.relname))
+  loop
+    execute format('grant select on %s to %I', relation, reader);
+  end loop;
+end
+$$;
+
 -- The one integration that a role may see: null when it may see all, '' when it is a tenant's role that tartan.readers does not
 -- list. It answers only about the caller's own role (or one that the caller may take on), so it tells a reader nothing about
 -- other tenants.

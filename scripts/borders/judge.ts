@@ -131,8 +131,9 @@ export class Judge {
     if (owner) this.owned(place, does, name, owner);
   }
 
-  /** Any table of a schema: all that are in it. */
+  /** Any table of a schema: all that are in it, but where the schema's owner says it of its own. */
   private schema(place: Place, { does, name }: Mention): void {
+    if (place.home !== "leaf" && place.home.owns.includes(name)) return;
     const tables = [...this.things.tables, name].filter((table) => schemaOf(table) === schemaOf(name));
     const owners = new Set(tables.flatMap((table) => this.rooms.ownerOf(table) ?? []));
     for (const owner of owners) this.owned(place, does, name, owner);

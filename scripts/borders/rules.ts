@@ -63,7 +63,7 @@ function tidy(found: readonly Finding[]): Finding[] {
   return once.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
 }
 
-/** Everything that crosses a border, exceptions and known breaches among it. @param root absolute */
+/** Everything that crosses a border, what is excepted among it. @param root absolute */
 export function findings(root: string, table: Pick<Table, "ROOMS" | "SQL_FILES">): Finding[] {
   const rooms = new Rooms(table);
   const { sources, migrations } = readTree(root);

@@ -8,7 +8,6 @@
  *   deleted with purge:  purge ─▶ purged (late webhooks may still come) ─▶ the integration's row is gone
  */
 import { cancellable } from "../database/cancellable.ts";
-import { removeReader } from "../database/reader.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
 import * as events from "../events/forget.ts";
@@ -16,6 +15,7 @@ import { dropTokens, purgeItems } from "../integrations/items.ts";
 import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
+import { removeReader } from "../mirror/reader.ts";
 import * as relay from "../relay/forget.ts";
 import * as sync from "../sync/forget.ts";
 import { itemRemoved } from "./items.ts";

@@ -1,17 +1,15 @@
 /** The rows themselves, the exceptions from them, and what the checker says. */
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import * as borders from "../../borders.ts";
-import { judged, type Known, shortened } from "../../scripts/borders/known.ts";
+import { judged } from "../../scripts/borders/exceptions.ts";
 import { findings } from "../../scripts/borders/rules.ts";
 import type { Row } from "../../scripts/borders/table.ts";
 import { crossed, found, ROWS, sentences, short } from "./tree.ts";
 
-it("the tree holds its borders, but for the breaches that are known", () => {
-  const known = JSON.parse(readFileSync(new URL("../../scripts/borders/known.json", import.meta.url), "utf8")) as Known;
+it("the tree holds its borders", () => {
   const all = findings(fileURLToPath(new URL("../..", import.meta.url)), borders);
-  expect(judged(all, borders, known)).toEqual([]);
+  expect(judged(all, borders)).toEqual([]);
 });
 
 it("every folder of src/ needs a row", () => {
@@ -112,29 +110,19 @@ it("a file that cannot be parsed is reported", () => {
 
 const BAD = { "src/middle/bad.ts": '"update low.things set id = 1"; "select from high.jobs"' };
 
-it("an exception or a known breach is not reported, in its file or room and for what it does only", () => {
+it("an exception is not reported, in its file or room and for what it does only", () => {
   const all = found(BAD);
-  const EXCEPTIONS = [["middle", "writes low.*", "because"]] as const;
-  expect(judged(all, { EXCEPTIONS }, {}).map(short)).toEqual(["src/middle/bad.ts:1 reads high.jobs"]);
-  expect(judged(all, { EXCEPTIONS: [] }, { "src/middle/bad.ts": ["writes low.things", "reads high.jobs"] })).toEqual(
-    [],
-  );
-  expect(judged(all, { EXCEPTIONS }, { "src/middle/bad.ts": ["reads high.jobs"] })).toEqual([]);
-});
-
-it("an exception or a known breach that nothing needs any more is refused", () => {
-  const EXCEPTIONS = [["middle", "reads low.things", "because"]] as const;
-  const left = judged(found({}), { EXCEPTIONS }, { "src/middle/bad.ts": ["writes low.things"] });
-  expect(left.map(({ file, text }) => `${file} ${text}`)).toEqual([
-    "borders.ts excepts that middle reads low.things, which it does not do. Remove the exception.",
-    "src/middle/bad.ts no longer writes low.things. Run npm run check:borders -- --update.",
+  expect(judged(all, { EXCEPTIONS: [["middle", "writes low.*", "because"]] }).map(short)).toEqual([
+    "src/middle/bad.ts:1 reads high.jobs",
+  ]);
+  expect(judged(all, { EXCEPTIONS: [["src/middle/bad.ts", "reads high.jobs", "because"]] }).map(short)).toEqual([
+    "src/middle/bad.ts:1 writes low.things",
   ]);
 });
 
-it("the list of known breaches follows files that move and never becomes longer", () => {
-  const table = { EXCEPTIONS: [] };
-  const old = { "src/middle/was.ts": ["writes low.things"], "src/middle/gone.ts": ["reads high.jobs"] };
-  const next = { "src/middle/bad.ts": ["reads high.jobs", "writes low.things"] };
-  expect(shortened(found(BAD), table, old)).toEqual(next);
-  expect(shortened(found(BAD), table, { "src/middle/was.ts": ["writes low.things"] })).toBeNull();
+it("an exception that nothing needs any more is refused", () => {
+  const EXCEPTIONS = [["middle", "reads low.things", "because"]] as const;
+  expect(judged(found({}), { EXCEPTIONS }).map(({ file, text }) => `${file} ${text}`)).toEqual([
+    "borders.ts excepts that middle reads low.things, which it does not do. Remove the exception.",
+  ]);
 });

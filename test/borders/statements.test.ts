@@ -1,6 +1,7 @@
 /** What the SQL of src/ writes, reads and calls, held against the rows of a small tree. */
 import { expect, it } from "vitest";
-import { crossed, found, short } from "./tree.ts";
+import type { Row } from "../../scripts/borders/table.ts";
+import { crossed, found, ROWS, short } from "./tree.ts";
 
 it("a statement may write the tables of its room and read those of the rooms that it may import", () => {
   const source = `
@@ -204,4 +205,20 @@ it.each([
   "alter table things disable trigger all",
 ])("a statement that writes a table without its schema is refused: %s", (statement) => {
   expect(crossed({ "src/low/bad.ts": `"${statement}"` })).toEqual(["src/low/bad.ts:1 writes things"]);
+});
+
+it("the owner of a schema may write any of its tables, but not one that another room owns by name", () => {
+  const rows = ROWS.map((row): Row => (row[0] === "high" ? [row[0], row[1], "high.jobs middle.extra"] : row));
+  const any = `"select format('delete from middle.%I', name)"`;
+  expect(
+    crossed(
+      {
+        "sql/0006_high.sql": "create table middle.extra (id text)",
+        "src/middle/good.ts": any,
+        "src/middle/bad.ts": '"delete from middle.extra"',
+        "src/high/bad.ts": any,
+      },
+      { ROOMS: rows },
+    ),
+  ).toEqual(["src/high/bad.ts:1 writes middle.*", "src/middle/bad.ts:1 writes middle.extra"]);
 });

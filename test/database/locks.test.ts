@@ -19,7 +19,7 @@ import { dropOldWeeks } from "../../src/journal/weeks.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { testDatabase } from "../support/database.ts";
-import { connected, reader } from "./reader-scene.ts";
+import { connected, reader } from "../mirror/reader-scene.ts";
 
 const WAITING = "select from pg_locks where not granted and relation = 'tartan_locks.sealing'::regclass";
 

@@ -1,6 +1,6 @@
 /** `tartan db url`: a connection string for the mirror, of a role that can read it and nothing else. */
 import { Command } from "commander";
-import { readerUrl } from "../../database/reader.ts";
+import { readerUrl } from "../../lifecycle/reader.ts";
 import { withCore } from "../core.ts";
 import { dim, say, sayJson, tell } from "../print.ts";
 

@@ -4,7 +4,7 @@
  * Ctrl-C. The next demo continues in the same world (demo-world.ts).
  */
 import { Command } from "commander";
-import { readerUrl } from "../../database/reader.ts";
+import { readerUrl } from "../../lifecycle/reader.ts";
 import type { WebhookRecord } from "../../model/records.ts";
 import { openCore, type Core } from "../core.ts";
 import type { DemoEvent } from "../demo-receiver.ts";

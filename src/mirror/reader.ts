@@ -4,8 +4,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { escapeIdentifier } from "pg";
+import { codeOf } from "../database/failures.ts";
+import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { codeOf } from "./failures.ts";
 import {
   ALTER_READER_PASSWORD,
   CREATE_READER,
@@ -14,15 +15,13 @@ import {
   DROP_READER,
   GET_READER,
   GRANT_MIRROR,
-  HAS_INTEGRATION,
   INSERT_READER,
   LIST_FOREIGN_READERS,
   LOCK_READERS,
   REVOKE_MIRROR,
   SET_READER_PASSWORD,
-} from "./queries.ts";
+} from "./reader-queries.ts";
 import { scramVerifier } from "./scram.ts";
-import type { Database, Queryable } from "./types.ts";
 
 export interface ReaderScope {
   /** only this integration's rows; all of them when absent */
@@ -42,12 +41,10 @@ const newPassword = (): string => randomBytes(24).toString("base64url");
 /**
  * The connection string of the reader; makes the reader if there is none. The same one every time, until `rotate`.
  * @param url Tartan's own, whose host, port, database and parameters the string keeps
- * @throws TartanError `not_found` (integration); `invalid_request` with the statements that a DBA should run, when
- *   Tartan's own role may not make roles
+ * @throws TartanError `invalid_request` with the statements that a DBA should run, when Tartan's own role may not make roles
  */
 export async function readerUrl(database: Database, url: string, scope: ReaderScope = {}): Promise<string> {
   const { integrationId, rotate = false } = scope;
-  if (integrationId !== undefined) await checkIntegration(database, integrationId);
   await removeForeign(database);
   const reader = await recordReader(database, integrationId ?? null, rotate);
   await database.transaction(async (tx) => {
@@ -83,14 +80,6 @@ export async function removeReader(database: Database, integrationId: string): P
       if (codeOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
     });
   }
-}
-
-async function checkIntegration(q: Queryable, id: string): Promise<void> {
-  const { rows } = await q.query<{ present: boolean }>(HAS_INTEGRATION, [id]);
-  if (rows[0]?.present) return;
-  throw new TartanError("not_found", `There is no integration ${id}.`, {
-    fields: { integration: "names no integration" },
-  });
 }
 
 /** Name and password, committed before the role is made: a DBA may have to make it with the same name and password. */

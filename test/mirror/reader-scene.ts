@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { afterEach } from "vitest";
-import { readerUrl, type ReaderScope } from "../../src/database/reader.ts";
+import { readerUrl } from "../../src/lifecycle/reader.ts";
+import type { ReaderScope } from "../../src/mirror/reader.ts";
 import type { Database } from "../../src/database/types.ts";
 import { ensureAdminKey } from "../../src/integrations/api-keys.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";

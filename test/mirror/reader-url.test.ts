@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { migrate } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/pool.ts";
-import { readerUrl } from "../../src/database/reader.ts";
+import { readerUrl } from "../../src/lifecycle/reader.ts";
 import type { Database } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
