@@ -8,7 +8,8 @@
 import type { Statement } from "./types.ts";
 
 /** The comments of their tables say what each protects. */
-type Lock = "partitions" | "readers" | "sealing" | "dispatch" | "retention";
+export const LOCKS = ["partitions", "readers", "sealing", "dispatch", "retention"] as const;
+type Lock = (typeof LOCKS)[number];
 
 const statement = (name: string, calls: readonly string[]): Statement => ({ name, text: `select ${calls.join(", ")}` });
 

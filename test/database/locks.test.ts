@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { share, take, tryTake } from "../../src/database/locks.ts";
+import { LOCKS, share, take, tryTake } from "../../src/database/locks.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { readMigrations } from "../../src/database/migrations.ts";
 import type { Database } from "../../src/database/types.ts";
@@ -42,6 +42,14 @@ test("a held lock excludes every other transaction and is free again when its tr
   await second;
   expect(order).toEqual(["held", "shared"]);
   expect((await database.query(tryTake("sealing"))).rows).toEqual([{ held: true }]);
+});
+
+test("every lock of the database is named in one list", async () => {
+  await using it = await testDatabase();
+  const { rows } = await it.database.query<{ name: string }>(
+    "select relname::text as name from pg_class where relnamespace = 'tartan_locks'::regnamespace",
+  );
+  expect(rows.map(({ name }) => name).toSorted()).toEqual([...LOCKS].toSorted());
 });
 
 test("several transactions may share a lock, and an exclusive one waits for them", async () => {
