@@ -3,7 +3,7 @@ import { systemClock, type Clock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
 import { tidy } from "../../src/journal/janitor.ts";
-import { retentionState } from "../../src/journal/retention.ts";
+import { retentionState, type NeedsWebhooks } from "../../src/journal/retention.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { registry } from "../../src/metrics.ts";
 import { testDatabase } from "../support/database.ts";
@@ -44,6 +44,13 @@ async function journal(database: Database, ...ages: number[]): Promise<string[]>
 
 const kept = async (database: Database): Promise<string[]> =>
   (await database.query<{ id: string }>("select id from journal.webhooks order by id")).rows.map(({ id }) => id);
+
+/** Somebody who needs these webhooks. */
+const needing = (ids: () => readonly string[]): NeedsWebhooks => ({
+  neededFor: "undelivered",
+  between: async (_, first, behind) => ids().some((id) => first <= id && id < behind),
+  among: async (_, among) => among.filter((id) => ids().includes(id)),
+});
 
 describe("retention never drops what is still needed", () => {
   test("a webhook that no run has served keeps its week, however old, and it is said so until the run has come", async () => {
@@ -105,6 +112,57 @@ describe("retention never drops what is still needed", () => {
     await db.database.query("update events.outbox set position = 1000 + id");
     await round(db.database);
     expect(await kept(db.database)).toHaveLength(1);
+  });
+
+  test("a week that others need keeps its webhooks until they need it no more", async () => {
+    await using db = await testDatabase();
+    const [needed = "", , young = ""] = await journal(db.database, 12, 6, 1);
+    let needs = [needed];
+    const neededBy = [needing(() => needs)];
+    const drop = () =>
+      tidy({ database: db.database, logger: silentLogger, clock: systemClock, retentionDays: 30, neededBy });
+    await drop();
+    expect(await kept(db.database)).toEqual([needed, young]);
+    const { kept_weeks: weeks } = await retentionState(db.database, systemClock);
+    expect(weeks).toMatchObject([{ needed_for: "undelivered" }]);
+    needs = [];
+    await drop();
+    expect(await kept(db.database)).toEqual([young]);
+  });
+
+  test("others are asked again under the lock of retention before a week is dropped", async () => {
+    await using db = await testDatabase();
+    const [old = ""] = await journal(db.database, 6);
+    const locked: boolean[] = [];
+    const neededBy: NeedsWebhooks[] = [
+      {
+        ...needing(() => []),
+        between: async (q, first, behind) => {
+          const { rows } = await q.query<{ held: boolean }>(
+            "select exists (select from pg_locks where pid = pg_backend_pid() and relation = 'tartan_locks.retention'::regclass) as held",
+          );
+          if (first <= old && old < behind) locked.push(rows[0]?.held ?? false);
+          return locked.includes(true);
+        },
+      },
+    ];
+    await tidy({ database: db.database, logger: silentLogger, clock: systemClock, retentionDays: 30, neededBy });
+    expect(locked).toEqual([false, true]);
+    expect(await kept(db.database)).toEqual([old]);
+  });
+
+  test("of the webhooks older than all weeks those that others need stay", async () => {
+    await using db = await testDatabase();
+    await journal(db.database, 1);
+    const given = [60, 61, 62].map((weeks) => webhook({ receivedAt: weeksAgo(weeks) }));
+    await append(db.database, given);
+    await db.database.query("update journal.webhooks set processed_at = now()");
+    await db.database.query("update events.outbox set position = 100 + id");
+    const needs = given.slice(1, 2).map(({ id }) => id);
+    const neededBy = [needing(() => needs)];
+    await tidy({ database: db.database, logger: silentLogger, clock: systemClock, retentionDays: 30, neededBy });
+    const left = await kept(db.database);
+    expect(given.map(({ id }) => left.includes(id))).toEqual([false, true, false]);
   });
 });
 
