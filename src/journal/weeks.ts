@@ -95,7 +95,7 @@ async function neededByOthers(
 /** Deletes webhooks that are older than all weeks, in batches, so that no transaction is long. */
 async function trimEarlier(weeks: OldWeeks, signal?: AbortSignal): Promise<void> {
   const q = cancellable(weeks.database, signal);
-  for (let behind = LEAST_UUID; ; ) {
+  for (let behind = LEAST_UUID; ;) {
     const { rows } = await q.query<{ id: string }>(OLD_EARLIER, [weeks.retentionDays, behind, ROWS_AT_ONCE]);
     const last = rows.at(-1);
     if (!last) return;
@@ -108,7 +108,11 @@ async function trimEarlier(weeks: OldWeeks, signal?: AbortSignal): Promise<void>
   }
 }
 
-const deleteUnneeded = ({ database, neededBy }: OldWeeks, ids: readonly string[], signal?: AbortSignal): Promise<void> =>
+const deleteUnneeded = (
+  { database, neededBy }: OldWeeks,
+  ids: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> =>
   cancellableTransaction(database, signal, async (tx) => {
     await tx.query(take("retention"));
     const needed = new Set<string>();

@@ -10,8 +10,5 @@ import { SEALED_COLUMNS as OF_THE_RELAY } from "../relay/destinations/sealed.ts"
  * @returns how many values were re-sealed, by `table.column`
  * @throws TartanError as `reseal` does
  */
-export const rotateVault = (
-  database: Database,
-  vault: Vault,
-  onProgress?: Progress,
-): Promise<Record<string, number>> => reseal(database, vault, [...SEALED_COLUMNS, ...OF_THE_RELAY], onProgress);
+export const rotateVault = (database: Database, vault: Vault, onProgress?: Progress): Promise<Record<string, number>> =>
+  reseal(database, vault, [...SEALED_COLUMNS, ...OF_THE_RELAY], onProgress);

@@ -15,8 +15,7 @@ const FORGET_UNFIT = "delete from mirror.unfit_values where integration_id = $1 
 const PURGE_UNFIT = `delete from mirror.unfit_values where ctid = any (array(
   select ctid from mirror.unfit_values where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
-const forgetIn = (table: string): string =>
-  `delete from ${table} where integration_id = $1 and item_id = $2`;
+const forgetIn = (table: string): string => `delete from ${table} where integration_id = $1 and item_id = $2`;
 const purgeIn = (table: string): string => `delete from ${table} where ctid = any (array(
   select ctid from ${table} where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 

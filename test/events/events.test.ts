@@ -13,9 +13,7 @@ beforeAll(async () => {
   db = await testDatabase();
 });
 afterAll(() => db[Symbol.asyncDispose]());
-beforeEach(() =>
-  db.database.query("truncate events.outbox, events.events, journal.webhooks, journal.accepted_tokens"),
-);
+beforeEach(() => db.database.query("truncate events.outbox, events.events, journal.webhooks, journal.accepted_tokens"));
 
 const event = (data: Record<string, unknown> = {}, more: Partial<NewEvent> = {}): NewEvent => ({
   type: "item.linked",

@@ -23,9 +23,7 @@ describe("linking an item", () => {
       ["item.removed", { reason: "unlinked", error_code: null }],
       ["item.linked", { created: false }],
     ]);
-    const { rows } = await it.database.query(
-      "select distinct user_id, environment, integration_id from events.events",
-    );
+    const { rows } = await it.database.query("select distinct user_id, environment, integration_id from events.events");
     expect(rows).toEqual([{ user_id: "u1", environment: "sandbox", integration_id }]);
   });
 

@@ -154,7 +154,13 @@ describe("the janitor", () => {
     await slowLooks(db.database, 300);
     const warnings: unknown[] = [];
     const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
-    const janitor = await startJanitor({ database: db.database, logger: told, clock: systemClock, retentionDays: 30, neededBy: [] });
+    const janitor = await startJanitor({
+      database: db.database,
+      logger: told,
+      clock: systemClock,
+      retentionDays: 30,
+      neededBy: [],
+    });
     const looks = async () =>
       (
         await db.database.query<{ n: number }>(
@@ -220,7 +226,8 @@ describe("the janitor", () => {
     await using db = await testDatabase();
     const warnings: string[] = [];
     const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
-    const round = () => tidy({ database: db.database, logger: told, clock: systemClock, retentionDays: 0, neededBy: [] });
+    const round = () =>
+      tidy({ database: db.database, logger: told, clock: systemClock, retentionDays: 0, neededBy: [] });
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
     await db.database.transaction(async (tx) => {
       await tx.query("select * from journal.webhooks limit 1");

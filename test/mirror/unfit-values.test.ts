@@ -184,7 +184,11 @@ describe("what does not fit", () => {
     ["item", ({ integrationId, subjectId }: Scope) => forgetItem(db.database, integrationId, subjectId), 1],
     ["integration", ({ integrationId }: Scope) => purgeIntegration(db.database, integrationId), 0],
   ])("goes with its %s, and no other does", async (_, forget, left) => {
-    const [scope, other, foreign] = [await db.hold(), await db.hold(), { ...(await db.hold()), integrationId: "svi_more" }];
+    const [scope, other, foreign] = [
+      await db.hold(),
+      await db.hold(),
+      { ...(await db.hold()), integrationId: "svi_more" },
+    ];
     for (const each of [scope, other, foreign]) {
       await apply(each, resource("transactions"), transactions({ transaction_id: "a", date: "soon" }), []);
     }

@@ -5,9 +5,8 @@ import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { claim, giveBack } from "../../src/sync/queue.ts";
 import { sweepLoops } from "../../src/sync/loops.ts";
-import { stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
+import { sweepStaged } from "../../src/sync/staging.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { ENDPOINT, pages, loopTools } from "./loop-support.ts";
@@ -189,36 +188,6 @@ describe("a loop is forgotten", () => {
 });
 
 describe("pages that are taken over", () => {
-  it("go to the holder of the lease alone, and only all of them", async () => {
-    const item = await changed(10);
-    const [first] = await claim(scene.database, "", 1, 60);
-    if (!first) throw new Error("nothing was claimed");
-    const scope = (leaseToken: string) => ({
-      integrationId: first.integrationId,
-      kind: "item",
-      subjectId: item.item_id,
-      leaseToken,
-      facts: { user_id: null },
-    });
-    for (const page of [0, 1, 2]) await stagePage(scene.database, scope(first.leaseToken), "transactions", page, "{}");
-    await giveBack(scene.database, first);
-    const [second] = await claim(scene.database, "", 1, 60);
-    if (!second) throw new Error("nothing was claimed again");
-    const late = scope("00000000-0000-4000-8000-000000000000");
-    const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
-    const adopt = (by: typeof late, pages = wish.pages) =>
-      scene.database.transaction((tx) => takeOver(tx, by, { ...wish, pages }));
-    for (const pages of [2, 0]) {
-      await expect(adopt(late, pages)).rejects.toMatchObject({ code: "lease_lost" });
-    }
-    expect(await adopt(scope(second.leaseToken))).toBe(true);
-    const { rows } = await scene.database.query("select page, lease_token from mirror.staged_pages order by page");
-    expect(rows).toEqual([0, 1].map((page) => ({ page, lease_token: second.leaseToken })));
-    await scene.database.query("delete from mirror.staged_pages");
-    await giveBack(scene.database, second);
-    await finished({});
-  });
-
   it("are still there when the worker that went on with them dies", async () => {
     const item = await changed(2700);
     await pausedAfter(item, 2);

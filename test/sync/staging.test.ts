@@ -5,7 +5,7 @@ import { eraseItem } from "../../src/lifecycle/items.ts";
 import { keepStaged } from "../../src/mirror/stage.ts";
 import type { Scope } from "../../src/mirror/types.ts";
 import { claim } from "../../src/sync/queue.ts";
-import { fence, stagePage, sweepStaged } from "../../src/sync/staging.ts";
+import { fence, stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
 import { openScene, until, type Scene } from "./support.ts";
 
 let scene: Scene;
@@ -59,6 +59,26 @@ it("a page that is being staged while its item is erased is gone with the item",
   await erasing;
   expect(await stagedUnder(scope)).toEqual([]);
   await expect(stagePage(scene.database, scope, "transactions", 1, "{}")).rejects.toMatchObject({ code: "lease_lost" });
+});
+
+it("staged pages go to the holder of the lease alone, and only all of them", async () => {
+  const first = await held();
+  for (const page of [0, 1, 2]) await stagePage(scene.database, first, "transactions", page, "{}");
+  await scene.database.query("update sync.subjects set lease_token = gen_random_uuid() where lease_token = $1", [
+    first.leaseToken,
+  ]);
+  const { lease_token } = await scene.subject(first.subjectId);
+  const second = { ...first, leaseToken: lease_token ?? "" };
+  const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
+  const adopt = (by: Scope, pages = wish.pages) =>
+    scene.database.transaction((tx) => takeOver(tx, by, { ...wish, pages }));
+  for (const pages of [2, 0]) {
+    await expect(adopt(first, pages)).rejects.toMatchObject({ code: "lease_lost" });
+  }
+  expect(await stagedUnder(first)).toEqual([0, 1, 2]);
+  expect(await adopt(second)).toBe(true);
+  expect([await stagedUnder(first), await stagedUnder(second)]).toEqual([[], [0, 1]]);
+  expect(await adopt(second)).toBe(false);
 });
 
 it("a sweep forgets old pages of leases that are gone, and no others", async () => {

@@ -16,7 +16,14 @@ import { formatHint } from "../model/deliveries-hint.ts";
 import type { SizedEvent } from "../model/types.ts";
 import { needsPayload } from "../routing/filter.ts";
 import { loadRouting } from "../routing/routes.ts";
-import { fanOut, insertDeliveries, orderingKeyOf, withMatcher, type MatchingRoute, type NewDelivery } from "./fan-out.ts";
+import {
+  fanOut,
+  insertDeliveries,
+  orderingKeyOf,
+  withMatcher,
+  type MatchingRoute,
+  type NewDelivery,
+} from "./fan-out.ts";
 import { BEGIN_DISPATCH, EVENTS_OF, WAITING_ROWS } from "./queries.ts";
 
 /** Rows of the outbox in one transaction; each names the events of one commit. */
