@@ -93,12 +93,12 @@ async function latency(minutes: number): Promise<Row[]> {
   const seconds = Math.max(15, Math.round(minutes * 60));
   const alone = await measureLatency(seconds, false);
   const beside = await measureLatency(seconds, true);
-  const told = ({ p50, p95, p99 }: Latencies) => `${ms(p50)} / ${ms(p95)} / ${ms(p99)}`;
+  const shown = ({ p50, p95, p99 }: Latencies) => `${ms(p50)} / ${ms(p95)} / ${ms(p99)}`;
   return [
     {
       bench: "relay",
       what: `event committed → 2xx at ${PER_SECOND}/s for ${seconds} s, p50 / p95 / p99`,
-      figure: told(alone),
+      figure: shown(alone),
       against: "p95 of 60 ms",
       ratio: alone.p95 / 60,
       aim: { ratio: 1, better: "less" },
@@ -106,7 +106,7 @@ async function latency(minutes: number): Promise<Row[]> {
     {
       bench: "relay",
       what: "the same beside a destination that never answers",
-      figure: told(beside),
+      figure: shown(beside),
       against: `${ms(alone.p95)} (p95 alone)`,
       ratio: beside.p95 / alone.p95,
       aim: { ratio: 1.25, better: "less" },
@@ -114,7 +114,7 @@ async function latency(minutes: number): Promise<Row[]> {
   ];
 }
 
-/** The receiver is in this process, so that one clock tells both the commit and the answer. */
+/** The receiver is in this process, so that one clock times both the commit and the answer. */
 async function measureLatency(seconds: number, withDead: boolean): Promise<Latencies> {
   await using world = await openWorld();
   await using dead = await startReceiverProcess();
@@ -125,7 +125,7 @@ async function measureLatency(seconds: number, withDead: boolean): Promise<Laten
     request.resume().on("end", () => {
       response.writeHead(200, { "content-length": "2" }).end("ok", () => {
         const at = committed.get(id);
-        // A commit is heard of after Postgres has made it; what was faster than that took no time.
+        // The bench learns of a commit after Postgres has made it; a faster delivery took no time.
         took.push(at === undefined ? 0 : performance.now() - at);
         committed.delete(id);
       });

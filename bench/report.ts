@@ -25,8 +25,8 @@ export function printRows(rows: readonly Row[]): void {
   const head = ["bench", "what", "figure", "against", "ratio", "aim"];
   const table = new Table({ head, style: { head: ["dim"], border: ["dim"] } });
   for (const { bench, what, figure, against = "", ratio, aim } of rows) {
-    const told = ratio === undefined ? "" : ratio.toFixed(2);
-    table.push([bench, what, figure, against, colourOf(ratio, aim)(told), aimText(aim)]);
+    const shown = ratio === undefined ? "" : ratio.toFixed(2);
+    table.push([bench, what, figure, against, colourOf(ratio, aim)(shown), aimText(aim)]);
   }
   console.log(table.toString());
 }

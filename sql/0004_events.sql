@@ -67,7 +67,7 @@ language sql stable as $$
     (select tartan.least_id_at(min(written_at) - interval '1 hour') from oldest))
 $$;
 
--- The outbox's part for sync: what was accepted and sync has not looked at yet. The commit that accepts writes the row, the
+-- The outbox's part for sync: what was accepted and sync has not marked yet. The commit that accepts writes the row, the
 -- transaction that marks the subjects of its webhooks deletes it. It is a table of its own, so that sync and the relay, whose
 -- transactions may take long, never wait for each other's locks, and commits without webhooks cost sync nothing.
 create table events.sync_outbox (

@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { z } from "zod";
-import { readEnvironment, type Environment, type ReadEnvironment } from "./environment.ts";
+import { readEnvironment, type EnvironmentVariables, type ReadEnvironment } from "./environment.ts";
 import { TartanError } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./logger.ts";
 
@@ -220,14 +220,14 @@ export type Config = Parsed & { eventRetentionDays: number };
 const NAMES: readonly string[] = Object.values(OPTIONS).map(({ env }) => env);
 
 /** The environment without variables that are certainly not for Tartan, and a sentence for each unknown `TARTAN_…` name. */
-export const readTartanEnvironment = (env: Environment): ReadEnvironment => readEnvironment(env, NAMES);
+export const readTartanEnvironment = (env: EnvironmentVariables): ReadEnvironment => readEnvironment(env, NAMES);
 
 /**
  * Reads the options from an environment. Empty values count as absent. An unknown name is not an error here; see
  * `readTartanEnvironment`.
  * @throws TartanError `config_invalid`, whose `fields` hold every error by environment name
  */
-export function loadConfig(given: Environment): Config {
+export function loadConfig(given: EnvironmentVariables): Config {
   const { env, notes } = readTartanEnvironment(given);
   const fields: Record<string, string> = {};
   const config: Record<string, unknown> = {};

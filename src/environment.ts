@@ -4,11 +4,11 @@
  */
 import { suggestion } from "./suggest.ts";
 
-export type Environment = Record<string, string | undefined>;
+export type EnvironmentVariables = Record<string, string | undefined>;
 
 export interface ReadEnvironment {
   /** without the variables that Kubernetes added */
-  env: Environment;
+  env: EnvironmentVariables;
   /** one sentence each, for the person who starts Tartan */
   notes: string[];
 }
@@ -25,7 +25,7 @@ const isAdded = (name: string, value: string | undefined): boolean =>
   SERVICE.test(name) || SERVICE_PORT.test(name) || (/^TARTAN(_\w+)?_PORT$/.test(name) && SERVICE_URL.test(value ?? ""));
 
 /** Removes the variables that Kubernetes added, and reports other names that are not in `options`. */
-export function readEnvironment(env: Environment, options: readonly string[]): ReadEnvironment {
+export function readEnvironment(env: EnvironmentVariables, options: readonly string[]): ReadEnvironment {
   const known = new Set(options);
   const added = Object.keys(env).filter((name) => isAdded(name, env[name]));
   const notes = Object.keys(env)
@@ -50,6 +50,6 @@ function unknown(name: string, options: readonly string[]): string {
 }
 
 /** Deletes the variables of libpq (PGSSLMODE, PGOPTIONS, PGUSER …), which are for a Postgres other than the embedded one. */
-export function forgetLibpq(env: Environment): void {
+export function forgetLibpq(env: EnvironmentVariables): void {
   for (const name of Object.keys(env)) if (/^PG[A-Z]+$/.test(name)) delete env[name];
 }

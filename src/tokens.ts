@@ -6,7 +6,7 @@
 /** Replaces a token. */
 export const MARK = "[cut]";
 
-/** `public_token`, `public_tokens`, `linkToken` …: a text under such a name counts as a token, whatever its form. */
+/** `public_token`, `public_tokens`, `linkToken` …: a text under such a name counts as a token, in any form. */
 const TOKEN_NAME = /tokens?$/i;
 /** The form of Plaid's tokens: https://plaid.com/docs/api/items/#itempublic_tokenexchange and /docs/api/link/ */
 const TOKEN_VALUE = /(?:access|public|link|processor|user)-(?:sandbox|development|production)-[0-9a-z-]{8,}/gi;

@@ -5,7 +5,7 @@ import { systemClock } from "../src/clock.ts";
 const HOUR_MS = 3_600_000;
 
 describe("a sleep", () => {
-  test("ends when its time is over, and stays with its signal no longer", async () => {
+  test("a sleep ends when its time is over, and removes its listener from the signal", async () => {
     const { signal } = new AbortController();
     const sleeping = systemClock.sleep(1, signal);
     expect(getEventListeners(signal, "abort")).toHaveLength(1);
@@ -13,7 +13,7 @@ describe("a sleep", () => {
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
-  test("ends at once when its signal aborts, and leaves no timer that keeps the process", async () => {
+  test("a sleep ends at once when its signal aborts, and leaves no timer that keeps the process", async () => {
     const before = timers();
     const stop = new AbortController();
     const sleeping = systemClock.sleep(HOUR_MS, stop.signal);
@@ -24,7 +24,7 @@ describe("a sleep", () => {
     expect(getEventListeners(stop.signal, "abort")).toHaveLength(0);
   });
 
-  test("does not begin when its signal was aborted before", async () => {
+  test("a sleep with an aborted signal does not begin", async () => {
     const before = timers();
     const sleeping = systemClock.sleep(HOUR_MS, AbortSignal.abort());
     expect(timers()).toBe(before);

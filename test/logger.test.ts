@@ -37,7 +37,7 @@ function line(log: (logger: ReturnType<typeof createLogger>) => void): string {
 }
 
 describe("a log line", () => {
-  test.each(NAMES)("shows [cut] in place of a field named %s, at any depth", (name) => {
+  test.each(NAMES)("a log line shows [cut] in place of a field named %s, at any depth", (name) => {
     for (const fields of [
       { [name]: SECRET },
       { request: { [name]: SECRET } },
@@ -45,38 +45,38 @@ describe("a log line", () => {
       { [name]: { inner: SECRET } },
       { [name]: [SECRET] },
     ]) {
-      const text = line((logger) => logger.info(fields, "told"));
+      const text = line((logger) => logger.info(fields, "a line"));
       expect(text).not.toContain(SECRET);
       expect(text).toContain("[cut]");
-      expect(JSON.parse(text)).toMatchObject({ msg: "told", level: "info" });
+      expect(JSON.parse(text)).toMatchObject({ msg: "a line", level: "info" });
     }
-    const child = line((logger) => logger.child({ [name]: SECRET }).info("told"));
+    const child = line((logger) => logger.child({ [name]: SECRET }).info("a line"));
     expect(child).not.toContain(SECRET);
     expect(child).toContain("[cut]");
   });
 
-  test("shows no token of Plaid's in a text, a message or an error, whatever its name", () => {
+  test("a log line shows no token of Plaid's in a text, a message or an error, under any field name", () => {
     const token = "access-production-de3ce8ef-33f8-452c-a685-8671031fc0f6";
     const error = Object.assign(new Error(`refused ${token}`), { code: "X" });
     for (const log of [
-      (logger: ReturnType<typeof createLogger>) => logger.info({ note: `it was ${token}` }, "told"),
-      (logger: ReturnType<typeof createLogger>) => logger.info(`told ${token}`),
-      (logger: ReturnType<typeof createLogger>) => logger.info({ error }, "told"),
-      (logger: ReturnType<typeof createLogger>) => logger.info({ err: error }, "told"),
-      (logger: ReturnType<typeof createLogger>) => logger.info({ outer: { cause: error } }, "told"),
-      (logger: ReturnType<typeof createLogger>) => logger.info({ list: [[token]] }, "told %s", token),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ note: `it was ${token}` }, "a line"),
+      (logger: ReturnType<typeof createLogger>) => logger.info(`a line ${token}`),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ error }, "a line"),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ err: error }, "a line"),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ outer: { cause: error } }, "a line"),
+      (logger: ReturnType<typeof createLogger>) => logger.info({ list: [[token]] }, "a line %s", token),
     ]) {
       const text = line(log);
       expect(text).not.toContain("de3ce8ef");
-      expect(text).toContain("told");
+      expect(text).toContain("a line");
     }
   });
 
-  test("keeps what is no secret: ids, counts, times, and an error's name, code and message", () => {
+  test("a log line keeps ids, counts, times, and an error's name, code and message", () => {
     const error = Object.assign(new TypeError("no such row"), { code: "42P01", detail: SECRET });
     const at = new Date("2026-01-01T00:00:00Z");
     const text = line((logger) =>
-      logger.warn({ error, key_id: "key_1", bytes: 7, body_bytes: 3, at, missing: null }, "told"),
+      logger.warn({ error, key_id: "key_1", bytes: 7, body_bytes: 3, at, missing: null }, "a line"),
     );
     expect(JSON.parse(text)).toMatchObject({
       error: { name: "TypeError", code: "42P01", message: "no such row" },

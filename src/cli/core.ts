@@ -13,7 +13,7 @@ import { listProcesses } from "../database/processes.ts";
 import { restrictLogins } from "../embedded/restrict.ts";
 import { schemaState } from "../database/schema.ts";
 import type { Database } from "../database/types.ts";
-import { forgetLibpq, type Environment } from "../environment.ts";
+import { forgetLibpq, type EnvironmentVariables } from "../environment.ts";
 import { TartanError } from "../errors.ts";
 import { checkSealingKey, loadMasterKeys, openVault, type Vault } from "../integrations/vault.ts";
 import { createLogger, openLogOutput, type LogLevel, type Logger } from "../logger.ts";
@@ -124,7 +124,7 @@ const checkSetUp: Prepare = async (database) => {
  * Takes options from the running server where this command's environment does not set them. So a command prints the
  * server's intake URLs and accepts a destination that the server can send to.
  */
-async function withServerSettings(config: Config, env: Environment, database: Database): Promise<Config> {
+async function withServerSettings(config: Config, env: EnvironmentVariables, database: Database): Promise<Config> {
   const processes = await listProcesses(database);
   const [receiver, relay] = ["receiver", "relay"].map((role) => processes.find(({ roles }) => roles.includes(role)));
   const isSet = (name: string): boolean => Boolean(env[name]);

@@ -35,7 +35,7 @@ import { plaidClients } from "./plaid-clients.ts";
 export const ROLES = ["receiver", "sync", "relay", "api"] as const;
 export type Role = (typeof ROLES)[number];
 
-export interface Running {
+export interface RunningProcess {
   /** where this process listens; a worker listens too, for its probes */
   url: string;
   /** the administrator's key, if this start made it */
@@ -43,7 +43,7 @@ export interface Running {
 }
 
 /** Starts the roles; closing the core stops them. */
-export async function serve(core: Core, roles: readonly Role[]): Promise<Running> {
+export async function serve(core: Core, roles: readonly Role[]): Promise<RunningProcess> {
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
@@ -66,7 +66,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         pollMs: config.syncPollMs,
         limitFactor: config.plaidLimitFactor,
         // Items that need their user are checked as often as the others.
-        ...(windowSeconds > 0 && { delays: { lookMs: windowSeconds * 1000 } }),
+        ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
       }),
     );
     if (windowSeconds > 0) {

@@ -7,14 +7,14 @@ import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { Logger } from "../logger.ts";
 
-export interface Account {
+export interface SystemAccount {
   uid: number;
   gid: number;
 }
 
 const run = promisify(execFile);
 
-async function lookUp(name: string): Promise<Account | null> {
+async function lookUp(name: string): Promise<SystemAccount | null> {
   try {
     const [uid, gid] = await Promise.all([run("id", ["-u", name]), run("id", ["-g", name])]);
     return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
@@ -23,7 +23,7 @@ async function lookUp(name: string): Promise<Account | null> {
   }
 }
 
-async function create(logger: Logger): Promise<Account | null> {
+async function create(logger: Logger): Promise<SystemAccount | null> {
   const ways: [string, string[]][] = [
     ["useradd", ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", "postgres"]],
     ["adduser", ["-S", "-D", "-H", "postgres"]], // BusyBox
@@ -41,7 +41,7 @@ async function create(logger: Logger): Promise<Account | null> {
 }
 
 /** The account that the server runs as; null: that of this process. `cluster` is the data folder, which may not exist yet. */
-export async function chooseAccount(cluster: string, logger: Logger): Promise<Account | null> {
+export async function chooseAccount(cluster: string, logger: Logger): Promise<SystemAccount | null> {
   if (process.getuid?.() !== 0) return null;
   const owner = await stat(cluster).catch(() => null);
   if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
@@ -49,7 +49,7 @@ export async function chooseAccount(cluster: string, logger: Logger): Promise<Ac
 }
 
 /** Whether `account` can enter `folder` (an absolute path), asked of the kernel so that access lists count too. */
-export async function canEnter(account: Account | null, folder: string): Promise<boolean> {
+export async function canEnter(account: SystemAccount | null, folder: string): Promise<boolean> {
   if (!account) return true;
   try {
     await run("/bin/sh", ["-c", 'test -x "$1"', "sh", folder], { ...account, cwd: "/" });

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { canEnter, type Account } from "./account.ts";
+import { canEnter, type SystemAccount } from "./account.ts";
 
 export interface Binaries {
   initdb: string;
@@ -47,7 +47,7 @@ function findFolder(): string {
 
 interface Finding {
   dataDir: string;
-  account: Account | null;
+  account: SystemAccount | null;
   logger: Logger;
 }
 

@@ -23,7 +23,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { Account } from "./account.ts";
+import type { SystemAccount } from "./account.ts";
 
 export interface Cluster {
   /** <dataDir>/postgres, its links followed */
@@ -89,7 +89,7 @@ function broken(fault: string, home: string, remedy = REMEDY): TartanError {
  */
 export async function checkCluster(
   { home, data }: Cluster,
-  { account, major, logger }: { account: Account | null; major: number; logger: Logger },
+  { account, major, logger }: { account: SystemAccount | null; major: number; logger: Logger },
 ): Promise<void> {
   const version = await readFile(join(data, "PG_VERSION"), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
@@ -126,7 +126,7 @@ async function narrow(data: string, mode: number, logger: Logger): Promise<void>
 interface Making {
   dataDir: string;
   initdb: string;
-  account: Account | null;
+  account: SystemAccount | null;
   /** false only in tests: a crash of the machine may then lose the new cluster */
   sync: boolean;
   signal: AbortSignal;
@@ -168,7 +168,7 @@ async function discard(aside: string): Promise<void> {
 interface Initialising {
   data: string;
   passwordFile: string;
-  account: Account | null;
+  account: SystemAccount | null;
   sync: boolean;
   signal: AbortSignal;
 }

@@ -63,14 +63,17 @@ export async function takeCluster(
   return lock.fd !== undefined;
 }
 
-interface Waiting {
+interface LockWait {
   done: () => Promise<boolean>;
   holder: () => string;
   /** the holder will not release the lock soon */
   stays: () => boolean;
 }
 
-async function waitFor({ dataDir, waitMs, logger, signal }: Patience, { done, holder, stays }: Waiting): Promise<void> {
+async function waitFor(
+  { dataDir, waitMs, logger, signal }: Patience,
+  { done, holder, stays }: LockWait,
+): Promise<void> {
   const start = Date.now();
   let warned = false;
   // A new holder needs a moment to sign the file, so the signature counts from the third check on.

@@ -5,7 +5,7 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname, isAbsolute } from "node:path";
 import { TartanError } from "../errors.ts";
-import { canEnter, type Account } from "./account.ts";
+import { canEnter, type SystemAccount } from "./account.ts";
 
 /** Postgres silently truncates longer paths (MAXPGPATH is 1024); the files below the folder need the rest. */
 const PATH_MAX_BYTES = 900;
@@ -36,7 +36,7 @@ export function checkPath(dataDir: string): void {
  * Makes the folder; the server's user may enter it but not list it.
  * @throws TartanError `config_invalid` when it cannot be made, or that user cannot enter it
  */
-export async function prepareDataDir(dataDir: string, account: Account | null): Promise<void> {
+export async function prepareDataDir(dataDir: string, account: SystemAccount | null): Promise<void> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   if (!account) return;
   const { mode } = await stat(dataDir);
@@ -45,7 +45,7 @@ export async function prepareDataDir(dataDir: string, account: Account | null): 
 }
 
 /** @throws TartanError `config_invalid` naming the folder that is closed to the server's user */
-export async function checkReachable(folder: string, account: Account | null): Promise<void> {
+export async function checkReachable(folder: string, account: SystemAccount | null): Promise<void> {
   if (await canEnter(account, folder)) return;
   let blocked = folder;
   while (dirname(blocked) !== blocked && !(await canEnter(account, dirname(blocked)))) blocked = dirname(blocked);

@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { chooseAccount, type Account } from "./account.ts";
+import { chooseAccount, type SystemAccount } from "./account.ts";
 import { findBinaries } from "./binaries.ts";
 import { checkCluster, findCluster, homeOf, makeCluster, OWNER, removeAbandoned, type Cluster } from "./cluster.ts";
 import { clientConfig } from "../database/connection/client-config.ts";
@@ -79,7 +79,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 }
 
 interface Ownership {
-  account: Account | null;
+  account: SystemAccount | null;
   owner: FileLock;
   files: FileLock;
   patience: Patience;

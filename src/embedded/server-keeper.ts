@@ -16,12 +16,12 @@ import { clientConfig } from "../database/connection/client-config.ts";
 import { endClient } from "../database/connection/exchange.ts";
 import { translateFailure } from "../database/failures.ts";
 import { askToStop, stopPostmaster } from "./postmaster.ts";
-import type { Running } from "./server.ts";
+import type { RunningServer } from "./server.ts";
 
 interface KeeperOptions {
   urlAt: (port: number) => string;
   /** finds or starts the server; on this port, if one is given. `onSpawn` gets the process id before it is ready. */
-  ensure: (options: { port?: number; signal: AbortSignal; onSpawn: (pid: number) => void }) => Promise<Running>;
+  ensure: (options: { port?: number; signal: AbortSignal; onSpawn: (pid: number) => void }) => Promise<RunningServer>;
   /** the folder of the cluster */
   cluster: string;
   logger: Logger;

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { Account } from "./account.ts";
+import type { SystemAccount } from "./account.ts";
 import type { Cluster } from "./cluster.ts";
 import { findPostmaster, readPostmaster, removeStalePidFile, waitUntil, type Postmaster } from "./postmaster.ts";
 
@@ -44,7 +44,7 @@ const SETTINGS: Record<string, string> = {
 export interface ServerOptions {
   cluster: Cluster;
   postgres: string;
-  account: Account | null;
+  account: SystemAccount | null;
   logger: Logger;
   /** over SETTINGS */
   settings?: Record<string, string>;
@@ -62,7 +62,7 @@ export interface ServerOptions {
   startMs?: number;
 }
 
-export type Running = Postmaster & { port: number };
+export type RunningServer = Postmaster & { port: number };
 
 /**
  * How long a server may report no progress. A server that was killed first replays its log, for as long as that takes, and
@@ -76,7 +76,7 @@ const ABANDON_MS = 10_000;
  * The server of the cluster, accepting connections.
  * @throws TartanError `database_unavailable` with the last error of the server's log
  */
-export async function ensureServer(options: ServerOptions): Promise<Running> {
+export async function ensureServer(options: ServerOptions): Promise<RunningServer> {
   const warn = () => options.logger.warn("the embedded Postgres is recovering; this may take minutes");
   const slow = setTimeout(warn, SLOW_MS);
   try {
@@ -86,7 +86,7 @@ export async function ensureServer(options: ServerOptions): Promise<Running> {
   }
 }
 
-async function findOrStart(options: ServerOptions): Promise<Running> {
+async function findOrStart(options: ServerOptions): Promise<RunningServer> {
   const { cluster, logger, signal, takeLock, startMs = START_MS } = options;
   let lastError = "a server that already runs neither answers nor stops";
   let attempt = 0;
@@ -119,7 +119,7 @@ interface Failure {
   mayPass: boolean;
 }
 
-async function startServer(options: ServerOptions, port: number, lock: number): Promise<Running | Failure> {
+async function startServer(options: ServerOptions, port: number, lock: number): Promise<RunningServer | Failure> {
   const { cluster, postgres, account, signal, onSpawn } = options;
   const flags = Object.entries({ ...SETTINGS, ...options.settings }).map(([name, value]) => `--${name}=${value}`);
   const log = await openLog(cluster);

@@ -24,7 +24,7 @@ interface Row {
 
 /**
  * Makes the first key of `vault` the one that all processes seal under, and re-seals the columns under it.
- * @param columns all sealed columns there are, whoever owns them
+ * @param columns all sealed columns, of all owners
  * @returns how many values were re-sealed, by `table.column`
  * @throws TartanError `conflict` while a running process does not know the key; `vault_unsealable` after everything else was
  *   re-sealed, naming the rows that could not be opened; keep the old keys until these are fixed

@@ -1,6 +1,6 @@
 /**
- * Appends webhooks: journal row, memory of the JWT and a place in the outbox, in one statement. Once its transaction has
- * committed, the sender may be answered 200. What the webhooks are about is not touched: sync marks that later.
+ * Appends webhooks: the journal row, the accepted token and the row of the outbox, in one statement. Once its transaction has
+ * committed, the sender may be answered 200. The statement does not touch subjects: sync marks them later.
  */
 import { ArrayWriter } from "../database/binary-arrays.ts";
 import type { Queryable } from "../database/types.ts";
@@ -9,9 +9,9 @@ import type { Accepted, NewWebhook, TokenIdentity } from "../model/webhook.ts";
 import { APPEND, FIND_ACCEPTED } from "./queries.ts";
 
 /**
- * Appends the webhooks and hints at them. The same JWT again, in this batch, another or another process, is a duplicate:
+ * Appends the webhooks and notifies. The same JWT again, in this batch, another or another process, is a duplicate:
  * nothing is stored for it, and the first one's id is returned.
- * @returns one entry a webhook, in their order
+ * @returns one entry for each webhook, in their order
  */
 export async function append(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Accepted[]> {
   const appended = await appendQuietly(q, webhooks);
@@ -19,7 +19,7 @@ export async function append(q: Queryable, webhooks: readonly NewWebhook[]): Pro
   return appended;
 }
 
-/** `append` without the NOTIFY, for a caller that hints less often than it appends. */
+/** `append` without the NOTIFY, for a caller that notifies less often than it appends. */
 export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[]): Promise<Accepted[]> {
   if (webhooks.length === 0) return [];
   const firsts = new Map<string, string>();
@@ -40,13 +40,13 @@ export async function appendQuietly(q: Queryable, webhooks: readonly NewWebhook[
   });
 }
 
-/** UUID of the webhook that was accepted with this JWT, or null; JWTs are remembered for three days. */
+/** UUID of the webhook that was accepted with this JWT, or null; tokens are kept for three days. */
 export async function findAccepted(q: Queryable, { tokenSha256, signedAt }: TokenIdentity): Promise<string | null> {
   const { rows } = await q.query<{ webhook_id: string }>(FIND_ACCEPTED, [tokenSha256, signedAt]);
   return rows[0]?.webhook_id ?? null;
 }
 
-/** The parameters of APPEND: a binary array a column. */
+/** The parameters of APPEND: one binary array for each column. */
 function encode(webhooks: readonly NewWebhook[]): Buffer[] {
   const bytes = webhooks.reduce((sum, { body, proof }) => sum + body.length + (proof?.jwt.length ?? 0) + 512, 4096);
   const out = new ArrayWriter(bytes);

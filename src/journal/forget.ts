@@ -1,8 +1,8 @@
-/** What becomes of the webhooks of an item, or of an integration, that is unlinked, deleted or erased. */
+/** Settles or deletes the webhooks of an item, or of an integration, that is unlinked, deleted or erased. */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 
-/** So many webhooks are settled in one transaction, which holds their rows. */
+/** How many webhooks one transaction settles; it locks their rows. */
 const SETTLED_AT_ONCE = 1000;
 const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
 
@@ -28,14 +28,14 @@ const PURGE_WEBHOOKS = `
 const PURGE_REFUSALS = `delete from journal.refusals where ctid = any (array(
   select ctid from journal.refusals where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
-/** Ends the wait of an item's webhooks: no run will serve them. */
+/** Settles an item's waiting webhooks: no run will serve them. */
 export async function settleItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(SETTLE_ITEM, [integrationId, itemId]);
 }
 
 /**
- * Ends the wait of an integration's webhooks, in parts.
- * @param from no webhook that waits is older; null where only webhooks that came just now can wait
+ * Settles an integration's waiting webhooks, in parts.
+ * @param from no waiting webhook is older; null where only very recent webhooks can wait
  */
 export async function settleIntegration(q: Queryable, id: string, from: string | null): Promise<void> {
   let behind: string | undefined = LEAST_UUID;

@@ -1,14 +1,14 @@
 /**
- * Makes webhooks durable, many at a time. Each caller's promise settles when the commit that holds its webhook is done;
- * webhooks that come while one commit is under way gather for the next.
+ * Makes webhooks durable, many at a time. Each caller's promise settles when the commit that holds its webhook is done.
+ * Webhooks that come during a commit gather for the next.
  *
  *   accept → waiting → in a batch → committed → answered
- *                                 → refused by Postgres for its data → halved, until the one at fault stands alone
+ *                                 → refused by Postgres for its data → halved, until the refused webhook is alone
  *                                 → waited in vain for a lock → halved too: a JWT that another transaction holds delays no other
  *                                 → Postgres away → every webhook of the batch is rejected; the sender sends it again
  *
- * This is the hottest path of Tartan. The duration of a commit makes the size of the next batch: none waits on purpose. Batches
- * and the queue are bounded in webhooks and in bytes.
+ * This is the hottest path of Tartan. The duration of a commit determines the size of the next batch: no webhook waits on purpose.
+ * Batches and the queue are bounded in webhooks and in bytes.
  */
 import { isRepeatable, sqlStateOf } from "../database/failures.ts";
 import type { Queryable } from "../database/types.ts";
@@ -20,31 +20,31 @@ import type { Accepted, NewWebhook } from "../model/webhook.ts";
 import { appendQuietly } from "./append.ts";
 import { isDataFault } from "./failures.ts";
 
-/** Larger batches gain nothing more (measured), and make the first of a batch wait for the last. */
+/** Larger batches are not faster (measured), and make the first webhook of a batch wait for the last. */
 const BATCH_MAX = 200;
-/** One statement carries no more, unless a single webhook is larger: it is held here, on the wire and in Postgres at once. */
+/** The bound of one statement, unless a single webhook is larger: it is in memory here, on the wire and in Postgres at once. */
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
-/** Bodies and JWTs that wait for their commit; beyond it webhooks are refused. */
+/** Bytes of bodies and JWTs that may wait for their commit; when more come, webhooks are refused. */
 const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
 /** Two, so that one encodes and inserts while the other waits for the disk. */
 const IN_FLIGHT_MAX = 2;
-/** Below this a second batch would only split what the first could have carried. */
+/** With fewer webhooks a second batch would only split the first. */
 const SECOND_FLIGHT_FROM = 64;
-/** Retrying at once would meet the same queue. */
+/** A retry at once would find the same queue. */
 const RETRY_AFTER_SECONDS = 5;
 const REPEATS = 3;
-/** Plaid hangs up after 10 s. A webhook that has waited this long for a batch is rejected, so that the sender comes again. */
+/** Plaid disconnects after 10 s. A webhook that has waited this long for a batch is rejected, so that the sender retries. */
 const WAIT_MAX_MS = 5_000;
 const LOOK_EVERY_MS = 500;
-/** A failure says nothing of now once it is this old and nothing was tried since. */
+/** An older failure says nothing about now if nothing was tried since. */
 const FAILURE_COUNTS_MS = 30_000;
 
 interface GroupCommitOptions {
   database: Queryable;
-  /** webhooks that may wait for their commit; beyond it they are refused */
+  /** webhooks that may wait for their commit; when more come, they are refused */
   queueMax: number;
   logger: Logger;
-  /** given after each commit */
+  /** sent after each commit */
   hint: Hint;
 }
 
@@ -80,15 +80,15 @@ export class GroupCommit implements AsyncDisposable {
   }
 
   accept(webhook: NewWebhook): Promise<Accepted> {
-    if (this.#closed) return Promise.reject(overloaded("This process is stopping; send the webhook again."));
+    if (this.#closed) return Promise.reject(overloaded("This process is stopping. Send the webhook again."));
     const bytes = webhook.body.length + (webhook.proof?.jwt.length ?? 0);
     if (this.#waiting.length >= this.#queueMax || this.#waitingBytes + bytes > QUEUE_BYTES_MAX)
-      return Promise.reject(overloaded("Too many webhooks wait to be stored; send it again a little later."));
+      return Promise.reject(overloaded("Too many webhooks wait to be stored. Send it again a little later."));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ webhook, bytes, since: performance.now(), resolve, reject });
       this.#waitingBytes += bytes;
       if (this.#scheduled) return;
-      // Signatures are proven in batches, so webhooks come in batches: the first must not leave the others behind.
+      // Signatures are checked in batches, so webhooks come in batches: the first must wait for the others of its batch.
       this.#scheduled = true;
       setImmediate(() => {
         this.#scheduled = false;
@@ -105,12 +105,12 @@ export class GroupCommit implements AsyncDisposable {
     return failure && now - failure.at < FAILURE_COUNTS_MS ? failure.message : null;
   }
 
-  /** Rejects what has waited too long, since a commit may not end. */
+  /** Rejects webhooks that have waited too long, since a commit may not end. */
   #sendAway(): void {
     const since = performance.now() - WAIT_MAX_MS;
     const end = this.#waiting.findIndex((each) => each.since > since);
     const late = this.#shift(end === -1 ? this.#waiting.length : end);
-    for (const { reject } of late) reject(overloaded("Webhooks are not stored fast enough; send it again."));
+    for (const { reject } of late) reject(overloaded("Webhooks are not stored fast enough. Send it again."));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -212,9 +212,9 @@ function countAccepted(batch: readonly Entry[], accepted: readonly Accepted[]): 
 const overloaded = (message: string): TartanError =>
   new TartanError("overloaded", message, { retryAfterSeconds: RETRY_AFTER_SECONDS });
 
-/** What the sender is answered: out of space, out of memory, shutting down, read-only and busy all mean later. */
+/** The error for the sender: out of space, out of memory, shutting down, read-only and busy all mean to try later. */
 function translate(error: unknown): unknown {
-  const message = "The webhook could not be stored just now; send it again.";
+  const message = "The webhook could not be stored just now. Send it again.";
   const details = { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS };
   if (error instanceof TartanError && (error.code === "database_unavailable" || error.code === "overloaded"))
     return new TartanError(error.code, message, details);

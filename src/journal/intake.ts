@@ -1,6 +1,6 @@
 /**
- * The Intake that keeps arrivals in Postgres. Webhooks share commits; an item that is linked has a transaction of its own, since
- * its token is stored in it; a stale notice is one row for sync.
+ * The Intake that keeps arrivals in Postgres. Webhooks share commits. A linked item has a transaction of its own, which
+ * also stores its token. A stale notice is one row for sync.
  */
 import { urgent } from "../database/pool.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -15,19 +15,19 @@ import { findAccepted } from "./append.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { linkItem } from "./link.ts";
 
-/** So many JWTs of stale notices are remembered, so that the same one again causes no second check. */
+/** How many JWTs of stale notices are remembered, so that a repeated one causes no second check. */
 const STALE_KEPT = 1000;
 
 export interface IntakeOptions {
   database: Database;
   /** seals the tokens of items */
   vault: Vault;
-  /** webhooks that may wait for their commit; beyond it they are refused */
+  /** webhooks that may wait for their commit; when more come, they are refused */
   queueMax: number;
   logger: Logger;
 }
 
-/** Opens the intake; disposing it waits until everything that waits is answered. */
+/** Opens the intake; disposing it waits until every waiting call is settled. */
 export const openIntake = (options: IntakeOptions): Intake & AsyncDisposable => new PostgresIntake(options);
 
 class PostgresIntake implements Intake, AsyncDisposable {
@@ -39,7 +39,7 @@ class PostgresIntake implements Intake, AsyncDisposable {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    // Other work that keeps the pool busy does not keep arrivals waiting.
+    // On the reserved connections, so that other work on the pool does not delay arrivals.
     this.#database = urgent(options.database);
     this.#hint = openHint(this.#database);
     this.#webhooks = new GroupCommit({ ...options, database: this.#database, hint: this.#hint });

@@ -1,7 +1,7 @@
 /**
- * Keeps the journal in shape: makes the partitions of the coming weeks and days, and lets go of what is no longer kept.
- * At start and every hour, in every process: each step is safe beside others doing the same, and one that fails (a lock
- * that a long query holds, Postgres away) is logged and done again the next hour. What is old, the database's clock says.
+ * Maintains the journal: makes the partitions of the coming weeks and days, and deletes what is older than its retention.
+ * It works at the start and every hour, in every process: each step is safe while others do the same, and a step that fails (a
+ * long query holds a lock, Postgres is down) is logged and repeated in the next hour. Ages are by the database's clock.
  */
 import type { Clock } from "../clock.ts";
 import { cancellable } from "../database/cancellable.ts";
@@ -15,11 +15,11 @@ import { describeSuspension, skewOf, suspensionBy, type KeptWeek, type NeedsWebh
 import { dropOldWeeks } from "./weeks.ts";
 
 const EVERY_MS = 60 * 60_000;
-/** A JWT is accepted for six minutes around its iat, so any day that is over would do. */
+/** A JWT is accepted for six minutes around its iat, so one day would be enough. */
 const TOKENS_KEPT_DAYS = 3;
 const REFUSALS_KEPT = 10_000;
 const ROWS_AT_ONCE = 5000;
-/** Partitions are made by the database's clock, which has its own guard; two clocks that differ by less are as good as equal here. */
+/** Partitions are made by the database's clock, which has its own check; a smaller difference of the clocks does not matter here. */
 const PARTITIONS_SKEW_MAX_MS = 24 * 60 * 60_000;
 
 export interface JanitorOptions {
@@ -30,16 +30,16 @@ export interface JanitorOptions {
   retentionDays: number;
   /** who else needs webhooks: nothing is forgotten that one of them needs */
   neededBy: readonly NeedsWebhooks[];
-  /** what other folders have to finish, by what it is; done in each round */
+  /** work that other folders have to finish, by its name; done in each round */
   always?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;
-  /** what other folders have to forget, by what it is; done in each round in which the clocks are trusted */
+  /** old rows that other folders delete, by name; done in each round in which the clocks are trusted */
   more?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;
 }
 
 /**
- * Tidies up at once, and then every hour until it is disposed. When this resolves, the coming partitions have been made,
- * unless Postgres refused, which is logged: the journal has room for weeks it was not prepared for. The rest of the first
- * round, which may take long, goes on behind. Disposing cancels what runs.
+ * Works at once, and then every hour until it is disposed. When this resolves, the coming partitions have been made,
+ * unless Postgres refused, which is logged: the journal can store webhooks without a partition of their own. The rest of the first
+ * round, which may take long, continues in the background. Disposing cancels it.
  */
 export async function startJanitor(options: JanitorOptions): Promise<AsyncDisposable> {
   const stop = new AbortController();
@@ -81,9 +81,9 @@ async function attempt(
 }
 
 /**
- * Compares the clocks and makes the coming partitions. A clock that is minutes off stops only the forgetting: without its
+ * Compares the clocks and makes the coming partitions. A clock that is minutes off stops only deletions by age: without a
  * partition a week's webhooks gather in one table, and making it later moves them while the intake waits.
- * @returns whether something may be forgotten because of its age
+ * @returns whether something may be deleted because of its age
  */
 async function prepare(options: JanitorOptions, signal?: AbortSignal): Promise<boolean> {
   let clocks = { trusted: false, skewMs: Infinity };
@@ -98,7 +98,7 @@ async function prepare(options: JanitorOptions, signal?: AbortSignal): Promise<b
   return clocks.trusted;
 }
 
-/** Whether the clocks are such that something may be forgotten because of its age, and how far they differ. */
+/** Whether the clocks allow deletions by age, and how far they differ. */
 async function compareClocks({
   database,
   clock,
@@ -115,15 +115,17 @@ async function compareClocks({
   return { trusted: false, skewMs };
 }
 
-/** Lets go of what is no longer kept: what is too many always, what is too old if `byAge`. */
+/** Deletes rows beyond their bound, and if `byAge` also rows beyond their age. */
 async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSignal): Promise<void> {
   const { database, always = {}, more = {} } = options;
   const q = cancellable(database, signal);
-  await attempt(options, signal, "trim the refusals", () => repeat(q, TRIM_REFUSALS, [REFUSALS_KEPT], signal));
+  await attempt(options, signal, "delete refusals beyond the bound", () =>
+    repeat(q, TRIM_REFUSALS, [REFUSALS_KEPT], signal),
+  );
   for (const [what, step] of Object.entries(always)) await attempt(options, signal, what, () => step(signal));
   if (!byAge) return;
-  await attempt(options, signal, "forget old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
-  await attempt(options, signal, "forget old webhooks", () => forgetWeeks(options, signal));
+  await attempt(options, signal, "delete old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
+  await attempt(options, signal, "delete old webhooks", () => forgetWeeks(options, signal));
   for (const [what, step] of Object.entries(more)) await attempt(options, signal, what, () => step(signal));
 }
 

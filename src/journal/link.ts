@@ -1,6 +1,6 @@
 /**
  * Links an item: stores its sealed token, gives its earlier webhooks their user, and appends ITEM/CREATED and the event
- * item.linked, in one transaction. A token that was answered with success is therefore kept and will be used.
+ * item.linked, in one transaction. So a token whose sender got 200 is stored and will be used.
  */
 import type { Database } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
@@ -13,7 +13,7 @@ import { checked } from "../model/validation.ts";
 import { append } from "./append.ts";
 import { BACKFILL_USER } from "./queries.ts";
 
-/** @throws TartanError `not_found` (integration), `invalid_request` naming each field at fault */
+/** @throws TartanError `not_found` (integration), `invalid_request` naming each invalid field */
 export async function linkItem(
   { database, vault }: { database: Database; vault: Vault },
   item: Omit<LinkedItem, "arrival">,

@@ -5,12 +5,12 @@ import type { Statement } from "../database/types.ts";
 import { announced } from "../events/queries.ts";
 
 /**
- * Appends a batch and announces it in the outbox, in one statement and so in one transaction.
+ * Appends a batch and its rows of the outbox, in one statement and so in one transaction.
  *
- * Why batches cannot deadlock: all take the locks of tokens in one order, by hash, and no others that they could wait for.
+ * Why batches cannot deadlock: they lock tokens in the order of their hashes, and take no other lock that they could wait for.
  *
- * Why duplicates are safe: a JWT that another transaction is just inserting makes this one wait for its commit, and the
- * row it finds then names the first webhook. Only a webhook whose own id ended up in the row is stored.
+ * Why duplicates are safe: if another transaction is inserting the same JWT, this one waits for its commit, and the
+ * row that it then finds names the first webhook. Only a webhook whose own id is in the row is stored.
  *
  * $1…$17 are the webhooks' columns. Yields the duplicates only: their JWT's hash and the id of the first.
  */
@@ -46,7 +46,7 @@ export const FIND_ACCEPTED: Statement = {
   text: "select webhook_id from journal.accepted_tokens where token_sha256 = $1 and signed_at = $2",
 };
 
-/** Webhooks may come before the item is linked, and with it the user known. */
+/** Webhooks may come before the item is linked and its user is known. */
 export const BACKFILL_USER: Statement = {
   name: "journal_backfill_user",
   text: "update journal.webhooks set user_id = $3 where integration_id = $1 and item_id = $2 and user_id is null",
@@ -54,7 +54,7 @@ export const BACKFILL_USER: Statement = {
 
 /* Webhooks that wait for a run. */
 
-/** Those of the subject $1 (integration), $2 (kind), $3 (id). Of an item they are found by item; of others, which are few, by subject. */
+/** Those of the subject $1 (integration), $2 (kind), $3 (id). An index by item finds an item's, one by subject the few others. */
 export const waitingFor = (kind: string): string =>
   kind === "item"
     ? "integration_id = $1 and subject_kind = $2 and item_id = $3 and processed_at is null"
@@ -68,10 +68,10 @@ select id, webhook_type as type, webhook_code as code, received_at, coalesce(req
 from journal.webhooks where ${waitingFor(kind)} and id >= $4 order by id limit $5`,
 });
 
-/** $1 between $2 and $3, which spares looking into other partitions. */
+/** $1 between $2 and $3, so that other partitions are not read. */
 const AMONG = "id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null";
 
-/** Notes on the webhooks what came of them: $4. */
+/** Writes the outcome $4 to the webhooks. */
 export const MARK_SERVED: Statement = {
   name: "journal_mark_served",
   text: `update journal.webhooks set processed_at = statement_timestamp(), update_info = $4 where ${AMONG}`,
@@ -82,7 +82,7 @@ export const FORGET_REQUESTED: Statement = {
   text: `update journal.webhooks set requested = null where ${AMONG}`,
 };
 
-/** The webhooks that have not been processed, with what decides whether they need a run. */
+/** The unprocessed webhooks, with the columns that decide whether they need a run. */
 export const GET_UNPROCESSED: Statement = {
   name: "journal_get_unprocessed",
   text: `
@@ -91,7 +91,7 @@ select id, integration_id, subject_kind, subject_id, source, webhook_type as typ
 from journal.webhooks where ${AMONG} order by id`,
 };
 
-/** Bodies are read later, as many as a page may hold; the size of one is known without reading it. */
+/** Bodies are read later, as many as a page may hold; their sizes are known without reading them. */
 const PLACE = "id, octet_length(body) as bytes";
 
 export const LIST_FILTERS = ["item_id", "user_id", "type", "code", "source", "integration_id"] as const;
@@ -111,13 +111,13 @@ const TYPED: ReadonlySet<ListFilter> = new Set(["type", "code", "source"]);
 /** Postgres cuts the names of statements at 63 characters. */
 const shortly = (filter: ListFilter): string => filter.replace("_id", "").slice(0, 4);
 
-/** How many of the newest rows a page looks through, where no index knows what is asked for. */
+/** How many of the newest rows a page reads where no index serves the filter. */
 export const SCAN_WINDOW = 5000;
 
 export interface ListShape {
   /** the filters that are given, in the order of their values */
   given: readonly ListFilter[];
-  /** source is PLAID: an index knows the others, and Postgres must see which it is */
+  /** source is PLAID: an index serves the others, so Postgres must see which it is */
   plaid: boolean;
   /** there is a cursor: its id is the value after the filters */
   paged: boolean;
@@ -127,8 +127,8 @@ export interface ListShape {
  * The ids of a page of webhooks with the sizes of their bodies, newest first. Values: the filters', the cursor's id if paged, the number of rows.
  *
  * With an item or a user, or an integration alone, the rows come straight from an index in their order. A type, code or
- * source besides is looked for in the index of the item or user, and only what is found is read. Without either, it is
- * looked for among the newest SCAN_WINDOW; then the last row has `window_end`, the id where the window ended, if it was full.
+ * source is then filtered in the index of the item or user, and only matching rows are read. Without either, the newest
+ * SCAN_WINDOW rows are read; then the last row has `window_end`, the id where the window ended, if it was full.
  */
 export function listWebhooksQuery({ given, plaid, paged }: ListShape): Statement {
   const isRare = given.includes("source") && !plaid;
@@ -165,7 +165,7 @@ order by id desc nulls last`,
   };
 }
 
-/** One row a kind of refusal, from a JSON array. */
+/** One row for each kind of refusal, from a JSON array. */
 export const INSERT_REFUSALS: Statement = {
   name: "journal_insert_refusals",
   text: `
@@ -191,13 +191,13 @@ where ${conditions.join(" and ")} order by id desc limit $${1 + Number(ofIntegra
 
 /* Retention, by the database's clock: $1 is a number of days. */
 
-/** Notes a round, and says what time it is here and whether this clock has gone evenly for a day. */
+/** Records a round, and returns the database's time and whether its clock has advanced evenly for a day. */
 export const NOTE_ROUND =
   "select journal.note_round() as steady, (extract(epoch from clock_timestamp()) * 1000)::float8 as now";
 export const ENSURE_PARTITIONS = "select journal.ensure_partitions()";
 export const DROP_TOKEN_DAYS = "select journal.drop_token_days(now() - $1 * interval '1 day')";
 
-/** All of a week that begins before this is older than $1 days; the present week never is. */
+/** A week that begins before this is wholly older than $1 days; the present week never is. */
 const OLD = "least(now() - $1 * interval '1 day', date_trunc('week', now(), 'UTC'))";
 
 /** The Mondays of the weeks that are wholly older, the oldest first. */
@@ -226,13 +226,13 @@ export const DELETE_EARLIER = "delete from journal.webhooks_earlier where id = a
 /** $1 the weeks that are old and still needed, as JSON. */
 export const NOTE_KEPT = "update journal.retention set kept = $1::jsonb where kept <> $1::jsonb";
 
-/** What retention found last, and the time here. */
+/** The result of the last round of retention, and the database's time. */
 export const RETENTION_STATE = `
 select kept, looked_at, steady_since <= now() - interval '1 day' as steady,
   (extract(epoch from clock_timestamp()) * 1000)::float8 as now
 from journal.retention`;
 
-/** Keeps the newest $1; $2 at most go. */
+/** Keeps the newest $1; deletes $2 at most. */
 export const TRIM_REFUSALS = `
 delete from journal.refusals where id = any (array(
   select id from journal.refusals

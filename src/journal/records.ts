@@ -2,9 +2,9 @@
  * The audit trail: the webhooks of an item or a user, by type, by type and code, or by source; of an integration; or all,
  * newest first. Pages are cut by id, and ids grow with time, so rows that arrive meanwhile shift nothing.
  *
- * What a page may read is bounded. An item's and a user's webhooks are found by index. A type, code or source alone has
- * none (it would cost every webhook for a rare question); such a page looks through a window of the newest rows, and may
- * hold fewer than asked for, or none, and still name a next page.
+ * A page reads a bounded number of rows. Indexes serve items and users. A type, code or source alone has
+ * no index (it would cost every webhook for a rare query); such a page reads a window of the newest rows, and may
+ * hold fewer rows than `limit`, or none, and still name a next page.
  */
 import type { Queryable } from "../database/types.ts";
 import { fromCursor, toCursor } from "../model/cursors.ts";
@@ -19,17 +19,17 @@ interface Place {
   bytes: number;
 }
 
-/** The port over Postgres. */
+/** The Postgres engine of the port. */
 export const openRecords = (q: Queryable): Records => ({
   list: (filter) => listWebhooks(q, filter),
   get: (id) => getWebhook(q, id),
 });
 
-/** A page ends here, however many rows were asked for; its first body may be larger. */
+/** A page ends at this size, even below its limit; its first body may be larger. */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
- * One page, newest first: as many as asked for, or fewer where their bodies are larger than 8 MiB together.
+ * One page, newest first: `limit` webhooks, or fewer if their bodies are larger than 8 MiB together.
  * @throws TartanError `invalid_request` for a limit, cursor or filter that is not usable
  */
 export async function listWebhooks(q: Queryable, filter: WebhookFilter): Promise<WebhookPage> {

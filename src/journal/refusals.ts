@@ -1,7 +1,7 @@
 /**
- * Requests that the intake refused, so that a wrong secret is seen and not guessed. Anyone may send garbage, so it must
- * cost little: refusals are gathered and written every second, those alike are folded into one row with a count, and
- * what does not fit into a second's few rows is folded further, by reason alone.
+ * Records requests that the intake refused, so that an operator sees a wrong secret. Anyone may send garbage, so a refusal must
+ * cost little: refusals are gathered and written every second, similar ones share one row with a count, and
+ * those beyond a second's few rows are counted by reason alone.
  *
  *   noted → written with those of its second
  *         → refused by Postgres for what one of them holds → each written alone; that one by its reason alone
@@ -18,11 +18,11 @@ import { isDataFault } from "./failures.ts";
 import { INSERT_REFUSALS, listRefusalsQuery } from "./queries.ts";
 
 const WRITE_EVERY_MS = 1000;
-/** Rows a second, and so a bound of what a flood writes; the rest is counted by reason. */
+/** Rows a second, which bounds what a flood writes; the rest is counted by reason. */
 const ROWS_AT_ONCE = 50;
 const DETAIL_MAX = 300;
 const ID_MAX = 100;
-/** What a column of type integer holds. */
+/** The largest integer of a column. */
 const INTEGER_MAX = 2_147_483_647;
 
 export interface Refusals extends RefusalSink, AsyncDisposable {
@@ -97,14 +97,14 @@ class RefusalRecorder implements Refusals {
     }
   }
 
-  /** What one row holds must not lose the others. */
+  /** Writes each row alone, so that one that fails does not lose the others. */
   async #writeEach(rows: readonly Folded[]): Promise<void> {
     for (const row of rows) {
       try {
         await this.#insert([row]);
       } catch (error) {
-        this.#warn(error, [row], "a refusal could not be recorded whole; it is recorded by its reason alone");
-        const bare = { ...row, ...ANYWHERE, detail: "what the request held could not be stored", refusedAt: null };
+        this.#warn(error, [row], "a refusal could not be recorded completely; its reason is recorded");
+        const bare = { ...row, ...ANYWHERE, detail: "the request's content could not be stored", refusedAt: null };
         await this.#insert([bare]).catch((error: unknown) => this.#warn(error, [row], "a refusal was not recorded"));
       }
     }
@@ -126,13 +126,13 @@ const ANYWHERE = {
   bodyBytes: null,
 };
 
-/** Reasons are ours and few; the rest may hold what a stranger sent, which Postgres may not. */
+/** Reasons are Tartan's own and few. The rest comes from the sender and may hold text that Postgres cannot store. */
 function storable({ integrationId, reason, detail, remoteAddress, bodyBytes }: Refusal): Refusal {
   return {
     integrationId: printable(integrationId, ID_MAX),
     reason,
     detail: printable(detail, DETAIL_MAX),
-    // Behind a trusted proxy this is what a header says.
+    // Behind a trusted proxy this comes from a header.
     remoteAddress: remoteAddress !== null && isIP(remoteAddress) !== 0 ? remoteAddress : null,
     bodyBytes: bodyBytes === null || !(bodyBytes >= 0) ? null : Math.min(Math.trunc(bodyBytes), INTEGER_MAX),
   };
@@ -142,13 +142,13 @@ function storable({ integrationId, reason, detail, remoteAddress, bodyBytes }: R
 const printable = (text: string | null, max: number): string | null =>
   text?.slice(0, max).replaceAll(/\p{C}/gu, "") ?? null;
 
-/** Null where a clock that is far off names a time that Postgres cannot store; it then takes its own. */
+/** Null where a clock that is far off names a time that Postgres cannot store; Postgres then uses its own time. */
 function instant(ms: number): Date | null {
   return ms >= 0 && ms <= Date.UTC(9999, 11, 31) ? new Date(ms) : null;
 }
 
 export interface RefusalRecord {
-  /** ISO 8601; of the first, where several are folded */
+  /** ISO 8601; of the first of similar refusals */
   refused_at: string;
   integration_id: string | null;
   reason: string;

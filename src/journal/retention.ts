@@ -1,16 +1,16 @@
 /**
- * What retention may go by, and what it keeps beyond its time.
+ * The clock of retention, and the weeks that retention keeps beyond their time.
  *
- * Retention goes by the database's clock, of which there is one. It does nothing while that clock and this process's differ by
- * minutes, since one of them is wrong then and nobody knows which; nor for a day after the database's clock has jumped back, or
- * forward by more than days.
+ * Retention uses the database's clock, since there is only one. It deletes nothing while that clock and this process's differ by
+ * minutes, since one of them is wrong and Tartan cannot know which; nor for a day after the database's clock has jumped back, or
+ * forward by days.
  */
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
 import type { WeekNeed } from "../model/statuses.ts";
 import { RETENTION_STATE } from "./queries.ts";
 
-/** Clocks that are set by NTP differ by milliseconds. */
+/** Clocks that NTP sets differ by milliseconds. */
 export const SKEW_MAX_MS = 2 * 60_000;
 
 /** Somebody else whose work needs webhooks, as retention asks them. */
@@ -31,24 +31,24 @@ export interface KeptWeek {
 }
 
 export interface RetentionState {
-  /** weeks that are older than webhooks are kept, and hold some that are still needed; the oldest first */
+  /** weeks beyond the retention that hold webhooks that are still needed; the oldest first */
   kept_weeks: KeptWeek[];
   /** how far the database's clock is ahead of this process's; negative: behind */
   clock_skew_seconds: number;
-  /** why nothing is forgotten just now, and what to do; null while retention works */
+  /** why nothing is deleted just now, and what to do; null while retention works */
   suspended: string | null;
 }
 
-/** How far a clock that showed `there` is ahead of ours, which showed `before` and `after` around it. In ms, at the least. */
+/** How far (ms, at least) a clock that showed `there` is ahead of ours, which showed `before` and `after` around it. */
 export function skewOf(before: number, there: number, after: number): number {
   if (there > after) return there - after;
   return there < before ? there - before : 0;
 }
 
-/** `skewed`: two clocks differ by minutes; `jumped`: the database's did not go evenly from round to round. */
+/** `skewed`: the two clocks differ by minutes; `jumped`: the database's did not advance evenly from round to round. */
 export type Suspension = "skewed" | "jumped";
 
-/** Why nothing may be forgotten because of its age; null where it may. */
+/** Why nothing may be deleted because of its age; null if it may. */
 export function suspensionBy(skewMs: number, steady: boolean): Suspension | null {
   if (Math.abs(skewMs) > SKEW_MAX_MS) return "skewed";
   return steady ? null : "jumped";
@@ -62,10 +62,10 @@ export function describeSuspension(suspension: Suspension, skewMs: number): stri
       "clock of the database's machine is right."
     );
   const by = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? "behind" : "ahead of"}`;
-  return `The clock of this process is ${by} the database's. Nothing is forgotten until they agree: set both by NTP.`;
+  return `The clock of this process is ${by} the database's. Nothing is deleted until they agree. Set both by NTP.`;
 }
 
-/** How retention stands; it looks at nothing but what the last round found. */
+/** The state of retention, as the last round found it. */
 export async function retentionState(q: Queryable, clock: Clock): Promise<RetentionState> {
   const before = clock.now();
   const { rows } = await q.query<{ kept: KeptWeek[]; looked_at: Date | null; steady: boolean; now: number }>(

@@ -1,4 +1,4 @@
-/** The webhooks that wait for a run, and what becomes of them. */
+/** The webhooks that wait for a run, and their outcomes. */
 import type { Queryable } from "../database/types.ts";
 import type { Source, Subject } from "../model/webhook.ts";
 import { FORGET_REQUESTED, GET_UNPROCESSED, MARK_SERVED, webhooksOf } from "./queries.ts";
@@ -10,13 +10,13 @@ export interface WaitingWebhook {
   type: string | null;
   code: string | null;
   receivedAt: Date;
-  /** resources that its sender asked for besides those it touches */
+  /** resources that its sender requests besides those that it touches */
   requested: readonly string[];
 }
 
 /**
  * The webhooks of a subject that wait, oldest first.
- * @param from UUID; older ones are passed over
+ * @param from UUID; older ones are skipped
  */
 export async function waitingOf(
   q: Queryable,
@@ -29,17 +29,17 @@ export async function waitingOf(
   return rows.map(({ received_at: receivedAt, ...webhook }) => ({ ...webhook, receivedAt }));
 }
 
-/** Notes on those of the webhooks that still wait what came of them. `ids` are UUIDs in their order. */
+/** Writes the outcome to those of the webhooks that still wait. `ids` are UUIDs in their order. */
 export async function markServed(tx: Queryable, ids: readonly string[], info: object): Promise<void> {
   if (ids.length > 0) await tx.query(MARK_SERVED, [ids, ids[0], ids.at(-1), JSON.stringify(info)]);
 }
 
-/** Forgets what the senders asked for, once a run has taken it over. `ids` are UUIDs in their order. */
+/** Deletes what the senders requested, once a run has taken it over. `ids` are UUIDs in their order. */
 export async function forgetRequested(tx: Queryable, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await tx.query(FORGET_REQUESTED, [ids, ids[0], ids.at(-1)]);
 }
 
-/** What decides whether a webhook needs a run. */
+/** The columns that decide whether a webhook needs a run. */
 export interface Unprocessed {
   /** UUID */
   id: string;

@@ -19,7 +19,7 @@ import type { KeptWeek, NeedsWebhooks } from "./retention.ts";
 
 export interface OldWeeks {
   database: Database;
-  /** of which the weeks are whole; 0: none is old */
+  /** age of whole weeks to delete; 0: none */
   retentionDays: number;
   neededBy: readonly NeedsWebhooks[];
 }
@@ -41,7 +41,7 @@ export async function dropOldWeeks(
   const failures: unknown[] = [];
   const old = retentionDays === 0 ? [] : (await database.query<{ week: string }>(OLD_WEEKS, [retentionDays])).rows;
   for (const { week } of old) {
-    // A week that cannot be looked at does not keep the others. One that cannot be dropped does: the next waits for the same lock.
+    // A week that cannot be read does not stop the others. One that cannot be dropped does: the next waits for the same lock.
     const found = await lookAt(weeks, week, signal).catch((error: unknown) => {
       signal?.throwIfAborted();
       failures.push(error);

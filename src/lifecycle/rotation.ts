@@ -1,4 +1,4 @@
-/** Replaces the master key: everything sealed, whoever owns the table, is sealed anew. */
+/** Replaces the master key: seals the sealed columns of all owners anew. */
 import type { Database } from "../database/types.ts";
 import { reseal, type Progress } from "../integrations/rotation.ts";
 import { SEALED_COLUMNS } from "../integrations/sealed.ts";

@@ -19,7 +19,7 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
 /** In parts. */
 export const purgeIntegration = (q: Queryable, id: string): Promise<void> => untilNone(q, PURGE, [id]);
 
-/** Comes before what others delete of which deliveries could be made; holds until the transaction ends. */
+/** Locks out dispatch and jobs until the transaction ends, so that no delivery is made of rows that are deleted after it. */
 export async function awaitUnderWay(q: Queryable): Promise<void> {
   await q.query(AWAIT_RELAY);
 }

@@ -82,7 +82,7 @@ export const notSimulated = (path: string, answered: readonly string[]) =>
   fault(
     "INVALID_REQUEST",
     "NOT_FOUND",
-    `the simulator does not answer ${path}, whatever products the Item has; it answers POST ${answered.join(", ")}`,
+    `the simulator does not answer ${path}, even if the Item has the product; it answers POST ${answered.join(", ")}`,
     { status: 404 },
   );
 export const invalidApiKeys = () => fault("INVALID_INPUT", "INVALID_API_KEYS", "invalid client_id or secret provided");

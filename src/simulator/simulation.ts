@@ -14,7 +14,7 @@ import { RateLimits } from "./limits.ts";
 import { SimulatedTime } from "./time.ts";
 import type { Summary } from "./changes.ts";
 import { WebhookSender, type WebhookSenderOptions } from "./webhooks/webhook-sender.ts";
-import { SigningKeys } from "./webhooks/keys.ts";
+import { WebhookKeys } from "./webhooks/keys.ts";
 import type { SentWebhook } from "./webhooks/log.ts";
 import {
   bodyText,
@@ -23,7 +23,7 @@ import {
   initialUpdate,
   syncUpdatesAvailable,
   transactionsRemoved,
-  type Notice,
+  type WebhookNotice,
 } from "./webhooks/notices.ts";
 import { World, type Client } from "./world.ts";
 
@@ -57,7 +57,7 @@ export class Simulation {
   readonly options: SimulationOptions;
   readonly time: SimulatedTime;
   readonly world: World;
-  readonly keys: SigningKeys;
+  readonly keys: WebhookKeys;
   readonly faults: Faults;
   readonly limits: RateLimits;
   readonly sender: WebhookSender;
@@ -76,14 +76,14 @@ export class Simulation {
     for (const client of options.clients) this.world.addClient(client);
     const { random } = this.world;
     this.#requestIds = random.fork("requests");
-    this.keys = new SigningKeys(random.fork("keys"), this.time.now());
+    this.keys = new WebhookKeys(random.fork("keys"), this.time.now());
     this.faults = new Faults(random.fork("faults"));
     this.limits = new RateLimits(options.rateLimitScale);
     this.sender = new WebhookSender({
       time: this.time,
       keys: this.keys,
       faults: this.faults,
-      random: random.fork("courier"),
+      random: random.fork("courier"), // the label decides the random stream, so it stays
       options: options.webhooks,
       closing: this.closing,
       onAttempt: options.onWebhook,
@@ -100,7 +100,7 @@ export class Simulation {
   }
 
   /** Sends a webhook about an Item to its URL; null when it has none. */
-  notify(item: Item, notice: Notice): SentWebhook | null {
+  notify(item: Item, notice: WebhookNotice): SentWebhook | null {
     if (item.webhook === null) return null;
     item.lastWebhook = { at: this.time.now(), code: notice.code };
     return this.sender.send({

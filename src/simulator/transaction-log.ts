@@ -64,7 +64,7 @@ export interface PageRequest {
   account: Account | null;
 }
 
-export interface Page {
+export interface TransactionPage {
   added: Txn[];
   modified: Txn[];
   removed: Txn[];
@@ -123,8 +123,8 @@ export class TransactionLog {
     this.pending.delete(txn);
   }
 
-  page(request: PageRequest): Page {
-    const page: Page = { added: [], modified: [], removed: [], position: request.head, hasMore: false };
+  page(request: PageRequest): TransactionPage {
+    const page: TransactionPage = { added: [], modified: [], removed: [], position: request.head, hasMore: false };
     let found = 0;
     for (let number = request.position + 1; number <= request.head; number += 1) {
       const txn = this.#log[number - 1] as Txn;
@@ -149,7 +149,7 @@ export class TransactionLog {
   }
 }
 
-function listFor(page: Page, txn: Txn, number: number, { base, account }: PageRequest): Txn[] | null {
+function listFor(page: TransactionPage, txn: Txn, number: number, { base, account }: PageRequest): Txn[] | null {
   if (txn.changed !== number || (account && txn.account !== account)) return null;
   const known = txn.added <= base;
   if (txn.removed > 0) return known ? page.removed : null;

@@ -12,7 +12,7 @@ export interface Client {
   secret: string;
 }
 
-export interface NewItem {
+export interface ItemRequest {
   clientId: string;
   institution?: Institution | undefined;
   products: string[];
@@ -98,7 +98,7 @@ export class World {
     this.clients.set(client.clientId, client);
   }
 
-  createItem(request: NewItem): Item {
+  createItem(request: ItemRequest): Item {
     this.#itemsMade += 1;
     const random = this.random.fork(`item/${this.#itemsMade}`);
     const institution = request.institution ?? random.pick(institutionsWith(request.products));

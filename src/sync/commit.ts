@@ -1,11 +1,11 @@
 /**
- * The end of a run: rows, cursors, removals, references to other subjects, update_info of the webhooks it served, the run's own
- * row, the events, and the subject's next state, in one transaction that begins by making sure that the lease still holds. A
- * worker that was paused past its lease therefore writes nothing.
+ * Commits a run: rows, cursors, removals, references to other subjects, update_info of the served webhooks, the run's own
+ * row, the events, and the subject's next state, in one transaction, which first makes sure that the lease still holds. So a
+ * worker that was paused past its lease writes nothing.
  *
- * The subject's row is locked in two steps. At first only against being claimed, so that it can still be marked
- * while thousands of rows are written; at the end against marks too, to see whether one came meanwhile. Webhooks are noted
- * behind that lock: transactions that lock a subject and its webhooks lock the subject first.
+ * The transaction locks the subject's row in two steps: first only against claims, so that marks are possible
+ * while it writes thousands of rows; at the end also against marks, to see whether one came meanwhile. It updates webhooks
+ * after that lock: transactions that lock a subject and its webhooks lock the subject first.
  */
 import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
@@ -31,13 +31,13 @@ import { findReferences } from "./references.ts";
 import { fence } from "./staging.ts";
 import type { Claim, Failure, Outcome, UpdateInfo, Decision } from "./types.ts";
 
-/** Where a resource stood before the run. */
+/** The state of a resource before the run. */
 export interface ResourceStatus {
   cursor: string | null;
   rows: number;
-  /** its first reading, with all history that Plaid had still to bring, is over */
+  /** its first reading has ended, including the history that Plaid brought later */
   complete: boolean;
-  /** the options that its rows were read with */
+  /** the options with which its rows were read */
   readWith: string;
   /** null where the subject has the resource, as far as that is known */
   absent: Absence | null;
@@ -48,7 +48,7 @@ export interface Ending {
   scope: Scope;
   /** null where the integration is not known */
   environment: string | null;
-  /** the token, as sealed, that Plaid had not answered with this subject before */
+  /** the sealed token, if Plaid had not answered it with this subject before */
   unconfirmed: Buffer | null;
   outcomes: readonly Outcome[];
   decision: Decision;
@@ -58,7 +58,7 @@ export interface Ending {
   webhooks: readonly WaitingWebhook[];
   /** those of `webhooks` that this run serves */
   served: readonly WaitingWebhook[];
-  /** those that nothing mirrored is touched by */
+  /** those that touch nothing mirrored */
   idle: readonly WaitingWebhook[];
   /** milliseconds since the run began */
   tookMs: () => number;
@@ -66,7 +66,7 @@ export interface Ending {
 
 type Read = Extract<Outcome, { read: unknown }>;
 
-/** What a run came to, for logs and metrics. */
+/** The result of a run, for logs and metrics. */
 export interface Committed {
   info: UpdateInfo;
   /** resources in which reconciliation found changes that no webhook had announced */
@@ -76,9 +76,9 @@ export interface Committed {
 }
 
 /**
- * Commits the run. When Postgres refuses a value of Plaid's, all of it is done again in the way that takes such values for
- * null: that costs several times as much, and is hardly ever needed.
- * @throws TartanError `lease_lost` when the subject is another worker's by now; nothing was written then
+ * Commits the run. When Postgres refuses a value of Plaid's, it repeats all of it in the way that replaces such values by
+ * null: that costs several times as much, and is rarely needed.
+ * @throws TartanError `lease_lost` when another worker leases the subject by now; nothing was written then
  */
 export async function commitRun(database: Database, ending: Ending): Promise<Committed> {
   try {
@@ -108,7 +108,7 @@ async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | n
   }, "long");
 }
 
-/** Staged pages: those that were applied go, those of loops that wait stay. What was started over is dropped already. */
+/** Deletes applied pages and keeps those of loops that wait. Pages of loops that started over are already deleted. */
 async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
   const { claim, outcomes, decision, loops } = ending;
   if (decision.gone) {
@@ -156,13 +156,13 @@ async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Prom
   return { runId: newRunId(), info: summarise(ending, reads, applied, summary), applied, noted, verifiedAt };
 }
 
-/** Errors of configuration that concern this one item's token, not the integration. */
+/** Errors of configuration that concern only this item's token, not the integration. */
 const OF_THE_TOKEN: ReadonlySet<string> = new Set(["INVALID_ACCESS_TOKEN", TOKEN_OF_ANOTHER_ITEM]);
 
 /**
- * Plaid did not give the row that stands for the subject: notes that on it, when the error speaks of the subject, or when
- * there is nothing else to show of it because it was never read.
- * @returns the row as it is now, null when it is as before
+ * Writes the error to the subject's own row when Plaid did not return that row: if the error is about the subject, or if
+ * there is nothing else to show because the subject was never read.
+ * @returns the row as it is now, null when it is unchanged
  */
 async function noteFailure(
   tx: Queryable,
@@ -184,11 +184,11 @@ async function noteFailure(
 
 const isForeign = ({ errorCode }: Failure): boolean => errorCode === TOKEN_OF_ANOTHER_ITEM;
 
-/** A row without a key could not be kept, so the mirror is not equal. */
+/** A row without a key could not be stored, so the mirror is not equal. */
 const lacksKeys = (name: string, unfit: readonly Unfit[] | null): boolean =>
   unfit?.some(({ resource, expected }) => resource === name && expected === "key") ?? false;
 
-/** What is kept of a resource that was read to its end. */
+/** The stored state of a resource that was read to its end. */
 interface Kept {
   resource: string;
   cursor: string | null;
@@ -199,8 +199,8 @@ interface Kept {
 }
 
 /**
- * Keeps where the resources stand, and what follows for the subject.
- * @returns since when all of its resources are known to be equal, null while one was never read; undefined: as before
+ * Stores the states of the resources.
+ * @returns since when all of the subject's resources are known to be equal, null while one was never read; undefined: unchanged
  */
 async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
   const { claim, scope, outcomes, statuses, webhooks } = ending;
@@ -208,7 +208,7 @@ async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]
   const absences = learnAbsences(claim.kind, outcomes, statuses);
   if (kept.length === 0 && absences.size === 0) return undefined;
   if (kept.length > 0) {
-    // Webhooks that this run could not take in may ask for more than was read, such as to read everything again.
+    // Webhooks that this run did not serve may request more than was read, such as a full reading.
     const truncated = webhooks.length === WEBHOOKS_MAX;
     const columns = [
       kept.map(({ resource }) => resource),
@@ -239,7 +239,7 @@ async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: M
 }
 
 /**
- * Makes subjects due that the rows reference, such as an item's institution. Late, since marks of these wait from here to
+ * Makes subjects due that the rows reference, such as an item's institution. It comes late, since marks of these wait from here to
  * the commit.
  */
 async function follow(tx: Queryable, { scope, outcomes, decision }: Ending): Promise<void> {
@@ -271,7 +271,7 @@ function summarise(
   return info;
 }
 
-/** The run's own row, when there was anything to run. */
+/** Writes the run's own row, if it had any task. */
 async function keepRun(
   tx: Queryable,
   { claim, outcomes, decision, served }: Ending,
@@ -291,29 +291,29 @@ async function keepRun(
   ]);
 }
 
-/** It waits for our own pace and nothing came of it: no run worth a row, since a long history waits often. */
+/** True for a run that only waited for Tartan's own rate limit. It gets no row, since a long history waits often. */
 const isHeldBack = (outcome: Outcome): boolean => "failure" in outcome && outcome.failure.class === "limited";
 
-/** Those that go on waiting for what this run could not read. */
+/** The webhooks that still wait for what this run could not read. */
 function unserved({ webhooks, served, idle }: Ending): WaitingWebhook[] {
   const done = new Set([...served, ...idle].map(({ id }) => id));
   return webhooks.filter(({ id }) => !done.has(id));
 }
 
-/** update_info and processed_at on the webhooks. */
+/** Writes update_info and processed_at to the webhooks. */
 async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<void> {
   const { decision, served, idle } = ending;
-  // A webhook that waits for nothing that failed was served in full, even if the run failed elsewhere.
+  // A webhook that does not wait for a failed resource was served in full, even if the run failed otherwise.
   const servedInfo = decision.status === "retrying" ? { ...info, outcome: "synced" } : info;
   await markServed(tx, idsOf(served), servedInfo);
   await markServed(tx, idsOf(idle), { outcome: "no_resource" });
-  // What this run could not read of what they request is pending.
+  // Requested resources that this run could not read stay requested.
   await forgetRequested(tx, idsOf(unserved(ending).filter(({ requested }) => requested.length > 0)));
 }
 
 const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({ id }) => id);
 
-/** The subject's next state. A mark that came during the run leaves it due. */
+/** Writes the subject's next state. A mark that came during the run leaves it due. */
 async function settle(tx: Queryable, ending: Ending, { info, verifiedAt }: Written): Promise<void> {
   const { claim, webhooks, served, idle, decision } = ending;
   await follow(tx, ending);

@@ -1,12 +1,12 @@
 /**
- * Compares what /item/get says now with what Tartan knows: is there anything that no webhook told of? Pure.
+ * Compares the answer of /item/get with what Tartan knows, to find changes that no webhook announced. Pure.
  *
  *   a webhook that Plaid says it sent and the journal does not have ─┐
  *   the item's own row differs from the mirror's                     ├──▶ a gap: recorded, and everything is read
  *   Plaid refuses the item                                          ─┘
- *   Plaid has been at the bank since a resource was read ────────────────▶ stale: those resources are read
+ *   Plaid fetched from the bank since a resource was read ───────────────▶ stale: those resources are read
  *
- * `last_successful_update` moves with every contact with the bank, also when nothing changed, which is why it is no gap
+ * `last_successful_update` moves with every contact with the bank, even when nothing changed, so it is no gap
  * by itself (https://plaid.com/docs/api/items/#itemget).
  */
 import { isDeepStrictEqual } from "node:util";
@@ -15,31 +15,31 @@ import type { Resource } from "../resources/types.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The webhook that Plaid says it sent last: its code and Plaid's instant. */
+/** The last webhook that Plaid says it sent: its code and Plaid's instant. */
 export interface LastWebhook {
   code_sent: string;
   sent_at: string;
 }
 
-/** How a resource was read last. */
-export interface Reading {
+/** The last reading of a resource. */
+export interface LastReading {
   /** null: not to its end yet */
   verifiedAt: Date | null;
   readWith: string;
 }
 
 export interface Known {
-  /** the item's row as it is mirrored; null when it was never read */
+  /** the item's row in the mirror; null when it was never read */
   row: Json | null;
   /** by resource; one that was never read, or that the item does not have, is missing */
-  readings: ReadonlyMap<string, Reading>;
+  readings: ReadonlyMap<string, LastReading>;
   seen: Seen;
 }
 
 /** Clocks differ: an update that is older than a reading by less than this may still be one that the reading missed. */
 const CLOCKS_DIFFER_MS = 30_000;
 
-/** Plaid names whole seconds: another update may have followed in the same one, so a reading that soon is not the last. */
+/** Plaid names whole seconds: another update may have followed in the same second, so a reading that soon may have missed it. */
 const SAME_SECOND_MS = 2000;
 
 /** `status` moves with every contact with the bank; it is compared by itself. */
@@ -52,7 +52,7 @@ export function differingFields(mirrored: Json | null, now: Json): string[] {
   return [...fields].filter((field) => !COMPARED_OTHERWISE.has(field) && differs(field)).toSorted();
 }
 
-/** The webhook that Plaid sent last, unless an earlier look saw it; null too when Plaid names none. */
+/** The webhook that Plaid sent last; null if an earlier check saw it or Plaid names none. */
 export function newWebhook(status: Json | null, seen: Seen): LastWebhook | null {
   const last = status?.["last_webhook"] as Partial<LastWebhook> | null | undefined;
   const { code_sent, sent_at } = last ?? {};
@@ -60,7 +60,7 @@ export function newWebhook(status: Json | null, seen: Seen): LastWebhook | null 
   return sent_at === seen.last_webhook ? null : { code_sent, sent_at };
 }
 
-/** `last_successful_update` by product, of those products that Plaid names one of. */
+/** `last_successful_update` by product, for the products for which Plaid names it. */
 export function updatesIn(status: Json | null): Record<string, string> {
   const named = Object.entries(status ?? {}).flatMap(([product, facts]) => {
     const at = (facts as { last_successful_update?: unknown } | null)?.last_successful_update;
@@ -69,7 +69,7 @@ export function updatesIn(status: Json | null): Record<string, string> {
   return Object.fromEntries(named);
 }
 
-/** Names of the resources that Plaid may have newer rows of than the last complete reading saw. */
+/** Names of the resources of which Plaid may have newer rows than the last complete reading. */
 export function staleResources(
   resources: readonly Resource[],
   { readings, seen }: Known,

@@ -1,5 +1,5 @@
 /**
- * The statements about sync.cursors: where each resource of a subject stands, and since when it is known to equal Plaid.
+ * The statements about sync.cursors: how far each resource of a subject was read, and since when it is known to equal Plaid.
  * $1 integration, $2 kind, $3 id, in each.
  */
 import type { Queryable, Statement } from "../database/types.ts";
@@ -15,7 +15,7 @@ export const CURSORS = statement(
 
 /**
  * Resources $4 that were read to their end: $5 cursors, $6 rows, $7 complete, $8 read with, $9 since when they are equal,
- * or null for as before.
+ * or null for unchanged.
  */
 export const KEEP_CURSORS = statement(
   "keep_cursors",
@@ -28,7 +28,7 @@ on conflict (integration_id, kind, id, resource) do update set cursor = excluded
   verified_at = coalesce(excluded.verified_at, c.verified_at), absent = null, updated_at = now()`,
 );
 
-/** Resources $4 that the subject does not have ($5 says how that is known), or has again ($5 null). */
+/** Resources $4 that the subject lacks ($5 says how that is known), or has again ($5 null). */
 export const KEEP_ABSENT = statement(
   "keep_absent",
   `insert into sync.cursors (integration_id, kind, id, resource, rows, complete, absent)
@@ -52,10 +52,10 @@ const FRESHNESS = statement(
   `select resource, verified_at, rows::int as rows, absent from sync.cursors where ${SUBJECT}`,
 );
 
-/** Why a resource does not count: the subject does not list its product, or Plaid refused it for the lack of one. */
+/** Why a resource does not count: the subject does not list its product, or Plaid refused it because the product is missing. */
 export type Absence = "not_listed" | "refused";
 
-/** How one resource of an item stands; instants are ISO 8601. */
+/** The state of one resource of an item; instants are ISO 8601. */
 export interface ResourceState {
   resource: string;
   /** its rows were equal to Plaid's then; null: it was never read to its end */
@@ -66,7 +66,7 @@ export interface ResourceState {
   absent: Absence | null;
 }
 
-/** Every resource that an item can have, in the order in which they are declared, and how each stands. */
+/** The state of every resource that an item can have, in the order of their declaration. */
 export async function resourcesOfItem(q: Queryable, integrationId: string, itemId: string): Promise<ResourceState[]> {
   type Row = Omit<ResourceState, "verified_at"> & { verified_at: Date | null };
   const { rows } = await q.query<Row>(FRESHNESS, [integrationId, "item", itemId]);

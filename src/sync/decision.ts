@@ -1,13 +1,13 @@
 /**
- * Decides what becomes of a subject from what came of its resources. Pure but for chance in the waits.
+ * Decides the next state of a subject from the outcomes of its resources. Pure except for random waits.
  *
  * Of several failures the gravest decides the state:
  *
  *   ended          Plaid no longer has it; its rows are removed
- *   misconfigured  our keys, token or request are wrong: long waits, alert, and do not blame the item
- *   retrying       passing failures and our own pacing; webhooks do not hurry it
+ *   misconfigured  our keys, token or request are wrong: long waits and an alert; the item is not the cause
+ *   retrying       passing failures and our own rate limit; webhooks do not hasten the retry
  *   needs_user     its user must act, or Plaid cannot serve it for now: tried at every webhook, and once a day
- *   waiting        Plaid has the data not ready: tried at every webhook, and at growing intervals
+ *   waiting        Plaid does not have the data yet: tried at every webhook, and at growing intervals
  *   ok
  */
 import { classify, type RetryClass } from "../plaid/errors.ts";
@@ -40,8 +40,8 @@ const OUTCOMES: Record<Group, string> = {
 };
 
 /**
- * What becomes of the subject.
- * @param confirmed whether Plaid had answered its token with this very subject before
+ * Decides a run.
+ * @param confirmed whether Plaid had answered the token with this subject before
  */
 export function decide(
   claim: Pick<Claim, "attempts">,
@@ -59,7 +59,7 @@ export function decide(
   if (group === undefined) return settled("ok", outcomeOf(outcomes));
   const first = of(group).find(({ failure }) => failure.class !== "limited");
   const error = first ? describe(first, now) : null;
-  // The token of an item that Plaid never answered with this item may be another's: then that one is gone, not this one.
+  // If Plaid never answered the token with this item, it may be another item's: then that item is gone, not this one.
   const gone = confirmed || outcomes.some((outcome) => "read" in outcome && outcome.root !== null);
   if (group === "ended") return { ...settled("ended", "ended"), error, gone };
   return {
@@ -89,7 +89,7 @@ const settled = (status: Status, outcome: string): Decision => ({
 const outcomeOf = (outcomes: readonly Outcome[]): string =>
   outcomes.length > 0 && outcomes.every((outcome) => !("read" in outcome)) ? "product_unavailable" : "synced";
 
-/** What answers that succeeded say, as if they had failed: of the subject itself, or that more is still to come. */
+/** Treats what successful answers report as failures: errors of the subject itself, or that history is still to come. */
 function conditions(outcomes: readonly Outcome[]): Failed[] {
   return outcomes.flatMap((outcome) => {
     if (!("read" in outcome)) return [];
@@ -105,7 +105,7 @@ const STILL_TO_COME: Failure = {
   class: "trigger",
   errorType: "ITEM_ERROR",
   errorCode: "PRODUCT_NOT_READY",
-  message: "Plaid has history still to come; everything is read again then.",
+  message: "Plaid is still loading history; Tartan reads everything again when it is complete.",
 };
 
 const groupOfSaid = ({ failure }: Failed): Group => (failure.class === "trigger" ? "waiting" : "needs_user");
@@ -115,24 +115,24 @@ function readCondition(condition: unknown): Failure | null {
   const { error_type: type, error_code: code } = condition as Record<string, unknown>;
   if (typeof type !== "string" || typeof code !== "string") return null;
   const found = classify(type, code);
-  // An ailing bank in the row of an item is news, not a failure of ours: its own endpoints fail if it matters to them.
+  // A bank's outage in the row of an item is an event, not a failure of the run: the affected endpoints fail themselves.
   if (found !== "user" && found !== "item_ended") return null;
   return { class: found, errorType: type, errorCode: code, message: `Plaid: ${type}/${code}` };
 }
 
 /**
- * By these, in answer to a request, Plaid says that there is no such item (any more), so its rows are gone too. Nothing
- * else removes rows: what an item says of itself in an answer that succeeds is news about it, and by the other codes of
- * the class Plaid cannot serve it for now.
+ * With these codes, in answer to a request, Plaid says that the item does not exist (any more), so its rows are removed. Nothing
+ * else removes rows: an error in the item's row of a successful answer is only reported, and the other codes of
+ * the class mean that Plaid cannot serve the item for now.
  */
 const GONE: ReadonlySet<string> = new Set(["ITEM_NOT_FOUND", "USER_PERMISSION_REVOKED", "ITEM_CONCURRENTLY_DELETED"]);
 
 export const isGone = ({ errorCode }: Failure): boolean => GONE.has(errorCode);
 
-/** Whether the subject's own row says that it is gone; an answer to a request is what makes it certain. */
+/** Whether the subject's own row says that it is gone; only an answer to a request makes it certain. */
 export const saysGone = (root: Outcome): boolean => conditions([root]).some(({ failure }) => isGone(failure));
 
-/** What Plaid cannot serve for now is checked daily, as what waits for its user is. */
+/** Items that Plaid cannot serve for now are checked daily, like those that wait for their user. */
 function groupOf({ failure }: Failed): Group | null {
   const group = GROUPS[failure.class];
   return group === "ended" && !isGone(failure) ? "needs_user" : group;
@@ -144,11 +144,11 @@ function waits(
   before: number,
   delays: Delays,
 ): Pick<Decision, "attempts" | "dueInMs" | "holdMs"> {
-  // What comes further does not fail again and again, though it fails.
+  // A run that came further than the last one counts as its first failure.
   const attempts = failed.some(({ progressed }) => progressed) ? 1 : before + 1;
-  if (group === "needs_user") return { attempts, dueInMs: growing(delays.lookMs, delays.lookMs, 1), holdMs: null };
+  if (group === "needs_user") return { attempts, dueInMs: growing(delays.checkMs, delays.checkMs, 1), holdMs: null };
   if (group === "waiting") {
-    return { attempts, dueInMs: growing(delays.notReadyMs, delays.lookMs, attempts), holdMs: null };
+    return { attempts, dueInMs: growing(delays.notReadyMs, delays.checkMs, attempts), holdMs: null };
   }
   if (group === "misconfigured") {
     const dueInMs = growing(delays.configurationMs, delays.configurationMaxMs, attempts);
@@ -163,22 +163,22 @@ function waits(
 }
 
 /**
- * While its user must act, everything may have changed unseen: the next run reads all of it. After another item's token,
- * rows of that item may be among this one's: everything is read from the start, which removes them.
+ * While its user must act, anything may change without a webhook: the next run reads everything. After another item's token,
+ * that item's rows may be among this one's: the next run reads everything from the start, which removes them.
  */
 function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
-  const wishes = new Set(failed.map(wishOf));
-  if (needsUser) wishes.add(EVERYTHING);
-  if (failed.some(({ failure }) => failure.errorCode === TOKEN_OF_ANOTHER_ITEM)) wishes.add(EVERYTHING_AGAIN);
-  return [...wishes];
+  const requests = new Set(failed.map(requestOf));
+  if (needsUser) requests.add(EVERYTHING);
+  if (failed.some(({ failure }) => failure.errorCode === TOKEN_OF_ANOTHER_ITEM)) requests.add(EVERYTHING_AGAIN);
+  return [...requests];
 }
 
 /**
- * What the next run is to do about it. A kept loop knows by itself that it began at the start; to ask for that again would
- * begin it anew. A resource that needs a product, that nobody named and that was not asked for is not named either: to name
- * it would ask for it whatever the subject's products are, and so could add and bill one.
+ * What to request of the next run. A kept loop records that it began at the start; requesting that again would
+ * begin it anew. A resource that needs a product, that nobody named and that this run did not request is not requested by name:
+ * that would ignore the subject's products, and so could add and bill one.
  */
-function wishOf({ task, paused, unasked }: Failed): string {
+function requestOf({ task, paused, unasked }: Failed): string {
   if (paused) return requestFor({ ...task, full: false });
   if (unasked && !task.explicit && task.resource.products !== undefined)
     return task.full ? EVERYTHING_AGAIN : EVERYTHING;

@@ -1,6 +1,6 @@
 /**
- * The events of a run, in this order: those derived from the subject's own row, the rows that changed, and the outcome. Pure;
- * commit.ts records it in the run's own transaction.
+ * The events of a run, in this order: those derived from the subject's own row, the changed rows, and the outcome. Pure;
+ * commit.ts records them in the run's own transaction.
  */
 import type { NewEvent, PartedEvent } from "../events/events.ts";
 import { selectChanges } from "../mirror/changes.ts";
@@ -16,9 +16,9 @@ export interface Written {
   info: UpdateInfo;
   /** by resource */
   applied: ReadonlyMap<string, Applied>;
-  /** the row that stands for the subject, where Plaid did not give it and the error on it is new */
+  /** the subject's own row, where Plaid did not return it and its error is new */
   noted: Record<string, unknown> | null;
-  /** since when all of the subject's resources are known to be equal; undefined: as before */
+  /** since when all of the subject's resources are known to be equal; undefined: unchanged */
   verifiedAt: Date | null | undefined;
 }
 
@@ -26,7 +26,7 @@ type RunEvent = NewEvent | PartedEvent;
 type Head = Omit<NewEvent, "type" | "data">;
 
 const COMPLETED: ReadonlySet<Status> = new Set(["ok", "ended", "unlinked"]);
-/** Plaid not being ready is no failure; nor is our own pacing, which leaves no error behind. */
+/** Data that Plaid does not have yet is no failure; nor is waiting for our own rate limit, which leaves no error. */
 const FAILED: ReadonlySet<Status> = new Set(["retrying", "needs_user", "misconfigured"]);
 
 /** The events of a run; none of a subject whose kind has no events. */
@@ -50,7 +50,7 @@ function derivedEvents(
   { applied, noted }: Written,
 ): DerivedEvent[] {
   const root = rootOf(resourcesOf(claim.kind));
-  // Nothing is known of an item that nobody linked. A subject that ended has had its event; it does not end again with each late webhook.
+  // An item that nobody linked has no events. A subject that ended has had its event, and late webhooks do not repeat it.
   if (!root?.derivedEvents || decision.status === "unlinked" || (decision.gone && claim.status === "ended")) return [];
   const read = outcomes.find((each) => each.task.resource === root);
   return root.derivedEvents({
@@ -67,7 +67,7 @@ function changed({ claim, scope, decision, statuses }: Ending, { runId, applied 
     const changes = applied.get(resource.name);
     const made = resource.event && changes ? selectChanges(scope, resource, changes, runId) : null;
     if (!resource.event || !made) return [];
-    // That it ended is news, however little of it was read.
+    // The end is recorded however little was read.
     const history = !decision.gone && !statuses.get(resource.name)?.complete;
     return [{ ...head, ...made, type: resource.event, history }];
   });
@@ -92,7 +92,7 @@ interface Failed {
   error: LastError;
 }
 
-/** The event of a run that was given up for a reason that no decision covers. */
+/** The event of a run that failed unexpectedly. */
 export const gaveUp = (claim: Claim, failure: Failed): NewEvent[] =>
   subjectKind(claim.kind)?.hasEvents ? [{ ...headOf(claim), ...failed(failure) }] : [];
 

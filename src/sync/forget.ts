@@ -1,18 +1,18 @@
 /**
- * What becomes of the subjects of an item, or of an integration, that is linked anew, unlinked, deleted or erased. A run that is under way
- * loses its lease here, and with it its commit.
+ * Changes the subjects of an item, or of an integration, that is linked anew, unlinked, deleted or erased. A running run
+ * loses its lease here, so it cannot commit.
  */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import { forgetStaged } from "../mirror/forget.ts";
 import { NOTIFY_DUE } from "./mark-queries.ts";
 
-/** One transaction holds the rows of so many subjects. */
+/** How many subjects one transaction locks. */
 const AT_ONCE = 1000;
 
 /**
- * Changes a page of an integration's subjects, those behind kind $2 and id $3; yields where it ended, no row where there are
- * no more. Rows are locked in the order in which marks lock them, which is that of bytes.
+ * Changes a page of an integration's subjects, those after kind $2 and id $3; returns where it ended, no row when there are
+ * no more. It locks rows in byte order, as marks do.
  */
 const pageOfSubjects = (change: string, where: string): string => `
   with page as materialized (
@@ -29,9 +29,9 @@ const pageOfSubjects = (change: string, where: string): string => `
   select kind, id from page order by kind desc, id desc limit 1`;
 
 /**
- * Subjects that failed for our configuration try again with the new one. So does every subject that is worked on just
- * now, whatever its status: its run may still use the old one, and ends at a newer generation than it claimed, so that it
- * is run again.
+ * Subjects that failed because of the configuration are tried again with the new one. So is every running subject in any
+ * status: its run may still use the old one, and ends at a newer generation than it claimed, so that it
+ * runs again.
  */
 const RETRY_SUBJECTS = pageOfSubjects(
   `due_at = case when s.lease_token is null then now() else s.due_at end, not_before = null, attempts = 0,
@@ -39,15 +39,15 @@ const RETRY_SUBJECTS = pageOfSubjects(
   "(s.status = 'misconfigured' or s.lease_token is not null)",
 );
 
-/** Nobody works on it any more. */
+/** Takes a subject out of the queue. */
 const END =
   "due_at = null, not_before = null, lease_token = null, generation = s.generation + 1, requested = '{}', status = 'unlinked'";
-/** They keep what says since when webhooks wait, until those are settled: else nobody would find them again. */
+/** They keep `oldest_unserved` until those webhooks are settled, so that they can be found. */
 const END_SUBJECTS = pageOfSubjects(
   END,
   "(s.status <> 'unlinked' or s.due_at is not null or s.lease_token is not null)",
 );
-/** Behind the settling of the webhooks. Subjects that late webhooks made due again have a run, which settles those. */
+/** After the webhooks are settled. Subjects that late webhooks made due again have a run, which settles those. */
 const FORGET_WAITING = pageOfSubjects(
   "oldest_unserved = null",
   "s.oldest_unserved is not null and s.due_at is null and s.lease_token is null",
@@ -85,21 +85,21 @@ type Leased = { lease_token: string | null };
 
 const leasesOf = (rows: readonly Leased[]): string[] => rows.flatMap(({ lease_token: token }) => token ?? []);
 
-/** Pages first, as in a run that takes them over. */
+/** Locks pages first, like a run that takes them over. */
 async function forgetLoops(q: Queryable, integrationId: string, itemId: string | null): Promise<void> {
   const key = [integrationId, itemId];
   await forgetStaged(q, leasesOf((await q.query<Leased>(LEASES_OF_LOOPS, key)).rows));
   await q.query(FORGET_LOOPS, key);
 }
 
-/** Takes an item out of the queue; what was mirrored and its runs stay. */
+/** Takes an item out of the queue; its mirrored rows and its runs stay. */
 export async function endItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(END_ITEM, [integrationId, itemId]);
   await tx.query(FORGET_CURSORS, [integrationId, itemId]);
   await forgetLoops(tx, integrationId, itemId);
 }
 
-/** Forgets all that sync knows of an item. Comes before the item's mirrored rows go: a run cannot commit behind it. */
+/** Deletes everything that sync has about an item. Call it before the item's mirrored rows are deleted: no run can commit after it. */
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   const key = [integrationId, itemId];
   await forgetStaged(tx, leasesOf((await tx.query<Leased>(FORGET_SUBJECT, key)).rows));
@@ -108,27 +108,27 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
   await tx.query(FORGET_RUNS, key);
 }
 
-/** Makes the subjects due that failed for the integration's configuration, in parts. */
+/** Makes the subjects due that failed because of the integration's configuration, in parts. */
 export async function retryIntegration(q: Queryable, id: string): Promise<void> {
   await eachPage(q, RETRY_SUBJECTS, id);
   await q.query(NOTIFY_DUE);
 }
 
-/** Takes the integration's subjects out of the queue, in parts. They remember since when webhooks wait. */
+/** Takes the integration's subjects out of the queue, in parts. They keep `oldest_unserved`. */
 export async function endIntegration(q: Queryable, id: string): Promise<void> {
   await eachPage(q, END_SUBJECTS, id);
   await forgetLoops(q, id, null);
 }
 
-/** UUID before which no webhook of the integration waits for a run; null where none is known to wait. */
+/** UUID of the oldest webhook of the integration that may wait for a run; null where none is known to wait. */
 export async function oldestWaiting(q: Queryable, id: string): Promise<string | null> {
   return (await q.query<{ id: string }>(OLDEST_WAITING, [id])).rows[0]?.id ?? null;
 }
 
-/** Forgets since when webhooks wait, of subjects that have no run to come; in parts. */
+/** Clears `oldest_unserved` of subjects that will not run; in parts. */
 export const forgetWaiting = (q: Queryable, id: string): Promise<void> => eachPage(q, FORGET_WAITING, id);
 
-/** Forgets all that sync knows of the integration, in parts. */
+/** Deletes everything that sync has about the integration, in parts. */
 export async function purgeIntegration(q: Queryable, id: string): Promise<void> {
   for (const statement of PURGES) await untilNone(q, statement, [id]);
 }

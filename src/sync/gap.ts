@@ -1,6 +1,6 @@
 /**
- * Gaps: what is different at Plaid although no webhook said so. Each is kept as a webhook of source RECONCILER, so that
- * the audit shows what was missed, when that was noticed, and what the run found that closed it.
+ * Gaps: differences from Plaid that no webhook announced. Each is stored as a webhook of source RECONCILER, so that
+ * the audit trail shows what was missed, when Tartan noticed it, and what the run found that closed it.
  */
 import type { Queryable } from "../database/types.ts";
 import { append } from "../journal/append.ts";
@@ -11,19 +11,19 @@ import { resourcesOf } from "../resources/index.ts";
 import type { LastWebhook } from "./compare.ts";
 import type { Claim, Outcome, UpdateInfo, Decision } from "./types.ts";
 
-/** What a look found; field names and Plaid's codes, never values. */
+/** What a check found; field names and Plaid's codes, never values. */
 export interface Gap {
   /** the webhook that Plaid says it sent and the journal does not have */
   missed?: LastWebhook | null;
   /** fields of the item's row that differ from the mirror's */
   differs?: readonly string[];
-  /** Plaid refused the item with this */
+  /** Plaid refused the item with this error */
   error?: { error_type: string; error_code: string };
   /** resources in which a run found changes that no webhook had announced */
   changed?: readonly string[];
 }
 
-/** Stands among what a run is asked for when reconciliation asked; it names no resource. */
+/** Among the requests of a run, it says that reconciliation requested the run; it names no resource. */
 export const HEALS = "reconciliation";
 
 const WEBHOOK_TYPE = "ITEM";
@@ -61,8 +61,8 @@ export function gapWebhook({ integrationId, itemId, environment }: About, gap: G
   };
 }
 
-/** What a run had to read, and what it read it from. */
-interface Reading {
+/** What a run had to read, and how it read it. */
+interface RunReading {
   claim: Claim;
   webhooks: readonly unknown[];
   outcomes: readonly Outcome[];
@@ -70,11 +70,11 @@ interface Reading {
 }
 
 /**
- * The resources in which a run that reconciliation asked for, and no webhook, found changes. A snapshot's rows move
- * without a webhook, as balances do: of these only rows that came or went count. Rows that were read again with other options
+ * The resources in which a run that reconciliation and no webhook requested found changes. A snapshot's rows change
+ * without a webhook, like balances: of these only added and removed rows count. Rows that were read again with other options
  * differ for that reason.
  */
-export function healed({ claim, webhooks, outcomes, statuses }: Reading, { counts = {} }: UpdateInfo): string[] {
+export function healed({ claim, webhooks, outcomes, statuses }: RunReading, { counts = {} }: UpdateInfo): string[] {
   if (webhooks.length > 0 || !claim.requested.includes(HEALS)) return [];
   const isReadOtherwise = (name: string): boolean => {
     const outcome = outcomes.find(({ task }) => task.resource.name === name);
@@ -89,7 +89,7 @@ export function healed({ claim, webhooks, outcomes, statuses }: Reading, { count
     .map(({ name }) => name);
 }
 
-/** What the next run is asked for: the part of a run for reconciliation that has to be repeated is one as well. */
+/** Requests of the next run: what has to be repeated of a run for reconciliation is for reconciliation too. */
 export const stillHeals = (
   { requested }: Claim,
   webhooks: readonly unknown[],
@@ -97,7 +97,7 @@ export const stillHeals = (
 ): readonly string[] =>
   pending.length > 0 && webhooks.length === 0 && requested.includes(HEALS) ? [...pending, HEALS] : pending;
 
-/** Journals a gap that the run in this transaction has closed, with what the run found. */
+/** Records a gap that the run in this transaction has closed, with what the run found. */
 export async function recordHealed(
   tx: Queryable,
   { claim, environment }: { claim: Claim; environment: string | null },

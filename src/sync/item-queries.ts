@@ -1,4 +1,4 @@
-/** The statements that show items: what integrations/ knows of them, how their sync stands, and what the mirror says of them. */
+/** The statements that show items: their link, their sync status, and their row of the mirror. */
 
 const ITEM_STATE = `
     select i.item_id, i.integration_id, i.user_id, p.institution_id, p.institution_name,
@@ -14,7 +14,7 @@ const ITEM_SOURCES = `
     left join sync.subjects s on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id
     cross join lateral (select case when i.access_token_sealed is not null then s.last_error end as last_error) e`;
 
-/** Items of which webhooks came and no token did, in the columns of ITEM_STATE. */
+/** Items with webhooks and without a token, in the columns of ITEM_STATE. */
 const NEVER_LINKED = `
     select s.id as item_id, s.integration_id, null as user_id, null as institution_id, null as institution_name, s.status,
       null as error_code, null as error_type, null as products, null as linked_at, null as verified_at,
@@ -24,7 +24,7 @@ const NEVER_LINKED = `
     where s.kind = 'item' and s.status = 'unlinked'
       and not exists (select from tartan.items i where i.integration_id = s.integration_id and i.item_id = s.id)`;
 
-/** $1 integration, $2 user, $3 status (each may be null), $4 and $5 where the page before ended, $6 rows. */
+/** $1 integration, $2 user, $3 status (each may be null), $4 and $5 where the previous page ended, $6 rows. */
 export const LIST_ITEMS = `
     (${ITEM_STATE} ${ITEM_SOURCES}
     where ($1::text is null or i.integration_id = $1) and ($2::text is null or i.user_id = $2)

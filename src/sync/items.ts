@@ -1,4 +1,4 @@
-/** Items as users see them: what is linked, how its sync stands, and what is wrong with it. */
+/** Items as users see them: their link, their sync status, and their errors. */
 import type { Queryable } from "../database/types.ts";
 import { fromKeyCursor, toKeyCursor } from "../model/cursors.ts";
 import { checkedFilter } from "../model/listing.ts";
@@ -19,7 +19,7 @@ export interface ItemState {
   error_code: string | null;
   /** what is wrong, in plain words */
   error_message: string | null;
-  /** what to do about it; null also where it passes by itself */
+  /** what to do about it; null also where it goes away by itself */
   next_step: string | null;
   products: string[] | null;
   /** null where no token has come yet */
@@ -28,11 +28,11 @@ export interface ItemState {
   /** whether a sync waits or runs */
   due: boolean;
   last_error: Record<string, unknown> | null;
-  /** reconciliation asked Plaid then, and what differed was made due */
+  /** when reconciliation last checked it */
   checked_at: string | null;
-  /** it asks again then; null where it is not planned */
+  /** when it checks it next; null where that is not planned */
   next_check_at: string | null;
-  /** where Plaid sends the item's webhooks, as far as /item/get has been read */
+  /** where Plaid sends the item's webhooks, if /item/get was read */
   webhook_url: string | null;
   /** whether that is the integration's intake; null where the URL is not known */
   webhook_url_is_intake: boolean | null;
@@ -62,7 +62,7 @@ function reasonOf(errorType: string, errorCode: string): Pick<ItemState, "error_
   return { error_message: message, next_step };
 }
 
-/** By its path alone: the intake may be reached under several names. */
+/** Compares only the path: the intake may have several host names. */
 const isIntake = (url: string, integrationId: string): boolean =>
   URL.canParse(url) &&
   INTAKE_PATHS.some((path) => new URL(url).pathname.replace(/\/+$/, "").endsWith(`${path}/${integrationId}`));
@@ -86,7 +86,7 @@ export async function listItems(
   return { data, next_cursor: more ? toKeyCursor("items", [last.item_id, last.integration_id]) : null };
 }
 
-/** One item with its row counts; where several integrations link it, the one linked last unless one is named. */
+/** One item with its row counts; if several integrations link it, the one linked last unless one is named. */
 export async function getItem(q: Queryable, itemId: string, integrationId?: string): Promise<ItemState | null> {
   const { rows } = await q.query<Row>(GET_ITEM, [itemId, integrationId ?? null]);
   if (rows[0]) return publicShape(rows[0]);

@@ -1,47 +1,47 @@
 /**
- * Keeps to Plaid's limits, together with every other process on the database: the generic cell rate algorithm, in one
- * statement a request, for the client, the item and its institution. A request is counted under all of them or none.
+ * Applies Plaid's limits, together with every other process on the database: the generic cell rate algorithm, in one
+ * statement for each request, for the client, the item and its institution. A request is counted under all of them or none.
  *
- * A limit of L a minute is kept in every window of a minute if bursts and the steady rate together stay within L. An
- * item's few requests come in bursts (a backfill's pages), so half of L may go at once and the other half steadily; a
- * client's many come evenly, so a tenth may go at once.
+ * A limit of L a minute holds in every window of a minute if bursts and the steady rate together stay within L. An
+ * item's few requests come in bursts (a backfill's pages), so half of L may go at once and the other half steadily. A
+ * client's many requests come evenly, so a tenth may go at once.
  *
- * A 429 slows whom Plaid limited. Plaid's code mostly names the endpoint alone, though it limits both items and clients; so
- * such a refusal slows the item, and the client only when item after item is refused.
+ * A 429 slows what Plaid limited. Plaid's code mostly names only the endpoint, although both items and clients have limits there.
+ * So such a refusal slows the item, and the client only when item after item is refused.
  */
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
 import { limitScope, PlaidError, type LimitScope } from "../plaid/errors.ts";
 import { limitOf, type Limit } from "../plaid/limits.ts";
-import { ACQUIRE, FORGIVE, SLOW } from "./queries.ts";
+import { ACQUIRE, RESET_STRIKES, SLOW } from "./queries.ts";
 
 export interface Asking {
   integrationId: string;
   environment: "production" | "sandbox";
   endpoint: string;
-  /** the item that the request is about, if any */
+  /** the item of the request, if any */
   itemId: string | null;
   /** the item's institution, as far as it is known */
   institutionId: string | null;
 }
 
 /** What Plaid said with its 429. */
-export interface Refusal {
+export interface RateLimitRefusal {
   errorCode: string;
-  /** how long it asked to wait, if it did */
+  /** the wait that Plaid requested, if any */
   retryAfterMs: number | undefined;
 }
 
 export interface Limiter {
   /**
-   * Waits until the request may go; or, when that would take longer than `patienceMs`, says how long (ms) without
-   * waiting or counting it.
+   * Waits until the request may go. If that would take longer than `patienceMs`, returns how long (ms) without
+   * waiting or counting the request.
    * @throws the reason of `signal` when it aborts meanwhile
    */
   acquire(asking: Asking, patienceMs: number, signal: AbortSignal): Promise<number>;
-  /** Plaid said 429: whom it limited rests with this endpoint, in all processes, longer each time. */
-  refused(asking: Asking, refusal: Refusal): Promise<void>;
-  /** Plaid answered, so it limits none of them now: the next rest is a short one again. */
+  /** Plaid answered 429: pauses this endpoint for what Plaid limited, in all processes, longer each time. */
+  refused(asking: Asking, refusal: RateLimitRefusal): Promise<void>;
+  /** Plaid answered, so it limits none of them now: the next pause is short again. */
   answered(asking: Asking): Promise<void>;
 }
 
@@ -51,18 +51,18 @@ const CLIENT_BURST = 0.1;
 const FIRST_REST_MS = 1000;
 const LONGEST_REST_MS = 5 * MINUTE_MS;
 /**
- * So many items in a row that are refused, each for the first time in five minutes, with no request of any other answered
- * between: then it is the client that Plaid limits. Items that are refused all the time count once.
+ * When this many items in a row are refused, each for the first time in five minutes, with no successful answer
+ * between, Plaid limits the client. An item that is refused repeatedly counts once.
  */
 const REFUSED_ITEMS = 5;
-/** What is forgotten beyond it rests longer than it had to the next time. */
+/** A key that is dropped beyond this bound pauses longer than needed the next time. */
 const STRUCK_MAX = 10_000;
 
 /** `factor` multiplies the published limits. */
 export function createLimiter(q: Queryable, clock: Clock, factor: number): Limiter {
-  /** by the client's key: the items that were refused since it was answered last */
+  /** key of the client → the items that were refused since its last successful answer */
   const refusedItems = new Map<string, Set<string>>();
-  /** keys that this process saw refused since they were answered last */
+  /** keys that this process saw refused since their last successful answer */
   const struck = new Set<string>();
   const slow = async (key: string, retryAfterMs: number | undefined): Promise<number> => {
     if (struck.size >= STRUCK_MAX) struck.clear();
@@ -99,15 +99,15 @@ export function createLimiter(q: Queryable, clock: Clock, factor: number): Limit
     async answered(asking) {
       refusedItems.delete(keyOf(asking, "client"));
       const keys = bucketsOf(asking, factor).flatMap(({ key }) => (struck.delete(key) ? [key] : []));
-      if (keys.length > 0) await q.query(FORGIVE, [keys]);
+      if (keys.length > 0) await q.query(RESET_STRIKES, [keys]);
     },
   };
 }
 
 /**
- * Makes a request whose turn has come, and tells the limiter what came of it: a 429 slows whom Plaid limited, for every
+ * Makes an admitted request, and reports its result to the limiter: a 429 slows what Plaid limited, in every
  * process.
- * @throws what `request` throws; whatever Postgres fails with
+ * @throws the error of `request`; the error of Postgres
  */
 export async function askWithin<T>(limiter: Limiter, asking: Asking, request: () => Promise<T>): Promise<T> {
   let answer: T;
@@ -136,7 +136,7 @@ function keyOf({ integrationId, endpoint, itemId, institutionId }: Asking, scope
   return scope === "item" ? `${client} ${itemId}` : `${client} institution ${institutionId}`;
 }
 
-/** Whom a 429 limits; a code that names someone who is not known, or who has no limit there, leaves the next that may be meant. */
+/** What a 429 limits. If the code names an item or institution that is unknown or has no limit there, the next wider key. */
 function scopeOf({ endpoint, environment, itemId, institutionId }: Asking, errorCode: string): LimitScope {
   if (itemId === null) return "client";
   const scope = limitScope(errorCode);
@@ -154,7 +154,7 @@ function bucketsOf(asking: Asking, factor: number): Bucket[] {
   return [client, item, bucket(keyOf(asking, "institution"), undefined, factor, 0)];
 }
 
-/** Without a published limit there is no step: only a 429 slows it. */
+/** Without a published limit there is no step: only a 429 slows the endpoint. */
 function bucket(key: string, perMinute: number | undefined, factor: number, share: number): Bucket {
   if (perMinute === undefined) return { key, stepMs: 0, burstMs: 0 };
   const allowed = perMinute * factor;

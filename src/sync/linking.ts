@@ -1,6 +1,6 @@
 /**
- * Linking where Plaid may be asked first: that a token belongs to another item is then said at once, with the field, instead
- * of at the item's first sync. Plaid being away, slow or busy does not keep an item from being linked.
+ * Links items for the API and the command line, which may ask Plaid first: so they refuse the token of another item at once, with
+ * the field, instead of at the item's first sync. If Plaid is down, slow or busy, they link the item anyway.
  */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
@@ -22,11 +22,11 @@ export interface LinkDeps {
 }
 
 const ITEM_GET = "/item/get";
-/** For the turn at Plaid's rate limit, and for its answer. */
+/** How long to wait for Plaid's rate limit and for its answer. */
 const PATIENCE_MS = 2000;
 const ANSWER_MS = 5000;
 
-export interface NewItem {
+export interface LinkRequest {
   integration_id: string;
   item_id: string;
   access_token: string;
@@ -34,7 +34,7 @@ export interface NewItem {
   user_id?: string | undefined;
 }
 
-export interface LinkedItem {
+export interface LinkResult {
   /** `whk_…` of ITEM/CREATED */
   webhook_id: string;
   item_id: string;
@@ -46,10 +46,10 @@ export interface LinkedItem {
  * Links an item or replaces its token.
  * @throws TartanError `token_of_another_item` naming the field, and what the intake throws of a linked item
  */
-export async function linkItem(deps: LinkDeps, item: NewItem): Promise<LinkedItem> {
+export async function linkItem(deps: LinkDeps, item: LinkRequest): Promise<LinkResult> {
   const owner = await ownerOf(deps, item);
   if (owner !== null && owner !== item.item_id) {
-    throw new TartanError("token_of_another_item", "The access token belongs to another item; nothing was linked.", {
+    throw new TartanError("token_of_another_item", "The access token belongs to another item. Nothing was linked.", {
       fields: { access_token: "belongs to another item than item_id names" },
     });
   }
@@ -63,8 +63,8 @@ export async function linkItem(deps: LinkDeps, item: NewItem): Promise<LinkedIte
   return { webhook_id: toWebhookId(id), item_id: item.item_id, created };
 }
 
-/** The id of the item that Plaid answers the token with; null where Plaid does not say, whatever the reason. */
-async function ownerOf(deps: LinkDeps, { integration_id, item_id, access_token }: NewItem): Promise<string | null> {
+/** The id of the item with which Plaid answers the token; null if Plaid does not answer, for any reason. */
+async function ownerOf(deps: LinkDeps, { integration_id, item_id, access_token }: LinkRequest): Promise<string | null> {
   const integration = await deps.directory.find(integration_id);
   if (integration === null) return null;
   try {
@@ -85,7 +85,7 @@ async function ownerOf(deps: LinkDeps, { integration_id, item_id, access_token }
     );
     return typeof item?.item_id === "string" ? item.item_id : null;
   } catch {
-    // The first sync meets the same failure, and keeps it where it is seen.
+    // The first sync gets the same failure and stores it with the item.
     return null;
   }
 }

@@ -17,7 +17,7 @@ export const LOOPS = statement(
 from sync.loops where ${SUBJECT}`,
 );
 
-/** Keeps where a loop stands: $4 resource, $5 lease, … $12 when it began, null: now; $13 the webhooks that wait. */
+/** Stores the state of a loop: $4 resource, $5 lease, … $12 when it began, null: now; $13 the webhooks that wait. */
 export const KEEP_LOOP = statement(
   "keep_loop",
   `insert into sync.loops (integration_id, kind, id, resource, lease_token, first_cursor, next_cursor, pages, read_with, full_for,
@@ -28,13 +28,13 @@ on conflict (integration_id, kind, id, resource) do update set lease_token = exc
   waiting = excluded.waiting`,
 );
 
-/** The loop of resource $4 goes on under lease $6 instead of $5. */
+/** Moves the loop of resource $4 from lease $5 to lease $6. */
 export const MOVE_LOOP = statement(
   "move_loop",
   `update sync.loops set lease_token = $6 where ${SUBJECT} and resource = $4 and lease_token = $5`,
 );
 
-/** Forgets the loops of the resources $4, or of all. */
+/** Deletes the loops of the resources $4, or of all. */
 export const DROP_LOOPS = statement(
   "drop_loops",
   `delete from sync.loops where ${SUBJECT} and ($4::text[] is null or resource = any ($4))`,
@@ -50,8 +50,8 @@ export const COUNT_LOOPS = statement(
 );
 
 /**
- * Forgets loops that are too old to be used and that no run would forget. One whose subject is due stays until its run: it
- * says whether that has to read everything.
+ * Deletes loops that are too old to be used and that no run would delete. One whose subject is due stays until its run: it
+ * says whether the run has to read everything.
  */
 export const SWEEP_LOOPS = statement(
   "sweep_loops",

@@ -1,7 +1,7 @@
 /**
- * Page loops that had to wait: for a rate limit, or because Plaid failed for a moment. The run that meets the wait ends,
- * and so gives its worker to others; where the loop stands is kept in the run's transaction, and a later run takes its
- * staged pages over and asks for the page that comes next.
+ * Page loops that had to wait: for a rate limit, or because Plaid failed for a moment. The run ends and so frees its
+ * worker; its transaction stores the state of the loop, and a later run takes the
+ * staged pages over and requests the next page.
  *
  *   reading ──has to wait──▶ kept ──a later run, whose lease takes the pages over──▶ reading ──▶ read: forgotten
  *                              └─ pages lost or too old, another cursor or other options, or everything is asked for
@@ -20,12 +20,12 @@ import type { Claim, Outcome, StoredLoop } from "./types.ts";
 export type Loops = ReadonlyMap<string, StoredLoop>;
 
 /**
- * So many readings of whole histories may wait with staged pages for one integration; another begins when one of them has
- * ended. It bounds the disk that they take: each is some 5 MB for ten pages.
+ * How many full readings may wait with staged pages for one integration; another begins when one of them has
+ * ended. It bounds the disk space: each takes some 5 MB for ten pages.
  */
 const WAITING_MAX = 200;
 
-/** No generation of a subject. */
+/** A number that no subject has as its generation. */
 const NEVER = -1;
 
 interface LoopRow {
@@ -64,21 +64,21 @@ export async function readLoopsOf(q: Queryable, { integrationId, kind, id }: Cla
   );
 }
 
-/** The webhooks that wait, in few characters: the same webhooks yield the same. */
+/** A digest of the waiting webhooks: equal webhooks give an equal digest. */
 export const digestOf = (webhooks: readonly { id: string }[]): string =>
   webhooks.length === 0 ? "" : hash("sha256", webhooks.map(({ id }) => id).join(), "hex");
 
 /**
- * Whether nothing was requested of the subject since the run that left these loops: then there is nothing to do but to go on. A
- * request without a webhook raises the generation before the claim. A webhook is seen here before it is marked, so those that
- * wait must be the same.
+ * Whether nothing was requested of the subject since the run that left these loops: then the run only continues them. A
+ * request without a webhook raises the generation before the claim. A run may see a webhook before it is marked, so the waiting
+ * webhooks must also be the same.
  */
 export const onlyGoesOn = (claim: Claim, loops: Loops, webhooks: readonly { id: string }[]): boolean =>
   [...loops.values()].some(
     ({ generation, waiting }) => generation === claim.generation && waiting === digestOf(webhooks),
   );
 
-/** Takes the loop's pages over for the lease of `scope`; says whether all of them are still there. */
+/** Moves the loop's pages to the lease of `scope`. @returns whether all of them still exist */
 export async function adoptLoop(
   database: Database,
   scope: Scope,
@@ -93,35 +93,35 @@ export async function adoptLoop(
   });
 }
 
-/** Drops the pages of a loop that is not gone on with. @throws TartanError `lease_lost` when the lease of `scope` is over */
+/** Deletes the pages of a loop that does not continue. @throws TartanError `lease_lost` when the lease of `scope` is lost */
 export async function dropPages(database: Database, scope: Scope, resource: string, { leaseToken }: StoredLoop) {
   await database.transaction((tx) => takeOver(tx, scope, { resource, from: leaseToken, pages: 0 }));
 }
 
-/** Whether as many loops of the integration wait as may. */
+/** Whether the most loops of the integration wait already. */
 export async function areTooMany(q: Queryable, integrationId: string): Promise<boolean> {
   const { rows } = await q.query<{ loops: number }>(COUNT_LOOPS, [integrationId, WAITING_MAX]);
   return (rows[0]?.loops ?? 0) >= WAITING_MAX;
 }
 
 /**
- * Whether a loop of the resource is over: it was read to its end, its pages are dropped, or the subject lacks the product.
- * Where the resource was not asked for, the loop waits on.
+ * Whether a loop of the resource has ended: it was read to its end, its pages are deleted, or the subject lacks the product.
+ * If the run did not request the resource, the loop still waits.
  */
 const isOver = (outcome: Outcome): boolean =>
   !("failure" in outcome) || (outcome.paused === undefined && outcome.unasked !== true);
 
-/** What a run leaves. */
+/** What a run leaves for the next one. */
 interface Left {
   outcomes: readonly Outcome[];
   loops: Loops;
-  /** the webhooks that go on waiting */
+  /** the webhooks that still wait */
   waiting: readonly { id: string }[];
-  /** whether more webhooks may wait than the run has seen: the next one then looks at what they ask for */
+  /** whether more webhooks may wait than the run has read: the next run then reads their requests */
   isTruncated: boolean;
 }
 
-/** Keeps the loops that have to wait, and forgets those that are over. */
+/** Stores the loops that have to wait, and deletes those that have ended. */
 export async function settleLoops(
   tx: Queryable,
   claim: Claim,
@@ -151,13 +151,13 @@ export async function settleLoops(
   }
 }
 
-/** Forgets all loops of a subject that Plaid no longer has, and their pages. */
+/** Deletes all loops of a subject that Plaid no longer has, and their pages. */
 export async function forgetLoops(tx: Queryable, { integrationId, kind, id }: Claim, loops: Loops): Promise<void> {
   for (const { leaseToken } of loops.values()) await dropStaged(tx, leaseToken);
   await tx.query(DROP_LOOPS, [integrationId, kind, id, null]);
 }
 
-/** Forgets loops that are too old, of subjects that nothing is to be done for. */
+/** Deletes loops that are too old, of subjects without work. */
 export async function sweepLoops(q: Queryable): Promise<void> {
   await q.query(SWEEP_LOOPS);
 }

@@ -6,7 +6,7 @@ const statement = (name: string, text: string): Statement => ({ name: `sync_${na
 const KEYS = "unnest($1::text[], $2::text[], $3::text[])";
 
 /**
- * Marks subjects due, in their order: $4 requested, $5 not before, $6 the oldest webhook that waits. A subject that a run works on
+ * Marks subjects due, in their order: $4 requested, $5 not before, $6 the oldest webhook that waits. A running subject
  * keeps the end of its lease.
  */
 export const MARK = statement(
@@ -25,7 +25,7 @@ on conflict (integration_id, kind, id) do update set
                 else array(select distinct unnest(s.requested || excluded.requested) order by 1) end`,
 );
 
-/** Locks the subjects that exist and that no other transaction holds; yields the numbers of the others that exist. */
+/** Locks the existing subjects that no other transaction locks; returns the numbers of the other existing ones. */
 export const HELD_SUBJECTS = statement(
   "held_subjects",
   `
@@ -66,7 +66,7 @@ from unnest($1::text[], $2::text[]) as k (integration_id, item_id) join tartan.i
 where i.access_token_sealed is not null`,
 );
 
-/** A hint to those who wait for due subjects; Postgres folds equal ones of a transaction into one. */
+/** Notifies workers that wait for due subjects; Postgres sends equal notifications of a transaction once. */
 export const NOTIFY_DUE = statement("notify_due", "select pg_notify('tartan_due', '')");
 
 /** The same in a transaction of its own. Its commit need not wait for the disk: polling makes up for a lost hint. */

@@ -1,30 +1,30 @@
 /**
- * The marker reads what the intake has accepted and makes the subjects due that it is about. What needs no run it settles at once:
+ * The marker reads the accepted arrivals and makes their subjects due. It settles at once what needs no run:
  *
  *   row of the outbox ─▶ a run is needed: its subject is marked ──────────────────────────────────────┐
- *                     ├▶ nothing that Tartan mirrors changes: no_resource ─┐                          │
- *                     ├▶ something does, but of no subject: no_subject ────┼▶ processed at once ──────┼▶ the row is deleted
+ *                     ├▶ it touches nothing mirrored: no_resource ─────────┐                          │
+ *                     ├▶ it does, but names no subject: no_subject ────────┼▶ processed at once ──────┼▶ the row is deleted
  *                     ├▶ the item's token is not known: item_unknown ──────┘                          │
  *                     ├▶ a run has served it already: nothing ────────────────────────────────────────┘
  *                     └▶ another transaction holds the subject: it goes into a new row, and is tried again
  *
- * One transaction does all of it for some rows, which it locks; rows that another process has locked are passed over. So any
+ * One transaction does all of it for some rows, which it locks; it skips rows that another process has locked. So any
  * number of markers work at once, and one that dies leaves its rows to the others.
  *
- * Why no wake-up is lost. Let W be a webhook. Its journal row and its row of the outbox are one commit, so as long as W's row of the outbox is
- * there, some marker will look at W, which then is in one of three states:
+ * Why no wake-up is lost. Let W be a webhook. Its journal row and its row of the outbox are one commit, so as long as W's row of the outbox
+ * exists, some marker will read W, which then is in one of three states:
  *
- * 1. W is processed. A run has served it, or somebody has settled it. There is nothing to do.
+ * 1. W is processed. A run has served it, or another transaction has settled it. There is nothing to do.
  * 2. W is not processed, and its subject's row is free. The marker locks the row, raises the generation, makes the subject due, and sets
- *    `oldest_unserved` to W or keeps an older one. A run that is under way claimed an older generation. It locks the same row
+ *    `oldest_unserved` to W or keeps an older one. A running run claimed an older generation. It locks the same row
  *    before it ends (LOCK in queries.ts). If it locks before the marker, the mark comes after its end and makes the subject
  *    due. If it locks after, it sees the newer generation, leaves the subject due, and looks up the oldest webhook that waits.
  * 3. W is not processed, and another transaction holds the subject's row. W goes into a new row of the outbox in the same
- *    transaction that deletes the old one, and a marker looks at it again.
+ *    transaction that deletes the old one, and a marker reads it again.
  *
  * A run may see W before any marker does, since it reads the journal. It then plans for W like for any webhook that waits, with what
- * W's own row requests, and serves it or leaves it waiting; the marker finds state 1 or 2. A run that has no more to do than to go
- * on with a page loop compares the webhooks that wait with those that the loop was kept for (loops.ts), so it cannot serve W by mistake.
+ * W's own row requests, and serves it or leaves it waiting; the marker finds state 1 or 2. A run that only continues
+ * a page loop compares the webhooks that wait with those that the loop was kept for (loops.ts), so it cannot serve W by mistake.
  * A webhook that a run serves while the marker's transaction is open costs one run that finds nothing to do.
  *
  * Why nothing deadlocks. A marker waits for no subject that exists. Transactions that lock a subject and webhooks lock the subject first.
@@ -46,17 +46,17 @@ import {
 } from "./marks.ts";
 import { resourcesFor } from "./plan.ts";
 
-/** What one call has done. */
+/** The result of one call. */
 export interface Marked {
   /** subjects that it made due */
   subjects: number;
-  /** there may be more to look at now */
+  /** there may be more arrivals to mark now */
   more: boolean;
-  /** some of it waits for other transactions: look again soon */
+  /** some arrivals wait for other transactions: call it again soon */
   deferred: boolean;
 }
 
-/** Something that arrived: a webhook, or a notice where `webhook` is null. */
+/** An arrival: a webhook, or a notice where `webhook` is null. */
 interface Arrival {
   webhook: Unprocessed | null;
   notice: Notice | null;
@@ -69,7 +69,7 @@ interface Arrival {
 /** The outcome of a webhook that needs no run. */
 type Settled = "no_resource" | "no_subject" | "item_unknown";
 
-/** Marks what the oldest rows of the outbox ask for. Call it again while there is more. */
+/** Marks the arrivals of the oldest rows of the outbox. Call it again while there is more. */
 export async function markWaiting(database: Database): Promise<Marked> {
   return await database.transaction(async (tx) => {
     const { rows, more } = await takeUnmarked(tx);
@@ -106,7 +106,7 @@ async function readArrivals(tx: Queryable, rows: readonly UnmarkedRow[]): Promis
 
 const needsToken = ({ kind }: SubjectKey): boolean => subjectKind(kind)?.asks === "access_token";
 
-/** Names of those of the subjects whose token is known. */
+/** Names of the subjects that have a token. */
 async function readLinked(tx: Queryable, arrivals: readonly Arrival[]): Promise<ReadonlySet<string>> {
   const asked = new Map(
     arrivals.flatMap(({ subject }) => (subject && needsToken(subject) ? [[nameOf(subject), subject] as const] : [])),
@@ -117,7 +117,7 @@ async function readLinked(tx: Queryable, arrivals: readonly Arrival[]): Promise<
   return new Set((await tx.query<SubjectKey>(LINKED_ITEMS, values)).rows.map(nameOf));
 }
 
-/** Null where a run is needed. What a notice asks for is checked only if a webhook like it would need a run. */
+/** Null where a run is needed. A notice needs a run only if a webhook like it would. */
 function settledAs({ subject, type, code, requested, notice }: Arrival, linked: ReadonlySet<string>): Settled | null {
   if (subject === null) return changesMirror(null, type, code) ? "no_subject" : "no_resource";
   const asked = notice === null ? requested : [];
@@ -125,13 +125,13 @@ function settledAs({ subject, type, code, requested, notice }: Arrival, linked: 
   return needsToken(subject) && !linked.has(nameOf(subject)) ? "item_unknown" : null;
 }
 
-/** Only linking an item, in whichever way, yields this webhook. */
+/** Only linking an item yields this webhook. */
 const isLink = ({ webhook }: Arrival): boolean =>
   webhook !== null && webhook.source === "BACKEND" && webhook.type === "ITEM" && webhook.code === "CREATED";
 
 type Due = Arrival & { subject: SubjectKey };
 
-/** Marks the subjects; @returns how many, and the arrivals whose subjects others hold. */
+/** Marks the subjects. @returns how many, and the arrivals whose subjects other transactions lock */
 async function mark(tx: Queryable, due: readonly Arrival[]): Promise<{ subjects: number; deferred: Arrival[] }> {
   const about = due.filter((arrival): arrival is Due => arrival.subject !== null);
   const marks = gather(about.map(markOf));
@@ -146,7 +146,7 @@ async function mark(tx: Queryable, due: readonly Arrival[]): Promise<{ subjects:
   return { subjects: free.length, deferred: about.filter(({ subject }) => isHeld(subject)) };
 }
 
-/** What a webhook requests stands in its own row, where each run that it waits for finds it. */
+/** What a webhook requests is in its own row, where every run for it reads it. */
 const markOf = ({ subject, webhook, notice }: Due): Mark => ({
   ...subject,
   ...(webhook && { oldest: webhook.id }),

@@ -1,5 +1,5 @@
 /**
- * Makes subjects due. A mark inserts or updates the subject's row: it raises the generation, so that a run that is under way leaves
+ * Makes subjects due. A mark inserts or updates the subject's row: it raises the generation, so that a running run leaves
  * the subject due when it ends, and adds what is requested.
  */
 import { ArrayWriter } from "../database/binary-arrays.ts";
@@ -15,23 +15,23 @@ export interface SubjectKey {
 export interface Mark extends SubjectKey {
   /** names of resources, or `*` for all of them, either with `:full` to read from the start */
   requested?: readonly string[];
-  /** UUID: no webhook of the subject that waits since its last mark is older */
+  /** UUID: no waiting webhook of the subject since its last mark is older */
   oldest?: string;
-  /** it becomes due no sooner than this */
+  /** it becomes due not earlier than this */
   notBefore?: Date;
 }
 
 /** NUL cannot occur in Postgres text, so it cannot occur in a part. */
 export const nameOf = ({ integrationId, kind, id }: SubjectKey): string => `${integrationId}\0${kind}\0${id}`;
 
-/** The order of bytes, in which everyone locks subjects. */
+/** Byte order, in which all transactions lock subjects. */
 const inLockingOrder = <T extends SubjectKey>(keys: Iterable<T>): T[] =>
   [...keys]
     .map((key) => ({ key, name: Buffer.from(nameOf(key)) }))
     .toSorted((a, b) => a.name.compare(b.name))
     .map(({ key }) => key);
 
-/** One mark a subject, in locking order: Postgres lets one statement touch a row once. */
+/** One mark for each subject, in locking order: in Postgres a statement may change a row only once. */
 export function gather(marks: readonly Mark[]): Mark[] {
   const bySubject = new Map<string, Mark>();
   for (const mark of marks) {
@@ -48,8 +48,8 @@ function merge(one: Mark, other: Mark): Mark {
 }
 
 /**
- * Marks the subjects due, creating those that do not exist, and hints at it with NOTIFY `tartan_due`. A subject that is
- * being worked on stays with its worker and becomes due again when that run ends.
+ * Marks the subjects due, creates missing ones, and sends NOTIFY `tartan_due`. A running subject
+ * stays with its worker and becomes due again when that run ends.
  */
 export async function markDue(q: Queryable, marks: readonly Mark[]): Promise<void> {
   if (marks.length === 0) return;
@@ -57,7 +57,7 @@ export async function markDue(q: Queryable, marks: readonly Mark[]): Promise<voi
   await q.query(NOTIFY_DUE);
 }
 
-/** `markDue` without the NOTIFY, of marks that are gathered. */
+/** `markDue` without the NOTIFY, for gathered marks. */
 export async function markQuietly(q: Queryable, marks: readonly Mark[]): Promise<void> {
   if (marks.length === 0) return;
   const out = new ArrayWriter(256 * marks.length);
@@ -70,8 +70,8 @@ export async function markQuietly(q: Queryable, marks: readonly Mark[]): Promise
 }
 
 /**
- * Locks those of the subjects that exist against all who write them, in their order, and waits for nobody.
- * @returns names of the subjects that another transaction holds
+ * Locks the existing subjects against all writers, in their order, without waiting.
+ * @returns names of the subjects that another transaction locks
  */
 export async function lockSubjects(tx: Queryable, keys: readonly SubjectKey[]): Promise<ReadonlySet<string>> {
   if (keys.length === 0) return new Set();
@@ -80,12 +80,12 @@ export async function lockSubjects(tx: Queryable, keys: readonly SubjectKey[]): 
   return new Set(rows.flatMap(({ number }) => keys.slice(number - 1, number).map(nameOf)));
 }
 
-/** A new token is a new chance, whatever the old one had come to. */
+/** Makes the subject of a newly linked item due, in every status. */
 export async function renewSubjects(tx: Queryable, keys: readonly SubjectKey[]): Promise<void> {
   if (keys.length > 0) await tx.query(RENEW_SUBJECTS, keysOf(new ArrayWriter(128 * keys.length), keys));
 }
 
-/** Makes rows of subjects whose token is not known, so that they are seen; those that exist stay as they are. */
+/** Inserts rows of subjects without a token, so that they are listed; existing rows stay as they are. */
 export async function noteUnlinked(tx: Queryable, keys: readonly SubjectKey[]): Promise<void> {
   const each = inLockingOrder(new Map(keys.map((key) => [nameOf(key), key])).values());
   if (each.length > 0) await tx.query(UNLINKED_SUBJECTS, keysOf(new ArrayWriter(128 * each.length), each));

@@ -1,7 +1,7 @@
 /**
- * The members of a JSON object as texts, found without parsing them: a page of transactions is most of a megabyte, of which
- * only the cursor is wanted here. Parsing all of it costs twice the time, and as much again to collect the garbage.
- * What is inside the members is not checked; Postgres does that when it reads them.
+ * Finds the members of a JSON object as texts, without parsing them: a page of transactions is most of a megabyte, and
+ * sync needs only its cursor. Parsing all of it costs twice the time, and as much again to collect the garbage.
+ * It does not check the content of the members; Postgres does when it reads them.
  */
 
 const QUOTE = 34;
@@ -14,8 +14,8 @@ const SPACE = /[\t\n\r ]*/y;
 const PRIMITIVE = /[^\t\n\r ,\]}"[{:]+/y;
 
 /**
- * Key → the text of its value; of a key that occurs twice, the last, as JSON.parse and jsonb have it.
- * @throws SyntaxError when the text is not an object, as far as that is seen without looking into its members
+ * Key → the text of its value; of a key that occurs twice, the last, as in JSON.parse and jsonb.
+ * @throws SyntaxError when the text is not an object, as far as that shows without parsing its members
  */
 export function membersOf(text: string): ReadonlyMap<string, string> {
   const members = new Map<string, string>();
@@ -36,7 +36,7 @@ export function membersOf(text: string): ReadonlyMap<string, string> {
 
 const malformed = (at: number): SyntaxError => new SyntaxError(`not a JSON object, at character ${at}`);
 
-/** Passes over space, `char`, and space. */
+/** Skips space, `char`, and space. */
 function expect(text: string, from: number, char: string): number {
   const at = match(SPACE, text, from);
   if (text[at] !== char) throw malformed(at);

@@ -1,14 +1,14 @@
 /**
- * Decides what a run is to do, from the webhooks that wait and from what was requested. Pure.
+ * Plans a run, from the waiting webhooks and the requests. Pure.
  */
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import type { WaitingWebhook } from "../journal/served.ts";
 import { ON_REQUEST, type Claim, type Status, type Task } from "./types.ts";
 
-/** No run has brought all of it yet (or it is linked anew), so everything is fetched whatever the webhooks touch. */
+/** No run has read all of it yet (or it was linked anew), so everything is read, not only what the webhooks touch. */
 const UNSEEN: ReadonlySet<Status> = new Set(["pending", "unlinked", "ended"]);
-/** It may have been repaired without a webhook, so what it says of itself is read again. */
+/** It may have been repaired without a webhook, so its own row is read again. */
 const UNHEALTHY: ReadonlySet<Status> = new Set(["needs_user", "retrying", "misconfigured"]);
 
 const ALL = "*";
@@ -17,7 +17,7 @@ const FULL = ":full";
 /**
  * The tasks of a run, in the order in which resources are declared.
  *
- * Requests are names of resources, `*` for all of them, either with `:full` to read from the start. Unknown names are passed over.
+ * Requests are names of resources, `*` for all of them, either with `:full` to read from the start. Unknown names are ignored.
  */
 export function planRun(
   claim: Pick<Claim, "kind" | "status" | "requested">,
@@ -59,8 +59,8 @@ export function planRun(
 }
 
 /**
- * The tasks of a run that goes on with what the last one left, since nothing was requested in between: only what is named
- * in `requested`. Its webhooks wait for that alone.
+ * The tasks of a run that only continues what the last one left, since nothing was requested in between: the names
+ * in `requested`. Its webhooks wait for these only.
  */
 export const planRest = ({ kind, requested }: Pick<Claim, "kind" | "requested">): Task[] =>
   planRun({ kind, requested, status: "ok" }, []);
@@ -84,7 +84,7 @@ export function touchedBy(resources: readonly Resource[], type: string | null, c
   return resources.filter((resource) => touches(resource.touchedBy, type, code));
 }
 
-/** How a task is written as a request. */
+/** A task as a request. */
 export const requestFor = ({ resource, full }: Task): string => (full ? resource.name + FULL : resource.name);
 export const EVERYTHING = ALL;
 export const EVERYTHING_AGAIN = ALL + FULL;

@@ -1,6 +1,6 @@
 /**
- * Which resources a subject has, by the products that its own row lists. Asking for a resource could add its product and
- * bill it, so this decides what is asked for, and what counts when it is said since when the subject is known to be equal.
+ * Decides which resources a subject has, by the products in its own row. Requesting a resource could add its product and
+ * bill it, so this decides what a run requests, and which resources count in the subject's `verified_at`.
  */
 import { resourcesOf, rootOf } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
@@ -16,13 +16,13 @@ export function productsIn(
   return lists.length > 0 ? new Set(lists.flat()) : null;
 }
 
-/** Whether one of the products is the resource's; one that needs none is always there. */
+/** Whether one of the products is the resource's; a resource that needs no product is always present. */
 export const hasProduct = ({ products }: Resource, listed: ReadonlySet<unknown>): boolean =>
   products === undefined || products.some((product) => listed.has(product));
 
 /**
- * What a run has learned of which resources its subject has: resource → how it is absent, or null where the subject has
- * it. Only what differs from `before`; nothing of a resource that was read, since that is kept with its cursor.
+ * What a run has learned about its subject's resources: resource → how it is absent, or null where the subject has
+ * it. Only differences from `before`, and nothing about a resource that was read, since that is stored with its cursor.
  */
 export function learnAbsences(
   kind: string,

@@ -1,6 +1,6 @@
 /**
- * Forgets what is old: runs, and subjects of items that nobody linked. Webhooks came for such an item, its access token was not known, and
- * nothing followed for a month; a webhook that comes after all makes its subject anew.
+ * Deletes old runs, and subjects of items that nobody linked: webhooks came for such an item, its access token was not known, and
+ * nothing followed for a month. A later webhook makes its subject anew.
  */
 import type { Queryable, Statement } from "../database/types.ts";
 import { TRIM_RUNS, TRIM_SUBJECTS } from "./queries.ts";
@@ -9,11 +9,11 @@ const KEPT_DAYS = 30;
 const RUNS_KEPT_DAYS = 30;
 const ROWS_AT_ONCE = 5000;
 
-/** @returns how many went */
+/** @returns how many were deleted */
 export const pruneSubjects = (q: Queryable, signal?: AbortSignal): Promise<number> =>
   prune(q, TRIM_SUBJECTS, KEPT_DAYS, signal);
 
-/** @returns how many went */
+/** @returns how many were deleted */
 export const pruneRuns = (q: Queryable, signal?: AbortSignal): Promise<number> =>
   prune(q, TRIM_RUNS, RUNS_KEPT_DAYS, signal);
 

@@ -1,5 +1,5 @@
 /**
- * The statements of sync/, and at the end the questions that the API and the CLI ask of it. Values are always bound. All
+ * The statements of sync/, and at the end the queries of the API and the CLI. Values are always bound. All
  * times are Postgres' own, so that processes whose clocks differ agree on what is due.
  */
 import type { Queryable, Statement } from "../database/types.ts";
@@ -14,22 +14,22 @@ import { SyncRequest } from "./item.schema.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
-/** How many integrations with due work one claim looks at; the next claim goes on where it ended. */
+/** How many integrations with due work one claim reads; the next claim continues where it ended. */
 const RING = 64;
 /** How many integrations with waiting work one WAKE steps over, some 10 ms of work. */
 export const WAKE_INTEGRATIONS = 500;
-/** How many subjects one WAKE makes ready: shared by the integrations that have some, each of which may have four at least. */
+/** How many subjects one WAKE makes ready, shared by the integrations that have some; each gets four at least. */
 export const WAKE_SUBJECTS = 1000;
 const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
 
 /**
- * Makes subjects ready whose time has come: retries, scheduled checks, leases that ran out. Marks make theirs ready by
+ * Makes subjects ready that became due by time: retries, scheduled checks, expired leases. Marks make theirs ready by
  * themselves (see sql), so this may come a moment late.
  *
- * Steps over integrations that have something waiting, beginning behind $1, at most WAKE_INTEGRATIONS: for each one probe
+ * Steps over integrations with waiting subjects, beginning after $1, at most WAKE_INTEGRATIONS: for each one probe
  * of the index finds the earliest of its waiting subjects, so millions that wait for later cost nothing, and a million
- * of one integration that are due at once do not hide a single one of another. Yields how many integrations it stepped over, the
- * last of them, and how many subjects it found. What a commit holds just now is passed over.
+ * of one integration that are due at once do not delay a single one of another. Returns how many integrations it stepped over, the
+ * last of them, and how many subjects it found. It skips subjects that a commit locks.
  */
 export const WAKE = statement(
   "wake",
@@ -64,12 +64,12 @@ select (select count(*) from ring)::int as stepped, (select max(integration_id) 
  * Claims up to $2 ready subjects for $3 seconds each.
  *
  * Fair between integrations: the ring steps from one integration with something ready to the next (each step one probe of
- * an index that holds nothing else), beginning behind $1, the one that was served last. A subject's turn is how many of its
- * integration run already plus its place in that integration's own queue, and lower turns go first.
+ * an index that holds nothing else), beginning after $1, the one that was served last. A subject's turn is the number of its
+ * integration's runs plus its place in that integration's own queue, and lower turns go first.
  *
- * Only rows that are taken are locked; rows that another worker is just taking are passed over. A run that is being
- * committed holds its subject `for key share`, which passes marks and heartbeats but not this lock: an expired lease is
- * not taken over while its rows are being written.
+ * It locks only the rows that it claims, and skips rows that another worker is claiming. A run that is being
+ * committed locks its subject `for key share`, which is compatible with marks and heartbeats but not with this lock: so an expired
+ * lease is not taken over while its rows are being written.
  */
 export const CLAIM = statement(
   "claim",
@@ -105,18 +105,18 @@ update sync.subjects s set lease_token = gen_random_uuid(), due_at = now() + $3 
   claimed = case when s.requested <@ s.claimed then s.claimed else array(select distinct unnest(s.claimed || s.requested)) end
 from chosen c where s.integration_id = c.integration_id and s.kind = c.kind and s.id = c.id
 returning s.integration_id, s.kind, s.id, s.lease_token, s.generation, s.oldest_unserved, s.claimed, s.status, s.attempts, now() as claimed_at,
-  -- What a dead worker had read is dropped; but a loop that waits goes on from where it was kept last.
+  -- The pages of a dead worker are deleted; a loop that waits continues from its last stored state.
   case when not exists (select from sync.loops l where l.integration_id = s.integration_id and l.kind = s.kind and l.id = s.id
     and l.lease_token = c.dead) then c.dead end as dropped`,
 );
 
-/** Keeps a lease for $5 more seconds. */
+/** Renews a lease for $5 seconds. */
 export const RENEW = statement(
   "renew",
   `update sync.subjects set due_at = now() + $5 * interval '1 second' where ${SUBJECT} and lease_token = $4`,
 );
 
-/** Gives a subject back untouched, due in $5 ms. */
+/** Gives a subject back unchanged, due in $5 ms. */
 export const GIVE_BACK = statement(
   "give_back",
   `update sync.subjects set lease_token = null, due_at = now() + $5 * interval '1 ms' where ${SUBJECT} and lease_token = $4`,
@@ -136,8 +136,8 @@ export const FENCE = statement(
 );
 
 /**
- * The last thing but one: from here to the commit marks wait, so this comes late. A statement of its own, since what the
- * next one reads must be from after the lock.
+ * The last statement but one: from here to the commit marks wait, so it comes late. It is a statement of its own, since the
+ * next one must read rows as they are after the lock.
  */
 export const LOCK = statement(
   "lock",
@@ -146,7 +146,7 @@ export const LOCK = statement(
 
 /**
  * Ends a run: $5 again, $6 due in ms, $7 hold in ms, $8 status, $9 attempts, $10 error, $11 pending, $12 verified at, $13
- * count what is unserved still, $14 whether $12 is to be kept. One that only waits for a limit keeps the error that led there.
+ * count what is unserved still, $14 whether $12 is to be kept. A subject that only waits for a limit keeps its last error.
  */
 export const finish = (kind: string): Statement =>
   statement(
@@ -171,15 +171,15 @@ values ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8)`,
 
 /* Rate limits. */
 
-/** Asks for one request under all of the keys $1, with steps $2 and bursts $3 in ms, and waits at most $4 ms: see sql. */
+/** Takes one request from the budgets of all keys $1, with steps $2 and bursts $3 in ms, if that waits at most $4 ms: see sql. */
 export const ACQUIRE = statement(
   "acquire",
   "select sync.acquire($1::text[], $2::float8[], $3::float8[], $4) as wait_ms",
 );
 
 /**
- * Plaid said 429 under key $1: nobody asks for $2 ms (at least), twice as long for each strike of the last minutes, at
- * most $3 ms; and then without a burst. Yields how many strikes there were of late, this one included.
+ * Plaid answered 429 under key $1: no process sends a request for $2 ms (at least), twice as long for each strike of the last
+ * minutes, at most $3 ms; and then without a burst. Returns the number of recent strikes, including this one.
  */
 export const SLOW = statement(
   "slow",
@@ -194,9 +194,9 @@ on conflict (key) do update set
 returning strikes`,
 );
 
-/** Plaid answered under the keys $1: the next 429 is the first again. */
-export const FORGIVE = statement(
-  "forgive",
+/** Plaid answered under the keys $1: the next 429 counts as the first again. */
+export const RESET_STRIKES = statement(
+  "reset_strikes",
   "update sync.rate_limits set strikes = 0 where key = any ($1::text[]) and strikes > 0",
 );
 
@@ -205,7 +205,7 @@ export const SWEEP_LIMITS = statement(
   "delete from sync.rate_limits where arrival < now() - interval '10 minutes' and coalesce(slowed_until, '-infinity') < now() - interval '10 minutes'",
 );
 
-/** Subjects of items that nobody linked, more than $1 days old; $2 at most. Whoever waits for a run, or works, is passed over. */
+/** Subjects of items that nobody linked, more than $1 days old; $2 at most. Waiting and running subjects stay. */
 export const TRIM_SUBJECTS = statement(
   "trim_subjects",
   `
@@ -223,9 +223,9 @@ delete from sync.runs where id in (
   select id from sync.runs where id < tartan.least_id_at(now() - $1 * interval '1 day') order by id limit $2
   for update skip locked)`;
 
-/* What others ask. */
+/* Queries of the API and the CLI. */
 
-/** $1 whether retries, and what waits for Plaid, count as work to come. What is not marked yet always does. */
+/** $1 whether retries, and subjects that wait for Plaid, count as work. Unmarked arrivals always count. */
 export const BUSY = `select (count(*) + (select count(*) from events.sync_outbox))::int as busy from sync.subjects
 where lease_token is not null or due_at <= now() or ($1 and status in ('retrying', 'waiting') and due_at is not null)`;
 
@@ -248,7 +248,7 @@ export interface RunRecord {
   webhooks: number;
   /** what it failed with */
   error: Record<string, unknown> | null;
-  /** what it found; the same as on the webhooks that it served */
+  /** its summary; the same as on the webhooks that it served */
   update_info: Record<string, unknown>;
 }
 
@@ -295,7 +295,7 @@ export async function requestSync(q: Queryable, itemId: string, request: SyncReq
   await markDue(q, marks);
 }
 
-/** Counts what is due without a look at what waits for later: what has become due by time is counted by integration. */
+/** Counts due subjects without reading those that wait for later: those that became due by time are counted by integration. */
 const QUEUE_DEPTH = statement(
   "queue_depth",
   `
@@ -321,18 +321,18 @@ const BY_STATUS = statement(
 );
 
 export interface QueueDepth {
-  /** webhooks that were accepted and not looked at yet */
+  /** accepted webhooks that are not marked yet */
   unmarked: number;
   /** subjects that wait for a worker now */
   due: number;
   /** subjects that a worker holds */
   running: number;
-  /** how long the first subject that is due, or webhook that is not looked at, has waited; 0 when none is */
+  /** how long the first subject that is due, or unmarked webhook, has waited; 0 when none is */
   oldest_due_seconds: number;
   by_status: Record<string, number>;
 }
 
-/** What is not looked at yet, what is due and what runs, of all processes together. */
+/** What is unmarked, due and running, of all processes together. */
 export async function dueDepth(q: Queryable): Promise<Omit<QueueDepth, "by_status">> {
   const { rows } = await q.query<Omit<QueueDepth, "by_status" | "unmarked">>(QUEUE_DEPTH);
   const { due = 0, running = 0, oldest_due_seconds = 0 } = rows[0] ?? {};
@@ -340,7 +340,7 @@ export async function dueDepth(q: Queryable): Promise<Omit<QueueDepth, "by_statu
   return { unmarked, due, running, oldest_due_seconds: Math.max(oldest_due_seconds, oldest_seconds) };
 }
 
-/** The same, and how many subjects have which status, which takes a look at each of them. */
+/** The same, with the number of subjects by status, for which it reads all of them. */
 export async function queueDepth(q: Queryable): Promise<QueueDepth> {
   const depth = await dueDepth(q);
   const statuses = await q.query<{ status: string; count: number }>(BY_STATUS);

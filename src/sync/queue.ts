@@ -1,7 +1,7 @@
 /**
- * The queue of subjects, as whoever works on it sees it: claim, renew, give back, give up. Completion belongs to the
- * transaction that writes the rows (commit.ts). Everything is fenced: a worker whose lease was given to another gets
- * nothing done here.
+ * The queue of subjects for a worker: claim, renew, give back, give up. The transaction that writes the rows completes a run
+ * (commit.ts). Every statement is fenced: a worker whose lease another worker has now changes
+ * nothing here.
  */
 import { urgent } from "../database/pool.ts";
 import { v7 as newRunId } from "uuid";
@@ -15,18 +15,18 @@ import { gaveUp } from "./events.ts";
 import { CLAIM, GIVE_BACK, GIVE_UP, KEEP_RUN, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS } from "./queries.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
-/** One run serves at most so many webhooks; what is beyond stays due. */
+/** The most webhooks that one run serves; the rest stay due. */
 export const WEBHOOKS_MAX = 1000;
 
 /** How far a wake has come in its lap over the integrations. */
 export interface Woken {
-  /** the integration behind which the next one begins; "" when the lap is over */
+  /** the integration after which the next wake begins; "" when the lap has ended */
   after: string;
   /** there may be as many again that are due by now */
   more: boolean;
 }
 
-/** Makes subjects ready to be claimed whose time has come, behind the integration `after`. */
+/** Makes subjects ready that became due by time, after the integration `after`. */
 export async function wake(q: Queryable, after: string): Promise<Woken> {
   const { rows } = await q.query<{ stepped: number; last: string | null; found: number }>(WAKE, [after]);
   const { stepped = 0, last = null, found = 0 } = rows[0] ?? {};
@@ -54,7 +54,7 @@ interface ClaimRow {
  */
 export async function claim(q: Queryable, after: string, count: number, leaseSeconds: number): Promise<Claim[]> {
   const { rows } = await q.query<ClaimRow>(CLAIM, [after, count, leaseSeconds]);
-  // The claims stand whatever becomes of this; pages that stay are swept later.
+  // The claims stay even if this fails; remaining pages are swept later.
   await forgetStaged(
     q,
     rows.flatMap(({ dropped }) => dropped ?? []),
@@ -73,7 +73,7 @@ export async function claim(q: Queryable, after: string, count: number, leaseSec
   }));
 }
 
-/** What identifies a claim in each statement: subject and lease. */
+/** The parameters that identify a claim: subject and lease. */
 export const held = ({ integrationId, kind, id, leaseToken }: Claim): string[] => [integrationId, kind, id, leaseToken];
 
 /** The webhooks that wait for the claimed subject, oldest first, at most WEBHOOKS_MAX. */
@@ -95,7 +95,7 @@ export async function giveBack(q: Queryable, claimed: Claim, inMs = 0): Promise<
   await q.query(GIVE_BACK, [...held(claimed), inMs]);
 }
 
-/** Gives the subject back after a failure that no decision covers; keeps the run and records its event. Its webhooks go on waiting. */
+/** Gives the subject back after a failure that no decision covers; keeps the run and records its event. Its webhooks still wait. */
 export async function giveUp(
   database: Database,
   claimed: Claim,

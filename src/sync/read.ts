@@ -1,6 +1,6 @@
 /**
- * Reads one resource from Plaid: a snapshot in one request, or a cursor's loop of pages. Nothing is written to the mirror
- * here; pages of a longer loop are staged under the run's lease.
+ * Reads one resource from Plaid: a snapshot in one request, or a cursor loop of pages. It writes nothing to the mirror;
+ * it stages the pages of a longer loop under the run's lease.
  *
  * A cursor's loop (https://plaid.com/docs/api/products/transactions/#transactionssync):
  *
@@ -30,7 +30,7 @@ import { growing } from "./retry.ts";
 import { stagePage } from "./staging.ts";
 import { ON_REQUEST, type Failure, type Outcome, type StoredLoop, type Task } from "./types.ts";
 
-/** All that reading needs of a run. */
+/** What reading needs from a run. */
 export interface Reader {
   database: Database;
   clock: Clock;
@@ -39,11 +39,11 @@ export interface Reader {
   signal: AbortSignal;
   scope: Scope;
   environment: Asking["environment"];
-  /** what of the integration and the subject goes into requests */
+  /** the values of the integration and the subject that go into requests */
   asker: Asker;
-  /** null where the subject is asked about with the client's credentials alone */
+  /** null where requests about the subject need only the client's credentials */
   accessToken: string | null;
-  /** the token, as sealed, while Plaid has not answered it with this subject yet */
+  /** the sealed token, while Plaid has not answered it with this subject yet */
   unconfirmed: Buffer | null;
   /** of an item, as far as the mirror knows it */
   institutionId: string | null;
@@ -52,18 +52,18 @@ export interface Reader {
 /** the members of an answer, as texts */
 type Answer = ReadonlyMap<string, string>;
 
-/** Longer waits for a turn end the run, so that others use the worker meanwhile. */
+/** A longer wait for the rate limit ends the run, so that others can use the worker. */
 const PATIENCE_MS = 100;
-/** How often a page is asked for in one run, and the first pause between. */
+/** How often one run requests a page, and the first pause between. */
 const PAGE_TRIES = 3;
 const PAGE_PAUSE_MS = 250;
 const RESTARTS_MAX = 5;
 const RESTART_PAUSE_MS = 100;
-/** How long a reading of everything waits that may not begin: between two and four minutes. */
+/** How long a full reading waits that may not begin: between two and four minutes. */
 const CROWDED_MS = 4 * 60_000;
 const crowdedMs = (): number => growing(CROWDED_MS, CROWDED_MS, 1);
 
-/** Our own limits do not let the request go for so long. */
+/** Our own rate limit does not admit the request for this long. */
 class Limited extends Error {
   readonly waitMs: number;
 
@@ -73,7 +73,7 @@ class Limited extends Error {
   }
 }
 
-/** Plaid answers the subject's token with another item. */
+/** Plaid answered the subject's token with another item. */
 class ForeignToken extends Error {}
 
 /** An answer that names its item must name ours. */
@@ -85,10 +85,10 @@ function expectOwn(body: Answer, itemId: string): void {
 }
 
 /**
- * Brings what Plaid has of one resource. Failures of Plaid are outcomes.
+ * Reads what Plaid has of one resource. Failures of Plaid are outcomes.
  * @param cursor where the last run ended, null to read from the start
  * @param kept a loop of the resource that had to wait
- * @throws TartanError `lease_lost`; the signal's reason when it aborts; whatever nobody foresaw
+ * @throws TartanError `lease_lost`; the signal's reason when it aborts; unexpected errors
  */
 export async function readResource(
   reader: Reader,
@@ -102,16 +102,16 @@ export async function readResource(
       ? await readSnapshot(reader, task)
       : await readLoops(reader, task, fetch, { stored: cursor, kept });
   } catch (error) {
-    // Its pages are dropped, and the loop is forgotten; that it began at the start is not.
+    // Its pages and the loop are deleted; that it began at the start is kept.
     return { task: kept?.firstCursor === null ? { ...task, full: true } : task, failure: failureOf(error) };
   }
 }
 
-/** The options that a reading which begins now shapes its rows with. */
+/** The options with which a reading that begins now shapes its rows. */
 export const readWithOf = ({ fetch }: Resource, asker: Asker): string =>
   fetch.kind === "cursor" ? (fetch.readWith?.(asker) ?? "") : "";
 
-/** What of an integration goes into requests about a subject. */
+/** The values of an integration that go into requests about a subject. */
 export const askerOf = (
   { countryCodes, daysRequested, includeOriginalDescription }: Omit<Asker, "subjectId">,
   subjectId: string,
@@ -143,11 +143,11 @@ async function readSnapshot(reader: Reader, task: Task): Promise<Outcome> {
   };
 }
 
-/** A loop under way. */
+/** A running loop. */
 interface Loop {
   /** where it began, null at the start */
   from: string | null;
-  /** of the page that comes next */
+  /** of the next page */
   cursor: string;
   /** those that are staged */
   pages: Page[];
@@ -172,7 +172,7 @@ async function readLoops(
       const pages = [...loop.pages, last];
       return {
         task,
-        // What a reading lacks is gone only where Plaid says that it has all of the history.
+        // Rows that a reading lacks are gone only if Plaid says that it has all of the history.
         read: { resource: task.resource, pages, whole: loop.from === null && end.complete },
         partial: loop.from === null && !end.complete,
         ...end,
@@ -196,7 +196,7 @@ async function readLoops(
   }
 }
 
-/** What ends by itself: the page that failed is asked for again. */
+/** Failures that pass: the page that failed is requested again. */
 const passes = (error: unknown): boolean =>
   error instanceof Limited || (error instanceof PlaidError && error.retryClass === "backoff");
 
@@ -208,8 +208,8 @@ function pause(reader: Reader, task: Task, { from, cursor, pages, begunAt, resum
 }
 
 /**
- * Where the loop begins: where an earlier one had to wait, as long as its pages are there and it is still what is asked
- * for; otherwise at its first cursor.
+ * Where the loop begins: where an earlier loop had to wait, if its pages exist and it still matches the
+ * request; otherwise at its first cursor.
  */
 async function beginLoop(
   reader: Reader,
@@ -219,7 +219,7 @@ async function beginLoop(
 ): Promise<Loop> {
   const { database, scope } = reader;
   const { resource, full, fullFor = [] } = task;
-  // One that began at the start has to end as such, whatever becomes of its pages.
+  // A loop that began at the start stays a full reading, even if its pages are lost.
   const from = full || kept?.firstCursor === null ? null : stored;
   if (kept) {
     const { firstCursor, nextCursor, begunAt, pages } = kept;
@@ -236,7 +236,7 @@ async function beginLoop(
   return newLoop(from);
 }
 
-/** Reads to the end of the loop, which it moves on with each page. While a page is staged the next one is asked for. */
+/** Reads to the end of the loop and advances it with each page. It requests the next page while it stages one. */
 async function readLoop(
   reader: Reader,
   { resource }: Task,
@@ -256,7 +256,7 @@ async function readLoop(
       const page = { text, rows: holdsRows(body, resource), removals: holdsRemovals(body, fetch) };
       if (!more) return { last: page, cursor: next, complete: saysComplete(body, fetch) };
       staging = stagePage(database, scope, resource.name, loop.pages.length, text);
-      staging.catch(() => undefined); // heard of at the next await of it
+      staging.catch(() => undefined); // the next await of it throws
       loop.pages.push({ ...page, text: null });
       loop.cursor = next;
     }
@@ -266,7 +266,7 @@ async function readLoop(
   }
 }
 
-/** Asks for the page that comes next. Where a few pages are at stake, a failure that passes is tried again at once. */
+/** Requests the next page. If pages would be lost, it retries a passing failure at once. */
 async function askPage(reader: Reader, fetch: CursorFetch, { cursor, pages }: Loop): ReturnType<typeof ask> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -279,7 +279,7 @@ async function askPage(reader: Reader, fetch: CursorFetch, { cursor, pages }: Lo
   }
 }
 
-/** One request, when its turn has come. */
+/** Makes one request, once the rate limit admits it. */
 async function ask(
   reader: Reader,
   fetch: Fetch,
@@ -300,7 +300,7 @@ async function ask(
   return { text, body };
 }
 
-/** An answer that does not speak of its history has none to come. */
+/** An answer without a history status has no history to come. */
 function saysComplete(body: Answer, { history }: CursorFetch): boolean {
   const said = history ? valueOf(body, history.at) : null;
   return said === null || said === history?.complete;
@@ -311,24 +311,24 @@ const saysNone = (body: Answer, { history }: CursorFetch): boolean =>
 
 const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(name) ?? "null") as unknown;
 
-/** Whether the text is that of an array or object with something in it. */
+/** Whether the text is a non-empty array or object. */
 const holdsAny = (text: string | undefined): boolean => text !== undefined && /^(\{|\[\s*[^\]\s])/.test(text);
 
-/** Whether the answer holds rows. One that lacks their place is no answer, and must not pass for "none left". */
+/** Whether the answer holds rows. An answer without the member of its rows is invalid, and must not mean "no rows". */
 function holdsRows(body: Answer, { key, fetch }: Resource): boolean {
   const texts = fetch.rows.map(({ at }) => body.get(at) ?? "");
   if (!texts.every((text) => text.startsWith(key === null ? "{" : "["))) throw unreadable();
   return texts.some(holdsAny);
 }
 
-/** An answer need not speak of removals; one that does so in another form must not pass for "none". */
+/** An answer need not have removals; removals in another form must not mean "none". */
 function holdsRemovals(body: Answer, { removals }: CursorFetch): boolean {
   const text = body.get(removals.at) ?? "null";
   if (text !== "null" && !text.startsWith("[")) throw unreadable();
   return holdsAny(text);
 }
 
-/** The one row of an answer, with what is joined to it. */
+/** The one row of an answer, with its joined members. */
 function rootIn(body: Answer, [place]: readonly RowsAt[]): Record<string, unknown> {
   if (place === undefined) return {};
   const beside = (place.with ?? []).map((field) => [field, valueOf(body, field)] as const);
@@ -337,6 +337,6 @@ function rootIn(body: Answer, [place]: readonly RowsAt[]): Record<string, unknow
 
 const notReady = (): PlaidError =>
   new PlaidError({ errorType: "ITEM_ERROR", errorCode: "PRODUCT_NOT_READY", httpStatus: 200, retryClass: "trigger" });
-/** An answer without what every answer of its endpoint has. */
+/** The error for an answer that lacks a required member. */
 export const unreadable = (): PlaidError =>
   new PlaidError({ errorType: "NETWORK", errorCode: "UNREADABLE_ANSWER", httpStatus: 200, retryClass: "backoff" });

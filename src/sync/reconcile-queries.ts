@@ -1,7 +1,7 @@
 /** The statements of reconciliation. Values are always bound. */
 import type { Statement } from "../database/types.ts";
 
-/** What is known of an item: whether it is synced, whether a sync waits or runs, and how its resources were read. */
+/** The state of an item: whether it is synced, whether a sync waits or runs, and the readings of its resources. */
 export const KNOWN_ITEM: Statement = {
   name: "sync_known_item",
   text: `

@@ -1,20 +1,20 @@
 /**
- * Reconciliation: every linked item is looked at once in a window, so that what Plaid did not say, or said and nobody
- * heard, is noticed. Looks are spread over the window and taken at its pace, by all processes together; they use a share
- * of Plaid's limits and never wait in front of sync.
+ * Reconciliation: checks every linked item once in a window, to find changes that no webhook announced or whose webhook did not
+ * arrive. All processes together spread the checks over the window; checks use a share
+ * of Plaid's limits and never delay sync.
  *
- *   working ──dispose──▶ stopping: nothing is claimed; looks under way are given up, and repeated when their lease ends
+ *   working ──dispose──▶ stopping: nothing is claimed; running checks are aborted, and repeated when their lease ends
  */
 import { randomInt } from "node:crypto";
 import { claimChecks, planChecks, type Check } from "../integrations/checks.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { createLimiter } from "./limiter.ts";
-import { look, type LookDeps, type Looked } from "./look.ts";
+import { checkItem, type CheckDeps, type CheckResult } from "./check.ts";
 
-export interface ReconcileOptions extends Pick<LookDeps, "database" | "directory" | "vault" | "clientFor" | "clock"> {
+export interface ReconcileOptions extends Pick<CheckDeps, "database" | "directory" | "vault" | "clientFor" | "clock"> {
   logger: Logger;
-  /** every linked item is looked at once in so many seconds */
+  /** every linked item is checked once in this many seconds */
   windowSeconds: number;
   /** multiplies Plaid's published rate limits */
   limitFactor: number;
@@ -23,9 +23,9 @@ export interface ReconcileOptions extends Pick<LookDeps, "database" | "directory
   pollMs?: number;
 }
 
-/** The part of a client's limits that looks may use. */
+/** The part of a client's limits that checks may use. */
 const SHARE = 1 / 3;
-/** Looks under way in one process. */
+/** Checks that run at once in one process. */
 const LOOKS_MAX = 8;
 const GRACE_MS = 5 * 60_000;
 const POLL_MS = 1000;
@@ -33,10 +33,10 @@ const TROUBLE_PAUSE_MS = 5000;
 
 class Reconciler implements AsyncDisposable {
   readonly #options: ReconcileOptions;
-  readonly #deps: LookDeps;
+  readonly #deps: CheckDeps;
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<void>>();
-  /** aborted when a look has ended */
+  /** aborted when a check has ended */
   #ended = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
@@ -65,7 +65,7 @@ class Reconciler implements AsyncDisposable {
         if (checks.length === free && free > 0) continue;
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        logger.warn({ error }, "cannot find the items that are to be reconciled; trying again");
+        logger.warn({ error }, "cannot claim items to check; trying again");
         await clock.sleep(TROUBLE_PAUSE_MS, this.#stop.signal);
         continue;
       }
@@ -75,31 +75,31 @@ class Reconciler implements AsyncDisposable {
   }
 
   #take(check: Check): void {
-    metrics.lookLagSeconds.set(check.lateSeconds);
-    const taken = this.#look(check).finally(() => {
+    metrics.checkLagSeconds.set(check.lateSeconds);
+    const taken = this.#checkItem(check).finally(() => {
       this.#running.delete(taken);
       this.#ended.abort();
     });
     this.#running.add(taken);
   }
 
-  /** Takes one look; never rejects. */
-  async #look(check: Check): Promise<void> {
+  /** Makes one check; never rejects. */
+  async #checkItem(check: Check): Promise<void> {
     const { logger } = this.#options;
     const about = { integration_id: check.integrationId, item_id: check.itemId };
     try {
-      this.#report(about, await look(this.#deps, check, this.#stop.signal));
+      this.#report(about, await checkItem(this.#deps, check, this.#stop.signal));
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      metrics.looks.inc({ outcome: "failed" });
-      logger.warn({ ...about, error }, "an item could not be reconciled; it is tried again");
+      metrics.checks.inc({ outcome: "failed" });
+      logger.warn({ ...about, error }, "an item could not be checked; trying again later");
     }
   }
 
-  #report(about: Record<string, string>, { outcome, gap, error }: Looked): void {
+  #report(about: Record<string, string>, { outcome, gap, error }: CheckResult): void {
     const { logger } = this.#options;
-    metrics.looks.inc({ outcome });
-    if (error !== undefined) logger.debug({ ...about, error }, "Plaid did not answer a look; it is tried again later");
+    metrics.checks.inc({ outcome });
+    if (error !== undefined) logger.debug({ ...about, error }, "Plaid did not answer a check; trying again later");
     if (!gap) return;
     if (gap.missed) metrics.gaps.inc({ found: "webhook" });
     if (gap.differs && gap.differs.length > 0) metrics.gaps.inc({ found: "item" });
@@ -114,7 +114,7 @@ class Reconciler implements AsyncDisposable {
   }
 }
 
-/** Starts looking at items; disposing stops it. */
+/** Starts checking items; disposing stops it. */
 export function startReconciliation(options: ReconcileOptions): AsyncDisposable {
   const reconciler = new Reconciler(options);
   reconciler.start();

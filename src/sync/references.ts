@@ -1,4 +1,4 @@
-/** The subjects that rows lead to, such as an item's institution, and which of them should be fetched now. */
+/** The subjects that rows reference, such as an item's institution, and which of them should be fetched now. */
 import type { Queryable, Statement } from "../database/types.ts";
 import { referenced, statementName } from "../mirror/queries.ts";
 import type { Scope, Subject } from "../mirror/types.ts";
@@ -16,7 +16,7 @@ select r.id from (${referenced(resource, column)}) r where not exists (
     and (s.verified_at > now() - $4 * interval '1 hour' or s.due_at is not null or s.status = 'ended'))`,
 });
 
-/** The subjects that the resource's rows lead to and that should be fetched now. */
+/** The subjects that the resource's rows reference and that should be fetched now. */
 export async function findReferences(tx: Queryable, scope: Scope, resource: Resource): Promise<Subject[]> {
   const found: Subject[] = [];
   for (const reference of resource.references ?? []) {

@@ -1,6 +1,6 @@
 /**
- * How long until the next try. All in milliseconds. Waits double with each failure and are spread by chance, so that
- * what failed together does not come back together.
+ * How long until the next try, in milliseconds. Waits double with each failure and have a random spread, so that
+ * subjects that failed together are not retried together.
  */
 export interface Delays {
   /** first wait after a passing failure */
@@ -11,10 +11,10 @@ export interface Delays {
   /** first wait while our keys or requests are wrong */
   configurationMs: number;
   configurationMaxMs: number;
-  /** how soon a mark may try again although our keys were wrong: they may have been mended */
+  /** how soon a mark may try again although our keys were wrong: they may have been fixed */
   configurationHoldMs: number;
-  /** the look that is taken at what waits for its user, since no webhook says that update mode repaired it */
-  lookMs: number;
+  /** the interval of checks of items that wait for their user, since no webhook says that update mode repaired them */
+  checkMs: number;
 }
 
 const MINUTE = 60_000;
@@ -27,7 +27,7 @@ export const DELAYS: Delays = {
   configurationMs: 5 * MINUTE,
   configurationMaxMs: 6 * HOUR,
   configurationHoldMs: MINUTE,
-  lookMs: 24 * HOUR,
+  checkMs: 24 * HOUR,
 };
 
 /** `first` doubled for each attempt after the first, at most `most`, between half and all of that. */

@@ -1,10 +1,10 @@
 /**
  * One run: brings one claimed subject up to date.
  *
- *   webhooks that wait + what was requested ──▶ tasks ──▶ the subject's own row ──▶ the other resources, side by side
+ *   waiting webhooks + requests ──▶ tasks ──▶ the subject's own row ──▶ the other resources, side by side
  *     ──▶ decision ──▶ one transaction
  *
- * A resource that fails does not hold up the others; a subject that is gone, or keys that are wrong, end the run early.
+ * A resource that fails does not delay the others; a subject that is gone, or wrong keys, end the run early.
  */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
@@ -43,7 +43,7 @@ export interface RunDeps {
   logger: Logger;
   limiter: Limiter;
   delays: Delays;
-  /** that there are events */
+  /** notifies of events */
   hint: Hint;
 }
 
@@ -94,7 +94,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   for (const each of committed.unfit) reportUnfit(deps, claim, each);
 }
 
-/** Once for each item and field: the item shows it from then on. */
+/** Logs each item and field once: the item shows it from then on. */
 function reportUnfit({ logger }: RunDeps, { integrationId, kind, id }: Claim, unfit: Unfit): void {
   if (!unfit.new) return;
   const { resource, field, expected, found } = unfit;
@@ -113,7 +113,7 @@ const scopeOf = ({ integrationId, kind, id, leaseToken }: Claim, userId: string 
   facts: { user_id: userId },
 });
 
-/** What is needed to ask Plaid, or null when the subject's integration or token is not known (any more, or yet). */
+/** What requests to Plaid need, or null when the subject's integration or token is not known. */
 async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<Reader | null> {
   const { database, directory, vault, clientFor, clock, limiter } = deps;
   const integration = await directory.find(claim.integrationId);
@@ -138,7 +138,7 @@ async function open(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<R
   };
 }
 
-/** The institution that the mirror knows of the subject, whose limits Plaid may speak of. */
+/** The subject's institution in the mirror, whose limits Plaid may name. */
 export async function institutionOf(
   database: Database,
   { integrationId, kind, id }: Pick<Claim, "integrationId" | "kind" | "id">,
@@ -156,8 +156,8 @@ async function readStatuses(database: Database, { integrationId, kind, id }: Cla
 }
 
 /**
- * The subject's own row first, because it shows whether the rest makes sense, and whose the token is; then the rest side
- * by side. When something else fails in a way that speaks of the subject, its own row is read after all.
+ * Reads the subject's own row first, because it shows whether the rest makes sense and whose token it is; then the rest side
+ * by side. When another resource fails with an error of the subject, its own row is read after all.
  */
 async function readAll(
   reader: Reader,
@@ -167,7 +167,7 @@ async function readAll(
   const read = async (task: Task): Promise<Outcome> => {
     const { name } = task.resource;
     const outcome = await readResource(reader, task, cursorFor(reader, task, statuses), loops.get(name));
-    // Without rows from before, none can be gone.
+    // Without earlier rows, none can be gone.
     const before = statuses.get(name)?.rows ?? 0;
     return "read" in outcome && before === 0 ? { ...outcome, partial: false } : outcome;
   };
@@ -194,19 +194,19 @@ function ownTask({ scope }: Reader): Task | undefined {
   return own && { resource: own, full: false, explicit: false };
 }
 
-/** What is asked to know for certain whether a subject is gone whose own row says so. */
+/** The request that confirms that a subject is gone whose own row says so. */
 function probe({ scope }: Reader): Task[] {
   const resource = resourcesOf(scope.kind).find(({ key, products }) => key !== null && products === undefined);
   return resource ? [{ resource, full: false, explicit: false }] : [];
 }
 
-/** Where the reading goes on; null, from the start, where older rows were read with other options. */
+/** The cursor of the reading; null, for the start, if older rows were read with other options. */
 function cursorFor(reader: Reader, task: Task, statuses: ResourceStatuses): string | null {
   const known = statuses.get(task.resource.name);
   return known?.readWith === readWithOf(task.resource, reader.asker) ? known.cursor : null;
 }
 
-/** Waits for all, so that none goes on unheard, and then throws what any of them threw. */
+/** Waits for all, so that none continues in the background, and then throws the first error. */
 async function allOf(readings: readonly (Outcome | Promise<Outcome>)[]): Promise<Outcome[]> {
   const settled = await Promise.allSettled(readings);
   return settled.map((result) => {
@@ -216,7 +216,7 @@ async function allOf(readings: readonly (Outcome | Promise<Outcome>)[]): Promise
 }
 
 const classOf = (outcome: Outcome): Failure["class"] | null => ("failure" in outcome ? outcome.failure.class : null);
-/** The rest would fail as well; or, while nobody knows whose the token is, might succeed. */
+/** The rest would fail as well; or, while the token's item is unknown, might succeed for another item. */
 const endsAll = (root: Outcome, { unconfirmed }: Reader): boolean =>
   "failure" in root && (unconfirmed !== null || root.failure.class === "configuration" || isGone(root.failure));
 const isForeign = (outcome: Outcome): boolean =>
@@ -227,9 +227,9 @@ const followSuit = (task: Task, other: Outcome): Outcome =>
   "failure" in other ? { task, failure: other.failure, unasked: true } : { task, skipped: true };
 
 /**
- * Which resources not to ask for: those of products that the subject does not have, since asking could add the product
- * and bill it. Whoever names the resource, and Plaid's webhook of that product, overrule that. While it is not known what the
- * subject has, such a resource waits.
+ * The resources not to request: those of products that the subject does not have, since a request could add the product
+ * and bill it. A request by name, and Plaid's webhook of that product, override that. While the subject's products are not
+ * known, such a resource waits.
  */
 async function skipping(
   { database, scope }: Reader,
@@ -248,7 +248,7 @@ async function skipping(
   };
 }
 
-/** Nothing could be, or had to be, read. */
+/** A run that read nothing. */
 function unread({ status, attempts }: Claim, tasks: readonly Task[]): Decision {
   const unknown = tasks.length > 0;
   return {

@@ -1,6 +1,6 @@
 /**
- * The worker: marks the subjects due that accepted webhooks are about, claims subjects that are due and runs them, as many at a time
- * as it may. It looks for work when a notification hints at some, when a run has ended, and every `pollMs` in any case.
+ * The worker: marks the subjects of accepted webhooks due, claims due subjects and runs them, up to its concurrency.
+ * It polls for work when a notification comes, when a run has ended, and every `pollMs`.
  *
  *   working ──dispose──▶ stopping: nothing new is claimed; runs that are writing finish, runs that wait for Plaid give
  *                        their subject back ──▶ stopped
@@ -54,10 +54,10 @@ export interface Sync extends AsyncDisposable {
 
 const SWEEP_MS = 10 * 60_000;
 const IDLE_POLL_MS = 10;
-/** How often a worker looks, at most, for what became due by time alone. A lap over 10,000 integrations takes twenty looks. */
+/** How often a worker makes subjects ready that became due by time. A lap over 10,000 integrations takes twenty steps. */
 const WAKE_MS = 250;
 const TROUBLE_PAUSE_MS = 1000;
-/** What waits for the end of another transaction is tried again after this. */
+/** After this time arrivals are tried again that wait for the end of another transaction. */
 const DEFERRED_MS = 25;
 
 class Worker implements Sync {
@@ -66,16 +66,16 @@ class Worker implements Sync {
   readonly #outbox: Hint;
   readonly #due: Hint;
   #stopping = false;
-  /** runs under way, and what stops each */
+  /** running runs, and the controller that stops each */
   readonly #running = new Map<Promise<void>, AbortController>();
   /** aborted when there may be something to claim */
   #hint = new AbortController();
   #servedLast = "";
   #nextSweep = 0;
-  /** where the lap over the integrations goes on, "" between laps */
+  /** where the lap over the integrations continues, "" between laps */
   #wokenLast = "";
   #nextWake = 0;
-  /** when the outbox is looked at without a notification */
+  /** when the outbox is read without a notification */
   #nextMark = 0;
   readonly #listening: AsyncDisposable[] = [];
   #working: Promise<void> = Promise.resolve();
@@ -115,7 +115,7 @@ class Worker implements Sync {
         if (free > 0 && (await this.#claim(free)) === free) continue;
         if (more) continue;
       } catch (error) {
-        logger.warn({ error }, "cannot look for due subjects; trying again");
+        logger.warn({ error }, "cannot claim due subjects; trying again");
         await clock.sleep(TROUBLE_PAUSE_MS);
         continue;
       }
@@ -123,7 +123,7 @@ class Worker implements Sync {
     }
   }
 
-  /** Makes ready what became due by time. */
+  /** Makes subjects ready that became due by time. */
   async #wake(): Promise<void> {
     const { database, clock, pollMs } = this.#options;
     if (clock.now() < this.#nextWake) return;
@@ -132,21 +132,21 @@ class Worker implements Sync {
     this.#nextWake = more ? 0 : clock.now() + Math.min(WAKE_MS, pollMs / 2);
   }
 
-  /** Marks what some rows of the outbox ask for; says whether there are more. */
+  /** Marks the arrivals of some rows of the outbox. @returns whether there are more */
   async #mark(): Promise<boolean> {
     const { database, clock, pollMs } = this.#options;
     if (clock.now() < this.#nextMark) return false;
-    // A notification that comes from here on asks for another look.
+    // A notification that comes from here on causes another poll.
     this.#nextMark = clock.now() + pollMs;
     const { subjects, more, deferred } = await markWaiting(database);
-    // This worker may be full, and others idle.
+    // This worker may be full while others are idle.
     if (subjects > 0) this.#due.give();
     if (more) this.#nextMark = 0;
     else if (deferred) this.#nextMark = Math.min(this.#nextMark, clock.now() + DEFERRED_MS);
     return more;
   }
 
-  /** Claims and starts up to `free` runs; says how many. */
+  /** Claims and starts up to `free` runs. @returns how many */
   async #claim(free: number): Promise<number> {
     const { database, leaseSeconds } = this.#options;
     const claims = await claimDue(database, this.#servedLast, free, leaseSeconds);
@@ -162,10 +162,10 @@ class Worker implements Sync {
     return claims.length;
   }
 
-  /** Until a notification, the end of a run, the next poll, or the stop. */
+  /** Waits for a notification, the end of a run, the next poll, or the stop. */
   async #untilNews(): Promise<void> {
     const { clock, pollMs } = this.#options;
-    // Spread, so that idle processes do not all look at the same instant.
+    // A random spread, so that idle processes do not all poll at the same instant.
     const longest = this.#wokenLast === "" ? pollMs : Math.min(WAKE_MS, pollMs);
     const untilMark = Math.max(1, this.#nextMark - clock.now());
     await clock.sleep(Math.min(longest - randomInt(Math.ceil(longest / 4)), untilMark), this.#hint.signal);
@@ -185,7 +185,7 @@ class Worker implements Sync {
     }
   }
 
-  /** Renews the lease until told to stop; a lost lease aborts the run. */
+  /** Renews the lease until `signal` aborts; a lost lease aborts the run. */
   #beat(claimed: Claim, stop: AbortController): AbortController {
     const { database, clock, leaseSeconds, logger } = this.#options;
     const beating = new AbortController();
@@ -204,7 +204,7 @@ class Worker implements Sync {
     return beating;
   }
 
-  /** What becomes of a subject whose run did not end by itself. */
+  /** Gives back a subject whose run failed. */
   async #release(claimed: Claim, error: unknown): Promise<void> {
     const { database, logger } = this.#options;
     const { integrationId, kind, id, attempts } = claimed;
@@ -212,7 +212,7 @@ class Worker implements Sync {
     if (isLeaseLost(error)) return void logger.warn(about, "a lease was lost; nothing was written");
     if (this.#stopping) return await giveBack(database, claimed);
     if (error instanceof TartanError && error.code === "database_unavailable") {
-      logger.warn(about, "Postgres was away during a run; the subject is tried again");
+      logger.warn(about, "Postgres was down during a run; the subject is tried again");
       return await giveBack(database, claimed, TROUBLE_PAUSE_MS);
     }
     logger.error(about, "a run failed for an unexpected reason; the subject is tried again later");
@@ -260,7 +260,7 @@ class Worker implements Sync {
 
 const isLeaseLost = (error: unknown): boolean => error instanceof TartanError && error.code === "lease_lost";
 
-/** Starts working; disposing gives back or finishes what is under way. */
+/** Starts the worker; disposing it finishes running subjects or gives them back. */
 export async function startSync(options: SyncOptions): Promise<Sync> {
   const worker = new Worker(options);
   await worker.start();

@@ -1,25 +1,25 @@
 /**
- * The words that the files of sync/ share: a claim, what a run is to do, and what came of each resource.
+ * The types that the files of sync/ share: a claim, the tasks of a run, and the outcome of each resource.
  */
 import type { ItemStatus } from "../model/statuses.ts";
 import type { Changes, Page, Reading } from "../mirror/types.ts";
 import type { RetryClass } from "../plaid/errors.ts";
 import type { Resource } from "../resources/types.ts";
 
-/** How the sync of a subject stands. */
+/** The sync status of a subject. */
 export type Status = ItemStatus;
 
-/** A subject that this worker holds for as long as its lease is renewed. */
+/** A subject that this worker leases. */
 export interface Claim {
   integrationId: string;
   kind: string;
   id: string;
   leaseToken: string;
-  /** of the latest mark when it was claimed; a newer one at the end means that there is more to do */
+  /** of the latest mark at the claim; a newer one at the end means that there is more to do */
   generation: number;
   /** UUID; null when no webhook waits */
   oldestUnserved: string | null;
-  /** what marks and earlier runs request besides what the webhooks touch and request */
+  /** requests of marks and earlier runs besides those of the webhooks */
   requested: readonly string[];
   status: Status;
   /** failed runs in a row before this one */
@@ -27,33 +27,33 @@ export interface Claim {
   claimedAt: Date;
 }
 
-/** One resource to be brought up to date. */
+/** One resource to read. */
 export interface Task {
   resource: Resource;
-  /** from the start, whatever the cursor */
+  /** from the start, without the cursor */
   full: boolean;
-  /** asked for by its own name or its own webhook, not only as one of all */
+  /** requested by its own name or its own webhook, not only as one of all */
   explicit: boolean;
-  /** why it is read from the start: the ids of webhooks, and ON_REQUEST where another request asks for it */
+  /** why it is read from the start: the ids of webhooks, and ON_REQUEST for another request */
   fullFor?: readonly string[];
 }
 
 export const ON_REQUEST = "request";
 
-/** Where a page loop stands that has to wait. Its pages are staged. */
+/** The state of a page loop that has to wait. Its pages are staged. */
 export interface PausedLoop {
-  /** null: it began at the start, so what it lacks is gone */
+  /** null: it began at the start, so rows that it lacks are gone */
   firstCursor: string | null;
   nextCursor: string;
   pages: readonly Page[];
   readWith: string;
-  /** the webhooks that asked for everything to be read and were there when it began */
+  /** the webhooks that request a full reading and waited when it began */
   fullFor: readonly string[];
   /** null: in this run */
   begunAt: Date | null;
 }
 
-/** One that an earlier run left. */
+/** A loop that an earlier run left. */
 export interface StoredLoop extends PausedLoop {
   /** under which its pages are staged */
   leaseToken: string;
@@ -65,7 +65,7 @@ export interface StoredLoop extends PausedLoop {
   fresh: boolean;
 }
 
-/** Why a resource could not be read; `limited` is our own pacing, not an error. */
+/** Why a resource could not be read; `limited` is our own rate limit, not an error. */
 export interface Failure {
   class: RetryClass | "limited";
   errorType: string;
@@ -81,9 +81,9 @@ export type Outcome =
       read: Reading;
       cursor: string | null;
       root: Record<string, unknown> | null;
-      /** Plaid has no history of it that is still to come */
+      /** Plaid has all of its history */
       complete: boolean;
-      /** read from the start while Plaid has history still to come, so that it does not say which rows are gone */
+      /** read from the start while Plaid is still loading history, so that it does not show which rows are gone */
       partial?: boolean;
       /** the options that shaped the rows, where there are any; see CursorFetch */
       readWith?: string;
@@ -91,28 +91,28 @@ export type Outcome =
   | {
       task: Task;
       failure: Failure;
-      /** its pages so far are kept, and the next run asks for the page that failed */
+      /** its pages so far are kept, and the next run requests the page that failed */
       paused?: PausedLoop;
       /** it came further than the run before */
       progressed?: boolean;
-      /** it was not asked for: the failure is that of another resource, without which it makes no sense to ask */
+      /** it was not requested: the failure is that of another resource that it needs */
       unasked?: true;
     }
   /** the subject does not have the product */
   | { task: Task; skipped: true };
 
-/** What becomes of a subject when its run ends. */
+/** The decision of a run: the next state of its subject. */
 export interface Decision {
   outcome: string;
   status: Status;
   attempts: number;
-  /** due again in so many milliseconds, null when nothing is left to do */
+  /** due again in this many milliseconds, null when nothing is left to do */
   dueInMs: number | null;
-  /** marks do not make it due before so many milliseconds have passed */
+  /** marks do not make it due before this many milliseconds have passed */
   holdMs: number | null;
-  /** what the next run is to do besides what its webhooks touch */
+  /** requests of the next run besides those of its webhooks */
   pending: readonly string[];
-  /** names of resources whose webhooks go on waiting */
+  /** names of resources whose webhooks still wait */
   retried: ReadonlySet<string>;
   error: LastError | null;
   /** Plaid no longer has the subject: all of its rows are removed */
@@ -125,7 +125,7 @@ export interface LastError {
   error_type: string;
   error_code: string;
   message: string;
-  /** what to do about it, in plain words; null where it passes by itself */
+  /** what to do about it, in plain words; null where it goes away by itself */
   next_step?: string | null;
   resource?: string;
   at: string;

@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { startApi } from "./support.ts";
 
-it("when something fails inside, the answer names the request and nothing else; the log tells the rest", async () => {
+it("when Tartan fails, the answer names the request and nothing else, and the log has the details", async () => {
   await using broken = await startApi();
   await broken.database.query("alter table journal.refusals rename to elsewhere");
   const answer = await broken.call("GET /v1/refusals");
@@ -14,7 +14,7 @@ it("when something fails inside, the answer names the request and nothing else; 
   expect(broken.logged.some((line) => line.includes("request failed") && line.includes("42P01"))).toBe(true);
 });
 
-it("while Postgres is away every answer is 503 with Retry-After", async () => {
+it("while Postgres is down every answer is 503 with Retry-After", async () => {
   await using cut = await startApi();
   await cut.call("GET /v1/items");
   await cut.database[Symbol.asyncDispose]();
@@ -35,7 +35,7 @@ it("while Postgres is away every answer is 503 with Retry-After", async () => {
   }
 });
 
-it("a server that closes finishes the answers that are under way", async () => {
+it("a server that closes finishes running answers", async () => {
   const api = await startApi();
   await using _ = api;
   await api.call("GET /v1/integrations");
@@ -58,7 +58,7 @@ it("a server that closes finishes the answers that are under way", async () => {
   await expect(api.call("GET /livez")).rejects.toThrow();
 });
 
-it("a server that closes does not wait for connections on which nothing was said", { timeout: 20_000 }, async () => {
+it("a server that closes does not wait for idle connections", { timeout: 20_000 }, async () => {
   await using api = await startApi();
   const accepted = new Promise((resolve) => api.app.server.once("connection", resolve));
   const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
@@ -94,20 +94,20 @@ describe("trusted proxies", () => {
     return (await list())[0].remote_address;
   };
 
-  it("are believed when they say for whom they speak, and nobody else is", async () => {
+  it("X-Forwarded-For is trusted from trusted proxies only", async () => {
     expect(await addressSeen(["127.0.0.0/8"])).toBe("203.0.113.9");
     expect(await addressSeen(["10.0.0.1"])).toBe("127.0.0.1");
     expect(await addressSeen([])).toBe("127.0.0.1");
   });
 
-  it("that are neither address nor range are refused, each by name", async () => {
+  it("every invalid entry of the trusted proxies is refused by name", async () => {
     const start = startApi({ config: { trustedProxies: ["10.0.0.0/8", "10.0.0.0/33", "my-proxy"] } });
     await expect(start).rejects.toThrow("TARTAN_TRUSTED_PROXIES: 10.0.0.0/33, my-proxy: neither");
   });
 });
 
 describe("roles", () => {
-  it("without the API only intake and probes are there, and what is missing is said", async () => {
+  it("a process without the role api serves only intake and probes, and its 404 names the missing role", async () => {
     await using server = await startApi({ roles: { receiver: true, api: false } });
     const missing = await server.call("GET /v1/items");
     expect([missing.status, missing.body.error.message]).toEqual([
@@ -120,7 +120,7 @@ describe("roles", () => {
     expect((await server.call("POST /v1/integrations/svi_unknown", { key: null, body: {} })).status).toBe(404);
   });
 
-  it("without the receiver a webhook is 405, which Plaid sends again, and the reason is said", async () => {
+  it("a process without the role receiver answers a webhook with 405 and the reason, and Plaid sends it again", async () => {
     await using server = await startApi({ roles: { receiver: false, api: true } });
     const made = await server.integrate();
     const posted = await server.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });

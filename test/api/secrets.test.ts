@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-it("no answer and no log line holds a token or a secret, but the two answers that hand out the webhook secret", async () => {
+it("no answer and no log line holds a token or a secret, except the two answers with the webhook secret", async () => {
   const token = "access-sandbox-11111111-2222-3333-4444-555555555555";
   const chosen = "webhook-secret-chosen-for-this-test";
   const rotated = "webhook-secret-rotated-for-this-test";
@@ -60,7 +60,7 @@ it("no answer and no log line holds a token or a secret, but the two answers tha
   }
 });
 
-it("no answer and no log line holds a header's value or a signing secret, but those that hand a secret out", async () => {
+it("no answer and no log line holds a header's value or a signing secret, except answers with a new secret", async () => {
   const mine = `whsec_${Buffer.alloc(32, 5).toString("base64")}`;
   const header = "Bearer header-value-of-this-test";
   const body = { url: "https://receiver.example.com/", headers: { Authorization: header }, signing_secret: mine };
@@ -153,7 +153,7 @@ it("no answer, event or preview shows the public tokens and link tokens of Plaid
   expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
 });
 
-it("what a noun hands over by accident does not leave: answers are cut down to their declared fields", async () => {
+it("an answer holds only its declared fields, even if the code returns more", async () => {
   const { id } = await api.integrate();
   const body = { integration_id: id, item_id: "cut", access_token: "access-sandbox-cut" };
   await api.call("POST /v1/items", { body });
@@ -173,7 +173,7 @@ it("what a noun hands over by accident does not leave: answers are cut down to t
       expect([name, Object.keys(allowed[name].properties)]).toEqual([name, expect.arrayContaining([key])]);
 });
 
-it("an answer that is not as declared is not sent, and the log names its fields without what is in them", async () => {
+it("an answer that does not match its schema is not sent, and the log names its fields without their values", async () => {
   const { id } = await api.integrate();
   await api.database.query(
     "insert into journal.refusals (integration_id, reason, detail, count) values ($1, 'odd', 'a-detail-indeed', 1)",

@@ -9,14 +9,14 @@ beforeAll(async () => {
 afterAll(() => api[Symbol.asyncDispose]());
 
 describe("what no route answers", () => {
-  it("is 404 in the API's own shape of errors, whatever the method", async () => {
+  it("an unknown path is 404 in the API's shape of errors, with every method", async () => {
     for (const request of ["GET /nope", "POST /v1/nope", "DELETE /v1/webhooks/whk_1/more"]) {
       const answer = await api.call(request);
       expect([request, answer.status, answer.body?.error.code]).toEqual([request, 404, "not_found"]);
     }
   });
 
-  it("is 405 with Allow where the path is known and the method is not", async () => {
+  it("a known path with another method is 405 with Allow", async () => {
     const answer = await api.call("PUT /v1/items/abc");
     expect(answer.status).toBe(405);
     expect(answer.headers.get("allow")).toBe("DELETE, GET, HEAD, OPTIONS");
@@ -26,18 +26,18 @@ describe("what no route answers", () => {
     });
   });
 
-  it("is 204 with Allow to OPTIONS on a known path, and 404 on an unknown one", async () => {
+  it("OPTIONS is 204 with Allow on a known path, and 404 on an unknown one", async () => {
     const known = await api.call("OPTIONS /v1/webhooks");
     expect([known.status, known.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
     expect((await api.call("OPTIONS /v1/nope")).status).toBe(404);
   });
 
-  it("answers HEAD as GET, without a body", async () => {
+  it("HEAD is answered as GET without a body", async () => {
     const head = await api.call("HEAD /v1/integrations");
     expect([head.status, head.text]).toEqual([200, ""]);
   });
 
-  it("overlooks a slash at the end", async () => {
+  it("a slash at the end of a path is ignored", async () => {
     expect((await api.call("GET /v1/integrations/")).status).toBe(200);
   });
 });
@@ -48,7 +48,7 @@ describe("a request that is not usable", () => {
     return { status, ...body.error };
   };
 
-  it("has a body that is not JSON: the answer says so and repeats nothing of it", async () => {
+  it("a body that is not JSON is refused without repeating it", async () => {
     const body = '{"client_id": "x", "secret": "very-secret-thing" oops';
     const answer = await api.call("POST /v1/integrations", { body });
     expect(answer.body.error).toEqual({ code: "invalid_request", message: expect.stringContaining("not valid JSON") });
@@ -56,14 +56,14 @@ describe("a request that is not usable", () => {
     expect(answer.text).not.toContain("very-secret");
   });
 
-  it("has a body of another type than JSON", async () => {
+  it("a body of a type other than JSON is refused", async () => {
     const headers = { "content-type": "application/x-www-form-urlencoded" };
     const error = await refused("POST /v1/integrations", { body: "a=b", headers });
     expect(error).toMatchObject({ status: 415, code: "unsupported_media_type" });
     expect(error.message).toContain("Content-Type: application/json");
   });
 
-  it("has a body that is JSON but no object, or is larger than the limit", async () => {
+  it("a body that is not a JSON object, or larger than the limit, is refused", async () => {
     expect(await refused("POST /v1/integrations", { body: "[]" })).toMatchObject({
       fields: { body: "must be a JSON object" },
     });
@@ -71,18 +71,18 @@ describe("a request that is not usable", () => {
     expect(error).toMatchObject({ status: 413, code: "body_too_large" });
   });
 
-  it("poisons no prototype", async () => {
+  it("a body with __proto__ changes no prototype", async () => {
     const error = await refused("POST /v1/integrations", { body: '{"__proto__": {"client_id": "x"}}' });
     expect(error).toMatchObject({ status: 400, code: "invalid_request" });
   });
 
-  it("has an empty body where fields are required: they are named", async () => {
+  it("an empty body is refused with the required fields", async () => {
     const headers = { "content-type": "application/json" };
     expect((await refused("POST /v1/items", { body: "", headers })).fields).toMatchObject({ item_id: "is required" });
     expect((await refused("POST /v1/items", {})).fields).toMatchObject({ item_id: "is required" });
   });
 
-  it("misspells a query parameter: it is refused with those that are known, on every list", async () => {
+  it("an unknown query parameter is refused with the known ones, on every list", async () => {
     const lists = ["/v1/integrations", "/v1/items", "/v1/items/x/runs", "/v1/webhooks", "/v1/refusals"];
     for (const path of lists) {
       const error = await refused(`GET ${path}?itm_id=abc`, {});
@@ -92,7 +92,7 @@ describe("a request that is not usable", () => {
     }
   });
 
-  it("has a limit or a cursor that is not usable, on every list", async () => {
+  it("an invalid limit or cursor is refused, on every list", async () => {
     for (const path of ["/v1/integrations", "/v1/items", "/v1/webhooks", "/v1/refusals"]) {
       for (const limit of ["0", "501", "-1", "1.5", "ten", ""]) {
         const error = await refused(`GET ${path}?limit=${limit}`, {});
@@ -105,7 +105,7 @@ describe("a request that is not usable", () => {
     }
   });
 
-  it("holds what Postgres cannot store: refused, not failed", async () => {
+  it("a request with text that Postgres cannot store is refused and does not fail", async () => {
     for (const request of [
       "GET /v1/items?user_id=%00",
       "GET /v1/webhooks?type=a%00b",
@@ -119,13 +119,13 @@ describe("a request that is not usable", () => {
     });
   });
 
-  it("has a path that is not valid percent-encoding", async () => {
+  it("a path that is not valid percent-encoding is refused", async () => {
     expect(await refused("GET /v1/items/%zz", {})).toMatchObject({ status: 400, code: "invalid_request" });
   });
 });
 
 describe("every answer", () => {
-  it("carries the security headers and a request id, also a refusal", async () => {
+  it("every answer carries the security headers and a request id, even a refusal", async () => {
     for (const request of [
       "GET /v1/items",
       "GET /v1/items?x=1",
@@ -142,14 +142,14 @@ describe("every answer", () => {
     expect((await api.call("GET /v1/items")).headers.get("cache-control")).toBe("no-store");
   });
 
-  it("has an id of its own, which the log line has too, and which nobody outside chooses", async () => {
+  it("every answer has an id of its own, which the log line also has and which no client chooses", async () => {
     const { headers } = await api.call("GET /v1/items", { headers: { "x-request-id": "mine" } });
     const id = headers.get("x-request-id");
     expect(id).not.toBe("mine");
     await expect.poll(() => api.logged.filter((line) => line.includes(`"${id}"`))).toHaveLength(1);
   });
 
-  it("leaves one log line: method, route pattern, status, milliseconds, and nothing that was sent", async () => {
+  it("every answer leaves one log line with method, route pattern, status and milliseconds, and no content", async () => {
     const answer = await api.call("GET /v1/items/an-id-of-mine?integration_id=svi_secretish");
     const id = answer.headers.get("x-request-id") ?? "";
     await expect.poll(() => api.logged.find((line) => line.includes(id))).toBeDefined();
@@ -164,7 +164,7 @@ describe("every answer", () => {
   });
 });
 
-it("what is not HTTP is answered in the API's shape and cut off", async () => {
+it("bytes that are not HTTP are answered in the API's shape of errors, and the connection is closed", async () => {
   const { port } = new URL(api.url);
   const answer = await new Promise<string>((resolve, reject) => {
     const socket = connect(Number(port), "127.0.0.1", () => socket.write("\x16\x03\x01 not http\r\n\r\n"));

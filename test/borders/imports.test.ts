@@ -30,7 +30,7 @@ it.each([
   ["a path with escapes", String.raw`import { middle } from "../m\u0069ddle/middle.ts";`],
   ["an augmented module", 'declare module "../middle/middle.ts" { interface Middle { more: 1 } }'],
   ["a reference in a comment", '/// <reference path="../middle/middle.ts" />'],
-])("an import of a room above is found in whatever form it is written: %s", (_, source) => {
+])("an import of a room above is found in every form: %s", (_, source) => {
   expect(crossed({ "src/low/bad.ts": source })).toEqual(["src/low/bad.ts:1 imports middle"]);
 });
 

@@ -18,14 +18,14 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
-it("an embedded database of a version before the first release is refused with what to do", async () => {
+it("an embedded database from before the first release is refused with what to do", async () => {
   const refused = openCore(env(), { as: "server" });
   await expect(refused).rejects.toMatchObject({ code: "schema_too_old" });
   await expect(refused).rejects.toThrow("npx tartan demo --fresh");
   await expect(openCore(env(), { as: "command" })).rejects.toThrow("npx tartan demo --fresh");
 });
 
-it("`tartan demo --fresh` sets such a database aside whole and begins with an empty one", async () => {
+it("`tartan demo --fresh` renames a database from before the first release and begins with an empty one", async () => {
   {
     await using core = await openCore(env(), { as: "server", anew: true });
     expect((await core.database.query("select from tartan.integrations")).rowCount).toBe(0);

@@ -14,7 +14,7 @@ import { testDatabase } from "../support/database.ts";
 const dataDir = mkdtempSync(join(tmpdir(), "tartan-demo-world-"));
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 
-it("a demo whose world cannot be read names the file and the option that begins a new one, which does", async () => {
+it("a demo whose world cannot be read names the file and the option that begins a new world, and that option works", async () => {
   await using db = await testDatabase();
   await using closer = new Closer();
   const vault = openVault([randomBytes(32).toString("base64")]);

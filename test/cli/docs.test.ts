@@ -22,11 +22,11 @@ describe("the examples", () => {
     ["docs/move-behind-tartan.md", "plaid-handler.ts"],
   ];
 
-  it.each(shown)("%s shows docs/examples/%s, to the letter", (page, example) => {
+  it.each(shown)("%s shows docs/examples/%s unchanged", (page, example) => {
     expect(read(page)).toContain(`\`\`\`ts\n${read(`docs/examples/${example}`)}\`\`\``);
   });
 
-  it("are all shown somewhere", () => {
+  it("every example is shown on a page", () => {
     expect(readdirSync(join(docs, "examples")).toSorted()).toEqual(shown.map(([, example]) => example).toSorted());
   });
 });
@@ -35,7 +35,7 @@ describe("the commands", async () => {
   const nouns = new Map<string, Command>();
   for (const [name, load] of Object.entries(COMMANDS)) nouns.set(name, await load());
 
-  it.each(pages)("%s names only commands and options that there are", (page) => {
+  it.each(pages)("%s names only existing commands and options", (page) => {
     for (const words of commandsOf(read(page))) {
       let command = nouns.get(words[0] ?? "");
       expect(command, `tartan ${words.join(" ")}`).toBeDefined();
@@ -62,7 +62,7 @@ describe("the commands", async () => {
 describe("the relay's page", async () => {
   const page = read("docs/relay.md");
 
-  it.each(Object.keys(EVENT_TYPES))("tells of %s", (type) => {
+  it.each(Object.keys(EVENT_TYPES))("the relay's page names the event %s", (type) => {
     expect(page).toContain(`\`${type}\``);
   });
 
@@ -74,7 +74,7 @@ describe("the relay's page", async () => {
   for (const load of Object.values(COMMANDS)) collect(await load());
 
   it.each(["docs/relay.md", "docs/receive.md", "docs/move-behind-tartan.md", "docs/operations.md"])(
-    "and %s name no option that no command has",
+    "%s names only options that a command has",
     (file) => {
       for (const [flag] of read(file).matchAll(/(?<=[`\s(])--[a-z][a-z-]+/g)) expect(flags).toContain(flag);
     },

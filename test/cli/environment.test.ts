@@ -44,23 +44,23 @@ const LIBPQ = {
 };
 
 describe("the environment", () => {
-  it("of a pod beside a Service named tartan leaves the defaults, and is mentioned in one note", () => {
+  it("the environment of a pod beside a Service named tartan leaves the defaults, and is mentioned in one note", () => {
     const { notes } = readTartanEnvironment(KUBERNETES);
     expect(notes).toHaveLength(1);
     for (const name of Object.keys(KUBERNETES)) expect(notes[0]).toContain(name);
     expect(loadConfig(KUBERNETES)).toEqual(loadConfig({}));
   });
 
-  it("may set the port as a number while the rest of the Service's variables is there", () => {
+  it("the environment may set the port as a number while the rest of the Service's variables is there", () => {
     const { port } = loadConfig({ ...KUBERNETES, TARTAN_PORT: "4500" });
     expect(port).toBe(4500);
   });
 
-  it("with a port that is neither a number nor a Service's URL is refused", () => {
+  it("the environment with a port that is neither a number nor a Service's URL is refused", () => {
     expect(() => loadConfig({ TARTAN_PORT: "http://x" })).toThrow(expect.objectContaining({ code: "config_invalid" }));
   });
 
-  it("with a mistyped option gets the option that was meant", () => {
+  it("a mistyped option in the environment is answered with the option that was meant", () => {
     const { notes } = readTartanEnvironment({ TARTAN_DATABSE_URL: "x", TARTAN_ZZZZZZZZZZZZ: "y", HOME: "/" });
     expect(notes).toEqual([
       "TARTAN_DATABSE_URL is not an option and was ignored; did you mean TARTAN_DATABASE_URL?",
@@ -89,7 +89,7 @@ it("the tables of an embedded Postgres are made in such an environment", async (
 }, 60_000);
 
 describe("--env-file", () => {
-  it("gives options, and variables that are set win over it", async () => {
+  it("--env-file sets options, and variables that are already set override it", async () => {
     const file = join(folder, "options");
     writeFileSync(file, "TARTAN_PORT=nonsense\nTARTAN_HOST='not used'\n# a comment\nTARTAN_LOG_LEVEL=nonsense\n");
     const { code, stderr } = await runTartan({ TARTAN_LOG_LEVEL: "info" }, ["--env-file", file, "config"]);
@@ -98,7 +98,7 @@ describe("--env-file", () => {
     expect(stderr).not.toContain("TARTAN_LOG_LEVEL");
   });
 
-  it("that is not there is refused in a sentence", async () => {
+  it("a missing --env-file is refused in a sentence", async () => {
     const { code, stderr } = await runTartan({}, ["--env-file", join(folder, "missing"), "config"]);
     // Node 20 reads the option of a script as its own, and says so itself.
     expect(code).not.toBe(0);

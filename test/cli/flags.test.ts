@@ -5,7 +5,7 @@ import { readInstant } from "../../src/cli/instants.ts";
 import { describeFilter, readRoute } from "../../src/cli/route-flags.ts";
 
 describe("a route's options", () => {
-  it("say what they mention, and nothing else", () => {
+  it("a route's options set what they name and nothing else", () => {
     expect(readRoute({})).toEqual({});
     expect(readRoute({ events: ["item.*"], item: ["a", "b"], history: true, match: '{"a": 1}' })).toEqual({
       filter: { types: ["item.*"], item_ids: ["a", "b"], history: true },
@@ -14,23 +14,23 @@ describe("a route's options", () => {
     expect(readRoute({ match: false })).toEqual({ match: null });
   });
 
-  it("take the form from what is asked for", () => {
+  it("a route's options imply the form of the route", () => {
     expect(readRoute({ original: true })).toEqual({ form: "original" });
     expect(readRoute({ transform: "data" })).toEqual({ form: "transform", transform: "data" });
   });
 
-  it.each(["{", "[]", "3", "null", "@/no/such/file"])("refuse the matcher %s", (match) => {
+  it.each(["{", "[]", "3", "null", "@/no/such/file"])("a route's options refuse the matcher %s", (match) => {
     expect(() => readRoute({ match })).toThrow(expect.objectContaining({ code: "invalid_request" }));
   });
 
-  it("are shown in a few words", () => {
+  it("a route's filter is described in a few words", () => {
     expect(describeFilter({ types: ["*"], item_ids: ["a"], history: true })).toBe("* a + history");
     expect(describeFilter({})).toBe("*");
   });
 });
 
 describe("a destination's options", () => {
-  it("say it in the API's words and units", () => {
+  it("a destination's options have the API's names and units", () => {
     const flags = {
       header: ["X-Key: a:b", "accept:x"],
       timeout: "2.5",
@@ -54,7 +54,7 @@ describe("a destination's options", () => {
     [{ timeout: "soon" }, "--timeout"],
     [{ header: ["secret"] }, "--header"],
     [{ ca: "/no/such/file" }, "--ca"],
-  ])("refuse %j, naming %s", (flags, option) => {
+  ])("a destination's options refuse %j, naming %s", (flags, option) => {
     expect(() => readDestination(flags)).toThrow(
       expect.objectContaining({
         fields: expect.objectContaining({ [option]: expect.anything() as unknown }) as unknown,
@@ -71,11 +71,11 @@ describe("an instant", () => {
     ["24h", "2026-03-06T12:00:00.000Z"],
     ["7d", "2026-02-28T12:00:00.000Z"],
     ["2026-03-01T00:00:00Z", "2026-03-01T00:00:00.000Z"],
-  ])("%s is %s", (text, instant) => {
+  ])("the instant %s is %s", (text, instant) => {
     expect(readInstant(text, "--since", now).toISOString()).toBe(instant);
   });
 
-  it("that is none is refused", () => {
+  it("a text that is not an instant is refused", () => {
     expect(() => readInstant("yesterday-ish", "--since", now)).toThrow(/--since/);
   });
 });

@@ -34,12 +34,12 @@ describe("the original of a webhook", () => {
     ['"body_base64":null'],
     ["not JSON at all \\ { "],
     ["[]"],
-  ])("%j is found byte for byte", (body) => {
+  ])("the original webhook %j is found byte for byte", (body) => {
     const bytes = Buffer.from(body);
     expect(forwarded(source(bytes))).toEqual({ body: bytes, headers: { "plaid-verification": "a.b.c" } });
   });
 
-  it("is none where something on the way changed a byte, or Plaid did not sign it", () => {
+  it("a webhook has no original when a byte of it was changed or Plaid did not sign it", () => {
     const bytes = Buffer.from('{\r\n"a": 1}');
     expect(forwarded(source(bytes))).not.toBeNull();
     expect(forwarded(source(bytes), (text) => text.replaceAll("\r\n", "\n"))).toBeNull();

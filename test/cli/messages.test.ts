@@ -32,13 +32,13 @@ describe("a number that is none", () => {
     [["webhooks", "list", "--limit", "0"], "--limit", "from 1 to 500"],
     [["events", "list", "--limit", "1.5"], "--limit", "from 1 to 500"],
     [["routes", "preview", "--limit", "-1"], "--limit", "from 1 to 5000"],
-  ])("%j is refused with the option and its range", async (args, option, range) => {
+  ])("the number %j is refused with the option and its range", async (args, option, range) => {
     const said = await refusal(...args);
     expect(said).toContain(option);
     expect(said).toContain(`whole number ${range}`);
   });
 
-  it("in the environment is refused with the variable and its range", async () => {
+  it("an environment variable that is not a number is refused with its name and its range", async () => {
     const { code, stderr } = await runTartan({ ...stage.env, TARTAN_PORT: "abc" }, ["up"]);
     expect(code).toBe(1);
     expect(stderr).toContain("TARTAN_PORT: must be a whole number from 0 to 65535");
@@ -46,7 +46,7 @@ describe("a number that is none", () => {
 });
 
 describe("a name that does not exist", () => {
-  it("of an event is answered with the one that was meant, and not with the whole catalogue", async () => {
+  it("an unknown event name is answered with the one that was meant, not with the whole list", async () => {
     for (const args of [
       ["destinations", "create", "https://example.com/hook", "--events", "trasactions.changed"],
       ["events", "list", "--events", "trasactions.changed"],
@@ -58,12 +58,12 @@ describe("a name that does not exist", () => {
     }
   });
 
-  it("is told once, not in the message and again below it", async () => {
+  it("an unknown name is reported once, not in the message and again below it", async () => {
     const said = await refusal("destinations", "create", "ftp://example.com");
     expect(times(said, "must be an https URL")).toBe(1);
   });
 
-  it("of an environment is answered with those there are; Production means production", async () => {
+  it("an unknown environment is answered with the known ones, and Production means production", async () => {
     const create = ["integrations", "create", "plaid_item_v1", "--client-id", "a", "--secret", "b", "--no-check"];
     for (const wrong of ["prod", "", "https://sandbox.plaid.com"]) {
       expect(await refusal(...create, "--environment", wrong)).toContain("must be sandbox or production");
@@ -74,7 +74,7 @@ describe("a name that does not exist", () => {
   });
 });
 
-it("an integration with a --plaid-url that is no URL is refused before Plaid is asked", async () => {
+it("an integration whose --plaid-url is not a URL is refused before Plaid is asked", async () => {
   const create = ["integrations", "create", "plaid_item_v1", "--client-id", "a", "--secret", "b"];
   const said = await refusal(...create, "--environment", "sandbox", "--plaid-url", "nonsense");
   expect(said).toContain("plaid_url must be an http or https URL");
@@ -119,7 +119,7 @@ it("config shows the values of this environment, and no secret", async () => {
 });
 
 describe("log lines", () => {
-  it("are JSON where nobody sits at a terminal, and sentences where text is asked for", async () => {
+  it("log lines are JSON without a terminal, and text on request", async () => {
     const json = await stage.tartan(["up"]);
     await json.stop();
     expect(
@@ -132,7 +132,7 @@ describe("log lines", () => {
     expect(text.output.filter((line) => line.startsWith("{"))).toEqual([]);
   });
 
-  it("tartan up says which command comes next", async () => {
+  it("`tartan up` prints the next command to run", async () => {
     const up = await stage.tartan(["up"]);
     expect(up.output.join("\n")).toMatch(/next\s+npx tartan status/);
     await up.stop();

@@ -1,4 +1,4 @@
-/** How a command ends: whatever closes it, in order where it can, and without a stack or a Postgres that runs on. */
+/** How a command ends: in order where it can, and without a stack trace or a Postgres that keeps running. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -58,7 +58,7 @@ const demo = async (): Promise<Run> => {
 const noStack = (said: string) => expect(said).not.toMatch(/^\s+at |Error:|✗/m);
 
 describe("a running demo", () => {
-  it("ends in order when the reader of its output goes away, as in `tartan demo | head`", async () => {
+  it("a running demo ends in order when the reader of its output goes away, as in `tartan demo | head`", async () => {
     const { child, said, ended } = run("sh", ["-c", '"$0" "$1" demo | head -n 3', process.execPath, MAIN]);
     expect(await ended).toEqual([0, null]);
     expect(child.exitCode).toBe(0);
@@ -66,7 +66,7 @@ describe("a running demo", () => {
     expect(await postmaster()).toBeNull();
   }, 90_000);
 
-  it("ends in order with code 0 when its own pipes close", async () => {
+  it("a running demo ends in order with code 0 when its own pipes close", async () => {
     const { child, said, ended } = await demo();
     child.stdout?.destroy();
     child.stderr?.destroy();
@@ -75,7 +75,7 @@ describe("a running demo", () => {
     expect(await postmaster()).toBeNull();
   }, 90_000);
 
-  it("ends in order when its terminal closes (SIGHUP, which may come twice)", async () => {
+  it("a running demo ends in order when its terminal closes (SIGHUP, which may come twice)", async () => {
     const { child, said, ended } = await demo();
     child.kill("SIGHUP");
     child.kill("SIGHUP");
@@ -84,7 +84,7 @@ describe("a running demo", () => {
     expect(await postmaster()).toBeNull();
   }, 90_000);
 
-  it("takes a Ctrl-C that npx repeats at once for one, and ends in order", async () => {
+  it("a running demo counts a Ctrl-C that npx repeats at once as one, and ends in order", async () => {
     const { child, ended } = await demo();
     child.kill("SIGINT");
     // Apart, or the kernel would make one signal of the two.
@@ -97,7 +97,7 @@ describe("a running demo", () => {
 
 describe("a start", () => {
   for (const ms of [400, 900, 1_500, 2_500]) {
-    it(`that is asked to stop after ${ms} ms ends in order, or at once where nothing was begun, and no Postgres runs on`, async () => {
+    it(`a start that is asked to stop after ${ms} ms ends in order, or at once if nothing was begun, and leaves no Postgres running`, async () => {
       const { child, said, ended } = tartan("up");
       await new Promise((resolve) => setTimeout(resolve, ms));
       child.kill("SIGTERM");
@@ -137,7 +137,7 @@ it("a second Ctrl-C ends a server at once, and its Postgres stops by itself", as
   await until("Postgres has stopped", async () => (await postmaster()) === null);
 }, 90_000);
 
-it("a server that dies of an unexpected error takes its Postgres with it", async () => {
+it("the Postgres of a server that dies of an unexpected error stops", async () => {
   const failing = `data:text/javascript,setTimeout(() => { throw new Error("unexpected"); }, 15000).unref()`;
   const { ended, said } = run(process.execPath, ["--import", failing, MAIN, "up"]);
   await until("it is up", async () => /tartan is up/.test(said()), 14);
@@ -145,7 +145,7 @@ it("a server that dies of an unexpected error takes its Postgres with it", async
   await until("Postgres has stopped", async () => (await postmaster()) === null);
 }, 60_000);
 
-it("a command whose reader goes away ends without a word", async () => {
+it("a command whose output is closed ends without a message", async () => {
   const { ended, said } = run("sh", ["-c", '"$0" "$1" config | true', process.execPath, MAIN]);
   await ended;
   noStack(said());

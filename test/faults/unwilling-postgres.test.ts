@@ -34,7 +34,7 @@ const readiness = async (api: TestApi): Promise<string> => {
   return `${status} ${(body as { reasons: string[] }).reasons.join()}`;
 };
 
-test("a database that has become read-only stores nothing, says so, and is used again when it is not", async () => {
+test("a read-only database stores nothing and is reported, and is used again afterwards", async () => {
   await using api = await startApi();
   const send = await sender(api);
   expect(await statusOf(send)).toBe(200);
@@ -53,7 +53,7 @@ test("a database that has become read-only stores nothing, says so, and is used 
   await expect.poll(() => readiness(api)).toMatch(/^200/);
 });
 
-test("a disk that is full is named by the probe, and costs no webhook that was acknowledged", async () => {
+test("a full disk is named by the probe and loses no acknowledged webhook", async () => {
   await using api = await startApi();
   const send = await sender(api);
   await api.database.query(
@@ -70,7 +70,7 @@ test("a disk that is full is named by the probe, and costs no webhook that was a
   await expect.poll(() => readiness(api)).toMatch(/^200/);
 });
 
-test("a server without a connection left is told from one that is away", async () => {
+test("a server without a free connection is distinguished from one that is down", async () => {
   await using it = await testDatabase({ empty: true });
   const role = `tartan_test_${randomBytes(6).toString("hex")}`;
   await maintain(`create role ${role} login password 'x' connection limit 1`);
@@ -87,7 +87,7 @@ test("a server without a connection left is told from one that is away", async (
   }
 });
 
-test("a wait for a lock that others hold has an end, and says so", async () => {
+test("a wait for a lock ends with an error that names it", async () => {
   await using it = await testDatabase({ empty: true });
   await it.database.query("create table t (id int)");
   await it.database.transaction(async (tx) => {

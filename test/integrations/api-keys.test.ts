@@ -34,7 +34,7 @@ test("a configured key is used, and replaces another one", async () => {
   expect(await ensureAdminKey(db.database)).toEqual({ generated: false });
 });
 
-test("after a reset the old key opens nothing", async () => {
+test("after a reset the old API key is refused", async () => {
   await using db = await testDatabase();
   const { key: old = "" } = await ensureAdminKey(db.database);
   expect(await authenticate(db.database, old)).not.toBeNull();
@@ -43,7 +43,7 @@ test("after a reset the old key opens nothing", async () => {
   expect(await authenticate(db.database, key)).toMatchObject({ name: "admin" });
 });
 
-test("a made-up key is nobody's", async () => {
+test("an unknown API key has no owner", async () => {
   await using db = await testDatabase();
   await ensureAdminKey(db.database, "the-configured-admin-key");
   for (const presented of ["", " ", "x", "tak_", "\0", "\ud800", "the-configured-admin-key ", "x".repeat(100_000)]) {
@@ -51,7 +51,7 @@ test("a made-up key is nobody's", async () => {
   }
 });
 
-test("a key that was reset through one process opens nothing in another some seconds later", async () => {
+test("an API key that was reset through one process is refused by another some seconds later", async () => {
   await using db = await testDatabase();
   await using other = await openDatabase({ url: db.url, poolSize: 2, applicationName: "other", logger });
   const { key: old = "" } = await ensureAdminKey(db.database);

@@ -20,7 +20,7 @@ const link = (count: number, prefix = "item"): Promise<unknown> =>
     [id, prefix, count],
   );
 
-/** How many items are to be looked at in each tenth of the day that begins now. */
+/** How many checks are due in each tenth of the day that begins now. */
 async function tenths(): Promise<number[]> {
   const { rows } = await it_.database.query<{ tenth: number; items: number }>(
     `select floor(extract(epoch from check_at - now()) / ($1::int / 10))::int as tenth, count(*)::int as items
@@ -43,8 +43,8 @@ async function claimAll(windowSeconds: number, count = 100): Promise<Check[]> {
   }
 }
 
-describe("looks", () => {
-  it("at a thousand items that were linked at once are spread evenly over the window", async () => {
+describe("checks of items", () => {
+  it("the checks of a thousand items that were linked at once are spread evenly over the window", async () => {
     await link(1000);
     await planChecks(it_.database, DAY);
     const spread = await tenths();
@@ -52,13 +52,13 @@ describe("looks", () => {
     for (const items of spread) expect(Math.abs(items - 100)).toBeLessThanOrEqual(2);
   });
 
-  it("are planned for more items than one statement plans", async () => {
+  it("checks are planned for more items than one statement plans", async () => {
     await link(2500);
     await planChecks(it_.database, DAY);
     expect((await tenths()).reduce((sum, items) => sum + items)).toBe(2500);
   });
 
-  it("keep their time when they are planned again, and move into the window when that was shortened", async () => {
+  it("checks keep their time when they are planned again, and move into a shortened window", async () => {
     await link(10);
     await planChecks(it_.database, DAY);
     const times = () => it_.database.query("select item_id, check_at from tartan.items order by item_id");
@@ -70,14 +70,14 @@ describe("looks", () => {
     expect(rows).toEqual([]);
   });
 
-  it("are not claimed before their time", async () => {
+  it("checks are not claimed before their time", async () => {
     await link(50);
     await planChecks(it_.database, DAY);
     await it_.database.query("update tartan.items set check_at = now() + interval '1 minute'");
     expect(await claimAll(DAY)).toEqual([]);
   });
 
-  it("at items without a token are neither planned nor claimed", async () => {
+  it("checks of items without a token are neither planned nor claimed", async () => {
     await link(3);
     await it_.database.query("update tartan.items set access_token_sealed = null where item_id = 'item2'");
     await planChecks(it_.database, 2);
@@ -87,7 +87,7 @@ describe("looks", () => {
     expect((await claimAll(2)).map(({ itemId }) => itemId).toSorted()).toEqual(["item1", "item3"]);
   });
 
-  it("that are overdue after days without Tartan are claimed at no more than twice the even pace", async () => {
+  it("checks that are overdue after days without Tartan are claimed at no more than twice the even rate", async () => {
     await link(1000);
     await planChecks(it_.database, 1000);
     await overdue("3 days");
@@ -102,7 +102,7 @@ describe("looks", () => {
     expect(claimed.length).toBeGreaterThan(0);
   });
 
-  it("that have been due the longest come first", async () => {
+  it("the checks that have been due for longest are claimed first", async () => {
     await link(3);
     await planChecks(it_.database, 2);
     await it_.database.query("update tartan.items set check_at = now() - right(item_id, 1)::int * interval '1 hour'");
@@ -113,7 +113,7 @@ describe("looks", () => {
     ]);
   });
 
-  it("are claimed once, however many processes ask", async () => {
+  it("a check is claimed once, however many processes claim checks", async () => {
     await link(300);
     await planChecks(it_.database, 0.01);
     await overdue("1 hour");
@@ -130,7 +130,7 @@ describe("looks", () => {
     expect(new Set(claimed).size).toBe(300);
   });
 
-  it("of a process that died are due again when their lease ends", async () => {
+  it("the checks of a process that died are due again when their lease ends", async () => {
     await link(1);
     await planChecks(it_.database, 2);
     await overdue("1 hour");
@@ -147,7 +147,7 @@ describe("looks", () => {
     expect(await claimAll(2)).toHaveLength(1);
   });
 
-  it("that ended are taken again a window later, with what was seen", async () => {
+  it("a finished check is due again a window later, with what it read", async () => {
     await link(1);
     await planChecks(it_.database, 2);
     await overdue("1 hour");

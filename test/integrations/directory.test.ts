@@ -34,7 +34,7 @@ function switchable(database: Database) {
       return await database.query(statement, values);
     },
     transaction: (work) => database.transaction(work),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     [Symbol.asyncDispose]: async () => undefined,
   };
   return { state, wrapped };
@@ -52,7 +52,7 @@ const eventually = async (condition: () => Promise<boolean>): Promise<void> => {
 };
 
 describe("the directory", () => {
-  test("knows every integration from the start, secrets opened, without asking again", async () => {
+  test("the directory has every integration with its secrets from the start, without another query", async () => {
     await using it = await scene();
     const id = await it.integrate({ country_codes: ["US", "CA"] });
     await using dir = await open(it);
@@ -71,7 +71,7 @@ describe("the directory", () => {
     expect(dir.state.queries).toBe(0);
   });
 
-  test("hears of new integrations, rotated secrets and deletions while its entries are fresh", async () => {
+  test("the directory is notified of new integrations, rotated secrets and deletions while its entries are fresh", async () => {
     await using it = await scene();
     await using dir = await open(it);
     const id = await it.integrate();
@@ -82,7 +82,7 @@ describe("the directory", () => {
     await eventually(async () => (await dir.directory.find(id)) === null);
   });
 
-  test("an id that was refused as unknown is known once it is created", async () => {
+  test("an integration whose id was refused as unknown is found once it is created", async () => {
     await using it = await scene();
     const id = await it.integrate();
     await it.database.query("update tartan.integrations set deleted_at = now()");
@@ -104,7 +104,7 @@ describe("the directory", () => {
     expect(await dir.directory.find(id)).toMatchObject({ clientId: "client-2" });
   });
 
-  test("goes on serving what it knew while Postgres is away, and asks it no more than once a second", async () => {
+  test("the directory returns its last known entries while Postgres is down, and queries it at most once a second", async () => {
     await using it = await scene();
     const id = await it.integrate();
     await using dir = await open(it);
@@ -124,7 +124,7 @@ describe("the directory", () => {
     expect(await dir.directory.find(id)).toMatchObject({ clientId: "client-2" });
   });
 
-  test("a stampede for one id is one statement", async () => {
+  test("many simultaneous lookups of one integration are one statement", async () => {
     await using it = await scene();
     const id = await it.integrate();
     await using dir = await open(it);
@@ -135,7 +135,7 @@ describe("the directory", () => {
     expect(dir.state.queries).toBe(1);
   });
 
-  test("a flood of made-up ids shares statements, and repeated ones cost none", async () => {
+  test("a flood of unknown integration ids shares statements, and repeated ids cost none", async () => {
     await using it = await scene();
     await using dir = await open(it);
     dir.state.queries = 0;
@@ -147,7 +147,7 @@ describe("the directory", () => {
     expect(dir.state.queries).toBe(0);
   });
 
-  test("an id that cannot be one costs no statement", async () => {
+  test("an invalid integration id costs no statement", async () => {
     await using it = await scene();
     await using dir = await open(it);
     dir.state.queries = 0;
@@ -157,7 +157,7 @@ describe("the directory", () => {
     expect(dir.state.queries).toBe(0);
   });
 
-  test("secrets that cannot be opened spoil only their own integration", async () => {
+  test("secrets that cannot be opened affect only their own integration", async () => {
     await using it = await scene();
     const [good, bad] = [await it.integrate(), await it.integrate()];
     const sealed = it.vault.seal("x", "elsewhere");
@@ -167,7 +167,7 @@ describe("the directory", () => {
     await expect(dir.directory.find(bad)).rejects.toMatchObject({ code: "vault_unsealable" });
   });
 
-  test("a server without the right master key says so for each integration", async () => {
+  test("a server without the right master key reports it for each integration", async () => {
     await using it = await scene();
     const id = await it.integrate();
     await using dir = await open({ ...it, vault: openVault([Buffer.alloc(32, 7).toString("base64")]) });

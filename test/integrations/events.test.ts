@@ -1,14 +1,14 @@
-/** What is told when an item is linked or let go of: with it, or not at all. */
+/** The events of linking and unlinking an item: recorded in the same transaction, or not at all. */
 import { describe, expect, test } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
-import { scene, SECRETS, told } from "./support.ts";
+import { scene, SECRETS, eventsOf } from "./support.ts";
 
 const token = SECRETS.token;
 
 describe("linking an item", () => {
-  test("is told in the same transaction, each time, and says whether the item is new", async () => {
+  test("linking an item records an event in the same transaction each time, which says whether the item is new", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const item = { integration_id, item_id: "i1", access_token: token, user_id: "u1" };
@@ -17,7 +17,7 @@ describe("linking an item", () => {
     await unlinkItem(it.database, integration_id, "i1");
     await unlinkItem(it.database, integration_id, "i1");
     await introduceItem(it, item);
-    expect(await told(it, "i1")).toEqual([
+    expect(await eventsOf(it, "i1")).toEqual([
       ["item.linked", { created: true }],
       ["item.linked", { created: false }],
       ["item.removed", { reason: "unlinked", error_code: null }],
@@ -27,7 +27,7 @@ describe("linking an item", () => {
     expect(rows).toEqual([{ user_id: "u1", environment: "sandbox", integration_id }]);
   });
 
-  test("that is rolled back was never told", async () => {
+  test("linking an item leaves no event when it is rolled back", async () => {
     await using it = await scene();
     const { database } = it;
     const integration_id = await it.integrate();

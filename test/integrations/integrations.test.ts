@@ -13,7 +13,7 @@ import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integr
 import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { scene, SECRETS, told, type Scene } from "./support.ts";
+import { scene, SECRETS, eventsOf, type Scene } from "./support.ts";
 
 /** What a directory opened just now knows of it: the secrets as they would be used. */
 async function known({ database, vault }: Scene, id: string) {
@@ -22,7 +22,7 @@ async function known({ database, vault }: Scene, id: string) {
 }
 
 describe("creating", () => {
-  test("an integration is stored with its secrets sealed, and shown without them", async () => {
+  test("a new integration is stored with its secrets sealed, and shown without them", async () => {
     await using it = await scene();
     const made = await createIntegration(it.database, it.vault, {
       client_id: "client-1",
@@ -44,9 +44,9 @@ describe("creating", () => {
     expect(await known(it, made.id)).toMatchObject({ secret: SECRETS.client, webhookSecret: webhook_secret });
   });
 
-  test("every fault is named by its field, and no value is repeated", async () => {
+  test("every invalid field of an integration is named, and no value is repeated", async () => {
     await using it = await scene();
-    const wish = {
+    const input = {
       client_id: " ",
       secret: "nul\0nul",
       environment: "development" as "sandbox",
@@ -54,9 +54,9 @@ describe("creating", () => {
       webhook_secret: "geheim",
       country_codes: ["usa"],
     };
-    const error = await createIntegration(it.database, it.vault, wish).catch((thrown: unknown) => thrown);
+    const error = await createIntegration(it.database, it.vault, input).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "invalid_request" });
-    const { country_codes: _codes, ...others } = wish;
+    const { country_codes: _codes, ...others } = input;
     expect(Object.keys((error as { fields: object }).fields).toSorted()).toEqual(
       [...Object.keys(others), "country_codes.0"].toSorted(),
     );
@@ -98,7 +98,7 @@ describe("changing", () => {
     });
   });
 
-  test("new credentials wake the subjects that failed for the old ones, and only those", async () => {
+  test("new credentials make only the subjects due that failed with the old ones", async () => {
     await using it = await scene();
     const id = await it.integrate();
     await it.database.query(
@@ -113,7 +113,7 @@ describe("changing", () => {
     expect(rows).toEqual([{ id: "a" }]);
   });
 
-  test("what does not exist cannot be changed", async () => {
+  test("an integration that does not exist cannot be changed", async () => {
     await using it = await scene();
     const no = { code: "not_found" };
     await expect(updateIntegration(it.database, it.vault, "svi_none", { name: "x" })).rejects.toMatchObject(no);
@@ -126,7 +126,7 @@ describe("changing", () => {
 describe("deleting", () => {
   const token = SECRETS.token;
 
-  test("secrets and tokens are gone, its subjects leave the queue, its rows stay", async () => {
+  test("deleting an integration deletes its secrets and tokens, takes its subjects out of the queue and keeps its rows", async () => {
     await using it = await scene();
     const { database } = it;
     const [id, other] = [await it.integrate(), await it.integrate()];
@@ -156,23 +156,23 @@ describe("deleting", () => {
     ).rejects.toMatchObject({ code: "not_found" });
   });
 
-  test("each item that was linked is told to be removed, and no other", async () => {
+  test("deleting an integration records item.removed for each linked item and for no other", async () => {
     await using it = await scene();
     const { database } = it;
     const id = await it.integrate();
     for (const item_id of ["item-1", "item-2", "item-3"])
       await introduceItem(it, { integration_id: id, item_id, access_token: token, user_id: "u" });
     await unlinkItem(database, id, "item-3");
-    const before = await told(it, "item-3");
+    const before = await eventsOf(it, "item-3");
     await deleteIntegration(database, id);
     await deleteIntegration(database, id);
     for (const item of ["item-1", "item-2"]) {
-      expect((await told(it, item)).slice(1)).toEqual([["item.removed", { reason: "unlinked", error_code: null }]]);
+      expect((await eventsOf(it, item)).slice(1)).toEqual([["item.removed", { reason: "unlinked", error_code: null }]]);
     }
-    expect(await told(it, "item-3")).toEqual(before);
+    expect(await eventsOf(it, "item-3")).toEqual(before);
   });
 
-  test("a purge leaves no row of it anywhere, and every row of the others", async () => {
+  test("a purge deletes every row of the integration and no row of the others", async () => {
     await using it = await scene();
     const { database } = it;
     const [id, other] = [await it.integrate(), await it.integrate()];

@@ -1,4 +1,4 @@
-/** Items as they are listed and shown, those included of which Tartan has no token. */
+/** Items as they are listed and shown, including those without a token. */
 import { describe, expect, test } from "vitest";
 import { getItem, listItems } from "../../src/sync/items.ts";
 import { introduceItem } from "../support/link.ts";
@@ -7,7 +7,7 @@ import { scene } from "./support.ts";
 const token = "access-sandbox-1";
 
 describe("items", () => {
-  test("items of which webhooks came and no token did are listed and shown as unlinked, in the same pages", async () => {
+  test("items with webhooks and without a token are listed and shown as unlinked, in the same pages", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     await it.database.query(
@@ -31,7 +31,7 @@ describe("items", () => {
     expect(await getItem(it.database, "i1", "svi_another")).toBeNull();
   });
 
-  test("a status that there is not is refused, and the one that was meant is named", async () => {
+  test("an unknown status is refused, and the one that was meant is named", async () => {
     await using it = await scene();
     await expect(listItems(it.database, { status: "nope" })).rejects.toMatchObject({
       code: "invalid_request",

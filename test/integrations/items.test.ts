@@ -6,7 +6,7 @@ import { introduceItem } from "../support/link.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { append } from "../../src/journal/append.ts";
 import { fromWebhookId, newUuid } from "../../src/model/ids.ts";
-import { scene, SECRETS, told, type Scene } from "./support.ts";
+import { scene, SECRETS, eventsOf, type Scene } from "./support.ts";
 
 const token = SECRETS.token;
 
@@ -23,7 +23,7 @@ async function subject({ database }: Scene, id: string) {
   return rows[0];
 }
 
-/** As the receiver would, for an item nobody told us of yet. */
+/** As the receiver would, for an item that is not known yet. */
 async function plaidWebhook({ database }: Scene, integrationId: string, itemId: string): Promise<string> {
   const id = newUuid();
   await append(database, [
@@ -45,7 +45,7 @@ async function plaidWebhook({ database }: Scene, integrationId: string, itemId: 
 }
 
 describe("linking an item", () => {
-  test("stores its token sealed, journals ITEM/CREATED without it, and makes the item due with everything", async () => {
+  test("linking an item stores its token sealed, journals ITEM/CREATED without it, and makes the item due with everything", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const linked = await introduceItem(it, { integration_id, item_id: "i1", access_token: token, user_id: "u1" });
@@ -75,7 +75,7 @@ describe("linking an item", () => {
     });
   });
 
-  test("twice replaces the token and keeps the user it was told before", async () => {
+  test("linking an item twice replaces the token and keeps the known user", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const item = { integration_id, item_id: "i1" };
@@ -87,7 +87,7 @@ describe("linking an item", () => {
     });
   });
 
-  test("gives the webhooks that overtook it their user", async () => {
+  test("linking an item gives the webhooks that came before it their user", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const early = await plaidWebhook(it, integration_id, "i1");
@@ -101,7 +101,7 @@ describe("linking an item", () => {
     expect([early, foreign, late].map((id) => users.get(id))).toEqual(["u1", null, "u1"]);
   });
 
-  test("gives an item that had ended another chance", async () => {
+  test("linking an item that had ended makes it due again", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const item = { integration_id, item_id: "i1", access_token: token };
@@ -114,7 +114,7 @@ describe("linking an item", () => {
     expect(rows).toEqual([{ status: "pending", attempts: 0, due: true }]);
   });
 
-  test("never journals a body that still holds the token", async () => {
+  test("linking an item never journals a body that still holds the token", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const body = Buffer.from(JSON.stringify({ item_id: "i1", access_token: token, extra: 1 }));
@@ -123,7 +123,7 @@ describe("linking an item", () => {
     expect(rows[0]?.body.includes(token)).toBe(false);
   });
 
-  test("keeps the body that was handed in otherwise", async () => {
+  test("linking an item keeps the given body when it does not hold the token", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const body = Buffer.from('{ "item_id": "i1" }');
@@ -132,7 +132,7 @@ describe("linking an item", () => {
     expect(rows[0]?.body.equals(body)).toBe(true);
   });
 
-  test("for no integration, or without what is needed, changes nothing", async () => {
+  test("linking an item without an existing integration or without a required field changes nothing", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const item = { integration_id, item_id: "i1", access_token: token };
@@ -149,7 +149,7 @@ describe("linking an item", () => {
     expect(rows).toEqual([]);
   });
 
-  test("many at once, the same ones among them, link each once", async () => {
+  test("linking many items at once, some of them twice, links each once", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     const results = await Promise.all(
@@ -163,7 +163,7 @@ describe("linking an item", () => {
 });
 
 describe("looking at items", () => {
-  test("an item shows how its sync stands and what is mirrored, and no token", async () => {
+  test("an item shows its sync status and what is mirrored, and no token", async () => {
     await using it = await scene();
     const integration_id = await it.integrate();
     await introduceItem(it, { integration_id, item_id: "i1", access_token: token, user_id: "u1" });
@@ -196,7 +196,7 @@ describe("looking at items", () => {
     expect(await getItem(it.database, "none")).toBeNull();
   });
 
-  test("pages go through all items once, whatever the filter", async () => {
+  test("the pages of the item list hold each item once, with every filter", async () => {
     await using it = await scene();
     const [one, two] = [await it.integrate(), await it.integrate()];
     for (let index = 0; index < 11; index++) {
@@ -226,7 +226,7 @@ describe("looking at items", () => {
     expect(await all({ status: "pending", integration_id: one })).toHaveLength(6);
   });
 
-  test("a made-up cursor is refused", async () => {
+  test("a made-up cursor of the item list is refused", async () => {
     await using it = await scene();
     for (const cursor of ["", "x", "bnVsbA", "W10", "WzEsMl0", "\0"]) {
       const listing = listItems(it.database, { cursor });
@@ -249,7 +249,7 @@ describe("letting go of an item", () => {
     return integration_id;
   }
 
-  test("unlinking forgets the token, ends the subject even under a worker's hands, and keeps the rows", async () => {
+  test("unlinking an item deletes the token, ends the subject even while a run works on it, and keeps the rows", async () => {
     await using it = await scene();
     const integration = await linkedAndRunning(it);
     await unlinkItem(it.database, integration, "i1");
@@ -260,7 +260,7 @@ describe("letting go of an item", () => {
     expect((await listItems(it.database, { status: "unlinked" })).data).toHaveLength(1);
   });
 
-  test("erasing leaves no row of it and all rows of the others", async () => {
+  test("erasing an item deletes all its rows and no others", async () => {
     await using it = await scene();
     const integration = await linkedAndRunning(it);
     await deliveries(it, integration);
@@ -284,8 +284,8 @@ describe("letting go of an item", () => {
       all_webhooks: 1,
       all_accounts: 1,
     });
-    expect(await told(it, "i1")).toEqual([["item.removed", { reason: "erased", error_code: null }]]);
-    expect(await told(it, "i2")).toHaveLength(1);
+    expect(await eventsOf(it, "i1")).toEqual([["item.removed", { reason: "erased", error_code: null }]]);
+    expect(await eventsOf(it, "i2")).toHaveLength(1);
     const { rows: kept } = await it.database.query("select user_id from events.events where item_id = 'i1'");
     expect(kept).toEqual([{ user_id: null }]);
   });
@@ -300,7 +300,7 @@ describe("letting go of an item", () => {
       );
   }
 
-  test("what does not exist cannot be let go", async () => {
+  test("an item that does not exist can be neither unlinked nor erased", async () => {
     await using it = await scene();
     const integration = await it.integrate();
     await expect(unlinkItem(it.database, integration, "none")).rejects.toMatchObject({ code: "not_found" });

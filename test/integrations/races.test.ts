@@ -121,7 +121,7 @@ describe("an item that is erased while the relay works on its events", () => {
     await Promise.all([working, erasing]);
   }
 
-  test("leaves nothing but the event that says so, when its webhooks and events are just being fanned out", async () => {
+  test("an item that is erased during the fan-out of its webhooks and events leaves only the event item.removed", async () => {
     await using it = await openScene();
     await linkItem(it.database, "item-1", "user-1");
     const { id } = await it.destination(NOWHERE);
@@ -131,7 +131,7 @@ describe("an item that is erased while the relay works on its events", () => {
     expect(await rowsOf(it.database)).toEqual([{ what: "event", type: "item.removed" }]);
   });
 
-  test("leaves nothing, when a new route is just being sent its past", async () => {
+  test("an item that is erased while a new route sends its past events leaves nothing", async () => {
     await using it = await openScene();
     await linkItem(it.database, "item-1", "user-1");
     const { id } = await it.destination(NOWHERE, {}, { filter: { types: ["sync.completed"] } });
@@ -145,7 +145,7 @@ describe("an item that is erased while the relay works on its events", () => {
   });
 
   test.each(["redrive", "replay"] as const)(
-    "leaves nothing, when its deliveries are just being brought back by a %s",
+    "an item that is erased while a %s reschedules its deliveries leaves nothing",
     async (kind) => {
       await using it = await openScene();
       await linkItem(it.database, "item-1", "user-1");
@@ -161,7 +161,7 @@ describe("an item that is erased while the relay works on its events", () => {
   );
 });
 
-test("an item's erasure that waits for the relay holds no webhook of it up", async () => {
+test("an erasure that waits for the relay delays no webhook of its item", async () => {
   await using it = await openScene();
   await linkItem(it.database, "item-1", "user-1");
   await it.webhooks("item-1");
@@ -176,7 +176,7 @@ test("an item's erasure that waits for the relay holds no webhook of it up", asy
   expect(rows).toEqual([]);
 });
 
-test("an item of which only webhooks came can be unlinked and erased, and one of which nothing came cannot", async () => {
+test("an item with only webhooks can be unlinked and erased, and an unknown item cannot", async () => {
   await using it = await scene();
   const integration = await it.integrate();
   await append(it.database, [webhook({ integrationId: integration, itemId: "never-linked" })]);
@@ -192,7 +192,7 @@ test("an item of which only webhooks came can be unlinked and erased, and one of
     await expect(gone(it.database, integration, "never-linked")).rejects.toMatchObject({ code: "not_found" });
 });
 
-test("unlinking settles the webhooks that wait for a run, and forgets the cursors", async () => {
+test("unlinking an item settles its waiting webhooks and deletes its cursors", async () => {
   await using it = await scene();
   const integration = await it.integrate();
   for (const item_id of ["i1", "i2"]) {

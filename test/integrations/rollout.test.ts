@@ -47,7 +47,7 @@ test("a process with the new key first seals under the old one, which all others
   expect(await sealedUnder(it, "i1")).toBe(both.keyIds[0]);
 });
 
-test("a rotation is refused, with nothing changed, while a process that lives knows only the old key", async () => {
+test("a rotation is refused and changes nothing while a running process knows only the old key", async () => {
   await using it = await scene();
   const integration_id = await it.integrate();
   const both = openVault([newKey(), it.masterKey]);
@@ -63,7 +63,7 @@ test("a rotation is refused, with nothing changed, while a process that lives kn
   expect(await sealedUnder(it, "i1")).toBe(both.activeKeyId);
 });
 
-test("a process that reads its key from the data directory holds up no rotation", async () => {
+test("a process that reads its key from the data directory does not block a rotation", async () => {
   await using it = await scene();
   const key = newKey();
   await using _ = await process(it, openVault({ keys: [it.masterKey], reload: () => [key, it.masterKey] }));
@@ -71,7 +71,7 @@ test("a process that reads its key from the data directory holds up no rotation"
   await expect(rotateVault(it.database, openVault([key, it.masterKey]))).resolves.toBeDefined();
 });
 
-test("a server that runs follows the rotation, and one that knows only the old key is refused afterwards", async () => {
+test("a running server follows the rotation, and one that knows only the old key is refused afterwards", async () => {
   await using it = await scene();
   const integration_id = await it.integrate();
   const key = newKey();
@@ -88,7 +88,7 @@ test("a server that runs follows the rotation, and one that knows only the old k
   await expect(linking).rejects.toMatchObject({ code: "vault_key_missing" });
 });
 
-test("a process that starts while a rotation is under way is either seen by it or finds the new key", async () => {
+test("a process that starts during a rotation is either seen by it or finds the new key", async () => {
   await using it = await scene();
   await it.integrate();
   for (let round = 0; round < 20; round++) {

@@ -33,7 +33,7 @@ async function withItems(it: Scene, count: number): Promise<string> {
   return integration_id;
 }
 
-test("everything sealed is sealed anew under the first key, and the old key is needed no more", async () => {
+test("a rotation seals everything anew under the first key, and the old key is no longer needed", async () => {
   await using it = await scene();
   const integration = await withItems(it, 450);
   await unlinkItem(it.database, integration, "i3");
@@ -68,7 +68,7 @@ test("every sealed column of the database is sealed anew", async () => {
   expect(Object.keys(counts).toSorted()).toEqual(rows.map(({ name }) => name).toSorted());
 });
 
-test("a rotation that was cut short goes on where it stopped", async () => {
+test("an interrupted rotation continues where it stopped", async () => {
   await using it = await scene();
   await withItems(it, 450);
   const vault = openVault([newKey(), it.masterKey]);
@@ -82,7 +82,7 @@ test("a rotation that was cut short goes on where it stopped", async () => {
   expect(await keyIds(it)).toEqual([vault.activeKeyId]);
 });
 
-test("what cannot be opened is named, and all else is sealed anew", async () => {
+test("a rotation names the values that cannot be opened and seals everything else anew", async () => {
   await using it = await scene();
   const integration = await withItems(it, 3);
   const lost = openVault([newKey()]);
@@ -97,7 +97,7 @@ test("what cannot be opened is named, and all else is sealed anew", async () => 
   expect((await keyIds(it)).toSorted()).toEqual([vault.activeKeyId, lost.activeKeyId].toSorted());
 });
 
-test("a server that seals all the while loses nothing when the generated key is rotated again and again", async () => {
+test("a server that seals during repeated rotations of the generated key loses nothing", async () => {
   await using it = await scene();
   const dataDir = await mkdtemp(join(tmpdir(), "tartan-rotation-"));
   try {

@@ -10,8 +10,8 @@ export const SECRETS = {
   token: "access-sandbox-d8578edf-8458-4c06-8f1c",
 };
 
-/** What was told of an item, in the order of the outbox: type and data. */
-export async function told({ database }: TestDatabase, itemId: string): Promise<[string, unknown][]> {
+/** What was eventsOf of an item, in the order of the outbox: type and data. */
+export async function eventsOf({ database }: TestDatabase, itemId: string): Promise<[string, unknown][]> {
   const { rows } = await database.query<{ payload: Buffer }>(
     `select e.payload from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
      where e.item_id = $1 order by o.id, n`,

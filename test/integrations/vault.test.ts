@@ -1,4 +1,4 @@
-/** The seal: what goes in comes out, in its own place only, and whatever was touched does not open. */
+/** The seal: a sealed text opens unchanged, in its own place only, and not after any change. */
 import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -24,7 +24,7 @@ function refusal(work: () => unknown): TartanError {
 describe("the seal", () => {
   const vault = openVault([newKey()]);
 
-  test("any text comes back as it went in", () => {
+  test("any sealed text opens unchanged", () => {
     fc.assert(
       fc.property(anyText, anyText, (plain, context) => {
         expect(vault.open(vault.seal(plain, context), context)).toBe(plain);
@@ -32,14 +32,14 @@ describe("the seal", () => {
     );
   });
 
-  test("the same text sealed twice looks different, and neither shows the text", () => {
+  test("the same text sealed twice gives different seals, and neither shows the text", () => {
     const plain = "access-sandbox-0a1b2c3d";
     const [one, two] = [vault.seal(plain, "here"), vault.seal(plain, "here")];
     expect(one.equals(two)).toBe(false);
     expect(one.includes(plain)).toBe(false);
   });
 
-  test("any flipped bit is refused, and the refusal says nothing of the text", () => {
+  test("a seal with any flipped bit is refused without a word of the text", () => {
     const secret = fc.string({ unit: "grapheme-ascii", minLength: 12, maxLength: 60 });
     fc.assert(
       fc.property(secret, fc.nat(), (plain, bit) => {
@@ -53,7 +53,7 @@ describe("the seal", () => {
     );
   });
 
-  test("what was cut short or is not a seal is refused", () => {
+  test("a truncated seal, or bytes that are no seal, are refused", () => {
     const sealed = vault.seal("text", "here");
     for (let length = 0; length < sealed.length; length++) {
       expect(refusal(() => vault.open(sealed.subarray(0, length), "here")).code).toBe("vault_unsealable");
@@ -69,7 +69,7 @@ describe("the seal", () => {
     );
   });
 
-  test("another master key does not open it, and the refusal names the key that would", () => {
+  test("another master key does not open a seal, and the error names the key that does", () => {
     const sealed = vault.seal("text", "here");
     const error = refusal(() => openVault([newKey()]).open(sealed, "here"));
     expect(error.code).toBe("vault_unsealable");
@@ -84,7 +84,7 @@ describe("the seal", () => {
     expect(both.open(openVault([older]).seal("text", "here"), "here")).toBe("text");
   });
 
-  test("a text that UTF-8 cannot hold is refused instead of altered", () => {
+  test("a text that UTF-8 cannot encode is refused and not sealed in another form", () => {
     expect(refusal(() => vault.seal("\ud800", "here")).code).toBe("invalid_request");
   });
 
@@ -105,7 +105,7 @@ describe("master keys", () => {
   });
   const embedded = () => loadMasterKeys({ dataDir, embedded: true });
 
-  test("a malformed key is refused by its place, never repeated", async () => {
+  test("a malformed master key is refused by its place and never repeated", async () => {
     const bad = randomBytes(31).toString("base64");
     const loading = loadMasterKeys({ masterKey: `${newKey()}, ${bad}`, dataDir, embedded: false });
     const error = await loading.catch((thrown: unknown) => thrown);
@@ -114,13 +114,13 @@ describe("master keys", () => {
     expect((error as Error).message).not.toContain(bad);
   });
 
-  test("a database of one's own needs a key of one's own, and the error makes one", async () => {
+  test("with TARTAN_DATABASE_URL a master key is required, and the error says how to make one", async () => {
     const loading = loadMasterKeys({ dataDir, embedded: false });
     await expect(loading).rejects.toMatchObject({ code: "vault_key_missing" });
     await expect(loading).rejects.toThrow("openssl rand -base64 32");
   });
 
-  test("beside the embedded database a key is generated once, for its owner's eyes only", async () => {
+  test("with the embedded database a master key is generated once, readable by its owner only", async () => {
     const [first, second] = [await embedded(), await embedded()];
     expect(second.keys).toEqual(first.keys);
     const mode = async () => (await stat(join(dataDir, "master.key"))).mode & 0o777;
@@ -130,7 +130,7 @@ describe("master keys", () => {
     expect(await mode()).toBe(0o600);
   });
 
-  test("processes that start at once agree on one key", async () => {
+  test("processes that start at once use one master key", async () => {
     const all = await Promise.all(Array.from({ length: 20 }, embedded));
     expect(new Set(all.map(({ keys }) => keys.join()))).toHaveLength(1);
   });
@@ -149,7 +149,7 @@ describe("master keys", () => {
     expect(server.keyIdOf(server.seal("newest", "here"))).toBe(rotator.activeKeyId);
   });
 
-  test("a rotation that was begun twice has one new key", async () => {
+  test("beginning a rotation twice makes one new key", async () => {
     await embedded();
     await beginRotation(dataDir);
     const begun = (await embedded()).keys;
@@ -159,7 +159,7 @@ describe("master keys", () => {
     expect((await embedded()).keys).toEqual(begun.slice(0, 1));
   });
 
-  test("an emptied key file is an error and not a new key", async () => {
+  test("an empty key file is an error and does not cause a new key", async () => {
     await embedded();
     await writeFile(join(dataDir, "master.key"), "# nothing\n");
     await expect(embedded()).rejects.toMatchObject({ code: "vault_key_missing" });

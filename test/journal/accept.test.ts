@@ -35,14 +35,14 @@ function watched(
   const proxy: Database = {
     query,
     transaction: (work) => database.transaction(work),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     [Symbol.asyncDispose]: async () => undefined,
   };
   return { database: proxy, batches };
 }
 
 describe("group commit", () => {
-  test("those who come while a commit is under way share the next ones, and each is answered with its own id", async () => {
+  test("webhooks that come during a commit share the next commits, and each is answered with its own id", async () => {
     await using db = await testDatabase();
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
@@ -62,7 +62,7 @@ describe("group commit", () => {
     expect(await journaled(database)).toBe(451);
   });
 
-  test("nobody is answered before the commit that holds their webhook", async () => {
+  test("no webhook is answered before the commit that holds it", async () => {
     await using db = await testDatabase();
     const { database } = watched(db.database);
     await using accept = openWebhookIntake({ database, queueMax: 5000, logger });
@@ -75,7 +75,7 @@ describe("group commit", () => {
     );
   });
 
-  test("the same JWT many times at once is one webhook", async () => {
+  test("many simultaneous requests with the same JWT are one webhook", async () => {
     await using db = await testDatabase();
     await using accept = openWebhookIntake({ database: db.database, queueMax: 5000, logger });
     const shared = proof();
@@ -103,7 +103,7 @@ describe("group commit", () => {
     expect(await journaled(db.database)).toBe(good.length);
   });
 
-  test("subjects that other work holds delay no webhook about them", async () => {
+  test("webhooks about a locked subject are not delayed", async () => {
     await using db = await testDatabase();
     // As short of patience with locks as the real one.
     const { database, batches } = watched(db.database, undefined, urgent(db.database));
@@ -117,7 +117,7 @@ describe("group commit", () => {
     expect(batches).toEqual([20]);
   });
 
-  test("webhooks that wait for something that is locked are halved, until only what waits fails", async () => {
+  test("a batch that waits for a lock is halved until only the webhook that waits fails", async () => {
     await using db = await testDatabase();
     const locked = webhook({ itemId: "item-7" });
     const { database, batches } = watched(db.database, (_, ids) => {
@@ -130,7 +130,7 @@ describe("group commit", () => {
     expect(batches).toEqual([8, 4, 2, 1, 1, 2, 4]);
   });
 
-  test("a batch is bounded in bytes, and carries one webhook at least", async () => {
+  test("a batch is bounded in bytes, and holds one webhook at least", async () => {
     await using db = await testDatabase();
     const { database, batches } = watched(db.database);
     await using accept = openWebhookIntake({ database, queueMax: 1000, logger });
@@ -142,7 +142,7 @@ describe("group commit", () => {
     expect(await journaled(db.database)).toBe(sizes.length);
   });
 
-  test("what waits is bounded in bytes: beyond it webhooks are refused, small ones go on, and room is found again", async () => {
+  test("the queue is bounded in bytes: when it is full large webhooks are refused, small ones accepted, and afterwards both", async () => {
     await using db = await testDatabase();
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
@@ -163,7 +163,7 @@ describe("group commit", () => {
     expect((await again).every(({ status }) => status === "fulfilled")).toBe(true);
   });
 
-  test("beyond the queue's bound the answer is overloaded, at once, and those who wait are still served", async () => {
+  test("when the queue is full a webhook is refused with overloaded at once, and those that wait are still stored", async () => {
     await using db = await testDatabase();
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
@@ -177,7 +177,7 @@ describe("group commit", () => {
     expect(await Promise.all(waiting)).toHaveLength(6);
   });
 
-  test("Postgres away is told to each who waits, with when to come again, and it goes on when it is back", async () => {
+  test("while Postgres is down every waiting webhook is refused with Retry-After, and webhooks are stored again afterwards", async () => {
     await using db = await testDatabase();
     let away = true;
     const { database } = watched(db.database, () => {
@@ -193,7 +193,7 @@ describe("group commit", () => {
     expect(await journaled(db.database)).toBe(1);
   });
 
-  test("a deadlock is not the sender's business: the batch is sent again", async () => {
+  test("a batch is repeated after a deadlock, and its senders do not notice", async () => {
     await using db = await testDatabase();
     const { database, batches } = watched(db.database, (batch) => {
       if (batch < 3) throw Object.assign(new Error("deadlock detected"), { code: "40P01" });
@@ -204,7 +204,7 @@ describe("group commit", () => {
     expect(batches).toEqual([1, 1, 1]);
   });
 
-  test("closing answers everyone who waits, and refuses those who come after", async () => {
+  test("closing the group commit answers every waiting webhook and refuses later ones", async () => {
     await using db = await testDatabase();
     const accept = openWebhookIntake({ database: db.database, queueMax: 5000, logger });
     const waiting = Array.from({ length: 250 }, () => accept.accept(webhook()));

@@ -75,7 +75,7 @@ describe("append", () => {
     expect(await journaled(db.database)).toBe(2);
   });
 
-  test("a batch with a duplicate among many announces the others, in the order of their ids", async () => {
+  test("a batch with a duplicate puts the others into the outbox, in the order of their ids", async () => {
     await using db = await testDatabase();
     const first = webhook({ itemId: "item-1" });
     await append(db.database, [first]);
@@ -94,7 +94,7 @@ describe("append", () => {
     expect(await journaled(db.database)).toBe(4);
   });
 
-  test("the user is looked up from the item, unless the webhook names one", async () => {
+  test("a webhook gets the user of its item unless it names one", async () => {
     await using db = await testDatabase();
     await linkItem(db.database, "item-1", "user-1");
     await append(db.database, [webhook(), webhook({ userId: "user-2" }), webhook({ itemId: "item-9" })]);
@@ -104,7 +104,7 @@ describe("append", () => {
     expect(rows.map(({ user_id }) => user_id)).toEqual(["user-1", "user-2", null]);
   });
 
-  test("a rolled-back transaction leaves neither webhook, nor place in the outbox, nor memory of the JWT", async () => {
+  test("a rolled-back transaction leaves no webhook, no row in the outbox and no accepted token", async () => {
     await using db = await testDatabase();
     const given = webhook();
     await expect(
@@ -120,14 +120,14 @@ describe("append", () => {
 
   test("sync is notified that something arrived", async () => {
     await using db = await testDatabase();
-    let heard: () => void = () => undefined;
-    const hint = new Promise<void>((resolve) => (heard = resolve));
-    await using _listening = await db.database.listen("tartan_arrived", () => heard());
+    let notified: () => void = () => undefined;
+    const hint = new Promise<void>((resolve) => (notified = resolve));
+    await using _listening = await db.database.listen("tartan_arrived", () => notified());
     await append(db.database, [webhook()]);
     await hint;
   });
 
-  test("an empty batch is nothing", async () => {
+  test("an empty batch stores nothing", async () => {
     await using db = await testDatabase();
     expect(await append(db.database, [])).toEqual([]);
   });

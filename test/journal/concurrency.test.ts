@@ -41,7 +41,7 @@ describe("batches of several processes", () => {
     expect(rows[0]?.deadlocks).toBe(0);
   });
 
-  test("the same JWT at two processes at once is one webhook, and both name it", async () => {
+  test("the same JWT at two processes at once is one webhook, and both answer its id", async () => {
     await using db = await testDatabase();
     await using other = await open(db.url);
     const shared = proof();

@@ -1,4 +1,4 @@
-/** 200 means safe: whatever journals a webhook waits for the disk when it commits. */
+/** 200 means safe: every statement that journals a webhook waits for the disk when it commits. */
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import type { Database } from "../../src/database/types.ts";

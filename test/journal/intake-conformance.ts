@@ -107,7 +107,7 @@ function webhooks(openEngine: () => Promise<IntakeEngine>): void {
     expect((await engine.stored()).map(({ itemId }) => itemId)).toEqual(given.map(({ itemId }) => itemId));
   });
 
-  test("a webhook that the store cannot hold is rejected alone, whoever it comes together with", async () => {
+  test("a webhook that the store cannot hold is rejected alone, in any batch", async () => {
     await using engine = await openEngine();
     await using intake = engine.open();
     const bad = arrived({ webhookType: "a\0b" });

@@ -37,7 +37,7 @@ function shortOfTime(database: Database, limitMs: number): Database {
         await tx.query(`set local statement_timeout = ${limitMs}`);
         return await work(tx);
       }, kind),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -57,7 +57,7 @@ async function finishWork(q: Queryable): Promise<void> {
 }
 
 describe("the janitor", () => {
-  test("there is room for the coming weeks, however often and by however many it is made", async () => {
+  test("partitions for the coming weeks exist once, however often and by however many processes they are made", async () => {
     await using db = await testDatabase();
     await using other = await openDatabase({ url: db.url, poolSize: 4, applicationName: "other", logger });
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
@@ -73,7 +73,7 @@ describe("the janitor", () => {
     expect((await homes(db.database))[0]).toMatch(/^webhooks_\d{4}w\d\d$/);
   });
 
-  test("webhooks and tokens from outside the prepared time are kept, and move when their partition is made", async () => {
+  test("webhooks and tokens without a partition are kept, and move when their partition is made", async () => {
     await using db = await testDatabase();
     const far = daysAgo(-200);
     const old = daysAgo(300);
@@ -88,7 +88,7 @@ describe("the janitor", () => {
     expect(await append(db.database, again)).toEqual(given.map(({ id }) => ({ id, duplicate: true })));
   });
 
-  test("a year's end has its week, whatever the calendar calls it", async () => {
+  test("the week at the end of a year has one partition, in every calendar", async () => {
     await using db = await testDatabase();
     for (const instant of ["2026-12-28", "2027-01-01", "2027-01-04", "2025-12-31T23:59:59.999Z", "2026-02-28"]) {
       const receivedAt = new Date(instant);
@@ -98,7 +98,7 @@ describe("the janitor", () => {
     for (const home of await homes(db.database)) expect(home).toMatch(/^webhooks_\d{4}w\d\d$/);
   });
 
-  test("webhooks are forgotten in whole weeks, once all of a week is older than they are kept", async () => {
+  test("webhooks are deleted in whole weeks, once the whole week is older than the retention", async () => {
     await using db = await testDatabase();
     await db.database.query("select journal.ensure_partitions($1)", [daysAgo(70)]);
     const ages = [0, 1, 20, 29, 31, 45, 60, 70, 400];
@@ -116,7 +116,7 @@ describe("the janitor", () => {
     await append(db.database, [webhook({ receivedAt: daysAgo(50), proof: null })]);
   });
 
-  test("each old week is forgotten by itself, so that more of them than one statement may take time for all go", async () => {
+  test("old weeks are deleted one by one, so that more of them than one statement has time for are deleted", async () => {
     await using db = await testDatabase();
     await db.database.query("select journal.make_weeks(date_trunc('week', $1::timestamptz, 'UTC'), now())", [
       daysAgo(66),
@@ -129,7 +129,7 @@ describe("the janitor", () => {
     expect(before - (await count())).toBeGreaterThanOrEqual(4);
   });
 
-  test("a week that cannot be looked at within its limit does not keep the others", async () => {
+  test("a week that cannot be read within its limit does not prevent the deletion of the others", async () => {
     await using db = await testDatabase();
     const [oldest, young] = [daysAgo(66), daysAgo(40)];
     await db.database.query("select journal.make_weeks(date_trunc('week', $1::timestamptz, 'UTC'), now())", [oldest]);
@@ -141,22 +141,22 @@ describe("the janitor", () => {
        language plpgsql as $$ begin if week = '${slow}'::regclass then perform pg_sleep(300); end if; return false; end $$`,
     );
     const warnings: unknown[] = [];
-    const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
+    const listening = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
     const database = shortOfTime(db.database, 500);
-    await tidy({ database, logger: told, clock: systemClock, retentionDays: 30, neededBy: [] });
-    expect(warnings).toEqual([expect.stringContaining("could not forget old webhooks")]);
+    await tidy({ database, logger: listening, clock: systemClock, retentionDays: 30, neededBy: [] });
+    expect(warnings).toEqual([expect.stringContaining("could not delete old webhooks")]);
     expect((await homes(db.database)).map((home) => `journal.${home}`)).toEqual([slow]);
   });
 
-  test("a stop during a round cancels what runs and ends it", async () => {
+  test("a stop during the janitor's round cancels the running statement and ends the round", async () => {
     await using db = await testDatabase();
     await db.database.query("select journal.ensure_partitions($1)", [daysAgo(70)]);
     await slowLooks(db.database, 300);
     const warnings: unknown[] = [];
-    const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
+    const listening = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
     const janitor = await startJanitor({
       database: db.database,
-      logger: told,
+      logger: listening,
       clock: systemClock,
       retentionDays: 30,
       neededBy: [],
@@ -174,7 +174,7 @@ describe("the janitor", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("refusals stay bounded, however many there are, also while nothing is forgotten by its age", async () => {
+  test("refusals stay bounded, even while retention is suspended", async () => {
     await using db = await testDatabase();
     await db.database.query("insert into journal.refusals (reason) select 'r' || n from generate_series(1, 22000) n");
     const clock = { ...systemClock, now: () => Date.now() + 10 * 60_000 };
@@ -183,14 +183,14 @@ describe("the janitor", () => {
     expect(rows).toEqual([{ n: 10_000, last: 22_000 }]);
   });
 
-  test("with retention 0 all webhooks are kept", async () => {
+  test("with a retention of 0 all webhooks are kept", async () => {
     await using db = await testDatabase();
     await append(db.database, [webhook({ receivedAt: daysAgo(4000), proof: null }), webhook()]);
     await tidy({ database: db.database, logger, clock: systemClock, retentionDays: 0, neededBy: [] });
     expect(await journaled(db.database)).toBe(2);
   });
 
-  test("tokens are remembered for two days at least, and not for ever", async () => {
+  test("accepted tokens are kept for two days at least and then deleted", async () => {
     await using db = await testDatabase();
     await db.database.query("select journal.ensure_partitions($1)", [daysAgo(20)]);
     const given = [0, 1, 2, 10, 20, 600].map((age) =>
@@ -202,7 +202,7 @@ describe("the janitor", () => {
     expect(new Set(rows.map(({ webhook_id }) => webhook_id))).toEqual(new Set(given.slice(0, 3).map(({ id }) => id)));
   });
 
-  test("refusals are trimmed to what is of use, and so are the runs by their owner", async () => {
+  test("the janitor deletes refusals beyond their bound, and sync deletes old runs", async () => {
     await using db = await testDatabase();
     await db.database.query("insert into journal.refusals (reason) select 'r' || n from generate_series(1, 10050) n");
     const run = (days: number, n: number) =>
@@ -222,12 +222,12 @@ describe("the janitor", () => {
     expect(await count("sync.runs")).toBe(3);
   });
 
-  test("a long query that holds the journal does not hold the janitor, nor through it the intake", async () => {
+  test("a long query on the journal delays neither the janitor nor the intake", async () => {
     await using db = await testDatabase();
     const warnings: string[] = [];
-    const told = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
+    const listening = Object.assign(Object.create(logger), { warn: (_: unknown, text: string) => warnings.push(text) });
     const round = () =>
-      tidy({ database: db.database, logger: told, clock: systemClock, retentionDays: 0, neededBy: [] });
+      tidy({ database: db.database, logger: listening, clock: systemClock, retentionDays: 0, neededBy: [] });
     await db.database.query("drop table " + (await weeks(db.database)).slice(-2).join(", "));
     await db.database.transaction(async (tx) => {
       await tx.query("select * from journal.webhooks limit 1");
@@ -239,7 +239,7 @@ describe("the janitor", () => {
     expect(warnings).toHaveLength(1);
   });
 
-  test("it starts at once, comes back every hour, and stops when told", async () => {
+  test("the janitor works at once and every hour, until it is disposed", async () => {
     await using db = await testDatabase();
     const slept: number[] = [];
     let wake: () => void = () => undefined;

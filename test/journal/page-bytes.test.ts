@@ -6,7 +6,7 @@ import { testDatabase } from "../support/database.ts";
 import { allPages } from "./records-conformance.ts";
 import { webhook } from "./support.ts";
 
-test("a page ends where its bodies are large, the next goes on there, and each webhook comes once", async () => {
+test("a page of webhooks ends early when bodies are large, the next page continues there, and each webhook comes once", async () => {
   await using db = await testDatabase();
   const MiB = 1024 * 1024;
   const sizes = [9 * MiB, ...Array.from({ length: 50 }, () => MiB), ...Array.from({ length: 20 }, () => 100)];

@@ -27,7 +27,7 @@ recordsConformance("Postgres", async () => {
 });
 
 describe("the audit trail in Postgres", () => {
-  test("a rare type without an item is looked for in windows: pages may be short, and nothing is missed", async () => {
+  test("a rare webhook type without an item is searched in windows: pages may be short, and none is missed", async () => {
     await using db = await testDatabase();
     const rows = SCAN_WINDOW * 2 + 10;
     await db.database.query(
@@ -121,7 +121,7 @@ describe("plans", () => {
     ["all", [], [], /pkey/],
   ];
 
-  test("every pattern reads its index, week by week from the newest, and stops when the page is full", async () => {
+  test("every query pattern reads its index, week by week from the newest, and stops when the page is full", async () => {
     await using db = await testDatabase();
     await livedIn(db.database);
     const full = await fullPartitions(db.database);

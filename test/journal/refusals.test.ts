@@ -15,7 +15,7 @@ const refusal = (fields: Partial<Refusal> = {}): Refusal => ({
 });
 
 describe("refusals", () => {
-  test("a refusal is there to be seen, with its reason and where it came from", async () => {
+  test("a refusal is listed with its reason and its sender", async () => {
     await using db = await testDatabase();
     await using refusals = openRefusals({ database: db.database, logger, clock });
     refusals.record(refusal());
@@ -35,7 +35,7 @@ describe("refusals", () => {
     ]);
   });
 
-  test("alike refusals of a moment are one row with a count", async () => {
+  test("similar refusals of the same second are one row with a count", async () => {
     await using db = await testDatabase();
     await using refusals = openRefusals({ database: db.database, logger, clock });
     for (let index = 0; index < 1000; index += 1) refusals.record(refusal());
@@ -48,7 +48,7 @@ describe("refusals", () => {
     ]);
   });
 
-  test("a flood from everywhere writes few rows, and still counts each refusal", async () => {
+  test("a flood of refusals from many senders writes few rows and counts each refusal", async () => {
     await using db = await testDatabase();
     await using refusals = openRefusals({ database: db.database, logger, clock });
     for (let index = 0; index < 20_000; index += 1)
@@ -59,7 +59,7 @@ describe("refusals", () => {
     expect(data.reduce((sum, { count }) => sum + count, 0)).toBe(20_000);
   });
 
-  test("what a stranger sent cannot spoil the record", async () => {
+  test("no content of a refused request can break the record of refusals", async () => {
     await using db = await testDatabase();
     await using refusals = openRefusals({ database: db.database, logger, clock });
     refusals.record(refusal({ detail: `\0\ud800${"x".repeat(10_000)}`, integrationId: null, bodyBytes: null }));
@@ -68,7 +68,7 @@ describe("refusals", () => {
     expect(data[0]?.detail?.length).toBeLessThanOrEqual(300);
   });
 
-  test("they are written by themselves, and at the latest when the process stops", async () => {
+  test("refusals are written every second, and at the latest when the process stops", async () => {
     await using db = await testDatabase();
     const refusals = openRefusals({ database: db.database, logger, clock });
     refusals.record(refusal());
@@ -78,7 +78,7 @@ describe("refusals", () => {
     expect((await listRefusals(db.database, {})).data).toHaveLength(2);
   });
 
-  test("pages go on where they stopped, of one integration or of all", async () => {
+  test("the pages of refusals continue where they stopped, for one integration and for all", async () => {
     await using db = await testDatabase();
     await using refusals = openRefusals({ database: db.database, logger, clock });
     for (let index = 0; index < 9; index += 1) {

@@ -53,7 +53,7 @@ const needing = (ids: () => readonly string[]): NeedsWebhooks => ({
 });
 
 describe("retention never drops what is still needed", () => {
-  test("a webhook that no run has served keeps its week, however old, and it is said so until the run has come", async () => {
+  test("a webhook that no run has served keeps its week, however old, and is reported until a run serves it", async () => {
     await using db = await testDatabase();
     const [, waiting = "", , young = ""] = await journal(db.database, 12, 9, 6, 1);
     await db.database.query("update journal.webhooks set processed_at = null where id = $1", [waiting]);
@@ -78,7 +78,7 @@ describe("retention never drops what is still needed", () => {
     expect((await retentionState(db.database, systemClock)).kept_weeks).toEqual([]);
   });
 
-  test("while no relay dispatches, weeks from the oldest that waits on are kept, and it is said so", async () => {
+  test("while no relay dispatches, the weeks from the oldest waiting webhook on are kept and reported", async () => {
     await using db = await testDatabase();
     const [gone = "", ...stay] = await journal(db.database, 12, 9, 6);
     await db.database.query(
@@ -193,7 +193,7 @@ describe("retention goes by the database's clock", () => {
     expect(await partitions(db.database)).toBe(whole);
   });
 
-  test("an installation that is switched off for half of each day forgets what is old", async () => {
+  test("retention works in an installation that is off for half of each day", async () => {
     await using db = await testDatabase();
     await journal(db.database, 12, 6, 1);
     const later = (time: string) =>
@@ -213,7 +213,7 @@ describe("retention goes by the database's clock", () => {
     expect(await kept(db.database)).toHaveLength(1);
   });
 
-  test("a process whose clock is minutes off, a year ahead or in 1970 forgets nothing, and says what to do", async () => {
+  test("a process whose clock is minutes off, a year ahead or in 1970 deletes nothing and says what to do", async () => {
     await using db = await testDatabase();
     const ids = (await journal(db.database, 12, 6, 1)).toSorted();
     const before = await partitions(db.database);
@@ -231,7 +231,7 @@ describe("retention goes by the database's clock", () => {
     expect(await kept(db.database)).toHaveLength(1);
   });
 
-  test("when the database's own clock has jumped, nothing is forgotten for a day", async () => {
+  test("nothing is deleted for a day after the database's own clock has jumped", async () => {
     await using db = await testDatabase();
     const ids = (await journal(db.database, 12, 6, 1)).toSorted();
     for (const jump of ["-400 days", "-5 days", "10 minutes", "400 days"]) {
@@ -248,7 +248,7 @@ describe("retention goes by the database's clock", () => {
     expect(await kept(db.database)).toHaveLength(1);
   });
 
-  test("partitions are not made for a time that is years away from the webhooks there are", async () => {
+  test("partitions are not made for a time that is years away from the existing webhooks", async () => {
     await using db = await testDatabase();
     for (const at of ["1970-01-01", "2100-01-01"])
       await expect(db.database.query("select journal.ensure_partitions($1)", [at])).rejects.toThrow("years away");

@@ -47,7 +47,7 @@ export async function subject(q: Queryable, id = "item-1"): Promise<SubjectRow |
   return rows[0];
 }
 
-/** The rows of the outbox that sync has not looked at, each as the ids of its webhooks. */
+/** The rows of the outbox that sync has not marked, each as the ids of its webhooks. */
 export async function unmarked(q: Queryable): Promise<string[][]> {
   const { rows } = await q.query<{ webhooks: string[] }>("select webhooks from events.sync_outbox order by id");
   return rows.map(({ webhooks }) => webhooks);

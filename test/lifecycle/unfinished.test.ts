@@ -16,7 +16,7 @@ import { scene, SECRETS, type Scene } from "../integrations/support.ts";
 
 const SUBJECTS = 2500;
 
-/** Items of the integration of which webhooks came, more than two transactions change. */
+/** Items of the integration with webhooks, more than two transactions change. */
 const addSubjects = async ({ database }: Scene, id: string, more: string): Promise<void> =>
   void (await database.query(
     `insert into sync.subjects (integration_id, kind, id, ${more.split("=")[0]})
@@ -56,13 +56,13 @@ function endsBefore(database: Database, text: string, count: number): Database {
   return {
     ...watch(database),
     transaction: (work, kind) => database.transaction((tx) => work(watch(tx)), kind),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
 describe("deleting an integration", () => {
-  test("that has many items delays no webhook of another", async () => {
+  test("deleting an integration with many items delays no webhook of another", async () => {
     await using it = await scene();
     const { database } = it;
     const [id, other] = [await it.integrate(), await it.integrate()];
@@ -101,34 +101,37 @@ describe("deleting an integration", () => {
     ["item_unknown", 1],
     ["oldest_unserved = null", 1],
     ["set unfinished = $3", 1],
-  ])("is finished by another process when its own ends before %j", async (text, count) => {
-    await using it = await scene();
-    const { database } = it;
-    const [id, other] = [await it.integrate(), await it.integrate()];
-    for (const integration_id of [id, other])
-      await introduceItem(it, { integration_id, item_id: "item-1", access_token: SECRETS.token });
-    await addSubjects(it, id, "due_at = now()");
-    const receivedAt = new Date(Date.now() - 24 * 60 * 60_000);
-    await append(database, [webhook({ integrationId: id, receivedAt })]);
-    await markAll(database);
-    await expect(deleteIntegration(endsBefore(database, text, count), id)).rejects.toThrow("the process ended");
-    expect(await getIntegration(database, id)).toBeNull();
-    await finishIntegrations(database);
-    const left = async (integration: string) =>
-      await Promise.all(
-        [
-          "tartan.items where integration_id = $1 and access_token_sealed is not null",
-          "sync.subjects where integration_id = $1 and (due_at is not null or status <> 'unlinked' or oldest_unserved is not null)",
-          "journal.webhooks where integration_id = $1 and processed_at is null",
-          "events.events where integration_id = $1 and type = 'item.removed'",
-          "tartan.integrations where id = $1 and unfinished is not null",
-        ].map((what) => countOf(database, what, [integration])),
-      );
-    expect(await left(id)).toEqual([0, 0, 0, 1, 0]);
-    expect(await left(other)).toEqual([1, 1, 1, 0, 0]);
-  });
+  ])(
+    "another process finishes the deletion of an integration when the first one ends before %j",
+    async (text, count) => {
+      await using it = await scene();
+      const { database } = it;
+      const [id, other] = [await it.integrate(), await it.integrate()];
+      for (const integration_id of [id, other])
+        await introduceItem(it, { integration_id, item_id: "item-1", access_token: SECRETS.token });
+      await addSubjects(it, id, "due_at = now()");
+      const receivedAt = new Date(Date.now() - 24 * 60 * 60_000);
+      await append(database, [webhook({ integrationId: id, receivedAt })]);
+      await markAll(database);
+      await expect(deleteIntegration(endsBefore(database, text, count), id)).rejects.toThrow("the process ended");
+      expect(await getIntegration(database, id)).toBeNull();
+      await finishIntegrations(database);
+      const left = async (integration: string) =>
+        await Promise.all(
+          [
+            "tartan.items where integration_id = $1 and access_token_sealed is not null",
+            "sync.subjects where integration_id = $1 and (due_at is not null or status <> 'unlinked' or oldest_unserved is not null)",
+            "journal.webhooks where integration_id = $1 and processed_at is null",
+            "events.events where integration_id = $1 and type = 'item.removed'",
+            "tartan.integrations where id = $1 and unfinished is not null",
+          ].map((what) => countOf(database, what, [integration])),
+        );
+      expect(await left(id)).toEqual([0, 0, 0, 1, 0]);
+      expect(await left(other)).toEqual([1, 1, 1, 0, 0]);
+    },
+  );
 
-  test("with a purge leaves nothing, not even of webhooks that a process takes which has not heard of it", async () => {
+  test("purging an integration leaves nothing, not even webhooks of a process that missed the notification", async () => {
     await using it = await scene();
     const { database } = it;
     const id = await it.integrate();
@@ -167,7 +170,7 @@ describe("deleting an integration", () => {
 describe("new credentials", () => {
   const due = "sync.subjects where integration_id = $1 and due_at is not null";
 
-  test("are stored at once, however many items are to be tried again, and delay no webhook", async () => {
+  test("new credentials are stored at once, however many items are to be tried again, and delay no webhook", async () => {
     await using it = await scene();
     const { database } = it;
     const id = await it.integrate();
@@ -185,7 +188,7 @@ describe("new credentials", () => {
     expect(await countOf(database, due, [id])).toBe(SUBJECTS);
   });
 
-  test("reach every item, also when the process that stored them ends", async () => {
+  test("new credentials reach every item, also when the process that stored them ends", async () => {
     await using it = await scene();
     const { database } = it;
     const id = await it.integrate();

@@ -13,7 +13,7 @@ const apply: Scene["apply"] = (...args) => db.apply(...args);
 const rows: Scene["rows"] = (...args) => db.rows(...args);
 
 describe("numbers", () => {
-  it("arrive with every digit Plaid sent", async () => {
+  it("numbers are mirrored with every digit that Plaid sent", async () => {
     const scope = await hold();
     const amounts = [
       "0.1",
@@ -37,7 +37,7 @@ describe("numbers", () => {
     ]);
   });
 
-  it("add up as decimals do", async () => {
+  it("mirrored numbers add up as decimals", async () => {
     const scope = await hold();
     await apply(scope, "transactions", [
       '{"added":[{"transaction_id":"a","amount":0.1},{"transaction_id":"b","amount":0.2}],"modified":[],"removed":[]}',
@@ -47,7 +47,7 @@ describe("numbers", () => {
 });
 
 describe("columns", () => {
-  it("are read by their paths; what is null or absent is null", async () => {
+  it("columns are read by their paths, and an absent value is null", async () => {
     const scope = await hold();
     const full = txn("t", {
       date: "2026-02-28",
@@ -74,7 +74,7 @@ describe("columns", () => {
     expect(second).toMatchObject({ date: null, datetime: null, pending: null, p: null });
   });
 
-  it("of an item hold its lists, its error, its status and the user that only we know", async () => {
+  it("the columns of an item hold its lists, its error, its status and its user", async () => {
     const scope = await hold();
     const answer = {
       item: {
@@ -115,7 +115,7 @@ describe("columns", () => {
 });
 
 describe("a snapshot", () => {
-  it("removes what it lacks, and takes back what returns", async () => {
+  it("a snapshot removes rows that it lacks and restores rows that return", async () => {
     const scope = await hold();
     const answer = (...ids: string[]) =>
       JSON.stringify({ accounts: ids.map((account_id) => ({ account_id, balances: { current: 1.5 } })) });
@@ -133,7 +133,7 @@ describe("a snapshot", () => {
 });
 
 describe("a loop's pages", () => {
-  it("post a pending transaction whose removal and successor are on different pages, in either order", async () => {
+  it("a pending transaction is posted although its removal and its successor are on different pages, in either order", async () => {
     for (const pages of [
       [page([], [], ["pending"]), page([txn("posted", { pending_transaction_id: "pending" })])],
       [page([txn("posted", { pending_transaction_id: "pending" })]), page([], [], ["pending"])],
@@ -148,7 +148,7 @@ describe("a loop's pages", () => {
     }
   });
 
-  it("say the last word of a row on their last page, whether as added or modified", async () => {
+  it("the last page that mentions a row decides its content, as added or modified", async () => {
     const scope = await hold();
     const changes = await apply(scope, "transactions", [
       page([txn("t", { name: "one" })], [txn("t", { name: "two" })]),
@@ -159,7 +159,7 @@ describe("a loop's pages", () => {
     expect(await rows(scope, "name")).toEqual([{ name: "four" }]);
   });
 
-  it("may remove what was never there", async () => {
+  it("a page may remove a row that never existed", async () => {
     const scope = await hold();
     expect(await apply(scope, "transactions", [page([], [], ["ghost", "ghost"])])).toEqual({
       added: 0,
@@ -168,7 +168,7 @@ describe("a loop's pages", () => {
     });
   });
 
-  it("touch nothing of another item or integration, whatever ids they share", async () => {
+  it("a loop's pages change nothing of another item or integration, even with the same ids", async () => {
     const [one, two] = [await hold(), await hold()];
     await apply(one, "transactions", [page([txn("t", { name: "one" })])]);
     await apply(two, "transactions", [page([txn("t", { name: "two" })])]);
@@ -177,7 +177,7 @@ describe("a loop's pages", () => {
     expect(await rows(one, "name, removed_at")).toEqual([{ name: "one", removed_at: null }]);
   });
 
-  it("leave rows alone that are sent again unchanged", async () => {
+  it("rows that are sent again unchanged are not written", async () => {
     const scope = await hold();
     await apply(scope, "transactions", [page([txn("t"), txn("u")])]);
     const before = await rows(scope, "transaction_id, xmin::text, changed_at");

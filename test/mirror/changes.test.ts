@@ -1,4 +1,4 @@
-/** The rows that a run has changed, as they are told: whole, exact, once, and in parts that can be taken in. */
+/** The rows that a run has changed, as events hold them: complete, exact, once, and in bounded parts. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { applyReading, removeEverything } from "../../src/mirror/apply.ts";
 import { both } from "../../src/mirror/changes.ts";
@@ -43,7 +43,7 @@ const many = (count: number, more: Record<string, unknown> = {}) =>
   Array.from({ length: count }, (_, n) => txn(`t${n}`, more));
 
 describe("changed rows", () => {
-  it("have every digit that Plaid sent", async () => {
+  it("changed rows have every digit that Plaid sent", async () => {
     const scope = await db.hold();
     const numbers = ["12345678901234567.89", "0.1", "1.10", "-0.00", "0.30000000000000004", "4503599627370497.5"];
     const added = numbers.map((amount, n) => `{"transaction_id":"t${n}","amount":${amount}}`).join(",");
@@ -55,7 +55,7 @@ describe("changed rows", () => {
     }
   });
 
-  it("are what one step from before the run to after it changes, however often its pages mention them", async () => {
+  it("the changed rows of a run are those that differ before and after it, however often its pages mention them", async () => {
     const scope = await db.hold();
     await tell(scope, [page([txn("kept"), txn("gone", { name: "last known" }), txn("back"), txn("was")])]);
     await tell(scope, [page([], [], ["was"])]);
@@ -76,7 +76,7 @@ describe("changed rows", () => {
     expect(part?.removed).toEqual([txn("gone", { name: "last known" })]);
   });
 
-  it("are none where nothing changed, and none of a row that came and went", async () => {
+  it("a run that changes nothing has no changed rows, and a row that came and went is none", async () => {
     const scope = await db.hold();
     await tell(scope, [page([txn("a")])]);
     expect(await tell(scope, [page([txn("a")])])).toEqual([]);
@@ -86,7 +86,7 @@ describe("changed rows", () => {
     ]);
   });
 
-  it("are this item's alone", async () => {
+  it("the changed rows of a run are its own item's only", async () => {
     const [one, two] = [await db.hold(), await db.hold()];
     await db.database.transaction(async (tx) => {
       for (const scope of [one, two]) {
@@ -102,7 +102,7 @@ describe("changed rows", () => {
 });
 
 describe("parts", () => {
-  it("hold a hundred rows at most, and each row is in one", async () => {
+  it("the parts of an event hold a hundred rows at most, and each row is in one part", async () => {
     const scope = await db.hold();
     const parts = parse(await tell(scope, [page(many(KEYS_MAX + 250))]));
     expect(parts.map((each) => each.added.length)).toEqual([...Array.from({ length: 22 }, () => 100), 50]);
@@ -111,7 +111,7 @@ describe("parts", () => {
     for (const { counts } of parts) expect(counts).toEqual({ added: KEYS_MAX + 250, modified: 0, removed: 0 });
   });
 
-  it("hold about 80 kB, also where rows compress well; a row larger than that has one that ends with it", async () => {
+  it("the parts of an event hold about 80 kB, even if rows compress well, and a larger row ends its part", async () => {
     const scope = await db.hold();
     const rows = [...many(60, { text: "x".repeat(5000) }), txn("vast", { text: "y".repeat(300_000) })];
     const texts = await tell(scope, [page(rows)]);
@@ -122,7 +122,7 @@ describe("parts", () => {
     expect(texts.length).toBeLessThan(8);
   });
 
-  it("put changes of each kind side by side", async () => {
+  it("the parts of an event hold added, modified and removed rows side by side", async () => {
     const scope = await db.hold();
     await tell(scope, [page(many(150))]);
     const parts = parse(

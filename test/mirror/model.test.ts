@@ -72,8 +72,8 @@ function play(model: Map<number, Row>, { pages, whole }: Step): Changes {
   return changes;
 }
 
-describe("any runs whatever", () => {
-  it("leave the rows and tell the counts that a simple model has", async () => {
+describe("any sequence of runs", () => {
+  it("any sequence of runs leaves the rows and reports the counts of a simple model", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 5 }), async (steps) => {
         const scope = await hold();

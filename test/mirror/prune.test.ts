@@ -3,7 +3,7 @@ import { pruneRemoved } from "../../src/mirror/prune.ts";
 import { RESOURCES } from "../../src/resources/index.ts";
 import { testDatabase } from "../support/database.ts";
 
-test("rows that Plaid removed longer ago than they are kept go, in every table of the mirror, and no other row", async () => {
+test("rows that Plaid removed before the retention are deleted in every table of the mirror, and no other row", async () => {
   await using db = await testDatabase();
   const { database } = db;
   for (const { table, key, subject } of RESOURCES) {

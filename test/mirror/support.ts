@@ -26,22 +26,22 @@ export const txn = (id: string, more: Record<string, unknown> = {}) => ({
 export const page = (added: unknown[], modified: unknown[] = [], removed: string[] = []): string =>
   JSON.stringify({ added, modified, removed: removed.map((transaction_id) => ({ transaction_id })) });
 
-/** The run's rows as they would be told. */
+/** The run's changed rows, as an event would hold them. */
 export async function changedRows(tx: Queryable, scope: Scope, name: string, applied: Applied) {
   const made = selectChanges(scope, resource(name), applied, "run");
   if (made === null) return [];
   return (await tx.query<{ part: number; data: string }>(made.select, made.values)).rows;
 }
 
-/** Whatever was applied: the rows that are told are those that were counted, by keys and by looking through all. */
+/** After any run: the changed rows are those that were counted, found by keys and by comparing all rows. */
 async function expectRowsAsCounted(tx: Queryable, scope: Scope, name: string, applied: Applied): Promise<void> {
   for (const keys of applied.keys === null ? [null] : [applied.keys, null]) {
-    const told = { added: 0, modified: 0, removed: 0 };
+    const counts = { added: 0, modified: 0, removed: 0 };
     for (const { data } of await changedRows(tx, scope, name, { ...applied, keys })) {
       const part = JSON.parse(data) as Record<keyof Changes, unknown[]>;
-      for (const change of ["added", "modified", "removed"] as const) told[change] += part[change].length;
+      for (const change of ["added", "modified", "removed"] as const) counts[change] += part[change].length;
     }
-    expect(told, keys === null ? "looked through" : "by keys").toEqual(applied.changes);
+    expect(counts, keys === null ? "by all rows" : "by keys").toEqual(applied.changes);
   }
 }
 

@@ -76,9 +76,9 @@ const ODD = fc.oneof(
 const isDate = (value: unknown): boolean =>
   typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value.slice(0, 10)));
 
-describe("a value of whatever kind", () => {
+describe("a value of any kind", () => {
   for (const name of ["items", "accounts", "transactions"]) {
-    it(`in a column of ${name} is there or is null and noted, stays whole in raw, and nothing stops`, async () => {
+    it(`any value in a column of ${name} is stored, or is null and reported, stays whole in raw, and stops nothing`, async () => {
       const of = resource(name);
       const field = fc.constantFrom(...of.columns);
       await fc.assert(
@@ -122,7 +122,7 @@ describe("a value of whatever kind", () => {
 describe("what does not fit", () => {
   const transactions = (...added: unknown[]) => JSON.stringify({ added, modified: [], removed: [] });
 
-  it("leaves the other rows and columns as they are, and is new once for each item and field", async () => {
+  it("an unfit value leaves the other rows and columns as they are, and is reported once for each item and field", async () => {
     const scope = await db.hold();
     const page = transactions(
       { transaction_id: "a", amount: 1.5, date: "2026-01-32", name: "A" },
@@ -157,7 +157,7 @@ describe("what does not fit", () => {
     expect(JSON.stringify(noted)).not.toContain("soon");
   });
 
-  it("is a row without its key: it is passed over and noted, and while there is one nothing counts as gone", async () => {
+  it("a row without its key is skipped and reported, and no row is removed by that reading", async () => {
     const scope = await db.hold();
     const accounts = (...rows: unknown[]) => JSON.stringify({ accounts: rows });
     await apply(scope, resource("accounts"), accounts({ account_id: "a" }, { account_id: "b" }), null, true);
@@ -183,7 +183,7 @@ describe("what does not fit", () => {
   it.each([
     ["item", ({ integrationId, subjectId }: Scope) => forgetItem(db.database, integrationId, subjectId), 1],
     ["integration", ({ integrationId }: Scope) => purgeIntegration(db.database, integrationId), 0],
-  ])("goes with its %s, and no other does", async (_, forget, left) => {
+  ])("what does not fit goes with its %s, and no other does", async (_, forget, left) => {
     const [scope, other, foreign] = [
       await db.hold(),
       await db.hold(),

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { fromCursor, fromKeyCursor, toCursor, toKeyCursor } from "../../src/model/cursors.ts";
 
 describe("cursors", () => {
-  test("a cursor gives back the key that it was made of, whatever the key's letters", () => {
+  test("a cursor gives back the key that it was made of, with any letters", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme", minLength: 1 }), (key) => {
         expect(fromCursor("items", toCursor("items", key))).toBe(key);

@@ -11,7 +11,7 @@ const LINK = `link-production-${UUID}`;
 const cut = (text: string): string => cutTokens(Buffer.from(text)).bytes.toString();
 
 describe("cutting tokens out of a webhook", () => {
-  test("public tokens, lists of them and link tokens are replaced by the mark", () => {
+  test("public tokens, lists of them and link tokens are replaced by [cut]", () => {
     const body = {
       webhook_type: "LINK",
       link_token: LINK,
@@ -21,11 +21,11 @@ describe("cutting tokens out of a webhook", () => {
     };
     const { bytes, cut: isCut } = cutTokens(Buffer.from(JSON.stringify(body, null, 2)));
     expect(isCut).toBe(true);
-    const told: unknown = JSON.parse(bytes.toString());
-    expect(told).toEqual({ ...body, link_token: MARK, public_token: MARK, public_tokens: [MARK, MARK] });
+    const parsed: unknown = JSON.parse(bytes.toString());
+    expect(parsed).toEqual({ ...body, link_token: MARK, public_token: MARK, public_tokens: [MARK, MARK] });
   });
 
-  test("a token is found under any name when it looks like Plaid's, and under a token's name however it looks", () => {
+  test("a token is found by its form under any name, and under a token's name in any form", () => {
     for (const text of [
       `{"note":"it was ${PUBLIC}, or so"}`,
       `{"a":{"b":[{"c":["${LINK}"]}]}}`,
@@ -47,7 +47,7 @@ describe("cutting tokens out of a webhook", () => {
       expect(cut(text)).not.toContain("odd-secret");
   });
 
-  test("what stands beside a token stays as it came, to the digit", () => {
+  test("the text beside a token stays as it came, to the digit", () => {
     const text = `{ "amount":1.10,\t"public_token":"x", "id": 12345678901234567890, "é":"ü\\n\\u00e9", "public_tokens":[ "y" , 3.00, null ],"after":["kept"],"last":"kept" }\n`;
     expect(cut(text)).toBe(text.replace('"x"', `"${MARK}"`).replace('"y"', `"${MARK}"`));
     expect(cut('{"public_token":null,"a":"kept"}')).toBe('{"public_token":null,"a":"kept"}');
@@ -56,12 +56,12 @@ describe("cutting tokens out of a webhook", () => {
     expect(cut('[{"public_token":null},["kept"]]')).toBe('[{"public_token":null},["kept"]]');
   });
 
-  test("a token that was cut before it was stored is still said to be cut", () => {
+  test("a token that was cut before it was stored is still reported as cut", () => {
     expect(cutTokens(Buffer.from(`{"access_token":"${MARK}"}`)).cut).toBe(true);
     expect(cutTokens(Buffer.from('{"access_token":null}')).cut).toBe(false);
   });
 
-  test("bytes without a token are the same buffer, whatever they are", () => {
+  test("cutting bytes without a token returns the same buffer", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (array) => {
         const bytes = Buffer.from(array);
@@ -71,7 +71,7 @@ describe("cutting tokens out of a webhook", () => {
     );
   });
 
-  test("wherever a token stands in a document, it is gone and the rest is the document", () => {
+  test("a token at any place in a document is cut and the rest is unchanged", () => {
     const place = fc.letrec<{ value: unknown }>((tie) => ({
       value: fc.oneof(
         { maxDepth: 4 },
@@ -100,7 +100,7 @@ describe("cutting tokens out of a webhook", () => {
     );
   });
 
-  test("a body of a megabyte, nested or quoted, is cut in one pass", () => {
+  test("tokens are cut out of a nested or quoted body of a megabyte in one pass", () => {
     for (const text of [
       "[".repeat(1_000_000),
       `"${"\\\\".repeat(500_000)}"`,

@@ -10,7 +10,7 @@ describe("webhook ids", () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  test("an id tells its instant, its version and its variant as RFC 9562 has them", () => {
+  test("an id holds its instant, its version and its variant as RFC 9562 has them", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), (millis) => {
         const hex = newUuid(millis).replaceAll("-", "");

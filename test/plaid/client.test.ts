@@ -41,7 +41,7 @@ async function failure(promise: Promise<unknown>): Promise<PlaidError> {
 }
 
 describe("the client", () => {
-  test("sends what Plaid wants: credentials and version in headers, JSON in the body", async () => {
+  test("the client sends credentials and version in headers and JSON in the body", async () => {
     const seen: unknown[] = [];
     await using s = await serve((request, response, body) => {
       const {
@@ -65,20 +65,20 @@ describe("the client", () => {
     ]);
   });
 
-  test("hands on the text as it came, digit for digit", async () => {
+  test("the client returns the text as it came, digit for digit", async () => {
     const text = '{ "amount": 12345678901234567.10, "small": 1e-7,\n"request_id": "abc" }';
     await using s = await answering(200, text);
     expect(await s.client.post("/x", {})).toEqual({ text, requestId: "abc" });
     expect(await s.client.postJson("/x", {})).toMatchObject({ request_id: "abc" });
   });
 
-  test("finds the request id even where a text pretends to be one", async () => {
+  test("the client finds the request id even if a text looks like one", async () => {
     const text = JSON.stringify({ request_id: "right", name: '"request_id":"wrong"' });
     await using s = await answering(200, text);
     expect((await s.client.post("/x", {})).requestId).toBe("right");
   });
 
-  test("an error of Plaid keeps its type, code, reason, words for the user and request, and no more", async () => {
+  test("a Plaid error keeps its type, code, reason, display message and request id, and no more", async () => {
     const body = JSON.stringify({
       error_type: "ITEM_ERROR",
       error_code: "ITEM_LOGIN_REQUIRED",
@@ -102,7 +102,7 @@ describe("the client", () => {
     expect(JSON.stringify({ ...error, message: error.message, stack: error.stack })).not.toContain("secret-token");
   });
 
-  test("429 is rate limited, with the wait it names", async () => {
+  test("an answer with status 429 is a rate limit with the wait that it names", async () => {
     const { status, body } = plaidFault(429, "RATE_LIMIT_EXCEEDED", "TRANSACTIONS_SYNC_LIMIT");
     await using s = await answering(status, body, { "retry-after": "7" });
     expect(await failure(s.client.post("/transactions/sync", {}))).toMatchObject({
@@ -112,7 +112,7 @@ describe("the client", () => {
     });
   });
 
-  test("a cursor that Plaid does not take is told from other wrong fields by having been sent", async () => {
+  test("a refused cursor is distinguished from other invalid fields because the request had a cursor", async () => {
     const { status, body } = plaidFault(400, "INVALID_REQUEST", "INVALID_FIELD");
     await using s = await answering(status, body);
     const classOf = async (path: string, sent: object) => (await failure(s.client.post(path, sent))).retryClass;
@@ -122,7 +122,7 @@ describe("the client", () => {
     expect(await classOf("/item/get", { cursor: "c" })).toBe("configuration");
   });
 
-  test("what is not Plaid's JSON is retried where it may pass, and blamed on the configuration where not", async () => {
+  test("an answer that is not Plaid's JSON is retried if it may pass, and is a configuration error otherwise", async () => {
     const expected: [number, string, string][] = [
       [500, "<html>", "backoff"],
       [502, "", "backoff"],
@@ -155,7 +155,7 @@ describe("the client", () => {
     }
   });
 
-  test("a wait that Plaid asks for is read as seconds or as a date, and has an end", async () => {
+  test("Retry-After is read as seconds or as a date, up to a limit", async () => {
     const { body } = plaidFault(429, "RATE_LIMIT_EXCEEDED", "RATE_LIMIT");
     const waitFor = async (header: string) => {
       await using s = await answering(429, body, { "retry-after": header });
@@ -167,13 +167,13 @@ describe("the client", () => {
       expect(await waitFor(nothing)).toBeUndefined();
   });
 
-  test("credits that are used up are no rate limit: waiting does not help", async () => {
+  test("used-up credits are not a rate limit, since waiting does not help", async () => {
     const { status, body } = plaidFault(429, "RATE_LIMIT_EXCEEDED", "CREDITS_EXHAUSTED");
     await using s = await answering(status, body);
     expect(await failure(s.client.post("/x", {}))).toMatchObject({ rateLimited: false, retryClass: "configuration" });
   });
 
-  test("silence, a closed connection and nobody there are failures that pass", async () => {
+  test("a timeout, a closed connection and a refused connection are failures that pass", async () => {
     await using silent = await serve(() => undefined);
     expect(await failure(silent.client.post("/x", {}))).toMatchObject({ errorCode: "TIMEOUT", retryClass: "backoff" });
     await using closing = await serve((request) => request.socket.destroy());
@@ -196,7 +196,7 @@ describe("the client", () => {
     expect(await failure(nobody.post("/x", {}))).toMatchObject({ httpStatus: null, retryClass: "backoff" });
   });
 
-  test("whoever aborts gets their own reason", async () => {
+  test("a request that is aborted throws the reason of its signal", async () => {
     await using s = await serve(() => undefined);
     const stop = new AbortController();
     const answer = s.client.post("/x", {}, stop.signal);
@@ -222,7 +222,7 @@ describe("JSON for Postgres", () => {
     );
   });
 
-  test("any JSON stays the same JSON, but for those characters", () => {
+  test("any JSON stays the same except for characters that jsonb cannot hold", () => {
     const unstorable = /[\0]|[\ud800-\udfff]/u;
     const text = fc
       .array(fc.constantFrom("a", "\\", '"', "\0", "\ud83d", "\ude00", "😀", "u0000", "\n"))
@@ -240,7 +240,7 @@ describe("JSON for Postgres", () => {
 });
 
 describe("retry classes", () => {
-  test("come from type and code, unknown ones from the type", () => {
+  test("the retry class comes from type and code, and of an unknown code from the type", () => {
     const expected: [string, string, string][] = [
       ["RATE_LIMIT_EXCEEDED", "ANY_NEW_LIMIT", "backoff"],
       ["API_ERROR", "INTERNAL_SERVER_ERROR", "backoff"],
@@ -263,7 +263,7 @@ describe("retry classes", () => {
 });
 
 describe("limits", () => {
-  test("are those Plaid publishes, and none where it publishes none", () => {
+  test("the rate limits are those that Plaid publishes, and there are none where it publishes none", () => {
     expect(limitOf("/transactions/sync", "production")).toEqual({ perItem: 50, perClient: 2500 });
     expect(limitOf("/transactions/sync", "sandbox")).toEqual({ perItem: 50, perClient: 1000 });
     expect(limitOf("/institutions/get", "production")).toEqual({ perClient: 50 });

@@ -22,17 +22,17 @@ async function check(error_type: string, error_code: string, status = 400) {
     error_message: "says plaid",
     request_id: "rq1",
   });
-  const wish = { client_id: "a-client", secret: "a-secret-of-theirs", environment: "production", plaid_url } as const;
-  return await checkCredentials(wish).catch((error: unknown) => error);
+  const input = { client_id: "a-client", secret: "a-secret-of-theirs", environment: "production", plaid_url } as const;
+  return await checkCredentials(input).catch((error: unknown) => error);
 }
 
-describe("what Plaid refuses is named by the field to mend", () => {
+describe("a refusal of Plaid's names the field to fix", () => {
   const faults: [type: string, code: string, fields: string[]][] = [
     ["INVALID_INPUT", "INVALID_API_KEYS", ["client_id", "secret"]],
     ["INVALID_INPUT", "UNAUTHORIZED_ENVIRONMENT", ["environment"]],
     ["INVALID_REQUEST", "INVALID_FIELD", ["country_codes"]],
   ];
-  it.each(faults)("%s/%s", async (type, code, fields) => {
+  it.each(faults)("the refusal %s/%s is answered with the field to fix", async (type, code, fields) => {
     const error = await check(type, code);
     expect(error).toMatchObject({ code: "plaid_credentials_refused", message: expect.stringContaining("rq1") });
     expect(Object.keys((error as { fields: object }).fields)).toEqual(fields);
@@ -40,7 +40,7 @@ describe("what Plaid refuses is named by the field to mend", () => {
   });
 });
 
-it("what says nothing about the credentials is not held against them", async () => {
+it("an error that says nothing about the credentials does not refuse them", async () => {
   expect(await check("RATE_LIMIT_EXCEEDED", "RATE_LIMIT", 429)).toMatchObject({ code: "plaid_unreachable" });
   expect(await check("API_ERROR", "INTERNAL_SERVER_ERROR", 500)).toMatchObject({ code: "plaid_unreachable" });
 });

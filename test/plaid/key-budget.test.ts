@@ -26,7 +26,7 @@ async function flood(
 }
 
 describe("verification keys under a flood of forged kids", () => {
-  test("ten thousand new kids a second do not keep out a key that was just rotated in: its second webhook is accepted", async () => {
+  test("the second webhook of a newly rotated key is accepted during a flood of ten thousand new kids a second", async () => {
     await using server = await startKeyServer();
     const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
     await flood(v, 10_000);
@@ -42,7 +42,7 @@ describe("verification keys under a flood of forged kids", () => {
     expect(server.asked.length).toBeLessThan(PER_MINUTE * 1.5 + 10);
   }, 60_000);
 
-  test("a webhook that was turned away is accepted when Plaid sends it again after half a minute of flood", async () => {
+  test("a webhook that was refused is accepted when Plaid sends it again after half a minute of flood", async () => {
     await using server = await startKeyServer();
     const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
     const rotated = newSigningKey();
@@ -57,7 +57,7 @@ describe("verification keys under a flood of forged kids", () => {
     expect(await verify(v, rotated)).toMatchObject({ ok: true });
   }, 60_000);
 
-  test("forged kids that are sent again and again do not keep out what comes from where genuine webhooks came", async () => {
+  test("repeated forged kids do not keep out webhooks from addresses that sent genuine ones", async () => {
     const known = newSigningKey();
     await using server = await startKeyServer(known);
     const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
@@ -81,7 +81,7 @@ describe("verification keys under a flood of forged kids", () => {
     expect(await from("52.21.26.131", rotated)).toMatchObject({ ok: true });
   }, 60_000);
 
-  test("a webhook that is genuine but late does not make its sender one that is trusted", async () => {
+  test("a genuine but late webhook does not make its sender trusted", async () => {
     const known = newSigningKey();
     await using server = await startKeyServer(known);
     const v = openVerifier(server.url, { fetchesPerMinute: PER_MINUTE });
@@ -118,7 +118,7 @@ describe("verification keys under a flood of forged kids", () => {
     expect(await v.keys.find(one, second.kid, at)).toMatchObject({ type: "public" });
   });
 
-  test("a key that another process has fetched is found although the budget is used up", async () => {
+  test("a verification key that another process has fetched is found although the budget is used up", async () => {
     await using db = await testDatabase();
     await using server = await startKeyServer();
     const [v, other] = [1, 2].map(() => openVerifier(server.url, { database: db.database, fetchesPerMinute: 5 }));

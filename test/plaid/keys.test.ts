@@ -20,16 +20,16 @@ const jwtAt = ({ clock }: Verifier, key: SigningKey): string =>
 const check = (v: Verifier, key: SigningKey) => v.verify(jwtAt(v, key), body);
 
 describe("verification keys", () => {
-  test("a key is asked for once, however many webhooks wait for it at once", async () => {
+  test("a verification key is fetched once, however many webhooks wait for it at once", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     const v = openVerifier(server.url);
-    const verdicts = await Promise.all(Array.from({ length: 100 }, () => check(v, key)));
-    expect(verdicts.every(({ ok }) => ok)).toBe(true);
+    const results = await Promise.all(Array.from({ length: 100 }, () => check(v, key)));
+    expect(results.every(({ ok }) => ok)).toBe(true);
     expect(server.asked).toEqual([key.kid]);
   });
 
-  test("a rotation needs no restart: old and new are both good at once", async () => {
+  test("a key rotation needs no restart: the old and the new key are both accepted", async () => {
     const [old, next] = [newSigningKey(), newSigningKey()];
     await using server = await startKeyServer(old);
     const v = openVerifier(server.url);
@@ -40,7 +40,7 @@ describe("verification keys", () => {
     expect(server.asked).toEqual([old.kid, next.kid]);
   });
 
-  test("an expired key is refused, and one in use is asked for again, so that its expiry is noticed", async () => {
+  test("an expired key is refused, and a key in use is fetched again, so that its expiry is noticed", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     const v = openVerifier(server.url);
@@ -57,7 +57,7 @@ describe("verification keys", () => {
     expect(await check(v, stranger)).toMatchObject({ reason: "key_expired" });
   });
 
-  test("a key that Plaid withdrew is refused; one that cannot be asked for stays good", async () => {
+  test("a key that Plaid withdrew is refused, and a key that cannot be fetched again stays accepted", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     const v = openVerifier(server.url);
@@ -75,7 +75,7 @@ describe("verification keys", () => {
     expect(await check(v, key)).toMatchObject({ reason: "key_unknown" });
   });
 
-  test("an unknown kid is not asked for again for a while, and then is", async () => {
+  test("an unknown kid is fetched again only after a while", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer();
     const v = openVerifier(server.url);
@@ -86,7 +86,7 @@ describe("verification keys", () => {
     expect(await check(v, key)).toMatchObject({ ok: true });
   });
 
-  test("a flood of made-up kids asks Plaid no more than the budget, and known keys go on working", async () => {
+  test("a flood of made-up kids causes no more fetches than the budget, and known keys keep working", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     const v = openVerifier(server.url, { fetchesPerMinute: 10 });
@@ -95,7 +95,7 @@ describe("verification keys", () => {
       Array.from({ length: 500 }, () => check(v, newSigningKey("kid" + Math.random().toString(36).slice(2)))),
     );
     expect(server.asked.length).toBeLessThanOrEqual(11);
-    expect(flood.filter((verdict) => !verdict.ok && verdict.keyUnavailable).length).toBeGreaterThanOrEqual(490);
+    expect(flood.filter((result) => !result.ok && result.keyUnavailable).length).toBeGreaterThanOrEqual(490);
     expect(await check(v, key)).toMatchObject({ ok: true });
     v.clock.advance(30_000);
     const before = server.asked.length;
@@ -104,7 +104,7 @@ describe("verification keys", () => {
     expect(server.asked.length - before).toBeGreaterThanOrEqual(4);
   });
 
-  test("when Plaid cannot be asked, that is said, and the next webhook asks again", async () => {
+  test("when Plaid does not answer, the refusal says so, and the next webhook asks again", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     const v = openVerifier(server.url);
@@ -128,19 +128,19 @@ describe("verification keys", () => {
     expect(await check(v, key)).toMatchObject({ ok: true });
   });
 
-  test("a key endpoint that never answers is given up before Plaid gives up on us", async () => {
+  test("a fetch that gets no answer ends before Plaid's timeout for the webhook", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     server.fault = "hang";
     expect(await check(openVerifier(server.url), key)).toMatchObject({ reason: "key_unavailable" });
   });
 
-  test("nobody listening there is unavailable, not unknown", async () => {
+  test("a key whose endpoint refuses connections is unavailable and not unknown", async () => {
     const key = newSigningKey();
     expect(await check(openVerifier("http://127.0.0.1:1"), key)).toMatchObject({ reason: "key_unavailable" });
   });
 
-  test("a restart uses the stored key and asks nobody; keys of one Plaid environment are not another's", async () => {
+  test("a restart uses the stored keys without a fetch, and only those of the same Plaid environment", async () => {
     await using db = await testDatabase();
     const key = newSigningKey();
     const expiring = newSigningKey();
@@ -160,7 +160,7 @@ describe("verification keys", () => {
     expect(await check(openVerifier(elsewhere.url, options), key)).toMatchObject({ reason: "key_unknown" });
   });
 
-  test("with Postgres away keys come from Plaid and are kept in memory", async () => {
+  test("while Postgres is down keys come from Plaid and are kept in memory", async () => {
     const key = newSigningKey();
     await using server = await startKeyServer(key);
     const away: Queryable = { query: () => Promise.reject(new Error("away")) };
@@ -170,7 +170,7 @@ describe("verification keys", () => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test("a stored key is read once, whatever kids are asked for", async () => {
+  test("the stored keys are read once for any number of kids", async () => {
     await using db = await testDatabase();
     await using server = await startKeyServer();
     let statements = 0;

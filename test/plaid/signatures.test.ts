@@ -21,55 +21,55 @@ function jobs(count: number, keys: readonly SigningKey[]) {
 }
 
 describe("signatures on threads", () => {
-  test("each gets its own verdict, whatever shares its batch", async () => {
+  test("each signature gets its own result in any batch", async () => {
     await using signatures = openSignatures(2);
     const all = jobs(
       600,
       Array.from({ length: 7 }, () => newSigningKey()),
     );
-    const verdicts = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
-    expect(verdicts).toEqual(all.map(({ holds }) => holds));
+    const results = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
+    expect(results).toEqual(all.map(({ holds }) => holds));
   });
 
-  test("more keys than a thread remembers are no trouble", async () => {
+  test("more keys than a thread remembers are checked correctly", async () => {
     await using signatures = openSignatures(1);
     const keys = Array.from({ length: 300 }, () => newSigningKey());
     for (let round = 0; round < 2; round += 1) {
       const all = jobs(300, keys);
-      const verdicts = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
-      expect(verdicts).toEqual(all.map(({ holds }) => holds));
+      const results = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
+      expect(results).toEqual(all.map(({ holds }) => holds));
     }
   });
 
-  test("a signature of another length, or a key of another curve, is false and harms nobody", async () => {
+  test("a signature of another length or a key of another curve is false and affects no other signature", async () => {
     await using signatures = openSignatures(1);
     const [key, other] = [newSigningKey(), newSigningKey("k", "P-384")];
     const data = randomBytes(100);
     const signature = signatureOf(key, data);
-    const verdicts = await Promise.all([
+    const results = await Promise.all([
       signatures.check(data, signature.subarray(1), publicKey(key)),
       signatures.check(data, Buffer.alloc(64), publicKey(key)),
       signatures.check(data, signature, publicKey(other)),
       signatures.check(data, signature, publicKey(key)),
     ]);
-    expect(verdicts).toEqual([false, false, false, true]);
+    expect(results).toEqual([false, false, false, true]);
     expect(await checkSignature(data, Buffer.alloc(10), publicKey(key))).toBe(false);
   });
 
-  test("closing answers what is under way, and afterwards it works without threads", async () => {
+  test("closing the threads answers running checks, and later checks work without threads", async () => {
     const signatures = openSignatures(1);
     const all = jobs(200, [newSigningKey()]);
-    const verdicts = all.map(({ data, signature, key }) => signatures.check(data, signature, key));
+    const results = all.map(({ data, signature, key }) => signatures.check(data, signature, key));
     await signatures[Symbol.asyncDispose]();
-    expect(await Promise.all(verdicts)).toEqual(all.map(({ holds }) => holds));
+    expect(await Promise.all(results)).toEqual(all.map(({ holds }) => holds));
     const [one] = all;
     expect(one && (await signatures.check(one.data, one.signature, one.key))).toBe(true);
   });
 
-  test("without threads it is Node's pool that answers", async () => {
+  test("without threads Node's pool checks signatures", async () => {
     await using signatures = openSignatures(0);
     const all = jobs(20, [newSigningKey()]);
-    const verdicts = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
-    expect(verdicts).toEqual(all.map(({ holds }) => holds));
+    const results = await Promise.all(all.map(({ data, signature, key }) => signatures.check(data, signature, key)));
+    expect(results).toEqual(all.map(({ holds }) => holds));
   });
 });

@@ -16,7 +16,7 @@ async function scene() {
 const seconds = (from: number): number => Math.floor(Date.now() / 1000) + from;
 
 describe("a genuine webhook", () => {
-  test("is proven, with its key and its time", async () => {
+  test("a genuine webhook is proven, with its key and its time", async () => {
     await using s = await scene();
     const iat = seconds(-3);
     expect(await s.verify(signJwt(key, body, { claims: { iat } }), body)).toEqual({
@@ -27,7 +27,7 @@ describe("a genuine webhook", () => {
     });
   });
 
-  test("may be five minutes old at its receipt and one minute ahead of our clock, and no more", async () => {
+  test("a genuine webhook may be five minutes old at its receipt and one minute ahead of our clock, and no more", async () => {
     await using s = await scene();
     const iat = seconds(0);
     const jwt = signJwt(key, body, { claims: { iat } });
@@ -38,7 +38,7 @@ describe("a genuine webhook", () => {
     expect(await at(-60_001)).toMatchObject({ ok: false, reason: "issued_in_future", stale: { keyId: key.kid } });
   });
 
-  test("that is too old or dated ahead is genuine only while its body is the signed one", async () => {
+  test("a genuine webhook that is too old or dated ahead is genuine only while its body is the signed one", async () => {
     await using s = await scene();
     for (const [offset, reason] of [
       [-1000, "issued_too_old"],
@@ -46,13 +46,13 @@ describe("a genuine webhook", () => {
     ] as const) {
       const jwt = signJwt(key, body, { claims: { iat: seconds(offset) } });
       expect(await s.verify(jwt, body)).toHaveProperty("stale");
-      const verdict = await s.verify(jwt, webhookBody({ item_id: "other" }));
-      expect(verdict).toMatchObject({ ok: false, reason });
-      expect(verdict).not.toHaveProperty("stale");
+      const result = await s.verify(jwt, webhookBody({ item_id: "other" }));
+      expect(result).toMatchObject({ ok: false, reason });
+      expect(result).not.toHaveProperty("stale");
     }
   });
 
-  test("is the same webhook under the other signature that anyone can make of its own", async () => {
+  test("a genuine webhook has the same identity under the second signature that anyone can compute", async () => {
     await using s = await scene();
     const jwt = signJwt(key, body);
     const [head, claims, tail] = jwt.split(".") as [string, string, string];
@@ -67,20 +67,20 @@ describe("a genuine webhook", () => {
   });
 });
 
-test("a token is another one for another receiver", async () => {
+test("a token has another identity for another receiver", async () => {
   await using s = await scene();
   const jwt = signJwt(key, body);
   const at = async (receiver: string) => {
     const { keys, scope: integration } = s;
-    const verdict = await verifyWebhook({ jwt, body, receivedAt: new Date(), keys, integration, receiver });
-    return verdict.ok ? verdict.tokenSha256.toString("hex") : verdict.reason;
+    const result = await verifyWebhook({ jwt, body, receivedAt: new Date(), keys, integration, receiver });
+    return result.ok ? result.tokenSha256.toString("hex") : result.reason;
   };
   expect(await at("svi_1")).toBe(await at("svi_1"));
   expect(await at("svi_1")).not.toBe(await at("svi_2"));
 });
 
 describe("a body that is not the signed one", () => {
-  test("is refused: other whitespace, another order, another encoding, another webhook's, one bit, nothing", async () => {
+  test("a body that is not the signed one is refused: other whitespace, another order, another encoding, another webhook's, one bit, nothing", async () => {
     await using s = await scene();
     const fields = JSON.parse(body.toString()) as Record<string, unknown>;
     const other = webhookBody({ item_id: "item-2" });
@@ -106,7 +106,7 @@ describe("a token that Plaid did not make", () => {
   const claims = () => ({ iat: seconds(0), request_body_sha256: sha256(body) });
   const signed = (header: object) => `${segment(header)}.${segment(claims())}`;
 
-  test("is refused for its algorithm: none, HS256 with the public key, ES384, and other spellings", async () => {
+  test("a token that Plaid did not make is refused for its algorithm: none, HS256 with the public key, ES384, and other spellings", async () => {
     await using s = await scene();
     const signature = "A".repeat(86);
     for (const alg of [
@@ -134,7 +134,7 @@ describe("a token that Plaid did not make", () => {
     expect(s.server.asked).toEqual([]);
   });
 
-  test("is refused when another key signed it, though it names Plaid's", async () => {
+  test("a token that Plaid did not make is refused when another key signed it, though it names Plaid's", async () => {
     await using s = await scene();
     const thief = newSigningKey(key.kid);
     expect(await s.verify(signJwt(thief, body), body)).toMatchObject({ reason: "signature_invalid" });
@@ -142,17 +142,17 @@ describe("a token that Plaid did not make", () => {
     expect(await s.verify(signJwt(other, body), body)).toMatchObject({ ok: false });
   });
 
-  test("is refused when its claims or header were changed after signing", async () => {
+  test("a token that Plaid did not make is refused when its claims or header were changed after signing", async () => {
     await using s = await scene();
     const [head, , tail] = signJwt(key, body).split(".");
     const claimed = segment({ ...claims(), extra: 1 });
     expect(await s.verify(`${head}.${claimed}.${tail}`, body)).toMatchObject({ reason: "signature_invalid" });
-    const [, told, end] = signJwt(key, body).split(".");
+    const [, claimsPart, end] = signJwt(key, body).split(".");
     const renamed = segment({ alg: "ES256", typ: "JWT", kid: key.kid });
-    expect(await s.verify(`${renamed}.${told}.${end}`, body)).toMatchObject({ reason: "signature_invalid" });
+    expect(await s.verify(`${renamed}.${claimsPart}.${end}`, body)).toMatchObject({ reason: "signature_invalid" });
   });
 
-  test("is refused for a kid that is missing, no text, absurd, or asks for more than a key", async () => {
+  test("a token that Plaid did not make is refused for a kid that is missing, no text, absurd, or asks for more than a key", async () => {
     await using s = await scene();
     for (const kid of [undefined, null, 1, "", "a b", "../../x", "k".repeat(129), "kid\0", { a: 1 }])
       expect(await s.verify(signJwt(key, body, { header: { kid } }), body)).toMatchObject({
@@ -164,14 +164,14 @@ describe("a token that Plaid did not make", () => {
     expect(s.server.asked).toEqual([]);
   });
 
-  test("never has its key taken from its own header", async () => {
+  test("a token that Plaid did not make never has its key taken from its own header", async () => {
     await using s = await scene();
     const own = newSigningKey();
     const jwt = signJwt(own, body, { header: { jwk: own.jwk, jku: "http://127.0.0.1:1/", x5c: [] } });
     expect(await s.verify(jwt, body)).toMatchObject({ reason: "key_unknown" });
   });
 
-  test("is refused for claims that are missing, of another type or out of range", async () => {
+  test("a token that Plaid did not make is refused for claims that are missing, of another type or out of range", async () => {
     await using s = await scene();
     const wrong = [
       { iat: undefined },
@@ -190,7 +190,7 @@ describe("a token that Plaid did not make", () => {
       expect(await s.verify(signJwt(key, body, { claims: one }), body)).toMatchObject({ reason: "token_malformed" });
   });
 
-  test("has one spelling: stray bits, padding and standard base64 are refused", async () => {
+  test("a token has one spelling: stray bits, padding and standard base64 are refused", async () => {
     await using s = await scene();
     const jwt = signJwt(key, body);
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -209,13 +209,13 @@ describe("a token that Plaid did not make", () => {
       expect(await s.verify(other, body)).toMatchObject({ reason: "token_malformed" });
   });
 
-  test("is refused when it is longer than any real one", async () => {
+  test("a token that Plaid did not make is refused when it is longer than any real one", async () => {
     await using s = await scene();
     const jwt = signJwt(key, body, { claims: { pad: "x".repeat(4000) } });
     expect(await s.verify(jwt, body)).toMatchObject({ reason: "token_malformed" });
   });
 
-  test("whatever it is made of, is refused and never throws", async () => {
+  test("any text as a token is refused and never throws", async () => {
     await using s = await scene();
     const jwt = signJwt(key, body);
     const mutated = fc.tuple(fc.nat(jwt.length - 1), fc.nat(255)).map(([at, code]) => {
@@ -229,11 +229,11 @@ describe("a token that Plaid did not make", () => {
     );
     const built = fc
       .tuple(header, fc.json(), fc.uint8Array({ minLength: 64, maxLength: 64 }))
-      .map(([head, told, tail]) =>
-        [Buffer.from(head), Buffer.from(told), Buffer.from(tail)].map((b) => b.toString("base64url")).join("."),
+      .map(([head, claims, tail]) =>
+        [Buffer.from(head), Buffer.from(claims), Buffer.from(tail)].map((b) => b.toString("base64url")).join("."),
       );
-    const resigned = fc.json().map((told) => {
-      const text = `${segment({ alg: "ES256", kid: key.kid })}.${Buffer.from(told).toString("base64url")}`;
+    const resigned = fc.json().map((claims) => {
+      const text = `${segment({ alg: "ES256", kid: key.kid })}.${Buffer.from(claims).toString("base64url")}`;
       const signature = sign("sha256", Buffer.from(text), { key: key.privateKey, dsaEncoding: "ieee-p1363" });
       return `${text}.${signature.toString("base64url")}`;
     });
@@ -242,8 +242,8 @@ describe("a token that Plaid did not make", () => {
         fc.oneof(mutated, built, resigned, fc.string(), fc.string({ unit: "binary" })),
         async (token) => {
           fc.pre(token !== jwt);
-          const verdict = await s.verify(token, body);
-          expect(verdict.ok).toBe(false);
+          const result = await s.verify(token, body);
+          expect(result.ok).toBe(false);
         },
       ),
       { numRuns: 1500 },

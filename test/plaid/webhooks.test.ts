@@ -6,7 +6,7 @@ const read = (fields: unknown) => readWebhook(Buffer.from(JSON.stringify(fields)
 const NOTHING = { type: null, code: null, itemId: null, environment: null, subject: null };
 
 describe("what a webhook is about", () => {
-  test("one with an item_id is about that item, whatever its type", () => {
+  test("a webhook of any type with an item_id has that item as its subject", () => {
     expect(
       read({ webhook_type: "NEW_TYPE", webhook_code: "NEW_CODE", item_id: "i1", environment: "production" }),
     ).toEqual({
@@ -18,7 +18,7 @@ describe("what a webhook is about", () => {
     });
   });
 
-  test("alerts about an institution are about it; other webhooks that mention one are not", () => {
+  test("an institution is the subject of alerts about it, and not of other webhooks that mention it", () => {
     const about = (webhook_type: string) => read({ webhook_type, webhook_code: "X", institution_id: "ins_1" }).subject;
     expect(about("DASHBOARD_CONFIGURED_ALERT")).toEqual({ kind: "institution", id: "ins_1" });
     expect(about("ISSUES")).toEqual({ kind: "institution", id: "ins_1" });
@@ -27,7 +27,7 @@ describe("what a webhook is about", () => {
     expect(read({ ...partner, institution_id: "ins_1" }).subject).toEqual({ kind: "institution", id: "ins_1" });
   });
 
-  test("those about users, reports, payments and transfers have no subject yet, and are read all the same", () => {
+  test("webhooks about users, reports, payments and transfers have no subject yet, and are read", () => {
     const webhooks = [
       { webhook_type: "ASSETS", webhook_code: "PRODUCT_READY", asset_report_id: "a" },
       { webhook_type: "TRANSFER", webhook_code: "TRANSFER_EVENTS_UPDATE" },
@@ -38,13 +38,13 @@ describe("what a webhook is about", () => {
       expect(read(one)).toMatchObject({ type: one.webhook_type, itemId: null, subject: null });
   });
 
-  test("what is no object says nothing", () => {
+  test("a body that is not an object has no subject", () => {
     for (const text of ["", "null", "[]", '"x"', "1", "{", "\0", "[[[[", "{}"])
       expect(readWebhook(Buffer.from(text))).toEqual(NOTHING);
     expect(readWebhook(Buffer.from([0xff, 0xfe, 0x7b]))).toEqual(NOTHING);
   });
 
-  test("fields that a column cannot hold are null, and the others are kept", () => {
+  test("fields of a webhook that a column cannot hold are null, and the others are kept", () => {
     for (const item_id of [
       "",
       "a\0b",
@@ -66,12 +66,12 @@ describe("what a webhook is about", () => {
     expect(read({ webhook_type: "Überweisung 💶", item_id: "i" })).toMatchObject({ type: "Überweisung 💶" });
   });
 
-  test("a body cannot pretend to be about something through its prototype", () => {
+  test("a body cannot set its subject through its prototype", () => {
     const text = '{"__proto__":{"item_id":"i1"},"constructor":{"item_id":"i1"}}';
     expect(readWebhook(Buffer.from(text))).toEqual(NOTHING);
   });
 
-  test("nothing makes it throw", () => {
+  test("reading any body never throws", () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void readWebhook(Buffer.from(bytes))));
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), fc.jsonValue(), (webhook_type, item_id, environment) => {

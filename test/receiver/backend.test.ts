@@ -25,7 +25,7 @@ async function everythingWritten({ database }: Intake): Promise<string> {
 }
 
 describe("a new item from your backend", () => {
-  test("as WebhookDB's Ruby code posts it is linked, journaled without its token, and due with everything", async () => {
+  test("a new item that is posted as WebhookDB's Ruby code does is linked, journaled without its token, and due with everything", async () => {
     await using intake = await startIntake();
     // Net::HTTP.post(URI(url), body.to_json, headers)
     const answer = await intake.post(
@@ -52,7 +52,7 @@ describe("a new item from your backend", () => {
     expect(await everythingWritten(intake)).not.toContain(TOKEN);
   });
 
-  test("may come with the user it belongs to, and again with a new token", async () => {
+  test("a new item from your backend may name its user, and may come again with a new token", async () => {
     await using intake = await startIntake();
     await intake.backend({ ...created, user_id: "user-1" });
     const [before] = await items(intake);
@@ -64,7 +64,7 @@ describe("a new item from your backend", () => {
     expect(await intake.webhooks()).toMatchObject([{ user_id: "user-1" }, { user_id: "user-1" }]);
   });
 
-  test("gives the webhooks that overtook it their user", async () => {
+  test("a new item from your backend gives the webhooks that came before it their user", async () => {
     await using intake = await startIntake();
     await intake.plaid(webhookBody({ item_id: "created-item-id" }));
     await intake.backend({ ...created, user_id: "user-1" });
@@ -72,7 +72,7 @@ describe("a new item from your backend", () => {
     expect((await intake.webhooks()).map(({ user_id }) => user_id)).toEqual(["user-1", "user-1", "user-1"]);
   });
 
-  test("names each field that is missing or of no use, and repeats none", async () => {
+  test("a new item from your backend is refused with each missing or invalid field and without their values", async () => {
     await using intake = await startIntake();
     const cases: [Record<string, unknown>, string[]][] = [
       [{}, ["webhook_type", "webhook_code"]],
@@ -101,7 +101,7 @@ describe("a new item from your backend", () => {
     expect(await everythingWritten(intake)).not.toContain(TOKEN);
   });
 
-  test("that is no JSON object is told so", async () => {
+  test("a new item from your backend that is not a JSON object is refused with that reason", async () => {
     await using intake = await startIntake();
     for (const text of ["", "{", "[]", "null", '"ITEM"', "webhook_type=ITEM"])
       expect(await intake.backend(text), text).toMatchObject({
@@ -114,7 +114,7 @@ describe("a new item from your backend", () => {
 describe("a request by secret", () => {
   const updated = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "item-1" };
 
-  test("may carry it in any of three headers", async () => {
+  test("a request of the backend may carry the secret in any of three headers", async () => {
     await using intake = await startIntake();
     const { secret } = intake;
     for (const headers of [
@@ -127,7 +127,7 @@ describe("a request by secret", () => {
       expect(await intake.backend(updated, headers)).toMatchObject({ status: 200 });
   });
 
-  test("without one is 401 and says what to send; with a wrong one is 401 and seen in the record", async () => {
+  test("a request without the secret is 401 and says what to send, and one with a wrong secret is 401 and recorded", async () => {
     await using intake = await startIntake();
     const missing = await intake.backend(updated, {});
     expect(missing).toMatchObject({ status: 401, body: { error: { code: "webhook_secret_missing" } } });
@@ -148,7 +148,7 @@ describe("a request by secret", () => {
     expect(JSON.stringify(refusals)).not.toContain(secret);
   });
 
-  test("after a repair has everything of the item read again", async () => {
+  test("ITEM/UPDATED after a repair has everything of the item read again", async () => {
     await using intake = await startIntake();
     await intake.backend(updated);
     expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", requested: ["*"] }]);
@@ -156,7 +156,7 @@ describe("a request by secret", () => {
     expect((await subjects(intake.database))[1]?.requested).toEqual(["*", "transactions:full"]);
   });
 
-  test("may fake Plaid's HISTORICAL_UPDATE to have the history read, or with full read anew", async () => {
+  test("a backend may post HISTORICAL_UPDATE to have the history read, or with full to have it read anew", async () => {
     await using intake = await startIntake();
     const fake = { webhook_type: "TRANSACTIONS", webhook_code: "HISTORICAL_UPDATE", item_id: "item-1" };
     await intake.backend(fake);
@@ -165,7 +165,7 @@ describe("a request by secret", () => {
     expect((await subjects(intake.database))[0]?.requested.toSorted()).toEqual(["transactions", "transactions:full"]);
   });
 
-  test("of any other type is kept, and marks what it is about", async () => {
+  test("a backend's webhook of any other type is kept and marks its subject", async () => {
     await using intake = await startIntake();
     await intake.backend({ webhook_type: "AUTH", webhook_code: "AUTOMATICALLY_VERIFIED", item_id: "item-1" });
     await intake.backend({ webhook_type: "OURS", webhook_code: "OWN", note: 1 });
@@ -176,20 +176,20 @@ describe("a request by secret", () => {
     ]);
   });
 
-  test("of a login listener says so", async () => {
+  test("a webhook of a login listener has its source", async () => {
     await using intake = await startIntake();
     await intake.backend({ ...updated, source: "FROM_LISTENER", user_id: "user-1" });
     expect(await intake.webhooks()).toMatchObject([{ source: "FROM_LISTENER", user_id: "user-1" }]);
   });
 
-  test("sent twice is two webhooks: there is nothing to tell them apart by", async () => {
+  test("a backend's webhook that is sent twice is two webhooks, since it has no token", async () => {
     await using intake = await startIntake();
     await Promise.all([intake.backend(updated), intake.backend(updated)]);
     expect(await intake.webhooks()).toHaveLength(2);
     expect(await subjects(intake.database)).toHaveLength(1);
   });
 
-  test("has every access_token cut out, wherever it stands and however it is spelt", async () => {
+  test("every access_token is cut out of a backend's webhook, at any depth and in any spelling", async () => {
     await using intake = await startIntake();
     const bodies = [
       JSON.stringify({ ...updated, access_token: TOKEN }),
@@ -202,7 +202,7 @@ describe("a request by secret", () => {
     expect(await everythingWritten(intake)).not.toContain(TOKEN);
   });
 
-  test("is kept byte for byte where there is no token in it", async () => {
+  test("a backend's webhook without a token is kept byte for byte", async () => {
     await using intake = await startIntake();
     const text = '{ "webhook_type":"ITEM",\t"webhook_code":"UPDATED","item_id":"i", "n":12345678901234567890 }\n';
     await intake.backend(text);
@@ -210,7 +210,7 @@ describe("a request by secret", () => {
     expect(rows[0]?.body.toString()).toBe(text);
   });
 
-  test("cannot be made from Plaid's webhook by leaving its proof away", async () => {
+  test("a webhook of Plaid's without its proof is not accepted as the backend's", async () => {
     await using intake = await startIntake();
     const body = webhookBody();
     expect(await intake.post(body, { "Plaid-Verificatio": signJwt(intake.key, body) })).toMatchObject({ status: 401 });

@@ -1,4 +1,4 @@
-/** Whatever a refused request holds, its refusal is recorded, and no other is lost with it. */
+/** The refusal of a request with any content is recorded, and no other refusal is lost. */
 import { connect } from "node:net";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -71,7 +71,7 @@ const body = fc.oneof(
   fc.string(),
 );
 
-test("whatever a request to the intake holds, its refusal is recorded beside every other one", async () => {
+test("the refusal of a request with any content is recorded beside every other one", async () => {
   await using api = await startApi({ config: { trustedProxies: ["127.0.0.1"] } });
   const { id: known } = await api.integrate();
   const counted = async () => {
@@ -113,7 +113,7 @@ const refusal = (fields: Partial<Refusal> = {}): Refusal => ({
   ...fields,
 });
 
-test("a refusal with values that no column holds is recorded with those that it can", async () => {
+test("a refusal with values that no column can hold is recorded with the others", async () => {
   await using db = await testDatabase();
   const values = fc.record({
     integrationId: fc.constantFrom(null, "\0", "\ud800", "x".repeat(100_000), "a\nb"),
@@ -136,7 +136,7 @@ test("a refusal with values that no column holds is recorded with those that it 
   expect(data.filter(({ detail }) => detail?.startsWith("what the request held"))).toEqual([]);
 });
 
-test("a refusal that Postgres refuses all the same is recorded by its reason, and those beside it whole", async () => {
+test("a refusal that Postgres rejects is recorded by its reason, and those beside it whole", async () => {
   await using db = await testDatabase();
   await db.database.query("alter table journal.refusals add check (detail <> 'poison')");
   await using refusals = openRefusals({ database: db.database, logger, clock });
@@ -145,12 +145,12 @@ test("a refusal that Postgres refuses all the same is recorded by its reason, an
   const { data } = await listRefusals(db.database, {});
   expect(data.map(({ reason, detail, count }) => [reason, detail, count])).toEqual([
     ["two", "two", 1],
-    ["poison", "what the request held could not be stored", 1],
+    ["poison", "the request's content could not be stored", 1],
     ["one", "one", 1],
   ]);
 });
 
-test("refusals that come while Postgres is away are written once it is back", async () => {
+test("refusals that come while Postgres is down are written afterwards", async () => {
   await using db = await testDatabase();
   let isAway = true;
   const database = new Proxy(db.database, {

@@ -20,7 +20,7 @@ describe("the way in", () => {
     expect((await intake.refusals())[0]).toMatchObject({ reason: "integration_unknown", integration_id: null });
   });
 
-  test("any content type will do, and none at all: the bytes are what is signed", async () => {
+  test("a webhook is accepted with any valid content type and with none", async () => {
     await using intake = await startIntake();
     for (const type of ["application/json", "text/plain", "application/x-www-form-urlencoded", "application/x.y", ""]) {
       const headers = { "Plaid-Verification": signJwt(intake.key, body), ...(type && { "content-type": type }) };
@@ -30,7 +30,7 @@ describe("the way in", () => {
     for (const row of rows) expect(row.body).toEqual(body);
   });
 
-  test("a Content-Type that is none is refused by name", async () => {
+  test("an invalid Content-Type is refused by its name", async () => {
     await using intake = await startIntake();
     expect(await intake.post(body, { "content-type": "x" })).toMatchObject({
       status: 415,
@@ -38,7 +38,7 @@ describe("the way in", () => {
     });
   });
 
-  test("a body that comes in pieces is one webhook", async () => {
+  test("a body that comes in chunks is one webhook", async () => {
     await using intake = await startIntake();
     const { hostname, port } = new URL(intake.url);
     const socket = connect(Number(port), hostname);
@@ -54,7 +54,7 @@ describe("the way in", () => {
     expect(await intake.webhooks()).toMatchObject([{ item_id: "item-1" }]);
   });
 
-  test("only listed sources may post as Plaid, a backend may from anywhere", async () => {
+  test("only listed addresses may post as Plaid, and a backend may post from any address", async () => {
     await using intake = await startIntake({ allowedSources: ["plaid", "10.1.0.0/16"], trustProxy: true });
     const from = (address: string) =>
       intake.post(body, { "Plaid-Verification": signJwt(intake.key, body), "X-Forwarded-For": address });
@@ -68,20 +68,20 @@ describe("the way in", () => {
     expect((await intake.refusals())[0]).toMatchObject({ reason: "webhook_source_refused" });
   });
 
-  test("a claimed address is not believed without a trusted proxy", async () => {
+  test("X-Forwarded-For is ignored without a trusted proxy", async () => {
     await using intake = await startIntake({ allowedSources: ["plaid"] });
     const headers = { "Plaid-Verification": signJwt(intake.key, body), "X-Forwarded-For": "52.21.26.131" };
     expect(await intake.post(body, headers)).toMatchObject({ status: 403 });
   });
 
-  test("a list of sources with faults is refused whole, before anything listens", async () => {
+  test("a list of sources with invalid entries is refused before the server listens", async () => {
     for (const entry of ["plaidd", "1.2.3", "1.2.3.4/33", "1.2.3.4/x", "::1/129", "1.2.3.4/8/8"])
       await expect(startIntake({ allowedSources: ["plaid", entry] })).rejects.toMatchObject({ code: "config_invalid" });
   });
 });
 
 describe("when it cannot be stored", () => {
-  test("Postgres away is 503 with Retry-After, and secrets and keys known before still serve", async () => {
+  test("while Postgres is down the answer is 503 with Retry-After, and known secrets and keys are still used", async () => {
     let away = false;
     await using intake = await startIntake({
       intake: (database, vault) => {
@@ -105,7 +105,7 @@ describe("when it cannot be stored", () => {
     expect(await intake.plaid(body)).toMatchObject({ status: 200 });
   });
 
-  test("a full queue is 503 with Retry-After", async () => {
+  test("when the queue is full the answer is 503 with Retry-After", async () => {
     await using intake = await startIntake({
       intake: (database, vault) => openIntake({ database, vault, queueMax: 1, logger }),
     });
@@ -120,7 +120,7 @@ describe("when it cannot be stored", () => {
     for (const { status } of await Promise.all(answers)) expect([200, 503]).toContain(status);
   });
 
-  test("nobody is told 200 for what a crash of Postgres took with it", async () => {
+  test("no webhook that a crash of Postgres lost was answered 200", async () => {
     await using intake = await startIntake();
     await using other = await openDatabase({
       url: (await currentUrl(intake)).href,
@@ -135,11 +135,11 @@ describe("when it cannot be stored", () => {
       await other.query(
         "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like '%incoming%' and pid <> pg_backend_pid()",
       );
-    const told = (await Promise.all(answers))
+    const acknowledged = (await Promise.all(answers))
       .filter(({ status }) => status === 200)
       .map((answer) => answer.body.webhook_id);
     const stored = new Set((await intake.webhooks()).map(({ id }) => id));
-    for (const id of told) expect(stored.has(String(id))).toBe(true);
+    for (const id of acknowledged) expect(stored.has(String(id))).toBe(true);
   });
 });
 

@@ -11,7 +11,7 @@ async function expectRefused(intake: Intake, reason: string): Promise<void> {
 }
 
 describe("a webhook of Plaid", () => {
-  test("is answered exactly 200 with its id, journaled byte for byte, and its item is due", async () => {
+  test("a webhook of Plaid's is answered 200 with its id, journaled byte for byte, and makes its item due", async () => {
     await using intake = await startIntake();
     const answer = await intake.plaid(body);
     expect(answer).toMatchObject({
@@ -36,14 +36,14 @@ describe("a webhook of Plaid", () => {
     expect(await intake.refusals()).toEqual([]);
   });
 
-  test("is taken at the path that WebhookDB's clients use, too", async () => {
+  test("a webhook of Plaid's is also accepted at the path of WebhookDB's clients", async () => {
     await using intake = await startIntake();
     const headers = { "plaid-verification": signJwt(intake.key, body) };
     const path = intake.path.replace("integrations", "service_integrations");
     expect(await intake.post(body, headers, path)).toMatchObject({ status: 200 });
   });
 
-  test("sent again is a duplicate under the first one's id, at once and while both are under way", async () => {
+  test("a webhook of Plaid's that is sent again is a duplicate with the first one's id, also while the first is being stored", async () => {
     await using intake = await startIntake();
     const headers = { "Plaid-Verification": signJwt(intake.key, body) };
     const answers = await Promise.all(Array.from({ length: 20 }, () => intake.post(body, headers)));
@@ -55,14 +55,14 @@ describe("a webhook of Plaid", () => {
     expect(await subjects(intake.database)).toMatchObject([{ generation: 1 }]);
   });
 
-  test("with the same body under another token is another webhook", async () => {
+  test("a webhook with the same body under another token is another webhook", async () => {
     await using intake = await startIntake();
     await intake.plaid(body);
     await intake.plaid(body);
     expect(await intake.webhooks()).toHaveLength(2);
   });
 
-  test("of an unknown type, code or shape is kept and answered 200", async () => {
+  test("a webhook of Plaid's of an unknown type, code or shape is kept and answered 200", async () => {
     await using intake = await startIntake();
     const bodies = [
       webhookBody({ webhook_type: "NEW", webhook_code: "NEWER", item_id: undefined }),
@@ -81,20 +81,20 @@ describe("a webhook of Plaid", () => {
     expect(rows.map((row) => row.item_id)).toEqual(bodies.map(() => null));
   });
 
-  test("that names another environment than its integration is kept", async () => {
+  test("a webhook of Plaid's that names another environment than its integration is kept", async () => {
     await using intake = await startIntake();
     expect(await intake.plaid(webhookBody({ environment: "production" }))).toMatchObject({ status: 200 });
     expect(await intake.webhooks()).toMatchObject([{ environment: "production" }]);
   });
 
-  test("may carry an access_token where Plaid puts none; the signature cannot make it a command", async () => {
+  test("a signed webhook with an access_token links no item", async () => {
     await using intake = await startIntake();
     await intake.plaid(webhookBody({ webhook_type: "ITEM", webhook_code: "CREATED", access_token: "access-x" }));
     const { rows } = await intake.database.query("select 1 from tartan.items");
     expect(rows).toEqual([]);
   });
 
-  test("may be 1 MiB long, and no longer", async () => {
+  test("a webhook of Plaid's may be 1 MiB long and not longer", async () => {
     await using intake = await startIntake();
     const largest = webhookBody({ pad: "" });
     const pad = "x".repeat(1024 * 1024 - largest.length);
@@ -106,7 +106,7 @@ describe("a webhook of Plaid", () => {
     expect((await intake.refusals())[0]).toMatchObject({ reason: "body_too_large" });
   });
 
-  test("at the URL of another integration is that one's, and does not take it from the rightful one", async () => {
+  test("a webhook that was also posted to the URL of another integration is still accepted at its own", async () => {
     await using intake = await startIntake();
     const other = await intake.integrate();
     const headers = { "Plaid-Verification": signJwt(intake.key, body) };
@@ -117,7 +117,7 @@ describe("a webhook of Plaid", () => {
 });
 
 describe("what is not proven", () => {
-  test("is 401 with the reason, in the answer and in the record", async () => {
+  test("an unproven webhook is 401 with the reason, in the answer and in the record", async () => {
     await using intake = await startIntake();
     const thief = newSigningKey(intake.key.kid);
     const cases: [string, Record<string, string>][] = [
@@ -138,7 +138,7 @@ describe("what is not proven", () => {
     expect(await subjects(intake.database)).toEqual([]);
   });
 
-  test("cannot fall back to the secret: who sends both is judged by the signature", async () => {
+  test("a request with a signature and a secret is accepted by its signature only", async () => {
     await using intake = await startIntake();
     const headers = { "Plaid-Verification": "x", "Whdb-Webhook-Secret": intake.secret };
     expect(await intake.post(body, headers)).toMatchObject({
@@ -147,7 +147,7 @@ describe("what is not proven", () => {
     });
   });
 
-  test("swapped bodies of two genuine webhooks are both refused", async () => {
+  test("two genuine webhooks with swapped bodies are both refused", async () => {
     await using intake = await startIntake();
     const other = webhookBody({ item_id: "item-2" });
     const [one, two] = [signJwt(intake.key, body), signJwt(intake.key, other)];
@@ -156,7 +156,7 @@ describe("what is not proven", () => {
     await expectRefused(intake, "body_mismatch");
   });
 
-  test("a genuine webhook that comes too late is refused, but its item is looked at, once", async () => {
+  test("a genuine webhook that comes too late is refused, and its item is checked once", async () => {
     await using intake = await startIntake();
     const headers = {
       "Plaid-Verification": signJwt(intake.key, body, { claims: { iat: Math.floor(Date.now() / 1000) - 400 } }),
@@ -166,7 +166,7 @@ describe("what is not proven", () => {
     expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
   });
 
-  test("a genuine webhook that is dated ahead of our clock is refused, but its item is looked at, once", async () => {
+  test("a genuine webhook that is dated ahead is refused, and its item is checked once", async () => {
     await using intake = await startIntake();
     const iat = Math.floor(Date.now() / 1000) + 90;
     const headers = { "Plaid-Verification": signJwt(intake.key, body, { claims: { iat } }) };
@@ -179,7 +179,7 @@ describe("what is not proven", () => {
     expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
   });
 
-  test("a genuine webhook at the wrong time that changes nothing mirrored marks nothing", async () => {
+  test("a genuine webhook at the wrong time that touches nothing mirrored marks nothing", async () => {
     await using intake = await startIntake();
     const income = webhookBody({ webhook_type: "INCOME", webhook_code: "INCOME_VERIFICATION" });
     for (const offset of [-400, 90]) {
@@ -189,7 +189,7 @@ describe("what is not proven", () => {
     expect(await subjects(intake.database)).toEqual([]);
   });
 
-  test("one that had been accepted is a duplicate still, when it is sent again an hour later", async () => {
+  test("an accepted webhook that is sent again an hour later is still a duplicate", async () => {
     await using intake = await startIntake();
     const headers = { "Plaid-Verification": signJwt(intake.key, body) };
     const first = await intake.post(body, headers);
@@ -201,7 +201,7 @@ describe("what is not proven", () => {
     expect(await subjects(intake.database)).toMatchObject([{ generation: 1 }]);
   });
 
-  test("at the wrong time and tampered with marks nothing", async () => {
+  test("a webhook at the wrong time with a changed body marks nothing", async () => {
     await using intake = await startIntake();
     for (const offset of [-400, 90]) {
       const iat = Math.floor(Date.now() / 1000) + offset;
@@ -216,7 +216,7 @@ describe("what is not proven", () => {
 });
 
 describe("keys", () => {
-  test("rotated in mid-flight lose nothing", async () => {
+  test("a key rotation between two webhooks loses none", async () => {
     await using intake = await startIntake();
     const next = newSigningKey();
     const before = Array.from({ length: 20 }, () => intake.plaid(body));
@@ -228,7 +228,7 @@ describe("keys", () => {
     expect(intake.server.asked.toSorted()).toEqual([intake.key.kid, next.kid].toSorted());
   });
 
-  test("that cannot be fetched are 503 with Retry-After, and the webhook is taken when it comes again", async () => {
+  test("a webhook whose key cannot be fetched is 503 with Retry-After, and is accepted when it is sent again", async () => {
     await using intake = await startIntake();
     intake.server.fault = plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR");
     const headers = { "Plaid-Verification": signJwt(intake.key, body) };
@@ -242,7 +242,7 @@ describe("keys", () => {
     expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
   });
 
-  test("made up by the thousand cost Plaid a few questions, and genuine webhooks pass meanwhile", async () => {
+  test("thousands of made-up key ids cause a few fetches from Plaid, and genuine webhooks are accepted meanwhile", async () => {
     await using intake = await startIntake({ fetchesPerMinute: 5 });
     await intake.plaid(body);
     const garbage = Array.from({ length: 300 }, (_, index) =>

@@ -12,7 +12,7 @@ const bytesOf = (body: unknown): Buffer => Buffer.from(JSON.stringify(body, null
 
 describe("a webhook that needs no sync run", () => {
   test.skipIf(examples === null)(
-    "of each of Plaid's example webhooks, those that change nothing mirrored are processed by the marker and make nothing due",
+    "the marker processes those of Plaid's example webhooks that touch nothing mirrored, and they make nothing due",
     async () => {
       await using intake = await startIntake();
       for (const example of examples ?? []) expect(await intake.plaid(bytesOf(example))).toMatchObject({ status: 200 });
@@ -35,7 +35,7 @@ describe("a webhook that needs no sync run", () => {
     },
   );
 
-  test("is one of an unknown type, one that is not JSON, and one whose body names nothing to read", async () => {
+  test("webhooks of an unknown type, that are not JSON, or that name no subject need no sync run", async () => {
     await using intake = await startIntake();
     const bodies: [Buffer, string][] = [
       [bytesOf({ webhook_type: "INVENTED", webhook_code: "LATELY", item_id: "item-1" }), "no_resource"],
@@ -53,14 +53,14 @@ describe("a webhook that needs no sync run", () => {
     expect(await subjects(intake.database)).toEqual([]);
   });
 
-  test("is not one that asks for a full reading, though nothing that it touches is mirrored", async () => {
+  test("a webhook that requests a full reading needs a sync run although it touches nothing mirrored", async () => {
     await using intake = await startIntake();
     await intake.backend({ webhook_type: "INCOME", webhook_code: "X", item_id: "asked", full: true });
     expect((await subjects(intake.database)).map(({ id }) => id)).toEqual(["asked"]);
     expect((await intake.webhooks()).map(({ processed_at }) => processed_at)).toEqual([null]);
   });
 
-  test("is one of an item whose token is not known, and the item is shown as unlinked", async () => {
+  test("a webhook of an item without a token needs no sync run, and the item is shown as unlinked", async () => {
     await using intake = await startIntake();
     await intake.plaid(
       bytesOf({ webhook_type: "TRANSACTIONS", webhook_code: "SYNC_UPDATES_AVAILABLE", item_id: "later" }),

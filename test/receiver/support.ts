@@ -47,7 +47,7 @@ export interface Intake extends AsyncDisposable {
   server: KeyServer;
   key: SigningKey;
   clock: TestClock;
-  /** makes another integration of the same Plaid, and tells its path */
+  /** makes another integration of the same Plaid, and returns its path */
   integrate(): Promise<string>;
   post(body: Buffer | string, headers?: Record<string, string>, path?: string): Promise<Answer>;
   /** posts as Plaid does */

@@ -4,7 +4,7 @@ import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
 import { workOnce } from "../../src/relay/jobs/job-runner.ts";
 import type { JobCount, JobRecord } from "../../src/relay/jobs/jobs.ts";
 
-/** Dispatches whatever waits. */
+/** Dispatches everything that waits. */
 export async function dispatchAll(database: Database): Promise<void> {
   const dispatcher = new Dispatcher(database, "test");
   while ((await dispatcher.dispatch()).rows > 0);

@@ -82,7 +82,7 @@ export const bare = (act: (socket: Socket, chunk: string) => void): Promise<Rece
 
 export const urlOf = ({ port }: { port: number }, path = "/"): string => `http://127.0.0.1:${port}${path}`;
 
-/** Waits until a connection has ended, in whatever way. */
+/** Waits until a connection has ended, in any way. */
 export async function closed(socket: Socket | undefined): Promise<void> {
   if (socket === undefined || socket.closed) return;
   await new Promise((resolve) => socket.once("close", resolve));

@@ -25,7 +25,7 @@ const NOWHERE = { url: "http://127.0.0.1:9" };
 const DAY_MS = 86_400_000;
 
 describe("retention", () => {
-  it("deletes older finished deliveries with their attempts, events and outbox rows, and keeps the others", async () => {
+  it("retention deletes older finished deliveries with their attempts, events and outbox rows, and keeps the others", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -47,7 +47,7 @@ describe("retention", () => {
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
   });
 
-  it("never deletes an event that waits for delivery or dispatch, however old", async () => {
+  it("retention never deletes an event that waits for delivery or dispatch, however old", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE, { paused_at: new Date() });
@@ -65,7 +65,7 @@ describe("retention", () => {
     expect((await deliveries(database)).map(({ status }) => status)).toEqual(["delivered", "scheduled", "delivered"]);
   });
 
-  it("keeps a dead letter and its event for as long, from the time when it became dead", async () => {
+  it("retention keeps a dead letter and its event for as long, from the time when it became dead", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -80,7 +80,7 @@ describe("retention", () => {
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 1, events: 1 });
   });
 
-  it("keeps a dead letter replayable that was held for longer than events are kept", async () => {
+  it("retention keeps a dead letter replayable that was held for longer than events are kept", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const receiver = await scene.receiver();
@@ -98,7 +98,7 @@ describe("retention", () => {
     expect(receiver.received.map(({ id }) => id)).toEqual([`evt_${event.replaceAll("-", "")}`]);
   });
 
-  it("keeps an event while one of its destinations needs it", async () => {
+  it("retention keeps an event while one of its destinations needs it", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const [one, two] = [await scene.destination(NOWHERE), await scene.destination(NOWHERE)];
@@ -111,7 +111,7 @@ describe("retention", () => {
     expect(await kept(database, "events.events")).toEqual([event]);
   });
 
-  it("uses the database's clock, not that of the process", async () => {
+  it("retention uses the database's clock, not that of the process", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const event = await oldEvent(database, 10);
@@ -126,7 +126,7 @@ describe("retention", () => {
     expect(await kept(database, "events.events")).toEqual([event]);
   });
 
-  it("deletes nothing for a day after the database's clock has jumped", async () => {
+  it("retention deletes nothing for a day after the database's clock has jumped", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const event = await oldEvent(database, 95);
@@ -147,18 +147,21 @@ describe("retention", () => {
     ["jumped back since the last round", "looked_at = now() + interval '30 days', steady_since = '-infinity'", 0],
     ["has been a year ahead of this process for long", "looked_at = now(), steady_since = '-infinity'", -365],
     ["has been a year behind this process for long", "looked_at = now(), steady_since = '-infinity'", 365],
-  ])("forgets nothing in a round that finds that the clock of the database %s", async (_, columns, daysAhead) => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const event = await oldEvent(database, 95);
-    await dispatchAll(database);
-    await database.query(`update journal.retention set ${columns}`);
-    const clock = { ...systemClock, now: () => Date.now() + daysAhead * DAY_MS };
-    await tidy({ ...roundOf(database), clock });
-    expect(await kept(database, "events.events")).toEqual([event]);
-  });
+  ])(
+    "retention deletes nothing in a round that finds that the clock of the database %s",
+    async (_, columns, daysAhead) => {
+      await using scene = await openScene();
+      const { database } = scene;
+      const event = await oldEvent(database, 95);
+      await dispatchAll(database);
+      await database.query(`update journal.retention set ${columns}`);
+      const clock = { ...systemClock, now: () => Date.now() + daysAhead * DAY_MS };
+      await tidy({ ...roundOf(database), clock });
+      expect(await kept(database, "events.events")).toEqual([event]);
+    },
+  );
 
-  it("runs as a step of the janitor's round, when the clocks agree", async () => {
+  it("retention runs as a step of the janitor's round, when the clocks agree", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const [, young] = [await oldEvent(database, 95), await oldEvent(database, 89)];
@@ -167,7 +170,7 @@ describe("retention", () => {
     expect(await kept(database, "events.events")).toEqual([young]);
   });
 
-  it("reads more than one batch, past rows that it keeps", async () => {
+  it("retention reads more than one batch, past rows that it keeps", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
@@ -187,7 +190,7 @@ describe("retention", () => {
     expect(await kept(database, "events.events")).toHaveLength(5500);
   });
 
-  it("does not delete an event that a job is scheduling", async () => {
+  it("retention does not delete an event that a job is scheduling", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -224,7 +227,7 @@ describe("retention", () => {
     expect(await kept(database, "events.events")).toEqual([event]);
   });
 
-  it("keeps the weeks of webhooks with scheduled deliveries", async () => {
+  it("retention keeps the weeks of webhooks with scheduled deliveries", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });
@@ -249,7 +252,7 @@ describe("retention", () => {
     expect(await kept(database, "journal.webhooks")).toEqual([]);
   });
 
-  it("keeps webhooks older than all weeks while a delivery or an unfinished job needs them", async () => {
+  it("retention keeps webhooks older than all weeks while a delivery or an unfinished job needs them", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });

@@ -1,5 +1,5 @@
 /**
- * A scene for the engine: a database, receivers, destinations that lead to them, and relays in this process, as many as a
+ * A scene for the engine: a database, receivers, destinations for them, and relays in this process, as many as a
  * test wants.
  */
 import { randomBytes } from "node:crypto";
@@ -26,7 +26,7 @@ export interface Scene extends AsyncDisposable {
   masterKey: string;
   urls: UrlRules;
   receiver(): Promise<Receiver>;
-  /** a destination that leads to the receiver, with a route; `columns` are set as they are in relay.destinations */
+  /** a destination for the receiver, with a route; `columns` are set as they are in relay.destinations */
   destination(
     receiver: { url: string },
     columns?: Record<string, unknown>,
@@ -50,7 +50,7 @@ export const places = (received: readonly { body: Buffer }[]): number[] =>
 /** A route that passes webhooks on as they came. */
 export const ORIGINAL = { form: "original" };
 
-let told = 0;
+let serial = 0;
 
 export async function openScene(): Promise<Scene> {
   const closer = new Closer();
@@ -96,7 +96,7 @@ export async function openScene(): Promise<Scene> {
       ),
     webhooks: async (...itemIds) => {
       const made = itemIds.map((itemId) =>
-        webhook({ itemId, body: Buffer.from(JSON.stringify({ item_id: itemId, n: (told += 1) }, null, 2)) }),
+        webhook({ itemId, body: Buffer.from(JSON.stringify({ item_id: itemId, n: (serial += 1) }, null, 2)) }),
       );
       await append(database, made);
       return made.map(({ id }) => id);

@@ -72,7 +72,7 @@ describe("each resource", () => {
 });
 
 describe("the list of resources", () => {
-  it("names each once, and has one row that stands for the subject in each kind", () => {
+  it("the list of resources names each once, and one of each subject kind holds the subject's own row", () => {
     expect(new Set(RESOURCES.map(({ name }) => name)).size).toBe(RESOURCES.length);
     for (const kind of new Set(RESOURCES.map(({ subject }) => subject.kind))) {
       expect(resourcesOf(kind).filter(({ key }) => key === null)).toHaveLength(1);
@@ -82,7 +82,7 @@ describe("the list of resources", () => {
     expect(subjectKind("transfer_ledger")).toBeUndefined();
   });
 
-  it("is all that knows of them: sync and mirror name no resource", () => {
+  it("sync and mirror name no resource", () => {
     const names = RESOURCES.map(({ name }) => (name === "items" ? '"items"|plaid[.]items' : `\\b${name}\\b`)).join("|");
     for (const folder of ["src/sync", "src/mirror"]) {
       for (const file of readdirSync(folder)) {

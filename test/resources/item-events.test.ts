@@ -16,14 +16,14 @@ const snapshot = (more: Partial<Snapshot>): Snapshot => ({
 const types = (more: Partial<Snapshot>): string[] => itemEvents(snapshot(more)).map(({ type }) => type);
 
 describe("an item", () => {
-  it("is updated when a field says something else, and each is named", () => {
+  it("item.updated names each changed field of the item", () => {
     const after = { ...ITEM, products: ["auth", "transactions"], webhook: "https://x", consent_expiration_time: null };
     expect(itemEvents(snapshot({ after }))).toEqual([
       { type: "item.updated", data: { changed: ["products", "webhook"], item: after } },
     ]);
   });
 
-  it("is not updated by its status, by its error, by the order of fields, nor when it is first seen", () => {
+  it("item.updated is not recorded for the status, the error, the order of fields or the first reading", () => {
     expect(types({ after: { ...ITEM, status: { last_webhook: { code_sent: "X" } } } })).toEqual([]);
     expect(types({ after: { ...ITEM, error: LOGIN } })).toEqual(["item.error"]);
     expect(types({ after: Object.fromEntries(Object.entries(ITEM).toReversed()) })).toEqual([]);
@@ -32,7 +32,7 @@ describe("an item", () => {
     expect(types({ after: null })).toEqual([]);
   });
 
-  it("is in an error once for each code", () => {
+  it("item.error is recorded once for each error code", () => {
     const ill = { ...ITEM, error: LOGIN };
     expect(itemEvents(snapshot({ after: ill }))).toEqual([{ type: "item.error", data: { error: LOGIN, item: ill } }]);
     expect(types({ before: null, first: true, after: ill })).toEqual(["item.error"]);
@@ -44,13 +44,13 @@ describe("an item", () => {
     ]);
   });
 
-  it("is repaired when the error is gone", () => {
+  it("item.repaired is recorded when the error is gone", () => {
     expect(itemEvents(snapshot({ before: { ...ITEM, error: LOGIN } }))).toEqual([
       { type: "item.repaired", data: { previous_error_code: "ITEM_LOGIN_REQUIRED", item: ITEM } },
     ]);
   });
 
-  it("whose consent ends is told once, however often Plaid says so, also where its row could not be read", () => {
+  it("item.consent_expiring is recorded once, however often Plaid announces it, even if the item could not be read", () => {
     const webhooks = [
       { type: "ITEM", code: "PENDING_DISCONNECT" },
       { type: "ITEM", code: "PENDING_DISCONNECT" },
@@ -68,7 +68,7 @@ describe("an item", () => {
     ]);
   });
 
-  it("that is gone is removed, and nothing else is told of it", () => {
+  it("item.removed is the only event about an item that is gone", () => {
     expect(
       itemEvents(snapshot({ after: { ...ITEM, error: LOGIN }, gone: { errorCode: "USER_PERMISSION_REVOKED" } })),
     ).toEqual([{ type: "item.removed", data: { reason: "ended", error_code: "USER_PERMISSION_REVOKED" } }]);

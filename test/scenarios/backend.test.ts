@@ -49,7 +49,7 @@ it("a backend written for WebhookDB works with the URL replaced, from the token 
   await until("the refresh's webhooks served", served);
   await expectMirrorEqualsTruth(database, simulator, item_id);
 
-  // Update mode heals the item, of which Plaid says nothing: the backend does.
+  // Update mode repairs the item, and Plaid sends no webhook: the backend posts ITEM/UPDATED.
   await plaid.sandboxItemResetLogin({ access_token });
   const errorCode = async () =>
     (await database.query<{ error_code: string | null }>("select error_code from plaid.items")).rows[0]?.error_code;

@@ -30,7 +30,7 @@ const CREATE = "integrations create plaid_item_v1 --environment sandbox".split("
 const creation = () => [...CREATE, "--client-id", stage.simulator.clientId, "--plaid-url", stage.simulator.url];
 
 describe("integrations", () => {
-  it("are created without a terminal, the credentials checked against Plaid", async () => {
+  it("an integration is created without a terminal after Plaid accepted its credentials", async () => {
     const { code, stdout } = await runTartan({ ...stage.env, PLAID_SECRET: stage.simulator.secret }, creation());
     expect(code).toBe(0);
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:4400\/v1\/integrations\/svi_\w+/);
@@ -38,7 +38,7 @@ describe("integrations", () => {
     expect(stdout).not.toContain(stage.simulator.secret);
   });
 
-  it("are not created with credentials that Plaid refuses", async () => {
+  it("an integration is not created with credentials that Plaid refuses", async () => {
     const before = await json("integrations", "list");
     const { code, stderr } = await runTartan({ ...stage.env, PLAID_SECRET: "wrong" }, creation());
     expect(code).toBe(1);
@@ -46,13 +46,13 @@ describe("integrations", () => {
     expect(await json("integrations", "list")).toEqual(before);
   });
 
-  it("name every missing answer when there is nobody to ask", async () => {
+  it("creating an integration without a terminal names every missing option", async () => {
     const { code, stderr } = await tartan("integrations", "create", "plaid_item_v1");
     expect(code).toBe(1);
     for (const field of ["client_id", "secret", "environment"]) expect(stderr).toContain(field);
   });
 
-  it("are updated: what is given changes, and the rest stays", async () => {
+  it("updating an integration changes the given options and leaves the rest", async () => {
     const options = ["--days-requested", "730", "--include-original-description", "--name", "Ours"];
     const made = await json<{ id: string }>(...creation(), "--secret", stage.simulator.secret, ...options);
     expect(made).toMatchObject({ days_requested: 730, include_original_description: true, name: "Ours" });
@@ -71,7 +71,7 @@ describe("integrations", () => {
     expect((await tartan(...update)).stderr).toContain("No setting to change was given");
   });
 
-  it("can be shown, given another secret, and deleted only when it is meant", async () => {
+  it("an integration can be shown, given another secret, and deleted only with --yes", async () => {
     const made = await json<{ id: string; webhook_secret: string }>(
       ...creation(),
       "--secret",
@@ -91,7 +91,7 @@ describe("integrations", () => {
 });
 
 describe("items", () => {
-  it("are imported from CSV, each bad line by itself, and a second run does what is left", async () => {
+  it("items are imported from CSV, a bad line fails alone, and a second run imports the rest", async () => {
     const { items } = stage.simulator.control.createItems({ count: 25, transactions: 1 });
     const file = join(folder, "items.csv");
     const lines = items.map(({ item_id, access_token }, index) => `${item_id},${access_token},user-${index}`);
@@ -116,7 +116,7 @@ describe("items", () => {
     expect(page.data).toHaveLength(1);
   });
 
-  it("that match no filter are not said to be missing, and a status that there is not is refused", async () => {
+  it("a list without matching items names the filters, and an unknown status is refused", async () => {
     const none = await tartan("items", "list", "--user", "nobody", "--status", "ended");
     expect(none.stdout).toContain("No item matches --user nobody --status ended");
     const refused = await tartan("items", "list", "--status", "nope");
@@ -124,7 +124,7 @@ describe("items", () => {
     expect(refused.stderr).toContain("must be one of pending, ok");
   });
 
-  it("of which only webhooks came are shown with what is missing", async () => {
+  it("an item with only webhooks is shown with its missing token", async () => {
     await stage.database.query(
       "insert into sync.subjects (integration_id, kind, id, status) values ($1, 'item', 'never-linked', 'unlinked')",
       [stage.integration.id],
@@ -133,7 +133,7 @@ describe("items", () => {
     expect((await tartan("items", "show", "never-linked")).stdout).toContain("its access token has not");
   });
 
-  it("are imported from JSONL", async () => {
+  it("items are imported from JSONL", async () => {
     const { items } = stage.simulator.control.createItems({ count: 3, transactions: 1 });
     const file = join(folder, "items.jsonl");
     writeFileSync(file, items.map((item) => JSON.stringify(item)).join("\n"));
@@ -142,7 +142,7 @@ describe("items", () => {
     expect(stdout).toContain("3 linked");
   });
 
-  it("of a file that replaced another are all imported, although the report names their lines", async () => {
+  it("all items of a file that replaced another are imported although the report names their lines", async () => {
     const file = join(folder, "replaced.jsonl");
     for (const _ of ["first", "second"]) {
       const { items } = stage.simulator.control.createItems({ count: 3, transactions: 1 });
@@ -153,7 +153,7 @@ describe("items", () => {
     }
   });
 
-  it("are shown, made due and let go", async () => {
+  it("an item can be shown, synced, unlinked and erased", async () => {
     const [item] = stage.simulator.control.createItems({ count: 1, transactions: 1 }).items;
     const env = { ...stage.env, PLAID_ACCESS_TOKEN: item?.access_token ?? "" };
     const itemId = item?.item_id ?? "";
@@ -168,7 +168,7 @@ describe("items", () => {
 });
 
 describe("the rest", () => {
-  it("webhooks are listed and shown", async () => {
+  it("webhooks can be listed and shown", async () => {
     const page = await json<{ data: { id: string }[] }>("webhooks", "list", "--type", "ITEM", "--limit", "5");
     expect(page.data).toHaveLength(5);
     const { stdout } = await tartan("webhooks", "show", page.data[0]?.id ?? "");
@@ -177,7 +177,7 @@ describe("the rest", () => {
     expect((await tartan("webhooks", "show", "whk_nonsense")).code).toBe(1);
   });
 
-  it("the vault is sealed anew under another key, and the old one is not needed any more", async () => {
+  it("`tartan vault rotate` seals everything under another key, and the old key is no longer needed", async () => {
     const next = Buffer.alloc(32, 7).toString("base64");
     const both = { ...stage.env, TARTAN_MASTER_KEY: `${next},${stage.env["TARTAN_MASTER_KEY"]}` };
     const rotated = await runTartan(both, ["vault", "rotate"]);
@@ -189,14 +189,14 @@ describe("the rest", () => {
     expect((await runTartan(back, ["vault", "rotate"])).code).toBe(0);
   });
 
-  it("a configuration that is not usable is reported whole, before anything starts", async () => {
+  it("all errors of a configuration are reported together before anything starts", async () => {
     const env = { ...stage.env, TARTAN_PORT: "nonsense", TARTAN_HOTS: "x", TARTAN_ADMIN_KEY: "short" };
     const { code, stderr } = await runTartan(env, ["up"]);
     expect(code).toBe(1);
     for (const name of ["TARTAN_PORT", "TARTAN_HOTS", "TARTAN_ADMIN_KEY"]) expect(stderr).toContain(name);
   });
 
-  it("status, migrate and the admin key answer scripts", async () => {
+  it("`tartan status`, `tartan migrate` and `tartan keys reset` answer with JSON", async () => {
     expect(await json<object>("status")).toHaveProperty("due");
     expect(await json<object>("migrate")).toMatchObject({ applied: [] });
     expect((await json<{ key: string }>("keys", "reset")).key.length).toBeGreaterThan(20);

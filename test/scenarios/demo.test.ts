@@ -7,7 +7,7 @@ import { Closer } from "../../src/cli/closer.ts";
 import { runTartan, startTartan } from "../support/process.ts";
 import { until } from "../support/stage.ts";
 
-it("the demo links items, mirrors them, notifies an application, says how to look at it all, goes on living, stops cleanly, and goes on in the same world the next time", async () => {
+it("the demo links and mirrors items, notifies an application, prints how to inspect it, stops cleanly, and continues in the same world the next time", async () => {
   await using closer = new Closer();
   const folder = mkdtempSync(join(tmpdir(), "tartan-demo-"));
   closer.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,7 +19,7 @@ it("the demo links items, mirrors them, notifies an application, says how to loo
   const backfills = () => (said().match(/ITEM\/CREATED.*\+\d+ transactions/g) ?? []).length;
   await until("four backfills", async () => backfills() === 4);
   await until("life", async () => /TRANSACTIONS\/SYNC_UPDATES_AVAILABLE/.test(said()));
-  await until("an application told", async () =>
+  await until("the application received an event", async () =>
     /received: transactions\.changed, with the \d+ rows.*✓ signed/.test(said()),
   );
   expect(said()).toMatch(/psql 'postgres/);
@@ -36,8 +36,8 @@ it("the demo links items, mirrors them, notifies an application, says how to loo
   expect(second.code).toBe(1);
   expect(second.stderr).toContain("data_dir_in_use");
 
-  const told = await runTartan(env, ["deliveries", "list", "--status", "delivered", "--json"]);
-  expect((JSON.parse(told.stdout) as { data: unknown[] }).data.length).toBeGreaterThan(4);
+  const listed = await runTartan(env, ["deliveries", "list", "--status", "delivered", "--json"]);
+  expect((JSON.parse(listed.stdout) as { data: unknown[] }).data.length).toBeGreaterThan(4);
 
   expect(await demo.stop()).toBe(0);
   expect(existsSync(join(folder, "postgres/data/postmaster.pid"))).toBe(false);

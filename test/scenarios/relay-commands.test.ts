@@ -74,7 +74,7 @@ const verify = (secret: string, { body, headers }: Received): unknown =>
   new Webhook(secret).verify(body, headers as Record<string, string>);
 
 describe("a handler that was written for Plaid", () => {
-  it("works behind Tartan as it is, checking Plaid's own signature over Plaid's own bytes", async () => {
+  it("a handler that was written for Plaid works unchanged behind Tartan and verifies Plaid's own signature", async () => {
     await using handler = await startExample("plaid-handler.ts", {
       PLAID_URL: stage.simulator.url,
       PLAID_CLIENT_ID: stage.simulator.clientId,
@@ -97,7 +97,7 @@ describe("a handler that was written for Plaid", () => {
 });
 
 describe("the receivers of the docs", () => {
-  it.each(["express.ts", "fastify.ts"])("%s takes what is signed, once, and nothing else", async (file) => {
+  it.each(["express.ts", "fastify.ts"])("the docs' %s handles a signed event once, and no other", async (file) => {
     const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
     await using receiver = await startExample(file, { TARTAN_SIGNING_SECRET: secret });
     const url = `${receiver.url}/webhooks/tartan`;
@@ -108,7 +108,7 @@ describe("the receivers of the docs", () => {
     const types = ["--events", "transactions.changed"];
     const destination = await json<Destination>("destinations", "create", url, "--secret", secret, ...types);
     await change({ add: 1 });
-    await until("it was told", async () => receiver.lines.some((line) => line.includes(item.item_id)));
+    await until("the event arrived", async () => receiver.lines.some((line) => line.includes(item.item_id)));
     const lines = receiver.lines.length;
 
     const [{ id, event_id }] = (await json<Page>("deliveries", "list", "--destination", destination.id)).data as [
@@ -125,7 +125,7 @@ describe("the receivers of the docs", () => {
 });
 
 describe("an agent", () => {
-  it("gets just the rows it needs, and the preview told so before", async () => {
+  it("a matcher and a transform send an agent only the rows that it needs, as the preview showed", async () => {
     await using receiver = await startReceiver();
     const request = ["--events", "transactions.changed", "--match", '{"counts.added": {"$gte": 2}}'];
     const transform = '{"user": user_id, "rows": [data.added.{"id": transaction_id, "amount": amount}]}';
@@ -144,9 +144,9 @@ describe("an agent", () => {
     const made = await json<Destination>("destinations", "create", receiver.url, ...request, "--transform", transform);
     await change({ add: 1 });
     await change({ add: 3 });
-    await until("the agent was told", async () => receiver.received.length > 0);
-    const [told] = receiver.received as [Received];
-    const { user, rows } = verify(made.signing_secret, told) as {
+    await until("the agent got the event", async () => receiver.received.length > 0);
+    const [received] = receiver.received as [Received];
+    const { user, rows } = verify(made.signing_secret, received) as {
       user: string;
       rows: { id: string; amount: number }[];
     };
@@ -162,7 +162,7 @@ describe("an agent", () => {
     const routes = await json<{ data: [{ id: string }] }>("routes", "list", "--destination", made.id);
     const route = routes.data[0].id;
     await json("routes", "route-past", route, "--since", "1h", "--yes", "--follow");
-    await until("the past was told", async () => receiver.received.length >= 1 + preview.matched);
+    await until("the past events arrived", async () => receiver.received.length >= 1 + preview.matched);
     const ids = receiver.received.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     await tartan("destinations", "delete", made.id, "--yes");
@@ -170,7 +170,7 @@ describe("an agent", () => {
 });
 
 describe("a receiver that was down", () => {
-  it("misses nothing: what happens while it is paused is held, listed, and sent in order when it is back", async () => {
+  it("a paused destination misses nothing: its deliveries are held, listed, and sent in order when it is resumed", async () => {
     await using receiver = await startReceiver();
     const types = ["--events", "transactions.changed", "--ordering", "per_item"];
     const made = await json<Destination>("destinations", "create", receiver.url, ...types);
@@ -184,12 +184,12 @@ describe("a receiver that was down", () => {
 
     await tartan("destinations", "resume", made.id);
     await until("all arrived", async () => (await gaps()).length === 0);
-    const told = receiver.received.map((received) => verify(made.signing_secret, received));
-    expect(told).toMatchObject([1, 2, 3].map((added) => ({ data: { counts: { added } } })));
+    const events = receiver.received.map((received) => verify(made.signing_secret, received));
+    expect(events).toMatchObject([1, 2, 3].map((added) => ({ data: { counts: { added } } })));
     await tartan("destinations", "delete", made.id, "--yes");
   });
 
-  it("gets what was given up again, under the same id and with the same bytes, when it asks", async () => {
+  it("a redrive sends dead letters again with the same id and the same bytes", async () => {
     await using receiver = await startReceiver();
     receiver.answer = () => ({ status: 500, body: "the database is away" });
     const once = ["--events", "transactions.changed", "--schedule", "1"];
@@ -240,7 +240,7 @@ describe("listening", () => {
       ),
     );
 
-  it("forwards what happens, signed, and prints how each was answered; Ctrl-C ends it", async () => {
+  it("`tartan listen` forwards signed events and prints each answer until Ctrl-C", async () => {
     await using closer = new Closer();
     const receiver = closer.use(await startReceiver());
     receiver.answer = () => ({ status: 418 });
@@ -256,7 +256,7 @@ describe("listening", () => {
     expect(await listening.stop()).toBe(0);
   });
 
-  it("from a Tartan elsewhere forwards Plaid's webhooks as Plaid sent them, over its stream, also after a cut", async () => {
+  it("`tartan listen --url` forwards Plaid's webhooks as Plaid sent them, also after a lost connection", async () => {
     await using closer = new Closer();
     const handler = closer.use(
       await startExample("plaid-handler.ts", {
@@ -292,7 +292,7 @@ describe("listening", () => {
     expect(await listening.stop()).toBe(0);
   });
 
-  it("elsewhere without its key is refused in a sentence", async () => {
+  it("`tartan listen --url` with a wrong key is refused in a sentence", async () => {
     const { code, stderr } = await runTartan({}, [
       "listen",
       "--forward-to",
@@ -324,7 +324,7 @@ describe("commands refuse", () => {
     [["listen", "--forward-to", "nowhere"], /--forward-to/],
   ];
 
-  it.each(refusals)("tartan %j, saying what to mend", async (args, says) => {
+  it.each(refusals)("the command tartan %j is refused with what to fix", async (args, says) => {
     const { code, stderr, stdout } = await tartan(...args);
     expect(code).toBe(1);
     expect(stderr).toMatch(says);
@@ -332,7 +332,7 @@ describe("commands refuse", () => {
     expect(stdout).toBe("");
   });
 
-  it("leaves no destination behind whose first route is not usable", async () => {
+  it("creating a destination with an invalid route leaves no destination behind", async () => {
     const urls = (await json<{ data: { url: string }[] }>("destinations", "list")).data.map(({ url }) => url);
     expect(urls.filter((url) => url.includes("example.com"))).toEqual([]);
   });

@@ -38,7 +38,7 @@ interface Shown {
 }
 
 describe("a destination", () => {
-  it("says what it was told, but for what is secret", async () => {
+  it("a destination is shown with all its settings except its secrets", async () => {
     const headers = join(folder, "headers.json");
     writeFileSync(headers, JSON.stringify({ "X-Api-Key": "sesame-from-file" }));
     const made = await json<Shown>(
@@ -86,7 +86,7 @@ describe("a destination", () => {
     expect(await json("destinations", "show", made.id)).toMatchObject({ status: "active" });
   });
 
-  it("is given another key, while the old one goes on for as long as it is told to", async () => {
+  it("rotating a destination's key keeps the old one for the grace period", async () => {
     const made = await json<Shown>("destinations", "create", "https://example.com/rotated", "--no-route");
     const rotated = await json<Shown>("destinations", "rotate-secret", made.id, "--grace", "2");
     expect(rotated.signing_secret).toMatch(/^whsec_/);
@@ -96,7 +96,7 @@ describe("a destination", () => {
     expect(routes).toEqual([]);
   });
 
-  it("is deleted when that is meant", async () => {
+  it("a destination is deleted only with --yes", async () => {
     const { id } = await json<Shown>("destinations", "create", "https://example.com/short-lived");
     const refused = await tartan("destinations", "delete", id);
     expect(refused.code).toBe(1);
@@ -107,7 +107,7 @@ describe("a destination", () => {
 });
 
 describe("a route", () => {
-  it("changes by what is mentioned, and by nothing else", async () => {
+  it("updating a route changes only what is named", async () => {
     const { id: to } = await json<Shown>("destinations", "create", "https://example.com/routes", "--no-route");
     const file = join(folder, "shape.jsonata");
     writeFileSync(file, '{"item": item_id}\n');
@@ -136,7 +136,7 @@ describe("a route", () => {
 });
 
 describe("deliveries and jobs", () => {
-  it("are held, cancelled, replayed, paused, and followed to their end", async () => {
+  it("deliveries and jobs can be held, cancelled, replayed, paused and followed to their end", async () => {
     for (const { id } of (await json<{ data: Shown[] }>("destinations", "list")).data)
       await tartan("destinations", "delete", id, "--yes");
     const server = await stage.tartan(["up"], LOOPBACK);

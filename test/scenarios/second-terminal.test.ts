@@ -24,18 +24,18 @@ const intakeUrl = async (): Promise<string> =>
 const PRIVATE_HTTP = ["destinations", "create", "http://127.0.0.1:9/hook"];
 
 describe("beside a running server", () => {
-  it("a command prints the intake URL at which the server really listens", async () => {
+  it("a command prints the intake URL of the running server", async () => {
     await using server = await stage.tartan(["up"]);
     expect(await intakeUrl()).toBe(`${server.url}/v1/integrations/${stage.integration.id}`);
   });
 
-  it("a command prints the public URL that only the server was given", async () => {
+  it("a command prints the public URL that only the server's environment has", async () => {
     await using server = await stage.tartan(["up"], { TARTAN_PUBLIC_URL: "https://hooks.example.com" });
     expect(server.url).not.toContain("example");
     expect(await intakeUrl()).toBe(`https://hooks.example.com/v1/integrations/${stage.integration.id}`);
   });
 
-  it("a command accepts a destination that the server's options allow, and refuses it once that server is gone", async () => {
+  it("a command accepts a destination that the running server's options allow, and refuses it once that server has stopped", async () => {
     const options = { TARTAN_RELAY_ALLOW_HTTP: "true", TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1" };
     const server = await stage.tartan(["up"], options);
     const accepted = await runTartan(stage.env, PRIVATE_HTTP);
@@ -46,7 +46,7 @@ describe("beside a running server", () => {
     expect(refused.stderr).toContain("invalid_request");
   });
 
-  it("a process that stops, and one that was killed, leave the list of processes", async () => {
+  it("a process that stopped or was killed disappears from the list of processes", async () => {
     const [stopped, killed] = [await stage.tartan(["up"]), await stage.tartan(["up"])];
     const listed = async () => (await json<{ processes: { pid: number }[] }>("status")).processes.map(({ pid }) => pid);
     expect(await listed()).toEqual(expect.arrayContaining([stopped.pid, killed.pid]));
@@ -59,7 +59,7 @@ describe("beside a running server", () => {
 });
 
 describe("where no server was ever started", () => {
-  it("a command that looks something up makes no folder, no database and no key, and says what to do", async () => {
+  it("a command that only reads makes no folder, no database and no key, and says what to do", async () => {
     const parent = mkdtempSync(join(tmpdir(), "tartan-nothing-"));
     try {
       const env = { TARTAN_DATA_DIR: join(parent, "data") };
@@ -76,7 +76,7 @@ describe("where no server was ever started", () => {
     }
   });
 
-  it("a command that looks something up makes no tables in an empty database", async () => {
+  it("a command that only reads makes no tables in an empty database", async () => {
     await using empty = await testDatabase({ empty: true });
     const { code, stderr } = await runTartan({ ...stage.env, TARTAN_DATABASE_URL: empty.url }, ["items", "list"]);
     expect(code).toBe(1);

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { openStage, until } from "../support/stage.ts";
 
-test("a start does not wait for the housekeeping of the journal, and a stop does not either", async () => {
+test("neither a start nor a stop waits for the journal's housekeeping", async () => {
   await using stage = await openStage();
   const { database } = stage;
   // Deleting the one old run takes for ever.

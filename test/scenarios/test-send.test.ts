@@ -23,7 +23,7 @@ const env = () => ({ ...stage.env, ...LOOPBACK });
 const tartan = (...args: string[]) => runTartan(env(), args);
 
 describe("tartan destinations test", () => {
-  it("sends a signed test event, shows what the receiver answers, and fails when it is not taken", async () => {
+  it("`tartan destinations test` sends a signed test event, shows the answer, and fails unless it is 2xx", async () => {
     const created = await tartan("destinations", "create", receiver.url, "--json");
     const { id, signing_secret } = JSON.parse(created.stdout) as { id: string; signing_secret: string };
 
@@ -45,7 +45,7 @@ describe("tartan destinations test", () => {
     expect(receiver.received).toHaveLength(3);
   });
 
-  it("says that there is no destination with this id, and sends nothing", async () => {
+  it("`tartan destinations test` with an unknown id sends nothing and says so", async () => {
     const { code, stdout, stderr } = await tartan("destinations", "test", "dst_none");
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(/There is no destination dst_none\..*\[not_found\]/);
@@ -65,7 +65,7 @@ describe("tartan listen", () => {
     );
 
   it.each(["the database", "a Tartan elsewhere"])(
-    "to %s ends with status 1 and says what to do when events were forgotten that it has not forwarded",
+    "`tartan listen` to %s ends with status 1 and says what to do when events that it has not forwarded were deleted",
     async (where) => {
       await using server = await startTartan(env(), ["up", "--only", "api"]);
       const remote = where === "the database" ? [] : ["--url", server.url, "--key", ADMIN_KEY];

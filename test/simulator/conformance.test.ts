@@ -26,7 +26,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
   const walked = new Set<string>();
   const judge = schema as PlaidSchema;
 
-  /** The answer of a call, after the schema has looked at it. */
+  /** The answer of a call, after its schema was checked. */
   async function judged<T>(path: string, call: Promise<{ status: number; data: T }>): Promise<T> {
     const { data } = await call;
     walked.add(path);
@@ -45,7 +45,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     await inbox[Symbol.asyncDispose]();
   });
 
-  test("the SDK links, exchanges, syncs, refreshes, repairs and removes", async () => {
+  test("Plaid's SDK links, exchanges, syncs, refreshes, repairs and removes an item", async () => {
     const link = await judged(
       "/link/token/create",
       sdk.linkTokenCreate({
@@ -174,7 +174,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     expect([...walked].toSorted()).toEqual([...PLAID_PATHS].toSorted());
   });
 
-  test("what Link finishes becomes an Item of the session's webhook and products", async () => {
+  test("a finished Link session becomes an Item with the session's webhook and products", async () => {
     const session = {
       client_name: "Tartan",
       language: "en",
@@ -197,7 +197,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     expect((await sdk.itemGet({ access_token })).data.item.error).toBeNull();
   });
 
-  test("every kind of webhook that the simulator has is as Plaid documents it", async () => {
+  test("every kind of webhook matches Plaid's document", async () => {
     const [item] = simulator.control.createItems({
       webhook: inbox.url,
       products: ["transactions", "auth", "investments", "liabilities", "assets"],
@@ -257,7 +257,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     ]);
   });
 
-  test("transactions of every merchant, place and account kind are as Plaid documents them", async () => {
+  test("transactions of every merchant, place and account kind match Plaid's document", async () => {
     for (const user of ["user_good", "controlled"] as const) {
       const [item] = simulator.control.createItems({ user, transactions: 3000, days: 730 }).items;
       let cursor = "";

@@ -25,7 +25,7 @@ async function call(method: string, path: string, body?: unknown): Promise<{ sta
 
 const itemsOf = (body: Json) => body["items"] as { item_id: string; access_token: string }[];
 
-test("items are made, changed, broken, repaired and shown by the paths of the documentation", async () => {
+test("the documented paths make, change, break, repair and show items", async () => {
   const made = await call("POST", "/items", { count: 2, transactions: 10, webhook: inbox.url, user_id: "user-1" });
   expect(made.status).toBe(200);
   const [{ item_id } = { item_id: "" }] = itemsOf(made.body);
@@ -59,7 +59,7 @@ test("items are made, changed, broken, repaired and shown by the paths of the do
   expect(inbox.codes()).toContain("ITEM/USER_PERMISSION_REVOKED");
 });
 
-test("changes can happen in silence", async () => {
+test("a change with webhooks: false sends no webhook", async () => {
   const [{ item_id } = { item_id: "" }] = itemsOf((await call("POST", "/items", { webhook: inbox.url })).body);
   const before = (await call("GET", "/webhooks")).body["total"];
   await call("POST", `/items/${item_id}/transactions`, { add: 3, webhooks: false });
@@ -68,7 +68,7 @@ test("changes can happen in silence", async () => {
   expect((await call("GET", "/webhooks")).body["total"]).toBe(before);
 });
 
-test("clock, keys, faults, webhooks and requests have their paths", async () => {
+test("clock, keys, faults, webhooks and requests can be controlled over HTTP", async () => {
   expect((await call("POST", "/clock", { advance_s: 3600 })).body).toEqual({ now: "2026-03-07T13:00:00.000Z" });
   expect((await call("GET", "/clock")).body).toEqual({ now: "2026-03-07T13:00:00.000Z" });
   expect((await call("POST", "/keys/rotate")).body).toMatchObject({
@@ -96,7 +96,7 @@ test("clock, keys, faults, webhooks and requests have their paths", async () => 
   expect(((await call("GET", "")).body["control"] as string[]).length).toBeGreaterThan(20);
 });
 
-test("a refusal names each field and says how to mend it", async () => {
+test("a refusal names each invalid field and says how to fix it", async () => {
   const bad = await call("POST", "/items", { count: 0, transaction: 5, webhook: "nowhere", products: "transactions" });
   expect(bad.status).toBe(400);
   expect(bad.body["error"]).toMatchObject({
@@ -135,7 +135,7 @@ test("ten thousand items are made in one call", async () => {
   expect(large.control.transactions(items[9_999]?.item_id ?? "").transactions).toHaveLength(100);
 });
 
-test("activity gives items news until it is stopped", async () => {
+test("activity changes items until it is stopped", async () => {
   await using lively = await startSimulator({ seed: "lively" });
   const { items } = lively.control.createItems({ count: 3, webhook: inbox.url });
   inbox.arrived.length = 0;
@@ -164,7 +164,7 @@ test("an item whose accounts were all revoked refuses changes until it has an ac
   expect(simulator.control.transactions(item_id).transactions).toHaveLength(3);
 });
 
-test("activity, a refresh and the first extraction pass over an item whose accounts were all revoked", async () => {
+test("activity, a refresh and the first extraction skip an item whose accounts were all revoked", async () => {
   await using lively = await startSimulator({ seed: "revoked" });
   const { control, clientId, secret } = lively;
   const user = "user_transactions_dynamic";
@@ -190,14 +190,14 @@ test("activity, a refresh and the first extraction pass over an item whose accou
   for (const { item_id } of [empty, fresh]) expect(control.transactions(item_id).transactions).toEqual([]);
 });
 
-test("a taken port is said plainly", async () => {
+test("a port in use is refused in a sentence", async () => {
   await expect(startSimulator({ port: simulator.port })).rejects.toMatchObject({
     code: "simulator_port_in_use",
     fields: { port: expect.stringContaining("0 picks a free one") },
   });
 });
 
-test("stopping cuts what is open and lets the port go", async () => {
+test("stopping closes open connections and frees the port", async () => {
   const short = await startSimulator();
   short.control.addFault({ kind: "slow", ms: 60_000 });
   const hanging = fetch(`${short.url}/item/get`, { method: "POST" }).then(

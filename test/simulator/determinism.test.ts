@@ -18,10 +18,10 @@ async function story(seed: string): Promise<string[]> {
     rateLimits: false,
     concurrency: 1,
   });
-  const told: string[] = [];
+  const answers: string[] = [];
   const say = async (path: string, body: unknown) => {
     const { text } = await post(simulator, path, body);
-    told.push(text.replaceAll(inbox.url, "URL"));
+    answers.push(text.replaceAll(inbox.url, "URL"));
     return JSON.parse(text) as Record<string, string>;
   };
   const { public_token } = await say("/sandbox/public_token/create", {
@@ -50,10 +50,10 @@ async function story(seed: string): Promise<string[]> {
   await simulator.control.idle();
   const { kid = "" } = simulator.control.webhooks().webhooks[0]?.attempts[0] ?? {};
   await say("/webhook_verification_key/get", { key_id: kid });
-  return [...told, ...inbox.arrived.map(({ raw }) => raw.toString("utf8"))];
+  return [...answers, ...inbox.arrived.map(({ raw }) => raw.toString("utf8"))];
 }
 
-test("the same seed tells the same story, byte for byte", async () => {
+test("the same seed gives the same answers, byte for byte", async () => {
   const [first, second, other] = [await story("one"), await story("one"), await story("two")];
   expect(first.length).toBeGreaterThan(20);
   expect(second).toEqual(first);
@@ -72,7 +72,7 @@ test("an item is the same whether it is read first or last", async () => {
   expect(await bookOf([2, 0, 1])).toEqual(await bookOf([0, 1, 2]));
 });
 
-test("a million ids differ", () => {
+test("a million ids are all different", () => {
   const random = new Random("ids");
   const seen = new Set<string>();
   for (let i = 0; i < 1000; i += 1) {

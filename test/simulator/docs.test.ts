@@ -10,7 +10,7 @@ import { sdkFor } from "./support/client.ts";
 
 const text = readFileSync(path.join(import.meta.dirname, "../../docs/simulator.md"), "utf8");
 
-test("every fault that exists has an example, and every example is one", async () => {
+test("every fault has an example in the docs, and every example is a fault", async () => {
   await using simulator = await startSimulator();
   const examples = [...text.matchAll(/^\| `(\{"kind".*?\})`\s*\|/gm)].map(
     ([, json]) => JSON.parse(json ?? "") as { kind: string },
@@ -20,7 +20,7 @@ test("every fault that exists has an example, and every example is one", async (
   expect([...new Set(examples.map((example) => example.kind))].toSorted()).toEqual(kinds.toSorted());
 });
 
-test("the paths and their twins are all there are", async () => {
+test("the docs list exactly the existing control paths and functions", async () => {
   await using simulator = await startSimulator();
   const index = (await (await fetch(`${simulator.url}/_simulator`)).json()) as { control: string[]; plaid: string[] };
   const table = text.slice(text.indexOf("## Control it"), text.indexOf("## Webhooks"));
@@ -44,7 +44,7 @@ test("the paths and their twins are all there are", async () => {
   expect(index.plaid).toEqual(PLAID_PATHS);
 });
 
-test("the example works, and the ways to forge are all named", async () => {
+test("the example of the docs works, and the docs name all ways to forge a webhook", async () => {
   await using simulator = await startSimulator({ rateLimits: false });
   const { items } = simulator.control.createItems({ count: 1, transactions: 200 });
   const { data } = await sdkFor(simulator).transactionsSync({ access_token: items[0]?.access_token ?? "", count: 500 });

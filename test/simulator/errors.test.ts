@@ -28,7 +28,7 @@ function makeItem(request: Parameters<Simulator["control"]["createItems"]>[0] = 
 }
 
 test.each(["/auth/get", "/identity/get", "/investments/transactions/get", "/no/such/path"])(
-  "%s, which the simulator does not answer, is refused in Plaid's shape, with what it does answer",
+  "%s is refused in Plaid's error shape with the paths that the simulator answers",
   async (path) => {
     const { access_token } = makeItem({ products: ["transactions", "auth", "identity", "liabilities", "investments"] });
     const { status, body } = await post(simulator, path, { access_token });
@@ -43,7 +43,7 @@ test.each(["/auth/get", "/identity/get", "/investments/transactions/get", "/no/s
   },
 );
 
-test("credentials come in headers or in the body, and both must be right", async () => {
+test("credentials are accepted in headers or in the body, and both must be right", async () => {
   const { access_token } = makeItem();
   const { clientId: client_id, secret } = simulator;
   expect((await post(simulator, "/item/get", { access_token, client_id, secret }, {})).status).toBe(200);
@@ -76,7 +76,7 @@ test("an access token works for its own client only", async () => {
   }
 });
 
-test("what is missing, unknown or bad is named", async () => {
+test("missing, unknown and invalid fields are named", async () => {
   const { access_token } = makeItem();
   const say = async (path: string, body: unknown) => (await post(simulator, path, body)).body["error_message"];
   expect(await say("/transactions/get", { access_token })).toBe(
@@ -94,7 +94,7 @@ test("what is missing, unknown or bad is named", async () => {
   ).toBe("invalid institution_id provided");
 });
 
-test("public tokens live 30 minutes", async () => {
+test("a public token is valid for 30 minutes", async () => {
   const body = { institution_id: "ins_109508", initial_products: ["transactions"] };
   const { public_token } = (await post(simulator, "/sandbox/public_token/create", body)).body;
   await simulator.control.advanceClock({ advance_s: 1801 });
@@ -105,7 +105,7 @@ test("public tokens live 30 minutes", async () => {
   });
 });
 
-test("an item that needs its user answers its error where bank data is read, and tells it in /item/get", async () => {
+test("an item that needs its user answers its error where bank data is read, and shows it in /item/get", async () => {
   const { item_id, access_token } = makeItem();
   for (const error_code of ITEM_ERROR_CODES) {
     simulator.control.breakItem(item_id, { error_code });
@@ -119,7 +119,7 @@ test("an item that needs its user answers its error where bank data is read, and
   expect((await sdk.itemGet({ access_token })).data.item.error).toBeNull();
 });
 
-test("a revoked item has ended for reading, a removed one for everything", async () => {
+test("a revoked item answers no reading, and a removed one no request", async () => {
   const revoked = makeItem();
   simulator.control.revokeItem(revoked.item_id);
   const { access_token } = revoked;
@@ -160,7 +160,7 @@ test("rate limits can be scaled", async () => {
   expect((await refusal(refresh())).status).toBe(429);
 });
 
-test("each fault of a request is answered as Plaid would", async () => {
+test("each fault of a request is answered as by Plaid", async () => {
   const { item_id, access_token } = makeItem();
   const cursor = (await sdk.transactionsSync({ access_token })).data.next_cursor;
   const cases: [FaultInput, number, string | null][] = [
@@ -209,7 +209,7 @@ test("the key endpoint can be down by itself", async () => {
   expect((await call()).status).toBe(200);
 });
 
-test("a fault strikes only whom it is aimed at, as often as it says", async () => {
+test("a fault occurs only for its target, as often as its count says", async () => {
   const [one, two] = [makeItem({ institution_id: "ins_109509" }), makeItem({ institution_id: "ins_109510" })];
   const status = async (token: string, path = "/accounts/get") =>
     (await post(simulator, path, { access_token: token })).status;
@@ -231,7 +231,7 @@ test("a fault strikes only whom it is aimed at, as often as it says", async () =
   expect(await status(two.access_token)).toBe(200);
 });
 
-test("a probability strikes about that often, and the same way for the same seed", async () => {
+test("a fault with a probability occurs about that often, and equally for the same seed", async () => {
   const struck = async () => {
     await using seeded = await startSimulator({ seed: "dice", rateLimits: false });
     const [item] = seeded.control.createItems().items;
@@ -249,7 +249,7 @@ test("a probability strikes about that often, and the same way for the same seed
   expect(failures).toBeLessThan(60);
 });
 
-test("logins expire when asked to", async () => {
+test("logins expire after the given number of days", async () => {
   await using sandbox = await startSimulator({ clock: frozenClock("2026-03-07T12:00:00Z"), loginExpiresAfterDays: 30 });
   const [item] = sandbox.control.createItems().items;
   const errorOf = () => sandbox.control.item(item?.item_id ?? "")["error_code"];

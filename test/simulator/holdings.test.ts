@@ -1,4 +1,4 @@
-/** Holdings and securities: what is always true of them, whatever happens, and what Plaid's schema says of them. */
+/** Holdings and securities: their invariants after any changes, and Plaid's schema. */
 import { array, assert as assertProperty, asyncProperty, constant, constantFrom, nat, oneof, record } from "fast-check";
 import type { Holding, Security } from "plaid";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -56,7 +56,7 @@ async function everywhere(check: (itemId: string, accessToken: string) => unknow
   );
 }
 
-test("whatever happens, the answer is the truth, keys are unique, every security is there once, and values add up", async () => {
+test("after any changes the holdings answer equals the truth, with unique keys, each security once, and values that add up", async () => {
   await everywhere(async (itemId, token) => {
     const { accounts, holdings, securities } = await read(token);
     expect({ holdings, securities }).toEqual(truth(itemId));
@@ -86,7 +86,7 @@ function expectWhole(one: Holding): void {
 describe.skipIf(schema === null)("judged by Plaid's schema", () => {
   const judge = schema as PlaidSchema;
 
-  test("answers about items of every sort are as Plaid documents them after every change, without a field of our own", async () => {
+  test("answers of the product for all kinds of items match Plaid's schema after every change", async () => {
     await everywhere(async (_, token) => {
       const answer = await read(token);
       expect(judge.answerFaults("/investments/holdings/get", answer)).toEqual([]);
@@ -98,7 +98,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
   });
 });
 
-test("a change says by its keys what it did, and the webhook counts it", async () => {
+test("a change of holdings returns the changed keys, and the webhook counts them", async () => {
   const { item_id } = makeItem({ user: "user_good", webhook: inbox.url });
   for (const request of [{ add: 3 }, { modify: 2 }, { remove: 2 }, { reprice: 1 }, { add: 1, modify: 1, remove: 1 }]) {
     inbox.arrived.length = 0;
@@ -119,7 +119,7 @@ test("a change says by its keys what it did, and the webhook counts it", async (
   }
 });
 
-test("a security is the same for all items, but a fund of an institution's own is its institution's", async () => {
+test("a security is the same for all items, except an institution's own fund", async () => {
   const items = simulator.control.createItems({ count: 60, products: ["investments"], user: "user_good" }).items;
   const ids = new Map<string, Set<string>>();
   for (const { item_id } of items) {
@@ -134,7 +134,7 @@ test("a security is the same for all items, but a fund of an institution's own i
   expect([...ids.keys()].filter((label) => label.endsWith("RP2055")).length).toBeGreaterThan(2);
 });
 
-test("prices move only for the item that hears of it, in all its accounts, and the next to hear gets the newest", async () => {
+test("a price moves for the changed item in all its accounts, and the next changed item gets the newest price", async () => {
   const [one, two] = simulator.control.createItems({ count: 2, products: ["investments"], user: "user_good" }).items;
   const [first, second] = [one?.item_id ?? "", two?.item_id ?? ""];
   const priced = (itemId: string) =>
@@ -162,12 +162,12 @@ test("prices move only for the item that hears of it, in all its accounts, and t
   }
   simulator.control.change(second, "holdings", { add: 40 });
   const known = new Set(twin.securities.map(({ security_id }) => security_id));
-  const heard = [...priced(second)].filter(([id]) => !known.has(id) && priced(first).has(id));
-  expect(heard.length).toBeGreaterThan(0);
-  for (const [id, security] of heard) expect(security).toEqual(priced(first).get(id));
+  const updated = [...priced(second)].filter(([id]) => !known.has(id) && priced(first).has(id));
+  expect(updated.length).toBeGreaterThan(0);
+  for (const [id, security] of updated) expect(security).toEqual(priced(first).get(id));
 });
 
-test("all the sorts of rows that Plaid has come up", async () => {
+test("all kinds of rows that Plaid has occur", async () => {
   const { items } = simulator.control.createItems({ count: 400, products: ["investments"] });
   const answers = await Promise.all(items.map(({ access_token }) => read(access_token)));
   const rows = answers.flatMap(({ holdings }) => holdings);
@@ -196,7 +196,7 @@ test("all the sorts of rows that Plaid has come up", async () => {
   expect(answers.some(twice)).toBe(true);
 });
 
-test("an account can hold as many as a test wants", async () => {
+test("an account can have any number of holdings", async () => {
   const { item_id, access_token } = makeItem({ user: "user_good" });
   const [account] = simulator.control.accounts(item_id).accounts.filter(({ subtype }) => subtype === "401k");
   const account_id = String(account?.["account_id"]);

@@ -61,7 +61,7 @@ async function everywhere(check: (itemId: string, accessToken: string) => unknow
   );
 }
 
-test("whatever happens, the answer is the truth, and an account has at most one liability, of its own kind", async () => {
+test("after any changes the liabilities answer equals the truth, and an account has at most one liability, of its own kind", async () => {
   await everywhere(async (itemId, token) => {
     const { accounts, liabilities } = await read(token);
     expect({ liabilities }).toEqual(truth(itemId));
@@ -78,7 +78,7 @@ test("whatever happens, the answer is the truth, and an account has at most one 
 describe.skipIf(schema === null)("judged by Plaid's schema", () => {
   const judge = schema as PlaidSchema;
 
-  test("answers about items of every sort are as Plaid documents them after every change, without a field of our own", async () => {
+  test("answers of the product for all kinds of items match Plaid's schema after every change", async () => {
     await everywhere(async (_, token) => {
       const answer = await read(token);
       expect(judge.answerFaults("/liabilities/get", answer)).toEqual([]);
@@ -87,7 +87,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     });
   });
 
-  test("the webhooks of changes are as Plaid documents them, for items of a Plaid user and others", async () => {
+  test("the webhooks of changed liabilities match Plaid's schema, for items of a Plaid user and others", async () => {
     inbox.arrived.length = 0;
     for (const user_id of ["usr_9nSp2KuZ2x4JDw", "my user", null]) {
       const { item_id } = makeItem({
@@ -108,7 +108,7 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
   });
 });
 
-test("the webhook names the accounts with new terms, and of the others exactly the fields that changed", async () => {
+test("the webhook of liabilities names the accounts with new terms, and exactly the changed fields of the others", async () => {
   const { item_id } = makeItem({ webhook: inbox.url, user: "user_good" });
   const rows = () => new Map(rowsOf(truth(item_id).liabilities).map(({ row }) => [row.account_id, row]));
   for (const request of [{ modify: 2 }, { remove: 2 }, { modify: 1, remove: 1 }, { add: 2 }, { add: 1, modify: 1 }]) {
@@ -142,7 +142,7 @@ test("user_good owes on two cards, a mortgage and a student loan, and its other 
   expect(liabilities.mortgage?.[0]?.property_address).toMatchObject({ country: expect.anything() });
 });
 
-test("kinds that an item does not have are null, accounts without terms are shown, and other loans never have any", async () => {
+test("missing kinds of liabilities are null, accounts without terms are shown, and other loans never have any", async () => {
   const { items } = simulator.control.createItems({ count: 300, products: ["liabilities"] });
   const answers = await Promise.all(items.map(({ access_token }) => read(access_token)));
   for (const kind of KINDS) {

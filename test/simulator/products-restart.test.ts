@@ -1,4 +1,4 @@
-/** Product books over restarts, and the same story whoever looks first. */
+/** Product books over restarts, and in any order of reading. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("prices that moved before a restart are the prices after it", async () => {
+test("prices that moved before a restart stay after it", async () => {
   const options = { ...OPTIONS, stateFile: join(folder, "world") };
   const move = ({ control }: Simulator, itemId: string) =>
     control.change(itemId, "holdings", { add: 40, reprice: "all" });
@@ -40,7 +40,7 @@ test("prices that moved before a restart are the prices after it", async () => {
 });
 
 describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, webhook }) => {
-  test("a restart keeps what is true, and what comes next is what would have come", async () => {
+  test("a restart keeps the truth, and later changes are the same as without it", async () => {
     const open = (file?: string) => startSimulator({ ...OPTIONS, ...(file ? { stateFile: join(folder, file) } : {}) });
     const begin = ({ control }: Simulator) => {
       const [item] = control.createItems({ products: [product], count: 2 }).items;
@@ -75,7 +75,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, webhook }
     expect(inbox.codes()).toEqual([webhook]);
   });
 
-  test("the data of an item is the same whoever looks first, and at whatever else", async () => {
+  test("the data of an item is the same in any order of reading", async () => {
     const story = async (looks: ((control: Simulator["control"], id: string) => unknown)[]) => {
       await using world = await startSimulator(OPTIONS);
       const { items } = world.control.createItems({ count: 3, products: ["transactions", product] });

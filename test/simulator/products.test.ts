@@ -17,7 +17,7 @@ afterEach(async () => {
   await inbox[Symbol.asyncDispose]();
 });
 
-test("every product book is tested here", () => {
+test("every product book is in this test", () => {
   expect(PRODUCT_CASES.map(({ name }) => name)).toEqual(Object.keys(BOOKS));
 });
 
@@ -74,7 +74,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(() => change(item_id, name, { add: 1 })).toThrow(/does not have the product/);
   });
 
-  test("a product that the institution does not have is refused, whatever the user consented to", async () => {
+  test("a product that the institution does not have is refused, even with consent", async () => {
     const { access_token } = makeItem({ institution_id: "ins_900004", products: [product] });
     expect(await answerOf(path, access_token)).toMatchObject({
       error_type: "ITEM_ERROR",
@@ -103,7 +103,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(JSON.stringify(control.truth(item_id, name))).toContain(account_id);
   });
 
-  test("after Link it is not ready until the first pull ends, which one webhook tells", async () => {
+  test("after Link a product is not ready until the first pull ends, which one webhook announces", async () => {
     const { access_token, item_id } = makeItem({ products: [product], user: "user_good", ready: false });
     expect(await answerOf(path, access_token)).toMatchObject({
       error_type: "ITEM_ERROR",
@@ -118,14 +118,14 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(await answerOf(path, access_token)).toMatchObject(simulator.control.truth(item_id, name));
   });
 
-  test("an item that is ready when it is made says nothing by itself", async () => {
+  test("an item that is made ready sends no webhook by itself", async () => {
     const { access_token } = makeItem({ products: [product] });
     expect((await answerOf(path, access_token))["error_code"]).toBeUndefined();
     await simulator.control.advanceClock({ advance_s: 3600 });
     expect(inbox.codes()).toEqual([]);
   });
 
-  test("each change is told once, or in silence, and one that changes nothing is not told", async () => {
+  test("each change of a product sends one webhook, or none with webhooks: false or without a change", async () => {
     const { item_id, access_token } = makeItem({ products: [product], user: "user_good" });
     const truth = () => JSON.stringify(simulator.control.truth(item_id, name));
     for (const request of [{ modify: 1 }, { remove: 1 }, { add: 1 }]) {
@@ -142,7 +142,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(inbox.codes()).toEqual([webhook, webhook, webhook]);
   });
 
-  test("an account that its user withdraws takes its rows along, which a webhook tells", async () => {
+  test("an account that its user withdraws loses its rows, which a webhook announces", async () => {
     const { item_id, access_token } = makeItem({ products: [product], user: "user_good" });
     const [account_id = ""] = accountsIn(item_id, name);
     simulator.control.revokeAccount(item_id, { account_id });
@@ -152,7 +152,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(inbox.codes().filter((code) => code === webhook)).toHaveLength(1);
   });
 
-  test("account_ids chooses accounts and their rows, and a foreign one is refused", async () => {
+  test("account_ids selects accounts and their rows, and an account of another item is refused", async () => {
     const { item_id, access_token } = makeItem({ products: [product], user: "user_good" });
     const [chosen = "", other = ""] = accountsIn(item_id, name);
     const part = await answerOf(path, access_token, { options: { account_ids: [chosen] } });
@@ -180,7 +180,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(of(chosen)).not.toEqual(before[0]);
   });
 
-  test("an item that needs its user answers its error, a removed one has nothing left", async () => {
+  test("a product of an item that needs its user answers the item's error, and of a removed item nothing", async () => {
     const { item_id, access_token } = makeItem({ products: [product] });
     simulator.control.breakItem(item_id);
     expect(await answerOf(path, access_token)).toMatchObject({ error_code: "ITEM_LOGIN_REQUIRED" });
@@ -192,7 +192,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(() => change(item_id, name, { add: 1 })).toThrow(/removed/);
   });
 
-  test("its webhook can be fired where the item has the product, and changes nothing", async () => {
+  test("the webhook of a product can be fired for an item that has the product, and changes nothing", async () => {
     const [webhook_type, webhook_code] = webhook.split("/");
     const { item_id, access_token } = makeItem({ products: [product] });
     const before = simulator.control.truth(item_id, name);
@@ -205,7 +205,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(await fire(without.access_token)).toMatchObject({ error_code: "SANDBOX_PRODUCT_NOT_ENABLED" });
   });
 
-  test("the faults and rate limits of requests strike it too", async () => {
+  test("the faults and rate limits of requests also apply to product endpoints", async () => {
     await using limited = await startSimulator({ ...OPTIONS, rateLimits: true });
     const [item] = limited.control.createItems({ products: [product] }).items;
     const body = { access_token: item?.access_token };
@@ -218,7 +218,7 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
   });
 });
 
-test("products that Link adds where the institution has them become the item's, others need another consent", async () => {
+test("required_if_supported_products become the item's where the institution has them, and other products need consent", async () => {
   const session = {
     client_name: "Tartan",
     language: "en",
@@ -241,7 +241,7 @@ test("products that Link adds where the institution has them become the item's, 
   expect(await linked("ins_900004")).toMatchObject({ products: ["transactions"] });
 });
 
-test("a product that is initialised while another is under way does not disturb it: one webhook for each says when it is ready", async () => {
+test("two products that are initialised at the same time each send one webhook when they are ready", async () => {
   const request: ItemRequest = { products: ["investments"], consented_products: ["liabilities"] };
   const { access_token } = makeItem({ ...request, user: "user_good", ready: false });
   await simulator.control.advanceClock({ advance_s: 4 });
@@ -269,13 +269,13 @@ test("update mode gives an item the consent that it lacks", async () => {
   );
 });
 
-test("an item of chance gets an institution that has its products", () => {
+test("an item without a named institution gets one that has its products", () => {
   const { items } = simulator.control.createItems({ count: 100, products: ["investments", "liabilities"] });
   const all = simulator.control.items().items.filter((one) => items.some(({ item_id }) => item_id === one["item_id"]));
   expect(all.map((one) => one["institution_id"])).not.toContain("ins_900004");
 });
 
-test("the control answers over HTTP as in code, and names a field at fault", async () => {
+test("the control of products answers over HTTP as in code, and names an invalid field", async () => {
   const { item_id } = makeItem({ products: ["investments", "liabilities"] });
   const call = async (method: string, path: string, body?: object) => {
     const init = body ? { method, body: JSON.stringify(body) } : { method };
@@ -291,7 +291,7 @@ test("the control answers over HTTP as in code, and names a field at fault", asy
   }
 });
 
-test("calm days change product books too", async () => {
+test("activity also changes product books", async () => {
   await using lively = await startSimulator({ seed: "calm", rateLimits: false });
   lively.control.createItems({
     count: 5,

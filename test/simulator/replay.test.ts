@@ -1,4 +1,4 @@
-/** Whatever happens to an Item, whoever follows the feed by the rules ends with the truth, from the start or from anywhere. */
+/** After any changes of an Item, a client that follows the protocol ends with the truth, from the start or from any cursor. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as fc from "fast-check";
 import type { PlaidApi } from "plaid";
@@ -22,7 +22,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("open" as const), transactions: some }) },
 );
 
-test("replaying the feed, from the start or page by page as it grows, ends in the truth", async () => {
+test("reading the transaction log from the start, or page by page while it grows, ends in the truth", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 0, max: 60 }),

@@ -31,7 +31,7 @@ async function sync(simulator: Simulator, access_token: string, cursor: string):
   return (await answer.json()) as Synced;
 }
 
-it("a world that was stopped goes on with the same items, transactions, cursors and ids", async () => {
+it("a stopped world continues with the same items, transactions, cursors and ids", async () => {
   const before = await open("stopped");
   const [item] = before.control.createItems({ count: 2, transactions: 40 }).items as [
     { item_id: string; access_token: string },
@@ -57,7 +57,7 @@ it("a world that was stopped goes on with the same items, transactions, cursors 
   expect(all.items.map(({ item_id }) => item_id)).not.toContain(made?.item_id);
 });
 
-it("a world that was killed refuses the cursors of before, so that what it forgot cannot be missed", async () => {
+it("a killed world refuses earlier cursors, so that a client misses no lost change", async () => {
   const before = await open("killed");
   const [item] = before.control.createItems({ count: 1, transactions: 10 }).items as [
     { item_id: string; access_token: string },
@@ -84,7 +84,7 @@ async function saved(file: string, simulator: Simulator): Promise<boolean> {
   return called(look.control.items()) === called(simulator.control.items());
 }
 
-it("a history that was still arriving arrives after the restart", async () => {
+it("a history that had not fully arrived continues after a restart", async () => {
   const extraction = { initialMs: 60_000, historicalMs: 60_000 };
   const options = { seed: "arriving", extraction, stateFile: join(folder, "arriving") };
   const before = await startSimulator(options);
@@ -99,7 +99,7 @@ it("a history that was still arriving arrives after the restart", async () => {
   expect(stage()).toBe("HISTORICAL");
 });
 
-it("a file that is no snapshot is refused in a sentence, and left alone", async () => {
+it("a state file that is not a snapshot is refused in a sentence and left unchanged", async () => {
   writeFileSync(join(folder, "nonsense"), "not a snapshot");
   await expect(open("nonsense")).rejects.toMatchObject({ code: "simulator_invalid_request" });
 });

@@ -32,7 +32,7 @@ function makeItem(request: Parameters<Simulator["control"]["createItems"]>[0] = 
   return item;
 }
 
-test("pages are as long as asked for, at most 500, and end with has_more false", async () => {
+test("pages of /transactions/sync have the requested length, at most 500, and the last has has_more false", async () => {
   const { access_token } = makeItem({ transactions: 1201 });
   const sizes = [];
   for (let cursor = "", more = true; more;) {
@@ -106,7 +106,7 @@ test('the cursor "now" skips what is there, and later edits of it arrive as modi
   expect([next.added.length, next.modified.length]).toEqual([0, 1]);
 });
 
-test("what came and went since the cursor is not mentioned, what came and changed is an addition", async () => {
+test("a transaction that came and went since the cursor is not mentioned, and one that came and changed is an addition", async () => {
   const { access_token, item_id } = makeItem({ transactions: 0 });
   const { next_cursor: cursor } = (await sdk.transactionsSync({ access_token })).data;
   simulator.control.changeTransactions(item_id, { add: 3 });
@@ -116,15 +116,15 @@ test("what came and went since the cursor is not mentioned, what came and change
   expect([added.length, modified.length, removed.length]).toEqual([2, 0, 0]);
 });
 
-test("what a row is told as depends on where the loop began, not on the page", async () => {
+test("whether a row is added or modified depends on where the loop began, not on the page", async () => {
   const { access_token, item_id } = makeItem({ transactions: 40 });
-  const told = { added: new Set<string>(), modified: new Set<string>(), removed: new Set<string>() };
+  const seen = { added: new Set<string>(), modified: new Set<string>(), removed: new Set<string>() };
   const loop = async (from: string) => {
-    for (const set of Object.values(told)) set.clear();
+    for (const set of Object.values(seen)) set.clear();
     for (let cursor = from, more = true; more;) {
       const { data } = await sdk.transactionsSync({ access_token, cursor, count: 7 });
       for (const kind of ["added", "modified", "removed"] as const) {
-        for (const { transaction_id } of data[kind]) told[kind].add(transaction_id);
+        for (const { transaction_id } of data[kind]) seen[kind].add(transaction_id);
       }
       ({ next_cursor: cursor, has_more: more } = data);
       if (!more) return cursor;
@@ -133,14 +133,14 @@ test("what a row is told as depends on where the loop began, not on the page", a
   };
   simulator.control.changeTransactions(item_id, { modify: 40 });
   const cursor = await loop("");
-  expect([told.added.size, told.modified.size, told.removed.size]).toEqual([40, 0, 0]);
-  const old = new Set(told.added);
+  expect([seen.added.size, seen.modified.size, seen.removed.size]).toEqual([40, 0, 0]);
+  const old = new Set(seen.added);
   const { removed } = simulator.control.changeTransactions(item_id, { add: 30, remove: 10 });
   simulator.control.changeTransactions(item_id, { modify: 60 });
   await loop(cursor);
-  expect([told.added.size, told.modified.size]).toEqual([30, 30]);
-  expect([...told.modified].every((id) => old.has(id))).toBe(true);
-  expect([...told.removed].toSorted()).toEqual(removed.toSorted());
+  expect([seen.added.size, seen.modified.size]).toEqual([30, 30]);
+  expect([...seen.modified].every((id) => old.has(id))).toBe(true);
+  expect([...seen.removed].toSorted()).toEqual(removed.toSorted());
 });
 
 test("a posted transaction is a removal and an addition that names the pending one", async () => {
@@ -172,14 +172,14 @@ test("a change between two pages makes the next page fail until the loop begins 
   expect(again.added).toHaveLength(31);
 });
 
-test("a finished cursor is never struck by a change", async () => {
+test("a change never invalidates a cursor that ended its loop", async () => {
   const { access_token, item_id } = makeItem({ transactions: 30 });
   const { next_cursor: cursor } = (await sdk.transactionsSync({ access_token, count: 500 })).data;
   simulator.control.changeTransactions(item_id, { add: 1 });
   expect((await sdk.transactionsSync({ access_token, cursor })).data.added).toHaveLength(1);
 });
 
-test("a mutation on demand strikes between pages; a stubborn one every request with a cursor", async () => {
+test("a mutation fault fails a request between pages, and a stubborn one every request with a cursor", async () => {
   const { access_token, item_id } = makeItem({ transactions: 30 });
   simulator.control.addFault({ kind: "mutation", item_id, count: 1 });
   const reader = new Reader(sdk, access_token);
@@ -193,7 +193,7 @@ test("a mutation on demand strikes between pages; a stubborn one every request w
   expect((await sdk.transactionsSync(request)).data.has_more).toBe(false);
 });
 
-test("history arrives in stages, each with its webhooks, and sync is announced once sync was called", async () => {
+test("history arrives in stages with their webhooks, and SYNC_UPDATES_AVAILABLE only after the first sync call", async () => {
   inbox.arrived.length = 0;
   const { access_token } = makeItem({ ready: false, transactions: 90, webhook: inbox.url });
   expect((await sdk.accountsGet({ access_token })).data.accounts.length).toBeGreaterThan(0);
@@ -222,7 +222,7 @@ test("an item without Transactions begins with the first sync call", async () =>
   expect((await sdk.transactionsSync({ access_token })).data.added).toHaveLength(9);
 });
 
-test("the first request for Transactions may say how many days of history it wants", async () => {
+test("the first request for Transactions may choose the days of history", async () => {
   const { access_token } = makeItem({ ready: false, products: ["auth"], user: "user_good" });
   await sdk.accountsGet({ access_token });
   await sdk.transactionsSync({ access_token, options: { days_requested: 730 } });
@@ -231,7 +231,7 @@ test("the first request for Transactions may say how many days of history it wan
   expect(added.map((row) => row.date).toSorted()[0]).toMatch(/^2024-03/);
 });
 
-test("changes are announced as removals, news and sync updates, and to nobody before sync was called", async () => {
+test("changes are announced by webhooks of removals, additions and, after the first sync call, sync updates", async () => {
   const { access_token, item_id } = makeItem({ webhook: inbox.url, transactions: 10 });
   inbox.arrived.length = 0;
   simulator.control.changeTransactions(item_id, { modify: 1 });
@@ -240,18 +240,18 @@ test("changes are announced as removals, news and sync updates, and to nobody be
   await sdk.transactionsSync({ access_token });
   const { removed } = simulator.control.changeTransactions(item_id, { add: 2, remove: 1 });
   await simulator.control.idle();
-  const told = inbox.arrived.map(({ body }) => [
+  const seen = inbox.arrived.map(({ body }) => [
     body["webhook_code"],
     body["new_transactions"] ?? body["removed_transactions"],
   ]);
-  expect(told.toSorted()).toEqual([
+  expect(seen.toSorted()).toEqual([
     ["DEFAULT_UPDATE", 2],
     ["SYNC_UPDATES_AVAILABLE", undefined],
     ["TRANSACTIONS_REMOVED", removed],
   ]);
 });
 
-test("refreshing user_transactions_dynamic posts all that was pending, adds pending rows and raises one by a dollar", async () => {
+test("refreshing user_transactions_dynamic posts all pending rows, adds new ones and raises one row by a dollar", async () => {
   const { access_token } = makeItem({ user: "user_transactions_dynamic", webhook: inbox.url });
   const before = (await sdk.transactionsSync({ access_token, count: 500 })).data;
   expect(before.added).toHaveLength(50);
@@ -273,7 +273,7 @@ test("refreshing user_transactions_dynamic posts all that was pending, adds pend
   ]);
 });
 
-test("refreshing a plain user finds nothing new and says nothing", async () => {
+test("refreshing another user finds nothing new and sends no webhook", async () => {
   const { access_token } = makeItem({ user: "user_good", webhook: inbox.url });
   const { next_cursor: cursor } = (await sdk.transactionsSync({ access_token, count: 500 })).data;
   inbox.arrived.length = 0;
@@ -283,7 +283,7 @@ test("refreshing a plain user finds nothing new and says nothing", async () => {
   expect(inbox.codes()).toEqual([]);
 });
 
-test("filtering by account gives that account's transactions, from a cursor of its own", async () => {
+test("filtering by account yields that account's transactions, with a cursor of its own", async () => {
   const { access_token, item_id } = makeItem({ user: "user_good", transactions: 60 });
   const { accounts } = (await sdk.accountsGet({ access_token })).data;
   const savings = accounts.find((account) => account.subtype === "savings")?.account_id ?? "";

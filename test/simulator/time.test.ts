@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "../../src/clock.ts";
 import { frozenClock, SimulatedTime } from "../../src/simulator/time.ts";
 
-test("advancing runs each task at its own moment, also those planned on the way", async () => {
+test("advancing the clock runs each task at its due time, even tasks that were scheduled meanwhile", async () => {
   const time = new SimulatedTime(frozenClock(0));
   const seen: string[] = [];
   const plan = (name: string, due: number, then?: () => void) =>
@@ -25,7 +25,7 @@ test("advancing runs each task at its own moment, also those planned on the way"
   time.stop();
 });
 
-test("advancing waits for what a task set going before it goes on", async () => {
+test("advancing the clock waits for the work that a task started", async () => {
   const time = new SimulatedTime(frozenClock(0));
   const seen: string[] = [];
   const slow = async () => {
@@ -40,7 +40,7 @@ test("advancing waits for what a task set going before it goes on", async () => 
   time.stop();
 });
 
-test("tasks run by themselves as real time passes, also after the clock was advanced past others", async () => {
+test("tasks run as real time passes, even after the clock was advanced past others", async () => {
   const time = new SimulatedTime(systemClock);
   time.schedule(time.now() + 30_000, () => undefined);
   await time.advance(60_000);
@@ -53,7 +53,7 @@ test("tasks run by themselves as real time passes, also after the clock was adva
   time.stop();
 });
 
-test("sleeping ends when its signal aborts", async () => {
+test("a sleep on the simulated clock ends when its signal aborts", async () => {
   const time = new SimulatedTime(frozenClock(0));
   const stop = new AbortController();
   const sleeping = time.sleep(1000, stop.signal);

@@ -42,7 +42,7 @@ async function verify({ jwt, raw }: Pick<Arrived, "jwt" | "raw">) {
 const send = (more: Parameters<Simulator["control"]["sendWebhook"]>[0] = {}) =>
   simulator.control.sendWebhook({ url: inbox.url, webhook_type: "ITEM", webhook_code: "SOMETHING_NEW", ...more });
 
-test("the body is two-space JSON with sorted keys and no newline at the end, under a token that jose accepts", async () => {
+test("a webhook's body is two-space JSON with sorted keys and no newline at the end, and jose accepts its token", async () => {
   simulator.control.breakItem(makeItem().item_id);
   await simulator.control.idle();
   const [arrived] = inbox.arrived;
@@ -58,7 +58,7 @@ test("the body is two-space JSON with sorted keys and no newline at the end, und
   });
 });
 
-test("each way of tampering makes jose or the body's hash refuse", async () => {
+test("jose or the body's hash refuses every kind of forged webhook", async () => {
   for (const tamper of ["body", "whitespace", "signature", "claims", "alg_none", "alg_hs256", "alg_es384"] as const) {
     const { jwt, body } = simulator.control.signWebhook({ webhook_type: "ITEM", webhook_code: "ERROR", tamper });
     await expect(verify({ jwt: jwt ?? "", raw: Buffer.from(body) }), tamper).rejects.toThrow(/./);
@@ -92,7 +92,7 @@ test("after a rotation new webhooks carry a new kid, and the old key shows when 
   expect(key.kid).toBe(old_kid);
 });
 
-test("what is not answered with 200 is tried again after 30 s and four times longer each time, for 24 hours", async () => {
+test("a webhook that is not answered with 200 is tried again after 30 s and then after four times as long each time, for 24 hours", async () => {
   const statuses = [500, 202, 301, 404, 503, 400, 500];
   inbox.answer = () => statuses[inbox.arrived.length - 1] ?? 200;
   const record = send();
@@ -103,7 +103,7 @@ test("what is not answered with 200 is tried again after 30 s and four times lon
   expect(record).toMatchObject({ status: "failed", next_attempt_at: null });
 });
 
-test("a retry that is answered with 200 ends the matter", async () => {
+test("a retry that is answered with 200 is the last", async () => {
   inbox.answer = () => (inbox.arrived.length < 3 ? 500 : 200);
   const record = send();
   await simulator.control.idle();
@@ -113,7 +113,7 @@ test("a retry that is answered with 200 ends the matter", async () => {
   expect(record.attempts).toHaveLength(3);
 });
 
-test("no answer in time and no connection are failures like any other", async () => {
+test("a timeout and a refused connection are failures like any other", async () => {
   await begin({ webhooks: { timeoutMs: 50 } });
   inbox.answer = () => null;
   const silent = send();
@@ -124,7 +124,7 @@ test("no answer in time and no connection are failures like any other", async ()
   expect([silent.status, gone.status]).toEqual(["pending", "pending"]);
 });
 
-test("attempts are signed anew, or all carry the first token", async () => {
+test("retries of webhooks are signed anew, or all carry the first token with resign: false", async () => {
   inbox.answer = () => 500;
   send();
   await simulator.control.advanceClock({ advance_s: 200 });
@@ -137,7 +137,7 @@ test("attempts are signed anew, or all carry the first token", async () => {
   expect(new Set(inbox.arrived.map(({ jwt }) => jwt)).size).toBe(1);
 });
 
-test("iat follows the base clock, or the simulated one when asked", async () => {
+test("iat follows the base clock, or the simulated one with iatClock", async () => {
   const base = Date.parse(START) / 1000;
   await simulator.control.advanceClock({ advance_s: 1000 });
   expect(simulator.control.signWebhook({ body: {} }).iat).toBe(base);
@@ -159,7 +159,7 @@ test("a URL that refused more than 90 % of a day's webhooks gets no retries, unt
   expect(later.status).toBe("pending");
 });
 
-test("exactly 90 % refused still gets retries", async () => {
+test("a URL that refused exactly 90 % still gets retries", async () => {
   inbox.answer = () => (inbox.arrived.length === 1 ? 200 : 500);
   for (let i = 0; i < 10; i += 1) {
     send({ retry: i === 9 });
@@ -196,7 +196,7 @@ test("AUTHORIZATION_GRANTED can be fired, as in Plaid's Sandbox", async () => {
   });
 });
 
-test("duplicates are the same bytes again, or signed anew", async () => {
+test("duplicate webhooks have the same bytes, or are signed anew", async () => {
   simulator.control.addFault({ kind: "duplicate_webhooks", count: 1, copies: 2 });
   const record = send();
   await simulator.control.idle();
@@ -210,7 +210,7 @@ test("duplicates are the same bytes again, or signed anew", async () => {
   expect(new Set(inbox.arrived.map(({ jwt }) => jwt)).size).toBe(2);
 });
 
-test("dropped webhooks never arrive, but the item remembers that they were sent", async () => {
+test("dropped webhooks never arrive, but /item/get shows them as sent", async () => {
   const { item_id, access_token } = makeItem();
   simulator.control.addFault({ kind: "drop_webhooks", webhook_code: "ERROR" });
   simulator.control.breakItem(item_id);
@@ -229,7 +229,7 @@ test("reordered webhooks all arrive, in another order", async () => {
   expect(order).not.toEqual(order.toSorted((a, b) => a - b));
 });
 
-test("no more attempts are under way than allowed, and all get their turn", async () => {
+test("no more webhook attempts are in flight than allowed, and all are made", async () => {
   await begin({ concurrency: 3 });
   let open = 0;
   let most = 0;
@@ -245,7 +245,7 @@ test("no more attempts are under way than allowed, and all get their turn", asyn
   expect(most).toBeLessThanOrEqual(3);
 });
 
-test("any webhook can be sent: for an item, to a URL, with a body of one's own, with any token or none", async () => {
+test("the control can send any webhook: for an item, to a URL, with any body, with any token or none", async () => {
   const { item_id } = makeItem();
   simulator.control.sendWebhook({
     item_id,
@@ -270,7 +270,7 @@ test("any webhook can be sent: for an item, to a URL, with a body of one's own, 
   });
 });
 
-test("an item without a webhook URL says nothing; fire_webhook says that", async () => {
+test("an item without a webhook URL sends no webhook, and fire_webhook answers with an error", async () => {
   const { item_id, access_token } = makeItem(null);
   simulator.control.breakItem(item_id);
   expect(simulator.control.webhooks().total).toBe(0);
@@ -283,7 +283,7 @@ test("an item without a webhook URL says nothing; fire_webhook says that", async
   });
 });
 
-test("the log can be asked for an item, a kind, a state, and the newest few, and forgets the oldest", async () => {
+test("the webhook log filters by item, type and status, limits to the newest, and drops the oldest", async () => {
   await begin({ webhooks: { keep: 10 } });
   const [one, two] = [makeItem(), makeItem()];
   simulator.control.breakItem(one.item_id);

@@ -19,7 +19,7 @@ const equal = (itemId: string): Promise<boolean> =>
   );
 
 describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) => {
-  it("the mirror becomes equal to the truth all the same, and the journal says what was missed", async () => {
+  it("the mirror equals the truth although webhooks were dropped, and the journal records the gaps", async () => {
     stage = await openStage({ seed: `dropped ${probability}` });
     const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
     const { control } = stage.simulator;
@@ -46,7 +46,7 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
   });
 });
 
-it("an item that waits for its user is read again within the window, though nobody says that its user repaired it", async () => {
+it("an item that waits for its user is read again within the window although no webhook says that it was repaired", async () => {
   stage = await openStage({ seed: "repaired in silence" });
   const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
   const { control } = stage.simulator;

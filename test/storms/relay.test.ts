@@ -38,7 +38,7 @@ function misbehave(): Answer {
   ]);
 }
 
-it("through a storm of failures and changes every delivery is accounted for, and every ordering key keeps its order", async () => {
+it("after a storm of failures and changes every delivery is accounted for, and every ordering key kept its order", async () => {
   await using scene = await openScene();
   const schedule = Array.from({ length: 40 }, () => 0);
   const receivers: Receiver[] = [];

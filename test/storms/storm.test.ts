@@ -1,6 +1,6 @@
 /**
- * Random worlds against random faults, with several real worker processes: whatever happened on the way, at quiescence
- * the mirror equals the simulator's truth row for row, and so does what events told on the way. fast-check prints the
+ * Random worlds against random faults, with several real worker processes: when everything is quiet
+ * the mirror equals the simulator's truth row for row, and so do the rows of the events. fast-check prints the
  * seed of a failure and the storm; `STORM_SEED=… npx vitest run test/storms` plays it again, `STORM_SHRINK=1` makes it
  * small, `STORMS=…` plays more. Half of the storms end in silence: then only reconciliation can close the gaps.
  */
@@ -97,7 +97,7 @@ const change = fc.oneof(
 const paced = fc.record({ each: change, thenMs: fc.oneof(fc.constant(0), fc.integer({ min: 20, max: 250 })) });
 type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
 
-/** Every item is looked at once in two seconds. */
+/** Every item is checked once in two seconds. */
 const LOOKING = { TARTAN_RECONCILE_H: String(2 / 3600) };
 
 describe.each([
@@ -116,7 +116,7 @@ describe.each([
   afterAll(() => stage[Symbol.asyncDispose]());
 
   it(
-    "leave the mirror equal to the truth, whatever happened on the way",
+    "the mirror equals the truth after a storm of changes and failures",
     async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }), async (changes) => {

@@ -3,7 +3,7 @@ import type { Database } from "../../src/database/types.ts";
 import type { Vault } from "../../src/integrations/vault.ts";
 import { linkItem } from "../../src/journal/link.ts";
 import { toWebhookId } from "../../src/model/ids.ts";
-import type { NewItem } from "../../src/sync/linking.ts";
+import type { LinkRequest } from "../../src/sync/linking.ts";
 import { markAll } from "./mark.ts";
 
 interface Linked {
@@ -14,7 +14,7 @@ interface Linked {
 
 export async function introduceItem(
   deps: { database: Database; vault: Vault },
-  item: NewItem & { receivedAt?: Date; body?: Buffer },
+  item: LinkRequest & { receivedAt?: Date; body?: Buffer },
 ): Promise<Linked> {
   const { id, created } = await linkItem(deps, {
     integrationId: item.integration_id,

@@ -1,5 +1,5 @@
 /**
- * The oracle: what the simulator knows to be true of an item, against what the mirror holds and what events told, row for
+ * The oracle: what the simulator knows to be true of an item, against what the mirror holds and the events' rows, row for
  * row and column for column. The comparison is made by Postgres on the texts themselves, so a digit that was lost on the way is seen.
  */
 import { expect } from "vitest";
@@ -67,19 +67,19 @@ async function expectCountsKept(database: Database, itemId: string): Promise<voi
 }
 
 /**
- * What is wrong with the events that told of an item's rows: each must fit what was told before (only what is there is
+ * Errors in the events about an item's rows: each must fit the earlier ones (only what is there is
  * modified or removed, a removal says what the row was), a run names a row once, and folded in the order of the outbox
  * they are the mirror, text for text.
  */
 async function mistold(database: Database, { table, key, event }: Resource, itemId: string): Promise<unknown[]> {
   const { rows } = await database.query(
-    `with told as (
+    `with recorded as (
       select o.id as run, named.n, convert_from(e.payload, 'UTF8')::jsonb -> 'data' as data
       from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
       where e.item_id = $1 and e.type = $2
     ), steps as (
       select run, change, r ->> '${key}' as key, r::text as raw
-      from told, unnest(array['added', 'modified', 'removed']) change, jsonb_array_elements(data -> change) r
+      from recorded, unnest(array['added', 'modified', 'removed']) change, jsonb_array_elements(data -> change) r
     ), ordered as (
       select *, lag(change) over w as before, lag(raw) over w as known, lead(change) over w is null as last,
         count(*) over (partition by key, run) as times
@@ -92,7 +92,7 @@ async function mistold(database: Database, { table, key, event }: Resource, item
     select key, change || ' after ' || coalesce(before, 'nothing') as how from ordered
     where times > 1 or (change = 'added') <> (coalesce(before, 'removed') = 'removed') or (change = 'removed' and raw <> known)
     union all
-    select coalesce(kept.key, mirrored.key), case when kept is null then 'never told' when mirrored is null then 'told and not there'
+    select coalesce(kept.key, mirrored.key), case when kept is null then 'in no event' when mirrored is null then 'in an event and not in the mirror'
       else 'differs' end
     from kept full join mirrored using (key) where kept.raw is distinct from mirrored.raw
     limit 5`,
@@ -101,14 +101,14 @@ async function mistold(database: Database, { table, key, event }: Resource, item
   return rows;
 }
 
-/** Expects what was told of an item's rows to be exactly what became of them. */
+/** Expects the events about an item's rows to match the rows. */
 export async function expectEventsTellTheMirror(database: Database, itemId: string): Promise<void> {
   for (const each of resourcesOf("item").filter(({ event }) => event !== undefined)) {
     expect(await mistold(database, each, itemId), `${each.event} of ${itemId}`).toEqual([]);
   }
 }
 
-/** Expects the mirror to hold exactly what Plaid has of an item, and what events told of it on the way to come to the same. */
+/** Expects the mirror to hold exactly what Plaid has of an item, and the events about it to give the same rows. */
 export async function expectMirrorEqualsTruth(database: Database, simulator: Simulator, itemId: string): Promise<void> {
   await expectEventsTellTheMirror(database, itemId);
   await expectRowsEqualTruth(database, simulator, itemId);

@@ -61,8 +61,8 @@ export interface JwtParts {
 /** A Plaid-Verification token for `body`; `parts` overrides header fields and claims, undefined ones are left out. */
 export function signJwt(key: SigningKey, body: Buffer, { header, claims }: JwtParts = {}): string {
   const head = segment({ alg: "ES256", kid: key.kid, typ: "JWT", ...header });
-  const told = { iat: Math.floor(Date.now() / 1000), request_body_sha256: sha256(body), ...claims };
-  const signed = `${head}.${segment(told)}`;
+  const content = { iat: Math.floor(Date.now() / 1000), request_body_sha256: sha256(body), ...claims };
+  const signed = `${head}.${segment(content)}`;
   const signature = sign("sha256", Buffer.from(signed), { key: key.privateKey, dsaEncoding: "ieee-p1363" });
   return `${signed}.${signature.toString("base64url")}`;
 }
@@ -111,6 +111,6 @@ function answerFor(jwk: Record<string, unknown> | undefined): { status: number; 
 
 /** An error as Plaid words it. */
 export function plaidFault(status: number, error_type: string, error_code: string): { status: number; body: string } {
-  const told = { error_type, error_code, error_message: "told", display_message: null, request_id: "r1" };
-  return { status, body: JSON.stringify(told) };
+  const error = { error_type, error_code, error_message: "a message", display_message: null, request_id: "r1" };
+  return { status, body: JSON.stringify(error) };
 }

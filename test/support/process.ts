@@ -52,12 +52,12 @@ export async function startTartan(
   const output: string[] = [];
   const gone = once(child, "exit") as Promise<[number | null]>;
   const url = await new Promise<string>((resolve, reject) => {
-    const hear = (line: string) => {
+    const onLine = (line: string) => {
       output.push(line);
       const url = ready(line);
       if (url !== null) resolve(url);
     };
-    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", hear);
+    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);
     child.once("error", reject);
     void gone.then(([code]) => reject(new Error(`tartan exited with ${code}:\n${output.join("\n")}`)));
   });

@@ -37,7 +37,7 @@ async function echo(): Promise<Scene> {
   };
 }
 
-test("a frozen connection passes nothing and goes on after the thaw; new ones pass meanwhile", async () => {
+test("a frozen connection passes nothing until the thaw, and new ones pass meanwhile", async () => {
   await using scene = await echo();
   const frozen = await scene.dial();
   frozen.socket.write("a");
@@ -63,7 +63,7 @@ test("a black hole accepts connections and stays silent until the thaw", async (
   await expect.poll(lost.got).toBe("x");
 });
 
-test("the answer to a chosen request does not come, and what follows on that connection neither", async () => {
+test("the answer to a chosen request and all later answers on that connection are dropped", async () => {
   await using scene = await echo();
   const { socket, got } = await scene.dial();
   scene.proxy.freezeAnswersTo("commit");
@@ -79,7 +79,7 @@ test("the answer to a chosen request does not come, and what follows on that con
 /** Whether it ended with an error. */
 const closed = (socket: Socket) => new Promise<boolean>((resolve) => socket.once("close", resolve));
 
-test("cut connections end with an error on the client's side, and refused ones at once", async () => {
+test("a cut connection ends with an error at the client, and a refused one at once", async () => {
   await using scene = await echo();
   const { socket } = await scene.dial();
   await expect.poll(() => scene.proxy.open).toBe(1);

@@ -1,4 +1,4 @@
-/** What is due is found, whatever waits beside it. */
+/** Due subjects are found beside any number of waiting ones. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Statement } from "../../src/database/types.ts";
 import { CLAIM, dueDepth, WAKE } from "../../src/sync/queries.ts";
@@ -18,7 +18,7 @@ const crowd = (integrations: number, each: number, seconds = 3600, first = "a") 
     select $4 || lpad(i::text, 5, '0'), 'item', 'crowd_' || n, now() + $3 * interval '1 second' from generate_series(1, $1::int) i, generate_series(1, $2::int) n`,
     [integrations, each, seconds, first],
   );
-/** A subject whose time has come while nobody looked. */
+/** A subject that became due by time while no worker ran. */
 const overdue = async (integration: string, id: string) => {
   await scene.database.query(
     "insert into sync.subjects (integration_id, kind, id, due_at) values ($1, 'item', $2, now() - interval '1 second')",
@@ -45,7 +45,7 @@ async function pagesOf(statement: Statement, values: readonly unknown[]): Promis
 }
 
 describe("a due subject", () => {
-  it("is synced at once behind a hundred integrations that have only future work", async () => {
+  it("a due subject is synced at once behind a hundred integrations that have only future work", async () => {
     await crowd(100, 2);
     const [item] = scene.makeItems(1, 5);
     if (!item) throw new Error("no item");
@@ -54,7 +54,7 @@ describe("a due subject", () => {
     await until(async () => (await scene.subject(item.item_id)).status === "ok", "the first sync");
   });
 
-  it("is found behind more integrations with ready work than one claim looks at, each of which is served in its turn", async () => {
+  it("a due subject is found behind more integrations with ready work than one claim reads, and each is served in its turn", async () => {
     await crowd(150, 3, -60);
     const served = new Set<string>();
     for (let after = "", turns = 0; turns < 150; turns += 1) {
@@ -65,7 +65,7 @@ describe("a due subject", () => {
     expect(served.size).toBe(150);
   });
 
-  it("costs a claim as many pages beside 40,000 subjects of 4,000 integrations that wait as beside none", async () => {
+  it("a due subject costs a claim as many pages beside 40,000 subjects of 4,000 integrations that wait as beside none", async () => {
     await crowd(20, 1, -60, "d");
     await scene.database.query("vacuum analyze sync.subjects");
     const alone = await pagesOf(CLAIM, ["", 8, 60]);
@@ -77,7 +77,7 @@ describe("a due subject", () => {
 });
 
 describe("a subject that becomes due by time", () => {
-  it("is claimed by a worker whose lap takes it over more integrations than one look", async () => {
+  it("a subject that becomes due by time is claimed although a lap over the integrations takes several steps", async () => {
     await crowd(1200, 1);
     await scene.database.query(
       "insert into sync.subjects (integration_id, kind, id, due_at) values ('b', 'item', 'late', now() + interval '300 ms')",
@@ -86,7 +86,7 @@ describe("a subject that becomes due by time", () => {
     await until(async () => (await scene.subject("late")).status === "unlinked", "a run of it");
   });
 
-  it("is made ready in one lap, however many others become due with it", async () => {
+  it("a subject that becomes due by time is made ready in one lap, however many others become due with it", async () => {
     await crowd(700, 1);
     await crowd(1, 5000, -60, "b");
     await scene.database.query("update sync.subjects set ready = false");
@@ -101,7 +101,7 @@ describe("a subject that becomes due by time", () => {
     expect((await readyIds()).length).toBeLessThanOrEqual(1001);
   });
 
-  it("is told of at once when there are more, so that the next look need not wait", async () => {
+  it("a wake reports that more subjects became due, so that the next one need not wait", async () => {
     await crowd(1, 1500, -60);
     await scene.database.query("update sync.subjects set ready = false");
     expect(await wake(scene.database, "")).toEqual({ after: "", more: true });
@@ -109,7 +109,7 @@ describe("a subject that becomes due by time", () => {
     expect(await readyIds()).toHaveLength(1500);
   });
 
-  it("stays with the run that is just being committed", async () => {
+  it("a subject that becomes due by time during the commit of its run stays with that run", async () => {
     await overdue("b", "committing");
     await scene.database.transaction(async (tx) => {
       await tx.query("select from sync.subjects where id = 'committing' for key share");
@@ -120,7 +120,7 @@ describe("a subject that becomes due by time", () => {
     expect(await readyIds()).toEqual(["committing"]);
   });
 
-  it("costs a look as many pages beside subjects of one integration that wait, few or many", async () => {
+  it("a wake reads as many pages beside many waiting subjects of an integration as beside few", async () => {
     await crowd(50, 1);
     await scene.database.query("vacuum analyze sync.subjects");
     const few = await pagesOf(WAKE, [""]);
@@ -129,7 +129,7 @@ describe("a subject that becomes due by time", () => {
     expect(await pagesOf(WAKE, [""])).toBeLessThan(few * 1.5 + 50);
   });
 
-  it("is counted as due even before it was made ready", async () => {
+  it("a subject that became due by time counts as due before it is made ready", async () => {
     await crowd(3, 4);
     await overdue("b", "counted");
     await overdue("c", "counted too");
@@ -139,7 +139,7 @@ describe("a subject that becomes due by time", () => {
 });
 
 describe("ready", () => {
-  it("follows due_at, whoever writes it", async () => {
+  it("the column ready follows due_at for every statement that writes it", async () => {
     const set = (due: string) => scene.database.query(`update sync.subjects set due_at = ${due} where id = 'x'`);
     const isReady = async () => (await readyIds()).includes("x");
     await scene.database.query("insert into sync.subjects (integration_id, kind, id) values ('i', 'item', 'x')");

@@ -1,11 +1,11 @@
-/** What a look at an item compares: instants of Plaid's, which are whole seconds, with readings of ours, which are not. */
+/** Comparisons of a check: instants of Plaid's, which are whole seconds, with readings of ours, which are not. */
 import { expect, test } from "vitest";
 import { resourcesOf } from "../../src/resources/index.ts";
 import { staleResources } from "../../src/sync/compare.ts";
 
 const UPDATED = "2026-03-07T12:00:00Z";
 
-/** Names of the stale resources after a reading `readMs` after Plaid's update, which an earlier look has `seen` or not. */
+/** Names of the stale resources after a reading `readMs` after Plaid's update, which an earlier check has `seen` or not. */
 function stale({ readMs, seen }: { readMs: number | null; seen: boolean }): string[] {
   const verifiedAt = readMs === null ? null : new Date(Date.parse(UPDATED) + readMs);
   const reading = { verifiedAt, readWith: "" };
@@ -16,18 +16,18 @@ function stale({ readMs, seen }: { readMs: number | null; seen: boolean }): stri
 
 const BOTH = ["accounts", "transactions"];
 
-test("an update that no look has seen makes stale what was read before it, and what was read so soon after that clocks may differ", () => {
+test("an update that no check has seen makes earlier readings stale, and readings that are so soon after it that clocks may differ", () => {
   expect(stale({ readMs: -60_000, seen: false })).toEqual(BOTH);
   expect(stale({ readMs: 20_000, seen: false })).toEqual(BOTH);
   expect(stale({ readMs: 40_000, seen: false })).toEqual([]);
 });
 
-test("an update that a look has seen still makes stale what was read in its second, since another may have followed there", () => {
+test("an update that a check has seen still makes readings of its second stale, since another update may have followed in it", () => {
   expect(stale({ readMs: 500, seen: true })).toEqual(BOTH);
   expect(stale({ readMs: -500, seen: true })).toEqual(BOTH);
   expect(stale({ readMs: 3000, seen: true })).toEqual([]);
 });
 
-test("what was never read to its end is stale as soon as Plaid names an update", () => {
+test("a resource that was never read to its end is stale as soon as Plaid names an update", () => {
   expect(stale({ readMs: null, seen: true })).toEqual(BOTH);
 });

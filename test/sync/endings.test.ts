@@ -22,10 +22,10 @@ const run = async (clientFor?: SyncOptions["clientFor"]): Promise<void> => {
   await worker[Symbol.asyncDispose]();
 };
 describe("an item that is gone", () => {
-  it("ends when its user revoked access: every row removed, no more requests, and it comes back when linked anew", async () => {
+  it("an item whose user revoked access ends: every row is removed, no request follows, and linking it anew restores it", async () => {
     const item = await scene.synced(25);
     scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
-    const uuid = await scene.hear(item.item_id, "USER_PERMISSION_REVOKED", "ITEM");
+    const uuid = await scene.notify(item.item_id, "USER_PERMISSION_REVOKED", "ITEM");
     const asked = scene.asked("/transactions/sync");
     await run();
     expect(scene.asked("/transactions/sync")).toBe(asked);
@@ -37,10 +37,10 @@ describe("an item that is gone", () => {
     expect((await itemRow(item))?.["removed_at"]).toBeInstanceOf(Date);
   });
 
-  it("ends when it was removed, and revives with all of its rows when it is back", async () => {
+  it("an item that was removed at Plaid ends, and gets all its rows back when it is linked again", async () => {
     const item = await scene.synced(25);
     const { database } = scene;
-    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await scene.notify(item.item_id, "ERROR", "ITEM");
     await run(
       gated(() => {
         throw new PlaidError({ errorType: "INVALID_INPUT", errorCode: "ITEM_NOT_FOUND", httpStatus: 400 });
@@ -59,7 +59,7 @@ describe("an item that is gone", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("keeps its rows when it is given the token of an item that was removed, which says nothing of this one", async () => {
+  it("an item that is given the token of another removed item keeps its rows", async () => {
     const item = await scene.synced(25);
     const [other] = scene.makeItems(1, 1);
     if (!other) throw new Error("no item");
@@ -81,10 +81,10 @@ describe("an item that is gone", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("loses one account's rows when only that was revoked", async () => {
+  it("an item loses the rows of an account whose access was revoked, and no others", async () => {
     const item = await scene.synced(60);
     scene.simulator.control.revokeAccount(item.item_id, { webhooks: false });
-    await scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
     await run();
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
@@ -98,10 +98,10 @@ describe("an item that is gone", () => {
 });
 
 describe("an item without a token", () => {
-  it("has its webhooks kept and processed as item_unknown without a run, and is synced as soon as it is linked", async () => {
+  it("the webhooks of an item without a token are processed as item_unknown without a run, and the item is synced as soon as it is linked", async () => {
     const [item] = scene.makeItems(1, 12);
     if (!item) throw new Error("no item");
-    const uuid = await scene.hear(item.item_id, "INITIAL_UPDATE");
+    const uuid = await scene.notify(item.item_id, "INITIAL_UPDATE");
     await run();
     expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "unlinked", due_at: null });
@@ -115,10 +115,10 @@ describe("an item without a token", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("stays as it is when it was unlinked", async () => {
+  it("webhooks of an unlinked item leave its mirror as it is", async () => {
     const item = await scene.synced(3);
     await unlinkItem(scene.database, scene.integrationId, item.item_id);
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     await run();
     expect(await scene.info(uuid)).toMatchObject({ outcome: "item_unknown" });
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);

@@ -7,27 +7,27 @@ import { commitRun, type Ending } from "../../src/sync/commit.ts";
 import { claim } from "../../src/sync/queue.ts";
 import { expectEventsTellTheMirror, expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { openScene, until, type Scene } from "./support.ts";
-import { openTeller, typesOf, type Teller } from "./teller.ts";
+import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
 
 let scene: Scene;
-let teller: Teller;
+let reader: EventReader;
 beforeAll(async () => {
   scene = await openScene();
-  teller = openTeller(scene);
+  reader = openEventReader(scene);
 });
 afterAll(() => scene[Symbol.asyncDispose]());
 
-const told: Teller["told"] = (...args) => teller.told(...args);
-const work: Teller["work"] = (...args) => teller.work(...args);
-const change: Teller["change"] = (...args) => teller.change(...args);
+const eventsOf: EventReader["eventsOf"] = (...args) => reader.eventsOf(...args);
+const work: EventReader["work"] = (...args) => reader.work(...args);
+const change: EventReader["change"] = (...args) => reader.change(...args);
 
 describe("a first sync", () => {
-  it("tells in one go that the item was linked, what it has, marked as history, and that it is done", async () => {
+  it("a first sync records the events item.linked, the item's rows as history, and sync.completed", async () => {
     const [item] = scene.makeItems(1, 150);
     if (!item) throw new Error("no item");
     await introduceItem(scene, { integration_id: scene.integrationId, ...item, user_id: "user-7" });
     await work();
-    const events = await told(item.item_id);
+    const events = await eventsOf(item.item_id);
     expect([...new Set(typesOf(events))]).toEqual([
       "item.linked",
       "accounts.changed",
@@ -52,7 +52,7 @@ describe("a first sync", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("of an integration is one row of the outbox for the run", async () => {
+  it("the events of a run are one row of the outbox", async () => {
     const item = await scene.synced(120);
     const { rows } = await scene.database.query<{ types: string[] }>(
       `select array_agg(distinct e.type) as types from events.outbox o join events.events e on e.id = any (o.events)
@@ -67,7 +67,7 @@ describe("a first sync", () => {
 });
 
 describe("changed rows", () => {
-  it("are in the event themselves: added, modified, and removed as they were last", async () => {
+  it("an event of changed rows holds the rows themselves: added, modified, and removed ones as they last were", async () => {
     const item = await scene.synced(30);
     const events = await change(item, { add: 4, modify: 3, remove: 2 });
     const [event] = events.filter(({ type }) => type === "transactions.changed");
@@ -83,7 +83,7 @@ describe("changed rows", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("come in parts that are numbered, of a hundred rows and 100 kB at most", async () => {
+  it("changed rows come in numbered parts of a hundred rows and 100 kB at most", async () => {
     const item = await scene.synced(10);
     for (const add of [450, 2600]) {
       const events = (await change(item, { add })).filter(({ type }) => type === "transactions.changed");
@@ -99,27 +99,27 @@ describe("changed rows", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("are not told where nothing changed", async () => {
+  it("a run that changes nothing records no event of changed rows", async () => {
     const item = await scene.synced(5);
     expect(typesOf(await change(item, {}))).toEqual(["sync.completed"]);
   });
 
-  it("of a reading from the start are what differs, and news", async () => {
+  it("a reading from the start records only rows that differ, and not as history", async () => {
     const item = await scene.synced(40);
     scene.simulator.control.changeTransactions(item.item_id, { add: 1, remove: 1, webhooks: false });
-    const before = (await told(item.item_id)).length;
+    const before = (await eventsOf(item.item_id)).length;
     await scene.database.query("update sync.subjects set requested = '{*:full}', due_at = now() where id = $1", [
       item.item_id,
     ]);
     await work();
-    const [event] = (await told(item.item_id, before)).filter(({ type }) => type === "transactions.changed");
+    const [event] = (await eventsOf(item.item_id, before)).filter(({ type }) => type === "transactions.changed");
     expect(event).toMatchObject({ history: false, data: { counts: { added: 1, modified: 0, removed: 1 } } });
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 });
 
 describe("history", () => {
-  it("is what comes until Plaid says that it was all; what comes then is news", async () => {
+  it("rows are history until Plaid says that the history is complete", async () => {
     const [item] = scene.makeItems(1, 300, { ready: false, days: 300 });
     if (!item) throw new Error("no item");
     await scene.link(item);
@@ -127,13 +127,15 @@ describe("history", () => {
     await worker.idle();
     const { control } = scene.simulator;
     const flags = async () =>
-      (await told(item.item_id)).filter(({ type }) => type === "transactions.changed").map(({ history }) => history);
+      (await eventsOf(item.item_id))
+        .filter(({ type }) => type === "transactions.changed")
+        .map(({ history }) => history);
     const rowsOf = async () =>
       (await scene.database.query("select from plaid.transactions where item_id = $1", [item.item_id])).rowCount;
     expect(await flags()).toEqual([]);
     for (let step = 0; step < 60 && (await rowsOf()) < 300; step += 1) {
       await control.advanceClock({ advance_s: 1 });
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await worker.idle({ retries: true });
     }
     const first = await flags();
@@ -145,7 +147,7 @@ describe("history", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("is over for what was read before events were told", async () => {
+  it("rows of a resource that was read before events existed are not history", async () => {
     const item = await scene.synced(3);
     const { rows } = await scene.database.query("select complete from sync.cursors where id = $1", [item.item_id]);
     expect(new Set(rows.map((row) => row["complete"]))).toEqual(new Set([true]));
@@ -153,20 +155,20 @@ describe("history", () => {
 });
 
 describe("an event", () => {
-  it("is hinted at when its run has committed", async () => {
+  it("sync sends a notification about a run's events after the commit", async () => {
     const item = await scene.synced(1);
-    let heard = 0;
-    await using _ = await scene.database.listen("tartan_outbox", () => (heard += 1));
+    let notified = 0;
+    await using _ = await scene.database.listen("tartan_outbox", () => (notified += 1));
     await scene.database.query("update sync.subjects set requested = '{*}', due_at = now() where id = $1", [
       item.item_id,
     ]);
     await work();
-    await until(() => heard > 0);
+    await until(() => notified > 0);
   });
 
-  it("is not left by a run that lost its lease, nor by one that could not commit", async () => {
+  it("a run that lost its lease or could not commit leaves no event", async () => {
     const item = await scene.synced(3);
-    const before = await told(item.item_id);
+    const before = await eventsOf(item.item_id);
     const ending = async (): Promise<Ending> => {
       await scene.database.query("update sync.subjects set due_at = now() where id = $1", [item.item_id]);
       const [claimed] = await claim(scene.database, "", 1, 30);
@@ -235,7 +237,7 @@ describe("an event", () => {
       late,
     );
     await expect(cut).rejects.toMatchObject({ code: "lease_lost" });
-    expect(await told(item.item_id)).toEqual(before);
+    expect(await eventsOf(item.item_id)).toEqual(before);
     await expectEventsTellTheMirror(scene.database, item.item_id);
     await scene.database.query("update sync.subjects set lease_token = null, due_at = null where id = $1", [
       item.item_id,
@@ -243,7 +245,7 @@ describe("an event", () => {
   });
 });
 
-it("whatever resources tell is a type of event that there is", () => {
+it("every event that a resource records has a known type", () => {
   expect(RESOURCES.flatMap(({ event }) => event ?? [])).toEqual(["accounts.changed", "transactions.changed"]);
   for (const { event } of RESOURCES) if (event) expect(EVENT_TYPES).toHaveProperty([event]);
 });

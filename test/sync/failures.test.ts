@@ -26,12 +26,12 @@ const dueIn = async ({ item_id }: Item): Promise<number> =>
 const HOUR = 3_600_000;
 
 describe("an item whose user must act", () => {
-  it("keeps what it has, says what is wrong, is looked at daily, and is made true when it is repaired", async () => {
+  it("an item whose user must act keeps its rows, shows its error, is checked daily, and is read again once it is repaired", async () => {
     const item = await scene.synced(30);
     const { control } = scene.simulator;
     control.breakItem(item.item_id, { webhooks: false });
     control.changeTransactions(item.item_id, { add: 5, webhooks: false });
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     await run();
     expect(await scene.info(uuid)).toMatchObject({
       outcome: "needs_user",
@@ -51,17 +51,17 @@ describe("an item whose user must act", () => {
     expect(rows).toHaveLength(30);
 
     control.repairItem(item.item_id, { webhooks: false });
-    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
     await run();
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", last_error: null, due_at: null });
     expect(await itemRow(item)).toMatchObject({ error_code: null, error: null });
   });
 
-  it("is known to be so from /item/get alone, when only ITEM/ERROR comes", async () => {
+  it("an item whose user must act is recognised by /item/get when only ITEM/ERROR comes", async () => {
     const item = await scene.synced(5);
     scene.simulator.control.breakItem(item.item_id, { error_code: "ITEM_LOCKED", webhooks: false });
-    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await scene.notify(item.item_id, "ERROR", "ITEM");
     await run();
     expect(await scene.subject(item.item_id)).toMatchObject({
       status: "needs_user",
@@ -70,10 +70,10 @@ describe("an item whose user must act", () => {
     expect(await itemRow(item)).toMatchObject({ error_code: "ITEM_LOCKED" });
   });
 
-  it("heals at the daily look when nobody said that it was repaired", async () => {
+  it("the daily check notices that an item was repaired without a webhook", async () => {
     const item = await scene.synced(5);
     scene.simulator.control.breakItem(item.item_id, { webhooks: false });
-    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await scene.notify(item.item_id, "ERROR", "ITEM");
     await run();
     scene.simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
     scene.simulator.control.repairItem(item.item_id, { webhooks: false });
@@ -85,12 +85,12 @@ describe("an item whose user must act", () => {
 });
 
 describe("a passing failure", () => {
-  it("is tried again by itself, and its webhooks wait", async () => {
+  it("a passing failure is tried again by itself, and its webhooks wait", async () => {
     const item = await scene.synced(10);
     const { control } = scene.simulator;
     const fault = control.addFault({ kind: "institution_down", item_id: item.item_id });
     control.changeTransactions(item.item_id, { add: 3, webhooks: false });
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     const worker = await scene.work();
     await until(async () => (await scene.subject(item.item_id)).attempts >= 2);
     expect(await scene.info(uuid)).toBeNull();
@@ -103,14 +103,14 @@ describe("a passing failure", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("is not hurried by webhooks", async () => {
+  it("webhooks do not hasten the retry after a passing failure", async () => {
     const item = await scene.synced(1);
     scene.simulator.control.addFault({ kind: "server_error", item_id: item.item_id });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     const worker = await scene.work({ delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
     await worker.idle();
     const asked = scene.asked("/transactions/sync");
-    for (let n = 0; n < 20; n += 1) await scene.hear(item.item_id);
+    for (let n = 0; n < 20; n += 1) await scene.notify(item.item_id);
     await worker.idle();
     expect(scene.asked("/transactions/sync")).toBe(asked);
     expect(await dueIn(item)).toBeGreaterThan(100_000);
@@ -120,13 +120,13 @@ describe("a passing failure", () => {
     await run();
   });
 
-  it("of one resource does not hold up the others, nor the webhooks that do not touch it", async () => {
+  it("a passing failure of one resource delays neither the others nor webhooks that do not touch it", async () => {
     const item = await scene.synced(10);
     const { control } = scene.simulator;
     const fault = control.addFault({ kind: "server_error", endpoint: "/transactions/sync", item_id: item.item_id });
     control.addAccount(item.item_id, { webhooks: false });
-    const aboutItem = await scene.hear(item.item_id, "PENDING_DISCONNECT", "ITEM");
-    const aboutBoth = await scene.hear(item.item_id, "NEW_ACCOUNTS_AVAILABLE", "ITEM");
+    const aboutItem = await scene.notify(item.item_id, "PENDING_DISCONNECT", "ITEM");
+    const aboutBoth = await scene.notify(item.item_id, "NEW_ACCOUNTS_AVAILABLE", "ITEM");
     const worker = await scene.work();
     await until(async () => (await scene.subject(item.item_id)).attempts > 0);
     expect(await scene.info(aboutItem)).toMatchObject({ outcome: "synced", counts: { accounts: { added: 1 } } });
@@ -138,11 +138,11 @@ describe("a passing failure", () => {
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
   });
 
-  it("of one item does not hold up another", async () => {
+  it("a passing failure of one item does not delay another", async () => {
     const [sick, well] = [await scene.synced(1), await scene.synced(1)];
     scene.simulator.control.addFault({ kind: "server_error", item_id: sick.item_id });
-    await scene.hear(sick.item_id);
-    const uuid = await scene.hear(well.item_id);
+    await scene.notify(sick.item_id);
+    const uuid = await scene.notify(well.item_id);
     await run({}, false);
     expect(await scene.info(uuid)).toMatchObject({ outcome: "synced" });
     scene.simulator.control.clearFaults();
@@ -151,9 +151,9 @@ describe("a passing failure", () => {
 });
 
 describe("our own mistakes", () => {
-  it("are not blamed on the item: wrong keys wait long, and are tried again as soon as they are mended", async () => {
+  it("wrong credentials are not the item's error: its sync waits long and is tried again as soon as they are fixed", async () => {
     const item = await scene.synced(4);
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     const asked = scene.asked("/transactions/sync");
     await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
     await until(async () => {
@@ -177,31 +177,31 @@ describe("our own mistakes", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("are tried again soon after they are mended also where a run with the wrong keys was under way just then", async () => {
+  it("a sync is tried again soon after the credentials are fixed, even if a run with the wrong ones was under way", async () => {
     const item = await scene.synced(2);
     await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
-    let [asked, mended] = [false, false];
+    let [asked, fixed] = [false, false];
     const worker = await scene.work({
       delays: { configurationMs: 600_000, configurationHoldMs: 20 },
       clientFor: gated(async (_path, _body, pass) => {
         asked = true;
-        await until(() => mended);
+        await until(() => fixed);
         await pass();
       }),
     });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await until(() => asked);
     await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
-    mended = true;
+    fixed = true;
     await until(async () => (await scene.subject(item.item_id)).due_at === null, "a run with the right keys");
     await worker[Symbol.asyncDispose]();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", last_error: null });
   });
 
-  it("such as a run that throws are logged, wait longer each time, and hold up nobody", async () => {
+  it("a run that throws is logged, waits longer each time, and delays no other item", async () => {
     const [poison, fine] = [await scene.synced(1), await scene.synced(1)];
-    await scene.hear(poison.item_id);
-    const uuid = await scene.hear(fine.item_id);
+    await scene.notify(poison.item_id);
+    const uuid = await scene.notify(fine.item_id);
     const worker = await scene.work({
       clientFor: ({ plaidUrl, clientId, secret }) => {
         const client = createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 5000, clock: systemClock });
@@ -228,7 +228,7 @@ describe("our own mistakes", () => {
 });
 
 describe("a product that the item does not have", () => {
-  it("is not asked for, since asking could add and bill it, unless somebody names it", async () => {
+  it("a product that the item does not have is not requested unless somebody names it, since a request could add and bill it", async () => {
     const [item] = scene.makeItems(1, 5, { products: ["auth"] });
     if (!item) throw new Error("no item");
     const asked = scene.asked("/transactions/sync");
@@ -236,7 +236,7 @@ describe("a product that the item does not have", () => {
     await run();
     expect(scene.asked("/transactions/sync")).toBe(asked);
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await run();
     expect(scene.asked("/transactions/sync")).toBe(asked + 1);
   });
@@ -254,7 +254,7 @@ describe("a product that the item does not have, when /item/get fails", () => {
     expect(scene.asked("/transactions/sync")).toBe(asked);
   };
 
-  it("is not asked for by the run that tries again", async () => {
+  it("the run after a failed /item/get does not request a product that the item does not have", async () => {
     const item = authOnly();
     const asked = scene.asked("/transactions/sync");
     scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", count: 1 });
@@ -263,13 +263,13 @@ describe("a product that the item does not have, when /item/get fails", () => {
     await expectUnasked(item, asked);
   });
 
-  it("is not asked for once the client's keys are right again", async () => {
+  it("the run after fixed credentials does not request a product that the item does not have", async () => {
     const item = authOnly();
     const asked = scene.asked("/transactions/sync");
     await scene.link(item);
     await run();
     await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: "not-the-secret" });
-    await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
     await run({}, false);
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "misconfigured" });
     await updateIntegration(scene.database, scene.vault, scene.integrationId, { secret: scene.simulator.secret });
@@ -277,7 +277,7 @@ describe("a product that the item does not have, when /item/get fails", () => {
     await expectUnasked(item, asked);
   });
 
-  it("is asked for by the run that tries again when somebody named it", async () => {
+  it("the run after a failed /item/get requests a product that somebody named", async () => {
     const item = authOnly();
     const asked = scene.asked("/transactions/sync");
     scene.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", count: 1 });
@@ -289,10 +289,10 @@ describe("a product that the item does not have, when /item/get fails", () => {
 });
 
 describe("a webhook that touches nothing mirrored", () => {
-  it("is processed without a request", async () => {
+  it("a webhook that touches nothing mirrored is processed without a request", async () => {
     const item = await scene.synced(1);
     const asked = ["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) => scene.asked(endpoint));
-    const uuid = await scene.hear(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
+    const uuid = await scene.notify(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
     await run();
     expect(await scene.info(uuid)).toEqual({ outcome: "no_resource" });
     expect(["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) => scene.asked(endpoint))).toEqual(

@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => scene[Symbol.asyncDispose]());
 
 describe("fairness", () => {
-  it("an integration with a thousand due subjects does not hold up one that has a single one", async () => {
+  it("an integration with a thousand due subjects does not delay one with a single one", async () => {
     const quiet = await scene.integrate();
     const ids = Array.from({ length: 1000 }, (_, n) => `noise_${n}`);
     const mark = (integration: string, id: string, seconds: number) =>
@@ -42,7 +42,7 @@ describe("fairness", () => {
     await scene.database.query("delete from sync.subjects where id like 'noise%' or id = 'whisper'");
   });
 
-  it("of each integration the subject that waits longest goes first, and each claim is one worker's", async () => {
+  it("of each integration the subject that waits longest is claimed first, by one worker only", async () => {
     await scene.database.query(
       "insert into sync.subjects (integration_id, kind, id, due_at) select $1, 'item', 'queue_' || n, now() - n * interval '1 minute' from generate_series(1, 40) n",
       [scene.integrationId],

@@ -10,7 +10,7 @@ describe("a linked item", () => {
   });
   afterAll(() => scene[Symbol.asyncDispose]());
 
-  it("is synced at once, with its institution, and says since when it is true", async () => {
+  it("a linked item is synced at once with its institution, and has verified_at", async () => {
     const item = await scene.synced(1200);
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     const subject = await scene.subject(item.item_id);
@@ -30,11 +30,11 @@ describe("a linked item", () => {
     expect(rows).toEqual([{ verified_at: subject.verified_at }]);
   });
 
-  it("tells on the webhook what it found", async () => {
+  it("the first sync of a linked item writes its summary to the webhook", async () => {
     const item = await scene.synced(30);
     const worker = await scene.work();
     scene.simulator.control.changeTransactions(item.item_id, { add: 7, modify: 3, remove: 2, webhooks: false });
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     await worker.idle();
     const info = await scene.info(uuid);
     expect(info).toMatchObject({

@@ -6,13 +6,13 @@ import { requestSync } from "../../src/sync/queries.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { gated, openScene, type Item, type Scene } from "./support.ts";
-import { openTeller, type Teller } from "./teller.ts";
+import { openEventReader, type EventReader } from "./event-reader.ts";
 
 let scene: Scene;
-let teller: Teller;
+let reader: EventReader;
 beforeAll(async () => {
   scene = await openScene();
-  teller = openTeller(scene);
+  reader = openEventReader(scene);
 });
 afterAll(() => scene[Symbol.asyncDispose]());
 
@@ -33,7 +33,7 @@ const mirrored = async ({ item_id }: Item): Promise<Record<string, number>> => {
 const FOREIGN = { status: "misconfigured", error_code: "token_of_another_item" };
 
 describe("the token of another item", () => {
-  it("is found at the first look: nothing of the other item appears, the item says so, and the right token heals it", async () => {
+  it("the token of another item is noticed in the first run: nothing of the other item is mirrored, the item shows the error, and the right token clears it", async () => {
     const [item, other] = two();
     await scene.link({ ...item, access_token: other.access_token });
     await run();
@@ -48,7 +48,7 @@ describe("the token of another item", () => {
     ]);
     expect(rows).toMatchObject([{ error_code: "token_of_another_item", raw: { item_id: item.item_id } }]);
     expect(JSON.stringify(rows)).not.toContain(other.item_id);
-    const errors = (await teller.told(item.item_id)).filter(({ type }) => type === "item.error");
+    const errors = (await reader.eventsOf(item.item_id)).filter(({ type }) => type === "item.error");
     expect(errors.map(({ data }) => data)).toMatchObject([{ error: { error_code: "token_of_another_item" } }]);
 
     await scene.link(item);
@@ -57,7 +57,7 @@ describe("the token of another item", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("is found before resources are read that do not say whose they are, also when /item/get fails at first", async () => {
+  it("the token of another item is noticed before resources without an item id are read, even if /item/get fails at first", async () => {
     const [item, other] = two();
     await scene.link({ ...item, access_token: other.access_token });
     // As if the link's own webhook had been served already: what is left to do names no resource that says whose it is.
@@ -75,7 +75,7 @@ describe("the token of another item", () => {
     expect(await getItem(scene.database, item.item_id)).toMatchObject(FOREIGN);
   });
 
-  it("keeps the rows of an item that was right before, and removes none when the right token is back", async () => {
+  it("the token of another item removes no rows of the item, and neither does the right token afterwards", async () => {
     const item = await scene.synced(9);
     const [other] = two();
     await scene.link({ ...item, access_token: other.access_token });
@@ -85,15 +85,15 @@ describe("the token of another item", () => {
     await scene.link(item);
     await run();
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-    const told = (await teller.told(item.item_id)).filter(({ type }) => type === "transactions.changed");
-    expect(told.map(({ data }) => (data["counts"] as { removed: number }).removed)).toEqual([0]);
+    const recorded = (await reader.eventsOf(item.item_id)).filter(({ type }) => type === "transactions.changed");
+    expect(recorded.map(({ data }) => (data["counts"] as { removed: number }).removed)).toEqual([0]);
   });
 
-  it("that answers one endpoint only makes nothing of that run appear", async () => {
+  it("nothing of a run is mirrored when one endpoint answers for another item", async () => {
     const item = await scene.synced(3);
     const [other] = two();
     scene.simulator.control.changeTransactions(item.item_id, { add: 4, webhooks: false });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     const swapped = new Set(["/accounts/get", "/transactions/sync"]);
     const real = gated((_path, _body, pass) => pass());
     await run((integration) => {
@@ -112,7 +112,7 @@ describe("the token of another item", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("whose rows stand in the mirror from before is read again from the start with the right token, so they go", async () => {
+  it("rows that a token of another item once brought are removed by the full reading with the right token", async () => {
     const item = await scene.synced(5);
     const [other] = two();
     await scene.database.query(
@@ -130,7 +130,7 @@ describe("the token of another item", () => {
     expect(rows).toHaveLength(0);
   });
 
-  it("is found also when the item was unlinked in between, and a token posted again unchanged stays confirmed", async () => {
+  it("the token of another item is noticed after the item was unlinked in between, and an unchanged token stays confirmed", async () => {
     const item = await scene.synced(2);
     const confirmed = async () =>
       (

@@ -46,23 +46,23 @@ const moved = (before: Times, after: Times): string[] =>
   Object.keys(after).filter((name) => after[name] !== before[name]);
 
 describe("verified_at", () => {
-  it("of an item just synced is that of all of its resources", async () => {
+  it("a newly synced item has the verified_at of all its resources", async () => {
     const now = await times(await scene.synced(5));
     expect(new Set(Object.values(now)).size).toBe(1);
     expect(now.item).not.toBeNull();
   });
 
-  it("does not move for a resource that the run did not read, although the run succeeded", async () => {
+  it("verified_at does not move for a resource that the run did not read, although the run succeeded", async () => {
     const item = await scene.synced(5);
     const before = await times(item);
     scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
-    await scene.hear(item.item_id, "WEBHOOK_UPDATE_ACKNOWLEDGED", "ITEM");
+    await scene.notify(item.item_id, "WEBHOOK_UPDATE_ACKNOWLEDGED", "ITEM");
     await run();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
     expect(moved(before, await times(item))).toEqual(["items"]);
   });
 
-  it("of the item is the oldest of its resources, and moves once the oldest was read", async () => {
+  it("verified_at of the item is the oldest of its resources, and moves once the oldest was read", async () => {
     const item = await scene.synced(5);
     const before = await times(item);
     await requestSync(scene.database, item.item_id, { resources: ["items", "accounts"] });
@@ -77,7 +77,7 @@ describe("verified_at", () => {
     expect(after.item).toBeGreaterThan(before.item ?? 0);
   });
 
-  it("moves for the resources that were read while another one fails", async () => {
+  it("verified_at moves for the resources that were read while another one fails", async () => {
     const item = await scene.synced(5);
     const before = await times(item);
     const fault = scene.simulator.control.addFault({
@@ -93,7 +93,7 @@ describe("verified_at", () => {
     expect(moved(before, await times(item))).toEqual(["item", "row", "items", "accounts", "transactions"]);
   });
 
-  it("of an item does not wait for a resource whose product it lacks, and counts it once it was read", async () => {
+  it("verified_at of an item does not wait for a resource whose product it lacks, and counts it once it was read", async () => {
     const [item] = scene.makeItems(1, 5, { products: ["auth"] });
     if (!item) throw new Error("no item");
     await scene.link(item);
@@ -105,14 +105,14 @@ describe("verified_at", () => {
       (await resourcesOfItem(scene.database, scene.integrationId, item.item_id)).map((each) => each.absent);
     expect(await absent()).toEqual([null, null, "not_listed"]);
 
-    // Plaid reads what is asked for by name, whatever products it lists.
+    // A resource that is requested by name is read although its product is not listed.
     await requestSync(scene.database, item.item_id, { resources: ["transactions"] });
     await run();
     expect(await absent()).toEqual([null, null, null]);
     expect((await times(item))["transactions"]).not.toBeNull();
   });
 
-  it("does not move while webhooks wait that the run could not take in", async () => {
+  it("verified_at does not move while webhooks wait that the run did not serve", async () => {
     const item = await scene.synced(5);
     const before = await times(item);
     const webhooks = Array.from({ length: WEBHOOKS_MAX + 1 }, () =>
@@ -140,7 +140,7 @@ describe("verified_at", () => {
     expect(rows.map((each) => each.webhooks)).toEqual([1, WEBHOOKS_MAX]);
   });
 
-  it("is null while a resource of the item was never read", async () => {
+  it("verified_at is null while a resource of the item was never read", async () => {
     const [item] = scene.makeItems(1, 5, { ready: false });
     if (!item) throw new Error("no item");
     await scene.link(item);

@@ -88,7 +88,7 @@ function gated(database: Database, turns: Turns, mayFail = false): Database {
         if (mayFail && turns.next() % 4 === 0) throw new Error("the process ends before its commit");
         return result;
       }, kind),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -148,7 +148,7 @@ const endingOf = (
 interface Webhook {
   id: string;
   processed: boolean;
-  /** it waits to be marked, or its subject is due and is looked at from this webhook or an older one */
+  /** it waits to be marked, or its subject is due from this webhook or an older one */
   found: boolean;
 }
 
@@ -162,7 +162,7 @@ async function webhooksOf(database: Database): Promise<Webhook[]> {
   return rows;
 }
 
-test("whatever the order of their statements, no webhook stays unprocessed while its subject is not due, and each is served once", async () => {
+test("in any order of statements no webhook stays unprocessed while its subject is not due, and each is served once", async () => {
   await using db = await testDatabase({ poolSize: 12 });
   const { database } = db;
   for (const itemId of ITEMS) await linkItem(database, itemId, "user-1");

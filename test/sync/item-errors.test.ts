@@ -5,13 +5,13 @@ import { PlaidError } from "../../src/plaid/errors.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { gated, openScene, type Item, type Scene } from "./support.ts";
-import { openTeller, typesOf, type Teller } from "./teller.ts";
+import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
 
 let scene: Scene;
-let teller: Teller;
+let reader: EventReader;
 beforeAll(async () => {
   scene = await openScene();
-  teller = openTeller(scene);
+  reader = openEventReader(scene);
 });
 afterEach(() => void scene.simulator.control.clearFaults());
 afterAll(() => scene[Symbol.asyncDispose]());
@@ -34,7 +34,7 @@ const refusing = (endpoint: string, errorType: string, errorCode: string): SyncO
   });
 
 /** /item/get succeeds and holds an error, the other endpoints answer as ever. */
-const ailing =
+const broken =
   (error_code: string): SyncOptions["clientFor"] =>
   (integration) => {
     const client = gated((_path, _body, pass) => pass())(integration);
@@ -44,8 +44,8 @@ const ailing =
         const answer = await client.post(path, body, signal);
         if (path !== "/item/get") return answer;
         const error = { error_type: "ITEM_ERROR", error_code, error_message: "m", display_message: null };
-        const told = JSON.parse(answer.text) as { item: object };
-        return { ...answer, text: JSON.stringify({ ...told, item: { ...told.item, error } }) };
+        const page = JSON.parse(answer.text) as { item: object };
+        return { ...answer, text: JSON.stringify({ ...page, item: { ...page.item, error } }) };
       },
     };
   };
@@ -58,13 +58,13 @@ describe("an error that the item's own row holds", () => {
     "USER_PERMISSION_REVOKED",
     "ITEM_NOT_FOUND",
   ]) {
-    it(`${code} keeps the item's rows while Plaid answers for them, is shown, and heals by itself`, async () => {
+    it(`the error ${code} of an item keeps its rows while Plaid answers for them, is shown, and goes away by itself`, async () => {
       const item = await scene.synced(12);
       scene.simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
-      const before = (await teller.told(item.item_id)).length;
-      await scene.hear(item.item_id, "ERROR", "ITEM");
-      await scene.hear(item.item_id);
-      await run(ailing(code));
+      const before = (await reader.eventsOf(item.item_id)).length;
+      await scene.notify(item.item_id, "ERROR", "ITEM");
+      await scene.notify(item.item_id);
+      await run(broken(code));
       expect(await currentRows(item)).toBe(15);
       expect(await itemRow(item)).toMatchObject({
         error_code: code,
@@ -77,12 +77,12 @@ describe("an error that the item's own row holds", () => {
         error_message: expect.stringMatching(/^[A-Z].*\.$/),
         next_step: expect.stringMatching(/^[A-Z].*\.$/),
       });
-      const ill = typesOf(await teller.told(item.item_id, before));
+      const ill = typesOf(await reader.eventsOf(item.item_id, before));
       expect(ill).toContain("item.error");
       expect(ill).not.toContain("item.removed");
 
       scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await run();
       await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
       expect(await getItem(scene.database, item.item_id)).toMatchObject({
@@ -92,14 +92,14 @@ describe("an error that the item's own row holds", () => {
         next_step: null,
       });
       expect(await itemRow(item)).toMatchObject({ error_code: null, next_step: null });
-      expect(typesOf(await teller.told(item.item_id, before))).toContain("item.repaired");
+      expect(typesOf(await reader.eventsOf(item.item_id, before))).toContain("item.repaired");
     });
   }
 
-  it("that the permission was revoked ends the item as soon as the bank's data is refused for it", async () => {
+  it("the error that the permission was revoked ends the item as soon as Plaid refuses the bank's data for it", async () => {
     const item = await scene.synced(4);
     scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
-    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await scene.notify(item.item_id, "ERROR", "ITEM");
     await run();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ended" });
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
@@ -108,11 +108,11 @@ describe("an error that the item's own row holds", () => {
 
 describe("an error by which /item/get is refused", () => {
   for (const code of ["UNSUPPORTED_RESPONSE", "ITEM_NOT_SUPPORTED", "ITEM_LOGIN_REQUIRED"]) {
-    it(`${code} keeps the rows, stands in the item's row, and is told once when it comes and once when it goes`, async () => {
+    it(`the refusal of /item/get with ${code} keeps the rows, is shown in the item's row, and causes one event when it comes and one when it goes`, async () => {
       const item = await scene.synced(6);
-      const before = (await teller.told(item.item_id)).length;
+      const before = (await reader.eventsOf(item.item_id)).length;
       for (let n = 0; n < 2; n += 1) {
-        await scene.hear(item.item_id, "ERROR", "ITEM");
+        await scene.notify(item.item_id, "ERROR", "ITEM");
         await run(refusing("/item/get", "ITEM_ERROR", code));
       }
       expect(await currentRows(item)).toBe(6);
@@ -122,16 +122,16 @@ describe("an error by which /item/get is refused", () => {
         institution_id: expect.any(String),
         removed_at: null,
       });
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await run();
       expect(await itemRow(item)).toMatchObject({ error_code: null, error: null, next_step: null });
-      const told = typesOf(await teller.told(item.item_id, before)).filter((type) => type.startsWith("item."));
-      expect(told).toEqual(["item.error", "item.repaired"]);
+      const recorded = typesOf(await reader.eventsOf(item.item_id, before)).filter((type) => type.startsWith("item."));
+      expect(recorded).toEqual(["item.error", "item.repaired"]);
       await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     });
   }
 
-  it("shows an item that was never read with its error, and the item itself once Plaid answers", async () => {
+  it("an item that was never read is shown with the error of /item/get, and completely once Plaid answers", async () => {
     const [item] = scene.makeItems(1, 4);
     if (!item) throw new Error("no item");
     await scene.link(item);
@@ -152,13 +152,13 @@ describe("an error by which /item/get is refused", () => {
     await scene.link(item);
     await run();
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-    const told = typesOf(await teller.told(item.item_id)).filter((type) => type.startsWith("item."));
-    expect(told).toEqual(["item.linked", "item.error", "item.linked", "item.repaired"]);
+    const recorded = typesOf(await reader.eventsOf(item.item_id)).filter((type) => type.startsWith("item."));
+    expect(recorded).toEqual(["item.linked", "item.error", "item.linked", "item.repaired"]);
   });
 
-  it("that concerns the integration is not put on the rows of items that were read before", async () => {
+  it("an error of the integration is not written to the rows of items that were read before", async () => {
     const item = await scene.synced(2);
-    await scene.hear(item.item_id, "ERROR", "ITEM");
+    await scene.notify(item.item_id, "ERROR", "ITEM");
     await run(refusing("/item/get", "INVALID_INPUT", "INVALID_API_KEYS"));
     expect(await itemRow(item)).toMatchObject({ error_code: null });
     expect(await getItem(scene.database, item.item_id)).toMatchObject({

@@ -1,28 +1,28 @@
-/** What is told of an item: that it was linked, changed, is ill, was repaired or is gone; and how its runs end. */
+/** The events of an item: linked, updated, error, repaired, removed; and of the ends of its runs. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listRuns } from "../../src/sync/queries.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { openScene, type Scene } from "./support.ts";
-import { openTeller, typesOf, type Teller } from "./teller.ts";
+import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
 
 let scene: Scene;
-let teller: Teller;
+let reader: EventReader;
 beforeAll(async () => {
   scene = await openScene();
-  teller = openTeller(scene);
+  reader = openEventReader(scene);
 });
 afterAll(() => scene[Symbol.asyncDispose]());
 
-const told: Teller["told"] = (...args) => teller.told(...args);
-const work: Teller["work"] = (...args) => teller.work(...args);
-const hearAndWork: Teller["hearAndWork"] = (...args) => teller.hearAndWork(...args);
+const eventsOf: EventReader["eventsOf"] = (...args) => reader.eventsOf(...args);
+const work: EventReader["work"] = (...args) => reader.work(...args);
+const notifyAndWork: EventReader["notifyAndWork"] = (...args) => reader.notifyAndWork(...args);
 
 describe("an item", () => {
-  it("that falls ill and is repaired tells so once each, and the failed run says what is wrong", async () => {
+  it("an item that breaks and is repaired causes one event each, and the failed run names the error", async () => {
     const item = await scene.synced(3);
     scene.simulator.control.breakItem(item.item_id, { webhooks: false });
-    const ill = await hearAndWork(item, "ERROR");
+    const ill = await notifyAndWork(item, "ERROR");
     expect(typesOf(ill)).toEqual(["item.error", "sync.failed"]);
     expect(ill[0]?.data).toMatchObject({
       error: { error_code: "ITEM_LOGIN_REQUIRED", error_type: "ITEM_ERROR" },
@@ -35,9 +35,9 @@ describe("an item", () => {
       retry_at: expect.any(String),
       error: { error_code: "ITEM_LOGIN_REQUIRED" },
     });
-    expect(typesOf(await hearAndWork(item, "ERROR"))).toEqual(["sync.failed"]);
+    expect(typesOf(await notifyAndWork(item, "ERROR"))).toEqual(["sync.failed"]);
     scene.simulator.control.repairItem(item.item_id, { webhooks: false });
-    const well = await hearAndWork(item, "LOGIN_REPAIRED");
+    const well = await notifyAndWork(item, "LOGIN_REPAIRED");
     expect(typesOf(well)).toEqual(["item.repaired", "sync.completed"]);
     expect(well[0]?.data).toMatchObject({
       previous_error_code: "ITEM_LOGIN_REQUIRED",
@@ -45,7 +45,7 @@ describe("an item", () => {
     });
   });
 
-  it("that says something else than before tells what", async () => {
+  it("item.updated names what changed in an item", async () => {
     const item = await scene.synced(3);
     const { url, clientId: client_id, secret } = scene.simulator;
     const answer = await fetch(`${url}/item/webhook/update`, {
@@ -59,7 +59,7 @@ describe("an item", () => {
       }),
     });
     expect(answer.status).toBe(200);
-    const events = await hearAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
+    const events = await notifyAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
     expect(typesOf(events)).toEqual(["item.updated", "sync.completed"]);
     expect(events[0]?.data).toMatchObject({
       changed: ["webhook"],
@@ -67,19 +67,19 @@ describe("an item", () => {
     });
   });
 
-  it("that is ill when it is first read says so", async () => {
+  it("an item that has an error when it is first read causes item.error", async () => {
     const [item] = scene.makeItems(1, 3);
     if (!item) throw new Error("no item");
     scene.simulator.control.breakItem(item.item_id, { webhooks: false });
     await scene.link(item);
     await work();
-    expect(typesOf(await told(item.item_id))).toEqual(["item.linked", "item.error", "sync.failed"]);
+    expect(typesOf(await eventsOf(item.item_id))).toEqual(["item.linked", "item.error", "sync.failed"]);
   });
 
-  it("whose consent ends is told with what Plaid announced", async () => {
+  it("item.consent_expiring holds what Plaid announced", async () => {
     const item = await scene.synced(3);
     for (const reason of ["PENDING_EXPIRATION", "PENDING_DISCONNECT"]) {
-      const events = await hearAndWork(item, reason);
+      const events = await notifyAndWork(item, reason);
       expect(typesOf(events)).toEqual(["item.consent_expiring", "sync.completed"]);
       expect(events[0]?.data).toMatchObject({
         reason,
@@ -89,10 +89,10 @@ describe("an item", () => {
     }
   });
 
-  it("that Plaid no longer has is told to be removed, once, with all that went with it", async () => {
+  it("an item that Plaid no longer has causes item.removed once, with the removed rows", async () => {
     const item = await scene.synced(130);
     scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
-    const events = await hearAndWork(item, "USER_PERMISSION_REVOKED");
+    const events = await notifyAndWork(item, "USER_PERMISSION_REVOKED");
     expect(typesOf(events).filter((type, index, all) => type !== all[index - 1])).toEqual([
       "item.removed",
       "accounts.changed",
@@ -103,46 +103,46 @@ describe("an item", () => {
     const removed = events.filter(({ type }) => type === "transactions.changed");
     expect(removed[0]).toMatchObject({ history: false, data: { counts: { added: 0, modified: 0, removed: 130 } } });
     expect(events.at(-1)?.data).toMatchObject({ outcome: "ended" });
-    expect(typesOf(await hearAndWork(item, "USER_PERMISSION_REVOKED"))).not.toContain("item.removed");
+    expect(typesOf(await notifyAndWork(item, "USER_PERMISSION_REVOKED"))).not.toContain("item.removed");
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("that nobody linked has none, since no run is needed to know that", async () => {
+  it("an item that nobody linked causes no event, since it needs no run", async () => {
     const [item] = scene.makeItems(1, 3);
     if (!item) throw new Error("no item");
     for (const [type, code] of [
       ["TRANSACTIONS", "SYNC_UPDATES_AVAILABLE"],
       ["ITEM", "PENDING_DISCONNECT"],
     ]) {
-      expect(await hearAndWork(item, code ?? "", type)).toEqual([]);
+      expect(await notifyAndWork(item, code ?? "", type)).toEqual([]);
     }
   });
 
-  it("of an item that is unlinked or erased is there, and of the erased one nothing else", async () => {
+  it("item.removed is recorded for an unlinked and for an erased item, and nothing else remains of the erased one", async () => {
     const [kept, erased] = [await scene.synced(3), await scene.synced(3)];
-    const before = (await told(kept.item_id)).length;
+    const before = (await eventsOf(kept.item_id)).length;
     await unlinkItem(scene.database, scene.integrationId, kept.item_id);
-    expect((await told(kept.item_id, before)).map(({ type, data }) => [type, data])).toEqual([
+    expect((await eventsOf(kept.item_id, before)).map(({ type, data }) => [type, data])).toEqual([
       ["item.removed", { reason: "unlinked", error_code: null }],
     ]);
     await eraseItem(scene.database, scene.integrationId, erased.item_id);
-    expect((await told(erased.item_id)).map(({ type, data }) => [type, data])).toEqual([
+    expect((await eventsOf(erased.item_id)).map(({ type, data }) => [type, data])).toEqual([
       ["item.removed", { reason: "erased", error_code: null }],
     ]);
   });
 });
 
 describe("runs that fail", () => {
-  it("are told with the time of the next try; those that wait for Plaid are not", async () => {
+  it("a failed run records sync.failed with the time of the next try, and a run that waits for Plaid does not", async () => {
     const item = await scene.synced(3);
-    const before = (await told(item.item_id)).length;
+    const before = (await eventsOf(item.item_id)).length;
     scene.simulator.control.addFault({ kind: "server_error", item_id: item.item_id, count: 2 });
     const worker = await scene.work({ delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await worker.idle();
     await worker[Symbol.asyncDispose]();
     scene.simulator.control.clearFaults();
-    const [event] = (await told(item.item_id, before)).filter(({ type }) => type === "sync.failed");
+    const [event] = (await eventsOf(item.item_id, before)).filter(({ type }) => type === "sync.failed");
     expect(event?.data).toMatchObject({ status: "retrying", attempts: 1, error: { class: "backoff" } });
     expect(new Date(String(event?.data["retry_at"])).getTime()).toBeGreaterThan(Date.now() + 200_000);
 
@@ -151,28 +151,28 @@ describe("runs that fail", () => {
     await scene.link(young);
     await work();
     expect(await scene.subject(young.item_id)).toMatchObject({ status: "waiting" });
-    expect(typesOf(await told(young.item_id))).toEqual(["item.linked", "accounts.changed"]);
+    expect(typesOf(await eventsOf(young.item_id))).toEqual(["item.linked", "accounts.changed"]);
   });
 
-  it("for a reason nobody foresaw are told too, and the run is listed with its error", async () => {
+  it("a run that fails unexpectedly records sync.failed and is listed with its error", async () => {
     const item = await scene.synced(3);
-    const before = (await told(item.item_id)).length;
+    const before = (await eventsOf(item.item_id)).length;
     const worker = await scene.work({
       clientFor: () => {
-        throw new Error("nobody foresaw this");
+        throw new Error("something unexpected");
       },
       delays: { retryMs: 600_000, retryMaxMs: 600_000 },
     });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await worker.idle();
     await worker[Symbol.asyncDispose]();
-    const events = await told(item.item_id, before);
+    const events = await eventsOf(item.item_id, before);
     expect(typesOf(events)).toEqual(["sync.failed"]);
     expect(events[0]).toMatchObject({ environment: "sandbox" });
     expect(events[0]?.data).toMatchObject({ status: "retrying", error: { class: "internal" } });
     const { data } = await listRuns(scene.database, { item_id: item.item_id, limit: 1 });
     expect(data).toMatchObject([
-      { id: events[0]?.data["run_id"], outcome: "failed", webhooks: 0, error: { message: "nobody foresaw this" } },
+      { id: events[0]?.data["run_id"], outcome: "failed", webhooks: 0, error: { message: "something unexpected" } },
     ]);
   });
 });

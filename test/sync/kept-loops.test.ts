@@ -29,7 +29,7 @@ async function forgottenUntilRepaired(item: Item): Promise<void> {
   await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
   await worker[Symbol.asyncDispose]();
   expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
-  await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
   await goOn(item);
   await finished({});
 }
@@ -43,42 +43,42 @@ describe("a loop that waited starts over", () => {
     await truthful(item, equal);
   };
 
-  it("when Postgres lost its pages", async () => {
+  it("a loop that waited starts over when Postgres lost its pages", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("truncate mirror.staged_pages");
     await startsOver(item);
   });
 
-  it("when one of its pages is missing", async () => {
+  it("a loop that waited starts over when one of its pages is missing", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("delete from mirror.staged_pages where page = 0");
     await startsOver(item);
   });
 
-  it("when its pages are too old", async () => {
+  it("a loop that waited starts over when its pages are too old", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
     await startsOver(item);
   });
 
-  it("when the resource was read with another cursor meanwhile", async () => {
+  it("a loop that waited starts over when the resource was read with another cursor meanwhile", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("update sync.loops set first_cursor = 'another'");
     await startsOver(item);
   });
 
-  it("when the data changed meanwhile, from its first cursor", async () => {
+  it("a loop that waited starts over when the data changed meanwhile, from its first cursor", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     scene.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, count: 1 });
     await startsOver(item, 5);
   });
 
-  it("when everything is asked for, and then removes what is gone", async () => {
+  it("a loop that waited starts over when a full reading is requested, and then removes what is gone", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await haunt(item);
@@ -86,7 +86,7 @@ describe("a loop that waited starts over", () => {
     await startsOver(item, 4, expectRowsEqualTruth);
   });
 
-  it("when everything is asked for once more than it was when it began", async () => {
+  it("a loop that waited starts over when a full reading is requested again after it began", async () => {
     const item = await scene.synced(1700);
     const ask = () => requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await ask();
@@ -95,20 +95,20 @@ describe("a loop that waited starts over", () => {
     await startsOver(item);
   });
 
-  it("when a webhook comes after which everything is read again", async () => {
+  it("a loop that waited starts over after a webhook that requires a full reading", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await haunt(item);
-    await scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
     await startsOver(item, 4, expectRowsEqualTruth);
   });
 });
 
 describe("a reading of everything that has to wait", () => {
-  it("goes on as one, whether it was wished for or a webhook asked for it", async () => {
+  it("a full reading that has to wait continues as a full reading, whether a request or a webhook caused it", async () => {
     for (const ask of [
       (item: Item) => requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true }),
-      (item: Item) => scene.hear(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM"),
+      (item: Item) => scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM"),
     ]) {
       const item = await scene.synced(1700);
       await haunt(item);
@@ -122,7 +122,7 @@ describe("a reading of everything that has to wait", () => {
     }
   });
 
-  it("stays one when its pages are lost", async () => {
+  it("a full reading that has to wait stays a full reading when its pages are lost", async () => {
     const item = await scene.synced(1700);
     await haunt(item);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
@@ -133,7 +133,7 @@ describe("a reading of everything that has to wait", () => {
     await truthful(item, expectRowsEqualTruth);
   });
 
-  it("stays one when its pages are lost and its user has to act before it begins anew", async () => {
+  it("a full reading that has to wait stays a full reading when its pages are lost and its user has to act before it begins anew", async () => {
     const item = await scene.synced(1700);
     await haunt(item);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
@@ -144,12 +144,12 @@ describe("a reading of everything that has to wait", () => {
   });
 });
 
-it("a loop that waits goes on where it stopped although the client's keys were wrong for a while", async () => {
+it("a loop that waits continues where it stopped although the client's credentials were wrong for a while", async () => {
   const item = await changed(1700);
   await pausedAfter(item, 2);
   const { database, vault, integrationId, simulator } = scene;
   await updateIntegration(database, vault, integrationId, { secret: "not-the-secret" });
-  await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
   await goOn(item);
   const worker = await scene.work();
   await until(async () => (await scene.subject(item.item_id)).status === "misconfigured", "the failure");
@@ -162,14 +162,14 @@ it("a loop that waits goes on where it stopped although the client's keys were w
 });
 
 describe("a loop is forgotten", () => {
-  it("when its user has to act, and its pages are", async () => {
+  it("a loop and its pages are deleted when the user has to act", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await forgottenUntilRepaired(item);
     await truthful(item);
   });
 
-  it("when it is too old and nothing is to be done for its subject", async () => {
+  it("a loop is deleted when it is too old and its subject has nothing to do", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
@@ -179,7 +179,7 @@ describe("a loop is forgotten", () => {
     await sweepLoops(scene.database);
     expect(await count("sync.loops")).toBe(0);
     await sweepStaged(scene.database);
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await goOn(item);
     await finished({});
     await scene.database.query("delete from mirror.staged_pages");
@@ -188,7 +188,7 @@ describe("a loop is forgotten", () => {
 });
 
 describe("pages that are taken over", () => {
-  it("are still there when the worker that went on with them dies", async () => {
+  it("staged pages remain when the worker that continued with them dies", async () => {
     const item = await changed(2700);
     await pausedAfter(item, 2);
     await goOn(item);
@@ -216,7 +216,7 @@ describe("pages that are taken over", () => {
     await truthful(item);
   });
 
-  it("stay for as long as the loop may use them", async () => {
+  it("staged pages stay for as long as their loop may use them", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await scene.database.query("update mirror.staged_pages set staged_at = now() - interval '2 hours'");
@@ -233,14 +233,14 @@ describe("pages that are taken over", () => {
   it.each([
     ["erased", async ({ item_id }: Item) => await eraseItem(scene.database, scene.integrationId, item_id)],
     ["unlinked", async ({ item_id }: Item) => await unlinkItem(scene.database, scene.integrationId, item_id)],
-  ])("go with the item that is %s", async (_, end) => {
+  ])("the staged pages of an item that is %s are deleted", async (_, end) => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await end(item);
     expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 
-  it("go with the integration that is deleted", async () => {
+  it("the staged pages of a deleted integration are deleted", async () => {
     const integrationId = await scene.integrate();
     const [item] = scene.makeItems(1, 1700);
     if (!item) throw new Error("no item");
@@ -253,7 +253,7 @@ describe("pages that are taken over", () => {
 });
 
 it.each(["marked", "not marked yet"])(
-  "a webhook that comes between the claim and the look at what waits, and is %s, is served in full, although a loop only goes on",
+  "a run that only continues a loop serves a webhook in full that came after its claim and is %s",
   async (state) => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
@@ -266,7 +266,7 @@ it.each(["marked", "not marked yet"])(
         late = false;
         simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
         const one = webhook(scene.integrationId, item.item_id, "TRANSACTIONS", "SYNC_UPDATES_AVAILABLE");
-        await (state === "marked" ? scene.hear(item.item_id) : append(database, [one]));
+        await (state === "marked" ? scene.notify(item.item_id) : append(database, [one]));
       }
       return await query(statement, values);
     };

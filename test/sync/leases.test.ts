@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => scene[Symbol.asyncDispose]());
 
 describe("a lease", () => {
-  it("that ran out is another worker's, and what the first writes late changes nothing", async () => {
+  it("an expired lease goes to another worker, and late writes of the first change nothing", async () => {
     const item = await scene.synced(10);
     let release: () => void = () => undefined;
     const paused = new Promise<void>((resolve) => (release = resolve));
@@ -25,7 +25,7 @@ describe("a lease", () => {
     const frozen = await scene.work({
       database: {
         query: (statement, values) => database.query(statement, values),
-        listen: (channel, hear) => database.listen(channel, hear),
+        listen: (channel, onNotify) => database.listen(channel, onNotify),
         transaction: (work) => {
           const written = database.transaction(work);
           written.then(
@@ -47,7 +47,7 @@ describe("a lease", () => {
       }),
     });
     scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
-    const first = await scene.hear(item.item_id);
+    const first = await scene.notify(item.item_id);
     await until(() => reached);
     scene.simulator.control.changeTransactions(item.item_id, { add: 3, remove: 4, webhooks: false });
     const heir = await scene.work();
@@ -69,7 +69,7 @@ describe("a lease", () => {
     await heir[Symbol.asyncDispose]();
   });
 
-  it("that ran out while its rows are being written is not taken over, and does not hold up webhooks", async () => {
+  it("a lease that expires while its rows are being written is not taken over, and delays no webhook", async () => {
     const item = await scene.synced(1);
     const { database } = scene;
     await database.query("update sync.subjects set due_at = now() where id = $1", [item.item_id]);
@@ -78,7 +78,7 @@ describe("a lease", () => {
     await database.transaction(async (tx) => {
       await tx.query(FENCE, held(first));
       expect(await claim(database, "", 1, 60)).toEqual([]);
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await renew(database, first, -1);
     });
     const [second] = await claim(database, "", 1, 60);
@@ -90,7 +90,7 @@ describe("a lease", () => {
     await worker[Symbol.asyncDispose]();
   });
 
-  it("is renewed for as long as a run lasts, and no other worker takes it", async () => {
+  it("a lease is renewed for as long as a run lasts, and no other worker takes it", async () => {
     const item = await scene.synced(1);
     let requests = 0;
     const clientFor = gated(async (_path, _body, pass) => {
@@ -102,13 +102,13 @@ describe("a lease", () => {
       await scene.work({ leaseSeconds: 1, clientFor }),
       await scene.work({ leaseSeconds: 1, clientFor }),
     ];
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await workers[0]?.idle();
     for (const worker of workers) await worker[Symbol.asyncDispose]();
     expect(requests).toBe(2); // its accounts and its transactions, once
   });
 
-  it("is given back when its worker stops while it waits for Plaid", async () => {
+  it("a lease is given back when its worker stops while it waits for Plaid", async () => {
     const item = await scene.synced(1);
     let asked = false;
     const worker = await scene.work({
@@ -118,7 +118,7 @@ describe("a lease", () => {
       }),
     });
     const fault = scene.simulator.control.addFault({ kind: "slow", item_id: item.item_id, ms: 60_000 });
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     await until(() => asked);
     await worker[Symbol.asyncDispose]();
     scene.simulator.control.clearFaults(fault.fault_id);
@@ -132,7 +132,7 @@ describe("a lease", () => {
   });
 });
 
-it("a webhook about an institution is accepted while the commit of an item that leads to it is under way", async () => {
+it("a webhook about an institution is accepted during the commit of an item that refers to it", async () => {
   const item = await scene.synced(3);
   const { database, integrationId } = scene;
   const { rows } = await database.query<{ id: string }>(
@@ -140,7 +140,7 @@ it("a webhook about an institution is accepted while the commit of an item that 
     [item.item_id],
   );
   const [institution] = rows;
-  if (!institution) throw new Error("the item leads to no institution");
+  if (!institution) throw new Error("the item has no institution");
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
   let reached = false;
@@ -156,12 +156,12 @@ it("a webhook about an institution is accepted while the commit of an item that 
   const worker = await scene.work({
     database: {
       query: (statement, values) => database.query(statement, values),
-      listen: (channel, hear) => database.listen(channel, hear),
+      listen: (channel, onNotify) => database.listen(channel, onNotify),
       transaction: (work, kind) => database.transaction((tx) => work(holding(tx)), kind),
       [Symbol.asyncDispose]: async () => undefined,
     },
   });
-  await scene.hear(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
   await until(() => reached, "the commit");
   try {
     const about = webhook(integrationId, item.item_id, "INSTITUTION", "STATUS_CHANGED");

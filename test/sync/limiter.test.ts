@@ -30,7 +30,7 @@ const asking = (more: Partial<Asking> = {}): Asking => ({
 const fresh = () => db.database.query("delete from sync.rate_limits");
 
 describe("the limiter", () => {
-  it("never lets more through in any minute than Plaid allows, for an item and for a client", async () => {
+  it("the limiter never admits more requests in any minute than Plaid allows, for an item and for a client", async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 3, max: 60 }), fc.boolean(), async (requests, ofItem) => {
         await fresh();
@@ -39,7 +39,7 @@ describe("the limiter", () => {
         const about = asking(ofItem ? {} : { itemId: null, endpoint: "/institutions/get" });
         const limit = ofItem ? 50 : 10;
         const began = Date.now();
-        // When each request would have gone: now, or after the sleep that it was told.
+        // When each request would have gone: now, or after the returned wait.
         const times: number[] = [];
         for (let n = 0; n < requests; n += 1) {
           slept.length = 0;
@@ -56,7 +56,7 @@ describe("the limiter", () => {
     );
   });
 
-  it("lets a backfill's pages go at once, up to half of an item's limit", async () => {
+  it("the limiter admits a backfill's pages at once, up to half of an item's limit", async () => {
     await fresh();
     const slept: number[] = [];
     const limiter = createLimiter(db.database, hasty(slept), 1);
@@ -65,7 +65,7 @@ describe("the limiter", () => {
     expect(await limiter.acquire(asking(), 0, never)).toBeGreaterThan(0);
   });
 
-  it("counts nothing that it does not let through", async () => {
+  it("the limiter counts only requests that it admits", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     for (let n = 0; n < 25; n += 1) await limiter.acquire(asking(), 0, never);
@@ -74,7 +74,7 @@ describe("the limiter", () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(2400);
   });
 
-  it("is shared: what one process used another does not have", async () => {
+  it("the processes share the limiter's budgets", async () => {
     await fresh();
     const [one, two] = [createLimiter(db.database, hasty([]), 1), createLimiter(db.database, hasty([]), 1)];
     const answers = await Promise.all(
@@ -83,7 +83,7 @@ describe("the limiter", () => {
     expect(answers.filter((wait) => wait === 0)).toHaveLength(25);
   });
 
-  it("keeps items and endpoints apart, but counts them all for the client", async () => {
+  it("the limiter has separate budgets for items and endpoints, and counts all requests for the client", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     for (let n = 0; n < 25; n += 1) await limiter.acquire(asking(), 0, never);
@@ -95,13 +95,13 @@ describe("the limiter", () => {
     expect(rows[0]?.ahead).toBeGreaterThan(20);
   });
 
-  it("multiplies the limits for clients to whom Plaid granted more", async () => {
+  it("the limiter multiplies the limits for clients to whom Plaid granted more", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 4);
     for (let n = 0; n < 100; n += 1) expect(await limiter.acquire(asking(), 0, never)).toBe(0);
   });
 
-  it("does not pace what Plaid publishes no limit for", async () => {
+  it("the limiter does not limit endpoints without a published limit", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     for (let n = 0; n < 200; n += 1)
@@ -111,7 +111,7 @@ describe("the limiter", () => {
   const limited = (errorCode = "TRANSACTIONS_SYNC_LIMIT", retryAfterMs?: number) => ({ errorCode, retryAfterMs });
   const waitOf = (limiter: Limiter, more: Partial<Asking> = {}) => limiter.acquire(asking(more), 0, never);
 
-  it("after a 429 for an item lets nobody ask that endpoint for that item, longer each time, and slows no other", async () => {
+  it("a 429 for an item pauses that endpoint for that item, longer each time, and slows no other", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     const other = createLimiter(db.database, hasty([]), 1);
@@ -131,7 +131,7 @@ describe("the limiter", () => {
     expect(await waitOf(other, { integrationId: "svi_b" })).toBe(0);
   });
 
-  it("after a 429 of an institution slows the items of that institution alone", async () => {
+  it("a 429 of an institution slows only the items of that institution", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     await limiter.refused(asking({ institutionId: "ins_1" }), limited("INSTITUTION_RATE_LIMIT", 60_000));
@@ -144,7 +144,7 @@ describe("the limiter", () => {
     expect(await waitOf(limiter, { itemId: "item_d" })).toBe(0);
   });
 
-  it("after a 429 that names no endpoint, or one whose limit is the client's, slows the endpoint for the client", async () => {
+  it("a 429 that names no endpoint, or an endpoint with only a client limit, slows the endpoint for the client", async () => {
     for (const [errorCode, more] of [
       ["RATE_LIMIT", {}],
       ["HTTP_429", {}],
@@ -160,7 +160,7 @@ describe("the limiter", () => {
     }
   });
 
-  it("takes it for the client's limit when item after item is refused and none is answered", async () => {
+  it("the limiter slows the client when item after item is refused and none is answered", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     const refuse = (n: number) => limiter.refused(asking({ itemId: `item_${n}` }), limited());
@@ -175,7 +175,7 @@ describe("the limiter", () => {
     expect(await waitOf(limiter, { itemId: "new" })).toBeGreaterThan(500);
   });
 
-  it("begins with a short rest again after Plaid has answered", async () => {
+  it("the limiter begins with a short pause again after Plaid has answered", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     for (let n = 0; n < 6; n += 1) await limiter.refused(asking(), limited());
@@ -185,7 +185,7 @@ describe("the limiter", () => {
     expect(await waitOf(limiter)).toBeLessThanOrEqual(1000);
   });
 
-  it("spends nothing of the client's budget on a request that the item's own limit refuses", async () => {
+  it("the limiter spends nothing of the client's budget on a request that the item's own limit refuses", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     for (let n = 0; n < 25; n += 1) await limiter.acquire(asking(), 0, never);
@@ -197,7 +197,7 @@ describe("the limiter", () => {
     expect(await waitOf(limiter, { itemId: "item_b" })).toBe(0);
   });
 
-  it("rests for as long as Plaid asks, at most five minutes", async () => {
+  it("the limiter pauses for as long as Plaid requests, at most five minutes", async () => {
     await fresh();
     const limiter = createLimiter(db.database, hasty([]), 1);
     await limiter.acquire(asking(), 0, never);
@@ -208,7 +208,7 @@ describe("the limiter", () => {
     expect(await limiter.acquire(asking(), 0, never)).toBeLessThanOrEqual(300_000);
   });
 
-  it("stops waiting when it is told to", async () => {
+  it("the limiter stops waiting when its signal aborts", async () => {
     await fresh();
     const slept: number[] = [];
     const limiter = createLimiter(db.database, hasty(slept), 1);

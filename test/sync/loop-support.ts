@@ -44,7 +44,7 @@ export function loopTools(scene: () => Scene) {
   };
   const count = async (table: string): Promise<number> =>
     (await scene().database.query<{ count: number }>(`select count(*) as count from ${table}`)).rows[0]?.count ?? -1;
-  /** Of the ghost no event told; so only the rows are compared where one was. */
+  /** No event mentions the ghost row, so only the rows are compared where there was one. */
   const truthful = async ({ item_id }: Item, equal = expectMirrorEqualsTruth): Promise<void> => {
     await equal(scene().database, scene().simulator, item_id);
     expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
@@ -52,7 +52,7 @@ export function loopTools(scene: () => Scene) {
   /** So many silent changes, one page for 500, and a webhook. */
   async function change(item: Item, add: number): Promise<void> {
     scene().simulator.control.changeTransactions(item.item_id, { add, webhooks: false });
-    await scene().hear(item.item_id);
+    await scene().notify(item.item_id);
   }
   async function changed(add: number): Promise<Item> {
     const item = await scene().synced(10);

@@ -29,10 +29,10 @@ describe("a cursor's loop", () => {
     return rows[0]?.count ?? -1;
   };
   /** Changes the truth in silence, then syncs. */
-  const change = async ({ item_id }: Item, wish: Record<string, number>) => {
-    scene.simulator.control.changeTransactions(item_id, { ...wish, webhooks: false });
+  const change = async ({ item_id }: Item, counts: Record<string, number>) => {
+    scene.simulator.control.changeTransactions(item_id, { ...counts, webhooks: false });
     const worker = await scene.work();
-    const uuid = await scene.hear(item_id);
+    const uuid = await scene.notify(item_id);
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();
     return await scene.info(uuid);
@@ -42,7 +42,7 @@ describe("a cursor's loop", () => {
     expect(await staged()).toBe(0);
   };
 
-  it("takes a history of many pages, and only what changed afterwards", async () => {
+  it("a cursor loop reads a history of many pages, and afterwards only changes", async () => {
     const item = await scene.synced(2600);
     await truthful(item);
     const before = scene.asked(ENDPOINT);
@@ -52,7 +52,7 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
-  it("starts over from its first cursor when the data changes between two pages", async () => {
+  it("a cursor's loop starts over from its first cursor when the data changes between two pages", async () => {
     const item = await scene.synced(10);
     scene.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, count: 1 });
     const before = scene.asked(ENDPOINT);
@@ -62,7 +62,7 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
-  it("reads everything and removes what is gone when the mutation persists with the stored cursor", async () => {
+  it("a cursor's loop reads everything and removes what is gone when the mutation persists with the stored cursor", async () => {
     const item = await scene.synced(700);
     scene.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, stubborn: true, count: 6 });
     const info = await change(item, { add: 5, remove: 400 });
@@ -70,13 +70,13 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
-  it("drops its pages when the mutation never ends, keeps the old cursor, and succeeds when it has ended", async () => {
+  it("a cursor loop drops its pages when the mutation persists, keeps the old cursor, and succeeds when it has ended", async () => {
     const item = await scene.synced(20);
     const cursor = await cursorOf(item);
     scene.simulator.control.changeTransactions(item.item_id, { add: 1200, webhooks: false });
     scene.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, stubborn: true });
     const worker = await scene.work();
-    const uuid = await scene.hear(item.item_id);
+    const uuid = await scene.notify(item.item_id);
     await until(async () => (await scene.subject(item.item_id)).attempts > 0);
     expect(await cursorOf(item)).toBe(cursor);
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "retrying" });
@@ -88,7 +88,7 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
-  it("forgets a cursor that Plaid refuses, reads everything and removes what is gone, in the same run", async () => {
+  it("a cursor loop discards a refused cursor, reads everything and removes what is gone, in the same run", async () => {
     const item = await scene.synced(600);
     scene.simulator.control.addFault({ kind: "cursor_invalid", item_id: item.item_id, count: 1 });
     const info = await change(item, { add: 1, remove: 300 });
@@ -96,7 +96,7 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
-  it("reads everything again when that is asked for, and finds nothing changed", async () => {
+  it("a cursor loop reads everything again on request, and finds nothing changed", async () => {
     const item = await scene.synced(800);
     await scene.database.query(
       "delete from plaid.transactions where item_id = $1 and transaction_id in (select max(transaction_id) from plaid.transactions where item_id = $1)",
@@ -121,7 +121,7 @@ describe("a cursor's loop", () => {
     await expectRowsEqualTruth(scene.database, scene.simulator, item.item_id);
   });
 
-  it("does not take an empty cursor for progress, and has the history once it is ready", async () => {
+  it("an empty cursor does not count as progress, and the history is read once it is ready", async () => {
     const [item] = scene.makeItems(1, 40, { ready: false });
     if (!item) throw new Error("no item");
     await scene.link(item);
@@ -138,14 +138,14 @@ describe("a cursor's loop", () => {
     ]);
     expect(rows.length).toBeGreaterThan(0);
     await scene.simulator.control.advanceClock({ advance_s: 600 });
-    await scene.hear(item.item_id, "HISTORICAL_UPDATE");
+    await scene.notify(item.item_id, "HISTORICAL_UPDATE");
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [], attempts: 0 });
     await truthful(item);
   });
 
-  it("drops its pages when any page fails, and the next run has them all", async () => {
+  it("a cursor's loop drops its pages when any page fails, and the next run has them all", async () => {
     const item = await scene.synced(10);
     for (const kind of ["server_error", "connection_cut", "rate_limit"] as const) {
       const cursor = await cursorOf(item);
@@ -157,7 +157,7 @@ describe("a cursor's loop", () => {
           if (pages === 2) scene.simulator.control.addFault({ kind, endpoint: ENDPOINT, count: 1 });
         }),
       });
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await until(async () => pages > 2 || (await scene.subject(item.item_id)).attempts > 0);
       if (pages <= 2) expect(await cursorOf(item)).toBe(cursor);
       await worker.idle({ retries: true });
@@ -166,7 +166,7 @@ describe("a cursor's loop", () => {
     }
   });
 
-  it("leaves nothing behind when its worker dies between two pages, and another starts it over", async () => {
+  it("a cursor's loop leaves nothing behind when its worker dies between two pages, and another starts it over", async () => {
     const item = await scene.synced(10);
     const cursor = await cursorOf(item);
     scene.simulator.control.changeTransactions(item.item_id, { add: 1700, remove: 4, webhooks: false });
@@ -185,7 +185,7 @@ describe("a cursor's loop", () => {
         if (pages === 3) await doomed[Symbol.asyncDispose]();
       }),
     });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await until(() => pages === 3);
     expect(await staged()).toBeGreaterThan(0);
     expect(await cursorOf(item)).toBe(cursor);
@@ -197,7 +197,7 @@ describe("a cursor's loop", () => {
     await truthful(item);
   });
 
-  it("is not fooled when Postgres crashes between two pages, which empties what was staged", async () => {
+  it("a cursor loop starts over when a crash of Postgres between two pages emptied its staged pages", async () => {
     const item = await scene.synced(10);
     scene.simulator.control.changeTransactions(item.item_id, { add: 1700, remove: 4, webhooks: false });
     let pages = 0;
@@ -209,7 +209,7 @@ describe("a cursor's loop", () => {
         await scene.database.query("truncate mirror.staged_pages");
       }),
     });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();
     expect(pages).toBe(8);

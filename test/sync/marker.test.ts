@@ -30,7 +30,7 @@ describe("the marker", () => {
     expect(await markWaiting(scene.database)).toEqual(NOTHING);
   });
 
-  test("many webhooks of one item are one mark, which remembers the oldest, whatever their order", async () => {
+  test("many webhooks of one item are one mark, which keeps the oldest, in any order", async () => {
     await using scene = await openScene();
     const [first, second, third] = [webhook(), webhook(), webhook()];
     await append(scene.database, [third, second]);
@@ -39,7 +39,7 @@ describe("the marker", () => {
     expect(await subject(scene.database)).toMatchObject({ generation: 1, oldest_unserved: first.id });
   });
 
-  test("a webhook that a run has served already makes nothing due", async () => {
+  test("the marker makes nothing due for a webhook that a run has already served", async () => {
     await using scene = await openScene();
     await append(scene.database, [webhook()]);
     await scene.database.query("update journal.webhooks set processed_at = now()");
@@ -74,7 +74,7 @@ describe("the marker", () => {
     expect(await mark("due_at = '2099-01-02', not_before = '2099-01-01'")).toEqual(new Date("2099-01-01"));
   });
 
-  test("a subject that another transaction holds is marked later, and the others at once", async () => {
+  test("a subject that another transaction locks is marked later, and the others at once", async () => {
     await using scene = await openScene();
     await markDue(scene.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1" }]);
     const [held, free] = [webhook({ itemId: "item-1" }), webhook({ itemId: "item-2" })];
@@ -89,7 +89,7 @@ describe("the marker", () => {
     expect(await subject(scene.database, "item-1")).toMatchObject({ generation: 2, oldest_unserved: held.id });
   });
 
-  test("rows that another marker has taken are passed over, and are there again when that one fails", async () => {
+  test("a marker skips rows that another marker has locked, and finds them when that one fails", async () => {
     await using scene = await openScene();
     await append(scene.database, [webhook()]);
     let during: unknown;
@@ -103,7 +103,7 @@ describe("the marker", () => {
     expect(await markWaiting(scene.database)).toMatchObject({ subjects: 1 });
   });
 
-  test("more webhooks than one transaction takes are marked by the next ones, each once", async () => {
+  test("webhooks beyond the bound of one transaction are marked by the next ones, each once", async () => {
     await using scene = await openScene();
     for (let commit = 0; commit < 5; commit += 1)
       await append(
@@ -116,7 +116,7 @@ describe("the marker", () => {
     expect(await subject(scene.database, "item-3")).toMatchObject({ generation: 2 });
   });
 
-  test("linking an item gives its subject another chance, whatever the old token had come to", async () => {
+  test("linking an item makes its subject due in every status", async () => {
     await using scene = await openScene();
     await markDue(scene.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1" }]);
     await scene.database.query(
@@ -130,7 +130,7 @@ describe("the marker", () => {
     expect(rows).toEqual([{ status: "pending", attempts: 0, due: true }]);
   });
 
-  test("a notice has all of its subject read, unless nothing that its webhook touches is mirrored", async () => {
+  test("a stale notice has all of its subject read, unless its webhook touches nothing mirrored", async () => {
     await using scene = await openScene();
     const about = { integration_id: INTEGRATION, kind: "item", code: "SYNC_UPDATES_AVAILABLE", requested: ["*"] };
     await noteNotice(scene.database, { ...about, id: "item-1", type: "TRANSACTIONS" });
@@ -144,12 +144,12 @@ describe("the marker", () => {
 });
 
 describe("markDue", () => {
-  test("no marks are no statement", async () => {
+  test("markDue without marks runs no statement", async () => {
     await using db = await testDatabase();
     await markDue(db.database, []);
   });
 
-  test("marks subjects without a webhook, each once, with all that is requested", async () => {
+  test("markDue marks subjects without a webhook, each once, with everything that is requested", async () => {
     await using db = await testDatabase();
     const mark = { integrationId: INTEGRATION, kind: "item" };
     await markDue(db.database, [
@@ -163,7 +163,7 @@ describe("markDue", () => {
     expect(await subject(db.database, "item-1")).toMatchObject({ generation: 2, requested: ["accounts"] });
   });
 
-  test("one marked for later is due no sooner", async () => {
+  test("a subject that is marked for later is not due earlier", async () => {
     await using db = await testDatabase();
     const notBefore = new Date("2099-01-01");
     await markDue(db.database, [{ integrationId: INTEGRATION, kind: "item", id: "item-1", notBefore }]);

@@ -7,7 +7,7 @@ const parsed = (text: string): Record<string, unknown> =>
   Object.fromEntries([...membersOf(text)].map(([key, value]) => [key, JSON.parse(value) as unknown]));
 
 describe("members", () => {
-  it("are those of JSON.parse, however the text is spaced and whatever stands in its strings", () => {
+  it("the members of a JSON text are those of JSON.parse, with any spacing and any strings", () => {
     const tricky = fc.string({
       unit: fc.constantFrom('"', "\\", "{", "}", "[", "]", ",", ":", " ", "\n", "a", "é", "🍕"),
       maxLength: 12,
@@ -36,7 +36,7 @@ describe("members", () => {
     );
   });
 
-  it("keep their text to the last digit", () => {
+  it("the members of a JSON text keep their digits", () => {
     expect(membersOf('{"a":12345678901234567890.10,"b":[1e400]}')).toEqual(
       new Map([
         ["a", "12345678901234567890.10"],
@@ -45,7 +45,7 @@ describe("members", () => {
     );
   });
 
-  it("of a key that occurs twice are the last one", () => {
+  it("of two members with the same key the last one counts", () => {
     expect(parsed('{"a":1,"a":2}')).toEqual({ a: 2 });
   });
 
@@ -66,7 +66,7 @@ describe("members", () => {
     "{1:2}",
     '{"a"}',
     '{"a":1,}',
-  ])("are refused in %j", (text) => {
+  ])("the text %j has no members and is refused", (text) => {
     expect(() => membersOf(text)).toThrow(SyntaxError);
   });
 });

@@ -7,7 +7,7 @@ import type { Failure, Outcome, Status, Task } from "../../src/sync/types.ts";
 import { decide } from "../../src/sync/decision.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 
-const heard = (type: string | null, code: string | null, requested: string[] = []): WaitingWebhook => ({
+const waiting = (type: string | null, code: string | null, requested: string[] = []): WaitingWebhook => ({
   id: "",
   type,
   code,
@@ -22,11 +22,11 @@ const plan = (
 ): string[] =>
   planRun(
     { kind, status, requested },
-    webhooks.map(([type, code]) => heard(type, code)),
+    webhooks.map(([type, code]) => waiting(type, code)),
   ).map(({ resource, full, explicit }) => `${resource.name}${full ? ":full" : ""}${explicit ? "!" : ""}`);
 
 describe("a plan", () => {
-  it("is what the webhooks touch, each once", () => {
+  it("a plan holds what the webhooks touch, each resource once", () => {
     expect(
       plan(
         [],
@@ -39,8 +39,8 @@ describe("a plan", () => {
     expect(plan([], [["ITEM", "ERROR"]])).toEqual(["items"]);
   });
 
-  it("holds what a webhook requests besides what it touches, read from the start for that webhook", () => {
-    const webhook = { ...heard("INCOME", "X", ["transactions:full"]), id: "webhook-1" };
+  it("a plan holds what a webhook requests besides what it touches, read from the start for that webhook", () => {
+    const webhook = { ...waiting("INCOME", "X", ["transactions:full"]), id: "webhook-1" };
     const [task, ...others] = planRun({ kind: "item", status: "ok", requested: [] }, [webhook]);
     expect(others.filter(({ resource }) => resource.name !== "items")).toEqual([]);
     expect([task, ...others].find((each) => each?.resource.name === "transactions")).toMatchObject({
@@ -50,7 +50,7 @@ describe("a plan", () => {
     });
   });
 
-  it("is nothing for unknown types and names", () => {
+  it("a plan is nothing for unknown types and names", () => {
     expect(
       plan(
         [],
@@ -65,7 +65,7 @@ describe("a plan", () => {
     expect(plan(["*"], [], "pending", "transfer_ledger")).toEqual([]);
   });
 
-  it("is everything for a subject that was never brought up to date, or is linked anew", () => {
+  it("a plan is everything for a subject that was never brought up to date, or is linked anew", () => {
     for (const status of ["pending", "unlinked", "ended"] as const)
       expect(plan([], [], status)).toEqual(["items", "accounts", "transactions"]);
     expect(
@@ -73,18 +73,18 @@ describe("a plan", () => {
     ).toEqual(["institutions"]);
   });
 
-  it("takes wishes, from the start where that is wished", () => {
+  it("a plan holds requested resources, from the start where requested", () => {
     expect(plan(["*"])).toEqual(["items", "accounts", "transactions"]);
     expect(plan(["transactions:full"])).toEqual(["transactions:full!"]);
     expect(plan(["*:full"])).toEqual(["items:full", "accounts:full", "transactions:full"]);
     expect(plan(["transactions", "transactions:full", "*"])).toEqual(["items", "accounts", "transactions:full!"]);
   });
 
-  it("reads from the start after a webhook that makes increments untrustworthy", () => {
+  it("a plan reads from the start after a webhook that makes increments untrustworthy", () => {
     expect(plan([], [["ITEM", "USER_ACCOUNT_REVOKED"]])).toEqual(["items", "accounts", "transactions:full"]);
   });
 
-  it("looks at the subject itself while it ails", () => {
+  it("a plan holds the subject itself while it has an error", () => {
     for (const status of ["needs_user", "retrying", "misconfigured"] as const) {
       expect(plan([], [["TRANSACTIONS", "DEFAULT_UPDATE"]], status)).toEqual(["items", "accounts!", "transactions!"]);
       expect(plan([], [], status)).toEqual([]);
@@ -111,7 +111,7 @@ const failed = (task: Task, kind: Failure["class"], errorCode = "CODE", retryInM
 const decision = (outcomes: Outcome[], attempts = 0) => decide({ attempts }, outcomes, new Date());
 
 describe("a decision", () => {
-  it("is ok when everything was read or need not be", () => {
+  it("a run is decided ok when everything was read or need not be", () => {
     expect(decision([read(root, { error: null }), read(transactions)])).toMatchObject({
       status: "ok",
       outcome: "synced",
@@ -129,7 +129,7 @@ describe("a decision", () => {
     });
   });
 
-  it("is the gravest of what failed, and all that failed is pending", () => {
+  it("the gravest failure decides a run, and everything that failed stays requested", () => {
     const outcomes = [read(root), failed(accounts, "user"), failed(transactions, "backoff")];
     expect(decision(outcomes)).toMatchObject({ status: "retrying" });
     expect(decision(outcomes).pending).toEqual(["accounts", "transactions", "*"]);
@@ -143,7 +143,7 @@ describe("a decision", () => {
     expect(decision([failed({ ...transactions, full: true }, "trigger")]).pending).toEqual(["transactions:full"]);
   });
 
-  it("waits longer with each attempt, within bounds, and marks may not hurry a retry", () => {
+  it("a retry waits longer with each attempt, within bounds, and marks do not hasten it", () => {
     const waits = [0, 1, 5, 30].map((attempts) => decision([failed(transactions, "backoff")], attempts));
     expect(waits.map(({ attempts }) => attempts)).toEqual([1, 2, 6, 31]);
     for (const { dueInMs, holdMs } of waits) expect(holdMs).toBe(dueInMs);
@@ -155,7 +155,7 @@ describe("a decision", () => {
     expect(growing(1000, 4000, 2, () => 0)).toBe(1000);
   });
 
-  it("does not count our own pacing as a failure", () => {
+  it("waiting for Tartan's own rate limit is not a failure", () => {
     expect(decision([failed(transactions, "limited", "", 1234)], 2)).toMatchObject({
       status: "retrying",
       attempts: 2,
@@ -164,22 +164,22 @@ describe("a decision", () => {
     });
   });
 
-  it("hears what an item says of itself in an answer that succeeded", () => {
-    const ailing = (error_code: string, error_type = "ITEM_ERROR") =>
+  it("a successful answer with an item's error decides the item's status", () => {
+    const broken = (error_code: string, error_type = "ITEM_ERROR") =>
       decision([read(root, { error: { error_type, error_code } }), read(transactions)]);
-    expect(ailing("ITEM_LOGIN_REQUIRED")).toMatchObject({
+    expect(broken("ITEM_LOGIN_REQUIRED")).toMatchObject({
       status: "needs_user",
       error: { error_code: "ITEM_LOGIN_REQUIRED", resource: "items" },
     });
     for (const code of ["USER_PERMISSION_REVOKED", "UNSUPPORTED_RESPONSE", "INSTITUTION_NO_LONGER_SUPPORTED"])
-      expect(ailing(code)).toMatchObject({ status: "needs_user", gone: false, error: { error_code: code } });
-    expect(ailing("INSTITUTION_DOWN", "INSTITUTION_ERROR")).toMatchObject({ status: "ok" });
+      expect(broken(code)).toMatchObject({ status: "needs_user", gone: false, error: { error_code: code } });
+    expect(broken("INSTITUTION_DOWN", "INSTITUTION_ERROR")).toMatchObject({ status: "ok" });
     for (const error of ["text", 7, {}, { error_type: 1, error_code: 2 }, null]) {
       expect(decision([read(root, { error })])).toMatchObject({ status: "ok" });
     }
   });
 
-  it("removes nothing while the token may be another item's", () => {
+  it("a run removes nothing while the token may be another item's", () => {
     const unsure = (outcomes: Outcome[]) => decide({ attempts: 0 }, outcomes, new Date(), undefined, false);
     expect(unsure([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({ status: "ended", gone: false });
     const refused = failed(accounts, "item_ended", "USER_PERMISSION_REVOKED");
@@ -189,7 +189,7 @@ describe("a decision", () => {
     expect(foreign.error?.next_step).toMatch(/ITEM\/CREATED/);
   });
 
-  it("ends a subject only when Plaid is certain", () => {
+  it("a subject ends only when Plaid is certain", () => {
     expect(decision([failed(root, "item_ended", "ITEM_NOT_FOUND")])).toMatchObject({
       status: "ended",
       gone: true,

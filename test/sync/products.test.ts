@@ -26,25 +26,25 @@ const learned = (outcomes: Outcome[], was: Absence | null = null) => [
 ];
 
 describe("a run learns that an item", () => {
-  it("lacks a resource when the item does not list its product, even where the run did not ask for the resource", () => {
+  it("a run learns that an item lacks a resource when the item does not list its product, even where the run did not ask for the resource", () => {
     expect(learned([read(root, { products: ["auth"] })])).toEqual([["transactions", "not_listed"]]);
     expect(learned([{ task: transactions, skipped: true }])).toEqual([["transactions", "not_listed"]]);
     expect(learned([read(root, { products: ["auth"] })], "not_listed")).toEqual([]);
   });
 
-  it("has the resource again when it lists the product, unless Plaid refused the resource itself", () => {
+  it("a run learns that an item has the resource again when it lists the product, unless Plaid refused the resource itself", () => {
     const lists = read(root, { products: ["auth"], billed_products: ["transactions"] });
     expect(learned([lists], "not_listed")).toEqual([["transactions", null]]);
     expect(learned([lists], "refused")).toEqual([]);
   });
 
-  it("lacks a resource that Plaid refuses for the lack of its product, and no other failure says so", () => {
+  it("a run learns that an item lacks a resource that Plaid refuses for the lack of its product, and no other failure says so", () => {
     expect(learned([failed(transactions, "product_unavailable")])).toEqual([["transactions", "refused"]]);
     expect(learned([failed(transactions, "backoff")])).toEqual([]);
     expect(learned([failed(root, "backoff")], "not_listed")).toEqual([]);
   });
 
-  it("learns nothing from a row without lists, nor of a resource that was read", () => {
+  it("a run learns nothing about products from a row without lists or about a resource that was read", () => {
     expect(learned([read(root, {})], "not_listed")).toEqual([]);
     expect(learned([read(root, { products: ["auth"] }), read(transactions)])).toEqual([]);
   });

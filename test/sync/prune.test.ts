@@ -3,7 +3,7 @@ import { pruneSubjects } from "../../src/sync/prune.ts";
 import { INTEGRATION, linkItem } from "../journal/support.ts";
 import { testDatabase } from "../support/database.ts";
 
-test("subjects of items that nobody linked go after a month; those that wait, work, are young or are linked stay", async () => {
+test("subjects of items that nobody linked are deleted after a month, unless they wait, run, are younger or are linked", async () => {
   await using db = await testDatabase();
   const { database } = db;
   await linkItem(database, "linked", "user-1");

@@ -18,7 +18,7 @@ const run = async () => {
 };
 
 describe("requestSync", () => {
-  it("makes an item due with all of its resources, or with those named", async () => {
+  it("requestSync makes an item due with all of its resources, or with those named", async () => {
     await requestSync(scene.database, item.item_id);
     expect(await scene.subject(item.item_id)).toMatchObject({ requested: ["*"] });
     await run();
@@ -30,7 +30,7 @@ describe("requestSync", () => {
     expect(await scene.subject(item.item_id)).toMatchObject({ requested: [], claimed: [], due_at: null });
   });
 
-  it("refuses an item that is not linked and a resource that does not exist, and names the mend", async () => {
+  it("requestSync refuses an item that is not linked and an unknown resource, and says what to do", async () => {
     await expect(requestSync(scene.database, "nobody")).rejects.toMatchObject({ code: "not_found" });
     await expect(requestSync(scene.database, item.item_id, { resources: ["cheese"] })).rejects.toMatchObject({
       code: "invalid_request",
@@ -40,9 +40,9 @@ describe("requestSync", () => {
 });
 
 describe("listRuns", () => {
-  it("pages through an item's runs, newest first", async () => {
+  it("listRuns yields an item's runs newest first, page by page", async () => {
     for (let n = 0; n < 3; n += 1) {
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await run();
     }
     const all = await listRuns(scene.database, { item_id: item.item_id });
@@ -76,14 +76,14 @@ describe("listRuns", () => {
 });
 
 describe("queueDepth", () => {
-  it("tells what waits, for how long, and how everything stands", async () => {
+  it("queueDepth counts what waits, for how long, and the subjects by status", async () => {
     expect(await queueDepth(scene.database)).toMatchObject({
       due: 0,
       running: 0,
       oldest_due_seconds: 0,
       by_status: { ok: 2 },
     });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await scene.database.query("update sync.subjects set due_at = now() - interval '1 minute' where id = $1", [
       item.item_id,
     ]);

@@ -17,12 +17,12 @@ const run = async (): Promise<void> => {
 };
 
 describe("429", () => {
-  it("slows the item for every process, and the data comes when it is over", async () => {
+  it("a 429 slows the item in every process, and the data comes afterwards", async () => {
     const items = [await scene.synced(3), await scene.synced(3), await scene.synced(3)];
     scene.simulator.control.addFault({ kind: "rate_limit", endpoint: "/transactions/sync", count: 1 });
     for (const { item_id } of items) {
       scene.simulator.control.changeTransactions(item_id, { add: 1, webhooks: false });
-      await scene.hear(item_id);
+      await scene.notify(item_id);
     }
     const workers = [await scene.work({ concurrency: 1 }), await scene.work({ concurrency: 1 })];
     for (const worker of workers) await worker.idle({ retries: true });
@@ -37,17 +37,17 @@ describe("429", () => {
 });
 
 describe("429 without an end", () => {
-  it("for one item slows no other item of the client", async () => {
+  it("endless 429s for one item slow no other item of the client", async () => {
     const [sick, well] = [await scene.synced(3), await scene.synced(3)];
     const { control } = scene.simulator;
     const fault = control.addFault({ kind: "rate_limit", endpoint: "/transactions/sync", item_id: sick.item_id });
     await scene.database.query("delete from sync.rate_limits");
     const worker = await scene.work();
-    await scene.hear(sick.item_id);
+    await scene.notify(sick.item_id);
     await until(async () => (await scene.subject(sick.item_id)).attempts >= 2);
     for (let n = 0; n < 4; n += 1) {
       control.changeTransactions(well.item_id, { add: 1, webhooks: false });
-      const uuid = await scene.hear(well.item_id);
+      const uuid = await scene.notify(well.item_id);
       await until(async () => (await scene.info(uuid)) !== null, "the other item's sync");
     }
     const { rows } = await scene.database.query(
@@ -63,14 +63,14 @@ describe("429 without an end", () => {
     await run();
   });
 
-  it("of an item's institution slows that institution and no other key", async () => {
+  it("endless 429s of an institution slow that institution and nothing else", async () => {
     const item = await scene.synced(1);
     const { rows } = await scene.database.query<{ id: string }>(
       "select institution_id as id from plaid.items where item_id = $1",
       [item.item_id],
     );
     await scene.database.query("delete from sync.rate_limits");
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     const worker = await scene.work({
       clientFor: gated(async () => {
         const refusal = { errorType: "RATE_LIMIT_EXCEEDED", errorCode: "INSTITUTION_RATE_LIMIT", httpStatus: 429 };

@@ -39,18 +39,18 @@ async function readHistory({ item_id }: Item): Promise<number> {
 }
 
 describe("days_requested", () => {
-  it("is how far back the history of an item goes that Tartan's first request initialises", async () => {
+  it("days_requested is the length of an item's history when Tartan's first request initialises it", async () => {
     await change({ days_requested: 730 });
     expect(await readHistory(await linkWithoutTransactions())).toBeGreaterThan(700);
   });
 
-  it("is left to Plaid, which gives 90 days, unless the integration says otherwise", async () => {
+  it("days_requested is left to Plaid, which gives 90 days, unless the integration says otherwise", async () => {
     const days = await readHistory(await linkWithoutTransactions());
     expect(days).toBeGreaterThan(80);
     expect(days).toBeLessThan(95);
   });
 
-  it("does not lengthen the history of an item that is initialised already, even when all is read again", async () => {
+  it("days_requested does not lengthen the history of an initialised item, even when everything is read again", async () => {
     const item = await linkWithoutTransactions();
     const before = await readHistory(item);
     await change({ days_requested: 730 });
@@ -58,18 +58,21 @@ describe("days_requested", () => {
     expect(await readHistory(item)).toBe(before);
   });
 
-  it("goes back to Plaid's default with null, and stays as it is when a change does not name it", async () => {
+  it("days_requested returns to Plaid's default with null, and stays unless a change names it", async () => {
     expect(await change({ days_requested: 400 })).toMatchObject({ days_requested: 400 });
     expect(await change({ name: "renamed" })).toMatchObject({ days_requested: 400 });
     expect(await change({ days_requested: null })).toMatchObject({ days_requested: null });
   });
 
-  it.each([0, 731, 1.5, Number.NaN, "90" as unknown as number])("is refused by its name as %s", async (days) => {
-    await expect(change({ days_requested: days })).rejects.toMatchObject({
-      code: "invalid_request",
-      fields: { days_requested: expect.stringContaining("from 1 to 730") },
-    });
-  });
+  it.each([0, 731, 1.5, Number.NaN, "90" as unknown as number])(
+    "days_requested is refused by its name with %s",
+    async (days) => {
+      await expect(change({ days_requested: days })).rejects.toMatchObject({
+        code: "invalid_request",
+        fields: { days_requested: expect.stringContaining("from 1 to 730") },
+      });
+    },
+  );
 });
 
 describe("include_original_description", () => {
@@ -82,7 +85,7 @@ describe("include_original_description", () => {
     return rows[0];
   };
 
-  it("is asked for on every page once the integration wants it, and not before", async () => {
+  it("include_original_description is requested with every page once the integration has it, and not before", async () => {
     const plain = await scene.synced(20);
     expect(await described(plain)).toEqual({ all: 20, described: 0 });
     await change({ include_original_description: true });
@@ -90,21 +93,21 @@ describe("include_original_description", () => {
     expect(await described(paged)).toEqual({ all: 1200, described: 1200 });
   });
 
-  it("is read into rows that were there before at the item's next sync, whatever caused it", async () => {
+  it("include_original_description is filled into existing rows at the item's next sync, for any cause of the sync", async () => {
     const item = await scene.synced(20);
     await change({ include_original_description: true });
     scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     const worker = await scene.work();
     await worker.idle();
     expect(await described(item)).toEqual({ all: 21, described: 21 });
     await change({ include_original_description: false });
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await worker.idle();
     expect(await described(item)).toEqual({ all: 21, described: 0 });
   });
 
-  it("leads to one full reading, after which increments follow the cursor again", async () => {
+  it("changing include_original_description causes one full reading, after which increments follow the cursor again", async () => {
     const item = await scene.synced(20);
     await change({ include_original_description: true });
     const cursors: unknown[] = [];
@@ -115,13 +118,13 @@ describe("include_original_description", () => {
       }),
     });
     for (const _ of [1, 2]) {
-      await scene.hear(item.item_id);
+      await scene.notify(item.item_id);
       await worker.idle();
     }
     expect(cursors).toEqual(["", expect.stringMatching(/.+/)]);
   });
 
-  it("is refused by its name when it is no boolean", async () => {
+  it("include_original_description is refused by its name when it is not a boolean", async () => {
     await expect(change({ include_original_description: "yes" as unknown as boolean })).rejects.toMatchObject({
       fields: { include_original_description: "must be true or false" },
     });

@@ -5,14 +5,14 @@ import { claimChecks } from "../../src/integrations/checks.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
-import { look, type Looked, type LookDeps } from "../../src/sync/look.ts";
+import { checkItem, type CheckResult, type CheckDeps } from "../../src/sync/check.ts";
 import { startReconciliation, type ReconcileOptions } from "../../src/sync/reconcile.ts";
 import { until, type Item, type Scene } from "./support.ts";
 
 const clientFor: ReconcileOptions["clientFor"] = ({ plaidUrl, clientId, secret }) =>
   createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
 
-/** An item that was synced, and whose webhooks go where nobody hears them. */
+/** An item that was synced, and whose webhooks go to a URL without a listener. */
 export async function unheardItem(scene: Scene, transactions = 20): Promise<Item> {
   const [item] = scene.makeItems(1, transactions, { webhook: "http://127.0.0.1:9/nobody" });
   if (!item) throw new Error("the simulator made no item");
@@ -50,8 +50,8 @@ export async function reconcile(scene: Scene, options: Partial<ReconcileOptions>
   };
 }
 
-/** Makes the look at every item due now, without waiting for the window. */
-export async function makeLooksDue({ database }: Scene): Promise<void> {
+/** Makes the check of every item due now, without waiting for the window. */
+export async function makeChecksDue({ database }: Scene): Promise<void> {
   await database.query("update tartan.items set check_at = now(), checked_at = null");
 }
 
@@ -67,17 +67,17 @@ export async function checkOf({ database }: Scene, itemId: string): Promise<Chec
   return rows[0] ?? { check_at: null, checked_at: null };
 }
 
-/** Takes one look at the item and stops: resolves when Plaid was asked, or the look was put off. */
-export async function lookOnce(scene: Scene, itemId: string, options: Partial<ReconcileOptions> = {}): Promise<void> {
-  await makeLooksDue(scene);
+/** Makes one check of the item and stops: resolves when Plaid was asked or the check was postponed. */
+export async function checkOnce(scene: Scene, itemId: string, options: Partial<ReconcileOptions> = {}): Promise<void> {
+  await makeChecksDue(scene);
   const { check_at: before } = await checkOf(scene, itemId);
-  // A lease ends in five minutes, and the next look is planned for the end of the window: an hour.
+  // A lease ends in five minutes, and the next check is planned for the end of the window: an hour.
   const ended = async () => {
     const { check_at, checked_at } = await checkOf(scene, itemId);
     return checked_at !== null || (check_at !== null && before !== null && +check_at > +before + 1_000_000);
   };
-  await using _looking = await reconcile(scene, { windowSeconds: 3600, ...options });
-  await until(ended, `a look at ${itemId}`);
+  await using _checking = await reconcile(scene, { windowSeconds: 3600, ...options });
+  await until(ended, `a check of ${itemId}`);
 }
 
 /** The gaps that were recorded, oldest first. */
@@ -92,19 +92,19 @@ export async function gapsOf({ database }: Scene): Promise<{ gap: Record<string,
 }
 
 /** Looks at every item, one after the other, with limits multiplied by these; resolves with what came of each. */
-export async function lookAtAll(scene: Scene, limits: { share: number; limit: number }): Promise<string[]> {
+export async function checkAll(scene: Scene, limits: { share: number; limit: number }): Promise<string[]> {
   const { database } = scene;
-  const looked = await lookDirectly(scene, {
+  const results = await checkDirectly(scene, {
     limiter: createLimiter(database, systemClock, limits.limit),
     share: createLimiter(database, systemClock, limits.share),
   });
-  return looked.map(({ outcome }) => outcome);
+  return results.map(({ outcome }) => outcome);
 }
 
-/** Looks at every item, one after the other, and rejects where a look does. */
-export async function lookDirectly(scene: Scene, more: Partial<LookDeps> = {}): Promise<Looked[]> {
+/** Checks every item, one after the other, and rejects if a check does. */
+export async function checkDirectly(scene: Scene, more: Partial<CheckDeps> = {}): Promise<CheckResult[]> {
   const { database, vault } = scene;
-  await makeLooksDue(scene);
+  await makeChecksDue(scene);
   await using directory = await openDirectory({ database, vault, logger: silentLogger, clock: systemClock });
   const deps = {
     database,
@@ -118,16 +118,16 @@ export async function lookDirectly(scene: Scene, more: Partial<LookDeps> = {}): 
     graceMs: 0,
     ...more,
   };
-  const looked: Looked[] = [];
+  const results: CheckResult[] = [];
   for (const check of await claimChecks(database, 0.0001, 100)) {
-    looked.push(await look(deps, check, new AbortController().signal));
+    results.push(await checkItem(deps, check, new AbortController().signal));
   }
-  return looked;
+  return results;
 }
 
-/** Clients that call `asked` when Plaid has answered a look, before the look hears of it. */
+/** Clients that call `asked` when Plaid has answered a check, before the check gets the answer. */
 export const answering =
-  (asked: () => Promise<void>): LookDeps["clientFor"] =>
+  (asked: () => Promise<void>): CheckDeps["clientFor"] =>
   (integration) => {
     const client = clientFor(integration);
     return {

@@ -69,9 +69,9 @@ it("staged pages go to the holder of the lease alone, and only all of them", asy
   ]);
   const { lease_token } = await scene.subject(first.subjectId);
   const second = { ...first, leaseToken: lease_token ?? "" };
-  const wish = { resource: "transactions", from: first.leaseToken, pages: 2 };
-  const adopt = (by: Scope, pages = wish.pages) =>
-    scene.database.transaction((tx) => takeOver(tx, by, { ...wish, pages }));
+  const request = { resource: "transactions", from: first.leaseToken, pages: 2 };
+  const adopt = (by: Scope, pages = request.pages) =>
+    scene.database.transaction((tx) => takeOver(tx, by, { ...request, pages }));
   for (const pages of [2, 0]) {
     await expect(adopt(first, pages)).rejects.toMatchObject({ code: "lease_lost" });
   }

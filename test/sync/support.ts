@@ -46,14 +46,14 @@ export interface Scene extends AsyncDisposable {
   integrationId: string;
   /** makes another integration with the same simulator */
   integrate(): Promise<string>;
-  /** items at the simulator; Tartan is not told of them */
+  /** items at the simulator; Tartan does not know them */
   makeItems(count: number, transactions?: number, more?: Parameters<Simulator["control"]["createItems"]>[0]): Item[];
   /** links an item as the user's backend does */
   link(item: Item, integrationId?: string): Promise<void>;
   /** a worker, stopped with the scene */
   work(options?: Partial<SyncOptions>): Promise<Sync>;
   /** as if Plaid had sent a webhook, and it was marked; resolves with its UUID */
-  hear(itemId: string, code?: string, type?: string, integrationId?: string): Promise<string>;
+  notify(itemId: string, code?: string, type?: string, integrationId?: string): Promise<string>;
   /** makes an item, links it and waits for its first sync */
   synced(transactions?: number): Promise<Item>;
   subject(id: string, kind?: string): Promise<SubjectRow>;
@@ -66,7 +66,7 @@ export interface Scene extends AsyncDisposable {
 }
 
 /** Waits are short, so that tests need no sleeps. */
-const DELAYS = { retryMs: 20, retryMaxMs: 200, notReadyMs: 50, configurationMs: 600_000, lookMs: 86_400_000 };
+const DELAYS = { retryMs: 20, retryMaxMs: 200, notReadyMs: 50, configurationMs: 600_000, checkMs: 86_400_000 };
 
 export async function openScene(simulated: SimulatorOptions = {}): Promise<Scene> {
   const { database, url, ...held } = await testDatabase({ poolSize: 16 });
@@ -117,7 +117,7 @@ export async function openScene(simulated: SimulatorOptions = {}): Promise<Scene
       workers.push(worker);
       return worker;
     },
-    hear: async (itemId, code = "SYNC_UPDATES_AVAILABLE", type = "TRANSACTIONS", integration = integrationId) => {
+    notify: async (itemId, code = "SYNC_UPDATES_AVAILABLE", type = "TRANSACTIONS", integration = integrationId) => {
       const [appended] = await append(database, [webhook(integration, itemId, type, code)]);
       await markAll(database);
       return appended?.id ?? "";

@@ -25,8 +25,8 @@ const changing = (change: Change): SyncOptions["clientFor"] => {
       post: async (path, body, signal) => {
         const answer = await client.post(path, body, signal);
         if (path !== "/transactions/sync") return answer;
-        const told = JSON.parse(answer.text) as { added: Record<string, unknown>[] };
-        return { ...answer, text: JSON.stringify({ ...told, added: told.added.map(change) }) };
+        const page = JSON.parse(answer.text) as { added: Record<string, unknown>[] };
+        return { ...answer, text: JSON.stringify({ ...page, added: page.added.map(change) }) };
       },
     };
   };
@@ -47,7 +47,7 @@ const counted = async (): Promise<number> => {
 };
 
 describe("an item with a value that does not fit", () => {
-  it("is synced whole, over several pages, with the value null, noted once and counted once", async () => {
+  it("an item with an unfit value is synced completely, with the value null, reported once and counted once", async () => {
     const one = item(1100);
     await scene.link(one);
     const before = await counted();
@@ -70,7 +70,7 @@ describe("an item with a value that does not fit", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, one.item_id);
   });
 
-  it("without its key keeps the others, and is not said to be equal", async () => {
+  it("a row without its key leaves the others as they are, and the resource is not verified", async () => {
     const one = item(20);
     await scene.link(one);
     await run(({ transaction_id, ...row }, index) => (index === 4 ? row : { transaction_id, ...row }));
@@ -85,7 +85,7 @@ describe("an item with a value that does not fit", () => {
   });
 });
 
-it("the rows with a value that does not fit are counted over all pages of a reading, and anew in the next one", async () => {
+it("rows with an unfit value are counted over all pages of a reading, and anew in the next one", async () => {
   const one = item(700);
   await scene.link(one);
   for (let reading = 0; reading < 2; reading += 1) {

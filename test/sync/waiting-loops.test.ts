@@ -15,7 +15,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 const { finished, count, truthful, change, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
 
 describe("a loop that Plaid limits", () => {
-  it("of ten pages ends although only four are allowed in six hundred milliseconds, and asks for no page twice", async () => {
+  it("a loop of ten pages ends although only four are allowed in six hundred milliseconds, and requests no page twice", async () => {
     const item = await changed(4700);
     let [since, used] = [0, 0];
     const { cursors, clientFor } = pages(() => {
@@ -29,7 +29,7 @@ describe("a loop that Plaid limits", () => {
     await truthful(item);
   });
 
-  it("gives its worker back while it waits, and its lease", async () => {
+  it("a loop that waits for Plaid's limit releases its worker and its lease", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     expect(await scene.subject(item.item_id)).toMatchObject({
@@ -46,7 +46,7 @@ describe("a loop that Plaid limits", () => {
     await truthful(item);
   });
 
-  it("asks for nothing else when it goes on", async () => {
+  it("a loop that continues after Plaid's limit requests nothing else", async () => {
     const [item] = scene.makeItems(1, 1700);
     if (!item) throw new Error("no item");
     await scene.link(item);
@@ -61,7 +61,7 @@ describe("a loop that Plaid limits", () => {
 });
 
 describe("backfills that wait for Tartan's own pace", () => {
-  it("leave the workers to other items", async () => {
+  it("backfills that wait for Tartan's own rate limit leave the workers to other items", async () => {
     const [other, ...backfills] = [await scene.synced(3), await scene.synced(3), await scene.synced(3)];
     if (!other) throw new Error("no item");
     for (const item of backfills) await change(item, 3400);
@@ -71,7 +71,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     const areWaiting = async () => (await count("sync.loops")) === 2;
     await until(areWaiting, "both backfills waiting");
     scene.simulator.control.changeTransactions(other.item_id, { add: 2, webhooks: false });
-    const uuid = await scene.hear(other.item_id);
+    const uuid = await scene.notify(other.item_id);
     await until(async () => (await scene.info(uuid)) !== null, "the other item's sync");
     expect(await areWaiting()).toBe(true);
     for (const { item_id } of backfills) expect(await scene.subject(item_id)).toMatchObject({ last_error: null });
@@ -98,7 +98,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     await scene.database.query("delete from sync.loops where id like 'waits_%'");
   };
 
-  it("begin although as many rows of loops are left whose pages are gone or too old", async () => {
+  it("a backfill begins although many rows of loops remain whose pages are gone or too old", async () => {
     for (const spoil of [
       "truncate mirror.staged_pages",
       "update sync.loops set begun_at = now() - interval '25 hours'",
@@ -114,7 +114,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     }
   });
 
-  it("begin anew when Postgres lost all pages, although their own loop is among as many as may wait", async () => {
+  it("a backfill begins anew when Postgres lost all pages, although its own loop is among the most that may wait", async () => {
     const item = await scene.synced(1700);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
@@ -126,7 +126,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     await truthful(item);
   });
 
-  it("are forgotten when their pages are lost while as many others wait as may, and are whole later", async () => {
+  it("a backfill whose pages are lost while the most loops wait is discarded, and is complete later", async () => {
     const item = await scene.synced(1700);
     await haunt(item);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
@@ -144,7 +144,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     await truthful(item, expectRowsEqualTruth);
   });
 
-  it("do not begin while as many wait as may, and begin when one of them has ended", async () => {
+  it("a backfill does not begin while the most loops wait, and begins when one of them has ended", async () => {
     await fill(200);
     const [item] = scene.makeItems(1, 30);
     if (!item) throw new Error("no item");
@@ -161,7 +161,7 @@ describe("backfills that wait for Tartan's own pace", () => {
 });
 
 describe("a page that fails for a moment", () => {
-  it("is asked for again in place, whatever failed", async () => {
+  it("a page that fails for a moment is requested again in place after any failure", async () => {
     for (const kind of ["server_error", "connection_cut"] as const) {
       const item = await changed(1700);
       const before = scene.asked(ENDPOINT);
@@ -181,7 +181,7 @@ describe("a page that fails for a moment", () => {
     }
   });
 
-  it("again and again ends the run, and the loop goes on when it passes", async () => {
+  it("a page that fails again and again ends the run, and the loop continues when the failure has passed", async () => {
     const item = await changed(1700);
     let down = true;
     const unreachable = new PlaidError({ errorType: "NETWORK", errorCode: "UNREACHABLE", httpStatus: null });

@@ -51,7 +51,7 @@ describe("a reading from the start", () => {
     ["INITIAL_UPDATE_COMPLETE", "a-cursor"],
     ["TRANSACTIONS_UPDATE_STATUS_UNKNOWN", "a-cursor"],
   ]) {
-    it(`that is empty with status ${status} and cursor "${cursor}" removes nothing, and everything is read again later`, async () => {
+    it(`an empty reading from the start with status ${status} and cursor "${cursor}" removes nothing, and everything is read again later`, async () => {
       const item = await scene.synced(15);
       const before = await verifiedAt(item);
       await requestSync(scene.database, item.item_id, { full: true });
@@ -62,7 +62,7 @@ describe("a reading from the start", () => {
       expect(subject.due_at?.getTime()).toBeGreaterThan(Date.now());
       expect(await verifiedAt(item)).toEqual(before);
       scene.simulator.control.changeTransactions(item.item_id, { add: 2, remove: 3, webhooks: false });
-      await scene.hear(item.item_id, "HISTORICAL_UPDATE");
+      await scene.notify(item.item_id, "HISTORICAL_UPDATE");
       await run();
       expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
       expect(await currentRows(item)).toBe(14);
@@ -70,7 +70,7 @@ describe("a reading from the start", () => {
     });
   }
 
-  it("that is empty removes everything when Plaid says that it is all", async () => {
+  it("an empty reading from the start removes everything when Plaid says that the history is complete", async () => {
     const item = await scene.synced(5);
     await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
     await run(answering({ ...EMPTY, transactions_update_status: "HISTORICAL_UPDATE_COMPLETE" }));

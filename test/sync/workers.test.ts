@@ -17,12 +17,12 @@ const unprocessed = async (): Promise<number> =>
   (await scene.database.query("select from journal.webhooks where processed_at is null")).rowCount;
 
 describe("webhooks", () => {
-  it("a hundred for one item are served by a run or two", async () => {
+  it("a hundred webhooks for one item are served by one or two runs", async () => {
     const item = await scene.synced(5);
     const before = await runsOf(item);
-    for (let n = 0; n < 50; n += 1) await scene.hear(item.item_id);
+    for (let n = 0; n < 50; n += 1) await scene.notify(item.item_id);
     const worker = await scene.work();
-    for (let n = 0; n < 50; n += 1) await scene.hear(item.item_id, "DEFAULT_UPDATE");
+    for (let n = 0; n < 50; n += 1) await scene.notify(item.item_id, "DEFAULT_UPDATE");
     await worker.idle();
     await worker[Symbol.asyncDispose]();
     expect((await runsOf(item)) - before).toBeLessThanOrEqual(12);
@@ -40,7 +40,7 @@ describe("webhooks", () => {
     expect(await unprocessed()).toBe(0);
   });
 
-  it("more than one run can take in are served by several", async () => {
+  it("more webhooks than one run serves are served by several", async () => {
     const item = await scene.synced(1);
     const before = await runsOf(item);
     const batch = Array.from({ length: 2300 }, () =>
@@ -54,15 +54,15 @@ describe("webhooks", () => {
     expect(await unprocessed()).toBe(0);
   });
 
-  it("that come while a run is under way are never lost, however they fall", async () => {
+  it("webhooks that come during a run are never lost, at any moment", async () => {
     const items = await Promise.all([1, 2, 3, 4].map(() => scene.synced(3)));
     const workers = [await scene.work({ concurrency: 3 }), await scene.work({ concurrency: 3 })];
     const hearing = items.flatMap((item) =>
       [1, 2, 3].map(async () => {
         for (let n = 0; n < 25; n += 1) {
           scene.simulator.control.changeTransactions(item.item_id, { add: 1, modify: 1, webhooks: false });
-          await scene.hear(item.item_id);
-          if (n % 5 === 0) await scene.hear(item.item_id, "PENDING_DISCONNECT", "ITEM");
+          await scene.notify(item.item_id);
+          if (n % 5 === 0) await scene.notify(item.item_id, "PENDING_DISCONNECT", "ITEM");
         }
       }),
     );
@@ -82,10 +82,10 @@ describe("webhooks", () => {
     }
   });
 
-  it("that are older than one already served are served all the same", async () => {
+  it("a webhook that is older than a served one is served too", async () => {
     const item = await scene.synced(1);
     const worker = await scene.work();
-    await scene.hear(item.item_id);
+    await scene.notify(item.item_id);
     await worker.idle();
     const late = webhook(
       scene.integrationId,
@@ -122,7 +122,7 @@ describe("webhooks", () => {
 });
 
 describe("an institution", () => {
-  it("is fetched once for all of its items, and again when the copy is older than a day", async () => {
+  it("an institution is fetched once for all of its items, and again when the copy is older than a day", async () => {
     const item = await scene.synced(1);
     const { rows } = await scene.database.query<{ id: string }>(
       "select institution_id as id from plaid.items where item_id = $1",
@@ -131,7 +131,7 @@ describe("an institution", () => {
     const id = rows[0]?.id ?? "";
     const again = async () => {
       const asked = scene.asked("/institutions/get_by_id");
-      await scene.hear(item.item_id, "PENDING_EXPIRATION", "ITEM");
+      await scene.notify(item.item_id, "PENDING_EXPIRATION", "ITEM");
       const worker = await scene.work();
       await worker.idle();
       await worker[Symbol.asyncDispose]();
@@ -147,7 +147,7 @@ describe("an institution", () => {
 });
 
 describe("two workers", () => {
-  it("never work on one item at the same time", async () => {
+  it("two workers never sync one item at the same time", async () => {
     const item = await scene.synced(2);
     const running = new Map<string, number>();
     let most = 0;
@@ -158,14 +158,14 @@ describe("two workers", () => {
       running.set(path, (running.get(path) ?? 0) - 1);
     });
     const workers = [await scene.work({ clientFor }), await scene.work({ clientFor })];
-    for (let n = 0; n < 60; n += 1) await scene.hear(item.item_id);
+    for (let n = 0; n < 60; n += 1) await scene.notify(item.item_id);
     await workers[0]?.idle();
     for (const worker of workers) await worker[Symbol.asyncDispose]();
     expect(most).toBe(1);
     expect(await unprocessed()).toBe(0);
   });
 
-  it("share what is due", async () => {
+  it("two workers share the due subjects", async () => {
     const items = await Promise.all(Array.from({ length: 8 }, () => scene.synced(1)));
     let [here, there] = [0, 0];
     const slow = (count: () => void) =>

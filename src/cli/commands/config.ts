@@ -1,7 +1,7 @@
 /** `tartan config`: every option with its current value, and whether the values are usable. */
 import { Command } from "commander";
 import { describeOptions, loadConfig, readTartanEnvironment } from "../../config.ts";
-import type { Environment } from "../../environment.ts";
+import type { EnvironmentVariables } from "../../environment.ts";
 import { bold, cyan, dim, green, say, sayJson, sayTable, tell, yellow } from "../print.ts";
 
 export function configCommand(): Command {
@@ -31,7 +31,7 @@ export function configCommand(): Command {
 }
 
 /** Each option with the value of this environment, or its default. The value of a secret is not shown. */
-function currentOptions(env: Environment) {
+function currentOptions(env: EnvironmentVariables) {
   return describeOptions().map(({ env: name, about, defaultText, secret }) => {
     const set = Boolean(env[name]);
     const value = set ? (secret ? "(set, not shown)" : String(env[name])) : defaultText;

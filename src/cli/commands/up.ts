@@ -6,7 +6,7 @@ import { listIntegrations } from "../../integrations/integrations.ts";
 import { LOG_FORMATS, type LogFormat } from "../../logger.ts";
 import { openCore, type Core } from "../core.ts";
 import { bold, cyan, dim, tell, yellow } from "../print.ts";
-import { ROLES, serve, type Role, type Running } from "../serve.ts";
+import { ROLES, serve, type Role, type RunningProcess } from "../serve.ts";
 import { untilStopped } from "../signals.ts";
 
 export function upCommand(): Command {
@@ -46,7 +46,7 @@ function readRoles(only: string | undefined): readonly Role[] {
 async function greet(
   { config, database, embedded }: Core,
   roles: readonly Role[],
-  { url, newAdminKey }: Running,
+  { url, newAdminKey }: RunningProcess,
 ): Promise<void> {
   tell(`${bold("Tartan")} ${dim(`runs ${roles.join(", ")}`)}`);
   if (roles.includes("api")) tell(`  ${dim("API")}       ${cyan(`${url}/v1`)}  ${dim(`reference ${url}/docs`)}`);

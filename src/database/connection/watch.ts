@@ -14,7 +14,7 @@ const SUSPECT_AFTER_MS = 3_000;
 /** An answer that is on its way looks like a missing one, but only at one check. */
 const SUSPICIONS = 2;
 
-interface Waiting {
+interface WatchedStatement {
   pid: number;
   since: number;
   bytesRead: number;
@@ -32,7 +32,7 @@ const UNRESOLVED = new Set(["ENOTFOUND", "EAI_AGAIN"]);
 export class Watch implements Disposable {
   readonly #configs: readonly ClientConfig[];
   readonly #onDrop: () => void;
-  readonly #waiting = new Map<ClientBase, Waiting>();
+  readonly #waiting = new Map<ClientBase, WatchedStatement>();
   readonly #timer: NodeJS.Timeout;
   #checking = false;
 
@@ -67,7 +67,7 @@ export class Watch implements Disposable {
     }
   }
 
-  #assess(client: ClientBase, entry: Waiting, waits: ReadonlySet<number>): void {
+  #assess(client: ClientBase, entry: WatchedStatement, waits: ReadonlySet<number>): void {
     if (this.#waiting.get(client) !== entry) return;
     const { bytesRead } = socketOf(client);
     const silent = waits.has(entry.pid) && bytesRead === entry.bytesRead;

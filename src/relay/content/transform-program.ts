@@ -3,12 +3,12 @@
  * or a bundle. Its arguments are JSON: where JSONata is, and the bounds.
  *
  * JSONata's own bounds end what loops or recurses; what they cannot see (a regular expression, one huge allocation) is ended
- * from outside. Time and chance are taken away before JSONata is loaded. What is told of a failure is a sentence of this file,
+ * from outside. Time and chance are taken away before JSONata is loaded. A failure's text is a sentence of this file,
  * since JSONata's own messages quote the values that they are about.
  */
 import { REFUSED_FUNCTIONS } from "./transform-rules.ts";
 
-/** JSONata's codes → what is told. */
+/** JSONata's codes → the sentence for users. */
 const SENTENCES: Record<string, string> = {
   D1001: "a number is too large",
   D1002: "something that is no number is negated",
@@ -131,7 +131,7 @@ function write(result) {
   return { json };
 }
 
-function told(error) {
+function describe(error) {
   if (error?.ours !== undefined) return error.ours;
   const code = typeof error?.code === "string" ? error.code : null;
   const where = Number.isInteger(error?.position) ? ", at character " + error.position : "";
@@ -148,7 +148,7 @@ process.on("message", async ({ expression, source }) => {
   try {
     answer = write(await compile(expression).evaluate(JSON.parse(source)));
   } catch (error) {
-    answer = told(error);
+    answer = describe(error);
   }
   limit[0] = 0;
   process.send(answer);

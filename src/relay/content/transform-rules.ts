@@ -10,10 +10,10 @@ import { errorOf } from "../../model/validation.ts";
 /** The text of an expression, before it is read. */
 export const Expression = text(10_000, "A JSONata expression.");
 
-/** Refused functions, by name, whatever the name is bound to. */
+/** Refused functions, by name, even if an expression binds the name to something else. */
 export const REFUSED_FUNCTIONS: Readonly<Record<string, string>> = {
-  now: "tells the time, which is another one at each run; the event has occurred_at",
-  millis: "tells the time, which is another one at each run; the event has occurred_at",
+  now: "returns the time, which differs at each run; the event has occurred_at",
+  millis: "returns the time, which differs at each run; the event has occurred_at",
   random: "yields something else at each run",
   shuffle: "yields something else at each run",
   eval: "makes expressions at run time",

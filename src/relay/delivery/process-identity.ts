@@ -2,7 +2,7 @@
  * Identifies a worker's process, so that another worker on the same host can prove that it has ended. The end of its session
  * with Postgres proves nothing, since a proxy can cut the session of a process that still runs and sends.
  *
- * Only Linux tells enough: the boot id and the PID namespace show whether two workers see the same processes, and a process's
+ * Only Linux reports enough: the boot id and the PID namespace show whether two workers see the same processes, and a process's
  * start time shows whether its id was given to another process. Elsewhere nothing is proven, and the lease decides.
  */
 import { readFileSync, readlinkSync } from "node:fs";

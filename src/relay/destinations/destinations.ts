@@ -1,6 +1,6 @@
 /**
  * Destinations: where events are sent, and which keys sign them. Secrets (header values, signing secrets) are sealed; a secret
- * that Tartan made is shown once. NOTIFY `tartan_relay` tells the workers of every change.
+ * that Tartan made is shown once. NOTIFY `tartan_relay` announces every change to the workers.
  *
  *   active ⇄ paused       by hand
  *   active ⇄ disabled     by hand, by a receiver that is gone or asks for it, or after days of failures only; back by hand

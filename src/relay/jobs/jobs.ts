@@ -161,7 +161,7 @@ async function explain(tx: Queryable, event: string, destinationId: string): Pro
 }
 
 /**
- * Sends the route's destination the past events that the route takes and of which the destination has no delivery.
+ * Sends the route's destination the past events that the route matches and for which the destination has no delivery.
  * @throws TartanError `invalid_request`, `not_found`
  */
 export async function createRoutePast(database: Database, request: RoutePastRequest): Promise<JobRecord | JobCount> {

@@ -50,7 +50,7 @@ const waits = (id: string, named: string): string =>
   `not $9::boolean and ${id} in (select unnest(${named}) from events.outbox where position is null)`;
 
 /**
- * Events that a filter takes and of which destination $1 has no delivery, except those that wait for dispatch unless $9. Right
+ * Events that a filter matches and for which destination $1 has no delivery, except those that wait for dispatch unless $9. Right
  * after AWAIT_DISPATCH no event is missed: each has its position, or dispatch will use the routes of now.
  */
 export const EVENTS_UNSENT = `
@@ -192,7 +192,7 @@ export const REPLAY = schedule(
   "r.event_id = m.member and r.destination_id = $4 and r.status in ('delivered', 'dead', 'cancelled')",
 );
 
-/** The events among its members of which destination $4 has no delivery, in their order. */
+/** The events among its members for which destination $4 has no delivery, in their order. */
 export const MEMBERS_UNSENT = statement(
   "members_unsent",
   `

@@ -1,7 +1,7 @@
 /**
  * Routes: which events a destination receives, and in which form. Each change of a route is a new version and versions never
  * change, so a delivery is sent under the version under which it was created. The next event is dispatched by the new version.
- * NOTIFY `tartan_relay` tells the workers of every change.
+ * NOTIFY `tartan_relay` announces every change to the workers.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Database, Queryable } from "../../database/types.ts";

@@ -3,9 +3,9 @@ import type { z } from "zod";
 import type { Item } from "../item.ts";
 import type { Simulation } from "../simulation.ts";
 import type { SignOverrides } from "../webhooks/webhook-sender.ts";
-import type { SigningKey } from "../webhooks/keys.ts";
+import type { WebhookKey } from "../webhooks/keys.ts";
 import type { SentWebhook } from "../webhooks/log.ts";
-import { bodyText, plaidJson, type Notice } from "../webhooks/notices.ts";
+import { bodyText, plaidJson, type WebhookNotice } from "../webhooks/notices.ts";
 import { readyMade } from "../webhooks/ready-made.ts";
 import { badInput, type sendInput, type signInput } from "./inputs.ts";
 
@@ -55,7 +55,7 @@ function contentText(sim: Simulation, item: Item | null, input: Content): string
   if (type === undefined || code === undefined) {
     throw badInput({ body: "is needed, or webhook_type together with webhook_code" });
   }
-  const notice: Notice = (item && readyMade(sim, item, type, code)) ?? { type, code, fields: {} };
+  const notice: WebhookNotice = (item && readyMade(sim, item, type, code)) ?? { type, code, fields: {} };
   const withFields = { ...notice, fields: { ...notice.fields, ...input.fields } };
   if (item) return bodyText(withFields, item);
   return bodyText({ ...withFields, withoutItem: true }, { itemId: "", userId: null });
@@ -66,7 +66,7 @@ function overridesOf(sim: Simulation, input: Content): SignOverrides {
   return { iat_offset_s, kid, tamper, jwt, key: keyOf(sim, input.key) };
 }
 
-function keyOf(sim: Simulation, which: Content["key"]): SigningKey {
+function keyOf(sim: Simulation, which: Content["key"]): WebhookKey {
   if (which === "current") return sim.keys.current;
   if (which === "foreign") return sim.keys.foreign(sim.time.now());
   const expired = sim.keys.all().findLast((key) => key.expiredAt !== null);

@@ -15,7 +15,7 @@ import { dayOf } from "../days.ts";
 import type { Quote } from "../market.ts";
 import { noAccountsOf } from "../plaid-error.ts";
 import type { Random } from "../random.ts";
-import type { Notice } from "../webhooks/notices.ts";
+import type { WebhookNotice } from "../webhooks/notices.ts";
 import { holdingObject, MILLION, securityObject, worth } from "./holding-object.ts";
 import { changeFields, countField, type ProductBook, type Scene } from "./product-book.ts";
 
@@ -107,7 +107,7 @@ export const holdings: ProductBook<HoldingsState, typeof input, HoldingsChange> 
   readyMade: (kind) => (kind === "HOLDINGS/DEFAULT_UPDATE" ? defaultUpdate(1, 0) : null),
 };
 
-const defaultUpdate = (added: number, updated: number): Notice => ({
+const defaultUpdate = (added: number, updated: number): WebhookNotice => ({
   type: "HOLDINGS",
   code: "DEFAULT_UPDATE",
   fields: { error: null, new_holdings: added, updated_holdings: updated },

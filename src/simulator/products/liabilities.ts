@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Account } from "../account.ts";
 import { dayOf } from "../days.ts";
 import { noAccountsOf } from "../plaid-error.ts";
-import type { Notice } from "../webhooks/notices.ts";
+import type { WebhookNotice } from "../webhooks/notices.ts";
 import { drawTerms, payTerms, type LiabilityKind, type Terms } from "./liability-terms.ts";
 import { changeFields, countField, type ProductBook, type Scene } from "./product-book.ts";
 
@@ -68,7 +68,10 @@ export const liabilities: ProductBook<LiabilitiesState, typeof input, Liabilitie
   },
 };
 
-const defaultUpdate = (added: readonly string[], updated: Readonly<Record<string, readonly string[]>>): Notice => ({
+const defaultUpdate = (
+  added: readonly string[],
+  updated: Readonly<Record<string, readonly string[]>>,
+): WebhookNotice => ({
   type: "LIABILITIES",
   code: "DEFAULT_UPDATE",
   fields: { account_ids_with_new_liabilities: added, account_ids_with_updated_liabilities: updated, error: null },

@@ -11,7 +11,7 @@ import type { Item } from "../item.ts";
 import type { PlaidApiError } from "../plaid-error.ts";
 import type { Random } from "../random.ts";
 import type { Simulation } from "../simulation.ts";
-import type { Notice } from "../webhooks/notices.ts";
+import type { WebhookNotice } from "../webhooks/notices.ts";
 
 /** the surroundings of a change of a book */
 export interface Scene {
@@ -58,9 +58,9 @@ export interface ProductBook<State, Input extends ChangeInput, Change> {
   /** everything, as the first pull finds it */
   everything(state: State): Change;
   /** the webhook of a change; null when nothing changed */
-  notice(change: Change): Notice | null;
+  notice(change: Change): WebhookNotice | null;
   /** a webhook of this `TYPE/CODE` without a change, as the Sandbox fires it; null: not one of this product's */
-  readyMade(kind: string, state: () => State | null): Notice | null;
+  readyMade(kind: string, state: () => State | null): WebhookNotice | null;
 }
 
 /** any book, for code that does not depend on its product */

@@ -13,7 +13,7 @@ import type { Account } from "../account.ts";
 import { bookOf, type Item, type Shelved } from "../item.ts";
 import { additionalConsentRequired, productNotReady, productsNotSupported } from "../plaid-error.ts";
 import type { Simulation } from "../simulation.ts";
-import type { Notice } from "../webhooks/notices.ts";
+import type { WebhookNotice } from "../webhooks/notices.ts";
 import { ALL_BOOKS } from "./index.ts";
 import type { AnyBook, ChangeInput, ProductBook, Scene } from "./product-book.ts";
 
@@ -103,7 +103,7 @@ export function fillShelf(sim: Simulation, item: Item): void {
 }
 
 /** Takes an account out of every book, after it left the Item; returns the webhooks to send. */
-export function dropFromShelf(sim: Simulation, item: Item, account: Account): Notice[] {
+export function dropFromShelf(sim: Simulation, item: Item, account: Account): WebhookNotice[] {
   return ALL_BOOKS.flatMap((book) => {
     const shelved = item.shelf[book.name];
     if (!shelved) return [];
@@ -128,6 +128,6 @@ function contentOf<State>(
   return shelved.content as { state: State; random: Scene["random"] };
 }
 
-function notify(sim: Simulation, item: Item, notice: Notice | null): void {
+function notify(sim: Simulation, item: Item, notice: WebhookNotice | null): void {
   if (notice) sim.notify(item, notice);
 }

@@ -5,7 +5,7 @@
 import { createECDH, createPrivateKey, sign, type KeyObject } from "node:crypto";
 import type { Random } from "../random.ts";
 
-export interface SigningKey {
+export interface WebhookKey {
   kid: string;
   privateKey: KeyObject;
   x: string;
@@ -16,30 +16,30 @@ export interface SigningKey {
   expiredAt: number | null;
 }
 
-export class SigningKeys {
+export class WebhookKeys {
   #random: Random;
-  #keys = new Map<string, SigningKey>();
-  #current: SigningKey;
+  #keys = new Map<string, WebhookKey>();
+  #current: WebhookKey;
 
   constructor(random: Random, nowMs: number) {
     this.#random = random;
     this.#current = this.#create(nowMs);
   }
 
-  get current(): SigningKey {
+  get current(): WebhookKey {
     return this.#current;
   }
 
-  find(kid: string): SigningKey | undefined {
+  find(kid: string): WebhookKey | undefined {
     return this.#keys.get(kid);
   }
 
-  all(): SigningKey[] {
+  all(): WebhookKey[] {
     return [...this.#keys.values()];
   }
 
   /** A new current key. The old one expires now, or stays unexpired when `expireOld` is false (an overlap). */
-  rotate(nowMs: number, expireOld = true): { current: SigningKey; old: SigningKey } {
+  rotate(nowMs: number, expireOld = true): { current: WebhookKey; old: WebhookKey } {
     const old = this.#current;
     if (expireOld) old.expiredAt = Math.floor(nowMs / 1000);
     this.#current = this.#create(nowMs);
@@ -47,18 +47,18 @@ export class SigningKeys {
   }
 
   /** A key that Plaid does not know, for forgeries. */
-  foreign(nowMs: number): SigningKey {
+  foreign(nowMs: number): WebhookKey {
     return makeKey(this.#random, nowMs);
   }
 
-  #create(nowMs: number): SigningKey {
+  #create(nowMs: number): WebhookKey {
     const key = makeKey(this.#random, nowMs);
     this.#keys.set(key.kid, key);
     return key;
   }
 }
 
-function makeKey(random: Random, nowMs: number): SigningKey {
+function makeKey(random: Random, nowMs: number): WebhookKey {
   const secret = random.bytes(32);
   secret[0] = ((secret[0] as number) & 0x7f) | 0x40; // between 1 and the order of P-256 in every case
   const curve = createECDH("prime256v1");
@@ -78,7 +78,7 @@ function makeKey(random: Random, nowMs: number): SigningKey {
 }
 
 /** The `key` of /webhook_verification_key/get */
-export const publicJwk = (key: SigningKey): Record<string, unknown> => ({
+export const publicJwk = (key: WebhookKey): Record<string, unknown> => ({
   alg: "ES256",
   created_at: key.createdAt,
   crv: "P-256",
@@ -91,5 +91,5 @@ export const publicJwk = (key: SigningKey): Record<string, unknown> => ({
 });
 
 /** 64 bytes, r and s, as JWS wants them */
-export const es256 = (key: SigningKey, text: string): Buffer =>
+export const es256 = (key: WebhookKey, text: string): Buffer =>
   sign("sha256", Buffer.from(text), { key: key.privateKey, dsaEncoding: "ieee-p1363" });

@@ -5,7 +5,7 @@
 import { errorObject, REVOKED, type ErrorFacts } from "../plaid-error.ts";
 import { momentText } from "../days.ts";
 
-export interface Notice {
+export interface WebhookNotice {
   type: string;
   code: string;
   fields: Record<string, unknown>;
@@ -15,19 +15,19 @@ export interface Notice {
   withoutItem?: true;
 }
 
-const transactions = (code: string, fields: Record<string, unknown>): Notice => ({
+const transactions = (code: string, fields: Record<string, unknown>): WebhookNotice => ({
   type: "TRANSACTIONS",
   code,
   fields,
 });
-const item = (code: string, fields: Record<string, unknown> = {}): Notice => ({
+const item = (code: string, fields: Record<string, unknown> = {}): WebhookNotice => ({
   type: "ITEM",
   code,
   fields,
   withUser: true,
 });
 
-export const syncUpdatesAvailable = (initial: boolean, historical: boolean): Notice => ({
+export const syncUpdatesAvailable = (initial: boolean, historical: boolean): WebhookNotice => ({
   ...transactions("SYNC_UPDATES_AVAILABLE", {
     initial_update_complete: initial,
     historical_update_complete: historical,
@@ -56,7 +56,7 @@ export const pendingExpiration = (at: number) =>
   item("PENDING_EXPIRATION", { consent_expiration_time: momentText(at) });
 export const accountRevoked = (accountId: string) => item("USER_ACCOUNT_REVOKED", { account_id: accountId });
 export const permissionRevokedNotice = () => item("USER_PERMISSION_REVOKED", { error: errorObject(REVOKED) });
-export const webhookUpdateAcknowledged = (url: string): Notice => ({
+export const webhookUpdateAcknowledged = (url: string): WebhookNotice => ({
   type: "ITEM",
   code: "WEBHOOK_UPDATE_ACKNOWLEDGED",
   fields: { error: null, new_webhook_url: url },
@@ -68,7 +68,7 @@ interface About {
 }
 
 /** The body as it is sent: keys in alphabetical order, two spaces, no newline at the end. */
-export function bodyText(notice: Notice, about: About): string {
+export function bodyText(notice: WebhookNotice, about: About): string {
   return plaidJson({
     ...notice.fields,
     environment: "sandbox",

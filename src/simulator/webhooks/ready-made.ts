@@ -15,7 +15,7 @@ interface Facts {
 }
 
 /** A webhook of this kind about an Item; null when the simulator has none ready. */
-export function readyMade(sim: Simulation, item: Item, type: string, code: string): notices.Notice | null {
+export function readyMade(sim: Simulation, item: Item, type: string, code: string): notices.WebhookNotice | null {
   const kind = `${type}/${code}`;
   for (const book of ALL_BOOKS) {
     const notice = book.readyMade(kind, () => readable(sim, item, book));
@@ -33,7 +33,7 @@ const factsOf = (sim: Simulation, item: Item): Facts => ({
 
 const WEEK_MS = 7 * 86_400_000;
 
-const READY_MADE: Record<string, (facts: Facts) => notices.Notice> = {
+const READY_MADE: Record<string, (facts: Facts) => notices.WebhookNotice> = {
   "TRANSACTIONS/SYNC_UPDATES_AVAILABLE": (facts) => notices.syncUpdatesAvailable(true, facts.historyComplete),
   "TRANSACTIONS/INITIAL_UPDATE": () => notices.initialUpdate(0),
   "TRANSACTIONS/HISTORICAL_UPDATE": () => notices.historicalUpdate(0),

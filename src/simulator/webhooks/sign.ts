@@ -2,7 +2,7 @@
  * Makes the `Plaid-Verification` header, a JWT over the SHA-256 of the body's bytes, and deliberately wrong ones.
  */
 import { createHash, createHmac } from "node:crypto";
-import { es256, type SigningKey } from "./keys.ts";
+import { es256, type WebhookKey } from "./keys.ts";
 
 export const TAMPERINGS = ["body", "whitespace", "signature", "claims", "alg_none", "alg_hs256", "alg_es384"] as const;
 export type Tampering = (typeof TAMPERINGS)[number];
@@ -14,7 +14,7 @@ export interface Signed {
 }
 
 export interface SignOptions {
-  key: SigningKey;
+  key: WebhookKey;
   /** Unix seconds */
   iat: number;
   /** header kid, when not the key's own */

@@ -13,7 +13,7 @@ import { systemClock } from "../../clock.ts";
 import type { Faults } from "../faults.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedTime } from "../time.ts";
-import type { SigningKey, SigningKeys } from "./keys.ts";
+import type { WebhookKey, WebhookKeys } from "./keys.ts";
 import { SentLog, type Attempt, type SentWebhook } from "./log.ts";
 import { Rejections } from "./rejections.ts";
 import { signWebhook, type Tampering } from "./sign.ts";
@@ -39,7 +39,7 @@ export interface WebhookSenderOptions {
 export interface SignOverrides {
   iat_offset_s?: number | undefined;
   kid?: string | undefined;
-  key?: SigningKey | undefined;
+  key?: WebhookKey | undefined;
   tamper?: Tampering | undefined;
   /** sent instead of a token of our own making; null: no Plaid-Verification header at all */
   jwt?: string | null | undefined;
@@ -65,7 +65,7 @@ interface Job {
 
 interface Deps {
   time: SimulatedTime;
-  keys: SigningKeys;
+  keys: WebhookKeys;
   faults: Faults;
   random: Random;
   options: WebhookSenderOptions;

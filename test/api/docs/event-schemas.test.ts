@@ -17,13 +17,13 @@ const newAjv = (): Ajv2020 => {
 };
 
 describe("the schemas of events in docs/events", () => {
-  it("are there for every type, and for nothing else, as the shapes say", () => {
+  it("docs/events has the schema of every event type and nothing else", () => {
     expect(readdirSync(folder).toSorted()).toEqual(types.map(schemaFile).toSorted());
     for (const type of types)
       expect(JSON.parse(readFileSync(new URL(schemaFile(type), folder), "utf8"))).toEqual(eventSchema(type));
   });
 
-  it("stand alone, and take their own example and no other's", () => {
+  it("each event schema is complete in itself and accepts its own example and no other", () => {
     const validators = new Map(types.map((type) => [type, newAjv().compile(eventSchema(type))]));
     for (const [type, validate] of validators) {
       for (const other of types)
@@ -31,7 +31,7 @@ describe("the schemas of events in docs/events", () => {
     }
   });
 
-  it("let fields be added, and let none that is declared be missing", () => {
+  it("an event schema accepts additional fields and requires every declared one", () => {
     for (const type of types) {
       const validate = newAjv().compile(eventSchema(type));
       const example = eventExample(type);
@@ -44,7 +44,7 @@ describe("the schemas of events in docs/events", () => {
     }
   });
 
-  it("say what each field is", () => {
+  it("an event schema describes each field", () => {
     for (const type of types) {
       expect(EVENT_SHAPES[type].meta()).toMatchObject({ id: eventComponent(type), description: EVENT_TYPES[type] });
       const { data } = eventSchema(type)["properties"] as Record<string, { properties: Record<string, object> }>;

@@ -41,7 +41,7 @@ const mediaOf = (operation: Json): Json[] => [
 ];
 
 describe("the OpenAPI document", () => {
-  it("is 3.1 and has what that asks for", () => {
+  it("the OpenAPI document is version 3.1 and has its required parts", () => {
     expect(document.openapi).toMatch(/^3\.1\./);
     expect(document.info).toMatchObject({ title: "Tartan", version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
     const tags = document.tags.map(({ name }: Json) => name);
@@ -62,7 +62,7 @@ describe("the OpenAPI document", () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it("has every route that there is but itself and its page, and no other", () => {
+  it("the OpenAPI document has every operation except itself and its page, and no other", () => {
     const served = routesOf(api.app)
       .filter((route) => !route.startsWith("HEAD") && !/ \/(openapi\.json|docs|docs\/:file)$/.test(route))
       .map((route) => route.replaceAll(/:(\w+)/g, "{$1}"));
@@ -73,7 +73,7 @@ describe("the OpenAPI document", () => {
     ).toEqual(served.toSorted());
   });
 
-  it("says of every route what it is, how it is opened, and shows an example of each body and success", () => {
+  it("the OpenAPI document has for every operation a description, its authentication, and an example of each body and success", () => {
     for (const [name, operation] of operations()) {
       expect([name, operation.summary?.length > 3, operation.description?.length > 10]).toEqual([name, true, true]);
       expect([name, operation.security !== undefined]).toEqual([name, name.includes(" /v1/")]);
@@ -87,7 +87,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  it("has a webhook for each type of event, with an example that its schema takes", () => {
+  it("the OpenAPI document has a webhook for each event type, with an example that its schema accepts", () => {
     expect(Object.keys(document.webhooks)).toEqual(Object.keys(EVENT_TYPES));
     const tags = document.tags.map(({ name }: Json) => name);
     for (const [type, { post }] of Object.entries<Json>(document.webhooks)) {
@@ -99,13 +99,13 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  it("has references that lead somewhere and components that are referred to", () => {
+  it("every reference of the OpenAPI document has a target, and every component is referred to", () => {
     const text = JSON.stringify(document);
     const referred = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name));
     expect([...referred].toSorted()).toEqual(Object.keys(document.components.schemas).toSorted());
   });
 
-  it("has schemas that a validator takes, and examples that they accept", () => {
+  it("a validator accepts the schemas of the OpenAPI document, and they accept its examples", () => {
     const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
     (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
     ajv.addVocabulary(["example", "components"]);
@@ -125,7 +125,7 @@ describe("the OpenAPI document", () => {
     expect(checked).toBeGreaterThan(25);
   });
 
-  it("tells the truth: what the server answers is what it says", async () => {
+  it("the server's answers match the OpenAPI document", async () => {
     const ajv = new Ajv2020({ strict: false });
     (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
     ajv.addSchema({ $id: "openapi", components: document.components });

@@ -70,7 +70,7 @@ async function openForm(page: Page, tag: string, operation: string): Promise<Ret
   return form;
 }
 
-it("the reference draws every operation and event, asks nothing of another host, and the browser has nothing to report", async () => {
+it("the reference page shows every operation and event, loads nothing from another host, and the browser reports no error", async () => {
   const { page, observed } = await openReference();
   const { body: document } = await api.call("GET /openapi.json");
   const menu = page.getByRole("complementary").first();
@@ -93,7 +93,7 @@ it("the reference draws every operation and event, asks nothing of another host,
   expect(observed.complaints).toEqual([]);
 }, 180_000);
 
-it("trying an operation sends the key that was typed to this server, shows the answer, and stores the key nowhere", async () => {
+it("trying an operation sends the typed key to this server, shows the answer, and stores the key nowhere", async () => {
   const { page, observed } = await openReference();
   const form = await openForm(page, "operation", "GET /v1/status");
   await form.getByPlaceholder("Token").fill(KEY);

@@ -44,7 +44,7 @@ const assets = () =>
   }));
 
 describe("the reference page", () => {
-  it("has a policy that admits this server's own files, and no inline script and no eval", async () => {
+  it("the reference page has a policy that admits this server's own files, and no inline script and no eval", async () => {
     const { headers } = await raw("/docs");
     expect(headers["content-type"]).toBe("text/html; charset=utf-8");
     expect(headers["content-security-policy"]).toBe(
@@ -54,14 +54,14 @@ describe("the reference page", () => {
     expect(page).not.toMatch(/<script(?![^>]* src=)|<style|\son\w+=/i);
   });
 
-  it("names no other host, in itself and in its own script and style", async () => {
+  it("the reference page and its own script and style name no other host", async () => {
     const own = assets().filter(({ path }) => !/scalar|icon/.test(path));
     expect(own).toHaveLength(3);
     for (const text of [page, ...(await Promise.all(own.map(async ({ path }) => String((await raw(path)).body))))])
       expect(text).not.toMatch(/https?:|["'(]\/\/|@import|url\(/);
   });
 
-  it("loads five files, each kept for ever under a name that holds the hash of its content", async () => {
+  it("the reference page loads five files, each cached for ever under a name with the hash of its content", async () => {
     expect(assets()).toHaveLength(5);
     for (const { path, integrity } of assets()) {
       const { status, headers, body } = await raw(path);
@@ -73,7 +73,7 @@ describe("the reference page", () => {
     }
   });
 
-  it("sends its files compressed to those who accept gzip, and as they are to others", async () => {
+  it("the files of the reference page are sent compressed to clients that accept gzip, and unchanged to others", async () => {
     for (const path of ["/openapi.json", ...assets().map(({ path }) => path)]) {
       const [plain, refused, compressed] = await Promise.all([
         raw(path),
@@ -94,11 +94,11 @@ describe("the reference page", () => {
     }
   });
 
-  it("leads a reader without JavaScript to the document that it is drawn from", () => {
+  it("the reference page shows a link to the OpenAPI document to a reader without JavaScript", () => {
     expect(page).toMatch(/<div id="reference">\s*<p id="waiting">[^]*<a href="\/openapi.json">openapi.json<\/a>/);
   });
 
-  it("says that there is no such file where its name is of another version, or leads out of the folder", async () => {
+  it("a file of the reference page with the name of another version, or outside the folder, is 404", async () => {
     for (const path of ["/docs/scalar-0.0.0-0000.js", "/docs/..%2F..%2Fpackage.json", "/docs/release.json"]) {
       const { status, headers, body } = await raw(path);
       expect([path, status, headers["cache-control"]]).toEqual([path, 404, "no-store"]);
@@ -108,7 +108,7 @@ describe("the reference page", () => {
 });
 
 describe("the pinned release of Scalar", () => {
-  it("is the script whose hash is recorded beside it", () => {
+  it("the pinned release of Scalar is the script whose hash is recorded beside it", () => {
     const release = JSON.parse(readFileSync(scalarFile("release.json"), "utf8")) as Record<string, string>;
     const script = gunzipSync(readFileSync(scalarFile("standalone.js.gz")));
     expect(release).toMatchObject({
@@ -119,7 +119,7 @@ describe("the pinned release of Scalar", () => {
     expect(release["script"]).toBe(`sha384-${sha384(script).toString("base64")}`);
   });
 
-  it("bundles packages under licences that this project may pass on, and names each", () => {
+  it("the pinned release of Scalar bundles packages under licences that this project may pass on, and names each", () => {
     const text = readFileSync(scalarFile("bundled-licenses.txt"), "utf8");
     const licences = [...text.matchAll(/^\S+ \d+\.\d+\.\d+\S*: (.+)$/gm)].map(([, licence]) => licence);
     expect(licences.length).toBeGreaterThan(100);

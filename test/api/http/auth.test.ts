@@ -12,7 +12,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 const INTAKE = ["POST /v1/integrations/:id", "POST /v1/service_integrations/:id"];
 
 describe("without an API key", () => {
-  it("every route under /v1 but the intake answers 401, before it looks at anything else", async () => {
+  it("without an API key every operation under /v1 except the intake answers 401 before it checks anything else", async () => {
     const guarded = routesOf(api.app).filter((route) => route.includes(" /v1/") && !INTAKE.includes(route));
     expect(guarded.length).toBeGreaterThan(15);
     for (const route of guarded) {
@@ -24,23 +24,23 @@ describe("without an API key", () => {
     }
   });
 
-  it("a refused request has its body unread: not even bad JSON is noticed", async () => {
+  it("the body of a request without an API key is not read", async () => {
     expect((await api.call("POST /v1/items", { key: null, body: "{" })).status).toBe(401);
   });
 
-  it("the answer says how to mend it", async () => {
+  it("the answer to a request without an API key says how to fix it", async () => {
     const { body } = await api.call("GET /v1/items", { key: null });
     expect(body.error.message).toContain("Authorization: Bearer <API key>");
   });
 });
 
 describe("an API key", () => {
-  it("opens the API; the scheme's case and spaces do not matter", async () => {
+  it("an API key is accepted in any case and spacing of the scheme", async () => {
     for (const authorization of [`Bearer ${KEY}`, `bearer ${KEY}`, `Bearer   ${KEY} `])
       expect((await api.call("GET /v1/items", { key: null, headers: { authorization } })).status).toBe(200);
   });
 
-  it("that is wrong, empty, of another scheme or absurdly long is refused, and not repeated", async () => {
+  it("an API key that is wrong, empty, of another scheme or too long is refused and not repeated", async () => {
     const wrong = [
       "Bearer not-the-key-at-all",
       "Bearer ",
@@ -57,7 +57,7 @@ describe("an API key", () => {
     }
   });
 
-  it("that is well formed and of the right length, but nobody's, is 401", async () => {
+  it("an unknown API key that is well formed is 401", async () => {
     const unknown = [
       KEY.slice(0, -1) + (KEY.endsWith("x") ? "y" : "x"),
       KEY.toUpperCase(),
@@ -71,11 +71,11 @@ describe("an API key", () => {
     expect((await api.call("GET /v1/items")).status).toBe(200);
   });
 
-  it("in the query string is a parameter nobody knows, and opens nothing", async () => {
+  it("an API key in the query string is refused as an unknown parameter", async () => {
     expect((await api.call(`GET /v1/items?api_key=${KEY}`, { key: null })).status).toBe(401);
   });
 
-  it("that was reset no longer opens anything", async () => {
+  it("an API key that was reset is refused", async () => {
     await using other = await startApi();
     expect((await other.call("GET /v1/items")).status).toBe(200);
     const { key } = await resetAdminKey(other.database);

@@ -29,7 +29,7 @@ const send = (request: string, key: string, body: object): Promise<Answer> =>
   api.call(request, { body, headers: { "idempotency-key": key } });
 
 describe("an Idempotency-Key", () => {
-  it("gives the first answer again on everything that starts a job", async () => {
+  it("an Idempotency-Key gives the first answer again on everything that starts a job", async () => {
     const [delivery] = await deliveries(api.database);
     const requests: [request: string, body: object][] = [
       ["POST /v1/dead-letters/redrive", { destination_id }],
@@ -49,7 +49,7 @@ describe("an Idempotency-Key", () => {
     }
   });
 
-  it("starts one job when its requests come at the same time", async () => {
+  it("an Idempotency-Key starts one job when its requests come at the same time", async () => {
     const before = await jobs();
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => send("POST /v1/dead-letters/redrive", "at-once", { destination_id })),
@@ -59,7 +59,7 @@ describe("an Idempotency-Key", () => {
     expect(await jobs()).toBe(before + 1);
   });
 
-  it("does not hold up requests with another key, however long its own takes", async () => {
+  it("a request with an Idempotency-Key does not delay requests with another key", async () => {
     let first: Promise<Answer> | undefined;
     let isFirstOver = false;
     await api.database.transaction(async (tx) => {
@@ -82,7 +82,7 @@ describe("an Idempotency-Key", () => {
     expect((await first)?.status).toBe(202);
   });
 
-  it("is refused where too many wait for one that takes long", async () => {
+  it("a request with an Idempotency-Key is refused when too many wait", async () => {
     let answers: Promise<Answer>[] = [];
     await api.database.transaction(async (tx) => {
       await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
@@ -99,7 +99,7 @@ describe("an Idempotency-Key", () => {
     expect(statuses.filter((status) => status === 202)).toHaveLength(50);
   });
 
-  it("is refused with another body or at another path, and starts nothing there", async () => {
+  it("an Idempotency-Key is refused with another body or at another path, and starts nothing there", async () => {
     await send("POST /v1/dead-letters/redrive", "other", { destination_id });
     const before = await jobs();
     const others: [request: string, body: object][] = [
@@ -113,7 +113,7 @@ describe("an Idempotency-Key", () => {
     expect(await jobs()).toBe(before);
   });
 
-  it("is free again when its request failed, and is not used up by counting", async () => {
+  it("an Idempotency-Key can be used again when its request failed or only counted", async () => {
     const missing = await send("POST /v1/dead-letters/redrive", "failed", { destination_id: "dst_nothing" });
     expect(missing.status).toBe(404);
     const counted = await send("POST /v1/dead-letters/redrive", "failed", { destination_id, dry_run: true });
@@ -121,7 +121,7 @@ describe("an Idempotency-Key", () => {
     expect((await send("POST /v1/dead-letters/redrive", "failed", { destination_id })).status).toBe(202);
   });
 
-  it("is kept for 24 hours, and no longer", async () => {
+  it("an Idempotency-Key is kept for 24 hours", async () => {
     const first = await send("POST /v1/dead-letters/redrive", "a-day", { destination_id });
     const age = (hours: number) =>
       api.database.query("update relay.requests set created_at = now() - $1 * interval '1 hour'", [hours]);
@@ -136,7 +136,7 @@ describe("an Idempotency-Key", () => {
     expect((await api.database.query("select from relay.requests")).rowCount).toBe(0);
   });
 
-  it("must be visible ASCII of at most 255 characters, and neither it nor the request is stored in clear", async () => {
+  it("an Idempotency-Key must be visible ASCII of at most 255 characters, and neither it nor its request is stored in the clear", async () => {
     expect((await send("POST /v1/dead-letters/redrive", "with space", {})).body.error.fields).toHaveProperty(
       "idempotency-key",
     );

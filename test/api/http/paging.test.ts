@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { pageOf } from "../../../src/api/http/paging.ts";
 
-it("pages hold every row once, in the order of the keys, though rows come and go meanwhile", () => {
+it("pages hold every row once, in the order of the keys, while rows come and go", () => {
   const key = fc.tuple(
     fc.constantFrom("2026-01-01", "2026-01-02", "2026-01-03"),
     fc.string({ minLength: 1, maxLength: 4 }),

@@ -45,7 +45,7 @@ async function bury(...causes: string[]): Promise<Json[]> {
 }
 
 describe("deliveries", () => {
-  it("are listed newest first, in pages, and found by what is asked of them", async () => {
+  it("deliveries are listed newest first, in pages, and found by each filter", async () => {
     await deliver("one", "two", "three");
     const list = async (query: string): Promise<string[]> =>
       (await get(`/v1/deliveries?destination_id=${destination}&${query}`)).data.map((each: Json) => each.item_id);
@@ -62,7 +62,7 @@ describe("deliveries", () => {
     expect(await list("status=scheduled")).toEqual([]);
   });
 
-  it("are shown with every attempt, and with the bytes that they send", async () => {
+  it("deliveries are shown with every attempt, and with the bytes that they send", async () => {
     const [{ id, event_id }] = (await bury("status_503")) as [Json];
     const delivery = await get(`/v1/deliveries/${id}`);
     expect(delivery).toMatchObject({
@@ -88,7 +88,7 @@ describe("deliveries", () => {
       expect(createHash("sha256").update(body.text).digest("hex")).toBe(delivery.body_sha256);
   });
 
-  it("are cancelled as long as they wait", async () => {
+  it("a delivery can be cancelled while it waits", async () => {
     const [{ id }] = (await deliver("one")) as [Json];
     const cancelled = await post(`/v1/deliveries/${id}/cancel`);
     expect([cancelled.status, cancelled.body.status, cancelled.body.due_at]).toEqual([200, "cancelled", null]);
@@ -96,7 +96,7 @@ describe("deliveries", () => {
     expect([again.status, again.body.error.code]).toEqual([409, "conflict"]);
   });
 
-  it("are sent again by a job, unless they wait already", async () => {
+  it("a replay sends a delivery again unless it already waits", async () => {
     const [{ id, event_id }] = (await bury("timeout")) as [Json];
     const replayed = await post(`/v1/deliveries/${id}/replay`, { reason: "lost" });
     expect([replayed.status, replayed.body]).toEqual([
@@ -108,7 +108,7 @@ describe("deliveries", () => {
     expect((await post(`/v1/deliveries/${waiting}/replay`)).status).toBe(409);
   });
 
-  it("that there are not are 404, and filters that are none are refused", async () => {
+  it("an unknown delivery is 404, and an unknown filter is refused", async () => {
     const none = `dlv_${"0".repeat(32)}`;
     for (const request of ["GET x", "GET x/body", "POST x/replay", "POST x/cancel"])
       expect([request, (await api.call(request.replace("x", `/v1/deliveries/${none}`))).status]).toEqual([
@@ -128,7 +128,7 @@ describe("deliveries", () => {
 });
 
 describe("dead letters", () => {
-  it("are counted by destination and cause", async () => {
+  it("dead letters are counted by destination and cause", async () => {
     await bury("timeout", "status_503", "timeout");
     const { data } = await get(`/v1/dead-letters?destination_id=${destination}`);
     expect(data.map(({ cause, count, replayable }: Json) => [cause, count, replayable]).toSorted()).toEqual([
@@ -142,7 +142,7 @@ describe("dead letters", () => {
     });
   });
 
-  it("are counted before they are sent again, and then sent by a job", async () => {
+  it("a redrive can count dead letters before a job sends them again", async () => {
     const [{ id }] = (await bury("timeout", "status_503", "timeout")) as [Json];
     const wish = { destination_id: destination, cause: "timeout" };
     const dry = await post("/v1/dead-letters/redrive", { ...wish, dry_run: true });
@@ -156,7 +156,7 @@ describe("dead letters", () => {
     expect(named.body).toEqual({ count: 1 });
   });
 
-  it("of what is not there are refused", async () => {
+  it("a redrive of an unknown destination or delivery is refused", async () => {
     expect((await post("/v1/dead-letters/redrive", { destination_id: "dst_nowhere" })).status).toBe(404);
     const { status, body } = await post("/v1/dead-letters/redrive", { delivery_ids: ["x"], dry: true });
     expect([status, Object.keys(body.error.fields)]).toEqual([400, ["dry"]]);
@@ -166,7 +166,7 @@ describe("dead letters", () => {
 });
 
 describe("replays", () => {
-  it("are counted first and then made, by item, type and time", async () => {
+  it("a replay by item, type and time can be counted before it is made", async () => {
     await bury("replayed", "not-replayed");
     const wish = { destination_id: destination, item_id: "replayed", types: ["item.*"], from: "2020-01-01T00:00:00Z" };
     expect((await post("/v1/replays", { ...wish, dry_run: true })).body).toEqual({ count: 1 });
@@ -174,7 +174,7 @@ describe("replays", () => {
     expect([status, body.kind, body.total]).toEqual([202, "replay", 1]);
   });
 
-  it("must say what, and of whom", async () => {
+  it("a replay must name its destination and its events", async () => {
     const refused: [body: object, field: string][] = [
       [{ destination_id: destination }, "from"],
       [{ item_id: "x" }, "destination_id"],
@@ -191,7 +191,7 @@ describe("replays", () => {
 });
 
 describe("routing the past", () => {
-  it("is about the events that the destination had no delivery of", async () => {
+  it("routing past events sends those that the destination has no delivery of", async () => {
     await record(api, updated("past"));
     await api.call(`PATCH /v1/routes/${route}`, { body: { enabled: false } });
     await dispatch(api);
@@ -209,7 +209,7 @@ describe("routing the past", () => {
 });
 
 describe("jobs", () => {
-  it("are listed and shown, paused, resumed and cancelled", async () => {
+  it("jobs are listed and shown, paused, resumed and cancelled", async () => {
     await bury("timeout");
     const { id } = (await post("/v1/dead-letters/redrive", { destination_id: destination })).body;
     expect((await get(`/v1/jobs/${id}`)).status).toBe("running");
@@ -226,13 +226,13 @@ describe("jobs", () => {
     expect((await get(`/v1/jobs?status=done&destination_id=${destination}`)).data).toEqual([]);
   });
 
-  it("that there are not are 404", async () => {
+  it("an unknown job is 404", async () => {
     for (const request of ["GET x", "POST x/pause", "POST x/resume", "POST x/cancel"])
       expect([request, (await api.call(request.replace("x", "/v1/jobs/job_nowhere"))).status]).toEqual([request, 404]);
   });
 });
 
-it("the status says what waits, and which destinations are sent nothing, and since when", async () => {
+it("the status shows what waits, and which destinations are unhealthy since when", async () => {
   await bury("timeout");
   await deliver("one", "two");
   await post(`/v1/destinations/${destination}/pause`);

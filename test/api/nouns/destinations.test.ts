@@ -17,7 +17,7 @@ const made = async (more?: Record<string, unknown>): Promise<Json> => {
 };
 
 describe("creating a destination", () => {
-  it("answers with what it says, how it fares, and the secret that its receiver verifies with", async () => {
+  it("creating a destination answers with its settings, its health and its signing secret", async () => {
     const { status, body } = await create({
       name: "ledger",
       headers: { "X-Token": "a-token" },
@@ -43,7 +43,7 @@ describe("creating a destination", () => {
     });
   });
 
-  it("takes a secret that is there already, and either scheme", async () => {
+  it("creating a destination accepts a given secret, and either scheme", async () => {
     const mine = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
     expect((await made({ signing_secret: mine })).signing_secret).toBe(mine);
     const asymmetric = await made({ signing_scheme: "v1a" });
@@ -53,7 +53,7 @@ describe("creating a destination", () => {
     expect(asymmetric.signing_secret).toMatch(/^whsk_/);
   });
 
-  it("names every field at fault at once, whoever finds it", async () => {
+  it("creating a destination names every invalid field at once", async () => {
     const shaped = await create({ url: 5, timeout_ms: 1, concurrency: 0, ordering: "lifo", nonsense: 1 });
     expect([shaped.status, Object.keys(shaped.body.error.fields).toSorted()]).toEqual([
       400,
@@ -66,7 +66,7 @@ describe("creating a destination", () => {
     ]);
   });
 
-  it("refuses what must not be reached, and http where that was not allowed", async () => {
+  it("creating a destination refuses addresses that are not allowed, and http unless it is allowed", async () => {
     const urls = ["http://10.0.0.1/", "http://169.254.169.254/latest", "http://[::1]/", "https://u:p@example.com/"];
     for (const url of urls) {
       const { status, body } = await create({ url });
@@ -79,7 +79,7 @@ describe("creating a destination", () => {
 });
 
 describe("a destination", () => {
-  it("is shown and listed without its secrets", async () => {
+  it("a destination is shown and listed without its secrets", async () => {
     const { signing_secret, ...destination } = await made({ headers: { authorization: "Bearer very-secret" } });
     const shown = await api.call(`GET /v1/destinations/${destination.id}`);
     expect([shown.status, shown.body]).toEqual([200, destination]);
@@ -88,7 +88,7 @@ describe("a destination", () => {
     for (const secret of [signing_secret, "very-secret"]) expect(shown.text + listed.text).not.toContain(secret);
   });
 
-  it("is listed in pages, oldest first", async () => {
+  it("a destination is listed in pages, oldest first", async () => {
     const ids: string[] = [];
     let cursor: string | null = "";
     do {
@@ -100,7 +100,7 @@ describe("a destination", () => {
     expect(ids).toEqual(all);
   });
 
-  it("changes what is given and leaves the rest", async () => {
+  it("updating a destination changes the given settings and leaves the rest", async () => {
     const { signing_secret: _, ...before } = await made({
       name: "before",
       headers: { a: "1" },
@@ -115,7 +115,7 @@ describe("a destination", () => {
     expect([refused.status, Object.keys(refused.body.error.fields)]).toEqual([400, ["signing_secret"]]);
   });
 
-  it("is paused and resumed, disabled and enabled", async () => {
+  it("a destination can be paused, resumed, disabled and enabled", async () => {
     const { id } = await made();
     for (const [verb, status] of [
       ["pause", "paused"],
@@ -129,7 +129,7 @@ describe("a destination", () => {
     }
   });
 
-  it("has its key rotated: both sign for the grace, or the new one alone", async () => {
+  it("after a destination's key rotation both keys sign for the grace period, or only the new one", async () => {
     const { id, signing_secret, keys } = await made();
     const rotated = await api.call(`POST /v1/destinations/${id}/rotate-secret`);
     expect(rotated.status).toBe(200);
@@ -146,7 +146,7 @@ describe("a destination", () => {
     expect((await api.call(`GET /v1/destinations/${id}`)).body.keys.map((key: Json) => key.id)).toEqual([last.body.id]);
   });
 
-  it("is sent a test event and shows how that went, without being changed", async () => {
+  it("a test event shows the receiver's answer and does not change the destination", async () => {
     const { id } = await made();
     const before = (await api.call(`GET /v1/destinations/${id}`)).body;
     const tested = await api.call(`POST /v1/destinations/${id}/test`);
@@ -157,14 +157,14 @@ describe("a destination", () => {
     expect((await api.call(`GET /v1/destinations/${id}`)).body).toEqual(before);
   });
 
-  it("is gone once deleted", async () => {
+  it("a deleted destination is 404", async () => {
     const { id } = await made();
     const deleted = await api.call(`DELETE /v1/destinations/${id}`);
     expect([deleted.status, deleted.body]).toEqual([200, { id, deleted: true }]);
     expect((await api.call("GET /v1/destinations?limit=500")).body.data.map((one: Json) => one.id)).not.toContain(id);
   });
 
-  it("that there is not is 404, whatever is asked of it", async () => {
+  it("every operation on an unknown destination is 404", async () => {
     const requests = ["GET x", "PATCH x", "DELETE x"].concat(
       ["pause", "resume", "enable", "disable", "test", "rotate-secret"].map((verb) => `POST x/${verb}`),
     );

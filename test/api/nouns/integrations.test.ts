@@ -16,7 +16,7 @@ const wish = () => ({
 });
 
 describe("creating an integration", () => {
-  it("answers with its id, its intake URL and its webhook secret, once Plaid has accepted the credentials", async () => {
+  it("creating an integration answers with its id, its intake URL and its webhook secret, once Plaid has accepted the credentials", async () => {
     const made = await api.call("POST /v1/integrations", {
       body: { ...wish(), name: "ours", country_codes: ["US", "CA"] },
     });
@@ -35,12 +35,12 @@ describe("creating an integration", () => {
     expect(made.body).not.toHaveProperty("warning");
   });
 
-  it("keeps the webhook secret that was chosen", async () => {
+  it("creating an integration keeps a given webhook secret", async () => {
     const made = await api.integrate({ webhook_secret: "chosen-by-hand" });
     expect(made.webhook_secret).toBe("chosen-by-hand");
   });
 
-  it("stores nothing when Plaid refuses the credentials, and says which fields", async () => {
+  it("creating an integration stores nothing when Plaid refuses the credentials, and names the fields", async () => {
     const before = (await api.call("GET /v1/integrations?limit=500")).body.data.length;
     const refused = await api.call("POST /v1/integrations", { body: { ...wish(), secret: "not-the-secret" } });
     expect(refused.status).toBe(422);
@@ -52,7 +52,7 @@ describe("creating an integration", () => {
     expect((await api.call("GET /v1/integrations?limit=500")).body.data).toHaveLength(before);
   });
 
-  it("does not wait for Plaid's good days: unreachable, it is created with a warning", async () => {
+  it("an integration is created with a warning when Plaid cannot be reached", async () => {
     const gone = await startSimulator();
     await gone[Symbol.asyncDispose]();
     const made = await api.call("POST /v1/integrations", { body: { ...wish(), plaid_url: gone.url } });
@@ -63,19 +63,19 @@ describe("creating an integration", () => {
     });
   });
 
-  it("asks Plaid nothing with verify: false, and says so", async () => {
+  it("creating an integration with verify: false does not ask Plaid, and says so", async () => {
     const made = await api.call("POST /v1/integrations", { body: { ...wish(), secret: "later", verify: false } });
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({ credentials_checked: false, warning: expect.stringContaining("verify") });
   });
 
-  it("refuses what answers at plaid_url but is not Plaid", async () => {
+  it("creating an integration refuses a plaid_url whose server is not Plaid", async () => {
     const refused = await api.call("POST /v1/integrations", { body: { ...wish(), plaid_url: api.url } });
     expect(refused.status).toBe(422);
     expect(refused.body.error.fields).toHaveProperty("plaid_url");
   });
 
-  it("names every field at fault at once, each with its mend", async () => {
+  it("creating an integration names every invalid field at once with how to fix it", async () => {
     const body = {
       environment: "staging",
       plaid_url: "ftp://x",
@@ -99,7 +99,7 @@ describe("creating an integration", () => {
 });
 
 describe("an integration", () => {
-  it("is shown and listed without any secret", async () => {
+  it("an integration is shown and listed without any secret", async () => {
     const made = await api.integrate({ name: "shown" });
     const shown = await api.call(`GET /v1/integrations/${made.id}`);
     expect(shown.status).toBe(200);
@@ -121,7 +121,7 @@ describe("an integration", () => {
     expect(listed.body.data).toContainEqual(shown.body);
   });
 
-  it("takes the options of what transactions are asked for with at creation, and changes them without asking Plaid", async () => {
+  it("an integration's options for transactions are set at creation and changed without asking Plaid", async () => {
     const made = await api.integrate({ days_requested: 730, include_original_description: true });
     expect(made).toMatchObject({ days_requested: 730, include_original_description: true });
     const body = { days_requested: null, include_original_description: false };
@@ -130,13 +130,13 @@ describe("an integration", () => {
     expect(changed.body).not.toHaveProperty("credentials_checked");
   });
 
-  it("refuses a number of days that Plaid does not take, by the field's name", async () => {
+  it("days_requested outside of Plaid's range is refused by the field's name", async () => {
     const refused = await api.call("POST /v1/integrations", { body: { ...wish(), days_requested: 731 } });
     expect(refused.status).toBe(400);
     expect(refused.body.error.fields).toHaveProperty("days_requested");
   });
 
-  it("changes its name without asking Plaid", async () => {
+  it("an integration's name is changed without asking Plaid", async () => {
     const made = await api.integrate();
     const changed = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { name: "renamed" } });
     expect(changed.status).toBe(200);
@@ -144,7 +144,7 @@ describe("an integration", () => {
     expect(changed.body).not.toHaveProperty("credentials_checked");
   });
 
-  it("takes a new secret only if Plaid accepts it together with the client id that stays", async () => {
+  it("a new secret of an integration is stored only if Plaid accepts it with the existing client id", async () => {
     const made = await api.integrate();
     const refused = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { secret: "wrong" } });
     expect(refused.status).toBe(422);
@@ -152,7 +152,7 @@ describe("an integration", () => {
     expect(taken.body).toMatchObject({ id: made.id, credentials_checked: true });
   });
 
-  it("has its webhook secret rotated: the answer holds the new one, and the old one stops working", async () => {
+  it("rotating an integration's webhook secret answers with the new one, and the old one stops working", async () => {
     const made = await api.integrate();
     const rotated = await api.call(`POST /v1/integrations/${made.id}/rotate_secret`);
     expect(rotated.status).toBe(200);
@@ -168,7 +168,7 @@ describe("an integration", () => {
     expect((await post(made.webhook_secret)).status).toBe(401);
   });
 
-  it("is gone once deleted: 404 at its own path, at its verbs and at the intake", async () => {
+  it("a deleted integration is 404 at its own path, at its verbs and at the intake", async () => {
     const made = await api.integrate();
     const deleted = await api.call(`DELETE /v1/integrations/${made.id}?purge=true`);
     expect(deleted.body).toEqual({ id: made.id, deleted: true, purged: true });
@@ -183,7 +183,7 @@ describe("an integration", () => {
     const posted = () => api.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
     await expect.poll(async () => (await posted()).status).toBe(404);
   });
-  it("that is deleted may be deleted again with purge=true, which then takes what was left", async () => {
+  it("a deleted integration can be deleted again with purge=true, which deletes its remaining rows", async () => {
     const made = await api.integrate();
     expect((await api.call(`DELETE /v1/integrations/${made.id}`)).body).toMatchObject({ deleted: true, purged: false });
     expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).body).toMatchObject({ purged: true });
@@ -191,7 +191,7 @@ describe("an integration", () => {
   });
 });
 
-it("an intake URL is headed by the public URL where one is configured", async () => {
+it("an intake URL begins with the configured public URL", async () => {
   await using server = await startApi({ config: { publicUrl: "https://tartan.example.com" } });
   const made = await server.integrate();
   expect(made.url).toBe(`https://tartan.example.com/v1/integrations/${made.id}`);

@@ -21,7 +21,7 @@ const link = async (more: Record<string, unknown> = {}) => {
 };
 
 describe("linking an Item", () => {
-  it("answers 201, keeps the token sealed, journals ITEM/CREATED and makes the first sync due", async () => {
+  it("linking an Item answers 201, keeps the token sealed, journals ITEM/CREATED and makes the first sync due", async () => {
     const { item_id, answer } = await link({ user_id: "user-1" });
     expect(answer.status).toBe(201);
     expect(answer.body).toEqual({
@@ -57,7 +57,7 @@ describe("linking an Item", () => {
     });
   });
 
-  it("again answers 200 and replaces the token; the user that was told before stays", async () => {
+  it("linking an Item again answers 200, replaces the token and keeps the known user", async () => {
     const { item_id } = await link({ user_id: "user-2" });
     const body = { integration_id: integration, item_id, access_token: "access-sandbox-renewed" };
     const again = await api.call("POST /v1/items", { body });
@@ -66,7 +66,7 @@ describe("linking an Item", () => {
     expect(secret).toEqual({ access_token: "access-sandbox-renewed", user_id: "user-2" });
   });
 
-  it("is refused with the fields at fault, and without repeating the token", async () => {
+  it("linking an Item is refused with the invalid fields and without repeating the token", async () => {
     const { answer } = await link({ item_id: 7, user_id: "", access_token: "access-sandbox-secret", acces_token: "x" });
     expect(answer.status).toBe(400);
     expect(answer.body.error.fields).toEqual({
@@ -77,7 +77,7 @@ describe("linking an Item", () => {
     expect(answer.text).not.toContain("access-sandbox-secret");
   });
 
-  it("with the token of another Item is refused with the field, and nothing is kept", async () => {
+  it("linking an Item with the token of another Item is refused with the field and stores nothing", async () => {
     const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
     if (!item || !other) throw new Error("no item");
     const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
@@ -96,7 +96,7 @@ describe("linking an Item", () => {
     expect(secret?.access_token).toBe(item.access_token);
   });
 
-  it("is not prevented by Plaid being away", async () => {
+  it("an Item is linked while Plaid does not answer", async () => {
     const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
     if (!item || !other) throw new Error("no item");
     api.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });
@@ -104,7 +104,7 @@ describe("linking an Item", () => {
     expect(answer.status).toBe(201);
   });
 
-  it("to an integration that is not there is 404, and nothing is kept", async () => {
+  it("linking an Item to an unknown integration is 404 and stores nothing", async () => {
     const { item_id, answer } = await link({ integration_id: "svi_none" });
     expect([answer.status, answer.body.error.fields]).toEqual([404, { integration_id: "names no integration" }]);
     expect((await api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
@@ -112,7 +112,7 @@ describe("linking an Item", () => {
 });
 
 describe("Items are listed", () => {
-  it("by integration, user and status, together as well", async () => {
+  it("Items are listed by integration, user and status, and by combinations", async () => {
     const one = await link({ user_id: "a-user" });
     const two = await link({ user_id: "another" });
     const ids = async (query: string) => {
@@ -126,13 +126,13 @@ describe("Items are listed", () => {
     expect(await ids("integration_id=svi_none")).toEqual([]);
   });
 
-  it("with a status that there is not is refused with those that there are", async () => {
+  it("an unknown status of Items is refused with the known ones", async () => {
     const { status, body } = await api.call("GET /v1/items?status=broken");
     expect(status).toBe(400);
     expect(body.error.fields.status).toMatch(/^must be one of pending, ok, /);
   });
 
-  it("where two integrations link the same one, integration_id says which is meant", async () => {
+  it("integration_id selects one of two integrations that linked the same Item", async () => {
     const other = (await api.integrate()).id;
     const { item_id } = await link();
     await link({ item_id, integration_id: other });
@@ -151,7 +151,7 @@ describe("a sync on demand", () => {
     return (await api.database.query(sql, [integration, item_id])).rows[0];
   };
 
-  it("is due at once: all resources, without a body", async () => {
+  it("a requested sync without a body is due at once with all resources", async () => {
     const { item_id } = await link();
     await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
     const answer = await api.call(`POST /v1/items/${item_id}/sync`);
@@ -159,7 +159,7 @@ describe("a sync on demand", () => {
     expect(await requested(item_id)).toEqual({ requested: ["*"], due: true });
   });
 
-  it("is for the resources that are named, in full when asked", async () => {
+  it("a requested sync reads the named resources, in full if requested", async () => {
     const { item_id } = await link();
     await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
     const body = { resources: ["transactions"], full: true };
@@ -167,19 +167,19 @@ describe("a sync on demand", () => {
     expect(await requested(item_id)).toEqual({ requested: ["transactions:full"], due: true });
   });
 
-  it("of a resource that there is not is refused with those that there are", async () => {
+  it("a requested sync of an unknown resource is refused with the known ones", async () => {
     const { item_id } = await link();
     const { status, body } = await api.call(`POST /v1/items/${item_id}/sync`, { body: { resources: ["transaction"] } });
     expect([status, body.error.code]).toEqual([400, "invalid_request"]);
     expect(body.error.fields["resources.0"]).toContain("transactions");
   });
 
-  it("of an Item that is not linked is 404", async () => {
+  it("a requested sync of an Item that is not linked is 404", async () => {
     expect((await api.call("POST /v1/items/none/sync")).status).toBe(404);
   });
 });
 
-it("an Item's runs are listed newest first, page by page, and show what they found", async () => {
+it("an Item's runs are listed newest first, page by page, with their results", async () => {
   const { item_id } = await link();
   const ids = Array.from({ length: 5 }, (_, index) => `0192f3a8-7d01-7c3e-8b2a-00000000000${index}`);
   const sql = `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
@@ -208,7 +208,7 @@ describe("deleting an Item", () => {
     return made;
   };
 
-  it("drops its token and keeps what was mirrored and journaled", async () => {
+  it("deleting an Item deletes its token and keeps its mirrored and journaled rows", async () => {
     const { item_id } = await link();
     const answer = await api.call(`DELETE /v1/items/${item_id}`);
     expect(answer.body).toEqual({ item_id, deleted: true, erased: false, removed_at_plaid: false });
@@ -217,7 +217,7 @@ describe("deleting an Item", () => {
     expect((await api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toHaveLength(1);
   });
 
-  it("with erase=true leaves nothing of it", async () => {
+  it("deleting an Item with erase=true leaves nothing of it", async () => {
     const { item_id } = await link();
     const answer = await api.call(`DELETE /v1/items/${item_id}?erase=true`);
     expect(answer.body).toMatchObject({ erased: true });
@@ -225,7 +225,7 @@ describe("deleting an Item", () => {
     expect((await api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toEqual([]);
   });
 
-  it("with remove_at_plaid=true ends it at Plaid first; a second time is fine as well", async () => {
+  it("deleting an Item with remove_at_plaid=true removes it at Plaid first, and can be repeated", async () => {
     const { item_id, access_token } = await linkReal();
     const first = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
     expect(first.body).toMatchObject({ deleted: true, removed_at_plaid: true });
@@ -234,7 +234,7 @@ describe("deleting an Item", () => {
     expect([second.status, second.body.removed_at_plaid]).toEqual([200, true]);
   });
 
-  it("with remove_at_plaid=true does nothing here while Plaid cannot be reached", async () => {
+  it("deleting an Item with remove_at_plaid=true changes nothing while Plaid cannot be reached", async () => {
     const gone = await startSimulator();
     await gone[Symbol.asyncDispose]();
     integration = (await api.integrate({ plaid_url: gone.url, verify: false })).id;
@@ -244,7 +244,7 @@ describe("deleting an Item", () => {
     expect(await getItemSecret(api.database, api.vault, integration, item_id)).not.toBeNull();
   });
 
-  it("that is not there is 404; a switch that is neither true nor false is refused", async () => {
+  it("deleting an unknown Item is 404, and a switch that is neither true nor false is refused", async () => {
     expect((await api.call("DELETE /v1/items/none")).status).toBe(404);
     const { body } = await api.call("DELETE /v1/items/none?erase=yes");
     expect(body.error.fields).toEqual({ erase: "must be true or false" });

@@ -28,7 +28,7 @@ it("probes leave no log line", async () => {
 });
 
 describe("/readyz is 503, with the reason, and /livez stays 200", () => {
-  it("when the schema is older than this version", async () => {
+  it("/readyz is 503 with the reason when the schema is older than this version, and /livez stays 200", async () => {
     await using old = await startApi();
     await old.database.query(
       "delete from tartan_meta.migrations where version = (select max(version) from tartan_meta.migrations)",
@@ -39,14 +39,14 @@ describe("/readyz is 503, with the reason, and /livez stays 200", () => {
     expect((await old.call("GET /livez")).status).toBe(200);
   });
 
-  it("when other files than this version's made the schema", async () => {
+  it("/readyz is 503 with the reason when other files than this version's made the schema, and /livez stays 200", async () => {
     await using old = await startApi();
     await old.database.query("update tartan_meta.migrations set name = '0001_integrations' where version = 1");
     const { status, body } = await old.call("GET /readyz");
     expect([status, body.reasons]).toEqual([503, [expect.stringContaining("before its first release")]]);
   });
 
-  it("when a newer version made a breaking change, and not when it made another", async () => {
+  it("/readyz is 503 with the reason when a newer version made a breaking change, and not after another change", async () => {
     await using newer = await startApi();
     const add = (version: number, breaking: boolean) =>
       newer.database.query("insert into tartan_meta.migrations values ($1, $2, '', $3, now())", [
@@ -61,7 +61,7 @@ describe("/readyz is 503, with the reason, and /livez stays 200", () => {
     await expect.poll(reasons).toEqual([expect.stringContaining("9999_new")]);
   });
 
-  it("when Postgres is away; the metrics are still there, without a queue that would look empty", async () => {
+  it("/readyz is 503 while Postgres is down, and /metrics answers without a queue that would look empty", async () => {
     await using cut = await startApi();
     await cut.database[Symbol.asyncDispose]();
     const answer = await cut.call("GET /readyz");
@@ -73,7 +73,7 @@ describe("/readyz is 503, with the reason, and /livez stays 200", () => {
   });
 });
 
-it("/metrics shows the queue as it is at the scrape, in Prometheus' format, and the API's requests by route", async () => {
+it("/metrics shows the queue at the scrape, in Prometheus' format, and the API's requests by route", async () => {
   const { id } = await api.integrate();
   await markDue(api.database, [{ integrationId: id, kind: "item", id: newUuid() }]);
   await api.call("GET /v1/items/some-item");
@@ -87,7 +87,7 @@ it("/metrics shows the queue as it is at the scrape, in Prometheus' format, and 
   expect(text).not.toContain("some-item");
 });
 
-it("/v1/status tells what waits, in which state subjects are, and what this process is", async () => {
+it("/v1/status shows what waits, the subjects by status, and this process", async () => {
   const { status, body } = await api.call("GET /v1/status");
   expect(status).toBe(200);
   expect(body).toMatchObject({

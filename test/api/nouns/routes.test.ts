@@ -20,7 +20,7 @@ const made = async (more?: Record<string, unknown>): Promise<Json> => {
 };
 
 describe("creating a route", () => {
-  it("answers with all that it says, and takes every event but the operator's unless told otherwise", async () => {
+  it("creating a route answers with all its settings, and by default it matches every event except operator events", async () => {
     expect(await made()).toEqual({
       id: expect.stringMatching(/^rte_\w{24}$/),
       destination_id,
@@ -36,7 +36,7 @@ describe("creating a route", () => {
     });
   });
 
-  it("keeps filter, matcher and transform as they are given", async () => {
+  it("creating a route stores filter, matcher and transform as they are given", async () => {
     const filter = { types: ["transactions.changed", "item.*"], item_ids: ["an-item"], history: true };
     const match = { $or: [{ "added.amount": { $gt: 50 } }, { "counts.removed": { $gte: 1 } }] };
     const transform = '{ "text": $string(data.counts.added) & " new" }';
@@ -49,7 +49,7 @@ describe("creating a route", () => {
     });
   });
 
-  it("names every field at fault", async () => {
+  it("creating a route names every invalid field", async () => {
     const faults: [body: object, fields: string[]][] = [
       [{ destination_id: "dst_nowhere" }, ["destination_id"]],
       [{ filter: { type: ["item.error"], types: [] } }, ["filter.type", "filter.types"]],
@@ -72,7 +72,7 @@ describe("creating a route", () => {
 });
 
 describe("a route", () => {
-  it("is shown, and listed with those of its destination", async () => {
+  it("a route is shown, and listed with the others of its destination", async () => {
     const route = await made({ name: "shown" });
     expect((await api.call(`GET /v1/routes/${route.id}`)).body).toEqual(route);
     const listed = await api.call(`GET /v1/routes?limit=500&destination_id=${destination_id}`);
@@ -82,7 +82,7 @@ describe("a route", () => {
     expect([first.body.data.length, typeof first.body.next_cursor]).toEqual([1, "string"]);
   });
 
-  it("has a new version once what it says is changed, and keeps what is not given", async () => {
+  it("changing a route makes a new version and keeps settings that are not given", async () => {
     const route = await made({ name: "changed", match: { a: 1 } });
     const changed = await api.call(`PATCH /v1/routes/${route.id}`, { body: { filter: { types: ["item.error"] } } });
     expect(changed.status).toBe(200);
@@ -98,7 +98,7 @@ describe("a route", () => {
     expect([moved.status, Object.keys(moved.body.error.fields)]).toEqual([400, ["destination_id"]]);
   });
 
-  it("is shown although it names a type of events that there is no longer", async () => {
+  it("a route is shown although it names a type of events that there is no longer", async () => {
     const { id } = await made();
     const filter = JSON.stringify({ filter: { types: ["item.former"] } });
     await api.database.query(
@@ -109,7 +109,7 @@ describe("a route", () => {
     expect([status, body.filter]).toEqual([200, { types: ["item.former"] }]);
   });
 
-  it("is gone once deleted, and what is not there is 404", async () => {
+  it("a deleted or unknown route is 404", async () => {
     const { id } = await made();
     expect((await api.call(`DELETE /v1/routes/${id}`)).body).toEqual({ id, deleted: true });
     for (const request of ["GET", "PATCH", "DELETE"])
@@ -131,7 +131,7 @@ describe("a preview", () => {
   });
   const preview = (body: Record<string, unknown>) => api.call("POST /v1/routes/preview", { body });
 
-  it("says what would have been taken, and shows it as it would be sent", async () => {
+  it("a preview counts the matching events and shows them as they would be sent", async () => {
     const filter = { types: ["item.updated"] };
     const definition = { filter, match: { changed: "products" }, transform: '{"n": data.item.amount}' };
     const { status, body, text } = await preview({ definition });
@@ -140,19 +140,19 @@ describe("a preview", () => {
     expect(body.samples.map((sample: Json) => sample.body).toSorted()).toEqual(['{"n":2}', '{"n":3}']);
   });
 
-  it("counts the events whose transform fails, and says why", async () => {
+  it("a preview counts the events whose transform fails, and says why", async () => {
     const definition = { filter: { types: ["item.updated"] }, transform: "$error('not this one')" };
     const { body } = await preview({ definition });
     expect(body).toMatchObject({ matched: 3, failed: 3 });
     expect(body.samples[0]).toMatchObject({ body: null, error: expect.any(String) });
   });
 
-  it("looks at the time that is asked for", async () => {
+  it("a preview reads the given range of time", async () => {
     const { body } = await preview({ definition: {}, until: "2020-01-01T00:00:00Z", since: "2019-01-01T00:00:00Z" });
     expect(body).toMatchObject({ examined: 0, matched: 0, samples: [] });
   });
 
-  it("refuses what no route could say, and times that are none", async () => {
+  it("a preview refuses invalid routes and invalid times", async () => {
     expect((await preview({})).body.error.fields).toEqual({ definition: "is required" });
     expect((await preview({ definition: { form: "transform" } })).status).toBe(400);
     const { body } = await preview({ definition: {}, since: "yesterday", limit: 5001 });

@@ -43,7 +43,7 @@ async function readAll(path: string): Promise<Json[]> {
 }
 
 describe("a webhook", () => {
-  it("posted by the backend is shown with its body, its source and no proof", async () => {
+  it("a webhook posted by the backend is shown with its body, its source and no proof", async () => {
     const body = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "shown-item", note: "kept" };
     const headers = { "tartan-webhook-secret": integration.webhook_secret };
     const posted = await api.call(`POST /v1/integrations/${integration.id}`, { key: null, body, headers });
@@ -67,7 +67,7 @@ describe("a webhook", () => {
     });
   });
 
-  it("signed by Plaid is shown with the proof of it", async () => {
+  it("a webhook signed by Plaid is shown with the proof of it", async () => {
     const signed = webhook({
       proof: {
         jwt: "a.b.c",
@@ -85,7 +85,7 @@ describe("a webhook", () => {
     });
   });
 
-  it("that is not there is 404, whatever its id looks like", async () => {
+  it("an unknown webhook is 404 with every form of id", async () => {
     for (const id of [toWebhookId(newUuid()), "whk_1", "nonsense", newUuid(), "%F0%9F%92%A5"])
       expect([id, (await api.call(`GET /v1/webhooks/${id}`)).status]).toEqual([id, 404]);
   });
@@ -108,7 +108,7 @@ describe("webhooks are found", () => {
     await append(api.database, stored);
   });
 
-  it("by each filter and any combination, newest first, each once, whatever the size of the page", async () => {
+  it("webhooks are found by each filter and any combination, newest first, each once, with every page size", async () => {
     const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
     const filters = fc.record({
       item_id: fc.constantFrom("found-item-0", "found-item-1", "found-item-2"),
@@ -137,7 +137,7 @@ describe("webhooks are found", () => {
     );
   });
 
-  it("in pages that stay as they were though new ones arrive between them", async () => {
+  it("the pages of webhooks stay the same while new ones arrive between them", async () => {
     const first = await api.call("GET /v1/webhooks?item_id=found-item-0&limit=10");
     await append(api.database, [webhook({ itemId: "found-item-0" })]);
     const second = await api.call(`GET /v1/webhooks?item_id=found-item-0&limit=10&cursor=${first.body.next_cursor}`);
@@ -146,7 +146,7 @@ describe("webhooks are found", () => {
     expect(ids).toEqual(expected.slice(0, 20).map(({ id }) => toWebhookId(id)));
   });
 
-  it("and a source that there is not is refused with those that there are", async () => {
+  it("an unknown source of webhooks is refused with the known ones", async () => {
     const { status, body } = await api.call("GET /v1/webhooks?source=plaid");
     expect([status, body.error.fields.source]).toEqual([
       400,
@@ -156,7 +156,7 @@ describe("webhooks are found", () => {
 });
 
 describe("a refused request", () => {
-  it("is seen with its reason, and without what it carried", async () => {
+  it("a refusal is listed with its reason and without the request's content", async () => {
     const { id } = await api.integrate();
     const body = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "x" };
     const wrong = { "tartan-webhook-secret": "a-wrong-secret-indeed" };
@@ -178,7 +178,7 @@ describe("a refused request", () => {
 });
 
 describe("integrations and Items are listed", () => {
-  it("each once, whatever the size of the page", async () => {
+  it("integrations and Items are listed each once, with every page size", async () => {
     const made = [];
     for (let index = 0; index < 7; index += 1) made.push((await api.integrate({ verify: false })).id);
     const last = made.at(-1) ?? "";

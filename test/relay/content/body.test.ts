@@ -1,4 +1,4 @@
-/** What is sent, byte for byte: whatever came is passed on as it came, also within the envelope. */
+/** The sent bytes: a webhook is passed on as it came, also within the envelope. */
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -67,7 +67,7 @@ const anything = fc.oneof(
   fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
 );
 
-test("the form original sends the received bytes, whatever they are", () => {
+test("the form original sends the received bytes unchanged", () => {
   fc.assert(
     fc.property(anything, (bytes) => {
       expect(sha256(render(received(bytes), "original"))).toBe(sha256(bytes));

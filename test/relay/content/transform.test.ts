@@ -12,7 +12,7 @@ import {
 } from "../../../src/relay/content/transform.ts";
 import { childrenOf } from "../../support/children.ts";
 
-/** Loops are ended after seconds of processor time, of which a busy machine gives each process little. */
+/** Loops are ended after seconds of processor time, and a busy machine gives each process little of it. */
 const CPU_TIME_MS = 120_000;
 
 const EVENT = {

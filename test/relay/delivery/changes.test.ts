@@ -14,7 +14,7 @@ import { count, openScene } from "../scene.ts";
 /** What changes while deliveries are under way. */
 
 describe("a signing key that expires", () => {
-  it("stops signing at its time, although nobody changes the destination then", async () => {
+  it("a signing key that expires stops signing at its time, although nobody changes the destination then", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver);
@@ -34,7 +34,7 @@ describe("a signing key that expires", () => {
 });
 
 describe("a delivery that waits for the concurrency limit while its destination is changed", () => {
-  it("is sent to the new URL, signed by the new key, and recorded with both", async () => {
+  it("a delivery that waits for the concurrency limit while its destination is changed is sent to the new URL, signed by the new key, and recorded with both", async () => {
     await using scene = await openScene();
     const [before, after] = [await scene.receiver(), await scene.receiver()];
     const { id } = await scene.destination(before, { concurrency: 2 });
@@ -63,7 +63,7 @@ describe("a delivery that waits for the concurrency limit while its destination 
 });
 
 describe("a rate that is changed under load", () => {
-  it("holds in every window from the change on, however many requests were under way before it", async () => {
+  it("a rate that is changed under load holds in every window from the change on, however many requests were under way before it", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { rate_limit: 200, rate_window_ms: 1000, concurrency: 32 });
@@ -73,8 +73,8 @@ describe("a rate that is changed under load", () => {
     await until("it is under load", async () => receiver.received.length > 60);
     await updateDestination(scene, id, { rate_limit: { count: 5, window_ms: 1000 } });
     const changedAt = performance.now();
-    // By then the change was heard; what was sent by the rate before was sent until then.
-    await until("the new rate is heard", async () => {
+    // From then on the change is in effect; requests under the previous rate were sent before.
+    await until("the new rate takes effect", async () => {
       const last = receiver.received.at(-1)?.at ?? 0;
       return performance.now() - last > 500;
     });
@@ -92,7 +92,7 @@ describe("a rate that is changed under load", () => {
 });
 
 describe("a delivery that is cancelled", () => {
-  it("while its transform runs is not sent", async () => {
+  it("a delivery that is cancelled while its transform runs is not sent", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, {}, { form: "transform", transform: '{"item": item_id}' });

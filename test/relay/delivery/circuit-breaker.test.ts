@@ -97,16 +97,19 @@ describe("an open circuit", () => {
   test("each failed probe opens the circuit for twice as long, up to 30 minutes, with an event while the time grows", () => {
     let health = opened();
     const holds: number[] = [];
-    const told: HealthEvent[][] = [];
+    const recorded: HealthEvent[][] = [];
     for (let i = 0; i < 9; i += 1) {
       const now = (health.hold_until?.getTime() ?? 0) - START;
       const next = after(halfOpened(health), fail(now));
       health = next.health;
       holds.push(((health.hold_until?.getTime() ?? 0) - START - now) / 1000);
-      told.push(next.events);
+      recorded.push(next.events);
     }
     expect(holds).toEqual([60, 120, 240, 480, 960, 1800, 1800, 1800, 1800]);
-    expect(told.map((events) => events.includes("opened"))).toEqual([...Array(6).fill(true), ...Array(3).fill(false)]);
+    expect(recorded.map((events) => events.includes("opened"))).toEqual([
+      ...Array(6).fill(true),
+      ...Array(3).fill(false),
+    ]);
     expect(health).toMatchObject({ breaker: "open", openings: 10 });
   });
 
@@ -121,13 +124,13 @@ describe("an open circuit", () => {
 });
 
 describe("a destination that asked by Retry-After", () => {
-  test("receives nothing until that time, and everything afterwards", () => {
+  test("a destination that asked by Retry-After receives nothing until that time, and everything afterwards", () => {
     const health = heldUntil(FRESH, at(60_000));
     expect(admission(health, at(59_999))).toBe("none");
     expect(admission(health, at(60_000))).toBe("all");
   });
 
-  test("is held until the later of two times, the circuit's own included", () => {
+  test("a destination that asked by Retry-After is held until the later of two times, the circuit's own included", () => {
     expect(heldUntil(heldUntil(FRESH, at(2000)), at(1000)).hold_until).toEqual(at(2000));
     const asked = heldUntil(FRESH, at(HOUR));
     expect(after(asked, ...times(10, (i) => fail(i))).health).toMatchObject({ breaker: "open", hold_until: at(HOUR) });
@@ -139,7 +142,7 @@ describe("a destination that fails for long", () => {
   const warnings = (events: HealthEvent[]) =>
     events.filter((event) => typeof event === "object" || event === "disabled");
 
-  test("causes one warning each at 50, 70 and 90 per cent and is disabled at 100", () => {
+  test("a destination that fails for long causes one warning each at 50, 70 and 90 per cent and is disabled at 100", () => {
     const { health, events } = after(FRESH, ...hourly(0, 130));
     expect(warnings(events)).toEqual([{ failing: 50 }, { failing: 70 }, { failing: 90 }, "disabled"]);
     expect(health.warned).toBe(100);
@@ -152,22 +155,22 @@ describe("a destination that fails for long", () => {
     expect(sofar(120)).toHaveLength(4);
   });
 
-  test("starts its time again after a success, with an event if it was warned of", () => {
+  test("a destination that fails for long starts its time again after a success, with an event if it was warned of", () => {
     const warned = after(FRESH, ...hourly(0, 61)).health;
     const well = after(warned, pass(61 * HOUR));
     expect(well).toMatchObject({ health: { warned: 0, failing_since: null }, events: ["recovered"] });
     expect(warnings(after(well.health, ...hourly(62, 59)).events)).toEqual([]);
-    expect(after(after(FRESH, fail(0)).health, pass(1)).events, "a failure nobody was told of").toEqual([]);
+    expect(after(after(FRESH, fail(0)).health, pass(1)).events, "a failure without an event").toEqual([]);
   });
 
-  test("counts a pause without attempts as at most a tenth of the time", () => {
+  test("a destination that fails for long counts a pause without attempts as at most a tenth of the time", () => {
     const five = after(FRESH, ...times(5, (i) => fail(i))).health;
     const later = after(five, fail(1000 * HOUR));
     expect(later.events).toEqual([]);
     expect(later.health.failing_ms).toBe(12 * HOUR + 4);
   });
 
-  test("is not disabled before the warnings at 50, 70 and 90 per cent, however far apart its failures are", () => {
+  test("a destination that fails for long is not disabled before the warnings at 50, 70 and 90 per cent, however far apart its failures are", () => {
     for (const gap of [1, 11, 12, 30, 500]) {
       const { events } = after(FRESH, ...times(130, (i) => fail(i * gap * HOUR)));
       expect(warnings(events), `${gap} h apart`).toEqual([
@@ -179,32 +182,32 @@ describe("a destination that fails for long", () => {
     }
   });
 
-  test("is not disabled by a single failure after idle days", () => {
+  test("a destination that fails for long is not disabled by a single failure after idle days", () => {
     const four = after(FRESH, ...times(4, (i) => fail(i * MINUTE))).health;
     expect(warnings(after(four, fail(30 * 24 * HOUR)).events)).toEqual([]);
   });
 
-  test("counts its time on while the circuit is open, by its probes", () => {
+  test("a destination that fails for long counts its time on while the circuit is open, by its probes", () => {
     let health = opened();
-    const told: HealthEvent[] = [];
-    for (let i = 0; i < 400 && !told.includes("disabled"); i += 1) {
+    const recorded: HealthEvent[] = [];
+    for (let i = 0; i < 400 && !recorded.includes("disabled"); i += 1) {
       const next = after(halfOpened(health), fail((health.hold_until?.getTime() ?? 0) - START));
       health = next.health;
-      told.push(...next.events);
+      recorded.push(...next.events);
     }
-    expect(warnings(told)).toEqual([{ failing: 50 }, { failing: 70 }, { failing: 90 }, "disabled"]);
+    expect(warnings(recorded)).toEqual([{ failing: 50 }, { failing: 70 }, { failing: 90 }, "disabled"]);
   });
 });
 
 describe("resetting the health", () => {
-  test("keeps a wait that the receiver asked for, unless it resets all", () => {
+  test("resetting the health keeps a wait that the receiver asked for, unless it resets all", () => {
     const asked = heldUntil(opened(), at(HOUR));
     expect(resetHealth(asked, false)).toMatchObject({ breaker: "closed", hold_until: at(HOUR), asked_until: at(HOUR) });
     expect(resetHealth(asked, true)).toMatchObject({ breaker: "closed", hold_until: null, asked_until: null });
     expect(resetHealth(opened(), false), "the breaker's own wait ends").toMatchObject({ hold_until: null });
   });
 
-  test("clears failures and keeps the last success, failure and error visible", () => {
+  test("resetting the health clears failures and keeps the last success, failure and error visible", () => {
     const long = after(halfOpened({ ...opened(), warned: 90 }), fail(100 * HOUR, "timeout")).health;
     const health = resetHealth(long, true);
     expect(health).toEqual({ ...FRESH, last_failure_at: at(100 * HOUR), last_error: "timeout" });
@@ -212,7 +215,7 @@ describe("resetting the health", () => {
     expect(after(health, ...times(9, (i) => fail((130 + i) * HOUR))).events).toEqual([]);
   });
 
-  test("keeps the other columns", () => {
+  test("resetting the health keeps the other columns", () => {
     expect(resetHealth({ ...opened(), worker: "w" } as Health, true)).toMatchObject({ worker: "w", breaker: "closed" });
   });
 });
@@ -220,7 +223,7 @@ describe("resetting the health", () => {
 describe("any sequence of results", () => {
   const step = fc.record({ gap: fc.nat(20 * MINUTE), failed: fc.boolean(), probe: fc.boolean() });
 
-  test("leaves its input unchanged, and a batch yields the same as single results", () => {
+  test("any sequence of results leaves the given health unchanged, and a batch yields the same as single results", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         let now = 0;
@@ -240,7 +243,7 @@ describe("any sequence of results", () => {
     );
   });
 
-  test("opens the circuit for at most 30 minutes, with events for opening and recovering in turn", () => {
+  test("any sequence of results opens the circuit for at most 30 minutes, with events for opening and recovering in turn", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
         let health: Health = FRESH;

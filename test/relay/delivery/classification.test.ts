@@ -8,7 +8,7 @@ const SCHEDULE = [5, 300, 1800, 7200, 18000, 36000, 36000];
 const DAY_MS = 24 * 3_600_000;
 const middle = () => 0.5;
 
-function exchange(status: number | null, told: Partial<Exchange> = {}): Exchange {
+function exchange(status: number | null, fields: Partial<Exchange> = {}): Exchange {
   return {
     durationMs: 1,
     address: null,
@@ -18,11 +18,11 @@ function exchange(status: number | null, told: Partial<Exchange> = {}): Exchange
     head: Buffer.alloc(0),
     retryAfterMs: null,
     control: null,
-    ...told,
+    ...fields,
   };
 }
 
-const after = (tries: number, told: Exchange) => classify(told, { schedule: SCHEDULE, tries }, middle);
+const after = (tries: number, fields: Exchange) => classify(fields, { schedule: SCHEDULE, tries }, middle);
 
 test("only 2xx is a success", () => {
   for (let status = 100; status < 600; status += 1) {
@@ -49,7 +49,7 @@ test("a 2xx answer that did not end is a failure", () => {
 });
 
 describe("the schedule", () => {
-  test("gives each try its delay, and makes the delivery dead at its end", () => {
+  test("the schedule gives each try its delay, and makes the delivery dead at its end", () => {
     for (const [tries, seconds] of SCHEDULE.entries())
       expect(after(tries, exchange(500))).toMatchObject({
         outcome: "retry",
@@ -60,11 +60,11 @@ describe("the schedule", () => {
       expect(after(tries, exchange(500))).toMatchObject({ outcome: "dead", dueInMs: null, cause: "status_500" });
   });
 
-  test("that is empty makes the delivery dead after the first try", () => {
+  test("the schedule that is empty makes the delivery dead after the first try", () => {
     expect(classify(exchange(500), { schedule: [], tries: 0 })).toMatchObject({ outcome: "dead" });
   });
 
-  test("varies by at most 20 % either way", () => {
+  test("the schedule varies by at most 20 % either way", () => {
     const place = { schedule: SCHEDULE, tries: 1 };
     const delays = [0, 0.25, 0.75, 0.999999].map((r) => classify(exchange(500), place, () => r).dueInMs);
     expect(delays).toEqual([240_000, 270_000, 330_000, 360_000]);
@@ -86,29 +86,32 @@ describe("a receiver under load", () => {
     ["status_429", 429],
     ["status_502", 502],
     ["status_504", 504],
-  ])("that says so by %s is left alone for a minute", (cause, status) => {
+  ])("a receiver under load that says so by %s is left alone for a minute", (cause, status) => {
     expect(after(0, exchange(status, { cause }))).toMatchObject({ dueInMs: 60_000, cause });
     expect(after(1, exchange(status, { cause }))).toMatchObject({ dueInMs: 300_000 });
   });
 
-  test("that answers with another status is retried by the schedule", () => {
+  test("a receiver under load that answers with another status is retried by the schedule", () => {
     for (const cause of ["connect_refused", "connection_reset", "dns_failed", "tls_failed", "status_500", "status_503"])
       expect(after(0, exchange(null, { cause })).dueInMs, cause).toBe(5000);
   });
 });
 
 describe("Retry-After", () => {
-  test.each([503, 429, 500, 413, 301, 502])("of a %i delays the retry when it is later than the schedule", (status) => {
-    expect(after(0, exchange(status, { retryAfterMs: 90_000 }))).toMatchObject({ dueInMs: 90_000 });
-    expect(after(3, exchange(status, { retryAfterMs: 90_000 }))).toMatchObject({ dueInMs: 7_200_000 });
-  });
+  test.each([503, 429, 500, 413, 301, 502])(
+    "Retry-After of a %i delays the retry when it is later than the schedule",
+    (status) => {
+      expect(after(0, exchange(status, { retryAfterMs: 90_000 }))).toMatchObject({ dueInMs: 90_000 });
+      expect(after(3, exchange(status, { retryAfterMs: 90_000 }))).toMatchObject({ dueInMs: 7_200_000 });
+    },
+  );
 
-  test("delays for 24 hours at most", () => {
+  test("Retry-After delays for 24 hours at most", () => {
     expect(after(0, exchange(503, { retryAfterMs: 9 * DAY_MS })).dueInMs).toBe(DAY_MS);
     expect(after(0, exchange(429, { retryAfterMs: 9 * DAY_MS }))).toMatchObject({ dueInMs: DAY_MS, holdMs: DAY_MS });
   });
 
-  test("of a 429 holds the whole destination, and of another status only the delivery", () => {
+  test("Retry-After of a 429 holds the whole destination, and of another status only the delivery", () => {
     expect(after(0, exchange(429, { retryAfterMs: 5000 }))).toMatchObject({ dueInMs: 60_000, holdMs: 5000 });
     expect(after(SCHEDULE.length, exchange(429, { retryAfterMs: 5000 }))).toMatchObject({
       outcome: "dead",
@@ -118,13 +121,13 @@ describe("Retry-After", () => {
     expect(after(0, exchange(503, { retryAfterMs: 5000 })).holdMs).toBeNull();
   });
 
-  test("does not save a delivery at the end of its schedule", () => {
+  test("Retry-After does not save a delivery at the end of its schedule", () => {
     expect(after(SCHEDULE.length, exchange(503, { retryAfterMs: 1000 })).outcome).toBe("dead");
   });
 });
 
 describe("a receiver", () => {
-  test("that answers 410 is disabled, and the delivery waits even after its last try", () => {
+  test("a receiver that answers 410 is disabled, and the delivery waits even after its last try", () => {
     expect(after(0, exchange(410))).toMatchObject({
       outcome: "retry",
       cause: "status_410",
@@ -134,7 +137,7 @@ describe("a receiver", () => {
     expect(after(SCHEDULE.length, exchange(410))).toMatchObject({ outcome: "retry", disable: "gone", dueInMs: 0 });
   });
 
-  test("that answers webhook-delivery: abort-message makes the delivery dead", () => {
+  test("a receiver that answers webhook-delivery: abort-message makes the delivery dead", () => {
     expect(after(0, exchange(500, { control: "abort-message" }))).toMatchObject({
       outcome: "dead",
       cause: "aborted",
@@ -147,7 +150,7 @@ describe("a receiver", () => {
     });
   });
 
-  test("that answers webhook-delivery: disable is disabled, and the delivery is delivered or waits", () => {
+  test("a receiver that answers webhook-delivery: disable is disabled, and the delivery is delivered or waits", () => {
     const disable = "asked_by_receiver";
     expect(after(0, exchange(500, { control: "disable" }))).toMatchObject({ outcome: "retry", disable });
     expect(after(SCHEDULE.length, exchange(500, { control: "disable" }))).toMatchObject({ outcome: "retry", disable });

@@ -24,7 +24,7 @@ function user(
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("requests under the concurrency limit", () => {
-  it("are never more than the limit, however many several destinations ask for", async () => {
+  it("requests under the concurrency limit are never more than the limit, however many several destinations ask for", async () => {
     const limit = new ConcurrencyLimit(64);
     const users = [user(limit, 256), user(limit, 256), user(limit, 256)];
     for (const each of users) await each.ask(256);
@@ -34,7 +34,7 @@ describe("requests under the concurrency limit", () => {
     expect(granted).toBeGreaterThanOrEqual(64 - 8);
   });
 
-  it("stay within the limit when many destinations join while nearly all of it is in use", async () => {
+  it("requests under the concurrency limit stay within the limit when many destinations join while nearly all of it is in use", async () => {
     const limit = new ConcurrencyLimit(64);
     const first = user(limit, 256);
     await first.ask(256);
@@ -45,7 +45,7 @@ describe("requests under the concurrency limit", () => {
     expect(late.reduce((sum, each) => sum + each.granted, first.granted)).toBeLessThanOrEqual(64);
   });
 
-  it("leave every destination its reserve, also one that joins when four others use all that they can get", async () => {
+  it("requests under the concurrency limit leave every destination its reserve, also one that joins when four others use all that they can get", async () => {
     const limit = new ConcurrencyLimit(1024);
     const slow = [1, 2, 3, 4].map(() => user(limit, 256));
     for (const each of slow) await each.ask(256);
@@ -56,7 +56,7 @@ describe("requests under the concurrency limit", () => {
     expect(late.granted).toBe(64);
   });
 
-  it("are granted to a destination below its reserve before others that waited longer", async () => {
+  it("requests under the concurrency limit are granted to a destination below its reserve before others that waited longer", async () => {
     const limit = new ConcurrencyLimit(8);
     const [greedy, modest] = [user(limit, 100), user(limit, 1)];
     await greedy.ask(100);
@@ -68,7 +68,7 @@ describe("requests under the concurrency limit", () => {
     expect(greedy.granted).toBe(had);
   });
 
-  it("are granted in turn when the limit is below the number of destinations", async () => {
+  it("requests under the concurrency limit are granted in turn when the limit is below the number of destinations", async () => {
     const limit = new ConcurrencyLimit(1);
     const users = [user(limit, 4), user(limit, 4), user(limit, 4)];
     for (const each of users) await each.ask(2);
@@ -86,7 +86,7 @@ describe("requests under the concurrency limit", () => {
     expect(await next(2)).toEqual([2, 2, 1]);
   });
 
-  it("are refused to a destination that stops, and its own are free again after it left", async () => {
+  it("requests under the concurrency limit are refused to a destination that stops, and its own are free again after it left", async () => {
     const limit = new ConcurrencyLimit(2);
     const [one, two] = [user(limit, 8), user(limit, 8)];
     await one.ask(8);
@@ -102,7 +102,7 @@ describe("requests under the concurrency limit", () => {
 });
 
 describe("a relay's concurrency limit", () => {
-  it("holds for several destinations whose concurrencies add up to more", async () => {
+  it("a relay's concurrency limit holds for several destinations whose concurrencies add up to more", async () => {
     await using scene = await openScene();
     const receivers = [await scene.receiver(), await scene.receiver(), await scene.receiver()];
     let [open, most] = [0, 0];
@@ -123,7 +123,7 @@ describe("a relay's concurrency limit", () => {
     expect(receivers.map(({ received }) => received.length)).toEqual([40, 40, 40]);
   });
 
-  it("leaves room for a destination while others never answer", async () => {
+  it("a relay's concurrency limit leaves room for a destination while others never answer", async () => {
     await using scene = await openScene();
     const [dead, healthy] = [await scene.receiver(), await scene.receiver()];
     dead.answer = () => ({ hang: true });
@@ -135,7 +135,7 @@ describe("a relay's concurrency limit", () => {
     expect(dead.open).toBeGreaterThan(16);
   });
 
-  it("is not used up by slow transforms", async () => {
+  it("a relay's concurrency limit is not used up by slow transforms", async () => {
     await using scene = await openScene();
     const [slow, quick] = [await scene.receiver(), await scene.receiver()];
     // A transform is stopped after 250 ms, so each of these holds what it holds for that long.

@@ -5,7 +5,7 @@ import { until } from "../../support/stage.ts";
 import { ORIGINAL, count, openScene } from "../scene.ts";
 
 describe("a delivery", () => {
-  it("is the webhook's own bytes with Plaid's own header, and the official library verifies it", async () => {
+  it("a delivery is the webhook's own bytes with Plaid's own header, and the official library verifies it", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { secret } = await scene.destination(receiver, {}, ORIGINAL);
@@ -27,7 +27,7 @@ describe("a delivery", () => {
     expect(await scene.statuses()).toEqual({ delivered: 1 });
   });
 
-  it("is sent once to each destination although several routes lead there", async () => {
+  it("a delivery is sent once to each destination although several routes match", async () => {
     await using scene = await openScene();
     const [one, two] = [await scene.receiver(), await scene.receiver()];
     const { id } = await scene.destination(one);
@@ -41,7 +41,7 @@ describe("a delivery", () => {
     expect(new Set(one.received.map((each) => each.id)).size).toBe(5);
   });
 
-  it("is retried with the same id and bytes, and every attempt is stored", async () => {
+  it("a delivery is retried with the same id and bytes, and every attempt is stored", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { schedule: [0, 0, 0] });
@@ -63,7 +63,7 @@ describe("a delivery", () => {
     ]);
   });
 
-  it("that fails to the end of its schedule is a dead letter with its cause and an event", async () => {
+  it("a delivery that fails to the end of its schedule is a dead letter with its cause and an event", async () => {
     await using scene = await openScene();
     const [receiver, operator] = [await scene.receiver(), await scene.receiver()];
     const { id } = await scene.destination(receiver, { schedule: [0, 0, 0, 0] });
@@ -72,7 +72,7 @@ describe("a delivery", () => {
     const relay = await scene.relay();
     await scene.webhooks("item-1");
     await relay.idle();
-    await until("the operator is told", async () => operator.received.length === 2, 10);
+    await until("the operator event arrives", async () => operator.received.length === 2, 10);
     expect(receiver.received).toHaveLength(5);
     const { rows } = await scene.database.query(
       "select status, cause, attempts from relay.deliveries where destination_id = $1",
@@ -85,7 +85,7 @@ describe("a delivery", () => {
     ]);
   });
 
-  it("that is redirected fails and is not sent to the other URL", async () => {
+  it("a delivery that is redirected fails and is not sent to the other URL", async () => {
     await using scene = await openScene();
     const [receiver, elsewhere] = [await scene.receiver(), await scene.receiver()];
     await scene.destination(receiver, { schedule: [] });
@@ -97,7 +97,7 @@ describe("a delivery", () => {
     expect(await scene.statuses()).toEqual({ dead: 1 });
   });
 
-  it("whose transform fails is a dead letter, and the others are sent", async () => {
+  it("a delivery whose transform fails is a dead letter, and the others are sent", async () => {
     await using scene = await openScene();
     const [one, two] = [await scene.receiver(), await scene.receiver()];
     const bad = await scene.destination(one, {}, { form: "transform", transform: '$error("no")' });
@@ -116,7 +116,7 @@ describe("a delivery", () => {
 });
 
 describe("dispatch", () => {
-  it("gives every row of the outbox a position, even when no route takes its events", async () => {
+  it("dispatch gives every row of the outbox a position, even when no route takes its events", async () => {
     await using scene = await openScene();
     const relay = await scene.relay();
     await scene.webhooks(...count(10));
@@ -129,7 +129,7 @@ describe("dispatch", () => {
     expect(await scene.statuses()).toEqual({});
   });
 
-  it("sends the events of a first reading only by routes that ask for them", async () => {
+  it("dispatch sends the events of a first reading only by routes that ask for them", async () => {
     await using scene = await openScene();
     const [news, all] = [await scene.receiver(), await scene.receiver()];
     await scene.destination(news, {}, { filter: { types: ["transactions.changed"] } });

@@ -9,13 +9,13 @@ import { until } from "../../support/stage.ts";
 import { ORIGINAL, count, openScene, places } from "../scene.ts";
 
 describe("a destination", () => {
-  it("that is paused holds its deliveries, and receives them in order when it is resumed", async () => {
+  it("a destination that is paused holds its deliveries, and receives them in order when it is resumed", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { concurrency: 1 }, ORIGINAL);
     const relay = await scene.relay();
     await pauseDestination(scene.database, id);
-    await until("the pause is heard", async () => {
+    await until("the pause takes effect", async () => {
       await scene.webhooks("item-1");
       await relay.idle();
       const before = receiver.received.length;
@@ -35,7 +35,7 @@ describe("a destination", () => {
     expect((await scene.statuses())["scheduled"]).toBeUndefined();
   });
 
-  it("that answers 410 is disabled, and its remaining deliveries are held", async () => {
+  it("a destination that answers 410 is disabled, and its remaining deliveries are held", async () => {
     await using scene = await openScene();
     const [receiver, operator] = [await scene.receiver(), await scene.receiver()];
     const { id } = await scene.destination(receiver);
@@ -62,7 +62,7 @@ describe("a destination", () => {
     expect(await scene.statuses(id)).toEqual({ delivered: 4 });
   });
 
-  it("never receives more requests at once than its concurrency", async () => {
+  it("a destination never receives more requests at once than its concurrency", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { concurrency: 3 });
@@ -75,7 +75,7 @@ describe("a destination", () => {
     expect(receiver.connections).toBeLessThanOrEqual(3);
   });
 
-  it("that hangs does not delay the others", async () => {
+  it("a destination that hangs does not delay the others", async () => {
     await using scene = await openScene();
     const [dead, healthy] = [await scene.receiver(), await scene.receiver()];
     const bad = await scene.destination(dead, { timeout_ms: 30_000 });
@@ -88,7 +88,7 @@ describe("a destination", () => {
     expect(dead.received.length).toBeLessThanOrEqual(8);
   });
 
-  it("whose circuit opens receives one probe, and the rest when it recovers", async () => {
+  it("a destination whose circuit opens receives one probe, and the rest when it recovers", async () => {
     await using scene = await openScene();
     const [receiver, operator] = [await scene.receiver(), await scene.receiver()];
     const { id } = await scene.destination(receiver, { schedule: Array.from({ length: 20 }, () => 0), concurrency: 4 });
@@ -107,8 +107,8 @@ describe("a destination", () => {
     const sent = receiver.received.length;
     expect(sent).toBeLessThan(30);
     receiver.answer = () => ({});
-    // Its 30 seconds are not waited for: whoever changes a destination wants it tried.
-    await updateDestination(scene, id, { name: "mended" });
+    // A changed destination is tried at once and does not wait for its 30 seconds.
+    await updateDestination(scene, id, { name: "fixed" });
     await until("all arrived", async () => (await scene.statuses(id))["delivered"] === 30);
     await relay.idle();
     expect(operator.received.map(({ headers }) => headers["tartan-event-type"])[0]).toBe("destination.opened");

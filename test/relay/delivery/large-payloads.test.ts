@@ -150,7 +150,7 @@ describe("large events", () => {
 });
 
 describe("work on large payloads", () => {
-  it("takes turns, one payload for each round of the event loop, and small payloads do not wait", async () => {
+  it("work on large payloads takes turns, one payload for each round of the event loop, and small payloads do not wait", async () => {
     const rounds: number[] = [];
     let round = 0;
     const stop = new AbortController();
@@ -169,7 +169,7 @@ describe("work on large payloads", () => {
     await counter;
   });
 
-  it("reads events in slices that are bounded in bytes and rows, and one that is larger by itself alone", () => {
+  it("work on large payloads reads events in slices that are bounded in bytes and rows, and one that is larger by itself alone", () => {
     const sized = (size: number) => ({ id: "", type: "", size });
     expect(slices([sized(MB), sized(MB), sized(1), sized(5 * MB), sized(1)]).map(({ length }) => length)).toEqual([
       2, 1, 1, 1,
@@ -178,7 +178,7 @@ describe("work on large payloads", () => {
     expect(slices([])).toEqual([]);
   });
 
-  it("passes over events that were erased meanwhile", async () => {
+  it("work on large payloads passes over events that were erased meanwhile", async () => {
     await using scene = await openScene();
     const [gone = "", kept = ""] = await scene.webhooks(...count(2));
     await scene.database.query("delete from journal.webhooks where id = $1", [gone]);
@@ -196,7 +196,7 @@ describe("the payloads in memory", () => {
     ({ id, size, body: null, bytes }) as PrefetchedDelivery;
   const never = new AbortController().signal;
 
-  it("are counted while they are fetched ahead, and a fetch brings along no more than there is room for", () => {
+  it("the payloads in memory are counted while they are fetched ahead, and a fetch brings along no more than there is room for", () => {
     const payloads = new PayloadMemory(bounds);
     expect(payloads.room).toBe(6);
     payloads.hold(delivery("a", 7, Buffer.alloc(7)));
@@ -208,7 +208,7 @@ describe("the payloads in memory", () => {
     expect([payloads.room, payloads.bytes]).toEqual([6, 0]);
   });
 
-  it("wait for room where they are large, and destinations take turns", async () => {
+  it("the payloads in memory wait for room where they are large, and destinations take turns", async () => {
     const payloads = new PayloadMemory(bounds);
     const admitted: string[] = [];
     const load = async (id: string, size: number, destination: string, signal = never) => {
@@ -232,7 +232,7 @@ describe("the payloads in memory", () => {
     expect(payloads.bytes).toBe(0);
   });
 
-  it("are read alone where one is larger than all room there is", async () => {
+  it("the payloads in memory are read alone where one is larger than all room there is", async () => {
     const payloads = new PayloadMemory(bounds);
     expect(await payloads.load(none, delivery("huge", 99), "one", never)).not.toBeNull();
     expect(payloads.bytes).toBe(99);

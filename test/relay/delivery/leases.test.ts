@@ -30,7 +30,7 @@ function sleepyClock(): Clock & { wake(): void } {
 const leases = (scene: Scene): DestinationLeases =>
   new DestinationLeases({ database: scene.database, clock: sleepyClock(), logger: silentLogger, leaseSeconds: 45 });
 
-/** Two workers, of which the first has taken the only destination; the second has been there for a while. */
+/** Two workers: the first leases the only destination, and the second has renewed its own lease for a while. */
 async function twoWorkers(scene: Scene) {
   const { id } = await scene.destination(await scene.receiver());
   const first = leases(scene);
@@ -115,14 +115,14 @@ it("a note of attempts reads no more when there are a hundred times as many deli
 });
 
 describe("a destination whose worker's session was cut", () => {
-  it("stays with the worker that renewed its lease in the last three seconds", async () => {
+  it("a destination whose worker's session was cut stays with the worker that renewed its lease in the last three seconds", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     await cutSession(scene, it.first.workerId);
     expect((await it.second.acquire([])).leased).toHaveLength(0);
   });
 
-  it("accepts no note after its release, such as a note whose answer was lost", async () => {
+  it("a destination whose worker's session was cut accepts no note after its release, such as a note whose answer was lost", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     await it.first.release(it.id, it.epoch, NO_ATTEMPTS);
@@ -131,7 +131,7 @@ describe("a destination whose worker's session was cut", () => {
     expect((await begin(scene, it.id, it.epoch + 1, 60)).noted).toHaveLength(1);
   });
 
-  it("is leased to another worker after three seconds without renewal when no attempt is under way", async () => {
+  it("a destination whose worker's session was cut is leased to another worker after three seconds without renewal when no attempt is under way", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     await silentFor(scene, it.first.workerId, 4);
@@ -140,7 +140,7 @@ describe("a destination whose worker's session was cut", () => {
     expect((await it.second.acquire([])).leased).toMatchObject([{ destinationId: it.id, epoch: it.epoch + 1 }]);
   });
 
-  it("stays with the worker while an attempt that it noted can be under way", async () => {
+  it("a destination whose worker's session was cut stays with the worker while an attempt that it noted can be under way", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     const { delivery, noted } = await begin(scene, it.id, it.epoch, 60);
@@ -152,7 +152,7 @@ describe("a destination whose worker's session was cut", () => {
     expect((await it.second.acquire([])).leased).toHaveLength(1);
   });
 
-  it("is leased to another worker as soon as every noted attempt is recorded", async () => {
+  it("a destination whose worker's session was cut is leased to another worker as soon as every noted attempt is recorded", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     const { delivery } = await begin(scene, it.id, it.epoch, 60);
@@ -165,7 +165,7 @@ describe("a destination whose worker's session was cut", () => {
     expect((await it.second.acquire([])).leased).toHaveLength(1);
   });
 
-  it("is not leased to a worker that did not renew its own lease until just now, as after an outage of Postgres", async () => {
+  it("a destination whose worker's session was cut is not leased to a worker that did not renew its own lease until just now, as after an outage of Postgres", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     await silentFor(scene, it.first.workerId, 30);
@@ -176,7 +176,7 @@ describe("a destination whose worker's session was cut", () => {
     expect((await it.second.acquire([])).leased).toHaveLength(0);
   });
 
-  it("rejects the notes of its earlier worker", async () => {
+  it("a destination whose worker's session was cut rejects the notes of its earlier worker", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     await silentFor(scene, it.first.workerId, 30);
@@ -186,7 +186,7 @@ describe("a destination whose worker's session was cut", () => {
     expect(await it.first.check([{ id: it.id, epoch: it.epoch }])).toMatchObject([{ held: false }]);
   });
 
-  it("has an attempt of unknown outcome for each that was noted and not recorded", async () => {
+  it("a destination whose worker's session was cut has an attempt of unknown outcome for each that was noted and not recorded", async () => {
     await using scene = await openScene();
     await using it = await twoWorkers(scene);
     const { delivery } = await begin(scene, it.id, it.epoch, -1);
@@ -205,7 +205,7 @@ describe("a destination whose worker's session was cut", () => {
 });
 
 describe("a worker that renews its lease again after a pause", () => {
-  it("is alive since then, and one that renews without a pause since its start", async () => {
+  it("a worker that renews its lease again after a pause is alive since then, and one that renews without a pause since its start", async () => {
     await using scene = await openScene();
     const clock = sleepyClock();
     await using worker = new DestinationLeases({
@@ -229,7 +229,7 @@ describe("a worker that renews its lease again after a pause", () => {
     expect(await age()).toBeLessThan(30);
   });
 
-  it("knows the database's time whatever its own clock says", async () => {
+  it("a worker that renews its lease again after a pause knows the database's time although its own clock is wrong", async () => {
     await using scene = await openScene();
     await using worker = leases(scene);
     await worker.start();
@@ -239,7 +239,7 @@ describe("a worker that renews its lease again after a pause", () => {
 });
 
 describe("the end of a process", () => {
-  it("is proven once the process is gone or its id belongs to another process, and not while it runs", async () => {
+  it("the end of a process is proven once the process is gone or its id belongs to another process, and not while it runs", async () => {
     const own = identifyProcess();
     if (own === null) return;
     expect(hasEnded(own)).toBe(false);

@@ -10,7 +10,7 @@ import { until } from "../../support/stage.ts";
 import { count, openScene, ORIGINAL, places } from "../scene.ts";
 
 describe("an ordering key", () => {
-  it("sends an item's events one at a time and in order through failures, and delays no other item", async () => {
+  it("an ordering key sends an item's events one at a time and in order through failures, and delays no other item", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(
@@ -39,7 +39,7 @@ describe("an ordering key", () => {
     }
   });
 
-  it("that waits for a retry does not delay the others", async () => {
+  it("an ordering key that waits for a retry does not delay the others", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { ordering: "per_item", schedule: [3600] }, ORIGINAL);
@@ -52,7 +52,7 @@ describe("an ordering key", () => {
     expect(await scene.statuses(id)).toEqual({ delivered: 3, scheduled: 2 });
   });
 
-  it("with many deliveries is sent completely and in order although it is fetched in pieces", async () => {
+  it("an ordering key with many deliveries is sent completely and in order although it is fetched in pieces", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { ordering: "per_item" }, ORIGINAL);
@@ -75,7 +75,7 @@ describe("a destination whose ordering is changed", () => {
     ["parallel", "per_item"],
     ["per_item", "parallel"],
   ] as const) {
-    it(`from ${before} to ${after} also receives the deliveries that waited`, async () => {
+    it(`a destination whose ordering is changed from ${before} to ${after} also receives the deliveries that waited`, async () => {
       await using scene = await openScene();
       const receiver = await scene.receiver();
       const { id } = await scene.destination(receiver, { ordering: before }, ORIGINAL);
@@ -94,7 +94,7 @@ describe("a destination whose ordering is changed", () => {
 });
 
 describe("several relays on one database", () => {
-  it("share the destinations, and send nothing twice", async () => {
+  it("several relays on one database share the destinations, and send nothing twice", async () => {
     await using scene = await openScene();
     const receivers = await Promise.all(Array.from({ length: 4 }, () => scene.receiver()));
     for (const receiver of receivers) await scene.destination(receiver);
@@ -116,7 +116,7 @@ describe("several relays on one database", () => {
     await until("the other holds all", async () => JSON.stringify(await holders()) === "[4]");
   });
 
-  it("reject the result of an attempt at a destination that another worker leased meanwhile", async () => {
+  it("several relays on one database reject the result of an attempt at a destination that another worker leased meanwhile", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver);
@@ -147,7 +147,7 @@ describe("several relays on one database", () => {
     void relay;
   });
 
-  it("lease a destination again when the answer to the first lease was lost", async () => {
+  it("several relays on one database lease a destination again when the answer to the first lease was lost", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver);

@@ -86,7 +86,7 @@ const insert = (names: readonly string[], q: Queryable) => q.query(INSERT, [id, 
 const write = (text: string, ...values: unknown[]) => scene.database.query(text, values);
 
 describe("due deliveries with an ordering key", () => {
-  it("cost as many pages beside 20,000 keys that wait as beside 20", async () => {
+  it("due deliveries with an ordering key cost as many pages beside 20,000 keys that wait as beside 20", async () => {
     const measure = async () => {
       await settleAll();
       await write("vacuum analyze relay.deliveries");
@@ -106,7 +106,7 @@ describe("due deliveries with an ordering key", () => {
     expect(await look()).toBe(false);
   });
 
-  it("are fetched in a few statements from behind 5,000 keys that wait", async () => {
+  it("due deliveries with an ordering key are fetched in a few statements from behind 5,000 keys that wait", async () => {
     await waiting(5000);
     await settleAll();
     await scene.webhooks("z");
@@ -120,7 +120,7 @@ describe("due deliveries with an ordering key", () => {
     expect(asked()).toBeLessThanOrEqual(6);
   });
 
-  it("arrive while 5,000 keys before them wait for their retries", async () => {
+  it("due deliveries with an ordering key arrive while 5,000 keys before them wait for their retries", async () => {
     await waiting(5000);
     await scene.relay();
     await scene.webhooks("z1", "z2");
@@ -129,7 +129,7 @@ describe("due deliveries with an ordering key", () => {
     expect(await scene.statuses(id)).toEqual({ delivered: 2, scheduled: 15_000 });
   });
 
-  it("are fetched although more keys than one fetch takes have nothing due", async () => {
+  it("due deliveries with an ordering key are fetched although more keys than one fetch takes have nothing due", async () => {
     await waiting(100);
     await write("update relay.ordering_keys set due_at = now() - interval '1 hour'");
     await scene.webhooks("z");
@@ -150,7 +150,7 @@ describe("an ordering key", () => {
     );
   };
 
-  it("is due when its first delivery is, however early those behind it were due", async () => {
+  it("an ordering key is due when its first delivery is, however early those behind it were due", async () => {
     await keyOf("a", "a", "b");
     expect(await keys()).toEqual([
       { ordering_key: "a", due: false },
@@ -159,7 +159,7 @@ describe("an ordering key", () => {
     expect(await wrong()).toEqual([]);
   });
 
-  it("is due at once when the delivery that it waited for is cancelled, dead or erased", async () => {
+  it("an ordering key is due at once when the delivery that it waited for is cancelled, dead or erased", async () => {
     for (const [n, end] of [
       "update relay.deliveries set status = 'cancelled', due_at = null where ordering_key = $1 and due_at > now()",
       "update relay.deliveries set status = 'dead', due_at = null where ordering_key = $1 and due_at > now()",
@@ -179,7 +179,7 @@ describe("an ordering key", () => {
     }
   });
 
-  it("is due when an earlier delivery is rescheduled, and is deleted when all have ended", async () => {
+  it("an ordering key is due when an earlier delivery is rescheduled, and is deleted when all have ended", async () => {
     await keyOf("a", "a");
     await write("update relay.deliveries set status = 'dead', due_at = null where due_at > now()");
     await write("update relay.deliveries set due_at = now() + interval '1 hour' where status = 'scheduled'");
@@ -193,7 +193,7 @@ describe("an ordering key", () => {
     expect(await keys()).toEqual([{ ordering_key: "a", due: true }]);
   });
 
-  it("is kept when its last delivery ends while another is being inserted", async () => {
+  it("an ordering key is kept when its last delivery ends while another is being inserted", async () => {
     await scene.webhooks("a");
     await dispatchAll(scene.database);
     await write("update relay.deliveries set due_at = now() + interval '1 hour'");
@@ -208,7 +208,7 @@ describe("an ordering key", () => {
     expect(await wrong()).toEqual([]);
   });
 
-  it("whose insertion failed is settled by the next fetch", async () => {
+  it("an ordering key whose insertion failed is settled by the next fetch", async () => {
     await scene.webhooks("a");
     await dispatchAll(scene.database);
     const undone = scene.database.transaction(async (tx) => {
@@ -227,7 +227,7 @@ describe("an ordering key", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("is due by its earliest delivery also when that is inserted after a later one has failed", async () => {
+  it("an ordering key is due by its earliest delivery also when that is inserted after a later one has failed", async () => {
     await keyOf("a");
     expect(await keys()).toEqual([{ ordering_key: "a", due: false }]);
     await write(
@@ -240,7 +240,7 @@ describe("an ordering key", () => {
     expect(await wrong()).toEqual([]);
   });
 
-  it("keeps its time through hundreds of random changes made by several writers at once", async () => {
+  it("an ordering key keeps its time through hundreds of random changes made by several writers at once", async () => {
     const names = ["a", "b", "c", "d"];
     const some = () => names.filter(() => Math.random() < 0.5).toSorted(() => Math.random() - 0.5);
     const changes = [

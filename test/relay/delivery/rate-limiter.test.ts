@@ -31,7 +31,7 @@ const most = (arrivals: readonly number[], windowMs: number): number =>
   Math.max(...arrivals.map((from) => arrivals.filter((at) => at >= from && at < from + windowMs).length));
 
 describe("a rate limiter", () => {
-  it("lets no more than its limit arrive in any window, however long requests take", () => {
+  it("a rate limiter lets no more than its limit arrive in any window, however long requests take", () => {
     const leg = tuple(integer({ min: 0, max: 400 }), integer({ min: 0, max: 400 }));
     assert(
       property(
@@ -45,7 +45,7 @@ describe("a rate limiter", () => {
     );
   });
 
-  it("lets its whole limit through at once when nothing was sent before", () => {
+  it("a rate limiter lets its whole limit through at once when nothing was sent before", () => {
     const arrivals = drive(
       5,
       1000,
@@ -55,7 +55,7 @@ describe("a rate limiter", () => {
     expect(arrivals).toEqual([0, 0, 0, 0, 0, 1001, 1001, 1001, 1001, 1001]);
   });
 
-  it("waits a whole window after another worker may have sent", () => {
+  it("a rate limiter waits a whole window after another worker may have sent", () => {
     const limiter = createRateLimiter({ limit: 3, windowMs: 1000 });
     limiter.exhaust(500);
     expect(limiter.waitMs(500)).toBe(1000);

@@ -15,7 +15,7 @@ function most(times: readonly number[], windowMs: number): number {
 }
 
 describe("a rate limit", () => {
-  it("holds in every window while destinations change hands between several relays", async () => {
+  it("a rate limit holds in every window while destinations change hands between several relays", async () => {
     await using scene = await openScene();
     const limits = [3, 7, 20];
     const receivers = await Promise.all(limits.map(() => scene.receiver()));
@@ -51,7 +51,7 @@ describe("a rate limit", () => {
     }
   });
 
-  it("holds while held deliveries are sent", async () => {
+  it("a rate limit holds while held deliveries are sent", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { rate_limit: 25, rate_window_ms: 1000, concurrency: 32 });

@@ -24,7 +24,7 @@ function losingCommits(database: Database, times: { left: number }): Database {
   };
   return {
     query: async (statement, values) => lose(await database.query(statement, values)),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     transaction: async (work) => lose(await database.transaction(work)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -45,7 +45,7 @@ function impatient(database: Database, onRefused: () => Promise<void>): Database
   };
   return {
     query: (statement, values) => transaction((tx) => tx.query(statement, values)),
-    listen: (channel, hear) => database.listen(channel, hear),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
     transaction,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -63,7 +63,7 @@ async function planted(scene: Scene, tries = 0): Promise<{ destinationId: string
 }
 
 const result = (
-  told: Pick<DeliveryResult, "deliveryId" | "destinationId"> & Partial<DeliveryResult>,
+  fields: Pick<DeliveryResult, "deliveryId" | "destinationId"> & Partial<DeliveryResult>,
 ): DeliveryResult => ({
   epoch: 0,
   number: 1,
@@ -89,7 +89,7 @@ const result = (
   health: null,
   disable: null,
   events: [],
-  ...told,
+  ...fields,
 });
 
 const failing = (deliveryId: string) => ({
@@ -105,7 +105,7 @@ const recorderOn = (database: Database): Recorder =>
   new Recorder({ database, clock: systemClock, logger: silentLogger });
 
 describe("a result whose COMMIT was not answered", () => {
-  it("is counted once, and its events are recorded once", async () => {
+  it("a result whose COMMIT was not answered is counted once, and its events are recorded once", async () => {
     await using scene = await openScene();
     const ids = await planted(scene, 3);
     await using recorder = recorderOn(losingCommits(scene.database, { left: 2 }));
@@ -118,7 +118,7 @@ describe("a result whose COMMIT was not answered", () => {
     expect(rows).toEqual([{ attempts: 4, tries: 4, log: 1, events: 1 }]);
   });
 
-  it("does not undo a change that an operator made meanwhile", async () => {
+  it("a result whose COMMIT was not answered does not undo a change that an operator made meanwhile", async () => {
     await using scene = await openScene();
     const ids = await planted(scene);
     const times = { left: 1 };
@@ -132,7 +132,7 @@ describe("a result whose COMMIT was not answered", () => {
     expect(rows).toEqual([{ status: "scheduled", tries: 0, attempts: 1 }]);
   });
 
-  it("of a delivery without a request makes one dead letter and one event", async () => {
+  it("a result whose COMMIT was not answered of a delivery without a request makes one dead letter and one event", async () => {
     await using scene = await openScene();
     const ids = await planted(scene);
     await using recorder = recorderOn(losingCommits(scene.database, { left: 1 }));
@@ -146,7 +146,7 @@ describe("a result whose COMMIT was not answered", () => {
 });
 
 describe("the result of an attempt at a destination that another worker leases", () => {
-  it("fills in the attempt of unknown outcome and changes nothing else", async () => {
+  it("the result of an attempt at a destination that another worker leases fills in the attempt of unknown outcome and changes nothing else", async () => {
     await using scene = await openScene();
     const ids = await planted(scene);
     await scene.database.query(
@@ -165,7 +165,7 @@ describe("the result of an attempt at a destination that another worker leases",
 
 describe("a result whose delivery is locked for longer than Postgres waits", () => {
   it.each([1, 2])(
-    "is recorded with what its receiver said once the lock is gone, of %i in a batch",
+    "a result whose delivery is locked for long is recorded with its receiver's answer once the lock is gone, of %i in a batch",
     async (results) => {
       await using scene = await openScene();
       const [ids, other] = [await planted(scene), await planted(scene)];
@@ -203,7 +203,7 @@ describe("a result whose delivery is locked for longer than Postgres waits", () 
 });
 
 describe("a result that disables its destination", () => {
-  it("does so in the transaction of the result", async () => {
+  it("a result that disables its destination does so in the result's transaction", async () => {
     await using scene = await openScene();
     const ids = await planted(scene);
     await using recorder = recorderOn(scene.database);
@@ -223,7 +223,7 @@ describe("the health of a destination", () => {
     return rows[0];
   };
 
-  it("is stored with each failure, and some seconds after a success", async () => {
+  it("the health of a destination is stored with each failure, and some seconds after a success", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     await scene.destination(receiver, { schedule: [0, 0, 0], concurrency: 1 });
@@ -237,7 +237,7 @@ describe("the health of a destination", () => {
     void relay;
   });
 
-  it("is stored for an idle destination some seconds after its last success", async () => {
+  it("the health of a destination is stored for an idle destination some seconds after its last success", async () => {
     await using scene = await openScene();
     await scene.destination(await scene.receiver());
     const relay = await scene.relay();
@@ -256,7 +256,7 @@ describe("the health of a destination", () => {
     expect(first).toBeInstanceOf(Date);
   });
 
-  it("is stored in its last state, with or without a result", async () => {
+  it("the health of a destination is stored in its last state, with or without a result", async () => {
     await using scene = await openScene();
     const ids = await planted(scene);
     await using recorder = recorderOn(losingCommits(scene.database, { left: 1 }));
@@ -274,7 +274,7 @@ describe("a change of a destination", () => {
     return rows[0]?.hold_until ?? null;
   };
 
-  it("does not end a wait that the receiver asked for, and a change of its URL does", async () => {
+  it("a change of a destination does not end a wait that the receiver asked for, and a change of its URL does", async () => {
     await using scene = await openScene();
     const [busy, other] = [await scene.receiver(), await scene.receiver()];
     const { id } = await scene.destination(busy, { concurrency: 1 });
@@ -284,7 +284,7 @@ describe("a change of a destination", () => {
     await until("it is asked to wait", async () => (await hold(scene)) !== null);
     await scene.webhooks("item-2");
     await updateDestination(scene, id, { name: "renamed", timeout_ms: 5000 });
-    await until("the change is heard, and nothing is sent", async () => {
+    await until("the change takes effect, and nothing is sent", async () => {
       await delay(500);
       return (await scene.statuses())["scheduled"] === 2;
     });

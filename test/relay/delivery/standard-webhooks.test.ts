@@ -45,7 +45,7 @@ const destination = (keys: Keys, headers: Record<string, string> = {}): LoadedDe
   keys,
 });
 
-const delivery = (told: Partial<PrefetchedDelivery> = {}): PrefetchedDelivery => ({
+const delivery = (fields: Partial<PrefetchedDelivery> = {}): PrefetchedDelivery => ({
   id: randomUUID(),
   eventId: randomUUID(),
   eventType: "webhook.received",
@@ -71,7 +71,7 @@ const delivery = (told: Partial<PrefetchedDelivery> = {}): PrefetchedDelivery =>
   transform: null,
   bytes: BODY,
   size: BODY.length,
-  ...told,
+  ...fields,
 });
 
 const v1 = () => ({ scheme: "v1" as const, expiresAt: null, ...newSecret("v1") });
@@ -80,13 +80,13 @@ const v1a = () => ({ scheme: "v1a" as const, expiresAt: null, ...newSecret("v1a"
 /** One delivery, to a receiver that takes it. */
 async function received(
   keys: Keys,
-  told: Partial<PrefetchedDelivery> = {},
+  fields: Partial<PrefetchedDelivery> = {},
   headers: Record<string, string> = {},
 ): Promise<Received> {
   await using r = await answering(200);
   await using s = sender(urlOf(r));
   const builder = new RequestBuilder(destination(keys, headers), none, new PayloadMemory());
-  const sent = delivery(told);
+  const sent = delivery(fields);
   const prepared = await builder.buildBody(nobody, sent, 1, new AbortController().signal);
   if (prepared === null || "cause" in prepared) throw new Error(prepared?.cause);
   const { body } = prepared;
@@ -137,13 +137,13 @@ const REQUIREMENTS: Record<string, () => Promise<void>> = {
   "the id is the event's: the same at each attempt and each replay, another for another event": async () => {
     const eventId = randomUUID();
     const ids = [];
-    for (const told of [
+    for (const fields of [
       { eventId },
       { eventId, attempts: 3, tries: 3 },
       { eventId, jobId: "job_1", id: randomUUID() },
       {},
     ])
-      ids.push(header(await received([v1()], told), "webhook-id"));
+      ids.push(header(await received([v1()], fields), "webhook-id"));
     expect(new Set(ids.slice(0, 3)).size).toBe(1);
     expect(new Set(ids).size).toBe(2);
   },
@@ -286,7 +286,7 @@ const REQUIREMENTS: Record<string, () => Promise<void>> = {
     }
   },
 
-  "a request may take 15 s unless told otherwise, and never longer than 30 s": async () => {
+  "a request may take 15 s by default, and never longer than 30 s": async () => {
     await using db = await testDatabase();
     const insert = "insert into relay.destinations (id, url) values ('dst_1', 'https://receiver.test/') returning *";
     const { rows } = await db.database.query<{ timeout_ms: number }>(insert);

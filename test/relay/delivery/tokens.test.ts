@@ -48,15 +48,15 @@ it("no token that a receiver sends back is stored or shown with its answer", asy
   await append(database, [webhook({ itemId: null, webhookType: "LINK", body })]);
   const stored = async () =>
     (
-      await database.query<{ id: string; told: string }>(
-        "select delivery_id as id, convert_from(response_head, 'UTF8') || response_headers::text as told from relay.attempts",
+      await database.query<{ id: string; answer: string }>(
+        "select delivery_id as id, convert_from(response_head, 'UTF8') || response_headers::text as answer from relay.attempts",
       )
     ).rows[0];
   await until("it is recorded", async () => (await stored()) !== undefined);
-  const { id, told } = (await stored()) ?? { id: "", told: "" };
-  expect(told).toContain('"public_token": "[cut]"');
-  expect(told).toMatch(/"x-echo": ?"\[cut\]"/);
-  expect(told).not.toContain(SECRET);
+  const { id, answer } = (await stored()) ?? { id: "", answer: "" };
+  expect(answer).toContain('"public_token": "[cut]"');
+  expect(answer).toMatch(/"x-echo": ?"\[cut\]"/);
+  expect(answer).not.toContain(SECRET);
   const shown = async () => JSON.stringify((await getDelivery(database, toDeliveryId(id)))?.log);
   expect(await shown()).toContain("[cut]");
   expect(await shown()).not.toContain(SECRET);

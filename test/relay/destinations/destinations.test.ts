@@ -144,8 +144,8 @@ test("a change sets the given settings and increments the version", async () => 
 
 test("every change notifies the delivery workers", async () => {
   await using it = await rulesScene();
-  let heard = 0;
-  await using _listening = await it.database.listen("tartan_relay", () => (heard += 1));
+  let notified = 0;
+  await using _listening = await it.database.listen("tartan_relay", () => (notified += 1));
   const { id } = await it.destination();
   const steps = [
     () => updateDestination(it, id, { name: "new" }),
@@ -157,10 +157,10 @@ test("every change notifies the delivery workers", async () => {
     () => createRoute(it.database, { destination_id: id }),
     () => deleteDestination(it.database, id),
   ];
-  await expect.poll(() => heard).toBe(1);
+  await expect.poll(() => notified).toBe(1);
   for (const [index, step] of steps.entries()) {
     await step();
-    await expect.poll(() => heard).toBe(index + 2);
+    await expect.poll(() => notified).toBe(index + 2);
   }
 });
 
@@ -168,7 +168,7 @@ const plant = (it: RulesScene, id: string, columns: string): Promise<unknown> =>
   it.database.query(`update relay.health set ${columns} where destination_id = $1`, [id]);
 
 describe("held and let go", () => {
-  test("can be paused and disabled by hand and back, and stays as it is when it is so already", async () => {
+  test("a destination can be paused, disabled, resumed and enabled, and repeating one of these changes nothing", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();
     expect(await pauseDestination(it.database, id)).toMatchObject({ status: "paused", version: 2 });
@@ -180,7 +180,7 @@ describe("held and let go", () => {
     expect(await resumeDestination(it.database, id)).toMatchObject({ status: "active", version: 5 });
   });
 
-  test("does not count the time during which it was held as time of failures", async () => {
+  test("the time during which a destination was held does not count as time of failures", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();
     for (const [hold, release] of [
@@ -206,7 +206,7 @@ describe("held and let go", () => {
     }
   });
 
-  test("is released by enabling after failures, which does nothing when it is healthy", async () => {
+  test("enabling releases a destination that is held after failures, and does nothing to a healthy one", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();
     await plant(it, id, "breaker = 'open', openings = 2, failures = 9, hold_until = now() + interval '1 hour'");
@@ -215,7 +215,7 @@ describe("held and let go", () => {
     expect(await enableDestination(it.database, id)).toMatchObject(healthy);
   });
 
-  test("stays with the worker that leases it when it was healthy", async () => {
+  test("a healthy destination stays with its worker when it is paused and resumed", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();
     const worker = "01935c1e-0000-7000-8000-00000000abcd";

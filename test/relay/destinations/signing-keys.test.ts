@@ -15,7 +15,7 @@ import { PLACE, refusalOf, rulesScene } from "../support.ts";
 const SECRET = "Bearer 4d1f-very-secret";
 
 describe("rotation", () => {
-  test("makes the new key sign at once, and the previous key until the grace period ends", async () => {
+  test("after a rotation the new key signs at once, and the previous key until the grace period ends", async () => {
     await using it = await rulesScene();
     const made = await it.destination();
     const rotated = await rotateSigningKey(it, made.id, { grace_s: 60 });
@@ -37,7 +37,7 @@ describe("rotation", () => {
     expect(left.rows[0]?.s).toBeLessThanOrEqual(60);
   });
 
-  test("does not extend the grace period of an earlier rotation", async () => {
+  test("rotation does not extend the grace period of an earlier rotation", async () => {
     await using it = await rulesScene();
     const made = await it.destination();
     await rotateSigningKey(it, made.id, { grace_s: 60 });
@@ -46,7 +46,7 @@ describe("rotation", () => {
     expect((await listSigningKeys(it.database, made.id)).at(-1)).toEqual(before);
   });
 
-  test("without a grace period ends the previous key at once", async () => {
+  test("rotation without a grace period ends the previous key at once", async () => {
     await using it = await rulesScene();
     const made = await it.destination();
     const rotated = await rotateSigningKey(it, made.id, { grace_s: 0 });
@@ -56,7 +56,7 @@ describe("rotation", () => {
     expect(rows).toEqual([{ id: rotated.id }]);
   });
 
-  test("can change the scheme and take a given secret", async () => {
+  test("rotation can change the scheme and take a given secret", async () => {
     await using it = await rulesScene();
     const made = await it.destination();
     const other = await rotateSigningKey(it, made.id, { scheme: "v1a" });
@@ -72,7 +72,7 @@ describe("rotation", () => {
     ]);
   });
 
-  test("never leaves more than ten keys that sign", async () => {
+  test("rotation never leaves more than ten keys that sign", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();
     const secrets: string[] = [];
@@ -81,7 +81,7 @@ describe("rotation", () => {
     expect(open?.keys.map(({ secret }) => secret)).toEqual(secrets.slice(0, 10));
   });
 
-  test("refuses invalid grace periods, schemes and secrets", async () => {
+  test("rotation refuses invalid grace periods, schemes and secrets", async () => {
     await using it = await rulesScene();
     const { id } = await it.destination();
     for (const [asked, field] of [

@@ -1,4 +1,4 @@
-/** What dispatch knows of the routes: never older than the events that it dispatches, whatever changes meanwhile. */
+/** The routes in dispatch's memory are never older than the events that it dispatches, although routes change meanwhile. */
 import { describe, expect, it } from "vitest";
 import type { Database, Queryable } from "../../../src/database/types.ts";
 import { deleteDestination } from "../../../src/relay/delete-destination.ts";
@@ -28,7 +28,7 @@ const interrupted = (database: Database, between: () => Promise<unknown>): Datab
 });
 
 describe("the routes that dispatch keeps in memory", () => {
-  it("do not stick when a route is turned off and on again while they are read", async () => {
+  it("the routes in dispatch's memory are current although a route is turned off and on again while they are read", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -50,7 +50,7 @@ describe("the routes that dispatch keeps in memory", () => {
     expect((await deliveries(database)).map(({ item_id }) => item_id)).toEqual(["item-2"]);
   });
 
-  it("take an ordering that was changed and changed back while they were read", async () => {
+  it("the routes in dispatch's memory are current although an ordering is changed and changed back while they are read", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE);
@@ -70,7 +70,7 @@ describe("the routes that dispatch keeps in memory", () => {
     expect((await deliveries(database)).map(({ ordering_key }) => ordering_key)).toEqual(["item-1", null]);
   });
 
-  it("have a version that each change raises which matters to dispatch, and no other", async () => {
+  it("the version of the routes in dispatch's memory rises with each change that matters to dispatch and with no other", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const versions: number[] = [];

@@ -14,10 +14,10 @@ import { dispatchAll } from "../past.ts";
 import { INTEGRATION, openScene, type Scene } from "../scene.ts";
 
 /** All that there is to be read from `cursor` on, page by page, until a page has nothing. */
-async function readAll({ database }: Scene, wish: EventQuery = {}): Promise<FeedEvent[]> {
+async function readAll({ database }: Scene, query: EventQuery = {}): Promise<FeedEvent[]> {
   const read: FeedEvent[] = [];
-  for (let cursor = wish.cursor ?? "start"; ;) {
-    const page = await readEvents(database, { history: true, ...wish, cursor });
+  for (let cursor = query.cursor ?? "start"; ;) {
+    const page = await readEvents(database, { history: true, ...query, cursor });
     read.push(...page.events);
     if (page.events.length === 0) return read;
     cursor = page.next_cursor;
@@ -28,7 +28,7 @@ const idOf = (uuid: string): string => `evt_${uuid.replaceAll("-", "")}`;
 const ids = (events: readonly FeedEvent[]): string[] => events.map(({ id }) => id);
 
 describe("the feed", () => {
-  it("yields every event exactly once in its order, whatever the size of the pages", async () => {
+  it("the feed yields every event exactly once in its order, with every page size", async () => {
     await using scene = await openScene();
     const made: string[] = [];
     for (let round = 0; round < 4; round += 1) {
@@ -39,7 +39,7 @@ describe("the feed", () => {
     for (const limit of [1, 2, 3, 5, 500]) expect(ids(await readAll(scene, { limit }))).toEqual(made.map(idOf));
   });
 
-  it("goes on behind each event's own cursor", async () => {
+  it("the event feed continues after each event's own cursor", async () => {
     await using scene = await openScene();
     await scene.webhooks("item-1", "item-2", "item-3");
     await scene.event({});
@@ -50,7 +50,7 @@ describe("the feed", () => {
     }
   });
 
-  it("misses nothing and repeats nothing while events are written and dispatched, in whatever order they commit", async () => {
+  it("the feed misses nothing and repeats nothing while events are written and dispatched, in any order of commits", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const written: string[] = [];
@@ -111,7 +111,7 @@ describe("the feed", () => {
     expect(ids(await readAll(scene))).toEqual(ids(read));
   });
 
-  it("holds nothing that waits for dispatch, and finds it behind the same cursor afterwards", async () => {
+  it("the feed holds nothing that waits for dispatch, and finds it behind the same cursor afterwards", async () => {
     await using scene = await openScene();
     const first = await scene.event({});
     await dispatchAll(scene.database);
@@ -122,7 +122,7 @@ describe("the feed", () => {
     expect(ids((await readEvents(scene.database, { cursor: page.next_cursor })).events)).toEqual([idOf(second)]);
   });
 
-  it("begins with future events at `now`", async () => {
+  it("the feed begins with future events at `now`", async () => {
     await using scene = await openScene();
     const empty = await readEvents(scene.database, { cursor: "now" });
     const early = await scene.event({});
@@ -135,7 +135,7 @@ describe("the feed", () => {
     expect(ids((await readEvents(scene.database, { cursor })).events)).toEqual([idOf(late)]);
   });
 
-  it("returns the events that its filters take, and its cursor moves past the others", async () => {
+  it("the feed returns the events that its filters take, and its cursor moves past the others", async () => {
     await using scene = await openScene();
     const [hook = ""] = await scene.webhooks("item-1");
     const mine = await scene.event({ itemId: "item-1", userId: "user-1" });
@@ -143,7 +143,7 @@ describe("the feed", () => {
     const others = await scene.event({ itemId: "item-2", type: "item.error" });
     await scene.event({ itemId: null, integrationId: null, type: "relay.overdue" });
     await dispatchAll(scene.database);
-    const read = async (wish: EventQuery) => ids((await readEvents(scene.database, wish)).events);
+    const read = async (query: EventQuery) => ids((await readEvents(scene.database, query)).events);
     expect(await read({})).toEqual([hook, mine, others].map(idOf));
     expect(await read({ history: true })).toEqual([hook, mine, history, others].map(idOf));
     expect(await read({ item_id: "item-1" })).toEqual([hook, mine].map(idOf));
@@ -157,7 +157,7 @@ describe("the feed", () => {
     );
   });
 
-  it("finds rare events with more than one statement", async () => {
+  it("the feed finds rare events with more than one statement", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await database.query(
@@ -170,7 +170,7 @@ describe("the feed", () => {
     expect(await readAll(scene, { limit: 500 })).toHaveLength(2500);
   });
 
-  it("returns a webhook in its envelope with its own bytes, and other events as they were stored", async () => {
+  it("the feed returns a webhook in its envelope with its own bytes, and other events as they were stored", async () => {
     await using scene = await openScene();
     const body = '{ "a" : 1.50,\n "b": 12345678901234567890 }';
     const hook = webhook({ body: Buffer.from(body) });
@@ -191,7 +191,7 @@ describe("the feed", () => {
     expect(await getEvent(scene.database, "evt_nothing")).toBeNull();
   });
 
-  it("ends a page early when events are large, and continues there", async () => {
+  it("the feed ends a page early when events are large, and continues there", async () => {
     await using scene = await openScene();
     const large = "x".repeat(3 * 1024 * 1024);
     const made = [
@@ -205,16 +205,16 @@ describe("the feed", () => {
     expect(ids(await readAll(scene))).toEqual(made.map(idOf));
   });
 
-  it("refuses cursors of other lists, unknown types and invalid limits", async () => {
+  it("the feed refuses cursors of other lists, unknown types and invalid limits", async () => {
     await using scene = await openScene();
-    for (const wish of [{ cursor: "nonsense" }, { types: ["item.nothing"] }, { limit: 0 }, { item_id: "\0" }]) {
-      await expect(readEvents(scene.database, wish)).rejects.toMatchObject({ code: "invalid_request" });
+    for (const query of [{ cursor: "nonsense" }, { types: ["item.nothing"] }, { limit: 0 }, { item_id: "\0" }]) {
+      await expect(readEvents(scene.database, query)).rejects.toMatchObject({ code: "invalid_request" });
     }
   });
 });
 
 describe("waiting for events", () => {
-  it("answers when an event arrives", async () => {
+  it("waiting for events answers when an event arrives", async () => {
     await using scene = await openScene();
     const { next_cursor: cursor } = await readEvents(scene.database, { cursor: "now" });
     const waiting = waitForEvents(scene.database, { cursor }, 60_000);
@@ -223,7 +223,7 @@ describe("waiting for events", () => {
     expect(ids((await waiting).events)).toEqual([idOf(event)]);
   });
 
-  it("keeps waiting when only events arrive that its filter leaves out", async () => {
+  it("waiting for events keeps waiting when only events arrive that its filter leaves out", async () => {
     await using scene = await openScene();
     const { next_cursor: cursor } = await readEvents(scene.database, { cursor: "now" });
     const waiting = waitForEvents(scene.database, { cursor, item_id: "item-2" }, 60_000);
@@ -234,7 +234,7 @@ describe("waiting for events", () => {
     expect(ids((await waiting).events)).toEqual([idOf(event)]);
   });
 
-  it("ends with an empty page and a cursor when its time is over or its client is gone", async () => {
+  it("waiting for events ends with an empty page and a cursor when its time is over or its client is gone", async () => {
     await using scene = await openScene();
     const gone = new AbortController();
     const waiting = waitForEvents(scene.database, {}, 60_000, gone.signal);

@@ -14,7 +14,7 @@ async function forgetAll({ database }: Scene): Promise<void> {
 }
 
 describe("a cursor", () => {
-  it("after which events were deleted is refused with the time from which events are kept", async () => {
+  it("a cursor after which events were deleted is refused with the time from which events are kept", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.webhooks("item-1");
@@ -47,7 +47,7 @@ describe("a cursor", () => {
     expect(await readEvents(database, { cursor: events[1]?.cursor })).toMatchObject({ events: [] });
   });
 
-  it("of a client that had read all deleted events continues, however long ago that was", async () => {
+  it("a cursor of a client that had read all deleted events continues, however long ago that was", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.webhooks("item-1");
@@ -61,7 +61,7 @@ describe("a cursor", () => {
     }
   });
 
-  it("from before the first event is refused once the first events are deleted", async () => {
+  it("a cursor from before the first event is refused once the first events are deleted", async () => {
     await using scene = await openScene();
     const { next_cursor } = await readEvents(scene.database, {});
     await scene.webhooks("item-1");

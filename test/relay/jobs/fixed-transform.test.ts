@@ -1,4 +1,4 @@
-/** A transform that failed can be mended: what it failed on was never sent, so it is made anew when it is brought back. */
+/** A transform that failed can be fixed: what it failed on was never sent, so it is made anew when it is brought back. */
 import { expect, it } from "vitest";
 import { createRedrive, createReplay } from "../../../src/relay/jobs/jobs.ts";
 import { listRoutes, updateRoute } from "../../../src/relay/routing/routes.ts";

@@ -80,7 +80,7 @@ describe("during a dispatch that began before a route was created", () => {
 });
 
 describe("an event that waits for dispatch", () => {
-  it("is left to dispatch when the route is enabled, and is routed by the job when it is not", async () => {
+  it("an event that waits for dispatch is left to dispatch when the route is enabled, and is routed by the job when it is not", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
     const route = await createRoute(scene.database, { destination_id: id });

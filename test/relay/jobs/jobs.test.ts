@@ -18,7 +18,7 @@ async function deadLetters(scene: Scene, count: number, columns = {}): Promise<s
 }
 
 describe("a redrive", () => {
-  it("schedules dead letters again in their order, and changes no other delivery", async () => {
+  it("a redrive schedules dead letters again in their order, and changes no other delivery", async () => {
     await using scene = await openScene();
     const id = await deadLetters(scene, 6);
     await settle(scene.database, "delivered", { where: "seq % 3 = 0" });
@@ -60,7 +60,7 @@ describe("a redrive", () => {
     }
   });
 
-  it("takes only the requested cause and deliveries", async () => {
+  it("a redrive takes only the requested cause and deliveries", async () => {
     await using scene = await openScene();
     const id = await deadLetters(scene, 5);
     await settle(scene.database, "dead", { cause: "timeout", where: "seq <= 2" });
@@ -77,7 +77,7 @@ describe("a redrive", () => {
     expect(scheduled.map((row) => row.id)).toEqual([first?.id, third?.id]);
   });
 
-  it("takes only what was dead when it was created", async () => {
+  it("a redrive takes only what was dead when it was created", async () => {
     await using scene = await openScene();
     await deadLetters(scene, 3);
     const job = whole(await createRedrive(scene.database, {}));
@@ -95,7 +95,7 @@ describe("a redrive", () => {
     ]);
   });
 
-  it("counts dead letters without a payload and does not schedule them", async () => {
+  it("a redrive counts dead letters without a payload and does not schedule them", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE, {}, { form: "original", filter: { types: ["webhook.received"] } });
     const [gone] = await scene.webhooks("item-1", "item-2");
@@ -108,18 +108,18 @@ describe("a redrive", () => {
     expect(await scene.statuses()).toEqual({ dead: 1, scheduled: 1 });
   });
 
-  it("is processed in batches, each once, by several processes", async () => {
+  it("a redrive is processed in batches, each once, by several processes", async () => {
     await using scene = await openScene();
     await deadLetters(scene, 1700);
     const job = whole(await createRedrive(scene.database, {}));
     const batches = await Promise.all(Array.from({ length: 4 }, () => workAll(scene.database)));
-    // Whoever finds it taken leaves; one at least stays to the end.
+    // A process that finds the job locked leaves it; at least one stays to the end.
     expect(batches.reduce((sum, count) => sum + count, 0)).toBe(4);
     expect(await getJob(scene.database, job.id)).toMatchObject({ status: "done", done: 1700, changed: 1700 });
     expect(await scene.statuses()).toEqual({ scheduled: 1700 });
   });
 
-  it("stops after the current batch when it is paused or cancelled, and continues when it is resumed", async () => {
+  it("a redrive stops after the current batch when it is paused or cancelled, and continues when it is resumed", async () => {
     await using scene = await openScene();
     await deadLetters(scene, 1200);
     const { id } = whole(await createRedrive(scene.database, {}));
@@ -139,7 +139,7 @@ describe("a redrive", () => {
     }
   });
 
-  it("has completed a whole batch or nothing of it when its process dies", async () => {
+  it("a redrive has completed a whole batch or nothing of it when its process dies", async () => {
     await using scene = await openScene();
     await deadLetters(scene, 700);
     const { id } = whole(await createRedrive(scene.database, {}));
@@ -163,7 +163,7 @@ describe("a redrive", () => {
     expect(await getJob(database, id)).toMatchObject({ status: "done", done: 700, changed: 700 });
   });
 
-  it("that fails does not block other jobs, and is done when it fails no longer", async () => {
+  it("a redrive that fails does not block other jobs, and is done when it fails no longer", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await deadLetters(scene, 2);
@@ -183,7 +183,7 @@ describe("a redrive", () => {
     expect(await getJob(database, failing.id)).toMatchObject({ status: "done", changed: 1 });
   });
 
-  it("does not block other jobs when it is long", async () => {
+  it("a redrive does not block other jobs when it is long", async () => {
     await using scene = await openScene();
     await deadLetters(scene, 1200);
     const long = whole(await createRedrive(scene.database, {}));
@@ -199,7 +199,7 @@ describe("a redrive", () => {
     expect(await getJob(scene.database, long.id)).toMatchObject({ status: "running", done: 500 });
   });
 
-  it("refuses unknown fields and invalid values", async () => {
+  it("a redrive refuses unknown fields and invalid values", async () => {
     await using scene = await openScene();
     for (const request of [{ delivery_ids: ["dlv_1"] }, { causes: "timeout" }, { cause: "\0" }]) {
       await expect(createRedrive(scene.database, request)).rejects.toMatchObject({ code: "invalid_request" });
@@ -212,7 +212,7 @@ describe("a redrive", () => {
 });
 
 describe("jobs", () => {
-  it("are listed newest first, page by page", async () => {
+  it("jobs are listed newest first, page by page", async () => {
     await using scene = await openScene();
     const made: string[] = [];
     for (let n = 0; n < 5; n += 1) made.unshift(whole(await createRedrive(scene.database, {})).id);
@@ -229,7 +229,7 @@ describe("jobs", () => {
     expect(await getJob(scene.database, "job_nothing")).toBeNull();
   });
 
-  it("are processed by a running relay, which sends the same bytes with the same id and names the job", async () => {
+  it("jobs are processed by a running relay, which sends the same bytes with the same id and names the job", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { schedule: [] });

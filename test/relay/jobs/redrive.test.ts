@@ -17,7 +17,7 @@ async function deadLetters(scene: Scene, count: number, columns = {}): Promise<s
 }
 
 describe("a redrive", () => {
-  it("takes the dead letters of an item, and those of a range of time", async () => {
+  it("a redrive takes the dead letters of an item, and those of a range of time", async () => {
     await using scene = await openScene();
     const id = await deadLetters(scene, 6);
     await settle(scene.database, "dead", {
@@ -38,7 +38,7 @@ describe("a redrive", () => {
     await expect(count({ state: "delivered" })).rejects.toMatchObject({ fields: { state: "must be dead or failed" } });
   });
 
-  it("with state failed takes all deliveries that failed since a time, also those that wait for a retry, and none that never failed", async () => {
+  it("a redrive with state failed takes all deliveries that failed since a time, also those that wait for a retry, and none that never failed", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await deadLetters(scene, 5);
@@ -68,7 +68,7 @@ describe("a redrive", () => {
     expect(await createRedrive(database, { dry_run: true })).toEqual({ count: 0 });
   });
 
-  it("of dead letters leaves a delivery that another job has rescheduled", async () => {
+  it("a redrive of dead letters leaves a delivery that another job has rescheduled", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await deadLetters(scene, 1);
@@ -83,24 +83,27 @@ describe("a redrive", () => {
   it.each([
     ["its next attempt would have been hours away", 5],
     ["it would have given up", 99],
-  ])("also takes what is under way: if that attempt fails it is sent anew at once, where %s", async (_, tries) => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { receiver, job, release } = await redriveUnderWay(scene, tries);
-    release();
-    await until("it is sent again", async () => receiver.received.length === 2, 20);
-    await until("that is recorded", async () => (await deliveries(database))[0]?.attempts === tries + 2);
-    expect(await deliveries(database)).toMatchObject([{ status: "scheduled", tries: 1, job_id: job, due: false }]);
-    expect(receiver.received.map(({ headers }) => "webhook-replay" in headers)).toEqual([false, true]);
-    const { rows } = await database.query("select number, job_id from relay.attempts order by number");
-    expect(rows).toEqual([
-      { number: tries + 1, job_id: null },
-      { number: tries + 2, job_id: job },
-    ]);
-    expect((await database.query("select from events.events where type like 'delivery.%'")).rowCount).toBe(0);
-  });
+  ])(
+    "a redrive also takes deliveries in flight: one whose attempt fails is sent anew at once, where %s",
+    async (_, tries) => {
+      await using scene = await openScene();
+      const { database } = scene;
+      const { receiver, job, release } = await redriveUnderWay(scene, tries);
+      release();
+      await until("it is sent again", async () => receiver.received.length === 2, 20);
+      await until("that is recorded", async () => (await deliveries(database))[0]?.attempts === tries + 2);
+      expect(await deliveries(database)).toMatchObject([{ status: "scheduled", tries: 1, job_id: job, due: false }]);
+      expect(receiver.received.map(({ headers }) => "webhook-replay" in headers)).toEqual([false, true]);
+      const { rows } = await database.query("select number, job_id from relay.attempts order by number");
+      expect(rows).toEqual([
+        { number: tries + 1, job_id: null },
+        { number: tries + 2, job_id: job },
+      ]);
+      expect((await database.query("select from events.events where type like 'delivery.%'")).rowCount).toBe(0);
+    },
+  );
 
-  it("takes a delivery that a worker has prefetched, which is sent as part of the job with all its tries", async () => {
+  it("a redrive takes a delivery that a worker has prefetched, which is sent as part of the job with all its tries", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { receiver, job, release } = await redriveUnderWay(scene, 5, "item-0");

@@ -11,7 +11,7 @@ import { openScene } from "../scene.ts";
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
 describe("a replay", () => {
-  it("sends finished deliveries again and does not change scheduled ones", async () => {
+  it("a replay sends finished deliveries again and does not change scheduled ones", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE);
     await scene.webhooks("item-1", "item-2", "item-1", "item-1");
@@ -42,7 +42,7 @@ describe("a replay", () => {
     expect(after.map(({ body }) => body)).toEqual(before.map(({ body }) => body));
   });
 
-  it("filters by event, integration, types and range of time, in any combination", async () => {
+  it("a replay filters by event, integration, types and range of time, in any combination", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE);
     const day = (n: number) => new Date(Date.UTC(2026, 2, n, 12));
@@ -78,7 +78,7 @@ describe("a replay", () => {
     expect([frozen[0], frozen[2]]).toEqual([older.id, newer]);
   });
 
-  it("also sends the events that the destination's routes take but never sent, and no others", async () => {
+  it("a replay also sends the events that the destination's routes take but never sent, and no others", async () => {
     await using scene = await openScene();
     const mine = [...(await scene.webhooks("item-1")), await scene.event({ itemId: "item-1", data: { n: 1 } })];
     await scene.event({ itemId: "item-1", history: true });
@@ -105,7 +105,7 @@ describe("a replay", () => {
     expect(await createReplay(scene.database, { ...request, dry_run: true })).toEqual({ count: 0 });
   });
 
-  it("says why an event cannot be replayed", async () => {
+  it("a replay says why an event cannot be replayed", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE, {}, { filter: { types: ["item.error"] } });
     const untaken = await scene.event({ type: "item.updated" });
@@ -124,7 +124,7 @@ describe("a replay", () => {
     expect((await listJobs(scene.database)).data).toEqual([]);
   });
 
-  it("refuses a request without a filter, unknown fields and invalid values", async () => {
+  it("a replay refuses a request without a filter, unknown fields and invalid values", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE);
     for (const request of [
@@ -145,7 +145,7 @@ describe("a replay", () => {
 });
 
 describe("routing the past", () => {
-  it("sends the past events that a new route takes, without duplicates", async () => {
+  it("routing the past sends the past events that a new route takes, without duplicates", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE, {}, { filter: { item_ids: ["item-1"] } });
     const [one = "", two = ""] = await scene.webhooks("item-1", "item-2", "item-3");
@@ -178,7 +178,7 @@ describe("routing the past", () => {
     expect(await deliveries(scene.database)).toHaveLength(2);
   });
 
-  it("applies the route's matcher and keeps the order of the events", async () => {
+  it("routing the past applies the route's matcher and keeps the order of the events", async () => {
     await using scene = await openScene();
     const events: string[] = [];
     for (let n = 0; n < 250; n += 1) events.push(await scene.event({ itemId: "item-1", data: { n } }));
@@ -207,7 +207,7 @@ describe("routing the past", () => {
     ["types", ["*"], 4],
     ["types", ["relay.overdue"], 1],
     ["history", true, 5],
-  ])("freezes what a filter of %s %j takes", async (name, value, count) => {
+  ])("routing the past freezes what a filter of %s %j takes", async (name, value, count) => {
     await using scene = await openScene();
     await append(scene.database, [webhook({}), webhook({ itemId: "item-2", webhookCode: "ERROR" })]);
     await scene.event({ userId: "user-1" });
@@ -223,7 +223,7 @@ describe("routing the past", () => {
     expect(await deliveries(scene.database)).toHaveLength(count);
   });
 
-  it("takes no event that waits for dispatch", async () => {
+  it("routing the past takes no event that waits for dispatch", async () => {
     await using scene = await openScene();
     const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
     const route = await createRoute(scene.database, { destination_id: id });
@@ -234,7 +234,7 @@ describe("routing the past", () => {
     });
   });
 
-  it("uses the version of the route at the time of each batch", async () => {
+  it("routing the past uses the version of the route at the time of each batch", async () => {
     await using scene = await openScene();
     await scene.event({ itemId: "item-1" });
     await scene.event({ itemId: "item-2" });
@@ -247,7 +247,7 @@ describe("routing the past", () => {
     expect(await deliveries(scene.database)).toMatchObject([{ item_id: "item-2", route_version: 2 }]);
   });
 
-  it("refuses unknown routes", async () => {
+  it("routing the past refuses unknown routes", async () => {
     await using scene = await openScene();
     const request = { route_id: "rte_nothing", from: new Date(0) };
     await expect(createRoutePast(scene.database, request)).rejects.toMatchObject({ code: "not_found" });

@@ -20,7 +20,7 @@ import { openScene } from "../scene.ts";
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
 describe("retention", () => {
-  it("keeps the members of an unfinished job until the job is finished", async () => {
+  it("retention keeps the members of an unfinished job until the job is finished", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE);
@@ -39,7 +39,7 @@ describe("retention", () => {
     expect(await forget(keeping(database))).toMatchObject({ events: 1 });
   });
 
-  it("cancels a job that was paused for longer than events are kept, and deletes its members", async () => {
+  it("retention cancels a job that was paused for longer than events are kept, and deletes its members", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -56,7 +56,7 @@ describe("retention", () => {
     expect((await database.query("select from relay.job_members")).rowCount).toBe(0);
   });
 
-  it("keeps the weeks of webhooks that an unfinished job will process", async () => {
+  it("retention keeps the weeks of webhooks that an unfinished job will process", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
@@ -77,7 +77,7 @@ describe("retention", () => {
     expect(id).toBe(route?.destination_id);
   });
 
-  it("deletes routes, their versions and destinations once no kept delivery can refer to them", async () => {
+  it("retention deletes routes, their versions and destinations once no kept delivery can refer to them", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const { id } = await scene.destination(NOWHERE);
@@ -113,7 +113,7 @@ describe("retention", () => {
     expect(await counts()).toEqual({ versions: 0, routes: 0, destinations: 0 });
   });
 
-  it("deletes the members of a finished job, and the job when it is old", async () => {
+  it("retention deletes the members of a finished job, and the job when it is old", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);

@@ -10,7 +10,7 @@ const byCause = (a: { cause: string | null }, b: { cause: string | null }) =>
   String(a.cause).localeCompare(String(b.cause));
 
 describe("the dead letters", () => {
-  it("are paged by destination and cause, each group once, also those without a cause", async () => {
+  it("the dead letters are paged by destination and cause, each group once, also those without a cause", async () => {
     await using scene = await openScene();
     const { database } = scene;
     for (let n = 0; n < 3; n += 1) await scene.destination(NOWHERE);
@@ -38,7 +38,7 @@ describe("the dead letters", () => {
     }
   });
 
-  it("whose event is deleted are not counted as replayable", async () => {
+  it("the dead letters whose event is deleted are not counted as replayable", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -49,7 +49,7 @@ describe("the dead letters", () => {
     expect((await groups(database)).data).toMatchObject([{ count: 3, replayable: 2 }]);
   });
 
-  it("are counted by destination and cause, the largest group first, with their first and last", async () => {
+  it("the dead letters are counted by destination and cause, the largest group first, with their first and last", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const one = await scene.destination(NOWHERE, { name: "ledger" });
@@ -79,7 +79,7 @@ describe("the dead letters", () => {
     expect(await groups(database, { destination_id: "dst_nothing" })).toEqual({ data: [], next_cursor: null });
   });
 
-  it("are replayable while their event is kept, or the body that a transform made of it", async () => {
+  it("the dead letters are replayable while their event is kept, or the body that a transform made of it", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE, {}, { form: "original", filter: { types: ["webhook.received"] } });

@@ -36,7 +36,7 @@ const newestFirst = async (
     .map(({ id }) => toDeliveryId(id));
 
 describe("the list of deliveries", () => {
-  it("pages through what each filter takes, newest first, each exactly once", async () => {
+  it("the list of deliveries pages through what each filter takes, newest first, each exactly once", async () => {
     await using scene = await openScene();
     const { database } = scene;
     const one = await scene.destination(NOWHERE);
@@ -82,7 +82,7 @@ describe("the list of deliveries", () => {
     }
   });
 
-  it("finds the deliveries of an item and of an event", async () => {
+  it("the list of deliveries finds the deliveries of an item and of an event", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     const other = await scene.destination(NOWHERE);
@@ -96,7 +96,7 @@ describe("the list of deliveries", () => {
     expect(await listAll(scene, { event_id: `evt_${mine.replaceAll("-", "")}` })).toHaveLength(2);
   });
 
-  it("is not shifted by deliveries that are created between two pages", async () => {
+  it("the list of deliveries is not shifted by deliveries that are created between two pages", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     await scene.webhooks("item-1", "item-1", "item-1");
@@ -109,7 +109,7 @@ describe("the list of deliveries", () => {
     expect([...first.data, ...second.data].map(({ id }) => id)).toEqual(wanted);
   });
 
-  it("finds rare deliveries beyond its first window", async () => {
+  it("the list of deliveries finds rare deliveries beyond its first window", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     await scene.webhooks("item-1");
@@ -123,7 +123,7 @@ describe("the list of deliveries", () => {
     expect(await listAll(scene, { event_type: "item.updated" })).toHaveLength(1);
   });
 
-  it("refuses cursors of other lists, and invalid ids and statuses", async () => {
+  it("the list of deliveries refuses cursors of other lists, and invalid ids and statuses", async () => {
     await using scene = await openScene();
     for (const filter of [{ cursor: "nonsense" }, { event_id: "evt_1" }, { item_id: "\0" }, { limit: 501 }]) {
       await expect(listDeliveries(scene.database, filter)).rejects.toMatchObject({ code: "invalid_request" });
@@ -136,7 +136,7 @@ describe("the list of deliveries", () => {
 });
 
 describe("a delivery", () => {
-  it("is shown with the time, duration, URL and answer of every attempt", async () => {
+  it("a delivery is shown with the time, duration, URL and answer of every attempt", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver, { schedule: [0] });
@@ -168,7 +168,7 @@ describe("a delivery", () => {
     expect(sent?.equals(receiver.received[0]?.body ?? Buffer.alloc(0))).toBe(true);
   });
 
-  it("does not show the destination's custom headers", async () => {
+  it("a delivery does not show the destination's custom headers", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const urls = { allowHttp: true, checkUrl: () => undefined };
@@ -187,7 +187,7 @@ describe("a delivery", () => {
     expect(JSON.stringify([data, whole])).not.toContain("very-secret");
   });
 
-  it.each(["original", "webhook", "event"])("in form %s shows the body that is sent", async (form) => {
+  it.each(["original", "webhook", "event"])("a delivery in form %s shows the body that is sent", async (form) => {
     await using scene = await openScene();
     await scene.destination(NOWHERE, {}, { form });
     const [hook] = await scene.webhooks("item-1");
@@ -202,7 +202,7 @@ describe("a delivery", () => {
     else expect(body?.toString()).toContain(`"webhook":${original}`);
   });
 
-  it("can be cancelled once, while it is scheduled", async () => {
+  it("a delivery can be cancelled once, while it is scheduled", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     await scene.webhooks("item-1");

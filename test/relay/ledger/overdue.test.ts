@@ -19,7 +19,7 @@ async function age(database: Database, minutes: number): Promise<void> {
   await database.query(`update events.outbox set written_at = ${past}`);
 }
 
-const told = async ({ database }: Scene): Promise<{ outbox: number; deliveries: number }[]> => {
+const recorded = async ({ database }: Scene): Promise<{ outbox: number; deliveries: number }[]> => {
   const { rows } = await database.query<{ payload: Buffer }>(
     "select payload from events.events where type = 'relay.overdue' order by id",
   );
@@ -29,7 +29,7 @@ const told = async ({ database }: Scene): Promise<{ outbox: number; deliveries: 
 };
 
 describe("the overdue check", () => {
-  it("finds nothing when nothing is late", async () => {
+  it("the overdue check finds nothing when nothing is late", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     await scene.webhooks("item-1");
@@ -40,10 +40,10 @@ describe("the overdue check", () => {
     });
     await dispatchAll(scene.database);
     expect(await findOverdue(scene.database)).toEqual({ outbox: 0, deliveries: 0, oldest_at: null });
-    expect(await told(scene)).toEqual([]);
+    expect(await recorded(scene)).toEqual([]);
   });
 
-  it("finds events that are not dispatched and deliveries that are not attempted", async () => {
+  it("the overdue check finds events that are not dispatched and deliveries that are not attempted", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     await scene.webhooks("item-1", "item-2");
@@ -80,7 +80,7 @@ describe("the overdue check", () => {
     expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 0 });
   });
 
-  it("does not count a delivery as late that waits behind one of its ordering key that is not due", async () => {
+  it("the overdue check does not count a delivery as late that waits behind one of its ordering key that is not due", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE, { ordering: "per_item" });
     await scene.webhooks("item-1", "item-1", "item-2");
@@ -93,7 +93,7 @@ describe("the overdue check", () => {
     expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 1 });
   });
 
-  it("counts due deliveries as late when nothing was sent for long, even if something was once", async () => {
+  it("the overdue check counts due deliveries as late when nothing was sent for long, even if something was once", async () => {
     await using scene = await openScene();
     await scene.destination(NOWHERE);
     await scene.webhooks("item-1");
@@ -103,7 +103,7 @@ describe("the overdue check", () => {
     expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 1 });
   });
 
-  it("counts up to 10,001 over all destinations", async () => {
+  it("the overdue check counts up to 10,001 over all destinations", async () => {
     await using scene = await openScene();
     for (const columns of [{}, {}, { ordering: "per_item" }]) {
       const { id } = await scene.destination(NOWHERE, columns);
@@ -116,7 +116,7 @@ describe("the overdue check", () => {
     expect(await findOverdue(scene.database)).toMatchObject({ deliveries: 10_001 });
   });
 
-  it("reports an incident once for all processes, and again only after it had ended", async () => {
+  it("the overdue check reports an incident once for all processes, and again only after it had ended", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -131,20 +131,20 @@ describe("the overdue check", () => {
     await age(database, 2);
     await Promise.all([look(), look(), look()]);
     await look();
-    expect(await told(scene)).toMatchObject([{ outbox: 1, deliveries: 0 }]);
+    expect(await recorded(scene)).toMatchObject([{ outbox: 1, deliveries: 0 }]);
     expect(lines).toHaveLength(1);
     await dispatchAll(database);
     await Promise.all([look(), look()]);
     expect(lines).toHaveLength(2);
     await age(database, 6);
     await look();
-    expect(await told(scene)).toMatchObject([
+    expect(await recorded(scene)).toMatchObject([
       { outbox: 1, deliveries: 0 },
       { outbox: 0, deliveries: 1 },
     ]);
   });
 
-  it("measures scheduled, held and dead deliveries", async () => {
+  it("the overdue check measures scheduled, held and dead deliveries", async () => {
     await using scene = await openScene();
     const { database } = scene;
     await scene.destination(NOWHERE);
@@ -163,7 +163,7 @@ describe("the overdue check", () => {
     });
   });
 
-  it("runs every half minute until it is disposed", async () => {
+  it("the overdue check runs every half minute until it is disposed", async () => {
     await using scene = await openScene();
     await scene.webhooks("item-1");
     await age(scene.database, 2);
@@ -172,6 +172,6 @@ describe("the overdue check", () => {
       clock: systemClock,
       logger: silentLogger,
     });
-    await until("it is told", async () => (await told(scene)).length === 1, 10);
+    await until("the event is recorded", async () => (await recorded(scene)).length === 1, 10);
   });
 });

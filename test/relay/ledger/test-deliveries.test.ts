@@ -15,7 +15,7 @@ const healthOf = async ({ database }: Scene) =>
   (await database.query("select to_jsonb(h) as health from relay.health h order by destination_id")).rows;
 
 describe("a test delivery", () => {
-  it("is signed like any other, says that it is a test, and shows what the receiver answered", async () => {
+  it("a test delivery is signed like any other, says that it is a test, and shows what the receiver answered", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     receiver.answer = () => ({ status: 202, headers: { "x-receiver": "here" }, body: "thanks" });
@@ -31,7 +31,7 @@ describe("a test delivery", () => {
     expect(event).toMatchObject({ id: delivery.event_id, type: "destination.test", data: { test: true } });
   });
 
-  it("that fails is shown with its cause, is not retried and is not a dead letter", async () => {
+  it("a test delivery that fails is shown with its cause, is not retried and is not a dead letter", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     receiver.answer = () => ({ status: 500 });
@@ -43,7 +43,7 @@ describe("a test delivery", () => {
     expect(receiver.received).toHaveLength(1);
   });
 
-  it("changes neither the destination's health nor its scheduled deliveries, and is sent while it is paused", async () => {
+  it("a test delivery changes neither the destination's health nor its scheduled deliveries, and is sent while it is paused", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     receiver.answer = () => ({ status: 500 });
@@ -57,7 +57,7 @@ describe("a test delivery", () => {
     expect(await scene.statuses()).toEqual({ scheduled: 1, cancelled: 1 });
   });
 
-  it("is refused by the address guard as other deliveries are", async () => {
+  it("a test delivery is refused by the address guard as other deliveries are", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver);
@@ -66,7 +66,7 @@ describe("a test delivery", () => {
     expect(receiver.received).toEqual([]);
   });
 
-  it("is listed in the ledger and is not part of a replay", async () => {
+  it("a test delivery is listed in the ledger and is not part of a replay", async () => {
     await using scene = await openScene();
     const receiver = await scene.receiver();
     const { id } = await scene.destination(receiver);
@@ -80,7 +80,7 @@ describe("a test delivery", () => {
     });
   });
 
-  it("to an unknown destination is refused", async () => {
+  it("a test delivery to an unknown destination is refused", async () => {
     await using scene = await openScene();
     expect(await refusalOf(sendTest(depsOf(scene), "dst_nothing"))).toMatchObject({ code: "not_found" });
   });

@@ -1,4 +1,4 @@
-/** Preview: a route tried against what has happened tells what it would have taken and what would fail. */
+/** Preview: a route tried against past events shows what it would have matched and what would fail. */
 import { afterAll, expect, test } from "vitest";
 import type { Database } from "../../../src/database/types.ts";
 import { append } from "../../../src/journal/append.ts";

@@ -95,7 +95,7 @@ describe("an invalid route is refused with each error", () => {
     ["the form transform without one", { form: "transform" }, "transform"],
     ["a transform with another form", { form: "event", transform: "data" }, "transform"],
     ["a transform that is no JSONata", { transform: "data.[" }, "transform"],
-    ["a transform that tells the time", { transform: "$now()" }, "transform"],
+    ["a transform that reads the time", { transform: "$now()" }, "transform"],
     ["the original of what is no webhook", { form: "original", filter: { types: ["item.error"] } }, "filter.types"],
     ["the original of everything", { form: "original", filter: { types: ["*"] } }, "filter.types"],
     ["a name that is too long", { name: "x".repeat(201) }, "name"],
@@ -125,7 +125,7 @@ describe("an invalid route is refused with each error", () => {
 });
 
 describe("a change", () => {
-  test("creates a new version, and the previous one stays for its deliveries", async () => {
+  test("a change creates a new version, and the previous one stays for its deliveries", async () => {
     await using it = await rulesScene();
     const { id: destination_id } = await it.destination();
     const made = await createRoute(it.database, {
@@ -149,7 +149,7 @@ describe("a change", () => {
     ]);
   });
 
-  test("without new values creates no version", async () => {
+  test("a change without new values creates no version", async () => {
     await using it = await rulesScene();
     const { id: destination_id } = await it.destination();
     const made = await createRoute(it.database, { destination_id, match: { zz: 1, a: { $gt: 2, $exists: true } } });
@@ -162,7 +162,7 @@ describe("a change", () => {
     expect((await updateRoute(it.database, made.id, {})).version).toBe(1);
   });
 
-  test("of the form removes the transform or requires one", async () => {
+  test("a change of the form removes the transform or requires one", async () => {
     await using it = await rulesScene();
     const { id: destination_id } = await it.destination();
     const { id } = await createRoute(it.database, { destination_id, transform: "data" });
@@ -182,7 +182,7 @@ describe("a change", () => {
     });
   });
 
-  test("to the form original is refused for types that are not webhooks, and changes nothing", async () => {
+  test("a change to the form original is refused for types that are not webhooks, and changes nothing", async () => {
     await using it = await rulesScene();
     const { id: destination_id } = await it.destination();
     const made = await createRoute(it.database, { destination_id, filter: { types: ["item.*"] } });
@@ -192,7 +192,7 @@ describe("a change", () => {
     expect(await getRoute(it.database, made.id)).toEqual(made);
   });
 
-  test("that comes together with another keeps both", async () => {
+  test("a change that comes together with another keeps both", async () => {
     await using it = await rulesScene();
     const { id: destination_id } = await it.destination();
     const { id } = await createRoute(it.database, { destination_id });

@@ -15,7 +15,7 @@ function publicKey(whpk: string) {
 }
 
 describe("v1", () => {
-  test("signs the specification's example to the specified signature", () => {
+  test("v1 signs the specification's example to the specified signature", () => {
     // Of the standardwebhooks libraries' own tests.
     const signer = openSigner("v1", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     const body = Buffer.from('{"test": 2432232314}');
@@ -24,7 +24,7 @@ describe("v1", () => {
     );
   });
 
-  test("signs every body so that the official library verifies it", () => {
+  test("v1 signs every body so that the official library verifies it", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), fc.uuid(), (text, id) => {
         const { secret } = newSecret("v1");
@@ -39,13 +39,13 @@ describe("v1", () => {
     );
   });
 
-  test("signs bytes that are not text as they are", () => {
+  test("v1 signs bytes that are not text as they are", () => {
     const bytes = Buffer.from([0xff, 0xfe, 0, 0x80]);
     const signer = openSigner("v1", newSecret("v1").secret);
     expect(signatures([signer], "a", 1, bytes)).not.toBe(signatures([signer], "a", 1, Buffer.from(bytes.toString())));
   });
 
-  test("creates secrets of 32 random bytes", () => {
+  test("v1 creates secrets of 32 random bytes", () => {
     const secrets = [newSecret("v1"), newSecret("v1")];
     for (const { secret, publicKey } of secrets) {
       expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
@@ -54,18 +54,18 @@ describe("v1", () => {
     expect(secrets[0]?.secret).not.toBe(secrets[1]?.secret);
   });
 
-  test.each([24, 32, 64])("accepts a secret of %i bytes", (length) => {
+  test.each([24, 32, 64])("v1 accepts a secret of %i bytes", (length) => {
     expect(openSigner("v1", `whsec_${base64(randomBytes(length))}`)).toMatchObject({ scheme: "v1", publicKey: null });
   });
 
-  test.each([0, 1, 23, 65, 100])("refuses a secret of %i bytes", (length) => {
+  test.each([0, 1, 23, 65, 100])("v1 refuses a secret of %i bytes", (length) => {
     const secret = `whsec_${base64(randomBytes(length))}`;
     expect(() => openSigner("v1", secret)).toThrow(expect.objectContaining({ code: "invalid_request" }));
   });
 });
 
 describe("v1a", () => {
-  test("signs with whsk_ so that whpk_ verifies it", () => {
+  test("v1a signs with whsk_ so that whpk_ verifies it", () => {
     const { secret, publicKey: whpk } = newSecret("v1a");
     expect(whpk).toMatch(/^whpk_[A-Za-z0-9+/]{43}=$/);
     const body = Buffer.from('{"a": 1.10}');
@@ -77,7 +77,7 @@ describe("v1a", () => {
     expect(verify(null, Buffer.concat([signed, Buffer.from(" ")]), key, Buffer.from(signature, "base64"))).toBe(false);
   });
 
-  test("signs the example of RFC 8032 from a seed, and from seed and public key", () => {
+  test("v1a signs the example of RFC 8032 from a seed, and from seed and public key", () => {
     // Test 1 of section 7.1.
     const seed = Buffer.from("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "hex");
     const pub = Buffer.from("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "hex");
@@ -91,18 +91,18 @@ describe("v1a", () => {
     );
   });
 
-  test("refuses a seed and a public key that do not belong together", () => {
+  test("v1a refuses a seed and a public key that do not belong together", () => {
     const halves = [newSecret("v1a"), newSecret("v1a")].map(({ secret }) => Buffer.from(secret.slice(5), "base64"));
     const mixed = Buffer.concat([halves[0]?.subarray(0, 32) ?? [], halves[1]?.subarray(32) ?? []] as Buffer[]);
     expect(() => openSigner("v1a", `whsk_${base64(mixed)}`)).toThrow(/do not belong together/);
   });
 
-  test.each([0, 31, 33, 63, 65])("refuses a key of %i bytes", (length) => {
+  test.each([0, 31, 33, 63, 65])("v1a refuses a key of %i bytes", (length) => {
     const secret = `whsk_${base64(randomBytes(length))}`;
     expect(() => openSigner("v1a", secret)).toThrow(expect.objectContaining({ code: "invalid_request" }));
   });
 
-  test("creates keys that other implementations can read", () => {
+  test("v1a creates keys that other implementations can read", () => {
     const { secret, publicKey: whpk } = newSecret("v1a");
     const bytes = Buffer.from(secret.slice("whsk_".length), "base64");
     expect(bytes).toHaveLength(64);

@@ -1,4 +1,4 @@
-/** A receiver of webhooks that keeps every request byte for byte and answers as told. */
+/** A receiver of webhooks that keeps every request byte for byte and answers as configured. */
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 

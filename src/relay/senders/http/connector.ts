@@ -1,6 +1,6 @@
 /**
- * Makes the connections of an HTTP destination: to an address that the guard allows, within a timeout of its own, and always
- * with the certificate checked, whatever NODE_TLS_REJECT_UNAUTHORIZED says. A failure carries one of the relay's causes.
+ * Makes the connections of an HTTP destination: to an address that the guard allows and within a timeout of its own. It
+ * always checks the certificate, and ignores NODE_TLS_REJECT_UNAUTHORIZED. A failure carries one of the relay's causes.
  */
 import { readFileSync } from "node:fs";
 import { connect as connectTcp, isIP, type Socket } from "node:net";

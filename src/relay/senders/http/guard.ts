@@ -5,7 +5,7 @@
  * name that changes in between gains nothing.
  *
  * Only addresses of the public internet pass. Forms that embed another address (mapped, compatible, 6to4, Teredo, NAT64) do
- * not pass, whatever they embed. An operator can allow addresses and ranges, each in the form in which it is reached.
+ * not pass, with any embedded address. An operator can allow addresses and ranges, each in the form in which it is reached.
  */
 import { isIP, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";

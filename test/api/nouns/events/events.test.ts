@@ -17,7 +17,7 @@ const happen = async (...given: Parameters<typeof updated>[]): Promise<void> => 
 };
 
 describe("fetching events", () => {
-  it("yields each once, the oldest first, and a cursor to go on with even where nothing is yet", async () => {
+  it("fetching events yields each once, the oldest first, and a cursor even when there are none", async () => {
     const begin = await here();
     expect((await events(`cursor=${begin}`)).body).toEqual({ data: [], next_cursor: begin });
     await happen(...Array.from({ length: 7 }, (_, n): [string] => [`paged-${n}`]));
@@ -34,7 +34,7 @@ describe("fetching events", () => {
     expect((await events(`cursor=${cursor}`)).body.data[0].item_id).toBe("paged-7");
   });
 
-  it("begins with the first that is kept, or with those to come", async () => {
+  it("fetching events begins with the oldest that is kept, or with future ones", async () => {
     await happen(["first"]);
     const all = await events("limit=500");
     expect(all.body).toEqual((await events("limit=500&cursor=start")).body);
@@ -42,7 +42,7 @@ describe("fetching events", () => {
     expect((await events("cursor=now")).body.data).toEqual([]);
   });
 
-  it("shows none before its place is certain", async () => {
+  it("fetching events shows none before its position is certain", async () => {
     const begin = await here();
     await record(api, updated("waiting"));
     expect((await events(`cursor=${begin}`)).body.data).toEqual([]);
@@ -50,7 +50,7 @@ describe("fetching events", () => {
     expect((await events(`cursor=${begin}`)).body.data).toHaveLength(1);
   });
 
-  it("looks for types and families, items, users, and news alone", async () => {
+  it("fetching events filters by type, family, item, user and history", async () => {
     const begin = await here();
     const user = { userId: "someone" };
     await happen(["one", user], ["two"], ["two", { type: "item.linked", data: { created: true } }]);
@@ -74,7 +74,7 @@ describe("fetching events", () => {
     expect(await found("integration_id=svi_other")).toEqual([]);
   });
 
-  it("refuses cursors that are none, types that are not there, and waiting for ever", async () => {
+  it("fetching events refuses invalid cursors, unknown types and long waits", async () => {
     const begin = await here();
     const refused: [query: string, field: string][] = [
       ["cursor=W10", "cursor"],
@@ -104,7 +104,7 @@ describe("fetching events", () => {
 });
 
 describe("waiting for events", () => {
-  it("is answered as soon as there is one that is looked for", async () => {
+  it("a request that waits for events is answered as soon as one matches", async () => {
     const begin = await here();
     const answer = events(`cursor=${begin}&wait_s=30&item_id=awaited`);
     await happen(["another"]);
@@ -112,7 +112,7 @@ describe("waiting for events", () => {
     expect((await answer).body.data.map((event: Json) => event.item_id)).toEqual(["awaited"]);
   });
 
-  it("ends with nothing when the time is over, with a cursor behind what was not looked for", async () => {
+  it("a request that waits for events ends empty after its time, with a cursor behind events that did not match", async () => {
     const begin = await here();
     const answer = events(`cursor=${begin}&wait_s=1&item_id=nobody`);
     await happen(["somebody"]);
@@ -122,7 +122,7 @@ describe("waiting for events", () => {
     if (body.next_cursor !== begin) expect(later.body.data).toEqual([]);
   });
 
-  it("does not hold a server that closes", { timeout: 20_000 }, async () => {
+  it("a request that waits for events does not delay a server that closes", { timeout: 20_000 }, async () => {
     await using closing = await startApi();
     const { next_cursor } = (await closing.call("GET /v1/events?cursor=now")).body;
     let arrived: () => void = () => undefined;
@@ -144,7 +144,7 @@ describe("numbers", () => {
     expect((await events("limit=500")).text).toContain(shown.text);
   };
 
-  it("of a webhook leave as they came", async () => {
+  it("the numbers of a webhook are sent as they came", async () => {
     const { id, webhook_secret } = await api.integrate();
     const body = `{"webhook_type": "ITEM",\r\n  "webhook_code":"UPDATED", "item_id":"odd-numbers", "amount": ${ODD}}`;
     const headers = { "tartan-webhook-secret": webhook_secret };
@@ -154,7 +154,7 @@ describe("numbers", () => {
     await isKept(posted.body.webhook_id.replace("whk_", "evt_"), `"webhook":${body.split(ODD)[0]}`);
   });
 
-  it("of an event leave as they are stored", async () => {
+  it("the numbers of an event are sent as they are stored", async () => {
     await api.database.query(
       `with made as (insert into events.events (id, type, payload) select id, 'item.updated', events.envelope(id,
          'item.updated', now(), null, null, null, null, false, $1) from (select tartan.new_id() as id offset 0) x returning id)
@@ -167,14 +167,14 @@ describe("numbers", () => {
   });
 });
 
-it("an event that there is not is 404, and so is what is no id", async () => {
+it("an unknown event and an invalid event id are 404", async () => {
   for (const id of [`evt_${"0".repeat(32)}`, "evt_x", "whk_1"]) {
     const { status, body } = await api.call(`GET /v1/events/${id}`);
     expect([id, status, body.error.code]).toEqual([id, 404, "not_found"]);
   }
 });
 
-it("every type that there is is listed, with the name of its schema", async () => {
+it("every event type is listed with the name of its schema", async () => {
   const { body } = await api.call("GET /v1/event-types");
   expect(body.data.map(({ type }: Json) => type)).toEqual(Object.keys(EVENT_TYPES));
   const { components } = (await api.call("GET /openapi.json")).body;

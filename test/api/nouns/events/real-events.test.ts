@@ -16,7 +16,7 @@ import { deliveryEvents, destinationEvents } from "../../../../src/relay/deliver
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
 import { openScene, type Scene } from "../../../sync/support.ts";
-import { openTeller } from "../../../sync/teller.ts";
+import { openEventReader } from "../../../sync/event-reader.ts";
 
 type Schema = {
   type?: unknown;
@@ -44,22 +44,22 @@ function validators(): Map<string, ValidateFunction> {
 /** An Item's whole life. */
 async function live(scene: Scene): Promise<void> {
   const { control, url, clientId: client_id, secret } = scene.simulator;
-  const { change, hearAndWork } = openTeller(scene);
+  const { change, notifyAndWork } = openEventReader(scene);
   const item = await scene.synced(120);
   await change(item, { add: 2, modify: 1, remove: 1 });
   control.breakItem(item.item_id, { webhooks: false });
-  await hearAndWork(item, "ERROR");
+  await notifyAndWork(item, "ERROR");
   control.repairItem(item.item_id, { webhooks: false });
-  await hearAndWork(item, "LOGIN_REPAIRED");
+  await notifyAndWork(item, "LOGIN_REPAIRED");
   await fetch(`${url}/item/webhook/update`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ client_id, secret, access_token: item.access_token, webhook: "https://hooks.example/new" }),
   });
-  await hearAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
-  await hearAndWork(item, "PENDING_EXPIRATION");
+  await notifyAndWork(item, "WEBHOOK_UPDATE_ACKNOWLEDGED");
+  await notifyAndWork(item, "PENDING_EXPIRATION");
   control.revokeItem(item.item_id, { webhooks: false });
-  await hearAndWork(item, "USER_PERMISSION_REVOKED");
+  await notifyAndWork(item, "USER_PERMISSION_REVOKED");
   const other = await scene.synced(1);
   await unlinkItem(scene.database, scene.integrationId, other.item_id);
 }
@@ -107,7 +107,7 @@ async function trouble({ database, integrationId }: Scene): Promise<void> {
   await checkOverdue({ database, logger: silentLogger });
 }
 
-it("whatever is told is as its schema says, and every type is told", { timeout: 60_000 }, async () => {
+it("every recorded event matches its schema, and every type is recorded", { timeout: 60_000 }, async () => {
   await using scene = await openScene();
   await live(scene);
   await trouble(scene);

@@ -42,7 +42,7 @@ async function readerThatTakesNothing(server: TestApi, cursor: string) {
 }
 
 describe("the stream of events", () => {
-  it("says where it is at once, then each event as it happens, as it is stored", async () => {
+  it("the event stream sends its cursor at once, then each event as it happens, as it is stored", async () => {
     let begun = false;
     const reading = readStream(api, {}, (read) => {
       begun ||= read.text.includes("id: ");
@@ -59,7 +59,7 @@ describe("the stream of events", () => {
     expect(read.heard.map(({ event }) => event)).toEqual(["item.updated", "item.updated"]);
   });
 
-  it("that is cut off, again and again, goes on with nothing missed and nothing twice, while more happens", async () => {
+  it("an event stream that is cut off again and again continues without a missing or repeated event", async () => {
     const begin = await here();
     const all = names("cut", 200);
     const writing = (async () => {
@@ -83,7 +83,7 @@ describe("the stream of events", () => {
     expect(seen).toEqual(all);
   });
 
-  it("that is cut off before its first event misses none that happens meanwhile", async () => {
+  it("an event stream that is cut off before its first event misses none", async () => {
     const first = await readStream(api, {}, ({ text }) => /^id: /m.test(text));
     const cursor = /^id: (.*)$/m.exec(first.text)?.[1];
     await record(api, updated("meanwhile"));
@@ -92,7 +92,7 @@ describe("the stream of events", () => {
     expect(itemsOf(second)).toEqual(["meanwhile"]);
   });
 
-  it("has only what is looked for", async () => {
+  it("the event stream has only events that match its filter", async () => {
     const begin = await here();
     await record(
       api,
@@ -106,12 +106,12 @@ describe("the stream of events", () => {
     expect(itemsOf(read)).toEqual(["wanted", "wanted"]);
   });
 
-  it("refuses a Last-Event-ID that it did not give", async () => {
+  it("the event stream refuses an unknown Last-Event-ID", async () => {
     const answer = await api.call("GET /v1/events/stream", { headers: { "last-event-id": "of-another" } });
     expect([answer.status, answer.body.error.code]).toEqual([400, "invalid_request"]);
   });
 
-  it("ends when the server closes, and does not hold it", { timeout: 20_000 }, async () => {
+  it("the event stream ends when the server closes, and does not delay it", { timeout: 20_000 }, async () => {
     await using closing = await startApi();
     let begun = false;
     const reading = readStream(closing, {}, ({ text }) => {
@@ -123,16 +123,20 @@ describe("the stream of events", () => {
     expect((await reading).ended).toBe(true);
   });
 
-  it("does not hold a server that closes while its reader takes nothing", { timeout: 30_000 }, async () => {
-    await using closing = await startApi();
-    await recordLarge(closing);
-    const { socket, response } = await readerThatTakesNothing(closing, "start");
-    await closing.app.close();
-    expect(response.destroyed).toBe(true);
-    socket.destroy();
-  });
+  it(
+    "an event stream whose client does not read does not delay a server that closes",
+    { timeout: 30_000 },
+    async () => {
+      await using closing = await startApi();
+      await recordLarge(closing);
+      const { socket, response } = await readerThatTakesNothing(closing, "start");
+      await closing.app.close();
+      expect(response.destroyed).toBe(true);
+      socket.destroy();
+    },
+  );
 
-  it("keeps for a reader that takes nothing no more than a few events, and sends it all once it does", async () => {
+  it("the event stream keeps only a few events in memory for a client that does not read, and sends all once it does", async () => {
     const begin = await here();
     await recordLarge(api);
     const { socket, response } = await readerThatTakesNothing(api, begin);
@@ -147,7 +151,7 @@ describe("the stream of events", () => {
     expect(bytes).toBeGreaterThan(60 * LARGE);
   });
 
-  it("is cut off when Postgres fails, so that its reader comes again, and the log says why", async () => {
+  it("the event stream is cut off when Postgres fails, so that its client reconnects, and the log says why", async () => {
     await using broken = await startApi();
     let begun = false;
     const reading = readStream(broken, {}, ({ text }) => {
@@ -163,7 +167,7 @@ describe("the stream of events", () => {
     ]);
   });
 
-  it("stops asking Postgres once its reader is gone", async () => {
+  it("the event stream stops querying Postgres once its client is gone", async () => {
     await readStream(api, {}, ({ text }) => text.includes("id: "));
     const listening = `select 1 from pg_stat_activity where datname = current_database() and query like 'unlisten%'`;
     await expect.poll(async () => (await api.database.query(listening)).rowCount, { timeout: 10_000 }).toBe(1);

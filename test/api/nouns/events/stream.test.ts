@@ -35,7 +35,7 @@ async function read(stream: AsyncIterable<unknown>, until: (messages: Message[])
   return messages;
 }
 
-it("each event arrives as it is, line breaks between the parts of its JSON included, and its id is the cursor behind it", async () => {
+it("each streamed event arrives unchanged, with line breaks in its JSON, and its id is the cursor after it", async () => {
   const json = fc.jsonValue().map((value) => JSON.stringify({ value }, null, 2));
   await fc.assert(
     fc.asyncProperty(fc.array(json, { minLength: 1, maxLength: 60 }), async (texts) => {
@@ -50,7 +50,7 @@ it("each event arrives as it is, line breaks between the parts of its JSON inclu
   );
 });
 
-it("a reader that takes nothing has no more read for it than a page or two", async () => {
+it("a stream whose client does not read fetches no more than two pages", async () => {
   const asked: number[] = [];
   const leaving = new AbortController();
   const texts = Array.from({ length: 5000 }, () => JSON.stringify("x".repeat(10_000)));
@@ -63,7 +63,7 @@ it("a reader that takes nothing has no more read for it than a page or two", asy
   leaving.abort();
 });
 
-it("ends when its signal aborts while it waits, and says where it is before it waits", async () => {
+it("an event stream ends when its signal aborts while it waits, and sends its cursor before it waits", async () => {
   const leaving = new AbortController();
   const readOn = feedOf([]);
   const chunks: string[] = [];
@@ -74,14 +74,14 @@ it("ends when its signal aborts while it waits, and says where it is before it w
   expect(chunks.join("")).toBe("retry: 1000\n: still here\nid: 0\n\n");
 });
 
-it("does not last for ever, since its reader's key may have been reset", async () => {
+it("an event stream ends after a while, since its client's key may have been reset", async () => {
   const { signal } = new AbortController();
   const readOn = feedOf(["{}", "[]"]);
   const { length } = await read(eventStream(await readOn("0", 1, 0, signal), readOn, signal, 0), () => false);
   expect(length).toBe(1);
 });
 
-it("fails when the feed does, so that its reader comes again", async () => {
+it("an event stream fails when the event feed does, so that its client reconnects", async () => {
   const { signal } = new AbortController();
   const readOn: ReadOn = async () => {
     throw new Error("Postgres is away");

@@ -66,7 +66,7 @@ describe("connections", () => {
         socket.end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nhalf"),
       200,
     ],
-  ])("one that %s is a failure, whatever the status was", async (_, act, status) => {
+  ])("an answer that %s is a failure with any status", async (_, act, status) => {
     await using r = await bare((socket) => act(socket));
     await using s = sender(url(r));
     expect(await s.send(HELLO)).toMatchObject({ cause: "connection_reset", status });
@@ -132,7 +132,7 @@ describe("connections", () => {
 });
 
 describe("a connection that is kept", () => {
-  test("is not used again after its maximum age, so that a changed name is followed", async () => {
+  test("a kept connection is not used again after its maximum age, so that a changed name is followed", async () => {
     await using r = await receiver((response) => response.end("ok"));
     await using young = sender(url(r), { connectionAgeMaxMs: 60_000 });
     await young.send(HELLO);

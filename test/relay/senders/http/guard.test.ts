@@ -13,7 +13,7 @@ const REFUSED = {
   "link-local, where clouds keep their metadata": ["169.254.169.254", "fe80::1", "fe80::1%eth0", "fec0::1"],
   "carrier-grade NAT": ["100.64.0.1", "100.100.100.200", "100.127.255.255"],
   "unique-local": ["fc00::1", "fd00:ec2::254"],
-  "IPv4-mapped, whatever is inside": ["::ffff:127.0.0.1", "::ffff:7f00:1", "::ffff:10.0.0.1", "::ffff:8.8.8.8"],
+  "IPv4-mapped, with any address inside": ["::ffff:127.0.0.1", "::ffff:7f00:1", "::ffff:10.0.0.1", "::ffff:8.8.8.8"],
   "IPv4-compatible": ["::127.0.0.1", "::7f00:1", "::8.8.8.8"],
   "IPv4-translated": ["::ffff:0:127.0.0.1"],
   NAT64: ["64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::8.8.8.8", "64:ff9b:1::7f00:1", "64:ff9b:1:ffff::1"],
@@ -26,26 +26,26 @@ const REFUSED = {
 };
 
 describe("an address", () => {
-  test.each(Object.entries(REFUSED))("that is %s is refused", (_, addresses) => {
+  test.each(Object.entries(REFUSED))("an address that is %s is refused", (_, addresses) => {
     for (const address of addresses) expect(closedGuard.allows(address), address).toBe(false);
   });
 
   test.each(["8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.1", "100.63.255.255", "2606:4700::1", "2a00:1450::1"])(
-    "of the public internet passes: %s",
+    "an address of the public internet passes: %s",
     (address) => {
       expect(closedGuard.allows(address)).toBe(true);
     },
   );
 
   test.each(["", "localhost", "127.1", "0x7f.1", "2130706433", "10.0.0.1/8", "8.8.8.8:80", "[::1]"])(
-    "is nothing else: %j is refused",
+    "a text that is not an address is refused: %j",
     (text) => {
       expect(closedGuard.allows(text)).toBe(false);
       expect(createGuard({ allow: ["0.0.0.0/0", "::/0"] }).allows(text)).toBe(false);
     },
   );
 
-  test("that embeds another address is refused for every embedded address", () => {
+  test("an address that embeds another address is refused for every embedded address", () => {
     const forms = [
       (a: string) => `::ffff:${a}`,
       (a: string) => `::${a}`,
@@ -58,7 +58,7 @@ describe("an address", () => {
 });
 
 describe("the allow-list", () => {
-  test("allows an address exactly, and in no other form", () => {
+  test("the allow-list allows an address exactly, and in no other form", () => {
     const guard = createGuard({ allow: ["127.0.0.1", "fd00::1"] });
     expect(["127.0.0.1", "fd00::1", "fd00:0::0:1"].map(guard.allows)).toEqual([true, true, true]);
     expect(["127.0.0.2", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fd00::2", "::1"].map(guard.allows)).not.toContain(
@@ -66,7 +66,7 @@ describe("the allow-list", () => {
     );
   });
 
-  test("allows a range", () => {
+  test("the allow-list allows a range", () => {
     const guard = createGuard({ allow: ["10.1.0.0/16", "fd00:1::/32", "192.168.0.77/31"] });
     expect(["10.1.0.0", "10.1.255.255", "fd00:1:2::3", "192.168.0.76"].map(guard.allows)).not.toContain(false);
     expect(["10.0.255.255", "10.2.0.0", "fd00:2::1", "192.168.0.78", "127.0.0.1"].map(guard.allows)).not.toContain(
@@ -75,7 +75,7 @@ describe("the allow-list", () => {
   });
 
   test.each(["localhost", "10.0.0.0/33", "10.0.0", "0x7f.1", "10.0.0.0/", "/8", "", "::1/129", "10.0.0.0/8/8", "*"])(
-    "that holds %j is refused, by the option's name",
+    "the allow-list that holds %j is refused, by the option's name",
     (text) => {
       expect(() => createGuard({ allow: ["10.0.0.1", text] })).toThrow(
         expect.objectContaining({
@@ -111,13 +111,13 @@ describe("a URL", () => {
     "https://LOCALHOST:8443/",
     "https://a.localhost/",
     "https://10.0.0.1:8443/",
-  ])("that shows where it leads is refused: %s", (url) => {
+  ])("a URL with an address that is not allowed is refused: %s", (url) => {
     expect(() => closedGuard.check(url)).toThrow(
       expect.objectContaining({ code: "invalid_request", fields: { url: expect.any(String) as unknown } }),
     );
   });
 
-  test("with a name or a public address is checked when it is connected to", () => {
+  test("a URL with a name or a public address is checked when it is connected to", () => {
     for (const url of [
       "https://example.com/",
       "https://localhost.example.com",
@@ -127,7 +127,7 @@ describe("a URL", () => {
       expect(() => closedGuard.check(url)).not.toThrow();
   });
 
-  test("that leads to an allowed address passes", () => {
+  test("a URL with an allowed address passes", () => {
     const guard = createGuard({ allow: ["127.0.0.1"] });
     for (const url of ["http://127.0.0.1:3000/", "http://localhost:3000/", "http://2130706433/"])
       expect(() => guard.check(url)).not.toThrow();
@@ -146,7 +146,7 @@ describe("a connection", () => {
     return { lookup, asked };
   }
 
-  test("goes to the checked address, so a name that becomes private afterwards gains nothing", async () => {
+  test("a connection goes to the checked address, so a name that becomes private afterwards gains nothing", async () => {
     await using r = await receiver((response) => response.writeHead(200, { connection: "close" }).end(), {
       host: "0.0.0.0",
     });
@@ -159,7 +159,7 @@ describe("a connection", () => {
     expect(r.connections).toHaveLength(1);
   });
 
-  test("to a name with public and private addresses goes to a public one", async () => {
+  test("a connection to a name with public and private addresses goes to a public one", async () => {
     await using r = await receiver((response) => response.end(), { host: "0.0.0.0" });
     const { lookup } = changing(["127.0.0.3", "::1", "169.254.169.254", "127.0.0.1", "127.0.0.2"]);
     await using s = sender(`http://mixed.test:${r.port}/`, { guard: createGuard({ allow: ["127.0.0.1"], lookup }) });
@@ -175,7 +175,7 @@ describe("a connection", () => {
     "[::ffff:127.0.0.1]",
     "[64:ff9b::7f00:1]",
     "localhost.",
-  ])("to a host that is an address, or a name of this machine, is looked at too: %s", async (host) => {
+  ])("a connection to a host that is an address or a name of this machine is checked too: %s", async (host) => {
     await using r = await answering(200);
     const guard = createGuard({ allow: [], lookup: resolver({ "localhost.": ["127.0.0.1", "::1"] }) });
     await using s = sender(`http://${host}:${r.port}/`, { guard });
@@ -183,7 +183,7 @@ describe("a connection", () => {
     expect(r.connections).toHaveLength(0);
   });
 
-  test("to a private address by https is refused too", async () => {
+  test("a connection to a private address by https is refused too", async () => {
     await using r = await receiver((response) => response.end(), { secure: true });
     const guard = createGuard({ allow: [], lookup: resolver({ "receiver.test": ["127.0.0.1"] }) });
     for (const host of ["receiver.test", "127.0.0.1"]) {
@@ -193,7 +193,7 @@ describe("a connection", () => {
     expect(r.connections).toHaveLength(0);
   });
 
-  test("is cut before a byte is sent when its remote address is not allowed", async () => {
+  test("a connection is cut before a byte is sent when its remote address is not allowed", async () => {
     await using r = await answering(200);
     const lying = {
       ...createGuard({ allow: ["127.0.0.1"], lookup: resolver({ "x.test": ["127.0.0.1"] }) }),
@@ -204,7 +204,7 @@ describe("a connection", () => {
     expect(r.received).toHaveLength(0);
   });
 
-  test("shares one query for a name with connections made at the same time", async () => {
+  test("a connection shares one query for a name with connections made at the same time", async () => {
     await using r = await answering(200);
     const { lookup, asked } = changing(["127.0.0.1"]);
     await using s = sender(`http://busy.test:${r.port}/`, { guard: createGuard({ allow: ["127.0.0.1"], lookup }) });
@@ -214,7 +214,7 @@ describe("a connection", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("that is refused at once calls back asynchronously", async () => {
+  test("a connection that is refused at once calls back asynchronously", async () => {
     const connect = createConnector({ guard: closedGuard, ca: null, timeoutMs: 1000 });
     const order: string[] = [];
     await new Promise<void>((resolve) => {

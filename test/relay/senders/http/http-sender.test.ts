@@ -5,7 +5,7 @@ import { retryAfterMs } from "../../../../src/relay/senders/http/http-sender.ts"
 import { answering, bare, closed, HELLO, receiver, sender, urlOf as url } from "../../receivers.ts";
 
 describe("a request", () => {
-  test("is a POST with the given headers and exactly the given body", async () => {
+  test("a request is a POST with the given headers and exactly the given body", async () => {
     await using r = await answering(200);
     await using s = sender(url(r, "/hooks/plaid?a=1&b=%20"));
     const body = Buffer.from([0, 255, 10, 13, 34, 0xf0, 0x9f, 0x92, 0xb8]);
@@ -21,14 +21,14 @@ describe("a request", () => {
     expect(first?.body).toEqual(body);
   });
 
-  test("with an empty body is sent with an empty body", async () => {
+  test("a request with an empty body is sent with an empty body", async () => {
     await using r = await answering(200);
     await using s = sender(url(r));
     expect(await s.send({ headers: {}, body: Buffer.alloc(0) })).toMatchObject({ status: 200, cause: null });
     expect(r.received[0]?.headers["content-length"]).toBe("0");
   });
 
-  test("with a header that cannot be sent fails with a cause, and the next one is sent", async () => {
+  test("a request with a header that cannot be sent fails with a cause, and the next one is sent", async () => {
     await using r = await answering(200);
     await using s = sender(url(r));
     const refused = await s.send({ headers: { "x-bad": "a\r\nx-injected: 1" }, body: HELLO.body });
@@ -39,7 +39,7 @@ describe("a request", () => {
 });
 
 describe("an answer", () => {
-  test("is returned with status, headers, body and address", async () => {
+  test("an answer is returned with status, headers, body and address", async () => {
     await using r = await receiver((response) =>
       response.writeHead(418, { "X-Mixed": "Case", "set-cookie": ["a=1", "b=2"] }).end("short and stout"),
     );
@@ -51,20 +51,23 @@ describe("an answer", () => {
     expect(exchange.durationMs).toBeGreaterThan(0);
   });
 
-  test.each([200, 201, 202, 204, 226, 299])("with status %i is a success", async (status) => {
+  test.each([200, 201, 202, 204, 226, 299])("an answer with status %i is a success", async (status) => {
     await using r = await answering(status);
     await using s = sender(url(r));
     expect(await s.send(HELLO)).toMatchObject({ status, cause: null });
   });
 
-  test.each([400, 401, 404, 410, 413, 429, 500, 502, 503, 504, 599])("with status %i is a failure", async (status) => {
-    await using r = await answering(status);
-    await using s = sender(url(r));
-    expect(await s.send(HELLO)).toMatchObject({ status, cause: `status_${status}` });
-  });
+  test.each([400, 401, 404, 410, 413, 429, 500, 502, 503, 504, 599])(
+    "an answer with status %i is a failure",
+    async (status) => {
+      await using r = await answering(status);
+      await using s = sender(url(r));
+      expect(await s.send(HELLO)).toMatchObject({ status, cause: `status_${status}` });
+    },
+  );
 
   test.each([300, 301, 302, 303, 304, 307, 308])(
-    "%i is failure, and where it points to is not asked",
+    "a redirect with status %i is a failure and is not followed",
     async (status) => {
       await using elsewhere = await answering(200);
       await using r = await answering(status, { location: url(elsewhere) });
@@ -74,7 +77,7 @@ describe("an answer", () => {
     },
   );
 
-  test("is not the informational response before it", async () => {
+  test("an answer is not the informational response before it", async () => {
     await using r = await bare((socket) =>
       socket.write(
         "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\nok",
@@ -87,13 +90,13 @@ describe("an answer", () => {
     expect(exchange.head.toString()).toBe("ok");
   });
 
-  test("is returned without headers that Postgres cannot store", async () => {
+  test("an answer is returned without headers that Postgres cannot store", async () => {
     await using r = await bare((socket) => socket.write("HTTP/1.1 200 OK\r\nx-odd: a\0b\r\ncontent-length: 0\r\n\r\n"));
     await using s = sender(url(r));
     expect(await s.send(HELLO)).toMatchObject({ cause: "bad_answer", headers: {} });
   });
 
-  test("is read for Retry-After and webhook-delivery", async () => {
+  test("an answer is read for Retry-After and webhook-delivery", async () => {
     await using r = await answering(503, { "retry-after": "120", "webhook-delivery": " Disable " });
     await using s = sender(url(r));
     expect(await s.send(HELLO)).toMatchObject({ retryAfterMs: 120_000, control: "disable" });
@@ -118,13 +121,13 @@ describe("an answer", () => {
     ["Thu, 99 Foo 2026", null],
     ["", null],
     [undefined, null],
-  ])("Retry-After %j", (value, expected) => {
+  ])("the header Retry-After %j is read as documented", (value, expected) => {
     expect(retryAfterMs(value, now)).toBe(expected);
   });
 });
 
 describe("a long or slow answer", () => {
-  test("is kept up to 16 KiB, in whatever chunks it arrives", async () => {
+  test("a long or slow answer is kept up to 16 KiB, in any chunks", async () => {
     await using r = await receiver((response) => {
       for (let i = 0; i < 30; i += 1) response.write(String.fromCharCode(97 + (i % 26)).repeat(1000));
       response.end();
@@ -138,7 +141,7 @@ describe("a long or slow answer", () => {
     expect(r.connections, "it was read to its end, so the connection serves again").toHaveLength(1);
   });
 
-  test("keeps no memory beyond its 16 KiB", async () => {
+  test("a long or slow answer keeps no memory beyond its 16 KiB", async () => {
     await using r = await bare((socket) =>
       socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n${"x".repeat(60_000)}`),
     );
@@ -148,7 +151,7 @@ describe("a long or slow answer", () => {
     expect(head.buffer.byteLength).toBeLessThanOrEqual(16 * 1024);
   });
 
-  test("without an end is classified by its status, and its connection is closed", async () => {
+  test("a long or slow answer without an end is classified by its status, and its connection is closed", async () => {
     await using r = await bare((socket, chunk) => {
       if (!chunk.startsWith("POST")) return;
       socket.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -192,7 +195,7 @@ describe("a long or slow answer", () => {
     },
   );
 
-  test("that arrived in time counts although this process was blocked", async () => {
+  test("a long or slow answer that arrived in time counts although this process was blocked", async () => {
     const program = `
       const { createServer } = require("node:http");
       const { parentPort } = require("node:worker_threads");
@@ -212,7 +215,7 @@ describe("a long or slow answer", () => {
     await elsewhere.terminate();
   });
 
-  test("that never comes is a timeout", async () => {
+  test("a long or slow answer that never comes is a timeout", async () => {
     await using r = await bare(() => undefined);
     await using s = sender(url(r), { timeoutMs: 100 });
     expect(await s.send(HELLO)).toMatchObject({ status: null, cause: "timeout", address: "127.0.0.1" });

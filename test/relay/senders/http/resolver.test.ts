@@ -86,7 +86,7 @@ async function resolverOn(
 const only = (address: string) => [{ address, family: address.includes(":") ? 6 : 4 }];
 
 describe("the resolver of destinations", () => {
-  it("resolves a name while the name servers of many others are silent", async () => {
+  it("the resolver of destinations resolves a name while the name servers of many others are silent", async () => {
     const silent = Array.from({ length: 32 }, (_, n) => `silent-${n}.test`);
     const names = Object.fromEntries(silent.map((name) => [name, "silent" as const]));
     await using server = await nameServer({ ...names, "good.test": ["192.0.2.7"] });
@@ -100,7 +100,7 @@ describe("the resolver of destinations", () => {
     expect(failed).toBe(32);
   });
 
-  it("distinguishes a name that does not exist from one that no server answered for", async () => {
+  it("the resolver of destinations distinguishes a name that does not exist from one that no server answered for", async () => {
     await using server = await nameServer({ "silent.test": "silent", "empty.test": [] });
     await using it = await resolverOn(server);
     await expect(it.resolve("unknown.test")).rejects.toMatchObject({ code: "ENOTFOUND" });
@@ -108,7 +108,7 @@ describe("the resolver of destinations", () => {
     await expect(it.resolve("silent.test")).rejects.toMatchObject({ code: "EAI_AGAIN" });
   });
 
-  it("reads the hosts file first, and again when the file has changed", async () => {
+  it("the resolver of destinations reads the hosts file first, and again when the file has changed", async () => {
     await using server = await nameServer({ "app.test": ["192.0.2.1"] });
     await using it = await resolverOn(server, {
       hosts: "# ours\n192.0.2.2\tApp.test alias.test # why\nnonsense app.test\n",
@@ -121,7 +121,7 @@ describe("the resolver of destinations", () => {
     expect(await it.resolve("localhost")).toMatchObject([{ address: "127.0.0.1" }, { address: "::1" }]);
   });
 
-  it("tries the search list of resolv.conf for short names, and last for long ones", async () => {
+  it("the resolver of destinations tries the search list of resolv.conf for short names, and last for long ones", async () => {
     await using server = await nameServer({
       "app.svc.test": ["192.0.2.4"],
       "a.b.c": ["192.0.2.5"],
@@ -134,7 +134,7 @@ describe("the resolver of destinations", () => {
     await expect(it.resolve("app.")).rejects.toMatchObject({ code: "ENOTFOUND" });
   });
 
-  it("tries the next name of the search list when the servers of one fail", async () => {
+  it("the resolver of destinations tries the next name of the search list when the servers of one fail", async () => {
     await using server = await nameServer({
       "api.example.test.svc.test": "failing",
       "api.example.test.other.test": "silent",
@@ -146,7 +146,7 @@ describe("the resolver of destinations", () => {
     await expect(it.resolve("gone.example.test")).rejects.toMatchObject({ code: "EAI_AGAIN" });
   });
 
-  it("reaches a receiver only through the guard", async () => {
+  it("the resolver of destinations reaches a receiver only through the guard", async () => {
     await using server = await nameServer({ "inside.test": ["127.0.0.1"] });
     await using it = await resolverOn(server);
     await using receiver = await answering(200);

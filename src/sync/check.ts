@@ -1,6 +1,6 @@
 /**
- * One look of reconciliation: asks Plaid for one item (/item/get), and when that differs from what Tartan knows, makes
- * due what must be read. It writes nothing into the mirror: sync does that, as for any webhook.
+ * One check of reconciliation: asks Plaid for one item (/item/get), and makes due what must be read if the answer differs from
+ * what Tartan knows. It writes nothing into the mirror: sync does that, as for any webhook.
  *
  *   at rest? ──no──▶ busy: sync or its retries bring the item up to date anyway
  *      │yes
@@ -8,12 +8,12 @@
  *   /item/get, within reconciliation's share of Plaid's limits ──refused or limited──▶ later
  *      │
  *      ├─ nothing differs ──▶ equal: no row is written but the item's own
- *      ├─ Plaid was at the bank since the last reading, or options changed ──▶ refreshed: those resources are due
+ *      ├─ Plaid fetched since the last reading, or options changed ──▶ refreshed: those resources are due
  *      ├─ a gap ──▶ a RECONCILER webhook is journaled, which makes all of the item due
- *      └─ a webhook that Plaid sent just now and that may be on its way ──▶ early: no gap yet, looked at again soon
+ *      └─ a webhook that Plaid sent just now and that may be on its way ──▶ early: no gap yet, checked again soon
  *
- * At each of these ends nothing is written when the item was unlinked or erased meanwhile, or the look took so long that
- * another process has taken it: lost.
+ * In each of these cases nothing is written if the item was unlinked or erased meanwhile, or if the check took so long that
+ * another process has claimed it: lost.
  */
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -36,9 +36,9 @@ import { askerOf, readWithOf, unreadable } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
 import { institutionOf } from "./run.ts";
 
-export type LookOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy" | "lost";
+export type CheckOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy" | "lost";
 
-export interface LookDeps {
+export interface CheckDeps {
   database: Database;
   directory: Directory;
   vault: Vault;
@@ -46,18 +46,18 @@ export interface LookDeps {
   clock: Clock;
   /** Plaid's limits, shared with sync */
   limiter: Limiter;
-  /** the part of them that looks may use */
+  /** the part of them that checks may use */
   share: Limiter;
   windowSeconds: number;
   /** a webhook that Plaid sent less than this ago may still be on its way */
   graceMs: number;
 }
 
-/** What came of a look, and the gap if there is one. */
-export interface Looked {
-  outcome: LookOutcome;
+/** The outcome of a check, and the gap if there is one. */
+export interface CheckResult {
+  outcome: CheckOutcome;
   gap?: Gap;
-  /** why Plaid was not asked, or gave no answer */
+  /** why Plaid was not asked, or did not answer */
   error?: unknown;
 }
 
@@ -68,18 +68,18 @@ const ENDPOINT = "/item/get";
 /** Clocks differ: the journal's time of a webhook may be earlier than Plaid's by less than this. */
 const CLOCKS_DIFFER_MS = 60_000;
 const SHARE_PATIENCE_MS = 2000;
-/** What could not be looked at waits for a part of the window, at most an hour. */
+/** A check that could not be made is repeated after a part of the window, at most an hour. */
 const LATER_PART = 24;
 const LATER_MAX_SECONDS = 3600;
 
 /**
- * Takes a claimed look to its end, which plans the next one.
- * @throws TartanError when Postgres or the vault fails; the look is repeated when its lease ends. The signal's reason.
+ * Makes a claimed check, and plans the next one.
+ * @throws TartanError when Postgres or the vault fails; the check is repeated when its lease ends. The signal's reason.
  */
-export async function look(deps: LookDeps, check: Check, signal: AbortSignal): Promise<Looked> {
+export async function checkItem(deps: CheckDeps, check: Check, signal: AbortSignal): Promise<CheckResult> {
   const { database, windowSeconds } = deps;
   const opened = await open(deps, check);
-  // What fails is tried again by sync itself, so often that a look would find nothing.
+  // Sync itself retries failed items so often that a check would find nothing.
   if (opened === "failing") return await end(database, check, { outcome: "busy" }, windowSeconds, null);
   if (opened === "due") return await end(database, check, { outcome: "busy" }, laterSeconds(windowSeconds), null);
   try {
@@ -105,9 +105,9 @@ interface Opened {
 
 type ReadingRows = Record<string, { verified_at: string | null; read_with: string }>;
 
-/** What is needed to look at an item, or why it is left to sync. */
+/** What a check of the item needs, or why the item is left to sync. */
 async function open(
-  { database, directory, vault, clientFor }: LookDeps,
+  { database, directory, vault, clientFor }: CheckDeps,
   check: Check,
 ): Promise<Opened | "failing" | "due"> {
   const { integrationId, itemId } = check;
@@ -141,8 +141,8 @@ async function open(
   };
 }
 
-/** Plaid's answer, or null when the request may not go now: webhooks come first. */
-async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise<Answer | null> {
+/** Plaid's answer, or null when the rate limit does not admit the request now: webhooks come first. */
+async function ask(deps: CheckDeps, opened: Opened, signal: AbortSignal): Promise<Answer | null> {
   const { limiter, share } = deps;
   const { client, accessToken, asking } = opened;
   if (!(await hasShare(share, asking, signal))) return null;
@@ -154,23 +154,23 @@ async function ask(deps: LookDeps, opened: Opened, signal: AbortSignal): Promise
   return { item: answer.item, status: answer.status ?? null };
 }
 
-/** Whether looks may use the endpoint now. The share is of the client's limit and kept beside it. */
+/** Whether checks may use the endpoint now. Their share of the client's limit has a key of its own. */
 async function hasShare(share: Limiter, asking: Asking, signal: AbortSignal): Promise<boolean> {
-  const ofLooks = { ...asking, integrationId: `looks of ${asking.integrationId}`, itemId: null, institutionId: null };
-  return (await share.acquire(ofLooks, SHARE_PATIENCE_MS, signal)) === 0;
+  const ofChecks = { ...asking, integrationId: `checks of ${asking.integrationId}`, itemId: null, institutionId: null };
+  return (await share.acquire(ofChecks, SHARE_PATIENCE_MS, signal)) === 0;
 }
 
-/** Plaid no longer serves the item, or its user must act; nobody told Tartan. Other refusals are not about the item. */
+/** Whether Plaid no longer serves the item, or its user must act, without a webhook. Other refusals are not about the item. */
 const speaksOfItem = ({ retryClass, errorCode }: PlaidError): boolean =>
   retryClass === "item_ended" || retryClass === "user" || errorCode === "INVALID_ACCESS_TOKEN";
 
 async function conclude(
-  deps: LookDeps,
+  deps: CheckDeps,
   check: Check,
   opened: Opened,
   { item, status }: Answer,
   signal: AbortSignal,
-): Promise<Looked> {
+): Promise<CheckResult> {
   const { database, windowSeconds, graceMs } = deps;
   const { integrationId, itemId, seen } = check;
   const resources = resourcesOf("item");
@@ -201,11 +201,11 @@ async function conclude(
       return await postpone(deps, check);
     }
   }
-  // While a webhook may be on its way, what the run finds is no gap.
+  // While a webhook may be on its way, changes that the run finds are no gap.
   return await refresh(deps, check, early ? [...requested] : [...requested, HEALS], plan);
 }
 
-/** What a look leaves for the next one. */
+/** What a check stores for the next one. */
 interface Plan {
   nextInSeconds: number;
   seen: Seen;
@@ -213,7 +213,7 @@ interface Plan {
 
 const lastSentAt = (status: Json | null): string | null => newWebhook(status, {})?.sent_at ?? null;
 
-/** The webhook's age, when the journal lacks it. One that was sent before the item was linked went elsewhere. */
+/** The webhook's age, if the journal lacks it. A webhook that was sent before the item was linked went elsewhere. */
 async function findMissed(
   q: Queryable,
   { integrationId, itemId, linkedAt }: Check,
@@ -225,7 +225,7 @@ async function findMissed(
   return rows[0] && !rows[0].has ? { ageMs: rows[0].age_ms } : null;
 }
 
-/** Names of the resources that were read with other options than the integration has now. */
+/** Names of the resources that were read with options other than the integration's current ones. */
 function otherwiseRead({ integration, readings }: Opened, subjectId: string): string[] {
   const asker = askerOf(integration, subjectId);
   return resourcesOf("item").flatMap((resource) => {
@@ -235,30 +235,30 @@ function otherwiseRead({ integration, readings }: Opened, subjectId: string): st
 }
 
 async function refresh(
-  { database }: LookDeps,
+  { database }: CheckDeps,
   check: Check,
   requested: string[],
   { nextInSeconds, seen }: Plan,
-): Promise<Looked> {
+): Promise<CheckResult> {
   const { integrationId, itemId } = check;
   return await database.transaction(async (tx) => {
-    const looked = await end(tx, check, { outcome: "refreshed" }, nextInSeconds, seen);
-    if (looked.outcome === "lost") return looked;
+    const result = await end(tx, check, { outcome: "refreshed" }, nextInSeconds, seen);
+    if (result.outcome === "lost") return result;
     await markDue(tx, [{ integrationId, kind: "item", id: itemId, requested }]);
-    return looked;
+    return result;
   });
 }
 
-async function recordGap(deps: LookDeps, check: Check, opened: Opened, gap: Gap, seen: Seen): Promise<Looked> {
+async function recordGap(deps: CheckDeps, check: Check, opened: Opened, gap: Gap, seen: Seen): Promise<CheckResult> {
   const { database, windowSeconds } = deps;
   const { environment } = opened.integration;
   return await database.transaction(async (tx) => {
-    const looked = await end(tx, check, { outcome: "gap", gap }, windowSeconds, seen);
-    if (looked.outcome === "lost") return looked;
+    const result = await end(tx, check, { outcome: "gap", gap }, windowSeconds, seen);
+    if (result.outcome === "lost") return result;
     const requested = isReread(gap) ? [EVERYTHING_AGAIN] : [EVERYTHING];
     const subject = { kind: "item", id: check.itemId };
     await append(tx, [{ ...gapWebhook({ ...check, environment }, gap), subject, requested }]);
-    return looked;
+    return result;
   });
 }
 
@@ -269,21 +269,21 @@ const isReread = ({ missed }: Gap): boolean =>
     rereadAfter.some(({ codes }) => codes?.includes(missed.code_sent) ?? false),
   );
 
-/** Spread by chance, so that what was put off together does not come back together. */
+/** Adds a random spread, so that checks that were postponed together are not repeated together. */
 const laterSeconds = (windowSeconds: number): number =>
   Math.min(windowSeconds / LATER_PART, LATER_MAX_SECONDS) * (0.5 + Math.random());
 
-/** Looks again in a part of the window; what was seen before stays. */
-async function postpone({ database, windowSeconds }: LookDeps, check: Check, error?: unknown): Promise<Looked> {
+/** Repeats the check in a part of the window; what the last check read stays. */
+async function postpone({ database, windowSeconds }: CheckDeps, check: Check, error?: unknown): Promise<CheckResult> {
   return await end(database, check, { outcome: "later", error }, laterSeconds(windowSeconds), null);
 }
 
 async function end(
   q: Queryable,
   check: Check,
-  looked: Looked,
+  result: CheckResult,
   nextInSeconds: number,
   seen: Seen | null,
-): Promise<Looked> {
-  return (await finishCheck(q, check, nextInSeconds, seen)) ? looked : { outcome: "lost" };
+): Promise<CheckResult> {
+  return (await finishCheck(q, check, nextInSeconds, seen)) ? result : { outcome: "lost" };
 }

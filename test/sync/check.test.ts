@@ -1,11 +1,11 @@
-/** A look at an item while something else happens: to the item, to Postgres, or in another process. */
+/** Checks of an item while something else happens: to the item, to Postgres, or in another process. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { Queryable } from "../../src/database/types.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
-import { answering, gapsOf, lookDirectly, unheardItem } from "./reconcile-scene.ts";
+import { answering, gapsOf, checkDirectly, unheardItem } from "./reconcile-scene.ts";
 import { openScene, type Item, type Scene } from "./support.ts";
 
 let scene: Scene;
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => scene[Symbol.asyncDispose]());
 
-it("a look ends in an error when Postgres goes away while it notes that Plaid answered, and the process goes on", async () => {
+it("a check fails when Postgres goes away while it records Plaid's answer, and the process continues", async () => {
   const item = await scene.synced();
   const { database, integrationId } = scene;
   const query: Queryable["query"] = async (statement, values) => {
@@ -26,10 +26,10 @@ it("a look ends in an error when Postgres goes away while it notes that Plaid an
   const refusal = { errorCode: "ITEM_GET_LIMIT", retryAfterMs: 1 };
   await limiter.refused({ ...asking, institutionId: null }, refusal);
   await database.query("delete from sync.rate_limits");
-  await expect(lookDirectly(scene, { limiter })).rejects.toThrow("Postgres is away");
+  await expect(checkDirectly(scene, { limiter })).rejects.toThrow("Postgres is away");
 });
 
-describe("a look that is under way", () => {
+describe("a running check", () => {
   const rowsOf = async ({ item_id }: Item): Promise<number> => {
     const { rows } = await scene.database.query<{ rows: number }>(
       `select (select count(*) from journal.webhooks where item_id = $1)
@@ -39,7 +39,7 @@ describe("a look that is under way", () => {
     return rows[0]?.rows ?? -1;
   };
 
-  it("leaves nothing of an item that is erased meanwhile, whatever it found", async () => {
+  it("a check leaves nothing of an item that is erased meanwhile", async () => {
     for (const differs of [false, true]) {
       const item = await unheardItem(scene);
       if (differs) scene.simulator.control.changeTransactions(item.item_id, { add: 3 });
@@ -47,31 +47,31 @@ describe("a look that is under way", () => {
         await updateIntegration(scene.database, scene.vault, scene.integrationId, {
           include_original_description: true,
         });
-      const looked = await lookDirectly(scene, {
+      const results = await checkDirectly(scene, {
         clientFor: answering(() => eraseItem(scene.database, scene.integrationId, item.item_id)),
       });
-      expect(looked).toEqual([{ outcome: "lost" }]);
+      expect(results).toEqual([{ outcome: "lost" }]);
       expect(await rowsOf(item)).toBe(0);
     }
   });
 
-  it("makes nothing due of an item that is unlinked meanwhile", async () => {
+  it("a check makes nothing due of an item that is unlinked meanwhile", async () => {
     const item = await unheardItem(scene);
     scene.simulator.control.changeTransactions(item.item_id, { add: 3 });
     const clientFor = answering(() => unlinkItem(scene.database, scene.integrationId, item.item_id));
-    expect(await lookDirectly(scene, { clientFor })).toEqual([{ outcome: "lost" }]);
+    expect(await checkDirectly(scene, { clientFor })).toEqual([{ outcome: "lost" }]);
     expect(await scene.subject(item.item_id)).toMatchObject({ due_at: null, requested: [], status: "unlinked" });
     expect(await gapsOf(scene)).toEqual([]);
   });
 
-  it("records no gap again, and nothing that is older, when another process has taken it", async () => {
+  it("a check that another process has taken over records neither a second gap nor older data", async () => {
     const item = await unheardItem(scene);
     scene.simulator.control.changeTransactions(item.item_id, { add: 3 });
     let others: unknown;
     const clientFor = answering(async () => {
-      others = await lookDirectly(scene);
+      others = await checkDirectly(scene);
     });
-    expect(await lookDirectly(scene, { clientFor })).toEqual([{ outcome: "lost" }]);
+    expect(await checkDirectly(scene, { clientFor })).toEqual([{ outcome: "lost" }]);
     expect(others).toMatchObject([{ outcome: "gap" }]);
     expect(await gapsOf(scene)).toHaveLength(1);
   });
