@@ -18,7 +18,7 @@ it("a check fails when Postgres goes away while it records Plaid's answer, and t
   const item = await scene.synced();
   const { database, integrationId } = scene;
   const query: Queryable["query"] = async (statement, values) => {
-    if (typeof statement !== "string" && statement.name === "sync_forgive") throw new Error("Postgres is away");
+    if (typeof statement !== "string" && statement.name === "sync_reset_strikes") throw new Error("Postgres is away");
     return await database.query(statement, values);
   };
   const limiter = createLimiter({ query }, systemClock, 10_000);
