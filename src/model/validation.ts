@@ -16,10 +16,6 @@ export class ValidationErrors {
     return Object.fromEntries(this.#fields);
   }
 
-  get isEmpty(): boolean {
-    return this.#fields.size === 0;
-  }
-
   /** Adds an error; null adds nothing. A field keeps its first error, and no more than a hundred fields are kept. */
   add(field: string, error: string | null): void {
     if (error === null || this.#fields.has(field) || this.#fields.size >= FIELDS_MAX) return;
@@ -28,7 +24,7 @@ export class ValidationErrors {
 
   /** The errors as one error of the closed vocabulary, or null where there are none. */
   toError(what: string): TartanError | null {
-    if (this.isEmpty) return null;
+    if (this.#fields.size === 0) return null;
     const lines = [...this.#fields].slice(0, FIELDS_NAMED).map(([field, error]) => `${field} ${error}`);
     const { fields } = this;
     return new TartanError("invalid_request", `The ${what} is not usable: ${lines.join("; ")}.`, { fields });
@@ -52,10 +48,8 @@ export function validate<T extends z.ZodType>(
   value: unknown,
   noun = "field",
 ): { value: z.output<T> | undefined; errors: ValidationErrors } {
-  const errors = new ValidationErrors();
-  addLengthErrors(errors, schema, value, []);
-  if (!errors.isEmpty) return { value: undefined, errors };
   const result = schema.safeParse(value, { error: sentenceOf });
+  const errors = new ValidationErrors();
   for (const issue of result.error?.issues ?? []) addIssue(errors, schema, issue, noun);
   return { value: result.data, errors };
 }
@@ -69,24 +63,6 @@ export function checked<T extends z.ZodType>(schema: T, value: unknown, what: st
   const result = validate(schema, value);
   result.errors.throwIfAny(what);
   return result.value as z.output<T>;
-}
-
-/** zod looks at each entry of a list before it looks at how many there are, which takes seconds for a megabyte of them. */
-function addLengthErrors(errors: ValidationErrors, schema: unknown, value: unknown, path: readonly string[]): void {
-  const known = withoutWrappers(schema);
-  if (known instanceof z.ZodArray && Array.isArray(value)) {
-    const most = mostEntries(known);
-    if (value.length > most) errors.add(path.join("."), `must be at most ${sizeOf("array", most)}`);
-  } else if (known instanceof z.ZodObject && typeof value === "object" && value !== null) {
-    for (const [name, field] of Object.entries(known.shape))
-      if (Object.hasOwn(value, name))
-        addLengthErrors(errors, field, (value as Record<string, unknown>)[name], [...path, name]);
-  }
-}
-
-function mostEntries({ def: { checks = [] } }: z.ZodArray): number {
-  const limits = checks.map(({ _zod: { def } }) => ("maximum" in def ? Number(def.maximum) : Infinity));
-  return Math.min(Infinity, ...limits);
 }
 
 /** What is wrong with a value that stands alone, or null. */

@@ -159,9 +159,9 @@ describe("dead letters", () => {
   it("a redrive of an unknown destination or delivery is refused", async () => {
     expect((await post("/v1/dead-letters/redrive", { destination_id: "dst_nowhere" })).status).toBe(404);
     const { status, body } = await post("/v1/dead-letters/redrive", { delivery_ids: ["x"], dry: true });
-    expect([status, Object.keys(body.error.fields)]).toEqual([400, ["dry"]]);
+    expect([status, Object.keys(body.error.fields)]).toEqual([400, ["delivery_ids.0", "dry"]]);
     const ids = await post("/v1/dead-letters/redrive", { delivery_ids: ["x"] });
-    expect([ids.status, Object.keys(ids.body.error.fields)]).toEqual([400, ["delivery_ids"]]);
+    expect([ids.status, Object.keys(ids.body.error.fields)]).toEqual([400, ["delivery_ids.0"]]);
   });
 });
 

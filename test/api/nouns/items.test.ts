@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { getItemSecret } from "../../../src/integrations/items.ts";
 import { startSimulator } from "../../../src/simulator/index.ts";
+import { markAll } from "../../support/mark.ts";
 import { startApi, type TestApi } from "../support.ts";
 
 let api: TestApi;
@@ -39,6 +40,7 @@ describe("linking an Item", () => {
       webhook_code: "CREATED",
       user_id: "user-1",
     });
+    await markAll(api.database);
     const item = await api.call(`GET /v1/items/${item_id}`);
     expect(item.body).toMatchObject({
       item_id,
