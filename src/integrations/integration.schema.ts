@@ -1,4 +1,4 @@
-/** What an integration may be created with and changed to, whichever way it comes in. */
+/** The inputs of creating and changing an integration. */
 import { z } from "zod";
 import { environment, filledText, told, wrong } from "../model/schema.ts";
 
@@ -7,7 +7,7 @@ const DAYS_REQUESTED_MAX = 730;
 /** There are 249 codes (ISO 3166-1). */
 const COUNTRIES_MAX = 249;
 
-/** It travels in a header, which knows printable ASCII only and loses spaces at both ends. */
+/** It is sent in a header, which holds printable ASCII only and loses spaces at both ends. */
 const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 const noDays = wrong(`must be a whole number of days from 1 to ${DAYS_REQUESTED_MAX}, or null for Plaid's default`);
@@ -39,7 +39,7 @@ const webhookSecret = told(
     .string()
     .min(8)
     .max(500)
-    .regex(HEADER_TEXT, "must be printable ASCII without spaces at its ends, since it travels in a header"),
+    .regex(HEADER_TEXT, "must be printable ASCII without spaces at its ends, since it is sent in a header"),
   "Your choice, at least 8 characters; a random one when absent.",
 );
 

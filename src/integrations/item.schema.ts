@@ -1,4 +1,4 @@
-/** What an item is linked with, whichever way its token comes in. */
+/** The input of linking an item. */
 import { z } from "zod";
 import { filledText, userId } from "../model/schema.ts";
 

@@ -1,12 +1,12 @@
 /**
- * Cuts Plaid's tokens out of JSON text: public tokens and link tokens, which Plaid's LINK webhooks carry, access tokens, and whatever
- * else is named like one. An access token opens a bank account for good and a public token becomes one within 30 minutes, so
- * neither is shown. Bytes outside what is cut are not touched, whether they are JSON or not.
+ * Cuts Plaid's tokens out of JSON text: public tokens and link tokens, which Plaid's LINK webhooks carry, access tokens, and any
+ * text in a field with such a name. An access token gives access to a bank account for good, and a public token can be exchanged for
+ * one within 30 minutes, so Tartan shows neither. All other bytes stay as they are, whether they are JSON or not.
  */
 import { cutLookalikes, isTokenName, looksLikeToken, MARK } from "../tokens.ts";
 import { replaceTokens, type JsonToken } from "./exact-json.ts";
 
-/** What no text with a token is without; an escape may hide either. */
+/** Every text with a token contains one of these; an escape may hide either. */
 const SUSPECT = /token|-(?:sandbox|development|production)-|\\/i;
 
 export interface CutText {
@@ -15,9 +15,9 @@ export interface CutText {
   cut: boolean;
 }
 
-/** The bytes without tokens; the same buffer where there is none. */
+/** The bytes without tokens; the same buffer if it holds none. */
 export function cutTokens(bytes: Buffer): CutText {
-  // One character a byte, so that bytes that are not UTF-8 stay as they are.
+  // Latin-1 has one character for each byte, so bytes that are not UTF-8 stay as they are.
   const text = bytes.toString("latin1");
   if (!SUSPECT.test(text)) return { bytes, cut: false };
   const named = cutNamed(text);
@@ -26,13 +26,13 @@ export function cutTokens(bytes: Buffer): CutText {
   return { bytes: whole === text ? bytes : Buffer.from(whole, "latin1"), cut };
 }
 
-/** Cuts the strings that stand under the name of a token, and those whose escapes spell a token. */
+/** Cuts strings under the name of a token, and strings whose escapes spell a token. */
 function cutNamed(text: string): { text: string; cut: boolean } {
   let cut = false;
-  /** the depth that the value of a token's name stands at; all strings in it are cut */
+  /** the depth of the value under a token's name; all strings in it are cut */
   let within: number | null = null;
   const whole = replaceTokens(text, (token) => {
-    // The next name beside it ends a value that is no token here, such as null.
+    // The next name at this depth ends a value that is not a token, such as null.
     if (within !== null && token.kind === "name" && token.depth <= within) within = null;
     const isCutHere = isCut(text, token, within !== null);
     if (within !== null && token.kind !== "name" && token.depth <= within) within = null;
@@ -43,7 +43,7 @@ function cutNamed(text: string): { text: string; cut: boolean } {
   return { text: whole, cut };
 }
 
-/** Names stay, but for those whose escapes spell a token. */
+/** Names stay, except those whose escapes spell a token. */
 function isCut(text: string, token: JsonToken, underName: boolean): boolean {
   if (token.kind === "number" || token.kind === "close") return false;
   if (underName && token.kind === "string") return true;
@@ -51,7 +51,7 @@ function isCut(text: string, token: JsonToken, underName: boolean): boolean {
   return isEscaped && looksLikeToken(spelt(text, token));
 }
 
-/** What a string says once its escapes are read. */
+/** The text of a string, with its escapes resolved. */
 function spelt(text: string, { start, end }: JsonToken): string {
   const literal = text.slice(start, end);
   if (!literal.includes("\\")) return literal.slice(1, -1);

@@ -1,15 +1,15 @@
 /**
- * The one scanner of JSON text. Who parses JSON and writes it anew passes its numbers through a float, and money must stay as Plaid
- * wrote it; so what has to change in a text is replaced where it stands, and nothing else is touched.
+ * The one scanner of JSON text. Parsing JSON and writing it anew would pass its numbers through a float, and money must stay as Plaid
+ * wrote it. So callers replace parts of the text in place and leave the rest as it is.
  *
- * The text need not be valid JSON: an unfinished string ends with the text, and what is no string, number or bracket is passed over.
+ * The text need not be valid JSON: an unfinished string ends with the text, and the scanner skips all other characters.
  */
 
 export interface JsonToken {
   /** `name`: a string that a colon follows; `close`: the end of an array or object */
   kind: "name" | "string" | "number" | "close";
   start: number;
-  /** behind its last character */
+  /** the offset after its last character */
   end: number;
   /** how many arrays and objects are open around it, or around the one that it closes */
   depth: number;

@@ -1,6 +1,6 @@
 /**
- * The ids in the examples of the OpenAPI document and the reference page: all examples are about one integration, one Item and one
- * destination. A test holds each example against the shape that it illustrates.
+ * The ids in the examples of the OpenAPI document and the reference page: all examples have one integration, one Item and one
+ * destination. A test checks each example against its schema.
  */
 export const INTEGRATION_ID = "svi_5q0w3kd2m8z1n7x4c6v9b2";
 export const ITEM_ID = "eVBnVMp7zdTJLkRNr33Rs6zr7KNJqBFL9DrE6";
@@ -12,7 +12,7 @@ export const EVENT_ID = "evt_0192f3a87d4c7a1e8c5b2f9d6e3a7b10";
 export const DELIVERY_ID = "dlv_0192f3a87d5170d29b6c4e8f1a2b3c4d";
 export const JOB_ID = "job_9yt4bx7rlm2dsk6wpz1vhn8c";
 
-/** What a sync run found. */
+/** The summary of a sync run. */
 export const UPDATE_INFO = {
   outcome: "synced",
   total_transactions: 148,

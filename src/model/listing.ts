@@ -1,4 +1,4 @@
-/** What all lists have in common: how many rows a page holds, and where it begins. */
+/** The parameters of all lists: how many rows a page holds, and where it begins. */
 import { z } from "zod";
 import { text, told, wholeNumberText } from "./schema.ts";
 import { checked } from "./validation.ts";
@@ -19,11 +19,11 @@ const Limit = z.object({ limit: page.limit });
  */
 export const pageSize = (limit: number | undefined): number => checked(Limit, { limit }, "request").limit;
 
-/** A filter as Tartan's own functions take it: a page before that had no `next_cursor` is the same as none. */
+/** A filter as Tartan's own functions take it: a null cursor is the same as none. */
 export type FilterOf<T extends z.ZodObject> = Omit<z.input<T>, "limit" | "cursor"> & {
   /** 1 to 500; 50 by default */
   limit?: number | undefined;
-  /** `next_cursor` of the page before */
+  /** `next_cursor` of the previous page */
   cursor?: string | null | undefined;
 };
 

@@ -24,7 +24,7 @@ import { SOURCES } from "./webhook.ts";
 
 const source = told(
   z.enum(SOURCES),
-  "Who sent it: Plaid, your backend, your login listener, or Tartan itself on noticing a gap.",
+  "Who sent it: Plaid, your backend, your login listener, or Tartan itself when it found a gap.",
 );
 const webhookType = told(z.string(), "Plaid's webhook_type, such as TRANSACTIONS.");
 const webhookCode = told(z.string(), "Plaid's webhook_code, such as SYNC_UPDATES_AVAILABLE.");
@@ -90,12 +90,10 @@ export const WebhookRecord = z
     webhook: anyObject("The body without tokens: access, public and link tokens are replaced by the text [cut]."),
     tokens_cut: told(z.boolean(), "Whether tokens were cut out of the body."),
     verification: told(proof.nullable(), "The proof that it is Plaid's; null for a backend's."),
-    processed_at: noTimestamp(
-      "When a sync run had served it, or when it was stored if it needs none; null while it waits.",
-    ),
+    processed_at: noTimestamp("When a sync run served it, or when sync settled it without one; null while it waits."),
     update_info: told(
       z.record(z.string(), z.unknown()).nullable(),
-      "What that run found; its outcome says whether one was needed.",
+      "The summary of that run; its outcome says whether one was needed.",
     ),
   })
   .meta({ id: "Webhook", description: "One accepted webhook.", examples: [WEBHOOK_EXAMPLE] });

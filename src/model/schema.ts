@@ -1,6 +1,6 @@
 /**
- * What schemas are built from. An input is declared once, in the folder that owns its noun: what the API, the CLI and Tartan's own
- * functions accept, and what the OpenAPI document says of it, is this one declaration (docs/decisions/0026).
+ * The elements of schemas. An input is declared once, in the folder that owns its noun. The API, the CLI, Tartan's own
+ * functions and the OpenAPI document all use this one declaration (docs/decisions/0026).
  */
 import { z } from "zod";
 import { ENVIRONMENTS } from "./integration.ts";
@@ -23,7 +23,7 @@ export const anyText = (longest: number, description: string) =>
     .refine((value) => !UNSTORABLE.test(value), "has characters that cannot be stored")
     .meta({ description });
 
-/** A text that is more than blanks. */
+/** A text with a character that is not a blank. */
 export const filledText = (longest: number, description: string) =>
   text(longest, description)
     .refine((value) => value.trim() !== "", "must not be empty")
@@ -41,7 +41,7 @@ export function wholeNumberText(from: number, to: number, description: string) {
   return z.coerce.number({ error }).int({ error }).min(from, { error }).max(to, { error }).meta({ description });
 }
 
-/** The error of a value that is there; one that is missing is reported as missing. */
+/** The error of a present value; a missing value is reported as missing. */
 export const wrong =
   (message: string) =>
   ({ input }: { input?: unknown }): string | undefined =>
@@ -51,7 +51,7 @@ export const wrong =
 export const instant = (description: string) =>
   z.iso.datetime({ offset: true, error: wrong("must be a time such as 2026-11-20T17:03:29Z") }).meta({ description });
 
-/* What answers hold. */
+/* Fields of answers. */
 
 export const timestamp = (description: string) => z.string().meta({ description, format: "date-time" });
 export const noTimestamp = (description: string) => z.string().nullable().meta({ description, format: "date-time" });
@@ -59,10 +59,10 @@ export const noTimestamp = (description: string) => z.string().nullable().meta({
 /** The same text, or null. */
 export const orNull = (schema: z.ZodString) => told(z.string().nullable(), schema.description ?? "");
 
-/** An object whose fields are not Tartan's to declare, such as a webhook's body. */
+/** An object whose fields Tartan does not declare, such as a webhook's body. */
 export const anyObject = (description: string) => told(z.record(z.string(), z.unknown()), description);
 
-/* Ids: as answers hold them, and as inputs name them. */
+/* Ids in answers and in inputs. */
 
 const INTEGRATION = "Id of an integration.";
 const ITEM = "Plaid's id of an Item.";

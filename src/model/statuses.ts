@@ -1,6 +1,6 @@
-/** The words for states: each list is declared here and nowhere else. A test holds the checks of the tables against them. */
+/** All statuses: each list is declared only here. A test compares the checks of the tables with them. */
 
-/** How the sync of an item or of another subject stands. */
+/** The sync status of an item or of another subject. */
 export const ITEM_STATUSES = [
   "pending",
   "ok",
@@ -13,7 +13,7 @@ export const ITEM_STATUSES = [
 ] as const;
 export type ItemStatus = (typeof ITEM_STATUSES)[number];
 
-/** A destination that is not active is sent nothing; its deliveries are held. */
+/** The deliveries of a destination that is not active are held. */
 export const DESTINATION_STATUSES = ["active", "paused", "disabled"] as const;
 export type DestinationStatus = (typeof DESTINATION_STATUSES)[number];
 
@@ -24,7 +24,7 @@ export type BreakerState = (typeof BREAKER_STATES)[number];
 /** The statuses of a delivery that its row has. */
 export const STORED_DELIVERY_STATUSES = ["scheduled", "delivered", "dead", "cancelled"] as const;
 
-/** `held`: scheduled, at a destination that is sent nothing now. */
+/** `held`: scheduled, while the destination's deliveries are held. */
 export const DELIVERY_STATUSES = ["scheduled", "held", "delivered", "dead", "cancelled"] as const;
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 

@@ -1,6 +1,6 @@
 /**
- * Checks what comes from outside against the schema that declares it. What is wrong is one sentence for each field, which says
- * what the value must be. It never repeats the value, which may be a secret.
+ * Checks inputs against their schemas. An error has one sentence for each invalid field, which says
+ * what the value must be and never repeats the value, which may be a secret.
  */
 import { z } from "zod";
 import { TartanError } from "../errors.ts";
@@ -39,10 +39,10 @@ export class ValidationErrors {
 
 /** A body of a megabyte can hold a hundred thousand errors, and the answer would be larger than the request. */
 const FIELDS_MAX = 100;
-/** At most so many fields in the message. */
+/** How many fields the message names. */
 const FIELDS_NAMED = 5;
 
-/** The value as the schema reads it, and what is wrong with it; the value is undefined where something is. */
+/** The value as the schema reads it, and its errors; the value is undefined if there are any. */
 export function validate<T extends z.ZodType>(
   schema: T,
   value: unknown,
@@ -65,7 +65,7 @@ export function checked<T extends z.ZodType>(schema: T, value: unknown, what: st
   return result.value as z.output<T>;
 }
 
-/** What is wrong with a value that stands alone, or null. */
+/** The error of a single value, or null. */
 export const errorOf = (schema: z.ZodType, value: unknown): string | null =>
   Object.values(validate(schema, value).errors.fields)[0] ?? null;
 
@@ -77,14 +77,14 @@ function addIssue(errors: ValidationErrors, schema: z.ZodType, issue: Issue, nou
     const known = namesOf(schemaAt(schema, path));
     for (const name of issue.keys) errors.add([...path, name].join("."), unknownName(noun, known));
   } else if (issue.code === "invalid_key") {
-    // The name of an entry is not repeated: it may be a value that was put in its place.
+    // The error does not repeat the name of an entry: it may be a value in the wrong place.
     errors.add(path.slice(0, -1).join("."), issue.issues[0]?.message ?? issue.message);
   } else if (path.length === 0 && issue.code === "invalid_type" && schema instanceof z.ZodObject)
     errors.add("body", "must be a JSON object");
   else errors.add(path.join(".") || "body", issue.message);
 }
 
-/** A misspelt filter that is ignored would return everything, so the answer to an unknown name are the known ones. */
+/** Ignoring a misspelt filter would return everything, so the error for an unknown name lists the known ones. */
 function unknownName(noun: string, known: readonly string[]): string {
   if (known.length === 0) return `is not a known ${noun}; there are none here`;
   return `is not a known ${noun}; known are ${known.join(", ")}`;
@@ -92,7 +92,7 @@ function unknownName(noun: string, known: readonly string[]): string {
 
 const namesOf = (schema: unknown): string[] => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : []);
 
-/** The bounds of a whole number that a schema declares. */
+/** The bounds of a whole number in a schema. */
 export function boundsOf(schema: z.ZodType): { least: number; most: number } {
   const number = withoutWrappers(schema);
   if (number instanceof z.ZodNumber && number.minValue !== null && number.maxValue !== null)
@@ -111,14 +111,14 @@ function schemaAt(schema: z.core.$ZodType, path: readonly string[]): unknown {
   return at;
 }
 
-/** What an optional or nullable schema, or one with a default, is made of. */
+/** The inner schema of an optional or nullable schema, or of one with a default. */
 function withoutWrappers(schema: unknown): unknown {
   let at = schema;
   while (at instanceof z.ZodType && "innerType" in at.def) at = at.def.innerType;
   return at;
 }
 
-/** The sentence of an issue whose schema has none of its own. */
+/** The text of an issue whose schema has none. */
 const sentenceOf: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case "invalid_type":
@@ -135,13 +135,13 @@ const sentenceOf: z.core.$ZodErrorMap = (issue) => {
   }
 };
 
-/** The value that a short text was probably meant to be. It is one of ours, so nothing of the text is repeated. */
+/** The known value that a short text was probably meant to be; the text itself is not repeated. */
 const meant = (input: unknown, values: readonly string[]): string =>
   typeof input === "string" && input.length <= MISTYPED_MAX ? didYouMean(input, values) : "";
 
 const MISTYPED_MAX = 100;
 
-/** zod's name of a type → what people call it */
+/** zod's name of a type → its name in errors */
 const TYPES: Readonly<Record<string, string>> = {
   object: "an object",
   record: "an object",

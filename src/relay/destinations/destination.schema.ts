@@ -1,4 +1,4 @@
-/** What a destination may be created with and changed to, from the API and the CLI. */
+/** The inputs of creating and changing a destination. */
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
 import { anyText, text, told, wholeNumber } from "../../model/schema.ts";
