@@ -103,6 +103,172 @@ create table plaid.transactions (
 create index transactions_by_account_and_date on plaid.transactions (account_id, date);
 create index transactions_removed on plaid.transactions (removed_at) where removed_at is not null;
 
+create table plaid.holdings (
+  integration_id             text not null,
+  item_id                    text not null,
+  account_id                 text not null,
+  security_id                text not null,
+  quantity                   numeric,
+  institution_price          numeric,
+  institution_price_as_of    date,
+  institution_price_datetime timestamptz,
+  institution_value          numeric,
+  cost_basis                 numeric,
+  vested_quantity            numeric,
+  vested_value               numeric,
+  iso_currency_code          text,
+  unofficial_currency_code   text,
+  tax_lots                   jsonb,
+  raw                        jsonb not null,
+  added_at                   timestamptz not null default now(),
+  changed_at                 timestamptz not null default now(),
+  removed_at                 timestamptz,
+  primary key (integration_id, item_id, account_id, security_id)
+);
+create index holdings_removed on plaid.holdings (removed_at) where removed_at is not null;
+
+-- Plaid has one row of a security for all items; here each item has its own, which goes with the item.
+create table plaid.securities (
+  integration_id                             text not null,
+  item_id                                    text not null,
+  security_id                                text not null,
+  isin                                       text,
+  cusip                                      text,
+  sedol                                      text,
+  institution_security_id                    text,
+  institution_id                             text,
+  proxy_security_id                          text,
+  name                                       text,
+  ticker_symbol                              text,
+  is_cash_equivalent                         boolean,
+  type                                       text,
+  subtype                                    text,
+  close_price                                numeric,
+  close_price_as_of                          date,
+  update_datetime                            timestamptz,
+  iso_currency_code                          text,
+  unofficial_currency_code                   text,
+  market_identifier_code                     text,
+  sector                                     text,
+  industry                                   text,
+  cfi_code                                   text,
+  option_contract_contract_type              text,
+  option_contract_expiration_date            date,
+  option_contract_strike_price               numeric,
+  option_contract_underlying_security_ticker text,
+  fixed_income_face_value                    numeric,
+  fixed_income_issue_date                    date,
+  fixed_income_maturity_date                 date,
+  fixed_income_yield_rate_percentage         numeric,
+  fixed_income_yield_rate_type               text,
+  raw                                        jsonb not null,
+  added_at                                   timestamptz not null default now(),
+  changed_at                                 timestamptz not null default now(),
+  removed_at                                 timestamptz,
+  primary key (integration_id, item_id, security_id)
+);
+create index securities_removed on plaid.securities (removed_at) where removed_at is not null;
+
+create table plaid.liabilities_credit (
+  integration_id            text not null,
+  item_id                   text not null,
+  account_id                text not null,
+  aprs                      jsonb,
+  is_overdue                boolean,
+  last_payment_amount       numeric,
+  last_payment_date         date,
+  last_statement_issue_date date,
+  last_statement_balance    numeric,
+  minimum_payment_amount    numeric,
+  next_payment_due_date     date,
+  raw                       jsonb not null,
+  added_at                  timestamptz not null default now(),
+  changed_at                timestamptz not null default now(),
+  removed_at                timestamptz,
+  primary key (integration_id, item_id, account_id)
+);
+create index liabilities_credit_removed on plaid.liabilities_credit (removed_at) where removed_at is not null;
+
+create table plaid.liabilities_mortgage (
+  integration_id               text not null,
+  item_id                      text not null,
+  account_id                   text not null,
+  account_number               text,
+  current_late_fee             numeric,
+  escrow_balance               numeric,
+  has_pmi                      boolean,
+  has_prepayment_penalty       boolean,
+  interest_rate_percentage     numeric,
+  interest_rate_type           text,
+  last_payment_amount          numeric,
+  last_payment_date            date,
+  loan_type_description        text,
+  loan_term                    text,
+  maturity_date                date,
+  next_monthly_payment         numeric,
+  next_payment_due_date        date,
+  origination_date             date,
+  origination_principal_amount numeric,
+  past_due_amount              numeric,
+  property_address_street      text,
+  property_address_city        text,
+  property_address_region      text,
+  property_address_postal_code text,
+  property_address_country     text,
+  ytd_interest_paid            numeric,
+  ytd_principal_paid           numeric,
+  raw                          jsonb not null,
+  added_at                     timestamptz not null default now(),
+  changed_at                   timestamptz not null default now(),
+  removed_at                   timestamptz,
+  primary key (integration_id, item_id, account_id)
+);
+create index liabilities_mortgage_removed on plaid.liabilities_mortgage (removed_at) where removed_at is not null;
+
+create table plaid.liabilities_student (
+  integration_id                         text not null,
+  item_id                                text not null,
+  account_id                             text not null,
+  account_number                         text,
+  disbursement_dates                     text[],
+  expected_payoff_date                   date,
+  guarantor                              text,
+  interest_rate_percentage               numeric,
+  is_overdue                             boolean,
+  last_payment_amount                    numeric,
+  last_payment_date                      date,
+  last_statement_balance                 numeric,
+  last_statement_issue_date              date,
+  loan_name                              text,
+  loan_status_end_date                   date,
+  loan_status_type                       text,
+  minimum_payment_amount                 numeric,
+  next_payment_due_date                  date,
+  origination_date                       date,
+  origination_principal_amount           numeric,
+  outstanding_interest_amount            numeric,
+  payment_reference_number               text,
+  pslf_status_estimated_eligibility_date date,
+  pslf_status_payments_made              numeric,
+  pslf_status_payments_remaining         numeric,
+  repayment_plan_description             text,
+  repayment_plan_type                    text,
+  sequence_number                        text,
+  servicer_address_street                text,
+  servicer_address_city                  text,
+  servicer_address_region                text,
+  servicer_address_postal_code           text,
+  servicer_address_country               text,
+  ytd_interest_paid                      numeric,
+  ytd_principal_paid                     numeric,
+  raw                                    jsonb not null,
+  added_at                               timestamptz not null default now(),
+  changed_at                             timestamptz not null default now(),
+  removed_at                             timestamptz,
+  primary key (integration_id, item_id, account_id)
+);
+create index liabilities_student_removed on plaid.liabilities_student (removed_at) where removed_at is not null;
+
 create table plaid.institutions (
   integration_id  text not null,
   institution_id  text not null,
@@ -231,6 +397,7 @@ create table mirror.unfit_values (
   kind           text not null,
   id             text not null,
   resource       text not null,
+  table_name     text not null,                        -- the one of the resource's tables that holds the row
   field          text not null,                        -- path of the value, joined by dots
   expected       text not null,                        -- type of the column; object, where fields are expected inside
   found          text not null,                        -- JSON type of the value, or missing
@@ -238,7 +405,7 @@ create table mirror.unfit_values (
   rows           integer not null,                     -- how many such rows the latest reading held
   first_seen_at  timestamptz not null default now(),
   seen_at        timestamptz not null default now(),
-  primary key (integration_id, kind, id, resource, field)
+  primary key (integration_id, kind, id, table_name, field)
 );
 
 -- Whether a column of type `expected` can hold the value. Strings are not read as numbers or booleans, since Plaid does not

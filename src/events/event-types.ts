@@ -1,9 +1,11 @@
 /**
  * All event types, each with its description. Tartan never removes a type and never changes its meaning;
- * its data may gain fields.
+ * its data may gain fields. The types for changed rows come from the tables of the resources.
  */
+import { changeType, RESOURCES } from "../resources/index.ts";
+import type { ChangeEvent } from "../resources/types.ts";
 
-const OF_PLAID_DATA = {
+const BEFORE_CHANGES = {
   "webhook.received": "Tartan accepted a webhook from Plaid or from your backend; the event carries it as it came.",
   "item.linked": "An item was linked, or its access token was replaced.",
   "item.updated": "Plaid's object of an item changed: its products, its webhook URL, its consent.",
@@ -11,9 +13,9 @@ const OF_PLAID_DATA = {
   "item.repaired": "An item no longer has an error.",
   "item.consent_expiring": "An item will be disconnected soon unless its user consents again.",
   "item.removed": "An item is no longer synced: it was unlinked or erased, or Plaid no longer has it.",
-  "accounts.changed": "Accounts of an item were added, modified or removed; the rows themselves are in the event.",
-  "transactions.changed":
-    "Transactions of an item were added, modified or removed; the rows themselves are in the event, in parts of at most 100.",
+} as const;
+
+const AFTER_CHANGES = {
   "sync.completed": "A sync of an item ended without a failure; `outcome` is its result.",
   "sync.failed": "A sync of an item failed; Tartan tries it again.",
 } as const;
@@ -30,9 +32,42 @@ const OF_THE_RELAY = {
   "relay.overdue": "Events or deliveries have waited too long.",
 } as const;
 
+/** The types that are listed here and not in a resource. */
+export type FixedType = keyof typeof BEFORE_CHANGES | keyof typeof AFTER_CHANGES | keyof typeof OF_THE_RELAY;
+/** The types for changed rows. */
+export type ChangeType = ReturnType<typeof changeType>;
+export type EventType = FixedType | ChangeType;
+
+/** A table whose changed rows are recorded as events. */
+export interface ChangedTable {
+  type: ChangeType;
+  event: ChangeEvent;
+}
+
+/** The tables whose changed rows are recorded, in the order in which a run applies them. */
+export const CHANGED_TABLES: readonly ChangedTable[] = RESOURCES.flatMap(({ tables }) =>
+  tables.flatMap((table) => (table.event ? [{ type: changeType(table), event: table.event }] : [])),
+);
+
+const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+const OF_CHANGES = Object.fromEntries(
+  CHANGED_TABLES.map(({ type, event }) => [
+    type,
+    `${capitalised(event.rows)} of an item were added, modified or removed; the rows themselves are in the event, in parts of at most 100.`,
+  ]),
+);
+
 /** Type → one sentence. */
-export const EVENT_TYPES = { ...OF_PLAID_DATA, ...OF_THE_RELAY } as const;
-export type EventType = keyof typeof EVENT_TYPES;
+export const EVENT_TYPES: Readonly<Record<string, string>> = {
+  ...BEFORE_CHANGES,
+  ...OF_CHANGES,
+  ...AFTER_CHANGES,
+  ...OF_THE_RELAY,
+};
+
+/** What an event of the type says, in one sentence. */
+export const sentenceOf = (type: EventType): string => EVENT_TYPES[type] ?? "";
 
 /** Whether the event is about Tartan itself, for its operators; a route matches such events only when it names them. */
 export const isOperatorEvent = (type: string): boolean => Object.hasOwn(OF_THE_RELAY, type);

@@ -3,7 +3,7 @@
  * everything else of the run become visible together or not at all.
  */
 import type { Queryable, Statement } from "../database/types.ts";
-import type { Reference, Resource } from "../resources/types.ts";
+import type { Reference, Resource, Table } from "../resources/types.ts";
 import {
   anyRootRow,
   countRows,
@@ -17,12 +17,14 @@ import {
   upsertPage,
   verifyRow,
 } from "./queries.ts";
+import { tablesOf, type Mirrored } from "./rows.ts";
+import { resourcesOf, rootTable } from "../resources/index.ts";
 import { both, UNTOUCHED } from "./changes.ts";
 import { expectStaged } from "./stage.ts";
 import { noteUnfit } from "./unfit-queries.ts";
 import type { Applied, Changes, Page, Reading, Scope, Unfit } from "./types.ts";
 
-/** The statements of a resource, built once. */
+/** The statements of a table, built once. */
 interface Statements {
   upsert: Statement;
   /** takes what does not fit for null, and where that is noted */
@@ -32,26 +34,30 @@ interface Statements {
   unseen: Statement;
 }
 
-const built = new Map<string, Statements>();
+const built = new Map<Table, Statements>();
 
-function statementsOf(resource: Resource): Statements {
-  const known = built.get(resource.name);
+function statementsOf(of: Mirrored): Statements {
+  const known = built.get(of.table);
   if (known) return known;
-  const { fetch } = resource;
+  const { removals } = of.table;
   const statements: Statements = {
-    upsert: upsertPage(resource),
-    upsertCareful: upsertPage(resource, true),
-    noteUnfit: noteUnfit(resource),
-    remove: fetch.kind === "cursor" ? removePage(resource, fetch.removals) : null,
-    unseen: removeUnseen(resource),
+    upsert: upsertPage(of),
+    upsertCareful: upsertPage(of, true),
+    noteUnfit: noteUnfit(of),
+    remove: removals === undefined ? null : removePage(of, removals),
+    unseen: removeUnseen(of),
   };
-  built.set(resource.name, statements);
+  built.set(of.table, statements);
   return statements;
 }
 
+/** By the names of tables. */
+export type AppliedTables = ReadonlyMap<string, Applied>;
+
 /**
- * Applies a reading, page by page in order, so that of a row that several pages mention the last word counts. Writes
- * only rows that changed; a row that comes back is added again. After a whole reading, what it lacked is removed.
+ * Applies a reading to each table of its resource, page by page in order, so that of a row that several pages mention the last
+ * word counts. Writes only rows that changed; a row that comes back is added again. After a whole reading, what it lacked
+ * is removed.
  * @param unfit null: a value that does not fit its column is an error of Postgres'. A list: such values are null, rows
  *   without a key are passed over, and both are noted and added to the list.
  */
@@ -60,17 +66,29 @@ export async function applyReading(
   scope: Scope,
   reading: Reading,
   unfit: Unfit[] | null = null,
+): Promise<AppliedTables> {
+  const { resource, pages } = reading;
+  await expectStaged(tx, scope, resource.name, pages.filter(({ text }) => text === null).length);
+  const applied = new Map<string, Applied>();
+  for (const of of tablesOf(resource)) applied.set(of.table.name, await applyToTable(tx, scope, reading, of, unfit));
+  return applied;
+}
+
+async function applyToTable(
+  tx: Queryable,
+  scope: Scope,
+  { resource, pages, whole, within }: Reading,
+  of: Mirrored,
+  unfit: Unfit[] | null,
 ): Promise<Applied> {
-  const { resource, pages, whole } = reading;
-  const { upsert, upsertCareful, noteUnfit, remove, unseen } = statementsOf(resource);
+  const { upsert, upsertCareful, noteUnfit, remove, unseen } = statementsOf(of);
   const { integrationId, subjectId, leaseToken } = scope;
   let total = UNTOUCHED;
   const step = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
     total = both(total, await apply(tx, statement, values));
   };
-  await expectStaged(tx, scope, resource.name, pages.filter(({ text }) => text === null).length);
-  const given = resource.given ? [JSON.stringify(scope.facts)] : [];
-  const reconcile = whole && (await hasCurrentRows(tx, scope, resource));
+  const given = of.table.given ? [JSON.stringify(scope.facts)] : [];
+  const reconcile = whole && tellsGone(of.table, within) && (await hasCurrentRows(tx, scope, of));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
     if (page.rows) await step(unfit === null ? upsert : upsertCareful, [...values, ...given]);
@@ -78,13 +96,19 @@ export async function applyReading(
     if (page.removals && remove) await step(remove, values);
   }
   // A row without a key may be any of those that seem to be gone.
-  const keyless = unfit?.some((each) => each.resource === resource.name && each.expected === "key") ?? false;
+  const keyless = unfit?.some((each) => each.table === of.table.name && each.expected === "key") ?? false;
   if (reconcile && !keyless) {
     const last: Page | undefined = pages.at(-1);
-    await step(unseen, [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name]);
+    const values = [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name];
+    if (within) await step(removeUnseen(of, within.column), [...values, within.from, within.to]);
+    else await step(unseen, values);
   }
   return total;
 }
+
+/** A window says nothing of a table whose rows have no day: older rows of another table may still name them. */
+const tellsGone = ({ columns }: Table, within: Reading["within"]): boolean =>
+  within === undefined || columns.some(({ name }) => name === within.column);
 
 async function apply(tx: Queryable, statement: Statement, values: readonly unknown[]): Promise<Applied> {
   const { rows } = await tx.query<Changes & { keys: string[] | null; before?: Applied["before"] }>(statement, values);
@@ -92,25 +116,56 @@ async function apply(tx: Queryable, statement: Statement, values: readonly unkno
   return { changes: { added, modified, removed }, keys: keys ?? [], before };
 }
 
-async function hasCurrentRows(tx: Queryable, scope: Scope, resource: Resource): Promise<boolean> {
-  const { rows } = await tx.query<{ found: boolean }>(hasRows(resource), [scope.integrationId, scope.subjectId]);
+async function hasCurrentRows(tx: Queryable, scope: Scope, of: Mirrored): Promise<boolean> {
+  const { rows } = await tx.query<{ found: boolean }>(hasRows(of), [scope.integrationId, scope.subjectId]);
   return rows[0]?.found ?? false;
 }
 
-/** How many rows of the resource the subject has that are not removed. */
+/** How many rows of the resource, in all of its tables, the subject has that are not removed. */
 export async function countCurrent(tx: Queryable, scope: Scope, resource: Resource): Promise<number> {
-  const { rows } = await tx.query<{ rows: number }>(countRows(resource), [scope.integrationId, scope.subjectId]);
+  let sum = 0;
+  for (const of of tablesOf(resource)) sum += await countIn(tx, scope, of);
+  return sum;
+}
+
+/** How many rows an item has in the tables whose number is shown with it, by the names of the tables. */
+export async function shownCounts(
+  q: Queryable,
+  integrationId: string,
+  itemId: string,
+): Promise<Record<string, number>> {
+  const shown = resourcesOf("item")
+    .flatMap(tablesOf)
+    .filter(({ table }) => table.countShown);
+  const counts: Record<string, number> = {};
+  for (const of of shown) counts[of.table.name] = await countIn(q, { integrationId, subjectId: itemId }, of);
+  return counts;
+}
+
+async function countIn(
+  tx: Queryable,
+  scope: Pick<Scope, "integrationId" | "subjectId">,
+  of: Mirrored,
+): Promise<number> {
+  const { rows } = await tx.query<{ rows: number }>(countRows(of), [scope.integrationId, scope.subjectId]);
   return rows[0]?.rows ?? 0;
 }
 
 /** Removes every row that the subject has of the resource. */
-export async function removeEverything(tx: Queryable, scope: Scope, resource: Resource): Promise<Applied> {
-  return both(UNTOUCHED, await apply(tx, removeAll(resource), [scope.integrationId, scope.subjectId]));
+export async function removeEverything(tx: Queryable, scope: Scope, resource: Resource): Promise<AppliedTables> {
+  const applied = new Map<string, Applied>();
+  for (const of of tablesOf(resource)) {
+    applied.set(of.table.name, both(UNTOUCHED, await apply(tx, removeAll(of), [scope.integrationId, scope.subjectId])));
+  }
+  return applied;
 }
+
+/** The table whose row stands for the subject. */
+const rootIn = (root: Resource): Mirrored => ({ resource: root, table: rootTable(root) ?? root.tables[0] });
 
 /** Notes on the row that stands for the subject since when all of its rows are known to equal Plaid's; null: not yet. */
 export async function verify(tx: Queryable, scope: Scope, root: Resource, at: Date | null): Promise<void> {
-  await tx.query(verifyRow(root), [scope.integrationId, scope.subjectId, at]);
+  await tx.query(verifyRow(rootIn(root)), [scope.integrationId, scope.subjectId, at]);
 }
 
 /** The row that stands for the subject, as Plaid gave it last, or null when the mirror has none. */
@@ -119,7 +174,7 @@ export async function mirroredRoot(
   scope: Pick<Scope, "integrationId" | "subjectId">,
   root: Resource,
 ): Promise<Record<string, unknown> | null> {
-  const { rows } = await q.query<{ raw: Record<string, unknown> }>(rootRow(root), [
+  const { rows } = await q.query<{ raw: Record<string, unknown> }>(rootRow(rootIn(root)), [
     scope.integrationId,
     scope.subjectId,
   ]);
@@ -133,7 +188,10 @@ export async function mirroredReference(
   root: Resource,
   { column }: Reference,
 ): Promise<string | null> {
-  const { rows } = await q.query<{ id: string | null }>(rootLead(root, column), [scope.integrationId, scope.subjectId]);
+  const { rows } = await q.query<{ id: string | null }>(rootLead(rootIn(root), column), [
+    scope.integrationId,
+    scope.subjectId,
+  ]);
   return rows[0]?.id ?? null;
 }
 
@@ -149,10 +207,11 @@ export async function applyError(
   root: Resource,
   error: Record<string, unknown>,
   { add, change, unfit }: { add: boolean; change: boolean; unfit: Unfit[] | null },
-): Promise<{ applied: Applied; row: Record<string, unknown> } | null> {
-  const [place] = root.fetch.rows;
+): Promise<{ table: string; applied: Applied; row: Record<string, unknown> } | null> {
+  const { table } = rootIn(root);
+  const [place] = table.rows;
   if (!place || root.conditionAt === undefined) return null;
-  const { rows } = await tx.query<{ raw: Record<string, unknown>; removed: boolean }>(anyRootRow(root), [
+  const { rows } = await tx.query<{ raw: Record<string, unknown>; removed: boolean }>(anyRootRow(rootIn(root)), [
     scope.integrationId,
     scope.subjectId,
   ]);
@@ -160,16 +219,18 @@ export async function applyError(
   if (known?.removed || !(known ? add || change : add)) return null;
   const row = { ...(known?.raw ?? { [root.subject.column]: scope.subjectId }), [root.conditionAt]: error };
   const beside = (place.with ?? []).map((field) => [field, known?.raw[field] ?? null] as const);
-  const text = JSON.stringify({ [place.at]: row, ...Object.fromEntries(beside) });
+  const [last = "", ...around] = place.at.split(".").toReversed();
+  const within: Record<string, unknown> = { [last]: row, ...Object.fromEntries(beside) };
+  const text = JSON.stringify(around.reduce((inner, name) => ({ [name]: inner }), within));
   const pages = [{ text, rows: true, removals: false }];
-  const applied = await applyReading(tx, scope, { resource: root, pages, whole: false }, unfit);
-  const { added, modified } = applied.changes;
-  return added + modified > 0 ? { applied, row } : null;
+  const applied = (await applyReading(tx, scope, { resource: root, pages, whole: false }, unfit)).get(table.name);
+  if (!applied || applied.changes.added + applied.changes.modified === 0) return null;
+  return { table: table.name, applied, row };
 }
 
 /**
  * The resource's fields of the summary, `update_info`, such as `{ plaid_accounts: [{ account_id, type, name }] }`, from the rows as
- * they are now; `rows` is how many those are.
+ * they are now; `rows` is how many the resource has of them.
  */
 export async function summaryOf(
   tx: Queryable,
@@ -179,10 +240,12 @@ export async function summaryOf(
 ): Promise<Record<string, unknown>> {
   const summary: Record<string, unknown> = {};
   const values = [scope.integrationId, scope.subjectId];
-  for (const [name, field] of Object.entries(resource.summary ?? {})) {
-    if ("count" in field) summary[name] = rows;
-    else if ("list" in field) summary[name] = (await tx.query(listRows(resource, field.list), values)).rows;
-    else summary[name] = (await tx.query(listRows(resource, [field.value]), values)).rows[0]?.[field.value] ?? null;
+  for (const of of tablesOf(resource)) {
+    for (const [name, field] of Object.entries(of.table.summary ?? {})) {
+      if ("count" in field) summary[name] = resource.tables.length === 1 ? rows : await countIn(tx, scope, of);
+      else if ("list" in field) summary[name] = (await tx.query(listRows(of, field.list), values)).rows;
+      else summary[name] = (await tx.query(listRows(of, [field.value]), values)).rows[0]?.[field.value] ?? null;
+    }
   }
   return summary;
 }

@@ -4,8 +4,7 @@
  * removed again is not among them.
  */
 import type { Statement } from "../database/types.ts";
-import type { Resource } from "../resources/types.ts";
-import { own, statementName, tableKey } from "./queries.ts";
+import { hasKey, nameOf, own, statementName, type Mirrored } from "./rows.ts";
 
 /** A part holds so many bytes of rows, about: a body of 100 kB is what receivers commonly take. */
 const PART_BYTES = 76_000;
@@ -24,17 +23,17 @@ const LOOKED_AT = `t.ctid as at,
     greatest(${SIZE}, ${PART_BYTES / PART_ROWS}) as size`;
 
 /** By keys, each row is looked up by itself (limit 1: by index, whatever the planner thinks of the table's size). */
-const touched = (resource: Resource, by: "keys" | "all"): string =>
+const touched = (of: Mirrored, by: "keys" | "all"): string =>
   by === "all"
-    ? `select ${LOOKED_AT} from ${resource.table} t where ${own(resource, "t")} and ${TOUCHED}`
+    ? `select ${LOOKED_AT} from ${nameOf(of)} t where ${own(of, "t")} and ${TOUCHED}`
     : `select r.* from unnest($5::text[]) k (key), lateral (
-    select ${LOOKED_AT} from ${resource.table} t
-    where ${own(resource, "t")} and ${tableKey(resource, "t")} = k.key and ${TOUCHED} limit 1) r`;
+    select ${LOOKED_AT} from ${nameOf(of)} t
+    where ${own(of, "t")} and ${hasKey(of, "t", "k.key")} and ${TOUCHED} limit 1) r`;
 
 /** Each row is fetched from its place (offset 0: before anything else is asked of it, whatever the planner would rather). */
-const rowsAt = (resource: Resource, places: string): string => `(
+const rowsAt = (of: Mirrored, places: string): string => `(
   select string_agg(t.raw::text, ',') from unnest(${places}) p (at),
-    lateral (select * from ${resource.table} r where r.ctid = p.at offset 0) t where ${own(resource, "t")})`;
+    lateral (select * from ${nameOf(of)} r where r.ctid = p.at offset 0) t where ${own(of, "t")})`;
 
 /**
  * What a run has changed, in parts. $1 integration, $2 subject, $3 the run, $4 its counts as JSON, $5 the keys, if they are
@@ -44,13 +43,13 @@ const rowsAt = (resource: Resource, places: string): string => `(
  * it. First the rows are only placed; then each part is made from its own rows, in the order in which it was placed (to
  * sort them when they are made would write them to disk once more), so that no more than one part is in memory.
  */
-export function changedRows(resource: Resource, by: "keys" | "all"): Statement {
+export function changedRows(of: Mirrored, by: "keys" | "all"): Statement {
   const placesOf = (change: string): string => `array_agg(at) filter (where change = '${change}') as ${change}`;
   return {
-    name: statementName(resource, `changed_by_${by}`),
+    name: statementName(of, `changed_by_${by}`),
     text: `
 with touched as (
-  ${touched(resource, by)}
+  ${touched(of, by)}
 ), placed as (
   select at, change, (sum(size) over (rows unbounded preceding) - size) / ${PART_BYTES} as place from touched
 ), parts as materialized (
@@ -59,9 +58,9 @@ with touched as (
   order by part
 )
 select part, concat('{"run_id":', to_json($3::text), ',"part":', part, ',"parts":', parts, ',"counts":', $4::text,
-  ',"added":[', ${rowsAt(resource, "added")},
-  '],"modified":[', ${rowsAt(resource, "modified")},
-  '],"removed":[', ${rowsAt(resource, "removed")}, ']}') as data
+  ',"added":[', ${rowsAt(of, "added")},
+  '],"modified":[', ${rowsAt(of, "modified")},
+  '],"removed":[', ${rowsAt(of, "removed")}, ']}') as data
 from parts`,
   };
 }

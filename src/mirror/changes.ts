@@ -3,9 +3,9 @@
  * is only which rows those are.
  */
 import type { Statement } from "../database/types.ts";
-import type { Resource } from "../resources/types.ts";
 import { changedRows } from "./change-queries.ts";
 import { KEYS_MAX } from "./queries.ts";
+import type { Mirrored } from "./rows.ts";
 import type { Applied, Scope } from "./types.ts";
 
 /** What a run starts from. */
@@ -32,14 +32,14 @@ export function both(one: Applied, other: Applied): Applied {
  */
 export function selectChanges(
   { integrationId, subjectId }: Scope,
-  resource: Resource,
+  of: Mirrored,
   { changes, keys }: Applied,
   runId: string,
 ): { select: Statement; values: unknown[] } | null {
   if (changes.added + changes.modified + changes.removed === 0) return null;
   const values = [integrationId, subjectId, runId, JSON.stringify(changes)];
   return {
-    select: changedRows(resource, keys === null ? "all" : "keys"),
+    select: changedRows(of, keys === null ? "all" : "keys"),
     values: keys === null ? values : [...values, [...new Set(keys)]],
   };
 }

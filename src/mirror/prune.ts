@@ -4,6 +4,7 @@
  */
 import type { Queryable } from "../database/types.ts";
 import { RESOURCES } from "../resources/index.ts";
+import { nameOf, tablesOf } from "./rows.ts";
 
 /** Small enough that no transaction is long. */
 const ROWS_AT_ONCE = 5000;
@@ -14,8 +15,8 @@ const ROWS_AT_ONCE = 5000;
  */
 export async function pruneRemoved(q: Queryable, days: number, signal?: AbortSignal): Promise<number> {
   let gone = 0;
-  for (const { table } of RESOURCES) {
-    const statement = deleteRemoved(table);
+  for (const of of RESOURCES.flatMap(tablesOf)) {
+    const statement = deleteRemoved(nameOf(of));
     for (;;) {
       const { rowCount } = await q.query(statement, [days, ROWS_AT_ONCE]);
       gone += rowCount;

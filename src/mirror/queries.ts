@@ -10,35 +10,22 @@
  * has touched, and `added_at = now()` one that this run has added.
  */
 import type { Statement } from "../database/types.ts";
-import type { Resource } from "../resources/types.ts";
-import { checkedKey, checkedRow, fits, keyOf, literal, valueOf } from "./values.ts";
+import {
+  keyColumns,
+  keyNames,
+  nameOf,
+  own,
+  packed,
+  primaryKey,
+  rowsOf,
+  sameKey,
+  statementName,
+  type Mirrored,
+} from "./rows.ts";
+import { checkedKey, checkedRow, fits, keysOf, literal, valueOf } from "./values.ts";
 
 /** More keys than this are not carried along: to look through all rows of the subject once costs less. */
 export const KEYS_MAX = 2000;
-
-export const statementName = (resource: Resource, what: string): string => `mirror_${resource.name}_${what}`;
-
-/** The columns of the primary key behind integration_id, and what they are compared with in a row `alias`. */
-const keyColumns = ({ subject, key }: Resource): string[] => (key === null ? [subject.column] : [subject.column, key]);
-export const own = ({ subject }: Resource, alias: string): string =>
-  `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
-export const tableKey = (resource: Resource, alias: string): string =>
-  `${alias}.${resource.key ?? resource.subject.column}`;
-
-/**
- * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one
- * by one, since joining the arrays first would copy every row.
- */
-export function rowsOf({ fetch, key }: Resource, page: string): string {
-  const places = fetch.rows.map(({ at, with: beside = [] }, place) => {
-    const value = `nullif(${page} -> ${literal(at)}, 'null')`;
-    if (key !== null)
-      return `select e, ${place} as place, n from jsonb_array_elements(${value}) with ordinality as x (e, n)`;
-    const joined = beside.map((field) => ` || jsonb_build_object(${literal(field)}, ${page} -> ${literal(field)})`);
-    return `select ${value}${joined.join("")} as e, ${place} as place, 1 as n`;
-  });
-  return places.join(" union all ");
-}
 
 /** A page is $3 or, when that is null, what is staged under lease $4, resource $5, number $6. */
 export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
@@ -53,38 +40,44 @@ export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
  * It fails on a value that does not fit its column, unless it is `careful`: then such a value is null, and a row without
  * a key is passed over.
  */
-export function upsertPage(resource: Resource, careful = false): Statement {
-  const { table, columns, given = [] } = resource;
-  const keys = keyColumns(resource);
-  const root = resource.key === null;
+export function upsertPage(of: Mirrored, careful = false): Statement {
+  const { table } = of;
+  const { columns, given = [] } = table;
+  const keys = keyNames(of);
+  const key = keys.join(", ");
+  const root = table.key.length === 0;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
   const values = columns.map((column) => valueOf(column, "raw", careful));
-  values.push(...given.map(givenValue), careful ? "raw" : checkedRow(resource, "raw"));
-  const usable = careful && resource.key !== null ? `where ${fits(`e -> ${literal(resource.key)}`, "key")}` : "";
+  values.push(...given.map(givenValue), careful ? "raw" : checkedRow(table, "raw"));
+  const fitting = table.key.map((field) => fits(`e -> ${literal(field)}`, "key")).join(" and ");
+  const checkedKeys = root ? [] : keys.map((name) => checkedKey(name, careful));
   const differs = [
     "t.raw is distinct from p.raw",
     ...given.map((name) => `t.${name} is distinct from ${givenValue(name)}`),
   ];
   return {
-    name: statementName(resource, careful ? "upsert_careful" : "upsert"),
+    name: statementName(of, careful ? "upsert_careful" : "upsert"),
     text: `
 with page as materialized (
-  select distinct on (key) key, raw
-  from (select ${keyOf(resource, "e")} as key, e as raw, place, n
-    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x ${usable}) elements
-  order by key, place desc, n desc
+  select distinct on (${key}) ${key}, raw
+  from (select ${keysOf(table, "e")
+    .map((value, n) => `${value} as ${keys[n]}`)
+    .join(", ")}, e as raw, place, n
+    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(table, "body")}) x ${careful && !root ? `where ${fitting}` : ""}) elements
+  order by ${key}, place desc, n desc
 ), news as materialized (
-  select p.key, p.raw${root ? ", t.raw as before" : ""}, t.added_at is not null as known, t.removed_at is null as current,
+  select ${keys.map((name) => `p.${name}`).join(", ")}, p.raw${root ? ", t.raw as before" : ""},
+    t.added_at is not null as known, t.removed_at is null as current,
     t.changed_at = now() as touched, t.added_at = now() as fresh
   from page p left join lateral (
-    select raw, added_at, changed_at, removed_at${given.map((name) => `, ${name}`).join("")} from ${table} t
-    where ${own(resource, "t")} and ${tableKey(resource, "t")} = p.key limit 1) t on true
+    select raw, added_at, changed_at, removed_at${given.map((name) => `, ${name}`).join("")} from ${nameOf(of)} t
+    where ${own(of, "t")} and ${sameKey(of, "t", "p")} limit 1) t on true
   where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
 ), written as (
-  insert into ${table} as t (integration_id, ${keys.join(", ")}, ${names.join(", ")})
-  select $1, $2, ${root ? "" : `${checkedKey("key", careful)}, `}${values.join(", ")} from news
-  on conflict (integration_id, ${keys.join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
+  insert into ${nameOf(of)} as t (integration_id, ${primaryKey(of).join(", ")}, ${names.join(", ")})
+  select ${["$1", "$2", ...checkedKeys, ...values].join(", ")} from news
+  on conflict (integration_id, ${primaryKey(of).join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
     added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
     changed_at = now(), removed_at = null
 )
@@ -93,113 +86,126 @@ select
   (count(*) filter (where known and current and not touched)
     + count(*) filter (where known and not current and touched and not fresh))::int as modified,
   -count(*) filter (where known and not current and touched and not fresh)::int as removed,
-  array_agg(key) as keys${root ? ", (select before from news where current) as before" : ""}
+  array_agg(${packed(of)}) as keys${root ? ", (select before from news where current) as before" : ""}
 from news`,
   };
 }
 
 /** What both kinds of removal end with: `gone` holds the keys of current rows to be removed. */
-const removeGone = (resource: Resource): string => `
+const removeGone = (of: Mirrored): string => `
 , written as (
-  update ${resource.table} as t set removed_at = now(), changed_at = now() from gone
-  where ${own(resource, "t")} and ${tableKey(resource, "t")} = gone.key
+  update ${nameOf(of)} as t set removed_at = now(), changed_at = now() from gone
+  where ${own(of, "t")} and ${sameKey(of, "t", "gone")}
 )
 select -count(*) filter (where fresh)::int as added, -count(*) filter (where touched and not fresh)::int as modified,
   count(*) filter (where not fresh)::int as removed,
-  array(select key from gone limit ${KEYS_MAX + 1}) as keys
+  array(select ${packed(of)} from gone limit ${KEYS_MAX + 1}) as keys
 from gone`;
 
-const goneColumns = (resource: Resource): string =>
-  `${tableKey(resource, "t")} as key, t.changed_at = now() as touched, t.added_at = now() as fresh`;
+const goneColumns = (of: Mirrored): string =>
+  `${keyColumns(of)
+    .map((column, n) => `t.${column} as ${keyNames(of)[n]}`)
+    .join(", ")}, t.changed_at = now() as touched, t.added_at = now() as fresh`;
 
 /** Removes the rows that a page of a cursor loop names as removed. $1…$6 as in upsertPage. */
-export function removePage(resource: Resource, removals: { at: string; key: string }): Statement {
+export function removePage(of: Mirrored, removals: string): Statement {
+  const { table } = of;
+  const names = keyNames(of);
   return {
-    name: statementName(resource, "remove"),
+    name: statementName(of, "remove"),
     text: `
 with gone as materialized (
-  select ${goneColumns(resource)}
-  from (select distinct e ->> ${literal(removals.key)} as key
-    from (select ${PAGE} as body offset 0) b,
-      jsonb_array_elements(coalesce(nullif(body -> ${literal(removals.at)}, 'null'), '[]')) e) r
-  join ${resource.table} t on ${own(resource, "t")} and ${tableKey(resource, "t")} = r.key
+  select ${goneColumns(of)}
+  from (select distinct ${keysOf(table, "e")
+    .map((value, n) => `${value} as ${names[n]}`)
+    .join(", ")}
+    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf({ ...table, rows: [{ at: removals }] }, "body")}) x) r
+  join ${nameOf(of)} t on ${own(of, "t")} and ${sameKey(of, "t", "r")}
   where t.removed_at is null
-)${removeGone(resource)}`,
+)${removeGone(of)}`,
   };
 }
 
-/** Removes what no page of a full reading held. $3 the last page's text, $4 lease, $5 resource of the staged ones. */
-export function removeUnseen(resource: Resource): Statement {
+/**
+ * Removes what no page of a full reading held. $3 the last page's text, $4 lease, $5 resource of the staged ones. `within`: of the rows
+ * whose day, in that column, is from $6 to $7.
+ */
+export function removeUnseen(of: Mirrored, within: string | null = null): Statement {
+  const names = keyNames(of);
   return {
-    name: statementName(resource, "unseen"),
+    name: statementName(of, within === null ? "unseen" : "unseen_within"),
     text: `
 with pages as (
   select $3::jsonb as body where $3::text is not null
   union all select payload::jsonb from mirror.staged_pages where lease_token = $4 and resource = $5
 ), seen as materialized (
-  select ${keyOf(resource, "e")} as key from pages, lateral (${rowsOf(resource, "body")}) x
+  select ${keysOf(of.table, "e")
+    .map((value, n) => `${value} as ${names[n]}`)
+    .join(", ")} from pages, lateral (${rowsOf(of.table, "body")}) x
 ), gone as materialized (
-  select ${goneColumns(resource)} from ${resource.table} t
-  where ${own(resource, "t")} and t.removed_at is null
-    and not exists (select from seen where seen.key = ${tableKey(resource, "t")})
-)${removeGone(resource)}`,
+  select ${goneColumns(of)} from ${nameOf(of)} t
+  where ${own(of, "t")} and t.removed_at is null${within === null ? "" : ` and t.${within} between $6::date and $7::date`}
+    and not exists (select from seen where ${sameKey(of, "t", "seen")})
+)${removeGone(of)}`,
   };
 }
 
 /** Whether the subject has rows that are not removed. $1 integration, $2 subject (so too below). */
-export const hasRows = (resource: Resource): Statement => ({
-  name: statementName(resource, "has_rows"),
-  text: `select exists (select from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null) as found`,
+export const hasRows = (of: Mirrored): Statement => ({
+  name: statementName(of, "has_rows"),
+  text: `select exists (select from ${nameOf(of)} t where ${own(of, "t")} and t.removed_at is null) as found`,
 });
 
-export const countRows = (resource: Resource): Statement => ({
-  name: statementName(resource, "count"),
-  text: `select count(*)::int as rows from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null`,
+export const countRows = (of: Mirrored): Statement => ({
+  name: statementName(of, "count"),
+  text: `select count(*)::int as rows from ${nameOf(of)} t where ${own(of, "t")} and t.removed_at is null`,
 });
 
 /** Removes all rows of a subject. */
-export const removeAll = (resource: Resource): Statement => ({
-  name: statementName(resource, "remove_all"),
+export const removeAll = (of: Mirrored): Statement => ({
+  name: statementName(of, "remove_all"),
   text: `
 with gone as materialized (
-  select ${goneColumns(resource)} from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null
-)${removeGone(resource)}`,
+  select ${goneColumns(of)} from ${nameOf(of)} t where ${own(of, "t")} and t.removed_at is null
+)${removeGone(of)}`,
 });
 
 /** Columns of all current rows, in the order of their keys. */
-export const listRows = (resource: Resource, columns: readonly string[]): Statement => ({
-  name: statementName(resource, `list_${columns.join("_")}`).slice(0, 63),
-  text: `select ${columns.join(", ")} from ${resource.table} t
-where ${own(resource, "t")} and t.removed_at is null order by ${tableKey(resource, "t")}`,
+export const listRows = (of: Mirrored, columns: readonly string[]): Statement => ({
+  name: statementName(of, `list_${columns.join("_")}`).slice(0, 63),
+  text: `select ${columns.join(", ")} from ${nameOf(of)} t
+where ${own(of, "t")} and t.removed_at is null order by ${keyColumns(of)
+    .map((column) => `t.${column}`)
+    .join(", ")}`,
 });
 
 /** What the row that stands for the subject looked like at Plaid. */
-export const rootRow = (resource: Resource): Statement => ({
-  name: statementName(resource, "root_row"),
-  text: `select raw from ${resource.table} t where ${own(resource, "t")} and t.removed_at is null`,
+export const rootRow = (of: Mirrored): Statement => ({
+  name: statementName(of, "root_row"),
+  text: `select raw from ${nameOf(of)} t where ${own(of, "t")} and t.removed_at is null`,
 });
 
 /** The subject that a column of the row that stands for this one names. */
-export const rootLead = (resource: Resource, column: string): Statement => ({
-  name: statementName(resource, `lead_${column}`),
-  text: `select t.${column} as id from ${resource.table} t where ${own(resource, "t")}`,
+export const rootLead = (of: Mirrored, column: string): Statement => ({
+  name: statementName(of, `lead_${column}`),
+  text: `select t.${column} as id from ${nameOf(of)} t where ${own(of, "t")}`,
 });
 
 /** The same, and whether it was removed. */
-export const anyRootRow = (resource: Resource): Statement => ({
-  name: statementName(resource, "any_root_row"),
-  text: `select raw, removed_at is not null as removed from ${resource.table} t where ${own(resource, "t")}`,
+export const anyRootRow = (of: Mirrored): Statement => ({
+  name: statementName(of, "any_root_row"),
+  text: `select raw, removed_at is not null as removed from ${nameOf(of)} t where ${own(of, "t")}`,
 });
 
 /** The ids that a column of the subject's current rows names, as `id`: part of a statement. */
-export const referenced = (resource: Resource, column: string): string => `
-  select distinct t.${column} as id from ${resource.table} t
-  where ${own(resource, "t")} and t.removed_at is null and t.${column} is not null`;
+export const referenced = (of: Mirrored, column: string): string => `
+  select distinct t.${column} as id from ${nameOf(of)} t
+  where ${own(of, "t")} and t.removed_at is null and t.${column} is not null`;
 
 /** Says since when the row that stands for the subject is known to be true: $3. */
-export const verifyRow = (resource: Resource): Statement => ({
-  name: statementName(resource, "verify"),
-  text: `update ${resource.table} as t set verified_at = $3 where ${own(resource, "t")} and t.verified_at is distinct from $3::timestamptz`,
+export const verifyRow = (of: Mirrored): Statement => ({
+  name: statementName(of, "verify"),
+  text: `update ${nameOf(of)} as t set verified_at = $3 where ${own(of, "t")} and t.verified_at is distinct from $3::timestamptz`,
 });
 
 /* Staged pages. The caller holds the lease that they are staged under. */

@@ -33,6 +33,8 @@ export interface Reading {
   pages: readonly Page[];
   /** it was read from the start, so what it lacks is gone */
   whole: boolean;
+  /** of the rows whose day, in this column, is from the one to the other (ISO 8601); absent: of all rows */
+  within?: { column: string; from: string; to: string };
 }
 
 /** Rows that a run added, modified and removed, as one step from before it to after it. */
@@ -45,6 +47,7 @@ export interface Changes {
 /** A field whose values do not all fit its column; see values.ts. */
 export interface Unfit {
   resource: string;
+  table: string;
   field: string;
   expected: string;
   found: string;
@@ -52,7 +55,7 @@ export interface Unfit {
   new: boolean;
 }
 
-/** What applying a reading, or removing everything, has come to. */
+/** What applying a reading, or removing everything, has come to in one table. */
 export interface Applied {
   changes: Changes;
   /** of the rows that were touched, some perhaps twice; null: too many to name */

@@ -1,46 +1,49 @@
 /** The statement that notes values which do not fit their columns (see values.ts), for whoever is to see them. */
 import type { Queryable, Statement } from "../database/types.ts";
-import type { Resource } from "../resources/types.ts";
-import { PAGE, rowsOf, statementName } from "./queries.ts";
-import { at, expectedOf, keyOf, literal, parentsOf } from "./values.ts";
+import { PAGE } from "./queries.ts";
+import { rowsOf, statementName, type Mirrored } from "./rows.ts";
+import { at, expectedOf, keysOf, literal, parentsOf } from "./values.ts";
 
 /**
  * Notes what in a page does not fit; yields each field, and whether it is new for the subject. The pages of one transaction are
  * one reading, whose rows are counted together. $1…$6 as in upsertPage, $7
  * the kind of subject.
  */
-export function noteUnfit(resource: Resource): Statement {
-  const columns = resource.columns.map((column) => [column.path, expectedOf(column)] as const);
-  const parents = parentsOf(resource).map((path) => [path, "object"] as const);
-  const keys = resource.key === null ? [] : [[[resource.key], "key"] as const];
+export function noteUnfit(of: Mirrored): Statement {
+  const { table } = of;
+  const columns = table.columns.map((column) => [column.path, expectedOf(column)] as const);
+  const parents = parentsOf(table).map((path) => [path, "object"] as const);
+  const keys = table.key.map((field) => [[field], "key"] as const);
   const checks = [...keys, ...parents, ...columns].map(
     ([path, expected]) => `(${literal(path.join("."))}, ${at("e", path)}, ${literal(expected)})`,
   );
   return {
-    name: statementName(resource, "unfit"),
+    name: statementName(of, "unfit"),
     text: `
-insert into mirror.unfit_values as u (integration_id, kind, id, resource, field, expected, found, example, rows)
-select $1, $7, $2, $5, field, case expected when 'id' then 'text' else expected end,
-  min(coalesce(jsonb_typeof(value), 'missing')), min(left(${keyOf(resource, "e")}, 200)), count(*)
-from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(resource, "body")}) x,
+insert into mirror.unfit_values as u (integration_id, kind, id, resource, table_name, field, expected, found, example, rows)
+select $1, $7, $2, $5, ${literal(table.name)}, field, case expected when 'id' then 'text' else expected end,
+  min(coalesce(jsonb_typeof(value), 'missing')), min(left(concat_ws(' ', ${keysOf(table, "e").join(", ")}), 200)), count(*)
+from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(table, "body")}) x,
   lateral (values ${checks.join(",\n    ")}) checks (field, value, expected)
 where not mirror.fits(value, expected)
 group by field, expected
-on conflict (integration_id, kind, id, resource, field) do update set expected = excluded.expected, found = excluded.found,
+on conflict (integration_id, kind, id, table_name, field) do update set expected = excluded.expected, found = excluded.found,
   example = excluded.example, rows = case when u.seen_at = now() then u.rows else 0 end + excluded.rows, seen_at = now()
-returning resource, field, expected, found, xmax = 0 as new`,
+returning resource, table_name as "table", field, expected, found, xmax = 0 as new`,
   };
 }
 
 const UNFIT_OF_SUBJECT: Statement = {
   name: "mirror_unfit_of_subject",
-  text: `select resource, field, expected, found, example, rows, seen_at from mirror.unfit_values
-where integration_id = $1 and kind = $2 and id = $3 order by resource, field`,
+  text: `select resource, table_name as "table", field, expected, found, example, rows, seen_at from mirror.unfit_values
+where integration_id = $1 and kind = $2 and id = $3 order by resource, table_name, field`,
 };
 
 /** A value that does not fit its column, as it may be shown; instants are ISO 8601. */
 export interface UnfitRecord {
   resource: string;
+  /** the one of the resource's tables that holds the row */
+  table: string;
   /** path of the value in the row's object, joined by dots */
   field: string;
   /** what the column holds; `key` for a row that could not be kept at all */

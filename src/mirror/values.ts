@@ -3,14 +3,24 @@
  * 23, when a value does not fit; the careful one asks mirror.fits of each value, and what does not fit is null. The first is
  * fast, so the second is used only for a run in which the first one has failed.
  */
-import type { Column, ColumnType, Resource } from "../resources/types.ts";
+import type { Column, ColumnType, Table } from "../resources/types.ts";
 
 export const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`;
 export const at = (row: string, path: readonly string[]): string => [row, ...path.map(literal)].join(" -> ");
 
-/** The key of a row in a page, as text. */
-export const keyOf = ({ key }: Resource, row: string): string =>
-  key === null ? "$2::text" : `${row} ->> ${literal(key)}`;
+/** A name of a path, and whether it leads into each element of an array. */
+interface Step {
+  name: string;
+  each: boolean;
+}
+
+/** The steps of `accounts[].owners`. */
+export const stepsOf = (at: string): Step[] =>
+  at.split(".").map((step) => ({ name: step.replace(/\[\]$/, ""), each: step.endsWith("[]") }));
+
+/** The fields of a row's key, as text. */
+export const keysOf = ({ key }: Table, row: string): string[] =>
+  key.length === 0 ? ["$2::text"] : key.map((field) => `${row} ->> ${literal(field)}`);
 
 /** What mirror.fits knows besides the types of columns: text that stands in an index, objects, and keys. */
 type Expected = ColumnType | "id" | "object" | "key";
@@ -47,18 +57,18 @@ function take(type: ColumnType, value: string, asText: string, careful: boolean)
 }
 
 /** The objects inside a row that columns are read from. */
-export function parentsOf({ columns }: Resource): string[][] {
+export function parentsOf({ columns }: Table): string[][] {
   const nested = columns.map(({ path }) => path.slice(0, -1)).filter((path) => path.length > 0);
   return [...new Map(nested.map((path) => [path.join("."), path])).values()];
 }
 
 /** The row, unless something stands in it where an object is expected: then it fails. */
-export function checkedRow(resource: Resource, row: string): string {
-  const unfit = parentsOf(resource).map((path) => `jsonb_typeof(nullif(${at(row, path)}, 'null')) <> 'object'`);
+export function checkedRow(table: Table, row: string): string {
+  const unfit = parentsOf(table).map((path) => `jsonb_typeof(nullif(${at(row, path)}, 'null')) <> 'object'`);
   if (unfit.length === 0) return row;
   return `case when ${unfit.join(" or ")} then ${failOn(`jsonb_typeof(${row})`)}::jsonb else ${row} end`;
 }
 
-/** The key, unless it is empty or no text; a row without one fails by itself. */
+/** A field of the key, unless it is empty or no text; a row without one fails by itself. */
 export const checkedKey = (key: string, careful: boolean): string =>
   careful ? key : `case when ${key} = '' or ${isNested(key)} then ${failOn(key)} else ${key} end`;

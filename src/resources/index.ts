@@ -2,12 +2,14 @@
  * All that the mirror can hold, in the order in which a run applies it. A new resource gets one line here.
  */
 import { accounts } from "./accounts.ts";
+import { holdings } from "./holdings.ts";
 import { institutions } from "./institutions.ts";
 import { items } from "./items.ts";
+import { liabilities } from "./liabilities.ts";
 import { transactions } from "./transactions.ts";
-import type { Resource, SubjectKind, Touch } from "./types.ts";
+import type { Fetch, Request, Resource, SubjectKind, Table, Touch } from "./types.ts";
 
-export const RESOURCES: readonly Resource[] = [items, accounts, transactions, institutions];
+export const RESOURCES: readonly Resource[] = [items, accounts, transactions, holdings, liabilities, institutions];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */
 export function resourcesOf(kind: string): readonly Resource[] {
@@ -19,10 +21,26 @@ export function subjectKind(kind: string): SubjectKind | undefined {
   return resourcesOf(kind)[0]?.subject;
 }
 
-/** The resource whose one row stands for the subject itself, and tells how the subject is. */
+/** The table of a resource whose one row stands for the subject itself. */
+export const rootTable = ({ tables }: Resource): Table | undefined => tables.find(({ key }) => key.length === 0);
+
+/** The resource with the row that stands for the subject itself, and tells how the subject is. */
 export function rootOf(resources: readonly Resource[]): Resource | undefined {
-  return resources.find((resource) => resource.key === null);
+  return resources.find((resource) => rootTable(resource) !== undefined);
 }
+
+/** The requests of one reading; those beside the first by the name under which their answers stand in its answer. */
+export function requestsOf(fetch: Fetch): { first: Request; beside: readonly (readonly [name: string, Request])[] } {
+  return { first: fetch, beside: fetch.kind === "snapshot" ? Object.entries(fetch.and ?? {}) : [] };
+}
+
+export function endpointsOf(fetch: Fetch): string[] {
+  const { first, beside } = requestsOf(fetch);
+  return [first, ...beside.map(([, request]) => request)].map(({ endpoint }) => endpoint);
+}
+
+/** The type of the events that hold changed rows of a table, such as `transactions.changed`. */
+export const changeType = ({ name }: Pick<Table, "name">): `${string}.changed` => `${name}.changed`;
 
 /** Whether a webhook changes something that is mirrored of this kind of subject; null: of any kind. */
 export function changesMirror(kind: string | null, type: string | null, code: string | null): boolean {

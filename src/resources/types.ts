@@ -1,7 +1,8 @@
 /**
  * The shape that every resource file has, in this order: the webhooks that touch it · the kind of subject it belongs
- * to · how it is fetched · its table · its columns (name, type, path) · its events. sync/ and mirror/ know this
- * shape only and no resource by name, so a new resource is a file here, a migration, and a line in index.ts.
+ * to · how it is fetched · its tables, each with its rows in the answer, its key, its columns (name, type, path) and its
+ * event. All else knows this shape only and no resource by name, so a new resource is a file here, a migration, and a line
+ * in index.ts.
  */
 
 /** Webhooks of a type: all codes, only `codes`, or all but `except`. */
@@ -30,28 +31,35 @@ export interface Asker {
   includeOriginalDescription: boolean;
 }
 
-/** Where the rows are in an answer: an array, or the one object, to which fields beside it may be joined. */
+/**
+ * Where rows are in an answer: an array, or the one object. Dots lead into objects, and `[]` into each element of an array:
+ * `liabilities.credit`, `accounts[].owners`.
+ */
 export interface RowsAt {
   at: string;
-  /** fields beside `at` that are joined to the object under their own names */
+  /** fields beside the last name of `at` that are joined to the row under their own names, such as the id of the account around it */
   with?: readonly string[];
+  /** Plaid writes null where there are none; elsewhere null is no answer */
+  nullable?: true;
+}
+
+export interface Request {
+  endpoint: string;
+  body?: (asker: Asker) => Record<string, unknown>;
 }
 
 /** Everything at once: what the answer lacks is gone. */
-export interface SnapshotFetch {
+export interface SnapshotFetch extends Request {
   kind: "snapshot";
-  endpoint: string;
-  body?: (asker: Asker) => Record<string, unknown>;
-  rows: readonly RowsAt[];
+  /** more requests for the same rows' tables: the answer of each stands in the first one's under this name */
+  and?: Readonly<Record<string, Request>>;
+  /** error codes by which Plaid refuses the first request and says that there are no rows, since no account can have them */
+  none?: readonly string[];
 }
 
 /** Changes since a cursor, in pages; the end of a loop is a consistent state. */
-export interface CursorFetch {
+export interface CursorFetch extends Request {
   kind: "cursor";
-  endpoint: string;
-  body?: (asker: Asker) => Record<string, unknown>;
-  rows: readonly RowsAt[];
-  removals: { at: string; key: string };
   cursor: { sentAs: string; nextAt: string; moreAt: string };
   /**
    * Options of the request that shape rows, as text. An increment leaves older rows in the shape they were read in, so
@@ -62,8 +70,34 @@ export interface CursorFetch {
   history?: { at: string; complete: string; none: string };
 }
 
-/** Other kinds (a date window, an event ledger) join this union; sync/read.ts then does not compile until it knows them. */
-export type Fetch = SnapshotFetch | CursorFetch;
+/** Events that are only ever added, in pages, each after the number of an event. Nothing is gone by what an answer lacks. */
+export interface LedgerFetch extends Request {
+  kind: "ledger";
+  /** the request's field for the number, the field of a row that holds it, and where the answer says whether a page follows */
+  after: { sentAs: string; idAt: string; moreAt: string };
+}
+
+/** All rows of the last days, newest first, in pages by offset: what is missing among them is gone, older rows stay. */
+export interface WindowFetch extends Request {
+  kind: "window";
+  window: {
+    days: number;
+    /** the request's fields, with dots into nested objects */
+    fromAs: string;
+    toAs: string;
+    offsetAs: string;
+    countAs: string;
+    /** rows on a page */
+    count: number;
+    /** where the answer says how many rows the window has */
+    totalAt: string;
+    /** the column that holds a row's day */
+    column: string;
+  };
+}
+
+/** sync/ does not compile until it knows each kind. */
+export type Fetch = SnapshotFetch | CursorFetch | LedgerFetch | WindowFetch;
 
 export type ColumnType = "text" | "numeric" | "boolean" | "date" | "timestamptz" | "text[]" | "jsonb";
 
@@ -103,6 +137,35 @@ export interface DerivedEvent {
   data: Record<string, unknown>;
 }
 
+/** The event of a run's changed rows; its type is `<table>.changed`. */
+export interface ChangeEvent {
+  /** what the rows are, in the plural, such as `transactions`; it stands in sentences */
+  rows: string;
+  /** a row as Plaid has it, for the documentation */
+  example: Readonly<Record<string, unknown>>;
+}
+
+/** A table of schema plaid, and what of an answer is in it. A table belongs to one resource. */
+export interface Table {
+  name: string;
+  /** what one row is, such as `a transaction, pending or posted` */
+  row: string;
+  /** where its rows are; of a row that several places hold, the last one counts */
+  rows: readonly RowsAt[];
+  /** where an increment names removed rows, by the fields of their key */
+  removals?: string;
+  /** the fields and columns that tell rows of a subject apart; none: the one row stands for the subject itself */
+  key: readonly string[];
+  columns: readonly Column[];
+  /** columns that no answer holds but Tartan knows of the subject */
+  given?: readonly ("user_id" | "next_step")[];
+  references?: readonly Reference[];
+  summary?: Readonly<Record<string, SummaryField>>;
+  event?: ChangeEvent;
+  /** a single item is shown with the number of these rows, under the table's name; other counts are in its `resources` */
+  countShown?: true;
+}
+
 export interface Resource {
   name: string;
   touchedBy: readonly Touch[];
@@ -112,23 +175,17 @@ export interface Resource {
   /** asked for only where the subject has one of these products, since asking could add (and bill) it */
   products?: readonly string[];
   fetch: Fetch;
-  table: string;
-  /** the field and column that tells rows of a subject apart; null: the one row stands for the subject itself */
-  key: string | null;
-  columns: readonly Column[];
-  /** columns that no answer holds but Tartan knows of the subject */
-  given?: readonly ("user_id" | "next_step")[];
-  /** products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows */
-  updatedWith?: readonly string[];
+  /**
+   * Products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows; `unknown`: Plaid says it
+   * nowhere, so every look reads the resource.
+   */
+  updatedWith?: readonly string[] | "unknown";
+  tables: readonly [Table, ...Table[]];
   /** where the row that stands for the subject holds a Plaid error although the request succeeded */
   conditionAt?: string;
   /** where that row lists the subject's products */
   productsAt?: readonly string[];
-  references?: readonly Reference[];
-  summary?: Readonly<Record<string, SummaryField>>;
-  /** the type of the events that hold its changed rows */
-  event?: string;
-  /** what happened to the subject, where the row stands for it */
+  /** what happened to the subject, where a row stands for it */
   derivedEvents?: (snapshot: Snapshot) => DerivedEvent[];
 }
 

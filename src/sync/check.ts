@@ -25,14 +25,15 @@ import { append } from "../journal/append.ts";
 import { mirroredRoot } from "../mirror/apply.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
-import { resourcesOf, rootOf } from "../resources/index.ts";
+import { endpointsOf, resourcesOf, rootOf } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import { differingFields, newWebhook, staleResources, updatesIn, type Known, type LastWebhook } from "./compare.ts";
 import { gapWebhook, HEALS, type Gap } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { askWithin, type Asking, type Limiter } from "./limiter.ts";
 import { EVERYTHING, EVERYTHING_AGAIN } from "./plan.ts";
-import { askerOf, readWithOf, unreadable } from "./read.ts";
+import { unreadable } from "./ask.ts";
+import { askerOf, readWithOf } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
 import { institutionOf } from "./run.ts";
 
@@ -196,10 +197,9 @@ async function conclude(
     return await end(database, check, { outcome: early ? "early" : "equal" }, plan.nextInSeconds, plan.seen);
   }
   const requested = new Set([root.name, ...stale]);
-  for (const { fetch } of resources.filter(({ name }) => requested.has(name))) {
-    if (!(await hasShare(deps.share, { ...opened.asking, endpoint: fetch.endpoint }, signal))) {
-      return await postpone(deps, check);
-    }
+  const endpoints = resources.filter(({ name }) => requested.has(name)).flatMap(({ fetch }) => endpointsOf(fetch));
+  for (const endpoint of endpoints) {
+    if (!(await hasShare(deps.share, { ...opened.asking, endpoint }, signal))) return await postpone(deps, check);
   }
   // While a webhook may be on its way, changes that the run finds are no gap.
   return await refresh(deps, check, early ? [...requested] : [...requested, HEALS], plan);

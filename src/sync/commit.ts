@@ -11,7 +11,15 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
-import { applyError, applyReading, countCurrent, removeEverything, summaryOf, verify } from "../mirror/apply.ts";
+import {
+  applyError,
+  applyReading,
+  countCurrent,
+  removeEverything,
+  summaryOf,
+  verify,
+  type AppliedTables,
+} from "../mirror/apply.ts";
 import { both, UNTOUCHED } from "../mirror/changes.ts";
 import { dropStaged } from "../mirror/stage.ts";
 import type { Applied, Scope, Unfit } from "../mirror/types.ts";
@@ -132,11 +140,10 @@ async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Prom
   const kept: Kept[] = [];
   for (const read of reads) {
     const { resource } = read.task;
-    const step = await applyReading(tx, scope, read.read, unfit);
-    const { changes } = step;
-    applied.set(resource.name, step);
+    const steps = await applyReading(tx, scope, read.read, unfit);
+    for (const [table, step] of steps) applied.set(table, step);
     const before = statuses.get(resource.name);
-    const rows = before ? before.rows + changes.added - changes.removed : await countCurrent(tx, scope, resource);
+    const rows = before ? before.rows + growthOf(steps) : await countCurrent(tx, scope, resource);
     const complete = before?.complete || read.complete;
     kept.push({
       resource: resource.name,
@@ -155,6 +162,9 @@ async function write(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Prom
   const verifiedAt = decision.gone ? undefined : await keepStatuses(tx, ending, kept);
   return { runId: newRunId(), info: summarise(ending, reads, applied, summary), applied, noted, verifiedAt };
 }
+
+const growthOf = (steps: AppliedTables): number =>
+  [...steps.values()].reduce((sum, { changes }) => sum + changes.added - changes.removed, 0);
 
 /** Errors of configuration that concern only this item's token, not the integration. */
 const OF_THE_TOKEN: ReadonlySet<string> = new Set(["INVALID_ACCESS_TOKEN", TOKEN_OF_ANOTHER_ITEM]);
@@ -178,7 +188,7 @@ async function noteFailure(
   const speaks = group === "user" || group === "item_ended" || OF_THE_TOKEN.has(error_code);
   const error = { error_type, error_code, error_message: explain(error_type, error_code).message };
   const noted = await applyError(tx, scope, root, error, { add: !statuses.has(root.name), change: speaks, unfit });
-  if (noted) applied.set(root.name, noted.applied);
+  if (noted) applied.set(noted.table, noted.applied);
   return noted?.row ?? null;
 }
 
@@ -232,8 +242,8 @@ async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]
 
 async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: Map<string, Applied>): Promise<void> {
   for (const resource of resourcesOf(claim.kind)) {
-    const gone = await removeEverything(tx, scope, resource);
-    applied.set(resource.name, both(applied.get(resource.name) ?? UNTOUCHED, gone));
+    for (const [table, gone] of await removeEverything(tx, scope, resource))
+      applied.set(table, both(applied.get(table) ?? UNTOUCHED, gone));
   }
   await tx.query(DROP_CURSORS, [claim.integrationId, claim.kind, claim.id]);
 }
@@ -261,8 +271,8 @@ function summarise(
   applied: ReadonlyMap<string, Applied>,
   summary: Record<string, unknown>,
 ): UpdateInfo {
-  const counts = Object.fromEntries([...applied].map(([resource, { changes }]) => [resource, changes]));
-  const looped = reads.find(({ read }) => read.resource.fetch.kind === "cursor");
+  const counts = Object.fromEntries([...applied].map(([table, { changes }]) => [table, changes]));
+  const looped = reads.find(({ cursor }) => cursor !== null);
   const info: UpdateInfo = { outcome: decision.outcome, ...summary, counts };
   if (looped) info.cursor = { from: statuses.get(looped.task.resource.name)?.cursor ?? null, to: looped.cursor };
   info.pages = reads.reduce((sum, { read }) => sum + read.pages.length, 0);

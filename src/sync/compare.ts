@@ -4,7 +4,8 @@
  *   a webhook that Plaid says it sent and the journal does not have ─┐
  *   the item's own row differs from the mirror's                     ├──▶ a gap: recorded, and everything is read
  *   Plaid refuses the item                                          ─┘
- *   Plaid fetched from the bank since a resource was read ───────────────▶ stale: those resources are read
+ *   Plaid fetched from the bank since a resource was read,
+ *   or does not say when it did so for that resource ────────────────────▶ stale: those resources are read
  *
  * `last_successful_update` moves with every contact with the bank, even when nothing changed, so it is no gap
  * by itself (https://plaid.com/docs/api/items/#itemget).
@@ -78,6 +79,7 @@ export function staleResources(
   const isStale = ({ name, updatedWith = [] }: Resource): boolean => {
     const reading = readings.get(name);
     if (!reading) return false;
+    if (updatedWith === "unknown") return true;
     const named = updatedWith.filter((product) => updates[product]);
     if (reading.verifiedAt === null) return named.length > 0;
     const read = reading.verifiedAt.getTime();

@@ -4,8 +4,9 @@
  */
 import type { NewEvent, PartedEvent } from "../events/events.ts";
 import { selectChanges } from "../mirror/changes.ts";
+import { tablesOf } from "../mirror/rows.ts";
 import type { Applied } from "../mirror/types.ts";
-import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
+import { changeType, resourcesOf, rootOf, rootTable, subjectKind } from "../resources/index.ts";
 import type { DerivedEvent } from "../resources/types.ts";
 import type { Ending } from "./commit.ts";
 import type { Claim, LastError, Status, UpdateInfo } from "./types.ts";
@@ -14,7 +15,7 @@ import type { Claim, LastError, Status, UpdateInfo } from "./types.ts";
 export interface Written {
   runId: string;
   info: UpdateInfo;
-  /** by resource */
+  /** by table */
   applied: ReadonlyMap<string, Applied>;
   /** the subject's own row, where Plaid did not return it and its error is new */
   noted: Record<string, unknown> | null;
@@ -54,7 +55,7 @@ function derivedEvents(
   if (!root?.derivedEvents || decision.status === "unlinked" || (decision.gone && claim.status === "ended")) return [];
   const read = outcomes.find((each) => each.task.resource === root);
   return root.derivedEvents({
-    before: applied.get(root.name)?.before ?? null,
+    before: applied.get(rootTable(root)?.name ?? "")?.before ?? null,
     after: read && "read" in read ? read.root : noted,
     first: !statuses.has(root.name),
     webhooks: served,
@@ -63,14 +64,16 @@ function derivedEvents(
 }
 
 function changed({ claim, scope, decision, statuses }: Ending, { runId, applied }: Written, head: Head): PartedEvent[] {
-  return resourcesOf(claim.kind).flatMap((resource) => {
-    const changes = applied.get(resource.name);
-    const made = resource.event && changes ? selectChanges(scope, resource, changes, runId) : null;
-    if (!resource.event || !made) return [];
-    // The end is recorded however little was read.
-    const history = !decision.gone && !statuses.get(resource.name)?.complete;
-    return [{ ...head, ...made, type: resource.event, history }];
-  });
+  return resourcesOf(claim.kind)
+    .flatMap(tablesOf)
+    .flatMap((of) => {
+      const changes = applied.get(of.table.name);
+      const made = of.table.event && changes ? selectChanges(scope, of, changes, runId) : null;
+      if (!made) return [];
+      // The end is recorded however little was read.
+      const history = !decision.gone && !statuses.get(of.resource.name)?.complete;
+      return [{ ...head, ...made, type: changeType(of.table), history }];
+    });
 }
 
 function outcome({ outcomes, decision, served }: Ending, { runId, info }: Written, head: Head): NewEvent[] {

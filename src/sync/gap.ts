@@ -82,9 +82,12 @@ export function healed({ claim, webhooks, outcomes, statuses }: RunReading, { co
     return outcome !== undefined && "read" in outcome && before !== undefined && before !== (outcome.readWith ?? "");
   };
   return resourcesOf(claim.kind)
-    .filter(({ name, fetch }) => {
-      const { added = 0, modified = 0, removed = 0 } = counts[name] ?? {};
-      return added + removed + (fetch.kind === "cursor" ? modified : 0) > 0 && !isReadOtherwise(name);
+    .filter(({ name, fetch, tables }) => {
+      const rows = tables.map((table) => counts[table.name] ?? { added: 0, modified: 0, removed: 0 });
+      const isNews = rows.some(
+        ({ added, modified, removed }) => added + removed + (fetch.kind === "snapshot" ? 0 : modified) > 0,
+      );
+      return isNews && !isReadOtherwise(name);
     })
     .map(({ name }) => name);
 }

@@ -41,11 +41,7 @@ export const LIST_ITEMS = `
 /** $1 item, $2 integration or null. */
 export const GET_NEVER_LINKED = `${NEVER_LINKED} and s.id = $1 and ($2::text is null or s.integration_id = $2) limit 1`;
 
-export const GET_ITEM = `${ITEM_STATE},
-      (select count(*) from plaid.accounts a
-        where a.integration_id = i.integration_id and a.item_id = i.item_id and a.removed_at is null) as accounts,
-      (select count(*) from plaid.transactions t
-        where t.integration_id = i.integration_id and t.item_id = i.item_id and t.removed_at is null) as transactions
+export const GET_ITEM = `${ITEM_STATE}
     ${ITEM_SOURCES}
     where i.item_id = $1 and ($2::text is null or i.integration_id = $2)
     order by i.linked_at desc limit 1`;

@@ -1,5 +1,6 @@
 /** Items as users see them: their link, their sync status, and their errors. */
 import type { Queryable } from "../database/types.ts";
+import { shownCounts } from "../mirror/apply.ts";
 import { fromKeyCursor, toKeyCursor } from "../model/cursors.ts";
 import { checkedFilter } from "../model/listing.ts";
 import { explain } from "../plaid/reasons.ts";
@@ -36,9 +37,11 @@ export interface ItemState {
   webhook_url: string | null;
   /** whether that is the integration's intake; null where the URL is not known */
   webhook_url_is_intake: boolean | null;
-  /** rows that Plaid has; of a single item only */
-  accounts?: number;
-  transactions?: number;
+}
+
+/** An item, and how many rows Plaid has in the tables that are counted for it. */
+export interface CountedItem extends ItemState {
+  counts: Readonly<Record<string, number>>;
 }
 
 type Instant = "linked_at" | "verified_at" | "checked_at" | "next_check_at";
@@ -87,9 +90,9 @@ export async function listItems(
 }
 
 /** One item with its row counts; if several integrations link it, the one linked last unless one is named. */
-export async function getItem(q: Queryable, itemId: string, integrationId?: string): Promise<ItemState | null> {
-  const { rows } = await q.query<Row>(GET_ITEM, [itemId, integrationId ?? null]);
-  if (rows[0]) return publicShape(rows[0]);
+export async function getItem(q: Queryable, itemId: string, integrationId?: string): Promise<CountedItem | null> {
+  const [row] = (await q.query<Row>(GET_ITEM, [itemId, integrationId ?? null])).rows;
+  if (row) return { ...publicShape(row), counts: await shownCounts(q, row.integration_id, itemId) };
   const never = await q.query<Row>(GET_NEVER_LINKED, [itemId, integrationId ?? null]);
-  return never.rows[0] ? publicShape(never.rows[0]) : null;
+  return never.rows[0] ? { ...publicShape(never.rows[0]), counts: {} } : null;
 }

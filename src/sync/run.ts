@@ -19,7 +19,7 @@ import { mirroredReference, mirroredRoot } from "../mirror/apply.ts";
 import type { Scope, Unfit } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
-import { resourcesOf, rootOf, subjectKind } from "../resources/index.ts";
+import { resourcesOf, rootOf, rootTable, subjectKind } from "../resources/index.ts";
 import { INSTITUTION } from "../resources/subjects.ts";
 import { commitRun, type Committed, type Ending, type ResourceStatus } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
@@ -29,7 +29,8 @@ import { onlyGoesOn, readLoopsOf, type Loops } from "./loops.ts";
 import { planRest, planRun, resourcesFor, touchedBy } from "./plan.ts";
 import { hasProduct, productsIn } from "./products.ts";
 import { waitingWebhooks } from "./queue.ts";
-import { askerOf, readResource, readWithOf, type Reader } from "./read.ts";
+import type { Reader } from "./ask.ts";
+import { askerOf, readResource, readWithOf } from "./read.ts";
 import type { Delays } from "./retry.ts";
 import type { Claim, Failure, Outcome, Task, Decision } from "./types.ts";
 import { isGone, decide, saysGone } from "./decision.ts";
@@ -144,7 +145,8 @@ export async function institutionOf(
   { integrationId, kind, id }: Pick<Claim, "integrationId" | "kind" | "id">,
 ): Promise<string | null> {
   const root = rootOf(resourcesOf(kind));
-  const reference = root?.references?.find(({ subject }) => subject === INSTITUTION);
+  const references = root && rootTable(root)?.references;
+  const reference = references?.find(({ subject }) => subject === INSTITUTION);
   return root && reference
     ? await mirroredReference(database, { integrationId, subjectId: id }, root, reference)
     : null;
@@ -172,7 +174,8 @@ async function readAll(
     return "read" in outcome && before === 0 ? { ...outcome, partial: false } : outcome;
   };
   const own = ownTask(reader);
-  const rootTask = tasks.find(({ resource }) => resource.key === null) ?? (reader.unconfirmed ? own : undefined);
+  const rootTask =
+    tasks.find(({ resource }) => rootTable(resource) !== undefined) ?? (reader.unconfirmed ? own : undefined);
   const root = rootTask ? await read(rootTask) : null;
   const others = tasks.filter((task) => task !== rootTask);
   if (root && endsAll(root, reader)) return [root, ...others.map((task) => followSuit(task, root))];
@@ -196,7 +199,7 @@ function ownTask({ scope }: Reader): Task | undefined {
 
 /** The request that confirms that a subject is gone whose own row says so. */
 function probe({ scope }: Reader): Task[] {
-  const resource = resourcesOf(scope.kind).find(({ key, products }) => key !== null && products === undefined);
+  const resource = resourcesOf(scope.kind).find((one) => rootTable(one) === undefined && one.products === undefined);
   return resource ? [{ resource, full: false, explicit: false }] : [];
 }
 
@@ -273,8 +276,10 @@ function report({ logger }: RunDeps, ending: Ending, { info, healed }: Committed
   metrics.runs.inc({ kind, outcome: decision.outcome });
   metrics.runSeconds.observe({ kind }, tookMs() / 1000);
   if (healed.length > 0) metrics.gaps.inc({ found: "rows" });
-  for (const [resource, changes] of Object.entries(info.counts ?? {})) {
-    for (const [change, rows] of Object.entries(changes)) if (rows > 0) metrics.rows.inc({ resource, change }, rows);
+  for (const { name: resource, tables } of resourcesOf(kind)) {
+    for (const { name } of tables)
+      for (const [change, rows] of Object.entries(info.counts?.[name] ?? {}))
+        if (rows > 0) metrics.rows.inc({ resource, change }, rows);
   }
   if (decision.outcome === "synced") {
     for (const { receivedAt } of served) metrics.freshnessSeconds.observe((Date.now() - receivedAt.getTime()) / 1000);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands/index.ts";
-import { EVENT_TYPES } from "../../src/events/event-types.ts";
+import { CHANGED_TABLES, EVENT_TYPES } from "../../src/events/event-types.ts";
 
 const root = join(import.meta.dirname, "../..");
 const docs = join(root, "docs");
@@ -62,8 +62,15 @@ describe("the commands", async () => {
 describe("the relay's page", async () => {
   const page = read("docs/relay.md");
 
-  it.each(Object.keys(EVENT_TYPES))("the relay's page names the event %s", (type) => {
+  const changes = new Set<string>(CHANGED_TABLES.map(({ type }) => type));
+
+  it.each(Object.keys(EVENT_TYPES).filter((type) => !changes.has(type)))("the relay's page names the event %s", (type) => {
     expect(page).toContain(`\`${type}\``);
+  });
+
+  it("the relay's page links to a page that names every event type", () => {
+    expect(page).toContain("](events.md)");
+    for (const type of Object.keys(EVENT_TYPES)) expect(read("docs/events.md")).toContain(`\`${type}\``);
   });
 
   const flags = new Set<string>();

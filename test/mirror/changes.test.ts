@@ -4,7 +4,7 @@ import { applyReading, removeEverything } from "../../src/mirror/apply.ts";
 import { both } from "../../src/mirror/changes.ts";
 import { KEYS_MAX } from "../../src/mirror/queries.ts";
 import type { Applied, Scope } from "../../src/mirror/types.ts";
-import { changedRows, openScene, page, resource, txn, type Scene } from "./support.ts";
+import { appliedTo, changedRows, openScene, page, resource, txn, type Scene } from "./support.ts";
 
 let db: Scene;
 beforeAll(async () => {
@@ -28,9 +28,10 @@ async function tell(scope: Scope, texts: string[], { gone = false } = {}): Promi
     const reads: Applied[] = [];
     for (const text of texts) {
       const pages = [{ text, rows: true, removals: true }];
-      reads.push(await applyReading(tx, scope, { resource: resource("transactions"), pages, whole: false }));
+      const reading = { resource: resource("transactions"), pages, whole: false };
+      reads.push(appliedTo("transactions", await applyReading(tx, scope, reading)));
     }
-    if (gone) reads.push(await removeEverything(tx, scope, resource("transactions")));
+    if (gone) reads.push(appliedTo("transactions", await removeEverything(tx, scope, resource("transactions"))));
     const rows = await changedRows(tx, scope, "transactions", reads.reduce(both));
     expect(rows.map(({ part }) => part)).toEqual(rows.map((_, index) => index + 1));
     return rows.map(({ data }) => data);
@@ -91,7 +92,8 @@ describe("changed rows", () => {
     await db.database.transaction(async (tx) => {
       for (const scope of [one, two]) {
         const pages = [{ text: page([txn("t", { of: scope.subjectId })]), rows: true, removals: false }];
-        const applied = await applyReading(tx, scope, { resource: resource("transactions"), pages, whole: false });
+        const reading = { resource: resource("transactions"), pages, whole: false };
+        const applied = appliedTo("transactions", await applyReading(tx, scope, reading));
         for (const keys of [applied.keys, null]) {
           const [row] = await changedRows(tx, scope, "transactions", { ...applied, keys });
           expect(parse([row?.data ?? ""])[0]?.added).toEqual([txn("t", { of: scope.subjectId })]);

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeEverything } from "../../src/mirror/apply.ts";
 import type { Changes } from "../../src/mirror/types.ts";
-import { openScene, page, resource, txn, type Scene } from "./support.ts";
+import { appliedTo, openScene, page, resource, txn, type Scene } from "./support.ts";
 
 let db: Scene;
 beforeAll(async () => {
@@ -98,10 +98,10 @@ describe("any sequence of runs", () => {
             found.filter((row) => row["removed_at"] === null).map(({ id: key, name }) => ({ id: key, name })),
           ).toEqual(current.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
         }
-        expect(
-          (await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")))).changes
-            .removed,
-        ).toBe([...model.values()].filter(({ current }) => current).length);
+        const removed = await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")));
+        expect(appliedTo("transactions", removed).changes.removed).toBe(
+          [...model.values()].filter(({ current }) => current).length,
+        );
       }),
       { numRuns: 150 },
     );

@@ -2,8 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { Queryable } from "../../src/database/types.ts";
-import { applyReading } from "../../src/mirror/apply.ts";
-import { selectChanges } from "../../src/mirror/changes.ts";
+import { applyReading, type AppliedTables } from "../../src/mirror/apply.ts";
+import { selectChanges, UNTOUCHED } from "../../src/mirror/changes.ts";
+import { tablesOf, type Mirrored } from "../../src/mirror/rows.ts";
 import { keepStaged } from "../../src/mirror/stage.ts";
 import type { Applied, Changes, Page, Scope } from "../../src/mirror/types.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
@@ -15,6 +16,18 @@ export const resource = (name: string): Resource => {
   if (!found) throw new Error(name);
   return found;
 };
+
+/** A table of an item's resources, by its name. */
+export function mirrored(name: string): Mirrored {
+  const found = resourcesOf("item")
+    .flatMap(tablesOf)
+    .find(({ table }) => table.name === name);
+  if (!found) throw new Error(name);
+  return found;
+}
+
+/** What became of the one table whose name is the resource's. */
+export const appliedTo = (name: string, applied: AppliedTables): Applied => applied.get(name) ?? UNTOUCHED;
 
 export const txn = (id: string, more: Record<string, unknown> = {}) => ({
   transaction_id: id,
@@ -28,12 +41,12 @@ export const page = (added: unknown[], modified: unknown[] = [], removed: string
 
 /** The run's changed rows, as an event would hold them. */
 export async function changedRows(tx: Queryable, scope: Scope, name: string, applied: Applied) {
-  const made = selectChanges(scope, resource(name), applied, "run");
+  const made = selectChanges(scope, mirrored(name), applied, "run");
   if (made === null) return [];
   return (await tx.query<{ part: number; data: string }>(made.select, made.values)).rows;
 }
 
-/** After any run: the changed rows are those that were counted, found by keys and by comparing all rows. */
+/** Whatever was applied to a table: the rows that are told are those that were counted, by keys and by looking through all. */
 async function expectRowsAsCounted(tx: Queryable, scope: Scope, name: string, applied: Applied): Promise<void> {
   for (const keys of applied.keys === null ? [null] : [applied.keys, null]) {
     const counts = { added: 0, modified: 0, removed: 0 };
@@ -45,10 +58,15 @@ async function expectRowsAsCounted(tx: Queryable, scope: Scope, name: string, ap
   }
 }
 
+const appliedChanges = (name: string, tables: Record<string, Changes>): Changes =>
+  tables[name] ?? { added: 0, modified: 0, removed: 0 };
+
 export interface Scene extends TestDatabase {
   /** a subject that a worker holds */
   hold(): Promise<Scope>;
-  /** applies pages as a run does: all but the last are staged */
+  /** applies pages of a resource as a run does: all but the last are staged; yields what changed in each of its tables */
+  applyTables(scope: Scope, name: string, texts: string[], whole?: boolean): Promise<Record<string, Changes>>;
+  /** the same, and what changed in the table of the resource's name */
   apply(scope: Scope, name: string, texts: string[], whole?: boolean): Promise<Changes>;
   /** the item's rows, ordered by the first of `columns` */
   rows(scope: Scope, columns: string, table?: string): Promise<Record<string, unknown>[]>;
@@ -56,7 +74,7 @@ export interface Scene extends TestDatabase {
 
 export async function openScene(): Promise<Scene> {
   const db = await testDatabase();
-  return {
+  const scene: Scene = {
     ...db,
     hold: async () => ({
       integrationId: "svi_test",
@@ -65,7 +83,9 @@ export async function openScene(): Promise<Scene> {
       leaseToken: randomUUID(),
       facts: { user_id: "user_1" },
     }),
-    apply: async (scope, name, texts, whole = false) => {
+    apply: async (scope, name, texts, whole) =>
+      appliedChanges(name, await scene.applyTables(scope, name, texts, whole)),
+    applyTables: async (scope, name, texts, whole = false) => {
       const pages: Page[] = [];
       for (const [number, text] of texts.entries()) {
         const last = number === texts.length - 1;
@@ -73,9 +93,9 @@ export async function openScene(): Promise<Scene> {
         pages.push({ text: last ? text : null, rows: true, removals: true });
       }
       return await db.database.transaction(async (tx) => {
-        const applied = await applyReading(tx, scope, { resource: resource(name), pages, whole });
-        await expectRowsAsCounted(tx, scope, name, applied);
-        return applied.changes;
+        const tables = await applyReading(tx, scope, { resource: resource(name), pages, whole });
+        for (const [table, applied] of tables) await expectRowsAsCounted(tx, scope, table, applied);
+        return Object.fromEntries([...tables].map(([table, { changes }]) => [table, changes]));
       });
     },
     rows: async ({ subjectId }, columns, table = "plaid.transactions") => {
@@ -85,4 +105,5 @@ export async function openScene(): Promise<Scene> {
       return found.rows;
     },
   };
+  return scene;
 }

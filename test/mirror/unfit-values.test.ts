@@ -4,9 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { applyReading } from "../../src/mirror/apply.ts";
 import { forgetItem, purgeIntegration } from "../../src/mirror/forget.ts";
 import type { Scope, Unfit } from "../../src/mirror/types.ts";
+import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
 import { unfitValues } from "../../src/mirror/unfit-queries.ts";
+import { resourcesOf } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
-import { openScene, resource, type Scene } from "./support.ts";
+import { appliedTo, openScene, resource, type Scene } from "./support.ts";
 
 let db: Scene;
 beforeAll(async () => {
@@ -77,31 +79,33 @@ const isDate = (value: unknown): boolean =>
   typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value.slice(0, 10)));
 
 describe("a value of any kind", () => {
-  for (const name of ["items", "accounts", "transactions"]) {
-    it(`any value in a column of ${name} is stored, or is null and reported, stays whole in raw, and stops nothing`, async () => {
-      const of = resource(name);
-      const field = fc.constantFrom(...of.columns);
+  for (const mirrored of resourcesOf("item").flatMap(tablesOf)) {
+    const { resource: of, table } = mirrored;
+    it(`any value in a column of ${table.name} is stored, or is null and reported, stays whole in raw, and stops nothing`, async () => {
+      const field = fc.constantFrom(...table.columns);
       await fc.assert(
         fc.asyncProperty(field, ODD, async (column, value) => {
           const scope = await db.hold();
-          const element: Record<string, unknown> = of.key === null ? {} : { [of.key]: "k" };
+          const isRoot = table.key.length === 0;
+          const element: Record<string, unknown> = Object.fromEntries(table.key.map((each) => [each, "k"]));
           let at = element;
           for (const step of column.path.slice(0, -1)) at = at[step] = {};
           at[column.path.at(-1) ?? ""] = value;
           // JSON.stringify of what was parsed: what jsonb and JavaScript say alike
           const sent = JSON.parse(JSON.stringify(element).replaceAll("\\u0000", "")) as Record<string, unknown>;
-          const place = of.fetch.rows[0]?.at ?? "";
-          const beside = of.key === null ? { status: sent["status"] } : { modified: [], removed: [] };
-          const text = JSON.stringify({ [place]: of.key === null ? sent : [sent], ...beside });
+          const [last = "", ...around] = (table.rows[0]?.at ?? "").split(".").toReversed();
+          const beside = isRoot ? { status: sent["status"] } : { modified: [], removed: [] };
+          const within: Record<string, unknown> = { [last]: isRoot ? sent : [sent], ...beside };
+          const text = JSON.stringify(around.reduce((inner, name) => ({ [name]: inner }), within));
           if (/\\u(?:d[89a-f]|0000)/i.test(text)) return;
           const unfit = await applyEither(scope, of, text);
           const [row] = await db.rows(
             scope,
             `"${column.name}" as value, "${column.name}"::text as text, raw`,
-            of.table,
+            nameOf(mirrored),
           );
           expect(row?.["raw"]).toMatchObject(sent);
-          const noted = unfit.filter((each) => each.resource === name).map(({ field }) => field);
+          const noted = unfit.filter((each) => each.table === table.name).map(({ field }) => field);
           // Fields of `error` have columns of their own, so what stands there may not fit although jsonb holds anything.
           if (column.type === "jsonb") return;
           const mayFit = value === null || row?.["value"] !== null;
@@ -163,14 +167,14 @@ describe("what does not fit", () => {
     await apply(scope, resource("accounts"), accounts({ account_id: "a" }, { account_id: "b" }), null, true);
     const unfit: Unfit[] = [];
     const odd = [{ name: "no key" }, { account_id: null }, { account_id: {} }, { account_id: "" }, "text", 7, null];
-    const { changes } = await apply(
+    const applied = await apply(
       scope,
       resource("accounts"),
       accounts({ account_id: "a", name: "A" }, ...odd, { account_id: "x".repeat(5000) }),
       unfit,
       true,
     );
-    expect(changes).toEqual({ added: 0, modified: 1, removed: 0 });
+    expect(appliedTo("accounts", applied).changes).toEqual({ added: 0, modified: 1, removed: 0 });
     expect(unfit).toMatchObject([{ field: "account_id", expected: "key", new: true }]);
     expect(await db.rows(scope, "account_id, name, removed_at", "plaid.accounts")).toEqual([
       { account_id: "a", name: "A", removed_at: null },

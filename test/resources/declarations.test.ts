@@ -1,6 +1,7 @@
 /** The resource files against the tables they speak of, and the folders that must know no resource by name. */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
 import { RESOURCES, resourcesOf, rootOf, subjectKind, touches } from "../../src/resources/index.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
@@ -14,6 +15,11 @@ const TYPES: Record<string, string> = {
   "text[]": "ARRAY",
   jsonb: "jsonb",
 };
+/** What shows items is about them: it reads the row of each, and its cursors have that name. */
+const KNOWN: Record<string, string[]> = {
+  "src/sync/items.ts": ['"items"', '"items"'],
+  "src/sync/item-queries.ts": ["plaid.items"],
+};
 const OURS = ["added_at", "changed_at", "removed_at", "raw"];
 
 describe("each resource", () => {
@@ -23,14 +29,15 @@ describe("each resource", () => {
   });
   afterAll(() => db[Symbol.asyncDispose]());
 
-  for (const resource of RESOURCES) {
-    const { name, table, subject, key, columns, given = [] } = resource;
+  for (const each of RESOURCES.flatMap(tablesOf)) {
+    const { resource, table } = each;
+    const { subject } = resource;
+    const { name, key, columns, given = [] } = table;
 
     it(`${name}: the declared columns are the table's columns, type by type, and no column is forgotten`, async () => {
-      const [schema, relation] = table.split(".");
       const { rows } = await db.database.query<{ name: string; type: string }>(
-        "select column_name as name, data_type as type from information_schema.columns where table_schema = $1 and table_name = $2",
-        [schema, relation],
+        "select column_name as name, data_type as type from information_schema.columns where table_schema = 'plaid' and table_name = $1",
+        [name],
       );
       const actual = Object.fromEntries(rows.map((row) => [row.name, row.type]));
       for (const column of columns)
@@ -38,12 +45,12 @@ describe("each resource", () => {
       const known = new Set([
         "integration_id",
         subject.column,
-        key,
+        ...key,
         ...columns.map((column) => column.name),
         ...given,
         ...OURS,
       ]);
-      const verified = key === null ? ["verified_at"] : [];
+      const verified = key.length === 0 ? ["verified_at"] : [];
       expect(rows.map((row) => row.name).filter((column) => !known.has(column))).toEqual(verified);
       for (const column of OURS) expect(actual).toHaveProperty(column);
     });
@@ -54,9 +61,9 @@ describe("each resource", () => {
           from pg_index i cross join lateral unnest(i.indkey::int2[]) with ordinality k (number, position)
           join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
           where i.indrelid = $1::regclass and i.indisprimary`,
-        [table],
+        [nameOf(each)],
       );
-      expect(rows[0]?.columns).toEqual(["integration_id", subject.column, ...(key === null ? [] : [key])]);
+      expect(rows[0]?.columns).toEqual(["integration_id", subject.column, ...key]);
     });
 
     it(`${name}: a column is named after its path in Plaid's object`, () => {
@@ -65,29 +72,56 @@ describe("each resource", () => {
       for (const column of columns) expect(column.name).toBe(named(column.path));
     });
 
-    it(`${name}: there is a current_ view of it`, async () => {
-      await db.database.query(`select * from ${table.replace(".", ".current_")} limit 0`);
+    it(`${name}: there is a current_ view of it, and a tenant sees its own rows only`, async () => {
+      await db.database.query(`select * from plaid.current_${name} limit 0`);
+      const { rows } = await db.database.query<{ policies: number }>(
+        "select count(*)::int as policies from pg_policies where schemaname = 'plaid' and tablename = $1",
+        [name],
+      );
+      expect(rows).toEqual([{ policies: 1 }]);
     });
   }
 });
 
 describe("the list of resources", () => {
-  it("the list of resources names each once, and one of each subject kind holds the subject's own row", () => {
+  it("the list of resources names each resource and each table once, and one of each subject kind holds the subject's own row", () => {
     expect(new Set(RESOURCES.map(({ name }) => name)).size).toBe(RESOURCES.length);
+    const tables = RESOURCES.flatMap(tablesOf).map(nameOf);
+    expect(new Set(tables).size).toBe(tables.length);
     for (const kind of new Set(RESOURCES.map(({ subject }) => subject.kind))) {
-      expect(resourcesOf(kind).filter(({ key }) => key === null)).toHaveLength(1);
+      expect(
+        resourcesOf(kind)
+          .flatMap(tablesOf)
+          .filter(({ table }) => table.key.length === 0),
+      ).toHaveLength(1);
       expect(rootOf(resourcesOf(kind))).toBe(resourcesOf(kind)[0]);
     }
     expect(subjectKind("item")).toMatchObject({ asks: "access_token" });
     expect(subjectKind("transfer_ledger")).toBeUndefined();
   });
 
-  it("sync and mirror name no resource", () => {
-    const names = RESOURCES.map(({ name }) => (name === "items" ? '"items"|plaid[.]items' : `\\b${name}\\b`)).join("|");
-    for (const folder of ["src/sync", "src/mirror"]) {
-      for (const file of readdirSync(folder)) {
+  it("no folder below the API names a resource or a table", () => {
+    const tables = RESOURCES.flatMap(({ tables }) => tables.map(({ name }) => name));
+    const names = [...new Set([...RESOURCES.map(({ name }) => name), ...tables])]
+      .map((name) => (name === "items" ? '"items"|plaid[.]items' : `\\b${name}\\b`))
+      .join("|");
+    for (const folder of [
+      "src/sync",
+      "src/mirror",
+      "src/events",
+      "src/relay",
+      "src/journal",
+      "src/lifecycle",
+      "src/integrations",
+    ]) {
+      for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((one) =>
+        one.endsWith(".ts"),
+      )) {
         const code = readFileSync(`${folder}/${file}`, "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
-        expect([file, ...(code.match(new RegExp(names, "g")) ?? [])]).toEqual([file]);
+        expect([file, ...(code.match(new RegExp(names, "g")) ?? [])]).toEqual([
+          file,
+          ...(KNOWN[`${folder}/${file}`] ?? []),
+        ]);
       }
     }
   });
@@ -107,18 +141,20 @@ describe("what touches what", () => {
     ["TRANSACTIONS", "TRANSACTIONS_REMOVED", ["accounts", "transactions"]],
     ["TRANSACTIONS", "RECURRING_TRANSACTIONS_UPDATE", []],
     ["TRANSACTIONS", "A_CODE_OF_NEXT_YEAR", ["accounts", "transactions"]],
-    ["ITEM", "CREATED", ["items", "accounts", "transactions"]],
-    ["ITEM", "UPDATED", ["items", "accounts", "transactions"]],
+    ["ITEM", "CREATED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
+    ["ITEM", "UPDATED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
     ["ITEM", "ERROR", ["items"]],
-    ["ITEM", "LOGIN_REPAIRED", ["items", "accounts", "transactions"]],
-    ["ITEM", "NEW_ACCOUNTS_AVAILABLE", ["items", "accounts", "transactions"]],
+    ["ITEM", "LOGIN_REPAIRED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
+    ["ITEM", "NEW_ACCOUNTS_AVAILABLE", ["items", "accounts", "transactions", "holdings", "liabilities"]],
     ["ITEM", "PENDING_DISCONNECT", ["items"]],
     ["ITEM", "PENDING_EXPIRATION", ["items"]],
     ["ITEM", "USER_PERMISSION_REVOKED", ["items", "accounts"]],
-    ["ITEM", "USER_ACCOUNT_REVOKED", ["items", "accounts", "transactions"]],
+    ["ITEM", "USER_ACCOUNT_REVOKED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
     ["ITEM", "WEBHOOK_UPDATE_ACKNOWLEDGED", ["items"]],
     ["ITEM", "UPDATE_ACKNOWLEDGED", ["items"]],
-    ["HOLDINGS", "DEFAULT_UPDATE", []],
+    ["HOLDINGS", "DEFAULT_UPDATE", ["accounts", "holdings"]],
+    ["LIABILITIES", "DEFAULT_UPDATE", ["accounts", "liabilities"]],
+    ["INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE", []],
   ])("%s/%s → %j", (type, code, names) => {
     expect(touched(type, code)).toEqual(names);
   });

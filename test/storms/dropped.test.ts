@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, it } from "vitest";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { openStage, until, type Stage } from "../support/stage.ts";
+import { ALL_PRODUCTS, BOOK_NAMES, openStage, until, type Stage } from "../support/stage.ts";
 
 const ITEMS = 8;
 const ROUNDS = 5;
@@ -23,7 +23,7 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
     stage = await openStage({ seed: `dropped ${probability}` });
     const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
     const { control } = stage.simulator;
-    const items = await stage.makeItems(tartan, ITEMS, 40);
+    const items = await stage.makeItems(tartan, ITEMS, 40, ALL_PRODUCTS);
     control.addFault({ kind: "drop_webhooks", probability });
     for (const item of items) expect((await stage.link(tartan, item)).status).toBe(200);
     await until("the first sync of each item", async () => {
@@ -31,7 +31,10 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
       return rows.length === ITEMS;
     });
     for (let round = 0; round < ROUNDS; round += 1) {
-      for (const { item_id } of items) control.changeTransactions(item_id, { add: 3, modify: 2, remove: 1 });
+      for (const { item_id } of items) {
+        control.changeTransactions(item_id, { add: 3, modify: 2, remove: 1 });
+        for (const name of BOOK_NAMES) control.change(item_id, name, { add: 1, modify: 1, remove: 1 });
+      }
       control.addAccount(items[round]?.item_id ?? "");
     }
     await control.idle();

@@ -7,10 +7,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resourcesOf } from "../../src/resources/index.ts";
+import type { BookName } from "../../src/simulator/products/index.ts";
 import { queueDepth } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import type { TartanProcess } from "../support/process.ts";
-import { openStage, until, type Stage, type StageItem } from "../support/stage.ts";
+import { ALL_PRODUCTS, BOOK_NAMES, openStage, until, type Stage, type StageItem } from "../support/stage.ts";
 
 const SEED = process.env["STORM_SEED"];
 const STORMS = Number(process.env["STORMS"] ?? 6);
@@ -34,6 +36,18 @@ const change = fc.oneof(
       modify: few,
       remove: few,
       post_pending: few,
+      webhooks: fc.boolean(),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      what: fc.constant("changeProduct" as const),
+      item,
+      name: fc.constantFrom(...BOOK_NAMES),
+      add: fc.nat({ max: 3 }),
+      modify: fc.nat({ max: 3 }),
+      remove: fc.nat({ max: 2 }),
       webhooks: fc.boolean(),
     }),
   },
@@ -120,7 +134,7 @@ describe.each([
     async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }), async (changes) => {
-          const items = await stage.makeItems(receiver, ITEMS, 60);
+          const items = await stage.makeItems(receiver, ITEMS, 60, ALL_PRODUCTS);
           for (const each of items.slice(1)) expect((await stage.link(receiver, each)).status).toBe(200);
           for (const { each, thenMs } of changes) {
             await happen(stage, receiver, items, each);
@@ -144,6 +158,11 @@ async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[],
       case "change": {
         const { what: _, item: __, ...change } = each;
         control.changeTransactions(itemId, change);
+        break;
+      }
+      case "changeProduct": {
+        const { what: _, item: __, name, ...change } = each;
+        control.change(itemId, name, change);
         break;
       }
       case "grow":
@@ -187,6 +206,7 @@ async function calm(stage: Stage, receiver: TartanProcess, items: StageItem[]): 
     if (control.item(item_id)["error_code"] !== null) control.repairItem(item_id);
     if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id);
     control.changeTransactions(item_id, { add: 1 });
+    for (const name of BOOK_NAMES) sayChanged(stage, item_id, name);
   }
   await control.idle();
   await hurry(stage);
@@ -195,6 +215,22 @@ async function calm(stage: Stage, receiver: TartanProcess, items: StageItem[]): 
     const { rows } = await stage.database.query("select from journal.webhooks where processed_at is null limit 1");
     return rows.length === 0;
   });
+}
+
+/** Plaid's webhook that something of a product changed, also where nothing is left that could. */
+function sayChanged({ simulator: { control } }: Stage, item_id: string, name: BookName): void {
+  const touch = resourcesOf("item").find((each) => each.name === name)?.touchedBy[0];
+  if (!touch) throw new Error(`no webhook touches ${name}`);
+  control.sendWebhook({ item_id, webhook_type: touch.type, webhook_code: "DEFAULT_UPDATE" });
+}
+
+function changeSilently({ simulator: { control } }: Stage, itemId: string, name: BookName): void {
+  try {
+    control.change(itemId, name, { add: 1, modify: 1, webhooks: false });
+  } catch (error) {
+    // The item has no account left for the product.
+    if ((error as { code?: string }).code !== "conflict") throw error;
+  }
 }
 
 /** What failed in the storm would be tried again within the hour; nobody waits for that here. */
@@ -216,6 +252,7 @@ async function fallSilent(stage: Stage, receiver: TartanProcess, items: StageIte
     if (control.item(item_id)["error_code"] !== null) control.repairItem(item_id, { webhooks: false });
     if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id, { webhooks: false });
     control.changeTransactions(item_id, { add: 2, modify: 1, remove: 1, webhooks: false });
+    for (const name of BOOK_NAMES) changeSilently(stage, item_id, name);
   }
   await control.idle();
   await hurry(stage);

@@ -4,8 +4,9 @@
  */
 import { expect } from "vitest";
 import type { Database } from "../../src/database/types.ts";
-import { resourcesOf } from "../../src/resources/index.ts";
-import type { Column, Resource } from "../../src/resources/types.ts";
+import { nameOf, tablesOf, type Mirrored } from "../../src/mirror/rows.ts";
+import { changeType, resourcesOf, rootTable } from "../../src/resources/index.ts";
+import type { Column, Resource, Table } from "../../src/resources/types.ts";
 import type { Simulator } from "../../src/simulator/index.ts";
 
 const resource = (name: string): Resource => {
@@ -13,6 +14,17 @@ const resource = (name: string): Resource => {
   if (!found) throw new Error(`there is no resource ${name}`);
   return found;
 };
+
+/** The tables of an item, but for the one of its own row. */
+const TABLES = resourcesOf("item")
+  .filter((one) => rootTable(one) === undefined)
+  .flatMap(tablesOf);
+
+/** A row's key as one text: out of Plaid's object, and out of the table's row. */
+const keyAtPlaid = ({ key }: Table, row: string): string =>
+  `jsonb_build_array(${key.map((field) => `${row} ->> '${field}'`).join(", ")})::text`;
+const keyInTable = ({ key }: Table, row: string): string =>
+  `jsonb_build_array(${key.map((field) => `${row}.${field}`).join(", ")})::text`;
 
 const path = ({ path: steps }: Column): string => `'{${steps.join(",")}}'`;
 
@@ -25,21 +37,22 @@ function expected(column: Column): string {
   return `translate(truth #>> ${path(column)}, '[]', '{}')::text[]`;
 }
 
-const differing = ({ columns }: Resource): string =>
+const differing = ({ columns }: Table): string =>
   columns
     .map((column) => `case when t.${column.name} is distinct from ${expected(column)} then '${column.name}' end`)
     .join(", ");
 
 /** Rows of one side only, and rows that differ, as text. */
-async function differences(database: Database, of: Resource, itemId: string, truth: string): Promise<unknown[]> {
+async function differences(database: Database, of: Mirrored, itemId: string, truth: string): Promise<unknown[]> {
+  const differ = differing(of.table);
   const { rows } = await database.query(
-    `with truth as (select e as truth, e ->> '${of.key}' as key from jsonb_array_elements($2::jsonb) e),
-      mirror as (select * from ${of.table} where item_id = $1 and removed_at is null)
-    select coalesce(t.${of.key}, key) as key,
-      case when key is null then 'only in the mirror' when t.${of.key} is null then 'only at Plaid' else 'differs' end as how,
-      array_remove(array[case when t.raw is distinct from truth then 'raw' end, ${differing(of)}], null) as columns
-    from mirror t full join truth on key = t.${of.key}
-    where key is null or t.${of.key} is null or t.raw is distinct from truth or num_nonnulls(${differing(of)}) > 0 limit 5`,
+    `with truth as (select e as truth, ${keyAtPlaid(of.table, "e")} as at_plaid from jsonb_array_elements($2::jsonb) e),
+      mirror as (select t.*, ${keyInTable(of.table, "t")} as here from ${nameOf(of)} t where item_id = $1 and removed_at is null)
+    select coalesce(t.here, at_plaid) as key,
+      case when at_plaid is null then 'only in the mirror' when t.here is null then 'only at Plaid' else 'differs' end as how,
+      array_remove(array[case when t.raw is distinct from truth then 'raw' end, ${differ}], null) as columns
+    from mirror t full join truth on at_plaid = t.here
+    where at_plaid is null or t.here is null or t.raw is distinct from truth or num_nonnulls(${differ}) > 0 limit 5`,
     [itemId, truth],
   );
   return rows;
@@ -60,9 +73,9 @@ async function expectCountsKept(database: Database, itemId: string): Promise<voi
     [itemId],
   );
   for (const kept of rows) {
-    expect(kept.rows, `${kept.resource} kept count`).toBe(
-      await countCurrent(database, resource(kept.resource).table, itemId),
-    );
+    let counted = 0;
+    for (const of of tablesOf(resource(kept.resource))) counted += await countCurrent(database, nameOf(of), itemId);
+    expect(Number(kept.rows), `${kept.resource} kept count`).toBe(counted);
   }
 }
 
@@ -71,14 +84,14 @@ async function expectCountsKept(database: Database, itemId: string): Promise<voi
  * modified or removed, a removal says what the row was), a run names a row once, and folded in the order of the outbox
  * they are the mirror, text for text.
  */
-async function mistold(database: Database, { table, key, event }: Resource, itemId: string): Promise<unknown[]> {
+async function mistold(database: Database, of: Mirrored, itemId: string): Promise<unknown[]> {
   const { rows } = await database.query(
     `with recorded as (
       select o.id as run, named.n, convert_from(e.payload, 'UTF8')::jsonb -> 'data' as data
       from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
       where e.item_id = $1 and e.type = $2
     ), steps as (
-      select run, change, r ->> '${key}' as key, r::text as raw
+      select run, change, ${keyAtPlaid(of.table, "r")} as key, r::text as raw
       from recorded, unnest(array['added', 'modified', 'removed']) change, jsonb_array_elements(data -> change) r
     ), ordered as (
       select *, lag(change) over w as before, lag(raw) over w as known, lead(change) over w is null as last,
@@ -87,7 +100,7 @@ async function mistold(database: Database, { table, key, event }: Resource, item
     ), kept as (
       select key, raw from ordered where last and change <> 'removed'
     ), mirrored as (
-      select ${key} as key, raw::text as raw from ${table} where item_id = $1 and removed_at is null
+      select ${keyInTable(of.table, "t")} as key, raw::text as raw from ${nameOf(of)} t where item_id = $1 and removed_at is null
     )
     select key, change || ' after ' || coalesce(before, 'nothing') as how from ordered
     where times > 1 or (change = 'added') <> (coalesce(before, 'removed') = 'removed') or (change = 'removed' and raw <> known)
@@ -96,15 +109,15 @@ async function mistold(database: Database, { table, key, event }: Resource, item
       else 'differs' end
     from kept full join mirrored using (key) where kept.raw is distinct from mirrored.raw
     limit 5`,
-    [itemId, event],
+    [itemId, changeType(of.table)],
   );
   return rows;
 }
 
 /** Expects the events about an item's rows to match the rows. */
 export async function expectEventsTellTheMirror(database: Database, itemId: string): Promise<void> {
-  for (const each of resourcesOf("item").filter(({ event }) => event !== undefined)) {
-    expect(await mistold(database, each, itemId), `${each.event} of ${itemId}`).toEqual([]);
+  for (const each of TABLES) {
+    expect(await mistold(database, each, itemId), `${changeType(each.table)} of ${itemId}`).toEqual([]);
   }
 }
 
@@ -116,25 +129,42 @@ export async function expectMirrorEqualsTruth(database: Database, simulator: Sim
 
 /**
  * Expects the mirror to hold exactly what Plaid has of an item: its own row (but for `status`, which moves with every look
- * of Plaid's), its accounts and its transactions; and nothing at all of one that was removed or revoked.
+ * of Plaid's) and the rows of every table; and nothing at all of one that was removed or revoked.
  */
 export async function expectRowsEqualTruth(database: Database, simulator: Simulator, itemId: string): Promise<void> {
   const truth = simulator.control.item(itemId);
   const gone = truth["revoked"] === true || truth["removed"] === true;
   if (gone) {
-    for (const { table } of resourcesOf("item")) expect(await countCurrent(database, table, itemId), table).toBe(0);
+    for (const name of resourcesOf("item").flatMap(tablesOf).map(nameOf))
+      expect(await countCurrent(database, name, itemId), name).toBe(0);
     return;
   }
   await expectItem(database, itemId, truth["item"] as Record<string, unknown>);
-  const accounts = JSON.stringify(simulator.control.accounts(itemId).accounts);
-  expect(await differences(database, resource("accounts"), itemId, accounts), `accounts of ${itemId}`).toEqual([]);
-  const text = simulator.control
-    .transactionsText(itemId)
-    .replace(/^\{"transactions":/, "")
-    .replace(/\}$/, "");
-  expect(await differences(database, resource("transactions"), itemId, text), `transactions of ${itemId}`).toEqual([]);
+  for (const of of TABLES) {
+    expect(
+      await differences(database, of, itemId, truthOf(simulator, itemId, of)),
+      `${nameOf(of)} of ${itemId}`,
+    ).toEqual([]);
+  }
   await expectCountsKept(database, itemId);
 }
+
+/** The rows that Plaid has of a table, as text. A product's truth has the shape of its endpoint's answer. */
+function truthOf({ control }: Simulator, itemId: string, { resource: { name }, table }: Mirrored): string {
+  if (name === "accounts") return JSON.stringify(control.accounts(itemId).accounts);
+  // The text itself: its numbers have digits that JavaScript would lose.
+  if (name === "transactions")
+    return control
+      .transactionsText(itemId)
+      .replace(/^\{"transactions":/, "")
+      .replace(/\}$/, "");
+  const truth = control.truth(itemId, name as Parameters<typeof control.truth>[1]);
+  const rows = table.rows.flatMap(({ at }) => (inside(truth, at) ?? []) as unknown[]);
+  return JSON.stringify(rows);
+}
+
+const inside = (value: unknown, at: string): unknown =>
+  at.split(".").reduce<unknown>((inner, name) => (inner as Record<string, unknown>)[name], value);
 
 async function expectItem(database: Database, itemId: string, truth: Record<string, unknown>): Promise<void> {
   const { rows } = await database.query<{

@@ -9,6 +9,7 @@ import type { Database } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";
 import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
+import { BOOKS, type BookName } from "../../src/simulator/products/index.ts";
 import { testDatabase } from "./database.ts";
 import { startTartan, type TartanProcess } from "./process.ts";
 
@@ -29,7 +30,7 @@ export interface Stage extends AsyncDisposable {
     ready?: (line: string) => string | null,
   ): Promise<TartanProcess>;
   /** makes items at the simulator whose webhooks go to `receiver`, without telling Tartan of them */
-  makeItems(receiver: { url: string }, count: number, transactions?: number): Promise<StageItem[]>;
+  makeItems(receiver: { url: string }, count: number, transactions?: number, products?: string[]): Promise<StageItem[]>;
   /** posts ITEM/CREATED as the user's backend does */
   link(receiver: { url: string }, item: StageItem, userId?: string): Promise<Response>;
 }
@@ -38,6 +39,10 @@ export interface StageItem {
   item_id: string;
   access_token: string;
 }
+
+/** The products that the simulator has the data of, besides transactions: by the name of the book, which is the resource's. */
+export const BOOK_NAMES = Object.keys(BOOKS) as BookName[];
+export const ALL_PRODUCTS = ["transactions", ...BOOK_NAMES.map((name) => BOOKS[name].product)];
 
 interface StageOptions {
   seed?: string;
@@ -75,8 +80,8 @@ export async function openStage({ seed = "stage", database: given }: StageOption
     integration,
     env,
     tartan: async (args = ["up"], more = {}, ready) => closer.use(await startTartan({ ...env, ...more }, args, ready)),
-    makeItems: async (receiver, count, transactions = 30) =>
-      (await simulator.control.createItems({ count, transactions, webhook: intakeOf(receiver) })).items,
+    makeItems: async (receiver, count, transactions = 30, products = ["transactions"]) =>
+      (await simulator.control.createItems({ count, transactions, products, webhook: intakeOf(receiver) })).items,
     link: (receiver, { item_id, access_token }, user_id) =>
       fetch(intakeOf(receiver), {
         method: "POST",

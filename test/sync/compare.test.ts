@@ -31,3 +31,13 @@ test("an update that a check has seen still makes readings of its second stale, 
 test("a resource that was never read to its end is stale as soon as Plaid names an update", () => {
   expect(stale({ readMs: null, seen: true })).toEqual(BOTH);
 });
+
+test("a resource of which Plaid never says when it was updated is stale at every look, where the item has it", () => {
+  const reading = { verifiedAt: new Date(), readWith: "" };
+  const resources = resourcesOf("item");
+  const never = resources.filter(({ updatedWith }) => updatedWith === "unknown").map(({ name }) => name);
+  expect(never).toEqual(["liabilities"]);
+  const all = new Map(resources.map(({ name }) => [name, reading]));
+  expect(staleResources(resources, { row: null, readings: all, seen: {} }, {})).toEqual(never);
+  expect(staleResources(resources, { row: null, readings: new Map(), seen: {} }, {})).toEqual([]);
+});

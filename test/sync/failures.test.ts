@@ -292,7 +292,7 @@ describe("a webhook that touches nothing mirrored", () => {
   it("a webhook that touches nothing mirrored is processed without a request", async () => {
     const item = await scene.synced(1);
     const asked = ["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) => scene.asked(endpoint));
-    const uuid = await scene.notify(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
+    const uuid = await scene.notify(item.item_id, "DEFAULT_UPDATE", "INVESTMENTS_TRANSACTIONS");
     await run();
     expect(await scene.info(uuid)).toEqual({ outcome: "no_resource" });
     expect(["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) => scene.asked(endpoint))).toEqual(

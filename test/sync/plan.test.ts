@@ -55,7 +55,7 @@ describe("a plan", () => {
       plan(
         [],
         [
-          ["HOLDINGS", "DEFAULT_UPDATE"],
+          ["INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE"],
           [null, null],
           ["ITEM", null],
         ].slice(0, 2) as [string, string][],
@@ -67,21 +67,39 @@ describe("a plan", () => {
 
   it("a plan is everything for a subject that was never brought up to date, or is linked anew", () => {
     for (const status of ["pending", "unlinked", "ended"] as const)
-      expect(plan([], [], status)).toEqual(["items", "accounts", "transactions"]);
+      expect(plan([], [], status)).toEqual(["items", "accounts", "transactions", "holdings", "liabilities"]);
     expect(
       plan([], [["DASHBOARD_CONFIGURED_ALERT", "INSTITUTION_STATUS_ALERT_TRIGGERED"]], "ok", "institution"),
     ).toEqual(["institutions"]);
   });
 
   it("a plan holds requested resources, from the start where requested", () => {
-    expect(plan(["*"])).toEqual(["items", "accounts", "transactions"]);
+    expect(plan(["*"])).toEqual(["items", "accounts", "transactions", "holdings", "liabilities"]);
     expect(plan(["transactions:full"])).toEqual(["transactions:full!"]);
-    expect(plan(["*:full"])).toEqual(["items:full", "accounts:full", "transactions:full"]);
-    expect(plan(["transactions", "transactions:full", "*"])).toEqual(["items", "accounts", "transactions:full!"]);
+    expect(plan(["*:full"])).toEqual([
+      "items:full",
+      "accounts:full",
+      "transactions:full",
+      "holdings:full",
+      "liabilities:full",
+    ]);
+    expect(plan(["transactions", "transactions:full", "*"])).toEqual([
+      "items",
+      "accounts",
+      "transactions:full!",
+      "holdings",
+      "liabilities",
+    ]);
   });
 
   it("a plan reads from the start after a webhook that makes increments untrustworthy", () => {
-    expect(plan([], [["ITEM", "USER_ACCOUNT_REVOKED"]])).toEqual(["items", "accounts", "transactions:full"]);
+    expect(plan([], [["ITEM", "USER_ACCOUNT_REVOKED"]])).toEqual([
+      "items",
+      "accounts",
+      "transactions:full",
+      "holdings",
+      "liabilities",
+    ]);
   });
 
   it("a plan holds the subject itself while it has an error", () => {

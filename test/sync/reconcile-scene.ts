@@ -12,9 +12,9 @@ import { until, type Item, type Scene } from "./support.ts";
 const clientFor: ReconcileOptions["clientFor"] = ({ plaidUrl, clientId, secret }) =>
   createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
 
-/** An item that was synced, and whose webhooks go to a URL without a listener. */
-export async function unheardItem(scene: Scene, transactions = 20): Promise<Item> {
-  const [item] = scene.makeItems(1, transactions, { webhook: "http://127.0.0.1:9/nobody" });
+/** An item that was synced, and whose webhooks go where nobody hears them. */
+export async function unheardItem(scene: Scene, transactions = 20, products = ["transactions"]): Promise<Item> {
+  const [item] = scene.makeItems(1, transactions, { products, webhook: "http://127.0.0.1:9/nobody" });
   if (!item) throw new Error("the simulator made no item");
   scene.simulator.control.addFault({ kind: "drop_webhooks" });
   await scene.link(item);

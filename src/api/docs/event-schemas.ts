@@ -1,14 +1,14 @@
 /** The events' shapes as JSON Schemas (2020-12) that stand alone, for docs/events and for whoever validates what they get. */
 import { z } from "zod";
 import type { EventType } from "../../events/event-types.ts";
-import { EVENT_SHAPES, EVENT_VERSION, eventComponent } from "../nouns/events/shapes.ts";
+import { EVENT_VERSION, eventComponent, eventShape } from "../nouns/events/shapes.ts";
 
 /** The name of the file that holds the schema of a type. */
 export const schemaFile = (type: string): string => `${type}.v${EVENT_VERSION}.schema.json`;
 
 /** One schema, with nothing to look up elsewhere. */
 export function eventSchema(type: EventType): Record<string, unknown> {
-  const made = z.toJSONSchema(EVENT_SHAPES[type], { io: "input" });
+  const made = z.toJSONSchema(eventShape(type), { io: "input" });
   const name = eventComponent(type);
   const own = made.$defs?.[name] ?? made;
   return { $schema: made.$schema, title: `${type}, version ${EVENT_VERSION}`, ...own };

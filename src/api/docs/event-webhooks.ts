@@ -1,6 +1,6 @@
 /** The events in the OpenAPI document, as `webhooks`: requests that Tartan makes and its users answer. */
 import type { OpenAPIV3_1 } from "openapi-types";
-import { EVENT_TYPES } from "../../events/event-types.ts";
+import { sentenceOf } from "../../events/event-types.ts";
 import { eventComponent, SHAPED_TYPES } from "../nouns/events/shapes.ts";
 
 const header = (name: string, description: string): OpenAPIV3_1.ParameterObject => ({
@@ -32,7 +32,7 @@ export function eventWebhooks(): Record<string, { post: OpenAPIV3_1.OperationObj
         operationId: `on${name}`,
         tags: ["Events"],
         summary: type,
-        description: EVENT_TYPES[type],
+        description: sentenceOf(type),
         parameters: HEADERS,
         requestBody: { required: true, content: { "application/json": { schema } } },
         responses: RESPONSES,

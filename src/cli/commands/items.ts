@@ -1,7 +1,7 @@
 /** `tartan items …`: link, show, sync and unlink items. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { getItem, listItems, type ItemState } from "../../sync/items.ts";
+import { getItem, listItems, type CountedItem, type ItemState } from "../../sync/items.ts";
 import { eraseItem, unlinkItem } from "../../lifecycle/items.ts";
 import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
@@ -121,11 +121,11 @@ function noItem({ integration, user, status, cursor }: ListFlags): string {
 }
 
 async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
-  const item = orNotFound(await getItem(database, itemId), itemId);
+  const { counts, ...item } = orNotFound(await getItem(database, itemId), itemId);
   const runs = await listRuns(database, { item_id: itemId, limit: 10 });
   const resources = await resourcesOfItem(database, item.integration_id, itemId);
   const unfit_values = await unfitValues(database, item.integration_id, itemId);
-  if (json) return sayJson({ ...item, resources, unfit_values, runs: runs.data });
+  if (json) return sayJson({ ...item, ...counts, resources, unfit_values, runs: runs.data });
   sayFacts({
     item: bold(item.item_id),
     integration: item.integration_id,
@@ -184,7 +184,7 @@ function sayUnfit(unfit: readonly UnfitRecord[]): void {
   sayTable(
     unfit,
     {
-      "does not fit": ({ resource, field }) => red(`${resource}.${field}`),
+      "does not fit": ({ table, field }) => red(`${table}.${field}`),
       expected: ({ expected }) => expected,
       found: ({ found }) => found,
       "such as in": ({ example }) => short(example),
@@ -234,7 +234,7 @@ async function remove({ database }: Core, itemId: string, { erase, yes }: { eras
   tell(`${green("✓")} ${itemId} is ${erase ? "erased" : "no longer synced"}`);
 }
 
-function orNotFound(item: ItemState | null, itemId: string): ItemState {
+function orNotFound(item: CountedItem | null, itemId: string): CountedItem {
   if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
   return item;
 }

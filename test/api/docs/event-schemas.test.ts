@@ -4,7 +4,7 @@ import addFormatsModule from "ajv-formats";
 import { describe, expect, it } from "vitest";
 import { eventExample } from "../../../src/api/nouns/events/examples.ts";
 import { eventSchema, schemaFile } from "../../../src/api/docs/event-schemas.ts";
-import { EVENT_SHAPES, eventComponent } from "../../../src/api/nouns/events/shapes.ts";
+import { eventComponent, eventShape } from "../../../src/api/nouns/events/shapes.ts";
 import { EVENT_TYPES, type EventType } from "../../../src/events/event-types.ts";
 
 const types = Object.keys(EVENT_TYPES) as EventType[];
@@ -46,7 +46,7 @@ describe("the schemas of events in docs/events", () => {
 
   it("an event schema describes each field", () => {
     for (const type of types) {
-      expect(EVENT_SHAPES[type].meta()).toMatchObject({ id: eventComponent(type), description: EVENT_TYPES[type] });
+      expect(eventShape(type).meta()).toMatchObject({ id: eventComponent(type), description: EVENT_TYPES[type] });
       const { data } = eventSchema(type)["properties"] as Record<string, { properties: Record<string, object> }>;
       for (const [field, schema] of Object.entries(data?.properties ?? {}))
         expect([type, field, schema]).toEqual([

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { getItemSecret } from "../../../src/integrations/items.ts";
+import { resourcesOf } from "../../../src/resources/index.ts";
 import { startSimulator } from "../../../src/simulator/index.ts";
 import { markAll } from "../../support/mark.ts";
 import { startApi, type TestApi } from "../support.ts";
@@ -50,7 +51,7 @@ describe("linking an Item", () => {
       accounts: 0,
       transactions: 0,
       unfit_values: [],
-      resources: ["items", "accounts", "transactions"].map((resource) => ({
+      resources: resourcesOf("item").map(({ name: resource }) => ({
         resource,
         verified_at: null,
         rows: 0,

@@ -3,7 +3,7 @@
  * event leaves as the text that is stored. They are loose, since a field may be added without a new version.
  */
 import { z } from "zod";
-import type { EventType } from "../../../events/event-types.ts";
+import { CHANGED_TABLES, type EventType, type FixedType } from "../../../events/event-types.ts";
 import { anyObject, noTimestamp, timestamp, told } from "../../../model/schema.ts";
 
 const count = (description: string) => told(z.number().int(), description);
@@ -121,8 +121,11 @@ const overdue = z.looseObject({
   oldest_at: noTimestamp("Since when the oldest of them waits."),
 });
 
-/** type → its data. The names are those of the journal's closed list. */
-export const EVENT_DATA = {
+const CHANGES = new Map<string, ReturnType<typeof changed>>(
+  CHANGED_TABLES.map(({ type, event }) => [type, changed(event.rows)]),
+);
+
+const FIXED = {
   "webhook.received": webhookReceived,
   "item.linked": z.looseObject({
     created: told(z.boolean(), "False where the Item was known and its token replaced."),
@@ -141,8 +144,6 @@ export const EVENT_DATA = {
     ),
     error_code: noText("Plaid's code, where it ended."),
   }),
-  "accounts.changed": changed("accounts"),
-  "transactions.changed": changed("transactions"),
   "sync.completed": syncCompleted,
   "sync.failed": syncFailed,
   "delivery.failing": delivery,
@@ -164,4 +165,7 @@ export const EVENT_DATA = {
     reason: text("`gone` (it answered 410), `asked_by_receiver`, `failing`, or `by_hand`."),
   }),
   "relay.overdue": overdue,
-} as const satisfies Record<EventType, z.ZodObject>;
+} as const satisfies Record<FixedType, z.ZodObject>;
+
+/** What the data of a type holds. */
+export const eventData = (type: EventType): z.ZodObject => CHANGES.get(type) ?? FIXED[type as FixedType];

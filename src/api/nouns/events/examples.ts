@@ -2,7 +2,7 @@
  * One example of each event, told of the same Item and destination as the other examples. A test holds each against the
  * shape it illustrates.
  */
-import type { EventType } from "../../../events/event-types.ts";
+import { CHANGED_TABLES, type ChangedTable, type EventType, type FixedType } from "../../../events/event-types.ts";
 import { deliveryExample as delivery } from "../deliveries.ts";
 import { destinationExample as destination } from "../destinations/shapes.ts";
 import { integrationExample as integration } from "../integrations.ts";
@@ -28,25 +28,16 @@ const plaidError = {
   display_message: null,
 };
 
-const transaction = {
-  transaction_id: "lPNjeW1nR6CDn5okmGQ6hEpMo4lLNoSrzqDje",
-  account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp",
-  amount: 72.1,
-  iso_currency_code: "USD",
-  date: "2026-11-19",
-  name: "PURCHASE WM SUPERCENTER #1700",
-  merchant_name: "Walmart",
-  pending: false,
-  pending_transaction_id: "kNPjeW1nR6CDn5okmGQ6hEpMo4lLNoSrzqDaa",
-};
-
-const account = {
-  account_id: transaction.account_id,
-  name: "Plaid Checking",
-  type: "depository",
-  subtype: "checking",
-  balances: { available: 100, current: 110, limit: null, iso_currency_code: "USD" },
-};
+/** An event with one row that changed. */
+const changed = ({ event }: ChangedTable): object => ({
+  run_id: run.id,
+  part: 1,
+  parts: 1,
+  counts: { added: 0, modified: 1, removed: 0 },
+  added: [],
+  modified: [event.example],
+  removed: [],
+});
 
 const failedDelivery = {
   delivery_id: delivery.id,
@@ -59,7 +50,7 @@ const failedDelivery = {
 };
 
 /** type → the data of its example */
-const DATA: Record<EventType, object> = {
+const DATA: Record<FixedType, object> = {
   "webhook.received": {
     webhook_id: webhook.id,
     source: webhook.source,
@@ -81,24 +72,6 @@ const DATA: Record<EventType, object> = {
     item: { ...plaidItem, consent_expiration_time: "2026-11-27T09:20:11Z" },
   },
   "item.removed": { reason: "unlinked", error_code: null },
-  "accounts.changed": {
-    run_id: run.id,
-    part: 1,
-    parts: 1,
-    counts: { added: 0, modified: 1, removed: 0 },
-    added: [],
-    modified: [account],
-    removed: [],
-  },
-  "transactions.changed": {
-    run_id: run.id,
-    part: 1,
-    parts: 1,
-    counts: { added: 1, modified: 0, removed: 1 },
-    added: [transaction],
-    modified: [],
-    removed: [{ ...transaction, transaction_id: transaction.pending_transaction_id, pending: true }],
-  },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {
     run_id: run.id,
@@ -136,6 +109,8 @@ const DATA: Record<EventType, object> = {
   "relay.overdue": { outbox: 0, deliveries: 3, oldest_at: "2026-11-20T16:40:00.000Z" },
 };
 
+const CHANGES = new Map<string, object>(CHANGED_TABLES.map((table) => [table.type, changed(table)]));
+
 /** The whole example of a type: the envelope and its data. */
 export function eventExample<Type extends EventType>(type: Type) {
   const ofTartan = /^(destination|relay)\./.test(type);
@@ -149,6 +124,6 @@ export function eventExample<Type extends EventType>(type: Type) {
     item_id: ofTartan ? null : item.item_id,
     user_id: ofTartan ? null : item.user_id,
     history: false,
-    data: DATA[type] as never,
+    data: (CHANGES.get(type) ?? DATA[type as FixedType]) as never,
   };
 }

@@ -3,9 +3,9 @@
  * in docs/events. Version 1 of a type only ever gains fields; whoever reads one ignores those it does not know.
  */
 import { z } from "zod";
-import { EVENT_TYPES, type EventType } from "../../../events/event-types.ts";
+import { EVENT_TYPES, sentenceOf, type EventType } from "../../../events/event-types.ts";
 import { eventId, integrationId, itemId, orNull, timestamp, told, userId } from "../../../model/schema.ts";
-import { EVENT_DATA } from "./data-shapes.ts";
+import { eventData } from "./data-shapes.ts";
 import { eventExample } from "./examples.ts";
 
 export const EVENT_VERSION = 1;
@@ -28,20 +28,23 @@ function shapeOf<Type extends EventType>(type: Type) {
       item_id: orNull(itemId),
       user_id: orNull(userId),
       history: told(z.boolean(), "Part of a first reading: it was so before Tartan looked, and is no news."),
-      data: EVENT_DATA[type],
+      data: eventData(type),
     })
-    .meta({ id: eventComponent(type), description: EVENT_TYPES[type], examples: [eventExample(type)] });
+    .meta({ id: eventComponent(type), description: sentenceOf(type), examples: [eventExample(type)] });
 }
 
-export const SHAPED_TYPES = Object.keys(EVENT_DATA) as EventType[];
+export const SHAPED_TYPES = Object.keys(EVENT_TYPES) as EventType[];
 
-/** type → its shape */
-export const EVENT_SHAPES = Object.fromEntries(SHAPED_TYPES.map((type) => [type, shapeOf(type)])) as Record<
-  EventType,
-  ReturnType<typeof shapeOf>
->;
+const SHAPES = SHAPED_TYPES.map((type) => shapeOf(type));
 
-const [first, ...others] = SHAPED_TYPES.map((type) => EVENT_SHAPES[type]);
+/** The shape of a type. @throws Error when there is no such type */
+export function eventShape(type: EventType): ReturnType<typeof shapeOf> {
+  const shape = SHAPES[SHAPED_TYPES.indexOf(type)];
+  if (shape === undefined) throw new Error(`there is no event ${type}`);
+  return shape;
+}
+
+const [first, ...others] = SHAPES;
 if (first === undefined) throw new Error("there are no events");
 
 export const Event = z.discriminatedUnion("type", [first, ...others]).meta({

@@ -29,13 +29,13 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
   api.get("/v1/items", { schema: LIST }, ({ query }) => listItems(database, query));
 
   api.get("/v1/items/:item_id", { schema: SHOW }, async ({ params, query }) => {
-    const item = await find(params.item_id, query.integration_id);
+    const { counts, ...item } = await find(params.item_id, query.integration_id);
     const { integration_id, item_id } = item;
     const [resources, unfit_values] = await Promise.all([
       resourcesOfItem(database, integration_id, item_id),
       unfitValues(database, integration_id, item_id),
     ]);
-    return { ...item, resources, unfit_values };
+    return { ...counts, ...item, resources, unfit_values };
   });
 
   api.post("/v1/items", { schema: LINK }, async ({ body }, reply) => {

@@ -69,6 +69,7 @@ const ResourceState = z
 const UnfitValue = z
   .object({
     resource: told(z.string(), "Such as `transactions`."),
+    table: told(z.string(), "The one of the resource's tables in schema `plaid` that holds the row."),
     field: told(z.string(), "Path of the value in the row's object, such as `balances.current`."),
     expected: told(
       z.string(),

@@ -15,6 +15,7 @@ import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
 import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
+import { ALL_PRODUCTS, BOOK_NAMES } from "../../../support/stage.ts";
 import { openScene, type Scene } from "../../../sync/support.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
 
@@ -60,8 +61,21 @@ async function live(scene: Scene): Promise<void> {
   await notifyAndWork(item, "PENDING_EXPIRATION");
   control.revokeItem(item.item_id, { webhooks: false });
   await notifyAndWork(item, "USER_PERMISSION_REVOKED");
+  await liveWithProducts(scene);
   const other = await scene.synced(1);
   await unlinkItem(scene.database, scene.integrationId, other.item_id);
+}
+
+/** An item with something of every product that is mirrored. */
+async function liveWithProducts(scene: Scene): Promise<void> {
+  const { control } = scene.simulator;
+  const [item] = scene.makeItems(1, 3, { products: ALL_PRODUCTS });
+  if (!item) throw new Error("no item");
+  for (const subtype of ["brokerage", "credit card", "mortgage", "student"] as const)
+    control.addAccount(item.item_id, { subtype, webhooks: false });
+  for (const name of BOOK_NAMES) control.change(item.item_id, name, { add: 20, webhooks: false });
+  await scene.link(item);
+  await openEventReader(scene).work();
 }
 
 const ILL: Health = {

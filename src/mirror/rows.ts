@@ -1,0 +1,82 @@
+/**
+ * How the statements of the mirror name a table, its rows and their keys. A key has one field or several; between the steps
+ * of a statement it is `key`, or `key1`, `key2` …, and where it is carried along it is one text.
+ */
+import type { Resource, RowsAt, Table } from "../resources/types.ts";
+import { literal, stepsOf } from "./values.ts";
+
+/** One table of a resource. */
+export interface Mirrored {
+  resource: Resource;
+  table: Table;
+}
+
+export const tablesOf = (resource: Resource): Mirrored[] => resource.tables.map((table) => ({ resource, table }));
+
+export const statementName = ({ table }: Mirrored, what: string): string => `mirror_${table.name}_${what}`;
+export const nameOf = ({ table }: Mirrored): string => `plaid.${table.name}`;
+
+export const own = ({ resource: { subject } }: Mirrored, alias: string): string =>
+  `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
+
+/** The columns behind integration and subject that tell rows apart; of the one row, the subject's own. */
+export const keyColumns = ({ resource, table: { key } }: Mirrored): readonly string[] =>
+  key.length === 0 ? [resource.subject.column] : key;
+
+/** What the fields of a key are called between the steps of a statement. */
+export const keyNames = ({ table: { key } }: Mirrored): string[] =>
+  key.length < 2 ? ["key"] : key.map((_, n) => `key${n + 1}`);
+
+/** Whether the row `alias` has the key that `from` holds under the names of keyNames. */
+export const sameKey = (of: Mirrored, alias: string, from: string): string =>
+  keyColumns(of)
+    .map((column, n) => `${alias}.${column} = ${from}.${keyNames(of)[n]}`)
+    .join(" and ");
+
+/** A key as one text, as it is carried along: of several fields, a JSON array. */
+export const packed = (of: Mirrored): string => {
+  const names = keyNames(of);
+  return names.length === 1 ? "key" : `jsonb_build_array(${names.join(", ")})::text`;
+};
+
+/** Whether the row `alias` has the key that the text `key` holds. */
+export const hasKey = (of: Mirrored, alias: string, key: string): string => {
+  const columns = keyColumns(of);
+  if (columns.length === 1) return `${alias}.${columns[0]} = ${key}`;
+  return columns.map((column, n) => `${alias}.${column} = ${key}::jsonb ->> ${n}`).join(" and ");
+};
+
+/** The columns of the primary key behind integration_id. */
+export const primaryKey = ({ resource, table }: Mirrored): string[] => [resource.subject.column, ...table.key];
+
+/**
+ * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one
+ * by one, since joining the arrays first would copy every row.
+ */
+export function rowsOf({ rows, key }: Table, page: string): string {
+  return rows.map((at, place) => rowsAt(at, page, place, key.length === 0)).join(" union all ");
+}
+
+function rowsAt({ at, with: beside = [] }: RowsAt, page: string, place: number, isOne: boolean): string {
+  const steps = stepsOf(at);
+  const last = steps.pop()?.name ?? "";
+  const around: string[] = [];
+  let within = page;
+  for (const { name, each } of steps) {
+    within = `${within} -> ${literal(name)}`;
+    if (!each) continue;
+    const alias = `a${around.length}`;
+    around.push(`jsonb_array_elements(nullif(${within}, 'null')) with ordinality as ${alias} (e, n)`);
+    within = `${alias}.e`;
+  }
+  const value = `nullif(${within} -> ${literal(last)}, 'null')`;
+  const joined = beside
+    .map((field) => ` || jsonb_build_object(${literal(field)}, ${within} -> ${literal(field)})`)
+    .join("");
+  if (isOne) return `select ${value}${joined} as e, ${place} as place, 1 as n`;
+  const elements = `jsonb_array_elements(${value}) with ordinality as x (e, n)`;
+  if (around.length === 0) return `select e${joined} as e, ${place} as place, n from ${elements}`;
+  const order = [...around.map((_, n) => `a${n}.n`), "x.n"].join(", ");
+  return `select x.e${joined} as e, ${place} as place, row_number() over (order by ${order}) as n
+    from ${[...around, elements].join(", lateral ")}`;
+}

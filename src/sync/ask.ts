@@ -1,0 +1,155 @@
+/**
+ * One request to Plaid about a subject, when its turn under Plaid's limits has come, and how its answer is looked into. An answer
+ * stays the text that Plaid sent; only what sync itself needs is parsed.
+ */
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database/types.ts";
+import type { Scope } from "../mirror/types.ts";
+import type { PlaidClient } from "../plaid/client.ts";
+import { PlaidError } from "../plaid/errors.ts";
+import type { Asker, Request, Resource, RowsAt, Table } from "../resources/types.ts";
+import { askWithin, type Asking, type Limiter } from "./limiter.ts";
+import { membersOf } from "./members.ts";
+
+/** All that reading needs of a run. */
+export interface Reader {
+  database: Database;
+  clock: Clock;
+  limiter: Limiter;
+  client: PlaidClient;
+  signal: AbortSignal;
+  scope: Scope;
+  environment: Asking["environment"];
+  /** what of the integration and the subject goes into requests */
+  asker: Asker;
+  /** null where the subject is asked about with the client's credentials alone */
+  accessToken: string | null;
+  /** the token, as sealed, while Plaid has not answered it with this subject yet */
+  unconfirmed: Buffer | null;
+  /** of an item, as far as the mirror knows it */
+  institutionId: string | null;
+}
+
+/** the members of an answer, as texts */
+export type Answer = ReadonlyMap<string, string>;
+
+/** Longer waits for a turn end the run, so that others use the worker meanwhile. */
+const PATIENCE_MS = 100;
+
+/** Our own limits do not let the request go for so long. */
+export class Limited extends Error {
+  readonly waitMs: number;
+
+  constructor(waitMs: number) {
+    super("held back by a rate limit");
+    this.waitMs = waitMs;
+  }
+}
+
+/** Plaid answers the subject's token with another item. */
+export class ForeignToken extends Error {}
+
+/** One request, when its turn has come. `fields` join its body; a dot in a name leads into an object. */
+export async function ask(
+  reader: Reader,
+  { endpoint, body: own }: Request,
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<{ text: string; body: Answer }> {
+  const { client, limiter, signal, scope, environment, asker, accessToken, institutionId } = reader;
+  const { integrationId, subjectId } = scope;
+  const itemId = accessToken === null ? null : subjectId;
+  const asking: Asking = { integrationId, environment, endpoint, itemId, institutionId };
+  const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
+  if (waitMs > 0) throw new Limited(waitMs);
+  const token = accessToken === null ? {} : { access_token: accessToken };
+  const sent = withFields({ ...own?.(asker), ...token }, fields);
+  const { text } = await askWithin(limiter, asking, () => client.post(endpoint, sent, signal));
+  const body = membersOf(text);
+  if (accessToken !== null) expectOwn(body, subjectId);
+  return { text, body };
+}
+
+function withFields(body: Record<string, unknown>, fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const whole = { ...body };
+  for (const [name, value] of Object.entries(fields)) {
+    const [first = "", ...rest] = name.split(".");
+    const inner = (whole[first] ?? {}) as Record<string, unknown>;
+    whole[first] = rest.length === 0 ? value : withFields(inner, { [rest.join(".")]: value });
+  }
+  return whole;
+}
+
+/** An answer that names its item must name ours. */
+function expectOwn(body: Answer, itemId: string): void {
+  const item = valueOf(body, "item");
+  const named = typeof item === "object" && item !== null ? (item as { item_id?: unknown }).item_id : undefined;
+  if (typeof named === "string" && named !== itemId)
+    throw new ForeignToken("The access token belongs to another item; nothing that it reads is mirrored.");
+}
+
+export const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(name) ?? "null") as unknown;
+
+/** The value at a path with dots; undefined where there is none. */
+export function valueAt(body: Answer, path: string): unknown {
+  const [first = "", ...rest] = path.split(".");
+  return rest.reduce<unknown>(
+    (value, name) =>
+      typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined,
+    valueOf(body, first),
+  );
+}
+
+/** Whether the text is that of an array or object with something in it. */
+const holdsAny = (text: string): boolean => /^(\{|\[\s*[^\]\s])/.test(text);
+
+/** Whether the answer holds rows. One that lacks a place of theirs is no answer, and must not pass for "none left". */
+export function holdsRows(body: Answer, { tables }: Resource): boolean {
+  const places = tables.flatMap(({ key, rows }) =>
+    rows.map((at) => holdsAt(body, at.at.split("."), at, key.length === 0)),
+  );
+  return places.some(Boolean);
+}
+
+function holdsAt(body: Answer, [step = "", ...rest]: readonly string[], at: RowsAt, isOne: boolean): boolean {
+  const isEach = step.endsWith("[]");
+  const text = body.get(isEach ? step.slice(0, -2) : step) ?? "";
+  if (rest.length === 0 && at.nullable && text === "null") return false;
+  if (!text.startsWith(isEach || (rest.length === 0 && !isOne) ? "[" : "{")) throw unreadable();
+  if (rest.length === 0) return holdsAny(text);
+  const inner = isEach ? (JSON.parse(text) as unknown[]).map((element) => JSON.stringify(element)) : [text];
+  return inner.map((each) => holdsAt(insideOf(each), rest, at, isOne)).some(Boolean);
+}
+
+function insideOf(text: string): Answer {
+  try {
+    return membersOf(text);
+  } catch {
+    throw unreadable();
+  }
+}
+
+/** An answer need not speak of removals; one that does so in another form must not pass for "none". */
+export function holdsRemovals(body: Answer, { tables }: Resource): boolean {
+  return tables.some(({ removals }) => {
+    if (removals === undefined) return false;
+    const text = body.get(removals) ?? "null";
+    if (text !== "null" && !text.startsWith("[")) throw unreadable();
+    return holdsAny(text);
+  });
+}
+
+/** The one row of an answer, with what is joined to it. */
+export function rootIn(body: Answer, { rows: [place] }: Table): Record<string, unknown> {
+  if (place === undefined) return {};
+  const beside = (place.with ?? []).map((field) => {
+    const path = [...place.at.split(".").slice(0, -1), field].join(".");
+    return [field, valueAt(body, path) ?? null] as const;
+  });
+  return { ...(valueAt(body, place.at) as Record<string, unknown>), ...Object.fromEntries(beside) };
+}
+
+export const notReady = (): PlaidError =>
+  new PlaidError({ errorType: "ITEM_ERROR", errorCode: "PRODUCT_NOT_READY", httpStatus: 200, retryClass: "trigger" });
+/** An answer without what every answer of its endpoint has. */
+export const unreadable = (): PlaidError =>
+  new PlaidError({ errorType: "NETWORK", errorCode: "UNREADABLE_ANSWER", httpStatus: 200, retryClass: "backoff" });

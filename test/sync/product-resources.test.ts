@@ -1,0 +1,227 @@
+/** Resources of products: several tables from one answer, asked for only where the item has the product, gone when Plaid says so. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
+import { endpointsOf, resourcesOf } from "../../src/resources/index.ts";
+import type { Resource } from "../../src/resources/types.ts";
+import { BOOKS, type BookName } from "../../src/simulator/products/index.ts";
+import { resourcesOfItem } from "../../src/sync/cursor-queries.ts";
+import { requestSync } from "../../src/sync/queries.ts";
+import { eraseItem } from "../../src/lifecycle/items.ts";
+import type { SyncOptions } from "../../src/sync/sync.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { checkOnce, unheardItem } from "./reconcile-scene.ts";
+import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { openEventReader } from "./event-reader.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const run = async (options: Partial<SyncOptions> = {}): Promise<void> => {
+  const worker = await scene.work(options);
+  await worker.idle();
+  await worker[Symbol.asyncDispose]();
+};
+const expectEqual = ({ item_id }: Item): Promise<void> =>
+  expectMirrorEqualsTruth(scene.database, scene.simulator, item_id);
+const stateOf = async ({ item_id }: Item, name: string) =>
+  (await resourcesOfItem(scene.database, scene.integrationId, item_id)).find(({ resource }) => resource === name);
+const askedAll = (resource: Resource): number =>
+  endpointsOf(resource.fetch).reduce((sum, endpoint) => sum + scene.asked(endpoint), 0);
+
+/** The resources whose data the simulator has in a book, and how that is made to appear and go. */
+const CASES = (Object.keys(BOOKS) as BookName[]).map((name) => {
+  const resource = resourcesOf("item").find((each) => each.name === name);
+  const [product] = resource?.products ?? [];
+  const type = resource?.touchedBy[0]?.type;
+  if (!resource || product === undefined || type === undefined) throw new Error(`there is no resource ${name}`);
+  return { name, resource, product, type };
+});
+
+async function made(more: Parameters<Scene["makeItems"]>[2]): Promise<Item> {
+  const [item] = scene.makeItems(1, 3, more);
+  if (!item) throw new Error("no item");
+  await scene.link(item);
+  await run();
+  return item;
+}
+
+async function rowsOf(resource: Resource, { item_id }: Item, where = "removed_at is null"): Promise<number> {
+  let rows = 0;
+  for (const name of tablesOf(resource).map(nameOf)) {
+    const found = await scene.database.query(`select from ${name} where item_id = $1 and ${where}`, [item_id]);
+    rows += found.rows.length;
+  }
+  return rows;
+}
+
+describe.each(CASES)("$name", ({ name, resource, product, type }) => {
+  it("are mirrored into every table, and each change is told row by row", async () => {
+    const item = await made({ products: ["transactions", product] });
+    await expectEqual(item);
+    expect(await rowsOf(resource, item)).toBeGreaterThan(0);
+    expect(await stateOf(item, name)).toMatchObject({ absent: null, verified_at: expect.any(String) });
+    const { control } = scene.simulator;
+    for (const change of [{ modify: 3 }, { add: 2 }, { remove: 1 }, { remove: 100 }, { add: 2 }]) {
+      control.change(item.item_id, name, { ...change, webhooks: false });
+      const { notifyAndWork } = openEventReader(scene);
+      await notifyAndWork(item, "DEFAULT_UPDATE", type);
+      await expectEqual(item);
+    }
+  });
+
+  it("are not asked for where the item does not have the product, also when its user consented to it", async () => {
+    const before = askedAll(resource);
+    const item = await made({ products: ["transactions"], consented_products: [product] });
+    await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await requestSync(scene.database, item.item_id, { full: true });
+    await run();
+    expect(askedAll(resource)).toBe(before);
+    expect(await stateOf(item, name)).toMatchObject({ absent: "not_listed", verified_at: null });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", verified_at: expect.any(Date) });
+    expect(scene.simulator.control.item(item.item_id)["item"]).toMatchObject({ products: ["transactions"] });
+    await expectEqual(item);
+  });
+
+  it("that the user did not consent to are refused, and the item goes on without them", async () => {
+    const item = await made({ products: ["transactions"] });
+    await requestSync(scene.database, item.item_id, { resources: [name] });
+    await run();
+    expect(await stateOf(item, name)).toMatchObject({ absent: "refused", rows: 0 });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", due_at: null, requested: [], claimed: [] });
+  });
+
+  it("that Plaid has not ready are waited for, and read when its webhook says that they are there", async () => {
+    await using later = await openScene({ extraction: { initialMs: 3_600_000, historicalMs: 7_200_000 } });
+    const [item] = later.makeItems(1, 3, { products: [product], ready: false });
+    if (!item) throw new Error("no item");
+    await later.link(item);
+    const delays = { notReadyMs: 3_600_000 };
+    await using worker = await later.work({ delays });
+    await worker.idle();
+    expect(await later.subject(item.item_id)).toMatchObject({
+      status: "waiting",
+      last_error: { error_code: "PRODUCT_NOT_READY", resource: name },
+    });
+    await later.simulator.control.advanceClock({ advance_s: 3601 });
+    await later.notify(item.item_id, "DEFAULT_UPDATE", type);
+    await worker.idle();
+    expect(await later.subject(item.item_id)).toMatchObject({ status: "ok" });
+    await expectMirrorEqualsTruth(later.database, later.simulator, item.item_id);
+  });
+
+  it("are gone when Plaid says that the item has no account for them, and come back with one", async () => {
+    const item = await made({ products: ["transactions", product] });
+    const { control } = scene.simulator;
+    const rows = await rowsOf(resource, item);
+    for (const { account_id } of control.accounts(item.item_id).accounts) {
+      if (control.item(item.item_id)["accounts"] === 1) break;
+      control.revokeAccount(item.item_id, { account_id: String(account_id), webhooks: false });
+    }
+    const [left] = control.accounts(item.item_id).accounts;
+    control.addAccount(item.item_id, { subtype: "checking", webhooks: false });
+    control.revokeAccount(item.item_id, { account_id: String(left?.["account_id"]), webhooks: false });
+    await scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await run();
+    expect(await rowsOf(resource, item)).toBe(0);
+    expect(await rowsOf(resource, item, "removed_at is not null")).toBe(rows);
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
+    expect(await stateOf(item, name)).toMatchObject({ absent: null, rows: 0 });
+    await expectEqual(item);
+    control.addAccount(item.item_id, { subtype: name === "holdings" ? "brokerage" : "mortgage", webhooks: false });
+    control.change(item.item_id, name, { add: 2, webhooks: false });
+    await scene.notify(item.item_id, "NEW_ACCOUNTS_AVAILABLE", "ITEM");
+    await run();
+    expect(await rowsOf(resource, item)).toBeGreaterThan(0);
+    await expectEqual(item);
+  });
+
+  it("change the balances of accounts too, so their webhook reads the accounts", async () => {
+    const item = await made({ products: [product] });
+    const before = scene.asked("/accounts/get");
+    await scene.notify(item.item_id, "DEFAULT_UPDATE", type);
+    await run();
+    expect(scene.asked("/accounts/get")).toBe(before + 1);
+  });
+
+  it("whose answer lacks a place of theirs is no answer: nothing is removed by it", async () => {
+    const item = await made({ products: ["transactions", product] });
+    const rows = await rowsOf(resource, item);
+    const [endpoint] = endpointsOf(resource.fetch);
+    const places = resource.tables.flatMap((table) => table.rows.map(({ at }) => at.split(".")));
+    for (const [at = "", inner] of places) {
+      const real = gated((_path, _body, pass) => pass());
+      const clientFor: SyncOptions["clientFor"] = (integration) => {
+        const client = real(integration);
+        const post: typeof client.post = async (path, body, signal) => {
+          const answer = await client.post(path, body, signal);
+          if (path !== endpoint) return answer;
+          const told = JSON.parse(answer.text) as Record<string, Record<string, unknown>>;
+          if (inner === undefined) delete told[at];
+          else delete told[at]?.[inner];
+          return { ...answer, text: JSON.stringify(told) };
+        };
+        return { ...client, post };
+      };
+      await scene.notify(item.item_id, "DEFAULT_UPDATE", type);
+      await using worker = await scene.work({ clientFor, delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
+      await worker.idle();
+      expect(await scene.subject(item.item_id)).toMatchObject({
+        status: "retrying",
+        last_error: { error_code: "UNREADABLE_ANSWER", resource: name },
+      });
+      expect(await rowsOf(resource, item)).toBe(rows);
+      await scene.hurry();
+      await worker[Symbol.asyncDispose]();
+      await run();
+    }
+    await expectEqual(item);
+  });
+
+  it("that changed without a word are read again by a look at the item", async () => {
+    await using silent = await openScene();
+    const item = await unheardItem(silent, 3, ["transactions", product]);
+    silent.simulator.control.change(item.item_id, name, { add: 1, modify: 2, remove: 1, webhooks: false });
+    await checkOnce(silent, item.item_id);
+    await using worker = await silent.work();
+    await worker.idle();
+    await expectMirrorEqualsTruth(silent.database, silent.simulator, item.item_id);
+  });
+
+  it("of an item that is erased are forgotten, and those of other items stay", async () => {
+    const [mine, other] = [
+      await made({ products: ["transactions", product], institution_id: "ins_109508" }),
+      await made({ products: ["transactions", product], institution_id: "ins_109508" }),
+    ];
+    const rows = await rowsOf(resource, other);
+    await eraseItem(scene.database, scene.integrationId, mine.item_id);
+    expect(await rowsOf(resource, mine, "true")).toBe(0);
+    expect(await rowsOf(resource, other)).toBe(rows);
+    await expectEqual(other);
+  });
+});
+
+it("a position in the same security in two accounts is two rows, and one security", async () => {
+  const item = await made({ products: ["transactions", "investments"] });
+  const { control } = scene.simulator;
+  for (let n = 0; n < 3; n += 1) control.addAccount(item.item_id, { subtype: "brokerage", webhooks: false });
+  control.change(item.item_id, "holdings", { add: 40, webhooks: false });
+  await scene.notify(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
+  await run();
+  await expectEqual(item);
+  const { rows } = await scene.database.query<{ security_id: string; positions: number }>(
+    `select security_id, count(*)::int as positions from plaid.current_holdings where item_id = $1
+     group by 1 having count(*) > 1`,
+    [item.item_id],
+  );
+  expect(rows.length).toBeGreaterThan(0);
+  control.change(item.item_id, "holdings", { reprice: "all", webhooks: false });
+  const { notifyAndWork } = openEventReader(scene);
+  const told = await notifyAndWork(item, "DEFAULT_UPDATE", "HOLDINGS");
+  expect(told.map((each) => each.type)).toEqual(
+    expect.arrayContaining(["accounts.changed", "holdings.changed", "securities.changed"]),
+  );
+  await expectEqual(item);
+});
