@@ -2,7 +2,7 @@
  * What the investment accounts of an Item hold, and the securities that it names
  * (https://plaid.com/docs/api/products/investments/#investmentsholdingsget). Plaid's securities belong to no Item, but an
  * institution may have ids and names of its own for them, and what is kept of an Item goes with it: so each Item has its own rows.
- * A position has no id: account and security tell it apart, and its lots are inside its row (`tax_lots`).
+ * A holding has no id: account and security tell it apart, and its lots are inside its row (`tax_lots`).
  */
 import { ITEM } from "./subjects.ts";
 import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
@@ -20,7 +20,7 @@ export const holdings: Resource = {
   tables: [
     {
       name: "holdings",
-      row: "a position: how much of a security an account holds",
+      row: "how much of a security an account holds",
       rows: [{ at: "holdings" }],
       key: ["account_id", "security_id"],
       columns: [
@@ -37,7 +37,7 @@ export const holdings: Resource = {
         jsonb("tax_lots"),
       ],
       event: {
-        rows: "positions in securities",
+        rows: "holdings",
         example: {
           account_id: "k67E4xKvMlhmleEa4pg9hlwGGNnnEeixPolGm",
           security_id: "KDwjlXj1Rqt58dVvmzRguxJybmyQL8FgeWWAy",

@@ -1,7 +1,7 @@
 /**
  * What an Item owes, in three kinds with fields of their own: credit cards, mortgages and student loans
  * (https://plaid.com/docs/api/products/liabilities/#liabilitiesget). One answer has all three, and null for a kind that there
- * is none of. Plaid reads them at the bank about once a day and says nowhere when it last did: so each look reads them.
+ * is none of. Plaid fetches them from the bank about once a day and says nowhere when it last did: so each check reads them.
  */
 import { ITEM } from "./subjects.ts";
 import { boolean, date, jsonb, numeric, text, textList, type Resource } from "./types.ts";

@@ -177,7 +177,7 @@ export interface Resource {
   fetch: Fetch;
   /**
    * Products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows; `unknown`: Plaid says it
-   * nowhere, so every look reads the resource.
+   * nowhere, so each check of reconciliation reads the resource.
    */
   updatedWith?: readonly string[] | "unknown";
   tables: readonly [Table, ...Table[]];

@@ -1,12 +1,12 @@
 /**
- * How the pages of each kind of fetch follow one another. A position is text, since a loop that has to wait is kept with the
- * position of the page that comes next.
+ * How the pages of each kind of fetch follow one another. Each page has a cursor, a text, since a loop that has to wait is kept
+ * with the cursor of the page that comes next.
  *
- *   cursor   the position is Plaid's cursor
- *   ledger   the position is the number of the last event; an event that was there never goes
- *   window   the position holds the days, the offset and the key of the row before it. Plaid's offsets move when rows come and
- *            go between two requests. So each page begins with the last row of the page before: when it is another one, the
- *            reading starts over. Rows that come and go behind it are on pages that are still to be read.
+ *   cursor   Plaid's own
+ *   ledger   the number of the last event; an event that was there is never gone
+ *   window   the days, the offset and the key of the row before it. Plaid's offsets move when rows come and go between two
+ *            requests. So each page begins with the last row of the page before: when it is another one, the reading
+ *            starts over. Rows that come and go behind it are on pages that are still to be read.
  */
 import type { Clock } from "../clock.ts";
 import { PlaidError } from "../plaid/errors.ts";
@@ -14,24 +14,23 @@ import type { Reading } from "../mirror/types.ts";
 import type { CursorFetch, LedgerFetch, Resource, SnapshotFetch, Table, WindowFetch } from "../resources/types.ts";
 import { notReady, unreadable, valueAt, valueOf, type Answer } from "./ask.ts";
 
-/** What the answer of a page says. */
-interface Turn {
-  /** the position behind the page */
-  next: string;
+/** What the answer to the request for a page says of the next one. */
+interface NextPage {
+  cursor: string;
   more: boolean;
   /** at the end: Plaid has no history that is still to come */
   complete: boolean;
 }
 
 export interface Pager {
-  /** the fields of the request for the page at a position; "" is the start */
-  fields(position: string): Record<string, unknown>;
+  /** the fields of the request for the page at a cursor; "" is the start */
+  fields(cursor: string): Record<string, unknown>;
   /** @throws PlaidError when the answer makes no sense, or the rows have moved under the reading */
-  turn(body: Answer, position: string): Turn;
-  /** of a reading that ends at `position`: which of the rows that it lacks are gone */
-  gone(position: string, fromStart: boolean): Pick<Reading, "whole" | "within">;
-  /** what the next run begins at */
-  stored(position: string): string | null;
+  next(body: Answer, cursor: string): NextPage;
+  /** of a reading that ends at the cursor: which of the rows that it lacks are gone */
+  gone(cursor: string, fromStart: boolean): Pick<Reading, "whole" | "within">;
+  /** the cursor that the next run begins with; null: the start */
+  stored(cursor: string): string | null;
 }
 
 export type PagedFetch = Exclude<Resource["fetch"], SnapshotFetch>;
@@ -42,32 +41,32 @@ export function pagerOf({ tables: [table] }: Resource, fetch: PagedFetch, clock:
 }
 
 const cursorPager = ({ cursor: { sentAs, nextAt, moreAt }, history }: CursorFetch): Pager => ({
-  fields: (position) => ({ [sentAs]: position }),
-  turn: (body) => {
+  fields: (cursor) => ({ [sentAs]: cursor }),
+  next: (body) => {
     const [next, more] = [valueOf(body, nextAt), valueOf(body, moreAt)];
     const said = history ? valueOf(body, history.at) : null;
     if (next === "" || next === null || (history !== undefined && said === history.none)) throw notReady();
     if (typeof next !== "string" || typeof more !== "boolean") throw unreadable();
     // An answer that does not speak of its history has none to come.
-    return { next, more, complete: said === null || said === history?.complete };
+    return { cursor: next, more, complete: said === null || said === history?.complete };
   },
-  gone: (_position, fromStart) => ({ whole: fromStart }),
-  stored: (position) => position,
+  gone: (_cursor, fromStart) => ({ whole: fromStart }),
+  stored: (cursor) => cursor,
 });
 
 const ledgerPager = ({ after: { sentAs, idAt, moreAt } }: LedgerFetch, table: Table): Pager => ({
-  fields: (position) => ({ [sentAs]: Number(position) }),
-  turn: (body, position) => {
+  fields: (cursor) => ({ [sentAs]: Number(cursor) }),
+  next: (body, cursor) => {
     const ids = rowsIn(body, table).map((row) => row[idAt]);
     const more = valueOf(body, moreAt);
     if (!ids.every((id) => Number.isSafeInteger(id)) || typeof more !== "boolean") throw unreadable();
-    return { next: String(Math.max(Number(position), ...(ids as number[]))), more, complete: true };
+    return { cursor: String(Math.max(Number(cursor), ...(ids as number[]))), more, complete: true };
   },
   gone: () => ({ whole: false }),
-  stored: (position) => position,
+  stored: (cursor) => cursor,
 });
 
-/** The position in a window. */
+/** Where a page of a window is. */
 interface At {
   from: string;
   to: string;
@@ -82,24 +81,24 @@ function windowPager({ window }: WindowFetch, table: Table, clock: Clock): Pager
   const { days, fromAs, toAs, offsetAs, countAs, count, totalAt, column } = window;
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
   const start: At = { from: day(clock.now() - days * DAY_MS), to: day(clock.now()), offset: 0, before: null };
-  const read = (position: string): At => (position === "" ? start : (JSON.parse(position) as At));
+  const read = (cursor: string): At => (cursor === "" ? start : (JSON.parse(cursor) as At));
   const firstOf = ({ offset }: At): number => Math.max(0, offset - 1);
   return {
-    fields: (position) => {
-      const at = read(position);
+    fields: (cursor) => {
+      const at = read(cursor);
       return { [fromAs]: at.from, [toAs]: at.to, [offsetAs]: firstOf(at), [countAs]: count };
     },
-    turn: (body, position) => {
-      const at = read(position);
+    next: (body, cursor) => {
+      const at = read(cursor);
       const keys = rowsIn(body, table).map((row) => JSON.stringify(table.key.map((field) => row[field])));
       const total = valueAt(body, totalAt);
       if (typeof total !== "number") throw unreadable();
       const offset = firstOf(at) + keys.length;
       const more = offset < total;
       if ((at.before !== null && keys[0] !== at.before) || (more && offset <= at.offset)) throw moved();
-      return { next: JSON.stringify({ ...at, offset, before: keys.at(-1) ?? null }), more, complete: true };
+      return { cursor: JSON.stringify({ ...at, offset, before: keys.at(-1) ?? null }), more, complete: true };
     },
-    gone: (position) => ({ whole: true, within: { column, from: read(position).from, to: read(position).to } }),
+    gone: (cursor) => ({ whole: true, within: { column, from: read(cursor).from, to: read(cursor).to } }),
     stored: () => null,
   };
 }

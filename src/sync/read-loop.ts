@@ -141,7 +141,7 @@ async function readLoop(
     for (;;) {
       const { text, body } = await askPage(reader, paged, loop);
       await staging;
-      const { next, more, complete } = paged.pager.turn(body, loop.cursor);
+      const { cursor: next, more, complete } = paged.pager.next(body, loop.cursor);
       if (more && next === loop.cursor) throw unreadable();
       const page = { text, rows: holdsRows(body, resource), removals: holdsRemovals(body, resource) };
       if (!more) return { last: page, end: next, complete };

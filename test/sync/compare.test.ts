@@ -32,7 +32,7 @@ test("a resource that was never read to its end is stale as soon as Plaid names 
   expect(stale({ readMs: null, seen: true })).toEqual(BOTH);
 });
 
-test("a resource of which Plaid never says when it was updated is stale at every look, where the item has it", () => {
+test("a resource of which Plaid never says when it was updated is stale at every check, where the item has it", () => {
   const reading = { verifiedAt: new Date(), readWith: "" };
   const resources = resourcesOf("item");
   const never = resources.filter(({ updatedWith }) => updatedWith === "unknown").map(({ name }) => name);

@@ -180,7 +180,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     await expectEqual(item);
   });
 
-  it("that changed without a word are read again by a look at the item", async () => {
+  it("that changed without a webhook are read again by a check of the item", async () => {
     await using silent = await openScene();
     const item = await unheardItem(silent, 3, ["transactions", product]);
     silent.simulator.control.change(item.item_id, name, { add: 1, modify: 2, remove: 1, webhooks: false });
@@ -203,7 +203,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
   });
 });
 
-it("a position in the same security in two accounts is two rows, and one security", async () => {
+it("the same security in two accounts is two rows of holdings, and one security", async () => {
   const item = await made({ products: ["transactions", "investments"] });
   const { control } = scene.simulator;
   for (let n = 0; n < 3; n += 1) control.addAccount(item.item_id, { subtype: "brokerage", webhooks: false });
