@@ -64,9 +64,12 @@ describe("the relay's page", async () => {
 
   const changes = new Set<string>(CHANGED_TABLES.map(({ type }) => type));
 
-  it.each(Object.keys(EVENT_TYPES).filter((type) => !changes.has(type)))("the relay's page names the event %s", (type) => {
-    expect(page).toContain(`\`${type}\``);
-  });
+  it.each(Object.keys(EVENT_TYPES).filter((type) => !changes.has(type)))(
+    "the relay's page names the event %s",
+    (type) => {
+      expect(page).toContain(`\`${type}\``);
+    },
+  );
 
   it("the relay's page links to a page that names every event type", () => {
     expect(page).toContain("](events.md)");
