@@ -35,7 +35,7 @@ describe("a loop that Plaid limits", () => {
     expect(await scene.subject(item.item_id)).toMatchObject({
       lease_token: null,
       status: "retrying",
-      taken: ["transactions"],
+      claimed: ["transactions"],
       last_error: { error_code: "TRANSACTIONS_SYNC_LIMIT" },
     });
     expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
@@ -86,8 +86,8 @@ describe("backfills that wait for Tartan's own pace", () => {
   const fill = async (loops: number): Promise<void> => {
     await scene.database.query(
       `with kept as (
-        insert into sync.loops (integration_id, kind, id, resource, lease_token, next_cursor, pages, read_with, full_for, generation)
-        select $1, 'item', 'waits_' || n, 'transactions', gen_random_uuid(), 'c', '[]', '', '{}', 1 from generate_series(1, $2::int) n
+        insert into sync.loops (integration_id, kind, id, resource, lease_token, next_cursor, pages, read_with, full_for, generation, waiting)
+        select $1, 'item', 'waits_' || n, 'transactions', gen_random_uuid(), 'c', '[]', '', '{}', 1, '' from generate_series(1, $2::int) n
         returning lease_token
       ) insert into mirror.staged_pages (lease_token, resource, page, payload) select lease_token, 'transactions', 0, '{}' from kept`,
       [scene.integrationId, loops],
@@ -137,7 +137,7 @@ describe("backfills that wait for Tartan's own pace", () => {
     const worker = await scene.work();
     await until(async () => (await count("sync.loops")) === 200, "the loop to be forgotten");
     await worker[Symbol.asyncDispose]();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "retrying", taken: ["transactions:full"] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "retrying", claimed: ["transactions:full"] });
     await empty();
     await goOn(item);
     await finished({});
