@@ -34,7 +34,7 @@ function changesOf(before: Rows, after: Rows): Changes {
 }
 
 describe("holdings and their securities", () => {
-  it("are rows of their own tables, by all fields of their keys, whatever one answer and the next hold", async () => {
+  it("the rows of two tables of one answer are told apart by all fields of their keys, whatever answers follow", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(reading, { minLength: 1, maxLength: 4 }), async (readings) => {
         const scope = await db.hold();
@@ -59,7 +59,7 @@ describe("holdings and their securities", () => {
     );
   });
 
-  it("that lack a field of their key are passed over and noted with their table, and only there nothing counts as gone", async () => {
+  it("a row that lacks a field of its key is skipped and reported with its table, and only that table keeps missing rows", async () => {
     const scope = await db.hold();
     const [kept, gone] = [
       { account_id: "a", security_id: "s" },

@@ -72,7 +72,7 @@ describe("each resource", () => {
       for (const column of columns) expect(column.name).toBe(named(column.path));
     });
 
-    it(`${name}: there is a current_ view of it, and a tenant sees its own rows only`, async () => {
+    it(`${name}: the table has a current_ view and a policy for tenants`, async () => {
       await db.database.query(`select * from plaid.current_${name} limit 0`);
       const { rows } = await db.database.query<{ policies: number }>(
         "select count(*)::int as policies from pg_policies where schemaname = 'plaid' and tablename = $1",

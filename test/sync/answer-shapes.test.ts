@@ -37,7 +37,7 @@ describe("rows inside arrays of rows", () => {
     owners: names.map((name) => ({ owner_id: name.toLowerCase(), name })),
   });
 
-  it("have the field of the row around them in their key, and go when it goes", async () => {
+  it("a row inside the array of another row has that row's id in its key, and is removed with it", async () => {
     const reader = await plaid.open();
     plaid.answer = () => ({ accounts: [account("a", "Ann", "Bob"), account("b", "Ann"), account("c")] });
     expect((await plaid.sync(reader, owners)).changes).toEqual({ test_owners: { added: 3, modified: 0, removed: 0 } });
@@ -52,7 +52,7 @@ describe("rows inside arrays of rows", () => {
     expect((await plaid.sync(reader, owners)).changes).toEqual({ test_owners: { added: 0, modified: 0, removed: 2 } });
   });
 
-  it("are the last word where a row comes twice", async () => {
+  it("of a row that several arrays hold, the last one counts", async () => {
     const reader = await plaid.open();
     const twice = (name: string) => ({ account_id: "a", owners: [{ owner_id: "x", name }] });
     plaid.answer = () => ({ accounts: [twice("first"), twice("second"), twice("last")] });
@@ -64,7 +64,7 @@ describe("rows inside arrays of rows", () => {
     ["the array around them", {}],
     ["their own array in one of the rows", { accounts: [account("a", "Ann"), { account_id: "b" }] }],
     ["the rows around them", { accounts: ["a"] }],
-  ])("that lack %s are no answer", async (_what, body) => {
+  ])("an answer that lacks %s is unreadable", async (_what, body) => {
     const reader = await plaid.open();
     plaid.answer = () => ({ accounts: [account("a", "Ann")] });
     await plaid.sync(reader, owners);
@@ -100,7 +100,7 @@ describe("a resource of several endpoints", () => {
       ? { numbers: { ach: [{ number: "1" }], eft: [{ number: "2" }] } }
       : { people: [{ name: "Ann" }], accounts: [] };
 
-  it("has the rows of each answer in their tables, out of one reading", async () => {
+  it("one reading of several endpoints puts the rows of each answer into their table", async () => {
     const reader = await plaid.open();
     plaid.answer = said;
     await plaid.sync(reader, identity);
@@ -112,7 +112,7 @@ describe("a resource of several endpoints", () => {
     expect(await plaid.current(reader, "test_names", "name")).toEqual([{ name: "Ann" }]);
   });
 
-  it("is not read where one of them fails, and nothing of it is gone then", async () => {
+  it("a reading of several endpoints of which one fails removes nothing", async () => {
     const reader = await plaid.open();
     plaid.answer = said;
     await plaid.sync(reader, identity);
@@ -122,7 +122,7 @@ describe("a resource of several endpoints", () => {
     expect(await plaid.current(reader, "test_numbers", "number")).toHaveLength(2);
   });
 
-  it("is not read where an answer is empty", async () => {
+  it("a reading of several endpoints of which one answers with an empty object is unreadable", async () => {
     const reader = await plaid.open();
     plaid.answer = said;
     await plaid.sync(reader, identity);
@@ -135,7 +135,7 @@ describe("a resource of several endpoints", () => {
     expect(await plaid.attempt(reader, identity)).toMatchObject({ failure: { class: "product_unavailable" } });
   });
 
-  it("has no rows in any table when Plaid says that there are none", async () => {
+  it("every table of a resource is empty after Plaid says that there are no accounts for it", async () => {
     const reader = await plaid.open();
     plaid.answer = said;
     await plaid.sync(reader, identity);

@@ -51,7 +51,7 @@ describe("a ledger of events, of a subject that is no item", () => {
       return { transfer_events: behind.slice(0, Number(count)), has_more: behind.length > Number(count) };
     };
 
-  it("is read with the client's credentials from the event where the last reading ended", async () => {
+  it("a ledger is read with the client's credentials from the event where the last reading ended", async () => {
     const reader = await plaid.open(events.subject);
     plaid.answer = ledger(7);
     const { outcome } = await plaid.sync(reader, events);
@@ -70,7 +70,7 @@ describe("a ledger of events, of a subject that is no item", () => {
     expect(await plaid.sync(reader, events, "9")).toMatchObject({ outcome: { cursor: "9" } });
   });
 
-  it("loses no event by a reading from the start that finds fewer", async () => {
+  it("a reading of a ledger from the start removes no event that it does not find", async () => {
     const reader = await plaid.open(events.subject);
     plaid.answer = ledger(5);
     await plaid.sync(reader, events);
@@ -86,7 +86,7 @@ describe("a ledger of events, of a subject that is no item", () => {
     ["an id that JavaScript cannot hold", { transfer_events: [{ event_id: 2 ** 60 }], has_more: false }],
     ["more to come, and no event", { transfer_events: [], has_more: true }],
     ["no word of more", { transfer_events: [] }],
-  ])("whose answer has %s is not read", async (_what, body) => {
+  ])("the answer of a ledger with %s is unreadable", async (_what, body) => {
     plaid.answer = () => body;
     expect(await plaid.attempt(await plaid.open(events.subject), events)).toMatchObject({
       failure: { errorCode: "UNREADABLE_ANSWER" },
@@ -150,7 +150,7 @@ describe("a window of days", () => {
   const ids = async (reader: Reader) =>
     (await plaid.current(reader, "test_trades", "trade_id")).map((row) => row["trade_id"]);
 
-  it("is read to its end, each page from the last row of the page before", async () => {
+  it("each page of a window begins with the last row of the page before", async () => {
     const reader = await plaid.open();
     bank = Array.from({ length: 8 }, (_, n) => trade(n));
     plaid.answer = serve();
@@ -167,7 +167,7 @@ describe("a window of days", () => {
     expect(await ids(reader)).toEqual(bank.map(({ trade_id }) => trade_id));
   });
 
-  it("says which of its rows are gone, and nothing of older ones", async () => {
+  it("a reading of a window removes missing rows of its days and no older row", async () => {
     const reader = await plaid.open();
     bank = [trade(1), trade(2), trade(29)];
     plaid.answer = serve();
@@ -180,7 +180,7 @@ describe("a window of days", () => {
     expect(await ids(reader)).toEqual(["t02", "t29"]);
   });
 
-  it("is read anew when rows came or went in front of the next page, whatever their number says", async () => {
+  it("a reading of a window starts over when rows came or went in front of the next page, although their number is the same", async () => {
     const reader = await plaid.open();
     bank = Array.from({ length: 8 }, (_, n) => trade(n + 1));
     let moves = 0;
@@ -193,7 +193,7 @@ describe("a window of days", () => {
     expect(await ids(reader)).toEqual(["t02", "t03", "t04", "t05", "t06", "t07", "t08", "t20"]);
   });
 
-  it("misses no row that was there all the time, whatever comes and goes meanwhile", async () => {
+  it("a reading of a window finds every row that was there all the time, whatever comes and goes meanwhile", async () => {
     const move = fc.record({ add: fc.nat({ max: 29 }), drop: fc.nat({ max: 30 }) });
     await fc.assert(
       fc.asyncProperty(
@@ -226,7 +226,7 @@ describe("a window of days", () => {
     );
   });
 
-  it("whose rows never rest is tried again later, and nothing is gone by it", async () => {
+  it("a reading of a window whose rows keep moving is retried later and removes nothing", async () => {
     const reader = await plaid.open();
     bank = Array.from({ length: 6 }, (_, n) => trade(n));
     plaid.answer = serve();

@@ -57,8 +57,8 @@ async function rowsOf(resource: Resource, { item_id }: Item, where = "removed_at
   return rows;
 }
 
-describe.each(CASES)("$name", ({ name, resource, product, type }) => {
-  it("are mirrored into every table, and each change is told row by row", async () => {
+describe.each(CASES)("the resource $name", ({ name, resource, product, type }) => {
+  it("the rows of a product are mirrored into every table of its resource, and events name each changed row", async () => {
     const item = await made({ products: ["transactions", product] });
     await expectEqual(item);
     expect(await rowsOf(resource, item)).toBeGreaterThan(0);
@@ -72,7 +72,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     }
   });
 
-  it("are not asked for where the item does not have the product, also when its user consented to it", async () => {
+  it("a run does not request a product that the item does not have, even if its user consented to the product", async () => {
     const before = askedAll(resource);
     const item = await made({ products: ["transactions"], consented_products: [product] });
     await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
@@ -85,7 +85,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     await expectEqual(item);
   });
 
-  it("that the user did not consent to are refused, and the item goes on without them", async () => {
+  it("a product without consent is refused for its resource, and the item is ok without it", async () => {
     const item = await made({ products: ["transactions"] });
     await requestSync(scene.database, item.item_id, { resources: [name] });
     await run();
@@ -93,7 +93,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", due_at: null, requested: [], claimed: [] });
   });
 
-  it("that Plaid has not ready are waited for, and read when its webhook says that they are there", async () => {
+  it("a product that Plaid does not have ready is read once its webhook arrives", async () => {
     await using later = await openScene({ extraction: { initialMs: 3_600_000, historicalMs: 7_200_000 } });
     const [item] = later.makeItems(1, 3, { products: [product], ready: false });
     if (!item) throw new Error("no item");
@@ -112,7 +112,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     await expectMirrorEqualsTruth(later.database, later.simulator, item.item_id);
   });
 
-  it("are gone when Plaid says that the item has no account for them, and come back with one", async () => {
+  it("the rows of a product are removed when Plaid says that the item has no account for them, and come back with one", async () => {
     const item = await made({ products: ["transactions", product] });
     const { control } = scene.simulator;
     const rows = await rowsOf(resource, item);
@@ -138,7 +138,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     await expectEqual(item);
   });
 
-  it("change the balances of accounts too, so their webhook reads the accounts", async () => {
+  it("the webhook of a product reads the accounts too, since their balances change with it", async () => {
     const item = await made({ products: [product] });
     const before = scene.asked("/accounts/get");
     await scene.notify(item.item_id, "DEFAULT_UPDATE", type);
@@ -146,7 +146,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     expect(scene.asked("/accounts/get")).toBe(before + 1);
   });
 
-  it("whose answer lacks a place of theirs is no answer: nothing is removed by it", async () => {
+  it("an answer that lacks one of the resource's lists is unreadable and removes nothing", async () => {
     const item = await made({ products: ["transactions", product] });
     const rows = await rowsOf(resource, item);
     const [endpoint] = endpointsOf(resource.fetch);
@@ -180,7 +180,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     await expectEqual(item);
   });
 
-  it("that changed without a webhook are read again by a check of the item", async () => {
+  it("a check of the item reads the rows of a product that changed without a webhook", async () => {
     await using silent = await openScene();
     const item = await unheardItem(silent, 3, ["transactions", product]);
     silent.simulator.control.change(item.item_id, name, { add: 1, modify: 2, remove: 1, webhooks: false });
@@ -190,7 +190,7 @@ describe.each(CASES)("$name", ({ name, resource, product, type }) => {
     await expectMirrorEqualsTruth(silent.database, silent.simulator, item.item_id);
   });
 
-  it("of an item that is erased are forgotten, and those of other items stay", async () => {
+  it("erasing an item deletes its rows of a product and none of another item", async () => {
     const [mine, other] = [
       await made({ products: ["transactions", product], institution_id: "ins_109508" }),
       await made({ products: ["transactions", product], institution_id: "ins_109508" }),
