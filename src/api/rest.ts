@@ -1,6 +1,6 @@
 /**
- * The REST API as a whole: who may come in, how bodies are read, what is logged of a request, and the reference. What
- * can be asked for is in nouns/, in a file or folder for each noun.
+ * The REST API as a whole: authentication, the reading of bodies, the log of requests, and the reference. Its
+ * operations are in nouns/, in a file or folder for each noun.
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { metrics } from "../metrics.ts";
@@ -51,7 +51,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
   await app.register(async (open: Api) => referenceRoutes(open));
 }
 
-/** One line a request: route pattern instead of path, and nothing that a user sent. */
+/** Logs one line for each request, with the route's pattern instead of the path and with no text that a user sent. */
 function logRequest({ logger }: ApiDeps) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { method, id: request_id } = request;
@@ -62,7 +62,7 @@ function logRequest({ logger }: ApiDeps) {
   };
 }
 
-/** A body that is empty or missing counts as {}: what is required is then named, and what is not may be left out. */
+/** An empty or missing body counts as {}: the answer then names the required fields, or the body may be left out. */
 function readEmptyBodies(api: Api): void {
   const parse = api.getDefaultJsonParser("error", "error");
   api.removeAllContentTypeParsers();

@@ -1,7 +1,7 @@
 /**
- * The HTTP server, composed by role: the intake, the REST API with its reference, and the probes that every process has.
- * The intake is the hot path and shares nothing with the rest but the socket: hooks, schemas, parsers and log lines of
- * the API live in a context of their own, so that a webhook pays for none of them.
+ * The HTTP server, composed by role: the intake, the REST API with its reference, and the probes of every process.
+ * The intake is the hot path and shares only the socket with the rest: hooks, schemas, parsers and log lines of
+ * the API have a context of their own, so a webhook pays for none of them.
  */
 import { isIP, type Socket } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from "fastify";
@@ -28,12 +28,12 @@ export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
 
 /** A body of the API is small; the intake sets its own limit. */
 const BODY_LIMIT = 1024 * 1024;
-/** A request that has not arrived whole by then is given up (Fastify would wait for ever). */
+/** The server refuses a request that has not arrived whole by then (Fastify would wait without end). */
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 15_000;
 /**
- * Longer than the common balancers keep an idle connection (nginx and AWS 60 s, Google 600 s): were it shorter, they would
- * send a webhook into a connection that is just being closed.
+ * Longer than the common load balancers keep an idle connection (nginx and AWS 60 s, Google 600 s). With a shorter time they
+ * would send a webhook into a connection that the server is closing.
  */
 const KEEP_ALIVE_MS = 620_000;
 const DROP_IDLE_EVERY_MS = 50;
@@ -41,10 +41,9 @@ const DROP_IDLE_EVERY_MS = 50;
 const CLOSE_MS = 10_000;
 
 /**
- * Builds the server; `listen` and `close` are the caller's. Closing waits for the answers that are under way, for
- * ten seconds at most.
- * `roles.receiver` without the API takes webhooks only, `roles.api` without the receiver takes none.
- * @throws TartanError `config_invalid` naming the entries of trustedProxies or allowedSources that are not usable
+ * Builds the server; the caller calls `listen` and `close`. Closing waits at most ten seconds for answers under way.
+ * With `roles.receiver` alone the server accepts only webhooks, with `roles.api` alone it accepts none.
+ * @throws TartanError `config_invalid` with the entries of trustedProxies or allowedSources that are not usable
  */
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   const { config, roles, database, logger } = deps;
@@ -93,12 +92,12 @@ const recorderOf =
 const requestOf = ({ method, url, ip }: FastifyRequest): Unroutable => ({ method, path: url, remoteAddress: ip });
 
 function newInstance(logger: Logger, trustedProxies: readonly string[], unroutable: RecordUnroutable): FastifyInstance {
-  // Several processes log into one place: an id is the process's random name and a number.
+  // Several processes share one log, so an id is the process's random name and a number.
   const processName = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
   let requests = 0;
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
-    // Neither a line nor a child logger for each request: whoever wants a line writes it.
+    // Neither a line nor a child logger for each request: a handler that wants a line writes it.
     logController: new Fastify.LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     genReqId: () => `req_${processName}_${(requests += 1)}`,
@@ -106,7 +105,7 @@ function newInstance(logger: Logger, trustedProxies: readonly string[], unroutab
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // What reaches a closing server on a connection it has is still answered properly; new connections it has none.
+    // A closing server still answers requests on its open connections; it accepts no new ones.
     return503OnClosing: false,
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
@@ -137,10 +136,10 @@ function connectionsOf({ server }: FastifyInstance): ReadonlySet<Socket> {
 }
 
 /**
- * Closing ends the connections that are idle at that moment; one whose answer is under way becomes idle later, and would
- * hold the server open for as long as it is kept alive. So would one that was opened in advance and has said nothing yet,
- * which Node does not count among the idle. After CLOSE_MS all connections are ended: a client that does not send the rest
- * of its request, or does not read its answer, would hold the server open for ever.
+ * Node's `close` ends the connections that are idle at that moment. A connection with an answer under way becomes idle later,
+ * and would keep the server open while it is kept alive. So would a connection that was opened in advance and has sent nothing,
+ * which Node does not count as idle. After CLOSE_MS the server ends all connections: a client that does not send the rest
+ * of its request, or does not read its answer, would keep the server open without end.
  */
 function dropIdleUntilClosed({ server }: FastifyInstance, connections: ReadonlySet<Socket>): void {
   const end = performance.now() + CLOSE_MS;
@@ -153,7 +152,7 @@ function dropIdleUntilClosed({ server }: FastifyInstance, connections: ReadonlyS
   server.once("close", () => clearInterval(timer));
 }
 
-/** As configured, or where the server listens (port 0 is known only then). */
+/** The configured URL, or the address of the listening server (port 0 is known only then). */
 function publicUrl(app: FastifyInstance, { publicUrl: configured, host, port }: ServerDeps["config"]): string {
   if (configured !== undefined) return configured;
   const address = app.server.address();
@@ -161,10 +160,10 @@ function publicUrl(app: FastifyInstance, { publicUrl: configured, host, port }: 
   return urlAt(host, actual);
 }
 
-/** Why a path that another process serves is missing here. */
+/** Why this process does not serve a path that another process serves. */
 function hintFor(path: string, { receiver, api }: ServerDeps["roles"]): string {
   if (!receiver && /^\/v1\/(service_)?integrations\/[^/]+\/?$/.test(path))
-    return "This process takes no webhooks: it was started without the role receiver.";
+    return "This process accepts no webhooks: it was started without the role receiver.";
   if (!api) return "This process has no REST API: it was started without the role api.";
   return "The reference is at /docs.";
 }

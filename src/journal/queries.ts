@@ -212,7 +212,7 @@ from (select tartan.least_id_at(starts_at) as first, tartan.least_id_at(starts_a
   from journal.weeks where ${MONDAY}) week`;
 /** Reads the week of Monday $1 until it finds a webhook that no run has served. */
 export const HAS_UNPROCESSED = `select journal.has_unprocessed(partition) as unprocessed from journal.weeks where ${MONDAY}`;
-/** Partitions are changed at once or not at all: whatever waits behind this would wait as long. */
+/** A change of partitions must not wait long for its lock: all later statements on the table would wait behind it. */
 export const SHORT_LOCK_WAIT = "select set_config('lock_timeout', '2s', true)";
 /** Drops the week of Monday $1, in a transaction that holds the locks `partitions` and `retention`. */
 export const DROP_WEEK = "select journal.drop_week($1::date)";

@@ -1,6 +1,5 @@
 /**
- * The intake in the OpenAPI document, written by hand: it reads raw bytes, so no shape checks it, and it is the one path
- * that an API key does not open.
+ * The intake in the OpenAPI document, written by hand: it reads raw bytes, so it has no schema, and it takes no API key.
  */
 import type { OpenAPIV3_1 } from "openapi-types";
 
@@ -9,7 +8,7 @@ const accepted: OpenAPIV3_1.SchemaObject = {
   properties: {
     ok: { type: "boolean", const: true },
     webhook_id: { type: "string", description: "Its id in the journal." },
-    duplicate: { type: "boolean", description: "Whether this very request had been accepted before." },
+    duplicate: { type: "boolean", description: "Whether Tartan had accepted this request before." },
   },
   required: ["ok", "webhook_id", "duplicate"],
 };
@@ -37,7 +36,7 @@ const post: OpenAPIV3_1.OperationObject = {
   summary: "Accept a webhook",
   description:
     "The integration's own URL, for Plaid and for your backend. A request with `Plaid-Verification` must be signed by " +
-    "Plaid; any other must carry the webhook secret. The answer 200 means that it is stored and its work is queued.\n\n" +
+    "Plaid; any other must carry the webhook secret. The answer 200 means that Tartan has stored it and queued its work.\n\n" +
     "Your backend posts `ITEM/CREATED` with item_id and access_token after the public token was exchanged, " +
     "`ITEM/UPDATED` after update mode, and `TRANSACTIONS/HISTORICAL_UPDATE` to have the history read. With " +
     '`"full": true` everything is read again.',
@@ -78,12 +77,12 @@ const post: OpenAPIV3_1.OperationObject = {
         },
       },
     },
-    400: refusal("Your backend's webhook is not usable; `fields` says what to mend."),
-    401: refusal("It is neither signed by Plaid nor does it carry the webhook secret."),
-    403: refusal("The sender's address is not among those allowed."),
+    400: refusal("Your backend's webhook is not usable; `fields` says what to fix."),
+    401: refusal("Plaid did not sign it, and it does not carry the webhook secret."),
+    403: refusal("The sender's address is not allowed."),
     404: refusal("There is no such integration."),
     413: refusal("It is larger than 1 MiB."),
-    503: refusal("It could not be stored or proven just now; `Retry-After` says when to send it again."),
+    503: refusal("Tartan cannot store or verify it now; `Retry-After` says when to send it again."),
   },
 };
 

@@ -1,7 +1,6 @@
 /**
- * The OpenAPI 3.1 document, made of the same shapes that check requests and cut answers: a route that exists is in it,
- * and nothing else is. What the shapes cannot say is added here: the intake, whose bytes no schema may touch, and what
- * each refusal means.
+ * The OpenAPI 3.1 document, made of the schemas that check requests and cut answers, so it holds exactly the existing
+ * routes. This file adds what the schemas cannot say: the intake, which reads raw bytes, and what each refusal means.
  */
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
@@ -17,43 +16,43 @@ type Operation = OpenAPIV3_1.OperationObject;
 const COMPONENT = "#/components/schemas/";
 
 const ABOUT = `\
-Tartan receives Plaid's webhooks, proves them, keeps every one, and mirrors the Plaid data into your own Postgres, and
-tells your systems. This API sets it up and shows what happened; the data itself you read with SQL, from the schema
-\`plaid\`, and what changes in it is sent to you, or fetched, as events.
+Tartan receives Plaid's webhooks, verifies them, keeps them, mirrors Plaid's data into your own Postgres and sends events
+to your systems. This API configures it and shows what happened. You read the data itself with SQL, from the schema
+\`plaid\`; Tartan sends each change of it to your destinations, or you fetch the events.
 
-Every request but those to the intake carries \`Authorization: Bearer <API key>\`. Bodies are JSON. A field or query
-parameter that is not known is refused, so that a typing error cannot pass for an answer.
+Every request except those to the intake carries \`Authorization: Bearer <API key>\`. Bodies are JSON. The API refuses
+unknown fields and query parameters, so that a typing error does not go unnoticed.
 
 Lists are \`{"data": […], "next_cursor": …}\`: pass \`next_cursor\` as \`cursor\` until it is null. Refusals
-are \`{"error": {"code", "message", "fields"?}}\`: match on \`code\`, read the rest.`;
+are \`{"error": {"code", "message", "fields"?}}\`: match on \`code\`; the rest is for people.`;
 
 const TAGS = [
   { name: "Integrations", description: "One Plaid client each: its credentials, its intake URL, its webhook secret." },
   { name: "Intake", description: "Where Plaid and your backend post webhooks." },
-  { name: "Items", description: "Plaid Items, their tokens, and how their mirror stands." },
-  { name: "Audit trail", description: "What was accepted, what was refused, and what came of it." },
-  { name: "Events", description: "What happened, to be fetched; and, as webhooks, what destinations are sent." },
-  { name: "Destinations", description: "Where events are sent: URL, headers, signing keys, pace." },
-  { name: "Routes", description: "Which events a destination is sent, and in what form." },
-  { name: "Deliveries", description: "One event for one destination: every attempt, and what gave up." },
+  { name: "Items", description: "Plaid Items, their tokens, and the state of their mirror." },
+  { name: "Audit trail", description: "Accepted webhooks, refused requests, and their outcome." },
+  { name: "Events", description: "What happened: to fetch, and as webhooks to your destinations." },
+  { name: "Destinations", description: "Where Tartan sends events: URL, headers, signing keys, rate limit." },
+  { name: "Routes", description: "Which events a destination receives, and in what form." },
+  { name: "Deliveries", description: "One event for one destination: its attempts, and dead letters." },
   {
     name: "Jobs",
-    description: "Sending again, and routing what is past: counted first, then done, paused or cancelled.",
+    description: "Replays, redrives and the routing of past events: count first, then start, pause or cancel.",
   },
-  { name: "Operation", description: "Whether all is well. The probes and the metrics need no API key." },
+  { name: "Operation", description: "Status, probes and metrics. Probes and metrics need no API key." },
 ];
 
 const REFUSALS: Record<string, string> = {
-  400: "The request is not usable; `fields` says what to mend.",
+  400: "The request is not usable; `fields` says what to fix.",
   401: "The API key is missing or not known.",
-  404: "There is no such thing.",
-  409: "It contradicts what is there.",
+  404: "It does not exist.",
+  409: "It contradicts the present state.",
   422: "Plaid refused client id or secret.",
   502: "Plaid could not be reached, or refused.",
-  503: "Not now: Postgres is away, or something is full. `Retry-After` says when to try again.",
+  503: "Not now: Postgres does not answer, or a limit is reached. `Retry-After` says when to try again.",
 };
 
-/** Notes every route that is registered after it. */
+/** Records every route that is registered after it. */
 export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -107,14 +106,14 @@ function finish(made: Document): Document {
 function finishOperation(operation: Operation, document: Document): void {
   const body = operation.requestBody as OpenAPIV3_1.RequestBodyObject | undefined;
   const shape = body?.content["application/json"]?.schema as Schema | undefined;
-  // An empty body counts as {}, so one of which nothing is required may be left out.
+  // An empty body counts as {}, so a body without required fields may be left out.
   if (body && shape) body.required = (shape.required ?? []).length > 0;
   for (const [status, answer] of Object.entries(operation.responses ?? {})) {
     finishAnswer(status, answer as OpenAPIV3_1.ResponseObject, document);
   }
 }
 
-/** Where the shape is a named component, its description and example are those of the answer. */
+/** If the schema is a named component, its description and example are those of the answer. */
 function finishAnswer(status: string, answer: OpenAPIV3_1.ResponseObject, document: Document): void {
   const media = answer.content?.["application/json"];
   const reference = (media?.schema as { $ref?: string } | undefined)?.$ref;
@@ -125,8 +124,8 @@ function finishAnswer(status: string, answer: OpenAPIV3_1.ResponseObject, docume
 }
 
 /**
- * Every named shape comes in a form for requests and one for answers; only those that are referred to stay, by something
- * that stays itself.
+ * Each named schema has a form for requests and one for answers. This keeps the forms that the document refers to, directly or
+ * through another kept form.
  */
 function dropUnused(document: Document): void {
   const schemas = document.components?.schemas ?? {};

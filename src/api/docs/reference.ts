@@ -1,7 +1,7 @@
 /**
- * The reference at /docs: the OpenAPI document for people, drawn in the browser by Scalar's API reference, with a form to
- * try each operation. Everything the page loads is served from here, under names that hold its hash; the release of Scalar
- * is pinned in scalar/release.json, and scripts/scalar.mjs takes another.
+ * The reference at /docs: Scalar's API reference shows the OpenAPI document in the browser, with a form to try each
+ * operation. The page loads only this server's files, under names with their hash. scalar/release.json pins the release of
+ * Scalar, and scripts/scalar.mjs changes it.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -15,8 +15,8 @@ import { documentOf } from "./openapi.ts";
 import type { Api } from "../http/operation.ts";
 
 /**
- * Admits this server's own files and nothing else. Scalar's script makes style elements and attributes, so styles may be
- * inline; they can load nothing from elsewhere, since all other sources are closed.
+ * Allows only this server's own files. Scalar's script makes style elements and attributes, so styles may be
+ * inline; they can load nothing from elsewhere, since all other sources are forbidden.
  */
 export const REFERENCE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self'; " +
@@ -25,7 +25,7 @@ export const REFERENCE_POLICY =
 const SCALAR = JSON.parse(readFileSync(fileOf("scalar/release.json"), "utf8")) as { version: string; script: string };
 
 interface Asset {
-  /** where it is served; holds its hash, so that it can be kept for ever */
+  /** its path, with its hash, so browsers may cache it without end */
   path: string;
   type: string;
   /** the hash that a browser checks before it runs the file */
@@ -72,7 +72,7 @@ export const REFERENCE_PAGE = `<!doctype html>
 /** `/openapi.json`, `/docs`, and the files of the page. Register when `open` has no hooks that ask for a key. */
 export function referenceRoutes(open: Api): void {
   const hide = { schema: { hide: true } };
-  // Made at the first request, when all routes are known.
+  // The first request makes the document, when all routes are known.
   let document: Promise<Buffer> | undefined;
   const documented = () => (document ??= promisify(gzip)(JSON.stringify(documentOf(open))));
 
@@ -117,7 +117,7 @@ function ownAsset(name: string, kind: keyof typeof TYPES): Asset {
   return asset(name, kind, integrity, () => promisify(gzip)(content));
 }
 
-/** A file beside this one, in src/ and in dist/ alike. */
+/** A file in this folder, in src/ and in dist/. */
 function fileOf(path: string): URL {
   return new URL(path, import.meta.url);
 }

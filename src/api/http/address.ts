@@ -1,6 +1,6 @@
-/** Where a server can be reached that listens on an address. */
+/** The URL of a server that listens on an address. */
 
-/** Every address of the machine: a client on it uses the loopback one. */
+/** These hosts mean all addresses of the machine; a client on the same machine uses the loopback address. */
 const EVERY = new Set(["0.0.0.0", "::"]);
 
 /** The URL for clients on this machine of a server that listens on `host`, a name or an address, and `port`. */

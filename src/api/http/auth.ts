@@ -1,20 +1,20 @@
-/** The door of the REST API: `Authorization: Bearer <API key>` on everything but the intake and the probes. */
+/** Authentication of the REST API: `Authorization: Bearer <API key>` on all paths except the intake and the probes. */
 import type { FastifyRequest } from "fastify";
 import type { Database } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { authenticate } from "../../integrations/api-keys.ts";
 
 const BEARER = /^Bearer +(\S+) *$/i;
-const MEND =
+const HOW_TO_AUTHENTICATE =
   "Send the header `Authorization: Bearer <API key>`; the administrator's key was printed at the first start, and " +
   "TARTAN_ADMIN_KEY sets one of your own.";
 
-/** A hook that lets only the holders of an API key pass, before anything of the body is read. */
+/** A hook that refuses requests without a valid API key before Fastify reads the body. */
 export function requireKey(database: Database) {
   return async (request: FastifyRequest): Promise<void> => {
     const presented = BEARER.exec(request.headers.authorization ?? "")?.[1];
-    if (presented === undefined) throw new TartanError("unauthorized", `An API key is missing. ${MEND}`);
+    if (presented === undefined) throw new TartanError("unauthorized", `An API key is missing. ${HOW_TO_AUTHENTICATE}`);
     if (!(await authenticate(database, presented)))
-      throw new TartanError("unauthorized", `This API key is not known. ${MEND}`);
+      throw new TartanError("unauthorized", `This API key is not known. ${HOW_TO_AUTHENTICATE}`);
   };
 }

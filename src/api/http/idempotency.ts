@@ -1,4 +1,4 @@
-/** `Idempotency-Key`, for what starts a job: a request that is sent again gets the first answer again and starts nothing. */
+/** `Idempotency-Key`, for operations that start a job: a repeated request gets the first answer again and starts nothing. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Database } from "../../database/types.ts";
@@ -13,7 +13,7 @@ export const IdempotencyHeaders = z.looseObject({
   ).exactOptional(),
 });
 
-/** The answer of `work`, or, where its key came before, the first one. What is only counted (200) is not kept. */
+/** The answer of `work`, or the stored one if its key came before. The answer of a dry run (200) is not stored. */
 export async function idempotently<T>(
   database: Database,
   { headers, method, url, body }: Pick<FastifyRequest, "method" | "url" | "body"> & { headers: object },

@@ -1,13 +1,13 @@
 /**
- * What a server says where no route answers: 405 with the methods that would, 204 to OPTIONS on a known path, and
- * otherwise 404. Fastify's router knows only "not found", so the routes are noted as they are registered. None of this is
- * on the way of a request that finds its route.
+ * The answer if no route matches: 405 with the allowed methods, 204 to OPTIONS on a known path, and otherwise 404.
+ * Fastify's router knows only "not found", so this module records the routes as they are registered. A request that
+ * matches a route costs nothing here.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { TartanError } from "../../errors.ts";
 import { addHeaders, sendError } from "./answers.ts";
 
-/** Register before the routes. `hint` says why a path that others serve is missing here. */
+/** Register it before the routes. `hint` says why this process does not serve a path that others serve. */
 export function answerUnrouted(app: FastifyInstance, hint: (path: string) => string): void {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   app.addHook("onRoute", ({ url, method }) => {
@@ -22,7 +22,7 @@ export function answerUnrouted(app: FastifyInstance, hint: (path: string) => str
     addHeaders(request, reply);
     const path = request.url.split("?", 1)[0] ?? "/";
     const methods = [...new Set(methodsOf(path))].toSorted();
-    // The method may be there all the same: the router also gives up on a part of a path that is too long.
+    // The method may still be allowed: the router also refuses a path with a segment that is too long.
     if (methods.length === 0 || methods.includes(request.method))
       return sendError(reply, new TartanError("not_found", `There is nothing at this path. ${hint(path)}`));
     const allowed = [...methods, "OPTIONS"].join(", ");

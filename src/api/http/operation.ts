@@ -1,4 +1,4 @@
-/** What all operations of the API share: what they work with, and how one is described for the reference. */
+/** What all operations of the API share: their dependencies, and how the reference describes one. */
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
@@ -17,26 +17,26 @@ import type { Transforms } from "../../relay/content/transform.ts";
 import { Failure } from "./shapes.ts";
 
 export interface ApiDeps {
-  /** what this process does */
+  /** the roles of this process */
   roles: { receiver: boolean; api: boolean; sync?: boolean; relay?: boolean };
   database: Database;
   vault: Vault;
   directory: Directory;
-  /** takes items that are linked */
+  /** stores linked items */
   intake: Pick<Intake, "accept">;
-  /** the webhooks that were accepted */
+  /** the accepted webhooks */
   records: Records;
   clock: Clock;
   logger: Logger;
   /** a client of Plaid with an integration's credentials */
   clientFor(integration: KnownIntegration): PlaidClient;
-  /** which URLs destinations may have */
+  /** the URLs that destinations may have */
   urls: UrlRules;
-  /** keeps requests away from addresses that nothing may be sent to */
+  /** refuses connections to addresses that Tartan may not send to */
   guard: Guard;
-  /** what tries a route's transform for a preview */
+  /** runs a route's transform for a preview */
   transforms: Transforms;
-  /** heads the intake URLs; asked for anew each time, since port 0 is known only once the server listens */
+  /** the start of the intake URLs; a function, since port 0 is known only once the server listens */
   publicUrl(): string;
 }
 
@@ -66,25 +66,25 @@ interface Description {
   description: string;
 }
 
-/** What the reference says of an operation that requires an API key. */
+/** The description of an operation that requires an API key. */
 export const about = (tag: Tag, description: Description) => ({
   tags: [tag],
   security: [{ apiKey: [] as string[] }],
   ...description,
 });
 
-/** An answer that is not JSON: text or bytes that no shape touches. */
+/** An answer that is not JSON: text or bytes, without a schema. */
 export const inPlain = <T extends z.ZodType>(mediaType: string, schema: T) => ({
   description: schema.description ?? "",
   content: { [mediaType]: { schema } },
 });
 
-/** What the reference says of an operation that is open to everyone. */
+/** The description of an operation without an API key. */
 export const openly = (description: Description) => ({ tags: ["Operation"], ...description });
 
 const EVERYWHERE = { 400: Failure, 401: Failure, 503: Failure };
 
-/** The refusals of an operation: its own besides those that every operation has. */
+/** The refusals of an operation: its own and those of all operations. */
 export function refusals<Status extends 404 | 409 | 410 | 422 | 502 = never>(
   ...own: Status[]
 ): typeof EVERYWHERE & Record<Status, typeof Failure> {

@@ -1,12 +1,12 @@
-/** Pages of a list that is short enough to be read whole, such as the integrations; long ones are paged by Postgres. */
+/** Pages of a list that is short enough to be read whole, such as the integrations. Postgres pages long lists. */
 import { fromKeyCursor, toKeyCursor } from "../../model/cursors.ts";
 
 const PAGED = "paged";
 
 /**
- * @param keyOf what orders the rows and tells them apart; the cursor holds the last row's, so that rows which come and go
- *   between two pages move no other row into or out of them
- * @throws TartanError `invalid_request` when the cursor is not one of a page before
+ * @param keyOf the unique key that orders the rows; the cursor holds the last row's key, so rows that appear or vanish
+ *   between two pages move no other row into or out of a page
+ * @throws TartanError `invalid_request` when the cursor is not that of an earlier page
  */
 export function pageOf<Row>(
   rows: readonly Row[],

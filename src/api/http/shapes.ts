@@ -1,7 +1,7 @@
 /**
- * The shapes that all nouns of the REST API share. Requests are checked against a shape, answers are cut down to one (a field that is
- * not declared cannot leave, so that no token does), and the OpenAPI document is made of them. One with an `id` in its metadata is
- * a named component of that document.
+ * The schemas that all nouns of the REST API share. The server checks requests against a schema and cuts answers down to one: a
+ * field that is not declared cannot leave, so no token does. The OpenAPI document is made of the same schemas; one with an `id` in
+ * its metadata is a named component of that document.
  */
 import { z } from "zod";
 import { told } from "../../model/schema.ts";
@@ -18,7 +18,7 @@ export const Failure = z
   .object({
     error: z.object({
       code: told(z.string(), "Stable: match on this."),
-      message: told(z.string(), "What is wrong and how to mend it, for people."),
+      message: told(z.string(), "What is wrong and how to fix it, for people."),
       fields: told(z.record(z.string(), z.string()), "The input at fault, one sentence each.").optional(),
     }),
   })

@@ -1,4 +1,4 @@
-/** Checks the parts of a request against their schemas, in the words in which Tartan's own functions check them. */
+/** Checks the parts of a request against their schemas, with the same error texts as Tartan's own functions. */
 import type { FastifySchemaCompiler } from "fastify";
 import type { z } from "zod";
 import { validate, ValidationErrors } from "../../model/validation.ts";
@@ -6,15 +6,15 @@ import { validate, ValidationErrors } from "../../model/validation.ts";
 const ownersCheck = new WeakSet<z.ZodType>();
 
 /**
- * The schema of a body that the owner of the noun checks whole, together with what no schema knows, such as the URLs that this
- * server allows; so all errors are answered together. The body is handed on as it came, without the schema's defaults.
+ * The schema of a body that the owner of the noun checks itself, together with what no schema knows, such as the URLs that this
+ * server allows. So one answer lists all errors. The handler gets the body as it came, without the schema's defaults.
  */
 export function checkedByOwner<T extends z.ZodType>(schema: T): T {
   ownersCheck.add(schema);
   return schema;
 }
 
-/** Fastify's validator: what is refused is the error that is answered. */
+/** Fastify's validator. Its error is the answer. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart }) =>
   (data: unknown) => {

@@ -1,4 +1,4 @@
-/** /v1/dead-letters: deliveries that gave up, in groups. jobs.ts has what sends them again. */
+/** /v1/dead-letters: dead letters, in groups. jobs.ts sends them again. */
 import { z } from "zod";
 import { destinationId, timestamp, told } from "../../model/schema.ts";
 import { groups } from "../../relay/ledger/dead-letters.ts";
@@ -28,11 +28,11 @@ const DeadLetters = z
     cause: told(z.string().nullable(), "Why they gave up."),
     count: told(
       z.number().int(),
-      "Deliveries that gave up; counted up to 1001. A redrive with `dry_run` counts them all.",
+      "Number of dead letters, counted up to 1001. A redrive with `dry_run` counts them all.",
     ),
     first_at: timestamp("When the first of them did."),
     last_at: timestamp("When the last of them did."),
-    replayable: told(z.number().int(), "Those that can be sent again, by the oldest hundred."),
+    replayable: told(z.number().int(), "How many of the oldest hundred can be sent again."),
   })
   .meta({ id: "DeadLetters", description: "Dead letters of one kind.", examples: [example] });
 
@@ -41,7 +41,7 @@ const LIST = {
     operationId: "listDeadLetters",
     summary: "List dead letters",
     description:
-      "Deliveries that gave up, counted by destination and cause; within a page the largest group first. `GET /v1/deliveries?status=dead` lists them one by one, " +
+      "Dead letters, counted by destination and cause; within a page the largest group first. `GET /v1/deliveries?status=dead` lists them one by one, " +
       "and `POST /v1/dead-letters/redrive` sends them again.",
   }),
   querystring: DeadLetterFilter,

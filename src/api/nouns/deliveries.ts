@@ -1,4 +1,4 @@
-/** /v1/deliveries: what was sent and how it went. */
+/** /v1/deliveries: deliveries and their attempts. */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import {
@@ -51,10 +51,10 @@ export function deliveryOperations(api: Api, { database }: ApiDeps): void {
 
   api.post("/v1/deliveries/:id/replay", { schema: REPLAY }, async (request, reply) => {
     const { destination_id, event_id } = await find(request.params.id);
-    const wish = { destination_id, event_id, ...request.body };
+    const input = { destination_id, event_id, ...request.body };
     const { body } = await idempotently(database, request, reply, async (q) => ({
       status: 202,
-      body: await createReplay(q, wish),
+      body: await createReplay(q, input),
     }));
     return reply.code(202).send(body);
   });
@@ -114,14 +114,17 @@ const fields = {
   ),
   due_at: noTimestamp("When the next attempt is or was due."),
   attempts: told(z.number().int(), "All there were."),
-  tries: told(z.number().int(), "Since it was scheduled or last brought back: its place in the schedule."),
-  job_id: told(z.string().nullable(), "The replay or redrive that brought it back last."),
-  cause: told(z.string().nullable(), "Of the last failure, such as status_500, timeout or transform_error."),
-  detail: told(z.string().nullable(), "The same in more words, where there are some: why a transform failed."),
+  tries: told(
+    z.number().int(),
+    "Attempts since it was scheduled, replayed or redriven: its place in the retry schedule.",
+  ),
+  job_id: told(z.string().nullable(), "The last replay or redrive of it."),
+  cause: told(z.string().nullable(), "Cause of the last failure, such as status_500, timeout or transform_error."),
+  detail: told(z.string().nullable(), "Details of the cause, such as why a transform failed."),
   last_status: told(z.number().int().nullable(), "HTTP status of the last answer."),
   body_sha256: told(z.string().nullable(), "SHA-256 of what is sent, in hexadecimal."),
   created_at: timestamp("When it was made."),
-  finished_at: noTimestamp("When it was delivered, gave up or was cancelled."),
+  finished_at: noTimestamp("When it was delivered, became a dead letter or was cancelled."),
 };
 
 const Delivery = z
@@ -133,19 +136,19 @@ const attempt = z.object({
   started_at: timestamp("When it began."),
   duration_ms: told(
     z.number().int().nullable(),
-    "How long it took, the answer included; null where Tartan ended meanwhile, so that its outcome is unknown.",
+    "How long it took, with the answer; null if Tartan ended meanwhile, so its outcome is unknown.",
   ),
   url: told(z.string(), "Where it was posted to."),
-  address: told(z.string().nullable(), "The receiver's address; null where no connection came about."),
+  address: told(z.string().nullable(), "The receiver's address; null without a connection."),
   status: told(z.number().int().nullable(), "HTTP status; null where there was no answer."),
-  error: told(z.string().nullable(), "Cause of its failure; null where it was answered 2xx."),
+  error: told(z.string().nullable(), "Cause of its failure; null if the answer was 2xx."),
   response_headers: told(z.record(z.string(), z.unknown()).nullable(), "Headers of the answer."),
   response_head: told(z.string().nullable(), "The first 16 KiB of the answer, as text."),
   job_id: told(z.string().nullable(), "The replay or redrive it was made for."),
 });
 
 export const DeliveryWhole = z
-  .object({ ...fields, log: told(z.array(attempt), "Its attempts, the first one first; of more than 500 the last.") })
+  .object({ ...fields, log: told(z.array(attempt), "Its attempts, the oldest first; at most the last 500.") })
   .meta({
     id: "DeliveryWhole",
     description: "A delivery and its attempts.",
@@ -164,7 +167,7 @@ const LIST = {
     operationId: "listDeliveries",
     summary: "List deliveries",
     description:
-      "What was made of events for destinations, newest first. Filters combine. `status=undelivered` with a destination is " +
+      "Deliveries of events to destinations, newest first. Filters combine. `status=undelivered` with a destination is " +
       "what did not arrive there. A type, a cause, or what arrived is looked for a stretch at a time: such a page may be " +
       "short, or empty, and still name a next one.",
   }),
@@ -187,7 +190,7 @@ const BODY = {
     operationId: "getDeliveryBody",
     summary: "Show what a delivery sends",
     description:
-      "The body of its requests, byte for byte, except that tokens of Plaid's are replaced by the text [cut]. `body_sha256` is of what is sent.",
+      "The body of its requests, byte for byte, with the text [cut] for Plaid's tokens. `body_sha256` is the hash of the sent body.",
   }),
   params: DeliveryParams,
   response: { 200: inPlain("application/octet-stream", DeliveryBody), ...refusals(404) },
@@ -198,7 +201,7 @@ const REPLAY = {
     operationId: "replayDelivery",
     summary: "Send a delivery again",
     description:
-      "Schedules it anew, whether it was delivered, gave up or was cancelled: the same body under the same id, newly signed, " +
+      "Schedules it again, whether it was delivered, dead or cancelled: the same body with the same id and new signatures, " +
       "with the header webhook-replay.",
   }),
   headers: IdempotencyHeaders,
@@ -211,7 +214,7 @@ const CANCEL = {
   ...about("Deliveries", {
     operationId: "cancelDelivery",
     summary: "Cancel a delivery",
-    description: "It is not attempted again; an attempt that is under way may still arrive.",
+    description: "Tartan does not attempt it again; an attempt under way may still arrive.",
   }),
   params: DeliveryParams,
   response: { 200: DeliveryWhole, ...refusals(404, 409) },

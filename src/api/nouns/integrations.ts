@@ -1,6 +1,6 @@
 /**
- * /v1/integrations: one Plaid client each. Credentials are tried at Plaid before they are stored; when Plaid cannot be
- * asked they are stored all the same, with a warning, since setting up must not wait for Plaid's good days.
+ * /v1/integrations: one Plaid client each. The API tries credentials at Plaid before it stores them. If Plaid cannot be
+ * reached, it stores them with a warning, since an outage of Plaid must not stop the setup.
  */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
@@ -27,7 +27,7 @@ interface Checked {
   warning?: string;
 }
 
-const NOT_ASKED = "Plaid was not asked whether client id and secret are right, since `verify` is false.";
+const NOT_ASKED = "Tartan did not check client id and secret at Plaid, since `verify` is false.";
 
 /** @throws TartanError `plaid_credentials_refused` */
 async function check(credentials: Credentials, verify: boolean): Promise<Checked> {
@@ -41,7 +41,7 @@ async function check(credentials: Credentials, verify: boolean): Promise<Checked
   }
 }
 
-/** What changes is tried together with what stays. */
+/** Tries the changed values together with the kept ones. */
 async function checkChanges(
   { directory }: ApiDeps,
   { id, plaid_url, environment, client_id }: IntegrationRow,
@@ -96,7 +96,7 @@ export function integrationOperations(api: Api, deps: ApiDeps): void {
 
   api.delete("/v1/integrations/:id", { schema: DELETE }, async ({ params: { id }, query }) => {
     const purged = query.purge === "true";
-    // One that is deleted already may be there again, to have a purge that was cut short go on.
+    // A deleted integration may be deleted again, so that an interrupted purge goes on.
     await deleteIntegration(database, id, { purge: purged });
     return { id, deleted: true as const, purged };
   });
@@ -129,12 +129,12 @@ const integration = {
   service: told(z.string(), "What it mirrors: `plaid_item_v1`."),
   name: told(z.string(), "Yours to choose."),
   environment,
-  plaid_url: told(z.string(), "The Plaid API that is asked; a simulator's in tests."),
+  plaid_url: told(z.string(), "The base URL of the Plaid API; a simulator's in tests."),
   client_id: told(z.string(), "Plaid client id."),
   country_codes: told(z.array(z.string()), "Countries that institutions are asked for."),
   days_requested: told(
     z.number().int().nullable(),
-    "Days of transactions that are asked for when an Item is initialised; null is Plaid's default, 90.",
+    "Days of transactions to ask for when Plaid initialises an Item; null is Plaid's default, 90.",
   ),
   include_original_description: told(z.boolean(), "Whether transactions carry the bank's own description."),
   url: told(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
@@ -143,7 +143,7 @@ const integration = {
 };
 const credentialsChecked = told(z.boolean(), "Whether Plaid confirmed client id and secret just now.");
 const warning = told(z.string(), "Why they could not be confirmed.").optional();
-const webhookSecret = told(z.string(), "What your backend sends to the intake URL. Keep it: nothing shows it again.");
+const webhookSecret = told(z.string(), "Your backend sends it to the intake URL. Keep it: no answer shows it again.");
 
 const Integration = z
   .object(integration)
@@ -183,7 +183,7 @@ const CREATE = {
     operationId: "createIntegration",
     summary: "Create an integration",
     description:
-      "Connects a Plaid client. Client id and secret are tried at Plaid first; what Plaid refuses is not stored. Give the " +
+      "Connects a Plaid client. Tartan tries client id and secret at Plaid first, and stores nothing that Plaid refuses. Give the " +
       "`url` of the answer to Plaid as `webhook`, and keep `webhook_secret` beside your other secrets: it is shown once.",
   }),
   body: NewIntegration.extend({ verify }).meta({
@@ -205,7 +205,7 @@ const LIST = {
   ...about("Integrations", {
     operationId: "listIntegrations",
     summary: "List integrations",
-    description: "Every integration that was not deleted, oldest first. Secrets are never shown.",
+    description: "All integrations that were not deleted, oldest first, without their secrets.",
   }),
   querystring: z.strictObject(page),
   response: { 200: list(Integration, integrationExample, "A page of integrations."), ...refusals() },
@@ -226,7 +226,7 @@ const CHANGE = {
     operationId: "updateIntegration",
     summary: "Change an integration",
     description:
-      "Changes what is given and leaves the rest: its name, its countries, what transactions are asked for with, or Plaid's client id and secret, for example after " +
+      "Changes the given fields and keeps the rest: its name, its countries, the options for transactions, or Plaid's client id and secret, for example after " +
       "the secret was rotated in Plaid's dashboard. New credentials are tried at Plaid first, as at creation.",
   }),
   params: IntegrationParams,
@@ -241,7 +241,7 @@ const DELETE = {
     operationId: "deleteIntegration",
     summary: "Delete an integration",
     description:
-      "Forgets its secrets and its Items' tokens, and stops its work; the intake answers 404 from then on. What was mirrored " +
+      "Deletes its secrets and its Items' tokens, and stops its work; the intake answers 404 from then on. What was mirrored " +
       "and journaled stays, unless `purge` asks for that to go too. What webhooks bring that are just under way then goes within " +
       "the hour. A deletion that is cut short goes on within the hour, or when it is asked for again. There is no way back.",
   }),

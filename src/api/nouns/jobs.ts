@@ -47,8 +47,8 @@ export function jobOperations(api: Api, { database }: ApiDeps): void {
   });
 
   api.post("/v1/routes/:id/route-past", { schema: ROUTE_PAST }, async (request, reply) => {
-    const wish = { route_id: request.params.id, ...request.body };
-    const made = await idempotently(database, request, reply, async (q) => answered(await createRoutePast(q, wish)));
+    const input = { route_id: request.params.id, ...request.body };
+    const made = await idempotently(database, request, reply, async (q) => answered(await createRoutePast(q, input)));
     return reply.code(made.status as 202).send(made.body as never);
   });
 
@@ -153,7 +153,7 @@ const ROUTE_PAST = {
     summary: "Route past events",
     description:
       "Sends what a route would have taken, had it been there: each event that its destination has no delivery of. With " +
-      "`dry_run` it only says how many events will be looked at.",
+      "`dry_run` it only says how many events it will examine.",
   }),
   headers: IdempotencyHeaders,
   params: RouteParams,

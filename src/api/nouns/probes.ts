@@ -1,6 +1,6 @@
 /**
- * What machines ask: is the process alive (livez), can it do its work (readyz), and how is it doing (metrics). They need
- * no API key, hold nothing of any user, and write nothing into the log.
+ * Probes: is the process alive (livez), can it do its work (readyz), and its metrics. They need no API key, contain no data
+ * of users, and write nothing into the log.
  */
 import { collectDefaultMetrics } from "prom-client";
 import { z } from "zod";
@@ -23,7 +23,7 @@ interface ProbeDeps {
 }
 
 export function probes(app: Api, { database, intake, logger }: ProbeDeps): void {
-  // The registry is the process's, and several servers may live in one process, as in tests.
+  // The registry belongs to the process, which may have several servers, as in tests.
   if (!registry.getSingleMetric("process_cpu_seconds_total")) collectDefaultMetrics({ register: registry });
   const readiness = openReadiness(database);
   const warnings = factsOf(database).warnings;
@@ -48,8 +48,8 @@ export function probes(app: Api, { database, intake, logger }: ProbeDeps): void 
 }
 
 /**
- * Reads the queue into its gauges. Scrapes that come together share one look; without Postgres the other metrics are
- * shown all the same, and these two not as if nothing waited.
+ * Reads the depth of the queue into its gauges. Simultaneous scrapes share one query. Without Postgres these
+ * gauges are NaN, since 0 would be wrong, and the answer holds the other metrics.
  */
 function queueGauges(database: Database, logger: Logger): () => Promise<void> {
   let underWay: Promise<void> | undefined;
@@ -80,7 +80,7 @@ const Ready = z
   .object({
     status: z.enum(["ready", "not_ready"]),
     reasons: told(z.array(z.string()), "Why it is not ready; empty when it is."),
-    warnings: told(z.array(z.string()), "What is not set up safely in Postgres, such as fsync; empty when nothing is."),
+    warnings: told(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
   })
   .meta({
     description: "Whether the process can do its work.",
@@ -105,7 +105,7 @@ const LIVEZ = {
   ...openly({
     operationId: "livez",
     summary: "Is it alive?",
-    description: "Answers as long as the process does; restart it when this fails. Asks nothing of Postgres.",
+    description: "Answers while the process works; restart it when this fails. It sends no query to Postgres.",
   }),
   response: { 200: Alive },
 };
@@ -115,7 +115,7 @@ const READYZ = {
     operationId: "readyz",
     summary: "Can it work?",
     description:
-      "Whether a webhook could be stored now: Postgres answers in time, takes a write, and has the right schema. Send the " +
+      "Whether Tartan can store a webhook now: Postgres answers in time, accepts a write, and has the right schema. Send the " +
       "process no traffic while this is 503.",
   }),
   response: { 200: Ready, 503: NotReady },

@@ -29,7 +29,7 @@ const Refusal = z
     detail: told(z.string().nullable(), "One sentence."),
     remote_address: told(z.string().nullable(), "Who sent it."),
     body_bytes: told(z.number().int().nullable(), "How long its body was."),
-    count: told(z.number().int(), "Alike refusals that were folded into this row."),
+    count: told(z.number().int(), "Number of equal refusals that this row stands for."),
   })
   .meta({ id: "Refusal", description: "Requests that the intake refused.", examples: [example] });
 
@@ -38,7 +38,7 @@ const LIST = {
     operationId: "listRefusals",
     summary: "List refused requests",
     description:
-      "Requests that the intake refused and why, newest first, so that a wrong secret is seen and not guessed. Alike ones " +
+      "Requests that the intake refused and why, newest first, such as a wrong secret. Equal ones " +
       "are folded into one row; only the last ten thousand rows are kept.",
   }),
   querystring: z.strictObject({ integration_id: namedIntegration.optional(), ...page }),

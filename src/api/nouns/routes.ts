@@ -1,4 +1,4 @@
-/** /v1/routes: which events go to which destination. A rule can be tried against what has happened before it is kept. */
+/** /v1/routes: which events go to which destination. A preview tries a rule against past events. */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { page } from "../../model/listing.ts";
@@ -89,7 +89,7 @@ const Route = z
     destination_id: destinationId,
     name: routeName,
     enabled: told(z.boolean(), "Whether it takes events."),
-    version: told(z.number().int(), "One more at each change; a delivery keeps to the version it was made under."),
+    version: told(z.number().int(), "Each change increases it; a delivery keeps the version that it was made with."),
     filter: storedFilter,
     match: routeMatch,
     form: routeForm,
@@ -121,10 +121,10 @@ const previewExample = {
 
 const Preview = z
   .object({
-    examined: told(z.number().int(), "Events that were looked at."),
+    examined: told(z.number().int(), "Number of events that the preview examined."),
     matched: told(z.number().int(), "Those that it would take."),
     failed: told(z.number().int(), "Those of them whose transform fails."),
-    truncated: told(z.boolean(), "Whether there were more events than it may look at."),
+    truncated: told(z.boolean(), "Whether there were more events than a preview examines."),
     samples: told(
       z.array(
         z.object({
@@ -145,7 +145,7 @@ const CREATE = {
     operationId: "createRoute",
     summary: "Create a route",
     description:
-      "Leads events to a destination from now on. An event goes to every destination that a route leads it to, and to each of " +
+      "Sends events to a destination from now on. An event goes to every destination with a route that matches it, and to each of " +
       "them once, by the oldest of its routes that takes it. Try it with `POST /v1/routes/preview` first; " +
       "`POST /v1/routes/:id/route-past` sends what it would have taken before.",
   }),
@@ -159,7 +159,7 @@ const LIST = {
   ...about("Routes", {
     operationId: "listRoutes",
     summary: "List routes",
-    description: "Every route, oldest first: all, or those of a destination.",
+    description: "All routes, or those of a destination, oldest first.",
   }),
   querystring: z.strictObject({ destination_id: namedDestination.optional(), ...page }),
   response: { 200: list(Route, example, "A page of routes."), ...refusals() },
@@ -176,7 +176,7 @@ const CHANGE = {
     operationId: "updateRoute",
     summary: "Change a route",
     description:
-      "Makes a new version of it, for events from now on; what is not given stays. Deliveries that are there keep to the " +
+      "Makes a new version of it, for events from now on, and keeps the fields that are not given. Existing deliveries keep the " +
       "version they were made under.",
   }),
   params: RouteParams,
@@ -188,7 +188,7 @@ const DELETE = {
   ...about("Routes", {
     operationId: "deleteRoute",
     summary: "Delete a route",
-    description: "It leads nothing any more; deliveries that it has made are sent all the same.",
+    description: "It matches no further events; Tartan still sends the deliveries that it has made.",
   }),
   params: RouteParams,
   response: { 200: RouteDeleted, ...refusals(404) },
@@ -199,7 +199,7 @@ const PREVIEW = {
     operationId: "previewRoute",
     summary: "Preview a route",
     description:
-      "Tries a rule and its transform against what has happened, and says how many events it would have taken and how many " +
+      "Tries a rule and its transform against past events, and says how many events it would have matched and how many " +
       "of them would fail, with a few of them as they would be sent. Nothing is kept or sent.",
   }),
   body: PreviewRequest.meta({ examples: [{ definition, since: "2026-11-20T00:00:00.000Z" }] }),

@@ -1,4 +1,4 @@
-/** /v1/status: is anything waiting or failing, and what runs here? */
+/** /v1/status: what waits, what fails, and which processes run. */
 import { z } from "zod";
 import { factsOf } from "../../database/pool.ts";
 import { listProcesses } from "../../database/processes.ts";
@@ -101,8 +101,8 @@ const unwell = z.object({
 const relayShape = told(
   z.object({
     undispatched: count("Commits whose events have no deliveries yet."),
-    oldest_undispatched_seconds: told(z.number(), "How long the first of them has waited; 0 when there is none."),
-    scheduled: count("Deliveries that wait for their time or their turn; counted up to 10001."),
+    oldest_undispatched_seconds: told(z.number(), "How long the oldest has waited; 0 if there is none."),
+    scheduled: count("Deliveries that wait for their time or for one before them; counted up to 10001."),
     held: count("Deliveries that wait for a destination that is paused, disabled or open."),
     dead: count("Deliveries that gave up."),
     overdue: told(
@@ -111,18 +111,21 @@ const relayShape = told(
         deliveries: count("Deliveries that should have been attempted by now."),
         oldest_at: noTimestamp("Since when the oldest of them waits."),
       }),
-      "What waits longer than it should, which nothing ever should.",
+      "What waits longer than it should; normally nothing.",
     ),
     destinations: told(
       z.object({
         active: count("Destinations that are neither paused nor disabled."),
         paused: count("Paused ones."),
         disabled: count("Disabled ones."),
-        open: count("Active ones that fail so often that nothing is sent for a while."),
+        open: count("Active ones that fail so often that Tartan sends nothing for a while."),
       }),
       "How many there are.",
     ),
-    unwell: told(z.array(unwell), "Destinations that are sent nothing just now; a hundred at most, the longest first."),
+    unwell: told(
+      z.array(unwell),
+      "Destinations that receive nothing at present; at most a hundred, the longest first.",
+    ),
   }),
   "The relay, of all processes together.",
 );
@@ -149,12 +152,12 @@ const journalShape = told(
           ),
         }),
       ),
-      "Weeks of webhooks that are older than webhooks are kept and are kept all the same, the oldest first.",
+      "Weeks of webhooks that are past the retention time and still needed, the oldest first.",
     ),
     clock_skew_seconds: told(z.number(), "How far the database's clock is ahead of this process's; negative: behind."),
     suspended: told(
       z.string().nullable(),
-      "Why nothing is forgotten just now, and what to do; null while retention works.",
+      "Why retention deletes nothing at present, and what to do; null while retention works.",
     ),
   }),
   "Retention of webhooks.",
@@ -165,17 +168,17 @@ const Status = z
     version: told(z.string(), "Tartan's version in this process."),
     node: told(z.string(), "Node's version."),
     schema_version: told(z.number().int(), "The number of the newest migration in the database."),
-    warnings: told(z.array(z.string()), "What is not set up safely in Postgres, such as fsync; empty when nothing is."),
+    warnings: told(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
     roles: told(z.array(z.string()), "What this process does."),
     uptime_seconds: told(z.number().int(), "Since this process started."),
     queue: told(
       z.object({
-        unmarked: told(z.number().int(), "Webhooks that were accepted and that sync has not looked at yet."),
+        unmarked: told(z.number().int(), "Accepted webhooks that sync has not examined yet."),
         due: told(z.number().int(), "Subjects that a worker could take now."),
         running: told(z.number().int(), "Subjects that a worker holds."),
         oldest_due_seconds: told(
           z.number(),
-          "How long the first of these webhooks and of the subjects that are due has waited; 0 when none does.",
+          "How long the oldest of these webhooks and of the due subjects has waited; 0 if none waits.",
         ),
         subjects: told(z.record(z.string(), z.number().int()), "Subjects by status."),
       }),
@@ -183,7 +186,7 @@ const Status = z
     ),
     relay: relayShape,
     journal: journalShape,
-    processes: told(z.array(processShape), "The Tartan processes that work on this database, the newest first."),
+    processes: told(z.array(processShape), "The Tartan processes on this database, the newest first."),
   })
   .meta({ description: "How things stand.", examples: [example] });
 
@@ -192,7 +195,7 @@ const STATUS = {
     operationId: "getStatus",
     summary: "Show the status",
     description:
-      "What waits in the sync queue and in the relay, what waits longer than it should, which destinations are sent nothing " +
+      "What waits in the sync queue and in the relay, what waits longer than it should, which destinations receive nothing " +
       "just now, and what this process is.",
   }),
   response: { 200: Status, ...refusals() },

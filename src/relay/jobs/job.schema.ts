@@ -81,7 +81,7 @@ export const JobFilter = z.strictObject({
 });
 export type JobFilter = FilterOf<typeof JobFilter>;
 
-/** Whoever calls from within Tartan may give instants as such. */
+/** Callers inside Tartan may pass dates. */
 type Given<T> = { [K in keyof T]: K extends "from" | "to" ? T[K] | Date : T[K] };
 export type RedriveRequest = Given<z.input<typeof RedriveRequest>>;
 export type ReplayRequest = Given<z.input<typeof ReplayRequest>>;

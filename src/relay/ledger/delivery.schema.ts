@@ -16,7 +16,7 @@ export const DeliveryFilter = z.strictObject({
   event_id: told(eventName, "Id of an event, `evt_…`.").optional(),
   status: told(
     z.enum(DELIVERY_FILTER_STATUSES),
-    "`undelivered`: whatever did not arrive, be it scheduled, held or dead.",
+    "`undelivered`: all that did not arrive: scheduled, held or dead.",
   ).optional(),
   event_type: text(100, "An event type.").optional(),
   cause: text(100, "Cause of the last failure.").optional(),

@@ -1,6 +1,6 @@
 /**
- * /v1/destinations: where events are sent. One that is paused, disabled or failing is held: its deliveries wait, and are
- * sent in their order once it is well again.
+ * /v1/destinations: where Tartan sends events. The relay holds the deliveries of a destination that is paused, disabled or
+ * failing, and sends them in their order once it is healthy again.
  */
 import { z } from "zod";
 import { TartanError } from "../../../errors.ts";
@@ -90,7 +90,7 @@ const CREATE = {
     operationId: "createDestination",
     summary: "Create a destination",
     description:
-      "Somewhere to send events to. It is sent nothing until a route leads there. Keep `signing_secret`, which is shown " +
+      "A URL to send events to. It receives nothing until it has a route. Keep `signing_secret`, which is shown " +
       "once: your receiver verifies with it, by any Standard Webhooks library.",
   }),
   body: checkedByOwner(
@@ -114,7 +114,7 @@ const LIST = {
   ...about("Destinations", {
     operationId: "listDestinations",
     summary: "List destinations",
-    description: "Every destination and how it fares, oldest first. Secrets and header values are never shown.",
+    description: "All destinations and their status, oldest first, without secrets and header values.",
   }),
   querystring: z.strictObject(page),
   response: { 200: list(Destination, destinationExample, "A page of destinations."), ...refusals() },
@@ -124,7 +124,7 @@ const SHOW = {
   ...about("Destinations", {
     operationId: "getDestination",
     summary: "Show a destination",
-    description: "What it says, how it fares, and how much waits for it.",
+    description: "Its configuration, its status, and how many deliveries wait for it.",
   }),
   params: DestinationParams,
   response: { 200: Destination, ...refusals(404) },
@@ -135,7 +135,7 @@ const CHANGE = {
     operationId: "updateDestination",
     summary: "Change a destination",
     description:
-      "Changes what is given and leaves the rest. It holds for what waits already: bodies stay, but where they are sent, with " +
+      "Changes the given fields and keeps the rest, also for deliveries that wait: bodies stay, but where they are sent, with " +
       "which headers and how fast, is what the destination says now. `headers` replaces all of them.",
   }),
   params: DestinationParams,
@@ -147,7 +147,8 @@ const DELETE = {
   ...about("Destinations", {
     operationId: "deleteDestination",
     summary: "Delete a destination",
-    description: "Its routes go with it, its secrets are forgotten, and what waits for it is not sent. No way back.",
+    description:
+      "Deletes it with its routes and secrets; Tartan does not send the deliveries that wait for it. This cannot be undone.",
   }),
   params: DestinationParams,
   response: { 200: DestinationDeleted, ...refusals(404) },
@@ -162,12 +163,12 @@ const turn = (operationId: string, summary: string, description: string) => ({
 const PAUSE = turn(
   "pauseDestination",
   "Pause a destination",
-  "Nothing is sent until it is resumed; events go on being taken for it, and wait in their order.",
+  "Tartan sends nothing until it is resumed; new events for it wait in their order.",
 );
 const RESUME = turn(
   "resumeDestination",
   "Resume a destination",
-  "What waited is sent, in its order and no faster than its rate limit.",
+  "Tartan sends the waiting deliveries in their order, no faster than its rate limit.",
 );
 const ENABLE = turn(
   "enableDestination",
@@ -178,7 +179,7 @@ const ENABLE = turn(
 const DISABLE = turn(
   "disableDestination",
   "Disable a destination",
-  "Nothing is sent until it is enabled; as with a pause, nothing is lost.",
+  "Tartan sends nothing until it is enabled; as with a pause, no event is lost.",
 );
 
 const ROTATE = {

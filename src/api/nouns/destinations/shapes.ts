@@ -1,6 +1,6 @@
 /**
- * What /v1/destinations answers. Two of the shapes hold a signing secret: it is handed out when it is made, and only then. Header
- * values are taken and never shown.
+ * The schemas of the answers of /v1/destinations. Two of them hold a signing secret, which is shown only when it is made. No answer
+ * holds the value of a header.
  */
 import { z } from "zod";
 import { destinationId, noTimestamp, timestamp, told } from "../../../model/schema.ts";
@@ -58,9 +58,9 @@ const signingSecret = told(
 const key = {
   id: told(z.string(), "Id of the key, `sgk_…`."),
   scheme: signingScheme,
-  public_key: told(z.string().nullable(), "Of a `v1a` key, `whpk_…`: what the receiver verifies with."),
+  public_key: told(z.string().nullable(), "The public key of a `v1a` key, `whpk_…`: the receiver verifies with it."),
   created_at: timestamp("When it was made."),
-  expires_at: noTimestamp("Signs no longer from then on; null until it is rotated."),
+  expires_at: noTimestamp("From then on it does not sign; null until it is rotated."),
 };
 
 const rateLimit = told(
@@ -79,9 +79,9 @@ export const Destination = z
     name: NewDestination.shape.name.unwrap(),
     description: NewDestination.shape.description.unwrap(),
     url: told(z.string(), "Where it is posted to."),
-    header_names: told(z.array(z.string()), "Headers of your own that are sent; their values are sealed."),
-    has_ca: told(z.boolean(), "Whether certificates of its own authority are trusted too."),
-    timeout_ms: told(z.number().int(), "The whole exchange must be over by then, in milliseconds."),
+    header_names: told(z.array(z.string()), "Names of your own headers; their values are sealed."),
+    has_ca: told(z.boolean(), "Whether it has a certificate authority of its own."),
+    timeout_ms: told(z.number().int(), "Milliseconds for the whole exchange."),
     schedule: told(
       z.array(z.number().int()),
       "Seconds before each retry, each varied by up to a fifth. When they are used up, the delivery is a dead letter.",

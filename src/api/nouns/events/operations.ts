@@ -1,7 +1,6 @@
 /**
- * /v1/events: what happened, to be fetched instead of being sent. Events leave as the text that is stored: their numbers
- * are Plaid's, to the last digit, and would not be after JSON.parse. So their answers are joined texts, which the
- * declared shapes describe and do not touch.
+ * /v1/events: events to fetch. The API answers with the stored text of each event: its numbers are Plaid's, to the last
+ * digit, and JSON.parse would change them. So answers are joined texts, which the declared schemas describe and do not cut.
  */
 import type { FastifyReply } from "fastify";
 import { describeError, TartanError } from "../../../errors.ts";
@@ -47,14 +46,14 @@ export function eventOperations(api: Api, { database, logger }: ApiDeps): void {
     const signal = untilGone(reply);
     const readOn = readerOf(filters);
     const first = await readOn(request.headers["last-event-id"] ?? cursor, AT_ONCE, 0, signal);
-    // Some proxies would keep what is small until there is more of it.
+    // Some proxies hold small pieces back until they have more.
     reply.header("content-type", "text/event-stream").header("x-accel-buffering", "no");
     const stream = eventStream(first, readOn, signal);
-    // A reader that takes nothing would keep the stream from its end; it comes again with the last id that it has.
+    // A reader that reads nothing would keep the stream open; it connects again with its last id.
     const cut = (): void => void (reply.raw.writableNeedDrain && reply.raw.destroy());
     signal.addEventListener("abort", cut, { once: true });
     stream.once("error", (error) => {
-      // A reader that leaves cuts it off too, and is no trouble.
+      // A reader that closes the connection causes this error too, which is normal.
       if (signal.aborted) return;
       logger.warn({ error: describeError(error), request_id: request.id }, "a stream of events was cut off");
     });
@@ -71,8 +70,8 @@ export function eventOperations(api: Api, { database, logger }: ApiDeps): void {
 }
 
 /**
- * What waits for events waits until its reader is gone, or the server closes, which it would hold open otherwise.
- * @returns a signal for an answer, which aborts then
+ * @returns a signal that aborts when the reader of the answer is gone or the server closes, so that a wait for events
+ *   does not keep the server open
  */
 function waiters(api: Api): (reply: FastifyReply) => AbortSignal {
   const waiting = new Set<AbortController>();
@@ -90,7 +89,7 @@ function waiters(api: Api): (reply: FastifyReply) => AbortSignal {
   };
 }
 
-/** JSON that is text already, past the shapes. */
+/** Sends JSON text without a schema. */
 const asText = (reply: FastifyReply, text: string): FastifyReply =>
   reply.type("application/json; charset=utf-8").serializer(String).send(text);
 
@@ -113,9 +112,9 @@ const LIST = {
     operationId: "listEvents",
     summary: "Fetch events",
     description:
-      "What happened, the oldest first, from a cursor on: an alternative to a destination for whoever has no public URL. " +
-      "Keep `next_cursor` once the events are dealt with, and ask again with it; with `wait_s` the answer comes as soon as " +
-      "there is something. Nothing is skipped and the order never changes, whatever commits late. A cursor behind which events " +
+      "Events after a cursor, the oldest first: an alternative to a destination if you have no public URL. " +
+      "Store `next_cursor` once you have processed the events, and ask again with it; with `wait_s` the answer comes as soon as " +
+      "there is something. No event is skipped and the order never changes, even if a transaction commits late. A cursor behind which events " +
       "are no longer kept is refused with 410 and `cursor_expired`; go on with `cursor=start`, the first event that is kept.",
   }),
   querystring: EventsQuery,
@@ -140,7 +139,8 @@ const SHOW = {
   ...about("Events", {
     operationId: "getEvent",
     summary: "Show an event",
-    description: "One event as it is sent. A webhook's is its id with `evt_` for `whk_`.",
+    description:
+      "One event as Tartan sends it. The id of a webhook's event is the webhook's id with `evt_` for `whk_`.",
   }),
   params: EventParams,
   response: { 200: Event, ...refusals(404) },
@@ -150,7 +150,7 @@ const TYPES = {
   ...about("Events", {
     operationId: "listEventTypes",
     summary: "List event types",
-    description: "Everything that can happen, in one sentence each.",
+    description: "All types of events, with one sentence each.",
   }),
   response: { 200: EventTypes, ...refusals() },
 };

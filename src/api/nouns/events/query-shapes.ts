@@ -1,4 +1,4 @@
-/** The shapes of what is asked of /v1/events, and of a page of them. */
+/** The schemas of requests to /v1/events, and of a page of events. */
 import { z } from "zod";
 import { flag, PAGE_SIZE } from "../../../model/listing.ts";
 import { namedIntegration, namedItem, namedUser, text, told, wholeNumberText } from "../../../model/schema.ts";
@@ -12,37 +12,39 @@ const CURSOR = "MDAwMDAwMDAwMDAwNDI6MDAwM2E1YjNj";
 const filters = {
   types: text(
     1000,
-    "Event types with commas between them; `item.*` for a family. All but those about deliveries and destinations when absent.",
+    "Event types with commas between them; `item.*` for a family. Without it, all but those about deliveries and destinations.",
   )
     .regex(TYPES, "must be event types with commas between them, such as item.error,transactions.changed")
     .exactOptional(),
   integration_id: namedIntegration.exactOptional(),
   item_id: namedItem.exactOptional(),
   user_id: namedUser.exactOptional(),
-  history: flag("Events of a first reading too, which are no news; a route takes them only when it says so, either."),
+  history: flag(
+    "Also events of an Item's first sync, which are no news; a route matches them only with the same flag.",
+  ),
 };
 
 export const EventsQuery = z.strictObject({
   ...filters,
   cursor: text(
     500,
-    "The `next_cursor` of the answer before; `start` for the first event that is kept, `now` for those to come.",
+    "The `next_cursor` of the previous answer; `start` for the oldest kept event, `now` for future events.",
   ).default("start"),
   limit: wholeNumberText(PAGE_SIZE.least, PAGE_SIZE.most, "Events of a page, 1 to 500.").default(PAGE_SIZE.usual),
-  wait_s: wholeNumberText(0, 30, "Where there is none yet, wait so many seconds for one, 0 to 30.").default(0),
+  wait_s: wholeNumberText(0, 30, "Seconds to wait for an event if there is none, 0 to 30.").default(0),
 });
 
 export const StreamQuery = z.strictObject({
   ...filters,
   cursor: text(
     500,
-    "Where to begin: a cursor, `start` or `now`, which it is when absent. The header Last-Event-ID goes before it.",
+    "Where to begin: a cursor, `start` or `now`, the default. The header Last-Event-ID overrides it.",
   ).exactOptional(),
 });
 
-/** Of the headers those that are not named are none of a shape's business. */
+/** Loose, since a request may have any other headers. */
 export const StreamHeaders = z.looseObject({
-  "last-event-id": text(500, "The `id` of the last event that arrived; it goes on behind it.").exactOptional(),
+  "last-event-id": text(500, "The `id` of the last event that arrived; the stream goes on after it.").exactOptional(),
 });
 
 export const EventPage = z
@@ -50,7 +52,7 @@ export const EventPage = z
     data: told(z.array(Event), "Events, the oldest first."),
     next_cursor: told(
       z.string(),
-      "Pass it as `cursor` for those that come after; it is there even where nothing is yet.",
+      "Pass it as `cursor` for later events; it is present even if there are no events yet.",
     ),
   })
   .meta({

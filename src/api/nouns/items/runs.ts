@@ -1,4 +1,4 @@
-/** /v1/items/:item_id/runs: what each sync run of an Item found. */
+/** /v1/items/:item_id/runs: the sync runs of an Item. */
 import { z } from "zod";
 import { page } from "../../../model/listing.ts";
 import { anyObject, integrationId, itemId, timestamp, told } from "../../../model/schema.ts";
@@ -38,10 +38,10 @@ const Run = z
     outcome: told(z.string(), "`synced`, or what came of it instead; `failed` for a run that ended unexpectedly."),
     error: told(
       z.record(z.string(), z.unknown()).nullable(),
-      "What it failed with: `error_code`, `message`, `next_step`. Null where nothing failed.",
+      "Its error: `error_code`, `message`, `next_step`. Null if it did not fail.",
     ),
     webhooks: told(z.number().int(), "How many webhooks it served."),
-    update_info: anyObject("What it found; the same as on the webhooks that it served."),
+    update_info: anyObject("Its summary; the same as on the webhooks that it served."),
   })
   .meta({ id: "Run", description: "One sync run.", examples: [runExample] });
 
@@ -49,7 +49,7 @@ const LIST = {
   ...about("Items", {
     operationId: "listRuns",
     summary: "List an Item's sync runs",
-    description: "What each run found, newest first. Runs are kept for 30 days.",
+    description: "The Item's sync runs, newest first. Tartan keeps them for 30 days.",
   }),
   params: ItemParams,
   querystring: z.strictObject(page),
