@@ -1,6 +1,6 @@
 /** The inputs of creating and changing an integration. */
 import { z } from "zod";
-import { environment, filledText, told, wrong } from "../model/schema.ts";
+import { environment, filledText, described, wrong } from "../model/schema.ts";
 
 /** Plaid's own bounds (https://plaid.com/docs/api/link/#link-token-create-request-transactions-days-requested). */
 const DAYS_REQUESTED_MAX = 730;
@@ -16,25 +16,25 @@ const settings = {
   name: filledText(200, "Yours to choose."),
   client_id: filledText(200, "Plaid client id."),
   secret: filledText(500, "Plaid secret of that environment."),
-  country_codes: told(
+  country_codes: described(
     z
       .array(z.string().regex(/^[A-Z]{2}$/, "must be two capital letters, such as US"))
       .min(1)
       .max(COUNTRIES_MAX),
     "Countries that institutions are asked for; US alone unless you say so.",
   ),
-  days_requested: told(
+  days_requested: described(
     z.int({ error: noDays }).min(1, { error: noDays }).max(DAYS_REQUESTED_MAX, { error: noDays }).nullable(),
     "Days of transactions (1 to 730) to ask for at the call that initialises Transactions for an Item; null is Plaid's " +
       "default, 90. An Item that is initialised already, by Link for example, keeps its length for good.",
   ),
-  include_original_description: told(
+  include_original_description: described(
     z.boolean(),
     "Ask for the bank's own description of each transaction. A change is read into existing rows at each Item's next sync.",
   ),
 };
 
-const webhookSecret = told(
+const webhookSecret = described(
   z
     .string()
     .min(8)
@@ -47,7 +47,7 @@ export const NewIntegration = z.strictObject({
   client_id: settings.client_id,
   secret: settings.secret,
   environment,
-  plaid_url: told(
+  plaid_url: described(
     z.url({ protocol: /^https?$/, error: wrong("must be an http or https URL") }),
     "Ask this Plaid API instead of the environment's own, such as a simulator.",
   ).optional(),

@@ -1,6 +1,6 @@
 /** The parameters of all lists: how many rows a page holds, and where it begins. */
 import { z } from "zod";
-import { text, told, wholeNumberText } from "./schema.ts";
+import { text, described, wholeNumberText } from "./schema.ts";
 import { checked } from "./validation.ts";
 
 export const PAGE_SIZE = { least: 1, most: 500, usual: 50 } as const;
@@ -39,4 +39,4 @@ export function checkedFilter<T extends z.ZodObject>(
 }
 
 /** A switch in a query string. */
-export const flag = (description: string) => told(z.enum(["true", "false"]).default("false"), description);
+export const flag = (description: string) => described(z.enum(["true", "false"]).default("false"), description);

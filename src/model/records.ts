@@ -16,18 +16,18 @@ import {
   orNull,
   text,
   timestamp,
-  told,
+  described,
   userId,
   webhookId,
 } from "./schema.ts";
 import { SOURCES } from "./webhook.ts";
 
-const source = told(
+const source = described(
   z.enum(SOURCES),
   "Who sent it: Plaid, your backend, your login listener, or Tartan itself when it found a gap.",
 );
-const webhookType = told(z.string(), "Plaid's webhook_type, such as TRANSACTIONS.");
-const webhookCode = told(z.string(), "Plaid's webhook_code, such as SYNC_UPDATES_AVAILABLE.");
+const webhookType = described(z.string(), "Plaid's webhook_type, such as TRANSACTIONS.");
+const webhookCode = described(z.string(), "Plaid's webhook_code, such as SYNC_UPDATES_AVAILABLE.");
 
 export const WebhookFilter = z.strictObject({
   item_id: namedItem.optional(),
@@ -41,9 +41,9 @@ export const WebhookFilter = z.strictObject({
 export type WebhookFilter = FilterOf<typeof WebhookFilter>;
 
 const proof = z.object({
-  key_id: told(z.string(), "Plaid's key that signed it."),
+  key_id: described(z.string(), "Plaid's key that signed it."),
   signed_at: timestamp("When Plaid signed it."),
-  body_sha256: told(z.string(), "SHA-256 of the body as it came, in hexadecimal."),
+  body_sha256: described(z.string(), "SHA-256 of the body as it came, in hexadecimal."),
 });
 
 /** What the reference shows. */
@@ -85,13 +85,13 @@ export const WebhookRecord = z
     user_id: orNull(userId),
     webhook_type: orNull(webhookType),
     webhook_code: orNull(webhookCode),
-    environment: told(z.string().nullable(), "The environment it names."),
+    environment: described(z.string().nullable(), "The environment it names."),
     received_at: timestamp("When its last byte arrived."),
     webhook: anyObject("The body without tokens: access, public and link tokens are replaced by the text [cut]."),
-    tokens_cut: told(z.boolean(), "Whether tokens were cut out of the body."),
-    verification: told(proof.nullable(), "The proof that it is Plaid's; null for a backend's."),
+    tokens_cut: described(z.boolean(), "Whether tokens were cut out of the body."),
+    verification: described(proof.nullable(), "The proof that it is Plaid's; null for a backend's."),
     processed_at: noTimestamp("When a sync run served it, or when sync settled it without one; null while it waits."),
-    update_info: told(
+    update_info: described(
       z.record(z.string(), z.unknown()).nullable(),
       "The summary of that run; its outcome says whether one was needed.",
     ),

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { ENVIRONMENTS } from "./integration.ts";
 
 /** A schema with the sentence that the reference shows for it. */
-export const told = <T extends z.ZodType>(schema: T, description: string): T => schema.meta({ description });
+export const described = <T extends z.ZodType>(schema: T, description: string): T => schema.meta({ description });
 
 /** Postgres text cannot hold NUL, and UTF-8 no lone surrogate. */
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
@@ -57,10 +57,10 @@ export const timestamp = (description: string) => z.string().meta({ description,
 export const noTimestamp = (description: string) => z.string().nullable().meta({ description, format: "date-time" });
 
 /** The same text, or null. */
-export const orNull = (schema: z.ZodString) => told(z.string().nullable(), schema.description ?? "");
+export const orNull = (schema: z.ZodString) => described(z.string().nullable(), schema.description ?? "");
 
 /** An object whose fields Tartan does not declare, such as a webhook's body. */
-export const anyObject = (description: string) => told(z.record(z.string(), z.unknown()), description);
+export const anyObject = (description: string) => described(z.record(z.string(), z.unknown()), description);
 
 /* Ids in answers and in inputs. */
 
@@ -71,14 +71,14 @@ const DESTINATION = "Id of a destination, `dst_…`.";
 const ROUTE = "Id of a route, `rte_…`.";
 const DELIVERY = "Id of a delivery, `dlv_…`.";
 
-export const integrationId = told(z.string(), INTEGRATION);
-export const itemId = told(z.string(), ITEM);
-export const userId = told(z.string(), USER);
-export const webhookId = told(z.string(), "Id of a webhook; ids sort by the time of receipt.");
-export const destinationId = told(z.string(), DESTINATION);
-export const routeId = told(z.string(), ROUTE);
-export const deliveryId = told(z.string(), DELIVERY);
-export const eventId = told(
+export const integrationId = described(z.string(), INTEGRATION);
+export const itemId = described(z.string(), ITEM);
+export const userId = described(z.string(), USER);
+export const webhookId = described(z.string(), "Id of a webhook; ids sort by the time of receipt.");
+export const destinationId = described(z.string(), DESTINATION);
+export const routeId = described(z.string(), ROUTE);
+export const deliveryId = described(z.string(), DELIVERY);
+export const eventId = described(
   z.string(),
   "Id of an event: `evt_` and 32 hexadecimal digits, the same in every delivery and replay.",
 );
@@ -90,4 +90,4 @@ export const namedDestination = text(100, DESTINATION);
 export const namedRoute = text(100, ROUTE);
 export const namedDelivery = text(100, DELIVERY);
 
-export const environment = told(z.enum(ENVIRONMENTS), "Plaid's environment.");
+export const environment = described(z.enum(ENVIRONMENTS), "Plaid's environment.");

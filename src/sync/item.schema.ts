@@ -1,14 +1,14 @@
 /** What is asked of items: which of them, and what to bring up to date. */
 import { z } from "zod";
 import { page, type FilterOf } from "../model/listing.ts";
-import { namedIntegration, namedUser, told } from "../model/schema.ts";
+import { namedIntegration, namedUser, described } from "../model/schema.ts";
 import { ITEM_STATUSES } from "../model/statuses.ts";
 import { resourcesOf } from "../resources/index.ts";
 
 export const ItemFilter = z.strictObject({
   integration_id: namedIntegration.optional(),
   user_id: namedUser.optional(),
-  status: told(z.enum(ITEM_STATUSES), "Of its sync.").optional(),
+  status: described(z.enum(ITEM_STATUSES), "Of its sync.").optional(),
   ...page,
 });
 export type ItemFilter = Omit<FilterOf<typeof ItemFilter>, "status"> & { status?: string | undefined };
@@ -18,14 +18,14 @@ export const RunFilter = z.strictObject(page);
 const RESOURCES = resourcesOf("item").map(({ name }) => name);
 
 export const SyncRequest = z.strictObject({
-  resources: told(
+  resources: described(
     z
-      .array(told(z.enum(RESOURCES), "Name of a resource."))
+      .array(described(z.enum(RESOURCES), "Name of a resource."))
       .min(1)
       .max(50),
     "Which resources to bring up to date; all of them when absent.",
   ).optional(),
-  full: told(
+  full: described(
     z.boolean(),
     "Forget the cursor, read everything again, and mark as removed what Plaid no longer has.",
   ).optional(),

@@ -25,7 +25,7 @@ export async function dispatch({ database }: TestApi): Promise<void> {
   while ((await dispatcher.dispatch()).rows > 0);
 }
 
-export interface Heard {
+export interface ReceivedEvent {
   id: string;
   event: string;
   data: string;
@@ -34,7 +34,7 @@ export interface Heard {
 export interface StreamRead {
   status: number;
   type: string | null;
-  heard: Heard[];
+  events: ReceivedEvent[];
   /** all of it, comments too */
   text: string;
   /** the server ended it */
@@ -52,12 +52,12 @@ export async function readStream(
   const read: StreamRead = {
     status: response.status,
     type: response.headers.get("content-type"),
-    heard: [],
+    events: [],
     text: "",
     ended: false,
   };
   const parser = createParser({
-    onEvent: ({ id = "", event = "", data }) => void read.heard.push({ id, event, data }),
+    onEvent: ({ id = "", event = "", data }) => void read.events.push({ id, event, data }),
   });
   const decoder = new TextDecoder();
   for await (const bytes of response.body ?? []) {

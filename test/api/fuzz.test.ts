@@ -55,7 +55,7 @@ const fields = ["client_id", "secret", "environment", "plaid_url", "webhook_secr
 const more = ["item_id", "access_token", "user_id", "integration_id", "resources", "full", "__proto__", "constructor"];
 const settings = ["url", "headers", "ca", "timeout_ms", "schedule", "rate_limit", "concurrency", "ordering", "scheme"];
 const rules = ["destination_id", "filter", "match", "form", "transform", "enabled", "definition", "since", "limit"];
-const wishes = ["event_id", "types", "from", "to", "cause", "delivery_ids", "reason", "dry_run", "grace_s"];
+const bodyFields = ["event_id", "types", "from", "to", "cause", "delivery_ids", "reason", "dry_run", "grace_s"];
 
 it("no request makes the API fail, and every refusal has the same shape", { timeout: 60_000 }, async () => {
   const routes = routesOf(api.app).filter((route) => !/^HEAD|\/(metrics|docs|openapi\.json)$/.test(route));
@@ -69,7 +69,7 @@ it("no request makes the API fail, and every refusal has the same shape", { time
     maxLength: 3,
   });
   const object = fc.dictionary(
-    fc.constantFrom(...fields, ...more, ...settings, ...rules, ...wishes),
+    fc.constantFrom(...fields, ...more, ...settings, ...rules, ...bodyFields),
     fc.oneof(fc.jsonValue(), text, fc.constantFrom(...Object.values(known))),
     { maxKeys: 6 },
   );

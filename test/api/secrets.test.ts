@@ -143,12 +143,12 @@ it("no answer, event or preview shows the public tokens and link tokens of Plaid
   const preview = await call("POST /v1/routes/preview", { body: { definition: previewed } });
   expect(preview.text).toContain("[cut]");
   expect(route.status).toBe(201);
-  const { heard } = await readStream(
+  const { events: streamed } = await readStream(
     api,
     { query: `cursor=start&integration_id=${integration}` },
-    (read) => read.heard.length > 0,
+    (read) => read.events.length > 0,
   );
-  texts.push(...heard.map(({ data }) => data));
+  texts.push(...streamed.map(({ data }) => data));
   expect(texts.filter((text) => text.includes(secret))).toEqual([]);
   expect(api.logged.filter((line) => line.includes(secret))).toEqual([]);
 });

@@ -57,7 +57,7 @@ export interface TestApi extends AsyncDisposable {
 
 interface ApiOptions {
   roles?: ServerDeps["roles"];
-  /** destinations may be on this machine, unless told otherwise */
+  /** destinations may be on this machine, by default */
   urls?: ServerDeps["urls"];
   config?: Partial<ServerDeps["config"]>;
 }

@@ -46,7 +46,7 @@ export async function changedRows(tx: Queryable, scope: Scope, name: string, app
   return (await tx.query<{ part: number; data: string }>(made.select, made.values)).rows;
 }
 
-/** Whatever was applied to a table: the rows that are told are those that were counted, by keys and by looking through all. */
+/** For all changes of a table, the rows in events are the counted rows, by keys and by a full comparison. */
 async function expectRowsAsCounted(tx: Queryable, scope: Scope, name: string, applied: Applied): Promise<void> {
   for (const keys of applied.keys === null ? [null] : [applied.keys, null]) {
     const counts = { added: 0, modified: 0, removed: 0 };

@@ -34,7 +34,7 @@ function changesOf(before: Rows, after: Rows): Changes {
 }
 
 describe("holdings and their securities", () => {
-  it("the rows of two tables of one answer are told apart by all fields of their keys, whatever answers follow", async () => {
+  it("all fields of a key identify the rows of two tables of one answer, for any sequence of answers", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(reading, { minLength: 1, maxLength: 4 }), async (readings) => {
         const scope = await db.hold();

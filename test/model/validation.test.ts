@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { checkedFilter, page } from "../../src/model/listing.ts";
-import { anyText, filledText, instant, text, told, wholeNumber, wholeNumberText } from "../../src/model/schema.ts";
+import { anyText, filledText, instant, text, described, wholeNumber, wholeNumberText } from "../../src/model/schema.ts";
 import { boundsOf, checked, errorOf, validate } from "../../src/model/validation.ts";
 
 const Input = z.strictObject({
@@ -80,7 +80,7 @@ describe("an error of validation", () => {
     });
   });
 
-  test("is about the length of a list alone where that is too long, since a megabyte may hold hundreds of thousands of entries", () => {
+  test("the error of a list that is too long is about its length alone, since a megabyte may hold hundreds of thousands of entries", () => {
     let looked = 0;
     const entry = z.string().refine(() => (looked += 1) > 0);
     const Lists = z.strictObject({ inner: z.strictObject({ list: z.array(entry).max(3).optional() }).nullable() });
@@ -127,7 +127,7 @@ test("a page that had no next cursor is the same as no cursor", () => {
 });
 
 test("the bounds of a number are read through what makes it optional", () => {
-  expect(boundsOf(told(wholeNumber(1000, 30_000, "A while.").nullable().optional(), "A while."))).toEqual({
+  expect(boundsOf(described(wholeNumber(1000, 30_000, "A while.").nullable().optional(), "A while."))).toEqual({
     least: 1000,
     most: 30_000,
   });

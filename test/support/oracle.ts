@@ -84,7 +84,7 @@ async function expectCountsKept(database: Database, itemId: string): Promise<voi
  * modified or removed, a removal says what the row was), a run names a row once, and folded in the order of the outbox
  * they are the mirror, text for text.
  */
-async function mistold(database: Database, of: Mirrored, itemId: string): Promise<unknown[]> {
+async function wrongEvents(database: Database, of: Mirrored, itemId: string): Promise<unknown[]> {
   const { rows } = await database.query(
     `with recorded as (
       select o.id as run, named.n, convert_from(e.payload, 'UTF8')::jsonb -> 'data' as data
@@ -117,7 +117,7 @@ async function mistold(database: Database, of: Mirrored, itemId: string): Promis
 /** Expects the events about an item's rows to match the rows. */
 export async function expectEventsTellTheMirror(database: Database, itemId: string): Promise<void> {
   for (const each of TABLES) {
-    expect(await mistold(database, each, itemId), `${changeType(each.table)} of ${itemId}`).toEqual([]);
+    expect(await wrongEvents(database, each, itemId), `${changeType(each.table)} of ${itemId}`).toEqual([]);
   }
 }
 

@@ -1,6 +1,5 @@
 /**
- * A receiver of deliveries for tests: a real HTTP server on loopback that remembers what it was sent and answers as it is
- * told to.
+ * A receiver of deliveries for tests: a real HTTP server on loopback that records requests and gives the configured answers.
  */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

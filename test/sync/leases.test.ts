@@ -63,7 +63,7 @@ describe("a lease", () => {
     await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     const snapshot = () =>
       scene.database.query(
-        "select s::text, (select json_agg(c order by resource)::text from sync.cursors c where c.id = s.id) as cursors, (select count(*) from sync.runs r where r.subject_id = s.id) as runs, (select json_agg(w.update_info order by id)::text from journal.webhooks w where w.item_id = s.id) as told from sync.subjects s where s.id = $1",
+        "select s::text, (select json_agg(c order by resource)::text from sync.cursors c where c.id = s.id) as cursors, (select count(*) from sync.runs r where r.subject_id = s.id) as runs, (select json_agg(w.update_info order by id)::text from journal.webhooks w where w.item_id = s.id) as infos from sync.subjects s where s.id = $1",
         [item.item_id],
       );
     const before = await snapshot();

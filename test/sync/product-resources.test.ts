@@ -158,10 +158,10 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
         const post: typeof client.post = async (path, body, signal) => {
           const answer = await client.post(path, body, signal);
           if (path !== endpoint) return answer;
-          const told = JSON.parse(answer.text) as Record<string, Record<string, unknown>>;
-          if (inner === undefined) delete told[at];
-          else delete told[at]?.[inner];
-          return { ...answer, text: JSON.stringify(told) };
+          const answered = JSON.parse(answer.text) as Record<string, Record<string, unknown>>;
+          if (inner === undefined) delete answered[at];
+          else delete answered[at]?.[inner];
+          return { ...answer, text: JSON.stringify(answered) };
         };
         return { ...client, post };
       };
@@ -219,8 +219,8 @@ it("the same security in two accounts is two rows of holdings, and one security"
   expect(rows.length).toBeGreaterThan(0);
   control.change(item.item_id, "holdings", { reprice: "all", webhooks: false });
   const { notifyAndWork } = openEventReader(scene);
-  const told = await notifyAndWork(item, "DEFAULT_UPDATE", "HOLDINGS");
-  expect(told.map((each) => each.type)).toEqual(
+  const events = await notifyAndWork(item, "DEFAULT_UPDATE", "HOLDINGS");
+  expect(events.map((each) => each.type)).toEqual(
     expect.arrayContaining(["accounts.changed", "holdings.changed", "securities.changed"]),
   );
   await expectEqual(item);

@@ -63,10 +63,10 @@ export async function openPlaid(tables: Readonly<Record<string, string>>): Promi
       const path = request.url ?? "";
       const body = JSON.parse(Buffer.concat(chunks).toString()) as Body;
       plaid.asked.push({ path, body });
-      const told = plaid.answer(path, body);
-      const { status } = told;
+      const answered = plaid.answer(path, body);
+      const { status } = answered;
       response.statusCode = typeof status === "number" ? status : 200;
-      response.end(JSON.stringify(typeof status === "number" ? told["error"] : told));
+      response.end(JSON.stringify(typeof status === "number" ? answered["error"] : answered));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

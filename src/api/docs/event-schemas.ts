@@ -1,4 +1,4 @@
-/** The events' shapes as JSON Schemas (2020-12) that stand alone, for docs/events and for whoever validates what they get. */
+/** The events' schemas as self-contained JSON Schemas (2020-12), for docs/events and for receivers that validate events. */
 import { z } from "zod";
 import type { EventType } from "../../events/event-types.ts";
 import { EVENT_VERSION, eventComponent, eventShape } from "../nouns/events/shapes.ts";
@@ -6,7 +6,7 @@ import { EVENT_VERSION, eventComponent, eventShape } from "../nouns/events/shape
 /** The name of the file that holds the schema of a type. */
 export const schemaFile = (type: string): string => `${type}.v${EVENT_VERSION}.schema.json`;
 
-/** One schema, with nothing to look up elsewhere. */
+/** One self-contained schema. */
 export function eventSchema(type: EventType): Record<string, unknown> {
   const made = z.toJSONSchema(eventShape(type), { io: "input" });
   const name = eventComponent(type);

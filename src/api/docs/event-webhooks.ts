@@ -18,7 +18,7 @@ const HEADERS = [
 ];
 
 const RESPONSES: OpenAPIV3_1.ResponsesObject = {
-  "2XX": { description: "It arrived. Whatever else is answered is a failure, and it is sent again." },
+  "2XX": { description: "It arrived. Any other answer is a failure, and Tartan sends the event again." },
   "410": { description: "Send nothing more: the destination is disabled, and its deliveries are held." },
 };
 

@@ -4,7 +4,7 @@
  * its metadata is a named component of that document.
  */
 import { z } from "zod";
-import { told } from "../../model/schema.ts";
+import { described } from "../../model/schema.ts";
 
 const FAILURE = {
   error: {
@@ -17,9 +17,9 @@ const FAILURE = {
 export const Failure = z
   .object({
     error: z.object({
-      code: told(z.string(), "Stable: match on this."),
-      message: told(z.string(), "What is wrong and how to fix it, for people."),
-      fields: told(z.record(z.string(), z.string()), "The input at fault, one sentence each.").optional(),
+      code: described(z.string(), "Stable: match on this."),
+      message: described(z.string(), "What is wrong and how to fix it, for people."),
+      fields: described(z.record(z.string(), z.string()), "The input at fault, one sentence each.").optional(),
     }),
   })
   .meta({ id: "Error", description: "What went wrong.", examples: [FAILURE] });
@@ -29,6 +29,6 @@ export const list = <T extends z.ZodType>(of: T, example: NoInfer<z.output<T>>, 
   z
     .object({
       data: z.array(of),
-      next_cursor: told(z.string().nullable(), "Pass it as `cursor` for the next page; null on the last."),
+      next_cursor: described(z.string().nullable(), "Pass it as `cursor` for the next page; null on the last."),
     })
     .meta({ description, examples: [{ data: [example], next_cursor: null }] });

@@ -1,6 +1,6 @@
 /** /v1/dead-letters: dead letters, in groups. jobs.ts sends them again. */
 import { z } from "zod";
-import { destinationId, timestamp, told } from "../../model/schema.ts";
+import { destinationId, timestamp, described } from "../../model/schema.ts";
 import { groups } from "../../relay/ledger/dead-letters.ts";
 import { DeadLetterFilter } from "../../relay/ledger/delivery.schema.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
@@ -24,15 +24,15 @@ const example = {
 const DeadLetters = z
   .object({
     destination_id: destinationId,
-    destination_name: told(z.string(), "Its name."),
-    cause: told(z.string().nullable(), "Why they gave up."),
-    count: told(
+    destination_name: described(z.string(), "Its name."),
+    cause: described(z.string().nullable(), "Why they gave up."),
+    count: described(
       z.number().int(),
       "Number of dead letters, counted up to 1001. A redrive with `dry_run` counts them all.",
     ),
     first_at: timestamp("When the first of them did."),
     last_at: timestamp("When the last of them did."),
-    replayable: told(z.number().int(), "How many of the oldest hundred can be sent again."),
+    replayable: described(z.number().int(), "How many of the oldest hundred can be sent again."),
   })
   .meta({ id: "DeadLetters", description: "Dead letters of one kind.", examples: [example] });
 

@@ -12,7 +12,7 @@ import {
   orNull,
   routeId,
   timestamp,
-  told,
+  described,
 } from "../../model/schema.ts";
 import { DELIVERY_STATUSES } from "../../model/statuses.ts";
 import { ReplayRequest } from "../../relay/jobs/job.schema.ts";
@@ -102,27 +102,27 @@ const fields = {
   id: deliveryId,
   destination_id: destinationId,
   event_id: eventId,
-  event_type: told(z.string(), "What happened."),
+  event_type: described(z.string(), "What happened."),
   integration_id: orNull(integrationId),
   item_id: orNull(itemId),
-  route_id: told(routeId, "The route that made it."),
-  route_version: told(z.number().int(), "The version of it."),
-  form: told(z.enum(FORMS), "What is sent of the event."),
-  status: told(
+  route_id: described(routeId, "The route that made it."),
+  route_version: described(z.number().int(), "The version of it."),
+  form: described(z.enum(FORMS), "What is sent of the event."),
+  status: described(
     z.enum(DELIVERY_STATUSES),
     "`held`: scheduled, at a destination that is paused, disabled or open. `dead`: it gave up.",
   ),
   due_at: noTimestamp("When the next attempt is or was due."),
-  attempts: told(z.number().int(), "All there were."),
-  tries: told(
+  attempts: described(z.number().int(), "All there were."),
+  tries: described(
     z.number().int(),
     "Attempts since it was scheduled, replayed or redriven: its place in the retry schedule.",
   ),
-  job_id: told(z.string().nullable(), "The last replay or redrive of it."),
-  cause: told(z.string().nullable(), "Cause of the last failure, such as status_500, timeout or transform_error."),
-  detail: told(z.string().nullable(), "Details of the cause, such as why a transform failed."),
-  last_status: told(z.number().int().nullable(), "HTTP status of the last answer."),
-  body_sha256: told(z.string().nullable(), "SHA-256 of what is sent, in hexadecimal."),
+  job_id: described(z.string().nullable(), "The last replay or redrive of it."),
+  cause: described(z.string().nullable(), "Cause of the last failure, such as status_500, timeout or transform_error."),
+  detail: described(z.string().nullable(), "Details of the cause, such as why a transform failed."),
+  last_status: described(z.number().int().nullable(), "HTTP status of the last answer."),
+  body_sha256: described(z.string().nullable(), "SHA-256 of what is sent, in hexadecimal."),
   created_at: timestamp("When it was made."),
   finished_at: noTimestamp("When it was delivered, became a dead letter or was cancelled."),
 };
@@ -132,23 +132,23 @@ const Delivery = z
   .meta({ id: "Delivery", description: "One event for one destination.", examples: [deliveryExample] });
 
 const attempt = z.object({
-  number: told(z.number().int(), "From 1."),
+  number: described(z.number().int(), "From 1."),
   started_at: timestamp("When it began."),
-  duration_ms: told(
+  duration_ms: described(
     z.number().int().nullable(),
     "How long it took, with the answer; null if Tartan ended meanwhile, so its outcome is unknown.",
   ),
-  url: told(z.string(), "Where it was posted to."),
-  address: told(z.string().nullable(), "The receiver's address; null without a connection."),
-  status: told(z.number().int().nullable(), "HTTP status; null where there was no answer."),
-  error: told(z.string().nullable(), "Cause of its failure; null if the answer was 2xx."),
-  response_headers: told(z.record(z.string(), z.unknown()).nullable(), "Headers of the answer."),
-  response_head: told(z.string().nullable(), "The first 16 KiB of the answer, as text."),
-  job_id: told(z.string().nullable(), "The replay or redrive it was made for."),
+  url: described(z.string(), "Where it was posted to."),
+  address: described(z.string().nullable(), "The receiver's address; null without a connection."),
+  status: described(z.number().int().nullable(), "HTTP status; null where there was no answer."),
+  error: described(z.string().nullable(), "Cause of its failure; null if the answer was 2xx."),
+  response_headers: described(z.record(z.string(), z.unknown()).nullable(), "Headers of the answer."),
+  response_head: described(z.string().nullable(), "The first 16 KiB of the answer, as text."),
+  job_id: described(z.string().nullable(), "The replay or redrive it was made for."),
 });
 
 export const DeliveryWhole = z
-  .object({ ...fields, log: told(z.array(attempt), "Its attempts, the oldest first; at most the last 500.") })
+  .object({ ...fields, log: described(z.array(attempt), "Its attempts, the oldest first; at most the last 500.") })
   .meta({
     id: "DeliveryWhole",
     description: "A delivery and its attempts.",

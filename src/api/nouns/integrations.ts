@@ -15,7 +15,7 @@ import {
 } from "../../integrations/integrations.ts";
 import { deleteIntegration, updateIntegration } from "../../lifecycle/integrations.ts";
 import { flag, page } from "../../model/listing.ts";
-import { environment, integrationId, namedIntegration, timestamp, told } from "../../model/schema.ts";
+import { environment, integrationId, namedIntegration, timestamp, described } from "../../model/schema.ts";
 import { checkCredentials, type Credentials } from "../../plaid/credentials.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { pageOf } from "../http/paging.ts";
@@ -126,24 +126,27 @@ export const integrationExample = {
 
 const integration = {
   id: integrationId,
-  service: told(z.string(), "What it mirrors: `plaid_item_v1`."),
-  name: told(z.string(), "Yours to choose."),
+  service: described(z.string(), "What it mirrors: `plaid_item_v1`."),
+  name: described(z.string(), "Yours to choose."),
   environment,
-  plaid_url: told(z.string(), "The base URL of the Plaid API; a simulator's in tests."),
-  client_id: told(z.string(), "Plaid client id."),
-  country_codes: told(z.array(z.string()), "Countries that institutions are asked for."),
-  days_requested: told(
+  plaid_url: described(z.string(), "The base URL of the Plaid API; a simulator's in tests."),
+  client_id: described(z.string(), "Plaid client id."),
+  country_codes: described(z.array(z.string()), "Countries that institutions are asked for."),
+  days_requested: described(
     z.number().int().nullable(),
     "Days of transactions to ask for when Plaid initialises an Item; null is Plaid's default, 90.",
   ),
-  include_original_description: told(z.boolean(), "Whether transactions carry the bank's own description."),
-  url: told(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
+  include_original_description: described(z.boolean(), "Whether transactions carry the bank's own description."),
+  url: described(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
   created_at: timestamp("When it was created."),
   updated_at: timestamp("When it last changed."),
 };
-const credentialsChecked = told(z.boolean(), "Whether Plaid confirmed client id and secret just now.");
-const warning = told(z.string(), "Why they could not be confirmed.").optional();
-const webhookSecret = told(z.string(), "Your backend sends it to the intake URL. Keep it: no answer shows it again.");
+const credentialsChecked = described(z.boolean(), "Whether Plaid confirmed client id and secret just now.");
+const warning = described(z.string(), "Why they could not be confirmed.").optional();
+const webhookSecret = described(
+  z.string(),
+  "Your backend sends it to the intake URL. Keep it: no answer shows it again.",
+);
 
 const Integration = z
   .object(integration)
@@ -171,11 +174,14 @@ const IntegrationDeleted = z
   .object({
     id: integrationId,
     deleted: z.literal(true),
-    purged: told(z.boolean(), "Whether its mirror and journal rows were deleted too."),
+    purged: described(z.boolean(), "Whether its mirror and journal rows were deleted too."),
   })
   .meta({ description: "What was done.", examples: [{ id: INTEGRATION_ID, deleted: true, purged: false }] });
 
-const verify = told(z.boolean().default(true), "Ask Plaid whether client id and secret are right before storing them.");
+const verify = described(
+  z.boolean().default(true),
+  "Ask Plaid whether client id and secret are right before storing them.",
+);
 const IntegrationParams = z.object({ id: namedIntegration });
 
 const CREATE = {

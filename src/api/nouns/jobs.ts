@@ -4,7 +4,16 @@
  */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
-import { anyObject, destinationId, noTimestamp, orNull, routeId, text, timestamp, told } from "../../model/schema.ts";
+import {
+  anyObject,
+  destinationId,
+  noTimestamp,
+  orNull,
+  routeId,
+  text,
+  timestamp,
+  described,
+} from "../../model/schema.ts";
 import { JOB_KINDS, JOB_STATUSES } from "../../model/statuses.ts";
 import { JobFilter, RedriveRequest, ReplayRequest, RoutePastRequest } from "../../relay/jobs/job.schema.ts";
 import {
@@ -83,16 +92,16 @@ export const jobExample = {
 
 export const Job = z
   .object({
-    id: told(z.string(), "Id of a job, `job_…`; what it sends says it in the header webhook-replay."),
-    kind: told(z.enum(JOB_KINDS), "What it does."),
-    status: told(z.enum(JOB_STATUSES), "Cancelled, it takes back nothing it has done."),
+    id: described(z.string(), "Id of a job, `job_…`; what it sends says it in the header webhook-replay."),
+    kind: described(z.enum(JOB_KINDS), "What it does."),
+    status: described(z.enum(JOB_STATUSES), "Cancelled, it takes back nothing it has done."),
     destination_id: orNull(destinationId),
     route_id: orNull(routeId),
     asked: anyObject("What was asked for."),
-    reason: told(z.string(), "Why, as its maker said."),
-    total: told(z.number().int(), "Deliveries or events that it is about, counted when it was made."),
-    done: told(z.number().int(), "Those it has been through."),
-    changed: told(z.number().int(), "Those of them that it scheduled; the others need or can not be."),
+    reason: described(z.string(), "Why, as its maker said."),
+    total: described(z.number().int(), "Deliveries or events that it is about, counted when it was made."),
+    done: described(z.number().int(), "Those it has been through."),
+    changed: described(z.number().int(), "Those of them that it scheduled; the others need or can not be."),
     created_at: timestamp("When it was asked for."),
     updated_at: timestamp("When it last went on."),
     finished_at: noTimestamp("When it was done or cancelled."),
@@ -100,7 +109,7 @@ export const Job = z
   .meta({ id: "Job", description: "Work on many deliveries.", examples: [jobExample] });
 
 const Count = z
-  .object({ count: told(z.number().int(), "Deliveries or events that it would be about.") })
+  .object({ count: described(z.number().int(), "Deliveries or events that it would be about.") })
   .meta({ description: "How many it would be about; nothing was done.", examples: [{ count: 412 }] });
 
 const JobParams = z.object({ id: text(100, "Id of a job, `job_…`.") });

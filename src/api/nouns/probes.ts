@@ -11,7 +11,7 @@ import { describeError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { Intake } from "../../model/intake.ts";
 import { metrics, registry } from "../../metrics.ts";
-import { told } from "../../model/schema.ts";
+import { described } from "../../model/schema.ts";
 import { dueDepth } from "../../sync/queries.ts";
 import { addHeaders } from "../http/answers.ts";
 import { openly, type Api } from "../http/operation.ts";
@@ -79,8 +79,8 @@ const Alive = z.object({ status: z.literal("ok") }).meta({
 const Ready = z
   .object({
     status: z.enum(["ready", "not_ready"]),
-    reasons: told(z.array(z.string()), "Why it is not ready; empty when it is."),
-    warnings: told(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
+    reasons: described(z.array(z.string()), "Why it is not ready; empty when it is."),
+    warnings: described(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
   })
   .meta({
     description: "Whether the process can do its work.",

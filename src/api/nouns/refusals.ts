@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { listRefusals } from "../../journal/refusals.ts";
 import { page } from "../../model/listing.ts";
-import { integrationId, namedIntegration, orNull, timestamp, told } from "../../model/schema.ts";
+import { integrationId, namedIntegration, orNull, timestamp, described } from "../../model/schema.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { list } from "../http/shapes.ts";
 import { INTEGRATION_ID } from "../../model/examples.ts";
@@ -25,11 +25,11 @@ const Refusal = z
   .object({
     refused_at: timestamp("When, or since when."),
     integration_id: orNull(integrationId),
-    reason: told(z.string(), "Stable code, such as signature_invalid."),
-    detail: told(z.string().nullable(), "One sentence."),
-    remote_address: told(z.string().nullable(), "Who sent it."),
-    body_bytes: told(z.number().int().nullable(), "How long its body was."),
-    count: told(z.number().int(), "Number of equal refusals that this row stands for."),
+    reason: described(z.string(), "Stable code, such as signature_invalid."),
+    detail: described(z.string().nullable(), "One sentence."),
+    remote_address: described(z.string().nullable(), "Who sent it."),
+    body_bytes: described(z.number().int().nullable(), "How long its body was."),
+    count: described(z.number().int(), "Number of equal refusals that this row stands for."),
   })
   .meta({ id: "Refusal", description: "Requests that the intake refused.", examples: [example] });
 

@@ -2,7 +2,15 @@
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { page } from "../../model/listing.ts";
-import { destinationId, eventId, namedDestination, namedRoute, routeId, timestamp, told } from "../../model/schema.ts";
+import {
+  destinationId,
+  eventId,
+  namedDestination,
+  namedRoute,
+  routeId,
+  timestamp,
+  described,
+} from "../../model/schema.ts";
 import { previewRoute } from "../../relay/routing/preview.ts";
 import {
   NewRoute,
@@ -88,12 +96,15 @@ const Route = z
     id: routeId,
     destination_id: destinationId,
     name: routeName,
-    enabled: told(z.boolean(), "Whether it takes events."),
-    version: told(z.number().int(), "Each change increases it; a delivery keeps the version that it was made with."),
+    enabled: described(z.boolean(), "Whether it takes events."),
+    version: described(
+      z.number().int(),
+      "Each change increases it; a delivery keeps the version that it was made with.",
+    ),
     filter: storedFilter,
     match: routeMatch,
     form: routeForm,
-    transform: told(z.string().nullable(), routeTransform.description ?? ""),
+    transform: described(z.string().nullable(), routeTransform.description ?? ""),
     created_at: timestamp("When it was created."),
     updated_at: timestamp("When it last changed."),
   })
@@ -121,18 +132,18 @@ const previewExample = {
 
 const Preview = z
   .object({
-    examined: told(z.number().int(), "Number of events that the preview examined."),
-    matched: told(z.number().int(), "Those that it would take."),
-    failed: told(z.number().int(), "Those of them whose transform fails."),
-    truncated: told(z.boolean(), "Whether there were more events than a preview examines."),
-    samples: told(
+    examined: described(z.number().int(), "Number of events that the preview examined."),
+    matched: described(z.number().int(), "Those that it would take."),
+    failed: described(z.number().int(), "Those of them whose transform fails."),
+    truncated: described(z.boolean(), "Whether there were more events than a preview examines."),
+    samples: described(
       z.array(
         z.object({
           event_id: eventId,
-          type: told(z.string(), "What happened."),
+          type: described(z.string(), "What happened."),
           occurred_at: timestamp("When."),
-          body: told(z.string().nullable(), "The first 4 kB of what would be sent."),
-          error: told(z.string().nullable(), "Why its transform fails."),
+          body: described(z.string().nullable(), "The first 4 kB of what would be sent."),
+          error: described(z.string().nullable(), "Why its transform fails."),
         }),
       ),
       "Up to five of those that match.",

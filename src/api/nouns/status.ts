@@ -5,7 +5,7 @@ import { listProcesses } from "../../database/processes.ts";
 import { schemaState } from "../../database/schema.ts";
 import type { Database } from "../../database/types.ts";
 import { retentionState } from "../../journal/retention.ts";
-import { noTimestamp, timestamp, told } from "../../model/schema.ts";
+import { noTimestamp, timestamp, described } from "../../model/schema.ts";
 import { BREAKER_STATES, DESTINATION_STATUSES, WEEK_NEEDS } from "../../model/statuses.ts";
 import { destinationsStatus } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth } from "../../relay/ledger/overdue.ts";
@@ -39,12 +39,12 @@ export function statusOperations(api: Api, { database, roles, clock }: ApiDeps):
 }
 
 async function relayState(database: Database) {
-  const [depth, { oldest_at, ...overdue }, { unwell, ...destinations }] = await Promise.all([
+  const [depth, { oldest_at, ...overdue }, { unhealthy, ...destinations }] = await Promise.all([
     relayDepth(database),
     findOverdue(database),
     destinationsStatus(database),
   ]);
-  return { ...depth, overdue: { ...overdue, oldest_at: oldest_at?.toISOString() ?? null }, destinations, unwell };
+  return { ...depth, overdue: { ...overdue, oldest_at: oldest_at?.toISOString() ?? null }, destinations, unhealthy };
 }
 
 const example = {
@@ -69,7 +69,7 @@ const example = {
     dead: 3,
     overdue: { outbox: 0, deliveries: 0, oldest_at: null },
     destinations: { active: 2, paused: 0, disabled: 0, open: 0 },
-    unwell: [],
+    unhealthy: [],
   },
   journal: { kept_weeks: [], clock_skew_seconds: 0, suspended: null },
   processes: [
@@ -85,27 +85,27 @@ const example = {
   ],
 };
 
-const count = (description: string) => told(z.number().int(), description);
+const count = (description: string) => described(z.number().int(), description);
 
-const unwell = z.object({
-  id: told(z.string(), "Id of a destination."),
-  name: told(z.string(), "Its name."),
-  status: told(z.enum(DESTINATION_STATUSES), "Active: its failures hold it."),
-  disabled_reason: told(z.string().nullable(), "Why it is disabled."),
-  breaker: told(z.enum(BREAKER_STATES), "Open: nothing is sent until hold_until."),
+const unhealthy = z.object({
+  id: described(z.string(), "Id of a destination."),
+  name: described(z.string(), "Its name."),
+  status: described(z.enum(DESTINATION_STATUSES), "Active: its failures hold it."),
+  disabled_reason: described(z.string().nullable(), "Why it is disabled."),
+  breaker: described(z.enum(BREAKER_STATES), "Open: nothing is sent until hold_until."),
   hold_until: noTimestamp("Nothing is sent until then."),
   failing_since: noTimestamp("The first failure after the last success."),
   since: noTimestamp("Since when it is so."),
 });
 
-const relayShape = told(
+const relayShape = described(
   z.object({
     undispatched: count("Commits whose events have no deliveries yet."),
-    oldest_undispatched_seconds: told(z.number(), "How long the oldest has waited; 0 if there is none."),
+    oldest_undispatched_seconds: described(z.number(), "How long the oldest has waited; 0 if there is none."),
     scheduled: count("Deliveries that wait for their time or for one before them; counted up to 10001."),
     held: count("Deliveries that wait for a destination that is paused, disabled or open."),
     dead: count("Deliveries that gave up."),
-    overdue: told(
+    overdue: described(
       z.object({
         outbox: count("Commits that should have been dispatched by now."),
         deliveries: count("Deliveries that should have been attempted by now."),
@@ -113,7 +113,7 @@ const relayShape = told(
       }),
       "What waits longer than it should; normally nothing.",
     ),
-    destinations: told(
+    destinations: described(
       z.object({
         active: count("Destinations that are neither paused nor disabled."),
         paused: count("Paused ones."),
@@ -122,8 +122,8 @@ const relayShape = told(
       }),
       "How many there are.",
     ),
-    unwell: told(
-      z.array(unwell),
+    unhealthy: described(
+      z.array(unhealthy),
       "Destinations that receive nothing at present; at most a hundred, the longest first.",
     ),
   }),
@@ -131,22 +131,22 @@ const relayShape = told(
 );
 
 const processShape = z.object({
-  id: told(z.string(), "Id of the process; a new one at each start."),
-  host: told(z.string(), "The name of its host or container."),
-  pid: told(z.number().int(), "Its process id there."),
-  version: told(z.string(), "Its version of Tartan."),
-  roles: told(z.array(z.string()), "What it does."),
-  url: told(z.string(), "Where it listens."),
+  id: described(z.string(), "Id of the process; a new one at each start."),
+  host: described(z.string(), "The name of its host or container."),
+  pid: described(z.number().int(), "Its process id there."),
+  version: described(z.string(), "Its version of Tartan."),
+  roles: described(z.array(z.string()), "What it does."),
+  url: described(z.string(), "Where it listens."),
   started_at: timestamp("When it started."),
 });
 
-const journalShape = told(
+const journalShape = described(
   z.object({
-    kept_weeks: told(
+    kept_weeks: described(
       z.array(
         z.object({
-          week: told(z.string(), "Its Monday, such as 2026-11-16."),
-          needed_for: told(
+          week: described(z.string(), "Its Monday, such as 2026-11-16."),
+          needed_for: described(
             z.enum(WEEK_NEEDS),
             "What still needs its webhooks: a sync run, the relay's dispatch, or deliveries that are scheduled or dead letters.",
           ),
@@ -154,8 +154,11 @@ const journalShape = told(
       ),
       "Weeks of webhooks that are past the retention time and still needed, the oldest first.",
     ),
-    clock_skew_seconds: told(z.number(), "How far the database's clock is ahead of this process's; negative: behind."),
-    suspended: told(
+    clock_skew_seconds: described(
+      z.number(),
+      "How far the database's clock is ahead of this process's; negative: behind.",
+    ),
+    suspended: described(
       z.string().nullable(),
       "Why retention deletes nothing at present, and what to do; null while retention works.",
     ),
@@ -165,28 +168,28 @@ const journalShape = told(
 
 const Status = z
   .object({
-    version: told(z.string(), "Tartan's version in this process."),
-    node: told(z.string(), "Node's version."),
-    schema_version: told(z.number().int(), "The number of the newest migration in the database."),
-    warnings: told(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
-    roles: told(z.array(z.string()), "What this process does."),
-    uptime_seconds: told(z.number().int(), "Since this process started."),
-    queue: told(
+    version: described(z.string(), "Tartan's version in this process."),
+    node: described(z.string(), "Node's version."),
+    schema_version: described(z.number().int(), "The number of the newest migration in the database."),
+    warnings: described(z.array(z.string()), "Unsafe settings of Postgres, such as fsync; empty if there are none."),
+    roles: described(z.array(z.string()), "What this process does."),
+    uptime_seconds: described(z.number().int(), "Since this process started."),
+    queue: described(
       z.object({
-        unmarked: told(z.number().int(), "Accepted webhooks that sync has not examined yet."),
-        due: told(z.number().int(), "Subjects that a worker could take now."),
-        running: told(z.number().int(), "Subjects that a worker holds."),
-        oldest_due_seconds: told(
+        unmarked: described(z.number().int(), "Accepted webhooks that sync has not examined yet."),
+        due: described(z.number().int(), "Subjects that a worker could take now."),
+        running: described(z.number().int(), "Subjects that a worker holds."),
+        oldest_due_seconds: described(
           z.number(),
           "How long the oldest of these webhooks and of the due subjects has waited; 0 if none waits.",
         ),
-        subjects: told(z.record(z.string(), z.number().int()), "Subjects by status."),
+        subjects: described(z.record(z.string(), z.number().int()), "Subjects by status."),
       }),
       "The sync queue, of all processes together.",
     ),
     relay: relayShape,
     journal: journalShape,
-    processes: told(z.array(processShape), "The Tartan processes on this database, the newest first."),
+    processes: described(z.array(processShape), "The Tartan processes on this database, the newest first."),
   })
   .meta({ description: "How things stand.", examples: [example] });
 

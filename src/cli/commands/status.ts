@@ -41,11 +41,17 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const integrations = (await listIntegrations(database)).length;
   const relay = await relayDepth(database);
   const overdue = await findOverdue(database);
-  const { unwell, ...destinations } = await destinationsStatus(database);
+  const { unhealthy, ...destinations } = await destinationsStatus(database);
   const processes = await listProcesses(database);
   const journal = await retentionState(database, systemClock);
   if (json) {
-    return sayJson({ integrations, ...depth, relay: { ...relay, overdue, destinations, unwell }, journal, processes });
+    return sayJson({
+      integrations,
+      ...depth,
+      relay: { ...relay, overdue, destinations, unhealthy },
+      journal,
+      processes,
+    });
   }
   sayFacts({
     processes: describeProcesses(processes),
@@ -63,7 +69,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     overdue: describeOverdue(overdue),
     retention: describeRetention(journal),
   });
-  if (unwell.length > 0) sayUnhealthy(unwell);
+  if (unhealthy.length > 0) sayUnhealthy(unhealthy);
 }
 
 function describeProcesses(processes: readonly TartanProcess[]): string {
@@ -73,7 +79,7 @@ function describeProcesses(processes: readonly TartanProcess[]): string {
     .join("\n");
 }
 
-function describeDestinations({ active, paused, disabled, open }: Omit<DestinationsStatus, "unwell">): string {
+function describeDestinations({ active, paused, disabled, open }: Omit<DestinationsStatus, "unhealthy">): string {
   const counts = { active, paused, disabled, open };
   const some = Object.entries(counts).filter(([, count]) => count > 0);
   return some.length === 0 ? dim("none") : some.map(([word, count]) => `${count} ${state(word)}`).join(", ");
@@ -111,10 +117,10 @@ function describeRetention({ suspended, kept_weeks: kept }: RetentionState): str
   return lines.length === 0 ? null : lines.join("\n");
 }
 
-function sayUnhealthy(unwell: readonly UnhealthyDestination[]): void {
+function sayUnhealthy(unhealthy: readonly UnhealthyDestination[]): void {
   say();
   sayTable(
-    unwell,
+    unhealthy,
     {
       destination: ({ id, name }) => (name ? `${bold(name)} ${dim(id)}` : id),
       state: ({ status, breaker, disabled_reason }) =>

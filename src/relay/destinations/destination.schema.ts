@@ -1,7 +1,7 @@
 /** The inputs of creating and changing a destination. */
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
-import { anyText, text, told, wholeNumber } from "../../model/schema.ts";
+import { anyText, text, described, wholeNumber } from "../../model/schema.ts";
 import { validate, type ValidationErrors } from "../../model/validation.ts";
 import { TartanError } from "../../errors.ts";
 import { ORDERINGS } from "../model/types.ts";
@@ -33,7 +33,7 @@ const headerValue = z
   .max(HEADER_VALUE_MAX)
   .regex(HEADER_VALUE, "must be printable ASCII on one line, without spaces at its ends");
 
-const headers = told(
+const headers = described(
   z
     .record(headerName, headerValue)
     .superRefine((given, context) => {
@@ -71,7 +71,7 @@ const certificates = z
     return found.length > 0 && found.every(isReadable);
   }, NO_CERTIFICATE);
 
-const url = told(
+const url = described(
   z
     .string()
     .min(1)
@@ -84,11 +84,11 @@ const url = told(
     "private or otherwise not public are refused unless this server allows them.",
 );
 
-export const ordering = told(
+export const ordering = described(
   z.enum(ORDERINGS),
   "`parallel`, or `per_item`: an Item's events one after the other, so that a failing one holds those behind it.",
 );
-export const signingScheme = told(
+export const signingScheme = described(
   z.enum(SIGNING_SCHEMES),
   "`v1`: HMAC-SHA256, one secret for both sides; `v1a`: Ed25519.",
 );
@@ -97,13 +97,13 @@ const settings = {
   name: anyText(200, "Yours to choose."),
   description: anyText(2000, "Yours to choose."),
   headers,
-  ca: told(certificates.nullable(), "A certificate authority to trust besides the usual ones, as PEM."),
+  ca: described(certificates.nullable(), "A certificate authority to trust besides the usual ones, as PEM."),
   timeout_ms: wholeNumber(1000, 30_000, "The whole exchange must be over by then, in milliseconds."),
-  schedule: told(
+  schedule: described(
     z.array(wholeNumber(1, WEEK_S, "Seconds before a retry.")).max(RETRIES_MAX),
     "Seconds before each retry; 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h when absent.",
   ),
-  rate_limit: told(
+  rate_limit: described(
     z
       .strictObject({
         count: wholeNumber(1, 1_000_000, "At most so many attempts…"),
@@ -127,7 +127,10 @@ export type DestinationChange = z.input<typeof DestinationChange>;
 export const NewDestination = z.strictObject({
   ...DestinationChange.shape,
   url,
-  signing_scheme: told(signingScheme.default("v1"), "`v1` (HMAC-SHA256), which every library has, or `v1a` (Ed25519)."),
+  signing_scheme: described(
+    signingScheme.default("v1"),
+    "`v1` (HMAC-SHA256), which every library has, or `v1a` (Ed25519).",
+  ),
   signing_secret: text(200, "Yours, if you have one already: `whsec_…` or `whsk_…`; a new one when absent.").optional(),
 });
 export type NewDestination = z.input<typeof NewDestination>;
@@ -136,7 +139,7 @@ export const KeyRotation = z.strictObject({
   grace_s: wholeNumber(0, WEEK_S, "So many seconds longer the key before signs too; 0: it stops at once.").default(
     DAY_S,
   ),
-  scheme: told(signingScheme, "The same as before when absent.").optional(),
+  scheme: described(signingScheme, "The same as before when absent.").optional(),
   secret: text(200, "Yours, if you have one already; a new one when absent.").optional(),
 });
 export type KeyRotation = z.input<typeof KeyRotation>;

@@ -19,5 +19,5 @@ select (select count(*)::int from known where status = 'active') as active,
   coalesce((
     select jsonb_agg(to_jsonb(u) order by u.since, u.id)
     from (select * from known where status <> 'active' or breaker <> 'closed' or hold_until > now() order by since, id limit $1) u
-  ), '[]') as unwell`,
+  ), '[]') as unhealthy`,
 };

@@ -23,7 +23,7 @@ export interface DestinationsStatus {
   /** active ones whose circuit is open or half open */
   open: number;
   /** at most a hundred, the longest first */
-  unwell: UnhealthyDestination[];
+  unhealthy: UnhealthyDestination[];
 }
 
 const UNHEALTHY_MAX = 100;
@@ -32,12 +32,12 @@ const iso = (at: string | null): string | null => (at === null ? null : new Date
 
 export async function destinationsStatus(q: Queryable): Promise<DestinationsStatus> {
   const { rows } = await q.query<DestinationsStatus>(DESTINATIONS_STATUS, [UNHEALTHY_MAX]);
-  const { unwell = [], ...counts } = rows[0] ?? { active: 0, paused: 0, disabled: 0, open: 0 };
-  const shown = unwell.map((each) => ({
+  const { unhealthy = [], ...counts } = rows[0] ?? { active: 0, paused: 0, disabled: 0, open: 0 };
+  const shown = unhealthy.map((each) => ({
     ...each,
     hold_until: iso(each.hold_until),
     failing_since: iso(each.failing_since),
     since: iso(each.since),
   }));
-  return { ...counts, unwell: shown };
+  return { ...counts, unhealthy: shown };
 }

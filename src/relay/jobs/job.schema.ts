@@ -12,7 +12,7 @@ import {
   namedItem,
   namedRoute,
   text,
-  told,
+  described,
 } from "../../model/schema.ts";
 import { JOB_STATUSES } from "../../model/statuses.ts";
 import { validate, type ValidationErrors } from "../../model/validation.ts";
@@ -23,7 +23,7 @@ const NAMED_MAX = 10_000;
 
 const request = {
   reason: anyText(1000, "Why; shown with the job.").default(""),
-  dry_run: told(z.boolean().default(false), "Only say how many it would be about."),
+  dry_run: described(z.boolean().default(false), "Only say how many it would be about."),
 };
 
 const deliveryName = namedDelivery.refine(
@@ -43,11 +43,11 @@ export const RedriveRequest = z.strictObject({
   destination_id: namedDestination.optional(),
   cause: text(100, "Why they gave up.").optional(),
   item_id: namedItem.optional(),
-  delivery_ids: told(
-    z.array(told(deliveryName, "Id of a delivery, `dlv_…`.")).min(1).max(NAMED_MAX),
+  delivery_ids: described(
+    z.array(described(deliveryName, "Id of a delivery, `dlv_…`.")).min(1).max(NAMED_MAX),
     "Just these.",
   ).optional(),
-  state: told(
+  state: described(
     z.enum(["dead", "failed"]),
     "`dead`, the default: those that gave up. `failed`: also those that failed and wait for their next attempt.",
   ).optional(),
@@ -58,10 +58,10 @@ export const RedriveRequest = z.strictObject({
 
 export const ReplayRequest = z.strictObject({
   destination_id: namedDestination,
-  event_id: told(eventName, "Just this event.").optional(),
+  event_id: described(eventName, "Just this event.").optional(),
   item_id: namedItem.optional(),
   integration_id: namedIntegration.optional(),
-  types: told(z.array(told(typePattern, "An event type.")).min(1).max(100), "Event types.").optional(),
+  types: described(z.array(described(typePattern, "An event type.")).min(1).max(100), "Event types.").optional(),
   from: instant("Events from then on.").optional(),
   to: instant("Events before then.").optional(),
   ...request,
@@ -75,7 +75,7 @@ export const RoutePastRequest = z.strictObject({
 });
 
 export const JobFilter = z.strictObject({
-  status: told(z.enum(JOB_STATUSES), "How it stands.").optional(),
+  status: described(z.enum(JOB_STATUSES), "How it stands.").optional(),
   destination_id: namedDestination.optional(),
   ...page,
 });

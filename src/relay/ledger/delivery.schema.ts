@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { fromEventId } from "../../model/ids.ts";
 import { page, type FilterOf } from "../../model/listing.ts";
-import { namedDestination, namedItem, text, told } from "../../model/schema.ts";
+import { namedDestination, namedItem, text, described } from "../../model/schema.ts";
 import { DELIVERY_FILTER_STATUSES } from "../../model/statuses.ts";
 
 const eventName = text(100, "Id of an event, `evt_…`.").refine(
@@ -13,8 +13,8 @@ const eventName = text(100, "Id of an event, `evt_…`.").refine(
 export const DeliveryFilter = z.strictObject({
   destination_id: namedDestination.optional(),
   item_id: namedItem.optional(),
-  event_id: told(eventName, "Id of an event, `evt_…`.").optional(),
-  status: told(
+  event_id: described(eventName, "Id of an event, `evt_…`.").optional(),
+  status: described(
     z.enum(DELIVERY_FILTER_STATUSES),
     "`undelivered`: all that did not arrive: scheduled, held or dead.",
   ).optional(),

@@ -9,7 +9,7 @@ import {
   namedItem,
   namedUser,
   text,
-  told,
+  described,
   wholeNumber,
 } from "../../model/schema.ts";
 import { validate, type ValidationErrors } from "../../model/validation.ts";
@@ -40,14 +40,14 @@ const typePattern = z
   });
 
 const any = <T extends z.ZodType>(of: T, description: string) =>
-  told(z.array(of).min(1).max(LIST_MAX), description).optional();
+  described(z.array(of).min(1).max(LIST_MAX), description).optional();
 
 const TYPES_SAID =
   "Event types; `item.*` for a family, `*` for all but those about deliveries and destinations, which it is when absent.";
 
-const filter = told(
+const filter = described(
   z.strictObject({
-    types: any(told(typePattern, "An event type."), TYPES_SAID),
+    types: any(described(typePattern, "An event type."), TYPES_SAID),
     integration_ids: any(namedIntegration, "Integrations."),
     environments: any(text(20, "Plaid's environment."), "Plaid's environments."),
     item_ids: any(namedItem, "Plaid's ids of Items."),
@@ -55,32 +55,35 @@ const filter = told(
     webhook_types: any(text(100, "A webhook_type."), "Plaid's webhook_type, of webhook.received alone."),
     webhook_codes: any(text(100, "A webhook_code."), "Plaid's webhook_code, of webhook.received alone."),
     sources: any(
-      told(z.enum(SOURCES), `${SOURCES.slice(0, -1).join(", ")} or ${SOURCES.at(-1)}.`),
+      described(z.enum(SOURCES), `${SOURCES.slice(0, -1).join(", ")} or ${SOURCES.at(-1)}.`),
       "Who sent it, of webhook.received alone: PLAID, BACKEND, FROM_LISTENER or RECONCILER.",
     ),
-    history: told(z.boolean(), "Take what a first reading found too, which is no news; false when absent.").optional(),
+    history: described(
+      z.boolean(),
+      "Take what a first reading found too, which is no news; false when absent.",
+    ).optional(),
   }),
   "Each list that is given must hold the event's value; one that is absent takes all.",
 );
 
-export const routeMatch = told(
+export const routeMatch = described(
   z.record(z.string(), z.unknown()).nullable(),
   "A matcher on the webhook's body, or on the event's data: dotted paths with `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, " +
     "`$in`, `$nin`, `$exists`, `$startsWith`, `$endsWith`, `$contains`, `$and`, `$or`, `$not`. Null takes all.",
 );
-export const routeForm = told(
+export const routeForm = described(
   z.enum(FORMS),
   "`event` when absent, or `transform` where there is one. `original`: the webhook's own bytes, with Plaid's own " +
     "Plaid-Verification header; `webhook`: the webhook within its event; " +
     "`event`: the event; `transform`: what the transform makes of it.",
 );
-export const routeTransform = told(
+export const routeTransform = described(
   Expression.nullable(),
   "A JSONata expression over the event, with form `transform` alone; its result is the body.",
 );
 export const routeName = anyText(200, "Yours to choose.");
 /** The filter of a route that is stored: it may name a type that an earlier release had. */
-export const storedFilter = told(
+export const storedFilter = described(
   z.object({ ...filter.shape, types: any(text(100, "An event type."), TYPES_SAID) }),
   filter.description ?? "",
 );
@@ -99,7 +102,7 @@ export type NewRouteDefinition = WithFilter<z.input<typeof NewRouteDefinition>>;
 
 export const RouteChange = z.strictObject({
   name: routeName.optional(),
-  enabled: told(z.boolean(), "Whether it takes events; true when absent.").optional(),
+  enabled: described(z.boolean(), "Whether it takes events; true when absent.").optional(),
   ...NewRouteDefinition.shape,
 });
 export type RouteChange = WithFilter<z.input<typeof RouteChange>>;
@@ -111,7 +114,7 @@ export type NewRoute = WithFilter<z.input<typeof NewRoute>>;
 export const PREVIEW_MAX = 5000;
 
 export const PreviewRequest = z.strictObject({
-  definition: told(NewRouteDefinition, "What the route would say."),
+  definition: described(NewRouteDefinition, "What the route would say."),
   since: instant("Look at events from then on; the last 24 hours when absent.").optional(),
   until: instant("And up to then; now when absent.").optional(),
   limit: wholeNumber(1, PREVIEW_MAX, "Look at no more events than these, the newest.").default(1000),

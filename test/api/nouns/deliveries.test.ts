@@ -27,7 +27,7 @@ async function deliver(...items: string[]): Promise<Json[]> {
   return (await get(`/v1/deliveries?destination_id=${destination}`)).data;
 }
 
-/** As couriers leave deliveries that gave up. */
+/** Dead letters, as the relay leaves them. */
 async function bury(...causes: string[]): Promise<Json[]> {
   const made = await deliver(...causes);
   await api.database.query(
@@ -144,13 +144,20 @@ describe("dead letters", () => {
 
   it("a redrive can count dead letters before a job sends them again", async () => {
     const [{ id }] = (await bury("timeout", "status_503", "timeout")) as [Json];
-    const wish = { destination_id: destination, cause: "timeout" };
-    const dry = await post("/v1/dead-letters/redrive", { ...wish, dry_run: true });
+    const request = { destination_id: destination, cause: "timeout" };
+    const dry = await post("/v1/dead-letters/redrive", { ...request, dry_run: true });
     expect([dry.status, dry.body]).toEqual([200, { count: 2 }]);
-    const job = await post("/v1/dead-letters/redrive", { ...wish, reason: "mended" });
+    const job = await post("/v1/dead-letters/redrive", { ...request, reason: "fixed" });
     expect([job.status, job.body]).toEqual([
       202,
-      expect.objectContaining({ kind: "redrive", status: "running", total: 2, done: 0, reason: "mended", asked: wish }),
+      expect.objectContaining({
+        kind: "redrive",
+        status: "running",
+        total: 2,
+        done: 0,
+        reason: "fixed",
+        asked: request,
+      }),
     ]);
     const named = await post("/v1/dead-letters/redrive", { delivery_ids: [id], dry_run: true });
     expect(named.body).toEqual({ count: 1 });
@@ -168,9 +175,14 @@ describe("dead letters", () => {
 describe("replays", () => {
   it("a replay by item, type and time can be counted before it is made", async () => {
     await bury("replayed", "not-replayed");
-    const wish = { destination_id: destination, item_id: "replayed", types: ["item.*"], from: "2020-01-01T00:00:00Z" };
-    expect((await post("/v1/replays", { ...wish, dry_run: true })).body).toEqual({ count: 1 });
-    const { status, body } = await post("/v1/replays", wish);
+    const request = {
+      destination_id: destination,
+      item_id: "replayed",
+      types: ["item.*"],
+      from: "2020-01-01T00:00:00Z",
+    };
+    expect((await post("/v1/replays", { ...request, dry_run: true })).body).toEqual({ count: 1 });
+    const { status, body } = await post("/v1/replays", request);
     expect([status, body.kind, body.total]).toEqual([202, "replay", 1]);
   });
 
@@ -195,15 +207,15 @@ describe("routing the past", () => {
     await record(api, updated("past"));
     await api.call(`PATCH /v1/routes/${route}`, { body: { enabled: false } });
     await dispatch(api);
-    const wish = { from: "2020-01-01T00:00:00Z", reason: "a new receiver" };
-    const dry = await post(`/v1/routes/${route}/route-past`, { ...wish, dry_run: true });
+    const request = { from: "2020-01-01T00:00:00Z", reason: "a new receiver" };
+    const dry = await post(`/v1/routes/${route}/route-past`, { ...request, dry_run: true });
     expect([dry.status, dry.body.count > 0]).toEqual([200, true]);
-    const job = await post(`/v1/routes/${route}/route-past`, wish);
+    const job = await post(`/v1/routes/${route}/route-past`, request);
     expect([job.status, job.body]).toEqual([
       202,
       expect.objectContaining({ kind: "route_past", route_id: route, total: dry.body.count }),
     ]);
-    expect((await post("/v1/routes/rte_nowhere/route-past", wish)).status).toBe(404);
+    expect((await post("/v1/routes/rte_nowhere/route-past", request)).status).toBe(404);
     expect((await post(`/v1/routes/${route}/route-past`)).body.error.fields).toEqual({ from: "is required" });
   });
 });
@@ -240,7 +252,7 @@ it("the status shows what waits, and which destinations are unhealthy since when
   const { relay } = await get("/v1/status");
   expect(relay).toMatchObject({ undispatched: 1, overdue: { outbox: 0, deliveries: 0, oldest_at: null } });
   expect([relay.held >= 2, relay.dead >= 1, relay.destinations.paused]).toEqual([true, true, 2]);
-  expect(relay.unwell).toContainEqual({
+  expect(relay.unhealthy).toContainEqual({
     id: destination,
     name: "ledger",
     status: "paused",

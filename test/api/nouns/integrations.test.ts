@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-const wish = () => ({
+const integrationBody = () => ({
   client_id: api.simulator.clientId,
   secret: api.simulator.secret,
   environment: "sandbox",
@@ -18,7 +18,7 @@ const wish = () => ({
 describe("creating an integration", () => {
   it("creating an integration answers with its id, its intake URL and its webhook secret, once Plaid has accepted the credentials", async () => {
     const made = await api.call("POST /v1/integrations", {
-      body: { ...wish(), name: "ours", country_codes: ["US", "CA"] },
+      body: { ...integrationBody(), name: "ours", country_codes: ["US", "CA"] },
     });
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({
@@ -42,7 +42,9 @@ describe("creating an integration", () => {
 
   it("creating an integration stores nothing when Plaid refuses the credentials, and names the fields", async () => {
     const before = (await api.call("GET /v1/integrations?limit=500")).body.data.length;
-    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), secret: "not-the-secret" } });
+    const refused = await api.call("POST /v1/integrations", {
+      body: { ...integrationBody(), secret: "not-the-secret" },
+    });
     expect(refused.status).toBe(422);
     expect(refused.body.error).toMatchObject({
       code: "plaid_credentials_refused",
@@ -55,7 +57,7 @@ describe("creating an integration", () => {
   it("an integration is created with a warning when Plaid cannot be reached", async () => {
     const gone = await startSimulator();
     await gone[Symbol.asyncDispose]();
-    const made = await api.call("POST /v1/integrations", { body: { ...wish(), plaid_url: gone.url } });
+    const made = await api.call("POST /v1/integrations", { body: { ...integrationBody(), plaid_url: gone.url } });
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({
       credentials_checked: false,
@@ -64,13 +66,15 @@ describe("creating an integration", () => {
   });
 
   it("creating an integration with verify: false does not ask Plaid, and says so", async () => {
-    const made = await api.call("POST /v1/integrations", { body: { ...wish(), secret: "later", verify: false } });
+    const made = await api.call("POST /v1/integrations", {
+      body: { ...integrationBody(), secret: "later", verify: false },
+    });
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({ credentials_checked: false, warning: expect.stringContaining("verify") });
   });
 
   it("creating an integration refuses a plaid_url whose server is not Plaid", async () => {
-    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), plaid_url: api.url } });
+    const refused = await api.call("POST /v1/integrations", { body: { ...integrationBody(), plaid_url: api.url } });
     expect(refused.status).toBe(422);
     expect(refused.body.error.fields).toHaveProperty("plaid_url");
   });
@@ -131,7 +135,7 @@ describe("an integration", () => {
   });
 
   it("days_requested outside of Plaid's range is refused by the field's name", async () => {
-    const refused = await api.call("POST /v1/integrations", { body: { ...wish(), days_requested: 731 } });
+    const refused = await api.call("POST /v1/integrations", { body: { ...integrationBody(), days_requested: 731 } });
     expect(refused.status).toBe(400);
     expect(refused.body.error.fields).toHaveProperty("days_requested");
   });

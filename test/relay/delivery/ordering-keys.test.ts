@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => scene[Symbol.asyncDispose]());
 
-/** Lanes, each with a delivery that waits for its retry and two behind it that are due by themselves. */
+/** Ordering keys, each with a delivery that waits for its retry and two behind it that are due by themselves. */
 const waiting = (count: number, prefix = "a") =>
   scene.database.query(
     `insert into relay.deliveries (id, destination_id, event_id, event_type, item_id, ordering_key, route_id, route_version, form, due_at)

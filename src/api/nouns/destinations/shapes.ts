@@ -3,7 +3,7 @@
  * holds the value of a header.
  */
 import { z } from "zod";
-import { destinationId, noTimestamp, timestamp, told } from "../../../model/schema.ts";
+import { destinationId, noTimestamp, timestamp, described } from "../../../model/schema.ts";
 import { BREAKER_STATES, DESTINATION_STATUSES } from "../../../model/statuses.ts";
 import { NewDestination, ordering, signingScheme } from "../../../relay/destinations/destination.schema.ts";
 import { DESTINATION_ID } from "../../../model/examples.ts";
@@ -49,25 +49,28 @@ export const destinationExample = {
   updated_at: "2026-11-02T09:30:00.000Z",
 };
 
-const signingSecret = told(
+const signingSecret = described(
   z.string(),
   "What signs. For `v1` the receiver needs it too: `whsec_…`, as the Standard Webhooks libraries take it; for `v1a` the " +
     "receiver needs `public_key` alone. Nothing shows it again.",
 );
 
 const key = {
-  id: told(z.string(), "Id of the key, `sgk_…`."),
+  id: described(z.string(), "Id of the key, `sgk_…`."),
   scheme: signingScheme,
-  public_key: told(z.string().nullable(), "The public key of a `v1a` key, `whpk_…`: the receiver verifies with it."),
+  public_key: described(
+    z.string().nullable(),
+    "The public key of a `v1a` key, `whpk_…`: the receiver verifies with it.",
+  ),
   created_at: timestamp("When it was made."),
   expires_at: noTimestamp("From then on it does not sign; null until it is rotated."),
 };
 
-const rateLimit = told(
+const rateLimit = described(
   z
     .object({
-      count: told(z.number().int(), "At most so many attempts…"),
-      window_ms: told(z.number().int(), "…in any span of so many milliseconds."),
+      count: described(z.number().int(), "At most so many attempts…"),
+      window_ms: described(z.number().int(), "…in any span of so many milliseconds."),
     })
     .nullable(),
   "Null: none.",
@@ -78,38 +81,38 @@ export const Destination = z
     id: destinationId,
     name: NewDestination.shape.name.unwrap(),
     description: NewDestination.shape.description.unwrap(),
-    url: told(z.string(), "Where it is posted to."),
-    header_names: told(z.array(z.string()), "Names of your own headers; their values are sealed."),
-    has_ca: told(z.boolean(), "Whether it has a certificate authority of its own."),
-    timeout_ms: told(z.number().int(), "Milliseconds for the whole exchange."),
-    schedule: told(
+    url: described(z.string(), "Where it is posted to."),
+    header_names: described(z.array(z.string()), "Names of your own headers; their values are sealed."),
+    has_ca: described(z.boolean(), "Whether it has a certificate authority of its own."),
+    timeout_ms: described(z.number().int(), "Milliseconds for the whole exchange."),
+    schedule: described(
       z.array(z.number().int()),
       "Seconds before each retry, each varied by up to a fifth. When they are used up, the delivery is a dead letter.",
     ),
     rate_limit: rateLimit,
-    concurrency: told(z.number().int(), "Attempts at once."),
+    concurrency: described(z.number().int(), "Attempts at once."),
     ordering,
-    disable_after_s: told(z.number().int(), "Disabled after so many seconds of nothing but failures."),
-    status: told(z.enum(DESTINATION_STATUSES), "Unless active it is held: nothing is sent, nothing is lost."),
-    disabled_reason: told(
+    disable_after_s: described(z.number().int(), "Disabled after so many seconds of nothing but failures."),
+    status: described(z.enum(DESTINATION_STATUSES), "Unless active it is held: nothing is sent, nothing is lost."),
+    disabled_reason: described(
       z.string().nullable(),
       "`gone` (it answered 410), `asked_by_receiver`, `failing`, or `by_hand`.",
     ),
-    breaker: told(
+    breaker: described(
       z.enum(BREAKER_STATES),
       "`open`: it fails so often that nothing is sent until hold_until; `half_open`: one attempt decides.",
     ),
     hold_until: noTimestamp("Nothing is sent until then."),
-    failures: told(z.number().int(), "In a row."),
+    failures: described(z.number().int(), "In a row."),
     failing_since: noTimestamp("The first failure after the last success."),
     last_success_at: noTimestamp("When it last answered 2xx."),
     last_failure_at: noTimestamp("When it last did not."),
-    last_error: told(z.string().nullable(), "Cause of that, such as status_500 or timeout."),
-    scheduled: told(z.number().int(), "Deliveries that wait; counted up to 10001."),
+    last_error: described(z.string().nullable(), "Cause of that, such as status_500 or timeout."),
+    scheduled: described(z.number().int(), "Deliveries that wait; counted up to 10001."),
     oldest_due_at: noTimestamp("When the first of them is or was due."),
-    dead: told(z.number().int(), "Deliveries that gave up; counted up to 10001."),
-    keys: told(z.array(z.object(key)), "What signs, the newest first; more than one while a rotation lasts."),
-    version: told(z.number().int(), "One more at each change."),
+    dead: described(z.number().int(), "Deliveries that gave up; counted up to 10001."),
+    keys: described(z.array(z.object(key)), "What signs, the newest first; more than one while a rotation lasts."),
+    version: described(z.number().int(), "One more at each change."),
     created_at: timestamp("When it was created."),
     updated_at: timestamp("When it last changed."),
   })

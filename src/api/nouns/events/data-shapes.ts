@@ -1,15 +1,15 @@
 /**
- * What the `data` of each event holds. These shapes are looked at by people and their validators, never by the server: an
- * event leaves as the text that is stored. They are loose, since a field may be added without a new version.
+ * The schemas of the `data` of each event. They are for people and their validators; the server never uses them, since it sends
+ * the stored text of an event. They are loose, since a field may be added without a new version.
  */
 import { z } from "zod";
 import { CHANGED_TABLES, type EventType, type FixedType } from "../../../events/event-types.ts";
-import { anyObject, noTimestamp, timestamp, told } from "../../../model/schema.ts";
+import { anyObject, noTimestamp, timestamp, described } from "../../../model/schema.ts";
 
-const count = (description: string) => told(z.number().int(), description);
-const text = (description: string) => told(z.string(), description);
-const noText = (description: string) => told(z.string().nullable(), description);
-const noObject = (description: string) => told(z.record(z.string(), z.unknown()).nullable(), description);
+const count = (description: string) => described(z.number().int(), description);
+const text = (description: string) => described(z.string(), description);
+const noText = (description: string) => described(z.string().nullable(), description);
+const noObject = (description: string) => described(z.record(z.string(), z.unknown()).nullable(), description);
 
 const plaidItem = anyObject("Plaid's Item as /item/get has it, its `status` included.");
 const noPlaidItem = noObject(
@@ -17,13 +17,13 @@ const noPlaidItem = noObject(
 );
 const runId = text("The sync run that found it; `GET /v1/items/:item_id/runs` lists it.");
 
-const rows = (what: string) => told(z.array(z.record(z.string(), z.unknown())), what);
+const rows = (what: string) => described(z.array(z.record(z.string(), z.unknown())), what);
 const changed = (noun: string) =>
   z.looseObject({
     run_id: runId,
     part: count("Number of this part, from 1."),
     parts: count("Parts of this run's change; each is an event of its own with at most 100 rows."),
-    counts: told(
+    counts: described(
       z.looseObject({
         added: count("Rows that are new."),
         modified: count("Rows that changed."),
@@ -36,14 +36,14 @@ const changed = (noun: string) =>
     removed: rows(`Removed ${noun}, as they were last known.`),
   });
 
-const syncError = told(
+const syncError = described(
   z.looseObject({
-    class: text("What becomes of it: whether it is tried again, or who must act."),
-    error_type: text("Plaid's error_type, or what stands for it."),
-    error_code: text("Plaid's error_code, or what stands for it."),
+    class: text("What follows: whether Tartan tries again, or who must act."),
+    error_type: text("Plaid's error_type, or Tartan's own."),
+    error_code: text("Plaid's error_code, or Tartan's own."),
     message: text("One sentence."),
     next_step: noText("What to do about it, for people; null where it passes by itself.").optional(),
-    resource: text("What was being read, such as transactions.").optional(),
+    resource: text("The resource of the failed request, such as transactions.").optional(),
     at: timestamp("When it happened."),
   }),
   "Why.",
@@ -55,8 +55,8 @@ const delivery = z.looseObject({
   event_id: text("What it delivers, `evt_…`."),
   event_type: text("The type of that event."),
   attempts: count("Attempts so far."),
-  cause: noText("Of the last failure, such as status_500 or timeout."),
-  last_status: told(z.number().int().nullable(), "HTTP status of the last answer; null where there was none."),
+  cause: noText("Cause of the last failure, such as status_500 or timeout."),
+  last_status: described(z.number().int().nullable(), "HTTP status of the last answer; null where there was none."),
 });
 
 const destinationId = text("The destination, `dst_…`.");
@@ -67,13 +67,16 @@ const webhookReceived = z.looseObject({
   webhook_type: noText("Plaid's webhook_type, such as TRANSACTIONS."),
   webhook_code: noText("Plaid's webhook_code, such as SYNC_UPDATES_AVAILABLE."),
   received_at: timestamp("When its last byte arrived."),
-  webhook: told(z.unknown(), "The body, character for character as it came but for tokens; null where it is not JSON."),
-  body_base64: noText("The body where it is not JSON, in base64; else null."),
-  tokens_cut: told(
-    z.boolean(),
-    "Whether tokens (public_token, link_token …) were cut out of the body; each is replaced by the text [cut], and the signature does not hold over what is left.",
+  webhook: described(
+    z.unknown(),
+    "The body, character for character as it came, without tokens; null if it is not JSON.",
   ),
-  verification: told(
+  body_base64: noText("The body in base64 if it is not JSON; else null."),
+  tokens_cut: described(
+    z.boolean(),
+    "Whether tokens (public_token, link_token …) were cut out of the body. The text [cut] replaces each, so the signature does not match the rest.",
+  ),
+  verification: described(
     z
       .looseObject({
         jwt: text("Plaid's Plaid-Verification header."),
@@ -82,13 +85,13 @@ const webhookReceived = z.looseObject({
         body_sha256: text("SHA-256 of the body as it came, in hexadecimal."),
       })
       .nullable(),
-    "The proof that it is Plaid's, to be checked again by whoever likes; null for a backend's.",
+    "The proof that Plaid sent it, so that you can verify it again; null for a backend's.",
   ),
 });
 
 const consentExpiring = z.looseObject({
-  reason: told(z.enum(["PENDING_EXPIRATION", "PENDING_DISCONNECT"]), "Plaid's webhook_code that announced it."),
-  consent_expiration_time: noTimestamp("When consent ends, where Plaid says so."),
+  reason: described(z.enum(["PENDING_EXPIRATION", "PENDING_DISCONNECT"]), "Plaid's webhook_code that announced it."),
+  consent_expiration_time: noTimestamp("When consent ends; null if Plaid does not say."),
   item: noPlaidItem,
 });
 
@@ -96,14 +99,14 @@ const syncCompleted = z.looseObject({
   run_id: runId,
   outcome: text("How it ended, such as `synced`."),
   webhooks: count("Webhooks that it served."),
-  update_info: anyObject("What it found: counts, totals, pages, duration."),
+  update_info: anyObject("Its summary: counts, totals, pages, duration."),
 });
 
 const syncFailed = z.looseObject({
   run_id: noText("The run; null in events of earlier versions whose run was not kept."),
-  status: text("How the Item stands now, such as `retrying` or `needs_user`."),
+  status: text("The Item's status now, such as `retrying` or `needs_user`."),
   attempts: count("Failures in a row."),
-  retry_at: noTimestamp("When it is tried again by itself; null where that waits for something."),
+  retry_at: noTimestamp("When Tartan tries again by itself; null if that waits for something."),
   error: syncError,
 });
 
@@ -116,8 +119,8 @@ const destinationOpened = z.looseObject({
 });
 
 const overdue = z.looseObject({
-  outbox: count("Rows of the outbox that nobody has dispatched."),
-  deliveries: count("Deliveries that are due and were not attempted."),
+  outbox: count("Rows of the outbox that no relay has dispatched."),
+  deliveries: count("Due deliveries without an attempt."),
   oldest_at: noTimestamp("Since when the oldest of them waits."),
 });
 
@@ -128,17 +131,17 @@ const CHANGES = new Map<string, ReturnType<typeof changed>>(
 const FIXED = {
   "webhook.received": webhookReceived,
   "item.linked": z.looseObject({
-    created: told(z.boolean(), "False where the Item was known and its token replaced."),
+    created: described(z.boolean(), "False where the Item was known and its token replaced."),
   }),
   "item.updated": z.looseObject({
-    changed: told(z.array(z.string()), "The top-level fields that differ from before."),
+    changed: described(z.array(z.string()), "The top-level fields that differ from before."),
     item: plaidItem,
   }),
   "item.error": z.looseObject({ error: anyObject("Plaid's error object."), item: noPlaidItem }),
   "item.repaired": z.looseObject({ previous_error_code: noText("What ailed it before."), item: noPlaidItem }),
   "item.consent_expiring": consentExpiring,
   "item.removed": z.looseObject({
-    reason: told(
+    reason: described(
       z.enum(["unlinked", "erased", "ended"]),
       "`unlinked` or `erased` here by you, or `ended`: Plaid no longer has it.",
     ),
@@ -152,7 +155,7 @@ const FIXED = {
   "destination.opened": destinationOpened,
   "destination.failing": z.looseObject({
     destination_id: destinationId,
-    percent: told(z.number().int(), "How much of the time until it is disabled is over: 50, 70 or 90."),
+    percent: described(z.number().int(), "Part of the time until it is disabled that has passed: 50, 70 or 90."),
     failing_since: timestamp("The first failure after the last success."),
     disables_at: timestamp("When it is disabled if nothing succeeds until then."),
   }),
@@ -167,5 +170,5 @@ const FIXED = {
   "relay.overdue": overdue,
 } as const satisfies Record<FixedType, z.ZodObject>;
 
-/** What the data of a type holds. */
+/** The schema of a type's data. */
 export const eventData = (type: EventType): z.ZodObject => CHANGES.get(type) ?? FIXED[type as FixedType];

@@ -1,6 +1,5 @@
 /**
- * One example of each event, told of the same Item and destination as the other examples. A test holds each against the
- * shape it illustrates.
+ * One example of each event, with the same Item and destination as the other examples. A test checks each against its schema.
  */
 import { CHANGED_TABLES, type ChangedTable, type EventType, type FixedType } from "../../../events/event-types.ts";
 import { deliveryExample as delivery } from "../deliveries.ts";

@@ -1,7 +1,7 @@
 /** The schemas of requests to /v1/events, and of a page of events. */
 import { z } from "zod";
 import { flag, PAGE_SIZE } from "../../../model/listing.ts";
-import { namedIntegration, namedItem, namedUser, text, told, wholeNumberText } from "../../../model/schema.ts";
+import { namedIntegration, namedItem, namedUser, text, described, wholeNumberText } from "../../../model/schema.ts";
 import { eventExample } from "./examples.ts";
 import { Event } from "./shapes.ts";
 
@@ -49,8 +49,8 @@ export const StreamHeaders = z.looseObject({
 
 export const EventPage = z
   .object({
-    data: told(z.array(Event), "Events, the oldest first."),
-    next_cursor: told(
+    data: described(z.array(Event), "Events, the oldest first."),
+    next_cursor: described(
       z.string(),
       "Pass it as `cursor` for later events; it is present even if there are no events yet.",
     ),
@@ -71,11 +71,14 @@ export const EventTypes = z
   .object({
     data: z.array(
       z.object({
-        type: told(z.string(), "Its name."),
-        version: told(z.number().int(), "Version of its shape."),
-        description: told(z.string(), "When it happens."),
-        operator: told(z.boolean(), "About deliveries and destinations: only where a filter names it or its family."),
-        component: told(z.string(), "Its schema's name in the OpenAPI document."),
+        type: described(z.string(), "Its name."),
+        version: described(z.number().int(), "Version of its shape."),
+        description: described(z.string(), "When it happens."),
+        operator: described(
+          z.boolean(),
+          "About deliveries and destinations: only where a filter names it or its family.",
+        ),
+        component: described(z.string(), "Its schema's name in the OpenAPI document."),
       }),
     ),
   })

@@ -1,10 +1,10 @@
 /**
- * The events as they are sent: one shape for each type, told apart by `type`, and all of them in the OpenAPI document and
- * in docs/events. Version 1 of a type only ever gains fields; whoever reads one ignores those it does not know.
+ * The events as Tartan sends them: one schema for each `type`, all of them in the OpenAPI document and in docs/events.
+ * Version 1 of a type only gains fields; a receiver ignores fields that it does not know.
  */
 import { z } from "zod";
 import { EVENT_TYPES, sentenceOf, type EventType } from "../../../events/event-types.ts";
-import { eventId, integrationId, itemId, orNull, timestamp, told, userId } from "../../../model/schema.ts";
+import { eventId, integrationId, itemId, orNull, timestamp, described, userId } from "../../../model/schema.ts";
 import { eventData } from "./data-shapes.ts";
 import { eventExample } from "./examples.ts";
 
@@ -20,14 +20,17 @@ function shapeOf<Type extends EventType>(type: Type) {
   return z
     .looseObject({
       id: eventId,
-      type: told(z.literal(type), "What happened."),
-      version: told(z.literal(EVENT_VERSION), "Version of this shape."),
+      type: described(z.literal(type), "What happened."),
+      version: described(z.literal(EVENT_VERSION), "Version of this shape."),
       occurred_at: timestamp("When it became true here."),
       integration_id: orNull(integrationId),
-      environment: told(z.string().nullable(), "Plaid's environment."),
+      environment: described(z.string().nullable(), "Plaid's environment."),
       item_id: orNull(itemId),
       user_id: orNull(userId),
-      history: told(z.boolean(), "Part of a first reading: it was so before Tartan looked, and is no news."),
+      history: described(
+        z.boolean(),
+        "Part of the first sync: the data is older than the link to Tartan, and no news.",
+      ),
       data: eventData(type),
     })
     .meta({ id: eventComponent(type), description: sentenceOf(type), examples: [eventExample(type)] });
@@ -37,7 +40,7 @@ export const SHAPED_TYPES = Object.keys(EVENT_TYPES) as EventType[];
 
 const SHAPES = SHAPED_TYPES.map((type) => shapeOf(type));
 
-/** The shape of a type. @throws Error when there is no such type */
+/** The schema of a type. @throws Error if there is no such type */
 export function eventShape(type: EventType): ReturnType<typeof shapeOf> {
   const shape = SHAPES[SHAPED_TYPES.indexOf(type)];
   if (shape === undefined) throw new Error(`there is no event ${type}`);
@@ -49,6 +52,6 @@ if (first === undefined) throw new Error("there are no events");
 
 export const Event = z.discriminatedUnion("type", [first, ...others]).meta({
   id: "Event",
-  description: "What happened, as it is sent to destinations.",
+  description: "An event, as Tartan sends it to destinations.",
   examples: [eventExample("transactions.changed")],
 });

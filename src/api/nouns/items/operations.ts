@@ -1,4 +1,4 @@
-/** /v1/items: Plaid Items, from the token's arrival to its end. */
+/** /v1/items: Plaid Items, from link to unlink. */
 import { z } from "zod";
 import { TartanError } from "../../../errors.ts";
 import { LinkedItem } from "../../../integrations/item.schema.ts";
@@ -58,8 +58,8 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
 }
 
 /**
- * Ends the Item at Plaid. A repeat is answered ITEM_NOT_FOUND: it is gone, which is what was asked for.
- * @returns false where its token is no longer here, so that only Plaid's dashboard can end it
+ * Removes the Item at Plaid. Plaid answers a repeat with ITEM_NOT_FOUND, which counts as done.
+ * @returns false if Tartan no longer has its token, so that only Plaid's dashboard can remove it
  */
 async function removeAtPlaid(deps: ApiDeps, integrationId: string, itemId: string): Promise<boolean> {
   const { database, vault, directory, clientFor } = deps;
@@ -79,12 +79,9 @@ export const noItem = (id: string): TartanError =>
 
 const NewItem = z.strictObject({ integration_id: namedIntegration, ...LinkedItem.shape });
 export const ItemParams = z.object({ item_id: namedItem });
-/** Item ids are Plaid's and rarely shared; where two integrations link one Item, this says which is meant. */
+/** Two integrations rarely link one Item; this parameter then says which of them is meant. */
 const whichIntegration = {
-  integration_id: text(
-    100,
-    "Which one is meant, where several integrations link the Item; else the latest.",
-  ).optional(),
+  integration_id: text(100, "Which integration is meant, if several link the Item; by default the latest.").optional(),
 };
 
 const PAGE_OF_ITEMS = list(Item, itemExample, "A page of Items.");
@@ -93,7 +90,7 @@ const LIST = {
   ...about("Items", {
     operationId: "listItems",
     summary: "List Items",
-    description: "The Items that are linked and how their mirror stands. Filters combine.",
+    description: "The linked Items and the state of their mirror. Filters combine.",
   }),
   querystring: ItemFilter,
   response: { 200: PAGE_OF_ITEMS, ...refusals() },
@@ -104,7 +101,7 @@ const SHOW = {
     operationId: "getItem",
     summary: "Show an Item",
     description:
-      "How one Item's mirror stands: since when each resource is known to be equal to Plaid, and what is wrong if it is not.",
+      "The state of one Item's mirror: when each resource was last equal to Plaid, and what is wrong if it is not.",
   }),
   params: ItemParams,
   querystring: z.strictObject(whichIntegration),
@@ -117,9 +114,9 @@ const LINK = {
     summary: "Link an Item",
     description:
       "Hands over an Item's access token after /item/public_token/exchange; its first sync is due at once. The same as " +
-      "posting ITEM/CREATED to the intake. For an Item that is known the token is replaced (answer 200). Plaid is asked " +
-      "first whose token it is: one of another Item is refused with `token_of_another_item`. When Plaid cannot be asked, " +
-      "the Item is linked, and its first sync finds out.",
+      "posting ITEM/CREATED to the intake. For a known Item it replaces the token (answer 200). Tartan first asks " +
+      "Plaid whose token it is, and refuses one of another Item with `token_of_another_item`. When Plaid cannot be reached, " +
+      "Tartan links the Item, and its first sync checks the token.",
   }),
   body: NewItem.meta({
     examples: [
@@ -150,8 +147,8 @@ const DELETE = {
     operationId: "deleteItem",
     summary: "Unlink an Item",
     description:
-      "Drops its token and ends its sync; what was mirrored stays, unless `erase` asks for that to go too. With " +
-      "`remove_at_plaid` Plaid is told first, and nothing is done here when Plaid cannot be reached.",
+      "Drops its token and ends its sync; what was mirrored stays, unless `erase` is set. With " +
+      "`remove_at_plaid` Tartan removes the Item at Plaid first, and does nothing when Plaid cannot be reached.",
   }),
   params: ItemParams,
   querystring: z.strictObject({

@@ -1,7 +1,7 @@
 /** /v1/items/:item_id/runs: the sync runs of an Item. */
 import { z } from "zod";
 import { page } from "../../../model/listing.ts";
-import { anyObject, integrationId, itemId, timestamp, told } from "../../../model/schema.ts";
+import { anyObject, integrationId, itemId, timestamp, described } from "../../../model/schema.ts";
 import { getItem } from "../../../sync/items.ts";
 import { listRuns } from "../../../sync/queries.ts";
 import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
@@ -30,17 +30,17 @@ export const runExample = {
 
 const Run = z
   .object({
-    id: told(z.string(), "Id of the run; ids sort by time."),
+    id: described(z.string(), "Id of the run; ids sort by time."),
     item_id: itemId,
     integration_id: integrationId,
     started_at: timestamp("When a worker took it."),
     finished_at: timestamp("When its rows were visible."),
-    outcome: told(z.string(), "`synced`, or what came of it instead; `failed` for a run that ended unexpectedly."),
-    error: told(
+    outcome: described(z.string(), "`synced`, or what came of it instead; `failed` for a run that ended unexpectedly."),
+    error: described(
       z.record(z.string(), z.unknown()).nullable(),
       "Its error: `error_code`, `message`, `next_step`. Null if it did not fail.",
     ),
-    webhooks: told(z.number().int(), "How many webhooks it served."),
+    webhooks: described(z.number().int(), "How many webhooks it served."),
     update_info: anyObject("Its summary; the same as on the webhooks that it served."),
   })
   .meta({ id: "Run", description: "One sync run.", examples: [runExample] });

@@ -1,4 +1,4 @@
-/** What /v1/items answers. No answer holds an access token: the vault keeps it, and only sync takes it out. */
+/** The schemas of the answers of /v1/items. No answer holds an access token: it is sealed, and only Plaid receives it. */
 import { z } from "zod";
 import {
   integrationId,
@@ -6,7 +6,7 @@ import {
   noTimestamp,
   orNull,
   timestamp,
-  told,
+  described,
   userId,
   webhookId,
 } from "../../../model/schema.ts";
@@ -42,47 +42,47 @@ export const itemExample = {
   unfit_values: [],
 };
 
-const status = told(
+const status = described(
   z.enum(ITEM_STATUSES),
-  "`pending`: not synced yet. `ok`: the mirror is true. `retrying`: Plaid or the bank failed, tried again by itself. " +
-    "`waiting`: for Plaid to have the data. `needs_user`: Link in update mode, or another way that next_step names; the rows " +
+  "`pending`: not synced yet. `ok`: the mirror is equal to Plaid. `retrying`: Plaid or the bank failed; Tartan tries again by itself. " +
+    "`waiting`: Plaid does not have the data yet. `needs_user`: Link in update mode, or another way that next_step names; the rows " +
     "are kept and the Item is checked daily. `ended`: Plaid no longer has it, link it anew. " +
-    "`misconfigured`: see last_error, it is not the Item's fault. `unlinked`: Tartan has no token; it was dropped, or " +
+    "`misconfigured`: see last_error; the cause is not the Item. `unlinked`: Tartan has no token; it was dropped, or " +
     "webhooks came and the token has not come yet.",
 );
 
 const ResourceState = z
   .object({
-    resource: told(z.string(), "Such as `transactions`."),
+    resource: described(z.string(), "Such as `transactions`."),
     verified_at: noTimestamp(
       "The rows of this resource were equal to Plaid then: it was read to its end. Null: it was never read.",
     ),
-    rows: told(z.number().int(), "Rows that Plaid has."),
-    absent: told(
+    rows: described(z.number().int(), "Rows that Plaid has."),
+    absent: described(
       z.enum(["not_listed", "refused"]).nullable(),
       "Null where the Item has the resource's product. `not_listed`: Plaid does not list the product for the Item. " +
         "`refused`: Plaid refused it for the lack of a product. An absent resource does not count for the Item's `verified_at`.",
     ),
   })
-  .meta({ id: "ResourceState", description: "How one resource of an Item stands." });
+  .meta({ id: "ResourceState", description: "The state of one resource of an Item." });
 
 const UnfitValue = z
   .object({
-    resource: told(z.string(), "Such as `transactions`."),
-    table: told(z.string(), "The one of the resource's tables in schema `plaid` that holds the row."),
-    field: told(z.string(), "Path of the value in the row's object, such as `balances.current`."),
-    expected: told(
+    resource: described(z.string(), "Such as `transactions`."),
+    table: described(z.string(), "The table in schema `plaid` that holds the row."),
+    field: described(z.string(), "Path of the value in the row's object, such as `balances.current`."),
+    expected: described(
       z.string(),
       "What the column holds; `key` for rows that could not be kept for the lack of their key.",
     ),
-    found: told(z.string(), "JSON type of the value, or `missing`."),
-    example: told(z.string().nullable(), "Key of a row that holds such a value."),
-    rows: told(z.number().int(), "How many rows of the latest reading with such a value held one."),
+    found: described(z.string(), "JSON type of the value, or `missing`."),
+    example: described(z.string().nullable(), "Key of a row that holds such a value."),
+    rows: described(z.number().int(), "Number of rows with such a value in the latest sync run that found one."),
     seen_at: timestamp("When that was."),
   })
   .meta({
     id: "UnfitValue",
-    description: "A value of Plaid's that does not fit its column: it is null there and whole in raw.",
+    description: "A value of Plaid's that does not fit its column: the column is null, and `raw` has the value.",
   });
 
 export const Item = z
@@ -90,45 +90,51 @@ export const Item = z
     item_id: itemId,
     integration_id: integrationId,
     user_id: orNull(userId),
-    institution_id: told(z.string().nullable(), "Plaid's id of the bank."),
-    institution_name: told(z.string().nullable(), "The bank's name."),
+    institution_id: described(z.string().nullable(), "Plaid's id of the bank."),
+    institution_name: described(z.string().nullable(), "The bank's name."),
     status,
-    error_code: told(
+    error_code: described(
       z.string().nullable(),
       "Plaid's code of what is wrong with the Item, such as ITEM_LOGIN_REQUIRED; or Tartan's: `token_of_another_item`.",
     ),
-    error_message: told(z.string().nullable(), "What that means, in plain words."),
-    next_step: told(z.string().nullable(), "What to do about it; null also where it passes by itself."),
-    products: told(z.array(z.string()).nullable(), "Plaid products of the Item."),
-    linked_at: noTimestamp("When its token arrived; null while none has."),
+    error_message: described(z.string().nullable(), "The meaning of the code."),
+    next_step: described(z.string().nullable(), "What to do about it; null also where it passes by itself."),
+    products: described(z.array(z.string()).nullable(), "Plaid products of the Item."),
+    linked_at: noTimestamp("When its token arrived; null if none has."),
     verified_at: noTimestamp(
       "All of the Item's resources were equal to Plaid then: the oldest of theirs. Null while one was never read.",
     ),
-    due: told(z.boolean(), "Whether a sync waits or runs."),
-    last_error: told(z.record(z.string(), z.unknown()).nullable(), "What the last sync failed with."),
+    due: described(z.boolean(), "Whether a sync waits or runs."),
+    last_error: described(z.record(z.string(), z.unknown()).nullable(), "What the last sync failed with."),
     checked_at: noTimestamp(
       "Reconciliation asked Plaid about the Item then: what differed from the mirror was synced. Null: not yet.",
     ),
-    next_check_at: noTimestamp("When it asks next; null where that is not planned."),
-    webhook_url: told(z.string().nullable(), "Where Plaid sends the Item's webhooks."),
-    webhook_url_is_intake: told(
+    next_check_at: noTimestamp("When the next check is planned; null if none is."),
+    webhook_url: described(z.string().nullable(), "Where Plaid sends the Item's webhooks."),
+    webhook_url_is_intake: described(
       z.boolean().nullable(),
-      "Whether that is the integration's intake URL, by its path. False: Plaid tells somebody else; move the Item with " +
+      "Whether that is the integration's intake URL, by its path. False: Plaid sends webhooks to another URL; move the Item with " +
         "/item/webhook/update. Null: Plaid names no URL.",
     ),
-    accounts: told(z.number().int(), "Accounts mirrored.").optional(),
-    transactions: told(z.number().int(), "Transactions mirrored.").optional(),
-    resources: told(z.array(ResourceState), "How each resource stands; of a single Item only.").optional(),
-    unfit_values: told(z.array(UnfitValue), "Values that do not fit their columns; of a single Item only.").optional(),
+    accounts: described(z.number().int(), "Accounts mirrored.").optional(),
+    transactions: described(z.number().int(), "Transactions mirrored.").optional(),
+    resources: described(
+      z.array(ResourceState),
+      "The state of each resource; only when one Item is asked for.",
+    ).optional(),
+    unfit_values: described(
+      z.array(UnfitValue),
+      "Values that do not fit their columns; only when one Item is asked for.",
+    ).optional(),
   })
-  .meta({ id: "Item", description: "One Plaid Item and how its mirror stands.", examples: [itemExample] });
+  .meta({ id: "Item", description: "One Plaid Item and the state of its mirror.", examples: [itemExample] });
 
 export const ItemIntroduced = z
   .object({
     item_id: itemId,
     integration_id: integrationId,
-    webhook_id: told(webhookId, "The ITEM/CREATED that the journal keeps of it."),
-    created: told(z.boolean(), "False where the Item was known: its token was replaced."),
+    webhook_id: described(webhookId, "The journal's ITEM/CREATED webhook of it."),
+    created: described(z.boolean(), "False where the Item was known: its token was replaced."),
   })
   .meta({
     description: "The Item is linked; its first sync is due.",
@@ -144,8 +150,8 @@ export const ItemDeleted = z
   .object({
     item_id: itemId,
     deleted: z.literal(true),
-    erased: told(z.boolean(), "Whether its mirror and journal rows were deleted too."),
-    removed_at_plaid: told(z.boolean(), "Whether Plaid confirmed that the Item is gone there."),
+    erased: described(z.boolean(), "Whether its mirror and journal rows were deleted too."),
+    removed_at_plaid: described(z.boolean(), "Whether Plaid confirmed that the Item is gone there."),
   })
   .meta({
     description: "What was done.",

@@ -90,7 +90,7 @@ const ILL: Health = {
   last_error: "timeout",
 };
 
-/** What operators are told. */
+/** Events for operators. */
 async function trouble({ database, integrationId }: Scene): Promise<void> {
   const delivery = {
     id: "0192f3a8-7d51-70d2-9b6c-4e8f1a2b3c4d",
@@ -128,19 +128,19 @@ it("every recorded event matches its schema, and every type is recorded", { time
   const dispatcher = new Dispatcher(scene.database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
   const schemas = validators();
-  const told = new Set<string>();
+  const types = new Set<string>();
   const families = [...new Set(Object.keys(EVENT_TYPES).map((type) => `${type.split(".")[0]}.*`))];
   for (let cursor = "start"; ;) {
     const page = await readEvents(scene.database, { cursor, types: families, history: true, limit: 500 });
     if (page.events.length === 0) break;
     cursor = page.next_cursor;
     for (const { type, text } of page.events) {
-      told.add(type);
+      types.add(type);
       const validate = schemas.get(type);
       validate?.(JSON.parse(text));
       expect([type, validate?.errors, text]).toEqual([type, null, text]);
     }
   }
   const all: EventType[] = Object.keys(EVENT_TYPES) as EventType[];
-  expect([...told].toSorted()).toEqual(all.toSorted());
+  expect([...types].toSorted()).toEqual(all.toSorted());
 });

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-const itemsOf = ({ heard }: StreamRead): string[] => heard.map(({ data }) => (JSON.parse(data) as Json).item_id);
+const itemsOf = ({ events }: StreamRead): string[] => events.map(({ data }) => (JSON.parse(data) as Json).item_id);
 const here = async (): Promise<string> => (await api.call("GET /v1/events?cursor=now")).body.next_cursor;
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
 
@@ -46,7 +46,7 @@ describe("the stream of events", () => {
     let begun = false;
     const reading = readStream(api, {}, (read) => {
       begun ||= read.text.includes("id: ");
-      return read.heard.length === 2;
+      return read.events.length === 2;
     });
     await expect.poll(() => begun).toBe(true);
     await record(api, updated("live-1"), updated("live-2"));
@@ -55,8 +55,8 @@ describe("the stream of events", () => {
     expect([read.status, read.type]).toEqual([200, "text/event-stream"]);
     const { data } = (await api.call("GET /v1/events?limit=500")).body;
     const texts = await Promise.all(data.slice(-2).map(({ id }: Json) => api.call(`GET /v1/events/${id}`)));
-    expect(read.heard.map((each) => each.data)).toEqual(texts.map(({ text }) => text));
-    expect(read.heard.map(({ event }) => event)).toEqual(["item.updated", "item.updated"]);
+    expect(read.events.map((each) => each.data)).toEqual(texts.map(({ text }) => text));
+    expect(read.events.map(({ event }) => event)).toEqual(["item.updated", "item.updated"]);
   });
 
   it("an event stream that is cut off again and again continues without a missing or repeated event", async () => {
@@ -73,11 +73,11 @@ describe("the stream of events", () => {
     while (seen.length < all.length) {
       const enough = randomInt(1, 30);
       const last = (): boolean => seen.length + enough >= all.length;
-      const read = await readStream(api, { query: `cursor=${begin}`, lastEventId }, ({ heard }) =>
-        last() ? heard.length === all.length - seen.length : heard.length === enough,
+      const read = await readStream(api, { query: `cursor=${begin}`, lastEventId }, ({ events }) =>
+        last() ? events.length === all.length - seen.length : events.length === enough,
       );
       seen.push(...itemsOf(read));
-      lastEventId = read.heard.at(-1)?.id;
+      lastEventId = read.events.at(-1)?.id;
     }
     await writing;
     expect(seen).toEqual(all);
@@ -88,7 +88,7 @@ describe("the stream of events", () => {
     const cursor = /^id: (.*)$/m.exec(first.text)?.[1];
     await record(api, updated("meanwhile"));
     await dispatch(api);
-    const second = await readStream(api, { lastEventId: cursor }, ({ heard }) => heard.length > 0);
+    const second = await readStream(api, { lastEventId: cursor }, ({ events }) => events.length > 0);
     expect(itemsOf(second)).toEqual(["meanwhile"]);
   });
 
@@ -102,7 +102,11 @@ describe("the stream of events", () => {
       updated("wanted"),
     );
     await dispatch(api);
-    const read = await readStream(api, { query: `cursor=${begin}&item_id=wanted` }, ({ heard }) => heard.length === 2);
+    const read = await readStream(
+      api,
+      { query: `cursor=${begin}&item_id=wanted` },
+      ({ events }) => events.length === 2,
+    );
     expect(itemsOf(read)).toEqual(["wanted", "wanted"]);
   });
 
