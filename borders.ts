@@ -4,7 +4,7 @@
  * - A room imports the rooms of its row, which all stand above it here, and the files of src/ itself.
  * - A room reads the tables, and calls the SQL functions, of the rooms that it may import.
  * - Only its owner writes a table. Other rooms call a function of the owner inside their transaction.
- * - A file `sql/0007_relay.sql` or `sql/0012_relay_notes.sql` belongs to the room relay/, whatever it contains.
+ * - A file `sql/0007_relay.sql` or `sql/0012_relay_notes.sql` belongs to the room relay/, with any content.
  *
  * A row may be for a folder in a folder (`relay/dispatch`). Then every folder beside it has a row too; what the outer room owns
  * belongs to all of them. Naming the outer room allows all rooms in it.

@@ -26,7 +26,7 @@ const DISPATCHES = 7;
 const LIMIT_MS = Number(process.env["RELAY_GROWTH_MINUTES"] ?? 40) * 60_000;
 
 /**
- * Of a hundred deliveries: 75 delivered, 10 dead, 15 that wait, of which 5 have an ordering key; two days old to new. What is counted up to a
+ * Of a hundred deliveries: 75 delivered, 10 dead, 15 that wait, 5 of them with an ordering key; two days old to new. What is counted up to a
  * limit reaches it at both sizes.
  */
 const FILL = `

@@ -110,7 +110,7 @@ const IMPORTS = new Set([
 const RELATIVE = /^\.{1,2}(\/|$)/;
 const SOURCE = /\.[cm]?[jt]sx?$/;
 
-/** A path that names a file or folder of sources, whatever ending it is written with. */
+/** A path of a source file or folder, with any ending. */
 const namesSource = (path: string): boolean =>
   SOURCE.test(path)
     ? existsSync(path) || existsSync(path.replace(/\.([cm]?)js(x?)$/, ".$1ts$2"))

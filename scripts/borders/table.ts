@@ -108,7 +108,7 @@ export class Rooms {
     return this.all.some((owner) => this.mayWrite(room, owner) && owner.owns.some((table) => table.endsWith(".*")));
   }
 
-  /** @returns what is wrong with the rows, whatever the tree holds */
+  /** @returns the errors of the rows, for any content of the tree */
   mistakes(): string[] {
     return [...this.all.flatMap((room, index) => this.mistakesOf(room, index)), ...this.lostSqlFiles()];
   }

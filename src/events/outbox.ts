@@ -1,4 +1,4 @@
-/** The outbox as its readers by position see it. What sync reads of it is in sync-outbox.ts. */
+/** The outbox for readers by position. sync-outbox.ts has the statements for sync. */
 import type { Queryable } from "../database/types.ts";
 import { GIVE_POSITIONS } from "./queries.ts";
 
@@ -10,7 +10,7 @@ export interface Notification {
 /**
  * Gives rows of the outbox their positions, in the order of their ids. The caller's transaction holds the lock `dispatch`, so that
  * positions become visible in their order.
- * @param hint what the caller has to say when this commits
+ * @param hint the notification that the caller sends with the commit
  */
 export async function givePositions(tx: Queryable, ids: readonly number[], hint: Notification | null): Promise<void> {
   await tx.query(GIVE_POSITIONS, [ids, hint?.channel ?? "", hint?.payload ?? null]);

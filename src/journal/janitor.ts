@@ -26,9 +26,9 @@ export interface JanitorOptions {
   database: Database;
   logger: Logger;
   clock: Clock;
-  /** webhooks are forgotten in whole weeks once all of a week is older; 0 keeps all */
+  /** webhooks are deleted in whole weeks once all of a week is older; 0 keeps all */
   retentionDays: number;
-  /** who else needs webhooks: nothing is forgotten that one of them needs */
+  /** the other folders that need webhooks: retention deletes nothing that one of them needs */
   neededBy: readonly NeedsWebhooks[];
   /** work that other folders have to finish, by its name; done in each round */
   always?: Readonly<Record<string, (signal?: AbortSignal) => Promise<unknown>>>;

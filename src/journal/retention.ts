@@ -13,20 +13,20 @@ import { RETENTION_STATE } from "./queries.ts";
 /** Clocks that NTP sets differ by milliseconds. */
 export const SKEW_MAX_MS = 2 * 60_000;
 
-/** Somebody else whose work needs webhooks, as retention asks them. */
+/** Another folder whose work needs webhooks, as retention asks it. */
 export interface NeedsWebhooks {
-  /** what a week is kept for because of them */
+  /** the reason to keep a week for it */
   neededFor: WeekNeed;
-  /** whether they need a webhook with an id from `first` to before `behind` */
+  /** whether it needs a webhook with an id from `first` to before `behind` */
   between(q: Queryable, first: string, behind: string): Promise<boolean>;
-  /** those of the webhooks that they need */
+  /** the webhooks among these that it needs */
   among(q: Queryable, ids: readonly string[]): Promise<readonly string[]>;
 }
 
 export interface KeptWeek {
   /** its Monday, `2026-11-16` */
   week: string;
-  /** why it is kept although it is older than webhooks are kept */
+  /** why it is kept although it is past the retention time */
   needed_for: WeekNeed;
 }
 

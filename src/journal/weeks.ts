@@ -1,6 +1,6 @@
 /**
- * Drops the weeks of webhooks that are older than webhooks are kept and that nothing needs: no run, no dispatch, and nobody else.
- * Who else needs webhooks stands above this folder, so the caller gives what there is to ask.
+ * Drops the weeks of webhooks that are past the retention time and that nothing needs: no run, no dispatch, and no other folder.
+ * Those folders are above this one, so the caller passes functions that ask them.
  */
 import { cancellable, cancellableTransaction } from "../database/cancellable.ts";
 import { take } from "../database/locks.ts";
@@ -28,8 +28,8 @@ const ROWS_AT_ONCE = 5000;
 const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
 
 /**
- * Looks at each old week and drops it, a week a transaction, the oldest first: a week that takes too long, or a process
- * that is ended, costs one week and not those before it.
+ * Examines each old week and drops it, the oldest first, each in its own transaction: a week that takes too long, or a
+ * process that ends, undoes no earlier week.
  * @returns the weeks that are kept, the oldest first, and what went wrong with others
  */
 export async function dropOldWeeks(

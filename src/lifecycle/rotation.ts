@@ -6,7 +6,7 @@ import type { Vault } from "../integrations/vault.ts";
 import { SEALED_COLUMNS as OF_THE_RELAY } from "../relay/destinations/sealed.ts";
 
 /**
- * Makes the first key of `vault` the one that all processes seal under, and re-seals every sealed column under it.
+ * Makes the first key of `vault` the sealing key of all processes, and re-seals every sealed column with it.
  * @returns how many values were re-sealed, by `table.column`
  * @throws TartanError as `reseal` does
  */

@@ -22,7 +22,7 @@ const LOOKED_AT = `t.ctid as at,
     case when t.removed_at is not null then 'removed' when t.added_at = now() then 'added' else 'modified' end as change,
     greatest(${SIZE}, ${PART_BYTES / PART_ROWS}) as size`;
 
-/** By keys, each row is looked up by itself (limit 1: by index, whatever the planner thinks of the table's size). */
+/** By keys, each row is looked up by itself (limit 1: by index, for any estimate of the table's size). */
 const touched = (of: Mirrored, by: "keys" | "all"): string =>
   by === "all"
     ? `select ${LOOKED_AT} from ${nameOf(of)} t where ${own(of, "t")} and ${TOUCHED}`
@@ -30,7 +30,7 @@ const touched = (of: Mirrored, by: "keys" | "all"): string =>
     select ${LOOKED_AT} from ${nameOf(of)} t
     where ${own(of, "t")} and ${hasKey(of, "t", "k.key")} and ${TOUCHED} limit 1) r`;
 
-/** Each row is fetched from its place (offset 0: before anything else is asked of it, whatever the planner would rather). */
+/** Each row is fetched from its place (offset 0: before any other condition, against the planner's preference). */
 const rowsAt = (of: Mirrored, places: string): string => `(
   select string_agg(t.raw::text, ',') from unnest(${places}) p (at),
     lateral (select * from ${nameOf(of)} r where r.ctid = p.at offset 0) t where ${own(of, "t")})`;

@@ -1,5 +1,5 @@
 /**
- * The rows that a run has touched, for whoever tells of them. Postgres makes the text out of the rows themselves; here
+ * The rows that a run has changed, for the events about them. Postgres makes the text out of the rows themselves; here
  * is only which rows those are.
  */
 import type { Statement } from "../database/types.ts";

@@ -27,7 +27,7 @@ export async function pruneRemoved(q: Queryable, days: number, signal?: AbortSig
   return gone;
 }
 
-/** The age is looked at again once the row is locked: a run may just have brought it back. */
+/** It checks the age again once the row is locked: a run may just have restored it. */
 const deleteRemoved = (table: string): string => `
 delete from ${table} where removed_at < now() - $1 * interval '1 day' and ctid = any (array(
   select ctid from ${table} where removed_at < now() - $1 * interval '1 day' limit $2 for update skip locked))`;

@@ -33,7 +33,7 @@ export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
 
 /**
  * Inserts and updates the rows of one page that differ from the mirror's, and takes back removals. Each row is looked
- * up once (limit 1: by index, whatever the planner thinks of the table's size), then written only if it changed.
+ * up once (limit 1: by index, for any estimate of the table's size), then written only if it changed.
  * $1 integration, $2 subject, $3…$6 the page, $7 given facts as jsonb, if any are. A run holds the subject's lease, so
  * nobody else writes these rows meanwhile. Of the row that stands for the subject it yields what it was before.
  *

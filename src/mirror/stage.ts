@@ -1,7 +1,7 @@
 /**
  * Pages of a reading that is under way. They wait in an unlogged table for the one transaction that applies them all, so
  * memory holds one page however long a history is. The last page never goes there but is applied as it came, so the
- * usual reading of one page costs no staging at all. Whoever stages, moves or applies pages holds the lease that they are
+ * usual reading of one page costs no staging at all. The caller that stages, moves or applies pages holds the lease that they are
  * staged under.
  */
 import type { Queryable } from "../database/types.ts";

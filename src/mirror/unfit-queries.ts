@@ -1,4 +1,4 @@
-/** The statement that notes values which do not fit their columns (see values.ts), for whoever is to see them. */
+/** The statement that records values which do not fit their columns (see values.ts). */
 import type { Queryable, Statement } from "../database/types.ts";
 import { PAGE } from "./queries.ts";
 import { rowsOf, statementName, type Mirrored } from "./rows.ts";

@@ -24,7 +24,7 @@ export function subjectKind(kind: string): SubjectKind | undefined {
 /** The table of a resource whose one row stands for the subject itself. */
 export const rootTable = ({ tables }: Resource): Table | undefined => tables.find(({ key }) => key.length === 0);
 
-/** The resource with the row that stands for the subject itself, and tells how the subject is. */
+/** The resource with the row of the subject itself, which has the subject's status. */
 export function rootOf(resources: readonly Resource[]): Resource | undefined {
   return resources.find((resource) => rootTable(resource) !== undefined);
 }

@@ -70,7 +70,7 @@ export function updatesIn(status: Json | null): Record<string, string> {
   return Object.fromEntries(named);
 }
 
-/** Names of the resources of which Plaid may have newer rows than the last complete reading. */
+/** Names of the resources that may have newer rows at Plaid than in the last complete reading. */
 export function staleResources(
   resources: readonly Resource[],
   { readings, seen }: Known,

@@ -111,7 +111,7 @@ function pause(task: Task, { from, cursor, pages, begunAt, resumed }: Loop, read
 async function beginLoop(reader: Reader, task: Task, { stored, kept, readWith }: Before): Promise<Loop> {
   const { database, scope } = reader;
   const { resource, full, fullFor = [] } = task;
-  // One that began at the start has to end as such, whatever becomes of its pages.
+  // A loop that began at the start has to end as such, even if its pages are lost.
   const from = full || kept?.firstCursor === null ? null : stored;
   if (kept) {
     const { firstCursor, nextCursor, begunAt, pages } = kept;

@@ -1,6 +1,6 @@
 /**
- * Staged pages under a lease. The mirror keeps the pages; here the lease is checked, in the same transaction and under a lock, so
- * that nothing is staged for a subject that another worker holds or that was erased.
+ * Staged pages under a lease. The mirror keeps the pages; this module checks the lease in the same transaction and under a lock,
+ * so no page is staged for a subject that another worker leases or that was erased.
  */
 import type { Database, Queryable, Statement } from "../database/types.ts";
 import { adoptStaged, dropStagedOf, findOldStaged, keepStaged, type StagedUnder } from "../mirror/stage.ts";
@@ -9,7 +9,7 @@ import { FRESH } from "./loop-queries.ts";
 import { FENCE } from "./queries.ts";
 import { leaseLost } from "./queue.ts";
 
-/** Those of the leases $1 of the resources $2 whose pages no run and no loop can use any more. */
+/** The leases among $1 of the resources $2 whose pages no run and no loop can use any more. */
 const UNUSED_LEASES: Statement = {
   name: "sync_unused_leases",
   text: `
@@ -41,9 +41,9 @@ export async function stagePage(database: Database, scope: Scope, resource: stri
 }
 
 /**
- * Takes the first `pages` pages that were staged under another lease over for the scope's own, and forgets the rest of them. With
- * no pages it forgets all of them.
- * @returns whether all were there: a crash of Postgres, or a sweep, may have taken them; then the others are forgotten too
+ * Moves the first `pages` pages of another lease to the scope's own lease, and deletes the rest of them. With no pages it
+ * deletes all of them.
+ * @returns whether all were present: a crash of Postgres, or a sweep, may have deleted some; then it deletes the others too
  * @throws TartanError `lease_lost` when the subject is another worker's by now; then the pages stay as they are
  */
 export async function takeOver(
@@ -55,7 +55,7 @@ export async function takeOver(
   return await adoptStaged(tx, { resource, from, to: scope.leaseToken, pages });
 }
 
-/** Forgets pages whose lease is long gone. A lease that is gone never comes back, so nothing can use them. */
+/** Deletes pages whose lease ended long ago. A lease that has ended never returns, so nothing can use them. */
 export async function sweepStaged(q: Queryable): Promise<void> {
   const old = await findOldStaged(q);
   if (old.length === 0) return;
