@@ -149,16 +149,16 @@ describe("a tenant's reader", () => {
     await using it = await world();
     const url = await reader(it, { integrationId: it.mine });
     await it.database.query(
-      `create table plaid.holdings (integration_id text not null, item_id text not null, holding_id text not null,
+      `create table plaid.later_rows (integration_id text not null, item_id text not null, holding_id text not null,
          raw jsonb not null, removed_at timestamptz, primary key (integration_id, item_id, holding_id))`,
     );
-    await expect(rowsOf(url, "select * from plaid.holdings")).rejects.toMatchObject({ code: "42501" });
+    await expect(rowsOf(url, "select * from plaid.later_rows")).rejects.toMatchObject({ code: "42501" });
     await it.database.query("select tartan.protect_mirror()");
     await it.database.query(
-      "insert into plaid.holdings values ($1, 'i', 'h', '{}', null), ($2, 'i', 'h', '{}', null)",
+      "insert into plaid.later_rows values ($1, 'i', 'h', '{}', null), ($2, 'i', 'h', '{}', null)",
       [it.mine, it.other],
     );
-    for (const relation of ["plaid.holdings", "current_holdings"]) {
+    for (const relation of ["plaid.later_rows", "current_later_rows"]) {
       expect(await rowsOf(url, `select integration_id from ${relation}`)).toEqual([{ integration_id: it.mine }]);
     }
   });
