@@ -135,7 +135,7 @@ describe("a passing failure", () => {
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();
     expect(await scene.info(aboutBoth)).toMatchObject({ outcome: "synced" });
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [] });
   });
 
   it("a passing failure of one item does not delay another", async () => {
@@ -249,7 +249,7 @@ describe("a product that the item does not have, when /item/get fails", () => {
     return item;
   };
   const expectUnasked = async (item: Item, asked: number): Promise<void> => {
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [] });
     expect((await itemRow(item))?.["error_code"]).toBeNull();
     expect(scene.asked("/transactions/sync")).toBe(asked);
   };

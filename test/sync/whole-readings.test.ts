@@ -58,13 +58,13 @@ describe("a reading from the start", () => {
       await run(answering({ ...EMPTY, next_cursor: cursor, transactions_update_status: status }));
       expect(await currentRows(item)).toBe(15);
       const subject = await scene.subject(item.item_id);
-      expect(subject).toMatchObject({ status: "waiting", taken: ["transactions:full"] });
+      expect(subject).toMatchObject({ status: "waiting", claimed: ["transactions:full"] });
       expect(subject.due_at?.getTime()).toBeGreaterThan(Date.now());
       expect(await verifiedAt(item)).toEqual(before);
       scene.simulator.control.changeTransactions(item.item_id, { add: 2, remove: 3, webhooks: false });
       await scene.notify(item.item_id, "HISTORICAL_UPDATE");
       await run();
-      expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", taken: [] });
+      expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [] });
       expect(await currentRows(item)).toBe(14);
       await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
     });
