@@ -188,8 +188,7 @@ describe("looking at items", () => {
       products: ["transactions"],
       due: true,
       verified_at: null,
-      transactions: 1,
-      accounts: 0,
+      counts: { transactions: 1, accounts: 0 },
     });
     expect(JSON.stringify(item)).not.toContain(token);
     expect(new Date(item?.linked_at ?? 0).toISOString()).toBe(item?.linked_at);
@@ -256,7 +255,7 @@ describe("letting go of an item", () => {
     expect(await getItemSecret(it.database, it.vault, integration, "i1")).toBeNull();
     expect(await subject(it, "i1")).toMatchObject({ status: "unlinked", due_at: null, lease_token: null });
     expect(await subject(it, "i2")).toMatchObject({ lease_token: expect.any(String) });
-    expect(await getItem(it.database, "i1")).toMatchObject({ status: "unlinked", due: false, accounts: 1 });
+    expect(await getItem(it.database, "i1")).toMatchObject({ status: "unlinked", due: false, counts: { accounts: 1 } });
     expect((await listItems(it.database, { status: "unlinked" })).data).toHaveLength(1);
   });
 
