@@ -35,7 +35,7 @@ import { EVERYTHING, EVERYTHING_AGAIN } from "./plan.ts";
 import { unreadable } from "./ask.ts";
 import { askerOf, readWithOf } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";
-import { institutionOf } from "./run.ts";
+import { institutionOf } from "./open-reader.ts";
 
 export type CheckOutcome = "equal" | "refreshed" | "gap" | "early" | "later" | "busy" | "lost";
 

@@ -5,23 +5,11 @@
 import type { NewEvent, PartedEvent } from "../events/events.ts";
 import { selectChanges } from "../mirror/changes.ts";
 import { tablesOf } from "../mirror/rows.ts";
-import type { Applied } from "../mirror/types.ts";
 import { changeType, resourcesOf, rootOf, rootTable, subjectKind } from "../resources/index.ts";
 import type { DerivedEvent } from "../resources/types.ts";
-import type { Ending } from "./commit.ts";
-import type { Claim, LastError, Status, UpdateInfo } from "./types.ts";
-
-/** A run as it was written. */
-export interface Written {
-  runId: string;
-  info: UpdateInfo;
-  /** by table */
-  applied: ReadonlyMap<string, Applied>;
-  /** the subject's own row, where Plaid did not return it and its error is new */
-  noted: Record<string, unknown> | null;
-  /** since when all of the subject's resources are known to be equal; undefined: unchanged */
-  verifiedAt: Date | null | undefined;
-}
+import type { Ending } from "./ending.ts";
+import type { Claim, LastError, Status } from "./types.ts";
+import type { Written } from "./write-readings.ts";
 
 type RunEvent = NewEvent | PartedEvent;
 type Head = Omit<NewEvent, "type" | "data">;

@@ -1,0 +1,45 @@
+/** The end of a run: all that its commit needs to know. */
+import type { WaitingWebhook } from "../journal/served.ts";
+import type { Scope } from "../mirror/types.ts";
+import type { Absence } from "./cursor-queries.ts";
+import type { Loops } from "./loops.ts";
+import type { Claim, Decision, Outcome } from "./types.ts";
+
+/** The state of a resource before the run. */
+export interface ResourceStatus {
+  cursor: string | null;
+  rows: number;
+  /** its first reading has ended, including the history that Plaid brought later */
+  complete: boolean;
+  /** the options with which its rows were read */
+  readWith: string;
+  /** null where the subject has the resource, as far as that is known */
+  absent: Absence | null;
+}
+
+export interface Ending {
+  claim: Claim;
+  scope: Scope;
+  /** null where the integration is not known */
+  environment: string | null;
+  /** the sealed token, if Plaid had not answered it with this subject before */
+  unconfirmed: Buffer | null;
+  outcomes: readonly Outcome[];
+  decision: Decision;
+  statuses: ReadonlyMap<string, ResourceStatus>;
+  /** those that waited when the run began */
+  loops: Loops;
+  webhooks: readonly WaitingWebhook[];
+  /** those of `webhooks` that this run serves */
+  served: readonly WaitingWebhook[];
+  /** those that touch nothing mirrored */
+  idle: readonly WaitingWebhook[];
+  /** milliseconds since the run began */
+  tookMs: () => number;
+}
+
+/** The webhooks that still wait for what this run could not read. */
+export function unserved({ webhooks, served, idle }: Ending): WaitingWebhook[] {
+  const done = new Set([...served, ...idle].map(({ id }) => id));
+  return webhooks.filter(({ id }) => !done.has(id));
+}

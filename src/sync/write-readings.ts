@@ -1,0 +1,173 @@
+/**
+ * Writes the outcomes of a run to the mirror: rows and removals, the error of a subject that Plaid did not return, and how far each
+ * resource was read. All of it is a part of the run's commit.
+ */
+import { v7 as newRunId } from "uuid";
+import type { Queryable } from "../database/types.ts";
+import { confirmToken } from "../integrations/tokens.ts";
+import {
+  applyError,
+  applyReading,
+  countCurrent,
+  removeEverything,
+  summaryOf,
+  verify,
+  type AppliedTables,
+} from "../mirror/apply.ts";
+import { both, UNTOUCHED } from "../mirror/changes.ts";
+import type { Applied, Unfit } from "../mirror/types.ts";
+import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
+import { resourcesOf, rootOf } from "../resources/index.ts";
+import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED } from "./cursor-queries.ts";
+import type { Ending } from "./ending.ts";
+import { learnAbsences } from "./products.ts";
+import { WEBHOOKS_MAX } from "./queue.ts";
+import type { Failure, Outcome, UpdateInfo } from "./types.ts";
+
+/** A run as it was written. */
+export interface Written {
+  runId: string;
+  info: UpdateInfo;
+  /** by table */
+  applied: ReadonlyMap<string, Applied>;
+  /** the subject's own row, where Plaid did not return it and its error is new */
+  noted: Record<string, unknown> | null;
+  /** since when all of the subject's resources are known to be equal; undefined: unchanged */
+  verifiedAt: Date | null | undefined;
+}
+
+type Read = Extract<Outcome, { read: unknown }>;
+
+/** @param unfit collects the values that do not fit their columns; null while none is expected */
+export async function writeReadings(tx: Queryable, ending: Ending, unfit: Unfit[] | null): Promise<Written> {
+  const { claim, outcomes, decision, statuses } = ending;
+  const scope = { ...ending.scope, facts: { ...ending.scope.facts, next_step: decision.error?.next_step ?? null } };
+  const applied = new Map<string, Applied>();
+  const summary: Record<string, unknown> = {};
+  const reads = outcomes.filter((outcome): outcome is Read => "read" in outcome);
+  const kept: Kept[] = [];
+  for (const read of reads) {
+    const { resource } = read.task;
+    const steps = await applyReading(tx, scope, read.read, unfit);
+    for (const [table, step] of steps) applied.set(table, step);
+    const before = statuses.get(resource.name);
+    const rows = before ? before.rows + growthOf(steps) : await countCurrent(tx, scope, resource);
+    const complete = before?.complete || read.complete;
+    kept.push({
+      resource: resource.name,
+      cursor: read.cursor,
+      rows,
+      complete,
+      readWith: read.readWith ?? "",
+      partial: (read.partial ?? false) || lacksKeys(resource.name, unfit),
+    });
+    Object.assign(summary, await summaryOf(tx, scope, resource, rows));
+  }
+  const noted = await noteFailure(tx, { ...ending, scope }, applied, unfit);
+  if (decision.gone) await removeSubject(tx, ending, applied);
+  const root = reads.find((read) => read.root !== null);
+  if (root && ending.unconfirmed) await confirmToken(tx, claim.integrationId, claim.id, ending.unconfirmed);
+  const verifiedAt = decision.gone ? undefined : await keepStatuses(tx, ending, kept);
+  return { runId: newRunId(), info: summarise(ending, reads, applied, summary), applied, noted, verifiedAt };
+}
+
+const growthOf = (steps: AppliedTables): number =>
+  [...steps.values()].reduce((sum, { changes }) => sum + changes.added - changes.removed, 0);
+
+/** Errors of configuration that concern only this item's token, not the integration. */
+const OF_THE_TOKEN: ReadonlySet<string> = new Set(["INVALID_ACCESS_TOKEN", TOKEN_OF_ANOTHER_ITEM]);
+
+/**
+ * Writes the error to the subject's own row when Plaid did not return that row: if the error is about the subject, or if
+ * there is nothing else to show because the subject was never read.
+ * @returns the row as it is now, null when it is unchanged
+ */
+async function noteFailure(
+  tx: Queryable,
+  { claim, scope, outcomes, statuses }: Ending,
+  applied: Map<string, Applied>,
+  unfit: Unfit[] | null,
+): Promise<Record<string, unknown> | null> {
+  const root = rootOf(resourcesOf(claim.kind));
+  const failures = outcomes.flatMap((each) => ("failure" in each ? [each] : []));
+  const failure = failures.find(({ failure, task }) => task.resource === root || isForeign(failure))?.failure;
+  if (!root || !failure || failure.class === "limited") return null;
+  const { class: group, errorType: error_type, errorCode: error_code } = failure;
+  const speaks = group === "user" || group === "item_ended" || OF_THE_TOKEN.has(error_code);
+  const error = { error_type, error_code, error_message: explain(error_type, error_code).message };
+  const noted = await applyError(tx, scope, root, error, { add: !statuses.has(root.name), change: speaks, unfit });
+  if (noted) applied.set(noted.table, noted.applied);
+  return noted?.row ?? null;
+}
+
+const isForeign = ({ errorCode }: Failure): boolean => errorCode === TOKEN_OF_ANOTHER_ITEM;
+
+/** A row without a key could not be stored, so the mirror is not equal. */
+const lacksKeys = (name: string, unfit: readonly Unfit[] | null): boolean =>
+  unfit?.some(({ resource, expected }) => resource === name && expected === "key") ?? false;
+
+/** The stored state of a resource that was read to its end. */
+interface Kept {
+  resource: string;
+  cursor: string | null;
+  rows: number;
+  complete: boolean;
+  readWith: string;
+  partial: boolean;
+}
+
+/**
+ * Stores the states of the resources.
+ * @returns since when all of the subject's resources are known to be equal, null while one was never read; undefined: unchanged
+ */
+async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
+  const { claim, scope, outcomes, statuses, webhooks } = ending;
+  const subject = [claim.integrationId, claim.kind, claim.id];
+  const absences = learnAbsences(claim.kind, outcomes, statuses);
+  if (kept.length === 0 && absences.size === 0) return undefined;
+  if (kept.length > 0) {
+    // Webhooks that this run did not serve may request more than was read, such as a full reading.
+    const truncated = webhooks.length === WEBHOOKS_MAX;
+    const columns = [
+      kept.map(({ resource }) => resource),
+      kept.map(({ cursor }) => cursor),
+      kept.map(({ rows }) => rows),
+      kept.map(({ complete }) => complete),
+      kept.map(({ readWith }) => readWith),
+      kept.map(({ partial }) => (truncated || partial ? null : claim.claimedAt)),
+    ];
+    await tx.query(KEEP_CURSORS, [...subject, ...columns]);
+  }
+  if (absences.size > 0) await tx.query(KEEP_ABSENT, [...subject, [...absences.keys()], [...absences.values()]]);
+  const resources = resourcesOf(claim.kind);
+  const names = resources.map(({ name }) => name);
+  const { rows } = await tx.query<{ verified_at: Date | null }>(OLDEST_VERIFIED, [...subject, names]);
+  const verifiedAt = rows[0]?.verified_at ?? null;
+  const root = rootOf(resources);
+  if (root) await verify(tx, scope, root, verifiedAt);
+  return verifiedAt;
+}
+
+async function removeSubject(tx: Queryable, { claim, scope }: Ending, applied: Map<string, Applied>): Promise<void> {
+  for (const resource of resourcesOf(claim.kind)) {
+    for (const [table, gone] of await removeEverything(tx, scope, resource))
+      applied.set(table, both(applied.get(table) ?? UNTOUCHED, gone));
+  }
+  await tx.query(DROP_CURSORS, [claim.integrationId, claim.kind, claim.id]);
+}
+
+function summarise(
+  { decision, statuses, tookMs }: Ending,
+  reads: readonly Read[],
+  applied: ReadonlyMap<string, Applied>,
+  summary: Record<string, unknown>,
+): UpdateInfo {
+  const counts = Object.fromEntries([...applied].map(([table, { changes }]) => [table, changes]));
+  const looped = reads.find(({ cursor }) => cursor !== null);
+  const info: UpdateInfo = { outcome: decision.outcome, ...summary, counts };
+  if (looped) info.cursor = { from: statuses.get(looped.task.resource.name)?.cursor ?? null, to: looped.cursor };
+  info.pages = reads.reduce((sum, { read }) => sum + read.pages.length, 0);
+  info.duration_ms = tookMs();
+  if (decision.error) info.error = decision.error;
+  return info;
+}
