@@ -28,6 +28,8 @@
  * A webhook that a run serves while the marker's transaction is open costs one run that finds nothing to do.
  *
  * Why nothing deadlocks. A marker waits for no subject that exists. Transactions that lock a subject and webhooks lock the subject first.
+ * Two markers that insert the same new subjects could wait for each other, if one of these was linked between their reads: Postgres then
+ * ends one of the transactions, which is repeated.
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { settleUnmarked, takeUnmarked, type Notice, type UnmarkedRow } from "../events/sync-outbox.ts";
