@@ -7,6 +7,7 @@ import { benchAccept } from "./accept.ts";
 import { benchClaims } from "./claims.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
+import { benchMarking } from "./marking.ts";
 import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
@@ -19,6 +20,7 @@ const minutes = quick ? 0.5 : Number(process.env["RELAY_MINUTES"] ?? 10);
 
 const PARTS: Record<string, () => Promise<Row[]>> = {
   accept: () => benchAccept({ million: !quick }),
+  marking: benchMarking,
   sync: benchSync,
   freshness: benchFreshness,
   relay: () => benchRelay({ minutes }),

@@ -18,7 +18,7 @@ import { healed, recordHealed } from "./gap.ts";
 import { EVERYTHING } from "./plan.ts";
 import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
-import { finish, KEEP_RUN, LOCK } from "./queries.ts";
+import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
 import { held, leaseLost, WEBHOOKS_MAX } from "./queue.ts";
 import { findReferences } from "./references.ts";
 import { fence } from "./staging.ts";

@@ -13,7 +13,7 @@ import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
 import { limitScope, PlaidError, type LimitScope } from "../plaid/errors.ts";
 import { limitOf, type Limit } from "../plaid/limits.ts";
-import { ACQUIRE, RESET_STRIKES, SLOW } from "./queries.ts";
+import { ACQUIRE, RESET_STRIKES, SLOW } from "./limit-queries.ts";
 
 export interface Asking {
   integrationId: string;

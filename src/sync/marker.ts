@@ -17,7 +17,7 @@
  * 1. W is processed. A run has served it, or another transaction has settled it. There is nothing to do.
  * 2. W is not processed, and its subject's row is free. The marker locks the row, raises the generation, makes the subject due, and sets
  *    `oldest_unserved` to W or keeps an older one. A running run claimed an older generation. It locks the same row
- *    before it ends (LOCK in queries.ts). If it locks before the marker, the mark comes after its end and makes the subject
+ *    before it ends (LOCK in claim-queries.ts). If it locks before the marker, the mark comes after its end and makes the subject
  *    due. If it locks after, it sees the newer generation, leaves the subject due, and looks up the oldest webhook that waits.
  * 3. W is not processed, and another transaction holds the subject's row. W goes into a new row of the outbox in the same
  *    transaction that deletes the old one, and a marker reads it again.

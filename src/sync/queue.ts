@@ -12,7 +12,7 @@ import { TartanError } from "../errors.ts";
 import { forgetStaged } from "../mirror/forget.ts";
 import type { Scope } from "../mirror/types.ts";
 import { gaveUp } from "./events.ts";
-import { CLAIM, GIVE_BACK, GIVE_UP, KEEP_RUN, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS } from "./queries.ts";
+import { CLAIM, GIVE_BACK, GIVE_UP, KEEP_RUN, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS } from "./claim-queries.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
 /** The most webhooks that one run serves; the rest stay due. */

@@ -6,7 +6,7 @@ import type { Database, Queryable, Statement } from "../database/types.ts";
 import { adoptStaged, dropStagedOf, findOldStaged, keepStaged, type StagedUnder } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
 import { FRESH } from "./loop-queries.ts";
-import { FENCE } from "./queries.ts";
+import { FENCE } from "./claim-queries.ts";
 import { leaseLost } from "./queue.ts";
 
 /** The leases among $1 of the resources $2 whose pages no run and no loop can use any more. */

@@ -1,7 +1,8 @@
 /** Due subjects are found beside any number of waiting ones. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Statement } from "../../src/database/types.ts";
-import { CLAIM, dueDepth, WAKE } from "../../src/sync/queries.ts";
+import { CLAIM, WAKE } from "../../src/sync/claim-queries.ts";
+import { dueDepth } from "../../src/sync/queries.ts";
 import { claim, wake } from "../../src/sync/queue.ts";
 import { openScene, until, type Scene } from "./support.ts";
 

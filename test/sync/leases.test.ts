@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
-import { FENCE } from "../../src/sync/queries.ts";
+import { FENCE } from "../../src/sync/claim-queries.ts";
 import { claim, giveBack, held, renew } from "../../src/sync/queue.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { gated, openScene, until, webhook, type Scene } from "./support.ts";
