@@ -129,6 +129,15 @@ export const FENCE = statement(
 );
 
 /**
+ * The same in a transaction that writes nothing but staged pages, which a crash of Postgres deletes anyway: its commit need not wait for
+ * the disk.
+ */
+export const FENCE_STAGING = statement(
+  "fence_staging",
+  `select set_config('synchronous_commit', 'off', true) from sync.subjects where ${SUBJECT} and lease_token = $4 for key share`,
+);
+
+/**
  * The last statement but one: from here to the commit marks wait, so it comes late. It is a statement of its own, since the
  * next one must read rows as they are after the lock.
  */

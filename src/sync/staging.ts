@@ -6,7 +6,7 @@ import type { Database, Queryable, Statement } from "../database/types.ts";
 import { adoptStaged, dropStagedOf, findOldStaged, keepStaged, type StagedUnder } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
 import { FRESH } from "./loop-queries.ts";
-import { FENCE } from "./claim-queries.ts";
+import { FENCE, FENCE_STAGING } from "./claim-queries.ts";
 import { leaseLost } from "./queue.ts";
 
 /** The leases among $1 of the resources $2 whose pages no run and no loop can use any more. */
@@ -23,9 +23,9 @@ where not exists (select from sync.subjects s where s.lease_token = o.lease_toke
  * Holds the lease of `scope` until the transaction ends: the subject is neither claimed nor deleted before.
  * @throws TartanError `lease_lost` when the subject is another worker's by now
  */
-export async function fence(tx: Queryable, scope: Scope): Promise<void> {
+export async function fence(tx: Queryable, scope: Scope, by: Statement = FENCE): Promise<void> {
   const { integrationId, kind, subjectId, leaseToken } = scope;
-  const { rowCount } = await tx.query(FENCE, [integrationId, kind, subjectId, leaseToken]);
+  const { rowCount } = await tx.query(by, [integrationId, kind, subjectId, leaseToken]);
   if (rowCount === 0) throw leaseLost(scope);
 }
 
@@ -35,7 +35,7 @@ export async function fence(tx: Queryable, scope: Scope): Promise<void> {
  */
 export async function stagePage(database: Database, scope: Scope, resource: string, number: number, text: string) {
   await database.transaction(async (tx) => {
-    await fence(tx, scope);
+    await fence(tx, scope, FENCE_STAGING);
     await keepStaged(tx, scope.leaseToken, resource, number, text);
   });
 }
