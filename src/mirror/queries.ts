@@ -210,12 +210,18 @@ export const verifyRow = (of: Mirrored): Statement => ({
 
 /* Staged pages. The caller holds the lease that they are staged under. */
 
-/** Keeps a page. $1 lease, $2 resource, $3 number, $4 text. */
-export const STAGE_PAGE: Statement = {
-  name: "mirror_stage_page",
-  text: `insert into mirror.staged_pages (lease_token, resource, page, payload) values ($1, $2, $3, $4)
+/**
+ * Keeps a page if the SELECT `guard`, whose values are $1 to $`taken`, yields a row. Behind them: lease, resource, number, text. It is one
+ * statement, since a long history has many pages, and each further round trip for one costs as much as keeping it.
+ */
+export const stagePageIf = (guard: Statement, taken: number): Statement => ({
+  name: `mirror_stage_page_if_${guard.name}`,
+  text: `
+with allowed as materialized (${guard.text})
+insert into mirror.staged_pages (lease_token, resource, page, payload)
+select $${taken + 1}::uuid, $${taken + 2}::text, $${taken + 3}::int, $${taken + 4}::text from allowed
 on conflict (lease_token, resource, page) do update set payload = excluded.payload`,
-};
+});
 
 /**
  * Moves the pages before $4 of resource $2 from lease $3 to lease $1 and drops those behind. The payloads stay where they are.

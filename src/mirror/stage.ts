@@ -4,14 +4,40 @@
  * usual reading of one page costs no staging at all. The caller that stages, moves or applies pages holds the lease that they are
  * staged under.
  */
-import type { Queryable } from "../database/types.ts";
+import type { Queryable, Statement } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { ADOPT_STAGED, COUNT_STAGED, DROP_OLD_STAGED, DROP_STAGED, OLD_STAGED, STAGE_PAGE } from "./queries.ts";
+import { ADOPT_STAGED, COUNT_STAGED, DROP_OLD_STAGED, DROP_STAGED, OLD_STAGED, stagePageIf } from "./queries.ts";
 import type { Scope } from "./types.ts";
 
-/** Keeps page `number` of a resource's reading. */
-export async function keepStaged(tx: Queryable, leaseToken: string, resource: string, number: number, text: string) {
-  await tx.query(STAGE_PAGE, [leaseToken, resource, number, text]);
+/** A SELECT that yields one row while pages may be staged, and locks what that depends on; with its values. */
+export interface Guard {
+  select: Statement;
+  values: readonly unknown[];
+}
+
+/** For a caller whose transaction already holds the lease. */
+const ALWAYS: Guard = { select: { name: "always", text: "select" }, values: [] };
+
+/**
+ * Keeps page `number` of a resource's reading.
+ * @returns whether `guard` allowed it
+ */
+export async function keepStaged(
+  q: Queryable,
+  leaseToken: string,
+  resource: string,
+  number: number,
+  text: string,
+  { select, values }: Guard = ALWAYS,
+): Promise<boolean> {
+  const { rowCount } = await q.query(stagePageIf(select, values.length), [
+    ...values,
+    leaseToken,
+    resource,
+    number,
+    text,
+  ]);
+  return rowCount === 1;
 }
 
 /**

@@ -129,8 +129,8 @@ export const FENCE = statement(
 );
 
 /**
- * The same in a transaction that writes nothing but staged pages, which a crash of Postgres deletes anyway: its commit need not wait for
- * the disk.
+ * The same in a statement that keeps a staged page and does nothing else. A crash of Postgres deletes such a page anyway, so its commit need
+ * not wait for the disk.
  */
 export const FENCE_STAGING = statement(
   "fence_staging",

@@ -2,7 +2,7 @@
  * Staged pages under a lease. The mirror keeps the pages; this module checks the lease in the same transaction and under a lock,
  * so no page is staged for a subject that another worker leases or that was erased.
  */
-import type { Database, Queryable, Statement } from "../database/types.ts";
+import type { Queryable, Statement } from "../database/types.ts";
 import { adoptStaged, dropStagedOf, findOldStaged, keepStaged, type StagedUnder } from "../mirror/stage.ts";
 import type { Scope } from "../mirror/types.ts";
 import { FRESH } from "./loop-queries.ts";
@@ -23,9 +23,8 @@ where not exists (select from sync.subjects s where s.lease_token = o.lease_toke
  * Holds the lease of `scope` until the transaction ends: the subject is neither claimed nor deleted before.
  * @throws TartanError `lease_lost` when the subject is another worker's by now
  */
-export async function fence(tx: Queryable, scope: Scope, by: Statement = FENCE): Promise<void> {
-  const { integrationId, kind, subjectId, leaseToken } = scope;
-  const { rowCount } = await tx.query(by, [integrationId, kind, subjectId, leaseToken]);
+export async function fence(tx: Queryable, scope: Scope): Promise<void> {
+  const { rowCount } = await tx.query(FENCE, leaseOf(scope));
   if (rowCount === 0) throw leaseLost(scope);
 }
 
@@ -33,12 +32,17 @@ export async function fence(tx: Queryable, scope: Scope, by: Statement = FENCE):
  * Keeps page `number` of a resource's reading until a run applies or drops it, or takes it over under another lease.
  * @throws TartanError `lease_lost` when the subject is another worker's by now
  */
-export async function stagePage(database: Database, scope: Scope, resource: string, number: number, text: string) {
-  await database.transaction(async (tx) => {
-    await fence(tx, scope, FENCE_STAGING);
-    await keepStaged(tx, scope.leaseToken, resource, number, text);
-  });
+export async function stagePage(q: Queryable, scope: Scope, resource: string, number: number, text: string) {
+  const guard = { select: FENCE_STAGING, values: leaseOf(scope) };
+  if (!(await keepStaged(q, scope.leaseToken, resource, number, text, guard))) throw leaseLost(scope);
 }
+
+const leaseOf = ({ integrationId, kind, subjectId, leaseToken }: Scope): string[] => [
+  integrationId,
+  kind,
+  subjectId,
+  leaseToken,
+];
 
 /**
  * Moves the first `pages` pages of another lease to the scope's own lease, and deletes the rest of them. With no pages it
