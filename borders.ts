@@ -1,19 +1,19 @@
 /**
  * The borders of the tree: one row for each folder of src/, lowest first. `npm run check:borders` holds them.
  *
- * - A room imports the rooms of its row, which all stand above it here, and the files of src/ itself.
- * - A room reads the tables, and calls the SQL functions, of the rooms that it may import.
- * - Only its owner writes a table. Other rooms call a function of the owner inside their transaction.
- * - A file `sql/0007_relay.sql` or `sql/0012_relay_notes.sql` belongs to the room relay/, with any content.
+ * - A folder imports the folders of its row, which all stand above it here, and the files of src/ itself.
+ * - A folder reads the tables, and calls the SQL functions, of the folders that it may import.
+ * - Only its owner writes a table. Other folders call a function of the owner inside their transaction.
+ * - A file `sql/0007_relay.sql` or `sql/0012_relay_notes.sql` belongs to the folder relay/, with any content.
  *
- * A row may be for a folder in a folder (`relay/dispatch`). Then every folder beside it has a row too; what the outer room owns
- * belongs to all of them. Naming the outer room allows all rooms in it.
+ * A row may be for a folder in a folder (`relay/dispatch`). Then every folder beside it has a row too; what the outer folder owns
+ * belongs to all of them. Naming the outer folder allows all folders in it.
  */
 import type { Exception, Row } from "./scripts/borders/table.ts";
 
 // oxfmt-ignore
-export const ROOMS: readonly Row[] = [
-  // room            may import                                            owns: only this room writes these tables
+export const FOLDERS: readonly Row[] = [
+  // folder          may import                                            owns: only this folder writes these tables
   ["model",         "",                                                   ""],
   ["database",      "model",                                              "tartan_meta.* tartan_locks.* tartan.processes tartan.readiness"],
   ["embedded",      "database",                                           ""],
@@ -25,7 +25,7 @@ export const ROOMS: readonly Row[] = [
   ["receiver",      "model plaid/verify.ts plaid/signatures.ts plaid/webhooks.ts", ""],
   ["mirror",        "model database resources",                           "plaid.* mirror.* tartan.readers"],
   ["sync",          "model database plaid integrations events journal resources mirror", "sync.* plaid.freshness"],
-  // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A room imports earlier ones only.
+  // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A folder imports earlier ones only.
   ["relay/model",   "database",                                           ""],
   ["relay/content", "model database events journal relay/model",          ""],
   ["relay/senders", "relay/model",                                        ""],
@@ -47,13 +47,13 @@ export const ROOMS: readonly Row[] = [
   ["cli",           "*",                                                  ""],
 ];
 
-/** Files of sql/ that are not named after their room. */
+/** Files of sql/ that are not named after their folder. */
 export const SQL_FILES: Readonly<Record<string, string>> = {
   "0009_relay_routing.sql": "relay",
   "0010_relay_ledger.sql": "relay",
 };
 
-/** What a file or room does beside its row, and why. Each line must be needed. */
+/** What a file or folder does beside its row, and why. Each line must be needed. */
 export const EXCEPTIONS: readonly Exception[] = [
   ["events", "names relay.overdue", "An event type has the name of the table."],
   ["api/nouns", "names relay.overdue", "An event type has the name of the table."],

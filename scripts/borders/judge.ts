@@ -1,7 +1,7 @@
 /** Judges what one file does. Every sentence says what was done, which border it crosses, and what to do instead. */
 import { relative, sep } from "node:path";
 import type { Does, Mention } from "./sql.ts";
-import { FILE, type Room, type Rooms, schemaOf } from "./table.ts";
+import { FILE, type Folder, type Folders, schemaOf } from "./table.ts";
 import { ANY } from "./tokens.ts";
 import type { File } from "./tree.ts";
 
@@ -14,16 +14,16 @@ export interface Finding {
   readonly text: string;
 }
 
-/** What the tree makes: tables and views, and functions with the room of their file. */
+/** What the tree makes: tables and views, and functions with the folder of their file. */
 export interface Things {
   readonly tables: ReadonlySet<string>;
   /** Tables that migrations made and dropped again. */
   readonly gone: ReadonlySet<string>;
-  readonly functions: ReadonlyMap<string, Room>;
+  readonly functions: ReadonlyMap<string, Folder>;
 }
 
-/** Where a file is: in a room, or in src/ itself. */
-export type Home = Room | "leaf";
+/** Where a file is: in a folder that has a row, or in src/ itself. */
+export type Home = Folder | "leaf";
 
 interface Place {
   readonly file: string;
@@ -40,11 +40,11 @@ export const isOwnName = (name: string): boolean =>
 export class Judge {
   readonly findings: Finding[] = [];
   private readonly root: string;
-  private readonly rooms: Rooms;
+  private readonly folders: Folders;
   private readonly things: Things;
-  constructor(root: string, rooms: Rooms, things: Things) {
+  constructor(root: string, folders: Folders, things: Things) {
     this.root = root;
-    this.rooms = rooms;
+    this.folders = folders;
     this.things = things;
   }
 
@@ -72,12 +72,12 @@ export class Judge {
       return this.add(place, `imports ${path}`, ", which is not in src/. Only what is in src/ is shipped.");
     }
     const inside = path.slice("src/".length);
-    if (!inside.includes("/") && !this.rooms.named(inside)) return this.importLeaf(place, inside);
-    const room = this.rooms.of(inside);
-    if (!room) return this.add(place, `imports ${path}`, `, which is in no room. Add a row to ${FILE}.`);
+    if (!inside.includes("/") && !this.folders.named(inside)) return this.importLeaf(place, inside);
+    const folder = this.folders.of(inside);
+    if (!folder) return this.add(place, `imports ${path}`, `, whose folder has no row. Add one to ${FILE}.`);
     const { home } = place;
-    if (home !== "leaf" && (this.rooms.mayImport(home, room) || home.files.includes(inside))) return;
-    this.add(place, `imports ${room.name}`, `/ (${path}). ${mayImport(home)} ${INSTEAD_OF_IMPORT}`);
+    if (home !== "leaf" && (this.folders.mayImport(home, folder) || home.files.includes(inside))) return;
+    this.add(place, `imports ${folder.name}`, `/ (${path}). ${mayImport(home)} ${INSTEAD_OF_IMPORT}`);
   }
 
   private importLeaf(place: Place, written: string): void {
@@ -97,8 +97,8 @@ export class Judge {
     if (!name.includes(".")) return this.add(place, done, ` without its schema. Write schema.${name}.`);
     if (name.endsWith(".*")) return this.schema(place, mention);
     if (!this.isTable({ ...mention, name }) || (place.file.startsWith("sql/") && this.things.gone.has(name))) return;
-    const owner = this.rooms.ownerOf(name);
-    if (!owner) return this.add(place, done, `, which no room owns. Add it to its owner's row in ${FILE}.`);
+    const owner = this.folders.ownerOf(name);
+    if (!owner) return this.add(place, done, `, which no folder owns. Add it to its owner's row in ${FILE}.`);
     if (!this.things.tables.has(name) && !creates) {
       return this.add(place, done, ", which no statement creates. Is it misspelt?");
     }
@@ -109,20 +109,20 @@ export class Judge {
   private isTable({ does, name, certain }: Mention): boolean {
     if (this.things.tables.has(name)) return true;
     if (!certain || !isOwnName(name)) return false;
-    return does === "writes" || this.rooms.isSchema(schemaOf(name));
+    return does === "writes" || this.folders.isSchema(schemaOf(name));
   }
 
-  private owned(place: Place, does: Does, name: string, owner: Room): void {
+  private owned(place: Place, does: Does, name: string, owner: Folder): void {
     const { file, home } = place;
     const reads = does === "reads" || does === "calls";
-    if (home !== "leaf" && (reads ? this.rooms.mayRead(home, owner) : this.rooms.mayWrite(home, owner))) return;
-    // The tables of a room are made in one file, those of the rooms in it among them.
-    if (home !== "leaf" && file.startsWith("sql/") && this.rooms.mayWrite(owner, home)) return;
+    if (home !== "leaf" && (reads ? this.folders.mayRead(home, owner) : this.folders.mayWrite(home, owner))) return;
+    // The tables of a folder are made in one file, those of the folders in it among them.
+    if (home !== "leaf" && file.startsWith("sql/") && this.folders.mayWrite(owner, home)) return;
     const instead = reads
       ? insteadOfReading(home, owner)
       : does === "names"
         ? `A table's bare name can end up in any statement, so write the whole statement in ${owner.name}/.`
-        : insteadOfWriting(this.rooms, place, owner);
+        : insteadOfWriting(this.folders, place, owner);
     this.add(place, `${does} ${name}`, `, which ${owner.name}/ owns. ${instead}`);
   }
 
@@ -135,13 +135,13 @@ export class Judge {
   private schema(place: Place, { does, name }: Mention): void {
     if (place.home !== "leaf" && place.home.owns.includes(name)) return;
     const tables = [...this.things.tables, name].filter((table) => schemaOf(table) === schemaOf(name));
-    const owners = new Set(tables.flatMap((table) => this.rooms.ownerOf(table) ?? []));
+    const owners = new Set(tables.flatMap((table) => this.folders.ownerOf(table) ?? []));
     for (const owner of owners) this.owned(place, does, name, owner);
   }
 
   private unnamed(place: Place, { does, declared = [] }: Mention): void {
     for (const name of declared) this.mention(place, { does, name, at: 0, certain: true });
-    if (declared.length > 0 || (place.home !== "leaf" && this.rooms.ownsSchema(place.home))) return;
+    if (declared.length > 0 || (place.home !== "leaf" && this.folders.ownsSchema(place.home))) return;
     const instead =
       "Write the name out, or name the tables in a comment beside it: `writes: schema.table, schema.table`.";
     this.add(place, "writes an unnamed table", `: the statement does not hold its name. ${instead}`);
@@ -153,19 +153,19 @@ const called = (home: Home): string => (home === "leaf" ? "A file of src/ itself
 
 function mayImport(home: Home): string {
   if (home === "leaf") return "A file of src/ itself imports only such files.";
-  const rooms = home.imports.map((name) => (name === "*" ? "every room above it" : `${name}/`));
-  return `${called(home)} may import ${list([...rooms, ...home.files, ...(home.leaves ?? ["the files of src/ itself"])])}.`;
+  const folders = home.imports.map((name) => (name === "*" ? "every folder above it" : `${name}/`));
+  return `${called(home)} may import ${list([...folders, ...home.files, ...(home.leaves ?? ["the files of src/ itself"])])}.`;
 }
 
-const INSTEAD_OF_IMPORT = "Move what both need to a room below both, or let a room above pass it in as a parameter.";
+const INSTEAD_OF_IMPORT = "Move what both need to a folder below both, or let a folder above pass it in as a parameter.";
 
-function insteadOfWriting(rooms: Rooms, { file, home }: Place, owner: Room): string {
+function insteadOfWriting(folders: Folders, { file, home }: Place, owner: Folder): string {
   if (file.startsWith("sql/")) return `Move the statement to a file of sql/ that belongs to ${owner.name}/.`;
-  return home !== "leaf" && rooms.mayImport(home, owner)
+  return home !== "leaf" && folders.mayImport(home, owner)
     ? `Call a function of ${owner.name}/ in your transaction.`
-    : `Let a room that may import both call a function of ${owner.name}/ in the same transaction.`;
+    : `Let a folder that may import both call a function of ${owner.name}/ in the same transaction.`;
 }
 
-const insteadOfReading = (home: Home, owner: Room): string =>
+const insteadOfReading = (home: Home, owner: Folder): string =>
   `${called(home)} may not import ${owner.name}/, so it may not use its tables or functions either. ` +
-  "Let a room above give it what it needs.";
+  "Let a folder above give it what it needs.";

@@ -1,24 +1,24 @@
 /** Holds a whole tree against the rows of borders.ts. */
 import { type Finding, type Home, isOwnName, Judge, type Things } from "./judge.ts";
-import { FILE, type Room, Rooms, schemaOf, type Table } from "./table.ts";
+import { FILE, type Folder, Folders, schemaOf, type Table } from "./table.ts";
 import { type File, readTree } from "./tree.ts";
 
-function homeOf(rooms: Rooms, path: string): Home | undefined {
+function homeOf(folders: Folders, path: string): Home | undefined {
   const [top, ...rest] = path.split("/");
-  if (top === "sql") return rooms.ofSql(rest.join("/"));
-  return rest.length === 1 ? "leaf" : rooms.of(rest.join("/"));
+  if (top === "sql") return folders.ofSql(rest.join("/"));
+  return rest.length === 1 ? "leaf" : folders.of(rest.join("/"));
 }
 
-function thingsOf(rooms: Rooms, files: readonly File[]): Things {
+function thingsOf(folders: Folders, files: readonly File[]): Things {
   const tables = new Set<string>();
   const gone = new Set<string>();
-  const functions = new Map<string, Room>();
+  const functions = new Map<string, Folder>();
   for (const { path, mentions } of files) {
-    const room = homeOf(rooms, path);
+    const folder = homeOf(folders, path);
     for (const { does, name, creates, drops } of mentions.toSorted((a, b) => a.at - b.at)) {
       if (creates && isOwnName(name)) tables.add(name);
       if (drops && path.startsWith("sql/") && tables.delete(name)) gone.add(name);
-      const defined = does === "defines" && room !== "leaf" && room;
+      const defined = does === "defines" && folder !== "leaf" && folder;
       if (defined && !functions.has(name)) functions.set(name, defined);
     }
   }
@@ -28,12 +28,12 @@ function thingsOf(rooms: Rooms, files: readonly File[]): Things {
 const inTable = (text: string): Finding => ({ file: FILE, line: 0, does: "is wrong", text });
 
 /** What the rows name and the tree does not hold. */
-function emptyRows(rooms: Rooms, { tables }: Things, files: readonly File[]): Finding[] {
+function emptyRows(folders: Folders, { tables }: Things, files: readonly File[]): Finding[] {
   const isMade = (table: string): boolean =>
     table.endsWith(".*") ? [...tables].some((made) => schemaOf(made) === schemaOf(table)) : tables.has(table);
   const exists = (start: string): boolean => files.some(({ path }) => path.startsWith(start));
   return [
-    ...rooms.all.flatMap(({ name, owns, files: single, leaves }) => [
+    ...folders.all.flatMap(({ name, owns, files: single, leaves }) => [
       ...(exists(`src/${name}/`) ? [] : [`${name}/ has a row but no file. Remove the row.`]),
       ...owns
         .filter((table) => !isMade(table))
@@ -42,16 +42,16 @@ function emptyRows(rooms: Rooms, { tables }: Things, files: readonly File[]): Fi
         .filter((path) => !exists(`src/${path}`))
         .map((path) => `${name}/ may import ${path}, which does not exist. Remove it from the row.`),
     ]),
-    ...Object.keys(rooms.sqlFiles)
+    ...Object.keys(folders.sqlFiles)
       .filter((file) => !exists(`sql/${file}`))
-      .map((file) => `sql/${file} has a room but does not exist. Remove the line.`),
+      .map((file) => `sql/${file} is given a folder but does not exist. Remove the line.`),
   ].map(inTable);
 }
 
-const withoutRoom = (path: string): string =>
+const withoutRow = (path: string): string =>
   path.startsWith("sql/")
-    ? `is named after no room. Name it NNNN_<room>.sql or NNNN_<room>_<what>.sql.`
-    : `is in no room. Add a row for ${path.slice("src/".length, path.lastIndexOf("/"))} to ${FILE}.`;
+    ? `is named after no folder. Name it NNNN_<folder>.sql or NNNN_<folder>_<what>.sql.`
+    : `is in a folder without a row. Add one for ${path.slice("src/".length, path.lastIndexOf("/"))} to ${FILE}.`;
 
 /** Each once, in the order of the files. Who writes a table reads it too, which need not be said. */
 function tidy(found: readonly Finding[]): Finding[] {
@@ -64,17 +64,17 @@ function tidy(found: readonly Finding[]): Finding[] {
 }
 
 /** Everything that crosses a border, what is excepted among it. @param root absolute */
-export function findings(root: string, table: Pick<Table, "ROOMS" | "SQL_FILES">): Finding[] {
-  const rooms = new Rooms(table);
+export function findings(root: string, table: Pick<Table, "FOLDERS" | "SQL_FILES">): Finding[] {
+  const folders = new Folders(table);
   const { sources, migrations } = readTree(root);
   const files = [...migrations, ...sources];
-  const things = thingsOf(rooms, files);
-  const judge = new Judge(root, rooms, things);
+  const things = thingsOf(folders, files);
+  const judge = new Judge(root, folders, things);
   const homeless: Finding[] = [];
   for (const file of files) {
-    const home = homeOf(rooms, file.path);
+    const home = homeOf(folders, file.path);
     if (home) judge.file(file, home);
-    else homeless.push({ file: file.path, line: 0, does: "has no room", text: withoutRoom(file.path) });
+    else homeless.push({ file: file.path, line: 0, does: "has no row", text: withoutRow(file.path) });
   }
-  return tidy([...rooms.mistakes().map(inTable), ...emptyRows(rooms, things, files), ...homeless, ...judge.findings]);
+  return tidy([...folders.mistakes().map(inTable), ...emptyRows(folders, things, files), ...homeless, ...judge.findings]);
 }

@@ -1,4 +1,4 @@
-/** Deletes a destination, and in the same transaction what other rooms keep of it. */
+/** Deletes a destination, and in the same transaction what other folders keep of it. */
 import { patient } from "../database/pool.ts";
 import type { Database } from "../database/types.ts";
 import { destinationNotFound, markDeleted, notifyRelay } from "./destinations/deletion.ts";

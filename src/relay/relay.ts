@@ -1,5 +1,5 @@
 /**
- * The relay of one process. It starts the rooms and connects them; they share no state but the tables.
+ * The relay of one process. It starts what is in the folders of relay/ and connects it; they share no state but the tables.
  *
  *   events.outbox ──dispatch/──▶ relay.deliveries ──delivery/──▶ the receiver, relay.attempts ──▶ ledger/
  *                                        ▲

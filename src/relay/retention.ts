@@ -1,6 +1,6 @@
 /**
  * Retention of the relay, a step of the janitor's round: deletes what is older than is kept. Rows that something still needs
- * stay. Each room deletes its own rows.
+ * stay. Each folder deletes its own rows.
  */
 import type { Database } from "../database/types.ts";
 import { forgetEvents, forgetOutbox, type Part, type Passed } from "../events/retention.ts";

@@ -28,7 +28,7 @@ it.each([
   ]);
 });
 
-it("a statement that takes the table from a hole is allowed in a room that owns a whole schema", () => {
+it("a statement that takes the table from a hole is allowed in a folder that owns a whole schema", () => {
   expect(crossed({ "src/middle/good.ts": write() })).toEqual([]);
 });
 

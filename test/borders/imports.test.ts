@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Row } from "../../scripts/borders/table.ts";
 import { crossed, ROWS } from "./tree.ts";
 
-it("a room may import the rooms of its row and its own files", () => {
+it("a folder may import the folders of its row and its own files", () => {
   const source = 'export * from "./low.ts"; import "../errors.ts"; import "./more";';
   expect(crossed({ "src/low/more.ts": source, "src/middle/more.ts": 'import "../low/more.ts";' })).toEqual([]);
 });
@@ -30,11 +30,11 @@ it.each([
   ["a path with escapes", String.raw`import { middle } from "../m\u0069ddle/middle.ts";`],
   ["an augmented module", 'declare module "../middle/middle.ts" { interface Middle { more: 1 } }'],
   ["a reference in a comment", '/// <reference path="../middle/middle.ts" />'],
-])("an import of a room above is found in every form: %s", (_, source) => {
+])("an import of a folder above is found in every form: %s", (_, source) => {
   expect(crossed({ "src/low/bad.ts": source })).toEqual(["src/low/bad.ts:1 imports middle"]);
 });
 
-it("an import of a room above is found at every depth of a room", () => {
+it("an import of a folder above is found at every depth of a folder", () => {
   expect(
     crossed({
       "src/low/a/bad.ts": '\nimport { middle } from "../../middle/middle.ts";',
@@ -61,7 +61,7 @@ it.each([
   ]);
 });
 
-it("a room within a room imports what its own row says, and nothing of the room around it", () => {
+it("a folder within a folder imports what its own row says, and nothing of the folder around it", () => {
   expect(
     crossed({
       "src/outer/one/bad.ts": 'import { two } from "../two/two.ts";',
@@ -75,7 +75,7 @@ it("a file of src/ itself imports only such files", () => {
   expect(crossed({ "src/config.ts": 'import { low } from "./low/low.ts";' })).toEqual(["src/config.ts:1 imports low"]);
 });
 
-it("a row can limit a room to some of the files of src/ itself", () => {
+it("a row can limit a folder to some of the files of src/ itself", () => {
   const source = 'import "../errors.ts";\nimport "../clock.ts";\nimport "../clock";';
   expect(crossed({ "src/apart/bad.ts": source })).toEqual([
     "src/apart/bad.ts:2 imports clock.ts",
@@ -83,10 +83,10 @@ it("a row can limit a room to some of the files of src/ itself", () => {
   ]);
 });
 
-it("a row can allow a single file of a room above it, without the tables of that room", () => {
+it("a row can allow a single file of a folder above it, without the tables of that folder", () => {
   const rows = ROWS.map((row): Row => (row[0] === "outer/two" ? ["outer/two", "middle/middle.ts", ""] : row));
   const source = 'import "../../middle/middle.ts";\nimport "../../middle/inner/deep.ts";\n"select from middle.rows";';
-  expect(crossed({ "src/outer/two/two.ts": source }, { ROOMS: rows })).toEqual([
+  expect(crossed({ "src/outer/two/two.ts": source }, { FOLDERS: rows })).toEqual([
     "src/outer/two/two.ts:2 imports middle",
     "src/outer/two/two.ts:3 reads middle.rows",
   ]);
@@ -97,10 +97,10 @@ it("an import of a file outside src/ is refused, and one of a package is not", (
   expect(crossed({ "src/low/bad.ts": source })).toEqual(["src/low/bad.ts:3 imports test/support.ts"]);
 });
 
-it("a row that says * allows every room above it and no other", () => {
+it("a row that says * allows every folder above it and no other", () => {
   const rows = ROWS.map((row): Row => (row[0] === "outer/two" ? ["outer/two", "*", ""] : row));
   const source = 'import "../../middle/middle.ts";\nimport "../../high/high.ts"; "select from middle.rows, high.jobs";';
-  expect(crossed({ "src/outer/two/some.ts": source }, { ROOMS: rows })).toEqual([
+  expect(crossed({ "src/outer/two/some.ts": source }, { FOLDERS: rows })).toEqual([
     "src/outer/two/some.ts:2 imports high",
     "src/outer/two/some.ts:2 reads high.jobs",
   ]);

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Row } from "../../scripts/borders/table.ts";
 import { crossed, ROWS } from "./tree.ts";
 
-it("a file of sql/ may not write, read or call what its room may not, in the body of a function either", () => {
+it("a file of sql/ may not write, read or call what its folder may not, in the body of a function either", () => {
   const source = `create function middle.spoil() returns trigger language plpgsql as $$
     begin
       update low.things set id = 1;
@@ -22,7 +22,7 @@ it("a file of sql/ may not write, read or call what its room may not, in the bod
   ]);
 });
 
-it("a file of sql/ may not define a function again that belongs to another room", () => {
+it("a file of sql/ may not define a function again that belongs to another folder", () => {
   const source = "create or replace function high.rank(id text) returns int language sql as $$ select 2 $$";
   const calls =
     "drop function high.rank(text);\ncreate trigger t after insert on middle.rows execute function high.rank()";
@@ -33,7 +33,7 @@ it("a file of sql/ may not define a function again that belongs to another room"
   ]);
 });
 
-it("a file of sql/ belongs to the room that its name begins with, or to the one that borders.ts says", () => {
+it("a file of sql/ belongs to the folder that its name begins with, or to the one that borders.ts says", () => {
   const source = "alter table outer.first add column more text";
   expect(
     crossed(
@@ -46,7 +46,7 @@ it("a file of sql/ belongs to the room that its name begins with, or to the one 
       },
       { SQL_FILES: { "0009_late.sql": "outer/one" } },
     ),
-  ).toEqual(["sql/0008_outermost.sql:0 has no room", "sql/0010_outer_two.sql:1 writes outer.first"]);
+  ).toEqual(["sql/0008_outermost.sql:0 has no row", "sql/0010_outer_two.sql:1 writes outer.first"]);
 });
 
 it("a table that a file of sql/ drops or renames is no table any more", () => {
@@ -57,8 +57,8 @@ it("a table that a file of sql/ drops or renames is no table any more", () => {
       "drop table high.old;\nalter table high.draft rename to final;\ninsert into high.final values ('1');",
   };
   const rows = ROWS.map((row): Row => (row[0] === "high" ? [row[0], row[1], "high.jobs high.final"] : row));
-  expect(crossed(files, { ROOMS: rows })).toEqual([]);
-  expect(crossed({ ...files, "src/high/bad.ts": '"select from high.old"' }, { ROOMS: rows })).toEqual([
+  expect(crossed(files, { FOLDERS: rows })).toEqual([]);
+  expect(crossed({ ...files, "src/high/bad.ts": '"select from high.old"' }, { FOLDERS: rows })).toEqual([
     "src/high/bad.ts:1 reads high.old",
   ]);
 });

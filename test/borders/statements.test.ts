@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Row } from "../../scripts/borders/table.ts";
 import { crossed, found, ROWS, short } from "./tree.ts";
 
-it("a statement may write the tables of its room and read those of the rooms that it may import", () => {
+it("a statement may write the tables of its folder and read those of the folders that it may import", () => {
   const source = `
     export const A = "insert into high.jobs (id) select id from low.things join middle.seen using (id)";
     export const B = \`delete from high.jobs j using middle.rows r where r.id = j.id\`;
@@ -69,7 +69,7 @@ it.each([
   ["strings that SQL puts together", `"execute 'delete ' || 'from low.' || 'things where id = ' || quote_literal(x)"`],
   ["a name that SQL puts together", `"execute 'delete from low.' || quote_ident(x) || ' where true'"`, "low.*"],
   ["a rule", '"create rule r as on insert to middle.rows do update low.things set id = 1"'],
-])("a statement that writes a table of another room is found: %s", (_, literal, table = "low.things") => {
+])("a statement that writes a table of another folder is found: %s", (_, literal, table = "low.things") => {
   const [only, ...more] = found({ "src/middle/bad.ts": `export const bad = ${literal};` });
   expect([only?.file, only?.does, more.map(short)]).toEqual(["src/middle/bad.ts", `writes ${table}`, []]);
 });
@@ -89,7 +89,7 @@ it.each([
   ["a foreign key", '"alter table low.things add foreign key (id) references middle.rows (id)"'],
   ["a subquery", '"update low.things set id = (select max(id) from middle.rows)"'],
   ["a schema whose table is a hole", "`select from middle.${name}`", "middle.*"],
-])("a statement that reads a table of a room above is found: %s", (_, literal, table = "middle.rows") => {
+])("a statement that reads a table of a folder above is found: %s", (_, literal, table = "middle.rows") => {
   expect(crossed({ "src/low/bad.ts": `export const bad = ${literal};` })).toEqual([`src/low/bad.ts:1 reads ${table}`]);
 });
 
@@ -104,20 +104,20 @@ it.each([
   ["among the parts of a statement", '["update", "low.things", "set id = 1"].join(" ")'],
 ])("a string that is only the name of a table is allowed to its owner alone: %s", (_, value) => {
   const source = `export const name = ${value};`;
-  const rooms = {
+  const folders = {
     "src/middle/bad.ts": source,
     "src/low/good.ts": `// writes: low.things\n${source.replace("middle.rows r,", "")}`,
   };
-  expect(crossed(rooms)).toEqual(["src/middle/bad.ts:1 names low.things"]);
+  expect(crossed(folders)).toEqual(["src/middle/bad.ts:1 names low.things"]);
 });
 
-it("a string of SQL that is only the name of a table of a room above is found", () => {
+it("a string of SQL that is only the name of a table of a folder above is found", () => {
   expect(crossed({ "src/low/bad.ts": `"select to_regclass('high.jobs'), 'low.things'::regclass";` })).toEqual([
     "src/low/bad.ts:1 reads high.jobs",
   ]);
 });
 
-it("a statement that calls an SQL function of a room above is found", () => {
+it("a statement that calls an SQL function of a folder above is found", () => {
   expect(crossed({ "src/low/bad.ts": 'export const bad = "select high.rank($1)";' })).toEqual([
     "src/low/bad.ts:1 calls high.rank",
   ]);
@@ -139,7 +139,7 @@ it("a file of src/ itself may use no table", () => {
   ]);
 });
 
-it("rooms within a room share what the outer room owns, and not what one of them owns", () => {
+it("folders within a folder share what the outer folder owns, and not what one of them owns", () => {
   expect(
     crossed({
       "src/outer/two/some.ts":
@@ -207,7 +207,7 @@ it.each([
   expect(crossed({ "src/low/bad.ts": `"${statement}"` })).toEqual(["src/low/bad.ts:1 writes things"]);
 });
 
-it("the owner of a schema may write any of its tables, but not one that another room owns by name", () => {
+it("the owner of a schema may write any of its tables, but not one that another folder owns by name", () => {
   const rows = ROWS.map((row): Row => (row[0] === "high" ? [row[0], row[1], "high.jobs middle.extra"] : row));
   const any = `"select format('delete from middle.%I', name)"`;
   expect(
@@ -218,7 +218,7 @@ it("the owner of a schema may write any of its tables, but not one that another 
         "src/middle/bad.ts": '"delete from middle.extra"',
         "src/high/bad.ts": any,
       },
-      { ROOMS: rows },
+      { FOLDERS: rows },
     ),
   ).toEqual(["src/high/bad.ts:1 writes middle.*", "src/middle/bad.ts:1 writes middle.extra"]);
 });

@@ -51,7 +51,7 @@ export function found(files: Readonly<Record<string, string | null>>, table: Par
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
   }
-  return findings(root, { ROOMS: ROWS, SQL_FILES: {}, EXCEPTIONS: [], ...table });
+  return findings(root, { FOLDERS: ROWS, SQL_FILES: {}, EXCEPTIONS: [], ...table });
 }
 
 export const short = ({ file, line, does }: Finding): string => `${file}:${line} ${does}`;

@@ -1,4 +1,4 @@
-/** What destinations/ does when a destination is deleted; delete-destination.ts calls it with what the other rooms do. */
+/** What destinations/ does when a destination is deleted; delete-destination.ts calls it with what the other folders do. */
 import type { Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
 import { DELETE_DESTINATION, DELETE_KEYS, NOTIFY_RELAY } from "./queries.ts";

@@ -1,4 +1,4 @@
-/** How the rooms of relay/ name their prepared statements. */
+/** How the folders of relay/ name their prepared statements. */
 import type { Statement } from "../../database/types.ts";
 
 /** A statement that Postgres prepares once for each connection. Names are unique within relay/. */

@@ -1,5 +1,5 @@
 /**
- * The types that the rooms of relay/ share: destinations, routes, events and the result of an attempt. Names in snake_case
+ * The types that the folders of relay/ share: destinations, routes, events and the result of an attempt. Names in snake_case
  * are those of the API.
  */
 
