@@ -40,7 +40,7 @@ export const FOLDERS: readonly Row[] = [
   ["lifecycle",     "model database events journal integrations mirror sync relay/forget.ts relay/destinations/sealed.ts", ""],
   // api/: docs/ describes nouns/, which stand on http/. The files of api/ itself put them together.
   ["api/http",      "model database integrations plaid relay/content relay/destinations relay/senders relay/jobs", ""],
-  ["api/nouns",     "model database events journal plaid integrations mirror sync relay/model relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle api/http", ""],
+  ["api/nouns",     "model database events journal plaid integrations resources mirror sync relay/model relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle api/http", ""],
   ["api/docs",      "events api/http api/nouns",                          ""],
   ["api",           "model receiver api/http api/nouns api/docs",         ""],
   ["simulator",     "only errors.ts clock.ts",                            ""],

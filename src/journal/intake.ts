@@ -10,7 +10,7 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { ArrivedWebhook, Intake, Linked, LinkedItem, StaleNotice } from "../model/intake.ts";
-import type { Accepted } from "../model/webhook.ts";
+import { EVERYTHING, type Accepted } from "../model/webhook.ts";
 import { findAccepted } from "./append.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { linkItem } from "./link.ts";
@@ -73,7 +73,7 @@ class PostgresIntake implements Intake, AsyncDisposable {
       ...subject,
       type: about.webhookType,
       code: about.webhookCode,
-      requested: ["*"],
+      requested: [EVERYTHING],
     });
     this.#hint.give();
     if (this.#stale.size >= STALE_KEPT) this.#stale.clear();

@@ -9,6 +9,7 @@ import { storeToken } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { newUuid } from "../model/ids.ts";
 import type { Linked, LinkedItem } from "../model/intake.ts";
+import { EVERYTHING } from "../model/webhook.ts";
 import { checked } from "../model/validation.ts";
 import { append } from "./append.ts";
 import { BACKFILL_USER } from "./queries.ts";
@@ -39,7 +40,7 @@ export async function linkItem(
         receivedAt,
         body: bodyOf(item),
         proof: null,
-        requested: ["*"],
+        requested: [EVERYTHING],
       },
     ]);
     await recordEvents(tx, [{ type: "item.linked", integrationId, itemId, userId, environment, data: { created } }]);

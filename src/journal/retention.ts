@@ -58,11 +58,11 @@ export function suspensionBy(skewMs: number, steady: boolean): Suspension | null
 export function describeSuspension(suspension: Suspension, skewMs: number): string {
   if (suspension === "jumped")
     return (
-      "The database's clock has jumped, or Tartan did not run for days. Nothing is forgotten for a day: check that the " +
-      "clock of the database's machine is right."
+      "The database's clock has jumped, or Tartan did not run for days. Tartan deletes nothing because of its age for a " +
+      "day. Check that the clock of the database's machine is right."
     );
   const by = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? "behind" : "ahead of"}`;
-  return `The clock of this process is ${by} the database's. Nothing is deleted until they agree. Set both by NTP.`;
+  return `The clock of this process is ${by} the database's. Tartan deletes nothing because of its age until they agree. Set both by NTP.`;
 }
 
 /** The state of retention, as the last round found it. */

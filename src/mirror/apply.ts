@@ -18,7 +18,7 @@ import {
   verifyRow,
 } from "./queries.ts";
 import { tablesOf, type Mirrored } from "./rows.ts";
-import { resourcesOf, rootTable } from "../resources/index.ts";
+import { rootTable, shownTables } from "../resources/index.ts";
 import { both, UNTOUCHED } from "./changes.ts";
 import { expectStaged } from "./stage.ts";
 import { noteUnfit } from "./unfit-queries.ts";
@@ -134,11 +134,8 @@ export async function shownCounts(
   integrationId: string,
   itemId: string,
 ): Promise<Record<string, number>> {
-  const shown = resourcesOf("item")
-    .flatMap(tablesOf)
-    .filter(({ table }) => table.countShown);
   const counts: Record<string, number> = {};
-  for (const of of shown) counts[of.table.name] = await countIn(q, { integrationId, subjectId: itemId }, of);
+  for (const of of shownTables()) counts[of.table.name] = await countIn(q, { integrationId, subjectId: itemId }, of);
   return counts;
 }
 

@@ -26,6 +26,11 @@ export interface Proof extends TokenIdentity {
   keyId: string;
 }
 
+/** The request to read all resources of the subject. */
+export const EVERYTHING = "*";
+/** The request to read the resources that the webhook touches from the start. */
+export const TOUCHED_AGAIN = "touched:full";
+
 export interface NewWebhook {
   /** UUIDv7 from `newUuid` */
   id: string;
@@ -43,7 +48,7 @@ export interface NewWebhook {
   /** exactly what arrived, without an access token */
   body: Buffer;
   proof: Proof | null;
-  /** resources that the sender requests besides those that the webhook touches; `["*"]` is all of them */
+  /** what the sender requests besides a reading of what the webhook touches: names of resources, EVERYTHING, TOUCHED_AGAIN */
   requested?: readonly string[];
 }
 

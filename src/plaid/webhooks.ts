@@ -37,10 +37,11 @@ const SUBJECTS: readonly SubjectRule[] = [
   },
 ];
 
-/** Longer than any id of Plaid's, and shorter than the limit of an index. */
-const PLAIN = /^[\x20-\x7e]{1,255}$/;
+/** The longest text that is read from a field: longer than any id or token of Plaid's, and shorter than the limit of an index. */
+export const FIELD_MAX = 255;
+const PLAIN = new RegExp(`^[\\x20-\\x7e]{1,${FIELD_MAX}}$`);
 /** Neither control characters nor halves of surrogate pairs: Postgres text cannot hold them all. */
-const STORABLE = /^[^\p{C}]{1,255}$/u;
+const STORABLE = new RegExp(`^[^\\p{C}]{1,${FIELD_MAX}}$`, "u");
 
 /** `value` if it is text that a column and an index can hold, else null. */
 export function storableText(value: unknown): string | null {

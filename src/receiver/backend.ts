@@ -5,9 +5,9 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { newUuid } from "../model/ids.ts";
-import { parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
+import { FIELD_MAX, parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
 import { cutTokens } from "../model/cut-tokens.ts";
-import type { Accepted } from "../model/webhook.ts";
+import { EVERYTHING, TOUCHED_AGAIN, type Accepted } from "../model/webhook.ts";
 import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
 import { IntakeRefusal, namesOf } from "./refusal.ts";
 
@@ -54,7 +54,7 @@ function checkSecret(headers: IncomingHttpHeaders, secret: string): void {
 
 const isCreated = ({ type, code }: WebhookReading): boolean => type === "ITEM" && code === "CREATED";
 
-const TEXT = "must be a text of 1 to 255 characters";
+const TEXT = `must be a text of 1 to ${FIELD_MAX} characters`;
 
 /** Every invalid field, with what it must be. */
 function invalidOf(fields: Fields, reading: WebhookReading): Invalid {
@@ -119,10 +119,8 @@ function trigger(
   });
 }
 
-/** The resources that the webhook requests besides those it touches. `full` reads all transactions again. */
-function requestedBy(webhook: string, full: boolean): string[] {
-  const requested = full ? ["transactions:full"] : [];
-  if (webhook === "ITEM/UPDATED") requested.unshift("*");
-  if (webhook === "TRANSACTIONS/HISTORICAL_UPDATE" && !full) requested.push("transactions");
-  return requested;
-}
+/** After a repair any resource may have changed. `full` reads what the webhook touches from the start. */
+const requestedBy = (webhook: string, full: boolean): string[] => [
+  ...(webhook === "ITEM/UPDATED" ? [EVERYTHING] : []),
+  ...(full ? [TOUCHED_AGAIN] : []),
+];

@@ -39,6 +39,12 @@ export function endpointsOf(fetch: Fetch): string[] {
   return [first, ...beside.map(([, request]) => request)].map(({ endpoint }) => endpoint);
 }
 
+/** The tables whose number of rows is shown with a single item. */
+export const shownTables = (): { resource: Resource; table: Table }[] =>
+  resourcesOf("item").flatMap((resource) =>
+    resource.tables.filter(({ countShown }) => countShown).map((table) => ({ resource, table })),
+  );
+
 /** The type of the events that hold changed rows of a table, such as `transactions.changed`. */
 export const changeType = ({ name }: Pick<Table, "name">): `${string}.changed` => `${name}.changed`;
 

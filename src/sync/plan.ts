@@ -4,6 +4,7 @@
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import type { WaitingWebhook } from "../journal/served.ts";
+import { EVERYTHING, TOUCHED_AGAIN } from "../model/webhook.ts";
 import { ON_REQUEST, type Claim, type Status, type Task } from "./types.ts";
 
 /** No run has read all of it yet (or it was linked anew), so everything is read, not only what the webhooks touch. */
@@ -11,13 +12,13 @@ const UNSEEN: ReadonlySet<Status> = new Set(["pending", "unlinked", "ended"]);
 /** It may have been repaired without a webhook, so its own row is read again. */
 const UNHEALTHY: ReadonlySet<Status> = new Set(["needs_user", "retrying", "misconfigured"]);
 
-const ALL = "*";
 const FULL = ":full";
 
 /**
  * The tasks of a run, in the order in which resources are declared.
  *
- * Requests are names of resources, `*` for all of them, either with `:full` to read from the start. Unknown names are ignored.
+ * Requests are names of resources or EVERYTHING, either with `:full` to read from the start, and a webhook's TOUCHED_AGAIN. Unknown
+ * names are ignored.
  */
 export function planRun(
   claim: Pick<Claim, "kind" | "status" | "requested">,
@@ -40,7 +41,7 @@ export function planRun(
   const addRequested = (requests: readonly string[], fullFor: readonly string[]): void => {
     for (const { name, full } of requests.map(readRequest))
       for (const resource of resources) {
-        if (name === ALL) add(resource, { full, fullFor });
+        if (name === EVERYTHING) add(resource, { full, fullFor });
         else if (name === resource.name) add(resource, { full, explicit: true, fullFor });
       }
   };
@@ -49,7 +50,7 @@ export function planRun(
     addRequested(requested, [id]);
     const aboutSubject = root !== undefined && touches(root.touchedBy, type, code);
     for (const resource of touchedBy(resources, type, code)) {
-      const full = touches(resource.rereadAfter ?? [], type, code);
+      const full = requested.includes(TOUCHED_AGAIN) || touches(resource.rereadAfter ?? [], type, code);
       add(resource, { full, explicit: !aboutSubject, fullFor: [id] });
     }
   }
@@ -76,7 +77,7 @@ export function resourcesFor(
   { type, code, requested }: Pick<WaitingWebhook, "type" | "code" | "requested">,
 ): Resource[] {
   const names = new Set(requested.map((request) => readRequest(request).name));
-  return resources.filter(({ name, touchedBy }) => names.has(ALL) || names.has(name) || touches(touchedBy, type, code));
+  return resources.filter(({ name, touchedBy }) => names.has(EVERYTHING) || names.has(name) || touches(touchedBy, type, code));
 }
 
 /** The resources that a webhook touches. */
@@ -86,5 +87,4 @@ export function touchedBy(resources: readonly Resource[], type: string | null, c
 
 /** A task as a request. */
 export const requestFor = ({ resource, full }: Task): string => (full ? resource.name + FULL : resource.name);
-export const EVERYTHING = ALL;
-export const EVERYTHING_AGAIN = ALL + FULL;
+export const EVERYTHING_AGAIN = EVERYTHING + FULL;

@@ -5,6 +5,7 @@ import { countUnmarked } from "../events/sync-outbox.ts";
 import { fromCursor, toCursor } from "../model/cursors.ts";
 import { pageSize } from "../model/listing.ts";
 import { checked } from "../model/validation.ts";
+import { EVERYTHING } from "../model/webhook.ts";
 import { markDue } from "./marks.ts";
 import { SyncRequest } from "./item.schema.ts";
 
@@ -93,7 +94,7 @@ export async function requestSync(q: Queryable, itemId: string, request: SyncReq
     const fields = { item_id: "names no item that is linked" };
     throw new TartanError("not_found", `There is no linked item ${itemId}.`, { fields });
   }
-  const requested = (resources ?? ["*"]).map((name) => (full ? `${name}:full` : name));
+  const requested = (resources ?? [EVERYTHING]).map((name) => (full ? `${name}:full` : name));
   const marks = rows.map((row) => ({ integrationId: row.integration_id, kind: "item", id: itemId, requested }));
   await markDue(q, marks);
 }

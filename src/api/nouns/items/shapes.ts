@@ -12,6 +12,7 @@ import {
 } from "../../../model/schema.ts";
 import { ITEM_STATUSES } from "../../../model/statuses.ts";
 import { INTEGRATION_ID, ITEM_ID, USER_ID, WEBHOOK_ID } from "../../../model/examples.ts";
+import { shownTables } from "../../../resources/index.ts";
 
 export const itemExample = {
   item_id: ITEM_ID,
@@ -66,6 +67,14 @@ const ResourceState = z
   })
   .meta({ id: "ResourceState", description: "The state of one resource of an Item." });
 
+/** A single Item is shown with how many rows some of its tables have. */
+const counts = Object.fromEntries(
+  shownTables().map(({ table: { name, event } }) => {
+    const rows = event?.rows ?? name;
+    return [name, described(z.number().int(), `${rows.charAt(0).toUpperCase()}${rows.slice(1)} mirrored.`).optional()];
+  }),
+);
+
 const UnfitValue = z
   .object({
     resource: described(z.string(), "Such as `transactions`."),
@@ -116,8 +125,7 @@ export const Item = z
       "Whether that is the integration's intake URL, by its path. False: Plaid sends webhooks to another URL; move the Item with " +
         "/item/webhook/update. Null: Plaid names no URL.",
     ),
-    accounts: described(z.number().int(), "Accounts mirrored.").optional(),
-    transactions: described(z.number().int(), "Transactions mirrored.").optional(),
+    ...counts,
     resources: described(
       z.array(ResourceState),
       "The state of each resource; only when one Item is asked for.",
