@@ -1,6 +1,6 @@
 /**
- * The integrations in memory with their secrets opened, for the hot path: a webhook must not cost a query, and must
- * not fail because Postgres is down. An entry is
+ * The directory over Postgres: the integrations in memory with their secrets opened, for the hot path. A webhook must not cost a
+ * query, and must not fail because Postgres is down. An entry is
  *
  *   unknown → fresh (10 s) → stale → fresh …
  *
@@ -12,15 +12,13 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { isIntegrationId } from "../model/ids.ts";
-import type { Directory as FindsIntegrations, Environment, KnownIntegration } from "../model/integration.ts";
+import { SEEN_WITHIN_MS, type Directory, type Environment, type KnownIntegration } from "../model/integration.ts";
 import type { Logger } from "../logger.ts";
 import { LOAD_INTEGRATIONS } from "./queries.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import type { Vault } from "./vault.ts";
 
 export type { KnownIntegration } from "../model/integration.ts";
-
-export interface Directory extends FindsIntegrations, AsyncDisposable {}
 
 interface DirectoryOptions {
   database: Database;
@@ -54,7 +52,6 @@ interface Lookup {
   settle: (error?: unknown) => void;
 }
 
-const FRESH_MS = 10_000;
 /** The pause after a failed lookup. */
 const RETRY_MS = 1_000;
 /** How long a request waits for a lookup when there is a stale value. */
@@ -62,7 +59,7 @@ const PATIENCE_MS = 500;
 const UNKNOWN_MAX = 10_000;
 const LOOK_MAX = 200;
 
-class CachingDirectory implements Directory {
+class CachingDirectory implements Directory, AsyncDisposable {
   readonly #options: DirectoryOptions;
   readonly #known = new Map<string, Entry>();
   /** id → fresh until, oldest first */
@@ -144,7 +141,7 @@ class CachingDirectory implements Directory {
 
   #keep(id: string, value: Value): void {
     // An outdated result is kept as stale: it is usable, and the next request looks it up again.
-    const freshUntil = this.#overtaken.has(id) ? 0 : this.#options.clock.now() + FRESH_MS;
+    const freshUntil = this.#overtaken.has(id) ? 0 : this.#options.clock.now() + SEEN_WITHIN_MS;
     this.#unknown.delete(id);
     if (value !== null) {
       this.#known.set(id, { value, freshUntil });
@@ -206,7 +203,7 @@ function served(value: Value): KnownIntegration | null {
 }
 
 /** Loads all integrations, so that Postgres may fail right afterwards, and listens for changes. */
-export async function openDirectory(options: DirectoryOptions): Promise<Directory> {
+export async function openDirectory(options: DirectoryOptions): Promise<Directory & AsyncDisposable> {
   const directory = new CachingDirectory(options);
   await directory.open();
   return directory;

@@ -16,10 +16,21 @@ export interface KnownIntegration {
   includeOriginalDescription: boolean;
 }
 
+/** A new, changed or deleted integration is found as it is at the latest after this time. */
+export const SEEN_WITHIN_MS = 10_000;
+
+/**
+ * The port that finds integrations. Every engine promises:
+ * - It has every integration from the start, so that a webhook does not wait for the store.
+ * - A change is seen within SEEN_WITHIN_MS, also when nobody announces it.
+ * - While the store is away, the last known integration is found.
+ * - Lookups of one id at the same time are one read of the store, and made-up ids cause a bounded number of reads.
+ * - An integration whose secrets cannot be opened fails alone.
+ */
 export interface Directory {
   /**
    * The integration, or null when it does not exist (any more).
-   * @throws TartanError `database_unavailable` when Postgres is down and the id was never seen; `vault_unsealable`
+   * @throws TartanError `database_unavailable` when the store is away and the id was never seen; `vault_unsealable`
    */
   find(id: string): Promise<KnownIntegration | null>;
 }

@@ -29,9 +29,18 @@ export interface KeyRefusal {
   detail: string;
 }
 
-/** A source of verification keys. */
+/**
+ * The port that finds verification keys. Every engine promises:
+ * - Lookups of one key at the same time are one request to Plaid; a key in use is fetched again each hour.
+ * - A rotation needs no restart. A key that has expired or that Plaid withdrew is refused.
+ * - Made-up kids cause a bounded number of requests for each integration, and none of them keeps a known key from being found.
+ * - When Plaid does not answer, a key is unavailable, never unknown. While the store is away, keys are kept in memory.
+ */
 export interface KeySource {
-  /** @param from the sender's address, where it is known */
+  /**
+   * The key, or why it proves nothing. Never throws.
+   * @param from the sender's address, where it is known
+   */
   find(
     scope: KeyScope,
     keyId: string,

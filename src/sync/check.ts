@@ -18,7 +18,7 @@
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { finishCheck, type Check, type Seen } from "../integrations/checks.ts";
-import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import type { Directory, KnownIntegration } from "../model/integration.ts";
 import { getItemSecret } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { append } from "../journal/append.ts";

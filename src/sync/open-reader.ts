@@ -1,7 +1,7 @@
 /** Opens what the requests of one run need: the client, the item's token, and whose rate limits count. */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
-import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import type { Directory, KnownIntegration } from "../model/integration.ts";
 import { findToken } from "../integrations/tokens.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { mirroredReference } from "../mirror/apply.ts";

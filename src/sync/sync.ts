@@ -11,7 +11,7 @@ import { randomInt } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import { describeError, TartanError } from "../errors.ts";
-import type { Directory, KnownIntegration } from "../integrations/directory.ts";
+import type { Directory, KnownIntegration } from "../model/integration.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { openHintBy, openOutboxHint, type Hint } from "../events/hint.ts";
 import type { Logger } from "../logger.ts";

@@ -2,7 +2,7 @@ import { createHmac, sign } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { verifyWebhook } from "../../src/plaid/verify.ts";
-import { newSigningKey, segment, sha256, signJwt, startKeyServer, webhookBody } from "../support/plaid-signer.ts";
+import { newSigningKey, plaidFault, segment, sha256, signJwt, startKeyServer, webhookBody } from "../support/plaid-signer.ts";
 import { openVerifier } from "./support.ts";
 
 const key = newSigningKey();
@@ -65,6 +65,14 @@ describe("a genuine webhook", () => {
     const fresh = await s.verify(signJwt(key, body), body);
     expect(fresh.ok && first.ok && fresh.tokenSha256.equals(first.tokenSha256)).toBe(false);
   });
+});
+
+test("a webhook whose key cannot be fetched is refused as one that may be sent again", async () => {
+  await using s = await scene();
+  s.server.fault = plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR");
+  expect(await s.verify(signJwt(key, body), body)).toMatchObject({ reason: "key_unavailable", keyUnavailable: true });
+  s.server.fault = null;
+  expect(await s.verify(signJwt(key, body), body)).toMatchObject({ ok: true });
 });
 
 test("a token has another identity for another receiver", async () => {

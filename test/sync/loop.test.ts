@@ -4,7 +4,7 @@ import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient, type PlaidClient } from "../../src/plaid/client.ts";
 import { systemClock } from "../../src/clock.ts";
-import type { KnownIntegration } from "../../src/integrations/directory.ts";
+import type { KnownIntegration } from "../../src/model/integration.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { openScene, until, type Item, type Scene } from "./support.ts";
 
