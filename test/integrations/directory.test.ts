@@ -70,7 +70,7 @@ describe("the directory in Postgres", () => {
     const { database, vault } = it;
     const id = await it.integrate();
     await database.query("update tartan.integrations set deleted_at = now()");
-    await using directory = await openDirectory({ database, vault, logger, clock: systemClock });
+    await using directory = await openDirectory({ database, vault, logger, clock: { ...systemClock, now: () => 0 } });
     expect(await directory.find(id)).toBeNull();
     await database.query("update tartan.integrations set deleted_at = null");
     expect(await directory.find(id)).toBeNull();
