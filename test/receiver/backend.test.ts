@@ -82,6 +82,7 @@ describe("a new item from your backend", () => {
       [{ ...created, item_id: "", access_token: "" }, ["item_id", "access_token"]],
       [{ ...created, item_id: "a\0b" }, ["item_id"]],
       [{ ...created, access_token: "x".repeat(5000) }, ["access_token"]],
+      [{ ...created, access_token: "x".repeat(256) }, ["access_token"]],
       [{ ...created, user_id: ["u"] }, ["user_id"]],
       [{ ...created, item_id: "x".repeat(201) }, ["item_id"]],
       [{ webhook_type: "ITEM", webhook_code: "UPDATED" }, ["item_id"]],
@@ -153,16 +154,16 @@ describe("a request by secret", () => {
     await intake.backend(updated);
     expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", requested: ["*"] }]);
     await intake.backend({ ...updated, item_id: "item-2", full: true });
-    expect((await subjects(intake.database))[1]?.requested).toEqual(["*", "transactions:full"]);
+    expect((await subjects(intake.database))[1]?.requested).toEqual(["*", "touched:full"]);
   });
 
   test("a backend may post HISTORICAL_UPDATE to have the history read, or with full to have it read anew", async () => {
     await using intake = await startIntake();
     const fake = { webhook_type: "TRANSACTIONS", webhook_code: "HISTORICAL_UPDATE", item_id: "item-1" };
     await intake.backend(fake);
-    expect(await subjects(intake.database)).toMatchObject([{ requested: ["transactions"] }]);
+    expect(await subjects(intake.database)).toMatchObject([{ due_at: expect.any(Date), requested: [] }]);
     await intake.backend({ ...fake, full: true });
-    expect((await subjects(intake.database))[0]?.requested.toSorted()).toEqual(["transactions", "transactions:full"]);
+    expect(await subjects(intake.database)).toMatchObject([{ due_at: expect.any(Date), requested: ["touched:full"] }]);
   });
 
   test("a backend's webhook of any other type is kept and marks its subject", async () => {

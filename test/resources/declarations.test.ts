@@ -1,8 +1,9 @@
 /** The resource files against the tables they speak of, and the folders that must know no resource by name. */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Item } from "../../src/api/nouns/items/shapes.ts";
 import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
-import { RESOURCES, resourcesOf, rootOf, subjectKind, touches } from "../../src/resources/index.ts";
+import { RESOURCES, resourcesOf, rootOf, shownTables, subjectKind, touches } from "../../src/resources/index.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 /** As information_schema calls the types. */
@@ -105,7 +106,7 @@ describe("the list of resources", () => {
     const names = [...new Set([...RESOURCES.map(({ name }) => name), ...tables])]
       .map((name) => (name === "items" ? '"items"|plaid[.]items' : `\\b${name}\\b`))
       .join("|");
-    for (const folder of ["src/sync", "src/mirror", "src/events", "src/relay", "src/journal", "src/lifecycle"]) {
+    for (const folder of ["src/receiver", "src/sync", "src/mirror", "src/events", "src/relay", "src/journal", "src/lifecycle"]) {
       for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((one) =>
         one.endsWith(".ts"),
       )) {
@@ -117,6 +118,12 @@ describe("the list of resources", () => {
       }
     }
   });
+});
+
+it("a single item of the API has the number of rows of each table that is to be shown with it", () => {
+  const names = shownTables().map(({ table }) => table.name);
+  expect(names.length).toBeGreaterThan(0);
+  expect(Object.keys(Item.shape)).toEqual(expect.arrayContaining(names));
 });
 
 describe("what touches what", () => {
