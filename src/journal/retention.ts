@@ -62,7 +62,10 @@ export function describeSuspension(suspension: Suspension, skewMs: number): stri
       "day. Check that the clock of the database's machine is right."
     );
   const by = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? "behind" : "ahead of"}`;
-  return `The clock of this process is ${by} the database's. Tartan deletes nothing because of its age until they agree. Set both by NTP.`;
+  return (
+    `The clock of this process is ${by} the database's. Tartan deletes nothing because of its age until they agree. ` +
+    "Set both by NTP."
+  );
 }
 
 /** The state of retention, as the last round found it. */
