@@ -13,13 +13,13 @@
  */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../clock.ts";
-import type { Queryable } from "../database/types.ts";
+import type { Queryable, Statement } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { PlaidClient } from "./client.ts";
 import { PlaidError } from "./errors.ts";
 import { KeyBudget } from "./key-budget.ts";
-import { LOAD_KEYS, SAVE_KEY } from "./queries.ts";
+import { DROP_KEY, LOAD_KEYS, SAVE_KEY } from "./queries.ts";
 import type { KeyRefusal, KeyScope, KeySource } from "./verify.ts";
 
 const UNKNOWN_FOR_MS = 5 * 60_000;
@@ -182,6 +182,8 @@ class CachedKeys implements VerificationKeys {
     } catch (error) {
       if (error instanceof PlaidError && error.errorCode === "INVALID_WEBHOOK_VERIFICATION_KEY_ID") {
         metrics.keyFetches.inc({ outcome: "unknown" });
+        // A key that Plaid withdrew must not come back with a restart.
+        if (this.#known.delete(name)) await this.#store(DROP_KEY, [scope.plaidUrl, keyId]);
         return this.#forget(name);
       }
       metrics.keyFetches.inc({ outcome: "failed" });
@@ -191,7 +193,6 @@ class CachedKeys implements VerificationKeys {
   }
 
   #forget(name: string): KeyRefusal {
-    this.#known.delete(name);
     this.#unknown.delete(name);
     this.#unknown.set(name, this.#options.clock.now() + UNKNOWN_FOR_MS);
     for (const oldest of this.#unknown.keys()) {
@@ -230,17 +231,15 @@ class CachedKeys implements VerificationKeys {
   }
 
   async #save(plaidUrl: string, keyId: string, { jwk, expiresAt, checkedAt }: KnownKey): Promise<void> {
+    const expired = Number.isFinite(expiresAt) ? new Date(expiresAt) : null;
+    await this.#store(SAVE_KEY, [plaidUrl, keyId, JSON.stringify(jwk), expired, new Date(checkedAt)]);
+  }
+
+  async #store(statement: Statement, values: readonly unknown[]): Promise<void> {
     try {
-      const expired = Number.isFinite(expiresAt) ? new Date(expiresAt) : null;
-      await this.#options.database?.query(SAVE_KEY, [
-        plaidUrl,
-        keyId,
-        JSON.stringify(jwk),
-        expired,
-        new Date(checkedAt),
-      ]);
+      await this.#options.database?.query(statement, values);
     } catch (error) {
-      this.#options.logger.warn({ error }, "a verification key could not be stored; it is kept in memory");
+      this.#options.logger.warn({ error }, "the stored verification keys could not be changed; this process remembers");
     }
   }
 }

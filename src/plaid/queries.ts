@@ -15,3 +15,8 @@ insert into tartan.verification_keys (plaid_url, kid, jwk, expired_at, fetched_a
 on conflict (plaid_url, kid) do update set
   jwk = excluded.jwk, expired_at = excluded.expired_at, fetched_at = excluded.fetched_at`,
 };
+
+export const DROP_KEY: Statement = {
+  name: "plaid_drop_key",
+  text: "delete from tartan.verification_keys where plaid_url = $1 and kid = $2",
+};

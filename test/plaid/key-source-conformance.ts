@@ -225,6 +225,19 @@ function outages(openEngine: () => Promise<KeySourceEngine>): void {
 }
 
 function restarts(openEngine: () => Promise<KeySourceEngine>): void {
+  test("a key that Plaid withdrew is not found again after a restart", async () => {
+    const key = newSigningKey();
+    await withSource(openEngine, [key], async ({ server, clock, source, look }, engine) => {
+      await look(key);
+      server.keys.clear();
+      clock.advance(HOUR_MS + 1000);
+      await expect.poll(() => look(key), SOON).toBe("key_unknown");
+      await source[Symbol.asyncDispose]();
+      await using restarted = engine.open({ clock, fetchesPerMinute: 60 });
+      expect(await lookWith(restarted, clock, scopeOf(server.url))(key)).toBe("key_unknown");
+    });
+  });
+
   test("a restart while Plaid does not answer finds the keys that were stored, and refuses those that have expired", async () => {
     const [key, expiring] = [newSigningKey(), newSigningKey()];
     await withSource(openEngine, [key, expiring], async ({ server, clock, source, look }, engine) => {
