@@ -157,7 +157,8 @@ function mayImport(home: Home): string {
   return `${called(home)} may import ${list([...folders, ...home.files, ...(home.leaves ?? ["the files of src/ itself"])])}.`;
 }
 
-const INSTEAD_OF_IMPORT = "Move what both need to a folder below both, or let a folder above pass it in as a parameter.";
+const INSTEAD_OF_IMPORT =
+  "Move what both need to a folder below both, or let a folder above pass it in as a parameter.";
 
 function insteadOfWriting(folders: Folders, { file, home }: Place, owner: Folder): string {
   if (file.startsWith("sql/")) return `Move the statement to a file of sql/ that belongs to ${owner.name}/.`;

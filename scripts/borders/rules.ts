@@ -76,5 +76,10 @@ export function findings(root: string, table: Pick<Table, "FOLDERS" | "SQL_FILES
     if (home) judge.file(file, home);
     else homeless.push({ file: file.path, line: 0, does: "has no row", text: withoutRow(file.path) });
   }
-  return tidy([...folders.mistakes().map(inTable), ...emptyRows(folders, things, files), ...homeless, ...judge.findings]);
+  return tidy([
+    ...folders.mistakes().map(inTable),
+    ...emptyRows(folders, things, files),
+    ...homeless,
+    ...judge.findings,
+  ]);
 }

@@ -65,9 +65,7 @@ export class Folders {
   /** The folder of a file. @param path relative to src/. A folder that has rows for folders in it holds only its own files. */
   of(path: string): Folder | undefined {
     const at = this.named(path) ? path : folderOf(path);
-    const folder = this.all
-      .filter(({ name }) => within(at, name))
-      .toSorted((a, b) => b.name.length - a.name.length)[0];
+    const folder = this.all.filter(({ name }) => within(at, name)).toSorted((a, b) => b.name.length - a.name.length)[0];
     const divided = this.all.some(({ name }) => name !== folder?.name && within(name, folder?.name ?? ""));
     return divided && at !== folder?.name ? undefined : folder;
   }
@@ -124,7 +122,9 @@ export class Folders {
           ? `${folder.name}/ may not import ${name}/, which does not stand above it. Imports go one way.`
           : `${folder.name}/ is to import ${name}, which has no row.`,
       ),
-      ...others.filter(({ name }) => name === folder.name).map(({ name }) => `${name}/ has two rows. Make one of them.`),
+      ...others
+        .filter(({ name }) => name === folder.name)
+        .map(({ name }) => `${name}/ has two rows. Make one of them.`),
       ...folder.owns
         .filter((table) => others.some(({ owns }) => owns.includes(table)))
         .map((table) => `${table} has two owners. Only one folder writes a table.`),

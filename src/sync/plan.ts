@@ -77,7 +77,9 @@ export function resourcesFor(
   { type, code, requested }: Pick<WaitingWebhook, "type" | "code" | "requested">,
 ): Resource[] {
   const names = new Set(requested.map((request) => readRequest(request).name));
-  return resources.filter(({ name, touchedBy }) => names.has(EVERYTHING) || names.has(name) || touches(touchedBy, type, code));
+  return resources.filter(
+    ({ name, touchedBy }) => names.has(EVERYTHING) || names.has(name) || touches(touchedBy, type, code),
+  );
 }
 
 /** The resources that a webhook touches. */

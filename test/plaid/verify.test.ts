@@ -2,7 +2,15 @@ import { createHmac, sign } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { verifyWebhook } from "../../src/plaid/verify.ts";
-import { newSigningKey, plaidFault, segment, sha256, signJwt, startKeyServer, webhookBody } from "../support/plaid-signer.ts";
+import {
+  newSigningKey,
+  plaidFault,
+  segment,
+  sha256,
+  signJwt,
+  startKeyServer,
+  webhookBody,
+} from "../support/plaid-signer.ts";
 import { openVerifier } from "./support.ts";
 
 const key = newSigningKey();

@@ -106,7 +106,15 @@ describe("the list of resources", () => {
     const names = [...new Set([...RESOURCES.map(({ name }) => name), ...tables])]
       .map((name) => (name === "items" ? '"items"|plaid[.]items' : `\\b${name}\\b`))
       .join("|");
-    for (const folder of ["src/receiver", "src/sync", "src/mirror", "src/events", "src/relay", "src/journal", "src/lifecycle"]) {
+    for (const folder of [
+      "src/receiver",
+      "src/sync",
+      "src/mirror",
+      "src/events",
+      "src/relay",
+      "src/journal",
+      "src/lifecycle",
+    ]) {
       for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((one) =>
         one.endsWith(".ts"),
       )) {
