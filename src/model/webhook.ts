@@ -28,8 +28,8 @@ export interface Proof extends TokenIdentity {
 
 /** The request to read all resources of the subject. */
 export const EVERYTHING = "*";
-/** The request to read the resources that the webhook touches from the start. */
-export const TOUCHED_AGAIN = "touched:full";
+/** The request to read all of them from the start. */
+export const EVERYTHING_AGAIN = "*:full";
 
 export interface NewWebhook {
   /** UUIDv7 from `newUuid` */
@@ -48,7 +48,7 @@ export interface NewWebhook {
   /** exactly what arrived, without an access token */
   body: Buffer;
   proof: Proof | null;
-  /** what the sender requests besides a reading of what the webhook touches: names of resources, EVERYTHING, TOUCHED_AGAIN */
+  /** what the sender requests besides a reading of what the webhook touches: names of resources, EVERYTHING or EVERYTHING_AGAIN */
   requested?: readonly string[];
 }
 

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { newUuid } from "../model/ids.ts";
 import { FIELD_MAX, parseBody, readFields, storableText, type WebhookReading } from "../plaid/webhooks.ts";
 import { cutTokens } from "../model/cut-tokens.ts";
-import { EVERYTHING, TOUCHED_AGAIN, type Accepted } from "../model/webhook.ts";
+import { EVERYTHING, EVERYTHING_AGAIN, type Accepted } from "../model/webhook.ts";
 import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
 import { IntakeRefusal, namesOf } from "./refusal.ts";
 
@@ -119,8 +119,8 @@ function trigger(
   });
 }
 
-/** After a repair any resource may have changed. `full` reads what the webhook touches from the start. */
-const requestedBy = (webhook: string, full: boolean): string[] => [
-  ...(webhook === "ITEM/UPDATED" ? [EVERYTHING] : []),
-  ...(full ? [TOUCHED_AGAIN] : []),
-];
+/** After a repair any resource may have changed. */
+function requestedBy(webhook: string, full: boolean): string[] {
+  if (full) return [EVERYTHING_AGAIN];
+  return webhook === "ITEM/UPDATED" ? [EVERYTHING] : [];
+}

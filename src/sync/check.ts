@@ -23,7 +23,7 @@ import { getItemSecret } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { append } from "../journal/append.ts";
 import { mirroredRoot } from "../mirror/apply.ts";
-import { EVERYTHING } from "../model/webhook.ts";
+import { EVERYTHING, EVERYTHING_AGAIN } from "../model/webhook.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { endpointsOf, resourcesOf, rootOf } from "../resources/index.ts";
@@ -32,7 +32,6 @@ import { differingFields, newWebhook, staleResources, updatesIn, type Known, typ
 import { gapWebhook, HEALS, type Gap } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { askWithin, type Asking, type Limiter } from "./limiter.ts";
-import { EVERYTHING_AGAIN } from "./plan.ts";
 import { unreadable } from "./ask.ts";
 import { askerOf, readWithOf } from "./read.ts";
 import { HAS_WEBHOOK, KNOWN_ITEM } from "./reconcile-queries.ts";

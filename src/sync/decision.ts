@@ -10,10 +10,10 @@
  *   waiting        Plaid does not have the data yet: tried at every webhook, and at growing intervals
  *   ok
  */
-import { EVERYTHING } from "../model/webhook.ts";
+import { EVERYTHING, EVERYTHING_AGAIN } from "../model/webhook.ts";
 import { classify, type RetryClass } from "../plaid/errors.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
-import { EVERYTHING_AGAIN, requestFor } from "./plan.ts";
+import { requestFor } from "./plan.ts";
 import { DELAYS, growing, type Delays } from "./retry.ts";
 import type { Claim, Failure, LastError, Outcome, Status, Decision } from "./types.ts";
 

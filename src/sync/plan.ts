@@ -4,7 +4,7 @@
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import type { WaitingWebhook } from "../journal/served.ts";
-import { EVERYTHING, TOUCHED_AGAIN } from "../model/webhook.ts";
+import { EVERYTHING } from "../model/webhook.ts";
 import { ON_REQUEST, type Claim, type Status, type Task } from "./types.ts";
 
 /** No run has read all of it yet (or it was linked anew), so everything is read, not only what the webhooks touch. */
@@ -17,8 +17,7 @@ const FULL = ":full";
 /**
  * The tasks of a run, in the order in which resources are declared.
  *
- * Requests are names of resources or EVERYTHING, either with `:full` to read from the start, and a webhook's TOUCHED_AGAIN. Unknown
- * names are ignored.
+ * Requests are names of resources or EVERYTHING, either with `:full` to read from the start. Unknown names are ignored.
  */
 export function planRun(
   claim: Pick<Claim, "kind" | "status" | "requested">,
@@ -50,7 +49,7 @@ export function planRun(
     addRequested(requested, [id]);
     const aboutSubject = root !== undefined && touches(root.touchedBy, type, code);
     for (const resource of touchedBy(resources, type, code)) {
-      const full = requested.includes(TOUCHED_AGAIN) || touches(resource.rereadAfter ?? [], type, code);
+      const full = touches(resource.rereadAfter ?? [], type, code);
       add(resource, { full, explicit: !aboutSubject, fullFor: [id] });
     }
   }
@@ -89,4 +88,3 @@ export function touchedBy(resources: readonly Resource[], type: string | null, c
 
 /** A task as a request. */
 export const requestFor = ({ resource, full }: Task): string => (full ? resource.name + FULL : resource.name);
-export const EVERYTHING_AGAIN = EVERYTHING + FULL;

@@ -154,7 +154,7 @@ describe("a request by secret", () => {
     await intake.backend(updated);
     expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", requested: ["*"] }]);
     await intake.backend({ ...updated, item_id: "item-2", full: true });
-    expect((await subjects(intake.database))[1]?.requested).toEqual(["*", "touched:full"]);
+    expect((await subjects(intake.database))[1]?.requested).toEqual(["*:full"]);
   });
 
   test("a backend may post HISTORICAL_UPDATE to have the history read, or with full to have it read anew", async () => {
@@ -163,7 +163,7 @@ describe("a request by secret", () => {
     await intake.backend(fake);
     expect(await subjects(intake.database)).toMatchObject([{ due_at: expect.any(Date), requested: [] }]);
     await intake.backend({ ...fake, full: true });
-    expect(await subjects(intake.database)).toMatchObject([{ due_at: expect.any(Date), requested: ["touched:full"] }]);
+    expect(await subjects(intake.database)).toMatchObject([{ due_at: expect.any(Date), requested: ["*:full"] }]);
   });
 
   test("a backend's webhook of any other type is kept and marks its subject", async () => {

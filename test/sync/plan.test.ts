@@ -1,7 +1,6 @@
 /** What a run is to do, and what becomes of a subject: decided without a database. */
 import { describe, expect, it } from "vitest";
 import type { WaitingWebhook } from "../../src/journal/served.ts";
-import { TOUCHED_AGAIN } from "../../src/model/webhook.ts";
 import { planRun } from "../../src/sync/plan.ts";
 import { growing } from "../../src/sync/retry.ts";
 import type { Failure, Outcome, Status, Task } from "../../src/sync/types.ts";
@@ -49,17 +48,6 @@ describe("a plan", () => {
       explicit: true,
       fullFor: ["webhook-1"],
     });
-  });
-
-  it("a plan reads what a webhook touches from the start, and nothing else, where its sender requests that", () => {
-    const webhook = { ...waiting("TRANSACTIONS", "HISTORICAL_UPDATE", [TOUCHED_AGAIN]), id: "webhook-1" };
-    const tasks = planRun({ kind: "item", status: "ok", requested: [] }, [webhook]);
-    expect(tasks.map(({ resource: { name }, ...task }) => ({ name, ...task }))).toEqual(
-      ["accounts", "transactions"].map((name) => ({ name, full: true, explicit: true, fullFor: ["webhook-1"] })),
-    );
-    const other = waiting("HOLDINGS", "DEFAULT_UPDATE");
-    const both = planRun({ kind: "item", status: "ok", requested: [] }, [webhook, other]);
-    expect(both.find(({ resource }) => resource.name === "holdings")).toMatchObject({ full: false });
   });
 
   it("a plan is nothing for unknown types and names", () => {

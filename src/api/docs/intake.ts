@@ -39,7 +39,7 @@ const post: OpenAPIV3_1.OperationObject = {
     "Plaid; any other must carry the webhook secret. The answer 200 means that Tartan has stored it and queued its work.\n\n" +
     "Your backend posts `ITEM/CREATED` with item_id and access_token after the public token was exchanged, " +
     "`ITEM/UPDATED` after update mode, and `TRANSACTIONS/HISTORICAL_UPDATE` to have the history read. With " +
-    '`"full": true` Tartan reads what the webhook touches from the start.',
+    '`"full": true` everything is read again.',
   security: [{ webhookSecret: [] }, { plaidVerification: [] }],
   parameters: [
     {
