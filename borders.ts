@@ -44,7 +44,12 @@ export const FOLDERS: readonly Row[] = [
   ["api/docs",      "events api/http api/nouns",                          ""],
   ["api",           "model receiver api/http api/nouns api/docs",         ""],
   ["simulator",     "only errors.ts clock.ts",                            ""],
-  ["cli",           "*",                                                  ""],
+  // cli/: commands/ has a file for each noun, which stands on the others. output/ prints, wiring/ constructs and stops, input/ reads options.
+  ["cli/output",    "model database journal relay/model relay/ledger relay/jobs relay/feed", ""],
+  ["cli/wiring",    "*",                                                  ""],
+  ["cli/input",     "model relay/model relay/destinations",               ""],
+  ["cli/commands",  "*",                                                  ""],
+  ["cli",           "cli/output cli/wiring cli/commands",                 ""],
 ];
 
 /** Files of sql/ that are not named after their folder. */

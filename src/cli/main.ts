@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 /**
- * The `tartan` command: one file for each noun in commands/, listed in commands/index.ts. Only this folder
- * constructs things and reads the environment.
+ * The `tartan` command. commands/ has one file for each noun, input/ reads what the user gives, output/ prints, and wiring/
+ * constructs and stops things. Only this folder does so, and reads the environment.
  */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import { TartanError } from "../errors.ts";
-import { avoidClosedFolder } from "./closed-folder.ts";
+import { avoidClosedFolder } from "./wiring/closed-folder.ts";
 import { COMMANDS } from "./commands/index.ts";
-import { bold, dim, red, tell } from "./print.ts";
-import { listenForStops, Stopped } from "./signals.ts";
+import { bold, dim, red, tell } from "./output/print.ts";
+import { listenForStops, Stopped } from "./wiring/signals.ts";
 
 /** The whole command, or only the command that `asked` names. */
 async function program(asked: string | undefined): Promise<Command> {

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import Fastify from "fastify";
-import { Closer } from "../../src/cli/closer.ts";
+import { Closer } from "../../src/cli/wiring/closer.ts";
 import { silentLogger as logger, type Logger } from "../../src/logger.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";

@@ -3,7 +3,7 @@
  * test wants.
  */
 import { randomBytes } from "node:crypto";
-import { Closer } from "../../src/cli/closer.ts";
+import { Closer } from "../../src/cli/wiring/closer.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { Closer } from "../../src/cli/closer.ts";
+import { Closer } from "../../src/cli/wiring/closer.ts";
 import { runTartan, startTartan } from "../support/process.ts";
 import { until } from "../support/stage.ts";
 

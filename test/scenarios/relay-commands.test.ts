@@ -3,7 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Webhook } from "standardwebhooks";
-import { Closer } from "../../src/cli/closer.ts";
+import { Closer } from "../../src/cli/wiring/closer.ts";
 import { startExample } from "../support/example.ts";
 import { runTartan, startTartan, type TartanProcess } from "../support/process.ts";
 import { startReceiver, type Received } from "../support/receiver.ts";

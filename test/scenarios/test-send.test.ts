@@ -1,7 +1,7 @@
 /** Commands that try a receiver out: one test event now, and what happens from now on until its cursor has expired. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Webhook } from "standardwebhooks";
-import { Closer } from "../../src/cli/closer.ts";
+import { Closer } from "../../src/cli/wiring/closer.ts";
 import { runTartan, startTartan } from "../support/process.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
 import { ADMIN_KEY, openStage, type Stage } from "../support/stage.ts";

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { Closer } from "../../src/cli/closer.ts";
+import { Closer } from "../../src/cli/wiring/closer.ts";
 import type { Database } from "../../src/database/types.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { openVault, type Vault } from "../../src/integrations/vault.ts";

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { describeOptions, loadConfig, readTartanEnvironment } from "../../config.ts";
 import type { EnvironmentVariables } from "../../environment.ts";
-import { bold, cyan, dim, green, say, sayJson, sayTable, tell, yellow } from "../print.ts";
+import { bold, cyan, dim, green, say, sayJson, sayTable, tell, yellow } from "../output/print.ts";
 
 export function configCommand(): Command {
   return new Command("config")

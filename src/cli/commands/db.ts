@@ -1,8 +1,8 @@
 /** `tartan db url`: a connection string for the mirror, of a role that can read it and nothing else. */
 import { Command } from "commander";
 import { readerUrl } from "../../lifecycle/reader.ts";
-import { withCore } from "../core.ts";
-import { dim, say, sayJson, tell } from "../print.ts";
+import { withCore } from "../wiring/core.ts";
+import { dim, say, sayJson, tell } from "../output/print.ts";
 
 export function dbCommand(): Command {
   const db = new Command("db").description("the mirror's database");

@@ -3,12 +3,12 @@ import { Command } from "commander";
 import { groups } from "../../relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
 import { createRedrive } from "../../relay/jobs/jobs.ts";
-import { withCore, type Core } from "../core.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
-import { sayDeliveries } from "../deliveries.ts";
-import { readRange } from "../instants.ts";
-import { runJob, type JobFlags } from "../jobs.ts";
-import { ago, bold, COUNTED_TO, countUpTo, red, sayJson, sayJsonList, sayTable, tell, dim } from "../print.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { sayDeliveries } from "../output/deliveries.ts";
+import { readRange } from "../input/instants.ts";
+import { runJob, type JobFlags } from "./jobs/run.ts";
+import { ago, bold, COUNTED_TO, countUpTo, red, sayJson, sayJsonList, sayTable, tell, dim } from "../output/print.ts";
 
 interface Flags {
   destination?: string;

@@ -3,13 +3,14 @@ import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import { cancelDelivery, getDelivery, listDeliveries, type DeliveryFilter } from "../../relay/ledger/deliveries.ts";
 import { createReplay } from "../../relay/jobs/jobs.ts";
-import { withCore, type Core } from "../core.ts";
+import { withCore, type Core } from "../wiring/core.ts";
 import { DELIVERY_STATUSES } from "../../model/statuses.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
-import { describeDelivery, followDeliveries, sayDeliveries, sayDelivery } from "../deliveries.ts";
-import { sayJob } from "../jobs.ts";
-import { green, say, sayJson } from "../print.ts";
-import { untilStopped } from "../signals.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { sayDeliveries, sayDelivery } from "../output/deliveries.ts";
+import { describeDelivery, followDeliveries } from "../output/delivery-log.ts";
+import { sayJob } from "../output/jobs.ts";
+import { green, say, sayJson } from "../output/print.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 interface Flags {
   destination?: string;

@@ -1,19 +1,19 @@
 /**
  * `tartan demo`, which `npm start` runs: the whole pipeline without any account. The simulator plays Plaid, the demo links
  * a few items as a backend would, a small application receives the events, and the demo prints what happens until
- * Ctrl-C. The next demo continues in the same world (demo-world.ts).
+ * Ctrl-C. The next demo continues in the same world (demo/world.ts).
  */
 import { Command } from "commander";
 import { readerUrl } from "../../lifecycle/reader.ts";
 import type { WebhookRecord } from "../../model/records.ts";
-import { openCore, type Core } from "../core.ts";
-import type { DemoEvent } from "../demo-receiver.ts";
-import { connectWorld, openWorld, startApplication } from "../demo-world.ts";
-import { wholeNumber } from "../flags.ts";
-import { followWebhooks } from "../webhook-log.ts";
-import { bold, cyan, dim, green, say, short, yellow } from "../print.ts";
-import { ROLES, serve } from "../serve.ts";
-import { untilStopped } from "../signals.ts";
+import { openCore, type Core } from "../wiring/core.ts";
+import type { DemoEvent } from "./demo/receiver.ts";
+import { connectWorld, openWorld, startApplication } from "./demo/world.ts";
+import { wholeNumber } from "../input/flags.ts";
+import { followWebhooks } from "../output/webhook-log.ts";
+import { bold, cyan, dim, green, say, short, yellow } from "../output/print.ts";
+import { ROLES, serve } from "../wiring/serve.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 /** Slow enough to read, fast enough to see that something happens. */
 const ACTIVITY_EVERY_MS = 4000;

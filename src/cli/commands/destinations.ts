@@ -16,21 +16,17 @@ import {
   type SigningKey,
 } from "../../relay/destinations/destinations.ts";
 import { createRoute, listRoutes } from "../../relay/routing/routes.ts";
-import { confirm } from "../confirm.ts";
-import { withCore, type Core } from "../core.ts";
+import { confirm } from "../input/confirm.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { destinationDeps } from "../wiring/destination-deps.ts";
 import { KeyRotation } from "../../relay/destinations/destination.schema.ts";
 import { SIGNING_SCHEMES, type SigningScheme } from "../../relay/senders/signing.ts";
-import { PAGE_SIZE_HELP, pageSize, rangeOf } from "../flags.ts";
-import { sayDeliveries, stateOf } from "../deliveries.ts";
-import {
-  addDestinationOptions,
-  destinationDeps,
-  numberOf,
-  readDestination,
-  type DestinationFlags,
-} from "../destination-flags.ts";
-import { testCommand } from "../test-destination.ts";
-import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../route-flags.ts";
+import { numberOf, PAGE_SIZE_HELP, pageSize, rangeOf } from "../input/flags.ts";
+import { sayDeliveries } from "../output/deliveries.ts";
+import { describeFilter, stateOf } from "../output/describe.ts";
+import { addDestinationOptions, readDestination, type DestinationFlags } from "../input/destination-flags.ts";
+import { testCommand } from "./destinations/test.ts";
+import { addRouteOptions, readRoute, type RouteFlags } from "../input/route-flags.ts";
 import {
   ago,
   bold,
@@ -48,7 +44,7 @@ import {
   state,
   tell,
   yellow,
-} from "../print.ts";
+} from "../output/print.ts";
 
 interface Json {
   json?: true;

@@ -2,11 +2,11 @@
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getEvent, readEvents } from "../../relay/feed/event-feed.ts";
-import { withCore, type Core } from "../core.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
-import { liveEvents, type LiveFilter } from "../live.ts";
-import { ago, cyan, dim, say, sayTable, short, tell } from "../print.ts";
-import { untilStopped } from "../signals.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { liveEvents, type LiveFilter } from "../output/live-events.ts";
+import { ago, cyan, dim, say, sayTable, short, tell } from "../output/print.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 interface Flags {
   events?: string[];

@@ -15,10 +15,10 @@ import { checked } from "../../model/validation.ts";
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
 import { didYouMean } from "../../suggest.ts";
-import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "../ask.ts";
-import { publicUrl, withCore, type Core } from "../core.ts";
-import { choiceOf, rangeOf } from "../flags.ts";
-import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayJsonList, sayTable, tell, yellow } from "../print.ts";
+import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
+import { publicUrl, withCore, type Core } from "../wiring/core.ts";
+import { choiceOf, rangeOf } from "../input/flags.ts";
+import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayJsonList, sayTable, tell, yellow } from "../output/print.ts";
 
 interface Json {
   json?: true;

@@ -7,13 +7,13 @@ import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
-import { withCore, type Core } from "../core.ts";
+import { withCore, type Core } from "../wiring/core.ts";
 import { ITEM_STATUSES } from "../../model/statuses.ts";
-import { choiceOf, PAGE_SIZE_HELP, pageSize, wholeNumber } from "../flags.ts";
-import { describeChanges } from "../describe.ts";
-import { importItems } from "../import.ts";
-import { openLinking } from "../plaid-clients.ts";
-import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
+import { choiceOf, PAGE_SIZE_HELP, pageSize, wholeNumber } from "../input/flags.ts";
+import { describeChanges } from "../output/describe.ts";
+import { importItems } from "./items/import.ts";
+import { openLinking } from "../wiring/plaid-clients.ts";
+import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../output/print.ts";
 
 interface Json {
   json?: true;

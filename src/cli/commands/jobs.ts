@@ -1,10 +1,11 @@
 /** `tartan jobs …`: replays and redrives, and their progress. */
 import { Command } from "commander";
 import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs/jobs.ts";
-import { withCore, type Core } from "../core.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../flags.ts";
-import { followJob, jobOf, sayJob } from "../jobs.ts";
-import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../print.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { sayJob } from "../output/jobs.ts";
+import { followJob, jobOf } from "./jobs/run.ts";
+import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../output/print.ts";
 
 interface Json {
   json?: true;

@@ -1,8 +1,8 @@
 /** `tartan keys …`: the administrator's API key. */
 import { Command } from "commander";
 import { resetAdminKey } from "../../integrations/api-keys.ts";
-import { withCore } from "../core.ts";
-import { green, say, sayFacts, sayJson, yellow } from "../print.ts";
+import { withCore } from "../wiring/core.ts";
+import { green, say, sayFacts, sayJson, yellow } from "../output/print.ts";
 
 export function keysCommand(): Command {
   const keys = new Command("keys").description("API keys");

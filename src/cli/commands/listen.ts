@@ -3,13 +3,13 @@ import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { newSecret } from "../../relay/senders/signing.ts";
 import type { Exchange } from "../../relay/model/types.ts";
-import { openCore } from "../core.ts";
-import { webUrl } from "../flags.ts";
-import { Forwarder, type LiveEvent } from "../forward.ts";
-import { liveEvents, type LiveFilter } from "../live.ts";
-import { cyan, dim, green, red, say, short, tell, yellow } from "../print.ts";
-import { remoteEvents } from "../remote.ts";
-import { untilStopped } from "../signals.ts";
+import { openCore } from "../wiring/core.ts";
+import { webUrl } from "../input/flags.ts";
+import { Forwarder, type LiveEvent } from "./listen/forward.ts";
+import { liveEvents, type LiveFilter } from "../output/live-events.ts";
+import { cyan, dim, green, red, say, short, tell, yellow } from "../output/print.ts";
+import { remoteEvents } from "./listen/remote.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 interface Flags {
   forwardTo?: string;

@@ -6,8 +6,8 @@ import { migrate } from "../../database/migrate.ts";
 import { openDatabase } from "../../database/pool.ts";
 import { forgetLibpq } from "../../environment.ts";
 import { createLogger, openLogOutput } from "../../logger.ts";
-import { Closer } from "../closer.ts";
-import { green, say, sayJson } from "../print.ts";
+import { Closer } from "../wiring/closer.ts";
+import { green, say, sayJson } from "../output/print.ts";
 
 export function migrateCommand(): Command {
   return new Command("migrate")

@@ -2,9 +2,9 @@
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { createReplay } from "../../relay/jobs/jobs.ts";
-import { withCore, type Core } from "../core.ts";
-import { readRange } from "../instants.ts";
-import { runJob, type JobFlags } from "../jobs.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { readRange } from "../input/instants.ts";
+import { runJob, type JobFlags } from "./jobs/run.ts";
 
 interface Flags extends JobFlags {
   destination: string;

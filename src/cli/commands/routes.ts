@@ -13,12 +13,13 @@ import {
   type RouteState,
 } from "../../relay/routing/routes.ts";
 import { openTransforms } from "../../relay/content/transform.ts";
-import { confirm } from "../confirm.ts";
-import { withCore, type Core } from "../core.ts";
+import { confirm } from "../input/confirm.ts";
+import { withCore, type Core } from "../wiring/core.ts";
 import { PreviewRequest } from "../../relay/routing/route.schema.ts";
-import { rangeOf, wholeNumberOf } from "../flags.ts";
-import { readInstant, readRange } from "../instants.ts";
-import { runJob, type JobFlags } from "../jobs.ts";
+import { rangeOf, wholeNumberOf } from "../input/flags.ts";
+import { readInstant, readRange } from "../input/instants.ts";
+import { runJob, type JobFlags } from "./jobs/run.ts";
+import { describeFilter } from "../output/describe.ts";
 import {
   ago,
   bold,
@@ -34,8 +35,8 @@ import {
   state,
   tell,
   yellow,
-} from "../print.ts";
-import { addRouteOptions, describeFilter, readRoute, type RouteFlags } from "../route-flags.ts";
+} from "../output/print.ts";
+import { addRouteOptions, readRoute, type RouteFlags } from "../input/route-flags.ts";
 
 interface Json {
   json?: true;

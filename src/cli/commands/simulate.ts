@@ -2,10 +2,10 @@
 import { Command } from "commander";
 import { loadConfig } from "../../config.ts";
 import { startSimulator } from "../../simulator/index.ts";
-import { Closer } from "../closer.ts";
-import { wholeNumber } from "../flags.ts";
-import { bold, cyan, dim, say, sayFacts } from "../print.ts";
-import { untilStopped } from "../signals.ts";
+import { Closer } from "../wiring/closer.ts";
+import { wholeNumber } from "../input/flags.ts";
+import { bold, cyan, dim, say, sayFacts } from "../output/print.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 interface Flags {
   port?: string;

@@ -11,8 +11,8 @@ import {
 } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/ledger/overdue.ts";
 import { queueDepth } from "../../sync/queries.ts";
-import { withCore, type Core } from "../core.ts";
-import { stateOf } from "../deliveries.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { stateOf } from "../output/describe.ts";
 import {
   ago,
   bold,
@@ -27,7 +27,7 @@ import {
   sayTable,
   state,
   yellow,
-} from "../print.ts";
+} from "../output/print.ts";
 
 export function statusCommand(): Command {
   return new Command("status")

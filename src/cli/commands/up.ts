@@ -4,10 +4,10 @@ import { describeOptions } from "../../config.ts";
 import { TartanError } from "../../errors.ts";
 import { listIntegrations } from "../../integrations/integrations.ts";
 import { LOG_FORMATS, type LogFormat } from "../../logger.ts";
-import { openCore, type Core } from "../core.ts";
-import { bold, cyan, dim, tell, yellow } from "../print.ts";
-import { ROLES, serve, type Role, type RunningProcess } from "../serve.ts";
-import { untilStopped } from "../signals.ts";
+import { openCore, type Core } from "../wiring/core.ts";
+import { bold, cyan, dim, tell, yellow } from "../output/print.ts";
+import { ROLES, serve, type Role, type RunningProcess } from "../wiring/serve.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 export function upCommand(): Command {
   return new Command("up")

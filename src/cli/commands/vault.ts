@@ -2,8 +2,8 @@
 import { Command } from "commander";
 import { beginRotation, finishRotation, loadMasterKeys, openVault } from "../../integrations/vault.ts";
 import { rotateVault } from "../../lifecycle/rotation.ts";
-import { withCore, type Core } from "../core.ts";
-import { dim, green, say, sayJson, sayTable, tell } from "../print.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+import { dim, green, say, sayJson, sayTable, tell } from "../output/print.ts";
 
 export function vaultCommand(): Command {
   const vault = new Command("vault").description("the master key that seals tokens and secrets");

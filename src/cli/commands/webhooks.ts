@@ -4,12 +4,12 @@ import { TartanError } from "../../errors.ts";
 import { getWebhook, listWebhooks } from "../../journal/records.ts";
 import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
-import { withCore, type Core } from "../core.ts";
+import { withCore, type Core } from "../wiring/core.ts";
 import { SOURCES } from "../../model/webhook.ts";
-import { choiceOf, PAGE_SIZE_HELP, pageSize } from "../flags.ts";
-import { followWebhooks } from "../webhook-log.ts";
-import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../print.ts";
-import { untilStopped } from "../signals.ts";
+import { choiceOf, PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { followWebhooks } from "../output/webhook-log.ts";
+import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../output/print.ts";
+import { untilStopped } from "../wiring/signals.ts";
 
 interface Flags {
   item?: string;

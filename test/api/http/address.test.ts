@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { publicUrl } from "../../../src/cli/core.ts";
+import { publicUrl } from "../../../src/cli/wiring/core.ts";
 import { loadConfig } from "../../../src/config.ts";
 
 const listening = (host: string): string => publicUrl(loadConfig({ TARTAN_HOST: host, TARTAN_PORT: "4400" }));

@@ -1,0 +1,199 @@
+/**
+ * One Tartan process with its roles, started in the order of their dependencies and closed in the opposite
+ * order: the process accepts nothing new, finishes or gives back its work, and then closes the database.
+ */
+import type { AddressInfo } from "node:net";
+import { urlAt } from "../../api/http/address.ts";
+import { createServer } from "../../api/server.ts";
+import { VERSION } from "../../version.ts";
+import { systemClock } from "../../clock.ts";
+import { registerProcess, type ProcessFacts } from "../../database/processes.ts";
+import { cancellable } from "../../database/cancellable.ts";
+import { TartanError } from "../../errors.ts";
+import { ensureAdminKey } from "../../integrations/api-keys.ts";
+import { openDirectory, type KnownIntegration } from "../../integrations/directory.ts";
+import { finishIntegrations } from "../../lifecycle/unfinished.ts";
+import { openIntake } from "../../journal/intake.ts";
+import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
+import { openRecords } from "../../journal/records.ts";
+import { openRefusals } from "../../journal/refusals.ts";
+import { checkSealingKey } from "../../integrations/vault.ts";
+import type { PlaidClient } from "../../plaid/client.ts";
+import { openVerificationKeys } from "../../plaid/keys.ts";
+import { createGuard } from "../../relay/senders/http/guard.ts";
+import { startRelay, type RelayOptions } from "../../relay/relay.ts";
+import { openTransforms } from "../../relay/content/transform.ts";
+import { startReconciliation } from "../../sync/reconcile.ts";
+import { relayNeeds } from "../../relay/needs.ts";
+import { forget } from "../../relay/retention.ts";
+import { pruneRemoved } from "../../mirror/prune.ts";
+import { pruneRuns, pruneSubjects } from "../../sync/prune.ts";
+import { startSync } from "../../sync/sync.ts";
+import type { Core } from "./core.ts";
+import { plaidClients } from "./plaid-clients.ts";
+
+export const ROLES = ["receiver", "sync", "relay", "api"] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface RunningProcess {
+  /** where this process listens; a worker listens too, for its probes */
+  url: string;
+  /** the administrator's key, if this start made it */
+  newAdminKey: string | null;
+}
+
+/** Starts the roles; closing the core stops them. */
+export async function serve(core: Core, roles: readonly Role[]): Promise<RunningProcess> {
+  const { closer, database, vault, config, logger } = core;
+  const clock = systemClock;
+  const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
+  const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
+  closer.use(await startJanitor(janitorOptions(core)));
+  const { key, generated } = await ensureAdminKey(database, config.adminKey);
+
+  if (roles.includes("sync")) {
+    const windowSeconds = config.reconcileHours * 3600;
+    closer.use(
+      await startSync({
+        database,
+        directory,
+        vault,
+        clientFor,
+        clock,
+        logger,
+        concurrency: config.syncConcurrency,
+        leaseSeconds: config.syncLeaseSeconds,
+        pollMs: config.syncPollMs,
+        limitFactor: config.plaidLimitFactor,
+        // Items that need their user are checked as often as the others.
+        ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
+      }),
+    );
+    if (windowSeconds > 0) {
+      const limitFactor = config.plaidLimitFactor;
+      closer.use(
+        startReconciliation({ database, directory, vault, clientFor, clock, logger, windowSeconds, limitFactor }),
+      );
+    }
+  }
+  if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
+  const url = await listen(core, roles, directory, clientFor);
+  await register(core, factsOf(core, roles, url));
+  return { url, newAdminKey: generated ? (key ?? null) : null };
+}
+
+const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions => ({
+  database,
+  vault,
+  clock: systemClock,
+  logger,
+  concurrency: config.relayConcurrency,
+  leaseSeconds: config.relayLeaseSeconds,
+  stopSeconds: config.relayStopSeconds,
+  pollMs: config.relayPollMs,
+  allowedAddresses: config.relayAllowedAddresses,
+});
+
+/** From here on a rotation of the master key sees this process, or this process sees the rotation. */
+async function register({ closer, database, vault, logger }: Core, facts: ProcessFacts): Promise<void> {
+  closer.use(await registerProcess({ database, logger, clock: systemClock }, facts));
+  await checkSealingKey(database, vault);
+}
+
+const factsOf = ({ config, vault }: Core, roles: readonly Role[], url: string): ProcessFacts => ({
+  version: VERSION,
+  roles: [...roles],
+  url,
+  public_url: config.publicUrl ?? null,
+  settings: {
+    relay_allow_http: config.relayAllowHttp,
+    relay_allowed_addresses: config.relayAllowedAddresses,
+  },
+  master_key_ids: vault.reloads ? null : vault.keyIds,
+});
+
+/** Everything that is deleted because of its age, in rounds that compare the clocks first. */
+export function janitorOptions({
+  database,
+  logger,
+  config,
+}: Pick<Core, "database" | "logger" | "config">): JanitorOptions {
+  const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays } = config;
+  const more: JanitorOptions["more"] = {
+    "delete old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
+    "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
+    "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
+    ...(days > 0 && {
+      "delete rows that Plaid removed": (signal?: AbortSignal) =>
+        pruneRemoved(cancellable(database, signal), days, signal),
+    }),
+  };
+  const always = {
+    "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
+  };
+  const { journalRetentionDays } = config;
+  const neededBy = [relayNeeds];
+  return { database, logger, clock: systemClock, retentionDays: journalRetentionDays, neededBy, always, more };
+}
+
+async function listen(
+  core: Core,
+  roles: readonly Role[],
+  directory: Awaited<ReturnType<typeof openDirectory>>,
+  clientFor: (integration: KnownIntegration) => PlaidClient,
+): Promise<string> {
+  const { closer, database, vault, config, logger } = core;
+  const clock = systemClock;
+  const intake = closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
+  const refusals = closer.use(openRefusals({ database, logger, clock }));
+  const { keyFetchesPerMinute: fetchesPerMinute } = config;
+  const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
+  const guard = createGuard({ allow: config.relayAllowedAddresses });
+  const server = await createServer({
+    config,
+    roles: {
+      receiver: roles.includes("receiver"),
+      sync: roles.includes("sync"),
+      relay: roles.includes("relay"),
+      api: roles.includes("api"),
+    },
+    database,
+    vault,
+    directory,
+    intake,
+    records: openRecords(database),
+    refusals,
+    keys,
+    clientFor,
+    urls: { allowHttp: config.relayAllowHttp, checkUrl: guard.check },
+    guard,
+    transforms: closer.use(openTransforms()),
+    clock,
+    logger,
+  });
+  closer.defer(() => server.close());
+  try {
+    await server.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    throw portProblem(error, config.host, config.port);
+  }
+  const { address, port } = server.server.address() as AddressInfo;
+  return urlAt(address, port);
+}
+
+function portProblem(error: unknown, host: string, port: number): unknown {
+  const code = (error as { code?: unknown }).code;
+  if (code === "EADDRINUSE") {
+    return new TartanError(
+      "config_invalid",
+      `Port ${port} of ${host} is in use. Choose another with TARTAN_PORT, or 0 for a free one.`,
+    );
+  }
+  if (code === "EADDRNOTAVAIL" || code === "EACCES") {
+    return new TartanError(
+      "config_invalid",
+      `Tartan cannot listen on ${host}:${port}. Fix TARTAN_HOST or TARTAN_PORT.`,
+    );
+  }
+  return error;
+}
