@@ -41,7 +41,7 @@ function listenError(error: Error, host: string, port: number): Error {
   if ((error as { code?: unknown }).code !== "EADDRINUSE") return error;
   return new TartanError(
     "simulator_port_in_use",
-    `port ${port} on ${host} is in use: stop the program that uses it or choose another port`,
+    `Port ${port} of ${host} is in use. Stop the program that uses it, or choose another port.`,
     {
       fields: { port: "is in use; 0 picks a free one" },
       cause: error,

@@ -4,9 +4,9 @@ import { groups } from "../../relay/ledger/dead-letters.ts";
 import { listDeliveries } from "../../relay/ledger/deliveries.ts";
 import { createRedrive } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { sayDeliveries } from "../output/deliveries.ts";
-import { readRange } from "../input/instants.ts";
+import { readRange, TIME_HELP } from "../input/instants.ts";
 import { runJob, type JobFlags } from "./jobs/run.ts";
 import { ago, bold, COUNTED_TO, countUpTo, red, sayJson, sayJsonList, sayTable, tell, dim } from "../output/print.ts";
 
@@ -31,26 +31,26 @@ export function deadLettersCommand(): Command {
   const letters = new Command("dead-letters")
     .description("deliveries that were given up, by destination and cause")
     .enablePositionalOptions()
-    .option("--destination <id>")
+    .option("--destination <id>", "only those of this destination")
     .option("--json", "print JSON")
     .action(withCore(overview));
   letters
     .command("list")
     .description("list the dead letters one by one")
-    .option("--destination <id>")
+    .option("--destination <id>", "only those of this destination")
     .option("--cause <cause>", "such as status_500, timeout, transform_error")
-    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));
   letters
     .command("redrive")
     .description("send dead letters again: all, or those of a destination, cause, item or time")
-    .option("--destination <id>")
+    .option("--destination <id>", "only those of this destination")
     .option("--cause <cause>", "such as status_500")
     .option("--item <id>", "only those of this item")
-    .option("--since <time>", "failed since: a duration back from now, such as 30m, 24h, 7d, or a date")
-    .option("--until <time>", "the same")
+    .option("--since <time>", `only those that failed from then on: ${TIME_HELP}`)
+    .option("--until <time>", "only those that failed before then")
     .option("--delivery <ids...>", "only these")
     .option("--failed", "also failed deliveries that wait for a retry; they are sent now")
     .option("--reason <text>", "why; shown with the job")

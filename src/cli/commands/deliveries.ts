@@ -29,8 +29,8 @@ export function deliveriesCommand(): Command {
   deliveries
     .command("list")
     .description("list deliveries, newest first")
-    .option("--destination <id>")
-    .option("--item <id>")
+    .option("--destination <id>", "only those to this destination")
+    .option("--item <id>", "only those of this item's events")
     .option("--status <status>", `${DELIVERY_STATUSES.join(", ")}, or undelivered for all that have not arrived`)
     .option("--type <type>", "such as transactions.changed")
     .option("--cause <cause>", "such as status_500 or timeout")

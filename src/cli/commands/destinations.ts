@@ -13,26 +13,25 @@ import {
   resumeDestination,
   rotateSigningKey,
   updateDestination,
-  type SigningKey,
 } from "../../relay/destinations/destinations.ts";
-import { createRoute, listRoutes } from "../../relay/routing/routes.ts";
+import { createRoute } from "../../relay/routing/routes.ts";
 import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { destinationDeps } from "../wiring/destination-deps.ts";
 import { KeyRotation } from "../../relay/destinations/destination.schema.ts";
 import { SIGNING_SCHEMES, type SigningScheme } from "../../relay/senders/signing.ts";
-import { numberOf, PAGE_SIZE_HELP, pageSize, rangeOf } from "../input/flags.ts";
+import { numberOf, PAGE_SIZE_HELP, pageSize, rangeOf, USUAL_PAGE } from "../input/flags.ts";
 import { sayDeliveries } from "../output/deliveries.ts";
 import { describeFilter, stateOf } from "../output/describe.ts";
 import { addDestinationOptions, readDestination, type DestinationFlags } from "../input/destination-flags.ts";
+import { showCommand } from "./destinations/show.ts";
 import { testCommand } from "./destinations/test.ts";
 import { addRouteOptions, readRoute, type RouteFlags } from "../input/route-flags.ts";
 import {
   ago,
   bold,
-  COUNTED_TO,
-  countUpTo,
   cyan,
+  deliveryCount,
   dim,
   green,
   red,
@@ -50,6 +49,9 @@ interface Json {
   json?: true;
 }
 
+const GRACE = KeyRotation.shape.grace_s;
+const GRACE_HOURS = String(GRACE.parse(undefined) / 3600);
+
 export function destinationsCommand(): Command {
   const destinations = new Command("destinations").description("where events are sent");
   destinations.addCommand(createCommand());
@@ -58,11 +60,7 @@ export function destinationsCommand(): Command {
     .description("list the destinations and their health")
     .option("--json", "print JSON")
     .action(withCore(list));
-  destinations
-    .command("show <id>")
-    .description("show one destination, its routes and its keys")
-    .option("--json", "print JSON")
-    .action(withCore(show));
+  destinations.addCommand(showCommand());
   destinations.addCommand(updateCommand());
   for (const [verb, { about, done, change }] of Object.entries(SWITCHES)) {
     destinations
@@ -81,7 +79,7 @@ export function destinationsCommand(): Command {
   destinations
     .command("rotate-secret <id>")
     .description("sign with a new key; the old key also signs for a while")
-    .option("--grace <hours>", `how long the old key also signs, ${rangeOf(KeyRotation.shape.grace_s, 3600)}`, "24")
+    .option("--grace <hours>", `how long the old key also signs, ${rangeOf(GRACE, 3600)}`, GRACE_HOURS)
     .addOption(new Option("--scheme <scheme>", "v1: HMAC; v1a: ed25519 (default: as before)").choices(SIGNING_SCHEMES))
     .option("--json", "print JSON")
     .action(withCore(rotate));
@@ -93,7 +91,7 @@ export function destinationsCommand(): Command {
   destinations
     .command("gaps <id>")
     .description("list what has not arrived: scheduled, held and dead deliveries")
-    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(gaps));
@@ -200,64 +198,14 @@ async function list({ database }: Core, { json }: Json): Promise<void> {
       id: ({ id }) => id,
       to: ({ name, url }) => (name ? bold(name) : cyan(url)),
       status: ({ status, breaker }) => state(stateOf(status, breaker)),
-      waiting: ({ scheduled }) => counted(scheduled),
-      dead: ({ dead }) => (dead > 0 ? red(counted(dead)) : "0"),
+      waiting: ({ scheduled }) => deliveryCount(scheduled),
+      dead: ({ dead }) => (dead > 0 ? red(deliveryCount(dead)) : "0"),
       "last success": ({ last_success_at }) => ago(last_success_at),
       "last error": ({ last_error, last_failure_at }) =>
         last_error ? `${red(last_error)} ${dim(ago(last_failure_at))}` : "",
     },
     "There is no destination yet: npx tartan destinations create https://…",
   );
-}
-
-const counted = (count: number): string => countUpTo(count, COUNTED_TO.deliveries);
-
-async function show({ database }: Core, id: string, { json }: Json): Promise<void> {
-  const found = await getDestination(database, id);
-  if (!found)
-    throw new TartanError("not_found", `There is no destination ${id}; see \`npx tartan destinations list\`.`);
-  const routes = await listRoutes(database, { destination_id: id });
-  if (json) return sayJson({ ...found, routes });
-  const { status, breaker, hold_until, failures, failing_since, rate_limit } = found;
-  sayFacts({
-    id,
-    name: found.name && bold(found.name),
-    description: found.description,
-    url: cyan(found.url),
-    status: `${state(stateOf(status, breaker))} ${dim(found.disabled_reason ?? "")}`,
-    "held until": hold_until && ago(hold_until),
-    failing: failing_since && red(`since ${ago(failing_since)}, ${failures} in a row: ${found.last_error}`),
-    "last success": ago(found.last_success_at),
-    waiting: `${counted(found.scheduled)}${found.oldest_due_at ? dim(`, the first due ${ago(found.oldest_due_at)}`) : ""}`,
-    dead: counted(found.dead),
-    headers: found.header_names.join(", "),
-    timeout: `${found.timeout_ms / 1000} s`,
-    retries: `after ${found.schedule.join(", ")} s`,
-    rate: rate_limit && `${rate_limit.count} in ${rate_limit.window_ms / 1000} s`,
-    concurrency: String(found.concurrency),
-    ordering: found.ordering,
-    created: ago(found.created_at),
-  });
-  say();
-  sayTable(
-    routes,
-    {
-      route: (route) => route.id,
-      matches: ({ filter }) => describeFilter(filter),
-      form: ({ form }) => form,
-      status: ({ enabled }) => state(enabled ? "enabled" : "disabled"),
-    },
-    `It has no route: npx tartan routes create ${id}`,
-  );
-  say();
-  const columns = {
-    key: (key: SigningKey) => key.id,
-    scheme: (key: SigningKey) => key.scheme,
-    "public key": (key: SigningKey) => key.public_key ?? "",
-    created: (key: SigningKey) => ago(key.created_at),
-    expires: (key: SigningKey) => (key.expires_at ? ago(key.expires_at) : ""),
-  };
-  sayTable(found.keys, columns, "");
 }
 
 async function rotate(
@@ -279,7 +227,7 @@ async function remove({ database }: Core, id: string, { yes }: { yes?: true }): 
   const found = await getDestination(database, id);
   if (!found)
     throw new TartanError("not_found", `There is no destination ${id}; see \`npx tartan destinations list\`.`);
-  const lost = found.scheduled > 0 ? ` and cancels its ${counted(found.scheduled)} waiting deliveries` : "";
+  const lost = found.scheduled > 0 ? ` and cancels its ${deliveryCount(found.scheduled)} waiting deliveries` : "";
   await confirm(`This deletes ${found.url}${lost}.`, { ...(yes && { yes }) });
   await deleteDestination(database, id);
   tell(`${green("✓")} ${id} is deleted`);

@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { getEvent, readEvents } from "../../relay/feed/event-feed.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { liveEvents, type LiveFilter } from "../output/live-events.ts";
 import { ago, cyan, dim, say, sayTable, short, tell } from "../output/print.ts";
 import { untilStopped } from "../wiring/signals.ts";
@@ -40,11 +40,11 @@ export function eventsCommand(): Command {
     .description("list events in order, from the oldest that is kept or from a cursor")
     .option("--events <types...>", "such as transactions.changed or item.* (default: all except Tartan's own)")
     .addOption(new Option("--types <types...>").hideHelp())
-    .option("--integration <id>")
-    .option("--item <id>")
-    .option("--user <id>", "your identifier of the user")
+    .option("--integration <id>", "only events of this integration")
+    .option("--item <id>", "only events of this item")
+    .option("--user <id>", "only events of this user, by your identifier")
     .option("--history", "also those of an item's first reading")
-    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--follow", "print events as they happen, from now on or from the cursor")
     .option("--json", "print JSON")

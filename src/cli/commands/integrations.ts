@@ -17,8 +17,22 @@ import { TartanError } from "../../errors.ts";
 import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
+import { confirm } from "../input/confirm.ts";
 import { choiceOf, rangeOf } from "../input/flags.ts";
-import { ago, bold, cyan, dim, green, say, sayFacts, sayJson, sayJsonList, sayTable, tell, yellow } from "../output/print.ts";
+import {
+  ago,
+  bold,
+  cyan,
+  dim,
+  green,
+  say,
+  sayFacts,
+  sayJson,
+  sayJsonList,
+  sayTable,
+  tell,
+  yellow,
+} from "../output/print.ts";
 
 interface Json {
   json?: true;
@@ -211,12 +225,8 @@ async function rotate(core: Core, id: string, flags: Json & { webhookSecret?: st
 }
 
 async function remove({ database }: Core, id: string, { purge, yes }: { purge?: true; yes?: true }): Promise<void> {
-  if (!yes) {
-    throw new TartanError(
-      "invalid_request",
-      `This deletes the secrets and tokens of ${id}${purge ? ", its rows and its webhooks" : ""}. Repeat it with --yes.`,
-    );
-  }
+  const more = purge ? ", its rows and its webhooks" : "";
+  await confirm(`This deletes the secrets and tokens of ${id}${more}.`, { ...(yes && { yes }) });
   await deleteIntegration(database, id, { purge: purge === true });
   tell(`${green("✓")} ${id} is deleted`);
 }

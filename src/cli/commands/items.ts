@@ -7,27 +7,46 @@ import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
+import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { ITEM_STATUSES } from "../../model/statuses.ts";
-import { choiceOf, PAGE_SIZE_HELP, pageSize, wholeNumber } from "../input/flags.ts";
+import { choiceOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
 import { importItems } from "./items/import.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
-import { ago, bold, dim, green, red, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../output/print.ts";
+import {
+  ago,
+  bold,
+  dim,
+  green,
+  red,
+  say,
+  sayFacts,
+  sayJson,
+  sayTable,
+  short,
+  state,
+  tell,
+  yellow,
+} from "../output/print.ts";
 
 interface Json {
   json?: true;
 }
+
+/** Each link takes a connection and a request to Plaid. */
+const AT_ONCE_MAX = 100;
+const AT_ONCE_HELP = `how many items at the same time, 1 to ${AT_ONCE_MAX}`;
 
 export function itemsCommand(): Command {
   const items = new Command("items").description("the Plaid items whose data Tartan mirrors");
   items
     .command("list")
     .description("list items")
-    .option("--integration <id>")
-    .option("--user <id>", "your identifier of the user")
+    .option("--integration <id>", "only items of this integration")
+    .option("--user <id>", "only items of this user, by your identifier")
     .option("--status <status>", choiceOf(ITEM_STATUSES))
-    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "50")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));
@@ -39,19 +58,19 @@ export function itemsCommand(): Command {
   items
     .command("add <item_id>")
     .description("link one item; PLAID_ACCESS_TOKEN holds its access token")
-    .requiredOption("--integration <id>")
+    .requiredOption("--integration <id>", "the integration whose Plaid client made the access token")
     .option("--user <id>", "your identifier of the user")
     .option("--json", "print JSON")
     .action(withCore(add));
   items
     .command("import <file>")
     .description("link many items from CSV (with a header) or JSONL: item_id, access_token, user_id")
-    .requiredOption("--integration <id>")
+    .requiredOption("--integration <id>", "the integration whose Plaid client made the access tokens")
     .option(
       "--report <file>",
       "the report of each line, from which a second run resumes (default: <file>.report.jsonl)",
     )
-    .option("--concurrency <count>", "how many items at the same time, 1 to 100", wholeNumber(1, 100), "8")
+    .option("--concurrency <count>", AT_ONCE_HELP, wholeNumber(1, AT_ONCE_MAX), "8")
     .option("--json", "print JSON")
     .action(withCore(importItems, { poolSize: 12 }));
   items
@@ -225,10 +244,8 @@ async function sync({ database }: Core, itemId: string, { full, json }: Json & {
 
 async function remove({ database }: Core, itemId: string, { erase, yes }: { erase?: true; yes?: true }): Promise<void> {
   const item = orNotFound(await getItem(database, itemId), itemId);
-  if (!yes) {
-    const more = erase ? ", its rows and its webhooks" : "";
-    throw new TartanError("invalid_request", `This deletes the token of ${itemId}${more}. Repeat it with --yes.`);
-  }
+  const more = erase ? ", its rows and its webhooks" : "";
+  await confirm(`This deletes the token of ${itemId}${more}.`, { ...(yes && { yes }) });
   if (erase) await eraseItem(database, item.integration_id, itemId);
   else await unlinkItem(database, item.integration_id, itemId);
   tell(`${green("✓")} ${itemId} is ${erase ? "erased" : "no longer synced"}`);

@@ -14,7 +14,7 @@ export function keysCommand(): Command {
       withCore(async (core, { json }: { json?: true }) => {
         const { key } = await resetAdminKey(core.database);
         if (json) return sayJson({ key });
-        say(`${green("✓")} shown this once:`);
+        say(`${green("✓")} the old key no longer works; the new one is not shown again`);
         sayFacts({ "API key": yellow(key) });
       }),
     );

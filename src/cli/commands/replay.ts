@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
 import { createReplay } from "../../relay/jobs/jobs.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { readRange } from "../input/instants.ts";
+import { readRange, TIME_HELP } from "../input/instants.ts";
 import { runJob, type JobFlags } from "./jobs/run.ts";
 
 interface Flags extends JobFlags {
@@ -21,14 +21,14 @@ interface Flags extends JobFlags {
 export function replayCommand(): Command {
   return new Command("replay")
     .description("send a destination past events again: the same bytes under the same ids, signed anew")
-    .requiredOption("--destination <id>")
+    .requiredOption("--destination <id>", "the destination to send to")
     .option("--event <id>", "only this event")
     .option("--item <id>", "only events of this item")
     .option("--integration <id>", "only events of this integration")
     .option("--events <types...>", "only these types, such as transactions.changed or item.*")
     .addOption(new Option("--types <types...>").hideHelp())
-    .option("--since <time>", "a duration back from now, such as 30m, 24h, 7d, or a date")
-    .option("--until <time>", "the same")
+    .option("--since <time>", `only events from then on: ${TIME_HELP}`)
+    .option("--until <time>", "only events before then")
     .option("--reason <text>", "why; shown with the job")
     .option("--yes", "do not ask for confirmation")
     .option("--dry-run", "only count the deliveries")

@@ -17,7 +17,7 @@ import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { PreviewRequest } from "../../relay/routing/route.schema.ts";
 import { rangeOf, wholeNumberOf } from "../input/flags.ts";
-import { readInstant, readRange } from "../input/instants.ts";
+import { readInstant, readRange, TIME_HELP } from "../input/instants.ts";
 import { runJob, type JobFlags } from "./jobs/run.ts";
 import { describeFilter } from "../output/describe.ts";
 import {
@@ -54,7 +54,7 @@ export function routesCommand(): Command {
   routes
     .command("list")
     .description("list the routes")
-    .option("--destination <id>")
+    .option("--destination <id>", "only routes to this destination")
     .option("--json", "print JSON")
     .action(withCore(list));
   routes.command("show <id>").description("show one route").option("--json", "print JSON").action(withCore(show));
@@ -72,17 +72,17 @@ export function routesCommand(): Command {
     .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
   addRouteOptions(routes.command("preview [id]").description("try a route, or changes to one, on past events"))
-    .option("--since <time>", "a duration back from now, such as 30m, 24h, 7d, or a date", "24h")
-    .option("--until <time>", "the same (default: now)")
-    .option("--limit <count>", EVENTS_HELP, wholeNumberOf(EVENTS), "1000")
+    .option("--since <time>", `events from then on: ${TIME_HELP}`, "24h")
+    .option("--until <time>", "events before then (default: now)")
+    .option("--limit <count>", EVENTS_HELP, wholeNumberOf(EVENTS), String(EVENTS.parse(undefined)))
     .option("--whole", "print the first 4 kB of each body instead of 300 characters")
     .option("--json", "print JSON")
     .action(withCore(preview));
   routes
     .command("route-past <id>")
     .description("send past events through a route, except those that its destination already received")
-    .requiredOption("--since <time>", "a duration back from now, such as 24h, 7d, or a date")
-    .option("--until <time>", "the same (default: now)")
+    .requiredOption("--since <time>", `events from then on: ${TIME_HELP}`)
+    .option("--until <time>", "events before then (default: now)")
     .option("--reason <text>", "why; shown with the job")
     .option("--yes", "do not ask for confirmation")
     .option("--dry-run", "only count the deliveries")
@@ -205,7 +205,7 @@ async function preview({ database }: Core, id: string | undefined, flags: Previe
   if (flags.json) return sayJson(result);
   const { examined, matched, failed, truncated } = result;
   const fails = failed === 0 ? green("none fails") : red(`${failed} fail`);
-  say(`of ${examined} events ${bold(`${matched} match`)}, ${fails}${truncated ? yellow(" (there are more)") : ""}`);
+  say(`${bold(`${matched} of ${examined} events match`)}, ${fails}${truncated ? yellow(" (there are more)") : ""}`);
   const shown = flags.whole ? result.samples : result.samples.slice(0, SAMPLES_SHOWN);
   for (const { event_id, type, occurred_at, body, error } of shown) {
     const sent = flags.whole ? body : beginning(body ?? "");

@@ -1,6 +1,6 @@
 /** `tartan simulate`: runs the simulator on a port of its own until Ctrl-C. */
 import { Command } from "commander";
-import { loadConfig } from "../../config.ts";
+import { describeOptions, loadConfig } from "../../config.ts";
 import { startSimulator } from "../../simulator/index.ts";
 import { Closer } from "../wiring/closer.ts";
 import { wholeNumber } from "../input/flags.ts";
@@ -16,12 +16,14 @@ interface Flags {
   activity?: string;
 }
 
+const PORT = describeOptions().find(({ env }) => env === "TARTAN_SIMULATOR_PORT")?.defaultText;
+
 export function simulateCommand(): Command {
   return new Command("simulate")
     .description("run the simulator: an offline Plaid Sandbox with signed webhooks")
     .option(
       "--port <port>",
-      "the port to listen on; 0 picks a free one (TARTAN_SIMULATOR_PORT, 4410)",
+      `the port to listen on; 0 picks a free one (TARTAN_SIMULATOR_PORT, ${PORT})`,
       wholeNumber(0, 65_535),
     )
     .option("--host <host>", "the address to listen on (127.0.0.1)")

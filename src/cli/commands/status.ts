@@ -16,10 +16,10 @@ import { stateOf } from "../output/describe.ts";
 import {
   ago,
   bold,
-  COUNTED_TO,
-  countUpTo,
+  deliveryCount,
   dim,
   green,
+  plural,
   red,
   say,
   sayFacts,
@@ -56,11 +56,11 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   sayFacts({
     processes: describeProcesses(processes),
     integrations: String(integrations),
-    "not marked": depth.unmarked === 0 ? null : yellow(`${depth.unmarked} webhooks`),
+    "not marked": depth.unmarked === 0 ? null : yellow(plural(depth.unmarked, "webhook")),
     due:
       depth.due === 0
         ? green("nothing waits")
-        : yellow(`${depth.due} subjects, the oldest for ${Math.round(depth.oldest_due_seconds)} s`),
+        : yellow(`${plural(depth.due, "subject")}, the oldest for ${Math.round(depth.oldest_due_seconds)} s`),
     ...Object.fromEntries(
       Object.entries(depth.by_status).map(([status, count]) => [status, `${count} ${state(status)}`]),
     ),
@@ -85,20 +85,18 @@ function describeDestinations({ active, paused, disabled, open }: Omit<Destinati
   return some.length === 0 ? dim("none") : some.map(([word, count]) => `${count} ${state(word)}`).join(", ");
 }
 
-const counted = (count: number): string => countUpTo(count, COUNTED_TO.deliveries);
-
 function describeDeliveries({ scheduled, held, dead }: RelayDepth): string {
   const some = Object.entries({ scheduled, held, dead }).filter(([, count]) => count > 0);
   if (some.length === 0) return green("nothing waits");
-  return some.map(([word, count]) => `${counted(count)} ${state(word)}`).join(", ");
+  return some.map(([word, count]) => `${deliveryCount(count)} ${state(word)}`).join(", ");
 }
 
 /** The usual cause of overdue work is that no process has the role relay. */
 function describeOverdue({ outbox, deliveries, oldest_at }: Overdue): string | null {
   if (outbox + deliveries === 0) return null;
   const what = [
-    ...(outbox > 0 ? [`${counted(outbox)} not dispatched`] : []),
-    ...(deliveries > 0 ? [`${counted(deliveries)} not sent`] : []),
+    ...(outbox > 0 ? [`${deliveryCount(outbox)} not dispatched`] : []),
+    ...(deliveries > 0 ? [`${deliveryCount(deliveries)} not sent`] : []),
   ];
   return red(`${what.join(", ")}, the oldest from ${ago(oldest_at)}; check that a process with the role relay runs`);
 }
@@ -112,7 +110,8 @@ const NEEDED_FOR = {
 function describeRetention({ suspended, kept_weeks: kept }: RetentionState): string | null {
   const [oldest] = kept;
   const weeks =
-    oldest && `${kept.length} old weeks of webhooks are kept, from ${oldest.week}: ${NEEDED_FOR[oldest.needed_for]}`;
+    oldest &&
+    `${plural(kept.length, "old week")} of webhooks ${kept.length === 1 ? "is" : "are"} kept, from ${oldest.week}: ${NEEDED_FOR[oldest.needed_for]}`;
   const lines = [suspended && red(suspended), weeks && yellow(weeks)].filter(Boolean);
   return lines.length === 0 ? null : lines.join("\n");
 }

@@ -29,12 +29,12 @@ export function webhooksCommand(): Command {
   webhooks
     .command("list")
     .description("list webhooks, newest first")
-    .option("--item <id>")
-    .option("--user <id>", "your identifier of the user")
+    .option("--item <id>", "only those of this item")
+    .option("--user <id>", "only those of this user, by your identifier")
     .option("--type <type>", "such as TRANSACTIONS")
     .option("--code <code>", "such as SYNC_UPDATES_AVAILABLE; with --type")
     .option("--source <source>", choiceOf(SOURCES))
-    .option("--integration <id>")
+    .option("--integration <id>", "only those of this integration")
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--follow", "print webhooks as they are processed")
@@ -48,7 +48,7 @@ export function webhooksCommand(): Command {
   webhooks
     .command("refusals")
     .description("list the latest refusals and their reasons")
-    .option("--integration <id>")
+    .option("--integration <id>", "only those of this integration")
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--json", "print JSON")
     .action(withCore(refusals));

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import type { z } from "zod";
 import { TartanError } from "../../errors.ts";
-import { page } from "../../model/listing.ts";
+import { page, PAGE_SIZE } from "../../model/listing.ts";
 import { boundsOf } from "../../model/validation.ts";
 
 /** A parser for commander that accepts a whole number and returns it as it was written. */
@@ -33,6 +33,8 @@ export const choiceOf = (values: readonly string[]): string =>
 
 /** How many rows of a list. */
 export const pageSize = wholeNumberOf(page.limit);
+/** As many as the API returns where no limit is given. */
+export const USUAL_PAGE = String(PAGE_SIZE.usual);
 export const PAGE_SIZE_HELP = `how many, ${rangeOf(page.limit)}`;
 
 /** @throws TartanError `invalid_request` naming the option whose value is not a web address */

@@ -1,6 +1,9 @@
 /** Instants as people write them: `24h` (24 hours ago), or a date. */
 import { TartanError } from "../../errors.ts";
 
+/** How the help describes the value of `--since`. */
+export const TIME_HELP = "a duration back from now, such as 30m, 24h or 7d, or a date";
+
 const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /**

@@ -75,6 +75,12 @@ export const COUNTED_TO = { deliveries: 10_000, group: 1000 } as const;
 /** A count that stopped at one more than `most`: `137`, `> 10000`. */
 export const countUpTo = (count: number, most: number): string => (count > most ? `> ${most}` : String(count));
 
+/** A number of deliveries. */
+export const deliveryCount = (count: number): string => countUpTo(count, COUNTED_TO.deliveries);
+
+/** `1 subject`, `2 subjects`. */
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 type Colour = (text: string) => string;
 
 /** The words for states, each with its colour. */
