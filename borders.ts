@@ -45,7 +45,7 @@ export const FOLDERS: readonly Row[] = [
   ["api",           "model receiver api/http api/nouns api/docs",         ""],
   ["simulator",     "only errors.ts clock.ts",                            ""],
   // cli/: commands/ has a file for each noun, which stands on the others. output/ prints, wiring/ constructs and stops, input/ reads options.
-  ["cli/output",    "model database journal relay/model relay/ledger relay/jobs relay/feed", ""],
+  ["cli/output",    "model database relay/model relay/ledger relay/jobs relay/feed", ""],
   ["cli/wiring",    "*",                                                  ""],
   ["cli/input",     "model relay/model relay/destinations",               ""],
   ["cli/commands",  "*",                                                  ""],

@@ -18,8 +18,6 @@ import { LOAD_INTEGRATIONS } from "./queries.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import type { Vault } from "./vault.ts";
 
-export type { KnownIntegration } from "../model/integration.ts";
-
 interface DirectoryOptions {
   database: Database;
   vault: Vault;

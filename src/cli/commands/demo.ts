@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { readerUrl } from "../../lifecycle/reader.ts";
 import type { WebhookRecord } from "../../model/records.ts";
 import { openCore, type Core } from "../wiring/core.ts";
+import { recordsOf } from "../wiring/engines.ts";
 import type { DemoEvent } from "./demo/receiver.ts";
 import { connectWorld, openWorld, startApplication } from "./demo/world.ts";
 import { wholeNumber } from "../input/flags.ts";
@@ -61,7 +62,7 @@ async function demo(core: Core, { items, fresh }: DemoFlags, stopped: Promise<un
   });
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
-  const following = followWebhooks(database, {
+  const following = followWebhooks(recordsOf(core), {
     filter: { integration_id: integrationId },
     fromTheStart: !goesOn,
     signal: stop.signal,

@@ -1,10 +1,10 @@
 /** `tartan webhooks …`: the journal: accepted webhooks, their outcomes, and refusals. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { getWebhook, listWebhooks } from "../../journal/records.ts";
 import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../wiring/core.ts";
+import { recordsOf } from "../wiring/engines.ts";
 import { SOURCES } from "../../model/webhook.ts";
 import { choiceOf, PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
 import { followWebhooks } from "../output/webhook-log.ts";
@@ -71,7 +71,7 @@ function filterOf({ item, user, type, code, source, integration, limit, cursor }
 async function list(core: Core, flags: Flags): Promise<void> {
   const filter = filterOf(flags);
   if (flags.follow) return follow(core, filter, flags);
-  const page = await listWebhooks(core.database, filter);
+  const page = await recordsOf(core).list(filter);
   if (flags.json) return sayJson(page);
   sayTable(
     page.data,
@@ -92,10 +92,10 @@ async function list(core: Core, flags: Flags): Promise<void> {
 const outcomeOf = ({ processed_at, update_info }: WebhookRecord): string =>
   processed_at ? String((update_info as { outcome?: unknown } | null)?.outcome ?? "recorded") : "due";
 
-async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags): Promise<void> {
+async function follow(core: Core, filter: WebhookFilter, { json }: Flags): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
-  await followWebhooks(database, {
+  await followWebhooks(recordsOf(core), {
     filter,
     fromTheStart: false,
     signal: stop.signal,
@@ -103,8 +103,8 @@ async function follow({ database }: Core, filter: WebhookFilter, { json }: Flags
   });
 }
 
-async function show({ database }: Core, id: string, { json }: { json?: true }): Promise<void> {
-  const webhook = await getWebhook(database, id);
+async function show(core: Core, id: string, { json }: { json?: true }): Promise<void> {
+  const webhook = await recordsOf(core).get(id);
   if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; see \`npx tartan webhooks list\`.`);
   if (json) return sayJson(webhook);
   const { received_at, processed_at, source, item_id, user_id, integration_id, verification } = webhook;

@@ -3,9 +3,7 @@
  * serves all webhooks that wait for its item: the line of the first says what changed, the others refer to the same run.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Database } from "../../database/types.ts";
-import { listWebhooks } from "../../journal/records.ts";
-import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
+import type { Records, WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { describeWebhook } from "./describe.ts";
 
 const POLL_MS = 400;
@@ -22,10 +20,10 @@ interface WebhookLogOptions {
 
 /** Reports webhooks until `signal` aborts. */
 export async function followWebhooks(
-  database: Database,
+  records: Records,
   { filter, fromTheStart, signal, onWebhook }: WebhookLogOptions,
 ): Promise<void> {
-  const poll = async () => (await listWebhooks(database, { ...filter, limit: AT_ONCE })).data.toReversed();
+  const poll = async () => (await records.list({ ...filter, limit: AT_ONCE })).data.toReversed();
   let reported = new Set(fromTheStart ? [] : (await poll()).map(({ id }) => id));
   let run = "";
   while (!signal.aborted) {

@@ -1,10 +1,11 @@
 /** Plaid clients, for servers and for commands that call Plaid themselves. */
 import { systemClock } from "../../clock.ts";
-import { openDirectory, type KnownIntegration } from "../../integrations/directory.ts";
+import { openDirectory } from "../../integrations/directory.ts";
 import { createPlaidClient, type PlaidClient } from "../../plaid/client.ts";
-import { openIntake } from "../../journal/intake.ts";
+import type { KnownIntegration } from "../../model/integration.ts";
 import type { LinkDeps } from "../../sync/linking.ts";
 import type { Core } from "./core.ts";
+import { openIntakeOf } from "./engines.ts";
 
 /** One client for each integration, replaced when its credentials change. */
 export function plaidClients(timeoutMs: number): (integration: KnownIntegration) => PlaidClient {
@@ -20,10 +21,10 @@ export function plaidClients(timeoutMs: number): (integration: KnownIntegration)
 }
 
 /** What linking an item needs; closed with the core. */
-export async function openLinking({ database, vault, logger, config, closer }: Core): Promise<LinkDeps> {
+export async function openLinking(core: Core): Promise<LinkDeps> {
+  const { database, vault, logger, config, closer } = core;
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
-  const intake = closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
-  return { database, intake, directory, clientFor, clock, limitFactor: config.plaidLimitFactor };
+  return { database, intake: openIntakeOf(core), directory, clientFor, clock, limitFactor: config.plaidLimitFactor };
 }

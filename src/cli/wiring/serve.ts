@@ -11,13 +11,12 @@ import { registerProcess, type ProcessFacts } from "../../database/processes.ts"
 import { cancellable } from "../../database/cancellable.ts";
 import { TartanError } from "../../errors.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
-import { openDirectory, type KnownIntegration } from "../../integrations/directory.ts";
+import { openDirectory } from "../../integrations/directory.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
-import { openIntake } from "../../journal/intake.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
-import { openRecords } from "../../journal/records.ts";
 import { openRefusals } from "../../journal/refusals.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
+import type { KnownIntegration } from "../../model/integration.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openVerificationKeys } from "../../plaid/keys.ts";
 import { createGuard } from "../../relay/senders/http/guard.ts";
@@ -30,6 +29,7 @@ import { pruneRemoved } from "../../mirror/prune.ts";
 import { pruneRuns, pruneSubjects } from "../../sync/prune.ts";
 import { startSync } from "../../sync/sync.ts";
 import type { Core } from "./core.ts";
+import { openIntakeOf, recordsOf } from "./engines.ts";
 import { plaidClients } from "./plaid-clients.ts";
 
 export const ROLES = ["receiver", "sync", "relay", "api"] as const;
@@ -144,7 +144,7 @@ async function listen(
 ): Promise<string> {
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
-  const intake = closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
+  const intake = openIntakeOf(core);
   const refusals = closer.use(openRefusals({ database, logger, clock }));
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
   const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
@@ -161,7 +161,7 @@ async function listen(
     vault,
     directory,
     intake,
-    records: openRecords(database),
+    records: recordsOf(core),
     refusals,
     keys,
     clientFor,

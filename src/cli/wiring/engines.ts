@@ -1,0 +1,13 @@
+/** Chooses the engines of the ports Intake and Records: another engine is wired here, and nowhere else. */
+import { openIntake } from "../../journal/intake.ts";
+import { openRecords } from "../../journal/records.ts";
+import type { Intake } from "../../model/intake.ts";
+import type { Records } from "../../model/records.ts";
+import type { Core } from "./core.ts";
+
+/** Opens what makes arrivals durable; it is closed with the core. */
+export const openIntakeOf = ({ closer, database, vault, config, logger }: Core): Intake =>
+  closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
+
+/** Where stored webhooks are read. */
+export const recordsOf = ({ database }: Pick<Core, "database">): Records => openRecords(database);
