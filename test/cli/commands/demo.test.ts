@@ -3,17 +3,21 @@ import { mkdtempSync, rmSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { Closer } from "../../src/cli/wiring/closer.ts";
-import { runTartan, startTartan } from "../support/process.ts";
-import { until } from "../support/stage.ts";
+import { Closer } from "../../../src/cli/wiring/closer.ts";
+import { runTartan } from "../../support/process.ts";
+import { until } from "../../support/stage.ts";
+import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+
+let env: Record<string, string> = {};
+const cli = new CommandLine("demo", () => env);
 
 it("the demo links and mirrors items, notifies an application, prints how to inspect it, stops cleanly, and continues in the same world the next time", async () => {
   await using closer = new Closer();
   const folder = mkdtempSync(join(tmpdir(), "tartan-demo-"));
   closer.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const env = { TARTAN_DATA_DIR: folder, TARTAN_SIMULATOR_PORT: "0", TARTAN_PORT: "0" };
+  env = { TARTAN_DATA_DIR: folder, TARTAN_SIMULATOR_PORT: "0", TARTAN_PORT: "0" };
   const apiLine = (line: string) => /API\s+(http:\S+)\/v1/.exec(line)?.[1] ?? null;
-  const start = () => startTartan(env, ["demo"], apiLine);
+  const start = () => cli.start(apiLine, "demo");
   const demo = closer.use(await start());
   const said = () => demo.output.join("\n");
   const backfills = () => (said().match(/ITEM\/CREATED.*\+\d+ transactions/g) ?? []).length;
@@ -58,7 +62,7 @@ it("the demo links and mirrors items, notifies an application, prints how to ins
   expect(await list("integrations", "list")).toHaveLength(1);
   expect(await again.stop()).toBe(0);
 
-  const fresh = closer.use(await startTartan(env, ["demo", "--fresh", "--items", "1"], apiLine));
+  const fresh = closer.use(await cli.start(apiLine, "demo --fresh --items 1"));
   await until("a new world", async () => /ITEM\/CREATED.*\+\d+ transactions/.test(fresh.output.join("\n")));
   const after = (await list("items", "list")).map(({ item_id }) => item_id);
   expect(after).toHaveLength(1);
@@ -66,3 +70,9 @@ it("the demo links and mirrors items, notifies an application, prints how to ins
   expect(await list("integrations", "list")).toHaveLength(1);
   expect(await fresh.stop()).toBe(0);
 }, 240_000);
+
+it("`tartan demo` refuses a number of items that is none", async () => {
+  expect(await cli.refusal("demo --items none")).toMatch(/^usage: .*--items.*whole number from 1 to 10000/);
+});
+
+everyVerbIsRun(cli);

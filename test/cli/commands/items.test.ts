@@ -1,0 +1,181 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openStage, type Stage, type StageItem } from "../../support/stage.ts";
+import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+
+let stage: Stage;
+let folder: string;
+beforeAll(async () => {
+  stage = await openStage({ seed: "items" });
+  folder = mkdtempSync(join(tmpdir(), "tartan-items-"));
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await stage[Symbol.asyncDispose]();
+});
+
+const cli = new CommandLine("items", () => stage.env);
+const made = (count: number): StageItem[] => stage.simulator.control.createItems({ count, transactions: 1 }).items;
+/** Links an item as `tartan items add` does. */
+async function added(...more: string[]): Promise<string> {
+  const [item] = made(1) as [StageItem];
+  const env = { PLAID_ACCESS_TOKEN: item.access_token };
+  await cli.with(env).text("items add", item.item_id, "--integration", stage.integration.id, ...more);
+  return item.item_id;
+}
+const linked = async (): Promise<string[]> => {
+  const { rows } = await stage.database.query<{ item_id: string }>(
+    "select item_id from tartan.items where access_token_sealed is not null",
+  );
+  return rows.map(({ item_id }) => item_id);
+};
+
+describe("items add", () => {
+  it("`tartan items add` links an item with the token of the environment, and links it again as an update", async () => {
+    const [item] = made(1) as [StageItem];
+    const adding = cli.with({ PLAID_ACCESS_TOKEN: item.access_token });
+    const add = ["items add", item.item_id, "--integration", stage.integration.id] as const;
+    const first = await adding.text(...add, "--user", "user-1");
+    expect(first).toContain(`✓ ${item.item_id} is linked and will be synced`);
+    expect(await linked()).toContain(item.item_id);
+    const again = await adding.json<{ webhook_id: string }>(...add);
+    expect(again).toMatchObject({ item_id: item.item_id, created: false });
+    expect(again.webhook_id).toMatch(/^whk_/);
+    expect(await cli.json("items show", item.item_id)).toMatchObject({ item_id: item.item_id, user_id: "user-1" });
+    const webhook = await new CommandLine("webhooks", () => stage.env).text("webhooks show", again.webhook_id);
+    expect(webhook).toMatch(/webhook\s+ITEM\/CREATED\n/);
+    for (const text of [first, JSON.stringify(again), webhook]) expect(text).not.toContain(item.access_token);
+  });
+
+  it("`tartan items add` refuses a token that belongs to another item, and no token at all", async () => {
+    const [one, other] = made(2) as [StageItem, StageItem];
+    const add = ["items add", one.item_id, "--integration", stage.integration.id] as const;
+    const foreign = cli.with({ PLAID_ACCESS_TOKEN: other.access_token });
+    expect(await foreign.refusal(...add)).toMatch(/^token_of_another_item: .*Nothing was linked/);
+    expect(await cli.refusal(...add)).toMatch(/^invalid_request: .*PLAID_ACCESS_TOKEN/);
+    expect(await linked()).not.toContain(one.item_id);
+  });
+});
+
+describe("items list and show", () => {
+  it("`tartan items list` and `show` print an item's status, and the API's answer with --json", async () => {
+    const id = await added("--user", "user-of-the-list");
+    const listed = await cli.text("items list --user user-of-the-list");
+    expect(listed).toMatch(new RegExp(`${id}\\s+user-of-the-list\\s+\\S*\\s*(pending|due)`));
+    const page = await cli.json<{ data: unknown[]; next_cursor: null }>("items list --user user-of-the-list");
+    expect(page).toMatchObject({
+      data: [{ item_id: id, user_id: "user-of-the-list", integration_id: stage.integration.id }],
+    });
+    const shown = await cli.text("items show", id);
+    expect(shown).toMatch(new RegExp(`item\\s+${id}\\n`));
+    expect(shown).toContain("No run yet.");
+    expect(await cli.json("items show", id)).toMatchObject({
+      item_id: id,
+      runs: [],
+      resources: expect.any(Array) as unknown,
+    });
+  });
+
+  it("`tartan items list` without matching items names the filters, and refuses an unknown status", async () => {
+    expect(await cli.text("items list --user nobody --status ended")).toContain(
+      "No item matches --user nobody --status ended",
+    );
+    expect(await cli.refusal("items list --status nope")).toMatch(/^invalid_request: .*must be one of pending, ok/);
+  });
+
+  it("`tartan items show` of an item with only webhooks says that its token is missing", async () => {
+    await stage.database.query(
+      "insert into sync.subjects (integration_id, kind, id, status) values ($1, 'item', 'never-linked', 'unlinked')",
+      [stage.integration.id],
+    );
+    expect(await cli.text("items list --status unlinked")).toContain("never-linked");
+    expect(await cli.text("items show never-linked")).toContain("its access token has not");
+    expect(await cli.refusal("items show not-an-item")).toMatch(/^not_found: .*npx tartan items list/);
+  });
+});
+
+describe("items import", () => {
+  const importing = (file: string) => ["items import", file, "--integration", stage.integration.id] as const;
+  const writeLines = (name: string, lines: readonly string[]): string => {
+    const file = join(folder, name);
+    writeFileSync(file, lines.join("\n"));
+    return file;
+  };
+  const jsonLines = (items: readonly StageItem[]): string[] => items.map((item) => JSON.stringify(item));
+
+  it("`tartan items import` links the items of a CSV file, a bad line fails alone, and a second run imports the rest", async () => {
+    const items = made(25);
+    const header = "item_id,access_token,user_id";
+    const lines = items.map(({ item_id, access_token }, index) => `${item_id},${access_token},user-${index}`);
+    const bad = lines.with(7, `${items[7]?.item_id},,user-7`);
+    const file = writeLines("items.csv", [header, ...bad]);
+
+    const first = await cli.run(...importing(file));
+    expect(first.code).toBe(1);
+    expect(first.stdout).toContain("24 linked");
+    expect(first.stdout).toContain("access_token is missing");
+    for (const { access_token } of items) expect(first.stdout + first.stderr).not.toContain(access_token);
+    expect(readFileSync(`${file}.report.jsonl`, "utf8")).not.toContain("access-");
+
+    writeLines("items.csv", [header, ...lines]);
+    const second = await cli.text(...importing(file));
+    expect(second).toContain("1 linked");
+    expect(second).toContain("24 skipped");
+    const page = await cli.json<{ data: unknown[] }>("items list --user user-7");
+    expect(page.data).toHaveLength(1);
+  });
+
+  it("`tartan items import` links the items of a JSONL file, also of one that replaced another although the report names its lines", async () => {
+    for (const _ of ["first", "second"]) {
+      const items = made(3);
+      const file = writeLines("replaced.jsonl", jsonLines(items));
+      const counts = { linked: 3, updated: 0, failed: 0, skipped: 0, report: `${file}.report.jsonl` };
+      expect(await cli.json(...importing(file))).toEqual(counts);
+      expect(await linked()).toEqual(expect.arrayContaining(items.map(({ item_id }) => item_id)));
+    }
+  });
+
+  it("`tartan items import` refuses a file or an integration that does not exist", async () => {
+    expect(await cli.refusal(...importing(join(folder, "none.csv")))).toMatch(/^invalid_request: .*There is no file/);
+    const file = writeLines("few.jsonl", jsonLines(made(1)));
+    expect(await cli.refusal(`items import ${file} --integration svi_none`)).toMatch(
+      /^not_found: .*npx tartan integrations list/s,
+    );
+  });
+});
+
+describe("items sync and remove", () => {
+  const subject = async (id: string) => {
+    const { rows } = await stage.database.query(
+      "select requested, due_at is not null as due from sync.subjects where id = $1",
+      [id],
+    );
+    return rows[0];
+  };
+
+  it("`tartan items sync` makes the item due, and --full requests everything again", async () => {
+    const id = await added();
+    expect(await cli.text("items sync", id)).toContain(`✓ ${id} will be synced now`);
+    expect(await subject(id)).toMatchObject({ due: true });
+    expect(await cli.json("items sync", id, "--full")).toEqual({ item_id: id, due: true });
+    expect(await subject(id)).toEqual({ due: true, requested: expect.arrayContaining(["*:full"]) as unknown });
+    expect(await cli.refusal("items sync not-an-item")).toMatch(/^not_found: /);
+  });
+
+  it("`tartan items remove` deletes the token of an item only with --yes, and with --erase everything about it", async () => {
+    const [unlinked, erased] = [await added(), await added()];
+    expect(await cli.refusal("items remove", unlinked)).toMatch(
+      /^invalid_request: .*This deletes the token of \S+ Repeat it with --yes\./,
+    );
+    expect(await linked()).toEqual(expect.arrayContaining([unlinked, erased]));
+    expect(await cli.text("items remove", unlinked, "--yes")).toContain(`${unlinked} is no longer synced`);
+    expect(await cli.text("items remove", erased, "--erase", "--yes")).toContain(`${erased} is erased`);
+    expect(await linked()).not.toContain(unlinked);
+    expect(await cli.json("items show", unlinked)).toMatchObject({ item_id: unlinked });
+    expect(await cli.refusal("items show", erased)).toMatch(/^not_found: /);
+  });
+});
+
+everyVerbIsRun(cli);

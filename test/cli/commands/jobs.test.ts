@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { createRedrive, getJob } from "../../../src/relay/jobs/jobs.ts";
+import { startJobs } from "../../../src/relay/jobs/job-runner.ts";
+import { systemClock } from "../../../src/clock.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { plantDeliveries } from "../../relay/support.ts";
+import { whole, workAll } from "../../relay/past.ts";
+import { openScene, type Scene } from "../../relay/scene.ts";
+import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+
+let scene: Scene;
+beforeEach(async () => {
+  scene = await openScene();
+});
+afterEach(() => scene[Symbol.asyncDispose]());
+
+const cli = new CommandLine("jobs", () => ({
+  TARTAN_DATABASE_URL: scene.databaseUrl,
+  TARTAN_MASTER_KEY: scene.masterKey,
+}));
+
+/** A job on two dead letters that nobody works on yet. */
+async function job(reason = ""): Promise<string> {
+  const { id } = await scene.destination({ url: "http://127.0.0.1:9" });
+  await plantDeliveries(scene, id, 2, "'dead', null, null");
+  await scene.database.query("update relay.deliveries set finished_at = now() where status = 'dead'");
+  return whole(await createRedrive(scene.database, { destination_id: id, reason })).id;
+}
+
+it("`tartan jobs list` and `show` print jobs with their progress, and --follow waits for the end", async () => {
+  expect(await cli.text("jobs list")).toContain("There is no job yet: npx tartan dead-letters redrive");
+  const first = await job("the database is back");
+  const second = await job();
+  const said = await cli.text("jobs list --limit 1");
+  expect(said).toMatch(new RegExp(`${second}\\s+redrive\\s+running\\s+0/2\\s+0\\s`));
+  expect(said).not.toContain(first);
+  const cursor = /more: --cursor (\S+)/.exec(said)?.[1] ?? "";
+  expect(await cli.json("jobs list --cursor", cursor)).toMatchObject({
+    data: [{ id: first, total: 2 }],
+    next_cursor: null,
+  });
+  expect(await cli.refusal("jobs list --limit 0")).toMatch(/^usage: .*whole number from 1 to 500/);
+
+  const shown = await cli.text("jobs show", first);
+  expect(shown).toMatch(/status\s+running\nprogress\s+0 of 2, 0 scheduled\n[\s\S]*reason\s+the database is back/);
+  {
+    await using _jobs = await startJobs({
+      database: scene.database,
+      clock: systemClock,
+      logger: silentLogger,
+      pollMs: 50,
+    });
+    expect(await cli.json("jobs show", first, "--follow")).toMatchObject({ id: first, status: "done", done: 2 });
+  }
+  expect(await cli.refusal("jobs show job_none")).toMatch(/^not_found: .*npx tartan jobs list/);
+});
+
+it("`tartan jobs pause`, `resume` and `cancel` change whether a job is worked on", async () => {
+  const id = await job();
+  expect(await cli.text("jobs pause", id)).toContain(`✓ ${id} is paused`);
+  await workAll(scene.database);
+  expect(await getJob(scene.database, id)).toMatchObject({ status: "paused", done: 0 });
+  expect(await cli.refusal("jobs pause", id)).toMatch(
+    /^conflict: .*is paused; only one that is running can become paused/,
+  );
+
+  expect(await cli.json("jobs resume", id)).toMatchObject({ id, status: "running" });
+  expect(await cli.json("jobs pause", id)).toMatchObject({ id, status: "paused" });
+  expect(await cli.text("jobs resume", id)).toContain(`✓ ${id} continues`);
+  expect(await cli.refusal("jobs resume", id)).toMatch(/^conflict: .*only one that is paused can become running/);
+  await workAll(scene.database);
+  expect(await cli.refusal("jobs cancel", id)).toMatch(
+    /^conflict: .*is done; only one that is running or paused can become cancelled/,
+  );
+
+  const [one, other] = [await job(), await job()];
+  expect(await cli.text("jobs cancel", one)).toContain(`✓ ${one} is cancelled`);
+  expect(await cli.json("jobs cancel", other)).toMatchObject({ id: other, status: "cancelled", done: 0 });
+  await workAll(scene.database);
+  expect(await getJob(scene.database, one)).toMatchObject({ status: "cancelled", done: 0 });
+});
+
+everyVerbIsRun(cli);

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { settle } from "../../relay/past.ts";
+import { openScene, type Scene } from "../../relay/scene.ts";
+import { plantDeliveries } from "../../relay/support.ts";
+import { CommandLine, everyVerbIsRun, UNREACHABLE } from "../command-line.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const cli = new CommandLine("status", () => ({
+  TARTAN_DATABASE_URL: scene.databaseUrl,
+  TARTAN_MASTER_KEY: scene.masterKey,
+}));
+
+it("`tartan status` says that nothing waits and how to start a process where there is none", async () => {
+  const said = await cli.text("status");
+  expect(said).toMatch(/processes\s+no process runs: start one with `npx tartan up`/);
+  expect(said).toMatch(/due\s+nothing waits/);
+  expect(said).toMatch(/deliveries\s+nothing waits/);
+  expect(said).toMatch(/destinations\s+none/);
+});
+
+it("`tartan status` counts what waits and lists the destinations that receive nothing", async () => {
+  const { id } = await scene.destination({ url: "http://127.0.0.1:9" }, { name: "Ledger", paused_at: new Date() });
+  await scene.destination(
+    { url: "http://127.0.0.1:9" },
+    { name: "Books", disabled_at: new Date(), disabled_reason: "by_hand" },
+  );
+  await plantDeliveries(scene, id, 3);
+  await settle(scene.database, "dead", { cause: "timeout", where: "seq = (select max(seq) from relay.deliveries)" });
+  await scene.webhooks("item-1", "item-2");
+  const said = await cli.text("status");
+  expect(said).toMatch(/not marked\s+2 webhooks/);
+  expect(said).toMatch(/destinations\s+1 paused, 1 disabled/);
+  expect(said).toMatch(/deliveries\s+2 held, 1 dead/);
+  expect(said).toMatch(/destination\s+state\s+since[\s\S]*Ledger \S+\s+paused[\s\S]*Books \S+\s+disabled by_hand/);
+  expect(await cli.json("status")).toMatchObject({
+    integrations: 0,
+    due: 0,
+    unmarked: 2,
+    relay: {
+      held: 2,
+      dead: 1,
+      destinations: { active: 0, paused: 1, disabled: 1 },
+      unhealthy: [
+        { id, status: "paused" },
+        { name: "Books", status: "disabled" },
+      ],
+    },
+    processes: [],
+  });
+});
+
+it("`tartan status` says that the database does not answer", async () => {
+  expect(await cli.with(UNREACHABLE).refusal("status")).toMatch(/^database_unavailable: /);
+});
+
+everyVerbIsRun(cli);

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { systemClock } from "../../../src/clock.ts";
+import { append } from "../../../src/journal/append.ts";
+import { openRefusals } from "../../../src/journal/refusals.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { toWebhookId } from "../../../src/model/ids.ts";
+import { INTEGRATION, webhook } from "../../journal/support.ts";
+import { openScene, type Scene } from "../../relay/scene.ts";
+import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const cli = new CommandLine("webhooks", () => ({
+  TARTAN_DATABASE_URL: scene.databaseUrl,
+  TARTAN_MASTER_KEY: scene.masterKey,
+}));
+
+interface Page {
+  data: { id: string }[];
+  next_cursor: string | null;
+}
+
+it("`tartan webhooks list` prints webhooks with their outcome, newest first, by filter and page by page", async () => {
+  const ids = (await scene.webhooks("item-1", "item-1", "item-2")).map(toWebhookId).toReversed();
+  await scene.database.query(
+    "update journal.webhooks set processed_at = now(), update_info = '{\"outcome\":\"synced\"}' where item_id = 'item-2'",
+  );
+  const said = await cli.text("webhooks list --limit 2");
+  expect(said).toMatch(new RegExp(`${ids[0]}.*PLAID\\s+TRANSACTIONS/SYNC_UPDATES_AVAILABLE\\s+item-2.*synced`));
+  expect(said).toMatch(new RegExp(`${ids[1]}.*item-1.*due`));
+  expect(said).not.toContain(ids[2]);
+  const cursor = /more: --cursor (\S+)/.exec(said)?.[1] ?? "";
+  const rest = await cli.json<Page>("webhooks list --cursor", cursor);
+  expect(rest).toMatchObject({ data: [{ id: ids[2], item_id: "item-1" }], next_cursor: null });
+  const some = await cli.json<Page>("webhooks list --item item-1 --type TRANSACTIONS --limit 5");
+  expect(some.data.map(({ id }) => id)).toEqual(ids.slice(1));
+  expect(await cli.text("webhooks list --source RECONCILER")).toContain("No webhook matches.");
+  expect(await cli.refusal("webhooks list --source nobody")).toMatch(/^invalid_request: .*source must be one of PLAID/);
+});
+
+it("`tartan webhooks show` prints a webhook's facts and its body, with its tokens cut out", async () => {
+  const body = Buffer.from('{"public_token":"public-sandbox-8ab976e6-64bc-4b38-98f7-731e7a349970","n":1.50}');
+  const [stored] = [webhook({ body, webhookType: "ITEM", webhookCode: "NEW_ACCOUNTS_AVAILABLE" })];
+  await append(scene.database, [stored]);
+  const id = toWebhookId(stored.id);
+  const said = await cli.text("webhooks show", id);
+  expect(said).toMatch(/webhook\s+ITEM\/NEW_ACCOUNTS_AVAILABLE\n/);
+  expect(said).toMatch(/processed\s+not yet\n/);
+  expect(said).toMatch(/signed by key\s+kid-1\n/);
+  expect(said).toContain('"public_token": "[cut]"');
+  const shown = await cli.json("webhooks show", id);
+  expect(shown).toMatchObject({ id, tokens_cut: true, webhook: { public_token: "[cut]" }, processed_at: null });
+  for (const text of [said, JSON.stringify(shown)]) expect(text).not.toContain("8ab976e6");
+  expect(await cli.refusal("webhooks show whk_nonsense")).toMatch(/^not_found: .*npx tartan webhooks list/);
+});
+
+it("`tartan webhooks refusals` prints what was refused, why, and how often", async () => {
+  expect(await cli.text("webhooks refusals")).toContain("Nothing was refused.");
+  {
+    await using refusals = openRefusals({ database: scene.database, logger: silentLogger, clock: systemClock });
+    const refusal = {
+      integrationId: INTEGRATION,
+      detail: "The signature is not Plaid's.",
+      remoteAddress: "192.0.2.7",
+      bodyBytes: 12,
+    };
+    for (const _ of [1, 2, 3]) refusals.record({ ...refusal, reason: "signature_invalid" });
+    refusals.record({ ...refusal, integrationId: null, reason: "integration_unknown" });
+  }
+  const said = await cli.text("webhooks refusals");
+  expect(said).toMatch(/svi_test\s+signature_invalid\s+3\s+192\.0\.2\.7\s+The signature is not Plaid's\./);
+  expect(said).toContain("integration_unknown");
+  const page = await cli.json<Page>("webhooks refusals --integration", INTEGRATION);
+  expect(page.data).toMatchObject([{ reason: "signature_invalid", count: 3, remote_address: "192.0.2.7" }]);
+  expect(await cli.refusal("webhooks refusals --limit 0")).toMatch(/^usage: .*whole number from 1 to 500/);
+});
+
+everyVerbIsRun(cli);
