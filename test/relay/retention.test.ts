@@ -267,7 +267,7 @@ describe("retention", () => {
     await drop();
     expect(await kept(database, "journal.webhooks")).toEqual([first.id]);
     await settle(database, "delivered");
-    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01" }));
+    const replay = whole(await createReplay(database, { destination_id: id, from: "2020-01-01T00:00:00Z" }));
     await pauseJob(database, replay.id);
     await drop();
     expect(await kept(database, "journal.webhooks")).toEqual([first.id]);
