@@ -103,7 +103,7 @@ function openStory() {
 function describeEvent({ type, item_id, data, occurred_at }: DemoEvent): string {
   const counts = Object.entries((data["counts"] ?? {}) as Record<string, number>);
   const rows = counts.reduce((all, [, count]) => all + count, 0);
-  const what = rows > 0 ? `${type}, with the ${rows} rows,` : type;
+  const what = rows === 0 ? type : `${type}, with ${rows === 1 ? "the row" : `the ${rows} rows`},`;
   const after = Math.max(0, Date.now() - Date.parse(occurred_at));
   return dim(
     `${" ".repeat(10)}╰ your application received: ${what} of ${short(item_id, 14)}, ✓ signed, after ${after} ms`,
