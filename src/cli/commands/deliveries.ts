@@ -31,9 +31,12 @@ export function deliveriesCommand(): Command {
     .description("list deliveries, newest first")
     .option("--destination <id>", "only those to this destination")
     .option("--item <id>", "only those of this item's events")
-    .option("--status <status>", `${DELIVERY_STATUSES.join(", ")}, or undelivered for all that have not arrived`)
-    .option("--type <type>", "such as transactions.changed")
-    .option("--cause <cause>", "such as status_500 or timeout")
+    .option(
+      "--status <status>",
+      `only those with this status: ${DELIVERY_STATUSES.join(", ")}, or undelivered for all that have not arrived`,
+    )
+    .option("--type <type>", "only those of events of this type, such as transactions.changed")
+    .option("--cause <cause>", "only those with this cause, such as status_500 or timeout")
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--follow", "print attempts as they end")

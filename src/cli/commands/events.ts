@@ -38,7 +38,10 @@ export function eventsCommand(): Command {
   events
     .command("list")
     .description("list events in order, from the oldest that is kept or from a cursor")
-    .option("--events <types...>", "such as transactions.changed or item.* (default: all except Tartan's own)")
+    .option(
+      "--events <types...>",
+      "only these types, such as transactions.changed or item.* (default: all except Tartan's own)",
+    )
     .addOption(new Option("--types <types...>").hideHelp())
     .option("--integration <id>", "only events of this integration")
     .option("--item <id>", "only events of this item")

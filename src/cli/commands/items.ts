@@ -45,7 +45,7 @@ export function itemsCommand(): Command {
     .description("list items")
     .option("--integration <id>", "only items of this integration")
     .option("--user <id>", "only items of this user, by your identifier")
-    .option("--status <status>", choiceOf(ITEM_STATUSES))
+    .option("--status <status>", `only items with this status: ${choiceOf(ITEM_STATUSES)}`)
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")

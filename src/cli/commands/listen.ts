@@ -30,7 +30,10 @@ export function listenCommand(): Command {
     .description("forward events from now on to your machine, signed, and show each answer")
     .requiredOption("--forward-to <url>", "the URL to post to, such as http://localhost:3000/webhooks/tartan")
     .option("--secret <secret>", "sign with this whsec_… (default: a new one, which is printed)")
-    .option("--events <types...>", "such as transactions.changed or item.* (default: all except Tartan's own)")
+    .option(
+      "--events <types...>",
+      "only these types, such as transactions.changed or item.* (default: all except Tartan's own)",
+    )
     .addOption(new Option("--types <types...>").hideHelp())
     .option("--item <id>", "only events of this item")
     .option("--history", "also events of an item's first reading")
