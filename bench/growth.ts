@@ -5,7 +5,8 @@
 import { load } from "./load.ts";
 import { ms, rate, tell, type Row } from "./report.ts";
 import { startSigner } from "./webhooks.ts";
-import { openWorld, withoutLimits, type World } from "./world.ts";
+import { execute } from "../test/support/execute.ts";
+import { openWorld, type World } from "./world.ts";
 import { listWebhooks } from "../src/journal/records.ts";
 import { claimSubjects } from "./claims.ts";
 
@@ -86,10 +87,10 @@ const FILL = `
 async function fill({ databaseUrl }: World, integrationId: string, rows: number): Promise<void> {
   for (let from = 1; from <= rows; from += BATCH) {
     const last = Math.min(rows, from + BATCH - 1);
-    await withoutLimits(databaseUrl, { text: FILL, values: [integrationId, from, last, rows / WEBHOOKS_PER_ITEM] });
+    await execute(databaseUrl, { text: FILL, values: [integrationId, from, last, rows / WEBHOOKS_PER_ITEM] });
     if (rows > BATCH) tell(`${last.toLocaleString("en")} rows`);
   }
-  await withoutLimits(databaseUrl, "vacuum analyze journal.webhooks", "checkpoint");
+  await execute(databaseUrl, "vacuum analyze journal.webhooks", "checkpoint");
 }
 
 /** The five audit patterns for random items, each page of 50; the median of them all. */

@@ -14,7 +14,8 @@ import { FETCH_DUE, FETCH_DUE_KEYS } from "../src/relay/delivery/prefetch-querie
 import { createRoute } from "../src/relay/routing/routes.ts";
 import { findOverdue, relayDepth } from "../src/relay/ledger/overdue.ts";
 import { ms, tell, type Row } from "./report.ts";
-import { openWorld, withoutLimits, type World } from "./world.ts";
+import { execute } from "../test/support/execute.ts";
+import { openWorld, type World } from "./world.ts";
 
 const SMALL = 200_000;
 const LARGE = Number(process.env["RELAY_GROWTH_ROWS"] ?? 10_000_000);
@@ -101,7 +102,7 @@ async function fill(world: World, ids: string[], from: number, to: number, until
     there = end;
     tell(`${there.toLocaleString("en")} deliveries`);
   }
-  await withoutLimits(
+  await execute(
     world.databaseUrl,
     FILL_ORDERING_KEYS,
     "vacuum analyze relay.deliveries",

@@ -2,7 +2,7 @@
 import { createParser } from "eventsource-parser";
 import { recordEvents, type NewEvent } from "../../src/events/events.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
-import { KEY, type TestApi } from "./support.ts";
+import { KEY, type World } from "../support/world/index.ts";
 
 export const updated = (itemId: string, more: Partial<NewEvent> = {}): NewEvent => ({
   type: "item.updated",
@@ -15,12 +15,12 @@ export const updated = (itemId: string, more: Partial<NewEvent> = {}): NewEvent 
 });
 
 /** Records events, each in a commit of its own; they wait for dispatch. */
-export async function record({ database }: TestApi, ...events: NewEvent[]): Promise<void> {
+export async function record({ database }: World, ...events: NewEvent[]): Promise<void> {
   for (const event of events) await database.transaction((tx) => recordEvents(tx, [event]));
 }
 
 /** Gives what waits its place in the feed, as a relay does. */
-export async function dispatch({ database }: TestApi): Promise<void> {
+export async function dispatch({ database }: World): Promise<void> {
   const dispatcher = new Dispatcher(database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
 }

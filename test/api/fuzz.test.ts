@@ -2,23 +2,23 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { dispatch } from "./event-support.ts";
 import { routesOf } from "./routes.ts";
-import { startApi, type TestApi } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let known: Record<string, string>;
 beforeAll(async () => {
-  api = await startApi();
-  const { id } = await api.integrate();
+  world = await startWorld({ api: {} });
+  const { id } = await world.api.integrate();
   const body = { integration_id: id, item_id: "fuzzed", access_token: "access-sandbox-fuzzed" };
-  const linked = await api.call("POST /v1/items", { body });
-  const { body: destination } = await api.call("POST /v1/destinations", {
+  const linked = await world.api.call("POST /v1/items", { body });
+  const { body: destination } = await world.api.call("POST /v1/destinations", {
     body: { url: "https://fuzzed.example.com/" },
   });
-  const route = await api.call("POST /v1/routes", { body: { destination_id: destination.id } });
-  await dispatch(api);
-  const [delivery] = (await api.call("GET /v1/deliveries")).body.data;
+  const route = await world.api.call("POST /v1/routes", { body: { destination_id: destination.id } });
+  await dispatch(world);
+  const [delivery] = (await world.api.call("GET /v1/deliveries")).body.data;
   const replay = { destination_id: destination.id, from: "2020-01-01T00:00:00Z" };
-  const job = await api.call("POST /v1/replays", { body: replay });
+  const job = await world.api.call("POST /v1/replays", { body: replay });
   known = {
     integration: id,
     item: "fuzzed",
@@ -30,7 +30,7 @@ beforeAll(async () => {
     job: job.body.id,
   };
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const names = [
   "limit",
@@ -58,7 +58,7 @@ const rules = ["destination_id", "filter", "match", "form", "transform", "enable
 const bodyFields = ["event_id", "types", "from", "to", "cause", "delivery_ids", "reason", "dry_run", "grace_s"];
 
 it("no request makes the API fail, and every refusal has the same shape", { timeout: 60_000 }, async () => {
-  const routes = routesOf(api.app).filter((route) => !/^HEAD|\/(metrics|docs|openapi\.json)$/.test(route));
+  const routes = routesOf(world.api.app).filter((route) => !/^HEAD|\/(metrics|docs|openapi\.json)$/.test(route));
   const text = fc.oneof(
     fc.string({ maxLength: 30 }),
     fc.string({ unit: "binary", maxLength: 10 }),
@@ -87,7 +87,7 @@ it("no request makes the API fail, and every refusal has the same shape", { time
         );
         const search = new URLSearchParams(pairs);
         const withBody = method === "GET" || sent === undefined ? {} : { body: sent };
-        const { status, body: answer, text } = await api.call(`${method} ${path}?${search}`, withBody);
+        const { status, body: answer, text } = await world.api.call(`${method} ${path}?${search}`, withBody);
         expect([route, status, status < 500 || text]).toEqual([route, status, true]);
         if (status >= 400)
           expect(answer.error).toMatchObject({ code: expect.any(String), message: expect.any(String) });

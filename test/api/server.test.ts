@@ -1,23 +1,23 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startApi, type TestApi } from "./support.ts";
+import { startWorld, type Call, type World } from "../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 describe("what no route answers", () => {
   it("an unknown path is 404 in the API's shape of errors, with every method", async () => {
     for (const request of ["GET /nope", "POST /v1/nope", "DELETE /v1/webhooks/whk_1/more"]) {
-      const answer = await api.call(request);
+      const answer = await world.api.call(request);
       expect([request, answer.status, answer.body?.error.code]).toEqual([request, 404, "not_found"]);
     }
   });
 
   it("a known path with another method is 405 with Allow", async () => {
-    const answer = await api.call("PUT /v1/items/abc");
+    const answer = await world.api.call("PUT /v1/items/abc");
     expect(answer.status).toBe(405);
     expect(answer.headers.get("allow")).toBe("DELETE, GET, HEAD, OPTIONS");
     expect(answer.body.error).toMatchObject({
@@ -27,30 +27,30 @@ describe("what no route answers", () => {
   });
 
   it("OPTIONS is 204 with Allow on a known path, and 404 on an unknown one", async () => {
-    const known = await api.call("OPTIONS /v1/webhooks");
+    const known = await world.api.call("OPTIONS /v1/webhooks");
     expect([known.status, known.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
-    expect((await api.call("OPTIONS /v1/nope")).status).toBe(404);
+    expect((await world.api.call("OPTIONS /v1/nope")).status).toBe(404);
   });
 
   it("HEAD is answered as GET without a body", async () => {
-    const head = await api.call("HEAD /v1/integrations");
+    const head = await world.api.call("HEAD /v1/integrations");
     expect([head.status, head.text]).toEqual([200, ""]);
   });
 
   it("a slash at the end of a path is ignored", async () => {
-    expect((await api.call("GET /v1/integrations/")).status).toBe(200);
+    expect((await world.api.call("GET /v1/integrations/")).status).toBe(200);
   });
 });
 
 describe("a request that is not usable", () => {
-  const refused = async (request: string, options: Parameters<TestApi["call"]>[1]) => {
-    const { status, body } = await api.call(request, options);
+  const refused = async (request: string, options: Parameters<Call>[1]) => {
+    const { status, body } = await world.api.call(request, options);
     return { status, ...body.error };
   };
 
   it("a body that is not JSON is refused without repeating it", async () => {
     const body = '{"client_id": "x", "secret": "very-secret-thing" oops';
-    const answer = await api.call("POST /v1/integrations", { body });
+    const answer = await world.api.call("POST /v1/integrations", { body });
     expect(answer.body.error).toEqual({ code: "invalid_request", message: expect.stringContaining("not valid JSON") });
     expect(answer.status).toBe(400);
     expect(answer.text).not.toContain("very-secret");
@@ -112,7 +112,7 @@ describe("a request that is not usable", () => {
       "GET /v1/items/%00",
       "GET /v1/integrations/%00",
     ])
-      expect([request, (await api.call(request)).status]).toEqual([request, 400]);
+      expect([request, (await world.api.call(request)).status]).toEqual([request, 400]);
     const body = { name: "half \ud800 a pair" };
     expect((await refused("POST /v1/integrations", { body })).fields).toMatchObject({
       name: "has characters that cannot be stored",
@@ -134,26 +134,26 @@ describe("every answer", () => {
       "GET /docs",
       "GET /openapi.json",
     ]) {
-      const { headers } = await api.call(request);
+      const { headers } = await world.api.call(request);
       expect([request, headers.get("x-content-type-options")]).toEqual([request, "nosniff"]);
       expect(headers.get("content-security-policy")).toContain("default-src 'none'");
       expect(headers.get("x-request-id")).toMatch(/^req_\w+_\d+$/);
     }
-    expect((await api.call("GET /v1/items")).headers.get("cache-control")).toBe("no-store");
+    expect((await world.api.call("GET /v1/items")).headers.get("cache-control")).toBe("no-store");
   });
 
   it("every answer has an id of its own, which the log line also has and which no client chooses", async () => {
-    const { headers } = await api.call("GET /v1/items", { headers: { "x-request-id": "mine" } });
+    const { headers } = await world.api.call("GET /v1/items", { headers: { "x-request-id": "mine" } });
     const id = headers.get("x-request-id");
     expect(id).not.toBe("mine");
-    await expect.poll(() => api.logged.filter((line) => line.includes(`"${id}"`))).toHaveLength(1);
+    await expect.poll(() => world.api.logged.filter((line) => line.includes(`"${id}"`))).toHaveLength(1);
   });
 
   it("every answer leaves one log line with method, route pattern, status and milliseconds, and no content", async () => {
-    const answer = await api.call("GET /v1/items/an-id-of-mine?integration_id=svi_secretish");
+    const answer = await world.api.call("GET /v1/items/an-id-of-mine?integration_id=svi_secretish");
     const id = answer.headers.get("x-request-id") ?? "";
-    await expect.poll(() => api.logged.find((line) => line.includes(id))).toBeDefined();
-    const line = api.logged.find((line) => line.includes(id)) ?? "";
+    await expect.poll(() => world.api.logged.find((line) => line.includes(id))).toBeDefined();
+    const line = world.api.logged.find((line) => line.includes(id)) ?? "";
     expect(JSON.parse(line)).toMatchObject({
       method: "GET",
       route: "/v1/items/:item_id",
@@ -165,7 +165,7 @@ describe("every answer", () => {
 });
 
 it("bytes that are not HTTP are answered in the API's shape of errors, and the connection is closed", async () => {
-  const { port } = new URL(api.url);
+  const { port } = new URL(world.api.url);
   const answer = await new Promise<string>((resolve, reject) => {
     const socket = connect(Number(port), "127.0.0.1", () => socket.write("\x16\x03\x01 not http\r\n\r\n"));
     let text = "";

@@ -5,15 +5,9 @@
 import type { Command } from "commander";
 import { expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands/index.ts";
-import { runTartan, startTartan, type TartanProcess } from "../support/process.ts";
+import { runTartan, startTartan, type Finished, type TartanProcess } from "../support/process.ts";
 
 type Env = Record<string, string>;
-
-export interface Ran {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
 
 /** A database that nobody serves. */
 export const UNREACHABLE = { TARTAN_DATABASE_URL: "postgresql://nobody@127.0.0.1:1/none" };
@@ -49,7 +43,7 @@ export class CommandLine {
   }
 
   /** Runs a command to its end, however it ends. */
-  async run(first: string, ...rest: string[]): Promise<Ran> {
+  async run(first: string, ...rest: string[]): Promise<Finished> {
     const args = [...first.split(" "), ...rest];
     const ran = await runTartan(this.#env(), args);
     expect(ran.stderr, "no stack trace").not.toMatch(/^\s+at /m);

@@ -1,17 +1,15 @@
 import { expect, it } from "vitest";
-import { openScene } from "../relay/scene.ts";
 import { plantDeliveries } from "../relay/support.ts";
-import { runTartan } from "../support/process.ts";
+import { startWorld } from "../support/world/index.ts";
 
 it("commands mark a count that was stopped, also before they delete", { timeout: 120_000 }, async () => {
-  await using scene = await openScene();
-  const { id } = await scene.destination({ url: "http://127.0.0.1:9" });
-  await plantDeliveries(scene, id, 10_001);
-  await plantDeliveries(scene, id, 10_001, "'dead', null, null");
-  await scene.database.query("update relay.deliveries set finished_at = now() where status = 'dead'");
-  const env = { TARTAN_DATABASE_URL: scene.databaseUrl, TARTAN_MASTER_KEY: scene.masterKey };
+  await using world = await startWorld({ relay: {}, processes: {} });
+  const { id } = await world.relay.destination({ url: "http://127.0.0.1:9" });
+  await plantDeliveries(world, id, 10_001);
+  await plantDeliveries(world, id, 10_001, "'dead', null, null");
+  await world.database.query("update relay.deliveries set finished_at = now() where status = 'dead'");
   const outputOf = async (...args: string[]): Promise<string> => {
-    const { stdout, stderr } = await runTartan(env, args);
+    const { stdout, stderr } = await world.processes.run(args);
     return stdout + stderr;
   };
   expect((await outputOf("destinations", "list")).match(/> 10000/g)).toHaveLength(2);

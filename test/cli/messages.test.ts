@@ -2,19 +2,18 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runTartan } from "../support/process.ts";
-import { openStage, type Stage } from "../support/stage.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 
-let stage: Stage;
+let world: World<"integration" | "processes">;
 
 beforeAll(async () => {
-  stage = await openStage({ seed: "messages" });
+  world = await startWorld({ simulator: { seed: "messages" }, integration: {}, processes: {} });
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 /** What the command says on stderr, which must be a refusal and no stack. */
 async function refusal(...args: string[]): Promise<string> {
-  const { code, stderr } = await runTartan(stage.env, args);
+  const { code, stderr } = await world.processes.run(args);
   expect(code, stderr).toBe(1);
   expect(stderr).not.toMatch(/^\s+at /m);
   return stderr;
@@ -39,7 +38,7 @@ describe("a number that is none", () => {
   });
 
   it("an environment variable that is not a number is refused with its name and its range", async () => {
-    const { code, stderr } = await runTartan({ ...stage.env, TARTAN_PORT: "abc" }, ["up"]);
+    const { code, stderr } = await world.processes.run(["up"], { TARTAN_PORT: "abc" });
     expect(code).toBe(1);
     expect(stderr).toContain("TARTAN_PORT: must be a whole number from 0 to 65535");
   });
@@ -68,7 +67,7 @@ describe("a name that does not exist", () => {
     for (const wrong of ["prod", "", "https://sandbox.plaid.com"]) {
       expect(await refusal(...create, "--environment", wrong)).toContain("must be sandbox or production");
     }
-    const { code, stdout } = await runTartan(stage.env, [...create, "--environment", "Production", "--json"]);
+    const { code, stdout } = await world.processes.run([...create, "--environment", "Production", "--json"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ environment: "production" });
   });
@@ -99,7 +98,7 @@ it("listen says that it forwards only after the server has accepted its key", as
 
 it("every list prints {data, next_cursor} with --json", async () => {
   for (const args of [["integrations", "list"], ["destinations", "list"], ["routes", "list"], ["dead-letters"]]) {
-    const { code, stdout } = await runTartan(stage.env, [...args, "--json"]);
+    const { code, stdout } = await world.processes.run([...args, "--json"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({ data: expect.any(Array), next_cursor: null });
   }
@@ -107,33 +106,33 @@ it("every list prints {data, next_cursor} with --json", async () => {
 
 it("config shows the values of this environment, and no secret", async () => {
   const secret = "a-secret-admin-key-of-the-test";
-  const env = { ...stage.env, TARTAN_PORT: "4499", TARTAN_ADMIN_KEY: secret };
-  const { code, stdout } = await runTartan(env, ["config", "--json"]);
+  const env = { TARTAN_PORT: "4499", TARTAN_ADMIN_KEY: secret };
+  const { code, stdout } = await world.processes.run(["config", "--json"], env);
   expect(code).toBe(0);
   const options = JSON.parse(stdout) as { env: string; value: string; set: boolean; default: string }[];
   const of = (name: string) => options.find((each) => each.env === name);
   expect(of("TARTAN_PORT")).toMatchObject({ value: "4499", set: true, default: "4400" });
   expect(of("TARTAN_HOST")).toMatchObject({ value: "127.0.0.1", set: false });
   expect(stdout).not.toContain(secret);
-  expect(stdout).not.toContain(stage.databaseUrl);
+  expect(stdout).not.toContain(world.databaseUrl);
 });
 
 describe("log lines", () => {
   it("log lines are JSON without a terminal, and text on request", async () => {
-    const json = await stage.tartan(["up"]);
+    const json = await world.processes.start(["up"]);
     await json.stop();
     expect(
       json.output.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as unknown),
     ).toContainEqual(expect.objectContaining({ level: "info", msg: "tartan is up" }));
     const ready = (line: string) => /tartan is up.*"url":"([^"]+)"/.exec(line)?.[1] ?? null;
-    const text = await stage.tartan(["up", "--log-format", "text"], {}, ready);
+    const text = await world.processes.start(["up", "--log-format", "text"], {}, ready);
     await text.stop();
     expect(text.output.join("\n")).toMatch(/\d\d:\d\d:\d\d.* INFO: tartan is up/);
     expect(text.output.filter((line) => line.startsWith("{"))).toEqual([]);
   });
 
   it("`tartan up` prints the next command to run", async () => {
-    const up = await stage.tartan(["up"]);
+    const up = await world.processes.start(["up"]);
     expect(up.output.join("\n")).toMatch(/next\s+npx tartan status/);
     await up.stop();
   });

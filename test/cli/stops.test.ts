@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findPostmaster } from "../../src/embedded/postmaster.ts";
 import { cleanEnv, MAIN } from "../support/process.ts";
-import { until } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 let folder = "";
 let children: ChildProcess[] = [];

@@ -1,5 +1,4 @@
 /** Locks: what they exclude, and that no login of the database but Tartan's own can reach them. */
-import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,24 +7,22 @@ import { expect, test } from "vitest";
 import { LOCKS, share, take, tryTake } from "../../src/database/locks.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { readMigrations } from "../../src/database/migrations.ts";
-import type { Database } from "../../src/database/types.ts";
-import { createIntegration } from "../../src/integrations/integrations.ts";
 import { introduceItem } from "../support/link.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import { rotateVault } from "../../src/lifecycle/rotation.ts";
-import { openVault } from "../../src/integrations/vault.ts";
 import { DROP_TOKEN_DAYS, ENSURE_PARTITIONS } from "../../src/journal/queries.ts";
 import { dropOldWeeks } from "../../src/journal/weeks.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
-import { testDatabase } from "../support/database.ts";
-import { connected, reader } from "../mirror/reader-scene.ts";
+import { integrate } from "../integrations/support.ts";
+import { connected, reader } from "../mirror/reader-support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 
 const WAITING = "select from pg_locks where not granted and relation = 'tartan_locks.sealing'::regclass";
 
 test("a held lock excludes every other transaction and is free again when its transaction ends", async () => {
-  await using it = await testDatabase();
-  const { database } = it;
+  await using world = await startWorld();
+  const { database } = world;
   const order: string[] = [];
   let second: Promise<unknown> = Promise.resolve();
   await database.transaction(async (tx) => {
@@ -45,16 +42,16 @@ test("a held lock excludes every other transaction and is free again when its tr
 });
 
 test("every lock of the database is named in one list", async () => {
-  await using it = await testDatabase();
-  const { rows } = await it.database.query<{ name: string }>(
+  await using world = await startWorld();
+  const { rows } = await world.database.query<{ name: string }>(
     "select relname::text as name from pg_class where relnamespace = 'tartan_locks'::regnamespace",
   );
   expect(rows.map(({ name }) => name).toSorted()).toEqual([...LOCKS].toSorted());
 });
 
 test("several transactions may share a lock, and an exclusive one waits for them", async () => {
-  await using it = await testDatabase();
-  const { database } = it;
+  await using world = await startWorld();
+  const { database } = world;
   await database.transaction(async (tx) => {
     await tx.query(share("sealing"));
     await database.transaction((other) => other.query(share("sealing")));
@@ -63,14 +60,10 @@ test("several transactions may share a lock, and an exclusive one waits for them
 });
 
 /** Everything of Tartan's that waits for a lock. */
-async function lockedWork(database: Database, url: string): Promise<void> {
-  const vault = openVault([randomBytes(32).toString("base64")]);
-  const { id } = await createIntegration(database, vault, {
-    client_id: "client",
-    secret: "secret",
-    environment: "sandbox",
-  });
-  await introduceItem({ database, vault }, { integration_id: id, item_id: "item", access_token: "access-sandbox-1" });
+async function lockedWork(world: World): Promise<void> {
+  const { database, databaseUrl: url, vault } = world;
+  const id = await integrate(world);
+  await introduceItem(world, { integration_id: id, item_id: "item", access_token: "access-sandbox-1" });
   await rotateVault(database, vault);
   const dispatched = await new Dispatcher(database, "test").dispatch();
   expect(dispatched.rows).toBeGreaterThan(0);
@@ -97,8 +90,8 @@ async function migrateFurther(url: string): Promise<void> {
 }
 
 test("a reader that takes every advisory lock stops nothing", async () => {
-  await using it = await testDatabase();
-  await connected(await reader(it), async (client) => {
+  await using world = await startWorld();
+  await connected(await reader(world), async (client) => {
     // Where the embedded server lets readers have none, that is as good.
     const lock = async (key: string) =>
       await client.query(`select pg_advisory_lock(${key})`).catch((error: { code?: string }) => {
@@ -106,21 +99,21 @@ test("a reader that takes every advisory lock stops nothing", async () => {
       });
     for (const key of [1, 2, 3, 4, 10, 11]) await lock(`21569, ${key}`);
     await lock("hashtext('journal.ensure_partitions')");
-    await lockedWork(it.database, it.url);
-    await reader(it, { rotate: true });
+    await lockedWork(world);
+    await reader(world, { rotate: true });
   });
 });
 
 test("a reader may not lock what Tartan locks", async () => {
-  await using it = await testDatabase();
-  const { rows } = await it.database.query<{ name: string }>(
+  await using world = await startWorld();
+  const { rows } = await world.database.query<{ name: string }>(
     `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema)' order by 1`,
   );
   expect(rows.map(({ name }) => name)).toEqual(
     expect.arrayContaining(["tartan_locks.dispatch", "tartan_meta.migrating", "plaid.items"]),
   );
-  await connected(await reader(it), async (client) => {
+  await connected(await reader(world), async (client) => {
     await client.query("set default_transaction_read_only = off");
     const attempts = rows.flatMap(({ name }) => [
       `lock table ${name} in share mode`,

@@ -12,16 +12,16 @@ import { openVault } from "../../src/integrations/vault.ts";
 import { openWebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { Dispatcher } from "../../src/relay/dispatch/dispatcher.ts";
-import { webhook } from "../journal/support.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
 import { hasPgBouncer, orSkipped, startPgBouncer } from "../support/pgbouncer.ts";
+import { webhook } from "../support/webhook.ts";
 
-interface Scene extends TestDatabase {
+interface Pooled extends TestDatabase {
   pooled: Database;
   pooledUrl: string;
 }
 
-async function scene({ direct = false, empty = false } = {}): Promise<Scene> {
+async function openPooled({ direct = false, empty = false } = {}): Promise<Pooled> {
   const it = await testDatabase({ empty });
   const pooler = await startPgBouncer(it.url);
   const directUrl = direct ? it.url : undefined;
@@ -64,15 +64,15 @@ async function crowd(url: string, direct: Database): Promise<AsyncDisposable> {
 
 describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, () => {
   test("a pooler is recognised, and a direct connection is not mistaken for one", async () => {
-    await using it = await scene();
+    await using it = await openPooled();
     expect([factsOf(it.pooled).pooled, factsOf(it.database).pooled]).toEqual([true, false]);
     expect(urlOf(it.pooled)).toBe(it.pooledUrl);
-    await using other = await scene({ direct: true });
+    await using other = await openPooled({ direct: true });
     expect(urlOf(other.pooled)).toBe(other.url);
   });
 
   test("behind a pooler, values and limits do not depend on defaults of the role and the database", async () => {
-    await using it = await scene();
+    await using it = await openPooled();
     const name = new URL(it.url).pathname.slice(1);
     for (const setting of [
       "datestyle = 'German'",
@@ -102,7 +102,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
   });
 
   test("behind a pooler, no setting of a transaction stays in a session that other clients use", async () => {
-    await using it = await scene();
+    await using it = await openPooled();
     const show = "select current_setting('statement_timeout') as limit, current_setting('application_name') as name";
     await it.pooled.transaction((tx) => tx.query("select 1"), "long");
     await urgent(it.pooled).query("select 1");
@@ -118,7 +118,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
   });
 
   test("behind a pooler, named statements run on every connection", async () => {
-    await using it = await scene();
+    await using it = await openPooled();
     const twice = { name: "twice", text: "select $1::int * 2 as twice" };
     const results = await Promise.all(Array.from({ length: 60 }, (_, n) => it.pooled.query(twice, [n])));
     expect(results.map(({ rows }) => rows[0]?.["twice"])).toEqual(Array.from({ length: 60 }, (_, n) => n * 2));
@@ -127,14 +127,14 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
   test.each([true, false])(
     "behind a pooler, migrations run with a direct URL or through the pooler (direct: %s)",
     async (direct) => {
-      await using it = await scene({ direct, empty: true });
+      await using it = await openPooled({ direct, empty: true });
       const all = await Promise.all([1, 2].map(() => migrate(it.pooled, { logger })));
       expect(all.filter(({ applied }) => applied.length > 0)).toHaveLength(1);
     },
   );
 
   test("behind a pooler, webhooks are stored, items linked and events dispatched", async () => {
-    await using it = await scene();
+    await using it = await openPooled();
     const { pooled } = it;
     await using accept = openWebhookIntake({ database: pooled, queueMax: 1000, logger });
     const sent = Array.from({ length: 300 }, () => webhook());
@@ -155,12 +155,12 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
   });
 
   test("notifications arrive over the direct URL, and without one nothing listens through the pooler", async () => {
-    await using it = await scene({ direct: true });
+    await using it = await openPooled({ direct: true });
     const received: string[] = [];
     await using _one = await it.pooled.listen("channel", (payload) => received.push(payload));
     await it.pooled.query("select pg_notify('channel', 'x')");
     await expect.poll(() => received).toEqual(["x"]);
-    await using polling = await scene();
+    await using polling = await openPooled();
     await using _two = await polling.pooled.listen("channel", (payload) => received.push(payload));
     const listening = "select from pg_stat_activity where datname = current_database() and query ilike 'listen %'";
     expect((await polling.database.query(listening)).rowCount).toBe(0);
@@ -207,7 +207,7 @@ describe.skipIf(!hasPgBouncer)(`through a transaction-mode pooler${orSkipped}`, 
 
   test("a frozen pooler is noticed like a frozen server", async () => {
     const { tcpProxy } = await import("../support/proxy.ts");
-    await using it = await scene();
+    await using it = await openPooled();
     await using proxy = await tcpProxy(it.pooledUrl);
     const url = proxy.through(it.pooledUrl);
     await using database = await openDatabase({ url, poolSize: 8, applicationName: "pooled", logger });

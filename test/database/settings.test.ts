@@ -7,8 +7,8 @@ import { factsOf, openDatabase, urgent } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openWebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger, type Logger } from "../../src/logger.ts";
-import { webhook } from "../journal/support.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
+import { webhook } from "../support/webhook.ts";
 
 /** A database that was opened when these were its defaults. */
 async function withDefaults(it: TestDatabase, ...settings: string[]): Promise<Database> {

@@ -3,7 +3,7 @@ import { systemClock } from "../../src/clock.ts";
 import { startWorkerLoop } from "../../src/database/worker-loop.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
-import { until } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {

@@ -13,7 +13,7 @@ import { validate } from "dockerfile-utils";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findPostmaster } from "../../src/embedded/postmaster.ts";
 import { freePort } from "../support/ports.ts";
-import { until } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname, "../..");
 const text = readFileSync(join(root, "deploy/Dockerfile"), "utf8");

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { makeCluster } from "../../src/embedded/cluster.ts";
-import { until } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 let dataDir = "";
 beforeEach(() => {

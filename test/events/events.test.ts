@@ -6,7 +6,8 @@ import { EVENT_TYPES, isOperatorEvent } from "../../src/events/event-types.ts";
 import { recordEvents, type NewEvent, type PartedEvent } from "../../src/events/events.ts";
 import { fromEventId, toEventId } from "../../src/model/ids.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
-import { INTEGRATION, linkItem, proof, webhook } from "../journal/support.ts";
+import { INTEGRATION, proof, webhook } from "../support/webhook.ts";
+import { linkItem } from "../journal/support.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {

@@ -15,15 +15,15 @@ import { migrate } from "../../src/database/migrate.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { createDestination } from "../../src/relay/destinations/destinations.ts";
 import { createRoute } from "../../src/relay/routing/routes.ts";
 import { Random } from "../../src/simulator/random.ts";
 import { freePort } from "../support/ports.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { tcpProxy, type TcpProxy } from "../support/proxy.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
-import { openStage, until, type Stage } from "../support/stage.ts";
 import type { TartanProcess } from "../support/process.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 const KILLS = Number(process.env["CHAOS_KILLS"] ?? 12);
 const SEED = process.env["CHAOS_SEED"] ?? String(Date.now());
@@ -35,40 +35,40 @@ it(
   `a webhook that was answered 200 is in the journal exactly once and delivered, although processes are killed and connections cut (seed ${SEED})`,
   async () => {
     await using closer = new Closer();
-    const scene = await openScene(closer);
-    const items = await scene.stage.makeItems({ url: scene.receiverUrl }, ITEMS, 700);
-    for (const item of items) expect((await scene.stage.link({ url: scene.receiverUrl }, item)).status).toBe(200);
+    const chaos = await openChaos(closer);
+    const { world, receiver } = chaos;
+    const items = world.integration.makeItemsFor(receiver, ITEMS, 700);
+    for (const item of items) expect((await world.integration.linkAt(receiver, item)).status).toBe(200);
 
     const load = new AbortController();
-    const loading = keepChanging(scene.stage, load.signal);
+    const loading = keepChanging(world, load.signal);
     const random = new Random(SEED);
     const done: string[] = [];
     for (let kill = 0; kill < KILLS; kill += 1) {
       await delay(200 + random.below(900));
       const victim = random.pick(Object.keys(HARM));
       done.push(victim);
-      await HARM[victim]?.(scene);
+      await HARM[victim]?.(chaos);
     }
     load.abort();
     await loading;
-    await scene.stage.simulator.control.idle();
+    await world.simulator.control.idle();
 
-    await expectAcknowledgedOnce(scene.stage);
+    await expectAcknowledgedOnce(world);
     for (const { item_id } of items) {
-      await until(`the mirror of ${item_id} equal (${done.join(" ")})`, () => isEqual(scene, item_id), 120);
+      await until(`the mirror of ${item_id} equal (${done.join(" ")})`, () => isEqual(chaos, item_id), 120);
     }
-    await expectDelivered(scene);
+    await expectDelivered(chaos);
   },
   KILLS * 13_000 + 180_000,
 );
 
-interface Scene {
-  stage: Stage;
-  database: Database;
+interface Chaos {
+  world: World<"integration" | "processes">;
   dataDir: string;
   proxy: TcpProxy;
   /** where Plaid's webhooks go, whichever process listens there */
-  receiverUrl: string;
+  receiver: { url: string };
   /** the user's application */
   application: Receiver;
   processes: Record<Role, TartanProcess>;
@@ -78,19 +78,19 @@ interface Scene {
 const ROLES = ["receiver", "sync", "sync2", "relay"] as const;
 type Role = (typeof ROLES)[number];
 
-async function openScene(closer: Closer): Promise<Scene> {
+async function openChaos(closer: Closer): Promise<Chaos> {
   const dataDir = mkdtempSync(join(tmpdir(), "tartan-chaos-"));
   closer.defer(() => rmSync(dataDir, { recursive: true, force: true }));
   // Of its own, with fsync on: the Postgres that dies here must not be the other tests'.
   const { url } = closer.use(await startEmbedded({ dataDir, logger: silentLogger }));
   const database = closer.use(await openDatabase({ url, poolSize: 4, applicationName: "chaos", logger: silentLogger }));
   await migrate(database, { logger: silentLogger });
-  const stage = closer.use(await openStage({ seed: `chaos ${SEED}`, database: { database, url } }));
+  const options = { database: { given: { database, url } }, simulator: { seed: `chaos ${SEED}` } };
+  const world = closer.use(await startWorld({ ...options, integration: {}, destinations: {}, processes: {} }));
   const proxy = closer.use(await tcpProxy(url));
   const application = closer.use(await startReceiver());
-  const deps = { database, vault: stage.vault, urls: { allowHttp: true, checkUrl: () => undefined } };
   // By its default schedule a delivery that was cut off twice waits for five minutes.
-  const destination = await createDestination(deps, { url: application.url, schedule: [1, 1, 2, 2, 2, 2, 2, 2] });
+  const destination = await world.destinations.create({ url: application.url, schedule: [1, 1, 2, 2, 2, 2, 2, 2] });
   await createRoute(database, { destination_id: destination.id, filter: { types: ["webhook.received"] } });
 
   const port = String(await freePort());
@@ -103,74 +103,68 @@ async function openScene(closer: Closer): Promise<Scene> {
   };
   const start = (role: Role) => {
     const only = role === "sync2" ? "sync" : role;
-    return stage.tartan(["up", "--only", only], { ...env, ...(role === "receiver" && { TARTAN_PORT: port }) });
+    return world.processes.start(["up", "--only", only], { ...env, ...(role === "receiver" && { TARTAN_PORT: port }) });
   };
   const started = await Promise.all(ROLES.map(async (role) => [role, await start(role)] as const));
-  const processes = Object.fromEntries(started) as Scene["processes"];
-  return {
-    stage,
-    database,
-    dataDir,
-    proxy,
-    receiverUrl: processes.receiver.url,
-    application,
-    processes,
-    start,
-  };
+  const processes = Object.fromEntries(started) as Chaos["processes"];
+  return { world, dataDir, proxy, receiver: { url: processes.receiver.url }, application, processes, start };
 }
 
-async function killAndRestart(scene: Scene, ...roles: Role[]): Promise<void> {
-  await Promise.all(roles.map((role) => scene.processes[role].kill9()));
+async function killAndRestart(chaos: Chaos, ...roles: Role[]): Promise<void> {
+  await Promise.all(roles.map((role) => chaos.processes[role].kill9()));
   await Promise.all(
     roles.map(async (role) => {
-      scene.processes[role] = await scene.start(role);
+      chaos.processes[role] = await chaos.start(role);
     }),
   );
 }
 
 /** Ends the postmaster alone. @returns its process id */
-function killPostgres({ dataDir }: Scene): number {
+function killPostgres({ dataDir }: Chaos): number {
   const pid = postmasterPid(dataDir);
   process.kill(pid, "SIGKILL");
   return pid;
 }
 
 /** Processes of the old server answer until they notice that it is gone, so that is not enough. */
-const backAgain = ({ dataDir, database }: Scene, killed: number) =>
-  until("Postgres back", async () => ![killed, 0, NaN].includes(postmasterPid(dataDir)) && (await answers(database)));
+const backAgain = ({ dataDir, world }: Chaos, killed: number) =>
+  until(
+    "Postgres back",
+    async () => ![killed, NaN].includes(postmasterPid(dataDir)) && (await answers(world.database)),
+  );
 
 /** A disturbance of the network, for a while. */
-async function disturbed(scene: Scene, disturb: (proxy: TcpProxy) => void): Promise<void> {
-  disturb(scene.proxy);
+async function disturbed(chaos: Chaos, disturb: (proxy: TcpProxy) => void): Promise<void> {
+  disturb(chaos.proxy);
   await delay(2500);
-  scene.proxy.thaw();
+  chaos.proxy.thaw();
 }
 
-const HARM: Record<string, (scene: Scene) => Promise<void>> = {
-  receiver: (scene) => killAndRestart(scene, "receiver"),
-  sync: (scene) => killAndRestart(scene, "sync"),
-  both_syncs: (scene) => killAndRestart(scene, "sync", "sync2"),
-  relay: (scene) => killAndRestart(scene, "relay"),
-  postgres: async (scene) => {
-    await backAgain(scene, killPostgres(scene));
+const HARM: Record<string, (chaos: Chaos) => Promise<void>> = {
+  receiver: (chaos) => killAndRestart(chaos, "receiver"),
+  sync: (chaos) => killAndRestart(chaos, "sync"),
+  both_syncs: (chaos) => killAndRestart(chaos, "sync", "sync2"),
+  relay: (chaos) => killAndRestart(chaos, "relay"),
+  postgres: async (chaos) => {
+    await backAgain(chaos, killPostgres(chaos));
   },
-  everything: async (scene) => {
-    const killed = killPostgres(scene);
-    await Promise.all(ROLES.map((role) => scene.processes[role].kill9()));
-    await backAgain(scene, killed);
-    await killAndRestart(scene, ...ROLES);
+  everything: async (chaos) => {
+    const killed = killPostgres(chaos);
+    await Promise.all(ROLES.map((role) => chaos.processes[role].kill9()));
+    await backAgain(chaos, killed);
+    await killAndRestart(chaos, ...ROLES);
   },
-  frozen: (scene) => disturbed(scene, (proxy) => proxy.freeze()),
-  answers_frozen: (scene) => disturbed(scene, (proxy) => proxy.freeze("answers")),
-  black_hole: (scene) =>
-    disturbed(scene, (proxy) => {
+  frozen: (chaos) => disturbed(chaos, (proxy) => proxy.freeze()),
+  answers_frozen: (chaos) => disturbed(chaos, (proxy) => proxy.freeze("answers")),
+  black_hole: (chaos) =>
+    disturbed(chaos, (proxy) => {
       proxy.freeze();
       proxy.blackHole();
     }),
   cut: async ({ proxy }) => proxy.cut(),
 };
 
-async function keepChanging({ simulator }: Stage, signal: AbortSignal): Promise<void> {
+async function keepChanging({ simulator }: World<"integration" | "processes">, signal: AbortSignal): Promise<void> {
   const ids = simulator.control.items().items.map((item) => String(item["item_id"]));
   for (let turn = 0; !signal.aborted; turn += 1) {
     simulator.control.changeTransactions(ids[turn % ids.length] ?? "", {
@@ -198,14 +192,14 @@ const answers = (database: Database): Promise<boolean> =>
     () => false,
   );
 
-const isEqual = ({ database, stage }: Scene, itemId: string): Promise<boolean> =>
-  expectMirrorEqualsTruth(database, stage.simulator, itemId).then(
+const isEqual = ({ world }: Chaos, itemId: string): Promise<boolean> =>
+  expectMirrorEqualsTruth(world.database, world.simulator, itemId).then(
     () => true,
     () => false,
   );
 
 /** Each token that was answered 200 stands in the journal once, and no token stands there twice. */
-async function expectAcknowledgedOnce({ simulator, database }: Stage): Promise<void> {
+async function expectAcknowledgedOnce({ simulator, database }: World<"integration" | "processes">): Promise<void> {
   const attempts = simulator.control.webhooks().webhooks.flatMap((webhook) => webhook.attempts);
   const acknowledged = attempts.flatMap(({ http_status, jwt_sha256 }) => (http_status === 200 ? [jwt_sha256] : []));
   expect(acknowledged.length).toBeGreaterThan(KILLS);
@@ -219,7 +213,7 @@ async function expectAcknowledgedOnce({ simulator, database }: Stage): Promise<v
 }
 
 /** The application got every journaled webhook. */
-async function expectDelivered({ database, application }: Scene): Promise<void> {
+async function expectDelivered({ world: { database }, application }: Chaos): Promise<void> {
   const missing = async (): Promise<string[]> => {
     const got = new Set(application.received.map(({ id }) => id.replace("evt_", "")));
     const { rows } = await database.query<{ id: string }>(
@@ -247,7 +241,7 @@ async function whyMissing(database: Database, ids: readonly string[]): Promise<s
   );
   const { rows: health } = await database.query("select now(), * from relay.health");
   const { rows: outbox } = await database.query(
-    "select count(*)::int as waiting, min(written_at) as oldest from journal.outbox where position is null",
+    "select count(*)::int as waiting, min(written_at) as oldest from events.outbox where position is null",
   );
   return JSON.stringify({ deliveries, health, outbox });
 }

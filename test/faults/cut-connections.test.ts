@@ -10,33 +10,23 @@ import { openReadiness } from "../../src/database/readiness.ts";
 import type { Database } from "../../src/database/types.ts";
 import { openWebhookIntake, type WebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { webhook } from "../journal/support.ts";
-import { testDatabase, type TestDatabase } from "../support/database.ts";
 import { tcpProxy, type TcpProxy } from "../support/proxy.ts";
+import { webhook } from "../support/webhook.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 
-interface Scene extends TestDatabase {
-  /** past the proxy */
-  database: Database;
-  /** through the proxy */
+interface Proxied extends World {
+  /** through the proxy; `database` is past it */
   cut: Database;
   proxy: TcpProxy;
 }
 
-async function scene(poolSize = 8): Promise<Scene> {
-  const it = await testDatabase();
-  const proxy = await tcpProxy(it.url);
-  const cut = await openDatabase({ url: proxy.through(it.url), poolSize, applicationName: "cut", logger });
-  return {
-    ...it,
-    cut,
-    proxy,
-    [Symbol.asyncDispose]: async () => {
-      proxy.thaw();
-      await cut[Symbol.asyncDispose]();
-      await proxy[Symbol.asyncDispose]();
-      await it[Symbol.asyncDispose]();
-    },
-  };
+async function startProxied(poolSize = 8): Promise<Proxied> {
+  const world = await startWorld();
+  const proxy = world.use(await tcpProxy(world.databaseUrl));
+  const url = proxy.through(world.databaseUrl);
+  const cut = world.use(await openDatabase({ url, poolSize, applicationName: "cut", logger }));
+  world.use({ [Symbol.asyncDispose]: async () => proxy.thaw() });
+  return { ...world, cut, proxy };
 }
 
 /** Every connection that the pool may have is open and idle. */
@@ -44,7 +34,7 @@ async function fill(...pools: { query: Database["query"] }[]): Promise<void> {
   await Promise.all(pools.flatMap((pool) => [1, 2, 3, 4, 5, 6].map(() => pool.query("select pg_sleep(0.2)"))));
 }
 
-const stored = async ({ database }: Scene): Promise<Set<string>> => {
+const stored = async ({ database }: World): Promise<Set<string>> => {
   const { rows } = await database.query<{ id: string }>("select id from journal.webhooks");
   return new Set(rows.map(({ id }) => id));
 };
@@ -75,7 +65,7 @@ const acknowledged = (outcomes: readonly Outcome[]): string[] =>
 
 describe("connections that are frozen while new ones are not", () => {
   test("while old connections are frozen, webhooks are refused for a moment and then acknowledged over new connections, and each of those is stored", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     await fill(it.cut, urgent(it.cut));
     const before = await sendUntilAcknowledged(accept);
@@ -87,7 +77,7 @@ describe("connections that are frozen while new ones are not", () => {
   });
 
   test("a process with frozen connections is not ready, and is ready afterwards", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     const readiness = openReadiness(it.cut);
     await fill(urgent(it.cut));
     expect(await readiness()).toBeNull();
@@ -98,7 +88,7 @@ describe("connections that are frozen while new ones are not", () => {
   });
 
   test("a long statement on a frozen connection is given up within seconds, and one that the server works on is not", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     let slow: Promise<unknown> = Promise.resolve();
     const lost = it.cut.transaction(async (tx) => {
       await tx.query("select 1");
@@ -111,7 +101,7 @@ describe("connections that are frozen while new ones are not", () => {
   });
 
   test("frozen connections are dropped without a statement on each of them", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     await fill(it.cut);
     it.proxy.freeze();
     await expect(it.cut.query("select 1")).rejects.toMatchObject({ code: "database_unavailable" });
@@ -120,7 +110,7 @@ describe("connections that are frozen while new ones are not", () => {
   });
 
   test("closing the database ends the sockets of frozen connections", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     await fill(it.cut);
     it.proxy.freeze();
     await it.cut[Symbol.asyncDispose]();
@@ -131,7 +121,7 @@ describe("connections that are frozen while new ones are not", () => {
 
 describe("an answer to COMMIT that is lost", () => {
   test("a webhook whose COMMIT was not answered is not acknowledged, and is stored once when it is sent again", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     const sent = webhook();
     it.proxy.freezeAnswersTo("accepted_tokens");
@@ -144,7 +134,7 @@ describe("an answer to COMMIT that is lost", () => {
   });
 
   test("a transaction whose COMMIT was not answered throws a lost connection and not a failed transaction", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     // The whole message; isolation levels have "commit" in their names.
     it.proxy.freezeAnswersTo("commit\0");
     const lost = it.cut.transaction((tx) => tx.query("create table committed ()"));
@@ -156,7 +146,7 @@ describe("an answer to COMMIT that is lost", () => {
 
 describe("a Postgres that swallows everything, new connections too", () => {
   test("while Postgres accepts connections and answers nothing, webhooks are refused with Retry-After and nothing hangs", async () => {
-    await using it = await scene();
+    await using it = await startProxied();
     await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
     await fill(urgent(it.cut));
     it.proxy.freeze();
@@ -178,7 +168,7 @@ describe("a Postgres that swallows everything, new connections too", () => {
 });
 
 test("webhooks are answered at once while connections are cut or refused, and stored again afterwards", async () => {
-  await using it = await scene();
+  await using it = await startProxied();
   await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
   await sendUntilAcknowledged(accept);
   it.proxy.refuse();
@@ -190,7 +180,7 @@ test("webhooks are answered at once while connections are cut or refused, and st
 });
 
 test("a session whose connection is frozen can be closed", { timeout: 15_000 }, async () => {
-  await using it = await scene();
+  await using it = await startProxied();
   const session = openSession(it.cut, "a session");
   await session.query("select 1");
   it.proxy.freeze();
@@ -198,7 +188,7 @@ test("a session whose connection is frozen can be closed", { timeout: 15_000 }, 
 });
 
 test("a listener whose connection is frozen listens again over another connection", async () => {
-  await using it = await scene();
+  await using it = await startProxied();
   const payloads: string[] = [];
   await using _listening = await it.cut.listen("channel", (payload) => payloads.push(payload));
   it.proxy.freeze();
@@ -210,7 +200,7 @@ test("a listener whose connection is frozen listens again over another connectio
 });
 
 test("a slow network only delays webhooks and loses none", async () => {
-  await using it = await scene();
+  await using it = await startProxied();
   it.proxy.slow(200);
   await using accept = openWebhookIntake({ database: it.cut, queueMax: 1000, logger });
   const sent = Array.from({ length: 20 }, () => webhook());

@@ -1,27 +1,15 @@
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { startTartan, type TartanProcess } from "../support/process.ts";
-import { until } from "../support/stage.ts";
-import { ORIGINAL, openScene, type Scene } from "../relay/scene.ts";
+import { until } from "../support/until.ts";
+import { ORIGINAL } from "../relay/support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { startRelayProcess } from "./support.ts";
 
 /** SIGTERM while requests are under way, in a process of its own. */
 
-const relayOf = (scene: Scene, env: Record<string, string> = {}): Promise<TartanProcess> =>
-  startTartan(
-    {
-      TARTAN_DATABASE_URL: scene.databaseUrl,
-      TARTAN_MASTER_KEY: scene.masterKey,
-      TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1",
-      TARTAN_RELAY_ALLOW_HTTP: "true",
-      TARTAN_RELAY_POLL_MS: "50",
-      ...env,
-    },
-    ["up", "--only", "relay"],
-  );
-
-async function attempts(scene: Scene) {
-  const { rows } = await scene.database.query(
+async function attempts(world: World) {
+  const { rows } = await world.database.query(
     `select a.number, a.status, a.error, d.attempts, d.tries, d.status as delivery
      from relay.attempts a join relay.deliveries d on d.id = a.delivery_id order by d.seq, a.number`,
   );
@@ -29,64 +17,62 @@ async function attempts(scene: Scene) {
 }
 
 /** How many wait for a lock in this database. */
-async function waitingForLocks({ database }: Scene): Promise<number> {
+async function waitingForLocks({ database }: World): Promise<number> {
   const { rowCount } = await database.query(
     "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
   );
   return rowCount;
 }
 
-const epochs = async ({ database }: Scene): Promise<number> =>
+const epochs = async ({ database }: World): Promise<number> =>
   (await database.query<{ epoch: number }>("select epoch from relay.health")).rows[0]?.epoch ?? 0;
 
 describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
   it("a relay that is asked to stop waits for the answers to its requests and records them", async () => {
-    await using scene = await openScene();
-    const receiver = await scene.receiver();
-    await scene.destination(receiver, { concurrency: 3 }, ORIGINAL);
+    await using world = await startWorld({ relay: {}, processes: {} });
+    const receiver = await world.relay.receiver();
+    await world.relay.destination(receiver, { concurrency: 3 }, ORIGINAL);
     // Longer than any wait of its own would be.
     receiver.answer = () => ({ delayMs: 8000 });
-    await using first = await relayOf(scene);
-    await scene.webhooks("item-1", "item-2", "item-3", "item-4");
+    await using first = await startRelayProcess(world);
+    await world.relay.webhooks("item-1", "item-2", "item-3", "item-4");
     await until("three are under way", async () => receiver.open === 3);
     expect(await first.stop()).toBe(0);
     const delivered = { number: 1, status: 200, error: null, attempts: 1, tries: 1, delivery: "delivered" };
-    expect(await attempts(scene)).toEqual([delivered, delivered, delivered]);
+    expect(await attempts(world)).toEqual([delivered, delivered, delivered]);
     receiver.answer = () => ({});
-    await using second = await relayOf(scene);
-    await until("the fourth arrived", async () => (await scene.statuses())["delivered"] === 4);
+    await startRelayProcess(world);
+    await until("the fourth arrived", async () => (await world.relay.statuses())["delivered"] === 4);
     expect(new Set(receiver.received.map(({ id }) => id)).size).toBe(4);
     expect(receiver.received).toHaveLength(4);
-    void second;
   });
 
   it("a relay that is asked to stop cuts requests short after its stop time, and the next attempt has the next number", async () => {
-    await using scene = await openScene();
-    const receiver = await scene.receiver();
-    await scene.destination(receiver, {}, ORIGINAL);
+    await using world = await startWorld({ relay: {}, processes: {} });
+    const receiver = await world.relay.receiver();
+    await world.relay.destination(receiver, {}, ORIGINAL);
     receiver.answer = () => ({ hang: true });
-    await using first = await relayOf(scene, { TARTAN_RELAY_STOP_S: "1" });
-    await scene.webhooks("item-1");
+    await using first = await startRelayProcess(world, { TARTAN_RELAY_STOP_S: "1" });
+    await world.relay.webhooks("item-1");
     await until("it is under way", async () => receiver.open === 1);
     expect(await first.stop()).toBe(0);
-    expect(await attempts(scene)).toEqual([
+    expect(await attempts(world)).toEqual([
       { number: 1, status: null, error: "stopped", attempts: 1, tries: 0, delivery: "scheduled" },
     ]);
     receiver.answer = () => ({});
-    await using second = await relayOf(scene);
-    await until("it arrived", async () => (await scene.statuses())["delivered"] === 1);
+    await startRelayProcess(world);
+    await until("it arrived", async () => (await world.relay.statuses())["delivered"] === 1);
     expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(["1", "2"]);
-    expect(await attempts(scene)).toMatchObject([{ error: "stopped" }, { number: 2, status: 200, tries: 1 }]);
-    void second;
+    expect(await attempts(world)).toMatchObject([{ error: "stopped" }, { number: 2, status: 200, tries: 1 }]);
   });
 
   it("a relay that is asked to stop ends at once at a second signal, and the attempt stays with an unknown outcome", async () => {
-    await using scene = await openScene();
-    const receiver = await scene.receiver();
-    await scene.destination(receiver, {}, ORIGINAL);
+    await using world = await startWorld({ relay: {}, processes: {} });
+    const receiver = await world.relay.receiver();
+    await world.relay.destination(receiver, {}, ORIGINAL);
     receiver.answer = () => ({ hang: true });
-    await using first = await relayOf(scene);
-    await scene.webhooks("item-1");
+    await using first = await startRelayProcess(world);
+    await world.relay.webhooks("item-1");
     await until("it is under way", async () => receiver.open === 1);
     const gone = once(first.child, "exit");
     first.child.kill("SIGTERM");
@@ -95,13 +81,12 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
     expect(await gone).not.toEqual([0, null]);
     clearInterval(again);
     receiver.answer = () => ({});
-    await using second = await relayOf(scene);
-    await until("it arrived", async () => (await scene.statuses())["delivered"] === 1);
-    expect(await attempts(scene)).toMatchObject([
+    await startRelayProcess(world);
+    await until("it arrived", async () => (await world.relay.statuses())["delivered"] === 1);
+    expect(await attempts(world)).toMatchObject([
       { number: 1, error: "outcome_unknown" },
       { number: 2, status: 200, attempts: 2, tries: 1 },
     ]);
-    void second;
   });
 
   it.each([
@@ -110,51 +95,51 @@ describe("a relay that is asked to stop", { timeout: 120_000 }, () => {
   ])(
     "a relay that is asked to stop leaves no trace of an attempt that it noted and did not make, %s",
     async (_, status) => {
-      await using scene = await openScene();
-      const { database } = scene;
-      const receiver = await scene.receiver();
-      await scene.destination(receiver, {}, ORIGINAL);
-      const first = await scene.relay();
-      await scene.webhooks("item-0");
-      await until("it has the destination", async () => (await scene.statuses())["delivered"] === 1);
+      await using world = await startWorld({ relay: {}, processes: {} });
+      const { database } = world;
+      const receiver = await world.relay.receiver();
+      await world.relay.destination(receiver, {}, ORIGINAL);
+      const first = await world.relay.start();
+      await world.relay.webhooks("item-0");
+      await until("it has the destination", async () => (await world.relay.statuses())["delivered"] === 1);
       let unlock: () => void = () => undefined;
       const unlocked = new Promise<void>((resolve) => (unlock = resolve));
       const holding = database.transaction(async (tx) => {
         await tx.query("select from relay.under_way for update");
         await unlocked;
       });
-      await scene.webhooks("item-1");
-      await until("the note waits", async () => (await waitingForLocks(scene)) > 0);
+      await world.relay.webhooks("item-1");
+      await until("the note waits", async () => (await waitingForLocks(world)) > 0);
       if (status) await database.query("update relay.deliveries set status = $1 where status = 'scheduled'", [status]);
       const stopped = first[Symbol.asyncDispose]();
       await delay(300);
       unlock();
       await Promise.all([holding, stopped]);
-      await scene.relay();
-      if (status) await until("it is taken", async () => (await epochs(scene)) === 2);
-      else await until("it arrived", async () => (await scene.statuses())["delivered"] === 2);
-      const made = (await attempts(scene)).slice(1);
+      await world.relay.start();
+      if (status) await until("it is taken", async () => (await epochs(world)) === 2);
+      else await until("it arrived", async () => (await world.relay.statuses())["delivered"] === 2);
+      const made = (await attempts(world)).slice(1);
       expect(made).toMatchObject(status ? [] : [{ number: 1, status: 200, attempts: 1, tries: 1 }]);
       expect(receiver.received.map(({ headers }) => headers["tartan-attempt"])).toEqual(status ? ["1"] : ["1", "1"]);
     },
   );
 
   it("a relay that is asked to stop leaves an attempt that it could not record with an unknown outcome", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const receiver = await scene.receiver();
-    await scene.destination(receiver, {}, ORIGINAL);
+    await using world = await startWorld({ relay: {}, processes: {} });
+    const { database } = world;
+    const receiver = await world.relay.receiver();
+    await world.relay.destination(receiver, {}, ORIGINAL);
     await database.query("alter table relay.attempts add constraint unrecordable check (status is null)");
-    const first = await scene.relay({ stopSeconds: 0 });
-    await scene.webhooks("item-1");
+    const first = await world.relay.start({ stopSeconds: 0 });
+    await world.relay.webhooks("item-1");
     await until("it is answered", async () => receiver.received.length === 1 && receiver.open === 0);
     await delay(300);
     await first[Symbol.asyncDispose]();
     await database.query("alter table relay.attempts drop constraint unrecordable");
     await database.query("update relay.under_way set busy_until = now() - interval '1 second'");
-    await scene.relay();
-    await until("it arrived", async () => (await scene.statuses())["delivered"] === 1);
-    expect(await attempts(scene)).toMatchObject([
+    await world.relay.start();
+    await until("it arrived", async () => (await world.relay.statuses())["delivered"] === 1);
+    expect(await attempts(world)).toMatchObject([
       { number: 1, error: "outcome_unknown" },
       { number: 2, status: 200, attempts: 2 },
     ]);

@@ -9,7 +9,8 @@ import { openVault } from "../../src/integrations/vault.ts";
 import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { directoryConformance, type DirectoryEngine } from "./directory-conformance.ts";
-import { scene, SECRETS } from "./support.ts";
+import { startWorld } from "../support/world/index.ts";
+import { SECRETS, integrate } from "./support.ts";
 
 /** The database as a directory uses it: it can be away or lose notifications, and its statements are counted. */
 function switchable(database: Database) {
@@ -28,11 +29,12 @@ function switchable(database: Database) {
 }
 
 async function openPostgres(): Promise<DirectoryEngine> {
-  const { database, vault, integrate, ...held } = await scene();
+  const world = await startWorld();
+  const { database, vault } = world;
   const { state, wrapped } = switchable(database);
   return {
     create: async () => ({
-      id: await integrate({ country_codes: ["US", "CA"] }),
+      id: await integrate(world, { country_codes: ["US", "CA"] }),
       environment: "sandbox",
       plaidUrl: "https://sandbox.plaid.com",
       clientId: "client-1",
@@ -58,7 +60,7 @@ async function openPostgres(): Promise<DirectoryEngine> {
       state.away = true;
       await work().finally(() => (state.away = false));
     },
-    [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   };
 }
 
@@ -66,9 +68,9 @@ directoryConformance("Postgres", openPostgres);
 
 describe("the directory in Postgres", () => {
   test("an integration whose id was refused as unknown is found once it is created", async () => {
-    await using it = await scene();
-    const { database, vault } = it;
-    const id = await it.integrate();
+    await using world = await startWorld();
+    const { database, vault } = world;
+    const id = await integrate(world);
     await database.query("update tartan.integrations set deleted_at = now()");
     await using directory = await openDirectory({ database, vault, logger, clock: { ...systemClock, now: () => 0 } });
     expect(await directory.find(id)).toBeNull();
@@ -79,10 +81,10 @@ describe("the directory in Postgres", () => {
   });
 
   test("a server without the right master key reports it for each integration", async () => {
-    await using it = await scene();
-    const id = await it.integrate();
+    await using world = await startWorld();
+    const id = await integrate(world);
     const vault = openVault([Buffer.alloc(32, 7).toString("base64")]);
-    await using directory = await openDirectory({ database: it.database, vault, logger, clock: systemClock });
+    await using directory = await openDirectory({ database: world.database, vault, logger, clock: systemClock });
     await expect(directory.find(id)).rejects.toThrow("TARTAN_MASTER_KEY");
   });
 });

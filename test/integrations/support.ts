@@ -1,8 +1,6 @@
-/** What the tests of integrations/ start from: a database, a vault, and an integration in it. */
-import { randomBytes } from "node:crypto";
+/** What the tests of integrations/ start from: an integration with secrets that a test looks for, and the events of its items. */
 import { createIntegration, type NewIntegration } from "../../src/integrations/integrations.ts";
-import { openVault, type Vault } from "../../src/integrations/vault.ts";
-import { testDatabase, type TestDatabase } from "../support/database.ts";
+import type { World } from "../support/world/index.ts";
 
 export const SECRETS = {
   client: "plaid-secret-5f4dcc3b5aa765d61d8327de",
@@ -10,8 +8,8 @@ export const SECRETS = {
   token: "access-sandbox-d8578edf-8458-4c06-8f1c",
 };
 
-/** What was eventsOf of an item, in the order of the outbox: type and data. */
-export async function eventsOf({ database }: TestDatabase, itemId: string): Promise<[string, unknown][]> {
+/** What was recorded of an item, in the order of the outbox: type and data. */
+export async function eventsOf({ database }: World, itemId: string): Promise<[string, unknown][]> {
   const { rows } = await database.query<{ payload: Buffer }>(
     `select e.payload from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
      where e.item_id = $1 order by o.id, n`,
@@ -23,26 +21,23 @@ export async function eventsOf({ database }: TestDatabase, itemId: string): Prom
   });
 }
 
-export interface Scene extends TestDatabase {
-  vault: Vault;
-  masterKey: string;
-  /** makes an integration with SECRETS and gives its id */
-  integrate(more?: Partial<NewIntegration>): Promise<string>;
+/** Makes an integration with SECRETS and returns its id. */
+export async function integrate({ database, vault }: World, more: Partial<NewIntegration> = {}): Promise<string> {
+  const { id } = await createIntegration(database, vault, {
+    client_id: "client-1",
+    secret: SECRETS.client,
+    environment: "sandbox",
+    webhook_secret: SECRETS.webhook,
+    ...more,
+  });
+  return id;
 }
 
-export async function scene(): Promise<Scene> {
-  const db = await testDatabase();
-  const masterKey = randomBytes(32).toString("base64");
-  const vault = openVault([masterKey]);
-  const integrate = async (more: Partial<NewIntegration> = {}) => {
-    const { id } = await createIntegration(db.database, vault, {
-      client_id: "client-1",
-      secret: SECRETS.client,
-      environment: "sandbox",
-      webhook_secret: SECRETS.webhook,
-      ...more,
-    });
-    return id;
-  };
-  return { ...db, vault, masterKey, integrate, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() };
+/** How sync sees an item; undefined where it does not know it. */
+export async function subjectOf({ database }: World, itemId: string) {
+  const { rows } = await database.query<{ due_at: Date | null; status: string; lease_token: string | null }>(
+    "select due_at, status, lease_token from sync.subjects where kind = 'item' and id = $1",
+    [itemId],
+  );
+  return rows[0];
 }

@@ -8,7 +8,8 @@ import { openWebhookIntake } from "../support/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
 import { markDue } from "../../src/sync/marks.ts";
-import { INTEGRATION, journaled, proof, webhook } from "./support.ts";
+import { INTEGRATION, proof, webhook } from "../support/webhook.ts";
+import { journaled } from "./support.ts";
 
 /** The UUIDs of a binary array. */
 const uuidsIn = (array: Buffer): string[] =>

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { append, findAccepted } from "../../src/journal/append.ts";
 import { testDatabase } from "../support/database.ts";
-import { INTEGRATION, journaled, linkItem, proof, unmarked, webhook } from "./support.ts";
+import { INTEGRATION, proof, webhook } from "../support/webhook.ts";
+import { journaled, linkItem, unmarked } from "./support.ts";
 
 describe("append", () => {
   test("a webhook is journaled as it came, with what its sender requests, and waits to be marked", async () => {

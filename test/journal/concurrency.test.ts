@@ -3,7 +3,8 @@ import { append } from "../../src/journal/append.ts";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
-import { journaled, proof, webhook } from "./support.ts";
+import { proof, webhook } from "../support/webhook.ts";
+import { journaled } from "./support.ts";
 
 const open = (url: string) =>
   openDatabase({ url, poolSize: 4, applicationName: "other process", logger: silentLogger });

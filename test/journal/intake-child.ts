@@ -3,7 +3,7 @@ import { writeSync } from "node:fs";
 import { openDatabase } from "../../src/database/pool.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { openWebhookIntake } from "../support/intake.ts";
-import { webhook } from "./support.ts";
+import { webhook } from "../support/webhook.ts";
 
 const url = process.env["INTAKE_DATABASE_URL"] ?? "";
 const database = await openDatabase({ url, poolSize: 4, applicationName: "intake child", logger });

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
 import type { ArrivedWebhook, Intake, StaleNotice } from "../../src/model/intake.ts";
-import { proof, webhook } from "./support.ts";
+import { proof, webhook } from "../support/webhook.ts";
 
 export interface Stored {
   id: string;

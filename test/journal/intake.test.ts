@@ -1,22 +1,17 @@
-import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { createIntegration } from "../../src/integrations/integrations.ts";
-import { openVault } from "../../src/integrations/vault.ts";
 import { openIntake } from "../../src/journal/intake.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { maintain, testDatabase } from "../support/database.ts";
+import { integrate } from "../integrations/support.ts";
+import { maintain } from "../support/database.ts";
+import { startWorld } from "../support/world/index.ts";
 import { intakeConformance, type IntakeEngine, type Stored } from "./intake-conformance.ts";
 
 const CHILD = fileURLToPath(new URL("intake-child.ts", import.meta.url));
 
 async function openPostgres(): Promise<IntakeEngine> {
-  const { database, url, ...held } = await testDatabase();
-  const vault = openVault([randomBytes(32).toString("base64")]);
-  const { id: integrationId } = await createIntegration(database, vault, {
-    client_id: "client-1",
-    secret: "plaid-secret",
-    environment: "sandbox",
-  });
+  const world = await startWorld();
+  const { database, databaseUrl: url, vault } = world;
+  const integrationId = await integrate(world);
   const name = new URL(url).pathname.slice(1);
   const tables = ["journal.webhooks", "events.events", "events.outbox", "events.sync_outbox", "tartan.items"];
   return {
@@ -57,7 +52,7 @@ async function openPostgres(): Promise<IntakeEngine> {
       }
     },
     child: { script: CHILD, env: { INTAKE_DATABASE_URL: url } },
-    [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   };
 }
 

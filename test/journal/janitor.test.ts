@@ -8,7 +8,8 @@ import { startJanitor, tidy } from "../../src/journal/janitor.ts";
 import { pruneRuns } from "../../src/sync/prune.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { testDatabase } from "../support/database.ts";
-import { journaled, proof, webhook } from "./support.ts";
+import { proof, webhook } from "../support/webhook.ts";
+import { journaled } from "./support.ts";
 
 const DAY = 24 * 60 * 60_000;
 const daysAgo = (days: number): Date => new Date(Date.now() - days * DAY);

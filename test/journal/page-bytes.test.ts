@@ -4,7 +4,7 @@ import { openRecords } from "../../src/journal/records.ts";
 import { toWebhookId } from "../../src/model/ids.ts";
 import { testDatabase } from "../support/database.ts";
 import { allPages } from "./records-conformance.ts";
-import { webhook } from "./support.ts";
+import { webhook } from "../support/webhook.ts";
 
 test("a page of webhooks ends early when bodies are large, the next page continues there, and each webhook comes once", async () => {
   await using db = await testDatabase();

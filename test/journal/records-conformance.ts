@@ -5,7 +5,7 @@ import { newUuid, toWebhookId } from "../../src/model/ids.ts";
 import type { Records, WebhookFilter, WebhookPage, WebhookRecord } from "../../src/model/records.ts";
 import type { NewWebhook } from "../../src/model/webhook.ts";
 import { sha256 } from "../support/plaid-signer.ts";
-import { INTEGRATION, proof, webhook } from "./support.ts";
+import { INTEGRATION, proof, webhook } from "../support/webhook.ts";
 
 const DAY = 24 * 60 * 60_000;
 

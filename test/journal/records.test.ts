@@ -6,7 +6,7 @@ import { listWebhooks, openRecords } from "../../src/journal/records.ts";
 import { newUuid } from "../../src/model/ids.ts";
 import { testDatabase } from "../support/database.ts";
 import { allPages, recordsConformance } from "./records-conformance.ts";
-import { INTEGRATION } from "./support.ts";
+import { INTEGRATION } from "../support/webhook.ts";
 
 const DAY = 24 * 60 * 60_000;
 

@@ -7,7 +7,7 @@ import { retentionState, type NeedsWebhooks } from "../../src/journal/retention.
 import { silentLogger } from "../../src/logger.ts";
 import { registry } from "../../src/metrics.ts";
 import { testDatabase } from "../support/database.ts";
-import { webhook } from "./support.ts";
+import { webhook } from "../support/webhook.ts";
 
 const DAY = 24 * 60 * 60_000;
 const weeksAgo = (weeks: number): Date => new Date(Date.now() - weeks * 7 * DAY);

@@ -1,35 +1,6 @@
-/** Webhooks and subjects for the tests of the journal. */
-import { randomBytes } from "node:crypto";
+/** What the tests of the journal look at, and items that are linked without an Intake. */
 import type { Queryable } from "../../src/database/types.ts";
-import { newUuid } from "../../src/model/ids.ts";
-import type { NewWebhook } from "../../src/model/webhook.ts";
-
-export const INTEGRATION = "svi_test";
-
-/** A webhook of the item `item-1`, with a token of its own. */
-export function webhook(fields: Partial<NewWebhook> = {}): NewWebhook {
-  const receivedAt = fields.receivedAt ?? new Date();
-  const itemId = fields.itemId === undefined ? "item-1" : fields.itemId;
-  return {
-    id: newUuid(receivedAt),
-    integrationId: INTEGRATION,
-    source: "PLAID",
-    subject: itemId === null ? null : { kind: "item", id: itemId },
-    itemId,
-    webhookType: "TRANSACTIONS",
-    webhookCode: "SYNC_UPDATES_AVAILABLE",
-    environment: "sandbox",
-    receivedAt,
-    body: Buffer.from(JSON.stringify({ item_id: itemId }, null, 2)),
-    proof: proof(),
-    ...fields,
-  };
-}
-
-/** A proof with a token that no other has; `signedAt` in whole seconds, as in a JWT. */
-export function proof(signedAt = new Date(Math.floor(Date.now() / 1000) * 1000)): NonNullable<NewWebhook["proof"]> {
-  return { jwt: "header.claims.signature", tokenSha256: randomBytes(32), keyId: "kid-1", signedAt };
-}
+import { INTEGRATION } from "../support/webhook.ts";
 
 export interface SubjectRow {
   id: string;

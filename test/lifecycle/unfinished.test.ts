@@ -11,13 +11,14 @@ import { openWebhookIntake } from "../support/intake.ts";
 import { markAll } from "../support/mark.ts";
 import { append } from "../../src/journal/append.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { webhook } from "../journal/support.ts";
-import { scene, SECRETS, type Scene } from "../integrations/support.ts";
+import { webhook } from "../support/webhook.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { SECRETS, integrate } from "../integrations/support.ts";
 
 const SUBJECTS = 2500;
 
 /** Items of the integration with webhooks, more than two transactions change. */
-const addSubjects = async ({ database }: Scene, id: string, more: string): Promise<void> =>
+const addSubjects = async ({ database }: World, id: string, more: string): Promise<void> =>
   void (await database.query(
     `insert into sync.subjects (integration_id, kind, id, ${more.split("=")[0]})
      select $1, 'item', 'item-' || lpad(n::text, 5, '0'), ${more.split("=")[1]} from generate_series(1, ${SUBJECTS}) n`,
@@ -63,10 +64,10 @@ function endsBefore(database: Database, text: string, count: number): Database {
 
 describe("deleting an integration", () => {
   test("deleting an integration with many items delays no webhook of another", async () => {
-    await using it = await scene();
-    const { database } = it;
-    const [id, other] = [await it.integrate(), await it.integrate()];
-    await addSubjects(it, id, "due_at = now()");
+    await using world = await startWorld();
+    const { database } = world;
+    const [id, other] = [await integrate(world), await integrate(world)];
+    await addSubjects(world, id, "due_at = now()");
     await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     await whileHeld(
       database,
@@ -104,12 +105,12 @@ describe("deleting an integration", () => {
   ])(
     "another process finishes the deletion of an integration when the first one ends before %j",
     async (text, count) => {
-      await using it = await scene();
-      const { database } = it;
-      const [id, other] = [await it.integrate(), await it.integrate()];
+      await using world = await startWorld();
+      const { database } = world;
+      const [id, other] = [await integrate(world), await integrate(world)];
       for (const integration_id of [id, other])
-        await introduceItem(it, { integration_id, item_id: "item-1", access_token: SECRETS.token });
-      await addSubjects(it, id, "due_at = now()");
+        await introduceItem(world, { integration_id, item_id: "item-1", access_token: SECRETS.token });
+      await addSubjects(world, id, "due_at = now()");
       const receivedAt = new Date(Date.now() - 24 * 60 * 60_000);
       await append(database, [webhook({ integrationId: id, receivedAt })]);
       await markAll(database);
@@ -132,17 +133,17 @@ describe("deleting an integration", () => {
   );
 
   test("purging an integration leaves nothing, not even webhooks of a process that missed the notification", async () => {
-    await using it = await scene();
-    const { database } = it;
-    const id = await it.integrate();
-    await introduceItem(it, { integration_id: id, item_id: "item-1", access_token: SECRETS.token });
+    await using world = await startWorld();
+    const { database } = world;
+    const id = await integrate(world);
+    await introduceItem(world, { integration_id: id, item_id: "item-1", access_token: SECRETS.token });
     const deaf: Database = {
       ...database,
       query: database.query.bind(database),
       transaction: database.transaction.bind(database),
       listen: async () => ({ [Symbol.asyncDispose]: async () => undefined }),
     };
-    await using directory = await openDirectory({ database: deaf, vault: it.vault, logger, clock: systemClock });
+    await using directory = await openDirectory({ database: deaf, vault: world.vault, logger, clock: systemClock });
     await deleteIntegration(database, id, { purge: true });
     expect((await directory.find(id))?.id).toBe(id);
     await append(database, [webhook({ integrationId: id })]);
@@ -171,15 +172,15 @@ describe("new credentials", () => {
   const due = "sync.subjects where integration_id = $1 and due_at is not null";
 
   test("new credentials are stored at once, however many items are to be tried again, and delay no webhook", async () => {
-    await using it = await scene();
-    const { database } = it;
-    const id = await it.integrate();
-    await addSubjects(it, id, "status = 'misconfigured'");
+    await using world = await startWorld();
+    const { database } = world;
+    const id = await integrate(world);
+    await addSubjects(world, id, "status = 'misconfigured'");
     await using accept = openWebhookIntake({ database, queueMax: 100, logger });
     await whileHeld(
       database,
       id,
-      () => updateIntegration(database, it.vault, id, { client_id: "client-2" }),
+      () => updateIntegration(database, world.vault, id, { client_id: "client-2" }),
       async () => {
         expect((await getIntegration(database, id))?.client_id).toBe("client-2");
         await accept.accept(webhook({ integrationId: id, itemId: "item-00001" }));
@@ -189,12 +190,12 @@ describe("new credentials", () => {
   });
 
   test("new credentials reach every item, also when the process that stored them ends", async () => {
-    await using it = await scene();
-    const { database } = it;
-    const id = await it.integrate();
-    await addSubjects(it, id, "status = 'misconfigured'");
+    await using world = await startWorld();
+    const { database } = world;
+    const id = await integrate(world);
+    await addSubjects(world, id, "status = 'misconfigured'");
     const ending = endsBefore(database, "'misconfigured'", 2);
-    await expect(updateIntegration(ending, it.vault, id, { client_id: "client-2" })).rejects.toThrow(
+    await expect(updateIntegration(ending, world.vault, id, { client_id: "client-2" })).rejects.toThrow(
       "the process ended",
     );
     expect((await getIntegration(database, id))?.client_id).toBe("client-2");

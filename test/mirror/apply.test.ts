@@ -1,20 +1,18 @@
 /** Pages against tables: what is written, what is counted, and that no digit is lost. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countCurrent } from "../../src/mirror/apply.ts";
-import { openScene, page, resource, txn, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { apply, hold, page, resource, rowsOf, txn } from "./support.ts";
 
-let db: Scene;
+let world: World;
 beforeAll(async () => {
-  db = await openScene();
+  world = await startWorld();
 });
-afterAll(() => db[Symbol.asyncDispose]());
-const hold: Scene["hold"] = () => db.hold();
-const apply: Scene["apply"] = (...args) => db.apply(...args);
-const rows: Scene["rows"] = (...args) => db.rows(...args);
+afterAll(() => world[Symbol.asyncDispose]());
 
 describe("numbers", () => {
   it("numbers are mirrored with every digit that Plaid sent", async () => {
-    const scope = await hold();
+    const scope = hold();
     const amounts = [
       "0.1",
       "0.30000000000000004",
@@ -25,8 +23,8 @@ describe("numbers", () => {
       "4503599627370497.5",
     ];
     const added = amounts.map((amount, n) => `{"transaction_id":"t${n}","amount":${amount}}`).join(",");
-    await apply(scope, "transactions", [`{"added":[${added}],"modified":[],"removed":[]}`]);
-    expect((await rows(scope, "transaction_id, amount")).map((row) => row["amount"])).toEqual([
+    await apply(world, scope, "transactions", [`{"added":[${added}],"modified":[],"removed":[]}`]);
+    expect((await rowsOf(world, scope, "transaction_id, amount")).map((row) => row["amount"])).toEqual([
       "0.1",
       "0.30000000000000004",
       "12345678901234567890.123456789",
@@ -38,17 +36,17 @@ describe("numbers", () => {
   });
 
   it("mirrored numbers add up as decimals", async () => {
-    const scope = await hold();
-    await apply(scope, "transactions", [
+    const scope = hold();
+    await apply(world, scope, "transactions", [
       '{"added":[{"transaction_id":"a","amount":0.1},{"transaction_id":"b","amount":0.2}],"modified":[],"removed":[]}',
     ]);
-    expect(await rows(scope, "sum(amount) as sum")).toEqual([{ sum: "0.3" }]);
+    expect(await rowsOf(world, scope, "sum(amount) as sum")).toEqual([{ sum: "0.3" }]);
   });
 });
 
 describe("columns", () => {
   it("columns are read by their paths, and an absent value is null", async () => {
-    const scope = await hold();
+    const scope = hold();
     const full = txn("t", {
       date: "2026-02-28",
       datetime: "2026-02-28T23:59:59.123Z",
@@ -56,8 +54,11 @@ describe("columns", () => {
       personal_finance_category: { primary: "FOOD", detailed: "FOOD_PIZZA" },
       merchant_name: 'L\'Ami "Jean" \\ 🍕',
     });
-    await apply(scope, "transactions", [page([full, txn("u", { personal_finance_category: null, date: null })])]);
-    const [first, second] = await rows(
+    await apply(world, scope, "transactions", [
+      page([full, txn("u", { personal_finance_category: null, date: null })]),
+    ]);
+    const [first, second] = await rowsOf(
+      world,
       scope,
       "transaction_id, date, datetime, pending, merchant_name, personal_finance_category_primary as p, personal_finance_category_detailed as d, personal_finance_category_confidence_level as c, raw",
     );
@@ -75,7 +76,7 @@ describe("columns", () => {
   });
 
   it("the columns of an item hold its lists, its error, its status and its user", async () => {
-    const scope = await hold();
+    const scope = hold();
     const answer = {
       item: {
         item_id: scope.subjectId,
@@ -87,8 +88,12 @@ describe("columns", () => {
       status: { last_webhook: { code_sent: "ERROR", sent_at: "2026-01-01T00:00:00Z" } },
       request_id: "changes each time",
     };
-    expect(await apply(scope, "items", [JSON.stringify(answer)], true)).toEqual({ added: 1, modified: 0, removed: 0 });
-    const [row] = await rows(scope, "*", "plaid.items");
+    expect(await apply(world, scope, "items", [JSON.stringify(answer)], true)).toEqual({
+      added: 1,
+      modified: 0,
+      removed: 0,
+    });
+    const [row] = await rowsOf(world, scope, "*", "plaid.items");
     expect(row).toMatchObject({
       user_id: "user_1",
       products: ["transactions", "au,th"],
@@ -101,12 +106,12 @@ describe("columns", () => {
       raw: { ...answer.item, status: answer.status },
     });
     const again = JSON.stringify({ ...answer, request_id: "another" });
-    expect(await apply(scope, "items", [again], true)).toEqual({ added: 0, modified: 0, removed: 0 });
+    expect(await apply(world, scope, "items", [again], true)).toEqual({ added: 0, modified: 0, removed: 0 });
     scope.facts.user_id = "user_2";
-    expect(await apply(scope, "items", [again], true)).toEqual({ added: 0, modified: 1, removed: 0 });
+    expect(await apply(world, scope, "items", [again], true)).toEqual({ added: 0, modified: 1, removed: 0 });
     const healed = JSON.stringify({ ...answer, item: { ...answer.item, error: null } });
-    await apply(scope, "items", [healed], true);
-    expect((await rows(scope, "error, error_code, user_id", "plaid.items"))[0]).toEqual({
+    await apply(world, scope, "items", [healed], true);
+    expect((await rowsOf(world, scope, "error, error_code, user_id", "plaid.items"))[0]).toEqual({
       error: null,
       error_code: null,
       user_id: "user_2",
@@ -116,19 +121,27 @@ describe("columns", () => {
 
 describe("a snapshot", () => {
   it("a snapshot removes rows that it lacks and restores rows that return", async () => {
-    const scope = await hold();
+    const scope = hold();
     const answer = (...ids: string[]) =>
       JSON.stringify({ accounts: ids.map((account_id) => ({ account_id, balances: { current: 1.5 } })) });
-    expect(await apply(scope, "accounts", [answer("a", "b", "c")], true)).toEqual({
+    expect(await apply(world, scope, "accounts", [answer("a", "b", "c")], true)).toEqual({
       added: 3,
       modified: 0,
       removed: 0,
     });
-    expect(await apply(scope, "accounts", [answer("a", "c")], true)).toEqual({ added: 0, modified: 0, removed: 1 });
-    expect(await apply(scope, "accounts", [answer("a", "c")], true)).toEqual({ added: 0, modified: 0, removed: 0 });
-    expect(await apply(scope, "accounts", [answer("b")], true)).toEqual({ added: 1, modified: 0, removed: 2 });
-    expect(await apply(scope, "accounts", [answer()], true)).toEqual({ added: 0, modified: 0, removed: 1 });
-    expect(await countCurrent(db.database, scope, resource("accounts"))).toBe(0);
+    expect(await apply(world, scope, "accounts", [answer("a", "c")], true)).toEqual({
+      added: 0,
+      modified: 0,
+      removed: 1,
+    });
+    expect(await apply(world, scope, "accounts", [answer("a", "c")], true)).toEqual({
+      added: 0,
+      modified: 0,
+      removed: 0,
+    });
+    expect(await apply(world, scope, "accounts", [answer("b")], true)).toEqual({ added: 1, modified: 0, removed: 2 });
+    expect(await apply(world, scope, "accounts", [answer()], true)).toEqual({ added: 0, modified: 0, removed: 1 });
+    expect(await countCurrent(world.database, scope, resource("accounts"))).toBe(0);
   });
 });
 
@@ -138,10 +151,10 @@ describe("a loop's pages", () => {
       [page([], [], ["pending"]), page([txn("posted", { pending_transaction_id: "pending" })])],
       [page([txn("posted", { pending_transaction_id: "pending" })]), page([], [], ["pending"])],
     ]) {
-      const scope = await hold();
-      await apply(scope, "transactions", [page([txn("pending", { pending: true })])]);
-      expect(await apply(scope, "transactions", pages)).toEqual({ added: 1, modified: 0, removed: 1 });
-      expect(await rows(scope, "transaction_id, removed_at is null as current")).toEqual([
+      const scope = hold();
+      await apply(world, scope, "transactions", [page([txn("pending", { pending: true })])]);
+      expect(await apply(world, scope, "transactions", pages)).toEqual({ added: 1, modified: 0, removed: 1 });
+      expect(await rowsOf(world, scope, "transaction_id, removed_at is null as current")).toEqual([
         { transaction_id: "pending", current: false },
         { transaction_id: "posted", current: true },
       ]);
@@ -149,19 +162,19 @@ describe("a loop's pages", () => {
   });
 
   it("the last page that mentions a row decides its content, as added or modified", async () => {
-    const scope = await hold();
-    const changes = await apply(scope, "transactions", [
+    const scope = hold();
+    const changes = await apply(world, scope, "transactions", [
       page([txn("t", { name: "one" })], [txn("t", { name: "two" })]),
       page([txn("t", { name: "three" })]),
       page([], [txn("t", { name: "four" })]),
     ]);
     expect(changes).toEqual({ added: 1, modified: 0, removed: 0 });
-    expect(await rows(scope, "name")).toEqual([{ name: "four" }]);
+    expect(await rowsOf(world, scope, "name")).toEqual([{ name: "four" }]);
   });
 
   it("a page may remove a row that never existed", async () => {
-    const scope = await hold();
-    expect(await apply(scope, "transactions", [page([], [], ["ghost", "ghost"])])).toEqual({
+    const scope = hold();
+    expect(await apply(world, scope, "transactions", [page([], [], ["ghost", "ghost"])])).toEqual({
       added: 0,
       modified: 0,
       removed: 0,
@@ -169,23 +182,23 @@ describe("a loop's pages", () => {
   });
 
   it("a loop's pages change nothing of another item or integration, even with the same ids", async () => {
-    const [one, two] = [await hold(), await hold()];
-    await apply(one, "transactions", [page([txn("t", { name: "one" })])]);
-    await apply(two, "transactions", [page([txn("t", { name: "two" })])]);
-    await apply(two, "transactions", [page([], [], ["t"])]);
-    await apply({ ...one, integrationId: "svi_other" }, "transactions", [page([])], true);
-    expect(await rows(one, "name, removed_at")).toEqual([{ name: "one", removed_at: null }]);
+    const [one, two] = [hold(), hold()];
+    await apply(world, one, "transactions", [page([txn("t", { name: "one" })])]);
+    await apply(world, two, "transactions", [page([txn("t", { name: "two" })])]);
+    await apply(world, two, "transactions", [page([], [], ["t"])]);
+    await apply(world, { ...one, integrationId: "svi_other" }, "transactions", [page([])], true);
+    expect(await rowsOf(world, one, "name, removed_at")).toEqual([{ name: "one", removed_at: null }]);
   });
 
   it("rows that are sent again unchanged are not written", async () => {
-    const scope = await hold();
-    await apply(scope, "transactions", [page([txn("t"), txn("u")])]);
-    const before = await rows(scope, "transaction_id, xmin::text, changed_at");
-    expect(await apply(scope, "transactions", [page([txn("t")], [txn("u")])])).toEqual({
+    const scope = hold();
+    await apply(world, scope, "transactions", [page([txn("t"), txn("u")])]);
+    const before = await rowsOf(world, scope, "transaction_id, xmin::text, changed_at");
+    expect(await apply(world, scope, "transactions", [page([txn("t")], [txn("u")])])).toEqual({
       added: 0,
       modified: 0,
       removed: 0,
     });
-    expect(await rows(scope, "transaction_id, xmin::text, changed_at")).toEqual(before);
+    expect(await rowsOf(world, scope, "transaction_id, xmin::text, changed_at")).toEqual(before);
   });
 });

@@ -4,13 +4,14 @@ import { applyReading, removeEverything } from "../../src/mirror/apply.ts";
 import { both } from "../../src/mirror/changes.ts";
 import { KEYS_MAX } from "../../src/mirror/queries.ts";
 import type { Applied, Scope } from "../../src/mirror/types.ts";
-import { appliedTo, changedRows, openScene, page, resource, txn, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { appliedTo, changedRows, hold, page, resource, txn } from "./support.ts";
 
-let db: Scene;
+let world: World;
 beforeAll(async () => {
-  db = await openScene();
+  world = await startWorld();
 });
-afterAll(() => db[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 interface Part {
   run_id: string;
@@ -24,7 +25,7 @@ interface Part {
 
 /** Applies one page of each text in one run; gives the texts of the parts. */
 async function tell(scope: Scope, texts: string[], { gone = false } = {}): Promise<string[]> {
-  return await db.database.transaction(async (tx) => {
+  return await world.database.transaction(async (tx) => {
     const reads: Applied[] = [];
     for (const text of texts) {
       const pages = [{ text, rows: true, removals: true }];
@@ -45,7 +46,7 @@ const many = (count: number, more: Record<string, unknown> = {}) =>
 
 describe("changed rows", () => {
   it("changed rows have every digit that Plaid sent", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     const numbers = ["12345678901234567.89", "0.1", "1.10", "-0.00", "0.30000000000000004", "4503599627370497.5"];
     const added = numbers.map((amount, n) => `{"transaction_id":"t${n}","amount":${amount}}`).join(",");
     const [text = ""] = await tell(scope, [`{"added":[${added}],"modified":[],"removed":[]}`]);
@@ -57,7 +58,7 @@ describe("changed rows", () => {
   });
 
   it("the changed rows of a run are those that differ before and after it, however often its pages mention them", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     await tell(scope, [page([txn("kept"), txn("gone", { name: "last known" }), txn("back"), txn("was")])]);
     await tell(scope, [page([], [], ["was"])]);
     const [part] = parse(
@@ -78,7 +79,7 @@ describe("changed rows", () => {
   });
 
   it("a run that changes nothing has no changed rows, and a row that came and went is none", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     await tell(scope, [page([txn("a")])]);
     expect(await tell(scope, [page([txn("a")])])).toEqual([]);
     expect(await tell(scope, [page([txn("b")]), page([], [], ["b"])])).toEqual([]);
@@ -88,8 +89,8 @@ describe("changed rows", () => {
   });
 
   it("the changed rows of a run are its own item's only", async () => {
-    const [one, two] = [await db.hold(), await db.hold()];
-    await db.database.transaction(async (tx) => {
+    const [one, two] = [hold(), hold()];
+    await world.database.transaction(async (tx) => {
       for (const scope of [one, two]) {
         const pages = [{ text: page([txn("t", { of: scope.subjectId })]), rows: true, removals: false }];
         const reading = { resource: resource("transactions"), pages, whole: false };
@@ -105,7 +106,7 @@ describe("changed rows", () => {
 
 describe("parts", () => {
   it("the parts of an event hold a hundred rows at most, and each row is in one part", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     const parts = parse(await tell(scope, [page(many(KEYS_MAX + 250))]));
     expect(parts.map((each) => each.added.length)).toEqual([...Array.from({ length: 22 }, () => 100), 50]);
     expect(new Set(parts.flatMap(({ added }) => ids(added))).size).toBe(KEYS_MAX + 250);
@@ -114,7 +115,7 @@ describe("parts", () => {
   });
 
   it("the parts of an event hold about 80 kB, even if rows compress well, and a larger row ends its part", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     const rows = [...many(60, { text: "x".repeat(5000) }), txn("vast", { text: "y".repeat(300_000) })];
     const texts = await tell(scope, [page(rows)]);
     expect(parse(texts).reduce((sum, { added }) => sum + added.length, 0)).toBe(61);
@@ -125,7 +126,7 @@ describe("parts", () => {
   });
 
   it("the parts of an event hold added, modified and removed rows side by side", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     await tell(scope, [page(many(150))]);
     const parts = parse(
       await tell(scope, [

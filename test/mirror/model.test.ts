@@ -3,16 +3,14 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeEverything } from "../../src/mirror/apply.ts";
 import type { Changes } from "../../src/mirror/types.ts";
-import { appliedTo, openScene, page, resource, txn, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { appliedTo, apply, hold, page, resource, rowsOf, txn } from "./support.ts";
 
-let db: Scene;
+let world: World;
 beforeAll(async () => {
-  db = await openScene();
+  world = await startWorld();
 });
-afterAll(() => db[Symbol.asyncDispose]());
-const hold: Scene["hold"] = () => db.hold();
-const apply: Scene["apply"] = (...args) => db.apply(...args);
-const rows: Scene["rows"] = (...args) => db.rows(...args);
+afterAll(() => world[Symbol.asyncDispose]());
 
 interface Step {
   whole: boolean;
@@ -76,7 +74,7 @@ describe("any sequence of runs", () => {
   it("any sequence of runs leaves the rows and reports the counts of a simple model", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 5 }), async (steps) => {
-        const scope = await hold();
+        const scope = hold();
         const model = new Map<number, Row>();
         for (const each of steps) {
           const texts = each.pages.map(({ upserts, removed }) => {
@@ -88,17 +86,17 @@ describe("any sequence of runs", () => {
               removed.map((key) => `t${key}`),
             );
           });
-          await db.database.query("delete from mirror.staged_pages where lease_token = $1", [scope.leaseToken]);
-          expect(await apply(scope, "transactions", texts, each.whole)).toEqual(play(model, each));
+          await world.database.query("delete from mirror.staged_pages where lease_token = $1", [scope.leaseToken]);
+          expect(await apply(world, scope, "transactions", texts, each.whole)).toEqual(play(model, each));
           const current = [...model]
             .filter(([, row]) => row.current)
             .map(([key, row]) => ({ id: `t${key}`, name: `v${row.version}` }));
-          const found = await rows(scope, "transaction_id as id, name, removed_at");
+          const found = await rowsOf(world, scope, "transaction_id as id, name, removed_at");
           expect(
             found.filter((row) => row["removed_at"] === null).map(({ id: key, name }) => ({ id: key, name })),
           ).toEqual(current.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
         }
-        const removed = await db.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")));
+        const removed = await world.database.transaction((tx) => removeEverything(tx, scope, resource("transactions")));
         expect(appliedTo("transactions", removed).changes.removed).toBe(
           [...model.values()].filter(({ current }) => current).length,
         );

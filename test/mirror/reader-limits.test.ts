@@ -9,8 +9,8 @@ import { migrate } from "../../src/database/migrate.ts";
 import { readMigrations } from "../../src/database/migrations.ts";
 import { restrictLogins } from "../../src/embedded/restrict.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
-import { testDatabase } from "../support/database.ts";
-import { connected, reader } from "./reader-scene.ts";
+import { connected, reader } from "./reader-support.ts";
+import { startWorld } from "../support/world/index.ts";
 
 const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
   await work.then(
@@ -19,13 +19,13 @@ const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
   );
 
 test("a reader's open transaction does not hold up a migration of the table that it reads", async () => {
-  await using it = await testDatabase();
+  await using world = await startWorld();
   const folder = await mkdtemp(join(tmpdir(), "tartan-sql-"));
   const all = await readMigrations();
   for (const { name, sql } of all) await writeFile(join(folder, `${name}.sql`), sql);
   const next = `${String(all.length + 1).padStart(4, "0")}_next`;
   await writeFile(join(folder, `${next}.sql`), "alter table plaid.items add column more int;");
-  const idle = new Client(await reader(it));
+  const idle = new Client(await reader(world));
   const ended = new Promise<void>((resolve) => idle.on("error", () => resolve()));
   await idle.connect();
   try {
@@ -33,7 +33,7 @@ test("a reader's open transaction does not hold up a migration of the table that
     await idle.query("set idle_in_transaction_session_timeout = 0");
     await idle.query("begin");
     await idle.query("select count(*) from plaid.items");
-    const migrated = await migrate(it.url, { logger, folder: pathToFileURL(`${folder}/`) });
+    const migrated = await migrate(world.databaseUrl, { logger, folder: pathToFileURL(`${folder}/`) });
     expect(migrated.applied).toEqual([next]);
     await ended;
   } finally {
@@ -43,15 +43,15 @@ test("a reader's open transaction does not hold up a migration of the table that
 });
 
 test("a reader has at most twenty connections, and Tartan still connects beside them", async () => {
-  await using it = await testDatabase();
-  const url = await reader(it);
+  await using world = await startWorld();
+  const url = await reader(world);
   const clients = Array.from({ length: 21 }, () => new Client(url));
   for (const client of clients) client.on("error", () => undefined);
   const outcomes = await Promise.all(clients.map((client) => codeOf(client.connect())));
   try {
     expect(outcomes.filter((outcome) => outcome === "it may")).toHaveLength(20);
     expect(outcomes.filter((outcome) => outcome === "53300")).toHaveLength(1);
-    await Promise.all([1, 2, 3, 4].map(() => it.database.query("select 1")));
+    await Promise.all([1, 2, 3, 4].map(() => world.database.query("select 1")));
   } finally {
     await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
   }
@@ -68,10 +68,10 @@ const COSTLY = [
 ];
 
 test("on the embedded database a reader can fill neither the table of locks nor the disk", async () => {
-  await using it = await testDatabase();
-  await restrictLogins(it.database);
-  await restrictLogins(it.database);
-  await connected(await reader(it), async (client) => {
+  await using world = await startWorld();
+  await restrictLogins(world.database);
+  await restrictLogins(world.database);
+  await connected(await reader(world), async (client) => {
     await client.query("set default_transaction_read_only = off");
     for (const statement of COSTLY)
       expect([statement, await codeOf(client.query(statement))]).toEqual([statement, "42501"]);
@@ -79,34 +79,34 @@ test("on the embedded database a reader can fill neither the table of locks nor 
 });
 
 test("a database that is already restricted is not written to, so two starts at once do not disturb each other", async () => {
-  await using it = await testDatabase();
+  await using world = await startWorld();
   const versions = async () =>
     (
-      await it.database.query(
+      await world.database.query(
         `select xmin::text from pg_database where datname = current_database()
          union all select xmin::text from pg_namespace where nspname = 'public'`,
       )
     ).rows;
-  await restrictLogins(it.database);
+  await restrictLogins(world.database);
   const before = await versions();
-  await restrictLogins(it.database);
+  await restrictLogins(world.database);
   expect(await versions()).toEqual(before);
 });
 
 test("a flood of notifications makes Tartan poll for a while and has no other effect", async () => {
-  await using it = await testDatabase();
+  await using world = await startWorld();
   let received = 0;
-  await using _listening = await it.database.listen("tartan_due", () => (received += 1));
-  await it.database.query("select pg_notify('tartan_due', '')");
+  await using _listening = await world.database.listen("tartan_due", () => (received += 1));
+  await world.database.query("select pg_notify('tartan_due', '')");
   await expect.poll(() => received).toBe(1);
   const listening = async () =>
     (
-      await it.database.query(
+      await world.database.query(
         "select from pg_stat_activity where datname = current_database() and query ilike 'listen%'",
       )
     ).rowCount;
   expect(await listening()).toBe(1);
-  await connected(await reader(it), async (client) => {
+  await connected(await reader(world), async (client) => {
     await client.query("select pg_notify('tartan_due', g::text) from generate_series(1, 20000) g");
   });
   await expect.poll(listening, { timeout: 10_000 }).toBe(0);

@@ -1,13 +1,14 @@
 /** Readers: the mirror and nothing else; a tenant's, its own rows and nothing of anybody else. Searched byte by byte. */
 import { describe, expect, test } from "vitest";
 import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
-import { testDatabase } from "../support/database.ts";
-import { connected, everything, findings, reader, rowsOf, world } from "./reader-scene.ts";
+import { connected, everything, findings, reader, rowsOf, twoTenants } from "./reader-support.ts";
+import { startWorld } from "../support/world/index.ts";
 
 describe("the reader of everything", () => {
   test("a full reader sees every table and view of the mirror and no other table of Tartan", async () => {
-    await using it = await world();
-    const url = await reader(it);
+    await using world = await startWorld();
+    await twoTenants(world);
+    const url = await reader(world);
     const seen = await everything(url);
     const ours = [...seen.keys()].filter((name) => !/^(pg_catalog|information_schema|pg_toast)\./.test(name));
     expect(ours.length).toBeGreaterThanOrEqual(8);
@@ -17,11 +18,12 @@ describe("the reader of everything", () => {
   });
 
   test("a full reader finds no token, secret, key or password, neither in the clear nor sealed", async () => {
-    await using it = await world();
-    const url = await reader(it);
-    const tenant = await reader(it, { integrationId: it.mine });
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world);
+    const tenant = await reader(world, { integrationId: tenants.mine });
     const passwords = [url, tenant].map((each) => new URL(each).password);
-    expect(findings(await everything(url), [...it.secrets, ...passwords])).toEqual([]);
+    expect(findings(await everything(url), [...tenants.secrets, ...passwords])).toEqual([]);
   });
 
   const FORBIDDEN = [
@@ -43,8 +45,8 @@ describe("the reader of everything", () => {
   ];
 
   test("a full reader may change nothing and read nothing else, even after it lifts its own limits", async () => {
-    await using it = await testDatabase();
-    await connected(await reader(it), async (client) => {
+    await using world = await startWorld();
+    await connected(await reader(world), async (client) => {
       await client.query("set default_transaction_read_only = off");
       for (const statement of FORBIDDEN) {
         const code = await client.query(statement).then(
@@ -57,9 +59,9 @@ describe("the reader of everything", () => {
   });
 
   test("a reader has a time limit for statements and read-only transactions by default", async () => {
-    await using it = await testDatabase();
+    await using world = await startWorld();
     const [row] = await rowsOf(
-      await reader(it),
+      await reader(world),
       `select current_setting('statement_timeout') as timeout, current_setting('default_transaction_read_only') as read_only`,
     );
     expect(row).toEqual({ timeout: "1min", read_only: "on" });
@@ -68,26 +70,29 @@ describe("the reader of everything", () => {
 
 describe("a tenant's reader", () => {
   test("a tenant's reader sees its own rows in every table and view of the mirror and no other tenant's", async () => {
-    await using it = await world();
-    const seen = await everything(await reader(it, { integrationId: it.mine }));
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const seen = await everything(await reader(world, { integrationId: tenants.mine }));
     const ours = [...seen.keys()].filter((name) => name.startsWith("plaid."));
     expect(ours.length).toBeGreaterThanOrEqual(8);
     for (const name of ours) expect([name, seen.get(name)?.includes("raw-mine")]).toEqual([name, true]);
-    expect(findings(new Map(ours.map((name) => [name, seen.get(name) ?? ""])), it.others)).toEqual([]);
+    expect(findings(new Map(ours.map((name) => [name, seen.get(name) ?? ""])), tenants.others)).toEqual([]);
   });
 
   test("a tenant's reader finds nothing of another tenant and nothing secret, the catalogues included", async () => {
-    await using it = await world();
-    const url = await reader(it, { integrationId: it.mine });
-    const others = await reader(it, { integrationId: it.other });
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world, { integrationId: tenants.mine });
+    const others = await reader(world, { integrationId: tenants.other });
     const seen = await everything(url);
-    const telling = [it.other, "item-other", "raw-other", "client-other", new URL(others).password];
-    expect(findings(seen, [...telling, ...it.secrets])).toEqual([]);
+    const telling = [tenants.other, "item-other", "raw-other", "client-other", new URL(others).password];
+    expect(findings(seen, [...telling, ...tenants.secrets])).toEqual([]);
   });
 
   test("a tenant's reader learns nothing through functions that report their arguments", async () => {
-    await using it = await world();
-    const url = await reader(it, { integrationId: it.mine });
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world, { integrationId: tenants.mine });
     const shown = await connected(url, async (client) => {
       const notices: string[] = [];
       client.on("notice", (notice) => notices.push(notice.message ?? ""));
@@ -106,60 +111,64 @@ describe("a tenant's reader", () => {
   });
 
   test("a tenant's reader learns nothing about others from their roles or from notifications", async () => {
-    await using it = await world();
-    const url = await reader(it, { integrationId: it.mine });
-    const otherRole = new URL(await reader(it, { integrationId: it.other })).username;
-    expect(await rowsOf(url, "select plaid.tenant(current_user) as tenant")).toEqual([{ tenant: it.mine }]);
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world, { integrationId: tenants.mine });
+    const otherRole = new URL(await reader(world, { integrationId: tenants.other })).username;
+    expect(await rowsOf(url, "select plaid.tenant(current_user) as tenant")).toEqual([{ tenant: tenants.mine }]);
     expect(await rowsOf(url, "select plaid.tenant($1) as tenant", [otherRole])).toEqual([{ tenant: "" }]);
     await expect(rowsOf(url, `set role ${otherRole}`)).rejects.toMatchObject({ code: "42501" });
     const received = await connected(url, async (client) => {
       const notifications: string[] = [];
       client.on("notification", ({ channel, payload }) => notifications.push(`${channel} ${payload}`));
       await client.query("listen tartan_integrations; listen tartan_due");
-      await deleteIntegration(it.database, it.other);
+      await deleteIntegration(world.database, tenants.other);
       await expect
         .poll(async () => (await client.query("select 1")) && notifications.length, { timeout: 10_000 })
         .toBeGreaterThan(0);
       return notifications.join();
     });
-    expect(received).not.toContain(it.other);
+    expect(received).not.toContain(tenants.other);
   });
 
   test("a tenant's reader that tartan.readers no longer lists sees nothing", async () => {
-    await using it = await world();
-    const url = await reader(it, { integrationId: it.mine });
-    await it.database.query("delete from tartan.readers");
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world, { integrationId: tenants.mine });
+    await world.database.query("delete from tartan.readers");
     expect(await rowsOf(url, "select * from plaid.items")).toEqual([]);
     expect(await rowsOf(url, "select * from current_items")).toEqual([]);
   });
 
   test("a tenant's reader is dropped when its integration is purged", async () => {
-    await using it = await world();
-    const url = await reader(it, { integrationId: it.mine });
-    await deleteIntegration(it.database, it.mine, { purge: true });
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world, { integrationId: tenants.mine });
+    await deleteIntegration(world.database, tenants.mine, { purge: true });
     await expect(rowsOf(url, "select 1")).rejects.toMatchObject({ code: expect.stringMatching(/^28/) });
   });
 
   test("a reader of an integration that does not exist is refused", async () => {
-    await using it = await testDatabase();
-    await expect(reader(it, { integrationId: "svi_none" })).rejects.toMatchObject({ code: "not_found" });
+    await using world = await startWorld();
+    await expect(reader(world, { integrationId: "svi_none" })).rejects.toMatchObject({ code: "not_found" });
   });
 
   test("a tenant's reader sees its own rows in tables that a later migration adds", async () => {
-    await using it = await world();
-    const url = await reader(it, { integrationId: it.mine });
-    await it.database.query(
+    await using world = await startWorld();
+    const tenants = await twoTenants(world);
+    const url = await reader(world, { integrationId: tenants.mine });
+    await world.database.query(
       `create table plaid.later_rows (integration_id text not null, item_id text not null, holding_id text not null,
          raw jsonb not null, removed_at timestamptz, primary key (integration_id, item_id, holding_id))`,
     );
     await expect(rowsOf(url, "select * from plaid.later_rows")).rejects.toMatchObject({ code: "42501" });
-    await it.database.query("select tartan.protect_mirror()");
-    await it.database.query(
+    await world.database.query("select tartan.protect_mirror()");
+    await world.database.query(
       "insert into plaid.later_rows values ($1, 'i', 'h', '{}', null), ($2, 'i', 'h', '{}', null)",
-      [it.mine, it.other],
+      [tenants.mine, tenants.other],
     );
     for (const relation of ["plaid.later_rows", "current_later_rows"]) {
-      expect(await rowsOf(url, `select integration_id from ${relation}`)).toEqual([{ integration_id: it.mine }]);
+      expect(await rowsOf(url, `select integration_id from ${relation}`)).toEqual([{ integration_id: tenants.mine }]);
     }
   });
 });

@@ -9,7 +9,7 @@ import { keepStaged } from "../../src/mirror/stage.ts";
 import type { Applied, Changes, Page, Scope } from "../../src/mirror/types.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
-import { testDatabase, type TestDatabase } from "../support/database.ts";
+import type { World } from "../support/world/index.ts";
 
 export const resource = (name: string): Resource => {
   const found = resourcesOf("item").find((one) => one.name === name);
@@ -58,52 +58,52 @@ async function expectRowsAsCounted(tx: Queryable, scope: Scope, name: string, ap
   }
 }
 
-const appliedChanges = (name: string, tables: Record<string, Changes>): Changes =>
-  tables[name] ?? { added: 0, modified: 0, removed: 0 };
+/** A subject that a worker holds. */
+export const hold = (): Scope => ({
+  integrationId: "svi_test",
+  kind: "item",
+  subjectId: randomUUID(),
+  leaseToken: randomUUID(),
+  facts: { user_id: "user_1" },
+});
 
-export interface Scene extends TestDatabase {
-  /** a subject that a worker holds */
-  hold(): Promise<Scope>;
-  /** applies pages of a resource as a run does: all but the last are staged; yields what changed in each of its tables */
-  applyTables(scope: Scope, name: string, texts: string[], whole?: boolean): Promise<Record<string, Changes>>;
-  /** the same, and what changed in the table of the resource's name */
-  apply(scope: Scope, name: string, texts: string[], whole?: boolean): Promise<Changes>;
-  /** the item's rows, ordered by the first of `columns` */
-  rows(scope: Scope, columns: string, table?: string): Promise<Record<string, unknown>[]>;
+/** Applies pages of a resource as a run does: all but the last are staged. @returns what changed in each of its tables */
+export async function applyTables(
+  { database }: World,
+  scope: Scope,
+  name: string,
+  texts: string[],
+  whole = false,
+): Promise<Record<string, Changes>> {
+  const pages: Page[] = [];
+  for (const [number, text] of texts.entries()) {
+    const last = number === texts.length - 1;
+    if (!last) await keepStaged(database, scope.leaseToken, name, number, text);
+    pages.push({ text: last ? text : null, rows: true, removals: true });
+  }
+  return await database.transaction(async (tx) => {
+    const tables = await applyReading(tx, scope, { resource: resource(name), pages, whole });
+    for (const [table, applied] of tables) await expectRowsAsCounted(tx, scope, table, applied);
+    return Object.fromEntries([...tables].map(([table, { changes }]) => [table, changes]));
+  });
 }
 
-export async function openScene(): Promise<Scene> {
-  const db = await testDatabase();
-  const scene: Scene = {
-    ...db,
-    hold: async () => ({
-      integrationId: "svi_test",
-      kind: "item",
-      subjectId: randomUUID(),
-      leaseToken: randomUUID(),
-      facts: { user_id: "user_1" },
-    }),
-    apply: async (scope, name, texts, whole) =>
-      appliedChanges(name, await scene.applyTables(scope, name, texts, whole)),
-    applyTables: async (scope, name, texts, whole = false) => {
-      const pages: Page[] = [];
-      for (const [number, text] of texts.entries()) {
-        const last = number === texts.length - 1;
-        if (!last) await keepStaged(db.database, scope.leaseToken, name, number, text);
-        pages.push({ text: last ? text : null, rows: true, removals: true });
-      }
-      return await db.database.transaction(async (tx) => {
-        const tables = await applyReading(tx, scope, { resource: resource(name), pages, whole });
-        for (const [table, applied] of tables) await expectRowsAsCounted(tx, scope, table, applied);
-        return Object.fromEntries([...tables].map(([table, { changes }]) => [table, changes]));
-      });
-    },
-    rows: async ({ subjectId }, columns, table = "plaid.transactions") => {
-      const found = await db.database.query(`select ${columns} from ${table} where item_id = $1 order by 1`, [
-        subjectId,
-      ]);
-      return found.rows;
-    },
-  };
-  return scene;
+/** The same. @returns what changed in the table of the resource's name */
+export const apply = async (
+  world: World,
+  scope: Scope,
+  name: string,
+  texts: string[],
+  whole?: boolean,
+): Promise<Changes> =>
+  (await applyTables(world, scope, name, texts, whole))[name] ?? { added: 0, modified: 0, removed: 0 };
+
+/** The item's rows, ordered by the first of `columns`. */
+export async function rowsOf(
+  { database }: World,
+  { subjectId }: Scope,
+  columns: string,
+  table = "plaid.transactions",
+): Promise<Record<string, unknown>[]> {
+  return (await database.query(`select ${columns} from ${table} where item_id = $1 order by 1`, [subjectId])).rows;
 }

@@ -5,13 +5,14 @@ import type { Changes } from "../../src/mirror/types.ts";
 import { unfitValues } from "../../src/mirror/unfit-queries.ts";
 import { applyReading } from "../../src/mirror/apply.ts";
 import type { Unfit } from "../../src/mirror/types.ts";
-import { openScene, resource, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { apply, applyTables, hold, resource, rowsOf } from "./support.ts";
 
-let db: Scene;
+let world: World;
 beforeAll(async () => {
-  db = await openScene();
+  world = await startWorld();
 });
-afterAll(() => db[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 /** Ids that would be mistaken for one another if the fields of a key were only put behind each other. */
 const id = fc.constantFrom("a", "b", 'a"', 'a", "b', "a,b", "é", "a b", "null");
@@ -37,20 +38,24 @@ describe("holdings and their securities", () => {
   it("all fields of a key identify the rows of two tables of one answer, for any sequence of answers", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(reading, { minLength: 1, maxLength: 4 }), async (readings) => {
-        const scope = await db.hold();
+        const scope = hold();
         const known: Record<string, Rows> = { holdings: new Map(), securities: new Map() };
         for (const { holdings, securities } of readings) {
           const now: Record<string, Rows> = {
             holdings: new Map(holdings.map((one) => [JSON.stringify([one.account_id, one.security_id]), one.quantity])),
             securities: new Map(securities.map((one) => [one.security_id, one.close_price])),
           };
-          expect(await db.applyTables(scope, "holdings", [JSON.stringify({ holdings, securities })], true)).toEqual({
-            holdings: changesOf(known["holdings"] as Rows, now["holdings"] as Rows),
-            securities: changesOf(known["securities"] as Rows, now["securities"] as Rows),
-          });
+          expect(await applyTables(world, scope, "holdings", [JSON.stringify({ holdings, securities })], true)).toEqual(
+            {
+              holdings: changesOf(known["holdings"] as Rows, now["holdings"] as Rows),
+              securities: changesOf(known["securities"] as Rows, now["securities"] as Rows),
+            },
+          );
           Object.assign(known, now);
           const columns = "account_id, security_id, quantity::int, removed_at";
-          const rows = (await db.rows(scope, columns, "plaid.holdings")).filter((row) => row["removed_at"] === null);
+          const rows = (await rowsOf(world, scope, columns, "plaid.holdings")).filter(
+            (row) => row["removed_at"] === null,
+          );
           const found = rows.map((row) => [JSON.stringify([row["account_id"], row["security_id"]]), row["quantity"]]);
           expect(new Map(found as [string, unknown][])).toEqual(now["holdings"]);
         }
@@ -60,37 +65,37 @@ describe("holdings and their securities", () => {
   });
 
   it("a row that lacks a field of its key is skipped and reported with its table, and only that table keeps missing rows", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     const [kept, gone] = [
       { account_id: "a", security_id: "s" },
       { account_id: "b", security_id: "t" },
     ];
     const before = { holdings: [kept, gone], securities: [{ security_id: "s" }, { security_id: "t" }] };
-    await db.apply(scope, "holdings", [JSON.stringify(before)], true);
+    await apply(world, scope, "holdings", [JSON.stringify(before)], true);
     const unfit: Unfit[] = [];
     const text = JSON.stringify({ holdings: [kept, { account_id: "b" }], securities: [{ security_id: "s" }] });
     const pages = [{ text, rows: true, removals: false }];
     const all = { resource: resource("holdings"), pages, whole: true };
-    await expect(db.database.transaction((tx) => applyReading(tx, scope, all))).rejects.toMatchObject({
+    await expect(world.database.transaction((tx) => applyReading(tx, scope, all))).rejects.toMatchObject({
       code: "23502",
     });
-    const applied = await db.database.transaction((tx) => applyReading(tx, scope, all, unfit));
+    const applied = await world.database.transaction((tx) => applyReading(tx, scope, all, unfit));
     expect(unfit).toMatchObject([{ resource: "holdings", table: "holdings", field: "security_id", expected: "key" }]);
     expect(applied.get("holdings")?.changes).toEqual({ added: 0, modified: 0, removed: 0 });
     expect(applied.get("securities")?.changes).toEqual({ added: 0, modified: 0, removed: 1 });
-    expect(await unfitValues(db.database, scope.integrationId, scope.subjectId)).toMatchObject([
+    expect(await unfitValues(world.database, scope.integrationId, scope.subjectId)).toMatchObject([
       { resource: "holdings", table: "holdings", field: "security_id", expected: "key", example: "b" },
     ]);
   });
 });
 
 it("a field of the same name in two tables of one resource is noted for each of them", async () => {
-  const scope = await db.hold();
+  const scope = hold();
   const terms = { account_id: "a", last_payment_amount: "much" };
   const text = JSON.stringify({ liabilities: { credit: [terms], mortgage: [terms], student: null } });
   const reading = { resource: resource("liabilities"), pages: [{ text, rows: true, removals: false }], whole: true };
-  await db.database.transaction((tx) => applyReading(tx, scope, reading, []));
-  expect(await unfitValues(db.database, scope.integrationId, scope.subjectId)).toMatchObject([
+  await world.database.transaction((tx) => applyReading(tx, scope, reading, []));
+  expect(await unfitValues(world.database, scope.integrationId, scope.subjectId)).toMatchObject([
     { table: "liabilities_credit", field: "last_payment_amount", example: "a" },
     { table: "liabilities_mortgage", field: "last_payment_amount", example: "a" },
   ]);

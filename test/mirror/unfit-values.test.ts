@@ -8,18 +8,19 @@ import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
 import { unfitValues } from "../../src/mirror/unfit-queries.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
-import { appliedTo, openScene, resource, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { appliedTo, hold, resource, rowsOf } from "./support.ts";
 
-let db: Scene;
+let world: World;
 beforeAll(async () => {
-  db = await openScene();
+  world = await startWorld();
 });
-afterAll(() => db[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 /** Applies one page in a transaction; carefully where a list is given. */
 async function apply(scope: Scope, of: Resource, text: string, unfit: Unfit[] | null = null, whole = false) {
   const pages = [{ text, rows: true, removals: false }];
-  return await db.database.transaction((tx) => applyReading(tx, scope, { resource: of, pages, whole }, unfit));
+  return await world.database.transaction((tx) => applyReading(tx, scope, { resource: of, pages, whole }, unfit));
 }
 
 /** The usual way and, where that fails, the careful one, as a run does it. */
@@ -85,7 +86,7 @@ describe("a value of any kind", () => {
       const field = fc.constantFrom(...table.columns);
       await fc.assert(
         fc.asyncProperty(field, ODD, async (column, value) => {
-          const scope = await db.hold();
+          const scope = hold();
           const isRoot = table.key.length === 0;
           const element: Record<string, unknown> = Object.fromEntries(table.key.map((each) => [each, "k"]));
           let at = element;
@@ -99,7 +100,8 @@ describe("a value of any kind", () => {
           const text = JSON.stringify(around.reduce((inner, name) => ({ [name]: inner }), within));
           if (/\\u(?:d[89a-f]|0000)/i.test(text)) return;
           const unfit = await applyEither(scope, of, text);
-          const [row] = await db.rows(
+          const [row] = await rowsOf(
+            world,
             scope,
             `"${column.name}" as value, "${column.name}"::text as text, raw`,
             nameOf(mirrored),
@@ -127,7 +129,7 @@ describe("what does not fit", () => {
   const transactions = (...added: unknown[]) => JSON.stringify({ added, modified: [], removed: [] });
 
   it("an unfit value leaves the other rows and columns as they are, and is reported once for each item and field", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     const page = transactions(
       { transaction_id: "a", amount: 1.5, date: "2026-01-32", name: "A" },
       { transaction_id: "b", amount: "NaN", date: "2026-01-31", name: { not: "text" } },
@@ -141,7 +143,7 @@ describe("what does not fit", () => {
       ["name", "object", true],
       ["personal_finance_category", "string", true],
     ]);
-    expect(await db.rows(scope, "transaction_id, amount, date, name")).toEqual([
+    expect(await rowsOf(world, scope, "transaction_id, amount, date, name")).toEqual([
       { transaction_id: "a", amount: "1.5", date: null, name: "A" },
       { transaction_id: "b", amount: null, date: "2026-01-31", name: null },
       { transaction_id: "c", amount: "3", date: "2026-01-30", name: null },
@@ -149,7 +151,7 @@ describe("what does not fit", () => {
     const again: Unfit[] = [];
     await apply(scope, resource("transactions"), transactions({ transaction_id: "d", date: "soon" }), again);
     expect(again.map(({ field, new: isNew }) => [field, isNew])).toEqual([["date", false]]);
-    const noted = await unfitValues(db.database, scope.integrationId, scope.subjectId);
+    const noted = await unfitValues(world.database, scope.integrationId, scope.subjectId);
     expect(noted).toHaveLength(4);
     expect(noted.find(({ field }) => field === "date")).toMatchObject({
       resource: "transactions",
@@ -162,7 +164,7 @@ describe("what does not fit", () => {
   });
 
   it("a row without its key is skipped and reported, and no row is removed by that reading", async () => {
-    const scope = await db.hold();
+    const scope = hold();
     const accounts = (...rows: unknown[]) => JSON.stringify({ accounts: rows });
     await apply(scope, resource("accounts"), accounts({ account_id: "a" }, { account_id: "b" }), null, true);
     const unfit: Unfit[] = [];
@@ -176,7 +178,7 @@ describe("what does not fit", () => {
     );
     expect(appliedTo("accounts", applied).changes).toEqual({ added: 0, modified: 1, removed: 0 });
     expect(unfit).toMatchObject([{ field: "account_id", expected: "key", new: true }]);
-    expect(await db.rows(scope, "account_id, name, removed_at", "plaid.accounts")).toEqual([
+    expect(await rowsOf(world, scope, "account_id, name, removed_at", "plaid.accounts")).toEqual([
       { account_id: "a", name: "A", removed_at: null },
       { account_id: "b", name: null, removed_at: null },
     ]);
@@ -185,19 +187,15 @@ describe("what does not fit", () => {
   });
 
   it.each([
-    ["item", ({ integrationId, subjectId }: Scope) => forgetItem(db.database, integrationId, subjectId), 1],
-    ["integration", ({ integrationId }: Scope) => purgeIntegration(db.database, integrationId), 0],
+    ["item", ({ integrationId, subjectId }: Scope) => forgetItem(world.database, integrationId, subjectId), 1],
+    ["integration", ({ integrationId }: Scope) => purgeIntegration(world.database, integrationId), 0],
   ])("what does not fit goes with its %s, and no other does", async (_, forget, left) => {
-    const [scope, other, foreign] = [
-      await db.hold(),
-      await db.hold(),
-      { ...(await db.hold()), integrationId: "svi_more" },
-    ];
+    const [scope, other, foreign] = [hold(), hold(), { ...hold(), integrationId: "svi_more" }];
     for (const each of [scope, other, foreign]) {
       await apply(each, resource("transactions"), transactions({ transaction_id: "a", date: "soon" }), []);
     }
     await forget(scope);
-    const noted = ({ integrationId, subjectId }: Scope) => unfitValues(db.database, integrationId, subjectId);
+    const noted = ({ integrationId, subjectId }: Scope) => unfitValues(world.database, integrationId, subjectId);
     expect(await noted(scope)).toEqual([]);
     expect(await noted(other)).toHaveLength(left);
     expect(await noted(foreign)).toHaveLength(1);

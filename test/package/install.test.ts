@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { findPostmaster } from "../../src/embedded/postmaster.ts";
 import { cleanEnv } from "../support/process.ts";
-import { until } from "../support/stage.ts";
+import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname, "../..");
 const run = promisify(execFile);

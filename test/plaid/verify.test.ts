@@ -16,7 +16,7 @@ import { openVerifier } from "./support.ts";
 const key = newSigningKey();
 const body = webhookBody();
 
-async function scene() {
+async function startVerifier() {
   const server = await startKeyServer(key);
   return { server, ...openVerifier(server.url), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
@@ -25,7 +25,7 @@ const seconds = (from: number): number => Math.floor(Date.now() / 1000) + from;
 
 describe("a genuine webhook", () => {
   test("a genuine webhook is proven, with its key and its time", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const iat = seconds(-3);
     expect(await s.verify(signJwt(key, body, { claims: { iat } }), body)).toEqual({
       ok: true,
@@ -36,7 +36,7 @@ describe("a genuine webhook", () => {
   });
 
   test("a genuine webhook may be five minutes old at its receipt and one minute ahead of our clock, and no more", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const iat = seconds(0);
     const jwt = signJwt(key, body, { claims: { iat } });
     const at = (offset: number) => s.verify(jwt, body, new Date(iat * 1000 + offset));
@@ -47,7 +47,7 @@ describe("a genuine webhook", () => {
   });
 
   test("a genuine webhook that is too old or dated ahead is genuine only while its body is the signed one", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     for (const [offset, reason] of [
       [-1000, "issued_too_old"],
       [1000, "issued_in_future"],
@@ -61,7 +61,7 @@ describe("a genuine webhook", () => {
   });
 
   test("a genuine webhook has the same identity under the second signature that anyone can compute", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const jwt = signJwt(key, body);
     const [head, claims, tail] = jwt.split(".") as [string, string, string];
     const signature = Buffer.from(tail, "base64url");
@@ -76,7 +76,7 @@ describe("a genuine webhook", () => {
 });
 
 test("a webhook whose key cannot be fetched is refused as one that may be sent again", async () => {
-  await using s = await scene();
+  await using s = await startVerifier();
   s.server.fault = plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR");
   expect(await s.verify(signJwt(key, body), body)).toMatchObject({ reason: "key_unavailable", keyUnavailable: true });
   s.server.fault = null;
@@ -84,7 +84,7 @@ test("a webhook whose key cannot be fetched is refused as one that may be sent a
 });
 
 test("a token has another identity for another receiver", async () => {
-  await using s = await scene();
+  await using s = await startVerifier();
   const jwt = signJwt(key, body);
   const at = async (receiver: string) => {
     const { keys, scope: integration } = s;
@@ -97,7 +97,7 @@ test("a token has another identity for another receiver", async () => {
 
 describe("a body that is not the signed one", () => {
   test("a body that is not the signed one is refused: other whitespace, another order, another encoding, another webhook's, one bit, nothing", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const fields = JSON.parse(body.toString()) as Record<string, unknown>;
     const other = webhookBody({ item_id: "item-2" });
     const flipped = Buffer.from(body);
@@ -123,7 +123,7 @@ describe("a token that Plaid did not make", () => {
   const signed = (header: object) => `${segment(header)}.${segment(claims())}`;
 
   test("a token that Plaid did not make is refused for its algorithm: none, HS256 with the public key, ES384, and other spellings", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const signature = "A".repeat(86);
     for (const alg of [
       "none",
@@ -151,7 +151,7 @@ describe("a token that Plaid did not make", () => {
   });
 
   test("a token that Plaid did not make is refused when another key signed it, though it names Plaid's", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const thief = newSigningKey(key.kid);
     expect(await s.verify(signJwt(thief, body), body)).toMatchObject({ reason: "signature_invalid" });
     const other = newSigningKey(key.kid, "P-384");
@@ -159,7 +159,7 @@ describe("a token that Plaid did not make", () => {
   });
 
   test("a token that Plaid did not make is refused when its claims or header were changed after signing", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const [head, , tail] = signJwt(key, body).split(".");
     const claimed = segment({ ...claims(), extra: 1 });
     expect(await s.verify(`${head}.${claimed}.${tail}`, body)).toMatchObject({ reason: "signature_invalid" });
@@ -169,7 +169,7 @@ describe("a token that Plaid did not make", () => {
   });
 
   test("a token that Plaid did not make is refused for a kid that is missing, no text, absurd, or asks for more than a key", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     for (const kid of [undefined, null, 1, "", "a b", "../../x", "k".repeat(129), "kid\0", { a: 1 }])
       expect(await s.verify(signJwt(key, body, { header: { kid } }), body)).toMatchObject({
         reason: "key_id_malformed",
@@ -181,14 +181,14 @@ describe("a token that Plaid did not make", () => {
   });
 
   test("a token that Plaid did not make never has its key taken from its own header", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const own = newSigningKey();
     const jwt = signJwt(own, body, { header: { jwk: own.jwk, jku: "http://127.0.0.1:1/", x5c: [] } });
     expect(await s.verify(jwt, body)).toMatchObject({ reason: "key_unknown" });
   });
 
   test("a token that Plaid did not make is refused for claims that are missing, of another type or out of range", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const wrong = [
       { iat: undefined },
       { iat: String(seconds(0)) },
@@ -207,7 +207,7 @@ describe("a token that Plaid did not make", () => {
   });
 
   test("a token has one spelling: stray bits, padding and standard base64 are refused", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const jwt = signJwt(key, body);
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const last = alphabet.indexOf(jwt.at(-1) ?? "");
@@ -226,13 +226,13 @@ describe("a token that Plaid did not make", () => {
   });
 
   test("a token that Plaid did not make is refused when it is longer than any real one", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const jwt = signJwt(key, body, { claims: { pad: "x".repeat(4000) } });
     expect(await s.verify(jwt, body)).toMatchObject({ reason: "token_malformed" });
   });
 
   test("any text as a token is refused and never throws", async () => {
-    await using s = await scene();
+    await using s = await startVerifier();
     const jwt = signJwt(key, body);
     const mutated = fc.tuple(fc.nat(jwt.length - 1), fc.nat(255)).map(([at, code]) => {
       const changed = String.fromCharCode(code);

@@ -2,15 +2,15 @@
 import { connect } from "node:net";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { callerOf, startApi, type TestApi } from "../api/support.ts";
 import { systemClock as clock } from "../../src/clock.ts";
 import { listRefusals, openRefusals } from "../../src/journal/refusals.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import type { Refusal } from "../../src/model/refusal.ts";
 import { testDatabase } from "../support/database.ts";
+import { callerOf, startWorld } from "../support/world/index.ts";
 
 /** Sends the bytes as they are and reads the status line of the answer. */
-function sendRaw({ url }: TestApi, bytes: Buffer): Promise<number> {
+function sendRaw({ url }: { url: string }, bytes: Buffer): Promise<number> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const socket = connect(Number(port), hostname, () => socket.write(bytes));
@@ -72,10 +72,10 @@ const body = fc.oneof(
 );
 
 test("the refusal of a request with any content is recorded beside every other one", async () => {
-  await using api = await startApi({ config: { trustedProxies: ["127.0.0.1"] } });
-  const { id: known } = await api.integrate();
+  await using world = await startWorld({ api: { config: { trustedProxies: ["127.0.0.1"] } } });
+  const { id: known } = await world.api.integrate();
   const counted = async () => {
-    const rows = await api.database.query<{ n: number }>(
+    const rows = await world.database.query<{ n: number }>(
       "select coalesce(sum(count), 0)::int as n from journal.refusals",
     );
     return rows.rows[0]?.n ?? 0;
@@ -87,7 +87,7 @@ test("the refusal of a request with any content is recorded beside every other o
       fc.array(header, { maxLength: 3 }),
       body,
       async (to, headers, text) => {
-        const status = await sendRaw(api, request(`/v1/integrations/${to}`, headers, text)).catch(() => -1);
+        const status = await sendRaw(world.api, request(`/v1/integrations/${to}`, headers, text)).catch(() => -1);
         // A connection that is cut while the request is still being sent shows no status; it is refused all the same.
         if (status > 0) expect(status).toBeGreaterThanOrEqual(400);
         expect(status).not.toBe(500);
@@ -97,10 +97,10 @@ test("the refusal of a request with any content is recorded beside every other o
     { numRuns: 150 },
   );
   await expect.poll(counted, { timeout: 15_000, interval: 100 }).toBe(expected);
-  expect(api.logged.filter((line) => line.includes("not recorded") || line.includes("by its reason alone"))).toEqual(
-    [],
-  );
-  const list = await callerOf(api.url)("GET /v1/refusals?limit=500");
+  expect(
+    world.api.logged.filter((line) => line.includes("not recorded") || line.includes("by its reason alone")),
+  ).toEqual([]);
+  const list = await callerOf(world.api.url)("GET /v1/refusals?limit=500");
   expect(list.status).toBe(200);
 }, 60_000);
 

@@ -1,69 +1,70 @@
 import { describe, expect, test } from "vitest";
 import { newSigningKey, plaidFault, sha256, signJwt, webhookBody } from "../support/plaid-signer.ts";
-import { startIntake, subjects, type Intake } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { subjects } from "./support.ts";
 
 const body = webhookBody();
 
 /** Nothing of it was taken, and the refusal is there to be seen. */
-async function expectRefused(intake: Intake, reason: string): Promise<void> {
-  expect(await intake.webhooks()).toEqual([]);
-  expect((await intake.refusals())[0]).toMatchObject({ reason, integration_id: intake.integrationId });
+async function expectRefused(world: World<"receiver">, reason: string): Promise<void> {
+  expect(await world.receiver.webhooks()).toEqual([]);
+  expect((await world.receiver.refusals())[0]).toMatchObject({ reason, integration_id: world.receiver.integrationId });
 }
 
 describe("a webhook of Plaid", () => {
   test("a webhook of Plaid's is answered 200 with its id, journaled byte for byte, and makes its item due", async () => {
-    await using intake = await startIntake();
-    const answer = await intake.plaid(body);
+    await using world = await startWorld({ receiver: {} });
+    const answer = await world.receiver.plaid(body);
     expect(answer).toMatchObject({
       status: 200,
       body: { ok: true, webhook_id: expect.stringMatching(/^whk_[0-9a-f]{32}$/), duplicate: false },
     });
-    const [record] = await intake.webhooks();
+    const [record] = await world.receiver.webhooks();
     expect(record).toMatchObject({
       id: answer.body.webhook_id,
       source: "PLAID",
       item_id: "item-1",
       webhook_type: "TRANSACTIONS",
       webhook_code: "SYNC_UPDATES_AVAILABLE",
-      verification: { key_id: intake.key.kid, body_sha256: sha256(body) },
+      verification: { key_id: world.receiver.key.kid, body_sha256: sha256(body) },
     });
-    const { rows } = await intake.database.query<{ body: Buffer; verification: string }>(
+    const { rows } = await world.database.query<{ body: Buffer; verification: string }>(
       "select * from journal.webhooks",
     );
     expect(rows[0]?.body).toEqual(body);
     expect(rows[0]?.verification).toMatch(/^ey[\w-]+\.[\w-]+\.[\w-]+$/);
-    expect(await subjects(intake.database)).toMatchObject([{ kind: "item", id: "item-1", generation: 1 }]);
-    expect(await intake.refusals()).toEqual([]);
+    expect(await subjects(world.database)).toMatchObject([{ kind: "item", id: "item-1", generation: 1 }]);
+    expect(await world.receiver.refusals()).toEqual([]);
   });
 
   test("a webhook of Plaid's is also accepted at the path of WebhookDB's clients", async () => {
-    await using intake = await startIntake();
-    const headers = { "plaid-verification": signJwt(intake.key, body) };
-    const path = intake.path.replace("integrations", "service_integrations");
-    expect(await intake.post(body, headers, path)).toMatchObject({ status: 200 });
+    await using world = await startWorld({ receiver: {} });
+    const headers = { "plaid-verification": signJwt(world.receiver.key, body) };
+    const path = world.receiver.path.replace("integrations", "service_integrations");
+    expect(await world.receiver.post(body, headers, path)).toMatchObject({ status: 200 });
   });
 
   test("a webhook of Plaid's that is sent again is a duplicate with the first one's id, also while the first is being stored", async () => {
-    await using intake = await startIntake();
-    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
-    const answers = await Promise.all(Array.from({ length: 20 }, () => intake.post(body, headers)));
-    answers.push(await intake.post(body, headers));
+    await using world = await startWorld({ receiver: {} });
+    const headers = { "Plaid-Verification": signJwt(world.receiver.key, body) };
+    const answers = await Promise.all(Array.from({ length: 20 }, () => world.receiver.post(body, headers)));
+    answers.push(await world.receiver.post(body, headers));
     expect(answers.every(({ status }) => status === 200)).toBe(true);
     expect(new Set(answers.map((answer) => answer.body.webhook_id)).size).toBe(1);
     expect(answers.filter((answer) => !answer.body.duplicate)).toHaveLength(1);
-    expect(await intake.webhooks()).toHaveLength(1);
-    expect(await subjects(intake.database)).toMatchObject([{ generation: 1 }]);
+    expect(await world.receiver.webhooks()).toHaveLength(1);
+    expect(await subjects(world.database)).toMatchObject([{ generation: 1 }]);
   });
 
   test("a webhook with the same body under another token is another webhook", async () => {
-    await using intake = await startIntake();
-    await intake.plaid(body);
-    await intake.plaid(body);
-    expect(await intake.webhooks()).toHaveLength(2);
+    await using world = await startWorld({ receiver: {} });
+    await world.receiver.plaid(body);
+    await world.receiver.plaid(body);
+    expect(await world.receiver.webhooks()).toHaveLength(2);
   });
 
   test("a webhook of Plaid's of an unknown type, code or shape is kept and answered 200", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const bodies = [
       webhookBody({ webhook_type: "NEW", webhook_code: "NEWER", item_id: undefined }),
       Buffer.from("not json"),
@@ -73,8 +74,8 @@ describe("a webhook of Plaid", () => {
       webhookBody({ item_id: "a\0b", webhook_type: 7 }),
       webhookBody({ item_id: "x".repeat(5000), webhook_code: "\ud800" }),
     ];
-    for (const one of bodies) expect(await intake.plaid(one)).toMatchObject({ status: 200 });
-    const { rows } = await intake.database.query<{ body: Buffer; item_id: string | null }>(
+    for (const one of bodies) expect(await world.receiver.plaid(one)).toMatchObject({ status: 200 });
+    const { rows } = await world.database.query<{ body: Buffer; item_id: string | null }>(
       "select body, item_id from journal.webhooks order by id",
     );
     expect(rows.map((row) => row.body)).toEqual(bodies);
@@ -82,177 +83,182 @@ describe("a webhook of Plaid", () => {
   });
 
   test("a webhook of Plaid's that names another environment than its integration is kept", async () => {
-    await using intake = await startIntake();
-    expect(await intake.plaid(webhookBody({ environment: "production" }))).toMatchObject({ status: 200 });
-    expect(await intake.webhooks()).toMatchObject([{ environment: "production" }]);
+    await using world = await startWorld({ receiver: {} });
+    expect(await world.receiver.plaid(webhookBody({ environment: "production" }))).toMatchObject({ status: 200 });
+    expect(await world.receiver.webhooks()).toMatchObject([{ environment: "production" }]);
   });
 
   test("a signed webhook with an access_token links no item", async () => {
-    await using intake = await startIntake();
-    await intake.plaid(webhookBody({ webhook_type: "ITEM", webhook_code: "CREATED", access_token: "access-x" }));
-    const { rows } = await intake.database.query("select 1 from tartan.items");
+    await using world = await startWorld({ receiver: {} });
+    await world.receiver.plaid(
+      webhookBody({ webhook_type: "ITEM", webhook_code: "CREATED", access_token: "access-x" }),
+    );
+    const { rows } = await world.database.query("select 1 from tartan.items");
     expect(rows).toEqual([]);
   });
 
   test("a webhook of Plaid's may be 1 MiB long and not longer", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const largest = webhookBody({ pad: "" });
     const pad = "x".repeat(1024 * 1024 - largest.length);
-    expect(await intake.plaid(webhookBody({ pad }))).toMatchObject({ status: 200 });
-    expect(await intake.plaid(webhookBody({ pad: `${pad}x` }))).toMatchObject({
+    expect(await world.receiver.plaid(webhookBody({ pad }))).toMatchObject({ status: 200 });
+    expect(await world.receiver.plaid(webhookBody({ pad: `${pad}x` }))).toMatchObject({
       status: 413,
       body: { error: { code: "body_too_large" } },
     });
-    expect((await intake.refusals())[0]).toMatchObject({ reason: "body_too_large" });
+    expect((await world.receiver.refusals())[0]).toMatchObject({ reason: "body_too_large" });
   });
 
   test("a webhook that was also posted to the URL of another integration is still accepted at its own", async () => {
-    await using intake = await startIntake();
-    const other = await intake.integrate();
-    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
-    expect(await intake.post(body, headers, other)).toMatchObject({ status: 200, body: { duplicate: false } });
-    expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
-    expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: true } });
+    await using world = await startWorld({ receiver: {} });
+    const other = await world.receiver.integrate();
+    const headers = { "Plaid-Verification": signJwt(world.receiver.key, body) };
+    expect(await world.receiver.post(body, headers, other)).toMatchObject({ status: 200, body: { duplicate: false } });
+    expect(await world.receiver.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
+    expect(await world.receiver.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: true } });
   });
 });
 
 describe("what is not proven", () => {
   test("an unproven webhook is 401 with the reason, in the answer and in the record", async () => {
-    await using intake = await startIntake();
-    const thief = newSigningKey(intake.key.kid);
+    await using world = await startWorld({ receiver: {} });
+    const thief = newSigningKey(world.receiver.key.kid);
     const cases: [string, Record<string, string>][] = [
       ["token_malformed", { "Plaid-Verification": "x" }],
       ["token_malformed", { "Plaid-Verification": "" }],
-      ["algorithm_refused", { "Plaid-Verification": signJwt(intake.key, body, { header: { alg: "HS256" } }) }],
-      ["key_id_malformed", { "Plaid-Verification": signJwt(intake.key, body, { header: { kid: "a/b" } }) }],
+      ["algorithm_refused", { "Plaid-Verification": signJwt(world.receiver.key, body, { header: { alg: "HS256" } }) }],
+      ["key_id_malformed", { "Plaid-Verification": signJwt(world.receiver.key, body, { header: { kid: "a/b" } }) }],
       ["key_unknown", { "Plaid-Verification": signJwt(newSigningKey(), body) }],
       ["signature_invalid", { "Plaid-Verification": signJwt(thief, body) }],
-      ["body_mismatch", { "Plaid-Verification": signJwt(intake.key, webhookBody({ item_id: "other" })) }],
+      ["body_mismatch", { "Plaid-Verification": signJwt(world.receiver.key, webhookBody({ item_id: "other" })) }],
     ];
     for (const [reason, headers] of cases) {
-      const answer = await intake.post(body, headers);
+      const answer = await world.receiver.post(body, headers);
       expect(answer, reason).toMatchObject({ status: 401, body: { error: { code: "webhook_unverified" } } });
       expect(answer.body.error?.fields?.["Plaid-Verification"], reason).toContain(reason);
-      await expectRefused(intake, reason);
+      await expectRefused(world, reason);
     }
-    expect(await subjects(intake.database)).toEqual([]);
+    expect(await subjects(world.database)).toEqual([]);
   });
 
   test("a request with a signature and a secret is accepted by its signature only", async () => {
-    await using intake = await startIntake();
-    const headers = { "Plaid-Verification": "x", "Whdb-Webhook-Secret": intake.secret };
-    expect(await intake.post(body, headers)).toMatchObject({
+    await using world = await startWorld({ receiver: {} });
+    const headers = { "Plaid-Verification": "x", "Whdb-Webhook-Secret": world.receiver.secret };
+    expect(await world.receiver.post(body, headers)).toMatchObject({
       status: 401,
       body: { error: { code: "webhook_unverified" } },
     });
   });
 
   test("two genuine webhooks with swapped bodies are both refused", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const other = webhookBody({ item_id: "item-2" });
-    const [one, two] = [signJwt(intake.key, body), signJwt(intake.key, other)];
-    expect(await intake.post(other, { "Plaid-Verification": one })).toMatchObject({ status: 401 });
-    expect(await intake.post(body, { "Plaid-Verification": two })).toMatchObject({ status: 401 });
-    await expectRefused(intake, "body_mismatch");
+    const [one, two] = [signJwt(world.receiver.key, body), signJwt(world.receiver.key, other)];
+    expect(await world.receiver.post(other, { "Plaid-Verification": one })).toMatchObject({ status: 401 });
+    expect(await world.receiver.post(body, { "Plaid-Verification": two })).toMatchObject({ status: 401 });
+    await expectRefused(world, "body_mismatch");
   });
 
   test("a genuine webhook that comes too late is refused, and its item is checked once", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const headers = {
-      "Plaid-Verification": signJwt(intake.key, body, { claims: { iat: Math.floor(Date.now() / 1000) - 400 } }),
+      "Plaid-Verification": signJwt(world.receiver.key, body, { claims: { iat: Math.floor(Date.now() / 1000) - 400 } }),
     };
-    for (let turn = 0; turn < 3; turn += 1) expect(await intake.post(body, headers)).toMatchObject({ status: 401 });
-    await expectRefused(intake, "issued_too_old");
-    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
+    for (let turn = 0; turn < 3; turn += 1)
+      expect(await world.receiver.post(body, headers)).toMatchObject({ status: 401 });
+    await expectRefused(world, "issued_too_old");
+    expect(await subjects(world.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
   });
 
   test("a genuine webhook that is dated ahead is refused, and its item is checked once", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const iat = Math.floor(Date.now() / 1000) + 90;
-    const headers = { "Plaid-Verification": signJwt(intake.key, body, { claims: { iat } }) };
+    const headers = { "Plaid-Verification": signJwt(world.receiver.key, body, { claims: { iat } }) };
     for (let turn = 0; turn < 3; turn += 1) {
-      const answer = await intake.post(body, headers);
+      const answer = await world.receiver.post(body, headers);
       expect(answer).toMatchObject({ status: 401, body: { error: { code: "webhook_unverified" } } });
       expect(answer.body.error?.fields?.["Plaid-Verification"]).toContain("issued_in_future");
     }
-    await expectRefused(intake, "issued_in_future");
-    expect(await subjects(intake.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
+    await expectRefused(world, "issued_in_future");
+    expect(await subjects(world.database)).toMatchObject([{ id: "item-1", generation: 1 }]);
   });
 
   test("a genuine webhook at the wrong time that touches nothing mirrored marks nothing", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const income = webhookBody({ webhook_type: "INCOME", webhook_code: "INCOME_VERIFICATION" });
     for (const offset of [-400, 90]) {
       const iat = Math.floor(Date.now() / 1000) + offset;
-      await intake.post(income, { "Plaid-Verification": signJwt(intake.key, income, { claims: { iat } }) });
+      await world.receiver.post(income, {
+        "Plaid-Verification": signJwt(world.receiver.key, income, { claims: { iat } }),
+      });
     }
-    expect(await subjects(intake.database)).toEqual([]);
+    expect(await subjects(world.database)).toEqual([]);
   });
 
   test("an accepted webhook that is sent again an hour later is still a duplicate", async () => {
-    await using intake = await startIntake();
-    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
-    const first = await intake.post(body, headers);
-    intake.clock.advance(60 * 60_000);
-    expect(await intake.post(body, headers)).toMatchObject({
+    await using world = await startWorld({ receiver: {} });
+    const headers = { "Plaid-Verification": signJwt(world.receiver.key, body) };
+    const first = await world.receiver.post(body, headers);
+    world.receiver.clock.advance(60 * 60_000);
+    expect(await world.receiver.post(body, headers)).toMatchObject({
       status: 200,
       body: { duplicate: true, webhook_id: first.body.webhook_id },
     });
-    expect(await subjects(intake.database)).toMatchObject([{ generation: 1 }]);
+    expect(await subjects(world.database)).toMatchObject([{ generation: 1 }]);
   });
 
   test("a webhook at the wrong time with a changed body marks nothing", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     for (const offset of [-400, 90]) {
       const iat = Math.floor(Date.now() / 1000) + offset;
-      const jwt = signJwt(intake.key, body, { claims: { iat } });
-      await intake.post(webhookBody({ item_id: "victim" }), { "Plaid-Verification": jwt });
-      await intake.post(body, {
-        "Plaid-Verification": signJwt(newSigningKey(intake.key.kid), body, { claims: { iat } }),
+      const jwt = signJwt(world.receiver.key, body, { claims: { iat } });
+      await world.receiver.post(webhookBody({ item_id: "victim" }), { "Plaid-Verification": jwt });
+      await world.receiver.post(body, {
+        "Plaid-Verification": signJwt(newSigningKey(world.receiver.key.kid), body, { claims: { iat } }),
       });
     }
-    expect(await subjects(intake.database)).toEqual([]);
+    expect(await subjects(world.database)).toEqual([]);
   });
 });
 
 describe("keys", () => {
   test("a key rotation between two webhooks loses none", async () => {
-    await using intake = await startIntake();
+    await using world = await startWorld({ receiver: {} });
     const next = newSigningKey();
-    const before = Array.from({ length: 20 }, () => intake.plaid(body));
-    intake.server.keys.set(next.kid, next.jwk);
-    const after = Array.from({ length: 20 }, () => intake.plaid(body, {}, next));
+    const before = Array.from({ length: 20 }, () => world.receiver.plaid(body));
+    world.receiver.server.keys.set(next.kid, next.jwk);
+    const after = Array.from({ length: 20 }, () => world.receiver.plaid(body, {}, next));
     const answers = await Promise.all([...before, ...after]);
     expect(answers.every(({ status }) => status === 200)).toBe(true);
-    expect(await intake.webhooks()).toHaveLength(40);
-    expect(intake.server.asked.toSorted()).toEqual([intake.key.kid, next.kid].toSorted());
+    expect(await world.receiver.webhooks()).toHaveLength(40);
+    expect(world.receiver.server.asked.toSorted()).toEqual([world.receiver.key.kid, next.kid].toSorted());
   });
 
   test("a webhook whose key cannot be fetched is 503 with Retry-After, and is accepted when it is sent again", async () => {
-    await using intake = await startIntake();
-    intake.server.fault = plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR");
-    const headers = { "Plaid-Verification": signJwt(intake.key, body) };
-    expect(await intake.post(body, headers)).toMatchObject({
+    await using world = await startWorld({ receiver: {} });
+    world.receiver.server.fault = plaidFault(500, "API_ERROR", "INTERNAL_SERVER_ERROR");
+    const headers = { "Plaid-Verification": signJwt(world.receiver.key, body) };
+    expect(await world.receiver.post(body, headers)).toMatchObject({
       status: 503,
       retryAfter: "10",
       body: { error: { code: "verification_key_unavailable" } },
     });
-    await expectRefused(intake, "key_unavailable");
-    intake.server.fault = null;
-    expect(await intake.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
+    await expectRefused(world, "key_unavailable");
+    world.receiver.server.fault = null;
+    expect(await world.receiver.post(body, headers)).toMatchObject({ status: 200, body: { duplicate: false } });
   });
 
   test("thousands of made-up key ids cause a few fetches from Plaid, and genuine webhooks are accepted meanwhile", async () => {
-    await using intake = await startIntake({ fetchesPerMinute: 5 });
-    await intake.plaid(body);
+    await using world = await startWorld({ receiver: { fetchesPerMinute: 5 } });
+    await world.receiver.plaid(body);
     const garbage = Array.from({ length: 300 }, (_, index) =>
-      intake.plaid(body, {}, { ...intake.key, kid: `kid-${index}` }),
+      world.receiver.plaid(body, {}, { ...world.receiver.key, kid: `kid-${index}` }),
     );
-    const genuine = Array.from({ length: 20 }, () => intake.plaid(body));
+    const genuine = Array.from({ length: 20 }, () => world.receiver.plaid(body));
     expect((await Promise.all(genuine)).every(({ status }) => status === 200)).toBe(true);
     for (const { status } of await Promise.all(garbage)) expect([401, 503]).toContain(status);
-    expect(intake.server.asked.length).toBeLessThanOrEqual(6);
-    const rows = (await intake.refusals()).filter(({ reason }) => reason.startsWith("key_"));
+    expect(world.receiver.server.asked.length).toBeLessThanOrEqual(6);
+    const rows = (await world.receiver.refusals()).filter(({ reason }) => reason.startsWith("key_"));
     expect(rows.length).toBeLessThanOrEqual(4);
     expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(300);
   });

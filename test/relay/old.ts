@@ -1,6 +1,6 @@
 /** What the tests of retention share: events that are old, and what is left of them. */
 import type { Database } from "../../src/database/types.ts";
-import { INTEGRATION } from "./scene.ts";
+import { INTEGRATION } from "../support/webhook.ts";
 
 /** An event whose id and outbox row are so many days old. */
 export async function oldEvent(database: Database, days: number): Promise<string> {

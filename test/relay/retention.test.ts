@@ -12,11 +12,11 @@ import { cancelJob, createRedrive, createReplay, pauseJob } from "../../src/rela
 import { createRoute } from "../../src/relay/routing/routes.ts";
 import { relayNeeds } from "../../src/relay/needs.ts";
 import { forget } from "../../src/relay/retention.ts";
-import { webhook } from "../journal/support.ts";
-import { until } from "../support/stage.ts";
 import { kept, keeping, oldEvent } from "./old.ts";
 import { deliveries, dispatchAll, settle, whole, workAll } from "./past.ts";
-import { openScene } from "./scene.ts";
+import { webhook } from "../support/webhook.ts";
+import { until } from "../support/until.ts";
+import { startWorld } from "../support/world/index.ts";
 
 /** What the janitor of a process does, of the default configuration. */
 const roundOf = (database: Database) => janitorOptions({ database, logger: silentLogger, config: loadConfig({}) });
@@ -26,9 +26,9 @@ const DAY_MS = 86_400_000;
 
 describe("retention", () => {
   it("retention deletes older finished deliveries with their attempts, events and outbox rows, and keeps the others", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
     const [, young] = [await oldEvent(database, 91), await oldEvent(database, 89)];
     await dispatchAll(database);
     await database.query(
@@ -48,9 +48,9 @@ describe("retention", () => {
   });
 
   it("retention never deletes an event that waits for delivery or dispatch, however old", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE, { paused_at: new Date() });
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE, { paused_at: new Date() });
     const held = await oldEvent(database, 400);
     await dispatchAll(database);
     await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '400 days')");
@@ -66,9 +66,9 @@ describe("retention", () => {
   });
 
   it("retention keeps a dead letter and its event for as long, from the time when it became dead", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
     await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '95 days')");
@@ -81,10 +81,10 @@ describe("retention", () => {
   });
 
   it("retention keeps a dead letter replayable that was held for longer than events are kept", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const receiver = await scene.receiver();
-    await scene.destination(receiver);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const receiver = await world.relay.receiver();
+    await world.relay.destination(receiver);
     const event = await oldEvent(database, 200);
     await dispatchAll(database);
     await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '200 days')");
@@ -92,16 +92,16 @@ describe("retention", () => {
     await forget(keeping(database));
     await createRedrive(database, {});
     await workAll(database);
-    const relay = await scene.relay();
+    const relay = await world.relay.start();
     await relay.idle();
-    expect(await scene.statuses()).toEqual({ delivered: 1 });
+    expect(await world.relay.statuses()).toEqual({ delivered: 1 });
     expect(receiver.received.map(({ id }) => id)).toEqual([`evt_${event.replaceAll("-", "")}`]);
   });
 
   it("retention keeps an event while one of its destinations needs it", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const [one, two] = [await scene.destination(NOWHERE), await scene.destination(NOWHERE)];
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const [one, two] = [await world.relay.destination(NOWHERE), await world.relay.destination(NOWHERE)];
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
     await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '95 days', seq)");
@@ -112,8 +112,8 @@ describe("retention", () => {
   });
 
   it("retention uses the database's clock, not that of the process", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
     const event = await oldEvent(database, 10);
     await dispatchAll(database);
     const real = Date.now;
@@ -127,8 +127,8 @@ describe("retention", () => {
   });
 
   it("retention deletes nothing for a day after the database's clock has jumped", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
     await database.query("update journal.retention set steady_since = now() - interval '23 hours'");
@@ -150,8 +150,8 @@ describe("retention", () => {
   ])(
     "retention deletes nothing in a round that finds that the clock of the database %s",
     async (_, columns, daysAhead) => {
-      await using scene = await openScene();
-      const { database } = scene;
+      await using world = await startWorld({ relay: {} });
+      const { database } = world;
       const event = await oldEvent(database, 95);
       await dispatchAll(database);
       await database.query(`update journal.retention set ${columns}`);
@@ -162,8 +162,8 @@ describe("retention", () => {
   );
 
   it("retention runs as a step of the janitor's round, when the clocks agree", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
     const [, young] = [await oldEvent(database, 95), await oldEvent(database, 89)];
     await dispatchAll(database);
     await tidy(roundOf(database));
@@ -171,9 +171,9 @@ describe("retention", () => {
   });
 
   it("retention reads more than one batch, past rows that it keeps", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(NOWHERE, {}, { enabled: false });
     const route = await createRoute(database, { destination_id: id });
     await database.query(
       `insert into events.events (id, type, occurred_at, payload)
@@ -186,14 +186,14 @@ describe("retention", () => {
       [id, route.id],
     );
     expect(await forget(keeping(database))).toMatchObject({ deliveries: 6500, events: 6500 });
-    expect(await scene.statuses()).toEqual({ scheduled: 5500 });
+    expect(await world.relay.statuses()).toEqual({ scheduled: 5500 });
     expect(await kept(database, "events.events")).toHaveLength(5500);
   });
 
   it("retention does not delete an event that a job is scheduling", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
     await settle(database, "dead", { cause: "timeout" });
@@ -223,14 +223,14 @@ describe("retention", () => {
     };
     await workOnce(slow);
     await forgetting;
-    expect(await scene.statuses()).toEqual({ scheduled: 1 });
+    expect(await world.relay.statuses()).toEqual({ scheduled: 1 });
     expect(await kept(database, "events.events")).toEqual([event]);
   });
 
   it("retention keeps the weeks of webhooks with scheduled deliveries", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });
     const weeks = (count: number) => new Date(Date.now() - count * 7 * DAY_MS);
     await database.query("select journal.make_weeks(date_trunc('week', $1::timestamptz, 'UTC'), now())", [weeks(12)]);
     const [delivered = "", held = "", later = ""] = await Promise.all(
@@ -253,9 +253,9 @@ describe("retention", () => {
   });
 
   it("retention keeps webhooks older than all weeks while a delivery or an unfinished job needs them", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(NOWHERE, { paused_at: new Date() }, { form: "original" });
     const [first, second] = [60, 61].map((weeks) => webhook({ receivedAt: new Date(Date.now() - weeks * 7 * DAY_MS) }));
     if (!first || !second) throw new Error("there are two");
     await append(database, [first, second]);

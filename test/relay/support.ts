@@ -1,48 +1,27 @@
-/** What the tests of the rules start from: a database, a vault, and a destination in it. */
-import { randomBytes } from "node:crypto";
+/** What the tests of relay/ share: deliveries that nobody sends, places in what was received, and what is refused. */
 import type { Queryable } from "../../src/database/types.ts";
-import { openVault, type Vault } from "../../src/integrations/vault.ts";
-import {
-  createDestination,
-  type DestinationDeps,
-  type DestinationState,
-  type NewDestination,
-} from "../../src/relay/destinations/destinations.ts";
-import { testDatabase, type TestDatabase } from "../support/database.ts";
 
-export const PLACE = "https://example.com/webhooks";
+/** Destinations as they are by default: only https. */
+export const STRICT = { destinations: { allowHttp: false } };
 
-export interface RulesScene extends TestDatabase, DestinationDeps {
-  masterKey: string;
-  vault: Vault;
-  destination(given?: Partial<NewDestination>): Promise<DestinationState & { signing_secret: string }>;
-}
+/** A route that passes webhooks on as they came. */
+export const ORIGINAL = { form: "original" };
 
-export async function rulesScene(): Promise<RulesScene> {
-  const db = await testDatabase();
-  const masterKey = randomBytes(32).toString("base64");
-  const deps = {
-    database: db.database,
-    vault: openVault([masterKey]),
-    urls: { allowHttp: false, checkUrl: () => undefined },
-  };
-  return {
-    ...db,
-    ...deps,
-    masterKey,
-    destination: (given = {}) => createDestination(deps, { url: PLACE, ...given }),
-    [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
-  };
-}
+/** So many webhooks of one item. */
+export const count = (times: number, itemId = "item-1"): string[] => Array.from({ length: times }, () => itemId);
+
+/** The places `n` that the bodies tell, in the order in which they came. */
+export const places = (received: readonly { body: Buffer }[]): number[] =>
+  received.map(({ body }) => (JSON.parse(body.toString()) as { n: number }).n);
 
 /** So many deliveries; `more` is their status, due_at and ordering key. */
 export async function plantDeliveries(
-  it: { database: Queryable },
+  { database }: { database: Queryable },
   id: string,
   count: number,
   more = "'scheduled', now(), null",
 ): Promise<void> {
-  await it.database.query(
+  await database.query(
     `insert into relay.deliveries (id, destination_id, event_id, event_type, route_id, route_version, form, status, due_at, ordering_key)
      select gen_random_uuid(), $1, gen_random_uuid(), 'item.error', 'rte_1', 1, 'event', ${more} from generate_series(1, $2)`,
     [id, count],

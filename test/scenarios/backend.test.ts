@@ -5,12 +5,13 @@
 import { Configuration, CountryCode, PlaidApi, Products } from "plaid";
 import { expect, it } from "vitest";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { ADMIN_KEY, openStage, until } from "../support/stage.ts";
+import { ADMIN_KEY, startWorld } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 it("a backend written for WebhookDB works with the URL replaced, from the token exchange to an unlinked item", async () => {
-  await using stage = await openStage({ seed: "backend" });
-  const tartan = await stage.tartan(["up"]);
-  const { simulator, integration, database } = stage;
+  await using world = await startWorld({ simulator: { seed: "backend" }, integration: {}, processes: {} });
+  const tartan = await world.processes.start(["up"]);
+  const { simulator, integration, database } = world;
   const webhookUrl = `${tartan.url}/v1/service_integrations/${integration.id}`;
   const headers = { "PLAID-CLIENT-ID": simulator.clientId, "PLAID-SECRET": simulator.secret };
   const plaid = new PlaidApi(new Configuration({ basePath: simulator.url, baseOptions: { headers } }));

@@ -3,32 +3,31 @@
  */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Webhook } from "standardwebhooks";
-import { Closer } from "../../src/cli/wiring/closer.ts";
 import { startExample } from "../support/example.ts";
 import { runTartan, startTartan, type TartanProcess } from "../support/process.ts";
 import { startReceiver, type Received } from "../support/receiver.ts";
-import { ADMIN_KEY, openStage, until, type Stage, type StageItem } from "../support/stage.ts";
+import { ADMIN_KEY, startWorld, type Item, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
-const LOOPBACK = { TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1", TARTAN_RELAY_ALLOW_HTTP: "true" };
+const env = { TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1", TARTAN_RELAY_ALLOW_HTTP: "true" };
 
 // Each command is a process of its own, and on a busy machine there are many.
 vi.setConfig({ testTimeout: 120_000 });
 
-let stage: Stage;
+let world: World<"integration" | "processes">;
 let server: TartanProcess;
-let item: StageItem;
+let item: Item;
 
 beforeAll(async () => {
-  stage = await openStage({ seed: "relay-commands" });
-  server = await stage.tartan(["up"], LOOPBACK);
-  [item] = (await stage.makeItems(server, 1)) as [StageItem];
-  expect((await stage.link(server, item, "user-1")).status).toBe(200);
+  world = await startWorld({ simulator: { seed: "relay-commands" }, integration: {}, processes: { env } });
+  server = await world.processes.start(["up"]);
+  [item] = world.integration.makeItemsFor(server, 1) as [Item];
+  expect((await world.integration.linkAt(server, item, "user-1")).status).toBe(200);
   await until("the first sync", async () => (await mirrored()) >= 30);
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const env = () => ({ ...stage.env, ...LOOPBACK });
-const tartan = (...args: string[]) => runTartan(env(), args);
+const tartan = (...args: string[]) => world.processes.run(args);
 const json = async <T>(...args: string[]): Promise<T> => {
   const { code, stdout, stderr } = await tartan(...args, "--json");
   expect(code, stderr).toBe(0);
@@ -44,7 +43,7 @@ interface Page {
 }
 
 async function mirrored(): Promise<number> {
-  const { rows } = await stage.database.query<{ count: number }>(
+  const { rows } = await world.database.query<{ count: number }>(
     "select count(*)::int as count from plaid.current_transactions",
   );
   return rows[0]?.count ?? 0;
@@ -53,19 +52,19 @@ async function mirrored(): Promise<number> {
 /** Changes the item's transactions at Plaid, and waits until the mirror knows. */
 async function change(request: { add?: number; modify?: number; remove?: number }): Promise<void> {
   const before = await syncs();
-  await stage.simulator.control.changeTransactions(item.item_id, request);
+  await world.simulator.control.changeTransactions(item.item_id, request);
   await until("the change is synced", async () => (await syncs()) > before && (await served()));
 }
 
 async function syncs(): Promise<number> {
-  const { rows } = await stage.database.query<{ count: number }>(
+  const { rows } = await world.database.query<{ count: number }>(
     "select count(*)::int as count from events.events where type = 'transactions.changed'",
   );
   return rows[0]?.count ?? 0;
 }
 
 async function served(): Promise<boolean> {
-  const { rows } = await stage.database.query("select from journal.webhooks where processed_at is null");
+  const { rows } = await world.database.query("select from journal.webhooks where processed_at is null");
   return rows.length === 0;
 }
 
@@ -76,9 +75,9 @@ const verify = (secret: string, { body, headers }: Received): unknown =>
 describe("a handler that was written for Plaid", () => {
   it("a handler that was written for Plaid works unchanged behind Tartan and verifies Plaid's own signature", async () => {
     await using handler = await startExample("plaid-handler.ts", {
-      PLAID_URL: stage.simulator.url,
-      PLAID_CLIENT_ID: stage.simulator.clientId,
-      PLAID_SECRET: stage.simulator.secret,
+      PLAID_URL: world.simulator.url,
+      PLAID_CLIENT_ID: world.simulator.clientId,
+      PLAID_SECRET: world.simulator.secret,
     });
     const url = `${handler.url}/plaid/webhook`;
     const forged = await fetch(url, { method: "POST", headers: { "plaid-verification": "e30.e30.e30" }, body: "{}" });
@@ -152,7 +151,7 @@ describe("an agent", () => {
     };
     expect(user).toBe("user-1");
     expect(rows).toHaveLength(3);
-    const truth = stage.simulator.control.transactions(item.item_id).transactions;
+    const truth = world.simulator.control.transactions(item.item_id).transactions;
     for (const { id, amount } of rows) {
       expect(truth.find(({ transaction_id }) => transaction_id === id)?.amount).toBe(amount);
     }
@@ -233,18 +232,15 @@ describe("a receiver that was down", () => {
 describe("listening", () => {
   const secret = `whsec_${Buffer.alloc(24, 1).toString("base64")}`;
   /** `tartan listen`, once it says that it forwards */
-  const listen = async (closer: Closer, to: string, args: string[], more: Record<string, string> = env()) =>
-    closer.use(
-      await startTartan(more, ["listen", "--forward-to", to, "--secret", secret, ...args], (line) =>
-        line.includes("forwarding to") ? to : null,
-      ),
+  const listen = (to: string, args: string[], more: Record<string, string> = world.processes.env) =>
+    startTartan(more, ["listen", "--forward-to", to, "--secret", secret, ...args], (line) =>
+      line.includes("forwarding to") ? to : null,
     );
 
   it("`tartan listen` forwards signed events and prints each answer until Ctrl-C", async () => {
-    await using closer = new Closer();
-    const receiver = closer.use(await startReceiver());
+    await using receiver = await startReceiver();
     receiver.answer = () => ({ status: 418 });
-    const listening = await listen(closer, receiver.url, ["--types", "transactions.changed"]);
+    await using listening = await listen(receiver.url, ["--types", "transactions.changed"]);
     await change({ modify: 1 });
     await until("it was forwarded", async () =>
       listening.output.some((line) => /transactions\.changed.*418 \d+ ms/.test(line)),
@@ -257,18 +253,15 @@ describe("listening", () => {
   });
 
   it("`tartan listen --url` forwards Plaid's webhooks as Plaid sent them, also after a lost connection", async () => {
-    await using closer = new Closer();
-    const handler = closer.use(
-      await startExample("plaid-handler.ts", {
-        PLAID_URL: stage.simulator.url,
-        PLAID_CLIENT_ID: stage.simulator.clientId,
-        PLAID_SECRET: stage.simulator.secret,
-      }),
-    );
-    const remote = closer.use(await startTartan({ ...env(), TARTAN_PORT: "0" }, ["up", "--only", "api"]));
+    await using handler = await startExample("plaid-handler.ts", {
+      PLAID_URL: world.simulator.url,
+      PLAID_CLIENT_ID: world.simulator.clientId,
+      PLAID_SECRET: world.simulator.secret,
+    });
+    const remote = await world.processes.start(["up", "--only", "api"]);
     const port = new URL(remote.url).port;
     const args = ["--original", "--json", "--url", remote.url, "--key", ADMIN_KEY];
-    const listening = await listen(closer, `${handler.url}/plaid/webhook`, args, {});
+    await using listening = await listen(`${handler.url}/plaid/webhook`, args, {});
     const answers = () =>
       listening.output.flatMap((line) =>
         line.startsWith("{") ? [JSON.parse(line) as { id: string; status: number }] : [],
@@ -280,8 +273,8 @@ describe("listening", () => {
     });
     await remote.kill9();
     for (let n = 0; n < 5; n += 1) await change({ modify: 1 });
-    closer.use(await startTartan({ ...env(), TARTAN_PORT: port }, ["up", "--only", "api"]));
-    const { rows } = await stage.database.query<{ id: string }>(
+    await using _again = await world.processes.start(["up", "--only", "api"], { TARTAN_PORT: port });
+    const { rows } = await world.database.query<{ id: string }>(
       "select 'evt_' || replace(id::text, '-', '') as id from journal.webhooks where source = 'PLAID' order by id",
     );
     const ids = rows.map(({ id }) => id);

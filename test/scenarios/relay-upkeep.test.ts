@@ -1,21 +1,22 @@
 /** Looking after deliveries and jobs by commands, as an operator does, while a server sends. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { runTartan } from "../support/process.ts";
 import { startReceiver } from "../support/receiver.ts";
-import { openStage, until, type Stage } from "../support/stage.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 // Each command is a process of its own, and on a busy machine there are many.
 vi.setConfig({ testTimeout: 120_000 });
 
-let stage: Stage;
+const env = { TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1", TARTAN_RELAY_ALLOW_HTTP: "true" };
+
+let world: World<"integration" | "processes">;
 
 beforeAll(async () => {
-  stage = await openStage({ seed: "relay-upkeep" });
+  world = await startWorld({ simulator: { seed: "relay-upkeep" }, integration: {}, processes: { env } });
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const LOOPBACK = { TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1", TARTAN_RELAY_ALLOW_HTTP: "true" };
-const tartan = (...args: string[]) => runTartan({ ...stage.env, ...LOOPBACK }, args);
+const tartan = (...args: string[]) => world.processes.run(args);
 const json = async <T>(...args: string[]): Promise<T> => {
   const { code, stdout, stderr } = await tartan(...args, "--json");
   expect(code, stderr).toBe(0);
@@ -28,12 +29,12 @@ interface Shown {
 
 describe("deliveries and jobs", () => {
   it("deliveries and jobs can be held, cancelled, replayed, paused and followed to their end", async () => {
-    const server = await stage.tartan(["up"], LOOPBACK);
+    const server = await world.processes.start(["up"]);
     await using receiver = await startReceiver();
     const { id: to } = await json<Shown>("destinations", "create", receiver.url, "--events", "item.linked");
     await tartan("destinations", "pause", to);
-    const items = await stage.makeItems(server, 2);
-    for (const each of items) await stage.link(server, each);
+    const items = world.integration.makeItemsFor(server, 2);
+    for (const each of items) await world.integration.linkAt(server, each);
     const list = async (...args: string[]) =>
       (await json<{ data: { id: string; event_id: string }[] }>("deliveries", "list", "--destination", to, ...args))
         .data;

@@ -5,55 +5,55 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { testDatabase } from "../support/database.ts";
 import { runTartan } from "../support/process.ts";
-import { openStage, type Stage } from "../support/stage.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 
-let stage: Stage;
+let world: World<"integration" | "processes">;
 
 beforeAll(async () => {
-  stage = await openStage({ seed: "second-terminal" });
+  world = await startWorld({ simulator: { seed: "second-terminal" }, integration: {}, processes: {} });
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const json = async <T>(...args: string[]): Promise<T> => {
-  const { code, stdout, stderr } = await runTartan(stage.env, [...args, "--json"]);
+  const { code, stdout, stderr } = await world.processes.run([...args, "--json"]);
   expect(code, stderr).toBe(0);
   return JSON.parse(stdout) as T;
 };
 const intakeUrl = async (): Promise<string> =>
-  (await json<{ url: string }>("integrations", "show", stage.integration.id)).url;
+  (await json<{ url: string }>("integrations", "show", world.integration.id)).url;
 const PRIVATE_HTTP = ["destinations", "create", "http://127.0.0.1:9/hook"];
 
 describe("beside a running server", () => {
   it("a command prints the intake URL of the running server", async () => {
-    await using server = await stage.tartan(["up"]);
-    expect(await intakeUrl()).toBe(`${server.url}/v1/integrations/${stage.integration.id}`);
+    await using server = await world.processes.start(["up"]);
+    expect(await intakeUrl()).toBe(`${server.url}/v1/integrations/${world.integration.id}`);
   });
 
   it("a command prints the public URL that only the server's environment has", async () => {
-    await using server = await stage.tartan(["up"], { TARTAN_PUBLIC_URL: "https://hooks.example.com" });
+    await using server = await world.processes.start(["up"], { TARTAN_PUBLIC_URL: "https://hooks.example.com" });
     expect(server.url).not.toContain("example");
-    expect(await intakeUrl()).toBe(`https://hooks.example.com/v1/integrations/${stage.integration.id}`);
+    expect(await intakeUrl()).toBe(`https://hooks.example.com/v1/integrations/${world.integration.id}`);
   });
 
   it("a command accepts a destination that the running server's options allow, and refuses it once that server has stopped", async () => {
     const options = { TARTAN_RELAY_ALLOW_HTTP: "true", TARTAN_RELAY_ALLOWED_ADDRESSES: "127.0.0.1" };
-    const server = await stage.tartan(["up"], options);
-    const accepted = await runTartan(stage.env, PRIVATE_HTTP);
+    const server = await world.processes.start(["up"], options);
+    const accepted = await world.processes.run(PRIVATE_HTTP);
     expect(accepted.code, accepted.stderr).toBe(0);
     expect(await server.stop()).toBe(0);
-    const refused = await runTartan(stage.env, PRIVATE_HTTP);
+    const refused = await world.processes.run(PRIVATE_HTTP);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain("invalid_request");
   });
 
   it("a process that stopped or was killed disappears from the list of processes", async () => {
-    const [stopped, killed] = [await stage.tartan(["up"]), await stage.tartan(["up"])];
+    const [stopped, killed] = [await world.processes.start(["up"]), await world.processes.start(["up"])];
     const listed = async () => (await json<{ processes: { pid: number }[] }>("status")).processes.map(({ pid }) => pid);
     expect(await listed()).toEqual(expect.arrayContaining([stopped.pid, killed.pid]));
     await stopped.stop();
     await killed.kill9();
     expect(await listed()).not.toContain(stopped.pid);
-    await stage.database.query("update tartan.processes set seen_at = seen_at - interval '36 seconds'");
+    await world.database.query("update tartan.processes set seen_at = seen_at - interval '36 seconds'");
     expect(await listed()).toEqual([]);
   });
 });
@@ -78,7 +78,7 @@ describe("where no server was ever started", () => {
 
   it("a command that only reads makes no tables in an empty database", async () => {
     await using empty = await testDatabase({ empty: true });
-    const { code, stderr } = await runTartan({ ...stage.env, TARTAN_DATABASE_URL: empty.url }, ["items", "list"]);
+    const { code, stderr } = await world.processes.run(["items", "list"], { TARTAN_DATABASE_URL: empty.url });
     expect(code).toBe(1);
     expect(stderr).toContain("npx tartan migrate");
     const { rows } = await empty.database.query<{ schemas: number }>(

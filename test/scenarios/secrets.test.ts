@@ -4,33 +4,34 @@
  */
 import { expect, it } from "vitest";
 import { queueDepth } from "../../src/sync/queries.ts";
-import { ADMIN_KEY, openStage, until, type Stage } from "../support/stage.ts";
+import { ADMIN_KEY, startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 it("no token or secret is found in any table outside its sealed column, any log line, or any answer", async () => {
-  await using stage = await openStage({ seed: "secrets" });
-  const tartan = await stage.tartan(["up"], { TARTAN_LOG_LEVEL: "trace" });
-  const items = await stage.makeItems(tartan, 3, 40);
-  for (const item of items) await stage.link(tartan, item, "user-1");
-  await badRequests(stage, tartan.url, items[0]?.access_token ?? "");
-  stage.simulator.control.breakItem(items[1]?.item_id ?? "");
-  stage.simulator.control.addFault({ kind: "server_error", count: 2 });
-  for (const { item_id } of items) stage.simulator.control.changeTransactions(item_id, { add: 3, modify: 2 });
-  await stage.simulator.control.idle();
+  await using world = await startWorld({ simulator: { seed: "secrets" }, integration: {}, processes: {} });
+  const tartan = await world.processes.start(["up"], { TARTAN_LOG_LEVEL: "trace" });
+  const items = world.integration.makeItemsFor(tartan, 3, 40);
+  for (const item of items) await world.integration.linkAt(tartan, item, "user-1");
+  await badRequests(world, tartan.url, items[0]?.access_token ?? "");
+  world.simulator.control.breakItem(items[1]?.item_id ?? "");
+  world.simulator.control.addFault({ kind: "server_error", count: 2 });
+  for (const { item_id } of items) world.simulator.control.changeTransactions(item_id, { add: 3, modify: 2 });
+  await world.simulator.control.idle();
   await until("an empty queue", async () => {
-    const { due, running } = await queueDepth(stage.database);
+    const { due, running } = await queueDepth(world.database);
     return due + running === 0;
   });
 
   const secrets: Record<string, string> = {
-    "client secret": stage.simulator.secret,
-    "webhook secret": stage.integration.webhook_secret,
+    "client secret": world.simulator.secret,
+    "webhook secret": world.integration.webhook_secret,
     "admin key": ADMIN_KEY,
     ...Object.fromEntries(items.map(({ access_token }, index) => [`access token ${index}`, access_token])),
   };
-  const answers = await everyAnswer(tartan.url, stage, items[0]?.item_id ?? "");
+  const answers = await everyAnswer(tartan.url, world, items[0]?.item_id ?? "");
   await tartan.stop();
 
-  const places = { ...(await everyTable(stage)), ...answers, "the log": tartan.output.join("\n") };
+  const places = { ...(await everyTable(world)), ...answers, "the log": tartan.output.join("\n") };
   expect(Object.keys(places).length).toBeGreaterThan(15);
   for (const [place, text] of Object.entries(places)) {
     for (const [name, secret] of Object.entries(secrets)) {
@@ -47,7 +48,11 @@ function encodings(secret: string): string[] {
 }
 
 /** A token where none belongs: in a wrong field, with a wrong secret, in a broken body. */
-async function badRequests({ integration }: Stage, url: string, token: string): Promise<void> {
+async function badRequests(
+  { integration }: World<"integration" | "processes">,
+  url: string,
+  token: string,
+): Promise<void> {
   const intake = `${url}/v1/integrations/${integration.id}`;
   const post = (body: string, secret: string) =>
     fetch(intake, { method: "POST", headers: { "whdb-webhook-secret": secret }, body });
@@ -69,7 +74,7 @@ async function badRequests({ integration }: Stage, url: string, token: string): 
 }
 
 /** Every table as text, without the sealed columns. */
-async function everyTable({ database }: Stage): Promise<Record<string, string>> {
+async function everyTable({ database }: World): Promise<Record<string, string>> {
   const { rows: columns } = await database.query<{ table: string; columns: string }>(`
     select format('%I.%I', n.nspname, c.relname) as table,
       string_agg(format('%I::text', a.attname), ', ') filter (where a.attname not like '%\\_sealed') as columns
@@ -85,7 +90,11 @@ async function everyTable({ database }: Stage): Promise<Record<string, string>> 
   return tables;
 }
 
-async function everyAnswer(url: string, { integration }: Stage, itemId: string): Promise<Record<string, string>> {
+async function everyAnswer(
+  url: string,
+  { integration }: World<"integration" | "processes">,
+  itemId: string,
+): Promise<Record<string, string>> {
   const paths = [
     "/v1/integrations",
     `/v1/integrations/${integration.id}`,

@@ -1,10 +1,11 @@
 /** What a process that starts does not wait for. */
 import { expect, test } from "vitest";
-import { openStage, until } from "../support/stage.ts";
+import { startWorld } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 test("neither a start nor a stop waits for the journal's housekeeping", async () => {
-  await using stage = await openStage();
-  const { database } = stage;
+  await using world = await startWorld({ integration: {}, processes: {} });
+  const { database } = world;
   // Deleting the one old run takes for ever.
   await database.query(
     `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
@@ -21,12 +22,12 @@ test("neither a start nor a stop waits for the journal's housekeeping", async ()
       )
     ).rowCount > 0;
 
-  const tartan = await stage.tartan();
+  const tartan = await world.processes.start();
   await until("the housekeeping hangs", hangs);
   expect((await fetch(`${tartan.url}/livez`)).status).toBe(200);
-  const [item] = await stage.makeItems(tartan, 1);
+  const [item] = world.integration.makeItemsFor(tartan, 1);
   if (!item) throw new Error("no item was made");
-  expect((await stage.link(tartan, item)).status).toBe(200);
+  expect((await world.integration.linkAt(tartan, item)).status).toBe(200);
   expect(await hangs()).toBe(true);
   expect(await tartan.stop()).toBe(0);
   expect(await hangs()).toBe(false);

@@ -4,30 +4,31 @@
  */
 import { afterEach, describe, expect, it } from "vitest";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { ALL_PRODUCTS, BOOK_NAMES, openStage, until, type Stage } from "../support/stage.ts";
+import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 const ITEMS = 8;
 const ROUNDS = 5;
 
-let stage: Stage;
-afterEach(() => stage[Symbol.asyncDispose]());
+let world: World<"integration" | "processes">;
+afterEach(() => world[Symbol.asyncDispose]());
 
 const equal = (itemId: string): Promise<boolean> =>
-  expectMirrorEqualsTruth(stage.database, stage.simulator, itemId).then(
+  expectMirrorEqualsTruth(world.database, world.simulator, itemId).then(
     () => true,
     () => false,
   );
 
 describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) => {
   it("the mirror equals the truth although webhooks were dropped, and the journal records the gaps", async () => {
-    stage = await openStage({ seed: `dropped ${probability}` });
-    const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
-    const { control } = stage.simulator;
-    const items = await stage.makeItems(tartan, ITEMS, 40, ALL_PRODUCTS);
+    world = await startWorld({ simulator: { seed: `dropped ${probability}` }, integration: {}, processes: {} });
+    const tartan = await world.processes.start(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
+    const { control } = world.simulator;
+    const items = world.integration.makeItemsFor(tartan, ITEMS, 40, ALL_PRODUCTS);
     control.addFault({ kind: "drop_webhooks", probability });
-    for (const item of items) expect((await stage.link(tartan, item)).status).toBe(200);
+    for (const item of items) expect((await world.integration.linkAt(tartan, item)).status).toBe(200);
     await until("the first sync of each item", async () => {
-      const { rows } = await stage.database.query("select from sync.subjects where kind = 'item' and status = 'ok'");
+      const { rows } = await world.database.query("select from sync.subjects where kind = 'item' and status = 'ok'");
       return rows.length === ITEMS;
     });
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -41,7 +42,7 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
     for (const { item_id } of items) await until(`the mirror of ${item_id} equal`, () => equal(item_id));
     if (probability < 1) return;
     await until("a gap of each item in the journal", async () => {
-      const { rows } = await stage.database.query(
+      const { rows } = await world.database.query(
         "select distinct item_id from journal.webhooks where source = 'RECONCILER' and processed_at is not null",
       );
       return rows.length === ITEMS;
@@ -50,14 +51,14 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
 });
 
 it("an item that waits for its user is read again within the window although no webhook says that it was repaired", async () => {
-  stage = await openStage({ seed: "repaired in silence" });
-  const tartan = await stage.tartan(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
-  const { control } = stage.simulator;
-  const [item] = await stage.makeItems(tartan, 1, 40);
+  world = await startWorld({ simulator: { seed: "repaired in silence" }, integration: {}, processes: {} });
+  const tartan = await world.processes.start(["up"], { TARTAN_RECONCILE_H: String(2 / 3600) });
+  const { control } = world.simulator;
+  const [item] = world.integration.makeItemsFor(tartan, 1, 40);
   const itemId = item?.item_id ?? "";
-  if (item) await stage.link(tartan, item);
+  if (item) await world.integration.linkAt(tartan, item);
   const status = async (wanted: string) => {
-    const { rows } = await stage.database.query("select from sync.subjects where id = $1 and status = $2", [
+    const { rows } = await world.database.query("select from sync.subjects where id = $1 and status = $2", [
       itemId,
       wanted,
     ]);

@@ -13,9 +13,10 @@ import {
   updateDestination,
 } from "../../src/relay/destinations/destinations.ts";
 import type { Relay } from "../../src/relay/relay.ts";
-import { openScene, ORIGINAL, type Scene } from "../relay/scene.ts";
 import type { Answer, Receiver } from "../support/receiver.ts";
-import { until } from "../support/stage.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { ORIGINAL } from "../relay/support.ts";
+import { until } from "../support/until.ts";
 
 const ITEMS = 9;
 const ROUNDS = 25;
@@ -39,28 +40,28 @@ function misbehave(): Answer {
 }
 
 it("after a storm of failures and changes every delivery is accounted for, and every ordering key kept its order", async () => {
-  await using scene = await openScene();
+  await using world = await startWorld({ relay: {} });
   const schedule = Array.from({ length: 40 }, () => 0);
   const receivers: Receiver[] = [];
   const ids: string[] = [];
   for (const ordering of ["parallel", "per_item", "per_item"]) {
-    const receiver = await scene.receiver();
+    const receiver = await world.relay.receiver();
     receivers.push(receiver);
-    ids.push((await scene.destination(receiver, { ordering, schedule, concurrency: 5 }, ORIGINAL)).id);
+    ids.push((await world.relay.destination(receiver, { ordering, schedule, concurrency: 5 }, ORIGINAL)).id);
   }
-  let relays: Relay[] = [await scene.relay(), await scene.relay()];
+  let relays: Relay[] = [await world.relay.start(), await world.relay.start()];
   for (const receiver of receivers) receiver.answer = misbehave;
   const sent: string[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     sent.push(
-      ...(await scene.webhooks(
+      ...(await world.relay.webhooks(
         ...Array.from({ length: PER_ROUND }, () => `item-${Math.floor(Math.random() * ITEMS)}`),
       )),
     );
-    await meddle(scene, oneOf(ids));
+    await meddle(world, oneOf(ids));
     if (chance(0.25)) {
       const [leaving, ...rest] = relays;
-      relays = [...rest, await scene.relay()];
+      relays = [...rest, await world.relay.start()];
       void leaving?.[Symbol.asyncDispose]();
     }
     await delay(Math.random() * 120);
@@ -70,35 +71,35 @@ it("after a storm of failures and changes every delivery is accounted for, and e
     "every delivery is finished",
     async () => {
       for (const id of ids) {
-        await resumeDestination(scene.database, id);
-        await enableDestination(scene.database, id);
+        await resumeDestination(world.database, id);
+        await enableDestination(world.database, id);
       }
-      await scene.database.query(
+      await world.database.query(
         "update relay.deliveries set due_at = now() where status = 'scheduled' and due_at > now()",
       );
       await delay(200);
-      const { scheduled = 0, delivered = 0, dead = 0 } = await scene.statuses();
+      const { scheduled = 0, delivered = 0, dead = 0 } = await world.relay.statuses();
       return scheduled === 0 && delivered + dead === sent.length * ids.length;
     },
     60,
   );
-  for (const [n, receiver] of receivers.entries()) await expectAccounted(scene, ids[n] ?? "", receiver, sent);
+  for (const [n, receiver] of receivers.entries()) await expectAccounted(world, ids[n] ?? "", receiver, sent);
   // The wait above may alone take a minute on a busy machine.
 }, 120_000);
 
-async function meddle(scene: Scene, id: string): Promise<void> {
+async function meddle(world: World<"relay">, id: string): Promise<void> {
   const act = oneOf([pauseDestination, resumeDestination, enableDestination, null]);
-  if (act) await act(scene.database, id);
-  else await updateDestination(scene, id, { concurrency: 1 + Math.floor(Math.random() * 8) });
+  if (act) await act(world.database, id);
+  else await updateDestination(world.destinations, id, { concurrency: 1 + Math.floor(Math.random() * 8) });
 }
 
 async function expectAccounted(
-  scene: Scene,
+  world: World<"relay">,
   id: string,
   { received }: Receiver,
   sent: readonly string[],
 ): Promise<void> {
-  const { rows } = await scene.database.query<{
+  const { rows } = await world.database.query<{
     event_id: string;
     status: string;
     ordering_key: string | null;

@@ -12,7 +12,8 @@ import type { BookName } from "../../src/simulator/products/index.ts";
 import { queueDepth } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import type { TartanProcess } from "../support/process.ts";
-import { ALL_PRODUCTS, BOOK_NAMES, openStage, until, type Stage, type StageItem } from "../support/stage.ts";
+import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type Item, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
 const SEED = process.env["STORM_SEED"];
 const STORMS = Number(process.env["STORMS"] ?? 6);
@@ -118,30 +119,30 @@ describe.each([
   ["a last webhook for each item", {}, calm],
   ["silence: no item says once more that something changed", LOOKING, fallSilent],
 ] as const)("storms that end with %s", (_name, env, end) => {
-  let stage: Stage;
+  let world: World<"integration" | "processes">;
   let receiver: TartanProcess;
 
   beforeAll(async () => {
-    stage = await openStage({ seed: "storms" });
-    receiver = await stage.tartan(["up", "--only", "receiver"]);
-    await stage.tartan(["up", "--only", "sync"], env);
-    await stage.tartan(["up", "--only", "sync"], env);
+    world = await startWorld({ simulator: { seed: "storms" }, integration: {}, processes: {} });
+    receiver = await world.processes.start(["up", "--only", "receiver"]);
+    await world.processes.start(["up", "--only", "sync"], env);
+    await world.processes.start(["up", "--only", "sync"], env);
   });
-  afterAll(() => stage[Symbol.asyncDispose]());
+  afterAll(() => world[Symbol.asyncDispose]());
 
   it(
     "the mirror equals the truth after a storm of changes and failures",
     async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }), async (changes) => {
-          const items = await stage.makeItems(receiver, ITEMS, 60, ALL_PRODUCTS);
-          for (const each of items.slice(1)) expect((await stage.link(receiver, each)).status).toBe(200);
+          const items = world.integration.makeItemsFor(receiver, ITEMS, 60, ALL_PRODUCTS);
+          for (const each of items.slice(1)) expect((await world.integration.linkAt(receiver, each)).status).toBe(200);
           for (const { each, thenMs } of changes) {
-            await happen(stage, receiver, items, each);
+            await happen(world, receiver, items, each);
             await delay(thenMs);
           }
-          await end(stage, receiver, items);
-          for (const { item_id } of items) await expectMirrorEqualsTruth(stage.database, stage.simulator, item_id);
+          await end(world, receiver, items);
+          for (const { item_id } of items) await expectMirrorEqualsTruth(world.database, world.simulator, item_id);
         }),
         { numRuns: STORMS, endOnFailure: !SHRINK, verbose: 1, ...(SEED && { seed: Number(SEED) }) },
       );
@@ -150,8 +151,13 @@ describe.each([
   );
 });
 
-async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[], each: Change): Promise<void> {
-  const { control } = stage.simulator;
+async function happen(
+  world: World<"integration" | "processes">,
+  receiver: TartanProcess,
+  items: Item[],
+  each: Change,
+): Promise<void> {
+  const { control } = world.simulator;
   const itemId = "item" in each ? (items[each.item]?.item_id ?? "") : "";
   try {
     switch (each.what) {
@@ -181,7 +187,7 @@ async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[],
         control.revokeAccount(itemId, { webhooks: each.webhooks });
         break;
       case "relink":
-        await stage.link(receiver, items[each.item] as StageItem);
+        await world.integration.linkAt(receiver, items[each.item] as Item);
         break;
       case "rotateKeys":
         control.rotateKeys({ expire_old: false });
@@ -197,34 +203,42 @@ async function happen(stage: Stage, receiver: TartanProcess, items: StageItem[],
 }
 
 /** The storm passes: faults end, broken items are repaired, and each item says once more that something changed. */
-async function calm(stage: Stage, receiver: TartanProcess, items: StageItem[]): Promise<void> {
-  const { control } = stage.simulator;
+async function calm(world: World<"integration" | "processes">, receiver: TartanProcess, items: Item[]): Promise<void> {
+  const { control } = world.simulator;
   control.clearFaults();
-  await stage.link(receiver, items[0] as StageItem);
+  await world.integration.linkAt(receiver, items[0] as Item);
   for (const { item_id } of items) {
     // Only what is broken: a repair makes Tartan read everything again, which would heal any damage of the storm unseen.
     if (control.item(item_id)["error_code"] !== null) control.repairItem(item_id);
     if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id);
     control.changeTransactions(item_id, { add: 1 });
-    for (const name of BOOK_NAMES) sayChanged(stage, item_id, name);
+    for (const name of BOOK_NAMES) sayChanged(world, item_id, name);
   }
   await control.idle();
-  await hurry(stage);
+  await hurry(world);
   await until("an empty queue", async () => {
-    if ((await queueDepth(stage.database)).due > 0) return false;
-    const { rows } = await stage.database.query("select from journal.webhooks where processed_at is null limit 1");
+    if ((await queueDepth(world.database)).due > 0) return false;
+    const { rows } = await world.database.query("select from journal.webhooks where processed_at is null limit 1");
     return rows.length === 0;
   });
 }
 
 /** Plaid's webhook that something of a product changed, also where nothing is left that could. */
-function sayChanged({ simulator: { control } }: Stage, item_id: string, name: BookName): void {
+function sayChanged(
+  { simulator: { control } }: World<"integration" | "processes">,
+  item_id: string,
+  name: BookName,
+): void {
   const touch = resourcesOf("item").find((each) => each.name === name)?.touchedBy[0];
   if (!touch) throw new Error(`no webhook touches ${name}`);
   control.sendWebhook({ item_id, webhook_type: touch.type, webhook_code: "DEFAULT_UPDATE" });
 }
 
-function changeSilently({ simulator: { control } }: Stage, itemId: string, name: BookName): void {
+function changeSilently(
+  { simulator: { control } }: World<"integration" | "processes">,
+  itemId: string,
+  name: BookName,
+): void {
   try {
     control.change(itemId, name, { add: 1, modify: 1, webhooks: false });
   } catch (error) {
@@ -234,7 +248,7 @@ function changeSilently({ simulator: { control } }: Stage, itemId: string, name:
 }
 
 /** What failed in the storm would be tried again within the hour; nobody waits for that here. */
-async function hurry({ database }: Stage): Promise<void> {
+async function hurry({ database }: World): Promise<void> {
   await database.query(
     "update sync.subjects set not_before = null, due_at = now() where due_at > now() and lease_token is null",
   );
@@ -244,30 +258,34 @@ async function hurry({ database }: Stage): Promise<void> {
  * The storm passes without a word: what is broken is repaired in silence, everything changes once more, and from then on
  * Plaid sends nothing. Only looks at the items can close the gaps.
  */
-async function fallSilent(stage: Stage, receiver: TartanProcess, items: StageItem[]): Promise<void> {
-  const { control } = stage.simulator;
+async function fallSilent(
+  world: World<"integration" | "processes">,
+  receiver: TartanProcess,
+  items: Item[],
+): Promise<void> {
+  const { control } = world.simulator;
   control.clearFaults();
-  await stage.link(receiver, items[0] as StageItem);
+  await world.integration.linkAt(receiver, items[0] as Item);
   for (const { item_id } of items) {
     if (control.item(item_id)["error_code"] !== null) control.repairItem(item_id, { webhooks: false });
     if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id, { webhooks: false });
     control.changeTransactions(item_id, { add: 2, modify: 1, remove: 1, webhooks: false });
-    for (const name of BOOK_NAMES) changeSilently(stage, item_id, name);
+    for (const name of BOOK_NAMES) changeSilently(world, item_id, name);
   }
   await control.idle();
-  await hurry(stage);
+  await hurry(world);
   for (const { item_id } of items) {
     await until(
       `the mirror of ${item_id} equal to the truth`,
       () =>
-        expectMirrorEqualsTruth(stage.database, stage.simulator, item_id).then(
+        expectMirrorEqualsTruth(world.database, world.simulator, item_id).then(
           () => true,
           () => false,
         ),
       30,
     ).catch((error: unknown) =>
       // Says what differs.
-      expectMirrorEqualsTruth(stage.database, stage.simulator, item_id).then(() => Promise.reject(error)),
+      expectMirrorEqualsTruth(world.database, world.simulator, item_id).then(() => Promise.reject(error)),
     );
   }
 }

@@ -2,11 +2,11 @@
  * A real database of its own for a test: `await using db = await testDatabase()`.
  */
 import { randomBytes } from "node:crypto";
-import { Client } from "pg";
 import { inject } from "vitest";
 import { openDatabase } from "../../src/database/pool.ts";
 import type { Database } from "../../src/database/types.ts";
 import { silentLogger, type Logger } from "../../src/logger.ts";
+import { execute } from "./execute.ts";
 
 export interface TestDatabase extends AsyncDisposable {
   database: Database;
@@ -21,15 +21,8 @@ interface TestDatabaseOptions {
   empty?: boolean;
 }
 
-export async function maintain(...statements: string[]): Promise<void> {
-  const client = new Client(inject("maintenanceUrl"));
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
+/** Runs statements on the server, outside of any test's database. */
+export const maintain = (...statements: string[]): Promise<void> => execute(inject("maintenanceUrl"), ...statements);
 
 /** A fresh database, migrated unless `empty`; disposing closes the pool and drops it. */
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { freePort } from "./ports.ts";
-import { until } from "./stage.ts";
+import { until } from "./until.ts";
 
 const EXAMPLES = join(import.meta.dirname, "../../docs/examples");
 

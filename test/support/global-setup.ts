@@ -7,12 +7,12 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 import { startEmbedded } from "../../src/embedded/embedded.ts";
 import { isAlive, stopPostmaster } from "../../src/embedded/postmaster.ts";
 import { migrate } from "../../src/database/migrate.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { execute } from "./execute.ts";
 import { startInstalled } from "./installed-postgres.ts";
 
 declare module "vitest" {
@@ -62,16 +62,6 @@ async function startServer(): Promise<Server> {
       await rm(dataDir, { recursive: true, force: true });
     },
   };
-}
-
-async function execute(url: string, ...statements: string[]): Promise<void> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }
 
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {

@@ -77,11 +77,14 @@ export async function startTartan(
   };
 }
 
+export interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
 /** Runs one command to its end. */
-export async function runTartan(
-  env: Env,
-  args: string[],
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
+export async function runTartan(env: Env, args: readonly string[]): Promise<Finished> {
   const child = spawn(process.execPath, [MAIN, ...args], { env: cleanEnv(env), stdio: ["ignore", "pipe", "pipe"] });
   const said = { stdout: "", stderr: "" };
   child.stdout.on("data", (part: Buffer) => (said.stdout += part.toString()));

@@ -2,18 +2,21 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ITEM } from "../../src/resources/subjects.ts";
 import { text, type Resource } from "../../src/resources/types.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 import { openPlaid, type Body, type Plaid } from "./shape-support.ts";
 
+let world: World;
 let plaid: Plaid;
 beforeAll(async () => {
-  plaid = await openPlaid({
+  world = await startWorld();
+  plaid = await openPlaid(world, {
     test_owners:
       "item_id text, account_id text, owner_id text, name text, primary key (integration_id, item_id, account_id, owner_id)",
     test_numbers: "item_id text, number text, primary key (integration_id, item_id, number)",
     test_names: "item_id text, name text, primary key (integration_id, item_id, name)",
   });
 });
-afterAll(() => plaid[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(() => plaid.asked.splice(0));
 
 describe("rows inside arrays of rows", () => {

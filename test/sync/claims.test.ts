@@ -4,36 +4,37 @@ import type { Statement } from "../../src/database/types.ts";
 import { CLAIM, WAKE } from "../../src/sync/claim-queries.ts";
 import { dueDepth } from "../../src/sync/queries.ts";
 import { claim, wake } from "../../src/sync/queue.ts";
-import { openScene, until, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeEach(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
 /** Subjects of integrations `a00001` and so on, which sort before every real one; due in `seconds`. */
 const crowd = (integrations: number, each: number, seconds = 3600, first = "a") =>
-  scene.database.query(
+  world.database.query(
     `insert into sync.subjects (integration_id, kind, id, due_at)
     select $4 || lpad(i::text, 5, '0'), 'item', 'crowd_' || n, now() + $3 * interval '1 second' from generate_series(1, $1::int) i, generate_series(1, $2::int) n`,
     [integrations, each, seconds, first],
   );
 /** A subject that became due by time while no worker ran. */
 const overdue = async (integration: string, id: string) => {
-  await scene.database.query(
+  await world.database.query(
     "insert into sync.subjects (integration_id, kind, id, due_at) values ($1, 'item', $2, now() - interval '1 second')",
     [integration, id],
   );
-  await scene.database.query("update sync.subjects set ready = false where id = $1", [id]);
+  await world.database.query("update sync.subjects set ready = false where id = $1", [id]);
 };
 const readyIds = async () =>
-  (await scene.database.query<{ id: string }>("select id from sync.subjects where ready")).rows.map(({ id }) => id);
+  (await world.database.query<{ id: string }>("select id from sync.subjects where ready")).rows.map(({ id }) => id);
 
 /** How many pages a statement looks at; nothing of it stays. */
 async function pagesOf(statement: Statement, values: readonly unknown[]): Promise<number> {
   let pages = Number.NaN;
-  const undone = scene.database.transaction(async (tx) => {
+  const undone = world.database.transaction(async (tx) => {
     type Plan = { Plan: Record<"Shared Hit Blocks" | "Shared Read Blocks", number> }[];
     const text = `explain (analyze, buffers, format json) ${statement.text}`;
     const { rows } = await tx.query<{ "QUERY PLAN": Plan }>(text, values);
@@ -48,18 +49,18 @@ async function pagesOf(statement: Statement, values: readonly unknown[]): Promis
 describe("a due subject", () => {
   it("a due subject is synced at once behind a hundred integrations that have only future work", async () => {
     await crowd(100, 2);
-    const [item] = scene.makeItems(1, 5);
+    const [item] = world.integration.makeItems(1, 5);
     if (!item) throw new Error("no item");
-    await scene.link(item);
-    await scene.work();
-    await until(async () => (await scene.subject(item.item_id)).status === "ok", "the first sync");
+    await world.integration.link(item);
+    await world.sync.start();
+    await until("the first sync", async () => (await world.sync.subject(item.item_id)).status === "ok");
   });
 
   it("a due subject is found behind more integrations with ready work than one claim reads, and each is served in its turn", async () => {
     await crowd(150, 3, -60);
     const served = new Set<string>();
     for (let after = "", turns = 0; turns < 150; turns += 1) {
-      const [claimed] = await claim(scene.database, after, 1, 60);
+      const [claimed] = await claim(world.database, after, 1, 60);
       after = claimed?.integrationId ?? "";
       served.add(after);
     }
@@ -68,11 +69,11 @@ describe("a due subject", () => {
 
   it("a due subject costs a claim as many pages beside 40,000 subjects of 4,000 integrations that wait as beside none", async () => {
     await crowd(20, 1, -60, "d");
-    await scene.database.query("vacuum analyze sync.subjects");
+    await world.database.query("vacuum analyze sync.subjects");
     const alone = await pagesOf(CLAIM, ["", 8, 60]);
     await crowd(4000, 10);
     await crowd(4000, 10, 7200, "z");
-    await scene.database.query("vacuum analyze sync.subjects");
+    await world.database.query("vacuum analyze sync.subjects");
     expect(await pagesOf(CLAIM, ["", 8, 60])).toBeLessThan(alone * 1.5 + 50);
   });
 });
@@ -80,21 +81,21 @@ describe("a due subject", () => {
 describe("a subject that becomes due by time", () => {
   it("a subject that becomes due by time is claimed although a lap over the integrations takes several steps", async () => {
     await crowd(1200, 1);
-    await scene.database.query(
+    await world.database.query(
       "insert into sync.subjects (integration_id, kind, id, due_at) values ('b', 'item', 'late', now() + interval '300 ms')",
     );
-    await scene.work();
-    await until(async () => (await scene.subject("late")).status === "unlinked", "a run of it");
+    await world.sync.start();
+    await until("a run of it", async () => (await world.sync.subject("late")).status === "unlinked");
   });
 
   it("a subject that becomes due by time is made ready in one lap, however many others become due with it", async () => {
     await crowd(700, 1);
     await crowd(1, 5000, -60, "b");
-    await scene.database.query("update sync.subjects set ready = false");
+    await world.database.query("update sync.subjects set ready = false");
     await overdue("c", "single");
     let laps = 0;
     for (let after = ""; laps === 0;) {
-      ({ after } = await wake(scene.database, after));
+      ({ after } = await wake(world.database, after));
       if (after === "") laps += 1;
     }
     expect(await readyIds()).toContain("single");
@@ -104,29 +105,29 @@ describe("a subject that becomes due by time", () => {
 
   it("a wake reports that more subjects became due, so that the next one need not wait", async () => {
     await crowd(1, 1500, -60);
-    await scene.database.query("update sync.subjects set ready = false");
-    expect(await wake(scene.database, "")).toEqual({ after: "", more: true });
-    expect(await wake(scene.database, "")).toEqual({ after: "", more: false });
+    await world.database.query("update sync.subjects set ready = false");
+    expect(await wake(world.database, "")).toEqual({ after: "", more: true });
+    expect(await wake(world.database, "")).toEqual({ after: "", more: false });
     expect(await readyIds()).toHaveLength(1500);
   });
 
   it("a subject that becomes due by time during the commit of its run stays with that run", async () => {
     await overdue("b", "committing");
-    await scene.database.transaction(async (tx) => {
+    await world.database.transaction(async (tx) => {
       await tx.query("select from sync.subjects where id = 'committing' for key share");
-      await wake(scene.database, "");
+      await wake(world.database, "");
       expect(await readyIds()).toEqual([]);
     });
-    await wake(scene.database, "");
+    await wake(world.database, "");
     expect(await readyIds()).toEqual(["committing"]);
   });
 
   it("a wake reads as many pages beside many waiting subjects of an integration as beside few", async () => {
     await crowd(50, 1);
-    await scene.database.query("vacuum analyze sync.subjects");
+    await world.database.query("vacuum analyze sync.subjects");
     const few = await pagesOf(WAKE, [""]);
     await crowd(1, 40_000, 7200, "b");
-    await scene.database.query("vacuum analyze sync.subjects");
+    await world.database.query("vacuum analyze sync.subjects");
     expect(await pagesOf(WAKE, [""])).toBeLessThan(few * 1.5 + 50);
   });
 
@@ -134,16 +135,16 @@ describe("a subject that becomes due by time", () => {
     await crowd(3, 4);
     await overdue("b", "counted");
     await overdue("c", "counted too");
-    expect(await dueDepth(scene.database)).toMatchObject({ due: 2, running: 0 });
-    expect((await dueDepth(scene.database)).oldest_due_seconds).toBeGreaterThanOrEqual(1);
+    expect(await dueDepth(world.database)).toMatchObject({ due: 2, running: 0 });
+    expect((await dueDepth(world.database)).oldest_due_seconds).toBeGreaterThanOrEqual(1);
   });
 });
 
 describe("ready", () => {
   it("the column ready follows due_at for every statement that writes it", async () => {
-    const set = (due: string) => scene.database.query(`update sync.subjects set due_at = ${due} where id = 'x'`);
+    const set = (due: string) => world.database.query(`update sync.subjects set due_at = ${due} where id = 'x'`);
     const isReady = async () => (await readyIds()).includes("x");
-    await scene.database.query("insert into sync.subjects (integration_id, kind, id) values ('i', 'item', 'x')");
+    await world.database.query("insert into sync.subjects (integration_id, kind, id) values ('i', 'item', 'x')");
     expect(await isReady()).toBe(false);
     for (const [due, expected] of [
       ["now()", true],

@@ -1,7 +1,7 @@
 /** Reads the events of an item for tests, and those that a run adds. */
 import { expect } from "vitest";
 import { Event } from "../../src/api/nouns/events/shapes.ts";
-import type { Item, Scene } from "./support.ts";
+import type { Item, World } from "../support/world/index.ts";
 
 export interface RecordedEvent {
   type: string;
@@ -28,9 +28,9 @@ export interface EventReader {
 
 export const typesOf = (events: readonly RecordedEvent[]): string[] => events.map(({ type }) => type);
 
-export function openEventReader(scene: Scene): EventReader {
+export function openEventReader(world: World<"sync">): EventReader {
   const eventsOf: EventReader["eventsOf"] = async (itemId, since = 0) => {
-    const { rows } = await scene.database.query<{ payload: Buffer }>(
+    const { rows } = await world.database.query<{ payload: Buffer }>(
       `select e.payload from events.outbox o, unnest(o.events) with ordinality named (id, n) join events.events e using (id)
        where e.item_id = $1 order by o.id, n`,
       [itemId],
@@ -43,13 +43,13 @@ export function openEventReader(scene: Scene): EventReader {
     });
   };
   const work = async (): Promise<void> => {
-    const worker = await scene.work();
+    const worker = await world.sync.start();
     await worker.idle();
     await worker[Symbol.asyncDispose]();
   };
   const notifyAndWork: EventReader["notifyAndWork"] = async ({ item_id }, code, type = "ITEM") => {
     const before = (await eventsOf(item_id)).length;
-    await scene.notify(item_id, code, type);
+    await world.sync.notify(item_id, code, type);
     await work();
     return await eventsOf(item_id, before);
   };
@@ -58,7 +58,7 @@ export function openEventReader(scene: Scene): EventReader {
     work,
     notifyAndWork,
     change: async (item, counts) => {
-      scene.simulator.control.changeTransactions(item.item_id, { ...counts, webhooks: false });
+      world.simulator.control.changeTransactions(item.item_id, { ...counts, webhooks: false });
       return await notifyAndWork(item, "SYNC_UPDATES_AVAILABLE", "TRANSACTIONS");
     },
   };

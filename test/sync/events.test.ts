@@ -7,16 +7,17 @@ import { commitRun } from "../../src/sync/commit.ts";
 import type { Ending } from "../../src/sync/ending.ts";
 import { claim } from "../../src/sync/queue.ts";
 import { expectEventsTellTheMirror, expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { openScene, until, type Scene } from "./support.ts";
 import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 let reader: EventReader;
 beforeAll(async () => {
-  scene = await openScene();
-  reader = openEventReader(scene);
+  world = await startWorld({ sync: {} });
+  reader = openEventReader(world);
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const eventsOf: EventReader["eventsOf"] = (...args) => reader.eventsOf(...args);
 const work: EventReader["work"] = (...args) => reader.work(...args);
@@ -24,9 +25,9 @@ const change: EventReader["change"] = (...args) => reader.change(...args);
 
 describe("a first sync", () => {
   it("a first sync records the events item.linked, the item's rows as history, and sync.completed", async () => {
-    const [item] = scene.makeItems(1, 150);
+    const [item] = world.integration.makeItems(1, 150);
     if (!item) throw new Error("no item");
-    await introduceItem(scene, { integration_id: scene.integrationId, ...item, user_id: "user-7" });
+    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "user-7" });
     await work();
     const events = await eventsOf(item.item_id);
     expect([...new Set(typesOf(events))]).toEqual([
@@ -36,12 +37,12 @@ describe("a first sync", () => {
       "sync.completed",
     ]);
     for (const event of events) {
-      const { integrationId: integration_id } = scene;
+      const integration_id = world.integration.id;
       expect(event).toMatchObject({ integration_id, environment: "sandbox", user_id: "user-7", version: 1 });
       expect(event.history).toBe(event.type.endsWith(".changed"));
     }
     expect(events[0]?.data).toEqual({ created: true });
-    const { rows } = await scene.database.query<{ id: string }>("select id from sync.runs where subject_id = $1", [
+    const { rows } = await world.database.query<{ id: string }>("select id from sync.runs where subject_id = $1", [
       item.item_id,
     ]);
     expect(events.at(-1)?.data).toMatchObject({
@@ -50,12 +51,12 @@ describe("a first sync", () => {
       webhooks: 1,
       update_info: { total_transactions: 150, counts: { transactions: { added: 150 } } },
     });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 
   it("the events of a run are one row of the outbox", async () => {
-    const item = await scene.synced(120);
-    const { rows } = await scene.database.query<{ types: string[] }>(
+    const item = await world.sync.synced(120);
+    const { rows } = await world.database.query<{ types: string[] }>(
       `select array_agg(distinct e.type) as types from events.outbox o join events.events e on e.id = any (o.events)
        where e.item_id = $1 group by o.id order by o.id`,
       [item.item_id],
@@ -69,7 +70,7 @@ describe("a first sync", () => {
 
 describe("changed rows", () => {
   it("an event of changed rows holds the rows themselves: added, modified, and removed ones as they last were", async () => {
-    const item = await scene.synced(30);
+    const item = await world.sync.synced(30);
     const events = await change(item, { add: 4, modify: 3, remove: 2 });
     const [event] = events.filter(({ type }) => type === "transactions.changed");
     expect(event).toMatchObject({
@@ -81,11 +82,11 @@ describe("changed rows", () => {
     for (const row of [...(added ?? []), ...(modified ?? []), ...(removed ?? [])]) {
       expect(row).toMatchObject({ transaction_id: expect.any(String), amount: expect.any(Number) });
     }
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 
   it("changed rows come in numbered parts of a hundred rows and 100 kB at most", async () => {
-    const item = await scene.synced(10);
+    const item = await world.sync.synced(10);
     for (const add of [450, 2600]) {
       const events = (await change(item, { add })).filter(({ type }) => type === "transactions.changed");
       const parts = events.map(({ data }) => data as { part: number; parts: number; added: unknown[] });
@@ -97,46 +98,46 @@ describe("changed rows", () => {
       // Few receivers like many small ones.
       expect(parts.length).toBeLessThan(add / 30);
     }
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 
   it("a run that changes nothing records no event of changed rows", async () => {
-    const item = await scene.synced(5);
+    const item = await world.sync.synced(5);
     expect(typesOf(await change(item, {}))).toEqual(["sync.completed"]);
   });
 
   it("a reading from the start records only rows that differ, and not as history", async () => {
-    const item = await scene.synced(40);
-    scene.simulator.control.changeTransactions(item.item_id, { add: 1, remove: 1, webhooks: false });
+    const item = await world.sync.synced(40);
+    world.simulator.control.changeTransactions(item.item_id, { add: 1, remove: 1, webhooks: false });
     const before = (await eventsOf(item.item_id)).length;
-    await scene.database.query("update sync.subjects set requested = '{*:full}', due_at = now() where id = $1", [
+    await world.database.query("update sync.subjects set requested = '{*:full}', due_at = now() where id = $1", [
       item.item_id,
     ]);
     await work();
     const [event] = (await eventsOf(item.item_id, before)).filter(({ type }) => type === "transactions.changed");
     expect(event).toMatchObject({ history: false, data: { counts: { added: 1, modified: 0, removed: 1 } } });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 });
 
 describe("history", () => {
   it("rows are history until Plaid says that the history is complete", async () => {
-    const [item] = scene.makeItems(1, 300, { ready: false, days: 300 });
+    const [item] = world.integration.makeItems(1, 300, { ready: false, days: 300 });
     if (!item) throw new Error("no item");
-    await scene.link(item);
-    const worker = await scene.work();
+    await world.integration.link(item);
+    const worker = await world.sync.start();
     await worker.idle();
-    const { control } = scene.simulator;
+    const { control } = world.simulator;
     const flags = async () =>
       (await eventsOf(item.item_id))
         .filter(({ type }) => type === "transactions.changed")
         .map(({ history }) => history);
     const rowsOf = async () =>
-      (await scene.database.query("select from plaid.transactions where item_id = $1", [item.item_id])).rowCount;
+      (await world.database.query("select from plaid.transactions where item_id = $1", [item.item_id])).rowCount;
     expect(await flags()).toEqual([]);
     for (let step = 0; step < 60 && (await rowsOf()) < 300; step += 1) {
       await control.advanceClock({ advance_s: 1 });
-      await scene.notify(item.item_id);
+      await world.sync.notify(item.item_id);
       await worker.idle({ retries: true });
     }
     const first = await flags();
@@ -145,12 +146,12 @@ describe("history", () => {
     await worker[Symbol.asyncDispose]();
     const news = await change(item, { add: 2 });
     expect(news.filter(({ type }) => type === "transactions.changed").map(({ history }) => history)).toEqual([false]);
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 
   it("rows of a resource that was read before events existed are not history", async () => {
-    const item = await scene.synced(3);
-    const { rows } = await scene.database.query("select complete from sync.cursors where id = $1 and absent is null", [
+    const item = await world.sync.synced(3);
+    const { rows } = await world.database.query("select complete from sync.cursors where id = $1 and absent is null", [
       item.item_id,
     ]);
     expect(new Set(rows.map((row) => row["complete"]))).toEqual(new Set([true]));
@@ -159,22 +160,22 @@ describe("history", () => {
 
 describe("an event", () => {
   it("sync sends a notification about a run's events after the commit", async () => {
-    const item = await scene.synced(1);
+    const item = await world.sync.synced(1);
     let notified = 0;
-    await using _ = await scene.database.listen("tartan_outbox", () => (notified += 1));
-    await scene.database.query("update sync.subjects set requested = '{*}', due_at = now() where id = $1", [
+    await using _ = await world.database.listen("tartan_outbox", () => (notified += 1));
+    await world.database.query("update sync.subjects set requested = '{*}', due_at = now() where id = $1", [
       item.item_id,
     ]);
     await work();
-    await until(() => notified > 0);
+    await until("a notification", () => notified > 0);
   });
 
   it("a run that lost its lease or could not commit leaves no event", async () => {
-    const item = await scene.synced(3);
+    const item = await world.sync.synced(3);
     const before = await eventsOf(item.item_id);
     const ending = async (): Promise<Ending> => {
-      await scene.database.query("update sync.subjects set due_at = now() where id = $1", [item.item_id]);
-      const [claimed] = await claim(scene.database, "", 1, 30);
+      await world.database.query("update sync.subjects set due_at = now() where id = $1", [item.item_id]);
+      const [claimed] = await claim(world.database, "", 1, 30);
       if (!claimed) throw new Error("nothing was due");
       const [, , transactions] = resourcesOf("item");
       if (!transactions) throw new Error("no resource");
@@ -214,14 +215,14 @@ describe("an event", () => {
       };
     };
     const lost = await ending();
-    await scene.database.query("update sync.subjects set lease_token = gen_random_uuid() where id = $1", [
+    await world.database.query("update sync.subjects set lease_token = gen_random_uuid() where id = $1", [
       item.item_id,
     ]);
-    await expect(commitRun(scene.database, lost)).rejects.toMatchObject({ code: "lease_lost" });
-    await scene.database.query("update sync.subjects set lease_token = null where id = $1", [item.item_id]);
+    await expect(commitRun(world.database, lost)).rejects.toMatchObject({ code: "lease_lost" });
+    await world.database.query("update sync.subjects set lease_token = null where id = $1", [item.item_id]);
     // The lease goes while the run is being written, after its events were.
     const late = await ending();
-    const { database } = scene;
+    const { database } = world;
     const cut = commitRun(
       {
         ...database,
@@ -241,8 +242,8 @@ describe("an event", () => {
     );
     await expect(cut).rejects.toMatchObject({ code: "lease_lost" });
     expect(await eventsOf(item.item_id)).toEqual(before);
-    await expectEventsTellTheMirror(scene.database, item.item_id);
-    await scene.database.query("update sync.subjects set lease_token = null, due_at = null where id = $1", [
+    await expectEventsTellTheMirror(world.database, item.item_id);
+    await world.database.query("update sync.subjects set lease_token = null, due_at = null where id = $1", [
       item.item_id,
     ]);
   });

@@ -10,9 +10,10 @@ import { commitRun } from "../../src/sync/commit.ts";
 import { markWaiting } from "../../src/sync/marker.ts";
 import { claim as claimDue, waitingWebhooks } from "../../src/sync/queue.ts";
 import type { Claim } from "../../src/sync/types.ts";
-import { linkItem, webhook } from "../journal/support.ts";
 import { testDatabase } from "../support/database.ts";
 import { markAll } from "../support/mark.ts";
+import { webhook } from "../support/webhook.ts";
+import { linkItem } from "../journal/support.ts";
 
 /** A statement that takes longer waits for another transaction's lock, and somebody else has to go on. */
 const BLOCKED_MS = 60;

@@ -4,27 +4,28 @@ import { getItem } from "../../src/sync/items.ts";
 import { PlaidError } from "../../src/plaid/errors.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { gated, openScene, type Item, type Scene } from "./support.ts";
 import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
+import { startWorld, type Item, type World } from "../support/world/index.ts";
+import { gated } from "./support.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 let reader: EventReader;
 beforeAll(async () => {
-  scene = await openScene();
-  reader = openEventReader(scene);
+  world = await startWorld({ sync: {} });
+  reader = openEventReader(world);
 });
-afterEach(() => void scene.simulator.control.clearFaults());
-afterAll(() => scene[Symbol.asyncDispose]());
+afterEach(() => void world.simulator.control.clearFaults());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const run = async (clientFor?: SyncOptions["clientFor"]): Promise<void> => {
-  const worker = await scene.work(clientFor && { clientFor });
+  const worker = await world.sync.start(clientFor && { clientFor });
   await worker.idle();
   await worker[Symbol.asyncDispose]();
 };
 const itemRow = async ({ item_id }: Item): Promise<Record<string, unknown> | undefined> =>
-  (await scene.database.query("select * from plaid.items where item_id = $1", [item_id])).rows[0];
+  (await world.database.query("select * from plaid.items where item_id = $1", [item_id])).rows[0];
 const currentRows = async ({ item_id }: Item): Promise<number> =>
-  (await scene.database.query("select from plaid.current_transactions where item_id = $1", [item_id])).rows.length;
+  (await world.database.query("select from plaid.current_transactions where item_id = $1", [item_id])).rows.length;
 
 /** Plaid refuses an endpoint by an error. */
 const refusing = (endpoint: string, errorType: string, errorCode: string): SyncOptions["clientFor"] =>
@@ -59,11 +60,11 @@ describe("an error that the item's own row holds", () => {
     "ITEM_NOT_FOUND",
   ]) {
     it(`the error ${code} of an item keeps its rows while Plaid answers for them, is shown, and goes away by itself`, async () => {
-      const item = await scene.synced(12);
-      scene.simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
+      const item = await world.sync.synced(12);
+      world.simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
       const before = (await reader.eventsOf(item.item_id)).length;
-      await scene.notify(item.item_id, "ERROR", "ITEM");
-      await scene.notify(item.item_id);
+      await world.sync.notify(item.item_id, "ERROR", "ITEM");
+      await world.sync.notify(item.item_id);
       await run(broken(code));
       expect(await currentRows(item)).toBe(15);
       expect(await itemRow(item)).toMatchObject({
@@ -71,7 +72,7 @@ describe("an error that the item's own row holds", () => {
         removed_at: null,
         next_step: expect.stringMatching(/^[A-Z].*\.$/),
       });
-      expect(await getItem(scene.database, item.item_id)).toMatchObject({
+      expect(await getItem(world.database, item.item_id)).toMatchObject({
         status: "needs_user",
         error_code: code,
         error_message: expect.stringMatching(/^[A-Z].*\.$/),
@@ -81,11 +82,11 @@ describe("an error that the item's own row holds", () => {
       expect(ill).toContain("item.error");
       expect(ill).not.toContain("item.removed");
 
-      scene.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
-      await scene.notify(item.item_id);
+      world.simulator.control.changeTransactions(item.item_id, { add: 2, webhooks: false });
+      await world.sync.notify(item.item_id);
       await run();
-      await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
-      expect(await getItem(scene.database, item.item_id)).toMatchObject({
+      await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
+      expect(await getItem(world.database, item.item_id)).toMatchObject({
         status: "ok",
         error_code: null,
         error_message: null,
@@ -97,22 +98,22 @@ describe("an error that the item's own row holds", () => {
   }
 
   it("the error that the permission was revoked ends the item as soon as Plaid refuses the bank's data for it", async () => {
-    const item = await scene.synced(4);
-    scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
-    await scene.notify(item.item_id, "ERROR", "ITEM");
+    const item = await world.sync.synced(4);
+    world.simulator.control.revokeItem(item.item_id, { webhooks: false });
+    await world.sync.notify(item.item_id, "ERROR", "ITEM");
     await run();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ended" });
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    expect(await world.sync.subject(item.item_id)).toMatchObject({ status: "ended" });
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 });
 
 describe("an error by which /item/get is refused", () => {
   for (const code of ["UNSUPPORTED_RESPONSE", "ITEM_NOT_SUPPORTED", "ITEM_LOGIN_REQUIRED"]) {
     it(`the refusal of /item/get with ${code} keeps the rows, is shown in the item's row, and causes one event when it comes and one when it goes`, async () => {
-      const item = await scene.synced(6);
+      const item = await world.sync.synced(6);
       const before = (await reader.eventsOf(item.item_id)).length;
       for (let n = 0; n < 2; n += 1) {
-        await scene.notify(item.item_id, "ERROR", "ITEM");
+        await world.sync.notify(item.item_id, "ERROR", "ITEM");
         await run(refusing("/item/get", "ITEM_ERROR", code));
       }
       expect(await currentRows(item)).toBe(6);
@@ -122,19 +123,19 @@ describe("an error by which /item/get is refused", () => {
         institution_id: expect.any(String),
         removed_at: null,
       });
-      await scene.notify(item.item_id);
+      await world.sync.notify(item.item_id);
       await run();
       expect(await itemRow(item)).toMatchObject({ error_code: null, error: null, next_step: null });
       const recorded = typesOf(await reader.eventsOf(item.item_id, before)).filter((type) => type.startsWith("item."));
       expect(recorded).toEqual(["item.error", "item.repaired"]);
-      await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+      await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
     });
   }
 
   it("an item that was never read is shown with the error of /item/get, and completely once Plaid answers", async () => {
-    const [item] = scene.makeItems(1, 4);
+    const [item] = world.integration.makeItems(1, 4);
     if (!item) throw new Error("no item");
-    await scene.link(item);
+    await world.integration.link(item);
     await run(refusing("/item/get", "INVALID_INPUT", "INVALID_ACCESS_TOKEN"));
     expect(await itemRow(item)).toMatchObject({
       item_id: item.item_id,
@@ -142,26 +143,26 @@ describe("an error by which /item/get is refused", () => {
       institution_id: null,
       removed_at: null,
     });
-    expect(await getItem(scene.database, item.item_id)).toMatchObject({
+    expect(await getItem(world.database, item.item_id)).toMatchObject({
       status: "misconfigured",
       error_code: "INVALID_ACCESS_TOKEN",
       error_message: expect.stringContaining("access token"),
       next_step: expect.stringContaining("ITEM/CREATED"),
       verified_at: null,
     });
-    await scene.link(item);
+    await world.integration.link(item);
     await run();
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
     const recorded = typesOf(await reader.eventsOf(item.item_id)).filter((type) => type.startsWith("item."));
     expect(recorded).toEqual(["item.linked", "item.error", "item.linked", "item.repaired"]);
   });
 
   it("an error of the integration is not written to the rows of items that were read before", async () => {
-    const item = await scene.synced(2);
-    await scene.notify(item.item_id, "ERROR", "ITEM");
+    const item = await world.sync.synced(2);
+    await world.sync.notify(item.item_id, "ERROR", "ITEM");
     await run(refusing("/item/get", "INVALID_INPUT", "INVALID_API_KEYS"));
     expect(await itemRow(item)).toMatchObject({ error_code: null });
-    expect(await getItem(scene.database, item.item_id)).toMatchObject({
+    expect(await getItem(world.database, item.item_id)).toMatchObject({
       status: "misconfigured",
       error_code: "INVALID_API_KEYS",
       next_step: expect.stringContaining("tartan integrations update"),

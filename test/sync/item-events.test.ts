@@ -3,16 +3,16 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listRuns } from "../../src/sync/queries.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { openScene, type Scene } from "./support.ts";
 import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 let reader: EventReader;
 beforeAll(async () => {
-  scene = await openScene();
-  reader = openEventReader(scene);
+  world = await startWorld({ sync: {} });
+  reader = openEventReader(world);
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const eventsOf: EventReader["eventsOf"] = (...args) => reader.eventsOf(...args);
 const work: EventReader["work"] = (...args) => reader.work(...args);
@@ -20,8 +20,8 @@ const notifyAndWork: EventReader["notifyAndWork"] = (...args) => reader.notifyAn
 
 describe("an item", () => {
   it("an item that breaks and is repaired causes one event each, and the failed run names the error", async () => {
-    const item = await scene.synced(3);
-    scene.simulator.control.breakItem(item.item_id, { webhooks: false });
+    const item = await world.sync.synced(3);
+    world.simulator.control.breakItem(item.item_id, { webhooks: false });
     const ill = await notifyAndWork(item, "ERROR");
     expect(typesOf(ill)).toEqual(["item.error", "sync.failed"]);
     expect(ill[0]?.data).toMatchObject({
@@ -36,7 +36,7 @@ describe("an item", () => {
       error: { error_code: "ITEM_LOGIN_REQUIRED" },
     });
     expect(typesOf(await notifyAndWork(item, "ERROR"))).toEqual(["sync.failed"]);
-    scene.simulator.control.repairItem(item.item_id, { webhooks: false });
+    world.simulator.control.repairItem(item.item_id, { webhooks: false });
     const well = await notifyAndWork(item, "LOGIN_REPAIRED");
     expect(typesOf(well)).toEqual(["item.repaired", "sync.completed"]);
     expect(well[0]?.data).toMatchObject({
@@ -46,8 +46,8 @@ describe("an item", () => {
   });
 
   it("item.updated names what changed in an item", async () => {
-    const item = await scene.synced(3);
-    const { url, clientId: client_id, secret } = scene.simulator;
+    const item = await world.sync.synced(3);
+    const { url, clientId: client_id, secret } = world.simulator;
     const answer = await fetch(`${url}/item/webhook/update`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -68,16 +68,16 @@ describe("an item", () => {
   });
 
   it("an item that has an error when it is first read causes item.error", async () => {
-    const [item] = scene.makeItems(1, 3);
+    const [item] = world.integration.makeItems(1, 3);
     if (!item) throw new Error("no item");
-    scene.simulator.control.breakItem(item.item_id, { webhooks: false });
-    await scene.link(item);
+    world.simulator.control.breakItem(item.item_id, { webhooks: false });
+    await world.integration.link(item);
     await work();
     expect(typesOf(await eventsOf(item.item_id))).toEqual(["item.linked", "item.error", "sync.failed"]);
   });
 
   it("item.consent_expiring holds what Plaid announced", async () => {
-    const item = await scene.synced(3);
+    const item = await world.sync.synced(3);
     for (const reason of ["PENDING_EXPIRATION", "PENDING_DISCONNECT"]) {
       const events = await notifyAndWork(item, reason);
       expect(typesOf(events)).toEqual(["item.consent_expiring", "sync.completed"]);
@@ -90,8 +90,8 @@ describe("an item", () => {
   });
 
   it("an item that Plaid no longer has causes item.removed once, with the removed rows", async () => {
-    const item = await scene.synced(130);
-    scene.simulator.control.revokeItem(item.item_id, { webhooks: false });
+    const item = await world.sync.synced(130);
+    world.simulator.control.revokeItem(item.item_id, { webhooks: false });
     const events = await notifyAndWork(item, "USER_PERMISSION_REVOKED");
     expect(typesOf(events).filter((type, index, all) => type !== all[index - 1])).toEqual([
       "item.removed",
@@ -104,11 +104,11 @@ describe("an item", () => {
     expect(removed[0]).toMatchObject({ history: false, data: { counts: { added: 0, modified: 0, removed: 130 } } });
     expect(events.at(-1)?.data).toMatchObject({ outcome: "ended" });
     expect(typesOf(await notifyAndWork(item, "USER_PERMISSION_REVOKED"))).not.toContain("item.removed");
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 
   it("an item that nobody linked causes no event, since it needs no run", async () => {
-    const [item] = scene.makeItems(1, 3);
+    const [item] = world.integration.makeItems(1, 3);
     if (!item) throw new Error("no item");
     for (const [type, code] of [
       ["TRANSACTIONS", "SYNC_UPDATES_AVAILABLE"],
@@ -119,13 +119,13 @@ describe("an item", () => {
   });
 
   it("item.removed is recorded for an unlinked and for an erased item, and nothing else remains of the erased one", async () => {
-    const [kept, erased] = [await scene.synced(3), await scene.synced(3)];
+    const [kept, erased] = [await world.sync.synced(3), await world.sync.synced(3)];
     const before = (await eventsOf(kept.item_id)).length;
-    await unlinkItem(scene.database, scene.integrationId, kept.item_id);
+    await unlinkItem(world.database, world.integration.id, kept.item_id);
     expect((await eventsOf(kept.item_id, before)).map(({ type, data }) => [type, data])).toEqual([
       ["item.removed", { reason: "unlinked", error_code: null }],
     ]);
-    await eraseItem(scene.database, scene.integrationId, erased.item_id);
+    await eraseItem(world.database, world.integration.id, erased.item_id);
     expect((await eventsOf(erased.item_id)).map(({ type, data }) => [type, data])).toEqual([
       ["item.removed", { reason: "erased", error_code: null }],
     ]);
@@ -134,43 +134,43 @@ describe("an item", () => {
 
 describe("runs that fail", () => {
   it("a failed run records sync.failed with the time of the next try, and a run that waits for Plaid does not", async () => {
-    const item = await scene.synced(3);
+    const item = await world.sync.synced(3);
     const before = (await eventsOf(item.item_id)).length;
-    scene.simulator.control.addFault({ kind: "server_error", item_id: item.item_id, count: 2 });
-    const worker = await scene.work({ delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
-    await scene.notify(item.item_id);
+    world.simulator.control.addFault({ kind: "server_error", item_id: item.item_id, count: 2 });
+    const worker = await world.sync.start({ delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
+    await world.sync.notify(item.item_id);
     await worker.idle();
     await worker[Symbol.asyncDispose]();
-    scene.simulator.control.clearFaults();
+    world.simulator.control.clearFaults();
     const [event] = (await eventsOf(item.item_id, before)).filter(({ type }) => type === "sync.failed");
     expect(event?.data).toMatchObject({ status: "retrying", attempts: 1, error: { class: "backoff" } });
     expect(new Date(String(event?.data["retry_at"])).getTime()).toBeGreaterThan(Date.now() + 200_000);
 
-    const [young] = scene.makeItems(1, 10, { ready: false });
+    const [young] = world.integration.makeItems(1, 10, { ready: false });
     if (!young) throw new Error("no item");
-    await scene.link(young);
+    await world.integration.link(young);
     await work();
-    expect(await scene.subject(young.item_id)).toMatchObject({ status: "waiting" });
+    expect(await world.sync.subject(young.item_id)).toMatchObject({ status: "waiting" });
     expect(typesOf(await eventsOf(young.item_id))).toEqual(["item.linked", "accounts.changed"]);
   });
 
   it("a run that fails unexpectedly records sync.failed and is listed with its error", async () => {
-    const item = await scene.synced(3);
+    const item = await world.sync.synced(3);
     const before = (await eventsOf(item.item_id)).length;
-    const worker = await scene.work({
+    const worker = await world.sync.start({
       clientFor: () => {
         throw new Error("something unexpected");
       },
       delays: { retryMs: 600_000, retryMaxMs: 600_000 },
     });
-    await scene.notify(item.item_id);
+    await world.sync.notify(item.item_id);
     await worker.idle();
     await worker[Symbol.asyncDispose]();
     const events = await eventsOf(item.item_id, before);
     expect(typesOf(events)).toEqual(["sync.failed"]);
     expect(events[0]).toMatchObject({ environment: "sandbox" });
     expect(events[0]?.data).toMatchObject({ status: "retrying", error: { class: "internal" } });
-    const { data } = await listRuns(scene.database, { item_id: item.item_id, limit: 1 });
+    const { data } = await listRuns(world.database, { item_id: item.item_id, limit: 1 });
     expect(data).toMatchObject([
       { id: events[0]?.data["run_id"], outcome: "failed", webhooks: 0, error: { message: "something unexpected" } },
     ]);

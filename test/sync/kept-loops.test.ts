@@ -10,26 +10,29 @@ import { sweepStaged } from "../../src/sync/staging.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { ENDPOINT, pages, loopTools } from "./loop-support.ts";
-import { gated, openScene, until, webhook, type Item, type Scene } from "./support.ts";
+import { startWorld, type Item, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
+import { webhook } from "../support/webhook.ts";
+import { gated } from "./support.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const { count, finished, truthful, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
+const { count, finished, truthful, changed, pausedAfter, goOn, haunt } = loopTools(() => world);
 
 /** The next run fails since the item's user has to act: its loop is forgotten with its pages, and begins anew when the user has. */
 async function forgottenUntilRepaired(item: Item): Promise<void> {
-  const { control } = scene.simulator;
+  const { control } = world.simulator;
   control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
   await goOn(item);
-  const worker = await scene.work();
-  await until(async () => (await scene.subject(item.item_id)).status === "needs_user", "the failure");
+  const worker = await world.sync.start();
+  await until("the failure", async () => (await world.sync.subject(item.item_id)).status === "needs_user");
   await worker[Symbol.asyncDispose]();
   expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
-  await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await world.sync.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
   await goOn(item);
   await finished({});
 }
@@ -46,35 +49,35 @@ describe("a loop that waited starts over", () => {
   it("a loop that waited starts over when Postgres lost its pages", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("truncate mirror.staged_pages");
+    await world.database.query("truncate mirror.staged_pages");
     await startsOver(item);
   });
 
   it("a loop that waited starts over when one of its pages is missing", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("delete from mirror.staged_pages where page = 0");
+    await world.database.query("delete from mirror.staged_pages where page = 0");
     await startsOver(item);
   });
 
   it("a loop that waited starts over when its pages are too old", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await world.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
     await startsOver(item);
   });
 
   it("a loop that waited starts over when the resource was read with another cursor meanwhile", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("update sync.loops set first_cursor = 'another'");
+    await world.database.query("update sync.loops set first_cursor = 'another'");
     await startsOver(item);
   });
 
   it("a loop that waited starts over when the data changed meanwhile, from its first cursor", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    scene.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, count: 1 });
+    world.simulator.control.addFault({ kind: "mutation", item_id: item.item_id, count: 1 });
     await startsOver(item, 5);
   });
 
@@ -82,13 +85,13 @@ describe("a loop that waited starts over", () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await haunt(item);
-    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await startsOver(item, 4, expectRowsEqualTruth);
   });
 
   it("a loop that waited starts over when a full reading is requested again after it began", async () => {
-    const item = await scene.synced(1700);
-    const ask = () => requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    const item = await world.sync.synced(1700);
+    const ask = () => requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await ask();
     await pausedAfter(item, 2);
     await ask();
@@ -99,7 +102,7 @@ describe("a loop that waited starts over", () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await haunt(item);
-    await scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await world.sync.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
     await startsOver(item, 4, expectRowsEqualTruth);
   });
 });
@@ -107,10 +110,10 @@ describe("a loop that waited starts over", () => {
 describe("a reading of everything that has to wait", () => {
   it("a full reading that has to wait continues as a full reading, whether a request or a webhook caused it", async () => {
     for (const ask of [
-      (item: Item) => requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true }),
-      (item: Item) => scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM"),
+      (item: Item) => requestSync(world.database, item.item_id, { resources: ["transactions"], full: true }),
+      (item: Item) => world.sync.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM"),
     ]) {
-      const item = await scene.synced(1700);
+      const item = await world.sync.synced(1700);
       await haunt(item);
       await ask(item);
       await pausedAfter(item, 2);
@@ -123,22 +126,22 @@ describe("a reading of everything that has to wait", () => {
   });
 
   it("a full reading that has to wait stays a full reading when its pages are lost", async () => {
-    const item = await scene.synced(1700);
+    const item = await world.sync.synced(1700);
     await haunt(item);
-    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
-    await scene.database.query("truncate mirror.staged_pages");
+    await world.database.query("truncate mirror.staged_pages");
     await goOn(item);
     await finished({});
     await truthful(item, expectRowsEqualTruth);
   });
 
   it("a full reading that has to wait stays a full reading when its pages are lost and its user has to act before it begins anew", async () => {
-    const item = await scene.synced(1700);
+    const item = await world.sync.synced(1700);
     await haunt(item);
-    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
-    await scene.database.query("truncate mirror.staged_pages");
+    await world.database.query("truncate mirror.staged_pages");
     await forgottenUntilRepaired(item);
     await truthful(item, expectRowsEqualTruth);
   });
@@ -147,14 +150,14 @@ describe("a reading of everything that has to wait", () => {
 it("a loop that waits continues where it stopped although the client's credentials were wrong for a while", async () => {
   const item = await changed(1700);
   await pausedAfter(item, 2);
-  const { database, vault, integrationId, simulator } = scene;
-  await updateIntegration(database, vault, integrationId, { secret: "not-the-secret" });
-  await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  const { database, vault, integration, simulator } = world;
+  await updateIntegration(database, vault, integration.id, { secret: "not-the-secret" });
+  await world.sync.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
   await goOn(item);
-  const worker = await scene.work();
-  await until(async () => (await scene.subject(item.item_id)).status === "misconfigured", "the failure");
+  const worker = await world.sync.start();
+  await until("the failure", async () => (await world.sync.subject(item.item_id)).status === "misconfigured");
   await worker[Symbol.asyncDispose]();
-  await updateIntegration(database, vault, integrationId, { secret: simulator.secret });
+  await updateIntegration(database, vault, integration.id, { secret: simulator.secret });
   const { cursors, clientFor } = pages(() => null);
   await finished({ clientFor });
   expect(cursors).toHaveLength(2);
@@ -172,17 +175,17 @@ describe("a loop is forgotten", () => {
   it("a loop is deleted when it is too old and its subject has nothing to do", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
-    await sweepLoops(scene.database);
+    await world.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await sweepLoops(world.database);
     expect(await count("sync.loops")).toBe(1);
-    await scene.database.query("update sync.subjects set due_at = null where id = $1", [item.item_id]);
-    await sweepLoops(scene.database);
+    await world.database.query("update sync.subjects set due_at = null where id = $1", [item.item_id]);
+    await sweepLoops(world.database);
     expect(await count("sync.loops")).toBe(0);
-    await sweepStaged(scene.database);
-    await scene.notify(item.item_id);
+    await sweepStaged(world.database);
+    await world.sync.notify(item.item_id);
     await goOn(item);
     await finished({});
-    await scene.database.query("delete from mirror.staged_pages");
+    await world.database.query("delete from mirror.staged_pages");
     await truthful(item);
   });
 });
@@ -193,13 +196,13 @@ describe("pages that are taken over", () => {
     await pausedAfter(item, 2);
     await goOn(item);
     const doomed = await openDatabase({
-      url: scene.databaseUrl,
+      url: world.databaseUrl,
       poolSize: 4,
       applicationName: "doomed",
       logger: silentLogger,
     });
     let asked = 0;
-    const dying = await scene.work({
+    const dying = await world.sync.start({
       database: doomed,
       leaseSeconds: 1,
       clientFor: gated(async (_path, _body, pass) => {
@@ -208,7 +211,7 @@ describe("pages that are taken over", () => {
         await pass();
       }),
     });
-    await until(() => asked === 3);
+    await until("the third request", () => asked === 3);
     const { cursors, clientFor } = pages(() => null);
     await finished({ clientFor });
     await dying[Symbol.asyncDispose]();
@@ -219,11 +222,11 @@ describe("pages that are taken over", () => {
   it("staged pages stay for as long as their loop may use them", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    await scene.database.query("update mirror.staged_pages set staged_at = now() - interval '2 hours'");
-    await sweepStaged(scene.database);
+    await world.database.query("update mirror.staged_pages set staged_at = now() - interval '2 hours'");
+    await sweepStaged(world.database);
     expect(await count("mirror.staged_pages")).toBe(2);
-    await scene.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
-    await sweepStaged(scene.database);
+    await world.database.query("update sync.loops set begun_at = now() - interval '25 hours'");
+    await sweepStaged(world.database);
     expect(await count("mirror.staged_pages")).toBe(0);
     await goOn(item);
     await finished({});
@@ -231,8 +234,8 @@ describe("pages that are taken over", () => {
   });
 
   it.each([
-    ["erased", async ({ item_id }: Item) => await eraseItem(scene.database, scene.integrationId, item_id)],
-    ["unlinked", async ({ item_id }: Item) => await unlinkItem(scene.database, scene.integrationId, item_id)],
+    ["erased", async ({ item_id }: Item) => await eraseItem(world.database, world.integration.id, item_id)],
+    ["unlinked", async ({ item_id }: Item) => await unlinkItem(world.database, world.integration.id, item_id)],
   ])("the staged pages of an item that is %s are deleted", async (_, end) => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
@@ -241,13 +244,13 @@ describe("pages that are taken over", () => {
   });
 
   it("the staged pages of a deleted integration are deleted", async () => {
-    const integrationId = await scene.integrate();
-    const [item] = scene.makeItems(1, 1700);
+    const integrationId = await world.integration.another();
+    const [item] = world.integration.makeItems(1, 1700);
     if (!item) throw new Error("no item");
-    await scene.link(item, integrationId);
+    await world.integration.link(item, integrationId);
     await pausedAfter(item, 2);
     expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([2, 1]);
-    await deleteIntegration(scene.database, integrationId);
+    await deleteIntegration(world.database, integrationId);
     expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   });
 });
@@ -258,15 +261,15 @@ it.each(["marked", "not marked yet"])(
     const item = await changed(1700);
     await pausedAfter(item, 2);
     await goOn(item);
-    const { database, simulator } = scene;
+    const { database, simulator } = world;
     const query = database.query.bind(database);
     let late = true;
     database.query = async (statement, values) => {
       if (late && typeof statement !== "string" && statement.name.startsWith("journal_waiting")) {
         late = false;
         simulator.control.changeTransactions(item.item_id, { add: 3, webhooks: false });
-        const one = webhook(scene.integrationId, item.item_id, "TRANSACTIONS", "SYNC_UPDATES_AVAILABLE");
-        await (state === "marked" ? scene.notify(item.item_id) : append(database, [one]));
+        const one = webhook({ integrationId: world.integration.id, itemId: item.item_id });
+        await (state === "marked" ? world.sync.notify(item.item_id) : append(database, [one]));
       }
       return await query(statement, values);
     };
@@ -282,13 +285,14 @@ it.each(["marked", "not marked yet"])(
 
 it("a webhook that was behind a thousand others when a loop had to wait is served in full", async () => {
   const item = await changed(1700);
-  const { integrationId, database } = scene;
-  const others = Array.from({ length: 999 }, () =>
-    webhook(integrationId, item.item_id, "TRANSACTIONS", "DEFAULT_UPDATE"),
-  );
+  const { integration, database } = world;
+  const about = { integrationId: integration.id, itemId: item.item_id };
+  const others = Array.from({ length: 999 }, () => webhook({ ...about, webhookCode: "DEFAULT_UPDATE" }));
   await append(database, others);
   const later = new Date(Date.now() + 1000);
-  await append(database, [webhook(integrationId, item.item_id, "ITEM", "USER_ACCOUNT_REVOKED", later)]);
+  await append(database, [
+    webhook({ ...about, webhookType: "ITEM", webhookCode: "USER_ACCOUNT_REVOKED", receivedAt: later }),
+  ]);
   await haunt(item);
   await pausedAfter(item, 2);
   await goOn(item);

@@ -3,7 +3,9 @@ import { expect } from "vitest";
 import { PlaidError } from "../../src/plaid/errors.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { gated, until, type Item, type Scene } from "./support.ts";
+import { until } from "../support/until.ts";
+import type { Item, World } from "../support/world/index.ts";
+import { gated } from "./support.ts";
 
 export const ENDPOINT = "/transactions/sync";
 
@@ -35,52 +37,52 @@ export function pages(refuse: (turn: Turn) => Error | null) {
 export const refusingAfter = (count: number, error = limited()) =>
   pages(({ number }) => (number === count + 1 ? error : null));
 
-/** On the scene as it is when they are called. */
-export function loopTools(scene: () => Scene) {
+/** On the world as it is when they are called. */
+export function loopTools(world: () => World<"sync">) {
   const finished = async (options: Partial<SyncOptions>): Promise<void> => {
-    const worker = await scene().work(options);
+    const worker = await world().sync.start(options);
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();
   };
   const count = async (table: string): Promise<number> =>
-    (await scene().database.query<{ count: number }>(`select count(*) as count from ${table}`)).rows[0]?.count ?? -1;
+    (await world().database.query<{ count: number }>(`select count(*) as count from ${table}`)).rows[0]?.count ?? -1;
   /** No event mentions the ghost row, so only the rows are compared where there was one. */
   const truthful = async ({ item_id }: Item, equal = expectMirrorEqualsTruth): Promise<void> => {
-    await equal(scene().database, scene().simulator, item_id);
+    await equal(world().database, world().simulator, item_id);
     expect([await count("mirror.staged_pages"), await count("sync.loops")]).toEqual([0, 0]);
   };
   /** So many silent changes, one page for 500, and a webhook. */
   async function change(item: Item, add: number): Promise<void> {
-    scene().simulator.control.changeTransactions(item.item_id, { add, webhooks: false });
-    await scene().notify(item.item_id);
+    world().simulator.control.changeTransactions(item.item_id, { add, webhooks: false });
+    await world().sync.notify(item.item_id);
   }
   async function changed(add: number): Promise<Item> {
-    const item = await scene().synced(10);
+    const item = await world().sync.synced(10);
     await change(item, add);
     return item;
   }
   /** A worker that stops for good where the loop has to wait, in an hour. */
   async function pausedAfter(item: Item, count: number): Promise<void> {
     const hour = { retryMs: 3_600_000, retryMaxMs: 3_600_000 };
-    const worker = await scene().work({ delays: hour, clientFor: refusingAfter(count).clientFor });
-    await until(async () => (await scene().subject(item.item_id)).attempts > 0, "the wait");
+    const worker = await world().sync.start({ delays: hour, clientFor: refusingAfter(count).clientFor });
+    await until("the wait", async () => (await world().sync.subject(item.item_id)).attempts > 0);
     await worker[Symbol.asyncDispose]();
   }
   const goOn = async (item: Item): Promise<void> => {
-    await scene().database.query("delete from sync.rate_limits");
-    await scene().database.query("update sync.subjects set due_at = now(), not_before = null where id = $1", [
+    await world().database.query("delete from sync.rate_limits");
+    await world().database.query("update sync.subjects set due_at = now(), not_before = null where id = $1", [
       item.item_id,
     ]);
   };
   /** A row that Plaid does not have, in the place of one that it has: only a reading of everything notices. */
   const haunt = async ({ item_id }: Item): Promise<void> => {
-    await scene().database.query(
+    await world().database.query(
       "delete from plaid.transactions where item_id = $1 and transaction_id in (select max(transaction_id) from plaid.transactions where item_id = $1)",
       [item_id],
     );
-    await scene().database.query(
+    await world().database.query(
       "insert into plaid.transactions (integration_id, item_id, transaction_id, raw) values ($1, $2, 'ghost', '{}')",
-      [scene().integrationId, item_id],
+      [world().integration.id, item_id],
     );
   };
   return { finished, count, truthful, change, changed, pausedAfter, goOn, haunt };

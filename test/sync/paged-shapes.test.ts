@@ -4,18 +4,21 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { INSTITUTION, ITEM } from "../../src/resources/subjects.ts";
 import { date, numeric, text, timestamptz, type Resource } from "../../src/resources/types.ts";
 import type { Reader } from "../../src/sync/ask.ts";
+import { startWorld, type World } from "../support/world/index.ts";
 import { NOW, openPlaid, type Body, type Plaid } from "./shape-support.ts";
 
+let world: World;
 let plaid: Plaid;
 beforeAll(async () => {
-  plaid = await openPlaid({
+  world = await startWorld();
+  plaid = await openPlaid(world, {
     test_events:
       "ledger_id text, event_id text, event_type text, timestamp timestamptz, primary key (integration_id, ledger_id, event_id)",
     test_trades:
       "item_id text, trade_id text, date date, amount numeric, primary key (integration_id, item_id, trade_id)",
   });
 });
-afterAll(() => plaid[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(() => plaid.asked.splice(0));
 
 describe("a ledger of events, of a subject that is no item", () => {
@@ -172,9 +175,10 @@ describe("a window of days", () => {
     bank = [trade(1), trade(2), trade(29)];
     plaid.answer = serve();
     await plaid.sync(reader, trades);
-    await plaid.query("update plaid.test_trades set date = date - 10 where item_id = $1 and trade_id = 't29'", [
-      reader.scope.subjectId,
-    ]);
+    await world.database.query(
+      "update plaid.test_trades set date = date - 10 where item_id = $1 and trade_id = 't29'",
+      [reader.scope.subjectId],
+    );
     bank = [trade(2)];
     expect((await plaid.sync(reader, trades)).changes).toEqual({ test_trades: { added: 0, modified: 0, removed: 1 } });
     expect(await ids(reader)).toEqual(["t02", "t29"]);

@@ -9,27 +9,28 @@ import { requestSync } from "../../src/sync/queries.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { checkOnce, unheardItem } from "./reconcile-scene.ts";
-import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { checkOnce, unheardItem } from "./reconcile-support.ts";
 import { openEventReader } from "./event-reader.ts";
+import { startWorld, type Item, type World } from "../support/world/index.ts";
+import { gated } from "./support.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const run = async (options: Partial<SyncOptions> = {}): Promise<void> => {
-  const worker = await scene.work(options);
+  const worker = await world.sync.start(options);
   await worker.idle();
   await worker[Symbol.asyncDispose]();
 };
 const expectEqual = ({ item_id }: Item): Promise<void> =>
-  expectMirrorEqualsTruth(scene.database, scene.simulator, item_id);
+  expectMirrorEqualsTruth(world.database, world.simulator, item_id);
 const stateOf = async ({ item_id }: Item, name: string) =>
-  (await resourcesOfItem(scene.database, scene.integrationId, item_id)).find(({ resource }) => resource === name);
+  (await resourcesOfItem(world.database, world.integration.id, item_id)).find(({ resource }) => resource === name);
 const askedAll = (resource: Resource): number =>
-  endpointsOf(resource.fetch).reduce((sum, endpoint) => sum + scene.asked(endpoint), 0);
+  endpointsOf(resource.fetch).reduce((sum, endpoint) => sum + world.simulator.asked(endpoint), 0);
 
 /** The resources whose data the simulator has in a book, and how that is made to appear and go. */
 const CASES = (Object.keys(BOOKS) as BookName[]).map((name) => {
@@ -40,10 +41,10 @@ const CASES = (Object.keys(BOOKS) as BookName[]).map((name) => {
   return { name, resource, product, type };
 });
 
-async function made(more: Parameters<Scene["makeItems"]>[2]): Promise<Item> {
-  const [item] = scene.makeItems(1, 3, more);
+async function made(more: Parameters<World<"sync">["integration"]["makeItems"]>[2]): Promise<Item> {
+  const [item] = world.integration.makeItems(1, 3, more);
   if (!item) throw new Error("no item");
-  await scene.link(item);
+  await world.integration.link(item);
   await run();
   return item;
 }
@@ -51,7 +52,7 @@ async function made(more: Parameters<Scene["makeItems"]>[2]): Promise<Item> {
 async function rowsOf(resource: Resource, { item_id }: Item, where = "removed_at is null"): Promise<number> {
   let rows = 0;
   for (const name of tablesOf(resource).map(nameOf)) {
-    const found = await scene.database.query(`select from ${name} where item_id = $1 and ${where}`, [item_id]);
+    const found = await world.database.query(`select from ${name} where item_id = $1 and ${where}`, [item_id]);
     rows += found.rows.length;
   }
   return rows;
@@ -63,10 +64,10 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
     await expectEqual(item);
     expect(await rowsOf(resource, item)).toBeGreaterThan(0);
     expect(await stateOf(item, name)).toMatchObject({ absent: null, verified_at: expect.any(String) });
-    const { control } = scene.simulator;
+    const { control } = world.simulator;
     for (const change of [{ modify: 3 }, { add: 2 }, { remove: 1 }, { remove: 100 }, { add: 2 }]) {
       control.change(item.item_id, name, { ...change, webhooks: false });
-      const { notifyAndWork } = openEventReader(scene);
+      const { notifyAndWork } = openEventReader(world);
       await notifyAndWork(item, "DEFAULT_UPDATE", type);
       await expectEqual(item);
     }
@@ -75,46 +76,54 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
   it("a run does not request a product that the item does not have, even if its user consented to the product", async () => {
     const before = askedAll(resource);
     const item = await made({ products: ["transactions"], consented_products: [product] });
-    await scene.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
-    await requestSync(scene.database, item.item_id, { full: true });
+    await world.sync.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
+    await requestSync(world.database, item.item_id, { full: true });
     await run();
     expect(askedAll(resource)).toBe(before);
     expect(await stateOf(item, name)).toMatchObject({ absent: "not_listed", verified_at: null });
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", verified_at: expect.any(Date) });
-    expect(scene.simulator.control.item(item.item_id)["item"]).toMatchObject({ products: ["transactions"] });
+    expect(await world.sync.subject(item.item_id)).toMatchObject({ status: "ok", verified_at: expect.any(Date) });
+    expect(world.simulator.control.item(item.item_id)["item"]).toMatchObject({ products: ["transactions"] });
     await expectEqual(item);
   });
 
   it("a product without consent is refused for its resource, and the item is ok without it", async () => {
     const item = await made({ products: ["transactions"] });
-    await requestSync(scene.database, item.item_id, { resources: [name] });
+    await requestSync(world.database, item.item_id, { resources: [name] });
     await run();
     expect(await stateOf(item, name)).toMatchObject({ absent: "refused", rows: 0 });
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", due_at: null, requested: [], claimed: [] });
+    expect(await world.sync.subject(item.item_id)).toMatchObject({
+      status: "ok",
+      due_at: null,
+      requested: [],
+      claimed: [],
+    });
   });
 
   it("a product that Plaid does not have ready is read once its webhook arrives", async () => {
-    await using later = await openScene({ extraction: { initialMs: 3_600_000, historicalMs: 7_200_000 } });
-    const [item] = later.makeItems(1, 3, { products: [product], ready: false });
+    await using later = await startWorld({
+      simulator: { extraction: { initialMs: 3_600_000, historicalMs: 7_200_000 } },
+      sync: {},
+    });
+    const [item] = later.integration.makeItems(1, 3, { products: [product], ready: false });
     if (!item) throw new Error("no item");
-    await later.link(item);
+    await later.integration.link(item);
     const delays = { notReadyMs: 3_600_000 };
-    await using worker = await later.work({ delays });
+    await using worker = await later.sync.start({ delays });
     await worker.idle();
-    expect(await later.subject(item.item_id)).toMatchObject({
+    expect(await later.sync.subject(item.item_id)).toMatchObject({
       status: "waiting",
       last_error: { error_code: "PRODUCT_NOT_READY", resource: name },
     });
     await later.simulator.control.advanceClock({ advance_s: 3601 });
-    await later.notify(item.item_id, "DEFAULT_UPDATE", type);
+    await later.sync.notify(item.item_id, "DEFAULT_UPDATE", type);
     await worker.idle();
-    expect(await later.subject(item.item_id)).toMatchObject({ status: "ok" });
+    expect(await later.sync.subject(item.item_id)).toMatchObject({ status: "ok" });
     await expectMirrorEqualsTruth(later.database, later.simulator, item.item_id);
   });
 
   it("the rows of a product are removed when Plaid says that the item has no account for them, and come back with one", async () => {
     const item = await made({ products: ["transactions", product] });
-    const { control } = scene.simulator;
+    const { control } = world.simulator;
     const rows = await rowsOf(resource, item);
     for (const { account_id } of control.accounts(item.item_id).accounts) {
       if (control.item(item.item_id)["accounts"] === 1) break;
@@ -123,16 +132,16 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
     const [left] = control.accounts(item.item_id).accounts;
     control.addAccount(item.item_id, { subtype: "checking", webhooks: false });
     control.revokeAccount(item.item_id, { account_id: String(left?.["account_id"]), webhooks: false });
-    await scene.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
+    await world.sync.notify(item.item_id, "USER_ACCOUNT_REVOKED", "ITEM");
     await run();
     expect(await rowsOf(resource, item)).toBe(0);
     expect(await rowsOf(resource, item, "removed_at is not null")).toBe(rows);
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok" });
+    expect(await world.sync.subject(item.item_id)).toMatchObject({ status: "ok" });
     expect(await stateOf(item, name)).toMatchObject({ absent: null, rows: 0 });
     await expectEqual(item);
     control.addAccount(item.item_id, { subtype: name === "holdings" ? "brokerage" : "mortgage", webhooks: false });
     control.change(item.item_id, name, { add: 2, webhooks: false });
-    await scene.notify(item.item_id, "NEW_ACCOUNTS_AVAILABLE", "ITEM");
+    await world.sync.notify(item.item_id, "NEW_ACCOUNTS_AVAILABLE", "ITEM");
     await run();
     expect(await rowsOf(resource, item)).toBeGreaterThan(0);
     await expectEqual(item);
@@ -140,10 +149,10 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
 
   it("the webhook of a product reads the accounts too, since their balances change with it", async () => {
     const item = await made({ products: [product] });
-    const before = scene.asked("/accounts/get");
-    await scene.notify(item.item_id, "DEFAULT_UPDATE", type);
+    const before = world.simulator.asked("/accounts/get");
+    await world.sync.notify(item.item_id, "DEFAULT_UPDATE", type);
     await run();
-    expect(scene.asked("/accounts/get")).toBe(before + 1);
+    expect(world.simulator.asked("/accounts/get")).toBe(before + 1);
   });
 
   it("an answer that lacks one of the resource's lists is unreadable and removes nothing", async () => {
@@ -165,15 +174,15 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
         };
         return { ...client, post };
       };
-      await scene.notify(item.item_id, "DEFAULT_UPDATE", type);
-      await using worker = await scene.work({ clientFor, delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
+      await world.sync.notify(item.item_id, "DEFAULT_UPDATE", type);
+      await using worker = await world.sync.start({ clientFor, delays: { retryMs: 600_000, retryMaxMs: 600_000 } });
       await worker.idle();
-      expect(await scene.subject(item.item_id)).toMatchObject({
+      expect(await world.sync.subject(item.item_id)).toMatchObject({
         status: "retrying",
         last_error: { error_code: "UNREADABLE_ANSWER", resource: name },
       });
       expect(await rowsOf(resource, item)).toBe(rows);
-      await scene.hurry();
+      await world.sync.hurry();
       await worker[Symbol.asyncDispose]();
       await run();
     }
@@ -181,11 +190,11 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
   });
 
   it("a check of the item reads the rows of a product that changed without a webhook", async () => {
-    await using silent = await openScene();
+    await using silent = await startWorld({ sync: {} });
     const item = await unheardItem(silent, 3, ["transactions", product]);
     silent.simulator.control.change(item.item_id, name, { add: 1, modify: 2, remove: 1, webhooks: false });
     await checkOnce(silent, item.item_id);
-    await using worker = await silent.work();
+    await using worker = await silent.sync.start();
     await worker.idle();
     await expectMirrorEqualsTruth(silent.database, silent.simulator, item.item_id);
   });
@@ -196,7 +205,7 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
       await made({ products: ["transactions", product], institution_id: "ins_109508" }),
     ];
     const rows = await rowsOf(resource, other);
-    await eraseItem(scene.database, scene.integrationId, mine.item_id);
+    await eraseItem(world.database, world.integration.id, mine.item_id);
     expect(await rowsOf(resource, mine, "true")).toBe(0);
     expect(await rowsOf(resource, other)).toBe(rows);
     await expectEqual(other);
@@ -205,20 +214,20 @@ describe.each(CASES)("the resource $name", ({ name, resource, product, type }) =
 
 it("the same security in two accounts is two rows of holdings, and one security", async () => {
   const item = await made({ products: ["transactions", "investments"] });
-  const { control } = scene.simulator;
+  const { control } = world.simulator;
   for (let n = 0; n < 3; n += 1) control.addAccount(item.item_id, { subtype: "brokerage", webhooks: false });
   control.change(item.item_id, "holdings", { add: 40, webhooks: false });
-  await scene.notify(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
+  await world.sync.notify(item.item_id, "DEFAULT_UPDATE", "HOLDINGS");
   await run();
   await expectEqual(item);
-  const { rows } = await scene.database.query<{ security_id: string; positions: number }>(
+  const { rows } = await world.database.query<{ security_id: string; positions: number }>(
     `select security_id, count(*)::int as positions from plaid.current_holdings where item_id = $1
      group by 1 having count(*) > 1`,
     [item.item_id],
   );
   expect(rows.length).toBeGreaterThan(0);
   control.change(item.item_id, "holdings", { reprice: "all", webhooks: false });
-  const { notifyAndWork } = openEventReader(scene);
+  const { notifyAndWork } = openEventReader(world);
   const events = await notifyAndWork(item, "DEFAULT_UPDATE", "HOLDINGS");
   expect(events.map((each) => each.type)).toEqual(
     expect.arrayContaining(["accounts.changed", "holdings.changed", "securities.changed"]),

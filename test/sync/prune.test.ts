@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { pruneSubjects } from "../../src/sync/prune.ts";
-import { INTEGRATION, linkItem } from "../journal/support.ts";
 import { testDatabase } from "../support/database.ts";
+import { INTEGRATION } from "../support/webhook.ts";
+import { linkItem } from "../journal/support.ts";
 
 test("subjects of items that nobody linked are deleted after a month, unless they wait, run, are younger or are linked", async () => {
   await using db = await testDatabase();

@@ -3,35 +3,36 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type IntegrationChange } from "../../src/integrations/integrations.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { requestSync } from "../../src/sync/queries.ts";
-import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { startWorld, type Item, type World } from "../support/world/index.ts";
+import { gated } from "./support.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeEach(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
 const change = (changes: IntegrationChange) =>
-  updateIntegration(scene.database, scene.vault, scene.integrationId, changes);
+  updateIntegration(world.database, world.vault, world.integration.id, changes);
 
 /** Items that Link did not initialise with Transactions: the first request of Tartan's does. */
 async function linkWithoutTransactions(): Promise<Item> {
-  const [item] = scene.makeItems(1, 48, { user: "user_good", days: 90, ready: false, products: ["auth"] });
+  const [item] = world.integration.makeItems(1, 48, { user: "user_good", days: 90, ready: false, products: ["auth"] });
   if (!item) throw new Error("the simulator made no item");
-  await scene.link(item);
+  await world.integration.link(item);
   return item;
 }
 
 /** Reads the item's transactions until Plaid has all of its history; resolves with the age of the oldest in days. */
 async function readHistory({ item_id }: Item): Promise<number> {
-  const worker = await scene.work();
+  const worker = await world.sync.start();
   await worker.idle();
-  await requestSync(scene.database, item_id, { resources: ["transactions"] });
+  await requestSync(world.database, item_id, { resources: ["transactions"] });
   await worker.idle();
-  await scene.simulator.control.advanceClock({ advance_s: 10 });
-  await requestSync(scene.database, item_id, { resources: ["transactions"] });
+  await world.simulator.control.advanceClock({ advance_s: 10 });
+  await requestSync(world.database, item_id, { resources: ["transactions"] });
   await worker.idle();
-  const { rows } = await scene.database.query<{ days: number }>(
+  const { rows } = await world.database.query<{ days: number }>(
     "select current_date - min(date) as days from plaid.current_transactions where item_id = $1",
     [item_id],
   );
@@ -54,7 +55,7 @@ describe("days_requested", () => {
     const item = await linkWithoutTransactions();
     const before = await readHistory(item);
     await change({ days_requested: 730 });
-    await requestSync(scene.database, item.item_id, { full: true });
+    await requestSync(world.database, item.item_id, { full: true });
     expect(await readHistory(item)).toBe(before);
   });
 
@@ -77,7 +78,7 @@ describe("days_requested", () => {
 
 describe("include_original_description", () => {
   const described = async ({ item_id }: Item) => {
-    const { rows } = await scene.database.query<{ described: number; all: number }>(
+    const { rows } = await world.database.query<{ described: number; all: number }>(
       `select count(*)::int as all, count(original_description)::int as described
        from plaid.current_transactions where item_id = $1`,
       [item_id],
@@ -86,39 +87,39 @@ describe("include_original_description", () => {
   };
 
   it("include_original_description is requested with every page once the integration has it, and not before", async () => {
-    const plain = await scene.synced(20);
+    const plain = await world.sync.synced(20);
     expect(await described(plain)).toEqual({ all: 20, described: 0 });
     await change({ include_original_description: true });
-    const paged = await scene.synced(1200);
+    const paged = await world.sync.synced(1200);
     expect(await described(paged)).toEqual({ all: 1200, described: 1200 });
   });
 
   it("include_original_description is filled into existing rows at the item's next sync, for any cause of the sync", async () => {
-    const item = await scene.synced(20);
+    const item = await world.sync.synced(20);
     await change({ include_original_description: true });
-    scene.simulator.control.changeTransactions(item.item_id, { add: 1 });
-    await scene.notify(item.item_id);
-    const worker = await scene.work();
+    world.simulator.control.changeTransactions(item.item_id, { add: 1 });
+    await world.sync.notify(item.item_id);
+    const worker = await world.sync.start();
     await worker.idle();
     expect(await described(item)).toEqual({ all: 21, described: 21 });
     await change({ include_original_description: false });
-    await scene.notify(item.item_id);
+    await world.sync.notify(item.item_id);
     await worker.idle();
     expect(await described(item)).toEqual({ all: 21, described: 0 });
   });
 
   it("changing include_original_description causes one full reading, after which increments follow the cursor again", async () => {
-    const item = await scene.synced(20);
+    const item = await world.sync.synced(20);
     await change({ include_original_description: true });
     const cursors: unknown[] = [];
-    const worker = await scene.work({
+    const worker = await world.sync.start({
       clientFor: gated(async (path, body, pass) => {
         if (path === "/transactions/sync") cursors.push((body as { cursor?: unknown }).cursor);
         await pass();
       }),
     });
     for (const _ of [1, 2]) {
-      await scene.notify(item.item_id);
+      await world.sync.notify(item.item_id);
       await worker.idle();
     }
     expect(cursors).toEqual(["", expect.stringMatching(/.+/)]);

@@ -16,13 +16,13 @@ import type { Reader } from "../../src/sync/ask.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
 import { readResource } from "../../src/sync/read.ts";
 import type { Outcome } from "../../src/sync/types.ts";
-import { testDatabase } from "../support/database.ts";
+import type { World } from "../support/world/index.ts";
 
 export type Body = Record<string, unknown>;
 /** what Plaid answers, or how it refuses */
 type Answer = Body | { status: number; error: Body };
 
-export interface Plaid extends AsyncDisposable {
+export interface Plaid {
   /** what is answered to a path and a body */
   answer: (path: string, body: Body) => Answer;
   /** what was asked so far */
@@ -34,7 +34,6 @@ export interface Plaid extends AsyncDisposable {
   sync(reader: Reader, resource: Resource, cursor?: string | null, full?: boolean): Promise<Done>;
   /** the subject's rows that are not removed, in the order of the columns */
   current(reader: Reader, table: string, columns: string, subject?: string): Promise<Body[]>;
-  query(text: string, values: unknown[]): Promise<unknown>;
 }
 
 interface Done {
@@ -50,10 +49,9 @@ const clock: Clock = { now: () => NOW, sleep: () => Promise.resolve() };
 const COMMON =
   "raw jsonb not null, added_at timestamptz default now(), changed_at timestamptz default now(), removed_at timestamptz";
 
-/** @param tables name → its columns and primary key behind integration_id */
-export async function openPlaid(tables: Readonly<Record<string, string>>): Promise<Plaid> {
-  const db = await testDatabase();
-  const { database } = db;
+/** @param tables made in the world: name → its columns and primary key behind integration_id */
+export async function openPlaid(world: World, tables: Readonly<Record<string, string>>): Promise<Plaid> {
+  const { database } = world;
   for (const [name, columns] of Object.entries(tables))
     await database.query(`create table plaid.${name} (integration_id text, ${COMMON}, ${columns})`);
   const server = createServer((request, response) => {
@@ -70,6 +68,7 @@ export async function openPlaid(tables: Readonly<Record<string, string>>): Promi
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  world.use({ [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void server.close(() => resolve())) });
   const { port } = server.address() as AddressInfo;
   const baseUrl = `http://127.0.0.1:${port}`;
   const client = createPlaidClient({ baseUrl, clientId: "client", secret: "secret", timeoutMs: 10_000, clock });
@@ -115,11 +114,6 @@ export async function openPlaid(tables: Readonly<Record<string, string>>): Promi
       const order = columns.split(",").map((_, index) => index + 1);
       const text = `select ${columns} from plaid.${table} where ${subject} = $1 and removed_at is null order by ${order.join()}`;
       return (await database.query<Body>(text, [scope.subjectId])).rows;
-    },
-    query: (text, values) => database.query(text, values),
-    [Symbol.asyncDispose]: async () => {
-      await new Promise((resolve) => server.close(resolve));
-      await db[Symbol.asyncDispose]();
     },
   };
   return plaid;

@@ -6,27 +6,28 @@ import { keepStaged } from "../../src/mirror/stage.ts";
 import type { Scope } from "../../src/mirror/types.ts";
 import { claim } from "../../src/sync/queue.ts";
 import { fence, stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
-import { openScene, until, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 /** A linked item whose subject a worker holds. */
 async function held(): Promise<Scope> {
-  const [item] = scene.makeItems(1);
+  const [item] = world.integration.makeItems(1);
   if (!item) throw new Error("the simulator made no item");
-  await scene.link(item);
-  const [claimed] = await claim(scene.database, "", 1, 60);
+  await world.integration.link(item);
+  const [claimed] = await claim(world.database, "", 1, 60);
   if (!claimed) throw new Error("nothing was claimed");
   const { integrationId, kind, id: subjectId, leaseToken } = claimed;
   return { integrationId, kind, subjectId, leaseToken, facts: { user_id: null } };
 }
 
 async function stagedUnder({ leaseToken }: Scope): Promise<number[]> {
-  const { rows } = await scene.database.query<{ page: number }>(
+  const { rows } = await world.database.query<{ page: number }>(
     "select page from mirror.staged_pages where lease_token = $1 order by page",
     [leaseToken],
   );
@@ -36,42 +37,42 @@ async function stagedUnder({ leaseToken }: Scope): Promise<number[]> {
 it("a worker whose lease is another's stages no page", async () => {
   const scope = await held();
   const late = { ...scope, leaseToken: randomUUID() };
-  await expect(stagePage(scene.database, late, "transactions", 0, "{}")).rejects.toMatchObject({ code: "lease_lost" });
+  await expect(stagePage(world.database, late, "transactions", 0, "{}")).rejects.toMatchObject({ code: "lease_lost" });
   expect(await stagedUnder(late)).toEqual([]);
-  await stagePage(scene.database, scope, "transactions", 0, "{}");
+  await stagePage(world.database, scope, "transactions", 0, "{}");
   expect(await stagedUnder(scope)).toEqual([0]);
 });
 
 it("a page that is being staged while its item is erased is gone with the item", async () => {
   const scope = await held();
   let erasing: Promise<void> | undefined;
-  await scene.database.transaction(async (tx) => {
+  await world.database.transaction(async (tx) => {
     await fence(tx, scope);
-    erasing = eraseItem(scene.database, scope.integrationId, scope.subjectId);
-    await until(async () => {
-      const { rows } = await scene.database.query<{ waiting: number }>(
+    erasing = eraseItem(world.database, scope.integrationId, scope.subjectId);
+    await until("the erasure waits for the page", async () => {
+      const { rows } = await world.database.query<{ waiting: number }>(
         "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
       );
       return rows[0]?.waiting === 1;
-    }, "the erasure waits for the page");
+    });
     await keepStaged(tx, scope.leaseToken, "transactions", 0, "{}");
   });
   await erasing;
   expect(await stagedUnder(scope)).toEqual([]);
-  await expect(stagePage(scene.database, scope, "transactions", 1, "{}")).rejects.toMatchObject({ code: "lease_lost" });
+  await expect(stagePage(world.database, scope, "transactions", 1, "{}")).rejects.toMatchObject({ code: "lease_lost" });
 });
 
 it("staged pages go to the holder of the lease alone, and only all of them", async () => {
   const first = await held();
-  for (const page of [0, 1, 2]) await stagePage(scene.database, first, "transactions", page, "{}");
-  await scene.database.query("update sync.subjects set lease_token = gen_random_uuid() where lease_token = $1", [
+  for (const page of [0, 1, 2]) await stagePage(world.database, first, "transactions", page, "{}");
+  await world.database.query("update sync.subjects set lease_token = gen_random_uuid() where lease_token = $1", [
     first.leaseToken,
   ]);
-  const { lease_token } = await scene.subject(first.subjectId);
+  const { lease_token } = await world.sync.subject(first.subjectId);
   const second = { ...first, leaseToken: lease_token ?? "" };
   const request = { resource: "transactions", from: first.leaseToken, pages: 2 };
   const adopt = (by: Scope, pages = request.pages) =>
-    scene.database.transaction((tx) => takeOver(tx, by, { ...request, pages }));
+    world.database.transaction((tx) => takeOver(tx, by, { ...request, pages }));
   for (const pages of [2, 0]) {
     await expect(adopt(first, pages)).rejects.toMatchObject({ code: "lease_lost" });
   }
@@ -84,17 +85,17 @@ it("staged pages go to the holder of the lease alone, and only all of them", asy
 it("a sweep forgets old pages of leases that are gone, and no others", async () => {
   const [alive, gone, fresh] = [await held(), await held(), await held()];
   for (const scope of [alive, gone, fresh]) {
-    for (const page of [0, 1]) await stagePage(scene.database, scope, "transactions", page, "{}");
+    for (const page of [0, 1]) await stagePage(world.database, scope, "transactions", page, "{}");
   }
-  await scene.database.query(
+  await world.database.query(
     "update mirror.staged_pages set staged_at = now() - interval '2 hours' where lease_token <> $1",
     [fresh.leaseToken],
   );
   for (const { leaseToken } of [gone, fresh]) {
-    await scene.database.query("update sync.subjects set lease_token = null, due_at = null where lease_token = $1", [
+    await world.database.query("update sync.subjects set lease_token = null, due_at = null where lease_token = $1", [
       leaseToken,
     ]);
   }
-  await sweepStaged(scene.database);
+  await sweepStaged(world.database);
   expect([await stagedUnder(alive), await stagedUnder(gone), await stagedUnder(fresh)]).toEqual([[0, 1], [], [0, 1]]);
 });

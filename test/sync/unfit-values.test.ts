@@ -5,13 +5,14 @@ import { unfitValues } from "../../src/mirror/unfit-queries.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { startWorld, type Item, type World } from "../support/world/index.ts";
+import { gated } from "./support.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 type Change = (row: Record<string, unknown>, index: number) => Record<string, unknown>;
 
@@ -32,12 +33,12 @@ const changing = (change: Change): SyncOptions["clientFor"] => {
   };
 };
 const run = async (change: Change, more: Partial<SyncOptions> = {}): Promise<void> => {
-  const worker = await scene.work({ clientFor: changing(change), ...more });
+  const worker = await world.sync.start({ clientFor: changing(change), ...more });
   await worker.idle({ retries: true });
   await worker[Symbol.asyncDispose]();
 };
 const item = (transactions: number): Item => {
-  const [made] = scene.makeItems(1, transactions);
+  const [made] = world.integration.makeItems(1, transactions);
   if (!made) throw new Error("no item");
   return made;
 };
@@ -49,37 +50,37 @@ const counted = async (): Promise<number> => {
 describe("an item with a value that does not fit", () => {
   it("an item with an unfit value is synced completely, with the value null, reported once and counted once", async () => {
     const one = item(1100);
-    await scene.link(one);
+    await world.integration.link(one);
     const before = await counted();
     await run((row, index) => (index % 400 === 7 ? { ...row, date: "2026-02-30" } : row));
-    expect(await scene.subject(one.item_id)).toMatchObject({ status: "ok", attempts: 0, last_error: null });
-    expect((await scene.subject(one.item_id)).verified_at).toBeInstanceOf(Date);
-    const { rows } = await scene.database.query(
+    expect(await world.sync.subject(one.item_id)).toMatchObject({ status: "ok", attempts: 0, last_error: null });
+    expect((await world.sync.subject(one.item_id)).verified_at).toBeInstanceOf(Date);
+    const { rows } = await world.database.query(
       `select count(*)::int as rows, count(date)::int as dates, count(raw ->> 'date')::int as raw_dates
        from plaid.current_transactions where item_id = $1`,
       [one.item_id],
     );
     expect(rows).toEqual([{ rows: 1100, dates: 1095, raw_dates: 1100 }]);
-    const noted = await unfitValues(scene.database, scene.integrationId, one.item_id);
+    const noted = await unfitValues(world.database, world.integration.id, one.item_id);
     expect(noted).toMatchObject([{ resource: "transactions", field: "date", expected: "date", found: "string" }]);
-    await requestSync(scene.database, one.item_id, { full: true });
+    await requestSync(world.database, one.item_id, { full: true });
     await run((row, index) => (index === 3 ? { ...row, date: "2026-02-31", name: "new" } : row));
     expect(await counted()).toBe(before + 1);
-    await requestSync(scene.database, one.item_id, { full: true });
+    await requestSync(world.database, one.item_id, { full: true });
     await run((row) => row);
-    await expectMirrorEqualsTruth(scene.database, scene.simulator, one.item_id);
+    await expectMirrorEqualsTruth(world.database, world.simulator, one.item_id);
   });
 
   it("a row without its key leaves the others as they are, and the resource is not verified", async () => {
     const one = item(20);
-    await scene.link(one);
+    await world.integration.link(one);
     await run(({ transaction_id, ...row }, index) => (index === 4 ? row : { transaction_id, ...row }));
-    const { rows } = await scene.database.query<{ rows: number; verified_at: Date | null }>(
+    const { rows } = await world.database.query<{ rows: number; verified_at: Date | null }>(
       "select rows::int, verified_at from plaid.freshness where item_id = $1 and resource = 'transactions'",
       [one.item_id],
     );
     expect(rows).toEqual([{ rows: 19, verified_at: null }]);
-    expect(await unfitValues(scene.database, scene.integrationId, one.item_id)).toMatchObject([
+    expect(await unfitValues(world.database, world.integration.id, one.item_id)).toMatchObject([
       { field: "transaction_id", expected: "key", found: "missing" },
     ]);
   });
@@ -87,11 +88,11 @@ describe("an item with a value that does not fit", () => {
 
 it("rows with an unfit value are counted over all pages of a reading, and anew in the next one", async () => {
   const one = item(700);
-  await scene.link(one);
+  await world.integration.link(one);
   for (let reading = 0; reading < 2; reading += 1) {
-    await requestSync(scene.database, one.item_id, { resources: ["transactions"], full: true });
+    await requestSync(world.database, one.item_id, { resources: ["transactions"], full: true });
     await run((row) => ({ ...row, date: `2026-02-3${reading}` }));
-    expect(await unfitValues(scene.database, scene.integrationId, one.item_id)).toMatchObject([
+    expect(await unfitValues(world.database, world.integration.id, one.item_id)).toMatchObject([
       { resource: "transactions", field: "date", rows: 700 },
     ]);
   }

@@ -4,15 +4,16 @@ import { PlaidError } from "../../src/plaid/errors.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { expectRowsEqualTruth } from "../support/oracle.ts";
 import { ENDPOINT, limited, pages, loopTools } from "./loop-support.ts";
-import { openScene, until, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { until } from "../support/until.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const { finished, count, truthful, change, changed, pausedAfter, goOn, haunt } = loopTools(() => scene);
+const { finished, count, truthful, change, changed, pausedAfter, goOn, haunt } = loopTools(() => world);
 
 describe("a loop that Plaid limits", () => {
   it("a loop of ten pages ends although only four are allowed in six hundred milliseconds, and requests no page twice", async () => {
@@ -32,7 +33,7 @@ describe("a loop that Plaid limits", () => {
   it("a loop that waits for Plaid's limit releases its worker and its lease", async () => {
     const item = await changed(1700);
     await pausedAfter(item, 2);
-    expect(await scene.subject(item.item_id)).toMatchObject({
+    expect(await world.sync.subject(item.item_id)).toMatchObject({
       lease_token: null,
       status: "retrying",
       claimed: ["transactions"],
@@ -47,10 +48,10 @@ describe("a loop that Plaid limits", () => {
   });
 
   it("a loop that continues after Plaid's limit requests nothing else", async () => {
-    const [item] = scene.makeItems(1, 1700);
+    const [item] = world.integration.makeItems(1, 1700);
     if (!item) throw new Error("no item");
-    await scene.link(item);
-    const asked = () => ["/item/get", "/accounts/get"].map((endpoint) => scene.asked(endpoint));
+    await world.integration.link(item);
+    const asked = () => ["/item/get", "/accounts/get"].map((endpoint) => world.simulator.asked(endpoint));
     await pausedAfter(item, 2);
     const before = asked();
     await goOn(item);
@@ -62,40 +63,40 @@ describe("a loop that Plaid limits", () => {
 
 describe("backfills that wait for Tartan's own pace", () => {
   it("backfills that wait for Tartan's own rate limit leave the workers to other items", async () => {
-    const [other, ...backfills] = [await scene.synced(3), await scene.synced(3), await scene.synced(3)];
+    const [other, ...backfills] = [await world.sync.synced(3), await world.sync.synced(3), await world.sync.synced(3)];
     if (!other) throw new Error("no item");
     for (const item of backfills) await change(item, 3400);
-    await scene.database.query("delete from sync.rate_limits");
+    await world.database.query("delete from sync.rate_limits");
     // Five pages of an item at once, and one each twelve seconds afterwards.
-    await using worker = await scene.work({ concurrency: 2, limitFactor: 0.2 });
+    await using worker = await world.sync.start({ concurrency: 2, limitFactor: 0.2 });
     const areWaiting = async () => (await count("sync.loops")) === 2;
-    await until(areWaiting, "both backfills waiting");
-    scene.simulator.control.changeTransactions(other.item_id, { add: 2, webhooks: false });
-    const uuid = await scene.notify(other.item_id);
-    await until(async () => (await scene.info(uuid)) !== null, "the other item's sync");
+    await until("both backfills waiting", areWaiting);
+    world.simulator.control.changeTransactions(other.item_id, { add: 2, webhooks: false });
+    const uuid = await world.sync.notify(other.item_id);
+    await until("the other item's sync", async () => (await world.sync.info(uuid)) !== null);
     expect(await areWaiting()).toBe(true);
-    for (const { item_id } of backfills) expect(await scene.subject(item_id)).toMatchObject({ last_error: null });
+    for (const { item_id } of backfills) expect(await world.sync.subject(item_id)).toMatchObject({ last_error: null });
     await worker[Symbol.asyncDispose]();
-    await scene.database.query("delete from sync.rate_limits");
-    await scene.hurry();
+    await world.database.query("delete from sync.rate_limits");
+    await world.sync.hurry();
     await finished({});
     for (const item of backfills) await truthful(item);
   });
 
   /** Loops of other items that wait, each with a page. */
   const fill = async (loops: number): Promise<void> => {
-    await scene.database.query(
+    await world.database.query(
       `with kept as (
         insert into sync.loops (integration_id, kind, id, resource, lease_token, next_cursor, pages, read_with, full_for, generation, waiting)
         select $1, 'item', 'waits_' || n, 'transactions', gen_random_uuid(), 'c', '[]', '', '{}', 1, '' from generate_series(1, $2::int) n
         returning lease_token
       ) insert into mirror.staged_pages (lease_token, resource, page, payload) select lease_token, 'transactions', 0, '{}' from kept`,
-      [scene.integrationId, loops],
+      [world.integration.id, loops],
     );
   };
   const empty = async (): Promise<void> => {
-    await scene.database.query("delete from mirror.staged_pages where payload = '{}'");
-    await scene.database.query("delete from sync.loops where id like 'waits_%'");
+    await world.database.query("delete from mirror.staged_pages where payload = '{}'");
+    await world.database.query("delete from sync.loops where id like 'waits_%'");
   };
 
   it("a backfill begins although many rows of loops remain whose pages are gone or too old", async () => {
@@ -104,10 +105,10 @@ describe("backfills that wait for Tartan's own pace", () => {
       "update sync.loops set begun_at = now() - interval '25 hours'",
     ]) {
       await fill(200);
-      await scene.database.query(spoil);
-      const [item] = scene.makeItems(1, 30);
+      await world.database.query(spoil);
+      const [item] = world.integration.makeItems(1, 30);
       if (!item) throw new Error("no item");
-      await scene.link(item);
+      await world.integration.link(item);
       await finished({});
       await empty();
       await truthful(item);
@@ -115,11 +116,11 @@ describe("backfills that wait for Tartan's own pace", () => {
   });
 
   it("a backfill begins anew when Postgres lost all pages, although its own loop is among the most that may wait", async () => {
-    const item = await scene.synced(1700);
-    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    const item = await world.sync.synced(1700);
+    await requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
     await fill(199);
-    await scene.database.query("truncate mirror.staged_pages");
+    await world.database.query("truncate mirror.staged_pages");
     await goOn(item);
     await finished({});
     await empty();
@@ -127,17 +128,20 @@ describe("backfills that wait for Tartan's own pace", () => {
   });
 
   it("a backfill whose pages are lost while the most loops wait is discarded, and is complete later", async () => {
-    const item = await scene.synced(1700);
+    const item = await world.sync.synced(1700);
     await haunt(item);
-    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    await requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await pausedAfter(item, 2);
-    await scene.database.query("truncate mirror.staged_pages");
+    await world.database.query("truncate mirror.staged_pages");
     await fill(200);
     await goOn(item);
-    const worker = await scene.work();
-    await until(async () => (await count("sync.loops")) === 200, "the loop to be forgotten");
+    const worker = await world.sync.start();
+    await until("the loop to be forgotten", async () => (await count("sync.loops")) === 200);
     await worker[Symbol.asyncDispose]();
-    expect(await scene.subject(item.item_id)).toMatchObject({ status: "retrying", claimed: ["transactions:full"] });
+    expect(await world.sync.subject(item.item_id)).toMatchObject({
+      status: "retrying",
+      claimed: ["transactions:full"],
+    });
     await empty();
     await goOn(item);
     await finished({});
@@ -146,13 +150,13 @@ describe("backfills that wait for Tartan's own pace", () => {
 
   it("a backfill does not begin while the most loops wait, and begins when one of them has ended", async () => {
     await fill(200);
-    const [item] = scene.makeItems(1, 30);
+    const [item] = world.integration.makeItems(1, 30);
     if (!item) throw new Error("no item");
-    await scene.link(item);
-    const worker = await scene.work();
-    await until(async () => (await scene.subject(item.item_id)).status === "retrying", "the wait");
+    await world.integration.link(item);
+    const worker = await world.sync.start();
+    await until("the wait", async () => (await world.sync.subject(item.item_id)).status === "retrying");
     await worker[Symbol.asyncDispose]();
-    await scene.database.query("delete from sync.loops where id = 'waits_1'");
+    await world.database.query("delete from sync.loops where id = 'waits_1'");
     await goOn(item);
     await finished({});
     await empty();
@@ -164,15 +168,15 @@ describe("a page that fails for a moment", () => {
   it("a page that fails for a moment is requested again in place after any failure", async () => {
     for (const kind of ["server_error", "connection_cut"] as const) {
       const item = await changed(1700);
-      const before = scene.asked(ENDPOINT);
+      const before = world.simulator.asked(ENDPOINT);
       const { cursors, clientFor } = pages(({ number }) => {
-        if (number === 3) scene.simulator.control.addFault({ kind, endpoint: ENDPOINT, count: 1 });
+        if (number === 3) world.simulator.control.addFault({ kind, endpoint: ENDPOINT, count: 1 });
         return null;
       });
       await finished({ clientFor });
       expect(new Set(cursors).size, kind).toBe(4);
-      expect(scene.asked(ENDPOINT) - before, kind).toBe(5);
-      const { rows } = await scene.database.query(
+      expect(world.simulator.asked(ENDPOINT) - before, kind).toBe(5);
+      const { rows } = await world.database.query(
         "select outcome from sync.runs where subject_id = $1 and outcome <> 'synced'",
         [item.item_id],
       );
@@ -188,9 +192,9 @@ describe("a page that fails for a moment", () => {
     const { cursors, clientFor } = pages(({ cursor }) =>
       down && cursors.length === 2 && !cursors.includes(cursor) ? unreachable : null,
     );
-    await using worker = await scene.work({ clientFor });
-    await until(async () => (await scene.subject(item.item_id)).attempts >= 2, "two failed runs");
-    expect(await scene.subject(item.item_id)).toMatchObject({ last_error: { error_code: "UNREACHABLE" } });
+    await using worker = await world.sync.start({ clientFor });
+    await until("two failed runs", async () => (await world.sync.subject(item.item_id)).attempts >= 2);
+    expect(await world.sync.subject(item.item_id)).toMatchObject({ last_error: { error_code: "UNREACHABLE" } });
     down = false;
     await worker.idle({ retries: true });
     await worker[Symbol.asyncDispose]();

@@ -3,24 +3,25 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { requestSync } from "../../src/sync/queries.ts";
 import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { gated, openScene, type Item, type Scene } from "./support.ts";
+import { startWorld, type Item, type World } from "../support/world/index.ts";
+import { gated } from "./support.ts";
 
-let scene: Scene;
+let world: World<"sync">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ sync: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const run = async (clientFor?: SyncOptions["clientFor"]): Promise<void> => {
-  const worker = await scene.work({ ...(clientFor && { clientFor }), delays: { notReadyMs: 600_000 } });
+  const worker = await world.sync.start({ ...(clientFor && { clientFor }), delays: { notReadyMs: 600_000 } });
   await worker.idle();
   await worker[Symbol.asyncDispose]();
 };
 const currentRows = async ({ item_id }: Item): Promise<number> =>
-  (await scene.database.query("select from plaid.current_transactions where item_id = $1", [item_id])).rows.length;
+  (await world.database.query("select from plaid.current_transactions where item_id = $1", [item_id])).rows.length;
 const verifiedAt = async ({ item_id }: Item): Promise<unknown> =>
   (
-    await scene.database.query<{ verified_at: Date | null }>(
+    await world.database.query<{ verified_at: Date | null }>(
       "select verified_at from plaid.freshness where item_id = $1 and resource = 'transactions'",
       [item_id],
     )
@@ -52,27 +53,27 @@ describe("a reading from the start", () => {
     ["TRANSACTIONS_UPDATE_STATUS_UNKNOWN", "a-cursor"],
   ]) {
     it(`an empty reading from the start with status ${status} and cursor "${cursor}" removes nothing, and everything is read again later`, async () => {
-      const item = await scene.synced(15);
+      const item = await world.sync.synced(15);
       const before = await verifiedAt(item);
-      await requestSync(scene.database, item.item_id, { full: true });
+      await requestSync(world.database, item.item_id, { full: true });
       await run(answering({ ...EMPTY, next_cursor: cursor, transactions_update_status: status }));
       expect(await currentRows(item)).toBe(15);
-      const subject = await scene.subject(item.item_id);
+      const subject = await world.sync.subject(item.item_id);
       expect(subject).toMatchObject({ status: "waiting", claimed: ["transactions:full"] });
       expect(subject.due_at?.getTime()).toBeGreaterThan(Date.now());
       expect(await verifiedAt(item)).toEqual(before);
-      scene.simulator.control.changeTransactions(item.item_id, { add: 2, remove: 3, webhooks: false });
-      await scene.notify(item.item_id, "HISTORICAL_UPDATE");
+      world.simulator.control.changeTransactions(item.item_id, { add: 2, remove: 3, webhooks: false });
+      await world.sync.notify(item.item_id, "HISTORICAL_UPDATE");
       await run();
-      expect(await scene.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [] });
+      expect(await world.sync.subject(item.item_id)).toMatchObject({ status: "ok", claimed: [] });
       expect(await currentRows(item)).toBe(14);
-      await expectMirrorEqualsTruth(scene.database, scene.simulator, item.item_id);
+      await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
     });
   }
 
   it("an empty reading from the start removes everything when Plaid says that the history is complete", async () => {
-    const item = await scene.synced(5);
-    await requestSync(scene.database, item.item_id, { resources: ["transactions"], full: true });
+    const item = await world.sync.synced(5);
+    await requestSync(world.database, item.item_id, { resources: ["transactions"], full: true });
     await run(answering({ ...EMPTY, transactions_update_status: "HISTORICAL_UPDATE_COMPLETE" }));
     expect(await currentRows(item)).toBe(0);
   });

@@ -4,25 +4,25 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EVENT_TYPES } from "../../../src/events/event-types.ts";
 import { dispatch } from "../event-support.ts";
 import { routesOf } from "../routes.ts";
-import { startApi, type Json, type TestApi } from "../support.ts";
+import { startWorld, type Json, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let document: Json;
 beforeAll(async () => {
-  api = await startApi({ config: { publicUrl: "https://tartan.example.com" } });
-  document = (await api.call("GET /openapi.json", { key: null })).body;
+  world = await startWorld({ api: { config: { publicUrl: "https://tartan.example.com" } } });
+  document = (await world.api.call("GET /openapi.json", { key: null })).body;
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 /** A destination with a route, and a delivery of each event that is there. */
 async function tellSomebody(): Promise<Record<"destination" | "route" | "delivery" | "event" | "job", string>> {
   const body = { url: "https://receiver.example.com/" };
-  const { id: destination } = (await api.call("POST /v1/destinations", { body })).body;
-  const { id: route } = (await api.call("POST /v1/routes", { body: { destination_id: destination } })).body;
-  await dispatch(api);
-  await api.database.query("update relay.deliveries set status = 'dead', due_at = null, finished_at = now()");
-  const { id: delivery, event_id: event } = (await api.call("GET /v1/deliveries")).body.data[0];
-  const { id: job } = (await api.call("POST /v1/dead-letters/redrive", { body: {} })).body;
+  const { id: destination } = (await world.api.call("POST /v1/destinations", { body })).body;
+  const { id: route } = (await world.api.call("POST /v1/routes", { body: { destination_id: destination } })).body;
+  await dispatch(world);
+  await world.database.query("update relay.deliveries set status = 'dead', due_at = null, finished_at = now()");
+  const { id: delivery, event_id: event } = (await world.api.call("GET /v1/deliveries")).body.data[0];
+  const { id: job } = (await world.api.call("POST /v1/dead-letters/redrive", { body: {} })).body;
   return { destination, route, delivery, event, job };
 }
 
@@ -63,7 +63,7 @@ describe("the OpenAPI document", () => {
   });
 
   it("the OpenAPI document has every operation except itself and its page, and no other", () => {
-    const served = routesOf(api.app)
+    const served = routesOf(world.api.app)
       .filter((route) => !route.startsWith("HEAD") && !/ \/(openapi\.json|docs|docs\/:file)$/.test(route))
       .map((route) => route.replaceAll(/:(\w+)/g, "{$1}"));
     expect(
@@ -129,9 +129,9 @@ describe("the OpenAPI document", () => {
     const ajv = new Ajv2020({ strict: false });
     (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
     ajv.addSchema({ $id: "openapi", components: document.components });
-    const { id } = await api.integrate();
+    const { id } = await world.api.integrate();
     const item = { integration_id: id, item_id: "true-item", access_token: "access-sandbox-true" };
-    await api.call("POST /v1/items", { body: item });
+    await world.api.call("POST /v1/items", { body: item });
     const relay = await tellSomebody();
     const requests = {
       "/v1/integrations": "",
@@ -157,7 +157,7 @@ describe("the OpenAPI document", () => {
       "/readyz": "",
     };
     for (const [path, parameter] of Object.entries(requests)) {
-      const { body } = await api.call(`GET ${path.replace(/\{\w+\}/, parameter)}`);
+      const { body } = await world.api.call(`GET ${path.replace(/\{\w+\}/, parameter)}`);
       const { schema } = document.paths[path].get.responses["200"].content["application/json"];
       const validate = ajv.compile(
         JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/')),

@@ -2,18 +2,18 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { CHROMIUM, NO_CHROMIUM, startChromium } from "../../support/browser.ts";
-import { KEY, startApi, type Json, type TestApi } from "../support.ts";
+import { KEY, startWorld, type Json, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let browser: Browser | undefined;
 beforeAll(async () => {
   if (CHROMIUM === undefined) return;
-  api = await startApi();
+  world = await startWorld({ api: {} });
   browser = await startChromium();
 });
 afterAll(async () => {
   await browser?.close();
-  await api?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
 });
 beforeEach(({ skip }) => skip(CHROMIUM === undefined, NO_CHROMIUM));
 
@@ -41,12 +41,13 @@ async function openReference(): Promise<{ page: Page; observed: Observed }> {
   await page.exposeFunction("reportRefusal", (refusal: string) => observed.complaints.push(refusal));
   await page.addInitScript(`document.addEventListener("securitypolicyviolation", (event) =>
     reportRefusal(event.effectiveDirective + " refused " + event.blockedURI))`);
-  await page.goto(`${api.url}/docs`);
+  await page.goto(`${world.api.url}/docs`);
   await page.locator("main section").first().waitFor();
   return { page, observed };
 }
 
-const foreign = ({ requests }: Observed) => requests.map(({ url }) => url).filter((url) => !url.startsWith(api.url));
+const foreign = ({ requests }: Observed) =>
+  requests.map(({ url }) => url).filter((url) => !url.startsWith(world.api.url));
 
 /** Each operation with its method as the page's menu has it. */
 const operationsIn = (paths: Json): { method: string; summary: string }[] =>
@@ -62,7 +63,7 @@ const escaped = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
 /** The form that sends a request, opened on an operation such as `GET /v1/status`. */
 async function openForm(page: Page, tag: string, operation: string): Promise<ReturnType<Page["getByRole"]>> {
   const [method = "", path = ""] = operation.split(" ");
-  await page.goto(`${api.url}/docs#tag/${tag}/${method}${path}`);
+  await page.goto(`${world.api.url}/docs#tag/${tag}/${method}${path}`);
   await page.reload();
   await page.getByRole("button", { name: `Test Request (${method.toLowerCase()} ${path})` }).click();
   const form = page.getByRole("dialog");
@@ -72,7 +73,7 @@ async function openForm(page: Page, tag: string, operation: string): Promise<Ret
 
 it("the reference page shows every operation and event, loads nothing from another host, and the browser reports no error", async () => {
   const { page, observed } = await openReference();
-  const { body: document } = await api.call("GET /openapi.json");
+  const { body: document } = await world.api.call("GET /openapi.json");
   const menu = page.getByRole("complementary").first();
   for (const { name } of document.tags) {
     const closed = menu.getByRole("button", { name: `Open Group - ${name}`, exact: true });
@@ -102,7 +103,7 @@ it("trying an operation sends the typed key to this server, shows the answer, an
   await form.getByText('"schema_version"').first().waitFor();
   const sent = observed.requests.filter(({ url }) => url.includes("/v1/"));
   expect(sent).toMatchObject([
-    { method: "GET", url: `${api.url}/v1/status`, headers: { authorization: `Bearer ${KEY}` } },
+    { method: "GET", url: `${world.api.url}/v1/status`, headers: { authorization: `Bearer ${KEY}` } },
   ]);
   const kept = await page.evaluate(`(async () => JSON.stringify([{ ...localStorage }, { ...sessionStorage },
     document.cookie, await indexedDB.databases(), await caches.keys()]))()`);
@@ -119,13 +120,13 @@ it("trying a list sends none of its filters until the reader chooses one", async
   await form.getByRole("button", { name: /^Send \w+ request to/ }).click();
   await form.getByText("200 OK").waitFor();
   expect(observed.requests.map(({ url }) => url).filter((url) => url.includes("/v1/"))).toEqual([
-    `${api.url}/v1/webhooks`,
+    `${world.api.url}/v1/webhooks`,
   ]);
 }, 90_000);
 
 it("an event has no button to try it, since no reader sends one", async () => {
   const { page } = await openReference();
-  await page.goto(`${api.url}/docs#tag/events/webhook/POST/transactions.changed`);
+  await page.goto(`${world.api.url}/docs#tag/events/webhook/POST/transactions.changed`);
   await page.reload();
   const section = page.locator(`section[id$="/webhook/POST/transactions.changed"]`);
   await section.getByRole("heading", { name: "transactions.changed" }).waitFor();

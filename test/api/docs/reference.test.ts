@@ -3,18 +3,18 @@ import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startApi, type TestApi } from "../support.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
 const scalarFile = (name: string) => new URL(`../../../src/api/docs/scalar/${name}`, import.meta.url);
 const sha384 = (bytes: Buffer) => createHash("sha384").update(bytes).digest();
 
-let api: TestApi;
+let world: World<"api">;
 let page: string;
 beforeAll(async () => {
-  api = await startApi();
-  page = (await api.call("GET /docs", { key: null })).text;
+  world = await startWorld({ api: {} });
+  page = (await world.api.call("GET /docs", { key: null })).text;
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 interface Raw {
   status: number;
@@ -26,7 +26,7 @@ interface Raw {
 async function raw(path: string, acceptEncoding?: string): Promise<Raw> {
   return await new Promise((resolve, reject) => {
     const headers = acceptEncoding === undefined ? {} : { "accept-encoding": acceptEncoding };
-    const request = httpRequest(api.url + path, { headers, agent: false }, (answer) => {
+    const request = httpRequest(world.api.url + path, { headers, agent: false }, (answer) => {
       const parts: Buffer[] = [];
       answer.on("data", (part: Buffer) => parts.push(part));
       answer.on("end", () =>

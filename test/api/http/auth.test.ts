@@ -1,23 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resetAdminKey } from "../../../src/integrations/api-keys.ts";
 import { routesOf } from "../routes.ts";
-import { KEY, startApi, type TestApi } from "../support.ts";
+import { KEY, startWorld, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const INTAKE = ["POST /v1/integrations/:id", "POST /v1/service_integrations/:id"];
 
 describe("without an API key", () => {
   it("without an API key every operation under /v1 except the intake answers 401 before it checks anything else", async () => {
-    const guarded = routesOf(api.app).filter((route) => route.includes(" /v1/") && !INTAKE.includes(route));
+    const guarded = routesOf(world.api.app).filter((route) => route.includes(" /v1/") && !INTAKE.includes(route));
     expect(guarded.length).toBeGreaterThan(15);
     for (const route of guarded) {
       const request = route.replaceAll(/:\w+/g, "whatever");
-      const { status, body, headers } = await api.call(`${request}?nonsense=1`, { key: null });
+      const { status, body, headers } = await world.api.call(`${request}?nonsense=1`, { key: null });
       expect([route, status]).toEqual([route, 401]);
       expect(headers.get("www-authenticate")).toBe('Bearer realm="tartan"');
       if (!route.startsWith("HEAD")) expect(body.error).toMatchObject({ code: "unauthorized" });
@@ -25,11 +25,11 @@ describe("without an API key", () => {
   });
 
   it("the body of a request without an API key is not read", async () => {
-    expect((await api.call("POST /v1/items", { key: null, body: "{" })).status).toBe(401);
+    expect((await world.api.call("POST /v1/items", { key: null, body: "{" })).status).toBe(401);
   });
 
   it("the answer to a request without an API key says how to fix it", async () => {
-    const { body } = await api.call("GET /v1/items", { key: null });
+    const { body } = await world.api.call("GET /v1/items", { key: null });
     expect(body.error.message).toContain("Authorization: Bearer <API key>");
   });
 });
@@ -37,7 +37,7 @@ describe("without an API key", () => {
 describe("an API key", () => {
   it("an API key is accepted in any case and spacing of the scheme", async () => {
     for (const authorization of [`Bearer ${KEY}`, `bearer ${KEY}`, `Bearer   ${KEY} `])
-      expect((await api.call("GET /v1/items", { key: null, headers: { authorization } })).status).toBe(200);
+      expect((await world.api.call("GET /v1/items", { key: null, headers: { authorization } })).status).toBe(200);
   });
 
   it("an API key that is wrong, empty, of another scheme or too long is refused and not repeated", async () => {
@@ -51,7 +51,7 @@ describe("an API key", () => {
       `Bearer ${"k".repeat(8000)}`,
     ];
     for (const authorization of wrong) {
-      const { status, text } = await api.call("GET /v1/items", { key: null, headers: { authorization } });
+      const { status, text } = await world.api.call("GET /v1/items", { key: null, headers: { authorization } });
       expect([authorization.slice(0, 30), status]).toEqual([authorization.slice(0, 30), 401]);
       expect(text).not.toContain("not-the-key-at-all");
     }
@@ -65,21 +65,21 @@ describe("an API key", () => {
       `tak_${"A".repeat(43)}`,
     ];
     for (const key of unknown) {
-      const { status, body } = await api.call("GET /v1/items", { key });
+      const { status, body } = await world.api.call("GET /v1/items", { key });
       expect([status, body.error.code]).toEqual([401, "unauthorized"]);
     }
-    expect((await api.call("GET /v1/items")).status).toBe(200);
+    expect((await world.api.call("GET /v1/items")).status).toBe(200);
   });
 
   it("an API key in the query string is refused as an unknown parameter", async () => {
-    expect((await api.call(`GET /v1/items?api_key=${KEY}`, { key: null })).status).toBe(401);
+    expect((await world.api.call(`GET /v1/items?api_key=${KEY}`, { key: null })).status).toBe(401);
   });
 
   it("an API key that was reset is refused", async () => {
-    await using other = await startApi();
-    expect((await other.call("GET /v1/items")).status).toBe(200);
+    await using other = await startWorld({ api: {} });
+    expect((await other.api.call("GET /v1/items")).status).toBe(200);
     const { key } = await resetAdminKey(other.database);
-    expect((await other.call("GET /v1/items")).status).toBe(401);
-    expect((await other.call("GET /v1/items", { key })).status).toBe(200);
+    expect((await other.api.call("GET /v1/items")).status).toBe(401);
+    expect((await other.api.call("GET /v1/items", { key })).status).toBe(200);
   });
 });

@@ -2,35 +2,35 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../../src/journal/append.ts";
 import { forget } from "../../../src/relay/retention.ts";
-import { webhook } from "../../journal/support.ts";
 import { deliveries, dispatchAll, settle } from "../../relay/past.ts";
-import { until } from "../../support/stage.ts";
-import { startApi, type Answer, type TestApi } from "../support.ts";
+import { webhook } from "../../support/webhook.ts";
+import { until } from "../../support/until.ts";
+import { startWorld, type Answer, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let destination_id: string;
 let route_id: string;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
   ({
     body: { id: destination_id },
-  } = await api.call("POST /v1/destinations", { body: { url: "http://127.0.0.1:9/" } }));
+  } = await world.api.call("POST /v1/destinations", { body: { url: "http://127.0.0.1:9/" } }));
   ({
     body: { id: route_id },
-  } = await api.call("POST /v1/routes", { body: { destination_id } }));
-  await append(api.database, [webhook({})]);
-  await dispatchAll(api.database);
-  await settle(api.database, "dead", { cause: "timeout" });
+  } = await world.api.call("POST /v1/routes", { body: { destination_id } }));
+  await append(world.database, [webhook({})]);
+  await dispatchAll(world.database);
+  await settle(world.database, "dead", { cause: "timeout" });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const jobs = async (): Promise<number> => (await api.database.query("select from relay.jobs")).rowCount;
+const jobs = async (): Promise<number> => (await world.database.query("select from relay.jobs")).rowCount;
 const send = (request: string, key: string, body: object): Promise<Answer> =>
-  api.call(request, { body, headers: { "idempotency-key": key } });
+  world.api.call(request, { body, headers: { "idempotency-key": key } });
 
 describe("an Idempotency-Key", () => {
   it("an Idempotency-Key gives the first answer again on everything that starts a job", async () => {
-    const [delivery] = await deliveries(api.database);
+    const [delivery] = await deliveries(world.database);
     const requests: [request: string, body: object][] = [
       ["POST /v1/dead-letters/redrive", { destination_id }],
       ["POST /v1/replays", { destination_id, from: "2020-01-01T00:00:00Z" }],
@@ -62,13 +62,13 @@ describe("an Idempotency-Key", () => {
   it("a request with an Idempotency-Key does not delay requests with another key", async () => {
     let first: Promise<Answer> | undefined;
     let isFirstOver = false;
-    await api.database.transaction(async (tx) => {
+    await world.database.transaction(async (tx) => {
       // A job holds its destination, so the request that asks for one waits.
       await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
       first = send("POST /v1/dead-letters/redrive", "slow", { destination_id });
       void first.then(() => (isFirstOver = true));
       await until("it waits", async () => {
-        const { rowCount } = await api.database.query(
+        const { rowCount } = await world.database.query(
           "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
         );
         return rowCount > 0;
@@ -84,7 +84,7 @@ describe("an Idempotency-Key", () => {
 
   it("a request with an Idempotency-Key is refused when too many wait", async () => {
     let answers: Promise<Answer>[] = [];
-    await api.database.transaction(async (tx) => {
+    await world.database.transaction(async (tx) => {
       await tx.query("select from relay.destinations where id = $1 for update", [destination_id]);
       answers = Array.from({ length: 60 }, (_, n) =>
         send("POST /v1/dead-letters/redrive", `many-${n % 4}`, { destination_id }),
@@ -124,16 +124,16 @@ describe("an Idempotency-Key", () => {
   it("an Idempotency-Key is kept for 24 hours", async () => {
     const first = await send("POST /v1/dead-letters/redrive", "a-day", { destination_id });
     const age = (hours: number) =>
-      api.database.query("update relay.requests set created_at = now() - $1 * interval '1 hour'", [hours]);
+      world.database.query("update relay.requests set created_at = now() - $1 * interval '1 hour'", [hours]);
     await age(23);
-    await forget({ database: api.database, retentionDays: 90 });
+    await forget({ database: world.database, retentionDays: 90 });
     expect((await send("POST /v1/dead-letters/redrive", "a-day", { destination_id })).body.id).toBe(first.body.id);
     await age(25);
     const second = await send("POST /v1/dead-letters/redrive", "a-day", { destination_id });
     expect(second.body.id).not.toBe(first.body.id);
     await age(25);
-    await forget({ database: api.database, retentionDays: 90 });
-    expect((await api.database.query("select from relay.requests")).rowCount).toBe(0);
+    await forget({ database: world.database, retentionDays: 90 });
+    expect((await world.database.query("select from relay.requests")).rowCount).toBe(0);
   });
 
   it("an Idempotency-Key must be visible ASCII of at most 255 characters, and neither it nor its request is stored in the clear", async () => {
@@ -141,7 +141,7 @@ describe("an Idempotency-Key", () => {
       "idempotency-key",
     );
     await send("POST /v1/dead-letters/redrive", "a-key-in-clear", { reason: "a-reason-in-clear", destination_id });
-    const { rows } = await api.database.query<{ all: string }>(
+    const { rows } = await world.database.query<{ all: string }>(
       "select string_agg(encode(key_sha256, 'escape') || encode(request_sha256, 'escape'), '') as all from relay.requests",
     );
     expect(rows[0]?.all).not.toMatch(/in-clear/);

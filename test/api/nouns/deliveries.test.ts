@@ -1,41 +1,41 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { dispatch, record, updated } from "../event-support.ts";
-import { startApi, type Answer, type Json, type TestApi } from "../support.ts";
+import { startWorld, type Answer, type Json, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let destination: string;
 let route: string;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(async () => {
   const body = { url: "http://127.0.0.1:9/", name: "ledger" };
-  destination = (await api.call("POST /v1/destinations", { body })).body.id;
-  route = (await api.call("POST /v1/routes", { body: { destination_id: destination } })).body.id;
+  destination = (await world.api.call("POST /v1/destinations", { body })).body.id;
+  route = (await world.api.call("POST /v1/routes", { body: { destination_id: destination } })).body.id;
 });
 
-const get = async (path: string): Promise<Json> => (await api.call(`GET ${path}`)).body;
+const get = async (path: string): Promise<Json> => (await world.api.call(`GET ${path}`)).body;
 const post = (path: string, body?: Json): Promise<Answer> =>
-  api.call(`POST ${path}`, body === undefined ? {} : { body });
+  world.api.call(`POST ${path}`, body === undefined ? {} : { body });
 
 /** Events of items, and the deliveries that the route makes of them, newest first. */
 async function deliver(...items: string[]): Promise<Json[]> {
-  await record(api, ...items.map((item) => updated(item)));
-  await dispatch(api);
+  await record(world, ...items.map((item) => updated(item)));
+  await dispatch(world);
   return (await get(`/v1/deliveries?destination_id=${destination}`)).data;
 }
 
 /** Dead letters, as the relay leaves them. */
 async function bury(...causes: string[]): Promise<Json[]> {
   const made = await deliver(...causes);
-  await api.database.query(
+  await world.database.query(
     `update relay.deliveries set status = 'dead', due_at = null, finished_at = now(), attempts = 8, tries = 8, cause = item_id
      where destination_id = $1`,
     [destination],
   );
-  await api.database.query(
+  await world.database.query(
     `insert into relay.attempts (delivery_id, number, started_at, duration_ms, url, address, status, error, response_headers, response_head)
      select id, n, now(), 12, 'http://127.0.0.1:9/', '127.0.0.1', 503, 'status_503', '{"retry-after":"7"}', 'busy'
      from relay.deliveries, generate_series(1, 2) n where destination_id = $1`,
@@ -81,9 +81,9 @@ describe("deliveries", () => {
       response_headers: { "retry-after": "7" },
       response_head: "busy",
     });
-    const body = await api.call(`GET /v1/deliveries/${id}/body`);
+    const body = await world.api.call(`GET /v1/deliveries/${id}/body`);
     expect([body.status, body.headers.get("content-type")]).toEqual([200, "application/octet-stream"]);
-    expect(body.text).toBe((await api.call(`GET /v1/events/${event_id}`)).text);
+    expect(body.text).toBe((await world.api.call(`GET /v1/events/${event_id}`)).text);
     if (delivery.body_sha256 !== null)
       expect(createHash("sha256").update(body.text).digest("hex")).toBe(delivery.body_sha256);
   });
@@ -111,7 +111,7 @@ describe("deliveries", () => {
   it("an unknown delivery is 404, and an unknown filter is refused", async () => {
     const none = `dlv_${"0".repeat(32)}`;
     for (const request of ["GET x", "GET x/body", "POST x/replay", "POST x/cancel"])
-      expect([request, (await api.call(request.replace("x", `/v1/deliveries/${none}`))).status]).toEqual([
+      expect([request, (await world.api.call(request.replace("x", `/v1/deliveries/${none}`))).status]).toEqual([
         request,
         404,
       ]);
@@ -121,7 +121,7 @@ describe("deliveries", () => {
       ["event_id=x", "event_id"],
       ["destination=x", "destination"],
     ]) {
-      const { status, body } = await api.call(`GET /v1/deliveries?${query}`);
+      const { status, body } = await world.api.call(`GET /v1/deliveries?${query}`);
       expect([query, status, Object.keys(body.error.fields)]).toEqual([query, 400, [field]]);
     }
   });
@@ -204,9 +204,9 @@ describe("replays", () => {
 
 describe("routing the past", () => {
   it("routing past events sends those that the destination has no delivery of", async () => {
-    await record(api, updated("past"));
-    await api.call(`PATCH /v1/routes/${route}`, { body: { enabled: false } });
-    await dispatch(api);
+    await record(world, updated("past"));
+    await world.api.call(`PATCH /v1/routes/${route}`, { body: { enabled: false } });
+    await dispatch(world);
     const request = { from: "2020-01-01T00:00:00Z", reason: "a new receiver" };
     const dry = await post(`/v1/routes/${route}/route-past`, { ...request, dry_run: true });
     expect([dry.status, dry.body.count > 0]).toEqual([200, true]);
@@ -240,7 +240,10 @@ describe("jobs", () => {
 
   it("an unknown job is 404", async () => {
     for (const request of ["GET x", "POST x/pause", "POST x/resume", "POST x/cancel"])
-      expect([request, (await api.call(request.replace("x", "/v1/jobs/job_nowhere"))).status]).toEqual([request, 404]);
+      expect([request, (await world.api.call(request.replace("x", "/v1/jobs/job_nowhere"))).status]).toEqual([
+        request,
+        404,
+      ]);
   });
 });
 
@@ -248,7 +251,7 @@ it("the status shows what waits, and which destinations are unhealthy since when
   await bury("timeout");
   await deliver("one", "two");
   await post(`/v1/destinations/${destination}/pause`);
-  await record(api, updated("undispatched"));
+  await record(world, updated("undispatched"));
   const { relay } = await get("/v1/status");
   expect(relay).toMatchObject({ undispatched: 1, overdue: { outbox: 0, deliveries: 0, oldest_at: null } });
   expect([relay.held >= 2, relay.dead >= 1, relay.destinations.paused]).toEqual([true, true, 2]);
@@ -262,5 +265,5 @@ it("the status shows what waits, and which destinations are unhealthy since when
     failing_since: null,
     since: expect.any(String),
   });
-  await dispatch(api);
+  await dispatch(world);
 });

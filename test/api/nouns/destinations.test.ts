@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startApi, type Answer, type Json, type TestApi } from "../support.ts";
+import { startWorld, type Answer, type Json, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const URL = "http://127.0.0.1:9/hooks";
 const create = (more: Record<string, unknown> = {}): Promise<Answer> =>
-  api.call("POST /v1/destinations", { body: { url: URL, ...more } });
+  world.api.call("POST /v1/destinations", { body: { url: URL, ...more } });
 const made = async (more?: Record<string, unknown>): Promise<Json> => {
   const { status, body, text } = await create(more);
   expect([status, text]).toEqual([201, text]);
@@ -72,8 +72,8 @@ describe("creating a destination", () => {
       const { status, body } = await create({ url });
       expect([url, status, Object.keys(body.error.fields)]).toEqual([url, 400, ["url"]]);
     }
-    await using strict = await startApi({ urls: { allowHttp: false, checkUrl: () => undefined } });
-    const { status, body } = await strict.call("POST /v1/destinations", { body: { url: "http://example.com/" } });
+    await using strict = await startWorld({ api: { urls: { allowHttp: false, checkUrl: () => undefined } } });
+    const { status, body } = await strict.api.call("POST /v1/destinations", { body: { url: "http://example.com/" } });
     expect([status, body.error.fields.url]).toEqual([400, expect.stringContaining("https")]);
   });
 });
@@ -81,9 +81,9 @@ describe("creating a destination", () => {
 describe("a destination", () => {
   it("a destination is shown and listed without its secrets", async () => {
     const { signing_secret, ...destination } = await made({ headers: { authorization: "Bearer very-secret" } });
-    const shown = await api.call(`GET /v1/destinations/${destination.id}`);
+    const shown = await world.api.call(`GET /v1/destinations/${destination.id}`);
     expect([shown.status, shown.body]).toEqual([200, destination]);
-    const listed = await api.call("GET /v1/destinations?limit=500");
+    const listed = await world.api.call("GET /v1/destinations?limit=500");
     expect(listed.body.data).toContainEqual(destination);
     for (const secret of [signing_secret, "very-secret"]) expect(shown.text + listed.text).not.toContain(secret);
   });
@@ -92,11 +92,11 @@ describe("a destination", () => {
     const ids: string[] = [];
     let cursor: string | null = "";
     do {
-      const { body }: Answer = await api.call(`GET /v1/destinations?limit=2${cursor && `&cursor=${cursor}`}`);
+      const { body }: Answer = await world.api.call(`GET /v1/destinations?limit=2${cursor && `&cursor=${cursor}`}`);
       ids.push(...body.data.map(({ id }: Json) => id));
       cursor = body.next_cursor;
     } while (cursor);
-    const all = (await api.call("GET /v1/destinations?limit=500")).body.data.map(({ id }: Json) => id);
+    const all = (await world.api.call("GET /v1/destinations?limit=500")).body.data.map(({ id }: Json) => id);
     expect(ids).toEqual(all);
   });
 
@@ -106,12 +106,12 @@ describe("a destination", () => {
       headers: { a: "1" },
       rate_limit: { count: 5 },
     });
-    const { status, body } = await api.call(`PATCH /v1/destinations/${before.id}`, {
+    const { status, body } = await world.api.call(`PATCH /v1/destinations/${before.id}`, {
       body: { concurrency: 2, rate_limit: null, headers: null },
     });
     const changed = { concurrency: 2, rate_limit: null, header_names: [], version: before.version + 1 };
     expect([status, body]).toEqual([200, { ...before, ...changed, updated_at: body.updated_at }]);
-    const refused = await api.call(`PATCH /v1/destinations/${before.id}`, { body: { signing_secret: "x" } });
+    const refused = await world.api.call(`PATCH /v1/destinations/${before.id}`, { body: { signing_secret: "x" } });
     expect([refused.status, Object.keys(refused.body.error.fields)]).toEqual([400, ["signing_secret"]]);
   });
 
@@ -123,15 +123,15 @@ describe("a destination", () => {
       ["disable", "disabled"],
       ["enable", "active"],
     ]) {
-      const answer = await api.call(`POST /v1/destinations/${id}/${verb}`);
+      const answer = await world.api.call(`POST /v1/destinations/${id}/${verb}`);
       expect([verb, answer.status, answer.body.status]).toEqual([verb, 200, status]);
-      expect((await api.call(`GET /v1/destinations/${id}`)).body.status).toBe(status);
+      expect((await world.api.call(`GET /v1/destinations/${id}`)).body.status).toBe(status);
     }
   });
 
   it("after a destination's key rotation both keys sign for the grace period, or only the new one", async () => {
     const { id, signing_secret, keys } = await made();
-    const rotated = await api.call(`POST /v1/destinations/${id}/rotate-secret`);
+    const rotated = await world.api.call(`POST /v1/destinations/${id}/rotate-secret`);
     expect(rotated.status).toBe(200);
     expect(rotated.body).toMatchObject({
       scheme: "v1",
@@ -139,29 +139,35 @@ describe("a destination", () => {
       signing_secret: expect.stringMatching(/^whsec_/),
     });
     expect(rotated.body.signing_secret).not.toBe(signing_secret);
-    const both = (await api.call(`GET /v1/destinations/${id}`)).body.keys;
+    const both = (await world.api.call(`GET /v1/destinations/${id}`)).body.keys;
     expect(both.map((key: Json) => key.id)).toEqual([rotated.body.id, keys[0].id]);
     expect(both[1].expires_at).toEqual(expect.any(String));
-    const last = await api.call(`POST /v1/destinations/${id}/rotate-secret`, { body: { grace_s: 0, scheme: "v1a" } });
-    expect((await api.call(`GET /v1/destinations/${id}`)).body.keys.map((key: Json) => key.id)).toEqual([last.body.id]);
+    const last = await world.api.call(`POST /v1/destinations/${id}/rotate-secret`, {
+      body: { grace_s: 0, scheme: "v1a" },
+    });
+    expect((await world.api.call(`GET /v1/destinations/${id}`)).body.keys.map((key: Json) => key.id)).toEqual([
+      last.body.id,
+    ]);
   });
 
   it("a test event shows the receiver's answer and does not change the destination", async () => {
     const { id } = await made();
-    const before = (await api.call(`GET /v1/destinations/${id}`)).body;
-    const tested = await api.call(`POST /v1/destinations/${id}/test`);
+    const before = (await world.api.call(`GET /v1/destinations/${id}`)).body;
+    const tested = await world.api.call(`POST /v1/destinations/${id}/test`);
     expect(tested.status).toBe(200);
     expect(tested.body).toMatchObject({ destination_id: id, event_type: "destination.test", attempts: 1 });
     expect(tested.body.log).toHaveLength(1);
-    expect((await api.call(`GET /v1/deliveries/${tested.body.id}`)).body).toEqual(tested.body);
-    expect((await api.call(`GET /v1/destinations/${id}`)).body).toEqual(before);
+    expect((await world.api.call(`GET /v1/deliveries/${tested.body.id}`)).body).toEqual(tested.body);
+    expect((await world.api.call(`GET /v1/destinations/${id}`)).body).toEqual(before);
   });
 
   it("a deleted destination is 404", async () => {
     const { id } = await made();
-    const deleted = await api.call(`DELETE /v1/destinations/${id}`);
+    const deleted = await world.api.call(`DELETE /v1/destinations/${id}`);
     expect([deleted.status, deleted.body]).toEqual([200, { id, deleted: true }]);
-    expect((await api.call("GET /v1/destinations?limit=500")).body.data.map((one: Json) => one.id)).not.toContain(id);
+    expect((await world.api.call("GET /v1/destinations?limit=500")).body.data.map((one: Json) => one.id)).not.toContain(
+      id,
+    );
   });
 
   it("every operation on an unknown destination is 404", async () => {
@@ -169,7 +175,7 @@ describe("a destination", () => {
       ["pause", "resume", "enable", "disable", "test", "rotate-secret"].map((verb) => `POST x/${verb}`),
     );
     for (const request of requests) {
-      const answer = await api.call(request.replace("x", "/v1/destinations/dst_nowhere"));
+      const answer = await world.api.call(request.replace("x", "/v1/destinations/dst_nowhere"));
       expect([request, answer.status, answer.body.error.code]).toEqual([request, 404, "not_found"]);
     }
   });

@@ -1,48 +1,48 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startSimulator } from "../../../src/simulator/index.ts";
-import { startApi, type TestApi } from "../support.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const integrationBody = () => ({
-  client_id: api.simulator.clientId,
-  secret: api.simulator.secret,
+  client_id: world.simulator.clientId,
+  secret: world.simulator.secret,
   environment: "sandbox",
-  plaid_url: api.simulator.url,
+  plaid_url: world.simulator.url,
 });
 
 describe("creating an integration", () => {
   it("creating an integration answers with its id, its intake URL and its webhook secret, once Plaid has accepted the credentials", async () => {
-    const made = await api.call("POST /v1/integrations", {
+    const made = await world.api.call("POST /v1/integrations", {
       body: { ...integrationBody(), name: "ours", country_codes: ["US", "CA"] },
     });
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({
       id: expect.stringMatching(/^svi_[a-z0-9]{22,}$/),
-      url: `${api.url}/v1/integrations/${made.body.id}`,
+      url: `${world.api.url}/v1/integrations/${made.body.id}`,
       webhook_secret: expect.stringMatching(/^.{8,}$/),
       credentials_checked: true,
       name: "ours",
       environment: "sandbox",
       country_codes: ["US", "CA"],
-      plaid_url: api.simulator.url,
+      plaid_url: world.simulator.url,
     });
     expect(made.body).not.toHaveProperty("secret");
     expect(made.body).not.toHaveProperty("warning");
   });
 
   it("creating an integration keeps a given webhook secret", async () => {
-    const made = await api.integrate({ webhook_secret: "chosen-by-hand" });
+    const made = await world.api.integrate({ webhook_secret: "chosen-by-hand" });
     expect(made.webhook_secret).toBe("chosen-by-hand");
   });
 
   it("creating an integration stores nothing when Plaid refuses the credentials, and names the fields", async () => {
-    const before = (await api.call("GET /v1/integrations?limit=500")).body.data.length;
-    const refused = await api.call("POST /v1/integrations", {
+    const before = (await world.api.call("GET /v1/integrations?limit=500")).body.data.length;
+    const refused = await world.api.call("POST /v1/integrations", {
       body: { ...integrationBody(), secret: "not-the-secret" },
     });
     expect(refused.status).toBe(422);
@@ -51,13 +51,13 @@ describe("creating an integration", () => {
       fields: { secret: expect.any(String) },
     });
     expect(refused.text).not.toContain("not-the-secret");
-    expect((await api.call("GET /v1/integrations?limit=500")).body.data).toHaveLength(before);
+    expect((await world.api.call("GET /v1/integrations?limit=500")).body.data).toHaveLength(before);
   });
 
   it("an integration is created with a warning when Plaid cannot be reached", async () => {
     const gone = await startSimulator();
     await gone[Symbol.asyncDispose]();
-    const made = await api.call("POST /v1/integrations", { body: { ...integrationBody(), plaid_url: gone.url } });
+    const made = await world.api.call("POST /v1/integrations", { body: { ...integrationBody(), plaid_url: gone.url } });
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({
       credentials_checked: false,
@@ -66,7 +66,7 @@ describe("creating an integration", () => {
   });
 
   it("creating an integration with verify: false does not ask Plaid, and says so", async () => {
-    const made = await api.call("POST /v1/integrations", {
+    const made = await world.api.call("POST /v1/integrations", {
       body: { ...integrationBody(), secret: "later", verify: false },
     });
     expect(made.status).toBe(201);
@@ -74,7 +74,9 @@ describe("creating an integration", () => {
   });
 
   it("creating an integration refuses a plaid_url whose server is not Plaid", async () => {
-    const refused = await api.call("POST /v1/integrations", { body: { ...integrationBody(), plaid_url: api.url } });
+    const refused = await world.api.call("POST /v1/integrations", {
+      body: { ...integrationBody(), plaid_url: world.api.url },
+    });
     expect(refused.status).toBe(422);
     expect(refused.body.error.fields).toHaveProperty("plaid_url");
   });
@@ -87,7 +89,7 @@ describe("creating an integration", () => {
       country_codes: ["us"],
       wat: 1,
     };
-    const refused = await api.call("POST /v1/integrations", { body });
+    const refused = await world.api.call("POST /v1/integrations", { body });
     expect(refused.status).toBe(400);
     expect(refused.body.error.code).toBe("invalid_request");
     expect(refused.body.error.fields).toEqual({
@@ -104,8 +106,8 @@ describe("creating an integration", () => {
 
 describe("an integration", () => {
   it("an integration is shown and listed without any secret", async () => {
-    const made = await api.integrate({ name: "shown" });
-    const shown = await api.call(`GET /v1/integrations/${made.id}`);
+    const made = await world.api.integrate({ name: "shown" });
+    const shown = await world.api.call(`GET /v1/integrations/${made.id}`);
     expect(shown.status).toBe(200);
     expect(Object.keys(shown.body).toSorted()).toEqual([
       "client_id",
@@ -121,49 +123,53 @@ describe("an integration", () => {
       "updated_at",
       "url",
     ]);
-    const listed = await api.call("GET /v1/integrations?limit=500");
+    const listed = await world.api.call("GET /v1/integrations?limit=500");
     expect(listed.body.data).toContainEqual(shown.body);
   });
 
   it("an integration's options for transactions are set at creation and changed without asking Plaid", async () => {
-    const made = await api.integrate({ days_requested: 730, include_original_description: true });
+    const made = await world.api.integrate({ days_requested: 730, include_original_description: true });
     expect(made).toMatchObject({ days_requested: 730, include_original_description: true });
     const body = { days_requested: null, include_original_description: false };
-    const changed = await api.call(`PATCH /v1/integrations/${made.id}`, { body });
+    const changed = await world.api.call(`PATCH /v1/integrations/${made.id}`, { body });
     expect(changed.body).toMatchObject(body);
     expect(changed.body).not.toHaveProperty("credentials_checked");
   });
 
   it("days_requested outside of Plaid's range is refused by the field's name", async () => {
-    const refused = await api.call("POST /v1/integrations", { body: { ...integrationBody(), days_requested: 731 } });
+    const refused = await world.api.call("POST /v1/integrations", {
+      body: { ...integrationBody(), days_requested: 731 },
+    });
     expect(refused.status).toBe(400);
     expect(refused.body.error.fields).toHaveProperty("days_requested");
   });
 
   it("an integration's name is changed without asking Plaid", async () => {
-    const made = await api.integrate();
-    const changed = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { name: "renamed" } });
+    const made = await world.api.integrate();
+    const changed = await world.api.call(`PATCH /v1/integrations/${made.id}`, { body: { name: "renamed" } });
     expect(changed.status).toBe(200);
     expect(changed.body.name).toBe("renamed");
     expect(changed.body).not.toHaveProperty("credentials_checked");
   });
 
   it("a new secret of an integration is stored only if Plaid accepts it with the existing client id", async () => {
-    const made = await api.integrate();
-    const refused = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { secret: "wrong" } });
+    const made = await world.api.integrate();
+    const refused = await world.api.call(`PATCH /v1/integrations/${made.id}`, { body: { secret: "wrong" } });
     expect(refused.status).toBe(422);
-    const taken = await api.call(`PATCH /v1/integrations/${made.id}`, { body: { secret: api.simulator.secret } });
+    const taken = await world.api.call(`PATCH /v1/integrations/${made.id}`, {
+      body: { secret: world.simulator.secret },
+    });
     expect(taken.body).toMatchObject({ id: made.id, credentials_checked: true });
   });
 
   it("rotating an integration's webhook secret answers with the new one, and the old one stops working", async () => {
-    const made = await api.integrate();
-    const rotated = await api.call(`POST /v1/integrations/${made.id}/rotate_secret`);
+    const made = await world.api.integrate();
+    const rotated = await world.api.call(`POST /v1/integrations/${made.id}/rotate_secret`);
     expect(rotated.status).toBe(200);
     expect(rotated.body).toEqual({ id: made.id, webhook_secret: expect.any(String) });
     expect(rotated.body.webhook_secret).not.toBe(made.webhook_secret);
     const post = (secret: string) =>
-      api.call(`POST /v1/integrations/${made.id}`, {
+      world.api.call(`POST /v1/integrations/${made.id}`, {
         key: null,
         body: { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "an-item" },
         headers: { "tartan-webhook-secret": secret },
@@ -173,30 +179,35 @@ describe("an integration", () => {
   });
 
   it("a deleted integration is 404 at its own path, at its verbs and at the intake", async () => {
-    const made = await api.integrate();
-    const deleted = await api.call(`DELETE /v1/integrations/${made.id}?purge=true`);
+    const made = await world.api.integrate();
+    const deleted = await world.api.call(`DELETE /v1/integrations/${made.id}?purge=true`);
     expect(deleted.body).toEqual({ id: made.id, deleted: true, purged: true });
     for (const request of ["GET ", "DELETE ", "PATCH "]) {
-      const { status } = await api.call(
+      const { status } = await world.api.call(
         `${request}/v1/integrations/${made.id}`,
         request === "PATCH " ? { body: {} } : {},
       );
       expect([request, status]).toEqual([request, 404]);
     }
-    expect((await api.call(`POST /v1/integrations/${made.id}/rotate_secret`)).status).toBe(404);
-    const posted = () => api.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
+    expect((await world.api.call(`POST /v1/integrations/${made.id}/rotate_secret`)).status).toBe(404);
+    const posted = () => world.api.call(`POST /v1/integrations/${made.id}`, { key: null, body: {} });
     await expect.poll(async () => (await posted()).status).toBe(404);
   });
   it("a deleted integration can be deleted again with purge=true, which deletes its remaining rows", async () => {
-    const made = await api.integrate();
-    expect((await api.call(`DELETE /v1/integrations/${made.id}`)).body).toMatchObject({ deleted: true, purged: false });
-    expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).body).toMatchObject({ purged: true });
-    expect((await api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).status).toBe(404);
+    const made = await world.api.integrate();
+    expect((await world.api.call(`DELETE /v1/integrations/${made.id}`)).body).toMatchObject({
+      deleted: true,
+      purged: false,
+    });
+    expect((await world.api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).body).toMatchObject({
+      purged: true,
+    });
+    expect((await world.api.call(`DELETE /v1/integrations/${made.id}?purge=true`)).status).toBe(404);
   });
 });
 
 it("an intake URL begins with the configured public URL", async () => {
-  await using server = await startApi({ config: { publicUrl: "https://tartan.example.com" } });
-  const made = await server.integrate();
+  await using server = await startWorld({ api: { config: { publicUrl: "https://tartan.example.com" } } });
+  const made = await server.api.integrate();
   expect(made.url).toBe(`https://tartan.example.com/v1/integrations/${made.id}`);
 });

@@ -3,23 +3,23 @@ import { getItemSecret } from "../../../src/integrations/items.ts";
 import { resourcesOf } from "../../../src/resources/index.ts";
 import { startSimulator } from "../../../src/simulator/index.ts";
 import { markAll } from "../../support/mark.ts";
-import { startApi, type TestApi } from "../support.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let integration: string;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(async () => {
-  integration = (await api.integrate()).id;
+  integration = (await world.api.integrate()).id;
 });
 
 let count = 0;
 const link = async (more: Record<string, unknown> = {}) => {
   const item_id = `item-${(count += 1)}`;
   const body = { integration_id: integration, item_id, access_token: `access-sandbox-${item_id}`, ...more };
-  return { item_id, answer: await api.call("POST /v1/items", { body }) };
+  return { item_id, answer: await world.api.call("POST /v1/items", { body }) };
 };
 
 describe("linking an Item", () => {
@@ -32,17 +32,17 @@ describe("linking an Item", () => {
       webhook_id: expect.stringMatching(/^whk_/),
       created: true,
     });
-    const secret = await getItemSecret(api.database, api.vault, integration, item_id);
+    const secret = await getItemSecret(world.database, world.vault, integration, item_id);
     expect(secret).toEqual({ access_token: `access-sandbox-${item_id}`, user_id: "user-1" });
-    const webhook = await api.call(`GET /v1/webhooks/${answer.body.webhook_id}`);
+    const webhook = await world.api.call(`GET /v1/webhooks/${answer.body.webhook_id}`);
     expect(webhook.body).toMatchObject({
       source: "BACKEND",
       webhook_type: "ITEM",
       webhook_code: "CREATED",
       user_id: "user-1",
     });
-    await markAll(api.database);
-    const item = await api.call(`GET /v1/items/${item_id}`);
+    await markAll(world.database);
+    const item = await world.api.call(`GET /v1/items/${item_id}`);
     expect(item.body).toMatchObject({
       item_id,
       user_id: "user-1",
@@ -63,9 +63,9 @@ describe("linking an Item", () => {
   it("linking an Item again answers 200, replaces the token and keeps the known user", async () => {
     const { item_id } = await link({ user_id: "user-2" });
     const body = { integration_id: integration, item_id, access_token: "access-sandbox-renewed" };
-    const again = await api.call("POST /v1/items", { body });
+    const again = await world.api.call("POST /v1/items", { body });
     expect([again.status, again.body.created]).toEqual([200, false]);
-    const secret = await getItemSecret(api.database, api.vault, integration, item_id);
+    const secret = await getItemSecret(world.database, world.vault, integration, item_id);
     expect(secret).toEqual({ access_token: "access-sandbox-renewed", user_id: "user-2" });
   });
 
@@ -81,7 +81,7 @@ describe("linking an Item", () => {
   });
 
   it("linking an Item with the token of another Item is refused with the field and stores nothing", async () => {
-    const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
+    const [item, other] = world.simulator.control.createItems({ count: 2, transactions: 0 }).items;
     if (!item || !other) throw new Error("no item");
     const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
     expect(answer.status).toBe(422);
@@ -91,18 +91,18 @@ describe("linking an Item", () => {
       fields: { access_token: "belongs to another item than item_id names" },
     });
     expect(answer.text).not.toContain(other.item_id);
-    expect((await api.call(`GET /v1/items/${item.item_id}`)).status).toBe(404);
+    expect((await world.api.call(`GET /v1/items/${item.item_id}`)).status).toBe(404);
     expect((await link({ item_id: item.item_id, access_token: item.access_token })).answer.status).toBe(201);
     const again = await link({ item_id: item.item_id, access_token: other.access_token });
     expect(again.answer.status).toBe(422);
-    const secret = await getItemSecret(api.database, api.vault, integration, item.item_id);
+    const secret = await getItemSecret(world.database, world.vault, integration, item.item_id);
     expect(secret?.access_token).toBe(item.access_token);
   });
 
   it("an Item is linked while Plaid does not answer", async () => {
-    const [item, other] = api.simulator.control.createItems({ count: 2, transactions: 0 }).items;
+    const [item, other] = world.simulator.control.createItems({ count: 2, transactions: 0 }).items;
     if (!item || !other) throw new Error("no item");
-    api.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });
+    world.simulator.control.addFault({ kind: "server_error", endpoint: "/item/get", item_id: other.item_id, count: 1 });
     const { answer } = await link({ item_id: item.item_id, access_token: other.access_token });
     expect(answer.status).toBe(201);
   });
@@ -110,7 +110,7 @@ describe("linking an Item", () => {
   it("linking an Item to an unknown integration is 404 and stores nothing", async () => {
     const { item_id, answer } = await link({ integration_id: "svi_none" });
     expect([answer.status, answer.body.error.fields]).toEqual([404, { integration_id: "names no integration" }]);
-    expect((await api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
+    expect((await world.api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
   });
 });
 
@@ -119,7 +119,7 @@ describe("Items are listed", () => {
     const one = await link({ user_id: "a-user" });
     const two = await link({ user_id: "another" });
     const ids = async (query: string) => {
-      const { body } = await api.call(`GET /v1/items?${query}`);
+      const { body } = await world.api.call(`GET /v1/items?${query}`);
       return body.data.map((item: { item_id: string }) => item.item_id);
     };
     expect(await ids(`integration_id=${integration}`)).toEqual([one.item_id, two.item_id].toSorted());
@@ -130,20 +130,22 @@ describe("Items are listed", () => {
   });
 
   it("an unknown status of Items is refused with the known ones", async () => {
-    const { status, body } = await api.call("GET /v1/items?status=broken");
+    const { status, body } = await world.api.call("GET /v1/items?status=broken");
     expect(status).toBe(400);
     expect(body.error.fields.status).toMatch(/^must be one of pending, ok, /);
   });
 
   it("integration_id selects one of two integrations that linked the same Item", async () => {
-    const other = (await api.integrate()).id;
+    const other = (await world.api.integrate()).id;
     const { item_id } = await link();
     await link({ item_id, integration_id: other });
-    const shown = await api.call(`GET /v1/items/${item_id}?integration_id=${integration}`);
+    const shown = await world.api.call(`GET /v1/items/${item_id}?integration_id=${integration}`);
     expect(shown.body.integration_id).toBe(integration);
-    await api.call(`DELETE /v1/items/${item_id}?integration_id=${integration}`);
-    expect((await api.call(`GET /v1/items/${item_id}?integration_id=${integration}`)).body.status).toBe("unlinked");
-    expect((await api.call(`GET /v1/items/${item_id}?integration_id=${other}`)).body.status).toBe("pending");
+    await world.api.call(`DELETE /v1/items/${item_id}?integration_id=${integration}`);
+    expect((await world.api.call(`GET /v1/items/${item_id}?integration_id=${integration}`)).body.status).toBe(
+      "unlinked",
+    );
+    expect((await world.api.call(`GET /v1/items/${item_id}?integration_id=${other}`)).body.status).toBe("pending");
   });
 });
 
@@ -151,34 +153,36 @@ describe("a sync on demand", () => {
   const requested = async (item_id: string) => {
     const sql =
       "select requested, due_at <= now() as due from sync.subjects where integration_id = $1 and kind = 'item' and id = $2";
-    return (await api.database.query(sql, [integration, item_id])).rows[0];
+    return (await world.database.query(sql, [integration, item_id])).rows[0];
   };
 
   it("a requested sync without a body is due at once with all resources", async () => {
     const { item_id } = await link();
-    await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
-    const answer = await api.call(`POST /v1/items/${item_id}/sync`);
+    await world.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
+    const answer = await world.api.call(`POST /v1/items/${item_id}/sync`);
     expect([answer.status, answer.body]).toEqual([202, { item_id, due: true }]);
     expect(await requested(item_id)).toEqual({ requested: ["*"], due: true });
   });
 
   it("a requested sync reads the named resources, in full if requested", async () => {
     const { item_id } = await link();
-    await api.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
+    await world.database.query("update sync.subjects set due_at = null, requested = '{}' where id = $1", [item_id]);
     const body = { resources: ["transactions"], full: true };
-    expect((await api.call(`POST /v1/items/${item_id}/sync`, { body })).status).toBe(202);
+    expect((await world.api.call(`POST /v1/items/${item_id}/sync`, { body })).status).toBe(202);
     expect(await requested(item_id)).toEqual({ requested: ["transactions:full"], due: true });
   });
 
   it("a requested sync of an unknown resource is refused with the known ones", async () => {
     const { item_id } = await link();
-    const { status, body } = await api.call(`POST /v1/items/${item_id}/sync`, { body: { resources: ["transaction"] } });
+    const { status, body } = await world.api.call(`POST /v1/items/${item_id}/sync`, {
+      body: { resources: ["transaction"] },
+    });
     expect([status, body.error.code]).toEqual([400, "invalid_request"]);
     expect(body.error.fields["resources.0"]).toContain("transactions");
   });
 
   it("a requested sync of an Item that is not linked is 404", async () => {
-    expect((await api.call("POST /v1/items/none/sync")).status).toBe(404);
+    expect((await world.api.call("POST /v1/items/none/sync")).status).toBe(404);
   });
 });
 
@@ -187,11 +191,11 @@ it("an Item's runs are listed newest first, page by page, with their results", a
   const ids = Array.from({ length: 5 }, (_, index) => `0192f3a8-7d01-7c3e-8b2a-00000000000${index}`);
   const sql = `insert into sync.runs (id, integration_id, kind, subject_id, started_at, finished_at, outcome, webhooks, summary)
     select id, $2, 'item', $3, now(), now(), 'synced', 1, '{"pages":1}' from unnest($1::uuid[]) as t (id)`;
-  await api.database.query(sql, [ids, integration, item_id]);
+  await world.database.query(sql, [ids, integration, item_id]);
   const seen: string[] = [];
   let cursor = "";
   do {
-    const { status, body } = await api.call(`GET /v1/items/${item_id}/runs?limit=2${cursor}`);
+    const { status, body } = await world.api.call(`GET /v1/items/${item_id}/runs?limit=2${cursor}`);
     expect(status).toBe(200);
     for (const run of body.data)
       expect(run).toMatchObject({ item_id, integration_id: integration, update_info: { pages: 1 } });
@@ -199,12 +203,12 @@ it("an Item's runs are listed newest first, page by page, with their results", a
     cursor = body.next_cursor === null ? "" : `&cursor=${body.next_cursor}`;
   } while (cursor !== "");
   expect(seen).toEqual(ids.toReversed());
-  expect((await api.call("GET /v1/items/none/runs")).status).toBe(404);
+  expect((await world.api.call("GET /v1/items/none/runs")).status).toBe(404);
 });
 
 describe("deleting an Item", () => {
   const linkReal = async () => {
-    const { items } = api.simulator.control.createItems({ count: 1 });
+    const { items } = world.simulator.control.createItems({ count: 1 });
     const [made] = items;
     if (!made) throw new Error("no item was made");
     await link({ item_id: made.item_id, access_token: made.access_token });
@@ -213,43 +217,43 @@ describe("deleting an Item", () => {
 
   it("deleting an Item deletes its token and keeps its mirrored and journaled rows", async () => {
     const { item_id } = await link();
-    const answer = await api.call(`DELETE /v1/items/${item_id}`);
+    const answer = await world.api.call(`DELETE /v1/items/${item_id}`);
     expect(answer.body).toEqual({ item_id, deleted: true, erased: false, removed_at_plaid: false });
-    expect(await getItemSecret(api.database, api.vault, integration, item_id)).toBeNull();
-    expect((await api.call(`GET /v1/items/${item_id}`)).body).toMatchObject({ status: "unlinked", due: false });
-    expect((await api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toHaveLength(1);
+    expect(await getItemSecret(world.database, world.vault, integration, item_id)).toBeNull();
+    expect((await world.api.call(`GET /v1/items/${item_id}`)).body).toMatchObject({ status: "unlinked", due: false });
+    expect((await world.api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toHaveLength(1);
   });
 
   it("deleting an Item with erase=true leaves nothing of it", async () => {
     const { item_id } = await link();
-    const answer = await api.call(`DELETE /v1/items/${item_id}?erase=true`);
+    const answer = await world.api.call(`DELETE /v1/items/${item_id}?erase=true`);
     expect(answer.body).toMatchObject({ erased: true });
-    expect((await api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
-    expect((await api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toEqual([]);
+    expect((await world.api.call(`GET /v1/items/${item_id}`)).status).toBe(404);
+    expect((await world.api.call(`GET /v1/webhooks?item_id=${item_id}`)).body.data).toEqual([]);
   });
 
   it("deleting an Item with remove_at_plaid=true removes it at Plaid first, and can be repeated", async () => {
     const { item_id, access_token } = await linkReal();
-    const first = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
+    const first = await world.api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
     expect(first.body).toMatchObject({ deleted: true, removed_at_plaid: true });
     await link({ item_id, access_token });
-    const second = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
+    const second = await world.api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
     expect([second.status, second.body.removed_at_plaid]).toEqual([200, true]);
   });
 
   it("deleting an Item with remove_at_plaid=true changes nothing while Plaid cannot be reached", async () => {
     const gone = await startSimulator();
     await gone[Symbol.asyncDispose]();
-    integration = (await api.integrate({ plaid_url: gone.url, verify: false })).id;
+    integration = (await world.api.integrate({ plaid_url: gone.url, verify: false })).id;
     const { item_id } = await link();
-    const answer = await api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
+    const answer = await world.api.call(`DELETE /v1/items/${item_id}?remove_at_plaid=true`);
     expect([answer.status, answer.body.error.code]).toEqual([502, "plaid_unreachable"]);
-    expect(await getItemSecret(api.database, api.vault, integration, item_id)).not.toBeNull();
+    expect(await getItemSecret(world.database, world.vault, integration, item_id)).not.toBeNull();
   });
 
   it("deleting an unknown Item is 404, and a switch that is neither true nor false is refused", async () => {
-    expect((await api.call("DELETE /v1/items/none")).status).toBe(404);
-    const { body } = await api.call("DELETE /v1/items/none?erase=yes");
+    expect((await world.api.call("DELETE /v1/items/none")).status).toBe(404);
+    const { body } = await world.api.call("DELETE /v1/items/none?erase=yes");
     expect(body.error.fields).toEqual({ erase: "must be true or false" });
   });
 });

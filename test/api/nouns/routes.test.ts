@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordEvents } from "../../../src/events/events.ts";
-import { startApi, type Answer, type Json, type TestApi } from "../support.ts";
+import { startWorld, type Answer, type Json, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let destination_id: string;
 beforeAll(async () => {
-  api = await startApi();
-  const { body } = await api.call("POST /v1/destinations", { body: { url: "http://127.0.0.1:9/" } });
+  world = await startWorld({ api: {} });
+  const { body } = await world.api.call("POST /v1/destinations", { body: { url: "http://127.0.0.1:9/" } });
   destination_id = body.id;
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const create = (more: Record<string, unknown> = {}): Promise<Answer> =>
-  api.call("POST /v1/routes", { body: { destination_id, ...more } });
+  world.api.call("POST /v1/routes", { body: { destination_id, ...more } });
 const made = async (more?: Record<string, unknown>): Promise<Json> => {
   const { status, body, text } = await create(more);
   expect([status, text]).toEqual([201, text]);
@@ -74,17 +74,19 @@ describe("creating a route", () => {
 describe("a route", () => {
   it("a route is shown, and listed with the others of its destination", async () => {
     const route = await made({ name: "shown" });
-    expect((await api.call(`GET /v1/routes/${route.id}`)).body).toEqual(route);
-    const listed = await api.call(`GET /v1/routes?limit=500&destination_id=${destination_id}`);
+    expect((await world.api.call(`GET /v1/routes/${route.id}`)).body).toEqual(route);
+    const listed = await world.api.call(`GET /v1/routes?limit=500&destination_id=${destination_id}`);
     expect(listed.body.data).toContainEqual(route);
-    expect((await api.call("GET /v1/routes?destination_id=dst_other")).body.data).toEqual([]);
-    const first = await api.call("GET /v1/routes?limit=1");
+    expect((await world.api.call("GET /v1/routes?destination_id=dst_other")).body.data).toEqual([]);
+    const first = await world.api.call("GET /v1/routes?limit=1");
     expect([first.body.data.length, typeof first.body.next_cursor]).toEqual([1, "string"]);
   });
 
   it("changing a route makes a new version and keeps settings that are not given", async () => {
     const route = await made({ name: "changed", match: { a: 1 } });
-    const changed = await api.call(`PATCH /v1/routes/${route.id}`, { body: { filter: { types: ["item.error"] } } });
+    const changed = await world.api.call(`PATCH /v1/routes/${route.id}`, {
+      body: { filter: { types: ["item.error"] } },
+    });
     expect(changed.status).toBe(200);
     expect(changed.body).toMatchObject({
       version: 2,
@@ -92,28 +94,28 @@ describe("a route", () => {
       match: { a: 1 },
       filter: { types: ["item.error"] },
     });
-    const off = await api.call(`PATCH /v1/routes/${route.id}`, { body: { enabled: false } });
+    const off = await world.api.call(`PATCH /v1/routes/${route.id}`, { body: { enabled: false } });
     expect(off.body).toMatchObject({ version: 2, enabled: false });
-    const moved = await api.call(`PATCH /v1/routes/${route.id}`, { body: { destination_id } });
+    const moved = await world.api.call(`PATCH /v1/routes/${route.id}`, { body: { destination_id } });
     expect([moved.status, Object.keys(moved.body.error.fields)]).toEqual([400, ["destination_id"]]);
   });
 
   it("a route is shown although it names a type of events that there is no longer", async () => {
     const { id } = await made();
     const filter = JSON.stringify({ filter: { types: ["item.former"] } });
-    await api.database.query(
+    await world.database.query(
       "update relay.route_versions set definition = definition || $2::jsonb where route_id = $1",
       [id, filter],
     );
-    const { status, body } = await api.call(`GET /v1/routes/${id}`);
+    const { status, body } = await world.api.call(`GET /v1/routes/${id}`);
     expect([status, body.filter]).toEqual([200, { types: ["item.former"] }]);
   });
 
   it("a deleted or unknown route is 404", async () => {
     const { id } = await made();
-    expect((await api.call(`DELETE /v1/routes/${id}`)).body).toEqual({ id, deleted: true });
+    expect((await world.api.call(`DELETE /v1/routes/${id}`)).body).toEqual({ id, deleted: true });
     for (const request of ["GET", "PATCH", "DELETE"])
-      expect([request, (await api.call(`${request} /v1/routes/${id}`)).status]).toEqual([request, 404]);
+      expect([request, (await world.api.call(`${request} /v1/routes/${id}`)).status]).toEqual([request, 404]);
   });
 });
 
@@ -121,7 +123,7 @@ describe("a preview", () => {
   const about = (itemId: string, data: Record<string, unknown>) =>
     ({ type: "item.updated", integrationId: null, itemId, userId: null, environment: "sandbox", data }) as const;
   beforeAll(async () => {
-    await api.database.transaction((tx) =>
+    await world.database.transaction((tx) =>
       recordEvents(tx, [
         about("one", { changed: ["webhook"], item: { amount: 1 } }),
         about("two", { changed: ["products"], item: { amount: 2 } }),
@@ -129,7 +131,7 @@ describe("a preview", () => {
       ]),
     );
   });
-  const preview = (body: Record<string, unknown>) => api.call("POST /v1/routes/preview", { body });
+  const preview = (body: Record<string, unknown>) => world.api.call("POST /v1/routes/preview", { body });
 
   it("a preview counts the matching events and shows them as they would be sent", async () => {
     const filter = { types: ["item.updated"] };

@@ -4,37 +4,26 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../../src/journal/append.ts";
 import { newUuid, toWebhookId } from "../../../src/model/ids.ts";
 import type { NewWebhook } from "../../../src/model/webhook.ts";
-import { startApi, type Json, type TestApi } from "../support.ts";
+import { webhook as anyWebhook } from "../../support/webhook.ts";
+import { startWorld, type Json, type World } from "../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 let integration: { id: string; webhook_secret: string };
 beforeAll(async () => {
-  api = await startApi();
-  integration = await api.integrate();
+  world = await startWorld({ api: {} });
+  integration = await world.api.integrate();
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const webhook = (more: Partial<NewWebhook> = {}): NewWebhook => ({
-  id: newUuid(),
-  integrationId: integration.id,
-  source: "PLAID",
-  subject: null,
-  itemId: null,
-  webhookType: "TRANSACTIONS",
-  webhookCode: "SYNC_UPDATES_AVAILABLE",
-  environment: "sandbox",
-  receivedAt: new Date(),
-  body: Buffer.from('{"webhook_type":"TRANSACTIONS"}'),
-  proof: null,
-  ...more,
-});
+const webhook = (more: Partial<NewWebhook> = {}): NewWebhook =>
+  anyWebhook({ integrationId: integration.id, itemId: null, ...more });
 
 /** All pages of a list, in the order they came. */
 async function readAll(path: string): Promise<Json[]> {
   const rows: Json[] = [];
   let cursor = "";
   do {
-    const { status, body } = await api.call(`GET ${path}${cursor}`);
+    const { status, body } = await world.api.call(`GET ${path}${cursor}`);
     expect(status).toBe(200);
     rows.push(...body.data);
     cursor = body.next_cursor === null ? "" : `&cursor=${body.next_cursor}`;
@@ -46,9 +35,9 @@ describe("a webhook", () => {
   it("a webhook posted by the backend is shown with its body, its source and no proof", async () => {
     const body = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "shown-item", note: "kept" };
     const headers = { "tartan-webhook-secret": integration.webhook_secret };
-    const posted = await api.call(`POST /v1/integrations/${integration.id}`, { key: null, body, headers });
+    const posted = await world.api.call(`POST /v1/integrations/${integration.id}`, { key: null, body, headers });
     expect(posted.status).toBe(200);
-    const shown = await api.call(`GET /v1/webhooks/${posted.body.webhook_id}`);
+    const shown = await world.api.call(`GET /v1/webhooks/${posted.body.webhook_id}`);
     expect(shown.body).toEqual({
       id: posted.body.webhook_id,
       integration_id: integration.id,
@@ -76,8 +65,8 @@ describe("a webhook", () => {
         signedAt: new Date("2026-11-20T17:00:00Z"),
       },
     });
-    await append(api.database, [signed]);
-    const { body } = await api.call(`GET /v1/webhooks/${toWebhookId(signed.id)}`);
+    await append(world.database, [signed]);
+    const { body } = await world.api.call(`GET /v1/webhooks/${toWebhookId(signed.id)}`);
     expect(body.verification).toEqual({
       key_id: "a-key",
       signed_at: "2026-11-20T17:00:00.000Z",
@@ -87,7 +76,7 @@ describe("a webhook", () => {
 
   it("an unknown webhook is 404 with every form of id", async () => {
     for (const id of [toWebhookId(newUuid()), "whk_1", "nonsense", newUuid(), "%F0%9F%92%A5"])
-      expect([id, (await api.call(`GET /v1/webhooks/${id}`)).status]).toEqual([id, 404]);
+      expect([id, (await world.api.call(`GET /v1/webhooks/${id}`)).status]).toEqual([id, 404]);
   });
 });
 
@@ -105,7 +94,7 @@ describe("webhooks are found", () => {
       const at = { webhookType: pick(types, 1), webhookCode: pick(codes, 5), source: pick(sources, 7) };
       stored.push(webhook({ itemId, userId, subject: { kind: "item", id: itemId }, ...at }));
     }
-    await append(api.database, stored);
+    await append(world.database, stored);
   });
 
   it("webhooks are found by each filter and any combination, newest first, each once, with every page size", async () => {
@@ -138,16 +127,18 @@ describe("webhooks are found", () => {
   });
 
   it("the pages of webhooks stay the same while new ones arrive between them", async () => {
-    const first = await api.call("GET /v1/webhooks?item_id=found-item-0&limit=10");
-    await append(api.database, [webhook({ itemId: "found-item-0" })]);
-    const second = await api.call(`GET /v1/webhooks?item_id=found-item-0&limit=10&cursor=${first.body.next_cursor}`);
+    const first = await world.api.call("GET /v1/webhooks?item_id=found-item-0&limit=10");
+    await append(world.database, [webhook({ itemId: "found-item-0" })]);
+    const second = await world.api.call(
+      `GET /v1/webhooks?item_id=found-item-0&limit=10&cursor=${first.body.next_cursor}`,
+    );
     const ids = [...first.body.data, ...second.body.data].map(({ id }: { id: string }) => id);
     const expected = stored.filter(({ itemId }) => itemId === "found-item-0").toReversed();
     expect(ids).toEqual(expected.slice(0, 20).map(({ id }) => toWebhookId(id)));
   });
 
   it("an unknown source of webhooks is refused with the known ones", async () => {
-    const { status, body } = await api.call("GET /v1/webhooks?source=plaid");
+    const { status, body } = await world.api.call("GET /v1/webhooks?source=plaid");
     expect([status, body.error.fields.source]).toEqual([
       400,
       "must be one of PLAID, BACKEND, FROM_LISTENER, RECONCILER; did you mean PLAID?",
@@ -157,12 +148,12 @@ describe("webhooks are found", () => {
 
 describe("a refused request", () => {
   it("a refusal is listed with its reason and without the request's content", async () => {
-    const { id } = await api.integrate();
+    const { id } = await world.api.integrate();
     const body = { webhook_type: "ITEM", webhook_code: "UPDATED", item_id: "x" };
     const wrong = { "tartan-webhook-secret": "a-wrong-secret-indeed" };
-    expect((await api.call(`POST /v1/integrations/${id}`, { key: null, body, headers: wrong })).status).toBe(401);
+    expect((await world.api.call(`POST /v1/integrations/${id}`, { key: null, body, headers: wrong })).status).toBe(401);
     const jwt = { "plaid-verification": `e30.e30.${randomBytes(32).toString("base64url")}` };
-    expect((await api.call(`POST /v1/integrations/${id}`, { key: null, body, headers: jwt })).status).toBe(401);
+    expect((await world.api.call(`POST /v1/integrations/${id}`, { key: null, body, headers: jwt })).status).toBe(401);
     const list = `/v1/refusals?integration_id=${id}&limit=1`;
     await expect.poll(async () => (await readAll(list)).length, { timeout: 5000 }).toBe(2);
     const rows = await readAll(list);
@@ -180,11 +171,11 @@ describe("a refused request", () => {
 describe("integrations and Items are listed", () => {
   it("integrations and Items are listed each once, with every page size", async () => {
     const made = [];
-    for (let index = 0; index < 7; index += 1) made.push((await api.integrate({ verify: false })).id);
+    for (let index = 0; index < 7; index += 1) made.push((await world.api.integrate({ verify: false })).id);
     const last = made.at(-1) ?? "";
     for (let index = 0; index < 7; index += 1) {
       const body = { integration_id: last, item_id: `listed-${index}`, access_token: "access-sandbox-listed" };
-      await api.call("POST /v1/items", { body });
+      await world.api.call("POST /v1/items", { body });
     }
     for (const limit of [1, 2, 3, 7, 500]) {
       const integrations = (await readAll(`/v1/integrations?limit=${limit}`)).map(({ id }) => id);

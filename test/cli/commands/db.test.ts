@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { INTEGRATION } from "../../journal/support.ts";
-import { roles, rowsOf } from "../../mirror/reader-scene.ts";
+import { roles, rowsOf } from "../../mirror/reader-support.ts";
 import { testDatabase } from "../../support/database.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { INTEGRATION } from "../../support/webhook.ts";
 
 let url = "";
 const cli = new CommandLine("db", () => ({

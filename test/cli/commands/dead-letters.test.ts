@@ -1,30 +1,28 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { toDeliveryId } from "../../../src/model/ids.ts";
 import { deliveries, dispatchAll, settle, workAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 let to: string;
 beforeEach(async () => {
-  scene = await openScene();
-  to = (await scene.destination({ url: "http://127.0.0.1:9" }, { name: "Ledger" }, { filter: { types: ["item.*"] } }))
-    .id;
+  world = await startWorld({ relay: {}, processes: {} });
+  to = (
+    await world.relay.destination({ url: "http://127.0.0.1:9" }, { name: "Ledger" }, { filter: { types: ["item.*"] } })
+  ).id;
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("dead-letters", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("dead-letters", () => world.processes.env);
 
 /** Dead letters of item-1 and item-2, given up because of a timeout, and one of item-3 because of a status. */
 async function plant(): Promise<string[]> {
-  for (const itemId of ["item-1", "item-2", "item-3"]) await scene.event({ type: "item.error", itemId });
-  await dispatchAll(scene.database);
-  await settle(scene.database, "dead", { cause: "timeout", where: "item_id <> 'item-3'" });
-  await settle(scene.database, "dead", { cause: "status_500", where: "item_id = 'item-3'" });
-  return (await deliveries(scene.database)).map(({ id }) => toDeliveryId(id));
+  for (const itemId of ["item-1", "item-2", "item-3"]) await world.relay.event({ type: "item.error", itemId });
+  await dispatchAll(world.database);
+  await settle(world.database, "dead", { cause: "timeout", where: "item_id <> 'item-3'" });
+  await settle(world.database, "dead", { cause: "status_500", where: "item_id = 'item-3'" });
+  return (await deliveries(world.database)).map(({ id }) => toDeliveryId(id));
 }
 
 it("`tartan dead-letters` counts them by destination and cause, and says how to send them again", async () => {
@@ -63,15 +61,15 @@ it("`tartan dead-letters redrive` sends those that the options name again, after
   expect(await cli.refusal("dead-letters redrive --destination", to)).toMatch(
     /^invalid_request: .*This sends 3 dead letters again\. Repeat it with --yes\./,
   );
-  expect(await scene.statuses()).toEqual({ dead: 3 });
+  expect(await world.relay.statuses()).toEqual({ dead: 3 });
 
   const said = await cli.text("dead-letters redrive --delivery", third, "--yes", "--reason", "the database is back");
   expect(said).toMatch(/kind\s+redrive\n[\s\S]*progress\s+0 of 1, 0 scheduled[\s\S]*reason\s+the database is back/);
   const job = await cli.json<{ id: string }>("dead-letters redrive --cause timeout --since 1h --yes");
   expect(job).toMatchObject({ kind: "redrive", total: 2, status: "running" });
-  await workAll(scene.database);
-  expect(await scene.statuses()).toEqual({ scheduled: 3 });
-  const [one] = await deliveries(scene.database);
+  await workAll(world.database);
+  expect(await world.relay.statuses()).toEqual({ scheduled: 3 });
+  const [one] = await deliveries(world.database);
   expect([toDeliveryId(one?.id ?? ""), one?.job_id]).toEqual([first, job.id]);
   expect(await cli.text("dead-letters redrive --yes")).toContain("Nothing matches, so there is nothing to send.");
   expect(await cli.refusal("dead-letters redrive --since never")).toMatch(

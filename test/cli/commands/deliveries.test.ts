@@ -1,20 +1,17 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { toDeliveryId, toEventId } from "../../../src/model/ids.ts";
 import { deliveries, dispatchAll, settle, workAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
-import { until } from "../../support/stage.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
+import { until } from "../../support/until.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 beforeEach(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {}, processes: {} });
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("deliveries", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("deliveries", () => world.processes.env);
 
 interface Page {
   data: { id: string; status: string }[];
@@ -22,16 +19,16 @@ interface Page {
 }
 
 const ITEM_EVENTS = { filter: { types: ["item.*"] } };
-const nowhere = async () => (await scene.destination({ url: "http://127.0.0.1:9" }, {}, ITEM_EVENTS)).id;
-const ids = async () => (await deliveries(scene.database)).map(({ id }) => toDeliveryId(id));
+const nowhere = async () => (await world.relay.destination({ url: "http://127.0.0.1:9" }, {}, ITEM_EVENTS)).id;
+const ids = async () => (await deliveries(world.database)).map(({ id }) => toDeliveryId(id));
 
 it("`tartan deliveries list` prints deliveries, newest first, by filter and page by page", async () => {
   const to = await nowhere();
-  for (const itemId of ["item-1", "item-2", "item-3"]) await scene.event({ type: "item.error", itemId });
-  await dispatchAll(scene.database);
+  for (const itemId of ["item-1", "item-2", "item-3"]) await world.relay.event({ type: "item.error", itemId });
+  await dispatchAll(world.database);
   const [first, second, third] = await ids();
-  await settle(scene.database, "dead", { cause: "status_500", where: "item_id = 'item-3'" });
-  await settle(scene.database, "delivered", { where: "item_id = 'item-2'" });
+  await settle(world.database, "dead", { cause: "status_500", where: "item_id = 'item-3'" });
+  await settle(world.database, "delivered", { where: "item_id = 'item-2'" });
   const said = await cli.text("deliveries list --limit 2");
   expect(said).toMatch(
     new RegExp(
@@ -52,13 +49,13 @@ it("`tartan deliveries list` prints deliveries, newest first, by filter and page
 });
 
 it("`tartan deliveries list --follow` prints each attempt when it has ended, and `show` all attempts of one", async () => {
-  const receiver = await scene.receiver();
-  await scene.destination(receiver, { schedule: [3600] }, ITEM_EVENTS);
-  await scene.relay();
+  const receiver = await world.relay.receiver();
+  await world.relay.destination(receiver, { schedule: [3600] }, ITEM_EVENTS);
+  await world.relay.start();
   let isFollowing = false;
   // It has no line that says that it follows, so events are sent until it prints one.
   const sending = until("an attempt was printed", async () => {
-    if (!isFollowing) await scene.event({ type: "item.error" });
+    if (!isFollowing) await world.relay.event({ type: "item.error" });
     return isFollowing;
   });
   const printed = (line: string) => (/item\.error\s+item-1.*\b200\b/.test(line) ? line : null);
@@ -66,13 +63,13 @@ it("`tartan deliveries list --follow` prints each attempt when it has ended, and
   isFollowing = true;
   await sending;
   receiver.answer = () => ({ status: 500, body: "not \u001b[31mtoday" });
-  await scene.event({ type: "item.error", itemId: "item-7" });
+  await world.relay.event({ type: "item.error", itemId: "item-7" });
   await until("the failure was printed", async () =>
     follows.output.some((line) => /item\.error\s+item-7.*status_500 again in/.test(line)),
   );
   expect(await follows.stop()).toBe(0);
 
-  const failed = (await deliveries(scene.database)).find(({ item_id }) => item_id === "item-7");
+  const failed = (await deliveries(world.database)).find(({ item_id }) => item_id === "item-7");
   const id = toDeliveryId(failed?.id ?? "");
   const said = await cli.text("deliveries show", id);
   expect(said).toMatch(/status\s+scheduled\ncause\s+status_500/);
@@ -85,17 +82,17 @@ it("`tartan deliveries list --follow` prints each attempt when it has ended, and
 
 it("`tartan deliveries replay` sends a finished delivery again, and refuses one that is still to be sent", async () => {
   await nowhere();
-  const event = await scene.event({ type: "item.error" });
-  await dispatchAll(scene.database);
+  const event = await world.relay.event({ type: "item.error" });
+  await dispatchAll(world.database);
   const [id = ""] = await ids();
   expect(await cli.refusal("deliveries replay", id)).toMatch(/^conflict: .*still to be sent/);
-  await settle(scene.database, "delivered");
+  await settle(world.database, "delivered");
   const said = await cli.text("deliveries replay", id, "--reason", "wanted after all");
   expect(said).toContain(`✓ ${id} will be sent again`);
   expect(said).toMatch(/kind\s+replay\n[\s\S]*reason\s+wanted after all/);
-  await workAll(scene.database);
-  expect(await deliveries(scene.database)).toMatchObject([{ status: "scheduled", job_id: /job_\w+/.exec(said)?.[0] }]);
-  await settle(scene.database, "delivered");
+  await workAll(world.database);
+  expect(await deliveries(world.database)).toMatchObject([{ status: "scheduled", job_id: /job_\w+/.exec(said)?.[0] }]);
+  await settle(world.database, "delivered");
   expect(await cli.json("deliveries replay", id)).toMatchObject({
     kind: "replay",
     asked: { event_id: toEventId(event) },
@@ -106,12 +103,12 @@ it("`tartan deliveries replay` sends a finished delivery again, and refuses one 
 
 it("`tartan deliveries cancel` cancels what is still to be sent, and refuses what is finished", async () => {
   await nowhere();
-  for (const itemId of ["item-1", "item-2"]) await scene.event({ type: "item.error", itemId });
-  await dispatchAll(scene.database);
+  for (const itemId of ["item-1", "item-2"]) await world.relay.event({ type: "item.error", itemId });
+  await dispatchAll(world.database);
   const [first = "", second = ""] = await ids();
   expect(await cli.text("deliveries cancel", first)).toContain(`✓ ${first} is cancelled`);
   expect(await cli.json("deliveries cancel", second)).toMatchObject({ id: second, status: "cancelled" });
-  expect(await scene.statuses()).toEqual({ cancelled: 2 });
+  expect(await world.relay.statuses()).toEqual({ cancelled: 2 });
   expect(await cli.refusal("deliveries cancel", first)).toMatch(
     /^conflict: .*is cancelled; only what is still to be sent/,
   );

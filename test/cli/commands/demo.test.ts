@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Closer } from "../../../src/cli/wiring/closer.ts";
 import { runTartan } from "../../support/process.ts";
-import { until } from "../../support/stage.ts";
+import { until } from "../../support/until.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
 
 let env: Record<string, string> = {};

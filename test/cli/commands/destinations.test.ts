@@ -3,26 +3,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Webhook } from "standardwebhooks";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { plantDeliveries } from "../../relay/support.ts";
 import { CommandLine, everyVerbIsRun, LOOPBACK } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "tartan-destinations-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {}, processes: { env: LOOPBACK } });
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("destinations", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-  ...LOOPBACK,
-}));
+const cli = new CommandLine("destinations", () => world.processes.env);
 
 interface Shown {
   id: string;
@@ -32,9 +28,9 @@ interface Shown {
 }
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
-const made = async () => (await scene.destination(NOWHERE)).id;
+const made = async () => (await world.relay.destination(NOWHERE)).id;
 const destinations = async () =>
-  (await scene.database.query("select from relay.destinations where deleted_at is null")).rowCount;
+  (await world.database.query("select from relay.destinations where deleted_at is null")).rowCount;
 
 describe("destinations create", () => {
   it("`tartan destinations create` prints the secret that signs once, and routes all events to the destination", async () => {
@@ -100,8 +96,8 @@ describe("destinations create", () => {
 describe("destinations list, show and update", () => {
   it("`tartan destinations list` prints each destination with its state and what waits for it", async () => {
     expect(await cli.text("destinations list")).toContain("npx tartan destinations create https://…");
-    const { id } = await scene.destination(NOWHERE, { name: "Ledger" });
-    await plantDeliveries(scene, id, 2);
+    const { id } = await world.relay.destination(NOWHERE, { name: "Ledger" });
+    await plantDeliveries(world, id, 2);
     expect(await cli.text("destinations list")).toMatch(new RegExp(`${id}\\s+Ledger\\s+active\\s+2\\s+0\\s+never`));
     expect(await cli.json("destinations list")).toMatchObject({
       data: [{ id, scheduled: 2, dead: 0 }],
@@ -137,10 +133,10 @@ describe("destinations pause, resume, disable and enable", () => {
     ["enable", "is enabled", "active", ["scheduled", "scheduled"]],
   ] as const)("`tartan destinations %s` says that the destination %s", async (verb, says, status, waiting) => {
     const id = await made();
-    await plantDeliveries(scene, id, 2);
+    await plantDeliveries(world, id, 2);
     const before = { resume: "paused_at = now()", enable: "disabled_at = now(), disabled_reason = 'by_hand'" };
     if (verb in before)
-      await scene.database.query(`update relay.destinations set ${before[verb as keyof typeof before]} where id = $1`, [
+      await world.database.query(`update relay.destinations set ${before[verb as keyof typeof before]} where id = $1`, [
         id,
       ]);
     expect(await cli.text("destinations", verb, id)).toContain(`✓ ${id} ${says}`);
@@ -148,7 +144,7 @@ describe("destinations pause, resume, disable and enable", () => {
     expect(data.map((delivery) => delivery.status)).toEqual(waiting);
     expect(await cli.json("destinations", verb, id)).toMatchObject({ id, status });
     const reasons = "select disabled_reason as reason from relay.destinations where id = $1";
-    const { rows } = await scene.database.query(reasons, [id]);
+    const { rows } = await world.database.query(reasons, [id]);
     expect(rows).toEqual([{ reason: verb === "disable" ? "by_hand" : null }]);
     expect(await cli.refusal("destinations", verb, "dst_none")).toMatch(/^not_found: /);
   });
@@ -158,8 +154,8 @@ describe("destinations gaps", () => {
   it("`tartan destinations gaps` prints what has not arrived, page by page", async () => {
     const id = await made();
     expect(await cli.text("destinations gaps", id)).toContain("Everything has arrived.");
-    await plantDeliveries(scene, id, 2);
-    await plantDeliveries(scene, id, 1, "'delivered', null, null");
+    await plantDeliveries(world, id, 2);
+    await plantDeliveries(world, id, 1, "'delivered', null, null");
     const said = await cli.text("destinations gaps", id, "--limit", "1");
     expect(said).toMatch(/dlv_\w+\s+item\.error.*scheduled\s+0/);
     const cursor = /more: --cursor (\S+)/.exec(said)?.[1] ?? "";
@@ -190,8 +186,8 @@ describe("destinations rotate-secret", () => {
 
 describe("destinations test", () => {
   it("`tartan destinations test` sends a signed test event, shows the answer, and fails unless it is 2xx", async () => {
-    const receiver = await scene.receiver();
-    const { id, secret } = await scene.destination(receiver);
+    const receiver = await world.relay.receiver();
+    const { id, secret } = await world.relay.destination(receiver);
     receiver.answer = () => ({ status: 202, body: "thanks" });
     expect(await cli.text("destinations test", id)).toMatch(/destination\.test[\s\S]*delivered[\s\S]*#1.*202/);
     const [sent] = receiver.received;
@@ -215,13 +211,13 @@ describe("destinations test", () => {
 describe("destinations delete", () => {
   it("`tartan destinations delete` deletes a destination and cancels its deliveries, only with --yes", async () => {
     const id = await made();
-    await plantDeliveries(scene, id, 3);
+    await plantDeliveries(world, id, 3);
     expect(await cli.refusal("destinations delete", id)).toMatch(
       /^invalid_request: .*This deletes http:\S+ and cancels its 3 waiting deliveries\. Repeat it with --yes\./,
     );
-    expect(await scene.statuses(id)).toEqual({ scheduled: 3 });
+    expect(await world.relay.statuses(id)).toEqual({ scheduled: 3 });
     expect(await cli.text("destinations delete", id, "--yes")).toContain(`${id} is deleted`);
-    expect(await scene.statuses(id)).toEqual({ cancelled: 3 });
+    expect(await world.relay.statuses(id)).toEqual({ cancelled: 3 });
     expect(await cli.refusal("destinations delete", id, "--yes")).toMatch(/^not_found: /);
   });
 });

@@ -1,20 +1,17 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { toEventId } from "../../../src/model/ids.ts";
 import { dispatchAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
-import { until } from "../../support/stage.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
+import { until } from "../../support/until.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {}, processes: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("events", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("events", () => world.processes.env);
 
 interface Page {
   data: { id: string; type: string }[];
@@ -22,10 +19,10 @@ interface Page {
 }
 
 it("`tartan events list` and `show` print events in their order, by filter and from a cursor", async () => {
-  await scene.webhooks("item-1");
-  const linked = toEventId(await scene.event({ type: "item.linked", itemId: "item-2", userId: "user-2" }));
-  const later = toEventId(await scene.event({ type: "item.error", itemId: "item-1" }));
-  await dispatchAll(scene.database);
+  await world.relay.webhooks("item-1");
+  const linked = toEventId(await world.relay.event({ type: "item.linked", itemId: "item-2", userId: "user-2" }));
+  const later = toEventId(await world.relay.event({ type: "item.error", itemId: "item-1" }));
+  await dispatchAll(world.database);
 
   const said = await cli.text("events list");
   expect(said).toMatch(/webhook\.received\s+item-1[\s\S]*item\.linked\s+item-2\s+user-2[\s\S]*item\.error\s+item-1/);
@@ -52,8 +49,8 @@ it("`tartan events list --follow` prints events from now on, as lines or as JSON
   ] as const) {
     const recording = new AbortController();
     const record = until("an event was printed", async () => {
-      if (!recording.signal.aborted) await scene.event({ type: "item.repaired", itemId: "item-9" });
-      await dispatchAll(scene.database);
+      if (!recording.signal.aborted) await world.relay.event({ type: "item.repaired", itemId: "item-9" });
+      await dispatchAll(world.database);
       return recording.signal.aborted;
     });
     const ready = (line: string) => (expected.test(line) ? line : null);

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openStage, type Stage } from "../../support/stage.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let stage: Stage;
+let world: World<"integration" | "processes">;
 beforeAll(async () => {
-  stage = await openStage({ seed: "integrations" });
+  world = await startWorld({ simulator: { seed: "integrations" }, integration: {}, processes: {} });
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("integrations", () => stage.env);
+const cli = new CommandLine("integrations", () => world.processes.env);
 
 interface Made {
   id: string;
@@ -17,20 +17,20 @@ interface Made {
 }
 
 const CREATE = "integrations create plaid_item_v1 --environment sandbox";
-/** For the stage's Plaid client, but for the secret. */
-const client = () => ["--client-id", stage.simulator.clientId, "--plaid-url", stage.simulator.url];
-const withSecret = () => [...client(), "--secret", stage.simulator.secret];
+/** For the simulator's Plaid client, but for the secret. */
+const client = () => ["--client-id", world.simulator.clientId, "--plaid-url", world.simulator.url];
+const withSecret = () => [...client(), "--secret", world.simulator.secret];
 const create = (...more: string[]) => cli.json<Made>(CREATE, ...withSecret(), ...more);
 const count = async () =>
-  (await stage.database.query("select from tartan.integrations where deleted_at is null")).rowCount;
+  (await world.database.query("select from tartan.integrations where deleted_at is null")).rowCount;
 
 it("`tartan integrations create` connects a Plaid client without a terminal after Plaid accepted its credentials", async () => {
-  const said = await cli.with({ PLAID_SECRET: stage.simulator.secret }).text(CREATE, ...client());
+  const said = await cli.with({ PLAID_SECRET: world.simulator.secret }).text(CREATE, ...client());
   expect(said).toContain("Plaid accepts the credentials");
   expect(said).toMatch(/webhook URL\s+http:\/\/127\.0\.0\.1:4400\/v1\/integrations\/svi_\w+/);
   expect(said).toMatch(/webhook secret\s+\S{20,}/);
   expect(said).toContain("What to do next");
-  expect(said).not.toContain(stage.simulator.secret);
+  expect(said).not.toContain(world.simulator.secret);
 });
 
 it("`tartan integrations create` connects nothing with credentials that Plaid refuses", async () => {
@@ -58,7 +58,7 @@ it("`tartan integrations list` and `show` print the intake URL of each, and neve
   expect(shown).toMatch(new RegExp(`webhook URL\\s+${made.url}\\n`));
   expect(shown).toMatch(/countries\s+US CA\n/);
   expect(shown).toMatch(/days requested\s+Plaid's default \(90\)\n/);
-  const secrets = new RegExp(`${made.webhook_secret}|${stage.simulator.secret}`);
+  const secrets = new RegExp(`${made.webhook_secret}|${world.simulator.secret}`);
   for (const text of [listed, shown, JSON.stringify(data)]) expect(text).not.toMatch(secrets);
   expect(await cli.refusal("integrations list --all")).toMatch(/^usage: .*unknown option '--all'/);
   expect(await cli.refusal("integrations show svi_none")).toMatch(/^not_found: .*npx tartan integrations list/);

@@ -2,31 +2,31 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openStage, type Stage, type StageItem } from "../../support/stage.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type Item, type World } from "../../support/world/index.ts";
 
-let stage: Stage;
+let world: World<"integration" | "processes">;
 let folder: string;
 beforeAll(async () => {
-  stage = await openStage({ seed: "items" });
+  world = await startWorld({ simulator: { seed: "items" }, integration: {}, processes: {} });
   folder = mkdtempSync(join(tmpdir(), "tartan-items-"));
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
-  await stage[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
 });
 
-const cli = new CommandLine("items", () => stage.env);
-const made = (count: number): StageItem[] => stage.simulator.control.createItems({ count, transactions: 1 }).items;
+const cli = new CommandLine("items", () => world.processes.env);
+const made = (count: number): Item[] => world.simulator.control.createItems({ count, transactions: 1 }).items;
 /** Links an item as `tartan items add` does. */
 async function added(...more: string[]): Promise<string> {
-  const [item] = made(1) as [StageItem];
+  const [item] = made(1) as [Item];
   const env = { PLAID_ACCESS_TOKEN: item.access_token };
-  await cli.with(env).text("items add", item.item_id, "--integration", stage.integration.id, ...more);
+  await cli.with(env).text("items add", item.item_id, "--integration", world.integration.id, ...more);
   return item.item_id;
 }
 const linked = async (): Promise<string[]> => {
-  const { rows } = await stage.database.query<{ item_id: string }>(
+  const { rows } = await world.database.query<{ item_id: string }>(
     "select item_id from tartan.items where access_token_sealed is not null",
   );
   return rows.map(({ item_id }) => item_id);
@@ -34,9 +34,9 @@ const linked = async (): Promise<string[]> => {
 
 describe("items add", () => {
   it("`tartan items add` links an item with the token of the environment, and links it again as an update", async () => {
-    const [item] = made(1) as [StageItem];
+    const [item] = made(1) as [Item];
     const adding = cli.with({ PLAID_ACCESS_TOKEN: item.access_token });
-    const add = ["items add", item.item_id, "--integration", stage.integration.id] as const;
+    const add = ["items add", item.item_id, "--integration", world.integration.id] as const;
     const first = await adding.text(...add, "--user", "user-1");
     expect(first).toContain(`✓ ${item.item_id} is linked and will be synced`);
     expect(await linked()).toContain(item.item_id);
@@ -44,14 +44,17 @@ describe("items add", () => {
     expect(again).toMatchObject({ item_id: item.item_id, created: false });
     expect(again.webhook_id).toMatch(/^whk_/);
     expect(await cli.json("items show", item.item_id)).toMatchObject({ item_id: item.item_id, user_id: "user-1" });
-    const webhook = await new CommandLine("webhooks", () => stage.env).text("webhooks show", again.webhook_id);
+    const webhook = await new CommandLine("webhooks", () => world.processes.env).text(
+      "webhooks show",
+      again.webhook_id,
+    );
     expect(webhook).toMatch(/webhook\s+ITEM\/CREATED\n/);
     for (const text of [first, JSON.stringify(again), webhook]) expect(text).not.toContain(item.access_token);
   });
 
   it("`tartan items add` refuses a token that belongs to another item, and no token at all", async () => {
-    const [one, other] = made(2) as [StageItem, StageItem];
-    const add = ["items add", one.item_id, "--integration", stage.integration.id] as const;
+    const [one, other] = made(2) as [Item, Item];
+    const add = ["items add", one.item_id, "--integration", world.integration.id] as const;
     const foreign = cli.with({ PLAID_ACCESS_TOKEN: other.access_token });
     expect(await foreign.refusal(...add)).toMatch(/^token_of_another_item: .*Nothing was linked/);
     expect(await cli.refusal(...add)).toMatch(/^invalid_request: .*PLAID_ACCESS_TOKEN/);
@@ -66,7 +69,7 @@ describe("items list and show", () => {
     expect(listed).toMatch(new RegExp(`${id}\\s+user-of-the-list\\s+\\S*\\s*(pending|due)`));
     const page = await cli.json<{ data: unknown[]; next_cursor: null }>("items list --user user-of-the-list");
     expect(page).toMatchObject({
-      data: [{ item_id: id, user_id: "user-of-the-list", integration_id: stage.integration.id }],
+      data: [{ item_id: id, user_id: "user-of-the-list", integration_id: world.integration.id }],
     });
     const shown = await cli.text("items show", id);
     expect(shown).toMatch(new RegExp(`item\\s+${id}\\n`));
@@ -86,9 +89,9 @@ describe("items list and show", () => {
   });
 
   it("`tartan items show` of an item with only webhooks says that its token is missing", async () => {
-    await stage.database.query(
+    await world.database.query(
       "insert into sync.subjects (integration_id, kind, id, status) values ($1, 'item', 'never-linked', 'unlinked')",
-      [stage.integration.id],
+      [world.integration.id],
     );
     expect(await cli.text("items list --status unlinked")).toContain("never-linked");
     expect(await cli.text("items show never-linked")).toContain("its access token has not");
@@ -97,13 +100,13 @@ describe("items list and show", () => {
 });
 
 describe("items import", () => {
-  const importing = (file: string) => ["items import", file, "--integration", stage.integration.id] as const;
+  const importing = (file: string) => ["items import", file, "--integration", world.integration.id] as const;
   const writeLines = (name: string, lines: readonly string[]): string => {
     const file = join(folder, name);
     writeFileSync(file, lines.join("\n"));
     return file;
   };
-  const jsonLines = (items: readonly StageItem[]): string[] => items.map((item) => JSON.stringify(item));
+  const jsonLines = (items: readonly Item[]): string[] => items.map((item) => JSON.stringify(item));
 
   it("`tartan items import` links the items of a CSV file, a bad line fails alone, and a second run imports the rest", async () => {
     const items = made(25);
@@ -148,7 +151,7 @@ describe("items import", () => {
 
 describe("items sync and remove", () => {
   const subject = async (id: string) => {
-    const { rows } = await stage.database.query(
+    const { rows } = await world.database.query(
       "select requested, due_at is not null as due from sync.subjects where id = $1",
       [id],
     );

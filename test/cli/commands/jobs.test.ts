@@ -5,26 +5,23 @@ import { systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { plantDeliveries } from "../../relay/support.ts";
 import { whole, workAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 beforeEach(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {}, processes: {} });
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("jobs", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("jobs", () => world.processes.env);
 
 /** A job on two dead letters that nobody works on yet. */
 async function job(reason = ""): Promise<string> {
-  const { id } = await scene.destination({ url: "http://127.0.0.1:9" });
-  await plantDeliveries(scene, id, 2, "'dead', null, null");
-  await scene.database.query("update relay.deliveries set finished_at = now() where status = 'dead'");
-  return whole(await createRedrive(scene.database, { destination_id: id, reason })).id;
+  const { id } = await world.relay.destination({ url: "http://127.0.0.1:9" });
+  await plantDeliveries(world, id, 2, "'dead', null, null");
+  await world.database.query("update relay.deliveries set finished_at = now() where status = 'dead'");
+  return whole(await createRedrive(world.database, { destination_id: id, reason })).id;
 }
 
 it("`tartan jobs list` and `show` print jobs with their progress, and --follow waits for the end", async () => {
@@ -45,7 +42,7 @@ it("`tartan jobs list` and `show` print jobs with their progress, and --follow w
   expect(shown).toMatch(/status\s+running\nprogress\s+0 of 2, 0 scheduled\n[\s\S]*reason\s+the database is back/);
   {
     await using _jobs = await startJobs({
-      database: scene.database,
+      database: world.database,
       clock: systemClock,
       logger: silentLogger,
       pollMs: 50,
@@ -58,8 +55,8 @@ it("`tartan jobs list` and `show` print jobs with their progress, and --follow w
 it("`tartan jobs pause`, `resume` and `cancel` change whether a job is worked on", async () => {
   const id = await job();
   expect(await cli.text("jobs pause", id)).toContain(`✓ ${id} is paused`);
-  await workAll(scene.database);
-  expect(await getJob(scene.database, id)).toMatchObject({ status: "paused", done: 0 });
+  await workAll(world.database);
+  expect(await getJob(world.database, id)).toMatchObject({ status: "paused", done: 0 });
   expect(await cli.refusal("jobs pause", id)).toMatch(
     /^conflict: .*is paused; only one that is running can become paused/,
   );
@@ -68,7 +65,7 @@ it("`tartan jobs pause`, `resume` and `cancel` change whether a job is worked on
   expect(await cli.json("jobs pause", id)).toMatchObject({ id, status: "paused" });
   expect(await cli.text("jobs resume", id)).toContain(`✓ ${id} continues`);
   expect(await cli.refusal("jobs resume", id)).toMatch(/^conflict: .*only one that is paused can become running/);
-  await workAll(scene.database);
+  await workAll(world.database);
   expect(await cli.refusal("jobs cancel", id)).toMatch(
     /^conflict: .*is done; only one that is running or paused can become cancelled/,
   );
@@ -76,8 +73,8 @@ it("`tartan jobs pause`, `resume` and `cancel` change whether a job is worked on
   const [one, other] = [await job(), await job()];
   expect(await cli.text("jobs cancel", one)).toContain(`✓ ${one} is cancelled`);
   expect(await cli.json("jobs cancel", other)).toMatchObject({ id: other, status: "cancelled", done: 0 });
-  await workAll(scene.database);
-  expect(await getJob(scene.database, one)).toMatchObject({ status: "cancelled", done: 0 });
+  await workAll(world.database);
+  expect(await getJob(world.database, one)).toMatchObject({ status: "cancelled", done: 0 });
 });
 
 everyVerbIsRun(cli);

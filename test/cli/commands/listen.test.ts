@@ -1,32 +1,23 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { Webhook } from "standardwebhooks";
-import { Closer } from "../../../src/cli/wiring/closer.ts";
 import { dispatchAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
-import { startTartan } from "../../support/process.ts";
-import { startReceiver, type Receiver } from "../../support/receiver.ts";
-import { until } from "../../support/stage.ts";
+import type { Receiver } from "../../support/receiver.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { ADMIN_KEY, startWorld, type World } from "../../support/world/index.ts";
+import { until } from "../../support/until.ts";
 
 // Each command is a process of its own, and on a busy machine there are many.
 vi.setConfig({ testTimeout: 120_000 });
 
-const ADMIN_KEY = "admin-key-of-the-listening";
-let scene: Scene;
+let world: World<"relay" | "processes">;
 let receiver: Receiver;
-const closer = new Closer();
 beforeAll(async () => {
-  scene = closer.use(await openScene());
-  receiver = closer.use(await startReceiver());
+  world = await startWorld({ relay: {}, processes: {} });
+  receiver = await world.relay.receiver();
 });
-afterAll(() => closer[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const env = () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-  TARTAN_ADMIN_KEY: ADMIN_KEY,
-});
-const cli = new CommandLine("listen", env);
+const cli = new CommandLine("listen", () => world.processes.env);
 /** A command line that knows only what its options say. */
 const elsewhere = new CommandLine("listen");
 const forwarding = (line: string) => (line.includes("forwarding to") ? line : null);
@@ -40,8 +31,8 @@ it.each([
   receiver.answer = () => ({ status: 418 });
   const options = ["--forward-to", receiver.url, "--secret", secret, "--events", "item.*", "--item", "item-2"];
   await using listens = await cli.start(forwarding, "listen", ...options, ...form);
-  for (const itemId of ["item-1", "item-2"]) await scene.event({ type: "item.error", itemId });
-  await dispatchAll(scene.database);
+  for (const itemId of ["item-1", "item-2"]) await world.relay.event({ type: "item.error", itemId });
+  await dispatchAll(world.database);
   await until("the answer was printed", async () => listens.output.some((line) => answer.test(line)));
   const [received, ...others] = receiver.received;
   expect(others).toEqual([]);
@@ -67,7 +58,7 @@ it("`tartan listen` refuses what it cannot forward to, what does not exist, and 
 
 /** As the sweep leaves it when it has forgotten everything up to far behind what is there. */
 const forgetAhead = () =>
-  scene.database.query(
+  world.database.query(
     `insert into events.forgotten (position, events) values (1000000, 1)
     on conflict (only_one) do update set position = excluded.position, events = excluded.events`,
   );
@@ -75,7 +66,7 @@ const forgetAhead = () =>
 it.each(["the database", "a Tartan elsewhere"])(
   "`tartan listen` to %s ends with status 1 and says what to do when events that it has not forwarded were deleted",
   async (where) => {
-    await using server = await startTartan(env(), ["up", "--only", "api"]);
+    await using server = await world.processes.start(["up", "--only", "api"]);
     const isLocal = where === "the database";
     const remote = isLocal ? [] : ["--url", server.url, "--key", ADMIN_KEY];
     const line = isLocal ? cli : elsewhere;
@@ -89,7 +80,7 @@ it.each(["the database", "a Tartan elsewhere"])(
       expect(said).not.toContain("    at ");
       expect(said).not.toContain("cursor=start");
     } finally {
-      await scene.database.query("delete from events.forgotten");
+      await world.database.query("delete from events.forgotten");
     }
   },
 );

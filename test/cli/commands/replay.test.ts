@@ -1,29 +1,26 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { toEventId } from "../../../src/model/ids.ts";
 import { deliveries, dispatchAll, settle, workAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 let to: string;
 const events: string[] = [];
 beforeAll(async () => {
-  scene = await openScene();
-  to = (await scene.destination({ url: "http://127.0.0.1:9" }, {}, { filter: { types: ["item.*"] } })).id;
+  world = await startWorld({ relay: {}, processes: {} });
+  to = (await world.relay.destination({ url: "http://127.0.0.1:9" }, {}, { filter: { types: ["item.*"] } })).id;
   for (const itemId of ["item-1", "item-2", "item-2"]) {
-    events.push(toEventId(await scene.event({ type: "item.error", itemId })));
+    events.push(toEventId(await world.relay.event({ type: "item.error", itemId })));
   }
-  await dispatchAll(scene.database);
-  await settle(scene.database, "delivered");
+  await dispatchAll(world.database);
+  await settle(world.database, "delivered");
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("replay", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("replay", () => world.processes.env);
 const scheduled = async () =>
-  (await deliveries(scene.database)).flatMap(({ event_id, status }) =>
+  (await deliveries(world.database)).flatMap(({ event_id, status }) =>
     status === "scheduled" ? [toEventId(event_id)] : [],
   );
 
@@ -44,10 +41,10 @@ it("`tartan replay` sends past events to a destination again, by event or by ite
     total: 1,
     reason: "lost there",
   });
-  await workAll(scene.database);
+  await workAll(world.database);
   expect(await scheduled()).toEqual([events[0]]);
   expect(await cli.text(`${replay} --item item-2`)).toMatch(/kind\s+replay\n[\s\S]*progress\s+0 of 2/);
-  await workAll(scene.database);
+  await workAll(world.database);
   expect(await scheduled()).toEqual(events);
 });
 

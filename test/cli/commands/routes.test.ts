@@ -3,24 +3,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { dispatchAll, workAll } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "tartan-routes-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {}, processes: {} });
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("routes", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("routes", () => world.processes.env);
 
 interface Route {
   id: string;
@@ -29,7 +26,7 @@ interface Route {
 
 /** A destination with one route, of item.removed. */
 const destination = async () =>
-  (await scene.destination({ url: "http://127.0.0.1:9" }, {}, { filter: { types: ["item.removed"] } })).id;
+  (await world.relay.destination({ url: "http://127.0.0.1:9" }, {}, { filter: { types: ["item.removed"] } })).id;
 
 it("`tartan routes create`, `list` and `show` say which events go to the destination, and in which form", async () => {
   const to = await destination();
@@ -98,9 +95,9 @@ it("`tartan routes update` changes only what is named, and `delete` needs --yes"
 
 it("`tartan routes preview` shows what a route would send of past events, and sends nothing", async () => {
   const to = await destination();
-  await scene.event({ type: "item.error", itemId: "item-1", data: { error: { error_code: "X" } } });
-  await scene.event({ type: "item.error", itemId: "item-2" });
-  await dispatchAll(scene.database);
+  await world.relay.event({ type: "item.error", itemId: "item-1", data: { error: { error_code: "X" } } });
+  await world.relay.event({ type: "item.error", itemId: "item-2" });
+  await dispatchAll(world.database);
   const said = await cli.text("routes preview --events item.error --item item-1 --transform item_id");
   expect(said).toContain("1 of 2 events match, none fails");
   expect(said).toMatch(/item\.error evt_\w+ .*\n"item-1"/);
@@ -110,31 +107,31 @@ it("`tartan routes preview` shows what a route would send of past events, and se
   );
   expect(changed).toMatchObject({ matched: 1, failed: 0, truncated: false });
   expect(JSON.parse(changed.samples[0]?.body ?? "")).toMatchObject({ type: "item.error", item_id: "item-2" });
-  expect(await scene.statuses()).toEqual({});
+  expect(await world.relay.statuses()).toEqual({});
   expect(await cli.refusal("routes preview --since then")).toMatch(/^invalid_request: .*--since does not accept then/);
   expect(await cli.refusal("routes preview rte_none")).toMatch(/^not_found: /);
 });
 
 it("`tartan routes route-past` sends past events through a route, each once, after it was confirmed", async () => {
   const to = await destination();
-  await scene.event({ type: "item.error" });
-  await scene.event({ type: "item.linked" });
-  await dispatchAll(scene.database);
+  await world.relay.event({ type: "item.error" });
+  await world.relay.event({ type: "item.linked" });
+  await dispatchAll(world.database);
   const { id } = await cli.json<Route>(`routes create ${to} --events item.*`);
   const past = `routes route-past ${id} --since 1h`;
   expect(await cli.text(`${past} --dry-run`)).toContain(
     `This reads 2 past events and sends those that ${to} has not received.`,
   );
   expect(await cli.refusal(past)).toMatch(/^invalid_request: .*This reads 2 past events .*Repeat it with --yes\./);
-  expect(await scene.statuses(to)).toEqual({});
+  expect(await world.relay.statuses(to)).toEqual({});
   expect(await cli.json(`${past} --yes --reason`, "a new route")).toMatchObject({
     kind: "route_past",
     route_id: id,
     total: 2,
     reason: "a new route",
   });
-  await workAll(scene.database);
-  expect(await scene.statuses(to)).toEqual({ scheduled: 2 });
+  await workAll(world.database);
+  expect(await world.relay.statuses(to)).toEqual({ scheduled: 2 });
   expect(await cli.text(`${past} --yes`)).toContain("Nothing matches, so there is nothing to send.");
   expect(await cli.refusal("routes route-past rte_none --since 1h")).toMatch(/^not_found: /);
   expect(await cli.refusal("routes route-past", id)).toMatch(/^usage: .*--since/);

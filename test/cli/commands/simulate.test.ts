@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { until } from "../../support/stage.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { until } from "../../support/until.ts";
 
 let folder = "";
 beforeAll(() => {

@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { settle } from "../../relay/past.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { plantDeliveries } from "../../relay/support.ts";
 import { CommandLine, everyVerbIsRun, UNREACHABLE } from "../command-line.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const cli = new CommandLine("status", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
+  TARTAN_DATABASE_URL: world.databaseUrl,
+  TARTAN_MASTER_KEY: world.masterKey,
 }));
 
 it("`tartan status` says that nothing waits and how to start a process where there is none", async () => {
@@ -24,14 +24,17 @@ it("`tartan status` says that nothing waits and how to start a process where the
 });
 
 it("`tartan status` counts what waits and lists the destinations that receive nothing", async () => {
-  const { id } = await scene.destination({ url: "http://127.0.0.1:9" }, { name: "Ledger", paused_at: new Date() });
-  await scene.destination(
+  const { id } = await world.relay.destination(
+    { url: "http://127.0.0.1:9" },
+    { name: "Ledger", paused_at: new Date() },
+  );
+  await world.relay.destination(
     { url: "http://127.0.0.1:9" },
     { name: "Books", disabled_at: new Date(), disabled_reason: "by_hand" },
   );
-  await plantDeliveries(scene, id, 3);
-  await settle(scene.database, "dead", { cause: "timeout", where: "seq = (select max(seq) from relay.deliveries)" });
-  await scene.webhooks("item-1", "item-2");
+  await plantDeliveries(world, id, 3);
+  await settle(world.database, "dead", { cause: "timeout", where: "seq = (select max(seq) from relay.deliveries)" });
+  await world.relay.webhooks("item-1", "item-2");
   const said = await cli.text("status");
   expect(said).toMatch(/not marked\s+2 webhooks/);
   expect(said).toMatch(/destinations\s+1 paused, 1 disabled/);

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ADMIN_KEY, openStage, type Stage } from "../../support/stage.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { ADMIN_KEY, startWorld, type World } from "../../support/world/index.ts";
 
-let stage: Stage;
+let world: World<"integration" | "processes">;
 beforeAll(async () => {
-  stage = await openStage({ seed: "up" });
+  world = await startWorld({ simulator: { seed: "up" }, integration: {}, processes: {} });
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("up", () => stage.env);
+const cli = new CommandLine("up", () => world.processes.env);
 const upLine = (line: string) => /"url":"([^"]+)".*tartan is up/.exec(line)?.[1] ?? null;
 
 it("`tartan up --only` runs these roles, says where they listen, and stops in order", async () => {
@@ -20,7 +20,7 @@ it("`tartan up --only` runs these roles, says where they listen, and stops in or
   expect(said).not.toMatch(/webhooks\s+http/);
   const authorization = `Bearer ${ADMIN_KEY}`;
   expect((await fetch(`${server.url}/v1/items`, { headers: { authorization } })).status).toBe(200);
-  const { rows } = await stage.database.query("select roles from tartan.processes");
+  const { rows } = await world.database.query("select roles from tartan.processes");
   expect(rows).toEqual([{ roles: ["api"] }]);
 
   const { port } = new URL(server.url);

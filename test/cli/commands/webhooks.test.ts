@@ -4,20 +4,17 @@ import { append } from "../../../src/journal/append.ts";
 import { openRefusals } from "../../../src/journal/refusals.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { toWebhookId } from "../../../src/model/ids.ts";
-import { INTEGRATION, webhook } from "../../journal/support.ts";
-import { openScene, type Scene } from "../../relay/scene.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { INTEGRATION, webhook } from "../../support/webhook.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
-let scene: Scene;
+let world: World<"relay" | "processes">;
 beforeAll(async () => {
-  scene = await openScene();
+  world = await startWorld({ relay: {}, processes: {} });
 });
-afterAll(() => scene[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const cli = new CommandLine("webhooks", () => ({
-  TARTAN_DATABASE_URL: scene.databaseUrl,
-  TARTAN_MASTER_KEY: scene.masterKey,
-}));
+const cli = new CommandLine("webhooks", () => world.processes.env);
 
 interface Page {
   data: { id: string }[];
@@ -25,8 +22,8 @@ interface Page {
 }
 
 it("`tartan webhooks list` prints webhooks with their outcome, newest first, by filter and page by page", async () => {
-  const ids = (await scene.webhooks("item-1", "item-1", "item-2")).map(toWebhookId).toReversed();
-  await scene.database.query(
+  const ids = (await world.relay.webhooks("item-1", "item-1", "item-2")).map(toWebhookId).toReversed();
+  await world.database.query(
     "update journal.webhooks set processed_at = now(), update_info = '{\"outcome\":\"synced\"}' where item_id = 'item-2'",
   );
   const said = await cli.text("webhooks list --limit 2");
@@ -45,7 +42,7 @@ it("`tartan webhooks list` prints webhooks with their outcome, newest first, by 
 it("`tartan webhooks show` prints a webhook's facts and its body, with its tokens cut out", async () => {
   const body = Buffer.from('{"public_token":"public-sandbox-8ab976e6-64bc-4b38-98f7-731e7a349970","n":1.50}');
   const [stored] = [webhook({ body, webhookType: "ITEM", webhookCode: "NEW_ACCOUNTS_AVAILABLE" })];
-  await append(scene.database, [stored]);
+  await append(world.database, [stored]);
   const id = toWebhookId(stored.id);
   const said = await cli.text("webhooks show", id);
   expect(said).toMatch(/webhook\s+ITEM\/NEW_ACCOUNTS_AVAILABLE\n/);
@@ -61,7 +58,7 @@ it("`tartan webhooks show` prints a webhook's facts and its body, with its token
 it("`tartan webhooks refusals` prints what was refused, why, and how often", async () => {
   expect(await cli.text("webhooks refusals")).toContain("Nothing was refused.");
   {
-    await using refusals = openRefusals({ database: scene.database, logger: silentLogger, clock: systemClock });
+    await using refusals = openRefusals({ database: world.database, logger: silentLogger, clock: systemClock });
     const refusal = {
       integrationId: INTEGRATION,
       detail: "The signature is not Plaid's.",

@@ -7,8 +7,8 @@ import { recordEvents } from "../../../src/events/events.ts";
 import { payloadOf, render } from "../../../src/relay/content/body.ts";
 import { SOURCES } from "../../../src/relay/content/queries.ts";
 import type { EventSource } from "../../../src/relay/model/types.ts";
-import { webhook } from "../../journal/support.ts";
 import { testDatabase } from "../../support/database.ts";
+import { webhook } from "../../support/webhook.ts";
 
 const ID = "01935c1e-0000-7000-8000-00000000abcd";
 

@@ -5,8 +5,9 @@ import { array, base64String, constantFrom, jsonValue, oneof, sample, string, ui
 import { Webhook } from "standardwebhooks";
 import { expect, it } from "vitest";
 import { append } from "../../../src/journal/append.ts";
-import { webhook } from "../../journal/support.ts";
-import { openScene, ORIGINAL } from "../scene.ts";
+import { webhook } from "../../support/webhook.ts";
+import { startWorld } from "../../support/world/index.ts";
+import { ORIGINAL } from "../support.ts";
 
 const sha256 = (data: Buffer): string => createHash("sha256").update(data).digest("hex");
 
@@ -29,13 +30,13 @@ it("the bytes received, journaled and sent are equal, and the official library v
     array(oneof({ weight: 3, arbitrary: odd }, garbage), { minLength: 60, maxLength: 60 }),
     4,
   ).flat();
-  await using scene = await openScene();
-  const [original, wrapped] = [await scene.receiver(), await scene.receiver()];
-  const first = await scene.destination(original, {}, ORIGINAL);
-  const second = await scene.destination(wrapped, {}, { form: "webhook" });
-  const relay = await scene.relay();
+  await using world = await startWorld({ relay: {} });
+  const [original, wrapped] = [await world.relay.receiver(), await world.relay.receiver()];
+  const first = await world.relay.destination(original, {}, ORIGINAL);
+  const second = await world.relay.destination(wrapped, {}, { form: "webhook" });
+  const relay = await world.relay.start();
   const webhooks = bodies.map((body) => webhook({ body }));
-  await append(scene.database, webhooks);
+  await append(world.database, webhooks);
   await relay.idle();
 
   const came = new Map(original.received.map((each) => [each.id, each]));
@@ -53,7 +54,7 @@ it("the bytes received, journaled and sent are equal, and the official library v
     if (parsed.data.body_base64 === null) expect(envelope.body.includes(body)).toBe(true);
     else expect(Buffer.from(parsed.data.body_base64, "base64").equals(body)).toBe(true);
   }
-  const { rows } = await scene.database.query<{ differ: number }>(
+  const { rows } = await world.database.query<{ differ: number }>(
     `select (count(*) filter (where d.body_sha256 is distinct from sha256(w.body)))::int as differ
      from relay.deliveries d join journal.webhooks w on w.id = d.event_id where d.destination_id = $1`,
     [first.id],

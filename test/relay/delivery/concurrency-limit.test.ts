@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ConcurrencyLimit, type LimitUser } from "../../../src/relay/delivery/concurrency-limit.ts";
-import { until } from "../../support/stage.ts";
-import { count, openScene } from "../scene.ts";
+import { until } from "../../support/until.ts";
+import { count } from "../support.ts";
+import { startWorld } from "../../support/world/index.ts";
 
 /** A destination that asks for so many requests at once, and counts those that it has got. */
 function user(
@@ -103,11 +104,11 @@ describe("requests under the concurrency limit", () => {
 
 describe("a relay's concurrency limit", () => {
   it("a relay's concurrency limit holds for several destinations whose concurrencies add up to more", async () => {
-    await using scene = await openScene();
-    const receivers = [await scene.receiver(), await scene.receiver(), await scene.receiver()];
+    await using world = await startWorld({ relay: {} });
+    const receivers = [await world.relay.receiver(), await world.relay.receiver(), await world.relay.receiver()];
     let [open, most] = [0, 0];
     for (const receiver of receivers) {
-      await scene.destination(receiver, { concurrency: 16 });
+      await world.relay.destination(receiver, { concurrency: 16 });
       receiver.answer = async () => {
         open += 1;
         most = Math.max(most, open);
@@ -116,35 +117,35 @@ describe("a relay's concurrency limit", () => {
         return {};
       };
     }
-    const relay = await scene.relay({ concurrency: 10 });
-    await scene.webhooks(...count(40));
+    const relay = await world.relay.start({ concurrency: 10 });
+    await world.relay.webhooks(...count(40));
     await relay.idle();
     expect(most).toBeLessThanOrEqual(10);
     expect(receivers.map(({ received }) => received.length)).toEqual([40, 40, 40]);
   });
 
   it("a relay's concurrency limit leaves room for a destination while others never answer", async () => {
-    await using scene = await openScene();
-    const [dead, healthy] = [await scene.receiver(), await scene.receiver()];
+    await using world = await startWorld({ relay: {} });
+    const [dead, healthy] = [await world.relay.receiver(), await world.relay.receiver()];
     dead.answer = () => ({ hang: true });
-    for (let n = 0; n < 4; n += 1) await scene.destination(dead, { concurrency: 16, timeout_ms: 30_000 });
-    const { id } = await scene.destination(healthy);
-    await scene.relay({ concurrency: 40, stopSeconds: 0 });
-    await scene.webhooks(...count(30));
-    await until("the healthy one has all", async () => (await scene.statuses(id))["delivered"] === 30, 20);
+    for (let n = 0; n < 4; n += 1) await world.relay.destination(dead, { concurrency: 16, timeout_ms: 30_000 });
+    const { id } = await world.relay.destination(healthy);
+    await world.relay.start({ concurrency: 40, stopSeconds: 0 });
+    await world.relay.webhooks(...count(30));
+    await until("the healthy one has all", async () => (await world.relay.statuses(id))["delivered"] === 30, 20);
     expect(dead.open).toBeGreaterThan(16);
   });
 
   it("a relay's concurrency limit is not used up by slow transforms", async () => {
-    await using scene = await openScene();
-    const [slow, quick] = [await scene.receiver(), await scene.receiver()];
+    await using world = await startWorld({ relay: {} });
+    const [slow, quick] = [await world.relay.receiver(), await world.relay.receiver()];
     // A transform is stopped after 250 ms, so each of these holds what it holds for that long.
     const endless = "($f := function($n) { $n = 0 ? 0 : $f($n + 1) }; $f(1))";
-    await scene.destination(slow, { concurrency: 4 }, { form: "transform", transform: endless });
-    const { id } = await scene.destination(quick);
-    await scene.relay({ concurrency: 1, stopSeconds: 0 });
-    await scene.webhooks(...count(20));
-    await until("the other one has all", async () => (await scene.statuses(id))["delivered"] === 20, 20);
+    await world.relay.destination(slow, { concurrency: 4 }, { form: "transform", transform: endless });
+    const { id } = await world.relay.destination(quick);
+    await world.relay.start({ concurrency: 1, stopSeconds: 0 });
+    await world.relay.webhooks(...count(20));
+    await until("the other one has all", async () => (await world.relay.statuses(id))["delivered"] === 20, 20);
     expect(slow.received).toHaveLength(0);
   });
 });

@@ -10,16 +10,18 @@ import { PayloadMemory } from "../../../src/relay/delivery/payloads.ts";
 import { Dispatcher } from "../../../src/relay/dispatch/dispatcher.ts";
 import { toDeliveryId } from "../../../src/model/ids.ts";
 import { getDeliveryBody } from "../../../src/relay/ledger/deliveries.ts";
-import { linkItem, webhook } from "../../journal/support.ts";
-import { until } from "../../support/stage.ts";
 import { deliveries, dispatchAll } from "../past.ts";
-import { count, openScene, type Scene } from "../scene.ts";
+import { webhook } from "../../support/webhook.ts";
+import { linkItem } from "../../journal/support.ts";
+import { until } from "../../support/until.ts";
+import { count } from "../support.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
 const MB = 1024 * 1024;
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
 /** Journals webhooks whose bodies are a megabyte of JSON, ten a commit. */
-async function journalLarge({ database }: Scene, times: number): Promise<void> {
+async function journalLarge({ database }: World, times: number): Promise<void> {
   const filler = "x".repeat(MB - 100);
   for (let n = 0; n < times; n += 10) {
     const ten = Array.from({ length: Math.min(10, times - n) }, (_, at) =>
@@ -62,26 +64,27 @@ function counting(database: Database): Database & { largest: number; total: numb
 
 describe("large events", () => {
   it("200 webhooks of a megabyte are dispatched to six destinations without a copy of their bytes", async () => {
-    await using scene = await openScene();
-    for (let n = 0; n < 6; n += 1) await scene.destination(NOWHERE, {}, { form: n % 2 === 0 ? "webhook" : "event" });
-    await journalLarge(scene, 200);
-    const database = counting(scene.database);
+    await using world = await startWorld({ relay: {} });
+    for (let n = 0; n < 6; n += 1)
+      await world.relay.destination(NOWHERE, {}, { form: n % 2 === 0 ? "webhook" : "event" });
+    await journalLarge(world, 200);
+    const database = counting(world.database);
     const dispatcher = new Dispatcher(database, "test");
     while ((await dispatcher.dispatch()).rows > 0);
-    expect(await scene.statuses()).toEqual({ scheduled: 1200 });
+    expect(await world.relay.statuses()).toEqual({ scheduled: 1200 });
     expect(database.total).toBeLessThan(5 * MB);
-    const { rows } = await scene.database.query<{ bytes: number }>(
+    const { rows } = await world.database.query<{ bytes: number }>(
       "select pg_total_relation_size('relay.deliveries')::int as bytes",
     );
     expect(rows[0]?.bytes).toBeLessThan(10 * MB);
   });
 
   it("payloads that matchers look into are read a bounded slice at a time, and a transaction reads a bounded amount", async () => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE, {}, { match: { n: { $gte: 45 } } });
-    await journalLarge(scene, 50);
-    await scene.event({});
-    const database = counting(scene.database);
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE, {}, { match: { n: { $gte: 45 } } });
+    await journalLarge(world, 50);
+    await world.relay.event({});
+    const database = counting(world.database);
     const dispatcher = new Dispatcher(database, "test");
     const rows: number[] = [];
     for (;;) {
@@ -91,17 +94,17 @@ describe("large events", () => {
     }
     expect(database.largest).toBeLessThan(2 * MB + 4096);
     expect(rows.length).toBeGreaterThan(1);
-    expect((await deliveries(scene.database)).map(({ item_id }) => item_id)).toEqual(
+    expect((await deliveries(world.database)).map(({ item_id }) => item_id)).toEqual(
       [45, 46, 47, 48, 49].map((n) => `item-${n}`),
     );
   });
 
   it("deliveries of a megabyte arrive whole at every destination while the bytes in memory stay bounded", async () => {
-    await using scene = await openScene();
-    const receivers = await Promise.all([1, 2, 3].map(() => scene.receiver()));
-    for (const receiver of receivers) await scene.destination(receiver, {}, { form: "webhook" });
-    await journalLarge(scene, 40);
-    await dispatchAll(scene.database);
+    await using world = await startWorld({ relay: {} });
+    const receivers = await Promise.all([1, 2, 3].map(() => world.relay.receiver()));
+    for (const receiver of receivers) await world.relay.destination(receiver, {}, { form: "webhook" });
+    await journalLarge(world, 40);
+    await dispatchAll(world.database);
     const lengths = receivers.map(() => 0);
     for (const [index, receiver] of receivers.entries()) {
       receiver.answer = (request) => {
@@ -110,40 +113,40 @@ describe("large events", () => {
         return {};
       };
     }
-    const relay = await scene.relay();
+    const relay = await world.relay.start();
     await relay.idle();
-    expect(await scene.statuses()).toEqual({ delivered: 120 });
+    expect(await world.relay.statuses()).toEqual({ delivered: 120 });
     for (const length of lengths) expect(length).toBeGreaterThan(40 * (MB - 200));
   });
 
   it("a delivery of a megabyte for one destination does not keep another destination's from being sent", async () => {
-    await using scene = await openScene();
-    const [slow, quick] = [await scene.receiver(), await scene.receiver()];
+    await using world = await startWorld({ relay: {} });
+    const [slow, quick] = [await world.relay.receiver(), await world.relay.receiver()];
     slow.answer = () => ({ hang: true });
-    await scene.destination(slow, {}, { form: "original", filter: { types: ["webhook.received"] } });
-    await scene.destination(quick, {}, { form: "event", filter: { types: ["item.updated"] } });
-    await journalLarge(scene, 100);
-    await using _relay = await scene.relay();
+    await world.relay.destination(slow, {}, { form: "original", filter: { types: ["webhook.received"] } });
+    await world.relay.destination(quick, {}, { form: "event", filter: { types: ["item.updated"] } });
+    await journalLarge(world, 100);
+    await using _relay = await world.relay.start();
     await until("the large ones are under way", async () => slow.open >= 8);
-    await scene.event({});
+    await world.relay.event({});
     await until("the small one has arrived", async () => quick.received.length === 1);
   });
 
   it("a wrapped webhook keeps the user that was known when it was dispatched", async () => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE, {}, { form: "webhook" });
-    await scene.webhooks("item-1");
-    await dispatchAll(scene.database);
-    const [delivery] = await deliveries(scene.database);
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE, {}, { form: "webhook" });
+    await world.relay.webhooks("item-1");
+    await dispatchAll(world.database);
+    const [delivery] = await deliveries(world.database);
     const id = toDeliveryId(delivery?.id ?? "");
-    const before = await getDeliveryBody(scene.database, id);
-    await linkItem(scene.database, "item-1", "user-1");
-    await scene.database.query("update journal.webhooks set user_id = 'user-1'");
+    const before = await getDeliveryBody(world.database, id);
+    await linkItem(world.database, "item-1", "user-1");
+    await world.database.query("update journal.webhooks set user_id = 'user-1'");
     expect(before?.toString()).toContain('"user_id":null');
-    expect(await getDeliveryBody(scene.database, id)).toEqual(before);
-    const receiver = await scene.receiver();
-    await scene.database.query("update relay.destinations set url = $1, version = version + 1", [receiver.url]);
-    const relay = await scene.relay();
+    expect(await getDeliveryBody(world.database, id)).toEqual(before);
+    const receiver = await world.relay.receiver();
+    await world.database.query("update relay.destinations set url = $1, version = version + 1", [receiver.url]);
+    const relay = await world.relay.start();
     await relay.idle();
     expect(receiver.received[0]?.body).toEqual(before);
   });
@@ -179,12 +182,12 @@ describe("work on large payloads", () => {
   });
 
   it("work on large payloads passes over events that were erased meanwhile", async () => {
-    await using scene = await openScene();
-    const [gone = "", kept = ""] = await scene.webhooks(...count(2));
-    await scene.database.query("delete from journal.webhooks where id = $1", [gone]);
+    await using world = await startWorld({ relay: {} });
+    const [gone = "", kept = ""] = await world.relay.webhooks(...count(2));
+    await world.database.query("delete from journal.webhooks where id = $1", [gone]);
     const read: string[] = [];
     const wanted = [gone, kept].map((id) => ({ id, type: "webhook.received", size: 100 }));
-    for await (const { id } of readSources(scene.database, wanted)) read.push(id);
+    for await (const { id } of readSources(world.database, wanted)) read.push(id);
     expect(read).toEqual([kept]);
   });
 });

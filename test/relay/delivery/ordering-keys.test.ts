@@ -6,24 +6,25 @@ import { PayloadMemory } from "../../../src/relay/delivery/payloads.ts";
 import { CHECK_LEASES } from "../../../src/relay/delivery/lease-queries.ts";
 import { FETCH_DUE_KEYS, SETTLE_KEYS } from "../../../src/relay/delivery/prefetch-queries.ts";
 import { OVERDUE } from "../../../src/relay/ledger/overdue-queries.ts";
-import { until } from "../../support/stage.ts";
 import type { Receiver } from "../../support/receiver.ts";
 import { dispatchAll } from "../past.ts";
-import { openScene, ORIGINAL, type Scene } from "../scene.ts";
+import { until } from "../../support/until.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
+import { ORIGINAL } from "../support.ts";
 
-let scene: Scene;
+let world: World<"relay">;
 let receiver: Receiver;
 let id: string;
 beforeEach(async () => {
-  scene = await openScene();
-  receiver = await scene.receiver();
-  ({ id } = await scene.destination(receiver, { ordering: "per_item" }, ORIGINAL));
+  world = await startWorld({ relay: {} });
+  receiver = await world.relay.receiver();
+  ({ id } = await world.relay.destination(receiver, { ordering: "per_item" }, ORIGINAL));
 });
-afterEach(() => scene[Symbol.asyncDispose]());
+afterEach(() => world[Symbol.asyncDispose]());
 
 /** Ordering keys, each with a delivery that waits for its retry and two behind it that are due by themselves. */
 const waiting = (count: number, prefix = "a") =>
-  scene.database.query(
+  world.database.query(
     `insert into relay.deliveries (id, destination_id, event_id, event_type, item_id, ordering_key, route_id, route_version, form, due_at)
     select gen_random_uuid(), $1, gen_random_uuid(), 'item.updated', $3 || ordering_key, $3 || ordering_key, 'rte_x', 1, 'event',
       now() + case place when 1 then 3600 else -60 end * interval '1 second'
@@ -32,7 +33,7 @@ const waiting = (count: number, prefix = "a") =>
   );
 /** The first fetch settles the ordering keys whose due times are too early; here all of them. */
 const settleAll = () =>
-  scene.database.query(
+  world.database.query(
     "select relay.settle_ordering_keys(array_agg(destination_id order by ordering_key), array_agg(ordering_key order by ordering_key)) from relay.ordering_keys",
   );
 
@@ -40,14 +41,14 @@ const settleAll = () =>
 async function pagesOf(statement: Statement | string, values: readonly unknown[]): Promise<number> {
   type Plan = { Plan: Record<"Shared Hit Blocks" | "Shared Read Blocks", number> }[];
   const text = `explain (analyze, buffers, format json) ${typeof statement === "string" ? statement : statement.text}`;
-  const { rows } = await scene.database.query<{ "QUERY PLAN": Plan }>(text, values);
+  const { rows } = await world.database.query<{ "QUERY PLAN": Plan }>(text, values);
   const [root] = rows[0]?.["QUERY PLAN"] ?? [];
   return root ? root.Plan["Shared Hit Blocks"] + root.Plan["Shared Read Blocks"] : Number.NaN;
 }
 
 const NOBODY = "00000000-0000-0000-0000-000000000000";
 const look = async () =>
-  (await scene.database.query<{ due: boolean }>(CHECK_LEASES, [[id], NOBODY, [0]])).rows.map(({ due }) => due)[0];
+  (await world.database.query<{ due: boolean }>(CHECK_LEASES, [[id], NOBODY, [0]])).rows.map(({ due }) => due)[0];
 
 /** Statements that are asked of a database. */
 function counted(): { q: Queryable; asked: () => number } {
@@ -55,7 +56,7 @@ function counted(): { q: Queryable; asked: () => number } {
   const q: Queryable = {
     query: (statement, values) => {
       asked += 1;
-      return scene.database.query(statement, values);
+      return world.database.query(statement, values);
     },
   };
   return { q, asked: () => asked };
@@ -64,7 +65,7 @@ function counted(): { q: Queryable; asked: () => number } {
 /** What relay.ordering_keys must say, key by key: when the first scheduled delivery is due, or an instant that has passed. */
 const wrong = async () =>
   (
-    await scene.database.query<{ ordering_key: string }>(`
+    await world.database.query<{ ordering_key: string }>(`
     with heads as (
       select distinct on (destination_id, ordering_key) destination_id, ordering_key, due_at from relay.deliveries
       where status = 'scheduled' and ordering_key is not null order by destination_id, ordering_key, seq
@@ -74,7 +75,7 @@ const wrong = async () =>
   ).rows;
 const keys = async () =>
   (
-    await scene.database.query<{ ordering_key: string; due: boolean }>(
+    await world.database.query<{ ordering_key: string; due: boolean }>(
       "select ordering_key, due_at <= now() as due from relay.ordering_keys order by ordering_key",
     )
   ).rows;
@@ -83,7 +84,7 @@ const INSERT = `
   insert into relay.deliveries (id, destination_id, event_id, event_type, ordering_key, route_id, route_version, form, due_at)
   select gen_random_uuid(), $1, gen_random_uuid(), 'item.updated', ordering_key, 'rte_x', 1, 'event', now() from unnest($2::text[]) ordering_key`;
 const insert = (names: readonly string[], q: Queryable) => q.query(INSERT, [id, names]);
-const write = (text: string, ...values: unknown[]) => scene.database.query(text, values);
+const write = (text: string, ...values: unknown[]) => world.database.query(text, values);
 
 describe("due deliveries with an ordering key", () => {
   it("due deliveries with an ordering key cost as many pages beside 20,000 keys that wait as beside 20", async () => {
@@ -109,8 +110,8 @@ describe("due deliveries with an ordering key", () => {
   it("due deliveries with an ordering key are fetched in a few statements from behind 5,000 keys that wait", async () => {
     await waiting(5000);
     await settleAll();
-    await scene.webhooks("z");
-    await dispatchAll(scene.database);
+    await world.relay.webhooks("z");
+    await dispatchAll(world.database);
     expect(await look()).toBe(true);
     const { q, asked } = counted();
     const prefetcher = new DeliveryPrefetcher(q, id, new PayloadMemory());
@@ -122,19 +123,19 @@ describe("due deliveries with an ordering key", () => {
 
   it("due deliveries with an ordering key arrive while 5,000 keys before them wait for their retries", async () => {
     await waiting(5000);
-    await scene.relay();
-    await scene.webhooks("z1", "z2");
-    await until("they arrived", async () => (await scene.statuses(id))["delivered"] === 2);
+    await world.relay.start();
+    await world.relay.webhooks("z1", "z2");
+    await until("they arrived", async () => (await world.relay.statuses(id))["delivered"] === 2);
     expect(receiver.received).toHaveLength(2);
-    expect(await scene.statuses(id)).toEqual({ delivered: 2, scheduled: 15_000 });
+    expect(await world.relay.statuses(id)).toEqual({ delivered: 2, scheduled: 15_000 });
   });
 
   it("due deliveries with an ordering key are fetched although more keys than one fetch takes have nothing due", async () => {
     await waiting(100);
     await write("update relay.ordering_keys set due_at = now() - interval '1 hour'");
-    await scene.webhooks("z");
-    await dispatchAll(scene.database);
-    const prefetcher = new DeliveryPrefetcher(scene.database, id, new PayloadMemory());
+    await world.relay.webhooks("z");
+    await dispatchAll(world.database);
+    const prefetcher = new DeliveryPrefetcher(world.database, id, new PayloadMemory());
     expect((await prefetcher.next(16))?.orderingKey).toBe("z");
     expect((await keys()).filter(({ due }) => due)).toEqual([{ ordering_key: "z", due: true }]);
   });
@@ -143,8 +144,8 @@ describe("due deliveries with an ordering key", () => {
 describe("an ordering key", () => {
   /** An item with these deliveries; the first waits for a retry. */
   const keyOf = async (...names: string[]) => {
-    await scene.webhooks(...names);
-    await dispatchAll(scene.database);
+    await world.relay.webhooks(...names);
+    await dispatchAll(world.database);
     await write(
       "update relay.deliveries set due_at = now() + interval '1 hour' where seq = (select min(seq) from relay.deliveries)",
     );
@@ -166,8 +167,8 @@ describe("an ordering key", () => {
       "delete from relay.deliveries where ordering_key = $1 and due_at > now()",
     ].entries()) {
       const key = `key-${n}`;
-      await scene.webhooks(key, key);
-      await dispatchAll(scene.database);
+      await world.relay.webhooks(key, key);
+      await dispatchAll(world.database);
       await write(
         "update relay.deliveries set due_at = now() + interval '1 hour' where seq = (select min(seq) from relay.deliveries where ordering_key = $1)",
         key,
@@ -194,10 +195,10 @@ describe("an ordering key", () => {
   });
 
   it("an ordering key is kept when its last delivery ends while another is being inserted", async () => {
-    await scene.webhooks("a");
-    await dispatchAll(scene.database);
+    await world.relay.webhooks("a");
+    await dispatchAll(world.database);
     await write("update relay.deliveries set due_at = now() + interval '1 hour'");
-    await scene.database.transaction(async (tx) => {
+    await world.database.transaction(async (tx) => {
       await insert(["a"], tx);
       // Neither waits for the other: the one that inserts may still need keys that the other has changed.
       await write(
@@ -209,21 +210,21 @@ describe("an ordering key", () => {
   });
 
   it("an ordering key whose insertion failed is settled by the next fetch", async () => {
-    await scene.webhooks("a");
-    await dispatchAll(scene.database);
-    const undone = scene.database.transaction(async (tx) => {
+    await world.relay.webhooks("a");
+    await dispatchAll(world.database);
+    const undone = world.database.transaction(async (tx) => {
       await insert(["a"], tx);
       await write(
         "update relay.deliveries set status = 'delivered', due_at = null where event_type = 'webhook.received'",
       );
       const settled = await write(SETTLE_KEYS.text, id, ["a"]);
       expect(settled.rows).toEqual([{ written: 0 }]);
-      expect(await new DeliveryPrefetcher(scene.database, id, new PayloadMemory()).next(1)).toBeNull();
+      expect(await new DeliveryPrefetcher(world.database, id, new PayloadMemory()).next(1)).toBeNull();
       throw new Error("roll back");
     });
     await expect(undone).rejects.toThrow("roll back");
     expect(await keys()).toEqual([{ ordering_key: "a", due: true }]);
-    expect(await new DeliveryPrefetcher(scene.database, id, new PayloadMemory()).next(16)).toBeNull();
+    expect(await new DeliveryPrefetcher(world.database, id, new PayloadMemory()).next(16)).toBeNull();
     expect(await keys()).toEqual([]);
   });
 
@@ -253,7 +254,7 @@ describe("an ordering key", () => {
     const writer = async () => {
       for (let n = 0; n < 80; n += 1) {
         const change = changes[Math.floor(Math.random() * changes.length)];
-        await scene.database.transaction(async (tx) => {
+        await world.database.transaction(async (tx) => {
           if (Math.random() < 0.5) await insert(some(), tx);
           if (Math.random() < 0.5) await insert(some(), tx);
           else

@@ -3,23 +3,28 @@ import { expect, it } from "vitest";
 import { append } from "../../../src/journal/append.ts";
 import { toDeliveryId } from "../../../src/model/ids.ts";
 import { getDelivery } from "../../../src/relay/ledger/deliveries.ts";
-import { webhook } from "../../journal/support.ts";
-import { until } from "../../support/stage.ts";
-import { openScene, ORIGINAL } from "../scene.ts";
+import { webhook } from "../../support/webhook.ts";
+import { until } from "../../support/until.ts";
+import { startWorld } from "../../support/world/index.ts";
+import { ORIGINAL } from "../support.ts";
 
 const SECRET = "b0e2c4ee-a763-4df5-bfe9-46a46bce993d";
 
 it("only a route with the form original passes the tokens of a LINK webhook, as part of the bytes that Plaid signed", async () => {
-  await using scene = await openScene();
-  const [original, wrapped, transformed] = [await scene.receiver(), await scene.receiver(), await scene.receiver()];
-  await scene.destination(original, {}, ORIGINAL);
-  await scene.destination(wrapped, {}, { form: "webhook" });
-  await scene.destination(transformed, {}, { form: "transform", transform: "$" });
-  const relay = await scene.relay();
+  await using world = await startWorld({ relay: {} });
+  const [original, wrapped, transformed] = [
+    await world.relay.receiver(),
+    await world.relay.receiver(),
+    await world.relay.receiver(),
+  ];
+  await world.relay.destination(original, {}, ORIGINAL);
+  await world.relay.destination(wrapped, {}, { form: "webhook" });
+  await world.relay.destination(transformed, {}, { form: "transform", transform: "$" });
+  const relay = await world.relay.start();
   const body = Buffer.from(
     `{\n  "webhook_type": "LINK", "amount": 1.10, "link_token": "link-sandbox-${SECRET}", "public_tokens": ["public-sandbox-${SECRET}"]\n}`,
   );
-  await append(scene.database, [webhook({ itemId: null, webhookType: "LINK", body })]);
+  await append(world.database, [webhook({ itemId: null, webhookType: "LINK", body })]);
   await relay.idle();
   expect(original.received[0]?.body.equals(body)).toBe(true);
   expect(original.received[0]?.headers["plaid-verification"]).toBe("header.claims.signature");
@@ -34,17 +39,17 @@ it("only a route with the form original passes the tokens of a LINK webhook, as 
 });
 
 it("no token that a receiver sends back is stored or shown with its answer", async () => {
-  await using scene = await openScene();
-  const { database } = scene;
-  const receiver = await scene.receiver();
-  await scene.destination(receiver, {}, ORIGINAL);
+  await using world = await startWorld({ relay: {} });
+  const { database } = world;
+  const receiver = await world.relay.receiver();
+  await world.relay.destination(receiver, {}, ORIGINAL);
   const body = Buffer.from(`{"webhook_type": "LINK", "public_token": "public-sandbox-${SECRET}"}`);
   receiver.answer = ({ body: sent }) => ({
     status: 500,
     body: sent,
     headers: { "x-echo": `public-sandbox-${SECRET}` },
   });
-  await scene.relay();
+  await world.relay.start();
   await append(database, [webhook({ itemId: null, webhookType: "LINK", body })]);
   const stored = async () =>
     (

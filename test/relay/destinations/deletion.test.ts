@@ -14,27 +14,28 @@ import {
 } from "../../../src/relay/destinations/destinations.ts";
 import { BEGIN_DISPATCH } from "../../../src/relay/dispatch/queries.ts";
 import { createRoute, listRoutes } from "../../../src/relay/routing/routes.ts";
-import { plantDeliveries as deliveries, refusalOf, rulesScene } from "../support.ts";
+import { startWorld } from "../../support/world/index.ts";
+import { STRICT, plantDeliveries as deliveries, refusalOf } from "../support.ts";
 
 test("deleting a destination wipes its secrets, deletes its routes, cancels scheduled deliveries and keeps finished ones", async () => {
-  await using it = await rulesScene();
-  const { id } = await it.destination({ headers: { "x-a": "1" } });
-  const { id: other } = await it.destination();
-  await createRoute(it.database, { destination_id: id });
-  const kept = await createRoute(it.database, { destination_id: other });
-  await deliveries(it, id, 12_000);
-  await deliveries(it, id, 2, "'delivered', null, null");
-  await deliveries(it, other, 1);
-  await it.database.query(
+  await using world = await startWorld(STRICT);
+  const { id } = await world.destinations.create({ headers: { "x-a": "1" } });
+  const { id: other } = await world.destinations.create();
+  await createRoute(world.database, { destination_id: id });
+  const kept = await createRoute(world.database, { destination_id: other });
+  await deliveries(world, id, 12_000);
+  await deliveries(world, id, 2, "'delivered', null, null");
+  await deliveries(world, other, 1);
+  await world.database.query(
     "insert into relay.jobs (id, kind, destination_id, asked, total) values ('job_1', 'replay', $1, '{}', 1)",
     [id],
   );
-  await deleteDestination(it.database, id);
-  expect(await getDestination(it.database, id)).toBeNull();
-  expect((await listDestinations(it.database)).map((each) => each.id)).toEqual([other]);
-  expect(await loadDestinations(it.database, it.vault, [id])).toEqual([]);
-  expect(await listRoutes(it.database)).toEqual([kept]);
-  const { rows } = await it.database.query(
+  await deleteDestination(world.database, id);
+  expect(await getDestination(world.database, id)).toBeNull();
+  expect((await listDestinations(world.database)).map((each) => each.id)).toEqual([other]);
+  expect(await loadDestinations(world.database, world.vault, [id])).toEqual([]);
+  expect(await listRoutes(world.database)).toEqual([kept]);
+  const { rows } = await world.database.query(
     `select destination_id = $1 as deleted, status, count(*)::int as n, count(due_at)::int as due from relay.deliveries
      group by 1, 2 order by 1, 2`,
     [id],
@@ -44,7 +45,7 @@ test("deleting a destination wipes its secrets, deletes its routes, cancels sche
     { deleted: true, status: "cancelled", n: 12_000, due: 0 },
     { deleted: true, status: "delivered", n: 2, due: 0 },
   ]);
-  const { rows: secrets } = await it.database.query(
+  const { rows: secrets } = await world.database.query(
     `select headers_sealed, (select count(*)::int from relay.signing_keys k where k.destination_id = d.id) as keys,
      (select status from relay.jobs) as job from relay.destinations d where id = $1`,
     [id],
@@ -53,45 +54,47 @@ test("deleting a destination wipes its secrets, deletes its routes, cancels sche
 });
 
 test("an interrupted deletion can be repeated, and then the destination is not found", async () => {
-  await using it = await rulesScene();
-  const { id } = await it.destination();
-  await deleteDestination(it.database, id);
-  await deliveries(it, id, 3);
-  await deleteDestination(it.database, id);
-  expect((await refusalOf(deleteDestination(it.database, id))).code).toBe("not_found");
-  const { rows } = await it.database.query("select distinct status from relay.deliveries");
+  await using world = await startWorld(STRICT);
+  const { id } = await world.destinations.create();
+  await deleteDestination(world.database, id);
+  await deliveries(world, id, 3);
+  await deleteDestination(world.database, id);
+  expect((await refusalOf(deleteDestination(world.database, id))).code).toBe("not_found");
+  const { rows } = await world.database.query("select distinct status from relay.deliveries");
   expect(rows).toEqual([{ status: "cancelled" }]);
 });
 
 test("deleting a destination also cancels deliveries of a dispatch that is under way", async () => {
-  await using it = await rulesScene();
-  const { id } = await it.destination();
-  const { deleting } = await it.database.transaction(async (tx) => {
+  await using world = await startWorld(STRICT);
+  const { id } = await world.destinations.create();
+  const { deleting } = await world.database.transaction(async (tx) => {
     await tx.query(BEGIN_DISPATCH);
     await deliveries({ database: tx }, id, 3);
-    const deleting = deleteDestination(it.database, id);
+    const deleting = deleteDestination(world.database, id);
     const waiting = "select from pg_locks where not granted and relation = 'tartan_locks.dispatch'::regclass";
-    await expect.poll(async () => (await it.database.query(waiting)).rowCount).toBe(1);
+    await expect.poll(async () => (await world.database.query(waiting)).rowCount).toBe(1);
     return { deleting };
   });
   await deleting;
-  const { rows } = await it.database.query("select status, count(*)::int as n from relay.deliveries group by 1");
+  const { rows } = await world.database.query("select status, count(*)::int as n from relay.deliveries group by 1");
   expect(rows).toEqual([{ status: "cancelled", n: 3 }]);
 });
 
 test("a deleted destination cannot be changed", async () => {
-  await using it = await rulesScene();
-  const { id } = await it.destination();
-  await deleteDestination(it.database, id);
+  await using world = await startWorld(STRICT);
+  const { id } = await world.destinations.create();
+  await deleteDestination(world.database, id);
   const works = [
-    () => updateDestination(it, id, { name: "x" }),
-    () => updateDestination(it, id, {}),
-    () => pauseDestination(it.database, id),
-    () => resumeDestination(it.database, id),
-    () => enableDestination(it.database, id),
-    () => disableDestination(it.database, id),
-    () => rotateSigningKey(it, id),
+    () => updateDestination(world.destinations, id, { name: "x" }),
+    () => updateDestination(world.destinations, id, {}),
+    () => pauseDestination(world.database, id),
+    () => resumeDestination(world.database, id),
+    () => enableDestination(world.database, id),
+    () => disableDestination(world.database, id),
+    () => rotateSigningKey(world.destinations, id),
   ];
   for (const work of works) expect((await refusalOf(work())).code).toBe("not_found");
-  expect((await refusalOf(createRoute(it.database, { destination_id: id }))).fields).toHaveProperty("destination_id");
+  expect((await refusalOf(createRoute(world.database, { destination_id: id }))).fields).toHaveProperty(
+    "destination_id",
+  );
 });

@@ -8,7 +8,8 @@ import {
   type NewDestination,
 } from "../../../src/relay/destinations/destinations.ts";
 import { AUTHORITY as CA } from "../certificates.ts";
-import { PLACE, refusalOf, rulesScene } from "../support.ts";
+import { PLACE, startWorld } from "../../support/world/index.ts";
+import { STRICT, refusalOf } from "../support.ts";
 
 describe("what is refused, with all its faults, and without repeating a value", () => {
   const headers = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, "v"]));
@@ -91,27 +92,27 @@ describe("what is refused, with all its faults, and without repeating a value", 
   });
 
   test("all errors of a destination are returned together", async () => {
-    await using it = await rulesScene();
+    await using world = await startWorld(STRICT);
     const bad = { url: "x", timeout_ms: 1, ordering: "fifo", headers: { host: "a", "x-a": "\n" } };
-    const { fields } = await refusalOf(createDestination(it, bad as unknown as NewDestination));
+    const { fields } = await refusalOf(createDestination(world.destinations, bad as unknown as NewDestination));
     expect(Object.keys(fields)).toEqual(["url", "headers.x-a", "headers.host", "timeout_ms", "ordering"]);
-    expect(await listDestinations(it.database)).toEqual([]);
+    expect(await listDestinations(world.database)).toEqual([]);
   });
 
   test("an http URL is accepted where TARTAN_RELAY_ALLOW_HTTP allows it", async () => {
-    await using it = await rulesScene();
-    const deps = { ...it, urls: { ...it.urls, allowHttp: true } };
+    await using world = await startWorld(STRICT);
+    const deps = { ...world.destinations, urls: { ...world.destinations.urls, allowHttp: true } };
     expect((await createDestination(deps, { url: "http://example.com" })).url).toBe("http://example.com/");
     expect((await refusalOf(createDestination(deps, { url: "ws://example.com" }))).fields).toHaveProperty("url");
   });
 
   test("a URL with a private address is refused with the guard's message", async () => {
-    await using it = await rulesScene();
+    await using world = await startWorld(STRICT);
     const checkUrl = ({ hostname }: URL) => {
       if (hostname !== "127.0.0.1") return;
       throw new TartanError("invalid_request", "refused", { fields: { url: "is not on the public internet" } });
     };
-    const deps = { ...it, urls: { allowHttp: false, checkUrl } };
+    const deps = { ...world.destinations, urls: { allowHttp: false, checkUrl } };
     const { id } = await createDestination(deps, { url: PLACE });
     for (const work of [
       () => createDestination(deps, { url: "https://0x7f.1/" }),

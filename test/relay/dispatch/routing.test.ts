@@ -7,7 +7,7 @@ import { Dispatcher } from "../../../src/relay/dispatch/dispatcher.ts";
 import { WAITING_ROWS } from "../../../src/relay/dispatch/queries.ts";
 import { createRoute, deleteRoute, listRoutes, loadRouting, updateRoute } from "../../../src/relay/routing/routes.ts";
 import { deliveries } from "../past.ts";
-import { openScene } from "../scene.ts";
+import { startWorld } from "../../support/world/index.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
@@ -29,9 +29,9 @@ const interrupted = (database: Database, between: () => Promise<unknown>): Datab
 
 describe("the routes that dispatch keeps in memory", () => {
   it("the routes in dispatch's memory are current although a route is turned off and on again while they are read", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
     const [route] = await listRoutes(database);
     const id = route?.id ?? "";
     let turn = 0;
@@ -42,40 +42,40 @@ describe("the routes that dispatch keeps in memory", () => {
       }),
       "test",
     );
-    await scene.webhooks("item-1");
+    await world.relay.webhooks("item-1");
     await dispatcher.dispatch();
     await updateRoute(database, id, { enabled: true });
-    await scene.webhooks("item-2");
+    await world.relay.webhooks("item-2");
     await dispatcher.dispatch();
     expect((await deliveries(database)).map(({ item_id }) => item_id)).toEqual(["item-2"]);
   });
 
   it("the routes in dispatch's memory are current although an ordering is changed and changed back while they are read", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(NOWHERE);
     let turn = 0;
     const dispatcher = new Dispatcher(
       interrupted(database, async () => {
         turn += 1;
-        if (turn === 1) await updateDestination(scene, id, { ordering: "per_item" });
+        if (turn === 1) await updateDestination(world.destinations, id, { ordering: "per_item" });
       }),
       "test",
     );
-    await scene.webhooks("item-1");
+    await world.relay.webhooks("item-1");
     await dispatcher.dispatch();
-    await updateDestination(scene, id, { ordering: "parallel" });
-    await scene.webhooks("item-2");
+    await updateDestination(world.destinations, id, { ordering: "parallel" });
+    await world.relay.webhooks("item-2");
     await dispatcher.dispatch();
     expect((await deliveries(database)).map(({ ordering_key }) => ordering_key)).toEqual(["item-1", null]);
   });
 
   it("the version of the routes in dispatch's memory rises with each change that matters to dispatch and with no other", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
     const versions: number[] = [];
     const note = async () => versions.push((await loadRouting(database)).version);
-    const { id } = await scene.destination(NOWHERE);
+    const { id } = await world.relay.destination(NOWHERE);
     await note();
     const route = await createRoute(database, { destination_id: id });
     await note();
@@ -83,16 +83,16 @@ describe("the routes that dispatch keeps in memory", () => {
     await note();
     await updateRoute(database, route.id, { filter: { types: ["item.*"] } });
     await note();
-    await updateDestination(scene, id, { ordering: "per_item" });
+    await updateDestination(world.destinations, id, { ordering: "per_item" });
     await note();
     await deleteRoute(database, route.id);
     await note();
     await deleteDestination(database, id);
     await note();
     expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b));
-    const other = await scene.destination(NOWHERE);
+    const other = await world.relay.destination(NOWHERE);
     await note();
-    await updateDestination(scene, other.id, { name: "ledger", timeout_ms: 2000 });
+    await updateDestination(world.destinations, other.id, { name: "ledger", timeout_ms: 2000 });
     await note();
     expect(versions.at(-1)).toBe(versions.at(-2));
   });

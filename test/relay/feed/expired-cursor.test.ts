@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { readEvents, waitForEvents } from "../../../src/relay/feed/event-feed.ts";
 import { forget } from "../../../src/relay/retention.ts";
 import { dispatchAll } from "../past.ts";
-import { openScene, type Scene } from "../scene.ts";
 import { refusalOf } from "../support.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
 /** Dispatches what there is, and then forgets all that was written so far. */
-async function forgetAll({ database }: Scene): Promise<void> {
+async function forgetAll({ database }: World): Promise<void> {
   await dispatchAll(database);
   await database.query("update events.outbox set written_at = now() - interval '91 days'");
   await forget({ database, retentionDays: 90 });
@@ -15,14 +15,14 @@ async function forgetAll({ database }: Scene): Promise<void> {
 
 describe("a cursor", () => {
   it("a cursor after which events were deleted is refused with the time from which events are kept", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.webhooks("item-1");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.webhooks("item-1");
     await dispatchAll(database);
     const { next_cursor } = await readEvents(database, {});
-    await scene.webhooks("item-2");
-    await forgetAll(scene);
-    const [kept] = await scene.webhooks("item-3");
+    await world.relay.webhooks("item-2");
+    await forgetAll(world);
+    const [kept] = await world.relay.webhooks("item-3");
     await dispatchAll(database);
     const refusal = await refusalOf(readEvents(database, { cursor: next_cursor }));
     expect(refusal).toMatchObject({ code: "cursor_expired", fields: { cursor: expect.any(String) } });
@@ -35,12 +35,12 @@ describe("a cursor", () => {
   });
 
   it("inside a commit whose later events were deleted is refused", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.webhooks("item-1", "item-2");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.webhooks("item-1", "item-2");
     await dispatchAll(database);
     const { events } = await readEvents(database, {});
-    await forgetAll(scene);
+    await forgetAll(world);
     expect(await refusalOf(readEvents(database, { cursor: events[0]?.cursor }))).toMatchObject({
       code: "cursor_expired",
     });
@@ -48,12 +48,12 @@ describe("a cursor", () => {
   });
 
   it("a cursor of a client that had read all deleted events continues, however long ago that was", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.webhooks("item-1");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.webhooks("item-1");
     await dispatchAll(database);
     const { next_cursor, events } = await readEvents(database, {});
-    await forgetAll(scene);
+    await forgetAll(world);
     for (const cursor of [next_cursor, events[0]?.cursor, "start", "now"]) {
       const page = await readEvents(database, { cursor });
       expect(page.events).toEqual([]);
@@ -62,11 +62,11 @@ describe("a cursor", () => {
   });
 
   it("a cursor from before the first event is refused once the first events are deleted", async () => {
-    await using scene = await openScene();
-    const { next_cursor } = await readEvents(scene.database, {});
-    await scene.webhooks("item-1");
-    await forgetAll(scene);
-    expect(await refusalOf(readEvents(scene.database, { cursor: next_cursor }))).toMatchObject({
+    await using world = await startWorld({ relay: {} });
+    const { next_cursor } = await readEvents(world.database, {});
+    await world.relay.webhooks("item-1");
+    await forgetAll(world);
+    expect(await refusalOf(readEvents(world.database, { cursor: next_cursor }))).toMatchObject({
       code: "cursor_expired",
     });
   });

@@ -4,9 +4,9 @@ import type { Database } from "../../../src/database/types.ts";
 import { Dispatcher } from "../../../src/relay/dispatch/dispatcher.ts";
 import { createReplay, createRoutePast } from "../../../src/relay/jobs/jobs.ts";
 import { createRoute, updateRoute } from "../../../src/relay/routing/routes.ts";
-import { until } from "../../support/stage.ts";
 import { deliveries, dispatchAll, workAll } from "../past.ts";
-import { openScene, type Scene } from "../scene.ts";
+import { until } from "../../support/until.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 const PAST = { from: "2020-01-01T00:00:00Z" };
@@ -40,7 +40,7 @@ async function heldDispatch(database: Database): Promise<{ end: () => Promise<vo
 }
 
 /** Resolves once `work` is over or waits for a lock. */
-async function overOrWaiting({ database }: Scene, work: Promise<unknown>): Promise<void> {
+async function overOrWaiting({ database }: World, work: Promise<unknown>): Promise<void> {
   let over = false;
   void work.finally(() => (over = true)).catch(() => undefined);
   await until("it is over or waits", async () => {
@@ -53,27 +53,27 @@ async function overOrWaiting({ database }: Scene, work: Promise<unknown>): Promi
 
 describe("during a dispatch that began before a route was created", () => {
   it("routing the past takes the events of that dispatch too", async () => {
-    await using scene = await openScene();
-    const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
-    await scene.webhooks("item-1", "item-2");
-    const dispatch = await heldDispatch(scene.database);
-    const route = await createRoute(scene.database, { destination_id: id });
-    const routed = createRoutePast(scene.database, { route_id: route.id, ...PAST });
-    await overOrWaiting(scene, routed);
+    await using world = await startWorld({ relay: {} });
+    const { id } = await world.relay.destination(NOWHERE, {}, { enabled: false });
+    await world.relay.webhooks("item-1", "item-2");
+    const dispatch = await heldDispatch(world.database);
+    const route = await createRoute(world.database, { destination_id: id });
+    const routed = createRoutePast(world.database, { route_id: route.id, ...PAST });
+    await overOrWaiting(world, routed);
     await dispatch.end();
     expect(await routed).toMatchObject({ total: 2 });
-    await workAll(scene.database);
-    expect((await deliveries(scene.database)).map(({ item_id }) => item_id)).toEqual(["item-1", "item-2"]);
+    await workAll(world.database);
+    expect((await deliveries(world.database)).map(({ item_id }) => item_id)).toEqual(["item-1", "item-2"]);
   });
 
   it("a replay takes the events of that dispatch too", async () => {
-    await using scene = await openScene();
-    const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
-    await scene.webhooks("item-1");
-    const dispatch = await heldDispatch(scene.database);
-    await createRoute(scene.database, { destination_id: id });
-    const replayed = createReplay(scene.database, { destination_id: id, ...PAST });
-    await overOrWaiting(scene, replayed);
+    await using world = await startWorld({ relay: {} });
+    const { id } = await world.relay.destination(NOWHERE, {}, { enabled: false });
+    await world.relay.webhooks("item-1");
+    const dispatch = await heldDispatch(world.database);
+    await createRoute(world.database, { destination_id: id });
+    const replayed = createReplay(world.database, { destination_id: id, ...PAST });
+    await overOrWaiting(world, replayed);
     await dispatch.end();
     expect(await replayed).toMatchObject({ total: 1 });
   });
@@ -81,15 +81,15 @@ describe("during a dispatch that began before a route was created", () => {
 
 describe("an event that waits for dispatch", () => {
   it("an event that waits for dispatch is left to dispatch when the route is enabled, and is routed by the job when it is not", async () => {
-    await using scene = await openScene();
-    const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
-    const route = await createRoute(scene.database, { destination_id: id });
-    await scene.webhooks("item-1");
-    expect(await createRoutePast(scene.database, { route_id: route.id, ...PAST, dry_run: true })).toEqual({ count: 0 });
-    await updateRoute(scene.database, route.id, { enabled: false });
-    expect(await createRoutePast(scene.database, { route_id: route.id, ...PAST })).toMatchObject({ total: 1 });
-    await workAll(scene.database);
-    await dispatchAll(scene.database);
-    expect(await scene.statuses()).toEqual({ scheduled: 1 });
+    await using world = await startWorld({ relay: {} });
+    const { id } = await world.relay.destination(NOWHERE, {}, { enabled: false });
+    const route = await createRoute(world.database, { destination_id: id });
+    await world.relay.webhooks("item-1");
+    expect(await createRoutePast(world.database, { route_id: route.id, ...PAST, dry_run: true })).toEqual({ count: 0 });
+    await updateRoute(world.database, route.id, { enabled: false });
+    expect(await createRoutePast(world.database, { route_id: route.id, ...PAST })).toMatchObject({ total: 1 });
+    await workAll(world.database);
+    await dispatchAll(world.database);
+    expect(await world.relay.statuses()).toEqual({ scheduled: 1 });
   });
 });

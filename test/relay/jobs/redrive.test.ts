@@ -1,31 +1,31 @@
 /** Which failed deliveries a redrive is about: by item, by time, and by whether they have given up. */
 import { describe, expect, it } from "vitest";
 import { createRedrive } from "../../../src/relay/jobs/jobs.ts";
-import { until } from "../../support/stage.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "../past.ts";
-import { openScene, type Scene } from "../scene.ts";
+import { until } from "../../support/until.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
 /** Dead letters at one destination: webhooks, more than a batch where that is wanted. */
-async function deadLetters(scene: Scene, count: number, columns = {}): Promise<string> {
-  const { id } = await scene.destination(NOWHERE, columns);
-  await scene.webhooks(...Array.from({ length: count }, (_, n) => `item-${n % 3}`));
-  await dispatchAll(scene.database);
-  await settle(scene.database, "dead", { cause: "status_500", where: `destination_id = '${id}'` });
+async function deadLetters(world: World<"relay">, count: number, columns = {}): Promise<string> {
+  const { id } = await world.relay.destination(NOWHERE, columns);
+  await world.relay.webhooks(...Array.from({ length: count }, (_, n) => `item-${n % 3}`));
+  await dispatchAll(world.database);
+  await settle(world.database, "dead", { cause: "status_500", where: `destination_id = '${id}'` });
   return id;
 }
 
 describe("a redrive", () => {
   it("a redrive takes the dead letters of an item, and those of a range of time", async () => {
-    await using scene = await openScene();
-    const id = await deadLetters(scene, 6);
-    await settle(scene.database, "dead", {
+    await using world = await startWorld({ relay: {} });
+    const id = await deadLetters(world, 6);
+    await settle(world.database, "dead", {
       cause: "timeout",
       at: "'2026-03-01T00:00:00Z'::timestamptz + (seq - (select min(seq) from relay.deliveries)) * interval '1 hour'",
     });
     const count = async (request: object) =>
-      await createRedrive(scene.database, { destination_id: id, ...request, dry_run: true });
+      await createRedrive(world.database, { destination_id: id, ...request, dry_run: true });
     expect(await count({ item_id: "item-1" })).toEqual({ count: 2 });
     expect(await count({ from: "2026-03-01T02:00:00Z" })).toEqual({ count: 4 });
     expect(await count({ to: "2026-03-01T02:00:00Z" })).toEqual({ count: 2 });
@@ -39,9 +39,9 @@ describe("a redrive", () => {
   });
 
   it("a redrive with state failed takes all deliveries that failed since a time, also those that wait for a retry, and none that never failed", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await deadLetters(scene, 5);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await deadLetters(world, 5);
     await database.query(
       `update relay.deliveries set status = 'scheduled', due_at = now() + interval '5 hours', finished_at = null, tries = 2
        where seq > (select min(seq) + 1 from relay.deliveries)`,
@@ -56,7 +56,7 @@ describe("a redrive", () => {
     const rows = await deliveries(database);
     const job = whole(await createRedrive(database, since));
     // Two died just now; the fourth failed an hour ago, the third earlier, and the fifth never.
-    expect(await members(scene, job.id)).toEqual([0, 1, 3].map((index) => rows[index]?.id));
+    expect(await members(world, job.id)).toEqual([0, 1, 3].map((index) => rows[index]?.id));
     await workAll(database);
     expect((await deliveries(database)).map(({ due, tries }) => [due, tries])).toEqual([
       [true, 0],
@@ -69,9 +69,9 @@ describe("a redrive", () => {
   });
 
   it("a redrive of dead letters leaves a delivery that another job has rescheduled", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await deadLetters(scene, 1);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await deadLetters(world, 1);
     await createRedrive(database, {});
     await database.query(
       "update relay.deliveries set status = 'scheduled', due_at = now() + interval '1 hour', tries = 1",
@@ -86,9 +86,9 @@ describe("a redrive", () => {
   ])(
     "a redrive also takes deliveries in flight: one whose attempt fails is sent anew at once, where %s",
     async (_, tries) => {
-      await using scene = await openScene();
-      const { database } = scene;
-      const { receiver, job, release } = await redriveUnderWay(scene, tries);
+      await using world = await startWorld({ relay: {} });
+      const { database } = world;
+      const { receiver, job, release } = await redriveUnderWay(world, tries);
       release();
       await until("it is sent again", async () => receiver.received.length === 2, 20);
       await until("that is recorded", async () => (await deliveries(database))[0]?.attempts === tries + 2);
@@ -104,9 +104,9 @@ describe("a redrive", () => {
   );
 
   it("a redrive takes a delivery that a worker has prefetched, which is sent as part of the job with all its tries", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { receiver, job, release } = await redriveUnderWay(scene, 5, "item-0");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { receiver, job, release } = await redriveUnderWay(world, 5, "item-0");
     release();
     await until("both are recorded", async () => (await deliveries(database)).every(({ tries }) => tries === 1));
     expect(receiver.received.map(({ headers }) => "webhook-replay" in headers)).toEqual([false, true]);
@@ -118,11 +118,11 @@ describe("a redrive", () => {
  * A delivery of item-1 with so many tries is taken by a redrive while an attempt hangs: its own, or that of another item before it.
  * @returns what makes all attempts fail
  */
-async function redriveUnderWay(scene: Scene, tries: number, before?: string) {
-  const { database } = scene;
-  const receiver = await scene.receiver();
-  await scene.destination(receiver, { concurrency: 1 });
-  await scene.webhooks(...(before ? [before] : []), "item-1");
+async function redriveUnderWay(world: World<"relay">, tries: number, before?: string) {
+  const { database } = world;
+  const receiver = await world.relay.receiver();
+  await world.relay.destination(receiver, { concurrency: 1 });
+  await world.relay.webhooks(...(before ? [before] : []), "item-1");
   await dispatchAll(database);
   await database.query("update relay.deliveries set tries = $1, attempts = $1 where item_id = 'item-1'", [tries]);
   let release: () => void = () => undefined;
@@ -131,7 +131,7 @@ async function redriveUnderWay(scene: Scene, tries: number, before?: string) {
     await released;
     return { status: 500 };
   };
-  await scene.relay();
+  await world.relay.start();
   await until("an attempt hangs", async () => receiver.received.length === 1);
   const { id: job } = whole(await createRedrive(database, { state: "failed" }));
   await until("the job has come to it", async () =>

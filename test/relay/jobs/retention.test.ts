@@ -12,18 +12,18 @@ import {
 } from "../../../src/relay/jobs/jobs.ts";
 import { listRoutes, updateRoute } from "../../../src/relay/routing/routes.ts";
 import { forget } from "../../../src/relay/retention.ts";
-import { webhook } from "../../journal/support.ts";
 import { kept, keeping, oldEvent } from "../old.ts";
 import { dispatchAll, settle, whole, workAll } from "../past.ts";
-import { openScene } from "../scene.ts";
+import { webhook } from "../../support/webhook.ts";
+import { startWorld } from "../../support/world/index.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
 describe("retention", () => {
   it("retention keeps the members of an unfinished job until the job is finished", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(NOWHERE);
     const event = await oldEvent(database, 95);
     await dispatchAll(database);
     await database.query("update relay.deliveries set id = tartan.new_id(now() - interval '95 days')");
@@ -40,10 +40,10 @@ describe("retention", () => {
   });
 
   it("retention cancels a job that was paused for longer than events are kept, and deletes its members", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    await scene.webhooks("item-1");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1");
     await dispatchAll(database);
     await settle(database, "dead", { cause: "timeout" });
     const { id } = whole(await createRedrive(database, {}));
@@ -57,10 +57,10 @@ describe("retention", () => {
   });
 
   it("retention keeps the weeks of webhooks that an unfinished job will process", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE, {}, { enabled: false });
-    const [hook] = await scene.webhooks("item-1");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(NOWHERE, {}, { enabled: false });
+    const [hook] = await world.relay.webhooks("item-1");
     await dispatchAll(database);
     const [route] = await listRoutes(database);
     const job = whole(await createRoutePast(database, { route_id: route?.id ?? "", from: "2020-01-01T00:00:00Z" }));
@@ -78,12 +78,12 @@ describe("retention", () => {
   });
 
   it("retention deletes routes, their versions and destinations once no kept delivery can refer to them", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const { id } = await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(NOWHERE);
     const [route] = await listRoutes(database);
     await updateRoute(database, route?.id ?? "", { filter: { types: ["*"], history: true } });
-    await scene.webhooks("item-1");
+    await world.relay.webhooks("item-1");
     await dispatchAll(database);
     await settle(database, "delivered");
     await deleteDestination(database, id);
@@ -114,9 +114,9 @@ describe("retention", () => {
   });
 
   it("retention deletes the members of a finished job, and the job when it is old", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
     await append(database, [webhook({})]);
     await dispatchAll(database);
     await settle(database, "dead", { cause: "timeout" });

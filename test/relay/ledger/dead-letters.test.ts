@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { deleteDestination } from "../../../src/relay/delete-destination.ts";
 import { groups } from "../../../src/relay/ledger/dead-letters.ts";
 import { deliveries, dispatchAll, settle } from "../past.ts";
-import { openScene } from "../scene.ts";
+import { startWorld } from "../../support/world/index.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
@@ -11,11 +11,11 @@ const byCause = (a: { cause: string | null }, b: { cause: string | null }) =>
 
 describe("the dead letters", () => {
   it("the dead letters are paged by destination and cause, each group once, also those without a cause", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    for (let n = 0; n < 3; n += 1) await scene.destination(NOWHERE);
-    const gone = await scene.destination(NOWHERE);
-    await scene.webhooks("item-1", "item-2", "item-3");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    for (let n = 0; n < 3; n += 1) await world.relay.destination(NOWHERE);
+    const gone = await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1", "item-2", "item-3");
     await dispatchAll(database);
     await settle(database, "dead", { cause: "timeout" });
     await settle(database, "dead", { cause: "status_500", where: "seq % 3 = 0" });
@@ -39,10 +39,10 @@ describe("the dead letters", () => {
   });
 
   it("the dead letters whose event is deleted are not counted as replayable", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE);
-    const [gone] = await scene.webhooks("item-1", "item-2", "item-3");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE);
+    const [gone] = await world.relay.webhooks("item-1", "item-2", "item-3");
     await dispatchAll(database);
     await settle(database, "dead", { cause: "timeout" });
     await database.query("delete from journal.webhooks where id = $1", [gone]);
@@ -50,11 +50,11 @@ describe("the dead letters", () => {
   });
 
   it("the dead letters are counted by destination and cause, the largest group first, with their first and last", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const one = await scene.destination(NOWHERE, { name: "ledger" });
-    const two = await scene.destination(NOWHERE);
-    await scene.webhooks("item-1", "item-2", "item-3");
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const one = await world.relay.destination(NOWHERE, { name: "ledger" });
+    const two = await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1", "item-2", "item-3");
     await dispatchAll(database);
     await settle(database, "dead", {
       cause: "timeout",
@@ -80,13 +80,13 @@ describe("the dead letters", () => {
   });
 
   it("the dead letters are replayable while their event is kept, or the body that a transform made of it", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    await scene.destination(NOWHERE, {}, { form: "original", filter: { types: ["webhook.received"] } });
-    await scene.destination(NOWHERE, {}, { form: "event" });
-    const gone = [...(await scene.webhooks("item-1")), await scene.event({})];
-    await scene.webhooks("item-1");
-    await scene.event({});
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    await world.relay.destination(NOWHERE, {}, { form: "original", filter: { types: ["webhook.received"] } });
+    await world.relay.destination(NOWHERE, {}, { form: "event" });
+    const gone = [...(await world.relay.webhooks("item-1")), await world.relay.event({})];
+    await world.relay.webhooks("item-1");
+    await world.relay.event({});
     await dispatchAll(database);
     await settle(database, "dead", { cause: "timeout" });
     await database.query("update relay.deliveries set body = '{}' where event_id = $1 and form = 'event'", [gone[0]]);

@@ -9,14 +9,14 @@ import {
 import { createDestination } from "../../../src/relay/destinations/destinations.ts";
 import { toDeliveryId } from "../../../src/model/ids.ts";
 import { createRoute } from "../../../src/relay/routing/routes.ts";
-import { until } from "../../support/stage.ts";
 import { deliveries, dispatchAll, settle } from "../past.ts";
-import { openScene, type Scene } from "../scene.ts";
+import { until } from "../../support/until.ts";
+import { startWorld, type World } from "../../support/world/index.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
 /** All that is listed, page by page. */
-async function listAll({ database }: Scene, filter: DeliveryFilter): Promise<string[]> {
+async function listAll({ database }: World, filter: DeliveryFilter): Promise<string[]> {
   const listed: string[] = [];
   for (let cursor: string | null = null; ;) {
     const page = await listDeliveries(database, { ...filter, cursor });
@@ -27,7 +27,7 @@ async function listAll({ database }: Scene, filter: DeliveryFilter): Promise<str
 }
 
 const newestFirst = async (
-  { database }: Scene,
+  { database }: World,
   keep: (row: Awaited<ReturnType<typeof deliveries>>[number]) => boolean,
 ) =>
   (await deliveries(database))
@@ -37,14 +37,14 @@ const newestFirst = async (
 
 describe("the list of deliveries", () => {
   it("the list of deliveries pages through what each filter takes, newest first, each exactly once", async () => {
-    await using scene = await openScene();
-    const { database } = scene;
-    const one = await scene.destination(NOWHERE);
-    await scene.destination(NOWHERE, { ordering: "per_item" });
-    const held = await scene.destination(NOWHERE, { paused_at: new Date() });
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const one = await world.relay.destination(NOWHERE);
+    await world.relay.destination(NOWHERE, { ordering: "per_item" });
+    const held = await world.relay.destination(NOWHERE, { paused_at: new Date() });
     for (let n = 0; n < 5; n += 1) {
-      await scene.webhooks("item-1", "item-2");
-      await scene.event({ itemId: "item-1" });
+      await world.relay.webhooks("item-1", "item-2");
+      await world.relay.event({ itemId: "item-1" });
     }
     await dispatchAll(database);
     await settle(database, "delivered", { where: "seq % 5 = 0" });
@@ -76,60 +76,60 @@ describe("the list of deliveries", () => {
       [{ destination_id: "dst_nothing" }, () => false],
     ];
     for (const [filter, keep] of cases) {
-      const wanted = await newestFirst(scene, keep);
+      const wanted = await newestFirst(world, keep);
       for (const limit of [1, 4, 500])
-        expect(await listAll(scene, { ...filter, limit }), JSON.stringify(filter)).toEqual(wanted);
+        expect(await listAll(world, { ...filter, limit }), JSON.stringify(filter)).toEqual(wanted);
     }
   });
 
   it("the list of deliveries finds the deliveries of an item and of an event", async () => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE);
-    const other = await scene.destination(NOWHERE);
-    const [mine = ""] = await scene.webhooks("item-1", "item-2");
-    await scene.event({ itemId: "item-1" });
-    await dispatchAll(scene.database);
-    expect(await listAll(scene, { item_id: "item-1", limit: 1 })).toHaveLength(4);
-    expect(await listAll(scene, { item_id: "item-1", destination_id: other.id })).toHaveLength(2);
-    await settle(scene.database, "dead", { where: `destination_id = '${other.id}'` });
-    expect(await listAll(scene, { item_id: "item-1", status: "dead" })).toHaveLength(2);
-    expect(await listAll(scene, { event_id: `evt_${mine.replaceAll("-", "")}` })).toHaveLength(2);
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE);
+    const other = await world.relay.destination(NOWHERE);
+    const [mine = ""] = await world.relay.webhooks("item-1", "item-2");
+    await world.relay.event({ itemId: "item-1" });
+    await dispatchAll(world.database);
+    expect(await listAll(world, { item_id: "item-1", limit: 1 })).toHaveLength(4);
+    expect(await listAll(world, { item_id: "item-1", destination_id: other.id })).toHaveLength(2);
+    await settle(world.database, "dead", { where: `destination_id = '${other.id}'` });
+    expect(await listAll(world, { item_id: "item-1", status: "dead" })).toHaveLength(2);
+    expect(await listAll(world, { event_id: `evt_${mine.replaceAll("-", "")}` })).toHaveLength(2);
   });
 
   it("the list of deliveries is not shifted by deliveries that are created between two pages", async () => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE);
-    await scene.webhooks("item-1", "item-1", "item-1");
-    await dispatchAll(scene.database);
-    const wanted = await listAll(scene, {});
-    const first = await listDeliveries(scene.database, { limit: 2 });
-    await scene.webhooks("item-1");
-    await dispatchAll(scene.database);
-    const second = await listDeliveries(scene.database, { limit: 2, cursor: first.next_cursor });
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1", "item-1", "item-1");
+    await dispatchAll(world.database);
+    const wanted = await listAll(world, {});
+    const first = await listDeliveries(world.database, { limit: 2 });
+    await world.relay.webhooks("item-1");
+    await dispatchAll(world.database);
+    const second = await listDeliveries(world.database, { limit: 2, cursor: first.next_cursor });
     expect([...first.data, ...second.data].map(({ id }) => id)).toEqual(wanted);
   });
 
   it("the list of deliveries finds rare deliveries beyond its first window", async () => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE);
-    await scene.webhooks("item-1");
-    await scene.event({});
-    await dispatchAll(scene.database);
-    await scene.database.query("select setval(pg_get_serial_sequence('relay.deliveries', 'seq'), 2500000)");
-    await scene.webhooks("item-1");
-    await dispatchAll(scene.database);
-    const empty = await listDeliveries(scene.database, { event_type: "item.updated" });
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1");
+    await world.relay.event({});
+    await dispatchAll(world.database);
+    await world.database.query("select setval(pg_get_serial_sequence('relay.deliveries', 'seq'), 2500000)");
+    await world.relay.webhooks("item-1");
+    await dispatchAll(world.database);
+    const empty = await listDeliveries(world.database, { event_type: "item.updated" });
     expect(empty).toMatchObject({ data: [], next_cursor: expect.any(String) });
-    expect(await listAll(scene, { event_type: "item.updated" })).toHaveLength(1);
+    expect(await listAll(world, { event_type: "item.updated" })).toHaveLength(1);
   });
 
   it("the list of deliveries refuses cursors of other lists, and invalid ids and statuses", async () => {
-    await using scene = await openScene();
+    await using world = await startWorld({ relay: {} });
     for (const filter of [{ cursor: "nonsense" }, { event_id: "evt_1" }, { item_id: "\0" }, { limit: 501 }]) {
-      await expect(listDeliveries(scene.database, filter)).rejects.toMatchObject({ code: "invalid_request" });
+      await expect(listDeliveries(world.database, filter)).rejects.toMatchObject({ code: "invalid_request" });
     }
     const status = "dead' or 'a' = 'a" as "dead";
-    await expect(listDeliveries(scene.database, { status })).rejects.toMatchObject({
+    await expect(listDeliveries(world.database, { status })).rejects.toMatchObject({
       fields: { status: expect.stringContaining("must be one of scheduled, held") },
     });
   });
@@ -137,19 +137,19 @@ describe("the list of deliveries", () => {
 
 describe("a delivery", () => {
   it("a delivery is shown with the time, duration, URL and answer of every attempt", async () => {
-    await using scene = await openScene();
-    const receiver = await scene.receiver();
-    const { id } = await scene.destination(receiver, { schedule: [0] });
+    await using world = await startWorld({ relay: {} });
+    const receiver = await world.relay.receiver();
+    const { id } = await world.relay.destination(receiver, { schedule: [0] });
     receiver.answer = () =>
       receiver.received.length < 2
         ? { status: 503, body: "out of order", headers: { "x-large": "x".repeat(5000) } }
         : { status: 200, body: "thanks" };
-    const relay = await scene.relay();
-    await scene.webhooks("item-1");
+    const relay = await world.relay.start();
+    await world.relay.webhooks("item-1");
     await relay.idle();
-    await until("it is recorded", async () => (await scene.statuses())["delivered"] === 1, 10);
-    const [row] = await deliveries(scene.database);
-    const delivery = await getDelivery(scene.database, toDeliveryId(row?.id ?? ""));
+    await until("it is recorded", async () => (await world.relay.statuses())["delivered"] === 1, 10);
+    const [row] = await deliveries(world.database);
+    const delivery = await getDelivery(world.database, toDeliveryId(row?.id ?? ""));
     expect(delivery).toMatchObject({
       status: "delivered",
       destination_id: id,
@@ -164,37 +164,37 @@ describe("a delivery", () => {
     expect(delivery?.log[0]?.response_headers?.["x-large"]?.length).toBeLessThan(5000);
     expect(delivery?.log[0]?.duration_ms).toBeGreaterThanOrEqual(0);
     expect(new Date(delivery?.log[0]?.started_at ?? "").getTime()).toBeGreaterThan(0);
-    const sent = await getDeliveryBody(scene.database, delivery?.id ?? "");
+    const sent = await getDeliveryBody(world.database, delivery?.id ?? "");
     expect(sent?.equals(receiver.received[0]?.body ?? Buffer.alloc(0))).toBe(true);
   });
 
   it("a delivery does not show the destination's custom headers", async () => {
-    await using scene = await openScene();
-    const receiver = await scene.receiver();
+    await using world = await startWorld({ relay: {} });
+    const receiver = await world.relay.receiver();
     const urls = { allowHttp: true, checkUrl: () => undefined };
     const { id } = await createDestination(
-      { database: scene.database, vault: scene.vault, urls },
+      { database: world.database, vault: world.vault, urls },
       { url: receiver.url, headers: { authorization: "Bearer very-secret" } },
     );
-    await createRoute(scene.database, { destination_id: id });
-    const relay = await scene.relay();
-    await scene.webhooks("item-1");
+    await createRoute(world.database, { destination_id: id });
+    const relay = await world.relay.start();
+    await world.relay.webhooks("item-1");
     await relay.idle();
-    await until("it is recorded", async () => (await scene.statuses())["delivered"] === 1, 10);
+    await until("it is recorded", async () => (await world.relay.statuses())["delivered"] === 1, 10);
     expect(receiver.received[0]?.headers["authorization"]).toBe("Bearer very-secret");
-    const { data } = await listDeliveries(scene.database, {});
-    const whole = await getDelivery(scene.database, data[0]?.id ?? "");
+    const { data } = await listDeliveries(world.database, {});
+    const whole = await getDelivery(world.database, data[0]?.id ?? "");
     expect(JSON.stringify([data, whole])).not.toContain("very-secret");
   });
 
   it.each(["original", "webhook", "event"])("a delivery in form %s shows the body that is sent", async (form) => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE, {}, { form });
-    const [hook] = await scene.webhooks("item-1");
-    await dispatchAll(scene.database);
-    const [row] = await deliveries(scene.database);
-    const body = await getDeliveryBody(scene.database, toDeliveryId(row?.id ?? ""));
-    const { rows } = await scene.database.query<{ body: Buffer }>("select body from journal.webhooks where id = $1", [
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE, {}, { form });
+    const [hook] = await world.relay.webhooks("item-1");
+    await dispatchAll(world.database);
+    const [row] = await deliveries(world.database);
+    const body = await getDeliveryBody(world.database, toDeliveryId(row?.id ?? ""));
+    const { rows } = await world.database.query<{ body: Buffer }>("select body from journal.webhooks where id = $1", [
       hook,
     ]);
     const original = rows[0]?.body.toString() ?? "";
@@ -203,17 +203,17 @@ describe("a delivery", () => {
   });
 
   it("a delivery can be cancelled once, while it is scheduled", async () => {
-    await using scene = await openScene();
-    await scene.destination(NOWHERE);
-    await scene.webhooks("item-1");
-    await dispatchAll(scene.database);
-    const [row] = await deliveries(scene.database);
+    await using world = await startWorld({ relay: {} });
+    await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1");
+    await dispatchAll(world.database);
+    const [row] = await deliveries(world.database);
     const id = toDeliveryId(row?.id ?? "");
-    expect(await cancelDelivery(scene.database, id)).toMatchObject({ status: "cancelled", due_at: null });
-    await expect(cancelDelivery(scene.database, id)).rejects.toMatchObject({ code: "conflict" });
-    await expect(cancelDelivery(scene.database, "dlv_nothing")).rejects.toMatchObject({ code: "not_found" });
-    await settle(scene.database, "delivered");
-    await expect(cancelDelivery(scene.database, id)).rejects.toMatchObject({ code: "conflict" });
-    expect(await getDelivery(scene.database, "dlv_nothing")).toBeNull();
+    expect(await cancelDelivery(world.database, id)).toMatchObject({ status: "cancelled", due_at: null });
+    await expect(cancelDelivery(world.database, id)).rejects.toMatchObject({ code: "conflict" });
+    await expect(cancelDelivery(world.database, "dlv_nothing")).rejects.toMatchObject({ code: "not_found" });
+    await settle(world.database, "delivered");
+    await expect(cancelDelivery(world.database, id)).rejects.toMatchObject({ code: "conflict" });
+    expect(await getDelivery(world.database, "dlv_nothing")).toBeNull();
   });
 });

@@ -8,9 +8,9 @@ import type { NewWebhook } from "../../../src/model/webhook.ts";
 import { previewRoute, type Preview, type PreviewRange } from "../../../src/relay/routing/preview.ts";
 import type { NewRouteDefinition } from "../../../src/relay/routing/routes.ts";
 import { openTransforms } from "../../../src/relay/content/transform.ts";
-import { webhook } from "../../journal/support.ts";
 import { testDatabase } from "../../support/database.ts";
 import { refusalOf } from "../support.ts";
+import { webhook } from "../../support/webhook.ts";
 
 const transforms = openTransforms();
 afterAll(() => transforms[Symbol.asyncDispose]());

@@ -9,14 +9,15 @@ import {
   updateRoute,
   type NewRoute,
 } from "../../../src/relay/routing/routes.ts";
-import { refusalOf, rulesScene } from "../support.ts";
+import { startWorld } from "../../support/world/index.ts";
+import { STRICT, refusalOf } from "../support.ts";
 
 const nowhere = { transaction: () => Promise.reject(new Error("reached the database")) } as never;
 
 test("a route without settings sends all events except those of first readings, in form event", async () => {
-  await using it = await rulesScene();
-  const { id: destination_id } = await it.destination();
-  const made = await createRoute(it.database, { destination_id });
+  await using world = await startWorld(STRICT);
+  const { id: destination_id } = await world.destinations.create();
+  const made = await createRoute(world.database, { destination_id });
   expect(made).toEqual({
     id: expect.stringMatching(/^rte_[a-z0-9]{24}$/),
     destination_id,
@@ -30,27 +31,31 @@ test("a route without settings sends all events except those of first readings, 
     created_at: expect.stringMatching(/Z$/),
     updated_at: made.created_at,
   });
-  expect(await getRoute(it.database, made.id)).toEqual(made);
+  expect(await getRoute(world.database, made.id)).toEqual(made);
 });
 
 test("a route of form original takes Plaid's webhooks by default", async () => {
-  await using it = await rulesScene();
-  const { id: destination_id } = await it.destination();
-  const made = await createRoute(it.database, { destination_id, form: "original" });
+  await using world = await startWorld(STRICT);
+  const { id: destination_id } = await world.destinations.create();
+  const made = await createRoute(world.database, { destination_id, form: "original" });
   expect(made.filter).toEqual({ types: ["webhook.received"], sources: ["PLAID"] });
-  const other = await createRoute(it.database, { destination_id, form: "original", filter: { sources: ["BACKEND"] } });
+  const other = await createRoute(world.database, {
+    destination_id,
+    form: "original",
+    filter: { sources: ["BACKEND"] },
+  });
   expect(other.filter).toEqual({ types: ["webhook.received"], sources: ["BACKEND"] });
 });
 
 test("a route with a transform has the form transform", async () => {
-  await using it = await rulesScene();
-  const { id: destination_id } = await it.destination();
-  expect(await createRoute(it.database, { destination_id, transform: "data" })).toMatchObject({ form: "transform" });
+  await using world = await startWorld(STRICT);
+  const { id: destination_id } = await world.destinations.create();
+  expect(await createRoute(world.database, { destination_id, transform: "data" })).toMatchObject({ form: "transform" });
 });
 
 test("all settings of a route are stored", async () => {
-  await using it = await rulesScene();
-  const { id: destination_id } = await it.destination();
+  await using world = await startWorld(STRICT);
+  const { id: destination_id } = await world.destinations.create();
   const given: NewRoute = {
     destination_id,
     name: "Errors to the agent",
@@ -70,7 +75,7 @@ test("all settings of a route are stored", async () => {
     form: "transform",
     transform: '{"item": item_id}',
   };
-  expect(await createRoute(it.database, given)).toMatchObject(given);
+  expect(await createRoute(world.database, given)).toMatchObject(given);
 });
 
 describe("an invalid route is refused with each error", () => {
@@ -117,30 +122,30 @@ describe("an invalid route is refused with each error", () => {
   });
 
   test("a route to an unknown destination is refused", async () => {
-    await using it = await rulesScene();
-    const { code, fields } = await refusalOf(createRoute(it.database, { destination_id: "dst_none" }));
+    await using world = await startWorld(STRICT);
+    const { code, fields } = await refusalOf(createRoute(world.database, { destination_id: "dst_none" }));
     expect([code, fields]).toEqual(["invalid_request", { destination_id: "names no destination" }]);
-    expect(await listRoutes(it.database)).toEqual([]);
+    expect(await listRoutes(world.database)).toEqual([]);
   });
 });
 
 describe("a change", () => {
   test("a change creates a new version, and the previous one stays for its deliveries", async () => {
-    await using it = await rulesScene();
-    const { id: destination_id } = await it.destination();
-    const made = await createRoute(it.database, {
+    await using world = await startWorld(STRICT);
+    const { id: destination_id } = await world.destinations.create();
+    const made = await createRoute(world.database, {
       destination_id,
       filter: { item_ids: ["item-1"] },
       match: { b: 1, a: 2 },
     });
-    const changed = await updateRoute(it.database, made.id, { filter: { item_ids: ["item-2"] } });
+    const changed = await updateRoute(world.database, made.id, { filter: { item_ids: ["item-2"] } });
     expect(changed).toEqual({
       ...made,
       version: 2,
       filter: { types: ["*"], item_ids: ["item-2"] },
       updated_at: changed.updated_at,
     });
-    const { rows } = await it.database.query(
+    const { rows } = await world.database.query(
       "select version, definition -> 'filter' ->> 'item_ids' as items from relay.route_versions order by 1",
     );
     expect(rows).toEqual([
@@ -150,64 +155,69 @@ describe("a change", () => {
   });
 
   test("a change without new values creates no version", async () => {
-    await using it = await rulesScene();
-    const { id: destination_id } = await it.destination();
-    const made = await createRoute(it.database, { destination_id, match: { zz: 1, a: { $gt: 2, $exists: true } } });
-    const renamed = await updateRoute(it.database, made.id, {
+    await using world = await startWorld(STRICT);
+    const { id: destination_id } = await world.destinations.create();
+    const made = await createRoute(world.database, { destination_id, match: { zz: 1, a: { $gt: 2, $exists: true } } });
+    const renamed = await updateRoute(world.database, made.id, {
       name: "new",
       enabled: false,
       match: { a: { $exists: true, $gt: 2 }, zz: 1 },
     });
     expect(renamed).toMatchObject({ name: "new", enabled: false, version: 1 });
-    expect((await updateRoute(it.database, made.id, {})).version).toBe(1);
+    expect((await updateRoute(world.database, made.id, {})).version).toBe(1);
   });
 
   test("a change of the form removes the transform or requires one", async () => {
-    await using it = await rulesScene();
-    const { id: destination_id } = await it.destination();
-    const { id } = await createRoute(it.database, { destination_id, transform: "data" });
-    expect(await updateRoute(it.database, id, { form: "event" })).toMatchObject({ form: "event", transform: null });
-    expect((await refusalOf(updateRoute(it.database, id, { form: "transform" }))).fields).toHaveProperty("transform");
-    expect(await updateRoute(it.database, id, { transform: "type" })).toMatchObject({
+    await using world = await startWorld(STRICT);
+    const { id: destination_id } = await world.destinations.create();
+    const { id } = await createRoute(world.database, { destination_id, transform: "data" });
+    expect(await updateRoute(world.database, id, { form: "event" })).toMatchObject({ form: "event", transform: null });
+    expect((await refusalOf(updateRoute(world.database, id, { form: "transform" }))).fields).toHaveProperty(
+      "transform",
+    );
+    expect(await updateRoute(world.database, id, { transform: "type" })).toMatchObject({
       form: "transform",
       transform: "type",
     });
-    expect(await updateRoute(it.database, id, { transform: null })).toMatchObject({ form: "event", transform: null });
-    expect(await updateRoute(it.database, id, { form: "original" })).toMatchObject({
+    expect(await updateRoute(world.database, id, { transform: null })).toMatchObject({
+      form: "event",
+      transform: null,
+    });
+    expect(await updateRoute(world.database, id, { form: "original" })).toMatchObject({
       form: "original",
       filter: { types: ["webhook.received"], sources: ["PLAID"] },
     });
-    expect(await updateRoute(it.database, id, { form: "event" })).toMatchObject({
+    expect(await updateRoute(world.database, id, { form: "event" })).toMatchObject({
       filter: { types: ["webhook.received"], sources: ["PLAID"] },
     });
   });
 
   test("a change to the form original is refused for types that are not webhooks, and changes nothing", async () => {
-    await using it = await rulesScene();
-    const { id: destination_id } = await it.destination();
-    const made = await createRoute(it.database, { destination_id, filter: { types: ["item.*"] } });
-    expect((await refusalOf(updateRoute(it.database, made.id, { form: "original" }))).fields).toHaveProperty(
+    await using world = await startWorld(STRICT);
+    const { id: destination_id } = await world.destinations.create();
+    const made = await createRoute(world.database, { destination_id, filter: { types: ["item.*"] } });
+    expect((await refusalOf(updateRoute(world.database, made.id, { form: "original" }))).fields).toHaveProperty(
       "filter.types",
     );
-    expect(await getRoute(it.database, made.id)).toEqual(made);
+    expect(await getRoute(world.database, made.id)).toEqual(made);
   });
 
   test("a change that comes together with another keeps both", async () => {
-    await using it = await rulesScene();
-    const { id: destination_id } = await it.destination();
-    const { id } = await createRoute(it.database, { destination_id });
-    const changes = await it.database.transaction(async (tx) => {
+    await using world = await startWorld(STRICT);
+    const { id: destination_id } = await world.destinations.create();
+    const { id } = await createRoute(world.database, { destination_id });
+    const changes = await world.database.transaction(async (tx) => {
       await tx.query("select from relay.routes where id = $1 for update", [id]);
       const both = Promise.all([
-        updateRoute(it.database, id, { match: { a: 1 } }),
-        updateRoute(it.database, id, { filter: { item_ids: ["item-1"] } }),
+        updateRoute(world.database, id, { match: { a: 1 } }),
+        updateRoute(world.database, id, { filter: { item_ids: ["item-1"] } }),
       ]);
       const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-      await expect.poll(async () => (await it.database.query(waiting)).rowCount).toBe(2);
+      await expect.poll(async () => (await world.database.query(waiting)).rowCount).toBe(2);
       return { both };
     });
     await changes.both;
-    expect(await getRoute(it.database, id)).toMatchObject({
+    expect(await getRoute(world.database, id)).toMatchObject({
       version: 3,
       match: { a: 1 },
       filter: { item_ids: ["item-1"] },
@@ -216,16 +226,16 @@ describe("a change", () => {
 });
 
 test("enabled routes are loaded oldest first with their destination's ordering", async () => {
-  await using it = await rulesScene();
-  const { id: one } = await it.destination({ ordering: "per_item" });
-  const { id: two } = await it.destination();
-  const first = await createRoute(it.database, { destination_id: one, match: { a: 1 } });
-  const second = await createRoute(it.database, { destination_id: two, transform: "data" });
-  const off = await createRoute(it.database, { destination_id: two, enabled: false });
-  const gone = await createRoute(it.database, { destination_id: two });
-  await deleteRoute(it.database, gone.id);
-  await updateRoute(it.database, first.id, { form: "webhook" });
-  expect(await loadRoutes(it.database)).toEqual([
+  await using world = await startWorld(STRICT);
+  const { id: one } = await world.destinations.create({ ordering: "per_item" });
+  const { id: two } = await world.destinations.create();
+  const first = await createRoute(world.database, { destination_id: one, match: { a: 1 } });
+  const second = await createRoute(world.database, { destination_id: two, transform: "data" });
+  const off = await createRoute(world.database, { destination_id: two, enabled: false });
+  const gone = await createRoute(world.database, { destination_id: two });
+  await deleteRoute(world.database, gone.id);
+  await updateRoute(world.database, first.id, { form: "webhook" });
+  expect(await loadRoutes(world.database)).toEqual([
     {
       id: first.id,
       version: 2,
@@ -241,18 +251,18 @@ test("enabled routes are loaded oldest first with their destination's ordering",
       definition: { filter: { types: ["*"] }, match: null, form: "transform", transform: "data" },
     },
   ]);
-  expect((await listRoutes(it.database)).map(({ id }) => id)).toEqual([first.id, second.id, off.id]);
-  expect((await listRoutes(it.database, { destination_id: two })).map(({ id }) => id)).toEqual([second.id, off.id]);
+  expect((await listRoutes(world.database)).map(({ id }) => id)).toEqual([first.id, second.id, off.id]);
+  expect((await listRoutes(world.database, { destination_id: two })).map(({ id }) => id)).toEqual([second.id, off.id]);
 });
 
 test("a deleted route is not listed, and its versions stay", async () => {
-  await using it = await rulesScene();
-  const { id: destination_id } = await it.destination();
-  const { id } = await createRoute(it.database, { destination_id });
-  await deleteRoute(it.database, id);
-  expect(await getRoute(it.database, id)).toBeNull();
-  expect((await refusalOf(deleteRoute(it.database, id))).code).toBe("not_found");
-  expect((await refusalOf(updateRoute(it.database, id, {}))).code).toBe("not_found");
-  const { rows } = await it.database.query("select route_id from relay.route_versions");
+  await using world = await startWorld(STRICT);
+  const { id: destination_id } = await world.destinations.create();
+  const { id } = await createRoute(world.database, { destination_id });
+  await deleteRoute(world.database, id);
+  expect(await getRoute(world.database, id)).toBeNull();
+  expect((await refusalOf(deleteRoute(world.database, id))).code).toBe("not_found");
+  expect((await refusalOf(updateRoute(world.database, id, {}))).code).toBe("not_found");
+  const { rows } = await world.database.query("select route_id from relay.route_versions");
   expect(rows).toEqual([{ route_id: id }]);
 });

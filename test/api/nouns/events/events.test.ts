@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EVENT_TYPES } from "../../../../src/events/event-types.ts";
 import { dispatch, record, updated } from "../../event-support.ts";
-import { startApi, type Answer, type Json, type TestApi } from "../../support.ts";
+import { startWorld, type Answer, type Json, type World } from "../../../support/world/index.ts";
 
-let api: TestApi;
+let world: World<"api">;
 beforeAll(async () => {
-  api = await startApi();
+  world = await startWorld({ api: {} });
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => world[Symbol.asyncDispose]());
 
-const events = (query = ""): Promise<Answer> => api.call(`GET /v1/events?${query}`);
+const events = (query = ""): Promise<Answer> => world.api.call(`GET /v1/events?${query}`);
 const here = async (): Promise<string> => (await events("cursor=now")).body.next_cursor;
 const happen = async (...given: Parameters<typeof updated>[]): Promise<void> => {
-  await record(api, ...given.map((each) => updated(...each)));
-  await dispatch(api);
+  await record(world, ...given.map((each) => updated(...each)));
+  await dispatch(world);
 };
 
 describe("fetching events", () => {
@@ -44,9 +44,9 @@ describe("fetching events", () => {
 
   it("fetching events shows none before its position is certain", async () => {
     const begin = await here();
-    await record(api, updated("waiting"));
+    await record(world, updated("waiting"));
     expect((await events(`cursor=${begin}`)).body.data).toEqual([]);
-    await dispatch(api);
+    await dispatch(world);
     expect((await events(`cursor=${begin}`)).body.data).toHaveLength(1);
   });
 
@@ -78,7 +78,7 @@ describe("fetching events", () => {
     const begin = await here();
     const refused: [query: string, field: string][] = [
       ["cursor=W10", "cursor"],
-      [`cursor=${(await api.call("GET /v1/webhooks?limit=1")).body.next_cursor ?? "x"}`, "cursor"],
+      [`cursor=${(await world.api.call("GET /v1/webhooks?limit=1")).body.next_cursor ?? "x"}`, "cursor"],
       ["types=item.broke", "types"],
       ["types=item.error,,", "types"],
       ["wait_s=31", "wait_s"],
@@ -88,7 +88,7 @@ describe("fetching events", () => {
     ];
     for (const [query, field] of refused) {
       for (const path of ["", "/stream"]) {
-        const answer = await api.call(`GET /v1/events${path}?${query}`);
+        const answer = await world.api.call(`GET /v1/events${path}?${query}`);
         const known = path === "" || !["wait_s", "limit"].includes(field);
         expect([path, query, answer.status, Object.keys(answer.body.error.fields)]).toEqual([
           path,
@@ -123,14 +123,14 @@ describe("waiting for events", () => {
   });
 
   it("a request that waits for events does not delay a server that closes", { timeout: 20_000 }, async () => {
-    await using closing = await startApi();
-    const { next_cursor } = (await closing.call("GET /v1/events?cursor=now")).body;
+    await using closing = await startWorld({ api: {} });
+    const { next_cursor } = (await closing.api.call("GET /v1/events?cursor=now")).body;
     let arrived: () => void = () => undefined;
     const waiting = new Promise<void>((resolve) => (arrived = resolve));
-    closing.app.server.on("request", () => arrived());
-    const answer = closing.call(`GET /v1/events?cursor=${next_cursor}&wait_s=30`);
+    closing.api.app.server.on("request", () => arrived());
+    const answer = closing.api.call(`GET /v1/events?cursor=${next_cursor}&wait_s=30`);
     await waiting;
-    await closing.app.close();
+    await closing.api.app.close();
     expect((await answer).status).toBe(200);
   });
 });
@@ -138,45 +138,47 @@ describe("waiting for events", () => {
 describe("numbers", () => {
   const ODD = "12345678901234567.89";
   const isKept = async (id: string, where: string): Promise<void> => {
-    const shown = await api.call(`GET /v1/events/${id}`);
+    const shown = await world.api.call(`GET /v1/events/${id}`);
     expect([shown.status, shown.headers.get("content-type")]).toEqual([200, "application/json; charset=utf-8"]);
     expect(shown.text).toContain(`${where}${ODD}`);
     expect((await events("limit=500")).text).toContain(shown.text);
   };
 
   it("the numbers of a webhook are sent as they came", async () => {
-    const { id, webhook_secret } = await api.integrate();
+    const { id, webhook_secret } = await world.api.integrate();
     const body = `{"webhook_type": "ITEM",\r\n  "webhook_code":"UPDATED", "item_id":"odd-numbers", "amount": ${ODD}}`;
     const headers = { "tartan-webhook-secret": webhook_secret };
-    const posted = await api.call(`POST /v1/integrations/${id}`, { key: null, body, headers });
+    const posted = await world.api.call(`POST /v1/integrations/${id}`, { key: null, body, headers });
     expect([posted.status, posted.text]).toEqual([200, posted.text]);
-    await dispatch(api);
+    await dispatch(world);
     await isKept(posted.body.webhook_id.replace("whk_", "evt_"), `"webhook":${body.split(ODD)[0]}`);
   });
 
   it("the numbers of an event are sent as they are stored", async () => {
-    await api.database.query(
+    await world.database.query(
       `with made as (insert into events.events (id, type, payload) select id, 'item.updated', events.envelope(id,
          'item.updated', now(), null, null, null, null, false, $1) from (select tartan.new_id() as id offset 0) x returning id)
        insert into events.outbox (events) select array_agg(id) from made`,
       [`{"changed":[],"item":{"n":${ODD}}}`],
     );
-    await dispatch(api);
-    const { rows } = await api.database.query<{ id: string }>("select id from events.events order by id desc limit 1");
+    await dispatch(world);
+    const { rows } = await world.database.query<{ id: string }>(
+      "select id from events.events order by id desc limit 1",
+    );
     await isKept(`evt_${rows[0]?.id.replaceAll("-", "")}`, '"n":');
   });
 });
 
 it("an unknown event and an invalid event id are 404", async () => {
   for (const id of [`evt_${"0".repeat(32)}`, "evt_x", "whk_1"]) {
-    const { status, body } = await api.call(`GET /v1/events/${id}`);
+    const { status, body } = await world.api.call(`GET /v1/events/${id}`);
     expect([id, status, body.error.code]).toEqual([id, 404, "not_found"]);
   }
 });
 
 it("every event type is listed with the name of its schema", async () => {
-  const { body } = await api.call("GET /v1/event-types");
+  const { body } = await world.api.call("GET /v1/event-types");
   expect(body.data.map(({ type }: Json) => type)).toEqual(Object.keys(EVENT_TYPES));
-  const { components } = (await api.call("GET /openapi.json")).body;
+  const { components } = (await world.api.call("GET /openapi.json")).body;
   for (const { component } of body.data) expect(components.schemas).toHaveProperty(component);
 });

@@ -15,9 +15,8 @@ import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
 import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
-import { ALL_PRODUCTS, BOOK_NAMES } from "../../../support/stage.ts";
-import { openScene, type Scene } from "../../../sync/support.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
+import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type World } from "../../../support/world/index.ts";
 
 type Schema = {
   type?: unknown;
@@ -43,10 +42,10 @@ function validators(): Map<string, ValidateFunction> {
 }
 
 /** An Item's whole life. */
-async function live(scene: Scene): Promise<void> {
-  const { control, url, clientId: client_id, secret } = scene.simulator;
-  const { change, notifyAndWork } = openEventReader(scene);
-  const item = await scene.synced(120);
+async function live(world: World<"sync">): Promise<void> {
+  const { control, url, clientId: client_id, secret } = world.simulator;
+  const { change, notifyAndWork } = openEventReader(world);
+  const item = await world.sync.synced(120);
   await change(item, { add: 2, modify: 1, remove: 1 });
   control.breakItem(item.item_id, { webhooks: false });
   await notifyAndWork(item, "ERROR");
@@ -61,21 +60,21 @@ async function live(scene: Scene): Promise<void> {
   await notifyAndWork(item, "PENDING_EXPIRATION");
   control.revokeItem(item.item_id, { webhooks: false });
   await notifyAndWork(item, "USER_PERMISSION_REVOKED");
-  await liveWithProducts(scene);
-  const other = await scene.synced(1);
-  await unlinkItem(scene.database, scene.integrationId, other.item_id);
+  await liveWithProducts(world);
+  const other = await world.sync.synced(1);
+  await unlinkItem(world.database, world.integration.id, other.item_id);
 }
 
 /** An item with something of every product that is mirrored. */
-async function liveWithProducts(scene: Scene): Promise<void> {
-  const { control } = scene.simulator;
-  const [item] = scene.makeItems(1, 3, { products: ALL_PRODUCTS });
+async function liveWithProducts(world: World<"sync">): Promise<void> {
+  const { control } = world.simulator;
+  const [item] = world.integration.makeItems(1, 3, { products: ALL_PRODUCTS });
   if (!item) throw new Error("no item");
   for (const subtype of ["brokerage", "credit card", "mortgage", "student"] as const)
     control.addAccount(item.item_id, { subtype, webhooks: false });
   for (const name of BOOK_NAMES) control.change(item.item_id, name, { add: 20, webhooks: false });
-  await scene.link(item);
-  await openEventReader(scene).work();
+  await world.integration.link(item);
+  await openEventReader(world).work();
 }
 
 const ILL: Health = {
@@ -91,12 +90,12 @@ const ILL: Health = {
 };
 
 /** Events for operators. */
-async function trouble({ database, integrationId }: Scene): Promise<void> {
+async function trouble({ database, integration }: World<"sync">): Promise<void> {
   const delivery = {
     id: "0192f3a8-7d51-70d2-9b6c-4e8f1a2b3c4d",
     eventId: "0192f3a8-7d4c-7a1e-8c5b-2f9d6e3a7b10",
     eventType: "item.error",
-    integrationId,
+    integrationId: integration.id,
     itemId: "an-item",
     userId: null,
     environment: "sandbox",
@@ -122,16 +121,16 @@ async function trouble({ database, integrationId }: Scene): Promise<void> {
 }
 
 it("every recorded event matches its schema, and every type is recorded", { timeout: 60_000 }, async () => {
-  await using scene = await openScene();
-  await live(scene);
-  await trouble(scene);
-  const dispatcher = new Dispatcher(scene.database, "test");
+  await using world = await startWorld({ sync: {} });
+  await live(world);
+  await trouble(world);
+  const dispatcher = new Dispatcher(world.database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
   const schemas = validators();
   const types = new Set<string>();
   const families = [...new Set(Object.keys(EVENT_TYPES).map((type) => `${type.split(".")[0]}.*`))];
   for (let cursor = "start"; ;) {
-    const page = await readEvents(scene.database, { cursor, types: families, history: true, limit: 500 });
+    const page = await readEvents(world.database, { cursor, types: families, history: true, limit: 500 });
     if (page.events.length === 0) break;
     cursor = page.next_cursor;
     for (const { type, text } of page.events) {

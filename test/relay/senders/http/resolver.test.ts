@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createGuard } from "../../../../src/relay/senders/http/guard.ts";
 import { createResolver, type ResolverOptions } from "../../../../src/relay/senders/http/resolver.ts";
-import { until } from "../../../support/stage.ts";
 import { answering, HELLO, sender } from "../../receivers.ts";
+import { until } from "../../../support/until.ts";
 
 interface NameServer extends AsyncDisposable {
   address: string;

@@ -10,11 +10,12 @@ import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { beginRotation, finishRotation, loadMasterKeys, openVault } from "../../src/integrations/vault.ts";
 import { rotateVault } from "../../src/lifecycle/rotation.ts";
-import { scene, SECRETS, type Scene } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { SECRETS, integrate } from "../integrations/support.ts";
 
 const newKey = () => randomBytes(32).toString("base64");
 
-async function keyIds({ database, vault }: Scene): Promise<(string | null)[]> {
+async function keyIds({ database, vault }: World): Promise<(string | null)[]> {
   const { rows } = await database.query<{ sealed: Buffer }>(
     `select client_secret_sealed as sealed from tartan.integrations where client_secret_sealed is not null
      union all select webhook_secret_sealed from tartan.integrations where webhook_secret_sealed is not null
@@ -23,24 +24,24 @@ async function keyIds({ database, vault }: Scene): Promise<(string | null)[]> {
   return [...new Set(rows.map(({ sealed }) => vault.keyIdOf(sealed)))];
 }
 
-async function withItems(it: Scene, count: number): Promise<string> {
-  const integration_id = await it.integrate();
+async function withItems(world: World, count: number): Promise<string> {
+  const integration_id = await integrate(world);
   await Promise.all(
     Array.from({ length: count }, (_, index) =>
-      introduceItem(it, { integration_id, item_id: `i${index}`, access_token: `${SECRETS.token}-${index}` }),
+      introduceItem(world, { integration_id, item_id: `i${index}`, access_token: `${SECRETS.token}-${index}` }),
     ),
   );
   return integration_id;
 }
 
 test("a rotation seals everything anew under the first key, and the old key is no longer needed", async () => {
-  await using it = await scene();
-  const integration = await withItems(it, 450);
-  await unlinkItem(it.database, integration, "i3");
+  await using world = await startWorld();
+  const integration = await withItems(world, 450);
+  await unlinkItem(world.database, integration, "i3");
   const newest = newKey();
-  const vault = openVault([newest, it.masterKey]);
+  const vault = openVault([newest, world.masterKey]);
   const progress: [number, number][] = [];
-  const counts = await rotateVault(it.database, vault, (done, total) => progress.push([done, total]));
+  const counts = await rotateVault(world.database, vault, (done, total) => progress.push([done, total]));
   expect(counts).toEqual({
     "tartan.integrations.client_secret_sealed": 1,
     "tartan.integrations.webhook_secret_sealed": 1,
@@ -49,63 +50,63 @@ test("a rotation seals everything anew under the first key, and the old key is n
     "relay.signing_keys.secret_sealed": 0,
   });
   expect(progress.at(-1)).toEqual([451, 451]);
-  expect(await keyIds(it)).toEqual([vault.activeKeyId]);
+  expect(await keyIds(world)).toEqual([vault.activeKeyId]);
   const alone = openVault([newest]);
-  expect(await getItemSecret(it.database, alone, integration, "i7")).toMatchObject({
+  expect(await getItemSecret(world.database, alone, integration, "i7")).toMatchObject({
     access_token: `${SECRETS.token}-7`,
   });
-  expect(Object.values(await rotateVault(it.database, alone))).toEqual([0, 0, 0, 0, 0]);
+  expect(Object.values(await rotateVault(world.database, alone))).toEqual([0, 0, 0, 0, 0]);
 });
 
 test("every sealed column of the database is sealed anew", async () => {
-  await using it = await scene();
-  const { rows } = await it.database.query<{ name: string }>(
+  await using world = await startWorld();
+  const { rows } = await world.database.query<{ name: string }>(
     `select format('%s.%s.%s', table_schema, table_name, column_name) as name from information_schema.columns
      where column_name like '%\\_sealed'`,
   );
   expect(rows.length).toBeGreaterThan(0);
-  const counts = await rotateVault(it.database, openVault([newKey(), it.masterKey]));
+  const counts = await rotateVault(world.database, openVault([newKey(), world.masterKey]));
   expect(Object.keys(counts).toSorted()).toEqual(rows.map(({ name }) => name).toSorted());
 });
 
 test("an interrupted rotation continues where it stopped", async () => {
-  await using it = await scene();
-  await withItems(it, 450);
-  const vault = openVault([newKey(), it.masterKey]);
-  const cut = rotateVault(it.database, vault, (done) => {
+  await using world = await startWorld();
+  await withItems(world, 450);
+  const vault = openVault([newKey(), world.masterKey]);
+  const cut = rotateVault(world.database, vault, (done) => {
     if (done > 100) throw new Error("killed");
   });
   await expect(cut).rejects.toThrow("killed");
-  expect(await keyIds(it)).toHaveLength(2);
-  const counts = await rotateVault(it.database, vault);
+  expect(await keyIds(world)).toHaveLength(2);
+  const counts = await rotateVault(world.database, vault);
   expect(counts["tartan.items.access_token_sealed"]).toBeLessThan(450);
-  expect(await keyIds(it)).toEqual([vault.activeKeyId]);
+  expect(await keyIds(world)).toEqual([vault.activeKeyId]);
 });
 
 test("a rotation names the values that cannot be opened and seals everything else anew", async () => {
-  await using it = await scene();
-  const integration = await withItems(it, 3);
+  await using world = await startWorld();
+  const integration = await withItems(world, 3);
   const lost = openVault([newKey()]);
-  await it.database.query("update tartan.items set access_token_sealed = $1 where item_id = 'i1'", [
+  await world.database.query("update tartan.items set access_token_sealed = $1 where item_id = 'i1'", [
     lost.seal("secret text", "anywhere"),
   ]);
-  const vault = openVault([newKey(), it.masterKey]);
-  const rotating = rotateVault(it.database, vault);
+  const vault = openVault([newKey(), world.masterKey]);
+  const rotating = rotateVault(world.database, vault);
   await expect(rotating).rejects.toMatchObject({ code: "vault_unsealable" });
   await expect(rotating).rejects.toThrow(`${integration} i1`);
   await expect(rotating).rejects.not.toThrow("secret text");
-  expect((await keyIds(it)).toSorted()).toEqual([vault.activeKeyId, lost.activeKeyId].toSorted());
+  expect((await keyIds(world)).toSorted()).toEqual([vault.activeKeyId, lost.activeKeyId].toSorted());
 });
 
 test("a server that seals during repeated rotations of the generated key loses nothing", async () => {
-  await using it = await scene();
+  await using world = await startWorld();
   const dataDir = await mkdtemp(join(tmpdir(), "tartan-rotation-"));
   try {
     const keys = () => loadMasterKeys({ dataDir, embedded: true });
-    const server = { ...it, vault: openVault(await keys()) };
+    const server = { ...world, vault: openVault(await keys()) };
     const integration_id = await (async () => {
-      const id = await it.integrate();
-      await rotateVaultOf(it, openVault([...(await keys()).keys, it.masterKey]));
+      const id = await integrate(world);
+      await rotateVaultOf(world, openVault([...(await keys()).keys, world.masterKey]));
       return id;
     })();
     const tokens = new Map<string, string>();
@@ -115,12 +116,12 @@ test("a server that seals during repeated rotations of the generated key loses n
         const [item_id, access_token] = [`i${index % 20}`, `token-${index}`];
         await introduceItem(server, { integration_id, item_id, access_token });
         tokens.set(item_id, access_token);
-        if (index % 10 === 0) await rotateWebhookSecret(it.database, server.vault, integration_id);
+        if (index % 10 === 0) await rotateWebhookSecret(world.database, server.vault, integration_id);
       }
     })();
     for (let round = 0; round < 5; round++) {
       await beginRotation(dataDir);
-      await rotateVault(it.database, openVault(await keys()));
+      await rotateVault(world.database, openVault(await keys()));
       await finishRotation(dataDir);
     }
     rotated.abort();
@@ -128,13 +129,16 @@ test("a server that seals during repeated rotations of the generated key loses n
     expect((await readFile(join(dataDir, "master.key"), "utf8")).trim().split("\n")).toHaveLength(2);
     const afterwards = openVault(await keys());
     for (const [item_id, access_token] of tokens) {
-      expect(await getItemSecret(it.database, afterwards, integration_id, item_id)).toMatchObject({ access_token });
-      expect(await getItemSecret(it.database, server.vault, integration_id, item_id)).toMatchObject({ access_token });
+      expect(await getItemSecret(world.database, afterwards, integration_id, item_id)).toMatchObject({ access_token });
+      expect(await getItemSecret(world.database, server.vault, integration_id, item_id)).toMatchObject({
+        access_token,
+      });
     }
-    expect(await keyIds(it)).toEqual([afterwards.activeKeyId]);
+    expect(await keyIds(world)).toEqual([afterwards.activeKeyId]);
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
 });
 
-const rotateVaultOf = async (it: Scene, vault: ReturnType<typeof openVault>) => await rotateVault(it.database, vault);
+const rotateVaultOf = async (world: World, vault: ReturnType<typeof openVault>) =>
+  await rotateVault(world.database, vault);

@@ -1,4 +1,4 @@
-/** What the tests of reconciliation share: the scene of sync, and looks at its items. */
+/** What the tests of reconciliation share: an item that nobody heard of, and checks of it. */
 import { systemClock } from "../../src/clock.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import { claimChecks } from "../../src/integrations/checks.ts";
@@ -7,27 +7,31 @@ import { createPlaidClient } from "../../src/plaid/client.ts";
 import { createLimiter } from "../../src/sync/limiter.ts";
 import { checkItem, type CheckResult, type CheckDeps } from "../../src/sync/check.ts";
 import { startReconciliation, type ReconcileOptions } from "../../src/sync/reconcile.ts";
-import { until, type Item, type Scene } from "./support.ts";
+import { until } from "../support/until.ts";
+import type { Item, World } from "../support/world/index.ts";
 
 const clientFor: ReconcileOptions["clientFor"] = ({ plaidUrl, clientId, secret }) =>
   createPlaidClient({ baseUrl: plaidUrl, clientId, secret, timeoutMs: 10_000, clock: systemClock });
 
 /** An item that was synced, and whose webhooks go where nobody hears them. */
-export async function unheardItem(scene: Scene, transactions = 20, products = ["transactions"]): Promise<Item> {
-  const [item] = scene.makeItems(1, transactions, { products, webhook: "http://127.0.0.1:9/nobody" });
+export async function unheardItem(world: World<"sync">, transactions = 20, products = ["transactions"]): Promise<Item> {
+  const [item] = world.integration.makeItems(1, transactions, { products, webhook: "http://127.0.0.1:9/nobody" });
   if (!item) throw new Error("the simulator made no item");
-  scene.simulator.control.addFault({ kind: "drop_webhooks" });
-  await scene.link(item);
+  world.simulator.control.addFault({ kind: "drop_webhooks" });
+  await world.integration.link(item);
   // Plaid's instants are of whole seconds: what follows must not seem to have been sent before.
-  await scene.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
-  await using worker = await scene.work();
+  await world.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
+  await using worker = await world.sync.start();
   await worker.idle();
   return item;
 }
 
 /** Looks at each linked item once in two seconds, and takes no webhook for being on its way. */
-export async function reconcile(scene: Scene, options: Partial<ReconcileOptions> = {}): Promise<AsyncDisposable> {
-  const { database, vault } = scene;
+export async function reconcile(
+  world: World<"sync">,
+  options: Partial<ReconcileOptions> = {},
+): Promise<AsyncDisposable> {
+  const { database, vault } = world;
   const directory = await openDirectory({ database, vault, logger: silentLogger, clock: systemClock });
   const looking = startReconciliation({
     database,
@@ -51,7 +55,7 @@ export async function reconcile(scene: Scene, options: Partial<ReconcileOptions>
 }
 
 /** Makes the check of every item due now, without waiting for the window. */
-export async function makeChecksDue({ database }: Scene): Promise<void> {
+export async function makeChecksDue({ database }: World): Promise<void> {
   await database.query("update tartan.items set check_at = now(), checked_at = null");
 }
 
@@ -60,7 +64,7 @@ interface CheckRow {
   checked_at: Date | null;
 }
 
-export async function checkOf({ database }: Scene, itemId: string): Promise<CheckRow> {
+export async function checkOf({ database }: World, itemId: string): Promise<CheckRow> {
   const { rows } = await database.query<CheckRow>("select check_at, checked_at from tartan.items where item_id = $1", [
     itemId,
   ]);
@@ -68,20 +72,24 @@ export async function checkOf({ database }: Scene, itemId: string): Promise<Chec
 }
 
 /** Makes one check of the item and stops: resolves when Plaid was asked or the check was postponed. */
-export async function checkOnce(scene: Scene, itemId: string, options: Partial<ReconcileOptions> = {}): Promise<void> {
-  await makeChecksDue(scene);
-  const { check_at: before } = await checkOf(scene, itemId);
+export async function checkOnce(
+  world: World<"sync">,
+  itemId: string,
+  options: Partial<ReconcileOptions> = {},
+): Promise<void> {
+  await makeChecksDue(world);
+  const { check_at: before } = await checkOf(world, itemId);
   // A lease ends in five minutes, and the next check is planned for the end of the window: an hour.
   const ended = async () => {
-    const { check_at, checked_at } = await checkOf(scene, itemId);
+    const { check_at, checked_at } = await checkOf(world, itemId);
     return checked_at !== null || (check_at !== null && before !== null && +check_at > +before + 1_000_000);
   };
-  await using _checking = await reconcile(scene, { windowSeconds: 3600, ...options });
-  await until(ended, `a check of ${itemId}`);
+  await using _checking = await reconcile(world, { windowSeconds: 3600, ...options });
+  await until(`a check of ${itemId}`, ended);
 }
 
 /** The gaps that were recorded, oldest first. */
-export async function gapsOf({ database }: Scene): Promise<{ gap: Record<string, unknown>; info: unknown }[]> {
+export async function gapsOf({ database }: World): Promise<{ gap: Record<string, unknown>; info: unknown }[]> {
   const { rows } = await database.query<{ body: Buffer; update_info: unknown }>(
     "select body, update_info from journal.webhooks where source = 'RECONCILER' order by id",
   );
@@ -92,9 +100,9 @@ export async function gapsOf({ database }: Scene): Promise<{ gap: Record<string,
 }
 
 /** Looks at every item, one after the other, with limits multiplied by these; resolves with what came of each. */
-export async function checkAll(scene: Scene, limits: { share: number; limit: number }): Promise<string[]> {
-  const { database } = scene;
-  const results = await checkDirectly(scene, {
+export async function checkAll(world: World<"sync">, limits: { share: number; limit: number }): Promise<string[]> {
+  const { database } = world;
+  const results = await checkDirectly(world, {
     limiter: createLimiter(database, systemClock, limits.limit),
     share: createLimiter(database, systemClock, limits.share),
   });
@@ -102,9 +110,9 @@ export async function checkAll(scene: Scene, limits: { share: number; limit: num
 }
 
 /** Checks every item, one after the other, and rejects if a check does. */
-export async function checkDirectly(scene: Scene, more: Partial<CheckDeps> = {}): Promise<CheckResult[]> {
-  const { database, vault } = scene;
-  await makeChecksDue(scene);
+export async function checkDirectly(world: World<"sync">, more: Partial<CheckDeps> = {}): Promise<CheckResult[]> {
+  const { database, vault } = world;
+  await makeChecksDue(world);
   await using directory = await openDirectory({ database, vault, logger: silentLogger, clock: systemClock });
   const deps = {
     database,

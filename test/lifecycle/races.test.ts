@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { take } from "../../src/database/locks.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { createIntegration } from "../../src/integrations/integrations.ts";
 import { getItemSecret } from "../../src/integrations/items.ts";
 import { introduceItem } from "../support/link.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
@@ -17,10 +16,11 @@ import { workOnce } from "../../src/relay/jobs/job-runner.ts";
 import { createRedrive, createReplay, createRoutePast } from "../../src/relay/jobs/jobs.ts";
 import { createRoute } from "../../src/relay/routing/routes.ts";
 import { silentLogger } from "../../src/logger.ts";
-import { linkItem, webhook } from "../journal/support.ts";
 import { dispatchAll, settle } from "../relay/past.ts";
-import { INTEGRATION, openScene } from "../relay/scene.ts";
-import { scene, SECRETS } from "./support.ts";
+import { INTEGRATION, webhook } from "../support/webhook.ts";
+import { linkItem } from "../journal/support.ts";
+import { startWorld } from "../support/world/index.ts";
+import { SECRETS, integrate } from "../integrations/support.ts";
 
 const NOWHERE = { url: "http://127.0.0.1:9" };
 
@@ -69,31 +69,29 @@ async function untilStuckOrDone(database: Database, work: Promise<unknown>, coun
 }
 
 test("an item whose linking has sealed its token and not committed when the master key is rotated ends under the new key", async () => {
-  await using it = await scene();
-  const vault = openVault([randomBytes(32).toString("base64"), it.masterKey]);
+  await using world = await startWorld();
+  const vault = openVault([randomBytes(32).toString("base64"), world.masterKey]);
   // Its own secrets are under the new key already: else the rotation would wait for linking, which shares its row.
-  const { id: integration_id } = await createIntegration(it.database, vault, {
-    client_id: "client-1",
-    secret: SECRETS.client,
-    environment: "sandbox",
-  });
+  const integration_id = await integrate({ ...world, vault });
   // The database still seals under the old key.
-  await it.database.query("update tartan.sealing_key set key_id = $1", [it.vault.activeKeyId]);
+  await world.database.query("update tartan.sealing_key set key_id = $1", [world.vault.activeKeyId]);
   // The same item, not committed: linking waits for it after it has sealed.
-  const held = await hold(it.database, (tx) =>
+  const held = await hold(world.database, (tx) =>
     tx.query("insert into tartan.items (integration_id, item_id) values ($1, 'i1')", [integration_id]),
   );
-  const linking = introduceItem(it, { integration_id, item_id: "i1", access_token: SECRETS.token });
-  await untilStuckOrDone(it.database, linking, 1);
-  const rotation = rotateVault(it.database, vault);
-  await untilStuckOrDone(it.database, rotation, 2);
+  const linking = introduceItem(world, { integration_id, item_id: "i1", access_token: SECRETS.token });
+  await untilStuckOrDone(world.database, linking, 1);
+  const rotation = rotateVault(world.database, vault);
+  await untilStuckOrDone(world.database, rotation, 2);
   await held.release();
   await Promise.all([linking, rotation]);
-  const { rows } = await it.database.query<{ sealed: Buffer }>(
+  const { rows } = await world.database.query<{ sealed: Buffer }>(
     "select access_token_sealed as sealed from tartan.items",
   );
   expect(rows.map(({ sealed }) => vault.keyIdOf(sealed))).toEqual([vault.activeKeyId]);
-  expect(await getItemSecret(it.database, vault, integration_id, "i1")).toMatchObject({ access_token: SECRETS.token });
+  expect(await getItemSecret(world.database, vault, integration_id, "i1")).toMatchObject({
+    access_token: SECRETS.token,
+  });
 });
 
 describe("an item that is erased while the relay works on its events", () => {
@@ -122,95 +120,96 @@ describe("an item that is erased while the relay works on its events", () => {
   }
 
   test("an item that is erased during the fan-out of its webhooks and events leaves only the event item.removed", async () => {
-    await using it = await openScene();
-    await linkItem(it.database, "item-1", "user-1");
-    const { id } = await it.destination(NOWHERE);
-    await it.webhooks("item-1", "item-1", "item-2");
-    await it.event({ itemId: "item-1" });
-    await eraseDuring(it.database, id, () => new Dispatcher(it.database, "test").dispatch());
-    expect(await rowsOf(it.database)).toEqual([{ what: "event", type: "item.removed" }]);
+    await using world = await startWorld({ relay: {} });
+    await linkItem(world.database, "item-1", "user-1");
+    const { id } = await world.relay.destination(NOWHERE);
+    await world.relay.webhooks("item-1", "item-1", "item-2");
+    await world.relay.event({ itemId: "item-1" });
+    await eraseDuring(world.database, id, () => new Dispatcher(world.database, "test").dispatch());
+    expect(await rowsOf(world.database)).toEqual([{ what: "event", type: "item.removed" }]);
   });
 
   test("an item that is erased while a new route sends its past events leaves nothing", async () => {
-    await using it = await openScene();
-    await linkItem(it.database, "item-1", "user-1");
-    const { id } = await it.destination(NOWHERE, {}, { filter: { types: ["sync.completed"] } });
-    await it.webhooks("item-1", "item-2");
-    await it.event({ itemId: "item-1" });
-    await dispatchAll(it.database);
-    const route = await createRoute(it.database, { destination_id: id });
-    await createRoutePast(it.database, { route_id: route.id, from: new Date(Date.now() - 60_000).toISOString() });
-    await eraseDuring(it.database, id, () => workOnce(it.database));
-    expect(await rowsOf(it.database)).toEqual([{ what: "event", type: "item.removed" }]);
+    await using world = await startWorld({ relay: {} });
+    await linkItem(world.database, "item-1", "user-1");
+    const { id } = await world.relay.destination(NOWHERE, {}, { filter: { types: ["sync.completed"] } });
+    await world.relay.webhooks("item-1", "item-2");
+    await world.relay.event({ itemId: "item-1" });
+    await dispatchAll(world.database);
+    const route = await createRoute(world.database, { destination_id: id });
+    await createRoutePast(world.database, { route_id: route.id, from: new Date(Date.now() - 60_000).toISOString() });
+    await eraseDuring(world.database, id, () => workOnce(world.database));
+    expect(await rowsOf(world.database)).toEqual([{ what: "event", type: "item.removed" }]);
   });
 
   test.each(["redrive", "replay"] as const)(
     "an item that is erased while a %s reschedules its deliveries leaves nothing",
     async (kind) => {
-      await using it = await openScene();
-      await linkItem(it.database, "item-1", "user-1");
-      const { id } = await it.destination(NOWHERE);
-      await it.webhooks("item-1", "item-2");
-      await dispatchAll(it.database);
-      await settle(it.database, "dead", { cause: "status_500" });
-      if (kind === "redrive") await createRedrive(it.database, {});
-      else await createReplay(it.database, { destination_id: id, from: new Date(Date.now() - 60_000).toISOString() });
-      await eraseDuring(it.database, id, () => workOnce(it.database));
-      expect(await rowsOf(it.database)).toEqual([{ what: "event", type: "item.removed" }]);
+      await using world = await startWorld({ relay: {} });
+      await linkItem(world.database, "item-1", "user-1");
+      const { id } = await world.relay.destination(NOWHERE);
+      await world.relay.webhooks("item-1", "item-2");
+      await dispatchAll(world.database);
+      await settle(world.database, "dead", { cause: "status_500" });
+      if (kind === "redrive") await createRedrive(world.database, {});
+      else
+        await createReplay(world.database, { destination_id: id, from: new Date(Date.now() - 60_000).toISOString() });
+      await eraseDuring(world.database, id, () => workOnce(world.database));
+      expect(await rowsOf(world.database)).toEqual([{ what: "event", type: "item.removed" }]);
     },
   );
 });
 
 test("an erasure that waits for the relay delays no webhook of its item", async () => {
-  await using it = await openScene();
-  await linkItem(it.database, "item-1", "user-1");
-  await it.webhooks("item-1");
-  await using accept = openWebhookIntake({ database: it.database, queueMax: 10, logger: silentLogger });
-  const held = await hold(it.database, (tx) => tx.query(take("dispatch")));
-  const erasing = eraseItem(it.database, INTEGRATION, "item-1");
-  await untilStuckOrDone(it.database, erasing, 1);
+  await using world = await startWorld({ relay: {} });
+  await linkItem(world.database, "item-1", "user-1");
+  await world.relay.webhooks("item-1");
+  await using accept = openWebhookIntake({ database: world.database, queueMax: 10, logger: silentLogger });
+  const held = await hold(world.database, (tx) => tx.query(take("dispatch")));
+  const erasing = eraseItem(world.database, INTEGRATION, "item-1");
+  await untilStuckOrDone(world.database, erasing, 1);
   await accept.accept(webhook({ integrationId: INTEGRATION, itemId: "item-1" }));
   await held.release();
   await erasing;
-  const { rows } = await it.database.query<object>("select from journal.webhooks where item_id = 'item-1'");
+  const { rows } = await world.database.query<object>("select from journal.webhooks where item_id = 'item-1'");
   expect(rows).toEqual([]);
 });
 
 test("an item with only webhooks can be unlinked and erased, and an unknown item cannot", async () => {
-  await using it = await scene();
-  const integration = await it.integrate();
-  await append(it.database, [webhook({ integrationId: integration, itemId: "never-linked" })]);
-  await append(it.database, [webhook({ integrationId: integration, itemId: "other" })]);
-  await markAll(it.database);
-  await unlinkItem(it.database, integration, "never-linked");
-  await eraseItem(it.database, integration, "never-linked");
-  const { rows } = await it.database.query<object>(
+  await using world = await startWorld();
+  const integration = await integrate(world);
+  await append(world.database, [webhook({ integrationId: integration, itemId: "never-linked" })]);
+  await append(world.database, [webhook({ integrationId: integration, itemId: "other" })]);
+  await markAll(world.database);
+  await unlinkItem(world.database, integration, "never-linked");
+  await eraseItem(world.database, integration, "never-linked");
+  const { rows } = await world.database.query<object>(
     "select item_id from journal.webhooks union all select id from sync.subjects",
   );
   expect(rows).toEqual([{ item_id: "other" }, { item_id: "other" }]);
   for (const gone of [unlinkItem, eraseItem])
-    await expect(gone(it.database, integration, "never-linked")).rejects.toMatchObject({ code: "not_found" });
+    await expect(gone(world.database, integration, "never-linked")).rejects.toMatchObject({ code: "not_found" });
 });
 
 test("unlinking an item settles its waiting webhooks and deletes its cursors", async () => {
-  await using it = await scene();
-  const integration = await it.integrate();
+  await using world = await startWorld();
+  const integration = await integrate(world);
   for (const item_id of ["i1", "i2"]) {
-    await introduceItem(it, { integration_id: integration, item_id, access_token: SECRETS.token });
+    await introduceItem(world, { integration_id: integration, item_id, access_token: SECRETS.token });
   }
   for (const id of ["i1", "i2"])
-    await it.database.query(
+    await world.database.query(
       "insert into sync.cursors (integration_id, kind, id, resource, cursor, rows) values ($1, 'item', $2, 'transactions', 'c', 1)",
       [integration, id],
     );
-  await unlinkItem(it.database, integration, "i1");
-  const { rows } = await it.database.query<object>(
+  await unlinkItem(world.database, integration, "i1");
+  const { rows } = await world.database.query<object>(
     "select item_id, update_info from journal.webhooks order by item_id",
   );
   expect(rows).toEqual([
     { item_id: "i1", update_info: { outcome: "item_unknown" } },
     { item_id: "i2", update_info: null },
   ]);
-  const cursors = await it.database.query<{ id: string }>("select id from sync.cursors");
+  const cursors = await world.database.query<{ id: string }>("select id from sync.cursors");
   expect(cursors.rows).toEqual([{ id: "i2" }]);
 });

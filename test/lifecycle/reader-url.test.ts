@@ -7,17 +7,18 @@ import { readerUrl } from "../../src/lifecycle/reader.ts";
 import type { Database } from "../../src/database/types.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
-import { reader, roles, rowsOf, world } from "./reader-scene.ts";
+import { reader, roles, rowsOf, twoTenants } from "../mirror/reader-support.ts";
+import { startWorld } from "../support/world/index.ts";
 
 describe("connection strings", () => {
   test("a reader's connection string stays the same until it is rotated, and then only the new one works", async () => {
-    await using it = await testDatabase();
-    const [first, again] = [await reader(it), await reader(it)];
+    await using world = await startWorld();
+    const [first, again] = [await reader(world), await reader(world)];
     expect(again).toBe(first);
-    const rotated = await reader(it, { rotate: true });
+    const rotated = await reader(world, { rotate: true });
     expect(new URL(rotated).username).toBe(new URL(first).username);
     expect(await rowsOf(rotated, "select 1 as one")).toEqual([{ one: 1 }]);
-    if (await passwordsMatter(it.url)) {
+    if (await passwordsMatter(world.databaseUrl)) {
       await expect(rowsOf(first, "select 1")).rejects.toMatchObject({ code: "28P01" });
     }
   });
@@ -33,23 +34,24 @@ describe("connection strings", () => {
   }
 
   test("a reader's connection string keeps host, port, database and transport, and holds nothing of Tartan's own login", async () => {
-    await using it = await testDatabase();
-    const own = new URL(it.url);
+    await using world = await startWorld();
+    const own = new URL(world.databaseUrl);
     own.search = "?sslmode=require&sslcert=/tartan.crt&options=-c%20role%3Downer";
-    const url = new URL(await readerUrl(it.database, own.href));
+    const url = new URL(await readerUrl(world.database, own.href));
     roles.add(url.username);
     expect([url.host, url.pathname, url.search]).toEqual([own.host, own.pathname, "?sslmode=require"]);
     expect(url.password).not.toBe(own.password);
   });
 
   test("two databases of one server have readers of different names; the original's readers lose access to a copy", async () => {
-    await using it = await world();
-    const original = await reader(it);
+    await using world = await startWorld();
+    await twoTenants(world);
+    const original = await reader(world);
     const name = `tartan_copy_${randomBytes(6).toString("hex")}`;
-    const source = new URL(it.url).pathname.slice(1);
-    await it.database[Symbol.asyncDispose]();
+    const source = new URL(world.databaseUrl).pathname.slice(1);
+    await world.database[Symbol.asyncDispose]();
     await maintain(`create database ${name} template ${source}`);
-    const copyUrl = new URL(it.url);
+    const copyUrl = new URL(world.databaseUrl);
     copyUrl.pathname = `/${name}`;
     const database = await openDatabase({ url: copyUrl.href, poolSize: 2, applicationName: "t", logger: silentLogger });
     try {
@@ -68,8 +70,8 @@ describe("connection strings", () => {
   });
 
   test("concurrent requests for a connection string make one role", async () => {
-    await using it = await testDatabase();
-    const urls = await Promise.all(Array.from({ length: 8 }, () => reader(it)));
+    await using world = await startWorld();
+    const urls = await Promise.all(Array.from({ length: 8 }, () => reader(world)));
     expect(new Set(urls)).toHaveLength(1);
   });
 });

@@ -1,5 +1,4 @@
 /** What the tests of readers share: readers that are gone after the test, and two tenants with everything secret. */
-import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { afterEach } from "vitest";
 import { readerUrl } from "../../src/lifecycle/reader.ts";
@@ -8,8 +7,8 @@ import type { Database } from "../../src/database/types.ts";
 import { ensureAdminKey } from "../../src/integrations/api-keys.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { introduceItem } from "../support/link.ts";
-import { openVault } from "../../src/integrations/vault.ts";
-import { maintain, testDatabase, type TestDatabase } from "../support/database.ts";
+import { maintain } from "../support/database.ts";
+import type { World } from "../support/world/index.ts";
 
 /** Roles belong to the server, so they outlive the test's database. */
 export const roles = new Set<string>();
@@ -18,8 +17,8 @@ afterEach(async () => {
   roles.clear();
 });
 
-export async function reader(db: TestDatabase, scope: ReaderScope = {}): Promise<string> {
-  const url = await readerUrl(db.database, db.url, scope);
+export async function reader({ database, databaseUrl }: World, scope: ReaderScope = {}): Promise<string> {
+  const url = await readerUrl(database, databaseUrl, scope);
   roles.add(new URL(url).username);
   return url;
 }
@@ -38,7 +37,7 @@ export async function connected<T>(url: string, work: (client: Client) => Promis
 export const rowsOf = async (url: string, text: string, values: unknown[] = []) =>
   await connected(url, async (client) => (await client.query<Record<string, unknown>>(text, values)).rows);
 
-export interface World extends TestDatabase {
+export interface Tenants {
   mine: string;
   other: string;
   /** what no reader may ever see, as text and as stored */
@@ -48,10 +47,7 @@ export interface World extends TestDatabase {
 }
 
 /** Two tenants with an item, an account and a transaction each, and everything secret that Tartan stores. */
-export async function world(): Promise<World> {
-  const db = await testDatabase();
-  const { database } = db;
-  const vault = openVault([randomBytes(32).toString("base64")]);
+export async function twoTenants({ database, vault }: World): Promise<Tenants> {
   const secrets: string[] = [];
   const integrate = async (name: string) => {
     const [secret, webhook_secret, token] = [
@@ -81,8 +77,7 @@ export async function world(): Promise<World> {
   );
   secrets.push(key, ...rows.map(({ stored }) => stored.toString("hex")));
   secrets.push(...secrets.map((text) => Buffer.from(text).toString("hex")));
-  const dispose = () => db[Symbol.asyncDispose]();
-  return { ...db, mine, other, secrets, others: [other, "other"], [Symbol.asyncDispose]: dispose };
+  return { mine, other, secrets, others: [other, "other"] };
 }
 
 async function mirror(database: Database, id: string, name: string): Promise<void> {
