@@ -13,17 +13,18 @@ import { forgetRequested, markServed, type WaitingWebhook } from "../journal/ser
 import { dropStaged } from "../mirror/stage.ts";
 import type { Unfit } from "../mirror/types.ts";
 import { EVERYTHING } from "../model/webhook.ts";
-import { unserved, type Ending } from "./ending.ts";
+import { unserved, type Ending, type Written } from "./ending.ts";
 import { eventsOf } from "./events.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
 import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
-import { held, leaseLost, WEBHOOKS_MAX } from "./queue.ts";
+import { held, leaseLost } from "./lease.ts";
+import { WEBHOOKS_MAX } from "./queue.ts";
 import { findReferences } from "./references.ts";
 import { fence } from "./staging.ts";
 import type { Outcome, UpdateInfo } from "./types.ts";
-import { writeReadings, type Written } from "./write-readings.ts";
+import { writeReadings } from "./write-readings.ts";
 
 /** The result of a run, for logs and metrics. */
 export interface Committed {

@@ -1,9 +1,9 @@
 /** The end of a run: all that its commit needs to know. */
 import type { WaitingWebhook } from "../journal/served.ts";
-import type { Scope } from "../mirror/types.ts";
+import type { Applied, Scope } from "../mirror/types.ts";
 import type { Absence } from "./cursor-queries.ts";
 import type { Loops } from "./loops.ts";
-import type { Claim, Decision, Outcome } from "./types.ts";
+import type { Claim, Decision, Outcome, UpdateInfo } from "./types.ts";
 
 /** The state of a resource before the run. */
 export interface ResourceStatus {
@@ -36,6 +36,18 @@ export interface Ending {
   idle: readonly WaitingWebhook[];
   /** milliseconds since the run began */
   tookMs: () => number;
+}
+
+/** A run as it was written. */
+export interface Written {
+  runId: string;
+  info: UpdateInfo;
+  /** by table */
+  applied: ReadonlyMap<string, Applied>;
+  /** the subject's own row, where Plaid did not return it and its error is new */
+  noted: Record<string, unknown> | null;
+  /** since when all of the subject's resources are known to be equal; undefined: unchanged */
+  verifiedAt: Date | null | undefined;
 }
 
 /** The webhooks that still wait for what this run could not read. */

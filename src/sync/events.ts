@@ -7,9 +7,8 @@ import { selectChanges } from "../mirror/changes.ts";
 import { tablesOf } from "../mirror/rows.ts";
 import { changeType, resourcesOf, rootOf, rootTable, subjectKind } from "../resources/index.ts";
 import type { DerivedEvent } from "../resources/types.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending, Written } from "./ending.ts";
 import type { Claim, LastError, Status } from "./types.ts";
-import type { Written } from "./write-readings.ts";
 
 type RunEvent = NewEvent | PartedEvent;
 type Head = Omit<NewEvent, "type" | "data">;

@@ -8,10 +8,9 @@ import { v7 as newRunId } from "uuid";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { waitingOf, type WaitingWebhook } from "../journal/served.ts";
-import { TartanError } from "../errors.ts";
 import { forgetStaged } from "../mirror/forget.ts";
-import type { Scope } from "../mirror/types.ts";
 import { gaveUp } from "./events.ts";
+import { held, leaseLost } from "./lease.ts";
 import { CLAIM, GIVE_BACK, GIVE_UP, KEEP_RUN, RENEW, WAKE, WAKE_INTEGRATIONS, WAKE_SUBJECTS } from "./claim-queries.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
@@ -73,16 +72,10 @@ export async function claim(q: Queryable, after: string, count: number, leaseSec
   }));
 }
 
-/** The parameters that identify a claim: subject and lease. */
-export const held = ({ integrationId, kind, id, leaseToken }: Claim): string[] => [integrationId, kind, id, leaseToken];
-
 /** The webhooks that wait for the claimed subject, oldest first, at most WEBHOOKS_MAX. */
 export async function waitingWebhooks(q: Queryable, claimed: Claim): Promise<WaitingWebhook[]> {
   return claimed.oldestUnserved === null ? [] : await waitingOf(q, claimed, claimed.oldestUnserved, WEBHOOKS_MAX);
 }
-
-export const leaseLost = ({ kind, subjectId }: Pick<Scope, "kind" | "subjectId">): TartanError =>
-  new TartanError("lease_lost", `The ${kind} ${subjectId} is another worker's by now; nothing was written.`);
 
 /** @throws TartanError `lease_lost` */
 export async function renew(database: Database, claimed: Claim, leaseSeconds: number): Promise<void> {

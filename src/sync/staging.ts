@@ -7,7 +7,7 @@ import { adoptStaged, dropStagedOf, findOldStaged, keepStaged, type StagedUnder 
 import type { Scope } from "../mirror/types.ts";
 import { FRESH } from "./loop-queries.ts";
 import { FENCE, FENCE_STAGING } from "./claim-queries.ts";
-import { leaseLost } from "./queue.ts";
+import { leaseLost } from "./lease.ts";
 
 /** The leases among $1 of the resources $2 whose pages no run and no loop can use any more. */
 const UNUSED_LEASES: Statement = {

@@ -19,22 +19,10 @@ import type { Applied, Unfit } from "../mirror/types.ts";
 import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
 import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED } from "./cursor-queries.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending, Written } from "./ending.ts";
 import { learnAbsences } from "./products.ts";
 import { WEBHOOKS_MAX } from "./queue.ts";
 import type { Failure, Outcome, UpdateInfo } from "./types.ts";
-
-/** A run as it was written. */
-export interface Written {
-  runId: string;
-  info: UpdateInfo;
-  /** by table */
-  applied: ReadonlyMap<string, Applied>;
-  /** the subject's own row, where Plaid did not return it and its error is new */
-  noted: Record<string, unknown> | null;
-  /** since when all of the subject's resources are known to be equal; undefined: unchanged */
-  verifiedAt: Date | null | undefined;
-}
 
 type Read = Extract<Outcome, { read: unknown }>;
 

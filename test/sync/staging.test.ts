@@ -1,11 +1,11 @@
 /** Staged pages and the lease that they are staged under. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Queryable } from "../../src/database/types.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
-import { keepStaged } from "../../src/mirror/stage.ts";
 import type { Scope } from "../../src/mirror/types.ts";
 import { claim } from "../../src/sync/queue.ts";
-import { fence, stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
+import { stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
 
@@ -26,8 +26,8 @@ async function held(): Promise<Scope> {
   return { integrationId, kind, subjectId, leaseToken, facts: { user_id: null } };
 }
 
-async function stagedUnder({ leaseToken }: Scope): Promise<number[]> {
-  const { rows } = await world.database.query<{ page: number }>(
+async function stagedUnder({ leaseToken }: Scope, q: Queryable = world.database): Promise<number[]> {
+  const { rows } = await q.query<{ page: number }>(
     "select page from mirror.staged_pages where lease_token = $1 order by page",
     [leaseToken],
   );
@@ -47,7 +47,7 @@ it("a page that is being staged while its item is erased is gone with the item",
   const scope = await held();
   let erasing: Promise<void> | undefined;
   await world.database.transaction(async (tx) => {
-    await fence(tx, scope);
+    await stagePage(tx, scope, "transactions", 0, "{}");
     erasing = eraseItem(world.database, scope.integrationId, scope.subjectId);
     await until("the erasure waits for the page", async () => {
       const { rows } = await world.database.query<{ waiting: number }>(
@@ -55,7 +55,7 @@ it("a page that is being staged while its item is erased is gone with the item",
       );
       return rows[0]?.waiting === 1;
     });
-    await keepStaged(tx, scope.leaseToken, "transactions", 0, "{}");
+    expect(await stagedUnder(scope, tx)).toEqual([0]);
   });
   await erasing;
   expect(await stagedUnder(scope)).toEqual([]);

@@ -1,8 +1,15 @@
 /** Encodes results and health as the JSON arrays that RECORD and KEEP_HEALTH read. */
 import { cutTokens } from "../../model/cut-tokens.ts";
 import { cutLookalikes } from "../../tokens.ts";
+import type { Health } from "./circuit-breaker.ts";
 import type { DeliveryResult } from "./delivery-result.ts";
-import type { HealthState } from "./recorder.ts";
+
+/** The health of a destination, and the epoch in which this worker saw it. */
+export interface HealthState {
+  destinationId: string;
+  epoch: number;
+  health: Health;
+}
 
 export const NO_BYTES = Buffer.alloc(0);
 

@@ -11,19 +11,11 @@ import { recordEvents, type NewEvent } from "../../events/events.ts";
 import type { Logger } from "../../logger.ts";
 import { disableDestinations } from "../destinations/disable.ts";
 import { KEEP_HEALTH, RECORD } from "./attempt-queries.ts";
-import type { Health } from "./circuit-breaker.ts";
-import { encodeHealth, encodeResults, NO_BYTES } from "./recorded-rows.ts";
+import { encodeHealth, encodeResults, NO_BYTES, type HealthState } from "./recorded-rows.ts";
 import type { DeliveryResult } from "./delivery-result.ts";
 
 const BATCH_MAX = 200;
 const AGAIN_MS = 500;
-
-/** The health of a destination, and the epoch in which this worker saw it. */
-export interface HealthState {
-  destinationId: string;
-  epoch: number;
-  health: Health;
-}
 
 /**
  * `recorded`: the result is committed. `overtaken`: it is committed, but a job rescheduled the delivery during the attempt, so the

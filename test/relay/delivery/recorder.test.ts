@@ -228,10 +228,13 @@ describe("the health of a destination", () => {
     await using world = await startWorld({ relay: {} });
     const receiver = await world.relay.receiver();
     await world.relay.destination(receiver, { schedule: [0, 0, 0], concurrency: 1 });
-    receiver.answer = () => ({ status: receiver.received.length < 3 ? 503 : 200 });
+    let succeed: (answer: { status: number }) => void = () => undefined;
+    const success = new Promise<{ status: number }>((resolve) => (succeed = resolve));
+    receiver.answer = () => (receiver.received.length < 3 ? { status: 503 } : success);
     const relay = await world.relay.start();
     await world.relay.webhooks("item-1");
-    await until("it failed once", async () => receiver.received.length >= 2 && (await health(world))?.failures !== 0);
+    await until("both failures are stored", async () => (await health(world))?.failures === 2);
+    succeed({ status: 200 });
     await until("it arrived", async () => (await world.relay.statuses())["delivered"] === 1);
     // Not by waiting or stopping: a process that is killed now must leave this behind.
     expect(await health(world)).toMatchObject({ failures: 0, failing_since: null, last_success_at: expect.any(Date) });
