@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Webhook } from "standardwebhooks";
+import { listDeliveries } from "../../../src/relay/ledger/deliveries.ts";
 import { plantDeliveries } from "../../relay/support.ts";
 import { CommandLine, everyVerbIsRun, LOOPBACK } from "../command-line.ts";
 import { startWorld, type World } from "../../support/world/index.ts";
@@ -140,7 +141,7 @@ describe("destinations pause, resume, disable and enable", () => {
         id,
       ]);
     expect(await cli.text("destinations", verb, id)).toContain(`✓ ${id} ${says}`);
-    const { data } = await cli.json<{ data: { status: string }[] }>("destinations gaps", id);
+    const { data } = await listDeliveries(world.database, { destination_id: id, status: "undelivered" });
     expect(data.map((delivery) => delivery.status)).toEqual(waiting);
     expect(await cli.json("destinations", verb, id)).toMatchObject({ id, status });
     const reasons = "select disabled_reason as reason from relay.destinations where id = $1";
