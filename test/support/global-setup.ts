@@ -5,7 +5,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { startEmbedded } from "../../src/embedded/embedded.ts";
@@ -14,6 +13,7 @@ import { migrate } from "../../src/database/migrate.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { execute } from "./execute.ts";
 import { startInstalled } from "./installed-postgres.ts";
+import { scratchDir } from "./scratch.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -33,11 +33,11 @@ interface Server extends AsyncDisposable {
 const PREFIX = "tartan-test-";
 
 /** Stops and removes what runs that were killed left behind. */
-async function sweep(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
     const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split("-")[0]) : 0;
     if (pid === 0 || isAlive(pid)) continue;
-    const dataDir = join(tmpdir(), name);
+    const dataDir = join(folder, name);
     try {
       await stopPostmaster(join(dataDir, "postgres", "data"));
       await rm(dataDir, { recursive: true, force: true });
@@ -52,8 +52,9 @@ async function startServer(): Promise<Server> {
   if (given !== undefined && given !== "") return { url: given, [Symbol.asyncDispose]: async () => undefined };
   const bin = process.env["TARTAN_TEST_POSTGRES_BIN"];
   if (bin !== undefined && bin !== "") return await startInstalled(bin, SETTINGS);
-  await sweep();
-  const dataDir = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
+  const folder = scratchDir();
+  await sweep(folder);
+  const dataDir = await mkdtemp(join(folder, `${PREFIX}${process.pid}-`));
   const embedded = await startEmbedded({ dataDir, logger: silentLogger, settings: SETTINGS });
   return {
     url: embedded.url,

@@ -4,12 +4,12 @@
  */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Client } from "pg";
 import { freePort } from "./ports.ts";
+import { scratchDir } from "./scratch.ts";
 
 export interface InstalledPostgres extends AsyncDisposable {
   /** of a superuser, to a database for creating others */
@@ -27,7 +27,7 @@ function account(): { uid: number; gid: number } | null {
 
 /** @param bin the folder with its initdb and postgres */
 export async function startInstalled(bin: string, settings: Record<string, string>): Promise<InstalledPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), "tartan-installed-"));
+  const folder = await mkdtemp(join(scratchDir(), "tartan-installed-"));
   const as = account();
   const [data, password] = [join(folder, "data"), join(folder, "password")];
   await writeFile(password, PASSWORD);
