@@ -214,7 +214,7 @@ export async function applyError(
   ]);
   const [known] = rows;
   if (known?.removed || !(known ? add || change : add)) return null;
-  const row = { ...(known?.raw ?? { [root.subject.column]: scope.subjectId }), [root.conditionAt]: error };
+  const row = { ...(known?.raw ?? { [root.subject.column ?? "id"]: scope.subjectId }), [root.conditionAt]: error };
   const beside = (place.with ?? []).map((field) => [field, known?.raw[field] ?? null] as const);
   const [last = "", ...around] = place.at.split(".").toReversed();
   const within: Record<string, unknown> = { [last]: row, ...Object.fromEntries(beside) };

@@ -17,11 +17,14 @@ export const statementName = ({ table }: Mirrored, what: string): string => `mir
 export const nameOf = ({ table }: Mirrored): string => `plaid.${table.name}`;
 
 export const own = ({ resource: { subject } }: Mirrored, alias: string): string =>
-  `${alias}.integration_id = $1 and ${alias}.${subject.column} = $2`;
+  `${alias}.integration_id = $1 and ${subject.column === null ? "$2::text is not null" : `${alias}.${subject.column} = $2`}`;
 
 /** The columns behind integration and subject that tell rows apart; of the one row, the subject's own. */
 export const keyColumns = ({ resource, table: { key } }: Mirrored): readonly string[] =>
-  key.length === 0 ? [resource.subject.column] : key;
+  key.length === 0 ? subjectColumns(resource) : key;
+
+/** The column of the subject's id; none where an integration has one such subject only. */
+const subjectColumns = ({ subject: { column } }: Resource): string[] => (column === null ? [] : [column]);
 
 /** What the fields of a key are called between the steps of a statement. */
 export const keyNames = ({ table: { key } }: Mirrored): string[] =>
@@ -47,7 +50,7 @@ export const hasKey = (of: Mirrored, alias: string, key: string): string => {
 };
 
 /** The columns of the primary key behind integration_id. */
-export const primaryKey = ({ resource, table }: Mirrored): string[] => [resource.subject.column, ...table.key];
+export const primaryKey = ({ resource, table }: Mirrored): string[] => [...subjectColumns(resource), ...table.key];
 
 /**
  * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one

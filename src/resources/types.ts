@@ -12,12 +12,26 @@ export interface Touch {
   except?: readonly string[];
 }
 
-/** What webhooks are about and runs work on. Its rows carry its id in `column`. */
+/**
+ * What a request about a subject carries besides the client's credentials:
+ * - `access_token`: the token of the item
+ * - `id`: the subject's id in the field `as`; where a token of the subject is stored, that in the field `orToken` instead
+ * - `token`: a stored token of the subject in the field `as`; `inWebhook`: the field of its webhooks that has the token, where Plaid
+ *   sends it with each, so that nobody has to store it
+ * - `nothing`: the subject is all that the client has of something, such as its ledger of transfers
+ */
+export type Access =
+  | { by: "access_token" }
+  | { by: "id"; as: string; orToken?: string }
+  | { by: "token"; as: string; inWebhook?: string }
+  | { by: "nothing" };
+
+/** What webhooks are about and runs work on. */
 export interface SubjectKind {
   kind: string;
-  column: string;
-  /** what a request is authorised with: the subject's own access token, or the client's credentials alone */
-  asks: "access_token" | "client";
+  /** the column of its rows that holds its id; null where an integration has one such subject only */
+  column: string | null;
+  access: Access;
   /** whether its runs record events */
   hasEvents: boolean;
 }
@@ -33,10 +47,18 @@ export interface Asker {
 
 /**
  * Where rows are in an answer: an array, or the one object. Dots lead into objects, and `[]` into each element of an array:
- * `liabilities.credit`, `accounts[].owners`.
+ * `liabilities.credit`, `accounts[].owners`. Empty: the answer itself is the row, without its `request_id`.
  */
 export interface RowsAt {
   at: string;
+  /** fields that are joined to the row with a fixed text, such as which of two lists it is from */
+  fixed?: Readonly<Record<string, string>>;
+  /** a field that is joined to the row: its place in its array, from 1; for rows that Plaid gives no id */
+  numbered?: string;
+  /** of an array: only the element whose field has the subject's id */
+  whose?: string;
+  /** fields that are no part of the row, since they are rows of other tables */
+  without?: readonly string[];
   /** fields beside the last name of `at` that are joined to the row under their own names, such as the id of the account around it */
   with?: readonly string[];
   /** Plaid writes null where there are none; elsewhere null is no answer */
@@ -96,8 +118,15 @@ export interface WindowFetch extends Request {
   };
 }
 
+/** Everything at once, in pages that name the next one; what all of them lack is gone. */
+export interface ListFetch extends Request {
+  kind: "list";
+  /** the request's field for the next page, and where the answer has it; null or absent there: it was the last page */
+  next: { sentAs: string; at: string };
+}
+
 /** sync/ does not compile until it knows each kind. */
-export type Fetch = SnapshotFetch | CursorFetch | LedgerFetch | WindowFetch;
+export type Fetch = SnapshotFetch | CursorFetch | LedgerFetch | WindowFetch | ListFetch;
 
 export type ColumnType = "text" | "numeric" | "boolean" | "date" | "timestamptz" | "text[]" | "jsonb";
 
@@ -111,11 +140,14 @@ export interface Column {
 /** A field of `update_info`: how many rows there are, some columns of each, or a column of the one. */
 export type SummaryField = { count: true } | { list: readonly string[] } | { value: string };
 
-/** Another subject that a column of this resource names, to be fetched when it was never, or not since `staleHours`. */
+/**
+ * Another subject that a column of this resource names, to be fetched when it was never, or not since `staleHours`; or, where that
+ * is `changed`, whenever a row that names it was added or modified.
+ */
 export interface Reference {
   column: string;
   subject: SubjectKind;
-  staleHours: number;
+  staleHours: number | "changed";
 }
 
 /** The row that stands for a subject as a run found it and left it, and the webhooks that the run served. */
@@ -154,6 +186,12 @@ export interface Table {
   rows: readonly RowsAt[];
   /** where an increment names removed rows, by the fields of their key */
   removals?: string;
+  /**
+   * Fields, by their paths, that the mirror and the events hold masked unless the integration reveals the resource: `last4` keeps the
+   * last four characters, `hidden` none. A path leads through arrays, and every text below its end is masked. `token` is
+   * always masked: Tartan shows no token.
+   */
+  sensitive?: Readonly<Record<string, "last4" | "hidden" | "token">>;
   /** the fields and columns that tell rows of a subject apart; none: the one row stands for the subject itself */
   key: readonly string[];
   columns: readonly Column[];
@@ -175,6 +213,11 @@ export interface Resource {
   /** asked for only where the subject has one of these products, since asking could add (and bill) it */
   products?: readonly string[];
   fetch: Fetch;
+  /**
+   * Plaid bills requests for it, so it is requested only where the integration enables the resource by name. `each`: for every
+   * request, so it is also requested only by name, never as one of all.
+   */
+  billed?: "each" | "once";
   /**
    * Products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows; `unknown`: Plaid says it
    * nowhere, so each check of reconciliation reads the resource.

@@ -106,7 +106,7 @@ async function readArrivals(tx: Queryable, rows: readonly UnmarkedRow[]): Promis
   ];
 }
 
-const needsToken = ({ kind }: SubjectKey): boolean => subjectKind(kind)?.asks === "access_token";
+const needsToken = ({ kind }: SubjectKey): boolean => subjectKind(kind)?.access.by === "access_token";
 
 /** Names of the subjects that have a token. */
 async function readLinked(tx: Queryable, arrivals: readonly Arrival[]): Promise<ReadonlySet<string>> {

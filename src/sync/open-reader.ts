@@ -28,7 +28,7 @@ export async function openReader(deps: ReaderDeps, claim: Claim, signal: AbortSi
   const { database, directory, vault, clientFor, clock, limiter } = deps;
   const integration = await directory.find(claim.integrationId);
   if (integration === null) return null;
-  const asksToken = subjectKind(claim.kind)?.asks === "access_token";
+  const asksToken = subjectKind(claim.kind)?.access.by === "access_token";
   const [token, institutionId] = asksToken
     ? await Promise.all([findToken(database, vault, claim.integrationId, claim.id), institutionOf(database, claim)])
     : [null, null];

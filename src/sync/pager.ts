@@ -3,6 +3,7 @@
  * with the cursor of the page that comes next.
  *
  *   cursor   Plaid's own
+ *   list     the name of the next page in the answer; a run always reads all of them
  *   ledger   the number of the last event; an event that was there is never gone
  *   window   the days, the offset and the key of the row before it. Plaid's offsets move when rows come and go between two
  *            requests. So each page begins with the last row of the page before: when it is another one, the reading
@@ -11,7 +12,15 @@
 import type { Clock } from "../clock.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import type { Reading } from "../mirror/types.ts";
-import type { CursorFetch, LedgerFetch, Resource, SnapshotFetch, Table, WindowFetch } from "../resources/types.ts";
+import type {
+  CursorFetch,
+  LedgerFetch,
+  ListFetch,
+  Resource,
+  SnapshotFetch,
+  Table,
+  WindowFetch,
+} from "../resources/types.ts";
 import { notReady, unreadable, valueAt, valueOf, type Answer } from "./ask.ts";
 
 /** What the answer to the request for a page says of the next one. */
@@ -37,6 +46,7 @@ export type PagedFetch = Exclude<Resource["fetch"], SnapshotFetch>;
 
 export function pagerOf({ tables: [table] }: Resource, fetch: PagedFetch, clock: Clock): Pager {
   if (fetch.kind === "cursor") return cursorPager(fetch);
+  if (fetch.kind === "list") return listPager(fetch);
   return fetch.kind === "ledger" ? ledgerPager(fetch, table) : windowPager(fetch, table, clock);
 }
 
@@ -52,6 +62,17 @@ const cursorPager = ({ cursor: { sentAs, nextAt, moreAt }, history }: CursorFetc
   },
   gone: (_cursor, fromStart) => ({ whole: fromStart }),
   stored: (cursor) => cursor,
+});
+
+const listPager = ({ next: { sentAs, at } }: ListFetch): Pager => ({
+  fields: (cursor) => (cursor === "" ? {} : { [sentAs]: cursor }),
+  next: (body, cursor) => {
+    const next = valueAt(body, at) ?? "";
+    if (typeof next !== "string") throw unreadable();
+    return { cursor: next === "" ? cursor : next, more: next !== "", complete: true };
+  },
+  gone: () => ({ whole: true }),
+  stored: () => null,
 });
 
 const ledgerPager = ({ after: { sentAs, idAt, moreAt } }: LedgerFetch, table: Table): Pager => ({

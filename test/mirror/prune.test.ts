@@ -10,7 +10,7 @@ test("rows that Plaid removed before the retention are deleted in every table of
   await using db = await testDatabase();
   const { database } = db;
   for (const each of TABLES) {
-    const columns = ["integration_id", each.resource.subject.column, ...each.table.key];
+    const columns = ["integration_id", each.resource.subject.column ?? [], ...each.table.key].flat();
     await database.query(
       `insert into ${nameOf(each)} (${columns.join(", ")}, raw, removed_at)
        select 'svi', ${columns

@@ -45,7 +45,7 @@ describe("each resource", () => {
         expect([column.name, actual[column.name]]).toEqual([column.name, TYPES[column.type]]);
       const known = new Set([
         "integration_id",
-        subject.column,
+        ...(subject.column === null ? [] : [subject.column]),
         ...key,
         ...columns.map((column) => column.name),
         ...given,
@@ -64,7 +64,11 @@ describe("each resource", () => {
           where i.indrelid = $1::regclass and i.indisprimary`,
         [nameOf(each)],
       );
-      expect(rows[0]?.columns).toEqual(["integration_id", subject.column, ...key]);
+      expect(rows[0]?.columns).toEqual([
+        "integration_id",
+        ...(subject.column === null ? [] : [subject.column]),
+        ...key,
+      ]);
     });
 
     it(`${name}: a column is named after its path in Plaid's object`, () => {
@@ -97,7 +101,7 @@ describe("the list of resources", () => {
       ).toHaveLength(1);
       expect(rootOf(resourcesOf(kind))).toBe(resourcesOf(kind)[0]);
     }
-    expect(subjectKind("item")).toMatchObject({ asks: "access_token" });
+    expect(subjectKind("item")).toMatchObject({ access: { by: "access_token" } });
     expect(subjectKind("transfer_ledger")).toBeUndefined();
   });
 

@@ -96,7 +96,7 @@ export async function openPlaid(world: World, tables: Readonly<Record<string, st
           daysRequested: null,
           includeOriginalDescription: false,
         },
-        accessToken: subject.asks === "access_token" ? "access-token" : null,
+        accessToken: subject.access.by === "access_token" ? "access-token" : null,
         unconfirmed: null,
         institutionId: null,
       };

@@ -1,0 +1,3 @@
+-- What belongs to no item: transfers, payments, wallets, identity verifications and screenings.
+
+select tartan.protect_mirror();
