@@ -217,7 +217,7 @@ export async function applyError(
   const row = { ...(known?.raw ?? { [root.subject.column ?? "id"]: scope.subjectId }), [root.conditionAt]: error };
   const beside = (place.with ?? []).map((field) => [field, known?.raw[field] ?? null] as const);
   const [last = "", ...around] = place.at.split(".").toReversed();
-  const within: Record<string, unknown> = { [last]: row, ...Object.fromEntries(beside) };
+  const within: Record<string, unknown> = place.at === "" ? row : { [last]: row, ...Object.fromEntries(beside) };
   const text = JSON.stringify(around.reduce((inner, name) => ({ [name]: inner }), within));
   const pages = [{ text, rows: true, removals: false }];
   const applied = (await applyReading(tx, scope, { resource: root, pages, whole: false }, unfit)).get(table.name);

@@ -11,6 +11,7 @@
  */
 import type { Statement } from "../database/types.ts";
 import {
+  hasKey,
   keyColumns,
   keyNames,
   nameOf,
@@ -47,6 +48,7 @@ export function upsertPage(of: Mirrored, careful = false): Statement {
   const key = keys.join(", ");
   const root = table.key.length === 0;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
+  const subject = of.resource.subject.column === null ? [] : ["$2"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
   const values = columns.map((column) => valueOf(column, "raw", careful));
   values.push(...given.map(givenValue), careful ? "raw" : checkedRow(table, "raw"));
@@ -76,7 +78,7 @@ with page as materialized (
   where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
 ), written as (
   insert into ${nameOf(of)} as t (integration_id, ${primaryKey(of).join(", ")}, ${names.join(", ")})
-  select ${["$1", "$2", ...checkedKeys, ...values].join(", ")} from news
+  select ${["$1", ...subject, ...checkedKeys, ...values].join(", ")} from news
   on conflict (integration_id, ${primaryKey(of).join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
     added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
     changed_at = now(), removed_at = null
@@ -201,6 +203,14 @@ export const anyRootRow = (of: Mirrored): Statement => ({
 export const referenced = (of: Mirrored, column: string): string => `
   select distinct t.${column} as id from ${nameOf(of)} t
   where ${own(of, "t")} and t.removed_at is null and t.${column} is not null`;
+
+/** The same of the rows that this transaction has added or modified; `keys`: only those with a key in $3. */
+export const referencedByChanged = (of: Mirrored, column: string, by: "keys" | "all"): string => {
+  const changed = `${own(of, "t")} and t.removed_at is null and t.changed_at = now() and t.${column} is not null`;
+  if (by === "all") return `select distinct t.${column} as id from ${nameOf(of)} t where ${changed}`;
+  return `select distinct r.id from unnest($3::text[]) k (key), lateral (
+    select t.${column} as id from ${nameOf(of)} t where ${hasKey(of, "t", "k.key")} and ${changed} limit 1) r`;
+};
 
 /** Says since when the row that stands for the subject is known to be true: $3. */
 export const verifyRow = (of: Mirrored): Statement => ({

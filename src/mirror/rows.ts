@@ -60,8 +60,10 @@ export function rowsOf({ rows, key }: Table, page: string): string {
   return rows.map((at, place) => rowsAt(at, page, place, key.length === 0)).join(" union all ");
 }
 
-function rowsAt({ at, with: beside = [] }: RowsAt, page: string, place: number, isOne: boolean): string {
-  const steps = stepsOf(at);
+function rowsAt(place: RowsAt, page: string, number: number, isOne: boolean): string {
+  if (place.at === "")
+    return `select ${shaped(`${page} - 'request_id'`, place, page, "1")} as e, ${number} as place, 1 as n`;
+  const steps = stepsOf(place.at);
   const last = steps.pop()?.name ?? "";
   const around: string[] = [];
   let within = page;
@@ -73,13 +75,28 @@ function rowsAt({ at, with: beside = [] }: RowsAt, page: string, place: number, 
     within = `${alias}.e`;
   }
   const value = `nullif(${within} -> ${literal(last)}, 'null')`;
-  const joined = beside
-    .map((field) => ` || jsonb_build_object(${literal(field)}, ${within} -> ${literal(field)})`)
-    .join("");
-  if (isOne) return `select ${value}${joined} as e, ${place} as place, 1 as n`;
+  if (isOne && place.whose === undefined)
+    return `select ${shaped(value, place, within, "1")} as e, ${number} as place, 1 as n`;
   const elements = `jsonb_array_elements(${value}) with ordinality as x (e, n)`;
-  if (around.length === 0) return `select e${joined} as e, ${place} as place, n from ${elements}`;
+  const row = shaped("x.e", place, within, "x.n");
+  const mine = place.whose === undefined ? "" : ` where x.e ->> ${literal(place.whose)} = $2`;
+  if (around.length === 0) return `select ${row} as e, ${number} as place, n from ${elements}${mine}`;
   const order = [...around.map((_, n) => `a${n}.n`), "x.n"].join(", ");
-  return `select x.e${joined} as e, ${place} as place, row_number() over (order by ${order}) as n
-    from ${[...around, elements].join(", lateral ")}`;
+  return `select ${row} as e, ${number} as place, row_number() over (order by ${order}) as n
+    from ${[...around, elements].join(", lateral ")}${mine}`;
+}
+
+/** A row with what is joined to it, from `within` around it and its `number` in its array, and without what is no part of it. */
+function shaped(
+  row: string,
+  { with: beside = [], fixed = {}, numbered, without = [] }: RowsAt,
+  within: string,
+  number: string,
+) {
+  const joined = [
+    ...beside.map((field) => [field, `${within} -> ${literal(field)}`]),
+    ...Object.entries(fixed).map(([field, text]) => [field, `${literal(text)}::text`]),
+    ...(numbered === undefined ? [] : [[numbered, number]]),
+  ].map(([field = "", value]) => ` || jsonb_build_object(${literal(field)}, ${value})`);
+  return `${row}${without.map((field) => ` - ${literal(field)}`).join("")}${joined.join("")}`;
 }

@@ -63,6 +63,8 @@ export interface RowsAt {
   with?: readonly string[];
   /** Plaid writes null where there are none; elsewhere null is no answer */
   nullable?: true;
+  /** Plaid may leave out the place, or anything on the way to it, where there are none */
+  optional?: true;
 }
 
 export interface Request {

@@ -105,19 +105,23 @@ const holdsAny = (text: string): boolean => /^(\{|\[\s*[^\]\s])/.test(text);
 /** Whether the answer holds rows. One that lacks a place of theirs is no answer, and must not pass for "none left". */
 export function holdsRows(body: Answer, { tables }: Resource): boolean {
   const places = tables.flatMap(({ key, rows }) =>
-    rows.map((at) => holdsAt(body, at.at.split("."), at, key.length === 0)),
+    rows.map((at) => at.at === "" || holdsAt(body, at.at.split("."), at, isOne(key, at))),
   );
   return places.some(Boolean);
 }
 
-function holdsAt(body: Answer, [step = "", ...rest]: readonly string[], at: RowsAt, isOne: boolean): boolean {
+/** Whether the place is that of one object, not of an array. */
+const isOne = (key: Table["key"], { whose }: RowsAt): boolean => key.length === 0 && whose === undefined;
+
+function holdsAt(body: Answer, [step = "", ...rest]: readonly string[], at: RowsAt, one: boolean): boolean {
   const isEach = step.endsWith("[]");
   const text = body.get(isEach ? step.slice(0, -2) : step) ?? "";
   if (rest.length === 0 && at.nullable && text === "null") return false;
-  if (!text.startsWith(isEach || (rest.length === 0 && !isOne) ? "[" : "{")) throw unreadable();
+  if (at.optional && (text === "null" || text === "")) return false;
+  if (!text.startsWith(isEach || (rest.length === 0 && !one) ? "[" : "{")) throw unreadable();
   if (rest.length === 0) return holdsAny(text);
   const inner = isEach ? (JSON.parse(text) as unknown[]).map((element) => JSON.stringify(element)) : [text];
-  return inner.map((each) => holdsAt(insideOf(each), rest, at, isOne)).some(Boolean);
+  return inner.map((each) => holdsAt(insideOf(each), rest, at, one)).some(Boolean);
 }
 
 function insideOf(text: string): Answer {
@@ -139,14 +143,23 @@ export function holdsRemovals(body: Answer, { tables }: Resource): boolean {
 }
 
 /** The one row of an answer, with what is joined to it. */
-export function rootIn(body: Answer, { rows: [place] }: Table): Record<string, unknown> {
+export function rootIn(body: Answer, { rows: [place] }: Table, subjectId: string): Record<string, unknown> | null {
   if (place === undefined) return {};
+  const found = place.at === "" ? wholeOf(body) : valueAt(body, place.at);
+  const row = place.whose === undefined ? found : elementOf(found, place.whose, subjectId);
+  if (row === null) return null;
   const beside = (place.with ?? []).map((field) => {
     const path = [...place.at.split(".").slice(0, -1), field].join(".");
     return [field, valueAt(body, path) ?? null] as const;
   });
-  return { ...(valueAt(body, place.at) as Record<string, unknown>), ...Object.fromEntries(beside) };
+  return { ...(row as Record<string, unknown>), ...Object.fromEntries(beside) };
 }
+
+const wholeOf = (body: Answer): Record<string, unknown> =>
+  Object.fromEntries([...body].flatMap(([name, text]) => (name === "request_id" ? [] : [[name, JSON.parse(text)]])));
+
+const elementOf = (list: unknown, field: string, id: string): unknown =>
+  (Array.isArray(list) ? (list as Record<string, unknown>[]) : []).find((each) => each[field] === id) ?? null;
 
 export const notReady = (): PlaidError =>
   new PlaidError({ errorType: "ITEM_ERROR", errorCode: "PRODUCT_NOT_READY", httpStatus: 200, retryClass: "trigger" });

@@ -87,11 +87,11 @@ async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
  * Makes subjects due that the rows reference, such as an item's institution. It comes late, since marks of these wait from here to
  * the commit.
  */
-async function follow(tx: Queryable, { scope, outcomes, decision }: Ending): Promise<void> {
+async function follow(tx: Queryable, { scope, outcomes, decision }: Ending, { applied }: Written): Promise<void> {
   if (decision.gone) return;
   for (const outcome of outcomes) {
     if (!("read" in outcome)) continue;
-    const references = await findReferences(tx, scope, outcome.task.resource);
+    const references = await findReferences(tx, scope, outcome.task.resource, applied);
     const { integrationId } = scope;
     await markDue(
       tx,
@@ -137,9 +137,10 @@ async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<v
 const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({ id }) => id);
 
 /** Writes the subject's next state. A mark that came during the run leaves it due. */
-async function settle(tx: Queryable, ending: Ending, { info, verifiedAt }: Written): Promise<void> {
+async function settle(tx: Queryable, ending: Ending, written: Written): Promise<void> {
+  const { info, verifiedAt } = written;
   const { claim, webhooks, served, idle, decision } = ending;
-  await follow(tx, ending);
+  await follow(tx, ending, written);
   const { rows } = await tx.query<{ generation: number }>(LOCK, held(claim));
   const [now] = rows;
   if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });

@@ -62,7 +62,7 @@ async function readSnapshot(reader: Reader, task: Task, fetch: SnapshotFetch): P
     task,
     read: { resource, pages: [page], whole: true },
     cursor: null,
-    root: table && answer ? rootIn(answer.body, table) : null,
+    root: table && answer ? rootIn(answer.body, table, reader.scope.subjectId) : null,
     complete: true,
   };
 }

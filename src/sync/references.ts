@@ -1,8 +1,9 @@
 /** The subjects that rows reference, such as an item's institution, and which of them should be fetched now. */
 import type { Queryable, Statement } from "../database/types.ts";
-import { referenced } from "../mirror/queries.ts";
+import type { AppliedTables } from "../mirror/apply.ts";
+import { referenced, referencedByChanged } from "../mirror/queries.ts";
 import { statementName, tablesOf, type Mirrored } from "../mirror/rows.ts";
-import type { Scope, Subject } from "../mirror/types.ts";
+import type { Applied, Scope, Subject } from "../mirror/types.ts";
 import type { Reference, Resource } from "../resources/types.ts";
 
 /**
@@ -17,16 +18,45 @@ select r.id from (${referenced(of, column)}) r where not exists (
     and (s.verified_at > now() - $4 * interval '1 hour' or s.due_at is not null or s.status = 'ended'))`,
 });
 
-/** The subjects that the resource's rows reference and that should be fetched now. */
-export async function findReferences(tx: Queryable, scope: Scope, resource: Resource): Promise<Subject[]> {
+/** The subjects that the resource's rows reference and that should be fetched now, after a run has applied its rows. */
+export async function findReferences(
+  tx: Queryable,
+  scope: Scope,
+  resource: Resource,
+  applied: AppliedTables,
+): Promise<Subject[]> {
   const found: Subject[] = [];
   for (const of of tablesOf(resource)) {
     for (const reference of of.table.references ?? []) {
-      const { subject, staleHours } = reference;
-      const values = [scope.integrationId, scope.subjectId, subject.kind, staleHours];
-      const { rows } = await tx.query<{ id: string }>(staleReferences(of, reference), values);
-      found.push(...rows.map(({ id }) => ({ kind: subject.kind, id })));
+      const changed = applied.get(of.table.name);
+      const { rows } =
+        reference.staleHours === "changed"
+          ? await findChanged(tx, scope, of, reference, changed)
+          : await findStale(tx, scope, of, reference, reference.staleHours);
+      found.push(...rows.map(({ id }) => ({ kind: reference.subject.kind, id })));
     }
   }
   return found;
+}
+
+type Found = { rows: readonly { id: string }[] };
+
+const findStale = (tx: Queryable, scope: Scope, of: Mirrored, reference: Reference, hours: number): Promise<Found> =>
+  tx.query(staleReferences(of, reference), [scope.integrationId, scope.subjectId, reference.subject.kind, hours]);
+
+async function findChanged(
+  tx: Queryable,
+  { integrationId, subjectId }: Scope,
+  of: Mirrored,
+  { column }: Reference,
+  applied: Applied | undefined,
+): Promise<Found> {
+  if (!applied || applied.changes.added + applied.changes.modified === 0) return { rows: [] };
+  const { keys } = applied;
+  const by = keys === null ? "all" : "keys";
+  const statement = {
+    name: statementName(of, `changed_${column}_by_${by}`),
+    text: referencedByChanged(of, column, by),
+  };
+  return await tx.query(statement, [integrationId, subjectId, ...(keys === null ? [] : [[...new Set(keys)]])]);
 }
