@@ -2,6 +2,7 @@
  * An account of an Item, and its form in Plaid's answers. Money is in ten-thousandths, so that sums stay exact.
  */
 import type { AccountKind } from "./catalogue/accounts.ts";
+import type { AccountOverride } from "./custom/schema.ts";
 import type { Random } from "./random.ts";
 
 export interface Account {
@@ -14,15 +15,23 @@ export interface Account {
   held: number;
   /** live transactions on it; Plaid leaves accounts without any out of /transactions/sync */
   transactions: number;
+  /** what the configuration of `user_custom` says of it; every product shows what stands here */
+  readonly override: AccountOverride | null;
 }
 
-export const createAccount = (random: Random, kind: AccountKind, currency: string): Account => ({
+export const createAccount = (
+  random: Random,
+  kind: AccountKind,
+  currency: string,
+  override: AccountOverride | null = null,
+): Account => ({
   id: random.id(),
   kind,
   currency,
   current: kind.current,
   held: 0,
   transactions: 0,
+  override,
 });
 
 /** Adds a transaction to the balances (`sign` 1) or takes it out (-1). */
@@ -35,7 +44,9 @@ const money = (value: number | null): number | null => (value === null ? null : 
 
 /** Plaid shows an available balance only for account kinds that have one. */
 function available(account: Account): number | null {
-  const { kind, current, held } = account;
+  const { kind, current, held, override } = account;
+  if (override?.has_null_available_balance) return null;
+  if (override?.force_available_balance !== undefined) return Math.round(override.force_available_balance * 10_000);
   if (kind.available === null) return null;
   const start = kind.type === "credit" ? kind.current - current : current - kind.current;
   return kind.available + start - held;

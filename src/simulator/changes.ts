@@ -82,6 +82,16 @@ export function raise(book: Book, txn: Txn, by: number): void {
 export function post(book: Book, pending: Txn, today: number): Txn {
   take(book, pending);
   const amount = book.random.chance(0.2) ? pending.amount + book.random.between(1, 500) * 100 : pending.amount;
+  return putPosted(book, pending, amount, today);
+}
+
+/** The same for the same amount, on the day that its user has planned. */
+export function postAsPlanned(book: Book, pending: Txn, day: number): Txn {
+  take(book, pending);
+  return putPosted(book, pending, pending.amount, day);
+}
+
+function putPosted(book: Book, pending: Txn, amount: number, today: number): Txn {
   return put(
     book,
     newTxn({
@@ -95,6 +105,7 @@ export function post(book: Book, pending: Txn, today: number): Txn {
       pending: false,
       pendingId: pending.id,
       note: pending.note,
+      currency: pending.currency,
     }),
   );
 }

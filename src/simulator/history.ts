@@ -8,7 +8,7 @@ import { newTxn, type Txn } from "./transaction-log.ts";
 import type { Random } from "./random.ts";
 
 /** what the user's login decides */
-export type Username = "user_good" | "user_transactions_dynamic" | "controlled";
+export type Username = "user_good" | "user_transactions_dynamic" | "user_custom" | "controlled";
 
 export interface Plan {
   username: Username;

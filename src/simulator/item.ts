@@ -10,6 +10,9 @@
  */
 import { createAccount, type Account } from "./account.ts";
 import { CHECKING, HELD_FOR, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
+import { dataRandom, planAccounts } from "./custom/accounts.ts";
+import { customHistory, type DueTxn } from "./custom/history.ts";
+import type { CustomUser } from "./custom/schema.ts";
 import type { Institution } from "./catalogue/institutions.ts";
 import { dayOf, momentText } from "./days.ts";
 import { TransactionLog, type Txn } from "./transaction-log.ts";
@@ -24,6 +27,8 @@ export interface Book {
   readonly log: TransactionLog;
   /** history that has not arrived yet, oldest first */
   reserve: Txn[];
+  /** pending transactions that post on a day that their user has planned */
+  due: DueTxn[];
   /** changes after the history draw from here */
   readonly random: Random;
 }
@@ -44,6 +49,8 @@ export interface Item {
   readonly random: Random;
   /** Plaid's own user id (usr_…) or the name that the maker of the Item gave its user */
   readonly userId: string | null;
+  /** the configuration of user_custom */
+  readonly override: CustomUser | null;
   /** may still change until the first request for Transactions */
   plan: Plan;
   accessToken: string;
@@ -73,22 +80,37 @@ export function bookOf(item: Item): Book {
   if (item.book) return item.book;
   const random = item.random.fork("book");
   const currency = item.institution.country_codes.includes("CA") ? "CAD" : "USD";
-  const accounts = accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
+  const accounts = item.override
+    ? planAccounts(item.override, dataRandom(item.override, random), currency).map((one) =>
+        createAccount(random, one.kind, one.currency, one.override),
+      )
+    : accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
   if (item.plan.username === "controlled") for (const account of accounts) openWith(account, random);
-  const book: Book = { accounts, log: new TransactionLog(), reserve: [], random: random.fork("changes") };
-  book.reserve = historyOf(item, book);
+  const book: Book = { accounts, log: new TransactionLog(), reserve: [], due: [], random: random.fork("changes") };
+  planHistory(item, book);
   item.book = book;
   if (item.stage === "HISTORICAL") release(book, -Infinity);
   return book;
 }
 
-const historyOf = (item: Item, { accounts }: Book): Txn[] =>
-  makeHistory(item.plan, accounts, dayOf(item.createdAt), item.random.fork("history"));
+function planHistory(item: Item, book: Book): void {
+  const { plan, override: user } = item;
+  const today = dayOf(item.createdAt);
+  const random = item.random.fork("history");
+  if (user === null) {
+    book.reserve = makeHistory(plan, book.accounts, today, random);
+    return;
+  }
+  const data = dataRandom(user, random);
+  const { history, due } = customHistory({ user, plan, accounts: book.accounts, today, data, ids: random });
+  book.reserve = history;
+  book.due = due;
+}
 
 /** Replaces the planned history, before any of it has arrived. */
 export function replan(item: Item, plan: Plan): void {
   item.plan = plan;
-  if (item.book) item.book.reserve = historyOf(item, item.book);
+  if (item.book) planHistory(item, item.book);
 }
 
 /** Lets the history from `fromDay` on arrive; returns how many transactions that were. */

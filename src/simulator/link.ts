@@ -3,7 +3,9 @@
  * if Transactions is among its products. The data of its other products arrives at once.
  */
 import type { Institution } from "./catalogue/institutions.ts";
-import { planFor, type Username } from "./history.ts";
+import type { Login } from "./custom/login.ts";
+import { postOnDays } from "./custom/posting.ts";
+import { planFor } from "./history.ts";
 import type { Item } from "./item.ts";
 import { beginPulls } from "./products/shelf.ts";
 import type { Simulation } from "./simulation.ts";
@@ -16,16 +18,17 @@ export interface LinkRequest {
   consented?: readonly string[] | undefined;
   webhook: string | null;
   userId: string | null;
-  username: Username;
+  login: Login;
   /** requested history, in days */
   days: number;
 }
 
 export function linkItem(sim: Simulation, request: LinkRequest): Item {
-  const { username, days, ...rest } = request;
-  const plan = planFor(username, days);
-  const item = sim.world.createItem({ ...rest, plan, stage: "NONE", now: sim.time.now() });
+  const { login, days, ...rest } = request;
+  const plan = planFor(login.username, days);
+  const item = sim.world.createItem({ ...rest, plan, override: login.override, stage: "NONE", now: sim.time.now() });
   sim.settle(item);
+  postOnDays(sim, item);
   beginProducts(sim, item);
   return item;
 }

@@ -47,6 +47,11 @@ export class Random {
     return new Random(`${this.name}/${label}`);
   }
 
+  /** A stream that depends on this name only, not on the seed of the world. */
+  named(name: string): Random {
+    return new Random(name);
+  }
+
   /** 32 random bits as an unsigned integer */
   bits(): number {
     const product = Math.imul(this.#b, 5);

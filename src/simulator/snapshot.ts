@@ -10,6 +10,7 @@ import { deserialize, serialize } from "node:v8";
 import { TartanError } from "../errors.ts";
 import { findInstitution } from "./catalogue/institutions.ts";
 import { TransactionLog, type TransactionLogState } from "./transaction-log.ts";
+import { postOnDays } from "./custom/posting.ts";
 import type { Book, Item, Shelved } from "./item.ts";
 import { continuePulls } from "./products/shelf.ts";
 import { Random, type RandomState } from "./random.ts";
@@ -17,7 +18,7 @@ import type { Simulation } from "./simulation.ts";
 import type { WorldState } from "./world.ts";
 
 /** Raised whenever the shape below changes; an older snapshot is refused. */
-const VERSION = 3;
+const VERSION = 4;
 
 type SavedBook = Omit<Book, "log" | "random"> & { log: TransactionLogState; random: RandomState };
 type SavedShelved = Omit<Shelved, "content"> & { content: { state: unknown; random: RandomState } | null };
@@ -77,6 +78,7 @@ export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {
     sim.settle(item);
     sim.continueExtraction(item);
     continuePulls(sim, item);
+    postOnDays(sim, item);
   }
 }
 

@@ -27,6 +27,8 @@ export interface Txn {
   readonly pendingId: string | null;
   /** a name of its own, instead of the merchant's */
   note: string | null;
+  /** another currency than its account's */
+  readonly currency: string | null;
   /** log numbers; 0: not yet */
   added: number;
   changed: number;
@@ -35,7 +37,7 @@ export interface Txn {
   slot: number;
 }
 
-export type TxnFacts = Omit<Txn, "added" | "changed" | "removed" | "slot">;
+export type TxnFacts = Omit<Txn, "added" | "changed" | "removed" | "slot" | "currency"> & { currency?: string | null };
 
 /** Makes a transaction field by field, so that a million of them share one hidden class. */
 export const newTxn = (facts: TxnFacts): Txn => ({
@@ -49,6 +51,7 @@ export const newTxn = (facts: TxnFacts): Txn => ({
   pending: facts.pending,
   pendingId: facts.pendingId,
   note: facts.note,
+  currency: facts.currency ?? null,
   added: 0,
   changed: 0,
   removed: 0,

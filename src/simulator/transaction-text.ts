@@ -164,7 +164,7 @@ export function transactionText(txn: Txn, original = false): string {
   return (
     `{"account_id":"${txn.account.id}","account_owner":null,"amount":${txn.amount / 10_000},` +
     `"authorized_date":"${authorized}","authorized_datetime":${moment(authorized, pieces.time)}${pieces.untilDate}${date}",` +
-    `"datetime":${moment(date, txn.pending ? null : pieces.time)},"iso_currency_code":"${txn.account.currency}"` +
+    `"datetime":${moment(date, txn.pending ? null : pieces.time)},"iso_currency_code":"${txn.currency ?? txn.account.currency}"` +
     `${pieces.untilName}${name}${original ? `,"original_description":${name}` : ""}${pieces.untilPending}${txn.pending},` +
     `"pending_transaction_id":${txn.pendingId === null ? "null" : `"${txn.pendingId}"`}` +
     `${pieces.untilCode}${txn.id}${pieces.end}`

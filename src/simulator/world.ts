@@ -2,6 +2,7 @@
  * The world: clients, their Items, and their tokens. This file knows nothing about HTTP or webhooks.
  */
 import { findInstitution, INSTITUTIONS, type Institution } from "./catalogue/institutions.ts";
+import type { CustomUser } from "./custom/schema.ts";
 import type { Plan } from "./history.ts";
 import type { Item, Stage } from "./item.ts";
 import { Market, type MarketState } from "./market.ts";
@@ -23,6 +24,7 @@ export interface ItemRequest {
   webhook: string | null;
   userId: string | null;
   plan: Plan;
+  override?: CustomUser | null | undefined;
   stage: Stage;
   now: number;
 }
@@ -109,6 +111,7 @@ export class World {
       institution,
       createdAt: request.now,
       plan: request.plan,
+      override: request.override ?? null,
       random,
       userId: request.userId,
       products: [

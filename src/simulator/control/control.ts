@@ -7,6 +7,8 @@ import { TartanError } from "../../errors.ts";
 import { accountObject, type Account } from "../account.ts";
 import { kindOfSubtype } from "../catalogue/accounts.ts";
 import { change } from "../changes.ts";
+import { postOnDays } from "../custom/posting.ts";
+import { loginAt } from "./login.ts";
 import { faultSchema, type FaultInput, type ActiveFault } from "../faults.ts";
 import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
@@ -38,6 +40,7 @@ export class Control {
     const { world, time } = this.#sim;
     const clientId = this.#clientId(request.client_id);
     const institution = this.#institution(request.institution_id);
+    const { override } = request.user === "user_custom" ? loginAt(request) : { override: null };
     const plan =
       request.user === "user_transactions_dynamic"
         ? planFor(request.user, request.days)
@@ -48,6 +51,7 @@ export class Control {
         clientId,
         institution,
         plan,
+        override,
         products: request.products,
         consented: request.consented_products,
         webhook: request.webhook,
@@ -56,6 +60,7 @@ export class Control {
         now: time.now(),
       });
       this.#sim.settle(item);
+      postOnDays(this.#sim, item);
       beginProducts(this.#sim, item, request.ready);
       items.push({ item_id: item.itemId, access_token: item.accessToken });
     }
@@ -76,7 +81,7 @@ export class Control {
     const institution = this.#institution(request.institution_id);
     const { clientId, webhook, userId, days } = link;
     const { products, ifSupported, consented } = link;
-    const rest = { webhook, userId, username: request.user, days };
+    const rest = { webhook, userId, login: loginAt(request), days };
     const item = linkItem(this.#sim, { clientId, institution, products, ifSupported, consented, ...rest });
     return { public_token: this.#sim.world.createPublicToken(item, this.#sim.time.now()), item_id: item.itemId };
   }

@@ -8,6 +8,7 @@ import { ITEM_ERROR_CODES } from "../plaid-error.ts";
 import { TAMPERINGS } from "../webhooks/sign.ts";
 
 const webUrl = z.url({ protocol: /^https?$/, error: "must be an http or https URL" });
+const password = z.union([z.string(), z.record(z.string(), z.unknown())]).optional();
 const count = z.int().min(0).max(1_000_000);
 
 export const itemsInput = z.strictObject({
@@ -25,7 +26,9 @@ export const itemsInput = z.strictObject({
   client_id: z.string().optional(),
   /** how far back the history goes */
   days: z.int().min(1).max(730).default(90),
-  user: z.enum(["controlled", "user_good", "user_transactions_dynamic"]).default("controlled"),
+  user: z.enum(["controlled", "user_good", "user_transactions_dynamic", "user_custom"]).default("controlled"),
+  /** the configuration of user_custom: an object, or its JSON text */
+  password,
   /** false: the history arrives in stages, with its webhooks, as after Link */
   ready: z.boolean().default(true),
 });
@@ -76,7 +79,8 @@ export const clientInput = z.strictObject({ client_id: z.string().min(1), secret
 export const linkInput = z.strictObject({
   link_token: z.string(),
   institution_id: z.string().optional(),
-  user: z.enum(["user_good", "user_transactions_dynamic"]).default("user_good"),
+  user: z.enum(["user_good", "user_transactions_dynamic", "user_custom"]).default("user_good"),
+  password,
 });
 
 const signing = {

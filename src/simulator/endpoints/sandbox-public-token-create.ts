@@ -1,6 +1,6 @@
 /** POST /sandbox/public_token/create: an Item without Link. */
 import { z } from "zod";
-import type { Username } from "../history.ts";
+import { loginOf } from "../custom/login.ts";
 import { invalidField, invalidInstitution } from "../plaid-error.ts";
 import { linkItem } from "../link.ts";
 import { endpoint } from "./endpoint.ts";
@@ -38,13 +38,9 @@ export const sandboxPublicTokenCreate = endpoint(
       products: body.initial_products,
       webhook: body.options?.webhook ?? null,
       userId: body.user_id ?? null,
-      username: usernameOf(body.options?.override_username),
+      login: loginOf(body.options?.override_username, body.options?.override_password),
       days: body.options?.transactions?.days_requested ?? DEFAULT_DAYS,
     });
     return { public_token: sim.world.createPublicToken(item, sim.time.now()) };
   },
 );
-
-/** Every user except the dynamic one has the accounts and the history of user_good. */
-const usernameOf = (name: string | null | undefined): Username =>
-  name === "user_transactions_dynamic" ? name : "user_good";
