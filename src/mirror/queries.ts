@@ -48,7 +48,6 @@ export function upsertPage(of: Mirrored, careful = false): Statement {
   const key = keys.join(", ");
   const root = table.key.length === 0;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
-  const subject = of.resource.subject.column === null ? [] : ["$2"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
   const values = columns.map((column) => valueOf(column, "raw", careful));
   values.push(...given.map(givenValue), careful ? "raw" : checkedRow(table, "raw"));
@@ -78,7 +77,7 @@ with page as materialized (
   where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
 ), written as (
   insert into ${nameOf(of)} as t (integration_id, ${primaryKey(of).join(", ")}, ${names.join(", ")})
-  select ${["$1", ...subject, ...checkedKeys, ...values].join(", ")} from news
+  select ${[...ownerValues(of), ...checkedKeys, ...values].join(", ")} from news
   on conflict (integration_id, ${primaryKey(of).join(", ")}) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
     added_at = case when t.removed_at is null or (t.changed_at = now() and t.added_at < now()) then t.added_at else now() end,
     changed_at = now(), removed_at = null
@@ -92,6 +91,8 @@ select
 from news`,
   };
 }
+
+const ownerValues = ({ resource }: Mirrored): string[] => (resource.subject.column === null ? ["$1"] : ["$1", "$2"]);
 
 /** What both kinds of removal end with: `gone` holds the keys of current rows to be removed. */
 const removeGone = (of: Mirrored): string => `
