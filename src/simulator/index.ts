@@ -19,6 +19,8 @@ export type { ChangeResult } from "./control/results.ts";
 export type { SignedWebhook } from "./control/webhooks.ts";
 export type { FaultInput, FaultKind, ActiveFault } from "./faults.ts";
 export type { BookName } from "./products/index.ts";
+export type { NewRecords, RecordBrief, RecordChange, RecordTruth } from "./control/records.ts";
+export type { RecordKind } from "./records/index.ts";
 export type { AnsweredRequest } from "./server.ts";
 export type { Attempt, SentFilter, SentStatus, SentWebhook } from "./webhooks/log.ts";
 export type { Client } from "./world.ts";
@@ -35,6 +37,8 @@ export interface SimulatorOptions {
   clock?: Clock;
   clientId?: string;
   secret?: string;
+  /** where the first client's webhooks go that are about no Item, such as those of payments */
+  webhook?: string;
   /** further clients */
   clients?: readonly Client[];
   /** true (default): Plaid's Sandbox limits; a number: that many times as much; false: none */
@@ -85,7 +89,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const { host = "127.0.0.1", port = 0, clientId = "simulator_client", secret = "simulator_secret" } = options;
   const state = options.stateFile === undefined ? null : readState(options.stateFile);
   const seed = state === null ? {} : { seed: seedOf(state, options.stateFile ?? "") };
-  const sim = new Simulation(simulationOptions({ ...options, ...seed }, { clientId, secret }));
+  const sim = new Simulation(
+    simulationOptions({ ...options, ...seed }, { clientId, secret, webhook: options.webhook }),
+  );
   if (state !== null) restoreSnapshot(sim, state);
   const control = new Control(sim);
   const server = await listen({ sim, control, onRequest: options.onRequest }, host, port).catch(

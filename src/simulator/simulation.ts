@@ -113,6 +113,20 @@ export class Simulation {
     });
   }
 
+  /** Sends a webhook about no Item: to `url`, or to its client's webhook URL; null when there is none. */
+  notifyClient(clientId: string, notice: WebhookNotice, url: string | null = null): SentWebhook | null {
+    const target = url ?? this.world.clients.get(clientId)?.webhook ?? null;
+    if (target === null) return null;
+    return this.sender.send({
+      itemId: null,
+      clientId,
+      url: target,
+      type: notice.type,
+      code: notice.code,
+      body: bodyText({ ...notice, withoutItem: true }, { itemId: "", userId: null }),
+    });
+  }
+
   /**
    * Sends the webhooks about changed transactions: removals, the number of new ones, and, once the client uses
    * /transactions/sync, SYNC_UPDATES_AVAILABLE. The removal comes first, as observed at Plaid.

@@ -1,6 +1,6 @@
 /**
  * The world as bytes, so that a simulator continues after a restart: Items with their accounts, transactions,
- * tokens and errors, the clients, and the clock. A snapshot does not hold webhooks that wait for a retry, faults,
+ * tokens and errors, the records of what belongs to no Item, the clients, and the clock. A snapshot does not hold webhooks that wait for a retry, faults,
  * rate limit windows or open Link sessions.
  *
  * A snapshot that was not taken at the end (the process was killed) may lack changes that Plaid's client has already seen.
@@ -14,6 +14,7 @@ import { postOnDays } from "./custom/posting.ts";
 import type { Book, Item, Shelved } from "./item.ts";
 import { continuePulls } from "./products/shelf.ts";
 import { Random, type RandomState } from "./random.ts";
+import { ALL_RECORDS } from "./records/index.ts";
 import type { Simulation } from "./simulation.ts";
 import type { WorldState } from "./world.ts";
 
@@ -80,6 +81,7 @@ export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {
     continuePulls(sim, item);
     postOnDays(sim, item);
   }
+  for (const book of ALL_RECORDS) for (const record of sim.world.records.all(book.kind)) book.plan?.(record, sim);
 }
 
 function read(snapshot: Buffer): Saved {

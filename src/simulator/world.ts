@@ -7,10 +7,13 @@ import type { Plan } from "./history.ts";
 import type { Item, Stage } from "./item.ts";
 import { Market, type MarketState } from "./market.ts";
 import { Random, type RandomState } from "./random.ts";
+import { RecordStore, type RecordsState } from "./records/store.ts";
 
 export interface Client {
   clientId: string;
   secret: string;
+  /** where webhooks go that are about no Item, as configured in Plaid's Dashboard; absent or null: nowhere */
+  webhook?: string | null | undefined;
 }
 
 export interface ItemRequest {
@@ -48,6 +51,7 @@ export interface WorldState {
   clients: Client[];
   items: Item[];
   market: MarketState;
+  records: RecordsState;
 }
 
 interface PublicToken {
@@ -60,6 +64,8 @@ const PUBLIC_TOKEN_LIFE_MS = 30 * 60_000;
 export class World {
   readonly random: Random;
   readonly market: Market;
+  /** what belongs to no Item */
+  readonly records: RecordStore;
   readonly clients = new Map<string, Client>();
   readonly items = new Map<string, Item>();
   readonly linkTokens = new Map<string, LinkToken>();
@@ -72,6 +78,7 @@ export class World {
     this.random = new Random(seed);
     this.#tokens = this.random.fork("tokens");
     this.market = new Market(this.random.fork("market"));
+    this.records = new RecordStore(this.random.fork("records"));
   }
 
   /** Everything that is kept over a restart. Link tokens and public tokens are not: they are valid for half an hour only. */
@@ -82,14 +89,19 @@ export class World {
       clients: [...this.clients.values()],
       items: [...this.items.values()],
       market: this.market.save(),
+      records: this.records.save(),
     };
   }
 
-  restore({ itemsMade, tokens, clients, items, market }: WorldState): void {
+  /** A webhook URL that this start was given counts, since a receiver's port may differ from the last time. */
+  restore({ itemsMade, tokens, clients, items, market, records }: WorldState): void {
     this.#itemsMade = itemsMade;
     this.#tokens = Random.restore(tokens);
     this.market.restore(market);
-    for (const client of clients) this.addClient(client);
+    this.records.restore(records);
+    for (const client of clients) {
+      this.addClient({ ...client, webhook: this.clients.get(client.clientId)?.webhook ?? client.webhook });
+    }
     for (const item of items) {
       this.items.set(item.itemId, item);
       this.#accessTokens.set(item.accessToken, item);

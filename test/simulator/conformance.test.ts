@@ -15,6 +15,7 @@ import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
 import { openInbox, type Inbox } from "./support/inbox.ts";
 import { post, refusal, sdkFor } from "./support/client.ts";
 import { openPlaidSchema, type PlaidSchema } from "./support/plaid-schema.ts";
+import { WALKS } from "./walks/index.ts";
 
 const schema = openPlaidSchema();
 const EXTRACTION = { initialMs: 10_000, historicalMs: 60_000, refreshMs: 5_000 };
@@ -171,6 +172,22 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
 
     await judged("/item/remove", sdk.itemRemove({ access_token: new_access_token }));
     expect((await refusal(sdk.itemGet({ access_token: new_access_token }))).error_code).toBe("ITEM_NOT_FOUND");
+  });
+
+  test.each(WALKS)("Plaid's SDK walks through $through", async ({ walk }) => {
+    simulator.control.addClient({ client_id: simulator.clientId, secret: simulator.secret, webhook: inbox.url });
+    inbox.arrived.length = 0;
+    const arrived = async () => {
+      await simulator.control.idle();
+      return inbox.codes();
+    };
+    await walk({ simulator, sdk, webhook: inbox.url, judged, arrived });
+    await arrived();
+    expect(inbox.arrived.flatMap(({ body }) => judge.webhookFaults(body))).toEqual([]);
+    simulator.control.addClient({ client_id: simulator.clientId, secret: simulator.secret, webhook: null });
+  });
+
+  test("every path that the simulator answers was walked through", () => {
     expect([...walked].toSorted()).toEqual([...PLAID_PATHS].toSorted());
   });
 

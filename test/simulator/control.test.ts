@@ -139,7 +139,7 @@ test("activity changes items until it is stopped", async () => {
   await using lively = await startSimulator({ seed: "lively" });
   const { items } = lively.control.createItems({ count: 3, webhook: inbox.url });
   inbox.arrived.length = 0;
-  expect(lively.control.startActivity({ everyMs: 10, items: 3 })).toEqual({ every_ms: 10, items: 3 });
+  expect(lively.control.startActivity({ everyMs: 10, items: 3 })).toEqual({ every_ms: 10, items: 3, records: 1 });
   await expect.poll(() => inbox.arrived.length, { timeout: 10_000 }).toBeGreaterThan(10);
   expect(lively.control.stopActivity()).toEqual({ stopped: true });
   expect(lively.control.stopActivity()).toEqual({ stopped: false });

@@ -1,13 +1,18 @@
 /**
- * Activity: at an interval, changes a few Items, as on a calm day. It runs in real time until it is stopped. The seed decides
+ * Activity: at an interval, changes a few Items and a few records, as on a calm day. It runs in real time until it is stopped. The seed decides
  * the changes, but not their times.
  */
+import { z } from "zod";
 import { change } from "../changes.ts";
 import { breakItem, repairItem } from "../health.ts";
 import { bookOf, type Item } from "../item.ts";
 import { ALL_BOOKS } from "../products/index.ts";
 import { changeBook } from "../products/shelf.ts";
+import { PlaidApiError } from "../plaid-error.ts";
 import type { Random } from "../random.ts";
+import { changeRecord } from "../records/changes.ts";
+import { ALL_RECORDS } from "../records/index.ts";
+import type { AnyRecordBook, SimRecord } from "../records/record-book.ts";
 import type { Simulation } from "../simulation.ts";
 
 const BREAKS = 0.02;
@@ -17,16 +22,18 @@ const BOOK_NEWS = 0.25;
 export class Activity {
   readonly #sim: Simulation;
   readonly #random: Random;
+  readonly #recordsRandom: Random;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(sim: Simulation) {
     this.#sim = sim;
     this.#random = sim.world.random.fork("activity");
+    this.#recordsRandom = sim.world.random.fork("activity of records");
   }
 
-  start(everyMs: number, items: number): void {
+  start(everyMs: number, counts: { items: number; records: number }): void {
     this.stop();
-    this.#timer = setInterval(() => this.#round(items), everyMs);
+    this.#timer = setInterval(() => this.#round(counts), everyMs);
   }
 
   stop(): boolean {
@@ -36,7 +43,26 @@ export class Activity {
     return ran;
   }
 
-  #round(count: number): void {
+  #round(counts: { items: number; records: number }): void {
+    this.#itemsRound(counts.items);
+    for (const book of ALL_RECORDS) {
+      const some = this.#recordsRandom.sample(this.#sim.world.records.all(book.kind), counts.records);
+      for (const record of some) this.#nudge(book, record);
+    }
+  }
+
+  #nudge(book: AnyRecordBook, record: SimRecord): void {
+    const wanted = book.calm(record, this.#recordsRandom);
+    if (wanted === null) return;
+    try {
+      changeRecord(this.#sim, book, record, z.strictObject(book.changing).parse(wanted));
+    } catch (error) {
+      // What Plaid refuses for the record's present state does not happen.
+      if (!(error instanceof PlaidApiError)) throw error;
+    }
+  }
+
+  #itemsRound(count: number): void {
     const ready = [...this.#sim.world.items.values()].filter(
       (item) => !item.removed && !item.revoked && item.stage === "HISTORICAL",
     );

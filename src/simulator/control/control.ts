@@ -20,6 +20,7 @@ import { transactionsText } from "../transaction-text.ts";
 import { newestFirst } from "../transactions.ts";
 import type { SentFilter, SentWebhook } from "../webhooks/log.ts";
 import { Activity } from "./activity.ts";
+import { RecordControl } from "./records.ts";
 import { changeTruth, truthOf, type BookChange, type BookInput } from "./books.ts";
 import { brief, resultOf, type ChangeResult } from "./results.ts";
 import * as inputs from "./inputs.ts";
@@ -28,9 +29,12 @@ import { sendWebhook, signContent, type SignedWebhook } from "./webhooks.ts";
 export class Control {
   readonly #sim: Simulation;
   readonly #activity: Activity;
+  /** what belongs to no Item, such as payments */
+  readonly records: RecordControl;
 
   constructor(sim: Simulation) {
     this.#sim = sim;
+    this.records = new RecordControl(sim);
     this.#activity = new Activity(sim);
   }
 
@@ -86,9 +90,15 @@ export class Control {
     return { public_token: this.#sim.world.createPublicToken(item, this.#sim.time.now()), item_id: item.itemId };
   }
 
+  /** Adds a client, or changes the secret and the webhook URL of one. */
   addClient(input: z.input<typeof inputs.clientInput>): { client_id: string } {
-    const { client_id, secret } = inputs.check(inputs.clientInput, input);
-    this.#sim.world.addClient({ clientId: client_id, secret });
+    const { client_id, secret, webhook } = inputs.check(inputs.clientInput, input);
+    const known = this.#sim.world.clients.get(client_id);
+    this.#sim.world.addClient({
+      clientId: client_id,
+      secret,
+      webhook: webhook === undefined ? known?.webhook : webhook,
+    });
     return { client_id };
   }
 
@@ -259,9 +269,11 @@ export class Control {
   }
 
   /** Starts small random changes, in real time, until they are stopped. */
-  startActivity({ everyMs, items }: { everyMs?: number; items?: number } = {}): { every_ms: number; items: number } {
-    const request = inputs.check(inputs.activityInput, { every_ms: everyMs, items });
-    this.#activity.start(request.every_ms, request.items);
+  startActivity({ everyMs, items, records }: { everyMs?: number; items?: number; records?: number } = {}): z.output<
+    typeof inputs.activityInput
+  > {
+    const request = inputs.check(inputs.activityInput, { every_ms: everyMs, items, records });
+    this.#activity.start(request.every_ms, request);
     return request;
   }
 

@@ -74,7 +74,12 @@ export const rotateInput = z.strictObject({
   expire_old: z.boolean().default(true),
 });
 
-export const clientInput = z.strictObject({ client_id: z.string().min(1), secret: z.string().min(1) });
+export const clientInput = z.strictObject({
+  client_id: z.string().min(1),
+  secret: z.string().min(1),
+  /** where webhooks about no Item go; absent: where they go already */
+  webhook: webUrl.nullable().optional(),
+});
 
 export const linkInput = z.strictObject({
   link_token: z.string(),
@@ -128,6 +133,8 @@ export const activityInput = z.strictObject({
   every_ms: z.int().min(10).default(3000),
   /** Items changed in each round */
   items: z.int().min(1).default(2),
+  /** records of each kind changed in each round */
+  records: z.int().min(0).default(1),
 });
 
 /** The checked input. @throws TartanError naming every invalid field */

@@ -4,6 +4,7 @@
 import { errorBody, TartanError } from "../../errors.ts";
 import { PLAID_PATHS } from "../plaid-api.ts";
 import { BOOKS, type BookName } from "../products/index.ts";
+import type { RecordKind } from "../records/index.ts";
 import type { Control } from "./control.ts";
 import { activityInput, badInput, check } from "./inputs.ts";
 
@@ -28,6 +29,9 @@ class Text {
 }
 
 const first = ({ names }: Found): string => names[0] ?? "";
+const second = ({ names }: Found): string => names[1] ?? "";
+/** The control refuses a kind that it does not know. */
+const kindIn = (found: Found) => first(found) as RecordKind;
 
 /** a pair for each product book */
 const bookRoutes = (Object.keys(BOOKS) as BookName[]).map((name): Record<string, Handler> => ({
@@ -52,6 +56,12 @@ const ROUTES: Record<string, Handler> = {
   "POST /items/:item_id/revoke": (found) => found.control.revokeItem(first(found), found.body),
   "POST /items/:item_id/revoke_account": (found) => found.control.revokeAccount(first(found), found.body),
   "POST /items/:item_id/add_account": (found) => found.control.addAccount(first(found), found.body),
+  "GET /records/:kind": (found) => found.control.records.list(kindIn(found)),
+  "POST /records/:kind": (found) => found.control.records.create(kindIn(found), found.body),
+  "GET /records/:kind/:id": (found) =>
+    found.control.records.get(kindIn(found), second(found), found.query["client_id"]),
+  "POST /records/:kind/:id": (found) =>
+    found.control.records.change(kindIn(found), second(found), found.body, found.query["client_id"]),
   "POST /links": ({ control, body }) => control.completeLink(body),
   "POST /clients": ({ control, body }) => control.addClient(body),
   "GET /clock": ({ control }) => control.clock(),
@@ -70,8 +80,8 @@ const ROUTES: Record<string, Handler> = {
     return { idle: true };
   },
   "POST /activity": ({ control, body }) => {
-    const { every_ms, items } = check(activityInput, body);
-    return control.startActivity({ everyMs: every_ms, items });
+    const { every_ms: everyMs, ...rest } = check(activityInput, body);
+    return control.startActivity({ everyMs, ...rest });
   },
   "DELETE /activity": ({ control }) => control.stopActivity(),
 };

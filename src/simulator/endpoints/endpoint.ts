@@ -1,6 +1,6 @@
 /**
  * An endpoint: a path, the shape of its request, and its answer. The server does the rest (credentials,
- * faults, rate limits, request_id), so that a file of this folder is one call of Plaid's API and nothing else.
+ * faults, rate limits, request_id), so that a file of this folder is one call of Plaid's API, or all calls about one kind of record, and nothing else.
  */
 import { z } from "zod";
 import { invalidField, missingFields, unknownFields, type PlaidApiError } from "../plaid-error.ts";

@@ -11,6 +11,7 @@ import { itemRemove } from "./item-remove.ts";
 import { itemWebhookUpdate } from "./item-webhook-update.ts";
 import { liabilitiesGet } from "./liabilities-get.ts";
 import { linkTokenCreate } from "./link-token-create.ts";
+import { PAYMENT_INITIATION } from "./payment-initiation.ts";
 import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
 import { sandboxItemResetLogin } from "./sandbox-item-reset-login.ts";
 import { sandboxPublicTokenCreate } from "./sandbox-public-token-create.ts";
@@ -40,4 +41,5 @@ export const ENDPOINTS: readonly Endpoint[] = [
   transactionsRefresh,
   transactionsSync,
   webhookVerificationKeyGet,
+  ...PAYMENT_INITIATION,
 ];

@@ -11,8 +11,10 @@ export interface WebhookNotice {
   fields: Record<string, unknown>;
   /** its schema has user_id, so it is sent when the Item belongs to a Plaid user (usr_…) */
   withUser?: true;
-  /** it is not about an Item (but an asset report) */
+  /** it is not about an Item (but a payment, a report …) */
   withoutItem?: true;
+  /** its schema has no environment */
+  withoutEnvironment?: true;
 }
 
 const transactions = (code: string, fields: Record<string, unknown>): WebhookNotice => ({
@@ -71,7 +73,7 @@ interface About {
 export function bodyText(notice: WebhookNotice, about: About): string {
   return plaidJson({
     ...notice.fields,
-    environment: "sandbox",
+    ...(notice.withoutEnvironment ? {} : { environment: "sandbox" }),
     ...(notice.withoutItem ? {} : { item_id: about.itemId }),
     ...(notice.withUser && about.userId?.startsWith("usr_") ? { user_id: about.userId } : {}),
     webhook_code: notice.code,
