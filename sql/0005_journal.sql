@@ -33,7 +33,7 @@ create index webhooks_by_item on journal.webhooks (item_id, id) include (webhook
 create index webhooks_by_user on journal.webhooks (user_id, id) include (webhook_type, webhook_code, source)
   where user_id is not null;
 create index webhooks_by_item_and_source on journal.webhooks (item_id, source, id) where source <> 'PLAID';
-create index webhooks_by_subject on journal.webhooks (subject_id, id) where item_id is null and subject_id is not null;
+create index webhooks_by_subject on journal.webhooks (subject_id, id) where subject_kind <> 'item';
 create index webhooks_by_integration on journal.webhooks (integration_id, id);
 
 -- The rows before the first week and after the last. These are ranges and not a default partition: with a default partition

@@ -54,11 +54,14 @@ export const BACKFILL_USER: Statement = {
 
 /* Webhooks that wait for a run. */
 
-/** Those of the subject $1 (integration), $2 (kind), $3 (id). An index by item finds an item's, one by subject the few others. */
+/**
+ * Those of the subject $1 (integration), $2 (kind), $3 (id). An index by item finds an item's, one by subject the others, some of which
+ * also name an item.
+ */
 export const waitingFor = (kind: string): string =>
   kind === "item"
     ? "integration_id = $1 and subject_kind = $2 and item_id = $3 and processed_at is null"
-    : "integration_id = $1 and subject_kind = $2 and subject_id = $3 and item_id is null and processed_at is null";
+    : "integration_id = $1 and subject_kind = $2 and subject_kind <> 'item' and subject_id = $3 and processed_at is null";
 
 /** From $4 on, at most $5. */
 export const webhooksOf = (kind: string): Statement => ({

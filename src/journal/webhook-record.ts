@@ -51,13 +51,21 @@ export function toRecord({ body, key_id, signed_at, body_sha256, ...row }: Recor
   };
 }
 
+/** Plaid's bodies have fewer than 10 levels. Some thousands cannot be written as JSON: the stack is too short for them. */
+const LEVELS_MAX = 200;
+
 function parseObject(body: Buffer): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(body.toString("utf8"));
-    return typeof value === "object" && value !== null && !Array.isArray(value)
+    return typeof value === "object" && value !== null && !Array.isArray(value) && isWithin(value, LEVELS_MAX)
       ? (value as Record<string, unknown>)
       : {};
   } catch {
     return {};
   }
 }
+
+const isWithin = (value: unknown, levels: number): boolean =>
+  typeof value !== "object" ||
+  value === null ||
+  (levels > 0 && Object.values(value).every((member) => isWithin(member, levels - 1)));

@@ -87,7 +87,9 @@ export const WebhookRecord = z
     webhook_code: orNull(webhookCode),
     environment: described(z.string().nullable(), "The environment it names."),
     received_at: timestamp("When its last byte arrived."),
-    webhook: anyObject("The body without tokens: access, public and link tokens are replaced by the text [cut]."),
+    webhook: anyObject(
+      "The body without tokens: access, public and link tokens are replaced by the text [cut]. {} if it is no JSON object, or has more than 200 levels.",
+    ),
     tokens_cut: described(z.boolean(), "Whether tokens were cut out of the body."),
     verification: described(proof.nullable(), "The proof that it is Plaid's; null for a backend's."),
     processed_at: noTimestamp("When a sync run served it, or when sync settled it without one; null while it waits."),

@@ -1,8 +1,9 @@
 /**
- * Finds the subject of a webhook. Plaid's bodies have a type, a code and an id; the type decides what the id names
- * (mostly an item, but 54 of 83 pairs name a user, a report, a payment … and no item). Plaid adds types and
+ * Finds the subject of a webhook. Plaid's bodies have a type, a code and an id; the catalogue says what the id of each pair names
+ * (mostly an item, but more than half of the pairs name a user, a report, a payment … and no item). Plaid adds types and
  * codes at any time and has renamed one, so nothing here refuses a body: an unknown value is null, and the body is kept.
  */
+import { subjectRules } from "./catalogue.ts";
 
 export interface WebhookReading {
   /** `webhook_type`, such as TRANSACTIONS */
@@ -11,31 +12,11 @@ export interface WebhookReading {
   code: string | null;
   itemId: string | null;
   environment: string | null;
-  /** what to bring up to date; null where Tartan mirrors no such subject */
+  /** what it is about; null where the body names nothing of which Tartan knows the kind */
   subject: { kind: string; id: string } | null;
 }
 
-interface SubjectRule {
-  kind: string;
-  /** the field that holds its id */
-  field: string;
-  /** the webhook types of this subject; absent: all that have the field */
-  types?: ReadonlySet<string>;
-  /** the codes of these types; absent: all */
-  codes?: ReadonlySet<string>;
-}
-
-/** The first rule that matches gives the subject. */
-const SUBJECTS: readonly SubjectRule[] = [
-  { kind: "item", field: "item_id" },
-  { kind: "institution", field: "institution_id", types: new Set(["DASHBOARD_CONFIGURED_ALERT", "ISSUES"]) },
-  {
-    kind: "institution",
-    field: "institution_id",
-    types: new Set(["PARTNER"]),
-    codes: new Set(["END_CUSTOMER_OAUTH_STATUS_UPDATED"]),
-  },
-];
+const ITEM_ID = "item_id";
 
 /** The longest text that is read from a field: longer than any id or token of Plaid's, and shorter than the limit of an index. */
 export const FIELD_MAX = 255;
@@ -72,25 +53,26 @@ export function readWebhook(body: Buffer): WebhookReading {
 export function readFields(fields: Record<string, unknown>): WebhookReading {
   const type = storableText(fields["webhook_type"]);
   const code = storableText(fields["webhook_code"]);
+  const itemId = storableText(fields[ITEM_ID]);
   return {
     type,
     code,
-    itemId: storableText(fields["item_id"]),
+    itemId,
     environment: storableText(fields["environment"]),
-    subject: subjectOf(type, code, fields),
+    subject: subjectOf(type, code, itemId, fields),
   };
 }
 
+/** The first subject whose id the body has; a body that names none of them, but an item, is about that. */
 function subjectOf(
   type: string | null,
   code: string | null,
+  itemId: string | null,
   fields: Record<string, unknown>,
 ): WebhookReading["subject"] {
-  for (const rule of SUBJECTS) {
-    if (rule.types !== undefined && (type === null || !rule.types.has(type))) continue;
-    if (rule.codes !== undefined && (code === null || !rule.codes.has(code))) continue;
-    const id = storableText(fields[rule.field]);
+  for (const rule of subjectRules(type, code)) {
+    const id = "id" in rule ? rule.id : rule.field === ITEM_ID ? itemId : storableText(fields[rule.field]);
     if (id !== null) return { kind: rule.kind, id };
   }
-  return null;
+  return itemId === null ? null : { kind: "item", id: itemId };
 }

@@ -108,7 +108,8 @@ function trigger(
     source: fields["source"] === "FROM_LISTENER" ? "FROM_LISTENER" : "BACKEND",
     subject,
     itemId,
-    userId: storableText(fields["user_id"]),
+    // In Plaid's webhooks about users it is Plaid's identifier, and your backend posts such a webhook as Plaid sends it.
+    userId: subject?.kind === "user" ? null : storableText(fields["user_id"]),
     webhookType: type,
     webhookCode: code,
     environment: environment ?? integration.environment,

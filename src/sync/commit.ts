@@ -24,6 +24,7 @@ import { WEBHOOKS_MAX } from "./queue.ts";
 import { findReferences } from "./references.ts";
 import { fence } from "./staging.ts";
 import type { Outcome, UpdateInfo } from "./types.ts";
+import { UNREAD, unreadOutcome } from "./unread.ts";
 import { writeReadings } from "./write-readings.ts";
 
 /** The result of a run, for logs and metrics. */
@@ -129,7 +130,10 @@ async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<v
   // A webhook that does not wait for a failed resource was served in full, even if the run failed otherwise.
   const servedInfo = decision.status === "retrying" ? { ...info, outcome: "synced" } : info;
   await markServed(tx, idsOf(served), servedInfo);
-  await markServed(tx, idsOf(idle), { outcome: "no_resource" });
+  for (const outcome of UNREAD) {
+    const unread = idle.filter(({ type, code }) => unreadOutcome(type, code) === outcome);
+    await markServed(tx, idsOf(unread), { outcome });
+  }
   // Requested resources that this run could not read stay requested.
   await forgetRequested(tx, idsOf(unserved(ending).filter(({ requested }) => requested.length > 0)));
 }

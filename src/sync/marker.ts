@@ -2,7 +2,8 @@
  * The marker reads the accepted arrivals and makes their subjects due. It settles at once what needs no run:
  *
  *   row of the outbox ─▶ a run is needed: its subject is marked ──────────────────────────────────────┐
- *                     ├▶ it touches nothing mirrored: no_resource ─────────┐                          │
+ *                     ├▶ it touches nothing mirrored: no_resource, or ─────┐                          │
+ *                     │  unknown_webhook where the catalogue lacks it      │                          │
  *                     ├▶ it does, but names no subject: no_subject ────────┼▶ processed at once ──────┼▶ the row is deleted
  *                     ├▶ the item's token is not known: item_unknown ──────┘                          │
  *                     ├▶ a run has served it already: nothing ────────────────────────────────────────┘
@@ -34,7 +35,7 @@
 import type { Database, Queryable } from "../database/types.ts";
 import { settleUnmarked, takeUnmarked, type Notice, type UnmarkedRow } from "../events/sync-outbox.ts";
 import { getUnprocessed, markServed, type Unprocessed } from "../journal/served.ts";
-import { resourcesOf, subjectKind, changesMirror } from "../resources/index.ts";
+import { resourcesOf, subjectKind } from "../resources/index.ts";
 import { LINKED_ITEMS } from "./mark-queries.ts";
 import {
   gather,
@@ -47,6 +48,7 @@ import {
   type SubjectKey,
 } from "./marks.ts";
 import { resourcesFor } from "./plan.ts";
+import { UNREAD, unreadOutcome, type Unread } from "./unread.ts";
 
 /** The result of one call. */
 export interface Marked {
@@ -69,7 +71,7 @@ interface Arrival {
 }
 
 /** The outcome of a webhook that needs no run. */
-type Settled = "no_resource" | "no_subject" | "item_unknown";
+type Settled = Unread | "item_unknown";
 
 /** Marks the arrivals of the oldest rows of the outbox. Call it again while there is more. */
 export async function markWaiting(database: Database): Promise<Marked> {
@@ -121,9 +123,10 @@ async function readLinked(tx: Queryable, arrivals: readonly Arrival[]): Promise<
 
 /** Null where a run is needed. A notice needs a run only if a webhook like it would. */
 function settledAs({ subject, type, code, requested, notice }: Arrival, linked: ReadonlySet<string>): Settled | null {
-  if (subject === null) return changesMirror(null, type, code) ? "no_subject" : "no_resource";
   const asked = notice === null ? requested : [];
-  if (resourcesFor(resourcesOf(subject.kind), { type, code, requested: asked }).length === 0) return "no_resource";
+  const resources = subject === null ? [] : resourcesOf(subject.kind);
+  if (subject === null || resourcesFor(resources, { type, code, requested: asked }).length === 0)
+    return unreadOutcome(type, code);
   return needsToken(subject) && !linked.has(nameOf(subject)) ? "item_unknown" : null;
 }
 
@@ -156,7 +159,7 @@ const markOf = ({ subject, webhook, notice }: Due): Mark => ({
 });
 
 async function settle(tx: Queryable, decided: readonly { arrival: Arrival; settled: Settled | null }[]): Promise<void> {
-  for (const outcome of ["no_resource", "no_subject", "item_unknown"] as const) {
+  for (const outcome of [...UNREAD, "item_unknown"] as const) {
     const arrivals = decided.filter(({ settled }) => settled === outcome).map(({ arrival }) => arrival);
     if (outcome === "item_unknown")
       await noteUnlinked(

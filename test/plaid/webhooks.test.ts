@@ -18,24 +18,36 @@ describe("what a webhook is about", () => {
     });
   });
 
-  test("an institution is the subject of alerts about it, and not of other webhooks that mention it", () => {
+  test("an institution is the subject of alerts about it, and not of webhooks of an unknown type that mention it", () => {
     const about = (webhook_type: string) => read({ webhook_type, webhook_code: "X", institution_id: "ins_1" }).subject;
     expect(about("DASHBOARD_CONFIGURED_ALERT")).toEqual({ kind: "institution", id: "ins_1" });
-    expect(about("ISSUES")).toEqual({ kind: "institution", id: "ins_1" });
-    expect(about("PARTNER")).toBeNull();
-    const partner = { webhook_type: "PARTNER", webhook_code: "END_CUSTOMER_OAUTH_STATUS_UPDATED" };
-    expect(read({ ...partner, institution_id: "ins_1" }).subject).toEqual({ kind: "institution", id: "ins_1" });
+    expect(about("NEW_TYPE")).toBeNull();
   });
 
-  test("webhooks about users, reports, payments and transfers have no subject yet, and are read", () => {
-    const webhooks = [
-      { webhook_type: "ASSETS", webhook_code: "PRODUCT_READY", asset_report_id: "a" },
-      { webhook_type: "TRANSFER", webhook_code: "TRANSFER_EVENTS_UPDATE" },
-      { webhook_type: "INCOME", webhook_code: "BANK_INCOME_COMPLETE", user_id: "u" },
-      { webhook_type: "TRANSACTIONS", webhook_code: "SYNC_UPDATES_AVAILABLE", account_id: "a" },
-    ];
-    for (const one of webhooks)
-      expect(read(one)).toMatchObject({ type: one.webhook_type, itemId: null, subject: null });
+  test.each([
+    ["ASSETS", "PRODUCT_READY", { asset_report_id: "a", user_id: "u" }, { kind: "asset_report", id: "a" }],
+    ["TRANSFER", "TRANSFER_EVENTS_UPDATE", {}, { kind: "transfer_ledger", id: "all" }],
+    ["TRANSFER", "RECURRING_CANCELLED", { recurring_transfer_id: "r" }, { kind: "recurring_transfer", id: "r" }],
+    ["TRANSFER", "A_NEW_CODE", { recurring_transfer_id: "r" }, null],
+    ["INCOME", "BANK_INCOME_COMPLETE", { user_id: "u" }, { kind: "user", id: "u" }],
+    ["INCOME", "INCOME_VERIFICATION", { item_id: "i", user_id: "u" }, { kind: "user", id: "u" }],
+    ["INCOME", "INCOME_VERIFICATION", { item_id: "i" }, { kind: "item", id: "i" }],
+    ["TRANSACTIONS", "SYNC_UPDATES_AVAILABLE", { account_id: "a" }, { kind: "processor_account", id: "a" }],
+    ["TRANSACTIONS", "A_NEW_CODE", { account_id: "a" }, { kind: "processor_account", id: "a" }],
+    ["AUTH", "AUTOMATICALLY_VERIFIED", { item_id: "i", account_id: "a" }, { kind: "item", id: "i" }],
+    ["AUTH", "AUTOMATICALLY_VERIFIED", { account_id: "a" }, null],
+    ["PROCESSOR_TOKEN", "WEBHOOK_UPDATE_ACKNOWLEDGED", { account_id: "a" }, { kind: "processor_account", id: "a" }],
+    [
+      "LAYER",
+      "LAYER_AUTHENTICATION_PASSED",
+      { link_session_id: "l", link_token: "t" },
+      { kind: "link_session", id: "l" },
+    ],
+    ["BEACON", "USER_STATUS_UPDATED", { beacon_user_id: "b" }, null],
+    ["PROTECT", "PROTECT_USER_EVENT", { event_id: "e", user_id: "u" }, null],
+    ["ASSETS", "PRODUCT_READY", { asset_report_id: 7, user_id: "u" }, null],
+  ])("%s/%s with %j is about %j", (webhook_type, webhook_code, fields, subject) => {
+    expect(read({ webhook_type, webhook_code, ...fields }).subject).toEqual(subject);
   });
 
   test("a body that is not an object has no subject", () => {

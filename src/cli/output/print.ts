@@ -115,6 +115,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   enabled: green,
   due: cyan,
   item_unknown: yellow,
+  unknown_webhook: yellow,
   failed: red,
 };
 

@@ -62,16 +62,37 @@ export function openPlaidSchema(): PlaidSchema | null {
   };
 }
 
-/** Plaid's own examples of webhooks, each with its type and code; null where the document is not here. */
-export function plaidWebhookExamples(): Node[] | null {
-  if (!existsSync(FILE)) return null;
+/** A schema or interface of a webhook: its type and code, and the fields of its body. */
+export interface WebhookShape {
+  name: string;
+  type: string;
+  code: string;
+  fields: readonly string[];
+  required: readonly string[];
+}
+
+/** Plaid's webhooks and its own examples of their bodies; null where the document is not here, which is printed. */
+export function plaidWebhooks(): { shapes: WebhookShape[]; examples: Node[] } | null {
+  if (!existsSync(FILE)) {
+    process.stdout.write(
+      `skipped: ${path.normalize(FILE)} is not here, so nothing is compared with Plaid's webhooks\n`,
+    );
+    return null;
+  }
   const document = parse(readFileSync(FILE, "utf8"), { maxAliasCount: -1 }) as Node;
   const { schemas } = document["components"] as { schemas: Record<string, Node> };
-  const examples = Object.values(schemas).flatMap((schema) => Object.values((schema["x-examples"] ?? {}) as Node));
-  return examples.filter((example): example is Node => {
-    const { webhook_type: type, webhook_code: code } = (example ?? {}) as Node;
-    return typeof type === "string" && typeof code === "string";
+  const shapes = [...webhookSchemas(schemas)].flatMap(([kind, names]) => {
+    const [type = "", code = ""] = kind.split("/");
+    return names.map((name) => {
+      const { properties, required = [] } = schemas[name] as { properties: Node; required?: string[] };
+      return { name, type, code, fields: Object.keys(properties), required };
+    });
   });
+  const named = new Set(shapes.map(({ name }) => name));
+  const examples = Object.entries(schemas).flatMap(([name, schema]) =>
+    named.has(name) ? (Object.values((schema["x-examples"] ?? {}) as Node) as Node[]) : [],
+  );
+  return { shapes, examples };
 }
 
 /** Their type and code stand in the descriptions only, in backticks and sometimes quotes. */
@@ -82,7 +103,8 @@ function webhookSchemas(schemas: Record<string, Node>): Map<string, string[]> {
     const [type, code] = [properties?.["webhook_type"], properties?.["webhook_code"]].map((one) =>
       one?.description?.trim().replaceAll(/[`"]/g, ""),
     );
-    if (!type || !code) continue;
+    // A request to fire webhooks has these fields too, with sentences as descriptions.
+    if (!/^[A-Z_]+$/.test(type ?? "") || !/^[A-Z_]+$/.test(code ?? "")) continue;
     found.set(`${type}/${code}`, [...(found.get(`${type}/${code}`) ?? []), name]);
   }
   return found;
