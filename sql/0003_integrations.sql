@@ -43,6 +43,19 @@ create index items_by_user on tartan.items (user_id, item_id) where user_id is n
 -- Also finds items whose check is not planned yet.
 create index items_by_check on tartan.items (check_at) where access_token_sealed is not null;
 
+-- Subjects that belong to no item and that you told Tartan about: what you call their user, and the token with which Plaid is
+-- asked about them, where they have one of their own (an asset report, a processor's account).
+create table tartan.registered_subjects (
+  integration_id text not null references tartan.integrations (id),
+  kind           text not null,
+  id             text not null,
+  user_id        text,                                 -- your identifier of the user
+  token_sealed   bytea,
+  added_at       timestamptz not null default now(),
+  updated_at     timestamptz not null default now(),
+  primary key (integration_id, kind, id)
+);
+
 -- One row: the pace of reconciliation, shared by all processes.
 create table tartan.check_pace (
   single     boolean primary key default true check (single),

@@ -9,6 +9,8 @@ create table events.events (
   type           text not null,                        -- such as transactions.changed
   integration_id text,                                 -- null for an event about Tartan itself
   item_id        text,
+  subject_kind   text,                                 -- what it is about that belongs to no item, such as payment
+  subject_id     text,
   user_id        text,
   environment    text,
   history        boolean not null default false,       -- part of a first reading: it was so before Tartan read it
@@ -18,11 +20,12 @@ create table events.events (
 -- A payload is written once and read soon: compressing it would cost more than it saves.
 alter table events.events alter column payload set storage external;
 create index events_by_item on events.events (item_id, id) where item_id is not null;
+create index events_by_subject on events.events (subject_id, id) where subject_id is not null;
 
 -- The event as it is sent: the envelope around `data`. The function does not parse `data`, which is JSON text, so numbers
 -- stay as Plaid wrote them.
 create function events.envelope(id uuid, type text, occurred_at timestamptz, integration_id text, environment text,
-  item_id text, user_id text, history boolean, data text) returns bytea
+  item_id text, user_id text, subject_kind text, subject_id text, history boolean, data text) returns bytea
 language sql stable parallel safe as $$
   select convert_to(concat(
     '{"id":"evt_', replace(id::text, '-', ''), '","type":', to_json(type), ',"version":1,"occurred_at":"',
@@ -31,6 +34,7 @@ language sql stable parallel safe as $$
     ',"environment":', coalesce(to_json(environment)::text, 'null'),
     ',"item_id":', coalesce(to_json(item_id)::text, 'null'),
     ',"user_id":', coalesce(to_json(user_id)::text, 'null'),
+    case when subject_id is not null then concat(',"subject":{"kind":', to_json(subject_kind), ',"id":', to_json(subject_id), '}') end,
     ',"history":', history::text, ',"data":', data, '}'), 'UTF8')
 $$;
 

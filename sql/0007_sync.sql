@@ -12,7 +12,7 @@ create schema sync;
 -- Every mark increments generation; a run that finishes at an older generation than the current one leaves the subject due.
 create table sync.subjects (
   integration_id  text not null,
-  kind            text not null,                       -- item, institution
+  kind            text not null,                       -- item, institution, payment …
   id              text not null,
   due_at          timestamptz,
   ready           boolean not null default true,       -- due_at has passed; see sync.set_ready
@@ -37,6 +37,9 @@ create index subjects_running on sync.subjects (integration_id) where lease_toke
 create index subjects_unlinked on sync.subjects (created_at) where status = 'unlinked' and due_at is null;
 -- Lists items that webhooks name and nobody linked, in the order of the list of items.
 create index subjects_never_linked on sync.subjects (id, integration_id) where kind = 'item' and status = 'unlinked';
+
+-- Lists the subjects that are not items.
+create index subjects_of_other_kinds on sync.subjects (kind, id, integration_id) where kind <> 'item';
 
 -- `due_at <= now()` cannot be indexed, so `ready` stores it. These triggers set it for every statement that writes due_at; the
 -- workers set it for subjects that become due by time alone (WAKE in sync/queries.ts). Claims therefore read an index that
@@ -68,12 +71,11 @@ create table sync.cursors (
   primary key (integration_id, kind, id, resource)
 );
 
--- How fresh each resource of an item is. A resource that was never read has no row.
+-- How fresh each resource of an item, or of another subject, is. A resource that was never read has no row.
 create view plaid.freshness with (security_barrier) as
-  select integration_id, id as item_id, resource, verified_at, rows, absent
+  select integration_id, case when kind = 'item' then id end as item_id, resource, verified_at, rows, absent, kind, id
   from sync.cursors
-  where kind = 'item'
-    and ((select plaid.tenant(current_user)) is null or integration_id = (select plaid.tenant(current_user)));
+  where ((select plaid.tenant(current_user)) is null or integration_id = (select plaid.tenant(current_user)));
 
 -- The latest runs: the item's timeline. The janitor bounds the table; rows leave by the thousand each hour, so autovacuum runs
 -- early enough that their space is used again.

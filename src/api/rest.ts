@@ -21,6 +21,7 @@ import { jobOperations } from "./nouns/jobs.ts";
 import { refusalOperations } from "./nouns/refusals.ts";
 import { routeOperations } from "./nouns/routes.ts";
 import { statusOperations } from "./nouns/status.ts";
+import { subjectOperations } from "./nouns/subjects.ts";
 import { webhookOperations } from "./nouns/webhooks.ts";
 
 /** In the order in which the reference shows them. */
@@ -28,6 +29,7 @@ const NOUNS = [
   integrationOperations,
   itemOperations,
   runOperations,
+  subjectOperations,
   webhookOperations,
   refusalOperations,
   destinationOperations,

@@ -7,6 +7,7 @@
  * no number passes through a JavaScript float.
  */
 import type { Queryable, Statement } from "../database/types.ts";
+import type { Subject } from "../model/webhook.ts";
 import { insertParts, NOTIFY_OUTBOX, RECORD_EVENTS } from "./queries.ts";
 
 interface Head {
@@ -14,6 +15,8 @@ interface Head {
   type: string;
   integrationId: string | null;
   itemId: string | null;
+  /** what it is about that belongs to no item */
+  subject?: Subject | undefined;
   /** null: that of the item, where one is known */
   userId: string | null;
   /** null: that of the integration */
@@ -60,6 +63,8 @@ export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | 
     given.map(({ event }) => event.environment),
     given.map(({ event }) => event.itemId),
     given.map(({ event }) => event.userId),
+    given.map(({ event }) => event.subject?.kind ?? null),
+    given.map(({ event }) => event.subject?.id ?? null),
     given.map(({ event }) => event.history ?? false),
     given.map(({ event }) => JSON.stringify(event.data)),
     made.map(({ n }) => n),
@@ -69,8 +74,9 @@ export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | 
 }
 
 async function recordParts(tx: Queryable, event: PartedEvent, first: number): Promise<string[]> {
-  const { select, values, type, integrationId, environment, itemId, userId, history = false } = event;
-  const head = [first, type, integrationId, environment, itemId, userId, history];
+  const { select, values, type, integrationId, environment, itemId, userId, subject, history = false } = event;
+  const about = [itemId, userId, subject?.kind ?? null, subject?.id ?? null];
+  const head = [first, type, integrationId, environment, ...about, history];
   const { rows } = await tx.query<{ id: string }>(insertParts(select, values.length), [...values, ...head]);
   return rows.map(({ id }) => id);
 }

@@ -1,10 +1,18 @@
 /** Deletes the events of an item or of an integration. */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
+import type { Subject } from "../model/webhook.ts";
 
 const FORGET_ITEM = "delete from events.events where integration_id = $1 and item_id = $2";
 const PURGE = `delete from events.events where ctid = any (array(
   select ctid from events.events where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
+
+const FORGET_SUBJECT = "delete from events.events where integration_id = $1 and subject_kind = $2 and subject_id = $3";
+
+/** Deletes the events of a subject that belongs to no item. */
+export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
+  await tx.query(FORGET_SUBJECT, [integrationId, kind, id]);
+}
 
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(FORGET_ITEM, [integrationId, itemId]);

@@ -8,25 +8,25 @@ import type { Statement } from "../database/types.ts";
 
 /**
  * Records events and one row of the outbox that names them and those that the transaction has already recorded. $1 are
- * their places, $2…$8 their columns and data, $9 and $10 places and ids of the recorded ones. Yields all ids in order.
+ * their places, $2…$10 their columns and data, $11 and $12 places and ids of the recorded ones. Yields all ids in order.
  */
 export const RECORD_EVENTS: Statement = {
   name: "events_record_events",
   text: `
 with given as materialized (
   select e.n, tartan.new_id(now(), e.n) as id, e.type, e.integration_id, coalesce(e.environment, g.environment) as environment,
-    e.item_id, coalesce(e.user_id, i.user_id) as user_id, e.history, e.data
-  from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[])
-    as e (n, type, integration_id, environment, item_id, user_id, history, data)
+    e.item_id, coalesce(e.user_id, i.user_id) as user_id, e.subject_kind, e.subject_id, e.history, e.data
+  from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::text[])
+    as e (n, type, integration_id, environment, item_id, user_id, subject_kind, subject_id, history, data)
   left join tartan.integrations g on g.id = e.integration_id
   left join tartan.items i on i.integration_id = e.integration_id and i.item_id = e.item_id
 ), written as (
-  insert into events.events (id, type, integration_id, item_id, user_id, environment, history, payload)
-  select id, type, integration_id, item_id, user_id, environment, history,
-    events.envelope(id, type, now(), integration_id, environment, item_id, user_id, history, data)
+  insert into events.events (id, type, integration_id, item_id, user_id, subject_kind, subject_id, environment, history, payload)
+  select id, type, integration_id, item_id, user_id, subject_kind, subject_id, environment, history,
+    events.envelope(id, type, now(), integration_id, environment, item_id, user_id, subject_kind, subject_id, history, data)
   from given
 ), every as (
-  select n, id from given union all select * from unnest($9::int[], $10::uuid[])
+  select n, id from given union all select * from unnest($11::int[], $12::uuid[])
 ), noted as (
   insert into events.outbox (events) select array_agg(id order by n) from every
 )
@@ -36,14 +36,15 @@ select id from every order by n`,
 /** Events from the rows of a SELECT, whose own values are $1…; after them the first place, the type, and the other columns. */
 export function insertParts({ name, text }: Statement, taken: number): Statement {
   const own = (index: number, type = "text"): string => `$${taken + index}::${type}`;
-  const [first, history] = [own(1, "int"), own(7, "bool")];
+  const [first, history] = [own(1, "int"), own(9, "bool")];
   const [type, integration, environment, item, user] = [own(2), own(3), own(4), own(5), own(6)];
+  const [kind, subject] = [own(7), own(8)];
   return {
     name: `events_${name}`,
     text: `
-insert into events.events (id, type, integration_id, item_id, user_id, environment, history, payload)
-select id, ${type}, ${integration}, ${item}, ${user}, ${environment}, ${history},
-  events.envelope(id, ${type}, now(), ${integration}, ${environment}, ${item}, ${user}, ${history}, data)
+insert into events.events (id, type, integration_id, item_id, user_id, subject_kind, subject_id, environment, history, payload)
+select id, ${type}, ${integration}, ${item}, ${user}, ${kind}, ${subject}, ${environment}, ${history},
+  events.envelope(id, ${type}, now(), ${integration}, ${environment}, ${item}, ${user}, ${kind}, ${subject}, ${history}, data)
 from (select tartan.new_id(now(), ${first} + part - 1) as id, data from (${text}) made offset 0) parts
 returning id`,
   };

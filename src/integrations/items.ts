@@ -58,7 +58,8 @@ async function sameToken(tx: Queryable, vault: Vault, item: SealedItem): Promise
   }
 }
 
-async function holdIntegration(tx: Queryable, id: string): Promise<string> {
+/** Locks the integration against its deletion. @returns its environment @throws TartanError `not_found` */
+export async function holdIntegration(tx: Queryable, id: string): Promise<string> {
   const { rows } = await tx.query<{ environment: string }>(HOLD_INTEGRATION, [id]);
   if (rows[0]) return rows[0].environment;
   throw new TartanError("not_found", `There is no integration ${id}.`, {

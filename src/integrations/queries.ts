@@ -143,6 +143,42 @@ export const PURGE_ITEMS = `delete from tartan.items where ctid = any (array(
   select ctid from tartan.items where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 export const FORGET_ITEM = "delete from tartan.items where integration_id = $1 and item_id = $2";
 
+/* Subjects that belong to no item. */
+
+/** $4 user and $5 sealed token; null leaves what is there. */
+export const UPSERT_SUBJECT: Statement = {
+  name: "subjects_upsert",
+  text: `
+    insert into tartan.registered_subjects as s (integration_id, kind, id, user_id, token_sealed) values ($1, $2, $3, $4, $5)
+    on conflict (integration_id, kind, id) do update set user_id = coalesce(excluded.user_id, s.user_id),
+      token_sealed = coalesce(excluded.token_sealed, s.token_sealed), updated_at = now()
+    returning xmax = 0 as created`,
+};
+
+export const GET_SUBJECT: Statement = {
+  name: "subjects_get",
+  text: `select user_id, token_sealed as sealed from tartan.registered_subjects
+    where integration_id = $1 and kind = $2 and id = $3`,
+};
+
+/** Those of the subjects ($1 integrations, $2 kinds, $3 ids) that have a token. */
+export const SUBJECTS_WITH_TOKEN: Statement = {
+  name: "subjects_with_token",
+  text: `
+    select integration_id as "integrationId", kind, id
+    from unnest($1::text[], $2::text[], $3::text[]) as k (integration_id, kind, id)
+    join tartan.registered_subjects s using (integration_id, kind, id) where s.token_sealed is not null`,
+};
+
+export const FORGET_SUBJECT =
+  "delete from tartan.registered_subjects where integration_id = $1 and kind = $2 and id = $3";
+/** Ends the use of an integration's tokens; $1. */
+export const DROP_SUBJECT_TOKENS = `update tartan.registered_subjects set token_sealed = null, updated_at = now()
+  where ctid = any (array(select ctid from tartan.registered_subjects
+    where integration_id = $1 and token_sealed is not null limit ${DELETED_AT_ONCE} for update))`;
+export const PURGE_SUBJECTS = `delete from tartan.registered_subjects where ctid = any (array(
+  select ctid from tartan.registered_subjects where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
+
 /* API keys. */
 
 export const SET_KEY = `

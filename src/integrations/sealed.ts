@@ -5,6 +5,8 @@
 
 export const itemToken = (integrationId: string, itemId: string): string =>
   `tartan.items:${integrationId}:${itemId}:access_token`;
+export const subjectToken = (integrationId: string, kind: string, id: string): string =>
+  `tartan.registered_subjects:${integrationId}:${kind}:${id}:token`;
 export const clientSecret = (integrationId: string): string => `tartan.integrations:${integrationId}:client_secret`;
 export const webhookSecret = (integrationId: string): string => `tartan.integrations:${integrationId}:webhook_secret`;
 
@@ -40,5 +42,13 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     context: ([integrationId = "", itemId = ""]) => itemToken(integrationId, itemId),
     reseal: `update tartan.items set access_token_sealed = $1
       where access_token_sealed = $2 and integration_id = $3 and item_id = $4`,
+  },
+  {
+    table: "tartan.registered_subjects",
+    column: "token_sealed",
+    key: ["integration_id", "kind", "id"],
+    context: ([integrationId = "", kind = "", id = ""]) => subjectToken(integrationId, kind, id),
+    reseal: `update tartan.registered_subjects set token_sealed = $1
+      where token_sealed = $2 and integration_id = $3 and kind = $4 and id = $5`,
   },
 ];

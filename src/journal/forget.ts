@@ -1,6 +1,7 @@
 /** Settles or deletes the webhooks of an item, or of an integration, that is unlinked, deleted or erased. */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
+import type { Subject } from "../model/webhook.ts";
 
 /** How many webhooks one transaction settles; it locks their rows. */
 const SETTLED_AT_ONCE = 1000;
@@ -22,6 +23,8 @@ const SETTLE_INTEGRATION = `
   )
   select id from page order by id desc limit 1`;
 const FORGET_ITEM = "delete from journal.webhooks where integration_id = $1 and item_id = $2";
+const FORGET_SUBJECT = `delete from journal.webhooks
+  where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item'`;
 const PURGE_WEBHOOKS = `
   delete from journal.webhooks where id = any (array(
     select id from journal.webhooks where integration_id = $1 order by id limit ${DELETED_AT_ONCE}))`;
@@ -42,6 +45,11 @@ export async function settleIntegration(q: Queryable, id: string, from: string |
   while (behind !== undefined) {
     behind = (await q.query<{ id: string }>(SETTLE_INTEGRATION, [id, from, behind])).rows[0]?.id;
   }
+}
+
+/** Deletes the webhooks of a subject that is no item. */
+export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
+  await tx.query(FORGET_SUBJECT, [integrationId, kind, id]);
 }
 
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {

@@ -52,6 +52,19 @@ export const BACKFILL_USER: Statement = {
   text: "update journal.webhooks set user_id = $3 where integration_id = $1 and item_id = $2 and user_id is null",
 };
 
+export const BACKFILL_USER_OF_SUBJECT: Statement = {
+  name: "journal_backfill_user_of_subject",
+  text: `update journal.webhooks set user_id = $4
+where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item' and user_id is null`,
+};
+
+/** The body of the newest webhook of a subject. */
+export const NEWEST_BODY: Statement = {
+  name: "journal_newest_body",
+  text: `select body from journal.webhooks
+where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item' order by id desc limit 1`,
+};
+
 /* Webhooks that wait for a run. */
 
 /**

@@ -1,7 +1,15 @@
 /** The webhooks that wait for a run, and their outcomes. */
 import type { Queryable } from "../database/types.ts";
 import type { Source, Subject } from "../model/webhook.ts";
-import { FORGET_REQUESTED, GET_UNPROCESSED, MARK_SERVED, webhooksOf } from "./queries.ts";
+import { parseBody } from "../plaid/webhooks.ts";
+import {
+  BACKFILL_USER_OF_SUBJECT,
+  FORGET_REQUESTED,
+  GET_UNPROCESSED,
+  MARK_SERVED,
+  NEWEST_BODY,
+  webhooksOf,
+} from "./queries.ts";
 
 /** A webhook that waits for a run. */
 export interface WaitingWebhook {
@@ -37,6 +45,29 @@ export async function markServed(tx: Queryable, ids: readonly string[], info: ob
 /** Deletes what the senders requested, once a run has taken it over. `ids` are UUIDs in their order. */
 export async function forgetRequested(tx: Queryable, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await tx.query(FORGET_REQUESTED, [ids, ids[0], ids.at(-1)]);
+}
+
+/**
+ * A text in the newest webhook of a subject that is no item, such as the token that Plaid sends with each; null where there is none. It
+ * must not be shown.
+ */
+export async function newestField(
+  q: Queryable,
+  { integrationId, kind, id }: Subject & { integrationId: string },
+  field: string,
+): Promise<string | null> {
+  const { rows } = await q.query<{ body: Buffer }>(NEWEST_BODY, [integrationId, kind, id]);
+  const value = rows[0] && parseBody(rows[0].body)?.[field];
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/** Gives the webhooks of a subject that is no item their user. */
+export async function backfillUser(
+  tx: Queryable,
+  { integrationId, kind, id }: Subject & { integrationId: string },
+  userId: string,
+): Promise<void> {
+  await tx.query(BACKFILL_USER_OF_SUBJECT, [integrationId, kind, id, userId]);
 }
 
 /** The columns that decide whether a webhook needs a run. */

@@ -12,6 +12,7 @@ import type { Database, Queryable } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
 import * as events from "../events/forget.ts";
 import { dropTokens, purgeItems } from "../integrations/items.ts";
+import { dropSubjectTokens, purgeSubjects } from "../integrations/subjects.ts";
 import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
@@ -51,6 +52,7 @@ export async function finish(
 /** Deletes the tokens, ends the subjects, and settles the webhooks that no run will serve. */
 async function end(database: Database, q: Queryable, id: string, signal: AbortSignal | undefined): Promise<void> {
   while (await unlinkSome(database, id)) signal?.throwIfAborted();
+  await dropSubjectTokens(q, id);
   await sync.endIntegration(q, id);
   await journal.settleIntegration(q, id, await sync.oldestWaiting(q, id));
   await sync.forgetWaiting(q, id);
@@ -79,4 +81,5 @@ async function purge(database: Database, q: Queryable, id: string): Promise<void
   await journal.purgeRefusals(q, id);
   await sync.purgeIntegration(q, id);
   await purgeItems(q, id);
+  await purgeSubjects(q, id);
 }

@@ -1,37 +1,40 @@
-/** Forgets the mirrored rows of an item, or of an integration. */
+/** Forgets the mirrored rows of an item or another subject, or of an integration. */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
+import { resourcesOf } from "../resources/index.ts";
+import { nameOf, own, tablesOf, type Mirrored } from "./rows.ts";
+import type { Subject } from "./types.ts";
 
-/** The mirror's tables that have the column $1. */
-const TABLES_WITH = `
+/** The mirror's tables. */
+const TABLES = `
   select format('%I.%I', n.nspname, c.relname) as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = 'plaid' and c.relkind in ('r', 'p')
-    and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = $1)
+    and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'integration_id')
   order by 1`;
 const FORGET_STAGED = "delete from mirror.staged_pages where lease_token = any ($1::uuid[])";
 
-const FORGET_UNFIT = "delete from mirror.unfit_values where integration_id = $1 and kind = 'item' and id = $2";
+const FORGET_UNFIT = "delete from mirror.unfit_values where integration_id = $1 and kind = $2 and id = $3";
 const PURGE_UNFIT = `delete from mirror.unfit_values where ctid = any (array(
   select ctid from mirror.unfit_values where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
-const forgetIn = (table: string): string => `delete from ${table} where integration_id = $1 and item_id = $2`;
+const forgetIn = (of: Mirrored): string => `delete from ${nameOf(of)} t where ${own(of, "t")}`;
 const purgeIn = (table: string): string => `delete from ${table} where ctid = any (array(
   select ctid from ${table} where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
-async function tablesWith(q: Queryable, column: string): Promise<string[]> {
-  const { rows } = await q.query<{ name: string }>(TABLES_WITH, [column]);
-  return rows.map(({ name }) => name);
-}
+export const forgetItem = (tx: Queryable, integrationId: string, itemId: string): Promise<void> =>
+  forgetSubject(tx, integrationId, { kind: "item", id: itemId });
 
-export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
-  for (const table of await tablesWith(tx, "item_id")) await tx.query(forgetIn(table), [integrationId, itemId]);
-  await tx.query(FORGET_UNFIT, [integrationId, itemId]);
+/** Deletes a subject's rows from the tables of its kind. */
+export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
+  for (const of of resourcesOf(kind).flatMap(tablesOf)) await tx.query(forgetIn(of), [integrationId, id]);
+  await tx.query(FORGET_UNFIT, [integrationId, kind, id]);
 }
 
 /** In parts. */
 export async function purgeIntegration(q: Queryable, id: string): Promise<void> {
-  for (const table of await tablesWith(q, "integration_id")) await untilNone(q, purgeIn(table), [id]);
+  const { rows } = await q.query<{ name: string }>(TABLES);
+  for (const { name } of rows) await untilNone(q, purgeIn(name), [id]);
   await untilNone(q, PURGE_UNFIT, [id]);
 }
 

@@ -1,7 +1,8 @@
-/** Forgets the deliveries of an item's events, or of an integration's. */
+/** Forgets the deliveries of the events of an item or another subject, or of an integration. */
 import { take } from "../database/locks.ts";
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
+import type { Subject } from "../model/webhook.ts";
 
 /**
  * Waits for the dispatch and the batches of jobs that are under way, which have read what is about to be deleted and would
@@ -9,8 +10,18 @@ import type { Queryable } from "../database/types.ts";
  */
 const AWAIT_RELAY = take("dispatch", "retention");
 const FORGET_ITEM = "delete from relay.deliveries where integration_id = $1 and item_id = $2";
+const FORGET_SUBJECT = `delete from relay.deliveries d where d.event_id in (
+    select id from events.events where integration_id = $1 and subject_kind = $2 and subject_id = $3
+    union all
+    select id from journal.webhooks
+    where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item')`;
 const PURGE = `delete from relay.deliveries where ctid = any (array(
   select ctid from relay.deliveries where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
+
+/** Deletes the deliveries of the events and webhooks about a subject that belongs to no item. */
+export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
+  await tx.query(FORGET_SUBJECT, [integrationId, kind, id]);
+}
 
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(FORGET_ITEM, [integrationId, itemId]);

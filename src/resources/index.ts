@@ -21,6 +21,11 @@ export function subjectKind(kind: string): SubjectKind | undefined {
   return resourcesOf(kind)[0]?.subject;
 }
 
+/** The names of all kinds of subject but items. */
+export const OTHER_KINDS: readonly string[] = [...new Set(RESOURCES.map(({ subject }) => subject.kind))].filter(
+  (kind) => kind !== "item",
+);
+
 /** The table of a resource whose one row stands for the subject itself. */
 export const rootTable = ({ tables }: Resource): Table | undefined => tables.find(({ key }) => key.length === 0);
 

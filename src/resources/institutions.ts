@@ -17,8 +17,7 @@ export const institutions: Resource = {
   fetch: {
     kind: "snapshot",
     endpoint: "/institutions/get_by_id",
-    body: ({ subjectId, countryCodes }) => ({
-      institution_id: subjectId,
+    body: ({ countryCodes }) => ({
       country_codes: countryCodes,
       options: { include_optional_metadata: true, include_status: true },
     }),

@@ -22,8 +22,10 @@ export interface Reader {
   environment: Asking["environment"];
   /** what of the integration and the subject goes into requests */
   asker: Asker;
-  /** null where the subject is asked about with the client's credentials alone */
-  accessToken: string | null;
+  /** the fields that name the subject: its id or its token */
+  credentials: Readonly<Record<string, string>>;
+  /** the subject if it is an item, whose own rate limits count, and whose token must answer with it */
+  itemId: string | null;
   /** the token, as sealed, while Plaid has not answered it with this subject yet */
   unconfirmed: Buffer | null;
   /** of an item, as far as the mirror knows it */
@@ -55,17 +57,15 @@ export async function ask(
   { endpoint, body: own }: Request,
   fields: Readonly<Record<string, unknown>> = {},
 ): Promise<{ text: string; body: Answer }> {
-  const { client, limiter, signal, scope, environment, asker, accessToken, institutionId } = reader;
-  const { integrationId, subjectId } = scope;
-  const itemId = accessToken === null ? null : subjectId;
+  const { client, limiter, signal, scope, environment, asker, credentials, itemId, institutionId } = reader;
+  const { integrationId } = scope;
   const asking: Asking = { integrationId, environment, endpoint, itemId, institutionId };
   const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
   if (waitMs > 0) throw new Limited(waitMs);
-  const token = accessToken === null ? {} : { access_token: accessToken };
-  const sent = withFields({ ...own?.(asker), ...token }, fields);
+  const sent = withFields({ ...own?.(asker), ...credentials }, fields);
   const { text } = await askWithin(limiter, asking, () => client.post(endpoint, sent, signal));
   const body = membersOf(text);
-  if (accessToken !== null) expectOwn(body, subjectId);
+  if (itemId !== null) expectOwn(body, itemId);
   return { text, body };
 }
 

@@ -67,11 +67,18 @@ export interface ResourceState {
 }
 
 /** The state of every resource that an item can have, in the order of their declaration. */
-export async function resourcesOfItem(q: Queryable, integrationId: string, itemId: string): Promise<ResourceState[]> {
+export const resourcesOfItem = (q: Queryable, integrationId: string, itemId: string): Promise<ResourceState[]> =>
+  resourcesOfSubject(q, { integrationId, kind: "item", id: itemId });
+
+/** The same of any subject. */
+export async function resourcesOfSubject(
+  q: Queryable,
+  { integrationId, kind, id }: { integrationId: string; kind: string; id: string },
+): Promise<ResourceState[]> {
   type Row = Omit<ResourceState, "verified_at"> & { verified_at: Date | null };
-  const { rows } = await q.query<Row>(FRESHNESS, [integrationId, "item", itemId]);
+  const { rows } = await q.query<Row>(FRESHNESS, [integrationId, kind, id]);
   const known = new Map(rows.map((row) => [row.resource, row]));
-  return resourcesOf("item").map(({ name }) => {
+  return resourcesOf(kind).map(({ name }) => {
     const { verified_at = null, rows: count = 0, absent = null } = known.get(name) ?? {};
     return { resource: name, verified_at: verified_at?.toISOString() ?? null, rows: count, absent };
   });

@@ -29,6 +29,7 @@ export function eventsOf(ending: Ending, written: Written): RunEvent[] {
 const headOf = ({ integrationId, kind, id }: Claim): Head => ({
   integrationId,
   itemId: kind === "item" ? id : null,
+  subject: kind === "item" ? undefined : { kind, id },
   userId: null,
   environment: null,
 });

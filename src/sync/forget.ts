@@ -4,6 +4,7 @@
  */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
+import type { Subject } from "../model/webhook.ts";
 import { forgetStaged } from "../mirror/forget.ts";
 import { NOTIFY_DUE } from "./mark-queries.ts";
 
@@ -59,16 +60,16 @@ const OLDEST_WAITING = `
 
 const END_ITEM = `update sync.subjects s set oldest_unserved = null, ${END}
   where s.integration_id = $1 and s.kind = 'item' and s.id = $2`;
-/** An item that is linked again is read from the start. */
-const FORGET_CURSORS = "delete from sync.cursors where integration_id = $1 and kind = 'item' and id = $2";
-/** Of an item, or of all of an integration's where $2 is null. */
+/** A subject that is linked again is read from the start. */
+const FORGET_CURSORS = "delete from sync.cursors where integration_id = $1 and kind = $2 and id = $3";
+/** Of a subject, or of all of an integration's where $3 is null. */
 const LOOPS = `from sync.loops
-  where integration_id = $1 and ($2::text is null or (kind = 'item' and id = $2))`;
+  where integration_id = $1 and ($3::text is null or (kind = $2 and id = $3))`;
 const LEASES_OF_LOOPS = `select lease_token ${LOOPS}`;
 const FORGET_LOOPS = `delete ${LOOPS}`;
-const FORGET_SUBJECT = `delete from sync.subjects where integration_id = $1 and kind = 'item' and id = $2
+const FORGET_SUBJECT = `delete from sync.subjects where integration_id = $1 and kind = $2 and id = $3
   returning lease_token`;
-const FORGET_RUNS = "delete from sync.runs where integration_id = $1 and kind = 'item' and subject_id = $2";
+const FORGET_RUNS = "delete from sync.runs where integration_id = $1 and kind = $2 and subject_id = $3";
 
 const PURGES = [
   `delete from sync.runs where ctid = any (array(
@@ -86,8 +87,7 @@ type Leased = { lease_token: string | null };
 const leasesOf = (rows: readonly Leased[]): string[] => rows.flatMap(({ lease_token: token }) => token ?? []);
 
 /** Locks pages first, like a run that takes them over. */
-async function forgetLoops(q: Queryable, integrationId: string, itemId: string | null): Promise<void> {
-  const key = [integrationId, itemId];
+async function forgetLoops(q: Queryable, key: readonly [string, string, string | null]): Promise<void> {
   await forgetStaged(q, leasesOf((await q.query<Leased>(LEASES_OF_LOOPS, key)).rows));
   await q.query(FORGET_LOOPS, key);
 }
@@ -95,16 +95,19 @@ async function forgetLoops(q: Queryable, integrationId: string, itemId: string |
 /** Takes an item out of the queue; its mirrored rows and its runs stay. */
 export async function endItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(END_ITEM, [integrationId, itemId]);
-  await tx.query(FORGET_CURSORS, [integrationId, itemId]);
-  await forgetLoops(tx, integrationId, itemId);
+  await tx.query(FORGET_CURSORS, [integrationId, "item", itemId]);
+  await forgetLoops(tx, [integrationId, "item", itemId]);
 }
 
-/** Deletes everything that sync has about an item. Call it before the item's mirrored rows are deleted: no run can commit after it. */
-export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
-  const key = [integrationId, itemId];
+export const forgetItem = (tx: Queryable, integrationId: string, itemId: string): Promise<void> =>
+  forgetSubject(tx, integrationId, { kind: "item", id: itemId });
+
+/** Deletes everything that sync has about a subject. Call it before its mirrored rows are deleted: no run can commit after it. */
+export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
+  const key = [integrationId, kind, id] as const;
   await forgetStaged(tx, leasesOf((await tx.query<Leased>(FORGET_SUBJECT, key)).rows));
   await tx.query(FORGET_CURSORS, key);
-  await forgetLoops(tx, integrationId, itemId);
+  await forgetLoops(tx, key);
   await tx.query(FORGET_RUNS, key);
 }
 
@@ -117,7 +120,7 @@ export async function retryIntegration(q: Queryable, id: string): Promise<void> 
 /** Takes the integration's subjects out of the queue, in parts. They keep `oldest_unserved`. */
 export async function endIntegration(q: Queryable, id: string): Promise<void> {
   await eachPage(q, END_SUBJECTS, id);
-  await forgetLoops(q, id, null);
+  await forgetLoops(q, [id, "", null]);
 }
 
 /** UUID of the oldest webhook of the integration that may wait for a run; null where none is known to wait. */

@@ -5,7 +5,7 @@
  *                     ├▶ it touches nothing mirrored: no_resource, or ─────┐                          │
  *                     │  unknown_webhook where the catalogue lacks it      │                          │
  *                     ├▶ it does, but names no subject: no_subject ────────┼▶ processed at once ──────┼▶ the row is deleted
- *                     ├▶ the item's token is not known: item_unknown ──────┘                          │
+ *                     ├▶ its token is not known: item_unknown or subject_unknown ─┘                   │
  *                     ├▶ a run has served it already: nothing ────────────────────────────────────────┘
  *                     └▶ another transaction holds the subject: it goes into a new row, and is tried again
  *
@@ -35,6 +35,7 @@
 import type { Database, Queryable } from "../database/types.ts";
 import { settleUnmarked, takeUnmarked, type Notice, type UnmarkedRow } from "../events/sync-outbox.ts";
 import { getUnprocessed, markServed, type Unprocessed } from "../journal/served.ts";
+import { subjectsWithToken } from "../integrations/subjects.ts";
 import { resourcesOf, subjectKind } from "../resources/index.ts";
 import { LINKED_ITEMS } from "./mark-queries.ts";
 import {
@@ -71,7 +72,7 @@ interface Arrival {
 }
 
 /** The outcome of a webhook that needs no run. */
-type Settled = Unread | "item_unknown";
+type Settled = Unread | "item_unknown" | "subject_unknown";
 
 /** Marks the arrivals of the oldest rows of the outbox. Call it again while there is more. */
 export async function markWaiting(database: Database): Promise<Marked> {
@@ -108,18 +109,25 @@ async function readArrivals(tx: Queryable, rows: readonly UnmarkedRow[]): Promis
   ];
 }
 
-const needsToken = ({ kind }: SubjectKey): boolean => subjectKind(kind)?.access.by === "access_token";
+/** Whether Plaid is asked about the subject with a token that somebody has to hand over. */
+function needsToken({ kind }: SubjectKey): boolean {
+  const access = subjectKind(kind)?.access;
+  return access?.by === "access_token" || (access?.by === "token" && access.inWebhook === undefined);
+}
 
 /** Names of the subjects that have a token. */
 async function readLinked(tx: Queryable, arrivals: readonly Arrival[]): Promise<ReadonlySet<string>> {
   const asked = new Map(
     arrivals.flatMap(({ subject }) => (subject && needsToken(subject) ? [[nameOf(subject), subject] as const] : [])),
   );
-  if (asked.size === 0) return new Set();
   const keys = [...asked.values()];
-  const values = [keys.map(({ integrationId }) => integrationId), keys.map(({ id }) => id)];
-  return new Set((await tx.query<SubjectKey>(LINKED_ITEMS, values)).rows.map(nameOf));
+  const [items, others] = [keys.filter(isItem), keys.filter((key) => !isItem(key))];
+  const values = [items.map(({ integrationId }) => integrationId), items.map(({ id }) => id)];
+  const linked = items.length === 0 ? [] : (await tx.query<SubjectKey>(LINKED_ITEMS, values)).rows;
+  return new Set([...linked, ...(await subjectsWithToken(tx, others))].map(nameOf));
 }
+
+const isItem = ({ kind }: SubjectKey): boolean => kind === "item";
 
 /** Null where a run is needed. A notice needs a run only if a webhook like it would. */
 function settledAs({ subject, type, code, requested, notice }: Arrival, linked: ReadonlySet<string>): Settled | null {
@@ -127,7 +135,8 @@ function settledAs({ subject, type, code, requested, notice }: Arrival, linked: 
   const resources = subject === null ? [] : resourcesOf(subject.kind);
   if (subject === null || resourcesFor(resources, { type, code, requested: asked }).length === 0)
     return unreadOutcome(type, code);
-  return needsToken(subject) && !linked.has(nameOf(subject)) ? "item_unknown" : null;
+  if (!needsToken(subject) || linked.has(nameOf(subject))) return null;
+  return isItem(subject) ? "item_unknown" : "subject_unknown";
 }
 
 /** Only linking an item yields this webhook. */
@@ -159,9 +168,9 @@ const markOf = ({ subject, webhook, notice }: Due): Mark => ({
 });
 
 async function settle(tx: Queryable, decided: readonly { arrival: Arrival; settled: Settled | null }[]): Promise<void> {
-  for (const outcome of [...UNREAD, "item_unknown"] as const) {
+  for (const outcome of [...UNREAD, "item_unknown", "subject_unknown"] as const) {
     const arrivals = decided.filter(({ settled }) => settled === outcome).map(({ arrival }) => arrival);
-    if (outcome === "item_unknown")
+    if (outcome === "item_unknown" || outcome === "subject_unknown")
       await noteUnlinked(
         tx,
         arrivals.flatMap(({ subject }) => subject ?? []),

@@ -1,14 +1,17 @@
-/** Opens what the requests of one run need: the client, the item's token, and whose rate limits count. */
+/** Opens what the requests of one run need: the client, the token of the item or of another subject, and whose rate limits count. */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
+import { findSubject } from "../integrations/subjects.ts";
 import { findToken } from "../integrations/tokens.ts";
 import type { Vault } from "../integrations/vault.ts";
+import { newestField } from "../journal/served.ts";
 import { mirroredReference } from "../mirror/apply.ts";
 import type { Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { resourcesOf, rootOf, rootTable, subjectKind } from "../resources/index.ts";
 import { INSTITUTION } from "../resources/subjects.ts";
+import type { Access } from "../resources/types.ts";
 import type { Reader } from "./ask.ts";
 import type { Limiter } from "./limiter.ts";
 import { askerOf } from "./read.ts";
@@ -28,24 +31,61 @@ export async function openReader(deps: ReaderDeps, claim: Claim, signal: AbortSi
   const { database, directory, vault, clientFor, clock, limiter } = deps;
   const integration = await directory.find(claim.integrationId);
   if (integration === null) return null;
-  const asksToken = subjectKind(claim.kind)?.access.by === "access_token";
-  const [token, institutionId] = asksToken
-    ? await Promise.all([findToken(database, vault, claim.integrationId, claim.id), institutionOf(database, claim)])
-    : [null, null];
-  if (asksToken && token === null) return null;
+  const isItem = subjectKind(claim.kind)?.access.by === "access_token";
+  const credentials = isItem ? await ofItem(database, vault, claim) : await ofOther(database, vault, claim);
+  if (credentials === null) return null;
   return {
     database,
     clock,
     limiter,
     signal,
     client: clientFor(integration),
-    scope: scopeOf(claim, token?.userId ?? null),
+    scope: scopeOf(claim, credentials.userId),
     environment: integration.environment,
     asker: askerOf(integration, claim.id),
-    accessToken: token?.accessToken ?? null,
-    unconfirmed: token && !token.confirmed ? token.sealed : null,
-    institutionId,
+    credentials: credentials.fields,
+    itemId: isItem ? claim.id : null,
+    unconfirmed: credentials.unconfirmed,
+    institutionId: isItem ? await institutionOf(database, claim) : null,
   };
+}
+
+/** What the requests about a subject carry, and what is known of it. */
+interface Credentials {
+  fields: Readonly<Record<string, string>>;
+  userId: string | null;
+  unconfirmed: Buffer | null;
+}
+
+/** Null when its token is not known. */
+async function ofItem(database: Database, vault: Vault, { integrationId, id }: Claim): Promise<Credentials | null> {
+  const token = await findToken(database, vault, integrationId, id);
+  if (token === null) return null;
+  const { accessToken, userId, confirmed, sealed } = token;
+  return { fields: { access_token: accessToken }, userId, unconfirmed: confirmed ? null : sealed };
+}
+
+/** The same for a subject that belongs to no item. */
+async function ofOther(database: Database, vault: Vault, claim: Claim): Promise<Credentials | null> {
+  const access = subjectKind(claim.kind)?.access ?? { by: "nothing" };
+  if (access.by === "nothing" || access.by === "access_token") return { fields: {}, userId: null, unconfirmed: null };
+  const known = await findSubject(database, vault, claim);
+  const token = known?.token ?? null;
+  const fields = access.by === "id" ? byId(claim.id, access, token) : await byToken(database, claim, access, token);
+  return fields && { fields, userId: known?.userId ?? null, unconfirmed: null };
+}
+
+const byId = (id: string, { as, orToken }: Extract<Access, { by: "id" }>, token: string | null) =>
+  token !== null && orToken !== undefined ? { [orToken]: token } : { [as]: id };
+
+async function byToken(
+  database: Database,
+  claim: Claim,
+  { as, inWebhook }: Extract<Access, { by: "token" }>,
+  stored: string | null,
+): Promise<Record<string, string> | null> {
+  const token = stored ?? (inWebhook === undefined ? null : await newestField(database, claim, inWebhook));
+  return token === null ? null : { [as]: token };
 }
 
 /** The subject's institution in the mirror, whose limits Plaid may name. */

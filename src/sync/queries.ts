@@ -11,15 +11,17 @@ import { SyncRequest } from "./item.schema.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
-/** Subjects of items that nobody linked, more than $1 days old; $2 at most. Waiting and running subjects stay. */
+/** Subjects whose token nobody handed over, more than $1 days old; $2 at most. Waiting and running subjects stay. */
 export const TRIM_SUBJECTS = statement(
   "trim_subjects",
   `
 delete from sync.subjects where (integration_id, kind, id) in (
   select s.integration_id, s.kind, s.id from sync.subjects s
-  where s.status = 'unlinked' and s.due_at is null and s.created_at < now() - $1 * interval '1 day' and s.kind = 'item'
+  where s.status = 'unlinked' and s.due_at is null and s.created_at < now() - $1 * interval '1 day'
     and s.lease_token is null and s.oldest_unserved is null
-    and not exists (select from tartan.items i where i.integration_id = s.integration_id and i.item_id = s.id)
+    and not exists (select from tartan.items i where i.integration_id = s.integration_id and i.item_id = s.id and s.kind = 'item')
+    and not exists (select from tartan.registered_subjects r
+      where r.integration_id = s.integration_id and r.kind = s.kind and r.id = s.id)
   limit $2 for update skip locked)`,
 );
 

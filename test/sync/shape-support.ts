@@ -96,7 +96,8 @@ export async function openPlaid(world: World, tables: Readonly<Record<string, st
           daysRequested: null,
           includeOriginalDescription: false,
         },
-        accessToken: subject.access.by === "access_token" ? "access-token" : null,
+        credentials: subject.access.by === "access_token" ? { access_token: "access-token" } : {},
+        itemId: subject.access.by === "access_token" ? scope.subjectId : null,
         unconfirmed: null,
         institutionId: null,
       };

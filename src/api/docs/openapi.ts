@@ -30,6 +30,11 @@ const TAGS = [
   { name: "Integrations", description: "One Plaid client each: its credentials, its intake URL, its webhook secret." },
   { name: "Intake", description: "Where Plaid and your backend post webhooks." },
   { name: "Items", description: "Plaid Items, their tokens, and the state of their mirror." },
+  {
+    name: "Subjects",
+    description:
+      "What Plaid has that belongs to no Item: payments, transfers, users, reports; and the state of its mirror.",
+  },
   { name: "Audit trail", description: "Accepted webhooks, refused requests, and their outcome." },
   { name: "Events", description: "What happened: to fetch, and as webhooks to your destinations." },
   { name: "Destinations", description: "Where Tartan sends events: URL, headers, signing keys, rate limit." },

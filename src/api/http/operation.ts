@@ -52,6 +52,7 @@ export type Api = FastifyInstance<
 type Tag =
   | "Integrations"
   | "Items"
+  | "Subjects"
   | "Audit trail"
   | "Events"
   | "Destinations"

@@ -7,6 +7,7 @@ export const COMMANDS: Record<string, () => Promise<Command>> = {
   simulate: async () => (await import("./simulate.ts")).simulateCommand(),
   integrations: async () => (await import("./integrations.ts")).integrationsCommand(),
   items: async () => (await import("./items.ts")).itemsCommand(),
+  subjects: async () => (await import("./subjects.ts")).subjectsCommand(),
   webhooks: async () => (await import("./webhooks.ts")).webhooksCommand(),
   destinations: async () => (await import("./destinations.ts")).destinationsCommand(),
   routes: async () => (await import("./routes.ts")).routesCommand(),

@@ -5,13 +5,14 @@ import { getItem, listItems, type CountedItem, type ItemState } from "../../sync
 import { eraseItem, unlinkItem } from "../../lifecycle/items.ts";
 import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
-import { resourcesOfItem, type ResourceState } from "../../sync/cursor-queries.ts";
+import { resourcesOfItem } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
 import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { ITEM_STATUSES } from "../../model/statuses.ts";
-import { choiceOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
+import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
+import { sayResources } from "../output/resources.ts";
 import { importItems } from "./items/import.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
 import {
@@ -76,6 +77,7 @@ export function itemsCommand(): Command {
   items
     .command("sync <item_id>")
     .description("bring one item up to date now")
+    .option("--resources <names>", "only these resources, separated by commas", listOf)
     .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
     .action(withCore(sync));
@@ -161,15 +163,7 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
   });
   if (item.linked_at === null) return say(NEVER_LINKED);
   say();
-  sayTable(
-    resources,
-    {
-      resource: ({ resource }) => resource,
-      rows: ({ rows }) => String(rows),
-      "equal to Plaid": equalToPlaid,
-    },
-    "",
-  );
+  sayResources(resources);
   sayUnfit(unfit_values);
   say();
   sayTable(
@@ -213,11 +207,6 @@ function sayUnfit(unfit: readonly UnfitRecord[]): void {
   );
 }
 
-const ABSENT = { not_listed: "the item does not have this product", refused: "Plaid refuses it for this item" };
-
-const equalToPlaid = ({ verified_at, absent }: ResourceState): string =>
-  absent === null ? ago(verified_at) : dim(ABSENT[absent]);
-
 async function add(core: Core, itemId: string, flags: Json & { integration: string; user?: string }): Promise<void> {
   const accessToken = process.env["PLAID_ACCESS_TOKEN"];
   if (!accessToken) {
@@ -235,9 +224,11 @@ async function add(core: Core, itemId: string, flags: Json & { integration: stri
   say(`${green("✓")} ${itemId} is ${linked.created ? "linked" : "updated"} and will be synced`);
 }
 
-async function sync({ database }: Core, itemId: string, { full, json }: Json & { full?: true }): Promise<void> {
+type SyncFlags = Json & { full?: true; resources?: string[] };
+
+async function sync({ database }: Core, itemId: string, { full, resources, json }: SyncFlags): Promise<void> {
   orNotFound(await getItem(database, itemId), itemId);
-  await requestSync(database, itemId, { full: full === true });
+  await requestSync(database, itemId, { full: full === true, ...(resources && { resources }) });
   if (json) return sayJson({ item_id: itemId, due: true });
   say(`${green("✓")} ${itemId} will be synced now`);
 }

@@ -27,6 +27,13 @@ export function rangeOf(schema: z.ZodType, per = 1): string {
   return `${least / per} to ${most / per}`;
 }
 
+/** A parser for commander of values that are separated by commas. */
+export const listOf = (text: string): string[] =>
+  text
+    .split(",")
+    .map((each) => each.trim())
+    .filter((each) => each !== "");
+
 /** `a, b or c`. */
 export const choiceOf = (values: readonly string[]): string =>
   values.length < 2 ? values.join("") : `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`;

@@ -2,7 +2,8 @@
 import { statement } from "../model/statement.ts";
 
 /** The columns of webhook or event x that routes compare. */
-export const FACTS = `x.id, x.integration_id as "integrationId", x.environment, x.item_id as "itemId", x.user_id as "userId"`;
+export const FACTS = `x.id, x.integration_id as "integrationId", x.environment, x.item_id as "itemId", x.user_id as "userId",
+  x.subject_kind as "subjectKind", x.subject_id as "subjectId"`;
 
 /** Webhooks and events with their payloads; $1 ids of webhooks, $2 of events. */
 export const SOURCES = statement(

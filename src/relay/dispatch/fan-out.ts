@@ -98,6 +98,12 @@ function columnsOf(deliveries: readonly NewDelivery[], jobId: string | null): un
   ];
 }
 
-/** The ordering key of an event at a destination that keeps order; null at others. Events without an item share one key. */
-export const orderingKeyOf = ({ itemId }: EventFacts, { ordering }: ActiveRoute): string | null =>
-  ordering === "per_item" ? (itemId ?? "-") : null;
+/**
+ * The ordering key of an event at a destination that keeps order; null at others. Events that are about no item are in order with
+ * those of their subject, such as a payment; those about nothing share one key.
+ */
+export function orderingKeyOf(event: EventFacts, { ordering }: ActiveRoute): string | null {
+  if (ordering !== "per_item") return null;
+  const { itemId, subjectKind, subjectId } = event;
+  return itemId ?? (subjectId === null ? "-" : `${subjectKind}:${subjectId}`);
+}

@@ -53,6 +53,9 @@ export interface EventFacts {
   environment: string | null;
   itemId: string | null;
   userId: string | null;
+  /** what it is about, where that is known */
+  subjectKind: string | null;
+  subjectId: string | null;
   history: boolean;
   /** null but for webhook.received */
   webhookType: string | null;

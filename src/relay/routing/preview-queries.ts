@@ -5,7 +5,8 @@ import type { Statement } from "../../database/types.ts";
 export const ID_RANGE = `
 select tartan.least_id_at($1) as least, tartan.least_id_at($2::timestamptz + interval '1 millisecond') as behind`;
 
-const FACTS = `id, integration_id as "integrationId", environment, item_id as "itemId", user_id as "userId"`;
+const FACTS = `id, integration_id as "integrationId", environment, item_id as "itemId", user_id as "userId",
+  subject_kind as "subjectKind", subject_id as "subjectId"`;
 
 /**
  * A page of events without their payloads, newest first: with ids from $1 on and before $2, at most $3; webhooks if $4, others

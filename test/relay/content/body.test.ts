@@ -19,6 +19,8 @@ const received = (bytes: Buffer, more: Partial<EventSource> = {}): EventSource =
   environment: "sandbox",
   itemId: "item-1",
   userId: 'user "1"\u2028',
+  subjectKind: null,
+  subjectId: null,
   history: false,
   webhookType: "ITEM",
   webhookCode: "ERROR",
@@ -146,7 +148,7 @@ test("the journaled bytes of a webhook are sent, in the same envelope that Postg
   expect(sha256(render(wrapped, "original"))).toBe(sha256(body));
 
   const { rows: made } = await database.query<{ envelope: Buffer }>(
-    "select events.envelope($1, 'webhook.received', $2, $3, $4, $5, $6, false, $7) as envelope",
+    "select events.envelope($1, 'webhook.received', $2, $3, $4, $5, $6, null, null, false, $7) as envelope",
     [
       wrapped.id,
       wrapped.occurredAt,

@@ -53,6 +53,8 @@ const delivery = (fields: Partial<PrefetchedDelivery> = {}): PrefetchedDelivery 
   environment: "sandbox",
   itemId: "item-1",
   userId: null,
+  subjectKind: null,
+  subjectId: null,
   history: false,
   webhookType: "TRANSACTIONS",
   webhookCode: "SYNC_UPDATES_AVAILABLE",

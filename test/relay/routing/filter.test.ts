@@ -11,6 +11,8 @@ const facts = (more: Partial<EventFacts> = {}): EventFacts => ({
   environment: "sandbox",
   itemId: "item-1",
   userId: "user-1",
+  subjectKind: null,
+  subjectId: null,
   history: false,
   webhookType: "TRANSACTIONS",
   webhookCode: "SYNC_UPDATES_AVAILABLE",

@@ -52,7 +52,7 @@ const status = described(
     "webhooks came and the token has not come yet.",
 );
 
-const ResourceState = z
+export const ResourceState = z
   .object({
     resource: described(z.string(), "Such as `transactions`."),
     verified_at: noTimestamp(
@@ -65,7 +65,7 @@ const ResourceState = z
         "`refused`: Plaid refused it for the lack of a product. An absent resource does not count for the Item's `verified_at`.",
     ),
   })
-  .meta({ id: "ResourceState", description: "The state of one resource of an Item." });
+  .meta({ id: "ResourceState", description: "The state of one resource of an Item or another subject." });
 
 /** A single Item is shown with how many rows some of its tables have. */
 const counts = Object.fromEntries(

@@ -157,7 +157,7 @@ describe("numbers", () => {
   it("the numbers of an event are sent as they are stored", async () => {
     await world.database.query(
       `with made as (insert into events.events (id, type, payload) select id, 'item.updated', events.envelope(id,
-         'item.updated', now(), null, null, null, null, false, $1) from (select tartan.new_id() as id offset 0) x returning id)
+         'item.updated', now(), null, null, null, null, null, null, false, $1) from (select tartan.new_id() as id offset 0) x returning id)
        insert into events.outbox (events) select array_agg(id) from made`,
       [`{"changed":[],"item":{"n":${ODD}}}`],
     );

@@ -11,6 +11,8 @@ const source = (bytes: Buffer, verification: string | null = "a.b.c"): EventSour
   environment: "sandbox",
   itemId: "item",
   userId: null,
+  subjectKind: null,
+  subjectId: null,
   history: false,
   webhookType: "ITEM",
   webhookCode: "ERROR",

@@ -1,0 +1,29 @@
+/** Erases a subject that belongs to no item, in one transaction, in which every owner of tables deletes its part. */
+import type { Database } from "../database/types.ts";
+import * as events from "../events/forget.ts";
+import * as integrations from "../integrations/subjects.ts";
+import * as journal from "../journal/forget.ts";
+import * as mirror from "../mirror/forget.ts";
+import type { Subject } from "../model/webhook.ts";
+import * as relay from "../relay/forget.ts";
+import * as sync from "../sync/forget.ts";
+import { getSubject } from "../sync/subjects.ts";
+
+/**
+ * Deletes everything about the subject: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. A later
+ * webhook about it makes it known again.
+ * @throws TartanError `not_found`
+ */
+export async function eraseSubject(database: Database, integrationId: string, subject: Subject): Promise<void> {
+  await database.transaction(async (tx) => {
+    await getSubject(tx, { ...subject, integration_id: integrationId });
+    // Before the first row is locked, since this may take long.
+    await relay.awaitUnderWay(tx);
+    await sync.forgetSubject(tx, integrationId, subject);
+    await mirror.forgetSubject(tx, integrationId, subject);
+    await integrations.forgetSubject(tx, integrationId, subject);
+    await relay.forgetSubject(tx, integrationId, subject);
+    await events.forgetSubject(tx, integrationId, subject);
+    await journal.forgetSubject(tx, integrationId, subject);
+  }, "long");
+}
