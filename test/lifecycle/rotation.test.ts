@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { rotateWebhookSecret } from "../../src/integrations/integrations.ts";
+import { findSubject, storeSubject } from "../../src/integrations/subjects.ts";
 import { getItemSecret } from "../../src/integrations/items.ts";
 import { introduceItem } from "../support/link.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
@@ -38,6 +39,8 @@ test("a rotation seals everything anew under the first key, and the old key is n
   await using world = await startWorld();
   const integration = await withItems(world, 450);
   await unlinkItem(world.database, integration, "i3");
+  const report = { integrationId: integration, kind: "asset_report", id: "r" };
+  await world.database.transaction((tx) => storeSubject(tx, world.vault, { ...report, token: SECRETS.token }));
   const newest = newKey();
   const vault = openVault([newest, world.masterKey]);
   const progress: [number, number][] = [];
@@ -46,16 +49,18 @@ test("a rotation seals everything anew under the first key, and the old key is n
     "tartan.integrations.client_secret_sealed": 1,
     "tartan.integrations.webhook_secret_sealed": 1,
     "tartan.items.access_token_sealed": 449,
+    "tartan.registered_subjects.token_sealed": 1,
     "relay.destinations.headers_sealed": 0,
     "relay.signing_keys.secret_sealed": 0,
   });
-  expect(progress.at(-1)).toEqual([451, 451]);
+  expect(progress.at(-1)).toEqual([452, 452]);
   expect(await keyIds(world)).toEqual([vault.activeKeyId]);
   const alone = openVault([newest]);
   expect(await getItemSecret(world.database, alone, integration, "i7")).toMatchObject({
     access_token: `${SECRETS.token}-7`,
   });
-  expect(Object.values(await rotateVault(world.database, alone))).toEqual([0, 0, 0, 0, 0]);
+  expect(await findSubject(world.database, alone, report)).toEqual({ token: SECRETS.token, userId: null });
+  expect(Object.values(await rotateVault(world.database, alone))).toEqual([0, 0, 0, 0, 0, 0]);
 });
 
 test("every sealed column of the database is sealed anew", async () => {

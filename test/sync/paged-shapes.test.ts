@@ -14,6 +14,7 @@ beforeAll(async () => {
   plaid = await openPlaid(world, {
     test_events:
       "ledger_id text, event_id text, event_type text, timestamp timestamptz, primary key (integration_id, ledger_id, event_id)",
+    test_hits: "screening_id text, id text, status text, primary key (integration_id, screening_id, id)",
     test_trades:
       "item_id text, trade_id text, date date, amount numeric, primary key (integration_id, item_id, trade_id)",
   });
@@ -94,6 +95,46 @@ describe("a ledger of events, of a subject that is no item", () => {
     expect(await plaid.attempt(await plaid.open(events.subject), events)).toMatchObject({
       failure: { errorCode: "UNREADABLE_ANSWER" },
     });
+  });
+});
+
+describe("a list in pages", () => {
+  const hits: Resource = {
+    name: "test_hits",
+    touchedBy: [],
+    subject: { ...INSTITUTION, kind: "screening", column: "screening_id" },
+    fetch: { kind: "list", endpoint: "/hit/list", next: { sentAs: "cursor", at: "next_cursor" } },
+    tables: [{ name: "test_hits", row: "a hit", rows: [{ at: "hits" }], key: ["id"], columns: [text("status")] }],
+  };
+  const pages =
+    (...all: string[][]) =>
+    (_path: string, { cursor = "0" }: Body) => {
+      const at = Number(cursor);
+      return { hits: all[at]?.map((id) => ({ id })), next_cursor: at + 1 < all.length ? String(at + 1) : null };
+    };
+
+  it("every reading of a list reads all of its pages, and what none of them has is removed", async () => {
+    const reader = await plaid.open(hits.subject);
+    plaid.answer = pages(["a", "b"], ["c"]);
+    const { outcome, changes } = await plaid.sync(reader, hits);
+    expect([outcome.cursor, changes]).toEqual([null, { test_hits: { added: 3, modified: 0, removed: 0 } }]);
+    expect(plaid.asked.map(({ body }) => body["cursor"])).toEqual([undefined, "1"]);
+    plaid.answer = pages(["b"], ["d"], []);
+    expect((await plaid.sync(reader, hits, outcome.cursor)).changes).toEqual({
+      test_hits: { added: 1, modified: 0, removed: 2 },
+    });
+    expect(await plaid.current(reader, "test_hits", "id", "screening_id")).toEqual([{ id: "b" }, { id: "d" }]);
+  });
+
+  it("a list whose next page cannot be named is unreadable and removes nothing", async () => {
+    const reader = await plaid.open(hits.subject);
+    plaid.answer = pages(["a"]);
+    await plaid.sync(reader, hits);
+    plaid.answer = () => ({ hits: [], next_cursor: 7 });
+    expect(await plaid.attempt(reader, hits)).toMatchObject({ failure: { errorCode: "UNREADABLE_ANSWER" } });
+    plaid.answer = () => ({ hits: [{ id: "b" }], next_cursor: "same" });
+    expect(await plaid.attempt(reader, hits)).toMatchObject({ failure: { errorCode: "UNREADABLE_ANSWER" } });
+    expect(await plaid.current(reader, "test_hits", "id", "screening_id")).toEqual([{ id: "a" }]);
   });
 });
 
