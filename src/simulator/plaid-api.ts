@@ -73,7 +73,7 @@ const textOf = (answer: Answer, requestId: string): string =>
 
 function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answer {
   const endpoint = byPath.get(request.path);
-  if (!endpoint) throw notSimulated(printable(request.path), PLAID_PATHS);
+  if (!endpoint) throw notSimulated(printable(request.path));
   sim.requests.set(request.path, (sim.requests.get(request.path) ?? 0) + 1);
   const body = readBody(request.body);
   const item = typeof body["access_token"] === "string" ? sim.world.itemByToken(body["access_token"]) : undefined;

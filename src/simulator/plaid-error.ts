@@ -78,11 +78,11 @@ export const invalidField = (message: string) => fault("INVALID_REQUEST", "INVAL
 export const invalidBody = () =>
   fault("INVALID_REQUEST", "INVALID_BODY", "please ensure that the request body is formatted correctly");
 /** Plaid may have the endpoint; its answer to a path that it does not know has the same type, code and status. */
-export const notSimulated = (path: string, answered: readonly string[]) =>
+export const notSimulated = (path: string) =>
   fault(
     "INVALID_REQUEST",
     "NOT_FOUND",
-    `the simulator does not answer ${path}, even if the Item has the product; it answers POST ${answered.join(", ")}`,
+    `the simulator does not serve ${path}, even if the Item has the product; GET /_simulator lists what it serves`,
     { status: 404 },
   );
 export const invalidApiKeys = () => fault("INVALID_INPUT", "INVALID_API_KEYS", "invalid client_id or secret provided");

@@ -1,36 +1,37 @@
 /**
- * The official SDK walks through every endpoint, and Plaid's own OpenAPI document judges every answer, every error and
- * every kind of webhook.
+ * The official SDK walks through every endpoint, and Plaid's own OpenAPI document judges every request, every answer, every error and
+ * every kind of webhook. Then each endpoint gets the requests that it must refuse. A new endpoint needs a walk (walks/).
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  CountryCode,
-  Products,
-  SandboxItemFireWebhookRequestWebhookCodeEnum as Code,
-  WebhookType,
-  type PlaidApi,
-} from "plaid";
+import { CountryCode, Products, SandboxItemFireWebhookRequestWebhookCodeEnum as Code, type PlaidApi } from "plaid";
 import { PLAID_PATHS } from "../../src/simulator/plaid-api.ts";
 import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
 import { openInbox, type Inbox } from "./support/inbox.ts";
-import { post, refusal, sdkFor } from "./support/client.ts";
+import { post, sdkFor } from "./support/client.ts";
+import PLAID from "../../scripts/plaid-endpoints.json" with { type: "json" };
+import { sdkSchema } from "./support/sdk-schema.ts";
 import { openPlaidSchema, type PlaidSchema } from "./support/plaid-schema.ts";
 import { WALKS } from "./walks/index.ts";
 
 const schema = openPlaidSchema();
+/** Link's options are many and new ones come often. */
+const OPEN = ["/link/token/create"];
 const EXTRACTION = { initialMs: 10_000, historicalMs: 60_000, refreshMs: 5_000 };
 
 describe.skipIf(schema === null)("judged by Plaid's schema", () => {
   let simulator: Simulator;
   let inbox: Inbox;
   let sdk: PlaidApi;
-  const walked = new Set<string>();
+  /** the first request of each endpoint, without credentials */
+  const walked = new Map<string, Record<string, unknown>>();
   const judge = schema as PlaidSchema;
 
-  /** The answer of a call, after its schema was checked. */
+  /** The answer of a call, after its schema and that of the request were checked. */
   async function judged<T>(path: string, call: Promise<{ status: number; data: T }>): Promise<T> {
-    const { data } = await call;
-    walked.add(path);
+    const { data, config } = (await call) as { data: T; config?: { data?: unknown } };
+    const request = JSON.parse(typeof config?.data === "string" ? config.data : "{}") as Record<string, unknown>;
+    if (!walked.has(path)) walked.set(path, request);
+    expect(judge.requestFaults(path, request)).toEqual([]);
     expect(judge.answerFaults(path, data)).toEqual([]);
     expect((data as { request_id: string }).request_id).toMatch(/^\w{15}$/);
     return data;
@@ -46,134 +47,6 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     await inbox[Symbol.asyncDispose]();
   });
 
-  test("Plaid's SDK links, exchanges, syncs, refreshes, repairs and removes an item", async () => {
-    const link = await judged(
-      "/link/token/create",
-      sdk.linkTokenCreate({
-        client_name: "Tartan",
-        language: "en",
-        country_codes: [CountryCode.Us],
-        user: { client_user_id: "user-17" },
-        products: [Products.Transactions],
-        webhook: inbox.url,
-      }),
-    );
-    expect(link.link_token).toMatch(/^link-sandbox-[0-9a-f-]{36}$/);
-
-    const { public_token } = await judged(
-      "/sandbox/public_token/create",
-      sdk.sandboxPublicTokenCreate({
-        institution_id: "ins_109508",
-        initial_products: [Products.Transactions, Products.Auth, Products.Investments, Products.Liabilities],
-        options: { webhook: inbox.url, override_username: "user_transactions_dynamic", override_password: "x" },
-        user_id: "usr_9nSp2KuZ2x4JDw",
-      }),
-    );
-    const { access_token, item_id } = await judged(
-      "/item/public_token/exchange",
-      sdk.itemPublicTokenExchange({ public_token }),
-    );
-    expect(access_token).toMatch(/^access-sandbox-[0-9a-f-]{36}$/);
-    expect((await refusal(sdk.itemPublicTokenExchange({ public_token }))).error_code).toBe("INVALID_PUBLIC_TOKEN");
-
-    const empty = await judged("/transactions/sync", sdk.transactionsSync({ access_token }));
-    expect(empty).toMatchObject({
-      transactions_update_status: "NOT_READY",
-      next_cursor: "",
-      has_more: false,
-      added: [],
-    });
-    const dates = { start_date: "2020-01-01", end_date: "2099-12-31" };
-    expect((await refusal(sdk.transactionsGet({ access_token, ...dates }))).error_code).toBe("PRODUCT_NOT_READY");
-
-    await simulator.control.advanceClock({ advance_s: 10 });
-    const initial = await judged("/transactions/sync", sdk.transactionsSync({ access_token, count: 500 }));
-    expect(initial.transactions_update_status).toBe("INITIAL_UPDATE_COMPLETE");
-    await simulator.control.advanceClock({ advance_s: 50 });
-    const rest = await judged(
-      "/transactions/sync",
-      sdk.transactionsSync({ access_token, cursor: initial.next_cursor, count: 500 }),
-    );
-    expect(rest.transactions_update_status).toBe("HISTORICAL_UPDATE_COMPLETE");
-    expect(initial.added.length + rest.added.length).toBe(50);
-    const all = await judged("/transactions/get", sdk.transactionsGet({ access_token, ...dates }));
-    expect(all.total_transactions).toBe(50);
-
-    await judged("/transactions/refresh", sdk.transactionsRefresh({ access_token }));
-    const today = (await simulator.control.clock()).now.slice(0, 10);
-    const purchase = { date_transacted: today, date_posted: today, amount: 89.4, description: 'A "purchase" at Zoë’s' };
-    await judged(
-      "/sandbox/transactions/create",
-      sdk.sandboxTransactionsCreate({ access_token, transactions: [purchase] }),
-    );
-    await simulator.control.advanceClock({ advance_s: 5 });
-    const news = await judged(
-      "/transactions/sync",
-      sdk.transactionsSync({
-        access_token,
-        cursor: rest.next_cursor,
-        count: 500,
-        options: { include_original_description: true },
-      }),
-    );
-    expect(news.added.some((row) => row.name === purchase.description && row.amount === 89.4)).toBe(true);
-    expect(news.modified.length).toBe(1);
-    expect(news.removed.length).toBeGreaterThan(0);
-
-    const held = await judged("/investments/holdings/get", sdk.investmentsHoldingsGet({ access_token }));
-    expect(held.holdings.length).toBeGreaterThan(0);
-    const owed = await judged("/liabilities/get", sdk.liabilitiesGet({ access_token }));
-    expect(Object.keys(owed.liabilities)).toEqual(["credit", "mortgage", "student"]);
-    const { accounts } = await judged("/accounts/get", sdk.accountsGet({ access_token }));
-    expect(accounts[0]?.subtype).toBe("checking");
-    await judged("/institutions/get", sdk.institutionsGet({ count: 10, offset: 0, country_codes: [CountryCode.Us] }));
-    const { institution } = await judged(
-      "/institutions/get_by_id",
-      sdk.institutionsGetById({
-        institution_id: "ins_109508",
-        country_codes: [CountryCode.Us],
-        options: { include_optional_metadata: true, include_status: true },
-      }),
-    );
-    expect(institution.name).toBe("First Platypus Bank");
-
-    const updated = await judged(
-      "/item/webhook/update",
-      sdk.itemWebhookUpdate({ access_token, webhook: `${inbox.url}?moved` }),
-    );
-    expect(updated.item.webhook).toBe(`${inbox.url}?moved`);
-    await judged("/sandbox/item/reset_login", sdk.sandboxItemResetLogin({ access_token }));
-    expect((await refusal(sdk.accountsGet({ access_token }))).error_code).toBe("ITEM_LOGIN_REQUIRED");
-    const broken = await judged("/item/get", sdk.itemGet({ access_token }));
-    expect(broken.item.error?.error_code).toBe("ITEM_LOGIN_REQUIRED");
-    simulator.control.repairItem(item_id);
-
-    const { new_access_token } = await judged(
-      "/item/access_token/invalidate",
-      sdk.itemAccessTokenInvalidate({ access_token }),
-    );
-    expect((await refusal(sdk.itemGet({ access_token }))).error_code).toBe("INVALID_ACCESS_TOKEN");
-    const healthy = await judged("/item/get", sdk.itemGet({ access_token: new_access_token }));
-    expect(healthy.item).toMatchObject({ item_id, error: null });
-    expect(healthy.status?.last_webhook?.code_sent).toBe("LOGIN_REPAIRED");
-
-    await judged(
-      "/sandbox/item/fire_webhook",
-      sdk.sandboxItemFireWebhook({
-        access_token: new_access_token,
-        webhook_type: WebhookType.Transactions,
-        webhook_code: Code.SyncUpdatesAvailable,
-      }),
-    );
-    await simulator.control.idle();
-    const kid = simulator.control.webhooks().webhooks.at(-1)?.attempts[0]?.kid ?? "";
-    const { key } = await judged("/webhook_verification_key/get", sdk.webhookVerificationKeyGet({ key_id: kid }));
-    expect(key).toMatchObject({ kid, alg: "ES256", crv: "P-256", kty: "EC", use: "sig", expired_at: null });
-
-    await judged("/item/remove", sdk.itemRemove({ access_token: new_access_token }));
-    expect((await refusal(sdk.itemGet({ access_token: new_access_token }))).error_code).toBe("ITEM_NOT_FOUND");
-  });
-
   test.each(WALKS)("Plaid's SDK walks through $through", async ({ walk }) => {
     simulator.control.addClient({ client_id: simulator.clientId, secret: simulator.secret, webhook: inbox.url });
     inbox.arrived.length = 0;
@@ -187,8 +60,54 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
     simulator.control.addClient({ client_id: simulator.clientId, secret: simulator.secret, webhook: null });
   });
 
-  test("every path that the simulator answers was walked through", () => {
-    expect([...walked].toSorted()).toEqual([...PLAID_PATHS].toSorted());
+  test("every path that the simulator serves was walked through", () => {
+    expect([...walked.keys()].toSorted()).toEqual([...PLAID_PATHS].toSorted());
+  });
+
+  test("the list of Plaid's endpoints, of which the docs say what is served, is that of Plaid's document and SDK", () => {
+    const listed = Object.values(PLAID.products).flat();
+    const newer = [...sdkSchema().paths.keys()].filter((path) => !judge.paths.includes(path));
+    expect(PLAID.newer.toSorted()).toEqual(newer.toSorted());
+    expect(listed.toSorted()).toEqual([...judge.paths, ...newer].toSorted());
+  });
+
+  test("every endpoint refuses a request without a required field, with a field that Plaid lacks, or of a stranger", async () => {
+    const wrong: string[] = [];
+    const refused = async (path: string, body: unknown, codes: string[], headers?: Record<string, string>) => {
+      const answer = await post(simulator, path, body, headers);
+      const code = String(answer.body["error_code"]);
+      const fine = answer.status === (codes.includes("INTERNAL_SERVER_ERROR") ? 500 : 400) && codes.includes(code);
+      if (!fine) wrong.push(`${path} answers ${answer.status} ${code} to ${JSON.stringify(body).slice(0, 300)}`);
+      wrong.push(...judge.errorFaults(answer.body));
+    };
+    for (const [path, body] of walked) {
+      for (const field of judge.requestFields(path).required) {
+        const { [field]: _, ...rest } = body;
+        await refused(path, rest, ["MISSING_FIELDS"]);
+      }
+      if (!OPEN.includes(path)) await refused(path, { ...body, a_field_that_plaid_lacks: 1 }, ["UNKNOWN_FIELDS"]);
+      await refused(path, body, ["INVALID_API_KEYS"], { "plaid-client-id": simulator.clientId, "plaid-secret": "x" });
+      if ("access_token" in body) {
+        const access_token = "access-sandbox-00000000-0000-4000-8000-000000000000";
+        await refused(path, { ...body, access_token }, ["INVALID_ACCESS_TOKEN"]);
+      }
+      simulator.control.addFault({ kind: "server_error", count: 1 });
+      await refused(path, body, ["INTERNAL_SERVER_ERROR"]);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("every endpoint knows every field that Plaid's document has for its request", async () => {
+    const unknown: string[] = [];
+    for (const [path, body] of walked) {
+      const { optional } = judge.requestFields(path);
+      const all = Object.fromEntries(optional.map((field) => [field, body[field] ?? null]));
+      // The field that Plaid lacks makes the request fail, and the refusal names all unknown ones.
+      const { body: answer } = await post(simulator, path, { ...body, ...all, a_field_that_plaid_lacks: 1 });
+      const named = /recognized by this endpoint: (.*)/.exec(String(answer["error_message"]))?.[1]?.split(", ") ?? [];
+      unknown.push(...named.filter((field) => optional.includes(field)).map((field) => `${path}: ${field}`));
+    }
+    expect(unknown).toEqual([]);
   });
 
   test("a finished Link session becomes an Item with the session's webhook and products", async () => {

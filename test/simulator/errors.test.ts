@@ -3,6 +3,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { request } from "undici";
 import type { PlaidApi } from "plaid";
 import { frozenClock, startSimulator, type FaultInput, type Simulator } from "../../src/simulator/index.ts";
+import PLAID from "../../scripts/plaid-endpoints.json" with { type: "json" };
+import { PLAID_PATHS } from "../../src/simulator/plaid-api.ts";
 import { ITEM_ERROR_CODES } from "../../src/simulator/plaid-error.ts";
 import { post, refusal, sdkFor } from "./support/client.ts";
 
@@ -27,21 +29,24 @@ function makeItem(request: Parameters<Simulator["control"]["createItems"]>[0] = 
   return item ?? { item_id: "", access_token: "" };
 }
 
-test.each(["/auth/get", "/identity/get", "/investments/transactions/get", "/no/such/path"])(
-  "%s is refused in Plaid's error shape with the paths that the simulator answers",
-  async (path) => {
-    const { access_token } = makeItem({ products: ["transactions", "auth", "identity", "liabilities", "investments"] });
+test("every endpoint of Plaid that the simulator does not serve is refused in Plaid's error shape by its name", async () => {
+  const { access_token } = makeItem({ products: ["transactions", "auth", "identity", "liabilities", "investments"] });
+  const unserved = Object.values(PLAID.products)
+    .flat()
+    .filter((path) => !PLAID_PATHS.includes(path))
+    .map((path) => path.replaceAll(/[{}]/g, ""));
+  for (const path of [...unserved, "/no/such/path"]) {
     const { status, body } = await post(simulator, path, { access_token });
-    expect(status).toBe(404);
+    expect([path, status]).toEqual([path, 404]);
     expect(body).toMatchObject({
       error_type: "INVALID_REQUEST",
       error_code: "NOT_FOUND",
-      error_message: expect.stringMatching(`^the simulator does not answer ${path},.* /transactions/sync`),
+      error_message: expect.stringContaining(`the simulator does not serve ${path},`),
       display_message: null,
       request_id: expect.stringMatching(/.+/),
     });
-  },
-);
+  }
+});
 
 test("credentials are accepted in headers or in the body, and both must be right", async () => {
   const { access_token } = makeItem();

@@ -1,17 +1,24 @@
 /**
- * Plaid's own OpenAPI document as the judge of answers and webhooks. It lies beside the repository, not in it; where it is
- * missing, `openPlaidSchema` returns null and the tests that need it say so.
+ * Plaid's own OpenAPI document as the judge of requests, answers and webhooks, and the types of Plaid's SDK for paths that are newer. The
+ * document lies beside the repository, not in it; where it is missing, `openPlaidSchema` returns null and the tests that need it say so.
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
 import { parse } from "yaml";
+import { sdkSchema } from "./sdk-schema.ts";
 
 const FILE = path.join(import.meta.dirname, "../../../..", "shared/plaid/openapi-2020-09-14.yml");
 
 type Node = Record<string, unknown>;
 
 export interface PlaidSchema {
+  /** the paths of the document that have an operation */
+  paths: readonly string[];
+  /** what is wrong with the body of a request, fields that Plaid does not have among it */
+  requestFaults(path: string, body: Node): string[];
+  /** the fields of a request, without the credentials */
+  requestFields(path: string): { required: string[]; optional: string[] };
   /** what is wrong with a 200 answer of this path; [] when nothing is */
   answerFaults(path: string, answer: unknown): string[];
   errorFaults(answer: unknown): string[];
@@ -30,11 +37,13 @@ export function openPlaidSchema(): PlaidSchema | null {
   nullableToTypes(document);
   const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
   ajv.addSchema({ $id: "plaid", ...document });
+  const newer = sdkSchema();
+  ajv.addSchema({ $id: "sdk", $defs: newer.$defs });
   const compiled = new Map<string, ValidateFunction>();
   const faultsBy = (pointer: string, value: unknown): string[] => {
     let validate = compiled.get(pointer);
     if (!validate) {
-      validate = ajv.compile({ $ref: `plaid#${pointer}` });
+      validate = ajv.compile({ $ref: pointer.startsWith("sdk#") ? pointer : `plaid#${pointer}` });
       compiled.set(pointer, validate);
     }
     return validate(value)
@@ -43,9 +52,35 @@ export function openPlaidSchema(): PlaidSchema | null {
   };
   const schemas = (document["components"] as { schemas: Record<string, Node> }).schemas;
   const webhooks = webhookSchemas(schemas);
+  const paths = document["paths"] as Record<string, Record<string, unknown>>;
+  const schemaOf = (path: string, place: string, newest: "request" | "answer"): string => {
+    if (paths[path]?.["post"])
+      return `/paths/${path.replaceAll("/", "~1")}/post/${place}/content/application~1json/schema`;
+    const type = newer.paths.get(path)?.[newest];
+    if (!type) throw new Error(`neither Plaid's document nor its SDK has ${path}`);
+    return `sdk#/$defs/${type}`;
+  };
+  const requestOf = (path: string): string => schemaOf(path, "requestBody", "request");
+  const fieldsOf = (path: string): Node => {
+    const pointer = requestOf(path);
+    const known = pointer.startsWith("sdk#") ? newer.$defs[pointer.slice("sdk#/$defs/".length)] : at(document, pointer);
+    const reference = (known as { $ref?: string })["$ref"];
+    return (reference === undefined ? known : at(document, reference.slice(1))) as Node;
+  };
   return {
-    answerFaults: (path, answer) =>
-      faultsBy(`/paths/${path.replaceAll("/", "~1")}/post/responses/200/content/application~1json/schema`, answer),
+    paths: Object.keys(paths).filter((path) => METHODS.some((method) => paths[path]?.[method])),
+    requestFaults: (path, body) => {
+      const known = (fieldsOf(path)["properties"] ?? {}) as Node;
+      const unknown = Object.keys(body).filter((field) => !(field in known));
+      return [...faultsBy(requestOf(path), body), ...unknown.map((field) => `${path} has no field ${field}`)];
+    },
+    requestFields: (path) => {
+      const { properties = {}, required = [] } = fieldsOf(path) as { properties?: Node; required?: string[] };
+      const all = Object.keys(properties).filter((field) => field !== "client_id" && field !== "secret");
+      const needed = all.filter((field) => required.includes(field));
+      return { required: needed, optional: all.filter((field) => !needed.includes(field)) };
+    },
+    answerFaults: (path, answer) => faultsBy(schemaOf(path, "responses/200", "answer"), answer),
     objectFaults: (name, value) => {
       const known = schemas[name]?.["properties"] as Node;
       const unknown = Object.keys(value).filter((field) => !(field in known));
@@ -60,6 +95,16 @@ export function openPlaidSchema(): PlaidSchema | null {
       return all.some((faults) => faults.length === 0) ? [] : all.flat();
     },
   };
+}
+
+const METHODS = ["post", "get", "put", "patch", "delete"];
+
+/** The node at a JSON pointer. */
+function at(root: unknown, pointer: string): unknown {
+  return pointer
+    .split("/")
+    .slice(1)
+    .reduce((node, name) => (node as Node)[name.replaceAll("~1", "/")], root);
 }
 
 /** A schema or interface of a webhook: its type and code, and the fields of its body. */
@@ -110,7 +155,7 @@ function webhookSchemas(schemas: Record<string, Node>): Map<string, string[]> {
   return found;
 }
 
-/** OpenAPI 3.0 → JSON Schema: `nullable` becomes a type, and what stands beside a $ref does not count. */
+/** OpenAPI 3.0 → JSON Schema: `nullable` becomes a type, an exclusive bound the bound itself, and what stands beside a $ref does not count. */
 function nullableToTypes(node: unknown): void {
   if (Array.isArray(node)) return node.forEach(nullableToTypes);
   if (typeof node !== "object" || node === null) return;
@@ -127,6 +172,14 @@ function nullableToTypes(node: unknown): void {
       delete schema["allOf"];
     }
     delete schema["nullable"];
+  }
+  for (const [flag, bound] of [
+    ["exclusiveMinimum", "minimum"],
+    ["exclusiveMaximum", "maximum"],
+  ] as const) {
+    if (typeof schema[flag] !== "boolean") continue;
+    if (schema[flag]) schema[flag] = schema[bound];
+    else delete schema[flag];
   }
   for (const [key, value] of Object.entries(schema)) {
     if (key !== "example" && key !== "x-examples" && key !== "examples") nullableToTypes(value);

@@ -1,5 +1,6 @@
 /** Every walk; the paths of all of them, with those of conformance.test.ts, are all paths that the simulator answers. */
+import { items } from "./items.ts";
 import { payments } from "./payments.ts";
 import type { Walk } from "./walk.ts";
 
-export const WALKS: readonly Walk[] = [payments];
+export const WALKS: readonly Walk[] = [items, payments];
