@@ -5,8 +5,8 @@ import type { WebhookRecord } from "../model/records.ts";
 import type { Source } from "../model/webhook.ts";
 import { cutTokens } from "../model/cut-tokens.ts";
 
-const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, environment, received_at, body,
-  key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
+const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, subject_kind, subject_id, environment,
+  received_at, body, key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
 
 export const GET_WEBHOOK: Statement = {
   name: "journal_get_webhook",
@@ -27,6 +27,8 @@ export interface RecordRow {
   user_id: string | null;
   webhook_type: string | null;
   webhook_code: string | null;
+  subject_kind: string | null;
+  subject_id: string | null;
   environment: string | null;
   received_at: Date;
   body: Buffer;
@@ -37,10 +39,12 @@ export interface RecordRow {
   update_info: Record<string, unknown> | null;
 }
 
-export function toRecord({ body, key_id, signed_at, body_sha256, ...row }: RecordRow): WebhookRecord {
+export function toRecord({ body, key_id, signed_at, body_sha256, ...stored }: RecordRow): WebhookRecord {
+  const { subject_kind: kind, subject_id: subjectId, ...row } = stored;
   const { bytes, cut } = cutTokens(body);
   return {
     ...row,
+    subject: kind === null || subjectId === null ? null : { kind, id: subjectId },
     id: toWebhookId(row.id),
     received_at: row.received_at.toISOString(),
     webhook: parseObject(bytes),

@@ -55,6 +55,7 @@ export const WEBHOOK_EXAMPLE = {
   user_id: USER_ID,
   webhook_type: "TRANSACTIONS",
   webhook_code: "SYNC_UPDATES_AVAILABLE",
+  subject: { kind: "item", id: ITEM_ID },
   environment: "production",
   received_at: "2026-11-20T17:03:29.051Z",
   webhook: {
@@ -85,6 +86,10 @@ export const WebhookRecord = z
     user_id: orNull(userId),
     webhook_type: orNull(webhookType),
     webhook_code: orNull(webhookCode),
+    subject: described(
+      z.object({ kind: z.string(), id: z.string() }).nullable(),
+      "What it is about: an item, a user, an asset report …; null where its body does not say.",
+    ),
     environment: described(z.string().nullable(), "The environment it names."),
     received_at: timestamp("When its last byte arrived."),
     webhook: anyObject(

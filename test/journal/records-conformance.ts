@@ -139,6 +139,7 @@ export function recordsConformance(name: string, openEngine: () => Promise<Recor
         user_id: "user-1",
         webhook_type: "TRANSACTIONS",
         webhook_code: "SYNC_UPDATES_AVAILABLE",
+        subject: { kind: "item", id: "item-1" },
         environment: "sandbox",
         received_at: "2026-05-01T10:00:02.345Z",
         webhook: { item_id: "item-1", n: 1 },

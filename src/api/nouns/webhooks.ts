@@ -3,8 +3,10 @@ import { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { WEBHOOK_EXAMPLE, WebhookFilter, WebhookRecord } from "../../model/records.ts";
 import { text } from "../../model/schema.ts";
+import { listKnownWebhooks, meaningOf } from "../../sync/webhook-meaning.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { list } from "../http/shapes.ts";
+import { ShownWebhook, WebhookTypes } from "./webhook-shapes.ts";
 
 export function webhookOperations(api: Api, { records }: ApiDeps): void {
   api.get("/v1/webhooks", { schema: LIST }, ({ query }) => records.list(query));
@@ -12,9 +14,13 @@ export function webhookOperations(api: Api, { records }: ApiDeps): void {
   api.get("/v1/webhooks/:id", { schema: SHOW }, async ({ params: { id } }) => {
     const webhook = await records.get(id);
     if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; ids look like whk_ and 32 digits.`);
-    return webhook;
+    return { ...webhook, about: meaningOf(webhook) };
   });
+
+  api.get("/v1/webhook-types", { schema: TYPES }, async () => ({ data: TYPE_LIST }));
 }
+
+const TYPE_LIST = listKnownWebhooks();
 
 const LIST = {
   ...about("Audit trail", {
@@ -34,8 +40,20 @@ const SHOW = {
   ...about("Audit trail", {
     operationId: "getWebhook",
     summary: "Show a webhook",
-    description: "One webhook: its body as it arrived, the proof that it is genuine, and what came of it.",
+    description:
+      "One webhook: its body as it arrived, the proof that it is genuine, what it means, and what came of it.",
   }),
   params: z.object({ id: text(100, "Id of a webhook.") }),
-  response: { 200: WebhookRecord, ...refusals(404) },
+  response: { 200: ShownWebhook, ...refusals(404) },
+};
+
+const TYPES = {
+  ...about("Audit trail", {
+    operationId: "listWebhookTypes",
+    summary: "List the webhooks that Tartan knows",
+    description:
+      "Every type and code with its meaning, what it is about, and the resources that Tartan reads after it. Tartan stores " +
+      "webhooks that are not listed here too.",
+  }),
+  response: { 200: WebhookTypes, ...refusals() },
 };

@@ -2,13 +2,26 @@
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
 import type { WebhookFilter, WebhookRecord } from "../../model/records.ts";
+import { listKnownWebhooks, meaningOf } from "../../sync/webhook-meaning.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { recordsOf } from "../wiring/engines.ts";
 import { SOURCES } from "../../model/webhook.ts";
 import { choiceOf, PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
 import { followWebhooks } from "../output/webhook-log.ts";
-import { ago, dim, say, sayFacts, sayJson, sayTable, short, state, tell, yellow } from "../output/print.ts";
+import {
+  ago,
+  dim,
+  say,
+  sayFacts,
+  sayJson,
+  sayJsonList,
+  sayTable,
+  short,
+  state,
+  tell,
+  yellow,
+} from "../output/print.ts";
 import { untilStopped } from "../wiring/signals.ts";
 
 interface Flags {
@@ -45,6 +58,12 @@ export function webhooksCommand(): Command {
     .description("show one webhook with its body")
     .option("--json", "print JSON")
     .action(withCore(show));
+  webhooks
+    .command("types")
+    .description("list the webhooks that Tartan knows, and what it reads after each")
+    .option("--type <type>", "only those of this type, such as TRANSACTIONS")
+    .option("--json", "print JSON")
+    .action(types);
   webhooks
     .command("refusals")
     .description("list the latest refusals and their reasons")
@@ -106,11 +125,16 @@ async function follow(core: Core, filter: WebhookFilter, { json }: Flags): Promi
 async function show(core: Core, id: string, { json }: { json?: true }): Promise<void> {
   const webhook = await recordsOf(core).get(id);
   if (!webhook) throw new TartanError("not_found", `There is no webhook ${id}; see \`npx tartan webhooks list\`.`);
-  if (json) return sayJson(webhook);
+  const about = meaningOf(webhook);
+  if (json) return sayJson({ ...webhook, about });
   const { received_at, processed_at, source, item_id, user_id, integration_id, verification } = webhook;
   sayFacts({
     id: webhook.id,
     webhook: `${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`,
+    means: about.meaning ?? yellow("Tartan does not know this type and code."),
+    about: webhook.subject && `${webhook.subject.kind} ${webhook.subject.id}`,
+    reads: about.resources.join(", ") || (about.unread ?? "nothing"),
+    effect: about.effect,
     received: `${received_at} ${dim(ago(received_at))}`,
     processed: processed_at ? `${processed_at} ${dim(ago(processed_at))}` : "not yet",
     source,
@@ -122,6 +146,28 @@ async function show(core: Core, id: string, { json }: { json?: true }): Promise<
   });
   say(`\n${JSON.stringify(webhook.webhook, null, 2)}`);
   if (webhook.update_info) say(`\n${dim("update_info")} ${JSON.stringify(webhook.update_info, null, 2)}`);
+}
+
+function types({ type, json }: { type?: string; json?: true }): void {
+  const all = listKnownWebhooks();
+  const names = [...new Set(all.map((each) => each.type))];
+  if (type !== undefined && !names.includes(type))
+    throw new TartanError(
+      "invalid_request",
+      `There is no webhook type ${type} in the catalogue; it has ${names.join(", ")}.`,
+    );
+  const listed = all.filter((each) => type === undefined || each.type === type);
+  if (json) return sayJsonList(listed);
+  sayTable(
+    listed,
+    {
+      webhook: (each) => `${each.type}/${each.code}${each.deprecated ? dim(" (deprecated)") : ""}`,
+      about: ({ subjects }) => subjects.join(", ") || dim("–"),
+      reads: ({ resources }) => resources.join(", ") || dim("–"),
+      meaning: ({ meaning }) => meaning,
+    },
+    "The catalogue is empty.",
+  );
 }
 
 async function refusals({ database }: Core, { integration, limit, json }: Flags): Promise<void> {

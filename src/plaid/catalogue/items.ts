@@ -4,7 +4,7 @@ import { ITEM, webhooksOf } from "./types.ts";
 export const ITEM_WEBHOOKS = webhooksOf("ITEM", [ITEM], {
   ERROR: { meaning: "The item has an error; usually its user must log in again.", effect: "error" },
   LOGIN_REPAIRED: {
-    meaning: "The item works again, and it was not your own update mode that repaired it.",
+    meaning: "The item works again, although its user did not go through update mode with you.",
     effect: "repaired",
   },
   NEW_ACCOUNTS_AVAILABLE: {

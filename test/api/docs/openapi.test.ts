@@ -139,6 +139,7 @@ describe("the OpenAPI document", () => {
       "/v1/items": "",
       "/v1/items/{item_id}": "true-item",
       "/v1/webhooks": "",
+      "/v1/webhook-types": "",
       "/v1/refusals": "",
       "/v1/status": "",
       "/v1/destinations": "",

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CATALOGUE } from "../../../src/plaid/catalogue.ts";
 import { append } from "../../../src/journal/append.ts";
 import { newUuid, toWebhookId } from "../../../src/model/ids.ts";
 import type { NewWebhook } from "../../../src/model/webhook.ts";
@@ -46,6 +47,7 @@ describe("a webhook", () => {
       user_id: null,
       webhook_type: "ITEM",
       webhook_code: "UPDATED",
+      subject: { kind: "item", id: "shown-item" },
       environment: "sandbox",
       received_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
       webhook: body,
@@ -53,7 +55,50 @@ describe("a webhook", () => {
       verification: null,
       processed_at: null,
       update_info: null,
+      about: {
+        known: true,
+        meaning: expect.stringMatching(/^Your backend says .*\.$/),
+        resources: expect.arrayContaining(["items", "accounts"]),
+        unread: null,
+        effect: expect.stringContaining("item.updated"),
+        deprecated: false,
+      },
     });
+  });
+
+  it("a webhook is shown with what it means, and with the resources that are read for its subject", async () => {
+    const shown = async (fields: Partial<NewWebhook>) => {
+      const stored = webhook(fields);
+      await append(world.database, [stored]);
+      return (await world.api.call(`GET /v1/webhooks/${toWebhookId(stored.id)}`)).body;
+    };
+    const holdings = { webhookType: "HOLDINGS", webhookCode: "DEFAULT_UPDATE", subject: { kind: "item", id: "i" } };
+    expect((await shown(holdings)).about).toMatchObject({ known: true, resources: ["accounts", "holdings"] });
+    // No resource of the kind of its subject is read after it.
+    const elsewhere = { ...holdings, subject: { kind: "institution", id: "ins_1" } };
+    expect(await shown(elsewhere)).toMatchObject({ subject: elsewhere.subject, about: { known: true, resources: [] } });
+    expect((await shown({ webhookType: "BEACON", webhookCode: "REPORT_CREATED" })).about).toMatchObject({
+      resources: [],
+      unread: expect.stringMatching(/Beacon/),
+      deprecated: true,
+    });
+    const unknown = { known: false, meaning: null, resources: [], unread: null, effect: null, deprecated: false };
+    expect((await shown({ webhookType: "NEXT_YEAR", webhookCode: null })).about).toEqual(unknown);
+  });
+
+  it("every webhook of the catalogue is listed with its subjects, its resources and its meaning", async () => {
+    const { body } = await world.api.call("GET /v1/webhook-types");
+    expect(body.data.map(({ type, code }: Json) => [type, code])).toEqual(
+      CATALOGUE.map(({ type, code }) => [type, code]),
+    );
+    const find = (...of: string[]) => body.data.find(({ type, code }: Json) => type === of[0] && code === of[1]);
+    expect(find("TRANSACTIONS", "SYNC_UPDATES_AVAILABLE")).toMatchObject({
+      sender: "PLAID",
+      subjects: ["item", "processor_account"],
+      resources: expect.arrayContaining(["accounts", "transactions"]),
+    });
+    expect(find("TRANSFER", "TRANSFER_EVENTS_UPDATE")).toMatchObject({ subjects: ["transfer_ledger"] });
+    expect(find("ITEM", "WEBHOOK_UPDATE_ACKNOWLEDGED")).toMatchObject({ also_sent_as: ["UPDATE_ACKNOWLEDGED"] });
   });
 
   it("a webhook signed by Plaid is shown with the proof of it", async () => {

@@ -46,6 +46,9 @@ it("`tartan webhooks show` prints a webhook's facts and its body, with its token
   const id = toWebhookId(stored.id);
   const said = await cli.text("webhooks show", id);
   expect(said).toMatch(/webhook\s+ITEM\/NEW_ACCOUNTS_AVAILABLE\n/);
+  expect(said).toMatch(/means\s+The user has an account .*\.\n/);
+  expect(said).toMatch(/about\s+item item-1\n/);
+  expect(said).toMatch(/reads\s+items, accounts, .*\n/);
   expect(said).toMatch(/processed\s+not yet\n/);
   expect(said).toMatch(/signed by key\s+kid-1\n/);
   expect(said).toContain('"public_token": "[cut]"');
@@ -53,6 +56,19 @@ it("`tartan webhooks show` prints a webhook's facts and its body, with its token
   expect(shown).toMatchObject({ id, tokens_cut: true, webhook: { public_token: "[cut]" }, processed_at: null });
   for (const text of [said, JSON.stringify(shown)]) expect(text).not.toContain("8ab976e6");
   expect(await cli.refusal("webhooks show whk_nonsense")).toMatch(/^not_found: .*npx tartan webhooks list/);
+});
+
+it("`tartan webhooks types` prints the webhooks that Tartan knows, all or those of a type", async () => {
+  const said = await cli.text("webhooks types");
+  expect(said).toMatch(
+    /TRANSACTIONS\/SYNC_UPDATES_AVAILABLE\s+item, processor_account\s+.*accounts.*There are changes/,
+  );
+  expect(said).toMatch(/BEACON\/REPORT_CREATED \(deprecated\)/);
+  const some = await cli.json<{ data: { type: string; code: string }[] }>("webhooks types --type LIABILITIES");
+  expect(some.data).toMatchObject([{ type: "LIABILITIES", code: "DEFAULT_UPDATE", subjects: ["item"] }]);
+  expect(await cli.refusal("webhooks types --type LIABILITY")).toMatch(
+    /^invalid_request: .*it has ITEM, TRANSACTIONS, /,
+  );
 });
 
 it("`tartan webhooks refusals` prints what was refused, why, and how often", async () => {

@@ -1,0 +1,85 @@
+/** What a webhook means: what the catalogue says of it, and which resources sync reads after it. */
+import { CATALOGUE, knownWebhook, type ItemEffect, type KnownWebhook } from "../plaid/catalogue.ts";
+import { resourcesOf } from "../resources/index.ts";
+import type { Subject } from "../model/webhook.ts";
+import { touchedBy } from "./plan.ts";
+
+/** Where users see what a webhook says of an item. */
+const EFFECTS: Readonly<Record<ItemEffect, string>> = {
+  linked: "The item is linked: event `item.linked`.",
+  updated: "What changed is in `item.updated`, and `item.repaired` where the item had an error.",
+  error: "`status`, `error_code` and `next_step` of the item say what is wrong and what to do: event `item.error`.",
+  repaired: "The item has no error any more: event `item.repaired`.",
+  consent_expiring: "Event `item.consent_expiring`; the time is in `plaid.items` as well.",
+  disconnect_pending: "Event `item.consent_expiring`, with `PENDING_DISCONNECT` as its reason.",
+  permission_revoked: "The item's `status` is `ended` and its rows are removed: event `item.removed`.",
+  account_revoked: "The account's rows are removed: events of changed rows, such as `accounts.changed`.",
+  new_accounts: "The item is read again.",
+  permissions_required: "The resource is `refused` until the user grants access.",
+  webhook_url_changed: "`webhook_url` of the item is the new one: event `item.updated`.",
+};
+
+/** What Tartan knows of a webhook's type and code. */
+export interface WebhookMeaning {
+  /** the catalogue has the type and code */
+  known: boolean;
+  /** one sentence */
+  meaning: string | null;
+  /** the names of the resources that are read after it, where the subject has their products */
+  resources: string[];
+  /** why none is */
+  unread: string | null;
+  /** where to see what it says of an item */
+  effect: string | null;
+  deprecated: boolean;
+}
+
+/** What a stored webhook means: its resources are those of its own subject. */
+export function meaningOf(webhook: {
+  webhook_type: string | null;
+  webhook_code: string | null;
+  subject: Subject | null;
+}): WebhookMeaning {
+  const { webhook_type: type, webhook_code: code, subject } = webhook;
+  const resources = subject === null ? [] : namesOf(subject.kind, type, code);
+  const known = knownWebhook(type, code);
+  if (known === undefined)
+    return { known: false, meaning: null, resources, unread: null, effect: null, deprecated: false };
+  return { known: true, resources, ...textsOf(known, resources) };
+}
+
+const namesOf = (kind: string, type: string | null, code: string | null): string[] =>
+  touchedBy(resourcesOf(kind), type, code).map(({ name }) => name);
+
+const textsOf = (
+  { meaning, unread, effect, deprecated }: KnownWebhook,
+  resources: readonly string[],
+): Pick<WebhookMeaning, "meaning" | "unread" | "effect" | "deprecated"> => ({
+  meaning,
+  unread: resources.length > 0 ? null : unread,
+  effect: effect === null ? null : EFFECTS[effect],
+  deprecated,
+});
+
+/** A webhook of the catalogue, as it is listed. */
+export interface ListedWebhook extends Omit<WebhookMeaning, "known" | "meaning"> {
+  type: string;
+  code: string;
+  sender: KnownWebhook["sender"];
+  meaning: string;
+  /** kinds of what it may be about; none where Tartan mirrors no such subject */
+  subjects: string[];
+  /** other codes under which Plaid has sent it */
+  also_sent_as: string[];
+}
+
+/** The whole catalogue. */
+export function listKnownWebhooks(): ListedWebhook[] {
+  return CATALOGUE.map((known) => {
+    const { type, code, sender, meaning, about, alsoSentAs } = known;
+    const subjects = about.map(({ kind }) => kind);
+    const resources = subjects.flatMap((kind) => namesOf(kind, type, code));
+    const texts = { ...textsOf(known, resources), meaning };
+    return { type, code, sender, subjects, resources, also_sent_as: [...alsoSentAs], ...texts };
+  });
+}
