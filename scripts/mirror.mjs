@@ -1,5 +1,5 @@
 /**
- * Writes the list of tables in docs/mirror.md from the resources; with --check it only says whether it is stale. The rest of that page
+ * Writes the lists of tables and of sensitive fields in docs/mirror.md from the resources; with --check it only says whether it is stale. The rest of that page
  * is written by hand.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -20,15 +20,35 @@ const rows = RESOURCES.flatMap(({ tables, subject, fetch, products = [] }) =>
     products.map(code).join(" or "),
   ]),
 );
-const widths = head.map((_, column) => Math.max(...[head, ...rows].map((cells) => cells[column].length)));
-const line = (cells) => `| ${cells.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`;
-const list = [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+const MASKS = { last4: "shows the last four characters", hidden: "shows nothing", token: "never shown" };
+const sensitiveHead = ["table", "field of Plaid's object", "masked, it", "revealed with"];
+const sensitive = RESOURCES.flatMap(({ name: resource, tables }) =>
+  tables.flatMap(({ name, sensitive = {} }) =>
+    Object.entries(sensitive).map(([path, mask]) => [
+      code(`plaid.${name}`),
+      code(path),
+      MASKS[mask],
+      mask === "token" ? "" : code(resource),
+    ]),
+  ),
+);
 
-const [BEGIN, END] = ["<!-- tables -->", "<!-- /tables -->"];
+function table(head, rows) {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((cells) => cells[column].length)));
+  const line = (cells) => `| ${cells.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+}
+
+/** The page with the table in place of the one between its marks. */
+function withTable(page, mark, written) {
+  const [begin, end] = [`<!-- ${mark} -->`, `<!-- /${mark} -->`];
+  const [before, after] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
+  if (before < begin.length || after < before) throw new Error(`docs/mirror.md must have ${begin} and ${end}`);
+  return `${page.slice(0, before)}\n\n${written}\n\n${page.slice(after)}`;
+}
+
 const page = readFileSync(file, "utf8");
-const [before, after] = [page.indexOf(BEGIN) + BEGIN.length, page.indexOf(END)];
-if (before < BEGIN.length || after < before) throw new Error(`docs/mirror.md must have ${BEGIN} and ${END}`);
-const written = `${page.slice(0, before)}\n\n${list}\n\n${page.slice(after)}`;
+const written = withTable(withTable(page, "tables", table(head, rows)), "sensitive", table(sensitiveHead, sensitive));
 
 if (process.argv.includes("--check")) {
   if (written !== page) {

@@ -442,4 +442,32 @@ exception when data_exception then
 end
 $$;
 
+-- A row of Plaid's with the texts and numbers at a path masked. The path leads through arrays; everything below its end is masked,
+-- and so is a text that stands where the path leads on, since Plaid may have moved the value there. What is masked already stays
+-- as it is, so a row may be masked again. null stays null: whether there is a value is no secret.
+create function mirror.masked(value jsonb, path text[], mask text) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+  kind constant text := jsonb_typeof(value);
+  written text;
+begin
+  if kind = 'array' then
+    return (select coalesce(jsonb_agg(mirror.masked(e, path, mask) order by n), '[]')
+      from jsonb_array_elements(value) with ordinality as x (e, n));
+  elsif kind = 'object' and cardinality(path) > 0 then
+    return case when value ? path[1]
+      then value || jsonb_build_object(path[1], mirror.masked(value -> path[1], path[2:], mask)) else value end;
+  elsif kind = 'object' then
+    return (select coalesce(jsonb_object_agg(key, mirror.masked(e, path, mask)), '{}') from jsonb_each(value) as x (key, e));
+  elsif kind = 'string' or kind = 'number' then
+    written := value #>> '{}';
+    return to_jsonb(case
+      when mask = 'token' then '[cut]'
+      when mask = 'last4' and length(written) > 4 then '••••' || right(written, 4)
+      else '•••' end);
+  end if;
+  return value;
+end
+$$;
+
 select tartan.protect_mirror();

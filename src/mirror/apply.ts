@@ -34,10 +34,11 @@ interface Statements {
   unseen: Statement;
 }
 
-const built = new Map<Table, Statements>();
+const built = { masked: new Map<Table, Statements>(), revealed: new Map<Table, Statements>() };
 
 function statementsOf(of: Mirrored): Statements {
-  const known = built.get(of.table);
+  const kept = of.revealed ? built.revealed : built.masked;
+  const known = kept.get(of.table);
   if (known) return known;
   const { removals } = of.table;
   const statements: Statements = {
@@ -47,7 +48,7 @@ function statementsOf(of: Mirrored): Statements {
     remove: removals === undefined ? null : removePage(of, removals),
     unseen: removeUnseen(of),
   };
-  built.set(of.table, statements);
+  kept.set(of.table, statements);
   return statements;
 }
 
@@ -70,7 +71,9 @@ export async function applyReading(
   const { resource, pages } = reading;
   await expectStaged(tx, scope, resource.name, pages.filter(({ text }) => text === null).length);
   const applied = new Map<string, Applied>();
-  for (const of of tablesOf(resource)) applied.set(of.table.name, await applyToTable(tx, scope, reading, of, unfit));
+  const revealed = scope.revealed?.includes(resource.name) ?? false;
+  for (const of of tablesOf(resource))
+    applied.set(of.table.name, await applyToTable(tx, scope, reading, { ...of, revealed }, unfit));
   return applied;
 }
 

@@ -19,10 +19,12 @@ import {
   packed,
   primaryKey,
   rowsOf,
+  rowsToWrite,
   sameKey,
   statementName,
   type Mirrored,
 } from "./rows.ts";
+import { isMaskedAway } from "./masks.ts";
 import { checkedKey, checkedRow, fits, keysOf, literal, valueOf } from "./values.ts";
 
 /** More keys than this are not carried along: to look through all rows of the subject once costs less. */
@@ -38,18 +40,22 @@ export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
  * $1 integration, $2 subject, $3…$6 the page, $7 given facts as jsonb, if any are. A run holds the subject's lease, so
  * nobody else writes these rows meanwhile. Of the row that stands for the subject it yields what it was before.
  *
+ * Sensitive fields are masked before a row is compared or written, unless `of` is revealed.
+ *
  * It fails on a value that does not fit its column, unless it is `careful`: then such a value is null, and a row without
  * a key is passed over.
  */
 export function upsertPage(of: Mirrored, careful = false): Statement {
-  const { table } = of;
+  const { table, revealed = false } = of;
   const { columns, given = [] } = table;
   const keys = keyNames(of);
   const key = keys.join(", ");
   const root = table.key.length === 0;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
-  const values = columns.map((column) => valueOf(column, "raw", careful));
+  const values = columns.map((column) =>
+    isMaskedAway(table, revealed, column) ? `null::${column.type}` : valueOf(column, "raw", careful),
+  );
   values.push(...given.map(givenValue), careful ? "raw" : checkedRow(table, "raw"));
   const fitting = table.key.map((field) => fits(`e -> ${literal(field)}`, "key")).join(" and ");
   const checkedKeys = root ? [] : keys.map((name) => checkedKey(name, careful));
@@ -58,14 +64,14 @@ export function upsertPage(of: Mirrored, careful = false): Statement {
     ...given.map((name) => `t.${name} is distinct from ${givenValue(name)}`),
   ];
   return {
-    name: statementName(of, careful ? "upsert_careful" : "upsert"),
+    name: statementName(of, ["upsert", careful ? "careful" : [], revealed ? "revealed" : []].flat().join("_")),
     text: `
 with page as materialized (
   select distinct on (${key}) ${key}, raw
   from (select ${keysOf(table, "e")
     .map((value, n) => `${value} as ${keys[n]}`)
     .join(", ")}, e as raw, place, n
-    from (select ${PAGE} as body offset 0) b, lateral (${rowsOf(table, "body")}) x ${careful && !root ? `where ${fitting}` : ""}) elements
+    from (select ${PAGE} as body offset 0) b, lateral (${rowsToWrite(of, "body")}) x ${careful && !root ? `where ${fitting}` : ""}) elements
   order by ${key}, place desc, n desc
 ), news as materialized (
   select ${keys.map((name) => `p.${name}`).join(", ")}, p.raw${root ? ", t.raw as before" : ""},

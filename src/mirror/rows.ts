@@ -3,12 +3,15 @@
  * of a statement it is `key`, or `key1`, `key2` …, and where it is carried along it is one text.
  */
 import type { Resource, RowsAt, Table } from "../resources/types.ts";
+import { maskedRows } from "./masks.ts";
 import { literal, stepsOf } from "./values.ts";
 
 /** One table of a resource. */
 export interface Mirrored {
   resource: Resource;
   table: Table;
+  /** whether its rows are written as Plaid has them, where the resource declares fields that are masked otherwise */
+  revealed?: boolean;
 }
 
 export const tablesOf = (resource: Resource): Mirrored[] => resource.tables.map((table) => ({ resource, table }));
@@ -51,6 +54,10 @@ export const hasKey = (of: Mirrored, alias: string, key: string): string => {
 
 /** The columns of the primary key behind integration_id. */
 export const primaryKey = ({ resource, table }: Mirrored): string[] => [...subjectColumns(resource), ...table.key];
+
+/** The rows of a page as they are written: rowsOf, with the sensitive fields masked. */
+export const rowsToWrite = ({ table, revealed = false }: Mirrored, page: string): string =>
+  maskedRows(table, revealed, rowsOf(table, page));
 
 /**
  * The rows of a page as (e, place, n), in the order in which they count: the last word on a row wins. Places are read one

@@ -11,6 +11,8 @@ export interface Scope {
   leaseToken: string;
   /** what Tartan knows of the subject and Plaid does not say */
   facts: { user_id: string | null; next_step?: string | null };
+  /** the resources whose rows are written unmasked; none where it is absent */
+  revealed?: readonly string[];
 }
 
 /** Another subject that rows lead to. */

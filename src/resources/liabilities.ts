@@ -58,6 +58,7 @@ export const liabilities: Resource = {
       name: "liabilities_mortgage",
       row: "the terms of a mortgage",
       rows: [{ at: "liabilities.mortgage", nullable: true }],
+      sensitive: { account_number: "last4", "property_address.street": "hidden" },
       key: ["account_id"],
       columns: [
         text("account_number"),
@@ -107,6 +108,7 @@ export const liabilities: Resource = {
       name: "liabilities_student",
       row: "the terms of a student loan",
       rows: [{ at: "liabilities.student", nullable: true }],
+      sensitive: { account_number: "last4", payment_reference_number: "last4", "servicer_address.street": "hidden" },
       key: ["account_id"],
       columns: [
         text("account_number"),
