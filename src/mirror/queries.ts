@@ -34,6 +34,15 @@ export const KEYS_MAX = 2000;
 export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
     where lease_token = $4 and resource = $5 and page = $6))::jsonb`;
 
+const upsertName = ({ revealed = false }: Mirrored, careful: boolean): string =>
+  `upsert${careful ? "_careful" : ""}${revealed ? "_revealed" : ""}`;
+
+/** The values of a table's columns in the row `raw`, which is masked unless `of` is revealed. */
+const columnValues = ({ table, revealed = false }: Mirrored, careful: boolean): string[] =>
+  table.columns.map((column) =>
+    isMaskedAway(table, revealed, column) ? `null::${column.type}` : valueOf(column, "raw", careful),
+  );
+
 /**
  * Inserts and updates the rows of one page that differ from the mirror's, and takes back removals. Each row is looked
  * up once (limit 1: by index, for any estimate of the table's size), then written only if it changed.
@@ -46,16 +55,14 @@ export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
  * a key is passed over.
  */
 export function upsertPage(of: Mirrored, careful = false): Statement {
-  const { table, revealed = false } = of;
+  const { table } = of;
   const { columns, given = [] } = table;
   const keys = keyNames(of);
   const key = keys.join(", ");
   const root = table.key.length === 0;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
   const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
-  const values = columns.map((column) =>
-    isMaskedAway(table, revealed, column) ? `null::${column.type}` : valueOf(column, "raw", careful),
-  );
+  const values = columnValues(of, careful);
   values.push(...given.map(givenValue), careful ? "raw" : checkedRow(table, "raw"));
   const fitting = table.key.map((field) => fits(`e -> ${literal(field)}`, "key")).join(" and ");
   const checkedKeys = root ? [] : keys.map((name) => checkedKey(name, careful));
@@ -64,7 +71,7 @@ export function upsertPage(of: Mirrored, careful = false): Statement {
     ...given.map((name) => `t.${name} is distinct from ${givenValue(name)}`),
   ];
   return {
-    name: statementName(of, ["upsert", careful ? "careful" : [], revealed ? "revealed" : []].flat().join("_")),
+    name: statementName(of, upsertName(of, careful)),
     text: `
 with page as materialized (
   select distinct on (${key}) ${key}, raw
