@@ -121,6 +121,45 @@ export const invalidAccountId = () =>
 export const invalidKeyId = () =>
   fault("INVALID_INPUT", "INVALID_WEBHOOK_VERIFICATION_KEY_ID", "invalid webhook verification key id");
 export const invalidLinkToken = () => fault("INVALID_INPUT", "INVALID_LINK_TOKEN", "invalid link_token provided");
+export const userNotFound = () =>
+  fault(
+    "USER_ERROR",
+    "USER_NOT_FOUND",
+    "The User you requested cannot be found. This User does not exist or has had access removed by the user.",
+  );
+export const incomeNotFound = () =>
+  fault(
+    "INCOME_VERIFICATION_ERROR",
+    "INCOME_VERIFICATION_NOT_FOUND",
+    "the requested data was not found. Please check the ID supplied.",
+  );
+export const reportNotFound = () =>
+  fault(
+    "CONSUMER_REPORT_ERROR",
+    "CONSUMER_REPORT_NOT_FOUND",
+    "the consumer report you are trying to pull does not exist. please use Link to reconnect the end user and then fetch the generated report",
+  );
+export const reportNotReady = () =>
+  fault(
+    "CONSUMER_REPORT_ERROR",
+    "PRODUCT_NOT_READY",
+    "The consumer report you are trying to pull is not ready. Please wait for a CHECK_REPORT_READY webhook to fetch data",
+  );
+export const reportExpired = () => fault("CONSUMER_REPORT_ERROR", "CONSUMER_REPORT_EXPIRED", "");
+export const assetReportNotReady = () =>
+  fault(
+    "ASSET_REPORT_ERROR",
+    "PRODUCT_NOT_READY",
+    "the requested asset report is not ready yet. please try again later",
+  );
+export const assetsNotEnabled = () =>
+  fault(
+    "ASSET_REPORT_ERROR",
+    "PRODUCT_NOT_ENABLED",
+    "the 'assets' product is not enabled for all of the access tokens",
+  );
+export const invalidAssetReportToken = () =>
+  fault("INVALID_INPUT", "INVALID_ASSET_REPORT_TOKEN", "could not find matching asset report token");
 export const itemNotFound = () =>
   fault(
     "ITEM_ERROR",

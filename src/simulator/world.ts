@@ -42,6 +42,9 @@ export interface LinkToken {
   days: number;
   /** update mode: the Item to repair */
   item: Item | null;
+  /** Plaid reports its sessions: by webhooks, and with all their events in /link/token/get */
+  reported: boolean;
+  createdAt: number;
   expiresAt: number;
 }
 

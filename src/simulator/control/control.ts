@@ -14,6 +14,7 @@ import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "..
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
 import { planFor } from "../history.ts";
 import { beginProducts, linkItem } from "../link.ts";
+import { finishSession } from "../records/link-session.ts";
 import type { Simulation } from "../simulation.ts";
 import type { BookName } from "../products/index.ts";
 import { transactionsText } from "../transaction-text.ts";
@@ -80,6 +81,7 @@ export class Control {
     if (link.item) {
       link.item.consented = [...new Set([...link.item.consented, ...link.consented])];
       repairItem(this.#sim, link.item, false);
+      finishSession(this.#sim, request.link_token, link, null);
       return { public_token: null, item_id: link.item.itemId };
     }
     const institution = this.#institution(request.institution_id);
@@ -87,7 +89,7 @@ export class Control {
     const { products, ifSupported, consented } = link;
     const rest = { webhook, userId, login: loginAt(request), days };
     const item = linkItem(this.#sim, { clientId, institution, products, ifSupported, consented, ...rest });
-    return { public_token: this.#sim.world.createPublicToken(item, this.#sim.time.now()), item_id: item.itemId };
+    return { public_token: finishSession(this.#sim, request.link_token, link, item), item_id: item.itemId };
   }
 
   /** Adds a client, or changes the secret and the webhook URL of one. */

@@ -1,5 +1,7 @@
 /** Every call of Plaid's API that the simulator answers. */
 import { accountsGet } from "./accounts-get.ts";
+import { ASSET_REPORTS } from "./asset-reports.ts";
+import { CREDIT_INCOME } from "./credit-income.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { institutionsGetById } from "./institutions-get-by-id.ts";
 import { institutionsGet } from "./institutions-get.ts";
@@ -11,7 +13,9 @@ import { itemRemove } from "./item-remove.ts";
 import { itemWebhookUpdate } from "./item-webhook-update.ts";
 import { liabilitiesGet } from "./liabilities-get.ts";
 import { linkTokenCreate } from "./link-token-create.ts";
+import { linkTokenGet } from "./link-token-get.ts";
 import { PAYMENT_INITIATION } from "./payment-initiation.ts";
+import { PLAID_CHECK } from "./plaid-check.ts";
 import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
 import { sandboxItemResetLogin } from "./sandbox-item-reset-login.ts";
 import { sandboxPublicTokenCreate } from "./sandbox-public-token-create.ts";
@@ -19,6 +23,7 @@ import { sandboxTransactionsCreate } from "./sandbox-transactions-create.ts";
 import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
+import { USERS } from "./users.ts";
 import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
 
 export const ENDPOINTS: readonly Endpoint[] = [
@@ -33,6 +38,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   itemWebhookUpdate,
   liabilitiesGet,
   linkTokenCreate,
+  linkTokenGet,
   sandboxItemFireWebhook,
   sandboxItemResetLogin,
   sandboxPublicTokenCreate,
@@ -42,4 +48,8 @@ export const ENDPOINTS: readonly Endpoint[] = [
   transactionsSync,
   webhookVerificationKeyGet,
   ...PAYMENT_INITIATION,
+  ...USERS,
+  ...CREDIT_INCOME,
+  ...PLAID_CHECK,
+  ...ASSET_REPORTS,
 ];

@@ -1,6 +1,7 @@
 /**
  * POST /link/token/create: a new Link session. The simulator has no Link to click through; the control's
  * `links` path finishes the session instead. The request has far more fields than the simulator uses: it accepts unknown ones.
+ * Plaid reports the sessions of Hosted Link and Multi-Item Link by webhooks; of others only where the account is enabled for it.
  */
 import { z } from "zod";
 import { foreignEnvironment, invalidField, itemNotFound, unknownAccessToken } from "../plaid-error.ts";
@@ -27,12 +28,15 @@ export const linkTokenCreate = endpoint(
     webhook: webhookUrl.optional(),
     access_token: z.string().nullish(),
     transactions: z.looseObject({ days_requested: z.int().min(1).max(730).optional() }).optional(),
+    hosted_link: z.looseObject({}).optional(),
+    enable_multi_item_link: z.boolean().optional(),
   },
   (body, call) => {
     const item = body.access_token ? itemToUpdate(body.access_token, call) : null;
     const products = body.products ?? [];
     if (!item && products.length === 0) throw invalidField("products must have at least one element");
-    const expiresAt = call.sim.time.now() + (item ? UPDATE_MODE_MS : NEW_ITEM_MS);
+    const createdAt = call.sim.time.now();
+    const expiresAt = createdAt + (item ? UPDATE_MODE_MS : NEW_ITEM_MS);
     const link_token = call.sim.world.createLinkToken({
       clientId: call.client.clientId,
       products,
@@ -42,6 +46,8 @@ export const linkTokenCreate = endpoint(
       userId: body.user_id ?? body.user?.client_user_id ?? null,
       days: body.transactions?.days_requested ?? DEFAULT_DAYS,
       item,
+      reported: body.hosted_link !== undefined || body.enable_multi_item_link === true,
+      createdAt,
       expiresAt,
     });
     return { expiration: new Date(expiresAt).toISOString(), link_token };
