@@ -2,14 +2,27 @@
  * All that the mirror can hold, in the order in which a run applies it. A new resource gets one line here.
  */
 import { accounts } from "./accounts.ts";
+import { auth } from "./auth.ts";
 import { holdings } from "./holdings.ts";
+import { identity } from "./identity.ts";
 import { institutions } from "./institutions.ts";
 import { items } from "./items.ts";
 import { liabilities } from "./liabilities.ts";
+import { statements } from "./statements.ts";
 import { transactions } from "./transactions.ts";
 import type { Fetch, Request, Resource, SubjectKind, Table, Touch } from "./types.ts";
 
-export const RESOURCES: readonly Resource[] = [items, accounts, transactions, holdings, liabilities, institutions];
+export const RESOURCES: readonly Resource[] = [
+  items,
+  accounts,
+  transactions,
+  holdings,
+  liabilities,
+  auth,
+  identity,
+  statements,
+  institutions,
+];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */
 export function resourcesOf(kind: string): readonly Resource[] {

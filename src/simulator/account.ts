@@ -15,9 +15,15 @@ export interface Account {
   held: number;
   /** live transactions on it; Plaid leaves accounts without any out of /transactions/sync */
   transactions: number;
+  /** of its verification by micro-deposits; null: it never needed one */
+  verification: VerificationStatus | null;
   /** what the configuration of `user_custom` says of it; every product shows what stands here */
   readonly override: AccountOverride | null;
 }
+
+/** The states that the Sandbox can put an account into. */
+export const VERIFICATION_STATUSES = ["automatically_verified", "verification_expired"] as const;
+export type VerificationStatus = (typeof VERIFICATION_STATUSES)[number];
 
 export const createAccount = (
   random: Random,
@@ -31,6 +37,7 @@ export const createAccount = (
   current: kind.current,
   held: 0,
   transactions: 0,
+  verification: null,
   override,
 });
 
@@ -68,4 +75,5 @@ export const accountObject = (account: Account): Record<string, unknown> => ({
   official_name: account.kind.official_name,
   subtype: account.kind.subtype,
   type: account.kind.type,
+  ...(account.verification === null ? {} : { verification_status: account.verification }),
 });

@@ -3,7 +3,7 @@
  * limit, and then calls the endpoint. It knows nothing about sockets; server.ts passes requests in and answers out.
  */
 import { ENDPOINTS } from "./endpoints/index.ts";
-import { JsonMembers, type Answer, type Endpoint } from "./endpoints/endpoint.ts";
+import { FileAnswer, JsonMembers, type Answer, type Endpoint } from "./endpoints/endpoint.ts";
 import type { Target } from "./faults.ts";
 import type { Item } from "./item.ts";
 import {
@@ -37,7 +37,9 @@ export interface PlaidRequest {
 export interface PlaidReply {
   status: number;
   text: string;
-  contentType: "application/json" | "text/html";
+  contentType: "application/json" | "text/html" | "application/pdf";
+  /** beside the content's type and length */
+  headers: Readonly<Record<string, string>>;
   /** wait this long before answering */
   delayMs: number;
   /** close the connection after so many bytes; null: send all */
@@ -48,11 +50,19 @@ const byPath = new Map(ENDPOINTS.map((one) => [one.path, one]));
 
 /** Answers one request; never throws. */
 export function answerPlaid(sim: Simulation, request: PlaidRequest): PlaidReply {
-  const reply: PlaidReply = { status: 200, text: "", contentType: "application/json", delayMs: 0, cutAfter: null };
+  const reply: PlaidReply = {
+    status: 200,
+    text: "",
+    contentType: "application/json",
+    headers: {},
+    delayMs: 0,
+    cutAfter: null,
+  };
   const requestId = sim.requestId();
   try {
     const answer = handle(sim, request, reply);
-    if (reply.text === "" && reply.status === 200) reply.text = textOf(answer, requestId);
+    if (answer instanceof FileAnswer) Object.assign(reply, answer);
+    else if (reply.text === "" && reply.status === 200) reply.text = textOf(answer, requestId);
   } catch (error) {
     const failure = error instanceof PlaidApiError ? error : unexpected(sim, error);
     reply.status = failure.status;
@@ -66,7 +76,7 @@ function unexpected(sim: Simulation, error: unknown): PlaidApiError {
   return internalServerError();
 }
 
-const textOf = (answer: Answer, requestId: string): string =>
+const textOf = (answer: Exclude<Answer, FileAnswer>, requestId: string): string =>
   answer instanceof JsonMembers
     ? `{${answer.text},"request_id":"${requestId}"}`
     : JSON.stringify({ ...answer, request_id: requestId });

@@ -118,6 +118,8 @@ export const invalidInstitution = () =>
   fault("INVALID_INPUT", "INVALID_INSTITUTION", "invalid institution_id provided");
 export const invalidAccountId = () =>
   fault("INVALID_INPUT", "INVALID_ACCOUNT_ID", "one or more of the account IDs is invalid");
+export const invalidStatementId = () =>
+  fault("INVALID_INPUT", "INVALID_STATEMENT_ID", "the provided statement_id does not belong to this Item");
 export const invalidKeyId = () =>
   fault("INVALID_INPUT", "INVALID_WEBHOOK_VERIFICATION_KEY_ID", "invalid webhook verification key id");
 export const invalidLinkToken = () => fault("INVALID_INPUT", "INVALID_LINK_TOKEN", "invalid link_token provided");
@@ -186,7 +188,7 @@ export const additionalConsentRequired = (product: string) =>
     `client does not have user consent to access the PRODUCT_${product.toUpperCase()} product`,
   );
 /** `kind` as it stands in the code: NO_INVESTMENT_ACCOUNTS */
-export const noAccountsOf = (kind: "investment" | "liability") =>
+export const noAccountsOf = (kind: "investment" | "liability" | "auth") =>
   fault(
     "ITEM_ERROR",
     `NO_${kind.toUpperCase()}_ACCOUNTS`,

@@ -70,9 +70,7 @@ async function serve(deps: ServerDeps, request: IncomingMessage, response: Serve
     body,
   });
   if (reply.delayMs > 0) await systemClock.sleep(reply.delayMs, deps.sim.closing);
-  return reply.cutAfter === null
-    ? send(response, reply.status, reply.text, reply.contentType)
-    : cut(request, response, reply);
+  return reply.cutAfter === null ? send(response, reply.status, reply.text, reply) : cut(request, response, reply);
 }
 
 const header = (request: IncomingMessage, name: string): string | undefined => {
@@ -90,9 +88,17 @@ async function readAll(request: IncomingMessage): Promise<string | null> {
   return size > LARGEST_BODY ? null : Buffer.concat(chunks).toString("utf8");
 }
 
-function send(response: ServerResponse, status: number, text: string, contentType = "application/json"): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  { contentType, headers }: Pick<PlaidReply, "contentType" | "headers"> = {
+    contentType: "application/json",
+    headers: {},
+  },
+): void {
   const bytes = Buffer.from(text, "utf8");
-  response.writeHead(status, { "content-type": contentType, "content-length": bytes.length });
+  response.writeHead(status, { ...headers, "content-type": contentType, "content-length": bytes.length });
   response.end(bytes);
 }
 

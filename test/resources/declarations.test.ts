@@ -108,7 +108,7 @@ describe("the list of resources", () => {
   it("no folder below the API names a resource or a table", () => {
     const tables = RESOURCES.flatMap(({ tables }) => tables.map(({ name }) => name));
     const names = [...new Set([...RESOURCES.map(({ name }) => name), ...tables])]
-      .map((name) => (name === "items" ? '"items"|plaid[.]items' : `\\b${name}\\b`))
+      .map((name) => `["'\`]${name}["'\`]|plaid[.]${name}\\b`)
       .join("|");
     for (const folder of [
       "src/receiver",
@@ -139,6 +139,10 @@ it("a single item of the API has the number of rows of each table that is to be 
 });
 
 describe("what touches what", () => {
+  /** What Plaid bills by the request is read by name only. */
+  const EVERY = resourcesOf("item")
+    .filter(({ billed }) => billed === undefined)
+    .map(({ name }) => name);
   const touched = (type: string, code: string): string[] =>
     resourcesOf("item")
       .filter(({ touchedBy }) => touches(touchedBy, type, code))
@@ -152,19 +156,24 @@ describe("what touches what", () => {
     ["TRANSACTIONS", "TRANSACTIONS_REMOVED", ["accounts", "transactions"]],
     ["TRANSACTIONS", "RECURRING_TRANSACTIONS_UPDATE", []],
     ["TRANSACTIONS", "A_CODE_OF_NEXT_YEAR", ["accounts", "transactions"]],
-    ["ITEM", "CREATED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
-    ["ITEM", "UPDATED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
+    ["ITEM", "CREATED", EVERY],
+    ["ITEM", "UPDATED", EVERY],
     ["ITEM", "ERROR", ["items"]],
-    ["ITEM", "LOGIN_REPAIRED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
-    ["ITEM", "NEW_ACCOUNTS_AVAILABLE", ["items", "accounts", "transactions", "holdings", "liabilities"]],
+    ["ITEM", "LOGIN_REPAIRED", EVERY],
+    ["ITEM", "NEW_ACCOUNTS_AVAILABLE", EVERY],
     ["ITEM", "PENDING_DISCONNECT", ["items"]],
     ["ITEM", "PENDING_EXPIRATION", ["items"]],
     ["ITEM", "USER_PERMISSION_REVOKED", ["items", "accounts"]],
-    ["ITEM", "USER_ACCOUNT_REVOKED", ["items", "accounts", "transactions", "holdings", "liabilities"]],
+    ["ITEM", "USER_ACCOUNT_REVOKED", EVERY],
     ["ITEM", "WEBHOOK_UPDATE_ACKNOWLEDGED", ["items"]],
     ["ITEM", "UPDATE_ACKNOWLEDGED", ["items"]],
     ["HOLDINGS", "DEFAULT_UPDATE", ["accounts", "holdings"]],
     ["LIABILITIES", "DEFAULT_UPDATE", ["accounts", "liabilities"]],
+    ["AUTH", "DEFAULT_UPDATE", ["auth"]],
+    ["AUTH", "VERIFICATION_EXPIRED", ["accounts", "auth"]],
+    ["AUTH", "PRODUCT_PERMISSIONS_REQUIRED", []],
+    ["IDENTITY", "DEFAULT_UPDATE", ["identity"]],
+    ["STATEMENTS", "STATEMENTS_REFRESH_COMPLETE", ["statements"]],
     ["INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE", []],
   ])("%s/%s → %j", (type, code, names) => {
     expect(touched(type, code)).toEqual(names);

@@ -13,6 +13,13 @@ import { sdkSchema } from "./support/sdk-schema.ts";
 import { openPlaidSchema, type PlaidSchema } from "./support/plaid-schema.ts";
 import { WALKS } from "./walks/index.ts";
 
+/** what the SDK's client says of an answer and its request */
+interface Answered<T> {
+  data: T;
+  config?: { data?: unknown };
+  headers?: Record<string, string>;
+}
+
 const schema = openPlaidSchema();
 /** Link's options are many and new ones come often. */
 const OPEN = ["/link/token/create"];
@@ -28,10 +35,13 @@ describe.skipIf(schema === null)("judged by Plaid's schema", () => {
 
   /** The answer of a call, after its schema and that of the request were checked. */
   async function judged<T>(path: string, call: Promise<{ status: number; data: T }>): Promise<T> {
-    const { data, config } = (await call) as { data: T; config?: { data?: unknown } };
+    const { data, config, headers = {} } = (await call) as Answered<T>;
     const request = JSON.parse(typeof config?.data === "string" ? config.data : "{}") as Record<string, unknown>;
     if (!walked.has(path)) walked.set(path, request);
     expect(judge.requestFaults(path, request)).toEqual([]);
+    const type = headers["content-type"] ?? "application/json";
+    expect(judge.answerTypes(path)).toContain(type);
+    if (type !== "application/json") return data;
     expect(judge.answerFaults(path, data)).toEqual([]);
     expect((data as { request_id: string }).request_id).toMatch(/^\w{15}$/);
     return data;

@@ -8,6 +8,9 @@ import { post } from "./support/client.ts";
 const PRODUCTS = [
   ["holdings", "/investments/holdings/get"],
   ["liabilities", "/liabilities/get"],
+  ["auth", "/auth/get"],
+  ["identity", "/identity/get"],
+  ["statements", "/statements/list"],
 ] as const;
 
 async function story(seed: string): Promise<string[]> {
@@ -36,7 +39,7 @@ async function story(seed: string): Promise<string[]> {
   await say("/_simulator/clock", { advance_s: 60 });
   await say("/transactions/sync", { access_token, count: 500, cursor: next_cursor });
   await say("/accounts/get", { access_token });
-  const products = ["transactions", "investments", "liabilities"];
+  const products = ["transactions", "investments", "liabilities", "auth", "identity", "statements"];
   const made = await say("/_simulator/items", { count: 3, webhook: inbox.url, products });
   const items = (made as unknown as { items: { item_id: string; access_token: string }[] }).items;
   for (const { item_id, access_token } of items) {

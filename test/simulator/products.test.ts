@@ -1,5 +1,6 @@
 /** What all product books have in common: consent, the first pull, errors, webhooks and the control. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findInstitution } from "../../src/simulator/catalogue/institutions.ts";
 import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
 import { BOOKS, type BookName } from "../../src/simulator/products/index.ts";
 import { openInbox, type Inbox } from "./support/inbox.ts";
@@ -20,6 +21,9 @@ afterEach(async () => {
 test("every product book is in this test", () => {
   expect(PRODUCT_CASES.map(({ name }) => name)).toEqual(Object.keys(BOOKS));
 });
+
+/** the institution with the fewest products */
+const ALMOST_NONE = findInstitution("ins_900004");
 
 type ItemRequest = Parameters<Simulator["control"]["createItems"]>[0];
 
@@ -47,7 +51,7 @@ const accountsIn = (itemId: string, name: BookName): string[] => [
   ...new Set(rowsOf(itemId, name).flatMap(({ account_id }) => account_id ?? [])),
 ];
 
-describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccounts, webhook }) => {
+describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccounts, byAccount, fired, webhook }) => {
   test("a product that the user consented to becomes the item's with the first request, and is ready a moment later", async () => {
     const { access_token } = makeItem({ user: "user_good", consented_products: [product] });
     const before = await itemOf(access_token);
@@ -74,34 +78,40 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(() => change(item_id, name, { add: 1 })).toThrow(/does not have the product/);
   });
 
-  test("a product that the institution does not have is refused, even with consent", async () => {
-    const { access_token } = makeItem({ institution_id: "ins_900004", products: [product] });
-    expect(await answerOf(path, access_token)).toMatchObject({
-      error_type: "ITEM_ERROR",
-      error_code: "PRODUCTS_NOT_SUPPORTED",
-      error_message: `the following products are not supported by this institution: ["${product}"]`,
-    });
-  });
+  test.skipIf(ALMOST_NONE?.products.includes(product))(
+    "a product that the institution does not have is refused, even with consent",
+    async () => {
+      const { access_token } = makeItem({ institution_id: "ins_900004", products: [product] });
+      expect(await answerOf(path, access_token)).toMatchObject({
+        error_type: "ITEM_ERROR",
+        error_code: "PRODUCTS_NOT_SUPPORTED",
+        error_message: `the following products are not supported by this institution: ["${product}"]`,
+      });
+    },
+  );
 
-  test("an item without a fitting account is refused until its user opens one", async () => {
-    const { access_token, item_id } = makeItem({ products: [product] });
-    const { control } = simulator;
-    for (const account of control.accounts(item_id).accounts) {
-      if (account["type"] !== "depository")
-        control.revokeAccount(item_id, { account_id: String(account["account_id"]) });
-    }
-    expect(await answerOf(path, access_token)).toMatchObject({ error_type: "ITEM_ERROR", error_code: noAccounts });
-    expect(control.truth(item_id, name)).toEqual(BOOKS[name].nothing);
-    expect(() => change(item_id, name, { add: 1 })).toThrow(/no account for/);
-    const { account_id } = control.addAccount(item_id, { subtype });
-    const opened = await answerOf(path, access_token);
-    expect(opened["accounts"]).toEqual(
-      control.accounts(item_id).accounts.map((one) => expect.objectContaining({ account_id: one["account_id"] })),
-    );
-    expect(control.truth(item_id, name)).toEqual(BOOKS[name].nothing);
-    change(item_id, name, { add: 1 });
-    expect(JSON.stringify(control.truth(item_id, name))).toContain(account_id);
-  });
+  test.skipIf(noAccounts === null)(
+    "an item without a fitting account is refused until its user opens one",
+    async () => {
+      const { access_token, item_id } = makeItem({ products: [product] });
+      const { control } = simulator;
+      const { code, unless, other } = noAccounts ?? { code: "", unless: [], other: "" };
+      control.addAccount(item_id, { subtype: other });
+      for (const account of control.accounts(item_id).accounts) {
+        if (unless.includes(String(account["type"])))
+          control.revokeAccount(item_id, { account_id: String(account["account_id"]) });
+      }
+      expect(await answerOf(path, access_token)).toMatchObject({ error_type: "ITEM_ERROR", error_code: code });
+      expect(control.truth(item_id, name)).toEqual(BOOKS[name].nothing);
+      expect(() => change(item_id, name, { add: 1 })).toThrow(/no account for/);
+      const { account_id } = control.addAccount(item_id, { subtype });
+      const opened = await answerOf(path, access_token);
+      expect(JSON.stringify(opened["accounts"])).toContain(account_id);
+      expect(control.truth(item_id, name)).toEqual(BOOKS[name].nothing);
+      change(item_id, name, { add: 1 });
+      expect(JSON.stringify(control.truth(item_id, name))).toContain(account_id);
+    },
+  );
 
   test("after Link a product is not ready until the first pull ends, which one webhook announces", async () => {
     const { access_token, item_id } = makeItem({ products: [product], user: "user_good", ready: false });
@@ -152,23 +162,27 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(inbox.codes().filter((code) => code === webhook)).toHaveLength(1);
   });
 
-  test("account_ids selects accounts and their rows, and an account of another item is refused", async () => {
-    const { item_id, access_token } = makeItem({ products: [product], user: "user_good" });
-    const [chosen = "", other = ""] = accountsIn(item_id, name);
-    const part = await answerOf(path, access_token, { options: { account_ids: [chosen] } });
-    expect((part["accounts"] as { account_id: string }[]).map(({ account_id }) => account_id)).toEqual([chosen]);
-    expect(JSON.stringify(part[name])).toContain(chosen);
-    expect(JSON.stringify(part)).not.toContain(other);
-    const foreign = makeItem({ user: "user_good" });
-    const foreignId = simulator.control.accounts(foreign.item_id).accounts[0]?.["account_id"];
-    expect(await answerOf(path, access_token, { options: { account_ids: [chosen, foreignId] } })).toMatchObject({
-      error_type: "INVALID_INPUT",
-      error_code: "INVALID_ACCOUNT_ID",
-    });
-    expect(() => change(item_id, name, { add: 1, account_id: String(foreignId) })).toThrow(
-      /is not an account of this Item/,
-    );
-  });
+  test.skipIf(!byAccount)(
+    "account_ids selects accounts and their rows, and an account of another item is refused",
+    async () => {
+      const { item_id, access_token } = makeItem({ products: [product], user: "user_good" });
+      const [chosen = "", other = ""] = accountsIn(item_id, name);
+      const part = await answerOf(path, access_token, { options: { account_ids: [chosen] } });
+      expect((part["accounts"] as { account_id: string }[]).map(({ account_id }) => account_id)).toEqual([chosen]);
+      const [[field]] = Object.entries(simulator.control.truth(item_id, name)) as [[string, unknown]];
+      expect(JSON.stringify(part[field])).toContain(chosen);
+      expect(JSON.stringify(part)).not.toContain(other);
+      const foreign = makeItem({ user: "user_good" });
+      const foreignId = simulator.control.accounts(foreign.item_id).accounts[0]?.["account_id"];
+      expect(await answerOf(path, access_token, { options: { account_ids: [chosen, foreignId] } })).toMatchObject({
+        error_type: "INVALID_INPUT",
+        error_code: "INVALID_ACCOUNT_ID",
+      });
+      expect(() => change(item_id, name, { add: 1, account_id: String(foreignId) })).toThrow(
+        /is not an account of this Item/,
+      );
+    },
+  );
 
   test("a change of one account leaves the rows of the others alone", () => {
     const { item_id } = makeItem({ products: [product], user: "user_good" });
@@ -192,18 +206,21 @@ describe.each(PRODUCT_CASES)("$name", ({ name, path, product, subtype, noAccount
     expect(() => change(item_id, name, { add: 1 })).toThrow(/removed/);
   });
 
-  test("the webhook of a product can be fired for an item that has the product, and changes nothing", async () => {
-    const [webhook_type, webhook_code] = webhook.split("/");
-    const { item_id, access_token } = makeItem({ products: [product] });
-    const before = simulator.control.truth(item_id, name);
-    const fire = (token: string) => answerOf("/sandbox/item/fire_webhook", token, { webhook_type, webhook_code });
-    expect(await fire(access_token)).toMatchObject({ webhook_fired: true });
-    await simulator.control.idle();
-    expect(inbox.codes()).toEqual([webhook]);
-    expect(simulator.control.truth(item_id, name)).toEqual(before);
-    const without = makeItem({ consented_products: [product] });
-    expect(await fire(without.access_token)).toMatchObject({ error_code: "SANDBOX_PRODUCT_NOT_ENABLED" });
-  });
+  test.skipIf(!fired)(
+    "the webhook of a product can be fired for an item that has the product, and changes nothing",
+    async () => {
+      const [webhook_type, webhook_code] = webhook.split("/");
+      const { item_id, access_token } = makeItem({ products: [product] });
+      const before = simulator.control.truth(item_id, name);
+      const fire = (token: string) => answerOf("/sandbox/item/fire_webhook", token, { webhook_type, webhook_code });
+      expect(await fire(access_token)).toMatchObject({ webhook_fired: true });
+      await simulator.control.idle();
+      expect(inbox.codes()).toEqual([webhook]);
+      expect(simulator.control.truth(item_id, name)).toEqual(before);
+      const without = makeItem({ consented_products: [product] });
+      expect(await fire(without.access_token)).toMatchObject({ error_code: "SANDBOX_PRODUCT_NOT_ENABLED" });
+    },
+  );
 
   test("the faults and rate limits of requests also apply to product endpoints", async () => {
     await using limited = await startSimulator({ ...OPTIONS, rateLimits: true });
@@ -276,7 +293,7 @@ test("an item without a named institution gets one that has its products", () =>
 });
 
 test("the control of products answers over HTTP as in code, and names an invalid field", async () => {
-  const { item_id } = makeItem({ products: ["investments", "liabilities"] });
+  const { item_id } = makeItem({ products: Object.values(BOOKS).map(({ product }) => product) });
   const call = async (method: string, path: string, body?: object) => {
     const init = body ? { method, body: JSON.stringify(body) } : { method };
     const answer = await fetch(`${simulator.url}/_simulator/items/${item_id}/${path}`, init);

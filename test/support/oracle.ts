@@ -6,7 +6,7 @@ import { expect } from "vitest";
 import type { Database } from "../../src/database/types.ts";
 import { nameOf, tablesOf, type Mirrored } from "../../src/mirror/rows.ts";
 import { changeType, resourcesOf, rootTable } from "../../src/resources/index.ts";
-import type { Column, Resource, Table } from "../../src/resources/types.ts";
+import type { Column, Resource, RowsAt, Table } from "../../src/resources/types.ts";
 import type { Simulator } from "../../src/simulator/index.ts";
 import { isMaskedIn, maskedAsDeclared } from "./masking.ts";
 
@@ -162,12 +162,24 @@ function truthOf({ control }: Simulator, itemId: string, { resource: { name }, t
       .replace(/^\{"transactions":/, "")
       .replace(/\}$/, "");
   const truth = control.truth(itemId, name as Parameters<typeof control.truth>[1]);
-  const rows = table.rows.flatMap(({ at }) => (inside(truth, at) ?? []) as unknown[]);
+  const rows = table.rows.flatMap((place) => rowsIn(truth, place, place.at.split(".")));
   return JSON.stringify(rows.map((row) => maskedAsDeclared(table, row)));
 }
 
-const inside = (value: unknown, at: string): unknown =>
-  at.split(".").reduce<unknown>((inner, name) => (inner as Record<string, unknown>)[name], value);
+type Part = Record<string, unknown>;
+
+/** The rows at a place in an answer, with what is joined to each. */
+function rowsIn(around: unknown, place: RowsAt, [step = "", ...deeper]: string[]): Part[] {
+  const inner = (around as Part)[step.replace("[]", "")];
+  if (deeper.length > 0) return [inner].flat().flatMap((each) => rowsIn(each, place, deeper));
+  const joined = Object.fromEntries((place.with ?? []).map((field) => [field, (around as Part)[field]]));
+  return [inner ?? []].flat().map((row, n) => ({
+    ...(row as Part),
+    ...joined,
+    ...place.fixed,
+    ...(place.numbered === undefined ? {} : { [place.numbered]: n + 1 }),
+  }));
+}
 
 async function expectItem(database: Database, itemId: string, truth: Record<string, unknown>): Promise<void> {
   const { rows } = await database.query<{

@@ -34,7 +34,7 @@ describe("requestSync", () => {
     await expect(requestSync(world.database, "nobody")).rejects.toMatchObject({ code: "not_found" });
     await expect(requestSync(world.database, item.item_id, { resources: ["cheese"] })).rejects.toMatchObject({
       code: "invalid_request",
-      fields: { "resources.0": "must be one of items, accounts, transactions, holdings, liabilities" },
+      fields: { "resources.0": expect.stringMatching(/^must be one of items, accounts, transactions, /) },
     });
   });
 });

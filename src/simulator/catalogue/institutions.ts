@@ -13,7 +13,16 @@ export interface Institution {
   products: readonly string[];
 }
 
-const PRODUCTS = ["assets", "auth", "balance", "identity", "investments", "liabilities", "transactions"] as const;
+const PRODUCTS = [
+  "assets",
+  "auth",
+  "balance",
+  "identity",
+  "investments",
+  "liabilities",
+  "statements",
+  "transactions",
+] as const;
 
 const bank = (
   institution_id: string,

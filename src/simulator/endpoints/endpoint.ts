@@ -17,7 +17,19 @@ export class JsonMembers {
   }
 }
 
-export type Answer = Record<string, unknown> | JsonMembers;
+/** an answer that is a file of ASCII text */
+export class FileAnswer {
+  readonly text: string;
+  readonly contentType: "application/pdf";
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(text: string, contentType: "application/pdf", headers: Readonly<Record<string, string>>) {
+    this.text = text;
+    this.contentType = contentType;
+    this.headers = headers;
+  }
+}
+
+export type Answer = Record<string, unknown> | JsonMembers | FileAnswer;
 
 export interface Call {
   sim: Simulation;

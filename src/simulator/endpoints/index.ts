@@ -2,7 +2,9 @@
 import { accountsGet } from "./accounts-get.ts";
 import { ASSET_REPORTS } from "./asset-reports.ts";
 import { CREDIT_INCOME } from "./credit-income.ts";
+import { authGet } from "./auth-get.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { identityGet } from "./identity-get.ts";
 import { institutionsGetById } from "./institutions-get-by-id.ts";
 import { institutionsGet } from "./institutions-get.ts";
 import { investmentsHoldingsGet } from "./investments-holdings-get.ts";
@@ -18,8 +20,12 @@ import { PAYMENT_INITIATION } from "./payment-initiation.ts";
 import { PLAID_CHECK } from "./plaid-check.ts";
 import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
 import { sandboxItemResetLogin } from "./sandbox-item-reset-login.ts";
+import { sandboxItemSetVerificationStatus } from "./sandbox-item-set-verification-status.ts";
 import { sandboxPublicTokenCreate } from "./sandbox-public-token-create.ts";
 import { sandboxTransactionsCreate } from "./sandbox-transactions-create.ts";
+import { statementsDownload } from "./statements-download.ts";
+import { statementsList } from "./statements-list.ts";
+import { statementsRefresh } from "./statements-refresh.ts";
 import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
@@ -28,6 +34,8 @@ import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
 
 export const ENDPOINTS: readonly Endpoint[] = [
   accountsGet,
+  authGet,
+  identityGet,
   institutionsGet,
   institutionsGetById,
   investmentsHoldingsGet,
@@ -41,8 +49,12 @@ export const ENDPOINTS: readonly Endpoint[] = [
   linkTokenGet,
   sandboxItemFireWebhook,
   sandboxItemResetLogin,
+  sandboxItemSetVerificationStatus,
   sandboxPublicTokenCreate,
   sandboxTransactionsCreate,
+  statementsDownload,
+  statementsList,
+  statementsRefresh,
   transactionsGet,
   transactionsRefresh,
   transactionsSync,

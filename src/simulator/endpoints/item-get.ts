@@ -10,6 +10,7 @@ const SCOPES: Record<string, string> = {
   identity: "contact_info",
   investments: "investments",
   liabilities: "credit_loan_info",
+  statements: "bank_statements",
 };
 
 export const itemGet = itemEndpoint(

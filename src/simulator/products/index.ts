@@ -1,9 +1,12 @@
 /** Every product book, by its name. */
+import { auth } from "./auth.ts";
 import { holdings } from "./holdings.ts";
+import { identity } from "./identity.ts";
 import { liabilities } from "./liabilities.ts";
 import type { AnyBook } from "./product-book.ts";
+import { statements } from "./statements.ts";
 
-export const BOOKS = { holdings, liabilities };
+export const BOOKS = { holdings, liabilities, auth, identity, statements };
 
 export type BookName = keyof typeof BOOKS;
 

@@ -58,6 +58,11 @@ export const pendingExpiration = (at: number) =>
   item("PENDING_EXPIRATION", { consent_expiration_time: momentText(at) });
 export const accountRevoked = (accountId: string) => item("USER_ACCOUNT_REVOKED", { account_id: accountId });
 export const permissionRevokedNotice = () => item("USER_PERMISSION_REVOKED", { error: errorObject(REVOKED) });
+export const verification = (accountId: string, expired: boolean): WebhookNotice => ({
+  type: "AUTH",
+  code: expired ? "VERIFICATION_EXPIRED" : "AUTOMATICALLY_VERIFIED",
+  fields: { account_id: accountId },
+});
 export const webhookUpdateAcknowledged = (url: string): WebhookNotice => ({
   type: "ITEM",
   code: "WEBHOOK_UPDATE_ACKNOWLEDGED",

@@ -48,15 +48,8 @@ const READY_MADE: Record<string, (facts: Facts) => notices.WebhookNotice> = {
   "ITEM/PENDING_EXPIRATION": (facts) => notices.pendingExpiration(facts.now + WEEK_MS),
   "ITEM/USER_PERMISSION_REVOKED": notices.permissionRevokedNotice,
   "ITEM/USER_ACCOUNT_REVOKED": (facts) => notices.accountRevoked(facts.accountIds[0] ?? ""),
-  "AUTH/DEFAULT_UPDATE": (facts) => ({
-    type: "AUTH",
-    code: "DEFAULT_UPDATE",
-    fields: {
-      account_ids_with_new_auth: [],
-      account_ids_with_updated_auth: { [facts.accountIds[0] ?? ""]: ["ACCOUNT_NUMBER"] },
-      error: null,
-    },
-  }),
+  "AUTH/AUTOMATICALLY_VERIFIED": (facts) => notices.verification(facts.accountIds[0] ?? "", false),
+  "AUTH/VERIFICATION_EXPIRED": (facts) => notices.verification(facts.accountIds[0] ?? "", true),
   "AUTH/SMS_MICRODEPOSITS_VERIFICATION": (facts) => ({
     type: "AUTH",
     code: "SMS_MICRODEPOSITS_VERIFICATION",

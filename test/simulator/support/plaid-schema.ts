@@ -10,6 +10,8 @@ import { sdkSchema } from "./sdk-schema.ts";
 
 const FILE = path.join(import.meta.dirname, "../../../..", "shared/plaid/openapi-2020-09-14.yml");
 
+const JSON_TYPE = "application/json";
+
 type Node = Record<string, unknown>;
 
 export interface PlaidSchema {
@@ -19,6 +21,8 @@ export interface PlaidSchema {
   requestFaults(path: string, body: Node): string[];
   /** the fields of a request, without the credentials */
   requestFields(path: string): { required: string[]; optional: string[] };
+  /** the types of content that a 200 answer of this path may have */
+  answerTypes(path: string): string[];
   /** what is wrong with a 200 answer of this path; [] when nothing is */
   answerFaults(path: string, answer: unknown): string[];
   errorFaults(answer: unknown): string[];
@@ -80,6 +84,10 @@ export function openPlaidSchema(): PlaidSchema | null {
       const needed = all.filter((field) => required.includes(field));
       return { required: needed, optional: all.filter((field) => !needed.includes(field)) };
     },
+    answerTypes: (path) =>
+      paths[path]
+        ? Object.keys(at(document, `/paths/${path.replaceAll("/", "~1")}/post/responses/200/content`) as Node)
+        : [JSON_TYPE],
     answerFaults: (path, answer) => faultsBy(schemaOf(path, "responses/200", "answer"), answer),
     objectFaults: (name, value) => {
       const known = schemas[name]?.["properties"] as Node;

@@ -15,7 +15,12 @@ interface ProductCase {
   product: string;
   /** an account of this subtype has what the product is about */
   subtype: string;
-  noAccounts: string;
+  /** Plaid's error where no account is of such a subtype, and an account that is not; null: every item has accounts for it */
+  noAccounts: { code: string; unless: readonly string[]; other: string } | null;
+  /** its answers can be limited to some accounts */
+  byAccount: boolean;
+  /** /sandbox/item/fire_webhook sends its webhook */
+  fired: boolean;
   webhook: string;
 }
 
@@ -25,7 +30,9 @@ export const PRODUCT_CASES: ProductCase[] = [
     path: "/investments/holdings/get",
     product: "investments",
     subtype: "brokerage",
-    noAccounts: "NO_INVESTMENT_ACCOUNTS",
+    noAccounts: { code: "NO_INVESTMENT_ACCOUNTS", unless: ["investment"], other: "savings" },
+    byAccount: true,
+    fired: true,
     webhook: "HOLDINGS/DEFAULT_UPDATE",
   },
   {
@@ -33,7 +40,39 @@ export const PRODUCT_CASES: ProductCase[] = [
     path: "/liabilities/get",
     product: "liabilities",
     subtype: "mortgage",
-    noAccounts: "NO_LIABILITY_ACCOUNTS",
+    noAccounts: { code: "NO_LIABILITY_ACCOUNTS", unless: ["credit", "loan"], other: "savings" },
+    byAccount: true,
+    fired: true,
     webhook: "LIABILITIES/DEFAULT_UPDATE",
+  },
+  {
+    name: "auth",
+    path: "/auth/get",
+    product: "auth",
+    subtype: "savings",
+    noAccounts: { code: "NO_AUTH_ACCOUNTS", unless: ["depository"], other: "mortgage" },
+    byAccount: true,
+    fired: true,
+    webhook: "AUTH/DEFAULT_UPDATE",
+  },
+  {
+    name: "identity",
+    path: "/identity/get",
+    product: "identity",
+    subtype: "savings",
+    noAccounts: null,
+    byAccount: true,
+    fired: false,
+    webhook: "IDENTITY/DEFAULT_UPDATE",
+  },
+  {
+    name: "statements",
+    path: "/statements/list",
+    product: "statements",
+    subtype: "savings",
+    noAccounts: null,
+    byAccount: false,
+    fired: false,
+    webhook: "STATEMENTS/STATEMENTS_REFRESH_COMPLETE",
   },
 ];
