@@ -20,6 +20,8 @@ const TYPES: Record<string, string> = {
 const KNOWN: Record<string, string[]> = {
   "src/sync/items.ts": ['"items"', '"items"'],
   "src/sync/item-queries.ts": ["plaid.items"],
+  // A sentence for people.
+  "src/sync/webhook-meaning.ts": ["plaid.items"],
 };
 const OURS = ["added_at", "changed_at", "removed_at", "raw"];
 
