@@ -12,6 +12,10 @@ const BEFORE_CHANGES = {
   "item.error": "An item has an error, or another error than before; usually its user must log in again.",
   "item.repaired": "An item no longer has an error.",
   "item.consent_expiring": "An item will be disconnected soon unless its user consents again.",
+  "item.new_accounts":
+    "Its user has accounts at the institution that an item does not include; update mode lets the user add them.",
+  "item.account_revoked": "The user withdrew the permission to access one account of an item.",
+  "item.permissions_required": "The user did not grant an item a product; update mode lets the user grant it.",
   "item.removed": "An item is no longer synced: it was unlinked or erased, or Plaid no longer has it.",
 } as const;
 

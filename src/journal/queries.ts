@@ -84,6 +84,13 @@ select id, webhook_type as type, webhook_code as code, received_at, coalesce(req
 from journal.webhooks where ${waitingFor(kind)} and id >= $4 order by id limit $5`,
 });
 
+/** The bodies of the webhooks $1 between $2 and $3, of $4 bytes at most. */
+export const BODIES: Statement = {
+  name: "journal_bodies",
+  text: `select id, body from journal.webhooks
+where id = any ($1::uuid[]) and id >= $2 and id <= $3 and octet_length(body) <= $4`,
+};
+
 /** $1 between $2 and $3, so that other partitions are not read. */
 const AMONG = "id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null";
 

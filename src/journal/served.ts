@@ -3,6 +3,7 @@ import type { Queryable } from "../database/types.ts";
 import type { Source, Subject } from "../model/webhook.ts";
 import { parseBody } from "../plaid/webhooks.ts";
 import {
+  BODIES,
   BACKFILL_USER_OF_SUBJECT,
   FORGET_REQUESTED,
   GET_UNPROCESSED,
@@ -35,6 +36,25 @@ export async function waitingOf(
   type Row = Omit<WaitingWebhook, "receivedAt"> & { received_at: Date };
   const { rows } = await q.query<Row>(webhooksOf(kind), [integrationId, kind, id, from, limit]);
   return rows.map(({ received_at: receivedAt, ...webhook }) => ({ ...webhook, receivedAt }));
+}
+
+/** A run may serve a thousand webhooks, so larger bodies are not read. */
+const BODY_BYTES_MAX = 16 * 1024;
+
+/** The bodies that are objects, by id. `ids` are UUIDs in their order. */
+export async function bodiesOf(
+  q: Queryable,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
+  if (ids.length === 0) return new Map();
+  type Row = { id: string; body: Buffer };
+  const { rows } = await q.query<Row>(BODIES, [ids, ids[0], ids.at(-1), BODY_BYTES_MAX]);
+  return new Map(
+    rows.flatMap(({ id, body }) => {
+      const fields = parseBody(body);
+      return fields === null ? [] : [[id, fields] as const];
+    }),
+  );
 }
 
 /** Writes the outcome to those of the webhooks that still wait. `ids` are UUIDs in their order. */

@@ -1,21 +1,31 @@
 /**
  * The events that are derived from an Item's row before and after a run. A webhook counts only where /item/get has no field for it:
- * that the consent will end is announced, and stands in the row only for some institutions.
+ * that the consent will end is announced, and stands in the row only for some institutions; that there are accounts which the Item does
+ * not include, that one was revoked, or that the user did not grant a product, is only announced.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { DerivedEvent, Snapshot } from "./types.ts";
+import type { DerivedEvent, Snapshot, Touch } from "./types.ts";
 
 type Item = Readonly<Record<string, unknown>>;
 
 /** `status` changes with every visit of Plaid to the bank; `error` has events of its own. */
 const WITHOUT_UPDATE: ReadonlySet<string> = new Set(["status", "error"]);
 const EXPIRY = ["PENDING_EXPIRATION", "PENDING_DISCONNECT"];
+const PERMISSIONS = "PRODUCT_PERMISSIONS_REQUIRED";
+/** Each is Plaid's product in capitals. */
+const PRODUCTS = ["AUTH", "IDENTITY"];
+
+/** The webhooks that announce something. */
+export const ANNOUNCEMENTS: readonly Touch[] = [
+  { type: "ITEM", codes: [...EXPIRY, "NEW_ACCOUNTS_AVAILABLE", "USER_ACCOUNT_REVOKED"] },
+  ...PRODUCTS.map((type) => ({ type, codes: [PERMISSIONS] })),
+];
 
 /** The events of an Item, in the order in which they are recorded. */
 export function itemEvents(snapshot: Snapshot): DerivedEvent[] {
   const { gone } = snapshot;
   if (gone) return [{ type: "item.removed", data: { reason: "ended", error_code: gone.errorCode } }];
-  return [...updated(snapshot), ...erred(snapshot), ...expiring(snapshot)];
+  return [...updated(snapshot), ...erred(snapshot), ...announced(snapshot)];
 }
 
 function updated({ before, after, first }: Snapshot): DerivedEvent[] {
@@ -40,15 +50,38 @@ function erred({ before, after, first }: Snapshot): DerivedEvent[] {
   return [];
 }
 
-function expiring({ after, webhooks }: Snapshot): DerivedEvent[] {
-  const announced = EXPIRY.filter((code) =>
-    webhooks.some((webhook) => webhook.type === "ITEM" && webhook.code === code),
+function announced({ after, webhooks }: Snapshot): DerivedEvent[] {
+  const bodiesOf = (type: string, code: string): readonly Item[] =>
+    webhooks.filter((webhook) => webhook.type === type && webhook.code === code).map(({ body }) => body ?? {});
+  const expiring = EXPIRY.flatMap((reason) =>
+    bodiesOf("ITEM", reason)
+      .slice(-1)
+      .map(({ disconnect_time }) => ({
+        type: "item.consent_expiring",
+        data: {
+          reason,
+          consent_expiration_time: after?.["consent_expiration_time"] ?? null,
+          disconnect_time: textOf(disconnect_time),
+          item: after,
+        },
+      })),
   );
-  return announced.map((reason) => ({
-    type: "item.consent_expiring",
-    data: { reason, consent_expiration_time: after?.["consent_expiration_time"] ?? null, item: after },
-  }));
+  const accounts = new Set(bodiesOf("ITEM", "USER_ACCOUNT_REVOKED").map(({ account_id }) => textOf(account_id)));
+  const products = PRODUCTS.filter((type) => bodiesOf(type, PERMISSIONS).length > 0);
+  return [
+    ...expiring,
+    ...(bodiesOf("ITEM", "NEW_ACCOUNTS_AVAILABLE").length > 0
+      ? [{ type: "item.new_accounts", data: { item: after } }]
+      : []),
+    ...[...accounts].map((account_id) => ({ type: "item.account_revoked", data: { account_id, item: after } })),
+    ...products.map((type) => ({
+      type: "item.permissions_required",
+      data: { product: type.toLowerCase(), item: after },
+    })),
+  ];
 }
+
+const textOf = (value: unknown): string | null => (typeof value === "string" && value !== "" ? value : null);
 
 function errorOf(item: Item | null): Item | null {
   const error = item?.["error"];

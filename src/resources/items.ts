@@ -2,13 +2,17 @@
  * Items: a user's login at an institution, its health and its products (https://plaid.com/docs/api/items/#itemget).
  * What is wrong with an Item is always what /item/get says, never what a webhook said.
  */
-import { itemEvents } from "./item-events.ts";
+import { ANNOUNCEMENTS, itemEvents } from "./item-events.ts";
 import { INSTITUTION, ITEM } from "./subjects.ts";
 import { jsonb, text, textList, timestamptz, type Resource } from "./types.ts";
 
 export const items: Resource = {
   name: "items",
-  touchedBy: [{ type: "ITEM" }],
+  touchedBy: [
+    { type: "ITEM" },
+    { type: "AUTH", codes: ["PRODUCT_PERMISSIONS_REQUIRED"] },
+    { type: "IDENTITY", codes: ["PRODUCT_PERMISSIONS_REQUIRED"] },
+  ],
   subject: ITEM,
   fetch: { kind: "snapshot", endpoint: "/item/get" },
   tables: [
@@ -44,5 +48,6 @@ export const items: Resource = {
   ],
   conditionAt: "error",
   productsAt: ["products", "billed_products"],
+  announcedBy: ANNOUNCEMENTS,
   derivedEvents: itemEvents,
 };

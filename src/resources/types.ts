@@ -160,7 +160,12 @@ export interface Snapshot {
   after: Readonly<Record<string, unknown>> | null;
   /** no run had read it before */
   first: boolean;
-  webhooks: readonly { type: string | null; code: string | null }[];
+  webhooks: readonly {
+    type: string | null;
+    code: string | null;
+    /** where `announcedBy` of the resource names the webhook, and its body is an object of 16 KiB at most */
+    body?: Readonly<Record<string, unknown>> | undefined;
+  }[];
   /** Plaid no longer has the subject, and said so by this error */
   gone: { errorCode: string | null } | null;
 }
@@ -230,6 +235,8 @@ export interface Resource {
   conditionAt?: string;
   /** where that row lists the subject's products */
   productsAt?: readonly string[];
+  /** webhooks that say what no answer of Plaid's has, so that `derivedEvents` gets their bodies */
+  announcedBy?: readonly Touch[];
   /** what happened to the subject, where a row stands for it */
   derivedEvents?: (snapshot: Snapshot) => DerivedEvent[];
 }

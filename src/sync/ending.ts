@@ -32,6 +32,8 @@ export interface Ending {
   webhooks: readonly WaitingWebhook[];
   /** those of `webhooks` that this run serves */
   served: readonly WaitingWebhook[];
+  /** the bodies of those that announce something to the subject's own resource, by id */
+  announcements: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   /** those that touch nothing mirrored */
   idle: readonly WaitingWebhook[];
   /** milliseconds since the run began */

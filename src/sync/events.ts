@@ -35,7 +35,7 @@ const headOf = ({ integrationId, kind, id }: Claim): Head => ({
 });
 
 function derivedEvents(
-  { claim, outcomes, decision, statuses, served }: Ending,
+  { claim, outcomes, decision, statuses, served, announcements }: Ending,
   { applied, noted }: Written,
 ): DerivedEvent[] {
   const root = rootOf(resourcesOf(claim.kind));
@@ -46,7 +46,7 @@ function derivedEvents(
     before: applied.get(rootTable(root)?.name ?? "")?.before ?? null,
     after: read && "read" in read ? read.root : noted,
     first: !statuses.has(root.name),
-    webhooks: served,
+    webhooks: served.map((webhook) => ({ ...webhook, body: announcements.get(webhook.id) })),
     gone: decision.gone ? { errorCode: decision.error?.error_code ?? null } : null,
   });
 }

@@ -8,9 +8,9 @@
  */
 import type { Database } from "../database/types.ts";
 import type { Hint } from "../events/hint.ts";
-import type { WaitingWebhook } from "../journal/served.ts";
+import { bodiesOf, type WaitingWebhook } from "../journal/served.ts";
 import type { Logger } from "../logger.ts";
-import { resourcesOf } from "../resources/index.ts";
+import { resourcesOf, rootOf, touches } from "../resources/index.ts";
 import { commitRun } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { decide } from "./decision.ts";
@@ -69,12 +69,27 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     webhooks,
     served,
     idle,
+    announcements: await announcementsAmong(database, claim, served),
     tookMs: () => clock.now() - began,
   };
   const committed = await commitRun(database, ending);
   deps.hint.give();
   if (tasks.length > 0) report(deps.logger, ending, committed);
   for (const each of committed.unfit) reportUnfit(deps.logger, claim, each);
+}
+
+/** The bodies of the webhooks that say what no answer of Plaid's has. */
+async function announcementsAmong(
+  database: Database,
+  { kind }: Claim,
+  served: readonly WaitingWebhook[],
+): Promise<Ending["announcements"]> {
+  const { announcedBy = [] } = rootOf(resourcesOf(kind)) ?? {};
+  const announcing = served.filter(({ type, code }) => touches(announcedBy, type, code));
+  return await bodiesOf(
+    database,
+    announcing.map(({ id }) => id),
+  );
 }
 
 async function readStatuses(

@@ -10,12 +10,12 @@ const EFFECTS: Readonly<Record<ItemEffect, string>> = {
   updated: "What changed is in `item.updated`, and `item.repaired` where the item had an error.",
   error: "`status`, `error_code` and `next_step` of the item say what is wrong and what to do: event `item.error`.",
   repaired: "The item has no error any more: event `item.repaired`.",
-  consent_expiring: "Event `item.consent_expiring`; the time is in `plaid.items` as well.",
-  disconnect_pending: "Event `item.consent_expiring`, with `PENDING_DISCONNECT` as its reason.",
+  consent_expiring: "Event `item.consent_expiring`; `consent_expiration_time` in `plaid.items` has the time too.",
+  disconnect_pending: "Event `item.consent_expiring`, with `disconnect_time`.",
   permission_revoked: "The item's `status` is `ended` and its rows are removed: event `item.removed`.",
-  account_revoked: "The account's rows are removed: events of changed rows, such as `accounts.changed`.",
-  new_accounts: "The item is read again.",
-  permissions_required: "The resource is `refused` until the user grants access.",
+  account_revoked: "Event `item.account_revoked`; the account's rows are removed.",
+  new_accounts: "Event `item.new_accounts`.",
+  permissions_required: "Event `item.permissions_required`; in `plaid.freshness` the resource is `refused`.",
   webhook_url_changed: "`webhook_url` of the item is the new one: event `item.updated`.",
 };
 

@@ -53,19 +53,47 @@ describe("an item", () => {
   it("item.consent_expiring is recorded once, however often Plaid announces it, even if the item could not be read", () => {
     const webhooks = [
       { type: "ITEM", code: "PENDING_DISCONNECT" },
-      { type: "ITEM", code: "PENDING_DISCONNECT" },
+      { type: "ITEM", code: "PENDING_DISCONNECT", body: { disconnect_time: "2026-12-24T00:00:00Z" } },
       { type: "OTHER", code: "PENDING_EXPIRATION" },
     ];
     const after = { ...ITEM, consent_expiration_time: "2027-01-01T00:00:00Z" };
     expect(itemEvents(snapshot({ before: null, after, webhooks }))).toEqual([
       {
         type: "item.consent_expiring",
-        data: { reason: "PENDING_DISCONNECT", consent_expiration_time: "2027-01-01T00:00:00Z", item: after },
+        data: {
+          reason: "PENDING_DISCONNECT",
+          consent_expiration_time: "2027-01-01T00:00:00Z",
+          disconnect_time: "2026-12-24T00:00:00Z",
+          item: after,
+        },
       },
     ]);
     expect(itemEvents(snapshot({ before: null, after: null, webhooks }))).toMatchObject([
       { data: { consent_expiration_time: null, item: null } },
     ]);
+  });
+
+  it("what only a webhook says of an item is recorded once: new accounts, each revoked account, each product that was not granted", () => {
+    const said = (type: string, code: string, body?: Record<string, unknown>) => ({ type, code, body });
+    const webhooks = [
+      said("ITEM", "NEW_ACCOUNTS_AVAILABLE"),
+      said("ITEM", "NEW_ACCOUNTS_AVAILABLE", {}),
+      said("ITEM", "USER_ACCOUNT_REVOKED", { account_id: "a" }),
+      said("ITEM", "USER_ACCOUNT_REVOKED", { account_id: "b" }),
+      said("ITEM", "USER_ACCOUNT_REVOKED", { account_id: "a" }),
+      said("IDENTITY", "PRODUCT_PERMISSIONS_REQUIRED"),
+      said("LIABILITIES", "PRODUCT_PERMISSIONS_REQUIRED"),
+    ];
+    expect(itemEvents(snapshot({ webhooks })).map(({ type, data: { item, ...data } }) => [type, data, item])).toEqual([
+      ["item.new_accounts", {}, ITEM],
+      ["item.account_revoked", { account_id: "a" }, ITEM],
+      ["item.account_revoked", { account_id: "b" }, ITEM],
+      ["item.permissions_required", { product: "identity" }, ITEM],
+    ]);
+    for (const body of [undefined, {}, { account_id: 7 }, { account_id: "" }])
+      expect(itemEvents(snapshot({ webhooks: [said("ITEM", "USER_ACCOUNT_REVOKED", body)] }))).toMatchObject([
+        { data: { account_id: null } },
+      ]);
   });
 
   it("item.removed is the only event about an item that is gone", () => {

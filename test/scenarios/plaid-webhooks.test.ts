@@ -53,8 +53,9 @@ function outcomeWithoutRun(body: Body, linked: ReadonlySet<unknown>): string | n
     const { about = [] } = CATALOGUE.find((known) => known.type === type && known.code === code) ?? {};
     return about.some(({ kind }) => reads(kind)) ? "no_subject" : "no_resource";
   }
-  const token = subjectKind(subject.kind)?.access.by === "access_token";
-  return token && !linked.has(subject.id) ? "item_unknown" : null;
+  const access = subjectKind(subject.kind)?.access;
+  if (access?.by === "access_token") return linked.has(subject.id) ? null : "item_unknown";
+  return access?.by === "token" && access.inWebhook === undefined ? "subject_unknown" : null;
 }
 
 describe("Plaid's own example webhooks", () => {
@@ -125,6 +126,11 @@ describe("webhooks that nobody expects", () => {
       "unknown_webhook",
     ],
     ["deeply nested", `{${type}, ${code}, "error": ${"[".repeat(5000)}${"]".repeat(5000)}}`, "no_subject"],
+    [
+      "of another subject that also names an item",
+      `{"webhook_type": "DASHBOARD_CONFIGURED_ALERT", "webhook_code": "X", "institution_id": "ins_109508", "item_id": "i"}`,
+      "synced",
+    ],
     [
       "of a product that is not mirrored",
       `{"webhook_type": "PROTECT", "webhook_code": "PROTECT_USER_EVENT"}`,

@@ -211,6 +211,7 @@ describe("an event", () => {
         webhooks: [],
         served: [],
         idle: [],
+        announcements: new Map(),
         tookMs: () => 1,
       };
     };

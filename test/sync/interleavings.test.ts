@@ -142,6 +142,7 @@ const endingOf = (
     webhooks,
     served: webhooks,
     idle: [],
+    announcements: new Map(),
     tookMs: () => 0,
   };
 };

@@ -2,8 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { listRuns } from "../../src/sync/queries.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
+import { append } from "../../src/journal/append.ts";
+import { markAll } from "../support/mark.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
+import { webhook } from "../support/webhook.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 
 let world: World<"sync">;
@@ -87,6 +90,34 @@ describe("an item", () => {
         item: { item_id: item.item_id },
       });
     }
+  });
+
+  it("an event has the field of a webhook that no answer of Plaid's has", async () => {
+    const item = await world.sync.synced(3);
+    const before = (await eventsOf(item.item_id)).length;
+    const said = (webhookType: string, webhookCode: string, fields: Record<string, unknown>) =>
+      webhook({
+        integrationId: world.integration.id,
+        itemId: item.item_id,
+        webhookType,
+        webhookCode,
+        body: Buffer.from(JSON.stringify(fields)),
+      });
+    await append(world.database, [
+      said("ITEM", "USER_ACCOUNT_REVOKED", { account_id: "an-account" }),
+      said("ITEM", "PENDING_DISCONNECT", { disconnect_time: "2027-01-01T00:00:00Z" }),
+      said("ITEM", "NEW_ACCOUNTS_AVAILABLE", {}),
+      said("AUTH", "PRODUCT_PERMISSIONS_REQUIRED", {}),
+    ]);
+    await markAll(world.database);
+    await work();
+    expect((await eventsOf(item.item_id, before)).map(({ type, data }) => [type, data])).toMatchObject([
+      ["item.consent_expiring", { reason: "PENDING_DISCONNECT", disconnect_time: "2027-01-01T00:00:00Z" }],
+      ["item.new_accounts", { item: { item_id: item.item_id } }],
+      ["item.account_revoked", { account_id: "an-account" }],
+      ["item.permissions_required", { product: "auth" }],
+      ["sync.completed", {}],
+    ]);
   });
 
   it("an item that Plaid no longer has causes item.removed once, with the removed rows", async () => {

@@ -92,6 +92,7 @@ const webhookReceived = z.looseObject({
 const consentExpiring = z.looseObject({
   reason: described(z.enum(["PENDING_EXPIRATION", "PENDING_DISCONNECT"]), "Plaid's webhook_code that announced it."),
   consent_expiration_time: noTimestamp("When consent ends; null if Plaid does not say."),
+  disconnect_time: noTimestamp("When the institution disconnects the Item; null with PENDING_EXPIRATION."),
   item: noPlaidItem,
 });
 
@@ -140,6 +141,15 @@ const FIXED = {
   "item.error": z.looseObject({ error: anyObject("Plaid's error object."), item: noPlaidItem }),
   "item.repaired": z.looseObject({ previous_error_code: noText("What ailed it before."), item: noPlaidItem }),
   "item.consent_expiring": consentExpiring,
+  "item.new_accounts": z.looseObject({ item: noPlaidItem }),
+  "item.account_revoked": z.looseObject({
+    account_id: noText("The account, as the webhook names it."),
+    item: noPlaidItem,
+  }),
+  "item.permissions_required": z.looseObject({
+    product: text("The product that was not granted, such as `auth`."),
+    item: noPlaidItem,
+  }),
   "item.removed": z.looseObject({
     reason: described(
       z.enum(["unlinked", "erased", "ended"]),

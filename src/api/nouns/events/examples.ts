@@ -68,8 +68,12 @@ const DATA: Record<FixedType, object> = {
   "item.consent_expiring": {
     reason: "PENDING_EXPIRATION",
     consent_expiration_time: "2026-11-27T09:20:11Z",
+    disconnect_time: null,
     item: { ...plaidItem, consent_expiration_time: "2026-11-27T09:20:11Z" },
   },
+  "item.new_accounts": { item: plaidItem },
+  "item.account_revoked": { account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp", item: plaidItem },
+  "item.permissions_required": { product: "auth", item: plaidItem },
   "item.removed": { reason: "unlinked", error_code: null },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {
