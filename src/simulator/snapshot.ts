@@ -81,7 +81,12 @@ export function restoreSnapshot(sim: Simulation, snapshot: Buffer): void {
     continuePulls(sim, item);
     postOnDays(sim, item);
   }
-  for (const book of ALL_RECORDS) for (const record of sim.world.records.all(book.kind)) book.plan?.(record, sim);
+  for (const book of ALL_RECORDS) {
+    for (const record of sim.world.records.all(book.kind)) {
+      if (!atTheEnd) book.recover?.(record);
+      book.plan?.(record, sim);
+    }
+  }
 }
 
 function read(snapshot: Buffer): Saved {

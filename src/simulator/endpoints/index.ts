@@ -18,6 +18,7 @@ import { linkTokenCreate } from "./link-token-create.ts";
 import { linkTokenGet } from "./link-token-get.ts";
 import { PAYMENT_INITIATION } from "./payment-initiation.ts";
 import { PLAID_CHECK } from "./plaid-check.ts";
+import { RECURRING_TRANSFERS } from "./recurring-transfers.ts";
 import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
 import { sandboxItemResetLogin } from "./sandbox-item-reset-login.ts";
 import { sandboxItemSetVerificationStatus } from "./sandbox-item-set-verification-status.ts";
@@ -26,6 +27,7 @@ import { sandboxTransactionsCreate } from "./sandbox-transactions-create.ts";
 import { statementsDownload } from "./statements-download.ts";
 import { statementsList } from "./statements-list.ts";
 import { statementsRefresh } from "./statements-refresh.ts";
+import { TRANSFERS } from "./transfers.ts";
 import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
@@ -64,4 +66,6 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...CREDIT_INCOME,
   ...PLAID_CHECK,
   ...ASSET_REPORTS,
+  ...RECURRING_TRANSFERS,
+  ...TRANSFERS,
 ];

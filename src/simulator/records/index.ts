@@ -1,17 +1,27 @@
 /** Every record book, by its kind. */
 import { assetReport } from "./asset-report.ts";
 import { linkSession } from "./link-session.ts";
+import { originator } from "./originator.ts";
 import { paymentRecipient } from "./payment-recipient.ts";
 import { payment } from "./payment.ts";
 import type { AnyRecordBook } from "./record-book.ts";
+import { recurringTransfer } from "./recurring-transfer.ts";
+import { transferAuthorization } from "./transfer-authorization.ts";
+import { transferLedger } from "./transfer-ledger.ts";
+import { transfer } from "./transfer.ts";
 import { user } from "./user.ts";
 
 export const RECORDS = {
+  originator,
   payment,
   payment_recipient: paymentRecipient,
   user,
   asset_report: assetReport,
   link_session: linkSession,
+  recurring_transfer: recurringTransfer,
+  transfer,
+  transfer_authorization: transferAuthorization,
+  transfer_ledger: transferLedger,
 };
 
 export type RecordKind = keyof typeof RECORDS;

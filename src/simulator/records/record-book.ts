@@ -49,6 +49,8 @@ export interface RecordBook<State, Make extends Shape, Change extends Shape> {
   made?(record: SimRecord<State>, sim: Simulation): Announced;
   /** plans what happens to a record by itself; called when it was made, and for each record after a restart */
   plan?(record: SimRecord<State>, sim: Simulation): void;
+  /** called after a restart that may have lost changes which the client has seen */
+  recover?(record: SimRecord<State>): void;
   /** the fields of a change through the control */
   changing: Change;
   /** @throws PlaidApiError when this cannot happen to the record as it is */

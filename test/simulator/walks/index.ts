@@ -3,6 +3,7 @@ import { identity } from "./identity.ts";
 import { items } from "./items.ts";
 import { payments } from "./payments.ts";
 import { assetReports, linkSessions } from "./reports.ts";
+import { transfers } from "./transfers.ts";
 import { income, plaidCheck, users } from "./users.ts";
 import type { Walk } from "./walk.ts";
 
@@ -10,6 +11,7 @@ export const WALKS: readonly Walk[] = [
   items,
   identity,
   payments,
+  transfers,
   users,
   income,
   plaidCheck,
