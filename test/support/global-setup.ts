@@ -10,6 +10,8 @@ import type { TestProject } from "vitest/node";
 import { startEmbedded } from "../../src/embedded/embedded.ts";
 import { isAlive, stopPostmaster } from "../../src/embedded/postmaster.ts";
 import { migrate } from "../../src/database/migrate.ts";
+import { openDatabase } from "../../src/database/pool.ts";
+import { describeTables } from "../../src/mirror/comments.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { execute } from "./execute.ts";
 import { startInstalled } from "./installed-postgres.ts";
@@ -65,6 +67,12 @@ async function startServer(): Promise<Server> {
   };
 }
 
+/** Writes the comments of the tables, so that no process of a test does it again. */
+async function describe(url: string): Promise<void> {
+  await using database = await openDatabase({ url, poolSize: 1, applicationName: "tartan test", logger: silentLogger });
+  await describeTables(database);
+}
+
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
   const server = await startServer();
   const template = `tartan_template_${randomBytes(6).toString("hex")}`;
@@ -72,6 +80,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   const templateUrl = new URL(server.url);
   templateUrl.pathname = `/${template}`;
   await migrate(templateUrl.href, { logger: silentLogger });
+  await describe(templateUrl.href);
   // Nobody may connect: a database can be cloned only while no session uses it.
   await execute(server.url, `alter database ${template} with is_template true allow_connections false`);
   provide("maintenanceUrl", server.url);

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { loadConfig } from "../../config.ts";
 import { startEmbedded, attachEmbedded } from "../../embedded/embedded.ts";
 import { migrate } from "../../database/migrate.ts";
+import { describeTables } from "../../mirror/comments.ts";
 import { openDatabase } from "../../database/pool.ts";
 import { forgetLibpq } from "../../environment.ts";
 import { createLogger, openLogOutput } from "../../logger.ts";
@@ -32,6 +33,7 @@ export function migrateCommand(): Command {
         }),
       );
       const done = await migrate(database, { logger });
+      await describeTables(database);
       if (json) return sayJson(done);
       const what = done.applied.length === 0 ? "nothing to do" : `applied ${done.applied.join(", ")}`;
       return say(`${green("✓")} schema ${done.from} → ${done.to}: ${what}`);

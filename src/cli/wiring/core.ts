@@ -8,6 +8,7 @@ import { loadConfig, readTartanEnvironment, type Config } from "../../config.ts"
 import { reportFacts } from "../../database/connection/facts.ts";
 import { attachEmbedded, hasEmbedded, setDatabaseAside, startEmbedded } from "../../embedded/embedded.ts";
 import { migrate } from "../../database/migrate.ts";
+import { describeTables } from "../../mirror/comments.ts";
 import { factsOf, openDatabase, urlOf } from "../../database/pool.ts";
 import { listProcesses } from "../../database/processes.ts";
 import { restrictLogins } from "../../embedded/restrict.ts";
@@ -100,7 +101,13 @@ const mayCreate = ({ as, creates }: Purpose): boolean => as === "server" || crea
 
 type Prepare = (database: Database, logger: Logger) => Promise<void>;
 
-const bringUp: Prepare = async (database, logger) => void (await migrate(database, { logger }));
+const bringUp: Prepare = async (database, logger) => {
+  await migrate(database, { logger });
+  // Nothing depends on comments, so whatever keeps them from being written keeps nothing else.
+  await describeTables(database).catch((error: unknown) =>
+    logger.warn({ error }, "comments of the tables were not written"),
+  );
+};
 
 /** The embedded server is Tartan's alone, so Tartan may restrict other logins. */
 const bringUpEmbedded: Prepare = async (database, logger) => {

@@ -1,0 +1,177 @@
+/**
+ * Writes docs/tables.md, every table of the mirror column by column, from the resources; with --check it only says whether the page is stale.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const file = join(root, "docs/tables.md");
+const { changeType, endpointsOf, RESOURCES } = await import(join(root, "dist/resources/index.js"));
+const { meaningOf } = await import(join(root, "dist/resources/meanings/index.js"));
+
+const code = (text) => `\`${text}\``;
+const list = (names) => names.map(code).join(", ");
+
+const KINDS = {
+  snapshot: "in one request; what the answer lacks is removed",
+  list: "in pages, always all of them; what none of them has is removed",
+  cursor: "in pages, from where the last sync ended; Plaid names what it removed",
+  ledger: "in pages, from where the last sync ended; nothing is ever removed",
+  window: "in pages; of the days that it spans, what no page has is removed, and older rows stay",
+};
+
+const kindOf = ({ kind }) => (kind === "item" ? "items" : `the subject ${code(kind)}`);
+
+function webhooksOf(touched) {
+  const of = ({ type, codes, except }) =>
+    codes
+      ? list(codes.map((each) => `${type}/${each}`))
+      : `${code(`${type}/*`)}${except ? ` but ${list(except)}` : ""}`;
+  return touched.length === 0 ? "none: only when you ask for it by name" : touched.map(of).join(", ");
+}
+
+function freshnessOf({ updatedWith, subject, billed }) {
+  if (billed === "each") return "as of the request";
+  if (subject.kind !== "item") return "as of the last webhook about it, or the last sync that you asked for";
+  if (updatedWith === undefined) return "as of the last webhook, or the last check of the item";
+  if (updatedWith === "unknown") return "as of the last webhook, or the last check of the item, which reads it again";
+  return `as of the last webhook, or the last check of the item, if Plaid has updated ${list(updatedWith)} since`;
+}
+
+const BILLED = {
+  each: "Plaid bills each request: Tartan asks only where the integration enables it, and only when you name it",
+  once: "Plaid bills it: Tartan asks only where the integration enables it",
+};
+
+function factsOf(resource) {
+  const { subject, fetch, products, billed } = resource;
+  return [
+    ["of", kindOf(subject)],
+    ["read from", list(endpointsOf(fetch))],
+    ["how", KINDS[fetch.kind]],
+    ...(products ? [["only with the product", products.map(code).join(" or ")]] : []),
+    ["read after", webhooksOf(resource.touchedBy)],
+    ["how fresh", freshnessOf(resource)],
+    ...(billed ? [["cost", BILLED[billed]]] : []),
+  ];
+}
+
+/** How a column is masked by default, by the longest declared path that leads to it. */
+function maskOf({ sensitive = {} }, path) {
+  const hit = Object.keys(sensitive).find(
+    (each) => path === each || path.startsWith(`${each}.`) || each.startsWith(`${path}.`),
+  );
+  return hit === undefined
+    ? ""
+    : { last4: "last four characters", hidden: "hidden", token: "always cut" }[sensitive[hit]];
+}
+
+const TYPES = { "text[]": "text[]", timestamptz: "timestamptz" };
+
+function columnsOf({ resource: { subject }, table }) {
+  const keys = ["integration_id", ...(subject.column ? [subject.column] : []), ...table.key].map((name) => ({
+    name,
+    type: "text",
+    path: [name],
+    key: true,
+  }));
+  const own = table.columns.map(({ name, type, path }) => ({ name, type: TYPES[type] ?? type, path }));
+  const given = (table.given ?? []).map((name) => ({ name, type: "text", path: [] }));
+  return [...keys, ...own, ...given].map(({ name, type, path, key }) => [
+    code(name),
+    key ? `${type}, key` : type,
+    path.length > 1 ? code(path.join(".")) : "",
+    meaningOf(table.name, name) ?? "",
+    maskOf(table, path.join(".")),
+  ]);
+}
+
+function tableOf(head, rows) {
+  const cells = [head, ...rows].map((row) => row.map((text) => text.replaceAll("|", "\\|")));
+  const used = head.map((_, n) => n < 2 || cells.slice(1).some((row) => row[n] !== ""));
+  const kept = cells.map((row) => row.filter((_, n) => used[n]));
+  const widths = kept[0].map((_, n) => Math.max(...kept.map((row) => [...row[n]].length)));
+  const line = (row) => `| ${row.map((text, n) => text + " ".repeat(widths[n] - [...text].length)).join(" | ")} |`;
+  return [line(kept[0]), line(widths.map((width) => "-".repeat(width))), ...kept.slice(1).map(line)].join("\n");
+}
+
+const sections = RESOURCES.map((resource) => {
+  const tables = resource.tables.map((table) => {
+    const event = table.event ? ` Changes are told by ${code(changeType(table))}.` : "";
+    return [
+      `### ${code(`plaid.${table.name}`)}\n`,
+      `One row is ${table.row}.${event}\n`,
+      tableOf(["column", "type", "at Plaid", "means", "masked"], columnsOf({ resource, table })),
+    ].join("\n");
+  });
+  const facts = factsOf(resource).map(([name, text]) => `- **${name}**: ${text}`);
+  return [`## ${resource.name}\n`, `${facts.join("\n")}\n`, tables.join("\n\n")].join("\n");
+});
+
+/* The drawing: which columns join which tables. */
+
+const ROOTS = new Map(
+  RESOURCES.flatMap(({ tables, subject }) =>
+    tables.filter(({ key }) => key.length === 0).map(({ name }) => [subject.column, name]),
+  ),
+);
+/** Tables of one item that others join by a column besides the item. */
+const JOINED = { account_id: "accounts", security_id: "securities" };
+
+function relationsOf({ subject }, { name, key, columns }) {
+  const isRoot = key.length === 0;
+  const root = ROOTS.get(subject.column);
+  const relations = isRoot || root === undefined ? [] : [[root, name, subject.column]];
+  for (const column of [...key, ...columns.map((each) => each.name)]) {
+    const target = subject.kind === "item" && JOINED[column] ? JOINED[column] : ROOTS.get(column);
+    if (target && target !== name && !relations.some(([from]) => from === target))
+      relations.push([target, name, column]);
+  }
+  return relations;
+}
+
+function drawingOf(resources) {
+  const lines = resources.flatMap((resource) =>
+    resource.tables.flatMap((table) =>
+      relationsOf(resource, table).map(([from, to, column]) => `  ${from} ||--o{ ${to} : ${column}`),
+    ),
+  );
+  return lines.length === 0 ? "" : ["```mermaid", "erDiagram", ...lines, "```"].join("\n");
+}
+const ofItems = RESOURCES.filter(({ subject }) => subject.kind === "item");
+const others = RESOURCES.filter(({ subject }) => subject.kind !== "item");
+const drawing = [drawingOf(ofItems), drawingOf(others)].filter(Boolean).join("\n\nWhat belongs to no item:\n\n");
+
+const total = RESOURCES.reduce((sum, { tables }) => sum + tables.length, 0);
+const page = `# Tables of the mirror, column by column
+
+<!-- Written by \`npm run docs\` from src/resources. -->
+
+${total} tables in schema \`plaid\`. [The mirror](mirror.md) says what you can rely on, and [questions in SQL](queries.md) shows how they are used. The columns
+marked *key* are the primary key. Each table also has \`raw\`, ${meaningOf("", "raw")}; \`added_at\`, \`changed_at\` and \`removed_at\`; a table with one row for
+each subject has \`verified_at\`. psql shows the meanings too: \`\\d+ plaid.accounts\`.
+
+${list(RESOURCES.flatMap(({ tables }) => tables.map(({ name }) => name)))}
+
+## How they join
+
+Every join has \`integration_id\` besides the column that is written at the line; tables of an item also \`item_id\`.
+
+${drawing}
+
+${sections.join("\n\n")}
+`;
+
+const known = (() => {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+})();
+if (process.argv.includes("--check")) {
+  if (known !== page) {
+    console.error("docs/tables.md is stale: npm run docs");
+    process.exit(1);
+  }
+} else writeFileSync(file, page);
