@@ -39,6 +39,8 @@ export interface SimulatorOptions {
   secret?: string;
   /** where the first client's webhooks go that are about no Item, such as those of payments */
   webhook?: string;
+  /** false: Plaid's beta endpoints (/beta/…) are not enabled for the first client; default: true */
+  beta?: boolean;
   /** further clients */
   clients?: readonly Client[];
   /** true (default): Plaid's Sandbox limits; a number: that many times as much; false: none */
@@ -90,7 +92,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const state = options.stateFile === undefined ? null : readState(options.stateFile);
   const seed = state === null ? {} : { seed: seedOf(state, options.stateFile ?? "") };
   const sim = new Simulation(
-    simulationOptions({ ...options, ...seed }, { clientId, secret, webhook: options.webhook }),
+    simulationOptions({ ...options, ...seed }, { clientId, secret, webhook: options.webhook, beta: options.beta }),
   );
   if (state !== null) restoreSnapshot(sim, state);
   const control = new Control(sim);

@@ -21,6 +21,7 @@ import {
   permissionRevoked,
   PlaidApiError,
   rateLimited,
+  unauthorizedRoute,
   unknownAccessToken,
 } from "./plaid-error.ts";
 import type { Simulation } from "./simulation.ts";
@@ -60,7 +61,7 @@ export function answerPlaid(sim: Simulation, request: PlaidRequest): PlaidReply 
   };
   const requestId = sim.requestId();
   try {
-    const answer = handle(sim, request, reply);
+    const answer = handle(sim, request, reply, requestId);
     if (answer instanceof FileAnswer) Object.assign(reply, answer);
     else if (reply.text === "" && reply.status === 200) reply.text = textOf(answer, requestId);
   } catch (error) {
@@ -81,12 +82,13 @@ const textOf = (answer: Exclude<Answer, FileAnswer>, requestId: string): string 
     ? `{${answer.text},"request_id":"${requestId}"}`
     : JSON.stringify({ ...answer, request_id: requestId });
 
-function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answer {
+function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply, requestId: string): Answer {
   const endpoint = byPath.get(request.path);
   if (!endpoint) throw notSimulated(printable(request.path));
   sim.requests.set(request.path, (sim.requests.get(request.path) ?? 0) + 1);
   const body = readBody(request.body);
   const item = typeof body["access_token"] === "string" ? sim.world.itemByToken(body["access_token"]) : undefined;
+  if (item) sim.noteRequest(requestId, item.itemId);
   const target: Target = {
     itemId: item?.itemId ?? null,
     clientId: request.clientId ?? text(body["client_id"]) ?? null,
@@ -95,6 +97,7 @@ function handle(sim: Simulation, request: PlaidRequest, reply: PlaidReply): Answ
   };
   if (strikeOutside(sim, target, reply)) return {};
   const client = authenticate(sim, request, body);
+  if (request.path.startsWith("/beta/") && client.beta === false) throw unauthorizedRoute();
   const parsed = endpoint.parse(body);
   const subject = endpoint.needs === "none" ? null : itemFor(text(body["access_token"]) ?? "", item, client);
   limit(sim, endpoint, target, client, subject);

@@ -85,6 +85,20 @@ export const notSimulated = (path: string) =>
     `the simulator does not serve ${path}, even if the Item has the product; GET /_simulator lists what it serves`,
     { status: 404 },
   );
+export const unauthorizedRoute = () =>
+  fault("INVALID_INPUT", "UNAUTHORIZED_ROUTE_ACCESS", "your client ID is not authorized to access this route");
+export const startTimeOutOfRange = () =>
+  fault(
+    "INVALID_INPUT",
+    "WEBHOOK_EVENTS_START_TIME_OUT_OF_RANGE",
+    "start_time is outside of the retention window of 7 days",
+  );
+export const cursorExpired = () =>
+  fault(
+    "INVALID_INPUT",
+    "WEBHOOK_EVENTS_CURSOR_EXPIRED",
+    "the cursor is older than the retention window of 7 days. begin again with start_time",
+  );
 export const invalidApiKeys = () => fault("INVALID_INPUT", "INVALID_API_KEYS", "invalid client_id or secret provided");
 export const malformedAccessToken = () =>
   fault(

@@ -51,6 +51,7 @@ export interface SimulationOptions {
 }
 
 const INITIAL_DAYS = 30;
+const REQUESTS_KEPT = 10_000;
 const MS_PER_DAY = 86_400_000;
 
 export class Simulation {
@@ -66,6 +67,7 @@ export class Simulation {
   readonly closing: AbortSignal;
   #stop = new AbortController();
   #requestIds;
+  #requested = new Map<string, string>();
 
   constructor(options: SimulationOptions) {
     this.options = options;
@@ -92,6 +94,20 @@ export class Simulation {
 
   requestId(): string {
     return this.#requestIds.id(15);
+  }
+
+  /** Remembers the newest requests about Items. */
+  noteRequest(requestId: string, itemId: string): void {
+    this.#requested.set(requestId, itemId);
+    if (this.#requested.size <= REQUESTS_KEPT) return;
+    for (const oldest of this.#requested.keys()) {
+      this.#requested.delete(oldest);
+      break;
+    }
+  }
+
+  itemOfRequest(requestId: string): string | undefined {
+    return this.#requested.get(requestId);
   }
 
   /** Today on the simulator's clock, as a day number. */

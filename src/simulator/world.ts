@@ -14,6 +14,8 @@ export interface Client {
   secret: string;
   /** where webhooks go that are about no Item, as configured in Plaid's Dashboard; absent or null: nowhere */
   webhook?: string | null | undefined;
+  /** false: Plaid has not enabled its beta endpoints (/beta/…) for the client */
+  beta?: boolean | undefined;
 }
 
 export interface ItemRequest {

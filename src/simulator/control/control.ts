@@ -94,12 +94,13 @@ export class Control {
 
   /** Adds a client, or changes the secret and the webhook URL of one. */
   addClient(input: z.input<typeof inputs.clientInput>): { client_id: string } {
-    const { client_id, secret, webhook } = inputs.check(inputs.clientInput, input);
+    const { client_id, secret, webhook, beta } = inputs.check(inputs.clientInput, input);
     const known = this.#sim.world.clients.get(client_id);
     this.#sim.world.addClient({
       clientId: client_id,
       secret,
       webhook: webhook === undefined ? known?.webhook : webhook,
+      beta: beta ?? known?.beta,
     });
     return { client_id };
   }

@@ -79,6 +79,8 @@ export const clientInput = z.strictObject({
   secret: z.string().min(1),
   /** where webhooks about no Item go; absent: where they go already */
   webhook: webUrl.nullable().optional(),
+  /** false: Plaid's beta endpoints (/beta/…) are not enabled for it; absent: as it is */
+  beta: z.boolean().optional(),
 });
 
 export const linkInput = z.strictObject({

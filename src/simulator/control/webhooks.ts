@@ -9,6 +9,8 @@ import { bodyText, plaidJson, type WebhookNotice } from "../webhooks/notices.ts"
 import { readyMade } from "../webhooks/ready-made.ts";
 import { badInput, type sendInput, type signInput } from "./inputs.ts";
 
+const SIGNATURE = ["iat_offset_s", "kid", "tamper", "jwt"] as const;
+
 type Content = z.output<typeof signInput>;
 
 export interface SignedWebhook {
@@ -34,6 +36,8 @@ export function sendWebhook(sim: Simulation, input: z.output<typeof sendInput>):
     body: contentText(sim, item, input),
     sign: overridesOf(sim, input),
     retry: input.retry,
+    forged:
+      input.body !== undefined || SIGNATURE.some((field) => input[field] !== undefined) || input.key !== "current",
   });
 }
 

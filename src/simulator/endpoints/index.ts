@@ -8,6 +8,7 @@ import { identityGet } from "./identity-get.ts";
 import { institutionsGetById } from "./institutions-get-by-id.ts";
 import { institutionsGet } from "./institutions-get.ts";
 import { investmentsHoldingsGet } from "./investments-holdings-get.ts";
+import { ISSUES } from "./issues.ts";
 import { itemAccessTokenInvalidate } from "./item-access-token-invalidate.ts";
 import { itemGet } from "./item-get.ts";
 import { itemPublicTokenExchange } from "./item-public-token-exchange.ts";
@@ -16,6 +17,7 @@ import { itemWebhookUpdate } from "./item-webhook-update.ts";
 import { liabilitiesGet } from "./liabilities-get.ts";
 import { linkTokenCreate } from "./link-token-create.ts";
 import { linkTokenGet } from "./link-token-get.ts";
+import { partnerCustomerOauthInstitutionsGet } from "./partner-customers.ts";
 import { PAYMENT_INITIATION } from "./payment-initiation.ts";
 import { PLAID_CHECK } from "./plaid-check.ts";
 import { RECURRING_TRANSFERS } from "./recurring-transfers.ts";
@@ -32,6 +34,7 @@ import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
 import { USERS } from "./users.ts";
+import { webhookEventsList } from "./webhook-events.ts";
 import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
 
 export const ENDPOINTS: readonly Endpoint[] = [
@@ -60,7 +63,10 @@ export const ENDPOINTS: readonly Endpoint[] = [
   transactionsGet,
   transactionsRefresh,
   transactionsSync,
+  webhookEventsList,
   webhookVerificationKeyGet,
+  ...ISSUES,
+  partnerCustomerOauthInstitutionsGet,
   ...PAYMENT_INITIATION,
   ...USERS,
   ...CREDIT_INCOME,

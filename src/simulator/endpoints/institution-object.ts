@@ -1,5 +1,6 @@
 /** Plaid's Institution object; logo, colour, url and status come only when asked for. */
 import type { Institution } from "../catalogue/institutions.ts";
+import type { Health } from "../records/issue.ts";
 
 // One transparent pixel: logos are base64 PNGs.
 const LOGO = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
@@ -7,13 +8,16 @@ const LOGO = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDw
 export interface Extra {
   optional: boolean;
   status: boolean;
-  /** requests of this institution fail now */
-  down?: boolean;
+  logins?: Health;
+  updates?: Health;
+  incidents?: readonly Record<string, unknown>[];
 }
+
+const HEALTHY: Health = { status: "HEALTHY", success: 0.97 };
 
 export function institutionObject(
   one: Institution,
-  { optional, status, down = false }: Extra,
+  { optional, status, logins = HEALTHY, updates = HEALTHY, incidents = [] }: Extra,
 ): Record<string, unknown> {
   return {
     country_codes: one.country_codes,
@@ -25,18 +29,28 @@ export function institutionObject(
     ...(optional ? { primary_color: one.primary_color } : {}),
     products: one.products,
     routing_numbers: one.routing_numbers,
-    ...(status ? { status: { item_logins: health(down, false), transactions_updates: health(down, true) } } : {}),
+    ...(status
+      ? {
+          status: {
+            health_incidents: incidents,
+            item_logins: health(logins),
+            transactions_updates: health(updates, REFRESH[updates.status]),
+          },
+        }
+      : {}),
     ...(optional ? { url: one.url } : {}),
   };
 }
 
-const health = (down: boolean, updates: boolean): Record<string, unknown> => ({
+const REFRESH = { HEALTHY: "NORMAL", DEGRADED: "DELAYED", DOWN: "STOPPED" } as const;
+
+const health = ({ status, success }: Health, refresh_interval?: string): Record<string, unknown> => ({
   breakdown: {
-    error_institution: down ? 0.97 : 0.02,
+    error_institution: Math.round((0.99 - success) * 100) / 100,
     error_plaid: 0.01,
-    ...(updates ? { refresh_interval: down ? "STOPPED" : "NORMAL" } : {}),
-    success: down ? 0.02 : 0.97,
+    ...(refresh_interval === undefined ? {} : { refresh_interval }),
+    success,
   },
   last_status_change: "2026-01-05T08:00:00Z",
-  status: down ? "DOWN" : "HEALTHY",
+  status,
 });

@@ -1,6 +1,7 @@
 /** POST /institutions/get_by_id: one institution. */
 import { z } from "zod";
 import { invalidInstitution } from "../plaid-error.ts";
+import { DOWN, incidentObject, isShown, issuesAt, loginHealth, updateHealth } from "../records/issue.ts";
 import { endpoint } from "./endpoint.ts";
 import { institutionObject } from "./institution-object.ts";
 
@@ -19,10 +20,13 @@ export const institutionsGetById = endpoint(
     const down = sim.faults
       .all()
       .some((fault) => fault.kind === "institution_down" && fault.institution_id === institution_id);
+    const issues = issuesAt(sim, institution_id).filter((one) => isShown(one, sim));
     const extra = {
       optional: options?.include_optional_metadata ?? false,
       status: options?.include_status ?? false,
-      down,
+      logins: down ? DOWN : loginHealth(sim, institution_id),
+      updates: down ? DOWN : updateHealth(sim, institution_id),
+      incidents: issues.map(incidentObject),
     };
     return { institution: institutionObject(found, extra) };
   },

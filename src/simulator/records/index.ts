@@ -2,6 +2,8 @@
 import { assetReport } from "./asset-report.ts";
 import { linkSession } from "./link-session.ts";
 import { originator } from "./originator.ts";
+import { issue } from "./issue.ts";
+import { partnerCustomer } from "./partner-customer.ts";
 import { paymentRecipient } from "./payment-recipient.ts";
 import { payment } from "./payment.ts";
 import type { AnyRecordBook } from "./record-book.ts";
@@ -13,6 +15,8 @@ import { user } from "./user.ts";
 
 export const RECORDS = {
   originator,
+  issue,
+  partner_customer: partnerCustomer,
   payment,
   payment_recipient: paymentRecipient,
   user,

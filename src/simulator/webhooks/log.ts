@@ -45,17 +45,27 @@ export interface SentFilter {
 export class SentLog {
   #keep: number;
   #entries: SentWebhook[] = [];
+  #clients = new WeakMap<SentWebhook, string>();
   total = 0;
 
   constructor(keep: number) {
     this.#keep = keep;
   }
 
-  add(entry: SentWebhook): void {
+  /** `clientId`: the client to whom Plaid sent it; null for a forgery */
+  add(entry: SentWebhook, clientId: string | null): void {
     this.total += 1;
     this.#entries.push(entry);
+    if (clientId !== null) this.#clients.set(entry, clientId);
     // Removes a tenth of the capacity at a time, so that the list is not copied for each webhook.
     if (this.#entries.length > this.#keep * 1.1) this.#entries.splice(0, this.#entries.length - this.#keep);
+  }
+
+  /** The webhooks that have a type and a code and went to this client, oldest first. */
+  sentTo(clientId: string): SentWebhook[] {
+    return this.#entries.filter(
+      (entry) => this.#clients.get(entry) === clientId && entry.webhook_type !== null && entry.webhook_code !== null,
+    );
   }
 
   /** Oldest first; with `limit`, the newest that many. */

@@ -54,6 +54,8 @@ export interface OutgoingWebhook {
   body: string;
   sign?: SignOverrides;
   retry?: boolean;
+  /** not what Plaid would send */
+  forged?: boolean;
 }
 
 interface Job {
@@ -92,7 +94,7 @@ export class WebhookSender {
   send(out: OutgoingWebhook): SentWebhook {
     const { time, faults, random } = this.#deps;
     const record = newRecord(out, `sent_${random.id(20)}`, time.now());
-    this.log.add(record);
+    this.log.add(record, out.forged ? null : out.clientId);
     const target = { itemId: out.itemId, clientId: out.clientId, webhookCode: out.code ?? undefined };
     if (faults.strike("drop_webhooks", target)) {
       record.status = "dropped";

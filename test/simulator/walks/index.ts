@@ -1,15 +1,20 @@
-/** Every walk; the paths of all of them, with those of conformance.test.ts, are all paths that the simulator answers. */
+/**
+ * Every walk, the one that moves the clock by days last. The paths of all of them are all paths that the simulator serves.
+ */
 import { identity } from "./identity.ts";
+import { issues } from "./issues.ts";
 import { items } from "./items.ts";
 import { payments } from "./payments.ts";
 import { assetReports, linkSessions } from "./reports.ts";
 import { transfers } from "./transfers.ts";
 import { income, plaidCheck, users } from "./users.ts";
+import { webhookEvents } from "./webhook-events.ts";
 import type { Walk } from "./walk.ts";
 
 export const WALKS: readonly Walk[] = [
   items,
   identity,
+  issues,
   payments,
   transfers,
   users,
@@ -17,4 +22,5 @@ export const WALKS: readonly Walk[] = [
   plaidCheck,
   assetReports,
   linkSessions,
+  webhookEvents,
 ];
