@@ -15,7 +15,7 @@ const EFFECTS: Readonly<Record<ItemEffect, string>> = {
   permission_revoked: "The item's `status` is `ended` and its rows are removed: event `item.removed`.",
   account_revoked: "Event `item.account_revoked`; the account's rows are removed.",
   new_accounts: "Event `item.new_accounts`.",
-  permissions_required: "Event `item.permissions_required`; in `plaid.freshness` the resource is `refused`.",
+  permissions_required: "Event `item.permissions_required`, with the product.",
   webhook_url_changed: "`webhook_url` of the item is the new one: event `item.updated`.",
 };
 
