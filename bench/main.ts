@@ -8,6 +8,7 @@ import { benchClaims } from "./claims.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchMarking } from "./marking.ts";
+import { benchProducts } from "./products.ts";
 import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
@@ -23,6 +24,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   marking: benchMarking,
   sync: benchSync,
   freshness: benchFreshness,
+  products: benchProducts,
   relay: () => benchRelay({ minutes }),
   "relay-latency": () => benchRelay({ minutes, only: "latency" }),
   "relay-saturation": () => benchRelay({ minutes, only: "saturation" }),
