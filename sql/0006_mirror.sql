@@ -290,6 +290,71 @@ create table plaid.institutions (
 );
 create index institutions_removed on plaid.institutions (removed_at) where removed_at is not null;
 
+create table plaid.institution_incidents (
+  integration_id   text not null,
+  institution_id   text not null,
+  start_date       text not null,
+  title            text not null,
+  end_date         timestamptz,
+  incident_updates jsonb,
+  raw              jsonb not null,
+  added_at         timestamptz not null default now(),
+  changed_at       timestamptz not null default now(),
+  removed_at       timestamptz,
+  primary key (integration_id, institution_id, start_date, title)
+);
+create index institution_incidents_removed on plaid.institution_incidents (removed_at) where removed_at is not null;
+
+create table plaid.issues (
+  integration_id       text not null,
+  issue_id             text not null,
+  status               text,
+  summary              text,
+  detailed_description text,
+  institution_ids      text[],
+  institution_names    text[],
+  created_at           timestamptz,
+  raw                  jsonb not null,
+  added_at             timestamptz not null default now(),
+  changed_at           timestamptz not null default now(),
+  removed_at           timestamptz,
+  verified_at          timestamptz,
+  primary key (integration_id, issue_id)
+);
+create index issues_removed on plaid.issues (removed_at) where removed_at is not null;
+
+create table plaid.partner_customers (
+  integration_id         text not null,
+  end_customer_client_id text not null,
+  flowdown_status        text,
+  questionnaire_status   text,
+  raw                    jsonb not null,
+  added_at               timestamptz not null default now(),
+  changed_at             timestamptz not null default now(),
+  removed_at             timestamptz,
+  verified_at            timestamptz,
+  primary key (integration_id, end_customer_client_id)
+);
+create index partner_customers_removed on plaid.partner_customers (removed_at) where removed_at is not null;
+
+create table plaid.partner_oauth_institutions (
+  integration_id             text not null,
+  end_customer_client_id     text not null,
+  institution_id             text not null,
+  name                       text,
+  environments_production    text,
+  environments_development   text,
+  production_enablement_date text,
+  classic_disablement_date   text,
+  errors                     jsonb,
+  raw                        jsonb not null,
+  added_at                   timestamptz not null default now(),
+  changed_at                 timestamptz not null default now(),
+  removed_at                 timestamptz,
+  primary key (integration_id, end_customer_client_id, institution_id)
+);
+create index partner_oauth_institutions_removed on plaid.partner_oauth_institutions (removed_at) where removed_at is not null;
+
 -- The rows that Plaid has now. tartan.protect_mirror adds the filter by tenant, and makes such a view for each later table.
 create view plaid.current_items with (security_barrier) as
   select * from plaid.items where removed_at is null;

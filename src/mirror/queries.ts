@@ -215,15 +215,20 @@ export const anyRootRow = (of: Mirrored): Statement => ({
 
 /** The ids that a column of the subject's current rows names, as `id`: part of a statement. */
 export const referenced = (of: Mirrored, column: string): string => `
-  select distinct t.${column} as id from ${nameOf(of)} t
+  select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t
   where ${own(of, "t")} and t.removed_at is null and t.${column} is not null`;
+
+/** The ids that a column holds: its value, or each element of a list. */
+const idsIn = ({ table }: Mirrored, column: string): string =>
+  table.columns.some(({ name, type }) => name === column && type === "text[]") ? `unnest(t.${column})` : `t.${column}`;
 
 /** The same of the rows that this transaction has added or modified; `keys`: only those with a key in $3. */
 export const referencedByChanged = (of: Mirrored, column: string, by: "keys" | "all"): string => {
   const changed = `${own(of, "t")} and t.removed_at is null and t.changed_at = now() and t.${column} is not null`;
-  if (by === "all") return `select distinct t.${column} as id from ${nameOf(of)} t where ${changed}`;
+  if (by === "all") return `select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t where ${changed}`;
   return `select distinct r.id from unnest($3::text[]) k (key), lateral (
-    select t.${column} as id from ${nameOf(of)} t where ${hasKey(of, "t", "k.key")} and ${changed} limit 1) r`;
+    select ${idsIn(of, column)} as id from (
+      select * from ${nameOf(of)} t where ${hasKey(of, "t", "k.key")} and ${changed} limit 1) t) r`;
 };
 
 /** Says since when the row that stands for the subject is known to be true: $3. */

@@ -6,8 +6,10 @@ import { auth } from "./auth.ts";
 import { holdings } from "./holdings.ts";
 import { identity } from "./identity.ts";
 import { institutions } from "./institutions.ts";
+import { issues } from "./issues.ts";
 import { items } from "./items.ts";
 import { liabilities } from "./liabilities.ts";
+import { partnerCustomers } from "./partner-customers.ts";
 import { statements } from "./statements.ts";
 import { transactions } from "./transactions.ts";
 import type { Fetch, Request, Resource, SubjectKind, Table, Touch } from "./types.ts";
@@ -22,6 +24,8 @@ export const RESOURCES: readonly Resource[] = [
   identity,
   statements,
   institutions,
+  issues,
+  partnerCustomers,
 ];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */

@@ -1,18 +1,14 @@
 /**
  * Institutions, as far as Items of the integration are linked there
  * (https://plaid.com/docs/api/institutions/#institutionsget_by_id). One is fetched when an Item first shows it, again
- * when an Item is synced and the copy is older than a day, and when Plaid sends word of it.
+ * when an Item is synced and the copy is older than a day, and when Plaid sends word of it or an issue that names it changes.
  */
 import { INSTITUTION } from "./subjects.ts";
-import { boolean, jsonb, text, textList, type Resource } from "./types.ts";
+import { boolean, jsonb, text, textList, timestamptz, type Resource } from "./types.ts";
 
 export const institutions: Resource = {
   name: "institutions",
-  touchedBy: [
-    { type: "DASHBOARD_CONFIGURED_ALERT" },
-    { type: "ISSUES" },
-    { type: "PARTNER", codes: ["END_CUSTOMER_OAUTH_STATUS_UPDATED"] },
-  ],
+  touchedBy: [{ type: "DASHBOARD_CONFIGURED_ALERT" }],
   subject: INSTITUTION,
   fetch: {
     kind: "snapshot",
@@ -39,6 +35,13 @@ export const institutions: Resource = {
         boolean("oauth"),
         jsonb("status"),
       ],
+    },
+    {
+      name: "institution_incidents",
+      row: "an incident of an institution, as its status shows it",
+      rows: [{ at: "institution.status.health_incidents", nullable: true, optional: true }],
+      key: ["start_date", "title"],
+      columns: [timestamptz("end_date"), jsonb("incident_updates")],
     },
   ],
 };

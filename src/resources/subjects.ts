@@ -10,3 +10,15 @@ export const INSTITUTION: SubjectKind = {
   access: { by: "id", as: "institution_id" },
   hasEvents: false,
 };
+export const ISSUE: SubjectKind = {
+  kind: "issue",
+  column: "issue_id",
+  access: { by: "id", as: "issue_id" },
+  hasEvents: true,
+};
+export const PARTNER_CUSTOMER: SubjectKind = {
+  kind: "partner_customer",
+  column: "end_customer_client_id",
+  access: { by: "id", as: "end_customer_client_id" },
+  hasEvents: true,
+};

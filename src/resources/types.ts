@@ -143,7 +143,7 @@ export interface Column {
 export type SummaryField = { count: true } | { list: readonly string[] } | { value: string };
 
 /**
- * Another subject that a column of this resource names, to be fetched when it was never, or not since `staleHours`; or, where that
+ * Another subject that a column of this resource names (a list of texts names several), to be fetched when it was never, or not since `staleHours`; or, where that
  * is `changed`, whenever a row that names it was added or modified.
  */
 export interface Reference {

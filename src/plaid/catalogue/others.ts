@@ -1,6 +1,8 @@
 /** The webhooks about verifications of people and firms and about institutions, and those of products that Tartan does not mirror. */
 import { INSTITUTION, webhooksOf, type SubjectRule } from "./types.ts";
 
+const ISSUE: SubjectRule = { kind: "issue", field: "issue_id" };
+const PARTNER_CUSTOMER: SubjectRule = { kind: "partner_customer", field: "end_customer_client_id" };
 const VERIFICATION: SubjectRule = { kind: "identity_verification", field: "identity_verification_id" };
 const SCREENING: SubjectRule = { kind: "screening", field: "screening_id" };
 const ENTITY_SCREENING: SubjectRule = { kind: "entity_screening", field: "entity_screening_id" };
@@ -21,7 +23,7 @@ export const OTHER_WEBHOOKS = [
   ...webhooksOf("ENTITY_SCREENING", [ENTITY_SCREENING], {
     STATUS_UPDATED: { meaning: "The screening of a firm against watchlists has a new state." },
   }),
-  ...webhooksOf("ISSUES", [INSTITUTION], {
+  ...webhooksOf("ISSUES", [ISSUE], {
     ISSUE_RESOLVED: { meaning: "An issue with an institution that you subscribed to was resolved." },
   }),
   ...webhooksOf("DASHBOARD_CONFIGURED_ALERT", [INSTITUTION], {
@@ -29,7 +31,7 @@ export const OTHER_WEBHOOKS = [
       meaning: "An institution's rate of success met the condition of an alert in Plaid's dashboard.",
     },
   }),
-  ...webhooksOf("PARTNER", [INSTITUTION], {
+  ...webhooksOf("PARTNER", [PARTNER_CUSTOMER], {
     END_CUSTOMER_OAUTH_STATUS_UPDATED: {
       meaning: "The registration of a partner's end customer at an institution has a new state.",
     },

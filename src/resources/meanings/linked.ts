@@ -1,4 +1,4 @@
-/** Items, their accounts and transactions, and institutions. */
+/** Items, their accounts and transactions, institutions with their incidents, and the end customers of partners. */
 import type { Meanings } from "./types.ts";
 
 export const LINKED: Meanings = {
@@ -72,5 +72,36 @@ export const LINKED: Meanings = {
     routing_numbers: "routing numbers that the bank is known to use",
     oauth: "whether users log in at the bank's own pages",
     status: "how well logins and updates work at the bank now",
+  },
+  institution_incidents: {
+    institution_id: "Plaid's id of the bank",
+    start_date: "when the incident began, as Plaid writes it",
+    title: "what the incident is",
+    end_date: "when it ended; null while it lasts",
+    incident_updates: "what Plaid published about it",
+  },
+  issues: {
+    issue_id: "Plaid's id of the incident",
+    status: "REPORTED, AWAITING_RESOLUTION, FIX_IN_PROGRESS, FIX_PENDING_VALIDATION, CANNOT_FIX or RESOLVED",
+    summary: "what is wrong, for your users",
+    detailed_description: "what is wrong, for you",
+    institution_ids: "the institutions that it concerns",
+    institution_names: "their names",
+    created_at: "when Plaid recorded it",
+  },
+  partner_customers: {
+    end_customer_client_id: "Plaid's client_id of your end customer",
+    flowdown_status: "how far the addendum to your agreement with Plaid is",
+    questionnaire_status: "how far the security questionnaire is",
+  },
+  partner_oauth_institutions: {
+    end_customer_client_id: "Plaid's client_id of your end customer",
+    institution_id: "the institution where the customer is registered",
+    name: "the institution's name",
+    environments_production: "how far the registration for Production is, such as PROCESSING or ENABLED",
+    environments_development: "the same for Development",
+    production_enablement_date: "the day when the institution approved it; empty before",
+    classic_disablement_date: "the day from which items can be linked there by OAuth only; empty where none is set",
+    errors: "what went wrong with the registration",
   },
 };

@@ -91,7 +91,7 @@ export const issue = recordBook<Issue>()({
     const next = NEXT[state.status];
     return next ? { status: next } : null;
   },
-  truth: (record, sim) => ({ issues: { issue: issueObject(record) }, institution_issues: newIssueObject(record, sim) }),
+  truth: (record) => ({ issues: { issue: issueObject(record) } }),
   unknown: () => invalidField("issue_id must be the id of an issue"),
 });
 
