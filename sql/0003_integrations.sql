@@ -13,6 +13,8 @@ create table tartan.integrations (
   country_codes                text[] not null default '{US}', -- sent to /institutions/get_by_id
   days_requested               integer check (days_requested between 1 and 730), -- of transactions; null: Plaid's default, 90
   include_original_description boolean not null default false,
+  revealed_resources           text[] not null default '{}', -- whose sensitive fields are mirrored unmasked
+  enabled_resources            text[] not null default '{}', -- billed resources that are requested
   created_at                   timestamptz not null default now(),
   updated_at                   timestamptz not null default now(),
   deleted_at                   timestamptz,
@@ -22,7 +24,11 @@ create table tartan.integrations (
     'retry',                                           -- its subjects are to be tried again with new credentials
     'end',                                             -- deleted: its tokens are to be wiped and its subjects ended
     'purge',                                           -- as 'end', and all its rows are to be deleted
-    'purged'))                                         -- they are deleted; rows of late webhooks and this row are still to be
+    'purged')),                                        -- they are deleted; rows of late webhooks and this row are still to be
+  -- The same for what it reveals and enables. The work is done only while the version is the one that it was begun at.
+  to_mask         text[] not null default '{}',        -- resources whose stored rows are still to be masked
+  to_read         text[] not null default '{}',        -- resources that its subjects are still to be asked to read
+  reveals_version bigint not null default 0            -- raised by each change of revealed_resources or enabled_resources
 );
 
 create table tartan.items (

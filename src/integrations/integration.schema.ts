@@ -1,5 +1,6 @@
 /** The inputs of creating and changing an integration. */
 import { z } from "zod";
+import { ENABLABLE, REVEALABLE } from "../resources/index.ts";
 import { environment, filledText, described, wrong } from "../model/schema.ts";
 
 /** Plaid's own bounds (https://plaid.com/docs/api/link/#link-token-create-request-transactions-days-requested). */
@@ -11,6 +12,11 @@ const COUNTRIES_MAX = 249;
 const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
 const noDays = wrong(`must be a whole number of days from 1 to ${DAYS_REQUESTED_MAX}, or null for Plaid's default`);
+
+const namesOf = (names: readonly string[], description: string) =>
+  described(z.array(names.length > 0 ? z.enum(names) : z.never()).max(names.length), description).transform((given) =>
+    [...new Set(given)].toSorted(),
+  );
 
 const settings = {
   name: filledText(200, "Yours to choose."),
@@ -31,6 +37,15 @@ const settings = {
   include_original_description: described(
     z.boolean(),
     "Ask for the bank's own description of each transaction. A change is read into existing rows at each Item's next sync.",
+  ),
+  revealed_resources: namesOf(
+    REVEALABLE,
+    "Resources whose sensitive fields are mirrored unmasked; the list replaces the one before. What is no longer revealed is masked in " +
+      "the stored rows at once; what is newly revealed is read again.",
+  ),
+  enabled_resources: namesOf(
+    ENABLABLE,
+    "Resources that Plaid bills by request and that Tartan may request; the list replaces the one before.",
   ),
 };
 
@@ -56,6 +71,8 @@ export const NewIntegration = z.strictObject({
   country_codes: settings.country_codes.optional(),
   days_requested: settings.days_requested.optional(),
   include_original_description: settings.include_original_description.optional(),
+  revealed_resources: settings.revealed_resources.optional(),
+  enabled_resources: settings.enabled_resources.optional(),
 });
 
 export type NewIntegration = z.input<typeof NewIntegration>;

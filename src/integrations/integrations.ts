@@ -20,6 +20,7 @@ import {
   NOTIFY_INTEGRATIONS,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
+import { setReveals } from "./reveals.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import type { Vault } from "./vault.ts";
@@ -37,6 +38,10 @@ export interface Integration {
   country_codes: string[];
   days_requested: number | null;
   include_original_description: boolean;
+  /** resources whose sensitive fields are mirrored unmasked */
+  revealed_resources: string[];
+  /** billed resources that are requested */
+  enabled_resources: string[];
   /** ISO 8601 */
   created_at: string;
   updated_at: string;
@@ -92,6 +97,8 @@ export async function createIntegration(
       input.country_codes ?? ["US"],
       input.days_requested ?? null,
       input.include_original_description ?? false,
+      input.revealed_resources ?? [],
+      input.enabled_resources ?? [],
     ]);
     return { ...one(rows, id), webhook_secret: secret };
   });
@@ -132,6 +139,7 @@ export async function changeIntegration(
     const { days_requested: days, include_original_description: original } = changes;
     const common = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
     const values = [...common, days !== undefined, days ?? null, original ?? null];
+    await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources });
     const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
     if (isRetried) await tx.query(NOTE_RETRY, [id]);
     return updated;

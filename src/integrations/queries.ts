@@ -33,12 +33,12 @@ export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
 /* Integrations. */
 
 const PUBLIC = `id, service, name, environment, plaid_url, client_id, country_codes, days_requested,
-  include_original_description, created_at, updated_at`;
+  include_original_description, revealed_resources, enabled_resources, created_at, updated_at`;
 
 export const INSERT_INTEGRATION = `
   insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
-    webhook_secret_sealed, country_codes, days_requested, include_original_description)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    webhook_secret_sealed, country_codes, days_requested, include_original_description, revealed_resources, enabled_resources)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   returning ${PUBLIC}`;
 
 export const LIST_INTEGRATIONS = `select ${PUBLIC} from tartan.integrations where deleted_at is null order by created_at, id`;
@@ -53,6 +53,40 @@ export const UPDATE_INTEGRATION = `
     include_original_description = coalesce($9, include_original_description), updated_at = now()
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
+
+/** What an integration reveals and enables; held until the end of the transaction. */
+export const HOLD_REVEALS = `select revealed_resources as revealed, enabled_resources as enabled from tartan.integrations
+  where id = $1 and deleted_at is null for no key update`;
+
+/**
+ * $2 the resources to reveal, $3 to enable; $4 those that are no longer revealed, $5 those that are to be read. What was noted to be
+ * masked or read and is no longer so is left out.
+ */
+export const SET_REVEALS = `
+  update tartan.integrations set revealed_resources = $2, enabled_resources = $3, reveals_version = reveals_version + 1,
+    to_mask = array(select unnest(to_mask || $4::text[]) except select unnest($2::text[]) order by 1),
+    to_read = array((select unnest(to_read) intersect select unnest($2::text[] || $3::text[])) union select unnest($5::text[]) order by 1)
+  where id = $1`;
+
+/** Which of the resources $2 are revealed. The row is held only where one is, so that what hides it waits for the transaction. */
+export const REVEALED: Statement = {
+  name: "integrations_revealed",
+  text: `select revealed_resources as revealed from tartan.integrations where id = $1 and revealed_resources && $2::text[] for share`,
+};
+
+export const ENABLED: Statement = {
+  name: "integrations_enabled",
+  text: "select enabled_resources as enabled from tartan.integrations where id = $1",
+};
+
+export const LIST_REVEALS_UNDER_WAY =
+  "select id from tartan.integrations where to_mask <> '{}' or to_read <> '{}' order by id";
+/** Held against changes until the end of the transaction. */
+export const REVEALS_UNDER_WAY = `select to_mask as "toMask", to_read as "toRead", reveals_version::int as version
+  from tartan.integrations where id = $1 for share`;
+/** $2 masked, $3 read; where the version is still $4. */
+export const NOTE_REVEALS_DONE = `update tartan.integrations
+  set to_mask = array_remove(to_mask, $2), to_read = array_remove(to_read, $3) where id = $1 and reveals_version = $4`;
 
 /** Notes the work, unless more work is noted already. */
 export const NOTE_RETRY = "update tartan.integrations set unfinished = 'retry' where id = $1 and deleted_at is null";
@@ -93,7 +127,7 @@ export const LOAD_INTEGRATIONS: Statement = {
   name: "integrations_load",
   text: `
     select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes,
-      days_requested, include_original_description
+      days_requested, include_original_description, enabled_resources
     from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
     limit 10000`,
 };

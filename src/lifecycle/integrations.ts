@@ -10,10 +10,12 @@ import {
   type IntegrationChange,
 } from "../integrations/integrations.ts";
 import type { Vault } from "../integrations/vault.ts";
+import { finishReveals } from "./reveals.ts";
 import { finish } from "./unfinished.ts";
 
 /**
- * Changes the given settings and leaves the rest. After new credentials, subjects that failed with the old ones are tried again.
+ * Changes the given settings and leaves the rest. After new credentials, subjects that failed with the old ones are tried again. Rows of
+ * resources that are hidden are masked when this resolves; what is revealed or enabled is due to be read.
  * @throws TartanError `not_found`, `invalid_request`
  */
 export async function updateIntegration(
@@ -24,6 +26,7 @@ export async function updateIntegration(
 ): Promise<Integration> {
   const { integration, unfinished } = await changeIntegration(database, vault, id, changes);
   if (unfinished !== null) await finish(database, id, unfinished);
+  await finishReveals(database, id);
   return integration;
 }
 

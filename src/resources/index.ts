@@ -67,6 +67,14 @@ export const shownTables = (): { resource: Resource; table: Table }[] =>
     resource.tables.filter(({ countShown }) => countShown).map((table) => ({ resource, table })),
   );
 
+/** Whether fields of its rows are masked until an integration reveals it; tokens alone are never revealed. */
+export const isRevealable = ({ tables }: Resource): boolean =>
+  tables.some(({ sensitive = {} }) => Object.values(sensitive).some((mask) => mask !== "token"));
+
+/** The names that an integration may reveal, and those that it may enable. */
+export const REVEALABLE = RESOURCES.filter(isRevealable).map(({ name }) => name);
+export const ENABLABLE = RESOURCES.filter(({ billed }) => billed !== undefined).map(({ name }) => name);
+
 /** The type of the events that hold changed rows of a table, such as `transactions.changed`. */
 export const changeType = ({ name }: Pick<Table, "name">): `${string}.changed` => `${name}.changed`;
 

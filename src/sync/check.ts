@@ -28,6 +28,7 @@ import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { endpointsOf, resourcesOf, rootOf } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
+import { requestable } from "./plan.ts";
 import { differingFields, newWebhook, staleResources, updatesIn, type Known, type LastWebhook } from "./compare.ts";
 import { gapWebhook, HEALS, type Gap } from "./gap.ts";
 import { markDue } from "./marks.ts";
@@ -186,7 +187,8 @@ async function conclude(
   if (!early && (missed || differs.length > 0)) {
     return await recordGap(deps, check, opened, { ...(missed && { missed: last }), differs }, now);
   }
-  const stale = [...staleResources(resources, known, now.updates ?? {}), ...otherwiseRead(opened, itemId)];
+  const free = requestable("item", opened.integration.enabledResources).filter(({ billed }) => billed !== "each");
+  const stale = [...staleResources(free, known, now.updates ?? {}), ...otherwiseRead(opened, itemId)];
   const plan: Plan = early
     ? {
         nextInSeconds: Math.min(windowSeconds, graceMs / 1000),

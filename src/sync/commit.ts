@@ -9,10 +9,12 @@
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
+import { revealedOf } from "../integrations/reveals.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
 import { dropStaged } from "../mirror/stage.ts";
 import type { Unfit } from "../mirror/types.ts";
 import { EVERYTHING } from "../model/webhook.ts";
+import { isRevealable, resourcesOf, rootTable } from "../resources/index.ts";
 import { unserved, type Ending, type Written } from "./ending.ts";
 import { eventsOf } from "./events.ts";
 import { healed, recordHealed } from "./gap.ts";
@@ -54,10 +56,10 @@ export async function commitRun(database: Database, ending: Ending): Promise<Com
 const isRefusedValue = (error: unknown): boolean =>
   error instanceof Error && /^(22...|23502|54000)$/.test(String((error as { code?: unknown }).code));
 
-async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | null): Promise<Committed> {
-  const { scope } = ending;
+async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | null): Promise<Committed> {
   return await database.transaction(async (tx) => {
-    await fence(tx, scope);
+    await fence(tx, opened.scope);
+    const ending = { ...opened, scope: { ...opened.scope, revealed: await revealed(tx, opened) } };
     const written = await writeReadings(tx, ending, unfit);
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
@@ -67,6 +69,20 @@ async function commitOnce(database: Database, ending: Ending, unfit: Unfit[] | n
     await settle(tx, ending, written);
     return { info: written.info, healed: changed, unfit: unfit ?? [] };
   }, "long");
+}
+
+/**
+ * What the integration reveals of all that the run writes, as it is now and not as the run found it: a resource that was hidden
+ * meanwhile is masked, and one that is revealed cannot be hidden before the commit.
+ */
+async function revealed(tx: Queryable, { claim, outcomes }: Ending): Promise<readonly string[]> {
+  const read = outcomes.map(({ task }) => task.resource);
+  const written = resourcesOf(claim.kind).filter((each) => rootTable(each) !== undefined || read.includes(each));
+  return await revealedOf(
+    tx,
+    claim.integrationId,
+    written.filter(isRevealable).map(({ name }) => name),
+  );
 }
 
 /** Deletes applied pages and keeps those of loops that wait. Pages of loops that started over are already deleted. */

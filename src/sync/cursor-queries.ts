@@ -3,7 +3,9 @@
  * $1 integration, $2 kind, $3 id, in each.
  */
 import type { Queryable, Statement } from "../database/types.ts";
+import { enabledOf } from "../integrations/reveals.ts";
 import { resourcesOf } from "../resources/index.ts";
+import { requestable } from "./plan.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
@@ -54,6 +56,8 @@ const FRESHNESS = statement(
 
 /** Why a resource does not count: the subject does not list its product, or Plaid refused it because the product is missing. */
 export type Absence = "not_listed" | "refused";
+/** The same as it is shown: the integration does not enable it, so it is never requested. */
+export type ShownAbsence = Absence | "not_enabled";
 
 /** The state of one resource of an item; instants are ISO 8601. */
 export interface ResourceState {
@@ -62,8 +66,8 @@ export interface ResourceState {
   verified_at: string | null;
   /** rows that Plaid has */
   rows: number;
-  /** null where the item has the resource's product */
-  absent: Absence | null;
+  /** null where the item has the resource's product, and the integration enables it if it must */
+  absent: ShownAbsence | null;
 }
 
 /** The state of every resource that an item can have, in the order of their declaration. */
@@ -78,8 +82,14 @@ export async function resourcesOfSubject(
   type Row = Omit<ResourceState, "verified_at"> & { verified_at: Date | null };
   const { rows } = await q.query<Row>(FRESHNESS, [integrationId, kind, id]);
   const known = new Map(rows.map((row) => [row.resource, row]));
-  return resourcesOf(kind).map(({ name }) => {
-    const { verified_at = null, rows: count = 0, absent = null } = known.get(name) ?? {};
-    return { resource: name, verified_at: verified_at?.toISOString() ?? null, rows: count, absent };
+  const enabled = requestable(kind, await enabledOf(q, integrationId));
+  return resourcesOf(kind).map((resource) => {
+    const { verified_at = null, rows: count = 0, absent = null } = known.get(resource.name) ?? {};
+    return {
+      resource: resource.name,
+      verified_at: verified_at?.toISOString() ?? null,
+      rows: count,
+      absent: enabled.includes(resource) ? absent : "not_enabled",
+    };
   });
 }

@@ -3,6 +3,7 @@ import type { WaitingWebhook } from "../journal/served.ts";
 import type { Applied, Scope } from "../mirror/types.ts";
 import type { Absence } from "./cursor-queries.ts";
 import type { Loops } from "./loops.ts";
+import type { Enabled } from "./plan.ts";
 import type { Claim, Decision, Outcome, UpdateInfo } from "./types.ts";
 
 /** The state of a resource before the run. */
@@ -22,6 +23,8 @@ export interface Ending {
   scope: Scope;
   /** null where the integration is not known */
   environment: string | null;
+  /** the billed resources that the integration enables */
+  enabled: Enabled;
   /** the sealed token, if Plaid had not answered it with this subject before */
   unconfirmed: Buffer | null;
   outcomes: readonly Outcome[];

@@ -15,7 +15,7 @@ const AT_ONCE = 1000;
  * Changes a page of an integration's subjects, those after kind $2 and id $3; returns where it ended, no row when there are
  * no more. It locks rows in byte order, as marks do.
  */
-const pageOfSubjects = (change: string, where: string): string => `
+export const pageOfSubjects = (change: string, where: string): string => `
   with page as materialized (
     select s.kind, s.id from sync.subjects s
     where s.integration_id = $1 and (s.kind, s.id) > ($2, $3) and ${where}
@@ -136,10 +136,16 @@ export async function purgeIntegration(q: Queryable, id: string): Promise<void> 
   for (const statement of PURGES) await untilNone(q, statement, [id]);
 }
 
-async function eachPage(q: Queryable, statement: string, id: string): Promise<void> {
+/** Changes all pages of an integration's subjects; `more` are the values behind $3. */
+export async function eachPage(
+  q: Queryable,
+  statement: string,
+  id: string,
+  more: readonly string[] = [],
+): Promise<void> {
   let behind: { kind: string; id: string } | undefined = { kind: "", id: "" };
   while (behind) {
-    const values: string[] = [id, behind.kind, behind.id];
+    const values: string[] = [id, behind.kind, behind.id, ...more];
     behind = (await q.query<{ kind: string; id: string }>(statement, values)).rows[0];
   }
 }

@@ -7,6 +7,7 @@ import { pageSize } from "../model/listing.ts";
 import { checked } from "../model/validation.ts";
 import { EVERYTHING } from "../model/webhook.ts";
 import { markDue } from "./marks.ts";
+import { refuseDisabled } from "./refuse-disabled.ts";
 import { SyncRequest } from "./item.schema.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
@@ -87,7 +88,8 @@ const INTEGRATIONS_OF_ITEM = statement(
 /**
  * Makes an item due: all of its resources, or those named; `full` reads them from the start and removes what Plaid no
  * longer has.
- * @throws TartanError `not_found` when no item of that id is linked; `invalid_request` for a resource that does not exist
+ * @throws TartanError `not_found` when no item of that id is linked; `invalid_request` for a resource that does not exist;
+ *   `not_enabled` for one that is billed by request and that the integration does not enable
  */
 export async function requestSync(q: Queryable, itemId: string, request: SyncRequest = {}): Promise<void> {
   const { resources, full = false } = checked(SyncRequest, request, "request");
@@ -96,8 +98,10 @@ export async function requestSync(q: Queryable, itemId: string, request: SyncReq
     const fields = { item_id: "names no item that is linked" };
     throw new TartanError("not_found", `There is no linked item ${itemId}.`, { fields });
   }
+  const integrationIds = rows.map((row) => row.integration_id);
+  await refuseDisabled(q, integrationIds, "item", resources);
   const requested = (resources ?? [EVERYTHING]).map((name) => (full ? `${name}:full` : name));
-  const marks = rows.map((row) => ({ integrationId: row.integration_id, kind: "item", id: itemId, requested }));
+  const marks = integrationIds.map((integrationId) => ({ integrationId, kind: "item", id: itemId, requested }));
   await markDue(q, marks);
 }
 

@@ -54,7 +54,9 @@ function ownTask({ scope }: Reader): Task | undefined {
 
 /** The request that confirms that a subject is gone whose own row says so. */
 function probe({ scope }: Reader): Task[] {
-  const resource = resourcesOf(scope.kind).find((one) => rootTable(one) === undefined && one.products === undefined);
+  const resource = resourcesOf(scope.kind).find(
+    (one) => rootTable(one) === undefined && one.products === undefined && one.billed === undefined,
+  );
   return resource ? [{ resource, full: false, explicit: false }] : [];
 }
 

@@ -7,6 +7,7 @@
  * A resource that fails does not delay the others; a subject that is gone, or wrong keys, end the run early.
  */
 import type { Database } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
 import type { Hint } from "../events/hint.ts";
 import { bodiesOf, type WaitingWebhook } from "../journal/served.ts";
 import type { Logger } from "../logger.ts";
@@ -18,7 +19,7 @@ import type { Ending, ResourceStatus } from "./ending.ts";
 import { stillHeals } from "./gap.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { openReader, scopeOf, type ReaderDeps } from "./open-reader.ts";
-import { planRest, planRun, resourcesFor, touchedBy } from "./plan.ts";
+import { planRest, planRun, requestable, resourcesFor, touchedBy, type Enabled } from "./plan.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { readAll } from "./read-all.ts";
 import { report, reportUnfit } from "./report.ts";
@@ -44,9 +45,10 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     readStatuses(database, claim),
     readLoopsOf(database, claim),
   ]);
-  const resources = resourcesOf(claim.kind);
+  const enabled = await enabledFor(deps, claim);
+  const resources = requestable(claim.kind, enabled);
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
-  const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim) : planRun(claim, webhooks);
+  const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
   const opened = tasks.length > 0 ? await openReader(deps, claim, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   signal.throwIfAborted();
@@ -61,6 +63,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
     claim,
     scope,
     environment: opened?.environment ?? null,
+    enabled,
     unconfirmed: opened?.unconfirmed ?? null,
     outcomes,
     decision,
@@ -90,6 +93,16 @@ async function announcementsAmong(
     database,
     announcing.map(({ id }) => id),
   );
+}
+
+/** What the integration enables. Secrets that cannot be opened fail a run later, when it needs them. */
+async function enabledFor({ directory }: RunDeps, { integrationId }: Claim): Promise<Enabled> {
+  try {
+    return (await directory.find(integrationId))?.enabledResources ?? [];
+  } catch (error) {
+    if (error instanceof TartanError) return [];
+    throw error;
+  }
 }
 
 async function readStatuses(

@@ -18,6 +18,7 @@ import type { Access } from "../resources/types.ts";
 import { resourcesOfSubject, type ResourceState } from "./cursor-queries.ts";
 import { markDue, renewSubjects } from "./marks.ts";
 import { GET_SUBJECT, LIST_SUBJECTS } from "./subject-queries.ts";
+import { refuseDisabled } from "./refuse-disabled.ts";
 import { NewSubject, SubjectFilter, SubjectSyncRequest } from "./subject.schema.ts";
 
 /** A subject as it may be shown; instants are ISO 8601. */
@@ -152,7 +153,7 @@ const wrongToken = (message: string): TartanError =>
 
 /**
  * Makes a subject due: all of its resources, or those named; `full` reads them from the start.
- * @throws TartanError `not_found`; `invalid_request` for a resource that its kind does not have
+ * @throws TartanError `not_found`; `invalid_request` for a resource that its kind does not have; `not_enabled`
  */
 export async function requestSubjectSync(q: Queryable, which: Which, request: SubjectSyncRequest = {}): Promise<void> {
   const { resources, full = false } = checked(SubjectSyncRequest, request, "request");
@@ -164,6 +165,7 @@ export async function requestSubjectSync(q: Queryable, which: Which, request: Su
       fields: { resources: `must be among ${names.join(", ")}` },
     });
   }
+  await refuseDisabled(q, [integrationId], kind, resources);
   const requested = (resources ?? [EVERYTHING]).map((name) => (full ? `${name}:full` : name));
   await markDue(q, [{ integrationId, kind, id, requested }]);
 }

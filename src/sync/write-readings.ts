@@ -20,6 +20,7 @@ import { explain, TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
 import { resourcesOf, rootOf } from "../resources/index.ts";
 import { DROP_CURSORS, KEEP_ABSENT, KEEP_CURSORS, OLDEST_VERIFIED } from "./cursor-queries.ts";
 import type { Ending, Written } from "./ending.ts";
+import { requestable } from "./plan.ts";
 import { learnAbsences } from "./products.ts";
 import { WEBHOOKS_MAX } from "./queue.ts";
 import type { Failure, Outcome, UpdateInfo } from "./types.ts";
@@ -109,7 +110,7 @@ interface Kept {
  * @returns since when all of the subject's resources are known to be equal, null while one was never read; undefined: unchanged
  */
 async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]): Promise<Date | null | undefined> {
-  const { claim, scope, outcomes, statuses, webhooks } = ending;
+  const { claim, scope, enabled, outcomes, statuses, webhooks } = ending;
   const subject = [claim.integrationId, claim.kind, claim.id];
   const absences = learnAbsences(claim.kind, outcomes, statuses);
   if (kept.length === 0 && absences.size === 0) return undefined;
@@ -128,7 +129,9 @@ async function keepStatuses(tx: Queryable, ending: Ending, kept: readonly Kept[]
   }
   if (absences.size > 0) await tx.query(KEEP_ABSENT, [...subject, [...absences.keys()], [...absences.values()]]);
   const resources = resourcesOf(claim.kind);
-  const names = resources.map(({ name }) => name);
+  // What is read only when somebody asks for it says nothing about the rest.
+  const counted = requestable(claim.kind, enabled).filter(({ billed }) => billed !== "each");
+  const names = counted.map(({ name }) => name);
   const { rows } = await tx.query<{ verified_at: Date | null }>(OLDEST_VERIFIED, [...subject, names]);
   const verifiedAt = rows[0]?.verified_at ?? null;
   const root = rootOf(resources);

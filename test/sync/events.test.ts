@@ -185,6 +185,7 @@ describe("an event", () => {
         claim: claimed,
         scope: { ...claimed, subjectId: claimed.id, facts: { user_id: null } },
         environment: "sandbox",
+        enabled: [],
         outcomes: [
           {
             task,

@@ -124,6 +124,7 @@ const endingOf = (
     claim,
     scope: { integrationId, kind, subjectId, leaseToken, facts: { user_id: null } },
     environment: null,
+    enabled: [],
     unconfirmed: null,
     outcomes: [],
     decision: {

@@ -55,6 +55,42 @@ describe("a plan", () => {
     });
   });
 
+  describe("of a resource that Plaid bills by request", () => {
+    const [liabilities] = resourcesOf("item").filter(({ name }) => name === "liabilities");
+    if (!liabilities) throw new Error("there is no such resource");
+    const planned = (billed: "each" | "once", requested: string[], enabled: string[], status: Status = "ok") => {
+      const { billed: before } = liabilities;
+      try {
+        liabilities.billed = billed;
+        const tasks = planRun({ kind: "item", status, requested }, [waiting("LIABILITIES", "DEFAULT_UPDATE")], enabled);
+        return tasks.filter(({ resource }) => resource === liabilities).map(({ explicit }) => explicit);
+      } finally {
+        if (before === undefined) delete liabilities.billed;
+        else liabilities.billed = before;
+      }
+    };
+
+    it("a plan leaves out a billed resource that the integration does not enable, even where it is named", () => {
+      for (const requested of [["*"], ["liabilities"], ["liabilities:full"]])
+        expect([planned("once", requested, []), planned("each", requested, ["others"])]).toEqual([[], []]);
+    });
+
+    it("an enabled resource that is billed once is planned as any other", () => {
+      expect(planned("once", [], ["liabilities"])).toEqual([true]);
+      expect(planned("once", ["*"], ["liabilities"], "pending")).toEqual([true]);
+    });
+
+    it("an enabled resource that is billed for each request is planned only where a request names it", () => {
+      expect(planned("each", ["*", "*:full"], ["liabilities"], "pending")).toEqual([]);
+      expect(planned("each", ["liabilities"], ["liabilities"])).toEqual([true]);
+    });
+  });
+
+  it("a request for a resource as one of all does not override the products of the subject", () => {
+    expect(plan(["liabilities:full:listed"])).toEqual(["items", "liabilities:full"]);
+    expect(plan(["liabilities:full"])).toEqual(["liabilities:full!"]);
+  });
+
   it("a plan is nothing for unknown types and names", () => {
     expect(
       plan(

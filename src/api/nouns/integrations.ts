@@ -119,6 +119,8 @@ export const integrationExample = {
   country_codes: ["US", "CA"],
   days_requested: 730,
   include_original_description: false,
+  revealed_resources: [],
+  enabled_resources: [],
   url: `https://tartan.example.com/v1/integrations/${INTEGRATION_ID}`,
   created_at: "2026-11-02T09:14:00.000Z",
   updated_at: "2026-11-02T09:14:00.000Z",
@@ -137,6 +139,11 @@ const integration = {
     "Days of transactions to ask for when Plaid initialises an Item; null is Plaid's default, 90.",
   ),
   include_original_description: described(z.boolean(), "Whether transactions carry the bank's own description."),
+  revealed_resources: described(z.array(z.string()), "Resources whose sensitive fields are mirrored unmasked."),
+  enabled_resources: described(
+    z.array(z.string()),
+    "Resources that Plaid bills by request and that Tartan may request.",
+  ),
   url: described(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
   created_at: timestamp("When it was created."),
   updated_at: timestamp("When it last changed."),
@@ -232,8 +239,9 @@ const CHANGE = {
     operationId: "updateIntegration",
     summary: "Change an integration",
     description:
-      "Changes the given fields and keeps the rest: its name, its countries, the options for transactions, or Plaid's client id and secret, for example after " +
-      "the secret was rotated in Plaid's dashboard. New credentials are tried at Plaid first, as at creation.",
+      "Changes the given fields and keeps the rest: its name, its countries, the options for transactions, what it reveals and enables, or Plaid's client id and secret, for example after " +
+      "the secret was rotated in Plaid's dashboard. New credentials are tried at Plaid first, as at creation. What is no longer revealed is " +
+      "masked in all stored rows when the answer comes; if the request is cut short, Tartan finishes it.",
   }),
   params: IntegrationParams,
   body: IntegrationChange.extend({ verify }).meta({

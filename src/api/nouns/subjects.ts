@@ -158,7 +158,7 @@ const SYNC = {
   params: NamedSubject,
   querystring: WhichIntegration,
   body: SubjectSyncRequest.meta({ examples: [{ full: true }] }),
-  response: { 202: Due, ...refusals(404) },
+  response: { 202: Due, ...refusals(404, 409) },
 };
 
 const Erased = z.object({ kind, id, erased: z.literal(true) }).meta({

@@ -14,11 +14,12 @@ import { ENVIRONMENTS, type Environment } from "../../model/integration.ts";
 import { checked } from "../../model/validation.ts";
 import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
+import { ENABLABLE, REVEALABLE } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
 import { confirm } from "../input/confirm.ts";
-import { choiceOf, rangeOf } from "../input/flags.ts";
+import { choiceOf, listOf, rangeOf } from "../input/flags.ts";
 import {
   ago,
   bold,
@@ -80,6 +81,8 @@ function createCommand(): Command {
     .option("--country <codes...>", "countries of your institutions, for example US CA")
     .option("--days-requested <days>", DAYS_HELP, wholeDays)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
+    .option("--reveal <resources>", REVEAL_HELP, namesOf)
+    .option("--enable <resources>", ENABLE_HELP, namesOf)
     .option("--no-check", "do not check the credentials with Plaid")
     .option("--json", "print JSON, ask nothing")
     .action(async (service: string, flags: IntegrationFlags) => {
@@ -93,6 +96,12 @@ function createCommand(): Command {
 
 const DAYS_HELP = `days of transactions for items that are not initialised yet, ${rangeOf(NewIntegration.shape.days_requested)} (default: Plaid's, 90)`;
 
+const REVEAL_HELP = `resources whose sensitive fields are not masked: ${REVEALABLE.join(",")}`;
+const ENABLE_HELP = `billed resources to request: ${ENABLABLE.join(",") || "there are none"}`;
+
+/** `auth,identity`; `none` is the empty list. */
+const namesOf = (text: string): string[] => (text === "none" ? [] : listOf(text));
+
 /** The rules refuse NaN and name the field. */
 const wholeDays = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
 
@@ -105,6 +114,8 @@ function updateCommand(): Command {
     .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--no-include-original-description", "no longer ask for it")
+    .option("--reveal <resources>", `${REVEAL_HELP}; \`none\` masks all`, namesOf)
+    .option("--enable <resources>", `${ENABLE_HELP}; \`none\` requests none`, namesOf)
     .option("--json", "print JSON")
     .action(withCore(update));
 }
@@ -114,16 +125,20 @@ interface UpdateFlags extends Json {
   country?: string[];
   daysRequested?: string;
   includeOriginalDescription?: boolean;
+  reveal?: string[];
+  enable?: string[];
 }
 
 async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
-  const { name, country, daysRequested, includeOriginalDescription } = flags;
+  const { name, country, daysRequested, includeOriginalDescription, reveal, enable } = flags;
   const changes: IntegrationChange = {
     name,
     country_codes: country?.map((code) => code.toUpperCase()),
     days_requested:
       daysRequested === undefined ? undefined : daysRequested === "default" ? null : wholeDays(daysRequested),
     include_original_description: includeOriginalDescription,
+    revealed_resources: reveal,
+    enabled_resources: enable,
   };
   if (Object.values(changes).every((value) => value === undefined)) {
     throw new TartanError(
@@ -139,6 +154,9 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
   }
   if (includeOriginalDescription !== undefined) {
     tell("Tartan reads each item's transactions again in full at its next sync.");
+  }
+  if (reveal !== undefined) {
+    tell("Rows of resources that are no longer revealed are masked; those that are revealed are being read again.");
   }
 }
 
@@ -201,6 +219,8 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     country_codes,
     days_requested,
     include_original_description,
+    revealed_resources,
+    enabled_resources,
     created_at,
   } = found;
   sayFacts({
@@ -213,6 +233,8 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     countries: country_codes.join(" "),
     "days requested": days_requested === null ? "Plaid's default (90)" : String(days_requested),
     "original description": include_original_description ? "asked for" : "not asked for",
+    "not masked": revealed_resources.join(" ") || "nothing",
+    "billed resources": enabled_resources.join(" ") || "not requested",
     created: ago(created_at),
   });
 }

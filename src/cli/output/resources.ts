@@ -2,7 +2,11 @@
 import type { ResourceState } from "../../sync/cursor-queries.ts";
 import { ago, dim, sayTable } from "./print.ts";
 
-const ABSENT = { not_listed: "the item does not have this product", refused: "Plaid refuses it for this item" };
+const ABSENT = {
+  not_listed: "the item does not have this product",
+  refused: "Plaid refuses it for this item",
+  not_enabled: "billed by request and not enabled",
+};
 
 export const sayResources = (resources: readonly ResourceState[]): void =>
   sayTable(

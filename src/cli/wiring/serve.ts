@@ -12,6 +12,7 @@ import { cancellable } from "../../database/cancellable.ts";
 import { TartanError } from "../../errors.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
 import { openDirectory } from "../../integrations/directory.ts";
+import { finishAllReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
 import { openRefusals } from "../../journal/refusals.ts";
@@ -130,6 +131,7 @@ export function janitorOptions({
   };
   const always = {
     "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
+    "finish what integrations reveal and enable": (signal?: AbortSignal) => finishAllReveals(database, signal),
   };
   const { journalRetentionDays } = config;
   const neededBy = [relayNeeds];

@@ -114,11 +114,13 @@ describe("an integration", () => {
       "country_codes",
       "created_at",
       "days_requested",
+      "enabled_resources",
       "environment",
       "id",
       "include_original_description",
       "name",
       "plaid_url",
+      "revealed_resources",
       "service",
       "updated_at",
       "url",
@@ -130,7 +132,8 @@ describe("an integration", () => {
   it("an integration's options for transactions are set at creation and changed without asking Plaid", async () => {
     const made = await world.api.integrate({ days_requested: 730, include_original_description: true });
     expect(made).toMatchObject({ days_requested: 730, include_original_description: true });
-    const body = { days_requested: null, include_original_description: false };
+    expect(made).toMatchObject({ revealed_resources: [], enabled_resources: [] });
+    const body = { days_requested: null, include_original_description: false, revealed_resources: ["liabilities"] };
     const changed = await world.api.call(`PATCH /v1/integrations/${made.id}`, { body });
     expect(changed.body).toMatchObject(body);
     expect(changed.body).not.toHaveProperty("credentials_checked");

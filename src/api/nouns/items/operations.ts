@@ -139,7 +139,7 @@ const SYNC = {
   }),
   params: ItemParams,
   body: SyncRequest.meta({ examples: [{ resources: ["transactions"], full: true }] }),
-  response: { 202: SyncRequested, ...refusals(404) },
+  response: { 202: SyncRequested, ...refusals(404, 409) },
 };
 
 const DELETE = {

@@ -60,9 +60,10 @@ export const ResourceState = z
     ),
     rows: described(z.number().int(), "Rows that Plaid has."),
     absent: described(
-      z.enum(["not_listed", "refused"]).nullable(),
+      z.enum(["not_listed", "refused", "not_enabled"]).nullable(),
       "Null where the Item has the resource's product. `not_listed`: Plaid does not list the product for the Item. " +
-        "`refused`: Plaid refused it for the lack of a product. An absent resource does not count for the Item's `verified_at`.",
+        "`refused`: Plaid refused it for the lack of a product. `not_enabled`: Plaid bills its requests, and the integration does not " +
+        "enable it. An absent resource does not count for the Item's `verified_at`.",
     ),
   })
   .meta({ id: "ResourceState", description: "The state of one resource of an Item or another subject." });

@@ -19,6 +19,8 @@ export interface IntegrationFlags {
   country?: string[];
   daysRequested?: number;
   includeOriginalDescription?: true;
+  reveal?: string[];
+  enable?: string[];
   check: boolean;
   json?: true;
 }
@@ -44,6 +46,8 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
     ...(flags.country === undefined ? {} : { country_codes: flags.country.map((code) => code.toUpperCase()) }),
     ...(flags.daysRequested === undefined ? {} : { days_requested: flags.daysRequested }),
     ...(flags.includeOriginalDescription && { include_original_description: true }),
+    ...(flags.reveal === undefined ? {} : { revealed_resources: flags.reveal }),
+    ...(flags.enable === undefined ? {} : { enabled_resources: flags.enable }),
   };
   const ask = Boolean(process.stdin.isTTY && process.stdout.isTTY && !flags.json);
   const required = ask ? await askTheRest(given) : insistOn(given);

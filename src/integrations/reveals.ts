@@ -1,0 +1,85 @@
+/**
+ * What an integration reveals and enables. A change commits first and notes the work that follows for the stored rows: to mask those of
+ * a resource that is revealed no longer, and to read a resource that is revealed or enabled. lifecycle/ does the work, in parts.
+ *
+ * Hiding wins over every run. A run that writes revealed rows holds the integration's row from before its first write until its commit
+ * (`revealedOf`), and a change waits for that: so its rows are committed before the change is, and masking, which begins after
+ * the change, finds them. A run that comes later sees the change and masks by itself.
+ */
+import type { Queryable } from "../database/types.ts";
+import { RESOURCES } from "../resources/index.ts";
+import {
+  ENABLED,
+  HOLD_REVEALS,
+  LIST_REVEALS_UNDER_WAY,
+  NOTE_REVEALS_DONE,
+  REVEALED,
+  REVEALS_UNDER_WAY,
+  SET_REVEALS,
+} from "./queries.ts";
+
+interface Reveals {
+  revealed: readonly string[];
+  enabled: readonly string[];
+}
+
+const without = (names: readonly string[], others: readonly string[]): string[] =>
+  names.filter((name) => !others.includes(name));
+
+/** A resource that is billed for every request is read only when somebody asks for it. */
+const isReadAlone = (name: string): boolean => RESOURCES.find((each) => each.name === name)?.billed !== "each";
+
+/** Sets what is given of both lists, and notes the work that follows. @returns whether there is work */
+export async function setReveals(
+  tx: Queryable,
+  id: string,
+  given: { [list in keyof Reveals]: Reveals[list] | undefined },
+): Promise<boolean> {
+  const [before] = (await tx.query<Reveals>(HOLD_REVEALS, [id])).rows;
+  if (!before) return false;
+  const { revealed = before.revealed, enabled = before.enabled } = given;
+  const hidden = without(before.revealed, revealed);
+  const added = [...without(revealed, before.revealed), ...without(enabled, before.enabled)];
+  if (hidden.length + added.length === 0 && without(before.enabled, enabled).length === 0) return false;
+  await tx.query(SET_REVEALS, [id, revealed, enabled, hidden, added.filter(isReadAlone)]);
+  return hidden.length + added.length > 0;
+}
+
+/**
+ * Which of the resources the integration reveals. Until the transaction ends, none of these can be hidden.
+ * @param names of resources with sensitive fields
+ */
+export async function revealedOf(tx: Queryable, id: string, names: readonly string[]): Promise<readonly string[]> {
+  if (names.length === 0) return [];
+  return (await tx.query<Reveals>(REVEALED, [id, names])).rows[0]?.revealed ?? [];
+}
+
+/** The billed resources that the integration enables. */
+export async function enabledOf(q: Queryable, id: string): Promise<readonly string[]> {
+  return (await q.query<Reveals>(ENABLED, [id])).rows[0]?.enabled ?? [];
+}
+
+/** The work that changes have left. */
+export interface RevealsUnderWay {
+  toMask: readonly string[];
+  toRead: readonly string[];
+  /** of the change that noted it */
+  version: number;
+}
+
+export const listRevealsUnderWay = async (q: Queryable): Promise<string[]> =>
+  (await q.query<{ id: string }>(LIST_REVEALS_UNDER_WAY)).rows.map(({ id }) => id);
+
+/** The work of an integration, null where it is gone. No change can commit until the transaction ends. */
+export async function revealsUnderWay(tx: Queryable, id: string): Promise<RevealsUnderWay | null> {
+  return (await tx.query<RevealsUnderWay>(REVEALS_UNDER_WAY, [id])).rows[0] ?? null;
+}
+
+/** Notes that the rows of a resource are masked, or that its reading was requested; does nothing after another change. */
+export async function noteRevealsDone(
+  q: Queryable,
+  id: string,
+  { masked = null, read = null, version }: { masked?: string | null; read?: string | null; version: number },
+): Promise<void> {
+  await q.query(NOTE_REVEALS_DONE, [id, masked, read, version]);
+}

@@ -1,0 +1,199 @@
+/**
+ * What an integration reveals: a change reaches every stored row, whoever ends in between and whatever runs meanwhile, and no revealed
+ * row stays behind what is hidden.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Database, Queryable } from "../../src/database/types.ts";
+import { getIntegration } from "../../src/integrations/integrations.ts";
+import { revealedOf } from "../../src/integrations/reveals.ts";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
+import { finishAllReveals } from "../../src/lifecycle/reveals.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { gated } from "../sync/support.ts";
+import type { Item } from "../support/world/integration.ts";
+
+const NAME = "liabilities";
+const BARE =
+  "account_number not like '•%' or property_address_street <> '•••' or raw ->> 'account_number' not like '•%'";
+
+let world: World<"sync">;
+let item: Item;
+beforeAll(async () => {
+  world = await startWorld({ sync: {} });
+  [item] = world.integration.makeItems(1, 1, { products: ["liabilities"] }) as [Item];
+  await world.integration.link(item);
+  await work();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const reveal = (names: string[], database: Database = world.database, id = world.integration.id) =>
+  updateIntegration(database, world.vault, id, { revealed_resources: names });
+
+/** Lets a worker do all that is due. */
+async function work(options?: Parameters<typeof world.sync.start>[0]): Promise<void> {
+  await using worker = await world.sync.start(options);
+  await worker.idle();
+}
+
+const countOf = async (what: string, values: readonly unknown[] = []): Promise<number> =>
+  (await world.database.query<{ n: number }>(`select count(*)::int as n from ${what}`, values)).rows[0]?.n ?? 0;
+const rows = (where: string, id = world.integration.id) =>
+  countOf(`plaid.liabilities_mortgage where integration_id = $1 and (${where})`, [id]);
+const underWay = () => countOf("tartan.integrations where to_mask <> '{}' or to_read <> '{}'");
+
+/** `database`, as used by a process that ends before it sends its `count`th statement with `text`. */
+function endsBefore(text: string, count: number): Database {
+  const { database } = world;
+  let seen = 0;
+  const watch = (q: Queryable): Queryable => ({
+    query: (statement, values) => {
+      const sent = typeof statement === "string" ? statement : statement.text;
+      if (sent.includes(text) && (seen += 1) === count) throw new Error("the process ended");
+      return q.query(statement, values);
+    },
+  });
+  return {
+    ...watch(database),
+    transaction: (job, kind) => database.transaction((tx) => job(watch(tx)), kind),
+    listen: (channel, onNotify) => database.listen(channel, onNotify),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** Another integration, with more revealed rows than two parts hold, of items that nobody syncs. */
+async function manyRows(): Promise<string> {
+  const id = await world.integration.another();
+  await world.database.query(
+    `insert into plaid.liabilities_mortgage (integration_id, item_id, account_id, account_number, property_address_street, raw, removed_at)
+     select $1, 'item-' || n % 7, 'account-' || n, '12345678', '1 Main St',
+       '{"account_number": "12345678", "property_address": {"street": "1 Main St"}}', case when n % 3 = 0 then now() end
+     from generate_series(1, 1200) n`,
+    [id],
+  );
+  await world.database.query("update tartan.integrations set revealed_resources = $2 where id = $1", [id, [NAME]]);
+  return id;
+}
+
+describe("revealing a resource", () => {
+  it("its rows are masked until an integration reveals it, and are read again then, without a webhook", async () => {
+    expect(await rows("true")).toBeGreaterThan(0);
+    expect(await rows(BARE)).toBe(0);
+    expect(await reveal([NAME])).toMatchObject({ revealed_resources: [NAME] });
+    await work();
+    expect(await rows(`not (${BARE})`)).toBe(0);
+    expect(await underWay()).toBe(0);
+  });
+
+  it("another process asks for the readings when the one that reveals it ends", async () => {
+    await reveal([]);
+    await expect(reveal([NAME], endsBefore("s.requested || $4", 1))).rejects.toThrow("the process ended");
+    expect((await getIntegration(world.database, world.integration.id))?.revealed_resources).toEqual([NAME]);
+    await work();
+    expect(await rows(BARE)).toBe(0);
+    await finishAllReveals(world.database);
+    await work();
+    expect(await rows(`not (${BARE})`)).toBe(0);
+    expect(await underWay()).toBe(0);
+  });
+
+  it("an item without the product is not asked for it", async () => {
+    const [other] = world.integration.makeItems(1) as [Item];
+    await world.integration.link(other);
+    await work();
+    await reveal([]);
+    await reveal([NAME]);
+    const asked: string[] = [];
+    await work({
+      clientFor: gated(async (path, body, pass) => {
+        if (body.access_token === other.access_token) asked.push(path);
+        await pass();
+      }),
+    });
+    expect(asked).toEqual(["/item/get"]);
+  });
+});
+
+describe("hiding a resource", () => {
+  it("masks all stored rows at once, also removed ones and those of items in error, without a request to Plaid", async () => {
+    await reveal([NAME]);
+    await work();
+    const other = await manyRows();
+    await world.database.query("update sync.subjects set status = 'needs_user' where id = $1", [item.item_id]);
+    const changed = await world.database.query<{ at: Date }>("select now() as at");
+    await reveal([]);
+    expect(await rows(BARE)).toBe(0);
+    expect(await rows("changed_at < $2".replace("$2", `'${changed.rows[0]?.at.toISOString()}'`))).toBe(0);
+    // The other integration reveals it still.
+    expect(await rows(BARE, other)).toBe(1200);
+    await reveal([], world.database, other);
+    expect(await rows(BARE, other)).toBe(0);
+    expect(await underWay()).toBe(0);
+  });
+
+  it.each([1, 2, 3])("another process finishes it when the one that hides it ends before part %d", async (count) => {
+    const id = await manyRows();
+    await expect(reveal([], endsBefore("skip locked", count), id)).rejects.toThrow("the process ended");
+    expect((await getIntegration(world.database, id))?.revealed_resources).toEqual([]);
+    expect(await rows(BARE, id)).toBe(1200 - (count - 1) * 500);
+    await finishAllReveals(world.database);
+    expect(await rows(BARE, id)).toBe(0);
+    expect(await underWay()).toBe(0);
+  });
+
+  it("a run that began while the resource was revealed writes masked rows when it ends afterwards", async () => {
+    await world.database.query("update sync.subjects set status = 'ok' where id = $1", [item.item_id]);
+    await reveal([NAME]);
+    await work({
+      clientFor: gated(async (path, _body, pass) => {
+        await pass();
+        if (path === "/liabilities/get") await reveal([]);
+      }),
+    });
+    expect(await rows("true")).toBeGreaterThan(0);
+    expect(await rows(BARE)).toBe(0);
+  });
+
+  it("waits for a run that is writing revealed rows, and masks what it wrote", async () => {
+    await reveal([NAME]);
+    let hiding: Promise<unknown> = Promise.resolve();
+    await world.database.transaction(async (tx) => {
+      expect(await revealedOf(tx, world.integration.id, [NAME])).toEqual([NAME]);
+      await tx.query(
+        `update plaid.liabilities_mortgage set raw = '{"account_number": "87654321"}', account_number = '87654321'
+         where integration_id = $1`,
+        [world.integration.id],
+      );
+      hiding = reveal([]);
+      await expect
+        .poll(() => countOf("pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"))
+        .toBe(1);
+      expect((await getIntegration(world.database, world.integration.id))?.revealed_resources).toEqual([NAME]);
+    });
+    await hiding;
+    expect(await rows("raw ->> 'account_number' <> '••••4321'")).toBe(0);
+  });
+
+  it("waits for rows that another transaction holds, and masks those too", async () => {
+    const id = await manyRows();
+    let hiding: Promise<unknown> = Promise.resolve();
+    await world.database.transaction(async (tx) => {
+      await tx.query(
+        "update plaid.liabilities_mortgage set removed_at = now() where integration_id = $1 and account_id = 'account-7'",
+        [id],
+      );
+      hiding = reveal([], world.database, id);
+      await expect.poll(() => rows(BARE, id)).toBe(701);
+    });
+    await hiding;
+    expect(await rows(BARE, id)).toBe(0);
+  });
+
+  it("masking that is under way gives up when the resource is revealed again, and leaves nothing to do", async () => {
+    const id = await manyRows();
+    await expect(reveal([], endsBefore("skip locked", 2), id)).rejects.toThrow("the process ended");
+    await reveal([NAME], world.database, id);
+    await finishAllReveals(world.database);
+    expect(await rows(BARE, id)).toBe(700);
+    expect(await underWay()).toBe(0);
+  });
+});
