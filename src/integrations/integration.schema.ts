@@ -14,9 +14,7 @@ const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const noDays = wrong(`must be a whole number of days from 1 to ${DAYS_REQUESTED_MAX}, or null for Plaid's default`);
 
 const namesOf = (names: readonly string[], description: string) =>
-  described(z.array(names.length > 0 ? z.enum(names) : z.never()).max(names.length), description).transform((given) =>
-    [...new Set(given)].toSorted(),
-  );
+  described(z.array(names.length > 0 ? z.enum(names) : z.never()).max(names.length), description);
 
 const settings = {
   name: filledText(200, "Yours to choose."),

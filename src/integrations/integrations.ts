@@ -20,7 +20,7 @@ import {
   NOTIFY_INTEGRATIONS,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
-import { setReveals } from "./reveals.ts";
+import { namesIn, setReveals } from "./reveals.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import type { Vault } from "./vault.ts";
@@ -97,8 +97,8 @@ export async function createIntegration(
       input.country_codes ?? ["US"],
       input.days_requested ?? null,
       input.include_original_description ?? false,
-      input.revealed_resources ?? [],
-      input.enabled_resources ?? [],
+      namesIn(input.revealed_resources ?? []),
+      namesIn(input.enabled_resources ?? []),
     ]);
     return { ...one(rows, id), webhook_secret: secret };
   });

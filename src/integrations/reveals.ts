@@ -23,6 +23,9 @@ interface Reveals {
   enabled: readonly string[];
 }
 
+/** Each once, in one order. */
+export const namesIn = (names: readonly string[]): string[] => [...new Set(names)].toSorted();
+
 const without = (names: readonly string[], others: readonly string[]): string[] =>
   names.filter((name) => !others.includes(name));
 
@@ -37,7 +40,8 @@ export async function setReveals(
 ): Promise<boolean> {
   const [before] = (await tx.query<Reveals>(HOLD_REVEALS, [id])).rows;
   if (!before) return false;
-  const { revealed = before.revealed, enabled = before.enabled } = given;
+  const revealed = namesIn(given.revealed ?? before.revealed);
+  const enabled = namesIn(given.enabled ?? before.enabled);
   const hidden = without(before.revealed, revealed);
   const added = [...without(revealed, before.revealed), ...without(enabled, before.enabled)];
   if (hidden.length + added.length === 0 && without(before.enabled, enabled).length === 0) return false;
