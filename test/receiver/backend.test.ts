@@ -176,6 +176,16 @@ describe("a request by secret", () => {
     ]);
   });
 
+  test("in a backend's webhook about a user, user_id is Plaid's identifier, and in any other your own", async () => {
+    await using world = await startWorld({ receiver: {} });
+    await world.receiver.backend({ ...updated, user_id: "user-1" });
+    await world.receiver.backend({ webhook_type: "INCOME", webhook_code: "BANK_INCOME_COMPLETE", user_id: "usr_1" });
+    expect(await world.receiver.webhooks()).toMatchObject([
+      { user_id: null, subject: { kind: "user", id: "usr_1" } },
+      { user_id: "user-1", subject: { kind: "item", id: "item-1" } },
+    ]);
+  });
+
   test("a webhook of a login listener has its source", async () => {
     await using world = await startWorld({ receiver: {} });
     await world.receiver.backend({ ...updated, source: "FROM_LISTENER", user_id: "user-1" });

@@ -11,7 +11,7 @@ describe("a webhook that needs no sync run", () => {
     await using world = await startWorld({ receiver: {} });
     const bodies: [Buffer, string][] = [
       [bytesOf({ webhook_type: "INVENTED", webhook_code: "LATELY", item_id: "item-1" }), "unknown_webhook"],
-      [bytesOf({ webhook_type: "AUTH", webhook_code: "LATELY", item_id: "item-1" }), "unknown_webhook"],
+      [bytesOf({ webhook_type: "PROTECT", webhook_code: "LATELY", item_id: "item-1" }), "unknown_webhook"],
       [Buffer.from("not json"), "unknown_webhook"],
       [bytesOf({ webhook_type: "TRANSACTIONS", webhook_code: "SYNC_UPDATES_AVAILABLE" }), "no_subject"],
       [bytesOf({ webhook_type: "BEACON", webhook_code: "REPORT_CREATED", item_id: "item-1" }), "no_resource"],

@@ -20,7 +20,11 @@ const body: OpenAPIV3_1.SchemaObject = {
     webhook_code: { type: "string", description: "Such as CREATED or HISTORICAL_UPDATE." },
     item_id: { type: "string", description: "Plaid's id of the Item." },
     access_token: { type: "string", description: "With ITEM/CREATED and from your backend only; sealed at once." },
-    user_id: { type: "string", description: "With ITEM/CREATED: your own identifier of the user." },
+    user_id: {
+      type: "string",
+      description:
+        "Your own identifier of the Item's user. In a webhook about a user, such as INCOME/BANK_INCOME_COMPLETE, Plaid's, as Plaid sends it.",
+    },
   },
   additionalProperties: true,
 };
