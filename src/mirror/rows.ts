@@ -64,44 +64,74 @@ export const rowsToWrite = ({ table, revealed = false }: Mirrored, page: string)
  * by one, since joining the arrays first would copy every row.
  */
 export function rowsOf({ rows, key }: Table, page: string): string {
-  return rows.map((at, place) => rowsAt(at, page, place, key.length === 0)).join(" union all ");
+  return rows.map((at, place) => rowsAt(at, page, place, at.one === true || key.length === 0)).join(" union all ");
+}
+
+/** An array around the rows, each element of which is `alias`. */
+interface Around {
+  /** such as `items[].accounts[]` */
+  path: string;
+  alias: string;
+  from: string;
 }
 
 function rowsAt(place: RowsAt, page: string, number: number, isOne: boolean): string {
   if (place.at === "")
-    return `select ${shaped(`${page} - 'request_id'`, place, page, "1")} as e, ${number} as place, 1 as n`;
-  const steps = stepsOf(place.at);
-  const last = steps.pop()?.name ?? "";
-  const around: string[] = [];
-  let within = page;
-  for (const { name, each } of steps) {
-    within = `${within} -> ${literal(name)}`;
-    if (!each) continue;
-    const alias = `a${around.length}`;
-    around.push(`jsonb_array_elements(nullif(${within}, 'null')) with ordinality as ${alias} (e, n)`);
-    within = `${alias}.e`;
-  }
+    return `select ${shaped(`${page} - 'request_id'`, place, { within: page, number: "1", arrays: [] })} as e, ${number} as place, 1 as n`;
+  const steps = place.at.split(".");
+  const last = stepsOf(steps.pop() ?? "")[0]?.name ?? "";
+  const { arrays, within } = arraysAround(steps, page);
   const value = `nullif(${within} -> ${literal(last)}, 'null')`;
   if (isOne && place.whose === undefined)
-    return `select ${shaped(value, place, within, "1")} as e, ${number} as place, 1 as n`;
+    return `select ${shaped(value, place, { within, number: "1", arrays })} as e, ${number} as place, 1 as n`;
   const elements = `jsonb_array_elements(${value}) with ordinality as x (e, n)`;
-  const row = shaped("x.e", place, within, "x.n");
-  const mine = place.whose === undefined ? "" : ` where x.e ->> ${literal(place.whose)} = $2`;
-  if (around.length === 0) return `select ${row} as e, ${number} as place, n from ${elements}${mine}`;
-  const order = [...around.map((_, n) => `a${n}.n`), "x.n"].join(", ");
-  return `select ${row} as e, ${number} as place, row_number() over (order by ${order}) as n
-    from ${[...around, elements].join(", lateral ")}${mine}`;
+  const row = shaped("x.e", place, { within, number: countedIn(place.numberedWithin, arrays), arrays });
+  const mine = place.whose === undefined ? "" : ` where ${fieldAround(place.whose, "x.e", arrays, "->>")} = $2`;
+  if (arrays.length === 0) return `select ${row} as e, ${number} as place, n from ${elements}${mine}`;
+  return `select ${row} as e, ${number} as place, row_number() over (order by ${orderOf(arrays)}) as n
+    from ${[...arrays.map(({ from }) => from), elements].join(", lateral ")}${mine}`;
 }
 
-/** A row with what is joined to it, from `within` around it and its `number` in its array, and without what is no part of it. */
+function arraysAround(steps: readonly string[], page: string): { arrays: Around[]; within: string } {
+  const arrays: Around[] = [];
+  let within = page;
+  for (const [n, step] of steps.entries()) {
+    const [{ name, each } = { name: "", each: false }] = stepsOf(step);
+    within = `${within} -> ${literal(name)}`;
+    if (!each) continue;
+    const alias = `a${arrays.length}`;
+    const from = `jsonb_array_elements(nullif(${within}, 'null')) with ordinality as ${alias} (e, n)`;
+    arrays.push({ path: steps.slice(0, n + 1).join("."), alias, from });
+    within = `${alias}.e`;
+  }
+  return { arrays, within };
+}
+
+const orderOf = (arrays: readonly Around[]): string => [...arrays.map(({ alias }) => `${alias}.n`), "x.n"].join(", ");
+
+/** The number of a row in its array, or in an element of the array around. */
+function countedIn(around: string | undefined, arrays: readonly Around[]): string {
+  const outer = arrays.findIndex(({ path }) => path === around);
+  if (outer < 0) return "x.n";
+  const each = arrays.slice(0, outer + 1).map(({ alias }) => `${alias}.n`);
+  return `row_number() over (partition by ${each.join(", ")} order by ${orderOf(arrays.slice(outer + 1))})`;
+}
+
+/** A field of `element`, or, where the name leads into an array around it, of that one's element. */
+function fieldAround(field: string, element: string, arrays: readonly Around[], arrow: "->" | "->>"): string {
+  const end = field.lastIndexOf(".");
+  const around = end < 0 ? undefined : arrays.find(({ path }) => path === field.slice(0, end));
+  return `${around ? `${around.alias}.e` : element} ${arrow} ${literal(field.slice(end + 1))}`;
+}
+
+/** A row with what is joined to it, from `within` and the arrays around it and its `number` in its array, and without what is no part of it. */
 function shaped(
   row: string,
-  { with: beside = [], fixed = {}, numbered, without = [] }: RowsAt,
-  within: string,
-  number: string,
+  { with: around = [], fixed = {}, numbered, without = [] }: RowsAt,
+  { within, number, arrays }: { within: string; number: string; arrays: readonly Around[] },
 ) {
   const joined = [
-    ...beside.map((field) => [field, `${within} -> ${literal(field)}`]),
+    ...around.map((field) => [field.slice(field.lastIndexOf(".") + 1), fieldAround(field, within, arrays, "->")]),
     ...Object.entries(fixed).map(([field, text]) => [field, `${literal(text)}::text`]),
     ...(numbered === undefined ? [] : [[numbered, number]]),
   ].map(([field = "", value]) => ` || jsonb_build_object(${literal(field)}, ${value})`);

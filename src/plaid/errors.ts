@@ -31,7 +31,15 @@ const CODES: Record<RetryClass, readonly string[]> = {
     "INSTITUTION_NOT_RESPONDING",
     "INSTITUTION_NOT_AVAILABLE",
   ],
-  trigger: ["PRODUCT_NOT_READY"],
+  trigger: [
+    "PRODUCT_NOT_READY",
+    "CONSUMER_REPORT_NOT_FOUND",
+    "DATA_UNAVAILABLE",
+    "INCOME_VERIFICATION_NOT_FOUND",
+    "INCOME_VERIFICATION_FAILED",
+    // A Link token lives for hours only.
+    "INVALID_LINK_TOKEN",
+  ],
   restart: ["TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION"],
   cursor_invalid: [],
   user: [
@@ -50,6 +58,7 @@ const CODES: Record<RetryClass, readonly string[]> = {
   ],
   item_ended: [
     "ITEM_NOT_FOUND",
+    "USER_NOT_FOUND",
     "USER_PERMISSION_REVOKED",
     "ITEM_CONCURRENTLY_DELETED",
     "ITEM_NOT_SUPPORTED",
@@ -59,6 +68,10 @@ const CODES: Record<RetryClass, readonly string[]> = {
   ],
   product_unavailable: [
     "PRODUCTS_NOT_SUPPORTED",
+    // The client does not have the product.
+    "INVALID_PRODUCT",
+    // A consumer report can be read for a day; the next one is announced.
+    "CONSUMER_REPORT_EXPIRED",
     "PRODUCT_NOT_ENABLED",
     "NO_AUTH_ACCOUNTS",
     "NO_LIABILITY_ACCOUNTS",

@@ -48,6 +48,21 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
   MFA_NOT_SUPPORTED: { message: "Plaid does not support the bank's second factor of this user.", next_step: OTHER_WAY },
   INSTITUTION_NO_LONGER_SUPPORTED: { message: "Plaid no longer supports the bank.", next_step: OTHER_WAY },
   UNSUPPORTED_RESPONSE: { message: "The bank answers Plaid in a way that Plaid cannot read.", next_step: OTHER_WAY },
+  USER_NOT_FOUND: {
+    message: "Plaid no longer has this user: the user was removed, or never existed in this environment.",
+    next_step:
+      "Erase what you hold of the user where you must. Create the user anew with /user/create to have a new user_id.",
+  },
+  CONSUMER_REPORT_EXPIRED: {
+    message:
+      "The consumer report is older than a day, and Plaid no longer shows it. The mirror keeps what it has read.",
+    next_step: "Create another with /cra/check_report/create to have newer data.",
+  },
+  DATA_UNAVAILABLE: {
+    message: "Plaid could not gather enough data for the report.",
+    next_step: "See the errors of the user's items, then create the report again.",
+  },
+  INVALID_LINK_TOKEN: { message: "The Link token has expired.", next_step: null },
   PRODUCT_NOT_READY: { message: "Plaid is still preparing the data.", next_step: null },
   INSTITUTION_DOWN: { message: "The bank is down.", next_step: null },
   INSTITUTION_NOT_RESPONDING: { message: "The bank does not respond.", next_step: null },

@@ -3,6 +3,14 @@
  */
 import { accounts } from "./accounts.ts";
 import { auth } from "./auth.ts";
+import { assetReports } from "./asset-reports.ts";
+import { bankIncome } from "./bank-income.ts";
+import { craBaseReport } from "./cra-base-report.ts";
+import { craCashflowInsights } from "./cra-cashflow-insights.ts";
+import { craIncomeInsights } from "./cra-income-insights.ts";
+import { craLendScore } from "./cra-lend-score.ts";
+import { craNetworkInsights } from "./cra-network-insights.ts";
+import { craPartnerInsights } from "./cra-partner-insights.ts";
 import { holdings } from "./holdings.ts";
 import { identity } from "./identity.ts";
 import { institutions } from "./institutions.ts";
@@ -11,8 +19,12 @@ import { items } from "./items.ts";
 import { liabilities } from "./liabilities.ts";
 import { partnerCustomers } from "./partner-customers.ts";
 import { statements } from "./statements.ts";
+import { linkSessions } from "./link-sessions.ts";
+import { payrollIncome } from "./payroll-income.ts";
+import { payrollRiskSignals } from "./payroll-risk-signals.ts";
 import { transactions } from "./transactions.ts";
-import type { Fetch, Request, Resource, SubjectKind, Table, Touch } from "./types.ts";
+import type { Fetch, Request, RequestBeside, Resource, SubjectKind, Table, Touch } from "./types.ts";
+import { users } from "./users.ts";
 
 export const RESOURCES: readonly Resource[] = [
   items,
@@ -26,6 +38,18 @@ export const RESOURCES: readonly Resource[] = [
   institutions,
   issues,
   partnerCustomers,
+  users,
+  payrollIncome,
+  payrollRiskSignals,
+  bankIncome,
+  craBaseReport,
+  craIncomeInsights,
+  craPartnerInsights,
+  craNetworkInsights,
+  craCashflowInsights,
+  craLendScore,
+  assetReports,
+  linkSessions,
 ];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */
@@ -52,7 +76,10 @@ export function rootOf(resources: readonly Resource[]): Resource | undefined {
 }
 
 /** The requests of one reading; those beside the first by the name under which their answers stand in its answer. */
-export function requestsOf(fetch: Fetch): { first: Request; beside: readonly (readonly [name: string, Request])[] } {
+export function requestsOf(fetch: Fetch): {
+  first: Request;
+  beside: readonly (readonly [name: string, RequestBeside])[];
+} {
   return { first: fetch, beside: fetch.kind === "snapshot" ? Object.entries(fetch.and ?? {}) : [] };
 }
 

@@ -22,3 +22,22 @@ export const PARTNER_CUSTOMER: SubjectKind = {
   access: { by: "id", as: "end_customer_client_id" },
   hasEvents: true,
 };
+/** A user of Plaid's. One who was created in the older way is asked about by a token of their own. */
+export const USER: SubjectKind = {
+  kind: "user",
+  column: "plaid_user_id",
+  access: { by: "id", as: "user_id", orToken: "user_token" },
+  hasEvents: true,
+};
+export const ASSET_REPORT: SubjectKind = {
+  kind: "asset_report",
+  column: "asset_report_id",
+  access: { by: "token", as: "asset_report_token" },
+  hasEvents: true,
+};
+export const LINK_SESSION: SubjectKind = {
+  kind: "link_session",
+  column: "link_session_id",
+  access: { by: "token", as: "link_token", inWebhook: "link_token" },
+  hasEvents: true,
+};

@@ -55,12 +55,19 @@ export interface RowsAt {
   fixed?: Readonly<Record<string, string>>;
   /** a field that is joined to the row: its place in its array, from 1; for rows that Plaid gives no id */
   numbered?: string;
-  /** of an array: only the element whose field has the subject's id */
+  /** the array around, such as `items[]`, in each element of which `numbered` counts from 1 over all that is inside */
+  numberedWithin?: string;
+  /** only the element whose field has the subject's id: of the array, or of one around it as in `sessions[].session_id` */
   whose?: string;
   /** fields that are no part of the row, since they are rows of other tables */
   without?: readonly string[];
-  /** fields beside the last name of `at` that are joined to the row under their own names, such as the id of the account around it */
+  /**
+   * Fields around the row that are joined to it under their own names: those beside the last name of `at`, such as the id of the
+   * account, or of an element of an array further out, as in `items[].item_id`.
+   */
   with?: readonly string[];
+  /** it is one object, not an array, although the table has a key; where the table has none, it always is */
+  one?: true;
   /** Plaid writes null where there are none; elsewhere null is no answer */
   nullable?: true;
   /** Plaid may leave out the place, or anything on the way to it, where there are none */
@@ -72,11 +79,16 @@ export interface Request {
   body?: (asker: Asker) => Record<string, unknown>;
 }
 
+/** `byId`: Plaid answers it by the subject's id only, so for a subject with a token of its own the answer is an empty object. */
+export interface RequestBeside extends Request {
+  byId?: true;
+}
+
 /** Everything at once: what the answer lacks is gone. */
 export interface SnapshotFetch extends Request {
   kind: "snapshot";
   /** more requests for the same rows' tables: the answer of each stands in the first one's under this name */
-  and?: Readonly<Record<string, Request>>;
+  and?: Readonly<Record<string, RequestBeside>>;
   /** error codes by which Plaid refuses the first request and says that there are no rows, since no account can have them */
   none?: readonly string[];
 }

@@ -111,7 +111,8 @@ export function holdsRows(body: Answer, { tables }: Resource): boolean {
 }
 
 /** Whether the place is that of one object, not of an array. */
-const isOne = (key: Table["key"], { whose }: RowsAt): boolean => key.length === 0 && whose === undefined;
+const isOne = (key: Table["key"], { whose, one }: RowsAt): boolean =>
+  one === true || (key.length === 0 && whose === undefined);
 
 function holdsAt(body: Answer, [step = "", ...rest]: readonly string[], at: RowsAt, one: boolean): boolean {
   const isEach = step.endsWith("[]");

@@ -122,11 +122,16 @@ function readCondition(condition: unknown): Failure | null {
 }
 
 /**
- * With these codes, in answer to a request, Plaid says that the item does not exist (any more), so its rows are removed. Nothing
+ * With these codes, in answer to a request, Plaid says that the item or user does not exist (any more), so its rows are removed. Nothing
  * else removes rows: an error in the item's row of a successful answer is only reported, and the other codes of
  * the class mean that Plaid cannot serve the item for now.
  */
-const GONE: ReadonlySet<string> = new Set(["ITEM_NOT_FOUND", "USER_PERMISSION_REVOKED", "ITEM_CONCURRENTLY_DELETED"]);
+const GONE: ReadonlySet<string> = new Set([
+  "ITEM_NOT_FOUND",
+  "USER_PERMISSION_REVOKED",
+  "ITEM_CONCURRENTLY_DELETED",
+  "USER_NOT_FOUND",
+]);
 
 export const isGone = ({ errorCode }: Failure): boolean => GONE.has(errorCode);
 

@@ -3,7 +3,7 @@
  * mirror; the loop stages its pages under the run's lease.
  */
 import { PlaidError } from "../plaid/errors.ts";
-import { requestsOf, rootTable } from "../resources/index.ts";
+import { requestsOf, rootTable, subjectKind } from "../resources/index.ts";
 import type { Asker, Request, Resource, SnapshotFetch } from "../resources/types.ts";
 import { ask, holdsRows, rootIn, type Reader } from "./ask.ts";
 import { failureOf } from "./failure.ts";
@@ -75,9 +75,18 @@ async function askAll(reader: Reader, fetch: SnapshotFetch): Promise<Answered | 
   const answer = await askFirst(reader, first, fetch.none ?? []);
   if (answer === null || beside.length === 0) return answer;
   const members = answer.body.size > 0 ? [answer.text.trim().slice(1, -1)] : [];
-  for (const [name, request] of beside) members.push(`${JSON.stringify(name)}:${(await ask(reader, request)).text}`);
+  for (const [name, request] of beside) {
+    const text = request.byId && !isNamedById(reader) ? "{}" : (await ask(reader, request)).text;
+    members.push(`${JSON.stringify(name)}:${text}`);
+  }
   const text = `{${members.join(",")}}`;
   return { text, body: membersOf(text) };
+}
+
+/** Whether requests carry the subject's id; otherwise they carry a token of it. */
+function isNamedById({ scope, credentials }: Reader): boolean {
+  const access = subjectKind(scope.kind)?.access;
+  return access?.by !== "id" || access.as in credentials;
 }
 
 async function askFirst(reader: Reader, request: Request, none: readonly string[]): Promise<Answered | null> {

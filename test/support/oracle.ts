@@ -46,17 +46,22 @@ const differing = (table: Table): string =>
     .join(", ");
 
 /** Rows of one side only, and rows that differ, as text. */
-async function differences(database: Database, of: Mirrored, itemId: string, truth: string): Promise<unknown[]> {
+export async function differences(
+  database: Database,
+  of: Mirrored,
+  subjectId: string,
+  truth: string,
+): Promise<unknown[]> {
   const differ = differing(of.table);
   const { rows } = await database.query(
     `with truth as (select e as truth, ${keyAtPlaid(of.table, "e")} as at_plaid from jsonb_array_elements($2::jsonb) e),
-      mirror as (select t.*, ${keyInTable(of.table, "t")} as here from ${nameOf(of)} t where item_id = $1 and removed_at is null)
+      mirror as (select t.*, ${keyInTable(of.table, "t")} as here from ${nameOf(of)} t where ${of.resource.subject.column ?? "$1::text"} = $1 and removed_at is null)
     select coalesce(t.here, at_plaid) as key,
       case when at_plaid is null then 'only in the mirror' when t.here is null then 'only at Plaid' else 'differs' end as how,
       array_remove(array[case when t.raw is distinct from truth then 'raw' end, ${differ}], null) as columns
     from mirror t full join truth on at_plaid = t.here
     where at_plaid is null or t.here is null or t.raw is distinct from truth or num_nonnulls(${differ}) > 0 limit 5`,
-    [itemId, truth],
+    [subjectId, truth],
   );
   return rows;
 }

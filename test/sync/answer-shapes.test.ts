@@ -1,7 +1,7 @@
 /** Shapes of one answer that no resource has yet: rows inside arrays of rows, and answers of several endpoints. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ITEM } from "../../src/resources/subjects.ts";
-import { text, type Resource, type SubjectKind } from "../../src/resources/types.ts";
+import { text, type Resource } from "../../src/resources/types.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { openPlaid, type Body, type Plaid } from "./shape-support.ts";
 
@@ -14,10 +14,6 @@ beforeAll(async () => {
       "item_id text, account_id text, owner_id text, name text, primary key (integration_id, item_id, account_id, owner_id)",
     test_numbers: "item_id text, number text, primary key (integration_id, item_id, number)",
     test_names: "item_id text, name text, primary key (integration_id, item_id, name)",
-    test_streams:
-      "item_id text, place text, direction text, name text, primary key (integration_id, item_id, direction, place)",
-    test_payments: "payment_id text, status text, verified_at timestamptz, primary key (integration_id, payment_id)",
-    test_sessions: "session_id text, status text, verified_at timestamptz, primary key (integration_id, session_id)",
   });
 });
 afterAll(() => world[Symbol.asyncDispose]());
@@ -151,105 +147,5 @@ describe("a resource of several endpoints", () => {
       test_numbers: { added: 0, modified: 0, removed: 2 },
       test_names: { added: 0, modified: 0, removed: 1 },
     });
-  });
-});
-
-describe("rows that Plaid gives no id or no array", () => {
-  const PAYMENT: SubjectKind = {
-    kind: "test_payment",
-    column: "payment_id",
-    access: { by: "id", as: "payment_id" },
-    hasEvents: true,
-  };
-  const SESSION: SubjectKind = { ...PAYMENT, kind: "test_session", column: "session_id" };
-  const streams: Resource = {
-    name: "test_streams",
-    touchedBy: [],
-    subject: ITEM,
-    fetch: { kind: "snapshot", endpoint: "/streams/get" },
-    tables: [
-      {
-        name: "test_streams",
-        row: "a stream",
-        rows: [
-          { at: "in", fixed: { direction: "in" }, numbered: "place" },
-          { at: "accounts[].out", fixed: { direction: "out" }, numbered: "place", without: ["noise"], optional: true },
-        ],
-        key: ["direction", "place"],
-        columns: [text("name")],
-      },
-    ],
-  };
-  const payments: Resource = {
-    name: "test_payments",
-    touchedBy: [],
-    subject: PAYMENT,
-    fetch: { kind: "snapshot", endpoint: "/payment/get" },
-    tables: [{ name: "test_payments", row: "a payment", rows: [{ at: "" }], key: [], columns: [text("status")] }],
-  };
-  const sessions: Resource = {
-    name: "test_sessions",
-    touchedBy: [],
-    subject: SESSION,
-    fetch: { kind: "snapshot", endpoint: "/sessions/get" },
-    tables: [
-      {
-        name: "test_sessions",
-        row: "a session",
-        rows: [{ at: "sessions", whose: "session_id", without: ["clicks"] }],
-        key: [],
-        columns: [text("status")],
-      },
-    ],
-  };
-
-  it("rows without an id are told apart by their place and by the list that they are from", async () => {
-    const reader = await plaid.open();
-    const row = (name: string) => ({ name, noise: 1 });
-    plaid.answer = () => ({ in: [row("a"), row("b")], accounts: [{ out: [row("c")] }, {}, { out: null }] });
-    expect((await plaid.sync(reader, streams)).changes).toEqual({
-      test_streams: { added: 3, modified: 0, removed: 0 },
-    });
-    expect(await plaid.current(reader, "test_streams", "direction, place, name, raw")).toEqual([
-      { direction: "in", place: "1", name: "a", raw: { ...row("a"), direction: "in", place: 1 } },
-      { direction: "in", place: "2", name: "b", raw: { ...row("b"), direction: "in", place: 2 } },
-      { direction: "out", place: "1", name: "c", raw: { name: "c", direction: "out", place: 1 } },
-    ]);
-    plaid.answer = () => ({ in: [row("b")] });
-    expect((await plaid.sync(reader, streams)).changes).toEqual({
-      test_streams: { added: 0, modified: 1, removed: 2 },
-    });
-  });
-
-  it("an answer that is the row itself changes the row only if something else than its request_id changed", async () => {
-    const reader = await plaid.open(PAYMENT);
-    const answer = (status: string, request_id: string) => ({ payment_id: reader.scope.subjectId, status, request_id });
-    plaid.answer = () => answer("sent", "r1");
-    const first = await plaid.sync(reader, payments);
-    expect(first.changes).toEqual({ test_payments: { added: 1, modified: 0, removed: 0 } });
-    expect(first.outcome.root).toEqual({ payment_id: reader.scope.subjectId, status: "sent" });
-    plaid.answer = () => answer("sent", "r2");
-    expect((await plaid.sync(reader, payments)).changes).toEqual({
-      test_payments: { added: 0, modified: 0, removed: 0 },
-    });
-    plaid.answer = () => answer("done", "r3");
-    expect((await plaid.sync(reader, payments)).changes).toEqual({
-      test_payments: { added: 0, modified: 1, removed: 0 },
-    });
-    expect(await plaid.current(reader, "test_payments", "status, raw ->> 'request_id' as id", "payment_id")).toEqual([
-      { status: "done", id: null },
-    ]);
-  });
-
-  it("of an answer about several subjects only the row of the subject itself is taken", async () => {
-    const reader = await plaid.open(SESSION);
-    const session = (session_id: string, status: string) => ({ session_id, status, clicks: [] });
-    plaid.answer = () => ({ sessions: [session("other", "x"), session(reader.scope.subjectId, "open")] });
-    const { changes, outcome } = await plaid.sync(reader, sessions);
-    expect(changes).toEqual({ test_sessions: { added: 1, modified: 0, removed: 0 } });
-    expect(outcome.root).toMatchObject({ session_id: reader.scope.subjectId, status: "open" });
-    expect(await plaid.current(reader, "test_sessions", "status, raw", "session_id")).toEqual([
-      { status: "open", raw: { session_id: reader.scope.subjectId, status: "open" } },
-    ]);
   });
 });

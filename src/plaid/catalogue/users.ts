@@ -45,16 +45,12 @@ export const USER_WEBHOOKS = [
   }),
   ...webhooksOf("CHECK_REPORT", [USER], {
     CHECK_REPORT_READY: { meaning: "A Plaid Check report is ready, for 24 hours." },
-    CHECK_REPORT_FAILED: {
-      meaning: "A Plaid Check report could not be made; the user's items say why.",
-      unread: NOT_MADE,
-    },
+    CHECK_REPORT_FAILED: { meaning: "A Plaid Check report could not be made; the user's items say why." },
     USER_CHECK_REPORT_READY: { meaning: "A user's Plaid Check report is ready, for 24 hours." },
     USER_CHECK_REPORT_FAILED: {
       meaning: "A user's Plaid Check report could not be made; the user's items say why.",
-      unread: NOT_MADE,
     },
-    UPGRADE_FAILED: { meaning: "Items could not be upgraded for a Plaid Check report.", unread: NOT_MADE },
+    UPGRADE_FAILED: { meaning: "Items could not be upgraded for a Plaid Check report." },
   }),
   ...webhooksOf("CRA_REPORT", [USER], {
     CRA_REPORT_UPDATED: { meaning: "Products of a Plaid Check report were updated, or failed; the body names them." },

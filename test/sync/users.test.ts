@@ -1,0 +1,186 @@
+/**
+ * Users and what Plaid reports on them, asset reports and Link sessions: how they become known, what is read, what is not, and what the
+ * mirror keeps when a report was replaced, has expired or cannot be made.
+ */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { append } from "../../src/journal/append.ts";
+import { addSubject, getSubject } from "../../src/sync/subjects.ts";
+import type { RecordKind } from "../../src/simulator/index.ts";
+import type { Sync } from "../../src/sync/sync.ts";
+import { markAll } from "../support/mark.ts";
+import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
+import { webhookBody } from "../support/plaid-signer.ts";
+import { webhook } from "../support/webhook.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+
+/** Plaid bills these when they are asked for, so nothing asks for them. */
+const BILLED = [
+  "payroll_risk_signals",
+  "cra_partner_insights",
+  "cra_network_insights",
+  "cra_cashflow_insights",
+  "cra_lend_score",
+];
+
+let world: World<"sync">;
+let worker: Sync;
+beforeAll(async () => {
+  world = await startWorld({ simulator: { seed: "users" }, sync: {} });
+  worker = await world.sync.start();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+/** As if Plaid had sent a webhook about a record, and sync had served it; resolves with the webhook's outcome. */
+async function told(kind: RecordKind, id: string, type: string, code: string, fields: object = {}): Promise<unknown> {
+  const { database, integration, sync } = world;
+  const given = { integrationId: integration.id, itemId: null, webhookType: type, webhookCode: code };
+  const body = webhookBody({ webhook_type: type, webhook_code: code, ...fields });
+  const [appended] = await append(database, [webhook({ ...given, subject: { kind, id }, body })]);
+  await markAll(database);
+  await worker.idle();
+  return (await sync.info(appended?.id ?? ""))?.outcome;
+}
+
+const made = <K extends RecordKind>(kind: K, fields: object = {}) => {
+  const [record] = world.simulator.control.records.create(kind, { webhooks: false, ...fields } as never).records;
+  if (!record) throw new Error("the simulator made no record");
+  return { id: record.id, token: record.token ?? "" };
+};
+const change = (kind: RecordKind, id: string, fields: object) =>
+  world.simulator.control.records.change(kind, id, { webhooks: false, ...fields } as never);
+const equal = (kind: RecordKind, id: string) =>
+  expectRecordEqualsTruth(world.database, world.simulator, kind, id, BILLED);
+const add = async (kind: RecordKind, id: string, token?: string) => {
+  await addSubject(world, { integration_id: world.integration.id, kind, id, token });
+  await worker.idle();
+};
+const statusOf = async (kind: RecordKind, id: string) =>
+  (await getSubject(world.database, { kind, id, integration_id: world.integration.id })).status;
+const count = async (table: string, where: string): Promise<number> => {
+  const { rows } = await world.database.query<{ count: number }>(
+    `select count(*)::int as count from plaid.${table} where ${where}`,
+  );
+  return rows[0]?.count ?? 0;
+};
+
+it("the first webhook about a user reads the user, the items, and all that Plaid reports on the user", async () => {
+  const user = made("user", { items: 2 });
+  expect(await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
+  await equal("user", user.id);
+  expect(await count("pay_stubs", `plaid_user_id = '${user.id}'`)).toBeGreaterThan(0);
+  expect(await statusOf("user", user.id)).toBe("ok");
+});
+
+it("a user with a user_token is asked about by the token, and has a row although Plaid shows none of the user's fields", async () => {
+  const user = made("user", { legacy: true, items: 3 });
+  await add("user", user.id, user.token);
+  await equal("user", user.id);
+  const { rows } = await world.database.query(
+    "select client_user_id, raw from plaid.users where plaid_user_id = $1 and removed_at is null",
+    [user.id],
+  );
+  expect(rows).toEqual([{ client_user_id: null, raw: {} }]);
+  expect(await count("current_user_items", `plaid_user_id = '${user.id}'`)).toBe(3);
+});
+
+it("rows follow a user's new pay stubs, reports and items, and a report that was replaced", async () => {
+  const user = made("user", { items: 2 });
+  await add("user", user.id);
+  change("user", user.id, { pay_stubs: 2, add_items: 1, break_item: true });
+  await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION");
+  change("user", user.id, { bank_income: true });
+  await told("user", user.id, "INCOME", "BANK_INCOME_REFRESH_COMPLETE");
+  change("user", user.id, { check_report: true, remove_items: 1 });
+  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  await equal("user", user.id);
+  expect(await count("bank_income_reports", `plaid_user_id = '${user.id}' and removed_at is null`)).toBe(2);
+  expect(await count("cra_base_reports", `plaid_user_id = '${user.id}' and removed_at is not null`)).toBe(1);
+});
+
+it("a user without income and reports has no rows of them, and is well", async () => {
+  const none = { payroll: false, bank_income: false, check_report: false, cash_flow: false };
+  const user = made("user", { items: 0, ...none });
+  await add("user", user.id);
+  await equal("user", user.id);
+  expect(await statusOf("user", user.id)).toBe("ok");
+});
+
+it("a consumer report is read when Plaid says that it is ready, and stays in the mirror after it has expired", async () => {
+  const { control } = world.simulator;
+  const user = made("user", { payroll: false, bank_income: false, check_report: false });
+  await plaidRequest("/cra/check_report/create", {
+    user_id: user.id,
+    webhook: "https://example.com/",
+    days_requested: 90,
+    consumer_report_permissible_purpose: "EXTENSION_OF_CREDIT",
+  });
+  await add("user", user.id);
+  expect(await statusOf("user", user.id)).toBe("waiting");
+  await control.advanceClock({ advance_s: 60 });
+  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  expect(await statusOf("user", user.id)).toBe("ok");
+  await equal("user", user.id);
+  await control.advanceClock({ advance_s: 86_400 });
+  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_FAILED");
+  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  await equal("user", user.id);
+  expect(await count("cra_base_report_accounts", `plaid_user_id = '${user.id}' and removed_at is null`)).not.toBe(0);
+  expect(await statusOf("user", user.id)).toBe("ok");
+});
+
+it("a user who was removed at Plaid ends, with all rows", async () => {
+  const user = made("user");
+  await add("user", user.id);
+  await plaidRequest("/user/remove", { user_id: user.id });
+  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  expect(await statusOf("user", user.id)).toBe("ended");
+  expect(await count("users", `plaid_user_id = '${user.id}' and removed_at is null`)).toBe(0);
+  expect(await count("pay_stubs", `plaid_user_id = '${user.id}' and removed_at is null`)).toBe(0);
+});
+
+it("a webhook about an asset report waits for the report's token, and the report is read when the token comes", async () => {
+  const report = made("asset_report", { items: 2 });
+  expect(await told("asset_report", report.id, "ASSETS", "PRODUCT_READY")).toBe("subject_unknown");
+  await add("asset_report", report.id, report.token);
+  await equal("asset_report", report.id);
+  const { rows } = await world.database.query<{ raw: { user: Record<string, string> } }>(
+    "select raw from plaid.asset_reports where asset_report_id = $1",
+    [report.id],
+  );
+  expect(rows[0]?.raw.user).toMatchObject({ first_name: "•••", ssn: expect.stringMatching(/^••••\d{4}$/) });
+});
+
+it("an asset report that is not ready is read again when Plaid says that it is", async () => {
+  const report = made("asset_report", { ready_after_s: 3600 });
+  await add("asset_report", report.id, report.token);
+  expect(await count("asset_reports", `asset_report_id = '${report.id}'`)).toBe(0);
+  change("asset_report", report.id, { settle: true });
+  await told("asset_report", report.id, "ASSETS", "PRODUCT_READY");
+  await equal("asset_report", report.id);
+});
+
+it("a Link session is read by the token in its webhook, without the other sessions of the token and without public tokens", async () => {
+  const first = made("link_session", { items: 2 });
+  const second = made("link_session", { link_token: first.token, outcome: null });
+  const link_token = first.token;
+  await told("link_session", first.id, "LINK", "SESSION_FINISHED", { link_session_id: first.id, link_token });
+  await told("link_session", second.id, "LINK", "EVENTS", { link_session_id: second.id, link_token });
+  await equal("link_session", first.id);
+  change("link_session", second.id, { events: 3, outcome: "EXITED" });
+  await told("link_session", second.id, "LINK", "SESSION_FINISHED", { link_session_id: second.id, link_token });
+  await equal("link_session", second.id);
+  const { rows } = await world.database.query<{ raw: string }>("select raw::text from plaid.link_sessions");
+  expect(rows).toHaveLength(2);
+  expect(rows.map(({ raw }) => raw).join()).not.toContain("public-sandbox-");
+  expect(await count("link_sessions", "exit_error_error_code is not null")).toBe(1);
+});
+
+async function plaidRequest(path: string, body: object): Promise<void> {
+  const { url, clientId, secret } = world.simulator;
+  const response = await fetch(`${url}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ client_id: clientId, secret, ...body }),
+  });
+  expect(response.status).toBe(200);
+}
