@@ -12,6 +12,7 @@ interface Facts {
   accountIds: readonly string[];
   historyComplete: boolean;
   reportId: string;
+  webhook: string;
 }
 
 /** A webhook of this kind about an Item; null when the simulator has none ready. */
@@ -29,6 +30,7 @@ const factsOf = (sim: Simulation, item: Item): Facts => ({
   accountIds: item.removed ? [] : bookOf(item).accounts.map((account) => account.id),
   historyComplete: item.stage === "HISTORICAL",
   reportId: item.random.fork("report").uuid(),
+  webhook: item.webhook ?? "",
 });
 
 const WEEK_MS = 7 * 86_400_000;
@@ -46,6 +48,7 @@ const READY_MADE: Record<string, (facts: Facts) => notices.WebhookNotice> = {
   "ITEM/NEW_ACCOUNTS_AVAILABLE": notices.newAccountsAvailable,
   "ITEM/PENDING_DISCONNECT": (facts) => notices.pendingDisconnect(facts.now + WEEK_MS),
   "ITEM/PENDING_EXPIRATION": (facts) => notices.pendingExpiration(facts.now + WEEK_MS),
+  "ITEM/WEBHOOK_UPDATE_ACKNOWLEDGED": (facts) => notices.webhookUpdateAcknowledged(facts.webhook),
   "ITEM/USER_PERMISSION_REVOKED": notices.permissionRevokedNotice,
   "ITEM/USER_ACCOUNT_REVOKED": (facts) => notices.accountRevoked(facts.accountIds[0] ?? ""),
   "AUTH/AUTOMATICALLY_VERIFIED": (facts) => notices.verification(facts.accountIds[0] ?? "", false),
@@ -81,5 +84,23 @@ const READY_MADE: Record<string, (facts: Facts) => notices.WebhookNotice> = {
     },
     withUser: true,
     withoutItem: true,
+  }),
+  "INVESTMENTS_TRANSACTIONS/HISTORICAL_UPDATE": () => ({
+    type: "INVESTMENTS_TRANSACTIONS",
+    code: "HISTORICAL_UPDATE",
+    fields: { cancelled_investments_transactions: 0, error: null, new_investments_transactions: 0 },
+    withUser: true,
+  }),
+  "INCOME/INCOME_VERIFICATION": () => ({
+    type: "INCOME",
+    code: "INCOME_VERIFICATION",
+    fields: { verification_status: "VERIFICATION_STATUS_PROCESSING_COMPLETE" },
+    withUser: true,
+  }),
+  "INCOME/INCOME_VERIFICATION_RISK_SIGNALS": () => ({
+    type: "INCOME",
+    code: "INCOME_VERIFICATION_RISK_SIGNALS",
+    fields: { risk_signals_status: "RISK_SIGNALS_PROCESSING_COMPLETE" },
+    withUser: true,
   }),
 };

@@ -30,6 +30,8 @@ export interface PlaidSchema {
   objectFaults(name: string, value: Node): string[];
   /** judged by every schema of this type and code that the body can be meant by; unknown kinds are faults */
   webhookFaults(body: Node): string[];
+  /** `TYPE/CODE` of the webhooks that are about an Item */
+  itemWebhooks: readonly string[];
 }
 
 export function openPlaidSchema(): PlaidSchema | null {
@@ -94,6 +96,9 @@ export function openPlaidSchema(): PlaidSchema | null {
       const unknown = Object.keys(value).filter((field) => !(field in known));
       return [...faultsBy(`/components/schemas/${name}`, value), ...unknown.map((field) => `${name} has no ${field}`)];
     },
+    itemWebhooks: [...webhooks].flatMap(([kind, names]) =>
+      names.some((name) => "item_id" in (schemas[name]?.["properties"] as Node)) ? [kind] : [],
+    ),
     errorFaults: (answer) => faultsBy("/components/schemas/PlaidError", answer),
     webhookFaults: (body) => {
       const kind = `${String(body["webhook_type"])}/${String(body["webhook_code"])}`;
