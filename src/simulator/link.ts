@@ -6,6 +6,7 @@ import type { Institution } from "./catalogue/institutions.ts";
 import type { Login } from "./custom/login.ts";
 import { postOnDays } from "./custom/posting.ts";
 import { planFor } from "./history.ts";
+import { repairItem } from "./health.ts";
 import type { Item } from "./item.ts";
 import { beginPulls } from "./products/shelf.ts";
 import type { Simulation } from "./simulation.ts";
@@ -37,4 +38,18 @@ export function linkItem(sim: Simulation, request: LinkRequest): Item {
 export function beginProducts(sim: Simulation, item: Item, ready = false): void {
   if (!ready && item.products.includes("transactions")) sim.startExtraction(item);
   beginPulls(sim, item, item.products, ready);
+}
+
+/** Ends a session in update mode: the Item works again, and has the products that its user agreed to beside. */
+export function updateItem(
+  sim: Simulation,
+  item: Item,
+  link: { products: string[]; consented: readonly string[] },
+): void {
+  item.consented = [...new Set([...item.consented, ...link.consented])];
+  repairItem(sim, item, false);
+  const added = link.products.filter((one) => item.institution.products.includes(one) && !item.products.includes(one));
+  item.products = [...item.products, ...added];
+  if (item.stage === "NONE" && added.includes("transactions")) sim.startExtraction(item);
+  beginPulls(sim, item, added);
 }

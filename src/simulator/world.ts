@@ -44,6 +44,8 @@ export interface LinkToken {
   days: number;
   /** update mode: the Item to repair */
   item: Item | null;
+  /** further Items of the same session in update mode */
+  alsoUpdated: readonly Item[];
   /** Plaid reports its sessions: by webhooks, and with all their events in /link/token/get */
   reported: boolean;
   createdAt: number;

@@ -13,7 +13,7 @@ import { faultSchema, type FaultInput, type ActiveFault } from "../faults.ts";
 import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
 import { planFor } from "../history.ts";
-import { beginProducts, linkItem } from "../link.ts";
+import { beginProducts, linkItem, updateItem } from "../link.ts";
 import { finishSession } from "../records/link-session.ts";
 import type { Simulation } from "../simulation.ts";
 import type { BookName } from "../products/index.ts";
@@ -79,8 +79,7 @@ export class Control {
     if (!link) throw inputs.badInput({ link_token: "is unknown: create one with /link/token/create" });
     if (link.expiresAt <= this.#sim.time.now()) throw inputs.badInput({ link_token: "has expired: create another" });
     if (link.item) {
-      link.item.consented = [...new Set([...link.item.consented, ...link.consented])];
-      repairItem(this.#sim, link.item, false);
+      for (const item of [link.item, ...link.alsoUpdated]) updateItem(this.#sim, item, link);
       finishSession(this.#sim, request.link_token, link, null);
       return { public_token: null, item_id: link.item.itemId };
     }

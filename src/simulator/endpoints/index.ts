@@ -30,6 +30,7 @@ import { statementsDownload } from "./statements-download.ts";
 import { statementsList } from "./statements-list.ts";
 import { statementsRefresh } from "./statements-refresh.ts";
 import { TRANSFERS } from "./transfers.ts";
+import { sandboxUserResetLogin } from "./sandbox-user-reset-login.ts";
 import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
@@ -57,6 +58,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   sandboxItemSetVerificationStatus,
   sandboxPublicTokenCreate,
   sandboxTransactionsCreate,
+  sandboxUserResetLogin,
   statementsDownload,
   statementsList,
   statementsRefresh,

@@ -3,6 +3,8 @@ import { z } from "zod";
 import { loginOf } from "../custom/login.ts";
 import { invalidField, invalidInstitution } from "../plaid-error.ts";
 import { linkItem } from "../link.ts";
+import { recordWith } from "../records/changes.ts";
+import { user } from "../records/user.ts";
 import { endpoint } from "./endpoint.ts";
 import { webhookUrl } from "./item-webhook-update.ts";
 
@@ -37,7 +39,7 @@ export const sandboxPublicTokenCreate = endpoint(
       institution,
       products: body.initial_products,
       webhook: body.options?.webhook ?? null,
-      userId: body.user_id ?? null,
+      userId: body.user_token ? recordWith(sim, user, client.clientId, body.user_token).id : (body.user_id ?? null),
       login: loginOf(body.options?.override_username, body.options?.override_password),
       days: body.options?.transactions?.days_requested ?? DEFAULT_DAYS,
     });

@@ -97,7 +97,7 @@ export function openPlaidSchema(): PlaidSchema | null {
       return [...faultsBy(`/components/schemas/${name}`, value), ...unknown.map((field) => `${name} has no ${field}`)];
     },
     itemWebhooks: [...webhooks].flatMap(([kind, names]) =>
-      names.some((name) => "item_id" in (schemas[name]?.["properties"] as Node)) ? [kind] : [],
+      names.some((name) => Object.hasOwn((schemas[name]?.["properties"] ?? {}) as Node, "item_id")) ? [kind] : [],
     ),
     errorFaults: (answer) => faultsBy("/components/schemas/PlaidError", answer),
     webhookFaults: (body) => {

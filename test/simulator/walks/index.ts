@@ -8,6 +8,7 @@ import { payments } from "./payments.ts";
 import { assetReports, linkSessions } from "./reports.ts";
 import { transfers } from "./transfers.ts";
 import { income, plaidCheck, users } from "./users.ts";
+import { updateMode } from "./update-mode.ts";
 import { webhookEvents } from "./webhook-events.ts";
 import type { Walk } from "./walk.ts";
 
@@ -22,5 +23,6 @@ export const WALKS: readonly Walk[] = [
   plaidCheck,
   assetReports,
   linkSessions,
+  updateMode,
   webhookEvents,
 ];
