@@ -172,6 +172,11 @@ export const OPTIONS = {
     "Days after which Tartan deletes rows of schema plaid that Plaid removed; 0 keeps them, with removed_at set.",
     { defaultText: "0 (keep all)" },
   ),
+  auditRetentionDays: option(
+    "TARTAN_AUDIT_RETENTION_DAYS",
+    whole(0, 36_500).default(730),
+    "Days after which rows of the audit log are deleted; 0 keeps all.",
+  ),
   eventRetentionDays: option(
     "TARTAN_EVENT_RETENTION_DAYS",
     whole(1, 36_500).optional(),

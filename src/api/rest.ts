@@ -10,6 +10,7 @@ import { referenceRoutes } from "./docs/reference.ts";
 import { describeRoutes } from "./docs/openapi.ts";
 import type { Api, ApiDeps } from "./http/operation.ts";
 import { VERSION } from "../version.ts";
+import { auditOperations } from "./nouns/audit.ts";
 import { deadLetterOperations } from "./nouns/dead-letters.ts";
 import { deliveryOperations } from "./nouns/deliveries.ts";
 import { destinationOperations } from "./nouns/destinations/operations.ts";
@@ -32,6 +33,7 @@ const NOUNS = [
   subjectOperations,
   webhookOperations,
   refusalOperations,
+  auditOperations,
   destinationOperations,
   routeOperations,
   deliveryOperations,
@@ -46,6 +48,7 @@ export async function restApi(app: Api, deps: ApiDeps): Promise<void> {
   await app.register(async (api: Api) => {
     api.addHook("onRequest", async (request, reply) => addHeaders(request, reply));
     api.addHook("onResponse", logRequest(deps));
+    api.decorateRequest("actor", "");
     api.addHook("onRequest", requireKey(deps.database));
     readEmptyBodies(api);
     for (const noun of NOUNS) noun(api, deps);

@@ -3,7 +3,9 @@
  * time that a lookup by hash takes reveals nothing about the keys.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { audit } from "../audit/audit.ts";
 import type { Database, Queryable } from "../database/types.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import { newApiKeyId } from "../model/ids.ts";
 import { ADD_KEY, FIND_KEY, HAS_KEY, SET_KEY } from "./queries.ts";
 
@@ -40,12 +42,18 @@ export async function ensureAdminKey(
 }
 
 /** Replaces the administrator's key. The old one stops working at once in this process, and within seconds in others. */
-export async function resetAdminKey(database: Database): Promise<{ key: string }> {
+export async function resetAdminKey(database: Database, by: Change = BY_TARTAN): Promise<{ key: string }> {
   const key = newKey();
-  await database.query(SET_KEY, [newApiKeyId(), ADMIN, hash(key)]);
+  await database.transaction(async (tx) => {
+    await tx.query(SET_KEY, [newApiKeyId(), ADMIN, hash(key)]);
+    await audit(tx, by, { action: "api_key.reset", subject: ADMIN });
+  });
   caches.delete(database);
   return { key };
 }
+
+/** How the audit log names the owner of a key. */
+export const actorOf = ({ name }: ApiKey): string => (name === ADMIN ? "admin key" : name);
 
 type Cache = Map<string, { key: ApiKey; until: number }>;
 const caches = new WeakMap<Database, Cache>();

@@ -5,7 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
+import { audit } from "../audit/audit.ts";
 import { TartanError } from "../errors.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import { newIntegrationId } from "../model/ids.ts";
 import type { Environment } from "../model/integration.ts";
 import { checked } from "../model/validation.ts";
@@ -20,7 +22,7 @@ import {
   NOTIFY_INTEGRATIONS,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
-import { namesIn, setReveals } from "./reveals.ts";
+import { auditReveals, namesIn, setReveals } from "./reveals.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import type { Vault } from "./vault.ts";
@@ -80,6 +82,7 @@ export async function createIntegration(
   database: Database,
   vault: Vault,
   given: NewIntegration,
+  by: Change = BY_TARTAN,
 ): Promise<Integration & { webhook_secret: string }> {
   const input = checked(NewIntegration, given, "integration");
   const id = newIntegrationId();
@@ -100,7 +103,21 @@ export async function createIntegration(
       namesIn(input.revealed_resources ?? []),
       namesIn(input.enabled_resources ?? []),
     ]);
-    return { ...one(rows, id), webhook_secret: secret };
+    const made = one(rows, id);
+    const { name, environment, plaid_url, client_id } = made;
+    await audit(tx, by, {
+      action: "integration.created",
+      integrationId: id,
+      details: { name, environment, plaid_url, client_id },
+    });
+    await auditReveals(
+      tx,
+      id,
+      by,
+      { revealed: [], enabled: [] },
+      { revealed: made.revealed_resources, enabled: made.enabled_resources },
+    );
+    return { ...made, webhook_secret: secret };
   });
 }
 
@@ -120,6 +137,9 @@ export async function getIntegration(q: Queryable, id: string): Promise<Integrat
   return rows[0] ? publicShape(rows[0]) : null;
 }
 
+/** They have actions of their own. */
+const REVEALS: ReadonlySet<string> = new Set(["revealed_resources", "enabled_resources"]);
+
 /**
  * Changes the given settings and leaves the rest.
  * @returns the integration, and the work that was noted for its items
@@ -130,6 +150,7 @@ export async function changeIntegration(
   vault: Vault,
   id: string,
   given: IntegrationChange,
+  by: Change = BY_TARTAN,
 ): Promise<{ integration: Integration; unfinished: "retry" | null }> {
   const changes = checked(IntegrationChange, given, "integration");
   const isRetried = changes.secret !== undefined || changes.client_id !== undefined;
@@ -139,9 +160,12 @@ export async function changeIntegration(
     const { days_requested: days, include_original_description: original } = changes;
     const common = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
     const values = [...common, days !== undefined, days ?? null, original ?? null];
-    await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources });
+    await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources }, by);
     const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
     if (isRetried) await tx.query(NOTE_RETRY, [id]);
+    const fields = Object.keys(changes).filter((name) => !REVEALS.has(name));
+    if (fields.length > 0)
+      await audit(tx, by, { action: "integration.changed", integrationId: id, details: { fields } });
     return updated;
   });
   return { integration, unfinished: isRetried ? "retry" : null };
@@ -157,11 +181,13 @@ export async function rotateWebhookSecret(
   vault: Vault,
   id: string,
   secret: string = newWebhookSecret(),
+  by: Change = BY_TARTAN,
 ): Promise<{ webhook_secret: string }> {
   checked(WebhookSecretRotation, { webhook_secret: secret }, "integration");
   return await changing(database, vault, async (tx) => {
     const sealed = vault.seal(secret, webhookSecret(id));
     one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null, false, null, null])).rows, id);
+    await audit(tx, by, { action: "webhook_secret.rotated", integrationId: id });
     return { webhook_secret: secret };
   });
 }
@@ -170,9 +196,19 @@ export async function rotateWebhookSecret(
  * Deletes its secrets, notifies the processes, and notes the work for its items.
  * @throws TartanError `not_found`
  */
-export async function markDeleted(database: Database, id: string, unfinished: "end" | "purge"): Promise<void> {
+export async function markDeleted(
+  database: Database,
+  id: string,
+  unfinished: "end" | "purge",
+  by: Change = BY_TARTAN,
+): Promise<void> {
   await database.transaction(async (tx) => {
     if ((await tx.query(DELETE_INTEGRATION, [id, unfinished])).rowCount === 0) throw notFound(id);
+    await audit(tx, by, {
+      action: "integration.deleted",
+      integrationId: id,
+      details: { purge: unfinished === "purge" },
+    });
     await tx.query(NOTIFY_INTEGRATIONS);
   });
 }

@@ -7,6 +7,8 @@
  * the change, finds them. A run that comes later sees the change and masks by itself.
  */
 import type { Queryable } from "../database/types.ts";
+import { audit } from "../audit/audit.ts";
+import type { Change } from "../model/change.ts";
 import { RESOURCES } from "../resources/index.ts";
 import {
   ENABLED,
@@ -37,6 +39,7 @@ export async function setReveals(
   tx: Queryable,
   id: string,
   given: { [list in keyof Reveals]: Reveals[list] | undefined },
+  by: Change,
 ): Promise<boolean> {
   const [before] = (await tx.query<Reveals>(HOLD_REVEALS, [id])).rows;
   if (!before) return false;
@@ -46,7 +49,26 @@ export async function setReveals(
   const added = [...without(revealed, before.revealed), ...without(enabled, before.enabled)];
   if (hidden.length + added.length === 0 && without(before.enabled, enabled).length === 0) return false;
   await tx.query(SET_REVEALS, [id, revealed, enabled, hidden, added.filter(isReadAlone)]);
+  await auditReveals(tx, id, by, before, { revealed, enabled });
   return hidden.length + added.length > 0;
+}
+
+/** Records what has become revealed, hidden, enabled and disabled. */
+export async function auditReveals(
+  tx: Queryable,
+  integrationId: string,
+  by: Change,
+  before: Reveals,
+  after: Reveals,
+): Promise<void> {
+  const happened = [
+    ["resources.revealed", without(after.revealed, before.revealed)],
+    ["resources.hidden", without(before.revealed, after.revealed)],
+    ["resources.enabled", without(after.enabled, before.enabled)],
+    ["resources.disabled", without(before.enabled, after.enabled)],
+  ] as const;
+  for (const [action, resources] of happened)
+    if (resources.length > 0) await audit(tx, by, { action, integrationId, details: { resources } });
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type IntegrationChange,
 } from "../integrations/integrations.ts";
 import type { Vault } from "../integrations/vault.ts";
+import type { Change } from "../model/change.ts";
 import { finishReveals } from "./reveals.ts";
 import { finish } from "./unfinished.ts";
 
@@ -23,8 +24,9 @@ export async function updateIntegration(
   vault: Vault,
   id: string,
   changes: IntegrationChange,
+  by?: Change,
 ): Promise<Integration> {
-  const { integration, unfinished } = await changeIntegration(database, vault, id, changes);
+  const { integration, unfinished } = await changeIntegration(database, vault, id, changes, by);
   if (unfinished !== null) await finish(database, id, unfinished);
   await finishReveals(database, id);
   return integration;
@@ -36,8 +38,13 @@ export async function updateIntegration(
  * transaction is done in parts. If it is interrupted, repeat the call, or `finishIntegrations` finishes it.
  * @throws TartanError `not_found`
  */
-export async function deleteIntegration(database: Database, id: string, { purge = false } = {}): Promise<void> {
+export async function deleteIntegration(
+  database: Database,
+  id: string,
+  { purge = false } = {},
+  by?: Change,
+): Promise<void> {
   const unfinished = purge ? "purge" : "end";
-  await markDeleted(database, id, unfinished);
+  await markDeleted(database, id, unfinished, by);
   await finish(database, id, unfinished);
 }

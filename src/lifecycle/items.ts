@@ -1,4 +1,5 @@
 /** Unlinks or erases an item. Each is one transaction, in which every owner of tables deletes its part. */
+import { audit } from "../audit/audit.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { recordEvents, type NewEvent } from "../events/events.ts";
@@ -6,6 +7,7 @@ import * as events from "../events/forget.ts";
 import * as integrations from "../integrations/items.ts";
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import * as relay from "../relay/forget.ts";
 import * as sync from "../sync/forget.ts";
 
@@ -30,22 +32,33 @@ export const itemRemoved = ({ integrationId, itemId, reason, userId = null }: Re
  * Deletes the token and ends syncing; mirrored rows stay.
  * @throws TartanError `not_found`
  */
-export async function unlinkItem(database: Database, integrationId: string, itemId: string): Promise<void> {
+export async function unlinkItem(
+  database: Database,
+  integrationId: string,
+  itemId: string,
+  by: Change = BY_TARTAN,
+): Promise<void> {
   await database.transaction(async (tx) => {
     await checkKnown(tx, integrationId, itemId);
     const wasLinked = await integrations.forgetToken(tx, integrationId, itemId);
     await sync.endItem(tx, integrationId, itemId);
     await journal.settleItem(tx, integrationId, itemId);
+    await audit(tx, by, { action: "item.unlinked", integrationId, subject: itemId });
     if (wasLinked) await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "unlinked" })]);
   });
 }
 
 /**
  * Deletes everything about the item: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. Only the
- * event about it remains, with the item's id.
+ * event about it remains, with the item's id, and the row of the audit log.
  * @throws TartanError `not_found`
  */
-export async function eraseItem(database: Database, integrationId: string, itemId: string): Promise<void> {
+export async function eraseItem(
+  database: Database,
+  integrationId: string,
+  itemId: string,
+  by: Change = BY_TARTAN,
+): Promise<void> {
   await database.transaction(async (tx) => {
     await checkKnown(tx, integrationId, itemId);
     // Before the first row is locked, since this may take long.
@@ -57,6 +70,7 @@ export async function eraseItem(database: Database, integrationId: string, itemI
     await relay.forgetItem(tx, integrationId, itemId);
     await events.forgetItem(tx, integrationId, itemId);
     await journal.forgetItem(tx, integrationId, itemId);
+    await audit(tx, by, { action: "item.erased", integrationId, subject: itemId });
     await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "erased" })]);
   }, "long");
 }

@@ -1,9 +1,11 @@
 /** Erases a subject that belongs to no item, in one transaction, in which every owner of tables deletes its part. */
+import { audit } from "../audit/audit.ts";
 import type { Database } from "../database/types.ts";
 import * as events from "../events/forget.ts";
 import * as integrations from "../integrations/subjects.ts";
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import type { Subject } from "../model/webhook.ts";
 import * as relay from "../relay/forget.ts";
 import * as sync from "../sync/forget.ts";
@@ -14,7 +16,12 @@ import { getSubject } from "../sync/subjects.ts";
  * webhook about it makes it known again.
  * @throws TartanError `not_found`
  */
-export async function eraseSubject(database: Database, integrationId: string, subject: Subject): Promise<void> {
+export async function eraseSubject(
+  database: Database,
+  integrationId: string,
+  subject: Subject,
+  by: Change = BY_TARTAN,
+): Promise<void> {
   await database.transaction(async (tx) => {
     await getSubject(tx, { ...subject, integration_id: integrationId });
     // Before the first row is locked, since this may take long.
@@ -25,5 +32,11 @@ export async function eraseSubject(database: Database, integrationId: string, su
     await relay.forgetSubject(tx, integrationId, subject);
     await events.forgetSubject(tx, integrationId, subject);
     await journal.forgetSubject(tx, integrationId, subject);
+    await audit(tx, by, {
+      action: "subject.erased",
+      integrationId,
+      subject: subject.id,
+      details: { kind: subject.kind },
+    });
   }, "long");
 }

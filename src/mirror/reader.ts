@@ -30,6 +30,9 @@ export interface ReaderScope {
   rotate?: boolean | undefined;
 }
 
+/** Called in the transaction that makes a reader or gives it another password. */
+type OnReaderChange = (tx: Queryable, role: string, change: "created" | "rotated") => Promise<void>;
+
 interface Reader {
   role: string;
   password: string;
@@ -40,13 +43,19 @@ const newPassword = (): string => randomBytes(24).toString("base64url");
 
 /**
  * The connection string of the reader; makes the reader if there is none. The same one every time, until `rotate`.
+ * @param onChange records what was made or changed
  * @param url Tartan's own, whose host, port, database and parameters the string keeps
  * @throws TartanError `invalid_request` with the statements that a DBA should run, when Tartan's own role may not make roles
  */
-export async function readerUrl(database: Database, url: string, scope: ReaderScope = {}): Promise<string> {
+export async function readerUrl(
+  database: Database,
+  url: string,
+  scope: ReaderScope = {},
+  onChange: OnReaderChange = async () => undefined,
+): Promise<string> {
   const { integrationId, rotate = false } = scope;
   await removeForeign(database);
-  const reader = await recordReader(database, integrationId ?? null, rotate);
+  const reader = await recordReader(database, integrationId ?? null, rotate, onChange);
   await database.transaction(async (tx) => {
     await tx.query(LOCK_READERS);
     await ensureRole(tx, reader, integrationId ?? null, rotate);
@@ -83,7 +92,12 @@ export async function removeReader(database: Database, integrationId: string): P
 }
 
 /** Name and password, committed before the role is made: a DBA may have to make it with the same name and password. */
-async function recordReader(database: Database, integrationId: string | null, rotate: boolean): Promise<Reader> {
+async function recordReader(
+  database: Database,
+  integrationId: string | null,
+  rotate: boolean,
+  onChange: OnReaderChange,
+): Promise<Reader> {
   return await database.transaction(async (tx) => {
     await tx.query(LOCK_READERS);
     const [known] = (await tx.query<Reader>(GET_READER, [integrationId])).rows;
@@ -94,6 +108,7 @@ async function recordReader(database: Database, integrationId: string | null, ro
     const password = newPassword();
     if (known) await tx.query(SET_READER_PASSWORD, [role, password]);
     else await tx.query(INSERT_READER, [role, integrationId, password]);
+    await onChange(tx, role, known ? "rotated" : "created");
     return { role, password };
   });
 }

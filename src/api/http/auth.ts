@@ -2,7 +2,14 @@
 import type { FastifyRequest } from "fastify";
 import type { Database } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { authenticate } from "../../integrations/api-keys.ts";
+import { actorOf, authenticate } from "../../integrations/api-keys.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** who makes the request, as the audit log names them */
+    actor: string;
+  }
+}
 
 const BEARER = /^Bearer +(\S+) *$/i;
 const HOW_TO_AUTHENTICATE =
@@ -14,7 +21,8 @@ export function requireKey(database: Database) {
   return async (request: FastifyRequest): Promise<void> => {
     const presented = BEARER.exec(request.headers.authorization ?? "")?.[1];
     if (presented === undefined) throw new TartanError("unauthorized", `An API key is missing. ${HOW_TO_AUTHENTICATE}`);
-    if (!(await authenticate(database, presented)))
-      throw new TartanError("unauthorized", `This API key is not known. ${HOW_TO_AUTHENTICATE}`);
+    const key = await authenticate(database, presented);
+    if (!key) throw new TartanError("unauthorized", `This API key is not known. ${HOW_TO_AUTHENTICATE}`);
+    request.actor = actorOf(key);
   };
 }

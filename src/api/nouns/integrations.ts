@@ -3,6 +3,7 @@
  * reached, it stores them with a warning, since an outage of Plaid must not stop the setup.
  */
 import { z } from "zod";
+import { reason } from "../../audit/audit.schema.ts";
 import { TartanError } from "../../errors.ts";
 import { IntegrationChange, NewIntegration, WebhookSecretRotation } from "../../integrations/integration.schema.ts";
 import {
@@ -71,10 +72,10 @@ export function integrationOperations(api: Api, deps: ApiDeps): void {
     return row;
   };
 
-  api.post("/v1/integrations", { schema: CREATE }, async ({ body }, reply) => {
-    const { verify, ...asked } = body;
+  api.post("/v1/integrations", { schema: CREATE }, async ({ body, actor }, reply) => {
+    const { verify, reason, ...asked } = body;
     const checked = await check(asked, verify);
-    const made = await createIntegration(database, vault, asked);
+    const made = await createIntegration(database, vault, asked, { actor, reason });
     return reply.code(201).send({ ...show(made), webhook_secret: made.webhook_secret, ...checked });
   });
 
@@ -88,21 +89,22 @@ export function integrationOperations(api: Api, deps: ApiDeps): void {
 
   api.get("/v1/integrations/:id", { schema: SHOW }, async ({ params }) => show(await find(params.id)));
 
-  api.patch("/v1/integrations/:id", { schema: CHANGE }, async ({ params: { id }, body }) => {
-    const { verify, ...changes } = body;
+  api.patch("/v1/integrations/:id", { schema: CHANGE }, async ({ params: { id }, body, actor }) => {
+    const { verify, reason, ...changes } = body;
     const checked = await checkChanges(deps, await find(id), changes, verify);
-    return { ...show(await updateIntegration(database, vault, id, changes)), ...checked };
+    return { ...show(await updateIntegration(database, vault, id, changes, { actor, reason })), ...checked };
   });
 
-  api.delete("/v1/integrations/:id", { schema: DELETE }, async ({ params: { id }, query }) => {
+  api.delete("/v1/integrations/:id", { schema: DELETE }, async ({ params: { id }, query, actor }) => {
     const purged = query.purge === "true";
     // A deleted integration may be deleted again, so that an interrupted purge goes on.
-    await deleteIntegration(database, id, { purge: purged });
+    await deleteIntegration(database, id, { purge: purged }, { actor, reason: query.reason });
     return { id, deleted: true as const, purged };
   });
 
-  api.post("/v1/integrations/:id/rotate_secret", { schema: ROTATE }, async ({ params: { id }, body }) => {
-    const { webhook_secret } = await rotateWebhookSecret(database, vault, id, body.webhook_secret);
+  api.post("/v1/integrations/:id/rotate_secret", { schema: ROTATE }, async ({ params: { id }, body, actor }) => {
+    const by = { actor, reason: body.reason };
+    const { webhook_secret } = await rotateWebhookSecret(database, vault, id, body.webhook_secret, by);
     return { id, webhook_secret };
   });
 }
@@ -199,7 +201,7 @@ const CREATE = {
       "Connects a Plaid client. Tartan tries client id and secret at Plaid first, and stores nothing that Plaid refuses. Give the " +
       "`url` of the answer to Plaid as `webhook`, and keep `webhook_secret` beside your other secrets: it is shown once.",
   }),
-  body: NewIntegration.extend({ verify }).meta({
+  body: NewIntegration.extend({ verify, reason }).meta({
     examples: [
       {
         client_id: integrationExample.client_id,
@@ -244,7 +246,7 @@ const CHANGE = {
       "masked in all stored rows when the answer comes; if the request is cut short, Tartan finishes it.",
   }),
   params: IntegrationParams,
-  body: IntegrationChange.extend({ verify }).meta({
+  body: IntegrationChange.extend({ verify, reason }).meta({
     examples: [{ name: "production, US and Canada", secret: "your-new-plaid-secret" }],
   }),
   response: { 200: IntegrationChanged, ...refusals(404, 422) },
@@ -260,7 +262,7 @@ const DELETE = {
       "the hour. A deletion that is cut short goes on within the hour, or when it is asked for again. There is no way back.",
   }),
   params: IntegrationParams,
-  querystring: z.strictObject({ purge: flag("Also delete what was mirrored and journaled for it.") }),
+  querystring: z.strictObject({ purge: flag("Also delete what was mirrored and journaled for it."), reason }),
   response: { 200: IntegrationDeleted, ...refusals(404) },
 };
 
@@ -273,6 +275,6 @@ const ROTATE = {
       "affected, since Plaid signs them. The new one is shown once.",
   }),
   params: IntegrationParams,
-  body: WebhookSecretRotation.meta({ examples: [{ webhook_secret: SECRET }] }),
+  body: WebhookSecretRotation.extend({ reason }).meta({ examples: [{ webhook_secret: SECRET }] }),
   response: { 200: SecretRotated, ...refusals(404) },
 };

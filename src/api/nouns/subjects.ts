@@ -43,9 +43,9 @@ export function subjectOperations(api: Api, deps: ApiDeps): void {
     return reply.code(202).send({ ...params, due: true as const });
   });
 
-  api.delete("/v1/subjects/:kind/:id", { schema: ERASE }, async ({ params, query }) => {
+  api.delete("/v1/subjects/:kind/:id", { schema: ERASE }, async ({ params, query, actor }) => {
     const { integration_id } = await getSubject(database, { ...params, integration_id: query.integration_id });
-    await eraseSubject(database, integration_id, params);
+    await eraseSubject(database, integration_id, params, { actor });
     return { ...params, erased: true as const };
   });
 }

@@ -1,6 +1,7 @@
 /** `tartan db url`: a connection string for the mirror, of a role that can read it and nothing else. */
 import { Command } from "commander";
 import { readerUrl } from "../../lifecycle/reader.ts";
+import { byUser } from "../input/change.ts";
 import { withCore } from "../wiring/core.ts";
 import { dim, say, sayJson, tell } from "../output/print.ts";
 
@@ -14,7 +15,7 @@ export function dbCommand(): Command {
     .action(
       withCore(async (core, { integration, rotate, json }: { integration?: string; rotate?: true; json?: true }) => {
         const scope = { rotate: rotate === true, ...(integration !== undefined && { integrationId: integration }) };
-        const url = await readerUrl(core.database, core.databaseUrl, scope);
+        const url = await readerUrl(core.database, core.databaseUrl, scope, byUser());
         if (json) return sayJson({ url });
         say(url);
         if (process.stdout.isTTY) tell(dim(`psql '${url}' -c 'select * from plaid.current_accounts'`));

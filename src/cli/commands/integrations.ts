@@ -18,6 +18,7 @@ import { ENABLABLE, REVEALABLE } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
+import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { choiceOf, listOf, rangeOf } from "../input/flags.ts";
 import {
@@ -57,12 +58,14 @@ export function integrationsCommand(): Command {
     .command("rotate-secret <id>")
     .description("replace the webhook secret of your backend")
     .option("--webhook-secret <secret>", "the new secret (default: a random one)")
+    .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
     .action(withCore(rotate));
   integrations
     .command("delete <id>")
     .description("delete its secrets and tokens and stop syncing it; mirrored rows and webhooks stay")
     .option("--purge", "also delete its mirrored rows and journaled webhooks")
+    .option(REASON, REASON_HELP)
     .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
   return integrations;
@@ -83,6 +86,7 @@ function createCommand(): Command {
     .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--reveal <resources>", REVEAL_HELP, namesOf)
     .option("--enable <resources>", ENABLE_HELP, namesOf)
+    .option(REASON, REASON_HELP)
     .option("--no-check", "do not check the credentials with Plaid")
     .option("--json", "print JSON, ask nothing")
     .action(async (service: string, flags: IntegrationFlags) => {
@@ -116,6 +120,7 @@ function updateCommand(): Command {
     .option("--no-include-original-description", "no longer ask for it")
     .option("--reveal <resources>", `${REVEAL_HELP}; \`none\` masks all`, namesOf)
     .option("--enable <resources>", `${ENABLE_HELP}; \`none\` requests none`, namesOf)
+    .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
     .action(withCore(update));
 }
@@ -127,6 +132,7 @@ interface UpdateFlags extends Json {
   includeOriginalDescription?: boolean;
   reveal?: string[];
   enable?: string[];
+  reason?: string;
 }
 
 async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
@@ -146,7 +152,7 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
       "No setting to change was given; see `npx tartan integrations update --help`.",
     );
   }
-  const updated = await updateIntegration(database, vault, id, changes);
+  const updated = await updateIntegration(database, vault, id, changes, byUser(flags.reason));
   if (flags.json) return sayJson({ ...updated, url: integrationUrl(publicUrl(config), id) });
   say(`${green("✓")} ${bold(updated.name)} is changed`);
   if (daysRequested !== undefined) {
@@ -167,10 +173,14 @@ function readEnvironment(text: string): Environment {
   throw new InvalidArgumentError(`It must be ${ENVIRONMENTS.join(" or ")}${didYouMean(text, ENVIRONMENTS)}.`);
 }
 
-async function create(core: Core, answers: IntegrationAnswers, { check, json }: IntegrationFlags): Promise<void> {
+async function create(
+  core: Core,
+  answers: IntegrationAnswers,
+  { check, json, reason }: IntegrationFlags,
+): Promise<void> {
   checked(NewIntegration, answers, "integration");
   if (check) await checkCredentials(answers);
-  const made = await createIntegration(core.database, core.vault, answers);
+  const made = await createIntegration(core.database, core.vault, answers, byUser(reason));
   const url = integrationUrl(publicUrl(core.config), made.id);
   if (json) return sayJson({ ...made, url });
   say(`\n${green("✓")} ${check ? "Plaid accepts the credentials; " : ""}${bold(made.name)} is connected\n`);
@@ -239,16 +249,22 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
   });
 }
 
-async function rotate(core: Core, id: string, flags: Json & { webhookSecret?: string }): Promise<void> {
-  const rotated = await rotateWebhookSecret(core.database, core.vault, id, flags.webhookSecret);
+async function rotate(
+  core: Core,
+  id: string,
+  flags: Json & { webhookSecret?: string; reason?: string },
+): Promise<void> {
+  const rotated = await rotateWebhookSecret(core.database, core.vault, id, flags.webhookSecret, byUser(flags.reason));
   if (flags.json) return sayJson({ id, ...rotated });
   say(`${green("✓")} the new secret is in use; the old one no longer works`);
   sayFacts({ "webhook secret": yellow(rotated.webhook_secret) });
 }
 
-async function remove({ database }: Core, id: string, { purge, yes }: { purge?: true; yes?: true }): Promise<void> {
+type RemoveFlags = { purge?: true; yes?: true; reason?: string };
+
+async function remove({ database }: Core, id: string, { purge, yes, reason }: RemoveFlags): Promise<void> {
   const more = purge ? ", its rows and its webhooks" : "";
   await confirm(`This deletes the secrets and tokens of ${id}${more}.`, { ...(yes && { yes }) });
-  await deleteIntegration(database, id, { purge: purge === true });
+  await deleteIntegration(database, id, { purge: purge === true }, byUser(reason));
   tell(`${green("✓")} ${id} is deleted`);
 }

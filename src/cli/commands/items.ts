@@ -7,6 +7,7 @@ import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
 import { resourcesOfItem } from "../../sync/cursor-queries.ts";
 import { listRuns, requestSync } from "../../sync/queries.ts";
+import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { ITEM_STATUSES } from "../../model/statuses.ts";
@@ -81,14 +82,18 @@ export function itemsCommand(): Command {
     .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
     .action(withCore(sync));
-  items
-    .command("remove <item_id>")
-    .description("delete its token and stop syncing it; its rows stay")
-    .option("--erase", "also delete its mirrored rows and journaled webhooks")
-    .option("--yes", "do not ask for confirmation")
-    .action(withCore(remove));
+  items.addCommand(removeCommand());
   return items;
 }
+
+const removeCommand = (): Command =>
+  new Command("remove")
+    .argument("<item_id>")
+    .description("delete its token and stop syncing it; its rows stay")
+    .option("--erase", "also delete its mirrored rows and journaled webhooks")
+    .option(REASON, REASON_HELP)
+    .option("--yes", "do not ask for confirmation")
+    .action(withCore(remove));
 
 interface ListFlags extends Json {
   integration?: string;
@@ -233,12 +238,14 @@ async function sync({ database }: Core, itemId: string, { full, resources, json 
   say(`${green("✓")} ${itemId} will be synced now`);
 }
 
-async function remove({ database }: Core, itemId: string, { erase, yes }: { erase?: true; yes?: true }): Promise<void> {
+type RemoveFlags = { erase?: true; yes?: true; reason?: string };
+
+async function remove({ database }: Core, itemId: string, { erase, yes, reason }: RemoveFlags): Promise<void> {
   const item = orNotFound(await getItem(database, itemId), itemId);
   const more = erase ? ", its rows and its webhooks" : "";
   await confirm(`This deletes the token of ${itemId}${more}.`, { ...(yes && { yes }) });
-  if (erase) await eraseItem(database, item.integration_id, itemId);
-  else await unlinkItem(database, item.integration_id, itemId);
+  if (erase) await eraseItem(database, item.integration_id, itemId, byUser(reason));
+  else await unlinkItem(database, item.integration_id, itemId, byUser(reason));
   tell(`${green("✓")} ${itemId} is ${erase ? "erased" : "no longer synced"}`);
 }
 

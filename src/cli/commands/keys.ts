@@ -1,6 +1,7 @@
 /** `tartan keys …`: the administrator's API key. */
 import { Command } from "commander";
 import { resetAdminKey } from "../../integrations/api-keys.ts";
+import { byUser } from "../input/change.ts";
 import { withCore } from "../wiring/core.ts";
 import { green, say, sayFacts, sayJson, yellow } from "../output/print.ts";
 
@@ -12,7 +13,7 @@ export function keysCommand(): Command {
     .option("--json", "print JSON")
     .action(
       withCore(async (core, { json }: { json?: true }) => {
-        const { key } = await resetAdminKey(core.database);
+        const { key } = await resetAdminKey(core.database, byUser());
         if (json) return sayJson({ key });
         say(`${green("✓")} the old key no longer works; the new one is not shown again`);
         sayFacts({ "API key": yellow(key) });

@@ -4,6 +4,7 @@ import { eraseSubject } from "../../lifecycle/subjects.ts";
 import { ITEM_STATUSES } from "../../model/statuses.ts";
 import { OTHER_KINDS } from "../../resources/index.ts";
 import { addSubject, getSubject, listSubjects, requestSubjectSync, type SubjectState } from "../../sync/subjects.ts";
+import { byUser } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { sayResources } from "../output/resources.ts";
@@ -141,7 +142,7 @@ type EraseFlags = Json & Which & { yes?: true };
 async function erase({ database }: Core, kind: string, id: string, flags: EraseFlags): Promise<void> {
   const { integration_id } = await getSubject(database, { kind, id, integration_id: flags.integration });
   await confirm(`This deletes everything that Tartan has about ${kind} ${id}.`, { ...(flags.yes && { yes: true }) });
-  await eraseSubject(database, integration_id, { kind, id });
+  await eraseSubject(database, integration_id, { kind, id }, byUser());
   if (flags.json) return sayJson({ kind, id, erased: true });
   tell(`${green("✓")} ${kind} ${id} is erased`);
 }

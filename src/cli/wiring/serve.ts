@@ -3,6 +3,7 @@
  * order: the process accepts nothing new, finishes or gives back its work, and then closes the database.
  */
 import type { AddressInfo } from "node:net";
+import { trimAudit } from "../../audit/audit.ts";
 import { urlAt } from "../../api/http/address.ts";
 import { createServer } from "../../api/server.ts";
 import { VERSION } from "../../version.ts";
@@ -119,9 +120,13 @@ export function janitorOptions({
   logger,
   config,
 }: Pick<Core, "database" | "logger" | "config">): JanitorOptions {
-  const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays } = config;
+  const { removedRowsRetentionDays: days, eventRetentionDays: retentionDays, auditRetentionDays: auditDays } = config;
   const more: JanitorOptions["more"] = {
     "delete old events and finished deliveries": (signal) => forget({ database, retentionDays }, signal),
+    ...(auditDays > 0 && {
+      "delete old rows of the audit log": (signal?: AbortSignal) =>
+        trimAudit(cancellable(database, signal), auditDays, signal),
+    }),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {

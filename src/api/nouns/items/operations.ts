@@ -1,5 +1,6 @@
 /** /v1/items: Plaid Items, from link to unlink. */
 import { z } from "zod";
+import { reason } from "../../../audit/audit.schema.ts";
 import { TartanError } from "../../../errors.ts";
 import { LinkedItem } from "../../../integrations/item.schema.ts";
 import { getItemSecret } from "../../../integrations/items.ts";
@@ -48,11 +49,11 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
     return reply.code(202).send({ item_id, due: true as const });
   });
 
-  api.delete("/v1/items/:item_id", { schema: DELETE }, async ({ params: { item_id }, query }) => {
+  api.delete("/v1/items/:item_id", { schema: DELETE }, async ({ params: { item_id }, query, actor }) => {
     const { integration_id } = await find(item_id, query.integration_id);
     const erased = query.erase === "true";
     const removed_at_plaid = query.remove_at_plaid === "true" && (await removeAtPlaid(deps, integration_id, item_id));
-    await (erased ? eraseItem : unlinkItem)(database, integration_id, item_id);
+    await (erased ? eraseItem : unlinkItem)(database, integration_id, item_id, { actor, reason: query.reason });
     return { item_id, deleted: true as const, erased, removed_at_plaid };
   });
 }
@@ -155,6 +156,7 @@ const DELETE = {
     ...whichIntegration,
     erase: flag("Also delete what was mirrored and journaled for it."),
     remove_at_plaid: flag("First remove it at Plaid (/item/remove), which ends its billing and its token."),
+    reason,
   }),
   response: { 200: ItemDeleted, ...refusals(404, 502) },
 };

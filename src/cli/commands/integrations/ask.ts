@@ -21,6 +21,7 @@ export interface IntegrationFlags {
   includeOriginalDescription?: true;
   reveal?: string[];
   enable?: string[];
+  reason?: string;
   check: boolean;
   json?: true;
 }

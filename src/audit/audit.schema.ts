@@ -1,0 +1,36 @@
+/** What the audit log records, and how its rows are chosen. */
+import { z } from "zod";
+import { page, type FilterOf } from "../model/listing.ts";
+import { described, filledText, namedIntegration, text } from "../model/schema.ts";
+
+/** The actions, each with what happened. A name never changes its meaning. */
+export const ACTIONS = {
+  "integration.created": "An integration was created.",
+  "integration.changed": "Settings of an integration were changed; `details.fields` names them.",
+  "integration.deleted": "An integration was deleted; `details.purge` says whether its rows went too.",
+  "resources.revealed": "Sensitive fields of `details.resources` are mirrored unmasked from here on.",
+  "resources.hidden": "Sensitive fields of `details.resources` are masked again.",
+  "resources.enabled": "Tartan may request `details.resources`, which Plaid bills by request.",
+  "resources.disabled": "Tartan no longer requests `details.resources`.",
+  "webhook_secret.rotated": "The webhook secret of your backend was replaced.",
+  "api_key.reset": "The administrator's API key was replaced.",
+  "item.unlinked": "The token of the item `subject` was deleted.",
+  "item.erased": "Everything about the item `subject` was deleted.",
+  "subject.erased": "Everything about `subject`, of kind `details.kind`, was deleted.",
+  "reader.created": "A read-only login to the mirror was made; `subject` is its role.",
+  "reader.rotated": "The password of a read-only login was replaced; `subject` is its role.",
+} as const;
+
+export type Action = keyof typeof ACTIONS;
+const NAMES = Object.keys(ACTIONS) as [Action, ...Action[]];
+
+export const AuditFilter = z.strictObject({
+  integration_id: namedIntegration.optional(),
+  action: described(z.enum(NAMES), "What happened.").optional(),
+  actor: text(200, "Who did it.").optional(),
+  ...page,
+});
+export type AuditFilter = Omit<FilterOf<typeof AuditFilter>, "action"> & { action?: string | undefined };
+
+/** The field of a change that says why. */
+export const reason = filledText(500, "Why, in your own words; the audit log keeps it.").optional();
