@@ -163,7 +163,9 @@ export async function changeIntegration(
     await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources }, by);
     const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
     if (isRetried) await tx.query(NOTE_RETRY, [id]);
-    const fields = Object.keys(changes).filter((name) => !REVEALS.has(name));
+    const fields = Object.entries(changes).flatMap(([name, value]) =>
+      value === undefined || REVEALS.has(name) ? [] : [name],
+    );
     if (fields.length > 0)
       await audit(tx, by, { action: "integration.changed", integrationId: id, details: { fields } });
     return updated;
