@@ -491,6 +491,8 @@ begin
     return found in ('string', 'number', 'boolean') and octet_length(value #>> '{}') <= 1000;
   elsif expected = 'numeric' then
     return found = 'number';
+  elsif expected = 'decimal' then -- a number as text
+    return found = 'string' and value #>> '{}' ~ '^-?[0-9]+([.][0-9]+)?$';
   elsif expected = 'text[]' then
     return found = 'array';
   elsif expected in ('boolean', 'object') then

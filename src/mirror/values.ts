@@ -22,12 +22,15 @@ export const stepsOf = (at: string): Step[] =>
 export const keysOf = ({ key }: Table, row: string): string[] =>
   key.length === 0 ? ["$2::text"] : key.map((field) => `${row} ->> ${literal(field)}`);
 
-/** What mirror.fits knows besides the types of columns: text that stands in an index, objects, and keys. */
-type Expected = ColumnType | "id" | "object" | "key";
+/** What mirror.fits knows besides the types of columns: text that stands in an index, numbers as text, objects, and keys. */
+type Expected = ColumnType | "id" | "decimal" | "object" | "key";
 
 export const fits = (value: string, expected: Expected): string => `mirror.fits(${value}, ${literal(expected)})`;
 
-export const expectedOf = ({ name, type }: Column): Expected => (type === "text" && name.endsWith("_id") ? "id" : type);
+export function expectedOf({ name, type, asText }: Column): Expected {
+  if (asText) return "decimal";
+  return type === "text" && name.endsWith("_id") ? "id" : type;
+}
 
 /** Text of a JSON array or object is a date to no version of Postgres, so this fails. */
 const failOn = (text: string): string => `((${text})::date)::text`;
@@ -37,9 +40,13 @@ const isNested = (text: string): string => `ascii(${text}) in (91, 123)`;
 export function valueOf(column: Column, row: string, careful: boolean): string {
   const value = at(row, column.path);
   const asText = `${at(row, column.path.slice(0, -1))} ->> ${literal(column.path.at(-1) ?? "")}`;
-  const taken = take(column.type, value, asText, careful);
+  const taken = column.asText ? decimalOf(asText) : take(column.type, value, asText, careful);
   return careful ? `case when ${fits(value, expectedOf(column))} then ${taken} end` : taken;
 }
+
+/** "NaN" and "1e3" are numbers to Postgres, but not to Plaid. */
+const decimalOf = (text: string): string =>
+  `(case when ${text} ~ '^-?[0-9]+([.][0-9]+)?$' then ${text} else (${text}) || ' does not fit' end)::numeric`;
 
 function take(type: ColumnType, value: string, asText: string, careful: boolean): string {
   if (type === "jsonb") return `nullif(${value}, 'null')`;

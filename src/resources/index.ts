@@ -23,8 +23,16 @@ import { linkSessions } from "./link-sessions.ts";
 import { payrollIncome } from "./payroll-income.ts";
 import { payrollRiskSignals } from "./payroll-risk-signals.ts";
 import { transactions } from "./transactions.ts";
+import { originators } from "./originators.ts";
+import { paymentConsents } from "./payment-consents.ts";
+import { payments } from "./payments.ts";
+import { recurringTransfers } from "./recurring-transfers.ts";
+import { transferLedger } from "./transfer-ledger.ts";
+import { transfers } from "./transfers.ts";
 import type { Fetch, Request, RequestBeside, Resource, SubjectKind, Table, Touch } from "./types.ts";
 import { users } from "./users.ts";
+import { walletTransactions } from "./wallet-transactions.ts";
+import { wallets } from "./wallets.ts";
 
 export const RESOURCES: readonly Resource[] = [
   items,
@@ -50,6 +58,14 @@ export const RESOURCES: readonly Resource[] = [
   craLendScore,
   assetReports,
   linkSessions,
+  transferLedger,
+  transfers,
+  recurringTransfers,
+  originators,
+  payments,
+  paymentConsents,
+  walletTransactions,
+  wallets,
 ];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */

@@ -41,3 +41,29 @@ export const LINK_SESSION: SubjectKind = {
   access: { by: "token", as: "link_token", inWebhook: "link_token" },
   hasEvents: true,
 };
+
+/** A subject that Plaid finds by its id, in the field that its column is named after. */
+const byId = (kind: string, column: string): SubjectKind => ({
+  kind,
+  column,
+  access: { by: "id", as: column },
+  hasEvents: true,
+});
+
+/** All that a client has of transfers: its one ledger, with the id `all`. */
+export const TRANSFER_LEDGER: SubjectKind = {
+  kind: "transfer_ledger",
+  column: null,
+  access: { by: "nothing" },
+  hasEvents: true,
+};
+export const TRANSFER = byId("transfer", "transfer_id");
+export const RECURRING_TRANSFER = byId("recurring_transfer", "recurring_transfer_id");
+export const ORIGINATOR = byId("originator", "originator_client_id");
+export const PAYMENT = byId("payment", "payment_id");
+export const PAYMENT_CONSENT = byId("payment_consent", "consent_id");
+export const WALLET = byId("wallet", "wallet_id");
+export const WALLET_TRANSACTION = byId("wallet_transaction", "transaction_id");
+export const IDENTITY_VERIFICATION = byId("identity_verification", "identity_verification_id");
+export const SCREENING = byId("screening", "watchlist_screening_id");
+export const ENTITY_SCREENING = byId("entity_screening", "entity_watchlist_screening_id");

@@ -149,6 +149,8 @@ export interface Column {
   name: string;
   type: ColumnType;
   path: readonly string[];
+  /** Plaid writes the number as text */
+  asText?: true;
 }
 
 /** A field of `update_info`: how many rows there are, some columns of each, or a column of the one. */
@@ -260,6 +262,8 @@ const column =
 /** Columns by type; the path is the name unless it is given, with dots into nested objects. */
 export const text = column("text");
 export const numeric = column("numeric");
+/** A number that Plaid writes as text, such as the amount of a transfer. */
+export const decimal = (name: string, path?: string): Column => ({ ...numeric(name, path), asText: true });
 export const boolean = column("boolean");
 export const date = column("date");
 export const timestamptz = column("timestamptz");

@@ -4,9 +4,10 @@
  */
 import { INVESTED_AND_OWED } from "./invested-and-owed.ts";
 import { LINKED } from "./linked.ts";
+import { MONEY } from "./money.ts";
 import type { Meanings } from "./types.ts";
 
-const ALL: Meanings = { ...LINKED, ...INVESTED_AND_OWED };
+const ALL: Meanings = { ...LINKED, ...INVESTED_AND_OWED, ...MONEY };
 
 /** What the columns have in common that each table has. */
 export const COMMON: Readonly<Record<string, string>> = {

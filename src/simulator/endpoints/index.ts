@@ -18,6 +18,7 @@ import { liabilitiesGet } from "./liabilities-get.ts";
 import { linkTokenCreate } from "./link-token-create.ts";
 import { linkTokenGet } from "./link-token-get.ts";
 import { partnerCustomerOauthInstitutionsGet } from "./partner-customers.ts";
+import { PAYMENT_CONSENTS } from "./payment-consents.ts";
 import { PAYMENT_INITIATION } from "./payment-initiation.ts";
 import { PLAID_CHECK } from "./plaid-check.ts";
 import { RECURRING_TRANSFERS } from "./recurring-transfers.ts";
@@ -35,6 +36,7 @@ import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
 import { USERS } from "./users.ts";
+import { WALLETS } from "./wallets.ts";
 import { webhookEventsList } from "./webhook-events.ts";
 import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
 
@@ -69,6 +71,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   webhookVerificationKeyGet,
   ...ISSUES,
   partnerCustomerOauthInstitutionsGet,
+  ...PAYMENT_CONSENTS,
   ...PAYMENT_INITIATION,
   ...USERS,
   ...CREDIT_INCOME,
@@ -76,4 +79,5 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...ASSET_REPORTS,
   ...RECURRING_TRANSFERS,
   ...TRANSFERS,
+  ...WALLETS,
 ];

@@ -4,6 +4,7 @@ import { linkSession } from "./link-session.ts";
 import { originator } from "./originator.ts";
 import { issue } from "./issue.ts";
 import { partnerCustomer } from "./partner-customer.ts";
+import { paymentConsent } from "./payment-consent.ts";
 import { paymentRecipient } from "./payment-recipient.ts";
 import { payment } from "./payment.ts";
 import type { AnyRecordBook } from "./record-book.ts";
@@ -11,6 +12,8 @@ import { recurringTransfer } from "./recurring-transfer.ts";
 import { transferAuthorization } from "./transfer-authorization.ts";
 import { transferLedger } from "./transfer-ledger.ts";
 import { transfer } from "./transfer.ts";
+import { walletTransaction } from "./wallet-transaction.ts";
+import { wallet } from "./wallet.ts";
 import { user } from "./user.ts";
 
 export const RECORDS = {
@@ -18,6 +21,7 @@ export const RECORDS = {
   issue,
   partner_customer: partnerCustomer,
   payment,
+  payment_consent: paymentConsent,
   payment_recipient: paymentRecipient,
   user,
   asset_report: assetReport,
@@ -26,6 +30,8 @@ export const RECORDS = {
   transfer,
   transfer_authorization: transferAuthorization,
   transfer_ledger: transferLedger,
+  wallet,
+  wallet_transaction: walletTransaction,
 };
 
 export type RecordKind = keyof typeof RECORDS;

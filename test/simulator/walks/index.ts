@@ -7,6 +7,7 @@ import { items } from "./items.ts";
 import { payments } from "./payments.ts";
 import { assetReports, linkSessions } from "./reports.ts";
 import { transfers } from "./transfers.ts";
+import { wallets } from "./wallets.ts";
 import { income, plaidCheck, users } from "./users.ts";
 import { updateMode } from "./update-mode.ts";
 import { webhookEvents } from "./webhook-events.ts";
@@ -18,6 +19,7 @@ export const WALKS: readonly Walk[] = [
   issues,
   payments,
   transfers,
+  wallets,
   users,
   income,
   plaidCheck,
