@@ -142,12 +142,12 @@ const isHeldBack = (outcome: Outcome): boolean => "failure" in outcome && outcom
 
 /** Writes update_info and processed_at to the webhooks. */
 async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<void> {
-  const { decision, served, idle } = ending;
+  const { claim, decision, served, idle } = ending;
   // A webhook that does not wait for a failed resource was served in full, even if the run failed otherwise.
   const servedInfo = decision.status === "retrying" ? { ...info, outcome: "synced" } : info;
   await markServed(tx, idsOf(served), servedInfo);
   for (const outcome of UNREAD) {
-    const unread = idle.filter(({ type, code }) => unreadOutcome(type, code) === outcome);
+    const unread = idle.filter(({ type, code }) => unreadOutcome(claim.kind, type, code) === outcome);
     await markServed(tx, idsOf(unread), { outcome });
   }
   // Requested resources that this run could not read stay requested.

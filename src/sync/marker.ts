@@ -134,7 +134,7 @@ function settledAs({ subject, type, code, requested, notice }: Arrival, linked: 
   const asked = notice === null ? requested : [];
   const resources = subject === null ? [] : resourcesOf(subject.kind);
   if (subject === null || resourcesFor(resources, { type, code, requested: asked }).length === 0)
-    return unreadOutcome(type, code);
+    return unreadOutcome(subject?.kind ?? null, type, code);
   if (!needsToken(subject) || linked.has(nameOf(subject))) return null;
   return isItem(subject) ? "item_unknown" : "subject_unknown";
 }

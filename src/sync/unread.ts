@@ -1,15 +1,18 @@
-/** The outcomes of webhooks after which no resource of their subject is read, so that they need no run. */
+/** The outcomes of webhooks after which no resource of their subject is read. */
 import { knownWebhook } from "../plaid/catalogue.ts";
 import { changesMirror } from "../resources/index.ts";
 
-export const UNREAD = ["no_resource", "no_subject", "unknown_webhook"] as const;
+export const UNREAD = ["no_resource", "not_enabled", "no_subject", "unknown_webhook"] as const;
 export type Unread = (typeof UNREAD)[number];
 
 /**
- * Which of them: `no_subject` where something is mirrored that such a webhook changes, whose subject this one does not name;
- * `unknown_webhook` where nothing is and the catalogue lacks it.
+ * Which of them, for a webhook about a subject of this kind (null: it names none):
+ * - `not_enabled`: what such a webhook changes is billed by request, and the integration does not enable it
+ * - `no_subject`: it changes something that is mirrored of other kinds of subjects, and this one does not name one
+ * - `unknown_webhook`: nothing that is mirrored, and the catalogue lacks it
  */
-export function unreadOutcome(type: string | null, code: string | null): Unread {
+export function unreadOutcome(kind: string | null, type: string | null, code: string | null): Unread {
+  if (kind !== null && changesMirror(kind, type, code)) return "not_enabled";
   if (changesMirror(null, type, code)) return "no_subject";
   return knownWebhook(type, code) === undefined ? "unknown_webhook" : "no_resource";
 }

@@ -48,14 +48,15 @@ async function processed(texts: readonly string[]): Promise<Json[]> {
 /** The outcome where no request to Plaid is needed; null where one is. */
 function outcomeWithoutRun(body: Body, linked: ReadonlySet<unknown>): string | null {
   const { type, code, subject } = readWebhook(Buffer.from(JSON.stringify(body)));
-  const reads = (kind: string): boolean => resourcesOf(kind).some(({ touchedBy }) => touches(touchedBy, type, code));
-  if (subject === null || !reads(subject.kind)) {
+  const read = (kind: string) => resourcesOf(kind).filter(({ touchedBy }) => touches(touchedBy, type, code));
+  if (subject === null || read(subject.kind).length === 0) {
     const { about = [] } = CATALOGUE.find((known) => known.type === type && known.code === code) ?? {};
-    return about.some(({ kind }) => reads(kind)) ? "no_subject" : "no_resource";
+    return about.some(({ kind }) => read(kind).length > 0) ? "no_subject" : "no_resource";
   }
   const access = subjectKind(subject.kind)?.access;
   if (access?.by === "access_token") return linked.has(subject.id) ? null : "item_unknown";
-  return access?.by === "token" && access.inWebhook === undefined ? "subject_unknown" : null;
+  if (access?.by === "token" && access.inWebhook === undefined) return "subject_unknown";
+  return read(subject.kind).every(({ billed }) => billed !== undefined) ? "not_enabled" : null;
 }
 
 describe("Plaid's own example webhooks", () => {

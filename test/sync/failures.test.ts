@@ -1,7 +1,6 @@
 /** Each class of Plaid's errors: what it does to the item, and what it leaves alone. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { append } from "../../src/journal/append.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { requestSync } from "../../src/sync/queries.ts";
@@ -9,7 +8,6 @@ import type { SyncOptions } from "../../src/sync/sync.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { startWorld, type Item, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
-import { webhook } from "../support/webhook.ts";
 import { gated } from "./support.ts";
 
 let world: World<"sync">;
@@ -293,24 +291,6 @@ describe("a product that the item does not have, when /item/get fails", () => {
 });
 
 describe("a webhook that touches nothing mirrored", () => {
-  it("a run that meets a webhook before the marker does settles it as the marker would", async () => {
-    const item = await world.sync.synced(1);
-    await world.sync.notify(item.item_id);
-    const given = { integrationId: world.integration.id, itemId: item.item_id };
-    const known = webhook({ ...given, webhookType: "BEACON", webhookCode: "REPORT_CREATED" });
-    const unknown = webhook({ ...given, webhookType: "NEXT_YEAR", webhookCode: "X" });
-    await append(world.database, [known, unknown]);
-    await world.database.transaction(async (tx) => {
-      // No marker reads a row that is locked.
-      await tx.query("select from events.sync_outbox for update");
-      const worker = await world.sync.start();
-      await until("a run", async () => (await world.sync.info(unknown.id)) !== null);
-      await worker[Symbol.asyncDispose]();
-    });
-    expect(await world.sync.info(known.id)).toEqual({ outcome: "no_resource" });
-    expect(await world.sync.info(unknown.id)).toEqual({ outcome: "unknown_webhook" });
-  });
-
   it("a webhook that touches nothing mirrored is processed without a request", async () => {
     const item = await world.sync.synced(1);
     const asked = ["/item/get", "/accounts/get", "/transactions/sync"].map((endpoint) =>

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { append } from "../../src/journal/append.ts";
 import { getItem } from "../../src/sync/items.ts";
 import { markAll } from "../support/mark.ts";
+import { until } from "../support/until.ts";
+import { webhook } from "../support/webhook.ts";
 import { startWorld } from "../support/world/index.ts";
 import { subjects } from "../receiver/support.ts";
 
@@ -43,5 +46,24 @@ describe("a webhook that needs no sync run", () => {
       { processed_at: expect.any(String), update_info: { outcome: "item_unknown" } },
     ]);
     expect(await getItem(world.database, "later")).toMatchObject({ status: "unlinked", due: false });
+  });
+
+  test("a run that meets a webhook before the marker does settles it as the marker would", async () => {
+    await using world = await startWorld({ sync: {} });
+    const item = await world.sync.synced(1);
+    await world.sync.notify(item.item_id);
+    const given = { integrationId: world.integration.id, itemId: item.item_id };
+    const known = webhook({ ...given, webhookType: "BEACON", webhookCode: "REPORT_CREATED" });
+    const unknown = webhook({ ...given, webhookType: "NEXT_YEAR", webhookCode: "X" });
+    await append(world.database, [known, unknown]);
+    await world.database.transaction(async (tx) => {
+      // No marker reads a row that is locked.
+      await tx.query("select from events.sync_outbox for update");
+      const worker = await world.sync.start();
+      await until("a run", async () => (await world.sync.info(unknown.id)) !== null);
+      await worker[Symbol.asyncDispose]();
+    });
+    expect(await world.sync.info(known.id)).toEqual({ outcome: "no_resource" });
+    expect(await world.sync.info(unknown.id)).toEqual({ outcome: "unknown_webhook" });
   });
 });

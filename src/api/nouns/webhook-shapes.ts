@@ -7,7 +7,9 @@ import { listKnownWebhooks, meaningOf } from "../../sync/webhook-meaning.ts";
 const texts = (description: string) => described(z.array(z.string()), description);
 
 const shared = {
-  resources: texts("The resources that are read after it, where the subject has their products."),
+  resources: texts(
+    "The resources that are read after it, where the subject has their products, and the integration enables those that are billed.",
+  ),
   unread: described(z.string().nullable(), "Why none is read; null where one is."),
   effect: described(z.string().nullable(), "Where you see what it says of an item."),
   deprecated: described(z.boolean(), "Plaid replaced it by another, or no longer offers its product."),
