@@ -10,6 +10,7 @@ import { deserialize, serialize } from "node:v8";
 import { TartanError } from "../errors.ts";
 import { findInstitution } from "./catalogue/institutions.ts";
 import { TransactionLog, type TransactionLogState } from "./transaction-log.ts";
+import { knowSecurities } from "./custom/securities.ts";
 import { postOnDays } from "./custom/posting.ts";
 import type { Book, Item, Shelved } from "./item.ts";
 import { continuePulls } from "./products/shelf.ts";
@@ -112,6 +113,7 @@ const saveItem = ({ institution, random, book, shelf, ...item }: Item): SavedIte
 });
 
 function restoreItem({ institution: id, random, book, shelf, ...item }: SavedItem): Item {
+  for (const account of book?.accounts ?? []) knowSecurities(account.override);
   const institution = findInstitution(id);
   if (!institution) throw new TartanError("internal", `the simulator has no institution ${id}`);
   return {

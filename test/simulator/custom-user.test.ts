@@ -1,4 +1,7 @@
 /** The Sandbox's `user_custom`: accounts, transactions and products follow the configuration that is its password. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { PlaidApi, Products } from "plaid";
 import { frozenClock, startSimulator, type Simulator } from "../../src/simulator/index.ts";
@@ -180,4 +183,97 @@ it("a login can be made to end in an error by the configuration or by the passwo
     options,
   });
   expect((await refusal(call)).error_type).toBe("INSTITUTION_ERROR");
+});
+
+it("holdings of user_custom are those of the configuration, and outlive a restart", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tartan-custom-"));
+  const stateFile = join(folder, "world");
+  const open = () =>
+    startSimulator({ seed: "custom", clock: frozenClock("2026-03-07T12:00:00Z"), rateLimits: false, stateFile });
+  const holdings = [
+    { institution_price: 140.4, institution_price_as_of: "2025-02-08", cost_basis: 9, quantity: 12, ...share("AAPL") },
+    { institution_price: 19_999.54, quantity: 0.00293644, ...share("CUR:BTC") },
+    { institution_price: 5.9, quantity: 20, ...share("F241108C00005000") },
+  ];
+  const password = { override_accounts: [{ type: "investment", subtype: "brokerage", holdings }] };
+  const first = await open();
+  const { items } = first.control.createItems({ user: "user_custom", password, products: ["investments"] });
+  const access_token = items[0]?.access_token ?? "";
+  const before = (await sdkFor(first).investmentsHoldingsGet({ access_token })).data;
+  const row = (one: (typeof before.holdings)[number]) => [one.quantity, one.institution_price, one.cost_basis];
+  expect(before.holdings.map(row)).toEqual([
+    [12, 140.4, 9],
+    [0.00293644, 19_999.54, null],
+    [20, 5.9, null],
+  ]);
+  expect(before.holdings.map((one) => one.institution_price_as_of)).toEqual(["2025-02-08", null, null]);
+  expect(before.securities.map((one) => [one.ticker_symbol, one.type, one.isin])).toEqual([
+    ["AAPL", "equity", "US0378331005"],
+    ["CUR:BTC", "cryptocurrency", "US0378331005"],
+    ["F241108C00005000", "derivative", "US0378331005"],
+  ]);
+  expect(before.securities[2]?.option_contract).toMatchObject({ contract_type: "call", strike_price: 5 });
+  expect(before.accounts[0]?.balances.current).toBeCloseTo(1861.53, 2);
+  await first[Symbol.asyncDispose]();
+
+  const again = await open();
+  const after = (await sdkFor(again).investmentsHoldingsGet({ access_token })).data;
+  expect([after.holdings, after.securities]).toEqual([before.holdings, before.securities]);
+  const change = again.control.change(items[0]?.item_id ?? "", "holdings", { modify: 1, reprice: "all" });
+  expect(change.modified).toHaveLength(1);
+  await again[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+const share = (ticker_symbol: string) => ({
+  currency: "USD",
+  security: { ticker_symbol, isin: "US0378331005", currency: "USD" },
+});
+
+it("liabilities of user_custom have the terms of the configuration, and made-up ones beside", async () => {
+  const access_token = await linked(
+    {
+      override_accounts: [
+        {
+          type: "credit",
+          subtype: "credit card",
+          liability: {
+            type: "credit",
+            purchase_apr: 12.9,
+            special_apr: 0,
+            minimum_payment_amount: 10,
+            is_overdue: true,
+          },
+        },
+        {
+          type: "loan",
+          subtype: "student",
+          liability: {
+            type: "student",
+            origination_date: "2022-01-01",
+            principal: 45_123,
+            nominal_apr: 4.23,
+            loan_name: "Plaid Student Loan",
+            repayment_model: { type: "standard", non_repayment_months: 12, repayment_months: 120 },
+            servicer_address: { data: { city: "Boston" } },
+          },
+        },
+      ],
+    },
+    ["liabilities"],
+  );
+  const { credit, student } = (await sdk.liabilitiesGet({ access_token })).data.liabilities;
+  expect(credit?.[0]).toMatchObject({ is_overdue: true, minimum_payment_amount: 10 });
+  expect(credit?.[0]?.aprs.map(({ apr_type, apr_percentage }) => [apr_type, apr_percentage])).toEqual([
+    ["purchase_apr", 12.9],
+    ["special", 0],
+  ]);
+  expect(student?.[0]).toMatchObject({
+    origination_principal_amount: 45_123,
+    interest_rate_percentage: 4.23,
+    loan_name: "Plaid Student Loan",
+    expected_payoff_date: "2033-01-01",
+    servicer_address: { city: "Boston", street: null },
+    loan_status: expect.anything(),
+  });
 });

@@ -25,8 +25,15 @@ export interface SecurityKind {
   industry: string | null;
   cfi: string | null;
   option: { type: "call" | "put"; expires: string; strike: number; underlying: string } | null;
+  /** of securities whose numbers somebody configured */
+  numbers?: { isin: string | null; cusip: string | null; sedol: string | null };
   bond: { face: number | null; issued: string | null; matures: string | null; yield: Yield | null } | null;
 }
+
+/** Securities of other indexes than the catalogue's, which are below zero. */
+const registered = new Map<number, SecurityKind>();
+
+export const registerSecurity = (index: number, kind: SecurityKind): void => void registered.set(index, kind);
 
 interface Yield {
   percentage: number;
@@ -124,8 +131,9 @@ const UNDERLYING = ["PLTY", "HNDS", "GNGM"] as const;
 
 /** The security of an index: a named one, or for higher indexes an option or a bill. */
 export function securityKind(security: number): SecurityKind {
-  const named = NAMED[security];
+  const named = NAMED[security] ?? registered.get(security);
   if (named) return named;
+  if (security < 0) throw new RangeError("nobody has registered this security");
   const number = security - NAMED.length;
   return number % 3 === 2 ? billNumber(number) : optionNumber(number);
 }

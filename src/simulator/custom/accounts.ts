@@ -32,7 +32,7 @@ function withBalance(kind: AccountKind, random: Random): AccountKind {
 function planAccount(override: AccountOverride, random: Random, currency: string): AccountPlan {
   const { type, subtype, meta = {} } = override;
   const limit = meta.limit === undefined ? null : money(meta.limit);
-  const drawn = drawBalance(type, random);
+  const drawn = worthOf(override) ?? drawBalance(type, random);
   const current = override.starting_balance === undefined ? drawn : money(override.starting_balance);
   const kind: AccountKind = {
     name: meta.name ?? `Plaid ${subtype.replaceAll(/\b[a-z]/g, (letter) => letter.toUpperCase())}`,
@@ -49,6 +49,10 @@ function planAccount(override: AccountOverride, random: Random, currency: string
 }
 
 const money = (amount: number): number => Math.round(amount * TEN_THOUSANDTHS);
+
+/** The value of the configured holdings; null without any */
+const worthOf = ({ holdings }: AccountOverride): number | null =>
+  holdings ? money(holdings.reduce((sum, one) => sum + one.institution_price * one.quantity, 0)) : null;
 
 /** up to so many dollars */
 const BALANCES: Record<string, [number, number]> = { credit: [100, 900], loan: [5000, 60_000] };

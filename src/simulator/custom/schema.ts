@@ -186,6 +186,12 @@ const account = z
   })
   .refine(({ type, subtype }) => hasSubtype(type, subtype), "subtype is none of this type")
   .refine(
+    ({ type, subtype, liability }) =>
+      liability === undefined ||
+      (liability.type === "credit" ? type === "credit" : type === "loan" && subtype === "student"),
+    "liability is of another type than the account",
+  )
+  .refine(
     (one) => one.force_available_balance === undefined || !one.has_null_available_balance,
     "force_available_balance and has_null_available_balance exclude each other",
   );

@@ -16,6 +16,10 @@ export const worth = (quantity: number, price: number): number =>
 const money = (amount: number): number => amount / 10_000;
 const maybeMoney = (amount: number | null): number | null => (amount === null ? null : money(amount));
 
+/** A configured quantity may be finer than a millionth. */
+const unitsOf = (quantity: number): number =>
+  Number.isInteger(quantity) ? quantity / MILLION : Number((quantity / MILLION).toPrecision(12));
+
 export function holdingObject(one: Holding, quote: Quote): Record<string, unknown> {
   const { currency, unofficial, cash, type } = securityKind(one.security);
   const dated = one.dated && !cash;
@@ -27,7 +31,7 @@ export function holdingObject(one: Holding, quote: Quote): Record<string, unknow
     institution_price_datetime: dated && type === "cryptocurrency" ? `${dayText(quote.day)}T${CLOSE_HOUR}` : null,
     institution_value: money(worth(one.quantity, quote.price)),
     iso_currency_code: currency,
-    quantity: one.quantity / MILLION,
+    quantity: unitsOf(one.quantity),
     security_id: one.securityId,
     tax_lots: one.lots.map((lot) => lotObject(lot, quote)),
     unofficial_currency_code: unofficial,
@@ -59,13 +63,13 @@ export function securityObject(
     cfi_code: kind.cfi,
     close_price: open ? quote.price / MILLION : null,
     close_price_as_of: open ? dayText(quote.day) : null,
-    cusip: null,
+    cusip: kind.numbers?.cusip ?? null,
     fixed_income: fixedIncome(kind.bond),
     industry: kind.industry,
     institution_id: kind.house === null ? null : institutionId,
     institution_security_id: kind.house,
     is_cash_equivalent: kind.type === null ? null : kind.cash,
-    isin: null,
+    isin: kind.numbers?.isin ?? null,
     iso_currency_code: kind.currency,
     market_identifier_code: kind.market,
     name: kind.name,
@@ -73,7 +77,7 @@ export function securityObject(
     proxy_security_id: null,
     sector: kind.sector,
     security_id: id,
-    sedol: null,
+    sedol: kind.numbers?.sedol ?? null,
     subtype: kind.subtype,
     ticker_symbol: kind.ticker,
     type: kind.type,

@@ -11,7 +11,9 @@
 import { z } from "zod";
 import type { Account } from "../account.ts";
 import { cashIn, securitiesFor, securityKind, unheld } from "../catalogue/securities.ts";
-import { dayOf } from "../days.ts";
+import type { HoldingOverride } from "../custom/schema.ts";
+import { customSecurity } from "../custom/securities.ts";
+import { dayOf, parseDay } from "../days.ts";
 import type { Quote } from "../market.ts";
 import { noAccountsOf } from "../plaid-error.ts";
 import type { Random } from "../random.ts";
@@ -147,8 +149,36 @@ function make(scene: Scene): HoldingsState {
   const { random, item, accounts } = scene;
   const fallback = item.plan.username === "controlled" && random.chance(0.05);
   const state: HoldingsState = { list: [], quotes: new Map(), margins: new Map(), fallback };
-  for (const account of accounts.filter(isInvestment)) fill(state, account, scene);
+  for (const account of accounts.filter(isInvestment)) {
+    const { override } = account;
+    if (override?.holdings === undefined) fill(state, account, scene);
+    else {
+      const held = override.holdings.map((one) => configured(state, account, one, scene));
+      // An account has one row of each security: of one that is configured twice, the last counts.
+      state.list.push(...new Map(held.map((one) => [one.security, one])).values());
+    }
+  }
   return state;
+}
+
+/** A holding of `user_custom`. Its price is the one that its configuration names. */
+function configured(state: HoldingsState, account: Account, one: HoldingOverride, { sim, item }: Scene): Holding {
+  const security = customSecurity(one.security, one.currency);
+  const day = one.institution_price_as_of === undefined ? null : parseDay(one.institution_price_as_of);
+  state.quotes.set(security, {
+    price: Math.round(one.institution_price * MILLION),
+    day: day ?? dayOf(item.createdAt) - 1,
+  });
+  return {
+    account,
+    security,
+    securityId: sim.world.market.idOf(security, item.institution.institution_id),
+    quantity: Math.round(one.quantity * MILLION * MILLION) / MILLION,
+    cost: one.cost_basis === undefined ? null : Math.round(one.cost_basis * 10_000),
+    vested: null,
+    dated: day !== null,
+    lots: [],
+  };
 }
 
 /** One to five securities, each for up to a sixth of the balance, and the rest in money. */
@@ -280,7 +310,8 @@ function reprice(
   wanted: number | "all",
   { random, sim }: Scene,
 ): Holding[] {
-  const all = [...new Set(rows.map((one) => one.security))].filter((one) => !securityKind(one).cash);
+  // What somebody configured, below zero, has no price on the market.
+  const all = [...new Set(rows.map((one) => one.security))].filter((one) => one >= 0 && !securityKind(one).cash);
   const chosen = new Set(wanted === "all" ? all : random.sample(all, wanted));
   const affected = state.list.filter((one) => chosen.has(one.security));
   for (const one of affected) one.account.current -= valueOf(state, one);

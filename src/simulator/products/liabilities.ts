@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { Account } from "../account.ts";
+import { withLiability } from "../custom/liability.ts";
 import { dayOf } from "../days.ts";
 import { noAccountsOf } from "../plaid-error.ts";
 import type { WebhookNotice } from "../webhooks/notices.ts";
@@ -102,7 +103,7 @@ function kindOf({ kind: { type, subtype } }: Account): LiabilityKind | null {
 function tellOf(account: Account, { item, random }: Scene): Liability[] {
   const kind = kindOf(account);
   if (kind === null) return [];
-  const terms = drawTerms(kind, random, account, dayOf(item.createdAt));
+  const terms = withLiability(drawTerms(kind, random, account, dayOf(item.createdAt)), account.override?.liability);
   const untold = item.plan.username === "controlled" && random.chance(UNTOLD);
   return untold ? [] : [{ account, kind, terms }];
 }
