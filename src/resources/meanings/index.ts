@@ -2,18 +2,25 @@
  * What the columns of the mirror's tables mean, in plain words, for docs/tables.md and for the comments that Postgres shows with a
  * table. A test demands a sentence for each column of each table, and none for another.
  */
+import { INCOME } from "./income.ts";
 import { INVESTED_AND_OWED } from "./invested-and-owed.ts";
 import { LINKED } from "./linked.ts";
 import { MONEY } from "./money.ts";
+import { NUMBERS_AND_OWNERS } from "./numbers-and-owners.ts";
+import { REPORTS } from "./reports.ts";
 import type { Meanings } from "./types.ts";
 
-const ALL: Meanings = { ...LINKED, ...INVESTED_AND_OWED, ...MONEY };
+const ALL: Meanings = { ...LINKED, ...INVESTED_AND_OWED, ...NUMBERS_AND_OWNERS, ...INCOME, ...REPORTS, ...MONEY };
 
 /** What the columns have in common that each table has. */
 export const COMMON: Readonly<Record<string, string>> = {
   integration_id: "the integration (Plaid client) that the row came through",
   item_id: "Plaid's id of the item, a login at an institution",
   account_id: "Plaid's id of the account",
+  plaid_user_id: "Plaid's id of the user",
+  asset_report_id: "Plaid's id of the asset report",
+  link_session_id: "Plaid's id of the session of Link",
+  position: "the place of the row in Plaid's list, from 1; Plaid gives it no id",
   raw: "the whole object as Plaid wrote it, with sensitive fields masked",
   added_at: "when Plaid has had the row since, as far as Tartan knows; a row that comes back is added again",
   changed_at: "when a value of the row last changed",
