@@ -17,7 +17,7 @@ export const FOLDERS: readonly Row[] = [
   ["model",         "",                                                   ""],
   ["database",      "model",                                              "tartan_meta.* tartan_locks.* tartan.processes tartan.readiness"],
   ["embedded",      "database",                                           ""],
-  ["plaid",         "model database",                                     "tartan.verification_keys"],
+  ["plaid",         "model database",                                     "tartan.verification_keys tartan.plaid_calls"],
   ["resources",     "",                                                   ""],
   ["audit",         "model database",                                     "tartan.audit_log"],
   ["integrations",  "model database plaid resources audit",                   "tartan.integrations tartan.items tartan.registered_subjects tartan.api_keys tartan.sealing_key tartan.check_pace"],
@@ -38,7 +38,7 @@ export const FOLDERS: readonly Row[] = [
   ["relay/ledger",  "model database events journal integrations relay/model relay/content relay/senders relay/destinations", "relay.overdue"],
   ["relay/feed",    "model database events journal relay/model relay/content relay/routing", ""],
   ["relay",         "model database events journal integrations relay/model relay/destinations relay/routing relay/dispatch relay/jobs relay/delivery relay/ledger", "relay.*"],
-  ["lifecycle",     "model database audit events journal integrations mirror sync relay/forget.ts relay/destinations/sealed.ts", ""],
+  ["lifecycle",     "model database plaid/calls.ts audit events journal integrations mirror sync relay/forget.ts relay/destinations/sealed.ts", ""],
   // api/: docs/ describes nouns/, which stand on http/. The files of api/ itself put them together.
   ["api/http",      "model database integrations plaid relay/content relay/destinations relay/senders relay/jobs", ""],
   ["api/nouns",     "model database audit events journal plaid integrations resources mirror sync relay/model relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle api/http", ""],

@@ -11,6 +11,7 @@ import { describeRoutes } from "./docs/openapi.ts";
 import type { Api, ApiDeps } from "./http/operation.ts";
 import { VERSION } from "../version.ts";
 import { auditOperations } from "./nouns/audit.ts";
+import { callOperations } from "./nouns/calls.ts";
 import { deadLetterOperations } from "./nouns/dead-letters.ts";
 import { deliveryOperations } from "./nouns/deliveries.ts";
 import { destinationOperations } from "./nouns/destinations/operations.ts";
@@ -28,6 +29,7 @@ import { webhookOperations } from "./nouns/webhooks.ts";
 /** In the order in which the reference shows them. */
 const NOUNS = [
   integrationOperations,
+  callOperations,
   itemOperations,
   runOperations,
   subjectOperations,

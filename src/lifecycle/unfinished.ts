@@ -17,6 +17,7 @@ import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "..
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
 import { removeReader } from "../mirror/reader.ts";
+import { purgeCalls } from "../plaid/calls.ts";
 import * as relay from "../relay/forget.ts";
 import * as sync from "../sync/forget.ts";
 import { itemRemoved } from "./items.ts";
@@ -80,6 +81,7 @@ async function purge(database: Database, q: Queryable, id: string): Promise<void
   await events.purgeIntegration(q, id);
   await journal.purgeRefusals(q, id);
   await sync.purgeIntegration(q, id);
+  await purgeCalls(q, id);
   await purgeItems(q, id);
   await purgeSubjects(q, id);
 }

@@ -104,6 +104,11 @@ export function endpointsOf(fetch: Fetch): string[] {
   return [first, ...beside.map(([, request]) => request)].map(({ endpoint }) => endpoint);
 }
 
+const BILLED = new Set(RESOURCES.flatMap(({ billed, fetch }) => (billed === undefined ? [] : endpointsOf(fetch))));
+
+/** Whether Plaid bills each request of an endpoint. */
+export const isBilledEndpoint = (endpoint: string): boolean => BILLED.has(endpoint);
+
 /** The tables whose number of rows is shown with a single item. */
 export const shownTables = (): { resource: Resource; table: Table }[] =>
   resourcesOf("item").flatMap((resource) =>

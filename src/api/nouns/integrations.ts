@@ -60,7 +60,7 @@ async function checkChanges(
   );
 }
 
-const noIntegration = (id: string) =>
+export const noIntegration = (id: string) =>
   new TartanError("not_found", `There is no integration ${id}; GET /v1/integrations lists those there are.`);
 
 export function integrationOperations(api: Api, deps: ApiDeps): void {

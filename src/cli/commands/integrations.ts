@@ -17,6 +17,7 @@ import { TartanError } from "../../errors.ts";
 import { ENABLABLE, REVEALABLE } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
+import { callsCommand } from "./integrations/calls.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
@@ -53,6 +54,7 @@ export function integrationsCommand(): Command {
     .description("show one integration, and its intake URL")
     .option("--json", "print JSON")
     .action(withCore(show));
+  integrations.addCommand(callsCommand());
   integrations.addCommand(updateCommand());
   integrations
     .command("rotate-secret <id>")

@@ -19,6 +19,7 @@ import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
 import { openRefusals } from "../../journal/refusals.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import type { KnownIntegration } from "../../model/integration.ts";
+import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openVerificationKeys } from "../../plaid/keys.ts";
 import { createGuard } from "../../relay/senders/http/guard.ts";
@@ -49,7 +50,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
-  const clientFor = plaidClients(config.plaidTimeoutSeconds * 1000);
+  const clientFor = plaidClients(core);
   closer.use(await startJanitor(janitorOptions(core)));
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
@@ -127,6 +128,7 @@ export function janitorOptions({
       "delete old rows of the audit log": (signal?: AbortSignal) =>
         trimAudit(cancellable(database, signal), auditDays, signal),
     }),
+    "delete old counts of requests to Plaid": (signal) => pruneCalls(cancellable(database, signal), signal),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {

@@ -139,6 +139,16 @@ describe("an integration", () => {
     expect(changed.body).not.toHaveProperty("credentials_checked");
   });
 
+  it("the requests of an integration to Plaid are counted for it, and none for another", async () => {
+    const { id } = await world.api.integrate();
+    const counted = await world.api.call(`GET /v1/integrations/${id}/calls?from=2026-01-01&to=2026-01-31`);
+    expect([counted.status, counted.body]).toEqual([
+      200,
+      { from: "2026-01-01", to: "2026-01-31", endpoints: [], days: [], total: { calls: 0, failures: 0, billed: 0 } },
+    ]);
+    expect((await world.api.call("GET /v1/integrations/svi_none/calls")).status).toBe(404);
+  });
+
   it("days_requested outside of Plaid's range is refused by the field's name", async () => {
     const refused = await world.api.call("POST /v1/integrations", {
       body: { ...integrationBody(), days_requested: 731 },

@@ -115,4 +115,20 @@ it("`tartan integrations delete` deletes an integration only with --yes", async 
   expect(await cli.refusal("integrations show", id)).toMatch(/^not_found: /);
 });
 
+it("`tartan integrations calls` counts the requests to Plaid that commands have sent, by endpoint", async () => {
+  const { id } = await create();
+  expect(await cli.text("integrations calls", id)).toContain("No request was sent in these days.");
+  const [item] = world.integration.makeItems(1);
+  if (!item) throw new Error("the simulator made no item");
+  const linked = cli.with({ PLAID_ACCESS_TOKEN: item.access_token });
+  expect((await linked.run(`items add ${item.item_id} --integration ${id}`)).code).toBe(0);
+  const sent = { calls: 1, failures: 0, billed: 0 };
+  expect(await cli.json("integrations calls", id)).toMatchObject({
+    endpoints: [{ endpoint: "/item/get", ...sent }],
+    total: sent,
+  });
+  expect(await cli.text("integrations calls", id)).toMatch(/\/item\/get\s+1\s+0\s+0\s+total\s+1\s+0\s+0/);
+  expect(await cli.refusal(`integrations calls ${id} --from yesterday`)).toMatch(/^invalid_request: .*from/);
+});
+
 everyVerbIsRun(cli);
