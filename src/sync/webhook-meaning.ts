@@ -45,18 +45,15 @@ export function meaningOf(webhook: {
   const known = knownWebhook(type, code);
   if (known === undefined)
     return { known: false, meaning: null, resources, unread: null, effect: null, deprecated: false };
-  return { known: true, resources, ...textsOf(known, resources) };
+  return { known: true, resources, ...textsOf(known) };
 }
 
 const namesOf = (kind: string, type: string | null, code: string | null): string[] =>
   touchedBy(resourcesOf(kind), type, code).map(({ name }) => name);
 
-const textsOf = (
-  { meaning, unread, effect, deprecated }: KnownWebhook,
-  resources: readonly string[],
-): Pick<WebhookMeaning, "meaning" | "unread" | "effect" | "deprecated"> => ({
+const textsOf = ({ meaning, unread, effect, deprecated }: KnownWebhook) => ({
   meaning,
-  unread: resources.length > 0 ? null : unread,
+  unread,
   effect: effect === null ? null : EFFECTS[effect],
   deprecated,
 });
@@ -76,10 +73,9 @@ export interface ListedWebhook extends Omit<WebhookMeaning, "known" | "meaning">
 /** The whole catalogue. */
 export function listKnownWebhooks(): ListedWebhook[] {
   return CATALOGUE.map((known) => {
-    const { type, code, sender, meaning, about, alsoSentAs } = known;
+    const { type, code, sender, about, alsoSentAs } = known;
     const subjects = about.map(({ kind }) => kind);
     const resources = subjects.flatMap((kind) => namesOf(kind, type, code));
-    const texts = { ...textsOf(known, resources), meaning };
-    return { type, code, sender, subjects, resources, also_sent_as: [...alsoSentAs], ...texts };
+    return { type, code, sender, subjects, resources, also_sent_as: [...alsoSentAs], ...textsOf(known) };
   });
 }
