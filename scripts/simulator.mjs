@@ -1,6 +1,7 @@
 /**
- * Writes the list of Plaid's endpoints in docs/simulator.md, by product, with which of them the simulator serves; with --check it only
- * says whether it is stale. plaid-endpoints.json beside this file has all endpoints; a test compares it with Plaid's document and SDK.
+ * Writes the lists in docs/simulator.md: the products and records with the fields of their changes, and Plaid's endpoints by product, with
+ * which of them the simulator serves; with --check it only says whether they are stale. plaid-endpoints.json beside this file has all
+ * endpoints; a test compares it with Plaid's document and SDK.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +9,9 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const file = join(root, "docs/simulator.md");
 const { document, sdk, newer, products } = JSON.parse(readFileSync(join(root, "scripts/plaid-endpoints.json"), "utf8"));
+const { ALL_BOOKS } = await import(join(root, "dist/simulator/products/index.js"));
+const { ALL_RECORDS } = await import(join(root, "dist/simulator/records/index.js"));
+const { changeInput } = await import(join(root, "dist/simulator/control/inputs.js"));
 const { PLAID_PATHS } = await import(join(root, "dist/simulator/plaid-api.js"));
 
 const served = new Set(PLAID_PATHS);
@@ -41,15 +45,35 @@ const endpoints = [
   ),
 ];
 
-const [BEGIN, END] = ["<!-- endpoints -->", "<!-- /endpoints -->"];
+const fieldsOf = (shape) => Object.keys(shape).map(code).join(", ") || "none";
+const books = [
+  ["data", "of items with", "fields of a change"],
+  ["transactions", code("transactions"), fieldsOf(changeInput.shape)],
+  ...ALL_BOOKS.map(({ name, product, input }) => [name, code(product), fieldsOf(input.shape)]),
+];
+const records = [
+  ["kind", "fields of a new one", "fields of a change"],
+  ...ALL_RECORDS.map(({ kind, only, making, changing }) => [
+    code(kind),
+    only === undefined ? fieldsOf(making) : `each client has one, with the id ${code(only)}`,
+    fieldsOf(changing),
+  ]),
+];
+
+function written(page, name, tables) {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [before, after] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
+  if (before < begin.length || after < before) throw new Error(`docs/simulator.md must have ${begin} and ${end}`);
+  return `${page.slice(0, before)}\n\n${tables.map(table).join("\n\n")}\n\n${page.slice(after)}`;
+}
+
 const page = readFileSync(file, "utf8");
-const [before, after] = [page.indexOf(BEGIN) + BEGIN.length, page.indexOf(END)];
-if (before < BEGIN.length || after < before) throw new Error(`docs/simulator.md must have ${BEGIN} and ${END}`);
-const written = `${page.slice(0, before)}\n\n${table(totals)}\n\n${table(endpoints)}\n\n${page.slice(after)}`;
+const lists = { products: [books], records: [records], endpoints: [totals, endpoints] };
+const fresh = Object.entries(lists).reduce((text, [name, tables]) => written(text, name, tables), page);
 
 if (process.argv.includes("--check")) {
-  if (written !== page) {
+  if (fresh !== page) {
     console.error("docs/simulator.md is stale: npm run docs");
     process.exit(1);
   }
-} else writeFileSync(file, written);
+} else writeFileSync(file, fresh);

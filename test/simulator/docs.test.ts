@@ -1,12 +1,12 @@
 /** docs/simulator.md is true: its examples run, its faults exist, its paths answer. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { Configuration, PlaidApi, Products } from "plaid";
 import { expect, test } from "vitest";
-import { startSimulator } from "../../src/simulator/index.ts";
+import { startSimulator, type Simulator } from "../../src/simulator/index.ts";
 import { PLAID_PATHS } from "../../src/simulator/plaid-api.ts";
 import { TAMPERINGS } from "../../src/simulator/webhooks/sign.ts";
 import { faultSchema } from "../../src/simulator/faults.ts";
-import { sdkFor } from "./support/client.ts";
 
 const text = readFileSync(path.join(import.meta.dirname, "../../docs/simulator.md"), "utf8");
 
@@ -42,10 +42,29 @@ test("the docs list exactly the existing control paths and functions", async () 
   expect(index.plaid).toEqual(PLAID_PATHS);
 });
 
-test("the example of the docs works, and the docs name all ways to forge a webhook", async () => {
-  await using simulator = await startSimulator({ rateLimits: false });
-  const { items } = simulator.control.createItems({ count: 1, transactions: 200 });
-  const { data } = await sdkFor(simulator).transactionsSync({ access_token: items[0]?.access_token ?? "", count: 500 });
+test("the examples of the docs run one after the other, and the docs name all ways to forge a webhook", async () => {
+  const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code = ""]) => code);
+  const story = blocks
+    .join("\n")
+    .replaceAll(/^import .*\n/gm, "")
+    .replace("await using simulator", "const simulator");
+  // The docs' own imports, which a function cannot have.
+  const names = { Configuration, PlaidApi, Products, startSimulator };
+  const AsyncFunction = (async () => undefined).constructor as new (...code: string[]) => (
+    ...values: unknown[]
+  ) => Promise<{
+    simulator: Simulator;
+    data: { added: unknown[] };
+    held: { holdings: unknown[] };
+    shown: unknown;
+  }>;
+  const run = new AsyncFunction(...Object.keys(names), `${story}; return { simulator, data, held, shown };`);
+  const { simulator, data, held, shown } = await run(...Object.values(names));
+  await using _ = simulator;
+  expect(blocks.length).toBeGreaterThan(4);
   expect(data.added).toHaveLength(200);
+  expect(held.holdings.length).toBeGreaterThan(0);
+  expect(shown).toMatchObject({ payments: { status: "PAYMENT_STATUS_EXECUTED" } });
+  expect(simulator.control.webhooks().webhooks.map((one) => one.webhook_code)).toContain("ISSUE_RESOLVED");
   for (const tamper of TAMPERINGS) expect(text).toContain(`\`${tamper}\``);
 });
