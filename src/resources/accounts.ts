@@ -4,7 +4,7 @@
  * access was revoked shows here for certain, since this reads the bank's data and /item/get does not.
  */
 import { ITEM } from "./subjects.ts";
-import { numeric, text, timestamptz, type Resource } from "./types.ts";
+import { jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
 export const accounts: Resource = {
   name: "accounts",
@@ -34,6 +34,7 @@ export const accounts: Resource = {
       name: "accounts",
       row: "an account with its balances",
       rows: [{ at: "accounts" }],
+      sensitive: { verification_name: "hidden" },
       key: ["account_id"],
       columns: [
         text("persistent_account_id"),
@@ -44,6 +45,9 @@ export const accounts: Resource = {
         text("subtype"),
         text("holder_category"),
         text("verification_status"),
+        text("verification_name"),
+        jsonb("verification_insights"),
+        numeric("apy"),
         numeric("balances_available", "balances.available"),
         numeric("balances_current", "balances.current"),
         numeric("balances_limit", "balances.limit"),

@@ -77,6 +77,7 @@ export const holdings: Resource = {
         text("sector"),
         text("industry"),
         text("cfi_code"),
+        text("figi"),
         text("option_contract_contract_type", "option_contract.contract_type"),
         date("option_contract_expiration_date", "option_contract.expiration_date"),
         numeric("option_contract_strike_price", "option_contract.strike_price"),

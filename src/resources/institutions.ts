@@ -32,6 +32,7 @@ export const institutions: Resource = {
         text("primary_color"),
         text("logo"),
         textList("routing_numbers"),
+        textList("dtc_numbers"),
         boolean("oauth"),
         jsonb("status"),
       ],

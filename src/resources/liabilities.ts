@@ -1,7 +1,7 @@
 /**
- * What an Item owes, in three kinds with fields of their own: credit cards, mortgages and student loans
- * (https://plaid.com/docs/api/products/liabilities/#liabilitiesget). One answer has all three, and null for a kind that there
- * is none of. Plaid fetches them from the bank about once a day and says nowhere when it last did: so each check reads them.
+ * What an Item owes, in five kinds with fields of their own: credit cards, mortgages, student loans, other loans and lines of credit
+ * (https://plaid.com/docs/api/products/liabilities/#liabilitiesget). One answer has all, null for a kind that there is none of, and
+ * the last two for clients to which Plaid gives them. Plaid fetches them from the bank about once a day and says nowhere when it last did: so each check reads them.
  */
 import { ITEM } from "./subjects.ts";
 import { boolean, date, jsonb, numeric, text, textList, type Resource } from "./types.ts";
@@ -159,6 +159,86 @@ export const liabilities: Resource = {
           minimum_payment_amount: 25,
           next_payment_due_date: "2026-12-28",
           outstanding_interest_amount: 6227.36,
+        },
+      },
+    },
+    {
+      name: "liabilities_loan",
+      row: "the terms of another loan, such as for a car",
+      rows: [{ at: "liabilities.loan", nullable: true, optional: true }],
+      sensitive: { account_number: "last4" },
+      key: ["account_id"],
+      columns: [
+        text("account_number"),
+        numeric("interest_rate_percentage", "interest_rate.percentage"),
+        text("interest_rate_type", "interest_rate.type"),
+        numeric("principal_balance"),
+        numeric("origination_principal_amount"),
+        date("origination_date"),
+        numeric("loan_term_months"),
+        date("maturity_date"),
+        numeric("payment_count"),
+        text("payment_frequency"),
+        numeric("next_payment_amount"),
+        date("next_payment_due_date"),
+        numeric("last_payment_amount"),
+        date("last_payment_date"),
+        numeric("payoff_amount"),
+        numeric("ytd_interest_paid"),
+        text("compounding_period"),
+      ],
+      event: {
+        rows: "terms of other loans",
+        example: {
+          account_id: "aBcVbMLjrxTnLjX4G66XUp5GLklm4oiZy11mm",
+          interest_rate: { percentage: 6.49, type: "fixed" },
+          principal_balance: 14350.4,
+          origination_principal_amount: 21000,
+          origination_date: "2024-03-01",
+          loan_term_months: 60,
+          maturity_date: "2029-03-01",
+          payment_frequency: "monthly",
+          next_payment_amount: 410.22,
+          next_payment_due_date: "2026-12-01",
+          payoff_amount: 14401.12,
+        },
+      },
+    },
+    {
+      name: "liabilities_line_of_credit",
+      row: "the terms of a line of credit",
+      rows: [{ at: "liabilities.line_of_credit", nullable: true, optional: true }],
+      key: ["account_id"],
+      columns: [
+        jsonb("aprs"),
+        numeric("interest_rate_percentage", "interest_rate.percentage"),
+        text("interest_rate_type", "interest_rate.type"),
+        numeric("credit_limit"),
+        numeric("available_credit"),
+        numeric("principal_balance"),
+        numeric("minimum_payment_amount"),
+        numeric("next_payment_amount"),
+        date("next_payment_due_date"),
+        numeric("last_payment_amount"),
+        date("last_payment_date"),
+        numeric("last_statement_balance"),
+        date("last_statement_issue_date"),
+        numeric("past_due_amount"),
+        numeric("finance_charges"),
+        date("draw_period_end_date"),
+      ],
+      event: {
+        rows: "terms of lines of credit",
+        example: {
+          account_id: "dEfVbMLjrxTnLjX4G66XUp5GLklm4oiZy22nn",
+          aprs: [],
+          interest_rate: { percentage: 8.75, type: "variable" },
+          credit_limit: 10000,
+          available_credit: 5800,
+          principal_balance: 4200,
+          minimum_payment_amount: 42,
+          next_payment_due_date: "2026-12-10",
+          draw_period_end_date: "2030-05-31",
         },
       },
     },

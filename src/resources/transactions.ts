@@ -6,7 +6,7 @@
  * Plaid says that this was all, what comes is history.
  */
 import { ITEM } from "./subjects.ts";
-import { boolean, date, numeric, text, timestamptz, type Resource } from "./types.ts";
+import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
 export const transactions: Resource = {
   name: "transactions",
@@ -64,6 +64,17 @@ export const transactions: Resource = {
         text("personal_finance_category_primary", "personal_finance_category.primary"),
         text("personal_finance_category_detailed", "personal_finance_category.detailed"),
         text("personal_finance_category_confidence_level", "personal_finance_category.confidence_level"),
+        text("personal_finance_category_version", "personal_finance_category.version"),
+        text("merchant_category_code"),
+        numeric("running_balance"),
+        text("location_city", "location.city"),
+        text("location_region", "location.region"),
+        text("location_postal_code", "location.postal_code"),
+        text("location_country", "location.country"),
+        text("payment_meta_payee", "payment_meta.payee"),
+        text("payment_meta_payer", "payment_meta.payer"),
+        text("payment_meta_reference_number", "payment_meta.reference_number"),
+        jsonb("counterparties"),
       ],
       summary: { total_transactions: { count: true } },
       countShown: true,

@@ -62,6 +62,7 @@ function available(account: Account): number | null {
 /** Plaid's AccountBase */
 export const accountObject = (account: Account): Record<string, unknown> => ({
   account_id: account.id,
+  apy: account.kind.apy ?? null,
   balances: {
     available: money(available(account)),
     current: money(account.current),

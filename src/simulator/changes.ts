@@ -54,6 +54,7 @@ function addSome(book: Book, count: number, day: number, pending: boolean, accou
 export function put(book: Book, txn: Txn): Txn {
   book.log.add(txn);
   applyToBalance(txn.account, txn.amount, txn.pending, 1);
+  if (!txn.pending) txn.balance = txn.account.current;
   return txn;
 }
 

@@ -29,6 +29,8 @@ export interface Txn {
   note: string | null;
   /** another currency than its account's */
   readonly currency: string | null;
+  /** of its account once it was posted; null: pending, or older than the Item, where the bank does not say */
+  balance: number | null;
   /** log numbers; 0: not yet */
   added: number;
   changed: number;
@@ -37,7 +39,9 @@ export interface Txn {
   slot: number;
 }
 
-export type TxnFacts = Omit<Txn, "added" | "changed" | "removed" | "slot" | "currency"> & { currency?: string | null };
+export type TxnFacts = Omit<Txn, "added" | "changed" | "removed" | "slot" | "currency" | "balance"> & {
+  currency?: string | null;
+};
 
 /** Makes a transaction field by field, so that a million of them share one hidden class. */
 export const newTxn = (facts: TxnFacts): Txn => ({
@@ -52,6 +56,7 @@ export const newTxn = (facts: TxnFacts): Txn => ({
   pendingId: facts.pendingId,
   note: facts.note,
   currency: facts.currency ?? null,
+  balance: null,
   added: 0,
   changed: 0,
   removed: 0,

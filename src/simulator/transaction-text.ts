@@ -17,6 +17,8 @@ interface Pieces {
   name: string;
   /** from after the original description to pending */
   untilPending: string;
+  untilBalance: string;
+  /** from after the running balance to the id */
   untilCode: string;
   /** from after the transaction_id to the end */
   end: string;
@@ -87,6 +89,18 @@ const locationOf = (place: Place, store: string): Record<string, unknown> => ({
   store_number: store,
 });
 
+/** merchant category codes (ISO 18245) by Plaid's primary category */
+const CATEGORY_CODES: Readonly<Record<string, string>> = {
+  ENTERTAINMENT: "7929",
+  FOOD_AND_DRINK: "5812",
+  GENERAL_MERCHANDISE: "5399",
+  HOME_IMPROVEMENT: "5200",
+  MEDICAL: "8099",
+  PERSONAL_CARE: "7298",
+  TRANSPORTATION: "4121",
+  TRAVEL: "4722",
+};
+
 const CHANNEL_TYPE = { online: "digital", "in store": "place", other: "special" } as const;
 
 /** An unknown category is left out; pending rows of such merchants are common. */
@@ -97,6 +111,7 @@ function category(merchant: Merchant): Record<string, unknown> {
       confidence_level: merchant.confidence,
       detailed: merchant.detailed,
       primary: merchant.primary,
+      version: "v1",
     },
     personal_finance_category_icon_url: `https://plaid-category-icons.plaid.com/PFC_${merchant.primary}.png`,
   };
@@ -112,12 +127,14 @@ function render(merchant: Merchant, at: number, placeAt: number): Pieces {
     untilName: `,${members({
       location: inStore ? locationOf(place, store) : NOWHERE,
       logo_url: logoOf(merchant),
+      merchant_category_code: merchant.merchant === null ? null : (CATEGORY_CODES[merchant.primary] ?? null),
       merchant_entity_id: entityOf(merchant),
       merchant_name: merchant.merchant,
     })},"name":`,
     name: quote(merchant.name.endsWith("#") ? merchant.name + store : merchant.name),
     untilPending: `,${members({ payment_channel: merchant.channel, payment_meta: NO_META })},"pending":`,
-    untilCode: `${pfc === "" ? "" : `,${pfc}`},${members({ transaction_code: merchant.code })},"transaction_id":"`,
+    untilBalance: `${pfc === "" ? "" : `,${pfc}`},"running_balance":`,
+    untilCode: `,${members({ transaction_code: merchant.code })},"transaction_id":"`,
     end: `",${members({
       transaction_type: CHANNEL_TYPE[merchant.channel],
       unofficial_currency_code: null,
@@ -167,6 +184,7 @@ export function transactionText(txn: Txn, original = false): string {
     `"datetime":${moment(date, txn.pending ? null : pieces.time)},"iso_currency_code":"${txn.currency ?? txn.account.currency}"` +
     `${pieces.untilName}${name}${original ? `,"original_description":${name}` : ""}${pieces.untilPending}${txn.pending},` +
     `"pending_transaction_id":${txn.pendingId === null ? "null" : `"${txn.pendingId}"`}` +
+    `${pieces.untilBalance}${txn.balance === null ? "null" : txn.balance / 10_000}` +
     `${pieces.untilCode}${txn.id}${pieces.end}`
   );
 }

@@ -8,6 +8,7 @@ import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
 import { unfitValues } from "../../src/mirror/unfit-queries.ts";
 import { resourcesOf } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
+import { isMaskedIn } from "../support/masking.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { appliedTo, hold, resource, rowsOf } from "./support.ts";
 
@@ -79,25 +80,40 @@ const ODD = fc.oneof(
 const isDate = (value: unknown): boolean =>
   typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value.slice(0, 10)));
 
+const enclose = (inner: Record<string, unknown>, step: string): Record<string, unknown> =>
+  step.endsWith("[]") ? { [step.slice(0, -2)]: [inner] } : { [step]: inner };
+
 describe("a value of any kind", () => {
   for (const mirrored of resourcesOf("item").flatMap(tablesOf)) {
     const { resource: of, table } = mirrored;
+    // A masked value is another than Plaid's; test/mirror has tests of masks.
+    const columns = table.columns.filter(({ path }) => !isMaskedIn(table, path));
+    if (columns.length === 0) continue;
+    const { at: place = "", with: joined = [], numbered = "" } = table.rows[0] ?? {};
     it(`any value in a column of ${table.name} is stored, or is null and reported, stays whole in raw, and stops nothing`, async () => {
-      const field = fc.constantFrom(...table.columns);
+      const field = fc.constantFrom(...columns);
       await fc.assert(
         fc.asyncProperty(field, ODD, async (column, value) => {
           const scope = hold();
           const isRoot = table.key.length === 0;
-          const element: Record<string, unknown> = Object.fromEntries(table.key.map((each) => [each, "k"]));
+          const key = table.key.filter((each) => each !== numbered);
+          const element: Record<string, unknown> = Object.fromEntries(key.map((each) => [each, "k"]));
           let at = element;
           for (const step of column.path.slice(0, -1)) at = at[step] = {};
           at[column.path.at(-1) ?? ""] = value;
           // JSON.stringify of what was parsed: what jsonb and JavaScript say alike
           const sent = JSON.parse(JSON.stringify(element).replaceAll("\\u0000", "")) as Record<string, unknown>;
-          const [last = "", ...around] = (table.rows[0]?.at ?? "").split(".").toReversed();
-          const beside = isRoot ? { status: sent["status"] } : { modified: [], removed: [] };
-          const within: Record<string, unknown> = { [last]: isRoot ? sent : [sent], ...beside };
-          const text = JSON.stringify(around.reduce((inner, name) => ({ [name]: inner }), within));
+          const [last = "", ...around] = place.split(".").toReversed();
+          // What is joined to a row stands around it.
+          const inner = Object.fromEntries(Object.entries(sent).filter(([name]) => !joined.includes(name)));
+          const outer = Object.fromEntries(joined.map((name) => [name, sent[name]]));
+          const within: Record<string, unknown> = {
+            modified: [],
+            removed: [],
+            ...outer,
+            [last]: isRoot ? inner : [inner],
+          };
+          const text = JSON.stringify(around.reduce(enclose, within));
           if (/\\u(?:d[89a-f]|0000)/i.test(text)) return;
           const unfit = await applyEither(scope, of, text);
           const [row] = await rowsOf(
@@ -119,7 +135,8 @@ describe("a value of any kind", () => {
           if (column.type === "text" && typeof value === "string" && row?.["value"] !== null)
             expect(row?.["value"]).toBe(JSON.parse(JSON.stringify(value).replaceAll("\\u0000", "")));
         }),
-        { numRuns: 150 },
+        // There are dozens of tables, and what values do depends on their types alone.
+        { numRuns: 60 },
       );
     });
   }

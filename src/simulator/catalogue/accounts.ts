@@ -14,6 +14,8 @@ export interface AccountKind {
   limit: number | null;
   /** it has transactions */
   busy: boolean;
+  /** annual percentage yield; absent: the bank gives none */
+  apy?: number;
 }
 
 const dollars = (amount: number | null): number | null => (amount === null ? null : Math.round(amount * 10_000));
@@ -37,6 +39,9 @@ const kind = (
   busy,
 });
 
+/** An account with this yearly interest, in percent. */
+const yielding = (apy: number, one: AccountKind): AccountKind => ({ ...one, apy });
+
 export const CHECKING = kind(
   "0000",
   "Plaid Checking",
@@ -45,13 +50,16 @@ export const CHECKING = kind(
   [100, 110, null],
   true,
 );
-export const SAVINGS = kind(
-  "1111",
-  "Plaid Saving",
-  "Plaid Silver Standard 0.1% Interest Saving",
-  ["depository", "savings"],
-  [200, 210, null],
-  true,
+export const SAVINGS = yielding(
+  0.1,
+  kind(
+    "1111",
+    "Plaid Saving",
+    "Plaid Silver Standard 0.1% Interest Saving",
+    ["depository", "savings"],
+    [200, 210, null],
+    true,
+  ),
 );
 export const CREDIT_CARD = kind(
   "3333",
@@ -61,13 +69,19 @@ export const CREDIT_CARD = kind(
   [1590, 410, 2000],
   true,
 );
-const CD = kind("2222", "Plaid CD", "Plaid Bronze Standard 0.2% Interest CD", ["depository", "cd"], [null, 1000, null]);
-const MONEY_MARKET = kind(
-  "4444",
-  "Plaid Money Market",
-  "Plaid Platinum Standard 1.85% Interest Money Market",
-  ["depository", "money market"],
-  [43_200, 43_200, null],
+const CD = yielding(
+  0.2,
+  kind("2222", "Plaid CD", "Plaid Bronze Standard 0.2% Interest CD", ["depository", "cd"], [null, 1000, null]),
+);
+const MONEY_MARKET = yielding(
+  1.85,
+  kind(
+    "4444",
+    "Plaid Money Market",
+    "Plaid Platinum Standard 1.85% Interest Money Market",
+    ["depository", "money market"],
+    [43_200, 43_200, null],
+  ),
 );
 const IRA = kind("5555", "Plaid IRA", null, ["investment", "ira"], [null, 320.76, null]);
 const RETIREMENT = kind("6666", "Plaid 401k", null, ["investment", "401k"], [null, 23_631.9805, null]);
@@ -82,9 +96,10 @@ const CRYPTO = kind(
   ["investment", "crypto exchange"],
   [null, 9_412.6, null],
 );
-// A loan that Plaid's Liabilities does not cover.
 const AUTO_LOAN = kind("7001", "Plaid Auto Loan", null, ["loan", "auto"], [null, 14_350.4, null]);
 const PAYPAL = kind("7002", "Plaid PayPal Credit", null, ["credit", "paypal"], [700, 300, 1000]);
+// Drawn on as needed; the control can open one.
+const CREDIT_LINE = kind("7003", "Plaid Line of Credit", null, ["loan", "line of credit"], [null, 4_200, 10_000]);
 const HSA = kind("9001", "Plaid HSA", "Plaid Cares Health Savings Account", ["depository", "hsa"], [6009, 6009, null]);
 // Some banks give no mask; code that requires one fails here first.
 const CASH = kind(
@@ -138,6 +153,7 @@ const ALL = [
     ...USER_GOOD,
     ...OTHERS,
     ...Object.values(HELD_FOR).flatMap(({ first, others }) => [...first, ...others]),
+    CREDIT_LINE,
   ]),
 ];
 

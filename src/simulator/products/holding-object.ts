@@ -2,6 +2,7 @@
 import { securityKind, type SecurityKind } from "../catalogue/securities.ts";
 import { dayText, momentText } from "../days.ts";
 import type { Quote } from "../market.ts";
+import { Random } from "../random.ts";
 import type { Holding, Lot } from "./holdings.ts";
 
 /** Quantities and prices are kept in millionths. */
@@ -64,6 +65,7 @@ export function securityObject(
     close_price: open ? quote.price / MILLION : null,
     close_price_as_of: open ? dayText(quote.day) : null,
     cusip: kind.numbers?.cusip ?? null,
+    figi: figiOf(kind),
     fixed_income: fixedIncome(kind.bond),
     industry: kind.industry,
     institution_id: kind.house === null ? null : institutionId,
@@ -85,6 +87,10 @@ export function securityObject(
     update_datetime: open && kind.type === "cryptocurrency" ? `${dayText(quote.day)}T${CLOSE_HOUR}` : null,
   };
 }
+
+/** The letters that all of these ids begin with, and nine that depend on the security; an institution's own have none. */
+const figiOf = ({ ticker, house, cash }: SecurityKind): string | null =>
+  ticker === null || house !== null || cash ? null : `BBG${new Random(`figi/${ticker}`).id(9).toUpperCase()}`;
 
 const optionContract = (option: SecurityKind["option"]): Record<string, unknown> | null =>
   option && {

@@ -1,13 +1,14 @@
 /**
- * The liabilities of an Item: at most one for each account, of one of three kinds (credit cards, mortgages, student loans), each with
- * fields of its own. Some banks report the balance of an account but not its terms; the account then has no liability. Other loans
- * never have one.
+ * The liabilities of an Item: at most one for each account, of one of five kinds (credit cards, mortgages, student loans, other
+ * loans, lines of credit), each with fields of its own. Some banks report the balance of an account but not its terms; the account then
+ * has no liability.
  */
 import { z } from "zod";
 import type { Account } from "../account.ts";
 import { withLiability } from "../custom/liability.ts";
 import { dayOf } from "../days.ts";
 import { noAccountsOf } from "../plaid-error.ts";
+import type { Random } from "../random.ts";
 import type { WebhookNotice } from "../webhooks/notices.ts";
 import { drawTerms, payTerms, type LiabilityKind, type Terms } from "./liability-terms.ts";
 import { changeFields, countField, type ProductBook, type Scene } from "./product-book.ts";
@@ -90,21 +91,29 @@ export function liabilitiesObject(list: readonly Liability[]): Record<LiabilityK
     const some = list.filter((one) => one.kind === kind).map((one) => ({ account_id: idOf(one), ...one.terms }));
     return some.length > 0 ? some : null;
   };
-  return { credit: of("credit"), mortgage: of("mortgage"), student: of("student") };
+  return {
+    credit: of("credit"),
+    line_of_credit: of("line_of_credit"),
+    loan: of("loan"),
+    mortgage: of("mortgage"),
+    student: of("student"),
+  };
 }
 
 /** The kind of liability that Plaid reports for the account; null: none. */
 function kindOf({ kind: { type, subtype } }: Account): LiabilityKind | null {
   if (type === "credit") return ["credit card", "paypal"].includes(subtype) ? "credit" : null;
   if (type !== "loan") return null;
-  return subtype === "mortgage" || subtype === "student" ? subtype : null;
+  if (subtype === "mortgage" || subtype === "student") return subtype;
+  return ["line of credit", "home equity"].includes(subtype) ? "line_of_credit" : "loan";
 }
 
 function tellOf(account: Account, { item, random }: Scene): Liability[] {
   const kind = kindOf(account);
   if (kind === null) return [];
-  const terms = withLiability(drawTerms(kind, random, account, dayOf(item.createdAt)), account.override?.liability);
-  const untold = item.plan.username === "controlled" && random.chance(UNTOLD);
+  const own = streamFor(kind, random, account);
+  const terms = withLiability(drawTerms(kind, own, account, dayOf(item.createdAt)), account.override?.liability);
+  const untold = item.plan.username === "controlled" && own.chance(UNTOLD);
   return untold ? [] : [{ account, kind, terms }];
 }
 
@@ -127,8 +136,14 @@ function change(state: LiabilitiesState, request: z.output<typeof input>, scene:
 
 function known(account: Account, { sim, random }: Scene): Liability[] {
   const kind = kindOf(account);
-  return kind === null ? [] : [{ account, kind, terms: drawTerms(kind, random, account, sim.today()) }];
+  return kind === null
+    ? []
+    : [{ account, kind, terms: drawTerms(kind, streamFor(kind, random, account), account, sim.today()) }];
 }
+
+/** Kinds that Plaid added later draw from a stream of their own, so that the terms of the others stay as they are. */
+const streamFor = (kind: LiabilityKind, random: Random, account: Account): Random =>
+  kind === "loan" || kind === "line_of_credit" ? random.fork(`${kind}/${account.id}`) : random;
 
 /** Applies a month; returns the fields that changed. */
 function modify(one: Liability, { sim, random }: Scene): string[] {

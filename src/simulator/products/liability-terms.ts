@@ -4,7 +4,7 @@ import { PLACES } from "../catalogue/merchants.ts";
 import { dayText } from "../days.ts";
 import type { Random } from "../random.ts";
 
-export type LiabilityKind = "credit" | "mortgage" | "student";
+export type LiabilityKind = "credit" | "mortgage" | "student" | "loan" | "line_of_credit";
 export type Terms = Readonly<Record<string, unknown>>;
 
 const YEAR = 365;
@@ -19,7 +19,13 @@ const maybe = <T>(random: Random, value: T): T | null => (random.chance(MISSING)
 
 type Drawing = (random: Random, account: Account, today: number) => Terms;
 
-const DRAWN: Record<LiabilityKind, Drawing> = { credit: drawCredit, mortgage: drawMortgage, student: drawStudent };
+const DRAWN: Record<LiabilityKind, Drawing> = {
+  credit: drawCredit,
+  mortgage: drawMortgage,
+  student: drawStudent,
+  loan: drawLoan,
+  line_of_credit: drawLine,
+};
 
 export const drawTerms = (kind: LiabilityKind, random: Random, account: Account, today: number): Terms =>
   DRAWN[kind](random, account, today);
@@ -57,6 +63,18 @@ const OTHERWISE: Record<LiabilityKind, (terms: Terms, random: Random, today: num
     ytd_interest_paid: grown(terms["ytd_interest_paid"], dollars(random, 10, 90)),
     ...(random.chance(0.3) ? { loan_status: drawStatus(random, terms["expected_payoff_date"]) } : {}),
     ...(random.chance(0.2) ? { repayment_plan: drawPlan(random) } : {}),
+  }),
+  loan: (terms, random) => ({
+    principal_balance: dollars(random, 500, 40_000),
+    ytd_interest_paid: grown(terms["ytd_interest_paid"], dollars(random, 10, 90)),
+    ...(random.chance(0.2) ? { interest_rate: drawRate(random) } : {}),
+  }),
+  line_of_credit: (_terms, random, today) => ({
+    available_credit: dollars(random, 0, 9000),
+    last_statement_balance: dollars(random, 100, 3000),
+    last_statement_issue_date: dayText(today - 2),
+    past_due_amount: random.chance(0.3) ? dollars(random, 100, 900) : 0,
+    principal_balance: dollars(random, 100, 9000),
   }),
 };
 
@@ -185,3 +203,52 @@ const drawPlan = (random: Random): Terms => {
   const type = random.pick(["standard", "graduated", "income-based repayment", "pay as you earn"]);
   return { description: maybe(random, `Repayment: ${type}`), type: maybe(random, type) };
 };
+
+const PERIODS = ["daily", "weekly", "biweekly", "semimonthly", "monthly", "semiannually", "annually"] as const;
+
+function drawLoan(random: Random, account: Account, today: number): Terms {
+  const months = random.pick([24, 36, 48, 60, 72]);
+  const begun = today - random.between(1, months * 30);
+  const owed = account.kind.current / 10_000;
+  const payment = dollars(random, 100, 900);
+  return {
+    account_number: maybe(random, digits(random, 10)),
+    compounding_period: maybe(random, random.pick(PERIODS)),
+    interest_rate: maybe(random, drawRate(random)),
+    last_payment_amount: maybe(random, payment),
+    last_payment_date: maybe(random, dayText(today - random.between(1, 30))),
+    loan_term_months: maybe(random, months),
+    maturity_date: maybe(random, dayText(begun + months * 30)),
+    next_payment_amount: maybe(random, payment),
+    next_payment_due_date: maybe(random, dayText(today + random.between(1, 30))),
+    origination_date: maybe(random, dayText(begun)),
+    origination_principal_amount: maybe(random, Math.round(owed * (1 + random.fraction()))),
+    payment_count: maybe(random, months),
+    payment_frequency: maybe(random, random.pick(PERIODS)),
+    payoff_amount: maybe(random, owed + dollars(random, 0, 200)),
+    principal_balance: maybe(random, owed),
+    ytd_interest_paid: maybe(random, dollars(random, 0, 900)),
+  };
+}
+
+function drawLine(random: Random, account: Account, today: number): Terms {
+  const owed = account.kind.current / 10_000;
+  const limit = (account.kind.limit ?? account.kind.current) / 10_000;
+  return {
+    aprs: drawAprs(random),
+    available_credit: maybe(random, Math.max(0, limit - owed)),
+    credit_limit: maybe(random, limit),
+    draw_period_end_date: maybe(random, dayText(today + random.between(1, 5 * YEAR))),
+    finance_charges: maybe(random, dollars(random, 0, 90)),
+    interest_rate: maybe(random, drawRate(random)),
+    last_payment_amount: maybe(random, dollars(random, 25, 900)),
+    last_payment_date: maybe(random, dayText(today - random.between(1, 30))),
+    last_statement_balance: maybe(random, owed),
+    last_statement_issue_date: maybe(random, dayText(today - random.between(1, 30))),
+    minimum_payment_amount: maybe(random, random.between(20, 200)),
+    next_payment_amount: maybe(random, dollars(random, 20, 400)),
+    next_payment_due_date: maybe(random, dayText(today + random.between(1, 30))),
+    past_due_amount: maybe(random, random.chance(0.2) ? dollars(random, 100, 900) : 0),
+    principal_balance: maybe(random, owed),
+  };
+}

@@ -92,9 +92,12 @@ export function openPlaidSchema(): PlaidSchema | null {
         : [JSON_TYPE],
     answerFaults: (path, answer) => faultsBy(schemaOf(path, "responses/200", "answer"), answer),
     objectFaults: (name, value) => {
-      const known = schemas[name]?.["properties"] as Node;
+      // What is newer than the document is in the types of the SDK.
+      const type = newer.$defs[name]?.["properties"] as Node | undefined;
+      const known = { ...(schemas[name]?.["properties"] as Node | undefined), ...type };
       const unknown = Object.keys(value).filter((field) => !(field in known));
-      return [...faultsBy(`/components/schemas/${name}`, value), ...unknown.map((field) => `${name} has no ${field}`)];
+      const pointer = name in schemas ? `/components/schemas/${name}` : `sdk#/$defs/${name}`;
+      return [...faultsBy(pointer, value), ...unknown.map((field) => `${name} has no ${field}`)];
     },
     itemWebhooks: [...webhooks].flatMap(([kind, names]) =>
       names.some((name) => Object.hasOwn((schemas[name]?.["properties"] ?? {}) as Node, "item_id")) ? [kind] : [],

@@ -82,7 +82,7 @@ export const items: Walk = {
     const held = await judged("/investments/holdings/get", sdk.investmentsHoldingsGet({ access_token }));
     expect(held.holdings.length).toBeGreaterThan(0);
     const owed = await judged("/liabilities/get", sdk.liabilitiesGet({ access_token }));
-    expect(Object.keys(owed.liabilities)).toEqual(["credit", "mortgage", "student"]);
+    expect(Object.keys(owed.liabilities)).toEqual(["credit", "line_of_credit", "loan", "mortgage", "student"]);
     const { accounts } = await judged("/accounts/get", sdk.accountsGet({ access_token }));
     expect(accounts[0]?.subtype).toBe("checking");
     await judged("/institutions/get", sdk.institutionsGet({ count: 10, offset: 0, country_codes: [CountryCode.Us] }));

@@ -77,7 +77,7 @@ async function liveWithProducts(world: World<"sync">): Promise<void> {
   for (const institution_id of ["ins_900005", "ins_900006"])
     for (const foreign of world.integration.makeItems(1, 3, { products: ["auth"], institution_id }))
       await world.integration.link(foreign);
-  for (const subtype of ["brokerage", "credit card", "mortgage", "student"] as const)
+  for (const subtype of ["brokerage", "credit card", "mortgage", "student", "line of credit"] as const)
     control.addAccount(item.item_id, { subtype, webhooks: false });
   for (const name of BOOK_NAMES) control.change(item.item_id, name, { add: 20, webhooks: false });
   await world.integration.link(item);
