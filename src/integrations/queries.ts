@@ -127,7 +127,7 @@ export const LOAD_INTEGRATIONS: Statement = {
   name: "integrations_load",
   text: `
     select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes,
-      days_requested, include_original_description, enabled_resources
+      days_requested, include_original_description
     from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
     limit 10000`,
 };

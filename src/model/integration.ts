@@ -14,8 +14,6 @@ export interface KnownIntegration {
   /** days of transactions to ask for when an item is initialised; null: Plaid's default, 90 */
   daysRequested: number | null;
   includeOriginalDescription: boolean;
-  /** the billed resources that may be requested for it */
-  enabledResources: readonly string[];
 }
 
 /** A new, changed or deleted integration is found as it is at the latest after this time. */

@@ -20,6 +20,7 @@ import type { Database, Queryable } from "../database/types.ts";
 import { finishCheck, type Check, type Seen } from "../integrations/checks.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
 import { getItemSecret } from "../integrations/items.ts";
+import { enabledOf } from "../integrations/reveals.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { append } from "../journal/append.ts";
 import { mirroredRoot } from "../mirror/apply.ts";
@@ -187,7 +188,8 @@ async function conclude(
   if (!early && (missed || differs.length > 0)) {
     return await recordGap(deps, check, opened, { ...(missed && { missed: last }), differs }, now);
   }
-  const free = requestable("item", opened.integration.enabledResources).filter(({ billed }) => billed !== "each");
+  const enabled = await enabledOf(database, integrationId);
+  const free = requestable("item", enabled).filter(({ billed }) => billed !== "each");
   const stale = [...staleResources(free, known, now.updates ?? {}), ...otherwiseRead(opened, itemId)];
   const plan: Plan = early
     ? {

@@ -7,8 +7,8 @@
  * A resource that fails does not delay the others; a subject that is gone, or wrong keys, end the run early.
  */
 import type { Database } from "../database/types.ts";
-import { TartanError } from "../errors.ts";
 import type { Hint } from "../events/hint.ts";
+import { enabledOf } from "../integrations/reveals.ts";
 import { bodiesOf, type WaitingWebhook } from "../journal/served.ts";
 import type { Logger } from "../logger.ts";
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
@@ -19,7 +19,7 @@ import type { Ending, ResourceStatus } from "./ending.ts";
 import { stillHeals } from "./gap.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { openReader, scopeOf, type ReaderDeps } from "./open-reader.ts";
-import { planRest, planRun, requestable, resourcesFor, touchedBy, type Enabled } from "./plan.ts";
+import { planRest, planRun, requestable, resourcesFor, touchedBy } from "./plan.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { readAll } from "./read-all.ts";
 import { report, reportUnfit } from "./report.ts";
@@ -40,12 +40,13 @@ export interface RunDeps extends ReaderDeps {
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, statuses, loops] = await Promise.all([
+  const [webhooks, statuses, loops, enabled] = await Promise.all([
     waitingWebhooks(database, claim),
     readStatuses(database, claim),
     readLoopsOf(database, claim),
+    // Not from the directory: it may not know yet what was enabled, and this run may be the one that was requested for that.
+    enabledOf(database, claim.integrationId),
   ]);
-  const enabled = await enabledFor(deps, claim);
   const resources = requestable(claim.kind, enabled);
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
   const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
@@ -93,16 +94,6 @@ async function announcementsAmong(
     database,
     announcing.map(({ id }) => id),
   );
-}
-
-/** What the integration enables. Secrets that cannot be opened fail a run later, when it needs them. */
-async function enabledFor({ directory }: RunDeps, { integrationId }: Claim): Promise<Enabled> {
-  try {
-    return (await directory.find(integrationId))?.enabledResources ?? [];
-  } catch (error) {
-    if (error instanceof TartanError) return [];
-    throw error;
-  }
 }
 
 async function readStatuses(
