@@ -247,4 +247,161 @@ create table plaid.wallets (
 );
 create index wallets_removed on plaid.wallets (removed_at) where removed_at is not null;
 
+-- A verification of a person's identity, and the outcome of its steps.
+create table plaid.identity_verifications (
+  integration_id                  text not null,
+  identity_verification_id        text not null,
+  client_user_id                  text,
+  status                          text,
+  created_at                      timestamptz,
+  completed_at                    timestamptz,
+  previous_attempt_id             text,
+  template_id                     text,
+  template_version                numeric,
+  shareable_url                   text,
+  steps_accept_tos                text,
+  steps_verify_sms                text,
+  steps_kyc_check                 text,
+  steps_documentary_verification  text,
+  steps_selfie_check              text,
+  steps_watchlist_screening       text,
+  steps_risk_check                text,
+  kyc_check_status                text,
+  kyc_check_address_summary       text,
+  kyc_check_name_summary          text,
+  kyc_check_date_of_birth_summary text,
+  kyc_check_id_number_summary     text,
+  kyc_check_phone_number_summary  text,
+  documentary_verification_status text,
+  selfie_check_status             text,
+  risk_check_status               text,
+  risk_check_trust_index_score    numeric,
+  user_email_address              text,
+  user_phone_number               text,
+  user_name_given_name            text,
+  user_name_family_name           text,
+  user_date_of_birth              date,
+  user_address_city               text,
+  user_address_region             text,
+  user_address_postal_code        text,
+  user_address_country            text,
+  user_id_number_value            text,
+  user_id_number_type             text,
+  watchlist_screening_id          text,
+  redacted_at                     timestamptz,
+  raw                             jsonb not null,
+  added_at                        timestamptz not null default now(),
+  changed_at                      timestamptz not null default now(),
+  removed_at                      timestamptz,
+  verified_at                     timestamptz,
+  primary key (integration_id, identity_verification_id)
+);
+create index identity_verifications_removed on plaid.identity_verifications (removed_at) where removed_at is not null;
+
+-- A screening of a person against watchlists.
+create table plaid.watchlist_screenings (
+  integration_id                    text not null,
+  watchlist_screening_id            text not null,
+  status                            text,
+  client_user_id                    text,
+  assignee                          text,
+  search_terms_watchlist_program_id text,
+  search_terms_legal_name           text,
+  search_terms_date_of_birth        date,
+  search_terms_document_number      text,
+  search_terms_country              text,
+  search_terms_version              numeric,
+  audit_trail_source                text,
+  audit_trail_dashboard_user_id     text,
+  audit_trail_timestamp             timestamptz,
+  raw                               jsonb not null,
+  added_at                          timestamptz not null default now(),
+  changed_at                        timestamptz not null default now(),
+  removed_at                        timestamptz,
+  verified_at                       timestamptz,
+  primary key (integration_id, watchlist_screening_id)
+);
+create index watchlist_screenings_removed on plaid.watchlist_screenings (removed_at) where removed_at is not null;
+
+-- A person on a watchlist who may be the one that is screened.
+create table plaid.watchlist_screening_hits (
+  integration_id                text not null,
+  watchlist_screening_id        text not null,
+  id                            text not null,
+  review_status                 text,
+  list_code                     text,
+  first_active                  timestamptz,
+  inactive_since                timestamptz,
+  historical_since              timestamptz,
+  plaid_uid                     text,
+  source_uid                    text,
+  sub_programs                  text[],
+  analysis_names                text,
+  analysis_documents            text,
+  analysis_locations            text,
+  analysis_search_terms_version numeric,
+  analysis_dates_of_birth       text,
+  raw                           jsonb not null,
+  added_at                      timestamptz not null default now(),
+  changed_at                    timestamptz not null default now(),
+  removed_at                    timestamptz,
+  primary key (integration_id, watchlist_screening_id, id)
+);
+create index watchlist_screening_hits_removed on plaid.watchlist_screening_hits (removed_at) where removed_at is not null;
+
+-- A screening of a firm against watchlists.
+create table plaid.entity_watchlist_screenings (
+  integration_id                           text not null,
+  entity_watchlist_screening_id            text not null,
+  status                                   text,
+  client_user_id                           text,
+  assignee                                 text,
+  search_terms_entity_watchlist_program_id text,
+  search_terms_legal_name                  text,
+  search_terms_document_number             text,
+  search_terms_email_address               text,
+  search_terms_phone_number                text,
+  search_terms_country                     text,
+  search_terms_url                         text,
+  search_terms_version                     numeric,
+  audit_trail_source                       text,
+  audit_trail_dashboard_user_id            text,
+  audit_trail_timestamp                    timestamptz,
+  raw                                      jsonb not null,
+  added_at                                 timestamptz not null default now(),
+  changed_at                               timestamptz not null default now(),
+  removed_at                               timestamptz,
+  verified_at                              timestamptz,
+  primary key (integration_id, entity_watchlist_screening_id)
+);
+create index entity_watchlist_screenings_removed on plaid.entity_watchlist_screenings (removed_at) where removed_at is not null;
+
+-- A firm on a watchlist that may be the one that is screened.
+create table plaid.entity_watchlist_screening_hits (
+  integration_id                text not null,
+  entity_watchlist_screening_id text not null,
+  id                            text not null,
+  review_status                 text,
+  list_code                     text,
+  first_active                  timestamptz,
+  inactive_since                timestamptz,
+  historical_since              timestamptz,
+  plaid_uid                     text,
+  source_uid                    text,
+  sub_programs                  text[],
+  analysis_names                text,
+  analysis_documents            text,
+  analysis_locations            text,
+  analysis_search_terms_version numeric,
+  analysis_email_addresses      text,
+  analysis_phone_numbers        text,
+  analysis_urls                 text,
+  raw                           jsonb not null,
+  added_at                      timestamptz not null default now(),
+  changed_at                    timestamptz not null default now(),
+  removed_at                    timestamptz,
+  primary key (integration_id, entity_watchlist_screening_id, id)
+);
+create index entity_watchlist_screening_hits_removed on plaid.entity_watchlist_screening_hits (removed_at) where removed_at is not null;
+
 select tartan.protect_mirror();

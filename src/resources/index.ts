@@ -23,6 +23,13 @@ import { linkSessions } from "./link-sessions.ts";
 import { payrollIncome } from "./payroll-income.ts";
 import { payrollRiskSignals } from "./payroll-risk-signals.ts";
 import { transactions } from "./transactions.ts";
+import { identityVerifications } from "./identity-verifications.ts";
+import {
+  entityWatchlistScreeningHits,
+  entityWatchlistScreenings,
+  watchlistScreeningHits,
+  watchlistScreenings,
+} from "./screenings.ts";
 import { originators } from "./originators.ts";
 import { paymentConsents } from "./payment-consents.ts";
 import { payments } from "./payments.ts";
@@ -66,6 +73,11 @@ export const RESOURCES: readonly Resource[] = [
   paymentConsents,
   walletTransactions,
   wallets,
+  identityVerifications,
+  watchlistScreenings,
+  watchlistScreeningHits,
+  entityWatchlistScreenings,
+  entityWatchlistScreeningHits,
 ];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */

@@ -15,7 +15,6 @@ export const transferLedger: Resource = {
     body: () => ({ count: 500 }),
     after: { sentAs: "after_id", idAt: "event_id", moreAt: "has_more" },
   },
-  updatedWith: "unknown",
   tables: [
     {
       name: "transfer_events",

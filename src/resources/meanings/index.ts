@@ -5,12 +5,21 @@
 import { INCOME } from "./income.ts";
 import { INVESTED_AND_OWED } from "./invested-and-owed.ts";
 import { LINKED } from "./linked.ts";
+import { PEOPLE } from "./people.ts";
 import { MONEY } from "./money.ts";
 import { NUMBERS_AND_OWNERS } from "./numbers-and-owners.ts";
 import { REPORTS } from "./reports.ts";
 import type { Meanings } from "./types.ts";
 
-const ALL: Meanings = { ...LINKED, ...INVESTED_AND_OWED, ...NUMBERS_AND_OWNERS, ...INCOME, ...REPORTS, ...MONEY };
+const ALL: Meanings = {
+  ...LINKED,
+  ...INVESTED_AND_OWED,
+  ...NUMBERS_AND_OWNERS,
+  ...INCOME,
+  ...REPORTS,
+  ...MONEY,
+  ...PEOPLE,
+};
 
 /** What the columns have in common that each table has. */
 export const COMMON: Readonly<Record<string, string>> = {

@@ -18,6 +18,7 @@ import { liabilitiesGet } from "./liabilities-get.ts";
 import { linkTokenCreate } from "./link-token-create.ts";
 import { linkTokenGet } from "./link-token-get.ts";
 import { partnerCustomerOauthInstitutionsGet } from "./partner-customers.ts";
+import { IDENTITY_VERIFICATION } from "./identity-verification.ts";
 import { PAYMENT_CONSENTS } from "./payment-consents.ts";
 import { PAYMENT_INITIATION } from "./payment-initiation.ts";
 import { PLAID_CHECK } from "./plaid-check.ts";
@@ -36,6 +37,7 @@ import { transactionsGet } from "./transactions-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
 import { USERS } from "./users.ts";
+import { WATCHLIST_SCREENING } from "./watchlist-screening.ts";
 import { WALLETS } from "./wallets.ts";
 import { webhookEventsList } from "./webhook-events.ts";
 import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
@@ -80,4 +82,6 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...RECURRING_TRANSFERS,
   ...TRANSFERS,
   ...WALLETS,
+  ...IDENTITY_VERIFICATION,
+  ...WATCHLIST_SCREENING,
 ];

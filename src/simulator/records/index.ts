@@ -1,6 +1,7 @@
 /** Every record book, by its kind. */
 import { assetReport } from "./asset-report.ts";
 import { linkSession } from "./link-session.ts";
+import { identityVerification } from "./identity-verification.ts";
 import { originator } from "./originator.ts";
 import { issue } from "./issue.ts";
 import { partnerCustomer } from "./partner-customer.ts";
@@ -9,6 +10,7 @@ import { paymentRecipient } from "./payment-recipient.ts";
 import { payment } from "./payment.ts";
 import type { AnyRecordBook } from "./record-book.ts";
 import { recurringTransfer } from "./recurring-transfer.ts";
+import { entityScreening, screening } from "./screening.ts";
 import { transferAuthorization } from "./transfer-authorization.ts";
 import { transferLedger } from "./transfer-ledger.ts";
 import { transfer } from "./transfer.ts";
@@ -17,6 +19,9 @@ import { wallet } from "./wallet.ts";
 import { user } from "./user.ts";
 
 export const RECORDS = {
+  entity_screening: entityScreening,
+  identity_verification: identityVerification,
+  screening,
   originator,
   issue,
   partner_customer: partnerCustomer,

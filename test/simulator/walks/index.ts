@@ -7,6 +7,7 @@ import { items } from "./items.ts";
 import { payments } from "./payments.ts";
 import { assetReports, linkSessions } from "./reports.ts";
 import { transfers } from "./transfers.ts";
+import { verifications } from "./verifications.ts";
 import { wallets } from "./wallets.ts";
 import { income, plaidCheck, users } from "./users.ts";
 import { updateMode } from "./update-mode.ts";
@@ -20,6 +21,7 @@ export const WALKS: readonly Walk[] = [
   payments,
   transfers,
   wallets,
+  verifications,
   users,
   income,
   plaidCheck,

@@ -1,0 +1,110 @@
+/**
+ * Transfers, payments, wallets, verifications and screenings change at random, while their webhooks are lost, doubled and overtake one
+ * another on their way to a real process. After one more webhook about each, the mirror is what the simulator knows.
+ */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { RecordKind } from "../../src/simulator/index.ts";
+import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
+import { until } from "../support/until.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+
+/** The webhook that says of one record of a kind that it changed; null: what changes it names it. */
+const WEBHOOKS: Partial<Record<RecordKind, [type: string, code: string, field: string] | null>> = {
+  transfer: null,
+  recurring_transfer: ["TRANSFER", "RECURRING_CANCELLED", "recurring_transfer_id"],
+  originator: ["TRANSFER", "PLATFORM_ONBOARDING_UPDATE", "originator_client_id"],
+  payment: ["PAYMENT_INITIATION", "PAYMENT_STATUS_UPDATE", "payment_id"],
+  payment_consent: ["PAYMENT_INITIATION", "CONSENT_STATUS_UPDATE", "consent_id"],
+  wallet_transaction: ["WALLET", "WALLET_TRANSACTION_STATUS_UPDATE", "transaction_id"],
+  wallet: null,
+  identity_verification: ["IDENTITY_VERIFICATION", "STATUS_UPDATED", "identity_verification_id"],
+  screening: ["SCREENING", "STATUS_UPDATED", "screening_id"],
+  entity_screening: ["ENTITY_SCREENING", "STATUS_UPDATED", "entity_screening_id"],
+};
+const KINDS = Object.keys(WEBHOOKS) as RecordKind[];
+const WEBHOOKS_SENT = 150;
+
+let world: World<"integration" | "processes">;
+let url: string;
+beforeAll(async () => {
+  world = await startWorld({ simulator: { seed: "storm of records" }, integration: {}, processes: {} });
+  const tartan = await world.processes.start(["up"]);
+  url = `${tartan.url}/v1/integrations/${world.integration.id}`;
+  world.simulator.sendRecordsTo(url);
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const isEqual = (kind: RecordKind, id: string): Promise<boolean> =>
+  expectRecordEqualsTruth(world.database, world.simulator, kind, id).then(
+    () => true,
+    () => false,
+  );
+
+async function expectEqual(kind: RecordKind, id: string): Promise<void> {
+  // What differs at the end is said by the comparison, not by the wait for it.
+  await until(`the mirror of ${kind} ${id} equal`, () => isEqual(kind, id)).catch(() => undefined);
+  await expectRecordEqualsTruth(world.database, world.simulator, kind, id);
+}
+
+it("the mirror of what belongs to no item equals Plaid after random changes whose webhooks were lost, doubled and reordered", async () => {
+  const { control } = world.simulator;
+  const { records } = control;
+  control.addFault({ kind: "drop_webhooks", probability: 0.3 });
+  control.addFault({ kind: "duplicate_webhooks", probability: 0.3, resign: true });
+  control.addFault({ kind: "reorder_webhooks", probability: 0.5, within_ms: 200 });
+  for (const kind of KINDS) records.create(kind, { count: 3 } as never);
+  control.startActivity({ everyMs: 20, records: 2 });
+  await until("enough webhooks", () => control.webhooks().total > WEBHOOKS_SENT);
+  control.stopActivity();
+  control.clearFaults();
+  await control.idle();
+
+  for (const kind of KINDS) {
+    const [webhook_type, webhook_code, field = ""] = WEBHOOKS[kind] ?? [];
+    if (!webhook_type || !webhook_code) continue;
+    for (const { id } of records.list(kind).records)
+      control.sendWebhook({ url, webhook_type, webhook_code, fields: { [field]: id } });
+  }
+  records.change("transfer_ledger", "all", { announce: true });
+  await control.idle();
+  await expectEqual("transfer_ledger", "all");
+  for (const kind of KINDS) {
+    const all = records.list(kind).records;
+    expect(all.length, kind).toBeGreaterThanOrEqual(3);
+    // Nothing tells of a wallet before its first transaction.
+    for (const { id } of kind === "wallet" ? [] : all) await expectEqual(kind, id);
+  }
+  const { rows } = await world.database.query<{ wallet_id: string }>("select wallet_id from plaid.wallets");
+  expect(rows.length).toBeGreaterThanOrEqual(3);
+  for (const { wallet_id } of rows) await expectEqual("wallet", wallet_id);
+  await until("every webhook processed", async () => {
+    const { rows: waiting } = await world.database.query("select from journal.webhooks where processed_at is null");
+    return waiting.length === 0;
+  });
+});
+
+it("names, numbers of accounts and documents of people are in no table and in no event, but their last digits", async () => {
+  const { control } = world.simulator;
+  const secrets = (["payment", "wallet_transaction", "identity_verification", "screening"] as const).map((kind) => {
+    const [record] = control.records.list(kind).records;
+    return JSON.stringify(control.records.get(kind, record?.id ?? "").truth);
+  });
+  const values = secrets.flatMap((truth) =>
+    [
+      ...truth.matchAll(
+        /"(?:account|iban|legal_name|email_address|phone_number|document_number|value|name)":"([^"]{6,})"/g,
+      ),
+    ].map(([, value = ""]) => value),
+  );
+  expect(values.length).toBeGreaterThan(5);
+  const { rows } = await world.database.query<{ found: string }>(
+    `select value as found from unnest($1::text[]) value where exists (
+        select from events.events where type like '%.changed' and convert_from(payload, 'UTF8') like '%"' || value || '"%')
+      or exists (select from plaid.payments where raw::text like '%"' || value || '"%')
+      or exists (select from plaid.wallet_transactions where raw::text like '%"' || value || '"%')
+      or exists (select from plaid.identity_verifications where raw::text like '%"' || value || '"%')
+      or exists (select from plaid.watchlist_screenings where raw::text like '%"' || value || '"%')`,
+    [values],
+  );
+  expect(rows).toEqual([]);
+});
