@@ -11,6 +11,7 @@ import {
   listRows,
   removeAll,
   removePage,
+  removeUnnamed,
   removeUnseen,
   rootLead,
   rootRow,
@@ -91,27 +92,31 @@ async function applyToTable(
     total = both(total, await apply(tx, statement, values));
   };
   const given = of.table.given ? [JSON.stringify(scope.facts)] : [];
-  const reconcile = whole && tellsGone(of.table, within) && (await hasCurrentRows(tx, scope, of));
+  const reconcile = whole && (await hasCurrentRows(tx, scope, of));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
     if (page.rows) await step(unfit === null ? upsert : upsertCareful, [...values, ...given]);
     if (page.rows && unfit) unfit.push(...(await tx.query<Unfit>(noteUnfit, [...values, scope.kind])).rows);
     if (page.removals && remove) await step(remove, values);
   }
-  // A row without a key may be any of those that seem to be gone.
-  const keyless = unfit?.some((each) => each.table === of.table.name && each.expected === "key") ?? false;
+  // A row without a key may be any of those that seem to be gone, or name any of those that no row seems to name.
+  const withoutKey = (unfit ?? []).filter(({ expected }) => expected === "key");
+  const keyless = withoutKey.some((each) => within !== undefined || each.table === of.table.name);
   if (reconcile && !keyless) {
     const last: Page | undefined = pages.at(-1);
     const values = [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name];
-    if (within) await step(removeUnseen(of, within.column), [...values, within.from, within.to]);
-    else await step(unseen, values);
+    const first: Mirrored = { resource, table: resource.tables[0] };
+    if (!within) await step(unseen, values);
+    else if (hasColumns(of.table, [within.column]))
+      await step(removeUnseen(of, within.column), [...values, within.from, within.to]);
+    else if (hasColumns(first.table, of.table.key)) await step(removeUnnamed(of, first), values);
   }
   return total;
 }
 
-/** A window says nothing of a table whose rows have no day: older rows of another table may still name them. */
-const tellsGone = ({ columns }: Table, within: Reading["within"]): boolean =>
-  within === undefined || columns.some(({ name }) => name === within.column);
+/** A window of days says of rows without a day only that it does not name them; older rows of the first table may. */
+const hasColumns = ({ columns }: Table, names: readonly string[]): boolean =>
+  names.every((name) => columns.some((column) => column.name === name));
 
 async function apply(tx: Queryable, statement: Statement, values: readonly unknown[]): Promise<Applied> {
   const { rows } = await tx.query<Changes & { keys: string[] | null; before?: Applied["before"] }>(statement, values);

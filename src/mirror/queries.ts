@@ -142,29 +142,44 @@ with gone as materialized (
   };
 }
 
-/**
- * Removes what no page of a full reading held. $3 the last page's text, $4 lease, $5 resource of the staged ones. `within`: of the rows
- * whose day, in that column, is from $6 to $7.
- */
-export function removeUnseen(of: Mirrored, within: string | null = null): Statement {
-  const names = keyNames(of);
-  return {
-    name: statementName(of, within === null ? "unseen" : "unseen_within"),
-    text: `
+/** The keys in all pages of a reading. $3 the last page's text, $4 lease, $5 resource of the staged ones. */
+const seenKeys = (of: Mirrored): string => `
 with pages as (
   select $3::jsonb as body where $3::text is not null
   union all select payload::jsonb from mirror.staged_pages where lease_token = $4 and resource = $5
 ), seen as materialized (
   select ${keysOf(of.table, "e")
-    .map((value, n) => `${value} as ${names[n]}`)
+    .map((value, n) => `${value} as ${keyNames(of)[n]}`)
     .join(", ")} from pages, lateral (${rowsOf(of.table, "body")}) x
-), gone as materialized (
+)`;
+
+/** The current rows that no page held, as far as the condition holds for them, are gone. */
+const removeOthers = (of: Mirrored, condition = "true"): string => `${seenKeys(of)}, gone as materialized (
   select ${goneColumns(of)} from ${nameOf(of)} t
-  where ${own(of, "t")} and t.removed_at is null${within === null ? "" : ` and t.${within} between $6::date and $7::date`}
+  where ${own(of, "t")} and t.removed_at is null and ${condition}
     and not exists (select from seen where ${sameKey(of, "t", "seen")})
-)${removeGone(of)}`,
-  };
-}
+)${removeGone(of)}`;
+
+/**
+ * Removes what no page of a full reading held. $3…$5 as in seenKeys. `within`: of the rows whose day, in that column, is from
+ * $6 to $7.
+ */
+export const removeUnseen = (of: Mirrored, within: string | null = null): Statement => ({
+  name: statementName(of, within === null ? "unseen" : "unseen_within"),
+  text: removeOthers(of, within === null ? "true" : `t.${within} between $6::date and $7::date`),
+});
+
+/** Removes what no page held and no current row of the other table names, which has the columns of the key. $3…$5 as in seenKeys. */
+export const removeUnnamed = (of: Mirrored, by: Mirrored): Statement => ({
+  name: statementName(of, "unnamed"),
+  text: removeOthers(
+    of,
+    `not exists (select from ${nameOf(by)} r where ${own(by, "r")} and r.removed_at is null
+      and ${keyColumns(of)
+        .map((column) => `r.${column} = t.${column}`)
+        .join(" and ")})`,
+  ),
+});
 
 /** Whether the subject has rows that are not removed. $1 integration, $2 subject (so too below). */
 export const hasRows = (of: Mirrored): Statement => ({

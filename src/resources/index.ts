@@ -4,6 +4,7 @@
 import { accounts } from "./accounts.ts";
 import { auth } from "./auth.ts";
 import { assetReports } from "./asset-reports.ts";
+import { balances } from "./balances.ts";
 import { bankIncome } from "./bank-income.ts";
 import { craBaseReport } from "./cra-base-report.ts";
 import { craCashflowInsights } from "./cra-cashflow-insights.ts";
@@ -18,6 +19,8 @@ import { issues } from "./issues.ts";
 import { items } from "./items.ts";
 import { liabilities } from "./liabilities.ts";
 import { partnerCustomers } from "./partner-customers.ts";
+import { investmentTransactions } from "./investment-transactions.ts";
+import { recurringTransactions } from "./recurring-transactions.ts";
 import { statements } from "./statements.ts";
 import { linkSessions } from "./link-sessions.ts";
 import { payrollIncome } from "./payroll-income.ts";
@@ -50,6 +53,9 @@ export const RESOURCES: readonly Resource[] = [
   auth,
   identity,
   statements,
+  investmentTransactions,
+  recurringTransactions,
+  balances,
   institutions,
   issues,
   partnerCustomers,

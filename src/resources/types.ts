@@ -116,6 +116,8 @@ export interface LedgerFetch extends Request {
 /** All rows of the last days, newest first, in pages by offset: what is missing among them is gone, older rows stay. */
 export interface WindowFetch extends Request {
   kind: "window";
+  /** error codes by which Plaid says that there are no rows, older ones included, since no account can have them */
+  none?: readonly string[];
   window: {
     days: number;
     /** the request's fields, with dots into nested objects */

@@ -11,7 +11,7 @@
 import { createAccount, type Account } from "./account.ts";
 import { CHECKING, HELD_FOR, OTHERS, USER_GOOD, type AccountKind } from "./catalogue/accounts.ts";
 import { dataRandom, planAccounts } from "./custom/accounts.ts";
-import { customHistory, type DueTxn } from "./custom/history.ts";
+import { customHistory, type CustomHistory, type DueTxn } from "./custom/history.ts";
 import type { CustomUser } from "./custom/schema.ts";
 import type { Institution } from "./catalogue/institutions.ts";
 import { dayOf, momentText } from "./days.ts";
@@ -94,17 +94,18 @@ export function bookOf(item: Item): Book {
 }
 
 function planHistory(item: Item, book: Book): void {
+  const { history, due } = plannedHistory(item, book.accounts);
+  book.reserve = history;
+  book.due = due;
+}
+
+/** The history that an Item with these accounts is linked with, whatever became of it; the same at each call. */
+export function plannedHistory(item: Item, accounts: readonly Account[]): CustomHistory {
   const { plan, override: user } = item;
   const today = dayOf(item.createdAt);
   const random = item.random.fork("history");
-  if (user === null) {
-    book.reserve = makeHistory(plan, book.accounts, today, random);
-    return;
-  }
-  const data = dataRandom(user, random);
-  const { history, due } = customHistory({ user, plan, accounts: book.accounts, today, data, ids: random });
-  book.reserve = history;
-  book.due = due;
+  if (user === null) return { history: makeHistory(plan, accounts, today, random), due: [] };
+  return customHistory({ user, plan, accounts, today, data: dataRandom(user, random), ids: random });
 }
 
 /** Replaces the planned history, before any of it has arrived. */
@@ -155,14 +156,20 @@ export const itemObject = (item: Item): Record<string, unknown> => ({
 
 const maybeMoment = (ms: number | null): string | null => (ms === null ? null : momentText(ms));
 
+/** Plaid has one for both books of the product, so it tells of the later of their pulls. */
+function investmentsStatus({ shelf, lastFailure }: Item): Record<string, unknown> | null {
+  const shelved = [shelf["holdings"], shelf["investment_transactions"]].filter((each) => each !== undefined);
+  if (shelved.length === 0) return null;
+  const pulls = shelved.flatMap(({ pulledAt }) => pulledAt ?? []);
+  return {
+    last_failed_update: maybeMoment(lastFailure),
+    last_successful_update: maybeMoment(pulls.length === 0 ? null : Math.max(...pulls)),
+  };
+}
+
 /** Plaid's ItemStatus, of /item/get */
 export const statusObject = (item: Item): Record<string, unknown> => ({
-  investments: item.shelf["holdings"]
-    ? {
-        last_failed_update: maybeMoment(item.lastFailure),
-        last_successful_update: maybeMoment(item.shelf["holdings"].pulledAt),
-      }
-    : null,
+  investments: investmentsStatus(item),
   last_webhook: item.lastWebhook
     ? { code_sent: item.lastWebhook.code, sent_at: momentText(item.lastWebhook.at) }
     : null,

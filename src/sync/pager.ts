@@ -7,7 +7,9 @@
  *   ledger   the number of the last event; an event that was there is never gone
  *   window   the days, the offset and the key of the row before it. Plaid's offsets move when rows come and go between two
  *            requests. So each page begins with the last row of the page before: when it is another one, the reading
- *            starts over. Rows that come and go behind it are on pages that are still to be read.
+ *            starts over. Rows that come and go behind it are on pages that are still to be read. The days go on behind today, since
+ *            a bank may write the day of settlement; and what the first of them lack is not gone, since Plaid counts its months
+ *            in days of its own.
  */
 import type { Clock } from "../clock.ts";
 import { PlaidError } from "../plaid/errors.ts";
@@ -97,11 +99,16 @@ interface At {
 }
 
 const DAY_MS = 86_400_000;
+/** Trades settle within some days. */
+const AHEAD_DAYS = 7;
+/** Behind the first day, as long as clocks, time zones and the lengths of months may differ. */
+const EDGE_DAYS = 3;
 
 function windowPager({ window }: WindowFetch, table: Table, clock: Clock): Pager {
   const { days, fromAs, toAs, offsetAs, countAs, count, totalAt, column } = window;
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
-  const start: At = { from: day(clock.now() - days * DAY_MS), to: day(clock.now()), offset: 0, before: null };
+  const [from, to] = [clock.now() - days * DAY_MS, clock.now() + AHEAD_DAYS * DAY_MS].map(day) as [string, string];
+  const start: At = { from, to, offset: 0, before: null };
   const read = (cursor: string): At => (cursor === "" ? start : (JSON.parse(cursor) as At));
   const firstOf = ({ offset }: At): number => Math.max(0, offset - 1);
   return {
@@ -119,17 +126,23 @@ function windowPager({ window }: WindowFetch, table: Table, clock: Clock): Pager
       if ((at.before !== null && keys[0] !== at.before) || (more && offset <= at.offset)) throw moved();
       return { cursor: JSON.stringify({ ...at, offset, before: keys.at(-1) ?? null }), more, complete: true };
     },
-    gone: (cursor) => ({ whole: true, within: { column, from: read(cursor).from, to: read(cursor).to } }),
+    gone: (cursor) => {
+      const at = read(cursor);
+      return { whole: true, within: { column, from: day(Date.parse(at.from) + EDGE_DAYS * DAY_MS), to: at.to } };
+    },
     stored: () => null,
   };
 }
 
 /** The rows of a page as values; only those of the first table, which its pages are counted by. */
 function rowsIn(body: Answer, { rows }: Table): Record<string, unknown>[] {
-  return rows.flatMap(({ at }) => {
-    const found = valueAt(body, at);
-    return Array.isArray(found) ? (found as Record<string, unknown>[]) : [];
+  const found = rows.flatMap(({ at }): unknown[] => {
+    const list = valueAt(body, at);
+    if (!Array.isArray(list)) throw unreadable();
+    return list;
   });
+  if (!found.every((row) => typeof row === "object" && row !== null)) throw unreadable();
+  return found as Record<string, unknown>[];
 }
 
 const moved = (): PlaidError =>

@@ -33,6 +33,7 @@ export async function readResource(
           readWith: readWithOf(task.resource, reader.asker),
         });
   } catch (error) {
+    if (task.resource.fetch.kind === "window" && saysNone(error, task.resource.fetch.none)) return nothingOf(task);
     // Its pages and the loop are deleted; that it began at the start is kept.
     return {
       task: kept?.firstCursor === null ? { ...task, full: true } : task,
@@ -55,17 +56,28 @@ async function readSnapshot(reader: Reader, task: Task, fetch: SnapshotFetch): P
   const { resource } = task;
   const answer = await askAll(reader, fetch);
   const table = rootTable(resource);
-  const page = answer
-    ? { text: answer.text, rows: holdsRows(answer.body, resource), removals: false }
-    : { text: "{}", rows: false, removals: false };
+  if (answer === null) return nothingOf(task);
+  const page = { text: answer.text, rows: holdsRows(answer.body, resource), removals: false };
   return {
     task,
     read: { resource, pages: [page], whole: true },
     cursor: null,
-    root: table && answer ? rootIn(answer.body, table, reader.scope.subjectId) : null,
+    root: table ? rootIn(answer.body, table, reader.scope.subjectId) : null,
     complete: true,
   };
 }
+
+/** Plaid says that there are no rows, of any time. */
+const nothingOf = (task: Task): Outcome => ({
+  task,
+  read: { resource: task.resource, pages: [{ text: "{}", rows: false, removals: false }], whole: true },
+  cursor: null,
+  root: null,
+  complete: true,
+});
+
+const saysNone = (error: unknown, none: readonly string[] = []): boolean =>
+  error instanceof PlaidError && none.includes(error.errorCode);
 
 type Answered = Awaited<ReturnType<typeof ask>>;
 
@@ -93,7 +105,7 @@ async function askFirst(reader: Reader, request: Request, none: readonly string[
   try {
     return await ask(reader, request);
   } catch (error) {
-    if (error instanceof PlaidError && none.includes(error.errorCode)) return null;
+    if (saysNone(error, none)) return null;
     throw error;
   }
 }

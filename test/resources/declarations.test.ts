@@ -156,7 +156,7 @@ describe("what touches what", () => {
     ["TRANSACTIONS", "HISTORICAL_UPDATE", ["accounts", "transactions"]],
     ["TRANSACTIONS", "DEFAULT_UPDATE", ["accounts", "transactions"]],
     ["TRANSACTIONS", "TRANSACTIONS_REMOVED", ["accounts", "transactions"]],
-    ["TRANSACTIONS", "RECURRING_TRANSACTIONS_UPDATE", []],
+    ["TRANSACTIONS", "RECURRING_TRANSACTIONS_UPDATE", ["recurring_transactions"]],
     ["TRANSACTIONS", "A_CODE_OF_NEXT_YEAR", ["accounts", "transactions"]],
     ["ITEM", "CREATED", EVERY],
     ["ITEM", "UPDATED", EVERY],
@@ -177,7 +177,7 @@ describe("what touches what", () => {
     ["IDENTITY", "PRODUCT_PERMISSIONS_REQUIRED", ["items"]],
     ["IDENTITY", "DEFAULT_UPDATE", ["identity"]],
     ["STATEMENTS", "STATEMENTS_REFRESH_COMPLETE", ["statements"]],
-    ["INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE", []],
+    ["INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE", ["investment_transactions"]],
   ])("%s/%s → %j", (type, code, names) => {
     expect(touched(type, code)).toEqual(names);
   });

@@ -2,6 +2,7 @@
  * What Plaid has of a row and no column holds, by table: the path of the field, or of the object around several, and why. It stays in
  * `raw`.
  */
+const OF_ACCOUNTS = "Of the account rather than its balances, and free of charge from /accounts/get.";
 const CUMULATIVE = "Sums of shorter periods; the transactions of the report have the same.";
 const ON_PAPER = "How the document was read, for showing it to people.";
 const ADDRESS = "The street and city of a document, for showing it to people.";
@@ -40,6 +41,21 @@ export const LEFT_TO_RAW: Readonly<Record<string, Readonly<Record<string, string
     personal_finance_category_icon_url: "An address that depends on the primary category alone.",
     business_finance_category: "Only for clients to which Plaid gives this taxonomy.",
     client_customization: "Only for clients with their own rules.",
+  },
+  recurring_streams: {
+    "last_amount.iso_currency_code": "That of the average has a column.",
+    "personal_finance_category.version": "Which list of categories it is from.",
+  },
+  balances: {
+    mask: OF_ACCOUNTS,
+    name: OF_ACCOUNTS,
+    official_name: OF_ACCOUNTS,
+    verification_status: OF_ACCOUNTS,
+    verification_name: OF_ACCOUNTS,
+    verification_insights: OF_ACCOUNTS,
+    persistent_account_id: OF_ACCOUNTS,
+    holder_category: OF_ACCOUNTS,
+    apy: OF_ACCOUNTS,
   },
   institutions: {
     auth_metadata: "Which methods of Auth it supports: for pages before Link.",

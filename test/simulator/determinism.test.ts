@@ -4,14 +4,7 @@ import { frozenClock, startSimulator } from "../../src/simulator/index.ts";
 import { Random } from "../../src/simulator/random.ts";
 import { openInbox } from "./support/inbox.ts";
 import { post } from "./support/client.ts";
-
-const PRODUCTS = [
-  ["holdings", "/investments/holdings/get"],
-  ["liabilities", "/liabilities/get"],
-  ["auth", "/auth/get"],
-  ["identity", "/identity/get"],
-  ["statements", "/statements/list"],
-] as const;
+import { PRODUCT_CASES } from "./support/product-cases.ts";
 
 async function story(seed: string): Promise<string[]> {
   await using inbox = await openInbox();
@@ -39,15 +32,15 @@ async function story(seed: string): Promise<string[]> {
   await say("/_simulator/clock", { advance_s: 60 });
   await say("/transactions/sync", { access_token, count: 500, cursor: next_cursor });
   await say("/accounts/get", { access_token });
-  const products = ["transactions", "investments", "liabilities", "auth", "identity", "statements"];
+  const products = ["transactions", ...new Set(PRODUCT_CASES.map(({ product }) => product))];
   const made = await say("/_simulator/items", { count: 3, webhook: inbox.url, products });
   const items = (made as unknown as { items: { item_id: string; access_token: string }[] }).items;
   for (const { item_id, access_token } of items) {
     await say(`/_simulator/items/${item_id}/transactions`, { add: 2, modify: 2, remove: 2, post_pending: 1 });
     await say("/transactions/get", { access_token, start_date: "2020-01-01", end_date: "2026-12-31" });
-    for (const [name, path] of PRODUCTS) {
+    for (const { name, path, asks } of PRODUCT_CASES) {
       await say(`/_simulator/items/${item_id}/${name}`, { add: 2, modify: 2, remove: 1 });
-      await say(path, { access_token });
+      await say(path, { access_token, ...asks });
     }
   }
   await simulator.control.idle();

@@ -16,9 +16,9 @@ const resource = (name: string): Resource => {
   return found;
 };
 
-/** The tables of an item, but for the one of its own row. */
+/** The tables of an item, but for the one of its own row, and those that are read only when somebody asks for them. */
 const TABLES = resourcesOf("item")
-  .filter((one) => rootTable(one) === undefined)
+  .filter((one) => rootTable(one) === undefined && one.billed === undefined)
   .flatMap(tablesOf);
 
 /** A row's key as one text: out of Plaid's object, and out of the table's row. */

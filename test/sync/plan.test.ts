@@ -96,7 +96,7 @@ describe("a plan", () => {
       plan(
         [],
         [
-          ["INVESTMENTS_TRANSACTIONS", "DEFAULT_UPDATE"],
+          ["CHEESE", "DEFAULT_UPDATE"],
           [null, null],
           ["ITEM", null],
         ].slice(0, 2) as [string, string][],

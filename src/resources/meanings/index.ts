@@ -5,10 +5,11 @@
 import { INCOME } from "./income.ts";
 import { INVESTED_AND_OWED } from "./invested-and-owed.ts";
 import { LINKED } from "./linked.ts";
-import { PEOPLE } from "./people.ts";
 import { MONEY } from "./money.ts";
 import { NUMBERS_AND_OWNERS } from "./numbers-and-owners.ts";
+import { PEOPLE } from "./people.ts";
 import { REPORTS } from "./reports.ts";
+import { TRADED_AND_RECURRING } from "./traded-and-recurring.ts";
 import type { Meanings } from "./types.ts";
 
 const ALL: Meanings = {
@@ -19,6 +20,7 @@ const ALL: Meanings = {
   ...REPORTS,
   ...MONEY,
   ...PEOPLE,
+  ...TRADED_AND_RECURRING,
 };
 
 /** What the columns have in common that each table has. */

@@ -20,6 +20,7 @@ const PRODUCTS = [
   "identity",
   "investments",
   "liabilities",
+  "recurring_transactions",
   "statements",
   "transactions",
 ] as const;

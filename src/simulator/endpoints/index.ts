@@ -1,4 +1,5 @@
 /** Every call of Plaid's API that the simulator answers. */
+import { accountsBalanceGet } from "./accounts-balance-get.ts";
 import { accountsGet } from "./accounts-get.ts";
 import { ASSET_REPORTS } from "./asset-reports.ts";
 import { CREDIT_INCOME } from "./credit-income.ts";
@@ -9,6 +10,7 @@ import { institutionsGetById } from "./institutions-get-by-id.ts";
 import { institutionsGet } from "./institutions-get.ts";
 import { investmentsHoldingsGet } from "./investments-holdings-get.ts";
 import { ISSUES } from "./issues.ts";
+import { investmentsTransactionsGet } from "./investments-transactions-get.ts";
 import { itemAccessTokenInvalidate } from "./item-access-token-invalidate.ts";
 import { itemGet } from "./item-get.ts";
 import { itemPublicTokenExchange } from "./item-public-token-exchange.ts";
@@ -34,6 +36,7 @@ import { statementsRefresh } from "./statements-refresh.ts";
 import { TRANSFERS } from "./transfers.ts";
 import { sandboxUserResetLogin } from "./sandbox-user-reset-login.ts";
 import { transactionsGet } from "./transactions-get.ts";
+import { transactionsRecurringGet } from "./transactions-recurring-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
 import { USERS } from "./users.ts";
@@ -43,12 +46,14 @@ import { webhookEventsList } from "./webhook-events.ts";
 import { webhookVerificationKeyGet } from "./webhook-verification-key-get.ts";
 
 export const ENDPOINTS: readonly Endpoint[] = [
+  accountsBalanceGet,
   accountsGet,
   authGet,
   identityGet,
   institutionsGet,
   institutionsGetById,
   investmentsHoldingsGet,
+  investmentsTransactionsGet,
   itemAccessTokenInvalidate,
   itemGet,
   itemPublicTokenExchange,
@@ -67,6 +72,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   statementsList,
   statementsRefresh,
   transactionsGet,
+  transactionsRecurringGet,
   transactionsRefresh,
   transactionsSync,
   webhookEventsList,

@@ -1,8 +1,8 @@
 /** POST /investments/holdings/get: the holdings of the investment accounts, and their securities. */
-import { accountObject, type Account } from "../account.ts";
 import { itemObject } from "../item.ts";
-import { holdings, holdingsAnswer, marginOf, type HoldingsState } from "../products/holdings.ts";
+import { holdings, holdingsAnswer } from "../products/holdings.ts";
 import { accountOptions, accountsAsked } from "./account-options.ts";
+import { investmentAccountObject } from "./investment-account.ts";
 import { productEndpoint } from "./product-endpoint.ts";
 
 export const investmentsHoldingsGet = productEndpoint(
@@ -22,8 +22,3 @@ export const investmentsHoldingsGet = productEndpoint(
   },
   { perItem: 100, perClient: 1000, code: "INVESTMENT_HOLDINGS_GET_LIMIT" },
 );
-
-function investmentAccountObject(account: Account, state: HoldingsState): Record<string, unknown> {
-  const { balances, ...rest } = accountObject(account);
-  return { ...rest, balances: { ...(balances as object), margin_loan_amount: marginOf(state, account) } };
-}

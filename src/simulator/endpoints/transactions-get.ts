@@ -1,11 +1,11 @@
 /** POST /transactions/get: transactions between two dates, newest first, by offset; more appear as history arrives. */
 import { z } from "zod";
 import { accountObject } from "../account.ts";
-import { parseDay } from "../days.ts";
 import { bookOf, itemObject, type Book } from "../item.ts";
-import { invalidAccountId, invalidField, productNotReady } from "../plaid-error.ts";
+import { invalidAccountId, productNotReady } from "../plaid-error.ts";
 import { transactionsText } from "../transaction-text.ts";
 import { newestFirst } from "../transactions.ts";
+import { daysAsked } from "./day-range.ts";
 import { itemEndpoint, JsonMembers } from "./endpoint.ts";
 import { getOptions } from "./transaction-options.ts";
 
@@ -14,8 +14,7 @@ export const transactionsGet = itemEndpoint(
   "healthy",
   { start_date: z.string(), end_date: z.string(), options: getOptions },
   (item, body, { sim }) => {
-    const [from, to] = [day("start_date", body.start_date), day("end_date", body.end_date)];
-    if (from > to) throw invalidField("start_date must not be later than end_date");
+    const [from, to] = daysAsked(body);
     if (item.stage === "NONE") sim.startExtraction(item, body.options?.days_requested);
     if (item.stage === "NOT_READY") throw productNotReady();
     const book = bookOf(item);
@@ -32,12 +31,6 @@ export const transactionsGet = itemEndpoint(
   },
   { perItem: 80, perClient: 1000, code: "TRANSACTIONS_LIMIT" },
 );
-
-function day(field: string, text: string): number {
-  const found = parseDay(text);
-  if (found === null) throw invalidField(`${field} must be a valid date in the format YYYY-MM-DD`);
-  return found;
-}
 
 function accountNamed(book: Book, id: string) {
   const account = book.accounts.find((one) => one.id === id);

@@ -58,12 +58,6 @@ const READY_MADE: Record<string, (facts: Facts) => notices.WebhookNotice> = {
     code: "SMS_MICRODEPOSITS_VERIFICATION",
     fields: { account_id: facts.accountIds[0] ?? "", status: "MANUALLY_VERIFIED" },
   }),
-  "INVESTMENTS_TRANSACTIONS/DEFAULT_UPDATE": () => ({
-    type: "INVESTMENTS_TRANSACTIONS",
-    code: "DEFAULT_UPDATE",
-    fields: { cancelled_investments_transactions: 0, error: null, new_investments_transactions: 1 },
-    withUser: true,
-  }),
   "ASSETS/PRODUCT_READY": (facts) => ({
     type: "ASSETS",
     code: "PRODUCT_READY",

@@ -3,6 +3,7 @@
  */
 import { identity } from "./identity.ts";
 import { issues } from "./issues.ts";
+import { investments } from "./investments.ts";
 import { items } from "./items.ts";
 import { payments } from "./payments.ts";
 import { assetReports, linkSessions } from "./reports.ts";
@@ -18,6 +19,7 @@ export const WALKS: readonly Walk[] = [
   items,
   identity,
   issues,
+  investments,
   payments,
   transfers,
   wallets,
