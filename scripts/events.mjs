@@ -24,6 +24,7 @@ Tartan sends your systems events. Each is one JSON object:
 | \`type\`, \`version\` | see below; a version may gain fields, so ignore those you do not know |
 | \`occurred_at\` | when Tartan recorded it |
 | \`integration_id\`, \`environment\`, \`item_id\`, \`user_id\` | what the event is about; \`user_id\` is your own identifier of the user |
+| \`subject\` | \`kind\` and \`id\` of what the event is about, where that is no item, such as a payment |
 | \`history\` | true for what the first reading of an item found: that existed before and is not news |
 | \`data\` | depends on the type; its name below links to its JSON Schema |
 

@@ -27,6 +27,13 @@ function shapeOf<Type extends EventType>(type: Type) {
       environment: described(z.string().nullable(), "Plaid's environment."),
       item_id: orNull(itemId),
       user_id: orNull(userId),
+      subject: described(
+        z.looseObject({
+          kind: described(z.string(), "Such as payment."),
+          id: described(z.string(), "Plaid's id of it."),
+        }),
+        "What the event is about where that belongs to no Item; else absent.",
+      ).optional(),
       history: described(
         z.boolean(),
         "Part of the first sync: the data is older than the link to Tartan, and no news.",

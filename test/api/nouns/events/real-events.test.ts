@@ -15,6 +15,9 @@ import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
 import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
+import { ENABLABLE, subjectKind } from "../../../../src/resources/index.ts";
+import { RECORDS, type RecordKind } from "../../../../src/simulator/records/index.ts";
+import { addSubject, tokenOf } from "../../../../src/sync/subjects.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
 import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type World } from "../../../support/world/index.ts";
 
@@ -84,6 +87,23 @@ async function liveWithProducts(world: World<"sync">): Promise<void> {
   await openEventReader(world).work();
 }
 
+const RECORD_KINDS = Object.keys(RECORDS) as RecordKind[];
+
+/** Each kind that belongs to no item, with all that Plaid has of it. */
+async function liveWithoutItem(world: World<"sync">): Promise<void> {
+  const { records } = world.simulator.control;
+  for (const kind of RECORD_KINDS.filter((each) => subjectKind(each) !== undefined)) {
+    // The seed decides whether a user has uploaded documents; one of six has.
+    const count = kind === "user" ? 6 : 1;
+    const made = kind === "transfer_ledger" ? records.list(kind) : records.create(kind, { count });
+    for (const { id, token } of made.records) {
+      const needed = tokenOf(subjectKind(kind)?.access) === null ? undefined : (token ?? undefined);
+      await addSubject(world, { integration_id: world.integration.id, kind, id, token: needed });
+    }
+  }
+  await openEventReader(world).work();
+}
+
 const ILL: Health = {
   ...FRESH,
   breaker: "open",
@@ -128,8 +148,9 @@ async function trouble({ database, integration }: World<"sync">): Promise<void> 
 }
 
 it("every recorded event matches its schema, and every type is recorded", { timeout: 60_000 }, async () => {
-  await using world = await startWorld({ sync: {} });
+  await using world = await startWorld({ integration: { enabled_resources: [...ENABLABLE] }, sync: {} });
   await live(world);
+  await liveWithoutItem(world);
   await trouble(world);
   const dispatcher = new Dispatcher(world.database, "test");
   while ((await dispatcher.dispatch()).rows > 0);
