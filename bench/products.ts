@@ -169,7 +169,13 @@ async function bareRate(
 type Post = (path: string, body: object) => Promise<Record<string, unknown>>;
 
 async function readBare(post: Post, { fetch }: Resource, { item_id, access_token }: Item): Promise<void> {
-  const asker = { subjectId: item_id, countryCodes: ["US"], daysRequested: null, includeOriginalDescription: false };
+  const asker = {
+    subjectId: item_id,
+    countryCodes: ["US"],
+    daysRequested: null,
+    includeOriginalDescription: false,
+    permissiblePurpose: null,
+  };
   const body = { ...fetch.body?.(asker), access_token };
   if (fetch.kind === "window") {
     const { fromAs, toAs, days } = fetch.window;

@@ -13,6 +13,7 @@ create table tartan.integrations (
   country_codes                text[] not null default '{US}', -- sent to /institutions/get_by_id
   days_requested               integer check (days_requested between 1 and 730), -- of transactions; null: Plaid's default, 90
   include_original_description boolean not null default false,
+  consumer_report_permissible_purpose text,             -- why cash-flow updates are asked for; null: they are not
   revealed_resources           text[] not null default '{}', -- whose sensitive fields are mirrored unmasked
   enabled_resources            text[] not null default '{}', -- billed resources that are requested
   created_at                   timestamptz not null default now(),

@@ -524,6 +524,30 @@ create table plaid.cra_lend_scores (
 );
 create index cra_lend_scores_removed on plaid.cra_lend_scores (removed_at) where removed_at is not null;
 
+create table plaid.cra_monitoring_insights (
+  integration_id                                           text not null,
+  plaid_user_id                                            text not null,
+  item_id                                                  text not null,
+  institution_id                                           text,
+  institution_name                                         text,
+  date_generated                                           timestamptz,
+  status_status_code                                       text,
+  status_reason                                            text,
+  insights_income_total_monthly_income_current_amount      numeric,
+  insights_income_forecasted_monthly_income_current_amount numeric,
+  insights_income_historical_annual_income_current_amount  numeric,
+  insights_income_income_sources_counts_current_count      numeric,
+  insights_income_income_sources                           jsonb,
+  insights_loans_loan_payments_counts_current_count        numeric,
+  insights_loans_loan_disbursements_count                  numeric,
+  raw                                                      jsonb not null,
+  added_at                                                 timestamptz not null default now(),
+  changed_at                                               timestamptz not null default now(),
+  removed_at                                               timestamptz,
+  primary key (integration_id, plaid_user_id, item_id)
+);
+create index cra_monitoring_insights_removed on plaid.cra_monitoring_insights (removed_at) where removed_at is not null;
+
 create table plaid.asset_reports (
   integration_id      text not null,
   asset_report_id     text not null,

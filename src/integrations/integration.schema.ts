@@ -36,6 +36,15 @@ const settings = {
     z.boolean(),
     "Ask for the bank's own description of each transaction. A change is read into existing rows at each Item's next sync.",
   ),
+  consumer_report_permissible_purpose: described(
+    z
+      .enum(["ACCOUNT_REVIEW_CREDIT", "WRITTEN_INSTRUCTION_OTHER"], {
+        error: wrong("must be ACCOUNT_REVIEW_CREDIT or WRITTEN_INSTRUCTION_OTHER, or null"),
+      })
+      .nullable(),
+    "Why you may read cash-flow updates of your users (Plaid Check), which Plaid asks with each request; null where you do not. " +
+      "`cra_monitoring_insights` can be enabled with it only.",
+  ),
   revealed_resources: namesOf(
     REVEALABLE,
     "Resources whose sensitive fields are mirrored unmasked; the list replaces the one before. What is no longer revealed is masked in " +
@@ -69,6 +78,7 @@ export const NewIntegration = z.strictObject({
   country_codes: settings.country_codes.optional(),
   days_requested: settings.days_requested.optional(),
   include_original_description: settings.include_original_description.optional(),
+  consumer_report_permissible_purpose: settings.consumer_report_permissible_purpose.optional(),
   revealed_resources: settings.revealed_resources.optional(),
   enabled_resources: settings.enabled_resources.optional(),
 });

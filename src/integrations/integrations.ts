@@ -25,6 +25,7 @@ import {
 import { auditReveals, namesIn, setReveals } from "./reveals.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
+import { RESOURCES } from "../resources/index.ts";
 import type { Vault } from "./vault.ts";
 
 export type { IntegrationChange, NewIntegration } from "./integration.schema.ts";
@@ -40,6 +41,8 @@ export interface Integration {
   country_codes: string[];
   days_requested: number | null;
   include_original_description: boolean;
+  /** why cash-flow updates are asked for, in Plaid's words */
+  consumer_report_permissible_purpose: string | null;
   /** resources whose sensitive fields are mirrored unmasked */
   revealed_resources: string[];
   /** billed resources that are requested */
@@ -102,8 +105,9 @@ export async function createIntegration(
       input.include_original_description ?? false,
       namesIn(input.revealed_resources ?? []),
       namesIn(input.enabled_resources ?? []),
+      input.consumer_report_permissible_purpose ?? null,
     ]);
-    const made = one(rows, id);
+    const made = withPurpose(one(rows, id));
     const { name, environment, plaid_url, client_id } = made;
     await audit(tx, by, {
       action: "integration.created",
@@ -119,6 +123,19 @@ export async function createIntegration(
     );
     return { ...made, webhook_secret: secret };
   });
+}
+
+/** @throws TartanError `invalid_request` for an integration that enables what Plaid gives only with the purpose, and has none */
+function withPurpose(integration: Integration): Integration {
+  if (integration.consumer_report_permissible_purpose !== null) return integration;
+  const lacking = RESOURCES.filter(({ name, needs }) => needs && integration.enabled_resources.includes(name));
+  if (lacking.length === 0) return integration;
+  const names = lacking.map(({ name }) => name).join(", ");
+  throw new TartanError(
+    "invalid_request",
+    `Plaid answers ${names} only to those who say why they ask. Set consumer_report_permissible_purpose too.`,
+    { fields: { consumer_report_permissible_purpose: `is needed for ${names}` } },
+  );
 }
 
 function one(rows: readonly Row[], id: string): Integration {
@@ -158,10 +175,18 @@ export async function changeIntegration(
     const { name, client_id, secret, country_codes } = changes;
     const sealed = secret === undefined ? null : vault.seal(secret, clientSecret(id));
     const { days_requested: days, include_original_description: original } = changes;
+    const { consumer_report_permissible_purpose: purpose } = changes;
     const common = [id, name ?? null, client_id ?? null, sealed, null, country_codes ?? null];
-    const values = [...common, days !== undefined, days ?? null, original ?? null];
+    const values = [
+      ...common,
+      days !== undefined,
+      days ?? null,
+      original ?? null,
+      purpose !== undefined,
+      purpose ?? null,
+    ];
     await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources }, by);
-    const updated = one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id);
+    const updated = withPurpose(one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id));
     if (isRetried) await tx.query(NOTE_RETRY, [id]);
     const fields = Object.entries(changes).flatMap(([name, value]) =>
       value === undefined || REVEALS.has(name) ? [] : [name],
@@ -188,7 +213,11 @@ export async function rotateWebhookSecret(
   checked(WebhookSecretRotation, { webhook_secret: secret }, "integration");
   return await changing(database, vault, async (tx) => {
     const sealed = vault.seal(secret, webhookSecret(id));
-    one((await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null, false, null, null])).rows, id);
+    one(
+      (await tx.query<Row>(UPDATE_INTEGRATION, [id, null, null, null, sealed, null, false, null, null, false, null]))
+        .rows,
+      id,
+    );
     await audit(tx, by, { action: "webhook_secret.rotated", integrationId: id });
     return { webhook_secret: secret };
   });

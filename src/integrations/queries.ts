@@ -33,24 +33,26 @@ export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
 /* Integrations. */
 
 const PUBLIC = `id, service, name, environment, plaid_url, client_id, country_codes, days_requested,
-  include_original_description, revealed_resources, enabled_resources, created_at, updated_at`;
+  include_original_description, consumer_report_permissible_purpose, revealed_resources, enabled_resources, created_at, updated_at`;
 
 export const INSERT_INTEGRATION = `
   insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
-    webhook_secret_sealed, country_codes, days_requested, include_original_description, revealed_resources, enabled_resources)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    webhook_secret_sealed, country_codes, days_requested, include_original_description, revealed_resources, enabled_resources,
+    consumer_report_permissible_purpose)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
   returning ${PUBLIC}`;
 
 export const LIST_INTEGRATIONS = `select ${PUBLIC} from tartan.integrations where deleted_at is null order by created_at, id`;
 export const GET_INTEGRATION = `select ${PUBLIC} from tartan.integrations where id = $1 and deleted_at is null`;
 
-/** $2…$6 and $9: null leaves what is there. $7 whether the days are changed, $8 to what. */
+/** $2…$6 and $9: null leaves what is there. $7 whether the days are changed, $8 to what; $10 and $11 the same of the purpose. */
 export const UPDATE_INTEGRATION = `
   update tartan.integrations set
     name = coalesce($2, name), client_id = coalesce($3, client_id), client_secret_sealed = coalesce($4, client_secret_sealed),
     webhook_secret_sealed = coalesce($5, webhook_secret_sealed), country_codes = coalesce($6, country_codes),
     days_requested = case when $7::boolean then $8 else days_requested end,
-    include_original_description = coalesce($9, include_original_description), updated_at = now()
+    include_original_description = coalesce($9, include_original_description),
+    consumer_report_permissible_purpose = case when $10::boolean then $11 else consumer_report_permissible_purpose end, updated_at = now()
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
 
@@ -127,7 +129,7 @@ export const LOAD_INTEGRATIONS: Statement = {
   name: "integrations_load",
   text: `
     select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes,
-      days_requested, include_original_description
+      days_requested, include_original_description, consumer_report_permissible_purpose
     from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
     limit 10000`,
 };

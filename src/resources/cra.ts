@@ -4,6 +4,7 @@ import type { SnapshotFetch, Touch } from "./types.ts";
 /** A report can be read for 24 hours; then Plaid refuses, and the mirror keeps what it has until the next report. */
 export const REPORT_READY: readonly Touch[] = [
   { type: "CHECK_REPORT", codes: ["CHECK_REPORT_READY", "USER_CHECK_REPORT_READY"] },
+  { type: "CRA_REPORT" },
 ];
 
 /** A part of the user's newest report. */

@@ -10,6 +10,7 @@ import { craBaseReport } from "./cra-base-report.ts";
 import { craCashflowInsights } from "./cra-cashflow-insights.ts";
 import { craIncomeInsights } from "./cra-income-insights.ts";
 import { craLendScore } from "./cra-lend-score.ts";
+import { craMonitoringInsights } from "./cra-monitoring-insights.ts";
 import { craNetworkInsights } from "./cra-network-insights.ts";
 import { craPartnerInsights } from "./cra-partner-insights.ts";
 import { holdings } from "./holdings.ts";
@@ -69,6 +70,7 @@ export const RESOURCES: readonly Resource[] = [
   craNetworkInsights,
   craCashflowInsights,
   craLendScore,
+  craMonitoringInsights,
   assetReports,
   linkSessions,
   transferLedger,

@@ -43,6 +43,8 @@ export interface Asker {
   /** days of transactions to initialise an item with; null: Plaid's default */
   daysRequested: number | null;
   includeOriginalDescription: boolean;
+  /** Plaid's `consumer_report_permissible_purpose` */
+  permissiblePurpose: string | null;
 }
 
 /**
@@ -241,6 +243,8 @@ export interface Resource {
    * request, so it is also requested only by name, never as one of all.
    */
   billed?: "each" | "once";
+  /** a setting of the integration without which Plaid refuses the request, so it cannot be enabled without it */
+  needs?: "consumer_report_permissible_purpose";
   /**
    * Products whose `last_successful_update` in the subject's `status` says that Plaid may have newer rows; `unknown`: Plaid says it
    * nowhere, so each check of reconciliation reads the resource.

@@ -48,9 +48,9 @@ export const readWithOf = ({ fetch }: Resource, asker: Asker): string =>
 
 /** The values of an integration that go into requests about a subject. */
 export const askerOf = (
-  { countryCodes, daysRequested, includeOriginalDescription }: Omit<Asker, "subjectId">,
+  { countryCodes, daysRequested, includeOriginalDescription, permissiblePurpose }: Omit<Asker, "subjectId">,
   subjectId: string,
-): Asker => ({ subjectId, countryCodes, daysRequested, includeOriginalDescription });
+): Asker => ({ subjectId, countryCodes, daysRequested, includeOriginalDescription, permissiblePurpose });
 
 async function readSnapshot(reader: Reader, task: Task, fetch: SnapshotFetch): Promise<Outcome> {
   const { resource } = task;

@@ -40,7 +40,7 @@ const MAY_LACK_ID = new Set([
   "INCOME/USER_INCOME_VERIFICATION_RISK_SIGNALS",
 ]);
 /** Types of products that no resource reads yet. */
-const NOT_YET_READ = new Set(["TRANSACTIONS", "INVESTMENTS_TRANSACTIONS", "CASH_FLOW_UPDATES"]);
+const NOT_YET_READ = new Set(["TRANSACTIONS", "INVESTMENTS_TRANSACTIONS"]);
 /** Those that Plaid's documents do not describe. */
 const UNDESCRIBED = new Set(["ITEM/AUTHORIZATION_GRANTED"]);
 

@@ -95,6 +95,7 @@ export async function openPlaid(world: World, tables: Readonly<Record<string, st
           countryCodes: ["US"],
           daysRequested: null,
           includeOriginalDescription: false,
+          permissiblePurpose: null,
         },
         credentials: subject.access.by === "access_token" ? { access_token: "access-token" } : {},
         itemId: subject.access.by === "access_token" ? scope.subjectId : null,

@@ -3,6 +3,7 @@
  * mirror keeps when a report was replaced, has expired or cannot be made.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { changeIntegration } from "../../src/integrations/integrations.ts";
 import { append } from "../../src/journal/append.ts";
 import { addSubject, getSubject } from "../../src/sync/subjects.ts";
 import type { RecordKind } from "../../src/simulator/index.ts";
@@ -20,6 +21,7 @@ const BILLED = [
   "cra_network_insights",
   "cra_cashflow_insights",
   "cra_lend_score",
+  "cra_monitoring_insights",
 ];
 
 let world: World<"sync">;
@@ -63,12 +65,31 @@ const count = async (table: string, where: string): Promise<number> => {
   return rows[0]?.count ?? 0;
 };
 
-it("the first webhook about a user reads the user, the items, and all that Plaid reports on the user", async () => {
+it("the first webhook about a user reads the user, the items, and what Plaid reports on the user without billing the request", async () => {
   const user = made("user", { items: 2 });
   expect(await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
   await equal("user", user.id);
   expect(await count("pay_stubs", `plaid_user_id = '${user.id}'`)).toBeGreaterThan(0);
   expect(await statusOf("user", user.id)).toBe("ok");
+  for (const part of ["partner_insights", "network_insights", "cashflow_insights", "lend_score"])
+    expect(world.simulator.asked(`/cra/check_report/${part}/get`)).toBe(0);
+  expect(world.simulator.asked("/credit/payroll_income/risk_signals/get")).toBe(0);
+});
+
+it("an integration that enables billed reports, and says why where Plaid asks, has them too, masked as declared", async () => {
+  const { database, vault, integration, simulator } = world;
+  const user = made("user", { items: 2 });
+  const enable = (given: object) => changeIntegration(database, vault, integration.id, given);
+  const refused = enable({ enabled_resources: BILLED });
+  await expect(refused).rejects.toMatchObject({ fields: { consumer_report_permissible_purpose: expect.any(String) } });
+  const purpose = { consumer_report_permissible_purpose: "ACCOUNT_REVIEW_CREDIT" };
+  await enable({ enabled_resources: BILLED, ...purpose });
+  await add("user", user.id);
+  await expectRecordEqualsTruth(database, simulator, "user", user.id);
+  change("user", user.id, { cash_flow: true });
+  await told("user", user.id, "CASH_FLOW_UPDATES", "CASH_FLOW_INSIGHTS_UPDATED");
+  await expectRecordEqualsTruth(database, simulator, "user", user.id);
+  await enable({ enabled_resources: [], consumer_report_permissible_purpose: null });
 });
 
 it("a user with a user_token is asked about by the token, and has a row although Plaid shows none of the user's fields", async () => {

@@ -121,6 +121,7 @@ export const integrationExample = {
   country_codes: ["US", "CA"],
   days_requested: 730,
   include_original_description: false,
+  consumer_report_permissible_purpose: null,
   revealed_resources: [],
   enabled_resources: [],
   url: `https://tartan.example.com/v1/integrations/${INTEGRATION_ID}`,
@@ -141,6 +142,10 @@ const integration = {
     "Days of transactions to ask for when Plaid initialises an Item; null is Plaid's default, 90.",
   ),
   include_original_description: described(z.boolean(), "Whether transactions carry the bank's own description."),
+  consumer_report_permissible_purpose: described(
+    z.string().nullable(),
+    "Why cash-flow updates are asked for, in Plaid's words; null: they are not.",
+  ),
   revealed_resources: described(z.array(z.string()), "Resources whose sensitive fields are mirrored unmasked."),
   enabled_resources: described(
     z.array(z.string()),

@@ -16,7 +16,7 @@ import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
 import { ENABLABLE, REVEALABLE } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
-import { askForIntegration, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
+import { askForIntegration, purposeIn, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
 import { callsCommand } from "./integrations/calls.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
@@ -87,6 +87,7 @@ function createCommand(): Command {
     .option("--days-requested <days>", DAYS_HELP, wholeDays)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--reveal <resources>", REVEAL_HELP, namesOf)
+    .option("--permissible-purpose <purpose>", PURPOSE_HELP)
     .option("--enable <resources>", ENABLE_HELP, namesOf)
     .option(REASON, REASON_HELP)
     .option("--no-check", "do not check the credentials with Plaid")
@@ -100,6 +101,8 @@ function createCommand(): Command {
     });
 }
 
+const PURPOSE_HELP =
+  "why you read cash-flow updates of Plaid Check: ACCOUNT_REVIEW_CREDIT, WRITTEN_INSTRUCTION_OTHER, or none";
 const DAYS_HELP = `days of transactions for items that are not initialised yet, ${rangeOf(NewIntegration.shape.days_requested)} (default: Plaid's, 90)`;
 
 const REVEAL_HELP = `resources whose sensitive fields are not masked: ${REVEALABLE.join(",")}`;
@@ -121,6 +124,7 @@ function updateCommand(): Command {
     .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--no-include-original-description", "no longer ask for it")
     .option("--reveal <resources>", `${REVEAL_HELP}; \`none\` masks all`, namesOf)
+    .option("--permissible-purpose <purpose>", PURPOSE_HELP)
     .option("--enable <resources>", `${ENABLE_HELP}; \`none\` requests none`, namesOf)
     .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
@@ -132,19 +136,21 @@ interface UpdateFlags extends Json {
   country?: string[];
   daysRequested?: string;
   includeOriginalDescription?: boolean;
+  permissiblePurpose?: string;
   reveal?: string[];
   enable?: string[];
   reason?: string;
 }
 
 async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
-  const { name, country, daysRequested, includeOriginalDescription, reveal, enable } = flags;
+  const { name, country, daysRequested, includeOriginalDescription, permissiblePurpose, reveal, enable } = flags;
   const changes: IntegrationChange = {
     name,
     country_codes: country?.map((code) => code.toUpperCase()),
     days_requested:
       daysRequested === undefined ? undefined : daysRequested === "default" ? null : wholeDays(daysRequested),
     include_original_description: includeOriginalDescription,
+    consumer_report_permissible_purpose: permissiblePurpose === undefined ? undefined : purposeIn(permissiblePurpose),
     revealed_resources: reveal,
     enabled_resources: enable,
   };
@@ -231,6 +237,7 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     country_codes,
     days_requested,
     include_original_description,
+    consumer_report_permissible_purpose,
     revealed_resources,
     enabled_resources,
     created_at,
@@ -245,6 +252,7 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     countries: country_codes.join(" "),
     "days requested": days_requested === null ? "Plaid's default (90)" : String(days_requested),
     "original description": include_original_description ? "asked for" : "not asked for",
+    "permissible purpose": consumer_report_permissible_purpose ?? "none",
     "not masked": revealed_resources.join(" ") || "nothing",
     "billed resources": enabled_resources.join(" ") || "not requested",
     created: ago(created_at),

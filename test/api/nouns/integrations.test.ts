@@ -111,6 +111,7 @@ describe("an integration", () => {
     expect(shown.status).toBe(200);
     expect(Object.keys(shown.body).toSorted()).toEqual([
       "client_id",
+      "consumer_report_permissible_purpose",
       "country_codes",
       "created_at",
       "days_requested",

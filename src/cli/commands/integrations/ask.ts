@@ -19,6 +19,7 @@ export interface IntegrationFlags {
   country?: string[];
   daysRequested?: number;
   includeOriginalDescription?: true;
+  permissiblePurpose?: string;
   reveal?: string[];
   enable?: string[];
   reason?: string;
@@ -47,6 +48,9 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
     ...(flags.country === undefined ? {} : { country_codes: flags.country.map((code) => code.toUpperCase()) }),
     ...(flags.daysRequested === undefined ? {} : { days_requested: flags.daysRequested }),
     ...(flags.includeOriginalDescription && { include_original_description: true }),
+    ...(flags.permissiblePurpose === undefined
+      ? {}
+      : { consumer_report_permissible_purpose: purposeIn(flags.permissiblePurpose) }),
     ...(flags.reveal === undefined ? {} : { revealed_resources: flags.reveal }),
     ...(flags.enable === undefined ? {} : { enabled_resources: flags.enable }),
   };
@@ -54,6 +58,10 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
   const required = ask ? await askTheRest(given) : insistOn(given);
   return { ...required, ...optional };
 }
+
+/** As the option has it; the schema refuses what is none. */
+export const purposeIn = (text: string): NewIntegration["consumer_report_permissible_purpose"] =>
+  text === "none" ? null : (text as NonNullable<NewIntegration["consumer_report_permissible_purpose"]>);
 
 type Given = { [K in "client_id" | "secret" | "environment" | "webhook_secret"]: IntegrationAnswers[K] | undefined };
 type Required = Pick<IntegrationAnswers, "client_id" | "secret" | "environment" | "webhook_secret">;
