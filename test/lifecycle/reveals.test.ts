@@ -196,4 +196,49 @@ describe("hiding a resource", () => {
     expect(await rows(BARE, id)).toBe(700);
     expect(await underWay()).toBe(0);
   });
+
+  it("a part of masking that comes after the resource was revealed again masks nothing", async () => {
+    const id = await manyRows();
+    let parts = 0;
+    const late: Database = {
+      ...endsBefore("nothing", 1),
+      transaction: async (job, kind) => {
+        // The change itself, a look at what is to be done, and the first part.
+        if ((parts += 1) === 4) await reveal([NAME], world.database, id);
+        return await world.database.transaction(job, kind);
+      },
+    };
+    await reveal([], late, id);
+    expect(await rows(BARE, id)).toBe(700);
+    expect(await underWay()).toBe(0);
+  });
+
+  it("masking that ends after the resource was revealed and hidden again does not cross off what the last change noted", async () => {
+    const id = await manyRows();
+    let seen = 0;
+    const meanwhile = async (): Promise<void> => {
+      await reveal([NAME], world.database, id);
+      await world.database.query(
+        "update plaid.liabilities_mortgage set account_number = '87654321' , raw = '{\"account_number\": \"87654321\"}' where integration_id = $1 and account_id = 'account-5'",
+        [id],
+      );
+      await expect(reveal([], endsBefore("skip locked", 1), id)).rejects.toThrow("the process ended");
+    };
+    const watch = (q: Queryable): Queryable => ({
+      query: async (statement, values) => {
+        const text = typeof statement === "string" ? statement : statement.text;
+        if (text.includes("reveals_version = $4") && (seen += 1) === 1) await meanwhile();
+        return await q.query(statement, values);
+      },
+    });
+    const late: Database = {
+      ...endsBefore("nothing", 1),
+      ...watch(world.database),
+      transaction: (job, kind) => world.database.transaction((tx) => job(watch(tx)), kind),
+    };
+    await reveal([], late, id);
+    expect(seen).toBeGreaterThan(1);
+    expect(await rows("raw ->> 'account_number' = '87654321'", id)).toBe(0);
+    expect(await underWay()).toBe(0);
+  });
 });
