@@ -1,8 +1,10 @@
 /**
- * Transfers, payments, wallets, verifications and screenings change at random, while their webhooks are lost, doubled and overtake one
+ * Transfers, payments, wallets, verifications, screenings, users and Link sessions change at random, while their webhooks are lost, doubled and overtake one
  * another on their way to a real process. After one more webhook about each, the mirror is what the simulator knows.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { NewIntegration } from "../../src/integrations/integrations.ts";
+import { resourcesOf } from "../../src/resources/index.ts";
 import type { RecordKind } from "../../src/simulator/index.ts";
 import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
 import { until } from "../support/until.ts";
@@ -21,18 +23,36 @@ const WEBHOOKS: Partial<Record<RecordKind, [type: string, code: string, field: s
   screening: ["SCREENING", "STATUS_UPDATED", "screening_id"],
   entity_screening: ["ENTITY_SCREENING", "STATUS_UPDATED", "entity_screening_id"],
 };
-const KINDS = Object.keys(WEBHOOKS) as RecordKind[];
+/** Kinds of which several webhooks say what changed, each of its own resources, or whose webhooks carry a token. */
+const SEVERAL: Partial<Record<RecordKind, (token: string) => [type: string, code: string, fields: object][]>> = {
+  user: () => [
+    ["INCOME", "USER_INCOME_VERIFICATION", {}],
+    ["INCOME", "USER_INCOME_VERIFICATION_RISK_SIGNALS", {}],
+    ["INCOME", "BANK_INCOME_REFRESH_COMPLETE", { result: "SUCCESS" }],
+    ["CHECK_REPORT", "USER_CHECK_REPORT_READY", {}],
+    ["CASH_FLOW_UPDATES", "CASH_FLOW_INSIGHTS_UPDATED", { insights: [] }],
+  ],
+  link_session: (link_token) => [["LINK", "EVENTS", { link_token, events: [] }]],
+};
+/** Users and what Plaid reports on them, billed reports among it. */
+const ENABLED = {
+  enabled_resources: resourcesOf("user").flatMap(({ name, billed }) => (billed === undefined ? [] : [name])),
+  consumer_report_permissible_purpose: "ACCOUNT_REVIEW_CREDIT",
+} as NewIntegration;
+const KINDS = [...Object.keys(WEBHOOKS), ...Object.keys(SEVERAL)] as RecordKind[];
 const WEBHOOKS_SENT = 150;
 
 let world: World<"integration" | "processes">;
 let url: string;
 beforeAll(async () => {
-  world = await startWorld({ simulator: { seed: "storm of records" }, integration: {}, processes: {} });
+  world = await startWorld({ simulator: { seed: "storm of records" }, integration: ENABLED, processes: {} });
   const tartan = await world.processes.start(["up"]);
   url = `${tartan.url}/v1/integrations/${world.integration.id}`;
   world.simulator.sendRecordsTo(url);
 });
 afterAll(() => world[Symbol.asyncDispose]());
+
+const idOf = (kind: string): string => `${kind}_id`;
 
 const isEqual = (kind: RecordKind, id: string): Promise<boolean> =>
   expectRecordEqualsTruth(world.database, world.simulator, kind, id).then(
@@ -64,6 +84,11 @@ it("the mirror of what belongs to no item equals Plaid after random changes whos
     if (!webhook_type || !webhook_code) continue;
     for (const { id } of records.list(kind).records)
       control.sendWebhook({ url, webhook_type, webhook_code, fields: { [field]: id } });
+  }
+  for (const [kind, last] of Object.entries(SEVERAL)) {
+    for (const { id, token } of records.list(kind as RecordKind).records)
+      for (const [webhook_type, webhook_code, fields] of last(token ?? ""))
+        control.sendWebhook({ url, webhook_type, webhook_code, fields: { [idOf(kind)]: id, ...fields } });
   }
   records.change("transfer_ledger", "all", { announce: true });
   await control.idle();
