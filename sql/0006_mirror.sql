@@ -569,7 +569,7 @@ begin
   elsif expected = 'numeric' then
     return found = 'number';
   elsif expected = 'decimal' then -- a number as text
-    return found = 'string' and value #>> '{}' ~ '^-?[0-9]+([.][0-9]+)?$';
+    return found in ('string', 'number') and value #>> '{}' ~ '^-?[0-9]{1,100}([.][0-9]{1,100})?$';
   elsif expected = 'text[]' then
     return found = 'array';
   elsif expected in ('boolean', 'object') then

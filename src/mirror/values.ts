@@ -44,9 +44,9 @@ export function valueOf(column: Column, row: string, careful: boolean): string {
   return careful ? `case when ${fits(value, expectedOf(column))} then ${taken} end` : taken;
 }
 
-/** "NaN" and "1e3" are numbers to Postgres, but not to Plaid. */
+/** "NaN" and "1e3" are numbers to Postgres, but not to Plaid; one of more digits than Postgres takes would fail in every way. */
 const decimalOf = (text: string): string =>
-  `(case when ${text} ~ '^-?[0-9]+([.][0-9]+)?$' then ${text} else (${text}) || ' does not fit' end)::numeric`;
+  `(case when ${text} ~ '^-?[0-9]{1,100}([.][0-9]{1,100})?$' then ${text} else (${text}) || ' does not fit' end)::numeric`;
 
 function take(type: ColumnType, value: string, asText: string, careful: boolean): string {
   if (type === "jsonb") return `nullif(${value}, 'null')`;

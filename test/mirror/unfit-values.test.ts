@@ -204,6 +204,32 @@ describe("what does not fit", () => {
       await expect(apply(scope, resource("accounts"), accounts(one)), JSON.stringify(one)).rejects.toThrow();
   });
 
+  it("a number that Plaid writes as text is a number to the last digit, and any other value there is null and reported", async () => {
+    const scope = { ...hold(), integrationId: "svi_ledger", kind: "transfer_ledger", subjectId: "all" };
+    const ledger = resourcesOf("transfer_ledger")[0] as Resource;
+    const numbers = ["12.34", "0.10", "-5", null, 7.5];
+    const others = ["", "NaN", "1e3", " 1", "1.", "9".repeat(200_000), true, {}];
+    const text = (amounts: readonly unknown[]) =>
+      JSON.stringify({ transfer_events: amounts.map((transfer_amount, n) => ({ event_id: n + 1, transfer_amount })) });
+    const amounts = async () => {
+      const { rows } = await world.database.query<{ amount: string | null }>(
+        "select transfer_amount::text as amount from plaid.transfer_events where integration_id = $1 order by event_id::int",
+        [scope.integrationId],
+      );
+      return rows.map(({ amount }) => amount);
+    };
+    await apply(scope, ledger, text(numbers));
+    const stored = ["12.34", "0.10", "-5", null, "7.5"];
+    expect(await amounts()).toEqual(stored);
+    for (const other of others) {
+      await expect(apply(scope, ledger, text([other])), JSON.stringify(other).slice(0, 20)).rejects.toThrow();
+    }
+    const unfit: Unfit[] = [];
+    await apply(scope, ledger, text([...numbers, ...others]), unfit);
+    expect(await amounts()).toEqual([...stored, ...others.map(() => null)]);
+    expect(unfit).toMatchObject([{ field: "transfer_amount", expected: "decimal", new: true }]);
+  });
+
   it.each([
     ["item", ({ integrationId, subjectId }: Scope) => forgetItem(world.database, integrationId, subjectId), 1],
     ["integration", ({ integrationId }: Scope) => purgeIntegration(world.database, integrationId), 0],

@@ -1,5 +1,5 @@
 /** What all kinds of records have in common: seeds, clients, webhooks, refusals, restarts, the activity. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -133,6 +133,26 @@ describe("records", () => {
     });
     expect(after.control.webhooks().webhooks.at(-1)?.url).toBe("http://127.0.0.1:9/moved");
     await after[Symbol.asyncDispose]();
+  });
+
+  test("after a kill, new events of a client's ledger have numbers that the client cannot have seen", async () => {
+    const [file, copy] = [join(folder, "killed"), join(folder, "left-behind")];
+    const open = (stateFile: string) => startSimulator({ seed: "killed", clock, stateFile });
+    const lastEvent = ({ control }: Simulator): number => {
+      const { transfer_ledger } = control.records.get("transfer_ledger", "all").truth;
+      return (transfer_ledger as { transfer_events: { event_id: number }[] }).transfer_events.at(-1)?.event_id ?? 0;
+    };
+    const before = await open(file);
+    const [kept] = before.control.records.create("transfer").records;
+    await expect.poll(() => readFileSync(file).includes(kept?.id ?? ""), { timeout: 10_000 }).toBe(true);
+    copyFileSync(file, copy);
+    before.control.records.create("transfer");
+    const seen = lastEvent(before);
+    await before[Symbol.asyncDispose]();
+    await using after = await open(copy);
+    expect(lastEvent(after)).toBe(seen - 1);
+    after.control.records.create("transfer");
+    expect(lastEvent(after)).toBeGreaterThan(seen);
   });
 
   test("the activity moves records on", async () => {
