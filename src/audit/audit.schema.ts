@@ -16,6 +16,8 @@ export const ACTIONS = {
   "api_key.reset": "The administrator's API key was replaced.",
   "item.unlinked": "The token of the item `subject` was deleted.",
   "item.erased": "Everything about the item `subject` was deleted.",
+  "statement.fetched":
+    "The file of a statement of the item `subject` was fetched from Plaid; `details.statement_id` names it.",
   "subject.erased": "Everything about `subject`, of kind `details.kind`, was deleted.",
   "reader.created": "A read-only login to the mirror was made; `subject` is its role.",
   "reader.rotated": "The password of a read-only login was replaced; `subject` is its role.",

@@ -88,14 +88,18 @@ class Counter implements CallCounts {
 
   counted(integrationId: string, client: PlaidClient): PlaidClient {
     const { database, isBilled } = this.#options;
-    const post: PlaidClient["post"] = async (endpoint, body, signal) => {
+    const counting = async <T>(
+      endpoint: string,
+      signal: AbortSignal | undefined,
+      ask: () => Promise<T>,
+    ): Promise<T> => {
       const about = { integrationId, endpoint };
       const billed = isBilled(endpoint);
       signal?.throwIfAborted();
       if (billed) await write(database, [{ ...about, calls: 1, failures: 0, billed: 1 }]);
       const calls = billed ? 0 : 1;
       try {
-        const answer = await client.post(endpoint, body, signal);
+        const answer = await ask();
         this.#gather({ ...about, calls, failures: 0, billed: 0 });
         return answer;
       } catch (error) {
@@ -103,8 +107,11 @@ class Counter implements CallCounts {
         throw error;
       }
     };
+    const post: PlaidClient["post"] = (endpoint, body, signal) =>
+      counting(endpoint, signal, () => client.post(endpoint, body, signal));
     return {
       post,
+      file: (endpoint, body, signal) => counting(endpoint, signal, () => client.file(endpoint, body, signal)),
       postJson: async <T>(...args: Parameters<typeof post>) => JSON.parse((await post(...args)).text) as T,
     };
   }

@@ -2,6 +2,7 @@
  * Calls Plaid's API. It returns answers as the text that came, so that money never passes through a float on its
  * way to Postgres. Every failure is a PlaidError with its retry class.
  */
+import type { Readable } from "node:stream";
 import { Agent, request, type Dispatcher } from "undici";
 import type { Clock } from "../clock.ts";
 import { metrics } from "../metrics.ts";
@@ -33,6 +34,13 @@ export interface PlaidAnswer {
   requestId: string;
 }
 
+export interface PlaidFile {
+  contentType: string;
+  /** null where Plaid does not say */
+  length: number | null;
+  bytes: Readable;
+}
+
 export interface PlaidClient {
   /**
    * POSTs `body` to an endpoint such as `/item/get`, with the client's credentials in headers.
@@ -41,16 +49,22 @@ export interface PlaidClient {
   post(path: string, body: object, signal?: AbortSignal): Promise<PlaidAnswer>;
   /** `post`, parsed. Only for answers without money. */
   postJson<T>(path: string, body: object, signal?: AbortSignal): Promise<T>;
+  /**
+   * POSTs `body` to an endpoint that answers with a PDF. The file is passed on as it comes, and never held as a whole; reading it fails
+   * when it is not complete within the client's timeout, or larger than 64 MiB.
+   * @throws PlaidError as `post` does, until the file begins
+   */
+  file(path: string, body: object, signal?: AbortSignal): Promise<PlaidFile>;
 }
 
 /** Creates a client for one Plaid client id. It need not be closed. */
 export function createPlaidClient(options: PlaidClientOptions): PlaidClient {
   const { clock } = options;
-  const post = async (path: string, body: object, signal?: AbortSignal): Promise<PlaidAnswer> => {
+  const measured = async <T>(path: string, exchanging: Promise<T>): Promise<T> => {
     const start = clock.now();
     let outcome = "aborted";
     try {
-      const answer = await exchange(options, path, body, signal);
+      const answer = await exchanging;
       outcome = "ok";
       return answer;
     } catch (error) {
@@ -60,15 +74,38 @@ export function createPlaidClient(options: PlaidClientOptions): PlaidClient {
       metrics.plaidSeconds.observe({ endpoint: path, outcome }, (clock.now() - start) / 1000);
     }
   };
-  return { post, postJson: async <T>(...args: Parameters<typeof post>) => JSON.parse((await post(...args)).text) as T };
+  const post: PlaidClient["post"] = (path, body, signal) =>
+    measured(path, exchange(options, path, body, signal, readJson));
+  return {
+    post,
+    postJson: async <T>(...args: Parameters<typeof post>) => JSON.parse((await post(...args)).text) as T,
+    file: (path, body, signal) => measured(path, exchange(options, path, body, signal, readFile)),
+  };
 }
 
-async function exchange(
+async function readJson({ statusCode, body }: Dispatcher.ResponseData): Promise<PlaidAnswer> {
+  const text = await body.text();
+  if (!text.trimStart().startsWith("{")) throw unreadable(statusCode);
+  return { text: storableJson(text), requestId: requestIdIn(text) };
+}
+
+/** The beginning of a file; its bytes are still to come. */
+async function readFile({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<PlaidFile> {
+  const [contentType = ""] = [headers["content-type"]].flat();
+  const [length = ""] = [headers["content-length"]].flat();
+  if (/^application\/pdf\b/.test(contentType))
+    return { contentType: "application/pdf", length: /^\d{1,12}$/.test(length) ? Number(length) : null, bytes: body };
+  await body.dump();
+  throw unreadable(statusCode);
+}
+
+async function exchange<T>(
   { baseUrl, clientId, secret, timeoutMs }: PlaidClientOptions,
   path: string,
   body: object,
   signal: AbortSignal | undefined,
-): Promise<PlaidAnswer> {
+  read: (response: Dispatcher.ResponseData) => Promise<T>,
+): Promise<T> {
   const timeout = AbortSignal.timeout(timeoutMs);
   let status: number | null = null;
   try {
@@ -85,10 +122,8 @@ async function exchange(
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     status = response.statusCode;
-    const text = await response.body.text();
-    if (status < 200 || status > 299) throw refusal(path, body, response, text);
-    if (!text.trimStart().startsWith("{")) throw unreadable(status);
-    return { text: storableJson(text), requestId: requestIdIn(text) };
+    if (status < 200 || status > 299) throw refusal(path, body, response, await response.body.text());
+    return await read(response);
   } catch (error) {
     if (error instanceof PlaidError) throw error;
     signal?.throwIfAborted();

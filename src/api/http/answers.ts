@@ -65,7 +65,7 @@ function toTartanError(thrown: FastifyError, request: FastifyRequest): TartanErr
 }
 
 /** Plaid's codes and the id of the request, by which Plaid's support finds it; never its message, which may repeat input. */
-function fromPlaid(error: PlaidError): TartanError {
+export function fromPlaid(error: PlaidError): TartanError {
   const { errorType, errorCode, requestId } = error;
   if (errorType === "NETWORK")
     return new TartanError("plaid_unreachable", "Plaid could not be reached; try again in a moment.", { cause: error });

@@ -30,6 +30,8 @@ export interface ApiDeps {
   logger: Logger;
   /** a client of Plaid with an integration's credentials */
   clientFor(integration: KnownIntegration): PlaidClient;
+  /** this installation's share of Plaid's rate limits; absent: all of them */
+  limitFactor?: number;
   /** the URLs that destinations may have */
   urls: UrlRules;
   /** refuses connections to addresses that Tartan may not send to */

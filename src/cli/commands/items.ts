@@ -14,6 +14,7 @@ import { ITEM_STATUSES } from "../../model/statuses.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
 import { sayResources } from "../output/resources.ts";
+import { statement } from "./items/statement.ts";
 import { importItems } from "./items/import.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
 import {
@@ -82,9 +83,20 @@ export function itemsCommand(): Command {
     .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
     .action(withCore(sync));
+  items.addCommand(statementCommand());
   items.addCommand(removeCommand());
   return items;
 }
+
+const statementCommand = (): Command =>
+  new Command("statement")
+    .argument("<item_id>")
+    .argument("<statement_id>")
+    .description("fetch the PDF of a statement from Plaid; Tartan keeps nothing of it")
+    .requiredOption("--output <file>", "where to write it")
+    .option(REASON, REASON_HELP)
+    .option("--json", "print JSON")
+    .action(withCore(statement));
 
 const removeCommand = (): Command =>
   new Command("remove")

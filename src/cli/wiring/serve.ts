@@ -174,6 +174,7 @@ async function listen(
     refusals,
     keys,
     clientFor,
+    limitFactor: config.plaidLimitFactor,
     urls: { allowHttp: config.relayAllowHttp, checkUrl: guard.check },
     guard,
     transforms: closer.use(openTransforms()),

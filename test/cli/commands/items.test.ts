@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
+import { mirroredStatement } from "../../support/statement.ts";
 import { startWorld, type Item, type World } from "../../support/world/index.ts";
 
 let world: World<"integration" | "processes">;
@@ -165,6 +166,22 @@ describe("items sync and remove", () => {
     expect(await cli.json("items sync", id, "--full")).toEqual({ item_id: id, due: true });
     expect(await subject(id)).toEqual({ due: true, requested: expect.arrayContaining(["*:full"]) as unknown });
     expect(await cli.refusal("items sync not-an-item")).toMatch(/^not_found: /);
+  });
+
+  it("`tartan items statement` writes the PDF of a statement to a new file, and refuses one that the item does not have", async () => {
+    const [item] = world.simulator.control.createItems({ products: ["statements"] }).items as [Item];
+    const env = { PLAID_ACCESS_TOKEN: item.access_token };
+    await cli.with(env).text("items add", item.item_id, "--integration", world.integration.id);
+    const id = await mirroredStatement(world, item.item_id);
+    const output = join(folder, "statement.pdf");
+    const fetched = await cli.text("items statement", item.item_id, id, "--output", output, "--reason", "a dispute");
+    expect(fetched).toContain(`✓ the statement is in ${output}`);
+    expect(readFileSync(output, "latin1")).toMatch(/^%PDF[^]*%%EOF\n$/);
+    const again = await cli.json("items statement", item.item_id, id, "--output", output);
+    expect(again).toEqual({ item_id: item.item_id, statement_id: id, file: output });
+    expect(await cli.refusal("items statement", item.item_id, "another", "--output", output)).toMatch(/^not_found: /);
+    const nowhere = join(folder, "no/such/folder.pdf");
+    expect(await cli.refusal("items statement", item.item_id, id, "--output", nowhere)).toMatch(/^invalid_request: /);
   });
 
   it("`tartan items remove` deletes the token of an item only with --yes, and with --erase everything about it", async () => {

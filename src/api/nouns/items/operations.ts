@@ -14,9 +14,10 @@ import { ItemFilter, SyncRequest } from "../../../sync/item.schema.ts";
 import { getItem, listItems } from "../../../sync/items.ts";
 import { linkItem } from "../../../sync/linking.ts";
 import { requestSync } from "../../../sync/queries.ts";
-import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
+import { about, inPlain, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
 import { list } from "../../http/shapes.ts";
 import { INTEGRATION_ID, ITEM_ID, USER_ID } from "../../../model/examples.ts";
+import { openStatementFile } from "./statement-file.ts";
 import { Item, ItemDeleted, itemExample, ItemIntroduced, SyncRequested } from "./shapes.ts";
 
 export function itemOperations(api: Api, deps: ApiDeps): void {
@@ -47,6 +48,21 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
   api.post("/v1/items/:item_id/sync", { schema: SYNC }, async ({ params: { item_id }, body }, reply) => {
     await requestSync(database, item_id, body);
     return reply.code(202).send({ item_id, due: true as const });
+  });
+
+  api.get("/v1/items/:item_id/statements/:statement_id/file", { schema: FILE }, async (request, reply) => {
+    const { params, query, actor } = request;
+    const { integration_id } = await find(params.item_id, query.integration_id);
+    const gone = new AbortController();
+    // A caller that goes away needs no more of the file.
+    reply.raw.once("close", () => gone.abort());
+    const wanted = { integrationId: integration_id, itemId: params.item_id, statementId: params.statement_id };
+    const file = await openStatementFile(deps, wanted, { actor, reason: query.reason }, gone.signal);
+    if (file.length !== null) reply.header("content-length", file.length);
+    return reply
+      .type(file.contentType)
+      .header("content-disposition", `attachment; filename="${file.name}"`)
+      .send(file.bytes as never);
   });
 
   api.delete("/v1/items/:item_id", { schema: DELETE }, async ({ params: { item_id }, query, actor }) => {
@@ -141,6 +157,19 @@ const SYNC = {
   params: ItemParams,
   body: SyncRequest.meta({ examples: [{ resources: ["transactions"], full: true }] }),
   response: { 202: SyncRequested, ...refusals(404, 409) },
+};
+
+const FILE = {
+  ...about("Items", {
+    operationId: "getStatementFile",
+    summary: "Fetch the file of a statement",
+    description:
+      "The PDF of a statement that `plaid.statements` lists, as Plaid sends it. Tartan keeps nothing of it; the audit log says who " +
+      "fetched which. Plaid allows 50 such requests a minute: beyond that the answer is 503 with Retry-After.",
+  }),
+  params: ItemParams.extend({ statement_id: text(200, "Plaid's id of the statement.") }),
+  querystring: z.strictObject({ ...whichIntegration, reason }),
+  response: { 200: inPlain("application/pdf", z.any().describe("The file.")), ...refusals(404, 409, 502) },
 };
 
 const DELETE = {

@@ -1,0 +1,46 @@
+/** `tartan items statement`: fetches the file of a statement from Plaid. */
+import { createWriteStream } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { openStatementFile, writeWhole } from "../../../api/nouns/items/statement-file.ts";
+import { TartanError } from "../../../errors.ts";
+import { getItem } from "../../../sync/items.ts";
+import { byUser } from "../../input/change.ts";
+import { green, say, sayJson } from "../../output/print.ts";
+import type { Core } from "../../wiring/core.ts";
+import { openLinking } from "../../wiring/plaid-clients.ts";
+
+interface Flags {
+  output: string;
+  reason?: string;
+  json?: true;
+}
+
+export async function statement(core: Core, itemId: string, statementId: string, flags: Flags): Promise<void> {
+  const { database, vault } = core;
+  const item = await getItem(database, itemId);
+  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
+  const deps = { ...(await openLinking(core)), database, vault };
+  const wanted = { integrationId: item.integration_id, itemId, statementId };
+  const file = await openStatementFile(deps, wanted, byUser(flags.reason), AbortSignal.timeout(5 * 60_000));
+  // Under its own name only when it is whole.
+  const unfinished = `${flags.output}.part`;
+  try {
+    await writeWhole(file, createWriteStream(unfinished, { flags: "wx", mode: 0o600 }));
+    await rename(unfinished, flags.output);
+  } catch (error) {
+    file.bytes.destroy();
+    if ((error as { code?: unknown }).code !== "EEXIST") await rm(unfinished, { force: true });
+    throw unwritable(error, flags.output);
+  }
+  if (flags.json) return sayJson({ item_id: itemId, statement_id: statementId, file: flags.output });
+  say(`${green("✓")} the statement is in ${flags.output}`);
+}
+
+function unwritable(error: unknown, output: string): unknown {
+  const { syscall, code } = error as { syscall?: unknown; code?: unknown };
+  if (syscall === undefined) return error;
+  return new TartanError("invalid_request", `${output} cannot be written (${String(code)}); choose another --output.`, {
+    cause: error,
+    fields: { output: "cannot be written" },
+  });
+}
