@@ -16,6 +16,9 @@ const REPORTED_PLACE = "In reports the name and the amount matter; transactions 
 
 const SENTENCES = "Type and code have columns; the rest are sentences for people.";
 
+const CHECK_DETAILS = "What a check compared; its summary has a column.";
+const HIT_DETAILS = "What the list says of the person or company, for a review by people; how it matched has columns.";
+
 /** The same of every transaction in a report. */
 const OF_REPORTED = {
   category: DEPRECATED,
@@ -213,6 +216,23 @@ export const LEFT_TO_RAW: Readonly<Record<string, Readonly<Record<string, string
     "counterparty.is_verified": "Known of few counterparties.",
     error: SENTENCES,
   },
+  identity_verifications: {
+    "user.ip_address": "Where the user was, for a review by people.",
+    "user.address": "Streets of people, masked in raw; the rest of the address has columns.",
+    "documentary_verification.documents": "Each document that the user showed, for a review by people.",
+    "selfie_check.selfies": "Each picture, for a review by people.",
+    "kyc_check.address": CHECK_DETAILS,
+    "kyc_check.name": CHECK_DETAILS,
+    "kyc_check.date_of_birth": CHECK_DETAILS,
+    "kyc_check.phone_number": CHECK_DETAILS,
+    risk_check: CHECK_DETAILS,
+    verify_sms: CHECK_DETAILS,
+    latest_scored_protect_event: "Of Protect, which few clients have.",
+    beacon_user_id: "Of Beacon, which is deprecated.",
+    user_id: "Of clients with Plaid's users; client_user_id is yours.",
+  },
+  watchlist_screening_hits: { data: HIT_DETAILS },
+  entity_watchlist_screening_hits: { data: HIT_DETAILS },
   link_sessions: {
     "exit.error": SENTENCES,
     "exit.metadata": "Where the user left has columns; the rest is ids of Link.",
