@@ -216,6 +216,10 @@ export const LEFT_TO_RAW: Readonly<Record<string, Readonly<Record<string, string
     "counterparty.is_verified": "Known of few counterparties.",
     error: SENTENCES,
   },
+  cra_monitoring_insights: {
+    "insights.loans.loan_payment_merchants_counts.current_count":
+      "Plaid's document and SDK disagree on the name of the field.",
+  },
   identity_verifications: {
     "user.ip_address": "Where the user was, for a review by people.",
     "user.address": "Streets of people, masked in raw; the rest of the address has columns.",
