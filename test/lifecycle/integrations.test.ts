@@ -58,7 +58,7 @@ describe("deleting", () => {
     expect(await eventsOf(world, "item-3")).toEqual(before);
   });
 
-  test("a purge deletes every row of the integration and no row of the others", async () => {
+  test("a purge deletes every row of the integration but who created and deleted it, and no row of the others", async () => {
     await using world = await startWorld();
     const { database } = world;
     const [id, other] = [await integrate(world), await integrate(world)];
@@ -68,6 +68,10 @@ describe("deleting", () => {
       await database.query("insert into journal.refusals (integration_id, reason) values ($1, 'body_mismatch')", [
         each,
       ]);
+      await database.query(
+        "insert into tartan.plaid_calls (integration_id, day, endpoint, calls, failures, billed) values ($1, now(), '/item/get', 1, 0, 0)",
+        [each],
+      );
     }
     await deleteIntegration(database, id);
     await deleteIntegration(database, id, { purge: true });
@@ -76,13 +80,15 @@ describe("deleting", () => {
        where c.relkind = 'r' and exists (select from pg_attribute where attrelid = c.oid and attname = 'integration_id')`,
     );
     expect(tables.length).toBeGreaterThan(8);
-    for (const { name } of tables) expect([name, await count(world, name, id)]).toEqual([name, 0]);
+    const kept = { "tartan.audit_log": 3 } as Record<string, number>;
+    for (const { name } of tables) expect([name, await count(world, name, id)]).toEqual([name, kept[name] ?? 0]);
     for (const name of [
       "plaid.transactions",
       "journal.webhooks",
       "journal.refusals",
       "sync.subjects",
       "tartan.items",
+      "tartan.plaid_calls",
     ]) {
       expect([name, await count(world, name, other)]).toEqual([name, 1]);
     }
