@@ -6,7 +6,15 @@
  */
 import type { Queryable, Statement } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { ADOPT_STAGED, COUNT_STAGED, DROP_OLD_STAGED, DROP_STAGED, OLD_STAGED, stagePageIf } from "./queries.ts";
+import {
+  ADOPT_STAGED,
+  COUNT_STAGED,
+  DROP_OLD_STAGED,
+  DROP_STAGED,
+  OLD_STAGED,
+  STAGED_TEXTS,
+  stagePageIf,
+} from "./queries.ts";
 import type { Scope } from "./types.ts";
 
 /** A SELECT that yields one row while pages may be staged, and locks what that depends on; with its values. */
@@ -50,6 +58,10 @@ export async function expectStaged(q: Queryable, { leaseToken }: Scope, resource
   if (rows[0]?.pages === pages) return;
   throw new TartanError("internal", "Staged pages are gone, as after a crash of Postgres; the reading starts over.");
 }
+
+/** The texts of the pages that are staged. */
+export const stagedTexts = async (q: Queryable, leaseToken: string, resource: string): Promise<string[]> =>
+  (await q.query<{ payload: string }>(STAGED_TEXTS, [leaseToken, resource])).rows.map(({ payload }) => payload);
 
 /**
  * Moves the first `pages` pages from one lease to another, and forgets the rest of them. With no pages it forgets all of them.

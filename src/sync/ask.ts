@@ -64,7 +64,7 @@ export async function ask(
   if (waitMs > 0) throw new Limited(waitMs);
   const sent = withFields({ ...own?.(asker), ...credentials }, fields);
   const { text } = await askWithin(limiter, asking, () => client.post(endpoint, sent, signal));
-  const body = membersOf(text);
+  const body = membersIn(text);
   if (itemId !== null) expectOwn(body, itemId);
   return { text, body };
 }
@@ -87,7 +87,16 @@ function expectOwn(body: Answer, itemId: string): void {
     throw new ForeignToken("The access token belongs to another item; nothing that it reads is mirrored.");
 }
 
-export const valueOf = (body: Answer, name: string): unknown => JSON.parse(body.get(name) ?? "null") as unknown;
+/** @throws PlaidError when it is no JSON */
+export const valueOf = (body: Answer, name: string): unknown => parsed(body.get(name) ?? "null");
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw unreadable();
+  }
+}
 
 /** The value at a path with dots; undefined where there is none. */
 export function valueAt(body: Answer, path: string): unknown {
@@ -121,11 +130,12 @@ function holdsAt(body: Answer, [step = "", ...rest]: readonly string[], at: Rows
   if (at.optional && (text === "null" || text === "")) return false;
   if (!text.startsWith(isEach || (rest.length === 0 && !one) ? "[" : "{")) throw unreadable();
   if (rest.length === 0) return holdsAny(text);
-  const inner = isEach ? (JSON.parse(text) as unknown[]).map((element) => JSON.stringify(element)) : [text];
-  return inner.map((each) => holdsAt(insideOf(each), rest, at, one)).some(Boolean);
+  const inner = isEach ? (parsed(text) as unknown[]).map((element) => JSON.stringify(element)) : [text];
+  return inner.map((each) => holdsAt(membersIn(each), rest, at, one)).some(Boolean);
 }
 
-function insideOf(text: string): Answer {
+/** @throws PlaidError when it is no JSON object, as far as that shows without parsing its members */
+export function membersIn(text: string): Answer {
   try {
     return membersOf(text);
   } catch {

@@ -53,7 +53,7 @@ export async function commitRun(database: Database, ending: Ending): Promise<Com
 }
 
 /** Data exceptions, a key that is missing (not_null_violation), and text that is too long for an index. */
-const isRefusedValue = (error: unknown): boolean =>
+export const isRefusedValue = (error: unknown): boolean =>
   error instanceof Error && /^(22...|23502|54000)$/.test(String((error as { code?: unknown }).code));
 
 async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | null): Promise<Committed> {

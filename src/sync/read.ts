@@ -5,9 +5,8 @@
 import { PlaidError } from "../plaid/errors.ts";
 import { requestsOf, rootTable, subjectKind } from "../resources/index.ts";
 import type { Asker, Request, Resource, SnapshotFetch } from "../resources/types.ts";
-import { ask, holdsRows, rootIn, type Reader } from "./ask.ts";
+import { ask, holdsRows, membersIn, rootIn, type Reader } from "./ask.ts";
 import { failureOf } from "./failure.ts";
-import { membersOf } from "./members.ts";
 import { readLoops } from "./read-loop.ts";
 import type { Outcome, StoredLoop, Task } from "./types.ts";
 
@@ -92,7 +91,7 @@ async function askAll(reader: Reader, fetch: SnapshotFetch): Promise<Answered | 
     members.push(`${JSON.stringify(name)}:${text}`);
   }
   const text = `{${members.join(",")}}`;
-  return { text, body: membersOf(text) };
+  return { text, body: membersIn(text) };
 }
 
 /** Whether requests carry the subject's id; otherwise they carry a token of it. */

@@ -12,19 +12,21 @@ import { enabledOf } from "../integrations/reveals.ts";
 import { bodiesOf, type WaitingWebhook } from "../journal/served.ts";
 import type { Logger } from "../logger.ts";
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
-import { commitRun } from "./commit.ts";
+import type { Reader } from "./ask.ts";
+import { commitRun, isRefusedValue } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { decide } from "./decision.ts";
 import type { Ending, ResourceStatus } from "./ending.ts";
 import { stillHeals } from "./gap.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
+import { withoutMalformed } from "./malformed.ts";
 import { openReader, scopeOf, type ReaderDeps } from "./open-reader.ts";
 import { planRest, planRun, requestable, resourcesFor, touchedBy } from "./plan.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { readAll } from "./read-all.ts";
 import { report, reportUnfit } from "./report.ts";
 import type { Delays } from "./retry.ts";
-import type { Claim, Decision, Task } from "./types.ts";
+import type { Claim, Decision, Outcome, Task } from "./types.ts";
 
 export interface RunDeps extends ReaderDeps {
   logger: Logger;
@@ -53,33 +55,50 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const opened = tasks.length > 0 ? await openReader(deps, claim, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   signal.throwIfAborted();
+  const given = { claim, opened, enabled, statuses, loops, webhooks, idle, tasks };
+  const conclude = (from: readonly Outcome[]) => endingOf(deps, given, from, () => clock.now() - began);
+  let ending = await conclude(outcomes);
+  const committed = await commitRun(database, ending).catch(async (error: unknown) => {
+    const sound = isRefusedValue(error) ? await withoutMalformed(database, ending.scope, outcomes) : null;
+    if (sound === null) throw error;
+    ending = await conclude(sound);
+    return await commitRun(database, ending);
+  });
+  deps.hint.give();
+  if (tasks.length > 0) report(deps.logger, ending, committed);
+  for (const each of committed.unfit) reportUnfit(deps.logger, claim, each);
+}
+
+/** What a run knows before it decides. */
+interface Given extends Pick<Ending, "claim" | "enabled" | "statuses" | "loops" | "webhooks" | "idle"> {
+  opened: Reader | null;
+  tasks: readonly Task[];
+}
+
+async function endingOf(
+  { database, delays }: RunDeps,
+  { opened, tasks, ...given }: Given,
+  outcomes: readonly Outcome[],
+  tookMs: () => number,
+): Promise<Ending> {
+  const { claim, webhooks, idle } = given;
   const decided = opened
-    ? decide(claim, outcomes, new Date(), deps.delays, opened.unconfirmed === null)
+    ? decide(claim, outcomes, new Date(), delays, opened.unconfirmed === null)
     : unread(claim, tasks);
   const decision = { ...decided, pending: stillHeals(claim, webhooks, decided) };
   const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, decision)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
-  const scope = opened?.scope ?? scopeOf(claim, null);
-  const ending: Ending = {
-    claim,
-    scope,
+  return {
+    ...given,
+    scope: opened?.scope ?? scopeOf(claim, null),
     environment: opened?.environment ?? null,
-    enabled,
     unconfirmed: opened?.unconfirmed ?? null,
     outcomes,
     decision,
-    statuses,
-    loops,
-    webhooks,
     served,
-    idle,
     announcements: await announcementsAmong(database, claim, served),
-    tookMs: () => clock.now() - began,
+    tookMs,
   };
-  const committed = await commitRun(database, ending);
-  deps.hint.give();
-  if (tasks.length > 0) report(deps.logger, ending, committed);
-  for (const each of committed.unfit) reportUnfit(deps.logger, claim, each);
 }
 
 /** The bodies of the webhooks that say what no answer of Plaid's has. */
