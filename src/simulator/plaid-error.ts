@@ -130,6 +130,10 @@ export const expiredPublicToken = () =>
   );
 export const invalidInstitution = () =>
   fault("INVALID_INPUT", "INVALID_INSTITUTION", "invalid institution_id provided");
+export const invalidProcessorToken = () =>
+  fault("INVALID_INPUT", "INVALID_PROCESSOR_TOKEN", "could not find matching processor token");
+export const invalidProduct = (product: string) =>
+  fault("INVALID_INPUT", "INVALID_PRODUCT", `the processor token is not authorized to access the product ${product}`);
 export const invalidAccountId = () =>
   fault("INVALID_INPUT", "INVALID_ACCOUNT_ID", "one or more of the account IDs is invalid");
 export const invalidStatementId = () =>

@@ -25,6 +25,7 @@ import {
   transactionsRemoved,
   type WebhookNotice,
 } from "./webhooks/notices.ts";
+import type { ProcessorToken } from "./processors.ts";
 import { World, type Client } from "./world.ts";
 
 export interface ExtractionOptions {
@@ -153,6 +154,28 @@ export class Simulation {
     if (removed.length > 0) this.notify(item, transactionsRemoved(removed.map((txn: Txn) => txn.id)));
     if (added.length > 0) this.notify(item, defaultUpdate(added.length));
     this.#announceSync(item);
+    for (const token of this.world.processors.of(item.itemId)) this.#announceTo(token, item, summary);
+  }
+
+  /** The same for a partner with a webhook URL, about its account only. */
+  #announceTo(
+    { webhook, clientId, accountId }: ProcessorToken,
+    item: Item,
+    { added, modified, removed }: Summary,
+  ): void {
+    const [mine, changed, gone] = [added, modified, removed].map((list) =>
+      list.filter((txn) => txn.account.id === accountId),
+    ) as [Txn[], Txn[], Txn[]];
+    if (webhook === null || mine.length + changed.length + gone.length === 0) return;
+    const notices = [
+      ...(gone.length > 0 ? [transactionsRemoved(gone.map((txn) => txn.id))] : []),
+      ...(mine.length > 0 ? [defaultUpdate(mine.length)] : []),
+      ...(item.syncCalled ? [syncUpdatesAvailable(true, item.stage === "HISTORICAL")] : []),
+    ];
+    for (const notice of notices) {
+      const fields = { ...notice.fields, account_id: accountId };
+      this.notifyClient(clientId, { type: notice.type, code: notice.code, fields }, webhook);
+    }
   }
 
   /** Plans the expiry of a new Item's login. */

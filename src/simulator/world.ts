@@ -7,6 +7,7 @@ import type { Plan } from "./history.ts";
 import type { Item, Stage } from "./item.ts";
 import { Market, type MarketState } from "./market.ts";
 import { Random, type RandomState } from "./random.ts";
+import { ProcessorTokens, type ProcessorToken } from "./processors.ts";
 import { RecordStore, type RecordsState } from "./records/store.ts";
 
 export interface Client {
@@ -59,6 +60,7 @@ export interface WorldState {
   items: Item[];
   market: MarketState;
   records: RecordsState;
+  processors: ProcessorToken[];
 }
 
 interface PublicToken {
@@ -73,6 +75,7 @@ export class World {
   readonly market: Market;
   /** what belongs to no Item */
   readonly records: RecordStore;
+  readonly processors: ProcessorTokens;
   readonly clients = new Map<string, Client>();
   readonly items = new Map<string, Item>();
   readonly linkTokens = new Map<string, LinkToken>();
@@ -86,6 +89,7 @@ export class World {
     this.#tokens = this.random.fork("tokens");
     this.market = new Market(this.random.fork("market"));
     this.records = new RecordStore(this.random.fork("records"));
+    this.processors = new ProcessorTokens(this.random.fork("processor tokens"));
   }
 
   /** Everything that is kept over a restart. Link tokens and public tokens are not: they are valid for half an hour only. */
@@ -97,15 +101,17 @@ export class World {
       items: [...this.items.values()],
       market: this.market.save(),
       records: this.records.save(),
+      processors: this.processors.save(),
     };
   }
 
   /** A webhook URL that this start was given counts, since a receiver's port may differ from the last time. */
-  restore({ itemsMade, tokens, clients, items, market, records }: WorldState): void {
+  restore({ itemsMade, tokens, clients, items, market, records, processors }: WorldState): void {
     this.#itemsMade = itemsMade;
     this.#tokens = Random.restore(tokens);
     this.market.restore(market);
     this.records.restore(records);
+    this.processors.restore(processors);
     for (const client of clients) {
       this.addClient({ ...client, webhook: this.clients.get(client.clientId)?.webhook ?? client.webhook });
     }

@@ -23,6 +23,7 @@ import { partnerCustomerOauthInstitutionsGet } from "./partner-customers.ts";
 import { IDENTITY_VERIFICATION } from "./identity-verification.ts";
 import { PAYMENT_CONSENTS } from "./payment-consents.ts";
 import { PAYMENT_INITIATION } from "./payment-initiation.ts";
+import { PROCESSORS } from "./processors.ts";
 import { PLAID_CHECK } from "./plaid-check.ts";
 import { RECURRING_TRANSFERS } from "./recurring-transfers.ts";
 import { sandboxItemFireWebhook } from "./sandbox-item-fire-webhook.ts";
@@ -81,6 +82,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   partnerCustomerOauthInstitutionsGet,
   ...PAYMENT_CONSENTS,
   ...PAYMENT_INITIATION,
+  ...PROCESSORS,
   ...USERS,
   ...CREDIT_INCOME,
   ...PLAID_CHECK,

@@ -69,6 +69,12 @@ export const webhookUpdateAcknowledged = (url: string): WebhookNotice => ({
   fields: { error: null, new_webhook_url: url },
 });
 
+export const processorTokenUpdated = (accountId: string, url: string): WebhookNotice => ({
+  type: "PROCESSOR_TOKEN",
+  code: "WEBHOOK_UPDATE_ACKNOWLEDGED",
+  fields: { account_id: accountId, error: null, new_webhook_url: url },
+});
+
 interface About {
   itemId: string;
   userId: string | null;

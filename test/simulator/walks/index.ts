@@ -6,6 +6,7 @@ import { issues } from "./issues.ts";
 import { investments } from "./investments.ts";
 import { items } from "./items.ts";
 import { payments } from "./payments.ts";
+import { processors } from "./processors.ts";
 import { assetReports, linkSessions } from "./reports.ts";
 import { transfers } from "./transfers.ts";
 import { verifications } from "./verifications.ts";
@@ -29,6 +30,7 @@ export const WALKS: readonly Walk[] = [
   plaidCheck,
   assetReports,
   linkSessions,
+  processors,
   updateMode,
   webhookEvents,
 ];

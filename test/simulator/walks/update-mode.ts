@@ -10,7 +10,7 @@ export const updateMode: Walk = {
   async walk({ sdk, simulator, judged }) {
     const { control } = simulator;
     const { user_id = "" } = (await sdk.userCreate({ client_user_id: "update-mode" })).data;
-    const { items } = control.createItems({ count: 3, user_id, products: ["transactions", "auth"] });
+    const { items } = control.createItems({ count: 3, user_id, institution_id: "ins_109508" });
     const ids = items.map(({ item_id }) => item_id);
     const broken = () => ids.map((id) => control.item(id)["error_code"] !== null);
 
