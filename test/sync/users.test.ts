@@ -190,6 +190,8 @@ it("a Link session is read by the token in its webhook, without the other sessio
   change("link_session", second.id, { events: 3, outcome: "EXITED" });
   await told("link_session", second.id, "LINK", "SESSION_FINISHED", { link_session_id: second.id, link_token });
   await equal("link_session", second.id);
+  // Opened, an institution chosen, handed over: what was done in the other session is not among it.
+  expect(await count("link_events", `link_session_id = '${first.id}'`)).toBe(3);
   const { rows } = await world.database.query<{ raw: string }>("select raw::text from plaid.link_sessions");
   expect(rows).toHaveLength(2);
   expect(rows.map(({ raw }) => raw).join()).not.toContain("public-sandbox-");
