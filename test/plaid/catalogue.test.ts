@@ -39,8 +39,6 @@ const MAY_LACK_ID = new Set([
   "INCOME/USER_INCOME_VERIFICATION",
   "INCOME/USER_INCOME_VERIFICATION_RISK_SIGNALS",
 ]);
-/** Types of products that no resource reads yet. */
-const NOT_YET_READ = new Set(["TRANSACTIONS", "INVESTMENTS_TRANSACTIONS"]);
 /** Those that Plaid's documents do not describe. */
 const UNDESCRIBED = new Set(["ITEM/AUTHORIZATION_GRANTED"]);
 
@@ -142,7 +140,7 @@ describe("the resources and the catalogue", () => {
       about.some(({ kind }) => resourcesOf(kind).some(({ touchedBy }) => touches(touchedBy, type, code)));
     const mirrored = CATALOGUE.filter(({ about }) => about.some(({ kind }) => resourcesOf(kind).length > 0));
     const silent = mirrored.filter((known) => !read(known) && known.unread === null);
-    expect(silent.filter(({ type }) => !NOT_YET_READ.has(type)).map(nameOf)).toEqual([]);
+    expect(silent.map(nameOf)).toEqual([]);
     expect(mirrored.filter((known) => read(known) && known.unread !== null).map(nameOf)).toEqual([]);
   });
 });

@@ -15,8 +15,9 @@ import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
 import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
-import { ENABLABLE, subjectKind } from "../../../../src/resources/index.ts";
+import { ENABLABLE, resourcesOf, subjectKind } from "../../../../src/resources/index.ts";
 import { RECORDS, type RecordKind } from "../../../../src/simulator/records/index.ts";
+import { requestSync } from "../../../../src/sync/queries.ts";
 import { addSubject, tokenOf } from "../../../../src/sync/subjects.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
 import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type World } from "../../../support/world/index.ts";
@@ -85,6 +86,10 @@ async function liveWithProducts(world: World<"sync">): Promise<void> {
   for (const name of BOOK_NAMES) control.change(item.item_id, name, { add: 20, webhooks: false });
   await world.integration.link(item);
   await openEventReader(world).work();
+  // What Plaid bills for every request is read only when it is named.
+  const billedEach = resourcesOf("item").filter(({ billed }) => billed === "each");
+  await requestSync(world.database, item.item_id, { resources: billedEach.map(({ name }) => name) });
+  await openEventReader(world).work();
 }
 
 const RECORD_KINDS = Object.keys(RECORDS) as RecordKind[];
@@ -148,7 +153,10 @@ async function trouble({ database, integration }: World<"sync">): Promise<void> 
 }
 
 it("every recorded event matches its schema, and every type is recorded", { timeout: 60_000 }, async () => {
-  await using world = await startWorld({ integration: { enabled_resources: [...ENABLABLE] }, sync: {} });
+  await using world = await startWorld({
+    integration: { enabled_resources: [...ENABLABLE], consumer_report_permissible_purpose: "ACCOUNT_REVIEW_CREDIT" },
+    sync: {},
+  });
   await live(world);
   await liveWithoutItem(world);
   await trouble(world);
