@@ -62,7 +62,7 @@ it("accounts of user_custom have the type, names, mask and balances of their con
         currency: "EUR",
       },
       { type: "investment", subtype: "529", starting_balance: 77, force_available_balance: 13.5, identity: null },
-      { ...CHECKING, has_null_available_balance: true },
+      { ...CHECKING, has_null_available_balance: true, transactions: [null] },
     ],
   });
   const { accounts } = (await sdk.accountsGet({ access_token })).data;
@@ -276,4 +276,18 @@ it("liabilities of user_custom have the terms of the configuration, and made-up 
     servicer_address: { city: "Boston", street: null },
     loan_status: expect.anything(),
   });
+});
+
+it("the list of sent webhooks pages through those of one instant without losing or repeating one", async () => {
+  await using frozen = await startSimulator({ clock: frozenClock("2026-03-07T12:00:00Z"), rateLimits: false });
+  const { items } = frozen.control.createItems({ webhook: "http://127.0.0.1:9/nobody" });
+  for (let n = 0; n < 5; n += 1) frozen.control.breakItem(items[0]?.item_id ?? "");
+  const seen: string[] = [];
+  let cursor: string | undefined;
+  for (let more = true; more;) {
+    const page = (await sdkFor(frozen).betaWebhookEventsList({ count: 2, ...(cursor ? { cursor } : {}) })).data;
+    seen.push(...page.webhook_events.map((one) => one.webhook_message_id));
+    ({ next_cursor: cursor, has_more: more } = page);
+  }
+  expect(seen).toEqual(frozen.control.webhooks().webhooks.map((one) => one.webhook_id));
 });
