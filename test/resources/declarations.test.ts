@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Item } from "../../src/api/nouns/items/shapes.ts";
 import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
 import { RESOURCES, resourcesOf, rootOf, shownTables, subjectKind, touches } from "../../src/resources/index.ts";
+import { meaningOf, WRITTEN } from "../../src/resources/meanings/index.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
 
 /** As information_schema calls the types. */
@@ -105,6 +106,18 @@ describe("the list of resources", () => {
     }
     expect(subjectKind("item")).toMatchObject({ access: { by: "access_token" } });
     expect(subjectKind("transfer_ledger")).toMatchObject({ column: null, access: { by: "nothing" } });
+  });
+
+  it("every column of every table has a sentence about its meaning, and no sentence is about a column that no table has", () => {
+    const columns = RESOURCES.flatMap(tablesOf).flatMap(({ resource: { subject }, table }) =>
+      [subject.column ?? [], ...table.key, ...table.columns.map(({ name }) => name), ...(table.given ?? [])]
+        .flat()
+        .map((column) => [table.name, column] as const),
+    );
+    expect(columns.filter(([table, column]) => meaningOf(table, column) === undefined)).toEqual([]);
+    // Tables of one kind share their sentences, and one of them may lack a column of the others.
+    const [tables, names] = [new Set(columns.map(([table]) => table)), new Set(columns.map(([, column]) => column))];
+    expect(WRITTEN.filter(([table, column]) => !tables.has(table) || !names.has(column))).toEqual([]);
   });
 
   it("no folder below the API names a resource or a table", () => {
