@@ -531,7 +531,7 @@ create table plaid.cra_monitoring_insights (
   institution_id                                           text,
   institution_name                                         text,
   date_generated                                           timestamptz,
-  status_status_code                                       text,
+  status_code                                              text,
   status_reason                                            text,
   insights_income_total_monthly_income_current_amount      numeric,
   insights_income_forecasted_monthly_income_current_amount numeric,

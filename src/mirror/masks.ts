@@ -14,11 +14,18 @@ function masksOf({ sensitive = {} }: Pick<Table, "sensitive">, revealed: boolean
 }
 
 /** A row with its sensitive fields masked. */
-export const maskedRow = (table: Pick<Table, "sensitive">, revealed: boolean, row: string): string =>
-  masksOf(table, revealed).reduce(
+export function maskedRow(table: Pick<Table, "sensitive" | "rarelySensitive">, revealed: boolean, row: string): string {
+  const masks = masksOf(table, revealed);
+  const masked = masks.reduce(
     (inner, [path, mask]) => `mirror.masked(${inner}, array[${path.map(literal).join(", ")}], ${literal(mask)})`,
     row,
   );
+  if (!table.rarelySensitive || masks.length === 0) return masked;
+  const found = masks.map(
+    ([path]) => `jsonb_path_exists(${row}, ${literal(`$${path.map((name) => `."${name}"`).join("")}`)})`,
+  );
+  return `case when ${found.join(" or ")} then ${masked} else ${row} end`;
+}
 
 /** Rows (e, place, n) with their sensitive fields masked. `offset 0` lets Postgres mask each row once, however often it is named. */
 export function maskedRows(table: Table, revealed: boolean, rows: string): string {

@@ -28,7 +28,7 @@ export const craMonitoringInsights: Resource = {
         text("institution_id"),
         text("institution_name"),
         timestamptz("date_generated"),
-        text("status_status_code", "status.status_code"),
+        text("status_code", "status.status_code"),
         text("status_reason", "status.reason"),
         numeric(
           "insights_income_total_monthly_income_current_amount",

@@ -39,6 +39,9 @@ export const transactions: Resource = {
       row: "a transaction, pending or posted",
       rows: [{ at: "added" }, { at: "modified" }],
       removals: "removed",
+      // Banks of a few European countries name the account of the other side.
+      sensitive: { "counterparties.account_numbers": "last4" },
+      rarelySensitive: true,
       key: ["transaction_id"],
       columns: [
         text("account_id"),

@@ -217,6 +217,11 @@ export interface Table {
    * always masked: Tartan shows no token.
    */
   sensitive?: Readonly<Record<string, "last4" | "hidden" | "token">>;
+  /**
+   * Few rows have such a field, and there are many rows: each is asked for it first, which costs a tenth of masking it. Only for fields
+   * that stand where Plaid's document has them.
+   */
+  rarelySensitive?: true;
   /** the fields and columns that tell rows of a subject apart; none: the one row stands for the subject itself */
   key: readonly string[];
   columns: readonly Column[];

@@ -73,6 +73,21 @@ describe("mirror.masked", () => {
     expect(await masked({ address: "1 Main St" }, { "address.street": "hidden" })).toEqual({ address: "•••" });
   });
 
+  it("masks a field that few rows have in those that have it", async () => {
+    const row = (account_numbers: unknown) => ({ amount: 1.5, counterparties: [{ name: "x" }, { account_numbers }] });
+    const ask = async (given: unknown) => {
+      const expression = maskedRow(
+        { sensitive: { "counterparties.account_numbers": "last4" }, rarelySensitive: true },
+        false,
+        "$1::jsonb",
+      );
+      return (await world.database.query<{ row: unknown }>(`select ${expression} as row`, [JSON.stringify(given)]))
+        .rows[0]?.row;
+    };
+    expect(await ask(row({ bacs: { account: "31926819" } }))).toEqual(row({ bacs: { account: "••••6819" } }));
+    for (const plain of [row(null), { amount: 1.5 }, { counterparties: null }]) expect(await ask(plain)).toEqual(plain);
+  });
+
   it("shows a token to nobody, also where the resource is revealed, by the mark that replaces tokens elsewhere", async () => {
     const row = { link_token: "link-sandbox-1", account: "123456789" };
     const fields = { link_token: "token", account: "last4" } as const;

@@ -130,7 +130,7 @@ export const REPORTS: Meanings = {
     institution_id: "Plaid's id of the institution",
     institution_name: "the institution's name",
     date_generated: "when Plaid made the insights",
-    status_status_code: "AVAILABLE, PENDING or FAILED",
+    status_code: "AVAILABLE, PENDING or FAILED",
     status_reason: "why there are no insights",
     insights_income_total_monthly_income_current_amount: "income of the last month",
     insights_income_forecasted_monthly_income_current_amount: "expected income of a month",
