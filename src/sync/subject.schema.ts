@@ -30,7 +30,7 @@ export const NewSubject = z.strictObject({
   ...NamedSubject.shape,
   token: filledText(
     500,
-    "The token with which Plaid is asked about it, where it has one of its own: `asset_report_token`, `processor_token`, or the " +
+    "The token with which Plaid is asked about it, where it has one of its own: `asset_report_token`, or the " +
       "`user_token` of a user without a `user_id`. Sealed before it touches the disk.",
   ).optional(),
   user_id: filledText(200, userId.description ?? "").optional(),
