@@ -15,7 +15,7 @@ const rows = RESOURCES.flatMap(({ tables, subject, fetch, products = [] }) =>
   tables.map(({ name, row, key }) => [
     code(`plaid.${name}`),
     row,
-    [subject.column, ...key].map(code).join(", "),
+    [subject.column ?? [], ...key].flat().map(code).join(", "),
     endpointsOf(fetch).map(code).join(", "),
     products.map(code).join(" or "),
   ]),

@@ -22,12 +22,27 @@ const KINDS = {
 
 const kindOf = ({ kind }) => (kind === "item" ? "items" : `the subject ${code(kind)}`);
 
-function webhooksOf(touched) {
+/** What rows of other tables have the subject read. */
+const referencesTo = (kind) =>
+  RESOURCES.flatMap(({ tables }) =>
+    tables.flatMap(({ name, references = [] }) =>
+      references
+        .filter(({ subject }) => subject.kind === kind)
+        .map(({ staleHours }) =>
+          staleHours === "changed"
+            ? `a row of ${code(name)} that names it was added or changed`
+            : `a row of ${code(name)} names it and the copy is older than ${staleHours} hours`,
+        ),
+    ),
+  );
+
+function readAfter({ touchedBy, subject, billed }) {
+  if (billed === "each") return "nothing: only when you ask for it by name";
   const of = ({ type, codes, except }) =>
     codes
       ? list(codes.map((each) => `${type}/${each}`))
       : `${code(`${type}/*`)}${except ? ` but ${list(except)}` : ""}`;
-  return touched.length === 0 ? "none: only when you ask for it by name" : touched.map(of).join(", ");
+  return [...touchedBy.map(of), ...referencesTo(subject.kind)].join(", ");
 }
 
 function freshnessOf({ updatedWith, subject, billed }) {
@@ -50,7 +65,7 @@ function factsOf(resource) {
     ["read from", list(endpointsOf(fetch))],
     ["how", KINDS[fetch.kind]],
     ...(products ? [["only with the product", products.map(code).join(" or ")]] : []),
-    ["read after", webhooksOf(resource.touchedBy)],
+    ["read after", readAfter(resource)],
     ["how fresh", freshnessOf(resource)],
     ...(billed ? [["cost", BILLED[billed]]] : []),
   ];
@@ -97,7 +112,7 @@ function tableOf(head, rows) {
 
 const sections = RESOURCES.map((resource) => {
   const tables = resource.tables.map((table) => {
-    const event = table.event ? ` Changes are told by ${code(changeType(table))}.` : "";
+    const event = table.event ? ` Event of changed rows: ${code(changeType(table))}.` : "";
     return [
       `### ${code(`plaid.${table.name}`)}\n`,
       `One row is ${table.row}.${event}\n`,
@@ -117,13 +132,24 @@ const ROOTS = new Map(
 );
 /** Tables of one item that others join by a column besides the item. */
 const JOINED = { account_id: "accounts", security_id: "securities" };
+/** Investment transactions come with securities of their own. */
+const SECURITIES = { investment_transactions: "traded_securities", traded_securities: null, securities: null };
+/** Columns named as a subject's id that hold other ids, but in these tables. */
+const OTHER_IDS = { transaction_id: ["wallet_transactions", "payments"] };
 
-function relationsOf({ subject }, { name, key, columns }) {
+function targetOf({ subject }, table, column) {
+  if (column === "security_id" && table in SECURITIES) return SECURITIES[table];
+  if (OTHER_IDS[column] && !OTHER_IDS[column].includes(table)) return null;
+  return subject.kind === "item" && JOINED[column] ? JOINED[column] : ROOTS.get(column);
+}
+
+function relationsOf(resource, { name, key, columns }) {
+  const { subject } = resource;
   const isRoot = key.length === 0;
   const root = ROOTS.get(subject.column);
   const relations = isRoot || root === undefined ? [] : [[root, name, subject.column]];
   for (const column of [...key, ...columns.map((each) => each.name)]) {
-    const target = subject.kind === "item" && JOINED[column] ? JOINED[column] : ROOTS.get(column);
+    const target = targetOf(resource, name, column);
     if (target && target !== name && !relations.some(([from]) => from === target))
       relations.push([target, name, column]);
   }

@@ -29,13 +29,16 @@ create trigger keep_audit_log_whole before truncate on tartan.audit_log for each
 
 -- Deletes at most `most` rows that are older than `days` days; returns how many. Nothing else deletes any.
 create function tartan.trim_audit_log(days integer, most integer) returns integer
-language plpgsql set tartan.trims_audit_log = 'on' as $$
+language plpgsql as $$
 declare
   gone integer;
 begin
+  -- Only a superuser may bind such a setting to a function.
+  perform set_config('tartan.trims_audit_log', 'on', true);
   delete from tartan.audit_log where id in (
     select id from tartan.audit_log where id < tartan.least_id_at(now() - days * interval '1 day') order by id limit most);
   get diagnostics gone = row_count;
+  perform set_config('tartan.trims_audit_log', 'off', true);
   return gone;
 end
 $$;

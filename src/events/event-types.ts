@@ -20,8 +20,8 @@ const BEFORE_CHANGES = {
 } as const;
 
 const AFTER_CHANGES = {
-  "sync.completed": "A sync of an item ended without a failure; `outcome` is its result.",
-  "sync.failed": "A sync of an item failed; Tartan tries it again.",
+  "sync.completed": "A sync of an item or another subject ended without a failure; `outcome` is its result.",
+  "sync.failed": "A sync of an item or another subject failed; Tartan tries it again.",
 } as const;
 
 const OF_THE_RELAY = {
@@ -58,7 +58,7 @@ const capitalised = (text: string): string => text.charAt(0).toUpperCase() + tex
 const OF_CHANGES = Object.fromEntries(
   CHANGED_TABLES.map(({ type, event }) => [
     type,
-    `${capitalised(event.rows)} of an item were added, modified or removed; the rows themselves are in the event, in parts of at most 100.`,
+    `${capitalised(event.rows)} were added, modified or removed; the rows themselves are in the event, in parts of at most 100.`,
   ]),
 );
 

@@ -22,7 +22,7 @@ export function maskedRow(table: Pick<Table, "sensitive" | "rarelySensitive">, r
   );
   if (!table.rarelySensitive || masks.length === 0) return masked;
   const found = masks.map(
-    ([path]) => `jsonb_path_exists(${row}, ${literal(`$${path.map((name) => `."${name}"`).join("")}`)})`,
+    ([path]) => `jsonb_path_exists(${row}, ${literal(`$${path.map((name) => `."${name}"`).join("")} ? (@ != null)`)})`,
   );
   return `case when ${found.join(" or ")} then ${masked} else ${row} end`;
 }

@@ -230,8 +230,10 @@ export const anyRootRow = (of: Mirrored): Statement => ({
 
 /** The ids that a column of the subject's current rows names, as `id`: part of a statement. */
 export const referenced = (of: Mirrored, column: string): string => `
-  select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t
-  where ${own(of, "t")} and t.removed_at is null and t.${column} is not null`;
+  select id from (
+    select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t
+    where ${own(of, "t")} and t.removed_at is null and t.${column} is not null) ids
+  where id <> ''`;
 
 /** The ids that a column holds: its value, or each element of a list. */
 const idsIn = ({ table }: Mirrored, column: string): string =>
@@ -240,11 +242,14 @@ const idsIn = ({ table }: Mirrored, column: string): string =>
 /** The same of the rows that this transaction has added or modified; `keys`: only those with a key in $3. */
 export const referencedByChanged = (of: Mirrored, column: string, by: "keys" | "all"): string => {
   const changed = `${own(of, "t")} and t.removed_at is null and t.changed_at = now() and t.${column} is not null`;
-  if (by === "all") return `select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t where ${changed}`;
-  return `select distinct r.id from unnest($3::text[]) k (key), lateral (
+  if (by === "all") return named(`select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t where ${changed}`);
+  return named(`select distinct r.id from unnest($3::text[]) k (key), lateral (
     select ${idsIn(of, column)} as id from (
-      select * from ${nameOf(of)} t where ${hasKey(of, "t", "k.key")} and ${changed} limit 1) t) r`;
+      select * from ${nameOf(of)} t where ${hasKey(of, "t", "k.key")} and ${changed} limit 1) t) r`);
 };
+
+/** Plaid writes an empty text where an event of the ledger is about no transfer. */
+const named = (ids: string): string => `select id from (${ids}) ids where id <> ''`;
 
 /** Says since when the row that stands for the subject is known to be true: $3. */
 export const verifyRow = (of: Mirrored): Statement => ({

@@ -98,6 +98,12 @@ const BY_CODE = new Map(
 const BY_TYPE: ReadonlyMap<string, RetryClass> = new Map([
   ["INVALID_REQUEST", "configuration"],
   ["INVALID_INPUT", "configuration"],
+  // Each has a webhook that ends the wait; most of their codes last until somebody acts.
+  ["CHECK_REPORT_ERROR", "trigger"],
+  ["CONSUMER_REPORT_ERROR", "trigger"],
+  ["CRA_REPORT_ERROR", "trigger"],
+  ["INCOME_VERIFICATION_ERROR", "trigger"],
+  ["ASSET_REPORT_ERROR", "trigger"],
 ]);
 
 /** The retry class of a Plaid error object; an unknown error is retried with backoff. */

@@ -22,6 +22,7 @@ export const balances: Resource = {
       name: "balances",
       row: "the balance of an account when it was last asked for",
       rows: [{ at: "accounts" }],
+      sensitive: { verification_name: "hidden" },
       key: ["account_id"],
       columns: [
         text("type"),

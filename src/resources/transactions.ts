@@ -39,8 +39,14 @@ export const transactions: Resource = {
       row: "a transaction, pending or posted",
       rows: [{ at: "added" }, { at: "modified" }],
       removals: "removed",
-      // Banks of a few European countries name the account of the other side.
-      sensitive: { "counterparties.account_numbers": "last4" },
+      // Banks name the people of a few transactions, and those of a few European countries the account of the other side.
+      sensitive: {
+        account_owner: "hidden",
+        "payment_meta.payee": "hidden",
+        "payment_meta.payer": "hidden",
+        "payment_meta.by_order_of": "hidden",
+        "counterparties.account_numbers": "last4",
+      },
       rarelySensitive: true,
       key: ["transaction_id"],
       columns: [

@@ -167,7 +167,7 @@ export function rootIn(body: Answer, { rows: [place] }: Table, subjectId: string
 }
 
 const wholeOf = (body: Answer): Record<string, unknown> =>
-  Object.fromEntries([...body].flatMap(([name, text]) => (name === "request_id" ? [] : [[name, JSON.parse(text)]])));
+  Object.fromEntries([...body].flatMap(([name, text]) => (name === "request_id" ? [] : [[name, parsed(text)]])));
 
 const elementOf = (list: unknown, field: string, id: string): unknown =>
   (Array.isArray(list) ? (list as Record<string, unknown>[]) : []).find((each) => each[field] === id) ?? null;

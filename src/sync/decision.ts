@@ -173,7 +173,9 @@ function waits(
  * that item's rows may be among this one's: the next run reads everything from the start, which removes them.
  */
 function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
-  const requests = new Set(failed.map(requestOf));
+  // Plaid may have billed the request that failed: whoever wants another one asks for it.
+  const kept = failed.filter(({ task, failure }) => task.resource.billed !== "each" || failure.class === "limited");
+  const requests = new Set(kept.map(requestOf));
   if (needsUser) requests.add(EVERYTHING);
   if (failed.some(({ failure }) => failure.errorCode === TOKEN_OF_ANOTHER_ITEM)) requests.add(EVERYTHING_AGAIN);
   return [...requests];

@@ -3,6 +3,7 @@
  */
 import { PlaidError } from "../plaid/errors.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../plaid/reasons.ts";
+import { rootTable } from "../resources/index.ts";
 import type { Resource } from "../resources/types.ts";
 import { ForeignToken, Limited } from "./ask.ts";
 import type { Failure } from "./types.ts";
@@ -10,7 +11,15 @@ import type { Failure } from "./types.ts";
 /** By this Plaid refuses one product that the user did not consent to; the item itself is well. */
 const NO_CONSENT = "ADDITIONAL_CONSENT_REQUIRED";
 
-export function failureOf(error: unknown, { products }: Resource): Failure {
+/** By this Plaid refuses a request of a product that the client does not have. Of the subject's own row it means that the keys are wrong. */
+const NO_PRODUCT = "UNAUTHORIZED_ROUTE_ACCESS";
+
+function classOf({ errorCode, retryClass }: PlaidError, resource: Resource): PlaidError["retryClass"] {
+  if (resource.products && errorCode === NO_CONSENT) return "product_unavailable";
+  return errorCode === NO_PRODUCT && rootTable(resource) === undefined ? "product_unavailable" : retryClass;
+}
+
+export function failureOf(error: unknown, resource: Resource): Failure {
   if (error instanceof ForeignToken) {
     return { class: "configuration", errorType: "TARTAN", errorCode: TOKEN_OF_ANOTHER_ITEM, message: error.message };
   }
@@ -19,7 +28,6 @@ export function failureOf(error: unknown, { products }: Resource): Failure {
   }
   if (!(error instanceof PlaidError)) throw error;
   const { errorType, errorCode, message, retryAfterSeconds } = error;
-  const retryClass = products && errorCode === NO_CONSENT ? "product_unavailable" : error.retryClass;
-  const failure: Failure = { class: retryClass, errorType, errorCode, message };
+  const failure: Failure = { class: classOf(error, resource), errorType, errorCode, message };
   return retryAfterSeconds === undefined ? failure : { ...failure, retryInMs: retryAfterSeconds * 1000 };
 }

@@ -12,7 +12,10 @@ import { SyncRequest } from "./item.schema.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
-/** Subjects whose token nobody handed over, more than $1 days old; $2 at most. Waiting and running subjects stay. */
+/**
+ * Subjects whose token nobody handed over and that were never read, more than $1 days old; $2 at most. Waiting and running subjects stay, and
+ * so do those that have rows, which can only be erased by their subject.
+ */
 export const TRIM_SUBJECTS = statement(
   "trim_subjects",
   `
@@ -23,6 +26,7 @@ delete from sync.subjects where (integration_id, kind, id) in (
     and not exists (select from tartan.items i where i.integration_id = s.integration_id and i.item_id = s.id and s.kind = 'item')
     and not exists (select from tartan.registered_subjects r
       where r.integration_id = s.integration_id and r.kind = s.kind and r.id = s.id)
+    and not exists (select from sync.cursors c where c.integration_id = s.integration_id and c.kind = s.kind and c.id = s.id)
   limit $2 for update skip locked)`,
 );
 

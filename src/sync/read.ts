@@ -87,11 +87,26 @@ async function askAll(reader: Reader, fetch: SnapshotFetch): Promise<Answered | 
   if (answer === null || beside.length === 0) return answer;
   const members = answer.body.size > 0 ? [answer.text.trim().slice(1, -1)] : [];
   for (const [name, request] of beside) {
-    const text = request.byId && !isNamedById(reader) ? "{}" : (await ask(reader, request)).text;
+    const text = request.byId ? await askById(reader, request) : (await ask(reader, request)).text;
     members.push(`${JSON.stringify(name)}:${text}`);
   }
   const text = `{${members.join(",")}}`;
   return { text, body: membersIn(text) };
+}
+
+/**
+ * The answer to a request that only some subjects have an answer to: those that Plaid knows by id. The first request was answered, so a
+ * refusal of this one says nothing of the subject.
+ */
+async function askById(reader: Reader, request: Request): Promise<string> {
+  if (!isNamedById(reader)) return "{}";
+  try {
+    return (await ask(reader, request)).text;
+  } catch (error) {
+    const isRefused = error instanceof PlaidError && ["item_ended", "configuration"].includes(error.retryClass);
+    if (isRefused) return "{}";
+    throw error;
+  }
 }
 
 /** Whether requests carry the subject's id; otherwise they carry a token of it. */

@@ -124,10 +124,10 @@ async function readStatuses(
 }
 
 /** A run that read nothing. */
-function unread({ status, attempts }: Claim, tasks: readonly Task[]): Decision {
+function unread({ kind, status, attempts }: Claim, tasks: readonly Task[]): Decision {
   const unknown = tasks.length > 0;
   return {
-    outcome: unknown ? "item_unknown" : "no_resource",
+    outcome: !unknown ? "no_resource" : kind === "item" ? "item_unknown" : "subject_unknown",
     status: unknown ? "unlinked" : status,
     attempts: unknown ? 0 : attempts,
     dueInMs: null,

@@ -21,6 +21,9 @@ import { GET_SUBJECT, LIST_SUBJECTS } from "./subject-queries.ts";
 import { refuseDisabled } from "./refuse-disabled.ts";
 import { NewSubject, SubjectFilter, SubjectSyncRequest } from "./subject.schema.ts";
 
+/** The id of the only subject of a kind. */
+const ONLY = "all";
+
 /** A subject as it may be shown; instants are ISO 8601. */
 export interface SubjectState {
   kind: string;
@@ -114,13 +117,15 @@ export async function addSubject(
   { integration_id: integrationId, ...given }: NewSubjectInput,
 ): Promise<AddedSubject> {
   const { kind, id, token, user_id: userId } = checked(NewSubject, given, "subject");
+  checkOnly(kind, id);
   checkToken(kind, token);
   const key = { integrationId, kind, id };
   return await database.transaction(async (tx) => {
     const created = await storeSubject(tx, vault, { ...key, token, userId });
-    if (userId !== undefined) await backfillUser(tx, key, userId);
+    // The subject is locked before its webhooks, as every run does.
     await renewSubjects(tx, [key]);
     await markDue(tx, [{ ...key, requested: [EVERYTHING] }]);
+    if (userId !== undefined) await backfillUser(tx, key, userId);
     return { kind, id, integration_id: integrationId, created };
   });
 }
@@ -131,6 +136,14 @@ export interface NewSubjectInput {
   id: string;
   token?: string | undefined;
   user_id?: string | undefined;
+}
+
+/** Of a kind that an integration has one of, such as its ledger of transfers, there is no other. */
+function checkOnly(kind: string, id: string): void {
+  if (subjectKind(kind)?.column !== null || id === ONLY) return;
+  throw new TartanError("invalid_request", `Each integration has one ${kind}, whose id is ${ONLY}.`, {
+    fields: { id: `must be ${ONLY}` },
+  });
 }
 
 /** The name of the token that a kind of subject has; null: none. */

@@ -56,14 +56,14 @@ export async function twoTenants({ database, vault }: World): Promise<Tenants> {
       `access-sandbox-${name}`,
     ];
     const { id } = await createIntegration(database, vault, {
-      client_id: `client-${name}`,
+      client_id: `plaidclient-${name}`,
       secret,
       webhook_secret,
       environment: "sandbox",
     });
     await introduceItem({ database, vault }, { integration_id: id, item_id: `item-${name}`, access_token: token });
     await mirror(database, id, name);
-    secrets.push(secret, webhook_secret, token, `client-${name}`);
+    secrets.push(secret, webhook_secret, token, `plaidclient-${name}`);
     return id;
   };
   const [mine, other] = [await integrate("mine"), await integrate("other")];

@@ -85,7 +85,7 @@ describe("a tenant's reader", () => {
     const url = await reader(world, { integrationId: tenants.mine });
     const others = await reader(world, { integrationId: tenants.other });
     const seen = await everything(url);
-    const telling = [tenants.other, "item-other", "raw-other", "client-other", new URL(others).password];
+    const telling = [tenants.other, "item-other", "raw-other", "plaidclient-other", new URL(others).password];
     expect(findings(seen, [...telling, ...tenants.secrets])).toEqual([]);
   });
 

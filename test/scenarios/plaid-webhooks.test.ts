@@ -51,7 +51,7 @@ function outcomeWithoutRun(body: Body, linked: ReadonlySet<unknown>): string | n
   const read = (kind: string) => resourcesOf(kind).filter(({ touchedBy }) => touches(touchedBy, type, code));
   if (subject === null || read(subject.kind).length === 0) {
     const { about = [] } = CATALOGUE.find((known) => known.type === type && known.code === code) ?? {};
-    return about.some(({ kind }) => read(kind).length > 0) ? "no_subject" : "no_resource";
+    return subject === null && about.some(({ kind }) => read(kind).length > 0) ? "no_subject" : "no_resource";
   }
   const access = subjectKind(subject.kind)?.access;
   if (access?.by === "access_token") return linked.has(subject.id) ? null : "item_unknown";

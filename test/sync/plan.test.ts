@@ -103,7 +103,7 @@ describe("a plan", () => {
       ),
     ).toEqual([]);
     expect(plan(["cheese"])).toEqual([]);
-    expect(plan(["*"], [], "pending", "transfer_ledger")).toEqual([]);
+    expect(plan(["*"], [], "pending", "beacon_user")).toEqual([]);
   });
 
   it("a plan is everything for a subject that was never brought up to date, or is linked anew", () => {

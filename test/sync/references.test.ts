@@ -22,8 +22,8 @@ async function followLedger(): Promise<void> {
 }
 
 const statusOf = async (id: string): Promise<unknown> =>
-  (await world.database.query<{ status: string }>("select status from plaid.transfers where transfer_id = $1", [id])).rows[0]
-    ?.status;
+  (await world.database.query<{ status: string }>("select status from plaid.transfers where transfer_id = $1", [id]))
+    .rows[0]?.status;
 
 it("a transfer that was read a moment ago is read again when the ledger has an event of it, and no other transfer is", async () => {
   const { records } = world.simulator.control;

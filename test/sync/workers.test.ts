@@ -115,8 +115,8 @@ describe("webhooks", () => {
       integrationId: world.integration.id,
       itemId: null,
       subject: { kind: "institution", id },
-      webhookType: "ISSUES",
-      webhookCode: "ISSUE_RESOLVED",
+      webhookType: "DASHBOARD_CONFIGURED_ALERT",
+      webhookCode: "INSTITUTION_STATUS_ALERT_TRIGGERED",
     });
     const asked = world.simulator.asked("/institutions/get_by_id");
     await append(world.database, [about]);

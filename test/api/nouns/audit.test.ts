@@ -49,7 +49,7 @@ it("changes by the API are recorded with the key's owner, the reason and the nam
 
 it("a change that is refused or rolled back is not in the audit log", async () => {
   const { id } = await world.api.integrate();
-  const refused = { name: "renamed", revealed_resources: ["transactions"] };
+  const refused = { name: "renamed", revealed_resources: ["holdings"] };
   expect((await world.api.call(`PATCH /v1/integrations/${id}`, { body: refused })).status).toBe(400);
   const broken = {
     ...world.database,

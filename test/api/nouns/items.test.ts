@@ -51,11 +51,11 @@ describe("linking an Item", () => {
       accounts: 0,
       transactions: 0,
       unfit_values: [],
-      resources: resourcesOf("item").map(({ name: resource }) => ({
+      resources: resourcesOf("item").map(({ name: resource, billed }) => ({
         resource,
         verified_at: null,
         rows: 0,
-        absent: null,
+        absent: billed ? "not_enabled" : null,
       })),
     });
   });

@@ -86,7 +86,7 @@ it("`tartan integrations update` changes the given options and leaves the rest",
   expect(await cli.text("integrations show", made.id)).toMatch(/not masked\s+liabilities\n/);
   expect(await cli.text(`${update} --reveal none`)).toContain("no longer revealed are masked");
   expect(await cli.json("integrations show", made.id)).toMatchObject({ revealed_resources: [], name: "Theirs" });
-  expect(await cli.refusal(`${update} --reveal transactions`)).toMatch(/^invalid_request: .*revealed_resources/);
+  expect(await cli.refusal(`${update} --reveal holdings`)).toMatch(/^invalid_request: .*revealed_resources/);
   expect(await cli.refusal(`${update} --enable transactions`)).toMatch(/^invalid_request: .*enabled_resources/);
   expect(await cli.refusal(update)).toContain("No setting to change was given");
 });
