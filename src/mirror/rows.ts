@@ -16,7 +16,13 @@ export interface Mirrored {
 
 export const tablesOf = (resource: Resource): Mirrored[] => resource.tables.map((table) => ({ resource, table }));
 
-export const statementName = ({ table }: Mirrored, what: string): string => `mirror_${table.name}_${what}`;
+/** Postgres cuts the names of statements at 63 characters. */
+const NAME_MAX = 63;
+
+export function statementName({ table }: Mirrored, what: string): string {
+  const name = `mirror_${table.name}_${what}`;
+  return name.length > NAME_MAX ? `m_${table.name}_${what}` : name;
+}
 export const nameOf = ({ table }: Mirrored): string => `plaid.${table.name}`;
 
 export const own = ({ resource: { subject } }: Mirrored, alias: string): string =>
@@ -82,8 +88,10 @@ function rowsAt(place: RowsAt, page: string, number: number, isOne: boolean): st
   const last = stepsOf(steps.pop() ?? "")[0]?.name ?? "";
   const { arrays, within } = arraysAround(steps, page);
   const value = `nullif(${within} -> ${literal(last)}, 'null')`;
-  if (isOne && place.whose === undefined)
-    return `select ${shaped(value, place, { within, number: "1", arrays })} as e, ${number} as place, 1 as n`;
+  if (isOne && place.whose === undefined) {
+    const present = place.nullable || place.optional ? ` where ${value} is not null` : "";
+    return `select ${shaped(value, place, { within, number: "1", arrays })} as e, ${number} as place, 1 as n${present}`;
+  }
   const elements = `jsonb_array_elements(${value}) with ordinality as x (e, n)`;
   const row = shaped("x.e", place, { within, number: countedIn(place.numberedWithin, arrays), arrays });
   const mine = place.whose === undefined ? "" : ` where ${fieldAround(place.whose, "x.e", arrays, "->>")} = $2`;

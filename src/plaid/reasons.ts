@@ -4,7 +4,7 @@
  */
 import { classify, type RetryClass } from "./errors.ts";
 
-/** Tartan's own code: Plaid answers an item's token with another item. */
+/** Tartan's own code: Plaid answers a token with another item, or another account, than it was given for. */
 export const TOKEN_OF_ANOTHER_ITEM = "token_of_another_item";
 
 export interface Reason {
@@ -20,12 +20,20 @@ const LINK_AGAIN = "Ask the user to link the account again. Then unlink this ite
 const OTHER_WAY =
   "The user cannot fix this in Link now. Tartan keeps the rows and checks the item daily; contact Plaid's support or let the user link another account.";
 const RIGHT_TOKEN = "Post ITEM/CREATED again with the access token that belongs to this item_id.";
+const RIGHT_PROCESSOR_TOKEN = "Add the account again with its processor_token.";
 
 const BY_CODE: Readonly<Record<string, Reason>> = {
-  [TOKEN_OF_ANOTHER_ITEM]: { message: "The access token belongs to another item.", next_step: RIGHT_TOKEN },
+  [TOKEN_OF_ANOTHER_ITEM]: {
+    message: "The token belongs to another item or account.",
+    next_step: `${RIGHT_TOKEN} Where it is the account of a processor: ${RIGHT_PROCESSOR_TOKEN}`,
+  },
   INVALID_ACCESS_TOKEN: {
     message: "Plaid does not accept the access token: it was rotated, or belongs to another client or environment.",
     next_step: RIGHT_TOKEN,
+  },
+  INVALID_PROCESSOR_TOKEN: {
+    message: "Plaid does not know the processor token, or it belongs to another client or environment.",
+    next_step: RIGHT_PROCESSOR_TOKEN,
   },
   INVALID_API_KEYS: {
     message: "Plaid does not accept the integration's client id and secret.",

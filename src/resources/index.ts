@@ -37,6 +37,7 @@ import {
 import { originators } from "./originators.ts";
 import { paymentConsents } from "./payment-consents.ts";
 import { payments } from "./payments.ts";
+import { PROCESSOR_RESOURCES } from "./processor.ts";
 import { recurringTransfers } from "./recurring-transfers.ts";
 import { transferLedger } from "./transfer-ledger.ts";
 import { transfers } from "./transfers.ts";
@@ -86,6 +87,7 @@ export const RESOURCES: readonly Resource[] = [
   watchlistScreeningHits,
   entityWatchlistScreenings,
   entityWatchlistScreeningHits,
+  ...PROCESSOR_RESOURCES,
 ];
 
 /** The resources of a kind of subject, such as `item`; none for a kind that nothing mirrors. */

@@ -41,6 +41,13 @@ export const LINK_SESSION: SubjectKind = {
   access: { by: "token", as: "link_token", inWebhook: "link_token" },
   hasEvents: true,
 };
+/** The account of an item that a processor reads with a token of its own. */
+export const PROCESSOR_ACCOUNT: SubjectKind = {
+  kind: "processor_account",
+  column: "account_id",
+  access: { by: "token", as: "processor_token", namedAt: "account.account_id" },
+  hasEvents: true,
+};
 
 /** A subject that Plaid finds by its id, in the field that its column is named after. */
 const byId = (kind: string, column: string): SubjectKind => ({

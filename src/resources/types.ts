@@ -17,13 +17,14 @@ export interface Touch {
  * - `access_token`: the token of the item
  * - `id`: the subject's id in the field `as`; where a token of the subject is stored, that in the field `orToken` instead
  * - `token`: a stored token of the subject in the field `as`; `inWebhook`: the field of its webhooks that has the token, where Plaid
- *   sends it with each, so that nobody has to store it
+ *   sends it with each, so that nobody has to store it; `namedAt`: where answers have the subject's id, so that the token of another one is
+ *   noticed
  * - `nothing`: the subject is all that the client has of something, such as its ledger of transfers
  */
 export type Access =
   | { by: "access_token" }
   | { by: "id"; as: string; orToken?: string }
-  | { by: "token"; as: string; inWebhook?: string }
+  | { by: "token"; as: string; inWebhook?: string; namedAt?: string }
   | { by: "nothing" };
 
 /** What webhooks are about and runs work on. */

@@ -24,8 +24,10 @@ export interface Reader {
   asker: Asker;
   /** the fields that name the subject: its id or its token */
   credentials: Readonly<Record<string, string>>;
-  /** the subject if it is an item, whose own rate limits count, and whose token must answer with it */
+  /** the subject if it is an item, whose own rate limits count */
   itemId: string | null;
+  /** where an answer to the subject's token has the id of what the token belongs to; null: nowhere */
+  namedAt: string | null;
   /** the token, as sealed, while Plaid has not answered it with this subject yet */
   unconfirmed: Buffer | null;
   /** of an item, as far as the mirror knows it */
@@ -48,7 +50,7 @@ export class Limited extends Error {
   }
 }
 
-/** Plaid answers the subject's token with another item. */
+/** Plaid answers the subject's token with another subject. */
 export class ForeignToken extends Error {}
 
 /** One request, when its turn has come. `fields` join its body; a dot in a name leads into an object. */
@@ -57,15 +59,15 @@ export async function ask(
   { endpoint, body: own }: Request,
   fields: Readonly<Record<string, unknown>> = {},
 ): Promise<{ text: string; body: Answer }> {
-  const { client, limiter, signal, scope, environment, asker, credentials, itemId, institutionId } = reader;
-  const { integrationId } = scope;
+  const { client, limiter, signal, scope, environment, asker, credentials, itemId, namedAt, institutionId } = reader;
+  const { integrationId, subjectId } = scope;
   const asking: Asking = { integrationId, environment, endpoint, itemId, institutionId };
   const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
   if (waitMs > 0) throw new Limited(waitMs);
   const sent = withFields({ ...own?.(asker), ...credentials }, fields);
   const { text } = await askWithin(limiter, asking, () => client.post(endpoint, sent, signal));
   const body = membersIn(text);
-  if (itemId !== null) expectOwn(body, itemId);
+  if (namedAt !== null) expectOwn(body, namedAt, subjectId);
   return { text, body };
 }
 
@@ -79,12 +81,11 @@ function withFields(body: Record<string, unknown>, fields: Readonly<Record<strin
   return whole;
 }
 
-/** An answer that names its item must name ours. */
-function expectOwn(body: Answer, itemId: string): void {
-  const item = valueOf(body, "item");
-  const named = typeof item === "object" && item !== null ? (item as { item_id?: unknown }).item_id : undefined;
-  if (typeof named === "string" && named !== itemId)
-    throw new ForeignToken("The access token belongs to another item; nothing that it reads is mirrored.");
+/** An answer that names its subject must name ours. */
+function expectOwn(body: Answer, namedAt: string, subjectId: string): void {
+  const named = valueAt(body, namedAt);
+  if (typeof named === "string" && named !== subjectId)
+    throw new ForeignToken("The token belongs to another item or account; nothing that it reads is mirrored.");
 }
 
 /** @throws PlaidError when it is no JSON */

@@ -15,7 +15,8 @@ const NO_CONSENT = "ADDITIONAL_CONSENT_REQUIRED";
 const NO_PRODUCT = "UNAUTHORIZED_ROUTE_ACCESS";
 
 function classOf({ errorCode, retryClass }: PlaidError, resource: Resource): PlaidError["retryClass"] {
-  if (resource.products && errorCode === NO_CONSENT) return "product_unavailable";
+  const isProduct = resource.products !== undefined || resource.billed !== undefined;
+  if (isProduct && errorCode === NO_CONSENT) return "product_unavailable";
   return errorCode === NO_PRODUCT && rootTable(resource) === undefined ? "product_unavailable" : retryClass;
 }
 

@@ -45,9 +45,16 @@ export async function openReader(deps: ReaderDeps, claim: Claim, signal: AbortSi
     asker: askerOf(integration, claim.id),
     credentials: credentials.fields,
     itemId: isItem ? claim.id : null,
+    namedAt: namedAtOf(subjectKind(claim.kind)?.access),
     unconfirmed: credentials.unconfirmed,
     institutionId: isItem ? await institutionOf(database, claim) : null,
   };
+}
+
+/** Where answers have the id of the subject of a token. */
+function namedAtOf(access: Access | undefined): string | null {
+  if (access?.by === "access_token") return "item.item_id";
+  return access?.by === "token" ? (access.namedAt ?? null) : null;
 }
 
 /** What the requests about a subject carry, and what is known of it. */

@@ -99,6 +99,7 @@ export async function openPlaid(world: World, tables: Readonly<Record<string, st
         },
         credentials: subject.access.by === "access_token" ? { access_token: "access-token" } : {},
         itemId: subject.access.by === "access_token" ? scope.subjectId : null,
+        namedAt: subject.access.by === "access_token" ? "item.item_id" : null,
         unconfirmed: null,
         institutionId: null,
       };

@@ -48,7 +48,6 @@ export const PRODUCT_WEBHOOKS = [
   ...webhooksOf("PROCESSOR_TOKEN", [PROCESSOR_ACCOUNT], {
     WEBHOOK_UPDATE_ACKNOWLEDGED: {
       meaning: "The webhook URL of a processor token was changed; Plaid sends this to the new one.",
-      unread: "Plaid shows the URL of a processor token nowhere.",
     },
   }),
 ];

@@ -8,6 +8,7 @@ import { LINKED } from "./linked.ts";
 import { MONEY } from "./money.ts";
 import { NUMBERS_AND_OWNERS } from "./numbers-and-owners.ts";
 import { PEOPLE } from "./people.ts";
+import { PROCESSORS } from "./processors.ts";
 import { REPORTS } from "./reports.ts";
 import { TRADED_AND_RECURRING } from "./traded-and-recurring.ts";
 import type { Meanings } from "./types.ts";
@@ -21,6 +22,7 @@ const ALL: Meanings = {
   ...MONEY,
   ...PEOPLE,
   ...TRADED_AND_RECURRING,
+  ...PROCESSORS,
 };
 
 /** What the columns have in common that each table has. */
