@@ -2,6 +2,8 @@
  * What Plaid has of a row and no column holds, by table: the path of the field, or of the object around several, and why. It stays in
  * `raw`.
  */
+import { baseTableOf, PROCESSOR_RESOURCES } from "../../src/resources/processor.ts";
+
 const OF_ACCOUNTS = "Of the account rather than its balances, and free of charge from /accounts/get.";
 const CUMULATIVE = "Sums of shorter periods; the transactions of the report have the same.";
 const ON_PAPER = "How the document was read, for showing it to people.";
@@ -30,7 +32,7 @@ const OF_REPORTED = {
   account_owner: "Of cards with several owners only.",
 } as const;
 
-export const LEFT_TO_RAW: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+const OF_TABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   transactions: {
     "location.address": FOR_MAPS,
     "location.lat": FOR_MAPS,
@@ -243,6 +245,13 @@ export const LEFT_TO_RAW: Readonly<Record<string, Readonly<Record<string, string
     results: "The items that were added are rows; other results are of few flows.",
   },
 };
+
+/** What a processor reads has the columns of what is read of an item. */
+const OF_PROCESSORS = PROCESSOR_RESOURCES.flatMap(({ tables }) =>
+  tables.map(({ name }) => [name, OF_TABLES[baseTableOf(name)] ?? {}] as const),
+);
+
+export const LEFT_TO_RAW: typeof OF_TABLES = { ...OF_TABLES, ...Object.fromEntries(OF_PROCESSORS) };
 
 /** A field that is left to raw wherever it is. */
 export const LEFT_EVERYWHERE: Readonly<Record<string, string>> = {

@@ -43,9 +43,10 @@ function rowFields({ fetch }: Resource, place: RowsAt): { fields: Fields; requir
     fields.set(name, beside.fields.get(name) ?? missing(name));
     return name;
   });
-  for (const name of Object.keys(place.fixed ?? {})) fields.set(name, TEXT);
+  const fixed = Object.keys(place.fixed ?? {});
+  for (const name of fixed) fields.set(name, TEXT);
   if (place.numbered !== undefined) fields.set(place.numbered, NUMBER);
-  return { fields, required: new Set([...row.required, ...joined, place.numbered ?? ""]) };
+  return { fields, required: new Set([...row.required, ...joined, ...fixed, place.numbered ?? ""]) };
 }
 
 function answerOf(endpoint: string): Field {

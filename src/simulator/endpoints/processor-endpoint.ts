@@ -26,8 +26,8 @@ export function processorTokenOf(token: string, { sim, client }: Call): { found:
 export interface Derived {
   /** the product that the token must not lack */
   product?: string;
-  /** how the Item's endpoint takes one account: in `options.account_ids`, in `options.account_id`, or not at all */
-  by?: "account_ids" | "account_id";
+  /** how the Item's endpoint takes one account: in `options.account_ids`, in `options.account_id`, beside the options, or not at all */
+  by?: "account_ids" | "account_id" | "beside";
   /** the fields of the request that are passed on */
   shape?: Shape;
   /** what the Item's answer becomes; `account` is the token's own */
@@ -45,11 +45,10 @@ export function processorEndpoint(path: string, of: Endpoint, derived: Derived =
       throw invalidProduct(product);
     if (item.revoked) throw permissionRevoked();
     if (item.error) throw new PlaidApiError(item.error);
-    const account = by === "account_ids" ? { account_ids: [found.accountId] } : { account_id: found.accountId };
     const request = {
       ...without(rest, ["client_id", "secret"]),
       access_token: item.accessToken,
-      ...(by ? { options: { ...(asked as object | null), ...account } } : {}),
+      ...(by ? accountAsked(by, found.accountId, asked) : {}),
     };
     const answered = of.run(of.parse(request), call, item);
     if (typeof answered !== "object") return answered;
@@ -57,6 +56,12 @@ export function processorEndpoint(path: string, of: Endpoint, derived: Derived =
       answered instanceof JsonMembers ? (JSON.parse(`{${answered.text}}`) as Record<string, unknown>) : { ...answered };
     return answer(plain, accountIn(plain, found));
   });
+}
+
+function accountAsked(by: NonNullable<Derived["by"]>, accountId: string, asked: unknown): Record<string, unknown> {
+  if (by === "beside") return { account_ids: [accountId], ...(asked ? { options: asked } : {}) };
+  const account = by === "account_ids" ? { account_ids: [accountId] } : { account_id: accountId };
+  return { options: { ...(asked as object | null | undefined), ...account } };
 }
 
 const without = (body: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> =>

@@ -5,15 +5,18 @@ import { bookOf, type Item } from "../item.ts";
 import { linkItem } from "../link.ts";
 import { invalidAccountId, invalidInstitution, itemNotFound, unknownAccessToken } from "../plaid-error.ts";
 import { processorTokenUpdated } from "../webhooks/notices.ts";
+import { accountsBalanceGet } from "./accounts-balance-get.ts";
 import { accountsGet } from "./accounts-get.ts";
 import { authGet } from "./auth-get.ts";
 import { endpoint, type Call, type Endpoint } from "./endpoint.ts";
 import { identityGet } from "./identity-get.ts";
 import { investmentsHoldingsGet } from "./investments-holdings-get.ts";
+import { investmentsTransactionsGet } from "./investments-transactions-get.ts";
 import { webhookUrl } from "./item-webhook-update.ts";
 import { liabilitiesGet } from "./liabilities-get.ts";
 import { processorEndpoint, processorTokenOf } from "./processor-endpoint.ts";
 import { transactionsGet } from "./transactions-get.ts";
+import { transactionsRecurringGet } from "./transactions-recurring-get.ts";
 import { transactionsRefresh } from "./transactions-refresh.ts";
 import { transactionsSync } from "./transactions-sync.ts";
 
@@ -79,6 +82,7 @@ export const PROCESSORS: readonly Endpoint[] = [
       institution_id: (item as { institution_id: string }).institution_id,
     }),
   }),
+  processorEndpoint("/processor/balance/get", accountsBalanceGet, { product: "balance", by: "account_ids" }),
   processorEndpoint("/processor/auth/get", authGet, {
     product: "auth",
     answer: ({ numbers }, account) => ({ account, numbers: numbersOf(numbers, account) }),
@@ -101,6 +105,12 @@ export const PROCESSORS: readonly Endpoint[] = [
     product: "transactions",
     answer: () => ({}),
   }),
+  processorEndpoint("/processor/transactions/recurring/get", transactionsRecurringGet, {
+    product: "recurring_transactions",
+    by: "beside",
+    // It is the one answer without the account.
+    answer: (answer) => answer,
+  }),
   processorEndpoint("/processor/liabilities/get", liabilitiesGet, {
     product: "liabilities",
     answer: ({ liabilities }, account) => ({ account, liabilities: ownIn(liabilities, account) }),
@@ -117,6 +127,11 @@ export const PROCESSORS: readonly Endpoint[] = [
         securities: (answer["securities"] as Row[]).filter((one) => ids.has(one["security_id"])),
       };
     },
+  }),
+  processorEndpoint("/processor/investments/transactions/get", investmentsTransactionsGet, {
+    product: "investments",
+    by: "account_ids",
+    shape: days,
   }),
 ];
 

@@ -10,7 +10,7 @@ export const processors: Walk = {
   async walk(walker) {
     const { sdk, simulator, webhook, judged, arrived } = walker;
     const { control } = simulator;
-    const products = ["transactions", "auth", "identity", "investments", "liabilities"];
+    const products = ["transactions", "auth", "identity", "investments", "liabilities", "recurring_transactions"];
     const [item] = control.createItems({ products, transactions: 60, institution_id: "ins_109508" }).items;
     const { item_id = "", access_token = "" } = item ?? {};
     const { accounts } = (await sdk.accountsGet({ access_token })).data;
@@ -76,4 +76,15 @@ async function read({ sdk, judged }: Walker, processor_token: string, account_id
   expect(owed.liabilities.credit).toBeNull();
   const held = await judged("/processor/investments/holdings/get", sdk.processorInvestmentsHoldingsGet(of));
   expect(held).toMatchObject({ holdings: [], securities: [] });
+  const trades = await judged(
+    "/processor/investments/transactions/get",
+    sdk.processorInvestmentsTransactionsGet({ ...of, ...DAYS, options: { count: 500, async_update: true } }),
+  );
+  expect(trades).toMatchObject({ account: { account_id }, total_investment_transactions: 0 });
+  const streams = await judged("/processor/transactions/recurring/get", sdk.processorTransactionsRecurringGet(of));
+  const grouped = [...streams.inflow_streams, ...streams.outflow_streams];
+  expect(new Set(grouped.map((stream) => stream.account_id))).toEqual(new Set([account_id]));
+  const options = { min_last_updated_datetime: "2020-01-01T00:00:00Z" };
+  const now = await judged("/processor/balance/get", sdk.processorBalanceGet({ ...of, options }));
+  expect(now.account.balances).toEqual(account.account.balances);
 }
