@@ -18,9 +18,9 @@ import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
 import { ENABLABLE, resourcesOf, subjectKind } from "../../../../src/resources/index.ts";
 import { RECORDS, type RecordKind } from "../../../../src/simulator/records/index.ts";
 import { requestSync } from "../../../../src/sync/queries.ts";
-import { addSubject, tokenOf } from "../../../../src/sync/subjects.ts";
+import { addSubject, requestSubjectSync, tokenOf } from "../../../../src/sync/subjects.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
-import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type World } from "../../../support/world/index.ts";
+import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type Item, type World } from "../../../support/world/index.ts";
 
 type Schema = {
   type?: unknown;
@@ -78,9 +78,10 @@ async function liveWithProducts(world: World<"sync">): Promise<void> {
   const [item] = world.integration.makeItems(1, 3, { products: ALL_PRODUCTS });
   if (!item) throw new Error("no item");
   // Account numbers differ by country.
-  for (const institution_id of ["ins_900005", "ins_900006"])
-    for (const foreign of world.integration.makeItems(1, 3, { products: ["auth"], institution_id }))
-      await world.integration.link(foreign);
+  const foreign = ["ins_900005", "ins_900006"].flatMap((institution_id) =>
+    world.integration.makeItems(1, 3, { products: ["auth"], institution_id }),
+  );
+  for (const each of foreign) await world.integration.link(each);
   for (const subtype of ["brokerage", "credit card", "mortgage", "student", "line of credit"] as const)
     control.addAccount(item.item_id, { subtype, webhooks: false });
   for (const name of BOOK_NAMES) control.change(item.item_id, name, { add: 20, webhooks: false });
@@ -89,6 +90,25 @@ async function liveWithProducts(world: World<"sync">): Promise<void> {
   // What Plaid bills for every request is read only when it is named.
   const billedEach = resourcesOf("item").filter(({ billed }) => billed === "each");
   await requestSync(world.database, item.item_id, { resources: billedEach.map(({ name }) => name) });
+  await openEventReader(world).work();
+  for (const each of [item, ...foreign]) await liveOfProcessors(world, each);
+}
+
+/** The accounts of an item, as a processor reads them. */
+async function liveOfProcessors(world: World<"sync">, { item_id, access_token }: Item): Promise<void> {
+  const { control, url, clientId: client_id, secret } = world.simulator;
+  const billedEach = resourcesOf("processor_account").filter(({ billed }) => billed === "each");
+  for (const { account_id } of control.accounts(item_id).accounts) {
+    const response = await fetch(`${url}/processor/token/create`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ client_id, secret, access_token, account_id, processor: "dwolla" }),
+    });
+    const { processor_token } = (await response.json()) as { processor_token: string };
+    const which = { integration_id: world.integration.id, kind: "processor_account", id: String(account_id) };
+    await addSubject(world, { ...which, token: processor_token });
+    await requestSubjectSync(world.database, which, { resources: billedEach.map(({ name }) => name) });
+  }
   await openEventReader(world).work();
 }
 
