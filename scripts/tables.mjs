@@ -140,7 +140,8 @@ const OTHER_IDS = { transaction_id: ["wallet_transactions", "payments"] };
 function targetOf({ subject }, table, column) {
   if (column === "security_id" && table in SECURITIES) return SECURITIES[table];
   if (OTHER_IDS[column] && !OTHER_IDS[column].includes(table)) return null;
-  return subject.kind === "item" && JOINED[column] ? JOINED[column] : ROOTS.get(column);
+  if (JOINED[column]) return subject.kind === "item" ? JOINED[column] : null;
+  return ROOTS.get(column);
 }
 
 function relationsOf(resource, { name, key, columns }) {
