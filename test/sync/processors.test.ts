@@ -78,7 +78,12 @@ const enable = (names: readonly string[]) =>
   updateIntegration(world.database, world.vault, world.integration.id, { enabled_resources: [...names] });
 /** The resources whose endpoints were asked during `act`. */
 async function askedDuring(act: () => Promise<unknown>): Promise<string[]> {
-  const counts = () => RESOURCES.map(({ fetch }) => endpointsOf(fetch).map((each) => world.simulator.asked(each)).join());
+  const counts = () =>
+    RESOURCES.map(({ fetch }) =>
+      endpointsOf(fetch)
+        .map((each) => world.simulator.asked(each))
+        .join(),
+    );
   const before = counts();
   await act();
   const after = counts();
