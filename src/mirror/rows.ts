@@ -16,8 +16,8 @@ export interface Mirrored {
 
 export const tablesOf = (resource: Resource): Mirrored[] => resource.tables.map((table) => ({ resource, table }));
 
-/** Postgres cuts the names of statements at 63 characters. */
-const NAME_MAX = 63;
+/** Postgres cuts the names of statements at 63 characters, and the statement of an event has `events_` in front. */
+const NAME_MAX = 63 - "events_".length;
 
 export function statementName({ table }: Mirrored, what: string): string {
   const name = `mirror_${table.name}_${what}`;

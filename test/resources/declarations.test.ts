@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Item } from "../../src/api/nouns/items/shapes.ts";
-import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
+import { nameOf, statementName, tablesOf } from "../../src/mirror/rows.ts";
 import { RESOURCES, resourcesOf, rootOf, shownTables, subjectKind, touches } from "../../src/resources/index.ts";
 import { meaningOf, WRITTEN } from "../../src/resources/meanings/index.ts";
 import { testDatabase, type TestDatabase } from "../support/database.ts";
@@ -78,6 +78,14 @@ describe("each resource", () => {
       // error.error_type is error_type: what would be said twice is said once
       const named = (path: readonly string[]) => path.join("_").replace(/^(\w+?)_\1_/, "$1_");
       for (const column of columns) expect(column.name).toBe(named(column.path));
+    });
+
+    it(`${name}: Postgres keeps the longest names of the table's statements whole`, () => {
+      for (const statement of [
+        statementName(each, "upsert_careful_revealed"),
+        `events_${statementName(each, "changed_by_keys")}`,
+      ])
+        expect([statement, statement.length <= 63]).toEqual([statement, true]);
     });
 
     it(`${name}: the table has a current_ view and a policy for tenants`, async () => {

@@ -21,7 +21,7 @@ const KIND = "processor_account";
 const RESOURCES = resourcesOf(KIND);
 const TABLES = RESOURCES.flatMap(tablesOf);
 const BALANCES = "processor_balances";
-const SUBTYPES = ["checking", "brokerage", "credit card", "mortgage", "student", "line of credit"] as const;
+const SUBTYPES = ["checking", "brokerage", "credit card", "mortgage", "student", "auto", "line of credit"] as const;
 
 let world: World<"sync">;
 let worker: Sync;
