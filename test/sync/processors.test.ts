@@ -228,6 +228,15 @@ it("a product that a processor token may not read is absent, the others are read
   await expectEqual([BALANCES]);
 });
 
+it("products that the user of an item did not consent to are absent for a processor, and the account is well without them", async () => {
+  const [without] = world.integration.makeItems(1, 5, { products: ["transactions"] }) as [Item];
+  const [account] = world.simulator.control.accounts(without.item_id).accounts;
+  const id = String(account?.["account_id"]);
+  await add(id, await tokenFor(without, id));
+  expect(await absences(id)).toMatchObject({ processor_transactions: null, processor_auth: "refused" });
+  expect(await stateOf(id)).toMatchObject({ status: "ok", error_code: null, verified_at: expect.any(String) });
+});
+
 it("the token of another account is noticed, changes no row, and gives way to the right one", async () => {
   const [id = "", other = ""] = ids;
   await add(id, tokens.get(other));
