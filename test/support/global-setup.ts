@@ -15,7 +15,7 @@ import { describeTables } from "../../src/mirror/comments.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { execute } from "./execute.ts";
 import { startInstalled } from "./installed-postgres.ts";
-import { scratchDir } from "./scratch.ts";
+import { SCRATCH_DIRS, scratchDir } from "./scratch.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -36,7 +36,7 @@ const PREFIX = "tartan-test-";
 
 /** Stops and removes what runs that were killed left behind. */
 async function sweep(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+  for (const name of await readdir(folder).catch(() => [])) {
     const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split("-")[0]) : 0;
     if (pid === 0 || isAlive(pid)) continue;
     const dataDir = join(folder, name);
@@ -54,9 +54,9 @@ async function startServer(): Promise<Server> {
   if (given !== undefined && given !== "") return { url: given, [Symbol.asyncDispose]: async () => undefined };
   const bin = process.env["TARTAN_TEST_POSTGRES_BIN"];
   if (bin !== undefined && bin !== "") return await startInstalled(bin, SETTINGS);
-  const folder = scratchDir();
-  await sweep(folder);
-  const dataDir = await mkdtemp(join(folder, `${PREFIX}${process.pid}-`));
+  // What is left in memory takes the room there, so that goes before the choice.
+  for (const folder of SCRATCH_DIRS) await sweep(folder);
+  const dataDir = await mkdtemp(join(scratchDir(), `${PREFIX}${process.pid}-`));
   const embedded = await startEmbedded({ dataDir, logger: silentLogger, settings: SETTINGS });
   return {
     url: embedded.url,
