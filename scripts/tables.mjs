@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, "..");
 const file = join(root, "docs/tables.md");
 const { changeType, endpointsOf, RESOURCES } = await import(join(root, "dist/resources/index.js"));
 const { meaningOf } = await import(join(root, "dist/resources/meanings/index.js"));
+const { maskWords } = await import(join(root, "dist/resources/meanings/masks.js"));
 
 const code = (text) => `\`${text}\``;
 const list = (names) => names.map(code).join(", ");
@@ -58,8 +59,12 @@ const BILLED = {
   once: "Plaid bills it: Tartan asks only where the integration enables it",
 };
 
+const OF_PRODUCTS =
+  "that of the product; where an item lacks it, Tartan asks only if you name the resource, and Plaid may then add the product and bill it";
+
 function factsOf(resource) {
-  const { subject, fetch, products, billed } = resource;
+  const { subject, fetch, products, billed, needs } = resource;
+  const cost = billed ? BILLED[billed] : products ? OF_PRODUCTS : null;
   return [
     ["of", kindOf(subject)],
     ["read from", list(endpointsOf(fetch))],
@@ -67,21 +72,10 @@ function factsOf(resource) {
     ...(products ? [["only with the product", products.map(code).join(" or ")]] : []),
     ["read after", readAfter(resource)],
     ["how fresh", freshnessOf(resource)],
-    ...(billed ? [["cost", BILLED[billed]]] : []),
+    ...(needs ? [["needs", `${code(needs)} of the integration`]] : []),
+    ...(cost ? [["cost", cost]] : []),
   ];
 }
-
-/** How a column is masked by default, by the longest declared path that leads to it. */
-function maskOf({ sensitive = {} }, path) {
-  const hit = Object.keys(sensitive).find(
-    (each) => path === each || path.startsWith(`${each}.`) || each.startsWith(`${path}.`),
-  );
-  return hit === undefined
-    ? ""
-    : { last4: "last four characters", hidden: "hidden", token: "always cut" }[sensitive[hit]];
-}
-
-const TYPES = { "text[]": "text[]", timestamptz: "timestamptz" };
 
 function columnsOf({ resource: { subject }, table }) {
   const keys = ["integration_id", ...(subject.column ? [subject.column] : []), ...table.key].map((name) => ({
@@ -90,14 +84,14 @@ function columnsOf({ resource: { subject }, table }) {
     path: [name],
     key: true,
   }));
-  const own = table.columns.map(({ name, type, path }) => ({ name, type: TYPES[type] ?? type, path }));
+  const own = table.columns.map((column) => ({ ...column, masked: maskWords(table, column) }));
   const given = (table.given ?? []).map((name) => ({ name, type: "text", path: [] }));
-  return [...keys, ...own, ...given].map(({ name, type, path, key }) => [
+  return [...keys, ...own, ...given].map(({ name, type, path, key, masked = "" }) => [
     code(name),
     key ? `${type}, key` : type,
     path.length > 1 ? code(path.join(".")) : "",
     meaningOf(table.name, name) ?? "",
-    maskOf(table, path.join(".")),
+    masked,
   ]);
 }
 
@@ -175,7 +169,7 @@ const page = `# Tables of the mirror, column by column
 <!-- Written by \`npm run docs\` from src/resources. -->
 
 ${total} tables in schema \`plaid\`. [The mirror](mirror.md) says what you can rely on, and [questions in SQL](queries.md) shows how they are used. The columns
-marked *key* are the primary key. Each table also has \`raw\`, ${meaningOf("", "raw")}; \`added_at\`, \`changed_at\` and \`removed_at\`; a table with one row for
+marked *key* are the primary key; *masked* says what a [sensitive field](sensitive.md) shows unless it is revealed. Each table also has \`raw\`, ${meaningOf("", "raw")}; \`added_at\`, \`changed_at\` and \`removed_at\`; a table with one row for
 each subject has \`verified_at\`. psql shows the meanings too: \`\\d+ plaid.accounts\`.
 
 ${list(RESOURCES.flatMap(({ tables }) => tables.map(({ name }) => name)))}

@@ -6,6 +6,7 @@ import { hash } from "node:crypto";
 import type { Database, Queryable } from "../database/types.ts";
 import { RESOURCES } from "../resources/index.ts";
 import { meaningOf } from "../resources/meanings/index.ts";
+import { maskClause } from "../resources/meanings/masks.ts";
 import { keyColumns, nameOf, tablesOf, type Mirrored } from "./rows.ts";
 import { literal } from "./values.ts";
 
@@ -33,7 +34,8 @@ const MEANINGS = RESOURCES.flatMap(tablesOf).map((of) => ({
   of,
   columns: columnsOf(of).flatMap((column) => {
     const meaning = meaningOf(of.table.name, column);
-    return meaning === undefined ? [] : [{ column, meaning }];
+    const declared = of.table.columns.find(({ name }) => name === column);
+    return meaning === undefined ? [] : [{ column, meaning: meaning + (declared ? maskClause(of.table, declared) : "") }];
   }),
 }));
 

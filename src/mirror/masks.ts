@@ -3,7 +3,7 @@
  * about a row all hold the masked value. mirror.masked, in SQL, masks one field; a field whose mask is `token` is masked even where
  * the integration reveals the resource.
  */
-import type { Column, Table } from "../resources/types.ts";
+import { MASKABLE, type Column, type Table } from "../resources/types.ts";
 import { literal, stepsOf } from "./values.ts";
 
 /** The masked fields of a table: their paths, and how each is masked. */
@@ -40,8 +40,6 @@ const startsWith = (path: readonly string[], start: readonly string[]): boolean 
 export const isMasked = (table: Pick<Table, "sensitive">, revealed: boolean, { path }: Column): boolean =>
   masksOf(table, revealed).some(([masked]) => startsWith(path, masked) || startsWith(masked, path));
 
-const HOLD_A_MASK: ReadonlySet<Column["type"]> = new Set(["text", "text[]", "jsonb"]);
-
 /** Whether a column is null because its type cannot hold a masked value, such as a date. */
 export const isMaskedAway = (table: Pick<Table, "sensitive">, revealed: boolean, column: Column): boolean =>
-  !HOLD_A_MASK.has(column.type) && column.type !== "boolean" && isMasked(table, revealed, column);
+  !MASKABLE.has(column.type) && column.type !== "boolean" && isMasked(table, revealed, column);

@@ -149,6 +149,9 @@ export type Fetch = SnapshotFetch | CursorFetch | LedgerFetch | WindowFetch | Li
 
 export type ColumnType = "text" | "numeric" | "boolean" | "date" | "timestamptz" | "text[]" | "jsonb";
 
+/** The types that can hold a masked value; a number, a day or a time is null while its field is masked. */
+export const MASKABLE: ReadonlySet<ColumnType> = new Set(["text", "text[]", "jsonb"]);
+
 /** A column and the path of its value in the row's object. */
 export interface Column {
   name: string;

@@ -3,14 +3,17 @@ import { expect, it } from "vitest";
 import { describeTables } from "../../src/mirror/comments.ts";
 import { testDatabase } from "../support/database.ts";
 
-const COMMENT = `select col_description('plaid.accounts'::regclass, attnum) as meaning from pg_attribute
-  where attrelid = 'plaid.accounts'::regclass and attname = 'mask'`;
+const COMMENT = `select col_description(attrelid, attnum) as meaning from pg_attribute
+  where attrelid = $1::regclass and attname = $2`;
 
 it("every table of the mirror says what it and its columns mean, and is described again only when that has changed", async () => {
   await using db = await testDatabase();
   const { database } = db;
-  const meaning = async () => (await database.query<{ meaning: string }>(COMMENT)).rows[0]?.meaning;
+  const meaning = async (table = "plaid.accounts", column = "mask") =>
+    (await database.query<{ meaning: string }>(COMMENT, [table, column])).rows[0]?.meaning;
   expect(await meaning()).toContain("account number");
+  expect(await meaning("plaid.payments", "iban")).toBe("the payer's IBAN; masked unless revealed");
+  expect(await meaning("plaid.identity_owners", "emails")).toMatch(/; data in it is masked unless revealed$/);
   expect(await describeTables(database)).toBe(false);
   await database.query("comment on column plaid.accounts.mask is 'mine'");
   expect(await describeTables(database)).toBe(false);

@@ -1,11 +1,12 @@
 /** Sensitive fields of rows: which values are masked and how, and that columns, raw and events hold the same. */
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { maskedRow } from "../../src/mirror/masks.ts";
+import { isMasked, maskedRow } from "../../src/mirror/masks.ts";
 import { applyReading } from "../../src/mirror/apply.ts";
 import type { Scope } from "../../src/mirror/types.ts";
 import { RESOURCES } from "../../src/resources/index.ts";
-import { date, numeric, text, type Resource, type Table } from "../../src/resources/types.ts";
+import { maskClause, maskWords } from "../../src/resources/meanings/masks.ts";
+import { date, jsonb, numeric, text, type Column, type Resource, type Table } from "../../src/resources/types.ts";
 import { MARK } from "../../src/tokens.ts";
 import { maskedAsDeclared } from "../support/masking.ts";
 import { startWorld, type World } from "../support/world/index.ts";
@@ -187,6 +188,31 @@ describe("a row with sensitive fields", () => {
       },
     ]);
   });
+});
+
+it("the words about a column say that it is masked exactly where the mirror masks it", () => {
+  for (const { tables } of RESOURCES)
+    for (const table of tables)
+      for (const column of table.columns) {
+        const said = [maskWords(table, column), maskClause(table, column)].map((words) => words !== "");
+        // A mask leaves yes and no as they are.
+        const masked = isMasked(table, false, column) && column.type !== "boolean";
+        expect([`${table.name}.${column.name}`, ...said]).toEqual([`${table.name}.${column.name}`, masked, masked]);
+      }
+});
+
+it("a column's words name the fields inside it that are masked, by their mask", () => {
+  const table = {
+    sensitive: { "owners[].names": "hidden", "owners[].street": "hidden", "owners[].id": "last4", "a.token": "token" },
+  } as const;
+  const words = (column: Column) => [maskWords(table, column), maskClause(table, column)];
+  expect(words(jsonb("owners"))).toEqual([
+    "`names`, `street`: hidden; `id`: last four characters",
+    "; names, street, id in it are masked unless revealed",
+  ]);
+  expect(words(text("a_token", "a.token"))).toEqual(["never shown", "; never shown"]);
+  expect(words(date("owners_id", "owners.id"))).toEqual(["null", "; null unless revealed"]);
+  expect(words(text("name"))).toEqual(["", ""]);
 });
 
 it("no sensitive field is a part of a key, leads to another subject, or orders or selects rows", () => {

@@ -33,9 +33,10 @@ export const COMMON: Readonly<Record<string, string>> = {
   plaid_user_id: "Plaid's id of the user",
   asset_report_id: "Plaid's id of the asset report",
   link_session_id: "Plaid's id of the session of Link",
-  position: "the place of the row in Plaid's list, from 1; Plaid gives it no id",
+  position:
+    "the row's place in Plaid's list, from 1, since Plaid gives it no id; when a row comes or goes, the others move: do not store it",
   raw: "the whole object as Plaid wrote it, with sensitive fields masked",
-  added_at: "when Plaid has had the row since, as far as Tartan knows; a row that comes back is added again",
+  added_at: "when Tartan first wrote the row, or wrote it again after a removal",
   changed_at: "when a value of the row last changed",
   removed_at: "when Tartan learned that Plaid no longer has the row; null while Plaid has it",
   verified_at: "when all rows of the subject last equalled Plaid's; null while one of its resources was never read",

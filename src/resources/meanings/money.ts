@@ -3,19 +3,19 @@ import type { Meanings } from "./types.ts";
 
 const FAILURE = {
   failure_reason_failure_code: "why it failed, as the payment network says it, such as R01",
-  failure_reason_ach_return_code: "the same for ACH; Plaid replaced it by the failure code",
+  failure_reason_ach_return_code: "why it failed, as ACH says it; Plaid replaced it by the failure code",
   failure_reason_description: "why it failed, in words",
 } as const;
 const TRANSFER_USER = {
   user_legal_name: "legal name of the person or firm whose account it is",
-  user_email_address: "their e-mail address",
-  user_phone_number: "their telephone number",
+  user_email_address: "e-mail address of the person or firm",
+  user_phone_number: "telephone number of the person or firm",
 } as const;
 const ERROR = {
   error_type: "type of the error that ended it; null where none did",
-  error_code: "code of that error",
+  error_code: "code of the error that ended it",
 } as const;
-const BACS = { account: "account number in the United Kingdom", sort_code: "sort code of that account" } as const;
+const BACS = { account: "account number in the United Kingdom", sort_code: "sort code of the account" } as const;
 
 export const MONEY: Meanings = {
   transfer_events: {
@@ -76,7 +76,7 @@ export const MONEY: Meanings = {
     next_origination_date: "the day of the next transfer; null when there will be none",
     funding_account_id: "your account that funds or receives the transfers",
     schedule_interval_unit: "week or month",
-    schedule_interval_count: "how many of those lie between two transfers",
+    schedule_interval_count: "how many weeks or months lie between two transfers",
     schedule_interval_execution_day:
       "the day of the week (1 is Monday) or of the month; negative: from the end of the month",
     schedule_start_date: "no transfer is made before this day",
@@ -86,7 +86,7 @@ export const MONEY: Meanings = {
   },
   originators: {
     originator_client_id: "Plaid's client id of the business that you make transfers for",
-    company_name: "its name",
+    company_name: "name of the business",
     transfer_diligence_status:
       "how far Plaid's review is: not_submitted, submitted, under_review, approved, denied or more_information_required",
     outstanding_requirements: "what the review still needs",
@@ -96,7 +96,7 @@ export const MONEY: Meanings = {
     status: "such as PAYMENT_STATUS_INPUT_NEEDED, _INITIATED, _EXECUTED, _SETTLED, _REJECTED or _FAILED",
     last_status_update: "when it got that status",
     amount_value: "amount of the payment",
-    amount_currency: "its currency, as ISO 4217 has it",
+    amount_currency: "currency of the amount, as ISO 4217 has it",
     reference: "what payer and recipient see on their statements",
     adjusted_reference: "the reference as the bank accepted it, where it had to be changed",
     recipient_id: "Plaid's id of the recipient",
@@ -107,7 +107,7 @@ export const MONEY: Meanings = {
     scheme: "the payment scheme that you asked for",
     adjusted_scheme: "the scheme that was used instead",
     amount_refunded_value: "how much was paid back so far",
-    amount_refunded_currency: "the currency of that",
+    amount_refunded_currency: "currency of what was paid back",
     refund_ids: "transactions of the wallet that paid it back",
     bacs_account: `the payer's ${BACS.account}`,
     bacs_sort_code: BACS.sort_code,
@@ -128,9 +128,9 @@ export const MONEY: Meanings = {
     type: "SWEEPING or COMMERCIAL",
     scopes: "ME_TO_ME or EXTERNAL; Plaid replaced it by the type",
     constraints_max_payment_amount_value: "the most that one payment may be",
-    constraints_max_payment_amount_currency: "the currency of that",
+    constraints_max_payment_amount_currency: "currency of the most that one payment may be",
     constraints_valid_date_time_from: "when it begins to be valid",
-    constraints_valid_date_time_to: "when it ends to be valid; null: it has no end",
+    constraints_valid_date_time_to: "when it stops being valid; null: it has no end",
     constraints_periodic_amounts: "the most that all payments of a period may be",
     payer_details_name: "name of the payer",
     payer_details_iban: "the payer's IBAN",
@@ -141,12 +141,12 @@ export const MONEY: Meanings = {
     wallet_id: "Plaid's id of the e-wallet",
     status: "ACTIVE, CLOSED or UNKNOWN",
     balance_current: "what it holds",
-    balance_available: "what of that can be paid out",
-    balance_iso_currency_code: "the currency of both",
-    numbers_bacs_account: `its ${BACS.account}`,
+    balance_available: "how much of it can be paid out",
+    balance_iso_currency_code: "currency of the balances",
+    numbers_bacs_account: `the wallet's ${BACS.account}`,
     numbers_bacs_sort_code: BACS.sort_code,
-    numbers_international_iban: "its IBAN",
-    numbers_international_bic: "the BIC of that",
+    numbers_international_iban: "the wallet's IBAN",
+    numbers_international_bic: "the BIC of its bank",
     recipient_id: "the id by which payments name it as recipient",
   },
   wallet_transactions: {
@@ -154,8 +154,8 @@ export const MONEY: Meanings = {
     wallet_id: "the e-wallet that it is of",
     status: "AUTHORISING, INITIATED, EXECUTED, SETTLED, BLOCKED or FAILED",
     type: "such as PAYOUT, PIS_PAY_IN, REFUND or FUNDS_SWEEP",
-    amount_value: "amount of it",
-    amount_iso_currency_code: "the currency of that",
+    amount_value: "amount of the transaction",
+    amount_iso_currency_code: "currency of the amount",
     reference: "what the counterparty sees",
     scheme: "the payment scheme, such as FASTER_PAYMENTS",
     created_at: "when it was made",
@@ -164,9 +164,9 @@ export const MONEY: Meanings = {
     failure_reason: "why it failed",
     payee_verification_status: "whether the counterparty's bank knows the account under that name",
     counterparty_name: "name of the one who pays or is paid",
-    counterparty_numbers_bacs_account: `their ${BACS.account}`,
+    counterparty_numbers_bacs_account: `the counterparty's ${BACS.account}`,
     counterparty_numbers_bacs_sort_code: BACS.sort_code,
-    counterparty_numbers_international_iban: "their IBAN",
+    counterparty_numbers_international_iban: "the counterparty's IBAN",
     related_transactions: "other transactions that it caused or is caused by",
     ...ERROR,
   },

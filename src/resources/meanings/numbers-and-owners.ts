@@ -3,33 +3,33 @@ import type { Meanings } from "./types.ts";
 
 export const NUMBERS_AND_OWNERS: Meanings = {
   auth_ach: {
-    account: "the account number; masked unless revealed",
-    routing: "the routing number for ACH transfers; masked unless revealed",
-    wire_routing: "the routing number for wire transfers; masked unless revealed",
+    account: "the account number",
+    routing: "the routing number for ACH transfers",
+    wire_routing: "the routing number for wire transfers",
     is_tokenized_account_number:
       "whether the bank gave a number made for Plaid, which stops working when the user withdraws access",
     can_transfer_in: "whether money can be sent to the account",
     can_transfer_out: "whether money can be debited from the account",
   },
   auth_eft: {
-    account: "the account number; masked unless revealed",
+    account: "the account number",
     institution: "number of the bank",
-    branch: "number of the branch; masked unless revealed",
+    branch: "number of the branch",
   },
   auth_international: {
-    iban: "the international account number; masked unless revealed",
-    bic: "the bank's code for international transfers; masked unless revealed",
+    iban: "the international account number",
+    bic: "the bank's code for international transfers",
   },
   auth_bacs: {
-    account: "the account number; masked unless revealed",
-    sort_code: "number of the bank and branch; masked unless revealed",
+    account: "the account number",
+    sort_code: "number of the bank and branch",
   },
   identity_owners: {
     position: "the owner's place in the account's list, from 1; owners have no id at Plaid",
-    names: "names of the owner; masked unless revealed",
-    emails: "e-mail addresses, with which is the primary one; masked unless revealed",
-    phone_numbers: "telephone numbers, with their kind; masked unless revealed",
-    addresses: "postal addresses; streets are masked unless revealed",
+    names: "names of the owner",
+    emails: "e-mail addresses, with which is the primary one",
+    phone_numbers: "telephone numbers, with their kind",
+    addresses: "postal addresses",
   },
   statements: {
     statement_id: "Plaid's id of the statement, with which its file is fetched",

@@ -3,8 +3,8 @@ import type { Meanings } from "./types.ts";
 
 const AUDITED = {
   audit_trail_source: "what changed it last: dashboard, link, api or system",
-  audit_trail_dashboard_user_id: "who did so in Plaid's dashboard",
-  audit_trail_timestamp: "when that was",
+  audit_trail_dashboard_user_id: "who changed it last in Plaid's dashboard",
+  audit_trail_timestamp: "when it was last changed",
 } as const;
 const SCREENED = {
   status: "pending_review, cleared or rejected",
@@ -20,7 +20,7 @@ const HIT = {
   review_status: "confirmed, pending_review or dismissed",
   list_code: "the watchlist, such as US_SDN or EU_CON",
   first_active: "when it was found first",
-  inactive_since: "when it stopped to match, after the list or your terms changed",
+  inactive_since: "when it stopped matching, after the list or your terms changed",
   historical_since: "when it was replaced by a newer version",
   plaid_uid: "Plaid's id of who is on the list, the same in every list",
   source_uid: "the list's own id of them",

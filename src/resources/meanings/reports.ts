@@ -18,7 +18,7 @@ const ACCOUNT = {
   mask: "the last characters of the account number",
   type: "such as depository",
   subtype: "such as checking",
-  owners: "the owners; masked unless revealed",
+  owners: "the owners",
 } as const;
 
 const REPORTED_ACCOUNT = {
@@ -107,7 +107,7 @@ export const REPORTS: Meanings = {
     income_metrics_current_monthly_gross_income: "present income a month, before deductions",
     income_metrics_current_annual_net_income: "present income a year, after deductions",
     income_metrics_projected_annual_net_income: "expected income a year, after deductions",
-    income_metrics_iso_currency_code: "currency of these",
+    income_metrics_iso_currency_code: "currency of the income",
     transactions: "the transactions",
   },
   cra_partner_insights: {
@@ -149,9 +149,9 @@ export const REPORTS: Meanings = {
   asset_reports: {
     ...REPORT,
     user_client_user_id: "your identifier of the user",
-    user_first_name: "first name; masked unless revealed",
-    user_last_name: "last name; masked unless revealed",
-    user_ssn: "social security number; masked unless revealed",
+    user_first_name: "first name",
+    user_last_name: "last name",
+    user_ssn: "social security number",
   },
   asset_report_accounts: {
     ...REPORTED_ACCOUNT,
