@@ -1,5 +1,5 @@
 /**
- * Writes the lists of tables and of sensitive fields in docs/mirror.md from the resources; with --check it only says whether it is stale. The rest of that page
+ * Writes the list of tables in docs/mirror.md from the resources; with --check it only says whether it is stale. The rest of that page
  * is written by hand.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -7,30 +7,19 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const file = join(root, "docs/mirror.md");
-const { endpointsOf, RESOURCES } = await import(join(root, "dist/resources/index.js"));
+const { RESOURCES } = await import(join(root, "dist/resources/index.js"));
 
 const code = (text) => `\`${text}\``;
-const head = ["table", "one row is", "its key, behind `integration_id`", "read from", "for items with"];
-const rows = RESOURCES.flatMap(({ tables, subject, fetch, products = [] }) =>
-  tables.map(({ name, row, key }) => [
-    code(`plaid.${name}`),
-    row,
-    [subject.column ?? [], ...key].flat().map(code).join(", "),
-    endpointsOf(fetch).map(code).join(", "),
-    products.map(code).join(" or "),
-  ]),
-);
-const MASKS = { last4: "shows the last four characters", hidden: "shows nothing", token: "never shown" };
-const sensitiveHead = ["table", "field of Plaid's object", "masked, it", "revealed with"];
-const sensitive = RESOURCES.flatMap(({ name: resource, tables }) =>
-  tables.flatMap(({ name, sensitive = {} }) =>
-    Object.entries(sensitive).map(([path, mask]) => [
-      code(`plaid.${name}`),
-      code(path),
-      MASKS[mask],
-      mask === "token" ? "" : code(resource),
-    ]),
-  ),
+const BILLED = {
+  once: "where you enable it: Plaid bills it",
+  each: "where you enable it, and name it: Plaid bills each request",
+};
+const requestedOnly = ({ billed, products = [] }) =>
+  billed ? BILLED[billed] : products.length > 0 ? `where the item has ${products.map(code).join(" or ")}` : "";
+
+const head = ["table", "one row is", "requested only"];
+const rows = RESOURCES.filter(({ subject }) => subject.kind !== "processor_account").flatMap((resource) =>
+  resource.tables.map(({ name, row }) => [code(`plaid.${name}`), row, requestedOnly(resource)]),
 );
 
 function table(head, rows) {
@@ -39,16 +28,11 @@ function table(head, rows) {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
 }
 
-/** The page with the table in place of the one between its marks. */
-function withTable(page, mark, written) {
-  const [begin, end] = [`<!-- ${mark} -->`, `<!-- /${mark} -->`];
-  const [before, after] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
-  if (before < begin.length || after < before) throw new Error(`docs/mirror.md must have ${begin} and ${end}`);
-  return `${page.slice(0, before)}\n\n${written}\n\n${page.slice(after)}`;
-}
-
 const page = readFileSync(file, "utf8");
-const written = withTable(withTable(page, "tables", table(head, rows)), "sensitive", table(sensitiveHead, sensitive));
+const [begin, end] = ["<!-- tables -->", "<!-- /tables -->"];
+const [before, after] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
+if (before < begin.length || after < before) throw new Error(`docs/mirror.md must have ${begin} and ${end}`);
+const written = `${page.slice(0, before)}\n\n${table(head, rows)}\n\n${page.slice(after)}`;
 
 if (process.argv.includes("--check")) {
   if (written !== page) {
