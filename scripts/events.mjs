@@ -28,7 +28,7 @@ Tartan sends your systems events. Each is one JSON object:
 | \`history\` | true for what the first reading of an item found: that existed before and is not news |
 | \`data\` | depends on the type; its name below links to its JSON Schema |
 
-Numbers are as Plaid wrote them. Parse them as decimals where the last digit matters.
+Rows are as Plaid wrote them, with [sensitive fields](sensitive.md) masked. Parse their numbers as decimals where the last digit matters.
 
 | about your Items | when |
 |---|---|

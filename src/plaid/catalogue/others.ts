@@ -54,6 +54,7 @@ export const OTHER_WEBHOOKS = [
   ...webhooksOf("BANK_TRANSFERS", [], {
     BANK_TRANSFERS_EVENTS_UPDATE: {
       meaning: "There are new events of bank transfers, such as micro-deposits.",
+      deprecated: true,
       unread: "Plaid replaced Bank Transfer by Transfer; Tartan does not mirror it.",
     },
   }),
