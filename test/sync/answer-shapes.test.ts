@@ -1,4 +1,4 @@
-/** Shapes of one answer that no resource has yet: rows inside arrays of rows, and answers of several endpoints. */
+/** Shapes of one answer: rows inside arrays of rows, and answers of several endpoints. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ITEM } from "../../src/resources/subjects.ts";
 import { text, type Resource } from "../../src/resources/types.ts";
