@@ -35,7 +35,9 @@ const MEANINGS = RESOURCES.flatMap(tablesOf).map((of) => ({
   columns: columnsOf(of).flatMap((column) => {
     const meaning = meaningOf(of.table.name, column);
     const declared = of.table.columns.find(({ name }) => name === column);
-    return meaning === undefined ? [] : [{ column, meaning: meaning + (declared ? maskClause(of.table, declared) : "") }];
+    return meaning === undefined
+      ? []
+      : [{ column, meaning: meaning + (declared ? maskClause(of.table, declared) : "") }];
   }),
 }));
 
