@@ -88,6 +88,9 @@ export function describeError(error: unknown): { name: string; code?: string; me
   if (typeof code === "string" && /^2[23][0-9A-Z]{3}$/.test(code)) {
     return { name: error.name, code, message: `Postgres refused a value (${code})` };
   }
+  // V8 repeats a part of the text that JSON.parse refuses.
+  if (error instanceof SyntaxError && error.message.includes("JSON"))
+    return { name: error.name, message: "a text is not valid JSON" };
   const described = { name: error.name, message: error.message };
   return typeof code === "string" ? { ...described, code } : described;
 }

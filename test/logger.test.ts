@@ -55,6 +55,21 @@ describe("a log line", () => {
     expect(child).toContain("[cut]");
   });
 
+  test.each(['{"legal_name": Jane Doe}', '{"ssn": "078-05-1120"', '["078-05-1120]'])(
+    "a log line says that a text is not valid JSON and repeats nothing of it: %s",
+    (text) => {
+      const written = line((logger) => {
+        try {
+          JSON.parse(text);
+        } catch (error) {
+          logger.error({ error }, "a line");
+        }
+      });
+      expect(JSON.parse(written)).toMatchObject({ error: { name: "SyntaxError", message: "a text is not valid JSON" } });
+      expect(written).not.toMatch(/Jane|Doe|078/);
+    },
+  );
+
   test("a log line shows no token of Plaid's in a text, a message or an error, under any field name", () => {
     const token = "access-production-de3ce8ef-33f8-452c-a685-8671031fc0f6";
     const error = Object.assign(new Error(`refused ${token}`), { code: "X" });

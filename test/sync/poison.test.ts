@@ -3,12 +3,14 @@
  * its `verified_at` and a reason. Each resource poisons an item of its own, so one round tries all of them.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { createLogger } from "../../src/logger.ts";
 import { nameOf, tablesOf } from "../../src/mirror/rows.ts";
 import { PlaidError } from "../../src/plaid/errors.ts";
 import { endpointsOf, resourcesOf, rootTable } from "../../src/resources/index.ts";
 import type { Resource } from "../../src/resources/types.ts";
 import { resourcesOfItem } from "../../src/sync/cursor-queries.ts";
 import { requestSync } from "../../src/sync/queries.ts";
+import { addSubject, getSubject, requestSubjectSync } from "../../src/sync/subjects.ts";
 import { gated } from "./support.ts";
 import { startWorld, type Item, type World } from "../support/world/index.ts";
 
@@ -124,3 +126,40 @@ it.each(CASES)(
     }
   },
 );
+
+it("a wrong letter deep in an answer that is the row itself keeps the row, and neither the state nor the log repeats the answer", async () => {
+  const made = world.simulator.control.records.create("identity_verification", { webhooks: false });
+  const which = { kind: "identity_verification", id: made.records[0]?.id ?? "", integration_id: world.integration.id };
+  const lines: unknown[] = [];
+  const logger = createLogger("debug", { write: (text: string) => void lines.push(text) });
+  let isPoisoned = false;
+  const real = gated((_path, _body, pass) => pass());
+  await using worker = await world.sync.start({
+    logger,
+    delays: { retryMs: 600_000, retryMaxMs: 600_000 },
+    clientFor: (integration) => {
+      const client = real(integration);
+      const post: typeof client.post = async (path, body, signal) => {
+        const answer = await client.post(path, body, signal);
+        return isPoisoned
+          ? { ...answer, text: answer.text.replace(/("date_of_birth":)\s*"[^"]*"/, "$1 Jane Doe") }
+          : answer;
+      };
+      return { ...client, post };
+    },
+  });
+  await addSubject(world, which);
+  await worker.idle();
+  const rows = async (): Promise<unknown[]> =>
+    (await world.database.query("select raw, verified_at from plaid.identity_verifications where removed_at is null"))
+      .rows;
+  const before = await rows();
+  expect(before).toHaveLength(1);
+  isPoisoned = true;
+  await requestSubjectSync(world.database, which);
+  await worker.idle();
+  expect(await rows()).toEqual(before);
+  const { status, error_code, last_error } = await getSubject(world.database, which);
+  expect({ status, error_code }).toEqual({ status: "retrying", error_code: "UNREADABLE_ANSWER" });
+  expect(JSON.stringify([last_error, lines])).not.toContain("Jane");
+});
