@@ -4,7 +4,7 @@
  */
 import { classify, type RetryClass } from "./errors.ts";
 
-/** Tartan's own code: Plaid answers a token with another item, or another account, than it was given for. */
+/** Tartan's own code: Plaid answers a token with another item, account or report than it was given for. */
 export const TOKEN_OF_ANOTHER_ITEM = "token_of_another_item";
 
 export interface Reason {
@@ -24,8 +24,8 @@ const RIGHT_PROCESSOR_TOKEN = "Add the account again with its processor_token.";
 
 const BY_CODE: Readonly<Record<string, Reason>> = {
   [TOKEN_OF_ANOTHER_ITEM]: {
-    message: "The token belongs to another item or account.",
-    next_step: `${RIGHT_TOKEN} Where it is the account of a processor: ${RIGHT_PROCESSOR_TOKEN}`,
+    message: "The token belongs to another item, account or report.",
+    next_step: `${RIGHT_TOKEN} Where it is an asset report or the account of a processor: Add it again with its own asset_report_token or processor_token.`,
   },
   INVALID_ACCESS_TOKEN: {
     message: "Plaid does not accept the access token: it was rotated, or belongs to another client or environment.",

@@ -32,7 +32,7 @@ export const USER: SubjectKind = {
 export const ASSET_REPORT: SubjectKind = {
   kind: "asset_report",
   column: "asset_report_id",
-  access: { by: "token", as: "asset_report_token" },
+  access: { by: "token", as: "asset_report_token", namedAt: "report.asset_report_id" },
   hasEvents: true,
 };
 export const LINK_SESSION: SubjectKind = {

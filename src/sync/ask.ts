@@ -85,7 +85,7 @@ function withFields(body: Record<string, unknown>, fields: Readonly<Record<strin
 function expectOwn(body: Answer, namedAt: string, subjectId: string): void {
   const named = valueAt(body, namedAt);
   if (typeof named === "string" && named !== subjectId)
-    throw new ForeignToken("The token belongs to another item or account; nothing that it reads is mirrored.");
+    throw new ForeignToken("The token belongs to another item, account or report; nothing that it reads is mirrored.");
 }
 
 /** @throws PlaidError when it is no JSON */

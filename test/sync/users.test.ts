@@ -171,6 +171,19 @@ it("a webhook about an asset report waits for the report's token, and the report
   expect(rows[0]?.raw.user).toMatchObject({ first_name: "•••", ssn: expect.stringMatching(/^••••\d{4}$/) });
 });
 
+it("an asset report that was added with the token of another one has no rows and says so, until its own token is added", async () => {
+  const [report, other] = [made("asset_report", { items: 1 }), made("asset_report", { items: 1 })];
+  await add("asset_report", report.id, other.token);
+  const { status, error_code, next_step } = await getSubject(world.database, { kind: "asset_report", id: report.id });
+  expect({ status, error_code }).toEqual({ status: "misconfigured", error_code: "token_of_another_item" });
+  expect(next_step).toContain("asset report");
+  for (const table of ["asset_reports", "asset_report_accounts", "asset_report_transactions"])
+    expect(await count(table, `asset_report_id in ('${report.id}', '${other.id}')`)).toBe(0);
+  await add("asset_report", report.id, report.token);
+  await equal("asset_report", report.id);
+  expect(await statusOf("asset_report", report.id)).toBe("ok");
+});
+
 it("an asset report that is not ready is read again when Plaid says that it is", async () => {
   const report = made("asset_report", { ready_after_s: 3600 });
   await add("asset_report", report.id, report.token);
