@@ -35,7 +35,6 @@ interface Row {
   country_codes: string[];
   days_requested: number | null;
   include_original_description: boolean;
-  consumer_report_permissible_purpose: string | null;
 }
 
 type Value = KnownIntegration | TartanError | null;
@@ -165,7 +164,6 @@ class CachingDirectory implements Directory, AsyncDisposable {
         countryCodes: row.country_codes,
         daysRequested: row.days_requested,
         includeOriginalDescription: row.include_original_description,
-        permissiblePurpose: row.consumer_report_permissible_purpose,
       };
     } catch (error) {
       if (!(error instanceof TartanError)) throw error;

@@ -78,7 +78,8 @@ export const REVEALED: Statement = {
 
 export const ENABLED: Statement = {
   name: "integrations_enabled",
-  text: "select enabled_resources as enabled from tartan.integrations where id = $1",
+  text: `select enabled_resources as enabled, consumer_report_permissible_purpose as "permissiblePurpose"
+    from tartan.integrations where id = $1`,
 };
 
 export const LIST_REVEALS_UNDER_WAY =
@@ -129,7 +130,7 @@ export const LOAD_INTEGRATIONS: Statement = {
   name: "integrations_load",
   text: `
     select id, environment, plaid_url, client_id, client_secret_sealed, webhook_secret_sealed, country_codes,
-      days_requested, include_original_description, consumer_report_permissible_purpose
+      days_requested, include_original_description
     from tartan.integrations where deleted_at is null and ($1::text[] is null or id = any ($1))
     limit 10000`,
 };

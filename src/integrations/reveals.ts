@@ -80,10 +80,21 @@ export async function revealedOf(tx: Queryable, id: string, names: readonly stri
   return (await tx.query<Reveals>(REVEALED, [id, names])).rows[0]?.revealed ?? [];
 }
 
-/** The billed resources that the integration enables. */
-export async function enabledOf(q: Queryable, id: string): Promise<readonly string[]> {
-  return (await q.query<Reveals>(ENABLED, [id])).rows[0]?.enabled ?? [];
+/** The billed resources that an integration enables, and why it asks for those of which Plaid wants to know. */
+export interface Enabling {
+  enabled: readonly string[];
+  permissiblePurpose: string | null;
 }
+
+/** Both are read at once: one change may set both, and Plaid refuses some of the resources without the purpose. */
+export async function enablingOf(q: Queryable, id: string): Promise<Enabling> {
+  const [row] = (await q.query<Enabling>(ENABLED, [id])).rows;
+  return row ? { ...row } : { enabled: [], permissiblePurpose: null };
+}
+
+/** The billed resources that the integration enables. */
+export const enabledOf = async (q: Queryable, id: string): Promise<readonly string[]> =>
+  (await enablingOf(q, id)).enabled;
 
 /** The work that changes have left. */
 export interface RevealsUnderWay {

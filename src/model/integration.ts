@@ -14,8 +14,6 @@ export interface KnownIntegration {
   /** days of transactions to ask for when an item is initialised; null: Plaid's default, 90 */
   daysRequested: number | null;
   includeOriginalDescription: boolean;
-  /** why consumer reports on cash flow are asked for, in Plaid's words; null: they are not */
-  permissiblePurpose: string | null;
 }
 
 /** A new, changed or deleted integration is found as it is at the latest after this time. */

@@ -231,7 +231,7 @@ async function findMissed(
 
 /** Names of the resources that were read with options other than the integration's current ones. */
 function otherwiseRead({ integration, readings }: Opened, subjectId: string): string[] {
-  const asker = askerOf(integration, subjectId);
+  const asker = askerOf(integration, subjectId, null);
   return resourcesOf("item").flatMap((resource) => {
     const reading = readings.get(resource.name);
     return reading && reading.readWith !== readWithOf(resource, asker) ? [resource.name] : [];

@@ -26,8 +26,16 @@ export interface ReaderDeps {
   limiter: Limiter;
 }
 
-/** What requests to Plaid need, or null when the subject's integration or token is not known. */
-export async function openReader(deps: ReaderDeps, claim: Claim, signal: AbortSignal): Promise<Reader | null> {
+/**
+ * What requests to Plaid need, or null when the subject's integration or token is not known.
+ * @param permissiblePurpose as read with what the integration enables, since the directory may be older
+ */
+export async function openReader(
+  deps: ReaderDeps,
+  claim: Claim,
+  permissiblePurpose: string | null,
+  signal: AbortSignal,
+): Promise<Reader | null> {
   const { database, directory, vault, clientFor, clock, limiter } = deps;
   const integration = await directory.find(claim.integrationId);
   if (integration === null) return null;
@@ -42,7 +50,7 @@ export async function openReader(deps: ReaderDeps, claim: Claim, signal: AbortSi
     client: clientFor(integration),
     scope: scopeOf(claim, credentials.userId),
     environment: integration.environment,
-    asker: askerOf(integration, claim.id),
+    asker: askerOf(integration, claim.id, permissiblePurpose),
     credentials: credentials.fields,
     itemId: isItem ? claim.id : null,
     namedAt: namedAtOf(subjectKind(claim.kind)?.access),

@@ -47,8 +47,9 @@ export const readWithOf = ({ fetch }: Resource, asker: Asker): string =>
 
 /** The values of an integration that go into requests about a subject. */
 export const askerOf = (
-  { countryCodes, daysRequested, includeOriginalDescription, permissiblePurpose }: Omit<Asker, "subjectId">,
+  { countryCodes, daysRequested, includeOriginalDescription }: Omit<Asker, "subjectId" | "permissiblePurpose">,
   subjectId: string,
+  permissiblePurpose: string | null,
 ): Asker => ({ subjectId, countryCodes, daysRequested, includeOriginalDescription, permissiblePurpose });
 
 async function readSnapshot(reader: Reader, task: Task, fetch: SnapshotFetch): Promise<Outcome> {

@@ -8,7 +8,7 @@
  */
 import type { Database } from "../database/types.ts";
 import type { Hint } from "../events/hint.ts";
-import { enabledOf } from "../integrations/reveals.ts";
+import { enablingOf } from "../integrations/reveals.ts";
 import { bodiesOf, type WaitingWebhook } from "../journal/served.ts";
 import type { Logger } from "../logger.ts";
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
@@ -42,17 +42,17 @@ export interface RunDeps extends ReaderDeps {
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, statuses, loops, enabled] = await Promise.all([
+  const [webhooks, statuses, loops, { enabled, permissiblePurpose }] = await Promise.all([
     waitingWebhooks(database, claim),
     readStatuses(database, claim),
     readLoopsOf(database, claim),
     // Not from the directory: it may not know yet what was enabled, and this run may be the one that was requested for that.
-    enabledOf(database, claim.integrationId),
+    enablingOf(database, claim.integrationId),
   ]);
   const resources = requestable(claim.kind, enabled);
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
   const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
-  const opened = tasks.length > 0 ? await openReader(deps, claim, signal) : null;
+  const opened = tasks.length > 0 ? await openReader(deps, claim, permissiblePurpose, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   signal.throwIfAborted();
   const given = { claim, opened, enabled, statuses, loops, webhooks, idle, tasks };

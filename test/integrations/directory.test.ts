@@ -43,7 +43,6 @@ async function openPostgres(): Promise<DirectoryEngine> {
       countryCodes: ["US", "CA"],
       daysRequested: null,
       includeOriginalDescription: false,
-      permissiblePurpose: null,
     }),
     changeSecret: async (id, secret) => void (await rotateWebhookSecret(database, vault, id, secret)),
     delete: async (id) => void (await deleteIntegration(database, id)),

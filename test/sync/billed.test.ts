@@ -1,6 +1,7 @@
 /** Resources that Plaid bills by request, end to end: requested only where the integration enables them by name. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { systemClock as clock } from "../../src/clock.ts";
+import { openDirectory } from "../../src/integrations/directory.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { openCallCounts, readCalls, type CallCounts } from "../../src/plaid/calls.ts";
@@ -72,6 +73,25 @@ it("a resource that is disabled again is not requested any more, and the subject
   await worker.idle();
   expect(await billedCalls()).toBe(2);
   expect(await stateOf(NAME)).toMatchObject({ absent: "not_enabled" });
+});
+
+it("a resource is asked for with the purpose that was set with it, by a process that knows the integration as it was before", async () => {
+  const { database, vault, integration, sync } = world;
+  await worker[Symbol.asyncDispose]();
+  const directory = world.use(await openDirectory({ database, vault, logger, clock }));
+  const before = await directory.find(integration.id);
+  await using other = await sync.start({ directory: { find: () => Promise.resolve(before) } });
+  await updateIntegration(database, vault, integration.id, {
+    enabled_resources: ["cra_monitoring_insights"],
+    consumer_report_permissible_purpose: "ACCOUNT_REVIEW_CREDIT",
+  });
+  await other.idle();
+  const { status, resources } = await getSubject(database, which);
+  expect(status).toBe("ok");
+  expect(resources.find(({ resource }) => resource === "cra_monitoring_insights")).toMatchObject({
+    absent: null,
+    verified_at: expect.any(String),
+  });
 });
 
 it("no resource with the row of a subject is billed, since nothing could be said of the subject without it", () => {
