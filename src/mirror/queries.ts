@@ -293,10 +293,10 @@ export const COUNT_STAGED: Statement = {
   text: "select count(*)::int as pages from mirror.staged_pages where lease_token = $1 and resource = $2",
 };
 
-/** The pages that are staged. $1 lease, $2 resource. */
-export const STAGED_TEXTS: Statement = {
-  name: "mirror_staged_texts",
-  text: "select payload from mirror.staged_pages where lease_token = $1 and resource = $2",
+/** A page that is staged. $1 lease, $2 resource, $3 number. */
+export const STAGED_TEXT: Statement = {
+  name: "mirror_staged_text",
+  text: "select payload from mirror.staged_pages where lease_token = $1 and resource = $2 and page = $3",
 };
 
 /** Forgets the pages of a lease ($1): all, or those of one resource ($2). */

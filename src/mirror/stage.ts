@@ -12,7 +12,7 @@ import {
   DROP_OLD_STAGED,
   DROP_STAGED,
   OLD_STAGED,
-  STAGED_TEXTS,
+  STAGED_TEXT,
   stagePageIf,
 } from "./queries.ts";
 import type { Scope } from "./types.ts";
@@ -59,9 +59,14 @@ export async function expectStaged(q: Queryable, { leaseToken }: Scope, resource
   throw new TartanError("internal", "Staged pages are gone, as after a crash of Postgres; the reading starts over.");
 }
 
-/** The texts of the pages that are staged. */
-export const stagedTexts = async (q: Queryable, leaseToken: string, resource: string): Promise<string[]> =>
-  (await q.query<{ payload: string }>(STAGED_TEXTS, [leaseToken, resource])).rows.map(({ payload }) => payload);
+/** The text of a staged page; null where it is gone. */
+export const stagedText = async (
+  q: Queryable,
+  leaseToken: string,
+  resource: string,
+  page: number,
+): Promise<string | null> =>
+  (await q.query<{ payload: string }>(STAGED_TEXT, [leaseToken, resource, page])).rows[0]?.payload ?? null;
 
 /**
  * Moves the first `pages` pages from one lease to another, and forgets the rest of them. With no pages it forgets all of them.

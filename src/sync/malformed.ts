@@ -3,7 +3,8 @@
  * as reading it; so such an answer shows when the commit fails, and then must not keep the rest of the run from being written.
  */
 import type { Queryable } from "../database/types.ts";
-import { dropStaged, stagedTexts } from "../mirror/stage.ts";
+import { dropStaged, stagedText } from "../mirror/stage.ts";
+import type { Reading } from "../mirror/types.ts";
 import { unreadable, type Reader } from "./ask.ts";
 import { failureOf } from "./failure.ts";
 import type { Outcome } from "./types.ts";
@@ -20,18 +21,26 @@ export async function withoutMalformed(
       sound.push(outcome);
       continue;
     }
-    const { task, read } = outcome;
-    const { name } = task.resource;
-    const texts = read.pages.flatMap(({ text }) => text ?? []);
-    if (read.pages.length > texts.length) texts.push(...(await stagedTexts(q, leaseToken, name)));
-    if (texts.every(isJson)) {
+    const { task, read, partial } = outcome;
+    if (await isSound(q, leaseToken, read)) {
       sound.push(outcome);
       continue;
     }
-    await dropStaged(q, leaseToken, name);
-    sound.push({ task, failure: failureOf(unreadable(), task.resource) });
+    await dropStaged(q, leaseToken, task.resource.name);
+    // A loop that began at the start, perhaps in an earlier run, begins there again.
+    const again = task.resource.fetch.kind === "cursor" && (read.whole || partial) ? { ...task, full: true } : task;
+    sound.push({ task: again, failure: failureOf(unreadable(), task.resource) });
   }
   return sound.every((outcome, at) => outcome === outcomes[at]) ? null : sound;
+}
+
+/** Looks at one page after the other, since a first history may have hundreds and they are staged so that memory holds one. */
+async function isSound(q: Queryable, leaseToken: string, { resource, pages }: Reading): Promise<boolean> {
+  for (const [number, { text }] of pages.entries()) {
+    const page = text ?? (await stagedText(q, leaseToken, resource.name, number));
+    if (page !== null && !isJson(page)) return false;
+  }
+  return true;
 }
 
 function isJson(text: string): boolean {

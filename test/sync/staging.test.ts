@@ -3,9 +3,12 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Queryable } from "../../src/database/types.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
-import type { Scope } from "../../src/mirror/types.ts";
+import type { Page, Scope } from "../../src/mirror/types.ts";
+import { transactions } from "../../src/resources/transactions.ts";
+import { withoutMalformed } from "../../src/sync/malformed.ts";
 import { claim } from "../../src/sync/queue.ts";
 import { stagePage, sweepStaged, takeOver } from "../../src/sync/staging.ts";
+import type { Outcome } from "../../src/sync/types.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
 
@@ -98,4 +101,45 @@ it("a sweep forgets old pages of leases that are gone, and no others", async () 
   }
   await sweepStaged(world.database);
   expect([await stagedUnder(alive), await stagedUnder(gone), await stagedUnder(fresh)]).toEqual([[0, 1], [], [0, 1]]);
+});
+
+/** Staged pages and one that is not, as a loop that went on with those of an earlier run leaves them. */
+async function readInPages(scope: Scope, texts: readonly string[], whole: boolean): Promise<Outcome> {
+  const page: Page = { text: null, rows: true, removals: false };
+  for (const [number, text] of texts.entries()) await stagePage(world.database, scope, "transactions", number, text);
+  return {
+    task: { resource: transactions, full: false, explicit: true },
+    read: { resource: transactions, pages: [...texts.map(() => page), { ...page, text: "{}" }], whole },
+    cursor: "end",
+    root: null,
+    complete: true,
+  };
+}
+
+it.each([true, false])(
+  "a loop with a staged page that is no JSON is dropped and begins where it began, with one page in memory (from the start: %s)",
+  async (whole) => {
+    const scope = await held();
+    const outcome = await readInPages(scope, ["{}", '{"added": [}', "{}"], whole);
+    const sizes: number[] = [];
+    const counted = async (...args: Parameters<Queryable["query"]>) => {
+      const result = await world.database.query(...args);
+      sizes.push(result.rows.length);
+      return result;
+    };
+    const [dropped] = (await withoutMalformed({ query: counted } as Queryable, scope, [outcome])) ?? [];
+    expect(dropped).toMatchObject({
+      task: { resource: transactions, full: whole },
+      failure: { class: "backoff", errorCode: "UNREADABLE_ANSWER" },
+    });
+    expect(await stagedUnder(scope)).toEqual([]);
+    expect(Math.max(...sizes)).toBe(1);
+  },
+);
+
+it("a loop whose pages are all JSON is kept with its pages", async () => {
+  const scope = await held();
+  const outcome = await readInPages(scope, ["{}", "{}"], true);
+  expect(await withoutMalformed(world.database, scope, [outcome])).toBeNull();
+  expect(await stagedUnder(scope)).toEqual([0, 1]);
 });
