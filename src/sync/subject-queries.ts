@@ -23,3 +23,11 @@ export const GET_SUBJECT = statement(
   "get_subject",
   `${STATE} and s.kind = $1 and s.id = $2 and ($3::text is null or s.integration_id = $3) order by s.created_at desc limit 1`,
 );
+
+/** The integrations that know subject $2 of kind $1, as many as a sentence can name; $3 only this one, or null. */
+export const INTEGRATIONS_OF_SUBJECT = statement(
+  "integrations_of_subject",
+  `select s.integration_id as id from sync.subjects s
+where s.kind <> 'item' and s.kind = $1 and s.id = $2 and ($3::text is null or s.integration_id = $3)
+order by s.integration_id limit 10`,
+);

@@ -50,7 +50,11 @@ export const SubjectSyncRequest = z.strictObject({
 });
 export type SubjectSyncRequest = { resources?: readonly string[] | undefined; full?: boolean | undefined };
 
-/** Two integrations rarely have the same subject; this parameter then says which of them is meant. */
+/** Every integration has a ledger of transfers, and several may have an institution: this parameter says which of them is meant. */
 export const WhichIntegration = z.strictObject({
   integration_id: text(100, "Which integration is meant, if several know it; by default the latest.").optional(),
+});
+/** The same for what changes something. */
+export const OneIntegration = z.strictObject({
+  integration_id: text(100, "Which integration is meant; required if several know it.").optional(),
 });

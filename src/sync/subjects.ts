@@ -17,7 +17,7 @@ import { resourcesOf, subjectKind } from "../resources/index.ts";
 import type { Access } from "../resources/types.ts";
 import { resourcesOfSubject, type ResourceState } from "./cursor-queries.ts";
 import { markDue, renewSubjects } from "./marks.ts";
-import { GET_SUBJECT, LIST_SUBJECTS } from "./subject-queries.ts";
+import { GET_SUBJECT, INTEGRATIONS_OF_SUBJECT, LIST_SUBJECTS } from "./subject-queries.ts";
 import { refuseDisabled } from "./refuse-disabled.ts";
 import { NewSubject, SubjectFilter, SubjectSyncRequest } from "./subject.schema.ts";
 
@@ -91,13 +91,30 @@ interface Which {
 export async function getSubject(q: Queryable, which: Which): Promise<SubjectState & { resources: ResourceState[] }> {
   const { kind, id, integration_id } = which;
   const [row] = (await q.query<Row>(GET_SUBJECT, [kind, id, integration_id ?? null])).rows;
-  if (!row) {
-    throw new TartanError("not_found", `Tartan knows no ${kind} ${id}. Add it with \`npx tartan subjects add\`.`, {
-      fields: { id: "names no subject of this kind" },
-    });
-  }
+  if (!row) throw unknown(which);
   const resources = await resourcesOfSubject(q, { integrationId: row.integration_id, kind, id });
   return { ...publicShape(row), resources };
+}
+
+const unknown = ({ kind, id }: Which): TartanError =>
+  new TartanError("not_found", `Tartan knows no ${kind} ${id}. Add it with \`npx tartan subjects add\`.`, {
+    fields: { id: "names no subject of this kind" },
+  });
+
+/**
+ * The integration of the one subject that is meant. What changes or deletes something must not guess between several.
+ * @throws TartanError `not_found`; `invalid_request` naming the integrations where several know it and none is named
+ */
+export async function integrationOf(q: Queryable, which: Which): Promise<string> {
+  const { kind, id, integration_id } = which;
+  const { rows } = await q.query<{ id: string }>(INTEGRATIONS_OF_SUBJECT, [kind, id, integration_id ?? null]);
+  const [only, ...others] = rows.map((row) => row.id);
+  if (only === undefined) throw unknown(which);
+  if (others.length === 0) return only;
+  const all = [only, ...others].join(", ");
+  throw new TartanError("invalid_request", `Several integrations know ${kind} ${id}: name one of ${all}.`, {
+    fields: { integration_id: `must be one of ${all}` },
+  });
 }
 
 export interface AddedSubject {
@@ -166,11 +183,12 @@ const wrongToken = (message: string): TartanError =>
 
 /**
  * Makes a subject due: all of its resources, or those named; `full` reads them from the start.
- * @throws TartanError `not_found`; `invalid_request` for a resource that its kind does not have; `not_enabled`
+ * @throws TartanError as `integrationOf` does; `invalid_request` for a resource that its kind does not have; `not_enabled`
  */
 export async function requestSubjectSync(q: Queryable, which: Which, request: SubjectSyncRequest = {}): Promise<void> {
   const { resources, full = false } = checked(SubjectSyncRequest, request, "request");
-  const { integration_id: integrationId, kind, id } = await getSubject(q, which);
+  const integrationId = await integrationOf(q, which);
+  const { kind, id } = which;
   const names = resourcesOf(kind).map(({ name }) => name);
   const foreign = resources?.find((name) => !names.includes(name));
   if (foreign !== undefined) {

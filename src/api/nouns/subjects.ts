@@ -15,11 +15,12 @@ import { ITEM_STATUSES } from "../../model/statuses.ts";
 import {
   NamedSubject,
   NewSubject,
+  OneIntegration,
   SubjectFilter,
   SubjectSyncRequest,
   WhichIntegration,
 } from "../../sync/subject.schema.ts";
-import { addSubject, getSubject, listSubjects, requestSubjectSync } from "../../sync/subjects.ts";
+import { addSubject, getSubject, integrationOf, listSubjects, requestSubjectSync } from "../../sync/subjects.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { list } from "../http/shapes.ts";
 import { ResourceState } from "./items/shapes.ts";
@@ -44,9 +45,9 @@ export function subjectOperations(api: Api, deps: ApiDeps): void {
   });
 
   api.delete("/v1/subjects/:kind/:id", { schema: ERASE }, async ({ params, query, actor }) => {
-    const { integration_id } = await getSubject(database, { ...params, integration_id: query.integration_id });
+    const integration_id = await integrationOf(database, { ...params, ...query });
     await eraseSubject(database, integration_id, params, { actor });
-    return { ...params, erased: true as const };
+    return { ...params, integration_id, erased: true as const };
   });
 }
 
@@ -156,14 +157,14 @@ const SYNC = {
     description: "Makes the subject due; a worker takes it as soon as Plaid's rate limits allow.",
   }),
   params: NamedSubject,
-  querystring: WhichIntegration,
+  querystring: OneIntegration,
   body: SubjectSyncRequest.meta({ examples: [{ full: true }] }),
   response: { 202: Due, ...refusals(404, 409) },
 };
 
-const Erased = z.object({ kind, id, erased: z.literal(true) }).meta({
+const Erased = z.object({ kind, id, integration_id: integrationId, erased: z.literal(true) }).meta({
   description: "Nothing of it is left.",
-  examples: [{ kind: KIND, id: ID, erased: true }],
+  examples: [{ kind: KIND, id: ID, integration_id: INTEGRATION_ID, erased: true }],
 });
 
 const ERASE = {
@@ -174,6 +175,6 @@ const ERASE = {
       "Deletes its token, what was mirrored and journaled for it, and its events. A later webhook about it makes it known again.",
   }),
   params: NamedSubject,
-  querystring: WhichIntegration,
+  querystring: OneIntegration,
   response: { 200: Erased, ...refusals(404) },
 };

@@ -3,7 +3,14 @@ import { Command } from "commander";
 import { eraseSubject } from "../../lifecycle/subjects.ts";
 import { ITEM_STATUSES } from "../../model/statuses.ts";
 import { OTHER_KINDS } from "../../resources/index.ts";
-import { addSubject, getSubject, listSubjects, requestSubjectSync, type SubjectState } from "../../sync/subjects.ts";
+import {
+  addSubject,
+  getSubject,
+  integrationOf,
+  listSubjects,
+  requestSubjectSync,
+  type SubjectState,
+} from "../../sync/subjects.ts";
 import { byUser } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
@@ -19,6 +26,7 @@ interface Which {
 }
 
 const WHICH = "which integration is meant, if several know it (default: the latest)";
+const ONE = "which integration is meant; required if several know it";
 
 export function subjectsCommand(): Command {
   const subjects = new Command("subjects").description(
@@ -50,7 +58,7 @@ export function subjectsCommand(): Command {
   subjects
     .command("sync <kind> <id>")
     .description("bring one subject up to date now")
-    .option("--integration <id>", WHICH)
+    .option("--integration <id>", ONE)
     .option("--resources <names>", "only these resources, separated by commas", listOf)
     .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
@@ -58,7 +66,7 @@ export function subjectsCommand(): Command {
   subjects
     .command("erase <kind> <id>")
     .description("delete its token, its mirrored rows, its webhooks and its events")
-    .option("--integration <id>", WHICH)
+    .option("--integration <id>", ONE)
     .option("--yes", "do not ask for confirmation")
     .option("--json", "print JSON")
     .action(withCore(erase));
@@ -140,9 +148,11 @@ async function sync({ database }: Core, kind: string, id: string, flags: SyncFla
 type EraseFlags = Json & Which & { yes?: true };
 
 async function erase({ database }: Core, kind: string, id: string, flags: EraseFlags): Promise<void> {
-  const { integration_id } = await getSubject(database, { kind, id, integration_id: flags.integration });
-  await confirm(`This deletes everything that Tartan has about ${kind} ${id}.`, { ...(flags.yes && { yes: true }) });
+  const integration_id = await integrationOf(database, { kind, id, integration_id: flags.integration });
+  await confirm(`This deletes everything that Tartan has about ${kind} ${id} of integration ${integration_id}.`, {
+    ...(flags.yes && { yes: true }),
+  });
   await eraseSubject(database, integration_id, { kind, id }, byUser());
-  if (flags.json) return sayJson({ kind, id, erased: true });
-  tell(`${green("✓")} ${kind} ${id} is erased`);
+  if (flags.json) return sayJson({ kind, id, integration_id, erased: true });
+  tell(`${green("✓")} ${kind} ${id} of integration ${integration_id} is erased`);
 }

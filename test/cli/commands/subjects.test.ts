@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { requestSubjectSync } from "../../../src/sync/subjects.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
 import { startWorld, type World } from "../../support/world/index.ts";
 
@@ -57,15 +58,27 @@ it("`tartan subjects` refuses an unknown kind, an unknown id and a foreign resou
   expect(await cli.refusal("subjects erase institution ins_none --yes")).toMatch(/^not_found: /);
 });
 
-it("`tartan subjects erase` leaves nothing of a subject", async () => {
-  expect(await cli.text("subjects erase institution ins_109508 --yes")).toContain("✓ institution ins_109508 is erased");
+it("`tartan subjects erase` leaves nothing of a subject, and asks for the integration where several know it", async () => {
+  const { id } = world.integration;
+  await world.database.query(
+    "insert into sync.subjects (integration_id, kind, id) values ('svi_other', 'institution', 'ins_109508')",
+  );
+  expect(await cli.refusal("subjects erase institution ins_109508 --yes")).toMatch(/^invalid_request: .*svi_other/s);
+  await expect(
+    requestSubjectSync(world.database, { kind: "institution", id: "ins_109508" }, {}),
+  ).rejects.toMatchObject({ fields: { integration_id: expect.stringContaining(id) } });
+  expect(await cli.text("subjects erase institution ins_109508 --yes --integration", id)).toContain(
+    `✓ institution ins_109508 of integration ${id} is erased`,
+  );
+  await world.database.query("delete from sync.subjects where integration_id = 'svi_other'");
   expect(await cli.json("subjects list")).toEqual({ data: [], next_cursor: null });
   const { rows } = await world.database.query("select from plaid.institutions");
   expect(rows).toEqual([]);
-  await cli.text("subjects add institution ins_109508 --integration", world.integration.id);
+  await cli.text("subjects add institution ins_109508 --integration", id);
   expect(await cli.json("subjects erase institution ins_109508 --yes")).toEqual({
     kind: "institution",
     id: "ins_109508",
+    integration_id: id,
     erased: true,
   });
 });
