@@ -1,7 +1,13 @@
-/** Rows that name other subjects: those are read when the row is new, and again whenever such a row is added. */
+/**
+ * Rows that name other subjects: those are read when the row is new, and again whenever such a row is added. The ledger of transfers, whose
+ * rows do so, and of which an integration has one.
+ */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
+import { eraseSubject } from "../../src/lifecycle/subjects.ts";
+import { addSubject } from "../../src/sync/subjects.ts";
 import { markAll } from "../support/mark.ts";
+import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
 import { webhook } from "../support/webhook.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 
@@ -38,4 +44,50 @@ it("a transfer that was read a moment ago is read again when the ledger has an e
   expect(world.simulator.asked("/transfer/get")).toBe(asked + 1);
   await followLedger();
   expect(world.simulator.asked("/transfer/get")).toBe(asked + 1);
+});
+
+it("an event of a sweep, which has an empty transfer_id, is mirrored and makes no transfer known", async () => {
+  const { records } = world.simulator.control;
+  const asked = world.simulator.asked("/transfer/get");
+  records.change("transfer_ledger", "all", { sweep: "7.50" });
+  await followLedger();
+  await expectRecordEqualsTruth(world.database, world.simulator, "transfer_ledger", "all");
+  const { rows } = await world.database.query(
+    "select event_type, transfer_amount, sweep_amount from plaid.transfer_events where transfer_id = ''",
+  );
+  expect(rows).toEqual([{ event_type: "sweep.pending", transfer_amount: null, sweep_amount: "-7.50" }]);
+  expect(world.simulator.asked("/transfer/get")).toBe(asked);
+  expect((await world.database.query("select from sync.subjects where id = ''")).rows).toEqual([]);
+  expect(await world.sync.subject("all", "transfer_ledger")).toMatchObject({ status: "ok", last_error: null });
+});
+
+it("a transfer that is added with its id alone is read", async () => {
+  const [made] = world.simulator.control.records.create("transfer", { webhooks: false }).records;
+  const id = made?.id ?? "";
+  await addSubject(world, { integration_id: world.integration.id, kind: "transfer", id });
+  await using worker = await world.sync.start();
+  await worker.idle();
+  await expectRecordEqualsTruth(world.database, world.simulator, "transfer", id);
+  expect(await world.sync.subject(id, "transfer")).toMatchObject({ status: "ok", verified_at: expect.any(Date) });
+});
+
+it("the ledger of transfers is not added by another id than its own", async () => {
+  const added = addSubject(world, { integration_id: world.integration.id, kind: "transfer_ledger", id: "ldg-1" });
+  await expect(added).rejects.toMatchObject({ code: "invalid_request", fields: { id: "must be all" } });
+  expect((await world.database.query("select from sync.subjects where id = 'ldg-1'")).rows).toEqual([]);
+});
+
+it("a ledger of transfers that is erased leaves the events of other integrations, and is read from its start again", async () => {
+  const { database, integration, simulator } = world;
+  await database.query(
+    "insert into plaid.transfer_events (integration_id, event_id, raw) values ('svi_other', '1', '{}')",
+  );
+  await eraseSubject(database, integration.id, { kind: "transfer_ledger", id: "all" });
+  const events = async (): Promise<unknown[]> =>
+    (await database.query("select integration_id from plaid.transfer_events")).rows;
+  expect(await events()).toEqual([{ integration_id: "svi_other" }]);
+  await database.query("delete from plaid.transfer_events");
+  await followLedger();
+  expect((await events()).length).toBeGreaterThan(1);
+  await expectRecordEqualsTruth(database, simulator, "transfer_ledger", "all");
 });

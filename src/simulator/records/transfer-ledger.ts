@@ -9,18 +9,19 @@ import type { Simulation } from "../simulation.ts";
 import type { WebhookNotice } from "../webhooks/notices.ts";
 import { onlyRecord } from "./changes.ts";
 import { recordBook, type SimRecord } from "./record-book.ts";
+import { amountText } from "./transfer-shapes.ts";
 
-/** Plaid's TransferEvent */
+/** Plaid's TransferEvent. That of a sweep of the ledger has an empty `transfer_id`, and neither an account nor a transfer's amount. */
 export interface TransferEvent {
   event_id: number;
   timestamp: string;
   event_type: string;
-  account_id: string;
+  account_id?: string;
   funding_account_id: string | null;
   transfer_id: string;
   origination_account_id: string | null;
-  transfer_type: "debit" | "credit";
-  transfer_amount: string;
+  transfer_type?: "debit" | "credit";
+  transfer_amount?: string;
   failure_reason: FailureReason | null;
   sweep_id: string | null;
   sweep_amount: string | null;
@@ -51,8 +52,13 @@ export const transferLedger = recordBook<Ledger>()({
   changing: {
     /** announces the ledger although nothing was added */
     announce: z.literal(true).optional(),
+    /** sweeps this much to the funding account */
+    sweep: amountText.optional(),
   },
-  change: (_record, { announce }) => (announce ? eventsUpdate() : null),
+  change({ clientId, random }, { announce, sweep }, sim) {
+    if (sweep !== undefined) addEvent(sim, clientId, sweepEvent(random.uuid(), sweep));
+    return announce || sweep !== undefined ? eventsUpdate() : null;
+  },
   calm: () => null,
   truth: ({ state }) => ({ transfer_ledger: { transfer_events: state.events, has_more: false } }),
   recover: ({ state }) => void (state.lastId += LOST_AT_MOST),
@@ -61,6 +67,18 @@ export const transferLedger = recordBook<Ledger>()({
 
 export const ledgerOf = (sim: Simulation, clientId: string): SimRecord<Ledger> =>
   onlyRecord(sim, transferLedger, clientId);
+
+const sweepEvent = (sweepId: string, amount: string): Omit<TransferEvent, "event_id" | "timestamp"> => ({
+  event_type: "sweep.pending",
+  funding_account_id: null,
+  transfer_id: "",
+  origination_account_id: null,
+  failure_reason: null,
+  sweep_id: sweepId,
+  sweep_amount: `-${amount}`,
+  refund_id: null,
+  originator_client_id: null,
+});
 
 /** Adds an event with the next number. */
 export function addEvent(

@@ -61,6 +61,7 @@ export const transfers: Walk = {
     const { transfers } = await judged("/transfer/list", sdk.transferList({ count: 1, offset: 1 }));
     expect(transfers.map(({ id }) => id)).toEqual([transfer_id]);
 
+    control.records.change("transfer_ledger", "all", { sweep: "5.00" });
     const events: TransferEvent[] = [];
     for (let more = true; more;) {
       const after_id = events.at(-1)?.event_id ?? 0;
@@ -75,11 +76,13 @@ export const transfers: Walk = {
       [4, true, "refund.pending"],
       [5, false, "pending"],
       [6, false, "cancelled"],
+      [7, false, "sweep.pending"],
     ]);
+    expect(events.at(-1)).toMatchObject({ transfer_id: "", sweep_amount: "-5.00" });
     const listed = await judged("/transfer/event/list", sdk.transferEventList({ transfer_id, count: 3 }));
     expect([listed.has_more, listed.transfer_events[0]?.event_id]).toEqual([true, 4]);
     await judged("/sandbox/transfer/fire_webhook", sdk.sandboxTransferFireWebhook({ webhook }));
-    expect(await arrived()).toEqual(Array(7).fill(EVENTS));
+    expect(await arrived()).toEqual(Array(8).fill(EVENTS));
 
     const { recurring_transfer } = await judged(
       "/transfer/recurring/create",
