@@ -60,3 +60,16 @@ it("an account that was withdrawn leaves the real-time balances when they are as
   expect(await balances()).toEqual(truth());
   expect(await balances()).toHaveLength(before.length - 1);
 });
+
+it("real-time balances that Plaid refused with ITEM_LOGIN_REQUIRED are not asked for again by a webhook, since Plaid may have billed the request", async () => {
+  const asked = world.simulator.asked(ENDPOINT);
+  world.simulator.control.addFault({ kind: "login_required", endpoint: ENDPOINT, item_id: item.item_id, count: 1 });
+  await request({ resources: ["balances"] });
+  expect(await world.sync.subject(item.item_id)).toMatchObject({ status: "needs_user" });
+  expect(world.simulator.asked(ENDPOINT)).toBe(asked + 1);
+  await world.sync.notify(item.item_id, "LOGIN_REPAIRED", "ITEM");
+  await using worker = await world.sync.start();
+  await worker.idle({ retries: true });
+  expect(await world.sync.subject(item.item_id)).toMatchObject({ status: "ok" });
+  expect(world.simulator.asked(ENDPOINT)).toBe(asked + 1);
+});

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { changeIntegration } from "../../src/integrations/integrations.ts";
 import { append } from "../../src/journal/append.ts";
+import { eraseSubject } from "../../src/lifecycle/subjects.ts";
 import { addSubject, getSubject } from "../../src/sync/subjects.ts";
 import type { RecordKind } from "../../src/simulator/index.ts";
 import type { Sync } from "../../src/sync/sync.ts";
@@ -104,6 +105,14 @@ it("a user with a user_token is asked about by the token, and has a row although
   expect(await count("current_user_items", `plaid_user_id = '${user.id}'`)).toBe(3);
 });
 
+it("a user with a user_token that nobody added is asked about by the id, and is not gone because Plaid refuses the user's own fields", async () => {
+  const user = made("user", { legacy: true, items: 2 });
+  expect(await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
+  await equal("user", user.id);
+  expect(await statusOf("user", user.id)).toBe("ok");
+  expect(await count("current_user_items", `plaid_user_id = '${user.id}'`)).toBe(2);
+});
+
 it("rows follow a user's new pay stubs, reports and items, and a report that was replaced", async () => {
   const user = made("user", { items: 2 });
   await add("user", user.id);
@@ -192,6 +201,48 @@ it("an asset report that is not ready is read again when Plaid says that it is",
   await told("asset_report", report.id, "ASSETS", "PRODUCT_READY");
   await equal("asset_report", report.id);
 });
+
+it("of an asset report that is erased nothing is left in any table but the audit log's, and of another one everything", async () => {
+  const { database, integration } = world;
+  const [report, other] = [made("asset_report", { items: 1 }), made("asset_report", { items: 1 })];
+  await database.query("insert into relay.destinations (id, url) values ('dst_1', 'https://x.example')");
+  for (const { id, token } of [report, other]) {
+    await add("asset_report", id, token);
+    await told("asset_report", id, "ASSETS", "PRODUCT_READY");
+    await database.query(
+      `insert into relay.deliveries (id, destination_id, event_id, event_type, integration_id, route_id, route_version, form, due_at)
+       select gen_random_uuid(), 'dst_1', of.id, 'any', $1, $2, 1, 'event', now() from (
+         select id from events.events where subject_id = $2 union all select id from journal.webhooks where subject_id = $2) of`,
+      [integration.id, id],
+    );
+  }
+  const kept = await traces(other.id);
+  expect(Object.keys(await traces(report.id))).toEqual(Object.keys(kept));
+  for (const table of ["asset_reports", "cursors", "deliveries", "events", "registered_subjects", "runs", "subjects"])
+    expect(Object.keys(kept)).toContain(table);
+  expect(Object.keys(kept).join()).toContain("webhooks");
+  await eraseSubject(database, integration.id, { kind: "asset_report", id: report.id });
+  expect(await traces(report.id)).toEqual({ audit_log: 1 });
+  expect(await traces(other.id)).toEqual(kept);
+});
+
+/** How many rows of which tables have the id somewhere. */
+async function traces(id: string): Promise<Record<string, number>> {
+  const { database } = world;
+  const { rows: tables } = await database.query<{ schema: string; name: string }>(
+    `select relnamespace::regnamespace::text as schema, relname as name from pg_class
+     where relkind = 'r' and relnamespace::regnamespace::text in ('plaid', 'mirror', 'sync', 'journal', 'events', 'relay', 'tartan')
+     order by relname`,
+  );
+  const counts = tables.map(
+    ({ schema, name }) => `select '${name}' as name, count(*)::int as rows from ${schema}."${name}" t where t::text like $1`,
+  );
+  const { rows } = await database.query<{ name: string; rows: number }>(
+    `select * from (${counts.join(" union all ")}) counted where rows > 0`,
+    [`%${id}%`],
+  );
+  return Object.fromEntries(rows.map(({ name, rows: found }) => [name, found]));
+}
 
 it("a Link session is read by the token in its webhook, without the other sessions of the token and without public tokens", async () => {
   const first = made("link_session", { items: 2 });
