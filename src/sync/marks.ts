@@ -47,13 +47,17 @@ function merge(one: Mark, other: Mark): Mark {
   return { ...one, requested, ...(oldest !== undefined && { oldest }) };
 }
 
+/** How many subjects one statement marks: the first reading of a ledger may name each of a million transfers. */
+const AT_ONCE = 1000;
+
 /**
  * Marks the subjects due, creates missing ones, and sends NOTIFY `tartan_due`. A running subject
  * stays with its worker and becomes due again when that run ends.
  */
 export async function markDue(q: Queryable, marks: readonly Mark[]): Promise<void> {
   if (marks.length === 0) return;
-  await markQuietly(q, gather(marks));
+  const each = gather(marks);
+  for (let from = 0; from < each.length; from += AT_ONCE) await markQuietly(q, each.slice(from, from + AT_ONCE));
   await q.query(NOTIFY_DUE);
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Queryable } from "../../src/database/types.ts";
 import { noteNotice } from "../../src/events/sync-outbox.ts";
 import { append } from "../../src/journal/append.ts";
 import { markWaiting } from "../../src/sync/marker.ts";
@@ -38,6 +39,27 @@ describe("the marker", () => {
     await append(world.database, [first]);
     await markAll(world.database);
     expect(await subject(world.database)).toMatchObject({ generation: 1, oldest_unserved: first.id });
+  });
+
+  test("marks of thousands of subjects go to Postgres a thousand at a time", async () => {
+    await using world = await startWorld();
+    const sizes: number[] = [];
+    const counted: Queryable = {
+      query: (statement, values = []) => {
+        const [integrations] = values;
+        // The length of an array in Postgres' binary form.
+        if (Buffer.isBuffer(integrations)) sizes.push(integrations.readInt32BE(12));
+        return world.database.query(statement, values);
+      },
+    };
+    const ids = Array.from({ length: 2001 }, (_, n) => `transfer-${n}`);
+    await markDue(
+      counted,
+      ids.map((id) => ({ integrationId: INTEGRATION, kind: "transfer", id, requested: ["*"] })),
+    );
+    expect(sizes).toEqual([1000, 1000, 1]);
+    const { rows } = await world.database.query("select from sync.subjects where ready and generation = 1");
+    expect(rows).toHaveLength(ids.length);
   });
 
   test("the marker makes nothing due for a webhook that a run has already served", async () => {
