@@ -34,7 +34,7 @@ export const COMMON: Readonly<Record<string, string>> = {
   asset_report_id: "Plaid's id of the asset report",
   link_session_id: "Plaid's id of the session of Link",
   position:
-    "the row's place in Plaid's list, from 1, since Plaid gives it no id; when a row comes or goes, the others move: do not store it",
+    "the row's place in Plaid's list, from 1, as text (sort by `position::int`), since Plaid gives it no id; when a row comes or goes, the others move: do not store it",
   raw: "the whole object as Plaid wrote it, with sensitive fields masked",
   added_at: "when Tartan first wrote the row, or wrote it again after a removal",
   changed_at: "when a value of the row last changed",
