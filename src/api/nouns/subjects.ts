@@ -172,7 +172,8 @@ const ERASE = {
     operationId: "eraseSubject",
     summary: "Erase a subject",
     description:
-      "Deletes its token, what was mirrored and journaled for it, and its events. A later webhook about it makes it known again.",
+      "Deletes its token, what was mirrored and journaled for it, and its events. A later webhook or row that names it makes it " +
+      "known again.",
   }),
   params: NamedSubject,
   querystring: OneIntegration,
