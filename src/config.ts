@@ -146,7 +146,7 @@ export const OPTIONS = {
       .min(0)
       .max(24 * 90)
       .default(24),
-    "Hours in which Tartan checks every linked item once with Plaid, to find changes that no webhook announced; 0 turns checks off.",
+    "Hours in which Tartan checks every linked item, and every ledger of transfers, once with Plaid, to find changes that no webhook announced; 0 turns checks off.",
     { defaultText: "24" },
   ),
   plaidTimeoutSeconds: option(

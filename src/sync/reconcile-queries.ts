@@ -23,3 +23,12 @@ select exists (select from journal.webhooks
     and id >= tartan.least_id_at($4::timestamptz - $5 * interval '1 ms')) as has,
   (extract(epoch from now() - $4::timestamptz) * 1000)::float8 as age_ms`,
 };
+
+/** Those of the kinds $1 that are at rest and were not equal to Plaid in the last $2 seconds; $3 at most. */
+export const QUIET_SUBJECTS: Statement = {
+  name: "sync_quiet_subjects",
+  text: `
+select integration_id as "integrationId", kind, id from sync.subjects
+where kind <> 'item' and kind = any ($1) and status = 'ok' and due_at is null and verified_at < now() - $2 * interval '1 second'
+limit $3`,
+};

@@ -1,16 +1,22 @@
 /**
  * Reconciliation: checks every linked item once in a window, to find changes that no webhook announced or whose webhook did not
  * arrive. All processes together spread the checks over the window; checks use a share
- * of Plaid's limits and never delay sync.
+ * of Plaid's limits and never delay sync. Of what belongs to no item it has the ledgers of transfers read once in a window: that is one
+ * request for each integration, and their events name the transfers that have changed.
  *
  *   working ──dispose──▶ stopping: nothing is claimed; running checks are aborted, and repeated when their lease ends
  */
 import { randomInt } from "node:crypto";
+import type { Database } from "../database/types.ts";
 import { claimChecks, planChecks, type Check } from "../integrations/checks.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
+import { EVERYTHING } from "../model/webhook.ts";
+import { OTHER_KINDS, subjectKind } from "../resources/index.ts";
 import { createLimiter } from "./limiter.ts";
 import { checkItem, type CheckDeps, type CheckResult } from "./check.ts";
+import { markDue, type SubjectKey } from "./marks.ts";
+import { QUIET_SUBJECTS } from "./reconcile-queries.ts";
 
 export interface ReconcileOptions extends Pick<CheckDeps, "database" | "directory" | "vault" | "clientFor" | "clock"> {
   logger: Logger;
@@ -30,6 +36,22 @@ const LOOKS_MAX = 8;
 const GRACE_MS = 5 * 60_000;
 const POLL_MS = 1000;
 const TROUBLE_PAUSE_MS = 5000;
+/** How often in a window ledgers are looked for that were not read for so long. */
+const LEDGER_PART = 24;
+const LEDGERS_AT_ONCE = 1000;
+
+/** The kinds of which an integration has one subject. */
+const LEDGERS = OTHER_KINDS.filter((kind) => subjectKind(kind)?.column === null);
+
+/** Makes the ledgers due that were not read for the window. @returns whether there may be more */
+async function markQuietLedgers(database: Database, windowSeconds: number): Promise<boolean> {
+  const { rows } = await database.query<SubjectKey>(QUIET_SUBJECTS, [LEDGERS, windowSeconds, LEDGERS_AT_ONCE]);
+  await markDue(
+    database,
+    rows.map((row) => ({ ...row, requested: [EVERYTHING] })),
+  );
+  return rows.length === LEDGERS_AT_ONCE;
+}
 
 class Reconciler implements AsyncDisposable {
   readonly #options: ReconcileOptions;
@@ -38,6 +60,8 @@ class Reconciler implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   /** aborted when a check has ended */
   #ended = new AbortController();
+  /** when ledgers are looked for */
+  #nextLedgers = 0;
   #working: Promise<void> = Promise.resolve();
 
   constructor(options: ReconcileOptions) {
@@ -58,6 +82,7 @@ class Reconciler implements AsyncDisposable {
     while (!this.#stop.signal.aborted) {
       this.#ended = new AbortController();
       try {
+        await this.#markLedgers();
         await planChecks(database, windowSeconds);
         const free = LOOKS_MAX - this.#running.size;
         const checks = free > 0 ? await claimChecks(database, windowSeconds, free) : [];
@@ -72,6 +97,13 @@ class Reconciler implements AsyncDisposable {
       const wake = this.#running.size === LOOKS_MAX ? [this.#stop.signal, this.#ended.signal] : [this.#stop.signal];
       await clock.sleep(pollMs - randomInt(Math.ceil(pollMs / 4)), AbortSignal.any(wake));
     }
+  }
+
+  async #markLedgers(): Promise<void> {
+    const { database, clock, windowSeconds } = this.#options;
+    if (clock.now() < this.#nextLedgers) return;
+    const more = await markQuietLedgers(database, windowSeconds);
+    this.#nextLedgers = more ? 0 : clock.now() + (windowSeconds * 1000) / LEDGER_PART;
   }
 
   #take(check: Check): void {

@@ -8,8 +8,10 @@ import { eraseSubject } from "../../src/lifecycle/subjects.ts";
 import { addSubject } from "../../src/sync/subjects.ts";
 import { markAll } from "../support/mark.ts";
 import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
+import { until } from "../support/until.ts";
 import { webhook } from "../support/webhook.ts";
 import { startWorld, type World } from "../support/world/index.ts";
+import { reconcile } from "./reconcile-support.ts";
 
 let world: World<"sync">;
 beforeAll(async () => {
@@ -69,6 +71,19 @@ it("a transfer that is added with its id alone is read", async () => {
   await worker.idle();
   await expectRecordEqualsTruth(world.database, world.simulator, "transfer", id);
   expect(await world.sync.subject(id, "transfer")).toMatchObject({ status: "ok", verified_at: expect.any(Date) });
+});
+
+it("an event of the ledger whose webhook was lost is read by reconciliation once the ledger was not read for the window", async () => {
+  const { database, simulator } = world;
+  const [made] = simulator.control.records.create("transfer", { webhooks: false }).records;
+  await database.query(
+    "update sync.subjects set verified_at = now() - interval '2 hours' where kind = 'transfer_ledger'",
+  );
+  await using worker = await world.sync.start();
+  await using _checks = await reconcile(world, { windowSeconds: 3600 });
+  await until("the transfer", async () => (await statusOf(made?.id ?? "")) === "pending");
+  await worker.idle();
+  await expectRecordEqualsTruth(database, simulator, "transfer_ledger", "all");
 });
 
 it("the ledger of transfers is not added by another id than its own", async () => {
