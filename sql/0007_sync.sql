@@ -40,6 +40,9 @@ create index subjects_never_linked on sync.subjects (id, integration_id) where k
 
 -- Lists the subjects that are not items.
 create index subjects_of_other_kinds on sync.subjects (kind, id, integration_id) where kind <> 'item';
+-- The same by status, for the few that need attention beside many that are well or over.
+create index subjects_of_other_kinds_by_status on sync.subjects (status, kind, id, integration_id)
+  where kind <> 'item' and status not in ('ok', 'ended');
 
 -- `due_at <= now()` cannot be indexed, so `ready` stores it. These triggers set it for every statement that writes due_at; the
 -- workers set it for subjects that become due by time alone (WAKE in sync/queries.ts). Claims therefore read an index that

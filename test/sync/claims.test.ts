@@ -4,6 +4,7 @@ import type { Statement } from "../../src/database/types.ts";
 import { CLAIM, WAKE } from "../../src/sync/claim-queries.ts";
 import { dueDepth } from "../../src/sync/queries.ts";
 import { claim, wake } from "../../src/sync/queue.ts";
+import { LIST_SUBJECTS } from "../../src/sync/subject-queries.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
 
@@ -137,6 +138,25 @@ describe("a subject that becomes due by time", () => {
     await overdue("c", "counted too");
     expect(await dueDepth(world.database)).toMatchObject({ due: 2, running: 0 });
     expect((await dueDepth(world.database)).oldest_due_seconds).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe("the list of subjects", () => {
+  it("the list of subjects with a status, and that of an integration, read few pages beside 20,000 other subjects", async () => {
+    await world.database.query(
+      `insert into sync.subjects (integration_id, kind, id, status)
+       select 'crowded', 'transfer', 't' || n, 'ok' from generate_series(1, 20000) n
+       union all select 'other', 'wallet', 'w' || n, 'misconfigured' from generate_series(1, 3) n`,
+    );
+    await world.database.query("vacuum analyze sync.subjects, tartan.registered_subjects");
+    for (const [integration, status] of [
+      [null, "misconfigured"],
+      ["other", null],
+    ])
+      expect(
+        await pagesOf({ name: "", text: LIST_SUBJECTS }, [integration, null, status, "", "", "", 51]),
+        `integration ${integration ?? "any"}, status ${status ?? "any"}`,
+      ).toBeLessThan(50);
   });
 });
 
