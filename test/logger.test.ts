@@ -65,7 +65,9 @@ describe("a log line", () => {
           logger.error({ error }, "a line");
         }
       });
-      expect(JSON.parse(written)).toMatchObject({ error: { name: "SyntaxError", message: "a text is not valid JSON" } });
+      expect(JSON.parse(written)).toMatchObject({
+        error: { name: "SyntaxError", message: "a text is not valid JSON" },
+      });
       expect(written).not.toMatch(/Jane|Doe|078/);
     },
   );

@@ -235,7 +235,8 @@ async function traces(id: string): Promise<Record<string, number>> {
      order by relname`,
   );
   const counts = tables.map(
-    ({ schema, name }) => `select '${name}' as name, count(*)::int as rows from ${schema}."${name}" t where t::text like $1`,
+    ({ schema, name }) =>
+      `select '${name}' as name, count(*)::int as rows from ${schema}."${name}" t where t::text like $1`,
   );
   const { rows } = await database.query<{ name: string; rows: number }>(
     `select * from (${counts.join(" union all ")}) counted where rows > 0`,

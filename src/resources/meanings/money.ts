@@ -19,7 +19,8 @@ const BACS = { account: "account number in the United Kingdom", sort_code: "sort
 
 export const MONEY: Meanings = {
   transfer_events: {
-    event_id: "number of the event in the client's ledger, as text; later events have higher ones, so sort by `event_id::numeric`",
+    event_id:
+      "number of the event in the client's ledger, as text; later events have higher ones, so sort by `event_id::numeric`",
     timestamp: "when it happened",
     event_type: "such as pending, posted, settled, returned, swept, sweep.settled or refund.posted",
     transfer_id: "the transfer that it is about; empty for a sweep",

@@ -25,7 +25,8 @@ export const NUMBERS_AND_OWNERS: Meanings = {
     sort_code: "number of the bank and branch",
   },
   identity_owners: {
-    position: "the owner's place in the account's list, from 1, as text: sort by `position::int`; owners have no id at Plaid",
+    position:
+      "the owner's place in the account's list, from 1, as text: sort by `position::int`; owners have no id at Plaid",
     names: "names of the owner",
     emails: "e-mail addresses, with which is the primary one",
     phone_numbers: "telephone numbers, with their kind",

@@ -64,9 +64,9 @@ it("`tartan subjects erase` leaves nothing of a subject, and asks for the integr
     "insert into sync.subjects (integration_id, kind, id) values ('svi_other', 'institution', 'ins_109508')",
   );
   expect(await cli.refusal("subjects erase institution ins_109508 --yes")).toMatch(/^invalid_request: .*svi_other/s);
-  await expect(
-    requestSubjectSync(world.database, { kind: "institution", id: "ins_109508" }, {}),
-  ).rejects.toMatchObject({ fields: { integration_id: expect.stringContaining(id) } });
+  await expect(requestSubjectSync(world.database, { kind: "institution", id: "ins_109508" }, {})).rejects.toMatchObject(
+    { fields: { integration_id: expect.stringContaining(id) } },
+  );
   expect(await cli.text("subjects erase institution ins_109508 --yes --integration", id)).toContain(
     `✓ institution ins_109508 of integration ${id} is erased`,
   );
