@@ -130,7 +130,7 @@ export const transfers: Walk = {
     expect(found.originator).toMatchObject({ company_name: "Marketplace of Caesarea", transfer_diligence_status });
     await judged("/transfer/originator/list", sdk.transferOriginatorList({}));
     // They are sent at once, so that they arrive in any order.
-    expect((await arrived()).slice(7).toSorted()).toEqual([
+    expect((await arrived()).slice(8).toSorted()).toEqual([
       "TRANSFER/PLATFORM_ONBOARDING_UPDATE",
       "TRANSFER/RECURRING_CANCELLED",
       "TRANSFER/RECURRING_NEW_TRANSFER",
