@@ -7,13 +7,14 @@ create table tartan.audit_log (
   actor          text not null,                        -- admin key, or an API key's name; cli:<user> for a command; tartan
   action         text not null,                        -- such as integration.changed
   integration_id text,
-  subject        text,                                 -- what was changed, where it is not the integration itself
+  target         text,                                 -- the id or name of what was changed, where it is not the integration itself
   reason         text,                                 -- given by the actor
   details        jsonb not null default '{}'
 );
 create index audit_log_by_integration on tartan.audit_log (integration_id, id) where integration_id is not null;
 create index audit_log_by_actor on tartan.audit_log (actor, id);
 create index audit_log_by_action on tartan.audit_log (action, id);
+create index audit_log_by_target on tartan.audit_log (target, id) where target is not null;
 
 create function tartan.keep_audit_log() returns trigger language plpgsql as $$
 begin

@@ -14,13 +14,13 @@ export const ACTIONS = {
   "resources.disabled": "Tartan no longer requests `details.resources`.",
   "webhook_secret.rotated": "The webhook secret of your backend was replaced.",
   "api_key.reset": "The administrator's API key was replaced.",
-  "item.unlinked": "The token of the item `subject` was deleted.",
-  "item.erased": "Everything about the item `subject` was deleted.",
+  "item.unlinked": "The token of the item `target` was deleted.",
+  "item.erased": "Everything about the item `target` was deleted.",
   "statement.fetched":
-    "The file of a statement of the item `subject` was fetched from Plaid; `details.statement_id` names it.",
-  "subject.erased": "Everything about `subject`, of kind `details.kind`, was deleted.",
-  "reader.created": "A read-only login to the mirror was made; `subject` is its role.",
-  "reader.rotated": "The password of a read-only login was replaced; `subject` is its role.",
+    "The file of a statement of the item `target` was fetched from Plaid; `details.statement_id` names it.",
+  "subject.erased": "Everything about the subject `target`, of the kind `details.kind`, was deleted.",
+  "reader.created": "A read-only login to the mirror was made; `target` is its database role.",
+  "reader.rotated": "The password of a read-only login was replaced; `target` is its database role.",
 } as const;
 
 export type Action = keyof typeof ACTIONS;
@@ -30,6 +30,10 @@ export const AuditFilter = z.strictObject({
   integration_id: namedIntegration.optional(),
   action: described(z.enum(NAMES), "What happened.").optional(),
   actor: text(200, "Who did it.").optional(),
+  target: text(
+    255,
+    "What was changed: the id of an Item or of another subject, or the name of a database role.",
+  ).optional(),
   ...page,
 });
 export type AuditFilter = Omit<FilterOf<typeof AuditFilter>, "action"> & { action?: string | undefined };

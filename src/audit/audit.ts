@@ -11,15 +11,15 @@ import { AuditFilter, type Action } from "./audit.schema.ts";
 
 const INSERT: Statement = {
   name: "audit_insert",
-  text: `insert into tartan.audit_log (id, actor, action, integration_id, subject, reason, details)
+  text: `insert into tartan.audit_log (id, actor, action, integration_id, target, reason, details)
 values ($1, $2, $3, $4, $5, $6, $7)`,
 };
 
 const LIST: Statement = {
   name: "audit_list",
-  text: `select id, at, actor, action, integration_id, subject, reason, details from tartan.audit_log
+  text: `select id, at, actor, action, integration_id, target, reason, details from tartan.audit_log
 where ($1::text is null or integration_id = $1) and ($2::text is null or action = $2) and ($3::text is null or actor = $3)
-  and ($4::uuid is null or id < $4) order by id desc limit $5`,
+  and ($4::text is null or target = $4) and ($5::uuid is null or id < $5) order by id desc limit $6`,
 };
 
 const TRIM = "select tartan.trim_audit_log($1, $2) as gone";
@@ -30,8 +30,8 @@ const ROWS_AT_ONCE = 5000;
 export interface Audited {
   action: Action;
   integrationId?: string | undefined;
-  /** what was changed, where it is not the integration itself, such as an item's id */
-  subject?: string | undefined;
+  /** the id or name of what was changed, where it is not the integration itself, such as an item's id */
+  target?: string | undefined;
   details?: Readonly<Record<string, unknown>>;
 }
 
@@ -39,9 +39,9 @@ export interface Audited {
 export async function audit(
   tx: Queryable,
   { actor, reason }: Change,
-  { action, integrationId, subject, details = {} }: Audited,
+  { action, integrationId, target, details = {} }: Audited,
 ): Promise<void> {
-  const values = [action, integrationId ?? null, subject ?? null, reason ?? null, JSON.stringify(details)];
+  const values = [action, integrationId ?? null, target ?? null, reason ?? null, JSON.stringify(details)];
   await tx.query(INSERT, [newUuid(), actor, ...values]);
 }
 
@@ -52,7 +52,7 @@ export interface AuditRecord {
   actor: string;
   action: string;
   integration_id: string | null;
-  subject: string | null;
+  target: string | null;
   reason: string | null;
   details: Record<string, unknown>;
 }
@@ -65,11 +65,11 @@ export async function listAudit(
   q: Queryable,
   filter: AuditFilter,
 ): Promise<{ data: AuditRecord[]; next_cursor: string | null }> {
-  const { integration_id, action, actor, limit: size, cursor } = checkedFilter(AuditFilter, filter);
+  const { integration_id, action, actor, target, limit: size, cursor } = checkedFilter(AuditFilter, filter);
   const before = cursor === undefined ? null : fromCursor("audit", cursor);
-  const wanted = [integration_id ?? null, action ?? null, actor ?? null];
+  const matching = [integration_id ?? null, action ?? null, actor ?? null, target ?? null];
   type Row = Omit<AuditRecord, "at"> & { at: Date };
-  const { rows } = await q.query<Row>(LIST, [...wanted, before, size + 1]);
+  const { rows } = await q.query<Row>(LIST, [...matching, before, size + 1]);
   const data = rows.slice(0, size).map((row) => ({ ...row, at: row.at.toISOString() }));
   const last = rows.length > size ? data.at(-1) : undefined;
   return { data, next_cursor: last ? toCursor("audit", last.id) : null };

@@ -46,7 +46,7 @@ export async function resetAdminKey(database: Database, by: Change = BY_TARTAN):
   const key = newKey();
   await database.transaction(async (tx) => {
     await tx.query(SET_KEY, [newApiKeyId(), ADMIN, hash(key)]);
-    await audit(tx, by, { action: "api_key.reset", subject: ADMIN });
+    await audit(tx, by, { action: "api_key.reset", target: ADMIN });
   });
   caches.delete(database);
   return { key };

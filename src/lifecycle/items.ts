@@ -43,7 +43,7 @@ export async function unlinkItem(
     const wasLinked = await integrations.forgetToken(tx, integrationId, itemId);
     await sync.endItem(tx, integrationId, itemId);
     await journal.settleItem(tx, integrationId, itemId);
-    await audit(tx, by, { action: "item.unlinked", integrationId, subject: itemId });
+    await audit(tx, by, { action: "item.unlinked", integrationId, target: itemId });
     if (wasLinked) await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "unlinked" })]);
   });
 }
@@ -70,7 +70,7 @@ export async function eraseItem(
     await relay.forgetItem(tx, integrationId, itemId);
     await events.forgetItem(tx, integrationId, itemId);
     await journal.forgetItem(tx, integrationId, itemId);
-    await audit(tx, by, { action: "item.erased", integrationId, subject: itemId });
+    await audit(tx, by, { action: "item.erased", integrationId, target: itemId });
     await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "erased" })]);
   }, "long");
 }

@@ -22,6 +22,6 @@ export async function readerUrl(
     throw new TartanError("not_found", `There is no integration ${id}.`, { fields });
   }
   return await mirror.readerUrl(database, url, scope, (tx, role, change) =>
-    audit(tx, by, { action: `reader.${change}`, integrationId: id, subject: role }),
+    audit(tx, by, { action: `reader.${change}`, integrationId: id, target: role }),
   );
 }

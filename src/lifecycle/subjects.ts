@@ -35,7 +35,7 @@ export async function eraseSubject(
     await audit(tx, by, {
       action: "subject.erased",
       integrationId,
-      subject: subject.id,
+      target: subject.id,
       details: { kind: subject.kind },
     });
   }, "long");

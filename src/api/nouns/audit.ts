@@ -17,7 +17,7 @@ const example = {
   actor: "admin key",
   action: "resources.revealed",
   integration_id: INTEGRATION_ID,
-  subject: null,
+  target: null,
   reason: "Payouts need the account numbers.",
   details: { resources: ["auth"] },
 };
@@ -34,9 +34,10 @@ const AuditRow = z
     ),
     action: described(z.string(), `What happened. ${actions.join(" ")}`),
     integration_id: orNull(integrationId),
-    subject: described(
+    target: described(
       z.string().nullable(),
-      "What was changed, where it is not the integration itself: an Item's id, a role.",
+      "What was changed, where it is not the integration itself: the id of an Item or of another subject, or the name of a database role or " +
+        "of an API key.",
     ),
     reason: described(z.string().nullable(), "Why, in the actor's own words."),
     details: anyObject("More of what happened; never a secret."),
@@ -44,12 +45,12 @@ const AuditRow = z
   .meta({ id: "AuditRow", description: "A change and who made it.", examples: [example] });
 
 const LIST = {
-  ...about("Audit trail", {
+  ...about("Audit log", {
     operationId: "listAudit",
     summary: "List changes and who made them",
     description:
-      "Changes of integrations, secrets, what is revealed and enabled, read-only logins, and deletions of Items, newest first. A change " +
-      "and its row are one transaction; nobody can change a row. Filters combine.",
+      "Changes of integrations, secrets, what is revealed and enabled, and read-only logins; fetched statements; and deletions of Items " +
+      "and other subjects, newest first. A change and its row are one transaction; Postgres refuses to change a row. Filters combine.",
   }),
   querystring: AuditFilter,
   response: { 200: list(AuditRow, example, "A page of the audit log."), ...refusals() },

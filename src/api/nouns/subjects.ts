@@ -1,5 +1,6 @@
 /** /v1/subjects: what belongs to no Item (payments, transfers, users, reports …), and the state of its mirror. */
 import { z } from "zod";
+import { reason } from "../../audit/audit.schema.ts";
 import { eraseSubject } from "../../lifecycle/subjects.ts";
 import { INTEGRATION_ID, USER_ID } from "../../model/examples.ts";
 import {
@@ -46,19 +47,19 @@ export function subjectOperations(api: Api, deps: ApiDeps): void {
 
   api.delete("/v1/subjects/:kind/:id", { schema: ERASE }, async ({ params, query, actor }) => {
     const integration_id = await integrationOf(database, { ...params, ...query });
-    await eraseSubject(database, integration_id, params, { actor });
+    await eraseSubject(database, integration_id, params, { actor, reason: query.reason });
     return { ...params, integration_id, erased: true as const };
   });
 }
 
-const KIND = "institution";
-const ID = "ins_109508";
+const KIND = "asset_report";
+const ID = "028e8404-a013-4a45-ac9e-002482f9cafc";
 
 const example = {
   kind: KIND,
   id: ID,
   integration_id: INTEGRATION_ID,
-  user_id: null,
+  user_id: USER_ID,
   status: "ok" as const,
   error_code: null,
   error_message: null,
@@ -140,7 +141,7 @@ const ADD = {
       "once. Of a known subject it replaces the token (answer 200).",
   }),
   body: z.strictObject({ integration_id: namedIntegration, ...NewSubject.shape }).meta({
-    examples: [{ integration_id: INTEGRATION_ID, kind: KIND, id: ID, user_id: USER_ID }],
+    examples: [{ integration_id: INTEGRATION_ID, kind: KIND, id: ID, token: "assets-sandbox-…", user_id: USER_ID }],
   }),
   response: { 201: Added, 200: Added, ...refusals(404) },
 };
@@ -176,6 +177,6 @@ const ERASE = {
       "known again.",
   }),
   params: NamedSubject,
-  querystring: OneIntegration,
+  querystring: OneIntegration.extend({ reason }),
   response: { 200: Erased, ...refusals(404) },
 };

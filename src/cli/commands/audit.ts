@@ -9,6 +9,7 @@ interface Flags {
   integration?: string;
   action?: string;
   actor?: string;
+  target?: string;
   limit: string;
   cursor?: string;
   json?: true;
@@ -18,11 +19,14 @@ export function auditCommand(): Command {
   const audit = new Command("audit").description("who changed what");
   audit
     .command("list")
-    .description("list changes of integrations, secrets and what is revealed, and deletions, newest first")
+    .description(
+      "list changes of integrations, secrets and what is revealed, fetched statements, and deletions, newest first",
+    )
     .option("--integration <id>", "changes of one integration")
     .option("--action <name>", "such as resources.revealed")
     .option("--actor <name>", "such as cli:root")
-    .option("--limit <rows>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
+    .option("--target <id>", "changes of one item or other subject, or of one database role")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
     .action(withCore(list));
@@ -30,8 +34,8 @@ export function auditCommand(): Command {
 }
 
 async function list({ database }: Core, flags: Flags): Promise<void> {
-  const { integration: integration_id, action, actor, limit, cursor, json } = flags;
-  const page = await listAudit(database, { integration_id, action, actor, limit: Number(limit), cursor });
+  const { integration: integration_id, limit, json, ...filter } = flags;
+  const page = await listAudit(database, { integration_id, limit: Number(limit), ...filter });
   if (json) return sayJson(page);
   sayTable(
     page.data,
@@ -45,10 +49,14 @@ async function list({ database }: Core, flags: Flags): Promise<void> {
     },
     "Nothing was changed yet.",
   );
-  if (page.next_cursor) tell(dim(`continue with: --cursor ${page.next_cursor}`));
+  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }
 
-const whatOf = ({ subject, details }: AuditRecord): string =>
-  [subject ?? [], Object.values(details).flatMap((value) => (Array.isArray(value) ? value : String(value)))]
-    .flat()
-    .join(" ");
+/** The target, and the details by name: `item-1`, `resources: auth, identity`. */
+const whatOf = ({ target, details }: AuditRecord): string =>
+  [
+    ...(target === null ? [] : [target]),
+    ...Object.entries(details).map(([name, value]) => `${name}: ${textOf(value)}`),
+  ].join("  ");
+
+const textOf = (value: unknown): string => (Array.isArray(value) ? value.join(", ") : String(value));

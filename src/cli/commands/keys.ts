@@ -1,7 +1,7 @@
 /** `tartan keys …`: the administrator's API key. */
 import { Command } from "commander";
 import { resetAdminKey } from "../../integrations/api-keys.ts";
-import { byUser } from "../input/change.ts";
+import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { withCore } from "../wiring/core.ts";
 import { green, say, sayFacts, sayJson, yellow } from "../output/print.ts";
 
@@ -10,10 +10,11 @@ export function keysCommand(): Command {
   keys
     .command("reset")
     .description("make a new administrator's key; the old key stops working")
+    .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
     .action(
-      withCore(async (core, { json }: { json?: true }) => {
-        const { key } = await resetAdminKey(core.database, byUser());
+      withCore(async (core, { reason, json }: { reason?: string; json?: true }) => {
+        const { key } = await resetAdminKey(core.database, byUser(reason));
         if (json) return sayJson({ key });
         say(`${green("✓")} the old key no longer works; the new one is not shown again`);
         sayFacts({ "API key": yellow(key) });

@@ -11,7 +11,7 @@ import {
   requestSubjectSync,
   type SubjectState,
 } from "../../sync/subjects.ts";
-import { byUser } from "../input/change.ts";
+import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { sayResources } from "../output/resources.ts";
@@ -67,6 +67,7 @@ export function subjectsCommand(): Command {
     .command("erase <kind> <id>")
     .description("delete its token, its mirrored rows, its webhooks and its events")
     .option("--integration <id>", ONE)
+    .option(REASON, REASON_HELP)
     .option("--yes", "do not ask for confirmation")
     .option("--json", "print JSON")
     .action(withCore(erase));
@@ -145,14 +146,14 @@ async function sync({ database }: Core, kind: string, id: string, flags: SyncFla
   say(`${green("✓")} ${kind} ${id} will be synced now`);
 }
 
-type EraseFlags = Json & Which & { yes?: true };
+type EraseFlags = Json & Which & { yes?: true; reason?: string };
 
 async function erase({ database }: Core, kind: string, id: string, flags: EraseFlags): Promise<void> {
   const integration_id = await integrationOf(database, { kind, id, integration_id: flags.integration });
   await confirm(`This deletes everything that Tartan has about ${kind} ${id} of integration ${integration_id}.`, {
     ...(flags.yes && { yes: true }),
   });
-  await eraseSubject(database, integration_id, { kind, id }, byUser());
+  await eraseSubject(database, integration_id, { kind, id }, byUser(flags.reason));
   if (flags.json) return sayJson({ kind, id, integration_id, erased: true });
   tell(`${green("✓")} ${kind} ${id} of integration ${integration_id} is erased`);
 }

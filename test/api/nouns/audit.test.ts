@@ -32,15 +32,15 @@ it("changes by the API are recorded with the key's owner, the reason and the nam
   }
   expect((await call(`DELETE /v1/integrations/${id}?purge=true`)).status).toBe(200);
   const rows = await listed(`integration_id=${id}&limit=50`);
-  const head = { actor: "admin key", integration_id: id, subject: null, reason: null };
+  const head = { actor: "admin key", integration_id: id, target: null, reason: null };
   expect(rows.toReversed()).toMatchObject([
     { ...head, action: "integration.created", details: { name: "audited" } },
     { ...head, action: "resources.revealed", details: { resources: ["liabilities"] } },
     { ...head, action: "resources.hidden", reason: "No longer paid out.", details: { resources: ["liabilities"] } },
     { ...head, action: "integration.changed", reason: "No longer paid out.", details: { fields: ["name", "secret"] } },
     { ...head, action: "webhook_secret.rotated", reason: "It was in a log." },
-    { ...head, action: "item.unlinked", subject: "item-1", reason: "asked" },
-    { ...head, action: "item.erased", subject: "item-1", reason: "asked" },
+    { ...head, action: "item.unlinked", target: "item-1", reason: "asked" },
+    { ...head, action: "item.erased", target: "item-1", reason: "asked" },
     { ...head, action: "integration.deleted", details: { purge: true } },
   ]);
   expect(JSON.stringify(rows)).not.toContain(world.simulator.secret);
@@ -63,20 +63,21 @@ it("a change that is refused or rolled back is not in the audit log", async () =
   expect(await listed(`integration_id=${id}`)).toMatchObject([{ action: "integration.created" }]);
 });
 
-it("the audit log is listed newest first, in pages, and by action and actor", async () => {
+it("the audit log is listed newest first, in pages, and by action, actor and target", async () => {
   await world.database.transaction(async (tx) => {
     for (let n = 0; n < 5; n += 1)
-      await audit(tx, { actor: "pager" }, { action: "item.erased", integrationId: "svi_pages", subject: `item-${n}` });
+      await audit(tx, { actor: "pager" }, { action: "item.erased", integrationId: "svi_pages", target: `item-${n}` });
   });
   const seen: string[] = [];
   let cursor = "";
   do {
     const { body } = await world.api.call(`GET /v1/audit?actor=pager&action=item.erased&limit=2${cursor}`);
-    seen.push(...body.data.map(({ subject }: { subject: string }) => subject));
+    seen.push(...body.data.map(({ target }: { target: string }) => target));
     cursor = body.next_cursor === null ? "" : `&cursor=${body.next_cursor}`;
   } while (cursor);
   expect(seen).toEqual(["item-4", "item-3", "item-2", "item-1", "item-0"]);
   expect(await listed("actor=pager&action=api_key.reset")).toEqual([]);
+  expect(await listed("actor=pager&target=item-3")).toMatchObject([{ target: "item-3" }]);
   const unknown = await world.api.call("GET /v1/audit?action=item.invented");
   expect([unknown.status, unknown.body.error.code]).toEqual([400, "invalid_request"]);
   expect(ACTIONS).not.toHaveProperty("item.invented");
@@ -103,7 +104,7 @@ it("no statement changes or deletes a row of the audit log; only its retention d
 it("replacing the administrator's key is recorded", async () => {
   await resetAdminKey(world.database, { actor: "cli:somebody" });
   const { rows } = await world.database.query(
-    "select action, subject from tartan.audit_log where actor = 'cli:somebody'",
+    "select action, target from tartan.audit_log where actor = 'cli:somebody'",
   );
-  expect(rows).toEqual([{ action: "api_key.reset", subject: "admin" }]);
+  expect(rows).toEqual([{ action: "api_key.reset", target: "admin" }]);
 });

@@ -30,7 +30,7 @@ it("the file of a statement comes as Plaid has it, with a name, and the audit lo
   expect(body.data).toMatchObject([
     {
       actor: "admin key",
-      subject: item.item_id,
+      target: item.item_id,
       integration_id: world.integration.id,
       reason: "a dispute",
       details: { statement_id: statement },

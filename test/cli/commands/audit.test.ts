@@ -14,15 +14,16 @@ const cli = new CommandLine("audit", () => world.processes.env);
 it("`tartan audit list` shows what commands changed, by whom and why", async () => {
   const { id } = world.integration;
   await cli.json(`integrations update ${id} --reveal liabilities`, "--reason", "payouts");
-  await cli.json("keys reset");
+  await cli.json("keys reset", "--reason", "It was lost.");
   const actor = `cli:${userInfo().username}`;
   const { data } = await cli.json<{ data: unknown[] }>("audit list --actor", actor);
   expect(data).toMatchObject([
-    { action: "api_key.reset", subject: "admin" },
+    { action: "api_key.reset", target: "admin", reason: "It was lost." },
     { action: "resources.revealed", integration_id: id, reason: "payouts", details: { resources: ["liabilities"] } },
   ]);
   const said = await cli.text("audit list --action resources.revealed");
-  expect(said).toMatch(new RegExp(`${actor}\\s+resources\\.revealed\\s+${id}\\s+liabilities\\s+payouts`));
+  expect(said).toMatch(new RegExp(`${actor}\\s+resources\\.revealed\\s+${id}\\s+resources: liabilities\\s+payouts`));
+  expect(await cli.text("audit list --target admin")).toContain("It was lost.");
   expect(await cli.text(`audit list --integration ${id} --actor nobody`)).toContain("Nothing was changed yet.");
   expect(await cli.refusal("audit list --action invented")).toMatch(/^invalid_request: .*action/);
 });

@@ -26,9 +26,9 @@ it("`tartan db url` prints nothing but a connection string, of a role that reads
   expect(new URL(rotated).username).toBe(new URL(reader).username);
   expect(new URL(rotated).password).not.toBe(new URL(reader).password);
   expect(await cli.json("db url")).toEqual({ url: rotated });
-  const audited = await db.database.query("select action, subject from tartan.audit_log order by id");
+  const audited = await db.database.query("select action, target from tartan.audit_log order by id");
   const subject = new URL(reader).username;
-  expect(audited.rows).toEqual(["reader.created", "reader.rotated"].map((action) => ({ action, subject })));
+  expect(audited.rows).toEqual(["reader.created", "reader.rotated"].map((action) => ({ action, target: subject })));
 });
 
 it("`tartan db url --integration` refuses an integration that does not exist, and makes no role", async () => {

@@ -16,12 +16,12 @@ import type { ApiDeps } from "../../http/operation.ts";
 import { STATEMENT } from "./statement-queries.ts";
 
 const ENDPOINT = "/statements/download";
-/** A request waits this long for Plaid's rate limits at most; then its caller is told when to come again. */
-const PATIENCE_MS = 5000;
+/** A request waits this long for Plaid's rate limits at most; then it is refused with `Retry-After`. */
+const MAX_WAIT_MS = 5000;
 
 export type StatementDeps = Pick<ApiDeps, "database" | "vault" | "directory" | "clientFor" | "clock" | "limitFactor">;
 
-export interface WantedStatement {
+export interface RequestedStatement {
   integrationId: string;
   itemId: string;
   statementId: string;
@@ -40,15 +40,15 @@ export interface StatementFile extends Pick<PlaidFile, "contentType" | "length">
  */
 export async function openStatementFile(
   deps: StatementDeps,
-  wanted: WantedStatement,
+  requested: RequestedStatement,
   change: Change,
   signal: AbortSignal,
 ): Promise<StatementFile> {
   const { database, vault, directory, clientFor } = deps;
-  const { integrationId, itemId, statementId } = wanted;
+  const { integrationId, itemId, statementId } = requested;
   const { rows } = await database.query<Named>(STATEMENT, [integrationId, itemId, statementId]);
   const [named] = rows;
-  if (!named) throw noStatement(wanted);
+  if (!named) throw noStatement(requested);
   const secret = await getItemSecret(database, vault, integrationId, itemId);
   const integration = await directory.find(integrationId);
   if (!secret || !integration) throw noToken(itemId);
@@ -56,16 +56,16 @@ export async function openStatementFile(
     const body = { access_token: secret.access_token, statement_id: statementId };
     return clientFor(integration).file(ENDPOINT, body, signal);
   };
-  const file = await withinLimits(deps, { ...wanted, environment: integration.environment }, signal, fetching);
+  const file = await withinLimits(deps, { ...requested, environment: integration.environment }, signal, fetching);
   try {
     await audit(database, change, {
       action: "statement.fetched",
       integrationId,
-      subject: itemId,
+      target: itemId,
       details: { statement_id: statementId },
     });
   } catch (error) {
-    // Nobody gets a file of which the log says nothing.
+    // No file is sent unless its fetch is in the audit log.
     file.bytes.destroy();
     throw error;
   }
@@ -87,13 +87,13 @@ const nameOf = ({ year, month, mask }: Named): string =>
 /** Counts the request under Plaid's limits, together with those of all processes. */
 async function withinLimits(
   { database, clock, limitFactor = 1 }: StatementDeps,
-  { integrationId, itemId, environment }: WantedStatement & { environment: "production" | "sandbox" },
+  { integrationId, itemId, environment }: RequestedStatement & { environment: "production" | "sandbox" },
   signal: AbortSignal,
   fetching: () => Promise<PlaidFile>,
 ): Promise<PlaidFile> {
   const limiter = createLimiter(database, clock, limitFactor);
   const asking = { integrationId, environment, endpoint: ENDPOINT, itemId, institutionId: null };
-  const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
+  const waitMs = await limiter.acquire(asking, MAX_WAIT_MS, signal);
   if (waitMs > 0) throw busy(waitMs);
   try {
     const file = await fetching();
@@ -105,7 +105,7 @@ async function withinLimits(
     const seconds = error.retryAfterSeconds;
     const retryAfterMs = seconds === undefined ? undefined : seconds * 1000;
     await limiter.refused(asking, { errorCode: error.errorCode, retryAfterMs });
-    throw busy(retryAfterMs ?? PATIENCE_MS);
+    throw busy(retryAfterMs ?? MAX_WAIT_MS);
   }
 }
 
@@ -114,7 +114,7 @@ const busy = (waitMs: number): TartanError =>
     retryAfterSeconds: waitMs / 1000,
   });
 
-const noStatement = ({ statementId, itemId }: WantedStatement): TartanError =>
+const noStatement = ({ statementId, itemId }: RequestedStatement): TartanError =>
   new TartanError("not_found", `Item ${itemId} has no statement ${statementId}; plaid.statements lists them.`);
 
 const noToken = (itemId: string): TartanError =>
