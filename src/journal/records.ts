@@ -1,5 +1,5 @@
 /**
- * The audit trail: the webhooks of an item or a user, by type, by type and code, or by source; of an integration; or all,
+ * Reads the journal: the webhooks of an item or a user, by type, by type and code, or by source; of an integration; or all,
  * newest first. Pages are cut by id, and ids grow with time, so rows that arrive meanwhile shift nothing.
  *
  * A page reads a bounded number of rows. Indexes serve items and users. A type, code or source alone has

@@ -1,5 +1,5 @@
 /**
- * The port through which stored webhooks are read: the audit trail. An engine finds the webhooks of an item or a user, by type, by type
+ * The port through which stored webhooks are read: the journal. An engine finds the webhooks of an item or a user, by type, by type
  * and code, or by source; of an integration; or all; newest first.
  */
 import { z } from "zod";

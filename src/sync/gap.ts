@@ -1,6 +1,6 @@
 /**
  * Gaps: differences from Plaid that no webhook announced. Each is stored as a webhook of source RECONCILER, so that
- * the audit trail shows what was missed, when Tartan noticed it, and what the run found that closed it.
+ * the journal shows what was missed, when Tartan noticed it, and what the run found that closed it.
  */
 import type { Queryable } from "../database/types.ts";
 import { append } from "../journal/append.ts";

@@ -26,7 +26,7 @@ recordsConformance("Postgres", async () => {
   };
 });
 
-describe("the audit trail in Postgres", () => {
+describe("the journal in Postgres", () => {
   test("a rare webhook type without an item is searched in windows: pages may be short, and none is missed", async () => {
     await using db = await testDatabase();
     const rows = SCAN_WINDOW * 2 + 10;

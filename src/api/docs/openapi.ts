@@ -35,7 +35,8 @@ const TAGS = [
     description:
       "What Plaid has that belongs to no Item: payments, transfers, users, reports; and the state of its mirror.",
   },
-  { name: "Audit trail", description: "Accepted webhooks, refused requests, and their outcome." },
+  { name: "Journal", description: "Accepted webhooks and their outcome, and refused requests." },
+  { name: "Audit log", description: "Who changed what, when and why." },
   { name: "Events", description: "What happened: to fetch, and as webhooks to your destinations." },
   { name: "Destinations", description: "Where Tartan sends events: URL, headers, signing keys, rate limit." },
   { name: "Routes", description: "Which events a destination receives, and in what form." },

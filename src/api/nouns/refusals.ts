@@ -34,7 +34,7 @@ const Refusal = z
   .meta({ id: "Refusal", description: "Requests that the intake refused.", examples: [example] });
 
 const LIST = {
-  ...about("Audit trail", {
+  ...about("Journal", {
     operationId: "listRefusals",
     summary: "List refused requests",
     description:

@@ -1,4 +1,4 @@
-/** /v1/webhooks: the audit trail, everything that was accepted, newest first. */
+/** /v1/webhooks: the journal, everything that was accepted, newest first. */
 import { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { WEBHOOK_EXAMPLE, WebhookFilter, WebhookRecord } from "../../model/records.ts";
@@ -23,7 +23,7 @@ export function webhookOperations(api: Api, { records }: ApiDeps): void {
 const TYPE_LIST = listKnownWebhooks();
 
 const LIST = {
-  ...about("Audit trail", {
+  ...about("Journal", {
     operationId: "listWebhooks",
     summary: "List webhooks",
     description:
@@ -37,7 +37,7 @@ const LIST = {
 };
 
 const SHOW = {
-  ...about("Audit trail", {
+  ...about("Journal", {
     operationId: "getWebhook",
     summary: "Show a webhook",
     description:
@@ -48,7 +48,7 @@ const SHOW = {
 };
 
 const TYPES = {
-  ...about("Audit trail", {
+  ...about("Journal", {
     operationId: "listWebhookTypes",
     summary: "List the webhooks that Tartan knows",
     description:

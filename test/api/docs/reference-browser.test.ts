@@ -115,7 +115,7 @@ it("trying an operation sends the typed key to this server, shows the answer, an
 
 it("trying a list sends none of its filters until the reader chooses one", async () => {
   const { page, observed } = await openReference();
-  const form = await openForm(page, "audit-trail", "GET /v1/webhooks");
+  const form = await openForm(page, "journal", "GET /v1/webhooks");
   await form.getByPlaceholder("Token").fill(KEY);
   await form.getByRole("button", { name: /^Send \w+ request to/ }).click();
   await form.getByText("200 OK").waitFor();
