@@ -14,12 +14,13 @@ import { checked } from "../model/validation.ts";
 import { EVERYTHING } from "../model/webhook.ts";
 import { explain } from "../plaid/reasons.ts";
 import { resourcesOf, subjectKind } from "../resources/index.ts";
+import { ITEM } from "../resources/subjects.ts";
 import type { Access } from "../resources/types.ts";
 import { resourcesOfSubject, type ResourceState } from "./cursor-queries.ts";
 import { markDue, renewSubjects } from "./marks.ts";
 import { GET_SUBJECT, INTEGRATIONS_OF_SUBJECT, LIST_SUBJECTS } from "./subject-queries.ts";
 import { refuseDisabled } from "./refuse-disabled.ts";
-import { NewSubject, SubjectFilter, SubjectSyncRequest } from "./subject.schema.ts";
+import { NamedSubject, NewSubject, SubjectFilter, SubjectSyncRequest } from "./subject.schema.ts";
 
 /** The id of the only subject of a kind. */
 const ONLY = "all";
@@ -71,8 +72,8 @@ export async function listSubjects(
 ): Promise<{ data: SubjectState[]; next_cursor: string | null }> {
   const { integration_id, kind, status, limit: size, cursor } = checkedFilter(SubjectFilter, filter);
   const after = cursor === undefined ? ["", "", ""] : fromKeyCursor("subjects", cursor);
-  const wanted = [integration_id ?? null, kind ?? null, status ?? null];
-  const { rows } = await q.query<Row>(LIST_SUBJECTS, [...wanted, ...after, size + 1]);
+  const matching = [integration_id ?? null, kind ?? null, status ?? null];
+  const { rows } = await q.query<Row>(LIST_SUBJECTS, [...matching, ...after, size + 1]);
   const data = rows.slice(0, size).map(publicShape);
   const last = rows.length > size ? data.at(-1) : undefined;
   return { data, next_cursor: last ? toKeyCursor("subjects", [last.kind, last.id, last.integration_id]) : null };
@@ -86,10 +87,11 @@ interface Which {
 
 /**
  * One subject with the state of its resources; of several integrations', the latest unless one is named.
- * @throws TartanError `not_found`
+ * @throws TartanError `not_found`, `invalid_request` for an unknown kind
  */
 export async function getSubject(q: Queryable, which: Which): Promise<SubjectState & { resources: ResourceState[] }> {
   const { kind, id, integration_id } = which;
+  checkKind(kind, id);
   const [row] = (await q.query<Row>(GET_SUBJECT, [kind, id, integration_id ?? null])).rows;
   if (!row) throw unknown(which);
   const resources = await resourcesOfSubject(q, { integrationId: row.integration_id, kind, id });
@@ -97,16 +99,19 @@ export async function getSubject(q: Queryable, which: Which): Promise<SubjectSta
 }
 
 const unknown = ({ kind, id }: Which): TartanError =>
-  new TartanError("not_found", `Tartan knows no ${kind} ${id}. Add it with \`npx tartan subjects add\`.`, {
-    fields: { id: "names no subject of this kind" },
-  });
+  new TartanError(
+    "not_found",
+    `Tartan knows no ${kind} ${id}. Add it with \`npx tartan subjects add\` or POST /v1/subjects.`,
+    { fields: { id: "names no subject of this kind" } },
+  );
 
 /**
  * The integration of the one subject that is meant. What changes or deletes something must not guess between several.
- * @throws TartanError `not_found`; `invalid_request` naming the integrations where several know it and none is named
+ * @throws TartanError `not_found`; `invalid_request` for an unknown kind, or naming the integrations where several know it and none is named
  */
 export async function integrationOf(q: Queryable, which: Which): Promise<string> {
   const { kind, id, integration_id } = which;
+  checkKind(kind, id);
   const { rows } = await q.query<{ id: string }>(INTEGRATIONS_OF_SUBJECT, [kind, id, integration_id ?? null]);
   const [only, ...others] = rows.map((row) => row.id);
   if (only === undefined) throw unknown(which);
@@ -115,6 +120,15 @@ export async function integrationOf(q: Queryable, which: Which): Promise<string>
   throw new TartanError("invalid_request", `Several integrations know ${kind} ${id}: name one of ${all}.`, {
     fields: { integration_id: `must be one of ${all}` },
   });
+}
+
+function checkKind(kind: string, id: string): void {
+  if (kind === ITEM.kind) {
+    throw new TartanError("invalid_request", "Items are no subjects here: use `npx tartan items` or /v1/items.", {
+      fields: { kind: "must not be item" },
+    });
+  }
+  checked(NamedSubject, { kind, id }, "subject");
 }
 
 export interface AddedSubject {
@@ -174,12 +188,15 @@ function checkToken(kind: string, token: string | undefined): void {
   const name = tokenOf(access);
   const isNeeded = access?.by === "token" && access.inWebhook === undefined;
   if (isNeeded && token === undefined)
-    throw wrongToken(`is missing: Plaid asks for the ${name ?? "token"} of each ${kind}`);
-  if (name === null && token !== undefined) throw wrongToken(`does not belong here: Plaid knows no token of a ${kind}`);
+    throw wrongToken(`is missing: Plaid asks for the ${name ?? "token"} of each ${kind}`, "Set");
+  if (name === null && token !== undefined)
+    throw wrongToken(`does not belong here: Plaid knows no token of the kind ${kind}`, "Do not set");
 }
 
-const wrongToken = (message: string): TartanError =>
-  new TartanError("invalid_request", `The token ${message}.`, { fields: { token: message } });
+const wrongToken = (message: string, fix: string): TartanError => {
+  const fixed = `${fix} PLAID_SUBJECT_TOKEN for the command, or \`token\` in the API.`;
+  return new TartanError("invalid_request", `The token ${message}. ${fixed}`, { fields: { token: message } });
+};
 
 /**
  * Makes a subject due: all of its resources, or those named; `full` reads them from the start.
@@ -192,7 +209,7 @@ export async function requestSubjectSync(q: Queryable, which: Which, request: Su
   const names = resourcesOf(kind).map(({ name }) => name);
   const foreign = resources?.find((name) => !names.includes(name));
   if (foreign !== undefined) {
-    throw new TartanError("invalid_request", `A ${kind} has no ${foreign}.`, {
+    throw new TartanError("invalid_request", `The kind ${kind} has no resource ${foreign}.`, {
       fields: { resources: `must be among ${names.join(", ")}` },
     });
   }

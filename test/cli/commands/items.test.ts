@@ -180,6 +180,10 @@ describe("items sync and remove", () => {
     const again = await cli.json("items statement", item.item_id, id, "--output", output);
     expect(again).toEqual({ item_id: item.item_id, statement_id: id, file: output });
     expect(await cli.refusal("items statement", item.item_id, "another", "--output", output)).toMatch(/^not_found: /);
+    writeFileSync(`${output}.part`, "");
+    expect(await cli.refusal("items statement", item.item_id, id, "--output", output)).toMatch(
+      /^invalid_request: .*statement\.pdf\.part is left .*delete it\./,
+    );
     const nowhere = join(folder, "no/such/folder.pdf");
     expect(await cli.refusal("items statement", item.item_id, id, "--output", nowhere)).toMatch(/^invalid_request: /);
   });

@@ -54,6 +54,14 @@ it("`tartan subjects` refuses an unknown kind, an unknown id and a foreign resou
   expect(await cli.refusal("subjects add institution ins_1 --integration svi_none")).toMatch(/^not_found: /);
   expect(await cli.refusal("subjects show institution ins_none")).toMatch(/^not_found: .*npx tartan subjects add/);
   expect(await cli.refusal("subjects sync institution ins_109508 --resources accounts")).toMatch(/^invalid_request: /);
+  expect(await cli.refusal("subjects sync institution ins_109508 --resources payments")).toMatch(
+    /^invalid_request: .*The kind institution has no resource payments\./,
+  );
+  expect(await cli.refusal("subjects show pigeon p1")).toMatch(/^invalid_request: [\s\S]*kind/);
+  expect(await cli.refusal("subjects show item item-1")).toMatch(/^invalid_request: .*use `npx tartan items`/);
+  expect(await cli.refusal("subjects add asset_report a1 --integration", id)).toMatch(
+    /^invalid_request: .*asset_report_token[\s\S]*Set PLAID_SUBJECT_TOKEN/,
+  );
   expect(await cli.refusal("subjects list --kind pigeon")).toMatch(/^invalid_request: /);
   expect(await cli.refusal("subjects erase institution ins_none --yes")).toMatch(/^not_found: /);
 });
@@ -75,12 +83,16 @@ it("`tartan subjects erase` leaves nothing of a subject, and asks for the integr
   const { rows } = await world.database.query("select from plaid.institutions");
   expect(rows).toEqual([]);
   await cli.text("subjects add institution ins_109508 --integration", id);
-  expect(await cli.json("subjects erase institution ins_109508 --yes")).toEqual({
+  expect(await cli.json("subjects erase institution ins_109508 --yes", "--reason", "asked")).toEqual({
     kind: "institution",
     id: "ins_109508",
     integration_id: id,
     erased: true,
   });
+  const { rows: audited } = await world.database.query(
+    "select target, reason, details from tartan.audit_log where action = 'subject.erased' order by id desc limit 1",
+  );
+  expect(audited).toEqual([{ target: "ins_109508", reason: "asked", details: { kind: "institution" } }]);
 });
 
 everyVerbIsRun(cli);

@@ -56,8 +56,8 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
     const gone = new AbortController();
     // A caller that goes away needs no more of the file.
     reply.raw.once("close", () => gone.abort());
-    const wanted = { integrationId: integration_id, itemId: params.item_id, statementId: params.statement_id };
-    const file = await openStatementFile(deps, wanted, { actor, reason: query.reason }, gone.signal);
+    const requested = { integrationId: integration_id, itemId: params.item_id, statementId: params.statement_id };
+    const file = await openStatementFile(deps, requested, { actor, reason: query.reason }, gone.signal);
     if (file.length !== null) reply.header("content-length", file.length);
     return reply
       .type(file.contentType)

@@ -20,8 +20,8 @@ export async function statement(core: Core, itemId: string, statementId: string,
   const item = await getItem(database, itemId);
   if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
   const deps = { ...(await openLinking(core)), database, vault };
-  const wanted = { integrationId: item.integration_id, itemId, statementId };
-  const file = await openStatementFile(deps, wanted, byUser(flags.reason), AbortSignal.timeout(5 * 60_000));
+  const requested = { integrationId: item.integration_id, itemId, statementId };
+  const file = await openStatementFile(deps, requested, byUser(flags.reason), AbortSignal.timeout(5 * 60_000));
   // Under its own name only when it is whole.
   const unfinished = `${flags.output}.part`;
   try {
@@ -39,6 +39,10 @@ export async function statement(core: Core, itemId: string, statementId: string,
 function unwritable(error: unknown, output: string): unknown {
   const { syscall, code } = error as { syscall?: unknown; code?: unknown };
   if (syscall === undefined) return error;
+  if (code === "EEXIST") {
+    const left = `${output}.part is left from a fetch that was cut off, or belongs to one that still runs`;
+    return new TartanError("invalid_request", `${left}; delete it.`, { cause: error, fields: { output: left } });
+  }
   return new TartanError("invalid_request", `${output} cannot be written (${String(code)}); choose another --output.`, {
     cause: error,
     fields: { output: "cannot be written" },
