@@ -6,6 +6,7 @@ import {
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
+  type Integration,
   type IntegrationChange,
 } from "../../integrations/integrations.ts";
 import { deleteIntegration, updateIntegration } from "../../lifecycle/integrations.ts";
@@ -18,6 +19,7 @@ import { ENABLABLE, REVEALABLE } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, purposeIn, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
 import { callsCommand } from "./integrations/calls.ts";
+import { confirmMasking, sayListChanges } from "./integrations/lists.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
@@ -108,6 +110,8 @@ const DAYS_HELP = `days of transactions for items that are not initialised yet, 
 const REVEAL_HELP = `resources whose sensitive fields are not masked: ${REVEALABLE.join(",")}`;
 const ENABLE_HELP = `billed resources to request: ${ENABLABLE.join(",") || "there are none"}`;
 
+const REPLACES = "the list replaces the one before";
+
 /** `auth,identity`; `none` is the empty list. */
 const namesOf = (text: string): string[] => (text === "none" ? [] : listOf(text));
 
@@ -123,10 +127,11 @@ function updateCommand(): Command {
     .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`)
     .option("--include-original-description", "ask for the bank's own description of each transaction")
     .option("--no-include-original-description", "no longer ask for it")
-    .option("--reveal <resources>", `${REVEAL_HELP}; \`none\` masks all`, namesOf)
+    .option("--reveal <resources>", `${REVEAL_HELP}; ${REPLACES}, \`none\` masks all`, namesOf)
     .option("--permissible-purpose <purpose>", PURPOSE_HELP)
-    .option("--enable <resources>", `${ENABLE_HELP}; \`none\` requests none`, namesOf)
+    .option("--enable <resources>", `${ENABLE_HELP}; ${REPLACES}, \`none\` requests none`, namesOf)
     .option(REASON, REASON_HELP)
+    .option("--yes", "do not ask for confirmation before rows are masked")
     .option("--json", "print JSON")
     .action(withCore(update));
 }
@@ -140,6 +145,7 @@ interface UpdateFlags extends Json {
   reveal?: string[];
   enable?: string[];
   reason?: string;
+  yes?: true;
 }
 
 async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
@@ -160,6 +166,8 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
       "No setting to change was given; see `npx tartan integrations update --help`.",
     );
   }
+  const before = await found(database, id);
+  await confirmMasking(before, reveal, flags);
   const updated = await updateIntegration(database, vault, id, changes, byUser(flags.reason));
   if (flags.json) return sayJson({ ...updated, url: integrationUrl(publicUrl(config), id) });
   say(`${green("✓")} ${bold(updated.name)} is changed`);
@@ -169,9 +177,13 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
   if (includeOriginalDescription !== undefined) {
     tell("Tartan reads each item's transactions again in full at its next sync.");
   }
-  if (reveal !== undefined) {
-    tell("Rows of resources that are no longer revealed are masked; those that are revealed are being read again.");
-  }
+  sayListChanges(before, updated);
+}
+
+async function found(database: Core["database"], id: string): Promise<Integration> {
+  const integration = await getIntegration(database, id);
+  if (integration) return integration;
+  throw new TartanError("not_found", `There is no integration ${id}; see \`npx tartan integrations list\`.`);
 }
 
 /** `Production` means production; any other name is refused with the accepted ones. */
@@ -224,11 +236,9 @@ async function list({ database, config }: Core, { json }: Json): Promise<void> {
 }
 
 async function show({ database, config }: Core, id: string, { json }: Json): Promise<void> {
-  const found = await getIntegration(database, id);
-  if (!found)
-    throw new TartanError("not_found", `There is no integration ${id}; see \`npx tartan integrations list\`.`);
+  const integration = await found(database, id);
   const url = integrationUrl(publicUrl(config), id);
-  if (json) return sayJson({ ...found, url });
+  if (json) return sayJson({ ...integration, url });
   const {
     name,
     environment,
@@ -241,7 +251,7 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     revealed_resources,
     enabled_resources,
     created_at,
-  } = found;
+  } = integration;
   sayFacts({
     id,
     name: bold(name),

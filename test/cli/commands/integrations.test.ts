@@ -82,13 +82,27 @@ it("`tartan integrations update` changes the given options and leaves the rest",
   for (const days of ["731", "0", "many"]) {
     expect(await cli.refusal(`${update} --days-requested`, days)).toMatch(/^invalid_request: .*days_requested/);
   }
-  expect(await cli.json(`${update} --reveal liabilities`)).toMatchObject({ revealed_resources: ["liabilities"] });
+  expect(await cli.refusal(update)).toContain("No setting to change was given");
+});
+
+it("`tartan integrations update --reveal` and `--enable` replace the lists, and mask rows only with --yes", async () => {
+  const made = await create("--reveal", "liabilities", "--name", "Revealing");
+  const update = `integrations update ${made.id}`;
   expect(await cli.text("integrations show", made.id)).toMatch(/not masked\s+liabilities\n/);
-  expect(await cli.text(`${update} --reveal none`)).toContain("no longer revealed are masked");
-  expect(await cli.json("integrations show", made.id)).toMatchObject({ revealed_resources: [], name: "Theirs" });
+  expect(await cli.refusal(`${update} --reveal auth`)).toMatch(
+    /^invalid_request: .*this masks all stored rows of liabilities\. .*--yes/,
+  );
+  const replaced = await cli.text(`${update} --reveal auth --enable balances,processor_auth --yes`);
+  expect(replaced).toContain("Masked in all stored rows: liabilities.");
+  expect(replaced).toContain("No longer masked: auth. Tartan is reading it from Plaid.");
+  expect(replaced).toContain("Requested from now on: processor_auth. Tartan is reading it from Plaid.");
+  expect(replaced).toContain("Requested from now on, whenever you ask for it by name (`--resources`): balances.");
+  const none = await cli.text(`${update} --reveal none --enable balances --yes`);
+  expect(none).toContain("Masked in all stored rows: auth.");
+  expect(none).toContain("No longer requested: processor_auth. The stored rows stay.");
+  expect(await cli.json("integrations show", made.id)).toMatchObject({ revealed_resources: [], name: "Revealing" });
   expect(await cli.refusal(`${update} --reveal holdings`)).toMatch(/^invalid_request: .*revealed_resources/);
   expect(await cli.refusal(`${update} --enable transactions`)).toMatch(/^invalid_request: .*enabled_resources/);
-  expect(await cli.refusal(update)).toContain("No setting to change was given");
 });
 
 it("`tartan integrations rotate-secret` replaces the webhook secret, with one of your own or a random one", async () => {

@@ -59,7 +59,7 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
   return { ...required, ...optional };
 }
 
-/** As the option has it; the schema refuses what is none. */
+/** `none` is null; the schema refuses other values. */
 export const purposeIn = (text: string): NewIntegration["consumer_report_permissible_purpose"] =>
   text === "none" ? null : (text as NonNullable<NewIntegration["consumer_report_permissible_purpose"]>);
 
