@@ -5,9 +5,11 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const file = join(root, "docs/webhooks.md");
 const { CATALOGUE } = await import(join(root, "dist/plaid/catalogue.js"));
+const { RESOURCES } = await import(join(root, "dist/resources/index.js"));
 const { listKnownWebhooks } = await import(join(root, "dist/sync/webhook-meaning.js"));
 
 const code = (text) => `\`${text}\``;
+const KINDS = new Map(RESOURCES.map(({ name, subject: { kind } }) => [name, kind]));
 const listed = listKnownWebhooks();
 
 const subject = (rule) =>
@@ -19,12 +21,25 @@ const aboutOf = ({ type, code: name }) =>
     .about.map(subject)
     .join("; or ");
 
+/** The resources, of each kind of subject if there are several. */
+function readOf(resources) {
+  const kinds = [...new Set(resources.map((name) => KINDS.get(name)))];
+  const parts = kinds.map((kind) =>
+    resources
+      .filter((name) => KINDS.get(name) === kind)
+      .map(code)
+      .join(", "),
+  );
+  return kinds.length < 2
+    ? `Reads ${parts.join("")}.`
+    : `Reads ${kinds.map((kind, n) => `of ${code(kind)}: ${parts[n]}`).join("; ")}.`;
+}
+
 /** What Tartan does: what it reads, and where it shows what it learnt of the item. */
 const doneOn = ({ resources, unread, effect }) =>
-  [
-    resources.length > 0 ? `Reads ${resources.map(code).join(", ")}.` : (unread ?? "Reads nothing."),
-    ...(effect === null ? [] : [effect]),
-  ].join(" ");
+  [resources.length > 0 ? readOf(resources) : (unread ?? "Reads nothing."), ...(effect === null ? [] : [effect])].join(
+    " ",
+  );
 
 function section(type) {
   const webhooks = listed.filter((each) => each.type === type);

@@ -4,7 +4,7 @@
  *   row of the outbox ─▶ a run is needed: its subject is marked ──────────────────────────────────────┐
  *                     ├▶ it touches nothing mirrored: no_resource, or ─────┐                          │
  *                     │  unknown_webhook where the catalogue lacks it      │                          │
- *                     ├▶ it does, but names no subject: no_subject ────────┼▶ processed at once ──────┼▶ the row is deleted
+ *                     ├▶ it does, but does not name whose: no_subject ─────┼▶ processed at once ──────┼▶ the row is deleted
  *                     ├▶ its token is not known: item_unknown or subject_unknown ─┘                   │
  *                     ├▶ a run has served it already: nothing ────────────────────────────────────────┘
  *                     └▶ another transaction holds the subject: it goes into a new row, and is tried again

@@ -27,7 +27,7 @@ export interface WebhookMeaning {
   meaning: string | null;
   /** the names of the resources that are read after it, where the subject has their products */
   resources: string[];
-  /** why none is */
+  /** why none is; null where one is, or where the catalogue lacks it */
   unread: string | null;
   /** where to see what it says of an item */
   effect: string | null;
@@ -45,7 +45,15 @@ export function meaningOf(webhook: {
   const known = knownWebhook(type, code);
   if (known === undefined)
     return { known: false, meaning: null, resources, unread: null, effect: null, deprecated: false };
-  return { known: true, resources, ...textsOf(known) };
+  const texts = textsOf(known);
+  const unread = resources.length > 0 ? null : (texts.unread ?? unnamed(known));
+  return { known: true, resources, ...texts, unread };
+}
+
+/** Why nothing is read although the catalogue does not say so. */
+function unnamed({ type, code, about }: KnownWebhook): string {
+  const kinds = about.map(({ kind }) => kind).filter((kind) => namesOf(kind, type, code).length > 0);
+  return `Its body does not name the ${kinds.join(" or ")} that Tartan reads after such a webhook.`;
 }
 
 const namesOf = (kind: string, type: string | null, code: string | null): string[] =>

@@ -51,7 +51,7 @@ function outcomeWithoutRun(body: Body, linked: ReadonlySet<unknown>): string | n
   const read = (kind: string) => resourcesOf(kind).filter(({ touchedBy }) => touches(touchedBy, type, code));
   if (subject === null || read(subject.kind).length === 0) {
     const { about = [] } = CATALOGUE.find((known) => known.type === type && known.code === code) ?? {};
-    return subject === null && about.some(({ kind }) => read(kind).length > 0) ? "no_subject" : "no_resource";
+    return about.some(({ kind }) => read(kind).length > 0) ? "no_subject" : "no_resource";
   }
   const access = subjectKind(subject.kind)?.access;
   if (access?.by === "access_token") return linked.has(subject.id) ? null : "item_unknown";
@@ -106,6 +106,11 @@ describe("webhooks that nobody expects", () => {
     ],
     ["without type and code", `{"item_id": "i"}`, "unknown_webhook"],
     ["without a code", `{${type}, "item_id": "i"}`, "item_unknown"],
+    [
+      "of a user that names an item only",
+      `{"webhook_type": "INCOME", "webhook_code": "INCOME_VERIFICATION", "item_id": "i"}`,
+      "no_subject",
+    ],
     ["without the id of its subject", `{${type}, ${code}}`, "no_subject"],
     ["with a subject of another type", `{${type}, ${code}, "item_id": {"id": 7}, "account_id": []}`, "no_subject"],
     [

@@ -10,7 +10,10 @@ const shared = {
   resources: texts(
     "The resources that are read after it, where the subject has their products, and the integration enables those that are billed.",
   ),
-  unread: described(z.string().nullable(), "Why none is read; null where one is."),
+  unread: described(
+    z.string().nullable(),
+    "Why none is read; null where one is, and for a type and code that Tartan does not know.",
+  ),
   effect: described(z.string().nullable(), "Where you see what it says of an item."),
   deprecated: described(z.boolean(), "Plaid replaced it by another, or no longer offers its product."),
 };

@@ -76,7 +76,11 @@ describe("a webhook", () => {
     expect((await shown(holdings)).about).toMatchObject({ known: true, resources: ["accounts", "holdings"] });
     // No resource of the kind of its subject is read after it.
     const elsewhere = { ...holdings, subject: { kind: "institution", id: "ins_1" } };
-    expect(await shown(elsewhere)).toMatchObject({ subject: elsewhere.subject, about: { known: true, resources: [] } });
+    const unread = "Its body does not name the item that Tartan reads after such a webhook.";
+    expect(await shown(elsewhere)).toMatchObject({
+      subject: elsewhere.subject,
+      about: { known: true, resources: [], unread },
+    });
     expect((await shown({ webhookType: "BEACON", webhookCode: "REPORT_CREATED" })).about).toMatchObject({
       resources: [],
       unread: expect.stringMatching(/Beacon/),
