@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormatsModule from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -34,6 +36,23 @@ const operations = (): [name: string, operation: Json][] =>
     ]),
   );
 
+/** The operations that a page names in code: `POST`, `GET /v1/x`; and a `/y` that follows, which is under /v1/x or beside it. */
+function namedOn(page: string): ReadonlySet<string> {
+  const named = new Set<string>();
+  for (const line of page.split("\n")) {
+    let methods: string[] = [];
+    let path = "";
+    for (const [, method, given] of line.matchAll(/`([A-Z]+)? ?(\/[^`]*)?`/g)) {
+      if (method !== undefined) [methods, path] = [path === "" ? [...methods, method] : [method], ""];
+      if (given === undefined) continue;
+      const bases = path === "" ? [""] : [path, path.slice(0, path.lastIndexOf("/"))];
+      for (const base of bases) for (const each of methods) named.add(`${each} ${base}${given}`);
+      path ||= given;
+    }
+  }
+  return named;
+}
+
 /** Every media type object of an operation: what is sent, and each answer. */
 const mediaOf = (operation: Json): Json[] => [
   ...Object.values<Json>(operation.requestBody?.content ?? {}),
@@ -60,6 +79,13 @@ describe("the OpenAPI document", () => {
     }
     const ids = operations().map(([, { operationId }]) => operationId);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it("docs/api.md names every operation that the OpenAPI document has, but for the probes' methods", () => {
+    const named = namedOn(readFileSync(join(import.meta.dirname, "../../../docs/api.md"), "utf8"));
+    const names = operations().map(([name]) => name.replaceAll(/\{(\w+)\}/g, ":$1"));
+    const probes = ["GET /livez", "GET /readyz", "GET /metrics"];
+    expect(names.filter((name) => !named.has(name)).toSorted()).toEqual(probes.toSorted());
   });
 
   it("the OpenAPI document has every operation except itself and its page, and no other", () => {
