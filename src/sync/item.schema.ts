@@ -23,7 +23,8 @@ export const SyncRequest = z.strictObject({
       .array(described(z.enum(RESOURCES), "Name of a resource."))
       .min(1)
       .max(50),
-    "Which resources to bring up to date; all of them when absent.",
+    "Which resources to bring up to date; all of them when absent. A resource that is named is requested even where the Item " +
+      "lacks its product; Plaid may then add the product and bill it.",
   ).optional(),
   full: described(
     z.boolean(),

@@ -79,7 +79,7 @@ export function itemsCommand(): Command {
   items
     .command("sync <item_id>")
     .description("bring one item up to date now")
-    .option("--resources <names>", "only these resources, separated by commas", listOf)
+    .option("--resources <names>", RESOURCES_HELP, listOf)
     .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
     .action(withCore(sync));
@@ -88,12 +88,15 @@ export function itemsCommand(): Command {
   return items;
 }
 
+const RESOURCES_HELP =
+  "only these resources, separated by commas; Plaid may add and bill the product of one that the item lacks";
+
 const statementCommand = (): Command =>
   new Command("statement")
     .argument("<item_id>")
     .argument("<statement_id>")
     .description("fetch the PDF of a statement from Plaid; Tartan keeps nothing of it")
-    .requiredOption("--output <file>", "where to write it")
+    .requiredOption("--output <file>", "where to write it; an existing file is replaced")
     .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
     .action(withCore(statement));
