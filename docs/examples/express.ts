@@ -6,6 +6,8 @@ interface TartanEvent {
   type: string;
   item_id: string | null;
   user_id: string | null;
+  /** what the event is about where that belongs to no item, such as a payment */
+  subject?: { kind: string; id: string };
   data: Record<string, unknown>;
 }
 
@@ -33,8 +35,9 @@ app.post("/webhooks/tartan", express.raw({ type: "*/*", limit: "1mb" }), (reques
   response.status(204).end();
 });
 
-function handle(event: TartanEvent): void {
-  console.log(`${event.type} of item ${event.item_id}, user ${event.user_id}`);
+function handle({ type, item_id, user_id, subject }: TartanEvent): void {
+  const about = subject ? `${subject.kind} ${subject.id}` : `item ${item_id}`;
+  console.log(`${type} of ${about}, user ${user_id}`);
 }
 
 app.listen(Number(process.env["PORT"] ?? 3000));

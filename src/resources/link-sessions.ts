@@ -51,7 +51,7 @@ export const linkSessions: Resource = {
         jsonb("event_metadata"),
       ],
       event: {
-        rows: "what users did in Link",
+        rows: "events of Link sessions",
         example: {
           event_id: "9469937a-6fac-40be-9322-f86e8c0b94ed",
           event_name: "TRANSITION_VIEW",

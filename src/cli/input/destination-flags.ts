@@ -36,7 +36,9 @@ export function addDestinationOptions(command: Command): Command {
     )
     .option("--concurrency <count>", `deliveries at the same time, ${rangeOf(SETTINGS.concurrency)} (8)`)
     .addOption(
-      new Option("--ordering <ordering>", "per_item: one at a time for each item (parallel)").choices(ORDERINGS),
+      new Option("--ordering <ordering>", "per_item: one at a time for each item or other subject (parallel)").choices(
+        ORDERINGS,
+      ),
     )
     .option(
       "--disable-after <hours>",

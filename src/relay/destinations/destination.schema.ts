@@ -86,7 +86,7 @@ const url = described(
 
 export const ordering = described(
   z.enum(ORDERINGS),
-  "`parallel`, or `per_item`: an Item's events one after the other, so that a failing one holds those behind it.",
+  "`parallel`, or `per_item`: the events of an Item or another subject one after the other, so that a failing one holds those behind it.",
 );
 export const signingScheme = described(
   z.enum(SIGNING_SCHEMES),
