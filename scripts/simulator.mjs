@@ -32,7 +32,7 @@ const totals = [
   ["newer than the document", count(newer), `the types of Plaid's Node SDK ${sdk}`],
   ["all", count(all), ""],
 ];
-const judge = (path) => (isNewer.has(path) ? `SDK ${sdk}` : `document ${document}`);
+const heldAgainst = (path) => (isNewer.has(path) ? `SDK ${sdk}` : `document ${document}`);
 const endpoints = [
   ["product", "endpoint", "served", "checked against"],
   ...Object.entries(products).flatMap(([product, paths]) =>
@@ -40,7 +40,7 @@ const endpoints = [
       at === 0 ? `${product} (${count(paths)})` : "",
       code(path),
       served.has(path) ? "yes" : "no",
-      served.has(path) ? judge(path) : "",
+      served.has(path) ? heldAgainst(path) : "",
     ]),
   ),
 ];

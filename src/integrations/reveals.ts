@@ -1,6 +1,6 @@
 /**
  * What an integration reveals and enables. A change commits first and notes the work that follows for the stored rows: to mask those of
- * a resource that is revealed no longer, and to read a resource that is revealed or enabled. lifecycle/ does the work, in parts.
+ * a resource that is no longer revealed, and to read a resource that is revealed or enabled. lifecycle/ does the work, in parts.
  *
  * Hiding wins over every run. A run that writes revealed rows holds the integration's row from before its first write until its commit
  * (`revealedOf`), and a change waits for that: so its rows are committed before the change is, and masking, which begins after

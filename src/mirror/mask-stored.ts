@@ -1,9 +1,9 @@
 /**
- * Masks stored rows in place, a page of a table at a time in the order of its primary key, after a resource is revealed no longer. It
+ * Masks stored rows in place, a page of a table at a time in the order of its primary key, after a resource is no longer revealed. It
  * needs nothing of Plaid, so rows of items in error are masked too, and removed ones.
  *
  * A row that a run holds at the moment is not waited for, since the run might wait for a row of this page: the page is asked for
- * again. Only rows that are not masked yet are written; `changed_at` moves, so that whoever copies changed rows copies the masked ones.
+ * again. Only rows that are not masked yet are written; `changed_at` moves, so that a copy of changed rows gets the masked ones.
  */
 import type { Queryable, Statement } from "../database/types.ts";
 import { RESOURCES } from "../resources/index.ts";

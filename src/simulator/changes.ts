@@ -25,17 +25,17 @@ export interface ChangeCounts {
 }
 
 /** A count that exceeds the existing rows applies to all of them. New rows come last, so the other counts apply to older ones. */
-export function change(book: Book, wanted: ChangeCounts, today: number): Summary {
+export function change(book: Book, requested: ChangeCounts, today: number): Summary {
   const { random, log } = book;
-  const removed = random.sample(log.live, wanted.remove);
+  const removed = random.sample(log.live, requested.remove);
   for (const txn of removed) take(book, txn);
-  const modified = random.sample(log.live, wanted.modify);
+  const modified = random.sample(log.live, requested.modify);
   for (const txn of modified) modify(book, txn);
-  const posting = random.sample([...log.pending], wanted.postPending);
+  const posting = random.sample([...log.pending], requested.postPending);
   const posted = posting.map((txn) => post(book, txn, today));
   const fresh = [
-    ...addSome(book, wanted.add, today, false, wanted.account),
-    ...addSome(book, wanted.addPending, today, true, wanted.account),
+    ...addSome(book, requested.add, today, false, requested.account),
+    ...addSome(book, requested.addPending, today, true, requested.account),
   ];
   const gone = new Set(posting);
   return {

@@ -110,5 +110,5 @@ function aims(fault: Fault, target: Target): boolean {
     ["webhook_code" in fault ? fault.webhook_code : undefined, target.webhookCode],
     ["institution_id" in fault ? fault.institution_id : undefined, target.institutionId],
   ];
-  return wants.every(([wanted, actual]) => wanted === undefined || wanted === actual);
+  return wants.every(([requested, actual]) => requested === undefined || requested === actual);
 }

@@ -133,8 +133,8 @@ function accountKinds(item: Item, random: Random): readonly AccountKind[] {
   for (const product of item.products) {
     const { first, others } = HELD_FOR[product] ?? { first: [], others: [] };
     const more = item.random.fork(`accounts for ${product}`);
-    const wanted = [...more.sample(first, 1), ...more.sample(others, more.below(3))];
-    kinds.push(...new Set(wanted.filter((one) => !kinds.includes(one))));
+    const requested = [...more.sample(first, 1), ...more.sample(others, more.below(3))];
+    kinds.push(...new Set(requested.filter((one) => !kinds.includes(one))));
   }
   return kinds;
 }

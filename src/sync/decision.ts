@@ -173,7 +173,7 @@ function waits(
  * that item's rows may be among this one's: the next run reads everything from the start, which removes them.
  */
 function pendingOf(failed: readonly Failed[], needsUser: boolean): string[] {
-  // Plaid may have billed the request that failed: whoever wants another one asks for it.
+  // Plaid may have billed the request that failed: another one has to be asked for by name.
   const kept = failed.filter(({ task, failure }) => task.resource.billed !== "each" || failure.class === "limited");
   const requests = new Set(kept.map(requestOf));
   if (needsUser) requests.add(EVERYTHING);

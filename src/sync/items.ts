@@ -81,8 +81,8 @@ export async function listItems(
 ): Promise<{ data: ItemState[]; next_cursor: string | null }> {
   const { integration_id, user_id, status, limit: size, cursor } = checkedFilter(ItemFilter, filter);
   const after = cursor === undefined ? ["", ""] : fromKeyCursor("items", cursor);
-  const wanted = [integration_id ?? null, user_id ?? null, status ?? null];
-  const { rows } = await q.query<Row>(LIST_ITEMS, [...wanted, ...after, size + 1]);
+  const matching = [integration_id ?? null, user_id ?? null, status ?? null];
+  const { rows } = await q.query<Row>(LIST_ITEMS, [...matching, ...after, size + 1]);
   const data = rows.slice(0, size).map(publicShape);
   const last = data.at(-1);
   const more = last && rows.length > size;

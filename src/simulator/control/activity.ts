@@ -52,10 +52,10 @@ export class Activity {
   }
 
   #nudge(book: AnyRecordBook, record: SimRecord): void {
-    const wanted = book.calm(record, this.#recordsRandom);
-    if (wanted === null) return;
+    const requested = book.calm(record, this.#recordsRandom);
+    if (requested === null) return;
     try {
-      changeRecord(this.#sim, book, record, z.strictObject(book.changing).parse(wanted));
+      changeRecord(this.#sim, book, record, z.strictObject(book.changing).parse(requested));
     } catch (error) {
       // What Plaid refuses for the record's present state does not happen.
       if (!(error instanceof PlaidApiError)) throw error;
@@ -74,7 +74,7 @@ export class Activity {
     if (this.#random.chance(BREAKS)) return breakItem(this.#sim, item, "ITEM_LOGIN_REQUIRED");
     const book = bookOf(item);
     if (book.accounts.length === 0) return;
-    const wanted = {
+    const requested = {
       add: this.#random.below(2),
       addPending: this.#random.between(1, 2),
       modify: this.#random.below(2),
@@ -82,7 +82,7 @@ export class Activity {
       postPending: this.#random.below(3),
     };
     item.lastSuccess = this.#sim.time.now();
-    this.#sim.announce(item, change(book, wanted, this.#sim.today()));
+    this.#sim.announce(item, change(book, requested, this.#sim.today()));
     for (const book of ALL_BOOKS) {
       if (this.#random.chance(BOOK_NEWS)) changeBook(this.#sim, item, book, book.calm(this.#random));
     }

@@ -307,10 +307,11 @@ export class Control {
     return account;
   }
 
-  #clientId(wanted: string | undefined): string {
+  #clientId(requested: string | undefined): string {
     const { clients } = this.#sim.world;
-    if (wanted !== undefined && !clients.has(wanted)) throw inputs.badInput({ client_id: "is not a client here" });
-    return wanted ?? ([...clients.keys()][0] as string);
+    if (requested !== undefined && !clients.has(requested))
+      throw inputs.badInput({ client_id: "is not a client here" });
+    return requested ?? ([...clients.keys()][0] as string);
   }
 
   #institution(id: string | undefined) {

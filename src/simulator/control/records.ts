@@ -88,10 +88,10 @@ export class RecordControl {
     throw new TartanError("not_found", `there is no ${kind} with this id`, { fields: { id: "is unknown here" } });
   }
 
-  #clientId(wanted: string | undefined): string {
+  #clientId(requested: string | undefined): string {
     const { clients } = this.#sim.world;
-    if (wanted !== undefined && !clients.has(wanted)) throw badInput({ client_id: "is not a client here" });
-    return wanted ?? ([...clients.keys()][0] as string);
+    if (requested !== undefined && !clients.has(requested)) throw badInput({ client_id: "is not a client here" });
+    return requested ?? ([...clients.keys()][0] as string);
   }
 
   #truth(book: AnyRecordBook, record: SimRecord): RecordTruth {

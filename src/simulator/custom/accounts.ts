@@ -16,8 +16,8 @@ export const dataRandom = ({ seed }: CustomUser, own: Random): Random =>
   seed === undefined ? own.fork("custom") : own.named(`user_custom/${seed}`);
 
 export function planAccounts(user: CustomUser, data: Random, currency: string): AccountPlan[] {
-  const wanted = user.override_accounts ?? [];
-  if (wanted.length > 0) return wanted.map((one, at) => planAccount(one, data.fork(`account/${at}`), currency));
+  const requested = user.override_accounts ?? [];
+  if (requested.length > 0) return requested.map((one, at) => planAccount(one, data.fork(`account/${at}`), currency));
   const random = data.fork("accounts");
   const kinds = [CHECKING, ...random.sample(OTHERS, random.between(1, 3))];
   return kinds.map((kind) => ({ kind: withBalance(kind, random), currency, override: null }));

@@ -43,8 +43,10 @@ export function customHistory(ground: Ground): CustomHistory {
   const history = accounts.flatMap((account, at) => {
     const random = data.fork(`transactions/${at}`);
     const drawn = silent.includes(account) ? makeHistory(share, [account], today, random) : [];
-    const wanted = (account.override?.transactions ?? []).map((one) => txnOf(one, account, { today, shift, ids, due }));
-    const given = [...drawn.map((txn) => ({ ...txn, id: ids.id() })), ...wanted];
+    const requested = (account.override?.transactions ?? []).map((one) =>
+      txnOf(one, account, { today, shift, ids, due }),
+    );
+    const given = [...drawn.map((txn) => ({ ...txn, id: ids.id() })), ...requested];
     return [...given, ...inflowOf(account, given, { from: today - plan.days, today }, ids)];
   });
   const kept = history.filter((txn) => txn.day >= today - plan.days);

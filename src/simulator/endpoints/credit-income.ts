@@ -11,9 +11,9 @@ import { userEndpoint } from "./users.ts";
 
 const STATUSES = ["PROCESSING_COMPLETE", "PROCESSING_FAILED", "PENDING_APPROVAL"] as const;
 
-const some = (items: PayrollItem[], wanted: readonly string[] | undefined): PayrollItem[] => {
+const some = (items: PayrollItem[], requested: readonly string[] | undefined): PayrollItem[] => {
   if (items.length === 0) throw incomeNotFound();
-  return wanted ? items.filter(({ itemId }) => wanted.includes(itemId)) : items;
+  return requested ? items.filter(({ itemId }) => requested.includes(itemId)) : items;
 };
 
 export const CREDIT_INCOME: readonly Endpoint[] = [

@@ -68,13 +68,13 @@ export const linkTokenCreate = endpoint("/link/token/create", { ...withoutEffect
   const body = request as Request;
   const userId = userOf(body, call);
   const [item = null, ...alsoUpdated] = itemsToUpdate(body, userId, call);
-  const wanted = body.products ?? [];
-  if (!item && wanted.length === 0) throw invalidField("products must have at least one element");
+  const requested = body.products ?? [];
+  if (!item && requested.length === 0) throw invalidField("products must have at least one element");
   const createdAt = call.sim.time.now();
   const expiresAt = createdAt + lifeOf(body, item !== null);
   const link_token = call.sim.world.createLinkToken({
     clientId: call.client.clientId,
-    products: wanted,
+    products: requested,
     ifSupported: [...(body.required_if_supported_products ?? []), ...(body.optional_products ?? [])],
     consented: body.additional_consented_products ?? [],
     webhook: body.webhook ?? null,

@@ -13,10 +13,10 @@ export const sandboxUserResetLogin = userEndpoint(
     );
     const reported = state.items.map(({ item }) => item);
     const all = new Set([...linked, ...reported].map(({ itemId }) => itemId));
-    const wanted = item_ids?.length ? new Set(item_ids) : all;
-    if ([...wanted].some((one) => !all.has(one))) throw invalidField("item_ids must be Items of the user");
-    for (const item of linked) if (wanted.has(item.itemId)) breakItem(sim, item, "ITEM_LOGIN_REQUIRED");
-    for (const item of reported) if (wanted.has(item.itemId)) item.broken = true;
+    const requested = item_ids?.length ? new Set(item_ids) : all;
+    if ([...requested].some((one) => !all.has(one))) throw invalidField("item_ids must be Items of the user");
+    for (const item of linked) if (requested.has(item.itemId)) breakItem(sim, item, "ITEM_LOGIN_REQUIRED");
+    for (const item of reported) if (requested.has(item.itemId)) item.broken = true;
     return {};
   },
 );

@@ -20,8 +20,8 @@ export const transactionsGet = itemEndpoint(
     const book = bookOf(item);
     const { account_ids, count = 100, offset = 0, include_original_description } = body.options ?? {};
     const accounts = account_ids ? account_ids.map((id) => accountNamed(book, id)) : book.accounts;
-    const wanted = new Set(accounts);
-    const all = newestFirst(book).filter((txn) => txn.day >= from && txn.day <= to && wanted.has(txn.account));
+    const requested = new Set(accounts);
+    const all = newestFirst(book).filter((txn) => txn.day >= from && txn.day <= to && requested.has(txn.account));
     const page = transactionsText(all.slice(offset, offset + count), include_original_description ?? false);
     const shown = account_ids ? accounts : accounts.filter((account) => account.transactions > 0);
     return new JsonMembers(

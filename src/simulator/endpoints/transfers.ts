@@ -162,11 +162,11 @@ const transferList = endpoint(
     funding_account_id: z.string().nullish(),
   },
   (body, { sim, client }) => {
-    const wanted = ({ createdAt, state }: SimRecord<Transfer>) =>
+    const requested = ({ createdAt, state }: SimRecord<Transfer>) =>
       within(createdAt, body.start_date, body.end_date) &&
       (!body.funding_account_id || state.fundingAccountId === body.funding_account_id) &&
       (!body.originator_client_id || state.originatorClientId === body.originator_client_id);
-    const all = sim.world.records.of(transfer, client.clientId).filter(wanted).toReversed();
+    const all = sim.world.records.of(transfer, client.clientId).filter(requested).toReversed();
     return { transfers: offsetPage(all, body).page.map(transferObject) };
   },
 );
@@ -207,12 +207,12 @@ const eventList = endpoint(
       "originator_client_id",
       "funding_account_id",
     ] as const;
-    const wanted = (event: TransferEvent) =>
+    const requested = (event: TransferEvent) =>
       within(Date.parse(event.timestamp), body.start_date, body.end_date) &&
       same.every((field) => !body[field] || event[field] === body[field]) &&
       (!body.event_types?.length || body.event_types.includes(event.event_type));
     const { page, has_more } = offsetPage(
-      ledgerOf(sim, client.clientId).state.events.filter(wanted).toReversed(),
+      ledgerOf(sim, client.clientId).state.events.filter(requested).toReversed(),
       body,
     );
     return { transfer_events: page, has_more };

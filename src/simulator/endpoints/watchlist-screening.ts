@@ -58,12 +58,12 @@ function list(at: string, sort: Sort, book: Book): Endpoint {
   };
   return endpoint(`${at}/list`, shape, (body: Record<string, unknown>, { sim, client }) => {
     const same = (field: string, value: unknown) => body[field] === undefined || body[field] === value;
-    const wanted = ({ state }: SimRecord<Screening>) =>
+    const requested = ({ state }: SimRecord<Screening>) =>
       same(program, state.terms[program]) &&
       same("client_user_id", state.clientUserId) &&
       same("status", state.status) &&
       same("assignee", state.assignee);
-    const all = sim.world.records.of(book, client.clientId).filter(wanted);
+    const all = sim.world.records.of(book, client.clientId).filter(requested);
     const page = pageOf(all, SCREENINGS, body["cursor"] as string | null | undefined);
     return { [`${sort.resource}s`]: page.records.map(screeningObject), next_cursor: page.next_cursor };
   });

@@ -41,23 +41,23 @@ export const webhookEventsList = endpoint(
     const now = sim.time.now();
     const from = startOf(body.cursor, body.start_time, now - RETENTION_MS);
     const sent = after(sim.sender.log.sentTo(client.clientId), from);
-    const wanted = sent.filter(
+    const requested = sent.filter(
       (one) =>
         includes(body.webhook_types, one.webhook_type) &&
         includes(body.webhook_codes, one.webhook_code) &&
         includes(body.item_ids, one.item_id) &&
         includes(body.delivery_statuses, STATUS[one.status]),
     );
-    const page = wanted.slice(0, body.count ?? MOST);
-    const has_more = wanted.length > page.length;
+    const page = requested.slice(0, body.count ?? MOST);
+    const has_more = requested.length > page.length;
     const last = page.at(-1);
     const next = has_more && last ? positionAfter(sent, last, from) : positionAt(sent, now, from);
     return { has_more, next_cursor: writeCursor(next), webhook_events: page.map(eventObject) };
   },
 );
 
-const includes = (wanted: readonly string[] | null | undefined, value: string | null): boolean =>
-  !wanted?.length || (value !== null && wanted.includes(value));
+const includes = (requested: readonly string[] | null | undefined, value: string | null): boolean =>
+  !requested?.length || (value !== null && requested.includes(value));
 
 const millis = (one: SentWebhook): number => Date.parse(one.created_at);
 

@@ -307,12 +307,12 @@ function correctCost(one: Holding, random: Random): void {
 function reprice(
   state: HoldingsState,
   rows: readonly Holding[],
-  wanted: number | "all",
+  requested: number | "all",
   { random, sim }: Scene,
 ): Holding[] {
   // What somebody configured, below zero, has no price on the market.
   const all = [...new Set(rows.map((one) => one.security))].filter((one) => one >= 0 && !securityKind(one).cash);
-  const chosen = new Set(wanted === "all" ? all : random.sample(all, wanted));
+  const chosen = new Set(requested === "all" ? all : random.sample(all, requested));
   const affected = state.list.filter((one) => chosen.has(one.security));
   for (const one of affected) one.account.current -= valueOf(state, one);
   for (const security of chosen) state.quotes.set(security, sim.world.market.move(security, sim.today()));

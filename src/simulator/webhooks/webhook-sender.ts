@@ -147,8 +147,8 @@ export class WebhookSender {
   #planRetry(job: Job, number: number, startedAt: number): void {
     const { time, options } = this.#deps;
     const next = startedAt + FIRST_RETRY_MS * RETRY_FACTOR ** number;
-    const wanted = options.retry && job.out.retry !== false;
-    const allowed = wanted && next - job.firstAt <= GIVE_UP_AFTER_MS && !this.#rejections.tooMany(job.out.url);
+    const requested = options.retry && job.out.retry !== false;
+    const allowed = requested && next - job.firstAt <= GIVE_UP_AFTER_MS && !this.#rejections.tooMany(job.out.url);
     job.record.status = allowed ? "pending" : "failed";
     job.record.next_attempt_at = allowed ? new Date(next).toISOString() : null;
     if (allowed) time.schedule(next, () => void time.track(this.#attempt(job, number + 1)));
