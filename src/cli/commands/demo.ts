@@ -93,20 +93,24 @@ function openStory() {
       waiting.set(event, describeEvent(event));
       setTimeout(flush, PATIENCE_MS, event).unref();
     },
-    webhook: (line: string, { item_id }: WebhookRecord) => {
+    webhook: (line: string, { subject }: WebhookRecord) => {
       say(line);
-      for (const event of waiting.keys()) if (event.item_id === item_id) flush(event);
+      for (const event of waiting.keys()) if (aboutOf(event) === subject?.id) flush(event);
     },
   };
 }
 
-function describeEvent({ type, item_id, data, occurred_at }: DemoEvent): string {
+/** The id of the item or other subject that an event is about. */
+const aboutOf = ({ item_id, subject }: DemoEvent): string | null => item_id ?? subject?.id ?? null;
+
+function describeEvent(event: DemoEvent): string {
+  const { type, data, occurred_at } = event;
   const counts = Object.entries((data["counts"] ?? {}) as Record<string, number>);
   const rows = counts.reduce((all, [, count]) => all + count, 0);
   const what = rows === 0 ? type : `${type}, with ${rows === 1 ? "the row" : `the ${rows} rows`},`;
   const after = Math.max(0, Date.now() - Date.parse(occurred_at));
   return dim(
-    `${" ".repeat(10)}╰ your application received: ${what} of ${short(item_id, 14)}, ✓ signed, after ${after} ms`,
+    `${" ".repeat(10)}╰ your application received: ${what} of ${short(aboutOf(event), 14)}, ✓ signed, after ${after} ms`,
   );
 }
 
@@ -134,6 +138,11 @@ function greet({ url, intake, key, simulator, sql, data, goesOn }: Greeting): vo
   row("SQL", cyan(`psql '${sql}'`));
   row("", dim("select name, balances_current from plaid.current_accounts;"));
   row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));
+  row("", dim("select account, routing from plaid.current_auth_ach;  -- masked unless you reveal them"));
+  row(
+    "",
+    dim(`every table: docs/tables.md   what you have: select resource, sum(rows) from plaid.freshness group by 1;`),
+  );
   if (goesOn)
     say(`\n  ${dim("This continues the world of the last demo; for a new one:")} ${cyan("npx tartan demo --fresh")}`);
   say(`\n${green("●")} ${dim("webhooks as they arrive, and what they change")}\n`);

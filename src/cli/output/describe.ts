@@ -19,7 +19,7 @@ interface Outcome {
 
 /** As wide as the longest of Plaid's usual names. */
 const NAME_WIDTH = 36;
-const ITEM_WIDTH = 14;
+const ID_WIDTH = 14;
 
 /** `withAnother`: the line of the previous webhook already describes the run. */
 export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): string {
@@ -27,7 +27,7 @@ export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): s
   const time = dim(new Date(webhook.received_at).toTimeString().slice(0, 8));
   const proof = webhook.source === "PLAID" ? green("✓ signed") : yellow("✓ secret");
   const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`.padEnd(NAME_WIDTH));
-  const about = `${time}  ${proof}  ${name}  ${dim(short(webhook.item_id, ITEM_WIDTH).padEnd(ITEM_WIDTH))}`;
+  const about = `${time}  ${proof}  ${name}  ${dim(short(webhook.subject?.id, ID_WIDTH).padEnd(ID_WIDTH))}`;
   if (withAnother) return `${about}  ${dim("╰ served by the same run")}`;
   const took = info.duration_ms === undefined ? "" : dim(` ${info.duration_ms} ms`);
   return `${about}  ${describeChanges(info)}${took}`;

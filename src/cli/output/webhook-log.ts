@@ -31,7 +31,7 @@ export async function followWebhooks(
     for (const webhook of webhooks) {
       if (reported.has(webhook.id) || !webhook.processed_at) continue;
       reported.add(webhook.id);
-      const itsRun = `${webhook.item_id} ${webhook.processed_at}`;
+      const itsRun = `${webhook.subject?.kind} ${webhook.subject?.id} ${webhook.processed_at}`;
       onWebhook(describeWebhook(webhook, itsRun === run), webhook);
       run = itsRun;
     }

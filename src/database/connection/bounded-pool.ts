@@ -64,7 +64,10 @@ export class BoundedPool implements Queryable, AsyncDisposable {
       onConnect: async (client) => await this.#prepare(client),
     });
     // Without a handler the death of an idle connection would end the process; the pool has dropped it already.
-    this.#pool.on("error", (error) => logger.warn({ err: error }, "an idle connection to Postgres ended"));
+    // While the pool closes, an embedded Postgres may stop before its connections have gone.
+    this.#pool.on("error", (error) => {
+      if (!this.#pool.ending) logger.warn({ err: error }, "an idle connection to Postgres ended");
+    });
     this.#pool.on("remove", (client) => this.#clients.delete(client));
     this.#watch = new Watch(beside === config ? [config] : [beside, config], () => this.#suspect());
   }

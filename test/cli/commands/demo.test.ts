@@ -22,6 +22,10 @@ it("the demo links and mirrors items, notifies an application, prints how to ins
   const said = () => demo.output.join("\n");
   const backfills = () => (said().match(/ITEM\/CREATED.*\+\d+ transactions/g) ?? []).length;
   await until("four backfills", async () => backfills() === 4);
+  expect(said()).toMatch(/ITEM\/CREATED.*\+\d+ holdings/);
+  await until("what belongs to no item", async () =>
+    /received: payments\.changed, with the row, of payment-/.test(said()),
+  );
   await until("life", async () => /TRANSACTIONS\/SYNC_UPDATES_AVAILABLE/.test(said()));
   await until("the application received an event", async () =>
     /received: transactions\.changed, with the \d+ rows.*✓ signed/.test(said()),

@@ -10,6 +10,8 @@ export interface DemoEvent {
   type: string;
   occurred_at: string;
   item_id: string | null;
+  /** what the event is about when that is no item, such as a payment */
+  subject?: { kind: string; id: string };
   data: Record<string, unknown>;
 }
 

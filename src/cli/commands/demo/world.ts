@@ -27,7 +27,26 @@ import { say, yellow } from "../../output/print.ts";
 
 export const DEMO_NAME = "Demo (simulator)";
 /** The events that a typical application subscribes to. */
-const NOTIFIED = ["item.linked", "item.error", "item.repaired", "item.removed", "transactions.changed"];
+const NOTIFIED = [
+  "item.linked",
+  "item.error",
+  "item.repaired",
+  "item.removed",
+  "transactions.changed",
+  "transfer_events.changed",
+  "payments.changed",
+];
+
+/** Every product that the simulator has the data of and that Plaid does not bill by the request. */
+const PRODUCTS = [
+  "transactions",
+  "auth",
+  "identity",
+  "investments",
+  "liabilities",
+  "statements",
+  "recurring_transactions",
+];
 
 export interface DemoWorld {
   simulator: Simulator;
@@ -92,7 +111,7 @@ export interface Connected {
   integrationId: string;
   /** the intake URL to which the simulator sends webhooks */
   intake: string;
-  /** Links `count` items in a new world; in a continued one, sets the items' webhook URL to this Tartan. */
+  /** Links `count` items in a new world, and makes a payment and a transfer; in a continued one, sets their webhook URL to this Tartan. */
   begin(count: number): Promise<void>;
 }
 
@@ -111,13 +130,16 @@ export async function connectWorld(core: Core, world: DemoWorld, url: string): P
     plaid_url: simulator.url,
   });
   const intake = integrationUrl(url, made.id);
-  const begin = (count: number) => linkItems(simulator, intake, made.webhook_secret, count);
+  const begin = async (count: number): Promise<void> => {
+    await linkItems(simulator, intake, made.webhook_secret, count);
+    moveMoney(simulator, intake);
+  };
   return { integrationId: made.id, intake, begin };
 }
 
 /** Acts as the user's backend: after the token exchange it posts the item to Tartan. */
 async function linkItems(simulator: Simulator, intake: string, secret: string, count: number): Promise<void> {
-  const { items } = simulator.control.createItems({ count, transactions: 120, webhook: intake });
+  const { items } = simulator.control.createItems({ count, transactions: 120, products: PRODUCTS, webhook: intake });
   for (const [index, { item_id, access_token }] of items.entries()) {
     const user_id = `user-${index + 1}`;
     const answer = await post(
@@ -135,8 +157,19 @@ async function linkItems(simulator: Simulator, intake: string, secret: string, c
   }
 }
 
+/** A payment and a transfer, which belong to no item: Plaid's webhooks about them make them known. */
+function moveMoney(simulator: Simulator, intake: string): void {
+  sendClientWebhooksTo(simulator, intake);
+  simulator.control.records.create("payment");
+  simulator.control.records.create("transfer");
+}
+
+const sendClientWebhooksTo = ({ control, clientId: client_id, secret }: Simulator, webhook: string): void =>
+  void control.addClient({ client_id, secret, webhook });
+
 async function moveWebhooks(simulator: Simulator, intake: string): Promise<void> {
   const { clientId: client_id, secret, url, control } = simulator;
+  sendClientWebhooksTo(simulator, intake);
   for (const { item_id, access_token, webhook, removed, revoked } of control.items().items) {
     if (removed === true || revoked === true) continue;
     if (webhook !== intake) {
