@@ -16,7 +16,7 @@ function thingsOf(folders: Folders, files: readonly File[]): Things {
   for (const { path, mentions } of files) {
     const folder = homeOf(folders, path);
     for (const { does, name, creates, drops } of mentions.toSorted((a, b) => a.at - b.at)) {
-      if (creates && isOwnName(name)) tables.add(name);
+      if (creates && isOwnName(name)) for (const made of [name, ...viewsOf(name)]) tables.add(made);
       if (drops && path.startsWith("sql/") && tables.delete(name)) gone.add(name);
       const defined = does === "defines" && folder !== "leaf" && folder;
       if (defined && !functions.has(name)) functions.set(name, defined);
@@ -24,6 +24,10 @@ function thingsOf(folders: Folders, files: readonly File[]): Things {
   }
   return { tables, gone: new Set([...gone].filter((name) => !tables.has(name))), functions };
 }
+
+/** tartan.protect_mirror() makes a view of each table of the mirror: of the rows that Plaid still has. */
+const viewsOf = (table: string): string[] =>
+  schemaOf(table) === "plaid" ? [`plaid.current_${table.slice("plaid.".length)}`] : [];
 
 const inTable = (text: string): Finding => ({ file: FILE, line: 0, does: "is wrong", text });
 
