@@ -229,11 +229,9 @@ export const anyRootRow = (of: Mirrored): Statement => ({
 });
 
 /** The ids that a column of the subject's current rows names, as `id`: part of a statement. */
-export const referenced = (of: Mirrored, column: string): string => `
-  select id from (
-    select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t
-    where ${own(of, "t")} and t.removed_at is null and t.${column} is not null) ids
-  where id <> ''`;
+export const referenced = (of: Mirrored, column: string): string =>
+  named(`select distinct ${idsIn(of, column)} as id from ${nameOf(of)} t
+    where ${own(of, "t")} and t.removed_at is null and t.${column} is not null`);
 
 /** The ids that a column holds: its value, or each element of a list. */
 const idsIn = ({ table }: Mirrored, column: string): string =>
