@@ -12,8 +12,8 @@ import * as sync from "../sync/forget.ts";
 import { getSubject } from "../sync/subjects.ts";
 
 /**
- * Deletes everything about the subject: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. What
- * names it later makes it known again: a webhook, a row of another subject, and an arrival or notice that a marker is just reading.
+ * Deletes everything about the subject: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. It
+ * becomes known again when a webhook or a row of another subject names it later, or when a marker is reading an arrival of it now.
  * @throws TartanError `not_found`
  */
 export async function eraseSubject(

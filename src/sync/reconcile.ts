@@ -1,8 +1,8 @@
 /**
  * Reconciliation: checks every linked item once in a window, to find changes that no webhook announced or whose webhook did not
  * arrive. All processes together spread the checks over the window; checks use a share
- * of Plaid's limits and never delay sync. Of what belongs to no item it has the ledgers of transfers read once in a window: that is one
- * request for each integration, and their events name the transfers that have changed.
+ * of Plaid's limits and never delay sync. Of what belongs to no item it makes only the ledgers of transfers due, once in a window: each
+ * costs one request, and its events name the transfers that have changed.
  *
  *   working ──dispose──▶ stopping: nothing is claimed; running checks are aborted, and repeated when their lease ends
  */
