@@ -55,7 +55,7 @@ export const payrollRiskSignals: Resource = {
     },
     {
       name: "payroll_risk_signals_across",
-      row: "what several documents of an item together give away",
+      row: "the signs of tampering that several documents of an item show together",
       rows: [{ at: `${at}.multi_document_risk_signals`, ...places }],
       sensitive,
       key: ["item_id", "position"],
