@@ -26,7 +26,7 @@ export const NUMBERS_AND_OWNERS: Meanings = {
   },
   identity_owners: {
     position:
-      "the owner's place in the account's list, from 1, as text: sort by `position::int`; owners have no id at Plaid",
+      "the owner's place in the account's list, from 1, as text (sort by `position::int`), since Plaid gives owners no id; when one comes or goes, the others move: do not store it",
     names: "names of the owner",
     emails: "e-mail addresses, with which is the primary one",
     phone_numbers: "telephone numbers, with their kind",
