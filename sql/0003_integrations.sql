@@ -32,6 +32,15 @@ create table tartan.integrations (
   reveals_version bigint not null default 0            -- raised by each change of revealed_resources or enabled_resources
 );
 
+-- A row for each resource that an integration reveals or has revealed, only to be locked: a commit that writes revealed rows shares it,
+-- and a page of masking takes it alone. So masking begins once all commits are over that began before the resource was hidden, and
+-- nobody who changes the integration itself waits for a commit.
+create table tartan.reveals (
+  integration_id text not null references tartan.integrations (id) on delete cascade,
+  resource       text not null,
+  primary key (integration_id, resource)
+);
+
 create table tartan.items (
   integration_id      text not null references tartan.integrations (id),
   item_id             text not null,

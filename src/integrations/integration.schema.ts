@@ -48,7 +48,7 @@ const settings = {
   revealed_resources: namesOf(
     REVEALABLE,
     "Resources whose sensitive fields are mirrored unmasked; the list replaces the one before. What is no longer revealed is masked in " +
-      "the stored rows at once; what is newly revealed is read again.",
+      "the stored rows too; what is newly revealed is read again.",
   ),
   enabled_resources: namesOf(
     ENABLABLE,

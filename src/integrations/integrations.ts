@@ -22,7 +22,7 @@ import {
   NOTIFY_INTEGRATIONS,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
-import { auditReveals, namesIn, setReveals } from "./reveals.ts";
+import { auditReveals, hideAll, makeLocks, namesIn, setReveals } from "./reveals.ts";
 import { clientSecret, webhookSecret } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import { RESOURCES } from "../resources/index.ts";
@@ -47,6 +47,8 @@ export interface Integration {
   revealed_resources: string[];
   /** billed resources that are requested */
   enabled_resources: string[];
+  /** resources that are revealed no longer, while their stored rows are being masked */
+  masking_resources: string[];
   /** ISO 8601 */
   created_at: string;
   updated_at: string;
@@ -108,6 +110,7 @@ export async function createIntegration(
       input.consumer_report_permissible_purpose ?? null,
     ]);
     const made = withPurpose(one(rows, id));
+    await makeLocks(tx, id, made.revealed_resources);
     const { name, environment, plaid_url, client_id } = made;
     await audit(tx, by, {
       action: "integration.created",
@@ -224,7 +227,7 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Deletes its secrets, notifies the processes, and notes the work for its items.
+ * Deletes its secrets, hides what it reveals, notifies the processes, and notes the work for its items.
  * @throws TartanError `not_found`
  */
 export async function markDeleted(
@@ -234,6 +237,7 @@ export async function markDeleted(
   by: Change = BY_TARTAN,
 ): Promise<void> {
   await database.transaction(async (tx) => {
+    await hideAll(tx, id, by);
     if ((await tx.query(DELETE_INTEGRATION, [id, unfinished])).rowCount === 0) throw notFound(id);
     await audit(tx, by, {
       action: "integration.deleted",

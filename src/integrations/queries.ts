@@ -33,7 +33,8 @@ export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
 /* Integrations. */
 
 const PUBLIC = `id, service, name, environment, plaid_url, client_id, country_codes, days_requested,
-  include_original_description, consumer_report_permissible_purpose, revealed_resources, enabled_resources, created_at, updated_at`;
+  include_original_description, consumer_report_permissible_purpose, revealed_resources, enabled_resources,
+  to_mask as masking_resources, created_at, updated_at`;
 
 export const INSERT_INTEGRATION = `
   insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
@@ -70,11 +71,25 @@ export const SET_REVEALS = `
     to_read = array((select unnest(to_read) intersect select unnest($2::text[] || $3::text[])) union select unnest($5::text[]) order by 1)
   where id = $1`;
 
-/** Which of the resources $2 are revealed. The row is held only where one is, so that what hides it waits for the transaction. */
+/** The rows that commits and masking lock. $2 resources that are, or were, revealed. */
+export const ADD_REVEALS =
+  "insert into tartan.reveals (integration_id, resource) select $1, unnest($2::text[]) on conflict do nothing";
+
+/** Shares the locks of those of the resources $2 that are revealed; where none is, nothing is locked. */
+export const SHARE_REVEALS: Statement = {
+  name: "integrations_share_reveals",
+  text: `
+    select r.resource from tartan.reveals r join tartan.integrations i on i.id = r.integration_id
+    where r.integration_id = $1 and r.resource = any ($2::text[]) and r.resource = any (i.revealed_resources)
+    order by r.resource for share of r`,
+};
 export const REVEALED: Statement = {
   name: "integrations_revealed",
-  text: `select revealed_resources as revealed from tartan.integrations where id = $1 and revealed_resources && $2::text[] for share`,
+  text: "select revealed_resources as revealed from tartan.integrations where id = $1",
 };
+/** Has a row unless a commit shares the lock. */
+export const TAKE_REVEAL =
+  "select resource from tartan.reveals where integration_id = $1 and resource = $2 for update skip locked";
 
 export const ENABLED: Statement = {
   name: "integrations_enabled",
@@ -84,9 +99,8 @@ export const ENABLED: Statement = {
 
 export const LIST_REVEALS_UNDER_WAY =
   "select id from tartan.integrations where to_mask <> '{}' or to_read <> '{}' order by id";
-/** Held against changes until the end of the transaction. */
 export const REVEALS_UNDER_WAY = `select to_mask as "toMask", to_read as "toRead", reveals_version::int as version
-  from tartan.integrations where id = $1 for share`;
+  from tartan.integrations where id = $1`;
 /** $2 masked, $3 read; where the version is still $4. */
 export const NOTE_REVEALS_DONE = `update tartan.integrations
   set to_mask = array_remove(to_mask, $2), to_read = array_remove(to_read, $3) where id = $1 and reveals_version = $4`;
@@ -94,11 +108,12 @@ export const NOTE_REVEALS_DONE = `update tartan.integrations
 /** Notes the work, unless more work is noted already. */
 export const NOTE_RETRY = "update tartan.integrations set unfinished = 'retry' where id = $1 and deleted_at is null";
 
-/** $2 the work: `end` or `purge`. A purged integration no longer exists, except for late webhooks. */
+/** $2 the work: `end` or `purge`. A purged integration no longer exists, except for late webhooks. What is deleted need not be masked. */
 export const DELETE_INTEGRATION = `
   update tartan.integrations
   set client_secret_sealed = null, webhook_secret_sealed = null, deleted_at = coalesce(deleted_at, now()), updated_at = now(),
-    unfinished = case when unfinished = 'purge' then 'purge' else $2 end
+    unfinished = case when unfinished = 'purge' then 'purge' else $2 end, to_read = '{}',
+    to_mask = case when 'purge' in (unfinished, $2) then '{}' else to_mask end
   where id = $1 and unfinished is distinct from 'purged'`;
 
 export const LIST_UNFINISHED =

@@ -3,16 +3,20 @@
  * row stays behind what is hidden.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
-import { getIntegration } from "../../src/integrations/integrations.ts";
+import { getIntegration, rotateWebhookSecret } from "../../src/integrations/integrations.ts";
 import { revealedOf } from "../../src/integrations/reveals.ts";
-import { updateIntegration } from "../../src/lifecycle/integrations.ts";
-import { finishAllReveals } from "../../src/lifecycle/reveals.ts";
+import { deleteIntegration, updateIntegration } from "../../src/lifecycle/integrations.ts";
+import { finishAllReveals, startReveals } from "../../src/lifecycle/reveals.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { gated } from "../sync/support.ts";
 import type { Item } from "../support/world/integration.ts";
 
 const NAME = "liabilities";
+/** Only a part of masking says so. */
+const PART = "of t skip locked";
 const BARE =
   "account_number not like '•%' or property_address_street <> '•••' or raw ->> 'account_number' not like '•%'";
 
@@ -70,7 +74,7 @@ async function manyRows(): Promise<string> {
      from generate_series(1, 1200) n`,
     [id],
   );
-  await world.database.query("update tartan.integrations set revealed_resources = $2 where id = $1", [id, [NAME]]);
+  await reveal([NAME], world.database, id);
   return id;
 }
 
@@ -132,7 +136,7 @@ describe("hiding a resource", () => {
 
   it.each([1, 2, 3])("another process finishes it when the one that hides it ends before part %d", async (count) => {
     const id = await manyRows();
-    await expect(reveal([], endsBefore("skip locked", count), id)).rejects.toThrow("the process ended");
+    await expect(reveal([], endsBefore(PART, count), id)).rejects.toThrow("the process ended");
     expect((await getIntegration(world.database, id))?.revealed_resources).toEqual([]);
     expect(await rows(BARE, id)).toBe(1200 - (count - 1) * 500);
     await finishAllReveals(world.database);
@@ -153,24 +157,70 @@ describe("hiding a resource", () => {
     expect(await rows(BARE)).toBe(0);
   });
 
-  it("waits for a run that is writing revealed rows, and masks what it wrote", async () => {
+  it("commits while a run is writing revealed rows, as every other change does; no later run writes such rows, and what it wrote is masked", async () => {
     await reveal([NAME]);
+    const { database, vault } = world;
+    const other = await manyRows();
     let hiding: Promise<unknown> = Promise.resolve();
-    await world.database.transaction(async (tx) => {
-      expect(await revealedOf(tx, world.integration.id, [NAME])).toEqual([NAME]);
+    await database.transaction(async (tx) => {
+      for (const id of [world.integration.id, other]) expect(await revealedOf(tx, id, [NAME])).toEqual([NAME]);
       await tx.query(
-        `update plaid.liabilities_mortgage set raw = '{"account_number": "87654321"}', account_number = '87654321'
+        `update plaid.liabilities_mortgage set raw = '{"account_number": "987654321"}', account_number = '987654321'
          where integration_id = $1`,
         [world.integration.id],
       );
+      const shown = await updateIntegration(database, vault, other, { revealed_resources: [] }, undefined, { withinMs: 0 });
+      expect(shown).toMatchObject({ revealed_resources: [], masking_resources: [NAME] });
+      await rotateWebhookSecret(database, vault, other);
+      await deleteIntegration(database, other, { withinMs: 0 });
       hiding = reveal([]);
-      await expect
-        .poll(() => countOf("pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"))
-        .toBe(1);
-      expect((await getIntegration(world.database, world.integration.id))?.revealed_resources).toEqual([NAME]);
+      await expect.poll(() => getIntegration(database, world.integration.id)).toMatchObject({ revealed_resources: [] });
+      expect(await database.transaction((later) => revealedOf(later, world.integration.id, [NAME]))).toEqual([]);
+      expect(await getIntegration(database, world.integration.id)).toMatchObject({ masking_resources: [NAME] });
+      expect(await rows(BARE, other)).toBe(1200);
     });
     await hiding;
     expect(await rows("raw ->> 'account_number' <> '••••4321'")).toBe(0);
+    await finishAllReveals(database);
+    expect(await rows(BARE, other)).toBe(0);
+  });
+
+  it("hidden just before a run shares the lock, a resource is masked by that run", async () => {
+    await reveal([NAME]);
+    const { database, integration } = world;
+    const found = await database.transaction(async (tx) => {
+      const late: Queryable = {
+        query: async (statement, values) => {
+          const answer = await tx.query(statement, values as unknown[]);
+          const text = typeof statement === "string" ? statement : statement.text;
+          if (text.includes("for share of r")) {
+            await updateIntegration(database, world.vault, integration.id, { revealed_resources: [] }, undefined, {
+              withinMs: 0,
+            });
+          }
+          return answer as never;
+        },
+      };
+      return await revealedOf(late, integration.id, [NAME]);
+    });
+    expect(found).toEqual([]);
+    await finishAllReveals(database);
+  });
+
+  it("a deleted integration reveals nothing: its stored rows are masked, and the audit log says that they were hidden", async () => {
+    const id = await manyRows();
+    await deleteIntegration(world.database, id);
+    expect(await rows("true", id)).toBe(1200);
+    expect(await rows(BARE, id)).toBe(0);
+    expect(await countOf("tartan.audit_log where integration_id = $1 and action = 'resources.hidden'", [id])).toBe(1);
+    expect(await underWay()).toBe(0);
+  });
+
+  it("a loop of every process masks what a change left", async () => {
+    const id = await manyRows();
+    await expect(reveal([], endsBefore(PART, 2), id)).rejects.toThrow("the process ended");
+    await using _loop = await startReveals({ database: world.database, clock: systemClock, logger: silentLogger });
+    await expect.poll(() => rows(BARE, id)).toBe(0);
   });
 
   it("waits for rows that another transaction holds, and masks those too", async () => {
@@ -190,7 +240,7 @@ describe("hiding a resource", () => {
 
   it("masking that is under way gives up when the resource is revealed again, and leaves nothing to do", async () => {
     const id = await manyRows();
-    await expect(reveal([], endsBefore("skip locked", 2), id)).rejects.toThrow("the process ended");
+    await expect(reveal([], endsBefore(PART, 2), id)).rejects.toThrow("the process ended");
     await reveal([NAME], world.database, id);
     await finishAllReveals(world.database);
     expect(await rows(BARE, id)).toBe(700);
@@ -203,8 +253,8 @@ describe("hiding a resource", () => {
     const late: Database = {
       ...endsBefore("nothing", 1),
       transaction: async (job, kind) => {
-        // The change itself, a look at what is to be done, and the first part.
-        if ((parts += 1) === 4) await reveal([NAME], world.database, id);
+        // The change itself and the first part.
+        if ((parts += 1) === 3) await reveal([NAME], world.database, id);
         return await world.database.transaction(job, kind);
       },
     };
@@ -222,7 +272,7 @@ describe("hiding a resource", () => {
         "update plaid.liabilities_mortgage set account_number = '87654321' , raw = '{\"account_number\": \"87654321\"}' where integration_id = $1 and account_id = 'account-5'",
         [id],
       );
-      await expect(reveal([], endsBefore("skip locked", 1), id)).rejects.toThrow("the process ended");
+      await expect(reveal([], endsBefore(PART, 1), id)).rejects.toThrow("the process ended");
     };
     const watch = (q: Queryable): Queryable => ({
       query: async (statement, values) => {

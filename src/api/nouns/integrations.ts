@@ -28,6 +28,9 @@ interface Checked {
   warning?: string;
 }
 
+/** Proxies give up after half a minute. Rows that are not masked by then are masked after the answer. */
+const HIDING = { withinMs: 10_000 };
+
 const NOT_ASKED = "Tartan did not check client id and secret at Plaid, since `verify` is false.";
 
 /** @throws TartanError `plaid_credentials_refused` */
@@ -92,13 +95,13 @@ export function integrationOperations(api: Api, deps: ApiDeps): void {
   api.patch("/v1/integrations/:id", { schema: CHANGE }, async ({ params: { id }, body, actor }) => {
     const { verify, reason, ...changes } = body;
     const checked = await checkChanges(deps, await find(id), changes, verify);
-    return { ...show(await updateIntegration(database, vault, id, changes, { actor, reason })), ...checked };
+    return { ...show(await updateIntegration(database, vault, id, changes, { actor, reason }, HIDING)), ...checked };
   });
 
   api.delete("/v1/integrations/:id", { schema: DELETE }, async ({ params: { id }, query, actor }) => {
     const purged = query.purge === "true";
     // A deleted integration may be deleted again, so that an interrupted purge goes on.
-    await deleteIntegration(database, id, { purge: purged }, { actor, reason: query.reason });
+    await deleteIntegration(database, id, { purge: purged, ...HIDING }, { actor, reason: query.reason });
     return { id, deleted: true as const, purged };
   });
 
@@ -124,6 +127,7 @@ export const integrationExample = {
   consumer_report_permissible_purpose: null,
   revealed_resources: [],
   enabled_resources: [],
+  masking_resources: [],
   url: `https://tartan.example.com/v1/integrations/${INTEGRATION_ID}`,
   created_at: "2026-11-02T09:14:00.000Z",
   updated_at: "2026-11-02T09:14:00.000Z",
@@ -150,6 +154,10 @@ const integration = {
   enabled_resources: described(
     z.array(z.string()),
     "Resources that Plaid bills by request and that Tartan may request.",
+  ),
+  masking_resources: described(
+    z.array(z.string()),
+    "Resources that are no longer revealed and whose stored rows are just being masked; empty when all are.",
   ),
   url: described(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
   created_at: timestamp("When it was created."),
@@ -248,7 +256,8 @@ const CHANGE = {
     description:
       "Changes the given fields and keeps the rest: its name, its countries, the options for transactions, what it reveals and enables, or Plaid's client id and secret, for example after " +
       "the secret was rotated in Plaid's dashboard. New credentials are tried at Plaid first, as at creation. What is no longer revealed is " +
-      "masked in all stored rows when the answer comes; if the request is cut short, Tartan finishes it.",
+      "masked in whatever is written from then on, and in all stored rows: mostly before the answer, which comes after ten seconds at the " +
+      "latest. Until `masking_resources` is empty, some stored rows are not masked yet.",
   }),
   params: IntegrationParams,
   body: IntegrationChange.extend({ verify, reason }).meta({
@@ -264,7 +273,7 @@ const DELETE = {
     description:
       "Deletes its secrets and its Items' tokens, and stops its work; the intake answers 404 from then on. What was mirrored " +
       "and journaled stays, unless `purge` asks for that to go too. What webhooks bring that are just under way then goes within " +
-      "the hour. A deletion that is cut short goes on within the hour, or when it is asked for again. There is no way back.",
+      "the hour. Rows that it revealed and that stay are masked. A deletion that is cut short goes on within the hour, or when it is asked for again. There is no way back.",
   }),
   params: IntegrationParams,
   querystring: z.strictObject({ purge: flag("Also delete what was mirrored and journaled for it."), reason }),

@@ -250,6 +250,7 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     consumer_report_permissible_purpose,
     revealed_resources,
     enabled_resources,
+    masking_resources,
     created_at,
   } = integration;
   sayFacts({
@@ -264,6 +265,7 @@ async function show({ database, config }: Core, id: string, { json }: Json): Pro
     "original description": include_original_description ? "asked for" : "not asked for",
     "permissible purpose": consumer_report_permissible_purpose ?? "none",
     "not masked": revealed_resources.join(" ") || "nothing",
+    ...(masking_resources.length > 0 && { "being masked": masking_resources.join(" ") }),
     "billed resources": enabled_resources.join(" ") || "not requested",
     created: ago(created_at),
   });

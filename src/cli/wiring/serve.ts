@@ -13,7 +13,7 @@ import { cancellable } from "../../database/cancellable.ts";
 import { TartanError } from "../../errors.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
 import { openDirectory } from "../../integrations/directory.ts";
-import { finishAllReveals } from "../../lifecycle/reveals.ts";
+import { startReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
 import { openRefusals } from "../../journal/refusals.ts";
@@ -52,6 +52,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(core);
   closer.use(await startJanitor(janitorOptions(core)));
+  closer.use(await startReveals({ database, logger, clock }));
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
   if (roles.includes("sync")) {
@@ -138,7 +139,6 @@ export function janitorOptions({
   };
   const always = {
     "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
-    "finish what integrations reveal and enable": (signal?: AbortSignal) => finishAllReveals(database, signal),
   };
   const { journalRetentionDays } = config;
   const neededBy = [relayNeeds];

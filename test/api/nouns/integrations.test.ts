@@ -119,6 +119,7 @@ describe("an integration", () => {
       "environment",
       "id",
       "include_original_description",
+      "masking_resources",
       "name",
       "plaid_url",
       "revealed_resources",
