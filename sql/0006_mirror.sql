@@ -607,7 +607,9 @@ begin
     written := value #>> '{}';
     return to_jsonb(case
       when mask = 'token' then '[cut]'
-      when mask = 'last4' and length(written) > 4 then '••••' || right(written, 4)
+      -- At most half of it shows. Eight characters is also the length of what is written here, so that it stays as it is.
+      when mask = 'last4' and length(written) >= 8 then '••••' || right(written, 4)
+      when mask = 'last4' and length(written) > 4 then '••••' || right(written, 2)
       else '•••' end);
   end if;
   return value;

@@ -217,7 +217,7 @@ export interface Table {
   removals?: string;
   /**
    * Fields, by their paths, that the mirror and the events hold masked unless the integration reveals the resource: `last4` keeps the
-   * last four characters, `hidden` none. A path leads through arrays, and every text below its end is masked. `token` is
+   * last four characters, of a short text two, `hidden` none. A path leads through arrays, and every text below its end is masked. `token` is
    * always masked: Tartan shows no token.
    */
   sensitive?: Readonly<Record<string, "last4" | "hidden" | "token">>;

@@ -27,11 +27,13 @@ async function masked(row: unknown, sensitive: Table["sensitive"] = {}, revealed
 }
 
 describe("mirror.masked", () => {
-  it("keeps the last four characters of a longer text and none of a shorter one, and nothing of a hidden one", async () => {
+  it("keeps the last four characters of a long text, two of a shorter one such as a sort code, none of one with four or fewer, and nothing of a hidden one", async () => {
     const row = {
       long: "110000001234",
       four: "1234",
       five: "12345",
+      seven: "1234567",
+      eight: "12345678",
       number: 9876543,
       none: null,
       flag: true,
@@ -41,6 +43,8 @@ describe("mirror.masked", () => {
       long: "last4",
       four: "last4",
       five: "last4",
+      seven: "last4",
+      eight: "last4",
       number: "last4",
       none: "last4",
       flag: "last4",
@@ -48,8 +52,10 @@ describe("mirror.masked", () => {
     expect(await masked(row, fields)).toEqual({
       long: "••••1234",
       four: "•••",
-      five: "••••2345",
-      number: "••••6543",
+      five: "••••45",
+      seven: "••••67",
+      eight: "••••5678",
+      number: "••••43",
       none: null,
       flag: true,
       other: "x",
@@ -100,7 +106,7 @@ describe("mirror.masked", () => {
     const value = fc.letrec((tie) => ({
       any: fc.oneof(
         { depthSize: "small" },
-        fc.constantFrom(null, true, 7, 123456, -0.5, "", "four", "longer", "•••", "12345€7", "👩‍👩‍👧"),
+        fc.constantFrom(null, true, 7, 123456, -0.5, "", "four", "longer", "•••", "••••12", "••••1234", "12345€78", "👩‍👩‍👧"),
         fc.array(tie("any"), { maxLength: 3 }),
         fc.dictionary(name, tie("any"), { maxKeys: 3 }),
       ),
@@ -184,7 +190,7 @@ describe("a row with sensitive fields", () => {
         close_price_as_of: null,
         close_price: null,
         name: "•••",
-        raw: { security_id: "s", close_price_as_of: "•••", close_price: "••••0.55", name: "•••" },
+        raw: { security_id: "s", close_price_as_of: "•••", close_price: "••••55", name: "•••" },
       },
     ]);
   });

@@ -11,7 +11,8 @@ const MASKS = {
   token: () => "[cut]",
   last4: (text: string) => {
     const characters = [...text];
-    return characters.length > 4 ? `••••${characters.slice(-4).join("")}` : "•••";
+    if (characters.length <= 4) return "•••";
+    return `••••${characters.slice(characters.length < 8 ? -2 : -4).join("")}`;
   },
 };
 
