@@ -2,7 +2,7 @@
  * Asset reports (https://plaid.com/docs/api/products/assets/#asset_reportget). Plaid asks for a report's token, which only
  * /asset_report/create answers: register it. A report never changes; a refresh makes another one, with a token of its own.
  */
-import { OWNERS } from "./owners.ts";
+import { OWNERS, PARTIES } from "./owners.ts";
 import { ASSET_REPORT } from "./subjects.ts";
 import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
@@ -87,6 +87,8 @@ export const assetReports: Resource = {
       name: "asset_report_transactions",
       row: "a transaction in an asset report",
       rows: [{ at: `${ACCOUNTS}[].transactions`, with: ["report.items[].item_id"] }],
+      sensitive: PARTIES,
+      rarelySensitive: true,
       key: ["transaction_id"],
       columns: [
         text("item_id"),

@@ -88,6 +88,8 @@ export const craBaseReport: Resource = {
       name: "cra_base_report_transactions",
       row: "a transaction in a base report",
       rows: [{ at: `${ACCOUNTS}[].transactions`, with: ["report.items[].item_id"] }],
+      sensitive: { account_owner: "hidden" },
+      rarelySensitive: true,
       key: ["transaction_id"],
       columns: [
         text("item_id"),

@@ -5,6 +5,7 @@
  * removal of each, so everything is read again. The last month comes first and what is older minutes or hours later; until
  * Plaid says that this was all, what comes is history.
  */
+import { PARTIES } from "./owners.ts";
 import { ITEM } from "./subjects.ts";
 import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
@@ -40,13 +41,7 @@ export const transactions: Resource = {
       rows: [{ at: "added" }, { at: "modified" }],
       removals: "removed",
       // Banks name the people of a few transactions, and those of a few European countries the account of the other side.
-      sensitive: {
-        account_owner: "hidden",
-        "payment_meta.payee": "hidden",
-        "payment_meta.payer": "hidden",
-        "payment_meta.by_order_of": "hidden",
-        "counterparties.account_numbers": "last4",
-      },
+      sensitive: { ...PARTIES, "counterparties.account_numbers": "last4" },
       rarelySensitive: true,
       key: ["transaction_id"],
       columns: [
