@@ -17,12 +17,18 @@ const documentsAt = (name: string) =>
     },
   ] as const;
 
+const DOCUMENT: NonNullable<Table["sensitive"]> = {
+  // Files are often named after their user.
+  "document_metadata.name": "hidden",
+  // It opens the document.
+  "document_metadata.download_url": "hidden",
+};
+
 const EMPLOYEE: NonNullable<Table["sensitive"]> = {
   "employee.name": "hidden",
   "employee.address.street": "hidden",
   "employee.taxpayer_id.id_mask": "last4",
-  // It opens the document.
-  "document_metadata.download_url": "hidden",
+  ...DOCUMENT,
 };
 
 const payStubs: Table = {
@@ -74,7 +80,11 @@ const w2s: Table = {
   name: "w2s",
   row: "a form W-2: what an employer paid in a year",
   rows: documentsAt("w2s"),
-  sensitive: { ...EMPLOYEE, employer_id_number: "last4" },
+  sensitive: {
+    ...EMPLOYEE,
+    employer_id_number: "last4",
+    "state_and_local_wages.employer_state_id_number": "last4",
+  },
   key: ["item_id", "position"],
   columns: [
     text("account_id"),
@@ -118,10 +128,18 @@ const form1099s: Table = {
     "recipient.address.street": "hidden",
     "recipient.tin": "last4",
     "recipient.account_number": "last4",
+    // A payer may be a person.
+    "payer.address.street": "hidden",
     "payer.tin": "last4",
     "payer.telephone_number": "hidden",
+    payer_state_number: "last4",
+    payer_state_number_lower: "last4",
+    "filer.address.street": "hidden",
     "filer.tin": "last4",
-    "document_metadata.download_url": "hidden",
+    pse_telephone_number: "hidden",
+    primary_state_id: "last4",
+    secondary_state_id: "last4",
+    ...DOCUMENT,
   },
   key: ["item_id", "position"],
   columns: [

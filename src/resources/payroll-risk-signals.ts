@@ -7,8 +7,12 @@ import { jsonb, numeric, text, type Resource } from "./types.ts";
 
 const at = "items[].verification_risk_signals[]";
 const places = { with: ["account_id", "items[].item_id"], numbered: "position", numberedWithin: "items[]" };
-// What a signal compared may be a name or a number of the document.
-const sensitive = { "risk_signals.expected_value": "hidden", "risk_signals.actual_value": "hidden" } as const;
+// What a signal compared may be a name or a number of the document, and its sentence may quote it.
+const SIGNALS = {
+  "risk_signals.signal_description": "hidden",
+  "risk_signals.expected_value": "hidden",
+  "risk_signals.actual_value": "hidden",
+} as const;
 
 export const payrollRiskSignals: Resource = {
   name: "payroll_risk_signals",
@@ -30,7 +34,8 @@ export const payrollRiskSignals: Resource = {
       name: "payroll_risk_signals",
       row: "an uploaded document with its risk score and signals",
       rows: [{ at: `${at}.single_document_risk_signals`, ...places }],
-      sensitive,
+      // Files are often named after their user.
+      sensitive: { "document_reference.document_name": "hidden", ...SIGNALS },
       key: ["item_id", "position"],
       columns: [
         text("account_id"),
@@ -57,7 +62,7 @@ export const payrollRiskSignals: Resource = {
       name: "payroll_risk_signals_across",
       row: "the signs of tampering that several documents of an item show together",
       rows: [{ at: `${at}.multi_document_risk_signals`, ...places }],
-      sensitive,
+      sensitive: { "document_references.document_name": "hidden", ...SIGNALS },
       key: ["item_id", "position"],
       columns: [text("account_id"), jsonb("document_references"), jsonb("risk_signals")],
     },

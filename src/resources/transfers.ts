@@ -20,6 +20,7 @@ export const transfers: Resource = {
         "user.email_address": "hidden",
         "user.phone_number": "hidden",
         "user.address.street": "hidden",
+        "wire_details.message_to_beneficiary": "hidden",
       },
       key: [],
       columns: [
