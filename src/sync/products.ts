@@ -7,6 +7,9 @@ import type { Resource } from "../resources/types.ts";
 import type { Absence } from "./cursor-queries.ts";
 import type { Outcome } from "./types.ts";
 
+/** By this Plaid says that it had made the resource, and no longer shows it. What was read of it stays. */
+const NO_LONGER_SHOWN = "CONSUMER_REPORT_EXPIRED";
+
 /** The products in the subject's own row; null when the row is not known or has no list of them. */
 export function productsIn(
   row: Readonly<Record<string, unknown>> | null,
@@ -27,15 +30,16 @@ export const hasProduct = ({ products }: Resource, listed: ReadonlySet<unknown>)
 export function learnAbsences(
   kind: string,
   outcomes: readonly Outcome[],
-  before: ReadonlyMap<string, { absent: Absence | null }>,
+  before: ReadonlyMap<string, { absent: Absence | null; complete: boolean }>,
 ): Map<string, Absence | null> {
   const own = rootOf(resourcesOf(kind));
   const root = outcomes.find(({ task }) => task.resource === own);
   const listed = root && "read" in root ? productsIn(root.root, own?.productsAt) : null;
   const learned = new Map<string, Absence | null>();
   for (const resource of resourcesOf(kind)) {
-    const was = before.get(resource.name)?.absent ?? null;
-    const is = absence(resource, was, outcomes, listed);
+    const known = before.get(resource.name) ?? { absent: null, complete: false };
+    const was = known.absent;
+    const is = absence(resource, known, outcomes, listed);
     if (is !== was) learned.set(resource.name, is);
   }
   return learned;
@@ -43,14 +47,15 @@ export function learnAbsences(
 
 function absence(
   resource: Resource,
-  was: Absence | null,
+  { absent: was, complete: wasRead }: { absent: Absence | null; complete: boolean },
   outcomes: readonly Outcome[],
   listed: ReadonlySet<unknown> | null,
 ): Absence | null {
   const outcome = outcomes.find(({ task }) => task.resource === resource);
   if (outcome && "read" in outcome) return was;
   if (outcome && "skipped" in outcome) return "not_listed";
-  if (outcome?.failure.class === "product_unavailable") return "refused";
+  if (outcome?.failure.class === "product_unavailable")
+    return wasRead && outcome.failure.errorCode === NO_LONGER_SHOWN ? was : "refused";
   if (listed === null) return was;
   if (!hasProduct(resource, listed)) return "not_listed";
   return was === "not_listed" ? null : was;

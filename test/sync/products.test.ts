@@ -17,13 +17,13 @@ const read = (task: Task, row: Record<string, unknown> | null = null): Outcome =
   root: row,
   complete: true,
 });
-const failed = (task: Task, kind: Failure["class"]): Outcome => ({
+const failed = (task: Task, kind: Failure["class"], errorCode = "CODE"): Outcome => ({
   task,
-  failure: { class: kind, errorType: "TYPE", errorCode: "CODE", message: "m" },
+  failure: { class: kind, errorType: "TYPE", errorCode, message: "m" },
 });
 /** What it learns of one of the resources that need a product. */
-const learned = (outcomes: Outcome[], was: Absence | null = null) =>
-  [...learnAbsences("item", outcomes, new Map([["transactions", { absent: was }]]))].filter(
+const learned = (outcomes: Outcome[], was: Absence | null = null, complete = true) =>
+  [...learnAbsences("item", outcomes, new Map([["transactions", { absent: was, complete }]]))].filter(
     ([name]) => name === "transactions",
   );
 
@@ -44,6 +44,12 @@ describe("a run learns that an item", () => {
     expect(learned([failed(transactions, "product_unavailable")])).toEqual([["transactions", "refused"]]);
     expect(learned([failed(transactions, "backoff")])).toEqual([]);
     expect(learned([failed(root, "backoff")], "not_listed")).toEqual([]);
+  });
+
+  it("what Plaid made and no longer shows is not absent where it was read, and refused where it never was", () => {
+    const expired = failed(transactions, "product_unavailable", "CONSUMER_REPORT_EXPIRED");
+    expect(learned([expired])).toEqual([]);
+    expect(learned([expired], null, false)).toEqual([["transactions", "refused"]]);
   });
 
   it("a run learns nothing about products from a row without lists or about a resource that was read", () => {

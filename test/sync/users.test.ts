@@ -155,6 +155,7 @@ it("a consumer report is read when Plaid says that it is ready, and stays in the
   await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
   await equal("user", user.id);
   expect(await count("cra_base_report_accounts", `plaid_user_id = '${user.id}' and removed_at is null`)).not.toBe(0);
+  expect(await count("freshness", `id = '${user.id}' and resource = 'cra_base_report' and absent is null`)).toBe(1);
   expect(await statusOf("user", user.id)).toBe("ok");
 });
 
