@@ -7,7 +7,7 @@ import { cutLookalikes, isTokenName, looksLikeToken, MARK } from "../tokens.ts";
 import { replaceTokens, type JsonToken } from "./exact-json.ts";
 
 /** Every text with a token contains one of these; an escape may hide either. */
-const SUSPECT = /token|-(?:sandbox|development|production)-|\\/i;
+const SUSPECT = /token|-(?:sandbox|development|production|prod)-|\\/i;
 
 export interface CutText {
   bytes: Buffer;

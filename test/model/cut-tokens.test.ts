@@ -33,6 +33,8 @@ describe("cutting tokens out of a webhook", () => {
       `public_token=${PUBLIC}&x=1`,
       `{"public_token" :\n "${PUBLIC}"`,
       `{"a":"\\u0070ublic-sandbox-${UUID}"}`,
+      `{"note":"assets-prod-${UUID}"}`,
+      `{"note":"the copy a-sandbox-${UUID}"}`,
     ])
       expect(cut(text)).not.toContain(UUID);
     for (const text of [
