@@ -116,6 +116,7 @@ export const DELETE_INTEGRATION = `
     to_mask = case when 'purge' in (unfinished, $2) then '{}' else to_mask end
   where id = $1 and unfinished is distinct from 'purged'`;
 
+export const LIST_IDS = "select id from tartan.integrations";
 export const LIST_UNFINISHED =
   "select id, unfinished from tartan.integrations where unfinished is not null order by id";
 /** $2 the work that is done, $3 the next; null: none. */

@@ -44,8 +44,10 @@ select span.first::text as "from", span.last::text as "to",
 from span`,
 };
 
+/** $1 days, $2 integrations that there are: a run may end, and be counted, after its integration was purged. */
 const PRUNE = `delete from tartan.plaid_calls where ctid = any (array(
-  select ctid from tartan.plaid_calls where day < ${TODAY} - $1::int limit ${ROWS_AT_ONCE}))`;
+  select ctid from tartan.plaid_calls
+  where day < ${TODAY} - $1::int or (day < ${TODAY} and integration_id <> all ($2::text[])) limit ${ROWS_AT_ONCE}))`;
 const PURGE = "delete from tartan.plaid_calls where integration_id = $1";
 
 interface Counts {
@@ -194,10 +196,10 @@ export async function readCalls(q: Queryable, integrationId: string, filter: Cal
   return { ...found, total };
 }
 
-/** Deletes the counts of days long ago. */
-export async function pruneCalls(q: Queryable, signal?: AbortSignal): Promise<void> {
+/** Deletes the counts of days long ago, and those before today of integrations that are none of the `known`. */
+export async function pruneCalls(q: Queryable, known: readonly string[], signal?: AbortSignal): Promise<void> {
   for (;;) {
-    const { rowCount } = await q.query(PRUNE, [KEPT_DAYS]);
+    const { rowCount } = await q.query(PRUNE, [KEPT_DAYS, known]);
     if (rowCount < ROWS_AT_ONCE || signal?.aborted) return;
   }
 }

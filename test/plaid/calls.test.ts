@@ -89,11 +89,12 @@ describe("counts of requests to Plaid", () => {
     expect(await counted("svi_away")).toEqual([{ endpoint: "/item/get", calls: 1, failures: 1, billed: 0 }]);
   });
 
-  it("are read for the days that are asked for, and deleted after 400 days", async () => {
+  it("are read for the days that are asked for, and deleted after 400 days, or a day after their integration was purged", async () => {
     await world.database.query(
       `insert into tartan.plaid_calls (integration_id, day, endpoint, calls, failures, billed)
        select 'svi_days', d, '/item/get', 1, 0, 0 from unnest(array['2026-01-01', '2026-01-02', '2026-01-04']::date[]) d
-       union all select 'svi_days', current_date - 401, '/item/get', 5, 0, 0 union all select 'svi_days', current_date - 399, '/item/get', 7, 0, 0`,
+       union all select 'svi_days', current_date - 401, '/item/get', 5, 0, 0 union all select 'svi_days', current_date - 399, '/item/get', 7, 0, 0
+       union all select 'svi_purged', current_date - n, '/item/get', 1, 0, 0 from unnest('{0,2}'::int[]) n`,
     );
     const read = await readCalls(world.database, "svi_days", { from: "2026-01-02", to: "2026-01-04" });
     expect(read).toMatchObject({ total: { calls: 2 }, days: [{ day: "2026-01-02" }, { day: "2026-01-04" }] });
@@ -101,12 +102,13 @@ describe("counts of requests to Plaid", () => {
       code: "invalid_request",
       fields: { from: "must be a day such as 2026-11-20" },
     });
-    await pruneCalls(world.database);
+    await pruneCalls(world.database, ["svi_days"]);
     const { rows } = await world.database.query(
       "select calls::int from tartan.plaid_calls where integration_id = 'svi_days' order by day",
     );
     expect(rows.some((row) => row["calls"] === 7)).toBe(true);
     expect(rows.some((row) => row["calls"] === 5)).toBe(false);
+    expect(await counted("svi_purged")).toMatchObject([{ calls: 1 }]);
   });
 });
 

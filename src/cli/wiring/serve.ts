@@ -13,6 +13,7 @@ import { cancellable } from "../../database/cancellable.ts";
 import { TartanError } from "../../errors.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
 import { openDirectory } from "../../integrations/directory.ts";
+import { allIntegrations } from "../../integrations/unfinished.ts";
 import { startReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
@@ -129,7 +130,8 @@ export function janitorOptions({
       "delete old rows of the audit log": (signal?: AbortSignal) =>
         trimAudit(cancellable(database, signal), auditDays, signal),
     }),
-    "delete old counts of requests to Plaid": (signal) => pruneCalls(cancellable(database, signal), signal),
+    "delete old counts of requests to Plaid": async (signal) =>
+      await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {
