@@ -106,7 +106,21 @@ describe("mirror.masked", () => {
     const value = fc.letrec((tie) => ({
       any: fc.oneof(
         { depthSize: "small" },
-        fc.constantFrom(null, true, 7, 123456, -0.5, "", "four", "longer", "•••", "••••12", "••••1234", "12345€78", "👩‍👩‍👧"),
+        fc.constantFrom(
+          null,
+          true,
+          7,
+          123456,
+          -0.5,
+          "",
+          "four",
+          "longer",
+          "•••",
+          "••••12",
+          "••••1234",
+          "12345€78",
+          "👩‍👩‍👧",
+        ),
         fc.array(tie("any"), { maxLength: 3 }),
         fc.dictionary(name, tie("any"), { maxKeys: 3 }),
       ),
@@ -163,6 +177,17 @@ describe("a row with sensitive fields", () => {
       property_address: { street: "elsewhere", city: "Malakoff" },
     };
     expect(await write(scope, moved)).toMatchObject({ changes: { added: 0, modified: 0 }, events: [] });
+  });
+
+  it("does not show the holder's name by which an account was verified, whichever endpoint answers it", async () => {
+    const row = { account_id: "a", type: "depository", subtype: "checking", verification_name: "Ada Lovelace" };
+    const pages = [{ text: JSON.stringify({ accounts: [row] }), rows: true, removals: false }];
+    for (const of of ["accounts", "balances"].map(resource)) {
+      const scope = hold();
+      await world.database.transaction((tx) => applyReading(tx, scope, { resource: of, pages, whole: false }));
+      const masked = { ...row, verification_name: "•••" };
+      expect(await rowsOf(world, scope, "raw", `plaid.${of.name}`)).toEqual([{ raw: masked }]);
+    }
   });
 
   it("is kept whole where the integration reveals its resource, and only there", async () => {

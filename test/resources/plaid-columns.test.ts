@@ -1,12 +1,13 @@
 /**
  * The columns of every table against what Plaid says of the fields they come from, and the other way round: what Plaid has of a row is in
- * a column, or stands in the list of what is left to `raw`.
+ * a column, or stands in the list of what is left to `raw`. And what Plaid's names say is sensitive is masked.
  */
 import { describe, expect, it } from "vitest";
 import { requestsOf, RESOURCES } from "../../src/resources/index.ts";
 import type { Column, ColumnType, Resource, RowsAt, Table } from "../../src/resources/types.ts";
 import { openPlaidFields, type Field } from "../support/plaid-fields.ts";
 import { isMaskedIn } from "../support/masking.ts";
+import { isSensitiveName, NOT_SENSITIVE } from "./sensitive-names.ts";
 import { LEFT_EVERYWHERE, LEFT_TO_RAW, LOOSE_KEYS } from "./left-to-raw.ts";
 
 const plaid = openPlaidFields();
@@ -160,3 +161,39 @@ for (const resource of RESOURCES) {
     });
   });
 }
+
+/** Deeper fields repeat those above them. */
+const DEEPEST = 10;
+
+/** The paths of all texts and numbers of a row, through objects and arrays. */
+function valuesOf(fields: Fields, before: readonly string[] = []): string[][] {
+  return [...fields].flatMap(([name, field]) => {
+    const here = [...before, name];
+    const inner = innermost(field);
+    if (inner.fields.size > 0 && here.length < DEEPEST) return valuesOf(inner.fields, here);
+    return inner.types.size === 0 || isOf(inner, "string", "number", "integer") ? [here] : [];
+  });
+}
+
+const innermost = (field: Field): Field => (field.element ? innermost(field.element) : field);
+
+it("every field of Plaid's and every column whose name says that it is a number of an account, a tax id, a person's or a token is masked, or is not for a reason", () => {
+  const wrong: string[] = [];
+  const excepted = new Set<string>();
+  for (const resource of RESOURCES)
+    for (const table of resource.tables) {
+      const values = table.rows.flatMap((place) => valuesOf(rowFields(resource, place).fields));
+      for (const path of [...values, ...table.columns.map((column) => column.path)]) {
+        if (!isSensitiveName(path) || isMaskedIn(table, path)) continue;
+        const names = [path.join("."), `${table.name}: ${path.join(".")}`];
+        const found = names.filter((name) => name in NOT_SENSITIVE);
+        for (const name of found) excepted.add(name);
+        if (found.length === 0) wrong.push(`${table.name}: ${path.join(".")}`);
+      }
+    }
+  expect(wrong, "neither masked nor excepted").toEqual([]);
+  expect(
+    Object.keys(NOT_SENSITIVE).filter((name) => !excepted.has(name)),
+    "excepted, and there is no such field, or it is masked",
+  ).toEqual([]);
+});
