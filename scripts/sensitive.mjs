@@ -45,14 +45,17 @@ about the row all hold the masked value, which Tartan calls by what it shows:
 ${table(
   ["masked as", "looks like"],
   [
-    [MASK_WORDS.last4, "`••••1234`; `•••` where the value has four characters or fewer"],
+    [
+      MASK_WORDS.last4,
+      "`••••1234`; `••••34` where the value has five to seven characters, `•••` where it has four or fewer",
+    ],
     [MASK_WORDS.hidden, "`•••`"],
     [MASK_WORDS.token, "`[cut]`: a token of Plaid's, which no integration can reveal"],
   ],
 )}
 
 Null stays null. A column whose type can hold no such text, such as a date, is null while its field is masked. A change at Plaid that leaves the
-masked value as it is (another account number with the same last four digits) shows nowhere: neither in \`changed_at\` nor in an event.
+masked value as it is (another account number with the same last digits) shows nowhere: neither in \`changed_at\` nor in an event.
 
 ## Reveal a resource
 
@@ -64,9 +67,15 @@ npx tartan integrations update svi_… --reveal none
 \`\`\`
 
 The list replaces the one before, as \`revealed_resources\` of the API does. When you reveal a resource, Tartan reads it again for all
-subjects that have it; rows that Plaid no longer answers, such as removed ones, stay masked. When you hide it, Tartan masks all stored rows
-in place before the command ends, also those of items in error; \`changed_at\` of these rows moves. Copies elsewhere stay as they are:
-events that were recorded before, what your systems received, and your backups. Tartan keeps pages of an unfinished reading
+subjects that have it, which Plaid bills as any other reading of it; rows that Plaid no longer answers, such as removed ones, stay masked.
+
+When you hide it, whatever is written from then on is masked, and Tartan masks all stored rows in place, also those of items in error;
+\`changed_at\` of these rows moves. A commit that is just writing revealed rows is waited for, which can take minutes for a long history;
+nothing else of the integration waits. The command ends when all rows are masked. The API answers after ten seconds at the latest, and
+\`masking_resources\` of the integration (\`being masked\` in \`tartan integrations show\`) names what is not finished; it is empty once no
+stored row shows what is hidden. Deleting an integration hides all that it revealed.
+
+Copies elsewhere stay as they are: events that were recorded before, what your systems received, and your backups. Tartan keeps pages of an unfinished reading
 unmasked for up to an hour, in a table that no reader sees.
 
 ## Every sensitive field

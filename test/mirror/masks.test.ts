@@ -238,7 +238,7 @@ it("a column's words name the fields inside it that are masked, by their mask", 
   } as const;
   const words = (column: Column) => [maskWords(table, column), maskClause(table, column)];
   expect(words(jsonb("owners"))).toEqual([
-    "`names`, `street`: hidden; `id`: last four characters",
+    "`names`, `street`: hidden; `id`: last characters",
     "; names, street, id in it are masked unless revealed",
   ]);
   expect(words(text("a_token", "a.token"))).toEqual(["never shown", "; never shown"]);

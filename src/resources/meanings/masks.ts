@@ -9,7 +9,7 @@ export type Mask = NonNullable<Table["sensitive"]>[string];
 
 /** What a masked value shows. */
 export const MASK_WORDS: Readonly<Record<Mask, string>> = {
-  last4: "last four characters",
+  last4: "last characters",
   hidden: "hidden",
   token: "never shown",
 };
