@@ -148,7 +148,7 @@ export async function addSubject(
   { integration_id: integrationId, ...given }: NewSubjectInput,
 ): Promise<AddedSubject> {
   const { kind, id, token, user_id: userId } = checked(NewSubject, given, "subject");
-  checkOnly(kind, id);
+  checkOnly(kind, id, userId);
   checkToken(kind, token);
   const key = { integrationId, kind, id };
   return await database.transaction(async (tx) => {
@@ -170,8 +170,14 @@ export interface NewSubjectInput {
 }
 
 /** Of a kind that an integration has one of, such as its ledger of transfers, there is no other. */
-function checkOnly(kind: string, id: string): void {
-  if (subjectKind(kind)?.column !== null || id === ONLY) return;
+function checkOnly(kind: string, id: string, userId: string | undefined): void {
+  if (subjectKind(kind)?.column !== null) return;
+  if (userId !== undefined) {
+    throw new TartanError("invalid_request", `A ${kind} is no user's: it is about all users of the integration.`, {
+      fields: { user_id: `does not belong to a ${kind}` },
+    });
+  }
+  if (id === ONLY) return;
   throw new TartanError("invalid_request", `Each integration has one ${kind}, whose id is ${ONLY}.`, {
     fields: { id: `must be ${ONLY}` },
   });

@@ -86,9 +86,12 @@ it("an event of the ledger whose webhook was lost is read by reconciliation once
   await expectRecordEqualsTruth(database, simulator, "transfer_ledger", "all");
 });
 
-it("the ledger of transfers is not added by another id than its own", async () => {
-  const added = addSubject(world, { integration_id: world.integration.id, kind: "transfer_ledger", id: "ldg-1" });
+it("the ledger of transfers is not added by another id than its own, nor for one user", async () => {
+  const ledger = { integration_id: world.integration.id, kind: "transfer_ledger" };
+  const added = addSubject(world, { ...ledger, id: "ldg-1" });
   await expect(added).rejects.toMatchObject({ code: "invalid_request", fields: { id: "must be all" } });
+  const owned = addSubject(world, { ...ledger, id: "all", user_id: "ann" });
+  await expect(owned).rejects.toMatchObject({ fields: { user_id: "does not belong to a transfer_ledger" } });
   expect((await world.database.query("select from sync.subjects where id = 'ldg-1'")).rows).toEqual([]);
 });
 
