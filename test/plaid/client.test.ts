@@ -255,6 +255,11 @@ describe("retry classes", () => {
       ["INVALID_INPUT", "INVALID_API_KEYS", "configuration"],
       ["RATE_LIMIT_EXCEEDED", "CREDITS_EXHAUSTED", "configuration"],
       ["INVALID_REQUEST", "SOMETHING_NEW", "configuration"],
+      ["CHECK_REPORT_ERROR", "USER_ON_IDENTITY_THEFT_OR_FRAUD_BLOCK", "trigger"],
+      ["CONSUMER_REPORT_ERROR", "CONSUMER_REPORT_EXPIRED", "product_unavailable"],
+      ...["CONSUMER_REPORT_ERROR", "CRA_REPORT_ERROR", "INCOME_VERIFICATION_ERROR", "ASSET_REPORT_ERROR"].map(
+        (type): [string, string, string] => [type, "SOMETHING_NEW", "trigger"],
+      ),
       ["ITEM_ERROR", "SOMETHING_NEW", "backoff"],
       ["SOMETHING_NEW", "SOMETHING_NEW", "backoff"],
     ];
