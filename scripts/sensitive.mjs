@@ -75,8 +75,8 @@ nothing else of the integration waits. The command ends when all rows are masked
 \`masking_resources\` of the integration (\`being masked\` in \`tartan integrations show\`) names what is not finished; it is empty once no
 stored row shows what is hidden. Deleting an integration hides all that it revealed.
 
-Copies elsewhere stay as they are: events that were recorded before, what your systems received, and your backups. Tartan keeps pages of an unfinished reading
-unmasked for up to an hour, in a table that no reader sees.
+Copies elsewhere stay as they are: events that were recorded before, what your systems received, and your backups. Tartan keeps pages of an
+unfinished reading unmasked for up to an hour, in a table that no reader sees.
 
 ## Every sensitive field
 
