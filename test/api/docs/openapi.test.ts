@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormatsModule from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EVENT_TYPES } from "../../../src/events/event-types.ts";
+import { eventSchema } from "../../../src/api/docs/event-schemas.ts";
+import { eventComponent } from "../../../src/api/nouns/events/shapes.ts";
+import { CHANGED_TABLES, EVENT_TYPES, type EventType } from "../../../src/events/event-types.ts";
 import { dispatch } from "../event-support.ts";
 import { routesOf } from "../routes.ts";
 import { startWorld, type Json, type World } from "../../support/world/index.ts";
@@ -52,6 +54,17 @@ function namedOn(page: string): ReadonlySet<string> {
   }
   return named;
 }
+
+const strictAjv = ({ components }: Json): Ajv2020 => {
+  const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
+  (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
+  ajv.addVocabulary(["example", "components"]);
+  return ajv.addSchema({ $id: "openapi", components });
+};
+
+/** A schema of the document, as a validator finds what it refers to. */
+const absolute = (schema: Json): Json =>
+  JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/'));
 
 /** Every media type object of an operation: what is sent, and each answer. */
 const mediaOf = (operation: Json): Json[] => [
@@ -114,14 +127,42 @@ describe("the OpenAPI document", () => {
   });
 
   it("the OpenAPI document has a webhook for each event type, with an example that its schema accepts", () => {
-    expect(Object.keys(document.webhooks)).toEqual(Object.keys(EVENT_TYPES));
+    const ajv = strictAjv(document);
     const tags = document.tags.map(({ name }: Json) => name);
-    for (const [type, { post }] of Object.entries<Json>(document.webhooks)) {
-      const { $ref } = post.requestBody.content["application/json"].schema;
-      const schema = document.components.schemas[$ref.replace("#/components/schemas/", "")];
-      expect([type, schema.properties.type.const, schema.examples[0].type]).toEqual([type, type, type]);
+    const found: string[] = [];
+    for (const [name, { post }] of Object.entries<Json>(document.webhooks)) {
+      const { schema, examples } = post.requestBody.content["application/json"];
+      const { properties, examples: own } =
+        document.components.schemas[schema.$ref.replace("#/components/schemas/", "")];
+      const types: string[] = properties.type.enum ?? [properties.type.const];
+      const validate = ajv.compile(absolute(schema));
+      for (const type of types) {
+        const example = examples === undefined ? own[0] : examples[type].value;
+        expect([type, example.type, validate(example)]).toEqual([type, type, true]);
+      }
+      expect([name, post.summary]).toEqual([types.length === 1 ? types[0] : "{table}.changed", name]);
       expect(tags).toEqual(expect.arrayContaining(post.tags));
-      expect(post.parameters.map(({ name }: Json) => name)).toContain("webhook-signature");
+      expect(post.parameters.map((parameter: Json) => parameter.name)).toContain("webhook-signature");
+      found.push(...types);
+    }
+    expect(found).toEqual(Object.keys(EVENT_TYPES));
+  });
+
+  it("the OpenAPI document names each event of changed rows, with what its rows are", () => {
+    const { description } = document.webhooks["{table}.changed"].post;
+    for (const { type, event } of CHANGED_TABLES) expect(description).toContain(`| \`${type}\` | ${event.rows} |`);
+  });
+
+  it("an event's schema in the OpenAPI document has the same fields as its own in docs/events", () => {
+    const bare = (schema: unknown): unknown =>
+      JSON.parse(JSON.stringify(schema, (key, value: unknown) => (key === "description" ? undefined : value)));
+    for (const type of Object.keys(EVENT_TYPES) as EventType[]) {
+      const { examples: _, ...shown } = document.components.schemas[eventComponent(type)];
+      const { $schema: _schema, title: _title, examples: _examples, ...own } = eventSchema(type) as Json;
+      const named = shown.properties.type;
+      expect([type, named.enum ?? [named.const]]).toEqual([type, expect.arrayContaining([type])]);
+      own.properties.type = named;
+      expect([type, bare(shown)]).toEqual([type, bare(own)]);
     }
   });
 
@@ -132,12 +173,7 @@ describe("the OpenAPI document", () => {
   });
 
   it("a validator accepts the schemas of the OpenAPI document, and they accept its examples", () => {
-    const ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true });
-    (addFormatsModule as unknown as (ajv: Ajv2020) => void)(ajv);
-    ajv.addVocabulary(["example", "components"]);
-    ajv.addSchema({ $id: "openapi", components: document.components });
-    const absolute = (schema: Json): Json =>
-      JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/'));
+    const ajv = strictAjv(document);
     let checked = 0;
     for (const [name, operation] of operations()) {
       for (const media of mediaOf(operation)) {
@@ -186,9 +222,7 @@ describe("the OpenAPI document", () => {
     for (const [path, parameter] of Object.entries(requests)) {
       const { body } = await world.api.call(`GET ${path.replace(/\{\w+\}/, parameter)}`);
       const { schema } = document.paths[path].get.responses["200"].content["application/json"];
-      const validate = ajv.compile(
-        JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"openapi#/components/')),
-      );
+      const validate = ajv.compile(absolute(schema));
       validate(body);
       expect([path, validate.errors]).toEqual([path, null]);
     }

@@ -180,5 +180,8 @@ const FIXED = {
   "relay.overdue": overdue,
 } as const satisfies Record<FixedType, z.ZodObject>;
 
+/** The schema of the data of every event of changed rows, whichever the table. */
+export const changedRows = changed("rows");
+
 /** The schema of a type's data. */
 export const eventData = (type: EventType): z.ZodObject => CHANGES.get(type) ?? FIXED[type as FixedType];

@@ -78,7 +78,10 @@ export const EventTypes = z
           z.boolean(),
           "About deliveries and destinations: only where a filter names it or its family.",
         ),
-        component: described(z.string(), "Its schema's name in the OpenAPI document."),
+        component: described(
+          z.string(),
+          "Name of its schema in the OpenAPI document; the events of changed rows share one.",
+        ),
       }),
     ),
   })
