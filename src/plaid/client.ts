@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { Agent, request, type Dispatcher } from "undici";
 import type { Clock } from "../clock.ts";
 import { metrics } from "../metrics.ts";
-import { PlaidError, type PlaidErrorDetails } from "./errors.ts";
+import { PlaidError, UNREADABLE_ANSWER, type PlaidErrorDetails } from "./errors.ts";
 import { storableJson } from "./json.ts";
 
 const PLAID_VERSION = "2020-09-14";
@@ -137,7 +137,7 @@ function unreadable(httpStatus: number, retryAfterSeconds?: number): PlaidError 
   const temporary = httpStatus < 400 || httpStatus === 408 || httpStatus === 429 || httpStatus >= 500;
   return new PlaidError({
     errorType: httpStatus === 429 ? "RATE_LIMIT_EXCEEDED" : "NETWORK",
-    errorCode: httpStatus >= 200 && httpStatus <= 299 ? "UNREADABLE_ANSWER" : `HTTP_${httpStatus}`,
+    errorCode: httpStatus >= 200 && httpStatus <= 299 ? UNREADABLE_ANSWER : `HTTP_${httpStatus}`,
     httpStatus,
     retryClass: temporary ? "backoff" : "configuration",
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),

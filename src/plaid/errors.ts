@@ -139,6 +139,9 @@ export interface PlaidErrorDetails {
   cause?: unknown;
 }
 
+/** The code of an answer with a status of success that cannot be read. */
+export const UNREADABLE_ANSWER = "UNREADABLE_ANSWER";
+
 /**
  * A request to Plaid failed. Its text names Plaid's type and code and the request, not Plaid's `error_message`, which may
  * repeat what was sent.

@@ -6,7 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Scope } from "../mirror/types.ts";
 import type { PlaidClient } from "../plaid/client.ts";
-import { PlaidError } from "../plaid/errors.ts";
+import { PlaidError, UNREADABLE_ANSWER } from "../plaid/errors.ts";
 import type { Asker, Request, Resource, RowsAt, Table } from "../resources/types.ts";
 import { askWithin, type Asking, type Limiter } from "./limiter.ts";
 import { membersOf } from "./members.ts";
@@ -177,4 +177,4 @@ export const notReady = (): PlaidError =>
   new PlaidError({ errorType: "ITEM_ERROR", errorCode: "PRODUCT_NOT_READY", httpStatus: 200, retryClass: "trigger" });
 /** An answer without what every answer of its endpoint has. */
 export const unreadable = (): PlaidError =>
-  new PlaidError({ errorType: "NETWORK", errorCode: "UNREADABLE_ANSWER", httpStatus: 200, retryClass: "backoff" });
+  new PlaidError({ errorType: "NETWORK", errorCode: UNREADABLE_ANSWER, httpStatus: 200, retryClass: "backoff" });

@@ -6,7 +6,10 @@ import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { openCallCounts, readCalls, type CallCounts } from "../../src/plaid/calls.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
-import { isBilledEndpoint, resourcesOf } from "../../src/resources/index.ts";
+import { PlaidError, UNREADABLE_ANSWER } from "../../src/plaid/errors.ts";
+import { isBilledEndpoint, RESOURCES, resourcesOf } from "../../src/resources/index.ts";
+import type { Resource } from "../../src/resources/types.ts";
+import { failureOf } from "../../src/sync/failure.ts";
 import { addSubject, getSubject, requestSubjectSync } from "../../src/sync/subjects.ts";
 import type { Sync } from "../../src/sync/sync.ts";
 import { startWorld, type World } from "../support/world/index.ts";
@@ -92,6 +95,18 @@ it("a resource is asked for with the purpose that was set with it, by a process 
     absent: null,
     verified_at: expect.any(String),
   });
+});
+
+it("an answer that cannot be read is not asked for again every hour where Plaid may have billed it", () => {
+  const unreadable = new PlaidError({
+    errorType: "NETWORK",
+    errorCode: UNREADABLE_ANSWER,
+    httpStatus: 200,
+    retryClass: "backoff",
+  });
+  const classes = (some: readonly Resource[]) => new Set(some.map((each) => failureOf(unreadable, each).class));
+  expect(classes(RESOURCES.filter(({ billed }) => billed !== undefined))).toEqual(new Set(["trigger"]));
+  expect(classes(RESOURCES.filter(({ billed }) => billed === undefined))).toEqual(new Set(["backoff"]));
 });
 
 it("no resource with the row of a subject is billed, since nothing could be said of the subject without it", () => {
