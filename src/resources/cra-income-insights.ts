@@ -45,6 +45,8 @@ export const craIncomeInsights: Resource = {
           with: ["item_id", "institution_id", "institution_name"],
           optional: true,
         },
+        // The name in the second version of the insights.
+        { at: "report.items[].accounts", with: ["item_id", "institution_id", "institution_name"], optional: true },
       ],
       sensitive: OWNERS,
       key: ["account_id"],
