@@ -524,6 +524,207 @@ create table plaid.cra_lend_scores (
 );
 create index cra_lend_scores_removed on plaid.cra_lend_scores (removed_at) where removed_at is not null;
 
+create table plaid.cra_verification_reports (
+  integration_id   text not null,
+  plaid_user_id    text not null,
+  report_id        text not null,
+  client_report_id text,
+  warnings         jsonb,
+  raw              jsonb not null,
+  added_at         timestamptz not null default now(),
+  changed_at       timestamptz not null default now(),
+  removed_at       timestamptz,
+  primary key (integration_id, plaid_user_id, report_id)
+);
+create index cra_verification_reports_removed on plaid.cra_verification_reports (removed_at) where removed_at is not null;
+
+create table plaid.cra_voa_reports (
+  integration_id                         text not null,
+  plaid_user_id                          text not null,
+  report_id                              text not null,
+  generated_time                         timestamptz,
+  days_requested                         numeric,
+  attributes_total_inflow_amount_amount  numeric,
+  attributes_total_outflow_amount_amount numeric,
+  raw                                    jsonb not null,
+  added_at                               timestamptz not null default now(),
+  changed_at                             timestamptz not null default now(),
+  removed_at                             timestamptz,
+  primary key (integration_id, plaid_user_id, report_id)
+);
+create index cra_voa_reports_removed on plaid.cra_voa_reports (removed_at) where removed_at is not null;
+
+create table plaid.cra_voa_accounts (
+  integration_id                            text not null,
+  plaid_user_id                             text not null,
+  account_id                                text not null,
+  item_id                                   text,
+  institution_id                            text,
+  institution_name                          text,
+  last_update_time                          timestamptz,
+  name                                      text,
+  official_name                             text,
+  mask                                      text,
+  type                                      text,
+  subtype                                   text,
+  ownership_type                            text,
+  balances_available                        numeric,
+  balances_current                          numeric,
+  balances_average_balance_30_days          numeric,
+  balances_average_balance_60_days          numeric,
+  balances_nsf_overdraft_transactions_count numeric,
+  balances_iso_currency_code                text,
+  days_available                            numeric,
+  owners                                    jsonb,
+  balances_historical_balances              jsonb,
+  consumer_disputes                         jsonb,
+  investments                               jsonb,
+  raw                                       jsonb not null,
+  added_at                                  timestamptz not null default now(),
+  changed_at                                timestamptz not null default now(),
+  removed_at                                timestamptz,
+  primary key (integration_id, plaid_user_id, account_id)
+);
+create index cra_voa_accounts_removed on plaid.cra_voa_accounts (removed_at) where removed_at is not null;
+
+create table plaid.cra_voa_transactions (
+  integration_id                     text not null,
+  plaid_user_id                      text not null,
+  transaction_id                     text not null,
+  item_id                            text,
+  account_id                         text,
+  amount                             numeric,
+  iso_currency_code                  text,
+  date                               date,
+  original_description               text,
+  merchant_name                      text,
+  pending                            boolean,
+  credit_category_primary            text,
+  credit_category_detailed           text,
+  personal_finance_category_primary  text,
+  personal_finance_category_detailed text,
+  raw                                jsonb not null,
+  added_at                           timestamptz not null default now(),
+  changed_at                         timestamptz not null default now(),
+  removed_at                         timestamptz,
+  primary key (integration_id, plaid_user_id, transaction_id)
+);
+create index cra_voa_transactions_removed on plaid.cra_voa_transactions (removed_at) where removed_at is not null;
+
+create table plaid.cra_verification_income (
+  integration_id              text not null,
+  plaid_user_id               text not null,
+  report_id                   text not null,
+  generated_time              timestamptz,
+  days_requested              numeric,
+  user_summary_income_metrics jsonb,
+  raw                         jsonb not null,
+  added_at                    timestamptz not null default now(),
+  changed_at                  timestamptz not null default now(),
+  removed_at                  timestamptz,
+  primary key (integration_id, plaid_user_id, report_id)
+);
+create index cra_verification_income_removed on plaid.cra_verification_income (removed_at) where removed_at is not null;
+
+create table plaid.cra_verification_income_accounts (
+  integration_id    text not null,
+  plaid_user_id     text not null,
+  account_id        text not null,
+  item_id           text,
+  institution_id    text,
+  institution_name  text,
+  last_updated_time timestamptz,
+  name              text,
+  official_name     text,
+  mask              text,
+  type              text,
+  subtype           text,
+  raw               jsonb not null,
+  added_at          timestamptz not null default now(),
+  changed_at        timestamptz not null default now(),
+  removed_at        timestamptz,
+  primary key (integration_id, plaid_user_id, account_id)
+);
+create index cra_verification_income_accounts_removed on plaid.cra_verification_income_accounts (removed_at) where removed_at is not null;
+
+create table plaid.cra_verification_income_streams (
+  integration_id                              text not null,
+  plaid_user_id                               text not null,
+  income_stream_id                            text not null,
+  description                                 text,
+  start_date                                  date,
+  end_date                                    date,
+  insights_income_category_primary            text,
+  insights_income_category_secondary          text,
+  insights_pay_frequency                      text,
+  insights_income_provider_name               text,
+  insights_status                             text,
+  insights_next_payment_date                  date,
+  income_metrics_current_monthly_net_income   numeric,
+  income_metrics_current_monthly_gross_income numeric,
+  income_metrics_current_annual_net_income    numeric,
+  income_metrics_iso_currency_code            text,
+  transactions                                jsonb,
+  raw                                         jsonb not null,
+  added_at                                    timestamptz not null default now(),
+  changed_at                                  timestamptz not null default now(),
+  removed_at                                  timestamptz,
+  primary key (integration_id, plaid_user_id, income_stream_id)
+);
+create index cra_verification_income_streams_removed on plaid.cra_verification_income_streams (removed_at) where removed_at is not null;
+
+create table plaid.cra_employment_refreshes (
+  integration_id   text not null,
+  plaid_user_id    text not null,
+  report_id        text not null,
+  generated_time   timestamptz,
+  days_requested   numeric,
+  client_report_id text,
+  raw              jsonb not null,
+  added_at         timestamptz not null default now(),
+  changed_at       timestamptz not null default now(),
+  removed_at       timestamptz,
+  primary key (integration_id, plaid_user_id, report_id)
+);
+create index cra_employment_refreshes_removed on plaid.cra_employment_refreshes (removed_at) where removed_at is not null;
+
+create table plaid.cra_employment_refresh_accounts (
+  integration_id   text not null,
+  plaid_user_id    text not null,
+  account_id       text not null,
+  item_id          text,
+  institution_id   text,
+  institution_name text,
+  last_update_time timestamptz,
+  name             text,
+  official_name    text,
+  type             text,
+  subtype          text,
+  raw              jsonb not null,
+  added_at         timestamptz not null default now(),
+  changed_at       timestamptz not null default now(),
+  removed_at       timestamptz,
+  primary key (integration_id, plaid_user_id, account_id)
+);
+create index cra_employment_refresh_accounts_removed on plaid.cra_employment_refresh_accounts (removed_at) where removed_at is not null;
+
+create table plaid.cra_employment_refresh_transactions (
+  integration_id       text not null,
+  plaid_user_id        text not null,
+  transaction_id       text not null,
+  item_id              text,
+  account_id           text,
+  date                 date,
+  original_description text,
+  pending              boolean,
+  raw                  jsonb not null,
+  added_at             timestamptz not null default now(),
+  changed_at           timestamptz not null default now(),
+  removed_at           timestamptz,
+  primary key (integration_id, plaid_user_id, transaction_id)
+);
+create index cra_employment_refresh_transactions_removed on plaid.cra_employment_refresh_transactions (removed_at) where removed_at is not null;
+
 create table plaid.cra_monitoring_insights (
   integration_id                                           text not null,
   plaid_user_id                                            text not null,

@@ -8,8 +8,9 @@ export const REPORT_READY: readonly Touch[] = [
 ];
 
 /** A part of the user's newest report. */
-export const reportFetch = (part: string): SnapshotFetch => ({
+export const reportFetch = (part: string, body?: Record<string, unknown>): SnapshotFetch => ({
   kind: "snapshot",
   endpoint: `/cra/check_report/${part}/get`,
   none: ["CONSUMER_REPORT_NOT_FOUND"],
+  ...(body === undefined ? {} : { body: () => body }),
 });

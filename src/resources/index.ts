@@ -8,11 +8,13 @@ import { balances } from "./balances.ts";
 import { bankIncome } from "./bank-income.ts";
 import { craBaseReport } from "./cra-base-report.ts";
 import { craCashflowInsights } from "./cra-cashflow-insights.ts";
+import { craEmploymentRefresh } from "./cra-employment-refresh.ts";
 import { craIncomeInsights } from "./cra-income-insights.ts";
 import { craLendScore } from "./cra-lend-score.ts";
 import { craMonitoringInsights } from "./cra-monitoring-insights.ts";
 import { craNetworkInsights } from "./cra-network-insights.ts";
 import { craPartnerInsights } from "./cra-partner-insights.ts";
+import { craVerificationReport } from "./cra-verification-report.ts";
 import { holdings } from "./holdings.ts";
 import { identity } from "./identity.ts";
 import { institutions } from "./institutions.ts";
@@ -71,6 +73,8 @@ export const RESOURCES: readonly Resource[] = [
   craNetworkInsights,
   craCashflowInsights,
   craLendScore,
+  craVerificationReport,
+  craEmploymentRefresh,
   craMonitoringInsights,
   assetReports,
   linkSessions,

@@ -62,7 +62,7 @@ export interface RowsAt {
   numberedWithin?: string;
   /** only the element whose field has the subject's id: of the array, or of one around it as in `sessions[].session_id` */
   whose?: string;
-  /** fields that are no part of the row, since they are rows of other tables */
+  /** fields of the row itself, not paths, that are no part of it, since they are rows of other tables */
   without?: readonly string[];
   /**
    * Fields around the row that are joined to it under their own names: those beside the last name of `at`, such as the id of the
@@ -73,7 +73,7 @@ export interface RowsAt {
   one?: true;
   /** Plaid writes null where there are none; elsewhere null is no answer */
   nullable?: true;
-  /** Plaid may leave out the place, or anything on the way to it, where there are none */
+  /** Plaid may leave out the place, or anything on the way to it, or write null there, where there are none */
   optional?: true;
 }
 

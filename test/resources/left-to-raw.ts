@@ -169,6 +169,18 @@ const OF_TABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "income_metrics.current.annual.gross_income": "Twelve times the month.",
     "income_metrics.projected": "A forecast in four figures.",
   },
+  cra_verification_reports: { gse_reference_id: "A token, masked in raw." },
+  cra_voa_reports: { attributes: CUMULATIVE },
+  cra_voa_transactions: {
+    ...OF_REPORTED,
+    "personal_finance_category.confidence_level": "The category has columns.",
+    "personal_finance_category.version": "The category has columns.",
+  },
+  cra_verification_income_accounts: { metadata: "The days that the report covers, which the report has." },
+  cra_verification_income_streams: {
+    "insights.income_provider.is_normalized": "How the name was found.",
+    "income_metrics.current.annual.gross_income": "Twelve times the month.",
+  },
   cra_partner_insights: {
     "fico.lender_application_id": "Your own id of the application.",
     "fico.report_characteristics": SCORE_DETAILS,

@@ -8,6 +8,7 @@ import type { Column, ColumnType, Resource, RowsAt, Table } from "../../src/reso
 import { openPlaidFields, type Field } from "../support/plaid-fields.ts";
 import { isMaskedIn } from "../support/masking.ts";
 import { isSensitiveName, NOT_SENSITIVE } from "./sensitive-names.ts";
+import { DROPPED } from "./dropped.ts";
 import { LEFT_EVERYWHERE, LEFT_TO_RAW, LOOSE_KEYS } from "./left-to-raw.ts";
 
 const plaid = openPlaidFields();
@@ -25,8 +26,8 @@ const TEXT: Field = {
 };
 const NUMBER: Field = { ...TEXT, types: new Set(["integer"]) };
 
-/** The fields of the rows at one place of the answer, with what is joined to them. */
-function rowFields({ fetch }: Resource, place: RowsAt): { fields: Fields; required: ReadonlySet<string> } {
+/** A row at one place of the answer, what is around it, and the answer. */
+function rowAt({ fetch }: Resource, place: RowsAt): { row: Field; around: Field; answer: Field } {
   const { first, beside } = requestsOf(fetch);
   const steps = place.at === "" ? [] : place.at.split(".");
   const other = beside.find(([name]) => name === steps[0]?.replace("[]", ""));
@@ -35,6 +36,12 @@ function rowFields({ fetch }: Resource, place: RowsAt): { fields: Fields; requir
   for (const step of other ? steps.slice(1, -1) : steps.slice(0, -1)) around = inside(around, step.replace("[]", ""));
   const last = steps.at(-1)?.replace("[]", "");
   const row = last === undefined || (other && steps.length === 1) ? around : inside(around, last);
+  return { row, around, answer };
+}
+
+/** The fields of the rows at one place of the answer, with what is joined to them. */
+function rowFields(resource: Resource, place: RowsAt): { fields: Fields; required: ReadonlySet<string> } {
+  const { row, around, answer } = rowAt(resource, place);
   const left = new Set([...(place.without ?? []), ...(place.at === "" ? ["request_id"] : [])]);
   const fields = new Map([...row.fields].filter(([name]) => !left.has(name)));
   const joined = (place.with ?? []).map((path) => {
@@ -115,6 +122,37 @@ function pathsOf(fields: Fields, whole: ReadonlySet<string>, before = ""): strin
   });
 }
 
+const plain = (path: string): string => path.replaceAll("[]", "");
+
+/** The paths of all values in a field, those of arrays' elements too. */
+function leavesOf(field: Field, path: string): string[] {
+  if (field.deprecated) return [];
+  const { fields } = field.element ?? field;
+  return fields.size === 0 ? [path] : [...fields].flatMap(([name, each]) => leavesOf(each, `${path}.${name}`));
+}
+
+/** The paths of the answer that are rows of a place or joined to them. */
+function heldAt({ at, with: around = [] }: RowsAt): string[] {
+  const beside = plain(at).split(".").slice(0, -1);
+  return [at, ...around.map((field) => (field.includes(".") ? field : [...beside, field].join(".")))].map(plain);
+}
+
+/** What rows are without and no other row of the resource has, by the path in the answer. */
+function droppedBy(resource: Resource, { rows }: Table): string[] {
+  const held = resource.tables.flatMap((table) => table.rows).flatMap(heldAt);
+  return rows.flatMap((place) => {
+    const { row } = rowAt(resource, place);
+    return (place.without ?? [])
+      .filter((name) => name !== "request_id" && name !== resource.subject.column)
+      .flatMap((name) => {
+        const path = plain(place.at === "" ? name : `${place.at}.${name}`);
+        // What an outer row holds is asked about there.
+        const inner = held.filter((each) => isLeft(each, [path]));
+        return leavesOf(row.fields.get(name) ?? missing(name), path).filter((leaf) => !isLeft(leaf, inner));
+      });
+  });
+}
+
 function columnsAndKeys(table: Table, { subject }: Resource): Set<string> {
   const columns = table.columns.map(({ path }) => path.join("."));
   // Plaid's plain `id` is the column of the subject.
@@ -159,6 +197,24 @@ for (const resource of RESOURCES) {
         "no longer left to raw",
       ).toEqual([]);
     });
+
+    it.each(resource.tables)(
+      "$name: what its rows are without, other rows have, or it is dropped for a reason",
+      (table) => {
+        const dropped = droppedBy(resource, table).filter(
+          (path) => !((path.split(".").at(-1) ?? "") in LEFT_EVERYWHERE),
+        );
+        const known = Object.keys(DROPPED[table.name] ?? {});
+        expect(
+          dropped.filter((path) => !isLeft(path, known)),
+          "in no row",
+        ).toEqual([]);
+        expect(
+          known.filter((each) => !dropped.some((path) => isLeft(path, [each]))),
+          "no longer dropped",
+        ).toEqual([]);
+      },
+    );
   });
 }
 

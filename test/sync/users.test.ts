@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { changeIntegration } from "../../src/integrations/integrations.ts";
 import { append } from "../../src/journal/append.ts";
 import { eraseSubject } from "../../src/lifecycle/subjects.ts";
+import { resourcesOf } from "../../src/resources/index.ts";
 import { addSubject, getSubject } from "../../src/sync/subjects.ts";
 import type { RecordKind } from "../../src/simulator/index.ts";
 import type { Sync } from "../../src/sync/sync.ts";
@@ -16,14 +17,7 @@ import { webhook } from "../support/webhook.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 
 /** Plaid bills these when they are asked for, so nothing asks for them. */
-const BILLED = [
-  "payroll_risk_signals",
-  "cra_partner_insights",
-  "cra_network_insights",
-  "cra_cashflow_insights",
-  "cra_lend_score",
-  "cra_monitoring_insights",
-];
+const BILLED = resourcesOf("user").flatMap(({ name, billed }) => (billed === undefined ? [] : [name]));
 
 let world: World<"sync">;
 let worker: Sync;
@@ -72,7 +66,7 @@ it("the first webhook about a user reads the user, the items, and what Plaid rep
   await equal("user", user.id);
   expect(await count("pay_stubs", `plaid_user_id = '${user.id}'`)).toBeGreaterThan(0);
   expect(await statusOf("user", user.id)).toBe("ok");
-  for (const part of ["partner_insights", "network_insights", "cashflow_insights", "lend_score"])
+  for (const part of ["partner_insights", "network_insights", "cashflow_insights", "lend_score", "verification"])
     expect(world.simulator.asked(`/cra/check_report/${part}/get`)).toBe(0);
   expect(world.simulator.asked("/credit/payroll_income/risk_signals/get")).toBe(0);
 });

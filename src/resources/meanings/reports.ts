@@ -10,6 +10,8 @@ const REPORT = {
   warnings: "what the report lacks, and why",
 } as const;
 
+const FETCHED = "when Plaid last fetched the account from the bank";
+
 const ACCOUNT = {
   institution_id: "Plaid's id of the bank",
   institution_name: "the bank's name",
@@ -19,11 +21,13 @@ const ACCOUNT = {
   type: "such as depository",
   subtype: "such as checking",
   owners: "the owners",
+  date_last_updated: FETCHED,
+  last_update_time: FETCHED,
+  last_updated_time: FETCHED,
 } as const;
 
 const REPORTED_ACCOUNT = {
   ...ACCOUNT,
-  date_last_updated: "when Plaid last fetched the account from the bank",
   ownership_type: "such as individual or joint; null where it is not known",
   balances_available: "what could be spent or withdrawn when the report was made",
   balances_current: "what was in the account, or owed on it, when the report was made",
@@ -43,9 +47,32 @@ const TRANSACTION = {
   credit_category_detailed: "narrower category for underwriting",
 } as const;
 
+const CATEGORIZED = {
+  ...TRANSACTION,
+  personal_finance_category_primary: "category, such as FOOD_AND_DRINK",
+  personal_finance_category_detailed: "narrower category, such as FOOD_AND_DRINK_COFFEE",
+} as const;
+
 const INCOME_SOURCE = {
   start_date: "day of its first transaction",
   end_date: "day of its last transaction",
+} as const;
+
+const STREAM = {
+  income_stream_id: "Plaid's id of the stream in the report",
+  description: "what the transactions of the stream say",
+  ...INCOME_SOURCE,
+  insights_income_category_primary: "category of the income",
+  insights_income_category_secondary: "narrower category of the income",
+  insights_pay_frequency: "how often it comes",
+  insights_income_provider_name: "who pays, where that is known",
+  insights_status: "whether it still comes",
+  insights_next_payment_date: "when the next payment is expected",
+  income_metrics_current_monthly_net_income: "present income a month, after deductions",
+  income_metrics_current_monthly_gross_income: "present income a month, before deductions",
+  income_metrics_current_annual_net_income: "present income a year, after deductions",
+  income_metrics_iso_currency_code: "currency of the income",
+  transactions: "the transactions",
 } as const;
 
 export const REPORTS: Meanings = {
@@ -62,11 +89,7 @@ export const REPORTS: Meanings = {
     attributes_nsf_overdraft_transactions_count: "how many transactions were fees for overdrafts or lacking funds",
     consumer_disputes: "what the user disputes in the report",
   },
-  cra_base_report_transactions: {
-    ...TRANSACTION,
-    personal_finance_category_primary: "category, such as FOOD_AND_DRINK",
-    personal_finance_category_detailed: "narrower category, such as FOOD_AND_DRINK_COFFEE",
-  },
+  cra_base_report_transactions: { ...CATEGORIZED },
   cra_income_insights: {
     ...REPORT,
     user_summary_income_metrics: "income of the user in all, by period",
@@ -94,21 +117,8 @@ export const REPORTS: Meanings = {
     historical_summary: "what it brought in each month",
   },
   cra_income_streams: {
-    income_stream_id: "Plaid's id of the stream in the report",
-    description: "what the transactions of the stream say",
-    ...INCOME_SOURCE,
-    insights_income_category_primary: "category of the income",
-    insights_income_category_secondary: "narrower category of the income",
-    insights_pay_frequency: "how often it comes",
-    insights_income_provider_name: "who pays, where that is known",
-    insights_status: "whether it still comes",
-    insights_next_payment_date: "when the next payment is expected",
-    income_metrics_current_monthly_net_income: "present income a month, after deductions",
-    income_metrics_current_monthly_gross_income: "present income a month, before deductions",
-    income_metrics_current_annual_net_income: "present income a year, after deductions",
+    ...STREAM,
     income_metrics_projected_annual_net_income: "expected income a year, after deductions",
-    income_metrics_iso_currency_code: "currency of the income",
-    transactions: "the transactions",
   },
   cra_partner_insights: {
     ...REPORT,
@@ -146,6 +156,28 @@ export const REPORTS: Meanings = {
     lend_score_reason_codes: "what influenced the score most",
     lend_score_error_reason: "why there is no score",
   },
+  cra_verification_reports: { ...REPORT },
+  cra_voa_reports: {
+    ...REPORT,
+    attributes_total_inflow_amount_amount: "what came in, in all accounts together",
+    attributes_total_outflow_amount_amount: "what went out, in all accounts together",
+  },
+  cra_voa_accounts: {
+    ...REPORTED_ACCOUNT,
+    balances_average_balance_30_days: "average balance of the last 30 days",
+    balances_average_balance_60_days: "average balance of the last 60 days",
+    balances_nsf_overdraft_transactions_count: "how many transactions were fees for overdrafts or lacking funds",
+    balances_historical_balances: "the balance at the end of each day",
+    consumer_disputes: "what the user disputes in the report",
+    investments: "holdings, securities and transactions of an investment account",
+  },
+  cra_voa_transactions: { ...CATEGORIZED },
+  cra_verification_income: { ...REPORT, user_summary_income_metrics: "present income of the user in all, by currency" },
+  cra_verification_income_accounts: { ...ACCOUNT },
+  cra_verification_income_streams: { ...STREAM },
+  cra_employment_refreshes: { ...REPORT },
+  cra_employment_refresh_accounts: { ...ACCOUNT },
+  cra_employment_refresh_transactions: { ...TRANSACTION },
   asset_reports: {
     ...REPORT,
     user_client_user_id: "your identifier of the user",

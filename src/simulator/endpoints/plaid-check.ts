@@ -3,9 +3,11 @@ import { z } from "zod";
 import { invalidField, reportExpired, reportNotFound, reportNotReady } from "../plaid-error.ts";
 import { announce } from "../records/changes.ts";
 import { CASH_FLOW_CODES } from "../records/cash-flow.ts";
+import type { CheckReport } from "../records/check-report.ts";
 import type { SimRecord } from "../records/record-book.ts";
 import { newReport, planReport, subscribed, updateCashFlow, type User } from "../records/user.ts";
 import { reportFailed, reportReady, reportTruth, statusOf } from "../records/user-objects.ts";
+import { VERIFICATIONS, verificationReport } from "../records/verification-report.ts";
 import type { Simulation } from "../simulation.ts";
 import type { Answer, Endpoint, Shape } from "./endpoint.ts";
 import { webhookUrl } from "./item-webhook-update.ts";
@@ -29,12 +31,18 @@ const CHECK_CODES = [
 ] as const;
 const anything = z.looseObject({}).nullish();
 
-/** The report's part for a resource, while Plaid shows the report. */
-function readReport({ state }: SimRecord<User>, sim: Simulation, part: string): Answer {
-  const status = statusOf(state.report, sim.time.now());
-  if (status === "none") throw reportNotFound();
+/** The report, while Plaid shows it. */
+function shownReport({ report }: User, sim: Simulation): CheckReport {
+  const status = statusOf(report, sim.time.now());
+  if (report === null || status === "none") throw reportNotFound();
   if (status === "pending") throw reportNotReady();
   if (status === "expired") throw reportExpired();
+  return report;
+}
+
+/** The report's part for a resource, while Plaid shows the report. */
+function readReport({ state }: SimRecord<User>, sim: Simulation, part: string): Answer {
+  shownReport(state, sim);
   return reportTruth(state)[part] ?? {};
 }
 
@@ -88,6 +96,20 @@ export const PLAID_CHECK: readonly Endpoint[] = [
   reportEndpoint("network_insights", "cra_network_insights", { options: anything }),
   reportEndpoint("cashflow_insights", "cra_cashflow_insights", { options: anything }),
   reportEndpoint("lend_score", "cra_lend_score", { options: anything }),
+  userEndpoint(
+    "/cra/check_report/verification/get",
+    {
+      reports_requested: z.array(z.enum(VERIFICATIONS)).min(1),
+      employment_refresh_options: z.looseObject({ days_requested: z.int().min(1).max(731) }).nullish(),
+    },
+    ({ state }, { reports_requested, employment_refresh_options }, { sim }): Answer => {
+      const report = shownReport(state, sim);
+      const days = employment_refresh_options?.days_requested;
+      if (days === undefined && reports_requested.includes("EMPLOYMENT_REFRESH"))
+        throw invalidField("employment_refresh_options must be given for an employment refresh");
+      return { report: verificationReport(report, reports_requested, days ?? 0), warnings: [] };
+    },
+  ),
   userEndpoint(
     "/cra/monitoring_insights/subscribe",
     { webhook: webhookUrl, item_id: z.string().optional(), income_categories: z.array(z.string()).nullish() },

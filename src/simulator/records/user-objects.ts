@@ -9,8 +9,12 @@ import { payrollItemObject, riskItemObject } from "./payroll-income.ts";
 import type { SimRecord } from "./record-book.ts";
 import { userItemObject } from "./user-items.ts";
 import type { User } from "./user.ts";
+import { verificationReport } from "./verification-report.ts";
 
 type Plain = Record<string, unknown>;
+
+/** As many days of deposits as Tartan asks for. */
+const REFRESHED_DAYS = 180;
 
 /** Whether the report may be read now. */
 export function statusOf(report: CheckReport | null, now: number): "none" | "pending" | "ready" | "expired" {
@@ -56,6 +60,8 @@ export function reportTruth({ report, monitoring }: User): Record<string, Plain>
     cra_network_insights: of(report.network),
     cra_cashflow_insights: of(report.cashflow),
     cra_lend_score: of(report.lendScore),
+    cra_verification_report: of(verificationReport(report, ["VOA", "INCOME"], REFRESHED_DAYS)),
+    cra_employment_refresh: of(verificationReport(report, ["EMPLOYMENT_REFRESH"], REFRESHED_DAYS)),
     ...(monitoring ? { cra_monitoring_insights: monitoringObject(monitoring) } : {}),
   };
 }

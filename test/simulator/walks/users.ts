@@ -1,6 +1,8 @@
 import {
   ConsumerReportPermissiblePurpose as Purpose,
   CountryCode,
+  CraCheckReportVerificationGetReportType as Verification,
+  type CraVerificationReport,
   MonitoringConsumerReportPermissiblePurpose as MonitoringPurpose,
   Products,
   SandboxBankIncomeWebhookFireRequestWebhookCode as BankIncome,
@@ -117,6 +119,24 @@ export const plaidCheck: Walk = {
     await judged("/cra/check_report/network_insights/get", sdk.craCheckReportNetworkInsightsGet(asked));
     await judged("/cra/check_report/cashflow_insights/get", sdk.craCheckReportCashflowInsightsGet(asked));
     await judged("/cra/check_report/lend_score/get", sdk.craCheckReportLendScoreGet(asked));
+    const verify = (reports_requested: Verification[], days?: number) =>
+      sdk.craCheckReportVerificationGet({
+        user_id,
+        reports_requested,
+        ...(days === undefined ? {} : { employment_refresh_options: { days_requested: days } }),
+      });
+    expect((await refusal(verify([Verification.EmploymentRefresh]))).error_code).toBe("INVALID_FIELD");
+    const all = Object.values(Verification);
+    const verified = (await judged("/cra/check_report/verification/get", verify(all, 180))).report;
+    expect(verified.report_id).toBe(report.report_id);
+    expect(verified.voa?.items).toHaveLength(2);
+    expect(verified.income?.income_streams).toHaveLength(2);
+    const deposits = ({ employment_refresh }: CraVerificationReport) =>
+      (employment_refresh?.items ?? []).flatMap(({ accounts }) => accounts.flatMap((each) => each.transactions));
+    expect(deposits(verified).length).toBeGreaterThan(0);
+    const [today] = [(await verify([Verification.EmploymentRefresh], 1)).data.report];
+    expect(deposits(today).length).toBeLessThan(deposits(verified).length);
+    expect([today.voa, today.income]).toEqual([null, null]);
 
     await judged("/cra/monitoring_insights/subscribe", sdk.craMonitoringInsightsSubscribe({ user_id, webhook }));
     await judged("/sandbox/cra/cashflow_updates/update", sdk.sandboxCraCashflowUpdatesUpdate({ user_id }));
