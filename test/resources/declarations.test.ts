@@ -24,6 +24,19 @@ const KNOWN: Record<string, string[]> = {
   // A sentence for people.
   "src/sync/webhook-meaning.ts": ["plaid.items"],
 };
+const TO_PARTNERS = "Plaid sends partners no webhook about it.";
+/** Resources that no webhook touches, and why. */
+const UNTOUCHED: Record<string, string> = {
+  balances: "Plaid bills each request, so it is read by name.",
+  transfers: "An event of the ledger names the transfer.",
+  wallets: "A transaction names the wallet.",
+  processor_holdings: TO_PARTNERS,
+  processor_liabilities: TO_PARTNERS,
+  processor_auth: TO_PARTNERS,
+  processor_identity: TO_PARTNERS,
+  processor_investment_transactions: TO_PARTNERS,
+  processor_balances: TO_PARTNERS,
+};
 const OURS = ["added_at", "changed_at", "removed_at", "raw"];
 
 describe("each resource", () => {
@@ -126,6 +139,11 @@ describe("the list of resources", () => {
     // Tables of one kind share their sentences, and one of them may lack a column of the others.
     const [tables, names] = [new Set(columns.map(([table]) => table)), new Set(columns.map(([, column]) => column))];
     expect(WRITTEN.filter(([table, column]) => !tables.has(table) || !names.has(column))).toEqual([]);
+  });
+
+  it("each resource is read after a webhook of Plaid's, unless it is read for another reason that is known", () => {
+    const untouched = RESOURCES.filter(({ touchedBy }) => touchedBy.length === 0).map(({ name }) => name);
+    expect(untouched.toSorted()).toEqual(Object.keys(UNTOUCHED).toSorted());
   });
 
   it("no folder below the API names a resource or a table", () => {
