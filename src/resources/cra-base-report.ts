@@ -10,6 +10,7 @@ export const craBaseReport: Resource = {
   name: "cra_base_report",
   touchedBy: REPORT_READY,
   subject: USER,
+  billed: "once",
   fetch: reportFetch("base_report"),
   tables: [
     {

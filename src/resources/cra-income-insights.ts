@@ -11,6 +11,7 @@ export const craIncomeInsights: Resource = {
   name: "cra_income_insights",
   touchedBy: REPORT_READY,
   subject: USER,
+  billed: "once",
   fetch: reportFetch("income_insights"),
   tables: [
     {

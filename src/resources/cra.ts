@@ -1,4 +1,7 @@
-/** What the resources of Plaid Check have in common (https://plaid.com/docs/api/products/check/). */
+/**
+ * What the resources of Plaid Check have in common (https://plaid.com/docs/api/products/check/). Making a report costs nothing but its
+ * partner insights; Plaid bills each part when it is read, so each is `billed`.
+ */
 import type { SnapshotFetch, Touch } from "./types.ts";
 
 /** A report can be read for 24 hours; then Plaid refuses, and the mirror keeps what it has until the next report. */

@@ -97,6 +97,12 @@ it("a resource is asked for with the purpose that was set with it, by a process 
   });
 });
 
+it("every part of a report of Plaid Check is billed, since Plaid bills it when it is read", () => {
+  const parts = resourcesOf("user").filter(({ fetch }) => fetch.endpoint.startsWith("/cra/"));
+  expect(parts.length).toBeGreaterThanOrEqual(9);
+  expect(parts.filter(({ billed }) => billed === undefined).map(({ name }) => name)).toEqual([]);
+});
+
 it("an answer that cannot be read is not asked for again every hour where Plaid may have billed it", () => {
   const unreadable = new PlaidError({
     errorType: "NETWORK",
