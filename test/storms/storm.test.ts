@@ -231,7 +231,7 @@ function sayChanged(
 ): void {
   const touch = resourcesOf("item").find((each) => each.name === name)?.touchedBy[0];
   if (!touch) throw new Error(`no webhook touches ${name}`);
-  control.sendWebhook({ item_id, webhook_type: touch.type, webhook_code: "DEFAULT_UPDATE" });
+  control.sendWebhook({ item_id, webhook_type: touch.type, webhook_code: touch.codes?.[0] ?? "DEFAULT_UPDATE" });
 }
 
 function changeSilently(

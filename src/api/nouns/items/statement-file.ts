@@ -2,8 +2,7 @@
  * The file of a statement, on request: Tartan asks Plaid for it, within Plaid's limits, and passes it on while it comes. It keeps
  * nothing of it, but for the line in the audit log that says who fetched which.
  */
-import { pipeline } from "node:stream/promises";
-import type { Readable, Writable } from "node:stream";
+import { Readable } from "node:stream";
 import { audit } from "../../../audit/audit.ts";
 import { TartanError } from "../../../errors.ts";
 import { getItemSecret } from "../../../integrations/items.ts";
@@ -36,7 +35,7 @@ export interface StatementFile extends Pick<PlaidFile, "contentType" | "length">
 /**
  * Begins to fetch the file of a statement that the mirror lists.
  * @throws TartanError `not_found` (statement), `conflict` (no token), `overloaded` (rate limit, with the time to wait), `plaid_error`,
- *   `plaid_unreachable`
+ *   `plaid_unreachable`, with which `bytes` also end where they break off
  */
 export async function openStatementFile(
   deps: StatementDeps,
@@ -69,7 +68,7 @@ export async function openStatementFile(
     file.bytes.destroy();
     throw error;
   }
-  return { ...file, name: nameOf(named) };
+  return { ...file, bytes: Readable.from(whole(file.bytes), { objectMode: false }), name: nameOf(named) };
 }
 
 interface Named {
@@ -123,12 +122,11 @@ const noToken = (itemId: string): TartanError =>
     `Tartan has no token of Item ${itemId} (any more), so it cannot ask Plaid; link it again.`,
   );
 
-/** Writes a file to its end. @throws TartanError `plaid_unreachable` when it breaks off */
-export async function writeWhole({ bytes }: StatementFile, into: Writable): Promise<void> {
+/** The bytes, which end with `plaid_unreachable` where Plaid's answer breaks off. */
+async function* whole(bytes: Readable): AsyncGenerator<Uint8Array> {
   try {
-    await pipeline(bytes, into);
+    for await (const some of bytes) yield some as Uint8Array;
   } catch (cause) {
-    if ((cause as { syscall?: unknown }).syscall !== undefined) throw cause;
-    throw new TartanError("plaid_unreachable", "Plaid's answer broke off; nothing was written.", { cause });
+    throw new TartanError("plaid_unreachable", "Plaid's answer broke off; try again in a moment.", { cause });
   }
 }

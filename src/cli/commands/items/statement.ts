@@ -1,7 +1,8 @@
 /** `tartan items statement`: fetches the file of a statement from Plaid. */
 import { createWriteStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
-import { openStatementFile, writeWhole } from "../../../api/nouns/items/statement-file.ts";
+import { pipeline } from "node:stream/promises";
+import { openStatementFile } from "../../../api/nouns/items/statement-file.ts";
 import { TartanError } from "../../../errors.ts";
 import { getItem } from "../../../sync/items.ts";
 import { byUser } from "../../input/change.ts";
@@ -25,7 +26,7 @@ export async function statement(core: Core, itemId: string, statementId: string,
   // Under its own name only when it is whole.
   const unfinished = `${flags.output}.part`;
   try {
-    await writeWhole(file, createWriteStream(unfinished, { flags: "wx", mode: 0o600 }));
+    await pipeline(file.bytes, createWriteStream(unfinished, { flags: "wx", mode: 0o600 }));
     await rename(unfinished, flags.output);
   } catch (error) {
     file.bytes.destroy();
