@@ -118,6 +118,9 @@ create table plaid.transactions (
   removed_at                                 timestamptz,
   primary key (integration_id, item_id, transaction_id)
 ) with (fillfactor = 90);
+-- With its columns a transaction is a little larger than the 2 kB above which Postgres compresses a row. Compressed rows would take a
+-- quarter less of the disk, but each reading, change and event of them would cost a fifth more.
+alter table plaid.transactions set (toast_tuple_target = 4080);
 create index transactions_by_account_and_date on plaid.transactions (account_id, date);
 create index transactions_removed on plaid.transactions (removed_at) where removed_at is not null;
 

@@ -75,6 +75,7 @@ create table plaid.processor_transactions (
   removed_at                                 timestamptz,
   primary key (integration_id, account_id, transaction_id)
 ) with (fillfactor = 90);
+alter table plaid.processor_transactions set (toast_tuple_target = 4080); -- as plaid.transactions
 create index processor_transactions_by_account_and_date on plaid.processor_transactions (account_id, date);
 create index processor_transactions_removed on plaid.processor_transactions (removed_at) where removed_at is not null;
 
