@@ -26,6 +26,14 @@ const faultsOf = (env: Record<string, string>): Record<string, string> => {
   }
 };
 
+test("statements are not compiled, although that is Postgres' default", async () => {
+  await using it = await testDatabase();
+  await using database = await withDefaults(it, "jit = 'on'");
+  const compiled = "select current_setting('jit') as jit";
+  for (const q of [database, urgent(database)]) expect((await q.query(compiled)).rows).toEqual([{ jit: "off" }]);
+  expect((await database.transaction((tx) => tx.query(compiled), "long")).rows).toEqual([{ jit: "off" }]);
+});
+
 describe("synchronous_commit", () => {
   const durable = "select current_setting('synchronous_commit') as durable";
 

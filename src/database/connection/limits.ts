@@ -47,6 +47,8 @@ export function settingsOf({ statementMs, lockMs }: Limits, local: boolean): str
     statement_timeout: `'${statementMs}'`,
     lock_timeout: `'${lockMs}'`,
     idle_in_transaction_session_timeout: `'${IDLE_IN_TRANSACTION_MS}'`,
+    // Compiling Tartan's wide statements takes longer than running them: up to seconds, where Postgres has it on, which is its default.
+    jit: "'off'",
     // Every other value waits for the local disk at least, and stays.
     synchronous_commit: "coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on')",
     ...(local ? {} : SESSION_SETTINGS),
