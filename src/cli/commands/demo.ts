@@ -139,10 +139,7 @@ function greet({ url, intake, key, simulator, sql, data, goesOn }: Greeting): vo
   row("", dim("select name, balances_current from plaid.current_accounts;"));
   row("", dim("select date, amount, name from plaid.current_transactions order by date desc limit 10;"));
   row("", dim("select account, routing from plaid.current_auth_ach;  -- masked unless you reveal them"));
-  row(
-    "",
-    dim(`every table: docs/tables.md   what you have: select resource, sum(rows) from plaid.freshness group by 1;`),
-  );
+  row("", dim("select resource, sum(rows) from plaid.freshness group by 1;  -- what there is"));
   if (goesOn)
     say(`\n  ${dim("This continues the world of the last demo; for a new one:")} ${cyan("npx tartan demo --fresh")}`);
   say(`\n${green("●")} ${dim("webhooks as they arrive, and what they change")}\n`);
