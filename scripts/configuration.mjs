@@ -1,9 +1,7 @@
 /** Writes docs/configuration.md from the options of src/config.ts; with --check it only says whether it is stale. */
-import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { root, writePage } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
-const file = join(root, "docs/configuration.md");
 const { describeOptions } = await import(join(root, "dist/config.js"));
 
 const rows = describeOptions().map(({ env, defaultText, about }) => `| \`${env}\` | ${defaultText} | ${about} |`);
@@ -24,9 +22,4 @@ Postgres. They do not affect the embedded Postgres.
 ${rows.join("\n")}
 `;
 
-if (process.argv.includes("--check")) {
-  if (readFileSync(file, "utf8") !== page) {
-    console.error("docs/configuration.md is stale: npm run docs");
-    process.exit(1);
-  }
-} else writeFileSync(file, page);
+writePage("configuration.md", page);

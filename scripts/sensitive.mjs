@@ -1,13 +1,10 @@
 /** Writes docs/sensitive.md, every field that the mirror masks, from the resources; with --check it only says whether the page is stale. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { code, root, writePage } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
-const file = join(root, "docs/sensitive.md");
 const { RESOURCES } = await import(join(root, "dist/resources/index.js"));
 const { MASK_WORDS } = await import(join(root, "dist/resources/meanings/masks.js"));
 
-const code = (text) => `\`${text}\``;
 const line = (cells) => `| ${cells.join(" | ")} |`;
 const table = (head, rows) => [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 
@@ -86,9 +83,4 @@ resources are revealed by their own names, such as \`processor_auth\`.
 ${table(["revealed with", "table", "field of Plaid's object", "column", "masked as"], fields)}
 `;
 
-if (process.argv.includes("--check")) {
-  if (!existsSync(file) || readFileSync(file, "utf8") !== page) {
-    console.error("docs/sensitive.md is stale: npm run docs");
-    process.exit(1);
-  }
-} else writeFileSync(file, page);
+writePage("sensitive.md", page);

@@ -3,11 +3,10 @@
  * which of them the simulator serves; with --check it only says whether they are stale. plaid-endpoints.json beside this file has all
  * endpoints; a test compares it with Plaid's document and SDK.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { code, readPage, root, table, withList, writePage } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
-const file = join(root, "docs/simulator.md");
 const { document, sdk, newer, products } = JSON.parse(readFileSync(join(root, "scripts/plaid-endpoints.json"), "utf8"));
 const { ALL_BOOKS } = await import(join(root, "dist/simulator/products/index.js"));
 const { ALL_RECORDS } = await import(join(root, "dist/simulator/records/index.js"));
@@ -16,13 +15,7 @@ const { PLAID_PATHS } = await import(join(root, "dist/simulator/plaid-api.js"));
 
 const served = new Set(PLAID_PATHS);
 const isNewer = new Set(newer);
-const code = (text) => `\`${text}\``;
 const count = (paths) => `${paths.filter((path) => served.has(path)).length} of ${paths.length}`;
-const table = (rows) => {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((cells) => cells[column].length)));
-  const line = (cells) => `| ${cells.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`;
-  return [line(rows[0]), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)].join("\n");
-};
 
 const all = Object.values(products).flat();
 const old = all.filter((path) => !isNewer.has(path));
@@ -60,20 +53,9 @@ const records = [
   ]),
 ];
 
-function written(page, name, tables) {
-  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
-  const [before, after] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
-  if (before < begin.length || after < before) throw new Error(`docs/simulator.md must have ${begin} and ${end}`);
-  return `${page.slice(0, before)}\n\n${tables.map(table).join("\n\n")}\n\n${page.slice(after)}`;
-}
-
-const page = readFileSync(file, "utf8");
 const lists = { products: [books], records: [records], endpoints: [totals, endpoints] };
-const fresh = Object.entries(lists).reduce((text, [name, tables]) => written(text, name, tables), page);
-
-if (process.argv.includes("--check")) {
-  if (fresh !== page) {
-    console.error("docs/simulator.md is stale: npm run docs");
-    process.exit(1);
-  }
-} else writeFileSync(file, fresh);
+const page = Object.entries(lists).reduce(
+  (text, [name, tables]) => withList("simulator.md", text, name, tables.map(table).join("\n\n")),
+  readPage("simulator.md"),
+);
+writePage("simulator.md", page);

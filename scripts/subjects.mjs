@@ -2,15 +2,12 @@
  * Writes the list of kinds in docs/subjects.md from the resources and the catalogue of webhooks; with --check it only says whether it is
  * stale. The rest of that page is written by hand.
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { code, readPage, root, table, withList, writePage } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
-const file = join(root, "docs/subjects.md");
 const { OTHER_KINDS, RESOURCES, resourcesOf, subjectKind } = await import(join(root, "dist/resources/index.js"));
 const { CATALOGUE } = await import(join(root, "dist/plaid/catalogue.js"));
 
-const code = (text) => `\`${text}\``;
 const unique = (texts) => [...new Set(texts)];
 
 const TOKENS = {
@@ -62,19 +59,4 @@ const rows = OTHER_KINDS.map((kind) => {
   ];
 });
 
-const widths = head.map((_, column) => Math.max(...[head, ...rows].map((cells) => cells[column].length)));
-const line = (cells) => `| ${cells.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`;
-const table = [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
-
-const page = readFileSync(file, "utf8");
-const [begin, end] = ["<!-- kinds -->", "<!-- /kinds -->"];
-const [from, to] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
-if (from < begin.length || to < from) throw new Error(`docs/subjects.md must have ${begin} and ${end}`);
-const written = `${page.slice(0, from)}\n\n${table}\n\n${page.slice(to)}`;
-
-if (process.argv.includes("--check")) {
-  if (written !== page) {
-    console.error("docs/subjects.md is stale: npm run docs");
-    process.exit(1);
-  }
-} else writeFileSync(file, written);
+writePage("subjects.md", withList("subjects.md", readPage("subjects.md"), "kinds", table([head, ...rows])));

@@ -1,16 +1,13 @@
 /**
  * Writes docs/tables.md, every table of the mirror column by column, from the resources; with --check it only says whether the page is stale.
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { code, root, table as aligned, writePage } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
-const file = join(root, "docs/tables.md");
 const { changeType, endpointsOf, RESOURCES } = await import(join(root, "dist/resources/index.js"));
 const { meaningOf } = await import(join(root, "dist/resources/meanings/index.js"));
 const { maskWords } = await import(join(root, "dist/resources/meanings/masks.js"));
 
-const code = (text) => `\`${text}\``;
 const list = (names) => names.map(code).join(", ");
 
 const KINDS = {
@@ -99,9 +96,7 @@ function tableOf(head, rows) {
   const cells = [head, ...rows].map((row) => row.map((text) => text.replaceAll("|", "\\|")));
   const used = head.map((_, n) => n < 2 || cells.slice(1).some((row) => row[n] !== ""));
   const kept = cells.map((row) => row.filter((_, n) => used[n]));
-  const widths = kept[0].map((_, n) => Math.max(...kept.map((row) => [...row[n]].length)));
-  const line = (row) => `| ${row.map((text, n) => text + " ".repeat(widths[n] - [...text].length)).join(" | ")} |`;
-  return [line(kept[0]), line(widths.map((width) => "-".repeat(width))), ...kept.slice(1).map(line)].join("\n");
+  return aligned(kept);
 }
 
 const sections = RESOURCES.map((resource) => {
@@ -183,16 +178,4 @@ ${drawing}
 ${sections.join("\n\n")}
 `;
 
-const known = (() => {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
-})();
-if (process.argv.includes("--check")) {
-  if (known !== page) {
-    console.error("docs/tables.md is stale: npm run docs");
-    process.exit(1);
-  }
-} else writeFileSync(file, page);
+writePage("tables.md", page);

@@ -1,14 +1,11 @@
 /** Writes docs/webhooks.md from the catalogue of webhooks and the resources; with --check it only says whether it is stale. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { code, root, writePage } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
-const file = join(root, "docs/webhooks.md");
 const { CATALOGUE } = await import(join(root, "dist/plaid/catalogue.js"));
 const { RESOURCES } = await import(join(root, "dist/resources/index.js"));
 const { listKnownWebhooks } = await import(join(root, "dist/sync/webhook-meaning.js"));
 
-const code = (text) => `\`${text}\``;
 const KINDS = new Map(RESOURCES.map(({ name, subject: { kind } }) => [name, kind]));
 const listed = listKnownWebhooks();
 
@@ -86,9 +83,4 @@ delivered like any other.
 ${[...new Set(listed.map(({ type }) => type))].flatMap(section).join("\n").trimEnd()}
 `;
 
-if (process.argv.includes("--check")) {
-  if (!existsSync(file) || readFileSync(file, "utf8") !== page) {
-    console.error("docs/webhooks.md is stale: npm run docs");
-    process.exit(1);
-  }
-} else writeFileSync(file, page);
+writePage("webhooks.md", page);

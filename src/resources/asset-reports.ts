@@ -3,8 +3,9 @@
  * /asset_report/create answers: register it. A report never changes; a refresh makes another one, with a token of its own.
  */
 import { OWNERS, PARTIES } from "./owners.ts";
+import { REPORT_TRANSACTION } from "./report-columns.ts";
 import { ASSET_REPORT } from "./subjects.ts";
-import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
+import { jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
 const ACCOUNTS = "report.items[].accounts";
 
@@ -90,18 +91,7 @@ export const assetReports: Resource = {
       sensitive: PARTIES,
       rarelySensitive: true,
       key: ["transaction_id"],
-      columns: [
-        text("item_id"),
-        text("account_id"),
-        numeric("amount"),
-        text("iso_currency_code"),
-        date("date"),
-        text("original_description"),
-        text("merchant_name"),
-        boolean("pending"),
-        text("credit_category_primary", "credit_category.primary"),
-        text("credit_category_detailed", "credit_category.detailed"),
-      ],
+      columns: [...REPORT_TRANSACTION],
     },
   ],
 };

@@ -1,8 +1,9 @@
 /** The base report of Plaid Check: a user's accounts with their owners, balances and transactions on the day of the report. */
 import { REPORT_READY, reportFetch } from "./cra.ts";
 import { OWNERS } from "./owners.ts";
+import { REPORT_TRANSACTION } from "./report-columns.ts";
 import { USER } from "./subjects.ts";
-import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
+import { boolean, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
 const ACCOUNTS = "report.items[].accounts";
 
@@ -93,16 +94,7 @@ export const craBaseReport: Resource = {
       rarelySensitive: true,
       key: ["transaction_id"],
       columns: [
-        text("item_id"),
-        text("account_id"),
-        numeric("amount"),
-        text("iso_currency_code"),
-        date("date"),
-        text("original_description"),
-        text("merchant_name"),
-        boolean("pending"),
-        text("credit_category_primary", "credit_category.primary"),
-        text("credit_category_detailed", "credit_category.detailed"),
+        ...REPORT_TRANSACTION,
         text("personal_finance_category_primary", "personal_finance_category.primary"),
         text("personal_finance_category_detailed", "personal_finance_category.detailed"),
       ],

@@ -4,6 +4,7 @@
  */
 import { REPORT_READY, reportFetch } from "./cra.ts";
 import { OWNERS } from "./owners.ts";
+import { INCOME_STREAM } from "./report-columns.ts";
 import { USER } from "./subjects.ts";
 import { date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
@@ -108,18 +109,7 @@ export const craIncomeInsights: Resource = {
       rows: [{ at: "report.income_streams", optional: true }],
       key: ["income_stream_id"],
       columns: [
-        text("description"),
-        date("start_date"),
-        date("end_date"),
-        text("insights_income_category_primary", "insights.income_category.primary"),
-        text("insights_income_category_secondary", "insights.income_category.secondary"),
-        text("insights_pay_frequency", "insights.pay_frequency"),
-        text("insights_income_provider_name", "insights.income_provider.name"),
-        text("insights_status", "insights.status"),
-        date("insights_next_payment_date", "insights.next_payment.date"),
-        numeric("income_metrics_current_monthly_net_income", "income_metrics.current.monthly.net_income"),
-        numeric("income_metrics_current_monthly_gross_income", "income_metrics.current.monthly.gross_income"),
-        numeric("income_metrics_current_annual_net_income", "income_metrics.current.annual.net_income"),
+        ...INCOME_STREAM,
         numeric("income_metrics_projected_annual_net_income", "income_metrics.projected.annual.net_income"),
         text("income_metrics_iso_currency_code", "income_metrics.iso_currency_code"),
         jsonb("transactions"),

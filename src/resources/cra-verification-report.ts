@@ -4,8 +4,9 @@
  */
 import { REPORT_READY, reportFetch } from "./cra.ts";
 import { OWNERS } from "./owners.ts";
+import { INCOME_STREAM, REPORT_TRANSACTION } from "./report-columns.ts";
 import { USER } from "./subjects.ts";
-import { boolean, date, jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
+import { jsonb, numeric, text, timestamptz, type Resource } from "./types.ts";
 
 const ACCOUNTS = "report.voa.items[].accounts";
 
@@ -108,16 +109,7 @@ export const craVerificationReport: Resource = {
       rarelySensitive: true,
       key: ["transaction_id"],
       columns: [
-        text("item_id"),
-        text("account_id"),
-        numeric("amount"),
-        text("iso_currency_code"),
-        date("date"),
-        text("original_description"),
-        text("merchant_name"),
-        boolean("pending"),
-        text("credit_category_primary", "credit_category.primary"),
-        text("credit_category_detailed", "credit_category.detailed"),
+        ...REPORT_TRANSACTION,
         text("personal_finance_category_primary", "personal_finance_category.primary"),
         text("personal_finance_category_detailed", "personal_finance_category.detailed"),
       ],
@@ -170,18 +162,7 @@ export const craVerificationReport: Resource = {
       rows: [{ at: "report.income.income_streams", optional: true }],
       key: ["income_stream_id"],
       columns: [
-        text("description"),
-        date("start_date"),
-        date("end_date"),
-        text("insights_income_category_primary", "insights.income_category.primary"),
-        text("insights_income_category_secondary", "insights.income_category.secondary"),
-        text("insights_pay_frequency", "insights.pay_frequency"),
-        text("insights_income_provider_name", "insights.income_provider.name"),
-        text("insights_status", "insights.status"),
-        date("insights_next_payment_date", "insights.next_payment.date"),
-        numeric("income_metrics_current_monthly_net_income", "income_metrics.current.monthly.net_income"),
-        numeric("income_metrics_current_monthly_gross_income", "income_metrics.current.monthly.gross_income"),
-        numeric("income_metrics_current_annual_net_income", "income_metrics.current.annual.net_income"),
+        ...INCOME_STREAM,
         text("income_metrics_iso_currency_code", "income_metrics.iso_currency_code"),
         jsonb("transactions"),
       ],
