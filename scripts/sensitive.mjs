@@ -66,7 +66,7 @@ npx tartan integrations update svi_… --reveal none
 The list replaces the one before, as \`revealed_resources\` of the API does. When you reveal a resource, Tartan reads it again for all
 subjects that have it, which Plaid bills as any other reading of it; rows that Plaid no longer answers, such as removed ones, stay masked.
 
-When you hide it, whatever is written from then on is masked, and Tartan masks all stored rows in place, also those of items in error;
+When you hide it, every row that is written from then on is masked, and Tartan masks all stored rows in place, also those of items in error;
 \`changed_at\` of these rows moves. A commit that is just writing revealed rows is waited for, which can take minutes for a long history;
 nothing else of the integration waits. The command ends when all rows are masked. The API answers after ten seconds at the latest, and
 \`masking_resources\` of the integration (\`being masked\` in \`tartan integrations show\`) names what is not finished; it is empty once no

@@ -81,7 +81,7 @@ function eventVariant({ rows, example }: ChangeEvent, base: readonly RowsAt[], p
   return { rows: `${rows} read with a processor token`, example: { ...joined, ...Object.fromEntries(kept) } };
 }
 
-/** Rows that the account alone told apart: Plaid lists those of the one account. */
+/** Rows that had no key but the account's id: Plaid lists those of the one account. */
 const numbered = ({ rows }: Table): Place => ({
   rows: rows.map((place) => ({ ...place, numbered: "position" })),
   key: ["position"],

@@ -40,7 +40,7 @@ const TROUBLE_PAUSE_MS = 5000;
 const LEDGER_PART = 24;
 const LEDGERS_AT_ONCE = 1000;
 
-/** The kinds of which an integration has one subject. */
+/** The kinds that have one subject in each integration. */
 const LEDGERS = OTHER_KINDS.filter((kind) => subjectKind(kind)?.column === null);
 
 /** Makes the ledgers due that were not read for the window. @returns whether there may be more */

@@ -21,7 +21,7 @@ const WEBHOOKS: Partial<Record<RecordKind, [type: string, code: string, field: s
   payment: ["PAYMENT_INITIATION", "PAYMENT_STATUS_UPDATE", "payment_id"],
   payment_consent: ["PAYMENT_INITIATION", "CONSENT_STATUS_UPDATE", "consent_id"],
   wallet_transaction: ["WALLET", "WALLET_TRANSACTION_STATUS_UPDATE", "transaction_id"],
-  // Nothing tells of a wallet before its first transaction.
+  // Nothing announces a wallet before its first transaction.
   wallet: "some",
   identity_verification: ["IDENTITY_VERIFICATION", "STATUS_UPDATED", "identity_verification_id"],
   screening: ["SCREENING", "STATUS_UPDATED", "screening_id"],

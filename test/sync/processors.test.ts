@@ -3,7 +3,6 @@
  * account reads; and tokens without a product, of another account, and of an item that is gone.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { append } from "../../src/journal/append.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { nameOf, tablesOf, type Mirrored } from "../../src/mirror/rows.ts";
 import { ENABLABLE, endpointsOf, resourcesOf } from "../../src/resources/index.ts";
@@ -11,10 +10,7 @@ import { baseTableOf } from "../../src/resources/processor.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { addSubject, getSubject, requestSubjectSync } from "../../src/sync/subjects.ts";
 import type { Sync } from "../../src/sync/sync.ts";
-import { markAll } from "../support/mark.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { webhookBody } from "../support/plaid-signer.ts";
-import { webhook } from "../support/webhook.ts";
 import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type Item, type World } from "../support/world/index.ts";
 
 const KIND = "processor_account";
@@ -90,13 +86,10 @@ async function askedDuring(act: () => Promise<unknown>): Promise<string[]> {
   return RESOURCES.flatMap(({ name }, n) => (after[n] === before[n] ? [] : [name]));
 }
 /** As if Plaid had sent a webhook about the account; resolves with the webhook's outcome. */
-async function told(id: string, code: string, type = "TRANSACTIONS"): Promise<unknown> {
-  const given = { integrationId: world.integration.id, itemId: null, webhookType: type, webhookCode: code };
-  const body = webhookBody({ webhook_type: type, webhook_code: code, account_id: id });
-  const [appended] = await append(world.database, [webhook({ ...given, subject: { kind: KIND, id }, body })]);
-  await markAll(world.database);
+async function notified(id: string, code: string, type = "TRANSACTIONS"): Promise<unknown> {
+  const webhookId = await world.sync.notifyOf({ kind: KIND, id }, type, code, { account_id: id });
   await worker.idle();
-  return (await world.sync.info(appended?.id ?? ""))?.outcome;
+  return (await world.sync.info(webhookId))?.outcome;
 }
 
 /** What only one of the two rows has: the key of the processor's, and what is joined to the item's. */
@@ -150,10 +143,10 @@ const countRows = async (of: Mirrored, id: string): Promise<number> => {
 describe("processor tokens", () => {
   it("only the account is read where the integration enables no resource of processors, and webhooks about others say so", async () => {
     const [id = ""] = ids;
-    expect(await told(id, "SYNC_UPDATES_AVAILABLE")).toBe("subject_unknown");
+    expect(await notified(id, "SYNC_UPDATES_AVAILABLE")).toBe("subject_unknown");
     const read = await askedDuring(async () => {
       for (const each of ids) await add(each);
-      expect(await told(id, "RECURRING_TRANSACTIONS_UPDATE")).toBe("not_enabled");
+      expect(await notified(id, "RECURRING_TRANSACTIONS_UPDATE")).toBe("not_enabled");
     });
     expect(read).toEqual(["processor_accounts"]);
     expect(await stateOf(id)).toMatchObject({ status: "ok", verified_at: expect.any(String) });
@@ -189,7 +182,7 @@ describe("processor tokens", () => {
     const { control } = world.simulator;
     control.changeTransactions(item.item_id, { add: 3, modify: 2, remove: 1, account_id: id, webhooks: false });
     const reads = async (code: string, type?: string) =>
-      await askedDuring(async () => expect(await told(id, code, type)).toBe("synced"));
+      await askedDuring(async () => expect(await notified(id, code, type)).toBe("synced"));
     for (const code of [
       "INITIAL_UPDATE",
       "HISTORICAL_UPDATE",
@@ -201,7 +194,7 @@ describe("processor tokens", () => {
     expect(await reads("RECURRING_TRANSACTIONS_UPDATE")).toEqual(["processor_recurring_transactions"]);
     expect(await reads("WEBHOOK_UPDATE_ACKNOWLEDGED", "PROCESSOR_TOKEN")).toEqual(["processor_accounts"]);
     // Only what was added is of this account for certain.
-    for (const other of ids) await told(other, "SYNC_UPDATES_AVAILABLE");
+    for (const other of ids) await notified(other, "SYNC_UPDATES_AVAILABLE");
     await world.sync.notify(item.item_id);
     await worker.idle();
     await expectEqual([BALANCES]);
@@ -254,7 +247,7 @@ it("the token of another account is noticed, changes no row, and gives way to th
 it("an account whose item was removed at Plaid ends, with the rows of every table", async () => {
   const [id = "", other = ""] = ids;
   await plaidRequest("/item/remove", { access_token: item.access_token });
-  await told(id, "DEFAULT_UPDATE");
+  await notified(id, "DEFAULT_UPDATE");
   expect(await stateOf(id)).toMatchObject({ status: "ended", error_code: "ITEM_NOT_FOUND" });
   for (const of of TABLES) expect([of.table.name, await countRows(of, id)]).toEqual([of.table.name, 0]);
   expect(await countRows(TABLES[0] as Mirrored, other)).toBe(1);

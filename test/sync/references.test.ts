@@ -3,13 +3,10 @@
  * rows do so, and of which an integration has one.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { append } from "../../src/journal/append.ts";
 import { eraseSubject } from "../../src/lifecycle/subjects.ts";
 import { addSubject } from "../../src/sync/subjects.ts";
-import { markAll } from "../support/mark.ts";
 import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
 import { until } from "../support/until.ts";
-import { webhook } from "../support/webhook.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { reconcile } from "./reconcile-support.ts";
 
@@ -21,10 +18,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 /** As if Plaid had sent word of the ledger, and a worker had done all that follows. */
 async function followLedger(): Promise<void> {
-  const about = { integrationId: world.integration.id, itemId: null, subject: { kind: "transfer_ledger", id: "all" } };
-  const type = { webhookType: "TRANSFER", webhookCode: "TRANSFER_EVENTS_UPDATE", proof: null };
-  await append(world.database, [webhook({ ...about, ...type })]);
-  await markAll(world.database);
+  await world.sync.notifyOf({ kind: "transfer_ledger", id: "all" }, "TRANSFER", "TRANSFER_EVENTS_UPDATE");
   await using worker = await world.sync.start();
   await worker.idle();
 }

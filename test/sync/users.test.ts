@@ -4,16 +4,12 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { changeIntegration } from "../../src/integrations/integrations.ts";
-import { append } from "../../src/journal/append.ts";
 import { eraseSubject } from "../../src/lifecycle/subjects.ts";
 import { isBilledEndpoint, resourcesOf } from "../../src/resources/index.ts";
 import { addSubject, getSubject } from "../../src/sync/subjects.ts";
 import type { RecordKind } from "../../src/simulator/index.ts";
 import type { Sync } from "../../src/sync/sync.ts";
-import { markAll } from "../support/mark.ts";
 import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
-import { webhookBody } from "../support/plaid-signer.ts";
-import { webhook } from "../support/webhook.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 
 /** Plaid bills these when they are asked for, so nothing asks for them unless a test enables them. */
@@ -29,14 +25,16 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 /** As if Plaid had sent a webhook about a record, and sync had served it; resolves with the webhook's outcome. */
-async function told(kind: RecordKind, id: string, type: string, code: string, fields: object = {}): Promise<unknown> {
-  const { database, integration, sync } = world;
-  const given = { integrationId: integration.id, itemId: null, webhookType: type, webhookCode: code };
-  const body = webhookBody({ webhook_type: type, webhook_code: code, ...fields });
-  const [appended] = await append(database, [webhook({ ...given, subject: { kind, id }, body })]);
-  await markAll(database);
+async function notified(
+  kind: RecordKind,
+  id: string,
+  type: string,
+  code: string,
+  fields: object = {},
+): Promise<unknown> {
+  const webhookId = await world.sync.notifyOf({ kind, id }, type, code, fields);
   await worker.idle();
-  return (await sync.info(appended?.id ?? ""))?.outcome;
+  return (await world.sync.info(webhookId))?.outcome;
 }
 
 const made = <K extends RecordKind>(kind: K, fields: object = {}) => {
@@ -75,7 +73,7 @@ const count = async (table: string, where: string): Promise<number> => {
 
 it("the first webhook about a user reads the user, the items, and what Plaid reports on the user without billing the request", async () => {
   const user = made("user", { items: 2 });
-  expect(await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
+  expect(await notified("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
   await equal("user", user.id);
   expect(await count("pay_stubs", `plaid_user_id = '${user.id}'`)).toBeGreaterThan(0);
   expect(await statusOf("user", user.id)).toBe("ok");
@@ -94,7 +92,7 @@ it("an integration that enables billed reports, and says why where Plaid asks, h
   await add("user", user.id);
   await expectRecordEqualsTruth(database, simulator, "user", user.id);
   change("user", user.id, { cash_flow: true });
-  await told("user", user.id, "CASH_FLOW_UPDATES", "CASH_FLOW_INSIGHTS_UPDATED");
+  await notified("user", user.id, "CASH_FLOW_UPDATES", "CASH_FLOW_INSIGHTS_UPDATED");
   await expectRecordEqualsTruth(database, simulator, "user", user.id);
   await enable([]);
 });
@@ -113,7 +111,7 @@ it("a user with a user_token is asked about by the token, and has a row although
 
 it("a user with a user_token that nobody added is asked about by the id, and is not gone because Plaid refuses the user's own fields", async () => {
   const user = made("user", { legacy: true, items: 2 });
-  expect(await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
+  expect(await notified("user", user.id, "INCOME", "USER_INCOME_VERIFICATION")).toBe("synced");
   await equal("user", user.id);
   expect(await statusOf("user", user.id)).toBe("ok");
   expect(await count("current_user_items", `plaid_user_id = '${user.id}'`)).toBe(2);
@@ -124,11 +122,11 @@ it("rows follow a user's new pay stubs, reports and items, and a report that was
   await enable(REPORTS);
   await add("user", user.id);
   change("user", user.id, { pay_stubs: 2, add_items: 1, break_item: true });
-  await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION");
+  await notified("user", user.id, "INCOME", "USER_INCOME_VERIFICATION");
   change("user", user.id, { bank_income: true });
-  await told("user", user.id, "INCOME", "BANK_INCOME_REFRESH_COMPLETE");
+  await notified("user", user.id, "INCOME", "BANK_INCOME_REFRESH_COMPLETE");
   change("user", user.id, { check_report: true, remove_items: 1 });
-  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  await notified("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
   await equal("user", user.id, REPORTS);
   expect(await count("bank_income_reports", `plaid_user_id = '${user.id}' and removed_at is null`)).toBe(2);
   expect(await count("cra_base_reports", `plaid_user_id = '${user.id}' and removed_at is not null`)).toBe(1);
@@ -156,12 +154,12 @@ it("a consumer report is read when Plaid says that it is ready, and stays in the
   await add("user", user.id);
   expect(await statusOf("user", user.id)).toBe("waiting");
   await control.advanceClock({ advance_s: 60 });
-  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  await notified("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
   expect(await statusOf("user", user.id)).toBe("ok");
   await equal("user", user.id, REPORTS);
   await control.advanceClock({ advance_s: 86_400 });
-  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_FAILED");
-  await told("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
+  await notified("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_FAILED");
+  await notified("user", user.id, "CHECK_REPORT", "USER_CHECK_REPORT_READY");
   await equal("user", user.id, REPORTS);
   expect(await count("cra_base_report_accounts", `plaid_user_id = '${user.id}' and removed_at is null`)).not.toBe(0);
   expect(await count("freshness", `id = '${user.id}' and resource = 'cra_base_report' and absent is null`)).toBe(1);
@@ -173,7 +171,7 @@ it("a user who was removed at Plaid ends, with all rows", async () => {
   const user = made("user");
   await add("user", user.id);
   await plaidRequest("/user/remove", { user_id: user.id });
-  await told("user", user.id, "INCOME", "USER_INCOME_VERIFICATION");
+  await notified("user", user.id, "INCOME", "USER_INCOME_VERIFICATION");
   expect(await statusOf("user", user.id)).toBe("ended");
   expect(await count("users", `plaid_user_id = '${user.id}' and removed_at is null`)).toBe(0);
   expect(await count("pay_stubs", `plaid_user_id = '${user.id}' and removed_at is null`)).toBe(0);
@@ -181,7 +179,7 @@ it("a user who was removed at Plaid ends, with all rows", async () => {
 
 it("a webhook about an asset report waits for the report's token, and the report is read when the token comes", async () => {
   const report = made("asset_report", { items: 2 });
-  expect(await told("asset_report", report.id, "ASSETS", "PRODUCT_READY")).toBe("subject_unknown");
+  expect(await notified("asset_report", report.id, "ASSETS", "PRODUCT_READY")).toBe("subject_unknown");
   await add("asset_report", report.id, report.token);
   await equal("asset_report", report.id);
   const { rows } = await world.database.query<{ raw: { user: Record<string, string> } }>(
@@ -209,7 +207,7 @@ it("an asset report that is not ready is read again when Plaid says that it is",
   await add("asset_report", report.id, report.token);
   expect(await count("asset_reports", `asset_report_id = '${report.id}'`)).toBe(0);
   change("asset_report", report.id, { settle: true });
-  await told("asset_report", report.id, "ASSETS", "PRODUCT_READY");
+  await notified("asset_report", report.id, "ASSETS", "PRODUCT_READY");
   await equal("asset_report", report.id);
 });
 
@@ -219,7 +217,7 @@ it("of an asset report that is erased nothing is left in any table but the audit
   await database.query("insert into relay.destinations (id, url) values ('dst_1', 'https://x.example')");
   for (const { id, token } of [report, other]) {
     await add("asset_report", id, token);
-    await told("asset_report", id, "ASSETS", "PRODUCT_READY");
+    await notified("asset_report", id, "ASSETS", "PRODUCT_READY");
     await database.query(
       `insert into relay.deliveries (id, destination_id, event_id, event_type, integration_id, route_id, route_version, form, due_at)
        select gen_random_uuid(), 'dst_1', of.id, 'any', $1, $2, 1, 'event', now() from (
@@ -260,11 +258,11 @@ it("a Link session is read by the token in its webhook, without the other sessio
   const first = made("link_session", { items: 2 });
   const second = made("link_session", { link_token: first.token, outcome: null });
   const link_token = first.token;
-  await told("link_session", first.id, "LINK", "SESSION_FINISHED", { link_session_id: first.id, link_token });
-  await told("link_session", second.id, "LINK", "EVENTS", { link_session_id: second.id, link_token });
+  await notified("link_session", first.id, "LINK", "SESSION_FINISHED", { link_session_id: first.id, link_token });
+  await notified("link_session", second.id, "LINK", "EVENTS", { link_session_id: second.id, link_token });
   await equal("link_session", first.id);
   change("link_session", second.id, { events: 3, outcome: "EXITED" });
-  await told("link_session", second.id, "LINK", "SESSION_FINISHED", { link_session_id: second.id, link_token });
+  await notified("link_session", second.id, "LINK", "SESSION_FINISHED", { link_session_id: second.id, link_token });
   await equal("link_session", second.id);
   // Opened, an institution chosen, handed over: what was done in the other session is not among it.
   expect(await count("link_events", `link_session_id = '${first.id}'`)).toBe(3);

@@ -10,6 +10,7 @@ import { createPlaidClient } from "../../../src/plaid/client.ts";
 import { startSync, type Sync, type SyncOptions } from "../../../src/sync/sync.ts";
 import type { UpdateInfo } from "../../../src/sync/types.ts";
 import { markAll } from "../mark.ts";
+import { webhookBody } from "../plaid-signer.ts";
 import { webhook } from "../webhook.ts";
 import type { Base } from "./base.ts";
 import type { IntegrationPart, Item } from "./integration.ts";
@@ -33,6 +34,8 @@ export interface SyncPart extends Looks {
   start(options?: Partial<SyncOptions>): Promise<Sync>;
   /** as if Plaid had sent a webhook, and it was marked; resolves with its UUID */
   notify(itemId: string, code?: string, type?: string, integrationId?: string): Promise<string>;
+  /** the same of a webhook about another subject; its body also has `fields` */
+  notifyOf(subject: { kind: string; id: string }, type: string, code: string, fields?: object): Promise<string>;
   /** makes an item, links it and waits for its first sync */
   synced(transactions?: number): Promise<Item>;
 }
@@ -64,6 +67,13 @@ export const sync = {
           ...(webhookCode && { webhookCode }),
           ...(webhookType && { webhookType }),
         };
+        const [appended] = await append(database, [webhook(given)]);
+        await markAll(database);
+        return appended?.id ?? "";
+      },
+      notifyOf: async (subject, webhookType, webhookCode, fields = {}) => {
+        const body = webhookBody({ webhook_type: webhookType, webhook_code: webhookCode, ...fields });
+        const given = { integrationId: integration.id, itemId: null, webhookType, webhookCode, subject, body };
         const [appended] = await append(database, [webhook(given)]);
         await markAll(database);
         return appended?.id ?? "";
