@@ -25,7 +25,7 @@ Tartan sends your systems events. Each is one JSON object:
 | \`occurred_at\` | when Tartan recorded it |
 | \`integration_id\`, \`environment\`, \`item_id\`, \`user_id\` | what the event is about; \`user_id\` is your own identifier of the user |
 | \`subject\` | \`kind\` and \`id\` of what the event is about, where that is no item, such as a payment |
-| \`history\` | true for what the first reading of an item or another subject found: that existed before and is not news |
+| \`history\` | true for what existed before: what the first reading of an item, a processor's account or the transfer ledger found |
 | \`data\` | depends on the type; its name below links to its JSON Schema |
 
 Rows are as Plaid wrote them, with [sensitive fields](sensitive.md) masked. Parse their numbers as decimals where the last digit matters.

@@ -3,7 +3,13 @@
  */
 import type { SubjectKind } from "./types.ts";
 
-export const ITEM: SubjectKind = { kind: "item", column: "item_id", access: { by: "access_token" }, hasEvents: true };
+export const ITEM: SubjectKind = {
+  kind: "item",
+  column: "item_id",
+  access: { by: "access_token" },
+  hasEvents: true,
+  hasPast: true,
+};
 export const INSTITUTION: SubjectKind = {
   kind: "institution",
   column: "institution_id",
@@ -47,6 +53,7 @@ export const PROCESSOR_ACCOUNT: SubjectKind = {
   column: "account_id",
   access: { by: "token", as: "processor_token", namedAt: "account.account_id" },
   hasEvents: true,
+  hasPast: true,
 };
 
 /** A subject that Plaid finds by its id, in the field that its column is named after. */
@@ -63,6 +70,7 @@ export const TRANSFER_LEDGER: SubjectKind = {
   column: null,
   access: { by: "nothing" },
   hasEvents: true,
+  hasPast: true,
 };
 export const TRANSFER = byId("transfer", "transfer_id");
 export const RECURRING_TRANSFER = byId("recurring_transfer", "recurring_transfer_id");

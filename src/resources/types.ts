@@ -35,6 +35,11 @@ export interface SubjectKind {
   access: Access;
   /** whether its runs record events */
   hasEvents: boolean;
+  /**
+   * Plaid has data of it from before Tartan knew it, so what its first reading finds is no news. What Plaid names first in the webhook
+   * about a change of it, such as a payment, has no such past: its first reading is the news.
+   */
+  hasPast?: true;
 }
 
 /** What a request may be made from, besides credentials. */

@@ -52,14 +52,15 @@ function derivedEvents(
 }
 
 function changed({ claim, scope, decision, statuses }: Ending, { runId, applied }: Written, head: Head): PartedEvent[] {
+  // The end is recorded however little was read.
+  const mayBeHistory = subjectKind(claim.kind)?.hasPast === true && !decision.gone;
   return resourcesOf(claim.kind)
     .flatMap(tablesOf)
     .flatMap((of) => {
       const changes = applied.get(of.table.name);
       const made = of.table.event && changes ? selectChanges(scope, of, changes, runId) : null;
       if (!made) return [];
-      // The end is recorded however little was read.
-      const history = !decision.gone && !statuses.get(of.resource.name)?.complete;
+      const history = mayBeHistory && !statuses.get(of.resource.name)?.complete;
       return [{ ...head, ...made, type: changeType(of.table), history }];
     });
 }

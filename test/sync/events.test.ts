@@ -149,6 +149,23 @@ describe("history", () => {
     await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
   });
 
+  it("what the first reading of a payment finds is news, and what that of the transfer ledger finds is history", async () => {
+    const { records } = world.simulator.control;
+    const [payment] = records.create("payment", { webhooks: false }).records;
+    records.create("transfer", { webhooks: false });
+    const payments = { kind: "payment", id: payment?.id ?? "" };
+    await world.sync.notifyOf(payments, "PAYMENT_INITIATION", "PAYMENT_STATUS_UPDATE");
+    await world.sync.notifyOf({ kind: "transfer_ledger", id: "all" }, "TRANSFER", "TRANSFER_EVENTS_UPDATE");
+    await work();
+    const { rows } = await world.database.query<{ type: string; history: boolean }>(
+      "select type, history from events.events where type in ('payments.changed', 'transfer_events.changed') order by type",
+    );
+    expect(rows).toEqual([
+      { type: "payments.changed", history: false },
+      { type: "transfer_events.changed", history: true },
+    ]);
+  });
+
   it("rows of a resource that was read before events existed are not history", async () => {
     const item = await world.sync.synced(3);
     const { rows } = await world.database.query("select complete from sync.cursors where id = $1 and absent is null", [
