@@ -98,10 +98,10 @@ describe("plans", () => {
     await q.query("analyze journal.webhooks");
   }
 
-  /** Those with rows; in an empty one, any index is as good as another. */
+  /** Those with half a week's rows or more; in one with few rows, such as the first week on a Sunday, any index is as good as another. */
   async function fullPartitions(q: Queryable): Promise<Set<string>> {
     const { rows } = await q.query<{ name: string }>(
-      "select distinct tableoid::regclass::text as name from journal.webhooks",
+      "select tableoid::regclass::text as name from journal.webhooks group by 1 having count(*) >= 2000",
     );
     return new Set(rows.map(({ name }) => name.replace("journal.", "")));
   }
