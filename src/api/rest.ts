@@ -16,6 +16,7 @@ import { deadLetterOperations } from "./nouns/dead-letters.ts";
 import { deliveryOperations } from "./nouns/deliveries.ts";
 import { destinationOperations } from "./nouns/destinations/operations.ts";
 import { eventOperations } from "./nouns/events/operations.ts";
+import { gapOperations } from "./nouns/gaps.ts";
 import { integrationOperations } from "./nouns/integrations.ts";
 import { itemOperations } from "./nouns/items/operations.ts";
 import { runOperations } from "./nouns/items/runs.ts";
@@ -35,6 +36,7 @@ const NOUNS = [
   subjectOperations,
   webhookOperations,
   refusalOperations,
+  gapOperations,
   auditOperations,
   destinationOperations,
   routeOperations,

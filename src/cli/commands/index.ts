@@ -9,6 +9,7 @@ export const COMMANDS: Record<string, () => Promise<Command>> = {
   items: async () => (await import("./items.ts")).itemsCommand(),
   subjects: async () => (await import("./subjects.ts")).subjectsCommand(),
   webhooks: async () => (await import("./webhooks.ts")).webhooksCommand(),
+  gaps: async () => (await import("./gaps.ts")).gapsCommand(),
   audit: async () => (await import("./audit.ts")).auditCommand(),
   destinations: async () => (await import("./destinations.ts")).destinationsCommand(),
   routes: async () => (await import("./routes.ts")).routesCommand(),

@@ -1,0 +1,69 @@
+/** `tartan gaps list`: what Plaid did not tell, and how it was healed. */
+import { Command } from "commander";
+import { listGaps, type GapRecord } from "../../silence/gaps.ts";
+import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
+import { ago, dim, sayJson, sayTable, short, state, tell, yellow } from "../output/print.ts";
+import { withCore, type Core } from "../wiring/core.ts";
+
+interface Flags {
+  integration?: string;
+  item?: string;
+  limit: string;
+  cursor?: string;
+  json?: true;
+}
+
+export function gapsCommand(): Command {
+  const gaps = new Command("gaps").description("what changed at Plaid without a webhook that arrived");
+  gaps
+    .command("list")
+    .description("list gaps, newest first: how each was found, what was missed, and when it was healed")
+    .option("--integration <id>", "only those of this integration")
+    .option("--item <id>", "only those of this item")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
+    .option("--cursor <cursor>", "next_cursor of the previous page")
+    .option("--json", "print JSON")
+    .action(withCore(list));
+  return gaps;
+}
+
+async function list({ database }: Core, { integration, item, limit, cursor, json }: Flags): Promise<void> {
+  const page = await listGaps(database, { integration_id: integration, item_id: item, limit: Number(limit), cursor });
+  if (json) return sayJson(page);
+  sayTable(
+    page.data,
+    {
+      found: ({ found_at }) => ago(found_at),
+      by: ({ found_by }) => found_by,
+      item: ({ item_id, subject }) => short(item_id ?? subject?.id),
+      missed: missedBy,
+      healed: ({ found_at, healed_at }) => (healed_at === null ? yellow("not yet") : after(found_at, healed_at)),
+      outcome: ({ outcome, counts }) => `${state(outcome)} ${dim(rowsIn(counts))}`,
+      webhook: ({ id }) => dim(id),
+    },
+    "Tartan found no gap: what it checked was equal to Plaid.",
+  );
+  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
+}
+
+/** `SYNC_UPDATES_AVAILABLE of 10:04`, `error changed`, `rows of transactions`. */
+function missedBy({ missed_webhook: missed, differing_fields, error, changed_resources }: GapRecord): string {
+  const parts = [
+    ...(missed ? [`${missed.webhook_code}${missed.sent_at === null ? "" : ` sent ${ago(missed.sent_at)}`}`] : []),
+    ...(error ? [String(error["error_code"] ?? "an error")] : []),
+    ...(differing_fields.length > 0 ? [`${differing_fields.join(", ")} of the item`] : []),
+    ...(changed_resources.length > 0 ? [`rows of ${changed_resources.join(", ")}`] : []),
+  ];
+  return parts.join("; ") || dim("not known any more");
+}
+
+const after = (from: string, to: string): string => `after ${seconds((Date.parse(to) - Date.parse(from)) / 1000)}`;
+
+const seconds = (count: number): string =>
+  count < 120 ? `${Math.max(0, Math.round(count * 10) / 10)} s` : `${Math.round(count / 60)} min`;
+
+const rowsIn = (counts: GapRecord["counts"]): string =>
+  Object.entries(counts)
+    .filter(([, { added, modified, removed }]) => added + modified + removed > 0)
+    .map(([table, { added, modified, removed }]) => `${table} +${added} ~${modified} -${removed}`)
+    .join(", ");
