@@ -37,7 +37,7 @@ export const FOLDERS: readonly Row[] = [
   ["relay/jobs",    "model database events journal relay/model relay/content relay/destinations relay/routing relay/dispatch", "relay.jobs relay.job_members relay.requests"],
   ["relay/delivery", "model database events journal integrations relay/model relay/content relay/senders relay/destinations relay/routing", "relay.workers"],
   ["relay/ledger",  "model database events journal integrations relay/model relay/content relay/senders relay/destinations", "relay.overdue"],
-  ["relay/feed",    "model database events journal relay/model relay/content relay/routing", ""],
+  ["relay/feed",    "model database events journal resources relay/model relay/content relay/routing", ""],
   ["relay",         "model database events journal integrations relay/model relay/destinations relay/routing relay/dispatch relay/jobs relay/delivery relay/ledger", "relay.*"],
   ["lifecycle",     "model database plaid/calls.ts audit events journal integrations mirror sync silence relay/forget.ts relay/destinations/sealed.ts", ""],
   // api/: docs/ describes nouns/, which stand on http/. The files of api/ itself put them together.
