@@ -70,7 +70,12 @@ describe("the change feed", () => {
     await dispatchAll(world.database);
     const expected = [
       ...rows("a", 7).map(({ transaction_id }) => `added ${transaction_id}`),
-      ...["modified m0", "modified m1", "removed r0", "modified a0", "modified a1", "modified a2"],
+      "modified m0",
+      "modified m1",
+      "removed r0",
+      "modified a0",
+      "modified a1",
+      "modified a2",
     ];
     for (const limit of [1, 2, 3, 5, 10, 13, 500]) {
       expect((await readAll({ cursor, limit })).map(short)).toEqual(expected);
