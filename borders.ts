@@ -24,7 +24,7 @@ export const FOLDERS: readonly Row[] = [
   ["events",        "model database integrations resources",              "events.*"],
   ["journal",       "model database plaid/webhooks.ts integrations events",                 "journal.*"],
   ["receiver",      "model plaid/verify.ts plaid/signatures.ts plaid/webhooks.ts", ""],
-  ["mirror",        "model database resources",                           "plaid.* mirror.* tartan.readers"],
+  ["mirror",        "model database resources integrations",              "plaid.* mirror.* tartan.readers"],
   ["sync",          "model database plaid integrations events journal resources mirror", "sync.* plaid.freshness"],
   ["silence",       "model database audit plaid integrations events journal resources mirror sync", ""],
   // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A folder imports earlier ones only.

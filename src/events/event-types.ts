@@ -16,10 +16,14 @@ const BEFORE_CHANGES = {
     "Its user has accounts at the institution that an item does not include; update mode lets the user add them.",
   "item.account_revoked": "The user withdrew the permission to access one account of an item.",
   "item.permissions_required": "The user did not grant an item a product; update mode lets the user grant it.",
+  "item.duplicate_found":
+    "An item has accounts that another item of the same user has too: the user seems to have linked the same login twice.",
   "item.removed": "An item is no longer synced: it was unlinked or erased, or Plaid no longer has it.",
 } as const;
 
 const AFTER_CHANGES = {
+  "accounts.replaced":
+    "Accounts of an item were known before by other ids, which are gone: after another Link, or because the bank renamed them.",
   "sync.completed": "A sync of an item or another subject ended without a failure; `outcome` is its result.",
   "sync.failed": "A sync of an item or another subject failed; Tartan tries it again.",
 } as const;

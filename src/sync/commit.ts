@@ -11,6 +11,7 @@ import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { revealedOf } from "../integrations/reveals.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
+import { counterpartsOfAdded, type Counterparts } from "../mirror/counterparts.ts";
 import { dropStaged } from "../mirror/stage.ts";
 import type { Unfit } from "../mirror/types.ts";
 import { EVERYTHING } from "../model/webhook.ts";
@@ -64,7 +65,7 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
     if (changed.length > 0) await recordHealed(tx, ending, changed, written.info);
-    await recordQuietly(tx, eventsOf(ending, written));
+    await recordQuietly(tx, eventsOf(ending, written, await counterpartsIn(tx, ending, written)));
     await settlePages(tx, ending);
     await settle(tx, ending, written);
     return { info: written.info, healed: changed, unfit: unfit ?? [] };
@@ -83,6 +84,17 @@ async function revealed(tx: Queryable, { claim, outcomes }: Ending): Promise<rea
     claim.integrationId,
     written.filter(isRevealable).map(({ name }) => name),
   );
+}
+
+/** The accounts that this run has added and that the mirror knew by another id; null where it has added none. */
+async function counterpartsIn(
+  tx: Queryable,
+  { claim, scope }: Ending,
+  { applied }: Written,
+): Promise<Counterparts | null> {
+  if (claim.kind !== "item" || !applied.get("accounts")?.changes.added) return null;
+  const { integrationId, facts } = scope;
+  return await counterpartsOfAdded(tx, { integrationId, itemId: claim.id, userId: facts.user_id });
 }
 
 /** Deletes applied pages and keeps those of loops that wait. Pages of loops that started over are already deleted. */

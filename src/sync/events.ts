@@ -1,12 +1,14 @@
 /**
- * The events of a run, in this order: those derived from the subject's own row, the changed rows, and the outcome. Pure;
- * commit.ts records them in the run's own transaction.
+ * The events of a run, in this order: those derived from the subject's own row, the changed rows, the accounts that were known by
+ * another id, and the outcome. Pure; commit.ts records them in the run's own transaction.
  */
 import type { NewEvent, PartedEvent } from "../events/events.ts";
 import { selectChanges } from "../mirror/changes.ts";
+import type { Counterparts } from "../mirror/counterparts.ts";
 import { tablesOf } from "../mirror/rows.ts";
 import { changeType, resourcesOf, rootOf, rootTable, subjectKind } from "../resources/index.ts";
 import type { DerivedEvent } from "../resources/types.ts";
+import { duplicatesByItem, ONE_OF_TWO, replacementsOf } from "./duplicates.ts";
 import type { Ending, Written } from "./ending.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
@@ -17,13 +19,17 @@ const COMPLETED: ReadonlySet<Status> = new Set(["ok", "ended", "unlinked"]);
 /** Data that Plaid does not have yet is no failure; nor is waiting for our own rate limit, which leaves no error. */
 const FAILED: ReadonlySet<Status> = new Set(["retrying", "needs_user", "misconfigured"]);
 
-/** The events of a run; none of a subject whose kind has no events. */
-export function eventsOf(ending: Ending, written: Written): RunEvent[] {
+/**
+ * The events of a run; none of a subject whose kind has no events.
+ * @param counterparts of the accounts that it has added
+ */
+export function eventsOf(ending: Ending, written: Written, counterparts: Counterparts | null = null): RunEvent[] {
   const { claim, scope, environment } = ending;
   if (!subjectKind(claim.kind)?.hasEvents) return [];
   const head = { ...headOf(claim), userId: scope.facts.user_id, environment };
   const happened = derivedEvents(ending, written).map(({ type, data }) => ({ ...head, type, data }));
-  return [...happened, ...changed(ending, written, head), ...outcome(ending, written, head)];
+  const known = counterparts === null ? [] : knownBefore(counterparts, head);
+  return [...happened, ...changed(ending, written, head), ...known, ...outcome(ending, written, head)];
 }
 
 const headOf = ({ integrationId, kind, id }: Claim): Head => ({
@@ -63,6 +69,15 @@ function changed({ claim, scope, decision, statuses }: Ending, { runId, applied 
       const history = mayBeHistory && !statuses.get(of.resource.name)?.complete;
       return [{ ...head, ...made, type: changeType(of.table), history }];
     });
+}
+
+function knownBefore({ duplicates, replaced }: Counterparts, head: Head): NewEvent[] {
+  const twice = { duplicates: duplicatesByItem(duplicates), next_step: ONE_OF_TWO };
+  const ids = { accounts: replacementsOf(replaced) };
+  return [
+    ...(duplicates.length > 0 ? [{ ...head, type: "item.duplicate_found", data: twice }] : []),
+    ...(replaced.length > 0 ? [{ ...head, type: "accounts.replaced", data: ids }] : []),
+  ];
 }
 
 function outcome({ outcomes, decision, served }: Ending, { runId, info }: Written, head: Head): NewEvent[] {

@@ -1,6 +1,7 @@
 /** `tartan items …`: link, show, sync and unlink items. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
+import { knownTwice } from "../../sync/duplicates.ts";
 import { getItem, listItems, type CountedItem, type ItemState } from "../../sync/items.ts";
 import { eraseItem, unlinkItem } from "../../lifecycle/items.ts";
 import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
@@ -15,6 +16,7 @@ import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } f
 import { describeChanges } from "../output/describe.ts";
 import { sayResources } from "../output/resources.ts";
 import { statement } from "./items/statement.ts";
+import { sayTwice } from "./items/twice.ts";
 import { importItems } from "./items/import.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
 import {
@@ -166,7 +168,8 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
   const runs = await listRuns(database, { item_id: itemId, limit: 10 });
   const resources = await resourcesOfItem(database, item.integration_id, itemId);
   const unfit_values = await unfitValues(database, item.integration_id, itemId);
-  if (json) return sayJson({ ...item, ...counts, resources, unfit_values, runs: runs.data });
+  const twice = await knownTwice(database, item.integration_id, itemId);
+  if (json) return sayJson({ ...item, ...counts, ...twice, resources, unfit_values, runs: runs.data });
   sayFacts({
     item: bold(item.item_id),
     integration: item.integration_id,
@@ -184,6 +187,7 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
   if (item.linked_at === null) return say(NEVER_LINKED);
   say();
   sayResources(resources);
+  sayTwice(twice);
   sayUnfit(unfit_values);
   say();
   sayTable(

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { CHANGED_TABLES, type EventType, type FixedType } from "../../../events/event-types.ts";
+import { Duplicate, Replacement } from "../items/shapes.ts";
 import { anyObject, noTimestamp, timestamp, described } from "../../../model/schema.ts";
 
 const count = (description: string) => described(z.number().int(), description);
@@ -149,6 +150,13 @@ const FIXED = {
   "item.permissions_required": z.looseObject({
     product: text("The product that was not granted, such as `auth`."),
     item: noPlaidItem,
+  }),
+  "item.duplicate_found": z.looseObject({
+    duplicates: described(z.array(Duplicate), "The other items, each with the accounts that both have."),
+    next_step: text("What to do about it."),
+  }),
+  "accounts.replaced": z.looseObject({
+    accounts: described(z.array(Replacement), "Each account with the id by which it was known before."),
   }),
   "item.removed": z.looseObject({
     reason: described(

@@ -7,6 +7,7 @@ import { destinationExample as destination } from "../destinations/shapes.ts";
 import { integrationExample as integration } from "../integrations.ts";
 import { runExample as run } from "../items/runs.ts";
 import { itemExample as item } from "../items/shapes.ts";
+import { ONE_OF_TWO } from "../../../sync/duplicates.ts";
 import { WEBHOOK_EXAMPLE as webhook } from "../../../model/records.ts";
 
 const plaidItem = {
@@ -74,6 +75,31 @@ const DATA: Record<FixedType, object> = {
   "item.new_accounts": { item: plaidItem },
   "item.account_revoked": { account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp", item: plaidItem },
   "item.permissions_required": { product: "auth", item: plaidItem },
+  "item.duplicate_found": {
+    duplicates: [
+      {
+        item_id: "gKr5vB8pYxHq2LmZwNd7TfJc9SaE3oXiRuVbP",
+        accounts: [
+          {
+            account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp",
+            other_account_id: "JJLEX5vR9yTpWmQ3KcNzH7dGoA1bUf4sYiXeZ",
+            certainty: "likely",
+          },
+        ],
+      },
+    ],
+    next_step: ONE_OF_TWO,
+  },
+  "accounts.replaced": {
+    accounts: [
+      {
+        account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp",
+        old_account_id: "JJLEX5vR9yTpWmQ3KcNzH7dGoA1bUf4sYiXeZ",
+        old_item_id: item.item_id,
+        certainty: "certain",
+      },
+    ],
+  },
   "item.removed": { reason: "unlinked", error_code: null },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {

@@ -10,6 +10,7 @@ import { flag } from "../../../model/listing.ts";
 import { namedIntegration, namedItem, text } from "../../../model/schema.ts";
 import { PlaidError } from "../../../plaid/errors.ts";
 import { resourcesOfItem } from "../../../sync/cursor-queries.ts";
+import { knownTwice } from "../../../sync/duplicates.ts";
 import { ItemFilter, SyncRequest } from "../../../sync/item.schema.ts";
 import { getItem, listItems } from "../../../sync/items.ts";
 import { linkItem } from "../../../sync/linking.ts";
@@ -33,11 +34,12 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
   api.get("/v1/items/:item_id", { schema: SHOW }, async ({ params, query }) => {
     const { counts, ...item } = await find(params.item_id, query.integration_id);
     const { integration_id, item_id } = item;
-    const [resources, unfit_values] = await Promise.all([
+    const [resources, unfit_values, twice] = await Promise.all([
       resourcesOfItem(database, integration_id, item_id),
       unfitValues(database, integration_id, item_id),
+      knownTwice(database, integration_id, item_id),
     ]);
-    return { ...counts, ...item, resources, unfit_values };
+    return { ...counts, ...item, ...twice, resources, unfit_values };
   });
 
   api.post("/v1/items", { schema: LINK }, async ({ body }, reply) => {

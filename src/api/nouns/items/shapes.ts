@@ -40,6 +40,8 @@ export const itemExample = {
     { resource: "accounts", verified_at: "2026-11-20T19:40:02.118Z", rows: 2, absent: null },
     { resource: "transactions", verified_at: "2026-11-20T19:40:02.118Z", rows: 148, absent: null },
   ],
+  duplicates: [],
+  replaces: [],
   unfit_values: [],
 };
 
@@ -95,6 +97,36 @@ const UnfitValue = z
     description: "A value of Plaid's that does not fit its column: the column is null, and `raw` has the value.",
   });
 
+const certainty = described(
+  z.enum(["certain", "likely"]),
+  "`certain`: Plaid's persistent_account_id is the same. `likely`: mask, name, type and subtype are the same.",
+);
+
+export const Duplicate = z
+  .object({
+    item_id: described(z.string(), "The other Item, which is linked too."),
+    accounts: described(
+      z.array(
+        z.object({
+          account_id: described(z.string(), "The account of this Item."),
+          other_account_id: described(z.string(), "The same account in the other Item."),
+          certainty,
+        }),
+      ),
+      "The accounts that both have.",
+    ),
+  })
+  .meta({ id: "Duplicate", description: "Another Item of the same user that has the same accounts." });
+
+export const Replacement = z
+  .object({
+    account_id: described(z.string(), "The account as it is called now."),
+    old_account_id: described(z.string(), "Its id before, which is gone."),
+    old_item_id: described(z.string(), "The Item that had it; this Item, where the id changed within it."),
+    certainty,
+  })
+  .meta({ id: "Replacement", description: "An account that was known by another id before." });
+
 export const Item = z
   .object({
     item_id: itemId,
@@ -130,6 +162,14 @@ export const Item = z
     resources: described(
       z.array(ResourceState),
       "The state of each resource; only when one Item is asked for.",
+    ).optional(),
+    duplicates: described(
+      z.array(Duplicate),
+      "Other linked Items of the same user with the same accounts: the same login, linked twice. Only when one Item is asked for.",
+    ).optional(),
+    replaces: described(
+      z.array(Replacement),
+      "Accounts that were known by another id before: in another Item, which is gone, or in this one. Only when one Item is asked for.",
     ).optional(),
     unfit_values: described(
       z.array(UnfitValue),

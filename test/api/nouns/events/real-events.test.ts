@@ -19,6 +19,7 @@ import { ENABLABLE, resourcesOf, subjectKind } from "../../../../src/resources/i
 import { RECORDS, type RecordKind } from "../../../../src/simulator/records/index.ts";
 import { requestSync } from "../../../../src/sync/queries.ts";
 import { addSubject, requestSubjectSync, tokenOf } from "../../../../src/sync/subjects.ts";
+import { introduceItem } from "../../../support/link.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
 import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type Item, type World } from "../../../support/world/index.ts";
 
@@ -67,9 +68,28 @@ async function live(world: World<"sync">): Promise<void> {
   await notifyAndWork(item, "PRODUCT_PERMISSIONS_REQUIRED", "AUTH");
   control.revokeItem(item.item_id, { webhooks: false });
   await notifyAndWork(item, "USER_PERMISSION_REVOKED");
+  await liveTwice(world);
   await liveWithProducts(world);
   const other = await world.sync.synced(1);
   await unlinkItem(world.database, world.integration.id, other.item_id);
+}
+
+/** A login that is linked twice, and then once more after the first two are gone. */
+async function liveTwice(world: World<"sync">): Promise<void> {
+  const { work, notifyAndWork } = openEventReader(world);
+  const items = world.integration.makeItems(3, 1, { user: "user_good", institution_id: "ins_109508" });
+  const link = async (item: Item | undefined) => {
+    if (!item) throw new Error("no item");
+    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "a user" });
+    await work();
+  };
+  await link(items[0]);
+  await link(items[1]);
+  for (const item of items.slice(0, 2)) {
+    world.simulator.control.revokeItem(item.item_id, { webhooks: false });
+    await notifyAndWork(item, "USER_PERMISSION_REVOKED");
+  }
+  await link(items[2]);
 }
 
 /** An item with something of every product that is mirrored. */
