@@ -21,11 +21,12 @@ import { gapOperations } from "./nouns/gaps.ts";
 import { integrationOperations } from "./nouns/integrations.ts";
 import { itemOperations } from "./nouns/items/operations.ts";
 import { runOperations } from "./nouns/items/runs.ts";
-import { jobOperations } from "./nouns/jobs.ts";
+import { jobOperations } from "./nouns/jobs/operations.ts";
 import { refusalOperations } from "./nouns/refusals.ts";
 import { routeOperations } from "./nouns/routes.ts";
 import { statusOperations } from "./nouns/status.ts";
 import { subjectOperations } from "./nouns/subjects.ts";
+import { webhookMoveOperations } from "./nouns/webhook-moves.ts";
 import { webhookOperations } from "./nouns/webhooks.ts";
 
 /** In the order in which the reference shows them. */
@@ -34,6 +35,7 @@ const NOUNS = [
   callOperations,
   itemOperations,
   runOperations,
+  webhookMoveOperations,
   subjectOperations,
   webhookOperations,
   refusalOperations,

@@ -19,6 +19,11 @@ export const ACTIONS = {
   "statement.fetched":
     "The file of a statement of the item `target` was fetched from Plaid; `details.statement_id` names it.",
   "subject.erased": "Everything about the subject `target`, of the kind `details.kind`, was deleted.",
+  "job.started": "A job about many items, `target`, was started: `details.kind` on `details.items` items.",
+  "job.paused": "The job `target` was paused.",
+  "job.resumed": "The job `target` goes on.",
+  "job.cancelled": "The job `target` was ended before it was done.",
+  "job.retried": "`details.items` failed items of the job `target` are tried again.",
   "reader.created": "A read-only login to the mirror was made; `target` is its database role.",
   "reader.rotated": "The password of a read-only login was replaced; `target` is its database role.",
 } as const;

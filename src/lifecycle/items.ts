@@ -4,6 +4,7 @@ import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { recordEvents, type NewEvent } from "../events/events.ts";
 import * as events from "../events/forget.ts";
+import * as fleet from "../fleet/forget.ts";
 import * as integrations from "../integrations/items.ts";
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
@@ -70,6 +71,8 @@ export async function eraseItem(
     await relay.forgetItem(tx, integrationId, itemId);
     await events.forgetItem(tx, integrationId, itemId);
     await journal.forgetItem(tx, integrationId, itemId);
+    // Last, since it holds up the jobs that the item is in.
+    await fleet.forgetItem(tx, integrationId, itemId);
     await audit(tx, by, { action: "item.erased", integrationId, target: itemId });
     await recordEvents(tx, [itemRemoved({ integrationId, itemId, reason: "erased" })]);
   }, "long");

@@ -11,6 +11,7 @@ import { cancellable } from "../database/cancellable.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
 import * as events from "../events/forget.ts";
+import * as fleet from "../fleet/forget.ts";
 import { dropTokens, purgeItems } from "../integrations/items.ts";
 import { dropSubjectTokens, purgeSubjects } from "../integrations/subjects.ts";
 import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
@@ -81,6 +82,7 @@ async function purge(database: Database, q: Queryable, id: string): Promise<void
   await events.purgeIntegration(q, id);
   await journal.purgeRefusals(q, id);
   await sync.purgeIntegration(q, id);
+  await fleet.purgeIntegration(q, id);
   await purgeCalls(q, id);
   await purgeItems(q, id);
   await purgeSubjects(q, id);

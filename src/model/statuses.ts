@@ -35,6 +35,14 @@ export type DeliveryFilterStatus = (typeof DELIVERY_FILTER_STATUSES)[number];
 export const JOB_KINDS = ["redrive", "replay", "route_past"] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
 
+/** Jobs about many items. */
+export const FLEET_KINDS = ["webhook_move", "backfill", "check"] as const;
+export type FleetKind = (typeof FLEET_KINDS)[number];
+
+/** What the runner of a fleet job does next with a member. */
+export const MEMBER_PHASES = ["queued", "following", "outstanding", "done", "failed"] as const;
+export type MemberPhase = (typeof MEMBER_PHASES)[number];
+
 export const JOB_STATUSES = ["running", "paused", "cancelled", "done"] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 

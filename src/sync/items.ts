@@ -66,7 +66,7 @@ function reasonOf(errorType: string, errorCode: string): Pick<ItemState, "error_
 }
 
 /** Compares only the path: the intake may have several host names. */
-const isIntake = (url: string, integrationId: string): boolean =>
+export const isIntake = (url: string, integrationId: string): boolean =>
   URL.canParse(url) &&
   INTAKE_PATHS.some((path) => new URL(url).pathname.replace(/\/+$/, "").endsWith(`${path}/${integrationId}`));
 const INTAKE_PATHS = ["/v1/integrations", "/v1/service_integrations"];

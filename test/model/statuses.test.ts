@@ -6,8 +6,10 @@ import {
   DELIVERY_FILTER_STATUSES,
   DELIVERY_STATUSES,
   ITEM_STATUSES,
+  FLEET_KINDS,
   JOB_KINDS,
   JOB_STATUSES,
+  MEMBER_PHASES,
   STORED_DELIVERY_STATUSES,
 } from "../../src/model/statuses.ts";
 import { SOURCES } from "../../src/model/webhook.ts";
@@ -32,6 +34,9 @@ test.for<[string, string, readonly string[]]>([
   ["relay.health", "breaker", BREAKER_STATES],
   ["relay.jobs", "kind", JOB_KINDS],
   ["relay.jobs", "status", JOB_STATUSES],
+  ["fleet.jobs", "kind", FLEET_KINDS],
+  ["fleet.jobs", "status", JOB_STATUSES],
+  ["fleet.members", "phase", MEMBER_PHASES],
 ])("%s.%s admits the declared words and no other", async ([table, column, words]) => {
   const { rows } = await db.database.query<{ check: string }>(
     `select pg_get_constraintdef(c.oid) as check from pg_constraint c

@@ -23,7 +23,8 @@ import { FORMS } from "../../relay/model/types.ts";
 import { IdempotencyHeaders, idempotently } from "../http/idempotency.ts";
 import { about, inPlain, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { list } from "../http/shapes.ts";
-import { Job } from "./jobs.ts";
+import { ofRelay } from "./jobs/every-job.ts";
+import { Job } from "./jobs/shapes.ts";
 import { DELIVERY_ID, DESTINATION_ID, EVENT_ID, INTEGRATION_ID, ITEM_ID, ROUTE_ID } from "../../model/examples.ts";
 
 const noBody = (id: string) =>
@@ -54,7 +55,7 @@ export function deliveryOperations(api: Api, { database }: ApiDeps): void {
     const input = { destination_id, event_id, ...request.body };
     const { body } = await idempotently(database, request, reply, async (q) => ({
       status: 202,
-      body: await createReplay(q, input),
+      body: ofRelay(await createReplay(q, input)),
     }));
     return reply.code(202).send(body);
   });

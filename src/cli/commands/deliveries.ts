@@ -8,6 +8,7 @@ import { DELIVERY_STATUSES } from "../../model/statuses.ts";
 import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
 import { sayDeliveries, sayDelivery } from "../output/deliveries.ts";
 import { describeDelivery, followDeliveries } from "../output/delivery-log.ts";
+import { ofRelay } from "../../api/nouns/jobs/every-job.ts";
 import { sayJob } from "../output/jobs.ts";
 import { green, say, sayJson } from "../output/print.ts";
 import { untilStopped } from "../wiring/signals.ts";
@@ -52,7 +53,7 @@ export function deliveriesCommand(): Command {
     .description("send a delivery again: the same bytes under the same id")
     .option("--reason <text>", "why; shown with the job")
     .option("--json", "print JSON")
-    .action(withCore(replay));
+    .action(withCore(sendAgain));
   deliveries
     .command("cancel <id>")
     .description("cancel a delivery that waits")
@@ -101,11 +102,11 @@ async function show({ database }: Core, id: string, { json }: { json?: true }): 
   sayDelivery(delivery);
 }
 
-async function replay({ database }: Core, id: string, flags: { reason?: string; json?: true }): Promise<void> {
+async function sendAgain({ database }: Core, id: string, flags: { reason?: string; json?: true }): Promise<void> {
   const { destination_id, event_id } = await deliveryOf(database, id);
-  const job = await createReplay(database, { destination_id, event_id, reason: flags.reason ?? "", dry_run: false });
+  const replay = { destination_id, event_id, reason: flags.reason ?? "", dry_run: false as const };
+  const job = ofRelay(await createReplay(database, replay));
   if (flags.json) return sayJson(job);
-  if ("count" in job) return;
   say(`${green("✓")} ${id} will be sent again`);
   sayJob(job, {});
 }

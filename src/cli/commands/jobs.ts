@@ -1,28 +1,35 @@
-/** `tartan jobs …`: replays and redrives, and their progress. */
+/** `tartan jobs …`: replays, redrives and work on many items, and their progress. */
 import { Command } from "commander";
-import { cancelJob, listJobs, pauseJob, resumeJob } from "../../relay/jobs/jobs.ts";
+import { getEveryJob, listEveryJob, ofFleet, turnJob } from "../../api/nouns/jobs/every-job.ts";
+import { retryFleetJob } from "../../fleet/jobs.ts";
+import { listMembers, type MemberRecord } from "../../fleet/members.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
+import { byUser, REASON, REASON_HELP } from "../input/change.ts";
+import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { sayJob } from "../output/jobs.ts";
-import { followJob, jobOf } from "./jobs/run.ts";
-import { ago, dim, green, say, sayJson, sayTable, short, state, tell } from "../output/print.ts";
+import { followJob } from "./jobs/run.ts";
+import { ago, dim, green, plural, red, say, sayJson, sayTable, short, state, tell } from "../output/print.ts";
 
 interface Json {
   json?: true;
 }
 
+interface Paged extends Json {
+  limit: string;
+  cursor?: string;
+}
+
 const CHANGES = {
-  pause: { about: "pause a job after its current batch", done: "is paused", change: pauseJob },
-  resume: { about: "continue a paused job", done: "continues", change: resumeJob },
+  pause: { about: "pause a job after what is under way", done: "is paused" },
+  resume: { about: "continue a paused job", done: "continues" },
   cancel: {
-    about: "end a job; deliveries that it has scheduled are still sent",
+    about: "end a job; what it has done stays, and deliveries that it scheduled are sent",
     done: "is cancelled",
-    change: cancelJob,
   },
-};
+} as const;
 
 export function jobsCommand(): Command {
-  const jobs = new Command("jobs").description("replays, redrives, and routing of past events");
+  const jobs = new Command("jobs").description("replays, redrives, and work on many items such as moving webhook URLs");
   jobs
     .command("list")
     .description("list jobs, newest first")
@@ -36,24 +43,38 @@ export function jobsCommand(): Command {
     .option("--follow", "show its progress until it is done")
     .option("--json", "print JSON")
     .action(withCore(show));
-  for (const [verb, { about, done, change }] of Object.entries(CHANGES)) {
+  jobs
+    .command("members <id>")
+    .description("list the items of a job about items, and how far each is")
+    .option("--state <state>", "only items in this state, such as failed")
+    .option("--cause <cause>", "only items that failed for this cause")
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
+    .option("--cursor <cursor>", "next_cursor of the previous page")
+    .option("--json", "print JSON")
+    .action(withCore(members));
+  for (const verb of Object.keys(CHANGES) as (keyof typeof CHANGES)[]) {
     jobs
       .command(`${verb} <id>`)
-      .description(about)
+      .description(CHANGES[verb].about)
+      .option(REASON, REASON_HELP)
       .option("--json", "print JSON")
-      .action(
-        withCore(async ({ database }: Core, id: string, { json }: Json) => {
-          const job = await change(database, id);
-          if (json) return sayJson(job);
-          say(`${green("✓")} ${id} ${done}`);
-        }),
-      );
+      .action(withCore(turn(verb)));
   }
+  jobs
+    .command("retry <id>")
+    .description("try failed items of a job again")
+    .option("--cause <cause>", "only items that failed for this cause")
+    .option(REASON, REASON_HELP)
+    .option("--json", "print JSON")
+    .action(withCore(retry));
   return jobs;
 }
 
-async function list({ database }: Core, flags: Json & { limit: string; cursor?: string }): Promise<void> {
-  const page = await listJobs(database, { limit: Number(flags.limit), ...(flags.cursor && { cursor: flags.cursor }) });
+async function list({ database }: Core, flags: Paged): Promise<void> {
+  const page = await listEveryJob(database, {
+    limit: Number(flags.limit),
+    ...(flags.cursor && { cursor: flags.cursor }),
+  });
   if (flags.json) return sayJson(page);
   sayTable(
     page.data,
@@ -62,17 +83,63 @@ async function list({ database }: Core, flags: Json & { limit: string; cursor?: 
       kind: ({ kind }) => kind,
       status: ({ status }) => state(status),
       progress: ({ done, total }) => `${done}/${total}`,
-      scheduled: ({ changed }) => String(changed),
+      changed: ({ changed }) => String(changed),
+      failed: ({ failed }) => (failed === 0 ? "" : red(String(failed))),
       destination: ({ destination_id }) => short(destination_id),
       reason: ({ reason }) => dim(reason),
       created: ({ created_at }) => ago(created_at),
     },
-    "There is no job yet: npx tartan dead-letters redrive, npx tartan replay",
+    "There is no job yet: npx tartan dead-letters redrive, npx tartan replay, npx tartan items move-webhooks",
   );
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }
 
 async function show({ database }: Core, id: string, flags: Json & { follow?: true }): Promise<void> {
   if (flags.follow) return followJob(database, id, flags);
-  sayJob(await jobOf(database, id), flags);
+  sayJob(await getEveryJob(database, id), flags);
+}
+
+type MemberFlags = Paged & { state?: string; cause?: string };
+
+async function members({ database }: Core, id: string, flags: MemberFlags): Promise<void> {
+  const { limit, cursor, state: wanted, cause } = flags;
+  const filter = { ...(wanted && { state: wanted }), ...(cause && { cause }), ...(cursor && { cursor }) };
+  const listed = await listMembers(database, id, { limit: Number(limit), ...filter });
+  if (flags.json) return sayJson(listed);
+  sayTable(
+    listed.data,
+    {
+      item: ({ item_id }) => item_id,
+      state: (member) => state(member.state),
+      since: ({ since }) => ago(since),
+      "what is wrong": ({ cause: why, message }) => (why === null ? "" : `${why}: ${message}`),
+      details: ({ details }) => dim(detailsOf(details)),
+    },
+    "There is no such item in the job.",
+  );
+  if (listed.next_cursor) tell(dim(`more: --cursor ${listed.next_cursor}`));
+}
+
+const detailsOf = (details: MemberRecord["details"]): string =>
+  Object.entries(details)
+    .filter(([, value]) => typeof value === "string" || value === null)
+    .map(([name, value]) => `${name}=${value === null ? "none" : String(value)}`)
+    .join(" ");
+
+const turn =
+  (verb: keyof typeof CHANGES) =>
+  async ({ database }: Core, id: string, { json, reason }: Json & { reason?: string }): Promise<void> => {
+    const job = await turnJob(database, id, verb, byUser(reason));
+    if (json) return sayJson(job);
+    say(`${green("✓")} ${id} ${CHANGES[verb].done}`);
+  };
+
+async function retry(
+  { database }: Core,
+  id: string,
+  { json, cause, reason }: Json & { cause?: string; reason?: string },
+): Promise<void> {
+  const job = ofFleet(await retryFleetJob(database, id, { cause }, byUser(reason)));
+  if (json) return sayJson(job);
+  say(`${green("✓")} ${id} continues; ${plural(job.total - job.done, "item")} to do`);
 }

@@ -20,6 +20,8 @@ import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
 import { openRefusals } from "../../journal/refusals.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import type { KnownIntegration } from "../../model/integration.ts";
+import { pruneFleet } from "../../fleet/retention.ts";
+import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
 import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openVerificationKeys } from "../../plaid/keys.ts";
@@ -74,6 +76,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
       }),
     );
+    closer.use(await startFleet(fleetOptions(core, directory, clientFor)));
     if (windowSeconds > 0) {
       const limitFactor = config.plaidLimitFactor;
       closer.use(
@@ -86,6 +89,22 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   await register(core, factsOf(core, roles, url));
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
+
+const fleetOptions = (
+  { database, vault, config, logger }: Core,
+  directory: FleetOptions["directory"],
+  clientFor: FleetOptions["clientFor"],
+): FleetOptions => ({
+  database,
+  directory,
+  vault,
+  clientFor,
+  clock: systemClock,
+  logger,
+  limitFactor: config.plaidLimitFactor,
+  syncConcurrency: config.syncConcurrency,
+  pollMs: config.syncPollMs,
+});
 
 const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions => ({
   database,
@@ -132,6 +151,7 @@ export function janitorOptions({
     }),
     "delete old counts of requests to Plaid": async (signal) =>
       await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
+    "delete old jobs about items": (signal) => pruneFleet(cancellable(database, signal), signal),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {

@@ -230,15 +230,33 @@ export async function getJob(q: Queryable, id: string): Promise<JobRecord | null
  * @throws TartanError `invalid_request` for a limit or cursor that is not usable
  */
 export async function listJobs(q: Queryable, filter: JobFilter = {}): Promise<JobPage> {
-  const { status, destination_id, limit, cursor } = checkedFilter(JobFilter, filter);
-  const [at = null, behind = null] = cursor === undefined ? [] : fromCursor("jobs", cursor).split("|");
-  const values = [status ?? null, destination_id ?? null, at, behind, limit + 1];
-  const { rows } = await q.query<Row>(LIST_JOBS, values);
-  const last = rows.length > limit ? rows[limit - 1] : undefined;
+  const { limit, cursor, ...wanted } = checkedFilter(JobFilter, filter);
+  const after = cursor === undefined ? undefined : fromCursor("jobs", cursor).split("|");
+  const jobs = await relayJobs(q, { ...wanted, after, limit: limit + 1 });
+  const last = jobs.length > limit ? jobs[limit - 1] : undefined;
   return {
-    data: rows.slice(0, limit).map(toRecord),
-    next_cursor: last ? toCursor("jobs", `${last.place}|${last.id}`) : null,
+    data: jobs.slice(0, limit).map(({ job }) => job),
+    next_cursor: last ? toCursor("jobs", `${last.place}|${last.job.id}`) : null,
   };
+}
+
+interface Wanted {
+  status?: JobStatus | undefined;
+  kind?: JobKind | undefined;
+  destination_id?: string | undefined;
+  /** `created_at` and `id` of the last job of the page before */
+  after?: readonly string[] | undefined;
+  limit: number;
+}
+
+/** Jobs, newest first, each with its place in a list of several sorts of jobs. */
+export async function relayJobs(
+  q: Queryable,
+  { status, kind, destination_id, after: [at, behind] = [], limit }: Wanted,
+): Promise<{ job: JobRecord; place: string }[]> {
+  const values = [status ?? null, destination_id ?? null, at ?? null, behind ?? null, limit, kind ?? null];
+  const { rows } = await q.query<Row>(LIST_JOBS, values);
+  return rows.map((row) => ({ job: toRecord(row), place: row.place }));
 }
 
 /** Pauses the job after the batch under way. @throws TartanError `not_found`, or `conflict` when it is not running */

@@ -117,12 +117,12 @@ const RECORD = `id, kind, status, destination_id, route_id, asked, reason, total
 
 export const GET_JOB = statement("get_job", `select ${RECORD} from relay.jobs where id = $1`);
 
-/** Newest first. $1 a status, $2 a destination, null: any; $3 and $4 where the page before ended; $5 how many. */
+/** Newest first. $1 a status, $2 a destination, $6 a kind, null: any; $3 and $4 where the page before ended; $5 how many. */
 export const LIST_JOBS = statement(
   "list_jobs",
   `
 select ${RECORD}, created_at::text as place from relay.jobs
-where ($1::text is null or status = $1) and ($2::text is null or destination_id = $2)
+where ($1::text is null or status = $1) and ($2::text is null or destination_id = $2) and ($6::text is null or kind = $6)
   and ($3::timestamptz is null or (created_at, id) < ($3, $4))
 order by created_at desc, id desc limit $5`,
 );

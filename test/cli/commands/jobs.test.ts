@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createRedrive, getJob } from "../../../src/relay/jobs/jobs.ts";
 import { startJobs } from "../../../src/relay/jobs/job-runner.ts";
+import { createWebhookMove } from "../../../src/fleet/webhook-moves.ts";
+import { createIntegration } from "../../../src/integrations/integrations.ts";
+import { introduceItem } from "../../support/link.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { silentLogger } from "../../../src/logger.ts";
 import { plantDeliveries } from "../../relay/support.ts";
@@ -75,6 +78,45 @@ it("`tartan jobs pause`, `resume` and `cancel` change whether a job is worked on
   expect(await cli.json("jobs cancel", other)).toMatchObject({ id: other, status: "cancelled", done: 0 });
   await workAll(world.database);
   expect(await getJob(world.database, one)).toMatchObject({ status: "cancelled", done: 0 });
+});
+
+it("`tartan jobs members` lists the items of a move of webhook URLs, and `retry` tries those that failed again", async () => {
+  const { database, vault } = world;
+  const { id: integration_id } = await createIntegration(database, vault, {
+    client_id: "client",
+    secret: "plaid-secret",
+    environment: "sandbox",
+    plaid_url: "http://127.0.0.1:9",
+  });
+  await introduceItem(world, { integration_id, item_id: "item-1", access_token: "access-1" });
+  const by = { publicUrl: "https://tartan.example.com", by: { actor: "test" } };
+  const made = await createWebhookMove(database, { to_intake: true }, by);
+  const id = "id" in made ? made.id : "";
+  expect(await cli.text("jobs members", id)).toMatch(/item-1\s+pending/);
+  await database.query("update fleet.members set state = 'failed', phase = 'failed', cause = 'ITEM_NOT_FOUND'");
+  expect(await cli.json("jobs members", id, "--state", "failed")).toMatchObject({
+    data: [
+      {
+        item_id: "item-1",
+        state: "failed",
+        cause: "ITEM_NOT_FOUND",
+        details: { to: by.publicUrl + `/v1/integrations/${integration_id}` },
+      },
+    ],
+  });
+  expect(await cli.refusal("jobs members", id, "--state", "moved")).toMatch(/^invalid_request: /);
+  expect(await cli.text("jobs show", id)).toMatch(
+    /progress\s+1 of 1, 0 changed, 1 failed[\s\S]*ITEM_NOT_FOUND\s+1 item: /,
+  );
+  expect(await cli.json("jobs retry", id)).toMatchObject({
+    id,
+    kind: "webhook_move",
+    failed: 0,
+    states: { pending: 1 },
+  });
+  expect(await cli.refusal("jobs retry", id)).toMatch(/^conflict: .*has no failed items/);
+  await database.query("update fleet.members set state = 'failed', phase = 'failed', cause = 'ITEM_NOT_FOUND'");
+  expect(await cli.text("jobs retry", id, "--cause", "ITEM_NOT_FOUND")).toContain(`✓ ${id} continues; 1 item to do`);
 });
 
 everyVerbIsRun(cli);

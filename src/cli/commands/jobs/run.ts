@@ -2,7 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Queryable } from "../../../database/types.ts";
 import { TartanError } from "../../../errors.ts";
-import { getJob, type JobRecord } from "../../../relay/jobs/jobs.ts";
+import { getEveryJob, ofRelay } from "../../../api/nouns/jobs/every-job.ts";
+import type { JobRecord } from "../../../relay/jobs/jobs.ts";
 import { confirm } from "../../input/confirm.ts";
 import { sayJob } from "../../output/jobs.ts";
 import { dim, say, sayJson, tell } from "../../output/print.ts";
@@ -35,7 +36,7 @@ export async function runJob(
   const job = await ask(false);
   if ("count" in job) throw new TartanError("internal", "a job was requested and only counted");
   if (flags.follow || (process.stderr.isTTY && !flags.json)) return followJob(q, job.id, flags);
-  sayJob(job, flags);
+  sayJob(ofRelay(job), flags);
 }
 
 const POLL_MS = 300;
@@ -44,22 +45,15 @@ const POLL_MS = 300;
 export async function followJob(q: Queryable, id: string, { json }: { json?: true }): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
-  const bar = progressBar("deliveries");
-  let job = await jobOf(q, id);
+  let job = await getEveryJob(q, id);
+  const bar = progressBar(job.per_minute === null ? "deliveries" : "items");
   bar.start(job.total, job.done);
   while (job.status === "running" && !stop.signal.aborted) {
     await delay(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined);
-    job = await jobOf(q, id);
+    job = await getEveryJob(q, id);
     bar.update(job.done);
   }
   bar.stop();
   if (job.status === "running") tell(dim(`${id} continues in the server; npx tartan jobs cancel ${id} stops it`));
   sayJob(job, json ? { json } : {});
-}
-
-/** @throws TartanError `not_found` */
-export async function jobOf(q: Queryable, id: string): Promise<JobRecord> {
-  const job = await getJob(q, id);
-  if (!job) throw new TartanError("not_found", `There is no job ${id}; see \`npx tartan jobs list\`.`);
-  return job;
 }

@@ -3,42 +3,26 @@
  * a set that is frozen when it is asked for; `dry_run` only counts it.
  */
 import { z } from "zod";
-import { TartanError } from "../../errors.ts";
-import {
-  anyObject,
-  destinationId,
-  noTimestamp,
-  orNull,
-  routeId,
-  text,
-  timestamp,
-  described,
-} from "../../model/schema.ts";
-import { JOB_KINDS, JOB_STATUSES } from "../../model/statuses.ts";
-import { JobFilter, RedriveRequest, ReplayRequest, RoutePastRequest } from "../../relay/jobs/job.schema.ts";
-import {
-  cancelJob,
-  createRedrive,
-  createReplay,
-  createRoutePast,
-  getJob,
-  listJobs,
-  pauseJob,
-  resumeJob,
-} from "../../relay/jobs/jobs.ts";
-import { IdempotencyHeaders, idempotently } from "../http/idempotency.ts";
-import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
-import { list } from "../http/shapes.ts";
-import { RouteParams } from "./routes.ts";
-import { DESTINATION_ID, ITEM_ID, JOB_ID } from "../../model/examples.ts";
+import { RetryRequest, TurnRequest } from "../../../fleet/webhook-move.schema.ts";
+import { MemberFilter } from "../../../fleet/member.schema.ts";
+import { retryFleetJob } from "../../../fleet/jobs.ts";
+import { listMembers } from "../../../fleet/members.ts";
+import { text } from "../../../model/schema.ts";
+import { RedriveRequest, ReplayRequest, RoutePastRequest } from "../../../relay/jobs/job.schema.ts";
+import { createRedrive, createReplay, createRoutePast } from "../../../relay/jobs/jobs.ts";
+import { IdempotencyHeaders, idempotently } from "../../http/idempotency.ts";
+import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
+import { list } from "../../http/shapes.ts";
+import { RouteParams } from "../routes.ts";
+import { DESTINATION_ID, ITEM_ID } from "../../../model/examples.ts";
+import { getEveryJob, JobFilter, listEveryJob, ofFleet, ofRelay, turnJob, type EveryJob } from "./every-job.ts";
+import { Count, fleetJobExample, Job, jobExample, JobMember, memberExample } from "./shapes.ts";
 
 type Made = Awaited<ReturnType<typeof createRedrive>>;
 
 /** A job goes on after the answer; a count is all there is to it. */
-const answered = (made: Made): { status: 200 | 202; body: Made } => ({
-  status: "count" in made ? 200 : 202,
-  body: made,
-});
+const answered = (made: Made): { status: 200 | 202; body: EveryJob | { count: number } } =>
+  "count" in made ? { status: 200, body: made } : { status: 202, body: ofRelay(made) };
 
 export function jobOperations(api: Api, { database }: ApiDeps): void {
   api.post("/v1/dead-letters/redrive", { schema: REDRIVE }, async (request, reply) => {
@@ -61,56 +45,22 @@ export function jobOperations(api: Api, { database }: ApiDeps): void {
     return reply.code(made.status as 202).send(made.body as never);
   });
 
-  api.get("/v1/jobs", { schema: LIST }, ({ query }) => listJobs(database, query));
+  api.get("/v1/jobs", { schema: LIST }, ({ query }) => listEveryJob(database, query));
 
-  api.get("/v1/jobs/:id", { schema: SHOW }, async ({ params: { id } }) => {
-    const job = await getJob(database, id);
-    if (!job) throw new TartanError("not_found", `There is no job ${id}; GET /v1/jobs lists those there are.`);
-    return job;
-  });
+  api.get("/v1/jobs/:id", { schema: SHOW }, ({ params: { id } }) => getEveryJob(database, id));
 
-  api.post("/v1/jobs/:id/pause", { schema: PAUSE }, ({ params: { id } }) => pauseJob(database, id));
-  api.post("/v1/jobs/:id/resume", { schema: RESUME }, ({ params: { id } }) => resumeJob(database, id));
-  api.post("/v1/jobs/:id/cancel", { schema: CANCEL }, ({ params: { id } }) => cancelJob(database, id));
+  api.get("/v1/jobs/:id/members", { schema: MEMBERS }, ({ params: { id }, query }) => listMembers(database, id, query));
+
+  for (const turn of ["pause", "resume", "cancel"] as const) {
+    api.post(`/v1/jobs/:id/${turn}`, { schema: TURNS[turn] }, ({ params: { id }, body, actor }) =>
+      turnJob(database, id, turn, { actor, reason: body.reason }),
+    );
+  }
+
+  api.post("/v1/jobs/:id/retry", { schema: RETRY }, async ({ params: { id }, body: { cause, reason }, actor }) =>
+    ofFleet(await retryFleetJob(database, id, { cause }, { actor, reason })),
+  );
 }
-
-export const jobExample = {
-  id: JOB_ID,
-  kind: "redrive" as const,
-  status: "running" as const,
-  destination_id: DESTINATION_ID,
-  route_id: null,
-  asked: { destination_id: DESTINATION_ID, cause: "status_503" },
-  reason: "the ledger was down on Friday",
-  total: 412,
-  done: 150,
-  changed: 150,
-  created_at: "2026-11-23T08:00:00.000Z",
-  updated_at: "2026-11-23T08:00:01.300Z",
-  finished_at: null,
-};
-
-export const Job = z
-  .object({
-    id: described(z.string(), "Id of a job, `job_…`; what it sends says it in the header webhook-replay."),
-    kind: described(z.enum(JOB_KINDS), "What it does."),
-    status: described(z.enum(JOB_STATUSES), "Cancelled, it takes back nothing it has done."),
-    destination_id: orNull(destinationId),
-    route_id: orNull(routeId),
-    asked: anyObject("What was asked for."),
-    reason: described(z.string(), "Why, as its maker said."),
-    total: described(z.number().int(), "Deliveries or events that it is about, counted when it was made."),
-    done: described(z.number().int(), "Those it has been through."),
-    changed: described(z.number().int(), "Those of them that it scheduled; the others need or can not be."),
-    created_at: timestamp("When it was asked for."),
-    updated_at: timestamp("When it last went on."),
-    finished_at: noTimestamp("When it was done or cancelled."),
-  })
-  .meta({ id: "Job", description: "Work on many deliveries.", examples: [jobExample] });
-
-const Count = z
-  .object({ count: described(z.number().int(), "Deliveries or events that it would be about.") })
-  .meta({ description: "How many it would be about; nothing was done.", examples: [{ count: 412 }] });
 
 const JobParams = z.object({ id: text(100, "Id of a job, `job_…`.") });
 
@@ -176,7 +126,7 @@ const LIST = {
   ...about("Jobs", {
     operationId: "listJobs",
     summary: "List jobs",
-    description: "Replays, redrives and what routed the past, newest first.",
+    description: "Replays, redrives, what routed the past, and work on many Items, newest first.",
   }),
   querystring: JobFilter,
   response: { 200: list(Job, jobExample, "A page of jobs."), ...refusals() },
@@ -192,12 +142,37 @@ const SHOW = {
   response: { 200: Job, ...refusals(404) },
 };
 
+const MEMBERS = {
+  ...about("Jobs", {
+    operationId: "listJobMembers",
+    summary: "List the Items of a job",
+    description: "The Items of a job about Items, each with its state; of a job about deliveries there is no list.",
+  }),
+  params: JobParams,
+  querystring: MemberFilter,
+  response: { 200: list(JobMember, memberExample, "A page of Items."), ...refusals(404) },
+};
+
 const turn = (operationId: string, summary: string, description: string) => ({
   ...about("Jobs", { operationId, summary, description }),
   params: JobParams,
+  body: TurnRequest,
   response: { 200: Job, ...refusals(404, 409) },
 });
 
-const PAUSE = turn("pauseJob", "Pause a job", "It stops after the batch that is under way, and keeps its place.");
-const RESUME = turn("resumeJob", "Resume a job", "It goes on where it was paused.");
-const CANCEL = turn("cancelJob", "Cancel a job", "It stops for good; what it has scheduled is sent all the same.");
+const TURNS = {
+  pause: turn("pauseJob", "Pause a job", "It stops after what is under way, and keeps its place."),
+  resume: turn("resumeJob", "Resume a job", "It goes on where it was paused."),
+  cancel: turn("cancelJob", "Cancel a job", "It stops for good; what it has scheduled is sent all the same."),
+};
+
+const RETRY = {
+  ...about("Jobs", {
+    operationId: "retryJob",
+    summary: "Try failed Items of a job again",
+    description: "Begins anew with the Items that failed, all or those of one cause. A job that is done runs again.",
+  }),
+  params: JobParams,
+  body: RetryRequest.meta({ examples: [{ cause: fleetJobExample.failures[0]?.cause }] }),
+  response: { 200: Job.meta({ examples: [fleetJobExample] }), ...refusals(404, 409) },
+};
