@@ -12,7 +12,6 @@ import type { Api, ApiDeps } from "./http/operation.ts";
 import { VERSION } from "../version.ts";
 import { auditOperations } from "./nouns/audit.ts";
 import { callOperations } from "./nouns/calls.ts";
-import { changeOperations } from "./nouns/changes.ts";
 import { deadLetterOperations } from "./nouns/dead-letters.ts";
 import { deliveryOperations } from "./nouns/deliveries.ts";
 import { destinationOperations } from "./nouns/destinations/operations.ts";
@@ -22,6 +21,7 @@ import { integrationOperations } from "./nouns/integrations.ts";
 import { itemOperations } from "./nouns/items/operations.ts";
 import { runOperations } from "./nouns/items/runs.ts";
 import { jobOperations } from "./nouns/jobs/operations.ts";
+import { linkOperations } from "./nouns/link.ts";
 import { refusalOperations } from "./nouns/refusals.ts";
 import { routeOperations } from "./nouns/routes.ts";
 import { statusOperations } from "./nouns/status.ts";
@@ -36,6 +36,7 @@ const NOUNS = [
   itemOperations,
   runOperations,
   webhookMoveOperations,
+  linkOperations,
   subjectOperations,
   webhookOperations,
   refusalOperations,
@@ -47,7 +48,6 @@ const NOUNS = [
   deadLetterOperations,
   jobOperations,
   eventOperations,
-  changeOperations,
   statusOperations,
 ];
 

@@ -16,19 +16,36 @@ const noDays = wrong(`must be a whole number of days from 1 to ${DAYS_REQUESTED_
 const namesOf = (names: readonly string[], description: string) =>
   described(z.array(names.length > 0 ? z.enum(names) : z.never()).max(names.length), description);
 
+/** Plaid's own bound (https://plaid.com/docs/api/link/#link-token-create-request-client-name). */
+const CLIENT_NAME_MAX = 30;
+
+/** The elements that an integration and a Link token have in common. */
+export const linkText = {
+  clientName: filledText(CLIENT_NAME_MAX, "The name of your application, as Link shows it to your users."),
+  language: described(
+    z.string().regex(/^[a-z]{2}$/, "must be two small letters, such as en"),
+    "The language of Link, such as `en`.",
+  ),
+  countryCodes: described(
+    z
+      .array(z.string().regex(/^[A-Z]{2}$/, "must be two capital letters, such as US"))
+      .min(1)
+      .max(COUNTRIES_MAX),
+    "Countries whose institutions Link shows.",
+  ),
+  days: z.int({ error: noDays }).min(1, { error: noDays }).max(DAYS_REQUESTED_MAX, { error: noDays }),
+};
+
 const settings = {
   name: filledText(200, "Yours to choose."),
   client_id: filledText(200, "Plaid client id."),
   secret: filledText(500, "Plaid secret of that environment."),
   country_codes: described(
-    z
-      .array(z.string().regex(/^[A-Z]{2}$/, "must be two capital letters, such as US"))
-      .min(1)
-      .max(COUNTRIES_MAX),
+    linkText.countryCodes,
     "Countries that institutions are asked for; US alone unless you say so.",
   ),
   days_requested: described(
-    z.int({ error: noDays }).min(1, { error: noDays }).max(DAYS_REQUESTED_MAX, { error: noDays }).nullable(),
+    linkText.days.nullable(),
     "Days of transactions (1 to 730) to ask for at the call that initialises Transactions for an Item; null is Plaid's " +
       "default, 90. An Item that is initialised already, by Link for example, keeps its length for good.",
   ),
@@ -54,6 +71,16 @@ const settings = {
     ENABLABLE,
     "Resources that Plaid bills by request and that Tartan may request; the list replaces the one before.",
   ),
+  adopt_items: described(
+    z.boolean(),
+    "Link new Items by itself: exchange the public tokens in Plaid's LINK webhooks. Leave it off where your backend exchanges them, since " +
+      "Plaid exchanges each once.",
+  ),
+  link_client_name: described(
+    linkText.clientName.nullable(),
+    "`client_name` of Link tokens that name none: your application, as Link shows it. Null: each Link token names it.",
+  ),
+  link_language: described(linkText.language, "`language` of Link tokens that name none; `en` unless you say so."),
 };
 
 const webhookSecret = described(
@@ -81,6 +108,9 @@ export const NewIntegration = z.strictObject({
   consumer_report_permissible_purpose: settings.consumer_report_permissible_purpose.optional(),
   revealed_resources: settings.revealed_resources.optional(),
   enabled_resources: settings.enabled_resources.optional(),
+  adopt_items: settings.adopt_items.optional(),
+  link_client_name: settings.link_client_name.optional(),
+  link_language: settings.link_language.optional(),
 });
 
 export type NewIntegration = z.input<typeof NewIntegration>;

@@ -20,6 +20,7 @@ import {
   LIST_INTEGRATIONS,
   NOTE_RETRY,
   NOTIFY_INTEGRATIONS,
+  SET_LINK_OPTIONS,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
 import { auditReveals, hideAll, makeLocks, namesIn, setReveals } from "./reveals.ts";
@@ -49,6 +50,11 @@ export interface Integration {
   enabled_resources: string[];
   /** resources that are revealed no longer, while their stored rows are being masked */
   masking_resources: string[];
+  /** public tokens in Plaid's webhooks are exchanged */
+  adopt_items: boolean;
+  /** of Link tokens that name none */
+  link_client_name: string | null;
+  link_language: string;
   /** ISO 8601 */
   created_at: string;
   updated_at: string;
@@ -108,6 +114,9 @@ export async function createIntegration(
       namesIn(input.revealed_resources ?? []),
       namesIn(input.enabled_resources ?? []),
       input.consumer_report_permissible_purpose ?? null,
+      input.adopt_items ?? false,
+      input.link_client_name ?? null,
+      input.link_language ?? "en",
     ]);
     const made = withPurpose(one(rows, id));
     await makeLocks(tx, id, made.revealed_resources);
@@ -188,6 +197,9 @@ export async function changeIntegration(
       purpose !== undefined,
       purpose ?? null,
     ];
+    const { adopt_items: adopt, link_client_name: linkName, link_language: language } = changes;
+    if (adopt !== undefined || linkName !== undefined || language !== undefined)
+      await tx.query(SET_LINK_OPTIONS, [id, adopt ?? null, linkName !== undefined, linkName ?? null, language ?? null]);
     await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources }, by);
     const updated = withPurpose(one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id));
     if (isRetried) await tx.query(NOTE_RETRY, [id]);

@@ -34,13 +34,13 @@ export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
 
 const PUBLIC = `id, service, name, environment, plaid_url, client_id, country_codes, days_requested,
   include_original_description, consumer_report_permissible_purpose, revealed_resources, enabled_resources,
-  to_mask as masking_resources, created_at, updated_at`;
+  to_mask as masking_resources, adopt_items, link_client_name, link_language, created_at, updated_at`;
 
 export const INSERT_INTEGRATION = `
   insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
     webhook_secret_sealed, country_codes, days_requested, include_original_description, revealed_resources, enabled_resources,
-    consumer_report_permissible_purpose)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    consumer_report_permissible_purpose, adopt_items, link_client_name, link_language)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
   returning ${PUBLIC}`;
 
 export const LIST_INTEGRATIONS = `select ${PUBLIC} from tartan.integrations where deleted_at is null order by created_at, id`;
@@ -56,6 +56,12 @@ export const UPDATE_INTEGRATION = `
     consumer_report_permissible_purpose = case when $10::boolean then $11 else consumer_report_permissible_purpose end, updated_at = now()
   where id = $1 and deleted_at is null
   returning ${PUBLIC}`;
+
+/** What its Link tokens say: null leaves what is there. $3 whether the name is changed, $4 to what. */
+export const SET_LINK_OPTIONS = `
+  update tartan.integrations set adopt_items = coalesce($2, adopt_items),
+    link_client_name = case when $3::boolean then $4 else link_client_name end, link_language = coalesce($5, link_language)
+  where id = $1 and deleted_at is null`;
 
 /** What an integration reveals and enables; held until the end of the transaction. */
 export const HOLD_REVEALS = `select revealed_resources as revealed, enabled_resources as enabled from tartan.integrations

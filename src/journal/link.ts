@@ -2,7 +2,7 @@
  * Links an item: stores its sealed token, gives its earlier webhooks their user, and appends ITEM/CREATED and the event
  * item.linked, in one transaction. So a token whose sender got 200 is stored and will be used.
  */
-import type { Database } from "../database/types.ts";
+import type { Database, Queryable } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
 import { LinkedItem as LinkedItemInput } from "../integrations/item.schema.ts";
 import { storeToken } from "../integrations/items.ts";
@@ -14,42 +14,47 @@ import { checked } from "../model/validation.ts";
 import { append } from "./append.ts";
 import { BACKFILL_USER } from "./queries.ts";
 
+type NewItem = Omit<LinkedItem, "arrival">;
+
 /** @throws TartanError `not_found` (integration), `invalid_request` naming each invalid field */
 export async function linkItem(
   { database, vault }: { database: Database; vault: Vault },
-  item: Omit<LinkedItem, "arrival">,
+  item: NewItem,
 ): Promise<Linked> {
+  return await database.transaction((tx) => linkWithin(tx, vault, item));
+}
+
+/** The same in the caller's transaction, which may then write what belongs to it. */
+export async function linkWithin(tx: Queryable, vault: Vault, item: NewItem): Promise<Linked> {
   const { integrationId, itemId, accessToken, userId: given } = item;
   checked(LinkedItemInput, { item_id: itemId, access_token: accessToken, user_id: given }, "item");
   const receivedAt = item.receivedAt ?? new Date();
-  return await database.transaction(async (tx) => {
-    const { userId, created, environment } = await storeToken(tx, vault, item);
-    if (given !== undefined) await tx.query(BACKFILL_USER, [integrationId, itemId, given]);
-    const id = newUuid(receivedAt);
-    await append(tx, [
-      {
-        id,
-        integrationId,
-        source: "BACKEND",
-        subject: { kind: "item", id: itemId },
-        itemId,
-        userId,
-        webhookType: "ITEM",
-        webhookCode: "CREATED",
-        environment,
-        receivedAt,
-        body: bodyOf(item),
-        proof: null,
-        requested: [EVERYTHING],
-      },
-    ]);
-    await recordEvents(tx, [{ type: "item.linked", integrationId, itemId, userId, environment, data: { created } }]);
-    return { id, duplicate: false, created };
-  });
+  const { userId, created, environment } = await storeToken(tx, vault, item);
+  if (given !== undefined) await tx.query(BACKFILL_USER, [integrationId, itemId, given]);
+  const id = newUuid(receivedAt);
+  await append(tx, [
+    {
+      id,
+      integrationId,
+      source: "BACKEND",
+      subject: { kind: "item", id: itemId },
+      itemId,
+      userId,
+      webhookType: "ITEM",
+      webhookCode: "CREATED",
+      environment,
+      receivedAt,
+      body: bodyOf(item),
+      proof: null,
+      requested: [EVERYTHING],
+    },
+  ]);
+  await recordEvents(tx, [{ type: "item.linked", integrationId, itemId, userId, environment, data: { created } }]);
+  return { id, duplicate: false, created };
 }
 
 /** The body as it came, unless the token is still in it. */
-function bodyOf({ body, itemId, userId, accessToken }: Omit<LinkedItem, "arrival">): Buffer {
+function bodyOf({ body, itemId, userId, accessToken }: NewItem): Buffer {
   if (body && !body.includes(accessToken)) return body;
   const fields = { webhook_type: "ITEM", webhook_code: "CREATED", item_id: itemId };
   return Buffer.from(JSON.stringify({ ...fields, ...(userId !== undefined && { user_id: userId }) }));

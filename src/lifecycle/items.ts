@@ -6,6 +6,7 @@ import { recordEvents, type NewEvent } from "../events/events.ts";
 import * as events from "../events/forget.ts";
 import * as fleet from "../fleet/forget.ts";
 import * as integrations from "../integrations/items.ts";
+import * as linking from "../linking/forget.ts";
 import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
 import { BY_TARTAN, type Change } from "../model/change.ts";
@@ -67,6 +68,7 @@ export async function eraseItem(
     await integrations.forgetToken(tx, integrationId, itemId);
     await sync.forgetItem(tx, integrationId, itemId);
     await mirror.forgetItem(tx, integrationId, itemId);
+    await linking.forgetItem(tx, integrationId, itemId);
     await integrations.forgetItem(tx, integrationId, itemId);
     await relay.forgetItem(tx, integrationId, itemId);
     await events.forgetItem(tx, integrationId, itemId);

@@ -16,6 +16,7 @@ import { dropTokens, purgeItems } from "../integrations/items.ts";
 import { dropSubjectTokens, purgeSubjects } from "../integrations/subjects.ts";
 import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
 import * as journal from "../journal/forget.ts";
+import * as linking from "../linking/forget.ts";
 import * as mirror from "../mirror/forget.ts";
 import { removeReader } from "../mirror/reader.ts";
 import { purgeCalls } from "../plaid/calls.ts";
@@ -83,6 +84,7 @@ async function purge(database: Database, q: Queryable, id: string): Promise<void
   await journal.purgeRefusals(q, id);
   await sync.purgeIntegration(q, id);
   await fleet.purgeIntegration(q, id);
+  await linking.purgeIntegration(q, id);
   await purgeCalls(q, id);
   await purgeItems(q, id);
   await purgeSubjects(q, id);

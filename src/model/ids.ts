@@ -62,6 +62,9 @@ export const toDeliveryId = (uuid: string): string => toId("dlv_", uuid);
 /** `dlv_0192…` → `0192…-…`, or null when it is not the id of a delivery. */
 export const fromDeliveryId = (id: string): string | null => fromId("dlv_", id);
 
+/** `0192…-…` → `ptk_0192…`: a public token of Link, without the token. */
+export const toPublicTokenId = (uuid: string): string => toId("ptk_", uuid);
+
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
 const LENGTH = 24;
 

@@ -49,3 +49,11 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 /** What still needs the webhooks of a week: a sync run, the dispatch, or deliveries that are scheduled or dead letters. */
 export const WEEK_NEEDS = ["unprocessed", "undispatched", "undelivered"] as const;
 export type WeekNeed = (typeof WEEK_NEEDS)[number];
+
+/** A public token of Link, from its arrival until it is an item. */
+export const PUBLIC_TOKEN_STATUSES = ["pending", "exchanging", "linked", "failed"] as const;
+export type PublicTokenStatus = (typeof PUBLIC_TOKEN_STATUSES)[number];
+
+/** Why a public token did not become an item. */
+export const PUBLIC_TOKEN_REASONS = ["expired", "exchanged_elsewhere", "lost", "refused"] as const;
+export type PublicTokenReason = (typeof PUBLIC_TOKEN_REASONS)[number];

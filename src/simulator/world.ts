@@ -49,6 +49,10 @@ export interface LinkToken {
   alsoUpdated: readonly Item[];
   /** Plaid reports its sessions: by webhooks, and with all their events in /link/token/get */
   reported: boolean;
+  /** one session may add several Items */
+  multiItem: boolean;
+  /** what else the request said, for the control */
+  asked: Record<string, unknown>;
   createdAt: number;
   expiresAt: number;
 }

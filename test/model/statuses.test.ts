@@ -10,6 +10,8 @@ import {
   JOB_KINDS,
   JOB_STATUSES,
   MEMBER_PHASES,
+  PUBLIC_TOKEN_REASONS,
+  PUBLIC_TOKEN_STATUSES,
   STORED_DELIVERY_STATUSES,
 } from "../../src/model/statuses.ts";
 import { SOURCES } from "../../src/model/webhook.ts";
@@ -27,6 +29,8 @@ test.for<[string, string, readonly string[]]>([
   ["tartan.integrations", "environment", ENVIRONMENTS],
   ["journal.webhooks", "source", SOURCES],
   ["sync.subjects", "status", ITEM_STATUSES],
+  ["linking.public_tokens", "status", PUBLIC_TOKEN_STATUSES],
+  ["linking.public_tokens", "reason", PUBLIC_TOKEN_REASONS],
   ["relay.destinations", "ordering", ORDERINGS],
   ["relay.signing_keys", "scheme", SIGNING_SCHEMES],
   ["relay.deliveries", "form", FORMS],

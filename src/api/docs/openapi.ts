@@ -30,6 +30,7 @@ const TAGS = [
   { name: "Integrations", description: "One Plaid client each: its credentials, its intake URL, its webhook secret." },
   { name: "Intake", description: "Where Plaid and your backend post webhooks." },
   { name: "Items", description: "Plaid Items, their tokens, and the state of their mirror." },
+  { name: "Link", description: "Link tokens, and the public tokens that become Items." },
   {
     name: "Subjects",
     description:
@@ -53,7 +54,7 @@ const REFUSALS: Record<string, string> = {
   401: "The API key is missing or not known.",
   404: "It does not exist.",
   409: "It contradicts the present state.",
-  422: "Plaid refused client id or secret.",
+  422: "Plaid refused client id, secret or token.",
   502: "Plaid could not be reached, or refused.",
   503: "Not now: Postgres does not answer, or a limit is reached. `Retry-After` says when to try again.",
 };

@@ -54,6 +54,7 @@ export type Api = FastifyInstance<
 type Tag =
   | "Integrations"
   | "Items"
+  | "Link"
   | "Subjects"
   | "Journal"
   | "Audit log"

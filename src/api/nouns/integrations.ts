@@ -128,6 +128,9 @@ export const integrationExample = {
   revealed_resources: [],
   enabled_resources: [],
   masking_resources: [],
+  adopt_items: false,
+  link_client_name: "Acme Budget",
+  link_language: "en",
   url: `https://tartan.example.com/v1/integrations/${INTEGRATION_ID}`,
   created_at: "2026-11-02T09:14:00.000Z",
   updated_at: "2026-11-02T09:14:00.000Z",
@@ -159,6 +162,9 @@ const integration = {
     z.array(z.string()),
     "Resources that are no longer revealed and whose stored rows are just being masked; empty when all are.",
   ),
+  adopt_items: described(z.boolean(), "Whether public tokens in Plaid's LINK webhooks are exchanged."),
+  link_client_name: described(z.string().nullable(), "`client_name` of Link tokens that name none."),
+  link_language: described(z.string(), "`language` of Link tokens that name none."),
   url: described(z.string(), "The intake URL: Plaid's `webhook`, and where your backend posts."),
   created_at: timestamp("When it was created."),
   updated_at: timestamp("When it last changed."),
@@ -254,7 +260,7 @@ const CHANGE = {
     operationId: "updateIntegration",
     summary: "Change an integration",
     description:
-      "Changes the given fields and keeps the rest: its name, its countries, the options for transactions, what it reveals and enables, or Plaid's client id and secret, for example after " +
+      "Changes the given fields and keeps the rest: its name, its countries, the options for transactions and for Link, what it reveals and enables, or Plaid's client id and secret, for example after " +
       "the secret was rotated in Plaid's dashboard. New credentials are tried at Plaid first, as at creation. What is no longer revealed is " +
       "masked in whatever is written from then on, and in all stored rows: mostly before the answer, which comes after ten seconds at the " +
       "latest. Until `masking_resources` is empty, some stored rows are not masked yet.",

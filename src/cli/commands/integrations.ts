@@ -2,11 +2,9 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import {
   createIntegration,
-  getIntegration,
   integrationUrl,
   listIntegrations,
   rotateWebhookSecret,
-  type Integration,
   type IntegrationChange,
 } from "../../integrations/integrations.ts";
 import { deleteIntegration, updateIntegration } from "../../lifecycle/integrations.ts";
@@ -20,6 +18,7 @@ import { didYouMean } from "../../suggest.ts";
 import { askForIntegration, purposeIn, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
 import { callsCommand } from "./integrations/calls.ts";
 import { confirmMasking, sayListChanges } from "./integrations/lists.ts";
+import { found, show } from "./integrations/show.ts";
 import { publicUrl, withCore, type Core } from "../wiring/core.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
@@ -91,6 +90,9 @@ function createCommand(): Command {
     .option("--reveal <resources>", REVEAL_HELP, namesOf)
     .option("--permissible-purpose <purpose>", PURPOSE_HELP)
     .option("--enable <resources>", ENABLE_HELP, namesOf)
+    .option("--adopt-items", ADOPT_HELP)
+    .option("--link-name <name>", LINK_NAME_HELP)
+    .option("--link-language <code>", LINK_LANGUAGE_HELP)
     .option(REASON, REASON_HELP)
     .option("--no-check", "do not check the credentials with Plaid")
     .option("--json", "print JSON, ask nothing")
@@ -109,6 +111,10 @@ const DAYS_HELP = `days of transactions for items that are not initialised yet, 
 
 const REVEAL_HELP = `resources whose sensitive fields are not masked: ${REVEALABLE.join(",")}`;
 const ENABLE_HELP = `billed resources to request: ${ENABLABLE.join(",") || "there are none"}`;
+
+const ADOPT_HELP = "link new items by itself: exchange the public tokens in Plaid's LINK webhooks";
+const LINK_NAME_HELP = "the name of your application in Link, where a Link token gives none";
+const LINK_LANGUAGE_HELP = "the language of Link, where a Link token gives none, such as en";
 
 const REPLACES = "the list replaces the one before";
 
@@ -130,6 +136,10 @@ function updateCommand(): Command {
     .option("--reveal <resources>", `${REVEAL_HELP}; ${REPLACES}, \`none\` masks all`, namesOf)
     .option("--permissible-purpose <purpose>", PURPOSE_HELP)
     .option("--enable <resources>", `${ENABLE_HELP}; ${REPLACES}, \`none\` requests none`, namesOf)
+    .option("--adopt-items", ADOPT_HELP)
+    .option("--no-adopt-items", "leave public tokens to your backend")
+    .option("--link-name <name>", LINK_NAME_HELP)
+    .option("--link-language <code>", LINK_LANGUAGE_HELP)
     .option(REASON, REASON_HELP)
     .option("--yes", "do not ask for confirmation before rows are masked")
     .option("--json", "print JSON")
@@ -144,6 +154,9 @@ interface UpdateFlags extends Json {
   permissiblePurpose?: string;
   reveal?: string[];
   enable?: string[];
+  adoptItems?: boolean;
+  linkName?: string;
+  linkLanguage?: string;
   reason?: string;
   yes?: true;
 }
@@ -159,6 +172,9 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
     consumer_report_permissible_purpose: permissiblePurpose === undefined ? undefined : purposeIn(permissiblePurpose),
     revealed_resources: reveal,
     enabled_resources: enable,
+    adopt_items: flags.adoptItems,
+    link_client_name: flags.linkName,
+    link_language: flags.linkLanguage,
   };
   if (Object.values(changes).every((value) => value === undefined)) {
     throw new TartanError(
@@ -178,12 +194,6 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
     tell("Tartan reads each item's transactions again in full at its next sync.");
   }
   sayListChanges(before, updated);
-}
-
-async function found(database: Core["database"], id: string): Promise<Integration> {
-  const integration = await getIntegration(database, id);
-  if (integration) return integration;
-  throw new TartanError("not_found", `There is no integration ${id}; see \`npx tartan integrations list\`.`);
 }
 
 /** `Production` means production; any other name is refused with the accepted ones. */
@@ -233,42 +243,6 @@ async function list({ database, config }: Core, { json }: Json): Promise<void> {
     },
     "There is no integration yet: npx tartan integrations create plaid_item_v1",
   );
-}
-
-async function show({ database, config }: Core, id: string, { json }: Json): Promise<void> {
-  const integration = await found(database, id);
-  const url = integrationUrl(publicUrl(config), id);
-  if (json) return sayJson({ ...integration, url });
-  const {
-    name,
-    environment,
-    plaid_url,
-    client_id,
-    country_codes,
-    days_requested,
-    include_original_description,
-    consumer_report_permissible_purpose,
-    revealed_resources,
-    enabled_resources,
-    masking_resources,
-    created_at,
-  } = integration;
-  sayFacts({
-    id,
-    name: bold(name),
-    "webhook URL": cyan(url),
-    environment,
-    plaid_url,
-    client_id,
-    countries: country_codes.join(" "),
-    "days requested": days_requested === null ? "Plaid's default (90)" : String(days_requested),
-    "original description": include_original_description ? "asked for" : "not asked for",
-    "permissible purpose": consumer_report_permissible_purpose ?? "none",
-    "not masked": revealed_resources.join(" ") || "nothing",
-    ...(masking_resources.length > 0 && { "being masked": masking_resources.join(" ") }),
-    "billed resources": enabled_resources.join(" ") || "not requested",
-    created: ago(created_at),
-  });
 }
 
 async function rotate(

@@ -116,6 +116,8 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   due: cyan,
   item_unknown: yellow,
   unknown_webhook: yellow,
+  exchanging: cyan,
+  linked: green,
   failed: red,
 };
 

@@ -17,6 +17,7 @@ import { allIntegrations } from "../../integrations/unfinished.ts";
 import { startReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
+import { pruneLinks } from "../../linking/forget.ts";
 import { openRefusals } from "../../journal/refusals.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import type { KnownIntegration } from "../../model/integration.ts";
@@ -153,6 +154,7 @@ export function janitorOptions({
       await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
     "delete old jobs about items": (signal) => pruneFleet(cancellable(database, signal), signal),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
+    "delete old Link tokens and public tokens": (signal) => pruneLinks(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),
     ...(days > 0 && {
       "delete rows that Plaid removed": (signal?: AbortSignal) =>

@@ -13,14 +13,14 @@ import { faultSchema, type FaultInput, type ActiveFault } from "../faults.ts";
 import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
 import { planFor } from "../history.ts";
-import { beginProducts, linkItem, updateItem } from "../link.ts";
-import { finishSession } from "../records/link-session.ts";
+import { beginProducts } from "../link.ts";
 import type { Simulation } from "../simulation.ts";
 import type { BookName } from "../products/index.ts";
 import { transactionsText } from "../transaction-text.ts";
 import { newestFirst } from "../transactions.ts";
 import type { SentFilter, SentWebhook } from "../webhooks/log.ts";
 import { Activity } from "./activity.ts";
+import { completeLink, describeLink, type CompletedLink } from "./links.ts";
 import { RecordControl } from "./records.ts";
 import { changeTruth, truthOf, type BookChange, type BookInput } from "./books.ts";
 import { brief, resultOf, type ChangeResult } from "./results.ts";
@@ -72,23 +72,15 @@ export class Control {
     return { items };
   }
 
-  /** Finishes a Link session: a new Item and its public token, or in update mode the repaired Item. */
-  completeLink(input: z.input<typeof inputs.linkInput>): { public_token: string | null; item_id: string } {
+  /** Finishes a Link session: new Items and their public tokens, or in update mode the repaired Items. */
+  completeLink(input: z.input<typeof inputs.linkInput>): CompletedLink {
     const request = inputs.check(inputs.linkInput, input);
-    const link = this.#sim.world.linkTokens.get(request.link_token);
-    if (!link) throw inputs.badInput({ link_token: "is unknown: create one with /link/token/create" });
-    if (link.expiresAt <= this.#sim.time.now()) throw inputs.badInput({ link_token: "has expired: create another" });
-    if (link.item) {
-      for (const item of [link.item, ...link.alsoUpdated]) updateItem(this.#sim, item, link);
-      finishSession(this.#sim, request.link_token, link, null);
-      return { public_token: null, item_id: link.item.itemId };
-    }
-    const institution = this.#institution(request.institution_id);
-    const { clientId, webhook, userId, days } = link;
-    const { products, ifSupported, consented } = link;
-    const rest = { webhook, userId, login: loginAt(request), days };
-    const item = linkItem(this.#sim, { clientId, institution, products, ifSupported, consented, ...rest });
-    return { public_token: finishSession(this.#sim, request.link_token, link, item), item_id: item.itemId };
+    return completeLink(this.#sim, request, this.#institution(request.institution_id));
+  }
+
+  /** What a Link token was made with. */
+  linkToken(linkToken: string): Record<string, unknown> {
+    return describeLink(this.#sim, linkToken);
   }
 
   /** Adds a client, or changes the secret and the webhook URL of one. */

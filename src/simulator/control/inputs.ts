@@ -85,6 +85,8 @@ export const clientInput = z.strictObject({
 
 export const linkInput = z.strictObject({
   link_token: z.string(),
+  /** how many Items the user adds; several only where the Link token allows it */
+  items: z.int().min(1).max(10).default(1),
   institution_id: z.string().optional(),
   user: z.enum(["user_good", "user_transactions_dynamic", "user_custom"]).default("user_good"),
   password,

@@ -62,6 +62,7 @@ const ROUTES: Record<string, Handler> = {
     found.control.records.get(kindIn(found), second(found), found.query["client_id"]),
   "POST /records/:kind/:id": (found) =>
     found.control.records.change(kindIn(found), second(found), found.body, found.query["client_id"]),
+  "GET /links/:link_token": (found) => found.control.linkToken(first(found)),
   "POST /links": ({ control, body }) => control.completeLink(body),
   "POST /clients": ({ control, body }) => control.addClient(body),
   "GET /clock": ({ control }) => control.clock(),

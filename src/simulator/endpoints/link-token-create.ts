@@ -83,6 +83,14 @@ export const linkTokenCreate = endpoint("/link/token/create", { ...withoutEffect
     item,
     alsoUpdated,
     reported: body.hosted_link !== undefined || body.enable_multi_item_link === true,
+    multiItem: body.enable_multi_item_link === true,
+    asked: {
+      client_user_id: body.user?.client_user_id ?? null,
+      client_name: body.client_name,
+      language: body.language,
+      country_codes: body.country_codes,
+      account_selection: body.update?.account_selection_enabled ?? false,
+    },
     createdAt,
     expiresAt,
   });

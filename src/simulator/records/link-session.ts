@@ -150,20 +150,20 @@ function sessionAccount(account: Parameters<typeof accountObject>[0]): Plain {
 
 /**
  * Keeps a session that the control finished, and sends its webhooks where Plaid reports them.
- * @param item the Item that was added; null: one was repaired
- * @returns the public token of the Item
+ * @param items the Items that were added; none in update mode
+ * @returns their public tokens
  */
-export function finishSession(sim: Simulation, link_token: string, link: LinkToken, item: Item | null): string | null {
+export function finishSession(sim: Simulation, link_token: string, link: LinkToken, items: readonly Item[]): string[] {
   const { clientId, webhook, userId, reported } = link;
   const making = {
     link_token,
     ...(userId === null ? {} : { user_id: userId }),
-    item_ids: item ? [item.itemId] : [],
+    item_ids: items.map(({ itemId }) => itemId),
     items: 0,
     outcome: "SUCCESS",
   } as const;
   const { state } = makeRecord(sim, linkSession, clientId, making, { webhook, webhooks: reported && webhook !== null });
-  return state.added[0]?.publicToken ?? null;
+  return state.added.map(({ publicToken }) => publicToken);
 }
 
 /** Plaid's LinkTokenGetSessionsResponse */

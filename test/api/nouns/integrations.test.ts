@@ -110,6 +110,7 @@ describe("an integration", () => {
     const shown = await world.api.call(`GET /v1/integrations/${made.id}`);
     expect(shown.status).toBe(200);
     expect(Object.keys(shown.body).toSorted()).toEqual([
+      "adopt_items",
       "client_id",
       "consumer_report_permissible_purpose",
       "country_codes",
@@ -119,6 +120,8 @@ describe("an integration", () => {
       "environment",
       "id",
       "include_original_description",
+      "link_client_name",
+      "link_language",
       "masking_resources",
       "name",
       "plaid_url",

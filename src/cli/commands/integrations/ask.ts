@@ -22,6 +22,9 @@ export interface IntegrationFlags {
   permissiblePurpose?: string;
   reveal?: string[];
   enable?: string[];
+  adoptItems?: true;
+  linkName?: string;
+  linkLanguage?: string;
   reason?: string;
   check: boolean;
   json?: true;
@@ -53,6 +56,9 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
       : { consumer_report_permissible_purpose: purposeIn(flags.permissiblePurpose) }),
     ...(flags.reveal === undefined ? {} : { revealed_resources: flags.reveal }),
     ...(flags.enable === undefined ? {} : { enabled_resources: flags.enable }),
+    ...(flags.adoptItems && { adopt_items: true }),
+    ...(flags.linkName === undefined ? {} : { link_client_name: flags.linkName }),
+    ...(flags.linkLanguage === undefined ? {} : { link_language: flags.linkLanguage }),
   };
   const ask = Boolean(process.stdin.isTTY && process.stdout.isTTY && !flags.json);
   const required = ask ? await askTheRest(given) : insistOn(given);

@@ -1,0 +1,229 @@
+/**
+ * Exchanges a public token for an item's access token, once, and links the item.
+ *
+ *   claimed ─▶ Plaid is asked ─▶ the access token is stored, with the item, its ITEM/CREATED and the outcome, in one transaction ─▶ linked
+ *                        ├─▶ Plaid does not know the token (any more) ─▶ failed: expired, exchanged elsewhere, or lost
+ *                        └─▶ Plaid did not answer, or refuses for a while ─▶ pending again
+ *
+ * Plaid gives an access token once. So the request is never cut off, and a commit that fails is repeated. If the process ends
+ * between Plaid's answer and the commit, the access token is gone: the next attempt finds that Plaid no longer knows the public token and that an
+ * attempt before it had no outcome, and says `lost`.
+ */
+import { isPassing } from "../database/failures.ts";
+import type { Queryable } from "../database/types.ts";
+import { TartanError } from "../errors.ts";
+import { linkWithin } from "../journal/link.ts";
+import { newUuid, toWebhookId } from "../model/ids.ts";
+import type { PublicTokenReason } from "../model/statuses.ts";
+import { checked } from "../model/validation.ts";
+import { PlaidError, UNREADABLE_ANSWER } from "../plaid/errors.ts";
+import { growing } from "../sync/retry.ts";
+import { ask } from "./ask.ts";
+import { Exchange } from "./link.schema.ts";
+import { tokenSha256, type LinkingDeps } from "./link-tokens.ts";
+import {
+  CLAIM_BY_TOKEN,
+  FIND_PUBLIC_TOKEN,
+  LEASE_SECONDS,
+  NOTE_FAILURE,
+  NOTE_LINKED,
+  NOTE_PUBLIC_TOKEN,
+  NOTE_REFUSED,
+  RENEW_CLAIM,
+} from "./queries.ts";
+
+const ENDPOINT = "/item/public_token/exchange";
+/** Plaid's code where a public token is unknown, expired or exchanged. */
+const UNKNOWN_TOKEN = "INVALID_PUBLIC_TOKEN";
+
+export interface Claim {
+  /** UUID of the public token's row */
+  id: string;
+  integrationId: string;
+  userId: string | null;
+  /** UUID of the first webhook that brought the token */
+  webhookId: string | null;
+  linkSessionId: string | null;
+  adopt: boolean;
+  attempts: number;
+  fence: string;
+}
+
+export interface LinkedByToken {
+  item_id: string;
+  /** `whk_…` of ITEM/CREATED */
+  webhook_id: string;
+  /** false where the item was known and its token was replaced */
+  created: boolean;
+}
+
+/** What a caller adds to the transactions in which a claim ends. */
+export interface Outcomes {
+  linked?(tx: Queryable, claim: Claim, linked: LinkedByToken): Promise<void>;
+  failed?(tx: Queryable, claim: Claim, reason: PublicTokenReason, errorCode: string): Promise<void>;
+}
+
+/** The waits between attempts. */
+const RETRY_MS = 1000;
+const RETRY_MAX_MS = 60_000;
+/** How long a commit is repeated while Postgres is away. */
+const COMMIT_PATIENCE_MS = 60_000;
+const COMMIT_PAUSE_MS = 250;
+
+/**
+ * Exchanges a claimed token and links its item.
+ * @param body of ITEM/CREATED; generated when absent
+ * @throws PlaidError; TartanError of Postgres. The claim is settled or given back before
+ */
+export async function exchangeClaimed(
+  deps: LinkingDeps,
+  claim: Claim,
+  publicToken: string,
+  { outcomes = {}, body }: { outcomes?: Outcomes; body?: (itemId: string) => Buffer } = {},
+): Promise<LinkedByToken> {
+  const beating = keepClaim(deps, claim);
+  try {
+    const { integrationId, userId } = claim;
+    const { access_token: accessToken, item_id: itemId } = await exchange(deps, claim, publicToken).catch(
+      async (error: unknown) => {
+        await settleFailure(deps, claim, error, outcomes);
+        throw error;
+      },
+    );
+    return await patiently(deps, () =>
+      deps.database.transaction(async (tx) => {
+        const item = { integrationId, itemId, accessToken, userId: userId ?? undefined, body: body?.(itemId) };
+        const { id, created } = await linkWithin(tx, deps.vault, item);
+        await tx.query(NOTE_LINKED, [claim.id, itemId]);
+        const linked = { item_id: itemId, webhook_id: toWebhookId(id), created };
+        await outcomes.linked?.(tx, claim, linked);
+        return linked;
+      }),
+    );
+  } finally {
+    beating.abort();
+  }
+}
+
+interface Exchanged {
+  access_token: string;
+  item_id: string;
+}
+
+async function exchange(deps: LinkingDeps, { integrationId }: Claim, public_token: string): Promise<Exchanged> {
+  const about = { integrationId, itemId: null, endpoint: ENDPOINT };
+  const { access_token, item_id } = await ask<Partial<Exchanged>>(deps, about, { public_token });
+  if (typeof access_token === "string" && typeof item_id === "string") return { access_token, item_id };
+  throw new PlaidError({ errorType: "NETWORK", errorCode: UNREADABLE_ANSWER, httpStatus: 200 });
+}
+
+/** Settles the claim, or gives it back for another attempt. */
+async function settleFailure(deps: LinkingDeps, claim: Claim, error: unknown, outcomes: Outcomes): Promise<void> {
+  const code = codeOf(error);
+  const isUnknown = code === UNKNOWN_TOKEN;
+  if (!isUnknown && !isFinal(error)) {
+    const inMs = growing(RETRY_MS, RETRY_MAX_MS, claim.attempts);
+    await deps.database.query(NOTE_FAILURE, [claim.id, claim.fence, code, inMs, isInDoubt(error)]);
+    return;
+  }
+  await deps.database.transaction(async (tx) => {
+    type Row = { reason: PublicTokenReason };
+    const { rows } = await tx.query<Row>(NOTE_REFUSED, [claim.id, claim.fence, code, isUnknown]);
+    if (rows[0]) await outcomes.failed?.(tx, claim, rows[0].reason, code);
+  });
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof PlaidError ? error.errorCode : error instanceof TartanError ? error.code : "internal";
+
+/** Nothing will change the answer. Wrong credentials may be set right while the token lives. */
+const isFinal = (error: unknown): boolean =>
+  error instanceof PlaidError
+    ? error.retryClass === "item_ended"
+    : error instanceof TartanError && error.code === "not_found";
+
+/** Plaid may have exchanged the token: its answer did not come, or it failed at the exchange. */
+const isInDoubt = (error: unknown): boolean =>
+  error instanceof PlaidError && (error.errorType === "NETWORK" || error.errorType === "API_ERROR");
+
+/** Repeats a commit, on another connection, for as long as Postgres is away. */
+async function patiently<T>({ clock }: LinkingDeps, commit: () => Promise<T>): Promise<T> {
+  const until = clock.now() + COMMIT_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await commit();
+    } catch (error) {
+      if (!isPassing(error) || clock.now() >= until) throw error;
+      await clock.sleep(COMMIT_PAUSE_MS);
+    }
+  }
+}
+
+/** Renews the claim until the result is aborted. A claim that another process took over is not renewed. */
+function keepClaim({ database, clock }: LinkingDeps, { id, fence }: Claim): AbortController {
+  const stop = new AbortController();
+  void (async () => {
+    for (;;) {
+      await clock.sleep((LEASE_SECONDS * 1000) / 3, stop.signal);
+      if (stop.signal.aborted) return;
+      // A renewal that fails is followed by another.
+      await database.query(RENEW_CLAIM, [id, fence]).catch(() => undefined);
+    }
+  })();
+  return stop;
+}
+
+/** How long a request waits for another that exchanges the same token. */
+const WAIT_MS = 10_000;
+const LOOK_EVERY_MS = 100;
+
+/**
+ * Exchanges a public token for a request and links its item. A repeated request gets the same item: Plaid is asked once.
+ * @throws TartanError `invalid_request` naming each field, `not_found` (integration), `public_token_refused`, `overloaded`; PlaidError
+ */
+export async function exchangePublicToken(
+  deps: LinkingDeps,
+  given: Exchange,
+): Promise<{ item_id: string; webhook_id: string | null; created: boolean }> {
+  const { integration_id, public_token, user_id } = checked(Exchange, given, "exchange");
+  if ((await deps.directory.find(integration_id)) === null)
+    throw new TartanError("not_found", `There is no integration ${integration_id}.`, {
+      fields: { integration_id: "names no integration" },
+    });
+  const sha256 = tokenSha256(public_token);
+  const { database, clock } = deps;
+  await database.query(NOTE_PUBLIC_TOKEN, [newUuid(), integration_id, sha256, user_id ?? null]);
+  const until = clock.now() + WAIT_MS;
+  for (;;) {
+    const { rows } = await database.query<Claim>(CLAIM_BY_TOKEN, [integration_id, sha256]);
+    if (rows[0]) return await exchangeFor(deps, rows[0], public_token, user_id);
+    type Found = { status: string; item_id: string | null };
+    const [found] = (await database.query<Found>(FIND_PUBLIC_TOKEN, [integration_id, sha256])).rows;
+    if (found?.status === "linked" && found.item_id !== null)
+      return { item_id: found.item_id, webhook_id: null, created: false };
+    if (clock.now() >= until) throw beingExchanged();
+    await clock.sleep(LOOK_EVERY_MS);
+  }
+}
+
+const beingExchanged = (): TartanError =>
+  new TartanError("overloaded", "The public token is being exchanged just now. Send the request again.", {
+    retryAfterSeconds: LEASE_SECONDS,
+  });
+
+async function exchangeFor(
+  deps: LinkingDeps,
+  claim: Claim,
+  publicToken: string,
+  userId: string | undefined,
+): Promise<LinkedByToken> {
+  try {
+    return await exchangeClaimed(deps, { ...claim, userId: userId ?? claim.userId }, publicToken);
+  } catch (error) {
+    if (!(error instanceof PlaidError) || error.errorCode !== UNKNOWN_TOKEN) throw error;
+    const message =
+      "Plaid does not exchange this public token: it is older than 30 minutes, was exchanged before, or belongs to another Plaid client.";
+    const fields = { public_token: "is not one that Plaid exchanges; have the user link again" };
+    throw new TartanError("public_token_refused", message, { cause: error, fields });
+  }
+}

@@ -1,0 +1,116 @@
+/** The statements of linking/. Values are always bound; instants are the database's clock. */
+import type { Statement } from "../database/types.ts";
+
+/* Link tokens. */
+
+export const STORE_LINK_TOKEN: Statement = {
+  name: "linking_store_link_token",
+  text: `insert into linking.link_tokens (token_sha256, integration_id, user_id, item_id, adopt, expires_at)
+    values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
+};
+
+/* Public tokens. */
+
+/** Plaid's life of a public token. */
+const LIFE = "interval '30 minutes'";
+/** How long a claim holds without a renewal. */
+export const LEASE_SECONDS = 30;
+const LEASE = `interval '${LEASE_SECONDS} seconds'`;
+
+/** $1 id, $2 integration, $3 hash of the token, $4 user. A request brought it. */
+export const NOTE_PUBLIC_TOKEN: Statement = {
+  name: "linking_note_public_token",
+  text: `insert into linking.public_tokens (id, integration_id, token_sha256, adopt, user_id, received_at, expires_at)
+    values ($1, $2, $3, false, $4, now(), now() + ${LIFE}) on conflict (integration_id, token_sha256) do nothing`,
+};
+
+const CLAIMED = `id, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
+  link_session_id as "linkSessionId", adopt, attempts, fence::text as fence`;
+
+/**
+ * For a request: claims the token $2 of the integration $1 unless it is linked, or somebody exchanges it now. A claim of a token whose
+ * lease has ended follows an attempt of which nobody knows the outcome.
+ */
+export const CLAIM_BY_TOKEN: Statement = {
+  name: "linking_claim_by_token",
+  text: `update linking.public_tokens set status = 'exchanging', reason = null, next_at = now() + ${LEASE},
+      attempts = attempts + 1, fence = fence + 1, in_doubt = in_doubt or status = 'exchanging', settled_at = null
+    where integration_id = $1 and token_sha256 = $2
+      and (status in ('pending', 'failed') or (status = 'exchanging' and next_at <= now()))
+    returning ${CLAIMED}`,
+};
+
+export const FIND_PUBLIC_TOKEN: Statement = {
+  name: "linking_find_public_token",
+  text: "select status, item_id from linking.public_tokens where integration_id = $1 and token_sha256 = $2",
+};
+
+/** $1 id, $2 fence: holds the claim for longer. */
+export const RENEW_CLAIM: Statement = {
+  name: "linking_renew_claim",
+  text: `update linking.public_tokens set next_at = now() + ${LEASE}
+    where id = $1 and fence = $2::bigint and status = 'exchanging' returning id`,
+};
+
+/** $1 id, $2 item. Whoever has the access token writes it, whichever claim is the newest: nobody can have another. */
+export const NOTE_LINKED: Statement = {
+  name: "linking_note_linked",
+  text: `update linking.public_tokens set status = 'linked', reason = null, item_id = $2, last_error = null, settled_at = now()
+    where id = $1`,
+};
+
+/**
+ * $1 id, $2 fence, $3 Plaid's code, $4 milliseconds until the next attempt, $5 whether Plaid may have exchanged the token. One that has
+ * ended by then fails.
+ */
+export const NOTE_FAILURE: Statement = {
+  name: "linking_note_failure",
+  text: `update linking.public_tokens set status = 'pending', last_error = $3, in_doubt = in_doubt or $5,
+      next_at = now() + $4 * interval '1 millisecond'
+    where id = $1 and fence = $2::bigint and status = 'exchanging' returning id`,
+};
+
+/** $1 id, $2 fence, $3 Plaid's code, $4 whether Plaid says that it does not know the token (any more). */
+export const NOTE_REFUSED: Statement = {
+  name: "linking_note_refused",
+  text: `update linking.public_tokens set status = 'failed', last_error = $3, settled_at = now(), reason = case
+      when not $4 then 'refused' when in_doubt then 'lost' when expires_at <= now() then 'expired' else 'exchanged_elsewhere' end
+    where id = $1 and fence = $2::bigint and status = 'exchanging'
+    returning reason, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
+      link_session_id as "linkSessionId", adopt`,
+};
+
+/* The list. */
+
+const LISTED = `id, integration_id, status, reason, adopt, user_id, item_id, link_session_id, webhook_id, received_at, expires_at,
+  attempts, last_error, settled_at`;
+
+export const LIST_FILTERS = ["integration_id", "status", "item_id", "user_id", "webhook_id"] as const;
+export type ListFilter = (typeof LIST_FILTERS)[number];
+
+/** A page, newest first. Values: the given filters', the cursor's id if paged, the number of rows. */
+export function listQuery(given: readonly ListFilter[], paged: boolean): string {
+  const condition = (filter: ListFilter, index: number): string =>
+    filter === "webhook_id"
+      ? `id in (select public_token from linking.public_token_webhooks where webhook_id = $${index + 1}::uuid)`
+      : `${filter} = $${index + 1}`;
+  const conditions = [...given.map(condition), paged ? `id < $${given.length + 1}::uuid` : "true"];
+  return `select ${LISTED} from linking.public_tokens where ${conditions.join(" and ")}
+    order by id desc limit $${given.length + (paged ? 2 : 1)}`;
+}
+
+/* Retention. */
+
+/** $1 rows at once. Webhooks about a session may come as long as the token is valid, and for a while after. */
+export const TRIM_LINK_TOKENS = `delete from linking.link_tokens where token_sha256 = any (array(
+  select token_sha256 from linking.link_tokens where expires_at < now() - interval '7 days' order by expires_at limit $1))`;
+export const TRIM_PUBLIC_TOKENS = `delete from linking.public_tokens where id = any (array(
+  select id from linking.public_tokens where id < tartan.least_id_at(now() - interval '30 days') order by id limit $1))`;
+export const FORGET_LINK_TOKENS_OF_ITEM = "delete from linking.link_tokens where integration_id = $1 and item_id = $2";
+export const FORGET_PUBLIC_TOKENS_OF_ITEM =
+  "delete from linking.public_tokens where integration_id = $1 and item_id = $2";
+/** $1 integration, $2 rows at once. */
+export const PURGE_LINK_TOKENS = `delete from linking.link_tokens where token_sha256 = any (array(
+  select token_sha256 from linking.link_tokens where integration_id = $1 limit $2))`;
+export const PURGE_PUBLIC_TOKENS = `delete from linking.public_tokens where id = any (array(
+  select id from linking.public_tokens where integration_id = $1 limit $2))`;
