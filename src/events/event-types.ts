@@ -18,6 +18,8 @@ const BEFORE_CHANGES = {
   "item.permissions_required": "The user did not grant an item a product; update mode lets the user grant it.",
   "item.duplicate_found":
     "An item has accounts that another item of the same user has too: the user seems to have linked the same login twice.",
+  "item.notice_cleared":
+    "What `item.consent_expiring`, `item.new_accounts`, `item.account_revoked` or `item.permissions_required` said of an item no longer holds.",
   "item.removed": "An item is no longer synced: it was unlinked or erased, or Plaid no longer has it.",
 } as const;
 

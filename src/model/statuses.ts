@@ -13,6 +13,24 @@ export const ITEM_STATUSES = [
 ] as const;
 export type ItemStatus = (typeof ITEM_STATUSES)[number];
 
+/** What the user of an item must do or know while its data still flows. */
+export const NOTICE_KINDS = [
+  "consent_expiring",
+  "disconnect_pending",
+  "new_accounts",
+  "permissions_required",
+  "account_revoked",
+] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];
+
+/** Who says that an item was repaired: Plaid's LOGIN_REPAIRED, your ITEM/UPDATED, or a session of Link in update mode. */
+export const REPAIRS = ["login_repaired", "item_updated", "link_session"] as const;
+export type RepairedBy = (typeof REPAIRS)[number];
+
+/** Why a notice went: a repair, what Plaid answered, or its time has passed and the item is well. */
+export const NOTICE_ENDS = [...REPAIRS, "noticed", "passed"] as const;
+export type NoticeEnd = (typeof NOTICE_ENDS)[number];
+
 /** The deliveries of a destination that is not active are held. */
 export const DESTINATION_STATUSES = ["active", "paused", "disabled"] as const;
 export type DestinationStatus = (typeof DESTINATION_STATUSES)[number];

@@ -21,6 +21,9 @@ import { eventsOf } from "./events.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
+import { noticesAfter } from "./item-news.ts";
+import type { NextNotices } from "./next-notices.ts";
+import { forgetNotices, forgetRepair, writeNotices } from "./notices.ts";
 import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
 import { held, leaseLost } from "./lease.ts";
 import { WEBHOOKS_MAX } from "./queue.ts";
@@ -65,9 +68,11 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
     if (changed.length > 0) await recordHealed(tx, ending, changed, written.info);
-    await recordQuietly(tx, eventsOf(ending, written, await counterpartsIn(tx, ending, written)));
+    const notices = await noticesAfter(tx, ending, written);
+    const counterparts = await counterpartsIn(tx, ending, written);
+    await recordQuietly(tx, eventsOf(ending, written, notices, counterparts));
     await settlePages(tx, ending);
-    await settle(tx, ending, written);
+    await settle(tx, ending, written, notices);
     return { info: written.info, healed: changed, unfit: unfit ?? [] };
   }, "long");
 }
@@ -168,8 +173,17 @@ async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<v
 
 const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({ id }) => id);
 
+async function settleNotices(tx: Queryable, ending: Ending, next: NextNotices): Promise<void> {
+  const { claim, decision, outcomes, notices } = ending;
+  if (claim.kind !== "item" || decision.status === "unlinked") return;
+  if (decision.gone) return await forgetNotices(tx, claim.integrationId, claim.id);
+  await writeNotices(tx, claim, notices, next);
+  const answered = outcomes.some((outcome) => "read" in outcome && outcome.root !== null);
+  if (notices.repair && answered) await forgetRepair(tx, claim, notices.repair);
+}
+
 /** Writes the subject's next state. A mark that came during the run leaves it due. */
-async function settle(tx: Queryable, ending: Ending, written: Written): Promise<void> {
+async function settle(tx: Queryable, ending: Ending, written: Written, notices: NextNotices): Promise<void> {
   const { info, verifiedAt } = written;
   const { claim, webhooks, served, idle, decision } = ending;
   await follow(tx, ending, written);
@@ -177,6 +191,7 @@ async function settle(tx: Queryable, ending: Ending, written: Written): Promise<
   const [now] = rows;
   if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });
   await serve(tx, ending, info);
+  await settleNotices(tx, ending, notices);
   const marked = now.generation !== claim.generation;
   const truncated = webhooks.length === WEBHOOKS_MAX;
   const again = marked || (truncated && decision.retried.size === 0);

@@ -4,6 +4,7 @@ import type { Applied, Scope } from "../mirror/types.ts";
 import type { Absence } from "./cursor-queries.ts";
 import type { Loops } from "./loops.ts";
 import type { Enabled } from "./plan.ts";
+import type { KnownNotices } from "./notices.ts";
 import type { Claim, Decision, Outcome, UpdateInfo } from "./types.ts";
 
 /** The state of a resource before the run. */
@@ -29,6 +30,8 @@ export interface Ending {
   unconfirmed: Buffer | null;
   outcomes: readonly Outcome[];
   decision: Decision;
+  /** as they were when the run began */
+  notices: KnownNotices;
   statuses: ReadonlyMap<string, ResourceStatus>;
   /** those that waited when the run began */
   loops: Loops;

@@ -10,6 +10,8 @@ import { changeType, resourcesOf, rootOf, rootTable, subjectKind } from "../reso
 import type { DerivedEvent } from "../resources/types.ts";
 import { duplicatesByItem, ONE_OF_TWO, replacementsOf } from "./duplicates.ts";
 import type { Ending, Written } from "./ending.ts";
+import type { NextNotices } from "./next-notices.ts";
+import { namedBy } from "./life.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
 type RunEvent = NewEvent | PartedEvent;
@@ -23,13 +25,20 @@ const FAILED: ReadonlySet<Status> = new Set(["retrying", "needs_user", "misconfi
  * The events of a run; none of a subject whose kind has no events.
  * @param counterparts of the accounts that it has added
  */
-export function eventsOf(ending: Ending, written: Written, counterparts: Counterparts | null = null): RunEvent[] {
+export function eventsOf(
+  ending: Ending,
+  written: Written,
+  notices: NextNotices,
+  counterparts: Counterparts | null = null,
+): RunEvent[] {
   const { claim, scope, environment } = ending;
   if (!subjectKind(claim.kind)?.hasEvents) return [];
   const head = { ...headOf(claim), userId: scope.facts.user_id, environment };
   const happened = derivedEvents(ending, written).map(({ type, data }) => ({ ...head, type, data }));
+  const ofNotices = noticeEvents(ending, notices).map(({ type, data }) => ({ ...head, type, data }));
   const known = counterparts === null ? [] : knownBefore(counterparts, head);
-  return [...happened, ...changed(ending, written, head), ...known, ...outcome(ending, written, head)];
+  const rows = changed(ending, written, head);
+  return [...happened, ...ofNotices, ...rows, ...known, ...outcome(ending, written, head)];
 }
 
 const headOf = ({ integrationId, kind, id }: Claim): Head => ({
@@ -55,6 +64,28 @@ function derivedEvents(
     webhooks: served.map((webhook) => ({ ...webhook, body: announcements.get(webhook.id) })),
     gone: decision.gone ? { errorCode: decision.error?.error_code ?? null } : null,
   });
+}
+
+/** A notice that no webhook announced, and those that went. */
+function noticeEvents({ claim, outcomes }: Ending, { noticed, cleared }: NextNotices): DerivedEvent[] {
+  const root = rootOf(resourcesOf(claim.kind));
+  const read = outcomes.find((each) => each.task.resource === root);
+  const item = read && "read" in read ? read.root : null;
+  return [
+    ...noticed.map(({ until }) => ({
+      type: "item.consent_expiring",
+      data: {
+        reason: "PENDING_EXPIRATION",
+        consent_expiration_time: until?.toISOString() ?? null,
+        disconnect_time: null,
+        item,
+      },
+    })),
+    ...cleared.map(({ notice, by }) => ({
+      type: "item.notice_cleared",
+      data: { kind: notice.kind, by, ...namedBy(notice), since: notice.since, until: notice.until, item },
+    })),
+  ];
 }
 
 function changed({ claim, scope, decision, statuses }: Ending, { runId, applied }: Written, head: Head): PartedEvent[] {

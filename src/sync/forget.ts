@@ -7,6 +7,7 @@ import type { Queryable } from "../database/types.ts";
 import type { Subject } from "../model/webhook.ts";
 import { forgetStaged } from "../mirror/forget.ts";
 import { NOTIFY_DUE } from "./mark-queries.ts";
+import { forgetNotices } from "./notices.ts";
 
 /** How many subjects one transaction locks. */
 const AT_ONCE = 1000;
@@ -71,7 +72,14 @@ const FORGET_SUBJECT = `delete from sync.subjects where integration_id = $1 and 
   returning lease_token`;
 const FORGET_RUNS = "delete from sync.runs where integration_id = $1 and kind = $2 and subject_id = $3";
 
+const NOTICES_OF_INTEGRATION = [
+  `delete from sync.notices where ctid = any (array(
+    select ctid from sync.notices where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+  `delete from sync.repairs where ctid = any (array(
+    select ctid from sync.repairs where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+];
 const PURGES = [
+  ...NOTICES_OF_INTEGRATION,
   `delete from sync.runs where ctid = any (array(
     select ctid from sync.runs where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
   `delete from sync.cursors where ctid = any (array(
@@ -97,6 +105,7 @@ export async function endItem(tx: Queryable, integrationId: string, itemId: stri
   await tx.query(END_ITEM, [integrationId, itemId]);
   await tx.query(FORGET_CURSORS, [integrationId, "item", itemId]);
   await forgetLoops(tx, [integrationId, "item", itemId]);
+  await forgetNotices(tx, integrationId, itemId);
 }
 
 export const forgetItem = (tx: Queryable, integrationId: string, itemId: string): Promise<void> =>
@@ -109,6 +118,7 @@ export async function forgetSubject(tx: Queryable, integrationId: string, { kind
   await tx.query(FORGET_CURSORS, key);
   await forgetLoops(tx, key);
   await tx.query(FORGET_RUNS, key);
+  if (kind === "item") await forgetNotices(tx, integrationId, id);
 }
 
 /** Makes the subjects due that failed because of the integration's configuration, in parts. */
@@ -120,6 +130,7 @@ export async function retryIntegration(q: Queryable, id: string): Promise<void> 
 /** Takes the integration's subjects out of the queue, in parts. They keep `oldest_unserved`. */
 export async function endIntegration(q: Queryable, id: string): Promise<void> {
   await eachPage(q, END_SUBJECTS, id);
+  for (const statement of NOTICES_OF_INTEGRATION) await untilNone(q, statement, [id]);
   await forgetLoops(q, [id, "", null]);
 }
 

@@ -20,6 +20,7 @@ import type { Ending, ResourceStatus } from "./ending.ts";
 import { stillHeals } from "./gap.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { withoutMalformed } from "./malformed.ts";
+import { readNotices } from "./notices.ts";
 import { openReader, scopeOf, type ReaderDeps } from "./open-reader.ts";
 import { planRest, planRun, requestable, resourcesFor, touchedBy } from "./plan.ts";
 import { waitingWebhooks } from "./queue.ts";
@@ -42,10 +43,11 @@ export interface RunDeps extends ReaderDeps {
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, statuses, loops, { enabled, permissiblePurpose }] = await Promise.all([
+  const [webhooks, statuses, loops, notices, { enabled, permissiblePurpose }] = await Promise.all([
     waitingWebhooks(database, claim),
     readStatuses(database, claim),
     readLoopsOf(database, claim),
+    readNotices(database, claim),
     // Not from the directory: it may not know yet what was enabled, and this run may be the one that was requested for that.
     enablingOf(database, claim.integrationId),
   ]);
@@ -55,7 +57,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const opened = tasks.length > 0 ? await openReader(deps, claim, permissiblePurpose, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   signal.throwIfAborted();
-  const given = { claim, opened, enabled, statuses, loops, webhooks, idle, tasks };
+  const given = { claim, opened, enabled, statuses, loops, notices, webhooks, idle, tasks };
   const conclude = (from: readonly Outcome[]) => endingOf(deps, given, from, () => clock.now() - began);
   let ending = await conclude(outcomes);
   const committed = await commitRun(database, ending).catch(async (error: unknown) => {
@@ -70,7 +72,7 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
 }
 
 /** What a run knows before it decides. */
-interface Given extends Pick<Ending, "claim" | "enabled" | "statuses" | "loops" | "webhooks" | "idle"> {
+interface Given extends Pick<Ending, "claim" | "enabled" | "statuses" | "loops" | "notices" | "webhooks" | "idle"> {
   opened: Reader | null;
   tasks: readonly Task[];
 }

@@ -21,6 +21,7 @@ import { createLimiter } from "./limiter.ts";
 import { sweepLoops } from "./loops.ts";
 import { HINT_DUE } from "./mark-queries.ts";
 import { markWaiting } from "./marker.ts";
+import { markOverdue } from "./notices.ts";
 import { SWEEP_LIMITS } from "./limit-queries.ts";
 import { BUSY } from "./queries.ts";
 import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
@@ -235,6 +236,7 @@ class Worker implements Sync {
     this.#nextSweep = clock.now() + SWEEP_MS;
     await sweepLoops(database);
     await sweepStaged(database);
+    await markOverdue(database);
     await database.query(SWEEP_LIMITS);
   }
 

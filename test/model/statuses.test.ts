@@ -12,6 +12,7 @@ import {
   MEMBER_PHASES,
   PUBLIC_TOKEN_REASONS,
   PUBLIC_TOKEN_STATUSES,
+  NOTICE_KINDS,
   STORED_DELIVERY_STATUSES,
 } from "../../src/model/statuses.ts";
 import { SOURCES } from "../../src/model/webhook.ts";
@@ -31,6 +32,7 @@ test.for<[string, string, readonly string[]]>([
   ["sync.subjects", "status", ITEM_STATUSES],
   ["linking.public_tokens", "status", PUBLIC_TOKEN_STATUSES],
   ["linking.public_tokens", "reason", PUBLIC_TOKEN_REASONS],
+  ["sync.notices", "kind", NOTICE_KINDS],
   ["relay.destinations", "ordering", ORDERINGS],
   ["relay.signing_keys", "scheme", SIGNING_SCHEMES],
   ["relay.deliveries", "form", FORMS],

@@ -224,6 +224,7 @@ describe("an event", () => {
           gone: false,
         },
         loops: new Map(),
+        notices: { open: [], repair: null },
         statuses: new Map(),
         unconfirmed: null,
         webhooks: [],

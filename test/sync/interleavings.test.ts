@@ -140,6 +140,7 @@ const endingOf = (
     },
     statuses: new Map(),
     loops: new Map(),
+    notices: { open: [], repair: null },
     webhooks,
     served: webhooks,
     idle: [],

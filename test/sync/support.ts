@@ -23,3 +23,18 @@ export const gated =
       },
     };
   };
+
+/** Clients whose answers of one endpoint a test changes. */
+export const answering =
+  (endpoint: string, change: (answer: Record<string, unknown>) => object): SyncOptions["clientFor"] =>
+  (integration) => {
+    const client = gated((_path, _body, pass) => pass())(integration);
+    return {
+      ...client,
+      post: async (path, body, signal) => {
+        const answer = await client.post(path, body, signal);
+        if (path !== endpoint) return answer;
+        return { ...answer, text: JSON.stringify(change(JSON.parse(answer.text) as Record<string, unknown>)) };
+      },
+    };
+  };

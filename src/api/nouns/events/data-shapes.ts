@@ -5,6 +5,8 @@
 import { z } from "zod";
 import { CHANGED_TABLES, type EventType, type FixedType } from "../../../events/event-types.ts";
 import { Duplicate, Replacement } from "../items/shapes.ts";
+import { NOTICE_ENDS, NOTICE_KINDS } from "../../../model/statuses.ts";
+import { ENDS } from "../../../sync/life.ts";
 import { anyObject, noTimestamp, timestamp, described } from "../../../model/schema.ts";
 
 const count = (description: string) => described(z.number().int(), description);
@@ -157,6 +159,20 @@ const FIXED = {
   }),
   "accounts.replaced": z.looseObject({
     accounts: described(z.array(Replacement), "Each account with the id by which it was known before."),
+  }),
+  "item.notice_cleared": z.looseObject({
+    kind: described(z.enum(NOTICE_KINDS), "What no longer holds."),
+    by: described(
+      z.enum(NOTICE_ENDS),
+      `Why it went. ${Object.entries(ENDS)
+        .map(([end, sentence]) => `\`${end}\`: ${sentence}`)
+        .join(" ")}`,
+    ),
+    product: noText("The product that it was about; null with other kinds."),
+    account_id: noText("The account that it was about; null with other kinds."),
+    since: timestamp("When it was first announced or noticed."),
+    until: noTimestamp("When what it warned of was to happen; null where no time was known."),
+    item: noPlaidItem,
   }),
   "item.removed": z.looseObject({
     reason: described(

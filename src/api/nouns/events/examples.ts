@@ -100,6 +100,15 @@ const DATA: Record<FixedType, object> = {
       },
     ],
   },
+  "item.notice_cleared": {
+    kind: "consent_expiring",
+    by: "link_session",
+    product: null,
+    account_id: null,
+    since: "2026-11-20T09:20:11.000Z",
+    until: "2026-11-27T09:20:11.000Z",
+    item: { ...plaidItem, consent_expiration_time: "2027-05-19T17:03:22Z" },
+  },
   "item.removed": { reason: "unlinked", error_code: null },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {

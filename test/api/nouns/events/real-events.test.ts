@@ -66,6 +66,7 @@ async function live(world: World<"sync">): Promise<void> {
   await notifyAndWork(item, "NEW_ACCOUNTS_AVAILABLE");
   await notifyAndWork(item, "USER_ACCOUNT_REVOKED");
   await notifyAndWork(item, "PRODUCT_PERMISSIONS_REQUIRED", "AUTH");
+  await notifyAndWork(item, "UPDATED");
   control.revokeItem(item.item_id, { webhooks: false });
   await notifyAndWork(item, "USER_PERMISSION_REVOKED");
   await liveWithProducts(world);
