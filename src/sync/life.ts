@@ -19,7 +19,7 @@ export interface State {
   /** what you can rely on in the mirror meanwhile */
   data: string;
   /** how Tartan goes on by itself */
-  then: string;
+  onward: string;
   /** what to do; null: nothing. Where Plaid names an error, the error has a next step of its own */
   next_step: string | null;
 }
@@ -29,35 +29,35 @@ export const STATES: Readonly<Record<ItemStatus, State>> = {
     meaning: "The item is linked, and its first sync has not ended.",
     when: "its access token came",
     data: "nothing yet",
-    then: "The first sync begins at once.",
+    onward: "The first sync begins at once.",
     next_step: null,
   },
   ok: {
     meaning: "The mirror equals Plaid, as of `verified_at`.",
     when: "everything that it has could be read",
     data: "equal to Plaid",
-    then: "A webhook brings the next sync; reconciliation asks Plaid where none comes.",
+    onward: "A webhook brings the next sync; reconciliation asks Plaid where none comes.",
     next_step: null,
   },
   waiting: {
     meaning: "Plaid does not have all of the data yet.",
     when: "Plaid answers PRODUCT_NOT_READY or the like",
     data: "what Plaid has so far",
-    then: "Tartan tries again at each webhook, and at growing intervals up to a day.",
+    onward: "Tartan tries again at each webhook, and at growing intervals up to a day.",
     next_step: null,
   },
   retrying: {
     meaning: "The bank or Plaid fails for now, or Tartan waits for a rate limit.",
     when: "a request failed in a way that passes, such as an outage of the institution",
     data: "as it was; what could be read is up to date",
-    then: "Tartan tries again at growing intervals up to an hour.",
+    onward: "Tartan tries again at growing intervals up to an hour.",
     next_step: null,
   },
   needs_user: {
     meaning: "Its user must act, or Plaid cannot serve the item for now.",
     when: "Plaid says that its user must log in again, or that it cannot serve the item",
     data: "as it was",
-    then: "Tartan tries again at each webhook, and once a day.",
+    onward: "Tartan tries again at each webhook, and once a day.",
     next_step: "Send the user through Link in update mode.",
   },
   misconfigured: {
@@ -65,21 +65,22 @@ export const STATES: Readonly<Record<ItemStatus, State>> = {
       "Plaid refuses the keys of the integration, the item's token, or a request. The cause is not the item's user.",
     when: "Plaid refuses the client, the token or the request",
     data: "as it was",
-    then: "Tartan tries again at growing intervals up to six hours, and at once when you correct the integration or the token.",
+    onward:
+      "Tartan tries again at growing intervals up to six hours, and at once when you correct the integration or the token.",
     next_step: "See `last_error`, and correct the integration or the item's token.",
   },
   ended: {
     meaning: "Plaid no longer has the item: it was removed, or its user withdrew the permission.",
     when: "Plaid answers that the item is gone, or that its user withdrew the permission",
     data: "its rows have `removed_at`",
-    then: "Nothing more is read.",
+    onward: "Nothing more is read.",
     next_step: "Ask the user to link the account again, where you need it. Then unlink this item.",
   },
   unlinked: {
     meaning: "Tartan has no access token of the item.",
     when: "you unlinked it, or a webhook named an item whose token has not come",
     data: "its rows stay as they were",
-    then: "Webhooks about it are kept, and cause no sync.",
+    onward: "Webhooks about it are kept, and cause no sync.",
     next_step: "Post ITEM/CREATED with its access token to the intake URL, where it should be synced.",
   },
 };
@@ -103,7 +104,8 @@ export const MOVES: readonly { from: ItemStatus; to: ItemStatus; when: string }[
   ),
   ...[...LIVE, "ended" as const].map((from) => ({ from, to: "unlinked" as const, when: "you unlink it" })),
   ...(["needs_user", "misconfigured", "retrying", "ended", "unlinked"] as const).map((from) => ({
-    ...{ from, to: "pending" as const },
+    from,
+    to: "pending" as const,
     when: "its token comes again: ITEM/CREATED, or POST /v1/items",
   })),
 ];

@@ -188,7 +188,12 @@ function noticeConsent(open: Map<string, Notice>, { item, now }: News): Notice[]
   const key = keyOf({ kind: "consent_expiring", about: "" });
   const earlier = open.get(key);
   const notice: Notice = {
-    ...{ kind: "consent_expiring", about: "", since: now, announcedAt: now, details: {}, webhookId: null },
+    kind: "consent_expiring",
+    about: "",
+    since: now,
+    announcedAt: now,
+    details: {},
+    webhookId: null,
     ...earlier,
     until: ends,
   };

@@ -125,7 +125,9 @@ export async function markOverdue(q: Queryable): Promise<number> {
   await markDue(
     q,
     rows.map(({ integration_id: integrationId, item_id: id }) => ({
-      ...{ integrationId, kind: "item", id },
+      integrationId,
+      kind: "item",
+      id,
       requested: REQUESTED,
     })),
   );

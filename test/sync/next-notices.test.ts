@@ -18,11 +18,22 @@ const news = (more: Partial<News>): News => ({
   ...more,
 });
 const announced = (kind: Notice["kind"], more: Partial<Announcement> = {}): Announcement => ({
-  ...{ kind, about: "", at: at(9), until: null, details: {}, webhookId: "w" },
+  kind,
+  about: "",
+  at: at(9),
+  until: null,
+  details: {},
+  webhookId: "w",
   ...more,
 });
 const notice = (kind: Notice["kind"], more: Partial<Notice> = {}): Notice => ({
-  ...{ kind, about: "", since: at(5), announcedAt: at(5), until: null, details: {}, webhookId: "w" },
+  kind,
+  about: "",
+  since: at(5),
+  announcedAt: at(5),
+  until: null,
+  details: {},
+  webhookId: "w",
   ...more,
 });
 const after = (before: Notice[], more: Partial<News>): { open: string[]; cleared: string[]; noticed: string[] } => {
