@@ -12,6 +12,7 @@ import type { Api, ApiDeps } from "./http/operation.ts";
 import { VERSION } from "../version.ts";
 import { auditOperations } from "./nouns/audit.ts";
 import { callOperations } from "./nouns/calls.ts";
+import { changeOperations } from "./nouns/changes.ts";
 import { deadLetterOperations } from "./nouns/dead-letters.ts";
 import { deliveryOperations } from "./nouns/deliveries.ts";
 import { destinationOperations } from "./nouns/destinations/operations.ts";
@@ -48,6 +49,7 @@ const NOUNS = [
   deadLetterOperations,
   jobOperations,
   eventOperations,
+  changeOperations,
   statusOperations,
 ];
 

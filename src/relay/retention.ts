@@ -39,6 +39,8 @@ export async function forget(
     async (behind) => (await database.query<Passed>(FORGET_DELIVERIES, [before, behind, AT_ONCE])).rows[0],
     signal,
   );
+  // Before the events, so that a reader of a feed whose events go now is refused, and never misses them unnoticed.
+  const outbox = await inBatches("0", (behind) => forgetOutbox(database, part(behind)), signal);
   const events = await inBatches(
     LEAST_UUID,
     (behind) =>
@@ -48,7 +50,6 @@ export async function forget(
       }),
     signal,
   );
-  const outbox = await inBatches("0", (behind) => forgetOutbox(database, part(behind)), signal);
   await forgetMembers(database, signal);
   await forgetJobs(database, before);
   await forgetRoutes(database, before);

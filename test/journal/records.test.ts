@@ -84,7 +84,10 @@ describe("plans", () => {
 
   const WEEKS = 30;
 
-  /** 120 webhooks of each of 1000 items over 30 weeks, and the statistics that a lived-in journal has. */
+  /**
+   * 120 webhooks of each of 1000 items over the last 30 whole weeks, and the statistics that a lived-in journal has. A week of which a few
+   * hours are over holds few rows, for which any index is as good as another.
+   */
   async function livedIn(q: Queryable): Promise<void> {
     await q.query(`select journal.ensure_partitions(now() - interval '${WEEKS} weeks')`);
     await q.query(
@@ -92,16 +95,17 @@ describe("plans", () => {
        select (substr(tartan.least_id_at(at)::text, 1, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1 || n % 50,
          case when n % 20 = 0 then 'BACKEND' else 'PLAID' end, 'item-' || n % 1000, 'user-' || n % 1000,
          case when n % 7 = 0 then 'ITEM' else 'TRANSACTIONS' end, 'CODE_' || n % 3, at, ''
-       from generate_series(1, 120000) n, lateral (select now() - (n::float8 / 120000) * interval '${WEEKS} weeks' as at) t`,
+       from generate_series(1, 120000) n, lateral (
+         select date_trunc('week', now(), 'UTC') - ((n - 0.5) / 120000) * interval '${WEEKS} weeks' as at) t`,
       [INTEGRATION],
     );
     await q.query("analyze journal.webhooks");
   }
 
-  /** Those with half a week's rows or more; in one with few rows, such as the first week on a Sunday, any index is as good as another. */
+  /** Those with rows; in an empty one, any index is as good as another. */
   async function fullPartitions(q: Queryable): Promise<Set<string>> {
     const { rows } = await q.query<{ name: string }>(
-      "select tableoid::regclass::text as name from journal.webhooks group by 1 having count(*) >= 2000",
+      "select distinct tableoid::regclass::text as name from journal.webhooks",
     );
     return new Set(rows.map(({ name }) => name.replace("journal.", "")));
   }

@@ -15,6 +15,7 @@ export const COMMANDS: Record<string, () => Promise<Command>> = {
   destinations: async () => (await import("./destinations.ts")).destinationsCommand(),
   routes: async () => (await import("./routes.ts")).routesCommand(),
   events: async () => (await import("./events.ts")).eventsCommand(),
+  changes: async () => (await import("./changes.ts")).changesCommand(),
   deliveries: async () => (await import("./deliveries.ts")).deliveriesCommand(),
   "dead-letters": async () => (await import("./dead-letters.ts")).deadLettersCommand(),
   replay: async () => (await import("./replay.ts")).replayCommand(),

@@ -42,7 +42,7 @@ export async function* liveEvents(
       async (error: unknown) => {
         if (!isPassing(error)) throw error;
         await systemClock.sleep(AGAIN_MS, signal);
-        return { events: [], next_cursor };
+        return { events: [], next_cursor, more: false };
       },
     );
   }

@@ -2,11 +2,9 @@
  * The event feed: clients pull events in the order of the positions that the dispatcher gives. A client that continues after a position
  * misses no event and reads none twice, however long the transaction that wrote an event took.
  *
- * A cursor is a position and the number of its events that were read; it exists even where no event does yet. A page searches a
- * bounded part of the outbox, so it may be empty although its cursor has moved on.
+ * A cursor is a place (places.ts). A page searches a bounded part of the outbox, so it may be empty although its cursor has moved on.
  */
 import type { Database, Queryable } from "../../database/types.ts";
-import { systemClock } from "../../clock.ts";
 import { TartanError } from "../../errors.ts";
 import { fromCursor, toCursor } from "../../model/cursors.ts";
 import { pageSize } from "../../model/listing.ts";
@@ -17,8 +15,10 @@ import { didYouMean } from "../../suggest.ts";
 import { matchesType } from "../routing/filter.ts";
 import { readSources } from "../content/sources.ts";
 import { SOURCES } from "../content/queries.ts";
-import { EDGES, IS_EXPIRED, FIND_EVENTS } from "./queries.ts";
 import type { EventSource } from "../model/types.ts";
+import { edge, isExpired, type Place } from "./places.ts";
+import { checkTexts, findEvents, PAGE_BYTES, PAGE_EVENTS, STEP_EVENTS, type Found } from "./search.ts";
+import { waitForPage } from "./wait.ts";
 
 export interface EventQuery {
   /** `next_cursor` of the page before; `start` (the default): the first event that is kept; `now`: those to come */
@@ -48,31 +48,9 @@ export interface FeedPage {
   /** the oldest first; fewer than asked for where they are large */
   events: FeedEvent[];
   next_cursor: string;
+  /** the search ended early: there may be more events behind `next_cursor` by now */
+  more: boolean;
 }
-
-interface Place {
-  position: string;
-  /** events of that position that are behind us */
-  at: number;
-}
-
-interface Found extends Place {
-  id: string;
-  type: string;
-  bytes: number;
-}
-
-type FoundRow = { last: string | null; more: boolean } & (Found | { [K in keyof Found]: null });
-
-/** Events that one statement examines, and statements of one page. */
-const STEP_EVENTS = 1000;
-const STEPS_MAX = 50;
-/** Bytes of a page, unless its first event is larger. */
-const PAGE_BYTES = 8 * 1024 * 1024;
-const POLL_MS = 1000;
-/** Many events often come at once, so a waiting request reads shortly after the first. */
-const SETTLE_MS = 25;
-const START: Place = { position: "0", at: 0 };
 
 /**
  * One page.
@@ -81,37 +59,27 @@ const START: Place = { position: "0", at: 0 };
  */
 export async function readEvents(q: Queryable, query: EventQuery): Promise<FeedPage> {
   const limit = pageSize(query.limit);
-  const filters = [
-    typesOf(query.types),
-    ...["integration_id", "item_id", "user_id"].map((name) => textOf(query, name)),
-  ];
-  let place = await placeOf(q, query.cursor ?? "start");
+  checkTexts(query);
+  const filters = { ...query, types: typesOf(query.types), history: query.history ?? false };
+  const begin = await placeOf(q, query.cursor ?? "start");
   const found: Found[] = [];
-  for (let steps = 0; steps < STEPS_MAX && found.length < limit; steps += 1) {
-    const room = limit - found.length;
-    const values = [place.position, place.at, STEP_EVENTS, ...filters, query.history ?? false, room];
-    const { rows } = await q.query<FoundRow>(FIND_EVENTS, values);
-    const [first] = rows;
-    if (!first || first.last === null) break;
-    const matching = rows.flatMap((row) => (row.id === null ? [] : [row as Found]));
-    found.push(...matching);
-    place = matching.length === room ? (matching.at(-1) ?? place) : behind(first.last);
-    if (!first.more) break;
+  let place = begin;
+  let more = true;
+  for (let examined = 0; more && examined < PAGE_EVENTS && found.length < limit; examined += STEP_EVENTS) {
+    const step = await findEvents(q, place, filters, { examine: STEP_EVENTS, most: limit - found.length });
+    found.push(...step.found);
+    ({ end: place, more } = step);
   }
-  return await toPage(q, found, place);
+  const page = await toPage(q, found, { place, more });
+  // Retention may have deleted some meanwhile; whoever begins at the start has no place before them.
+  if (query.cursor !== undefined && query.cursor !== "start") await checkKept(q, begin);
+  return page;
 }
-
-/** The place after all events of a position. */
-const behind = (position: string): Place => ({ position: String(BigInt(position) + 1n), at: 0 });
 
 const toEventCursor = ({ position, at }: Place): string => toCursor("events", `${position}:${at}`);
 
 async function placeOf(q: Queryable, cursor: string): Promise<Place> {
-  if (cursor === "start" || cursor === "now") {
-    const { rows } = await q.query<{ last: string | null; forgotten: string | null }>(EDGES);
-    const edge = cursor === "now" ? rows[0]?.last : rows[0]?.forgotten;
-    return edge == null ? START : behind(edge);
-  }
+  if (cursor === "start" || cursor === "now") return await edge(q, cursor);
   const [position = "0", at] = fromCursor("events", cursor).split(":");
   const place = { position, at: Number(at) };
   await checkKept(q, place);
@@ -119,19 +87,19 @@ async function placeOf(q: Queryable, cursor: string): Promise<Place> {
 }
 
 /** Refuses a place after which events were deleted, since a client that continues there would miss them unnoticed. */
-async function checkKept(q: Queryable, { position, at }: Place): Promise<void> {
-  const { rows } = await q.query<{ expired: boolean; since: Date | null }>(IS_EXPIRED, [position, at]);
-  if (rows[0]?.expired !== true) return;
-  const since = rows[0].since === null ? "" : `, from ${rows[0].since.toISOString()}`;
+async function checkKept(q: Queryable, place: Place): Promise<void> {
+  const { expired, since } = await isExpired(q, place);
+  if (!expired) return;
+  const from = since === null ? "" : `, from ${since.toISOString()}`;
   throw new TartanError(
     "cursor_expired",
-    `Events behind this cursor are no longer kept. Go on with cursor=start, the first event that is kept${since}; what is missing can be read from the mirror.`,
+    `Events behind this cursor are no longer kept. Go on with cursor=start, the first event that is kept${from}; what is missing can be read from the mirror.`,
     { fields: { cursor: "must be younger than the events that are kept, or start, or now" } },
   );
 }
 
 /** The page of the found events, up to PAGE_BYTES. @param end the place up to which the outbox was searched */
-async function toPage(q: Queryable, found: readonly Found[], end: Place): Promise<FeedPage> {
+async function toPage(q: Queryable, found: readonly Found[], end: { place: Place; more: boolean }): Promise<FeedPage> {
   let bytes = 0;
   const isTooMuch = found.findIndex((each, index) => (bytes += each.bytes) > PAGE_BYTES && index > 0);
   const fitting = isTooMuch === -1 ? found : found.slice(0, isTooMuch);
@@ -140,8 +108,8 @@ async function toPage(q: Queryable, found: readonly Found[], end: Place): Promis
     const text = texts.get(id);
     return text === undefined ? [] : [{ id: toEventId(id), type, cursor: toEventCursor({ position, at }), text }];
   });
-  const last = isTooMuch === -1 ? end : (fitting.at(-1) ?? end);
-  return { events, next_cursor: toEventCursor(last) };
+  const last = isTooMuch === -1 ? end.place : (fitting.at(-1) ?? end.place);
+  return { events, next_cursor: toEventCursor(last), more: end.more || isTooMuch !== -1 };
 }
 
 async function textsOf(q: Queryable, found: readonly Found[]): Promise<Map<string, string>> {
@@ -167,40 +135,26 @@ function typesOf(patterns: readonly string[] = ["*"]): string[] {
   return all.filter((type) => patterns.some((pattern) => matchesType(pattern, type)));
 }
 
-function textOf(query: EventQuery, name: string): string | null {
-  const value = query[name as "item_id"];
-  if (!value?.includes("\0")) return value ?? null;
-  throw new TartanError("invalid_request", `No event has such a ${name}.`, {
-    fields: { [name]: "must not contain NUL characters" },
-  });
-}
-
 /**
  * As `readEvents`, but when there are no events it waits for some, up to `waitMs` or until `signal` aborts. Then the page is empty
  * with a cursor to continue.
  */
-export async function waitForEvents(
+export const waitForEvents = (
   database: Database,
   query: EventQuery,
   waitMs: number,
   signal?: AbortSignal,
-): Promise<FeedPage> {
-  let page = await readEvents(database, query);
-  if (page.events.length > 0 || waitMs <= 0) return page;
-  const until = performance.now() + waitMs;
-  let hint = new AbortController();
-  await using _listening = await database.listen("tartan_events", () => hint.abort());
-  for (;;) {
-    // A new controller before reading, so that no notification is lost between reading and waiting.
-    hint = new AbortController();
-    page = await readEvents(database, { ...query, cursor: page.next_cursor });
-    const left = until - performance.now();
-    if (page.events.length > 0 || left <= 0 || signal?.aborted) return page;
-    const wake = signal ? AbortSignal.any([signal, hint.signal]) : hint.signal;
-    await systemClock.sleep(Math.min(left, POLL_MS), wake);
-    await systemClock.sleep(SETTLE_MS, signal);
-  }
-}
+): Promise<FeedPage> =>
+  waitForPage(
+    database,
+    query.cursor,
+    async (cursor) => {
+      const page = await readEvents(database, { ...query, cursor });
+      return { ...page, isEmpty: page.events.length === 0 };
+    },
+    waitMs,
+    signal,
+  );
 
 /** The event `evt_…` as text, or null where none is kept. */
 export async function getEvent(q: Queryable, id: string): Promise<string | null> {

@@ -2,7 +2,6 @@
  * /v1/events: events to fetch. The API answers with the stored text of each event: its numbers are Plaid's, to the last
  * digit, and JSON.parse would change them. So answers are joined texts, which the declared schemas describe and do not cut.
  */
-import type { FastifyReply } from "fastify";
 import { describeError, TartanError } from "../../../errors.ts";
 import { EVENT_TYPES, isOperatorEvent } from "../../../events/event-types.ts";
 import { getEvent, waitForEvents } from "../../../relay/feed/event-feed.ts";
@@ -18,6 +17,7 @@ import {
 import { Event, EVENT_VERSION, eventComponent } from "./shapes.ts";
 import { AT_ONCE, eventStream, type ReadOn } from "./stream.ts";
 import { about, inPlain, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
+import { asText, waiters } from "../../http/waiting.ts";
 
 interface Filters {
   types?: string;
@@ -68,30 +68,6 @@ export function eventOperations(api: Api, { database, logger }: ApiDeps): void {
 
   api.get("/v1/event-types", { schema: TYPES }, async () => ({ data: TYPE_LIST }));
 }
-
-/**
- * @returns a signal that aborts when the reader of the answer is gone or the server closes, so that a wait for events
- *   does not keep the server open
- */
-function waiters(api: Api): (reply: FastifyReply) => AbortSignal {
-  const waiting = new Set<AbortController>();
-  api.addHook("preClose", async () => {
-    for (const controller of waiting) controller.abort();
-  });
-  return (reply) => {
-    const controller = new AbortController();
-    waiting.add(controller);
-    reply.raw.once("close", () => {
-      waiting.delete(controller);
-      controller.abort();
-    });
-    return controller.signal;
-  };
-}
-
-/** Sends JSON text without a schema. */
-const asText = (reply: FastifyReply, text: string): FastifyReply =>
-  reply.type("application/json; charset=utf-8").serializer(String).send(text);
 
 const filterOf = ({ types, history, ...rest }: Filters) => ({
   ...rest,

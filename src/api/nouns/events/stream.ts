@@ -21,15 +21,22 @@ const LASTS_MS = 60 * 60_000;
 const BUFFERED_BYTES = 64 * 1024;
 
 /** Reads events after `cursor`, and waits up to `waitMs` for one if there is none. */
-export type ReadOn = (cursor: string, limit: number, waitMs: number, signal: AbortSignal) => Promise<FeedPage>;
+export type ReadOn = (cursor: string, limit: number, waitMs: number, signal: AbortSignal) => Promise<EventsRead>;
+
+type EventsRead = Omit<FeedPage, "more">;
 
 /** A stream that begins with the page `first` and ends when `signal` aborts or after its longest time. */
-export function eventStream(first: FeedPage, readOn: ReadOn, signal: AbortSignal, lastsMs = LASTS_MS): Readable {
+export function eventStream(first: EventsRead, readOn: ReadOn, signal: AbortSignal, lastsMs = LASTS_MS): Readable {
   const until = performance.now() + lastsMs;
   return Readable.from(messages(first, readOn, signal, until), { objectMode: false, highWaterMark: BUFFERED_BYTES });
 }
 
-async function* messages(first: FeedPage, readOn: ReadOn, signal: AbortSignal, until: number): AsyncGenerator<string> {
+async function* messages(
+  first: EventsRead,
+  readOn: ReadOn,
+  signal: AbortSignal,
+  until: number,
+): AsyncGenerator<string> {
   yield `retry: ${RETRY_MS}\n`;
   const next = (cursor: string) => within(signal, (wait) => readOn(cursor, AT_ONCE, HEARTBEAT_MS, wait));
   for (let page = first; !signal.aborted; page = await next(page.next_cursor)) {
