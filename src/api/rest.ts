@@ -20,6 +20,7 @@ import { eventOperations } from "./nouns/events/operations.ts";
 import { gapOperations } from "./nouns/gaps.ts";
 import { integrationOperations } from "./nouns/integrations.ts";
 import { itemOperations } from "./nouns/items/operations.ts";
+import { checkOperations } from "./nouns/items/check.ts";
 import { runOperations } from "./nouns/items/runs.ts";
 import { jobOperations } from "./nouns/jobs/operations.ts";
 import { linkOperations } from "./nouns/link.ts";
@@ -35,6 +36,7 @@ const NOUNS = [
   integrationOperations,
   callOperations,
   itemOperations,
+  checkOperations,
   runOperations,
   webhookMoveOperations,
   linkOperations,

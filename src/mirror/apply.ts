@@ -21,15 +21,19 @@ import {
 import { tablesOf, type Mirrored } from "./rows.ts";
 import { rootTable, shownTables } from "../resources/index.ts";
 import { both, UNTOUCHED } from "./changes.ts";
+import { compared, surplus, together } from "./differences.ts";
 import { expectStaged } from "./stage.ts";
 import { noteUnfit } from "./unfit-queries.ts";
-import type { Applied, Changes, Page, Reading, Scope, Unfit } from "./types.ts";
+import type { Applied, Changes, Compared, Page, Reading, Scope, Unfit } from "./types.ts";
 
 /** The statements of a table, built once. */
 interface Statements {
   upsert: Statement;
   /** takes what does not fit for null, and where that is noted */
   upsertCareful: Statement;
+  /** also writes rows whose columns are not what `raw` says; and the careful one */
+  upsertExact: Statement;
+  upsertExactCareful: Statement;
   noteUnfit: Statement;
   remove: Statement | null;
   unseen: Statement;
@@ -45,6 +49,8 @@ function statementsOf(of: Mirrored): Statements {
   const statements: Statements = {
     upsert: upsertPage(of),
     upsertCareful: upsertPage(of, true),
+    upsertExact: upsertPage(of, false, true),
+    upsertExactCareful: upsertPage(of, true, true),
     noteUnfit: noteUnfit(of),
     remove: removals === undefined ? null : removePage(of, removals),
     unseen: removeUnseen(of),
@@ -81,21 +87,30 @@ export async function applyReading(
 async function applyToTable(
   tx: Queryable,
   scope: Scope,
-  { resource, pages, whole, within }: Reading,
+  { resource, pages, whole, within, compare }: Reading,
   of: Mirrored,
   unfit: Unfit[] | null,
 ): Promise<Applied> {
-  const { upsert, upsertCareful, noteUnfit, remove, unseen } = statementsOf(of);
+  const { noteUnfit, remove, unseen, ...upserts } = statementsOf(of);
+  const upsert = chosen(upserts, compare !== undefined, unfit !== null);
   const { integrationId, subjectId, leaseToken } = scope;
   let total = UNTOUCHED;
+  let found: Compared | undefined;
   const step = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
     total = both(total, await apply(tx, statement, values));
+  };
+  const stepUnseen = async (statement: Statement, values: readonly unknown[]): Promise<void> => {
+    const gone = await apply(tx, statement, values);
+    total = both(total, gone);
+    if (compare) found = together(found ?? NOTHING, surplus(of, gone, compare));
   };
   const given = of.table.given ? [JSON.stringify(scope.facts)] : [];
   const reconcile = whole && (await hasCurrentRows(tx, scope, of));
   for (const [number, page] of pages.entries()) {
     const values = [integrationId, subjectId, page.text, leaseToken, resource.name, number];
-    if (page.rows) await step(unfit === null ? upsert : upsertCareful, [...values, ...given]);
+    if (page.rows && compare)
+      found = together(found ?? NOTHING, await compared(tx, of, values, compare, unfit !== null));
+    if (page.rows) await step(upsert, [...values, ...given]);
     if (page.rows && unfit) unfit.push(...(await tx.query<Unfit>(noteUnfit, [...values, scope.kind])).rows);
     if (page.removals && remove) await step(remove, values);
   }
@@ -106,12 +121,21 @@ async function applyToTable(
     const last: Page | undefined = pages.at(-1);
     const values = [integrationId, subjectId, last?.text ?? null, leaseToken, resource.name];
     const first: Mirrored = { resource, table: resource.tables[0] };
-    if (!within) await step(unseen, values);
+    if (!within) await stepUnseen(unseen, values);
     else if (hasColumns(of.table, [within.column]))
-      await step(removeUnseen(of, within.column), [...values, within.from, within.to]);
-    else if (hasColumns(first.table, of.table.key)) await step(removeUnnamed(of, first), values);
+      await stepUnseen(removeUnseen(of, within.column), [...values, within.from, within.to]);
+    else if (hasColumns(first.table, of.table.key)) await stepUnseen(removeUnnamed(of, first), values);
   }
-  return total;
+  return compare ? { ...total, compared: found ?? NOTHING } : total;
+}
+
+const NOTHING: Compared = { rows: 0, wrong: 0, mayBeNew: 0, named: [] };
+
+type Upserts = Pick<Statements, "upsert" | "upsertCareful" | "upsertExact" | "upsertExactCareful">;
+
+function chosen(of: Upserts, isExact: boolean, isCareful: boolean): Statement {
+  if (isExact) return isCareful ? of.upsertExactCareful : of.upsertExact;
+  return isCareful ? of.upsertCareful : of.upsert;
 }
 
 /** A window of days says of rows without a day only that it does not name them; older rows of the first table may. */

@@ -22,6 +22,7 @@ export function both(one: Applied, other: Applied): Applied {
     },
     keys: keys !== null && keys.length <= KEYS_MAX ? keys : null,
     before: one.before ?? other.before,
+    ...(one.compared && { compared: one.compared }),
   };
 }
 

@@ -34,14 +34,18 @@ export const KEYS_MAX = 2000;
 export const PAGE = `coalesce($3::text, (select payload from mirror.staged_pages
     where lease_token = $4 and resource = $5 and page = $6))::jsonb`;
 
-const upsertName = ({ revealed = false }: Mirrored, careful: boolean): string =>
-  `upsert${careful ? "_careful" : ""}${revealed ? "_revealed" : ""}`;
+const upsertName = ({ revealed = false }: Mirrored, careful: boolean, exact: boolean): string =>
+  `upsert${exact ? "_exact" : ""}${careful ? "_careful" : ""}${revealed ? "_revealed" : ""}`;
 
-/** The values of a table's columns in the row `raw`, which is masked unless `of` is revealed. */
-const columnValues = ({ table, revealed = false }: Mirrored, careful: boolean): string[] =>
+/** The values of a table's columns in `row`, which is masked unless `of` is revealed. */
+export const columnValues = ({ table, revealed = false }: Mirrored, careful: boolean, row = "raw"): string[] =>
   table.columns.map((column) =>
-    isMaskedAway(table, revealed, column) ? `null::${column.type}` : valueOf(column, "raw", careful),
+    isMaskedAway(table, revealed, column) ? `null::${column.type}` : valueOf(column, row, careful),
   );
+
+/** For each column whether that of row `t` is not the value in `row`. */
+export const columnDiffers = (of: Mirrored, careful: boolean, t: string, row: string): string[] =>
+  columnValues(of, careful, row).map((value, n) => `${t}.${of.table.columns[n]?.name} is distinct from (${value})`);
 
 /**
  * Inserts and updates the rows of one page that differ from the mirror's, and takes back removals. Each row is looked
@@ -53,25 +57,23 @@ const columnValues = ({ table, revealed = false }: Mirrored, careful: boolean): 
  *
  * It fails on a value that does not fit its column, unless it is `careful`: then such a value is null, and a row without
  * a key is passed over.
+ *
+ * If it is `exact`, it also writes rows whose columns are not what their `raw` says.
  */
-export function upsertPage(of: Mirrored, careful = false): Statement {
+export function upsertPage(of: Mirrored, careful = false, exact = false): Statement {
   const { table } = of;
   const { columns, given = [] } = table;
   const keys = keyNames(of);
   const key = keys.join(", ");
   const root = table.key.length === 0;
   const names = [...columns.map(({ name }) => name), ...given, "raw"];
-  const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
   const values = columnValues(of, careful);
   values.push(...given.map(givenValue), careful ? "raw" : checkedRow(table, "raw"));
   const fitting = table.key.map((field) => fits(`e -> ${literal(field)}`, "key")).join(" and ");
   const checkedKeys = root ? [] : keys.map((name) => checkedKey(name, careful));
-  const differs = [
-    "t.raw is distinct from p.raw",
-    ...given.map((name) => `t.${name} is distinct from ${givenValue(name)}`),
-  ];
+  const beside = [...given, ...(exact ? columns.map(({ name }) => name) : [])];
   return {
-    name: statementName(of, upsertName(of, careful)),
+    name: statementName(of, upsertName(of, careful, exact)),
     text: `
 with page as materialized (
   select distinct on (${key}) ${key}, raw
@@ -85,9 +87,9 @@ with page as materialized (
     t.added_at is not null as known, t.removed_at is null as current,
     t.changed_at = now() as touched, t.added_at = now() as fresh
   from page p left join lateral (
-    select raw, added_at, changed_at, removed_at${given.map((name) => `, ${name}`).join("")} from ${nameOf(of)} t
+    select raw, added_at, changed_at, removed_at${beside.map((name) => `, ${name}`).join("")} from ${nameOf(of)} t
     where ${own(of, "t")} and ${sameKey(of, "t", "p")} limit 1) t on true
-  where t.added_at is null or t.removed_at is not null or ${differs.join(" or ")}
+  where t.added_at is null or t.removed_at is not null or ${differs(of, careful, exact)}
 ), written as (
   insert into ${nameOf(of)} as t (integration_id, ${primaryKey(of).join(", ")}, ${names.join(", ")})
   select ${[...ownerValues(of), ...checkedKeys, ...values].join(", ")} from news
@@ -104,6 +106,16 @@ select
 from news`,
   };
 }
+
+/** Whether the row `t` is not what `p.raw` says; `exact`: its columns too. */
+function differs(of: Mirrored, careful: boolean, exact: boolean): string {
+  const given = (of.table.given ?? []).map((name) => `t.${name} is distinct from ${givenValue(name)}`);
+  return ["t.raw is distinct from p.raw", ...given, ...(exact ? columnDiffers(of, careful, "t", "p.raw") : [])].join(
+    " or ",
+  );
+}
+
+const givenValue = (name: string): string => `$7::jsonb ->> ${literal(name)}`;
 
 const ownerValues = ({ resource }: Mirrored): string[] => (resource.subject.column === null ? ["$1"] : ["$1", "$2"]);
 

@@ -37,6 +37,47 @@ export interface Reading {
   whole: boolean;
   /** of the rows whose day, in this column, is from the one to the other (ISO 8601); absent: of all rows */
   within?: { column: string; from: string; to: string };
+  /** for a full check: how its rows are compared with the mirror's before they are applied */
+  compare?: Compare;
+}
+
+/** How a reading is compared with the mirror. */
+export interface Compare {
+  /** the keys of rows, by table, that changed at Plaid since the mirror's state: that they differ is news and no fault */
+  since: ReadonlyMap<string, ReadonlySet<string>>;
+  /** any row may have changed at Plaid since it was read */
+  mayBeNew: boolean;
+  /** fields of the row that always move */
+  ignored: ReadonlySet<string>;
+}
+
+/** What a comparison found in one table. */
+export interface Compared {
+  /** rows of Plaid's that were compared */
+  rows: number;
+  /** rows that differ although Plaid did not change them */
+  wrong: number;
+  /** rows that differ and that Plaid may have changed since they were read */
+  mayBeNew: number;
+  /** the first of them */
+  named: readonly DifferingRow[];
+}
+
+export interface DifferingRow {
+  table: string;
+  /** of several fields a JSON array */
+  key: string;
+  /** `missing`: the mirror lacks it; `surplus`: Plaid does not have it; `differs`: the columns do */
+  difference: "missing" | "surplus" | "differs";
+  mayBeNew: boolean;
+  columns: readonly DifferingColumn[];
+}
+
+/** A column, or `raw.` and a field that has none, with both values as the mirror masks them. */
+export interface DifferingColumn {
+  column: string;
+  mirror: unknown;
+  plaid: unknown;
 }
 
 /** Rows that a run added, modified and removed, as one step from before it to after it. */
@@ -64,4 +105,6 @@ export interface Applied {
   keys: readonly string[] | null;
   /** the row that stands for the subject as it was, when it was there and has changed */
   before: Record<string, unknown> | null;
+  /** where the reading was compared */
+  compared?: Compared;
 }

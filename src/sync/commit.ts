@@ -18,6 +18,7 @@ import { EVERYTHING } from "../model/webhook.ts";
 import { isRevealable, resourcesOf, rootTable } from "../resources/index.ts";
 import { unserved, type Ending, type Written } from "./ending.ts";
 import { eventsOf } from "./events.ts";
+import { settleFullCheck, wrongRows } from "./full-check.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
@@ -38,6 +39,8 @@ export interface Committed {
   info: UpdateInfo;
   /** resources in which reconciliation found changes that no webhook had announced */
   healed: readonly string[];
+  /** resources in which a full check found rows that were wrong */
+  wrong: readonly string[];
   /** values that do not fit their columns */
   unfit: readonly Unfit[];
 }
@@ -67,13 +70,16 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
     const written = await writeReadings(tx, ending, unfit);
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
-    if (changed.length > 0) await recordHealed(tx, ending, changed, written.info);
+    const wrong = wrongRows(ending, written);
+    if (changed.length > 0) await recordHealed(tx, ending, { changed }, written.info);
+    if (wrong.rows.length > 0)
+      await recordHealed(tx, ending, { changed: wrong.resources, wrong: wrong.rows }, written.info);
     const notices = await noticesAfter(tx, ending, written);
     const counterparts = await counterpartsIn(tx, ending, written);
     await recordQuietly(tx, eventsOf(ending, written, notices, counterparts));
     await settlePages(tx, ending);
     await settle(tx, ending, written, notices);
-    return { info: written.info, healed: changed, unfit: unfit ?? [] };
+    return { info: written.info, healed: changed, wrong: wrong.resources, unfit: unfit ?? [] };
   }, "long");
 }
 
@@ -192,6 +198,7 @@ async function settle(tx: Queryable, ending: Ending, written: Written, notices: 
   if (!now) throw leaseLost({ kind: claim.kind, subjectId: claim.id });
   await serve(tx, ending, info);
   await settleNotices(tx, ending, notices);
+  await settleFullCheck(tx, ending, written);
   const marked = now.generation !== claim.generation;
   const truncated = webhooks.length === WEBHOOKS_MAX;
   const again = marked || (truncated && decision.retried.size === 0);

@@ -44,7 +44,7 @@ const CLOCKS_DIFFER_MS = 30_000;
 const SAME_SECOND_MS = 2000;
 
 /** `status` moves with every contact with the bank; it is compared by itself. */
-const COMPARED_OTHERWISE = new Set(["status"]);
+export const COMPARED_OTHERWISE: ReadonlySet<string> = new Set(["status"]);
 
 /** Names of the fields of the item's row that differ from the mirror's; a field that is absent equals one that is null. */
 export function differingFields(mirrored: Json | null, now: Json): string[] {

@@ -12,7 +12,7 @@ const SUBJECT = "integration_id = $1 and kind = $2 and id = $3";
 
 export const CURSORS = statement(
   "cursors",
-  `select resource, cursor, rows, complete, read_with as "readWith", absent from sync.cursors where ${SUBJECT}`,
+  `select resource, cursor, rows, complete, read_with as "readWith", absent, verified_at as "verifiedAt" from sync.cursors where ${SUBJECT}`,
 );
 
 /**

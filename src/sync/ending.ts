@@ -17,6 +17,8 @@ export interface ResourceStatus {
   readWith: string;
   /** null where the subject has the resource, as far as that is known */
   absent: Absence | null;
+  /** its rows were equal to Plaid's then; null: it was never read to its end */
+  verifiedAt: Date | null;
 }
 
 export interface Ending {

@@ -6,6 +6,7 @@ import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import type { Subject } from "../model/webhook.ts";
 import { forgetStaged } from "../mirror/forget.ts";
+import { FORGET_FULL_CHECK } from "./full-check-queries.ts";
 import { NOTIFY_DUE } from "./mark-queries.ts";
 import { forgetNotices } from "./notices.ts";
 
@@ -86,6 +87,8 @@ const PURGES = [
     select ctid from sync.cursors where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
   `delete from sync.loops where ctid = any (array(
     select ctid from sync.loops where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
+  `delete from sync.full_checks where ctid = any (array(
+    select ctid from sync.full_checks where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
   `delete from sync.subjects where ctid = any (array(
     select ctid from sync.subjects where integration_id = $1 limit ${DELETED_AT_ONCE}))`,
 ];
@@ -103,6 +106,7 @@ async function forgetLoops(q: Queryable, key: readonly [string, string, string |
 /** Takes an item out of the queue; its mirrored rows and its runs stay. */
 export async function endItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(END_ITEM, [integrationId, itemId]);
+  await tx.query(FORGET_FULL_CHECK, [integrationId, itemId]);
   await tx.query(FORGET_CURSORS, [integrationId, "item", itemId]);
   await forgetLoops(tx, [integrationId, "item", itemId]);
   await forgetNotices(tx, integrationId, itemId);
@@ -119,6 +123,7 @@ export async function forgetSubject(tx: Queryable, integrationId: string, { kind
   await forgetLoops(tx, key);
   await tx.query(FORGET_RUNS, key);
   if (kind === "item") await forgetNotices(tx, integrationId, id);
+  if (kind === "item") await tx.query(FORGET_FULL_CHECK, [integrationId, id]);
 }
 
 /** Makes the subjects due that failed because of the integration's configuration, in parts. */

@@ -21,6 +21,8 @@ export interface Gap {
   error?: { error_type: string; error_code: string };
   /** resources in which a run found changes that no webhook had announced */
   changed?: readonly string[];
+  /** rows that a full check found wrong, and which columns; never values */
+  wrong?: readonly { table: string; key: string; difference: string; columns: readonly string[] }[];
 }
 
 /** Among the requests of a run, it says that reconciliation requested the run; it names no resource. */
@@ -38,13 +40,19 @@ interface About {
 /** The webhook that records a gap. It makes nothing due by itself. */
 export function gapWebhook({ integrationId, itemId, environment }: About, gap: Gap): NewWebhook {
   const receivedAt = new Date();
-  const { missed = null, differs = [], error = null, changed = [] } = gap;
+  const { missed = null, differs = [], error = null, changed = [], wrong = [] } = gap;
   const body = {
     webhook_type: WEBHOOK_TYPE,
     webhook_code: WEBHOOK_CODE,
     item_id: itemId,
     environment,
-    gap: { missed_webhook: missed, differing_fields: differs, error, changed_resources: changed },
+    gap: {
+      missed_webhook: missed,
+      differing_fields: differs,
+      error,
+      changed_resources: changed,
+      ...(wrong.length > 0 && { wrong_rows: wrong }),
+    },
   };
   return {
     id: newUuid(receivedAt),
@@ -104,11 +112,11 @@ export const stillHeals = (
 export async function recordHealed(
   tx: Queryable,
   { claim, environment }: { claim: Claim; environment: string | null },
-  changed: string[],
+  gap: Gap,
   info: UpdateInfo,
 ): Promise<void> {
   const { integrationId, id: itemId } = claim;
-  const webhook = gapWebhook({ integrationId, itemId, environment }, { changed });
+  const webhook = gapWebhook({ integrationId, itemId, environment }, gap);
   await append(tx, [webhook]);
   await markServed(tx, [webhook.id], info);
 }

@@ -31,4 +31,15 @@ export const SyncRequest = z.strictObject({
     "Forget the cursor, read everything again, and mark as removed what Plaid no longer has.",
   ).optional(),
 });
+export const FullCheckRequest = z.strictObject({
+  resources: described(
+    z
+      .array(described(z.enum(RESOURCES), "Name of a resource."))
+      .min(1)
+      .max(50),
+    "Which resources to prove. When absent: all that the Item has, without those whose every request Plaid bills.",
+  ).optional(),
+});
+export type FullCheckRequest = { resources?: readonly string[] | undefined };
+
 export type SyncRequest = { resources?: readonly string[] | undefined; full?: boolean | undefined };

@@ -3,6 +3,7 @@
  * nothing followed for a month. A later webhook makes its subject anew.
  */
 import type { Queryable, Statement } from "../database/types.ts";
+import { TRIM_FULL_CHECKS } from "./full-check-queries.ts";
 import { TRIM_RUNS, TRIM_SUBJECTS } from "./queries.ts";
 
 const KEPT_DAYS = 30;
@@ -13,9 +14,9 @@ const ROWS_AT_ONCE = 5000;
 export const pruneSubjects = (q: Queryable, signal?: AbortSignal): Promise<number> =>
   prune(q, TRIM_SUBJECTS, KEPT_DAYS, signal);
 
-/** @returns how many were deleted */
-export const pruneRuns = (q: Queryable, signal?: AbortSignal): Promise<number> =>
-  prune(q, TRIM_RUNS, RUNS_KEPT_DAYS, signal);
+/** Deletes old runs, and full checks as old. @returns how many were deleted */
+export const pruneRuns = async (q: Queryable, signal?: AbortSignal): Promise<number> =>
+  (await prune(q, TRIM_FULL_CHECKS, RUNS_KEPT_DAYS, signal)) + (await prune(q, TRIM_RUNS, RUNS_KEPT_DAYS, signal));
 
 /** In batches, so that no transaction is long. */
 async function prune(q: Queryable, statement: string | Statement, days: number, signal?: AbortSignal): Promise<number> {

@@ -22,6 +22,7 @@ import { failureOf } from "./failure.ts";
 import { adoptLoop, areTooMany, dropPages } from "./loops.ts";
 import { pagerOf, type PagedFetch, type Pager } from "./pager.ts";
 import { growing } from "./retry.ts";
+import { changedSince } from "./since.ts";
 import { stagePage } from "./staging.ts";
 import { ON_REQUEST, type Outcome, type StoredLoop, type Task } from "./types.ts";
 
@@ -66,6 +67,11 @@ export async function readLoops(reader: Reader, task: Task, fetch: PagedFetch, b
   for (let restarts = 0; ;) {
     try {
       const { last, end, complete } = await readLoop(reader, task, { fetch, pager }, loop);
+      const isCompared = task.compare === true && loop.from === null && before.stored !== null;
+      const since =
+        isCompared && fetch.kind === "cursor"
+          ? { since: await changedSince(reader, task.resource, { fetch, pager }, before.stored ?? "") }
+          : {};
       const pages = [...loop.pages, last];
       return {
         task,
@@ -76,6 +82,7 @@ export async function readLoops(reader: Reader, task: Task, fetch: PagedFetch, b
         complete,
         root: null,
         readWith,
+        ...since,
       };
     } catch (error) {
       if (loop.pages.length > 0 && passes(error)) return pause(task, loop, readWith, error);

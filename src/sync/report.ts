@@ -7,12 +7,13 @@ import type { Committed } from "./commit.ts";
 import type { Ending } from "./ending.ts";
 import type { Claim } from "./types.ts";
 
-export function report(logger: Logger, ending: Ending, { info, healed }: Committed): void {
+export function report(logger: Logger, ending: Ending, { info, healed, wrong }: Committed): void {
   const { claim, decision, served, tookMs } = ending;
   const { kind, integrationId, id } = claim;
   metrics.runs.inc({ kind, outcome: decision.outcome });
   metrics.runSeconds.observe({ kind }, tookMs() / 1000);
   if (healed.length > 0) metrics.gaps.inc({ found: "rows" });
+  if (wrong.length > 0) metrics.gaps.inc({ found: "check" });
   for (const { name: resource, tables } of resourcesOf(kind)) {
     for (const { name } of tables)
       for (const [change, rows] of Object.entries(info.counts?.[name] ?? {}))

@@ -17,6 +17,7 @@ import { commitRun, isRefusedValue } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { decide } from "./decision.ts";
 import type { Ending, ResourceStatus } from "./ending.ts";
+import { comparing, stillChecks, withComparison } from "./full-check.ts";
 import { stillHeals } from "./gap.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { withoutMalformed } from "./malformed.ts";
@@ -53,7 +54,8 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   ]);
   const resources = requestable(claim.kind, enabled);
   const idle = webhooks.filter((webhook) => resourcesFor(resources, webhook).length === 0);
-  const tasks = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
+  const planned = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
+  const tasks = comparing(claim, planned);
   const opened = tasks.length > 0 ? await openReader(deps, claim, permissiblePurpose, signal) : null;
   const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
   signal.throwIfAborted();
@@ -80,14 +82,16 @@ interface Given extends Pick<Ending, "claim" | "enabled" | "statuses" | "loops" 
 async function endingOf(
   { database, delays }: RunDeps,
   { opened, tasks, ...given }: Given,
-  outcomes: readonly Outcome[],
+  read: readonly Outcome[],
   tookMs: () => number,
 ): Promise<Ending> {
   const { claim, webhooks, idle } = given;
+  const outcomes = withComparison(given, read);
   const decided = opened
     ? decide(claim, outcomes, new Date(), delays, opened.unconfirmed === null)
     : unread(claim, tasks);
-  const decision = { ...decided, pending: stillHeals(claim, webhooks, decided) };
+  const healing = { ...decided, pending: stillHeals(claim, webhooks, decided) };
+  const decision = { ...healing, pending: stillChecks(claim, healing) };
   const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, decision)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
   return {

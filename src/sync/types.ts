@@ -5,6 +5,7 @@ import type { ItemStatus } from "../model/statuses.ts";
 import type { Changes, Page, Reading } from "../mirror/types.ts";
 import type { RetryClass } from "../plaid/errors.ts";
 import type { Resource } from "../resources/types.ts";
+import type { Since } from "./since.ts";
 
 /** The sync status of a subject. */
 export type Status = ItemStatus;
@@ -36,6 +37,8 @@ export interface Task {
   explicit: boolean;
   /** why it is read from the start: the ids of webhooks, and ON_REQUEST for another request */
   fullFor?: readonly string[];
+  /** its rows are compared with the mirror's before they are applied */
+  compare?: boolean;
 }
 
 export const ON_REQUEST = "request";
@@ -87,6 +90,8 @@ export type Outcome =
       partial?: boolean;
       /** the options that shaped the rows, where there are any; see CursorFetch */
       readWith?: string;
+      /** for a comparison, what changed at Plaid since the stored cursor; null: Plaid cannot tell */
+      since?: Since | null;
     }
   | {
       task: Task;

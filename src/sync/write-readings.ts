@@ -40,7 +40,9 @@ export async function writeReadings(tx: Queryable, ending: Ending, unfit: Unfit[
     const steps = await applyReading(tx, scope, read.read, unfit);
     for (const [table, step] of steps) applied.set(table, step);
     const before = statuses.get(resource.name);
-    const rows = before ? before.rows + growthOf(steps) : await countCurrent(tx, scope, resource);
+    // Where rows were wrong, so may be what was counted.
+    const isCounted = before !== undefined && !read.read.compare;
+    const rows = isCounted ? before.rows + growthOf(steps) : await countCurrent(tx, scope, resource);
     const complete = before?.complete || read.complete;
     kept.push({
       resource: resource.name,

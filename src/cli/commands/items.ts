@@ -15,6 +15,7 @@ import { ITEM_STATUSES } from "../../model/statuses.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
 import { sayResources } from "../output/resources.ts";
+import { checkItem } from "./items/check.ts";
 import { statement } from "./items/statement.ts";
 import { sayTwice } from "./items/twice.ts";
 import { importItems } from "./items/import.ts";
@@ -85,6 +86,7 @@ export function itemsCommand(): Command {
     .option("--full", "read everything again and mark as removed what Plaid no longer has")
     .option("--json", "print JSON")
     .action(withCore(sync));
+  items.addCommand(checkCommand());
   items.addCommand(statementCommand());
   items.addCommand(removeCommand());
   return items;
@@ -92,6 +94,16 @@ export function itemsCommand(): Command {
 
 const RESOURCES_HELP =
   "only these resources, separated by commas; Plaid may add and bill the product of one that the item lacks";
+
+const checkCommand = (): Command =>
+  new Command("check")
+    .argument("<item_id>")
+    .description("prove one item against Plaid, row for row; print and heal what differs")
+    .option("--integration <id>", "which integration is meant, if several link the item")
+    .option("--resources <names>", "only these resources, separated by commas", listOf)
+    .option("--no-wait", "only request it")
+    .option("--json", "print JSON")
+    .action(withCore(checkItem));
 
 const statementCommand = (): Command =>
   new Command("statement")

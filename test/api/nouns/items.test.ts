@@ -257,3 +257,43 @@ describe("deleting an Item", () => {
     expect(body.error.fields).toEqual({ erase: "must be true or false" });
   });
 });
+
+describe("checking an Item", () => {
+  it("a check of an Item is requested with POST and shown with GET, with each column that differed", async () => {
+    const { item_id } = await link();
+    await markAll(world.database);
+    expect((await world.api.call(`GET /v1/items/${item_id}/check`)).body.error.code).toBe("not_found");
+    const started = await world.api.call(`POST /v1/items/${item_id}/check`, { body: { resources: ["transactions"] } });
+    expect(started.status).toBe(202);
+    expect(started.body).toMatchObject({
+      item_id,
+      status: "running",
+      finished_at: null,
+      resources: [],
+      differences: [],
+    });
+    const { rows } = await world.database.query<{ requested: string[] }>(
+      "select requested from sync.subjects where id = $1",
+      [item_id],
+    );
+    expect(rows[0]?.requested).toEqual(["full_check", "transactions:full"]);
+    const columns = [{ column: "amount", mirror: 12.5, plaid: 21.5 }];
+    const found = { outcome: "differs", rows: 3, wrong: 1, may_be_new: 0, error_code: null };
+    const row = {
+      resource: "transactions",
+      table: "transactions",
+      key: "t1",
+      difference: "differs",
+      may_be_new: false,
+    };
+    await world.database.query("update sync.full_checks set finished_at = now(), result = $2 where item_id = $1", [
+      item_id,
+      JSON.stringify({ resources: { transactions: found }, differences: [{ ...row, columns }] }),
+    ]);
+    const shown = await world.api.call(`GET /v1/items/${item_id}/check`);
+    expect(shown.body).toMatchObject({ status: "differs", wrong: 1, differences: [{ ...row, columns }] });
+    const billed = await world.api.call(`POST /v1/items/${item_id}/check`, { body: { resources: ["balances"] } });
+    expect([billed.status, billed.body.error.code]).toEqual([409, "not_enabled"]);
+    expect((await world.api.call("POST /v1/items/none/check", { body: {} })).status).toBe(404);
+  });
+});

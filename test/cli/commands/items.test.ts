@@ -6,10 +6,10 @@ import { CommandLine, everyVerbIsRun } from "../command-line.ts";
 import { mirroredStatement } from "../../support/statement.ts";
 import { startWorld, type Item, type World } from "../../support/world/index.ts";
 
-let world: World<"integration" | "processes">;
+let world: World<"sync" | "processes">;
 let folder: string;
 beforeAll(async () => {
-  world = await startWorld({ simulator: { seed: "items" }, integration: {}, processes: {} });
+  world = await startWorld({ simulator: { seed: "items" }, sync: {}, processes: {} });
   folder = mkdtempSync(join(tmpdir(), "tartan-items-"));
 });
 afterAll(async () => {
@@ -166,6 +166,19 @@ describe("items sync and remove", () => {
     expect(await cli.json("items sync", id, "--full")).toEqual({ item_id: id, due: true });
     expect(await subject(id)).toEqual({ due: true, requested: expect.arrayContaining(["*:full"]) as unknown });
     expect(await cli.refusal("items sync not-an-item")).toMatch(/^not_found: /);
+  });
+
+  it("`tartan items check` prints each row that differs from Plaid, exits with 1, and with 0 once they are healed", async () => {
+    const id = await added();
+    await using _worker = await world.sync.start();
+    const first = await cli.text("items check", id);
+    expect(first).toMatch(/check\s+equal to Plaid/);
+    await world.database.query("update plaid.accounts set name = 'wrong' where item_id = $1", [id]);
+    const { code, stdout } = await cli.run("items check", id, "--resources", "accounts");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/accounts\s+\S+\s+name\s+wrong\s+Plaid Checking/);
+    expect(await cli.json("items check", id, "--no-wait")).toMatchObject({ item_id: id, status: "running" });
+    expect(await cli.refusal("items check not-an-item")).toMatch(/^not_found: /);
   });
 
   it("`tartan items statement` writes the PDF of a statement to a new file, and refuses one that the item does not have", async () => {

@@ -1,0 +1,108 @@
+/** `tartan items check`: proves one item against Plaid, and prints each row that differs. */
+import { setTimeout as delay } from "node:timers/promises";
+import { TartanError } from "../../../errors.ts";
+import { getFullCheck, requestFullCheck, type FullCheckState } from "../../../sync/full-checks.ts";
+import { getItem } from "../../../sync/items.ts";
+import {
+  bold,
+  dim,
+  green,
+  red,
+  say,
+  sayFacts,
+  sayJson,
+  sayTable,
+  short,
+  state,
+  tell,
+  yellow,
+} from "../../output/print.ts";
+import type { Core } from "../../wiring/core.ts";
+import { untilStopped } from "../../wiring/signals.ts";
+
+export interface CheckFlags {
+  integration?: string;
+  resources?: string[];
+  wait?: boolean;
+  json?: true;
+}
+
+const POLL_MS = 250;
+/** Somebody looks at a terminal, so it says why nothing happens. */
+const SLOW_MS = 10_000;
+
+/** Exits with 1 where a row was wrong or something could not be read. */
+export async function checkItem({ database }: Core, itemId: string, flags: CheckFlags): Promise<void> {
+  const item = await getItem(database, itemId, flags.integration);
+  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
+  const which = { integrationId: item.integration_id, itemId };
+  const { resources, json, wait = true } = flags;
+  const began = await requestFullCheck(database, which, resources ? { resources } : {});
+  const check = wait ? await ended(() => getFullCheck(database, which), began) : began;
+  if (json) sayJson(check);
+  else sayCheck(check);
+  if (check.status === "differs" || check.status === "unproven") process.exitCode = 1;
+}
+
+/** The check when it has ended, or as it is when somebody presses Ctrl-C. */
+async function ended(read: () => Promise<FullCheckState | null>, began: FullCheckState): Promise<FullCheckState> {
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  let check = began;
+  let told = false;
+  for (const since = Date.now(); check.status === "running" && !stop.signal.aborted;) {
+    if (!told && Date.now() - since > SLOW_MS) {
+      tell(
+        dim(
+          `still waiting${check.error_code ? `: ${check.error_code}` : ""}; a server with the role sync does the work`,
+        ),
+      );
+      told = true;
+    }
+    await delay(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+    check = (await read()) ?? { ...check, status: "unproven" };
+  }
+  return check;
+}
+
+function sayCheck(check: FullCheckState): void {
+  const { item_id, status, wrong, may_be_new, resources, differences, error_code, error_message, next_step } = check;
+  sayFacts({
+    item: bold(item_id),
+    check: status === "equal" ? green("equal to Plaid") : state(status),
+    wrong: wrong > 0 ? red(`${wrong} rows; they are healed`) : null,
+    changed: may_be_new > 0 ? `${may_be_new} rows that Plaid may have changed since they were read` : null,
+    error: error_code ? `${red(error_code)}  ${error_message ?? ""}` : null,
+    "next step": next_step,
+  });
+  if (resources.length === 0) return;
+  say();
+  sayTable(
+    resources.filter(({ outcome }) => outcome !== "absent"),
+    {
+      resource: ({ resource }) => resource,
+      rows: ({ rows }) => String(rows),
+      outcome: ({ outcome, error_code: code }) => (code ? red(code) : outcome === "differs" ? red(outcome) : outcome),
+      wrong: ({ wrong: rows }) => (rows > 0 ? red(String(rows)) : "0"),
+      "may be new": ({ may_be_new: rows }) => String(rows),
+    },
+    "",
+  );
+  if (differences.length === 0) return;
+  say();
+  sayTable(
+    differences.flatMap((row) => (row.columns.length === 0 ? [null] : row.columns).map((at) => ({ ...row, at }))),
+    {
+      table: ({ table, may_be_new: isNew }) => (isNew ? yellow(table) : red(table)),
+      row: ({ key }) => key,
+      column: ({ at, difference }) => at?.column ?? WHOLE_ROWS[difference],
+      mirror: ({ at }) => (at ? short(textOf(at.mirror)) : ""),
+      Plaid: ({ at }) => (at ? short(textOf(at.plaid)) : ""),
+    },
+    "",
+  );
+}
+
+const WHOLE_ROWS = { missing: "the mirror lacked it", surplus: "Plaid does not have it", differs: "" };
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
