@@ -26,6 +26,7 @@ const BEFORE_CHANGES = {
 const AFTER_CHANGES = {
   "accounts.replaced":
     "Accounts of an item were known before by other ids, which are gone: after another Link, or because the bank renamed them.",
+  "subject.erased": "Something that belongs to no item, such as a payment, was erased here with all its rows.",
   "sync.completed": "A sync of an item or another subject ended without a failure; `outcome` is its result.",
   "sync.failed": "A sync of an item or another subject failed; Tartan tries it again.",
 } as const;

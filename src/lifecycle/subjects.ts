@@ -1,6 +1,7 @@
 /** Erases a subject that belongs to no item, in one transaction, in which every owner of tables deletes its part. */
 import { audit } from "../audit/audit.ts";
 import type { Database } from "../database/types.ts";
+import { recordEvents, type NewEvent } from "../events/events.ts";
 import * as events from "../events/forget.ts";
 import * as integrations from "../integrations/subjects.ts";
 import * as journal from "../journal/forget.ts";
@@ -11,8 +12,20 @@ import * as relay from "../relay/forget.ts";
 import * as sync from "../sync/forget.ts";
 import { getSubject } from "../sync/subjects.ts";
 
+/** All that remains of an erased subject, so that copies of its rows can follow. */
+const erased = (integrationId: string, subject: Subject): NewEvent => ({
+  integrationId,
+  itemId: null,
+  subject,
+  userId: null,
+  environment: null,
+  type: "subject.erased",
+  data: { reason: "erased" },
+});
+
 /**
- * Deletes everything about the subject: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. It
+ * Deletes everything about the subject: token, mirrored rows, webhooks, runs, events and their deliveries. All or nothing. Only the
+ * event about it remains, with its id, and the row of the audit log. It
  * becomes known again when a webhook or a row of another subject names it later, or when a marker is reading an arrival of it now.
  * @throws TartanError `not_found`
  */
@@ -38,5 +51,6 @@ export async function eraseSubject(
       target: subject.id,
       details: { kind: subject.kind },
     });
+    await recordEvents(tx, [erased(integrationId, subject)]);
   }, "long");
 }

@@ -211,7 +211,7 @@ it("an asset report that is not ready is read again when Plaid says that it is",
   await equal("asset_report", report.id);
 });
 
-it("of an asset report that is erased nothing is left in any table but the audit log's, and of another one everything", async () => {
+it("of an asset report that is erased nothing is left in any table but the audit log's and the event that it was erased, and of another one everything", async () => {
   const { database, integration } = world;
   const [report, other] = [made("asset_report", { items: 1 }), made("asset_report", { items: 1 })];
   await database.query("insert into relay.destinations (id, url) values ('dst_1', 'https://x.example')");
@@ -231,7 +231,7 @@ it("of an asset report that is erased nothing is left in any table but the audit
     expect(Object.keys(kept)).toContain(table);
   expect(Object.keys(kept).join()).toContain("webhooks");
   await eraseSubject(database, integration.id, { kind: "asset_report", id: report.id });
-  expect(await traces(report.id)).toEqual({ audit_log: 1 });
+  expect(await traces(report.id)).toEqual({ audit_log: 1, events: 1 });
   expect(await traces(other.id)).toEqual(kept);
 });
 

@@ -28,7 +28,7 @@ const CURSOR = "MTA0Mjo0OjE3YjM1ZmQ5";
 const Change = z.looseObject({
   change: described(
     z.enum(["added", "modified", "removed", "erased"]),
-    "What happened to the row. `erased`: the Item was erased with all its rows of all tables; no row names them.",
+    "What happened to the row. `erased`: the Item or subject was erased with all its rows of all tables; nothing names them.",
   ),
   resource: described(z.string().nullable(), "The table of the mirror; null of `erased`."),
   key: described(

@@ -7,26 +7,26 @@ import { jsonTokens } from "../../model/exact-json.ts";
 import { fedTable, type FedTable } from "./change-tables.ts";
 import type { EventSource } from "../model/types.ts";
 
-export const ITEM_REMOVED = "item.removed";
+/** The types of the events that may say that rows were erased; then no other event of theirs is left. */
+export const ERASURES = ["item.removed", "subject.erased"] as const;
 
 const LISTS = ["added", "modified", "removed"] as const;
 type List = (typeof LISTS)[number];
 
 interface Envelope {
   subject?: { kind: string; id: string };
-  data: { run_id: string } & Record<List, readonly Record<string, unknown>[]>;
+  data: { run_id: string; reason?: string } & Record<List, readonly Record<string, unknown>[]>;
 }
 
 /**
- * The changes of an event as JSON texts, in its order. Of an item's end there is one change where the item was erased: it stands for
- * all rows of the item in all tables, of which nothing is left to name them.
+ * The changes of an event as JSON texts, in its order. Where an item or another subject was erased there is one change: it stands for
+ * all its rows in all tables, of which nothing is left to name them.
  */
 export function changesOf(source: EventSource): string[] {
   const text = source.bytes.toString("utf8");
-  if (source.type === ITEM_REMOVED) return isErasure(text) ? [changeOf(headOf(source), { change: "erased" })] : [];
-  const table = fedTable(source.type);
-  if (!table) return [];
   const { subject, data } = JSON.parse(text) as Envelope;
+  const table = fedTable(source.type);
+  if (!table) return data.reason === "erased" ? [changeOf(headOf(source, subject), { change: "erased" })] : [];
   const head = `${headOf(source, subject)},"run_id":${JSON.stringify(data.run_id)}`;
   const subjectId = source.itemId ?? subject?.id ?? null;
   const places = rowsIn(text);
@@ -38,9 +38,6 @@ export function changesOf(source: EventSource): string[] {
     }),
   );
 }
-
-const isErasure = (text: string): boolean =>
-  (JSON.parse(text) as { data: { reason?: string } }).data.reason === "erased";
 
 /** What all changes of an event share, as an object without its end. */
 function headOf({ id, integrationId, itemId, userId, history, occurredAt }: EventSource, subject?: object): string {

@@ -11,7 +11,7 @@ import { TartanError } from "../../errors.ts";
 import { fromCursor, toCursor } from "../../model/cursors.ts";
 import { pageSize } from "../../model/listing.ts";
 import { readSources } from "../content/sources.ts";
-import { changesOf, ITEM_REMOVED } from "./change-rows.ts";
+import { changesOf, ERASURES } from "./change-rows.ts";
 import { typesOf } from "./change-tables.ts";
 import { edge, isExpired, type Place } from "./places.ts";
 import { checkTexts, findEvents, PAGE_BYTES, PAGE_EVENTS, STEP_EVENTS, type Found } from "./search.ts";
@@ -57,8 +57,7 @@ const EVENT_CHANGES = 100;
 export async function readChanges(q: Queryable, query: ChangeQuery): Promise<ChangePage> {
   const page = new PageBuilder(pageSize(query.limit));
   checkTexts(query);
-  // An item that was erased has no other event left.
-  const filters = { ...query, types: [...typesOf(query.resources), ITEM_REMOVED], history: true };
+  const filters = { ...query, types: [...typesOf(query.resources), ...ERASURES], history: true };
   const begin = await placeOf(q, query.cursor ?? "start");
   let place = begin;
   let more = true;

@@ -41,7 +41,7 @@ it("`tartan changes list` prints rows in their order, by table and from a cursor
 
 it("`tartan changes resources` prints the tables, and says which have no changes and why", async () => {
   expect(await cli.text("changes resources")).toMatch(
-    /transactions\s+│?\s*item_id, transaction_id[\s\S]*items are|items/,
+    /items\s+item_id\s+the events item\.linked[\s\S]*transactions\s+item_id, transaction_id\s+yes/,
   );
   const { data } = await cli.json<{ data: { resource: string }[] }>("changes resources");
   expect(data).toContainEqual(expect.objectContaining({ resource: "transactions", event: "transactions.changed" }));

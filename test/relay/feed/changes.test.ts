@@ -155,13 +155,19 @@ describe("the change feed", () => {
     expect(rest.map(({ row }) => row?.["account_id"])).toEqual(["one", "two"]);
   });
 
-  it("the change feed tells once that an item was erased, with every filter of tables, and nothing of one that was unlinked", async () => {
+  it("the change feed says once that an item or subject was erased, with every filter of tables, and nothing of an item that was unlinked", async () => {
     const cursor = await now();
     await world.relay.event({ type: "item.removed", itemId: "kept", data: { reason: "unlinked", error_code: null } });
     await world.relay.event({ type: "item.removed", itemId: "gone", data: { reason: "erased", error_code: null } });
+    const subject = { kind: "payment", id: "pay-1" };
+    await world.relay.event({ type: "subject.erased", itemId: null, subject, data: { reason: "erased" } });
     await dispatchAll(world.database);
     const told = await readAll({ cursor, resources: ["holdings"] });
-    expect(told).toMatchObject([{ change: "erased", resource: null, key: null, row: null, item_id: "gone" }]);
+    const erased = { change: "erased", resource: null, key: null, row: null };
+    expect(told).toMatchObject([
+      { ...erased, item_id: "gone" },
+      { ...erased, item_id: null, subject },
+    ]);
   });
 
   it("a page of large rows ends at eight megabytes, and a row that is larger has a page of its own", async () => {

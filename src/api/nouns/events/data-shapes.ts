@@ -181,6 +181,7 @@ const FIXED = {
     ),
     error_code: noText("Plaid's code, where it ended."),
   }),
+  "subject.erased": z.looseObject({ reason: described(z.literal("erased"), "By you.") }),
   "sync.completed": syncCompleted,
   "sync.failed": syncFailed,
   "delivery.failing": delivery,

@@ -110,6 +110,7 @@ const DATA: Record<FixedType, object> = {
     item: { ...plaidItem, consent_expiration_time: "2027-05-19T17:03:22Z" },
   },
   "item.removed": { reason: "unlinked", error_code: null },
+  "subject.erased": { reason: "erased" },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {
     run_id: run.id,

@@ -5,6 +5,7 @@ import addFormatsModule from "ajv-formats";
 import { expect, it } from "vitest";
 import { schemaFile } from "../../../../src/api/docs/event-schemas.ts";
 import { unlinkItem } from "../../../../src/lifecycle/items.ts";
+import { eraseSubject } from "../../../../src/lifecycle/subjects.ts";
 import { EVENT_TYPES, type EventType } from "../../../../src/events/event-types.ts";
 import { recordEvents } from "../../../../src/events/events.ts";
 import { silentLogger } from "../../../../src/logger.ts";
@@ -147,6 +148,9 @@ async function liveWithoutItem(world: World<"sync">): Promise<void> {
     }
   }
   await openEventReader(world).work();
+  const erased = { kind: "payment", id: "erased" };
+  await addSubject(world, { integration_id: world.integration.id, ...erased });
+  await eraseSubject(world.database, world.integration.id, erased);
 }
 
 const ILL: Health = {
