@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { code, root, table as aligned, writePage } from "./page.mjs";
 
 const { changeType, endpointsOf, RESOURCES } = await import(join(root, "dist/resources/index.js"));
+const { unfedBecause } = await import(join(root, "dist/relay/feed/change-tables.js"));
 const { meaningOf } = await import(join(root, "dist/resources/meanings/index.js"));
 const { maskWords } = await import(join(root, "dist/resources/meanings/masks.js"));
 
@@ -101,7 +102,9 @@ function tableOf(head, rows) {
 
 const sections = RESOURCES.map((resource) => {
   const tables = resource.tables.map((table) => {
-    const event = table.event ? ` Event of changed rows: ${code(changeType(table))}.` : "";
+    const event = table.event
+      ? ` Event of changed rows: ${code(changeType(table))}.`
+      : ` No [changes](changes.md): ${unfedBecause(table.name)}.`;
     return [
       `### ${code(`plaid.${table.name}`)}\n`,
       `One row is ${table.row}.${event}\n`,

@@ -20,6 +20,7 @@ describe("the examples", () => {
     ["docs/receive.md", "express.ts"],
     ["docs/receive.md", "fastify.ts"],
     ["docs/move-behind-tartan.md", "plaid-handler.ts"],
+    ["docs/changes.md", "copy-changes.ts"],
   ];
 
   it.each(shown)("%s shows docs/examples/%s unchanged", (page, example) => {
