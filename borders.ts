@@ -28,6 +28,7 @@ export const FOLDERS: readonly Row[] = [
   ["sync",          "model database plaid integrations events journal resources mirror", "sync.* plaid.freshness plaid.item_notices"],
   ["linking",       "model database audit plaid integrations events journal resources sync", "linking.*"],
   ["fleet",         "model database audit plaid integrations events journal resources mirror sync", "fleet.*"],
+  ["listeners",     "model database audit integrations events journal sync", "listeners.*"],
   ["silence",       "model database audit plaid integrations events journal resources mirror sync", ""],
   // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A folder imports earlier ones only.
   ["relay/model",   "database",                                           ""],
@@ -41,11 +42,11 @@ export const FOLDERS: readonly Row[] = [
   ["relay/ledger",  "model database events journal integrations relay/model relay/content relay/senders relay/destinations", "relay.overdue"],
   ["relay/feed",    "model database events journal resources relay/model relay/content relay/routing", ""],
   ["relay",         "model database events journal integrations relay/model relay/destinations relay/routing relay/dispatch relay/jobs relay/delivery relay/ledger", "relay.*"],
-  ["lifecycle",     "model database plaid/calls.ts audit events journal integrations mirror sync linking fleet silence relay/forget.ts relay/destinations/sealed.ts", ""],
+  ["lifecycle",     "model database plaid/calls.ts audit events journal integrations mirror sync linking fleet listeners silence relay/forget.ts relay/destinations/sealed.ts", ""],
   // api/: docs/ describes nouns/, which stand on http/. The files of api/ itself put them together.
   ["api/http",      "model database integrations plaid relay/content relay/destinations relay/senders relay/jobs", ""],
-  ["api/nouns",     "model database audit events journal plaid integrations resources mirror sync linking fleet silence relay/model relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle api/http", ""],
-  ["api/docs",      "events api/http api/nouns",                          ""],
+  ["api/nouns",     "model database audit events journal plaid integrations resources mirror sync linking fleet listeners silence relay/model relay/destinations relay/routing relay/jobs relay/ledger relay/feed relay/delete-destination.ts lifecycle api/http", ""],
+  ["api/docs",      "model events api/http api/nouns",                          ""],
   ["api",           "model receiver api/http api/nouns api/docs",         ""],
   ["simulator",     "only errors.ts clock.ts",                            ""],
   // cli/: commands/ has a file for each noun, which stands on the others. output/ prints, wiring/ constructs and stops, input/ reads options.

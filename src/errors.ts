@@ -35,6 +35,10 @@ const STATUS = {
   webhook_malformed: 400,
   verification_key_unavailable: 503,
 
+  listener_token_missing: 401,
+  listener_token_mismatch: 401,
+  login_malformed: 400,
+
   plaid_error: 502,
   plaid_unreachable: 502,
   plaid_credentials_refused: 422,

@@ -19,6 +19,9 @@ export const metrics = {
   webhooksAccepted: counter("tartan_webhooks_accepted_total", "Webhooks journaled", ["source"]),
   webhooksDuplicate: counter("tartan_webhooks_duplicate_total", "Webhooks whose JWT had been accepted before"),
   webhooksRefused: counter("tartan_webhooks_refused_total", "Requests refused at the intake", ["reason"]),
+  logins: counter("tartan_logins_total", "Logins of users, by what came of their items; items count once each", [
+    "outcome",
+  ]),
   acceptSeconds: seconds("tartan_accept_seconds", "From the last byte of a webhook to its answer", FAST),
   acceptBatchSize: new Histogram({
     name: "tartan_accept_batch_webhooks",

@@ -24,6 +24,7 @@ import { checkOperations } from "./nouns/items/check.ts";
 import { runOperations } from "./nouns/items/runs.ts";
 import { jobOperations } from "./nouns/jobs/operations.ts";
 import { linkOperations } from "./nouns/link.ts";
+import { listenerOperations } from "./nouns/listeners.ts";
 import { refusalOperations } from "./nouns/refusals.ts";
 import { routeOperations } from "./nouns/routes.ts";
 import { statusOperations } from "./nouns/status.ts";
@@ -42,6 +43,7 @@ const NOUNS = [
   linkOperations,
   subjectOperations,
   webhookOperations,
+  listenerOperations,
   refusalOperations,
   gapOperations,
   auditOperations,

@@ -162,7 +162,7 @@ function publicUrl(app: FastifyInstance, { publicUrl: configured, host, port }: 
 
 /** Why this process does not serve a path that another process serves. */
 function hintFor(path: string, { receiver, api }: ServerDeps["roles"]): string {
-  if (!receiver && /^\/v1\/(service_)?integrations\/[^/]+\/?$/.test(path))
+  if (!receiver && /^\/v1\/((service_)?integrations|listeners)\/[^/]+\/?$/.test(path))
     return "This process accepts no webhooks: it was started without the role receiver.";
   if (!api) return "This process has no REST API: it was started without the role api.";
   return "The reference is at /docs.";

@@ -14,6 +14,10 @@ export const ACTIONS = {
   "resources.disabled": "Tartan no longer requests `details.resources`.",
   "webhook_secret.rotated": "The webhook secret of your backend was replaced.",
   "api_key.reset": "The administrator's API key was replaced.",
+  "listener.created": "A listener was created; `target` is its id.",
+  "listener.changed": "Settings of the listener `target` were changed; `details.fields` names them.",
+  "listener.rotated": "The token of the listener `target` was replaced.",
+  "listener.deleted": "The listener `target` was deleted.",
   "item.unlinked": "The token of the item `target` was deleted.",
   "item.erased": "Everything about the item `target` was deleted.",
   "statement.fetched":
@@ -37,7 +41,7 @@ export const AuditFilter = z.strictObject({
   actor: text(200, "Who did it.").optional(),
   target: text(
     255,
-    "What was changed: the id of an Item or of another subject, or the name of a database role.",
+    "What was changed: the id of an Item, of another subject or of a listener, or the name of a database role.",
   ).optional(),
   ...page,
 });

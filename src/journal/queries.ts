@@ -192,9 +192,9 @@ order by id desc nulls last`,
 export const INSERT_REFUSALS: Statement = {
   name: "journal_insert_refusals",
   text: `
-insert into journal.refusals (refused_at, integration_id, reason, detail, remote_address, body_bytes, count)
-select coalesce("refusedAt", now()), "integrationId", reason, detail, "remoteAddress", "bodyBytes", count
-from json_to_recordset($1::json) as r ("refusedAt" timestamptz, "integrationId" text, reason text, detail text,
+insert into journal.refusals (refused_at, integration_id, listener_id, reason, detail, remote_address, body_bytes, count)
+select coalesce("refusedAt", now()), "integrationId", "listenerId", reason, detail, "remoteAddress", "bodyBytes", count
+from json_to_recordset($1::json) as r ("refusedAt" timestamptz, "integrationId" text, "listenerId" text, reason text, detail text,
   "remoteAddress" text, "bodyBytes" integer, count integer)`,
 };
 
@@ -207,7 +207,7 @@ export function listRefusalsQuery({ ofIntegration, paged }: { ofIntegration: boo
   return {
     name: `journal_list_refusals${ofIntegration ? "_of_integration" : ""}${paged ? "_paged" : ""}`,
     text: `
-select id, refused_at, integration_id, reason, detail, remote_address, body_bytes, count from journal.refusals
+select id, refused_at, integration_id, listener_id, reason, detail, remote_address, body_bytes, count from journal.refusals
 where ${conditions.join(" and ")} order by id desc limit $${1 + Number(ofIntegration) + Number(paged)}`,
   };
 }

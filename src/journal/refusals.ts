@@ -78,7 +78,7 @@ class RefusalRecorder implements Refusals {
   }
 
   #note(refusal: Folded): void {
-    const own = `${refusal.integrationId} ${refusal.reason} ${refusal.remoteAddress}`;
+    const own = `${refusal.integrationId} ${refusal.listenerId} ${refusal.reason} ${refusal.remoteAddress}`;
     const fits = this.#noted.has(own) || this.#noted.size < ROWS_AT_ONCE;
     const key = fits ? own : `${refusal.reason} of many`;
     const alike = this.#noted.get(key);
@@ -121,15 +121,17 @@ class RefusalRecorder implements Refusals {
 
 const ANYWHERE = {
   integrationId: null,
+  listenerId: null,
   detail: "from many senders or to many paths at once",
   remoteAddress: null,
   bodyBytes: null,
 };
 
 /** Reasons are Tartan's own and few. The rest comes from the sender and may hold text that Postgres cannot store. */
-function storable({ integrationId, reason, detail, remoteAddress, bodyBytes }: Refusal): Refusal {
+function storable({ integrationId, listenerId = null, reason, detail, remoteAddress, bodyBytes }: Refusal): Refusal {
   return {
     integrationId: printable(integrationId, ID_MAX),
+    listenerId: printable(listenerId, ID_MAX),
     reason,
     detail: printable(detail, DETAIL_MAX),
     // Behind a trusted proxy this comes from a header.
@@ -151,6 +153,8 @@ export interface RefusalRecord {
   /** ISO 8601; of the first of similar refusals */
   refused_at: string;
   integration_id: string | null;
+  /** the listener to whose URL the request was sent */
+  listener_id: string | null;
   reason: string;
   detail: string | null;
   remote_address: string | null;
@@ -170,13 +174,15 @@ type Row = Omit<RefusalRecord, "refused_at"> & { id: number; refused_at: Date };
 function toRecord({
   refused_at,
   integration_id,
+  listener_id,
   reason,
   detail,
   remote_address,
   body_bytes,
   count,
 }: Row): RefusalRecord {
-  return { refused_at: refused_at.toISOString(), integration_id, reason, detail, remote_address, body_bytes, count };
+  const facts = { integration_id, listener_id, reason, detail, remote_address, body_bytes, count };
+  return { refused_at: refused_at.toISOString(), ...facts };
 }
 
 /**

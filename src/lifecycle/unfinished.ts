@@ -17,6 +17,7 @@ import { dropSubjectTokens, purgeSubjects } from "../integrations/subjects.ts";
 import { forgetIntegration, listUnfinished, noteDone, type Unfinished } from "../integrations/unfinished.ts";
 import * as journal from "../journal/forget.ts";
 import * as linking from "../linking/forget.ts";
+import { forgetListeners } from "../listeners/listeners.ts";
 import * as mirror from "../mirror/forget.ts";
 import { removeReader } from "../mirror/reader.ts";
 import { purgeCalls } from "../plaid/calls.ts";
@@ -56,6 +57,7 @@ export async function finish(
 async function end(database: Database, q: Queryable, id: string, signal: AbortSignal | undefined): Promise<void> {
   while (await unlinkSome(database, id)) signal?.throwIfAborted();
   await dropSubjectTokens(q, id);
+  await forgetListeners(q, id);
   await sync.endIntegration(q, id);
   await journal.settleIntegration(q, id, await sync.oldestWaiting(q, id));
   await sync.forgetWaiting(q, id);

@@ -10,6 +10,7 @@ export const DESTINATION_ID = "dst_7hq2mv9xkc4tzr8bwn3ypl6s";
 export const ROUTE_ID = "rte_3fd8kz1vqw6njm5xtb9cgr2h";
 export const EVENT_ID = "evt_0192f3a87d4c7a1e8c5b2f9d6e3a7b10";
 export const DELIVERY_ID = "dlv_0192f3a87d5170d29b6c4e8f1a2b3c4d";
+export const LISTENER_ID = "lsn_2kd9wq7vx4mzt8rbn3cp5hl6";
 export const JOB_ID = "job_9yt4bx7rlm2dsk6wpz1vhn8c";
 
 /** The summary of a sync run. */

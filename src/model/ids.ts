@@ -4,7 +4,7 @@
  * - Things that are made often have a UUIDv7 (RFC 9562): 48 bits of milliseconds, then a counter that keeps one process's ids of one
  *   millisecond in the order in which they were made, then 62 random bits. So ordering by id is ordering by time, a partition is
  *   a range of ids, and new rows go to the right edge of every index. Users see a prefix and the UUID's 32 hexadecimal digits.
- * - Things that people make (integrations, destinations, routes, keys, jobs) have a prefix and 24 random characters.
+ * - Things that people make (integrations, listeners, destinations, routes, keys, jobs) have a prefix and 24 random characters.
  */
 import { randomBytes, randomFillSync, randomInt } from "node:crypto";
 
@@ -75,6 +75,7 @@ export const newIntegrationId = (): string => randomId("svi_");
 export const newDestinationId = (): string => randomId("dst_");
 export const newRouteId = (): string => randomId("rte_");
 export const newSigningKeyId = (): string => randomId("sgk_");
+export const newListenerId = (): string => randomId("lsn_");
 export const newJobId = (): string => randomId("job_");
 export const newApiKeyId = (): string => `key_${randomBytes(12).toString("hex")}`;
 
@@ -82,3 +83,8 @@ const INTEGRATION_ID = /^svi_[a-z0-9]{1,60}$/;
 
 /** Whether the text may be the id of an integration. */
 export const isIntegrationId = (text: string): boolean => INTEGRATION_ID.test(text);
+
+const LISTENER_ID = /^lsn_[a-z0-9]{1,60}$/;
+
+/** Whether the text may be the id of a listener. */
+export const isListenerId = (text: string): boolean => LISTENER_ID.test(text);

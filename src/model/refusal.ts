@@ -3,6 +3,8 @@
 export interface Refusal {
   /** null where the path names no existing integration */
   integrationId: string | null;
+  /** of the listener to whose URL the request was sent */
+  listenerId?: string | null;
   /** stable code, such as signature_invalid */
   reason: string;
   /** one sentence, without payload */

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Intake } from "../model/intake.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
+import type { Logins } from "../model/listener.ts";
 import type { RefusalSink } from "../model/refusal.ts";
 import type { KeySource } from "../plaid/verify.ts";
 
@@ -11,6 +12,8 @@ export interface ReceiverDeps {
   directory: Directory;
   keys: KeySource;
   refusals: RefusalSink;
+  /** takes what is posted to the URLs of listeners */
+  logins: Logins;
   clock: Clock;
   logger: Logger;
   /** addresses or CIDR ranges that may post as Plaid; `plaid` stands for Plaid's four; empty: anyone */

@@ -41,6 +41,7 @@ function fromTartan(error: TartanError): IntakeRefusal | null {
   const { code, message, fields, retryAfterSeconds } = error;
   if (code === "internal" || code === "vault_unsealable") return null;
   const fieldsKept = fields ? { fields } : {};
+  if (code === "login_malformed") return new IntakeRefusal(code, message, { ...fieldsKept, detail: namesOf(fields) });
   if (code === "invalid_request")
     return new IntakeRefusal("webhook_malformed", message, { ...fieldsKept, detail: namesOf(fields) });
   const later = error.status === 503 ? { retryAfterSeconds: retryAfterSeconds ?? RETRY_AFTER_SECONDS } : {};

@@ -1,5 +1,5 @@
 /**
- * The receiver's HTTP handlers: one URL for each integration, for Plaid and for your backend.
+ * The receiver's HTTP handlers: one URL for each integration, for Plaid and for your backend; and one for each listener (listener.ts).
  *
  *   request → source known? → Plaid-Verification sent? → proven by signature ─┐
  *                                                   └→ proven by secret ─────┴→ handed over to the Intake, which makes it durable → 200
@@ -16,6 +16,7 @@ import type { Accepted } from "../model/webhook.ts";
 import { openSignatures, type SignatureCheck } from "../plaid/signatures.ts";
 import { openBackendPath } from "./backend.ts";
 import type { ReceivedRequest, ReceiverDeps } from "./deps.ts";
+import { takeLogins } from "./listener.ts";
 import { openPlaidPath } from "./plaid.ts";
 import { IntakeRefusal, toRefusal } from "./refusal.ts";
 import { sourceCheck } from "./sources.ts";
@@ -24,6 +25,7 @@ export type { ReceiverDeps } from "./deps.ts";
 
 const BODY_LIMIT = 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
+const LISTENER_PATH = "/v1/listeners/:id";
 
 type IntakePath = { Params: { id: string } };
 
@@ -48,6 +50,10 @@ export async function receiverRoutes(app: FastifyInstance, deps: ReceiverDeps): 
   };
   app.post<IntakePath>("/v1/integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
   app.post<IntakePath>("/v1/service_integrations/:id", { bodyLimit: BODY_LIMIT }, handler);
+  app.post<IntakePath>(LISTENER_PATH, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
+    reply.type("application/json; charset=utf-8");
+    return reply.send(JSON.stringify({ ok: true, ...(await takeLogins(deps.logins, request, bodyOf(request))) }));
+  });
 }
 
 function openPaths(
@@ -96,13 +102,20 @@ function refuse(
   }
   metrics.webhooksRefused.inc({ reason: refusal.reason });
   refusals.record({
-    integrationId: refusal.reason === "integration_unknown" ? null : (request.params?.id ?? null),
+    ...addressee(request, refusal),
     reason: refusal.reason,
     detail: refusal.detail,
     remoteAddress: request.ip,
     bodyBytes: bodyOf(request).length,
   });
   return send(reply, refusal.answer);
+}
+
+/** Whose URL the request was sent to, where there is such a one. */
+function addressee({ params, routeOptions }: FastifyRequest<IntakePath>, { reason }: IntakeRefusal) {
+  const isKnown = reason !== "integration_unknown" && reason !== "listener_unknown";
+  const id = isKnown ? (params?.id ?? null) : null;
+  return routeOptions.url === LISTENER_PATH ? { integrationId: null, listenerId: id } : { integrationId: id };
 }
 
 const internal = (requestId: string): TartanError =>

@@ -6,14 +6,14 @@
 import { metrics } from "../metrics.ts";
 import type { RefusalSink } from "../model/refusal.ts";
 
-const INTAKE_PATH = /^\/v1\/(?:service_)?integrations\/[^/?#]/;
+const INTAKE_PATH = /^\/v1\/(?:(?:service_)?integrations|listeners)\/[^/?#]/;
 const REQUEST_LINE = /^POST (\S+)/;
 /** Longer paths are cut: the beginning identifies an intake's path. */
 const PATH_LOOKED_AT = 64;
 
 const DETAILS = {
   path_malformed: "the path is not valid percent-encoding",
-  path_too_long: "the path names no integration: it is too long",
+  path_too_long: "the path names no integration and no listener: it is too long",
   not_http: "the request is not valid HTTP, or its headers and path are too long",
 } as const;
 

@@ -2,6 +2,7 @@
  * The intake in the OpenAPI document, written by hand: it reads raw bytes, so it has no schema, and it takes no API key.
  */
 import type { OpenAPIV3_1 } from "openapi-types";
+import { LISTENER_ID } from "../../model/examples.ts";
 
 const accepted: OpenAPIV3_1.SchemaObject = {
   type: "object",
@@ -90,8 +91,74 @@ const post: OpenAPIV3_1.OperationObject = {
   },
 };
 
+const takeLogins: OpenAPIV3_1.OperationObject = {
+  operationId: "takeLogins",
+  tags: ["Listeners"],
+  summary: "Take logins",
+  description:
+    "The URL of a listener, for a log stream of Auth0 or for your own system. Each linked Item of a user who logged in gets a webhook " +
+    "of source `FROM_LISTENER` and is synced, unless it was synced, or had a login, within the listener's throttle or since the login. " +
+    "The answer 200 means that the webhooks are stored.\n\n" +
+    'Auth0 may send its log events as an array, as one object, or as an object in each line. Your own system sends `{"user_id", "at"}` or an ' +
+    "array of such objects; without `at` the user logged in just now. Repeating a request does no harm.",
+  security: [{ listenerToken: [] }],
+  parameters: [
+    {
+      name: "id",
+      in: "path",
+      required: true,
+      description: "Id of the listener.",
+      schema: { type: "string" },
+      example: LISTENER_ID,
+    },
+  ],
+  requestBody: {
+    required: true,
+    description: "Log events of Auth0, or logins. At most 1 MiB.",
+    content: {
+      "application/json": {
+        schema: { oneOf: [{ type: "object" }, { type: "array", items: { type: "object" } }] },
+        example: [
+          {
+            log_id: "90020261120170329051000000000000000001223372036854775",
+            data: { date: "2026-11-20T17:03:29.051Z", type: "s", user_id: "auth0|user-4711" },
+          },
+        ],
+      },
+    },
+  },
+  responses: {
+    200: {
+      description: "The webhooks are stored, and what they are about is due.",
+      content: {
+        "application/json": {
+          schema: {
+            type: "object",
+            properties: {
+              ok: { type: "boolean", const: true },
+              logins: { type: "integer", description: "Users who logged in; several logins of a user count once." },
+              ignored: { type: "integer", description: "Log events that are no logins, or name no user." },
+              unknown_users: { type: "integer", description: "Users who have no linked Item." },
+              webhooks: { type: "integer", description: "Webhooks that were stored." },
+              fresh: { type: "integer", description: "Items that needed none." },
+            },
+            required: ["ok", "logins", "ignored", "unknown_users", "webhooks", "fresh"],
+          },
+          example: { ok: true, logins: 1, ignored: 0, unknown_users: 0, webhooks: 2, fresh: 1 },
+        },
+      },
+    },
+    400: refusal("The body is not usable; `fields` says what to fix."),
+    401: refusal("It does not carry the listener's token."),
+    404: refusal("There is no such listener."),
+    413: refusal("It is larger than 1 MiB."),
+    503: refusal("Tartan cannot store the webhooks now; `Retry-After` says when to send the request again."),
+  },
+};
+
 export const INTAKE_PATHS: Record<string, { post: OpenAPIV3_1.OperationObject }> = {
   "/v1/integrations/{id}": { post },
+  "/v1/listeners/{id}": { post: takeLogins },
   "/v1/service_integrations/{id}": {
     post: {
       ...post,

@@ -29,6 +29,10 @@ are \`{"error": {"code", "message", "fields"?}}\`: match on \`code\`; the rest i
 const TAGS = [
   { name: "Integrations", description: "One Plaid client each: its credentials, its intake URL, its webhook secret." },
   { name: "Intake", description: "Where Plaid and your backend post webhooks." },
+  {
+    name: "Listeners",
+    description: "Where another system posts the logins of your users, so that their Items are synced.",
+  },
   { name: "Items", description: "Plaid Items, their tokens, and the state of their mirror." },
   { name: "Link", description: "Link tokens, and the public tokens that become Items." },
   {
@@ -75,6 +79,12 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
             in: "header",
             name: "Tartan-Webhook-Secret",
             description: "The integration's webhook secret; `Whdb-Webhook-Secret` and a bearer token do as well.",
+          },
+          listenerToken: {
+            type: "apiKey",
+            in: "header",
+            name: "Authorization",
+            description: "The token of a listener, alone or behind Bearer.",
           },
           plaidVerification: {
             type: "apiKey",

@@ -57,6 +57,7 @@ type Tag =
   | "Link"
   | "Subjects"
   | "Journal"
+  | "Listeners"
   | "Audit log"
   | "Events"
   | "Destinations"

@@ -14,6 +14,7 @@ export function refusalOperations(api: Api, { database }: ApiDeps): void {
 const example = {
   refused_at: "2026-11-20T16:58:12.337Z",
   integration_id: INTEGRATION_ID,
+  listener_id: null,
   reason: "webhook_secret_mismatch",
   detail: "The webhook secret is not this integration's.",
   remote_address: "203.0.113.7",
@@ -25,6 +26,7 @@ const Refusal = z
   .object({
     refused_at: timestamp("When, or since when."),
     integration_id: orNull(integrationId),
+    listener_id: described(z.string().nullable(), "Id of the listener to whose URL it was sent."),
     reason: described(z.string(), "Stable code, such as signature_invalid."),
     detail: described(z.string().nullable(), "One sentence."),
     remote_address: described(z.string().nullable(), "Who sent it."),
@@ -38,7 +40,7 @@ const LIST = {
     operationId: "listRefusals",
     summary: "List refused requests",
     description:
-      "Requests that the intake refused and why, newest first, such as a wrong secret. Equal ones " +
+      "Requests that an intake URL or the URL of a listener refused and why, newest first, such as a wrong secret. Equal ones " +
       "are folded into one row; only the last ten thousand rows are kept.",
   }),
   querystring: z.strictObject({ integration_id: namedIntegration.optional(), ...page }),

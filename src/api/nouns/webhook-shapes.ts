@@ -35,7 +35,7 @@ export const ShownWebhook = WebhookRecord.extend({
 const WebhookType = z.object({
   type: described(z.string(), "`webhook_type`."),
   code: described(z.string(), "`webhook_code`."),
-  sender: described(z.enum(["PLAID", "BACKEND", "RECONCILER"]), "Who sends it."),
+  sender: described(z.enum(["PLAID", "BACKEND", "FROM_LISTENER", "RECONCILER"]), "Who sends it."),
   subjects: texts("The kinds of what it may be about, such as item."),
   meaning: described(z.string(), "What it says, in one sentence."),
   ...shared,

@@ -11,6 +11,7 @@ export const COMMANDS: Record<string, () => Promise<Command>> = {
   subjects: async () => (await import("./subjects.ts")).subjectsCommand(),
   webhooks: async () => (await import("./webhooks.ts")).webhooksCommand(),
   gaps: async () => (await import("./gaps.ts")).gapsCommand(),
+  listeners: async () => (await import("./listeners.ts")).listenersCommand(),
   audit: async () => (await import("./audit.ts")).auditCommand(),
   destinations: async () => (await import("./destinations.ts")).destinationsCommand(),
   routes: async () => (await import("./routes.ts")).routesCommand(),

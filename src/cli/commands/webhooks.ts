@@ -180,7 +180,7 @@ async function refusals({ database }: Core, { integration, limit, json }: Flags)
     page.data,
     {
       when: ({ refused_at }) => ago(refused_at),
-      integration: ({ integration_id }) => short(integration_id, 24),
+      to: ({ integration_id, listener_id }) => short(integration_id ?? listener_id, 24),
       reason: ({ reason }) => yellow(reason),
       times: ({ count }) => String(count),
       from: ({ remote_address }) => remote_address ?? "",

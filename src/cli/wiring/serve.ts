@@ -23,6 +23,7 @@ import { checkSealingKey } from "../../integrations/vault.ts";
 import type { KnownIntegration } from "../../model/integration.ts";
 import { pruneFleet } from "../../fleet/retention.ts";
 import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
+import { openLogins } from "../../listeners/logins.ts";
 import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openVerificationKeys } from "../../plaid/keys.ts";
@@ -196,6 +197,7 @@ async function listen(
     intake,
     records: recordsOf(core),
     refusals,
+    logins: openLogins({ database, intake }),
     keys,
     clientFor,
     limitFactor: config.plaidLimitFactor,

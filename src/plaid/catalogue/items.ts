@@ -51,4 +51,8 @@ export const ITEM_WEBHOOKS = webhooksOf("ITEM", [ITEM], {
     meaning: "Reconciliation found a difference from Plaid that no webhook had announced.",
     sender: "RECONCILER",
   },
+  USER_LOGGED_IN: {
+    meaning: "The item's user logged in to your application, as a listener was told; Tartan reads all of the item.",
+    sender: "FROM_LISTENER",
+  },
 });

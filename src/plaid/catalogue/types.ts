@@ -25,7 +25,7 @@ export interface KnownWebhook {
   type: string;
   /** `webhook_code` */
   code: string;
-  sender: "PLAID" | "BACKEND" | "RECONCILER";
+  sender: "PLAID" | "BACKEND" | "FROM_LISTENER" | "RECONCILER";
   /** what it may be about: the first whose id the body has is its subject; none: Tartan mirrors no such subject */
   about: readonly SubjectRule[];
   /** one sentence */

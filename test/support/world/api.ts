@@ -8,6 +8,7 @@ import { openDirectory } from "../../../src/integrations/directory.ts";
 import { openIntake } from "../../../src/journal/intake.ts";
 import { openRecords } from "../../../src/journal/records.ts";
 import { openRefusals } from "../../../src/journal/refusals.ts";
+import { openLogins } from "../../../src/listeners/logins.ts";
 import type { Logger } from "../../../src/logger.ts";
 import { createPlaidClient } from "../../../src/plaid/client.ts";
 import { openVerificationKeys } from "../../../src/plaid/keys.ts";
@@ -87,13 +88,15 @@ async function depsOf(world: Base, { roles, urls, config }: ApiOptions, logger: 
   const guard = createGuard({ allow: ["127.0.0.0/8"] });
   const clientFor: ServerDeps["clientFor"] = ({ plaidUrl: baseUrl, clientId, secret }) =>
     createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 10_000, clock });
+  const intake = world.use(openIntake({ database, vault, queueMax: 1000, logger }));
   return {
     config: { publicUrl: undefined, host: "127.0.0.1", port: 0, trustedProxies: [], allowedSources: [], ...config },
     roles: roles ?? { receiver: true, api: true, sync: true },
     database,
     vault,
     directory: world.use(await openDirectory({ database, vault, logger, clock })),
-    intake: world.use(openIntake({ database, vault, queueMax: 1000, logger })),
+    intake,
+    logins: openLogins({ database, intake }),
     records: openRecords(database),
     refusals: world.use(openRefusals({ database, logger, clock })),
     keys: openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute: 60 }),

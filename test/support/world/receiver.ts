@@ -8,6 +8,7 @@ import type { Vault } from "../../../src/integrations/vault.ts";
 import { openIntake } from "../../../src/journal/intake.ts";
 import { listWebhooks } from "../../../src/journal/records.ts";
 import { listRefusals, openRefusals, type RefusalRecord, type Refusals } from "../../../src/journal/refusals.ts";
+import { openLogins } from "../../../src/listeners/logins.ts";
 import { silentLogger, type Logger } from "../../../src/logger.ts";
 import type { Intake } from "../../../src/model/intake.ts";
 import type { WebhookRecord } from "../../../src/model/records.ts";
@@ -110,9 +111,10 @@ type Opened = Pick<ReturnType<typeof openVerifier>, "keys" | "clock"> & { refusa
 async function listening(world: Base, options: ReceiverOptions, { keys, clock, refusals }: Opened): Promise<string> {
   const { database, vault } = world;
   const directory = world.use(await openDirectory({ database, vault, logger: silentLogger, clock }));
-  const intake = options.intake ?? (() => openIntake({ database, vault, queueMax: 5000, logger: silentLogger }));
+  const openOne = options.intake ?? (() => openIntake({ database, vault, queueMax: 5000, logger: silentLogger }));
+  const intake = world.use(openOne(database, vault));
   const app = Fastify({ trustProxy: options.trustProxy ?? false });
-  const deps = { directory, keys, refusals, clock, intake: world.use(intake(database, vault)) };
+  const deps = { directory, keys, refusals, clock, intake, logins: openLogins({ database, intake }) };
   world.use({ [Symbol.asyncDispose]: () => app.close() });
   const { logger = silentLogger, allowedSources = [] } = options;
   await app.register(receiverRoutes, { ...deps, logger, allowedSources });

@@ -1,0 +1,134 @@
+/** Logins whose request does not end well: the webhook cannot be stored, the process or the lock goes away. */
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createListener } from "../../src/listeners/listeners.ts";
+import { openLogins } from "../../src/listeners/logins.ts";
+import { openIntake } from "../../src/journal/intake.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { TartanError } from "../../src/errors.ts";
+import type { ArrivedWebhook, Intake } from "../../src/model/intake.ts";
+import type { Accepted } from "../../src/model/webhook.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+
+let world: World<"receiver">;
+let intake: Intake & AsyncDisposable;
+beforeAll(async () => {
+  world = await startWorld({ receiver: {} });
+  const { database, vault } = world;
+  intake = world.use(openIntake({ database, vault, queueMax: 100, logger: silentLogger }));
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+async function userWith(count: number) {
+  const userId = `user-${randomBytes(4).toString("hex")}`;
+  await world.database.query(
+    `insert into tartan.items (integration_id, item_id, user_id, access_token_sealed)
+    select $1, $2 || '-item-' || n, $2, '\\x00' from generate_series(1, $3::int) n`,
+    [world.receiver.integrationId, userId, count],
+  );
+  return userId;
+}
+
+async function listen(accept: (webhook: ArrivedWebhook) => Promise<Accepted>) {
+  const { id, token } = await createListener(world.database, { kind: "generic" });
+  const logins = openLogins({ database: world.database, intake: { accept: accept as Intake["accept"] } });
+  return (userId: string) =>
+    logins.take({ listenerId: id, authorization: token, body: Buffer.from(JSON.stringify({ user_id: userId })) });
+}
+
+const storedFor = async (userId: string): Promise<string[]> => {
+  const { rows } = await world.database.query<{ item_id: string }>(
+    "select item_id from journal.webhooks where user_id = $1 order by item_id",
+    [userId],
+  );
+  return rows.map(({ item_id }) => item_id);
+};
+
+const full = () => new TartanError("overloaded", "Too many webhooks wait to be stored.", { retryAfterSeconds: 5 });
+
+it("a login whose webhooks are stored only in part is refused, and its repeat stores the rest once", async () => {
+  const userId = await userWith(5);
+  let left = 2;
+  const login = await listen(async (webhook) => {
+    if (left === 0) throw full();
+    left -= 1;
+    return await intake.accept(webhook);
+  });
+  await expect(login(userId)).rejects.toMatchObject({ code: "overloaded", retryAfterSeconds: 5 });
+  expect(await storedFor(userId)).toHaveLength(2);
+  left = 5;
+  expect(await login(userId)).toMatchObject({ webhooks: 3, fresh: 2 });
+  expect(new Set(await storedFor(userId)).size).toBe(5);
+  expect(await storedFor(userId)).toHaveLength(5);
+});
+
+it("a login that meets another one of its user, whose webhook is just being stored, waits for it and makes none", async () => {
+  const userId = await userWith(1);
+  const steps: string[] = [];
+  let store: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => (store = resolve));
+  const first = await listen(async (webhook) => {
+    steps.push("asked");
+    await told;
+    return await intake.accept(webhook);
+  });
+  const second = await listen((webhook) => intake.accept(webhook));
+  const one = first(userId);
+  while (steps.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const other = second(userId).finally(() => steps.push("other"));
+  // The second waits for a lock, as Postgres says.
+  for (;;) {
+    const { rows } = await world.database.query(
+      "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%listeners.users%' and datname = current_database()",
+    );
+    if (rows.length > 0) break;
+  }
+  expect(steps).toEqual(["asked"]);
+  store();
+  expect(await one).toMatchObject({ webhooks: 1 });
+  expect(await other).toMatchObject({ webhooks: 0, fresh: 1 });
+  expect(await storedFor(userId)).toHaveLength(1);
+});
+
+it("a webhook of a login that fails at once holds its user's other logins until the rest of its webhooks are stored", async () => {
+  const userId = await userWith(2);
+  let stored = 0;
+  let failed = false;
+  const login = await listen(async (webhook) => {
+    if (!failed) {
+      failed = true;
+      throw full();
+    }
+    const accepted = await intake.accept(webhook);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    stored += 1;
+    return accepted;
+  });
+  await expect(login(userId)).rejects.toMatchObject({ code: "overloaded" });
+  expect(stored).toBe(1);
+});
+
+it("requests beyond what a process takes at a time wait for their turn, and beyond that are refused to be sent again", async () => {
+  const userId = await userWith(1);
+  let store: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => (store = resolve));
+  const login = await listen(async (webhook) => {
+    await told;
+    return await intake.accept(webhook);
+  });
+  const requests = Array.from({ length: 203 }, () => login(userId));
+  const settled = Promise.allSettled(requests);
+  const refused = await Promise.any(
+    requests.map((request) =>
+      request.then(
+        () => Promise.reject(),
+        (error: unknown) => error,
+      ),
+    ),
+  );
+  expect(refused).toMatchObject({ code: "overloaded" });
+  store();
+  const outcomes = (await settled).map(({ status }) => status);
+  expect(outcomes.filter((status) => status === "rejected")).toHaveLength(1);
+  expect(await storedFor(userId)).toHaveLength(1);
+});
