@@ -28,8 +28,9 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
     next_step: `${RIGHT_TOKEN} Where it is an asset report or the account of a processor: Add it again with its own asset_report_token or processor_token.`,
   },
   INVALID_ACCESS_TOKEN: {
-    message: "Plaid does not accept the access token: it was rotated, or belongs to another client or environment.",
-    next_step: RIGHT_TOKEN,
+    message:
+      "Plaid does not accept the access token: it was rotated elsewhere, or belongs to another client or environment.",
+    next_step: `${RIGHT_TOKEN} A backend that rotates tokens posts each new one so.`,
   },
   INVALID_PROCESSOR_TOKEN: {
     message: "Plaid does not know the processor token, or it belongs to another client or environment.",
@@ -44,6 +45,30 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
     message: "The bank has locked the user's account.",
     next_step: "Ask the user to unlock the account at the bank, then send the user through Link in update mode.",
   },
+  USER_SETUP_REQUIRED: {
+    message: "The user must finish something at the bank first, such as accepting new terms.",
+    next_step: "Ask the user to log in at the bank itself once, then send the user through Link in update mode.",
+  },
+  PASSWORD_RESET_REQUIRED: {
+    message: "The bank wants the user to choose a new password.",
+    next_step: "Ask the user to change the password at the bank, then send the user through Link in update mode.",
+  },
+  MANUAL_VERIFICATION_REQUIRED: {
+    message: "The bank wants to verify the user itself.",
+    next_step: "Ask the user to log in at the bank itself once, then send the user through Link in update mode.",
+  },
+  ADDITIONAL_CONSENT_REQUIRED: {
+    message: "The user did not consent to the product.",
+    next_step: "Send the user through Link in update mode with the product. Then post ITEM/UPDATED.",
+  },
+  INVALID_CREDENTIALS: { message: "The bank refused the user's login.", next_step: UPDATE_MODE },
+  INSUFFICIENT_CREDENTIALS: { message: "The user did not finish logging in at the bank.", next_step: UPDATE_MODE },
+  INVALID_UPDATED_USERNAME: {
+    message: "The user logged in with another name than before.",
+    next_step:
+      "Send the user through Link in update mode with the same login, or let the user link the other one anew.",
+  },
+  INVALID_MFA: { message: "The bank refused the user's second factor.", next_step: UPDATE_MODE },
   NO_ACCOUNTS: { message: "The bank shows no account of the user.", next_step: UPDATE_MODE },
   ACCESS_NOT_GRANTED: { message: "The user did not grant access to the data.", next_step: UPDATE_MODE },
   ITEM_NOT_FOUND: { message: "Plaid no longer has this item: it was removed.", next_step: LINK_AGAIN },
@@ -73,8 +98,10 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
   INVALID_LINK_TOKEN: { message: "The Link token has expired.", next_step: null },
   PRODUCT_NOT_READY: { message: "Plaid is still preparing the data.", next_step: null },
   INSTITUTION_DOWN: { message: "The bank is down.", next_step: null },
-  INSTITUTION_NOT_RESPONDING: { message: "The bank does not respond.", next_step: null },
-  INSTITUTION_NOT_AVAILABLE: { message: "The bank is not available.", next_step: null },
+  INSTITUTION_NOT_RESPONDING: { message: "The bank does not respond to Plaid.", next_step: null },
+  INSTITUTION_NOT_AVAILABLE: { message: "The bank is not available to Plaid.", next_step: null },
+  INTERNAL_SERVER_ERROR: { message: "Plaid failed.", next_step: null },
+  PLANNED_MAINTENANCE: { message: "Plaid is under planned maintenance.", next_step: null },
 };
 
 const BY_CLASS: Readonly<Record<RetryClass, Reason>> = {

@@ -56,11 +56,11 @@ function announced({ after, webhooks }: Snapshot): DerivedEvent[] {
   const expiring = EXPIRY.flatMap((reason) =>
     bodiesOf("ITEM", reason)
       .slice(-1)
-      .map(({ disconnect_time }) => ({
+      .map(({ disconnect_time, consent_expiration_time }) => ({
         type: "item.consent_expiring",
         data: {
           reason,
-          consent_expiration_time: after?.["consent_expiration_time"] ?? null,
+          consent_expiration_time: after?.["consent_expiration_time"] ?? textOf(consent_expiration_time),
           disconnect_time: textOf(disconnect_time),
           item: after,
         },

@@ -13,7 +13,7 @@ import { revealedOf } from "../integrations/reveals.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
 import { counterpartsOfAdded, type Counterparts } from "../mirror/counterparts.ts";
 import { dropStaged } from "../mirror/stage.ts";
-import type { Unfit } from "../mirror/types.ts";
+import type { Subject, Unfit } from "../mirror/types.ts";
 import { EVERYTHING } from "../model/webhook.ts";
 import { isRevealable, resourcesOf, rootTable } from "../resources/index.ts";
 import { unserved, type Ending, type Written } from "./ending.ts";
@@ -28,7 +28,7 @@ import { forgetNotices, forgetRepair, writeNotices } from "./notices.ts";
 import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
 import { held, leaseLost } from "./lease.ts";
 import { WEBHOOKS_MAX } from "./queue.ts";
-import { findReferences } from "./references.ts";
+import { findReferences, findTroubled } from "./references.ts";
 import { fence } from "./staging.ts";
 import type { Outcome, UpdateInfo } from "./types.ts";
 import { UNREAD, unreadOutcome } from "./unread.ts";
@@ -129,15 +129,18 @@ async function settlePages(tx: Queryable, ending: Ending): Promise<void> {
  */
 async function follow(tx: Queryable, { scope, outcomes, decision }: Ending, { applied }: Written): Promise<void> {
   if (decision.gone) return;
+  const { integrationId, kind } = scope;
+  const mark = (subjects: readonly Subject[]): Promise<void> =>
+    markDue(
+      tx,
+      subjects.map((subject) => ({ integrationId, ...subject, requested: [EVERYTHING] })),
+    );
   for (const outcome of outcomes) {
     if (!("read" in outcome)) continue;
-    const references = await findReferences(tx, scope, outcome.task.resource, applied);
-    const { integrationId } = scope;
-    await markDue(
-      tx,
-      references.map((reference) => ({ integrationId, ...reference, requested: [EVERYTHING] })),
-    );
+    await mark(await findReferences(tx, scope, outcome.task.resource, applied));
   }
+  const isOutage = kind === "item" && decision.error?.error_type === "INSTITUTION_ERROR";
+  if (isOutage) await mark(await findTroubled(tx, scope));
 }
 
 /** Writes the run's own row, if it had any task. */

@@ -10,8 +10,9 @@ import { changeType, resourcesOf, rootOf, rootTable, subjectKind } from "../reso
 import type { DerivedEvent } from "../resources/types.ts";
 import { duplicatesByItem, ONE_OF_TWO, replacementsOf } from "./duplicates.ts";
 import type { Ending, Written } from "./ending.ts";
-import type { NextNotices } from "./next-notices.ts";
+import { inPlainWords } from "./event-words.ts";
 import { namedBy } from "./life.ts";
+import type { NextNotices } from "./next-notices.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
 type RunEvent = NewEvent | PartedEvent;
@@ -34,8 +35,8 @@ export function eventsOf(
   const { claim, scope, environment } = ending;
   if (!subjectKind(claim.kind)?.hasEvents) return [];
   const head = { ...headOf(claim), userId: scope.facts.user_id, environment };
-  const happened = derivedEvents(ending, written).map(({ type, data }) => ({ ...head, type, data }));
-  const ofNotices = noticeEvents(ending, notices).map(({ type, data }) => ({ ...head, type, data }));
+  const happened = derivedEvents(ending, written).map((event) => ({ ...head, ...inPlainWords(event) }));
+  const ofNotices = noticeEvents(ending, notices).map((event) => ({ ...head, ...inPlainWords(event) }));
   const known = counterparts === null ? [] : knownBefore(counterparts, head);
   const rows = changed(ending, written, head);
   return [...happened, ...ofNotices, ...rows, ...known, ...outcome(ending, written, head)];

@@ -2,16 +2,20 @@
 import { z } from "zod";
 import { page, type FilterOf } from "../model/listing.ts";
 import { namedIntegration, namedUser, described } from "../model/schema.ts";
-import { ITEM_STATUSES } from "../model/statuses.ts";
+import { ITEM_STATUSES, NOTICE_KINDS } from "../model/statuses.ts";
 import { resourcesOf } from "../resources/index.ts";
 
 export const ItemFilter = z.strictObject({
   integration_id: namedIntegration.optional(),
   user_id: namedUser.optional(),
   status: described(z.enum(ITEM_STATUSES), "Of its sync.").optional(),
+  notice: described(z.enum(NOTICE_KINDS), "With such a notice.").optional(),
   ...page,
 });
-export type ItemFilter = Omit<FilterOf<typeof ItemFilter>, "status"> & { status?: string | undefined };
+export type ItemFilter = Omit<FilterOf<typeof ItemFilter>, "status" | "notice"> & {
+  status?: string | undefined;
+  notice?: string | undefined;
+};
 
 export const RunFilter = z.strictObject(page);
 

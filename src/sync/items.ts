@@ -3,9 +3,16 @@ import type { Queryable } from "../database/types.ts";
 import { shownCounts } from "../mirror/apply.ts";
 import { fromKeyCursor, toKeyCursor } from "../model/cursors.ts";
 import { checkedFilter } from "../model/listing.ts";
-import { explain } from "../plaid/reasons.ts";
-import { GET_ITEM, GET_NEVER_LINKED, LIST_ITEMS } from "./item-queries.ts";
+import { GET_ITEM, GET_NEVER_LINKED, LIST_ITEMS, LIST_NOTICED } from "./item-queries.ts";
 import { ItemFilter } from "./item.schema.ts";
+import {
+  showNotice,
+  storyOf,
+  type InstitutionHealth,
+  type ShownNotice,
+  type StoredHealth,
+  type StoredNotice,
+} from "./story.ts";
 import type { Status } from "./types.ts";
 
 /** An item as it may be shown; instants are ISO 8601. */
@@ -16,12 +23,20 @@ export interface ItemState {
   institution_id: string | null;
   institution_name: string | null;
   status: Status;
+  /** what the status means, in plain words */
+  status_message: string;
+  /** since when it has it; null where that is not known */
+  status_since: string | null;
+  /** what its user must do or know while its data still flows, the oldest first */
+  notices: ShownNotice[];
   /** Plaid's, such as ITEM_LOGIN_REQUIRED, or Tartan's own */
   error_code: string | null;
   /** what is wrong, in plain words */
   error_message: string | null;
-  /** what to do about it; null also where it goes away by itself */
+  /** what to do about the error or the status; null also where it goes away by itself */
   next_step: string | null;
+  /** what Plaid says of the institution, where the error is the institution's */
+  institution_health: InstitutionHealth | null;
   products: string[] | null;
   /** null where no token has come yet */
   linked_at: string | null;
@@ -44,26 +59,33 @@ export interface CountedItem extends ItemState {
   counts: Readonly<Record<string, number>>;
 }
 
-type Instant = "linked_at" | "verified_at" | "checked_at" | "next_check_at";
-type Made = Instant | "webhook_url_is_intake" | "error_message" | "next_step";
-type Row = Omit<ItemState, Made> & Record<Instant, Date | null> & { error_type: string | null };
+type Instant = "status_since" | "linked_at" | "verified_at" | "checked_at" | "next_check_at";
+type Made =
+  | Instant
+  | "status_message"
+  | "notices"
+  | "institution_health"
+  | "webhook_url_is_intake"
+  | "error_message"
+  | "next_step";
+interface Found {
+  error_type: string | null;
+  notices: readonly StoredNotice[];
+  institution: StoredHealth | null;
+}
+type Row = Omit<ItemState, Made> & Record<Instant, Date | null> & Found;
 
-const publicShape = ({ error_type, ...row }: Row): ItemState => ({
+const publicShape = ({ error_type, institution, ...row }: Row): ItemState => ({
   ...row,
-  ...(row.error_code === null ? NO_REASON : reasonOf(error_type ?? "", row.error_code)),
+  ...storyOf({ ...row, error_type, institution }),
+  status_since: row.status_since?.toISOString() ?? null,
+  notices: row.notices.map((notice) => showNotice(notice)),
   linked_at: row.linked_at?.toISOString() ?? null,
   verified_at: row.verified_at?.toISOString() ?? null,
   checked_at: row.checked_at?.toISOString() ?? null,
   next_check_at: row.next_check_at?.toISOString() ?? null,
   webhook_url_is_intake: row.webhook_url === null ? null : isIntake(row.webhook_url, row.integration_id),
 });
-
-const NO_REASON = { error_message: null, next_step: null };
-
-function reasonOf(errorType: string, errorCode: string): Pick<ItemState, "error_message" | "next_step"> {
-  const { message, next_step } = explain(errorType, errorCode);
-  return { error_message: message, next_step };
-}
 
 /** Compares only the path: the intake may have several host names. */
 export const isIntake = (url: string, integrationId: string): boolean =>
@@ -79,10 +101,13 @@ export async function listItems(
   q: Queryable,
   filter: ItemFilter,
 ): Promise<{ data: ItemState[]; next_cursor: string | null }> {
-  const { integration_id, user_id, status, limit: size, cursor } = checkedFilter(ItemFilter, filter);
+  const { integration_id, user_id, status, notice, limit: size, cursor } = checkedFilter(ItemFilter, filter);
   const after = cursor === undefined ? ["", ""] : fromKeyCursor("items", cursor);
   const matching = [integration_id ?? null, user_id ?? null, status ?? null];
-  const { rows } = await q.query<Row>(LIST_ITEMS, [...matching, ...after, size + 1]);
+  const values = [...matching, ...after, size + 1];
+  const { rows } = await (notice === undefined
+    ? q.query<Row>(LIST_ITEMS, values)
+    : q.query<Row>(LIST_NOTICED, [...values, notice]));
   const data = rows.slice(0, size).map(publicShape);
   const last = data.at(-1);
   const more = last && rows.length > size;

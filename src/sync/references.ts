@@ -4,6 +4,7 @@ import type { AppliedTables } from "../mirror/apply.ts";
 import { referenced, referencedByChanged } from "../mirror/queries.ts";
 import { statementName, tablesOf, type Mirrored } from "../mirror/rows.ts";
 import type { Applied, Scope, Subject } from "../mirror/types.ts";
+import { INSTITUTION } from "../resources/subjects.ts";
 import type { Reference, Resource } from "../resources/types.ts";
 
 /**
@@ -37,6 +38,24 @@ export async function findReferences(
     }
   }
   return found;
+}
+
+/** How old the copy of an institution may be while Plaid says that the institution fails. */
+const TROUBLED_MINUTES = 15;
+
+const TROUBLED_INSTITUTION: Statement = {
+  name: "sync_troubled_institution",
+  text: `
+select p.institution_id as id from plaid.items p
+where p.integration_id = $1 and p.item_id = $2 and p.institution_id is not null and not exists (
+  select from sync.subjects s where s.integration_id = $1 and s.kind = 'institution' and s.id = p.institution_id
+    and (s.verified_at > now() - $3 * interval '1 minute' or s.due_at is not null or s.status = 'ended'))`,
+};
+
+/** The institution of an item that fails with the institution's error, if its status should be read again. */
+export async function findTroubled(tx: Queryable, { integrationId, subjectId }: Scope): Promise<Subject[]> {
+  const { rows } = await tx.query<{ id: string }>(TROUBLED_INSTITUTION, [integrationId, subjectId, TROUBLED_MINUTES]);
+  return rows.map(({ id }) => ({ kind: INSTITUTION.kind, id }));
 }
 
 type Found = { rows: readonly { id: string }[] };

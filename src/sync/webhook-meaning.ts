@@ -7,15 +7,18 @@ import { touchedBy } from "./plan.ts";
 /** Where users see what a webhook says of an item. */
 const EFFECTS: Readonly<Record<ItemEffect, string>> = {
   linked: "The item is linked: event `item.linked`.",
-  updated: "What changed is in `item.updated`, and `item.repaired` where the item had an error.",
+  updated:
+    "What changed is in `item.updated`, and `item.repaired` where the item had an error. Where the item is well, its notices go: `item.notice_cleared`.",
   error: "`status`, `error_code` and `next_step` of the item say what is wrong and what to do: event `item.error`.",
-  repaired: "The item has no error any more: event `item.repaired`.",
-  consent_expiring: "Event `item.consent_expiring`; `consent_expiration_time` in `plaid.items` has the time too.",
-  disconnect_pending: "Event `item.consent_expiring`, with `disconnect_time`.",
+  repaired:
+    "The item has no error any more: event `item.repaired`. Notices that it will be disconnected go: `item.notice_cleared`.",
+  consent_expiring:
+    "Notice `consent_expiring`, event `item.consent_expiring`; `consent_expiration_time` in `plaid.items` has the time too.",
+  disconnect_pending: "Notice `disconnect_pending`, event `item.consent_expiring` with `disconnect_time`.",
   permission_revoked: "The item's `status` is `ended` and its rows are removed: event `item.removed`.",
-  account_revoked: "Event `item.account_revoked`; the account's rows are removed.",
-  new_accounts: "Event `item.new_accounts`.",
-  permissions_required: "Event `item.permissions_required`, with the product.",
+  account_revoked: "Notice `account_revoked`, event `item.account_revoked`; the account's rows are removed.",
+  new_accounts: "Notice `new_accounts`, event `item.new_accounts`.",
+  permissions_required: "Notice `permissions_required`, event `item.permissions_required`, with the product.",
   webhook_url_changed: "`webhook_url` of the item is the new one: event `item.updated`.",
 };
 

@@ -130,7 +130,12 @@ describe("an item", () => {
       "transactions.changed",
       "sync.completed",
     ]);
-    expect(events[0]?.data).toEqual({ reason: "ended", error_code: expect.any(String) });
+    expect(events[0]?.data).toEqual({
+      reason: "ended",
+      error_code: expect.any(String),
+      message: expect.any(String),
+      next_step: expect.any(String),
+    });
     const removed = events.filter(({ type }) => type === "transactions.changed");
     expect(removed[0]).toMatchObject({ history: false, data: { counts: { added: 0, modified: 0, removed: 130 } } });
     expect(events.at(-1)?.data).toMatchObject({ outcome: "ended" });

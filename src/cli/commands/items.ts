@@ -11,12 +11,13 @@ import { listRuns, requestSync } from "../../sync/queries.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
-import { ITEM_STATUSES } from "../../model/statuses.ts";
+import { ITEM_STATUSES, NOTICE_KINDS } from "../../model/statuses.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
 import { sayResources } from "../output/resources.ts";
 import { checkItem } from "./items/check.ts";
 import { statement } from "./items/statement.ts";
+import { kindsOf, sayMeanings, sayNotices } from "./items/notices.ts";
 import { sayTwice } from "./items/twice.ts";
 import { importItems } from "./items/import.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
@@ -52,6 +53,7 @@ export function itemsCommand(): Command {
     .option("--integration <id>", "only items of this integration")
     .option("--user <id>", "only items of this user, by your identifier")
     .option("--status <status>", `only items with this status: ${choiceOf(ITEM_STATUSES)}`)
+    .option("--notice <kind>", `only items with such a notice: ${choiceOf(NOTICE_KINDS)}`)
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
@@ -128,6 +130,7 @@ interface ListFlags extends Json {
   integration?: string;
   user?: string;
   status?: string;
+  notice?: string;
   limit: string;
   cursor?: string;
 }
@@ -138,6 +141,7 @@ async function list({ database }: Core, flags: ListFlags): Promise<void> {
     ...(flags.integration && { integration_id: flags.integration }),
     ...(flags.user && { user_id: flags.user }),
     ...(flags.status && { status: flags.status }),
+    ...(flags.notice && { notice: flags.notice }),
     ...(flags.cursor && { cursor: flags.cursor }),
   });
   if (flags.json) return sayJson(page);
@@ -149,24 +153,18 @@ async function list({ database }: Core, flags: ListFlags): Promise<void> {
       institution: ({ institution_name, institution_id }) => bold(institution_name ?? institution_id ?? ""),
       status: ({ status, due }) => state(due && status === "ok" ? "due" : status),
       error: ({ error_code }) => red(error_code ?? ""),
+      notices: kindsOf,
       "equal to Plaid": ({ verified_at }) => ago(verified_at),
     },
     noItem(flags),
   );
-  sayReasons(page.data);
+  sayMeanings(page.data);
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }
 
-/** What each error of the list means, once, and what to do about it. */
-function sayReasons(items: readonly ItemState[]): void {
-  const reasons = new Map(items.flatMap((item) => (item.error_code ? [[item.error_code, item] as const] : [])));
-  if (reasons.size > 0) say();
-  for (const [code, { error_message, next_step }] of reasons) say(`${red(code)}  ${error_message} ${next_step ?? ""}`);
-}
-
 /** Why the list is empty, and what to do. */
-function noItem({ integration, user, status, cursor }: ListFlags): string {
-  const filters = Object.entries({ integration, user, status }).filter(([, value]) => value !== undefined);
+function noItem({ integration, user, status, notice, cursor }: ListFlags): string {
+  const filters = Object.entries({ integration, user, status, notice }).filter(([, value]) => value !== undefined);
   if (filters.length > 0) {
     const given = filters.map(([name, value]) => `--${name} ${value}`).join(" ");
     return `No item matches ${given}; \`npx tartan items list\` shows all.`;
@@ -187,7 +185,8 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     integration: item.integration_id,
     user: item.user_id,
     institution: item.institution_name ?? item.institution_id,
-    status: state(item.status),
+    status: `${state(item.status)}  ${item.status_message}`,
+    since: item.status_since === null ? null : ago(item.status_since),
     error: item.error_code ? `${red(item.error_code)}  ${item.error_message ?? ""}` : null,
     "next step": item.next_step,
     linked: ago(item.linked_at),
@@ -196,6 +195,7 @@ async function show({ database }: Core, itemId: string, { json }: Json): Promise
     "next check": item.next_check_at ? ago(item.next_check_at) : null,
     webhooks: webhooksOf(item),
   });
+  sayNotices(item.notices);
   if (item.linked_at === null) return say(NEVER_LINKED);
   say();
   sayResources(resources);

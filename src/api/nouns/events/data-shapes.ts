@@ -92,10 +92,20 @@ const webhookReceived = z.looseObject({
   ),
 });
 
+/** What people read; events of earlier versions have neither. */
+const words = {
+  message: text("What happened, in plain words.").optional(),
+  next_step: noText("What to do, in plain words; null where it passes by itself.").optional(),
+};
+
 const consentExpiring = z.looseObject({
-  reason: described(z.enum(["PENDING_EXPIRATION", "PENDING_DISCONNECT"]), "Plaid's webhook_code that announced it."),
+  reason: described(
+    z.enum(["PENDING_EXPIRATION", "PENDING_DISCONNECT"]),
+    "Plaid's webhook_code that announced it; PENDING_EXPIRATION too where no webhook came and /item/get has the time.",
+  ),
   consent_expiration_time: noTimestamp("When consent ends; null if Plaid does not say."),
   disconnect_time: noTimestamp("When the institution disconnects the Item; null with PENDING_EXPIRATION."),
+  ...words,
   item: noPlaidItem,
 });
 
@@ -141,16 +151,18 @@ const FIXED = {
     changed: described(z.array(z.string()), "The top-level fields that differ from before."),
     item: plaidItem,
   }),
-  "item.error": z.looseObject({ error: anyObject("Plaid's error object."), item: noPlaidItem }),
+  "item.error": z.looseObject({ error: anyObject("Plaid's error object."), ...words, item: noPlaidItem }),
   "item.repaired": z.looseObject({ previous_error_code: noText("What ailed it before."), item: noPlaidItem }),
   "item.consent_expiring": consentExpiring,
-  "item.new_accounts": z.looseObject({ item: noPlaidItem }),
+  "item.new_accounts": z.looseObject({ ...words, item: noPlaidItem }),
   "item.account_revoked": z.looseObject({
     account_id: noText("The account, as the webhook names it."),
+    ...words,
     item: noPlaidItem,
   }),
   "item.permissions_required": z.looseObject({
     product: text("The product that was not granted, such as `auth`."),
+    ...words,
     item: noPlaidItem,
   }),
   "item.duplicate_found": z.looseObject({
@@ -180,6 +192,7 @@ const FIXED = {
       "`unlinked` or `erased` here by you, or `ended`: Plaid no longer has it.",
     ),
     error_code: noText("Plaid's code, where it ended."),
+    ...words,
   }),
   "subject.erased": z.looseObject({ reason: described(z.literal("erased"), "By you.") }),
   "sync.completed": syncCompleted,

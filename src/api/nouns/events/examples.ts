@@ -7,6 +7,8 @@ import { destinationExample as destination } from "../destinations/shapes.ts";
 import { integrationExample as integration } from "../integrations.ts";
 import { runExample as run } from "../items/runs.ts";
 import { itemExample as item } from "../items/shapes.ts";
+import { explain } from "../../../plaid/reasons.ts";
+import { NOTICES } from "../../../sync/life.ts";
 import { ONE_OF_TWO } from "../../../sync/duplicates.ts";
 import { WEBHOOK_EXAMPLE as webhook } from "../../../model/records.ts";
 
@@ -64,12 +66,18 @@ const DATA: Record<FixedType, object> = {
   },
   "item.linked": { created: true },
   "item.updated": { changed: ["consent_expiration_time"], item: plaidItem },
-  "item.error": { error: plaidError, item: { ...plaidItem, error: plaidError } },
+  "item.error": {
+    error: plaidError,
+    ...explain(plaidError.error_type, plaidError.error_code),
+    item: { ...plaidItem, error: plaidError },
+  },
   "item.repaired": { previous_error_code: plaidError.error_code, item: plaidItem },
   "item.consent_expiring": {
     reason: "PENDING_EXPIRATION",
     consent_expiration_time: "2026-11-27T09:20:11Z",
     disconnect_time: null,
+    message: "The user's consent ends at 2026-11-27 09:20 UTC; then the item gives no more data.",
+    next_step: NOTICES.consent_expiring.next_step,
     item: { ...plaidItem, consent_expiration_time: "2026-11-27T09:20:11Z" },
   },
   "item.new_accounts": { item: plaidItem },

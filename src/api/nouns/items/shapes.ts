@@ -10,7 +10,8 @@ import {
   userId,
   webhookId,
 } from "../../../model/schema.ts";
-import { ITEM_STATUSES } from "../../../model/statuses.ts";
+import { ITEM_STATUSES, NOTICE_KINDS } from "../../../model/statuses.ts";
+import { NOTICES, STATES } from "../../../sync/life.ts";
 import { INTEGRATION_ID, ITEM_ID, USER_ID, WEBHOOK_ID } from "../../../model/examples.ts";
 import { shownTables } from "../../../resources/index.ts";
 
@@ -21,9 +22,23 @@ export const itemExample = {
   institution_id: "ins_109508",
   institution_name: "First Platypus Bank",
   status: "ok" as const,
+  status_message: STATES.ok.meaning,
+  status_since: "2026-11-02T09:20:14.310Z",
+  notices: [
+    {
+      kind: "consent_expiring" as const,
+      product: null,
+      account_id: null,
+      since: "2026-11-20T09:20:11.000Z",
+      until: "2026-11-27T09:20:11.000Z",
+      message: "The user's consent ends at 2026-11-27 09:20 UTC; then the item gives no more data.",
+      next_step: NOTICES.consent_expiring.next_step,
+    },
+  ],
   error_code: null,
   error_message: null,
   next_step: null,
+  institution_health: null,
   products: ["transactions"],
   linked_at: "2026-11-02T09:20:11.042Z",
   verified_at: "2026-11-20T17:03:29.500Z",
@@ -47,12 +62,45 @@ export const itemExample = {
 
 const status = described(
   z.enum(ITEM_STATUSES),
-  "`pending`: not synced yet. `ok`: the mirror is equal to Plaid. `retrying`: Plaid or the bank failed; Tartan tries again by itself. " +
-    "`waiting`: Plaid does not have the data yet. `needs_user`: Link in update mode, or another way that next_step names; the rows " +
-    "are kept and the Item is checked daily. `ended`: Plaid no longer has it, link it anew. " +
-    "`misconfigured`: see last_error; the cause is not the Item. `unlinked`: Tartan has no token; it was dropped, or " +
-    "webhooks came and the token has not come yet.",
+  ITEM_STATUSES.map((each) => `\`${each}\`: ${STATES[each].meaning}`).join(" "),
 );
+
+const Notice = z
+  .object({
+    kind: described(
+      z.enum(NOTICE_KINDS),
+      NOTICE_KINDS.map((kind) => `\`${kind}\`: ${NOTICES[kind].meaning}`).join(" "),
+    ),
+    product: described(z.string().nullable(), "The product that it is about; null with other kinds."),
+    account_id: described(z.string().nullable(), "The account that it is about; null with other kinds."),
+    since: timestamp("When Plaid first announced it, or Tartan noticed it."),
+    until: noTimestamp(
+      "When what it warns of happens; of a revoked account, when Tartan stops showing it. Null: no time is known.",
+    ),
+    message: described(z.string(), "What there is to know, in plain words."),
+    next_step: described(z.string(), "What to do."),
+  })
+  .meta({
+    id: "Notice",
+    description:
+      "What the user of an Item must do or know while its data still flows. It goes by itself once it no longer holds.",
+  });
+
+const InstitutionHealth = z
+  .object({
+    read_at: noTimestamp("When Tartan last asked Plaid; null where that is not known."),
+    troubles: described(
+      z.array(
+        z.object({
+          of: described(z.string(), "Plaid's field, such as `item_logins` or `transactions_updates`."),
+          status: described(z.string(), "Plaid's word, such as `DEGRADED` or `DOWN`."),
+          since: described(z.string().nullable(), "When Plaid says that it changed."),
+        }),
+      ),
+      "What does not work as it should; empty where Plaid names no trouble.",
+    ),
+  })
+  .meta({ id: "InstitutionHealth", description: "Plaid's status of an Item's institution." });
 
 export const ResourceState = z
   .object({
@@ -135,12 +183,22 @@ export const Item = z
     institution_id: described(z.string().nullable(), "Plaid's id of the bank."),
     institution_name: described(z.string().nullable(), "The bank's name."),
     status,
+    status_message: described(z.string(), "What the status means, in plain words."),
+    status_since: noTimestamp("Since when it has the status; null where that is not known."),
+    notices: described(z.array(Notice), "What its user must do or know while its data still flows, the oldest first."),
     error_code: described(
       z.string().nullable(),
       "Plaid's code of what is wrong with the Item, such as ITEM_LOGIN_REQUIRED; or Tartan's: `token_of_another_item`.",
     ),
     error_message: described(z.string().nullable(), "The meaning of the code."),
-    next_step: described(z.string().nullable(), "What to do about it; null also where it passes by itself."),
+    next_step: described(
+      z.string().nullable(),
+      "What to do about the error or the status; null also where it passes by itself.",
+    ),
+    institution_health: described(
+      InstitutionHealth.nullable(),
+      "How the institution is, where the error is the institution's and Plaid's status of it is mirrored.",
+    ),
     products: described(z.array(z.string()).nullable(), "Plaid products of the Item."),
     linked_at: noTimestamp("When its token arrived; null if none has."),
     verified_at: noTimestamp(
