@@ -218,7 +218,7 @@ async function create(
   say(`
 ${bold("What to do next")}
   1. Keep both values in your application's configuration; the secret is not shown again.
-  2. Name the URL as ${cyan("webhook")} in /link/token/create, and move existing items with /item/webhook/update.
+  2. Name the URL as ${cyan("webhook")} in /link/token/create, and move existing items with ${cyan("npx tartan items move-webhooks --to-intake")}.
   3. After each token exchange, post the item to the same URL:
 
 ${dim(`     curl -X POST ${url} \\

@@ -20,6 +20,7 @@ import { statement } from "./items/statement.ts";
 import { kindsOf, sayMeanings, sayNotices } from "./items/notices.ts";
 import { sayTwice } from "./items/twice.ts";
 import { importItems } from "./items/import.ts";
+import { moveWebhooksCommand } from "./items/move-webhooks.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
 import {
   ago,
@@ -90,6 +91,7 @@ export function itemsCommand(): Command {
     .action(withCore(sync));
   items.addCommand(checkCommand());
   items.addCommand(statementCommand());
+  items.addCommand(moveWebhooksCommand());
   items.addCommand(removeCommand());
   return items;
 }
@@ -223,8 +225,11 @@ with the token to the intake URL (or: npx tartan items add).`;
 /** Where Plaid sends the item's webhooks, if that is a problem. */
 const webhooksOf = ({ webhook_url, webhook_url_is_intake, verified_at }: ItemState): string | null => {
   if (webhook_url_is_intake === true) return "arrive here";
-  if (webhook_url !== null) return yellow(`go to ${webhook_url}; move them here with /item/webhook/update`);
-  return verified_at === null ? null : yellow("Plaid has no URL for them; set it with /item/webhook/update");
+  if (webhook_url !== null)
+    return yellow(`go to ${webhook_url}; npx tartan items move-webhooks --to-intake moves them here`);
+  return verified_at === null
+    ? null
+    : yellow("Plaid has no URL for them; npx tartan items move-webhooks --to-intake sets it");
 };
 
 function sayUnfit(unfit: readonly UnfitRecord[]): void {

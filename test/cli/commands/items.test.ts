@@ -215,4 +215,26 @@ describe("items sync and remove", () => {
   });
 });
 
+describe("items move-webhooks", () => {
+  it("`tartan items move-webhooks` shows its plan, starts a job only with --yes, and refuses two targets", async () => {
+    const id = await added();
+    const move = ["items move-webhooks --to-intake --item", id] as const;
+    const plan = await cli.text(...move, "--dry-run");
+    expect(plan).toMatch(/1\s+not read yet\s+http:\/\/\S+\/v1\/integrations\/svi_/);
+    expect(await cli.refusal(...move)).toMatch(/^invalid_request: .*This gives 1 item another webhook URL .* --yes\./);
+    const job = await cli.json("items move-webhooks --remove --yes --per-minute 60 --item", id);
+    expect(job).toMatchObject({
+      kind: "webhook_move",
+      status: "running",
+      total: 1,
+      per_minute: 60,
+      states: { pending: 1 },
+    });
+    expect(await cli.refusal(...move, "--yes")).toMatch(/^conflict: .*still works on some of these items/);
+    expect(await cli.refusal(...move, "--remove")).toMatch(
+      /^invalid_request: .*give one of to, to_intake, remove and roll_back/,
+    );
+  });
+});
+
 everyVerbIsRun(cli);

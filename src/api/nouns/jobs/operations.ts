@@ -156,7 +156,7 @@ const MEMBERS = {
 const turn = (operationId: string, summary: string, description: string) => ({
   ...about("Jobs", { operationId, summary, description }),
   params: JobParams,
-  body: TurnRequest,
+  body: TurnRequest.meta({ examples: [{ reason: "Plaid reports an incident" }] }),
   response: { 200: Job, ...refusals(404, 409) },
 });
 
