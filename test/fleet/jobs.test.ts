@@ -1,0 +1,272 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { pruneFleet } from "../../src/fleet/retention.ts";
+import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
+import { eraseItem } from "../../src/lifecycle/items.ts";
+import { createRedrive } from "../../src/relay/jobs/jobs.ts";
+import { introduceItem } from "../support/link.ts";
+import { until } from "../support/until.ts";
+import type { Item, Json } from "../support/world/index.ts";
+import {
+  ask,
+  ended,
+  fleetWorld,
+  FORMER,
+  linkedItems,
+  linkedPair,
+  move,
+  startFleetOf,
+  urlOf,
+  type FleetWorld,
+} from "./support.ts";
+
+let world: FleetWorld;
+beforeAll(async () => {
+  world = await fleetWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const ids = (items: readonly Item[]): string[] => items.map(({ item_id }) => item_id);
+const job = async (id: string): Promise<Json> => (await world.api.call(`GET /v1/jobs/${id}`)).body;
+const turn = (id: string, verb: string, body = {}) => world.api.call(`POST /v1/jobs/${id}/${verb}`, { body });
+/** Runs a move of another item to its end, so that whatever a runner would do beside it is done too. */
+async function runAnother(): Promise<void> {
+  const { id } = await move(world, { remove: true, item_ids: ids(await linkedItems(world, 1)) });
+  await ended(world, id);
+}
+/** Fails unless a fault is deleted before: nothing of it stays for other tests. */
+const clearFaults = () => world.simulator.control.clearFaults();
+
+describe("the runner of jobs about items", () => {
+  it("asks Plaid to update each item once, though two processes work on jobs", async () => {
+    const items = await linkedItems(world, 30);
+    const before = world.simulator.asked("/item/webhook/update");
+    await using _one = await startFleetOf(world);
+    await using _other = await startFleetOf(world);
+    const { id } = await move(world, { to_intake: true, item_ids: ids(items) });
+    expect(await ended(world, id)).toMatchObject({ states: { verified: 30 } });
+    expect(world.simulator.asked("/item/webhook/update") - before).toBe(30);
+  });
+
+  it("begins nothing of a paused job, goes on when it is resumed, and leaves the rest as it is when it is cancelled", async () => {
+    const [one, other] = [await linkedItems(world, 1), await linkedItems(world, 1)];
+    const [paused, cancelled] = [
+      await move(world, { remove: true, item_ids: ids(one) }),
+      await move(world, { remove: true, item_ids: ids(other) }),
+    ];
+    expect((await turn(paused.id, "pause")).body).toMatchObject({ status: "paused" });
+    expect((await turn(cancelled.id, "cancel")).body).toMatchObject({ status: "cancelled", states: { pending: 1 } });
+    await using _fleet = await startFleetOf(world);
+    await runAnother();
+    expect([...one, ...other].map((item) => urlOf(world, item))).toEqual([FORMER, FORMER]);
+    expect((await turn(cancelled.id, "resume")).status).toBe(409);
+    expect((await turn(paused.id, "resume")).body).toMatchObject({ status: "running" });
+    expect(await ended(world, paused.id)).toMatchObject({ status: "done", states: { verified: 1 } });
+    expect(await job(cancelled.id)).toMatchObject({ status: "cancelled", states: { pending: 1 } });
+    const { body } = await world.api.call("GET /v1/audit?limit=50");
+    const audited = body.data.filter(({ target }: Json) => target === paused.id).map(({ action }: Json) => action);
+    expect(audited.toReversed()).toEqual(["job.started", "job.paused", "job.resumed"]);
+  });
+
+  it("keeps the pace of a job across processes: with one item a minute, a second process begins no other", async () => {
+    const items = await linkedItems(world, 3);
+    const { id } = await move(world, { remove: true, item_ids: ids(items), per_minute: 1 });
+    for (const _process of [1, 2]) {
+      await using _fleet = await startFleetOf(world);
+      await until("the first item is moved", async () => (await job(id)).changed === 1);
+      await runAnother();
+    }
+    expect(await job(id)).toMatchObject({ status: "running", states: { verified: 1, pending: 2 }, per_minute: 1 });
+    await turn(id, "cancel");
+  });
+
+  it("tries failures that pass again by itself, and counts none of them as failed in the end", async () => {
+    const items = await linkedItems(world, 1);
+    world.simulator.control.addFault({ kind: "server_error", endpoint: "/item/webhook/update", count: 1 });
+    world.simulator.control.addFault({ kind: "rate_limit", endpoint: "/item/get", count: 1 });
+    await using _fleet = await startFleetOf(world);
+    const { id } = await move(world, { to_intake: true, item_ids: ids(items) });
+    expect(await ended(world, id)).toMatchObject({ failed: 0, states: { verified: 1 } });
+    const { body } = await world.api.call(`GET /v1/jobs/${id}/members`);
+    expect(body.data).toMatchObject([{ state: "verified", cause: null, attempts: 0 }]);
+  });
+
+  it("fails an item whose acknowledgement does not arrive in time, groups it by that cause, and verifies it when it is retried", async () => {
+    const [item] = (await linkedItems(world, 1)) as [Item];
+    world.simulator.control.addFault({ kind: "drop_webhooks", webhook_code: "WEBHOOK_UPDATE_ACKNOWLEDGED", count: 1 });
+    await using _fleet = await startFleetOf(world);
+    const { id } = await move(world, { to_intake: true, item_ids: [item.item_id] });
+    await until("the item is updated", async () => (await job(id)).outstanding === 1);
+    expect(await job(id)).toMatchObject({ status: "running", states: { updated: 1 }, done: 0 });
+    await world.database.query("update fleet.members set waits_until = now(), due_at = now() where job_id = $1", [id]);
+    const failed = await ended(world, id);
+    expect(failed).toMatchObject({ status: "done", failed: 1, failures: [{ cause: "not_acknowledged", items: 1 }] });
+    expect(failed.failures[0].next_step).toContain("tartan webhooks refusals");
+    expect((await turn(id, "retry", { cause: "unlinked" })).status).toBe(409);
+    expect((await turn(id, "retry", { cause: "not_acknowledged" })).body).toMatchObject({
+      status: "running",
+      failed: 0,
+    });
+    await ask(world, "/item/webhook/update", item, { webhook: world.integration.intake });
+    expect(await ended(world, id)).toMatchObject({ failed: 0, states: { verified: 1 }, failures: [] });
+  });
+
+  it("takes an acknowledgement from before the update, or of another URL, for none", async () => {
+    const [item] = (await linkedItems(world, 1)) as [Item];
+    // Both arrive here: one that is too old, one that is of another URL.
+    await ask(world, "/item/webhook/update", item, { webhook: world.integration.intake });
+    await until("the acknowledgement is journaled", async () => (await acknowledgements(item)) === 1);
+    await ask(world, "/item/webhook/update", item, { webhook: FORMER });
+    world.simulator.control.addFault({ kind: "drop_webhooks", webhook_code: "WEBHOOK_UPDATE_ACKNOWLEDGED", count: 1 });
+    await using _fleet = await startFleetOf(world);
+    const { id } = await move(world, { to_intake: true, item_ids: [item.item_id] });
+    await until("the item is updated", async () => (await job(id)).outstanding === 1);
+    await ask(world, "/item/webhook/update", item, { webhook: `${world.integration.intake}/` });
+    await until("it is journaled too", async () => (await acknowledgements(item)) === 2);
+    await world.database.query("update fleet.members set due_at = now() where job_id = $1", [id]);
+    await runAnother();
+    expect(await job(id)).toMatchObject({ states: { updated: 1 } });
+    await turn(id, "cancel");
+  });
+
+  it("stores nothing for a process that lost its job, and the next one goes on from what was noted", async () => {
+    const [item] = (await linkedItems(world, 1)) as [Item];
+    const slow = world.simulator.control.addFault({
+      kind: "slow",
+      endpoint: "/item/webhook/update",
+      ms: 1500,
+      count: 1,
+    });
+    const { id } = await move(world, { to: "http://127.0.0.1:9/next", item_ids: [item.item_id] });
+    {
+      await using _fleet = await startFleetOf(world);
+      const noted = "select from fleet.members where job_id = $1 and details ? 'former_url'";
+      await until("the update is under way", async () => (await world.database.query(noted, [id])).rowCount === 1);
+      const steal = "update fleet.jobs set fence = fence + 1, lease_until = now() + interval '1 hour' where id = $1";
+      await world.database.query(steal, [id]);
+      await until("Plaid has answered", () => urlOf(world, item) === "http://127.0.0.1:9/next");
+      await delay(100);
+    }
+    expect(slow).toBeDefined();
+    expect(await job(id)).toMatchObject({ status: "running", states: { pending: 1 } });
+    await world.database.query("update fleet.jobs set lease_until = now() where id = $1", [id]);
+    await using _fleet = await startFleetOf(world);
+    expect(await ended(world, id)).toMatchObject({ states: { verified: 1 } });
+    const { body } = await world.api.call(`GET /v1/jobs/${id}/members`);
+    expect(body.data[0].details).toMatchObject({ former_url: FORMER });
+    clearFaults();
+  });
+});
+
+const acknowledgements = async ({ item_id }: Item): Promise<number> => {
+  const { body } = await world.api.call(`GET /v1/webhooks?item_id=${item_id}&code=WEBHOOK_UPDATE_ACKNOWLEDGED`);
+  return body.data.length;
+};
+
+describe("requests for moves of webhook URLs", () => {
+  it("are planned without asking Plaid, by what the mirror knows", async () => {
+    const items = await linkedPair(world);
+    await world.database.query(
+      "insert into plaid.items (integration_id, item_id, webhook, raw) values ($1, $2, $3, '{}'), ($1, $4, 'https://a.example.com/x', '{}')",
+      [world.integration.id, items[0].item_id, world.integration.intake, items[1].item_id],
+    );
+    const asked = world.simulator.asked("/item/get");
+    const plan = (body: object) =>
+      world.api.call("POST /v1/webhook-moves", { body: { item_ids: ids(items), dry_run: true, ...body } });
+    const group = { to: world.integration.intake, items: 1, from_known: true };
+    expect((await plan({ to_intake: true })).body).toEqual({
+      count: 2,
+      unchanged: 1,
+      groups: expect.arrayContaining([
+        { ...group, from: world.integration.intake },
+        { ...group, from: "https://a.example.com/x" },
+      ]),
+    });
+    expect((await plan({ remove: true, from: "https://a.example.com/" })).body).toMatchObject({
+      count: 1,
+      unchanged: 0,
+    });
+    expect(world.simulator.asked("/item/get")).toBe(asked);
+  });
+
+  it("are refused where they name no target, two, or one that is no URL, and where a roll-back names items or a running move", async () => {
+    const refused = async (body: object): Promise<unknown> =>
+      (await world.api.call("POST /v1/webhook-moves", { body })).body.error?.fields;
+    expect(await refused({})).toHaveProperty("to");
+    expect(await refused({ to_intake: true, remove: true })).toHaveProperty("remove");
+    expect(await refused({ to: "ftp://example.com" })).toHaveProperty("to");
+    expect(await refused({ roll_back: "job_1", item_ids: ["a"] })).toHaveProperty("item_ids");
+    expect((await world.api.call("POST /v1/webhook-moves", { body: { roll_back: "job_1" } })).status).toBe(404);
+    const { id } = await move(world, { remove: true, item_ids: ids(await linkedItems(world, 1)) });
+    const running = await world.api.call("POST /v1/webhook-moves", { body: { roll_back: id } });
+    expect([running.status, running.body.error.message]).toEqual([409, expect.stringContaining("cancel it before")]);
+    await turn(id, "cancel");
+  });
+
+  it("are refused for an item of another unfinished move, and create one job for one Idempotency-Key", async () => {
+    const item_ids = ids(await linkedItems(world, 1));
+    const headers = { "idempotency-key": "one-move" };
+    const post = () => world.api.call("POST /v1/webhook-moves", { body: { remove: true, item_ids }, headers });
+    const [first, repeated] = [await post(), await post()];
+    expect([first.status, repeated.body.id]).toEqual([202, first.body.id]);
+    const other = await world.api.call("POST /v1/webhook-moves", { body: { to_intake: true, item_ids } });
+    expect([other.status, other.body.error.message]).toEqual([409, expect.stringContaining(first.body.id)]);
+    await turn(first.body.id, "cancel");
+    const { id } = await move(world, { to_intake: true, item_ids });
+    await turn(id, "cancel");
+  });
+});
+
+describe("jobs about items", () => {
+  it("are listed with those about deliveries, newest first, over pages", async () => {
+    const redrive = await createRedrive(world.database, { destination_id: undefined });
+    const { id } = await move(world, { remove: true, item_ids: ids(await linkedItems(world, 1)) });
+    const first = await world.api.call("GET /v1/jobs?limit=1");
+    expect(first.body.data).toMatchObject([{ id, kind: "webhook_move", destination_id: null }]);
+    const second = await world.api.call(`GET /v1/jobs?limit=1&cursor=${first.body.next_cursor}`);
+    expect(second.body.data).toMatchObject([{ id: "id" in redrive ? redrive.id : "", kind: "redrive", states: {} }]);
+    const moves = await world.api.call("GET /v1/jobs?kind=webhook_move&status=running");
+    expect(moves.body.data).toMatchObject([{ id }]);
+    await turn(id, "cancel");
+  });
+
+  it("lose the members of an item that is erased, and its id in the request, and those of a purged integration", async () => {
+    const items = await linkedPair(world);
+    const { id } = await move(world, { remove: true, item_ids: ids(items) });
+    await eraseItem(world.database, world.integration.id, items[0].item_id);
+    expect(await job(id)).toMatchObject({ total: 1, asked: { item_ids: [items[1].item_id] } });
+    await turn(id, "cancel");
+    const other = await world.api.integrate();
+    await introduceItem(world, {
+      integration_id: other.id,
+      item_id: "item-of-another",
+      access_token: "access-another",
+    });
+    const purged = await move(world, { remove: true, integration_id: other.id });
+    await deleteIntegration(world.database, other.id, { purge: true });
+    expect((await world.api.call(`GET /v1/jobs/${purged.id}`)).status).toBe(404);
+    expect((await world.database.query("select from fleet.members where item_id = 'item-of-another'")).rowCount).toBe(
+      0,
+    );
+  });
+
+  it("are kept for 30 days after their end, and one that is paused for so long is cancelled", async () => {
+    const make = async (): Promise<string> =>
+      (await move(world, { remove: true, item_ids: ids(await linkedItems(world, 1)) })).id;
+    const [old, paused, running] = [await make(), await make(), await make()];
+    await turn(old, "cancel");
+    await turn(paused, "pause");
+    const aged = "now() - interval '31 days'";
+    await world.database.query(
+      `update fleet.jobs set updated_at = ${aged}, created_at = ${aged}, finished_at = case when finished_at is not null then ${aged} end
+       where id = any ($1)`,
+      [[old, paused, running]],
+    );
+    await pruneFleet(world.database);
+    expect((await world.api.call(`GET /v1/jobs/${old}`)).status).toBe(404);
+    expect((await world.database.query("select from fleet.members where job_id = $1", [old])).rowCount).toBe(0);
+    expect(await job(paused)).toMatchObject({ status: "cancelled", total: 1 });
+    expect(await job(running)).toMatchObject({ status: "running", total: 1 });
+    await turn(running, "cancel");
+  });
+});
