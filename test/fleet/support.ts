@@ -5,16 +5,17 @@ import { openDirectory } from "../../src/integrations/directory.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { introduceItem } from "../support/link.ts";
+import type { TartanProcess } from "../support/process.ts";
 import { until } from "../support/until.ts";
-import { startWorld, type Item, type Json, type World } from "../support/world/index.ts";
+import { KEY, startWorld, type Item, type Json, type World } from "../support/world/index.ts";
 
 /** Nothing listens there. */
 export const FORMER = "http://127.0.0.1:9/former";
 
-export type FleetWorld = World<"api"> & { integration: { id: string; intake: string } };
+export type FleetWorld = World<"api" | "processes"> & { integration: { id: string; intake: string } };
 
 export async function fleetWorld(): Promise<FleetWorld> {
-  const world = await startWorld({ api: {} });
+  const world = await startWorld({ api: {}, processes: {} });
   const { id } = await world.api.integrate();
   return Object.assign(world, { integration: { id, intake: `${world.api.url}/v1/integrations/${id}` } });
 }
@@ -64,6 +65,15 @@ export async function startFleetOf(world: FleetWorld, options: Partial<FleetOpti
     pollMs: 50,
     ...options,
   });
+}
+
+/** A real process that works on jobs; kill it as a crash would. */
+export const fleetProcess = (world: FleetWorld): Promise<TartanProcess> =>
+  world.processes.start(["up", "--only", "sync"], { TARTAN_ADMIN_KEY: KEY });
+
+/** Ends the leases of processes that were killed, which others would wait for half a minute. */
+export async function endLeases(world: FleetWorld): Promise<void> {
+  await world.database.query("update fleet.jobs set lease_until = now() where lease_until is not null");
 }
 
 /** Starts a move by the API, fast by default. */
