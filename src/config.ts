@@ -166,6 +166,13 @@ export const OPTIONS = {
       "No fewer than TARTAN_EVENT_RETENTION_DAYS.",
     { defaultText: "0 (keep all)" },
   ),
+  journalBodyRetentionDays: option(
+    "TARTAN_JOURNAL_BODY_RETENTION_DAYS",
+    whole(1, 36_500).optional(),
+    "Days after which the bodies and JWTs of journaled webhooks are deleted; their other fields and their SHA-256 stay. " +
+      "No fewer than TARTAN_EVENT_RETENTION_DAYS.",
+    { defaultText: "as long as the webhooks" },
+  ),
   removedRowsRetentionDays: option(
     "TARTAN_REMOVED_ROWS_RETENTION_DAYS",
     whole(0, 36_500).default(0),
@@ -181,7 +188,9 @@ export const OPTIONS = {
     "TARTAN_EVENT_RETENTION_DAYS",
     whole(1, 36_500).optional(),
     "Days after which events, finished deliveries and dead letters are deleted; what is still to be delivered is kept.",
-    { defaultText: `${EVENT_RETENTION_DAYS}, or TARTAN_JOURNAL_RETENTION_DAYS where that is less` },
+    {
+      defaultText: `${EVENT_RETENTION_DAYS}, or TARTAN_JOURNAL_RETENTION_DAYS or TARTAN_JOURNAL_BODY_RETENTION_DAYS where that is less`,
+    },
   ),
   relayAllowedAddresses: option(
     "TARTAN_RELAY_ALLOWED_ADDRESSES",
@@ -251,9 +260,9 @@ export function loadConfig(given: EnvironmentVariables): Config {
   return { ...parsed, eventRetentionDays: parsed.eventRetentionDays ?? defaultEventRetention(parsed) };
 }
 
-/** Webhooks are events, too: where they are kept for a shorter time, so are all events. */
-const defaultEventRetention = ({ journalRetentionDays: days }: Parsed): number =>
-  days > 0 ? Math.min(days, EVENT_RETENTION_DAYS) : EVENT_RETENTION_DAYS;
+/** Webhooks are events, too: where they or their bodies are kept for a shorter time, so are all events. */
+const defaultEventRetention = ({ journalRetentionDays: days, journalBodyRetentionDays: bodies }: Parsed): number =>
+  Math.min(days > 0 ? days : EVENT_RETENTION_DAYS, bodies ?? EVENT_RETENTION_DAYS, EVENT_RETENTION_DAYS);
 
 /** Connections reserved for work that must not wait behind syncing: accepting webhooks, renewing leases, probes. */
 export const reservedConnections = (poolSize: number): number => Math.min(4, Math.floor(poolSize / 4));
@@ -271,6 +280,12 @@ function contradictions(config: Partial<Parsed>) {
     fields[OPTIONS.journalRetentionDays.env] =
       `${journalRetentionDays} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}; webhooks are ` +
       `events too and must be kept as long; set ${OPTIONS.eventRetentionDays.env} to ${journalRetentionDays} as well`;
+  }
+  const { journalBodyRetentionDays: bodies = Infinity } = config;
+  if (bodies < eventRetentionDays) {
+    fields[OPTIONS.journalBodyRetentionDays.env] =
+      `${bodies} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}; webhooks are events too and ` +
+      `cannot be sent without their bodies; set ${OPTIONS.eventRetentionDays.env} to ${bodies} as well`;
   }
   if (databasePoolSize !== undefined && syncConcurrency !== undefined) {
     const most = RUNS_PER_CONNECTION * (databasePoolSize - reservedConnections(databasePoolSize) - 1);

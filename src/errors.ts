@@ -21,6 +21,7 @@ const STATUS = {
   method_not_allowed: 405,
   conflict: 409,
   cursor_expired: 410,
+  body_pruned: 410,
   idempotency_key_reused: 422,
   invalid_request: 400,
   body_too_large: 413,

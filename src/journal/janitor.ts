@@ -1,5 +1,6 @@
 /**
- * Maintains the journal: makes the partitions of the coming weeks and days, and deletes what is older than its retention.
+ * Maintains the journal: makes the partitions of the coming weeks and days, and deletes what is older than its retention,
+ * webhooks as a whole or their bodies alone (bodies.ts).
  * It works at the start and every hour, in every process: each step is safe while others do the same, and a step that fails (a
  * long query holds a lock, Postgres is down) is logged and repeated in the next hour. Ages are by the database's clock.
  */
@@ -10,6 +11,7 @@ import type { Database, Queryable } from "../database/types.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { WEEK_NEEDS } from "../model/statuses.ts";
+import { pruneBodies } from "./bodies.ts";
 import { DROP_TOKEN_DAYS, ENSURE_PARTITIONS, NOTE_KEPT, NOTE_ROUND, TRIM_REFUSALS } from "./queries.ts";
 import { describeSuspension, skewOf, suspensionBy, type KeptWeek, type NeedsWebhooks } from "./retention.ts";
 import { dropOldWeeks } from "./weeks.ts";
@@ -28,6 +30,8 @@ export interface JanitorOptions {
   clock: Clock;
   /** webhooks are deleted in whole weeks once all of a week is older; 0 keeps all */
   retentionDays: number;
+  /** the age of webhooks whose bodies are pruned; absent: bodies stay as long as their webhooks */
+  bodyRetentionDays?: number | undefined;
   /** the other folders that need webhooks: retention deletes nothing that one of them needs */
   neededBy: readonly NeedsWebhooks[];
   /** work that other folders have to finish, by its name; done in each round */
@@ -126,6 +130,11 @@ async function forget(options: JanitorOptions, byAge: boolean, signal?: AbortSig
   if (!byAge) return;
   await attempt(options, signal, "delete old tokens", () => database.query(DROP_TOKEN_DAYS, [TOKENS_KEPT_DAYS]));
   await attempt(options, signal, "delete old webhooks", () => forgetWeeks(options, signal));
+  const { bodyRetentionDays: days, neededBy } = options;
+  if (days !== undefined)
+    await attempt(options, signal, "prune the bodies of old webhooks", () =>
+      pruneBodies({ database, days, neededBy }, signal),
+    );
   for (const [what, step] of Object.entries(more)) await attempt(options, signal, what, () => step(signal));
 }
 

@@ -115,7 +115,7 @@ from journal.webhooks where ${AMONG} order by id`,
 };
 
 /** Bodies are read later, as many as a page may hold; their sizes are known without reading them. */
-const PLACE = "id, octet_length(body) as bytes";
+const PLACE = "id, coalesce(octet_length(body), 0) as bytes";
 
 export const LIST_FILTERS = ["item_id", "user_id", "type", "code", "source", "integration_id"] as const;
 export type ListFilter = (typeof LIST_FILTERS)[number];

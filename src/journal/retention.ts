@@ -8,6 +8,7 @@
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../database/types.ts";
 import type { WeekNeed } from "../model/statuses.ts";
+import { PRUNED } from "./body-queries.ts";
 import { RETENTION_STATE } from "./queries.ts";
 
 /** Clocks that NTP sets differ by milliseconds. */
@@ -30,6 +31,15 @@ export interface KeptWeek {
   needed_for: WeekNeed;
 }
 
+/** What pruning has removed from the weeks that there are. */
+export interface PrunedBodies {
+  webhooks: number;
+  /** of their bodies and JWTs */
+  bytes: number;
+  /** by which rewriting made weeks smaller */
+  given_back_bytes: number;
+}
+
 export interface RetentionState {
   /** weeks beyond the retention that hold webhooks that are still needed; the oldest first */
   kept_weeks: KeptWeek[];
@@ -37,6 +47,8 @@ export interface RetentionState {
   clock_skew_seconds: number;
   /** why nothing is deleted just now, and what to do; null while retention works */
   suspended: string | null;
+  /** what pruning has removed */
+  pruned: PrunedBodies;
 }
 
 /** How far (ms, at least) a clock that showed `there` is ahead of ours, which showed `before` and `after` around it. */
@@ -75,12 +87,19 @@ export async function retentionState(q: Queryable, clock: Clock): Promise<Retent
     RETENTION_STATE,
   );
   const [state] = rows;
-  if (!state) return { kept_weeks: [], clock_skew_seconds: 0, suspended: null };
+  const pruned = await prunedBodies(q);
+  if (!state) return { kept_weeks: [], clock_skew_seconds: 0, suspended: null, pruned };
   const skewMs = skewOf(before, state.now, clock.now());
   const suspension = suspensionBy(skewMs, state.steady);
   return {
     kept_weeks: state.kept,
     clock_skew_seconds: Math.round(skewMs / 100) / 10,
     suspended: suspension && describeSuspension(suspension, skewMs),
+    pruned,
   };
+}
+
+export async function prunedBodies(q: Queryable): Promise<PrunedBodies> {
+  const { rows } = await q.query<PrunedBodies>(PRUNED);
+  return rows[0] ?? { webhooks: 0, bytes: 0, given_back_bytes: 0 };
 }

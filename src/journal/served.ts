@@ -76,8 +76,9 @@ export async function newestField(
   { integrationId, kind, id }: Subject & { integrationId: string },
   field: string,
 ): Promise<string | null> {
-  const { rows } = await q.query<{ body: Buffer }>(NEWEST_BODY, [integrationId, kind, id]);
-  const value = rows[0] && parseBody(rows[0].body)?.[field];
+  const { rows } = await q.query<{ body: Buffer | null }>(NEWEST_BODY, [integrationId, kind, id]);
+  const body = rows[0]?.body;
+  const value = body && parseBody(body)?.[field];
   return typeof value === "string" && value !== "" ? value : null;
 }
 

@@ -6,7 +6,7 @@ import type { Source } from "../model/webhook.ts";
 import { cutTokens } from "../model/cut-tokens.ts";
 
 const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, subject_kind, subject_id, environment,
-  received_at, body, key_id, signed_at, encode(sha256(body), 'hex') as body_sha256, processed_at, update_info`;
+  received_at, body, key_id, signed_at, encode(coalesce(body_sha256, sha256(body)), 'hex') as body_sha256, processed_at, update_info`;
 
 export const GET_WEBHOOK: Statement = {
   name: "journal_get_webhook",
@@ -31,7 +31,8 @@ export interface RecordRow {
   subject_id: string | null;
   environment: string | null;
   received_at: Date;
-  body: Buffer;
+  /** null: pruned */
+  body: Buffer | null;
   key_id: string | null;
   signed_at: Date | null;
   body_sha256: string;
@@ -39,9 +40,11 @@ export interface RecordRow {
   update_info: Record<string, unknown> | null;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 export function toRecord({ body, key_id, signed_at, body_sha256, ...stored }: RecordRow): WebhookRecord {
   const { subject_kind: kind, subject_id: subjectId, ...row } = stored;
-  const { bytes, cut } = cutTokens(body);
+  const { bytes, cut } = cutTokens(body ?? NOTHING);
   return {
     ...row,
     subject: kind === null || subjectId === null ? null : { kind, id: subjectId },
@@ -49,6 +52,8 @@ export function toRecord({ body, key_id, signed_at, body_sha256, ...stored }: Re
     received_at: row.received_at.toISOString(),
     webhook: parseObject(bytes),
     tokens_cut: cut,
+    body_pruned: body === null,
+    body_sha256,
     verification:
       key_id === null || signed_at === null ? null : { key_id, signed_at: signed_at.toISOString(), body_sha256 },
     processed_at: row.processed_at?.toISOString() ?? null,

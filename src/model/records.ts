@@ -67,6 +67,8 @@ export const WEBHOOK_EXAMPLE = {
     webhook_type: "TRANSACTIONS",
   },
   tokens_cut: false,
+  body_pruned: false,
+  body_sha256: "b7d9c5c9cf7a4b3f1f6f0d3f1f7d2f57a8a3a4a9d2c1e0b6a5948372615f4e3d",
   verification: {
     key_id: "bfbd5111-8e33-4643-8ced-b2e642a72f3c",
     signed_at: "2026-11-20T17:03:28.000Z",
@@ -93,9 +95,15 @@ export const WebhookRecord = z
     environment: described(z.string().nullable(), "The environment it names."),
     received_at: timestamp("When its last byte arrived."),
     webhook: anyObject(
-      "The body without tokens: access, public and link tokens are replaced by the text [cut]. {} if it is no JSON object, or has more than 200 levels.",
+      "The body without tokens: access, public and link tokens are replaced by the text [cut]. {} if it is no JSON object, has more than 200 " +
+        "levels, or was pruned.",
     ),
     tokens_cut: described(z.boolean(), "Whether tokens were cut out of the body."),
+    body_pruned: described(
+      z.boolean(),
+      "Whether the body is older than TARTAN_JOURNAL_BODY_RETENTION_DAYS and no longer kept.",
+    ),
+    body_sha256: described(z.string(), "SHA-256 of the stored body, in hexadecimal; kept when the body is pruned."),
     verification: described(proof.nullable(), "The proof that it is Plaid's; null for a backend's."),
     processed_at: noTimestamp("When a sync run served it, or when sync settled it without one; null while it waits."),
     update_info: described(

@@ -144,6 +144,8 @@ export function recordsConformance(name: string, openEngine: () => Promise<Recor
         received_at: "2026-05-01T10:00:02.345Z",
         webhook: { item_id: "item-1", n: 1 },
         tokens_cut: false,
+        body_pruned: false,
+        body_sha256: sha256(body),
         verification: { key_id: "kid-1", signed_at: "2026-05-01T10:00:00.000Z", body_sha256: sha256(body) },
         processed_at: null,
         update_info: null,

@@ -30,7 +30,7 @@ import { DELIVERY_ID, DESTINATION_ID, EVENT_ID, INTEGRATION_ID, ITEM_ID, ROUTE_I
 const noBody = (id: string) =>
   new TartanError(
     "not_found",
-    `There is no body of ${id}: no such delivery, or its event is no longer kept, or its transform has not run yet.`,
+    `There is no body of ${id}: no such delivery, or its event or the body of its webhook is no longer kept, or its transform has not run yet.`,
   );
 
 export function deliveryOperations(api: Api, { database }: ApiDeps): void {

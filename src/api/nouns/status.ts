@@ -71,7 +71,12 @@ const example = {
     destinations: { active: 2, paused: 0, disabled: 0, open: 0 },
     unhealthy: [],
   },
-  journal: { kept_weeks: [], clock_skew_seconds: 0, suspended: null },
+  journal: {
+    kept_weeks: [],
+    clock_skew_seconds: 0,
+    suspended: null,
+    pruned: { webhooks: 120_000, bytes: 87_400_000, given_back_bytes: 81_200_000 },
+  },
   processes: [
     {
       id: "0b6c1f0e-5f0a-4c55-9a39-6d1f6f3f0a11",
@@ -161,6 +166,17 @@ const journalShape = described(
     suspended: described(
       z.string().nullable(),
       "Why retention deletes nothing at present, and what to do; null while retention works.",
+    ),
+    pruned: described(
+      z.object({
+        webhooks: described(z.number().int(), "How many have lost their bodies."),
+        bytes: described(z.number().int(), "Of these bodies and their JWTs."),
+        given_back_bytes: described(
+          z.number().int(),
+          "By which the journal became smaller when its old weeks were rewritten.",
+        ),
+      }),
+      "Webhooks whose bodies are older than TARTAN_JOURNAL_BODY_RETENTION_DAYS, in the weeks that are kept.",
     ),
   }),
   "Retention of webhooks.",

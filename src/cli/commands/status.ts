@@ -68,6 +68,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     deliveries: describeDeliveries(relay),
     overdue: describeOverdue(overdue),
     retention: describeRetention(journal),
+    "pruned bodies": describePruned(journal),
   });
   if (unhealthy.length > 0) sayUnhealthy(unhealthy);
 }
@@ -106,6 +107,15 @@ const NEEDED_FOR = {
   undispatched: "the relay has not dispatched them; check that a process with the role relay runs",
   undelivered: "deliveries of them are scheduled or in the dead letters",
 };
+
+const MIB = 1024 * 1024;
+
+/** Null where no body was pruned. */
+function describePruned({ pruned: { webhooks, bytes, given_back_bytes } }: RetentionState): string | null {
+  if (webhooks === 0) return null;
+  const [gone, back] = [bytes, given_back_bytes].map((each) => `${Math.round(each / MIB)} MiB`);
+  return `${plural(webhooks, "webhook")} without their bodies, which had ${gone}; ${back} are given back to the disk`;
+}
 
 function describeRetention({ suspended, kept_weeks: kept }: RetentionState): string | null {
   const [oldest] = kept;

@@ -144,7 +144,8 @@ async function show(core: Core, id: string, { json }: { json?: true }): Promise<
     "signed by key": verification?.key_id,
     outcome: state(outcomeOf(webhook)),
   });
-  say(`\n${JSON.stringify(webhook.webhook, null, 2)}`);
+  if (webhook.body_pruned) say(`\n${dim("The body is no longer kept; its SHA-256 is")} ${webhook.body_sha256}`);
+  else say(`\n${JSON.stringify(webhook.webhook, null, 2)}`);
   if (webhook.update_info) say(`\n${dim("update_info")} ${JSON.stringify(webhook.update_info, null, 2)}`);
 }
 

@@ -165,9 +165,10 @@ export function janitorOptions({
   const always = {
     "finish changes of integrations": (signal?: AbortSignal) => finishIntegrations(database, signal),
   };
-  const { journalRetentionDays } = config;
+  const { journalRetentionDays, journalBodyRetentionDays: bodyRetentionDays } = config;
   const neededBy = [relayNeeds];
-  return { database, logger, clock: systemClock, retentionDays: journalRetentionDays, neededBy, always, more };
+  const ages = { retentionDays: journalRetentionDays, bodyRetentionDays };
+  return { database, logger, clock: systemClock, ...ages, neededBy, always, more };
 }
 
 async function listen(

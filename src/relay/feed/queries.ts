@@ -41,7 +41,7 @@ with next as materialized (
 ), found as (
   select n.position, n.at, n.id, 'webhook.received' as type, octet_length(w.body) as bytes
   from named n join journal.webhooks w on w.id = n.id
-  where n.is_webhook and 'webhook.received' = any ($4::text[]) and ($5::text is null or w.integration_id = $5)
+  where n.is_webhook and w.body is not null and 'webhook.received' = any ($4::text[]) and ($5::text is null or w.integration_id = $5)
     and ($6::text is null or w.item_id = $6) and ($7::text is null or w.user_id = $7)
   union all
   select n.position, n.at, n.id, e.type, octet_length(e.payload)

@@ -38,6 +38,7 @@ import {
   GET_JOB,
   HAS_DELIVERY,
   IS_KEPT,
+  IS_PRUNED,
   HOLD_JOB_DESTINATION,
   INSERT_JOB,
   LIST_JOBS,
@@ -127,7 +128,7 @@ export async function createRedrive(database: Database, request: RedriveRequest)
 /**
  * Sends a destination its finished deliveries again, by event, item, integration, type or time, and the events that its routes take
  * but never sent. It does not change deliveries that are still scheduled.
- * @throws TartanError `invalid_request`, `not_found`; `conflict` for an event that cannot be replayed
+ * @throws TartanError `invalid_request`, `not_found`; `conflict` for an event that cannot be replayed, `body_pruned`
  */
 export async function createReplay(
   database: Database,
@@ -149,8 +150,16 @@ export async function createReplay(database: Database, request: ReplayRequest): 
   return made;
 }
 
+const bodyPruned = (): TartanError =>
+  new TartanError(
+    "body_pruned",
+    "The body of this webhook is no longer kept (TARTAN_JOURNAL_BODY_RETENTION_DAYS), so it cannot be sent. What the mirror has of its " +
+      "subject is up to date; `GET /v1/webhooks/:id` has the webhook without its body.",
+  );
+
 /** Throws the reason why there is nothing to replay of the event. */
 async function explain(tx: Queryable, event: string, destinationId: string): Promise<void> {
+  if ((await tx.query(IS_PRUNED, [event])).rowCount > 0) throw bodyPruned();
   const { rows } = await tx.query<{ event_type: string }>(HAS_DELIVERY, [event, destinationId]);
   const [sent] = rows;
   if (sent?.event_type === TEST_EVENT) throw new TartanError("conflict", "A test is not sent again; send another one.");

@@ -49,13 +49,17 @@ const takes = (type: string, row: string, history: string, ofWebhooks: boolean):
 const waits = (id: string, named: string): string =>
   `not $9::boolean and ${id} in (select unnest(${named}) from events.outbox where position is null)`;
 
+/** Webhook `id` is kept without its body, from which a delivery would be made. */
+const isPruned = (id: string): string =>
+  `exists (select from journal.webhooks w where w.id = ${id} and w.body is null)`;
+
 /**
  * Events that a filter matches and for which destination $1 has no delivery, except those that wait for dispatch unless $9. Right
  * after AWAIT_DISPATCH no event is missed: each has its position, or dispatch will use the routes of now.
  */
 export const EVENTS_UNSENT = `
 select x.id, x.id as place from journal.webhooks x
-where ${asked("x.id", "'webhook.received'", "x")} and ${takes("'webhook.received'", "x", "false", true)}
+where x.body is not null and ${asked("x.id", "'webhook.received'", "x")} and ${takes("'webhook.received'", "x", "false", true)}
   and not exists (select from relay.deliveries r where r.event_id = x.id and r.destination_id = $1)
   and not (${waits("x.id", "webhooks")})
 union all
@@ -68,10 +72,13 @@ where ${asked("x.id", "x.type", "x")} and ${takes("x.type", "x", "x.history", fa
 export const EVENTS_TO_REPLAY = `
 select r.event_id as id, r.event_id as place from relay.deliveries r
 where r.destination_id = $1 and r.status <> 'scheduled' and r.event_type <> 'destination.test' and ${asked("r.event_id", "r.event_type", "r")}
+  and not (r.event_type = 'webhook.received' and r.body is null and ${isPruned("r.event_id")})
 union all ${EVENTS_UNSENT}`;
 
 export const IS_KEPT = `
 select from journal.webhooks where id = $1 union all select from events.events where id = $1`;
+
+export const IS_PRUNED = `select from (select $1::uuid as id) e where ${isPruned("e.id")}`;
 
 export const HAS_DELIVERY = "select event_type from relay.deliveries where event_id = $1 and destination_id = $2";
 
@@ -202,7 +209,7 @@ with ${MEMBERS}, unsent as materialized (
 )
 select ${FACTS}, 'webhook.received' as type, false as history, x.webhook_type as "webhookType",
   x.webhook_code as "webhookCode", x.source, octet_length(x.body) as size
-from unsent u join journal.webhooks x on x.id = u.member
+from unsent u join journal.webhooks x on x.id = u.member and x.body is not null
 union all
 select ${FACTS}, x.type, x.history, null, null, null, octet_length(x.payload) from unsent u join events.events x on x.id = u.member
 order by 1`,

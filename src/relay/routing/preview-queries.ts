@@ -18,7 +18,7 @@ export const PAST_EVENTS: Statement = {
 select * from (
   (select ${FACTS}, 'webhook.received' as type, false as history, webhook_type as "webhookType",
     webhook_code as "webhookCode", source, octet_length(body) as size
-  from journal.webhooks where $4 and id >= $1 and id < $2 order by id desc limit $3)
+  from journal.webhooks where $4 and id >= $1 and id < $2 and body is not null order by id desc limit $3)
   union all
   (select ${FACTS}, type, history, null, null, null, octet_length(payload)
   from events.events where $5 and id >= $1 and id < $2 order by id desc limit $3)

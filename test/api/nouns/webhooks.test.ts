@@ -52,6 +52,8 @@ describe("a webhook", () => {
       received_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
       webhook: body,
       tokens_cut: false,
+      body_pruned: false,
+      body_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       verification: null,
       processed_at: null,
       update_info: null,

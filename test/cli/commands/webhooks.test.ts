@@ -56,6 +56,13 @@ it("`tartan webhooks show` prints a webhook's facts and its body, with its token
   expect(shown).toMatchObject({ id, tokens_cut: true, webhook: { public_token: "[cut]" }, processed_at: null });
   for (const text of [said, JSON.stringify(shown)]) expect(text).not.toContain("8ab976e6");
   expect(await cli.refusal("webhooks show whk_nonsense")).toMatch(/^not_found: .*npx tartan webhooks list/);
+  await world.database.query("update journal.webhooks set body = null, body_sha256 = sha256(body) where id = $1", [
+    stored.id,
+  ]);
+  const { body_sha256 } = shown;
+  expect(await cli.text("webhooks show", id)).toContain(
+    `The body is no longer kept; its SHA-256 is ${String(body_sha256)}`,
+  );
 });
 
 it("`tartan webhooks types` prints the webhooks that Tartan knows, all or those of a type", async () => {

@@ -103,7 +103,7 @@ const REPLAY = {
       },
     ],
   }),
-  response: { ...made, ...refusals(404, 409, 422) },
+  response: { ...made, ...refusals(404, 409, 410, 422) },
 };
 
 const ROUTE_PAST = {

@@ -1,0 +1,76 @@
+/** The statements that prune the bodies of old webhooks, by the database's clock. */
+
+/** Tartan's own webhooks about gaps keep their bodies: they hold names of fields and Plaid's codes, and the list of gaps shows them. */
+const IS_GAP = "w.source = 'RECONCILER' and coalesce(w.webhook_code, '') = 'GAP_FOUND'";
+
+/**
+ * Nothing in the journal needs the body: the webhook is processed, and it is not the newest of a subject that is no item, whose body
+ * may have the token with which Plaid is asked about the subject (newestField in served.ts).
+ */
+const IS_PRUNABLE = `w.processed_at is not null and not (coalesce(w.subject_kind <> 'item', false) and not exists (
+    select from journal.webhooks n where n.subject_id = w.subject_id and n.subject_kind <> 'item'
+      and n.subject_kind = w.subject_kind and n.integration_id = w.integration_id and n.id > w.id))`;
+
+const FACTS = `w.id, octet_length(w.body) + coalesce(octet_length(w.verification), 0) as bytes, ${IS_PRUNABLE} as prunable`;
+
+/** A webhook with a lesser id is older than $1 days, and dispatched. */
+const OLD = `least(tartan.least_id_at(now() - $1::int * interval '1 day'),
+    coalesce(events.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff'))`;
+
+/** What became older than $1 days and has not been looked at, behind id $2; $3 rows at most. */
+export const UNSEEN_BODIES = `
+select ${FACTS} from journal.webhooks w
+where w.id > greatest($2::uuid, (select bodies_seen_to from journal.retention)) and w.id < ${OLD} and w.body is not null and not (${IS_GAP})
+order by w.id limit $3`;
+
+/** What was kept in earlier rounds, behind id $2. */
+export const KEPT_BODIES = `
+select ${FACTS} from journal.kept_bodies k join journal.webhooks w on w.id = k.id
+where k.id > $2::uuid and w.id < ${OLD} and w.body is not null order by k.id limit $3`;
+
+/** Prunes the webhooks $1, which lie between $2 and $3, and counts them by week. */
+export const PRUNE_BODIES = `
+with old as materialized (
+  select id, received_at, octet_length(body) + coalesce(octet_length(verification), 0) as bytes from journal.webhooks
+  where id = any ($1::uuid[]) and id >= $2 and id <= $3 and body is not null and processed_at is not null order by id for update
+), pruned as (
+  update journal.webhooks w set body = null, verification = null, body_sha256 = sha256(w.body), body_bytes = octet_length(w.body),
+    body_pruned_at = now()
+  from old where w.id = old.id and w.id >= $2 and w.id <= $3
+), forgotten as (
+  delete from journal.kept_bodies where id in (select id from old)
+)
+insert into journal.pruned_weeks as p (week, webhooks, bytes, unused)
+select date_trunc('week', received_at at time zone 'UTC')::date, count(*), sum(bytes), sum(bytes) from old group by 1
+on conflict (week) do update set webhooks = p.webhooks + excluded.webhooks, bytes = p.bytes + excluded.bytes,
+  unused = p.unused + excluded.unused`;
+
+export const KEEP_BODIES = "insert into journal.kept_bodies (id) select unnest($1::uuid[]) on conflict do nothing";
+export const NOTE_SEEN = "update journal.retention set bodies_seen_to = greatest(bodies_seen_to, $1::uuid)";
+
+/** What is about webhooks and weeks that retention has deleted. */
+export const FORGET_KEPT =
+  "delete from journal.kept_bodies k where not exists (select from journal.webhooks w where w.id = k.id)";
+export const FORGET_PRUNED_WEEKS = `
+delete from journal.pruned_weeks where week < (select min(starts_at at time zone 'UTC')::date from journal.weeks)`;
+
+/** A tenth of a week's size is worth the work. */
+const LEAST_PART = 10;
+
+/** Weeks that are wholly older than $1 days and would become smaller by a tenth at least, the oldest first. */
+export const WEEKS_TO_REWRITE = `
+select p.week::text as week from journal.pruned_weeks p
+join journal.weeks w on w.starts_at = p.week::timestamp at time zone 'UTC'
+where tartan.least_id_at(w.starts_at + interval '1 week') <= ${OLD}
+  and p.unused > 0 and p.unused * ${LEAST_PART} >= pg_total_relation_size(w.partition)
+order by p.week`;
+
+/** Rewrites the week of Monday $1, in a transaction that holds the lock `partitions`. */
+export const REWRITE_WEEK = `
+update journal.pruned_weeks set given_back = given_back + coalesce(journal.rewrite_week(week), 0), unused = 0, rewritten_at = now()
+where week = $1::date returning given_back`;
+
+/** What pruning has removed so far. */
+export const PRUNED = `
+select coalesce(sum(webhooks), 0)::bigint as webhooks, coalesce(sum(bytes), 0)::bigint as bytes,
+  coalesce(sum(given_back), 0)::bigint as given_back_bytes from journal.pruned_weeks`;
