@@ -20,6 +20,7 @@ import { eventOperations } from "./nouns/events/operations.ts";
 import { gapOperations } from "./nouns/gaps.ts";
 import { integrationOperations } from "./nouns/integrations.ts";
 import { itemOperations } from "./nouns/items/operations.ts";
+import { backfillOperations } from "./nouns/backfills.ts";
 import { checkOperations } from "./nouns/items/check.ts";
 import { runOperations } from "./nouns/items/runs.ts";
 import { jobOperations } from "./nouns/jobs/operations.ts";
@@ -38,6 +39,7 @@ const NOUNS = [
   callOperations,
   itemOperations,
   checkOperations,
+  backfillOperations,
   runOperations,
   webhookMoveOperations,
   linkOperations,

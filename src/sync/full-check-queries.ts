@@ -1,4 +1,4 @@
-/** The statements of full checks. Values are always bound; $1 integration, $2 item, in each but the last. */
+/** The statements of full checks. Values are always bound; $1 integration, $2 item, where nothing else is said. */
 import type { Statement } from "../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
@@ -27,14 +27,17 @@ export const KEEP_FULL_CHECK = statement(
 where integration_id = $1 and item_id = $2`,
 );
 
-/** A check whose request is gone and that no run has finished was given up, as when its item was unlinked. */
-export const GET_FULL_CHECK = statement(
-  "get_full_check",
-  `select c.requested_at, c.finished_at, c.result, s.status, s.last_error,
+/**
+ * The checks of the items $2 of the integrations $1. One whose request is gone and that no run has finished was given up, as when its
+ * item was unlinked.
+ */
+export const GET_FULL_CHECKS = statement(
+  "get_full_checks",
+  `select k.number::int as number, c.requested_at, c.finished_at, c.result, s.status, s.last_error,
   coalesce('full_check' = any (s.requested || s.claimed), false) as requested
-from sync.full_checks c
-left join sync.subjects s on s.integration_id = c.integration_id and s.kind = 'item' and s.id = c.item_id
-where c.integration_id = $1 and c.item_id = $2`,
+from unnest($1::text[], $2::text[]) with ordinality as k (integration_id, item_id, number)
+join sync.full_checks c using (integration_id, item_id)
+left join sync.subjects s on s.integration_id = c.integration_id and s.kind = 'item' and s.id = c.item_id`,
 );
 
 export const FORGET_FULL_CHECK = statement(

@@ -20,7 +20,7 @@ import { COMPARED_OTHERWISE, staleResources, updatesIn, type LastReading } from 
 import type { Ending, Written } from "./ending.ts";
 import { HOLD_FULL_CHECK, KEEP_FULL_CHECK } from "./full-check-queries.ts";
 import { touchedBy } from "./plan.ts";
-import type { Claim, Decision, Outcome, Task } from "./types.ts";
+import type { Claim, Outcome, Task } from "./types.ts";
 
 /** Among the requests of a run, it says that the run is a full check; it names no resource. */
 export const FULL_CHECK = "full_check";
@@ -31,10 +31,6 @@ export const isFullCheck = ({ kind, requested }: Pick<Claim, "kind" | "requested
 /** The tasks of a run; those of a full check compare. */
 export const comparing = (claim: Claim, tasks: readonly Task[]): readonly Task[] =>
   isFullCheck(claim) ? tasks.map((task) => ({ ...task, compare: true })) : tasks;
-
-/** The requests of the next run: a full check whose resources have to wait goes on there. */
-export const stillChecks = (claim: Claim, { pending, status }: Decision): readonly string[] =>
-  isFullCheck(claim) && pending.length > 0 && status === "retrying" ? [...pending, FULL_CHECK] : pending;
 
 /** `read`: there was nothing to compare with, such as before the first reading */
 export type CheckedAs = "equal" | "differs" | "changed" | "read" | "absent" | "failed";

@@ -6,7 +6,7 @@ import type { ItemStatus } from "../model/statuses.ts";
 import { EVERYTHING_AGAIN } from "../model/webhook.ts";
 import { explain } from "../plaid/reasons.ts";
 import { FULL_CHECK, type CheckedResource, type FullCheckResult } from "./full-check.ts";
-import { BEGIN_FULL_CHECK, GET_FULL_CHECK } from "./full-check-queries.ts";
+import { BEGIN_FULL_CHECK, GET_FULL_CHECKS } from "./full-check-queries.ts";
 import { FullCheckRequest } from "./item.schema.ts";
 import { markDue } from "./marks.ts";
 import { refuseDisabled } from "./refuse-disabled.ts";
@@ -86,10 +86,21 @@ interface Row {
 }
 
 /** The latest full check of an item, or null. */
-export async function getFullCheck(q: Queryable, { integrationId, itemId }: Which): Promise<FullCheckState | null> {
-  const { rows } = await q.query<Row>(GET_FULL_CHECK, [integrationId, itemId]);
-  const [row] = rows;
-  if (!row) return null;
+export const getFullCheck = async (q: Queryable, which: Which): Promise<FullCheckState | null> =>
+  (await getFullChecks(q, [which]))[0] ?? null;
+
+/** The same of many items, in their order. */
+export async function getFullChecks(q: Queryable, items: readonly Which[]): Promise<(FullCheckState | null)[]> {
+  const values = [items.map(({ integrationId }) => integrationId), items.map(({ itemId }) => itemId)];
+  const { rows } = await q.query<Row & { number: number }>(GET_FULL_CHECKS, values);
+  const known = new Map(rows.map((row) => [row.number, row]));
+  return items.map((which, index) => {
+    const row = known.get(index + 1);
+    return row ? publicShape(which, row) : null;
+  });
+}
+
+function publicShape({ integrationId, itemId }: Which, row: Row): FullCheckState {
   const { resources: found, differences } = row.result;
   const resources = Object.entries(found).map(([resource, of]) => ({ resource, ...of }));
   const sum = (field: "wrong" | "may_be_new"): number => resources.reduce((total, each) => total + each[field], 0);

@@ -103,5 +103,8 @@ export function touchedBy(resources: readonly Resource[], type: string | null, c
 /** The request to read all of a resource where the subject has its product. */
 export const asOneOfAll = ({ name }: Resource): string => name + FULL + LISTED;
 
+/** The request to read what is new of a resource where the subject has its product. */
+export const requestOnce = ({ name }: Resource): string => name + LISTED;
+
 /** A task as a request. */
 export const requestFor = ({ resource, full }: Task): string => (full ? resource.name + FULL : resource.name);

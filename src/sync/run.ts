@@ -17,7 +17,8 @@ import { commitRun, isRefusedValue } from "./commit.ts";
 import { CURSORS } from "./cursor-queries.ts";
 import { decide } from "./decision.ts";
 import type { Ending, ResourceStatus } from "./ending.ts";
-import { comparing, stillChecks, withComparison } from "./full-check.ts";
+import { stillFollowed } from "./followed.ts";
+import { comparing, withComparison } from "./full-check.ts";
 import { stillHeals } from "./gap.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { withoutMalformed } from "./malformed.ts";
@@ -91,7 +92,7 @@ async function endingOf(
     ? decide(claim, outcomes, new Date(), delays, opened.unconfirmed === null)
     : unread(claim, tasks);
   const healing = { ...decided, pending: stillHeals(claim, webhooks, decided) };
-  const decision = { ...healing, pending: stillChecks(claim, healing) };
+  const decision = { ...healing, pending: stillFollowed(claim, healing) };
   const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, decision)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
   return {

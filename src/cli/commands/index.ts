@@ -10,6 +10,7 @@ export const COMMANDS: Record<string, () => Promise<Command>> = {
   link: async () => (await import("./link.ts")).linkCommand(),
   subjects: async () => (await import("./subjects.ts")).subjectsCommand(),
   webhooks: async () => (await import("./webhooks.ts")).webhooksCommand(),
+  backfill: async () => (await import("./backfill.ts")).backfillCommand(),
   gaps: async () => (await import("./gaps.ts")).gapsCommand(),
   listeners: async () => (await import("./listeners.ts")).listenersCommand(),
   audit: async () => (await import("./audit.ts")).auditCommand(),

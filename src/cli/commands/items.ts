@@ -15,7 +15,8 @@ import { ITEM_STATUSES, NOTICE_KINDS } from "../../model/statuses.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
 import { sayResources } from "../output/resources.ts";
-import { checkItem } from "./items/check.ts";
+import { checkItems } from "./items/check.ts";
+import { PER_MINUTE } from "../../fleet/webhook-move.schema.ts";
 import { statement } from "./items/statement.ts";
 import { kindsOf, sayMeanings, sayNotices } from "./items/notices.ts";
 import { sayTwice } from "./items/twice.ts";
@@ -101,13 +102,27 @@ const RESOURCES_HELP =
 
 const checkCommand = (): Command =>
   new Command("check")
-    .argument("<item_id>")
-    .description("prove one item against Plaid, row for row; print and heal what differs")
-    .option("--integration <id>", "which integration is meant, if several link the item")
+    .argument("[item_id]")
+    .description("prove one item, or many as a job, against Plaid, row for row; print and heal what differs")
+    .option("--all", "all linked items, as a job")
+    .option(
+      "--integration <id>",
+      "all linked items of this integration; with an item, which integration is meant if several link it",
+    )
+    .option("--user <id>", "all linked items of this user, by your identifier")
     .option("--resources <names>", "only these resources, separated by commas", listOf)
-    .option("--no-wait", "only request it")
+    .option(
+      "--per-minute <count>",
+      "items to begin with in a minute (120)",
+      wholeNumber(PER_MINUTE.least, PER_MINUTE.most),
+    )
+    .option(REASON, REASON_HELP)
+    .option("--dry-run", "only say how many items it would be about")
+    .option("--follow", "wait until the job is done")
+    .option("--no-wait", "of one item: only request it")
+    .option("--yes", "do not ask for confirmation")
     .option("--json", "print JSON")
-    .action(withCore(checkItem));
+    .action(withCore(checkItems));
 
 const statementCommand = (): Command =>
   new Command("statement")

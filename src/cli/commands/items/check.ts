@@ -1,9 +1,12 @@
-/** `tartan items check`: proves one item against Plaid, and prints each row that differs. */
+/** `tartan items check`: proves one item, or many as a job, against Plaid, and prints each row that differs. */
 import { setTimeout as delay } from "node:timers/promises";
 import { TartanError } from "../../../errors.ts";
+import type { CheckRequest } from "../../../fleet/reading.schema.ts";
+import { createCheck } from "../../../fleet/readings.ts";
 import { getFullCheck, requestFullCheck, type FullCheckState } from "../../../sync/full-checks.ts";
 import { getItem } from "../../../sync/items.ts";
 import {
+  plural,
   bold,
   dim,
   green,
@@ -17,22 +20,39 @@ import {
   tell,
   yellow,
 } from "../../output/print.ts";
+import { byUser } from "../../input/change.ts";
+import { startReading, type ReadingFlags } from "./readings.ts";
 import type { Core } from "../../wiring/core.ts";
 import { untilStopped } from "../../wiring/signals.ts";
 
-export interface CheckFlags {
-  integration?: string;
-  resources?: string[];
+export interface CheckFlags extends ReadingFlags {
+  all?: true;
   wait?: boolean;
-  json?: true;
 }
 
 const POLL_MS = 250;
 /** Somebody looks at a terminal, so it says why nothing happens. */
 const SLOW_MS = 10_000;
 
+/** One item, or a job about many. */
+export async function checkItems(core: Core, itemId: string | undefined, flags: CheckFlags): Promise<void> {
+  if (itemId !== undefined) return await checkItem(core, itemId, flags);
+  if (!flags.all && flags.integration === undefined && flags.user === undefined) {
+    throw new TartanError("invalid_request", "Name an item, or use --all, --integration or --user.", {
+      fields: { item_id: "is missing" },
+    });
+  }
+  const ask = (request: CheckRequest) => createCheck(core.database, request, byUser(flags.reason));
+  await startReading(
+    core.database,
+    flags,
+    ask,
+    (count) => `This reads ${plural(count, "item")} again and proves them.`,
+  );
+}
+
 /** Exits with 1 where a row was wrong or something could not be read. */
-export async function checkItem({ database }: Core, itemId: string, flags: CheckFlags): Promise<void> {
+async function checkItem({ database }: Core, itemId: string, flags: CheckFlags): Promise<void> {
   const item = await getItem(database, itemId, flags.integration);
   if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
   const which = { integrationId: item.integration_id, itemId };
