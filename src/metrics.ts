@@ -41,6 +41,7 @@ export const metrics = {
   runSeconds: seconds("tartan_sync_run_seconds", "From claim to completion of a run", SLOW, ["kind"]),
   rows: counter("tartan_mirror_rows_total", "Rows changed in the mirror", ["resource", "change"]),
   checks: counter("tartan_reconciliation_looks_total", "Checks of items by reconciliation, by outcome", ["outcome"]),
+  adoptions: counter("tartan_adoptions_total", "Attempts to exchange public tokens from Plaid's webhooks", ["outcome"]),
   gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook announced", ["found"]),
   checkLagSeconds: gauge("tartan_reconciliation_lag_seconds", "How long the check that was claimed last had been due"),
   unfitValues: counter(

@@ -8,6 +8,9 @@ import type { ChangeEvent } from "../resources/types.ts";
 const BEFORE_CHANGES = {
   "webhook.received": "Tartan accepted a webhook from Plaid or from your backend; the event carries it as it came.",
   "item.linked": "An item was linked, or its access token was replaced.",
+  "link.adopted": "Tartan exchanged a public token of Plaid's webhook and linked its item.",
+  "link.adoption_failed":
+    "A public token of Plaid's webhook did not become an item; `reason` and `next_step` say more.",
   "item.updated": "Plaid's object of an item changed: its products, its webhook URL, its consent.",
   "item.error": "An item has an error, or another error than before; usually its user must log in again.",
   "item.repaired": "An item no longer has an error.",

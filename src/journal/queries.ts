@@ -92,12 +92,26 @@ where id = any ($1::uuid[]) and id >= $2 and id <= $3 and octet_length(body) <= 
 };
 
 /** $1 between $2 and $3, so that other partitions are not read. */
-const AMONG = "id = any ($1::uuid[]) and id >= $2 and id <= $3 and processed_at is null";
+const GIVEN = "id = any ($1::uuid[]) and id >= $2 and id <= $3";
+const AMONG = `${GIVEN} and processed_at is null`;
 
-/** Writes the outcome $4 to the webhooks. */
+/** Writes the outcome $4 to the webhooks, beside what became of their public tokens. */
 export const MARK_SERVED: Statement = {
   name: "journal_mark_served",
-  text: `update journal.webhooks set processed_at = statement_timestamp(), update_info = $4 where ${AMONG}`,
+  text: `update journal.webhooks set processed_at = statement_timestamp(),
+    update_info = case when update_info is null then $4::jsonb else update_info || $4::jsonb end where ${AMONG}`,
+};
+
+/** Locks the webhook $1. */
+export const HOLD_WEBHOOK: Statement = {
+  name: "journal_hold_webhook",
+  text: "select id from journal.webhooks where id = $1 for no key update",
+};
+
+/** Adds the facts $2 to the update_info of the webhook $1, whether a run has served it or not. */
+export const ADD_INFO: Statement = {
+  name: "journal_add_info",
+  text: "update journal.webhooks set update_info = coalesce(update_info, '{}') || $2::jsonb where id = $1",
 };
 
 export const FORGET_REQUESTED: Statement = {
@@ -105,13 +119,20 @@ export const FORGET_REQUESTED: Statement = {
   text: `update journal.webhooks set requested = null where ${AMONG}`,
 };
 
-/** The unprocessed webhooks, with the columns that decide whether they need a run. */
-export const GET_UNPROCESSED: Statement = {
-  name: "journal_get_unprocessed",
+/** The webhooks, with the columns that decide whether they need a run. */
+export const GET_ARRIVED: Statement = {
+  name: "journal_get_arrived",
   text: `
 select id, integration_id, subject_kind, subject_id, source, webhook_type as type, webhook_code as code,
-  coalesce(requested, '{}') as requested
-from journal.webhooks where ${AMONG} order by id`,
+  coalesce(requested, '{}') as requested, processed_at is not null as processed
+from journal.webhooks where ${GIVEN} order by id`,
+};
+
+/** The whole webhook $1, for those who look into it after it was accepted. */
+export const GET_BODY: Statement = {
+  name: "journal_get_body",
+  text: `select integration_id, subject_kind, subject_id, webhook_code as code, user_id, received_at, body
+from journal.webhooks where id = $1`,
 };
 
 /** Bodies are read later, as many as a page may hold; their sizes are known without reading them. */

@@ -3,10 +3,13 @@ import type { Queryable } from "../database/types.ts";
 import type { Source, Subject } from "../model/webhook.ts";
 import { parseBody } from "../plaid/webhooks.ts";
 import {
+  ADD_INFO,
   BODIES,
   BACKFILL_USER_OF_SUBJECT,
   FORGET_REQUESTED,
-  GET_UNPROCESSED,
+  GET_ARRIVED,
+  GET_BODY,
+  HOLD_WEBHOOK,
   MARK_SERVED,
   NEWEST_BODY,
   webhooksOf,
@@ -91,8 +94,52 @@ export async function backfillUser(
   await tx.query(BACKFILL_USER_OF_SUBJECT, [integrationId, kind, id, userId]);
 }
 
-/** The columns that decide whether a webhook needs a run. */
-export interface Unprocessed {
+/** Adds facts to the update_info of a webhook, whether a run has served it or not. `id` is its UUID. */
+export async function addInfo(tx: Queryable, id: string, info: object): Promise<void> {
+  await tx.query(ADD_INFO, [id, JSON.stringify(info)]);
+}
+
+/**
+ * Locks a webhook, so that what is read afterwards is in no older state than what another transaction has added before. `id` is its UUID.
+ */
+export async function holdWebhook(tx: Queryable, id: string): Promise<void> {
+  await tx.query(HOLD_WEBHOOK, [id]);
+}
+
+/** A webhook with its body, tokens included: nothing of it may be shown. */
+export interface WholeWebhook {
+  integrationId: string;
+  subject: Subject | null;
+  code: string | null;
+  userId: string | null;
+  receivedAt: Date;
+  /** empty where it is no JSON object */
+  fields: Readonly<Record<string, unknown>>;
+}
+
+/** A webhook by its UUID; null where it was deleted. */
+export async function wholeWebhook(q: Queryable, id: string): Promise<WholeWebhook | null> {
+  type Row = {
+    integration_id: string;
+    subject_kind: string | null;
+    subject_id: string | null;
+    code: string | null;
+    user_id: string | null;
+    received_at: Date;
+    body: Buffer;
+  };
+  const [row] = (await q.query<Row>(GET_BODY, [id])).rows;
+  if (!row) return null;
+  const { integration_id: integrationId, code, user_id: userId, received_at: receivedAt, body } = row;
+  const subject = subjectIn(row);
+  return { integrationId, subject, code, userId, receivedAt, fields: parseBody(body) ?? {} };
+}
+
+const subjectIn = (row: { subject_kind: string | null; subject_id: string | null }): Subject | null =>
+  row.subject_kind === null || row.subject_id === null ? null : { kind: row.subject_kind, id: row.subject_id };
+
+/** A webhook as the marker reads it, with the columns that decide whether it needs a run. */
+export interface Arrived {
   /** UUID */
   id: string;
   integrationId: string;
@@ -101,20 +148,22 @@ export interface Unprocessed {
   type: string | null;
   code: string | null;
   requested: readonly string[];
+  /** a run has served it, or none was needed */
+  processed: boolean;
 }
 
-/** Those of the webhooks that wait, in the order of their ids. `ids` are UUIDs in their order. */
-export async function getUnprocessed(q: Queryable, ids: readonly string[]): Promise<Unprocessed[]> {
+/** The webhooks that there still are, in the order of their ids. `ids` are UUIDs in their order. */
+export async function getArrived(q: Queryable, ids: readonly string[]): Promise<Arrived[]> {
   if (ids.length === 0) return [];
-  type Row = Omit<Unprocessed, "integrationId" | "subject"> & {
+  type Row = Omit<Arrived, "integrationId" | "subject"> & {
     integration_id: string;
     subject_kind: string | null;
     subject_id: string | null;
   };
-  const { rows } = await q.query<Row>(GET_UNPROCESSED, [ids, ids[0], ids.at(-1)]);
-  return rows.map(({ integration_id: integrationId, subject_kind: kind, subject_id: id, ...row }) => ({
+  const { rows } = await q.query<Row>(GET_ARRIVED, [ids, ids[0], ids.at(-1)]);
+  return rows.map(({ integration_id: integrationId, subject_kind, subject_id, ...row }) => ({
     ...row,
     integrationId,
-    subject: kind === null || id === null ? null : { kind, id },
+    subject: subjectIn({ subject_kind, subject_id }),
   }));
 }

@@ -10,7 +10,6 @@
  * attempt before it had no outcome, and says `lost`.
  */
 import { isPassing } from "../database/failures.ts";
-import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { linkWithin } from "../journal/link.ts";
 import { newUuid, toWebhookId } from "../model/ids.ts";
@@ -21,6 +20,7 @@ import { growing } from "../sync/retry.ts";
 import { ask } from "./ask.ts";
 import { Exchange } from "./link.schema.ts";
 import { tokenSha256, type LinkingDeps } from "./link-tokens.ts";
+import { recordFailed, recordLinked, type Claim } from "./outcomes.ts";
 import {
   CLAIM_BY_TOKEN,
   FIND_PUBLIC_TOKEN,
@@ -36,31 +36,12 @@ const ENDPOINT = "/item/public_token/exchange";
 /** Plaid's code where a public token is unknown, expired or exchanged. */
 const UNKNOWN_TOKEN = "INVALID_PUBLIC_TOKEN";
 
-export interface Claim {
-  /** UUID of the public token's row */
-  id: string;
-  integrationId: string;
-  userId: string | null;
-  /** UUID of the first webhook that brought the token */
-  webhookId: string | null;
-  linkSessionId: string | null;
-  adopt: boolean;
-  attempts: number;
-  fence: string;
-}
-
 export interface LinkedByToken {
   item_id: string;
   /** `whk_…` of ITEM/CREATED */
   webhook_id: string;
   /** false where the item was known and its token was replaced */
   created: boolean;
-}
-
-/** What a caller adds to the transactions in which a claim ends. */
-export interface Outcomes {
-  linked?(tx: Queryable, claim: Claim, linked: LinkedByToken): Promise<void>;
-  failed?(tx: Queryable, claim: Claim, reason: PublicTokenReason, errorCode: string): Promise<void>;
 }
 
 /** The waits between attempts. */
@@ -79,14 +60,14 @@ export async function exchangeClaimed(
   deps: LinkingDeps,
   claim: Claim,
   publicToken: string,
-  { outcomes = {}, body }: { outcomes?: Outcomes; body?: (itemId: string) => Buffer } = {},
+  body?: (itemId: string) => Buffer,
 ): Promise<LinkedByToken> {
   const beating = keepClaim(deps, claim);
   try {
     const { integrationId, userId } = claim;
     const { access_token: accessToken, item_id: itemId } = await exchange(deps, claim, publicToken).catch(
       async (error: unknown) => {
-        await settleFailure(deps, claim, error, outcomes);
+        await settleFailure(deps, claim, error);
         throw error;
       },
     );
@@ -95,9 +76,8 @@ export async function exchangeClaimed(
         const item = { integrationId, itemId, accessToken, userId: userId ?? undefined, body: body?.(itemId) };
         const { id, created } = await linkWithin(tx, deps.vault, item);
         await tx.query(NOTE_LINKED, [claim.id, itemId]);
-        const linked = { item_id: itemId, webhook_id: toWebhookId(id), created };
-        await outcomes.linked?.(tx, claim, linked);
-        return linked;
+        await recordLinked(tx, claim, itemId, created);
+        return { item_id: itemId, webhook_id: toWebhookId(id), created };
       }),
     );
   } finally {
@@ -118,7 +98,7 @@ async function exchange(deps: LinkingDeps, { integrationId }: Claim, public_toke
 }
 
 /** Settles the claim, or gives it back for another attempt. */
-async function settleFailure(deps: LinkingDeps, claim: Claim, error: unknown, outcomes: Outcomes): Promise<void> {
+export async function settleFailure(deps: LinkingDeps, claim: Claim, error: unknown): Promise<void> {
   const code = codeOf(error);
   const isUnknown = code === UNKNOWN_TOKEN;
   if (!isUnknown && !isFinal(error)) {
@@ -129,7 +109,7 @@ async function settleFailure(deps: LinkingDeps, claim: Claim, error: unknown, ou
   await deps.database.transaction(async (tx) => {
     type Row = { reason: PublicTokenReason };
     const { rows } = await tx.query<Row>(NOTE_REFUSED, [claim.id, claim.fence, code, isUnknown]);
-    if (rows[0]) await outcomes.failed?.(tx, claim, rows[0].reason, code);
+    if (rows[0]) await recordFailed(tx, claim, rows[0].reason, code);
   });
 }
 

@@ -9,6 +9,34 @@ export const STORE_LINK_TOKEN: Statement = {
     values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
 };
 
+/** What is known of the Link token with the hash $1 of the integration $2, and whether its items are adopted. */
+export const FIND_LINK_TOKEN: Statement = {
+  name: "linking_find_link_token",
+  text: `select t.user_id as "userId", t.item_id as "itemId", coalesce(t.adopt, i.adopt_items) as adopt
+    from tartan.integrations i
+    left join linking.link_tokens t on t.integration_id = i.id and t.token_sha256 = $1
+    where i.id = $2 and i.deleted_at is null`,
+};
+
+/* Webhooks about sessions of Link. */
+
+/** $1 UUIDs of webhooks. */
+export const NOTE_ARRIVALS: Statement = {
+  name: "linking_note_arrivals",
+  text: "insert into linking.arrivals (webhook_id) select unnest($1::uuid[]) on conflict do nothing",
+};
+export const CHANNEL = "tartan_linking";
+export const NOTIFY: Statement = { name: "linking_notify", text: `select pg_notify('${CHANNEL}', '')` };
+/** The oldest that no other transaction looks into. */
+export const TAKE_ARRIVAL: Statement = {
+  name: "linking_take_arrival",
+  text: `delete from linking.arrivals where webhook_id = (
+    select webhook_id from linking.arrivals order by webhook_id limit 1 for update skip locked) returning webhook_id as id`,
+};
+
+/** Drops the arrival $1, which cannot be looked into. */
+export const DROP_ARRIVAL = "delete from linking.arrivals where webhook_id = $1";
+
 /* Public tokens. */
 
 /** Plaid's life of a public token. */
@@ -22,6 +50,25 @@ export const NOTE_PUBLIC_TOKEN: Statement = {
   name: "linking_note_public_token",
   text: `insert into linking.public_tokens (id, integration_id, token_sha256, adopt, user_id, received_at, expires_at)
     values ($1, $2, $3, false, $4, now(), now() + ${LIFE}) on conflict (integration_id, token_sha256) do nothing`,
+};
+
+/**
+ * $1 id, $2 integration, $3 hash of the token, $4 user, $5 session, $6 webhook, $7 when it came, by the clock of the process that received it.
+ * A token that is known keeps its outcome.
+ */
+export const NOTE_ADOPTED: Statement = {
+  name: "linking_note_adopted",
+  text: `insert into linking.public_tokens as t (id, integration_id, token_sha256, adopt, user_id, link_session_id, webhook_id,
+      received_at, expires_at)
+    values ($1, $2, $3, true, $4, $5, $6, $7, least($7, now()) + ${LIFE})
+    on conflict (integration_id, token_sha256) do update set adopt = true, user_id = coalesce(t.user_id, excluded.user_id),
+      link_session_id = coalesce(t.link_session_id, excluded.link_session_id), webhook_id = coalesce(t.webhook_id, excluded.webhook_id)
+    returning id, status`,
+};
+/** $1 webhook, $2 id of the public token that it brought. */
+export const NOTE_BROUGHT: Statement = {
+  name: "linking_note_brought",
+  text: "insert into linking.public_token_webhooks (webhook_id, public_token) values ($1, $2) on conflict do nothing",
 };
 
 const CLAIMED = `id, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
@@ -38,6 +85,50 @@ export const CLAIM_BY_TOKEN: Statement = {
     where integration_id = $1 and token_sha256 = $2
       and (status in ('pending', 'failed') or (status = 'exchanging' and next_at <= now()))
     returning ${CLAIMED}`,
+};
+
+/** Whether there is anything to do for the worker: one question, which idle processes ask at each poll. */
+export const WORK: Statement = {
+  name: "linking_work",
+  text: `select exists (select from linking.arrivals) or exists (
+    select from linking.public_tokens where adopt and status in ('pending', 'exchanging') and next_at <= now()) as any`,
+};
+
+/** For the worker: claims at most $1 tokens that are due and have not ended. */
+export const CLAIM_DUE: Statement = {
+  name: "linking_claim_due",
+  text: `update linking.public_tokens t set status = 'exchanging', next_at = now() + ${LEASE},
+      attempts = t.attempts + 1, fence = t.fence + 1, in_doubt = t.in_doubt or t.status = 'exchanging'
+    from (select id from linking.public_tokens where adopt and status in ('pending', 'exchanging') and next_at <= now()
+      and expires_at > now() order by next_at limit $1 for update skip locked) due
+    where t.id = due.id
+    returning t.id, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
+      link_session_id as "linkSessionId", adopt, attempts, fence::text as fence, token_sha256 as "tokenSha256"`,
+};
+
+/** Ends at most $1 tokens whose 30 minutes are over, and which nobody exchanges now. */
+export const EXPIRE: Statement = {
+  name: "linking_expire",
+  text: `update linking.public_tokens t set status = 'failed', settled_at = now(),
+      reason = case when t.in_doubt or t.status = 'exchanging' then 'lost' else 'expired' end
+    from (select id from linking.public_tokens where adopt and status in ('pending', 'exchanging') and next_at <= now()
+      and expires_at <= now() order by next_at limit $1 for update skip locked) over
+    where t.id = over.id
+    returning t.id, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
+      link_session_id as "linkSessionId", adopt, attempts, fence::text as fence, reason, last_error as "lastError"`,
+};
+
+/** The webhooks that brought the public token $1. */
+export const BROUGHT_BY: Statement = {
+  name: "linking_brought_by",
+  text: "select webhook_id as id from linking.public_token_webhooks where public_token = $1",
+};
+/** What became of the public tokens that the webhook $1 brought. */
+export const OUTCOMES: Statement = {
+  name: "linking_outcomes",
+  text: `select t.id, t.status, t.item_id, t.reason, t.last_error
+    from linking.public_token_webhooks w join linking.public_tokens t on t.id = w.public_token
+    where w.webhook_id = $1 order by t.id`,
 };
 
 export const FIND_PUBLIC_TOKEN: Statement = {
@@ -60,13 +151,13 @@ export const NOTE_LINKED: Statement = {
 };
 
 /**
- * $1 id, $2 fence, $3 Plaid's code, $4 milliseconds until the next attempt, $5 whether Plaid may have exchanged the token. One that has
- * ended by then fails.
+ * $1 id, $2 fence, $3 Plaid's code, $4 milliseconds until the next attempt, $5 whether Plaid may have exchanged the token. The end of its
+ * 30 minutes is looked at in time.
  */
 export const NOTE_FAILURE: Statement = {
   name: "linking_note_failure",
   text: `update linking.public_tokens set status = 'pending', last_error = $3, in_doubt = in_doubt or $5,
-      next_at = now() + $4 * interval '1 millisecond'
+      next_at = least(now() + $4 * interval '1 millisecond', expires_at)
     where id = $1 and fence = $2::bigint and status = 'exchanging' returning id`,
 };
 
@@ -76,8 +167,7 @@ export const NOTE_REFUSED: Statement = {
   text: `update linking.public_tokens set status = 'failed', last_error = $3, settled_at = now(), reason = case
       when not $4 then 'refused' when in_doubt then 'lost' when expires_at <= now() then 'expired' else 'exchanged_elsewhere' end
     where id = $1 and fence = $2::bigint and status = 'exchanging'
-    returning reason, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
-      link_session_id as "linkSessionId", adopt`,
+    returning reason`,
 };
 
 /* The list. */

@@ -11,7 +11,7 @@ const REASONS: Readonly<Record<PublicTokenReason, Reason>> = {
   },
   exchanged_elsewhere: {
     message:
-      "Plaid no longer accepts the public token: somebody else exchanged it, or it belongs to another Plaid client.",
+      "Plaid no longer accepts the public token: somebody else exchanged it, it had ended before it came, or it belongs to another Plaid client.",
     next_step:
       "If your backend exchanged it, post ITEM/CREATED with the access token, and switch adopt_items off where your backend exchanges " +
       `public tokens. Otherwise: ${LINK_AGAIN.toLowerCase()}`,

@@ -34,7 +34,7 @@
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { settleUnmarked, takeUnmarked, type Notice, type UnmarkedRow } from "../events/sync-outbox.ts";
-import { getUnprocessed, markServed, type Unprocessed } from "../journal/served.ts";
+import { getArrived, markServed, type Arrived } from "../journal/served.ts";
 import { subjectsWithToken } from "../integrations/subjects.ts";
 import { resourcesOf, subjectKind } from "../resources/index.ts";
 import { LINKED_ITEMS } from "./mark-queries.ts";
@@ -63,7 +63,7 @@ export interface Marked {
 
 /** An arrival: a webhook, or a notice where `webhook` is null. */
 interface Arrival {
-  webhook: Unprocessed | null;
+  webhook: Arrived | null;
   notice: Notice | null;
   subject: SubjectKey | null;
   type: string | null;
@@ -74,12 +74,23 @@ interface Arrival {
 /** The outcome of a webhook that needs no run. */
 type Settled = Unread | "item_unknown" | "subject_unknown";
 
+/**
+ * Called with the webhooks of the rows that a marker reads, in its transaction, also with those that a run has served already. Each webhook
+ * comes once at least; one whose subject another transaction holds comes again.
+ */
+export type OnArrived = (tx: Queryable, webhooks: readonly Arrived[]) => Promise<void>;
+
 /** Marks the arrivals of the oldest rows of the outbox. Call it again while there is more. */
-export async function markWaiting(database: Database): Promise<Marked> {
+export async function markWaiting(database: Database, onArrived?: OnArrived): Promise<Marked> {
   return await database.transaction(async (tx) => {
     const { rows, more } = await takeUnmarked(tx);
     if (rows.length === 0) return { subjects: 0, more: false, deferred: false };
-    const arrivals = await readArrivals(tx, rows);
+    const webhooks = await getArrived(tx, rows.flatMap((row) => row.webhooks).toSorted());
+    await onArrived?.(tx, webhooks);
+    const arrivals = arrivalsOf(
+      webhooks.filter(({ processed }) => !processed),
+      rows,
+    );
     const linked = await readLinked(tx, arrivals);
     const decided = arrivals.map((arrival) => ({ arrival, settled: settledAs(arrival, linked) }));
     const due = decided.flatMap(({ arrival, settled }) => (settled === null ? [arrival] : []));
@@ -93,9 +104,7 @@ export async function markWaiting(database: Database): Promise<Marked> {
   });
 }
 
-async function readArrivals(tx: Queryable, rows: readonly UnmarkedRow[]): Promise<Arrival[]> {
-  const ids = rows.flatMap(({ webhooks }) => webhooks).toSorted();
-  const webhooks = await getUnprocessed(tx, ids);
+function arrivalsOf(webhooks: readonly Arrived[], rows: readonly UnmarkedRow[]): Arrival[] {
   const notices = rows.flatMap((row) => row.notices);
   return [
     ...webhooks.map((webhook) => {

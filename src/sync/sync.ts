@@ -20,7 +20,7 @@ import type { PlaidClient } from "../plaid/client.ts";
 import { createLimiter } from "./limiter.ts";
 import { sweepLoops } from "./loops.ts";
 import { HINT_DUE } from "./mark-queries.ts";
-import { markWaiting } from "./marker.ts";
+import { markWaiting, type OnArrived } from "./marker.ts";
 import { markOverdue } from "./notices.ts";
 import { SWEEP_LIMITS } from "./limit-queries.ts";
 import { BUSY } from "./queries.ts";
@@ -44,6 +44,8 @@ export interface SyncOptions {
   /** multiplies Plaid's published rate limits */
   limitFactor: number;
   delays?: Partial<Delays>;
+  /** who else looks at accepted webhooks, in the transaction that marks them */
+  onArrived?: OnArrived;
 }
 
 export interface Sync extends AsyncDisposable {
@@ -136,11 +138,11 @@ class Worker implements Sync {
 
   /** Marks the arrivals of some rows of the outbox. @returns whether there are more */
   async #mark(): Promise<boolean> {
-    const { database, clock, pollMs } = this.#options;
+    const { database, clock, pollMs, onArrived } = this.#options;
     if (clock.now() < this.#nextMark) return false;
     // A notification that comes from here on causes another poll.
     this.#nextMark = clock.now() + pollMs;
-    const { subjects, more, deferred } = await markWaiting(database);
+    const { subjects, more, deferred } = await markWaiting(database, onArrived);
     // This worker may be full while others are idle.
     if (subjects > 0) this.#due.give();
     if (more) this.#nextMark = 0;

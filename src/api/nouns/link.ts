@@ -132,7 +132,7 @@ const EXCHANGE = {
   response: { 201: Exchanged, 200: Exchanged, ...refusals(404, 422, 502) },
 };
 
-const adoptionExample = {
+export const adoptionExample = {
   id: "ptk_019e0b7c3d527f008a4c5b7de1f0a911",
   integration_id: INTEGRATION_ID,
   status: "linked" as const,

@@ -17,6 +17,8 @@ import { allIntegrations } from "../../integrations/unfinished.ts";
 import { startReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
+import { startLinking } from "../../linking/adopt.ts";
+import { noteArrivals } from "../../linking/sessions.ts";
 import { pruneLinks } from "../../linking/forget.ts";
 import { openRefusals } from "../../journal/refusals.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
@@ -74,13 +76,15 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         leaseSeconds: config.syncLeaseSeconds,
         pollMs: config.syncPollMs,
         limitFactor: config.plaidLimitFactor,
+        onArrived: noteArrivals,
         // Items that need their user are checked as often as the others.
         ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
       }),
     );
+    const { plaidLimitFactor: limitFactor, syncPollMs: pollMs } = config;
+    closer.use(await startLinking({ database, directory, vault, clientFor, clock, logger, limitFactor, pollMs }));
     closer.use(await startFleet(fleetOptions(core, directory, clientFor)));
     if (windowSeconds > 0) {
-      const limitFactor = config.plaidLimitFactor;
       closer.use(
         startReconciliation({ database, directory, vault, clientFor, clock, logger, windowSeconds, limitFactor }),
       );

@@ -14,6 +14,7 @@ import { api } from "./api.ts";
 import { openBase, type Base } from "./base.ts";
 import { destinations } from "./destinations.ts";
 import { integration } from "./integration.ts";
+import { linking } from "./linking.ts";
 import { processes } from "./processes.ts";
 import { receiver } from "./receiver.ts";
 import { relay } from "./relay.ts";
@@ -28,7 +29,7 @@ export type { ReceiverAnswer } from "./receiver.ts";
 export { ALL_PRODUCTS, BOOK_NAMES } from "./simulator.ts";
 
 /** A part stands below the parts that it needs. */
-export const PARTS = { simulator, integration, destinations, receiver, sync, relay, api, processes };
+export const PARTS = { simulator, integration, destinations, receiver, sync, linking, relay, api, processes };
 
 type Parts = typeof PARTS;
 export type PartName = keyof Parts;

@@ -5,6 +5,7 @@
 import { systemClock } from "../../../src/clock.ts";
 import { openDirectory } from "../../../src/integrations/directory.ts";
 import { append } from "../../../src/journal/append.ts";
+import { noteArrivals } from "../../../src/linking/sessions.ts";
 import { createLogger, silentLogger } from "../../../src/logger.ts";
 import { createPlaidClient } from "../../../src/plaid/client.ts";
 import { startSync, type Sync, type SyncOptions } from "../../../src/sync/sync.ts";
@@ -110,6 +111,7 @@ async function starterOf(world: Base, options: Partial<SyncOptions>): Promise<Sy
         pollMs: 50,
         limitFactor: 10_000,
         delays: DELAYS,
+        onArrived: noteArrivals,
         ...options,
         ...more,
       }),

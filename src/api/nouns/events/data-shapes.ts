@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { CHANGED_TABLES, type EventType, type FixedType } from "../../../events/event-types.ts";
 import { Duplicate, Replacement } from "../items/shapes.ts";
-import { NOTICE_ENDS, NOTICE_KINDS } from "../../../model/statuses.ts";
+import { NOTICE_ENDS, NOTICE_KINDS, PUBLIC_TOKEN_REASONS } from "../../../model/statuses.ts";
 import { ENDS } from "../../../sync/life.ts";
 import { anyObject, noTimestamp, timestamp, described } from "../../../model/schema.ts";
 
@@ -109,6 +109,12 @@ const consentExpiring = z.looseObject({
   item: noPlaidItem,
 });
 
+const publicToken = {
+  public_token_id: text("The public token, `ptk_…`; `GET /v1/link/adoptions` lists it. The token itself is nowhere."),
+  webhook_id: noText("The first webhook that brought it, `whk_…`."),
+  link_session_id: noText("Plaid's id of the session of Link."),
+};
+
 const syncCompleted = z.looseObject({
   run_id: runId,
   outcome: text("How it ended, such as `synced`."),
@@ -146,6 +152,21 @@ const FIXED = {
   "webhook.received": webhookReceived,
   "item.linked": z.looseObject({
     created: described(z.boolean(), "False where the Item was known and its token replaced."),
+  }),
+  "link.adopted": z.looseObject({
+    ...publicToken,
+    created: described(z.boolean(), "False where the Item was known and its token replaced."),
+  }),
+  "link.adoption_failed": z.looseObject({
+    ...publicToken,
+    reason: described(
+      z.enum(PUBLIC_TOKEN_REASONS),
+      "`expired`: not exchanged within 30 minutes. `exchanged_elsewhere`: Plaid no longer knows it. `lost`: exchanged, and nobody has the " +
+        "access token. `refused`: see error_code.",
+    ),
+    error_code: noText("Plaid's code, or Tartan's; null where Plaid was not asked."),
+    message: noText("What happened, in plain words."),
+    next_step: noText("What to do about it."),
   }),
   "item.updated": z.looseObject({
     changed: described(z.array(z.string()), "The top-level fields that differ from before."),

@@ -6,6 +6,7 @@ import { deliveryExample as delivery } from "../deliveries.ts";
 import { destinationExample as destination } from "../destinations/shapes.ts";
 import { integrationExample as integration } from "../integrations.ts";
 import { runExample as run } from "../items/runs.ts";
+import { adoptionExample as adoption } from "../link.ts";
 import { itemExample as item } from "../items/shapes.ts";
 import { explain } from "../../../plaid/reasons.ts";
 import { NOTICES } from "../../../sync/life.ts";
@@ -51,6 +52,12 @@ const failedDelivery = {
   last_status: 503,
 };
 
+const publicToken = {
+  public_token_id: adoption.id,
+  webhook_id: webhook.id,
+  link_session_id: adoption.link_session_id,
+};
+
 /** type → the data of its example */
 const DATA: Record<FixedType, object> = {
   "webhook.received": {
@@ -65,6 +72,14 @@ const DATA: Record<FixedType, object> = {
     verification: { jwt: "eyJhbGciOiJFUzI1NiIsImtpZCI6ImJm….eyJpYXQiOjE….MEUCIQ…", ...webhook.verification },
   },
   "item.linked": { created: true },
+  "link.adopted": { ...publicToken, created: true },
+  "link.adoption_failed": {
+    ...publicToken,
+    reason: "expired",
+    error_code: "INTERNAL_SERVER_ERROR",
+    message: "The public token was not exchanged within the 30 minutes that Plaid gives it.",
+    next_step: "Ask the user to link the account again. last_error and Tartan's log say what held the exchange up.",
+  },
   "item.updated": { changed: ["consent_expiration_time"], item: plaidItem },
   "item.error": {
     error: plaidError,

@@ -21,6 +21,7 @@ import { RECORDS, type RecordKind } from "../../../../src/simulator/records/inde
 import { requestSync } from "../../../../src/sync/queries.ts";
 import { addSubject, requestSubjectSync, tokenOf } from "../../../../src/sync/subjects.ts";
 import { introduceItem } from "../../../support/link.ts";
+import { until } from "../../../support/until.ts";
 import { openEventReader } from "../../../sync/event-reader.ts";
 import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type Item, type World } from "../../../support/world/index.ts";
 
@@ -133,6 +134,42 @@ async function liveOfProcessors(world: World<"sync">, { item_id, access_token }:
   await openEventReader(world).work();
 }
 
+/** Two sessions of Link: the item of one is adopted, and the public token of the other is exchanged by somebody else. */
+async function liveOfLink(world: World<"sync" | "linking">): Promise<void> {
+  const { control, url, clientId: client_id, secret } = world.simulator;
+  for (const isSpent of [false, true]) {
+    const item_ids = world.integration.makeItems(1, 1).map(({ item_id }) => item_id);
+    const { id, token, truth } = only(control.records.create("link_session", { item_ids, webhooks: false }).records);
+    const { link_sessions } = truth["link_sessions"] as LinkSessions;
+    const { public_token } = only(only(link_sessions).results.item_add_results);
+    if (isSpent) {
+      await fetch(`${url}/item/public_token/exchange`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ client_id, secret, public_token }),
+      });
+    }
+    const fields = { link_session_id: id, link_token: token, public_token };
+    await world.sync.notifyOf({ kind: "link_session", id }, "LINK", "ITEM_ADD_RESULT", fields);
+  }
+  await using _worker = await world.linking.start();
+  await until("the adoptions", async () => {
+    const { rows } = await world.database.query<{ n: number }>(
+      "select count(settled_at)::int as n from linking.public_tokens",
+    );
+    return rows[0]?.n === 2;
+  });
+}
+
+interface LinkSessions {
+  link_sessions: { results: { item_add_results: { public_token: string }[] } }[];
+}
+
+function only<T>([one]: readonly T[]): T {
+  if (one === undefined) throw new Error("there is none");
+  return one;
+}
+
 const RECORD_KINDS = Object.keys(RECORDS) as RecordKind[];
 
 /** Each kind that belongs to no item, with all that Plaid has of it. */
@@ -198,12 +235,18 @@ async function trouble({ database, integration }: World<"sync">): Promise<void> 
 
 it("every recorded event matches its schema, and every type is recorded", { timeout: 60_000 }, async () => {
   await using world = await startWorld({
-    integration: { enabled_resources: [...ENABLABLE], consumer_report_permissible_purpose: "ACCOUNT_REVIEW_CREDIT" },
+    integration: {
+      enabled_resources: [...ENABLABLE],
+      consumer_report_permissible_purpose: "ACCOUNT_REVIEW_CREDIT",
+      adopt_items: true,
+    },
     sync: {},
+    linking: {},
   });
   await live(world);
   await liveWithoutItem(world);
   await liveTwice(world);
+  await liveOfLink(world);
   await trouble(world);
   const dispatcher = new Dispatcher(world.database, "test");
   while ((await dispatcher.dispatch()).rows > 0);

@@ -1,0 +1,27 @@
+/** The worker of linking in this process: it looks into webhooks about sessions of Link and adopts their items. */
+import { systemClock } from "../../../src/clock.ts";
+import { openDirectory } from "../../../src/integrations/directory.ts";
+import { startLinking, type LinkingOptions } from "../../../src/linking/adopt.ts";
+import { createLogger, silentLogger } from "../../../src/logger.ts";
+import { createPlaidClient } from "../../../src/plaid/client.ts";
+import type { Base } from "./base.ts";
+
+export interface LinkingPart {
+  /** a worker, stopped with the world at the latest */
+  start(options?: Partial<LinkingOptions>): Promise<AsyncDisposable>;
+}
+
+export const linking = {
+  needs: ["simulator"],
+  /** @param options of every worker */
+  start: async (world: Base, options: Partial<LinkingOptions>): Promise<LinkingPart> => {
+    const { database, vault } = world;
+    const logger = process.env["TEST_LOG"] ? createLogger("debug") : silentLogger;
+    const clock = systemClock;
+    const directory = world.use(await openDirectory({ database, vault, logger: silentLogger, clock }));
+    const clientFor: LinkingOptions["clientFor"] = ({ plaidUrl: baseUrl, clientId, secret }) =>
+      createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 10_000, clock });
+    const given = { database, vault, directory, clientFor, clock, logger, limitFactor: 10_000, pollMs: 50 };
+    return { start: async (more = {}) => world.use(await startLinking({ ...given, ...options, ...more })) };
+  },
+} as const;
