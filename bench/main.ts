@@ -8,6 +8,7 @@ import { benchClaims } from "./claims.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
 import { benchMarking } from "./marking.ts";
+import { benchMove } from "./move.ts";
 import { benchProducts } from "./products.ts";
 import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
@@ -31,6 +32,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   "relay-hold": () => benchRelay({ minutes, only: "hold" }),
   "relay-growth": benchRelayGrowth,
   claims: benchClaims,
+  move: benchMove,
   growth: benchGrowth,
 };
 

@@ -1,6 +1,7 @@
 /** Forgets the members of an item that is erased, and what an integration that is purged has here. */
 import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
+import { LOCK_CREATION } from "./queries.ts";
 
 /** Whoever changes members locks their jobs first; in the order of their ids, since an item may be in several. */
 const LOCK_JOBS_OF_ITEM = `
@@ -20,6 +21,8 @@ delete from fleet.members where ctid = any (array(
 const PURGE_JOBS = "delete from fleet.jobs where integration_id = $1";
 
 export async function forgetItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  // A job that is being created may have taken the item already.
+  await tx.query(LOCK_CREATION);
   await tx.query(LOCK_JOBS_OF_ITEM, [integrationId, itemId]);
   await tx.query(FORGET_ITEM, [integrationId, itemId]);
   await tx.query(FORGET_NAME, [itemId]);

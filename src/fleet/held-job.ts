@@ -54,6 +54,8 @@ export class HeldJob {
   #ahead: Member[] = [];
   readonly #running = new Map<number, Promise<void>>();
   #hint = new AbortController();
+  /** the job's status is to be read though nothing more can be taken now */
+  #unsure = false;
   #renewedAt: number;
 
   constructor(options: Omit<Context, "job" | "signal"> & Pick<FleetOptions, "pollMs">, job: Claimed) {
@@ -66,13 +68,19 @@ export class HeldJob {
     this.done = this.#hold();
   }
 
-  wake(): void {
+  /** Somebody may have paused or cancelled the job, or changed its members. */
+  lookAgain(): void {
+    this.#unsure = true;
+    this.#wake();
+  }
+
+  #wake(): void {
     this.#hint.abort();
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.wake();
+    this.#wake();
     const patience = setTimeout(() => this.#lost.abort(), STOP_MS);
     await this.done;
     clearTimeout(patience);
@@ -112,7 +120,7 @@ export class HeldJob {
   #loseIt(): void {
     this.#stop.abort();
     this.#lost.abort();
-    this.wake();
+    this.#wake();
   }
 
   async #work(): Promise<void> {
@@ -153,8 +161,10 @@ export class HeldJob {
   async #take(): Promise<{ count: number; waitMs: number } | null> {
     const { database, pollMs } = this.#options;
     const { id, fence, kind } = this.#job;
-    const free = AHEAD - this.#inHand();
-    if (free < AHEAD / 2) return { count: 0, waitMs: pollMs };
+    const room = AHEAD - this.#inHand();
+    const free = room < AHEAD / 2 ? 0 : room;
+    if (free === 0 && !this.#unsure) return { count: 0, waitMs: pollMs };
+    this.#unsure = false;
     const inHand = [...this.#running.keys(), ...this.#ahead.map(({ n }) => n)];
     const values = [id, fence, inHand, free, await this.#room(kind)];
     const { rows } = await database.query<Taken>(TAKE_MEMBERS, values);
@@ -177,7 +187,7 @@ export class HeldJob {
       const work = this.#workOn(member).finally(() => {
         this.#running.delete(member.n);
         if (!this.#stop.signal.aborted) this.#begin();
-        if (this.#inHand() <= AHEAD / 2) this.wake();
+        if (this.#inHand() <= AHEAD / 2) this.#wake();
       });
       this.#running.set(member.n, work);
     }

@@ -1,7 +1,7 @@
 /** A fleet job as users see it: its progress by state, and its failures by cause. */
 import { explain } from "../plaid/reasons.ts";
 import type { FleetKind, JobStatus, MemberPhase } from "../model/statuses.ts";
-import { kindOf } from "./kinds/index.ts";
+import { KINDS } from "./kinds/index.ts";
 
 export interface Failures {
   /** Plaid's error code, or one of the kind's */
@@ -54,7 +54,8 @@ export interface JobRow extends Pick<FleetJob, "id" | "kind" | "status" | "asked
 }
 
 export function recordOf({ id, kind, status, asked, reason, per_minute, tallies, ...at }: JobRow): FleetJob {
-  const { states, changes } = kindOf(kind);
+  // A job of a kind that only a newer version knows is shown too.
+  const { states = statesIn(tallies), changes = [] } = KINDS[kind] ?? {};
   const sum = (matches: (tally: Tally) => boolean): number =>
     tallies.filter(matches).reduce((total, { members }) => total + members, 0);
   const inPhase = (...phases: MemberPhase[]): number => sum(({ phase }) => phases.includes(phase));
@@ -79,6 +80,9 @@ export function recordOf({ id, kind, status, asked, reason, per_minute, tallies,
   };
 }
 
+const statesIn = (tallies: readonly Tally[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(tallies.map(({ state }) => [state, ""]));
+
 const failuresOf = (kind: FleetKind, tallies: readonly Tally[]): Failures[] =>
   tallies
     .filter(({ phase }) => phase === "failed")
@@ -87,4 +91,4 @@ const failuresOf = (kind: FleetKind, tallies: readonly Tally[]): Failures[] =>
 
 /** What is wrong and what to do next, by the cause of a failure. */
 export const reasonOf = (kind: FleetKind, cause: string): { message: string; next_step: string | null } =>
-  kindOf(kind).causes[cause] ?? explain(/^[a-z_]+$/.test(cause) ? "TARTAN" : "", cause);
+  KINDS[kind]?.causes[cause] ?? explain(/^[a-z_]+$/.test(cause) ? "TARTAN" : "", cause);

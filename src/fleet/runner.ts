@@ -44,7 +44,7 @@ export async function startFleet(options: FleetOptions): Promise<AsyncDisposable
   const held = new Map<string, HeldJob>();
   const limiter = createLimiter(database, clock, limitFactor);
   const work = async (): Promise<boolean> => {
-    for (const job of held.values()) job.wake();
+    for (const job of held.values()) job.lookAgain();
     if (held.size >= HELD_MAX) return false;
     const values = [HELD_MAX - held.size, [...held.keys()], LEASE_SECONDS, Object.keys(KINDS)];
     const { rows } = await database.query<ClaimedRow>(CLAIM_JOBS, values);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pruneFleet } from "../../src/fleet/retention.ts";
 import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
-import { eraseItem } from "../../src/lifecycle/items.ts";
+import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
 import { createRedrive } from "../../src/relay/jobs/jobs.ts";
 import { introduceItem } from "../support/link.ts";
 import { until } from "../support/until.ts";
@@ -162,6 +162,39 @@ const acknowledgements = async ({ item_id }: Item): Promise<number> => {
   const { body } = await world.api.call(`GET /v1/webhooks?item_id=${item_id}&code=WEBHOOK_UPDATE_ACKNOWLEDGED`);
   return body.data.length;
 };
+
+describe("an item of a move", () => {
+  it("that is unlinked before its turn fails for that cause, and Plaid is not asked about it", async () => {
+    const [one, other] = await linkedPair(world);
+    const { id } = await move(world, { remove: true, item_ids: ids([one, other]) });
+    await unlinkItem(world.database, world.integration.id, one.item_id);
+    await using _fleet = await startFleetOf(world);
+    expect(await ended(world, id)).toMatchObject({
+      states: { verified: 1, failed: 1 },
+      failures: [{ cause: "unlinked" }],
+    });
+    expect(urlOf(world, one)).toBe(FORMER);
+  });
+
+  it("that is taken ahead is not begun once its job is paused", async () => {
+    const items = await linkedItems(world, 40);
+    const before = world.simulator.asked("/item/webhook/update");
+    world.simulator.control.addFault({ kind: "slow", endpoint: "/item/get", ms: 1000 });
+    await using _fleet = await startFleetOf(world);
+    const { id } = await move(world, { remove: true, item_ids: ids(items) });
+    const asked = world.simulator.asked("/item/get");
+    await until("the first requests are under way", () => world.simulator.asked("/item/get") > asked);
+    await turn(id, "pause");
+    clearFaults();
+    await until("the job is given back", async () => {
+      const held = "select from fleet.jobs where id = $1 and lease_until is not null";
+      return (await world.database.query(held, [id])).rowCount === 0;
+    });
+    expect(world.simulator.asked("/item/webhook/update") - before).toBeLessThanOrEqual(16);
+    expect((await job(id)).states.pending).toBeGreaterThanOrEqual(24);
+    await turn(id, "cancel");
+  });
+});
 
 describe("requests for moves of webhook URLs", () => {
   it("are planned without asking Plaid, by what the mirror knows", async () => {

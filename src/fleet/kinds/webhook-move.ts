@@ -130,7 +130,7 @@ async function latestAcknowledgement({ database }: Context, { integrationId, ite
 
 async function arrived({ database }: Context, members: readonly Member[]): Promise<ReadonlyMap<number, Outcome>> {
   const moves = members.map((member) => ({ member, move: moveOf(member) }));
-  const { rows } = await database.query<{ number: number; id: string; body: Buffer }>(ACKNOWLEDGED, [
+  const { rows } = await database.query<{ number: number; id: string; body: Buffer | null }>(ACKNOWLEDGED, [
     members.map(({ integrationId }) => integrationId),
     members.map(({ itemId }) => itemId),
     moves.map(({ move }) => move.after ?? null),
@@ -144,9 +144,10 @@ async function arrived({ database }: Context, members: readonly Member[]): Promi
   return outcomes;
 }
 
-function newUrlIn(body: Buffer): unknown {
+/** Undefined where there is none, or where the body is no longer kept. */
+function newUrlIn(body: Buffer | null): unknown {
   try {
-    return (JSON.parse(body.toString("utf8")) as { new_webhook_url?: unknown } | null)?.new_webhook_url;
+    return (JSON.parse(body?.toString("utf8") ?? "null") as { new_webhook_url?: unknown } | null)?.new_webhook_url;
   } catch {
     return undefined;
   }
