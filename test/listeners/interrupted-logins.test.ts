@@ -8,6 +8,7 @@ import { silentLogger } from "../../src/logger.ts";
 import { TartanError } from "../../src/errors.ts";
 import type { ArrivedWebhook, Intake } from "../../src/model/intake.ts";
 import type { Accepted } from "../../src/model/webhook.ts";
+import { until } from "../support/until.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 
 let world: World<"receiver">;
@@ -74,15 +75,15 @@ it("a login that meets another one of its user, whose webhook is just being stor
   });
   const second = await listen((webhook) => intake.accept(webhook));
   const one = first(userId);
-  while (steps.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until("the first login stores its webhook", () => steps.length > 0);
   const other = second(userId).finally(() => steps.push("other"));
   // The second waits for a lock, as Postgres says.
-  for (;;) {
+  await until("the second login waits", async () => {
     const { rows } = await world.database.query(
       "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%listeners.users%' and datname = current_database()",
     );
-    if (rows.length > 0) break;
-  }
+    return rows.length > 0;
+  });
   expect(steps).toEqual(["asked"]);
   store();
   expect(await one).toMatchObject({ webhooks: 1 });
