@@ -26,6 +26,7 @@ describe("refusals", () => {
       {
         refused_at: expect.stringMatching(/^\d{4}-.*Z$/),
         integration_id: "svi_1",
+        listener_id: null,
         reason: "signature_invalid",
         detail: "its signature does not hold",
         remote_address: "10.0.0.1",
