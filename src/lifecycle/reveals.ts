@@ -17,6 +17,7 @@ import {
 } from "../integrations/reveals.ts";
 import type { Logger } from "../logger.ts";
 import { maskSome, type MaskPosition } from "../mirror/mask-stored.ts";
+import { forgetDifferences } from "../sync/full-checks.ts";
 import { requestEverywhere } from "../sync/request-everywhere.ts";
 
 /** The first and the longest pause while a commit shares the lock of a resource, or a run holds rows. */
@@ -108,6 +109,7 @@ export async function finishReveals(database: Database, id: string, effort: Effo
     for (const masked of work.toMask) {
       const end = await mask(database, id, masked, work, { ...effort, isOver });
       if (end === "left") return false;
+      if (end === "masked") await forgetDifferences(q, id, masked);
       if (end === "masked") await noteRevealsDone(q, id, { masked, version });
     }
   }

@@ -12,10 +12,10 @@ import { listGapsQuery } from "./gap-queries.ts";
 import { GapFilter } from "./gap.schema.ts";
 
 /**
- * How a gap was found: by a check (/item/get), by a reading whose rows had changed without a webhook, or in Plaid's list of the webhooks
- * that it sent.
+ * How a gap was found: by a check (/item/get), by a reading whose rows had changed without a webhook, by a full check that compared all
+ * rows, or in Plaid's list of the webhooks that it sent.
  */
-export const FOUND_BY = ["check", "reading", "sent_webhooks"] as const;
+export const FOUND_BY = ["check", "reading", "full_check", "sent_webhooks"] as const;
 export type FoundBy = (typeof FOUND_BY)[number];
 
 /** A webhook that Plaid sent and that did not arrive. */
@@ -44,12 +44,21 @@ export interface GapRecord {
   error: Record<string, unknown> | null;
   /** resources whose rows had changed */
   changed_resources: string[];
+  /** the first rows that a full check found wrong, and their columns */
+  wrong_rows: WrongRow[];
   /** when the run ended after which the mirror was equal to Plaid again; null while it waits or fails */
   healed_at: string | null;
   /** of that run */
   outcome: string | null;
   /** rows that it changed, by table */
   counts: Record<string, { added: number; modified: number; removed: number }>;
+}
+
+export interface WrongRow {
+  table: string;
+  key: string;
+  difference: string;
+  columns: string[];
 }
 
 interface Row {
@@ -102,19 +111,24 @@ function toGap({ body, received_at, processed_at, update_info, ...row }: Row): G
   };
 }
 
-type What = Pick<GapRecord, "found_by" | "missed_webhook" | "differing_fields" | "error" | "changed_resources">;
+type What = Pick<
+  GapRecord,
+  "found_by" | "missed_webhook" | "differing_fields" | "error" | "changed_resources" | "wrong_rows"
+>;
 
 /** What Tartan wrote into the body when it found the gap; empty where the body was deleted since. */
 function found(body: Buffer | null): What {
   const { gap } = ((body && parseBody(body)) ?? {}) as { gap?: Record<string, unknown> };
   const missed = gap?.["missed_webhook"] as { code_sent: string; sent_at: string } | null | undefined;
   const changed = textsIn(gap?.["changed_resources"]);
+  const wrong = (gap?.["wrong_rows"] as WrongRow[] | undefined) ?? [];
   return {
-    found_by: changed.length > 0 ? "reading" : "check",
+    found_by: wrong.length > 0 ? "full_check" : changed.length > 0 ? "reading" : "check",
     missed_webhook: missed ? { webhook_type: null, webhook_code: missed.code_sent, sent_at: missed.sent_at } : null,
     differing_fields: textsIn(gap?.["differing_fields"]),
     error: (gap?.["error"] as Record<string, unknown> | null | undefined) ?? null,
     changed_resources: changed,
+    wrong_rows: wrong,
   };
 }
 
@@ -125,6 +139,7 @@ const sent = (webhook_type: string | null, webhook_code: string | null): What =>
   differing_fields: [],
   error: null,
   changed_resources: [],
+  wrong_rows: [],
 });
 
 const textsIn = (value: unknown): string[] =>

@@ -45,6 +45,16 @@ export const FORGET_FULL_CHECK = statement(
   "delete from sync.full_checks where integration_id = $1 and item_id = $2",
 );
 
+/** Forgets the rows of resource $2 that checks of integration $1 name, of $3 items at most. */
+export const FORGET_DIFFERENCES = statement(
+  "forget_differences",
+  `update sync.full_checks c set result = jsonb_set(c.result, '{differences}',
+  coalesce((select jsonb_agg(d) from jsonb_array_elements(c.result -> 'differences') d where d ->> 'resource' <> $2), '[]'))
+where (c.integration_id, c.item_id) in (
+  select integration_id, item_id from sync.full_checks
+  where integration_id = $1 and result -> 'differences' @> jsonb_build_array(jsonb_build_object('resource', $2::text)) limit $3)`,
+);
+
 /** $2 at most of those that were requested more than $1 days ago. */
 export const TRIM_FULL_CHECKS = statement(
   "trim_full_checks",

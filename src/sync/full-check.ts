@@ -9,7 +9,7 @@
  * What changed at Plaid since the mirror's last reading is news and no difference. Of a resource with a cursor the increment since that
  * reading tells which rows these are (since.ts). Of the others Plaid tells at most when it last fetched from the bank: where that is later
  * than the reading, or Plaid does not tell it, or a webhook waits, each row may be new; but not a row whose columns are not what its own
- * `raw` says.
+ * `raw` says. The item's own row changes with a webhook only.
  */
 import type { Queryable } from "../database/types.ts";
 import type { Applied, Compare, DifferingColumn, DifferingRow } from "../mirror/types.ts";
@@ -65,10 +65,10 @@ type Given = Pick<Ending, "claim" | "statuses" | "webhooks">;
 /** The outcomes with how each whole reading is to be compared. */
 export function withComparison(given: Given, outcomes: readonly Outcome[]): readonly Outcome[] {
   if (!isFullCheck(given.claim)) return outcomes;
-  const mayBeNew = movedResources(given, outcomes);
+  const unmoved = unmovedResources(given, outcomes);
   return outcomes.map((outcome) => {
     if (!("read" in outcome) || !outcome.read.whole) return outcome;
-    const compare = comparisonOf(given, outcome, mayBeNew);
+    const compare = comparisonOf(given, outcome, unmoved);
     return compare ? { ...outcome, read: { ...outcome.read, compare } } : outcome;
   });
 }
@@ -77,18 +77,18 @@ export function withComparison(given: Given, outcomes: readonly Outcome[]): read
 function comparisonOf(
   { statuses }: Given,
   { task: { resource }, since, readWith = "" }: Extract<Outcome, { read: unknown }>,
-  mayBeNew: ReadonlySet<string>,
+  unmoved: ReadonlySet<string>,
 ): Compare | null {
   const before = statuses.get(resource.name);
   if (!before?.verifiedAt || before.readWith !== readWith) return null;
   const ignored = resource === rootOf(resourcesOf(resource.subject.kind)) ? COMPARED_OTHERWISE : new Set<string>();
   if (since) return { since, mayBeNew: false, ignored };
   // A resource with a cursor that has no increment was read to its start again for a reason of its own.
-  return { since: new Map(), mayBeNew: resource.fetch.kind === "cursor" || mayBeNew.has(resource.name), ignored };
+  return { since: new Map(), mayBeNew: resource.fetch.kind === "cursor" || !unmoved.has(resource.name), ignored };
 }
 
-/** Names of the resources without a cursor whose rows Plaid may have changed since they were read. */
-function movedResources({ claim, statuses, webhooks }: Given, outcomes: readonly Outcome[]): ReadonlySet<string> {
+/** Names of the resources whose rows Plaid has certainly not changed since they were read. */
+function unmovedResources({ claim, statuses, webhooks }: Given, outcomes: readonly Outcome[]): ReadonlySet<string> {
   const resources = resourcesOf(claim.kind);
   const own = rootOf(resources);
   const root = outcomes.find(({ task }) => task.resource === own);
@@ -96,9 +96,13 @@ function movedResources({ claim, statuses, webhooks }: Given, outcomes: readonly
   const readings = new Map<string, LastReading>(
     [...statuses].map(([name, { verifiedAt, readWith }]) => [name, { verifiedAt, readWith }]),
   );
-  const stale = staleResources(resources, { row: null, readings, seen: {} }, updatesIn(status));
-  const touched = webhooks.flatMap(({ type, code }) => touchedBy(resources, type, code)).map(({ name }) => name);
-  return new Set([...stale, ...touched]);
+  const updates = updatesIn(status ?? null);
+  const stale = staleResources(resources, { row: null, readings, seen: {} }, updates);
+  const touched = new Set(webhooks.flatMap(({ type, code }) => touchedBy(resources, type, code)));
+  const isTold = ({ updatedWith = [] }: Resource): boolean =>
+    updatedWith !== "unknown" && updatedWith.some((product) => updates[product]);
+  const unmoved = resources.filter((each) => each === own || (isTold(each) && !stale.includes(each.name)));
+  return new Set(unmoved.filter((each) => !touched.has(each)).map(({ name }) => name));
 }
 
 /** What the run found, by resource. */

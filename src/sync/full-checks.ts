@@ -6,7 +6,7 @@ import type { ItemStatus } from "../model/statuses.ts";
 import { EVERYTHING_AGAIN } from "../model/webhook.ts";
 import { explain } from "../plaid/reasons.ts";
 import { FULL_CHECK, type CheckedResource, type FullCheckResult } from "./full-check.ts";
-import { BEGIN_FULL_CHECK, GET_FULL_CHECKS } from "./full-check-queries.ts";
+import { BEGIN_FULL_CHECK, FORGET_DIFFERENCES, GET_FULL_CHECKS } from "./full-check-queries.ts";
 import { FullCheckRequest } from "./item.schema.ts";
 import { markDue } from "./marks.ts";
 import { refuseDisabled } from "./refuse-disabled.ts";
@@ -74,6 +74,14 @@ export async function beginFullChecks(tx: Queryable, items: readonly Which[], re
   );
   for (const { integrationId, itemId } of linked) await tx.query(BEGIN_FULL_CHECK, [integrationId, itemId]);
   return linked;
+}
+
+const AT_ONCE = 1000;
+
+/** Forgets what checks of the integration name of a resource that is hidden from now on, in parts. */
+export async function forgetDifferences(q: Queryable, integrationId: string, resource: string): Promise<void> {
+  for (let rows = AT_ONCE; rows === AT_ONCE;)
+    rows = (await q.query(FORGET_DIFFERENCES, [integrationId, resource, AT_ONCE])).rowCount;
 }
 
 interface Row {

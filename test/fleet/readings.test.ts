@@ -5,6 +5,8 @@ import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle
 import { until } from "../support/until.ts";
 import { startWorld, type Item, type Json, type World } from "../support/world/index.ts";
 import { refusingAfter } from "../sync/loop-support.ts";
+import type { Context } from "../../src/fleet/kind.ts";
+import { room } from "../../src/fleet/kinds/reading.ts";
 import { startFleetOf, type FleetWorld } from "./support.ts";
 
 let world: World<"sync" | "api">;
@@ -204,6 +206,52 @@ describe("beside webhooks", () => {
     const last = webhooks.at(-1 - CONCURRENCY)?.began ?? 0;
     const ahead = (await runsOf(filled, since)).filter(({ began }) => began < last);
     expect(ahead.length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("how many items may be begun", () => {
+  const among = (syncConcurrency: number, unfinished: number): Promise<number> =>
+    room({ database: world.database, job: { id: "job_none" }, syncConcurrency } as unknown as Context, unfinished);
+
+  it("backfills and checks begin a quarter of sync's concurrency at once, one at least, all jobs together", async () => {
+    expect(await Promise.all([among(16, 0), among(16, 3), among(16, 4), among(1, 0), among(1, 1)])).toEqual([
+      4, 1, 0, 1, 0,
+    ]);
+    const { id } = await post("/v1/backfills", { user_id: "filled" });
+    await world.database.query(
+      "update fleet.members set phase = 'outstanding', state = 'reading' where job_id = $1 and n <= 3",
+      [id],
+    );
+    expect(await among(16, 0)).toBe(1);
+    await world.api.call(`POST /v1/jobs/${id}/cancel`, { body: {} });
+    expect(await among(16, 0)).toBe(4);
+  });
+
+  it("backfills and checks begin nothing while more waits than a process works on at once, or while half of a limit is used up", async () => {
+    const wait = (count: number) =>
+      world.database.query(
+        `insert into sync.subjects (integration_id, kind, id, due_at) select $1, 'item', 'waits' || n, now() from generate_series(1, $2) n
+         on conflict do nothing`,
+        [world.integration.id, count],
+      );
+    await wait(16);
+    expect(await among(16, 0)).toBe(4);
+    await wait(17);
+    expect(await among(16, 0)).toBe(0);
+    expect(await among(16, 1)).toBe(3);
+    await world.database.query("delete from sync.subjects where id like 'waits%'");
+    await world.database.query("delete from sync.rate_limits");
+    await world.database.query(
+      `insert into sync.rate_limits (key, arrival, step, burst) values ($1, now() + interval '40 minutes', '1 s', '1 hour')
+       on conflict (key) do update set arrival = excluded.arrival, burst = excluded.burst`,
+      [`/transactions/sync ${world.integration.id}`],
+    );
+    expect(await among(16, 0)).toBe(0);
+    await world.database.query(
+      "update sync.rate_limits set arrival = now() + interval '20 minutes' where burst = '1 hour'",
+    );
+    expect(await among(16, 0)).toBe(4);
+    await world.database.query("delete from sync.rate_limits");
   });
 });
 

@@ -1,6 +1,8 @@
 /** Full checks: an item is proven against Plaid row for row, and what differed is named, healed and recorded as a gap. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
+import { listGaps } from "../../src/silence/gaps.ts";
 import { getFullCheck, requestFullCheck, type FullCheckState } from "../../src/sync/full-checks.ts";
 import { pruneRuns } from "../../src/sync/prune.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
@@ -113,6 +115,7 @@ describe("of rows that are wrong in the mirror", () => {
     expect(named["surplus"]).toEqual({ ...row, difference: "surplus", columns: [] });
     const masked = state.differences.filter(({ table }) => table === "auth_ach");
     expect(masked.length).toBeGreaterThan(0);
+    expect(masked.map(({ may_be_new }) => may_be_new)).toEqual(masked.map(() => false));
     for (const { columns } of masked)
       expect(columns).toEqual([{ column: "account", mirror: "wrong", plaid: expect.stringMatching(/^•+/) }]);
     expect(state.wrong).toBe(5 + masked.length);
@@ -127,6 +130,9 @@ describe("of rows that are wrong in the mirror", () => {
       columns: ["amount"],
     });
     expect(gap?.info).toMatchObject({ outcome: "synced" });
+    const { data } = await listGaps(world.database, { item_id: item.item_id });
+    expect(data[0]).toMatchObject({ found_by: "full_check", changed_resources: ["transactions", "auth"] });
+    expect(data[0]?.wrong_rows).toEqual(gap?.gap["wrong_rows"]);
     expect(await proven(item)).toMatchObject({ status: "equal", wrong: 0 });
   });
 });
@@ -223,6 +229,20 @@ describe("after it", () => {
     await expect(requestFullCheck(world.database, which(item), { resources: ["balances"] })).rejects.toMatchObject({
       code: "not_enabled",
     });
+  });
+
+  it("what a full check named of a resource is forgotten when the resource is hidden", async () => {
+    await updateIntegration(world.database, world.vault, world.integration.id, { revealed_resources: ["auth"] });
+    await work();
+    await execute("update plaid.auth_ach set account = 'wrong' where item_id = $1");
+    await execute("update plaid.transactions set name = 'wrong' where item_id = $1");
+    const { differences } = await proven(item, ["auth", "transactions"]);
+    const numbers = differences.filter(({ resource }) => resource === "auth").flatMap(({ columns }) => columns);
+    expect(numbers[0]?.plaid).toMatch(/^[0-9]+$/);
+    await updateIntegration(world.database, world.vault, world.integration.id, { revealed_resources: [] });
+    const left = await getFullCheck(world.database, which(item));
+    expect(new Set(left?.differences.map(({ resource }) => resource))).toEqual(new Set(["transactions"]));
+    expect(left?.wrong).toBe(differences.length);
   });
 
   it("retention deletes full checks that were requested more than a month ago", async () => {

@@ -36,6 +36,7 @@ const example = {
   differing_fields: [],
   error: null,
   changed_resources: [],
+  wrong_rows: [],
   healed_at: "2026-11-20T17:03:29.500Z",
   outcome: "synced",
   counts: { transactions: { added: 3, modified: 1, removed: 1 } },
@@ -63,7 +64,7 @@ const Gap = z
     found_by: described(
       z.enum(FOUND_BY),
       "`check`: /item/get differed from the mirror, or named a webhook that had not arrived. `reading`: rows had changed although no " +
-        "webhook announced it. `sent_webhooks`: Plaid's list of the webhooks that it sent has one that had not arrived.",
+        "webhook announced it. `full_check`: a check that compared all rows found wrong ones. `sent_webhooks`: Plaid's list of the webhooks that it sent has one that had not arrived.",
     ),
     missed_webhook: described(missedWebhook.nullable(), "The webhook that did not arrive; null where there was none."),
     differing_fields: described(z.array(z.string()), "Fields of Plaid's Item that differed from the mirror's."),
@@ -72,6 +73,17 @@ const Gap = z
       "The error with which Plaid refused the Item: `error_type`, `error_code`.",
     ),
     changed_resources: described(z.array(z.string()), "Resources whose rows had changed."),
+    wrong_rows: described(
+      z.array(
+        z.object({
+          table: described(z.string(), "The table in schema `plaid`."),
+          key: described(z.string(), "The row's id; of several fields a JSON array."),
+          difference: described(z.string(), "`missing`, `surplus` or `differs`."),
+          columns: described(z.array(z.string()), "The columns that differed."),
+        }),
+      ),
+      "The first 100 rows that a check found wrong.",
+    ),
     healed_at: noTimestamp("When the sync run ended that closed it; null while none has."),
     outcome: described(z.string().nullable(), "How that run ended, such as `synced`."),
     counts: described(
