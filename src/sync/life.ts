@@ -106,7 +106,7 @@ export const MOVES: readonly { from: ItemStatus; to: ItemStatus; when: string }[
   ...(["needs_user", "misconfigured", "retrying", "ended", "unlinked"] as const).map((from) => ({
     from,
     to: "pending" as const,
-    when: "its token comes again: ITEM/CREATED, or POST /v1/items",
+    when: "its token comes: ITEM/CREATED, POST /v1/items, or a session of Link",
   })),
 ];
 
