@@ -58,58 +58,70 @@ function box(status, when) {
 
 const arrow = (d) => `<path d="${d}" fill="none" stroke="#64748b" stroke-width="1.5" marker-end="url(#tip)"/>`;
 
-/** @param moves as life.ts has them: the picture has those that lead out of the frame, and into it */
-export function picture({ STATES, MOVES, LIVE }) {
+const { unlinked, ended, pending } = Object.fromEntries(
+  ["unlinked", "ended", "pending"].map((status) => [status, corner(PLACES[status])]),
+);
+const RIGHT = unlinked.x + BOX.width;
+const MIDDLE = { unlinked: unlinked.y + BOX.height / 2, ended: ended.y + BOX.height / 2 };
+/** Around the states that a run decides between. */
+const FRAME = {
+  x: pending.x - 18,
+  y: TOP - 44,
+  width: 3 * BOX.width + 2 * GAP.x + 36,
+  height: 2 * BOX.height + GAP.y + 62,
+};
+const SMALL = 'font-size="12" fill="#64748b"';
+const aside = (y, lines) => textAt(RIGHT + 10, y, lines, SMALL);
+
+/** @throws when the ways are no longer those that the picture has: all within the frame, and from all of it to each state outside */
+function expectFrame({ MOVES, LIVE }) {
   const live = new Set(LIVE);
-  const outside = Object.keys(PLACES).filter((status) => !live.has(status));
-  const fromAll = (to) => LIVE.every((from) => MOVES.some((move) => move.from === from && move.to === to));
   const within = MOVES.filter(({ from, to }) => live.has(from) && live.has(to) && to !== "pending");
-  if (within.length !== LIVE.length * (LIVE.length - 1) - (LIVE.length - 1))
+  if (within.length !== (LIVE.length - 1) ** 2)
     throw new Error("draw the ways between the states with a token: not each leads to each other any more");
-  if (!outside.every(fromAll)) throw new Error("draw the ways out of the frame one by one");
+  for (const to of Object.keys(PLACES).filter((status) => !live.has(status)))
+    if (!LIVE.every((from) => MOVES.some((move) => move.from === from && move.to === to)))
+      throw new Error(`draw the ways to ${to} one by one`);
+}
+
+/** The ways out of the frame, into it, and outside. */
+function edges(MOVES) {
   const goes = (from, to) => MOVES.some((move) => move.from === from && move.to === to);
-  const [unlinked, ended, pending] = ["unlinked", "ended", "pending"].map((status) => corner(PLACES[status]));
-  const right = unlinked.x + BOX.width;
-  const frame = {
-    x: pending.x - 18,
-    y: TOP - 44,
-    width: 3 * BOX.width + 2 * GAP.x + 36,
-    height: 2 * BOX.height + GAP.y + 62,
-  };
-  const middle = { unlinked: unlinked.y + BOX.height / 2, ended: ended.y + BOX.height / 2 };
-  const small = 'font-size="12" fill="#64748b"';
-  const edges = [
-    goes("unlinked", "pending") &&
-      arrow(`M${right} ${middle.unlinked - 16}H${pending.x}`) +
-        textAt(right + 10, middle.unlinked - 24, ["a token comes"], small),
-    arrow(`M${frame.x} ${middle.unlinked + 24}H${right}`) +
-      textAt(right + 10, middle.unlinked + 40, ["you unlink it"], small),
-    arrow(`M${frame.x} ${middle.ended + 16}H${right}`) +
-      textAt(right + 10, middle.ended + 32, ["Plaid has no", "such item"], small),
-    goes("ended", "unlinked") &&
-      arrow(`M${unlinked.x + 60} ${ended.y}V${unlinked.y + BOX.height}`) +
-        textAt(unlinked.x + 70, ended.y - 16, ["you unlink it"], small),
-    goes("ended", "pending") &&
-      arrow(
-        `M${right} ${middle.ended - 20}C${right + 70} ${middle.ended - 24} ${right + 50} ${middle.unlinked} ${pending.x} ${middle.unlinked + 4}`,
-      ) + textAt(right + 10, middle.ended - 2, ["linked anew"], small),
+  const linkedAnew = `M${RIGHT} ${MIDDLE.ended - 20}C${RIGHT + 70} ${MIDDLE.ended - 24} ${RIGHT + 50} ${MIDDLE.unlinked} ${pending.x} ${MIDDLE.unlinked + 4}`;
+  return [
+    goes("unlinked", "pending") && arrow(`M${RIGHT} ${MIDDLE.unlinked - 16}H${pending.x}`),
+    goes("unlinked", "pending") && aside(MIDDLE.unlinked - 24, ["a token comes"]),
+    arrow(`M${FRAME.x} ${MIDDLE.unlinked + 24}H${RIGHT}`),
+    aside(MIDDLE.unlinked + 40, ["you unlink it"]),
+    arrow(`M${FRAME.x} ${MIDDLE.ended + 16}H${RIGHT}`),
+    aside(MIDDLE.ended + 32, ["Plaid has no", "such item"]),
+    goes("ended", "unlinked") && arrow(`M${unlinked.x + 60} ${ended.y}V${unlinked.y + BOX.height}`),
+    goes("ended", "unlinked") && textAt(unlinked.x + 70, ended.y - 16, ["you unlink it"], SMALL),
+    goes("ended", "pending") && arrow(linkedAnew),
+    goes("ended", "pending") && aside(MIDDLE.ended - 2, ["linked anew"]),
   ].filter(Boolean);
-  const size = { width: frame.x + frame.width + 24, height: frame.y + frame.height + 24 };
-  const title = "An item is linked, a run decides its state from what Plaid answers, and it ends or is unlinked.";
+}
+
+/** The picture of the states and the ways of life.ts. */
+export function picture({ STATES, MOVES, LIVE }) {
+  expectFrame({ MOVES, LIVE });
+  const size = { width: FRAME.x + FRAME.width + 24, height: FRAME.y + FRAME.height + 24 };
+  const sentence =
+    "Each run decides between these, by the gravest failure. A token that comes again leads back to pending.";
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${size.height}" font-family="ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="14" role="img" aria-labelledby="title">
-  <title id="title">${title}</title>
+  <title id="title">An item is linked, a run decides its state from what Plaid answers, and it ends or is unlinked.</title>
   <defs>
     <marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
       <path d="M0 0L10 5L0 10z" fill="#64748b"/>
     </marker>
   </defs>
   <rect width="${size.width}" height="${size.height}" rx="14" fill="#f8fafc"/>
-  <rect x="${frame.x}" y="${frame.y}" width="${frame.width}" height="${frame.height}" rx="12" fill="#fff" stroke="#cbd5e1"/>
-  ${textAt(frame.x + 18, frame.y + 24, ["Each run decides between these, by the gravest failure. A token that comes again leads back to pending."], small)}
+  <rect x="${FRAME.x}" y="${FRAME.y}" width="${FRAME.width}" height="${FRAME.height}" rx="12" fill="#fff" stroke="#cbd5e1"/>
+  ${textAt(FRAME.x + 18, FRAME.y + 24, [sentence], SMALL)}
   ${Object.keys(PLACES)
     .map((status) => box(status, STATES[status].when))
     .join("\n  ")}
-  ${edges.join("\n  ")}
+  ${edges(MOVES).join("\n  ")}
 </svg>
 `;
 }

@@ -14,6 +14,8 @@ import {
   itemError,
   loginRepaired,
   newAccountsAvailable,
+  pendingDisconnect,
+  pendingExpiration,
   permissionRevokedNotice,
 } from "./webhooks/notices.ts";
 
@@ -27,6 +29,17 @@ export function repairItem(sim: Simulation, item: Item, webhooks = true): void {
   item.error = null;
   if (item.stage !== "NONE") item.lastSuccess = sim.time.now();
   if (webhooks) sim.notify(item, loginRepaired());
+}
+
+/** The user's consent ends at some time, or never; Plaid announces the end a week before. Nothing happens when the time has come. */
+export function limitConsent(sim: Simulation, item: Item, endsAt: number | null, webhooks = true): void {
+  item.consentEndsAt = endsAt;
+  if (webhooks && endsAt !== null) sim.notify(item, pendingExpiration(endsAt));
+}
+
+/** The institution will disconnect the Item unless its user goes through update mode. Only the webhook says so. */
+export function announceDisconnect(sim: Simulation, item: Item, at: number): void {
+  sim.notify(item, pendingDisconnect(at));
 }
 
 /** The user withdraws all access at the bank or in Plaid Portal, for ever. */
@@ -55,13 +68,20 @@ export function revokeAccount(sim: Simulation, item: Item, account: Account, web
   for (const notice of notices) sim.notify(item, notice);
 }
 
-/** The user opens another account and shares it; product books do not know it yet. Without a kind, the seed chooses one. */
-export function addAccount(sim: Simulation, item: Item, webhooks = true, kind?: AccountKind): Account {
+/**
+ * The user opens another account, and shares it at once or in a session in update mode with account selection; product books do not know
+ * it yet. Without a kind, the seed chooses one.
+ */
+export function addAccount(
+  sim: Simulation,
+  item: Item,
+  { webhooks = true, shared = true, kind }: { webhooks?: boolean; shared?: boolean; kind?: AccountKind | undefined },
+): Account {
   fillShelf(sim, item);
   const book = bookOf(item);
   const account = createAccount(book.random, kind ?? book.random.pick(LATER), book.accounts[0]?.currency ?? "USD");
-  book.accounts.push(account);
-  item.lastSuccess = sim.time.now();
+  (shared ? book.accounts : book.unshared).push(account);
+  if (shared) item.lastSuccess = sim.time.now();
   if (webhooks) sim.notify(item, newAccountsAvailable());
   return account;
 }

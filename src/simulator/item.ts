@@ -24,6 +24,8 @@ export type Stage = "NONE" | "NOT_READY" | "INITIAL" | "HISTORICAL";
 
 export interface Book {
   readonly accounts: Account[];
+  /** the user has them at the institution, and has not shared them with the client */
+  readonly unshared: Account[];
   readonly log: TransactionLog;
   /** history that has not arrived yet, oldest first */
   reserve: Txn[];
@@ -60,6 +62,8 @@ export interface Item {
   webhook: string | null;
   stage: Stage;
   error: ErrorFacts | null;
+  /** when the user's consent ends; null: never */
+  consentEndsAt: number | null;
   revoked: boolean;
   removed: boolean;
   /** SYNC_UPDATES_AVAILABLE is not sent before the first call of /transactions/sync */
@@ -86,7 +90,14 @@ export function bookOf(item: Item): Book {
       )
     : accountKinds(item, random).map((kind) => createAccount(random, kind, currency));
   if (item.plan.username === "controlled") for (const account of accounts) openWith(account, random);
-  const book: Book = { accounts, log: new TransactionLog(), reserve: [], due: [], random: random.fork("changes") };
+  const book: Book = {
+    accounts,
+    unshared: [],
+    log: new TransactionLog(),
+    reserve: [],
+    due: [],
+    random: random.fork("changes"),
+  };
   planHistory(item, book);
   item.book = book;
   if (item.stage === "HISTORICAL") release(book, -Infinity);
@@ -139,12 +150,14 @@ function accountKinds(item: Item, random: Random): readonly AccountKind[] {
   return kinds;
 }
 
+const maybeMoment = (ms: number | null): string | null => (ms === null ? null : momentText(ms));
+
 /** Plaid's Item object */
 export const itemObject = (item: Item): Record<string, unknown> => ({
   auth_method: item.products.includes("auth") ? "INSTANT_AUTH" : null,
   available_products: item.institution.products.filter((product) => !item.products.includes(product)),
   billed_products: item.products.filter((product) => product !== "balance"),
-  consent_expiration_time: null,
+  consent_expiration_time: maybeMoment(item.consentEndsAt),
   error: item.error ? errorObject(item.error) : null,
   institution_id: item.institution.institution_id,
   institution_name: item.institution.name,
@@ -153,8 +166,6 @@ export const itemObject = (item: Item): Record<string, unknown> => ({
   update_type: "background",
   webhook: item.webhook,
 });
-
-const maybeMoment = (ms: number | null): string | null => (ms === null ? null : momentText(ms));
 
 /** Plaid has one for both books of the product, so it tells of the later of their pulls. */
 function investmentsStatus({ shelf, lastFailure }: Item): Record<string, unknown> | null {

@@ -7,7 +7,7 @@ import type { Login } from "./custom/login.ts";
 import { postOnDays } from "./custom/posting.ts";
 import { planFor } from "./history.ts";
 import { repairItem } from "./health.ts";
-import type { Item } from "./item.ts";
+import { bookOf, type Item } from "./item.ts";
 import { beginPulls } from "./products/shelf.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -40,12 +40,20 @@ export function beginProducts(sim: Simulation, item: Item, ready = false): void 
   beginPulls(sim, item, item.products, ready);
 }
 
-/** Ends a session in update mode: the Item works again, and has the products that its user agreed to beside. */
+const CONSENT_MS = 180 * 86_400_000;
+
+/**
+ * Ends a session in update mode: the Item works again, has the products that its user agreed to beside, and a consent that ends is renewed
+ * for 180 days. With account selection the user shares every account.
+ */
 export function updateItem(
   sim: Simulation,
   item: Item,
   link: { products: string[]; consented: readonly string[] },
+  sharesAccounts = false,
 ): void {
+  if (item.consentEndsAt !== null) item.consentEndsAt = sim.time.now() + CONSENT_MS;
+  if (sharesAccounts) bookOf(item).accounts.push(...bookOf(item).unshared.splice(0));
   item.consented = [...new Set([...item.consented, ...link.consented])];
   repairItem(sim, item, false);
   const added = link.products.filter((one) => item.institution.products.includes(one) && !item.products.includes(one));

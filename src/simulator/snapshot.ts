@@ -20,7 +20,7 @@ import type { Simulation } from "./simulation.ts";
 import type { WorldState } from "./world.ts";
 
 /** Raised whenever the shape below changes; an older snapshot is refused. */
-const VERSION = 4;
+const VERSION = 5;
 
 type SavedBook = Omit<Book, "log" | "random"> & { log: TransactionLogState; random: RandomState };
 type SavedShelved = Omit<Shelved, "content"> & { content: { state: unknown; random: RandomState } | null };

@@ -151,6 +151,7 @@ export class World {
       webhook: request.webhook,
       stage: request.stage,
       error: null,
+      consentEndsAt: null,
       revoked: false,
       removed: false,
       syncCalled: false,

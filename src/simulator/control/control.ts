@@ -10,7 +10,15 @@ import { change } from "../changes.ts";
 import { postOnDays } from "../custom/posting.ts";
 import { loginAt } from "./login.ts";
 import { faultSchema, type FaultInput, type ActiveFault } from "../faults.ts";
-import { addAccount, breakItem, repairItem, revokeAccount, revokeItem } from "../health.ts";
+import {
+  addAccount,
+  announceDisconnect,
+  breakItem,
+  limitConsent,
+  repairItem,
+  revokeAccount,
+  revokeItem,
+} from "../health.ts";
 import { bookOf, itemObject, statusObject, type Item } from "../item.ts";
 import { planFor } from "../history.ts";
 import { beginProducts } from "../link.ts";
@@ -179,6 +187,21 @@ export class Control {
     return { item_id: itemId };
   }
 
+  /** Says when the consent of its user ends; a session in update mode renews it. */
+  limitConsent(itemId: string, input: z.input<typeof inputs.consentInput>): { consent_expiration_time: string | null } {
+    const { ends_in_s, webhooks } = inputs.check(inputs.consentInput, input);
+    const item = this.#living(itemId);
+    limitConsent(this.#sim, item, ends_in_s === null ? null : this.#sim.time.now() + ends_in_s * 1000, webhooks);
+    return { consent_expiration_time: item.consentEndsAt === null ? null : new Date(item.consentEndsAt).toISOString() };
+  }
+
+  /** Announces that the institution will disconnect the Item. */
+  announceDisconnect(itemId: string, input: z.input<typeof inputs.disconnectInput> = {}): { disconnect_time: string } {
+    const at = this.#sim.time.now() + inputs.check(inputs.disconnectInput, input).in_s * 1000;
+    announceDisconnect(this.#sim, this.#living(itemId), at);
+    return { disconnect_time: new Date(at).toISOString() };
+  }
+
   revokeItem(itemId: string, input: z.input<typeof inputs.quietInput> = {}): { item_id: string } {
     revokeItem(this.#sim, this.#living(itemId), inputs.check(inputs.quietInput, input).webhooks);
     return { item_id: itemId };
@@ -196,8 +219,10 @@ export class Control {
 
   addAccount(itemId: string, input: z.input<typeof inputs.addAccountInput> = {}): { account_id: string } {
     const request = inputs.check(inputs.addAccountInput, input);
-    const account = addAccount(this.#sim, this.#living(itemId), request.webhooks, kindOfSubtype(request.subtype ?? ""));
-    if (request.transactions > 0) {
+    const { shared, webhooks } = request;
+    const kind = kindOfSubtype(request.subtype ?? "");
+    const account = addAccount(this.#sim, this.#living(itemId), { shared, webhooks, kind });
+    if (shared && request.transactions > 0) {
       this.changeTransactions(itemId, {
         add: request.transactions,
         account_id: account.id,

@@ -59,9 +59,25 @@ export const revokeAccountInput = z.strictObject({
   webhooks: z.boolean().default(true),
 });
 
+export const consentInput = z.strictObject({
+  /** from now, such as 432000 for five days; null: it never ends */
+  ends_in_s: z.number().min(0).nullable(),
+  webhooks: z.boolean().default(true),
+});
+
+/** Plaid announces it a week before */
+export const disconnectInput = z.strictObject({
+  in_s: z
+    .number()
+    .min(0)
+    .default(7 * 86_400),
+});
+
 export const addAccountInput = z.strictObject({
   /** what kind of account, such as "brokerage" or "mortgage"; absent: one by chance */
   subtype: z.enum(SUBTYPES).optional(),
+  /** false: the user shares it in update mode with account selection only; until then Plaid shows nothing of it */
+  shared: z.boolean().default(true),
   /** on the new account */
   transactions: count.default(0),
   webhooks: z.boolean().default(true),

@@ -27,7 +27,7 @@ export function completeLink(
   const { clientId, webhook, userId, days, products, ifSupported, consented } = link;
   if (link.item) {
     const updated = [link.item, ...link.alsoUpdated];
-    for (const item of updated) updateItem(sim, item, link);
+    for (const item of updated) updateItem(sim, item, link, link.asked["account_selection"] === true);
     finishSession(sim, request.link_token, link, []);
     return { public_token: null, item_id: link.item.itemId };
   }
