@@ -221,6 +221,43 @@ describe("what Plaid shows", () => {
   });
 });
 
+describe("a session in update mode that nobody tells of", () => {
+  it("an account that the user shares and a consent that the user renews end their notices at the next run", async () => {
+    const item = await world.sync.synced(1);
+    const { control, url, clientId: client_id, secret } = world.simulator;
+    control.addAccount(item.item_id, { shared: false, webhooks: false });
+    const { consent_expiration_time } = control.limitConsent(item.item_id, { ends_in_s: 5 * 86_400, webhooks: false });
+    await after(item, () => arrives(item, "NEW_ACCOUNTS_AVAILABLE"));
+    expect(await noticesOf(item)).toMatchObject([
+      { kind: "consent_expiring", until: new Date(consent_expiration_time ?? 0) },
+      { kind: "new_accounts" },
+    ]);
+    const answer = await fetch(`${url}/link/token/create`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        client_id,
+        secret,
+        client_name: "Test",
+        language: "en",
+        country_codes: ["US"],
+        user: { client_user_id: "u" },
+        access_token: item.access_token,
+        update: { account_selection_enabled: true },
+      }),
+    });
+    const { link_token } = (await answer.json()) as { link_token: string };
+    control.completeLink({ link_token });
+    // As a check of the item makes it due.
+    const events = await after(item, () => arrives(item, "ERROR"));
+    expect(clearedIn(events).toSorted()).toEqual([
+      ["consent_expiring", "noticed"],
+      ["new_accounts", "noticed"],
+    ]);
+    expect(await noticesOf(item)).toEqual([]);
+  });
+});
+
 describe("the end of an item", () => {
   it("an item that ended, was unlinked or erased has no notices", async () => {
     const items = [await world.sync.synced(1), await world.sync.synced(1), await world.sync.synced(1)] as const;

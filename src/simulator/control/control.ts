@@ -6,6 +6,7 @@ import type { z } from "zod";
 import { TartanError } from "../../errors.ts";
 import { accountObject, type Account } from "../account.ts";
 import { kindOfSubtype } from "../catalogue/accounts.ts";
+import { momentText } from "../days.ts";
 import { change } from "../changes.ts";
 import { postOnDays } from "../custom/posting.ts";
 import { loginAt } from "./login.ts";
@@ -192,14 +193,14 @@ export class Control {
     const { ends_in_s, webhooks } = inputs.check(inputs.consentInput, input);
     const item = this.#living(itemId);
     limitConsent(this.#sim, item, ends_in_s === null ? null : this.#sim.time.now() + ends_in_s * 1000, webhooks);
-    return { consent_expiration_time: item.consentEndsAt === null ? null : new Date(item.consentEndsAt).toISOString() };
+    return { consent_expiration_time: itemObject(item)["consent_expiration_time"] as string | null };
   }
 
   /** Announces that the institution will disconnect the Item. */
   announceDisconnect(itemId: string, input: z.input<typeof inputs.disconnectInput> = {}): { disconnect_time: string } {
     const at = this.#sim.time.now() + inputs.check(inputs.disconnectInput, input).in_s * 1000;
     announceDisconnect(this.#sim, this.#living(itemId), at);
-    return { disconnect_time: new Date(at).toISOString() };
+    return { disconnect_time: momentText(at) };
   }
 
   revokeItem(itemId: string, input: z.input<typeof inputs.quietInput> = {}): { item_id: string } {
