@@ -1,6 +1,7 @@
 /** Requests to Plaid about a member of a job, under the limits that sync uses. */
 import { getItemSecret } from "../integrations/items.ts";
 import type { KnownIntegration } from "../model/integration.ts";
+import { limitOf } from "../plaid/limits.ts";
 import { Limited } from "../sync/ask.ts";
 import { askWithin } from "../sync/limiter.ts";
 import { institutionOf } from "../sync/open-reader.ts";
@@ -31,14 +32,19 @@ export async function openItem(context: Context, { integrationId, itemId }: Memb
  * @throws PlaidError; `Limited` where the limits admit it only later
  */
 export async function askPlaid<T>(
-  { limiter, clientFor, signal }: Context,
+  { limiter, share, clientFor, signal }: Context,
   { integration, itemId, accessToken, institutionId }: OpenItem,
   endpoint: string,
   fields: Readonly<Record<string, unknown>> = {},
 ): Promise<T> {
   const { id: integrationId, environment } = integration;
   const asking = { integrationId, environment, endpoint, itemId, institutionId };
-  const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
+  // The share of jobs has a key of its own.
+  const ofJobs = { ...asking, integrationId: `jobs of ${integrationId}`, itemId: null, institutionId: null };
+  const isShared = limitOf(endpoint, environment).perClient !== undefined;
+  const waitMs =
+    (isShared ? await share.acquire(ofJobs, PATIENCE_MS, signal) : 0) ||
+    (await limiter.acquire(asking, PATIENCE_MS, signal));
   if (waitMs > 0) throw new Limited(waitMs);
   const body = { access_token: accessToken, ...fields };
   return await askWithin(limiter, asking, () => clientFor(integration).postJson<T>(endpoint, body, signal));

@@ -57,6 +57,8 @@ export interface Context {
   logger: Logger;
   /** Plaid's limits, shared with sync */
   limiter: Limiter;
+  /** the part of them that jobs may use, so that what webhooks made due is read in time */
+  share: Limiter;
   /** sync runs at once in one process */
   syncConcurrency: number;
   /** aborts when the process stops or loses the job */

@@ -33,6 +33,8 @@ export interface FleetOptions {
   pollMs: number;
 }
 
+/** The part of a client's limits that jobs may use. */
+const SHARE = 1 / 2;
 /** Jobs that one process works on at once. */
 const HELD_MAX = 10;
 
@@ -43,13 +45,14 @@ export async function startFleet(options: FleetOptions): Promise<AsyncDisposable
   const { database, clock, logger, limitFactor, pollMs } = options;
   const held = new Map<string, HeldJob>();
   const limiter = createLimiter(database, clock, limitFactor);
+  const share = createLimiter(database, clock, limitFactor * SHARE);
   const work = async (): Promise<boolean> => {
     for (const job of held.values()) job.lookAgain();
     if (held.size >= HELD_MAX) return false;
     const values = [HELD_MAX - held.size, [...held.keys()], LEASE_SECONDS, Object.keys(KINDS)];
     const { rows } = await database.query<ClaimedRow>(CLAIM_JOBS, values);
     for (const row of rows) {
-      const job = new HeldJob({ ...options, limiter }, { ...row, kind: kindOf(row.kind) });
+      const job = new HeldJob({ ...options, limiter, share }, { ...row, kind: kindOf(row.kind) });
       held.set(row.id, job);
       void job.done.finally(() => held.delete(row.id));
     }

@@ -176,6 +176,21 @@ describe("an item of a move", () => {
     expect(urlOf(world, one)).toBe(FORMER);
   });
 
+  it("that Plaid's limits hold back waits for its turn; jobs use half of the limits and leave sync the rest", async () => {
+    const items = await linkedItems(world, 1);
+    // Plaid's 5000 a minute times this is one request in 27 seconds for sync, and one in 53 seconds for jobs.
+    await using _fleet = await startFleetOf(world, { limitFactor: 0.0005 });
+    const { id } = await move(world, { remove: true, item_ids: ids(items) });
+    const held =
+      "select from fleet.members where job_id = $1 and state = 'updated' and due_at > now() + interval '30 seconds'";
+    await until("it waits for its turn", async () => (await world.database.query(held, [id])).rowCount === 1);
+    expect((await world.api.call(`GET /v1/jobs/${id}/members`)).body.data).toMatchObject([
+      { cause: null, attempts: 0 },
+    ]);
+    await turn(id, "cancel");
+    await world.database.query("delete from sync.rate_limits");
+  });
+
   it("that is taken ahead is not begun once its job is paused", async () => {
     const items = await linkedItems(world, 40);
     const before = world.simulator.asked("/item/webhook/update");
