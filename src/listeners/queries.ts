@@ -43,6 +43,9 @@ const OLDEST = "interval '7 days'";
  * Linked items of the users $1, who logged in at $2 (null: now), from the listener with throttle $3 (s), of integration $4 or of all; $8 rows
  * at most, behind user $5, item $6, integration $7. `fresh`: a sync of the item ended, or a login made a webhook for it, within the
  * throttle or since the login. The statement runs once the users are locked, so it sees what the logins before stored.
+ *
+ * Each `limit` of a subquery keeps Postgres from reordering the joins: whatever it believes of the tables, it looks up the items of each user
+ * by index, and never reads all items of an integration.
  */
 export const ITEMS = statement(
   "items",
@@ -50,7 +53,7 @@ export const ITEMS = statement(
 with asked as materialized (
   select u.user_id, greatest(statement_timestamp() - ${OLDEST},
     least(u.at, statement_timestamp() - $3::int * interval '1 second')) as since
-  from unnest($1::text[], $2::timestamptz[]) as u (user_id, at)
+  from unnest($1::text[], $2::timestamptz[]) as u (user_id, at) where u.user_id >= $5::text
 )
 select i.user_id as "userId", i.integration_id as "integrationId", i.item_id as "itemId", g.environment,
   statement_timestamp() as now,
@@ -58,11 +61,17 @@ select i.user_id as "userId", i.integration_id as "integrationId", i.item_id as 
     select from journal.webhooks w where w.item_id = i.item_id and w.integration_id = i.integration_id
       and w.source = 'FROM_LISTENER' and w.id >= tartan.least_id_at(a.since)) as fresh
 from asked a
-join tartan.items i on i.user_id = a.user_id and i.access_token_sealed is not null
-join tartan.integrations g on g.id = i.integration_id and g.deleted_at is null
-left join sync.subjects s on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id
-where ($4::text is null or i.integration_id = $4) and (i.user_id, i.item_id, i.integration_id) > ($5, $6, $7)
-order by i.user_id, i.item_id, i.integration_id limit $8`,
+cross join lateral (
+  select user_id, item_id, integration_id from tartan.items
+  where user_id = a.user_id and access_token_sealed is not null and ($4::text is null or integration_id = $4)
+    and (user_id, item_id, integration_id) > ($5::text, $6::text, $7::text)
+  order by user_id, item_id, integration_id limit $8::int) i
+cross join lateral (
+  select environment from tartan.integrations where id = i.integration_id and deleted_at is null limit 1) g
+left join lateral (
+  select verified_at from sync.subjects
+  where integration_id = i.integration_id and kind = 'item' and id = i.item_id limit 1) s on true
+order by i.user_id, i.item_id, i.integration_id limit $8::int`,
 );
 
 /** $2 logins, $3 ignored events, $4 unknown users, $5 webhooks, $6 items that needed none. */

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createListener } from "../../src/listeners/listeners.ts";
+import { ITEMS } from "../../src/listeners/queries.ts";
 import { openLogins } from "../../src/listeners/logins.ts";
 import { openIntake } from "../../src/journal/intake.ts";
 import { silentLogger } from "../../src/logger.ts";
@@ -132,4 +133,20 @@ it("requests beyond what a process takes at a time wait for their turn, and beyo
   const outcomes = (await settled).map(({ status }) => status);
   expect(outcomes.filter((status) => status === "rejected")).toHaveLength(1);
   expect(await storedFor(userId)).toHaveLength(1);
+});
+
+it("the items of users who log in are found by their users, and their logins by item and source, before Postgres knows anything of the tables", async () => {
+  await userWith(2000);
+  const plan = await world.database.transaction(async (tx) => {
+    await tx.query("set local plan_cache_mode = force_generic_plan");
+    await tx.query(`prepare items_of_users as ${ITEMS.text}`);
+    const call =
+      "execute items_of_users('{u-1,u-2}', array_fill(null::timestamptz, array[2]), 900, null, '', '', '', 200)";
+    const { rows } = await tx.query<{ "QUERY PLAN": string }>(`explain ${call}`);
+    return rows.map((row) => row["QUERY PLAN"]).join("\n");
+  });
+  expect(plan).toMatch(/items_by_user/);
+  expect(plan).not.toMatch(/items_pkey|Seq Scan on items/);
+  expect(plan).toMatch(/webhooks_\w+_item_id_source_id_idx/);
+  expect(plan).not.toMatch(/Seq Scan on webhooks/);
 });
