@@ -20,7 +20,7 @@ export const FOLDERS: readonly Row[] = [
   ["plaid",         "model database",                                     "tartan.verification_keys tartan.plaid_calls"],
   ["resources",     "",                                                   ""],
   ["audit",         "model database",                                     "tartan.audit_log"],
-  ["integrations",  "model database plaid resources audit",                   "tartan.integrations tartan.reveals tartan.items tartan.registered_subjects tartan.api_keys tartan.sealing_key tartan.check_pace"],
+  ["integrations",  "model database plaid resources audit",                   "tartan.integrations tartan.reveals tartan.items tartan.registered_subjects tartan.token_rotations tartan.revocations tartan.api_keys tartan.sealing_key tartan.check_pace"],
   ["events",        "model database integrations resources",              "events.*"],
   ["journal",       "model database plaid/webhooks.ts integrations events",                 "journal.*"],
   ["receiver",      "model plaid/verify.ts plaid/signatures.ts plaid/webhooks.ts", ""],

@@ -45,6 +45,7 @@ const STATUS = {
   plaid_credentials_refused: 422,
   token_of_another_item: 422,
   public_token_refused: 422,
+  token_lost: 502,
   not_enabled: 409,
   lease_lost: 409,
 

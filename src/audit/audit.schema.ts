@@ -20,6 +20,9 @@ export const ACTIONS = {
   "listener.deleted": "The listener `target` was deleted.",
   "item.unlinked": "The token of the item `target` was deleted.",
   "item.erased": "Everything about the item `target` was deleted.",
+  "item.data_erased":
+    "The data of the item `target`, or of its account `details.account_id`, was deleted since the user has withdrawn it.",
+  "item.token_rotated": "The access token of the item `target` was replaced at Plaid.",
   "statement.fetched":
     "The file of a statement of the item `target` was fetched from Plaid; `details.statement_id` names it.",
   "subject.erased": "Everything about the subject `target`, of the kind `details.kind`, was deleted.",

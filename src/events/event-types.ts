@@ -19,6 +19,8 @@ const BEFORE_CHANGES = {
     "Its user has accounts at the institution that an item does not include; update mode lets the user add them.",
   "item.account_revoked": "The user withdrew the permission to access one account of an item.",
   "item.permissions_required": "The user did not grant an item a product; update mode lets the user grant it.",
+  "item.data_erased":
+    "The user withdrew an item or an account, and Tartan has deleted its data, as the integration's `revoked_data` says.",
   "item.duplicate_found":
     "An item has accounts that another item of the same user has too: the user seems to have linked the same login twice.",
   "item.notice_cleared":

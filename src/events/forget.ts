@@ -18,5 +18,26 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
   await tx.query(FORGET_ITEM, [integrationId, itemId]);
 }
 
+/** What happened to the item stays: those events hold Plaid's object of it, and no rows. */
+const FORGET_ROWS = `${FORGET_ITEM} and type not like 'item.%'`;
+const CUT_ACCOUNT = `
+  update events.events set payload = convert_to(tartan.without_account(convert_from(payload, 'UTF8')::json, $3), 'UTF8')
+  where integration_id = $1 and item_id = $2 and position(convert_to($3, 'UTF8') in payload) > 0`;
+
+/** Deletes the events of an item that hold rows, or summaries of them. */
+export async function forgetRowsOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(FORGET_ROWS, [integrationId, itemId]);
+}
+
+/** Cuts the rows of an account out of the item's events; those of other accounts stay as they are. */
+export async function cutAccount(
+  tx: Queryable,
+  integrationId: string,
+  itemId: string,
+  accountId: string,
+): Promise<void> {
+  await tx.query(CUT_ACCOUNT, [integrationId, itemId, accountId]);
+}
+
 /** In parts. */
 export const purgeIntegration = (q: Queryable, id: string): Promise<void> => untilNone(q, PURGE, [id]);

@@ -71,6 +71,12 @@ const settings = {
     ENABLABLE,
     "Resources that Plaid bills by request and that Tartan may request; the list replaces the one before.",
   ),
+  revoked_data: described(
+    z.enum(["keep", "erase"], { error: wrong("must be keep or erase") }),
+    "What becomes of data whose user withdraws the permission at Plaid (USER_PERMISSION_REVOKED, USER_ACCOUNT_REVOKED). `keep`: its rows " +
+      "get removed_at. `erase`: its rows, and what events and webhooks hold of them, are deleted; what was delivered to you is yours to " +
+      "delete. A change applies to what is withdrawn from then on.",
+  ),
   adopt_items: described(
     z.boolean(),
     "Link new Items by itself: exchange the public tokens in Plaid's LINK webhooks. Leave it off where your backend exchanges them, since " +
@@ -108,6 +114,7 @@ export const NewIntegration = z.strictObject({
   consumer_report_permissible_purpose: settings.consumer_report_permissible_purpose.optional(),
   revealed_resources: settings.revealed_resources.optional(),
   enabled_resources: settings.enabled_resources.optional(),
+  revoked_data: settings.revoked_data.optional(),
   adopt_items: settings.adopt_items.optional(),
   link_client_name: settings.link_client_name.optional(),
   link_language: settings.link_language.optional(),

@@ -21,6 +21,7 @@ import {
   NOTE_RETRY,
   NOTIFY_INTEGRATIONS,
   SET_LINK_OPTIONS,
+  SET_REVOKED_DATA,
   UPDATE_INTEGRATION,
 } from "./queries.ts";
 import { auditReveals, hideAll, makeLocks, namesIn, setReveals } from "./reveals.ts";
@@ -51,6 +52,8 @@ export interface Integration {
   /** resources that are revealed no longer, while their stored rows are being masked */
   masking_resources: string[];
   /** public tokens in Plaid's webhooks are exchanged */
+  /** what becomes of data whose user has withdrawn it */
+  revoked_data: "keep" | "erase";
   adopt_items: boolean;
   /** of Link tokens that name none */
   link_client_name: string | null;
@@ -117,6 +120,7 @@ export async function createIntegration(
       input.adopt_items ?? false,
       input.link_client_name ?? null,
       input.link_language ?? "en",
+      input.revoked_data ?? "keep",
     ]);
     const made = withPurpose(one(rows, id));
     await makeLocks(tx, id, made.revealed_resources);
@@ -200,6 +204,7 @@ export async function changeIntegration(
     const { adopt_items: adopt, link_client_name: linkName, link_language: language } = changes;
     if (adopt !== undefined || linkName !== undefined || language !== undefined)
       await tx.query(SET_LINK_OPTIONS, [id, adopt ?? null, linkName !== undefined, linkName ?? null, language ?? null]);
+    if (changes.revoked_data !== undefined) await tx.query(SET_REVOKED_DATA, [id, changes.revoked_data]);
     await setReveals(tx, id, { revealed: changes.revealed_resources, enabled: changes.enabled_resources }, by);
     const updated = withPurpose(one((await tx.query<Row>(UPDATE_INTEGRATION, values)).rows, id));
     if (isRetried) await tx.query(NOTE_RETRY, [id]);

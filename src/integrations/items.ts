@@ -4,10 +4,18 @@
 import { untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
-import { DROP_TOKENS, FORGET_ITEM, HOLD_INTEGRATION, PURGE_ITEMS, UNLINK_ITEM, UPSERT_ITEM } from "./queries.ts";
+import {
+  DROP_ROTATION,
+  DROP_TOKENS,
+  FORGET_ITEM,
+  HOLD_INTEGRATION,
+  PURGE_ITEMS,
+  UNLINK_ITEM,
+  UPSERT_ITEM,
+} from "./queries.ts";
 import { itemToken } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
-import { findToken } from "./tokens.ts";
+import { findToken, sha256Of } from "./tokens.ts";
 import type { Vault } from "./vault.ts";
 
 interface SealedItem {
@@ -36,13 +44,16 @@ export async function storeToken(tx: Queryable, vault: Vault, item: SealedItem):
   await beginSealing(tx, vault);
   const known = await sameToken(tx, vault, item);
   const sealed = vault.seal(accessToken, itemToken(integrationId, itemId));
-  const { rows } = await tx.query<{ user_id: string | null; created: boolean }>(UPSERT_ITEM, [
+  const { rows } = await tx.query<{ user_id: string | null; created: boolean; stored: boolean }>(UPSERT_ITEM, [
     integrationId,
     itemId,
     userId ?? null,
     sealed,
     known,
+    sha256Of(accessToken),
   ]);
+  // The token of a rotation that did not end is not awaited any more.
+  if (known === null && rows[0]?.stored) await tx.query(DROP_ROTATION, [integrationId, itemId]);
   return { userId: rows[0]?.user_id ?? null, created: rows[0]?.created ?? false, environment };
 }
 

@@ -34,13 +34,13 @@ export const SELECT_RESEALS = ({ table, column, key }: SealedColumn): string =>
 
 const PUBLIC = `id, service, name, environment, plaid_url, client_id, country_codes, days_requested,
   include_original_description, consumer_report_permissible_purpose, revealed_resources, enabled_resources,
-  to_mask as masking_resources, adopt_items, link_client_name, link_language, created_at, updated_at`;
+  to_mask as masking_resources, adopt_items, link_client_name, link_language, revoked_data, created_at, updated_at`;
 
 export const INSERT_INTEGRATION = `
   insert into tartan.integrations (id, service, name, environment, plaid_url, client_id, client_secret_sealed,
     webhook_secret_sealed, country_codes, days_requested, include_original_description, revealed_resources, enabled_resources,
-    consumer_report_permissible_purpose, adopt_items, link_client_name, link_language)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    consumer_report_permissible_purpose, adopt_items, link_client_name, link_language, revoked_data)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
   returning ${PUBLIC}`;
 
 export const LIST_INTEGRATIONS = `select ${PUBLIC} from tartan.integrations where deleted_at is null order by created_at, id`;
@@ -62,6 +62,8 @@ export const SET_LINK_OPTIONS = `
   update tartan.integrations set adopt_items = coalesce($2, adopt_items),
     link_client_name = case when $3::boolean then $4 else link_client_name end, link_language = coalesce($5, link_language)
   where id = $1 and deleted_at is null`;
+
+export const SET_REVOKED_DATA = "update tartan.integrations set revoked_data = $2 where id = $1 and deleted_at is null";
 
 /** What an integration reveals and enables; held until the end of the transaction. */
 export const HOLD_REVEALS = `select revealed_resources as revealed, enabled_resources as enabled from tartan.integrations
@@ -99,7 +101,8 @@ export const TAKE_REVEAL =
 
 export const ENABLED: Statement = {
   name: "integrations_enabled",
-  text: `select enabled_resources as enabled, consumer_report_permissible_purpose as "permissiblePurpose"
+  text: `select enabled_resources as enabled, consumer_report_permissible_purpose as "permissiblePurpose",
+      revoked_data = 'erase' as "erasesRevoked"
     from tartan.integrations where id = $1`,
 };
 
@@ -165,16 +168,55 @@ export const HOLD_INTEGRATION: Statement = {
   text: "select environment from tartan.integrations where id = $1 and deleted_at is null for share",
 };
 
-/** $5 the stored sealed token if it is the same as the new one: then its confirmation stays. */
+/** Whether the token whose SHA-256 is $6 was ended by a rotation, and a later one is there. */
+const IS_FORMER = "(i.access_token_sealed is not null and $6 = any (i.former_tokens_sha256))";
+
+/**
+ * $5 the stored sealed token if it is the same as the new one: then its confirmation stays. A token that a rotation has ended
+ * replaces nothing.
+ */
 export const UPSERT_ITEM: Statement = {
   name: "items_upsert",
   text: `
     insert into tartan.items as i (integration_id, item_id, user_id, access_token_sealed) values ($1, $2, $3, $4)
     on conflict (integration_id, item_id) do update set
-      token_confirmed = i.token_confirmed and coalesce(i.access_token_sealed = $5, false),
-      user_id = coalesce(excluded.user_id, i.user_id), access_token_sealed = excluded.access_token_sealed, updated_at = now(),
+      token_confirmed = i.token_confirmed and (${IS_FORMER} or coalesce(i.access_token_sealed = $5, false)),
+      user_id = coalesce(excluded.user_id, i.user_id), updated_at = now(),
+      access_token_sealed = case when ${IS_FORMER} then i.access_token_sealed else excluded.access_token_sealed end,
       linked_at = case when i.access_token_sealed is null then now() else i.linked_at end
-    returning user_id, xmax = 0 as created`,
+    returning user_id, xmax = 0 as created, access_token_sealed = $4 as stored`,
+};
+
+/* Rotations of items' tokens. $1 integration, $2 item. */
+
+/** $3 the rotation. Has a row if the item has a token. */
+export const NOTE_ROTATION = `
+  insert into tartan.token_rotations (integration_id, item_id, id)
+  select integration_id, item_id, $3 from tartan.items
+  where integration_id = $1 and item_id = $2 and access_token_sealed is not null
+  on conflict (integration_id, item_id) do update set id = excluded.id, began_at = now()
+  returning id`;
+export const HOLD_ITEM = "select from tartan.items where integration_id = $1 and item_id = $2 for update";
+/** $3 the rotation. Has a row while it is under way. */
+export const HOLD_ROTATION = `
+  select id from tartan.token_rotations where integration_id = $1 and item_id = $2 and id = $3 for update`;
+export const DROP_ROTATION = "delete from tartan.token_rotations where integration_id = $1 and item_id = $2";
+/** The same if it is the rotation $3. */
+export const FORGET_ROTATION = `${DROP_ROTATION} and id = $3`;
+
+/** As many tokens that were ended are known. */
+const FORMER_MAX = 8;
+/** $3 the new token, sealed, $4 the SHA-256 of the old one. */
+export const REPLACE_TOKEN = `
+  update tartan.items set access_token_sealed = $3, updated_at = now(),
+    former_tokens_sha256 = (array[$4::bytea] || former_tokens_sha256)[1:${FORMER_MAX}]
+  where integration_id = $1 and item_id = $2 and access_token_sealed is not null`;
+
+/** The stored token, after whoever changes it now has committed. */
+export const CURRENT_TOKEN: Statement = {
+  name: "items_current_token",
+  text: `select access_token_sealed as sealed from tartan.items
+    where integration_id = $1 and item_id = $2 and access_token_sealed is not null for share`,
 };
 
 export const GET_ITEM_SECRET: Statement = {

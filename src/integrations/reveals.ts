@@ -112,12 +112,14 @@ export async function takeReveal(tx: Queryable, id: string, resource: string): P
 export interface Enabling {
   enabled: readonly string[];
   permissiblePurpose: string | null;
+  /** what its user has withdrawn is erased */
+  erasesRevoked: boolean;
 }
 
 /** Both are read at once: one change may set both, and Plaid refuses some of the resources without the purpose. */
 export async function enablingOf(q: Queryable, id: string): Promise<Enabling> {
   const [row] = (await q.query<Enabling>(ENABLED, [id])).rows;
-  return row ? { ...row } : { enabled: [], permissiblePurpose: null };
+  return row ? { ...row } : { enabled: [], permissiblePurpose: null, erasesRevoked: false };
 }
 
 /** The billed resources that the integration enables. */

@@ -2,8 +2,9 @@
  * An item's access token, as sync uses it: opened for a run, and confirmed once Plaid has answered it with this
  * item. Until then Tartan mirrors nothing that it reads.
  */
+import { hash } from "node:crypto";
 import type { Queryable } from "../database/types.ts";
-import { CONFIRM_TOKEN, GET_ITEM_SECRET } from "./queries.ts";
+import { CONFIRM_TOKEN, CURRENT_TOKEN, GET_ITEM_SECRET } from "./queries.ts";
 import { itemToken } from "./sealed.ts";
 import type { Vault } from "./vault.ts";
 
@@ -42,4 +43,20 @@ export async function confirmToken(
   sealed: Buffer,
 ): Promise<void> {
   await tx.query(CONFIRM_TOKEN, [integrationId, itemId, sealed]);
+}
+
+/** By which a token that was replaced is recognized. It is random, so its hash reveals nothing. */
+export const sha256Of = (token: string): Buffer => hash("sha256", token, "buffer");
+
+/**
+ * Whether the item has another token than this one by now. Waits for a rotation of it that is under way.
+ * @throws TartanError `vault_unsealable`
+ */
+export async function isReplaced(
+  q: Queryable,
+  vault: Vault,
+  { integrationId, itemId, accessToken }: { integrationId: string; itemId: string; accessToken: string },
+): Promise<boolean> {
+  const { rows } = await q.query<{ sealed: Buffer }>(CURRENT_TOKEN, [integrationId, itemId]);
+  return rows[0] !== undefined && vault.open(rows[0].sealed, itemToken(integrationId, itemId)) !== accessToken;
 }

@@ -31,6 +31,29 @@ const PURGE_WEBHOOKS = `
 const PURGE_REFUSALS = `delete from journal.refusals where ctid = any (array(
   select ctid from journal.refusals where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
+/** The others say what happened to the item, and hold none of its rows. */
+const FORGET_DATA = `${FORGET_ITEM} and webhook_type is distinct from 'ITEM'`;
+const CUT_SUMMARIES = `update journal.webhooks set update_info = jsonb_build_object('outcome', update_info -> 'outcome')
+  where integration_id = $1 and item_id = $2 and update_info is not null`;
+const CUT_ACCOUNT = `update journal.webhooks set update_info = tartan.without_account(update_info::json, $3)::jsonb
+  where integration_id = $1 and item_id = $2 and position($3 in update_info::text) > 0`;
+
+/** Deletes an item's webhooks except those about the item itself, of which only the outcome of their runs stays. */
+export async function forgetDataOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(FORGET_DATA, [integrationId, itemId]);
+  await tx.query(CUT_SUMMARIES, [integrationId, itemId]);
+}
+
+/** Cuts an account out of what the webhooks of its item led to. */
+export async function cutAccount(
+  tx: Queryable,
+  integrationId: string,
+  itemId: string,
+  accountId: string,
+): Promise<void> {
+  await tx.query(CUT_ACCOUNT, [integrationId, itemId, accountId]);
+}
+
 /** Settles an item's waiting webhooks: no run will serve them. */
 export async function settleItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(SETTLE_ITEM, [integrationId, itemId]);

@@ -1,6 +1,7 @@
 /**
- * Links an item: stores its sealed token, gives its earlier webhooks their user, and appends ITEM/CREATED and the event
- * item.linked, in one transaction. So a token whose sender got 200 is stored and will be used.
+ * Links an item: stores its sealed token, gives its earlier webhooks their user, and appends ITEM/CREATED (or ITEM/UPDATED, where a
+ * backend hands over a token that it has rotated) and the event item.linked, in one transaction. So a token whose sender got 200 is
+ * stored and will be used.
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
@@ -9,7 +10,7 @@ import { storeToken } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { newUuid } from "../model/ids.ts";
 import type { Linked, LinkedItem } from "../model/intake.ts";
-import { EVERYTHING } from "../model/webhook.ts";
+import { EVERYTHING, EVERYTHING_AGAIN } from "../model/webhook.ts";
 import { checked } from "../model/validation.ts";
 import { append } from "./append.ts";
 import { BACKFILL_USER } from "./queries.ts";
@@ -41,12 +42,12 @@ export async function linkWithin(tx: Queryable, vault: Vault, item: NewItem): Pr
       itemId,
       userId,
       webhookType: "ITEM",
-      webhookCode: "CREATED",
+      webhookCode: item.code ?? "CREATED",
       environment,
       receivedAt,
       body: bodyOf(item),
       proof: null,
-      requested: [EVERYTHING],
+      requested: [item.full ? EVERYTHING_AGAIN : EVERYTHING],
     },
   ]);
   await recordEvents(tx, [{ type: "item.linked", integrationId, itemId, userId, environment, data: { created } }]);
@@ -54,8 +55,8 @@ export async function linkWithin(tx: Queryable, vault: Vault, item: NewItem): Pr
 }
 
 /** The body as it came, unless the token is still in it. */
-function bodyOf({ body, itemId, userId, accessToken }: NewItem): Buffer {
+function bodyOf({ body, itemId, userId, accessToken, code = "CREATED" }: NewItem): Buffer {
   if (body && !body.includes(accessToken)) return body;
-  const fields = { webhook_type: "ITEM", webhook_code: "CREATED", item_id: itemId };
+  const fields = { webhook_type: "ITEM", webhook_code: code, item_id: itemId };
   return Buffer.from(JSON.stringify({ ...fields, ...(userId !== undefined && { user_id: userId }) }));
 }

@@ -19,6 +19,9 @@ const PURGE_UNFIT = `delete from mirror.unfit_values where ctid = any (array(
   select ctid from mirror.unfit_values where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
 const forgetIn = (of: Mirrored): string => `delete from ${nameOf(of)} t where ${own(of, "t")}`;
+const forgetAccountIn = (of: Mirrored): string => `
+  with gone as (delete from ${nameOf(of)} t where ${own(of, "t")} and t.account_id = $3 returning removed_at)
+  select count(*) filter (where removed_at is null)::int as count from gone`;
 const purgeIn = (table: string): string => `delete from ${table} where ctid = any (array(
   select ctid from ${table} where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
@@ -29,6 +32,38 @@ export const forgetItem = (tx: Queryable, integrationId: string, itemId: string)
 export async function forgetSubject(tx: Queryable, integrationId: string, { kind, id }: Subject): Promise<void> {
   for (const of of resourcesOf(kind).flatMap(tablesOf)) await tx.query(forgetIn(of), [integrationId, id]);
   await tx.query(FORGET_UNFIT, [integrationId, kind, id]);
+}
+
+/** Deletes an item's rows, except for the row that stands for the item itself. */
+export async function forgetRowsOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  const tables = resourcesOf("item").flatMap(tablesOf);
+  for (const of of tables.filter(({ table }) => table.key.length > 0))
+    await tx.query(forgetIn(of), [integrationId, itemId]);
+  await tx.query(FORGET_UNFIT, [integrationId, "item", itemId]);
+}
+
+/** The item's tables whose rows belong to one account each. */
+export const tablesOfAccounts = (): Mirrored[] =>
+  resourcesOf("item")
+    .flatMap(tablesOf)
+    .filter(
+      ({ table: { key, columns } }) => key.includes("account_id") || columns.some(({ name }) => name === "account_id"),
+    );
+
+/** Deletes the rows of one account of an item. @returns by resource, how many of them Plaid had */
+export async function forgetAccount(
+  tx: Queryable,
+  integrationId: string,
+  itemId: string,
+  accountId: string,
+): Promise<Map<string, number>> {
+  const current = new Map<string, number>();
+  for (const of of tablesOfAccounts()) {
+    const { rows } = await tx.query<{ count: number }>(forgetAccountIn(of), [integrationId, itemId, accountId]);
+    const { name } = of.resource;
+    current.set(name, (current.get(name) ?? 0) + (rows[0]?.count ?? 0));
+  }
+  return current;
 }
 
 /** In parts. */

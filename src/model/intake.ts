@@ -25,6 +25,10 @@ export interface LinkedItem {
   accessToken: string;
   /** your identifier of the user; when absent, the known one stays */
   userId?: string | undefined;
+  /** the webhook_code that said so; CREATED when absent */
+  code?: "CREATED" | "UPDATED" | undefined;
+  /** true: everything is read from the start */
+  full?: boolean | undefined;
   receivedAt?: Date | undefined;
   /** stored as the webhook's body; generated when absent or when it holds the token */
   body?: Buffer | undefined;

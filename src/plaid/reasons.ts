@@ -20,6 +20,9 @@ const LINK_AGAIN = "Ask the user to link the account again. Then unlink this ite
 const OTHER_WAY =
   "The user cannot fix this in Link now. Tartan keeps the rows and checks the item daily; contact Plaid's support or let the user link another account.";
 const RIGHT_TOKEN = "Post ITEM/CREATED again with the access token that belongs to this item_id.";
+const CURRENT_TOKEN =
+  "Post ITEM/UPDATED with the item's current access token, as a backend that rotates tokens does. If nobody has it, it is lost: " +
+  "ask the user to link the account again, then unlink this item.";
 const RIGHT_PROCESSOR_TOKEN = "Add the account again with its processor_token.";
 
 const BY_CODE: Readonly<Record<string, Reason>> = {
@@ -29,8 +32,8 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
   },
   INVALID_ACCESS_TOKEN: {
     message:
-      "Plaid does not accept the access token: it was rotated elsewhere, or belongs to another client or environment.",
-    next_step: `${RIGHT_TOKEN} A backend that rotates tokens posts each new one so.`,
+      "Plaid does not accept the access token: it was replaced elsewhere, or belongs to another client or environment.",
+    next_step: CURRENT_TOKEN,
   },
   INVALID_PROCESSOR_TOKEN: {
     message: "Plaid does not know the processor token, or it belongs to another client or environment.",

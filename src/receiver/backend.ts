@@ -1,6 +1,6 @@
 /**
  * The path of your backend: its requests carry the integration's secret and no `Plaid-Verification` header. They link items with
- * their tokens, report items that the user repaired, or request a reading as if Plaid had sent its webhook.
+ * their tokens, hand over tokens that your backend has rotated, report items that the user repaired, or request a reading as if Plaid had sent its webhook.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
@@ -24,7 +24,9 @@ export function openBackendPath(deps: ReceiverDeps): BackendPath {
     const reading = readFields(fields);
     const invalid = invalidOf(fields, reading);
     if (Object.keys(invalid).length > 0) throw malformed(invalid);
-    return isCreated(reading) ? await link(deps, request, fields) : await trigger(deps, request, fields, reading);
+    return hasToken(reading, fields)
+      ? await link(deps, request, fields, reading)
+      : await trigger(deps, request, fields, reading);
   };
 }
 
@@ -54,6 +56,12 @@ function checkSecret(headers: IncomingHttpHeaders, secret: string): void {
 
 const isCreated = ({ type, code }: WebhookReading): boolean => type === "ITEM" && code === "CREATED";
 
+const isUpdated = ({ type, code }: WebhookReading): boolean => type === "ITEM" && code === "UPDATED";
+
+/** ITEM/UPDATED has a token where the backend has rotated it. */
+const hasToken = (reading: WebhookReading, fields: Fields): boolean =>
+  isCreated(reading) || (isUpdated(reading) && fields["access_token"] != null);
+
 const TEXT = `must be a text of 1 to ${FIELD_MAX} characters`;
 
 /** Every invalid field, with what it must be. */
@@ -66,6 +74,8 @@ function invalidOf(fields: Fields, reading: WebhookReading): Invalid {
     invalid["item_id"] = `${TEXT}: Plaid's item_id`;
   if (isCreated(reading) && storableText(fields["access_token"]) === null)
     invalid["access_token"] = `${TEXT}: what /item/public_token/exchange answered`;
+  if (isUpdated(reading) && fields["access_token"] != null && storableText(fields["access_token"]) === null)
+    invalid["access_token"] = `${TEXT}: what /item/access_token/invalidate answered; or leave it out`;
   if (fields["user_id"] != null && storableText(fields["user_id"]) === null)
     invalid["user_id"] = `${TEXT}: your own identifier of the user; or leave it out`;
   if (fields["full"] != null && typeof fields["full"] !== "boolean") invalid["full"] = "must be true or false";
@@ -83,9 +93,12 @@ function link(
   { intake }: ReceiverDeps,
   { integration, body, receivedAt }: ReceivedRequest,
   fields: Fields,
+  reading: WebhookReading,
 ): Promise<Accepted> {
   return intake.accept({
     arrival: "linked_item",
+    code: isUpdated(reading) ? "UPDATED" : "CREATED",
+    full: fields["full"] === true,
     integrationId: integration.id,
     itemId: String(fields["item_id"]),
     accessToken: String(fields["access_token"]),

@@ -27,6 +27,28 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
   await tx.query(FORGET_ITEM, [integrationId, itemId]);
 }
 
+/** The deliveries of events with rows, and of webhooks that are not about the item itself. */
+const FORGET_DATA = `${FORGET_ITEM} and event_type not like 'item.%' and not (event_type = 'webhook.received'
+  and exists (select from journal.webhooks w where w.id = event_id and w.webhook_type = 'ITEM'))`;
+/** A body is made again from its event when it is sent again. */
+const CUT_BODIES = `update relay.deliveries set body = null, body_sha256 = null
+  where integration_id = $1 and item_id = $2 and event_type <> 'webhook.received' and position(convert_to($3, 'UTF8') in body) > 0`;
+
+/** Forgets the deliveries of what the events' and the journal's forgetting of an item's data deletes; call it before. */
+export async function forgetDataOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
+  await tx.query(FORGET_DATA, [integrationId, itemId]);
+}
+
+/** Forgets the bodies that were made of events with rows of an account. */
+export async function cutAccount(
+  tx: Queryable,
+  integrationId: string,
+  itemId: string,
+  accountId: string,
+): Promise<void> {
+  await tx.query(CUT_BODIES, [integrationId, itemId, accountId]);
+}
+
 /** In parts. */
 export const purgeIntegration = (q: Queryable, id: string): Promise<void> => untilNone(q, PURGE, [id]);
 

@@ -20,6 +20,7 @@ import type { Database, Queryable } from "../database/types.ts";
 import { finishCheck, type Check, type Seen } from "../integrations/checks.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
 import { getItemSecret } from "../integrations/items.ts";
+import { isReplaced } from "../integrations/tokens.ts";
 import { enabledOf } from "../integrations/reveals.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { append } from "../journal/append.ts";
@@ -92,7 +93,10 @@ export async function checkItem(deps: CheckDeps, check: Check, signal: AbortSign
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof PlaidError)) throw error;
-    if (!speaksOfItem(error)) return await postpone(deps, check, error);
+    // What Plaid answers to a token that was replaced meanwhile says nothing of the item.
+    const { accessToken } = opened;
+    const isOld = async () => await isReplaced(database, deps.vault, { ...check, accessToken });
+    if (!speaksOfItem(error) || (await isOld())) return await postpone(deps, check, error);
     const { errorType: error_type, errorCode: error_code } = error;
     return await recordGap(deps, check, opened, { error: { error_type, error_code } }, check.seen);
   }

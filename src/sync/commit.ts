@@ -24,6 +24,7 @@ import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
 import { noticesAfter } from "./item-news.ts";
 import type { NextNotices } from "./next-notices.ts";
+import { noteRevoked } from "./note-revoked.ts";
 import { forgetNotices, forgetRepair, writeNotices } from "./notices.ts";
 import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
 import { held, leaseLost } from "./lease.ts";
@@ -77,6 +78,7 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
     const notices = await noticesAfter(tx, ending, written);
     const counterparts = await counterpartsIn(tx, ending, written);
     await recordQuietly(tx, eventsOf(ending, written, notices, counterparts));
+    await noteRevoked(tx, ending, written);
     await settlePages(tx, ending);
     await settle(tx, ending, written, notices);
     return { info: written.info, healed: changed, wrong: wrong.resources, unfit: unfit ?? [] };

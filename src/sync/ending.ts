@@ -28,6 +28,8 @@ export interface Ending {
   environment: string | null;
   /** the billed resources that the integration enables */
   enabled: Enabled;
+  /** what its user has withdrawn is erased */
+  erasesRevoked: boolean;
   /** the sealed token, if Plaid had not answered it with this subject before */
   unconfirmed: Buffer | null;
   outcomes: readonly Outcome[];

@@ -13,6 +13,7 @@ import type { Ending, Written } from "./ending.ts";
 import { inPlainWords } from "./event-words.ts";
 import { namedBy } from "./life.ts";
 import type { NextNotices } from "./next-notices.ts";
+import { isWithdrawn } from "./note-revoked.ts";
 import type { Claim, LastError, Status } from "./types.ts";
 
 type RunEvent = NewEvent | PartedEvent;
@@ -38,7 +39,8 @@ export function eventsOf(
   const happened = derivedEvents(ending, written).map((event) => ({ ...head, ...inPlainWords(event) }));
   const ofNotices = noticeEvents(ending, notices).map((event) => ({ ...head, ...inPlainWords(event) }));
   const known = counterparts === null ? [] : knownBefore(counterparts, head);
-  const rows = changed(ending, written, head);
+  // What is about to be erased is sent nowhere.
+  const rows = ending.erasesRevoked && isWithdrawn(ending) ? [] : changed(ending, written, head);
   return [...happened, ...ofNotices, ...rows, ...known, ...outcome(ending, written, head)];
 }
 

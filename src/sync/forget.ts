@@ -103,6 +103,10 @@ async function forgetLoops(q: Queryable, key: readonly [string, string, string |
   await q.query(FORGET_LOOPS, key);
 }
 
+/** Forgets the loops of an item that wait, and their pages. */
+export const forgetLoopsOf = (tx: Queryable, integrationId: string, itemId: string): Promise<void> =>
+  forgetLoops(tx, [integrationId, "item", itemId]);
+
 /** Takes an item out of the queue; its mirrored rows and its runs stay. */
 export async function endItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(END_ITEM, [integrationId, itemId]);

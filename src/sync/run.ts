@@ -27,6 +27,7 @@ import { openReader, scopeOf, type ReaderDeps } from "./open-reader.ts";
 import { planRest, planRun, requestable, resourcesFor, touchedBy } from "./plan.ts";
 import { waitingWebhooks } from "./queue.ts";
 import { readAll } from "./read-all.ts";
+import { withoutReplaced } from "./replaced-token.ts";
 import { report, reportUnfit } from "./report.ts";
 import type { Delays } from "./retry.ts";
 import type { Claim, Decision, Outcome, Task } from "./types.ts";
@@ -45,7 +46,7 @@ export interface RunDeps extends ReaderDeps {
 export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Promise<void> {
   const { database, clock } = deps;
   const began = clock.now();
-  const [webhooks, statuses, loops, notices, { enabled, permissiblePurpose }] = await Promise.all([
+  const [webhooks, statuses, loops, notices, { enabled, permissiblePurpose, erasesRevoked }] = await Promise.all([
     waitingWebhooks(database, claim),
     readStatuses(database, claim),
     readLoopsOf(database, claim),
@@ -58,9 +59,10 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
   const planned = onlyGoesOn(claim, loops, webhooks) ? planRest(claim, enabled) : planRun(claim, webhooks, enabled);
   const tasks = comparing(claim, planned);
   const opened = tasks.length > 0 ? await openReader(deps, claim, permissiblePurpose, signal) : null;
-  const outcomes = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
+  const read = opened ? await readAll(opened, tasks, { statuses, loops }) : [];
+  const outcomes = await withoutReplaced(deps, claim, opened?.credentials["access_token"], read);
   signal.throwIfAborted();
-  const given = { claim, opened, enabled, statuses, loops, notices, webhooks, idle, tasks };
+  const given = { claim, opened, enabled, erasesRevoked, statuses, loops, notices, webhooks, idle, tasks };
   const conclude = (from: readonly Outcome[]) => endingOf(deps, given, from, () => clock.now() - began);
   let ending = await conclude(outcomes);
   const committed = await commitRun(database, ending).catch(async (error: unknown) => {
@@ -75,7 +77,10 @@ export async function run(deps: RunDeps, claim: Claim, signal: AbortSignal): Pro
 }
 
 /** What a run knows before it decides. */
-interface Given extends Pick<Ending, "claim" | "enabled" | "statuses" | "loops" | "notices" | "webhooks" | "idle"> {
+interface Given extends Pick<
+  Ending,
+  "claim" | "enabled" | "erasesRevoked" | "statuses" | "loops" | "notices" | "webhooks" | "idle"
+> {
   opened: Reader | null;
   tasks: readonly Task[];
 }

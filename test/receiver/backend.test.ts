@@ -156,6 +156,26 @@ describe("a request by secret", () => {
     expect((await subjects(world.database))[1]?.requested).toEqual(["*:full"]);
   });
 
+  test("ITEM/UPDATED with an access_token replaces the token of the item, and is journaled as ITEM/UPDATED without it", async () => {
+    await using world = await startWorld({ receiver: {} });
+    await world.receiver.backend({ ...created, user_id: "user-1" });
+    const [before] = await items(world);
+    const rotated = { ...updated, item_id: created.item_id, access_token: `${TOKEN}2`, full: true };
+    expect(await world.receiver.backend(rotated)).toMatchObject({ status: 200 });
+    const [after, ...more] = await items(world);
+    expect(more).toEqual([]);
+    expect(after?.user_id).toBe("user-1");
+    expect(after?.access_token_sealed.equals(before?.access_token_sealed ?? Buffer.alloc(0))).toBe(false);
+    const { access_token: _, ...kept } = rotated;
+    expect((await world.receiver.webhooks())[0]).toMatchObject({ webhook_code: "UPDATED", webhook: kept });
+    expect((await subjects(world.database))[0]?.requested).toContain("*:full");
+    expect(await everythingWritten(world)).not.toContain(TOKEN);
+    expect(await world.receiver.backend({ ...updated, access_token: 7 })).toMatchObject({
+      status: 400,
+      body: { error: { fields: { access_token: expect.stringContaining("/item/access_token/invalidate") } } },
+    });
+  });
+
   test("a backend may post HISTORICAL_UPDATE to have the history read, or with full to have it read anew", async () => {
     await using world = await startWorld({ receiver: {} });
     const fake = { webhook_type: "TRANSACTIONS", webhook_code: "HISTORICAL_UPDATE", item_id: "item-1" };

@@ -231,6 +231,7 @@ describe("an event", () => {
         served: [],
         idle: [],
         announcements: new Map(),
+        erasesRevoked: false,
         tookMs: () => 1,
       };
     };

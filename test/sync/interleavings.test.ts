@@ -145,6 +145,7 @@ const endingOf = (
     served: webhooks,
     idle: [],
     announcements: new Map(),
+    erasesRevoked: false,
     tookMs: () => 0,
   };
 };

@@ -38,6 +38,8 @@ export interface ApiDeps {
   guard: Guard;
   /** runs a route's transform for a preview */
   transforms: Transforms;
+  /** the data directory, which keeps a token that is rotated until it has committed */
+  dataDir: string;
   /** the start of the intake URLs; a function, since port 0 is known only once the server listens */
   publicUrl(): string;
 }

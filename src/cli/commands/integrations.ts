@@ -15,7 +15,13 @@ import { checkCredentials } from "../../plaid/credentials.ts";
 import { TartanError } from "../../errors.ts";
 import { ENABLABLE, REVEALABLE } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
-import { askForIntegration, purposeIn, type IntegrationAnswers, type IntegrationFlags } from "./integrations/ask.ts";
+import {
+  askForIntegration,
+  policyIn,
+  purposeIn,
+  type IntegrationAnswers,
+  type IntegrationFlags,
+} from "./integrations/ask.ts";
 import { callsCommand } from "./integrations/calls.ts";
 import { confirmMasking, sayListChanges } from "./integrations/lists.ts";
 import { found, show } from "./integrations/show.ts";
@@ -90,6 +96,7 @@ function createCommand(): Command {
     .option("--reveal <resources>", REVEAL_HELP, namesOf)
     .option("--permissible-purpose <purpose>", PURPOSE_HELP)
     .option("--enable <resources>", ENABLE_HELP, namesOf)
+    .option("--revoked-data <policy>", REVOKED_HELP)
     .option("--adopt-items", ADOPT_HELP)
     .option("--link-name <name>", LINK_NAME_HELP)
     .option("--link-language <code>", LINK_LANGUAGE_HELP)
@@ -112,6 +119,7 @@ const DAYS_HELP = `days of transactions for items that are not initialised yet, 
 const REVEAL_HELP = `resources whose sensitive fields are not masked: ${REVEALABLE.join(",")}`;
 const ENABLE_HELP = `billed resources to request: ${ENABLABLE.join(",") || "there are none"}`;
 
+const REVOKED_HELP = "keep or erase: what becomes of data whose user withdraws the permission at Plaid (keep)";
 const ADOPT_HELP = "link new items by itself: exchange the public tokens in Plaid's LINK webhooks";
 const LINK_NAME_HELP = "the name of your application in Link, where a Link token gives none";
 const LINK_LANGUAGE_HELP = "the language of Link, where a Link token gives none, such as en";
@@ -136,6 +144,7 @@ function updateCommand(): Command {
     .option("--reveal <resources>", `${REVEAL_HELP}; ${REPLACES}, \`none\` masks all`, namesOf)
     .option("--permissible-purpose <purpose>", PURPOSE_HELP)
     .option("--enable <resources>", `${ENABLE_HELP}; ${REPLACES}, \`none\` requests none`, namesOf)
+    .option("--revoked-data <policy>", REVOKED_HELP)
     .option("--adopt-items", ADOPT_HELP)
     .option("--no-adopt-items", "leave public tokens to your backend")
     .option("--link-name <name>", LINK_NAME_HELP)
@@ -155,6 +164,7 @@ interface UpdateFlags extends Json {
   reveal?: string[];
   enable?: string[];
   adoptItems?: boolean;
+  revokedData?: string;
   linkName?: string;
   linkLanguage?: string;
   reason?: string;
@@ -173,6 +183,7 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
     revealed_resources: reveal,
     enabled_resources: enable,
     adopt_items: flags.adoptItems,
+    revoked_data: policyIn(flags.revokedData),
     link_client_name: flags.linkName,
     link_language: flags.linkLanguage,
   };

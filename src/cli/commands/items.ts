@@ -20,6 +20,7 @@ import { PER_MINUTE } from "../../fleet/webhook-move.schema.ts";
 import { statement } from "./items/statement.ts";
 import { kindsOf, sayMeanings, sayNotices } from "./items/notices.ts";
 import { sayTwice } from "./items/twice.ts";
+import { rotateCommand } from "./items/rotate-token.ts";
 import { importItems } from "./items/import.ts";
 import { moveWebhooksCommand } from "./items/move-webhooks.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
@@ -91,6 +92,7 @@ export function itemsCommand(): Command {
     .option("--json", "print JSON")
     .action(withCore(sync));
   items.addCommand(checkCommand());
+  items.addCommand(rotateCommand());
   items.addCommand(statementCommand());
   items.addCommand(moveWebhooksCommand());
   items.addCommand(removeCommand());

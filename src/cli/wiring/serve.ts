@@ -14,6 +14,7 @@ import { TartanError } from "../../errors.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
 import { openDirectory } from "../../integrations/directory.ts";
 import { allIntegrations } from "../../integrations/unfinished.ts";
+import { startErasing } from "../../lifecycle/revocations.ts";
 import { startReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
@@ -21,6 +22,7 @@ import { startLinking } from "../../linking/adopt.ts";
 import { noteArrivals } from "../../linking/sessions.ts";
 import { pruneLinks } from "../../linking/forget.ts";
 import { openRefusals } from "../../journal/refusals.ts";
+import { takeInTokens } from "../../integrations/rescued-tokens.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import type { KnownIntegration } from "../../model/integration.ts";
 import { pruneFleet } from "../../fleet/retention.ts";
@@ -58,8 +60,10 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(core);
+  await takeInTokens({ database, vault, logger }, config.dataDir);
   closer.use(await startJanitor(janitorOptions(core)));
   closer.use(await startReveals({ database, logger, clock }));
+  if (roles.includes("sync")) closer.use(await startErasing({ database, logger, clock }));
   const { key, generated } = await ensureAdminKey(database, config.adminKey);
 
   if (roles.includes("sync")) {
@@ -206,6 +210,7 @@ async function listen(
     keys,
     clientFor,
     limitFactor: config.plaidLimitFactor,
+    dataDir: config.dataDir,
     urls: { allowHttp: config.relayAllowHttp, checkUrl: guard.check },
     guard,
     transforms: closer.use(openTransforms()),

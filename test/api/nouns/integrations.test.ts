@@ -126,6 +126,7 @@ describe("an integration", () => {
       "name",
       "plaid_url",
       "revealed_resources",
+      "revoked_data",
       "service",
       "updated_at",
       "url",

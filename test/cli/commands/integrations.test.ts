@@ -74,7 +74,11 @@ it("`tartan integrations update` changes the given options and leaves the rest",
     include_original_description: false,
     name: "Ours",
   });
-  expect(await cli.json(`${update} --days-requested default`)).toMatchObject({ days_requested: null });
+  expect(await cli.json(`${update} --days-requested default --revoked-data erase`)).toMatchObject({
+    days_requested: null,
+    revoked_data: "erase",
+  });
+  expect(await cli.refusal(`${update} --revoked-data sometimes`)).toMatch(/^invalid_request: .*must be keep or erase/);
   const said = await cli.text(`${update} --name Theirs --days-requested 90`);
   expect(said).toContain("✓ Theirs is changed");
   expect(said).toContain("Items whose transactions are already initialised keep the length of their history.");

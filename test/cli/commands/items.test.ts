@@ -201,6 +201,26 @@ describe("items sync and remove", () => {
     expect(await cli.refusal("items statement", item.item_id, id, "--output", nowhere)).toMatch(/^invalid_request: /);
   });
 
+  it("`tartan items rotate-token` replaces the token at Plaid only with --yes, prints no token, and refuses an unknown item", async () => {
+    const [item] = made(1) as [Item];
+    const env = { PLAID_ACCESS_TOKEN: item.access_token, TARTAN_DATA_DIR: folder };
+    const rotating = cli.with(env);
+    await rotating.text("items add", item.item_id, "--integration", world.integration.id);
+    expect(await rotating.refusal("items rotate-token", item.item_id)).toMatch(
+      /^invalid_request: .*ends the access token/,
+    );
+    const said = await rotating.text("items rotate-token", item.item_id, "--yes", "--reason", "it was in a log");
+    expect(said).toContain(`✓ ${item.item_id} has a new access token`);
+    const again = await rotating.json("items rotate-token", item.item_id, "--yes");
+    expect(again).toEqual({
+      item_id: item.item_id,
+      integration_id: world.integration.id,
+      rotated_at: expect.any(String),
+    });
+    expect(said).not.toContain("access-sandbox");
+    expect(await rotating.refusal("items rotate-token not-an-item --yes")).toMatch(/^not_found: /);
+  });
+
   it("`tartan items remove` deletes the token of an item only with --yes, and with --erase everything about it", async () => {
     const [unlinked, erased] = [await added(), await added()];
     expect(await cli.refusal("items remove", unlinked)).toMatch(

@@ -1,4 +1,7 @@
 /** The API server on a free port, with the simulator as Plaid, and calls to it. */
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { createServer, type ServerDeps } from "../../../src/api/server.ts";
@@ -45,6 +48,8 @@ interface ApiOptions {
   /** destinations may be on this machine, by default */
   urls?: ServerDeps["urls"];
   config?: Partial<ServerDeps["config"]>;
+  /** where a token that is rotated is kept */
+  dataDir?: string;
 }
 
 export interface ApiPart {
@@ -83,7 +88,7 @@ export const api = {
   },
 } as const;
 
-async function depsOf(world: Base, { roles, urls, config }: ApiOptions, logger: Logger): Promise<ServerDeps> {
+async function depsOf(world: Base, { roles, urls, config, dataDir }: ApiOptions, logger: Logger): Promise<ServerDeps> {
   const { database, vault } = world;
   const guard = createGuard({ allow: ["127.0.0.0/8"] });
   const clientFor: ServerDeps["clientFor"] = ({ plaidUrl: baseUrl, clientId, secret }) =>
@@ -91,6 +96,7 @@ async function depsOf(world: Base, { roles, urls, config }: ApiOptions, logger: 
   const intake = world.use(openIntake({ database, vault, queueMax: 1000, logger }));
   return {
     config: { publicUrl: undefined, host: "127.0.0.1", port: 0, trustedProxies: [], allowedSources: [], ...config },
+    dataDir: dataDir ?? join(tmpdir(), "tartan-without-data-directory", randomUUID()),
     roles: roles ?? { receiver: true, api: true, sync: true },
     database,
     vault,

@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import { CHANGED_TABLES, type EventType, type FixedType } from "../../../events/event-types.ts";
-import { Duplicate, Replacement } from "../items/shapes.ts";
 import { NOTICE_ENDS, NOTICE_KINDS, PUBLIC_TOKEN_REASONS } from "../../../model/statuses.ts";
+import { certainty } from "../items/shapes.ts";
 import { ENDS } from "../../../sync/life.ts";
 import { anyObject, noTimestamp, timestamp, described } from "../../../model/schema.ts";
 
@@ -114,6 +114,26 @@ const publicToken = {
   webhook_id: noText("The first webhook that brought it, `whk_…`."),
   link_session_id: noText("Plaid's id of the session of Link."),
 };
+const duplicate = z.looseObject({
+  item_id: text("The other Item, which is linked too."),
+  accounts: described(
+    z.array(
+      z.looseObject({
+        account_id: text("The account of this Item."),
+        other_account_id: text("The same account in the other Item."),
+        certainty,
+      }),
+    ),
+    "The accounts that both have.",
+  ),
+});
+
+const replacement = z.looseObject({
+  account_id: text("The account as it is called now."),
+  old_account_id: text("Its id before, which is gone."),
+  old_item_id: text("The Item that had it; this Item, where the id changed within it."),
+  certainty,
+});
 
 const syncCompleted = z.looseObject({
   run_id: runId,
@@ -186,12 +206,19 @@ const FIXED = {
     ...words,
     item: noPlaidItem,
   }),
+  "item.data_erased": z.looseObject({
+    reason: described(
+      z.enum(["permission_revoked", "account_revoked"]),
+      "What the user withdrew: all of it, or one account.",
+    ),
+    account_id: noText("The account; null where it is the whole Item."),
+  }),
   "item.duplicate_found": z.looseObject({
-    duplicates: described(z.array(Duplicate), "The other items, each with the accounts that both have."),
+    duplicates: described(z.array(duplicate), "The other items, each with the accounts that both have."),
     next_step: text("What to do about it."),
   }),
   "accounts.replaced": z.looseObject({
-    accounts: described(z.array(Replacement), "Each account with the id by which it was known before."),
+    accounts: described(z.array(replacement), "Each account with the id by which it was known before."),
   }),
   "item.notice_cleared": z.looseObject({
     kind: described(z.enum(NOTICE_KINDS), "What no longer holds."),

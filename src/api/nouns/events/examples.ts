@@ -98,6 +98,7 @@ const DATA: Record<FixedType, object> = {
   "item.new_accounts": { item: plaidItem },
   "item.account_revoked": { account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp", item: plaidItem },
   "item.permissions_required": { product: "auth", item: plaidItem },
+  "item.data_erased": { reason: "account_revoked", account_id: "BxBXxLj1m4HMXBm9WZZmCWVbPjX16EHwv99vp" },
   "item.duplicate_found": {
     duplicates: [
       {

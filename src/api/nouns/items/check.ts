@@ -7,7 +7,7 @@ import { FULL_CHECK_STATUSES, getFullCheck, requestFullCheck } from "../../../sy
 import { FullCheckRequest } from "../../../sync/item.schema.ts";
 import { getItem } from "../../../sync/items.ts";
 import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
-import { ItemParams, noItem } from "./operations.ts";
+import { ItemParams, noItem } from "./which-item.ts";
 
 export function checkOperations(api: Api, { database }: ApiDeps): void {
   const find = async (id: string, integration?: string) => {

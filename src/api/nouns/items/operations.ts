@@ -1,13 +1,12 @@
 /** /v1/items: Plaid Items, from link to unlink. */
 import { z } from "zod";
 import { reason } from "../../../audit/audit.schema.ts";
-import { TartanError } from "../../../errors.ts";
 import { LinkedItem } from "../../../integrations/item.schema.ts";
 import { getItemSecret } from "../../../integrations/items.ts";
 import { eraseItem, unlinkItem } from "../../../lifecycle/items.ts";
 import { unfitValues } from "../../../mirror/unfit-queries.ts";
 import { flag } from "../../../model/listing.ts";
-import { namedIntegration, namedItem, text } from "../../../model/schema.ts";
+import { namedIntegration, text } from "../../../model/schema.ts";
 import { PlaidError } from "../../../plaid/errors.ts";
 import { resourcesOfItem } from "../../../sync/cursor-queries.ts";
 import { knownTwice } from "../../../sync/duplicates.ts";
@@ -18,8 +17,10 @@ import { requestSync } from "../../../sync/queries.ts";
 import { about, inPlain, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
 import { list } from "../../http/shapes.ts";
 import { INTEGRATION_ID, ITEM_ID, USER_ID } from "../../../model/examples.ts";
+import { rotateOperation } from "./rotate-token.ts";
 import { openStatementFile } from "./statement-file.ts";
 import { Item, ItemDeleted, itemExample, ItemIntroduced, SyncRequested } from "./shapes.ts";
+import { ItemParams, noItem, whichIntegration } from "./which-item.ts";
 
 export function itemOperations(api: Api, deps: ApiDeps): void {
   const { database } = deps;
@@ -51,6 +52,8 @@ export function itemOperations(api: Api, deps: ApiDeps): void {
     await requestSync(database, item_id, body);
     return reply.code(202).send({ item_id, due: true as const });
   });
+
+  rotateOperation(api, deps, find);
 
   api.get("/v1/items/:item_id/statements/:statement_id/file", { schema: FILE }, async (request, reply) => {
     const { params, query, actor } = request;
@@ -93,15 +96,7 @@ async function removeAtPlaid(deps: ApiDeps, integrationId: string, itemId: strin
   return true;
 }
 
-export const noItem = (id: string): TartanError =>
-  new TartanError("not_found", `There is no Item ${id}; POST /v1/items or ITEM/CREATED at the intake links one.`);
-
 const NewItem = z.strictObject({ integration_id: namedIntegration, ...LinkedItem.shape });
-export const ItemParams = z.object({ item_id: namedItem });
-/** Two integrations rarely link one Item; this parameter then says which of them is meant. */
-const whichIntegration = {
-  integration_id: text(100, "Which integration is meant, if several link the Item; by default the latest.").optional(),
-};
 
 const PAGE_OF_ITEMS = list(Item, itemExample, "A page of Items.");
 

@@ -6,7 +6,8 @@ import { getItem } from "../../../sync/items.ts";
 import { listRuns } from "../../../sync/queries.ts";
 import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
 import { list } from "../../http/shapes.ts";
-import { ItemParams, noItem } from "./operations.ts";
+
+import { ItemParams, noItem } from "./which-item.ts";
 import { INTEGRATION_ID, ITEM_ID, UPDATE_INFO } from "../../../model/examples.ts";
 
 export function runOperations(api: Api, { database }: ApiDeps): void {

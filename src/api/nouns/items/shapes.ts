@@ -145,7 +145,7 @@ const UnfitValue = z
     description: "A value of Plaid's that does not fit its column: the column is null, and `raw` has the value.",
   });
 
-const certainty = described(
+export const certainty = described(
   z.enum(["certain", "likely"]),
   "`certain`: Plaid's persistent_account_id is the same. `likely`: mask, name, type and subtype are the same.",
 );
@@ -164,7 +164,7 @@ export const Duplicate = z
       "The accounts that both have.",
     ),
   })
-  .meta({ id: "Duplicate", description: "Another Item of the same user that has the same accounts." });
+  .meta({ description: "Another Item of the same user that has the same accounts." });
 
 export const Replacement = z
   .object({
@@ -173,7 +173,7 @@ export const Replacement = z
     old_item_id: described(z.string(), "The Item that had it; this Item, where the id changed within it."),
     certainty,
   })
-  .meta({ id: "Replacement", description: "An account that was known by another id before." });
+  .meta({ description: "An account that was known by another id before." });
 
 export const Item = z
   .object({
@@ -252,6 +252,13 @@ export const SyncRequested = z.object({ item_id: itemId, due: z.literal(true) })
   description: "The sync is due; it runs as soon as a worker is free.",
   examples: [{ item_id: ITEM_ID, due: true }],
 });
+
+export const TokenRotated = z
+  .object({ item_id: itemId, integration_id: integrationId, rotated_at: timestamp("When the new token was stored.") })
+  .meta({
+    description: "The Item has a new access token, which Tartan uses from now on.",
+    examples: [{ item_id: ITEM_ID, integration_id: INTEGRATION_ID, rotated_at: "2026-11-20T17:03:29.500Z" }],
+  });
 
 export const ItemDeleted = z
   .object({

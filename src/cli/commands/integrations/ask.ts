@@ -23,6 +23,7 @@ export interface IntegrationFlags {
   reveal?: string[];
   enable?: string[];
   adoptItems?: true;
+  revokedData?: string;
   linkName?: string;
   linkLanguage?: string;
   reason?: string;
@@ -57,6 +58,7 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
     ...(flags.reveal === undefined ? {} : { revealed_resources: flags.reveal }),
     ...(flags.enable === undefined ? {} : { enabled_resources: flags.enable }),
     ...(flags.adoptItems && { adopt_items: true }),
+    ...(flags.revokedData === undefined ? {} : { revoked_data: policyIn(flags.revokedData) }),
     ...(flags.linkName === undefined ? {} : { link_client_name: flags.linkName }),
     ...(flags.linkLanguage === undefined ? {} : { link_language: flags.linkLanguage }),
   };
@@ -64,6 +66,10 @@ export async function askForIntegration(flags: IntegrationFlags, env: NodeJS.Pro
   const required = ask ? await askTheRest(given) : insistOn(given);
   return { ...required, ...optional };
 }
+
+/** The schema refuses other values. */
+export const policyIn = (text: string | undefined): NewIntegration["revoked_data"] =>
+  text as NewIntegration["revoked_data"];
 
 /** `none` is null; the schema refuses other values. */
 export const purposeIn = (text: string): NewIntegration["consumer_report_permissible_purpose"] =>

@@ -4,8 +4,10 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormatsModule from "ajv-formats";
 import { expect, it } from "vitest";
 import { schemaFile } from "../../../../src/api/docs/event-schemas.ts";
+import { updateIntegration } from "../../../../src/lifecycle/integrations.ts";
 import { unlinkItem } from "../../../../src/lifecycle/items.ts";
 import { eraseSubject } from "../../../../src/lifecycle/subjects.ts";
+import { eraseWithdrawn } from "../../../../src/lifecycle/revocations.ts";
 import { EVENT_TYPES, type EventType } from "../../../../src/events/event-types.ts";
 import { recordEvents } from "../../../../src/events/events.ts";
 import { silentLogger } from "../../../../src/logger.ts";
@@ -76,13 +78,13 @@ async function live(world: World<"sync">): Promise<void> {
   await unlinkItem(world.database, world.integration.id, other.item_id);
 }
 
-/** A login that is linked twice, and then once more after the first two are gone. */
+/** A login that is linked twice, and once more after the first two are gone; and one that is withdrawn and erased. */
 async function liveTwice(world: World<"sync">): Promise<void> {
   const { work, notifyAndWork } = openEventReader(world);
-  const items = world.integration.makeItems(3, 1, { user: "user_good", institution_id: "ins_109508" });
-  const link = async (item: Item | undefined) => {
+  const items = world.integration.makeItems(4, 1, { user: "user_good", institution_id: "ins_109508" });
+  const link = async (item: Item | undefined, user_id = "a user") => {
     if (!item) throw new Error("no item");
-    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "a user" });
+    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id });
     await work();
   };
   await link(items[0]);
@@ -92,6 +94,14 @@ async function liveTwice(world: World<"sync">): Promise<void> {
     await notifyAndWork(item, "USER_PERMISSION_REVOKED");
   }
   await link(items[2]);
+  await link(items[3], "another user");
+  const { database, vault, integration, simulator } = world;
+  await updateIntegration(database, vault, integration.id, { revoked_data: "erase" });
+  for (const item of items.slice(3)) {
+    simulator.control.revokeItem(item.item_id, { webhooks: false });
+    await notifyAndWork(item, "USER_PERMISSION_REVOKED");
+  }
+  await eraseWithdrawn(database);
 }
 
 /** An item with something of every product that is mirrored. */

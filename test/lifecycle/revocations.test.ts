@@ -1,0 +1,305 @@
+/** What a user withdraws at Plaid is erased where the integration says so: all of it, and nothing of another account or item. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { updateIntegration } from "../../src/lifecycle/integrations.ts";
+import { unlinkItem } from "../../src/lifecycle/items.ts";
+import { eraseWithdrawn } from "../../src/lifecycle/revocations.ts";
+import { tablesOfAccounts } from "../../src/mirror/forget.ts";
+import { nameOf } from "../../src/mirror/rows.ts";
+import { requestSync } from "../../src/sync/queries.ts";
+import { getItem } from "../../src/sync/items.ts";
+import { append } from "../../src/journal/append.ts";
+import { openEventReader, typesOf, type EventReader } from "../sync/event-reader.ts";
+import { markAll } from "../support/mark.ts";
+import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { webhook } from "../support/webhook.ts";
+import { ALL_PRODUCTS, startWorld, type Item, type World } from "../support/world/index.ts";
+
+let world: World<"sync">;
+let reader: EventReader;
+beforeAll(async () => {
+  world = await startWorld({ integration: { revoked_data: "erase" }, sync: {} });
+  reader = openEventReader(world);
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const erase = () => eraseWithdrawn(world.database);
+const policy = (revoked_data: "keep" | "erase") =>
+  updateIntegration(world.database, world.vault, world.integration.id, { revoked_data });
+
+async function linked(products: string[] = ["transactions"], transactions = 40): Promise<Item> {
+  const [item] = world.integration.makeItems(1, transactions, {
+    products,
+    user: "user_good",
+    institution_id: "ins_109508",
+  });
+  if (!item) throw new Error("no item");
+  await world.integration.link(item);
+  await reader.work();
+  return item;
+}
+
+const accountsOf = ({ item_id }: Item): string[] =>
+  world.simulator.control.accounts(item_id).accounts.map(({ account_id }) => String(account_id));
+
+/** Plaid's webhook that an account was withdrawn, and the run that it causes. */
+async function told({ item_id }: Item, account_id: string, code = "USER_ACCOUNT_REVOKED"): Promise<void> {
+  const body = Buffer.from(JSON.stringify({ webhook_type: "ITEM", webhook_code: code, item_id, account_id }));
+  const given = { integrationId: world.integration.id, itemId: item_id, webhookType: "ITEM", webhookCode: code, body };
+  await append(world.database, [webhook(given)]);
+  await markAll(world.database);
+  await reader.work();
+}
+
+/** All that the tables hold about an item, as text, by table. */
+async function written(itemId: string): Promise<Map<string, string>> {
+  const { database } = world;
+  const { rows: mirrored } = await database.query<{ name: string }>(
+    `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     join pg_attribute a on a.attrelid = c.oid and a.attname = 'item_id'
+     where n.nspname = 'plaid' and c.relkind = 'r' order by 1`,
+  );
+  const statements = new Map(
+    mirrored.map(({ name }) => [name, `select to_jsonb(t)::text as text from ${name} t where item_id = $1`]),
+  );
+  statements.set("runs", "select summary::text as text from sync.runs where subject_id = $1");
+  statements.set("cursors", "select resource || ' ' || rows as text from sync.cursors where id = $1");
+  statements.set(
+    "webhooks",
+    "select concat(convert_from(body, 'UTF8'), update_info) as text from journal.webhooks where item_id = $1",
+  );
+  statements.set("events", "select convert_from(payload, 'UTF8') as text from events.events where item_id = $1");
+  const found = new Map<string, string>();
+  for (const [name, statement] of statements) {
+    const { rows } = await database.query<{ text: string }>(`${statement} order by 1`, [itemId]);
+    if (rows.length > 0) found.set(name, rows.map(({ text }) => text).join("\n"));
+  }
+  return found;
+}
+
+/** A delivery of each event and webhook of the item, with a body of its own that says `body`. */
+async function delivered(itemId: string, body: string): Promise<void> {
+  const { database, integration } = world;
+  await database.query(
+    "insert into relay.destinations (id, url) values ('dst_1', 'https://x.example') on conflict do nothing",
+  );
+  await database.query(
+    `insert into relay.deliveries (id, destination_id, event_id, event_type, integration_id, item_id, route_id, route_version, form,
+      due_at, body)
+     select gen_random_uuid(), 'dst_1', e.id, e.type, $1, $2, 'rte_1', 1, 'transform', now(), convert_to($3, 'UTF8') from (
+       select id, type from events.events where item_id = $2
+       union all select id, 'webhook.received' from journal.webhooks where item_id = $2) e`,
+    [integration.id, itemId, body],
+  );
+}
+const deliveries = async (itemId: string): Promise<{ type: string; made: boolean }[]> =>
+  (
+    await world.database.query<{ type: string; made: boolean }>(
+      `select distinct event_type as type, body is not null as made from relay.deliveries where item_id = $1 order by 1`,
+      [itemId],
+    )
+  ).rows;
+
+it("every table of an item that has an account_id is among those from which an account is erased", async () => {
+  const { rows } = await world.database.query<{ name: string }>(
+    `select c.table_schema || '.' || c.table_name as name from information_schema.columns c
+     join information_schema.columns i using (table_schema, table_name)
+     join pg_class r on r.oid = format('%I.%I', c.table_schema, c.table_name)::regclass and r.relkind = 'r'
+     where c.table_schema = 'plaid' and c.column_name = 'account_id' and i.column_name = 'item_id'`,
+  );
+  const known = tablesOfAccounts().map(nameOf);
+  // Reports name the item of each account; they belong to no item, and are subjects of their own.
+  const ofReports = rows.map(({ name }) => name).filter((name) => !known.includes(name));
+  const REPORT = /^plaid\.(asset_report|cra|bank_income|payroll|pay_stubs|w2s|form_1099s|processor)/;
+  expect(ofReports.filter((name) => !REPORT.test(name))).toEqual([]);
+  expect(known).toEqual(
+    expect.arrayContaining(["plaid.accounts", "plaid.transactions", "plaid.holdings", "plaid.auth_ach"]),
+  );
+});
+
+it("an item whose permission was withdrawn keeps its own row and its end, and everything else of it is erased once", async () => {
+  const [item, other] = [await linked(["transactions", "auth", "identity"]), await linked()];
+  const untouched = await written(other.item_id);
+  world.simulator.control.revokeItem(item.item_id, { webhooks: false });
+  const events = await reader.notifyAndWork(item, "USER_PERMISSION_REVOKED");
+  expect(typesOf(events)).toEqual(["item.removed", "sync.completed"]);
+  await delivered(item.item_id, "{}");
+  expect((await deliveries(item.item_id)).map(({ type }) => type)).toContain("accounts.changed");
+  expect(await erase()).toBe(1);
+  expect((await deliveries(item.item_id)).map(({ type }) => type)).toEqual([
+    "item.linked",
+    "item.removed",
+    "webhook.received",
+  ]);
+  const left = await written(item.item_id);
+  expect([...left.keys()]).toEqual(["plaid.items", "webhooks", "events"]);
+  const text = [...left.values()].join("\n");
+  for (const account of accountsOf(item)) expect(text).not.toContain(account);
+  expect(text).not.toContain("Plaid Checking");
+  expect(typesOf(await reader.eventsOf(item.item_id))).toEqual(["item.linked", "item.removed", "item.data_erased"]);
+  expect((await reader.eventsOf(item.item_id)).at(-1)?.data).toEqual({
+    reason: "permission_revoked",
+    account_id: null,
+  });
+  expect(await getItem(world.database, item.item_id)).toMatchObject({
+    status: "ended",
+    error_code: "USER_PERMISSION_REVOKED",
+    next_step: expect.stringContaining("Delete what you hold"),
+    counts: { accounts: 0, transactions: 0 },
+  });
+  expect(await written(other.item_id)).toEqual(untouched);
+  expect(await erase()).toBe(0);
+  const { rows } = await world.database.query("select action from tartan.audit_log where target = $1", [item.item_id]);
+  expect(rows).toEqual([{ action: "item.data_erased" }]);
+});
+
+it("with the policy keep, the rows of a withdrawn item stay with removed_at", async () => {
+  const item = await linked();
+  await policy("keep");
+  world.simulator.control.revokeItem(item.item_id, { webhooks: false });
+  expect(typesOf(await reader.notifyAndWork(item, "USER_PERMISSION_REVOKED"))).toContain("transactions.changed");
+  expect(await erase()).toBe(0);
+  await policy("erase");
+  const { rows } = await world.database.query(
+    "select count(*)::int as rows, count(removed_at)::int as removed from plaid.transactions where item_id = $1",
+    [item.item_id],
+  );
+  expect(rows).toEqual([{ rows: 40, removed: 40 }]);
+});
+
+it("of a withdrawn account nothing is left but its id, and the rows, events and counts of the other accounts are as they were", async () => {
+  const item = await linked(
+    [...ALL_PRODUCTS].filter((name) => name !== "balance"),
+    60,
+  );
+  const { control } = world.simulator;
+  const checking = control.accounts(item.item_id).accounts.find(({ name }) => name === "Plaid Checking");
+  const revoked = String(checking?.["account_id"]);
+  const others = accountsOf(item).filter((id) => id !== revoked);
+  const before = await written(item.item_id);
+  expect(before.get("events")).toContain(revoked);
+  control.revokeAccount(item.item_id, { account_id: revoked, webhooks: false });
+  await delivered(item.item_id, JSON.stringify({ account: revoked }));
+  await told(item, revoked);
+  expect(await erase()).toBe(1);
+  // A body that was made of an event is made again of what is left of it.
+  expect((await deliveries(item.item_id)).filter(({ made, type }) => made && type !== "webhook.received")).toEqual([]);
+  const after = await written(item.item_id);
+  for (const [name, text] of after) {
+    if (["webhooks", "events"].includes(name)) continue;
+    expect([name, text.includes(revoked)]).toEqual([name, false]);
+  }
+  const events = await reader.eventsOf(item.item_id);
+  const naming = events.filter(({ text }) => text.includes(revoked));
+  expect(typesOf(naming)).toEqual(["item.account_revoked", "item.data_erased"]);
+  const rowsIn = (account: string, texts: Map<string, string>) =>
+    [...texts].filter(([name]) => name.startsWith("plaid.")).map(([name, text]) => [name, text.split(account).length]);
+  for (const account of others) expect(rowsIn(account, after)).toEqual(rowsIn(account, before));
+  // The first events still have every row of the other accounts, number for number.
+  const transactions = before
+    .get("events")
+    ?.split("\n")
+    .find((text) => text.includes('"type":"transactions.changed"'));
+  const wanted = (JSON.parse(transactions ?? "{}") as { data: { added: { account_id: string }[] } }).data.added;
+  const first = events.find(({ type }) => type === "transactions.changed");
+  expect(first?.data["added"]).toEqual(wanted.filter(({ account_id }) => account_id !== revoked));
+  const webhooks = await world.database.query<{ text: string }>(
+    "select coalesce(update_info::text, '') as text from journal.webhooks where item_id = $1",
+    [item.item_id],
+  );
+  for (const { text } of webhooks.rows) expect(text).not.toContain(revoked);
+  await requestSync(world.database, item.item_id, { full: true });
+  await reader.work();
+  await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
+  const { rows } = await world.database.query<{ rows: number; now: number }>(
+    `select c.rows::int, (select count(*)::int from plaid.current_transactions t where t.item_id = $1) as now
+     from sync.cursors c where id = $1 and resource = 'transactions'`,
+    [item.item_id],
+  );
+  expect(rows[0]?.rows).toBe(rows[0]?.now);
+});
+
+it("an account that Plaid still lists is not erased, whatever the webhook said", async () => {
+  const item = await linked();
+  const [account = ""] = accountsOf(item);
+  const before = await written(item.item_id);
+  await told(item, account);
+  expect(await erase()).toBe(1);
+  const after = await written(item.item_id);
+  for (const name of ["plaid.accounts", "plaid.transactions"])
+    expect([name, after.get(name)]).toEqual([name, before.get(name)]);
+  expect(
+    (await world.database.query("select from tartan.revocations where item_id = $1", [item.item_id])).rowCount,
+  ).toBe(0);
+});
+
+it("a withdrawn account of an item that cannot be read waits for the reading that confirms it", async () => {
+  const item = await linked();
+  const [account = ""] = accountsOf(item);
+  const { control } = world.simulator;
+  control.breakItem(item.item_id, { webhooks: false });
+  control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
+  await told(item, account);
+  expect(await erase()).toBe(0);
+  expect((await written(item.item_id)).get("plaid.accounts")).toContain(account);
+  control.repairItem(item.item_id, { webhooks: false });
+  await reader.notifyAndWork(item, "LOGIN_REPAIRED");
+  expect(await erase()).toBe(0);
+  await world.database.query("update tartan.revocations set look_at = now()");
+  expect(await erase()).toBe(1);
+  expect((await written(item.item_id)).get("plaid.accounts")).not.toContain(account);
+});
+
+it("an item that is unlinked before its data is erased, and one whose withdrawn account was never confirmed, are erased all the same", async () => {
+  const [whole, partly] = [await linked(), await linked()];
+  world.simulator.control.revokeItem(whole.item_id, { webhooks: false });
+  await reader.notifyAndWork(whole, "USER_PERMISSION_REVOKED");
+  const [account = ""] = accountsOf(partly);
+  world.simulator.control.breakItem(partly.item_id, { webhooks: false });
+  await told(partly, account);
+  for (const { item_id } of [whole, partly]) await unlinkItem(world.database, world.integration.id, item_id);
+  expect(await erase()).toBe(2);
+  expect((await written(whole.item_id)).has("plaid.accounts")).toBe(false);
+  expect((await written(partly.item_id)).get("plaid.accounts")).not.toContain(account);
+});
+
+it("nothing is erased while a run works on the item", async () => {
+  const item = await linked();
+  const [account = ""] = accountsOf(item);
+  world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
+  await told(item, account);
+  const lease = (token: string) =>
+    world.database.query(`update sync.subjects set lease_token = ${token} where id = $1`, [item.item_id]);
+  await lease("gen_random_uuid()");
+  expect(await erase()).toBe(0);
+  await lease("null");
+  await world.database.query("update tartan.revocations set look_at = now()");
+  expect(await erase()).toBe(1);
+});
+
+it("rows of an erased account that arrive late are erased too, and an account that comes back is read anew", async () => {
+  const item = await linked();
+  const [account = "", other = ""] = accountsOf(item);
+  world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
+  await told(item, account);
+  expect(await erase()).toBe(1);
+  const late = (table: string, id: string) =>
+    world.database.query(
+      `insert into plaid.${table} (integration_id, item_id, account_id, raw ${table === "accounts" ? "" : ", transaction_id"})
+       values ($1, $2, $3, '{}' ${table === "accounts" ? "" : ", 'late'"})`,
+      [world.integration.id, item.item_id, id],
+    );
+  await late("transactions", account);
+  await reader.change(item, { add: 1 });
+  expect(await erase()).toBe(1);
+  const text = (await written(item.item_id)).get("plaid.transactions");
+  expect(text).toContain(other);
+  expect(text).not.toContain(account);
+  await late("accounts", account);
+  await reader.change(item, { add: 1 });
+  const { rows } = await world.database.query<{ summary: { counts?: object } }>(
+    "select summary from sync.runs where subject_id = $1 order by id desc limit 1",
+    [item.item_id],
+  );
+  // Everything was read again, by which Plaid's own list took the account away once more.
+  expect(rows[0]?.summary.counts).toMatchObject({ accounts: { removed: 1 } });
+});
