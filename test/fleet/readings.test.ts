@@ -1,5 +1,6 @@
 /** Backfills and checks of many items: what they read, how they fail, and that what webhooks made due goes first. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { requestBackfill } from "../../src/sync/followed.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { until } from "../support/until.ts";
@@ -145,6 +146,25 @@ describe("backfills", () => {
     await world.sync.hurry();
     expect((await done(started)).states).toEqual({ read: 1 });
     await expectRowsEqualTruth(world.database, world.simulator, item.item_id);
+  });
+
+  it("a process that died behind the request of an item leaves it to the next one, which reads it and loses no other", async () => {
+    const items = await made(2, "killed");
+    for (const item of items) await spoil(item);
+    const job = await post("/v1/backfills", { user_id: "killed" });
+    // What a process did that was killed before it stored the outcome, and whose lease goes on.
+    await requestBackfill(world.database, {
+      integrationId: world.integration.id,
+      kind: "item",
+      id: items[0]?.item_id ?? "",
+      requested: ["*:full"],
+    });
+    await world.database.query(
+      "update fleet.jobs set fence = fence + 1, lease_until = now() + interval '1 second' where id = $1",
+      [job.id],
+    );
+    expect((await done(job)).states).toEqual({ read: 2 });
+    for (const { item_id } of items) await expectRowsEqualTruth(world.database, world.simulator, item_id);
   });
 
   it("a paused backfill begins with no item, goes on when it is resumed, and ends when it is cancelled", async () => {
