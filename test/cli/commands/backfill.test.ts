@@ -54,17 +54,17 @@ describe("tartan backfill", () => {
     expect(record).toMatchObject({ id: two, status: "running" });
   });
 
-  it("`tartan backfill cancel` ends a backfill for good", async () => {
+  it("`tartan backfill cancel` ends a backfill for good, and `list` refuses a cursor that is none", async () => {
     const [one = "", two = ""] = await backfills();
     const [text, json] = await Promise.all([cli.text("backfill cancel", one), cli.json("backfill cancel", two)]);
     expect(text).toContain(`✓ ${one} is cancelled`);
     expect(json).toMatchObject({ id: two, status: "cancelled" });
+    expect(await cli.refusal("backfill list --cursor nonsense")).toMatch(/^invalid_request: /);
   });
 
   it("`tartan backfill` refuses a job that there is not, in each of its verbs", async () => {
     const refusals = ["pause", "resume", "cancel", "show"].map((verb) => cli.refusal(`backfill ${verb} job_none`));
     for (const refusal of await Promise.all(refusals)) expect(refusal).toMatch(/^not_found: /);
-    expect(await cli.refusal("backfill list --cursor nonsense")).toMatch(/^invalid_request: /);
   });
 
   it("`tartan items check` without an item proves many as a job, and refuses to guess which", async () => {
