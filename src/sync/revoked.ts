@@ -1,6 +1,7 @@
 /** What sync knows of an item or account whose data may have to be erased, and what it deletes of it itself. */
 import type { Queryable } from "../database/types.ts";
 import { forgetLoopsOf } from "./forget.ts";
+import { FORGET_FULL_CHECK } from "./full-check-queries.ts";
 
 /** Locks the subject: a run that is about to commit has committed. $3 an account or null, $4 since when a reading counts. */
 const HOLD = `
@@ -62,6 +63,7 @@ export async function holdWithdrawn(
 /** Deletes how far an item was read, its staged pages and its runs; its state stays. */
 export async function forgetReadings(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await forgetLoopsOf(tx, integrationId, itemId);
+  await tx.query(FORGET_FULL_CHECK, [integrationId, itemId]);
   for (const statement of FORGET_READINGS) await tx.query(statement, [integrationId, itemId]);
 }
 
@@ -77,6 +79,8 @@ export async function forgetAccount(
   fewer: ReadonlyMap<string, number>,
 ): Promise<void> {
   await forgetLoopsOf(tx, integrationId, itemId);
+  // It may name rows of the account.
+  await tx.query(FORGET_FULL_CHECK, [integrationId, itemId]);
   await tx.query(COUNT_FEWER, [integrationId, itemId, [...fewer.keys()], [...fewer.values()]]);
   await tx.query(CUT_SUMMARIES, [integrationId, itemId, accountId]);
 }
