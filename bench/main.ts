@@ -4,6 +4,7 @@
  * million and shortens the relay's ten minutes, which take most of the time.
  */
 import { benchAccept } from "./accept.ts";
+import { benchChanges } from "./changes.ts";
 import { benchClaims } from "./claims.ts";
 import { benchFreshness } from "./freshness.ts";
 import { benchGrowth } from "./growth.ts";
@@ -26,6 +27,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   sync: benchSync,
   freshness: benchFreshness,
   products: benchProducts,
+  changes: benchChanges,
   relay: () => benchRelay({ minutes }),
   "relay-latency": () => benchRelay({ minutes, only: "latency" }),
   "relay-saturation": () => benchRelay({ minutes, only: "saturation" }),
@@ -43,7 +45,9 @@ if (unknown.length > 0) {
   process.exit(1);
 }
 const chosen =
-  asked.length > 0 ? asked : Object.keys(PARTS).filter((part) => !part.includes("-") && !(quick && part === "growth"));
+  asked.length > 0
+    ? asked
+    : Object.keys(PARTS).filter((part) => !part.includes("-") && !(quick && (part === "growth" || part === "changes")));
 
 const rows: Row[] = [];
 for (const part of chosen) {

@@ -43,6 +43,17 @@ export async function openWorld(settings: Record<string, string> = {}): Promise<
   };
 }
 
+/** Seconds of the processor that a process has used (Linux); 0 where that cannot be read. */
+export function cpuSeconds(pid: number): number {
+  try {
+    const [, rest = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+    const [user = 0, system = 0] = rest.split(" ").slice(11, 13).map(Number);
+    return (user + system) / 100;
+  } catch {
+    return 0;
+  }
+}
+
 /** Resident memory of a process, in bytes (Linux); 0 where that cannot be read. */
 export function residentBytes(pid: number): number {
   try {

@@ -43,7 +43,7 @@ interface RowPlace extends Place {
 }
 
 /** Most pages need few events; each step examines more than the one before. */
-const FIRST_STEP_EVENTS = 50;
+const FIRST_STEP_EVENTS = 125;
 const STEP_GROWTH = 4;
 /** Bytes of a change, for the guess how many changes an event has. */
 const CHANGE_BYTES = 800;
@@ -62,11 +62,12 @@ export async function readChanges(q: Queryable, query: ChangeQuery): Promise<Cha
   let place = begin;
   let more = true;
   let examine = FIRST_STEP_EVENTS;
-  for (let examined = 0; more && examined < PAGE_EVENTS && !page.isFull; examined += examine) {
-    examine = Math.min(examine * STEP_GROWTH, STEP_EVENTS);
+  for (let examined = 0; more && examined < PAGE_EVENTS && !page.isFull;) {
     const step = await findEvents(q, place, filters, { examine, most: examine });
     place = (await fill(q, page, step.found, place)) ?? { ...step.end, row: 0 };
     more = step.more || page.isFull;
+    examined += examine;
+    examine = Math.min(examine * STEP_GROWTH, STEP_EVENTS);
   }
   // Retention may have deleted some meanwhile; whoever begins at the start has no place before them.
   if (query.cursor !== undefined && query.cursor !== "start") await checkKept(q, begin);

@@ -22,7 +22,7 @@ from events.forgotten f`,
  * Searches the outbox after event $2 of position $1, as many rows as name $3 events and at most $3 rows, for
  * events of the types $4, the integration $5, item $6 and user $7 (null: any), first readings too if $8; at most $9 of
  * them. Yields where each stands, in order; on each row, and on a row without an event where there is none, also how far
- * the search went and whether there are more rows after it.
+ * the search went and whether there may be more rows after it: to look would read the whole outbox, where Postgres chooses so.
  */
 export const FIND_EVENTS = statement(
   "find_events",
@@ -50,8 +50,9 @@ with next as materialized (
     and ($6::text is null or e.item_id = $6) and ($7::text is null or e.user_id = $7) and ($8::bool or not e.history)
   order by 1, 2 limit $9
 )
-select l.last::text as last, exists (select from events.outbox where position > l.last) as more, f.position::text as position,
-  f.at, f.id, f.type, f.bytes
-from (select max(position) as last from examined) l left join found f on true
+select l.last::text as last, l.more, f.position::text as position, f.at, f.id, f.type, f.bytes
+from (
+  select max(position) as last, (select count(*) from next) = $3 or (select count(*) from next) > count(*) as more from examined
+) l left join found f on true
 order by f.position, f.at`,
 );

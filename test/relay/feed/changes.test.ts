@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordEvents } from "../../../src/events/events.ts";
 import { FED_TABLES } from "../../../src/relay/feed/change-tables.ts";
+import { FIND_EVENTS } from "../../../src/relay/feed/queries.ts";
 import { readChanges, waitForChanges, type ChangeQuery } from "../../../src/relay/feed/changes.ts";
 import { forget } from "../../../src/relay/retention.ts";
 import { RESOURCES } from "../../../src/resources/index.ts";
@@ -60,6 +61,21 @@ async function readAll(query: ChangeQuery): Promise<Shown[]> {
 }
 
 const short = ({ change, row }: Shown): string => `${change} ${String(row?.["transaction_id"])}`;
+
+interface PlanNode {
+  "Relation Name"?: string;
+  "Actual Rows": number;
+  "Actual Loops": number;
+  "Rows Removed by Filter"?: number;
+  Plans?: PlanNode[];
+}
+
+/** How many rows of the outbox each node of a plan reads. */
+function scansOf(node: PlanNode | undefined): number[] {
+  if (!node) return [];
+  const own = (node["Actual Rows"] + (node["Rows Removed by Filter"] ?? 0)) * node["Actual Loops"];
+  return [...(node["Relation Name"] === "outbox" ? [own] : []), ...(node.Plans ?? []).flatMap(scansOf)];
+}
 
 describe("the change feed", () => {
   it("the change feed yields each row of each event once in order, with every page size, also in the middle of an event", async () => {
@@ -209,6 +225,25 @@ describe("the change feed", () => {
     expect(await refusalOf(readChanges(world.database, { cursor: "W10" }))).toMatchObject({
       fields: { cursor: expect.any(String) },
     });
+  });
+
+  it("the search of a page reads as much of the outbox as it examines, however long the outbox is", async () => {
+    const cursor = await now();
+    await world.database.query(
+      `insert into events.outbox (events, position) select array[gen_random_uuid()], nextval('events.positions') from generate_series(1, 5000)`,
+    );
+    await world.database.query("analyze events.outbox");
+    const [position] = Buffer.from(cursor, "base64url").toString().split(":");
+    const values = `${position}, 0, 100, array['transactions.changed'], null, null, null, true, 100`;
+    const plan = await world.database.transaction(async (tx) => {
+      await tx.query(`prepare search as ${FIND_EVENTS.text}`);
+      return await tx.query(`explain (analyze, format json) execute search(${values})`);
+    });
+    const reads = scansOf((plan.rows as { "QUERY PLAN": [{ Plan: PlanNode }] }[])[0]?.["QUERY PLAN"][0].Plan);
+    expect(reads).toEqual([100]);
+    await world.database.query(
+      "delete from events.outbox where not exists (select from events.events e where e.id = events[1])",
+    );
   });
 
   it("a request that waits for changes reads on at once where its search ended early", async () => {
