@@ -17,21 +17,24 @@ await copy.query(`
 const PAGE = `
   with changes as (
     select c ->> 'integration_id' as integration_id, c ->> 'item_id' as item_id, c ->> 'resource' as resource, c -> 'key' as key,
-      c ->> 'change' as change, c -> 'row' as row, n
+      c ->> 'change' as change, c -> 'row' as row, c ->> 'account_id' as account_id, n
     from jsonb_array_elements($1::jsonb -> 'data') with ordinality as page (c, n)
+  ), erased as (
+    select integration_id, item_id, account_id, n from changes where change = 'erased'
   ), last as (
     select distinct on (integration_id, resource, key) * from changes where change <> 'erased' order by integration_id, resource, key, n desc
   )`;
-const ERASE = `${PAGE}
-  delete from mirror_copy m using changes c where c.change = 'erased' and m.integration_id = c.integration_id and m.item_id = c.item_id`;
+/** Whether the row `of` is one that the erasure `e` stands for. */
+const isErased = (of: string): string => `e.integration_id = ${of}.integration_id and e.item_id = ${of}.item_id
+  and (e.account_id is null or e.account_id = ${of}.row ->> 'account_id')`;
+const ERASE = `${PAGE} delete from mirror_copy m using erased e where ${isErased("m")}`;
 const REMOVE = `${PAGE}
   delete from mirror_copy m using last l
   where l.change = 'removed' and m.integration_id = l.integration_id and m.resource = l.resource and m.key = l.key`;
 const REPLACE = `${PAGE}
   insert into mirror_copy (integration_id, resource, key, item_id, row)
   select integration_id, resource, key, item_id, row from last l
-  where change <> 'removed' and not exists (
-    select from changes e where e.change = 'erased' and e.integration_id = l.integration_id and e.item_id = l.item_id and e.n > l.n)
+  where change <> 'removed' and not exists (select from erased e where e.n > l.n and ${isErased("l")})
   on conflict (integration_id, resource, key) do update set row = excluded.row`;
 const KEEP = `
   insert into mirror_copy_cursor (cursor) values ($1) on conflict (only_one) do update set cursor = excluded.cursor`;

@@ -45,6 +45,10 @@ const Change = z.looseObject({
   user_id: orNull(userId),
   subject: anyObject("What the row belongs to where that is no Item: `kind` and `id`; else absent.").optional(),
   event_id: eventId,
+  account_id: described(
+    z.string().nullable().optional(),
+    "Of `erased` only: the account whose rows alone were erased; null where all of the Item's were.",
+  ),
   run_id: described(z.string().optional(), "The sync that found it; absent of `erased`."),
   occurred_at: timestamp("When the mirror changed."),
 });

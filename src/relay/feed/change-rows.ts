@@ -7,26 +7,38 @@ import { jsonTokens } from "../../model/exact-json.ts";
 import { fedTable, type FedTable } from "./change-tables.ts";
 import type { EventSource } from "../model/types.ts";
 
-/** The types of the events that may say that rows were erased; then no other event of theirs is left. */
-export const ERASURES = ["item.removed", "subject.erased"] as const;
+/** The events that may say that rows were erased, with the account whose rows they were; null: all rows; undefined: none was. */
+const ERASED: Readonly<Record<string, (data: Envelope["data"]) => string | null | undefined>> = {
+  "item.removed": ({ reason }) => (reason === "erased" ? null : undefined),
+  "item.data_erased": ({ account_id }) => account_id ?? null,
+  "subject.erased": () => null,
+};
+export const ERASURES: readonly string[] = Object.keys(ERASED);
 
 const LISTS = ["added", "modified", "removed"] as const;
 type List = (typeof LISTS)[number];
 
 interface Envelope {
   subject?: { kind: string; id: string };
-  data: { run_id: string; reason?: string } & Record<List, readonly Record<string, unknown>[]>;
+  data: { run_id: string; reason?: string; account_id?: string | null } & Record<
+    List,
+    readonly Record<string, unknown>[]
+  >;
 }
 
 /**
- * The changes of an event as JSON texts, in its order. Where an item or another subject was erased there is one change: it stands for
+ * The changes of an event as JSON texts, in its order. Where an item, an account or another subject was erased there is one change: it stands for
  * all its rows in all tables, of which nothing is left to name them.
  */
 export function changesOf(source: EventSource): string[] {
   const text = source.bytes.toString("utf8");
   const { subject, data } = JSON.parse(text) as Envelope;
   const table = fedTable(source.type);
-  if (!table) return data.reason === "erased" ? [changeOf(headOf(source, subject), { change: "erased" })] : [];
+  if (!table) {
+    const account = ERASED[source.type]?.(data);
+    const head = `${headOf(source, subject)},"account_id":${JSON.stringify(account)}`;
+    return account === undefined ? [] : [changeOf(head, { change: "erased" })];
+  }
   const head = `${headOf(source, subject)},"run_id":${JSON.stringify(data.run_id)}`;
   const subjectId = source.itemId ?? subject?.id ?? null;
   const places = rowsIn(text);

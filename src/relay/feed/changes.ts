@@ -3,7 +3,8 @@
  * as the event feed has it. It takes the rows out of the events of changed rows, so it is kept as long as those, masked as they are, and
  * costs a run nothing.
  *
- * A cursor is a place in the order of events (places.ts) and how many rows of the next event were read, since an event may have more rows than a page.
+ * A cursor is a place in the order of events (places.ts) and how many rows of the next event were read, since an event may have more rows
+ * than a page; and how many it had, since an account that is erased is cut out of the events: then its rows are read again.
  * A page searches a bounded part of the outbox, so it may be empty although its cursor has moved on.
  */
 import type { Database, Queryable } from "../../database/types.ts";
@@ -40,7 +41,12 @@ export interface ChangePage {
 /** A place, and rows of the event after it that are behind us. */
 interface RowPlace extends Place {
   row: number;
+  /** rows of that event */
+  of: number;
 }
+
+/** Between two events. */
+const between = (place: Place): RowPlace => ({ ...place, row: 0, of: 0 });
 
 /** Most pages need few events; each step examines more than the one before. */
 const FIRST_STEP_EVENTS = 125;
@@ -64,7 +70,7 @@ export async function readChanges(q: Queryable, query: ChangeQuery): Promise<Cha
   let examine = FIRST_STEP_EVENTS;
   for (let examined = 0; more && examined < PAGE_EVENTS && !page.isFull;) {
     const step = await findEvents(q, place, filters, { examine, most: examine });
-    place = (await fill(q, page, step.found, place)) ?? { ...step.end, row: 0 };
+    place = (await fill(q, page, step.found, place)) ?? between(step.end);
     more = step.more || page.isFull;
     examined += examine;
     examine = Math.min(examine * STEP_GROWTH, STEP_EVENTS);
@@ -123,11 +129,13 @@ async function fill(
     )) {
       const place = places.get(source.id);
       if (!place) continue;
-      const behind = place.position === begin.position && place.at === begin.at ? begin.row : 0;
-      const changes = changesOf(source).slice(behind);
-      const taken = page.take(changes);
-      if (taken < changes.length) return { ...place, row: behind + taken };
-      if (page.isFull) return { ...place, at: place.at + 1, row: 0 };
+      const changes = changesOf(source);
+      const of = changes.length;
+      const isBegun = place.position === begin.position && place.at === begin.at && begin.of === of;
+      const row = isBegun ? begin.row : 0;
+      const taken = page.take(row === 0 ? changes : changes.slice(row));
+      if (row + taken < of) return { ...place, row: row + taken, of };
+      if (page.isFull) return between({ ...place, at: place.at + 1 });
     }
   }
   return null;
@@ -143,12 +151,13 @@ function eventsFor(changes: number, found: readonly Found[], from: number): numb
   return Math.max(count, 1);
 }
 
-const toChangeCursor = ({ position, at, row }: RowPlace): string => toCursor("changes", `${position}:${at}:${row}`);
+const toChangeCursor = ({ position, at, row, of }: RowPlace): string =>
+  toCursor("changes", [position, at, ...(row === 0 ? [] : [row, of])].join(":"));
 
 async function placeOf(q: Queryable, cursor: string): Promise<RowPlace> {
-  if (cursor === "start" || cursor === "now") return { ...(await edge(q, cursor)), row: 0 };
-  const [position = "0", at, row] = fromCursor("changes", cursor).split(":");
-  const place = { position, at: Number(at), row: Number(row) };
+  if (cursor === "start" || cursor === "now") return between(await edge(q, cursor));
+  const [position = "0", at, row = 0, of = 0] = fromCursor("changes", cursor).split(":");
+  const place = { position, at: Number(at), row: Number(row), of: Number(of) };
   await checkKept(q, place);
   return place;
 }
@@ -158,7 +167,7 @@ async function checkKept(q: Queryable, place: RowPlace): Promise<void> {
   const { expired, since } = await isExpired(q, place);
   if (!expired) return;
   const kept = since === null ? "" : ` (those since ${since.toISOString()} are)`;
-  const now = toChangeCursor({ ...(await edge(q, "now")), row: 0 });
+  const now = toChangeCursor(between(await edge(q, "now")));
   throw new TartanError(
     "cursor_expired",
     `Changes behind this cursor are no longer kept${kept}. Make a new copy: keep the cursor ${now}, which is that of now, copy the tables from the mirror, then go on with it.`,
