@@ -3,6 +3,7 @@ import { janitorOptions } from "../../src/cli/wiring/serve.ts";
 import { systemClock } from "../../src/clock.ts";
 import { loadConfig } from "../../src/config.ts";
 import type { Database } from "../../src/database/types.ts";
+import { FORGET_OUTBOX } from "../../src/events/retention-queries.ts";
 import { append } from "../../src/journal/append.ts";
 import { tidy } from "../../src/journal/janitor.ts";
 import { silentLogger } from "../../src/logger.ts";
@@ -45,6 +46,23 @@ describe("retention", () => {
     expect((await database.query("select from relay.attempts")).rowCount).toBe(1);
     expect((await database.query("select from events.outbox")).rowCount).toBe(1);
     expect(await forget(keeping(database))).toEqual({ deliveries: 0, events: 0, outbox: 0 });
+  });
+
+  it("retention that fails to note how far it went has deleted no event that a reader of a feed would miss", async () => {
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const old = await oldEvent(database, 91);
+    await dispatchAll(database);
+    const failing: Database = {
+      ...database,
+      transaction: (work, patience) => database.transaction(work, patience),
+      query: async (statement, values) => {
+        if (statement === FORGET_OUTBOX) throw new Error("the connection ended");
+        return await database.query(statement, values);
+      },
+    };
+    await expect(forget(keeping(failing))).rejects.toThrow("the connection ended");
+    expect(await kept(database, "events.events")).toEqual([old]);
   });
 
   it("retention never deletes an event that waits for delivery or dispatch, however old", async () => {

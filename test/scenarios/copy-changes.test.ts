@@ -111,6 +111,8 @@ it(
       await dispatchAll(world.database);
     }
     await change({ add: 2, modify: 2, remove: 2 }, items.slice(0, 2));
+    // The same rows twice in a page.
+    for (let twice = 0; twice < 2; twice += 1) await change({ add: 0, modify: 500, remove: 0 }, items.slice(0, 1));
     await using _copy = await startCopy();
     await equals();
   },
