@@ -29,7 +29,7 @@ export const FOLDERS: readonly Row[] = [
   ["linking",       "model database audit plaid integrations events journal resources sync", "linking.*"],
   ["fleet",         "model database audit plaid integrations events journal resources mirror sync", "fleet.*"],
   ["listeners",     "model database audit integrations events journal sync", "listeners.*"],
-  ["silence",       "model database audit plaid integrations events journal resources mirror sync", ""],
+  ["silence",       "model database audit plaid integrations events journal resources mirror sync", "silence.*"],
   // relay/: deliveries flow from routing/ over dispatch/ (or jobs/) and delivery/ to ledger/. A folder imports earlier ones only.
   ["relay/model",   "database",                                           ""],
   ["relay/content", "model database events journal relay/model",          ""],

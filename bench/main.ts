@@ -11,6 +11,7 @@ import { benchGrowth } from "./growth.ts";
 import { benchMarking } from "./marking.ts";
 import { benchMove } from "./move.ts";
 import { benchProducts } from "./products.ts";
+import { benchConverge, benchReconcile } from "./reconcile.ts";
 import { benchRelayGrowth } from "./relay-growth.ts";
 import { benchRelay } from "./relay.ts";
 import { printRows, saveRows, tell, type Row } from "./report.ts";
@@ -33,6 +34,8 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
   "relay-saturation": () => benchRelay({ minutes, only: "saturation" }),
   "relay-hold": () => benchRelay({ minutes, only: "hold" }),
   "relay-growth": benchRelayGrowth,
+  reconcile: benchReconcile,
+  converge: benchConverge,
   claims: benchClaims,
   move: benchMove,
   growth: benchGrowth,

@@ -146,8 +146,13 @@ export const OPTIONS = {
       .min(0)
       .max(24 * 90)
       .default(24),
-    "Hours in which Tartan checks every linked item, and every ledger of transfers, once with Plaid, to find changes that no webhook announced; 0 turns checks off.",
+    "Hours in which Tartan checks every linked item, and what else is free to read, once with Plaid, to find changes that no webhook announced; 0 turns checks off.",
     { defaultText: "24" },
+  ),
+  sentWebhooksMinutes: option(
+    "TARTAN_SENT_WEBHOOKS_MIN",
+    whole(0, 1440).default(10),
+    "Minutes between two requests for the list of webhooks that Plaid sent, where Plaid has opened it to your client; 0 never asks.",
   ),
   plaidTimeoutSeconds: option(
     "TARTAN_PLAID_TIMEOUT_S",

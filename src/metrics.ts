@@ -43,6 +43,7 @@ export const metrics = {
   checks: counter("tartan_reconciliation_looks_total", "Checks of items by reconciliation, by outcome", ["outcome"]),
   adoptions: counter("tartan_adoptions_total", "Attempts to exchange public tokens from Plaid's webhooks", ["outcome"]),
   gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook announced", ["found"]),
+  webhooksStopped: gauge("tartan_webhooks_stopped", "Integrations to which Plaid's webhooks no longer come", ["cause"]),
   checkLagSeconds: gauge("tartan_reconciliation_lag_seconds", "How long the check that was claimed last had been due"),
   unfitValues: counter(
     "tartan_mirror_unfit_values_total",

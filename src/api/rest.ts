@@ -17,6 +17,7 @@ import { deadLetterOperations } from "./nouns/dead-letters.ts";
 import { deliveryOperations } from "./nouns/deliveries.ts";
 import { destinationOperations } from "./nouns/destinations/operations.ts";
 import { eventOperations } from "./nouns/events/operations.ts";
+import { freshnessOperations } from "./nouns/freshness.ts";
 import { gapOperations } from "./nouns/gaps.ts";
 import { integrationOperations } from "./nouns/integrations.ts";
 import { itemOperations } from "./nouns/items/operations.ts";
@@ -26,6 +27,7 @@ import { runOperations } from "./nouns/items/runs.ts";
 import { jobOperations } from "./nouns/jobs/operations.ts";
 import { linkOperations } from "./nouns/link.ts";
 import { listenerOperations } from "./nouns/listeners.ts";
+import { plaidDeliveryOperations } from "./nouns/plaid-deliveries.ts";
 import { refusalOperations } from "./nouns/refusals.ts";
 import { routeOperations } from "./nouns/routes.ts";
 import { statusOperations } from "./nouns/status.ts";
@@ -48,6 +50,7 @@ const NOUNS = [
   listenerOperations,
   refusalOperations,
   gapOperations,
+  plaidDeliveryOperations,
   auditOperations,
   destinationOperations,
   routeOperations,
@@ -56,6 +59,7 @@ const NOUNS = [
   jobOperations,
   eventOperations,
   changeOperations,
+  freshnessOperations,
   statusOperations,
 ];
 

@@ -33,6 +33,9 @@ const AFTER_CHANGES = {
     "Accounts of an item were known before by other ids, which are gone: after another Link, or because the bank renamed them.",
   "subject.erased": "Something that belongs to no item, such as a payment, was erased here with all its rows.",
   "sync.completed": "A sync of an item or another subject ended without a failure; `outcome` is its result.",
+  "integration.webhooks_stopped":
+    "Plaid's webhooks no longer come for an integration; `cause` and `next_step` say why and what to do.",
+  "integration.webhooks_resumed": "Plaid's webhooks come again for an integration for which they had stopped.",
   "sync.failed": "A sync of an item or another subject failed; Tartan tries it again.",
 } as const;
 

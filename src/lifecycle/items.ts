@@ -11,6 +11,7 @@ import * as journal from "../journal/forget.ts";
 import * as mirror from "../mirror/forget.ts";
 import { BY_TARTAN, type Change } from "../model/change.ts";
 import * as relay from "../relay/forget.ts";
+import * as silence from "../silence/forget.ts";
 import * as sync from "../sync/forget.ts";
 
 interface Removed {
@@ -65,6 +66,8 @@ export async function eraseItem(
     await checkKnown(tx, integrationId, itemId);
     // Before the first row is locked, since this may take long.
     await relay.awaitUnderWay(tx);
+    // Before the journal: what waits to be journaled from Plaid's list is about the item too.
+    await silence.forgetItem(tx, integrationId, itemId);
     await integrations.forgetToken(tx, integrationId, itemId);
     await sync.forgetItem(tx, integrationId, itemId);
     await mirror.forgetItem(tx, integrationId, itemId);

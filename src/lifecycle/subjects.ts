@@ -9,6 +9,7 @@ import * as mirror from "../mirror/forget.ts";
 import { BY_TARTAN, type Change } from "../model/change.ts";
 import type { Subject } from "../model/webhook.ts";
 import * as relay from "../relay/forget.ts";
+import * as silence from "../silence/forget.ts";
 import * as sync from "../sync/forget.ts";
 import { getSubject } from "../sync/subjects.ts";
 
@@ -39,6 +40,7 @@ export async function eraseSubject(
     await getSubject(tx, { ...subject, integration_id: integrationId });
     // Before the first row is locked, since this may take long.
     await relay.awaitUnderWay(tx);
+    await silence.forgetSubject(tx, integrationId, subject);
     await sync.forgetSubject(tx, integrationId, subject);
     await mirror.forgetSubject(tx, integrationId, subject);
     await integrations.forgetSubject(tx, integrationId, subject);

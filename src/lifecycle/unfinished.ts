@@ -22,6 +22,7 @@ import * as mirror from "../mirror/forget.ts";
 import { removeReader } from "../mirror/reader.ts";
 import { purgeCalls } from "../plaid/calls.ts";
 import * as relay from "../relay/forget.ts";
+import * as silence from "../silence/forget.ts";
 import * as sync from "../sync/forget.ts";
 import { itemRemoved } from "./items.ts";
 
@@ -87,6 +88,7 @@ async function purge(database: Database, q: Queryable, id: string): Promise<void
   await sync.purgeIntegration(q, id);
   await fleet.purgeIntegration(q, id);
   await linking.purgeIntegration(q, id);
+  await silence.purgeIntegration(q, id);
   await purgeCalls(q, id);
   await purgeItems(q, id);
   await purgeSubjects(q, id);

@@ -3,6 +3,10 @@
  */
 import type { SubjectKind } from "./types.ts";
 
+/** As long as Tartan knows it. */
+const ALWAYS = 36_500;
+
+/** It is reconciled by checks of its own. */
 export const ITEM: SubjectKind = {
   kind: "item",
   column: "item_id",
@@ -15,18 +19,21 @@ export const INSTITUTION: SubjectKind = {
   column: "institution_id",
   access: { by: "id", as: "institution_id" },
   hasEvents: false,
+  reconciledDays: ALWAYS,
 };
 export const ISSUE: SubjectKind = {
   kind: "issue",
   column: "issue_id",
   access: { by: "id", as: "issue_id" },
   hasEvents: true,
+  reconciledDays: 30,
 };
 export const PARTNER_CUSTOMER: SubjectKind = {
   kind: "partner_customer",
   column: "end_customer_client_id",
   access: { by: "id", as: "end_customer_client_id" },
   hasEvents: true,
+  reconciledDays: ALWAYS,
 };
 /** A user of Plaid's. One who was created in the older way is asked about by a token of their own. */
 export const USER: SubjectKind = {
@@ -34,13 +41,16 @@ export const USER: SubjectKind = {
   column: "plaid_user_id",
   access: { by: "id", as: "user_id", orToken: "user_token" },
   hasEvents: true,
+  reconciledDays: 90,
 };
 export const ASSET_REPORT: SubjectKind = {
   kind: "asset_report",
   column: "asset_report_id",
   access: { by: "token", as: "asset_report_token", namedAt: "report.asset_report_id" },
   hasEvents: true,
+  reconciledDays: 7,
 };
+/** Not reconciled: Plaid forgets a session within hours. */
 export const LINK_SESSION: SubjectKind = {
   kind: "link_session",
   column: "link_session_id",
@@ -54,14 +64,16 @@ export const PROCESSOR_ACCOUNT: SubjectKind = {
   access: { by: "token", as: "processor_token", namedAt: "account.account_id" },
   hasEvents: true,
   hasPast: true,
+  reconciledDays: ALWAYS,
 };
 
 /** A subject that Plaid finds by its id, in the field that its column is named after. */
-const byId = (kind: string, column: string): SubjectKind => ({
+const byId = (kind: string, column: string, reconciledDays?: number): SubjectKind => ({
   kind,
   column,
   access: { by: "id", as: column },
   hasEvents: true,
+  ...(reconciledDays !== undefined && { reconciledDays }),
 });
 
 /** All that a client has of transfers: its one ledger, with the id `all`. */
@@ -71,14 +83,16 @@ export const TRANSFER_LEDGER: SubjectKind = {
   access: { by: "nothing" },
   hasEvents: true,
   hasPast: true,
+  reconciledDays: ALWAYS,
 };
+/** Not reconciled by itself: the events of the ledger name the transfers that have changed. */
 export const TRANSFER = byId("transfer", "transfer_id");
-export const RECURRING_TRANSFER = byId("recurring_transfer", "recurring_transfer_id");
-export const ORIGINATOR = byId("originator", "originator_client_id");
-export const PAYMENT = byId("payment", "payment_id");
-export const PAYMENT_CONSENT = byId("payment_consent", "consent_id");
-export const WALLET = byId("wallet", "wallet_id");
-export const WALLET_TRANSACTION = byId("wallet_transaction", "transaction_id");
-export const IDENTITY_VERIFICATION = byId("identity_verification", "identity_verification_id");
-export const SCREENING = byId("screening", "watchlist_screening_id");
-export const ENTITY_SCREENING = byId("entity_screening", "entity_watchlist_screening_id");
+export const RECURRING_TRANSFER = byId("recurring_transfer", "recurring_transfer_id", ALWAYS);
+export const ORIGINATOR = byId("originator", "originator_client_id", ALWAYS);
+export const PAYMENT = byId("payment", "payment_id", 90);
+export const PAYMENT_CONSENT = byId("payment_consent", "consent_id", 400);
+export const WALLET = byId("wallet", "wallet_id", ALWAYS);
+export const WALLET_TRANSACTION = byId("wallet_transaction", "transaction_id", 30);
+export const IDENTITY_VERIFICATION = byId("identity_verification", "identity_verification_id", 90);
+export const SCREENING = byId("screening", "watchlist_screening_id", ALWAYS);
+export const ENTITY_SCREENING = byId("entity_screening", "entity_watchlist_screening_id", ALWAYS);

@@ -40,6 +40,11 @@ export interface SubjectKind {
    * about a change of it, such as a payment, has no such past: its first reading is the news.
    */
   hasPast?: true;
+  /**
+   * Reconciliation reads what is free of it once in its window, until Tartan has known it for so many days: later Plaid does not change it any
+   * more. Absent: not at all.
+   */
+  reconciledDays?: number;
 }
 
 /** What a request may be made from, besides credentials. */

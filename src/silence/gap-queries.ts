@@ -29,7 +29,8 @@ export function listGapsQuery({ integration, item, paged }: Shape): Statement {
     name: `silence_list_gaps_${shape}`,
     text: `
 select w.id, w.integration_id, w.item_id, w.user_id, w.subject_kind, w.subject_id, w.webhook_type, w.webhook_code, w.received_at,
-  case when octet_length(w.body) <= ${BODY_BYTES_MAX} then w.body end as body, w.processed_at, w.update_info
+  case when octet_length(w.body) <= ${BODY_BYTES_MAX} then w.body end as body, w.processed_at, w.update_info,
+  (select d.sent_at from silence.plaid_deliveries d where d.webhook_id = w.id) as sent_at
 from journal.webhooks w where ${conditions.join(" and ")} order by w.id desc limit ${next()}`,
   };
 }

@@ -73,6 +73,8 @@ interface Row {
   received_at: Date;
   body: Buffer | null;
   processed_at: Date | null;
+  /** by Plaid's list of sent webhooks */
+  sent_at: Date | null;
   update_info: { outcome?: string; counts?: GapRecord["counts"] } | null;
 }
 
@@ -96,9 +98,9 @@ export async function listGaps(
 /** The webhook with which checks and readings record what they found. */
 const OWN = "GAP_FOUND";
 
-function toGap({ body, received_at, processed_at, update_info, ...row }: Row): GapRecord {
+function toGap({ body, received_at, processed_at, update_info, sent_at, ...row }: Row): GapRecord {
   const { subject_kind: kind, subject_id: subjectId, webhook_type, webhook_code, ...head } = row;
-  const what = webhook_code === OWN ? found(body) : sent(webhook_type, webhook_code);
+  const what = webhook_code === OWN ? found(body) : sent(webhook_type, webhook_code, sent_at);
   return {
     ...head,
     id: toWebhookId(row.id),
@@ -133,9 +135,9 @@ function found(body: Buffer | null): What {
 }
 
 /** The webhook is Plaid's own, as its list has it. */
-const sent = (webhook_type: string | null, webhook_code: string | null): What => ({
+const sent = (webhook_type: string | null, webhook_code: string | null, at: Date | null): What => ({
   found_by: "sent_webhooks",
-  missed_webhook: { webhook_type, webhook_code: webhook_code ?? "", sent_at: null },
+  missed_webhook: { webhook_type, webhook_code: webhook_code ?? "", sent_at: at?.toISOString() ?? null },
   differing_fields: [],
   error: null,
   changed_resources: [],

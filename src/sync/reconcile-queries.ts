@@ -24,11 +24,18 @@ select exists (select from journal.webhooks
   (extract(epoch from now() - $4::timestamptz) * 1000)::float8 as age_ms`,
 };
 
-/** Those of the kinds $1 that are at rest and were not equal to Plaid in the last $2 seconds; $3 at most. */
+/**
+ * Subjects of the kinds $1, known for less than $2 days each, that are at rest and were not equal to Plaid in the last $3 seconds, the
+ * longest first. At most $4, or twice the share of all of them that is due in one of the $5 rounds of a window: so they are read evenly, also
+ * where many were read at once.
+ */
 export const QUIET_SUBJECTS: Statement = {
   name: "sync_quiet_subjects",
   text: `
-select integration_id as "integrationId", kind, id from sync.subjects
-where kind <> 'item' and kind = any ($1) and status = 'ok' and due_at is null and verified_at < now() - $2 * interval '1 second'
-limit $3`,
+select s.integration_id as "integrationId", s.kind, s.id
+from sync.subjects s join unnest($1::text[], $2::int[]) as k (kind, days) using (kind)
+where s.kind <> 'item' and s.status = 'ok' and s.due_at is null and s.verified_at < now() - $3 * interval '1 second'
+  and s.created_at > now() - k.days * interval '1 day'
+order by s.verified_at
+limit (select greatest($4::int, ceil(2.0 * count(*) / $5::int)) from sync.subjects where kind <> 'item' and kind = any ($1))`,
 };

@@ -1,8 +1,8 @@
 /**
  * Reconciliation: checks every linked item once in a window, to find changes that no webhook announced or whose webhook did not
  * arrive. All processes together spread the checks over the window; checks use a share
- * of Plaid's limits and never delay sync. Of what belongs to no item it makes only the ledgers of transfers due, once in a window: each
- * costs one request, and its events name the transfers that have changed.
+ * of Plaid's limits and never delay sync. What belongs to no item and is free to read (`reconciledDays` of its kind) it makes due once in a
+ * window, as evenly.
  *
  *   working ──dispose──▶ stopping: nothing is claimed; running checks are aborted, and repeated when their lease ends
  */
@@ -11,8 +11,7 @@ import type { Database } from "../database/types.ts";
 import { claimChecks, planChecks, type Check } from "../integrations/checks.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import { EVERYTHING } from "../model/webhook.ts";
-import { OTHER_KINDS, subjectKind } from "../resources/index.ts";
+import { OTHER_KINDS, resourcesOf, subjectKind } from "../resources/index.ts";
 import { createLimiter } from "./limiter.ts";
 import { checkItem, type CheckDeps, type CheckResult } from "./check.ts";
 import { markDue, type SubjectKey } from "./marks.ts";
@@ -36,21 +35,30 @@ const LOOKS_MAX = 8;
 const GRACE_MS = 5 * 60_000;
 const POLL_MS = 1000;
 const TROUBLE_PAUSE_MS = 5000;
-/** How often in a window ledgers are looked for that were not read for so long. */
-const LEDGER_PART = 24;
-const LEDGERS_AT_ONCE = 1000;
+/** How often in a window subjects that are no items are looked for. */
+const ROUNDS = 96;
+/** So many may always be made due in a round. */
+const FEW = 20;
 
-/** The kinds that have one subject in each integration. */
-const LEDGERS = OTHER_KINDS.filter((kind) => subjectKind(kind)?.column === null);
+const KINDS = OTHER_KINDS.flatMap((kind) => {
+  const { reconciledDays } = subjectKind(kind) ?? {};
+  return reconciledDays === undefined ? [] : [{ kind, days: reconciledDays }];
+});
 
-/** Makes the ledgers due that were not read for the window. @returns whether there may be more */
-async function markQuietLedgers(database: Database, windowSeconds: number): Promise<boolean> {
-  const { rows } = await database.query<SubjectKey>(QUIET_SUBJECTS, [LEDGERS, windowSeconds, LEDGERS_AT_ONCE]);
+/** What Plaid does not bill of a kind of subject. */
+const freeOf = (kind: string): string[] =>
+  resourcesOf(kind)
+    .filter(({ billed }) => billed === undefined)
+    .map(({ name }) => name);
+
+/** Makes subjects due that are no items and were not read for the window. */
+async function markQuiet(database: Database, windowSeconds: number): Promise<void> {
+  const kinds = [KINDS.map(({ kind }) => kind), KINDS.map(({ days }) => days)];
+  const { rows } = await database.query<SubjectKey>(QUIET_SUBJECTS, [...kinds, windowSeconds, FEW, ROUNDS]);
   await markDue(
     database,
-    rows.map((row) => ({ ...row, requested: [EVERYTHING] })),
+    rows.map((row) => ({ ...row, requested: freeOf(row.kind) })),
   );
-  return rows.length === LEDGERS_AT_ONCE;
 }
 
 class Reconciler implements AsyncDisposable {
@@ -60,8 +68,8 @@ class Reconciler implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   /** aborted when a check has ended */
   #ended = new AbortController();
-  /** when ledgers are looked for */
-  #nextLedgers = 0;
+  /** when quiet subjects are looked for */
+  #nextQuiet = 0;
   #working: Promise<void> = Promise.resolve();
 
   constructor(options: ReconcileOptions) {
@@ -82,7 +90,7 @@ class Reconciler implements AsyncDisposable {
     while (!this.#stop.signal.aborted) {
       this.#ended = new AbortController();
       try {
-        await this.#markLedgers();
+        await this.#markQuiet();
         await planChecks(database, windowSeconds);
         const free = LOOKS_MAX - this.#running.size;
         const checks = free > 0 ? await claimChecks(database, windowSeconds, free) : [];
@@ -99,11 +107,11 @@ class Reconciler implements AsyncDisposable {
     }
   }
 
-  async #markLedgers(): Promise<void> {
+  async #markQuiet(): Promise<void> {
     const { database, clock, windowSeconds } = this.#options;
-    if (clock.now() < this.#nextLedgers) return;
-    const more = await markQuietLedgers(database, windowSeconds);
-    this.#nextLedgers = more ? 0 : clock.now() + (windowSeconds * 1000) / LEDGER_PART;
+    if (clock.now() < this.#nextQuiet) return;
+    await markQuiet(database, windowSeconds);
+    this.#nextQuiet = clock.now() + (windowSeconds * 1000) / ROUNDS;
   }
 
   #take(check: Check): void {

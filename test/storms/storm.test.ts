@@ -2,7 +2,8 @@
  * Random worlds against random faults, with several real worker processes: when everything is quiet
  * the mirror equals the simulator's truth row for row, and so do the rows of the events. fast-check prints the
  * seed of a failure and the storm; `STORM_SEED=… npx vitest run test/storms` plays it again, `STORM_SHRINK=1` makes it
- * small, `STORMS=…` plays more. Half of the storms end in silence: then only reconciliation can close the gaps.
+ * small, `STORMS=…` plays more. In each storm none, a tenth, half or all of the webhooks are lost. Half of the storms end in silence: then
+ * only reconciliation can close the gaps.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import * as fc from "fast-check";
@@ -112,8 +113,11 @@ const change = fc.oneof(
 const paced = fc.record({ each: change, thenMs: fc.oneof(fc.constant(0), fc.integer({ min: 20, max: 250 })) });
 type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
 
-/** Every item is checked once in two seconds. */
-const LOOKING = { TARTAN_RECONCILE_H: String(2 / 3600) };
+/** The part of the webhooks of a storm that is lost. */
+const lost = fc.constantFrom(0, 0.1, 0.5, 1);
+
+/** Every item is checked once in two seconds, and Plaid's list of sent webhooks does not help. */
+const LOOKING = { TARTAN_RECONCILE_H: String(2 / 3600), TARTAN_SENT_WEBHOOKS_MIN: "0" };
 
 describe.each([
   ["a last webhook for each item", {}, calm],
@@ -134,16 +138,22 @@ describe.each([
     "the mirror equals the truth after a storm of changes and failures",
     async () => {
       await fc.assert(
-        fc.asyncProperty(fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }), async (changes) => {
-          const items = world.integration.makeItemsFor(receiver, ITEMS, 60, ALL_PRODUCTS);
-          for (const each of items.slice(1)) expect((await world.integration.linkAt(receiver, each)).status).toBe(200);
-          for (const { each, thenMs } of changes) {
-            await happen(world, receiver, items, each);
-            await delay(thenMs);
-          }
-          await end(world, receiver, items);
-          for (const { item_id } of items) await expectMirrorEqualsTruth(world.database, world.simulator, item_id);
-        }),
+        fc.asyncProperty(
+          fc.array(paced, { minLength: 15, maxLength: 40, size: "max" }),
+          lost,
+          async (changes, part) => {
+            const items = world.integration.makeItemsFor(receiver, ITEMS, 60, ALL_PRODUCTS);
+            if (part > 0) world.simulator.control.addFault({ kind: "drop_webhooks", probability: part });
+            for (const each of items.slice(1))
+              expect((await world.integration.linkAt(receiver, each)).status).toBe(200);
+            for (const { each, thenMs } of changes) {
+              await happen(world, receiver, items, each);
+              await delay(thenMs);
+            }
+            await end(world, receiver, items);
+            for (const { item_id } of items) await expectMirrorEqualsTruth(world.database, world.simulator, item_id);
+          },
+        ),
         { numRuns: STORMS, endOnFailure: !SHRINK, verbose: 1, ...(SEED && { seed: Number(SEED) }) },
       );
     },

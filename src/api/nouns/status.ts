@@ -9,18 +9,22 @@ import { noTimestamp, timestamp, described } from "../../model/schema.ts";
 import { BREAKER_STATES, DESTINATION_STATUSES, WEEK_NEEDS } from "../../model/statuses.ts";
 import { destinationsStatus } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth } from "../../relay/ledger/overdue.ts";
+import { CAUSES } from "../../silence/causes.ts";
+import { silenceState } from "../../silence/stopped.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { VERSION } from "../../version.ts";
+import { INTEGRATION_ID } from "../../model/examples.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 
 export function statusOperations(api: Api, { database, roles, clock }: ApiDeps): void {
   api.get("/v1/status", { schema: STATUS }, async () => {
-    const [{ version: schema_version }, queue, relay, processes, journal] = await Promise.all([
+    const [{ version: schema_version }, queue, relay, processes, journal, silence] = await Promise.all([
       schemaState(database),
       queueDepth(database),
       relayState(database),
       listProcesses(database),
       retentionState(database, clock),
+      silenceState(database),
     ]);
     const { unmarked, due, running, oldest_due_seconds, by_status } = queue;
     return {
@@ -33,6 +37,7 @@ export function statusOperations(api: Api, { database, roles, clock }: ApiDeps):
       queue: { unmarked, due, running, oldest_due_seconds, subjects: by_status },
       relay,
       journal,
+      silence,
       processes: processes.map((each) => ({ ...each, started_at: each.started_at.toISOString() })),
     };
   });
@@ -76,6 +81,20 @@ const example = {
     clock_skew_seconds: 0,
     suspended: null,
     pruned: { webhooks: 120_000, bytes: 87_400_000, given_back_bytes: 81_200_000 },
+  },
+  silence: {
+    stopped: [
+      {
+        integration_id: INTEGRATION_ID,
+        name: "Plaid production",
+        stopped_at: "2026-11-20T16:05:00.000Z",
+        silent_since: "2026-11-20T10:04:11.000Z",
+        cause: "failing" as const,
+        message: "Plaid got 503 from you at 2026-11-20T10:04:11Z.",
+        next_step: "`npx tartan webhooks sent --status FAILED` lists what Plaid got.",
+      },
+    ],
+    sent_lists: { available: 1, unavailable: 0, unknown: 0, failing: 0 },
   },
   processes: [
     {
@@ -182,6 +201,35 @@ const journalShape = described(
   "Retention of webhooks.",
 );
 
+const stoppedShape = z.object({
+  integration_id: described(z.string(), "Id of an integration."),
+  name: described(z.string(), "Its name."),
+  stopped_at: noTimestamp("When the alarm was raised; null while it is only Plaid that does not answer."),
+  silent_since: noTimestamp("When the last webhook of Plaid came."),
+  cause: described(z.enum(CAUSES), "Why; stable."),
+  message: described(z.string(), "Why, in plain words."),
+  next_step: described(z.string(), "What to do about it."),
+});
+
+const silenceShape = described(
+  z.object({
+    stopped: described(
+      z.array(stoppedShape),
+      "Integrations for which Plaid's webhooks no longer come; at most a hundred, the longest first.",
+    ),
+    sent_lists: described(
+      z.object({
+        available: count("Integrations whose webhooks Plaid lists."),
+        unavailable: count("Those to whose client Plaid has not opened the list; they are asked about once a day."),
+        unknown: count("Those for which Tartan has not asked yet."),
+        failing: count("Those whose list could not be read the last time."),
+      }),
+      "Plaid's lists of the webhooks that it sent.",
+    ),
+  }),
+  "What Plaid should have said and did not.",
+);
+
 const Status = z
   .object({
     version: described(z.string(), "Tartan's version in this process."),
@@ -205,6 +253,7 @@ const Status = z
     ),
     relay: relayShape,
     journal: journalShape,
+    silence: silenceShape,
     processes: described(z.array(processShape), "The Tartan processes on this database, the newest first."),
   })
   .meta({ description: "How things stand.", examples: [example] });

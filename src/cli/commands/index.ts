@@ -24,6 +24,7 @@ export const COMMANDS: Record<string, () => Promise<Command>> = {
   jobs: async () => (await import("./jobs.ts")).jobsCommand(),
   listen: async () => (await import("./listen.ts")).listenCommand(),
   status: async () => (await import("./status.ts")).statusCommand(),
+  freshness: async () => (await import("./freshness.ts")).freshnessCommand(),
   db: async () => (await import("./db.ts")).dbCommand(),
   migrate: async () => (await import("./migrate.ts")).migrateCommand(),
   vault: async () => (await import("./vault.ts")).vaultCommand(),

@@ -10,6 +10,7 @@ import {
   type UnhealthyDestination,
 } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/ledger/overdue.ts";
+import { silenceState, type StoppedIntegration } from "../../silence/stopped.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { stateOf } from "../output/describe.ts";
@@ -44,12 +45,14 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
   const { unhealthy, ...destinations } = await destinationsStatus(database);
   const processes = await listProcesses(database);
   const journal = await retentionState(database, systemClock);
+  const silence = await silenceState(database);
   if (json) {
     return sayJson({
       integrations,
       ...depth,
       relay: { ...relay, overdue, destinations, unhealthy },
       journal,
+      silence,
       processes,
     });
   }
@@ -69,6 +72,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     overdue: describeOverdue(overdue),
     retention: describeRetention(journal),
     "pruned bodies": describePruned(journal),
+    "webhooks stopped": silence.stopped.map(describeStopped).join("\n"),
   });
   if (unhealthy.length > 0) sayUnhealthy(unhealthy);
 }
@@ -124,6 +128,18 @@ function describeRetention({ suspended, kept_weeks: kept }: RetentionState): str
     `${plural(kept.length, "old week")} of webhooks ${kept.length === 1 ? "is" : "are"} kept, from ${oldest.week}: ${NEEDED_FOR[oldest.needed_for]}`;
   const lines = [suspended && red(suspended), weeks && yellow(weeks)].filter(Boolean);
   return lines.length === 0 ? null : lines.join("\n");
+}
+
+function describeStopped({
+  integration_id,
+  name,
+  silent_since,
+  stopped_at,
+  message,
+  next_step,
+}: StoppedIntegration): string {
+  const what = `${name} (${integration_id}): no webhook of Plaid's since ${ago(silent_since)}. ${message}`;
+  return `${stopped_at === null ? yellow(what) : red(what)} ${next_step}`;
 }
 
 function sayUnhealthy(unhealthy: readonly UnhealthyDestination[]): void {

@@ -6,6 +6,8 @@ import { listKnownWebhooks, meaningOf } from "../../sync/webhook-meaning.ts";
 import { listRefusals } from "../../journal/refusals.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { recordsOf } from "../wiring/engines.ts";
+import { listSent } from "../../silence/sent.ts";
+import { SENT_STATUSES } from "../../silence/sent.schema.ts";
 import { SOURCES } from "../../model/webhook.ts";
 import { choiceOf, PAGE_SIZE_HELP, pageSize } from "../input/flags.ts";
 import { followWebhooks } from "../output/webhook-log.ts";
@@ -64,6 +66,16 @@ export function webhooksCommand(): Command {
     .option("--type <type>", "only those of this type, such as TRANSACTIONS")
     .option("--json", "print JSON")
     .action(types);
+  webhooks
+    .command("sent")
+    .description("list the webhooks that Plaid says it sent, and how it was answered, the latest first")
+    .option("--integration <id>", "only those of this integration")
+    .option("--item <id>", "only those of this item")
+    .option("--status <status>", `only those that are ${choiceOf(SENT_STATUSES)}`)
+    .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
+    .option("--cursor <cursor>", "next_cursor of the previous page")
+    .option("--json", "print JSON")
+    .action(withCore(sent));
   webhooks
     .command("refusals")
     .description("list the latest refusals and their reasons")
@@ -189,4 +201,31 @@ async function refusals({ database }: Core, { integration, limit, json }: Flags)
     },
     "Nothing was refused.",
   );
+}
+
+interface SentFlags {
+  integration?: string;
+  item?: string;
+  status?: string;
+  limit: string;
+  cursor?: string;
+  json?: true;
+}
+
+async function sent({ database }: Core, { integration, item, limit, json, ...flags }: SentFlags): Promise<void> {
+  const page = await listSent(database, { integration_id: integration, item_id: item, limit: Number(limit), ...flags });
+  if (json) return sayJson(page);
+  sayTable(
+    page.data,
+    {
+      sent: ({ sent_at }) => ago(sent_at),
+      webhook: ({ webhook_type, webhook_code }) => `${webhook_type}/${webhook_code}`,
+      item: ({ item_id }) => short(item_id),
+      tries: ({ attempts }) => String(attempts),
+      outcome: ({ outcome }) => state(outcome),
+      "what happened": ({ message, status }) => (status === "DELIVERED" ? dim(message) : yellow(message)),
+    },
+    "Plaid's list has none, or Plaid has not opened it to your client: `npx tartan status` says which.",
+  );
+  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }

@@ -24,10 +24,10 @@ import { pruneLinks } from "../../linking/forget.ts";
 import { openRefusals } from "../../journal/refusals.ts";
 import { takeInTokens } from "../../integrations/rescued-tokens.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
-import type { KnownIntegration } from "../../model/integration.ts";
 import { pruneFleet } from "../../fleet/retention.ts";
 import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
 import { openLogins } from "../../listeners/logins.ts";
+import type { Directory, KnownIntegration } from "../../model/integration.ts";
 import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openVerificationKeys } from "../../plaid/keys.ts";
@@ -39,6 +39,8 @@ import { relayNeeds } from "../../relay/needs.ts";
 import { forget } from "../../relay/retention.ts";
 import { pruneRemoved } from "../../mirror/prune.ts";
 import { pruneRuns, pruneSubjects } from "../../sync/prune.ts";
+import { pruneSent } from "../../silence/forget.ts";
+import { startSilence, type SilenceOptions } from "../../silence/silence.ts";
 import { startSync } from "../../sync/sync.ts";
 import type { Core } from "./core.ts";
 import { openIntakeOf, recordsOf } from "./engines.ts";
@@ -94,6 +96,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
       );
     }
   }
+  if (roles.includes("sync")) closer.use(await startSilence(silenceOptions(core, directory, clientFor)));
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
   const url = await listen(core, roles, directory, clientFor);
   await register(core, factsOf(core, roles, url));
@@ -114,6 +117,23 @@ const fleetOptions = (
   limitFactor: config.plaidLimitFactor,
   syncConcurrency: config.syncConcurrency,
   pollMs: config.syncPollMs,
+});
+
+const silenceOptions = (
+  { database, config, logger }: Core,
+  directory: Directory,
+  clientFor: (integration: KnownIntegration) => PlaidClient,
+): SilenceOptions => ({
+  database,
+  directory,
+  clientFor,
+  clock: systemClock,
+  logger,
+  everySeconds: config.sentWebhooksMinutes * 60,
+  // Without reconciliation, a day.
+  windowSeconds: (config.reconcileHours || 24) * 3600,
+  limitFactor: config.plaidLimitFactor,
+  journalRetentionDays: config.journalRetentionDays,
 });
 
 const relayOptions = ({ database, vault, config, logger }: Core): RelayOptions => ({
@@ -162,6 +182,7 @@ export function janitorOptions({
     "delete old counts of requests to Plaid": async (signal) =>
       await pruneCalls(cancellable(database, signal), await allIntegrations(database), signal),
     "delete old jobs about items": (signal) => pruneFleet(cancellable(database, signal), signal),
+    "delete what Plaid sent long ago": (signal) => pruneSent(cancellable(database, signal), signal),
     "delete old runs": (signal) => pruneRuns(cancellable(database, signal), signal),
     "delete old Link tokens and public tokens": (signal) => pruneLinks(cancellable(database, signal), signal),
     "delete subjects that nobody linked": (signal) => pruneSubjects(cancellable(database, signal), signal),

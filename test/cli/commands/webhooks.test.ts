@@ -99,4 +99,20 @@ it("`tartan webhooks refusals` prints what was refused, why, and how often", asy
   expect(await cli.refusal("webhooks refusals --limit 0")).toMatch(/^usage: .*whole number from 1 to 500/);
 });
 
+it("`tartan webhooks sent` says what Plaid got from you, and when", async () => {
+  await world.database.query(
+    `insert into silence.plaid_deliveries (integration_id, message_id, webhook_type, webhook_code, item_id, sent_at, status,
+      last_http_status, attempts, last_attempt_at, to_intake, outcome)
+    values ($1, 'wm_1', 'ITEM', 'ERROR', 'item-1', '2026-11-20T10:04:10Z', 'PENDING', 503, 1, '2026-11-20T10:04:11Z', true, 'open')`,
+    [INTEGRATION],
+  );
+  expect(await cli.json<Page>("webhooks sent --item item-1")).toMatchObject({
+    data: [{ message_id: "wm_1", attempts: 1 }],
+  });
+  expect(await cli.text(`webhooks sent --integration ${INTEGRATION} --status PENDING`)).toMatch(
+    /ITEM\/ERROR\s+item-1\s+1\s+open\s+Plaid got 503 from you at 2026-11-20T10:04:11Z and tries again\./,
+  );
+  expect(await cli.refusal("webhooks sent --status LOST")).toMatch(/^invalid_request: .*status/);
+});
+
 everyVerbIsRun(cli);

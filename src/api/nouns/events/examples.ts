@@ -135,6 +135,20 @@ const DATA: Record<FixedType, object> = {
   },
   "item.removed": { reason: "unlinked", error_code: null },
   "subject.erased": { reason: "erased" },
+  "integration.webhooks_stopped": {
+    silent_since: "2026-11-20T10:04:11.000Z",
+    usual_pause_s: 3600,
+    missed: 3,
+    cause: "failing",
+    message: "Plaid got 503 from you at 2026-11-20T10:04:11Z.",
+    next_step: "`npx tartan webhooks sent --status FAILED` lists what Plaid got.",
+  },
+  "integration.webhooks_resumed": {
+    stopped_at: "2026-11-20T16:05:00.000Z",
+    silent_since: "2026-11-20T10:04:11.000Z",
+    resumed_at: "2026-11-20T17:03:29.051Z",
+    webhook_id: webhook.id,
+  },
   "sync.completed": { run_id: run.id, outcome: run.outcome, webhooks: run.webhooks, update_info: run.update_info },
   "sync.failed": {
     run_id: run.id,
@@ -177,6 +191,7 @@ const CHANGES = new Map<string, object>(CHANGED_TABLES.map((table) => [table.typ
 /** The whole example of a type: the envelope and its data. */
 export function eventExample<Type extends EventType>(type: Type) {
   const ofTartan = /^(destination|relay)\./.test(type);
+  const ofIntegration = type.startsWith("integration.");
   return {
     id: delivery.event_id,
     type,
@@ -184,8 +199,8 @@ export function eventExample<Type extends EventType>(type: Type) {
     occurred_at: "2026-11-20T17:03:29.500Z",
     integration_id: ofTartan ? null : integration.id,
     environment: ofTartan ? null : integration.environment,
-    item_id: ofTartan ? null : item.item_id,
-    user_id: ofTartan ? null : item.user_id,
+    item_id: ofTartan || ofIntegration ? null : item.item_id,
+    user_id: ofTartan || ofIntegration ? null : item.user_id,
     history: false,
     data: (CHANGES.get(type) ?? DATA[type as FixedType]) as never,
   };

@@ -16,6 +16,7 @@ import { FRESH, type Health } from "../../../../src/relay/delivery/circuit-break
 import { Dispatcher } from "../../../../src/relay/dispatch/dispatcher.ts";
 import { readEvents } from "../../../../src/relay/feed/event-feed.ts";
 import { deliveryEvents, destinationEvents } from "../../../../src/relay/delivery/operator-events.ts";
+import { resumedEvent, stoppedEvent } from "../../../../src/silence/watch-events.ts";
 import { checkOverdue } from "../../../../src/relay/ledger/overdue.ts";
 import type { LoadedDestination } from "../../../../src/relay/model/types.ts";
 import { ENABLABLE, resourcesOf, subjectKind } from "../../../../src/resources/index.ts";
@@ -212,7 +213,9 @@ const ILL: Health = {
   last_error: "timeout",
 };
 
-/** Events for operators. */
+const SILENCE = { silentSince: new Date(), missed: 3, usual_pause_s: null };
+
+/** Events for operators, and of an integration that is silent. */
 async function trouble({ database, integration }: World<"sync">): Promise<void> {
   const delivery = {
     id: "0192f3a8-7d51-70d2-9b6c-4e8f1a2b3c4d",
@@ -236,6 +239,8 @@ async function trouble({ database, integration }: World<"sync">): Promise<void> 
     ...destinationEvents("dst_1", FRESH, ILL, ["opened", { failing: 50 }, "disabled"], null, {
       disableAfterS,
     } as LoadedDestination),
+    stoppedEvent(integration.id, { ...SILENCE, cause: "unknown", message: "No request.", next_step: "Check the URL." }),
+    resumedEvent(integration.id, { stoppedAt: null, silentSince: null, resumedAt: null, webhook: delivery.id }),
     ...destinationEvents("dst_1", ILL, FRESH, ["recovered"], "gone", { disableAfterS } as LoadedDestination),
   ];
   await database.transaction((tx) => recordEvents(tx, events));

@@ -1,0 +1,141 @@
+/**
+ * Decides about the webhooks that Plaid says it sent to the intake:
+ *
+ *   open ── the journal has it ──────────────────────────────────────▶ received
+ *     │ ── failed for good, or delivered and yet not in the journal ──▶ recovered: journaled as RECONCILER, with Plaid's payload
+ *     │      └─ its item is not linked, has ended or was linked since ▶ not_needed: nothing is missed
+ *     └── Plaid still tries, or delivered it within the last minutes ─▶ open
+ *
+ * Plaid's bodies carry no id, so a webhook is found by its type, its code, what it is about and the instant of its attempt. A webhook of the
+ * journal stands for one of Plaid's at most: of two alike of which one arrived, one is missed.
+ */
+import type { Database, Queryable } from "../database/types.ts";
+import { append } from "../journal/append.ts";
+import { newUuid } from "../model/ids.ts";
+import type { NewWebhook } from "../model/webhook.ts";
+import { parseBody, storableText } from "../plaid/webhooks.ts";
+import { CANDIDATES, DECIDE, NEEDED, TO_DECIDE } from "./sent-queries.ts";
+
+/** Small, so that the transaction is short. */
+const AT_ONCE = 100;
+
+interface Undecided {
+  message_id: string;
+  webhook_type: string;
+  webhook_code: string;
+  item_id: string | null;
+  subject_kind: string | null;
+  subject_id: string | null;
+  status: "DELIVERED" | "FAILED";
+  sent_at: Date;
+  last_attempt_at: Date | null;
+  payload: string | null;
+  /** so long ago that it must be in the journal if it arrived */
+  over: boolean;
+}
+
+export interface SettleOptions {
+  /** webhooks are deleted from the journal after so many days; 0: never */
+  journalRetentionDays: number;
+  /** a webhook that was delivered less than this ago may still be on its way into the journal */
+  graceMs: number;
+}
+
+/** Decides about all webhooks of an integration that can be decided. @returns how many were journaled because they never arrived */
+export async function settleSent(database: Database, integrationId: string, options: SettleOptions): Promise<number> {
+  let behind: [string, Date | string, string] = ["", "-infinity", ""];
+  let recovered = 0;
+  for (;;) {
+    const { rows, missed } = await database.transaction(async (tx) => {
+      const { rows } = await tx.query<Undecided>(TO_DECIDE, [integrationId, ...behind, AT_ONCE, options.graceMs]);
+      return { rows, missed: rows.length === 0 ? 0 : await decide(tx, integrationId, rows, options) };
+    });
+    recovered += missed;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < AT_ONCE) return recovered;
+    behind = [last.status, last.sent_at, last.message_id];
+  }
+}
+
+interface Decided {
+  messageId: string;
+  outcome: "received" | "recovered" | "not_needed";
+  webhookId: string | null;
+}
+
+async function decide(
+  tx: Queryable,
+  integrationId: string,
+  rows: readonly Undecided[],
+  { journalRetentionDays }: SettleOptions,
+): Promise<number> {
+  const places = JSON.stringify(rows.map((row, place) => ({ ...row, place, payload: undefined })));
+  const received = await findReceived(tx, integrationId, places);
+  const missing = rows.flatMap((row, place) => (!received.has(place) && row.over ? [{ row, place }] : []));
+  const needed =
+    missing.length === 0
+      ? []
+      : (await tx.query<{ place: number }>(NEEDED, [integrationId, places, journalRetentionDays])).rows;
+  const isNeeded = new Set(needed.map(({ place }) => place));
+  const webhooks = missing.flatMap(({ row, place }) =>
+    isNeeded.has(place) ? [{ messageId: row.message_id, webhook: webhookOf(integrationId, row) }] : [],
+  );
+  await append(
+    tx,
+    webhooks.map(({ webhook }) => webhook),
+  );
+  const decided: Decided[] = [
+    ...[...received].map(([place, webhookId]) => ({
+      messageId: rows[place]?.message_id ?? "",
+      outcome: "received" as const,
+      webhookId,
+    })),
+    ...webhooks.map(({ messageId, webhook: { id } }) => ({ messageId, outcome: "recovered" as const, webhookId: id })),
+    ...missing.flatMap(({ row, place }) =>
+      isNeeded.has(place) ? [] : [{ messageId: row.message_id, outcome: "not_needed" as const, webhookId: null }],
+    ),
+  ];
+  await tx.query(DECIDE, [
+    integrationId,
+    decided.map(({ messageId }) => messageId),
+    decided.map(({ outcome }) => outcome),
+    decided.map(({ webhookId }) => webhookId),
+  ]);
+  return webhooks.length;
+}
+
+/** Place → the webhook of the journal. Each takes the nearest that no earlier one took. */
+async function findReceived(
+  tx: Queryable,
+  integrationId: string,
+  places: string,
+): Promise<ReadonlyMap<number, string>> {
+  const { rows } = await tx.query<{ place: number; id: string }>(CANDIDATES, [integrationId, places]);
+  const taken = new Map<number, string>();
+  const ids = new Set<string>();
+  for (const { place, id } of rows.toSorted((a, b) => a.place - b.place)) {
+    if (taken.has(place) || ids.has(id)) continue;
+    taken.set(place, id);
+    ids.add(id);
+  }
+  return taken;
+}
+
+function webhookOf(integrationId: string, row: Undecided): NewWebhook {
+  const { webhook_type, webhook_code, item_id, subject_kind: kind, subject_id: id, payload } = row;
+  const receivedAt = new Date();
+  const body = Buffer.from(payload ?? JSON.stringify({ webhook_type, webhook_code, item_id }));
+  return {
+    id: newUuid(receivedAt),
+    integrationId,
+    source: "RECONCILER",
+    subject: kind === null || id === null ? null : { kind, id },
+    itemId: item_id,
+    webhookType: webhook_type,
+    webhookCode: webhook_code,
+    environment: storableText(parseBody(body)?.["environment"]),
+    receivedAt,
+    body,
+    proof: null,
+  };
+}
