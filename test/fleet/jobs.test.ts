@@ -129,7 +129,7 @@ describe("the runner of jobs about items", () => {
     await turn(id, "cancel");
   });
 
-  it("stores nothing for a process that lost its job, and the next one goes on from what was noted", async () => {
+  it("stores nothing for a process that lost its job; another takes it once the lease is over, and goes on from what was noted", async () => {
     const [item] = (await linkedItems(world, 1)) as [Item];
     const slow = world.simulator.control.addFault({
       kind: "slow",
@@ -149,6 +149,12 @@ describe("the runner of jobs about items", () => {
     }
     expect(slow).toBeDefined();
     expect(await job(id)).toMatchObject({ status: "running", states: { pending: 1 } });
+    {
+      await using _other = await startFleetOf(world);
+      await runAnother();
+      const fence = "select fence::int as fence from fleet.jobs where id = $1";
+      expect((await world.database.query(fence, [id])).rows).toEqual([{ fence: 2 }]);
+    }
     await world.database.query("update fleet.jobs set lease_until = now() where id = $1", [id]);
     await using _fleet = await startFleetOf(world);
     expect(await ended(world, id)).toMatchObject({ states: { verified: 1 } });
