@@ -7,7 +7,7 @@ import { markAll } from "../support/mark.ts";
 import { webhook } from "../support/webhook.ts";
 import { startWorld, type Item, type World } from "../support/world/index.ts";
 import { openEventReader, typesOf, type EventReader, type RecordedEvent } from "./event-reader.ts";
-import { answering } from "./support.ts";
+import { answering, gated } from "./support.ts";
 
 let world: World<"sync">;
 let reader: EventReader;
@@ -254,6 +254,29 @@ describe("a session in update mode that nobody tells of", () => {
       ["consent_expiring", "noticed"],
       ["new_accounts", "noticed"],
     ]);
+    expect(await noticesOf(item)).toEqual([]);
+  });
+});
+
+describe("what happens while a run asks Plaid", () => {
+  it("a session in update mode that finishes while a run asks Plaid is left to the next run, which clears what was announced before it", async () => {
+    const item = await world.sync.synced(1);
+    await finishesLink(item);
+    let asked = 0;
+    const clientFor = gated(async (path, _body, pass) => {
+      await pass();
+      if (path !== "/item/get" || (asked += 1) > 1) return;
+      await arrives(item, "PENDING_DISCONNECT");
+      await finishesLink(item);
+    });
+    const before = (await reader.eventsOf(item.item_id)).length;
+    const worker = await world.sync.start({ clientFor });
+    await worker.idle();
+    await worker[Symbol.asyncDispose]();
+    expect(asked).toBeGreaterThan(1);
+    const events = await reader.eventsOf(item.item_id, before);
+    expect(typesOf(events)).toContain("item.consent_expiring");
+    expect(clearedIn(events)).toEqual([["disconnect_pending", "link_session"]]);
     expect(await noticesOf(item)).toEqual([]);
   });
 });
