@@ -20,7 +20,7 @@ create index notices_by_kind on sync.notices (kind, item_id, integration_id);
 -- Finds items whose notice has to be looked at since its time has passed.
 create index notices_by_until on sync.notices (until) where until is not null;
 
--- An item that its user has repaired in a session of Link in update mode, until a run has read it. The newest counts.
+-- The latest session of Link in update mode of an item, for a week: a webhook of before it may be served late.
 create table sync.repairs (
   integration_id text not null,
   item_id        text not null,

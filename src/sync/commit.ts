@@ -25,7 +25,7 @@ import { forgetLoops, settleLoops } from "./loops.ts";
 import { noticesAfter } from "./item-news.ts";
 import type { NextNotices } from "./next-notices.ts";
 import { noteRevoked } from "./note-revoked.ts";
-import { forgetNotices, forgetRepair, writeNotices } from "./notices.ts";
+import { forgetNotices, writeNotices } from "./notices.ts";
 import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
 import { held, leaseLost } from "./lease.ts";
 import { WEBHOOKS_MAX } from "./queue.ts";
@@ -185,12 +185,10 @@ async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<v
 const idsOf = (webhooks: readonly WaitingWebhook[]): string[] => webhooks.map(({ id }) => id);
 
 async function settleNotices(tx: Queryable, ending: Ending, next: NextNotices): Promise<void> {
-  const { claim, decision, outcomes, notices } = ending;
+  const { claim, decision, notices } = ending;
   if (claim.kind !== "item" || decision.status === "unlinked") return;
   if (decision.gone) return await forgetNotices(tx, claim.integrationId, claim.id);
   await writeNotices(tx, claim, notices, next);
-  const answered = outcomes.some((outcome) => "read" in outcome && outcome.root !== null);
-  if (notices.repair && answered) await forgetRepair(tx, claim, notices.repair);
 }
 
 /** Writes the subject's next state. A mark that came during the run leaves it due. */

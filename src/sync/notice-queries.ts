@@ -5,7 +5,7 @@ const statement = (name: string, text: string): Statement => ({ name: `sync_${na
 
 const ITEM = "integration_id = $1 and item_id = $2";
 
-/** The open notices of an item, and the repair that no run has seen yet. */
+/** The open notices of an item, and its latest repair. */
 export const NOTICES = statement(
   "notices",
   `
@@ -35,8 +35,11 @@ export const PRESENT_ACCOUNTS = statement(
   `select account_id from plaid.accounts where ${ITEM} and account_id = any ($3) and removed_at is null`,
 );
 
-/** A repair that came after $3 stays for the next run. */
-export const FORGET_REPAIR = statement("forget_repair", `delete from sync.repairs where ${ITEM} and repaired_at <= $3`);
+export const FORGET_OLD_REPAIRS = statement(
+  "forget_old_repairs",
+  `delete from sync.repairs where ctid = any (array(
+    select ctid from sync.repairs where repaired_at < now() - interval '7 days' limit 5000))`,
+);
 
 /** Deletes all that an item has. */
 export const FORGET_NOTICES = `delete from sync.notices where ${ITEM}`;

@@ -9,7 +9,7 @@ import type { NextNotices, Notice, NoticeDetails, Repair } from "./next-notices.
 import {
   CLEAR_NOTICES,
   FORGET_NOTICES,
-  FORGET_REPAIR,
+  FORGET_OLD_REPAIRS,
   FORGET_REPAIRS,
   KEEP_NOTICES,
   KEEP_REPAIR,
@@ -23,7 +23,7 @@ import { EVERYTHING } from "../model/webhook.ts";
 /** What a run of an item finds at its start. */
 export interface KnownNotices {
   open: readonly Notice[];
-  /** a repair that no run has seen yet */
+  /** the latest session of Link in update mode */
   repair: Repair | null;
 }
 
@@ -86,9 +86,9 @@ export async function presentAccounts(
   return new Set(rows.map(({ account_id }) => account_id));
 }
 
-/** Forgets the repair that a run has seen, once Plaid has answered for the item. */
-export async function forgetRepair(tx: Queryable, { integrationId, id }: Claim, { at }: Repair): Promise<void> {
-  await tx.query(FORGET_REPAIR, [integrationId, id, at]);
+/** Forgets repairs of a week ago. Until then a webhook of before the repair may still be served, and opens no notice. */
+export async function forgetOldRepairs(q: Queryable): Promise<void> {
+  await q.query(FORGET_OLD_REPAIRS);
 }
 
 /** Deletes what an item has that ended, was unlinked or is erased; an event of its own says so. */

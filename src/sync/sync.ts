@@ -21,7 +21,7 @@ import { createLimiter } from "./limiter.ts";
 import { sweepLoops } from "./loops.ts";
 import { HINT_DUE } from "./mark-queries.ts";
 import { markWaiting, type OnArrived } from "./marker.ts";
-import { markOverdue } from "./notices.ts";
+import { forgetOldRepairs, markOverdue } from "./notices.ts";
 import { SWEEP_LIMITS } from "./limit-queries.ts";
 import { BUSY } from "./queries.ts";
 import { claim as claimDue, giveBack, giveUp, renew, wake } from "./queue.ts";
@@ -239,6 +239,7 @@ class Worker implements Sync {
     await sweepLoops(database);
     await sweepStaged(database);
     await markOverdue(database);
+    await forgetOldRepairs(database);
     await database.query(SWEEP_LIMITS);
   }
 
