@@ -1,10 +1,12 @@
 /** Full checks: an item is proven against Plaid row for row, and what differed is named, healed and recorded as a gap. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Queryable } from "../../src/database/types.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { listGaps } from "../../src/silence/gaps.ts";
 import { getFullCheck, requestFullCheck, type FullCheckState } from "../../src/sync/full-checks.ts";
 import { pruneRuns } from "../../src/sync/prune.ts";
+import { forgetAccount, forgetReadings } from "../../src/sync/revoked.ts";
 import { expectMirrorEqualsTruth, expectRowsEqualTruth } from "../support/oracle.ts";
 import { startWorld, type Item, type World } from "../support/world/index.ts";
 import { gapsOf } from "./reconcile-support.ts";
@@ -243,6 +245,23 @@ describe("after it", () => {
     const left = await getFullCheck(world.database, which(item));
     expect(new Set(left?.differences.map(({ resource }) => resource))).toEqual(new Set(["transactions"]));
     expect(left?.wrong).toBe(differences.length);
+  });
+
+  it("what a full check named of data that a user withdrew is deleted with that data, of an item and of an account", async () => {
+    const { integrationId, itemId } = which(item);
+    const erasures = [
+      (tx: Queryable) => forgetReadings(tx, integrationId, itemId),
+      (tx: Queryable) => forgetAccount(tx, integrationId, itemId, "acc-1", new Map()),
+    ];
+    for (const erase of erasures) {
+      const undone = world.database.transaction(async (tx) => {
+        expect(await getFullCheck(tx, which(item))).not.toBeNull();
+        await erase(tx);
+        expect(await getFullCheck(tx, which(item))).toBeNull();
+        throw new Error("undone");
+      });
+      await expect(undone).rejects.toThrow("undone");
+    }
   });
 
   it("retention deletes full checks that were requested more than a month ago", async () => {
