@@ -85,6 +85,11 @@ async function mirror(database: Database, id: string, name: string): Promise<voi
     "insert into sync.cursors (integration_id, kind, id, resource, rows) values ($1, 'item', $2, $3, 1)",
     [id, `item-${name}`, `raw-${name}`],
   );
+  await database.query(
+    `insert into sync.notices (integration_id, item_id, kind, about, since, announced_at)
+     values ($1, $2, 'account_revoked', $3, now(), now())`,
+    [id, `item-${name}`, `raw-${name}`],
+  );
   const { rows } = await database.query<{ table: string; columns: string[] }>(
     `select c.relname as table, array_agg(a.attname::text) as columns from pg_class c
      join pg_attribute a on a.attrelid = c.oid and a.attnotnull and not a.atthasdef and a.attnum > 0

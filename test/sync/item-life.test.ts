@@ -180,8 +180,8 @@ describe("an item", () => {
     await run(refusing("/item/get", "INVALID_INPUT", "INVALID_ACCESS_TOKEN"));
     expect(await shown(item)).toMatchObject({
       status: "misconfigured",
-      error_message: expect.stringContaining("rotated"),
-      next_step: expect.stringContaining("ITEM/CREATED"),
+      error_message: expect.stringContaining("access token"),
+      next_step: expect.stringContaining("ITEM/UPDATED"),
     });
   });
 
