@@ -25,6 +25,7 @@ import * as journal from "../journal/forget.ts";
 import type { Logger } from "../logger.ts";
 import * as mirror from "../mirror/forget.ts";
 import { BY_TARTAN } from "../model/change.ts";
+import * as silence from "../silence/forget.ts";
 import * as relay from "../relay/forget.ts";
 import { forgetAccount, forgetReadings, holdWithdrawn } from "../sync/revoked.ts";
 
@@ -99,6 +100,8 @@ async function eraseData(tx: Queryable, integrationId: string, itemId: string): 
   await mirror.forgetRowsOfItem(tx, integrationId, itemId);
   await relay.forgetDataOfItem(tx, integrationId, itemId);
   await events.forgetRowsOfItem(tx, integrationId, itemId);
+  // What waits to be journaled from Plaid's list is about the item too.
+  await silence.forgetItem(tx, integrationId, itemId);
   await journal.forgetDataOfItem(tx, integrationId, itemId);
 }
 
