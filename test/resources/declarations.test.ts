@@ -20,7 +20,14 @@ const TYPES: Record<string, string> = {
 /** What shows items is about them: it reads the row of each, and its cursors have that name. */
 const KNOWN: Record<string, string[]> = {
   "src/sync/items.ts": ['"items"', '"items"'],
-  "src/sync/item-queries.ts": ["plaid.items"],
+  "src/sync/item-queries.ts": ["plaid.institutions", "plaid.items"],
+  // The life of an item is about the item's own row and its accounts: what is new, what was revoked, and what a notice says.
+  "src/sync/item-news.ts": ['"accounts"'],
+  "src/sync/note-revoked.ts": ["plaid.accounts"],
+  "src/sync/notice-queries.ts": ["plaid.accounts", "plaid.items"],
+  "src/sync/notices.ts": ['"items"'],
+  "src/sync/references.ts": ["plaid.items"],
+  "src/sync/revoked.ts": ["plaid.accounts", "'accounts'"],
   // A sentence for people.
   "src/sync/webhook-meaning.ts": ["plaid.items"],
 };

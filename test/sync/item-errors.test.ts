@@ -147,7 +147,7 @@ describe("an error by which /item/get is refused", () => {
       status: "misconfigured",
       error_code: "INVALID_ACCESS_TOKEN",
       error_message: expect.stringContaining("access token"),
-      next_step: expect.stringContaining("ITEM/CREATED"),
+      next_step: expect.stringContaining("ITEM/UPDATED"),
       verified_at: null,
     });
     await world.integration.link(item);
