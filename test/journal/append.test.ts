@@ -30,6 +30,9 @@ describe("append", () => {
         requested: ["accounts"],
         processed_at: null,
         update_info: null,
+        body_sha256: null,
+        body_bytes: null,
+        body_pruned_at: null,
       },
     ]);
     expect(await unmarked(db.database)).toEqual([[given.id]]);
