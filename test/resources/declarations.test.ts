@@ -22,6 +22,7 @@ const KNOWN: Record<string, string[]> = {
   "src/sync/items.ts": ['"items"', '"items"'],
   "src/sync/item-queries.ts": ["plaid.institutions", "plaid.items"],
   // The life of an item is about the item's own row and its accounts: what is new, what was revoked, and what a notice says.
+  "src/sync/commit.ts": ['"accounts"'],
   "src/sync/item-news.ts": ['"accounts"'],
   "src/sync/note-revoked.ts": ["plaid.accounts"],
   "src/sync/notice-queries.ts": ["plaid.accounts", "plaid.items"],
