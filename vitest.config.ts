@@ -12,5 +12,7 @@ export default defineConfig({
     maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // On a loaded machine a second is not long enough for what happens elsewhere, such as in another process.
+    expect: { poll: { timeout: 15_000 } },
   },
 });
