@@ -2,7 +2,7 @@
 
 const LABEL = 26;
 const LINE = 15;
-const BOX = { width: 196, height: 92 };
+const BOX = { width: 196, height: 104 };
 /** Where each state stands: its column and row. The states that a run decides between stand in the frame. */
 const PLACES = {
   unlinked: [0, 0],
@@ -92,7 +92,7 @@ function edges(MOVES) {
     goes("unlinked", "pending") && arrow(`M${RIGHT} ${MIDDLE.unlinked - 16}H${pending.x}`),
     goes("unlinked", "pending") && aside(MIDDLE.unlinked - 24, ["a token comes"]),
     arrow(`M${FRAME.x} ${MIDDLE.unlinked + 24}H${RIGHT}`),
-    aside(MIDDLE.unlinked + 40, ["you unlink it"]),
+    aside(MIDDLE.unlinked + 17, ["you unlink it"]),
     arrow(`M${FRAME.x} ${MIDDLE.ended + 16}H${RIGHT}`),
     aside(MIDDLE.ended + 32, ["Plaid has no", "such item"]),
     goes("ended", "unlinked") && arrow(`M${unlinked.x + 60} ${ended.y}V${unlinked.y + BOX.height}`),
