@@ -2,10 +2,10 @@
  * Writes docs/events.md and the JSON Schema of each event in docs/events/ from the shapes in src/api/nouns/events; with --check it only
  * says whether they are stale.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readPage, root } from "./page.mjs";
 
-const root = join(import.meta.dirname, "..");
 const docs = join(root, "docs");
 const { EVENT_TYPES, isOperatorEvent } = await import(join(root, "dist/events/event-types.js"));
 const { SHAPED_TYPES } = await import(join(root, "dist/api/nouns/events/shapes.js"));
@@ -50,8 +50,7 @@ const folder = join(docs, "events");
 const foreign = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => !files.has(`events/${name}`));
 
 if (process.argv.includes("--check")) {
-  const text = (name) => (existsSync(join(docs, name)) ? readFileSync(join(docs, name), "utf8") : "");
-  const stale = [...files].filter(([name, content]) => text(name) !== content).map(([name]) => name);
+  const stale = [...files].filter(([name, content]) => readPage(name) !== content).map(([name]) => name);
   const faults = [...stale, ...foreign.map((name) => `events/${name}`)];
   if (faults.length > 0) {
     console.error(`stale in docs/: ${faults.join(", ")}; npm run docs`);

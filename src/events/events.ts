@@ -21,7 +21,7 @@ interface Head {
   userId: string | null;
   /** null: that of the integration */
   environment: string | null;
-  /** found by the first reading of an item, so not news */
+  /** found by the first reading of an item, or of another subject that has a past: no news */
   history?: boolean;
 }
 

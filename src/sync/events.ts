@@ -92,7 +92,7 @@ function noticeEvents({ claim, outcomes }: Ending, { noticed, cleared }: NextNot
 }
 
 function changed({ claim, scope, decision, statuses }: Ending, { runId, applied }: Written, head: Head): PartedEvent[] {
-  // The end is recorded however little was read.
+  // That a subject ended is news, however little of it was read before.
   const mayBeHistory = subjectKind(claim.kind)?.hasPast === true && !decision.gone;
   return resourcesOf(claim.kind)
     .flatMap(tablesOf)

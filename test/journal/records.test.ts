@@ -85,8 +85,8 @@ describe("plans", () => {
   const WEEKS = 30;
 
   /**
-   * 120 webhooks of each of 1000 items over the last 30 whole weeks, and the statistics that a lived-in journal has. A week of which a few
-   * hours are over holds few rows, for which any index is as good as another.
+   * 120 webhooks of each of 1000 items over the last 30 whole weeks, and the statistics that a lived-in journal has. A week that began a
+   * few hours ago would hold few rows, and for few rows any index is as good as another.
    */
   async function livedIn(q: Queryable): Promise<void> {
     await q.query(`select journal.ensure_partitions(now() - interval '${WEEKS} weeks')`);

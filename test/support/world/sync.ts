@@ -58,26 +58,24 @@ export const sync = {
   start: async (world: Base & { integration: IntegrationPart }, options: Partial<SyncOptions>): Promise<SyncPart> => {
     const { database, integration } = world;
     const start = await starterOf(world, options);
+    const arrived = async (given: Parameters<typeof webhook>[0]): Promise<string> => {
+      const [appended] = await append(database, [webhook(given)]);
+      await markAll(database);
+      return appended?.id ?? "";
+    };
     return {
       start,
-      notify: async (itemId, webhookCode, webhookType, integrationId = integration.id) => {
-        const given = {
+      notify: (itemId, webhookCode, webhookType, integrationId = integration.id) =>
+        arrived({
           integrationId,
           itemId,
           proof: null,
           ...(webhookCode && { webhookCode }),
           ...(webhookType && { webhookType }),
-        };
-        const [appended] = await append(database, [webhook(given)]);
-        await markAll(database);
-        return appended?.id ?? "";
-      },
-      notifyOf: async (subject, webhookType, webhookCode, fields = {}) => {
+        }),
+      notifyOf: (subject, webhookType, webhookCode, fields = {}) => {
         const body = webhookBody({ webhook_type: webhookType, webhook_code: webhookCode, ...fields });
-        const given = { integrationId: integration.id, itemId: null, webhookType, webhookCode, subject, body };
-        const [appended] = await append(database, [webhook(given)]);
-        await markAll(database);
-        return appended?.id ?? "";
+        return arrived({ integrationId: integration.id, itemId: null, webhookType, webhookCode, subject, body });
       },
       synced: async (transactions) => {
         const [item] = integration.makeItems(1, transactions);
