@@ -1,44 +1,25 @@
 /** `tartan items …`: link, show, sync and unlink items. */
 import { Command } from "commander";
 import { TartanError } from "../../errors.ts";
-import { knownTwice } from "../../sync/duplicates.ts";
-import { getItem, listItems, type CountedItem, type ItemState } from "../../sync/items.ts";
 import { eraseItem, unlinkItem } from "../../lifecycle/items.ts";
-import { unfitValues, type UnfitRecord } from "../../mirror/unfit-queries.ts";
 import { linkItem } from "../../sync/linking.ts";
-import { resourcesOfItem } from "../../sync/cursor-queries.ts";
-import { listRuns, requestSync } from "../../sync/queries.ts";
+import { requestSync } from "../../sync/queries.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
 import { confirm } from "../input/confirm.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { ITEM_STATUSES, NOTICE_KINDS } from "../../model/statuses.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, wholeNumber, USUAL_PAGE } from "../input/flags.ts";
-import { describeChanges } from "../output/describe.ts";
-import { sayResources } from "../output/resources.ts";
 import { checkItems } from "./items/check.ts";
 import { PER_MINUTE } from "../../fleet/webhook-move.schema.ts";
 import { statement } from "./items/statement.ts";
-import { kindsOf, sayMeanings, sayNotices } from "./items/notices.ts";
-import { sayTwice } from "./items/twice.ts";
 import { rotateCommand } from "./items/rotate-token.ts";
 import { importItems } from "./items/import.ts";
+import { knownItem } from "./items/known.ts";
+import { listItemsOf } from "./items/list.ts";
 import { moveWebhooksCommand } from "./items/move-webhooks.ts";
+import { showItem } from "./items/show.ts";
 import { openLinking } from "../wiring/plaid-clients.ts";
-import {
-  ago,
-  bold,
-  dim,
-  green,
-  red,
-  say,
-  sayFacts,
-  sayJson,
-  sayTable,
-  short,
-  state,
-  tell,
-  yellow,
-} from "../output/print.ts";
+import { green, say, sayJson, tell } from "../output/print.ts";
 
 interface Json {
   json?: true;
@@ -60,12 +41,12 @@ export function itemsCommand(): Command {
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, USUAL_PAGE)
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
-    .action(withCore(list));
+    .action(withCore(listItemsOf));
   items
     .command("show <item_id>")
     .description("show one item and its latest runs")
     .option("--json", "print JSON")
-    .action(withCore(show));
+    .action(withCore(showItem));
   items
     .command("add <item_id>")
     .description("link one item; PLAID_ACCESS_TOKEN holds its access token")
@@ -145,126 +126,6 @@ const removeCommand = (): Command =>
     .option("--yes", "do not ask for confirmation")
     .action(withCore(remove));
 
-interface ListFlags extends Json {
-  integration?: string;
-  user?: string;
-  status?: string;
-  notice?: string;
-  limit: string;
-  cursor?: string;
-}
-
-async function list({ database }: Core, flags: ListFlags): Promise<void> {
-  const page = await listItems(database, {
-    limit: Number(flags.limit),
-    ...(flags.integration && { integration_id: flags.integration }),
-    ...(flags.user && { user_id: flags.user }),
-    ...(flags.status && { status: flags.status }),
-    ...(flags.notice && { notice: flags.notice }),
-    ...(flags.cursor && { cursor: flags.cursor }),
-  });
-  if (flags.json) return sayJson(page);
-  sayTable(
-    page.data,
-    {
-      item: ({ item_id }) => item_id,
-      user: ({ user_id }) => short(user_id),
-      institution: ({ institution_name, institution_id }) => bold(institution_name ?? institution_id ?? ""),
-      status: ({ status, due }) => state(due && status === "ok" ? "due" : status),
-      error: ({ error_code }) => red(error_code ?? ""),
-      notices: kindsOf,
-      "equal to Plaid": ({ verified_at }) => ago(verified_at),
-    },
-    noItem(flags),
-  );
-  sayMeanings(page.data);
-  if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
-}
-
-/** Why the list is empty, and what to do. */
-function noItem({ integration, user, status, notice, cursor }: ListFlags): string {
-  const filters = Object.entries({ integration, user, status, notice }).filter(([, value]) => value !== undefined);
-  if (filters.length > 0) {
-    const given = filters.map(([name, value]) => `--${name} ${value}`).join(" ");
-    return `No item matches ${given}; \`npx tartan items list\` shows all.`;
-  }
-  if (cursor !== undefined) return "There are no items after this cursor.";
-  return "There is no item yet: post ITEM/CREATED to the intake URL, or run `npx tartan items import`.";
-}
-
-async function show({ database }: Core, itemId: string, { json }: Json): Promise<void> {
-  const { counts, ...item } = orNotFound(await getItem(database, itemId), itemId);
-  const runs = await listRuns(database, { item_id: itemId, limit: 10 });
-  const resources = await resourcesOfItem(database, item.integration_id, itemId);
-  const unfit_values = await unfitValues(database, item.integration_id, itemId);
-  const twice = await knownTwice(database, item.integration_id, itemId);
-  if (json) return sayJson({ ...item, ...counts, ...twice, resources, unfit_values, runs: runs.data });
-  sayFacts({
-    item: bold(item.item_id),
-    integration: item.integration_id,
-    user: item.user_id,
-    institution: item.institution_name ?? item.institution_id,
-    status: `${state(item.status)}  ${item.status_message}`,
-    since: item.status_since === null ? null : ago(item.status_since),
-    error: item.error_code ? `${red(item.error_code)}  ${item.error_message ?? ""}` : null,
-    "next step": item.next_step,
-    linked: ago(item.linked_at),
-    "equal to Plaid": ago(item.verified_at),
-    "last check": ago(item.checked_at),
-    "next check": item.next_check_at ? ago(item.next_check_at) : null,
-    webhooks: webhooksOf(item),
-  });
-  sayNotices(item.notices);
-  if (item.linked_at === null) return say(NEVER_LINKED);
-  say();
-  sayResources(resources);
-  sayTwice(twice);
-  sayUnfit(unfit_values);
-  say();
-  sayTable(
-    runs.data,
-    {
-      run: ({ started_at }) => ago(started_at),
-      outcome: ({ outcome }) => state(outcome),
-      webhooks: ({ webhooks }) => String(webhooks),
-      changes: ({ update_info }) => describeChanges(update_info),
-      error: ({ error }) => red(String(error?.["message"] ?? "")),
-      took: ({ update_info }) => dim(`${String(update_info["duration_ms"] ?? "?")} ms`),
-    },
-    "No run yet.",
-  );
-}
-
-const NEVER_LINKED = `
-Webhooks of this item came, and its access token has not. They are kept, and served once your backend posts ITEM/CREATED
-with the token to the intake URL (or: npx tartan items add).`;
-
-/** Where Plaid sends the item's webhooks, if that is a problem. */
-const webhooksOf = ({ webhook_url, webhook_url_is_intake, verified_at }: ItemState): string | null => {
-  if (webhook_url_is_intake === true) return "arrive here";
-  if (webhook_url !== null)
-    return yellow(`go to ${webhook_url}; npx tartan items move-webhooks --to-intake moves them here`);
-  return verified_at === null
-    ? null
-    : yellow("Plaid has no URL for them; npx tartan items move-webhooks --to-intake sets it");
-};
-
-function sayUnfit(unfit: readonly UnfitRecord[]): void {
-  if (unfit.length === 0) return;
-  say();
-  sayTable(
-    unfit,
-    {
-      "does not fit": ({ table, field }) => red(`${table}.${field}`),
-      expected: ({ expected }) => expected,
-      found: ({ found }) => found,
-      "such as in": ({ example }) => short(example),
-      seen: ({ seen_at }) => ago(seen_at),
-    },
-    "",
-  );
-}
-
 async function add(core: Core, itemId: string, flags: Json & { integration: string; user?: string }): Promise<void> {
   const accessToken = process.env["PLAID_ACCESS_TOKEN"];
   if (!accessToken) {
@@ -285,7 +146,7 @@ async function add(core: Core, itemId: string, flags: Json & { integration: stri
 type SyncFlags = Json & { full?: true; resources?: string[] };
 
 async function sync({ database }: Core, itemId: string, { full, resources, json }: SyncFlags): Promise<void> {
-  orNotFound(await getItem(database, itemId), itemId);
+  await knownItem(database, itemId);
   await requestSync(database, itemId, { full: full === true, ...(resources && { resources }) });
   if (json) return sayJson({ item_id: itemId, due: true });
   say(`${green("✓")} ${itemId} will be synced now`);
@@ -294,15 +155,10 @@ async function sync({ database }: Core, itemId: string, { full, resources, json 
 type RemoveFlags = { erase?: true; yes?: true; reason?: string };
 
 async function remove({ database }: Core, itemId: string, { erase, yes, reason }: RemoveFlags): Promise<void> {
-  const item = orNotFound(await getItem(database, itemId), itemId);
+  const item = await knownItem(database, itemId);
   const more = erase ? ", its rows and its webhooks" : "";
   await confirm(`This deletes the token of ${itemId}${more}.`, { ...(yes && { yes }) });
   if (erase) await eraseItem(database, item.integration_id, itemId, byUser(reason));
   else await unlinkItem(database, item.integration_id, itemId, byUser(reason));
   tell(`${green("✓")} ${itemId} is ${erase ? "erased" : "no longer synced"}`);
-}
-
-function orNotFound(item: CountedItem | null, itemId: string): CountedItem {
-  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
-  return item;
 }

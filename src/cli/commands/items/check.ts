@@ -4,7 +4,6 @@ import { TartanError } from "../../../errors.ts";
 import type { CheckRequest } from "../../../fleet/reading.schema.ts";
 import { createCheck } from "../../../fleet/readings.ts";
 import { getFullCheck, requestFullCheck, type FullCheckState } from "../../../sync/full-checks.ts";
-import { getItem } from "../../../sync/items.ts";
 import {
   plural,
   bold,
@@ -24,6 +23,7 @@ import { byUser } from "../../input/change.ts";
 import { startReading, type ReadingFlags } from "./readings.ts";
 import type { Core } from "../../wiring/core.ts";
 import { untilStopped } from "../../wiring/signals.ts";
+import { knownItem } from "./known.ts";
 
 export interface CheckFlags extends ReadingFlags {
   all?: true;
@@ -53,8 +53,7 @@ export async function checkItems(core: Core, itemId: string | undefined, flags: 
 
 /** Exits with 1 where a row was wrong or something could not be read. */
 async function checkItem({ database }: Core, itemId: string, flags: CheckFlags): Promise<void> {
-  const item = await getItem(database, itemId, flags.integration);
-  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
+  const item = await knownItem(database, itemId, flags.integration);
   const which = { integrationId: item.integration_id, itemId };
   const { resources, json, wait = true } = flags;
   const began = await requestFullCheck(database, which, resources ? { resources } : {});

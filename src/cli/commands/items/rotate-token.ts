@@ -1,13 +1,12 @@
 /** `tartan items rotate-token`: replaces an item's access token at Plaid. */
 import { Command } from "commander";
-import { TartanError } from "../../../errors.ts";
 import { rotateToken } from "../../../integrations/token-rotation.ts";
-import { getItem } from "../../../sync/items.ts";
 import { byUser, REASON, REASON_HELP } from "../../input/change.ts";
 import { confirm } from "../../input/confirm.ts";
 import { green, say, sayJson } from "../../output/print.ts";
 import { withCore, type Core } from "../../wiring/core.ts";
 import { openLinking } from "../../wiring/plaid-clients.ts";
+import { knownItem } from "./known.ts";
 
 export const rotateCommand = (): Command =>
   new Command("rotate-token")
@@ -28,8 +27,7 @@ interface Flags {
 
 async function rotate(core: Core, itemId: string, { integration, reason, yes, json }: Flags): Promise<void> {
   const { database, vault, logger, config } = core;
-  const item = await getItem(database, itemId, integration);
-  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
+  const item = await knownItem(database, itemId, integration);
   await confirm(`This ends the access token of ${itemId} at Plaid, also where your backend uses it.`, {
     ...(yes && { yes }),
   });

@@ -4,11 +4,11 @@ import { rename, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { openStatementFile } from "../../../api/nouns/items/statement-file.ts";
 import { TartanError } from "../../../errors.ts";
-import { getItem } from "../../../sync/items.ts";
 import { byUser } from "../../input/change.ts";
 import { green, say, sayJson } from "../../output/print.ts";
 import type { Core } from "../../wiring/core.ts";
 import { openLinking } from "../../wiring/plaid-clients.ts";
+import { knownItem } from "./known.ts";
 
 interface Flags {
   output: string;
@@ -18,8 +18,7 @@ interface Flags {
 
 export async function statement(core: Core, itemId: string, statementId: string, flags: Flags): Promise<void> {
   const { database, vault } = core;
-  const item = await getItem(database, itemId);
-  if (!item) throw new TartanError("not_found", `There is no item ${itemId}; see \`npx tartan items list\`.`);
+  const item = await knownItem(database, itemId);
   const deps = { ...(await openLinking(core)), database, vault };
   const requested = { integrationId: item.integration_id, itemId, statementId };
   const file = await openStatementFile(deps, requested, byUser(flags.reason), AbortSignal.timeout(5 * 60_000));
