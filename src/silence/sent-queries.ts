@@ -104,18 +104,20 @@ on conflict (integration_id, message_id) do update set status = excluded.status,
 };
 
 /**
- * Webhooks of the integration $1 to decide, behind the place $2 (status), $3 (instant) and $4 (message), $5 at most: those that were
- * delivered, and then those that failed and were last tried more than $6 ms ago, since what arrived belongs to one that was delivered.
+ * Webhooks of the integration $1 to decide, behind the place $2 (status), $3 (whether the attempt is unknown), $4 (instant) and $5
+ * (message), $6 at most: those that were delivered, and then those that failed and were last tried more than $7 ms ago, since what
+ * arrived belongs to one that was delivered.
  */
 export const TO_DECIDE: Statement = {
   name: "silence_to_decide",
   text: `
 select message_id, webhook_type, webhook_code, item_id, subject_kind, subject_id, status, sent_at, last_attempt_at, payload,
-  greatest(coalesce(last_attempt_at, sent_at), case when last_attempt_at is null then seen_at end) < now() - $6 * interval '1 ms' as over
+  greatest(coalesce(last_attempt_at, sent_at), case when last_attempt_at is null then seen_at end) < now() - $7 * interval '1 ms' as over
 from silence.plaid_deliveries
-where integration_id = $1 and outcome = 'open' and status <> 'PENDING' and (status, sent_at, message_id) > ($2, $3::timestamptz, $4)
-  and (status = 'DELIVERED' or coalesce(last_attempt_at, sent_at) < now() - $6 * interval '1 ms')
-order by status, sent_at, message_id limit $5 for update`,
+where integration_id = $1 and outcome = 'open' and status <> 'PENDING'
+  and (status, last_attempt_at is null, sent_at, message_id) > ($2, $3::boolean, $4::timestamptz, $5)
+  and (status = 'DELIVERED' or coalesce(last_attempt_at, sent_at) < now() - $7 * interval '1 ms')
+order by status, last_attempt_at is null, sent_at, message_id limit $6 for update`,
 };
 
 /** How far the instants of Plaid and of the journal may be apart: a signature may be five minutes old, and dated a minute ahead. */
@@ -126,10 +128,14 @@ const WINDOW = `
   tartan.least_id_at(coalesce(d.last_attempt_at, now()) + ${APART}) as behind`;
 const ALIKE = `w.integration_id = $1 and w.source = 'PLAID' and w.webhook_type = d.webhook_type and w.webhook_code = d.webhook_code
     and w.id >= b.first and w.id < b.behind
-    and not exists (select from silence.plaid_deliveries other where other.webhook_id = w.id)`;
-const NEAREST = "order by abs(extract(epoch from w.received_at - coalesce(d.last_attempt_at, d.sent_at))) limit 10";
+    and w.id <> all ($4::uuid[]) and not exists (select from silence.plaid_deliveries other where other.webhook_id = w.id)`;
+const CANDIDATE = "select w.id, abs(extract(epoch from w.received_at - coalesce(d.last_attempt_at, d.sent_at))) as apart";
+const NEAREST = "order by apart limit 10";
 
-/** Webhooks of the journal that may be one of the $2, as rows with their place, each the nearest first. */
+/**
+ * Webhooks of the journal that may be one of the $2, each the nearest first, with its place; not for the places $3, nor the webhooks $4. A
+ * webhook whose attempt is not known may be any since it was sent, so it comes after those whose attempt is known.
+ */
 export const CANDIDATES: Statement = {
   name: "silence_candidates",
   text: `
@@ -137,13 +143,14 @@ select d.place, c.id from jsonb_to_recordset($2::jsonb) as d (place integer, web
     subject_kind text, subject_id text, status text, sent_at timestamptz, last_attempt_at timestamptz)
   cross join lateral (select ${WINDOW}) b
   cross join lateral (
-    (select w.id from journal.webhooks w where d.item_id is not null and w.item_id = d.item_id and ${ALIKE} ${NEAREST})
+    (${CANDIDATE} from journal.webhooks w where d.item_id is not null and w.item_id = d.item_id and ${ALIKE} ${NEAREST})
     union all
-    (select w.id from journal.webhooks w where d.item_id is null and d.subject_id is not null and w.subject_kind <> 'item'
+    (${CANDIDATE} from journal.webhooks w where d.item_id is null and d.subject_id is not null and w.subject_kind <> 'item'
       and w.subject_id = d.subject_id and ${ALIKE} ${NEAREST})
     union all
-    (select w.id from journal.webhooks w where d.item_id is null and d.subject_id is null and ${ALIKE} ${NEAREST})
-  ) c`,
+    (${CANDIDATE} from journal.webhooks w where d.item_id is null and d.subject_id is null and ${ALIKE} ${NEAREST})
+  ) c
+where d.place <> all ($3::int[]) order by d.status, d.last_attempt_at is null, d.place, c.apart`,
 };
 
 /**

@@ -43,7 +43,7 @@ export interface SettleOptions {
 
 /** Decides about all webhooks of an integration that can be decided. @returns how many were journaled because they never arrived */
 export async function settleSent(database: Database, integrationId: string, options: SettleOptions): Promise<number> {
-  let behind: [string, Date | string, string] = ["", "-infinity", ""];
+  let behind: [string, boolean, Date | string, string] = ["", false, "-infinity", ""];
   let recovered = 0;
   for (;;) {
     const { rows, missed } = await database.transaction(async (tx) => {
@@ -53,7 +53,7 @@ export async function settleSent(database: Database, integrationId: string, opti
     recovered += missed;
     const last = rows.at(-1);
     if (last === undefined || rows.length < AT_ONCE) return recovered;
-    behind = [last.status, last.sent_at, last.message_id];
+    behind = [last.status, last.last_attempt_at === null, last.sent_at, last.message_id];
   }
 }
 
@@ -104,21 +104,28 @@ async function decide(
   return webhooks.length;
 }
 
-/** Place → the webhook of the journal. Each takes the nearest that no earlier one took. */
+/**
+ * Place → the webhook of the journal. Each takes the nearest that no earlier one took. The statement names ten for each; where others
+ * took all of these, it is asked again without them.
+ */
 async function findReceived(
   tx: Queryable,
   integrationId: string,
   places: string,
 ): Promise<ReadonlyMap<number, string>> {
-  const { rows } = await tx.query<{ place: number; id: string }>(CANDIDATES, [integrationId, places]);
   const taken = new Map<number, string>();
   const ids = new Set<string>();
-  for (const { place, id } of rows.toSorted((a, b) => a.place - b.place)) {
-    if (taken.has(place) || ids.has(id)) continue;
-    taken.set(place, id);
-    ids.add(id);
+  for (;;) {
+    type Candidate = { place: number; id: string };
+    const values = [integrationId, places, [...taken.keys()], [...ids]];
+    const { rows } = await tx.query<Candidate>(CANDIDATES, values);
+    if (rows.length === 0) return taken;
+    for (const { place, id } of rows) {
+      if (taken.has(place) || ids.has(id)) continue;
+      taken.set(place, id);
+      ids.add(id);
+    }
   }
-  return taken;
 }
 
 function webhookOf(integrationId: string, row: Undecided): NewWebhook {
