@@ -12,14 +12,14 @@ from sync.subjects s where s.integration_id = $1 and s.kind = 'item' and s.id = 
 };
 
 /**
- * Whether the journal has a webhook of Plaid's of item $2 with code $3, received no earlier than $5 ms before $4, and how long
- * ago $4 is.
+ * Whether the journal has a webhook of Plaid's of item $2 with code $3, received no earlier than $5 ms before $4, or recovered from
+ * Plaid's list since then; and how long ago $4 is.
  */
 export const HAS_WEBHOOK: Statement = {
   name: "sync_has_webhook",
   text: `
 select exists (select from journal.webhooks
-  where integration_id = $1 and item_id = $2 and webhook_code = $3 and source = 'PLAID'
+  where integration_id = $1 and item_id = $2 and webhook_code = $3 and source in ('PLAID', 'RECONCILER')
     and id >= tartan.least_id_at($4::timestamptz - $5 * interval '1 ms')) as has,
   (extract(epoch from now() - $4::timestamptz) * 1000)::float8 as age_ms`,
 };
