@@ -155,12 +155,14 @@ where d.place <> all ($3::int[]) order by d.status, d.last_attempt_at is null, d
 
 /**
  * Which of the $2 must be journaled: not those that were sent before the integration was made or more than $3 days ago (0: all), nor those
- * of an item that is not linked, was linked since or has ended, nor those of a subject that was erased since.
+ * of an item that is not linked, was linked since or has ended, nor those that a later webhook or session of Link says more than
+ * (superseded.ts), nor those of a subject that was erased since.
  */
 export const NEEDED: Statement = {
   name: "silence_needed",
   text: `
-select d.place from jsonb_to_recordset($2::jsonb) as d (place integer, item_id text, subject_kind text, subject_id text, sent_at timestamptz)
+select d.place from jsonb_to_recordset($2::jsonb) as d (place integer, item_id text, subject_kind text, subject_id text, sent_at timestamptz,
+    later_codes text[], later_session boolean)
 where d.sent_at >= (select created_at from tartan.integrations where id = $1 and deleted_at is null)
   and ($3::int = 0 or d.sent_at > now() - $3::int * interval '1 day')
   and case when coalesce(d.subject_kind, 'item') = 'item' and d.item_id is not null
@@ -168,6 +170,10 @@ where d.sent_at >= (select created_at from tartan.integrations where id = $1 and
         on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id
       where i.integration_id = $1 and i.item_id = d.item_id and i.access_token_sealed is not null and i.linked_at <= d.sent_at
         and s.status is distinct from 'ended')
+      and not exists (select from journal.webhooks w where w.integration_id = $1 and w.item_id = d.item_id and w.webhook_type = 'ITEM'
+        and w.webhook_code = any (d.later_codes) and w.source in ('PLAID', 'BACKEND') and w.id >= tartan.least_id_at(d.sent_at))
+      and not (d.later_session and exists (select from sync.repairs r
+        where r.integration_id = $1 and r.item_id = d.item_id and r.repaired_at >= d.sent_at))
     else not exists (select from tartan.audit_log a
       where a.target = d.subject_id and a.action = 'subject.erased' and a.integration_id = $1 and a.at >= d.sent_at) end`,
 };

@@ -3,7 +3,7 @@
  *
  *   open ── the journal has it ──────────────────────────────────────▶ received
  *     │ ── failed for good, or delivered and yet not in the journal ──▶ recovered: journaled as RECONCILER, with Plaid's payload
- *     │      └─ its item is not linked, has ended or was linked since ▶ not_needed: nothing is missed
+ *     │      └─ its item is not linked, has ended, or was linked or repaired since ▶ not_needed: nothing is missed
  *     └── Plaid still tries, or delivered it within the last minutes ─▶ open
  *
  * Plaid's bodies carry no id, so a webhook is found by its type, its code, what it is about and the instant of its attempt. A webhook of the
@@ -15,6 +15,7 @@ import { newUuid } from "../model/ids.ts";
 import type { NewWebhook } from "../model/webhook.ts";
 import { parseBody, storableText } from "../plaid/webhooks.ts";
 import { CANDIDATES, DECIDE, NEEDED, TO_DECIDE } from "./sent-queries.ts";
+import { supersededBy } from "./superseded.ts";
 
 /** Small, so that the transaction is short. */
 const AT_ONCE = 100;
@@ -69,7 +70,7 @@ async function decide(
   rows: readonly Undecided[],
   { journalRetentionDays }: SettleOptions,
 ): Promise<number> {
-  const places = JSON.stringify(rows.map((row, place) => ({ ...row, place, payload: undefined })));
+  const places = JSON.stringify(rows.map(facts));
   const received = await findReceived(tx, integrationId, places);
   const missing = rows.flatMap((row, place) => (!received.has(place) && row.over ? [{ row, place }] : []));
   const needed =
@@ -77,8 +78,9 @@ async function decide(
       ? []
       : (await tx.query<{ place: number }>(NEEDED, [integrationId, places, journalRetentionDays])).rows;
   const isNeeded = new Set(needed.map(({ place }) => place));
-  const webhooks = missing.flatMap(({ row, place }) =>
-    isNeeded.has(place) ? [{ messageId: row.message_id, webhook: webhookOf(integrationId, row) }] : [],
+  const webhooks = webhooksOf(
+    integrationId,
+    missing.flatMap(({ row, place }) => (isNeeded.has(place) ? [row] : [])),
   );
   await append(
     tx,
@@ -128,9 +130,22 @@ async function findReceived(
   }
 }
 
-function webhookOf(integrationId: string, row: Undecided): NewWebhook {
+/** What the statements need of a webhook. */
+function facts({ payload: _payload, ...row }: Undecided, place: number): object {
+  const { codes: later_codes, session: later_session } = supersededBy(row.webhook_type, row.webhook_code);
+  return { ...row, place, later_codes, later_session };
+}
+
+/** The webhooks for the journal, in the order in which Plaid sent them: a repair that follows a warning must stay behind it. */
+function webhooksOf(integrationId: string, rows: readonly Undecided[]): { messageId: string; webhook: NewWebhook }[] {
+  const first = Date.now() - rows.length;
+  return rows
+    .toSorted((a, b) => a.sent_at.getTime() - b.sent_at.getTime())
+    .map((row, n) => ({ messageId: row.message_id, webhook: webhookOf(integrationId, row, new Date(first + n)) }));
+}
+
+function webhookOf(integrationId: string, row: Undecided, receivedAt: Date): NewWebhook {
   const { webhook_type, webhook_code, item_id, subject_kind: kind, subject_id: id, payload } = row;
-  const receivedAt = new Date();
   const body = Buffer.from(payload ?? JSON.stringify({ webhook_type, webhook_code, item_id }));
   return {
     id: newUuid(receivedAt),

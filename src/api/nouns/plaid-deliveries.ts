@@ -51,7 +51,7 @@ const PlaidDelivery = z
       z.enum(SENT_OUTCOMES),
       "`open`: Plaid tries again, or it is not decided yet. `received`: the journal has it. `recovered`: it never arrived, and Tartan " +
         "journaled it as a `RECONCILER` webhook. `elsewhere`: it went to another URL. `not_needed`: it never arrived, and its item is " +
-        "not linked, has ended, or was read anew since.",
+        "not linked, has ended, or was linked or repaired since.",
     ),
     webhook_id: described(z.string().nullable(), `${webhookId.description ?? ""} Null where the journal has none.`),
     message: described(z.string(), "What happened, in plain words."),
