@@ -1,8 +1,10 @@
 /**
  * Why an integration's webhooks have stopped, and what to do: the first of these that is so.
  *
- *   Plaid does not answer ▶ Plaid refuses our keys ▶ no process receives ▶ Tartan refuses what comes ▶ Plaid gets errors
- *   ▶ Plaid sends to another URL ▶ Plaid's list says that it sent none ▶ not known: nothing arrives here
+ *   Plaid does not answer ▶ Plaid refuses our keys ▶ no process receives ▶ Tartan refuses what is signed ▶ Plaid gets errors
+ *   ▶ Plaid sends to another URL ▶ Plaid's list says that it sent none ▶ Tartan refuses what is not signed ▶ not known: nothing arrives here
+ *
+ * What is not signed may be anybody's, such as your backend's with a wrong secret; or Plaid's, through a proxy that drops the signature.
  */
 import type { Queryable } from "../database/types.ts";
 import type { KnownIntegration } from "../model/integration.ts";
@@ -41,7 +43,7 @@ export interface CauseDeps {
 
 /** The likeliest cause. */
 export async function causeOf(deps: CauseDeps): Promise<Reason> {
-  for (const look of [askPlaid, findReceiver, findRefusals, findFailures, findOtherUrls, askList]) {
+  for (const look of [askPlaid, findReceiver, findSigned, findFailures, findOtherUrls, askList, findUnsigned]) {
     const reason = await look(deps);
     if (reason !== null) return reason;
   }
@@ -87,8 +89,11 @@ async function findReceiver({ q }: CauseDeps): Promise<Reason | null> {
   };
 }
 
-async function findRefusals({ q, integration, since }: CauseDeps): Promise<Reason | null> {
-  const { rows } = await q.query<{ reason: string; count: number }>(REFUSED_SINCE, [integration.id, since]);
+const findSigned = (deps: CauseDeps): Promise<Reason | null> => findRefusals(deps, true);
+const findUnsigned = (deps: CauseDeps): Promise<Reason | null> => findRefusals(deps, false);
+
+async function findRefusals({ q, integration, since }: CauseDeps, signed: boolean): Promise<Reason | null> {
+  const { rows } = await q.query<{ reason: string; count: number }>(REFUSED_SINCE, [integration.id, since, signed]);
   const [refused] = rows;
   if (!refused) return null;
   return {

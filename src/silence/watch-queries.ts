@@ -82,30 +82,38 @@ select body from journal.webhooks where integration_id = $1 and source = 'RECONC
   and id > tartan.least_id_at($2::timestamptz) and octet_length(body) < 16384 order by id desc limit $3`,
 };
 
-export const HAS_LINKED: Statement = {
-  name: "silence_has_linked",
-  text: `select exists (select from tartan.items where integration_id = $1 and access_token_sealed is not null) as has`,
+/** Whether the integration has an item of which Plaid sends webhooks: it sends none of an item that ended, nor news of one that waits for its user. */
+export const HAS_SPEAKING: Statement = {
+  name: "silence_has_speaking",
+  text: `
+select exists (select from tartan.items i
+  left join sync.subjects s on s.integration_id = i.integration_id and s.kind = 'item' and s.id = i.item_id
+  where i.integration_id = $1 and i.access_token_sealed is not null
+    and coalesce(s.status, 'pending') not in ('ended', 'needs_user', 'unlinked')) as has`,
 };
 
 /* What the cause is. */
 
-/** The most frequent refusal since $2. */
+/** The most frequent refusal since $2: of what may be signed by Plaid ($3), or of what is not. */
 export const REFUSED_SINCE: Statement = {
   name: "silence_refused_since",
   text: `
 select reason, sum(count)::int as count from journal.refusals where integration_id = $1 and refused_at > $2::timestamptz
+  and (reason not in ('webhook_secret_missing', 'webhook_secret_mismatch', 'webhook_malformed')) = $3::boolean
 group by reason order by count desc limit 1`,
 };
 
-/** What Plaid says of its last undelivered webhook since $2, and how many of the last day's it did not deliver. */
+/** What Plaid says of the last webhook since $2 that it tried to deliver in vain, and how many of the last day's it did not deliver. */
 export const FAILING_SINCE: Statement = {
   name: "silence_failing_since",
   text: `
 select last_http_status as status, coalesce(last_attempt_at, sent_at) as at,
   (select round(100.0 * count(*) filter (where status <> 'DELIVERED') / greatest(count(*), 1))::int from (
-    select status from silence.plaid_deliveries where integration_id = $1 and to_intake and sent_at > now() - interval '1 day'
+    select status from silence.plaid_deliveries
+    where integration_id = $1 and to_intake and attempts > 0 and sent_at > now() - interval '1 day'
     order by sent_at desc limit 1000) day) as percent
-from silence.plaid_deliveries where integration_id = $1 and sent_at > $2::timestamptz and to_intake and status <> 'DELIVERED'
+from silence.plaid_deliveries
+where integration_id = $1 and sent_at > $2::timestamptz and to_intake and attempts > 0 and status <> 'DELIVERED'
 order by sent_at desc limit 1`,
 };
 
@@ -118,7 +126,7 @@ select webhook as url, count(*)::int as count from (
 group by webhook`,
 };
 
-/** Whether Plaid's list is open and was read after the last webhook ($2), and says that Plaid sent the intake something since. */
+/** Whether Plaid's list is open and was read within the last hour, and has anything that Plaid sent after the last webhook ($2). */
 export const LIST_SAYS: Statement = {
   name: "silence_list_says",
   text: `

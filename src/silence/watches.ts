@@ -5,8 +5,8 @@
  *     ▲  └── the same, while Plaid does not answer ──▶ heard, with the cause plaid_down
  *     └──────────── a webhook of Plaid arrives: integration.webhooks_resumed ◀───────────────── stopped
  *
- * There is no alarm for an integration without linked items or to which no webhook has ever come. Time in which no process looked does
- * not count as silence.
+ * There is no alarm for an integration without items of which Plaid sends webhooks, or to which no webhook has ever come. Time in which no
+ * process looked does not count as silence, and what Plaid sent in it does not count as missed.
  */
 import type { Clock } from "../clock.ts";
 import type { Database, Queryable } from "../database/types.ts";
@@ -17,7 +17,7 @@ import type { Directory, KnownIntegration } from "../model/integration.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { parseBody } from "../plaid/webhooks.ts";
 import { causeOf, CAUSES, type Reason } from "./causes.ts";
-import { hoursUntil, isFarLonger, usualPause } from "./rhythm.ts";
+import { isFarLonger, latestHours, usualPause } from "./rhythm.ts";
 import { listStopped } from "./stopped.ts";
 import { resumedEvent, stoppedEvent } from "./watch-events.ts";
 import {
@@ -25,7 +25,7 @@ import {
   COUNT_WATCHES,
   END_LOOK,
   GAPS_SINCE,
-  HAS_LINKED,
+  HAS_SPEAKING,
   MISSED_OF_LIST,
   NEW_HOURS,
   PLAN_WATCHES,
@@ -113,12 +113,13 @@ export class Watches {
     const { database, directory, clientFor, logger } = this.#options;
     const { integration_id, lease } = watch;
     const pause = usualPause(watch.active_hours);
-    const silenceS = (watch.now.getTime() - Math.max(last.getTime(), watch.watched_since.getTime())) / 1000;
-    const missed = await countMissed(database, integration_id, last);
-    const isSilent = missed >= MISSED_LEAST || isFarLonger(silenceS, pause);
+    const silentSince = last > watch.watched_since ? last : watch.watched_since;
+    const silenceS = (watch.now.getTime() - silentSince.getTime()) / 1000;
+    const missed = await countMissed(database, integration_id, silentSince);
+    const isSilent = missed >= MISSED_LEAST || isFarLonger(silenceS, watch.active_hours);
     if (!isSilent && watch.stopped_at === null) return await clear(database, watch);
     const integration = await directory.find(integration_id);
-    const has = (await database.query<{ has: boolean }>(HAS_LINKED, [integration_id])).rows[0]?.has === true;
+    const has = (await database.query<{ has: boolean }>(HAS_SPEAKING, [integration_id])).rows[0]?.has === true;
     if (integration === null || !has) return await clear(database, watch);
     const reason = await causeOf({ q: database, integration, client: clientFor(integration), since: last, signal });
     // Plaid's webhooks and its API are down together: nobody here has to act, unless the alarm was raised before.
@@ -178,20 +179,20 @@ async function readJournal(q: Queryable, claim: Watch): Promise<Watch> {
   const isNewer = last !== undefined && last.received_at.getTime() > (claim.last_webhook_at?.getTime() ?? 0);
   return {
     ...claim,
-    active_hours: hoursUntil(claim.now.getTime(), [...claim.active_hours, ...rows.map(({ hour }) => hour)]),
+    active_hours: latestHours([...claim.active_hours, ...rows.map(({ hour }) => hour)]),
     ...(isNewer && { last_webhook: last.id, last_webhook_at: last.received_at }),
   };
 }
 
-/** Webhooks that Plaid says it sent after the last one that came: by its list, and by /item/get. */
-async function countMissed(q: Queryable, integrationId: string, last: Date): Promise<number> {
-  const listed = await q.query<{ count: number }>(MISSED_OF_LIST, [integrationId, last, MISSED_LEAST]);
+/** Webhooks that Plaid says it sent since then and that did not come: by its list, and by /item/get. */
+async function countMissed(q: Queryable, integrationId: string, since: Date): Promise<number> {
+  const listed = await q.query<{ count: number }>(MISSED_OF_LIST, [integrationId, since, MISSED_LEAST]);
   const count = listed.rows[0]?.count ?? 0;
   if (count >= MISSED_LEAST) return count;
-  const gaps = await q.query<{ body: Buffer }>(GAPS_SINCE, [integrationId, last, 100]);
+  const gaps = await q.query<{ body: Buffer }>(GAPS_SINCE, [integrationId, since, 100]);
   const missed = gaps.rows.filter(({ body }) => {
     const { gap } = (parseBody(body) ?? {}) as { gap?: { missed_webhook?: { sent_at?: string } | null } };
-    return Date.parse(gap?.missed_webhook?.sent_at ?? "") > last.getTime();
+    return Date.parse(gap?.missed_webhook?.sent_at ?? "") > since.getTime();
   });
   return Math.max(count, missed.length);
 }

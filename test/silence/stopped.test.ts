@@ -6,8 +6,9 @@ import { openDirectory } from "../../src/integrations/directory.ts";
 import { append } from "../../src/journal/append.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { registry } from "../../src/metrics.ts";
+import type { NewWebhook } from "../../src/model/webhook.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
-import { isFarLonger, usualPause } from "../../src/silence/rhythm.ts";
+import { isFarLonger, latestHours, usualPause } from "../../src/silence/rhythm.ts";
 import { Watches } from "../../src/silence/watches.ts";
 import { gapWebhook } from "../../src/sync/gap.ts";
 import { startWorld, type Json, type World } from "../support/world/index.ts";
@@ -36,23 +37,34 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(() => void world.simulator.control.clearFaults());
 
-/** An integration with a webhook in each of these hours before now, and an item, which has been watched for two days. */
-async function heard(hoursAgo: number[], { items = 1 } = {}): Promise<string> {
+/** An integration with a webhook in each of these hours before now, and an item, which has been watched for ten days. */
+async function heard(hoursAgo: readonly number[], { items = 1, status = "pending" } = {}): Promise<string> {
   const id = await world.integration.another();
-  for (const item of items === 0 ? [] : world.integration.makeItems(items, 1)) await world.integration.link(item, id);
-  for (const hours of hoursAgo) await arrive(id, hours);
+  for (const item of items === 0 ? [] : world.integration.makeItems(items, 1)) {
+    await world.integration.link(item, id);
+    await world.database.query("update sync.subjects set status = $2 where id = $1", [item.item_id, status]);
+  }
+  await arrive(id, ...hoursAgo);
   await look(id);
   await world.database.query(
-    "update silence.watches set watched_since = now() - interval '2 days' where integration_id = $1",
+    "update silence.watches set watched_since = now() - interval '10 days' where integration_id = $1",
     [id],
   );
   return id;
 }
 
-const arrive = async (integrationId: string, hoursAgo: number): Promise<void> =>
-  void (await append(world.database, [
-    webhook({ integrationId, receivedAt: new Date(Date.now() - hoursAgo * HOUR_MS) }),
-  ]));
+const arrive = async (integrationId: string, ...hoursAgo: number[]): Promise<void> =>
+  void (await append(
+    world.database,
+    hoursAgo.map((hours) => webhook({ integrationId, receivedAt: new Date(Date.now() - hours * HOUR_MS) })),
+  ));
+
+/** What a check records of an item: Plaid sent a webhook ten minutes ago, and it did not arrive. */
+const missed = (integrationId: string, n: number): NewWebhook =>
+  gapWebhook(
+    { integrationId, itemId: `item-${n}`, environment: "sandbox" },
+    { missed: { code_sent: "SYNC_UPDATES_AVAILABLE", sent_at: new Date(Date.now() - 600_000).toISOString() } },
+  );
 
 async function look(id: string): Promise<void> {
   await world.database.query(
@@ -79,7 +91,7 @@ const eventsOf = async (id: string): Promise<Json[]> => {
   return rows.map(({ payload }) => JSON.parse(payload.toString()));
 };
 
-const HOURLY = Array.from({ length: 24 }, (_, n) => 30 - n);
+const HOURLY = Array.from({ length: 25 }, (_, n) => 31 - n);
 
 it("an integration whose webhooks came each hour and have not come for seven hours is an alarm, once, until one comes again", async () => {
   const id = await heard(HOURLY);
@@ -113,17 +125,25 @@ it.each([
   ["has no items", HOURLY, { items: 0 }],
   ["never had a webhook", [], {}],
   ["was silent for five hours only", HOURLY.map((hours) => hours - 2), {}],
-  ["has pauses of a day, and was silent for two", [168, 144, 120, 96, 72, 48], {}],
-  ["had too few webhooks to have a rhythm", [100, 99], {}],
+  ["has pauses of a day, and was silent for two", [216, 192, 168, 144, 120, 96, 72, 48], {}],
+  ["had too few webhooks to have a rhythm", [100, 76], {}],
+  ["is in its first night", HOURLY.slice(0, 10).map((hours) => hours - 14), {}],
+  ["is in its first week, and was silent for a weekend", [144, 136, 120, 112, 96, 88, 72, 64], {}],
+  ["has only items that ended", HOURLY, { status: "ended" }],
+  ["has only items that wait for their user", HOURLY, { status: "needs_user" }],
 ] as const)("an integration that %s is no alarm", async (_what, hours, options) => {
-  const id = await heard([...hours], options);
+  const id = await heard(hours, options);
   await look(id);
   expect(await stoppedOf(id)).toBeUndefined();
   expect(await eventsOf(id)).toEqual([]);
 });
 
-it("time in which no process looked does not count as silence", async () => {
+it("time in which no process looked does not count as silence, nor do the webhooks count that Plaid sent in it", async () => {
   const id = await heard(HOURLY);
+  await append(
+    world.database,
+    [1, 2, 3].map((n) => missed(id, n)),
+  );
   await world.database.query(
     "update silence.watches set looked_at = now() - interval '1 day' where integration_id = $1",
     [id],
@@ -145,15 +165,10 @@ it("while Plaid itself does not answer there is no alarm, and the status says th
 
 it("three webhooks that Plaid says it sent since the last one that came are an alarm however short the silence is", async () => {
   const id = await heard([1]);
-  const gap = (n: number) =>
-    gapWebhook(
-      { integrationId: id, itemId: `item-${n}`, environment: "sandbox" },
-      { missed: { code_sent: "SYNC_UPDATES_AVAILABLE", sent_at: new Date(Date.now() - 600_000).toISOString() } },
-    );
-  await append(world.database, [gap(1), gap(2)]);
+  await append(world.database, [missed(id, 1), missed(id, 2)]);
   await look(id);
   expect(await eventsOf(id)).toEqual([]);
-  await append(world.database, [gap(3)]);
+  await append(world.database, [missed(id, 3)]);
   await look(id);
   expect(await eventsOf(id)).toMatchObject([{ data: { missed: 3, usual_pause_s: null } }]);
 });
@@ -166,6 +181,10 @@ it("the cause of an alarm says what Plaid got, why Tartan refused, where Plaid s
     return [cause, message];
   };
   const { database } = world;
+  const refuse = (reason: string) =>
+    database.query("insert into journal.refusals (integration_id, reason, count) values ($1, $2, 12)", [id, reason]);
+  await refuse("webhook_secret_missing");
+  expect(await causeNow()).toEqual(["refused", expect.stringContaining("12 of them for webhook_secret_missing")]);
   await database.query(
     "insert into silence.sent_lists (integration_id, next_at, state, read_to) values ($1, now(), 'available', now())",
     [id],
@@ -176,6 +195,12 @@ it("the cause of an alarm says what Plaid got, why Tartan refused, where Plaid s
   ]);
   await database.query(
     "insert into plaid.items (integration_id, item_id, webhook, raw) values ($1, 'an-item', 'https://example.com/other', '{}')",
+    [id],
+  );
+  // One that Plaid has not tried yet is no failure.
+  await database.query(
+    `insert into silence.plaid_deliveries (integration_id, message_id, webhook_type, webhook_code, sent_at, status, attempts, to_intake, outcome)
+    values ($1, 'wm_0', 'ITEM', 'ERROR', now() - interval '10 minutes', 'PENDING', 0, true, 'open')`,
     [id],
   );
   expect(await causeNow()).toEqual([
@@ -193,10 +218,7 @@ it("the cause of an alarm says what Plaid got, why Tartan refused, where Plaid s
     "failing",
     expect.stringMatching(/^Plaid got 503 from you at .*Z\. It gets errors for more than 90 %/),
   ]);
-  await database.query(
-    "insert into journal.refusals (integration_id, reason, count) values ($1, 'signature_invalid', 12)",
-    [id],
-  );
+  await refuse("signature_invalid");
   const [refused, why] = await causeNow();
   expect([refused, why]).toEqual(["refused", expect.stringContaining("12 of them for signature_invalid")]);
   await database.query("update tartan.processes set roles = '{sync}'");
@@ -205,12 +227,18 @@ it("the cause of an alarm says what Plaid got, why Tartan refused, where Plaid s
   expect(await eventsOf(id)).toHaveLength(1);
 });
 
-it("the rhythm is the longest pause of two weeks, and a silence is far longer from three pauses and six hours on", () => {
-  expect(usualPause([1, 2])).toBeNull();
-  expect(usualPause([1, 2, 5, 6])).toBe(3 * 3600);
-  expect(isFarLonger(6 * 3600, 3600)).toBe(false);
-  expect(isFarLonger(6 * 3600 + 1, 3600)).toBe(true);
-  expect(isFarLonger(9 * 3600, 3 * 3600)).toBe(false);
-  expect(isFarLonger(9 * 3600 + 1, 3 * 3600)).toBe(true);
-  expect(isFarLonger(1e9, null)).toBe(false);
+it("the rhythm is the longest pause of two weeks, and a silence is far longer from three pauses and six hours on, in the first week from five", () => {
+  const hourly = (last: number, pause = 1) => [...Array.from({ length: last + 1 }, (_, hour) => hour), last + pause];
+  const isAlarmAfter = (hours: number, ...rhythm: number[]) =>
+    expect([isFarLonger(hours * 3600, rhythm), isFarLonger(hours * 3600 + 1, rhythm)]).toEqual([false, true]);
+  expect(usualPause([1, 25])).toBeNull();
+  expect(usualPause([1, 2, 24])).toBeNull();
+  expect(usualPause([1, 2, 5, 25])).toBe(20 * 3600);
+  isAlarmAfter(6, ...hourly(200));
+  isAlarmAfter(9, ...hourly(200, 3));
+  isAlarmAfter(6, ...hourly(24));
+  isAlarmAfter(15, ...hourly(24, 3));
+  expect(isFarLonger(1e9, [1, 2, 3])).toBe(false);
+  // However long the silence is.
+  expect(latestHours([1000, 1, 2, 1000 - 14 * 24, 2])).toEqual([1000 - 14 * 24, 1000]);
 });
