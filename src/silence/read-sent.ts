@@ -3,8 +3,9 @@
  * and lists the last seven days. One process at a time reads the list of an integration:
  *
  *   due ──claim──▶ pages behind the cursor ──▶ those that Plaid had not delivered, once more ──▶ due again after the interval
- *                        │ more than a turn's pages: due again in seconds
- *                        ├ the cursor has expired: from seven days ago
+ *                        │ more than a turn's pages, and among them some that are new: due again in seconds
+ *                        ├ the cursor has expired: from where the list was last read to its end, or from seven days ago
+ *                        ├ the list does not go on, though it says that there is more: an error, due again after the interval
  *                        └ not open to this client: due again after a day
  *
  * The cursor passes a webhook once, whatever Plaid still does about it. So the ones that Plaid had not delivered are read a second time:
@@ -16,6 +17,7 @@ import type { KnownIntegration } from "../model/integration.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { readFields, storableText } from "../plaid/webhooks.ts";
+import { unreadable } from "../sync/ask.ts";
 import { isIntake } from "../sync/items.ts";
 import { askWithin, type Limiter } from "../sync/limiter.ts";
 import {
@@ -69,21 +71,39 @@ export async function readSent(deps: ReadSentDeps, claim: SentClaim): Promise<bo
 }
 
 async function readNew(deps: ReadSentDeps, claim: SentClaim): Promise<boolean> {
-  let { cursor } = claim;
+  let place: Place = { cursor: claim.cursor, before: null };
+  let news = 0;
   for (let page = 0; page < PAGES_AT_ONCE; page += 1) {
     const began = new Date();
-    const answer = await askOrBeginAnew(deps, claim, cursor);
-    const next = await store(deps, claim, answer, NOTE_PAGE);
-    if (!answer.more || next === null || next === cursor) {
+    const answer = await askOrBeginAnew(deps, claim, place.cursor);
+    news += await store(deps, claim, answer, NOTE_PAGE);
+    if (!answer.more) {
       await held(deps.database, NOTE_READ, claim, began);
       return false;
     }
-    cursor = next;
+    place = behind(answer, place);
   }
-  return true;
+  return news > 0;
 }
 
-/** A cursor that is too old, or that Plaid does not know any more, is given up: the list begins seven days ago. */
+/** How far a reading has come: Plaid's cursor, and the page before it. */
+interface Place {
+  cursor: string | null;
+  before: Page | null;
+}
+
+/**
+ * The place behind a page that is not the last.
+ * @throws PlaidError where the list does not go on, under the same cursor or with the same webhooks: it would be read for ever
+ */
+function behind(page: Page, { cursor, before }: Place): Place {
+  const { rows, next } = page;
+  const isSame = before !== null && rows.size > 0 && [...rows.keys()].every((id) => before.rows.has(id));
+  if (next === null || next === cursor || isSame) throw unreadable();
+  return { cursor: next, before: page };
+}
+
+/** A cursor that is too old, or that Plaid does not know any more, is given up. */
 async function askOrBeginAnew(deps: ReadSentDeps, claim: SentClaim, cursor: string | null): Promise<Page> {
   const fromStart = async (): Promise<Page> => {
     try {
@@ -111,29 +131,38 @@ async function recheck(deps: ReadSentDeps, claim: SentClaim): Promise<boolean> {
   const { database } = deps;
   const begun = await beginRecheck(database, claim);
   if (begun === null) return false;
-  let cursor = claim.recheck_from === null ? null : claim.recheck_cursor;
+  let place: Place = { cursor: claim.recheck_from === null ? null : claim.recheck_cursor, before: null };
+  let listed = 0;
   for (let page = 0; page < PAGES_AT_ONCE; page += 1) {
+    const { cursor } = place;
     const from = cursor === null ? { start_time: begun.from.toISOString() } : { cursor };
-    let answer: Page;
-    try {
-      answer = await ask(deps, { ...from, delivery_statuses: ["PENDING", "FAILED"] });
-    } catch (error) {
-      if (!codeOf(error).startsWith("WEBHOOK_EVENTS_")) throw error;
-      // Too old to be listed.
-      await held(database, END_RECHECK, claim);
-      return false;
-    }
-    const next = await store(deps, claim, answer, NOTE_RECHECK_PAGE);
-    if (!answer.more || next === null || next === cursor) {
+    const answer = await askUndelivered(deps, claim, from);
+    if (answer === null) return false;
+    await store(deps, claim, answer, NOTE_RECHECK_PAGE);
+    if (!answer.more) {
       await database.transaction(async (tx) => {
         await held(tx, END_RECHECK, claim);
         await tx.query(NOTE_DELIVERED, [claim.integration_id, begun.from, begun.at]);
       });
       return false;
     }
-    cursor = next;
+    listed += answer.rows.size;
+    place = behind(answer, place);
   }
-  return true;
+  return listed > 0;
+}
+
+/** A page of what Plaid has not delivered; null where Plaid refuses the request, and the second reading is given up. */
+async function askUndelivered(deps: ReadSentDeps, claim: SentClaim, from: object): Promise<Page | null> {
+  try {
+    return await ask(deps, { ...from, delivery_statuses: ["PENDING", "FAILED"] });
+  } catch (error) {
+    // The list is open, since it was just read: the cursor, the time or the filter is refused.
+    const isRefused = error instanceof PlaidError && error.retryClass === "configuration";
+    if (!isRefused && !codeOf(error).startsWith("WEBHOOK_EVENTS_")) throw error;
+    await held(deps.database, END_RECHECK, claim);
+    return null;
+  }
 }
 
 /** The recheck that is under way, or a new one; null where nothing is pending. */
@@ -160,7 +189,8 @@ async function held(
 interface Page {
   /** the answer as it came, without tokens */
   text: string;
-  events: readonly unknown[];
+  /** by Plaid's id */
+  rows: ReadonlyMap<string, object>;
   more: boolean;
   next: string | null;
 }
@@ -180,28 +210,30 @@ async function ask({ integration, client, limiter, signal }: ReadSentDeps, reque
     client.post(SENT_ENDPOINT, { ...request, count: PAGE }, signal),
   );
   const answer = JSON.parse(text) as { webhook_events?: unknown; has_more?: unknown; next_cursor?: unknown };
+  const events: unknown[] = Array.isArray(answer.webhook_events) ? answer.webhook_events : [];
   return {
     text: cutTokens(Buffer.from(text)).bytes.toString(),
-    events: Array.isArray(answer.webhook_events) ? answer.webhook_events : [],
+    rows: new Map(events.flatMap((event, place) => rowOf(integrationId, event, place))),
     more: answer.has_more === true,
     next: typeof answer.next_cursor === "string" && answer.next_cursor !== "" ? answer.next_cursor : null,
   };
 }
 
-/** Records a page with the cursor behind it. @returns the cursor, null where Plaid gave none */
+/** Records a page with the cursor behind it. @returns how many of its webhooks were not recorded before */
 async function store(
   { database }: ReadSentDeps,
   claim: SentClaim,
-  { text, events, next }: Page,
+  { text, rows, next }: Page,
   note: typeof NOTE_PAGE,
-): Promise<string | null> {
+): Promise<number> {
   const { integration_id } = claim;
-  const rows = new Map(events.flatMap((event, place) => rowOf(integration_id, event, place)));
-  await database.transaction(async (tx) => {
-    if (next !== null) await held(tx, note, claim, next);
-    if (rows.size > 0) await tx.query(STORE_PAGE, [integration_id, JSON.stringify([...rows.values()]), text]);
+  return await database.transaction(async (tx) => {
+    await held(tx, note, claim, next);
+    if (rows.size === 0) return 0;
+    const values = [integration_id, JSON.stringify([...rows.values()]), text];
+    const stored = await tx.query<{ is_new: boolean }>(STORE_PAGE, values);
+    return stored.rows.filter(({ is_new }) => is_new).length;
   });
-  return next;
 }
 
 const STATUSES = new Set(["PENDING", "DELIVERED", "FAILED"]);

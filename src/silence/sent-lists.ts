@@ -73,6 +73,8 @@ export class SentLists {
       if (error instanceof ClaimLost) return;
       signal.throwIfAborted();
       if (!(error instanceof PlaidError)) throw error;
+      // What was read before is decided all the same.
+      await this.#settle(claim.integration_id);
       await this.#refused(claim, error);
     }
   }

@@ -27,15 +27,15 @@ with due as (
 update silence.sent_lists l set next_at = now() + $1 * interval '1 second', lease = lease + 1
 from due, tartan.integrations i where l.integration_id = due.integration_id and i.id = due.integration_id
 returning l.integration_id, l.lease::text, l.cursor, l.recheck_cursor, l.recheck_from, l.recheck_began_at::text as recheck_began_at,
-  greatest(i.created_at, now() - interval '6 days 23 hours') as start`,
+  greatest(i.created_at, now() - interval '6 days 23 hours', l.read_to - interval '1 hour') as start`,
 };
 
 const HELD = "where integration_id = $1 and lease = $2::bigint";
 
-/** $3 Plaid's cursor behind the page. */
+/** $3 Plaid's cursor behind the page; null: it gave none. */
 export const NOTE_PAGE: Statement = {
   name: "silence_note_page",
-  text: `update silence.sent_lists set cursor = $3, state = 'available', error = null, asked_at = now() ${HELD}`,
+  text: `update silence.sent_lists set cursor = coalesce($3, cursor), state = 'available', error = null, asked_at = now() ${HELD}`,
 };
 /** The list was read to its end, which $3 is. */
 export const NOTE_READ: Statement = {
@@ -58,7 +58,7 @@ ${HELD} returning recheck_from, recheck_began_at::text as recheck_began_at`,
 };
 export const NOTE_RECHECK_PAGE: Statement = {
   name: "silence_note_recheck_page",
-  text: `update silence.sent_lists set recheck_cursor = $3 ${HELD}`,
+  text: `update silence.sent_lists set recheck_cursor = coalesce($3, recheck_cursor) ${HELD}`,
 };
 export const END_RECHECK: Statement = {
   name: "silence_end_recheck",
@@ -86,7 +86,10 @@ ${HELD}`,
 /** A payload that is larger is not kept; the webhook is then journaled with its type, code and item alone. */
 const PAYLOAD_BYTES_MAX = 64 * 1024;
 
-/** A page: $2 the rows, $3 Plaid's answer without tokens, in which each row's payload stands at its place. */
+/**
+ * A page: $2 the rows, $3 Plaid's answer without tokens, in which each row's payload stands at its place. Only what may be recovered keeps
+ * its payload: what was sent to the intake, about no item or one that is linked.
+ */
 export const STORE_PAGE: Statement = {
   name: "silence_store_page",
   text: `
@@ -94,13 +97,16 @@ insert into silence.plaid_deliveries (integration_id, message_id, webhook_type, 
   status, last_http_status, attempts, last_attempt_at, to_intake, outcome, payload)
 select $1, r.message_id, r.webhook_type, r.webhook_code, r.item_id, r.subject_kind, r.subject_id, r.sent_at,
   r.status, r.last_http_status, r.attempts, r.last_attempt_at, r.to_intake, case when r.to_intake then 'open' else 'elsewhere' end,
-  case when r.to_intake and octet_length(p.payload) <= ${PAYLOAD_BYTES_MAX} then p.payload end
+  case when r.to_intake and jsonb_typeof(p.payload) = 'object' and octet_length(p.payload::text) <= ${PAYLOAD_BYTES_MAX}
+    and (r.item_id is null or coalesce(r.subject_kind, 'item') <> 'item' or exists (select from tartan.items i
+      where i.integration_id = $1 and i.item_id = r.item_id and i.access_token_sealed is not null)) then p.payload::text end
 from jsonb_to_recordset($2::jsonb) as r (place integer, message_id text, webhook_type text, webhook_code text, item_id text,
     subject_kind text, subject_id text, sent_at timestamptz, status text, last_http_status integer, attempts integer,
     last_attempt_at timestamptz, to_intake boolean)
-  cross join lateral (select ($3::jsonb -> 'webhook_events' -> r.place -> 'payload')::text as payload) p
+  cross join lateral (select $3::jsonb -> 'webhook_events' -> r.place -> 'payload' as payload) p
 on conflict (integration_id, message_id) do update set status = excluded.status, last_http_status = excluded.last_http_status,
-  attempts = excluded.attempts, last_attempt_at = excluded.last_attempt_at, seen_at = clock_timestamp()`,
+  attempts = excluded.attempts, last_attempt_at = excluded.last_attempt_at, seen_at = clock_timestamp()
+returning xmax = 0 as is_new`,
 };
 
 /**
@@ -129,7 +135,8 @@ const WINDOW = `
 const ALIKE = `w.integration_id = $1 and w.source = 'PLAID' and w.webhook_type = d.webhook_type and w.webhook_code = d.webhook_code
     and w.id >= b.first and w.id < b.behind
     and w.id <> all ($4::uuid[]) and not exists (select from silence.plaid_deliveries other where other.webhook_id = w.id)`;
-const CANDIDATE = "select w.id, abs(extract(epoch from w.received_at - coalesce(d.last_attempt_at, d.sent_at))) as apart";
+const CANDIDATE =
+  "select w.id, abs(extract(epoch from w.received_at - coalesce(d.last_attempt_at, d.sent_at))) as apart";
 const NEAREST = "order by apart limit 10";
 
 /**

@@ -95,5 +95,6 @@ const OUTCOMES: Readonly<Record<SentOutcome, string>> = {
   received: " The journal has it.",
   recovered: " It never arrived; Tartan journaled it from Plaid's list and synced it.",
   elsewhere: "",
-  not_needed: " It never arrived, and nothing is missed: its item is not linked, has ended, or was linked or repaired since.",
+  not_needed:
+    " It never arrived, and nothing is missed: its item is not linked, has ended, or was linked or repaired since.",
 };

@@ -29,7 +29,9 @@ export function supersededBy(type: string, code: string): SupersededBy {
   const isLater = (other: ItemEffect | null): boolean => {
     if (other === null) return false;
     const [by, own] = [REPAIRS[other], REPAIRS[effect]];
-    return (by !== undefined && includes(CLEARED_BY[by], effect)) || (own !== undefined && includes(CLEARED_BY[own], other));
+    return (
+      (by !== undefined && includes(CLEARED_BY[by], effect)) || (own !== undefined && includes(CLEARED_BY[own], other))
+    );
   };
   const later = CATALOGUE.filter((known) => known.type === "ITEM" && isLater(known.effect));
   return { codes: later.map((known) => known.code), session: includes(CLEARED_BY.link_session, effect) };

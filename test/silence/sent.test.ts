@@ -1,12 +1,18 @@
 /** The webhooks that Plaid says it sent: which of them arrived, and that each of the others is journaled once and synced. */
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import { pruneSent } from "../../src/silence/forget.ts";
+import { append } from "../../src/journal/append.ts";
+import type { PlaidClient } from "../../src/plaid/client.ts";
+import { PlaidError } from "../../src/plaid/errors.ts";
 import { settleSent } from "../../src/silence/settle-sent.ts";
 import type { SentLists } from "../../src/silence/sent-lists.ts";
+import { repaired } from "../../src/sync/notices.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
+import { webhook } from "../support/webhook.ts";
 import { startWorld, type Item, type Json, type World } from "../support/world/index.ts";
+import { checkOnce } from "../sync/reconcile-support.ts";
 import { openLists, readLists } from "./support.ts";
 
 let world: World<"sync" | "api">;
@@ -74,8 +80,9 @@ it("a webhook that arrived is listed as received, with its id in the journal, an
   expect(await journaled(item)).toHaveLength(1);
 });
 
-it("a webhook that never arrived is journaled once from Plaid's list, with Plaid's payload, and its item is synced", async () => {
+it("a webhook that never arrived is journaled once from Plaid's list, with Plaid's payload, its item is synced, and a check finds no gap more", async () => {
   const item = await linked();
+  await world.database.query("update tartan.items set linked_at = linked_at - interval '1 minute'");
   world.simulator.control.addFault({
     kind: "drop_webhooks",
     item_id: item.item_id,
@@ -96,7 +103,9 @@ it("a webhook that never arrived is journaled once from Plaid's list, with Plaid
     historical_update_complete: true,
     environment: "sandbox",
   });
-  const [gap] = (await world.api.call(`GET /v1/gaps?item_id=${item.item_id}`)).body.data;
+  await checkOnce(world, item.item_id);
+  const [gap, ...others] = (await world.api.call(`GET /v1/gaps?item_id=${item.item_id}`)).body.data;
+  expect(others).toEqual([]);
   expect(gap).toMatchObject({
     id: sent?.webhook_id,
     found_by: "sent_webhooks",
@@ -122,6 +131,70 @@ it("of two webhooks alike of which one arrived, the other one is journaled", asy
     ["DELIVERED", "received"],
     ["FAILED", "recovered"],
   ]);
+});
+
+it("of many webhooks alike that all arrived in the same instant, none is journaled again", async () => {
+  const item = await linked();
+  const send = () =>
+    world.simulator.control.sendWebhook({
+      item_id: item.item_id,
+      webhook_type: "ITEM",
+      webhook_code: "NEW_ACCOUNTS_AVAILABLE",
+    });
+  for (let n = 0; n < 25; n += 1) send();
+  await drain();
+  await read();
+  await world.database.query(
+    "update silence.plaid_deliveries set outcome = 'open', webhook_id = null, sent_at = now(), last_attempt_at = now() where item_id = $1",
+    [item.item_id],
+  );
+  expect(await settleSent(world.database, world.integration.id, { journalRetentionDays: 0, graceMs: -60_000 })).toBe(0);
+  expect((await sentOf(item)).map(({ outcome }) => outcome)).toEqual(Array(25).fill("received"));
+  expect(await journaled(item)).toHaveLength(25);
+});
+
+it("a webhook that was delivered late does not take the place of one alike whose attempt is known", async () => {
+  const item = await linked();
+  const about = { integrationId: world.integration.id, itemId: item.item_id };
+  const at = (minutesAgo: number) => ({ ...about, receivedAt: new Date(Date.now() - minutesAgo * 60_000) });
+  await append(world.database, [webhook(at(60)), webhook(at(10))]);
+  await world.database.query(
+    `insert into silence.plaid_deliveries (integration_id, message_id, webhook_type, webhook_code, item_id, subject_kind, subject_id, sent_at,
+      last_attempt_at, status, attempts, to_intake, outcome)
+    select $1, 'late or not ' || n, 'TRANSACTIONS', 'SYNC_UPDATES_AVAILABLE', $2, 'item', $2, now() - n * interval '1 minute',
+      case n when 60 then now() - interval '1 hour' end, 'DELIVERED', 1, true, 'open' from unnest(array[120, 60]) n`,
+    [about.integrationId, about.itemId],
+  );
+  await settleSent(world.database, about.integrationId, { journalRetentionDays: 0, graceMs: -60_000 });
+  expect((await sentOf(item)).map(({ outcome }) => outcome)).toEqual(["received", "received"]);
+});
+
+it("a warning that is found after a repair opens no notice, and a repair that is found after a warning clears none", async () => {
+  const { control } = world.simulator;
+  const [warned, sessioned, repairedLate] = [await linked(), await linked(), await linked()];
+  const send = ({ item_id }: Item, webhook_code: string, isLost: boolean) => {
+    if (isLost) control.addFault({ kind: "drop_webhooks", item_id, webhook_code, count: 1 });
+    control.sendWebhook({ item_id, webhook_type: "ITEM", webhook_code });
+  };
+  send(warned, "PENDING_DISCONNECT", true);
+  send(warned, "NEW_ACCOUNTS_AVAILABLE", true);
+  send(warned, "LOGIN_REPAIRED", false);
+  send(sessioned, "NEW_ACCOUNTS_AVAILABLE", true);
+  send(repairedLate, "LOGIN_REPAIRED", true);
+  send(repairedLate, "PENDING_DISCONNECT", false);
+  await drain();
+  await world.database.transaction((tx) =>
+    repaired(tx, { integrationId: world.integration.id, itemId: sessioned.item_id, at: new Date(Date.now() + 1000) }),
+  );
+  await read();
+  await drain();
+  const noticesOf = async ({ item_id }: Item): Promise<string[]> =>
+    (await world.api.call(`GET /v1/items/${item_id}`)).body.notices.map(({ kind }: Json) => kind);
+  // A repair of the login says nothing of new accounts.
+  expect(await noticesOf(warned)).toEqual(["new_accounts"]);
+  expect(await noticesOf(sessioned)).toEqual([]);
+  expect(await noticesOf(repairedLate)).toEqual(["disconnect_pending"]);
+  expect((await sentOf(sessioned)).map(({ outcome }) => outcome)).toEqual(["not_needed"]);
 });
 
 it("a webhook that Plaid still tries to deliver is left to Plaid, and counts as delivered once it is no longer pending", async () => {
@@ -195,6 +268,114 @@ it("several processes that decide at once journal a missing webhook once, and a 
     [world.integration.id],
   );
   expect(rows[0]?.cursor).not.toBe(cursor);
+});
+
+it("what was read before is decided although Plaid does not answer the next request", async () => {
+  const item = await linked();
+  const { control } = world.simulator;
+  control.addFault({ kind: "drop_webhooks", item_id: item.item_id });
+  control.sendWebhook({ item_id: item.item_id, webhook_type: "ITEM", webhook_code: "NEW_ACCOUNTS_AVAILABLE" });
+  await readLists(world, await openLists(world, { graceMs: 600_000 }));
+  control.addFault({ kind: "server_error", endpoint: "/beta/webhook_events/list" });
+  await world.database.query("update silence.sent_lists set next_at = now()");
+  await lists.work(new AbortController().signal);
+  expect(await sentOf(item)).toMatchObject([{ outcome: "recovered" }]);
+});
+
+describe("a list that Plaid answers in a way that it does not document", () => {
+  const sentAt = (n: number) => new Date(Date.now() - 3_600_000 + n * 1000).toISOString();
+  const event = (n: number, fields: Json = {}): Json => ({
+    webhook_message_id: `odd ${n}`,
+    webhook_type: "ITEM",
+    webhook_code: "NEW_ACCOUNTS_AVAILABLE",
+    item_id: "an item of nobody",
+    sent_time: sentAt(n),
+    payload: { item_id: "an item of nobody", secret_of_nobody: true },
+    destination_url: `https://tartan.example.com/v1/integrations/${world.integration.id}`,
+    delivery_status: "DELIVERED",
+    last_http_status_code: 200,
+    attempt_count: 1,
+    last_attempt_time: sentAt(n),
+    ...fields,
+  });
+  /** One turn of reading. @returns the requests */
+  async function turn(answer: (request: Json, n: number) => Json): Promise<Json[]> {
+    const requests: Json[] = [];
+    const post: PlaidClient["post"] = async (_path, request) => {
+      requests.push(request);
+      return { text: JSON.stringify(answer(request, requests.length)), requestId: "" };
+    };
+    const odd = await openLists(world, { clientFor: () => ({ post }) as PlaidClient, graceMs: 600_000_000 });
+    await world.database.query("update silence.sent_lists set next_at = now()");
+    await odd.work(new AbortController().signal);
+    return requests;
+  }
+  /** Without the second reading, of what was not delivered. */
+  const newOnes = (requests: Json[]) => requests.filter((request) => !request["delivery_statuses"]);
+  const stateOf = async (): Promise<Json> => {
+    const { rows } = await world.database.query<Json>(
+      `select state, error ->> 'error_code' as code, cursor, read_to, next_at > now() + interval '5 minutes' as later
+      from silence.sent_lists where integration_id = $1`,
+      [world.integration.id],
+    );
+    return rows[0];
+  };
+
+  it.each([
+    ["names no cursor", (_: Json, n: number) => ({ webhook_events: [event(n)], has_more: true }), 1],
+    [
+      "names the cursor that it got",
+      (_: Json, n: number) => ({ webhook_events: [event(n)], has_more: true, next_cursor: "same" }),
+      2,
+    ],
+    [
+      "has the same page behind each cursor",
+      (_: Json, n: number) => ({ webhook_events: [event(0)], has_more: true, next_cursor: `n ${n} ${Date.now()}` }),
+      2,
+    ],
+  ])("is an error and is not read for ever, where there is said to be more and it %s", async (_what, answer, asked) => {
+    await read();
+    const before = await stateOf();
+    expect(await turn(answer)).toHaveLength(asked);
+    expect(await stateOf()).toMatchObject({ code: "UNREADABLE_ANSWER", state: "available", later: true });
+    expect((await stateOf()).read_to).toEqual(before.read_to);
+  });
+
+  it("is read on only after the interval, where page after page has nothing", async () => {
+    const requests = await turn((_, n) => ({ webhook_events: [], has_more: true, next_cursor: `${Date.now()} ${n}` }));
+    expect(newOnes(requests)).toHaveLength(10);
+    expect(await stateOf()).toMatchObject({ code: null, later: true });
+  });
+
+  it("is read again from an hour before the end of the last reading, once its cursor is not known any more", async () => {
+    await world.database.query("update tartan.integrations set created_at = now() - interval '1 day'");
+    await turn(() => ({ webhook_events: [], has_more: false, next_cursor: "gone" }));
+    const { read_to } = await stateOf();
+    const requests = await turn((request) => {
+      if (request["cursor"])
+        throw new PlaidError({ errorType: "INVALID_REQUEST", errorCode: "INVALID_FIELD", httpStatus: 400 });
+      return { webhook_events: [event(1)], has_more: false, next_cursor: "new" };
+    });
+    expect(newOnes(requests).map(({ cursor, start_time }) => cursor ?? Date.parse(start_time))).toEqual([
+      "gone",
+      read_to.getTime() - 3_600_000,
+    ]);
+    const { rows } = await world.database.query(
+      "select payload from silence.plaid_deliveries where message_id = 'odd 1'",
+    );
+    // The body of an item that is not linked is not kept.
+    expect(rows).toEqual([{ payload: null }]);
+  });
+
+  it("stays open to the client, where Plaid refuses to filter by what it did not deliver", async () => {
+    const requests = await turn((request) => {
+      if (request["delivery_statuses"])
+        throw new PlaidError({ errorType: "INVALID_REQUEST", errorCode: "INVALID_FIELD", httpStatus: 400 });
+      return { webhook_events: [event(2, { delivery_status: "PENDING" })], has_more: false, next_cursor: "behind" };
+    });
+    expect(requests.length - newOnes(requests).length).toBe(1);
+    expect(await stateOf()).toMatchObject({ state: "available", code: null, cursor: "behind" });
+  });
 });
 
 it("a client to which Plaid has not opened the list is asked again after a day", async () => {
