@@ -22,6 +22,7 @@ create table journal.pruned_weeks (
   bytes        bigint not null,                        -- of their bodies and JWTs
   unused       bigint not null,                        -- of these bytes, those that were pruned since the week was last rewritten
   given_back   bigint not null default 0,              -- bytes by which rewriting made the week smaller
+  tried_at     timestamptz,                            -- when rewriting last began, whether it succeeded or not
   rewritten_at timestamptz
 );
 

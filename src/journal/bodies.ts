@@ -1,7 +1,7 @@
 /**
  * Prunes old webhooks: the body and the JWT go; type, code, item, instants, the summary of the run and the SHA-256 of the body stay.
  *
- *   old ─▶ processed, dispatched, and needed by nobody: pruned ─▶ once its week is old and much of it unused: the week is rewritten
+ *   old ─▶ processed, dispatched, and not needed: pruned ─▶ once its week is old and much of it unused: the week is rewritten
  *       ├▶ needed: noted in journal.kept_bodies ─▶ looked at again in each round
  *       └▶ about a gap: stays
  *
@@ -16,6 +16,7 @@ import {
   KEEP_BODIES,
   KEPT_BODIES,
   NOTE_SEEN,
+  NOTE_TRIED,
   PRUNE_BODIES,
   REWRITE_WEEK,
   UNSEEN_BODIES,
@@ -58,7 +59,16 @@ export async function pruneBodies(bodies: OldBodies, signal?: AbortSignal): Prom
     }
   }
   const { rows } = await inTransaction((tx) => tx.query<{ week: string }>(WEEKS_TO_REWRITE, [bodies.days]));
-  for (const { week } of rows) await inTransaction((tx) => rewrite(tx, week));
+  const failures: unknown[] = [];
+  for (const { week } of rows) {
+    await inTransaction((tx) => tx.query(NOTE_TRIED, [week]));
+    // A week that somebody reads for long, or that takes too long, does not stop the others.
+    await inTransaction((tx) => rewrite(tx, week)).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      failures.push(error);
+    });
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** @returns the last webhook that it looked at; null where there is none */

@@ -3,13 +3,8 @@
 /** Tartan's own webhooks about gaps keep their bodies: they hold names of fields and Plaid's codes, and the list of gaps shows them. */
 const IS_GAP = "w.source = 'RECONCILER' and coalesce(w.webhook_code, '') = 'GAP_FOUND'";
 
-/**
- * Nothing in the journal needs the body: the webhook is processed, and it is not the newest of a subject that is no item, whose body
- * may have the token with which Plaid is asked about the subject (newestField in served.ts).
- */
-const IS_PRUNABLE = `w.processed_at is not null and not (coalesce(w.subject_kind <> 'item', false) and not exists (
-    select from journal.webhooks n where n.subject_id = w.subject_id and n.subject_kind <> 'item'
-      and n.subject_kind = w.subject_kind and n.integration_id = w.integration_id and n.id > w.id))`;
+/** A run that a webhook waits for may need its body, such as the token of a Link session that Plaid sends in it. */
+const IS_PRUNABLE = "w.processed_at is not null";
 
 const FACTS = `w.id, octet_length(w.body) + coalesce(octet_length(w.verification), 0) as bytes, ${IS_PRUNABLE} as prunable`;
 
@@ -57,13 +52,20 @@ delete from journal.pruned_weeks where week < (select min(starts_at at time zone
 /** A tenth of a week's size is worth the work. */
 const LEAST_PART = 10;
 
-/** Weeks that are wholly older than $1 days and would become smaller by a tenth at least, the oldest first. */
+/**
+ * Weeks that are wholly older than $1 days and would become smaller by a tenth at least, the oldest first. One that could not be
+ * rewritten is left alone for a while, since each attempt may copy it in vain.
+ */
 export const WEEKS_TO_REWRITE = `
 select p.week::text as week from journal.pruned_weeks p
 join journal.weeks w on w.starts_at = p.week::timestamp at time zone 'UTC'
 where tartan.least_id_at(w.starts_at + interval '1 week') <= ${OLD}
   and p.unused > 0 and p.unused * ${LEAST_PART} >= pg_total_relation_size(w.partition)
+  and coalesce(p.tried_at < now() - interval '6 hours', true)
 order by p.week`;
+
+/** Notes in a transaction of its own that the week of Monday $1 is about to be rewritten. */
+export const NOTE_TRIED = "update journal.pruned_weeks set tried_at = now() where week = $1::date";
 
 /** Rewrites the week of Monday $1, in a transaction that holds the lock `partitions`. */
 export const REWRITE_WEEK = `

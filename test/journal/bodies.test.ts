@@ -9,6 +9,7 @@ import { prunedBodies, type NeedsWebhooks } from "../../src/journal/retention.ts
 import { newestField } from "../../src/journal/served.ts";
 import { silentLogger as logger } from "../../src/logger.ts";
 import { toWebhookId } from "../../src/model/ids.ts";
+import { RESOURCES } from "../../src/resources/index.ts";
 import type { NewWebhook } from "../../src/model/webhook.ts";
 import { testDatabase } from "../support/database.ts";
 import { webhookBody } from "../support/plaid-signer.ts";
@@ -119,19 +120,26 @@ describe("pruning the bodies of old webhooks", () => {
     expect(await withBody(late)).toEqual([false, false]);
   });
 
-  test("the newest webhook of a subject that is no item keeps its body, which may have the subject's token", async () => {
-    const subject = { kind: "processor_account", id: "account-1" };
-    const body = (n: number) => webhookBody({ processor_token: `token-${n}` });
-    const about = (n: number, age: number) => ({ subject, itemId: null, receivedAt: daysAgo(age), body: body(n) });
-    const webhooks = await journal(about(1, 34), about(2, 33));
+  test("webhooks about what is no item, such as a Link session with its tokens, lose their bodies like others, the newest too", async () => {
+    const about = (kind: string, age: number) => ({
+      subject: { kind, id: "one" },
+      itemId: null,
+      receivedAt: daysAgo(age),
+      body: webhookBody({ link_token: "link-sandbox-1" }),
+    });
+    const webhooks = await journal(about("link_session", 34), about("link_session", 33), about("payment", 32.8));
+    const token = () => newestField(database, { integrationId: INTEGRATION, kind: "link_session", id: "one" }, "link_token");
+    expect(await token()).toBe("link-sandbox-1");
     await round();
-    expect(await withBody(webhooks)).toEqual([false, true]);
-    const token = () => newestField(database, { integrationId: INTEGRATION, ...subject }, "processor_token");
-    expect(await token()).toBe("token-2");
-    await journal(about(3, 1));
-    await round();
-    expect(await withBody(webhooks)).toEqual([false, false]);
-    expect(await token()).toBe("token-3");
+    expect(await withBody(webhooks)).toEqual([false, false, false]);
+    expect((await database.query("select from journal.kept_bodies")).rows).toEqual([]);
+    expect(await token()).toBeNull();
+  });
+
+  test("what has its token in its webhooks is never read again by itself, since their bodies are pruned", () => {
+    const kinds = RESOURCES.map(({ subject }) => subject).filter(({ access }) => access.by === "token" && access.inWebhook);
+    expect(kinds.map(({ kind, reconciledDays }) => [kind, reconciledDays])).toContainEqual(["link_session", undefined]);
+    expect(kinds.filter(({ reconciledDays }) => reconciledDays !== undefined)).toEqual([]);
   });
 
   test("what a gap was keeps its body, and other webhooks of Tartan lose theirs", async () => {
@@ -182,6 +190,37 @@ describe("the space of pruned bodies", () => {
     if (!week) throw new Error("the week has no partition");
     return week;
   };
+
+  test("a week that a long query of somebody reads is not rewritten for hours, and does not stop the week behind it", async () => {
+    const ages = [AGE + 14, AGE + 7];
+    for (const age of ages) {
+      await database.query(
+        `insert into journal.webhooks (id, integration_id, source, received_at, body, processed_at)
+        select tartan.new_id($1::timestamptz, n), 'svi_test', 'PLAID', $1, convert_to(repeat(md5(n::text), 30), 'UTF8'), now()
+        from generate_series(1, 500) n`,
+        [daysAgo(age)],
+      );
+    }
+    await seenTo("00000000-0000-0000-0000-000000000000");
+    const partitions = await Promise.all(ages.map(async (age) => (await weekOf(age)).partition));
+    const rewritten = async () => {
+      const { rows } = await database.query<{ partition: string }>(
+        `select w.partition::text from journal.pruned_weeks p join journal.weeks w
+          on w.starts_at = p.week::timestamp at time zone 'UTC' where p.rewritten_at is not null order by 1`,
+      );
+      return partitions.map((partition) => rows.some((row) => row.partition === partition));
+    };
+    await database.transaction(async (tx) => {
+      await tx.query(`select from ${partitions[0]} limit 1`);
+      await round();
+    });
+    expect(await rewritten()).toEqual([false, true]);
+    await round();
+    expect(await rewritten(), "soon after").toEqual([false, true]);
+    await database.query("update journal.pruned_weeks set tried_at = tried_at - interval '7 hours'");
+    await round();
+    expect(await rewritten()).toEqual([true, true]);
+  });
 
   test("a week whose bodies were pruned is rewritten, gives its space back, and is read, written and dropped like any other", async () => {
     await database.query(
