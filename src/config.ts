@@ -194,7 +194,7 @@ export const OPTIONS = {
     whole(1, 36_500).optional(),
     "Days after which events, finished deliveries and dead letters are deleted; what is still to be delivered is kept.",
     {
-      defaultText: `${EVENT_RETENTION_DAYS}, or TARTAN_JOURNAL_RETENTION_DAYS or TARTAN_JOURNAL_BODY_RETENTION_DAYS where that is less`,
+      defaultText: `${EVENT_RETENTION_DAYS}, or TARTAN_JOURNAL_RETENTION_DAYS where that is less`,
     },
   ),
   relayAllowedAddresses: option(
@@ -265,9 +265,9 @@ export function loadConfig(given: EnvironmentVariables): Config {
   return { ...parsed, eventRetentionDays: parsed.eventRetentionDays ?? defaultEventRetention(parsed) };
 }
 
-/** Webhooks are events, too: where they or their bodies are kept for a shorter time, so are all events. */
-const defaultEventRetention = ({ journalRetentionDays: days, journalBodyRetentionDays: bodies }: Parsed): number =>
-  Math.min(days > 0 ? days : EVENT_RETENTION_DAYS, bodies ?? EVENT_RETENTION_DAYS, EVENT_RETENTION_DAYS);
+/** Webhooks are events, too: where they are kept for a shorter time, so are all events. */
+const defaultEventRetention = ({ journalRetentionDays: days = 0 }: Partial<Parsed>): number =>
+  Math.min(days > 0 ? days : EVENT_RETENTION_DAYS, EVENT_RETENTION_DAYS);
 
 /** Connections reserved for work that must not wait behind syncing: accepting webhooks, renewing leases, probes. */
 export const reservedConnections = (poolSize: number): number => Math.min(4, Math.floor(poolSize / 4));
@@ -286,10 +286,13 @@ function contradictions(config: Partial<Parsed>) {
       `${journalRetentionDays} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}; webhooks are ` +
       `events too and must be kept as long; set ${OPTIONS.eventRetentionDays.env} to ${journalRetentionDays} as well`;
   }
+  // Events hold more than webhooks do, so that they go sooner must be somebody's decision.
   const { journalBodyRetentionDays: bodies = Infinity } = config;
-  if (bodies < eventRetentionDays) {
+  const eventDays = config.eventRetentionDays ?? defaultEventRetention(config);
+  if (bodies < eventDays) {
     fields[OPTIONS.journalBodyRetentionDays.env] =
-      `${bodies} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventRetentionDays}; webhooks are events too and ` +
+      `${bodies} is less than ${OPTIONS.eventRetentionDays.env}, which is ${eventDays}` +
+      `${config.eventRetentionDays === undefined ? " unless you set it" : ""}; webhooks are events too and ` +
       `cannot be sent without their bodies; set ${OPTIONS.eventRetentionDays.env} to ${bodies} as well`;
   }
   if (databasePoolSize !== undefined && syncConcurrency !== undefined) {

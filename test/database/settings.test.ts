@@ -106,16 +106,21 @@ test("webhooks that would be kept shorter than events are refused at the start, 
   expect(faultsOf({ TARTAN_JOURNAL_RETENTION_DAYS: "0", TARTAN_EVENT_RETENTION_DAYS: "30" })).toEqual({});
 });
 
-test("bodies of webhooks that would be kept shorter than events are refused at the start, and alone they shorten the retention of events", () => {
-  const faults = faultsOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "30", TARTAN_EVENT_RETENTION_DAYS: "31" });
-  expect(faults).toEqual({
-    TARTAN_JOURNAL_BODY_RETENTION_DAYS: expect.stringMatching(/TARTAN_EVENT_RETENTION_DAYS, which is 31.*set .* to 30/),
-  });
+test("bodies of webhooks that would be kept shorter than events are refused at the start, also where nobody has set how long events are kept", () => {
+  const refusal = (days: RegExp) => ({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: expect.stringMatching(days) });
+  expect(faultsOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "30", TARTAN_EVENT_RETENTION_DAYS: "31" })).toEqual(
+    refusal(/TARTAN_EVENT_RETENTION_DAYS, which is 31;.*set .* to 30/),
+  );
   expect(faultsOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "31", TARTAN_EVENT_RETENTION_DAYS: "31" })).toEqual({});
   expect(faultsOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "0" })).not.toEqual({});
+  expect(faultsOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "89" })).toEqual(
+    refusal(/TARTAN_EVENT_RETENTION_DAYS, which is 90 unless you set it;.*set .* to 89/),
+  );
+  expect(faultsOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "30", TARTAN_JOURNAL_RETENTION_DAYS: "60" })).toEqual(
+    refusal(/which is 60 unless/),
+  );
   const daysOf = (env: Record<string, string>) => loadConfig(env).eventRetentionDays;
-  expect(daysOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "30" })).toBe(30);
-  expect(daysOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "30", TARTAN_JOURNAL_RETENTION_DAYS: "60" })).toBe(30);
+  expect(daysOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "30", TARTAN_JOURNAL_RETENTION_DAYS: "30" })).toBe(30);
   expect(daysOf({ TARTAN_JOURNAL_BODY_RETENTION_DAYS: "400" })).toBe(90);
 });
 
