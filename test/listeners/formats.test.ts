@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { TartanError } from "../../src/errors.ts";
 import { readAuth0, readGeneric } from "../../src/listeners/formats.ts";
@@ -61,6 +62,21 @@ describe("log events of Auth0", () => {
   it("a listener can count other log events of Auth0 as logins, such as silent authentication", () => {
     const body = JSON.stringify([logEvent(), logEvent({ type: "ssa", user_id: "auth0|2" })]);
     expect(auth0(body, ["ssa"])).toEqual({ logins: [{ userId: "auth0|2", at: AT }], ignored: 1 });
+  });
+
+  it("a log event that Auth0 sends twice in one request, with the same log_id, is one login", () => {
+    expect(auth0(JSON.stringify([logEvent(), logEvent()]))).toEqual({ logins: [{ userId: USER, at: AT }], ignored: 0 });
+  });
+
+  it("a body that is as large, as deep or as odd as its limit allows is read or refused, and harms nothing", () => {
+    const numbers = `[${"1,".repeat(500_000)}${JSON.stringify(logEvent())}]`;
+    expect(auth0(numbers)).toEqual({ logins: [{ userId: USER, at: AT }], ignored: 500_000 });
+    const deep = "[".repeat(400_000) + "]".repeat(400_000);
+    expect(auth0(deep)).toEqual({ logins: [], ignored: 1 });
+    expect(auth0(`{"data":${deep}}`)).toEqual({ logins: [], ignored: 1 });
+    expect(auth0(`[{"__proto__":{"type":"s","user_id":"a"}}]`)).toEqual({ logins: [], ignored: 1 });
+    const compressed = gzipSync(JSON.stringify([logEvent()])).toString("latin1");
+    expect(refusalOf(() => auth0(compressed))).toEqual({ body: expect.any(String) });
   });
 
   it("several logins of a user in one request are one, the latest", () => {

@@ -64,6 +64,26 @@ it("a login whose webhooks are stored only in part is refused, and its repeat st
   expect(await storedFor(userId)).toHaveLength(5);
 });
 
+it("a login whose process is gone when its webhook is stored, and before its sender is answered, makes no other webhook when it is sent again", async () => {
+  const userId = await userWith(2);
+  let stored = 0;
+  const login = await listen(async (webhook) => {
+    const accepted = await intake.accept(webhook);
+    stored += 1;
+    // What Postgres sees of a process that was killed: the connection that holds the user's lock ends.
+    if (stored === 2)
+      await world.database.query(
+        `select pg_terminate_backend(l.pid) from pg_locks l
+        where l.relation = 'listeners.users'::regclass and l.mode = 'RowShareLock' and l.granted`,
+      );
+    return accepted;
+  });
+  await expect(login(userId)).rejects.toMatchObject({ code: "database_unavailable" });
+  expect(await storedFor(userId)).toHaveLength(2);
+  expect(await login(userId)).toMatchObject({ webhooks: 0, fresh: 2 });
+  expect(await storedFor(userId)).toHaveLength(2);
+});
+
 it("a login that meets another one of its user, whose webhook is just being stored, waits for it and makes none", async () => {
   const userId = await userWith(1);
   const steps: string[] = [];

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { NewListener } from "../../src/listeners/listener.schema.ts";
 import {
@@ -241,6 +242,23 @@ describe("the URL of a listener", () => {
       ]),
     );
     expect(refused.find(({ reason }) => reason === "listener_unknown")).toMatchObject({ count: 3, listener_id: null });
+  });
+
+  it("a login is read whatever content type it is sent with, and a compressed one is refused", async () => {
+    const { userId } = await userWith(1);
+    const { token, path } = await listen();
+    const body = JSON.stringify({ user_id: userId });
+    const post = (headers: Record<string, string>, sent: Buffer | string = Buffer.from(body)) =>
+      world.receiver.post(sent, { authorization: token, ...headers }, path);
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8"])
+      expect(await post({ "content-type": type }), type).toMatchObject({ status: 200, body: { logins: 1 } });
+    expect(await post({}), "none").toMatchObject({ status: 200, body: { logins: 1 } });
+    expect(await post({ "content-type": "a b" })).toMatchObject({ status: 415 });
+    expect(await post({ "content-encoding": "gzip" }, gzipSync(body))).toMatchObject({
+      status: 400,
+      body: { error: { code: "login_malformed" } },
+    });
+    expect(await webhooksOf(userId)).toHaveLength(1);
   });
 
   it("a new token, other settings and a deletion count from the next request on", async () => {
