@@ -91,7 +91,10 @@ async function copyTable(mirror: Client, table: string, key: string[]): Promise<
 
 async function ask(path: string): Promise<{ status: number; text: string }> {
   const response = await fetch(`${TARTAN_URL}${path}`, { headers: { authorization: `Bearer ${TARTAN_API_KEY}` } });
-  return { status: response.status, text: await response.text() };
+  const text = await response.text();
+  // A key or a table that is refused will be refused again.
+  if ([400, 401, 403, 404].includes(response.status)) throw new Error(text);
+  return { status: response.status, text };
 }
 
 async function inTransaction(client: Client, begin: string, work: () => Promise<void>): Promise<void> {

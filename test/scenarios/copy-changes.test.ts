@@ -18,17 +18,21 @@ let items: Item[];
 let copier: ChildProcess | undefined;
 
 /** The program, as its reader starts it; disposing kills it at whatever it does. */
-async function startCopy(): Promise<AsyncDisposable> {
+async function startCopy(key = KEY): Promise<AsyncDisposable & { gone: Promise<unknown> }> {
   const env = {
     TARTAN_URL: world.api.url,
-    TARTAN_API_KEY: KEY,
+    TARTAN_API_KEY: key,
     MIRROR_URL: await readerUrl(world.database, world.databaseUrl),
     COPY_URL: world.databaseUrl,
   };
-  const child = spawn(process.execPath, ["--import", "tsx", EXAMPLE], { env: cleanEnv(env), stdio: "inherit" });
+  const child = spawn(process.execPath, ["--import", "tsx", EXAMPLE], {
+    env: cleanEnv(env),
+    stdio: key === KEY ? "inherit" : "ignore",
+  });
   copier = child;
   const gone = once(child, "exit");
   return {
+    gone,
     [Symbol.asyncDispose]: async () => {
       child.kill("SIGKILL");
       await gone;
@@ -129,4 +133,9 @@ it("a copy whose cursor has expired begins anew and equals the mirror", { timeou
   await using _copy = await startCopy();
   await equals();
   expect(await cursor()).not.toEqual(before);
+});
+
+it("a copy whose key is refused ends, and does not try the key for ever", { timeout: 60_000 }, async () => {
+  await using copy = await startCopy("a-key-that-nobody-made");
+  expect(await copy.gone).toEqual([1, null]);
 });
