@@ -62,7 +62,7 @@ with syncs as materialized (
   insert into events.events (id, type, integration_id, item_id, payload)
   select completed, 'sync.completed', 'svi_bench', 'item-' || n % 100000, ${envelope("completed", "'sync.completed'", "'{}'")} from syncs
 )
-insert into events.outbox (events, position) select array[id, completed], n + 1 from syncs order by n`;
+insert into events.outbox (events, types, position) select array[id, completed], array[type, 'sync.completed'], n + 1 from syncs order by n`;
 
 interface Reading {
   changes: number;

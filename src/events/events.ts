@@ -69,6 +69,7 @@ export async function recordQuietly(tx: Queryable, events: readonly (NewEvent | 
     given.map(({ event }) => JSON.stringify(event.data)),
     made.map(({ n }) => n),
     made.map(({ id }) => id),
+    [...new Set(events.map(({ type }) => type))],
   ]);
   return rows.map(({ id }) => id);
 }

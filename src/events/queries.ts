@@ -8,7 +8,8 @@ import type { Statement } from "../database/types.ts";
 
 /**
  * Records events and one row of the outbox that names them and those that the transaction has already recorded. $1 are
- * their places, $2…$10 their columns and data, $11 and $12 places and ids of the recorded ones. Yields all ids in order.
+ * their places, $2…$10 their columns and data, $11 and $12 places and ids of the recorded ones, $13 the types of all. Yields all ids in
+ * order.
  */
 export const RECORD_EVENTS: Statement = {
   name: "events_record_events",
@@ -28,7 +29,7 @@ with given as materialized (
 ), every as (
   select n, id from given union all select * from unnest($11::int[], $12::uuid[])
 ), noted as (
-  insert into events.outbox (events) select array_agg(id order by n) from every
+  insert into events.outbox (events, types) select array_agg(id order by n), $13::text[] from every
 )
 select id from every order by n`,
 };
@@ -92,7 +93,7 @@ export const HINT_ARRIVED: Statement = {
  * of the part `from` in their order; there is no row if it is empty.
  */
 export const announced = (from: string): string => `announced as (
-  insert into events.outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
+  insert into events.outbox (webhooks, types) select array_agg(id order by id), '{}' from ${from} having count(*) > 0
 ), unmarked as (
   insert into events.sync_outbox (webhooks) select array_agg(id order by id) from ${from} having count(*) > 0
 )`;

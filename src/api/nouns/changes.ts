@@ -7,6 +7,7 @@ import { eventId, integrationId, itemId, orNull, timestamp, described, userId, a
 import { ChangesQuery } from "../../relay/feed/change.schema.ts";
 import { CHANGE_TABLES } from "../../relay/feed/change-tables.ts";
 import { waitForChanges } from "../../relay/feed/changes.ts";
+import { HAS_MORE, pageText } from "../../relay/feed/page-text.ts";
 import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { asText, waiters } from "../http/waiting.ts";
 
@@ -16,8 +17,8 @@ export function changeOperations(api: Api, { database }: ApiDeps): void {
   api.get("/v1/changes", { schema: LIST }, async ({ query }, reply) => {
     const { resource, wait_s, ...rest } = query;
     const asked = { ...rest, resources: resource?.split(",") };
-    const { changes, next_cursor } = await waitForChanges(database, asked, wait_s * 1000, untilGone(reply));
-    return asText(reply, `{"data":[${changes.join(",")}],"next_cursor":${JSON.stringify(next_cursor)}}`);
+    const page = await waitForChanges(database, asked, wait_s * 1000, untilGone(reply));
+    return asText(reply, pageText(page.changes, page));
   });
 
   api.get("/v1/changes/resources", { schema: RESOURCES }, async () => ({ data: [...CHANGE_TABLES] }));
@@ -73,12 +74,13 @@ const example = {
 const ChangePage = z
   .object({
     data: described(z.array(Change), "Changes, the oldest first."),
+    has_more: described(z.boolean(), HAS_MORE),
     next_cursor: described(
       z.string(),
       "Pass it as `cursor` for later changes; it is present even if there are no changes yet.",
     ),
   })
-  .meta({ description: "A page of changes.", examples: [{ data: [example], next_cursor: CURSOR }] });
+  .meta({ description: "A page of changes.", examples: [{ data: [example], has_more: false, next_cursor: CURSOR }] });
 
 const LIST = {
   ...about("Events", {
@@ -88,7 +90,7 @@ const LIST = {
       "Rows of the mirror that were added, modified or removed after a cursor, in the order in which the mirror changed; those of a first " +
       "sync too, with `history`. Apply them by `key` to keep a copy of the mirror elsewhere: to begin, take the `next_cursor` of `cursor=now`, then copy " +
       "the tables, then apply the changes after that cursor; to apply a change twice does no harm. Store `next_cursor` together with what " +
-      "you applied. A page may be empty although there are changes behind its cursor. A cursor behind which changes are no longer kept is refused " +
+      "you applied. A page may be empty although there are changes behind its cursor: as long as `has_more` is true, ask again at once. A cursor behind which changes are no longer kept is refused " +
       "with 410 and `cursor_expired`: make a new copy.",
   }),
   querystring: ChangesQuery,

@@ -1,7 +1,8 @@
 /** `tartan changes …`: rows of the mirror that were added, modified or removed. */
 import { Command } from "commander";
 import { CHANGE_TABLES } from "../../relay/feed/change-tables.ts";
-import { readChanges, type ChangeQuery } from "../../relay/feed/changes.ts";
+import { findChanges, type ChangeQuery } from "../../relay/feed/changes.ts";
+import { pageText } from "../../relay/feed/page-text.ts";
 import { listOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { liveChanges } from "../output/live-changes.ts";
 import { ago, cyan, dim, green, red, say, sayJsonList, sayTable, short, tell, yellow } from "../output/print.ts";
@@ -66,9 +67,9 @@ const queryOf = ({ resource, integration, item, user }: Flags): ChangeQuery => (
 
 async function list({ database }: Core, flags: Flags): Promise<void> {
   const query = { ...queryOf(flags), cursor: flags.cursor ?? "start", limit: Number(flags.limit) };
-  const { changes, next_cursor } = await readChanges(database, query);
+  const { changes, next_cursor, more } = await findChanges(database, query);
   // The rows' own text: parsing would round their numbers.
-  if (flags.json) return say(`{"data":[${changes.join(",")}],"next_cursor":${JSON.stringify(next_cursor)}}`);
+  if (flags.json) return say(pageText(changes, { next_cursor, more }));
   sayTable(
     changes.map((text) => JSON.parse(text) as Shown),
     {

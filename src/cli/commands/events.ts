@@ -1,7 +1,8 @@
 /** `tartan events …`: all events, whether or not a route matched them. */
 import { Command, Option } from "commander";
 import { TartanError } from "../../errors.ts";
-import { getEvent, readEvents } from "../../relay/feed/event-feed.ts";
+import { findInFeed, getEvent } from "../../relay/feed/event-feed.ts";
+import { pageText } from "../../relay/feed/page-text.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { liveEvents, type LiveFilter } from "../output/live-events.ts";
@@ -69,10 +70,10 @@ function readFilter({ events, types = events, integration, item, user, history }
 async function list({ database }: Core, flags: Flags): Promise<void> {
   const filter = readFilter(flags);
   if (flags.follow) return follow(database, filter, flags);
-  const page = await readEvents(database, { ...filter, cursor: flags.cursor ?? "start", limit: Number(flags.limit) });
+  const page = await findInFeed(database, { ...filter, cursor: flags.cursor ?? "start", limit: Number(flags.limit) });
   // The events' own text: parsing would round their numbers.
   const texts = page.events.map(({ text }) => text);
-  if (flags.json) return say(`{"data":[${texts.join(",")}],"next_cursor":${JSON.stringify(page.next_cursor)}}`);
+  if (flags.json) return say(pageText(texts, page));
   sayTable(
     texts.map((text) => JSON.parse(text) as Shown),
     {

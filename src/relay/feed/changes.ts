@@ -15,7 +15,7 @@ import { readSources } from "../content/sources.ts";
 import { changesOf, ERASURES } from "./change-rows.ts";
 import { typesOf } from "./change-tables.ts";
 import { edge, isExpired, type Place } from "./places.ts";
-import { checkTexts, findEvents, PAGE_BYTES, PAGE_EVENTS, STEP_EVENTS, type Found } from "./search.ts";
+import { checkTexts, findEvents, PAGE_BYTES, Steps, type Found } from "./search.ts";
 import { waitForPage } from "./wait.ts";
 
 export interface ChangeQuery {
@@ -48,9 +48,8 @@ interface RowPlace extends Place {
 /** Between two events. */
 const between = (place: Place): RowPlace => ({ ...place, row: 0, of: 0 });
 
-/** Most pages need few events; each step examines more than the one before. */
-const FIRST_STEP_EVENTS = 125;
-const STEP_GROWTH = 4;
+/** Most pages need few events. */
+const FIRST_STEP = 125;
 /** Bytes of a change, for the guess how many changes an event has. */
 const CHANGE_BYTES = 800;
 const EVENT_CHANGES = 100;
@@ -67,13 +66,11 @@ export async function readChanges(q: Queryable, query: ChangeQuery): Promise<Cha
   const begin = await placeOf(q, query.cursor ?? "start");
   let place = begin;
   let more = true;
-  let examine = FIRST_STEP_EVENTS;
-  for (let examined = 0; more && examined < PAGE_EVENTS && !page.isFull;) {
-    const step = await findEvents(q, place, filters, { examine, most: examine });
+  for (const steps = new Steps(FIRST_STEP); more && !steps.areOver && !page.isFull;) {
+    const step = await findEvents(q, place, filters, { ...steps.size, most: steps.size.events });
     place = (await fill(q, page, step.found, place)) ?? between(step.end);
     more = step.more || page.isFull;
-    examined += examine;
-    examine = Math.min(examine * STEP_GROWTH, STEP_EVENTS);
+    steps.count(step);
   }
   // Retention may have deleted some meanwhile; whoever begins at the start has no place before them.
   if (query.cursor !== undefined && query.cursor !== "start") await checkKept(q, begin);
@@ -173,6 +170,13 @@ async function checkKept(q: Queryable, place: RowPlace): Promise<void> {
     `Changes behind this cursor are no longer kept${kept}. Make a new copy: keep the cursor ${now}, which is that of now, copy the tables from the mirror, then go on with it.`,
     { fields: { cursor: "must be younger than the changes that are kept, or start, or now" } },
   );
+}
+
+/** As `readChanges`, but while a page is empty and its search ended early, it reads the next one, however long that takes. */
+export async function findChanges(q: Queryable, query: ChangeQuery): Promise<ChangePage> {
+  let page = await readChanges(q, query);
+  while (page.changes.length === 0 && page.more) page = await readChanges(q, { ...query, cursor: page.next_cursor });
+  return page;
 }
 
 /**

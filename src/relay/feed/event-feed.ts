@@ -17,7 +17,7 @@ import { readSources } from "../content/sources.ts";
 import { SOURCES } from "../content/queries.ts";
 import type { EventSource } from "../model/types.ts";
 import { edge, isExpired, type Place } from "./places.ts";
-import { checkTexts, findEvents, PAGE_BYTES, PAGE_EVENTS, STEP_EVENTS, type Found } from "./search.ts";
+import { checkTexts, findEvents, PAGE_BYTES, STEP_EVENTS, Steps, type Found } from "./search.ts";
 import { waitForPage } from "./wait.ts";
 
 export interface EventQuery {
@@ -65,10 +65,11 @@ export async function readEvents(q: Queryable, query: EventQuery): Promise<FeedP
   const found: Found[] = [];
   let place = begin;
   let more = true;
-  for (let examined = 0; more && examined < PAGE_EVENTS && found.length < limit; examined += STEP_EVENTS) {
-    const step = await findEvents(q, place, filters, { examine: STEP_EVENTS, most: limit - found.length });
+  for (const steps = new Steps(STEP_EVENTS); more && !steps.areOver && found.length < limit;) {
+    const step = await findEvents(q, place, filters, { ...steps.size, most: limit - found.length });
     found.push(...step.found);
     ({ end: place, more } = step);
+    steps.count(step);
   }
   const page = await toPage(q, found, { place, more });
   // Retention may have deleted some meanwhile; whoever begins at the start has no place before them.
@@ -133,6 +134,13 @@ function typesOf(patterns: readonly string[] = ["*"]): string[] {
     });
   }
   return all.filter((type) => patterns.some((pattern) => matchesType(pattern, type)));
+}
+
+/** As `readEvents`, but while a page is empty and its search ended early, it reads the next one, however long that takes. */
+export async function findInFeed(q: Queryable, query: EventQuery): Promise<FeedPage> {
+  let page = await readEvents(q, query);
+  while (page.events.length === 0 && page.more) page = await readEvents(q, { ...query, cursor: page.next_cursor });
+  return page;
 }
 
 /**

@@ -19,25 +19,30 @@ from events.forgotten f`,
 );
 
 /**
- * Searches the outbox after event $2 of position $1, as many rows as name $3 events and at most $3 rows, for
+ * Searches the outbox after event $2 of position $1, at most $10 rows and as many as name $3 events, for
  * events of the types $4, the integration $5, item $6 and user $7 (null: any), first readings too if $8; at most $9 of
- * them. Yields where each stands, in order; on each row, and on a row without an event where there is none, also how far
- * the search went and whether there may be more rows after it: to look would read the whole outbox, where Postgres chooses so.
+ * them. Rows that name no event of these types are passed over: their events are neither counted nor read.
+ *
+ * Yields where each event stands, in order; on each row, and on a row without an event where there is none, also how far
+ * the search went, whether there may be more rows after it (to look would read the whole outbox, where Postgres chooses so), and whether
+ * $3 ended it.
  */
 export const FIND_EVENTS = statement(
   "find_events",
   `
 with next as materialized (
-  select position, webhooks, events from events.outbox where position >= $1::bigint order by position limit $3
+  select position, webhooks, events,
+    types is null or types && $4::text[] or (webhooks <> '{}' and 'webhook.received' = any ($4::text[])) as may_match
+  from events.outbox where position >= $1::bigint order by position limit $10
 ), examined as materialized (
-  select position, webhooks, events from (
-    select *, sum(cardinality(webhooks) + cardinality(events)) over (order by position rows between unbounded preceding and 1 preceding)
-      as before from next
+  select position, webhooks, events, may_match from (
+    select *, sum(case when may_match then cardinality(webhooks) + cardinality(events) end)
+      over (order by position rows between unbounded preceding and 1 preceding) as before from next
   ) n where coalesce(before, 0) < $3
 ), named as materialized (
   select o.position, u.n::int as at, u.id, u.n <= cardinality(o.webhooks) as is_webhook
   from examined o cross join lateral unnest(o.webhooks || o.events) with ordinality as u (id, n)
-  where (o.position, u.n) > ($1::bigint, $2::bigint)
+  where o.may_match and (o.position, u.n) > ($1::bigint, $2::bigint)
 ), found as (
   select n.position, n.at, n.id, 'webhook.received' as type, octet_length(w.body) as bytes
   from named n join journal.webhooks w on w.id = n.id
@@ -50,9 +55,10 @@ with next as materialized (
     and ($6::text is null or e.item_id = $6) and ($7::text is null or e.user_id = $7) and ($8::bool or not e.history)
   order by 1, 2 limit $9
 )
-select l.last::text as last, l.more, f.position::text as position, f.at, f.id, f.type, f.bytes
+select l.last::text as last, l.more, l.cut, f.position::text as position, f.at, f.id, f.type, f.bytes
 from (
-  select max(position) as last, (select count(*) from next) = $3 or (select count(*) from next) > count(*) as more from examined
+  select max(position) as last, (select count(*) from next) = $10 or (select count(*) from next) > count(*) as more,
+    (select count(*) from next) > count(*) as cut from examined
 ) l left join found f on true
 order by f.position, f.at`,
 );

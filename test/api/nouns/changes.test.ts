@@ -20,14 +20,14 @@ const happen = async (itemId: string, ids: string[], table = "transactions"): Pr
 describe("fetching changes", () => {
   it("fetching changes yields each row once in order and a cursor even when there are none", async () => {
     const begin = await here();
-    expect((await changes(`cursor=${begin}`)).body).toEqual({ data: [], next_cursor: begin });
+    expect((await changes(`cursor=${begin}`)).body).toEqual({ data: [], has_more: false, next_cursor: begin });
     await happen("one", ["a", "b", "c"]);
     await happen("one", ["acc"], "accounts");
     const seen: string[] = [];
     let cursor = begin;
     for (const size of [2, 2, 0]) {
       const { body } = await changes(`limit=2&cursor=${cursor}`);
-      expect(body.data).toHaveLength(size);
+      expect([body.data.length, body.has_more]).toEqual([size, size > 0]);
       seen.push(...body.data.map(({ change, resource, row }: Json) => `${change} ${resource} ${row.transaction_id}`));
       cursor = body.next_cursor;
     }

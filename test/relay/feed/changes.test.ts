@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordEvents } from "../../../src/events/events.ts";
 import { FED_TABLES } from "../../../src/relay/feed/change-tables.ts";
 import { FIND_EVENTS } from "../../../src/relay/feed/queries.ts";
-import { readChanges, waitForChanges, type ChangeQuery } from "../../../src/relay/feed/changes.ts";
+import { findChanges, readChanges, waitForChanges, type ChangeQuery } from "../../../src/relay/feed/changes.ts";
 import { forget } from "../../../src/relay/retention.ts";
 import { RESOURCES } from "../../../src/resources/index.ts";
 import { INTEGRATION } from "../../support/webhook.ts";
@@ -64,17 +64,39 @@ const short = ({ change, row }: Shown): string => `${change} ${String(row?.["tra
 
 interface PlanNode {
   "Relation Name"?: string;
+  "Subplan Name"?: string;
   "Actual Rows": number;
   "Actual Loops": number;
   "Rows Removed by Filter"?: number;
   Plans?: PlanNode[];
 }
 
-/** How many rows of the outbox each node of a plan reads. */
-function scansOf(node: PlanNode | undefined): number[] {
-  if (!node) return [];
+/** How many rows of the outbox the nodes of a plan read, and how many events they then look up. */
+function readsOf(node: PlanNode): { rows: number; events: number } {
   const own = (node["Actual Rows"] + (node["Rows Removed by Filter"] ?? 0)) * node["Actual Loops"];
-  return [...(node["Relation Name"] === "outbox" ? [own] : []), ...(node.Plans ?? []).flatMap(scansOf)];
+  const reads = {
+    rows: node["Relation Name"] === "outbox" ? own : 0,
+    events: node["Subplan Name"] === "CTE named" ? own : 0,
+  };
+  for (const { rows, events } of (node.Plans ?? []).map(readsOf)) {
+    reads.rows += rows;
+    reads.events += events;
+  }
+  return reads;
+}
+
+/** What a search behind the cursor reads that may read a hundred rows of the outbox. */
+async function readBy(cursor: string, type: string): Promise<{ rows: number; events: number }> {
+  const [position] = Buffer.from(cursor, "base64url").toString().split(":");
+  const values = `${position}, 0, 100, array['${type}'], null, null, null, true, 100, 100`;
+  return await world.database.transaction(async (tx) => {
+    await tx.query(`prepare search as ${FIND_EVENTS.text}`);
+    const { rows } = await tx.query<{ "QUERY PLAN": [{ Plan: PlanNode }] }>(
+      `explain (analyze, format json) execute search(${values})`,
+    );
+    await tx.query("deallocate search");
+    return rows[0] ? readsOf(rows[0]["QUERY PLAN"][0].Plan) : { rows: 0, events: 0 };
+  });
 }
 
 describe("the change feed", () => {
@@ -250,31 +272,43 @@ describe("the change feed", () => {
       `insert into events.outbox (events, position) select array[gen_random_uuid()], nextval('events.positions') from generate_series(1, 5000)`,
     );
     await world.database.query("analyze events.outbox");
-    const [position] = Buffer.from(cursor, "base64url").toString().split(":");
-    const values = `${position}, 0, 100, array['transactions.changed'], null, null, null, true, 100`;
-    const plan = await world.database.transaction(async (tx) => {
-      await tx.query(`prepare search as ${FIND_EVENTS.text}`);
-      return await tx.query(`explain (analyze, format json) execute search(${values})`);
-    });
-    const reads = scansOf((plan.rows as { "QUERY PLAN": [{ Plan: PlanNode }] }[])[0]?.["QUERY PLAN"][0].Plan);
-    expect(reads).toEqual([100]);
+    expect(await readBy(cursor, "transactions.changed")).toEqual({ rows: 100, events: 100 });
     await world.database.query(
       "delete from events.outbox where not exists (select from events.events e where e.id = events[1])",
     );
   });
 
-  it("a request that waits for changes reads on at once where its search ended early", async () => {
+  it("a search for the changes of one table passes over the commits that changed others without reading their events, and finds those of before types were noted", async () => {
+    const cursor = await now();
+    for (let n = 0; n < 5; n += 1) await changed({ added: rows(`other${n}`, 1) });
+    await changed({ added: [{ account_id: "rare" }] }, { table: "accounts" });
+    await dispatchAll(world.database);
+    expect(await readBy(cursor, "accounts.changed")).toEqual({ rows: 6, events: 1 });
+    expect(await readBy(cursor, "transactions.changed")).toEqual({ rows: 6, events: 5 });
+    await world.database.query("update events.outbox set types = null");
+    expect(await readAll({ cursor, resources: ["accounts"] })).toMatchObject([{ row: { account_id: "rare" } }]);
+  });
+
+  it("a request that waits for changes, and a search for the first one, read on at once where a page ended early", async () => {
     const cursor = await now();
     await world.database.query(
-      `insert into events.outbox (events, position) select '{}', nextval('events.positions') from generate_series(1, 60000)`,
+      `insert into events.outbox (events, position) select array[gen_random_uuid()], nextval('events.positions') from generate_series(1, 60000)`,
     );
     await changed({ added: rows("behind", 1) });
     await dispatchAll(world.database);
     const first = await readChanges(world.database, { cursor });
     expect(first).toMatchObject({ changes: [], more: true });
-    const page = await waitForChanges(world.database, { cursor }, 30_000);
-    await world.database.query("delete from events.outbox where events = '{}'");
-    expect(page.changes.map((text) => short(JSON.parse(text) as Shown))).toEqual(["added behind0"]);
+    const pages = [
+      await waitForChanges(world.database, { cursor }, 30_000),
+      await findChanges(world.database, { cursor, limit: 1 }),
+    ];
+    const behind = await findChanges(world.database, { cursor: pages[1]?.next_cursor });
+    await world.database.query(
+      "delete from events.outbox where not exists (select from events.events e where e.id = events[1])",
+    );
+    for (const page of pages)
+      expect(page.changes.map((text) => short(JSON.parse(text) as Shown))).toEqual(["added behind0"]);
+    expect(behind).toMatchObject({ changes: [], more: false });
   });
 });
 

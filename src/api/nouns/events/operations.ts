@@ -5,6 +5,7 @@
 import { describeError, TartanError } from "../../../errors.ts";
 import { EVENT_TYPES, isOperatorEvent } from "../../../events/event-types.ts";
 import { getEvent, waitForEvents } from "../../../relay/feed/event-feed.ts";
+import { pageText } from "../../../relay/feed/page-text.ts";
 import {
   EventPage,
   EventParams,
@@ -15,7 +16,7 @@ import {
   StreamQuery,
 } from "./query-shapes.ts";
 import { Event, EVENT_VERSION, eventComponent } from "./shapes.ts";
-import { AT_ONCE, eventStream, type ReadOn } from "./stream.ts";
+import { AT_ONCE, eventStream } from "./stream.ts";
 import { about, inPlain, refusals, type Api, type ApiDeps } from "../../http/operation.ts";
 import { asText, waiters } from "../../http/waiting.ts";
 
@@ -30,15 +31,15 @@ interface Filters {
 export function eventOperations(api: Api, { database, logger }: ApiDeps): void {
   const untilGone = waiters(api);
   const readerOf =
-    (filters: Filters): ReadOn =>
-    (cursor, limit, waitMs, signal) =>
+    (filters: Filters) =>
+    (cursor: string, limit: number, waitMs: number, signal: AbortSignal) =>
       waitForEvents(database, { ...filterOf(filters), cursor, limit }, waitMs, signal);
 
   api.get("/v1/events", { schema: LIST }, async ({ query }, reply) => {
     const { cursor, limit, wait_s, ...filters } = query;
-    const { events, next_cursor } = await readerOf(filters)(cursor, limit, wait_s * 1000, untilGone(reply));
-    const data = events.map(({ text }) => text).join(",");
-    return asText(reply, `{"data":[${data}],"next_cursor":${JSON.stringify(next_cursor)}}`);
+    const page = await readerOf(filters)(cursor, limit, wait_s * 1000, untilGone(reply));
+    const texts = page.events.map(({ text }) => text);
+    return asText(reply, pageText(texts, page));
   });
 
   api.get("/v1/events/stream", { schema: STREAM, exposeHeadRoute: false }, async (request, reply) => {
@@ -90,7 +91,7 @@ const LIST = {
     description:
       "Events after a cursor, the oldest first: an alternative to a destination if you have no public URL. " +
       "Store `next_cursor` once you have processed the events, and ask again with it; with `wait_s` the answer comes as soon as " +
-      "there is something. No event is skipped and the order never changes, even if a transaction commits late. A cursor behind which events " +
+      "there is something, and while `has_more` is true there may be events already. No event is skipped and the order never changes, even if a transaction commits late. A cursor behind which events " +
       "are no longer kept is refused with 410 and `cursor_expired`; go on with `cursor=start`, the first event that is kept.",
   }),
   querystring: EventsQuery,

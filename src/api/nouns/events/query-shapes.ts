@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { flag, PAGE_SIZE } from "../../../model/listing.ts";
 import { namedIntegration, namedItem, namedUser, text, described, wholeNumberText } from "../../../model/schema.ts";
+import { HAS_MORE } from "../../../relay/feed/page-text.ts";
 import { eventExample } from "./examples.ts";
 import { Event } from "./shapes.ts";
 
@@ -50,6 +51,7 @@ export const StreamHeaders = z.looseObject({
 export const EventPage = z
   .object({
     data: described(z.array(Event), "Events, the oldest first."),
+    has_more: described(z.boolean(), HAS_MORE),
     next_cursor: described(
       z.string(),
       "Pass it as `cursor` for later events; it is present even if there are no events yet.",
@@ -57,7 +59,7 @@ export const EventPage = z
   })
   .meta({
     description: "A page of events.",
-    examples: [{ data: [eventExample("transactions.changed")], next_cursor: CURSOR }],
+    examples: [{ data: [eventExample("transactions.changed")], has_more: false, next_cursor: CURSOR }],
   });
 
 export const EventStream = z.string().meta({

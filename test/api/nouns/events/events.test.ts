@@ -19,7 +19,7 @@ const happen = async (...given: Parameters<typeof updated>[]): Promise<void> => 
 describe("fetching events", () => {
   it("fetching events yields each once, the oldest first, and a cursor even when there are none", async () => {
     const begin = await here();
-    expect((await events(`cursor=${begin}`)).body).toEqual({ data: [], next_cursor: begin });
+    expect((await events(`cursor=${begin}`)).body).toEqual({ data: [], has_more: false, next_cursor: begin });
     await happen(...Array.from({ length: 7 }, (_, n): [string] => [`paged-${n}`]));
     const seen: string[] = [];
     let cursor = begin;
