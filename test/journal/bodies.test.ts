@@ -128,7 +128,8 @@ describe("pruning the bodies of old webhooks", () => {
       body: webhookBody({ link_token: "link-sandbox-1" }),
     });
     const webhooks = await journal(about("link_session", 34), about("link_session", 33), about("payment", 32.8));
-    const token = () => newestField(database, { integrationId: INTEGRATION, kind: "link_session", id: "one" }, "link_token");
+    const token = () =>
+      newestField(database, { integrationId: INTEGRATION, kind: "link_session", id: "one" }, "link_token");
     expect(await token()).toBe("link-sandbox-1");
     await round();
     expect(await withBody(webhooks)).toEqual([false, false, false]);
@@ -137,7 +138,9 @@ describe("pruning the bodies of old webhooks", () => {
   });
 
   test("what has its token in its webhooks is never read again by itself, since their bodies are pruned", () => {
-    const kinds = RESOURCES.map(({ subject }) => subject).filter(({ access }) => access.by === "token" && access.inWebhook);
+    const kinds = RESOURCES.map(({ subject }) => subject).filter(
+      ({ access }) => access.by === "token" && access.inWebhook,
+    );
     expect(kinds.map(({ kind, reconciledDays }) => [kind, reconciledDays])).toContainEqual(["link_session", undefined]);
     expect(kinds.filter(({ reconciledDays }) => reconciledDays !== undefined)).toEqual([]);
   });

@@ -30,10 +30,8 @@ interface Filters {
 
 export function eventOperations(api: Api, { database, logger }: ApiDeps): void {
   const untilGone = waiters(api);
-  const readerOf =
-    (filters: Filters) =>
-    (cursor: string, limit: number, waitMs: number, signal: AbortSignal) =>
-      waitForEvents(database, { ...filterOf(filters), cursor, limit }, waitMs, signal);
+  const readerOf = (filters: Filters) => (cursor: string, limit: number, waitMs: number, signal: AbortSignal) =>
+    waitForEvents(database, { ...filterOf(filters), cursor, limit }, waitMs, signal);
 
   api.get("/v1/events", { schema: LIST }, async ({ query }, reply) => {
     const { cursor, limit, wait_s, ...filters } = query;
