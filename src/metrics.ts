@@ -42,6 +42,10 @@ export const metrics = {
   rows: counter("tartan_mirror_rows_total", "Rows changed in the mirror", ["resource", "change"]),
   checks: counter("tartan_reconciliation_looks_total", "Checks of items by reconciliation, by outcome", ["outcome"]),
   adoptions: counter("tartan_adoptions_total", "Attempts to exchange public tokens from Plaid's webhooks", ["outcome"]),
+  jobItems: counter("tartan_job_items_total", "Items that jobs about items have finished with, by outcome", [
+    "kind",
+    "outcome",
+  ]),
   gaps: counter("tartan_reconciliation_gaps_total", "Differences from Plaid that no webhook announced", ["found"]),
   webhooksStopped: gauge("tartan_webhooks_stopped", "Integrations to which Plaid's webhooks no longer come", ["cause"]),
   checkLagSeconds: gauge("tartan_reconciliation_lag_seconds", "How long the check that was claimed last had been due"),

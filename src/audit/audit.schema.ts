@@ -29,6 +29,7 @@ export const ACTIONS = {
   "job.started": "A job about many items, `target`, was started: `details.kind` on `details.items` items.",
   "job.paused": "The job `target` was paused.",
   "job.resumed": "The job `target` goes on.",
+  "job.paced": "The job `target` begins `details.per_minute` items in a minute from here on.",
   "job.cancelled": "The job `target` was ended before it was done.",
   "job.retried": "`details.items` failed items of the job `target` are tried again.",
   "reader.created": "A read-only login to the mirror was made; `target` is its database role.",

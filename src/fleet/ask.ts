@@ -1,11 +1,11 @@
 /** Requests to Plaid about a member of a job, under the limits that sync uses. */
-import { getItemSecret } from "../integrations/items.ts";
+import type { Many } from "../database/together.ts";
+import { itemToken } from "../integrations/sealed.ts";
 import type { KnownIntegration } from "../model/integration.ts";
-import { limitOf } from "../plaid/limits.ts";
 import { Limited } from "../sync/ask.ts";
-import { askWithin } from "../sync/limiter.ts";
-import { institutionOf } from "../sync/open-reader.ts";
+import { askWithin, type Asking } from "../sync/limiter.ts";
 import type { Context, Member } from "./kind.ts";
+import { SEALED_TOKENS } from "./queries.ts";
 
 /** An item that can be asked about. It holds a token: it is never stored or logged. */
 export interface OpenItem {
@@ -16,15 +16,31 @@ export interface OpenItem {
 }
 
 const PATIENCE_MS = 2000;
+/** The part of a client's limits that jobs may use, so that what webhooks made due is read in time. */
+const SHARE = { of: "jobs", part: 1 / 2 };
+
+interface Sealed {
+  number: number;
+  sealed: Buffer;
+  institutionId: string | null;
+}
+
+const sealedTokens: Many<Member, Sealed | undefined> = async (q, members) => {
+  const values = [members.map(({ integrationId }) => integrationId), members.map(({ itemId }) => itemId)];
+  const { rows } = await q.query<Sealed>(SEALED_TOKENS, values);
+  const known = new Map(rows.map((row) => [row.number, row]));
+  return members.map((_, index) => known.get(index + 1));
+};
 
 /** @returns null where the item is no longer linked. @throws TartanError `vault_unsealable` */
-export async function openItem(context: Context, { integrationId, itemId }: Member): Promise<OpenItem | null> {
-  const { database, directory, vault } = context;
+export async function openItem(context: Context, member: Member): Promise<OpenItem | null> {
+  const { directory, vault, together } = context;
+  const { integrationId, itemId } = member;
   const integration = await directory.find(integrationId);
-  const secret = await getItemSecret(database, vault, integrationId, itemId);
-  if (!integration || !secret) return null;
-  const institutionId = await institutionOf(database, { integrationId, kind: "item", id: itemId });
-  return { integration, itemId, accessToken: secret.access_token, institutionId };
+  const found = await together(sealedTokens, member);
+  if (!integration || !found) return null;
+  const accessToken = vault.open(found.sealed, itemToken(integrationId, itemId));
+  return { integration, itemId, accessToken, institutionId: found.institutionId };
 }
 
 /**
@@ -32,19 +48,14 @@ export async function openItem(context: Context, { integrationId, itemId }: Memb
  * @throws PlaidError; `Limited` where the limits admit it only later
  */
 export async function askPlaid<T>(
-  { limiter, share, clientFor, signal }: Context,
+  { limiter, clientFor, signal }: Context,
   { integration, itemId, accessToken, institutionId }: OpenItem,
   endpoint: string,
   fields: Readonly<Record<string, unknown>> = {},
 ): Promise<T> {
   const { id: integrationId, environment } = integration;
-  const asking = { integrationId, environment, endpoint, itemId, institutionId };
-  // The share of jobs has a key of its own.
-  const ofJobs = { ...asking, integrationId: `jobs of ${integrationId}`, itemId: null, institutionId: null };
-  const isShared = limitOf(endpoint, environment).perClient !== undefined;
-  const waitMs =
-    (isShared ? await share.acquire(ofJobs, PATIENCE_MS, signal) : 0) ||
-    (await limiter.acquire(asking, PATIENCE_MS, signal));
+  const asking: Asking = { integrationId, environment, endpoint, itemId, institutionId, share: SHARE };
+  const waitMs = await limiter.acquire(asking, PATIENCE_MS, signal);
   if (waitMs > 0) throw new Limited(waitMs);
   const body = { access_token: accessToken, ...fields };
   return await askWithin(limiter, asking, () => clientFor(integration).postJson<T>(endpoint, body, signal));

@@ -5,12 +5,14 @@
  */
 import { urgent } from "../database/pool.ts";
 import { TartanError } from "../errors.ts";
+import { metrics } from "../metrics.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { Limited } from "../sync/ask.ts";
+import { finishJob } from "./finish.ts";
 import { fail, FAILED, type Context, type Kind, type Member, type Outcome } from "./kind.ts";
-import { COUNT_BEGUN, END_LEASE, FINISH_JOB, LOOK_AT, RENEW_LEASE, TAKE_MEMBERS } from "./queries.ts";
+import { COUNT_BEGUN, END_LEASE, LOOK_AT, RENEW_LEASE, TAKE_MEMBERS } from "./queries.ts";
 import type { FleetOptions } from "./runner.ts";
-import { Settler } from "./settle.ts";
+import { openStore, type Store, type Stored } from "./settle.ts";
 
 export const LEASE_SECONDS = 30;
 const RENEW_MS = 8_000;
@@ -45,7 +47,7 @@ export class HeldJob {
   readonly #options: Omit<Context, "job" | "signal"> & Pick<FleetOptions, "pollMs">;
   readonly #job: Claimed;
   readonly #context: Context;
-  readonly #settler: Settler;
+  readonly #store: Store;
   /** aborted: nothing more is begun */
   readonly #stop = new AbortController();
   /** aborted: requests that are under way end */
@@ -63,7 +65,7 @@ export class HeldJob {
     this.#options = options;
     this.#job = job;
     this.#context = { ...options, job: { id, integrationId, asked }, signal: this.#lost.signal };
-    this.#settler = new Settler(options.database, id, fence);
+    this.#store = counting(job.kind, openStore(options.database, id, fence));
     this.#renewedAt = performance.now();
     this.done = this.#hold();
   }
@@ -199,7 +201,7 @@ export class HeldJob {
     const { n } = member;
     try {
       const outcome = await this.#outcomeOf(member);
-      await this.#settler.store({ n, outcome });
+      await this.#store({ n, outcome });
     } catch (error) {
       if (this.#lost.signal.aborted) return;
       if (error instanceof TartanError && error.code === "lease_lost") return this.#loseIt();
@@ -211,7 +213,7 @@ export class HeldJob {
   async #outcomeOf(member: Member): Promise<Outcome & { attempts: number }> {
     const { n } = member;
     const note = async (details: Member["details"]): Promise<void> => {
-      await this.#settler.store({ n, details });
+      await this.#store({ n, details });
       this.#lost.signal.throwIfAborted();
     };
     try {
@@ -237,15 +239,23 @@ export class HeldJob {
       const outcome = arrived.get(n) ?? (late ? fail(overdue ?? "overdue") : undefined);
       return outcome ? [{ n, outcome: { ...outcome, attempts: 0 } }] : [];
     });
-    await Promise.all(outcomes.map((each) => this.#settler.store(each)));
+    await Promise.all(outcomes.map((each) => this.#store(each)));
     return rows.length;
   }
 
-  async #finished(): Promise<boolean> {
-    const { id, fence } = this.#job;
-    return (await this.#options.database.query(FINISH_JOB, [id, fence])).rowCount > 0;
+  #finished(): Promise<boolean> {
+    return finishJob(this.#options.database, this.#job.id, this.#job.fence);
   }
 }
+
+/** Counts those that are finished. */
+const counting =
+  ({ name }: Kind, store: Store): Store =>
+  async (stored: Stored) => {
+    await store(stored);
+    const phase = stored.outcome?.phase;
+    if (phase === "done" || phase === "failed") metrics.jobItems.inc({ kind: name, outcome: phase });
+  };
 
 const memberOf = ({ n, integrationId, itemId, state, attempts, details }: Member): Member => ({
   n,

@@ -21,6 +21,7 @@ import {
   freezeMembers,
   GET_JOB,
   INSERT_JOB,
+  IS_HELD,
   LIST_JOBS,
   LOCK_CREATION,
   LOCK_JOB,
@@ -29,6 +30,7 @@ import {
   OPEN_JOB,
   REOPEN_JOB,
   RETRY_FAILED,
+  SET_PACE,
   UNFINISHED_MAX,
 } from "./queries.ts";
 
@@ -66,7 +68,7 @@ export async function createFleetJob(database: Database, job: NewJob, by: Change
     await expectFew(tx);
     const id = newJobId();
     const pace = perMinute ?? kind.perMinute;
-    await tx.query(INSERT_JOB, [id, name, integrationId, JSON.stringify(asked), by.reason ?? "", pace]);
+    await tx.query(INSERT_JOB, [id, name, integrationId, JSON.stringify(shown(asked)), by.reason ?? "", pace]);
     const { text, values } = members;
     const { rowCount } = await tx.query(freezeMembers(text, values.length), [...values, id, first]);
     if (rowCount > MEMBERS_MAX)
@@ -81,6 +83,15 @@ export async function createFleetJob(database: Database, job: NewJob, by: Change
     await tx.query(NOTIFY_JOBS);
     return await existing(tx, id);
   }, "long");
+}
+
+const NAMED_MAX = 100;
+
+/** A request may name 10,000 items. Each list of jobs would carry them all, so a job shows the first; its members are all of them. */
+function shown(asked: NewJob["asked"]): NewJob["asked"] {
+  const named = asked["item_ids"];
+  if (!Array.isArray(named) || named.length <= NAMED_MAX) return asked;
+  return { ...asked, item_ids: named.slice(0, NAMED_MAX), item_ids_left_out: named.length - NAMED_MAX };
 }
 
 async function expectFew(tx: Queryable): Promise<void> {
@@ -106,6 +117,9 @@ export async function getFleetJob(q: Queryable, id: string): Promise<FleetJob | 
   const { rows } = await q.query<JobRow>(GET_JOB, [id]);
   return rows[0] ? recordOf(rows[0]) : null;
 }
+
+/** Whether a process still works on the job: a cancelled one is given back when its last request has ended. */
+export const isHeld = async (q: Queryable, id: string): Promise<boolean> => (await q.query(IS_HELD, [id])).rowCount > 0;
 
 interface Wanted {
   status?: JobStatus | undefined;
@@ -152,6 +166,22 @@ async function change(database: Database, id: string, by: Change, { action, stat
       throw new TartanError("conflict", words);
     }
     await audit(tx, by, { action, target: id });
+    await tx.query(NOTIFY_JOBS);
+    return job;
+  });
+}
+
+/**
+ * Changes how many members are begun in a minute; its holder keeps the new pace at once.
+ * @throws TartanError `not_found`, or `conflict` when it is finished
+ */
+export async function paceFleetJob(database: Database, id: string, perMinute: number, by: Change): Promise<FleetJob> {
+  return await database.transaction(async (tx) => {
+    const changed = await tx.query(SET_PACE, [id, perMinute]);
+    const job = await existing(tx, id);
+    if (changed.rowCount === 0)
+      throw new TartanError("conflict", `Job ${id} is ${job.status}, so it begins no more items.`);
+    await audit(tx, by, { action: "job.paced", target: id, details: { per_minute: perMinute } });
     await tx.query(NOTIFY_JOBS);
     return job;
   });

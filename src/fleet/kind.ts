@@ -18,6 +18,7 @@
  * other PlaidError or TartanError fails the member with the error's code as its cause. Other errors are logged and repeated.
  */
 import type { Clock } from "../clock.ts";
+import type { Together } from "../database/together.ts";
 import type { Database } from "../database/types.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
@@ -57,8 +58,8 @@ export interface Context {
   logger: Logger;
   /** Plaid's limits, shared with sync */
   limiter: Limiter;
-  /** the part of them that jobs may use, so that what webhooks made due is read in time */
-  share: Limiter;
+  /** joins the statements of members that are worked on at once */
+  together: Together;
   /** sync runs at once in one process */
   syncConcurrency: number;
   /** aborts when the process stops or loses the job */
@@ -90,12 +91,15 @@ export const goOn = (state: string, details: Details = {}, inSeconds = 0): Outco
   details,
 });
 
+/** What is waited for hardly ever arrives at once, and each look costs a write. */
+const FIRST_LOOK_SECONDS = 0.5;
+
 /** The member is outstanding until `arrived` has an outcome for it; after `forSeconds` it fails with the cause `overdue`. */
 export const waitFor = (
   state: string,
   { forSeconds, overdue }: { forSeconds: number; overdue: string },
   details: Details = {},
-): Outcome => ({ state, phase: "outstanding", inSeconds: 0, forSeconds, overdue, details });
+): Outcome => ({ state, phase: "outstanding", inSeconds: FIRST_LOOK_SECONDS, forSeconds, overdue, details });
 
 export const end = (state: string, details: Details = {}): Outcome => ({ state, phase: "done", details });
 

@@ -76,13 +76,20 @@ export const CHANGE_JOB = `
 update fleet.jobs set status = $2, updated_at = now(), finished_at = case when $2 = 'cancelled' then now() end
 where id = $1 and status = any ($3::text[])`;
 
+/** Job $1 begins $2 members in a minute. What the former pace admits only later waits no longer for that. */
+export const SET_PACE = `
+update fleet.jobs set per_minute = $2, next_at = least(next_at, now()), updated_at = now()
+where id = $1 and status in ('running', 'paused')`;
+
+export const IS_HELD = "select from fleet.jobs where id = $1 and lease_until > now()";
+
 export const LOCK_JOB = "select kind, status from fleet.jobs where id = $1 for no key update";
 
 /** Failed members of job $1, of cause $2 or any, begin anew in state $3. */
 export const RETRY_FAILED = `
 update fleet.members set state = $3, phase = 'queued', due_at = now(), attempts = 0, cause = null, waits_until = null,
   overdue = null, updated_at = now()
-where job_id = $1 and phase = 'failed' and ($2::text is null or cause = $2)`;
+where job_id = $1 and state = 'failed' and phase = 'failed' and ($2::text is null or cause = $2)`;
 
 export const REOPEN_JOB = `
 update fleet.jobs set status = case when status = 'done' then 'running' else status end, finished_at = null, updated_at = now()
@@ -196,7 +203,18 @@ with job as materialized (
 select from job`,
 );
 
-/** Ends job $1 if it runs under the fence $2 and nothing is left to do. */
+/** The sealed tokens of those of the items $2 of the integrations $1 that are linked, and their institutions as far as they are mirrored. */
+export const SEALED_TOKENS = statement(
+  "sealed_tokens",
+  `
+select k.number::int as number, i.access_token_sealed as sealed, p.institution_id as "institutionId"
+from unnest($1::text[], $2::text[]) with ordinality as k (integration_id, item_id, number)
+join tartan.items i on i.integration_id = k.integration_id and i.item_id = k.item_id
+left join plaid.items p on p.integration_id = k.integration_id and p.item_id = k.item_id
+where i.access_token_sealed is not null`,
+);
+
+/** Ends job $1 if it runs under the fence $2 and nothing is left to do. Its transaction has locked the job: see finish.ts. */
 export const FINISH_JOB = statement(
   "finish_job",
   `

@@ -6,6 +6,7 @@
  *     ▲                                   │ renewed every 8 s
  *     └──── 30 s without a renewal: the process died, or cannot reach Postgres; it has stopped asking Plaid before
  */
+import { openTogether } from "../database/together.ts";
 import type { Database } from "../database/types.ts";
 import { startWorkerLoop } from "../database/worker-loop.ts";
 import type { Vault } from "../integrations/vault.ts";
@@ -17,7 +18,7 @@ import { createLimiter } from "../sync/limiter.ts";
 import { HeldJob, LEASE_SECONDS, type Claimed } from "./held-job.ts";
 import { kindOf, KINDS } from "./kinds/index.ts";
 import type { FleetKind } from "../model/statuses.ts";
-import { CLAIM_JOBS } from "./queries.ts";
+import { CLAIM_JOBS, UNFINISHED_MAX } from "./queries.ts";
 
 export interface FleetOptions {
   database: Database;
@@ -33,10 +34,8 @@ export interface FleetOptions {
   pollMs: number;
 }
 
-/** The part of a client's limits that jobs may use. */
-const SHARE = 1 / 2;
-/** Jobs that one process works on at once. */
-const HELD_MAX = 10;
+/** Jobs that one process works on at once: as many as can be unfinished, so that none waits for the end of another. */
+const HELD_MAX = UNFINISHED_MAX;
 
 type ClaimedRow = Omit<Claimed, "kind"> & { kind: FleetKind };
 
@@ -45,14 +44,14 @@ export async function startFleet(options: FleetOptions): Promise<AsyncDisposable
   const { database, clock, logger, limitFactor, pollMs } = options;
   const held = new Map<string, HeldJob>();
   const limiter = createLimiter(database, clock, limitFactor);
-  const share = createLimiter(database, clock, limitFactor * SHARE);
+  const together = openTogether(database);
   const work = async (): Promise<boolean> => {
     for (const job of held.values()) job.lookAgain();
     if (held.size >= HELD_MAX) return false;
     const values = [HELD_MAX - held.size, [...held.keys()], LEASE_SECONDS, Object.keys(KINDS)];
     const { rows } = await database.query<ClaimedRow>(CLAIM_JOBS, values);
     for (const row of rows) {
-      const job = new HeldJob({ ...options, limiter, share }, { ...row, kind: kindOf(row.kind) });
+      const job = new HeldJob({ ...options, limiter, together }, { ...row, kind: kindOf(row.kind) });
       held.set(row.id, job);
       void job.done.finally(() => held.delete(row.id));
     }

@@ -1,7 +1,5 @@
-/**
- * Stores what became of the members of a job that this process holds, many in one statement: while a statement runs, further outcomes
- * gather for the next one.
- */
+/** Stores what became of the members of a job that this process holds, many in one statement. */
+import { openTogether, type Many } from "../database/together.ts";
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import type { Details, Outcome } from "./kind.ts";
@@ -14,51 +12,19 @@ export interface Stored {
   details?: Details;
 }
 
-interface Waiting {
-  row: Record<string, unknown>;
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
 const DETAILS_MAX_BYTES = 16_384;
-const AT_ONCE = 500;
 
-export class Settler {
-  readonly #database: Queryable;
-  readonly #jobId: string;
-  readonly #fence: string;
-  #waiting: Waiting[] = [];
-  #writing = false;
+/** Stores; throws TartanError `lease_lost` where another process holds the job by now. */
+export type Store = (stored: Stored) => Promise<void>;
 
-  constructor(database: Queryable, jobId: string, fence: string) {
-    this.#database = database;
-    this.#jobId = jobId;
-    this.#fence = fence;
-  }
-
-  /** @throws TartanError `lease_lost` where another process holds the job by now */
-  async store(stored: Stored): Promise<void> {
-    const row = rowOf(stored);
-    const written = new Promise<void>((resolve, reject) => this.#waiting.push({ row, resolve, reject }));
-    if (!this.#writing) void this.#write();
-    await written;
-  }
-
-  async #write(): Promise<void> {
-    this.#writing = true;
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, AT_ONCE);
-      try {
-        const rows = JSON.stringify(batch.map(({ row }) => row));
-        const { rowCount } = await this.#database.query(STORE, [this.#jobId, this.#fence, rows]);
-        if (rowCount === 0) throw new TartanError("lease_lost", "Another process works on the job now.");
-        for (const { resolve } of batch) resolve();
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
-    }
-    this.#writing = false;
-  }
+export function openStore(database: Queryable, jobId: string, fence: string): Store {
+  const together = openTogether(database);
+  const store: Many<Record<string, unknown>, void> = async (q, rows) => {
+    const { rowCount } = await q.query(STORE, [jobId, fence, JSON.stringify(rows)]);
+    if (rowCount === 0) throw new TartanError("lease_lost", "Another process works on the job now.");
+    return [];
+  };
+  return async (stored) => await together(store, rowOf(stored));
 }
 
 function rowOf({ n, outcome, details = {} }: Stored): Record<string, unknown> {

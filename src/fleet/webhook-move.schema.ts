@@ -42,4 +42,8 @@ export const RetryRequest = z.strictObject({
   cause: text(200, "Only those that failed for this cause; all when absent.").optional(),
   reason,
 });
+export const PaceRequest = z.strictObject({
+  per_minute: wholeNumber(PER_MINUTE.least, PER_MINUTE.most, "Items to begin with in a minute, 1 to 60000."),
+  reason,
+});
 export const TurnRequest = z.strictObject({ reason });

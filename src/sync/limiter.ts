@@ -23,6 +23,8 @@ export interface Asking {
   itemId: string | null;
   /** the item's institution, as far as it is known */
   institutionId: string | null;
+  /** whose share of the client's limit is used too, and how much of the limit that is */
+  share?: { of: string; part: number };
 }
 
 /** What Plaid said with its 429. */
@@ -147,11 +149,14 @@ function scopeOf({ endpoint, environment, itemId, institutionId }: Asking, error
 
 function bucketsOf(asking: Asking, factor: number): Bucket[] {
   const { perItem, perClient }: Limit = limitOf(asking.endpoint, asking.environment);
-  const client = bucket(keyOf(asking, "client"), perClient, factor, CLIENT_BURST);
-  if (asking.itemId === null) return [client];
-  const item = bucket(keyOf(asking, "item"), perItem, factor, ITEM_BURST);
-  if (asking.institutionId === null) return [client, item];
-  return [client, item, bucket(keyOf(asking, "institution"), undefined, factor, 0)];
+  const { itemId, institutionId, share } = asking;
+  const buckets = [bucket(keyOf(asking, "client"), perClient, factor, CLIENT_BURST)];
+  if (share !== undefined && perClient !== undefined)
+    buckets.push(bucket(`${keyOf(asking, "client")} share ${share.of}`, perClient, factor * share.part, CLIENT_BURST));
+  if (itemId !== null) buckets.push(bucket(keyOf(asking, "item"), perItem, factor, ITEM_BURST));
+  if (itemId !== null && institutionId !== null)
+    buckets.push(bucket(keyOf(asking, "institution"), undefined, factor, 0));
+  return buckets;
 }
 
 /** Without a published limit there is no step: only a 429 slows the endpoint. */

@@ -91,7 +91,7 @@ describe("the runner of jobs about items", () => {
     expect(body.data).toMatchObject([{ state: "verified", cause: null, attempts: 0 }]);
   });
 
-  it("fails an item whose acknowledgement does not arrive in time, groups it by that cause, and verifies it when it is retried", async () => {
+  it("fails an item whose acknowledgement does not arrive in time, groups it by that cause, and has Plaid send another when it is retried", async () => {
     const [item] = (await linkedItems(world, 1)) as [Item];
     world.simulator.control.addFault({ kind: "drop_webhooks", webhook_code: "WEBHOOK_UPDATE_ACKNOWLEDGED", count: 1 });
     await using _fleet = await startFleetOf(world);
@@ -107,8 +107,9 @@ describe("the runner of jobs about items", () => {
       status: "running",
       failed: 0,
     });
-    await ask(world, "/item/webhook/update", item, { webhook: world.integration.intake });
     expect(await ended(world, id)).toMatchObject({ failed: 0, states: { verified: 1 }, failures: [] });
+    const { body } = await world.api.call(`GET /v1/jobs/${id}/members`);
+    expect(body.data[0].details).toMatchObject({ former_url: FORMER });
   });
 
   it("takes an acknowledgement from before the update, or of another URL, for none", async () => {

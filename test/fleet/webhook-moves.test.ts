@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { introduceItem } from "../support/link.ts";
+import type { Item } from "../support/world/index.ts";
 import {
   ask,
   ended,
@@ -69,5 +71,16 @@ describe("a move of webhook URLs", () => {
     const job = await ended(world, id);
     expect(job).toMatchObject({ status: "done", done: 2, failed: 1, states: { verified: 1, failed: 1 } });
     expect(job.failures).toEqual([expect.objectContaining({ cause: "ITEM_NOT_FOUND", items: 1 })]);
+  });
+
+  it("leaves the URL of an item alone whose token was given for another item", async () => {
+    const { items } = world.simulator.control.createItems({ count: 2, transactions: 0, webhook: FORMER });
+    const [one, other] = items as [Item, Item];
+    const { item_id } = one;
+    const { access_token } = other;
+    await introduceItem(world, { integration_id: world.integration.id, item_id, access_token });
+    const { id } = await move(world, { remove: true, item_ids: [item_id] });
+    expect(await ended(world, id)).toMatchObject({ failed: 1, failures: [{ cause: "token_of_another_item" }] });
+    expect([one, other].map((item) => urlOf(world, item))).toEqual([FORMER, FORMER]);
   });
 });

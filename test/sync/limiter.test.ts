@@ -56,6 +56,17 @@ describe("the limiter", () => {
     );
   });
 
+  it("the limiter counts a request under a share and under the whole limit, or under neither", async () => {
+    await fresh();
+    const limiter = createLimiter(db.database, hasty([]), 1);
+    const whole = asking({ itemId: null, endpoint: "/institutions/get" });
+    const shared = { ...whole, share: { of: "jobs", part: 1 / 2 } };
+    const waits = async (about: Asking): Promise<number> => Math.ceil((await limiter.acquire(about, 0, never)) / 1000);
+    expect(await waits(shared)).toBe(0);
+    // Ten a minute, of which a tenth may come at once: every 6.7 seconds; of the share every 13.3.
+    expect([await waits(shared), await waits(whole), await waits(shared)]).toEqual([14, 7, 14]);
+  });
+
   it("the limiter admits a backfill's pages at once, up to half of an item's limit", async () => {
     await fresh();
     const slept: number[] = [];

@@ -10,7 +10,9 @@
  *
  * Every step may be repeated: an update to the same URL does no harm. Items that need their user are moved too.
  */
+import type { Many } from "../../database/together.ts";
 import { EVERYTHING } from "../../model/webhook.ts";
+import { TOKEN_OF_ANOTHER_ITEM } from "../../plaid/reasons.ts";
 import { markDue } from "../../sync/marks.ts";
 import { isIntake } from "../../sync/items.ts";
 import { rootOf, resourcesOf } from "../../resources/index.ts";
@@ -26,7 +28,7 @@ import {
   type Outcome,
   type WorkedMember,
 } from "../kind.ts";
-import { ACKNOWLEDGED, LATEST_ACKNOWLEDGEMENT } from "./webhook-move-queries.ts";
+import { ACKNOWLEDGED, LATEST_ACKNOWLEDGEMENTS } from "./webhook-move-queries.ts";
 
 /** What a member's `details` hold. A URL of null is none. */
 export interface Move {
@@ -63,7 +65,7 @@ export const webhookMove: Kind = {
     not_acknowledged: {
       message: "Plaid has the new URL, and its acknowledgement did not arrive here within ten minutes.",
       next_step:
-        "Check that Plaid can reach the URL, and that it leads to this Tartan: see `npx tartan webhooks refusals`. Then try again.",
+        "Check that Plaid can reach the URL, and that it leads to this Tartan: see `npx tartan webhooks refusals`. Then try again: Plaid is asked once more.",
     },
     not_updated: { message: "Plaid took the update, and names another URL.", next_step: "Try again." },
   },
@@ -79,39 +81,55 @@ export const webhookMove: Kind = {
 
 const moveOf = ({ details }: Member): Move => details as unknown as Move;
 
-/** @throws PlaidError */
-async function urlAtPlaid(context: Context, item: OpenItem): Promise<string | null> {
-  const answer = await askPlaid<{ item?: { webhook?: string | null } }>(context, item, "/item/get");
-  // Plaid answers none with null or with an empty text.
-  return answer.item?.webhook || null;
+interface Answer {
+  item?: { item_id?: string; webhook?: string | null };
 }
+
+/** Plaid answers none with null or with an empty text. */
+const urlIn = ({ item }: Answer): string | null => item?.webhook || null;
+
+/** Of the item that the token belongs to. @throws PlaidError */
+const present = async (context: Context, item: OpenItem): Promise<Answer> =>
+  await askPlaid<Answer>(context, item, "/item/get");
+
+/** A token may be another item's until a sync run has used it. Its URL must stay as it is. */
+const isOfAnother = (answer: Answer, { itemId }: OpenItem): boolean => (answer.item?.item_id ?? itemId) !== itemId;
 
 async function update(context: Context, member: WorkedMember, item: OpenItem): Promise<Outcome> {
   const { to, after, ...move } = moveOf(member);
-  const now = await urlAtPlaid(context, item);
-  if (now === to) return after === undefined ? end("unchanged") : updated(member);
-  if (!isToReplace(move, now)) return end("skipped", { found_url: now });
-  await member.note({ former_url: now, after: await latestAcknowledgement(context, member) });
-  const answer = await askPlaid<{ item?: { webhook?: string | null } }>(context, item, "/item/webhook/update", {
-    webhook: to,
-  });
-  return (answer.item?.webhook || null) === to ? updated(member) : fail("not_updated");
+  const answer = await present(context, item);
+  if (isOfAnother(answer, item)) return fail(TOKEN_OF_ANOTHER_ITEM);
+  const now = urlIn(answer);
+  if (now === to && after === undefined) return end("unchanged");
+  if (now === to && !awaitsAcknowledgement(member)) return goOn("updated");
+  // The URL is the new one after a crash, or where no acknowledgement came. Plaid sends one for each update, so it is asked once more.
+  if (now !== to) {
+    if (!isToReplace(move, now)) return end("skipped", { found_url: now });
+    await member.note({ former_url: now, after: await context.together(latestAcknowledgements, member) });
+  }
+  const updating = await askPlaid<Answer>(context, item, "/item/webhook/update", { webhook: to });
+  return urlIn(updating) === to ? updated(member) : fail("not_updated");
 }
 
 const isToReplace = ({ from_prefix, from_exactly }: Omit<Move, "to">, now: string | null): boolean =>
   (from_exactly === undefined || now === from_exactly) &&
   (from_prefix === undefined || (now ?? "").startsWith(from_prefix));
 
-/** Plaid has the new URL. An acknowledgement arrives here only if the URL is an intake of Tartan. */
-function updated(member: Member): Outcome {
+/** An acknowledgement arrives here only if the URL is an intake of Tartan. */
+function awaitsAcknowledgement(member: Member): boolean {
   const { to } = moveOf(member);
-  if (to === null || !isIntake(to, member.integrationId)) return goOn("updated");
-  return waitFor("updated", { forSeconds: ACKNOWLEDGED_WITHIN_SECONDS, overdue: "not_acknowledged" });
+  return to !== null && isIntake(to, member.integrationId);
 }
+
+/** Plaid has the new URL. */
+const updated = (member: Member): Outcome =>
+  awaitsAcknowledgement(member)
+    ? waitFor("updated", { forSeconds: ACKNOWLEDGED_WITHIN_SECONDS, overdue: "not_acknowledged" })
+    : goOn("updated");
 
 async function verify(context: Context, member: Member, item: OpenItem): Promise<Outcome> {
   const { to } = moveOf(member);
-  if ((await urlAtPlaid(context, item)) !== to) return fail("not_updated");
+  if (urlIn(await present(context, item)) !== to) return fail("not_updated");
   // An acknowledgement makes the item due by itself.
   if (member.state === "updated") await readAgain(context, member);
   return end("verified");
@@ -123,10 +141,11 @@ async function readAgain({ database }: Context, { integrationId, itemId }: Membe
   await markDue(database, [{ integrationId, kind: "item", id: itemId, requested }]);
 }
 
-async function latestAcknowledgement({ database }: Context, { integrationId, itemId }: Member): Promise<string> {
-  const { rows } = await database.query<{ id: string }>(LATEST_ACKNOWLEDGEMENT, [integrationId, itemId]);
-  return rows[0]?.id ?? "";
-}
+const latestAcknowledgements: Many<Member, string> = async (q, members) => {
+  const values = [members.map(({ integrationId }) => integrationId), members.map(({ itemId }) => itemId)];
+  const { rows } = await q.query<{ id: string }>(LATEST_ACKNOWLEDGEMENTS, values);
+  return rows.map(({ id }) => id);
+};
 
 async function arrived({ database }: Context, members: readonly Member[]): Promise<ReadonlyMap<number, Outcome>> {
   const moves = members.map((member) => ({ member, move: moveOf(member) }));

@@ -1,7 +1,14 @@
 /** All jobs, those about deliveries (relay/jobs) and those about items (fleet), for the API and the command line. */
 import { z } from "zod";
 import type { Database, Queryable } from "../../../database/types.ts";
-import { cancelFleetJob, fleetJobs, getFleetJob, pauseFleetJob, resumeFleetJob } from "../../../fleet/jobs.ts";
+import {
+  cancelFleetJob,
+  fleetJobs,
+  getFleetJob,
+  paceFleetJob,
+  pauseFleetJob,
+  resumeFleetJob,
+} from "../../../fleet/jobs.ts";
 import type { FleetJob } from "../../../fleet/jobs.ts";
 import { TartanError } from "../../../errors.ts";
 import type { Change } from "../../../model/change.ts";
@@ -74,6 +81,12 @@ export async function listEveryJob(
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** @throws TartanError `not_found`; `conflict` for a job that is finished, or about deliveries */
+export async function paceJob(database: Database, id: string, perMinute: number, by: Change): Promise<EveryJob> {
+  if ((await getJob(database, id)) === null) return ofFleet(await paceFleetJob(database, id, perMinute, by));
+  throw new TartanError("conflict", `Job ${id} is about deliveries; each destination has a rate limit of its own.`);
+}
 
 const TURNS = {
   pause: [pauseJob, pauseFleetJob],

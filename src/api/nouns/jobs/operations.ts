@@ -3,7 +3,7 @@
  * a set that is frozen when it is asked for; `dry_run` only counts it.
  */
 import { z } from "zod";
-import { RetryRequest, TurnRequest } from "../../../fleet/webhook-move.schema.ts";
+import { PaceRequest, RetryRequest, TurnRequest } from "../../../fleet/webhook-move.schema.ts";
 import { MemberFilter } from "../../../fleet/member.schema.ts";
 import { retryFleetJob } from "../../../fleet/jobs.ts";
 import { listMembers } from "../../../fleet/members.ts";
@@ -15,7 +15,16 @@ import { about, refusals, type Api, type ApiDeps } from "../../http/operation.ts
 import { list } from "../../http/shapes.ts";
 import { RouteParams } from "../routes.ts";
 import { DESTINATION_ID, ITEM_ID } from "../../../model/examples.ts";
-import { getEveryJob, JobFilter, listEveryJob, ofFleet, ofRelay, turnJob, type EveryJob } from "./every-job.ts";
+import {
+  getEveryJob,
+  JobFilter,
+  listEveryJob,
+  ofFleet,
+  ofRelay,
+  paceJob,
+  turnJob,
+  type EveryJob,
+} from "./every-job.ts";
 import { Count, fleetJobExample, Job, jobExample, JobMember, memberExample } from "./shapes.ts";
 
 type Made = Awaited<ReturnType<typeof createRedrive>>;
@@ -56,6 +65,10 @@ export function jobOperations(api: Api, { database }: ApiDeps): void {
       turnJob(database, id, turn, { actor, reason: body.reason }),
     );
   }
+
+  api.post("/v1/jobs/:id/pace", { schema: PACE }, ({ params: { id }, body: { per_minute, reason }, actor }) =>
+    paceJob(database, id, per_minute, { actor, reason }),
+  );
 
   api.post("/v1/jobs/:id/retry", { schema: RETRY }, async ({ params: { id }, body: { cause, reason }, actor }) =>
     ofFleet(await retryFleetJob(database, id, { cause }, { actor, reason })),
@@ -164,6 +177,19 @@ const TURNS = {
   pause: turn("pauseJob", "Pause a job", "It stops after what is under way, and keeps its place."),
   resume: turn("resumeJob", "Resume a job", "It goes on where it was paused."),
   cancel: turn("cancelJob", "Cancel a job", "It stops for good; what it has scheduled is sent all the same."),
+};
+
+const PACE = {
+  ...about("Jobs", {
+    operationId: "paceJob",
+    summary: "Change the pace of a job",
+    description:
+      "How many Items a job about Items begins in a minute, from now on. What is under way goes on. A paused job has the new pace when it " +
+      "is resumed.",
+  }),
+  params: JobParams,
+  body: PaceRequest.meta({ examples: [{ per_minute: 60, reason: "the bank is slow today" }] }),
+  response: { 200: Job.meta({ examples: [{ ...fleetJobExample, per_minute: 60 }] }), ...refusals(404, 409) },
 };
 
 const RETRY = {
