@@ -28,15 +28,32 @@ export const check: Kind = {
   arrived: async ({ database }, members) => outcomesOf(members, await getFullChecks(database, members), outcomeOf),
 };
 
+/** In a member's details: when the check was requested that the item had before this one. */
+const CHECK_BEFORE = "check_before";
+
 async function work(context: Context, member: WorkedMember): Promise<Outcome> {
   const { database, job } = context;
-  const resources = job.asked["resources"] as readonly string[] | undefined;
-  const begun = await database.transaction((tx) => beginFullChecks(tx, [member], resources));
-  if (begun.length === 0) return fail("unlinked");
+  if (!(await isBegun(context, member))) {
+    const resources = job.asked["resources"] as readonly string[] | undefined;
+    const begun = await database.transaction((tx) => beginFullChecks(tx, [member], resources));
+    if (begun.length === 0) return fail("unlinked");
+  }
   return await untilEnd(context, "reading", async () => {
     const [state = null] = await getFullChecks(database, [member]);
     return outcomeOf(state);
   });
+}
+
+/**
+ * Whether a process that died behind the request of the check has begun it. The check's run heals what it finds, so another check would
+ * find nothing and call the item equal. One that could not prove the item is made again.
+ */
+async function isBegun({ database }: Context, member: WorkedMember): Promise<boolean> {
+  const [state = null] = await getFullChecks(database, [member]);
+  const before = member.details[CHECK_BEFORE];
+  if (state && before !== undefined && state.requested_at !== before && state.status !== "unproven") return true;
+  await member.note({ [CHECK_BEFORE]: state?.requested_at ?? null });
+  return false;
 }
 
 function outcomeOf(state: FullCheckState | null): Outcome | null {

@@ -10,12 +10,12 @@ export const OTHERS_BEGUN = statement(
 where j.status = 'running' and j.kind in ('backfill', 'check') and j.id <> $1 and t.phase in ('following', 'outstanding')`,
 );
 
-/** A limit of a client for one of the endpoints $1 whose burst is used up by more than half, or that Plaid slowed. */
+/** A limit for one of the endpoints $1, of integration $2 or any, whose burst is used up by more than half, or that Plaid slowed. */
 export const BUSY_ENDPOINTS = statement(
   "busy_endpoints",
   `select from unnest($1::text[]) e (endpoint) cross join tartan.integrations i
 join sync.rate_limits r on r.key = e.endpoint || ' ' || i.id
-where r.arrival - r.burst / 2 > now() or r.slowed_until > now() limit 1`,
+where ($2::text is null or i.id = $2) and (r.arrival - r.burst / 2 > now() or r.slowed_until > now()) limit 1`,
 );
 
 /** The linked items of integration $1, of user $2, among $3; null: any. $4 joins the details of each. */

@@ -1,7 +1,7 @@
 /**
  * What backfills and checks share. Each member makes its item due and waits for the end of the ordinary run. Runs that webhooks made due
  * go first: at most a quarter of sync's concurrency is begun at once, and nothing while more waits than a process works on at once, or while
- * less than half of a burst that Plaid's limits allow is left.
+ * less than half of a burst that Plaid's limits allow is left, of the job's integration if it is about one.
  */
 import { endpointsOf, resourcesOf } from "../../resources/index.ts";
 import { dueDepth } from "../../sync/queries.ts";
@@ -28,7 +28,7 @@ export async function room({ database, job, syncConcurrency }: Context, unfinish
   const { unmarked, due } = await dueDepth(database);
   // Items that such jobs made due are among those. So many as one process works on at once are no queue.
   if (unmarked + due - begun > syncConcurrency) return 0;
-  const busy = await database.query(BUSY_ENDPOINTS, [ENDPOINTS]);
+  const busy = await database.query(BUSY_ENDPOINTS, [ENDPOINTS, job.integrationId]);
   return busy.rowCount > 0 ? 0 : most - begun;
 }
 
