@@ -1,11 +1,22 @@
 /** `tartan jobs …`: replays, redrives and work on many items, and their progress. */
 import { Command } from "commander";
-import { getEveryJob, listEveryJob, ofFleet, turnJob } from "../../api/nouns/jobs/every-job.ts";
+import {
+  ALL_KINDS,
+  getEveryJob,
+  listEveryJob,
+  ofFleet,
+  paceJob,
+  turnJob,
+  type JobFilter,
+} from "../../api/nouns/jobs/every-job.ts";
 import { retryFleetJob } from "../../fleet/jobs.ts";
+import { PaceRequest } from "../../fleet/webhook-move.schema.ts";
+import { checked } from "../../model/validation.ts";
 import { listMembers, type MemberRecord } from "../../fleet/members.ts";
+import { JOB_STATUSES } from "../../model/statuses.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { byUser, REASON, REASON_HELP } from "../input/change.ts";
-import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
+import { choiceOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { sayJob } from "../output/jobs.ts";
 import { followJob } from "./jobs/run.ts";
 import { ago, dim, green, plural, red, say, sayJson, sayTable, short, state, tell } from "../output/print.ts";
@@ -17,6 +28,11 @@ interface Json {
 interface Paged extends Json {
   limit: string;
   cursor?: string;
+}
+
+interface ListFlags extends Paged {
+  status?: JobFilter["status"];
+  kind?: JobFilter["kind"];
 }
 
 const CHANGES = {
@@ -33,6 +49,8 @@ export function jobsCommand(): Command {
   jobs
     .command("list")
     .description("list jobs, newest first")
+    .option("--status <status>", `only jobs with this status: ${choiceOf(JOB_STATUSES)}`)
+    .option("--kind <kind>", `only jobs of this kind: ${choiceOf(ALL_KINDS)}`)
     .option("--limit <count>", PAGE_SIZE_HELP, pageSize, "25")
     .option("--cursor <cursor>", "next_cursor of the previous page")
     .option("--json", "print JSON")
@@ -61,6 +79,12 @@ export function jobsCommand(): Command {
       .action(withCore(turn(verb)));
   }
   jobs
+    .command("pace <id> <per_minute>")
+    .description("change how many items a job about items begins in a minute, 1 to 60000")
+    .option(REASON, REASON_HELP)
+    .option("--json", "print JSON")
+    .action(withCore(pace));
+  jobs
     .command("retry <id>")
     .description("try failed items of a job again")
     .option("--cause <cause>", "only items that failed for this cause")
@@ -70,10 +94,13 @@ export function jobsCommand(): Command {
   return jobs;
 }
 
-async function list({ database }: Core, flags: Paged): Promise<void> {
+async function list({ database }: Core, flags: ListFlags): Promise<void> {
+  const { status, kind, cursor } = flags;
   const page = await listEveryJob(database, {
     limit: Number(flags.limit),
-    ...(flags.cursor && { cursor: flags.cursor }),
+    ...(status && { status }),
+    ...(kind && { kind }),
+    ...(cursor && { cursor }),
   });
   if (flags.json) return sayJson(page);
   sayTable(
@@ -89,10 +116,13 @@ async function list({ database }: Core, flags: Paged): Promise<void> {
       reason: ({ reason }) => dim(reason),
       created: ({ created_at }) => ago(created_at),
     },
-    "There is no job yet: npx tartan dead-letters redrive, npx tartan replay, npx tartan items move-webhooks",
+    status || kind ? "No job matches." : NO_JOB,
   );
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }
+
+const NO_JOB =
+  "There is no job yet: npx tartan dead-letters redrive, npx tartan replay, npx tartan items move-webhooks";
 
 async function show({ database }: Core, id: string, flags: Json & { follow?: true }): Promise<void> {
   if (flags.follow) return followJob(database, id, flags);
@@ -134,6 +164,18 @@ const turn =
     say(`${green("✓")} ${id} ${CHANGES[verb].done}`);
   };
 
+async function pace(
+  { database }: Core,
+  id: string,
+  perMinute: string,
+  { json, reason }: Json & { reason?: string },
+): Promise<void> {
+  const { per_minute } = checked(PaceRequest, { per_minute: Number(perMinute) }, "request");
+  const job = await paceJob(database, id, per_minute, byUser(reason));
+  if (json) return sayJson(job);
+  say(`${green("✓")} ${id} begins ${plural(per_minute, "item")} a minute`);
+}
+
 async function retry(
   { database }: Core,
   id: string,
@@ -141,5 +183,6 @@ async function retry(
 ): Promise<void> {
   const job = ofFleet(await retryFleetJob(database, id, { cause }, byUser(reason)));
   if (json) return sayJson(job);
-  say(`${green("✓")} ${id} continues; ${plural(job.total - job.done, "item")} to do`);
+  const goesOn = job.status === "paused" ? "is paused still" : "continues";
+  say(`${green("✓")} ${id} ${goesOn}; ${plural(job.total - job.done, "item")} to do`);
 }

@@ -69,12 +69,14 @@ describe("tartan backfill", () => {
 
   it("`tartan items check` without an item proves many as a job, and refuses to guess which", async () => {
     const items = new CommandLine("items", () => world.processes.env);
-    const [counted, refused] = await Promise.all([
+    const [counted, refused, one] = await Promise.all([
       items.json("items check --all --dry-run"),
       items.refusal("items check"),
+      items.refusal("items check item-1 --dry-run"),
     ]);
     expect(counted).toEqual({ count: 3 });
     expect(refused).toMatch(/^invalid_request: .*Name an item, or use --all/);
+    expect(one).toMatch(/^invalid_request: .*--dry-run is about many items/);
   });
 });
 

@@ -105,9 +105,10 @@ it("`tartan jobs members` lists the items of a move of webhook URLs, and `retry`
     ],
   });
   expect(await cli.refusal("jobs members", id, "--state", "moved")).toMatch(/^invalid_request: /);
-  expect(await cli.text("jobs show", id)).toMatch(
-    /progress\s+1 of 1, 0 changed, 1 failed[\s\S]*ITEM_NOT_FOUND\s+1 item: /,
-  );
+  await database.query("update fleet.jobs set status = 'done', finished_at = now()");
+  const followed = await cli.run("jobs show --follow", id);
+  expect(followed.code, "an item failed").toBe(1);
+  expect(followed.stdout).toMatch(/progress\s+1 of 1, 0 changed, 1 failed[\s\S]*ITEM_NOT_FOUND\s+1 item: /);
   expect(await cli.json("jobs retry", id)).toMatchObject({
     id,
     kind: "webhook_move",
@@ -117,6 +118,9 @@ it("`tartan jobs members` lists the items of a move of webhook URLs, and `retry`
   expect(await cli.refusal("jobs retry", id)).toMatch(/^conflict: .*has no failed items/);
   await database.query("update fleet.members set state = 'failed', phase = 'failed', cause = 'ITEM_NOT_FOUND'");
   expect(await cli.text("jobs retry", id, "--cause", "ITEM_NOT_FOUND")).toContain(`✓ ${id} continues; 1 item to do`);
+  expect(await cli.json("jobs pace", id, "60")).toMatchObject({ id, per_minute: 60 });
+  expect(await cli.text("jobs pace", id, "1")).toContain(`✓ ${id} begins 1 item a minute`);
+  expect(await cli.refusal("jobs pace", id, "fast")).toMatch(/^invalid_request: .*per_minute/s);
 });
 
 everyVerbIsRun(cli);

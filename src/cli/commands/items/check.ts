@@ -36,7 +36,10 @@ const SLOW_MS = 10_000;
 
 /** One item, or a job about many. */
 export async function checkItems(core: Core, itemId: string | undefined, flags: CheckFlags): Promise<void> {
-  if (itemId !== undefined) return await checkItem(core, itemId, flags);
+  if (itemId !== undefined) {
+    expectOne(flags);
+    return await checkItem(core, itemId, flags);
+  }
   if (!flags.all && flags.integration === undefined && flags.user === undefined) {
     throw new TartanError("invalid_request", "Name an item, or use --all, --integration or --user.", {
       fields: { item_id: "is missing" },
@@ -49,6 +52,20 @@ export async function checkItems(core: Core, itemId: string | undefined, flags: 
     ask,
     (count) => `This reads ${plural(count, "item")} again and proves them.`,
   );
+}
+
+/** What belongs to a job must not be ignored for one item: `--dry-run` would read it. */
+function expectOne({ all, user, perMinute, dryRun, follow }: CheckFlags): void {
+  const given = Object.entries({
+    "--all": all,
+    "--user": user,
+    "--per-minute": perMinute,
+    "--dry-run": dryRun,
+    "--follow": follow,
+  });
+  const [name] = given.find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return;
+  throw new TartanError("invalid_request", `${name} is about many items; leave it out, or leave the item out.`);
 }
 
 /** Exits with 1 where a row was wrong or something could not be read. */

@@ -41,7 +41,10 @@ export async function runJob(
 
 const POLL_MS = 300;
 
-/** Shows a job's progress until it ends or is paused. Ctrl-C ends only the display. */
+/**
+ * Shows a job's progress until it ends or is paused. Ctrl-C ends only the display. Exits with 1 where an item failed, or where a check
+ * found rows wrong, so that a script notices.
+ */
 export async function followJob(q: Queryable, id: string, { json }: { json?: true }): Promise<void> {
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
@@ -56,4 +59,5 @@ export async function followJob(q: Queryable, id: string, { json }: { json?: tru
   bar.stop();
   if (job.status === "running") tell(dim(`${id} continues in the server; npx tartan jobs cancel ${id} stops it`));
   sayJob(job, json ? { json } : {});
+  if (job.failed > 0 || (job.kind === "check" && job.changed > 0)) process.exitCode = 1;
 }
