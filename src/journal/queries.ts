@@ -3,6 +3,7 @@
  */
 import type { Statement } from "../database/types.ts";
 import { announced } from "../events/queries.ts";
+import { MARK } from "../tokens.ts";
 
 /**
  * Appends a batch and its rows of the outbox, in one statement and so in one transaction.
@@ -58,11 +59,12 @@ export const BACKFILL_USER_OF_SUBJECT: Statement = {
 where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item' and user_id is null`,
 };
 
-/** The body of the newest webhook of a subject. */
+/** The body of the newest webhook of a subject, of those out of which no token is cut: Plaid's list has tokens of none. */
 export const NEWEST_BODY: Statement = {
   name: "journal_newest_body",
   text: `select body from journal.webhooks
-where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item' order by id desc limit 1`,
+where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item'
+  and position('"${MARK}"'::bytea in body) = 0 order by id desc limit 1`,
 };
 
 /* Webhooks that wait for a run. */

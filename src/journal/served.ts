@@ -72,7 +72,7 @@ export async function forgetRequested(tx: Queryable, ids: readonly string[]): Pr
 
 /**
  * A text in the newest webhook of a subject that is no item, such as the token that Plaid sends with each; null where there is none. It
- * must not be shown.
+ * must not be shown. A webhook that came without its tokens is passed over.
  */
 export async function newestField(
   q: Queryable,

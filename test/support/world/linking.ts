@@ -7,6 +7,8 @@ import { createPlaidClient } from "../../../src/plaid/client.ts";
 import type { Base } from "./base.ts";
 
 export interface LinkingPart {
+  /** what a worker here has, for calls without one */
+  deps: LinkingOptions;
   /** a worker, stopped with the world at the latest */
   start(options?: Partial<LinkingOptions>): Promise<AsyncDisposable>;
 }
@@ -21,7 +23,7 @@ export const linking = {
     const directory = world.use(await openDirectory({ database, vault, logger: silentLogger, clock }));
     const clientFor: LinkingOptions["clientFor"] = ({ plaidUrl: baseUrl, clientId, secret }) =>
       createPlaidClient({ baseUrl, clientId, secret, timeoutMs: 10_000, clock });
-    const given = { database, vault, directory, clientFor, clock, logger, limitFactor: 10_000, pollMs: 50 };
-    return { start: async (more = {}) => world.use(await startLinking({ ...given, ...options, ...more })) };
+    const deps = { database, vault, directory, clientFor, clock, logger, limitFactor: 10_000, pollMs: 50 };
+    return { deps, start: async (more = {}) => world.use(await startLinking({ ...deps, ...options, ...more })) };
   },
 } as const;
