@@ -1,5 +1,5 @@
 -- Link: which Link tokens Tartan made and for whom, and the public tokens that it exchanges, each once. No token is here, only its
--- SHA-256: a webhook of Plaid's carries the token, and its hash finds the row.
+-- SHA-256: a webhook of Plaid's carries the token, and its hash finds the row. Only a watched Link token is kept itself, sealed.
 
 create schema linking;
 
@@ -15,6 +15,19 @@ create table linking.link_tokens (
 );
 create index link_tokens_by_end on linking.link_tokens (expires_at);
 create index link_tokens_by_integration on linking.link_tokens (integration_id, item_id);
+
+-- A Link token about which Plaid is asked, since a webhook about a session may never come. Its sessions link items that are adopted, or
+-- repair an item. The row is deleted when a session of it ended well and that was noted, and an hour after the token's end.
+create table linking.watched_tokens (
+  id             text primary key,                     -- SHA-256 of the Link token, in hexadecimal digits
+  token_sha256   bytea not null unique references linking.link_tokens (token_sha256) on delete cascade,
+  integration_id text not null,
+  token_sealed   bytea not null,                       -- Plaid answers about a Link token only to who has it
+  asked          integer not null default 0,           -- how often Plaid was asked; what an earlier question found is not written
+  next_at        timestamptz not null default now() + interval '5 minutes'
+);
+create index watched_tokens_due on linking.watched_tokens (next_at);
+create index watched_tokens_by_integration on linking.watched_tokens (integration_id);
 
 -- A webhook about a session of Link that was accepted and not looked into yet. Sync's marker writes it in the transaction in which it
 -- reads the webhook; the worker of linking deletes it.
@@ -50,6 +63,9 @@ create table linking.public_tokens (
   unique (integration_id, token_sha256)
 );
 create index public_tokens_due on linking.public_tokens (next_at) where adopt and status in ('pending', 'exchanging');
+create index public_tokens_open on linking.public_tokens (expires_at) where status in ('pending', 'exchanging');
+create index public_tokens_by_status on linking.public_tokens (status, id);
+create index public_tokens_by_user on linking.public_tokens (user_id, id) where user_id is not null;
 create index public_tokens_by_integration on linking.public_tokens (integration_id, id);
 create index public_tokens_by_item on linking.public_tokens (item_id, id) where item_id is not null;
 

@@ -3,6 +3,7 @@ import type { Database } from "../database/types.ts";
 import { reseal, type Progress } from "../integrations/rotation.ts";
 import { SEALED_COLUMNS } from "../integrations/sealed.ts";
 import type { Vault } from "../integrations/vault.ts";
+import { SEALED_COLUMNS as OF_LINKING } from "../linking/sealed.ts";
 import { SEALED_COLUMNS as OF_THE_RELAY } from "../relay/destinations/sealed.ts";
 
 /**
@@ -11,4 +12,4 @@ import { SEALED_COLUMNS as OF_THE_RELAY } from "../relay/destinations/sealed.ts"
  * @throws TartanError as `reseal` does
  */
 export const rotateVault = (database: Database, vault: Vault, onProgress?: Progress): Promise<Record<string, number>> =>
-  reseal(database, vault, [...SEALED_COLUMNS, ...OF_THE_RELAY], onProgress);
+  reseal(database, vault, [...SEALED_COLUMNS, ...OF_LINKING, ...OF_THE_RELAY], onProgress);

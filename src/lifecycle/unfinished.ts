@@ -58,6 +58,7 @@ export async function finish(
 async function end(database: Database, q: Queryable, id: string, signal: AbortSignal | undefined): Promise<void> {
   while (await unlinkSome(database, id)) signal?.throwIfAborted();
   await dropSubjectTokens(q, id);
+  await linking.dropTokens(q, id);
   await forgetListeners(q, id);
   await sync.endIntegration(q, id);
   await journal.settleIntegration(q, id, await sync.oldestWaiting(q, id));

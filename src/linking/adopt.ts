@@ -1,5 +1,6 @@
 /**
- * The worker of linking: it looks into the webhooks about sessions of Link and exchanges the public tokens that are adopted, each once.
+ * The worker of linking: it looks into the webhooks about sessions of Link, exchanges the public tokens that are adopted, each once, and asks
+ * Plaid about sessions of which no webhook tells.
  * Any number of processes may do so. A public token is claimed with a lease; its text stays in the webhook that brought it.
  *
  * The backend may post ITEM/CREATED for the same item at the same instant. Both transactions write the item's one row, and both access
@@ -13,18 +14,20 @@ import { metrics } from "../metrics.ts";
 import { toPublicTokenId, toWebhookId } from "../model/ids.ts";
 import type { PublicTokenReason } from "../model/statuses.ts";
 import { exchangeClaimed, settleFailure } from "./exchange.ts";
-import { tokenSha256, type LinkingDeps } from "./link-tokens.ts";
+import { tokenSha256 } from "./link-tokens.ts";
 import { recordFailed, type Claim } from "./outcomes.ts";
 import { CHANNEL, CLAIM_DUE, EXPIRE, WORK } from "./queries.ts";
 import { lookInto, publicTokensIn } from "./sessions.ts";
+import { askAboutSessions, claimWatched, type WatchDeps, type WatchedToken } from "./watched-tokens.ts";
 
-export interface LinkingOptions extends LinkingDeps {
+export interface LinkingOptions extends WatchDeps {
   logger: Logger;
   pollMs: number;
 }
 
-/** Exchanges at the same time in this process. */
-const CONCURRENCY = 8;
+/** Exchanges at the same time in this process, and questions about Link tokens, which must not delay them. */
+const ADOPTED_AT_ONCE = 8;
+const ASKED_AT_ONCE = 4;
 /** Arrivals that one round looks into, and tokens that it ends, before it claims. */
 const ARRIVALS_A_ROUND = 50;
 const EXPIRED_A_ROUND = 100;
@@ -32,8 +35,15 @@ const EXPIRED_A_ROUND = 100;
 /** Starts the worker. Disposing it waits for the exchanges under way, since an answer that is not waited for is an access token lost. */
 export async function startLinking(options: LinkingOptions): Promise<AsyncDisposable> {
   const { database, clock, logger, pollMs } = options;
-  const running = new Set<Promise<void>>();
+  const [adopting, asking] = [new Set<Promise<void>>(), new Set<Promise<void>>()];
   let loop: WorkerLoop | undefined = undefined;
+  const begin = (among: Set<Promise<void>>, work: Promise<void>): void => {
+    const begun = work.finally(() => {
+      among.delete(begun);
+      loop?.wake();
+    });
+    among.add(begun);
+  };
   loop = await startWorkerLoop({
     database,
     clock,
@@ -46,29 +56,41 @@ export async function startLinking(options: LinkingOptions): Promise<AsyncDispos
       if (rows[0]?.any !== true) return false;
       const more = await lookIntoSome(options);
       const ended = await expire(options);
-      const claims = await claimDue(options, CONCURRENCY - running.size);
-      for (const claim of claims) {
-        const adopting = adopt(options, claim).finally(() => {
-          running.delete(adopting);
-          loop?.wake();
-        });
-        running.add(adopting);
-      }
-      return more || ended || (claims.length > 0 && running.size < CONCURRENCY);
+      const claims = await claimDue(options, ADOPTED_AT_ONCE - adopting.size);
+      for (const claim of claims) begin(adopting, adopt(options, claim));
+      const watched = await claimWatched(database, ASKED_AT_ONCE - asking.size);
+      for (const token of watched) begin(asking, askAbout(options, token));
+      return more || ended || (claims.length > 0 && adopting.size < ADOPTED_AT_ONCE);
     },
   });
   return {
     [Symbol.asyncDispose]: async () => {
       await loop[Symbol.asyncDispose]();
-      await Promise.allSettled(running);
+      await Promise.allSettled([...adopting, ...asking]);
     },
   };
 }
 
 /** @returns whether there may be more */
 async function lookIntoSome(options: LinkingOptions): Promise<boolean> {
-  for (let done = 0; done < ARRIVALS_A_ROUND; done += 1) if (!(await lookInto(options))) return false;
+  let last: string | undefined = undefined;
+  for (let done = 0; done < ARRIVALS_A_ROUND; done += 1) {
+    const next: string | null = await lookInto(options, last);
+    if (next === null) return false;
+    last = next;
+  }
   return true;
+}
+
+/** Asks about one Link token; never rejects. A failure is no news: it is asked about again. */
+async function askAbout(options: LinkingOptions, token: WatchedToken): Promise<void> {
+  const { integrationId: integration_id } = token;
+  try {
+    for (const webhook_id of await askAboutSessions(options, token))
+      options.logger.warn({ integration_id, webhook_id }, "a session of Link ended, and no webhook told of it");
+  } catch (error) {
+    options.logger.debug({ integration_id, error: describeError(error) }, "cannot ask Plaid about a Link token");
+  }
 }
 
 interface DueClaim extends Claim {

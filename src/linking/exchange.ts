@@ -11,15 +11,17 @@
  */
 import { isPassing } from "../database/failures.ts";
 import { TartanError } from "../errors.ts";
-import { linkWithin } from "../journal/link.ts";
+import { getItemSecret } from "../integrations/items.ts";
+import { linkItem, linkWithin } from "../journal/link.ts";
 import { newUuid, toWebhookId } from "../model/ids.ts";
 import type { PublicTokenReason } from "../model/statuses.ts";
 import { checked } from "../model/validation.ts";
 import { PlaidError, UNREADABLE_ANSWER } from "../plaid/errors.ts";
 import { growing } from "../sync/retry.ts";
 import { ask } from "./ask.ts";
+import type { LinkingDeps } from "./deps.ts";
 import { Exchange } from "./link.schema.ts";
-import { tokenSha256, type LinkingDeps } from "./link-tokens.ts";
+import { tokenSha256 } from "./link-tokens.ts";
 import { recordFailed, recordLinked, type Claim } from "./outcomes.ts";
 import {
   CLAIM_BY_TOKEN,
@@ -158,7 +160,8 @@ const WAIT_MS = 10_000;
 const LOOK_EVERY_MS = 100;
 
 /**
- * Exchanges a public token for a request and links its item. A repeated request gets the same item: Plaid is asked once.
+ * Exchanges a public token for a request and links its item. A repeated request gets the same item: Plaid is asked once. The user that it names
+ * becomes the item's, also where adoption was faster and knew none.
  * @throws TartanError `invalid_request` naming each field, `not_found` (integration), `public_token_refused`, `overloaded`; PlaidError
  */
 export async function exchangePublicToken(
@@ -180,10 +183,22 @@ export async function exchangePublicToken(
     type Found = { status: string; item_id: string | null };
     const [found] = (await database.query<Found>(FIND_PUBLIC_TOKEN, [integration_id, sha256])).rows;
     if (found?.status === "linked" && found.item_id !== null)
-      return { item_id: found.item_id, webhook_id: null, created: false };
+      return await linkedBefore(deps, { integrationId: integration_id, itemId: found.item_id, userId: user_id });
     if (clock.now() >= until) throw beingExchanged();
     await clock.sleep(LOOK_EVERY_MS);
   }
+}
+
+/** The token was exchanged before. A user who is named only now is given to the item, as ITEM/CREATED with the same access token does. */
+async function linkedBefore(
+  { database, vault }: LinkingDeps,
+  { integrationId, itemId, userId }: { integrationId: string; itemId: string; userId: string | undefined },
+): Promise<{ item_id: string; webhook_id: string | null; created: boolean }> {
+  const known = userId === undefined ? null : await getItemSecret(database, vault, integrationId, itemId);
+  if (known === null || known.user_id === userId) return { item_id: itemId, webhook_id: null, created: false };
+  const item = { integrationId, itemId, accessToken: known.access_token, userId };
+  const { id } = await linkItem({ database, vault }, item);
+  return { item_id: itemId, webhook_id: toWebhookId(id), created: false };
 }
 
 const beingExchanged = (): TartanError =>

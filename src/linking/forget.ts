@@ -6,6 +6,7 @@ import {
   FORGET_PUBLIC_TOKENS_OF_ITEM,
   PURGE_LINK_TOKENS,
   PURGE_PUBLIC_TOKENS,
+  PURGE_WATCHED_TOKENS,
   TRIM_LINK_TOKENS,
   TRIM_PUBLIC_TOKENS,
 } from "./queries.ts";
@@ -14,6 +15,10 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
   await tx.query(FORGET_LINK_TOKENS_OF_ITEM, [integrationId, itemId]);
   await tx.query(FORGET_PUBLIC_TOKENS_OF_ITEM, [integrationId, itemId]);
 }
+
+/** Deletes the Link tokens of an integration that are kept themselves, in parts. */
+export const dropTokens = (q: Queryable, integrationId: string): Promise<void> =>
+  untilNone(q, PURGE_WATCHED_TOKENS, [integrationId, DELETED_AT_ONCE]);
 
 /** In parts. */
 export async function purgeIntegration(q: Queryable, integrationId: string): Promise<void> {

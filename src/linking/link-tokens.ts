@@ -1,31 +1,19 @@
 /**
  * Makes Link tokens (https://plaid.com/docs/api/link/#linktokencreate). Tartan sets what must be right for the mirror: the webhook URL, the
- * user and the length of the history. It keeps the SHA-256 of the token, so that the webhooks about its sessions find their user.
+ * user and the length of the history. It keeps the SHA-256 of the token, so that the webhooks about its sessions find their user, and asks Plaid
+ * about the token where a lost webhook would matter (watched-tokens.ts).
  */
 import { hash } from "node:crypto";
-import type { Clock } from "../clock.ts";
-import type { Database } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { getIntegration, integrationUrl, type Integration } from "../integrations/integrations.ts";
 import { getItemSecret } from "../integrations/items.ts";
-import type { Vault } from "../integrations/vault.ts";
-import type { Directory, KnownIntegration } from "../model/integration.ts";
 import { checked } from "../model/validation.ts";
-import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError, UNREADABLE_ANSWER } from "../plaid/errors.ts";
+import type { LinkingDeps } from "./deps.ts";
 import { NewLinkToken } from "./link.schema.ts";
 import { ask } from "./ask.ts";
 import { STORE_LINK_TOKEN } from "./queries.ts";
-
-export interface LinkingDeps {
-  database: Database;
-  vault: Vault;
-  directory: Directory;
-  clientFor: (integration: KnownIntegration) => PlaidClient;
-  clock: Clock;
-  /** multiplies Plaid's published rate limits; 1 when absent */
-  limitFactor?: number;
-}
+import { watch } from "./watched-tokens.ts";
 
 export interface LinkTokenDeps extends LinkingDeps {
   /** the start of the intake URLs */
@@ -76,7 +64,11 @@ export async function createLinkToken(deps: LinkTokenDeps, given: NewLinkToken):
   if (typeof link_token !== "string" || Number.isNaN(Date.parse(expiration)))
     throw new PlaidError({ errorType: "NETWORK", errorCode: UNREADABLE_ANSWER, httpStatus: 200 });
   const sha256 = tokenSha256(link_token);
-  await deps.database.query(STORE_LINK_TOKEN, [sha256, integrationId, userId, itemId, asked.adopt ?? null, expiration]);
+  const adopt = itemId === null && (asked.adopt ?? integration.adopt_items);
+  await deps.database.transaction(async (tx) => {
+    await tx.query(STORE_LINK_TOKEN, [sha256, integrationId, userId, itemId, asked.adopt ?? null, expiration]);
+    if (adopt || itemId !== null) await watch(tx, deps.vault, { integrationId, linkToken: link_token });
+  });
   return {
     link_token,
     expiration,
@@ -85,7 +77,7 @@ export async function createLinkToken(deps: LinkTokenDeps, given: NewLinkToken):
     user_id: userId,
     item_id: itemId,
     webhook,
-    adopt: itemId === null && (asked.adopt ?? integration.adopt_items),
+    adopt,
     request_id,
   };
 }

@@ -1,5 +1,6 @@
 /** The statements of linking/. Values are always bound; instants are the database's clock. */
 import type { Statement } from "../database/types.ts";
+import { MARK } from "../tokens.ts";
 
 /* Link tokens. */
 
@@ -18,6 +19,56 @@ export const FIND_LINK_TOKEN: Statement = {
     where i.id = $2 and i.deleted_at is null`,
 };
 
+/* Link tokens about which Plaid is asked. */
+
+/** $1 id, $2 integration, $3 the Link token, sealed. */
+export const WATCH: Statement = {
+  name: "linking_watch",
+  text: `insert into linking.watched_tokens (id, token_sha256, integration_id, token_sealed) values ($1, decode($1, 'hex'), $2, $3)
+    on conflict do nothing`,
+};
+
+/** How long after its end a Link token is asked about: a session that was open then may go on. */
+const AFTERWARDS = "interval '1 hour'";
+
+/**
+ * Claims at most $1 that are due, by making each due again later: a question whose process dies is repeated then. A public token lives for
+ * 30 minutes. So the waits are shorter than that on the first day, in which most sessions end; a link by mail may wait for weeks.
+ */
+export const CLAIM_WATCHED: Statement = {
+  name: "linking_claim_watched",
+  text: `update linking.watched_tokens w set asked = w.asked + 1, next_at = now() + (0.75 + random() / 4) * case
+        when t.created_at > now() - interval '1 hour' then interval '5 minutes'
+        when t.created_at > now() - interval '1 day' then interval '20 minutes'
+        else interval '1 hour' end
+    from (select id from linking.watched_tokens where next_at <= now() order by next_at limit $1 for update skip locked) due,
+      linking.link_tokens t, tartan.integrations i
+    where w.id = due.id and t.token_sha256 = w.token_sha256 and i.id = w.integration_id
+    returning w.id, w.integration_id as "integrationId", w.token_sealed as sealed, w.asked, t.item_id as "itemId", i.environment,
+      i.deleted_at is null and (t.item_id is not null or coalesce(t.adopt, i.adopt_items)) as "isWanted",
+      t.expires_at + ${AFTERWARDS} < now() as "isLast"`,
+};
+
+/** Has a row while the question $2 is the latest about the Link token $1. */
+export const HOLD_WATCHED = "select id from linking.watched_tokens where id = $1 and asked = $2 for update";
+export const ASK_SOON = "update linking.watched_tokens set next_at = now() + interval '2 minutes' where id = $1";
+export const UNWATCH: Statement = {
+  name: "linking_unwatch",
+  text: "delete from linking.watched_tokens where id = $1",
+};
+
+/**
+ * Of the session $2 of the integration $1, which ended at $3: whether a webhook has told of its end, and whether one may still be on its
+ * way, $4 ms after the end. What Plaid's list of sent webhooks told has its tokens cut, so it does not count.
+ */
+export const TOLD: Statement = {
+  name: "linking_told",
+  text: `select $3::timestamptz > now() - $4::int * interval '1 millisecond' as "isFresh", exists (
+      select from journal.webhooks where integration_id = $1 and subject_kind = 'link_session' and subject_kind <> 'item'
+        and subject_id = $2 and webhook_type = 'LINK' and webhook_code = 'SESSION_FINISHED'
+        and coalesce(position('"${MARK}"'::bytea in body), 0) = 0) as "isTold"`,
+};
+
 /* Webhooks about sessions of Link. */
 
 /** $1 UUIDs of webhooks. */
@@ -27,13 +78,15 @@ export const NOTE_ARRIVALS: Statement = {
 };
 export const CHANNEL = "tartan_linking";
 export const NOTIFY: Statement = { name: "linking_notify", text: `select pg_notify('${CHANNEL}', '')` };
-/** The oldest that no other transaction looks into. */
+/** The oldest behind $1 that no other transaction looks into. */
 export const TAKE_ARRIVAL: Statement = {
   name: "linking_take_arrival",
-  text: `delete from linking.arrivals where webhook_id = (
-    select webhook_id from linking.arrivals order by webhook_id limit 1 for update skip locked) returning webhook_id as id`,
+  text: `delete from linking.arrivals where webhook_id = (select webhook_id from linking.arrivals where webhook_id > $1
+    order by webhook_id limit 1 for update skip locked) returning webhook_id as id`,
 };
 
+/** Others who work on an item may hold it for minutes. Until then the public tokens of other sessions must not wait. */
+export const SHORT_LOCK_WAIT = "select set_config('lock_timeout', '1s', true)";
 /** Drops the arrival $1, which cannot be looked into. */
 export const DROP_ARRIVAL = "delete from linking.arrivals where webhook_id = $1";
 
@@ -53,7 +106,8 @@ export const NOTE_PUBLIC_TOKEN: Statement = {
 };
 
 /**
- * $1 id, $2 integration, $3 hash of the token, $4 user, $5 session, $6 webhook, $7 when it came, by the clock of the process that received it.
+ * $1 id, $2 integration, $3 hash of the token, $4 user, $5 session, $6 webhook, $7 when it came, by the clock of the process that received it, or
+ * when its session ended, where no webhook told.
  * A token that is known keeps its outcome.
  */
 export const NOTE_ADOPTED: Statement = {
@@ -91,7 +145,9 @@ export const CLAIM_BY_TOKEN: Statement = {
 export const WORK: Statement = {
   name: "linking_work",
   text: `select exists (select from linking.arrivals) or exists (
-    select from linking.public_tokens where adopt and status in ('pending', 'exchanging') and next_at <= now()) as any`,
+    select from linking.public_tokens where adopt and status in ('pending', 'exchanging') and next_at <= now()) or exists (
+    select from linking.public_tokens where status in ('pending', 'exchanging') and expires_at <= now() and next_at <= now()) or exists (
+    select from linking.watched_tokens where next_at <= now()) as any`,
 };
 
 /** For the worker: claims at most $1 tokens that are due and have not ended. */
@@ -111,8 +167,8 @@ export const EXPIRE: Statement = {
   name: "linking_expire",
   text: `update linking.public_tokens t set status = 'failed', settled_at = now(),
       reason = case when t.in_doubt or t.status = 'exchanging' then 'lost' else 'expired' end
-    from (select id from linking.public_tokens where adopt and status in ('pending', 'exchanging') and next_at <= now()
-      and expires_at <= now() order by next_at limit $1 for update skip locked) over
+    from (select id from linking.public_tokens where status in ('pending', 'exchanging') and next_at <= now()
+      and expires_at <= now() order by expires_at limit $1 for update skip locked) over
     where t.id = over.id
     returning t.id, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
       link_session_id as "linkSessionId", adopt, attempts, fence::text as fence, reason, last_error as "lastError"`,
@@ -202,5 +258,7 @@ export const FORGET_PUBLIC_TOKENS_OF_ITEM =
 /** $1 integration, $2 rows at once. */
 export const PURGE_LINK_TOKENS = `delete from linking.link_tokens where token_sha256 = any (array(
   select token_sha256 from linking.link_tokens where integration_id = $1 limit $2))`;
+export const PURGE_WATCHED_TOKENS = `delete from linking.watched_tokens where id = any (array(
+  select id from linking.watched_tokens where integration_id = $1 limit $2))`;
 export const PURGE_PUBLIC_TOKENS = `delete from linking.public_tokens where id = any (array(
   select id from linking.public_tokens where integration_id = $1 limit $2))`;

@@ -35,10 +35,13 @@ import {
   NOTE_BROUGHT,
   NOTIFY,
   OUTCOMES,
+  SHORT_LOCK_WAIT,
   TAKE_ARRIVAL,
+  UNWATCH,
 } from "./queries.ts";
+import { FOUND_BY, watchedId } from "./watched-tokens.ts";
 
-/** Only what Plaid says itself: it signed the webhook, or its API listed it. */
+/** Only what Plaid says itself: it signed the webhook, or its API told of it. */
 const SOURCES: ReadonlySet<string> = new Set(["PLAID", "RECONCILER"]);
 
 /** Notes the webhooks about sessions of Link, in the transaction of sync's marker. */
@@ -55,24 +58,32 @@ interface SessionDeps {
   logger: Logger;
 }
 
-/** Looks into one noted webhook. One that cannot be looked into is dropped, so that it holds up no other. @returns false where none is left */
-export async function lookInto({ database, vault, logger }: SessionDeps): Promise<boolean> {
+const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
+
+/**
+ * Looks into the oldest noted webhook behind the UUID `behind`. None holds up another: one that cannot be looked into is dropped, and one
+ * whose item a run or an erasure has locked stays noted.
+ * @returns its UUID; null where none is left
+ */
+export async function lookInto({ database, vault, logger }: SessionDeps, behind = LEAST_UUID): Promise<string | null> {
   let id: string | null = null;
   try {
     return await database.transaction(async (tx) => {
-      id = (await tx.query<{ id: string }>(TAKE_ARRIVAL)).rows[0]?.id ?? null;
+      id = (await tx.query<{ id: string }>(TAKE_ARRIVAL, [behind])).rows[0]?.id ?? null;
       const webhook = id === null ? null : await wholeWebhook(tx, id);
       if (id !== null && webhook) await settle(tx, vault, id, webhook);
-      return id !== null;
+      return id;
     });
   } catch (error) {
-    if (id === null || isPassing(error)) throw error;
-    logger.error(
-      { error: describeError(error), webhook_id: toWebhookId(id) },
-      "a webhook of Link could not be looked into",
-    );
+    if (id === null) throw error;
+    const about = { error: describeError(error), webhook_id: toWebhookId(id) };
+    if (isPassing(error)) {
+      logger.warn(about, "a webhook of Link waits for others that work on its item");
+      return id;
+    }
+    logger.error(about, "a webhook of Link could not be looked into");
     await database.query(DROP_ARRIVAL, [id]);
-    return true;
+    return id;
   }
 }
 
@@ -84,19 +95,30 @@ interface KnownLink {
 }
 
 async function settle(tx: Queryable, vault: Vault, id: string, webhook: WholeWebhook): Promise<void> {
-  const { integrationId, code, fields, receivedAt } = webhook;
+  const { integrationId, code, fields } = webhook;
   const linkToken = fields["link_token"];
   const sha256 = typeof linkToken === "string" ? tokenSha256(linkToken) : null;
   const [link] = (await tx.query<KnownLink>(FIND_LINK_TOKEN, [sha256, integrationId])).rows;
   // The integration was deleted.
   if (!link) return;
   const { itemId, userId } = link;
+  const isSuccess = code === "SESSION_FINISHED" && fields["status"] === "SUCCESS";
   if (itemId !== null) {
-    if (code === "SESSION_FINISHED" && fields["status"] === "SUCCESS")
-      await repaired(tx, { integrationId, itemId, at: receivedAt });
+    if (isSuccess) {
+      await tx.query(SHORT_LOCK_WAIT);
+      await repaired(tx, { integrationId, itemId, at: endOf(webhook) });
+    }
   } else if (link.adopt && (code === "SESSION_FINISHED" || code === "ITEM_ADD_RESULT"))
     await noteTokens(tx, id, webhook, userId);
   if (userId !== null) await giveUser(tx, vault, webhook, userId);
+  if (isSuccess && typeof linkToken === "string") await tx.query(UNWATCH, [watchedId(linkToken)]);
+}
+
+/** When the session ended: Plaid's webhook comes then; where none came, Plaid was asked later. */
+function endOf({ fields, receivedAt }: WholeWebhook): Date {
+  const { found_by, finished_at } = fields;
+  const at = new Date(found_by === FOUND_BY && typeof finished_at === "string" ? finished_at : Number.NaN);
+  return at < receivedAt ? at : receivedAt;
 }
 
 /** The session is registered with its user, so that what its runs record has it too. */
@@ -118,13 +140,14 @@ const TOKENS_MAX = 50;
 async function noteTokens(
   tx: Queryable,
   webhookId: string,
-  { integrationId, fields, receivedAt }: WholeWebhook,
+  webhook: WholeWebhook,
   userId: string | null,
 ): Promise<void> {
+  const { integrationId, fields } = webhook;
   const session = storableText(fields["link_session_id"]);
   let isSettled = false;
   for (const token of publicTokensIn(fields)) {
-    const about = [newUuid(), integrationId, tokenSha256(token), userId, session, webhookId, receivedAt];
+    const about = [newUuid(), integrationId, tokenSha256(token), userId, session, webhookId, endOf(webhook)];
     type Row = { id: string; status: PublicTokenStatus };
     const [noted] = (await tx.query<Row>(NOTE_ADOPTED, about)).rows;
     await tx.query(NOTE_BROUGHT, [webhookId, noted?.id]);

@@ -1,7 +1,7 @@
 /**
  * Gaps as users see them: what Plaid did not tell, how Tartan found it, and when and how it was healed. A gap is a webhook of source
- * RECONCILER in the journal: one that a check or a reading recorded (ITEM/GAP_FOUND), or one of Plaid's that its list of sent webhooks
- * has and that never arrived.
+ * RECONCILER in the journal: one that a check or a reading recorded (ITEM/GAP_FOUND), one of Plaid's that its list of sent webhooks
+ * has and that never arrived, or the end of a session of Link of which none told (LINK/SESSION_FINISHED).
  */
 import type { Queryable } from "../database/types.ts";
 import { fromCursor, toCursor } from "../model/cursors.ts";
@@ -13,9 +13,9 @@ import { GapFilter } from "./gap.schema.ts";
 
 /**
  * How a gap was found: by a check (/item/get), by a reading whose rows had changed without a webhook, by a full check that compared all
- * rows, or in Plaid's list of the webhooks that it sent.
+ * rows, in Plaid's list of the webhooks that it sent, or because Plaid was asked about the Link token of a session.
  */
-export const FOUND_BY = ["check", "reading", "full_check", "sent_webhooks"] as const;
+export const FOUND_BY = ["check", "reading", "full_check", "sent_webhooks", "link_token"] as const;
 export type FoundBy = (typeof FOUND_BY)[number];
 
 /** A webhook that Plaid sent and that did not arrive. */
@@ -100,7 +100,7 @@ const OWN = "GAP_FOUND";
 
 function toGap({ body, received_at, processed_at, update_info, sent_at, ...row }: Row): GapRecord {
   const { subject_kind: kind, subject_id: subjectId, webhook_type, webhook_code, ...head } = row;
-  const what = webhook_code === OWN ? found(body) : sent(webhook_type, webhook_code, sent_at);
+  const what = webhook_code === OWN ? found(body) : sent(webhook_type, webhook_code, sent_at, body);
   return {
     ...head,
     id: toWebhookId(row.id),
@@ -134,9 +134,14 @@ function found(body: Buffer | null): What {
   };
 }
 
-/** The webhook is Plaid's own, as its list has it. */
-const sent = (webhook_type: string | null, webhook_code: string | null, at: Date | null): What => ({
-  found_by: "sent_webhooks",
+/** The webhook is Plaid's own, as its list has it, or as linking wrote it. */
+const sent = (
+  webhook_type: string | null,
+  webhook_code: string | null,
+  at: Date | null,
+  body: Buffer | null,
+): What => ({
+  found_by: (body && parseBody(body))?.["found_by"] === "link_token" ? "link_token" : "sent_webhooks",
   missed_webhook: { webhook_type, webhook_code: webhook_code ?? "", sent_at: at?.toISOString() ?? null },
   differing_fields: [],
   error: null,

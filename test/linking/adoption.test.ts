@@ -7,7 +7,7 @@ import { markAll } from "../support/mark.ts";
 import { webhookBody } from "../support/plaid-signer.ts";
 import { until } from "../support/until.ts";
 import { webhook } from "../support/webhook.ts";
-import { exchangeAtPlaid, sessionOf } from "./support.ts";
+import { eventsOf, exchangeAtPlaid, sessionOf } from "./support.ts";
 import { startWorld, type Json, type World } from "../support/world/index.ts";
 
 let world: World<"api" | "sync" | "linking">;
@@ -18,8 +18,8 @@ beforeAll(async () => {
   adopting = await world.api.integrate({ link_client_name: "Acme", adopt_items: true });
   leaving = await world.api.integrate({ link_client_name: "Acme" });
   await world.sync.start();
-  await world.linking.start();
-  await world.linking.start();
+  await world.linking.start({ graceMs: 0 });
+  await world.linking.start({ graceMs: 0 });
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
@@ -47,13 +47,7 @@ async function settled(user: string, count: number): Promise<Json[]> {
 }
 const webhooks = async (query: string): Promise<Json[]> =>
   (await world.api.call(`GET /v1/webhooks?limit=500&${query}`)).body.data;
-const events = async (type: string): Promise<Json[]> =>
-  (
-    await world.database.query<Json>(
-      "select convert_from(payload, 'utf8')::json->'data' as data, item_id, user_id from events.events where type = $1",
-      [type],
-    )
-  ).rows;
+const events = (type: string): Promise<Json[]> => eventsOf(world, type);
 
 const quietSession = () => sessionOf(world);
 const spend = (publicToken: string): Promise<Json> => exchangeAtPlaid(world, publicToken);
@@ -263,46 +257,36 @@ describe("adoption", () => {
     tell(session);
     expect(await adoptionOf(session.link_session_id)).toMatchObject({ status: "linked", item_id: session.item_id });
     await markAll(world.database);
-    expect(await lookInto({ ...world, logger: silentLogger })).toBe(false);
+    expect(await lookInto({ ...world, logger: silentLogger })).toBeNull();
   });
-});
 
-describe("a session in update mode", () => {
-  it("a session in update mode that ends well makes its item due: no error and no notice stays, though Plaid sends no LOGIN_REPAIRED", async () => {
+  it("a user whom the exchange names after the adoption becomes the item's, once", async () => {
     const session = quietSession();
     tell(session);
-    await adoptionOf(session.link_session_id);
-    const { item_id } = session;
-    const show = async () => (await world.api.call(`GET /v1/items/${item_id}`)).body;
-    await until("its sync", async () => (await show()).status === "ok");
-    const url = adopting.url;
-    world.simulator.control.breakItem(item_id, { webhooks: false });
-    world.simulator.control.sendWebhook({
-      url,
-      item_id,
-      webhook_type: "ITEM",
-      webhook_code: "ERROR",
-      fields: { error: null },
-    });
-    world.simulator.control.sendWebhook({
-      url,
-      item_id,
-      webhook_type: "ITEM",
-      webhook_code: "PENDING_DISCONNECT",
-      fields: { reason: "INSTITUTION_MIGRATION" },
-    });
-    const notices = async () =>
-      (await world.database.query("select from sync.notices where item_id = $1", [item_id])).rows.length;
-    await until(
-      "the error and the notice",
-      async () => (await show()).status === "needs_user" && (await notices()) === 1,
+    expect(await adoptionOf(session.link_session_id)).toMatchObject({ status: "linked", user_id: null });
+    const body = { integration_id: adopting.id, public_token: session.public_token, user_id: "named-later" };
+    const [first, again] = [
+      await world.api.call("POST /v1/link/exchange", { body }),
+      await world.api.call("POST /v1/link/exchange", { body }),
+    ];
+    expect(first.body).toMatchObject({ item_id: session.item_id, created: false, webhook_id: expect.any(String) });
+    expect(again.body).toMatchObject({ item_id: session.item_id, created: false, webhook_id: null });
+    const { user_id } = (await world.api.call(`GET /v1/items/${session.item_id}`)).body;
+    expect(user_id).toBe("named-later");
+  });
+
+  it("a public token that a request brought and that was never exchanged fails as expired, too", async () => {
+    const { public_token } = quietSession();
+    world.simulator.control.addFault({ kind: "server_error", endpoint: "/item/public_token/exchange", count: 1 });
+    const body = { integration_id: adopting.id, public_token, user_id: "gone" };
+    expect((await world.api.call("POST /v1/link/exchange", { body })).status).toBe(502);
+    expect(await adoptions("user_id=gone")).toMatchObject([{ status: "pending", adopt: false }]);
+    await world.database.query(
+      "update linking.public_tokens set expires_at = now(), next_at = now() where user_id = 'gone'",
     );
-    const { link_token } = await hosted({ item_id, user_id: "its-user", products: undefined });
-    const exchanges = world.simulator.asked("/item/public_token/exchange");
-    world.simulator.control.completeLink({ link_token });
-    await until("the repair", async () => (await show()).status === "ok" && (await notices()) === 0);
-    expect((await webhooks(`item_id=${item_id}&code=LOGIN_REPAIRED`)).length).toBe(0);
-    expect((await events("item.repaired")).filter((event) => event.item_id === item_id)).toHaveLength(1);
-    expect(world.simulator.asked("/item/public_token/exchange")).toBe(exchanges);
+    expect(await settled("gone", 1)).toMatchObject([
+      { status: "failed", reason: "lost", next_step: expect.any(String) },
+    ]);
+    expect((await events("link.adoption_failed")).map(({ user_id }) => user_id)).not.toContain("gone");
   });
 });

@@ -141,6 +141,29 @@ describe("a Link token", () => {
   });
 });
 
+describe("a Link token that is kept", () => {
+  const kept = async (integrationId: string): Promise<string[]> =>
+    (
+      await world.database.query<{ row: string }>(
+        "select w::text as row from linking.watched_tokens w where integration_id = $1",
+        [integrationId],
+      )
+    ).rows.map(({ row }) => row);
+
+  it("only a Link token whose sessions Tartan acts on is kept, sealed, and no longer than its integration", async () => {
+    const other = await world.api.integrate({ link_client_name: "Acme" });
+    const more = { integration_id: other.id };
+    await create({ ...more, adopt: false });
+    expect(await kept(other.id)).toEqual([]);
+    const { link_token } = (await create({ ...more, adopt: true })).body;
+    const [row, ...rest] = await kept(other.id);
+    expect([rest.length, row?.includes(link_token)]).toEqual([0, false]);
+    expect(row).not.toContain(Buffer.from(String(link_token)).toString("hex"));
+    expect((await world.api.call(`DELETE /v1/integrations/${other.id}`)).status).toBe(200);
+    expect(await kept(other.id)).toEqual([]);
+  });
+});
+
 describe("the exchange of a public token", () => {
   it("a public token becomes a linked item of the user, whose access token no answer and no table shows in the clear", async () => {
     const { public_token, item_id } = await linked();
@@ -228,14 +251,16 @@ describe("the exchange of a public token", () => {
       (
         await world.database.query(
           `select (select count(*)::int from linking.public_tokens where item_id = $1) as public_tokens,
-            (select count(*)::int from linking.link_tokens where item_id = $1) as link_tokens`,
+            (select count(*)::int from linking.link_tokens where item_id = $1) as link_tokens,
+            (select count(*)::int from linking.watched_tokens join linking.link_tokens using (token_sha256)
+              where item_id = $1) as watched_tokens`,
           [item_id],
         )
       ).rows[0];
-    expect(await count()).toEqual({ public_tokens: 1, link_tokens: 1 });
+    expect(await count()).toEqual({ public_tokens: 1, link_tokens: 1, watched_tokens: 1 });
     expect(await pruneLinks(world.database)).toBe(0);
     await eraseItem(world.database, integration.id, item_id);
-    expect(await count()).toEqual({ public_tokens: 0, link_tokens: 0 });
+    expect(await count()).toEqual({ public_tokens: 0, link_tokens: 0, watched_tokens: 0 });
     await create({ user_id: "old" });
     await world.database.query(
       "update linking.link_tokens set expires_at = now() - interval '8 days' where user_id = 'old'",

@@ -28,3 +28,12 @@ export async function exchangeAtPlaid(world: World<"simulator">, public_token: s
   const init = { method: "POST", headers, body: JSON.stringify({ public_token }) };
   return await (await fetch(`${url}/item/public_token/exchange`, init)).json();
 }
+
+/** All events of a type. */
+export async function eventsOf({ database }: World<"api">, type: string): Promise<Json[]> {
+  const { rows } = await database.query<Json>(
+    "select convert_from(payload, 'utf8')::json->'data' as data, item_id, user_id from events.events where type = $1",
+    [type],
+  );
+  return rows;
+}

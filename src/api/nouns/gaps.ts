@@ -64,7 +64,8 @@ const Gap = z
     found_by: described(
       z.enum(FOUND_BY),
       "`check`: /item/get differed from the mirror, or named a webhook that had not arrived. `reading`: rows had changed although no " +
-        "webhook announced it. `full_check`: a check that compared all rows found wrong ones. `sent_webhooks`: Plaid's list of the webhooks that it sent has one that had not arrived.",
+        "webhook announced it. `full_check`: a check that compared all rows found wrong ones. `sent_webhooks`: Plaid's list of the webhooks that it sent has one that had not arrived. " +
+        "`link_token`: Plaid was asked about a Link token, and a session of it had ended without a webhook.",
     ),
     missed_webhook: described(missedWebhook.nullable(), "The webhook that did not arrive; null where there was none."),
     differing_fields: described(z.array(z.string()), "Fields of Plaid's Item that differed from the mirror's."),

@@ -101,7 +101,7 @@ const Exchanged = z
     item_id: itemId,
     webhook_id: described(
       z.string().nullable(),
-      "Of ITEM/CREATED, which shows what the first sync found; null where the token had been exchanged before.",
+      "Of ITEM/CREATED, which shows what the sync found; null where the token had been exchanged before, for the same user.",
     ),
     created: described(
       z.boolean(),
