@@ -24,18 +24,27 @@ select exists (select from journal.webhooks
   (extract(epoch from now() - $4::timestamptz) * 1000)::float8 as age_ms`,
 };
 
+/** Begins a round of all processes together, if one is due; the next is due in $1 seconds. */
+export const BEGIN_ROUND: Statement = {
+  name: "sync_begin_round",
+  text: `
+update sync.quiet_rounds set next_at = now() + $1 * interval '1 second'
+where only_one in (select only_one from sync.quiet_rounds where next_at <= now() for update skip locked)`,
+};
+
+/** Subjects of the kinds $1, known for less than $2 days each, that are well. */
+const READ_AGAIN = `sync.subjects s join unnest($1::text[], $2::int[]) as k (kind, days) using (kind)
+where s.kind <> 'item' and s.status = 'ok' and s.created_at > now() - k.days * interval '1 day'`;
+
 /**
- * Subjects of the kinds $1, known for less than $2 days each, that are at rest and were not equal to Plaid in the last $3 seconds, the
- * longest first. At most $4, or twice the share of all of them that is due in one of the $5 rounds of a window: so they are read evenly, also
- * where many were read at once.
+ * Of these, those at rest that were not equal to Plaid in the last $3 seconds, the longest first. At most $4, or twice the share of all of
+ * them that is due in one of the $5 rounds of a window: so they are read evenly, also where many were read at once.
  */
 export const QUIET_SUBJECTS: Statement = {
   name: "sync_quiet_subjects",
   text: `
 select s.integration_id as "integrationId", s.kind, s.id
-from sync.subjects s join unnest($1::text[], $2::int[]) as k (kind, days) using (kind)
-where s.kind <> 'item' and s.status = 'ok' and s.due_at is null and s.verified_at < now() - $3 * interval '1 second'
-  and s.created_at > now() - k.days * interval '1 day'
+from ${READ_AGAIN} and s.due_at is null and s.verified_at < now() - $3 * interval '1 second'
 order by s.verified_at
-limit (select greatest($4::int, ceil(2.0 * count(*) / $5::int)) from sync.subjects where kind <> 'item' and kind = any ($1))`,
+limit (select greatest($4::int, ceil(2.0 * count(*) / $5::int)) from ${READ_AGAIN})`,
 };

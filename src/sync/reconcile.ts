@@ -15,7 +15,7 @@ import { OTHER_KINDS, resourcesOf, subjectKind } from "../resources/index.ts";
 import { createLimiter } from "./limiter.ts";
 import { checkItem, type CheckDeps, type CheckResult } from "./check.ts";
 import { markDue, type SubjectKey } from "./marks.ts";
-import { QUIET_SUBJECTS } from "./reconcile-queries.ts";
+import { BEGIN_ROUND, QUIET_SUBJECTS } from "./reconcile-queries.ts";
 
 export interface ReconcileOptions extends Pick<CheckDeps, "database" | "directory" | "vault" | "clientFor" | "clock"> {
   logger: Logger;
@@ -35,8 +35,10 @@ const LOOKS_MAX = 8;
 const GRACE_MS = 5 * 60_000;
 const POLL_MS = 1000;
 const TROUBLE_PAUSE_MS = 5000;
-/** How often in a window subjects that are no items are looked for. */
+/** How often in a window all processes together look for subjects that are no items. */
 const ROUNDS = 96;
+/** How often each process asks in that time whether a round is due. */
+const ASKED = 4;
 /** So many may always be made due in a round. */
 const FEW = 20;
 
@@ -51,14 +53,17 @@ const freeOf = (kind: string): string[] =>
     .filter(({ billed }) => billed === undefined)
     .map(({ name }) => name);
 
-/** Makes subjects due that are no items and were not read for the window. */
+/** Makes subjects due that are no items and were not read for the window, if no process has done so in this round. */
 async function markQuiet(database: Database, windowSeconds: number): Promise<void> {
   const kinds = [KINDS.map(({ kind }) => kind), KINDS.map(({ days }) => days)];
-  const { rows } = await database.query<SubjectKey>(QUIET_SUBJECTS, [...kinds, windowSeconds, FEW, ROUNDS]);
-  await markDue(
-    database,
-    rows.map((row) => ({ ...row, requested: freeOf(row.kind) })),
-  );
+  await database.transaction(async (tx) => {
+    if ((await tx.query(BEGIN_ROUND, [windowSeconds / ROUNDS])).rowCount === 0) return;
+    const { rows } = await tx.query<SubjectKey>(QUIET_SUBJECTS, [...kinds, windowSeconds, FEW, ROUNDS]);
+    await markDue(
+      tx,
+      rows.map((row) => ({ ...row, requested: freeOf(row.kind) })),
+    );
+  });
 }
 
 class Reconciler implements AsyncDisposable {
@@ -68,7 +73,7 @@ class Reconciler implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   /** aborted when a check has ended */
   #ended = new AbortController();
-  /** when quiet subjects are looked for */
+  /** when this process asks whether a round of quiet subjects is due */
   #nextQuiet = 0;
   #working: Promise<void> = Promise.resolve();
 
@@ -111,7 +116,7 @@ class Reconciler implements AsyncDisposable {
     const { database, clock, windowSeconds } = this.#options;
     if (clock.now() < this.#nextQuiet) return;
     await markQuiet(database, windowSeconds);
-    this.#nextQuiet = clock.now() + (windowSeconds * 1000) / ROUNDS;
+    this.#nextQuiet = clock.now() + (windowSeconds * 1000) / ROUNDS / ASKED;
   }
 
   #take(check: Check): void {

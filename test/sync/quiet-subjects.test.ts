@@ -1,18 +1,19 @@
 /** Reconciliation of what belongs to no item: what is free to read is read once in a window, evenly, and the rest is left alone. */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { OTHER_KINDS, resourcesOf, subjectKind } from "../../src/resources/index.ts";
 import type { RecordKind } from "../../src/simulator/index.ts";
 import { addSubject } from "../../src/sync/subjects.ts";
 import { expectRecordEqualsTruth } from "../support/record-oracle.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
-import { reconcile } from "./reconcile-support.ts";
+import { checkOnce, reconcile } from "./reconcile-support.ts";
 
 let world: World<"sync">;
 beforeAll(async () => {
   world = await startWorld({ sync: {} });
 });
 afterAll(() => world[Symbol.asyncDispose]());
+beforeEach(() => world.database.query("update sync.quiet_rounds set next_at = now()"));
 
 const drain = async (): Promise<void> => {
   await using worker = await world.sync.start();
@@ -67,18 +68,29 @@ it("nothing is read again that was read within the window, is known for too long
   expect(rows).toEqual([]);
 });
 
-it("subjects that were read together are made due evenly over the window, the longest unread first", async () => {
+it("subjects that were read together are made due evenly over the window, the longest unread first, by all processes together", async () => {
   const { database, integration } = world;
+  const item = await world.sync.synced(1);
   await database.query("delete from sync.subjects where kind <> 'item'");
+  // These are never read again, so they are no reason to read others faster.
+  await database.query(
+    `insert into sync.subjects (integration_id, kind, id, status, ready, verified_at, created_at)
+    select $1, 'payment', 'too old ' || n, 'ok', false, now(), now() - interval '91 days' from generate_series(1, 4800) n`,
+    [integration.id],
+  );
   await database.query(
     `insert into sync.subjects (integration_id, kind, id, status, ready, verified_at)
     select $1, 'screening', 'screening-' || lpad(n::text, 5, '0'), 'ok', false, now() - interval '2 days' + n * interval '1 second' from generate_series(1, 4800) n`,
     [integration.id],
   );
+  const due = async () => {
+    const statement = "select id from sync.subjects where kind = 'screening' and due_at is not null order by id";
+    return (await database.query<{ id: string }>(statement)).rows;
+  };
   await using _checking = await reconcile(world, { windowSeconds: 3600 });
-  const due = async () =>
-    (await database.query<{ id: string }>("select id from sync.subjects where due_at is not null order by id")).rows;
   await until("the first round", async () => (await due()).length > 0);
+  // Another process begins no second round, before it checks an item.
+  await checkOnce(world, item.item_id);
   // Twice a ninety-sixth of them.
   const rows = await due();
   expect([rows.length, rows.at(-1)?.id]).toEqual([100, "screening-00100"]);
