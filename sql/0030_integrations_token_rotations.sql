@@ -1,8 +1,8 @@
 -- Rotations of access tokens. Plaid ends the old token at once and shows the new one in one answer only.
 
 -- A rotation that has begun and is not over: noted before Plaid is asked, deleted in the commit that stores the new token, or any other
--- token of the item. Where the process died in between, a file in the data directory may hold the new token; it is taken in only
--- while this row is there. One row for each item at most.
+-- token of the item. Where the process died in between, a file in the data directory may hold the new token. One row for each item at
+-- most: of two rotations only the later one asks Plaid.
 create table tartan.token_rotations (
   integration_id text not null,
   item_id        text not null,

@@ -3,6 +3,8 @@ import { audit } from "../audit/audit.ts";
 import type { Queryable } from "../database/types.ts";
 import type { Change } from "../model/change.ts";
 import { DROP_ROTATION, HOLD_ITEM, HOLD_ROTATION, REPLACE_TOKEN } from "./queries.ts";
+import { findToken, sha256Of } from "./tokens.ts";
+import type { Vault } from "./vault.ts";
 
 /** One rotation of one item. */
 export interface Rotation {
@@ -23,10 +25,32 @@ export async function holdRotation(tx: Queryable, { id, integrationId, itemId }:
   return (await tx.query(HOLD_ROTATION, [integrationId, itemId, id])).rowCount > 0;
 }
 
+/**
+ * - `former`: the item still has the token that Plaid has ended, so nothing but the new one works
+ * - `another`: it has the new one by now, or a later one, or was unlinked
+ * - `unknown`: the database does not have the item
+ */
+export type Stored = "former" | "another" | "unknown";
+
+/**
+ * Locks the item's row. Which token is there decides whether the new one is still needed, and not the note: a later rotation, which
+ * Plaid refuses with the ended token, replaces the note.
+ */
+export async function holdFormer(
+  tx: Queryable,
+  vault: Vault,
+  { integrationId, itemId }: Omit<Rotation, "id">,
+  formerSha256: Buffer,
+): Promise<Stored> {
+  if ((await tx.query(HOLD_ITEM, [integrationId, itemId])).rowCount === 0) return "unknown";
+  const stored = await findToken(tx, vault, integrationId, itemId);
+  return stored && sha256Of(stored.accessToken).equals(formerSha256) ? "former" : "another";
+}
+
 /** Writes the new token in place of the old one, which stays known by its hash, and ends the rotation. */
 export async function replaceToken(
   tx: Queryable,
-  { integrationId, itemId }: Rotation,
+  { integrationId, itemId }: Omit<Rotation, "id">,
   { sealed, formerSha256 }: Replacement,
   by: Change,
 ): Promise<void> {

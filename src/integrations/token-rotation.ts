@@ -6,8 +6,8 @@
  *     ─▶ the new token is sealed, and the seal is in the file (fsync) ─▶ it is in the row (commit) ─▶ the file is deleted
  *
  * A commit that fails is repeated on other connections for a minute. If even that fails, or the process dies, the file stays, and
- * the next server that starts with this data directory takes it in (rescued-tokens.ts). What cannot be recovered is an answer of
- * Plaid's that never arrived, or that arrived and was not in the file yet.
+ * a server with this data directory takes it in within a minute, as does the next rotation of the item (rescued-tokens.ts). What cannot
+ * be recovered is an answer of Plaid's that never arrived, or that arrived and was not in the file yet.
  */
 import type { Clock } from "../clock.ts";
 import { isPassing } from "../database/failures.ts";
@@ -20,8 +20,8 @@ import type { Directory, KnownIntegration } from "../model/integration.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 import { PlaidError } from "../plaid/errors.ts";
 import { FORGET_ROTATION, NOTE_ROTATION } from "./queries.ts";
-import { holdRotation, replaceToken, type Replacement, type Rotation } from "./replace-token.ts";
-import { openRescue, type Rescue } from "./rescued-tokens.ts";
+import { holdFormer, holdRotation, replaceToken, type Replacement, type Rotation } from "./replace-token.ts";
+import { openRescue, takeInTokens, type Rescue } from "./rescued-tokens.ts";
 import { itemToken } from "./sealed.ts";
 import { beginSealing } from "./sealing.ts";
 import { findToken, sha256Of } from "./tokens.ts";
@@ -64,12 +64,14 @@ export async function rotateToken(
 ): Promise<RotatedToken> {
   const { database, logger } = deps;
   const rotation: Rotation = { id: newUuid(), integrationId, itemId };
+  // Of an earlier rotation that could not store its token: Plaid would refuse the one that is stored.
+  await takeInTokens(deps, deps.dataDir, { integrationId, itemId });
   await note(database, rotation);
   const rescue = await openRescue(deps.dataDir, rotation.id).catch((error: unknown) => {
     logger.warn({ err: error, item_id: itemId }, "no file can keep the new token while it is not in the database yet");
     return null;
   });
-  const asked: { replacement?: Replacement } = {};
+  const asked: Asked = {};
   try {
     await database.transaction((tx) => replaceOnce(deps, tx, rotation, { asked, rescue, by }));
   } catch (error) {
@@ -77,10 +79,18 @@ export async function rotateToken(
       await rescue?.discard();
       throw await withoutToken(deps, rotation, error);
     }
-    await keepTrying(deps, rotation, { replacement: asked.replacement, rescue, by }, error);
+    const { replacement, file } = asked;
+    await keepTrying(deps, rotation, { replacement, file, by }, error);
   }
   await rescue?.discard();
   return { item_id: itemId, integration_id: integrationId, rotated_at: new Date().toISOString() };
+}
+
+/** What Plaid answered. */
+interface Asked {
+  replacement?: Replacement;
+  /** which holds it; undefined where none could be written */
+  file?: string;
 }
 
 /** Notes the rotation, in place of an earlier one that did not end. */
@@ -100,7 +110,7 @@ async function replaceOnce(
   deps: TokenRotationDeps,
   tx: Queryable,
   rotation: Rotation,
-  { asked, rescue, by }: { asked: { replacement?: Replacement }; rescue: Rescue | null; by: Change },
+  { asked, rescue, by }: { asked: Asked; rescue: Rescue | null; by: Change },
 ): Promise<void> {
   const { vault } = deps;
   const { integrationId, itemId } = rotation;
@@ -115,9 +125,12 @@ async function replaceOnce(
     const token = await askPlaid(deps, rotation, old.accessToken);
     const formerSha256 = sha256Of(old.accessToken);
     asked.replacement = { sealed: vault.seal(token, place), formerSha256 };
-    await rescue
-      ?.keep({ integrationId, itemId, ...asked.replacement })
-      .catch((error: unknown) => deps.logger.warn({ err: error, item_id: itemId }, "a new token is in no file yet"));
+    try {
+      await rescue?.keep({ integrationId, itemId, ...asked.replacement });
+      if (rescue) asked.file = rescue.file;
+    } catch (error) {
+      deps.logger.warn({ err: error, item_id: itemId }, "a new token is in no file yet");
+    }
   }
   await replaceToken(tx, rotation, asked.replacement, by);
 }
@@ -141,7 +154,7 @@ async function askPlaid({ directory, clientFor }: TokenRotationDeps, { integrati
 async function keepTrying(
   { database, clock, logger, vault }: TokenRotationDeps,
   rotation: Rotation,
-  { replacement, rescue, by }: { replacement: Replacement; rescue: Rescue | null; by: Change },
+  { replacement, file, by }: { replacement: Replacement; file: string | undefined; by: Change },
   first: unknown,
 ): Promise<void> {
   const { itemId } = rotation;
@@ -150,24 +163,25 @@ async function keepTrying(
     try {
       await database.transaction(async (tx) => {
         await beginSealing(tx, vault);
-        // Without its note it has committed, or somebody stored another token.
-        if (await holdRotation(tx, rotation)) await replaceToken(tx, rotation, replacement, by);
+        // Otherwise it has committed, or somebody stored another token.
+        const stored = await holdFormer(tx, vault, rotation, replacement.formerSha256);
+        if (stored === "former") await replaceToken(tx, rotation, replacement, by);
       });
       return;
     } catch (error) {
-      if (clock.now() > end) throw notStored(rotation, rescue, error);
+      if (clock.now() > end) throw notStored(rotation, file, error);
       if (!isPassing(error)) logger.error({ err: error, item_id: itemId }, "a rotated token cannot be stored");
       await clock.sleep(PAUSE_MS);
     }
   }
 }
 
-function notStored({ itemId }: Rotation, rescue: Rescue | null, cause: unknown): TartanError {
-  if (rescue === null) return lost(itemId, cause);
+function notStored({ itemId }: Rotation, file: string | undefined, cause: unknown): TartanError {
+  if (file === undefined) return lost(itemId, cause);
   return new TartanError(
     "database_unavailable",
-    `Plaid has replaced the token of Item ${itemId}, and Postgres does not store the new one. It is sealed in ${rescue.file}: ` +
-      "once Postgres works, restart a server with this data directory, which takes it in. Keep the file until then.",
+    `Plaid has replaced the token of Item ${itemId}, and Postgres does not store the new one. It is sealed in ${file}: ` +
+      "once Postgres works, a server with this data directory takes it in within a minute. Keep the file until then.",
     { cause },
   );
 }
@@ -186,7 +200,7 @@ async function withoutToken(deps: TokenRotationDeps, rotation: Rotation, error: 
   const works = mayBeDone ? await oldTokenWorks(deps, rotation) : true;
   if (works === false) return lost(rotation.itemId, error);
   const { id, integrationId, itemId } = rotation;
-  // A note that stays does no harm: only a file of this rotation could make use of it.
+  // A note that stays does no harm: the next rotation replaces it.
   if (works) await deps.database.query(FORGET_ROTATION, [integrationId, itemId, id]).catch(() => undefined);
   if (!mayBeDone) return error;
   return new TartanError(

@@ -1,5 +1,14 @@
 /** An access token is replaced at Plaid: nobody sees the new one, and no failure between Plaid's answer and the commit loses it. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -168,24 +177,40 @@ describe("a rotation whose commit fails", () => {
     expect([await rotations(), files()]).toEqual([0, []]);
   });
 
+  type Transact = Database["transaction"];
+  const without = (transaction: Transact): Database => ({
+    query: (...args) => world.database.query(...args),
+    listen: (...args) => world.database.listen(...args),
+    transaction,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+  const rolledBack: Transact = (work, kind) =>
+    world.database.transaction(async (tx) => {
+      await work(tx);
+      throw new TartanError("database_unavailable", "Postgres is away.");
+    }, kind);
+  const codeOf = (error: unknown): unknown => (error as Partial<PlaidError>).errorCode;
+
+  const takeIn = () => takeInTokens({ database: world.database, vault: world.vault, logger: silentLogger }, dataDir);
+  const worksAlone = async (): Promise<void> => {
+    expect(await stored()).not.toBe(item.access_token);
+    expect(await answers(await stored())).toBe("ok");
+    expect(files()).toEqual([]);
+  };
+
   /** Rotates while no commit succeeds from Plaid's answer on. */
-  async function rotateInVain(): Promise<unknown> {
-    const database: Database = {
-      query: (...args) => world.database.query(...args),
-      listen: (...args) => world.database.listen(...args),
-      transaction: (work, kind) =>
-        world.database.transaction(async (tx) => {
-          await work(tx);
-          throw new TartanError("database_unavailable", "Postgres is away.");
-        }, kind),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    };
+  async function rotateInVain(asking = (): void => undefined): Promise<unknown> {
+    const database = without(rolledBack);
     let hours = 0;
     const clock = { ...systemClock, now: () => Date.now() + (hours += 1) * 3_600_000 };
-    return await rotate((_, post) => post(), { database, clock }).catch((error: unknown) => error);
+    const ask: Ask = async (_, post) => {
+      asking();
+      return await post();
+    };
+    return await rotate(ask, { database, clock }).catch((error: unknown) => error);
   }
 
-  it("a token that Postgres does not store is sealed in a file of its owner's, and a start takes it in once", async () => {
+  it("a token that Postgres does not store is sealed in a file of its owner's, which is taken in once", async () => {
     const error = (await rotateInVain()) as TartanError;
     const [name = "", ...more] = files();
     expect(more).toEqual([]);
@@ -195,8 +220,7 @@ describe("a rotation whose commit fails", () => {
     const content = readFileSync(file, "utf8");
     expect(await stored()).toBe(item.access_token);
     expect(await answers(item.access_token)).toBe("INVALID_ACCESS_TOKEN");
-    const { database, vault } = world;
-    expect(await takeInTokens({ database, vault, logger: silentLogger }, dataDir)).toEqual([item.item_id]);
+    expect(await takeIn()).toEqual([item.item_id]);
     const token = (await stored()) ?? "";
     expect(await answers(token)).toBe("ok");
     expect(content).not.toContain(token);
@@ -205,23 +229,75 @@ describe("a rotation whose commit fails", () => {
     writeFileSync(file, content);
     await rotate((_, post) => post());
     const latest = await stored();
-    expect(await takeInTokens({ database, vault, logger: silentLogger }, dataDir)).toEqual([]);
+    expect(await takeIn()).toEqual([]);
     expect([await stored(), files()]).toEqual([latest, []]);
   });
 
   it("a token that your backend stores meanwhile is kept, and the one in the file is not taken in", async () => {
     await rotateInVain();
     await introduceItem(world, { integration_id: world.integration.id, item_id: item.item_id, access_token: "newer" });
-    const { database, vault } = world;
-    expect(await takeInTokens({ database, vault, logger: silentLogger }, dataDir)).toEqual([]);
+    expect(await takeIn()).toEqual([]);
     expect([await stored(), files()]).toEqual(["newer", []]);
+  });
+
+  it("a rotation that is repeated takes in the token of one that could not store it, and with another data directory leaves it be", async () => {
+    await rotateInVain();
+    expect(await rotate((_, post) => post(), { dataDir: "/dev/null" }).catch(codeOf)).toBe("INVALID_ACCESS_TOKEN");
+    await rotate((_, post) => post());
+    await worksAlone();
+  });
+
+  it("a rotation that another one overtakes while its commit is repeated stores its token all the same", async () => {
+    let attempts = 0;
+    const database = without(async (work, kind) => {
+      attempts += 1;
+      if (attempts > 1) return await world.database.transaction(work, kind);
+      await rolledBack(work, kind).catch(() => undefined);
+      expect(await rotate((_, post) => post(), { dataDir: "/dev/null" }).catch(codeOf)).toBe("INVALID_ACCESS_TOKEN");
+      throw new TartanError("database_unavailable", "Postgres was away.");
+    });
+    await rotate((_, post) => post(), { database });
+    await worksAlone();
+  });
+
+  it("the file has its space before Plaid is asked, and a token in it counts before the file has its last name", async () => {
+    const sizes: number[] = [];
+    const error = (await rotateInVain(() => {
+      for (const name of files()) sizes.push(statSync(join(dataDir, "rescued-tokens", name)).size);
+    })) as TartanError;
+    expect(error.code).toBe("database_unavailable");
+    expect(sizes).toEqual([4096]);
+    const [name = ""] = files();
+    const file = join(dataDir, "rescued-tokens", name);
+    renameSync(file, file.replace(/json$/, "new"));
+    // What a process that was killed earlier leaves holds nothing, and is deleted once it is old.
+    const empty = join(dataDir, "rescued-tokens", "empty.new");
+    writeFileSync(empty, " ".repeat(4096));
+    expect(await takeIn()).toEqual([item.item_id]);
+    expect(files()).toEqual(["empty.new"]);
+    utimesSync(empty, 0, 0);
+    expect(await takeIn()).toEqual([]);
+    await worksAlone();
+  });
+
+  it("a file of an item that the database does not have stays for a week, since it may be another database's", async () => {
+    await rotateInVain();
+    const [name = ""] = files();
+    const file = join(dataDir, "rescued-tokens", name);
+    const content = readFileSync(file, "utf8");
+    await takeIn();
+    writeFileSync(file, content.replace(item.item_id, "item-of-another-database"));
+    expect(await takeIn()).toEqual([]);
+    expect(files()).toEqual([name]);
+    utimesSync(file, 0, 0);
+    expect(await takeIn()).toEqual([]);
+    await worksAlone();
   });
 
   it("a file that cannot be read stays, and a rotation works where the data directory cannot be written", async () => {
     const file = join(dataDir, "rescued-tokens", "0192f3a8-7d51-70d2-9b6c-4e8f1a2b3c4d.json");
     writeFileSync(file, "{");
-    const { database, vault } = world;
-    expect(await takeInTokens({ database, vault, logger: silentLogger }, dataDir)).toEqual([]);
+    expect(await takeIn()).toEqual([]);
     expect(files()).toHaveLength(1);
     await rotate((_, post) => post(), { dataDir: file });
     rmSync(file);

@@ -22,7 +22,7 @@ import { startLinking } from "../../linking/adopt.ts";
 import { noteArrivals } from "../../linking/sessions.ts";
 import { pruneLinks } from "../../linking/forget.ts";
 import { openRefusals } from "../../journal/refusals.ts";
-import { takeInTokens } from "../../integrations/rescued-tokens.ts";
+import { startTakingIn, takeInTokens } from "../../integrations/rescued-tokens.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import { pruneFleet } from "../../fleet/retention.ts";
 import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
@@ -62,7 +62,9 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(core);
+  // Before the first run reads with the token that Plaid has ended.
   await takeInTokens({ database, vault, logger }, config.dataDir);
+  closer.use(await startTakingIn({ database, vault, logger, clock }, config.dataDir));
   closer.use(await startJanitor(janitorOptions(core)));
   closer.use(await startReveals({ database, logger, clock }));
   if (roles.includes("sync")) closer.use(await startErasing({ database, logger, clock }));
