@@ -2,7 +2,7 @@
  * A process that rotates an item's token is killed with kill -9 at each step: before Plaid does it, and between Plaid's answer and the
  * commit, it is recovered; while the answer is on its way, the token is lost, and the item says so.
  */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -45,10 +45,13 @@ interface Gate {
   holds: Held;
   /** requests or answers that are held */
   held: number;
+  /** passes the answers on that are held */
+  release(): void;
 }
 
 /** Stands in front of the simulator. */
 async function openGate(plaid: string): Promise<Gate> {
+  const kept: (() => void)[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -66,13 +69,15 @@ async function openGate(plaid: string): Promise<Gate> {
       body: Buffer.concat(chunks),
     });
     const text = await answer.text();
-    if (hold("answer")) return;
-    response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
+    const pass = () => response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
+    if (hold("answer")) kept.push(pass);
+    else pass();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const opened: Gate = { url, server, holds: null, held: 0 };
+  const release = (): void => kept.splice(0).forEach((pass) => pass());
+  const opened: Gate = { url, server, holds: null, held: 0, release };
   return opened;
 }
 
@@ -83,10 +88,15 @@ async function linked(): Promise<Item> {
   return item;
 }
 
-/** Starts to rotate the item's token in a process of its own, and kills it as soon as `when`. */
-async function killed(item: Item, when: () => boolean | Promise<boolean>): Promise<void> {
+/** Starts to rotate the item's token in a process of its own. */
+function rotation(item: Item): ChildProcess {
   const args = [MAIN, "items", "rotate-token", item.item_id, "--yes"];
-  const child = spawn(process.execPath, args, { env: cleanEnv(world.processes.env), stdio: "ignore" });
+  return spawn(process.execPath, args, { env: cleanEnv(world.processes.env), stdio: "ignore" });
+}
+
+/** The same, and kills it as soon as `when`. */
+async function killed(item: Item, when: () => boolean | Promise<boolean>): Promise<void> {
+  const child = rotation(item);
   const gone = once(child, "exit");
   await until("the moment to kill the rotation", when);
   child.kill("SIGKILL");
@@ -152,6 +162,20 @@ it("a rotation that is killed between Plaid's answer and its commit is completed
   expect(await statusAfterStart(item)).toEqual({ status: "ok", code: null });
   expect(await stored(item)).not.toBe(item.access_token);
   expect(files().filter((name) => name.endsWith(".json"))).toEqual([]);
+});
+
+it("a rotation that is interrupted once while Plaid's answer is on its way stores the new token all the same", async () => {
+  const item = await linked();
+  gate.holds = "answer";
+  const before = gate.held;
+  const child = rotation(item);
+  const gone = once(child, "exit");
+  await until("the answer", () => gate.held > before);
+  gate.holds = null;
+  child.kill("SIGINT");
+  gate.release();
+  expect(await gone).toEqual([0, null]);
+  expect(await stored(item)).not.toBe(item.access_token);
 });
 
 it("a rotation that is killed while Plaid's answer is on its way loses the token, and the item says what to do", async () => {

@@ -6,6 +6,7 @@ import { confirm } from "../../input/confirm.ts";
 import { green, say, sayJson } from "../../output/print.ts";
 import { withCore, type Core } from "../../wiring/core.ts";
 import { openLinking } from "../../wiring/plaid-clients.ts";
+import { stopSignal } from "../../wiring/signals.ts";
 import { knownItem } from "./known.ts";
 
 export const rotateCommand = (): Command =>
@@ -31,6 +32,8 @@ async function rotate(core: Core, itemId: string, { integration, reason, yes, js
   await confirm(`This ends the access token of ${itemId} at Plaid, also where your backend uses it.`, {
     ...(yes && { yes }),
   });
+  // The first Ctrl-C does not end the process: an answer of Plaid's that nobody waits for has the only copy of the new token.
+  stopSignal();
   const deps = { ...(await openLinking(core)), vault, logger, dataDir: config.dataDir };
   const rotated = await rotateToken(deps, { integrationId: item.integration_id, itemId }, byUser(reason));
   if (json) return sayJson(rotated);
