@@ -54,8 +54,16 @@ const pairs = (name: string, more: string): Statement => ({
     limit ${PAIRS_MAX}`,
 });
 const OF_ITEM = pairs("mirror_counterparts", "");
-/** Of the accounts that this transaction has added. */
-const OF_ADDED = pairs("mirror_counterparts_of_added", " and added_at = now()");
+/** Of the accounts that this transaction has added; where $3, those at other items of all accounts. */
+const NEWS = pairs(
+  "mirror_counterparts_news",
+  " and (added_at = now() or $3::boolean and counterpart_item_id <> item_id)",
+);
+/** $1 integration, $2 item. */
+const MIRRORED_USER: Statement = {
+  name: "mirror_user_of_item",
+  text: "select user_id from plaid.items where integration_id = $1 and item_id = $2",
+};
 
 const NONE: Counterparts = { duplicates: [], replaced: [] };
 
@@ -63,21 +71,32 @@ const NONE: Counterparts = { duplicates: [], replaced: [] };
 export const counterpartsOf = (q: Queryable, integrationId: string, itemId: string): Promise<Counterparts> =>
   find(q, OF_ITEM, [integrationId, itemId]);
 
+/** The user of an item as the mirror has it; undefined before the item was read. */
+export const mirroredUser = async (q: Queryable, item: readonly [string, string]): Promise<string | null | undefined> =>
+  (await q.query<{ user_id: string | null }>(MIRRORED_USER, item)).rows[0]?.user_id;
+
 /**
- * The counterparts of the accounts that the caller's transaction has added. Until it ends, no other transaction looks for those of
- * this user: of two items that are read for the first time at once, the later commit finds the accounts of the earlier one.
+ * The counterparts of the accounts that the caller's transaction has added; where the item's user was not known before, those that
+ * other items of this user have of all its accounts too. Until it ends, no other transaction looks for those of this user: of two items
+ * that are read for the first time at once, the later commit finds the accounts of the earlier one.
  */
-export async function counterpartsOfAdded(
+export async function newCounterparts(
   tx: Queryable,
-  { integrationId, itemId, userId }: { integrationId: string; itemId: string; userId: string | null },
+  item: { integrationId: string; itemId: string; userId: string | null; isUserNew: boolean },
 ): Promise<Counterparts> {
+  const { integrationId, itemId, userId, isUserNew } = item;
   if (userId !== null) await tx.query(LOCK_USER, [integrationId, userId]);
-  return await find(tx, OF_ADDED, [integrationId, itemId]);
+  return await find(tx, NEWS, [integrationId, itemId], isUserNew);
 }
 
-async function find(q: Queryable, statement: Statement, item: readonly [string, string]): Promise<Counterparts> {
+async function find(
+  q: Queryable,
+  statement: Statement,
+  item: readonly [string, string],
+  ...more: readonly boolean[]
+): Promise<Counterparts> {
   const [counted] = (await q.query<{ compared: boolean }>(IS_COMPARED, item)).rows;
-  return counted?.compared ? chosen((await q.query<Row>(statement, item)).rows) : NONE;
+  return counted?.compared ? chosen((await q.query<Row>(statement, [...item, ...more])).rows) : NONE;
 }
 
 type Row = Pair & { relation: "duplicate" | "replaced" };

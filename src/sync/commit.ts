@@ -11,11 +11,11 @@ import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { revealedOf } from "../integrations/reveals.ts";
 import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
-import { counterpartsOfAdded, type Counterparts } from "../mirror/counterparts.ts";
+import { mirroredUser, newCounterparts, type Counterparts } from "../mirror/counterparts.ts";
 import { dropStaged } from "../mirror/stage.ts";
 import type { Subject, Unfit } from "../mirror/types.ts";
 import { EVERYTHING } from "../model/webhook.ts";
-import { isRevealable, resourcesOf, rootTable } from "../resources/index.ts";
+import { isRevealable, resourcesOf, rootOf, rootTable } from "../resources/index.ts";
 import { unserved, type Ending, type Written } from "./ending.ts";
 import { eventsOf } from "./events.ts";
 import { settleFullCheck, wrongRows } from "./full-check.ts";
@@ -68,6 +68,7 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
   return await database.transaction(async (tx) => {
     await fence(tx, opened.scope);
     const ending = { ...opened, scope: { ...opened.scope, revealed: await revealed(tx, opened) } };
+    const isUserNew = await isToldUser(tx, ending);
     const written = await writeReadings(tx, ending, unfit);
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
@@ -76,7 +77,7 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
     if (wrong.rows.length > 0)
       await recordHealed(tx, ending, { changed: wrong.resources, wrong: wrong.rows }, written.info);
     const notices = await noticesAfter(tx, ending, written);
-    const counterparts = await counterpartsIn(tx, ending, written);
+    const counterparts = await counterpartsIn(tx, ending, written, isUserNew);
     await recordQuietly(tx, eventsOf(ending, written, notices, counterparts));
     await noteRevoked(tx, ending, written);
     await settlePages(tx, ending);
@@ -99,15 +100,30 @@ async function revealed(tx: Queryable, { claim, outcomes }: Ending): Promise<rea
   );
 }
 
-/** The accounts that this run has added and that the mirror knew by another id; null where it has added none. */
+/** The webhooks with which your backend names the user of an item. */
+const NAMES_USER: ReadonlySet<string | null> = new Set(["CREATED", "UPDATED"]);
+
+/** Whether the item was read before and its user is told only now, or is another one. Before the run writes the user. */
+async function isToldUser(tx: Queryable, { claim, scope, served, outcomes }: Ending): Promise<boolean> {
+  const { user_id: userId } = scope.facts;
+  if (claim.kind !== "item" || userId === null) return false;
+  if (!served.some(({ type, code }) => type === "ITEM" && NAMES_USER.has(code))) return false;
+  const root = rootOf(resourcesOf(claim.kind));
+  if (!outcomes.some((each) => each.task.resource === root && "read" in each)) return false;
+  const before = await mirroredUser(tx, [claim.integrationId, claim.id]);
+  return before !== undefined && before !== userId;
+}
+
+/** The accounts that the mirror knows by another id, as far as this run is the first to find it; null where it cannot. */
 async function counterpartsIn(
   tx: Queryable,
   { claim, scope }: Ending,
   { applied }: Written,
+  isUserNew: boolean,
 ): Promise<Counterparts | null> {
-  if (claim.kind !== "item" || !applied.get("accounts")?.changes.added) return null;
+  if (claim.kind !== "item" || !(applied.get("accounts")?.changes.added || isUserNew)) return null;
   const { integrationId, facts } = scope;
-  return await counterpartsOfAdded(tx, { integrationId, itemId: claim.id, userId: facts.user_id });
+  return await newCounterparts(tx, { integrationId, itemId: claim.id, userId: facts.user_id, isUserNew });
 }
 
 /** Deletes applied pages and keeps those of loops that wait. Pages of loops that started over are already deleted. */

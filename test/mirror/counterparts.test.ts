@@ -1,6 +1,6 @@
 /** Which accounts are the same under two ids: plaid.account_counterparts, and what is chosen from it. */
 import { beforeAll, afterAll, expect, it } from "vitest";
-import { counterpartsOf, counterpartsOfAdded } from "../../src/mirror/counterparts.ts";
+import { counterpartsOf, newCounterparts } from "../../src/mirror/counterparts.ts";
 import { until } from "../support/until.ts";
 import { startWorld, type World } from "../support/world/index.ts";
 import { reader, rowsOf } from "./reader-support.ts";
@@ -180,8 +180,8 @@ it("of two items that are read for the first time at once, the later commit find
          values ($1, $2, $3, '7', 'Checking', 'depository', '{}')`,
         [world.integration.id, itemId, next("account")],
       );
-      const which = { integrationId: world.integration.id, itemId, userId: user };
-      const counterparts = await counterpartsOfAdded(tx, which);
+      const which = { integrationId: world.integration.id, itemId, userId: user, isUserNew: false };
+      const counterparts = await newCounterparts(tx, which);
       await wait;
       return counterparts.duplicates.length;
     });
