@@ -22,6 +22,22 @@ const forgetIn = (of: Mirrored): string => `delete from ${nameOf(of)} t where ${
 const forgetAccountIn = (of: Mirrored): string => `
   with gone as (delete from ${nameOf(of)} t where ${own(of, "t")} and t.account_id = $3 returning removed_at)
   select count(*) filter (where removed_at is null)::int as count from gone`;
+/**
+ * Deletes the rows without an account, such as securities, that only rows of the account $3 in the resource's first table name, and
+ * that rows of no other account have ever named there.
+ */
+const forgetNamedIn = (of: Mirrored, first: Mirrored): string => {
+  const names = of.table.key.map((column) => `r.${column} = t.${column}`).join(" and ");
+  const named = (account: string): string =>
+    `exists (select from ${nameOf(first)} r where ${own(first, "r")} and r.account_id ${account} and ${names})`;
+  return `
+  with gone as (delete from ${nameOf(of)} t
+    where ${own(of, "t")} and ${named("= $3")} and not ${named("is distinct from $3")} returning removed_at)
+  select count(*) filter (where removed_at is null)::int as count from gone`;
+};
+/** Keys of rows; those of the withdrawn account are not told apart. */
+const FORGET_EXAMPLES = `update mirror.unfit_values set example = null
+  where integration_id = $1 and kind = 'item' and id = $2 and table_name = any ($3::text[]) and example is not null`;
 const purgeIn = (table: string): string => `delete from ${table} where ctid = any (array(
   select ctid from ${table} where integration_id = $1 limit ${DELETED_AT_ONCE}))`;
 
@@ -42,15 +58,26 @@ export async function forgetRowsOfItem(tx: Queryable, integrationId: string, ite
   await tx.query(FORGET_UNFIT, [integrationId, "item", itemId]);
 }
 
+const hasColumn = ({ table: { key, columns } }: Mirrored, column: string): boolean =>
+  key.includes(column) || columns.some(({ name }) => name === column);
+
 /** The item's tables whose rows belong to one account each. */
 export const tablesOfAccounts = (): Mirrored[] =>
   resourcesOf("item")
     .flatMap(tablesOf)
-    .filter(
-      ({ table: { key, columns } }) => key.includes("account_id") || columns.some(({ name }) => name === "account_id"),
-    );
+    .filter((of) => hasColumn(of, "account_id"));
 
-/** Deletes the rows of one account of an item. @returns by resource, how many of them Plaid had */
+/** The item's tables whose rows belong to no account, with the one beside them whose rows do and name them. */
+const tablesNamedByAccounts = (): { of: Mirrored; first: Mirrored }[] =>
+  resourcesOf("item").flatMap((resource) => {
+    const [first, ...others] = tablesOf(resource);
+    if (!first || !hasColumn(first, "account_id")) return [];
+    return others
+      .filter((of) => !hasColumn(of, "account_id") && of.table.key.every((column) => hasColumn(first, column)))
+      .map((of) => ({ of, first }));
+  });
+
+/** Deletes the rows of one account of an item, and what only they name. @returns by resource, how many of them Plaid had */
 export async function forgetAccount(
   tx: Queryable,
   integrationId: string,
@@ -58,11 +85,15 @@ export async function forgetAccount(
   accountId: string,
 ): Promise<Map<string, number>> {
   const current = new Map<string, number>();
-  for (const of of tablesOfAccounts()) {
-    const { rows } = await tx.query<{ count: number }>(forgetAccountIn(of), [integrationId, itemId, accountId]);
-    const { name } = of.resource;
+  const forget = async ({ resource: { name } }: Mirrored, statement: string): Promise<void> => {
+    const { rows } = await tx.query<{ count: number }>(statement, [integrationId, itemId, accountId]);
     current.set(name, (current.get(name) ?? 0) + (rows[0]?.count ?? 0));
-  }
+  };
+  const tables = tablesOfAccounts();
+  // First, while rows of the account still name them.
+  for (const { of, first } of tablesNamedByAccounts()) await forget(of, forgetNamedIn(of, first));
+  for (const of of tables) await forget(of, forgetAccountIn(of));
+  await tx.query(FORGET_EXAMPLES, [integrationId, itemId, tables.map(({ table }) => table.name)]);
   return current;
 }
 
