@@ -22,21 +22,26 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
 const FORGET_ROWS = `${FORGET_ITEM} and type not like 'item.%'`;
 const CUT_ACCOUNT = `
   update events.events set payload = convert_to(tartan.without_account(convert_from(payload, 'UTF8')::json, $3), 'UTF8')
-  where integration_id = $1 and item_id = $2 and position(convert_to($3, 'UTF8') in payload) > 0`;
+  where integration_id = $1 and item_id = $2 and position(convert_to($3, 'UTF8') in payload) > 0
+  returning id`;
 
 /** Deletes the events of an item that hold rows, or summaries of them. */
 export async function forgetRowsOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(FORGET_ROWS, [integrationId, itemId]);
 }
 
-/** Cuts the rows of an account out of the item's events; those of other accounts stay as they are. */
+/**
+ * Cuts the rows of an account out of the item's events; those of other accounts stay as they are.
+ * @returns the ids of the events that named the account
+ */
 export async function cutAccount(
   tx: Queryable,
   integrationId: string,
   itemId: string,
   accountId: string,
-): Promise<void> {
-  await tx.query(CUT_ACCOUNT, [integrationId, itemId, accountId]);
+): Promise<string[]> {
+  const { rows } = await tx.query<{ id: string }>(CUT_ACCOUNT, [integrationId, itemId, accountId]);
+  return rows.map(({ id }) => id);
 }
 
 /** In parts. */

@@ -30,23 +30,22 @@ export async function forgetItem(tx: Queryable, integrationId: string, itemId: s
 /** The deliveries of events with rows, and of webhooks that are not about the item itself. */
 const FORGET_DATA = `${FORGET_ITEM} and event_type not like 'item.%' and not (event_type = 'webhook.received'
   and exists (select from journal.webhooks w where w.id = event_id and w.webhook_type = 'ITEM'))`;
-/** A body is made again from its event when it is sent again. */
+/** A body is made again from its event when it is sent again. What a transform made of rows need not name their account. */
 const CUT_BODIES = `update relay.deliveries set body = null, body_sha256 = null
-  where integration_id = $1 and item_id = $2 and event_type <> 'webhook.received' and position(convert_to($3, 'UTF8') in body) > 0`;
+  where event_id = any ($1::uuid[]) and (body is not null or body_sha256 is not null)`;
+/** A receiver may answer with what it got. */
+const CUT_ANSWERS = `update relay.attempts a set response_head = null from relay.deliveries d
+  where d.event_id = any ($1::uuid[]) and a.delivery_id = d.id and a.response_head is not null`;
 
 /** Forgets the deliveries of what the events' and the journal's forgetting of an item's data deletes; call it before. */
 export async function forgetDataOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(FORGET_DATA, [integrationId, itemId]);
 }
 
-/** Forgets the bodies that were made of events with rows of an account. */
-export async function cutAccount(
-  tx: Queryable,
-  integrationId: string,
-  itemId: string,
-  accountId: string,
-): Promise<void> {
-  await tx.query(CUT_BODIES, [integrationId, itemId, accountId]);
+/** Forgets the bodies that were made of events before rows of an account were cut out of them, and the answers to those bodies. */
+export async function cutEvents(tx: Queryable, eventIds: readonly string[]): Promise<void> {
+  await tx.query(CUT_BODIES, [eventIds]);
+  await tx.query(CUT_ANSWERS, [eventIds]);
 }
 
 /** In parts. */

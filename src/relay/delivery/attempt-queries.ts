@@ -23,12 +23,20 @@ select n.destination_id, relay.scheduled_still(g.fresh, g.fresh_jobs) as schedul
 from noted n join given g on g.destination_id = n.destination_id`,
 );
 
-/** Stores the body $2 that was made for delivery $1, if destination $3 is still leased in epoch $4. */
+/**
+ * Stores the body $2 that was made for delivery $1, if destination $3 is still leased in epoch $4. And only while its event $5, which is
+ * locked until then, has a payload of $6 bytes: otherwise rows of an account that is erased were cut out of it meanwhile, and the
+ * body may have them. $5 is null where the body was made of a webhook.
+ */
 export const KEEP_BODY = statement(
   "keep_body",
   `
+with event as materialized (
+  select id from events.events where id = $5::uuid and octet_length(payload) = $6::integer for share
+)
 update relay.deliveries d set body = $2, body_sha256 = sha256($2) from relay.health h
-where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch = $4`,
+where d.id = $1 and d.status = 'scheduled' and h.destination_id = $3 and h.epoch = $4
+  and ($5::uuid is null or exists (select from event))`,
 );
 
 /** True when a job rescheduled delivery d while the attempt of result r was under way, and that attempt failed. */

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Queryable } from "../../database/types.ts";
 import { toDeliveryId, toEventId } from "../../model/ids.ts";
-import { render } from "../content/body.ts";
+import { render, WEBHOOK_RECEIVED } from "../content/body.ts";
 import { turnFor } from "../content/large-work.ts";
 import type { Transforms } from "../content/transform.ts";
 import type { EventSource, LoadedDestination } from "../model/types.ts";
@@ -79,7 +79,8 @@ export class RequestBuilder {
     if ("cause" in made) return { cause: made.cause, detail: made.message };
     const body = Buffer.from(made.json, "utf8");
     // Stored before the first attempt, so that every attempt sends the same bytes even if a later version transforms differently.
-    await q.query(KEEP_BODY, [delivery.id, body, this.#destination.id, epoch]);
+    const of = delivery.eventType === WEBHOOK_RECEIVED ? null : delivery.eventId;
+    await q.query(KEEP_BODY, [delivery.id, body, this.#destination.id, epoch, of, delivery.bytes.length]);
     return body;
   }
 

@@ -1,5 +1,6 @@
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
+import { KEEP_BODY } from "../../../src/relay/delivery/attempt-queries.ts";
 import { createRoute } from "../../../src/relay/routing/routes.ts";
 import { until } from "../../support/until.ts";
 import { ORIGINAL, count } from "../support.ts";
@@ -113,6 +114,40 @@ describe("a delivery", () => {
       '{"item":"item-1"}',
       '{"item":"item-2"}',
     ]);
+  });
+
+  it("what a transform made of an event is stored, unless rows were cut out of the event since it was read", async () => {
+    await using world = await startWorld({ relay: {} });
+    const { database } = world;
+    const { id } = await world.relay.destination(
+      await world.relay.receiver(),
+      {},
+      { form: "transform", transform: '"made"' },
+    );
+    const relay = await world.relay.start();
+    await world.relay.event({});
+    await relay.idle();
+    const { rows } = await database.query<{
+      delivery: string;
+      event: string;
+      bytes: number;
+      epoch: string;
+      body: string;
+    }>(
+      `select d.id as delivery, e.id as event, octet_length(e.payload) as bytes, h.epoch, convert_from(d.body, 'UTF8') as body
+       from relay.deliveries d join events.events e on e.id = d.event_id join relay.health h using (destination_id)`,
+    );
+    const [sent] = rows;
+    if (!sent) throw new Error("no delivery");
+    expect(sent.body).toBe('"made"');
+    const keptOf = async (bytes: number): Promise<boolean> => {
+      await database.query(
+        "update relay.deliveries set status = 'scheduled', due_at = now() + interval '1 hour', body = null",
+      );
+      await database.query(KEEP_BODY, [sent.delivery, Buffer.from("again"), id, sent.epoch, sent.event, bytes]);
+      return (await database.query("select from relay.deliveries where body is not null")).rowCount > 0;
+    };
+    expect([await keptOf(sent.bytes), await keptOf(sent.bytes + 1)]).toEqual([true, false]);
   });
 });
 
