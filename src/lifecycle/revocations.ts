@@ -1,6 +1,6 @@
 /**
- * Erases what users have withdrawn, where the integration says so (`revoked_data`: `erase`). A run's commit notes it; each note is
- * worked off in one transaction, in which every owner of tables deletes its part, also by another process after a crash.
+ * Erases what users have withdrawn, where the integration says so (`revoked_data`: `erase`). A run's commit notes it; what a note names is
+ * erased in one transaction, in which every owner of tables deletes its part, also by another process after a crash.
  *
  *   noted ─▶ a run works on the item, or no reading has confirmed it: looked at again later
  *         ├▶ Plaid has the account, or the item, after all: the note goes, and nothing is erased
@@ -27,12 +27,15 @@ import * as mirror from "../mirror/forget.ts";
 import { BY_TARTAN } from "../model/change.ts";
 import * as silence from "../silence/forget.ts";
 import * as relay from "../relay/forget.ts";
-import { forgetAccount, forgetReadings, holdWithdrawn } from "../sync/revoked.ts";
+import { forgetAccount, forgetReadings, holdWithdrawn, type Withdrawn } from "../sync/revoked.ts";
 
 const EVERY_MS = 10_000;
 /** A run takes seconds; a user may take weeks. */
 const BUSY_SECONDS = 1;
 const UNCONFIRMED_SECONDS = 600;
+const FAILED_SECONDS = 60;
+
+type Transacting = Pick<Database, "query" | "transaction">;
 
 interface LoopOptions {
   database: Database;
@@ -40,28 +43,38 @@ interface LoopOptions {
   logger: Logger;
 }
 
-/** Erases what is noted, until it is disposed. */
-export const startErasing = (options: LoopOptions): Promise<AsyncDisposable> =>
-  startWorkerLoop({
+/** Erases what is noted, until it is disposed; then the note under way is finished. */
+export async function startErasing(options: LoopOptions): Promise<AsyncDisposable> {
+  const stop = new AbortController();
+  const loop = await startWorkerLoop({
     ...options,
     channels: [REVOCATIONS_CHANNEL],
     pollMs: EVERY_MS,
     trouble: "cannot erase what users have withdrawn; trying again",
-    work: async () => (await eraseWithdrawn(options.database)) > 0,
+    work: async () => (await eraseWithdrawn(options.database, stop.signal)) > 0,
   });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await loop[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /**
- * Erases what is noted and confirmed. A failure of one note does not stop the others; it is thrown at the end.
+ * Erases what is noted and confirmed. A note that fails waits, so that it does not stop the others; its failure is thrown at the end.
  * @returns how many notes it has worked off
  */
-export async function eraseWithdrawn(database: Database): Promise<number> {
+export async function eraseWithdrawn(database: Transacting, signal?: AbortSignal): Promise<number> {
   const failures: unknown[] = [];
   let done = 0;
   for (const revocation of await waitingRevocations(database)) {
+    if (signal?.aborted) break;
     try {
-      if (await database.transaction((tx) => workOff(tx, revocation), "long")) done += 1;
+      if (await workOff(database, revocation)) done += 1;
     } catch (error) {
       failures.push(error);
+      await postponeRevocation(database, revocation, FAILED_SECONDS).catch(() => undefined);
     }
   }
   if (failures.length > 0) throw failures[0];
@@ -69,18 +82,26 @@ export async function eraseWithdrawn(database: Database): Promise<number> {
 }
 
 /** @returns whether the note is worked off */
-async function workOff(tx: Queryable, revocation: Revocation): Promise<boolean> {
-  // Before the first row is locked, since this may take long.
-  await relay.awaitUnderWay(tx);
-  const withdrawn = await holdWithdrawn(tx, revocation);
-  if (!(await holdRevocation(tx, revocation))) return false;
-  if (withdrawn === "busy" || withdrawn === "unconfirmed") {
-    await postponeRevocation(tx, revocation, withdrawn === "busy" ? BUSY_SECONDS : UNCONFIRMED_SECONDS);
-    return false;
-  }
-  if (withdrawn === "there") await forgetRevocation(tx, revocation);
-  else await erase(tx, revocation);
-  return true;
+async function workOff(database: Transacting, revocation: Revocation): Promise<boolean> {
+  const found = await database.transaction((tx) => look(tx, revocation));
+  if (found !== "gone") return found === "there";
+  return await database.transaction(async (tx) => {
+    // Before the first row is locked, since this may take long; and only where something is erased, since nothing is dispatched meanwhile.
+    await relay.awaitUnderWay(tx);
+    if ((await look(tx, revocation)) !== "gone") return false;
+    await erase(tx, revocation);
+    return true;
+  }, "long");
+}
+
+/** Locks the subject and the note, and settles the note if nothing is to be erased now. Null: it is not the same note any more. */
+async function look(tx: Queryable, revocation: Revocation): Promise<Withdrawn | null> {
+  const found = await holdWithdrawn(tx, revocation);
+  if (!(await holdRevocation(tx, revocation))) return null;
+  if (found === "there") await forgetRevocation(tx, revocation);
+  else if (found !== "gone")
+    await postponeRevocation(tx, revocation, found === "busy" ? BUSY_SECONDS : UNCONFIRMED_SECONDS);
+  return found;
 }
 
 async function erase(tx: Queryable, revocation: Revocation): Promise<void> {
@@ -109,7 +130,7 @@ async function eraseData(tx: Queryable, integrationId: string, itemId: string): 
 async function eraseAccount(tx: Queryable, integrationId: string, itemId: string, accountId: string): Promise<void> {
   const fewer = await mirror.forgetAccount(tx, integrationId, itemId, accountId);
   await forgetAccount(tx, integrationId, itemId, accountId, fewer);
-  await relay.cutAccount(tx, integrationId, itemId, accountId);
-  await events.cutAccount(tx, integrationId, itemId, accountId);
+  // The events first: a delivery locks its event while it stores what it made of it.
+  await relay.cutEvents(tx, await events.cutAccount(tx, integrationId, itemId, accountId));
   await journal.cutAccount(tx, integrationId, itemId, accountId);
 }

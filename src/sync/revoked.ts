@@ -3,13 +3,15 @@ import type { Queryable } from "../database/types.ts";
 import { forgetLoopsOf } from "./forget.ts";
 import { FORGET_FULL_CHECK } from "./full-check-queries.ts";
 
-/** Locks the subject: a run that is about to commit has committed. $3 an account or null, $4 since when a reading counts. */
+/** Plaid may list an account for a while after its user withdrew it, so its list counts once it is so much younger than the webhook. */
+const LISTED_STILL = "interval '1 day'";
+/** Locks the subject: a run that is about to commit has committed. $3 an account or null, $4 when it was noted. */
 const HOLD = `
   select s.status, s.lease_token is not null as busy,
     exists (select from plaid.accounts a
       where a.integration_id = $1 and a.item_id = $2 and a.account_id = $3 and a.removed_at is null) as shown,
     exists (select from sync.cursors c where c.integration_id = $1 and c.kind = 'item' and c.id = $2 and c.resource = 'accounts'
-      and c.verified_at >= $4::timestamptz) as confirmed
+      and c.verified_at >= $4::timestamptz + ${LISTED_STILL}) as confirmed
   from sync.subjects s where s.integration_id = $1 and s.kind = 'item' and s.id = $2 for update of s`;
 
 const FORGET_READINGS = [
@@ -28,7 +30,7 @@ const CUT_SUMMARIES = `
 /**
  * - `gone`: Plaid no longer has it, or nothing here will ever say otherwise
  * - `there`: Plaid has it
- * - `unconfirmed`: no reading since then says so
+ * - `unconfirmed`: no reading says so yet, or only one that may be too early
  * - `busy`: a run works on the item
  */
 export type Withdrawn = "gone" | "there" | "unconfirmed" | "busy";

@@ -1,5 +1,6 @@
 /** What a user withdraws at Plaid is erased where the integration says so: all of it, and nothing of another account or item. */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { take } from "../../src/database/locks.ts";
 import { updateIntegration } from "../../src/lifecycle/integrations.ts";
 import { unlinkItem } from "../../src/lifecycle/items.ts";
 import { eraseWithdrawn } from "../../src/lifecycle/revocations.ts";
@@ -7,11 +8,9 @@ import { tablesOfAccounts } from "../../src/mirror/forget.ts";
 import { nameOf } from "../../src/mirror/rows.ts";
 import { requestSync } from "../../src/sync/queries.ts";
 import { getItem } from "../../src/sync/items.ts";
-import { append } from "../../src/journal/append.ts";
 import { openEventReader, typesOf, type EventReader } from "../sync/event-reader.ts";
-import { markAll } from "../support/mark.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
-import { webhook } from "../support/webhook.ts";
+import * as support from "./support.ts";
 import { ALL_PRODUCTS, startWorld, type Item, type World } from "../support/world/index.ts";
 
 let world: World<"sync">;
@@ -26,78 +25,15 @@ const erase = () => eraseWithdrawn(world.database);
 const policy = (revoked_data: "keep" | "erase") =>
   updateIntegration(world.database, world.vault, world.integration.id, { revoked_data });
 
-async function linked(products: string[] = ["transactions"], transactions = 40): Promise<Item> {
-  const [item] = world.integration.makeItems(1, transactions, {
-    products,
-    user: "user_good",
-    institution_id: "ins_109508",
-  });
-  if (!item) throw new Error("no item");
-  await world.integration.link(item);
-  await reader.work();
-  return item;
-}
-
+const linked = (products?: string[], transactions?: number) =>
+  support.linked({ world, reader }, products, transactions);
+const written = (itemId: string) => support.written(world, itemId);
+const delivered = (itemId: string, body: string) => support.delivered(world, itemId, body);
+const deliveries = (itemId: string) => support.deliveries(world, itemId);
 const accountsOf = ({ item_id }: Item): string[] =>
   world.simulator.control.accounts(item_id).accounts.map(({ account_id }) => String(account_id));
 
-/** Plaid's webhook that an account was withdrawn, and the run that it causes. */
-async function told({ item_id }: Item, account_id: string, code = "USER_ACCOUNT_REVOKED"): Promise<void> {
-  const body = Buffer.from(JSON.stringify({ webhook_type: "ITEM", webhook_code: code, item_id, account_id }));
-  const given = { integrationId: world.integration.id, itemId: item_id, webhookType: "ITEM", webhookCode: code, body };
-  await append(world.database, [webhook(given)]);
-  await markAll(world.database);
-  await reader.work();
-}
-
-/** All that the tables hold about an item, as text, by table. */
-async function written(itemId: string): Promise<Map<string, string>> {
-  const { database } = world;
-  const { rows: mirrored } = await database.query<{ name: string }>(
-    `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     join pg_attribute a on a.attrelid = c.oid and a.attname = 'item_id'
-     where n.nspname = 'plaid' and c.relkind = 'r' order by 1`,
-  );
-  const statements = new Map(
-    mirrored.map(({ name }) => [name, `select to_jsonb(t)::text as text from ${name} t where item_id = $1`]),
-  );
-  statements.set("runs", "select summary::text as text from sync.runs where subject_id = $1");
-  statements.set("cursors", "select resource || ' ' || rows as text from sync.cursors where id = $1");
-  statements.set(
-    "webhooks",
-    "select concat(convert_from(body, 'UTF8'), update_info) as text from journal.webhooks where item_id = $1",
-  );
-  statements.set("events", "select convert_from(payload, 'UTF8') as text from events.events where item_id = $1");
-  const found = new Map<string, string>();
-  for (const [name, statement] of statements) {
-    const { rows } = await database.query<{ text: string }>(`${statement} order by 1`, [itemId]);
-    if (rows.length > 0) found.set(name, rows.map(({ text }) => text).join("\n"));
-  }
-  return found;
-}
-
-/** A delivery of each event and webhook of the item, with a body of its own that says `body`. */
-async function delivered(itemId: string, body: string): Promise<void> {
-  const { database, integration } = world;
-  await database.query(
-    "insert into relay.destinations (id, url) values ('dst_1', 'https://x.example') on conflict do nothing",
-  );
-  await database.query(
-    `insert into relay.deliveries (id, destination_id, event_id, event_type, integration_id, item_id, route_id, route_version, form,
-      due_at, body)
-     select gen_random_uuid(), 'dst_1', e.id, e.type, $1, $2, 'rte_1', 1, 'transform', now(), convert_to($3, 'UTF8') from (
-       select id, type from events.events where item_id = $2
-       union all select id, 'webhook.received' from journal.webhooks where item_id = $2) e`,
-    [integration.id, itemId, body],
-  );
-}
-const deliveries = async (itemId: string): Promise<{ type: string; made: boolean }[]> =>
-  (
-    await world.database.query<{ type: string; made: boolean }>(
-      `select distinct event_type as type, body is not null as made from relay.deliveries where item_id = $1 order by 1`,
-      [itemId],
-    )
-  ).rows;
+const told = (item: Item, account_id: string, code?: string) => support.told({ world, reader }, item, account_id, code);
 
 it("every table of an item that has an account_id is among those from which an account is erased", async () => {
   const { rows } = await world.database.query<{ name: string }>(
@@ -178,19 +114,25 @@ it("of a withdrawn account nothing is left but its id, and the rows, events and 
   const before = await written(item.item_id);
   expect(before.get("events")).toContain(revoked);
   control.revokeAccount(item.item_id, { account_id: revoked, webhooks: false });
-  await delivered(item.item_id, JSON.stringify({ account: revoked }));
+  // As a transform makes it, of rows whose account it does not name, and a receiver that answers with what it got.
+  await delivered(item.item_id, '{"merchant":"Rent"}');
   await told(item, revoked);
   expect(await erase()).toBe(1);
   // A body that was made of an event is made again of what is left of it.
-  expect((await deliveries(item.item_id)).filter(({ made, type }) => made && type !== "webhook.received")).toEqual([]);
+  const made = (await deliveries(item.item_id)).filter((each) => each.made || each.answered);
+  const naming = support.typesIn(before.get("events") ?? "", revoked);
+  expect(made.map(({ type }) => type).filter((type) => naming.includes(type))).toEqual([]);
+  expect(made.map(({ type }) => type)).toContain("item.linked");
   const after = await written(item.item_id);
   for (const [name, text] of after) {
     if (["webhooks", "events"].includes(name)) continue;
     expect([name, text.includes(revoked)]).toEqual([name, false]);
   }
   const events = await reader.eventsOf(item.item_id);
-  const naming = events.filter(({ text }) => text.includes(revoked));
-  expect(typesOf(naming)).toEqual(["item.account_revoked", "item.data_erased"]);
+  expect(typesOf(events.filter(({ text }) => text.includes(revoked)))).toEqual([
+    "item.account_revoked",
+    "item.data_erased",
+  ]);
   const rowsIn = (account: string, texts: Map<string, string>) =>
     [...texts].filter(([name]) => name.startsWith("plaid.")).map(([name, text]) => [name, text.split(account).length]);
   for (const account of others) expect(rowsIn(account, after)).toEqual(rowsIn(account, before));
@@ -218,11 +160,16 @@ it("of a withdrawn account nothing is left but its id, and the rows, events and 
   expect(rows[0]?.rows).toBe(rows[0]?.now);
 });
 
-it("an account that Plaid still lists is not erased, whatever the webhook said", async () => {
+it("an account that Plaid still lists is not erased, and only a list of a day later says that it stays", async () => {
   const item = await linked();
   const [account = ""] = accountsOf(item);
   const before = await written(item.item_id);
   await told(item, account);
+  expect(await erase()).toBe(0);
+  await world.database.query(
+    "update tartan.revocations set look_at = now(), noted_at = noted_at - interval '1 day' where item_id = $1",
+    [item.item_id],
+  );
   expect(await erase()).toBe(1);
   const after = await written(item.item_id);
   for (const name of ["plaid.accounts", "plaid.transactions"])
@@ -230,6 +177,74 @@ it("an account that Plaid still lists is not erased, whatever the webhook said",
   expect(
     (await world.database.query("select from tartan.revocations where item_id = $1", [item.item_id])).rowCount,
   ).toBe(0);
+  // Plaid may take a while to take an account off its list.
+  await told(item, account);
+  expect(await erase()).toBe(0);
+  world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
+  await reader.notifyAndWork(item, "LOGIN_REPAIRED");
+  await world.database.query("update tartan.revocations set look_at = now()");
+  expect(await erase()).toBe(1);
+  expect((await written(item.item_id)).get("plaid.accounts")).not.toContain(account);
+});
+
+it("a security that only a withdrawn account held is erased with it, and one that another account holds stays", async () => {
+  const item = await linked(["investments"]);
+  const before = await written(item.item_id);
+  const { database, integration } = world;
+  const held = async (account: string): Promise<string[]> =>
+    (
+      await database.query<{ id: string }>(
+        `select s.security_id as id from plaid.securities s left join plaid.holdings h using (integration_id, item_id, security_id)
+         where s.item_id = $1 group by 1 having $2 = '' or bool_and(h.account_id = $2) order by 1`,
+        [item.item_id, account],
+      )
+    ).rows.map(({ id }) => id);
+  const account = accountsOf(item).find((id) => before.get("plaid.holdings")?.includes(id)) ?? "";
+  const other = accountsOf(item).find((id) => id !== account);
+  // Which the other account has sold.
+  await database.query(
+    "insert into plaid.securities (integration_id, item_id, security_id, raw) values ($1, $2, 'shared', '{}')",
+    [integration.id, item.item_id],
+  );
+  await database.query(
+    `insert into plaid.holdings (integration_id, item_id, account_id, security_id, raw, removed_at)
+     values ($1, $2, $3, 'shared', '{}', null), ($1, $2, $4, 'shared', '{}', now())`,
+    [integration.id, item.item_id, account, other],
+  );
+  const [all, own] = [await held(""), await held(account)];
+  expect([own.length > 0, own.includes("shared")]).toEqual([true, false]);
+  world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
+  await told(item, account);
+  expect(await erase()).toBe(1);
+  expect(await held("")).toEqual(all.filter((id) => !own.includes(id)));
+});
+  await reader.work();
+  await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
+});
+
+it("a note that waits keeps nothing from being dispatched, and one that fails is tried again later", async () => {
+  const item = await linked();
+  const [account = ""] = accountsOf(item);
+  await told(item, account);
+  const { database } = world;
+  // With the lock of a dispatch that does not end.
+  await database.transaction(async (tx) => {
+    await tx.query(take("dispatch"));
+    expect(await erase()).toBe(0);
+  });
+  const postponed = async (): Promise<boolean[]> =>
+    (
+      await database.query<{ later: boolean }>(
+        "select look_at > now() as later from tartan.revocations where item_id = $1",
+        [item.item_id],
+      )
+    ).rows.map(({ later }) => later);
+  expect(await postponed()).toEqual([true]);
+  await database.query("update tartan.revocations set look_at = now()");
+  const transaction = () => Promise.reject(new Error("failing"));
+  const failing = { query: database.query.bind(database), transaction };
+  await expect(eraseWithdrawn(failing)).rejects.toThrow("failing");
+  expect(await postponed()).toEqual([true]);
 });
 
 it("a withdrawn account of an item that cannot be read waits for the reading that confirms it", async () => {
