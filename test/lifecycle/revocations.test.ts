@@ -218,9 +218,6 @@ it("a security that only a withdrawn account held is erased with it, and one tha
   expect(await erase()).toBe(1);
   expect(await held("")).toEqual(all.filter((id) => !own.includes(id)));
 });
-  await reader.work();
-  await expectMirrorEqualsTruth(world.database, world.simulator, item.item_id);
-});
 
 it("a note that waits keeps nothing from being dispatched, and one that fails is tried again later", async () => {
   const item = await linked();
