@@ -121,8 +121,22 @@ const BY_CLASS: Readonly<Record<RetryClass, Reason>> = {
   },
 };
 
-/** Explains the error. `errorType` decides only where the code is unknown. */
-export const explain = (errorType: string, errorCode: string): Reason =>
-  BY_CODE[errorCode] ??
-  (errorType === "TARTAN" ? { message: "Tartan failed.", next_step: "See Tartan's log." } : null) ??
-  BY_CLASS[classify(errorType, errorCode)];
+/** What Plaid's `error_code_reason` adds to the code, for items that are linked by OAuth. */
+const BY_REASON: ReadonlyMap<string, string> = new Map([
+  ["OAUTH_INVALID_TOKEN", "The bank no longer accepts the access that it granted to Plaid."],
+  ["OAUTH_CONSENT_EXPIRED", "The user's consent at the bank has expired."],
+  ["OAUTH_USER_REVOKED", "The user withdrew the access at the bank."],
+]);
+
+/**
+ * Explains the error. `errorType` decides only where the code is unknown.
+ * @param codeReason Plaid's `error_code_reason`
+ */
+export function explain(errorType: string, errorCode: string, codeReason: string | null = null): Reason {
+  const reason =
+    BY_CODE[errorCode] ??
+    (errorType === "TARTAN" ? { message: "Tartan failed.", next_step: "See Tartan's log." } : null) ??
+    BY_CLASS[classify(errorType, errorCode)];
+  const more = BY_REASON.get(codeReason ?? "");
+  return more === undefined ? reason : { ...reason, message: `${reason.message} ${more}` };
+}

@@ -27,8 +27,8 @@ const expiring = (data: Data): ((now: Date) => Words) =>
 /** By the type of the event. */
 const WORDS: Readonly<Record<string, (data: Data) => (now: Date) => Words>> = {
   "item.error": ({ error }) => {
-    const { error_type, error_code } = error as Data;
-    return () => explain(text(error_type), text(error_code));
+    const { error_type, error_code, error_code_reason } = error as Data;
+    return () => explain(text(error_type), text(error_code), text(error_code_reason));
   },
   "item.consent_expiring": expiring,
   "item.new_accounts": () => announced("new_accounts"),

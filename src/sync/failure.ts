@@ -34,7 +34,13 @@ export function failureOf(error: unknown, resource: Resource): Failure {
     return { class: "limited", errorType: "", errorCode: "", message: error.message, retryInMs: error.waitMs };
   }
   if (!(error instanceof PlaidError)) throw error;
-  const { errorType, errorCode, message, retryAfterSeconds } = error;
-  const failure: Failure = { class: classOf(error, resource), errorType, errorCode, message };
+  const { errorType, errorCode, errorCodeReason: reason, message, retryAfterSeconds } = error;
+  const failure: Failure = {
+    class: classOf(error, resource),
+    errorType,
+    errorCode,
+    message,
+    ...(reason !== null && { reason }),
+  };
   return retryAfterSeconds === undefined ? failure : { ...failure, retryInMs: retryAfterSeconds * 1000 };
 }

@@ -5,7 +5,8 @@ const ITEM_STATE = `
       case when i.access_token_sealed is null then 'unlinked' else coalesce(s.status, 'pending') end as status,
       coalesce(e.last_error ->> 'error_code', p.error_code) as error_code,
       case when e.last_error is null then p.error_type else e.last_error ->> 'error_type' end as error_type,
-      p.products, i.linked_at, s.verified_at,
+      case when coalesce(e.last_error ->> 'error_code', p.error_code) = p.error_code then p.error ->> 'error_code_reason' end
+        as error_reason, p.products, i.linked_at, s.verified_at,
       coalesce(s.lease_token is not null or s.due_at <= now(), false) as due, e.last_error, i.checked_at,
       case when i.access_token_sealed is not null then i.check_at end as next_check_at, p.webhook as webhook_url,
       case when i.access_token_sealed is null then s.status_since else coalesce(s.status_since, i.linked_at) end as status_since,
@@ -24,7 +25,7 @@ const ITEM_SOURCES = `
 /** Items with webhooks and without a token, in the columns of ITEM_STATE. */
 const NEVER_LINKED = `
     select s.id as item_id, s.integration_id, null as user_id, null as institution_id, null as institution_name, s.status,
-      null as error_code, null as error_type, null as products, null as linked_at, null as verified_at,
+      null as error_code, null as error_type, null as error_reason, null as products, null as linked_at, null as verified_at,
       coalesce(s.lease_token is not null or s.due_at <= now(), false) as due, s.last_error,
       null as checked_at, null as next_check_at, null as webhook_url, s.status_since, '[]'::jsonb as notices, null::jsonb as institution
     from sync.subjects s

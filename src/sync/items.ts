@@ -70,14 +70,15 @@ type Made =
   | "next_step";
 interface Found {
   error_type: string | null;
+  error_reason: string | null;
   notices: readonly StoredNotice[];
   institution: StoredHealth | null;
 }
 type Row = Omit<ItemState, Made> & Record<Instant, Date | null> & Found;
 
-const publicShape = ({ error_type, institution, ...row }: Row): ItemState => ({
+const publicShape = ({ error_type, error_reason, institution, ...row }: Row): ItemState => ({
   ...row,
-  ...storyOf({ ...row, error_type, institution }),
+  ...storyOf({ ...row, error_type, error_reason, institution }),
   status_since: row.status_since?.toISOString() ?? null,
   notices: row.notices.map((notice) => showNotice(notice)),
   linked_at: row.linked_at?.toISOString() ?? null,

@@ -68,6 +68,8 @@ interface Told {
   status: Status;
   error_type: string | null;
   error_code: string | null;
+  /** Plaid's `error_code_reason` */
+  error_reason: string | null;
   institution: StoredHealth | null;
 }
 
@@ -78,12 +80,12 @@ export interface Story {
   institution_health: InstitutionHealth | null;
 }
 
-export function storyOf({ status, error_type, error_code, institution }: Told): Story {
+export function storyOf({ status, error_type, error_code, error_reason, institution }: Told): Story {
   const { meaning, next_step } = STATES[status];
   const institution_health = institution?.status ? healthOf(institution) : null;
   const story = { status_message: meaning, institution_health };
   if (error_code === null) return { ...story, error_message: null, next_step };
-  const reason = explain(error_type ?? "", error_code);
+  const reason = explain(error_type ?? "", error_code, error_reason);
   // Nobody asks Plaid about it any more, so its last error needs nothing.
   if (status === "unlinked") return { ...story, error_message: reason.message, next_step };
   const health = institution_health === null ? "" : ` ${describeHealth(institution_health)}`;

@@ -73,6 +73,8 @@ export interface Failure {
   class: RetryClass | "limited";
   errorType: string;
   errorCode: string;
+  /** Plaid's `error_code_reason` */
+  reason?: string;
   message: string;
   /** not sooner than this, in milliseconds */
   retryInMs?: number;

@@ -83,9 +83,10 @@ async function noteFailure(
   const failures = outcomes.flatMap((each) => ("failure" in each ? [each] : []));
   const failure = failures.find(({ failure, task }) => task.resource === root || isForeign(failure))?.failure;
   if (!root || !failure || failure.class === "limited") return null;
-  const { class: group, errorType: error_type, errorCode: error_code } = failure;
+  const { class: group, errorType: error_type, errorCode: error_code, reason } = failure;
   const speaks = group === "user" || group === "item_ended" || OF_THE_TOKEN.has(error_code);
-  const error = { error_type, error_code, error_message: explain(error_type, error_code).message };
+  const { message: error_message } = explain(error_type, error_code, reason);
+  const error = { error_type, error_code, ...(reason !== undefined && { error_code_reason: reason }), error_message };
   const noted = await applyError(tx, scope, root, error, { add: !statuses.has(root.name), change: speaks, unfit });
   if (noted) applied.set(noted.table, noted.applied);
   return noted?.row ?? null;
