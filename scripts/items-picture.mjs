@@ -56,7 +56,8 @@ function box(status, when) {
   ].join("\n  ");
 }
 
-const arrow = (d) => `<path d="${d}" fill="none" stroke="#64748b" stroke-width="1.5" marker-end="url(#tip)"/>`;
+const arrow = (d, more = "") =>
+  `<path d="${d}" fill="none" stroke="#64748b" stroke-width="1.5" marker-end="url(#tip)"${more}/>`;
 
 const { unlinked, ended, pending } = Object.fromEntries(
   ["unlinked", "ended", "pending"].map((status) => [status, corner(PLACES[status])]),
@@ -82,6 +83,8 @@ function expectFrame({ MOVES, LIVE }) {
   for (const to of Object.keys(PLACES).filter((status) => !live.has(status)))
     if (!LIVE.every((from) => MOVES.some((move) => move.from === from && move.to === to)))
       throw new Error(`draw the ways to ${to} one by one`);
+  if (!LIVE.every((to) => to === "pending" || MOVES.some((move) => move.from === "ended" && move.to === to)))
+    throw new Error("draw the ways from ended one by one");
 }
 
 /** The ways out of the frame, into it, and outside. */
@@ -93,8 +96,8 @@ function edges(MOVES) {
     goes("unlinked", "pending") && aside(MIDDLE.unlinked - 24, ["a token comes"]),
     arrow(`M${FRAME.x} ${MIDDLE.unlinked + 24}H${RIGHT}`),
     aside(MIDDLE.unlinked + 17, ["you unlink it"]),
-    arrow(`M${FRAME.x} ${MIDDLE.ended + 16}H${RIGHT}`),
-    aside(MIDDLE.ended + 32, ["Plaid has no", "such item"]),
+    arrow(`M${FRAME.x} ${MIDDLE.ended + 10}H${RIGHT}`, ' marker-start="url(#tip)"'),
+    aside(MIDDLE.ended + 25, ["Plaid has no such", "item, or, asked", "again, has it"]),
     goes("ended", "unlinked") && arrow(`M${unlinked.x + 60} ${ended.y}V${unlinked.y + BOX.height}`),
     goes("ended", "unlinked") && textAt(unlinked.x + 70, ended.y - 16, ["you unlink it"], SMALL),
     goes("ended", "pending") && arrow(linkedAnew),

@@ -73,7 +73,8 @@ export const STATES: Readonly<Record<ItemStatus, State>> = {
     meaning: "Plaid no longer has the item: it was removed, or its user withdrew the permission.",
     when: "Plaid answers that the item is gone, or that its user withdrew the permission",
     data: "its rows have `removed_at`",
-    onward: "Nothing more is read.",
+    onward:
+      "Nothing more is read, unless a webhook about it comes or you request a sync. Then Tartan asks Plaid again.",
     next_step: "Ask the user to link the account again, where you need it. Then unlink this item.",
   },
   unlinked: {
@@ -102,6 +103,8 @@ export const MOVES: readonly { from: ItemStatus; to: ItemStatus; when: string }[
       .filter((to) => to !== "pending" && to !== from)
       .map((to) => ({ from, to, when: STATES[to].when })),
   ),
+  // A webhook came about it, or a sync was requested, and Plaid has it again.
+  ...LIVE.filter((to) => to !== "pending").map((to) => ({ from: "ended" as const, to, when: STATES[to].when })),
   ...[...LIVE, "ended" as const].map((from) => ({ from, to: "unlinked" as const, when: "you unlink it" })),
   ...(["needs_user", "misconfigured", "retrying", "ended", "unlinked"] as const).map((from) => ({
     from,

@@ -59,7 +59,7 @@ describe("the states", () => {
     );
     for (const from of LIVE) for (const to of reached) expect([from, to, canMove(from, to)]).toEqual([from, to, true]);
     expect(canMove("unlinked", "ok")).toBe(false);
-    expect(canMove("ended", "ok")).toBe(false);
+    expect(canMove("ok", "pending")).toBe(false);
     expect(new Set(MOVES.map(({ to }) => to))).toEqual(new Set(ITEM_STATUSES));
   });
 
@@ -124,6 +124,43 @@ describe("an item", () => {
       "item.repaired",
       "sync.completed",
     ]);
+  });
+
+  it("an error says why the bank refuses where Plaid does, and an item that is unlinked then says how to link it, not how to repair it", async () => {
+    const item = await world.sync.synced(1);
+    const before = (await reader.eventsOf(item.item_id)).length;
+    await world.sync.notify(item.item_id, "ERROR", "ITEM");
+    const codes = {
+      errorType: "ITEM_ERROR",
+      errorCode: "ITEM_LOGIN_REQUIRED",
+      errorCodeReason: "OAUTH_CONSENT_EXPIRED",
+    };
+    await run(
+      gated(() => {
+        throw new PlaidError({ ...codes, httpStatus: 400 });
+      }),
+    );
+    const broken = await shown(item);
+    expect(broken.error_message).toMatch(/no longer works\. The user's consent at the bank has expired\.$/);
+    const [error] = await reader.eventsOf(item.item_id, before);
+    expect(error).toMatchObject({ type: "item.error", data: { message: broken.error_message } });
+    await unlinkItem(world.database, world.integration.id, item.item_id);
+    expect(await shown(item)).toMatchObject({
+      status: "unlinked",
+      error_code: "ITEM_LOGIN_REQUIRED",
+      next_step: STATES.unlinked.next_step,
+    });
+  });
+
+  it("an item that has ended is asked about again when a webhook comes, and is ok where Plaid has it again", async () => {
+    const item = await world.sync.synced(1);
+    await world.sync.notify(item.item_id, "ERROR", "ITEM");
+    await run(refusing("/item/get", "INVALID_INPUT", "ITEM_NOT_FOUND"));
+    expect(await shown(item)).toMatchObject({ status: "ended" });
+    await world.sync.notify(item.item_id);
+    await run();
+    expect(canMove("ended", "ok")).toBe(true);
+    expect(await shown(item)).toMatchObject({ status: "ok", transactions: 1 });
   });
 
   it("an outage of the institution is retried, and says what Plaid's status of the bank is, read anew", async () => {
