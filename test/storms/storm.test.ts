@@ -1,6 +1,7 @@
 /**
  * Random worlds against random faults, with several real worker processes: when everything is quiet
- * the mirror equals the simulator's truth row for row, and so do the rows of the events. fast-check prints the
+ * the mirror equals the simulator's truth row for row, and so do the rows of the events; each item has the notices that its events and its
+ * consent say. fast-check prints the
  * seed of a failure and the storm; `STORM_SEED=… npx vitest run test/storms` plays it again, `STORM_SHRINK=1` makes it
  * small, `STORMS=…` plays more. In each storm none, a tenth, half or all of the webhooks are lost. Half of the storms end in silence: then
  * only reconciliation can close the gaps.
@@ -12,6 +13,7 @@ import { resourcesOf } from "../../src/resources/index.ts";
 import type { BookName } from "../../src/simulator/products/index.ts";
 import { queueDepth } from "../../src/sync/queries.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { expectNoticesTrue } from "../support/notice-oracle.ts";
 import type { TartanProcess } from "../support/process.ts";
 import { ALL_PRODUCTS, BOOK_NAMES, startWorld, type Item, type World } from "../support/world/index.ts";
 import { until } from "../support/until.ts";
@@ -66,6 +68,14 @@ const change = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ what: fc.constant("relink" as const), item }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      what: fc.constantFrom("disconnect", "consentEnds", "consentRenewed", "newAccount", "permission", "updated"),
+      item,
+      webhooks: silent,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ what: fc.constant("rotateKeys" as const) }) },
   {
     weight: 4,
@@ -151,7 +161,10 @@ describe.each([
               await delay(thenMs);
             }
             await end(world, receiver, items);
-            for (const { item_id } of items) await expectMirrorEqualsTruth(world.database, world.simulator, item_id);
+            for (const { item_id } of items) {
+              await expectMirrorEqualsTruth(world.database, world.simulator, item_id);
+              await expectNoticesTrue(world.database, world.simulator, item_id);
+            }
           },
         ),
         { numRuns: STORMS, endOnFailure: !SHRINK, verbose: 1, ...(SEED && { seed: Number(SEED) }) },
@@ -199,6 +212,24 @@ async function happen(
       case "relink":
         await world.integration.linkAt(receiver, items[each.item] as Item);
         break;
+      case "disconnect":
+        control.announceDisconnect(itemId);
+        break;
+      case "consentEnds":
+        control.limitConsent(itemId, { ends_in_s: 3 * 86_400, webhooks: each.webhooks });
+        break;
+      case "consentRenewed":
+        control.limitConsent(itemId, { ends_in_s: 180 * 86_400, webhooks: false });
+        break;
+      case "newAccount":
+        control.addAccount(itemId, { shared: false, webhooks: each.webhooks });
+        break;
+      case "permission":
+        control.sendWebhook({ item_id: itemId, webhook_type: "AUTH", webhook_code: "PRODUCT_PERMISSIONS_REQUIRED" });
+        break;
+      case "updated":
+        await world.integration.updatedAt(receiver, items[each.item] as Item);
+        break;
       case "rotateKeys":
         control.rotateKeys({ expire_old: false });
         break;
@@ -223,6 +254,8 @@ async function calm(world: World<"integration" | "processes">, receiver: TartanP
     if (control.item(item_id)["accounts"] === 0) control.addAccount(item_id);
     control.changeTransactions(item_id, { add: 1 });
     for (const name of BOOK_NAMES) sayChanged(world, item_id, name);
+    // After it Tartan reads the item's own row, and nothing else that the storm could have damaged.
+    control.sendWebhook({ item_id, webhook_type: "ITEM", webhook_code: "WEBHOOK_UPDATE_ACKNOWLEDGED" });
   }
   await control.idle();
   await hurry(world);
@@ -285,17 +318,21 @@ async function fallSilent(
   await control.idle();
   await hurry(world);
   for (const { item_id } of items) {
+    const expectTrue = async (): Promise<void> => {
+      await expectMirrorEqualsTruth(world.database, world.simulator, item_id);
+      await expectNoticesTrue(world.database, world.simulator, item_id);
+    };
     await until(
       `the mirror of ${item_id} equal to the truth`,
       () =>
-        expectMirrorEqualsTruth(world.database, world.simulator, item_id).then(
+        expectTrue().then(
           () => true,
           () => false,
         ),
       30,
     ).catch((error: unknown) =>
       // Says what differs.
-      expectMirrorEqualsTruth(world.database, world.simulator, item_id).then(() => Promise.reject(error)),
+      expectTrue().then(() => Promise.reject(error)),
     );
   }
 }

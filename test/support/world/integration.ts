@@ -28,6 +28,8 @@ export interface IntegrationPart {
   link(item: Item, integrationId?: string): Promise<void>;
   /** posts ITEM/CREATED to a receiver, as your backend does */
   linkAt(receiver: Listener, item: Item, userId?: string): Promise<Response>;
+  /** posts ITEM/UPDATED to a receiver, as your backend does after update mode */
+  updatedAt(receiver: Listener, item: Item): Promise<Response>;
 }
 
 export const integration = {
@@ -40,6 +42,12 @@ export const integration = {
     const make = () => createIntegration(world.database, world.vault, { ...ofSimulator(world.simulator), ...options });
     const { id, webhook_secret } = await make();
     const intakeOf = ({ url }: Listener) => `${url}/v1/integrations/${id}`;
+    const post = (receiver: Listener, fields: object): Promise<Response> =>
+      fetch(intakeOf(receiver), {
+        method: "POST",
+        headers: { "content-type": "application/json", "whdb-webhook-secret": webhook_secret },
+        body: JSON.stringify({ webhook_type: "ITEM", ...fields }),
+      });
     const makeItems: IntegrationPart["makeItems"] = (count, transactions = 20, more = {}) =>
       control.createItems({ count, transactions, ...more }).items;
     return {
@@ -51,11 +59,8 @@ export const integration = {
         makeItems(count, transactions, { products, webhook: intakeOf(receiver) }),
       link: async (item, integration_id = id) => void (await introduceItem(world, { integration_id, ...item })),
       linkAt: (receiver, { item_id, access_token }, user_id) =>
-        fetch(intakeOf(receiver), {
-          method: "POST",
-          headers: { "content-type": "application/json", "whdb-webhook-secret": webhook_secret },
-          body: JSON.stringify({ webhook_type: "ITEM", webhook_code: "CREATED", item_id, access_token, user_id }),
-        }),
+        post(receiver, { webhook_code: "CREATED", item_id, access_token, user_id }),
+      updatedAt: (receiver, { item_id }) => post(receiver, { webhook_code: "UPDATED", item_id }),
     };
   },
 } as const;
