@@ -1,5 +1,4 @@
--- Notices: what the user of an item must do or know while its data still flows. And the repairs of items that no webhook of Plaid's
--- tells of.
+-- Notices: what the user of an item must do or know while its data still flows. And the repairs of items.
 
 -- One row for each notice that is open. Only the runs of the item write it, under their lease; see src/sync/next-notices.ts.
 create table sync.notices (
@@ -20,13 +19,15 @@ create index notices_by_kind on sync.notices (kind, item_id, integration_id);
 -- Finds items whose notice has to be looked at since its time has passed.
 create index notices_by_until on sync.notices (until) where until is not null;
 
--- The latest session of Link in update mode of an item, for a week: a webhook of before it may be served late.
+-- The latest repair of an item of each kind, for eight days: Plaid may not confirm it at once, and a webhook of before it may come late.
 create table sync.repairs (
   integration_id text not null,
   item_id        text not null,
+  repaired_by    text not null check (repaired_by in ('login_repaired', 'item_updated', 'link_session')),
   repaired_at    timestamptz not null,
-  primary key (integration_id, item_id)
+  primary key (integration_id, item_id, repaired_by)
 );
+create index repairs_by_time on sync.repairs (repaired_at);
 
 -- What a reader sees of the notices.
 create view plaid.item_notices with (security_barrier) as

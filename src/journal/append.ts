@@ -66,7 +66,7 @@ function encode(webhooks: readonly NewWebhook[]): Buffer[] {
     out.text(webhooks.map((w) => w.proof?.jwt)),
     out.bytea(webhooks.map((w) => w.proof?.tokenSha256)),
     out.text(webhooks.map((w) => w.proof?.keyId)),
-    out.timestamptz(webhooks.map((w) => w.proof?.signedAt)),
+    out.timestamptz(webhooks.map((w) => w.proof?.signedAt ?? w.sentAt)),
     out.text(webhooks.map(({ requested = [] }) => (requested.length > 0 ? requested.join(",") : null))),
   ];
 }

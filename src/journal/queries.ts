@@ -78,13 +78,26 @@ export const waitingFor = (kind: string): string =>
     ? "integration_id = $1 and subject_kind = $2 and item_id = $3 and processed_at is null"
     : "integration_id = $1 and subject_kind = $2 and subject_kind <> 'item' and subject_id = $3 and processed_at is null";
 
+/** When Plaid sent a webhook that Tartan journaled later; of another, when it came. */
+const SENT_AT = "coalesce(case when source = 'RECONCILER' then signed_at end, received_at) as sent_at";
+
 /** From $4 on, at most $5. */
 export const webhooksOf = (kind: string): Statement => ({
   name: kind === "item" ? "journal_waiting_of_item" : "journal_waiting",
   text: `
-select id, webhook_type as type, webhook_code as code, received_at, coalesce(requested, '{}') as requested
+select id, webhook_type as type, webhook_code as code, received_at, ${SENT_AT}, coalesce(requested, '{}') as requested
 from journal.webhooks where ${waitingFor(kind)} and id >= $4 order by id limit $5`,
 });
+
+/** Plaid's webhooks of the last eight days with the codes $3 that came before the token of the item $2, and that no run has taken up. */
+export const BEFORE_TOKEN: Statement = {
+  name: "journal_before_token",
+  text: `
+select id, webhook_type as type, webhook_code as code, received_at, ${SENT_AT}, '{}'::text[] as requested
+from journal.webhooks where integration_id = $1 and item_id = $2 and webhook_code = any ($3::text[])
+  and id >= tartan.least_id_at(now() - interval '8 days') and source in ('PLAID', 'RECONCILER') and subject_kind = 'item'
+  and update_info ->> 'outcome' = 'item_unknown' and not update_info ? 'taken_up' order by id limit 100`,
+};
 
 /** The bodies of the webhooks $1 between $2 and $3, of $4 bytes at most. */
 export const BODIES: Statement = {
@@ -116,6 +129,12 @@ export const ADD_INFO: Statement = {
   text: "update journal.webhooks set update_info = coalesce(update_info, '{}') || $2::jsonb where id = $1",
 };
 
+/** Notes that a run has taken up webhooks that had been processed without one. */
+export const NOTE_TAKEN_UP: Statement = {
+  name: "journal_note_taken_up",
+  text: `update journal.webhooks set update_info = update_info || '{"taken_up": true}' where ${GIVEN}`,
+};
+
 export const FORGET_REQUESTED: Statement = {
   name: "journal_forget_requested",
   text: `update journal.webhooks set requested = null where ${AMONG}`,
@@ -133,7 +152,7 @@ from journal.webhooks where ${GIVEN} order by id`,
 /** The whole webhook $1, for those who look into it after it was accepted. */
 export const GET_BODY: Statement = {
   name: "journal_get_body",
-  text: `select integration_id, subject_kind, subject_id, webhook_code as code, user_id, received_at, body
+  text: `select integration_id, subject_kind, subject_id, webhook_code as code, user_id, received_at, ${SENT_AT}, body
 from journal.webhooks where id = $1`,
 };
 

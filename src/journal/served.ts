@@ -4,6 +4,7 @@ import type { Source, Subject } from "../model/webhook.ts";
 import { parseBody } from "../plaid/webhooks.ts";
 import {
   ADD_INFO,
+  BEFORE_TOKEN,
   BODIES,
   BACKFILL_USER_OF_SUBJECT,
   FORGET_REQUESTED,
@@ -12,6 +13,7 @@ import {
   HOLD_WEBHOOK,
   MARK_SERVED,
   NEWEST_BODY,
+  NOTE_TAKEN_UP,
   webhooksOf,
 } from "./queries.ts";
 
@@ -22,6 +24,8 @@ export interface WaitingWebhook {
   type: string | null;
   code: string | null;
   receivedAt: Date;
+  /** when Plaid sent it, where that is known; otherwise when it came */
+  sentAt: Date;
   /** resources that its sender requests besides those that it touches */
   requested: readonly string[];
 }
@@ -36,9 +40,29 @@ export async function waitingOf(
   from: string,
   limit: number,
 ): Promise<WaitingWebhook[]> {
-  type Row = Omit<WaitingWebhook, "receivedAt"> & { received_at: Date };
-  const { rows } = await q.query<Row>(webhooksOf(kind), [integrationId, kind, id, from, limit]);
-  return rows.map(({ received_at: receivedAt, ...webhook }) => ({ ...webhook, receivedAt }));
+  const { rows } = await q.query<WaitingRow>(webhooksOf(kind), [integrationId, kind, id, from, limit]);
+  return rows.map(waiting);
+}
+
+type WaitingRow = Omit<WaitingWebhook, "receivedAt" | "sentAt"> & { received_at: Date; sent_at: Date };
+const waiting = ({ received_at: receivedAt, sent_at: sentAt, ...webhook }: WaitingRow): WaitingWebhook => ({
+  ...webhook,
+  receivedAt,
+  sentAt,
+});
+
+/** Plaid's webhooks with these codes that came about an item in the days before its token, oldest first, unless a run has taken them up. */
+export async function beforeToken(
+  q: Queryable,
+  { integrationId, itemId }: { integrationId: string; itemId: string },
+  codes: readonly string[],
+): Promise<WaitingWebhook[]> {
+  return (await q.query<WaitingRow>(BEFORE_TOKEN, [integrationId, itemId, codes])).rows.map(waiting);
+}
+
+/** Notes that a run has taken them up. `ids` are UUIDs in their order. */
+export async function noteTakenUp(tx: Queryable, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await tx.query(NOTE_TAKEN_UP, [ids, ids[0], ids.at(-1)]);
 }
 
 /** A run may serve a thousand webhooks, so larger bodies are not read. */
@@ -113,6 +137,8 @@ export interface WholeWebhook {
   code: string | null;
   userId: string | null;
   receivedAt: Date;
+  /** when Plaid sent it, where that is known; otherwise when it came */
+  sentAt: Date;
   /** empty where it is no JSON object */
   fields: Readonly<Record<string, unknown>>;
 }
@@ -126,13 +152,14 @@ export async function wholeWebhook(q: Queryable, id: string): Promise<WholeWebho
     code: string | null;
     user_id: string | null;
     received_at: Date;
+    sent_at: Date;
     body: Buffer;
   };
   const [row] = (await q.query<Row>(GET_BODY, [id])).rows;
   if (!row) return null;
-  const { integration_id: integrationId, code, user_id: userId, received_at: receivedAt, body } = row;
+  const { integration_id: integrationId, code, user_id: userId, received_at: receivedAt, sent_at: sentAt, body } = row;
   const subject = subjectIn(row);
-  return { integrationId, subject, code, userId, receivedAt, fields: parseBody(body) ?? {} };
+  return { integrationId, subject, code, userId, receivedAt, sentAt, fields: parseBody(body) ?? {} };
 }
 
 const subjectIn = (row: { subject_kind: string | null; subject_id: string | null }): Subject | null =>

@@ -114,11 +114,11 @@ async function settle(tx: Queryable, vault: Vault, id: string, webhook: WholeWeb
   if (isSuccess && typeof linkToken === "string") await tx.query(UNWATCH, [watchedId(linkToken)]);
 }
 
-/** When the session ended: Plaid's webhook comes then; where none came, Plaid was asked later. */
-function endOf({ fields, receivedAt }: WholeWebhook): Date {
+/** When the session ended: Plaid sends its webhook then; where none came, Plaid was asked later. */
+function endOf({ fields, sentAt }: WholeWebhook): Date {
   const { found_by, finished_at } = fields;
   const at = new Date(found_by === FOUND_BY && typeof finished_at === "string" ? finished_at : Number.NaN);
-  return at < receivedAt ? at : receivedAt;
+  return at < sentAt ? at : sentAt;
 }
 
 /** The session is registered with its user, so that what its runs record has it too. */

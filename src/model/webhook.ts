@@ -45,6 +45,8 @@ export interface NewWebhook {
   webhookCode: string | null;
   environment: string | null;
   receivedAt: Date;
+  /** of a webhook that Tartan journals from Plaid's list: when Plaid sent it */
+  sentAt?: Date;
   /** exactly what arrived, without an access token */
   body: Buffer;
   proof: Proof | null;

@@ -157,6 +157,7 @@ function webhookOf(integrationId: string, row: Undecided, receivedAt: Date): New
     webhookCode: webhook_code,
     environment: storableText(parseBody(body)?.["environment"]),
     receivedAt,
+    sentAt: row.sent_at,
     body,
     proof: null,
   };

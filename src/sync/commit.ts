@@ -10,7 +10,7 @@
 import type { Database, Queryable } from "../database/types.ts";
 import { recordQuietly } from "../events/events.ts";
 import { revealedOf } from "../integrations/reveals.ts";
-import { forgetRequested, markServed, type WaitingWebhook } from "../journal/served.ts";
+import { forgetRequested, markServed, noteTakenUp, type WaitingWebhook } from "../journal/served.ts";
 import { mirroredUser, newCounterparts, type Counterparts } from "../mirror/counterparts.ts";
 import { dropStaged } from "../mirror/stage.ts";
 import type { Subject, Unfit } from "../mirror/types.ts";
@@ -22,10 +22,10 @@ import { settleFullCheck, wrongRows } from "./full-check.ts";
 import { healed, recordHealed } from "./gap.ts";
 import { markDue } from "./marks.ts";
 import { forgetLoops, settleLoops } from "./loops.ts";
-import { noticesAfter } from "./item-news.ts";
+import { leavesRepaired, noticesAfter, repairsSaid } from "./item-news.ts";
 import type { NextNotices } from "./next-notices.ts";
 import { noteRevoked } from "./note-revoked.ts";
-import { forgetNotices, writeNotices } from "./notices.ts";
+import { askAboutItem, forgetNotices, writeNotices } from "./notices.ts";
 import { finish, KEEP_RUN, LOCK } from "./claim-queries.ts";
 import { held, leaseLost } from "./lease.ts";
 import { WEBHOOKS_MAX } from "./queue.ts";
@@ -80,6 +80,7 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
     const counterparts = await counterpartsIn(tx, ending, written, isUserNew);
     await recordQuietly(tx, eventsOf(ending, written, notices, counterparts));
     await noteRevoked(tx, ending, written);
+    if (leavesRepaired(ending, notices)) await askAboutItem(tx, ending.claim);
     await settlePages(tx, ending);
     await settle(tx, ending, written, notices);
     return { info: written.info, healed: changed, wrong: wrong.resources, unfit: unfit ?? [] };
@@ -186,10 +187,11 @@ const isHeldBack = (outcome: Outcome): boolean => "failure" in outcome && outcom
 
 /** Writes update_info and processed_at to the webhooks. */
 async function serve(tx: Queryable, ending: Ending, info: UpdateInfo): Promise<void> {
-  const { claim, decision, served, idle } = ending;
+  const { claim, decision, early, served, idle } = ending;
   // A webhook that does not wait for a failed resource was served in full, even if the run failed otherwise.
   const servedInfo = decision.status === "retrying" ? { ...info, outcome: "synced" } : info;
   await markServed(tx, idsOf(served), servedInfo);
+  await noteTakenUp(tx, idsOf(early));
   for (const outcome of UNREAD) {
     const unread = idle.filter(({ type, code }) => unreadOutcome(claim.kind, type, code) === outcome);
     await markServed(tx, idsOf(unread), { outcome });
@@ -204,7 +206,7 @@ async function settleNotices(tx: Queryable, ending: Ending, next: NextNotices): 
   const { claim, decision, notices } = ending;
   if (claim.kind !== "item" || decision.status === "unlinked") return;
   if (decision.gone) return await forgetNotices(tx, claim.integrationId, claim.id);
-  await writeNotices(tx, claim, notices, next);
+  await writeNotices(tx, claim, notices, next, repairsSaid(ending));
 }
 
 /** Writes the subject's next state. A mark that came during the run leaves it due. */

@@ -42,6 +42,8 @@ export interface Ending {
   webhooks: readonly WaitingWebhook[];
   /** those of `webhooks` that this run serves */
   served: readonly WaitingWebhook[];
+  /** those that came before the token of an item that this run has read first, and what they announced with it */
+  early: readonly WaitingWebhook[];
   /** the bodies of those that announce something to the subject's own resource, by id */
   announcements: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   /** those that touch nothing mirrored */

@@ -53,7 +53,7 @@ const headOf = ({ integrationId, kind, id }: Claim): Head => ({
 });
 
 function derivedEvents(
-  { claim, outcomes, decision, statuses, served, announcements }: Ending,
+  { claim, outcomes, decision, statuses, early, served, announcements }: Ending,
   { applied, noted }: Written,
 ): DerivedEvent[] {
   const root = rootOf(resourcesOf(claim.kind));
@@ -64,7 +64,7 @@ function derivedEvents(
     before: applied.get(rootTable(root)?.name ?? "")?.before ?? null,
     after: read && "read" in read ? read.root : noted,
     first: !statuses.has(root.name),
-    webhooks: served.map((webhook) => ({ ...webhook, body: announcements.get(webhook.id) })),
+    webhooks: [...early, ...served].map((webhook) => ({ ...webhook, body: announcements.get(webhook.id) })),
     gone: decision.gone ? { errorCode: decision.error?.error_code ?? null } : null,
   });
 }

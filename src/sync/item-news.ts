@@ -2,11 +2,12 @@
 import type { Queryable } from "../database/types.ts";
 import type { WaitingWebhook } from "../journal/served.ts";
 import { NOTICE_KINDS, type NoticeKind, type RepairedBy } from "../model/statuses.ts";
-import { knownWebhook } from "../plaid/catalogue.ts";
+import { CATALOGUE, knownWebhook } from "../plaid/catalogue.ts";
 import { rootOf, rootTable, resourcesOf } from "../resources/index.ts";
 import type { Ending, Written } from "./ending.ts";
-import { nextNotices, timeOf, type Announcement, type NextNotices, type Repair } from "./next-notices.ts";
+import { nextNotices, repairs, timeOf, type Announcement, type NextNotices, type Repair } from "./next-notices.ts";
 import { presentAccounts } from "./notices.ts";
+import type { Outcome } from "./types.ts";
 
 /** The resource, and the table, of an item's accounts. */
 const ACCOUNTS = "accounts";
@@ -20,7 +21,7 @@ export async function noticesAfter(tx: Queryable, ending: Ending, written: Writt
   const { claim, decision, notices, outcomes } = ending;
   if (claim.kind !== "item" || decision.gone || decision.status === "unlinked") return UNCHANGED;
   const root = rootOf(resourcesOf(claim.kind));
-  const read = outcomes.find((outcome) => outcome.task.resource === root);
+  const read = outcomeOfRoot(ending);
   const revoked = notices.open.filter(({ kind }) => kind === "account_revoked").map(({ about }) => about);
   const readAccounts = outcomes.some((outcome) => "read" in outcome && outcome.task.resource.name === ACCOUNTS);
   return nextNotices(notices.open, {
@@ -34,11 +35,29 @@ export async function noticesAfter(tx: Queryable, ending: Ending, written: Writt
   });
 }
 
+const outcomeOfRoot = ({ claim, outcomes }: Pick<Ending, "claim" | "outcomes">): Outcome | undefined => {
+  const root = rootOf(resourcesOf(claim.kind));
+  return outcomes.find((outcome) => outcome.task.resource === root);
+};
+
+/**
+ * Whether the run has opened a notice of before a repair and has not asked Plaid about the item, since it only continued a loop for which
+ * the webhooks of both had to wait: then the next run has to ask.
+ */
+export function leavesRepaired(ending: Ending, { open }: NextNotices): boolean {
+  if (ending.claim.kind !== "item" || outcomeOfRoot(ending) !== undefined) return false;
+  const served = new Set(ending.served.map(({ id }) => id));
+  const announced = open.filter(({ webhookId }) => webhookId !== null && served.has(webhookId));
+  return (
+    announced.length > 0 && repairsOf(ending).some((repair) => announced.some((notice) => repairs(repair, notice)))
+  );
+}
+
 const isNotice = (effect: string | null | undefined): effect is NoticeKind =>
   (NOTICE_KINDS as readonly string[]).includes(effect ?? "");
 
-function announcementsOf({ served, announcements }: Ending): Announcement[] {
-  return served.flatMap((webhook) => {
+function announcementsOf({ early, served, announcements }: Ending): Announcement[] {
+  return [...early, ...served].flatMap((webhook) => {
     const effect = knownWebhook(webhook.type, webhook.code)?.effect;
     return isNotice(effect) ? [announcementOf(effect, webhook, announcements.get(webhook.id) ?? {})] : [];
   });
@@ -46,7 +65,7 @@ function announcementsOf({ served, announcements }: Ending): Announcement[] {
 
 function announcementOf(
   kind: NoticeKind,
-  { id: webhookId, type, receivedAt: at }: WaitingWebhook,
+  { id: webhookId, type, sentAt: at }: WaitingWebhook,
   body: Readonly<Record<string, unknown>>,
 ): Announcement {
   const said = { kind, at, webhookId, about: "", until: null, details: {} };
@@ -64,11 +83,16 @@ const textOf = (value: unknown): string =>
 
 const REPAIRED: Readonly<Record<string, RepairedBy>> = { repaired: "login_repaired", updated: "item_updated" };
 
+/** The codes of the webhooks that open or clear a notice. */
+export const NOTICE_CODES: readonly string[] = CATALOGUE.flatMap(({ code, effect, alsoSentAs }) =>
+  isNotice(effect) || REPAIRED[effect ?? ""] ? [code, ...alsoSentAs] : [],
+);
+
 /** Those of all webhooks that wait: a repair counts even while a webhook waits for a resource that this run could not read. */
-function repairsOf({ webhooks, notices }: Ending): Repair[] {
-  const said = webhooks.flatMap(({ type, code, receivedAt: at }) => {
+export const repairsSaid = ({ early, webhooks }: Pick<Ending, "early" | "webhooks">): Repair[] =>
+  [...early, ...webhooks].flatMap(({ type, code, sentAt: at }) => {
     const by = REPAIRED[knownWebhook(type, code)?.effect ?? ""];
     return by === undefined ? [] : [{ by, at }];
   });
-  return notices.repair === null ? said : [...said, notices.repair];
-}
+
+const repairsOf = (ending: Ending): Repair[] => [...repairsSaid(ending), ...ending.notices.repairs];

@@ -83,6 +83,8 @@ export const CLEARED_BY: Readonly<Record<RepairedBy, readonly NoticeKind[]>> = {
 export const DAY_MS = 86_400_000;
 /** Plaid announces the end of a consent and of a connection a week before. */
 const AHEAD_MS = 7 * DAY_MS;
+/** A consent that ends later than so after the announcement of its end was renewed meanwhile. */
+const RENEWED_MS = 14 * DAY_MS;
 /** A consent that is renewed ends months later; a time that differs by less is the same. */
 const SAME_TIME_MS = 3_600_000;
 /** Nothing says that a user will never share a revoked account again. */
@@ -90,7 +92,8 @@ export const REVOKED_SHOWN_MS = 30 * DAY_MS;
 /** Of each kind. */
 const OPEN_MAX = 100;
 
-const keyOf = ({ kind, about }: Pick<Notice, "kind" | "about">): string => `${kind} ${about}`;
+/** What distinguishes the notices of an item. */
+export const keyOf = ({ kind, about }: Pick<Notice, "kind" | "about">): string => `${kind} ${about}`;
 
 export function nextNotices(before: readonly Notice[], news: News): NextNotices {
   const open = new Map(before.map((notice) => [keyOf(notice), notice]));
@@ -120,7 +123,7 @@ function announce(open: Map<string, Notice>, announcement: Announcement, { item,
   const { kind, about, at, webhookId } = announcement;
   const earlier = open.get(keyOf(announcement));
   if (!earlier && [...open.values()].filter((notice) => notice.kind === kind).length >= OPEN_MAX) return;
-  const details = { ...announcement.details, ...earlier?.details };
+  const details = { ...earlier?.details, ...announcement.details };
   if (kind === "permissions_required") details.listed ??= item === null || lists(item, about);
   open.set(keyOf(announcement), {
     kind,
@@ -128,28 +131,37 @@ function announce(open: Map<string, Notice>, announcement: Announcement, { item,
     since: earlier?.since ?? at,
     announcedAt: at,
     webhookId,
-    ...untilOf(announcement, details, consentEnd(item, now)),
+    ...untilOf(announcement, details, knownEnd(announcement, earlier, consentEnd(item, now))),
   });
+}
+
+/** The time of what an announcement warns of where the announcement has none: that of /item/get, or of an earlier announcement. */
+function knownEnd({ kind, at }: Announcement, earlier: Notice | undefined, consentEnds: Date | null): Date | null {
+  if (kind === "consent_expiring" && consentEnds !== null && consentEnds.getTime() <= at.getTime() + RENEWED_MS)
+    return consentEnds;
+  if (!earlier?.until || earlier.details.estimated) return null;
+  return earlier.until > at ? earlier.until : null;
 }
 
 function untilOf(
   { kind, at, until }: Announcement,
   details: NoticeDetails,
-  consentEnds: Date | null,
+  knownFrom: Date | null,
 ): Pick<Notice, "until" | "details"> {
   if (kind === "account_revoked") return { until: new Date(at.getTime() + REVOKED_SHOWN_MS), details };
   if (kind !== "consent_expiring" && kind !== "disconnect_pending") return { until: null, details };
   const { estimated: _, ...said } = details;
-  const known = until ?? (kind === "consent_expiring" ? consentEnds : null);
+  const known = until ?? knownFrom;
   if (known !== null) return { until: known, details: said };
   return { until: new Date(at.getTime() + AHEAD_MS), details: { ...said, estimated: true } };
 }
 
-const clears = ({ by, at }: Repair, notice: Notice, { item, now }: News): boolean =>
-  CLEARED_BY[by].includes(notice.kind) &&
-  notice.announcedAt <= at &&
-  isWell(item) &&
-  !(notice.kind === "consent_expiring" && endsStill(notice, item, now));
+/** Whether the repair came after what the notice says, and is about that. Whether it counts is for Plaid to say. */
+export const repairs = ({ by, at }: Repair, { kind, announcedAt }: Notice): boolean =>
+  CLEARED_BY[by].includes(kind) && announcedAt <= at;
+
+const clears = (repair: Repair, notice: Notice, { item, now }: News): boolean =>
+  repairs(repair, notice) && isWell(item) && !(notice.kind === "consent_expiring" && endsStill(notice, item, now));
 
 /** Plaid answered, and names no error for which the user must act or that ended the item. */
 export const isWell = (item: Item | null): item is Item => item !== null && !needsUser(item["error"]);
@@ -167,10 +179,13 @@ function consentEnd(item: Item | null, now: Date): Date | null {
   return time !== null && time > now ? time : null;
 }
 
-/** An instant of Plaid's; null for what is none. */
+/** The end of the year 9999. Postgres refuses instants that are far from ours, which would fail each run of the item. */
+const LAST_MS = 253_402_300_799_999;
+
+/** An instant of Plaid's; null for what is none, or before 1970 or after the year 9999. */
 export function timeOf(value: unknown): Date | null {
   const time = typeof value === "string" ? new Date(value) : null;
-  return time === null || Number.isNaN(time.getTime()) ? null : time;
+  return time !== null && time.getTime() >= 0 && time.getTime() <= LAST_MS ? time : null;
 }
 
 const hasMoved = ({ until }: Notice, ends: Date): boolean =>
@@ -187,14 +202,16 @@ function noticeConsent(open: Map<string, Notice>, { item, now }: News): Notice[]
   if (ends === null || ends.getTime() > now.getTime() + AHEAD_MS) return [];
   const key = keyOf({ kind: "consent_expiring", about: "" });
   const earlier = open.get(key);
+  // Nothing to write.
+  if (earlier?.until?.getTime() === ends.getTime() && !earlier.details.estimated) return [];
   const notice: Notice = {
     kind: "consent_expiring",
     about: "",
     since: now,
     announcedAt: now,
-    details: {},
     webhookId: null,
     ...earlier,
+    details: {},
     until: ends,
   };
   open.set(key, notice);
@@ -212,7 +229,8 @@ function endOf(notice: Notice, news: News, earlier: boolean): NoticeEnd | null {
     return "noticed";
   if (!isWell(item)) return null;
   const ofLogin = notice.kind === "consent_expiring" || notice.kind === "disconnect_pending";
-  if (ofLogin && earlier && needsUser(before?.["error"])) return "noticed";
+  const isStill = notice.kind === "consent_expiring" && endsStill(notice, item, now);
+  if (ofLogin && earlier && !isStill && needsUser(before?.["error"])) return "noticed";
   return notice.until !== null && notice.until <= now ? "passed" : null;
 }
 

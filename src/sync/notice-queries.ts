@@ -5,13 +5,13 @@ const statement = (name: string, text: string): Statement => ({ name: `sync_${na
 
 const ITEM = "integration_id = $1 and item_id = $2";
 
-/** The open notices of an item, and its latest repair. */
+/** The open notices of an item, and its latest repairs. */
 export const NOTICES = statement(
   "notices",
   `
-select kind, about, since, announced_at, until, details, webhook_id from sync.notices where ${ITEM}
+select null as repaired_by, kind, about, since, announced_at, until, details, webhook_id from sync.notices where ${ITEM}
 union all
-select null, '', repaired_at, repaired_at, null, '{}', null from sync.repairs where ${ITEM}`,
+select repaired_by, null, '', repaired_at, repaired_at, null, '{}', null from sync.repairs where ${ITEM}`,
 );
 
 /** Deletes those whose kind and subject are not among $3 and $4. */
@@ -25,7 +25,7 @@ export const KEEP_NOTICES = statement(
   `
 insert into sync.notices (integration_id, item_id, kind, about, since, announced_at, until, details, webhook_id)
 select $1, $2, n.* from unnest($3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::jsonb[], $9::uuid[]) n
-on conflict (integration_id, item_id, kind, about) do update set
+on conflict (integration_id, item_id, kind, about) do update set since = excluded.since,
   announced_at = excluded.announced_at, until = excluded.until, details = excluded.details, webhook_id = excluded.webhook_id`,
 );
 
@@ -38,25 +38,26 @@ export const PRESENT_ACCOUNTS = statement(
 export const FORGET_OLD_REPAIRS = statement(
   "forget_old_repairs",
   `delete from sync.repairs where ctid = any (array(
-    select ctid from sync.repairs where repaired_at < now() - interval '7 days' limit 5000))`,
+    select ctid from sync.repairs where repaired_at < now() - interval '8 days' limit 5000))`,
 );
 
 /** Deletes all that an item has. */
 export const FORGET_NOTICES = `delete from sync.notices where ${ITEM}`;
 export const FORGET_REPAIRS = `delete from sync.repairs where ${ITEM}`;
 
-/** $3: when; null: now. In milliseconds, as a run reads it. */
+/** $3: by what; $4: when, null: now. In milliseconds, as a run reads it. */
 export const KEEP_REPAIR = statement(
   "keep_repair",
   `
-insert into sync.repairs (integration_id, item_id, repaired_at) values ($1, $2, date_trunc('milliseconds', coalesce($3::timestamptz, clock_timestamp())))
-on conflict (integration_id, item_id) do update set repaired_at = greatest(sync.repairs.repaired_at, excluded.repaired_at)`,
+insert into sync.repairs (integration_id, item_id, repaired_by, repaired_at)
+values ($1, $2, $3, date_trunc('milliseconds', coalesce($4::timestamptz, clock_timestamp())))
+on conflict (integration_id, item_id, repaired_by) do update set repaired_at = greatest(sync.repairs.repaired_at, excluded.repaired_at)`,
 );
 
-/** An item that fails is tried again anyway. */
+/** An item that fails is tried again anyway. One that waits for a product of Plaid's is not asked about until then. */
 const AT_REST = `
   join sync.subjects s on s.integration_id = n.integration_id and s.kind = 'item' and s.id = n.item_id
-    and s.due_at is null and s.status not in ('ended', 'unlinked')
+    and (s.due_at is null or (s.status = 'waiting' and s.lease_token is null)) and s.status not in ('ended', 'unlinked')
   join tartan.items i on i.integration_id = n.integration_id and i.item_id = n.item_id and i.access_token_sealed is not null`;
 
 /**

@@ -3,9 +3,9 @@
  * own transaction, after it has locked the subject.
  */
 import type { Queryable } from "../database/types.ts";
-import type { NoticeKind } from "../model/statuses.ts";
+import type { NoticeKind, RepairedBy } from "../model/statuses.ts";
 import { markDue } from "./marks.ts";
-import type { NextNotices, Notice, NoticeDetails, Repair } from "./next-notices.ts";
+import { keyOf, type NextNotices, type Notice, type NoticeDetails, type Repair } from "./next-notices.ts";
 import {
   CLEAR_NOTICES,
   FORGET_NOTICES,
@@ -23,13 +23,14 @@ import { EVERYTHING } from "../model/webhook.ts";
 /** What a run of an item finds at its start. */
 export interface KnownNotices {
   open: readonly Notice[];
-  /** the latest session of Link in update mode */
-  repair: Repair | null;
+  /** the latest of each kind within eight days */
+  repairs: readonly Repair[];
 }
 
-const NONE: KnownNotices = { open: [], repair: null };
+const NONE: KnownNotices = { open: [], repairs: [] };
 
 interface Row {
+  repaired_by: RepairedBy | null;
   kind: NoticeKind | null;
   about: string;
   since: Date;
@@ -42,26 +43,30 @@ interface Row {
 export async function readNotices(q: Queryable, { integrationId, kind, id }: Claim): Promise<KnownNotices> {
   if (kind !== "item") return NONE;
   const { rows } = await q.query<Row>(NOTICES, [integrationId, id]);
-  const repaired = rows.find((row) => row.kind === null);
   return {
-    open: rows.flatMap(({ kind: of, announced_at: announcedAt, webhook_id: webhookId, ...row }) =>
-      of === null ? [] : [{ ...row, kind: of, announcedAt, webhookId }],
+    open: rows.flatMap(({ kind: of, about, since, until, details, announced_at: announcedAt, webhook_id: webhookId }) =>
+      of === null ? [] : [{ kind: of, about, since, until, details, announcedAt, webhookId }],
     ),
-    repair: repaired ? { by: "link_session", at: repaired.since } : null,
+    repairs: rows.flatMap(({ repaired_by: by, since: at }) => (by === null ? [] : [{ by, at }])),
   };
 }
 
-/** Writes what the run changed. The caller has locked the subject. */
+/** Writes what the run changed, and the repairs that it was told of. The caller has locked the subject. */
 export async function writeNotices(
   tx: Queryable,
   { integrationId, id }: Claim,
   before: KnownNotices,
-  { open, cleared }: NextNotices,
+  { open }: Pick<NextNotices, "open">,
+  repairs: readonly Repair[],
 ): Promise<void> {
   const item = [integrationId, id];
+  for (const { by, at } of repairs)
+    if (!before.repairs.some((known) => known.by === by && known.at >= at))
+      await tx.query(KEEP_REPAIR, [...item, by, at]);
   const kept = new Set(before.open);
   const written = open.filter((notice) => !kept.has(notice));
-  if (cleared.some(({ notice }) => kept.has(notice)))
+  const left = new Set(open.map(keyOf));
+  if (before.open.some((notice) => !left.has(keyOf(notice))))
     await tx.query(CLEAR_NOTICES, [...item, open.map(({ kind }) => kind), open.map(({ about }) => about)]);
   if (written.length === 0) return;
   await tx.query(KEEP_NOTICES, [
@@ -86,7 +91,7 @@ export async function presentAccounts(
   return new Set(rows.map(({ account_id }) => account_id));
 }
 
-/** Forgets repairs of a week ago. Until then a webhook of before the repair may still be served, and opens no notice. */
+/** Forgets repairs of eight days ago. Until then a webhook of before the repair may still come, and opens no notice. */
 export async function forgetOldRepairs(q: Queryable): Promise<void> {
   await q.query(FORGET_OLD_REPAIRS);
 }
@@ -112,12 +117,18 @@ export interface RepairedItem {
  */
 export async function repaired(tx: Queryable, { integrationId, itemId, at }: RepairedItem): Promise<void> {
   await markDue(tx, [{ integrationId, kind: "item", id: itemId, requested: [EVERYTHING] }]);
-  await tx.query(KEEP_REPAIR, [integrationId, itemId, at ?? null]);
+  await tx.query(KEEP_REPAIR, [integrationId, itemId, "link_session", at ?? null]);
 }
 
 /** The item's own row is all that the run has to read. */
 const REQUESTED = ["items"];
 const AT_ONCE = 500;
+
+/** Makes the item due, so that a run asks Plaid about it. */
+export const askAboutItem = (
+  tx: Queryable,
+  { integrationId, id }: Pick<Claim, "integrationId" | "id">,
+): Promise<void> => markDue(tx, [{ integrationId, kind: "item", id, requested: REQUESTED }]);
 
 /** Makes the items due whose notices have to be looked at since time has passed. @returns how many */
 export async function markOverdue(q: Queryable): Promise<number> {

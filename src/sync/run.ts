@@ -9,7 +9,7 @@
 import type { Database } from "../database/types.ts";
 import type { Hint } from "../events/hint.ts";
 import { enablingOf } from "../integrations/reveals.ts";
-import { bodiesOf, type WaitingWebhook } from "../journal/served.ts";
+import { beforeToken, bodiesOf, type WaitingWebhook } from "../journal/served.ts";
 import type { Logger } from "../logger.ts";
 import { resourcesOf, rootOf, touches } from "../resources/index.ts";
 import type { Reader } from "./ask.ts";
@@ -20,6 +20,7 @@ import type { Ending, ResourceStatus } from "./ending.ts";
 import { stillFollowed } from "./followed.ts";
 import { comparing, withComparison } from "./full-check.ts";
 import { stillHeals } from "./gap.ts";
+import { NOTICE_CODES } from "./item-news.ts";
 import { onlyGoesOn, readLoopsOf } from "./loops.ts";
 import { withoutMalformed } from "./malformed.ts";
 import { readNotices } from "./notices.ts";
@@ -100,6 +101,7 @@ async function endingOf(
   const decision = { ...healing, pending: stillFollowed(claim, healing) };
   const waiting = new Set(webhooks.filter((webhook) => touchesRetried(webhook, claim, decision)).map(({ id }) => id));
   const served = webhooks.filter((webhook) => !waiting.has(webhook.id) && !idle.includes(webhook));
+  const early = await earlyWebhooks(database, given, outcomes);
   return {
     ...given,
     scope: opened?.scope ?? scopeOf(claim, null),
@@ -108,23 +110,33 @@ async function endingOf(
     outcomes,
     decision,
     served,
-    announcements: await announcementsAmong(database, claim, served),
+    early,
+    announcements: await announcementsAmong(database, claim, [...early, ...served]),
     tookMs,
   };
+}
+
+/** The webhooks about an item that came before its token, in the run that reads the item first. */
+async function earlyWebhooks(
+  database: Database,
+  { claim: { integrationId, kind, id: itemId }, statuses }: Pick<Ending, "claim" | "statuses">,
+  outcomes: readonly Outcome[],
+): Promise<WaitingWebhook[]> {
+  const root = rootOf(resourcesOf(kind));
+  if (kind !== "item" || !root || statuses.has(root.name)) return [];
+  const isRead = outcomes.some((outcome) => "read" in outcome && outcome.task.resource === root);
+  return isRead ? await beforeToken(database, { integrationId, itemId }, NOTICE_CODES) : [];
 }
 
 /** The bodies of the webhooks that say what no answer of Plaid's has. */
 async function announcementsAmong(
   database: Database,
   { kind }: Claim,
-  served: readonly WaitingWebhook[],
+  webhooks: readonly WaitingWebhook[],
 ): Promise<Ending["announcements"]> {
   const { announcedBy = [] } = rootOf(resourcesOf(kind)) ?? {};
-  const announcing = served.filter(({ type, code }) => touches(announcedBy, type, code));
-  return await bodiesOf(
-    database,
-    announcing.map(({ id }) => id),
-  );
+  const announcing = webhooks.filter(({ type, code }) => touches(announcedBy, type, code));
+  return await bodiesOf(database, announcing.map(({ id }) => id).toSorted());
 }
 
 async function readStatuses(

@@ -13,6 +13,7 @@ import {
   PUBLIC_TOKEN_REASONS,
   PUBLIC_TOKEN_STATUSES,
   NOTICE_KINDS,
+  REPAIRS,
   STORED_DELIVERY_STATUSES,
 } from "../../src/model/statuses.ts";
 import { SOURCES } from "../../src/model/webhook.ts";
@@ -33,6 +34,7 @@ test.for<[string, string, readonly string[]]>([
   ["linking.public_tokens", "status", PUBLIC_TOKEN_STATUSES],
   ["linking.public_tokens", "reason", PUBLIC_TOKEN_REASONS],
   ["sync.notices", "kind", NOTICE_KINDS],
+  ["sync.repairs", "repaired_by", REPAIRS],
   ["relay.destinations", "ordering", ORDERINGS],
   ["relay.signing_keys", "scheme", SIGNING_SCHEMES],
   ["relay.deliveries", "form", FORMS],

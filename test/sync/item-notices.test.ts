@@ -2,12 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
-import { markOverdue, repaired } from "../../src/sync/notices.ts";
+import { markOverdue } from "../../src/sync/notices.ts";
 import { markAll } from "../support/mark.ts";
 import { webhook } from "../support/webhook.ts";
-import { startWorld, type Item, type World } from "../support/world/index.ts";
-import { openEventReader, typesOf, type EventReader, type RecordedEvent } from "./event-reader.ts";
-import { answering, gated } from "./support.ts";
+import { startWorld, type World } from "../support/world/index.ts";
+import { openEventReader, typesOf, type EventReader } from "./event-reader.ts";
+import { clearedIn, noticeTools } from "./notice-tools.ts";
+import { gated } from "./support.ts";
 
 let world: World<"sync">;
 let reader: EventReader;
@@ -17,49 +18,10 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-/** Plaid's answers of /item/get, with these fields of the item. */
-let said: Record<string, unknown> = {};
-const run = async (): Promise<void> => {
-  const worker = await world.sync.start({
-    // A test says when a failure is tried again.
-    delays: { retryMs: 600_000, retryMaxMs: 600_000 },
-    clientFor: answering("/item/get", (page) => ({ ...page, item: { ...(page["item"] as object), ...said } })),
-  });
-  await worker.idle();
-  await worker[Symbol.asyncDispose]();
-};
-/** What a webhook, or its absence, leads to. */
-async function after({ item_id }: Item, doing: () => Promise<unknown>): Promise<RecordedEvent[]> {
-  const before = (await reader.eventsOf(item_id)).length;
-  await doing();
-  await run();
-  return await reader.eventsOf(item_id, before);
-}
-async function arrives(
-  { item_id }: Item,
-  webhookCode: string,
-  fields: object = {},
-  webhookType = "ITEM",
-): Promise<void> {
-  const body = Buffer.from(JSON.stringify(fields));
-  await append(world.database, [
-    webhook({ integrationId: world.integration.id, itemId: item_id, webhookType, webhookCode, body }),
-  ]);
-  await markAll(world.database);
-}
-const noticesOf = async ({ item_id }: Item): Promise<Record<string, unknown>[]> =>
-  (
-    await world.database.query<Record<string, unknown>>(
-      "select kind, since, until, product, account_id from plaid.item_notices where item_id = $1 order by kind",
-      [item_id],
-    )
-  ).rows;
-const kindsOf = async (item: Item): Promise<unknown[]> => (await noticesOf(item)).map(({ kind }) => kind);
-const clearedIn = (events: readonly RecordedEvent[]): unknown[] =>
-  events.filter(({ type }) => type === "item.notice_cleared").map(({ data }) => [data["kind"], data["by"]]);
-const inDays = (days: number): Date => new Date(Date.now() + days * 86_400_000);
-const finishesLink = ({ item_id: itemId }: Item) =>
-  world.database.transaction((tx) => repaired(tx, { integrationId: world.integration.id, itemId }));
+const { say, run, after, arrives, noticesOf, kindsOf, inDays, finishesLink } = noticeTools(
+  () => world,
+  () => reader,
+);
 
 describe("a warning", () => {
   it("PENDING_DISCONNECT is a notice with its time until Plaid sends LOGIN_REPAIRED, and one event says that it went", async () => {
@@ -152,13 +114,13 @@ describe("a warning", () => {
 describe("time", () => {
   it("a consent that ends within a week is announced although no webhook came, and the notice goes when it was renewed", async () => {
     const item = await world.sync.synced(1);
-    said = { consent_expiration_time: inDays(30).toISOString() };
+    say({ consent_expiration_time: inDays(30).toISOString() });
     await after(item, () => arrives(item, "ERROR"));
     expect(await noticesOf(item)).toEqual([]);
     expect(await markOverdue(world.database)).toBe(0);
     // Three weeks and a half pass.
     const ends = inDays(5).toISOString();
-    said = { consent_expiration_time: ends };
+    say({ consent_expiration_time: ends });
     await world.database.query("update plaid.items set consent_expiration_time = $2 where item_id = $1", [
       item.item_id,
       ends,
@@ -174,11 +136,11 @@ describe("time", () => {
     });
     expect(await noticesOf(item)).toMatchObject([{ kind: "consent_expiring", until: new Date(ends) }]);
     expect(await markOverdue(world.database)).toBe(0);
-    said = { consent_expiration_time: inDays(180).toISOString() };
+    say({ consent_expiration_time: inDays(180).toISOString() });
     expect(clearedIn(await after(item, () => arrives(item, "UPDATED")))).toEqual([
       ["consent_expiring", "item_updated"],
     ]);
-    said = {};
+    say({});
   });
 
   it("a disconnection whose time has passed is looked at: the warning goes where the item is well, and stays where its user must act", async () => {
@@ -222,9 +184,9 @@ describe("what Plaid shows", () => {
     const item = await world.sync.synced(1);
     await after(item, () => arrives(item, "PRODUCT_PERMISSIONS_REQUIRED", {}, "IDENTITY"));
     expect(await kindsOf(item)).toEqual(["permissions_required"]);
-    said = { consented_products: ["transactions", "identity"] };
+    say({ consented_products: ["transactions", "identity"] });
     expect(clearedIn(await after(item, () => arrives(item, "ERROR")))).toEqual([["permissions_required", "noticed"]]);
-    said = {};
+    say({});
   });
 });
 

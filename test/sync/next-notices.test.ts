@@ -1,6 +1,6 @@
 /** Which notices an item has after a run. Pure: the paths through webhooks and Plaid are in item-notices.test.ts. */
 import { describe, expect, it } from "vitest";
-import { nextNotices, type Announcement, type News, type Notice } from "../../src/sync/next-notices.ts";
+import { nextNotices, timeOf, type Announcement, type News, type Notice } from "../../src/sync/next-notices.ts";
 
 const at = (days: number): Date => new Date(Date.UTC(2026, 10, 1) + days * 86_400_000);
 const NOW = at(10);
@@ -142,6 +142,36 @@ describe("the end of a consent", () => {
   });
 });
 
+describe("the time of a consent", () => {
+  const ends = (days: number) => ({ ...WELL, consent_expiration_time: at(days).toISOString() });
+
+  it("a login that works again ends no warning of a consent that still ends within a week", () => {
+    const open = [notice("consent_expiring", { until: at(12) })];
+    expect(after(open, { before: BROKEN, item: ends(12) })).toEqual({
+      open: ["consent_expiring"],
+      cleared: [],
+      noticed: [],
+    });
+  });
+
+  it("a notice of which Plaid says nothing new is the same one, and a guess gives way to the time that Plaid names", () => {
+    const [exact, guess] = [{}, { estimated: true as const }].map((details) =>
+      notice("consent_expiring", { until: at(16), details }),
+    ) as [Notice, Notice];
+    expect(nextNotices([exact], news({ item: ends(16) })).open[0]).toBe(exact);
+    expect(nextNotices([guess], news({ item: ends(16) })).open[0]).toEqual({ ...guess, details: {} });
+  });
+
+  it("the announcement of a consent that was renewed before the run is no warning, though it names no time", () => {
+    const announcements = [announced("consent_expiring")];
+    expect(after([], { item: ends(190), announcements })).toEqual({
+      open: [],
+      cleared: ["consent_expiring noticed"],
+      noticed: [],
+    });
+  });
+});
+
 describe("what Plaid answers", () => {
   it("a warning whose time has passed goes where the item is well, and stays where it is not", () => {
     const past = [notice("disconnect_pending", { until: at(9) }), notice("account_revoked", { until: at(9) })];
@@ -188,6 +218,19 @@ describe("an announcement", () => {
     ).toMatchObject({
       until: at(16),
     });
+  });
+
+  it("a second announcement has its own reason, and keeps the time of the first where it names none", () => {
+    const open = [notice("disconnect_pending", { until: at(12), details: { reason: "INSTITUTION_MIGRATION" } })];
+    const details = { reason: "INSTITUTION_TOKEN_EXPIRATION" };
+    const again = [announced("disconnect_pending", { details })];
+    expect(nextNotices(open, news({ announcements: again })).open).toMatchObject([{ until: at(12), details }]);
+  });
+
+  it("an instant that Postgres would refuse is none", () => {
+    expect(timeOf("2026-11-20T09:00:00Z")).toEqual(new Date("2026-11-20T09:00:00Z"));
+    for (const text of ["-271821-04-20T00:00:00Z", "+275760-09-13T00:00:00Z", "soon", 7])
+      expect(timeOf(text)).toBeNull();
   });
 
   it("an item has at most a hundred notices of a kind", () => {

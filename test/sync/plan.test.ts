@@ -12,6 +12,7 @@ const waiting = (type: string | null, code: string | null, requested: string[] =
   type,
   code,
   receivedAt: new Date(),
+  sentAt: new Date(),
   requested,
 });
 const plan = (

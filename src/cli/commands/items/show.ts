@@ -56,8 +56,8 @@ export async function showItem({ database }: Core, itemId: string, { json }: { j
 }
 
 const NEVER_LINKED = `
-Webhooks of this item came, and its access token has not. They are kept, and served once your backend posts ITEM/CREATED
-with the token to the intake URL (or: npx tartan items add).`;
+Webhooks of this item came, and its access token has not. They are kept. Once your backend posts ITEM/CREATED with the token
+to the intake URL (or: npx tartan items add), Tartan reads the whole item and takes up what Plaid announced in the last eight days.`;
 
 /** Where Plaid sends the item's webhooks, if that is a problem. */
 const webhooksOf = ({ webhook_url, webhook_url_is_intake, verified_at }: ItemState): string | null => {
