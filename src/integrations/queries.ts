@@ -196,7 +196,8 @@ export const NOTE_ROTATION = `
   where integration_id = $1 and item_id = $2 and access_token_sealed is not null
   on conflict (integration_id, item_id) do update set id = excluded.id, began_at = now()
   returning id`;
-export const HOLD_ITEM = "select from tartan.items where integration_id = $1 and item_id = $2 for update";
+/** Not `for update`: rows that name the item, such as what a run notes of it, need not wait. */
+export const HOLD_ITEM = "select from tartan.items where integration_id = $1 and item_id = $2 for no key update";
 /** $3 the rotation. Has a row while it is under way. */
 export const HOLD_ROTATION = `
   select id from tartan.token_rotations where integration_id = $1 and item_id = $2 and id = $3 for update`;

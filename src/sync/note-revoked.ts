@@ -1,6 +1,6 @@
 /**
- * Notes what a user has withdrawn, in the commit of the run that learned of it, where the integration erases such data. An account is
- * noted as Plaid's webhook names it; it is erased only once Plaid's own list of accounts lacks it.
+ * Notes what a user has withdrawn, in the commit of the run that learned of it, where the integration erases such data. It is noted as
+ * Plaid's webhook says; an item is erased only once Plaid refuses it, an account once Plaid's own list of accounts lacks it.
  */
 import type { Queryable } from "../database/types.ts";
 import { erasedAccounts, noteRevocations, revisitRevocations } from "../integrations/revocations.ts";
@@ -17,11 +17,12 @@ const ID_MAX = 200;
 const CURRENT = `select account_id as id from plaid.accounts
   where integration_id = $1 and item_id = $2 and account_id = any ($3::text[]) and removed_at is null`;
 
+const isAnnounced = ({ served }: Pick<Ending, "served">): boolean =>
+  served.some(({ type, code }) => type === "ITEM" && code === PERMISSION);
+
 /** Whether Plaid no longer has the item because its user has withdrawn the permission. */
 export const isWithdrawn = ({ decision, served }: Pick<Ending, "decision" | "served">): boolean =>
-  decision.gone &&
-  (decision.error?.error_code === PERMISSION ||
-    served.some(({ type, code }) => type === "ITEM" && code === PERMISSION));
+  decision.gone && (decision.error?.error_code === PERMISSION || isAnnounced({ served }));
 
 export async function noteRevoked(tx: Queryable, ending: Ending, { applied }: Written): Promise<void> {
   const { claim, decision, erasesRevoked } = ending;
@@ -31,7 +32,9 @@ export async function noteRevoked(tx: Queryable, ending: Ending, { applied }: Wr
     if (isWithdrawn(ending)) await noteRevocations(tx, item, [null], claim.claimedAt);
     return;
   }
-  await noteRevocations(tx, item, withdrawnAccounts(ending), claim.claimedAt);
+  // Plaid may still answer for a while, and refuse the item later with another error.
+  const withdrawn = [...(isAnnounced(ending) ? [null] : []), ...withdrawnAccounts(ending)];
+  await noteRevocations(tx, item, withdrawn, claim.claimedAt);
   if ([...applied.values()].some(({ changes }) => changes.added > 0)) await revisit(tx, item);
 }
 

@@ -3,7 +3,7 @@ import type { Queryable } from "../database/types.ts";
 import { forgetLoopsOf } from "./forget.ts";
 import { FORGET_FULL_CHECK } from "./full-check-queries.ts";
 
-/** Plaid may list an account for a while after its user withdrew it, so its list counts once it is so much younger than the webhook. */
+/** Plaid may list an account for a while after its user withdrew it, so a reading counts once it is so much younger than the webhook. */
 const LISTED_STILL = "interval '1 day'";
 /** Locks the subject: a run that is about to commit has committed. $3 an account or null, $4 when it was noted. */
 const HOLD = `
@@ -57,8 +57,7 @@ export async function holdWithdrawn(
   if (subject.busy) return "busy";
   // After it is unlinked, no reading will say otherwise.
   if (subject.status === "unlinked") return "gone";
-  if (accountId === null) return subject.status === "ended" ? "gone" : "there";
-  if (!subject.shown) return "gone";
+  if (accountId === null ? subject.status === "ended" : !subject.shown) return "gone";
   return subject.confirmed ? "there" : "unconfirmed";
 }
 

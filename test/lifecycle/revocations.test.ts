@@ -88,6 +88,17 @@ it("an item whose permission was withdrawn keeps its own row and its end, and ev
   expect(rows).toEqual([{ action: "item.data_erased" }]);
 });
 
+it("an item that Plaid refuses only some time after its user withdrew the permission is erased then, whatever the error", async () => {
+  const item = await linked();
+  await told(item, "", "USER_PERMISSION_REVOKED");
+  expect(await erase()).toBe(0);
+  await support.removedAtPlaid(world, item);
+  await reader.notifyAndWork(item, "LOGIN_REPAIRED");
+  await world.database.query("update tartan.revocations set look_at = now()");
+  expect(await erase()).toBe(1);
+  expect([...(await written(item.item_id)).keys()]).toEqual(["plaid.items", "webhooks", "events"]);
+});
+
 it("with the policy keep, the rows of a withdrawn item stay with removed_at", async () => {
   const item = await linked();
   await policy("keep");
@@ -229,13 +240,7 @@ it("a note that waits keeps nothing from being dispatched, and one that fails is
     await tx.query(take("dispatch"));
     expect(await erase()).toBe(0);
   });
-  const postponed = async (): Promise<boolean[]> =>
-    (
-      await database.query<{ later: boolean }>(
-        "select look_at > now() as later from tartan.revocations where item_id = $1",
-        [item.item_id],
-      )
-    ).rows.map(({ later }) => later);
+  const postponed = () => support.postponed(world, item.item_id);
   expect(await postponed()).toEqual([true]);
   await database.query("update tartan.revocations set look_at = now()");
   const transaction = () => Promise.reject(new Error("failing"));

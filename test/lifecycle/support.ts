@@ -107,3 +107,17 @@ export async function told(
   await markAll(world.database);
   await reader.work();
 }
+
+/** Removes an item at Plaid, as another system of yours may. */
+export async function removedAtPlaid({ simulator }: World<"simulator">, { access_token }: Item): Promise<void> {
+  const { url, clientId: client_id, secret } = simulator;
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ client_id, secret, access_token });
+  await fetch(`${url}/item/remove`, { method: "POST", headers, body });
+}
+
+/** Of each note of what an item's user has withdrawn, whether it waits. */
+export async function postponed({ database }: Pick<World, "database">, itemId: string): Promise<boolean[]> {
+  const statement = "select look_at > now() as later from tartan.revocations where item_id = $1";
+  return (await database.query<{ later: boolean }>(statement, [itemId])).rows.map(({ later }) => later);
+}
