@@ -7,22 +7,26 @@
  *
  * Each batch is a transaction that holds the lock `retention`, which those share who schedule deliveries of old webhooks.
  */
+import { systemClock } from "../clock.ts";
 import { cancellableTransaction } from "../database/cancellable.ts";
+import { sqlStateOf } from "../database/failures.ts";
 import { take } from "../database/locks.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import {
+  BEGIN_REWRITE,
+  COPY_WEEK,
+  END_REWRITE,
+  EXCHANGE_WEEK,
   FORGET_KEPT,
   FORGET_PRUNED_WEEKS,
   KEEP_BODIES,
   KEPT_BODIES,
   NOTE_SEEN,
-  NOTE_TRIED,
   PRUNE_BODIES,
-  REWRITE_WEEK,
+  SHORTEST_LOCK_WAIT,
   UNSEEN_BODIES,
   WEEKS_TO_REWRITE,
 } from "./body-queries.ts";
-import { SHORT_LOCK_WAIT } from "./queries.ts";
 import type { NeedsWebhooks } from "./retention.ts";
 
 export interface OldBodies {
@@ -35,6 +39,10 @@ export interface OldBodies {
 const ROWS_AT_ONCE = 5000;
 /** Postgres reads each body to hash it. A batch is larger only where a single body is. */
 const BYTES_AT_ONCE = 64 * 1024 * 1024;
+/** Where a transaction of somebody is in the way, it is mostly over in a moment. */
+const EXCHANGES = 3;
+const AGAIN_MS = 500;
+const LOCK_NOT_AVAILABLE = "55P03";
 const LEAST_UUID = "00000000-0000-0000-0000-000000000000";
 
 interface Candidate {
@@ -61,9 +69,8 @@ export async function pruneBodies(bodies: OldBodies, signal?: AbortSignal): Prom
   const { rows } = await inTransaction((tx) => tx.query<{ week: string }>(WEEKS_TO_REWRITE, [bodies.days]));
   const failures: unknown[] = [];
   for (const { week } of rows) {
-    await inTransaction((tx) => tx.query(NOTE_TRIED, [week]));
     // A week that somebody reads for long, or that takes too long, does not stop the others.
-    await inTransaction((tx) => rewrite(tx, week)).catch((error: unknown) => {
+    await rewrite(bodies.database, week, signal).catch((error: unknown) => {
       signal?.throwIfAborted();
       failures.push(error);
     });
@@ -102,8 +109,35 @@ function withinBytes(candidates: readonly Candidate[]): number {
   return beyond === -1 ? candidates.length : beyond;
 }
 
-async function rewrite(tx: Queryable, week: string): Promise<void> {
-  await tx.query(SHORT_LOCK_WAIT);
-  await tx.query(take("partitions"));
-  await tx.query(REWRITE_WEEK, [week]);
+/** The three steps of rewriting a week, which sql/0029_journal_bodies.sql describes. */
+async function rewrite(database: Database, week: string, signal: AbortSignal | undefined): Promise<void> {
+  const step = async <Row>(statement: string, values: readonly unknown[]) =>
+    await cancellableTransaction(database, signal, async (tx) => {
+      await tx.query(SHORTEST_LOCK_WAIT);
+      await tx.query(take("partitions"));
+      return await tx.query<Row>(statement, values);
+    });
+  const [begun] = (await step<{ file: number | null }>(BEGIN_REWRITE, [week])).rows;
+  if (!begun || begun.file === null) return;
+  try {
+    // Holds no lock for which others wait.
+    await cancellableTransaction(database, signal, (tx) => tx.query(COPY_WEEK, [week]));
+    for (let attempt = 1; ; attempt += 1) {
+      const failure = await step(EXCHANGE_WEEK, [week, begun.file]).then(() => null, asIs);
+      if (failure === null) return;
+      if (attempt === EXCHANGES || sqlStateOf(failure) !== LOCK_NOT_AVAILABLE) throw failure;
+      await systemClock.sleep(AGAIN_MS, signal);
+    }
+  } catch (error) {
+    // What is left behind where this fails too is removed by the next attempt.
+    await database
+      .transaction(async (tx) => {
+        await tx.query(SHORTEST_LOCK_WAIT);
+        await tx.query(END_REWRITE, [week]);
+      })
+      .catch(() => undefined);
+    throw error;
+  }
 }
+
+const asIs = (error: unknown): unknown => error;

@@ -47,10 +47,15 @@ export const NOTE_SEEN = "update journal.retention set bodies_seen_to = greatest
 export const FORGET_KEPT =
   "delete from journal.kept_bodies k where not exists (select from journal.webhooks w where w.id = k.id)";
 export const FORGET_PRUNED_WEEKS = `
-delete from journal.pruned_weeks where week < (select min(starts_at at time zone 'UTC')::date from journal.weeks)`;
+with gone as (
+  delete from journal.pruned_weeks where week < (select min(starts_at at time zone 'UTC')::date from journal.weeks) returning week
+)
+select journal.end_rewrite(week) from gone`;
 
 /** A tenth of a week's size is worth the work. */
 const LEAST_PART = 10;
+
+const NOT_TRIED = "coalesce(tried_at < now() - interval '6 hours', true)";
 
 /**
  * Weeks that are wholly older than $1 days and would become smaller by a tenth at least, the oldest first. One that could not be
@@ -61,16 +66,25 @@ select p.week::text as week from journal.pruned_weeks p
 join journal.weeks w on w.starts_at = p.week::timestamp at time zone 'UTC'
 where tartan.least_id_at(w.starts_at + interval '1 week') <= ${OLD}
   and p.unused > 0 and p.unused * ${LEAST_PART} >= pg_total_relation_size(w.partition)
-  and coalesce(p.tried_at < now() - interval '6 hours', true)
+  and ${NOT_TRIED}
 order by p.week`;
 
-/** Notes in a transaction of its own that the week of Monday $1 is about to be rewritten. */
-export const NOTE_TRIED = "update journal.pruned_weeks set tried_at = now() where week = $1::date";
+/** What changes partitions waits no longer than this for its lock: all later statements on the journal wait behind it. */
+export const SHORTEST_LOCK_WAIT = "select set_config('lock_timeout', '500ms', true)";
 
-/** Rewrites the week of Monday $1, in a transaction that holds the lock `partitions`. */
-export const REWRITE_WEEK = `
-update journal.pruned_weeks set given_back = given_back + coalesce(journal.rewrite_week(week), 0), unused = 0, rewritten_at = now()
-where week = $1::date returning given_back`;
+/** Begins to rewrite the week of Monday $1, unless another process has just begun. The column `file` is null where it has no partition. */
+export const BEGIN_REWRITE = `
+update journal.pruned_weeks set tried_at = now() where week = $1::date and ${NOT_TRIED} returning journal.begin_rewrite(week) as file`;
+
+export const COPY_WEEK = "select journal.copy_week($1::date)";
+
+/** $2 is the week's file, as it was at the beginning. In a transaction that holds the lock `partitions`. */
+export const EXCHANGE_WEEK = `
+update journal.pruned_weeks set given_back = given_back + journal.exchange_week(week, $2::bigint), unused = 0, rewritten_at = now()
+where week = $1::date`;
+
+/** Removes what the attempt has left. */
+export const END_REWRITE = "select journal.end_rewrite($1::date)";
 
 /** What pruning has removed so far. */
 export const PRUNED = `

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import type { Database } from "../../src/database/types.ts";
+import type { Database, Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
+import { pruneBodies } from "../../src/journal/bodies.ts";
+import { COPY_WEEK } from "../../src/journal/body-queries.ts";
 import { tidy } from "../../src/journal/janitor.ts";
 import { getWebhook, listWebhooks } from "../../src/journal/records.ts";
 import { prunedBodies, type NeedsWebhooks } from "../../src/journal/retention.ts";
@@ -223,6 +225,65 @@ describe("the space of pruned bodies", () => {
     await database.query("update journal.pruned_weeks set tried_at = tried_at - interval '7 hours'");
     await round();
     expect(await rewritten()).toEqual([true, true]);
+  });
+
+  test("nobody waits while a week is copied, and what changes in it meanwhile is in the copy", async () => {
+    const age = AGE + 21;
+    const old = await journal(...["changed", "erased", "same"].map((itemId) => ({ receivedAt: daysAgo(age), itemId })));
+    const [changed = "", erased = "", same = ""] = old.map(({ id }) => id);
+    await database.query(
+      `insert into journal.webhooks (id, integration_id, source, received_at, body, processed_at)
+      select tartan.new_id($1::timestamptz, n), 'svi_test', 'PLAID', $1, convert_to(repeat(md5(n::text), 30), 'UTF8'), now()
+      from generate_series(1, 500) n`,
+      [daysAgo(age)],
+    );
+    await database.query("update journal.webhooks set user_id = null where id = $1", [changed]);
+    let late = "";
+    const change = async () => {
+      // As linking an item does: such a statement locks every week.
+      await database.query(
+        "update journal.webhooks set user_id = 'later' where item_id = 'changed' and user_id is null",
+      );
+      await database.query("delete from journal.webhooks where item_id = 'erased'");
+      late = (await journal({ receivedAt: daysAgo(age), itemId: "late" }))[0]?.id ?? "";
+    };
+    // Between the copy's last row and its commit.
+    const racing: Database = Object.create(database, {
+      transaction: {
+        value: (work: (tx: Queryable) => Promise<unknown>, kind?: "long") =>
+          database.transaction(async (tx) => {
+            const query = async (...given: Parameters<Queryable["query"]>) => {
+              const answer = await tx.query(...given);
+              if (given[0] === COPY_WEEK) await change();
+              return answer;
+            };
+            return await work({ query } as Queryable);
+          }, kind),
+      },
+    });
+    const { partition, bytes } = await weekOf(age);
+    await pruneBodies({ database: racing, days: 30, neededBy: [] });
+    const { rows } = await database.query<{ id: string; user_id: string | null; home: string }>(
+      "select id, user_id, tableoid::regclass::text as home from journal.webhooks where id = any ($1) order by id",
+      [[changed, erased, same, late]],
+    );
+    const home = partition;
+    expect(rows).toHaveLength(3);
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        { id: changed, user_id: "later", home },
+        { id: same, user_id: null, home },
+        { id: late, user_id: null, home },
+      ]),
+    );
+    expect(late).not.toBe("");
+    expect((await weekOf(age)).bytes).toBeLessThanOrEqual(bytes);
+    expect((await database.query("select from journal.changed_meanwhile")).rows).toEqual([]);
+    expect((await database.query("select from pg_trigger where tgname = 'rewriting'")).rows).toEqual([]);
+    const left = await database.query(
+      "select from pg_class where relname like 'webhooks%_rewritten' and relkind = 'r'",
+    );
+    expect(left.rows).toEqual([]);
   });
 
   test("a week whose bodies were pruned is rewritten, gives its space back, and is read, written and dropped like any other", async () => {
