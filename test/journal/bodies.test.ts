@@ -4,7 +4,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
 import { pruneBodies } from "../../src/journal/bodies.ts";
-import { COPY_WEEK } from "../../src/journal/body-queries.ts";
+import { COPY_WEEK, EXCHANGE_WEEK } from "../../src/journal/body-queries.ts";
 import { tidy } from "../../src/journal/janitor.ts";
 import { getWebhook, listWebhooks } from "../../src/journal/records.ts";
 import { prunedBodies, type NeedsWebhooks } from "../../src/journal/retention.ts";
@@ -196,17 +196,44 @@ describe("the space of pruned bodies", () => {
     return week;
   };
 
+  /** Webhooks that are large enough for their week to be rewritten. */
+  const fill = async (age: number) => {
+    await database.query(
+      `insert into journal.webhooks (id, integration_id, source, received_at, body, processed_at)
+      select tartan.new_id($1::timestamptz, n), 'svi_test', 'PLAID', $1, convert_to(repeat(md5(n::text), 30), 'UTF8'), now()
+      from generate_series(1, 500) n`,
+      [daysAgo(age)],
+    );
+    await seenTo("00000000-0000-0000-0000-000000000000");
+  };
+  /** The database, in which something happens between the last row of a copy and its commit, or between that and the exchange. */
+  const changing = (change: () => Promise<unknown>, isCommitted = false): Database =>
+    Object.create(database, {
+      transaction: {
+        value: (work: (tx: Queryable) => Promise<unknown>, kind?: "long") =>
+          database.transaction(async (tx) => {
+            const query = async (...given: Parameters<Queryable["query"]>) => {
+              if (isCommitted && given[0] === EXCHANGE_WEEK) await change();
+              const answer = await tx.query(...given);
+              if (!isCommitted && given[0] === COPY_WEEK) await change();
+              return answer;
+            };
+            return await work({ query } as Queryable);
+          }, kind),
+      },
+    });
+  /** What a rewriting has left behind. */
+  const leftovers = async () => {
+    const { rows } = await database.query(
+      `select relname::text as name from pg_class where relname like 'webhooks%_rewritten' and relkind = 'r'
+      union all select tgname from pg_trigger where tgname = 'rewriting' union all select partition from journal.changed_meanwhile`,
+    );
+    return rows;
+  };
+
   test("a week that a long query of somebody reads is not rewritten for hours, and does not stop the week behind it", async () => {
     const ages = [AGE + 14, AGE + 7];
-    for (const age of ages) {
-      await database.query(
-        `insert into journal.webhooks (id, integration_id, source, received_at, body, processed_at)
-        select tartan.new_id($1::timestamptz, n), 'svi_test', 'PLAID', $1, convert_to(repeat(md5(n::text), 30), 'UTF8'), now()
-        from generate_series(1, 500) n`,
-        [daysAgo(age)],
-      );
-    }
-    await seenTo("00000000-0000-0000-0000-000000000000");
+    for (const age of ages) await fill(age);
     const partitions = await Promise.all(ages.map(async (age) => (await weekOf(age)).partition));
     const rewritten = async () => {
       const { rows } = await database.query<{ partition: string }>(
@@ -231,12 +258,7 @@ describe("the space of pruned bodies", () => {
     const age = AGE + 21;
     const old = await journal(...["changed", "erased", "same"].map((itemId) => ({ receivedAt: daysAgo(age), itemId })));
     const [changed = "", erased = "", same = ""] = old.map(({ id }) => id);
-    await database.query(
-      `insert into journal.webhooks (id, integration_id, source, received_at, body, processed_at)
-      select tartan.new_id($1::timestamptz, n), 'svi_test', 'PLAID', $1, convert_to(repeat(md5(n::text), 30), 'UTF8'), now()
-      from generate_series(1, 500) n`,
-      [daysAgo(age)],
-    );
+    await fill(age);
     await database.query("update journal.webhooks set user_id = null where id = $1", [changed]);
     let late = "";
     const change = async () => {
@@ -247,22 +269,8 @@ describe("the space of pruned bodies", () => {
       await database.query("delete from journal.webhooks where item_id = 'erased'");
       late = (await journal({ receivedAt: daysAgo(age), itemId: "late" }))[0]?.id ?? "";
     };
-    // Between the copy's last row and its commit.
-    const racing: Database = Object.create(database, {
-      transaction: {
-        value: (work: (tx: Queryable) => Promise<unknown>, kind?: "long") =>
-          database.transaction(async (tx) => {
-            const query = async (...given: Parameters<Queryable["query"]>) => {
-              const answer = await tx.query(...given);
-              if (given[0] === COPY_WEEK) await change();
-              return answer;
-            };
-            return await work({ query } as Queryable);
-          }, kind),
-      },
-    });
     const { partition, bytes } = await weekOf(age);
-    await pruneBodies({ database: racing, days: 30, neededBy: [] });
+    await pruneBodies({ database: changing(change), days: 30, neededBy: [] });
     const { rows } = await database.query<{ id: string; user_id: string | null; home: string }>(
       "select id, user_id, tableoid::regclass::text as home from journal.webhooks where id = any ($1) order by id",
       [[changed, erased, same, late]],
@@ -278,12 +286,28 @@ describe("the space of pruned bodies", () => {
     );
     expect(late).not.toBe("");
     expect((await weekOf(age)).bytes).toBeLessThanOrEqual(bytes);
-    expect((await database.query("select from journal.changed_meanwhile")).rows).toEqual([]);
-    expect((await database.query("select from pg_trigger where tgname = 'rewriting'")).rows).toEqual([]);
-    const left = await database.query(
-      "select from pg_class where relname like 'webhooks%_rewritten' and relkind = 'r'",
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test("what a process leaves that dies while it rewrites a week goes with the next attempt, and a week that retention empties meanwhile stays empty", async () => {
+    const { database: q } = db;
+    const [died, emptied] = [AGE + 28, AGE + 35];
+    for (const age of [died, emptied]) await fill(age);
+    const weekIds = (age: number) =>
+      q.query("select from journal.webhooks where received_at = $1", [daysAgo(age)]).then(({ rowCount }) => rowCount);
+    const monday = (age: number) => `date_trunc('week', '${daysAgo(age).toISOString()}'::timestamptz, 'UTC')::date`;
+    const empty = async () => await q.query(`truncate ${(await weekOf(emptied)).partition}`);
+    await expect(pruneBodies({ database: changing(empty, true), days: 30, neededBy: [] })).rejects.toThrow(
+      /was emptied/,
     );
-    expect(left.rows).toEqual([]);
+    expect(await weekIds(emptied)).toBe(0);
+    await q.query(`select journal.begin_rewrite(${monday(died)})`);
+    await q.query(`select journal.copy_week(${monday(died)})`);
+    await q.query("update journal.pruned_weeks set tried_at = tried_at - interval '7 hours', unused = bytes");
+    const before = await weekOf(died);
+    await round();
+    expect((await weekOf(died)).bytes).toBeLessThanOrEqual(before.bytes);
+    expect(await leftovers()).toEqual([]);
   });
 
   test("a week whose bodies were pruned is rewritten, gives its space back, and is read, written and dropped like any other", async () => {
