@@ -83,12 +83,13 @@ export async function move(world: FleetWorld, body: Record<string, unknown>): Pr
   return answer.body;
 }
 
-/** The job once it is done. */
-export async function ended(world: FleetWorld, id: string): Promise<Json> {
+/** The job once it is done; a large one takes its `seconds`. */
+export async function ended(world: FleetWorld, id: string, seconds?: number): Promise<Json> {
   let job: Json;
-  await until(`the end of job ${id}`, async () => {
+  const isOver = async (): Promise<boolean> => {
     job = (await world.api.call(`GET /v1/jobs/${id}`)).body;
     return job.status !== "running";
-  });
+  };
+  await until(`the end of job ${id}`, isOver, seconds);
   return job;
 }

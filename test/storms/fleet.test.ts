@@ -35,7 +35,7 @@ async function throughKills(world: FleetWorld, id: string, kills: number): Promi
     await endLeases(world);
   }
   await using _last = await fleetProcess(world);
-  return await ended(world, id);
+  return await ended(world, id, 60 + ITEMS / 5);
 }
 
 async function formerUrls(world: FleetWorld, id: string): Promise<Map<string, unknown>> {
