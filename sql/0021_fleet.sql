@@ -41,8 +41,7 @@ create table fleet.members (
 );
 create index members_due on fleet.members (job_id, phase, due_at, n) where phase in ('queued', 'following', 'outstanding');
 create index members_by_state on fleet.members (job_id, state, n);
-create index members_by_item on fleet.members (item_id, integration_id);
-create index members_by_integration on fleet.members (integration_id);
+create index members_by_item on fleet.members (integration_id, item_id);
 
 -- How many members of a job are in each state; of failed ones by cause. The triggers below keep it, so that progress costs no scan.
 create table fleet.tallies (

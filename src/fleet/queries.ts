@@ -124,7 +124,8 @@ const FACTS = `n, integration_id as "integrationId", item_id as "itemId", state,
 /**
  * Takes members of job $1 under the fence $2 that are due and not among $3, at most $4: first those that follow, then queued ones, at
  * most $5, as many as the pace admits. A second that nobody used is not made up for later. Yields one row without a member where there
- * are none, and no row where the job is not this process's any more. `waitMs` is the time until the pace admits another.
+ * are none, and no row where the job is not this process's any more. `waitMs` is the time until the pace admits another. Members are
+ * found by $1 and not by the row of the job: a join would sort all of them.
  */
 export const TAKE_MEMBERS = statement(
   "take_members",
@@ -135,12 +136,12 @@ with job as materialized (
 ), allowed as (
   select case when from_at > now() then 0 else floor(extract(epoch from now() - from_at) / step)::int + 1 end as count from job
 ), following as (
-  select m.* from job, fleet.members m
-  where job.status = 'running' and m.job_id = job.id and m.phase = 'following' and m.due_at <= now() and m.n <> all ($3::int[])
+  select m.* from fleet.members m
+  where (select status from job) = 'running' and m.job_id = $1 and m.phase = 'following' and m.due_at <= now() and m.n <> all ($3::int[])
   order by m.due_at, m.n limit $4
 ), queued as (
-  select m.* from job, fleet.members m
-  where job.status = 'running' and m.job_id = job.id and m.phase = 'queued' and m.due_at <= now() and m.n <> all ($3::int[])
+  select m.* from fleet.members m
+  where (select status from job) = 'running' and m.job_id = $1 and m.phase = 'queued' and m.due_at <= now() and m.n <> all ($3::int[])
   order by m.due_at, m.n
   limit greatest(0, least($4 - (select count(*) from following), $5, (select count from allowed)))
 ), paced as (
@@ -161,7 +162,8 @@ export const LOOK_AT = statement(
 with job as materialized (
   select id from fleet.jobs where id = $1 and fence = $2::bigint and status = 'running' for no key update
 ), chosen as materialized (
-  select m.n from job, fleet.members m where m.job_id = job.id and m.phase = 'outstanding' and m.due_at <= now()
+  select m.n from fleet.members m
+  where exists (select from job) and m.job_id = $1 and m.phase = 'outstanding' and m.due_at <= now()
   order by m.due_at, m.n limit $3
 )
 update fleet.members m set due_at = now() + least(30, greatest(1, extract(epoch from now() - m.updated_at) / 4)) * interval '1 second'

@@ -3,10 +3,14 @@ import type { Statement } from "../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
-/** Takes one request from the budgets of all keys $1, with steps $2 and bursts $3 in ms, if that waits at most $4 ms: see sql. */
+/**
+ * Takes one request from the budgets of all keys $1, with steps $2 and bursts $3 in ms, if that waits at most $4 ms: see sql. A transaction
+ * of its own, whose commit does not wait for the disk: it would hold up all requests of the client for so long, and what a crash of
+ * Postgres forgets is the last half second.
+ */
 export const ACQUIRE = statement(
   "acquire",
-  "select sync.acquire($1::text[], $2::float8[], $3::float8[], $4) as wait_ms",
+  "select set_config('synchronous_commit', 'off', true), sync.acquire($1::text[], $2::float8[], $3::float8[], $4) as wait_ms",
 );
 
 /**

@@ -1,7 +1,9 @@
 /** What is asked of jobs about items: their plans, what is refused. No process works on jobs here. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Queryable, Statement } from "../../src/database/types.ts";
 import { finishJob } from "../../src/fleet/finish.ts";
 import { retryFleetJob } from "../../src/fleet/jobs.ts";
+import { LOOK_AT, TAKE_MEMBERS } from "../../src/fleet/queries.ts";
 import { createWebhookMove } from "../../src/fleet/webhook-moves.ts";
 import { createIntegration } from "../../src/integrations/integrations.ts";
 import { until } from "../support/until.ts";
@@ -13,6 +15,19 @@ beforeAll(async () => {
   world = await fleetWorld();
 });
 afterAll(() => world[Symbol.asyncDispose]());
+
+interface Plan {
+  "Actual Rows": number;
+  Plans?: Plan[];
+}
+
+/** Of the step of the statement that reads most. */
+async function mostRows(tx: Queryable, { text }: Statement, values: readonly unknown[]): Promise<number> {
+  type Row = { "QUERY PLAN": [{ Plan: Plan }] };
+  const { rows } = await tx.query<Row>(`explain (analyze, format json) ${text}`, values);
+  const most = ({ "Actual Rows": own, Plans = [] }: Plan): number => Math.max(own, ...Plans.map(most));
+  return rows[0] ? most(rows[0]["QUERY PLAN"][0].Plan) : Number.NaN;
+}
 
 const ids = (items: readonly Item[]): string[] => items.map(({ item_id }) => item_id);
 const cancel = (id: string) => world.api.call(`POST /v1/jobs/${id}/cancel`, { body: {} });
@@ -130,6 +145,27 @@ describe("jobs about items", () => {
     expect(await under.finished).toBe(false);
     expect((await world.api.call(`GET /v1/jobs/${id}`)).body).toMatchObject({ status: "running" });
     await cancel(id);
+  });
+
+  it("have their members taken, and those that wait looked at, without reading all the others", async () => {
+    const id = "job_large";
+    const read = world.database.transaction(async (tx) => {
+      await tx.query("insert into fleet.jobs (id, kind, asked, per_minute) values ($1, 'webhook_move', '{}', 60000)", [
+        id,
+      ]);
+      await tx.query(
+        `insert into fleet.members (job_id, n, integration_id, item_id, state, phase)
+         select $1, n, 'svi_large', 'item-' || n, 'pending', case when n % 2 = 0 then 'queued' else 'outstanding' end
+         from generate_series(1, 4000) n`,
+        [id],
+      );
+      const most = [
+        await mostRows(tx, TAKE_MEMBERS, [id, "0", [], 48, 48]),
+        await mostRows(tx, LOOK_AT, [id, "0", 50]),
+      ];
+      throw new Error(most.every((rows) => rows > 0 && rows <= 50) ? "few" : `${most.join(" and ")} rows`);
+    });
+    await expect(read).rejects.toThrow(/^few$/);
   });
 
   it("have another pace from then on, until they are finished", async () => {
