@@ -30,7 +30,7 @@ create table fleet.members (
   state          text not null,                        -- one of the kind's
   -- queued: begun when the pace admits it; following: worked on without a pace; outstanding: waits until something arrives
   phase          text not null default 'queued' check (phase in ('queued', 'following', 'outstanding', 'done', 'failed')),
-  due_at         timestamptz not null default now(),   -- worked on, or looked at, from then on
+  due_at         timestamptz not null default now(),   -- worked on, or examined, from then on
   waits_until    timestamptz,                          -- outstanding: it fails then
   overdue        text,                                 -- outstanding: the cause of that failure
   attempts       integer not null default 0,           -- failures in a row

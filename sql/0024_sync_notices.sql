@@ -16,7 +16,7 @@ create table sync.notices (
 );
 -- Lists items by a notice.
 create index notices_by_kind on sync.notices (kind, item_id, integration_id);
--- Finds items whose notice has to be looked at since its time has passed.
+-- Finds items that have a notice whose time has passed.
 create index notices_by_until on sync.notices (until) where until is not null;
 
 -- The latest repair of an item of each kind, for eight days: Plaid may not confirm it at once, and a webhook of before it may come late.

@@ -6,7 +6,7 @@ alter table journal.webhooks
   add column body_bytes integer,                       -- its length
   add column body_pruned_at timestamptz;               -- then body and verification became null
 
--- Webhooks up to this id have been looked at: each was pruned, or is a gap's (whose body names fields and no values), or has a row in
+-- Webhooks up to this id have been examined: each was pruned, or is a gap's (whose body names fields and no values), or has a row in
 -- journal.kept_bodies. So a round reads what became old since the round before, however many webhooks are kept.
 alter table journal.retention add column bodies_seen_to uuid not null default '00000000-0000-0000-0000-000000000000';
 

@@ -90,7 +90,7 @@ create table silence.freshness (
 create table silence.freshness_items (
   integration_id     text primary key,
   items              bigint not null,                  -- linked items
-  unread             bigint not null                   -- those of which nothing was read yet
+  unread             bigint not null                   -- linked items that were never read
 );
 -- One row: the last pass, and the process that makes the next.
 create table silence.freshness_pass (

@@ -3,7 +3,7 @@ import { DELETED_AT_ONCE, untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import { LOCK_CREATION } from "./queries.ts";
 
-/** Whoever changes members locks their jobs first; in the order of their ids, since an item may be in several. */
+/** A change of members locks their jobs first, in the order of their ids, since an item may be in several. */
 const LOCK_JOBS_OF_ITEM = `
 select from fleet.jobs where id in (select job_id from fleet.members where integration_id = $1 and item_id = $2)
 order by id for no key update`;

@@ -22,7 +22,7 @@ export interface MemberRecord {
   details: Record<string, unknown>;
   /** since when it is in the state; ISO 8601 */
   since: string;
-  /** when it is worked on or looked at next */
+  /** when it is worked on or examined next */
   due_at: string | null;
   /** until when it waits for something */
   waits_until: string | null;

@@ -155,7 +155,7 @@ from job left join (
 ) t on true`,
 );
 
-/** Takes outstanding members that are to be looked at, at most $3, and plans the next look: sooner where the state is young. */
+/** Takes outstanding members that are due to be examined, at most $3, and sets the next time: sooner where the state is young. */
 export const LOOK_AT = statement(
   "look_at",
   `

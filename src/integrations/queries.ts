@@ -213,7 +213,7 @@ export const REPLACE_TOKEN = `
     former_tokens_sha256 = (array[$4::bytea] || former_tokens_sha256)[1:${FORMER_MAX}]
   where integration_id = $1 and item_id = $2 and access_token_sealed is not null`;
 
-/** The stored token, after whoever changes it now has committed. */
+/** The stored token. It waits for a transaction that is changing it. */
 export const CURRENT_TOKEN: Statement = {
   name: "items_current_token",
   text: `select access_token_sealed as sealed from tartan.items

@@ -1,5 +1,5 @@
 /**
- * Subjects that belong to no item, as far as you have told Tartan about them: their user, and their sealed token where Plaid is asked
+ * Subjects that belong to no item and that you added: their user, and their sealed token where Plaid is asked
  * with one (an asset report, a processor's account). Most subjects are known from Plaid's webhooks alone and are not here.
  */
 import { untilNone } from "../database/parts.ts";

@@ -12,7 +12,7 @@ const FACTS = `w.id, octet_length(w.body) + coalesce(octet_length(w.verification
 const OLD = `least(tartan.least_id_at(now() - $1::int * interval '1 day'),
     coalesce(events.undispatched_since(), 'ffffffff-ffff-ffff-ffff-ffffffffffff'))`;
 
-/** What became older than $1 days and has not been looked at, behind id $2; $3 rows at most. */
+/** What became older than $1 days and has not been examined, behind id $2; $3 rows at most. */
 export const UNSEEN_BODIES = `
 select ${FACTS} from journal.webhooks w
 where w.id > greatest($2::uuid, (select bodies_seen_to from journal.retention)) and w.id < ${OLD} and w.body is not null and not (${IS_GAP})

@@ -38,7 +38,7 @@ const CUT_SUMMARIES = `update journal.webhooks set update_info = jsonb_build_obj
 const CUT_ACCOUNT = `update journal.webhooks set update_info = tartan.without_account(update_info::json, $3)::jsonb
   where integration_id = $1 and item_id = $2 and position($3 in update_info::text) > 0`;
 
-/** Deletes an item's webhooks except those about the item itself, of which only the outcome of their runs stays. */
+/** Deletes an item's webhooks except those about the item itself; these keep only the outcome of their runs. */
 export async function forgetDataOfItem(tx: Queryable, integrationId: string, itemId: string): Promise<void> {
   await tx.query(FORGET_DATA, [integrationId, itemId]);
   await tx.query(CUT_SUMMARIES, [integrationId, itemId]);

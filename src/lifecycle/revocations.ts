@@ -2,7 +2,7 @@
  * Erases what users have withdrawn, where the integration says so (`revoked_data`: `erase`). A run's commit notes it; what a note names is
  * erased in one transaction, in which every owner of tables deletes its part, also by another process after a crash.
  *
- *   noted ─▶ a run works on the item, or no reading has confirmed it: looked at again later
+ *   noted ─▶ a run works on the item, or no reading has confirmed it: examined again later
  *         ├▶ Plaid has the account, or the item, after all: the note goes, and nothing is erased
  *         └▶ Plaid has it no longer: erased
  */

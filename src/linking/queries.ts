@@ -130,7 +130,7 @@ const CLAIMED = `id, integration_id as "integrationId", user_id as "userId", web
 
 /**
  * For a request: claims the token $2 of the integration $1 unless it is linked, or somebody exchanges it now. A claim of a token whose
- * lease has ended follows an attempt of which nobody knows the outcome.
+ * lease has ended follows an attempt without a known outcome.
  */
 export const CLAIM_BY_TOKEN: Statement = {
   name: "linking_claim_by_token",
@@ -199,7 +199,7 @@ export const RENEW_CLAIM: Statement = {
     where id = $1 and fence = $2::bigint and status = 'exchanging' returning id`,
 };
 
-/** $1 id, $2 item. Whoever has the access token writes it, whichever claim is the newest: nobody can have another. */
+/** $1 id, $2 item. The holder of an access token writes it under any claim, the newest or not: nobody can have another token. */
 export const NOTE_LINKED: Statement = {
   name: "linking_note_linked",
   text: `update linking.public_tokens set status = 'linked', reason = null, item_id = $2, last_error = null, settled_at = now()
@@ -207,8 +207,8 @@ export const NOTE_LINKED: Statement = {
 };
 
 /**
- * $1 id, $2 fence, $3 Plaid's code, $4 milliseconds until the next attempt, $5 whether Plaid may have exchanged the token. The end of its
- * 30 minutes is looked at in time.
+ * $1 id, $2 fence, $3 Plaid's code, $4 milliseconds until the next attempt, $5 whether Plaid may have exchanged the token. It is due
+ * again at the end of its 30 minutes at the latest.
  */
 export const NOTE_FAILURE: Statement = {
   name: "linking_note_failure",

@@ -44,7 +44,7 @@ const OLDEST = "interval '7 days'";
  * at most, behind user $5, item $6, integration $7. `fresh`: a sync of the item ended, or a login made a webhook for it, within the
  * throttle or since the login. The statement runs once the users are locked, so it sees what the logins before stored.
  *
- * Each `limit` of a subquery keeps Postgres from reordering the joins: whatever it believes of the tables, it looks up the items of each user
+ * Each `limit` of a subquery keeps Postgres from reordering the joins: with any statistics of the tables it looks up the items of each user
  * by index, and never reads all items of an integration.
  */
 export const ITEMS = statement(

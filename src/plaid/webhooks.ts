@@ -12,7 +12,7 @@ export interface WebhookReading {
   code: string | null;
   itemId: string | null;
   environment: string | null;
-  /** what it is about; null where the body names nothing of which Tartan knows the kind */
+  /** what it is about; null where the body names nothing of a kind that Tartan knows */
   subject: { kind: string; id: string } | null;
 }
 

@@ -87,7 +87,7 @@ async function pages(
 const NAMES = ["integration_id", "kind", "resource"];
 const OLDEST = "oldest_verified_at";
 
-/** Adds the counts of a page to those of the same resource, of which a few hundred are held however many pages there are. */
+/** Adds the counts of a page to those of the same resource. A few hundred sums are held, however many pages there are. */
 function add(sums: Map<string, Counts>, counts: Counts): void {
   const name = JSON.stringify(NAMES.map((each) => counts[each]));
   const sum = sums.get(name);

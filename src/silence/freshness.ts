@@ -27,7 +27,7 @@ export interface IntegrationFreshness {
   window_seconds: number | null;
   /** linked items */
   items: number;
-  /** those of which nothing was read yet */
+  /** linked items that were never read */
   unread_items: number;
   resources: ResourceFreshness[];
 }

@@ -8,7 +8,7 @@
  *                        ├ the list does not go on, though it says that there is more: an error, due again after the interval
  *                        └ not open to this client: due again after a day
  *
- * The cursor passes a webhook once, whatever Plaid still does about it. So the ones that Plaid had not delivered are read a second time:
+ * The cursor passes a webhook once, also while Plaid still tries to deliver it. So the ones that Plaid had not delivered are read a second time:
  * one that is neither pending nor failed by then was delivered.
  */
 import type { Database, Queryable } from "../database/types.ts";

@@ -7,7 +7,7 @@
  *     └── Plaid still tries, or delivered it within the last minutes ─▶ open
  *
  * Plaid's bodies carry no id, so a webhook is found by its type, its code, what it is about and the instant of its attempt. A webhook of the
- * journal stands for one of Plaid's at most: of two alike of which one arrived, one is missed.
+ * journal stands for one of Plaid's at most: where two are alike and one arrived, the other is missed.
  */
 import type { Database, Queryable } from "../database/types.ts";
 import { append } from "../journal/append.ts";

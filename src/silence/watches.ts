@@ -1,8 +1,8 @@
 /**
  * Looks at each integration every minute, whether Plaid's webhooks still come:
  *
- *   heard ── none for far longer than usual, or three that Plaid says it sent did not arrive ──▶ stopped: integration.webhooks_stopped
- *     ▲  └── the same, while Plaid does not answer ──▶ heard, with the cause plaid_down
+ *   coming ─ none for far longer than usual, or three that Plaid says it sent did not arrive ──▶ stopped: integration.webhooks_stopped
+ *     ▲  └── the same, while Plaid does not answer ──▶ coming, with the cause plaid_down
  *     └──────────── a webhook of Plaid arrives: integration.webhooks_resumed ◀───────────────── stopped
  *
  * There is no alarm for an integration without items of which Plaid sends webhooks, or to which no webhook has ever come. Time in which no

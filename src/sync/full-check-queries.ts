@@ -3,7 +3,7 @@ import type { Statement } from "../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });
 
-/** After the mark, in its transaction: the generation tells which runs know of it. */
+/** After the mark, in its transaction: by the generation a run knows whether it serves it. */
 export const BEGIN_FULL_CHECK = statement(
   "begin_full_check",
   `insert into sync.full_checks as c (integration_id, item_id, requested_at, generation)

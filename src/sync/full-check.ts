@@ -7,8 +7,8 @@
  *                   └──┘ a page loop or a resource has to wait: later runs read the rest
  *
  * What changed at Plaid since the mirror's last reading is news and no difference. Of a resource with a cursor the increment since that
- * reading tells which rows these are (since.ts). Of the others Plaid tells at most when it last fetched from the bank: where that is later
- * than the reading, or Plaid does not tell it, or a webhook waits, each row may be new; but not a row whose columns are not what its own
+ * reading has these rows (since.ts). Of the others Plaid says at most when it last fetched from the bank: where that is later
+ * than the reading, or Plaid does not say it, or a webhook waits, each row may be new; but not a row whose columns are not what its own
  * `raw` says. The item's own row changes with a webhook only.
  */
 import type { Queryable } from "../database/types.ts";

@@ -153,7 +153,7 @@ async function readLoop(
       const page = { text, rows: holdsRows(body, resource), removals: holdsRemovals(body, resource) };
       if (!more) return { last: page, end: next, complete };
       staging = stagePage(database, scope, resource.name, loop.pages.length, text);
-      staging.catch(() => undefined); // heard of at the next await of it
+      staging.catch(() => undefined); // the next await of it throws
       loop.pages.push({ ...page, text: null });
       loop.cursor = next;
     }

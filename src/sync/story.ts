@@ -64,7 +64,7 @@ export interface StoredHealth {
   verified_at: string | null;
 }
 
-interface Told {
+interface StatusAndError {
   status: Status;
   error_type: string | null;
   error_code: string | null;

@@ -1,4 +1,4 @@
-/** The statements that show subjects other than items, with what you told Tartan about them. */
+/** The statements that show subjects other than items, with the user and the token that you gave for them. */
 import type { Statement } from "../database/types.ts";
 
 const statement = (name: string, text: string): Statement => ({ name: `sync_${name}`, text });

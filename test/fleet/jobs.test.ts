@@ -29,7 +29,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 const ids = (items: readonly Item[]): string[] => items.map(({ item_id }) => item_id);
 const job = async (id: string): Promise<Json> => (await world.api.call(`GET /v1/jobs/${id}`)).body;
 const turn = (id: string, verb: string, body = {}) => world.api.call(`POST /v1/jobs/${id}/${verb}`, { body });
-/** Runs a move of another item to its end, so that whatever a runner would do beside it is done too. */
+/** Runs a move of another item to its end, so that all that a runner would do beside it is done too. */
 async function runAnother(): Promise<void> {
   const { id } = await move(world, { remove: true, item_ids: ids(await linkedItems(world, 1)) });
   await ended(world, id);

@@ -118,9 +118,9 @@ describe("a rotation by the API", () => {
   it("ITEM/CREATED that is repeated with the token of before a rotation does not replace the new one", async () => {
     await world.api.call(`POST /v1/items/${item.item_id}/rotate-token`);
     const token = await stored();
-    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "told later" });
+    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "named later" });
     expect(await stored()).toBe(token);
-    expect(await getItem(world.database, item.item_id)).toMatchObject({ user_id: "told later", status: "ok" });
+    expect(await getItem(world.database, item.item_id)).toMatchObject({ user_id: "named later", status: "ok" });
   });
 });
 

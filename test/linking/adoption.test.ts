@@ -1,4 +1,4 @@
-/** Adoption: public tokens in Plaid's webhooks become items, each once, whoever else works on them. */
+/** Adoption: public tokens in Plaid's webhooks become items, each once, with others at work on them too. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
 import { lookInto } from "../../src/linking/sessions.ts";
@@ -95,14 +95,14 @@ describe("adoption", () => {
       expect(update_info.adoptions).toEqual([
         { id: adoption.id, status: "linked", item_id, reason: null, last_error: null },
       ]);
-    const told = (await events("link.adopted")).filter((event) => event.item_id === item_id);
-    expect(told).toMatchObject([{ user_id, data: { public_token_id: adoption.id, created: true } }]);
+    const recorded = (await events("link.adopted")).filter((event) => event.item_id === item_id);
+    expect(recorded).toMatchObject([{ user_id, data: { public_token_id: adoption.id, created: true } }]);
     expect((await events("item.linked")).filter((event) => event.item_id === item_id)).toHaveLength(1);
     expect(both.map(({ id }) => id)).toContain(adoption.webhook_id);
     const shown = [
       JSON.stringify(both),
       JSON.stringify(await adoptions("")),
-      JSON.stringify(told),
+      JSON.stringify(recorded),
       world.api.logged.join(""),
     ];
     expect(shown.join("")).not.toContain(public_token);
@@ -206,8 +206,8 @@ describe("adoption", () => {
       reason: "exchanged_elsewhere",
       next_step: expect.stringContaining("adopt_items"),
     });
-    const told = (await events("link.adoption_failed")).filter(({ data }) => data.public_token_id === adoption.id);
-    expect(told).toMatchObject([
+    const recorded = (await events("link.adoption_failed")).filter(({ data }) => data.public_token_id === adoption.id);
+    expect(recorded).toMatchObject([
       { item_id: null, data: { reason: "exchanged_elsewhere", error_code: "INVALID_PUBLIC_TOKEN" } },
     ]);
     const shown = (await world.api.call(`GET /v1/webhooks/${adoption.webhook_id}`)).body;

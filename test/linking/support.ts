@@ -1,7 +1,7 @@
 /** Sessions of Link at the simulator. */
 import type { Json, World } from "../support/world/index.ts";
 
-/** A finished session of Link that added an item, of which no webhook told. */
+/** A finished session of Link that added an item, that no webhook announced. */
 export function sessionOf(world: World<"integration">): {
   item_id: string;
   access_token: string;

@@ -88,10 +88,10 @@ it("a login that meets another one of its user, whose webhook is just being stor
   const userId = await userWith(1);
   const steps: string[] = [];
   let store: () => void = () => undefined;
-  const told = new Promise<void>((resolve) => (store = resolve));
+  const mayStore = new Promise<void>((resolve) => (store = resolve));
   const first = await listen(async (webhook) => {
     steps.push("asked");
-    await told;
+    await mayStore;
     return await intake.accept(webhook);
   });
   const second = await listen((webhook) => intake.accept(webhook));
@@ -133,9 +133,9 @@ it("a webhook of a login that fails at once holds its user's other logins until 
 it("requests beyond what a process takes at a time wait for their turn, and beyond that are refused to be sent again", async () => {
   const userId = await userWith(1);
   let store: () => void = () => undefined;
-  const told = new Promise<void>((resolve) => (store = resolve));
+  const mayStore = new Promise<void>((resolve) => (store = resolve));
   const login = await listen(async (webhook) => {
-    await told;
+    await mayStore;
     return await intake.accept(webhook);
   });
   const requests = Array.from({ length: 203 }, () => login(userId));

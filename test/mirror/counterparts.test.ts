@@ -63,7 +63,7 @@ async function account(itemId: string, given: Account = {}, { database }: World 
 const found = (itemId: string) => counterpartsOf(world.database, world.integration.id, itemId);
 const NOTHING = { duplicates: [], replaced: [] };
 
-it("accounts with the same persistent id are certainly the same, whatever their names, and those with different ones never are", async () => {
+it("accounts with the same persistent id are certainly the same under any names, and those with different ones never are", async () => {
   const user = next("user");
   const [one, other] = [await item({ user }), await item({ user })];
   const a = await account(one, { persistent: "p1", mask: "1234" });

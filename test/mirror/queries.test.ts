@@ -41,7 +41,7 @@ beforeAll(async () => {
   const { database, databaseUrl, integration, simulator } = world;
   const made = integration.makeItems(1, 200, { products: ALL_PRODUCTS, user_id: "ann" });
   [item] = made as [Item];
-  // The same login linked twice, an item whose user must act, and one that was never told of its changes.
+  // The same login linked twice, an item whose user must act, and one whose changes no webhook announced.
   const twin = integration.makeItems(2, 5);
   const link = `select item_id from tartan.items`;
   for (const each of [item, ...twin]) await integration.link(each);

@@ -38,7 +38,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(() => void world.simulator.control.clearFaults());
 
 /** An integration with a webhook in each of these hours before now, and an item, which has been watched for ten days. */
-async function heard(hoursAgo: readonly number[], { items = 1, status = "pending" } = {}): Promise<string> {
+async function withWebhooks(hoursAgo: readonly number[], { items = 1, status = "pending" } = {}): Promise<string> {
   const id = await world.integration.another();
   for (const item of items === 0 ? [] : world.integration.makeItems(items, 1)) {
     await world.integration.link(item, id);
@@ -94,7 +94,7 @@ const eventsOf = async (id: string): Promise<Json[]> => {
 const HOURLY = Array.from({ length: 25 }, (_, n) => 31 - n);
 
 it("an integration whose webhooks came each hour and have not come for seven hours is an alarm, once, until one comes again", async () => {
-  const id = await heard(HOURLY);
+  const id = await withWebhooks(HOURLY);
   for (const _ of [1, 2, 3]) await look(id);
   expect(await stoppedOf(id)).toMatchObject({
     cause: "unknown",
@@ -132,14 +132,14 @@ it.each([
   ["has only items that ended", HOURLY, { status: "ended" }],
   ["has only items that wait for their user", HOURLY, { status: "needs_user" }],
 ] as const)("an integration that %s is no alarm", async (_what, hours, options) => {
-  const id = await heard(hours, options);
+  const id = await withWebhooks(hours, options);
   await look(id);
   expect(await stoppedOf(id)).toBeUndefined();
   expect(await eventsOf(id)).toEqual([]);
 });
 
 it("time in which no process looked does not count as silence, nor do the webhooks count that Plaid sent in it", async () => {
-  const id = await heard(HOURLY);
+  const id = await withWebhooks(HOURLY);
   await append(
     world.database,
     [1, 2, 3].map((n) => missed(id, n)),
@@ -153,7 +153,7 @@ it("time in which no process looked does not count as silence, nor do the webhoo
 });
 
 it("while Plaid itself does not answer there is no alarm, and the status says that it is Plaid", async () => {
-  const id = await heard(HOURLY);
+  const id = await withWebhooks(HOURLY);
   world.simulator.control.addFault({ kind: "server_error", endpoint: "/institutions/get" });
   await look(id);
   expect(await stoppedOf(id)).toMatchObject({ cause: "plaid_down", stopped_at: null });
@@ -164,7 +164,7 @@ it("while Plaid itself does not answer there is no alarm, and the status says th
 });
 
 it("three webhooks that Plaid says it sent since the last one that came are an alarm however short the silence is", async () => {
-  const id = await heard([1]);
+  const id = await withWebhooks([1]);
   await append(world.database, [missed(id, 1), missed(id, 2)]);
   await look(id);
   expect(await eventsOf(id)).toEqual([]);
@@ -174,7 +174,7 @@ it("three webhooks that Plaid says it sent since the last one that came are an a
 });
 
 it("the cause of an alarm says what Plaid got, why Tartan refused, where Plaid sends, or that Plaid sent none", async () => {
-  const id = await heard(HOURLY);
+  const id = await withWebhooks(HOURLY);
   const causeNow = async () => {
     await look(id);
     const { cause, message } = await stoppedOf(id);

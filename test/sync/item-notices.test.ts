@@ -143,7 +143,7 @@ describe("time", () => {
     say({});
   });
 
-  it("a disconnection whose time has passed is looked at: the warning goes where the item is well, and stays where its user must act", async () => {
+  it("when the time of a disconnection has passed, Tartan asks Plaid: the warning goes where the item is well, and stays where its user must act", async () => {
     const [well, broken] = [await world.sync.synced(1), await world.sync.synced(1)];
     for (const item of [well, broken])
       await after(item, () => arrives(item, "PENDING_DISCONNECT", { disconnect_time: inDays(1).toISOString() }));

@@ -122,7 +122,7 @@ describe("the end of a consent", () => {
     });
   });
 
-  it("a consent that was renewed is no warning any more, and one that was not stays a warning whoever says that it was repaired", () => {
+  it("a consent that was renewed is no warning any more, and one that was not stays a warning after every kind of repair", () => {
     const open = [notice("consent_expiring", { until: at(12) })];
     expect(after(open, { item: ends(190) }).cleared).toEqual(["consent_expiring noticed"]);
     const repairs = (["login_repaired", "item_updated", "link_session"] as const).map((by) => ({ by, at: at(9) }));

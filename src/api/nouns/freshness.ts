@@ -48,7 +48,7 @@ const Freshness = z
     as_of: noTimestamp("When it was counted; null before the first count."),
     window_seconds: described(z.number().nullable(), "The window of the counts: that of reconciliation."),
     items: count("Linked items."),
-    unread_items: count("Linked items of which nothing was read yet."),
+    unread_items: count("Linked items that were never read."),
     resources: z.array(resource),
   })
   .meta({ id: "Freshness", description: "How fresh the mirror of an integration is.", examples: [example] });

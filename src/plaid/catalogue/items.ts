@@ -52,7 +52,7 @@ export const ITEM_WEBHOOKS = webhooksOf("ITEM", [ITEM], {
     sender: "RECONCILER",
   },
   USER_LOGGED_IN: {
-    meaning: "The item's user logged in to your application, as a listener was told; Tartan reads all of the item.",
+    meaning: "A listener received a login of the item's user to your application; Tartan reads all of the item.",
     sender: "FROM_LISTENER",
   },
 });

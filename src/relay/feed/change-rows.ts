@@ -28,7 +28,7 @@ interface Envelope {
 
 /**
  * The changes of an event as JSON texts, in its order. Where an item, an account or another subject was erased there is one change: it stands for
- * all its rows in all tables, of which nothing is left to name them.
+ * all its rows in all tables, whose keys are gone with them.
  */
 export function changesOf(source: EventSource): string[] {
   const text = source.bytes.toString("utf8");

@@ -1,4 +1,4 @@
-/** The tables of the mirror whose changed rows are fed, those whose are not, and how rows of each are told apart. */
+/** The tables of the mirror that have changes, those that have none, and the key of the rows of each. */
 import { TartanError } from "../../errors.ts";
 import { changeType, RESOURCES } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";

@@ -72,7 +72,7 @@ export async function readChanges(q: Queryable, query: ChangeQuery): Promise<Cha
     more = step.more || page.isFull;
     steps.count(step);
   }
-  // Retention may have deleted some meanwhile; whoever begins at the start has no place before them.
+  // Retention may have deleted some meanwhile; a reader that begins at the start has no place before them.
   if (query.cursor !== undefined && query.cursor !== "start") await checkKept(q, begin);
   return { changes: page.changes, next_cursor: toChangeCursor(place), more };
 }

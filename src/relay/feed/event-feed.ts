@@ -72,7 +72,7 @@ export async function readEvents(q: Queryable, query: EventQuery): Promise<FeedP
     steps.count(step);
   }
   const page = await toPage(q, found, { place, more });
-  // Retention may have deleted some meanwhile; whoever begins at the start has no place before them.
+  // Retention may have deleted some meanwhile; a reader that begins at the start has no place before them.
   if (query.cursor !== undefined && query.cursor !== "start") await checkKept(q, begin);
   return page;
 }

@@ -1,4 +1,4 @@
-/** The change feed: rows out of events, in their order, whatever the size of a page. */
+/** The change feed: rows out of events, in their order, for every size of a page. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordEvents } from "../../../src/events/events.ts";
 import { FED_TABLES } from "../../../src/relay/feed/change-tables.ts";
@@ -202,9 +202,9 @@ describe("the change feed", () => {
     const withdrawn = { reason: "account_revoked", account_id: "acc-1" };
     await world.relay.event({ type: "item.data_erased", itemId: "fewer", data: withdrawn });
     await dispatchAll(world.database);
-    const told = await readAll({ cursor, resources: ["holdings"] });
+    const changes = await readAll({ cursor, resources: ["holdings"] });
     const erased = { change: "erased", resource: null, key: null, row: null, account_id: null };
-    expect(told).toMatchObject([
+    expect(changes).toMatchObject([
       { ...erased, item_id: "gone" },
       { ...erased, item_id: null, subject },
       { ...erased, item_id: "fewer", account_id: "acc-1" },

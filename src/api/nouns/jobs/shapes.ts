@@ -131,7 +131,7 @@ export const JobMember = z
       "What the job keeps of it. Of a move: the URL it gets (`to`), and the one before (`former_url`).",
     ),
     since: timestamp("Since when it is in the state."),
-    due_at: noTimestamp("When it is worked on, or looked at, next."),
+    due_at: noTimestamp("When Tartan works on it next, or next asks whether what it waits for has come."),
     waits_until: noTimestamp("When it fails unless what it waits for has come."),
   })
   .meta({ id: "JobMember", description: "An Item of a job.", examples: [memberExample] });

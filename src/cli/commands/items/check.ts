@@ -85,15 +85,15 @@ async function ended(read: () => Promise<FullCheckState | null>, began: FullChec
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
   let check = began;
-  let told = false;
+  let slowNamed = false;
   for (const since = Date.now(); check.status === "running" && !stop.signal.aborted;) {
-    if (!told && Date.now() - since > SLOW_MS) {
+    if (!slowNamed && Date.now() - since > SLOW_MS) {
       tell(
         dim(
           `still waiting${check.error_code ? `: ${check.error_code}` : ""}; a server with the role sync does the work`,
         ),
       );
-      told = true;
+      slowNamed = true;
     }
     await delay(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     check = (await read()) ?? { ...check, status: "unproven" };
