@@ -52,7 +52,7 @@ export async function causeOf(deps: CauseDeps): Promise<Reason> {
     message: "No request of Plaid's reaches Tartan, and nothing says why.",
     next_step:
       "Check that the intake URL is reachable from the internet: its DNS name, certificate, port, firewall and proxy; then " +
-      "`npx tartan webhooks refusals`. Plaid sends nothing to a URL that refused more than 90 % of a day's webhooks but new webhooks.",
+      "`npx tartan webhooks refusals`. Plaid does not repeat webhooks to a URL that refused more than 90 % of a day's.",
   };
 }
 
@@ -74,7 +74,7 @@ async function askPlaid({ integration, client, signal }: CauseDeps): Promise<Rea
     return {
       cause: "plaid_down",
       message: `Plaid's API does not answer (${error.errorType}/${error.errorCode}).`,
-      next_step: "Nothing is to be done here: see https://status.plaid.com. Tartan goes on once Plaid answers.",
+      next_step: "Nothing: Tartan goes on once Plaid answers. See https://status.plaid.com.",
     };
   }
 }
