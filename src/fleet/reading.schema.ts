@@ -7,7 +7,7 @@ import { perMinute } from "./webhook-move.schema.ts";
 
 const ITEMS_MAX = 10_000;
 const PACE =
-  "Items to begin with in a minute, 1 to 60000; 120 by default. Runs that webhooks made due go first at any pace.";
+  "How many items are begun in a minute, 1 to 60000; 120 by default. Runs that webhooks made due go first at any pace.";
 
 const chosen = {
   integration_id: namedIntegration.optional(),

@@ -28,7 +28,7 @@ export const WebhookMoveRequest = z.strictObject({
   item_ids: described(z.array(namedItem).min(1).max(ITEMS_MAX), "Just these Items.").optional(),
   from: text(2000, "Only Items whose URL begins so.").optional(),
   per_minute: perMinute(
-    "Items to begin with in a minute, 1 to 60000; 600 by default. Each brings two webhooks or three requests.",
+    "How many items are begun in a minute, 1 to 60000; 600 by default. Each costs three requests to Plaid, and brings a webhook where it is moved to an intake.",
   ),
   reason,
   dry_run: described(z.boolean().default(false), "Only say what would be done."),

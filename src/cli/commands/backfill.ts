@@ -61,18 +61,21 @@ export function backfillCommand(): Command {
 const startCommand = (): Command =>
   new Command("start")
     .description(
-      "read items of an integration, of a user, named ones, or those that had webhooks in a range of time again",
+      "read again the items of an integration or of a user, named ones, or those that had webhooks in a range of time",
     )
     .option("--integration <id>", "only items of this integration")
     .option("--user <id>", "only items of this user, by your identifier")
     .option("--item <ids...>", "only these items")
     .option("--since <time>", `only items that had webhooks from then on: ${TIME_HELP}`)
     .option("--until <time>", "only items that had webhooks before then")
-    .option("--mode <mode>", `${choiceOf(BACKFILL_MODES)}: everything again, or what those webhooks touch`)
+    .option(
+      "--mode <mode>",
+      `${choiceOf(BACKFILL_MODES)}: everything again (default), or with --since what those webhooks touch`,
+    )
     .option("--resources <names>", "only these resources, separated by commas", listOf)
     .option(
       "--per-minute <count>",
-      "items to begin with in a minute (120)",
+      "begin at most so many items a minute (default: 120)",
       wholeNumber(PER_MINUTE.least, PER_MINUTE.most),
     )
     .option(REASON, REASON_HELP)

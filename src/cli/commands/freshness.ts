@@ -48,7 +48,7 @@ function showOne({
     resources,
     {
       resource: ({ resource, kind }) => (kind === "item" ? resource : `${resource} ${dim(kind)}`),
-      of: ({ subjects }) => String(subjects),
+      "have it": ({ subjects }) => String(subjects),
       [`within ${hours(window_seconds ?? 0)}`]: withinOf,
       "never read": ({ never_read }) => (never_read === 0 ? dim("0") : yellow(String(never_read))),
       "oldest reading": ({ oldest_verified_at }) => ago(oldest_verified_at),

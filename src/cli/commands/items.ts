@@ -96,7 +96,7 @@ const checkCommand = (): Command =>
     .option("--resources <names>", "only these resources, separated by commas", listOf)
     .option(
       "--per-minute <count>",
-      "items to begin with in a minute (120)",
+      "begin at most so many items a minute (default: 120)",
       wholeNumber(PER_MINUTE.least, PER_MINUTE.most),
     )
     .option(REASON, REASON_HELP)

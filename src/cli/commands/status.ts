@@ -10,7 +10,7 @@ import {
   type UnhealthyDestination,
 } from "../../relay/destinations/status.ts";
 import { findOverdue, relayDepth, type Overdue, type RelayDepth } from "../../relay/ledger/overdue.ts";
-import { silenceState, type StoppedIntegration } from "../../silence/stopped.ts";
+import { silenceState, type SentListCounts, type StoppedIntegration } from "../../silence/stopped.ts";
 import { queueDepth } from "../../sync/queries.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 import { stateOf } from "../output/describe.ts";
@@ -73,6 +73,7 @@ async function status({ database }: Core, { json }: { json?: true }): Promise<vo
     retention: describeRetention(journal),
     "pruned bodies": describePruned(journal),
     "webhooks stopped": silence.stopped.map(describeStopped).join("\n"),
+    "Plaid's lists": describeLists(silence.sent_lists),
   });
   if (unhealthy.length > 0) sayUnhealthy(unhealthy);
 }
@@ -140,6 +141,16 @@ function describeStopped({
 }: StoppedIntegration): string {
   const what = `${name} (${integration_id}): no webhook of Plaid's since ${ago(silent_since)}. ${message}`;
   return `${stopped_at === null ? yellow(what) : red(what)} ${next_step}`;
+}
+
+/** Whether Plaid lists the webhooks that it sent. Null where Tartan has not asked. */
+function describeLists({ available, unavailable, failing }: SentListCounts): string | null {
+  const some = [
+    ...(available > 0 ? [`open to ${plural(available, "integration")}: npx tartan webhooks sent`] : []),
+    ...(unavailable > 0 ? [dim(`not open to ${plural(unavailable, "integration")}; asked once a day`)] : []),
+    ...(failing > 0 ? [yellow(`could not be read for ${failing}`)] : []),
+  ];
+  return some.length === 0 ? null : some.join(", ");
 }
 
 function sayUnhealthy(unhealthy: readonly UnhealthyDestination[]): void {

@@ -119,6 +119,18 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   exchanging: cyan,
   linked: green,
   failed: red,
+  equal: green,
+  differs: red,
+  unproven: yellow,
+  read: green,
+  updated: cyan,
+  acknowledged: cyan,
+  verified: green,
+  unchanged: dim,
+  received: green,
+  recovered: yellow,
+  elsewhere: yellow,
+  not_needed: dim,
 };
 
 /** A state's word in its colour. */

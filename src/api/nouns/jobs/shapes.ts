@@ -50,16 +50,16 @@ export const Job = z
       "Id of a job, `job_…`; what it sends to destinations says it in the header webhook-replay.",
     ),
     kind: described(z.enum(ALL_KINDS), "What it does."),
-    status: described(z.enum(JOB_STATUSES), "Cancelled, it takes back nothing it has done."),
+    status: described(z.enum(JOB_STATUSES), "How it stands. What a cancelled job has done stays."),
     destination_id: orNull(destinationId),
     route_id: orNull(routeId),
     asked: anyObject("What was asked for."),
-    reason: described(z.string(), "Why, as its maker said."),
+    reason: described(z.string(), "Why, as the one who started it said."),
     total: described(z.number().int(), "Deliveries, events or Items that it is about, counted when it was made."),
-    done: described(z.number().int(), "Those it has been through, those that failed included."),
+    done: described(z.number().int(), "Those that it is done with, failed ones included."),
     changed: described(
       z.number().int(),
-      "Those of them that it scheduled, or did something for; the others need or can not be.",
+      "Those of them that it scheduled or changed; the others needed nothing or failed.",
     ),
     failed: described(z.number().int(), "Items that failed; POST /v1/jobs/:id/retry tries them again."),
     outstanding: described(
@@ -76,7 +76,7 @@ export const Job = z
       "Of a job about Items: its pace, Items that are begun in a minute.",
     ),
     created_at: timestamp("When it was asked for."),
-    updated_at: timestamp("When it last went on."),
+    updated_at: timestamp("When it last made progress."),
     finished_at: noTimestamp("When it was done or cancelled."),
   })
   .meta({ id: "Job", description: "Work on many deliveries or Items.", examples: [jobExample] });

@@ -106,8 +106,8 @@ function sayCheck(check: FullCheckState): void {
   sayFacts({
     item: bold(item_id),
     check: status === "equal" ? green("equal to Plaid") : state(status),
-    wrong: wrong > 0 ? red(`${wrong} rows; they are healed`) : null,
-    changed: may_be_new > 0 ? `${may_be_new} rows that Plaid may have changed since they were read` : null,
+    wrong: wrong > 0 ? red(`${plural(wrong, "row")}; healed in the same transaction`) : null,
+    changed: may_be_new > 0 ? `${plural(may_be_new, "row")} that Plaid may have changed since the last reading` : null,
     error: error_code ? `${red(error_code)}  ${error_message ?? ""}` : null,
     "next step": next_step,
   });

@@ -31,7 +31,9 @@ interface Flags {
 
 export const moveWebhooksCommand = (): Command =>
   new Command("move-webhooks")
-    .description("give items another webhook URL at Plaid (/item/webhook/update), as a job")
+    .description(
+      "give items another webhook URL at Plaid (/item/webhook/update), as a job; name one of --to, --to-intake, --remove, --roll-back",
+    )
     .option("--to <url>", "the URL that gets their webhooks")
     .option("--to-intake", "their webhooks come to Tartan")
     .option("--remove", "they have no webhook URL any more")
@@ -39,10 +41,10 @@ export const moveWebhooksCommand = (): Command =>
     .option("--integration <id>", "only items of this integration")
     .option("--user <id>", "only items of this user, by your identifier")
     .option("--item <ids...>", "only these items")
-    .option("--from <prefix>", "only items whose URL begins so")
+    .option("--from <prefix>", "only items whose present URL begins with this")
     .option(
       "--per-minute <count>",
-      "items to begin with in a minute (600)",
+      "begin at most so many items a minute (default: 600)",
       wholeNumber(PER_MINUTE.least, PER_MINUTE.most),
     )
     .option(REASON, REASON_HELP)
