@@ -39,6 +39,7 @@ it("`tartan jobs list` and `show` print jobs with their progress, and --follow w
     data: [{ id: first, total: 2 }],
     next_cursor: null,
   });
+  expect(await cli.text("jobs list --kind backfill --status running")).toContain("No job matches");
   expect(await cli.refusal("jobs list --limit 0")).toMatch(/^usage: .*whole number from 1 to 500/);
 
   const shown = await cli.text("jobs show", first);

@@ -23,7 +23,7 @@ it("`tartan status` says that nothing waits and how to start a process where the
   expect(said).toMatch(/destinations\s+none/);
 });
 
-it("`tartan status` counts what waits and lists the destinations that receive nothing", async () => {
+it("`tartan status` counts what waits, lists the destinations that receive nothing, and says whether Plaid lists its webhooks", async () => {
   const { id } = await world.relay.destination(
     { url: "http://127.0.0.1:9" },
     { name: "Ledger", paused_at: new Date() },
@@ -35,9 +35,15 @@ it("`tartan status` counts what waits and lists the destinations that receive no
   await plantDeliveries(world, id, 3);
   await settle(world.database, "dead", { cause: "timeout", where: "seq = (select max(seq) from relay.deliveries)" });
   await world.relay.webhooks("item-1", "item-2");
+  await world.database.query(
+    "insert into silence.sent_lists (integration_id, next_at, state) values ('a', now(), 'available'), ('b', now(), 'unavailable')",
+  );
   const said = await cli.text("status");
   expect(said).toMatch(/not marked\s+2 webhooks/);
   expect(said).toMatch(/destinations\s+1 paused, 1 disabled/);
+  expect(said).toMatch(
+    /Plaid's lists\s+open to 1 integration: npx tartan webhooks sent, not open to 1 integration; asked once a day/,
+  );
   expect(said).toMatch(/deliveries\s+2 held, 1 dead/);
   expect(said).toMatch(/destination\s+state\s+since[\s\S]*Ledger \S+\s+paused[\s\S]*Books \S+\s+disabled by_hand/);
   expect(await cli.json("status")).toMatchObject({
