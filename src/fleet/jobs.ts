@@ -74,7 +74,7 @@ export async function createFleetJob(database: Database, job: NewJob, by: Change
     if (rowCount > MEMBERS_MAX)
       throw new TartanError(
         "invalid_request",
-        "That is more than a million items, which no job is about: choose fewer.",
+        "A job is about a million items at most, and these are more: choose fewer.",
       );
     if (kind.exclusive) await expectFree(tx, name, id);
     await tx.query(OPEN_JOB, [id, rowCount]);
@@ -99,7 +99,7 @@ async function expectFew(tx: Queryable): Promise<void> {
   if ((rows[0]?.count ?? 0) < UNFINISHED_MAX) return;
   throw new TartanError(
     "conflict",
-    `${UNFINISHED_MAX} jobs about items are unfinished, which is the most. Wait for some of them, or cancel them.`,
+    `There are ${UNFINISHED_MAX} unfinished jobs about items, and there may be no more. Wait for some of them, or cancel them.`,
   );
 }
 

@@ -190,7 +190,7 @@ const lost = (itemId: string, cause: unknown): TartanError =>
   new TartanError(
     "token_lost",
     `Plaid has replaced the access token of Item ${itemId}, and the new one did not arrive here. Ask the user to link the ` +
-      "account again, then unlink this Item. Plaid's support may remove the old one.",
+      "account again, then unlink this Item. Ask Plaid's support to remove the old one at Plaid.",
     { cause },
   );
 

@@ -123,7 +123,9 @@ function checkComplete(asked: Asked, { link_client_name }: Integration, userId: 
     fields["adopt"] = "does not belong to update mode, which links no new Item: leave it out";
   if (Object.keys(fields).length === 0) return;
   const lines = Object.entries(fields).map(([name, what]) => `${name} ${what}`);
-  throw new TartanError("invalid_request", `The Link token is not usable: ${lines.join("; ")}.`, { fields });
+  throw new TartanError("invalid_request", `The request for a Link token is not usable: ${lines.join("; ")}.`, {
+    fields,
+  });
 }
 
 interface RequestFacts {

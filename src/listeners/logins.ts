@@ -110,7 +110,7 @@ async function takeAll(deps: LoginsOptions, listener: Found, { logins, ignored }
 }
 
 const overloaded = (): TartanError =>
-  new TartanError("overloaded", "Logins are not taken fast enough. Send the request again.", {
+  new TartanError("overloaded", "Too many logins come at once. Send the request again.", {
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });
 

@@ -110,10 +110,7 @@ const ChangeResources = z
           z.string().nullable(),
           "The type of the events with its changed rows; null where there is none.",
         ),
-        not_fed: described(
-          z.string().nullable(),
-          "Why its changes are not fed, and what to use instead; null where they are.",
-        ),
+        not_fed: described(z.string().nullable(), "Why it has no changes, and what to use instead; null where it has."),
       }),
     ),
   })
@@ -138,7 +135,7 @@ const RESOURCES = {
   ...about("Events", {
     operationId: "listChangeResources",
     summary: "List tables and their changes",
-    description: "All tables of the mirror: the key of each, and whether its changed rows are fed.",
+    description: "All tables of the mirror: the key of each, and whether it has changes.",
   }),
   response: { 200: ChangeResources, ...refusals() },
 };

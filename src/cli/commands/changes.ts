@@ -45,7 +45,7 @@ export function changesCommand(): Command {
     .action(withCore(follow));
   changes
     .command("resources")
-    .description("list the tables, their keys, and whether their changes are fed")
+    .description("list the tables, their keys, and which have changes")
     .option("--json", "print JSON")
     .action(resources);
   return changes;

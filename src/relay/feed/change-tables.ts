@@ -3,7 +3,7 @@ import { TartanError } from "../../errors.ts";
 import { changeType, RESOURCES } from "../../resources/index.ts";
 import { didYouMean } from "../../suggest.ts";
 
-/** A table whose changes are fed. */
+/** A table that has changes. */
 export interface FedTable {
   name: string;
   /** the type of its events */
@@ -32,12 +32,12 @@ const OF_ITEMS =
   "the events item.linked, item.updated, item.error, item.repaired and item.removed say what happens to an item";
 const OF_INSTITUTIONS = "Tartan reads an institution again from time to time, without news of it";
 
-/** Why the changes of a table are not fed, and what says that they happen; undefined where they are, or where there is no such table. */
+/** Why a table has no changes, and what to use instead; undefined where it has changes, or where there is no such table. */
 export function unfedBecause(name: string): string | undefined {
   const resource = RESOURCES.find(({ tables }) => tables.some((table) => table.name === name));
   if (!resource || NAMES.includes(name)) return undefined;
   const beside = resource.tables.filter(({ event }) => event).map((table) => table.name);
-  if (beside.length > 0) return `its rows are read together with those of ${beside.join(", ")}, whose changes are fed`;
+  if (beside.length > 0) return `its rows are read together with those of ${beside.join(", ")}; use the changes of these`;
   return resource.subject.kind === "item" ? OF_ITEMS : OF_INSTITUTIONS;
 }
 
@@ -59,7 +59,7 @@ export const CHANGE_TABLES: readonly {
 
 /**
  * The types of the events with the changed rows of these tables; of all, where none is named.
- * @throws TartanError `invalid_request` for a table that is not fed
+ * @throws TartanError `invalid_request` for a table that has no changes
  */
 export function typesOf(names: readonly string[] | undefined): string[] {
   if (names === undefined) return FED_TABLES.map(({ type }) => type);
@@ -78,9 +78,10 @@ function notFed(name: string): TartanError {
       fields: { resource },
     });
   }
-  return new TartanError("invalid_request", `Changes of ${name} are not fed: ${because}.`, {
+  return new TartanError("invalid_request", `The table ${name} has no changes: ${because}.`, {
     fields: {
-      resource: "has no changes; read the table of the mirror, whose column changed_at says when a row changed",
+      resource:
+        "names a table without changes; read the table of the mirror, whose column changed_at says when a row changed",
     },
   });
 }

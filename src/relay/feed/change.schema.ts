@@ -9,7 +9,7 @@ const RESOURCES = /^[a-z0-9_]+(,[a-z0-9_]+)*$/;
 export const WAIT_S_MAX = 30;
 
 export const ChangesQuery = z.strictObject({
-  resource: text(4000, "Tables of the mirror with commas between them. Without it, all tables whose changes are fed.")
+  resource: text(4000, "Tables of the mirror with commas between them. Without it, all tables that have changes.")
     .regex(RESOURCES, "must be tables of the mirror with commas between them, such as accounts,transactions")
     .exactOptional(),
   integration_id: namedIntegration.exactOptional(),

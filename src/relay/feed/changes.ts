@@ -21,7 +21,7 @@ import { waitForPage } from "./wait.ts";
 export interface ChangeQuery {
   /** `next_cursor` of the page before; `start` (the default): the first change that is kept; `now`: those to come */
   cursor?: string | undefined;
-  /** tables of the mirror; absent: all whose changes are fed */
+  /** tables of the mirror; absent: all that have changes */
   resources?: readonly string[] | undefined;
   integration_id?: string | undefined;
   item_id?: string | undefined;

@@ -222,7 +222,7 @@ function few(count: number): number {
   if (count <= MEMBERS_MAX) return count;
   throw new TartanError(
     "invalid_request",
-    "That is more than a million, which no job is about: take less time at once.",
+    "A job is about a million deliveries or events at most, and these are more: choose a shorter time.",
     {
       fields: { from: "must leave at most 1000000 deliveries or events" },
     },

@@ -252,7 +252,7 @@ describe("the change feed", () => {
         name,
         {
           code: "invalid_request",
-          message: expect.stringMatching(/^Changes of \w+ are not fed: .{30,}\.$/),
+          message: expect.stringMatching(/^The table \w+ has no changes: .{30,}\.$/),
           fields: { resource: expect.stringContaining("changed_at") },
         },
       ]);

@@ -24,7 +24,10 @@ export function checkOperations(api: Api, { database }: ApiDeps): void {
   api.get("/v1/items/:item_id/check", { schema: SHOW }, async ({ params, query }) => {
     const check = await getFullCheck(database, await find(params.item_id, query.integration_id));
     if (check) return check;
-    throw new TartanError("not_found", `No check of Item ${params.item_id} is kept; POST here starts one.`);
+    throw new TartanError(
+      "not_found",
+      `Tartan keeps no check of Item ${params.item_id}; POST to this path to start one.`,
+    );
   });
 }
 
