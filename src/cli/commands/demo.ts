@@ -19,6 +19,9 @@ import { untilStopped } from "../wiring/signals.ts";
 /** Slow enough to read, fast enough to see that something happens. */
 const ACTIVITY_EVERY_MS = 4000;
 
+/** Two minutes: a day is too long to see that Tartan finds what no webhook announced. */
+const CHECKED_EVERY_H = 2 / 60;
+
 interface DemoFlags {
   items: string;
   fresh?: true;
@@ -35,7 +38,8 @@ export function demoCommand(): Command {
       const stopped = untilStopped();
       // The demo's application is on this machine, to which deliveries may not go by default.
       const relayAllowedAddresses = [...core.config.relayAllowedAddresses, "127.0.0.1"];
-      const config = { ...core.config, relayAllowedAddresses, relayAllowHttp: true };
+      const reconcileHours = process.env["TARTAN_RECONCILE_H"] ? core.config.reconcileHours : CHECKED_EVERY_H;
+      const config = { ...core.config, relayAllowedAddresses, relayAllowHttp: true, reconcileHours };
       await demo({ ...core, config }, flags, stopped);
     });
 }
@@ -133,6 +137,12 @@ function greet({ url, intake, key, simulator, sql, data, goesOn }: Greeting): vo
   row("API key", key ? yellow(key) : dim("shown at the first start; a new one: npx tartan keys reset"));
   row("webhooks", cyan(intake));
   row("relay", `${cyan("npx tartan deliveries list")}   ${dim("the events that a small application here receives")}`);
+  row("items", `${cyan("npx tartan items list")}   ${dim("a consent that ends soon, an account to add")}`);
+  row(
+    "gaps",
+    `${cyan("npx tartan gaps list")}   ${dim("one item has no webhook URL: checks find its changes, every two minutes;")}`,
+  );
+  row("", `${cyan("npx tartan items move-webhooks --to-intake")}   ${dim("gives it one")}`);
   row("Plaid", `${cyan(simulator)} ${dim("(the simulator)")}`);
   row("data", dim(data));
   row("SQL", cyan(`psql '${sql}'`));

@@ -49,7 +49,7 @@ function showOne({
     {
       resource: ({ resource, kind }) => (kind === "item" ? resource : `${resource} ${dim(kind)}`),
       "have it": ({ subjects }) => String(subjects),
-      [`within ${hours(window_seconds ?? 0)}`]: withinOf,
+      [`within ${windowText(window_seconds ?? 0)}`]: withinOf,
       "never read": ({ never_read }) => (never_read === 0 ? dim("0") : yellow(String(never_read))),
       "oldest reading": ({ oldest_verified_at }) => ago(oldest_verified_at),
     },
@@ -58,7 +58,9 @@ function showOne({
   say(dim(`counted ${ago(as_of)}\n`));
 }
 
-const hours = (seconds: number): string => `${Math.round(seconds / 360) / 10} h`;
+/** `24 h`, `2 min` */
+const windowText = (seconds: number): string =>
+  seconds < 3600 ? `${Math.round(seconds / 6) / 10} min` : `${Math.round(seconds / 360) / 10} h`;
 
 /** `12711 (99.4 %)` */
 function withinOf({ within_window, subjects }: ResourceFreshness): string {

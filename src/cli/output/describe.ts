@@ -1,5 +1,6 @@
 /** Describes things in a line or less: a webhook, what a run changed, a route's filter, the state of a destination. */
 import type { WebhookRecord } from "../../model/records.ts";
+import type { Source } from "../../model/webhook.ts";
 import type { RouteFilter } from "../../relay/model/types.ts";
 import { cyan, dim, green, red, short, state, yellow } from "./print.ts";
 
@@ -21,11 +22,19 @@ interface Outcome {
 const NAME_WIDTH = 36;
 const ID_WIDTH = 14;
 
+/** What proves a webhook of each source, in eight characters. */
+const PROOFS: Readonly<Record<Source, string>> = {
+  PLAID: green("✓ signed"),
+  BACKEND: yellow("✓ secret"),
+  FROM_LISTENER: yellow("✓ login "),
+  RECONCILER: yellow("✓ check "),
+};
+
 /** `withAnother`: the line of the previous webhook already describes the run. */
 export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): string {
   const info = (webhook.update_info ?? {}) as Outcome;
   const time = dim(new Date(webhook.received_at).toTimeString().slice(0, 8));
-  const proof = webhook.source === "PLAID" ? green("✓ signed") : yellow("✓ secret");
+  const proof = PROOFS[webhook.source];
   const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`.padEnd(NAME_WIDTH));
   const about = `${time}  ${proof}  ${name}  ${dim(short(webhook.subject?.id, ID_WIDTH).padEnd(ID_WIDTH))}`;
   if (withAnother) return `${about}  ${dim("╰ served by the same run")}`;

@@ -11,11 +11,11 @@ import { CommandLine, everyVerbIsRun } from "../command-line.ts";
 let env: Record<string, string> = {};
 const cli = new CommandLine("demo", () => env);
 
-it("the demo links and mirrors items, notifies an application, prints how to inspect it, stops cleanly, and continues in the same world the next time", async () => {
+it("the demo links and mirrors items, notifies an application, has items with notices and with gaps, prints how to inspect it, stops cleanly, and continues in the same world the next time", async () => {
   await using closer = new Closer();
   const folder = mkdtempSync(join(tmpdir(), "tartan-demo-"));
   closer.defer(() => rmSync(folder, { recursive: true, force: true }));
-  env = { TARTAN_DATA_DIR: folder, TARTAN_SIMULATOR_PORT: "0", TARTAN_PORT: "0" };
+  env = { TARTAN_DATA_DIR: folder, TARTAN_SIMULATOR_PORT: "0", TARTAN_PORT: "0", TARTAN_RECONCILE_H: "0.005" };
   const apiLine = (line: string) => /API\s+(http:\S+)\/v1/.exec(line)?.[1] ?? null;
   const start = () => cli.start(apiLine, "demo");
   const demo = closer.use(await start());
@@ -27,6 +27,11 @@ it("the demo links and mirrors items, notifies an application, prints how to ins
     /received: payments\.changed, with the row, of payment-/.test(said()),
   );
   await until("life", async () => /TRANSACTIONS\/SYNC_UPDATES_AVAILABLE/.test(said()));
+  await until("a consent that ends soon", async () => /received: item\.consent_expiring of /.test(said()));
+  await until("an account to add", async () => /received: item\.new_accounts of /.test(said()));
+  await until("a check finds a change of the item without a webhook URL", async () =>
+    /✓ check {3}ITEM\/GAP_FOUND /.test(said()),
+  );
   await until("the application received an event", async () =>
     /received: transactions\.changed, with the \d+ rows.*✓ signed/.test(said()),
   );

@@ -31,6 +31,9 @@ const NOTIFIED = [
   "item.linked",
   "item.error",
   "item.repaired",
+  "item.consent_expiring",
+  "item.new_accounts",
+  "item.notice_cleared",
   "item.removed",
   "transactions.changed",
   "transfer_events.changed",
@@ -137,9 +140,17 @@ export async function connectWorld(core: Core, world: DemoWorld, url: string): P
   return { integrationId: made.id, intake, begin };
 }
 
+/** From so many items on, one has a consent that ends soon, one an account to add, and one no webhook URL at Plaid. */
+const SOME = 4;
+const CONSENT_ENDS_S = 5 * 86_400;
+
 /** Acts as the user's backend: after the token exchange it posts the item to Tartan. */
 async function linkItems(simulator: Simulator, intake: string, secret: string, count: number): Promise<void> {
-  const { items } = simulator.control.createItems({ count, transactions: 120, products: PRODUCTS, webhook: intake });
+  const { control } = simulator;
+  const made = { transactions: 120, products: PRODUCTS };
+  const silent = count < SOME ? 0 : 1;
+  const { items } = control.createItems({ ...made, count: count - silent, webhook: intake });
+  if (silent > 0) items.push(...control.createItems({ ...made, count: silent }).items);
   for (const [index, { item_id, access_token }] of items.entries()) {
     const user_id = `user-${index + 1}`;
     const answer = await post(
@@ -155,6 +166,10 @@ async function linkItems(simulator: Simulator, intake: string, secret: string, c
     );
     if (!answer.ok) say(yellow(`item ${item_id} was not accepted: ${answer.status}`));
   }
+  const [, second, third] = items;
+  if (silent === 0 || !second || !third) return;
+  control.limitConsent(second.item_id, { ends_in_s: CONSENT_ENDS_S });
+  control.addAccount(third.item_id, { shared: false });
 }
 
 /** A payment and a transfer, which belong to no item: Plaid's webhooks about them make them known. */
@@ -171,7 +186,8 @@ async function moveWebhooks(simulator: Simulator, intake: string): Promise<void>
   const { clientId: client_id, secret, url, control } = simulator;
   sendClientWebhooksTo(simulator, intake);
   for (const { item_id, access_token, webhook, removed, revoked } of control.items().items) {
-    if (removed === true || revoked === true) continue;
+    // An item without a webhook URL keeps none: `tartan items move-webhooks` gives it one.
+    if (removed === true || revoked === true || webhook === null) continue;
     if (webhook !== intake) {
       await post(`${url}/item/webhook/update`, {}, { client_id, secret, access_token, webhook: intake });
     }
