@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../events/event-types.ts";
 import { fromDeliveryId, fromEventId } from "../../model/ids.ts";
-import { page, type FilterOf } from "../../model/listing.ts";
 import {
   anyText,
   instant,
@@ -14,7 +13,6 @@ import {
   text,
   described,
 } from "../../model/schema.ts";
-import { JOB_STATUSES } from "../../model/statuses.ts";
 import { validate, type ValidationErrors } from "../../model/validation.ts";
 import { matchesType } from "../routing/filter.ts";
 import type { ActiveRoute, RouteFilter } from "../model/types.ts";
@@ -73,13 +71,6 @@ export const RoutePastRequest = z.strictObject({
   to: instant("Events before then; until now when absent.").optional(),
   ...request,
 });
-
-export const JobFilter = z.strictObject({
-  status: described(z.enum(JOB_STATUSES), "How it stands.").optional(),
-  destination_id: namedDestination.optional(),
-  ...page,
-});
-export type JobFilter = FilterOf<typeof JobFilter>;
 
 /** Callers inside Tartan may pass dates. */
 type Given<T> = { [K in keyof T]: K extends "from" | "to" ? T[K] | Date : T[K] };

@@ -13,15 +13,12 @@
  */
 import type { Database, Queryable } from "../../database/types.ts";
 import { TartanError } from "../../errors.ts";
-import { fromCursor, toCursor } from "../../model/cursors.ts";
-import { checkedFilter } from "../../model/listing.ts";
 import type { JobKind, JobStatus } from "../../model/statuses.ts";
 import { newJobId } from "../../model/ids.ts";
 import {
   checkRedrive,
   checkReplay,
   checkRoutePast,
-  JobFilter,
   ruleOf,
   type RedriveRequest,
   type ReplayRequest,
@@ -79,11 +76,6 @@ export interface JobRecord {
 /** The number of members that a job would have; no job was created. */
 export interface JobCount {
   count: number;
-}
-
-export interface JobPage {
-  data: JobRecord[];
-  next_cursor: string | null;
 }
 
 type Row = Omit<JobRecord, "created_at" | "updated_at" | "finished_at"> & {
@@ -232,21 +224,6 @@ function few(count: number): number {
 export async function getJob(q: Queryable, id: string): Promise<JobRecord | null> {
   const { rows } = await q.query<Row>(GET_JOB, [id]);
   return rows[0] ? toRecord(rows[0]) : null;
-}
-
-/**
- * One page, newest first.
- * @throws TartanError `invalid_request` for a limit or cursor that is not usable
- */
-export async function listJobs(q: Queryable, filter: JobFilter = {}): Promise<JobPage> {
-  const { limit, cursor, ...wanted } = checkedFilter(JobFilter, filter);
-  const after = cursor === undefined ? undefined : fromCursor("jobs", cursor).split("|");
-  const jobs = await relayJobs(q, { ...wanted, after, limit: limit + 1 });
-  const last = jobs.length > limit ? jobs[limit - 1] : undefined;
-  return {
-    data: jobs.slice(0, limit).map(({ job }) => job),
-    next_cursor: last ? toCursor("jobs", `${last.place}|${last.job.id}`) : null,
-  };
 }
 
 interface Wanted {

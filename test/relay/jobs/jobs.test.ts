@@ -1,7 +1,8 @@
+import { listEveryJob } from "../../../src/api/nouns/jobs/every-job.ts";
 import { describe, expect, it } from "vitest";
 import { toDeliveryId } from "../../../src/model/ids.ts";
 import { workOnce } from "../../../src/relay/jobs/job-runner.ts";
-import { cancelJob, createRedrive, getJob, listJobs, pauseJob, resumeJob } from "../../../src/relay/jobs/jobs.ts";
+import { cancelJob, createRedrive, getJob, pauseJob, resumeJob } from "../../../src/relay/jobs/jobs.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "../past.ts";
 import { until } from "../../support/until.ts";
 import { startWorld, type World } from "../../support/world/index.ts";
@@ -218,14 +219,14 @@ describe("jobs", () => {
     for (let n = 0; n < 5; n += 1) made.unshift(whole(await createRedrive(world.database, {})).id);
     const listed: string[] = [];
     for (let cursor: string | null = null; ;) {
-      const page = await listJobs(world.database, { limit: 2, cursor, status: "done" });
+      const page = await listEveryJob(world.database, { limit: 2, cursor, status: "done" });
       listed.push(...page.data.map(({ id }) => id));
       cursor = page.next_cursor;
       if (cursor === null) break;
     }
     expect(listed).toEqual(made);
-    expect((await listJobs(world.database, { status: "running" })).data).toEqual([]);
-    await expect(listJobs(world.database, { cursor: "nonsense" })).rejects.toMatchObject({ code: "invalid_request" });
+    expect((await listEveryJob(world.database, { status: "running" })).data).toEqual([]);
+    await expect(listEveryJob(world.database, { cursor: "nonsense" })).rejects.toMatchObject({ code: "invalid_request" });
     expect(await getJob(world.database, "job_nothing")).toBeNull();
   });
 

@@ -1,8 +1,9 @@
+import { listEveryJob } from "../../../src/api/nouns/jobs/every-job.ts";
 import { describe, expect, it } from "vitest";
 import { append } from "../../../src/journal/append.ts";
 import { toDeliveryId, toEventId } from "../../../src/model/ids.ts";
 import { getDeliveryBody } from "../../../src/relay/ledger/deliveries.ts";
-import { createReplay, createRoutePast, getJob, listJobs } from "../../../src/relay/jobs/jobs.ts";
+import { createReplay, createRoutePast, getJob } from "../../../src/relay/jobs/jobs.ts";
 import { createRoute, updateRoute } from "../../../src/relay/routing/routes.ts";
 import { deliveries, dispatchAll, members, settle, whole, workAll } from "../past.ts";
 import { webhook } from "../../support/webhook.ts";
@@ -124,7 +125,7 @@ describe("a replay", () => {
       message: expect.stringContaining("still"),
     });
     await expect(replay(`evt_${"0".repeat(32)}`)).rejects.toMatchObject({ code: "not_found" });
-    expect((await listJobs(world.database)).data).toEqual([]);
+    expect((await listEveryJob(world.database)).data).toEqual([]);
   });
 
   it("a replay refuses a request without a filter, unknown fields and invalid values", async () => {
