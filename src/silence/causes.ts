@@ -69,7 +69,7 @@ async function askPlaid({ integration, client, signal }: CauseDeps): Promise<Rea
       return {
         cause: "credentials_refused",
         message: `Plaid refuses the integration's client id and secret (${error.errorCode}).`,
-        next_step: `Set those of ${integration.environment}: \`npx tartan integrations update ${integration.id}\`.`,
+        next_step: `Set those of ${integration.environment}: \`PLAID_SECRET=… npx tartan integrations update ${integration.id} --secret\`.`,
       };
     return {
       cause: "plaid_down",

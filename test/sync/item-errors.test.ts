@@ -165,7 +165,7 @@ describe("an error by which /item/get is refused", () => {
     expect(await getItem(world.database, item.item_id)).toMatchObject({
       status: "misconfigured",
       error_code: "INVALID_API_KEYS",
-      next_step: expect.stringContaining("tartan integrations update"),
+      next_step: expect.stringContaining("tartan integrations update <id> --secret"),
     });
   });
 });

@@ -22,6 +22,7 @@ import {
   type IntegrationAnswers,
   type IntegrationFlags,
 } from "./integrations/ask.ts";
+import { checkChanged, credentialsIn, type CredentialFlags } from "./integrations/credentials.ts";
 import { callsCommand } from "./integrations/calls.ts";
 import { confirmMasking, sayListChanges } from "./integrations/lists.ts";
 import { found, show } from "./integrations/show.ts";
@@ -134,8 +135,14 @@ const wholeDays = (text: string): number => (/^\d+$/.test(text) ? Number(text) :
 
 function updateCommand(): Command {
   return new Command("update")
-    .description("change the given settings and leave the rest; use the API to change client id and secret")
+    .description("change the given settings and leave the rest")
     .argument("<id>")
+    .option(
+      "--secret [secret]",
+      "the new Plaid secret (better: PLAID_SECRET, which no process list shows, and --secret alone)",
+    )
+    .option("--client-id <id>", "the new Plaid client id, with --secret")
+    .option("--no-check", "do not check the credentials with Plaid")
     .option("--name <name>", "a name of your choice")
     .option("--country <codes...>", "countries of your institutions, for example US CA")
     .option("--days-requested <days>", `${DAYS_HELP}; \`default\` is Plaid's`)
@@ -155,7 +162,7 @@ function updateCommand(): Command {
     .action(withCore(update));
 }
 
-interface UpdateFlags extends Json {
+interface UpdateFlags extends Json, CredentialFlags {
   name?: string;
   country?: string[];
   daysRequested?: string;
@@ -174,6 +181,7 @@ interface UpdateFlags extends Json {
 async function update({ database, vault, config }: Core, id: string, flags: UpdateFlags): Promise<void> {
   const { name, country, daysRequested, includeOriginalDescription, permissiblePurpose, reveal, enable } = flags;
   const changes: IntegrationChange = {
+    ...credentialsIn(flags),
     name,
     country_codes: country?.map((code) => code.toUpperCase()),
     days_requested:
@@ -195,6 +203,7 @@ async function update({ database, vault, config }: Core, id: string, flags: Upda
   }
   const before = await found(database, id);
   await confirmMasking(before, reveal, flags);
+  if (flags.check) await checkChanged(before, changes);
   const updated = await updateIntegration(database, vault, id, changes, byUser(flags.reason));
   if (flags.json) return sayJson({ ...updated, url: integrationUrl(publicUrl(config), id) });
   say(`${green("✓")} ${bold(updated.name)} is changed`);

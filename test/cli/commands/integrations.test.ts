@@ -64,7 +64,7 @@ it("`tartan integrations list` and `show` print the intake URL of each, and neve
   expect(await cli.refusal("integrations show svi_none")).toMatch(/^not_found: .*npx tartan integrations list/);
 });
 
-it("`tartan integrations update` changes the given options and leaves the rest", async () => {
+it("`tartan integrations update` changes the given options, and credentials that Plaid accepts, and leaves the rest", async () => {
   const options = ["--days-requested", "730", "--include-original-description", "--name", "Ours"];
   const made = await create(...options);
   expect(made).toMatchObject({ days_requested: 730, include_original_description: true, name: "Ours" });
@@ -79,6 +79,10 @@ it("`tartan integrations update` changes the given options and leaves the rest",
     revoked_data: "erase",
   });
   expect(await cli.refusal(`${update} --revoked-data sometimes`)).toMatch(/^invalid_request: .*must be keep or erase/);
+  const newSecret = (secret: string) => cli.with({ PLAID_SECRET: secret });
+  expect(await newSecret("wrong").refusal(`${update} --secret`)).toMatch(/^plaid_credentials_refused: /);
+  expect(await newSecret(world.simulator.secret).json(`${update} --secret`)).toMatchObject({ id: made.id });
+  expect(await cli.refusal(`${update} --client-id another`)).toMatch(/^invalid_request: .*PLAID_SECRET/);
   const said = await cli.text(`${update} --name Theirs --days-requested 90`);
   expect(said).toContain("✓ Theirs is changed");
   expect(said).toContain("Items whose transactions are already initialised keep the length of their history.");
