@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { createIntegration } from "../../../src/integrations/integrations.ts";
 import { settle } from "../../relay/past.ts";
 import { plantDeliveries } from "../../relay/support.ts";
 import { CommandLine, everyVerbIsRun, UNREACHABLE } from "../command-line.ts";
@@ -35,9 +36,11 @@ it("`tartan status` counts what waits, lists the destinations that receive nothi
   await plantDeliveries(world, id, 3);
   await settle(world.database, "dead", { cause: "timeout", where: "seq = (select max(seq) from relay.deliveries)" });
   await world.relay.webhooks("item-1", "item-2");
-  await world.database.query(
-    "insert into silence.sent_lists (integration_id, next_at, state) values ('a', now(), 'available'), ('b', now(), 'unavailable')",
-  );
+  for (const state of ["available", "unavailable"]) {
+    const client = { client_id: state, secret: "secret", environment: "sandbox" } as const;
+    const { id: list } = await createIntegration(world.database, world.vault, client);
+    await world.database.query("insert into silence.sent_lists values ($1, $2, now())", [list, state]);
+  }
   const said = await cli.text("status");
   expect(said).toMatch(/not marked\s+2 webhooks/);
   expect(said).toMatch(/destinations\s+1 paused, 1 disabled/);
@@ -47,7 +50,7 @@ it("`tartan status` counts what waits, lists the destinations that receive nothi
   expect(said).toMatch(/deliveries\s+2 held, 1 dead/);
   expect(said).toMatch(/destination\s+state\s+since[\s\S]*Ledger \S+\s+paused[\s\S]*Books \S+\s+disabled by_hand/);
   expect(await cli.json("status")).toMatchObject({
-    integrations: 0,
+    integrations: 2,
     due: 0,
     unmarked: 2,
     relay: {
