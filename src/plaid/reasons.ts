@@ -41,7 +41,8 @@ const BY_CODE: Readonly<Record<string, Reason>> = {
   },
   INVALID_API_KEYS: {
     message: "Plaid does not accept the integration's client id and secret.",
-    next_step: "Correct them: `PLAID_SECRET=… npx tartan integrations update <id> --secret`, or PATCH /v1/integrations/:id.",
+    next_step:
+      "Correct them: `PLAID_SECRET=… npx tartan integrations update <id> --secret`, or PATCH /v1/integrations/:id.",
   },
   ITEM_LOGIN_REQUIRED: { message: "The user's login at the bank no longer works.", next_step: UPDATE_MODE },
   ITEM_LOCKED: {

@@ -37,7 +37,8 @@ export function unfedBecause(name: string): string | undefined {
   const resource = RESOURCES.find(({ tables }) => tables.some((table) => table.name === name));
   if (!resource || NAMES.includes(name)) return undefined;
   const beside = resource.tables.filter(({ event }) => event).map((table) => table.name);
-  if (beside.length > 0) return `its rows are read together with those of ${beside.join(", ")}; use the changes of these`;
+  if (beside.length > 0)
+    return `its rows are read together with those of ${beside.join(", ")}; use the changes of these`;
   return resource.subject.kind === "item" ? OF_ITEMS : OF_INSTITUTIONS;
 }
 

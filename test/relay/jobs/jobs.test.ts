@@ -226,7 +226,9 @@ describe("jobs", () => {
     }
     expect(listed).toEqual(made);
     expect((await listEveryJob(world.database, { status: "running" })).data).toEqual([]);
-    await expect(listEveryJob(world.database, { cursor: "nonsense" })).rejects.toMatchObject({ code: "invalid_request" });
+    await expect(listEveryJob(world.database, { cursor: "nonsense" })).rejects.toMatchObject({
+      code: "invalid_request",
+    });
     expect(await getJob(world.database, "job_nothing")).toBeNull();
   });
 
