@@ -2,7 +2,7 @@
  * Prunes old webhooks: the body and the JWT go; type, code, item, instants, the summary of the run and the SHA-256 of the body stay.
  *
  *   old ─▶ processed, dispatched, and not needed: pruned ─▶ once its week is old and much of it unused: the week is rewritten
- *       ├▶ needed: noted in journal.kept_bodies ─▶ looked at again in each round
+ *       ├▶ needed: noted in journal.kept_bodies ─▶ examined again in each round
  *       └▶ about a gap: stays
  *
  * Each batch is a transaction that holds the lock `retention`, which those share who schedule deliveries of old webhooks.
@@ -78,7 +78,7 @@ export async function pruneBodies(bodies: OldBodies, signal?: AbortSignal): Prom
   if (failures.length > 0) throw failures[0];
 }
 
-/** @returns the last webhook that it looked at; null where there is none */
+/** @returns the last webhook that it examined; null where there is none */
 async function pruneSome(
   tx: Queryable,
   { days, neededBy }: OldBodies,

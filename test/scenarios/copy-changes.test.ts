@@ -1,4 +1,4 @@
-/** The program of docs/changes.md keeps a copy that equals the mirror, whatever happens to it, to items and to its cursor. */
+/** The program of docs/changes.md keeps a copy that equals the mirror, through kills, erased items and an expired cursor. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ let world: World<"sync" | "relay" | "api">;
 let items: Item[];
 let copier: ChildProcess | undefined;
 
-/** The program, as its reader starts it; disposing kills it at whatever it does. */
+/** The program, as its reader starts it; disposing kills it at once. */
 async function startCopy(key = KEY): Promise<AsyncDisposable & { gone: Promise<unknown> }> {
   const env = {
     TARTAN_URL: world.api.url,

@@ -2,7 +2,8 @@
 import { Command } from "commander";
 import { listGaps, type GapRecord } from "../../silence/gaps.ts";
 import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
-import { ago, dim, sayJson, sayTable, short, state, tell, yellow } from "../output/print.ts";
+import { describeChanges } from "../output/describe.ts";
+import { ago, dim, sayJson, sayTable, short, tell, yellow } from "../output/print.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 
 interface Flags {
@@ -38,7 +39,7 @@ async function list({ database }: Core, { integration, item, limit, cursor, json
       item: ({ item_id, subject }) => short(item_id ?? subject?.id),
       missed: missedBy,
       healed: ({ found_at, healed_at }) => (healed_at === null ? yellow("not yet") : after(found_at, healed_at)),
-      outcome: ({ outcome, counts }) => `${state(outcome)} ${dim(rowsIn(counts))}`,
+      "rows changed": ({ outcome, counts }) => (outcome === null ? "" : describeChanges({ outcome, counts })),
       webhook: ({ id }) => dim(id),
     },
     "Tartan found no gap: what it checked was equal to Plaid.",
@@ -61,9 +62,3 @@ const after = (from: string, to: string): string => `after ${seconds((Date.parse
 
 const seconds = (count: number): string =>
   count < 120 ? `${Math.max(0, Math.round(count * 10) / 10)} s` : `${Math.round(count / 60)} min`;
-
-const rowsIn = (counts: GapRecord["counts"]): string =>
-  Object.entries(counts)
-    .filter(([, { added, modified, removed }]) => added + modified + removed > 0)
-    .map(([table, { added, modified, removed }]) => `${table} +${added} ~${modified} -${removed}`)
-    .join(", ");

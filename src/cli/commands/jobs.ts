@@ -45,7 +45,9 @@ const CHANGES = {
 } as const;
 
 export function jobsCommand(): Command {
-  const jobs = new Command("jobs").description("replays, redrives, and work on many items such as moving webhook URLs");
+  const jobs = new Command("jobs").description(
+    "replays and redrives, and work on many items: moves of webhook URLs, checks, backfills",
+  );
   jobs
     .command("list")
     .description("list jobs, newest first")
@@ -122,7 +124,7 @@ async function list({ database }: Core, flags: ListFlags): Promise<void> {
 }
 
 const NO_JOB =
-  "There is no job yet: npx tartan dead-letters redrive, npx tartan replay, npx tartan items move-webhooks";
+  "There is no job yet: npx tartan dead-letters redrive, replay, items move-webhooks, items check --all and backfill start make one.";
 
 async function show({ database }: Core, id: string, flags: Json & { follow?: true }): Promise<void> {
   if (flags.follow) return followJob(database, id, flags);

@@ -141,7 +141,7 @@ async function create(
   };
   const made = shown(core)(await createListener(core.database, asked, byUser(flags.reason)));
   if (flags.json) return sayJson(made);
-  say(`${green("✓")} ${bold(made.name)} takes logins\n`);
+  say(`${green("✓")} the listener ${bold(made.name)} is created\n`);
   sayFacts({ id: made.id, url: cyan(made.url), token: `${yellow(made.token)} ${dim("not shown again")}` });
   if (kind === "auth0") {
     tell(dim("\nIn Auth0: Monitoring > Streams > Create Stream > Custom Webhook, with this URL as Payload URL and"));

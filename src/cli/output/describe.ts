@@ -36,7 +36,7 @@ export function describeWebhook(webhook: WebhookRecord, withAnother: boolean): s
   const time = dim(new Date(webhook.received_at).toTimeString().slice(0, 8));
   const proof = PROOFS[webhook.source];
   const name = cyan(`${webhook.webhook_type ?? "?"}/${webhook.webhook_code ?? "?"}`.padEnd(NAME_WIDTH));
-  const about = `${time}  ${proof}  ${name}  ${dim(short(webhook.subject?.id, ID_WIDTH).padEnd(ID_WIDTH))}`;
+  const about = `${time}  ${proof}  ${name}  ${dim(short(webhook.subject?.id ?? webhook.item_id, ID_WIDTH).padEnd(ID_WIDTH))}`;
   if (withAnother) return `${about}  ${dim("╰ served by the same run")}`;
   const took = info.duration_ms === undefined ? "" : dim(` ${info.duration_ms} ms`);
   return `${about}  ${describeChanges(info)}${took}`;

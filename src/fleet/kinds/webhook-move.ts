@@ -65,7 +65,7 @@ export const webhookMove: Kind = {
     not_acknowledged: {
       message: "Plaid has the new URL, and its acknowledgement did not arrive here within ten minutes.",
       next_step:
-        "Check that Plaid can reach the URL, and that it leads to this Tartan: see `npx tartan webhooks refusals`. Then try again: Plaid is asked once more.",
+        "Check that Plaid can reach the URL, and that its requests arrive at this Tartan: see `npx tartan webhooks refusals`. Then try again: Plaid is asked once more.",
     },
     not_updated: { message: "Plaid took the update, and names another URL.", next_step: "Try again." },
   },
