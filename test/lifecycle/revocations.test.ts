@@ -255,7 +255,7 @@ it("a withdrawn account of an item that cannot be read waits for the reading tha
   const { control } = world.simulator;
   control.breakItem(item.item_id, { webhooks: false });
   control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await announce(item, account);
+  await told(item, account);
   expect(await erase()).toBe(0);
   expect((await written(item.item_id)).get("plaid.accounts")).toContain(account);
   control.repairItem(item.item_id, { webhooks: false });
@@ -272,7 +272,7 @@ it("an item that is unlinked before its data is erased, and one whose withdrawn 
   await reader.notifyAndWork(whole, "USER_PERMISSION_REVOKED");
   const [account = ""] = accountsOf(partly);
   world.simulator.control.breakItem(partly.item_id, { webhooks: false });
-  await announce(partly, account);
+  await told(partly, account);
   for (const { item_id } of [whole, partly]) await unlinkItem(world.database, world.integration.id, item_id);
   expect(await erase()).toBe(2);
   expect((await written(whole.item_id)).has("plaid.accounts")).toBe(false);
@@ -283,7 +283,7 @@ it("nothing is erased while a run works on the item", async () => {
   const item = await linked();
   const [account = ""] = accountsOf(item);
   world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await announce(item, account);
+  await told(item, account);
   const lease = (token: string) =>
     world.database.query(`update sync.subjects set lease_token = ${token} where id = $1`, [item.item_id]);
   await lease("gen_random_uuid()");
@@ -297,7 +297,7 @@ it("rows of an erased account that arrive late are erased too, and an account th
   const item = await linked();
   const [account = "", other = ""] = accountsOf(item);
   world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await announce(item, account);
+  await told(item, account);
   expect(await erase()).toBe(1);
   const late = (table: string, id: string) =>
     world.database.query(
