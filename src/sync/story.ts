@@ -80,7 +80,7 @@ export interface Story {
   institution_health: InstitutionHealth | null;
 }
 
-export function storyOf({ status, error_type, error_code, error_reason, institution }: Told): Story {
+export function storyOf({ status, error_type, error_code, error_reason, institution }: StatusAndError): Story {
   const { meaning, next_step } = STATES[status];
   const institution_health = institution?.status ? healthOf(institution) : null;
   const story = { status_message: meaning, institution_health };
