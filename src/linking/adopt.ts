@@ -9,7 +9,6 @@
 import { startWorkerLoop, type WorkerLoop } from "../database/worker-loop.ts";
 import { describeError, TartanError } from "../errors.ts";
 import { wholeWebhook } from "../journal/served.ts";
-import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import { toPublicTokenId, toWebhookId } from "../model/ids.ts";
 import type { PublicTokenReason } from "../model/statuses.ts";
@@ -21,7 +20,6 @@ import { lookInto, publicTokensIn } from "./sessions.ts";
 import { askAboutSessions, claimWatched, type WatchDeps, type WatchedToken } from "./watched-tokens.ts";
 
 export interface LinkingOptions extends WatchDeps {
-  logger: Logger;
   pollMs: number;
 }
 
@@ -109,8 +107,7 @@ async function adopt(options: LinkingOptions, claim: DueClaim): Promise<void> {
   try {
     const publicToken = await findToken(options, claim);
     if (publicToken === null) return await settleFailure(options, claim, erased());
-    const body = (itemId: string): Buffer => createdBody(itemId, claim);
-    const { item_id } = await exchangeClaimed(options, claim, publicToken, body);
+    const { item_id } = await exchangeClaimed(options, claim, publicToken);
     metrics.adoptions.inc({ outcome: "linked" });
     logger.info({ ...about, item_id, webhook_id: webhookId && toWebhookId(webhookId) }, "an item was adopted");
   } catch (error) {
@@ -127,18 +124,6 @@ async function findToken({ database }: LinkingOptions, claim: DueClaim): Promise
   const tokens = publicTokensIn(webhook?.fields ?? {});
   return tokens.find((token) => tokenSha256(token).equals(claim.tokenSha256)) ?? null;
 }
-
-/** ITEM/CREATED of an adopted item names what it was adopted from. */
-const createdBody = (itemId: string, { userId, webhookId, linkSessionId }: Claim): Buffer =>
-  Buffer.from(
-    JSON.stringify({
-      webhook_type: "ITEM",
-      webhook_code: "CREATED",
-      item_id: itemId,
-      ...(userId !== null && { user_id: userId }),
-      adopted_from: { webhook_id: webhookId && toWebhookId(webhookId), link_session_id: linkSessionId },
-    }),
-  );
 
 /** Ends tokens whose 30 minutes are over. @returns whether there may be more */
 async function expire({ database, logger }: LinkingOptions): Promise<boolean> {

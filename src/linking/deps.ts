@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database/types.ts";
 import type { Vault } from "../integrations/vault.ts";
+import type { Logger } from "../logger.ts";
 import type { Directory, KnownIntegration } from "../model/integration.ts";
 import type { PlaidClient } from "../plaid/client.ts";
 
@@ -11,6 +12,9 @@ export interface LinkingDeps {
   directory: Directory;
   clientFor: (integration: KnownIntegration) => PlaidClient;
   clock: Clock;
+  logger: Logger;
+  /** where an access token is kept, sealed, until it has committed */
+  dataDir: string;
   /** multiplies Plaid's published rate limits; 1 when absent */
   limitFactor?: number;
 }

@@ -1,18 +1,20 @@
 /**
  * Exchanges a public token for an item's access token, once, and links the item.
  *
- *   claimed ─▶ Plaid is asked ─▶ the access token is stored, with the item, its ITEM/CREATED and the outcome, in one transaction ─▶ linked
+ *   claimed ─▶ Plaid is asked ─▶ its answer is in a file, sealed ─▶ item, ITEM/CREATED and outcome are stored, in one transaction ─▶ linked
  *                        ├─▶ Plaid does not know the token (any more) ─▶ failed: expired, exchanged elsewhere, or lost
  *                        └─▶ Plaid did not answer, or refuses for a while ─▶ pending again
  *
- * Plaid gives an access token once. So the request is never cut off, and a commit that fails is repeated. If the process ends
- * between Plaid's answer and the commit, the access token is gone: the next attempt finds that Plaid no longer knows the public token and that an
- * attempt before it had no outcome, and says `lost`.
+ * Plaid gives an access token once. So the request is never cut off by a stop of the process, a commit that fails is repeated, and the file is
+ * taken in later if the process ends before the commit (rescued-exchanges.ts). If the answer never arrives, or the process ends before
+ * it is in the file, the access token is gone: the next attempt finds that Plaid no longer knows the public token and that an attempt
+ * before it had no outcome, and says `lost`.
  */
 import { isPassing } from "../database/failures.ts";
 import { TartanError } from "../errors.ts";
 import { getItemSecret } from "../integrations/items.ts";
-import { linkItem, linkWithin } from "../journal/link.ts";
+import type { RescueFile } from "../integrations/rescue-files.ts";
+import { linkItem } from "../journal/link.ts";
 import { newUuid, toWebhookId } from "../model/ids.ts";
 import type { PublicTokenReason } from "../model/statuses.ts";
 import { checked } from "../model/validation.ts";
@@ -22,29 +24,28 @@ import { ask } from "./ask.ts";
 import type { LinkingDeps } from "./deps.ts";
 import { Exchange } from "./link.schema.ts";
 import { tokenSha256 } from "./link-tokens.ts";
-import { recordFailed, recordLinked, type Claim } from "./outcomes.ts";
+import { recordFailed, type Claim } from "./outcomes.ts";
 import {
   CLAIM_BY_TOKEN,
   FIND_PUBLIC_TOKEN,
   LEASE_SECONDS,
   NOTE_FAILURE,
-  NOTE_LINKED,
   NOTE_PUBLIC_TOKEN,
   NOTE_REFUSED,
   RENEW_CLAIM,
 } from "./queries.ts";
+import {
+  contentOf,
+  linkExchanged,
+  openExchange,
+  takeInExchanges,
+  type Exchanged,
+  type LinkedByToken,
+} from "./rescued-exchanges.ts";
 
 const ENDPOINT = "/item/public_token/exchange";
 /** Plaid's code where a public token is unknown, expired or exchanged. */
 const UNKNOWN_TOKEN = "INVALID_PUBLIC_TOKEN";
-
-export interface LinkedByToken {
-  item_id: string;
-  /** `whk_…` of ITEM/CREATED */
-  webhook_id: string;
-  /** false where the item was known and its token was replaced */
-  created: boolean;
-}
 
 /** The waits between attempts. */
 const RETRY_MS = 1000;
@@ -55,47 +56,59 @@ const COMMIT_PAUSE_MS = 250;
 
 /**
  * Exchanges a claimed token and links its item.
- * @param body of ITEM/CREATED; generated when absent
- * @throws PlaidError; TartanError of Postgres. The claim is settled or given back before
+ * @throws PlaidError, and the claim is settled or given back; TartanError of Postgres, and the access token stays in a file
  */
-export async function exchangeClaimed(
-  deps: LinkingDeps,
-  claim: Claim,
-  publicToken: string,
-  body?: (itemId: string) => Buffer,
-): Promise<LinkedByToken> {
+export async function exchangeClaimed(deps: LinkingDeps, claim: Claim, publicToken: string): Promise<LinkedByToken> {
   const beating = keepClaim(deps, claim);
   try {
-    const { integrationId, userId } = claim;
-    const { access_token: accessToken, item_id: itemId } = await exchange(deps, claim, publicToken).catch(
-      async (error: unknown) => {
-        await settleFailure(deps, claim, error);
-        throw error;
-      },
-    );
-    return await patiently(deps, () =>
-      deps.database.transaction(async (tx) => {
-        const item = { integrationId, itemId, accessToken, userId: userId ?? undefined, body: body?.(itemId) };
-        const { id, created } = await linkWithin(tx, deps.vault, item);
-        await tx.query(NOTE_LINKED, [claim.id, itemId]);
-        await recordLinked(tx, claim, itemId, created);
-        return { item_id: itemId, webhook_id: toWebhookId(id), created };
-      }),
-    );
+    const [rescued] = await takeInExchanges(deps, claim.id);
+    if (rescued) return rescued;
+    const rescue = await openExchange(deps.dataDir, claim).catch((error: unknown) => {
+      deps.logger.warn({ err: error }, "no file can keep an access token while it is not in the database yet");
+      return null;
+    });
+    const exchanged = await exchange(deps, claim, publicToken).catch(async (error: unknown) => {
+      await rescue?.discard();
+      await settleFailure(deps, claim, error);
+      throw error;
+    });
+    const isKept = rescue !== null && (await keep(deps, claim, exchanged, rescue));
+    const linked = await patiently(deps, () =>
+      deps.database.transaction((tx) => linkExchanged(tx, deps.vault, claim, exchanged)),
+    ).catch((error: unknown) => {
+      throw isKept ? notStored(rescue.file, error) : error;
+    });
+    await rescue?.discard();
+    return linked;
   } finally {
     beating.abort();
   }
 }
 
-interface Exchanged {
-  access_token: string;
-  item_id: string;
+/** @returns whether the access token is in the file */
+async function keep(deps: LinkingDeps, claim: Claim, exchanged: Exchanged, rescue: RescueFile): Promise<boolean> {
+  try {
+    await rescue.keep(contentOf(deps.vault, claim, exchanged));
+    return true;
+  } catch (error) {
+    deps.logger.warn({ err: error, item_id: exchanged.itemId }, "an access token is in no file yet");
+    return false;
+  }
 }
+
+const notStored = (file: string, cause: unknown): TartanError =>
+  new TartanError(
+    "database_unavailable",
+    `Plaid has exchanged the public token, and Postgres does not store the access token. It is sealed in ${file}: once Postgres works, ` +
+      "a server with this data directory takes it in within a minute. Keep the file until then.",
+    { cause },
+  );
 
 async function exchange(deps: LinkingDeps, { integrationId }: Claim, public_token: string): Promise<Exchanged> {
   const about = { integrationId, itemId: null, endpoint: ENDPOINT };
-  const { access_token, item_id } = await ask<Partial<Exchanged>>(deps, about, { public_token });
-  if (typeof access_token === "string" && typeof item_id === "string") return { access_token, item_id };
+  type Answer = { access_token?: unknown; item_id?: unknown };
+  const { access_token: accessToken, item_id: itemId } = await ask<Answer>(deps, about, { public_token });
+  if (typeof accessToken === "string" && typeof itemId === "string") return { accessToken, itemId };
   throw new PlaidError({ errorType: "NETWORK", errorCode: UNREADABLE_ANSWER, httpStatus: 200 });
 }
 
@@ -164,10 +177,7 @@ const LOOK_EVERY_MS = 100;
  * becomes the item's, also where adoption was faster and knew none.
  * @throws TartanError `invalid_request` naming each field, `not_found` (integration), `public_token_refused`, `overloaded`; PlaidError
  */
-export async function exchangePublicToken(
-  deps: LinkingDeps,
-  given: Exchange,
-): Promise<{ item_id: string; webhook_id: string | null; created: boolean }> {
+export async function exchangePublicToken(deps: LinkingDeps, given: Exchange): Promise<LinkedByToken> {
   const { integration_id, public_token, user_id } = checked(Exchange, given, "exchange");
   if ((await deps.directory.find(integration_id)) === null)
     throw new TartanError("not_found", `There is no integration ${integration_id}.`, {
@@ -193,7 +203,7 @@ export async function exchangePublicToken(
 async function linkedBefore(
   { database, vault }: LinkingDeps,
   { integrationId, itemId, userId }: { integrationId: string; itemId: string; userId: string | undefined },
-): Promise<{ item_id: string; webhook_id: string | null; created: boolean }> {
+): Promise<LinkedByToken> {
   const known = userId === undefined ? null : await getItemSecret(database, vault, integrationId, itemId);
   if (known === null || known.user_id === userId) return { item_id: itemId, webhook_id: null, created: false };
   const item = { integrationId, itemId, accessToken: known.access_token, userId };

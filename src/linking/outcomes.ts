@@ -50,3 +50,15 @@ const sourceOf = ({ id, webhookId, linkSessionId }: Claim) => ({
   webhook_id: webhookId && toWebhookId(webhookId),
   link_session_id: linkSessionId,
 });
+
+/** ITEM/CREATED of an adopted item names what it was adopted from. */
+export const createdBody = (itemId: string, { userId, webhookId, linkSessionId }: Claim): Buffer =>
+  Buffer.from(
+    JSON.stringify({
+      webhook_type: "ITEM",
+      webhook_code: "CREATED",
+      item_id: itemId,
+      ...(userId !== null && { user_id: userId }),
+      adopted_from: { webhook_id: webhookId && toWebhookId(webhookId), link_session_id: linkSessionId },
+    }),
+  );

@@ -128,6 +128,12 @@ export const NOTE_BROUGHT: Statement = {
 const CLAIMED = `id, integration_id as "integrationId", user_id as "userId", webhook_id as "webhookId",
   link_session_id as "linkSessionId", adopt, attempts, fence::text as fence`;
 
+/** The public token $1, locked. */
+export const HOLD_PUBLIC_TOKEN: Statement = {
+  name: "linking_hold_public_token",
+  text: `select ${CLAIMED}, status from linking.public_tokens where id = $1 for update`,
+};
+
 /**
  * For a request: claims the token $2 of the integration $1 unless it is linked, or somebody exchanges it now. A claim of a token whose
  * lease has ended follows an attempt without a known outcome.

@@ -1,4 +1,7 @@
 /** kill -9 of a process that adopts an item, at each step at which it can strike. A lock of the test holds the step open. */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { until } from "../support/until.ts";
@@ -6,11 +9,16 @@ import { KEY, startWorld, type Json, type World } from "../support/world/index.t
 
 let world: World<"api" | "processes">;
 let integration: { id: string };
+let dataDir: string;
 beforeAll(async () => {
-  world = await startWorld({ api: {}, processes: {} });
+  dataDir = mkdtempSync(join(tmpdir(), "tartan-link-kill-"));
+  world = await startWorld({ api: {}, processes: { env: { TARTAN_DATA_DIR: dataDir } } });
   integration = await world.api.integrate({ link_client_name: "Acme", adopt_items: true });
 });
-afterAll(() => world[Symbol.asyncDispose]());
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  rmSync(dataDir, { recursive: true, force: true });
+});
 
 const startSync = () => world.processes.start(["up", "--only", "sync"], { TARTAN_ADMIN_KEY: KEY });
 
@@ -64,19 +72,21 @@ it("kill -9 before Plaid is asked leaves the public token to the next process, w
   expect(await adoptionOf("asked-later")).toMatchObject({ item_id: itemId, attempts: 2 });
 }, 120_000);
 
-it("kill -9 between Plaid's answer and the commit loses the access token, and Tartan says so instead of waiting", async () => {
+it("kill -9 between Plaid's answer and the commit leaves the access token in a file, and the next process links the item", async () => {
   const asked = world.simulator.asked("/item/public_token/exchange");
   const itemId = await killAt("tartan.items", "insert into tartan.items", "answered");
   expect(world.simulator.asked("/item/public_token/exchange")).toBe(asked + 1);
+  const files = () => readdirSync(join(dataDir, "rescued-exchanges")).filter((name) => name.endsWith(".json"));
+  expect(files()).toHaveLength(1);
   await using _tartan = await startSync();
-  await until("the outcome", async () => (await adoptionOf("answered")).status === "failed");
-  expect(await adoptionOf("answered")).toMatchObject({
-    reason: "lost",
-    item_id: null,
-    next_step: expect.stringContaining("Ask the user to link the account again"),
-  });
-  // Plaid's webhooks about the item may have come; nobody has its token.
-  expect((await world.api.call(`GET /v1/items/${itemId}`)).body.linked_at ?? null).toBeNull();
-  const { rows } = await world.database.query("select user_id from events.events where type = 'link.adoption_failed'");
-  expect(rows).toEqual([{ user_id: "answered" }]);
+  await until("the adoption", async () => (await adoptionOf("answered")).status === "linked");
+  expect(await adoptionOf("answered")).toMatchObject({ reason: null, item_id: itemId });
+  await until("the sync", async () => (await world.api.call(`GET /v1/items/${itemId}`)).body.status === "ok");
+  expect(world.simulator.asked("/item/public_token/exchange")).toBe(asked + 1);
+  expect(files()).toEqual([]);
+  const { rows } = await world.database.query(
+    "select type, user_id from events.events where type like 'link.%' and item_id = $1",
+    [itemId],
+  );
+  expect(rows).toEqual([{ type: "link.adopted", user_id: "answered" }]);
 }, 120_000);

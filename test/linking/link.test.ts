@@ -1,15 +1,21 @@
 /** Link tokens and the exchange of public tokens, by the API and in the tables. */
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { getItemSecret } from "../../src/integrations/items.ts";
+import type { Database } from "../../src/database/types.ts";
+import { TartanError } from "../../src/errors.ts";
+import { exchangePublicToken } from "../../src/linking/exchange.ts";
+import { takeInExchanges } from "../../src/linking/rescued-exchanges.ts";
 import { pruneLinks } from "../../src/linking/forget.ts";
 import { tokenSha256 } from "../../src/linking/link-tokens.ts";
 import { eraseItem } from "../../src/lifecycle/items.ts";
 import { startWorld, type Answer, type World } from "../support/world/index.ts";
 
-let world: World<"api">;
+let world: World<"api" | "linking">;
 let integration: { id: string; url: string };
 beforeAll(async () => {
-  world = await startWorld({ api: {} });
+  world = await startWorld({ api: {}, linking: {} });
   const more = { link_client_name: "Acme Budget", country_codes: ["US", "CA"], days_requested: 365 };
   integration = await world.api.integrate(more);
 });
@@ -232,6 +238,44 @@ describe("the exchange of a public token", () => {
     expect((await exchange(public_token)).body.error.code).toBe("public_token_refused");
     const { body } = await world.api.call("GET /v1/link/adoptions?status=failed&user_id=lou");
     expect(body.data).toMatchObject([{ reason: "lost", attempts: 2, next_step: expect.stringContaining("support") }]);
+  });
+
+  it("an access token that Postgres does not store is sealed in a file, and taken in once, without another question to Plaid", async () => {
+    const { public_token, item_id } = await linked();
+    const { deps } = world.linking;
+    const database: Database = {
+      query: (...args) => world.database.query(...args),
+      listen: (...args) => world.database.listen(...args),
+      transaction: (work, kind) =>
+        world.database.transaction(async (tx) => {
+          await work(tx);
+          throw new TartanError("database_unavailable", "Postgres is away.");
+        }, kind),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    let hours = 0;
+    const clock = { ...deps.clock, now: () => Date.now() + (hours += 1) * 3_600_000 };
+    const given = { integration_id: integration.id, public_token, user_id: "ron" };
+    const error: unknown = await exchangePublicToken({ ...deps, database, clock }, given).catch((why: unknown) => why);
+    const folder = join(deps.dataDir, "rescued-exchanges");
+    const [name = "", ...more] = readdirSync(folder);
+    const file = join(folder, name);
+    expect(more).toEqual([]);
+    expect(error).toMatchObject({ code: "database_unavailable", message: expect.stringContaining(file) });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const content = readFileSync(file, "utf8");
+    const token = () => getItemSecret(world.database, world.vault, integration.id, item_id);
+    expect(await token()).toBeNull();
+    const before = world.simulator.asked("/item/public_token/exchange");
+    await world.database.query("update linking.public_tokens set next_at = now() where user_id = 'ron'");
+    expect(await exchangePublicToken(deps, given)).toMatchObject({ item_id, created: true });
+    expect(await token()).toMatchObject({ user_id: "ron" });
+    expect(content).not.toContain((await token())?.access_token);
+    expect([readdirSync(folder), world.simulator.asked("/item/public_token/exchange")]).toEqual([[], before]);
+    // As if the process had died before it deleted the file.
+    writeFileSync(file, content);
+    expect(await takeInExchanges(deps)).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("a passing failure of Plaid leaves the public token to another request, which links its item", async () => {

@@ -4,6 +4,7 @@ import { TartanError } from "../../errors.ts";
 import { listAdoptions, type Adoption } from "../../linking/adoptions.ts";
 import { exchangePublicToken } from "../../linking/exchange.ts";
 import { createLinkToken } from "../../linking/link-tokens.ts";
+import type { LinkingDeps } from "../../linking/deps.ts";
 import type { NewLinkToken } from "../../linking/link.schema.ts";
 import { PUBLIC_TOKEN_STATUSES } from "../../model/statuses.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE, wholeNumber } from "../input/flags.ts";
@@ -99,8 +100,13 @@ interface TokenFlags extends Json {
   plaid?: string;
 }
 
+const depsOf = async (core: Core): Promise<LinkingDeps> => {
+  const { vault, logger, config } = core;
+  return { ...(await openLinking(core)), vault, logger, dataDir: config.dataDir };
+};
+
 async function token(core: Core, flags: TokenFlags): Promise<void> {
-  const deps = { ...(await openLinking(core)), vault: core.vault, publicUrl: publicUrl(core.config) };
+  const deps = { ...(await depsOf(core)), publicUrl: publicUrl(core.config) };
   const made = await createLinkToken(deps, requestOf(flags));
   if (flags.json) return sayJson(made);
   sayFacts({
@@ -156,7 +162,7 @@ async function exchange(core: Core, flags: Json & { integration: string; user?: 
       fields: { public_token: "set PLAID_PUBLIC_TOKEN; a process list does not show it" },
     });
   }
-  const deps = { ...(await openLinking(core)), vault: core.vault };
+  const deps = await depsOf(core);
   const linked = await exchangePublicToken(deps, {
     integration_id: flags.integration,
     public_token: publicToken,

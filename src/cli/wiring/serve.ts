@@ -19,10 +19,12 @@ import { startReveals } from "../../lifecycle/reveals.ts";
 import { finishIntegrations } from "../../lifecycle/unfinished.ts";
 import { startJanitor, type JanitorOptions } from "../../journal/janitor.ts";
 import { startLinking } from "../../linking/adopt.ts";
+import { takeInExchanges } from "../../linking/rescued-exchanges.ts";
 import { noteArrivals } from "../../linking/sessions.ts";
 import { pruneLinks } from "../../linking/forget.ts";
 import { openRefusals } from "../../journal/refusals.ts";
-import { startTakingIn, takeInTokens } from "../../integrations/rescued-tokens.ts";
+import { startTakingIn } from "../../integrations/rescue-files.ts";
+import { takeInTokens } from "../../integrations/rescued-tokens.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import { pruneFleet } from "../../fleet/retention.ts";
 import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
@@ -63,8 +65,12 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(core);
   // Before the first run reads with the token that Plaid has ended.
-  await takeInTokens({ database, vault, logger }, config.dataDir);
-  closer.use(await startTakingIn({ database, vault, logger, clock }, config.dataDir));
+  const takeInAll = async (): Promise<void> => {
+    await takeInTokens({ database, vault, logger }, config.dataDir);
+    await takeInExchanges({ database, vault, logger, dataDir: config.dataDir });
+  };
+  await takeInAll();
+  closer.use(await startTakingIn({ database, logger, clock }, takeInAll));
   closer.use(await startJanitor(janitorOptions(core)));
   closer.use(await startReveals({ database, logger, clock }));
   if (roles.includes("sync")) closer.use(await startErasing({ database, logger, clock }));
@@ -89,8 +95,10 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
         ...(windowSeconds > 0 && { delays: { checkMs: windowSeconds * 1000 } }),
       }),
     );
-    const { plaidLimitFactor: limitFactor, syncPollMs: pollMs } = config;
-    closer.use(await startLinking({ database, directory, vault, clientFor, clock, logger, limitFactor, pollMs }));
+    const { plaidLimitFactor: limitFactor, syncPollMs: pollMs, dataDir } = config;
+    closer.use(
+      await startLinking({ database, directory, vault, clientFor, clock, logger, dataDir, limitFactor, pollMs }),
+    );
     closer.use(await startFleet(fleetOptions(core, directory, clientFor)));
     if (windowSeconds > 0) {
       closer.use(

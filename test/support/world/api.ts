@@ -1,5 +1,6 @@
 /** The API server on a free port, with the simulator as Plaid, and calls to it. */
 import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
@@ -69,7 +70,10 @@ export const api = {
     const logged: string[] = [];
     const logger: Logger = pino({ level: "trace" }, { write: (line: string) => void logged.push(line) });
     await ensureAdminKey(world.database, KEY);
-    const app = await createServer(await depsOf(world, options, logger));
+    const deps = await depsOf(world, options, logger);
+    if (options.dataDir === undefined)
+      world.use({ [Symbol.asyncDispose]: () => rm(deps.dataDir, { recursive: true, force: true }) });
+    const app = await createServer(deps);
     world.use({ [Symbol.asyncDispose]: () => app.close() });
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
     const call = callerOf(url);
