@@ -20,11 +20,11 @@ Tartan receives Plaid's webhooks, verifies them, keeps them, mirrors Plaid's dat
 to your systems. This API configures it and shows what happened. You read the data itself with SQL, from the schema
 \`plaid\`; Tartan sends each change of it to your destinations, or you fetch the events.
 
-Every request except those to the intake carries \`Authorization: Bearer <API key>\`. Bodies are JSON. The API refuses
+Every request except those to the intake, to listeners and to the probes carries \`Authorization: Bearer <API key>\`. Bodies are JSON. The API refuses
 unknown fields and query parameters, so that a typing error does not go unnoticed.
 
-Lists are \`{"data": […], "next_cursor": …}\`: pass \`next_cursor\` as \`cursor\` until it is null. Refusals
-are \`{"error": {"code", "message", "fields"?}}\`: match on \`code\`; the rest is for people.`;
+Lists are \`{"data": […], "next_cursor": …}\`: pass \`next_cursor\` as \`cursor\` until it is null; that of events
+and changes never is. Refusals are \`{"error": {"code", "message", "fields"?}}\`: match on \`code\`; the rest is for people.`;
 
 const TAGS = [
   { name: "Integrations", description: "One Plaid client each: its credentials, its intake URL, its webhook secret." },

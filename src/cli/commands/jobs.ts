@@ -152,9 +152,12 @@ async function members({ database }: Core, id: string, flags: MemberFlags): Prom
   if (listed.next_cursor) tell(dim(`more: --cursor ${listed.next_cursor}`));
 }
 
+/** Ids by which a move recognises its acknowledgement. */
+const INTERNAL = new Set(["after", "acknowledgement"]);
+
 const detailsOf = (details: MemberRecord["details"]): string =>
   Object.entries(details)
-    .filter(([, value]) => typeof value === "string" || value === null)
+    .filter(([name, value]) => !INTERNAL.has(name) && (typeof value === "string" || value === null))
     .map(([name, value]) => `${name}=${value === null ? "none" : String(value)}`)
     .join(" ");
 

@@ -27,7 +27,7 @@ const PROOFS: Readonly<Record<Source, string>> = {
   PLAID: green("✓ signed"),
   BACKEND: yellow("✓ secret"),
   FROM_LISTENER: yellow("✓ login "),
-  RECONCILER: yellow("✓ check "),
+  RECONCILER: yellow("✓ found "),
 };
 
 /** `withAnother`: the line of the previous webhook already describes the run. */

@@ -30,7 +30,7 @@ it("the demo links and mirrors items, notifies an application, has items with no
   await until("a consent that ends soon", async () => /received: item\.consent_expiring of /.test(said()));
   await until("an account to add", async () => /received: item\.new_accounts of /.test(said()));
   await until("a check finds a change of the item without a webhook URL", async () =>
-    /✓ check {3}ITEM\/GAP_FOUND /.test(said()),
+    /✓ found {3}ITEM\/GAP_FOUND /.test(said()),
   );
   await until("the application received an event", async () =>
     /received: transactions\.changed, with the \d+ rows.*✓ signed/.test(said()),
