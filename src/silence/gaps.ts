@@ -107,11 +107,14 @@ function toGap({ body, received_at, processed_at, update_info, sent_at, ...row }
     subject: kind === null || subjectId === null ? null : { kind, id: subjectId },
     found_at: received_at.toISOString(),
     ...what,
-    healed_at: processed_at?.toISOString() ?? null,
+    healed_at: isOver(update_info?.outcome) ? null : (processed_at?.toISOString() ?? null),
     outcome: update_info?.outcome ?? null,
     counts: update_info?.counts ?? {},
   };
 }
+
+/** What the gap was about was unlinked or erased, so that no run closed it and none will. */
+const isOver = (outcome: string | undefined): boolean => outcome === "item_unknown" || outcome === "subject_unknown";
 
 type What = Pick<
   GapRecord,

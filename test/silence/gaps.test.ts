@@ -63,13 +63,17 @@ it("an item that broke without a webhook is listed as a gap with the fields that
   expect(await listed(`item_id=${item.item_id}`)).toMatchObject([found]);
 });
 
-it("gaps are listed newest first in pages, of one integration or of all, and webhooks of other sources are none", async () => {
+it("gaps are listed newest first in pages, of one integration or of all, webhooks of other sources are none, and an unlinked item's is not healed", async () => {
   const { database } = world;
   const other = await world.integration.another();
   const gap = (integrationId: string, itemId: string, source: "RECONCILER" | "BACKEND") =>
     webhook({ integrationId, itemId, source, webhookType: "ITEM", webhookCode: "GAP_FOUND", proof: null });
   for (const itemId of ["gap-1", "gap-2", "gap-3"]) await append(database, [gap(other, itemId, "RECONCILER")]);
   await append(database, [gap(other, "no gap", "BACKEND")]);
+  await database.query(
+    `update journal.webhooks set processed_at = now(), update_info = '{"outcome": "item_unknown"}' where item_id = 'gap-3'`,
+  );
+  expect((await listed("item_id=gap-3"))[0]).toMatchObject({ healed_at: null, outcome: "item_unknown" });
   const seen: string[] = [];
   let cursor = "";
   do {

@@ -85,7 +85,9 @@ const Gap = z
       ),
       "The first 100 rows that a check found wrong.",
     ),
-    healed_at: noTimestamp("When the sync run ended that closed it; null while none has."),
+    healed_at: noTimestamp(
+      "When the sync run ended that closed it; null while none has, and for what was unlinked or erased before (`item_unknown`).",
+    ),
     outcome: described(z.string().nullable(), "How that run ended, such as `synced`."),
     counts: described(
       z.record(z.string(), z.object({ added: count, modified: count, removed: count })),

@@ -38,7 +38,7 @@ async function list({ database }: Core, { integration, item, limit, cursor, json
       by: ({ found_by }) => found_by,
       item: ({ item_id, subject }) => short(item_id ?? subject?.id),
       missed: missedBy,
-      healed: ({ found_at, healed_at }) => (healed_at === null ? yellow("not yet") : after(found_at, healed_at)),
+      healed: healedAfter,
       "rows changed": ({ outcome, counts }) => (outcome === null ? "" : describeChanges({ outcome, counts })),
       webhook: ({ id }) => dim(id),
     },
@@ -57,6 +57,10 @@ function missedBy({ missed_webhook: missed, differing_fields, error, changed_res
   ];
   return parts.join("; ") || dim("not known any more");
 }
+
+/** One without a time, of which a run has the outcome, is about what was unlinked or erased since. */
+const healedAfter = ({ found_at, healed_at, outcome }: GapRecord): string =>
+  healed_at !== null ? after(found_at, healed_at) : outcome === null ? yellow("not yet") : dim("–");
 
 const after = (from: string, to: string): string => `after ${seconds((Date.parse(to) - Date.parse(from)) / 1000)}`;
 
