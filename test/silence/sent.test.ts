@@ -9,6 +9,7 @@ import { settleSent } from "../../src/silence/settle-sent.ts";
 import type { SentLists } from "../../src/silence/sent-lists.ts";
 import { repaired } from "../../src/sync/notices.ts";
 import { expectMirrorEqualsTruth } from "../support/oracle.ts";
+import { until } from "../support/until.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
 import { webhook } from "../support/webhook.ts";
 import { startWorld, type Item, type Json, type World } from "../support/world/index.ts";
@@ -306,12 +307,13 @@ describe("a list that Plaid answers in a way that it does not document", () => {
     last_attempt_time: sentAt(n),
     ...fields,
   });
+  const page = (answer: Json) => ({ text: JSON.stringify(answer), requestId: "" });
   /** One turn of reading. @returns the requests */
   async function turn(answer: (request: Json, n: number) => Json): Promise<Json[]> {
     const requests: Json[] = [];
     const post: PlaidClient["post"] = async (_path, request) => {
       requests.push(request);
-      return { text: JSON.stringify(answer(request, requests.length)), requestId: "" };
+      return page(answer(request, requests.length));
     };
     const odd = await openLists(world, { clientFor: () => ({ post }) as PlaidClient, graceMs: 600_000_000 });
     await world.database.query("update silence.sent_lists set next_at = now()");
@@ -347,6 +349,29 @@ describe("a list that Plaid answers in a way that it does not document", () => {
     expect(await turn(answer)).toHaveLength(asked);
     expect(await stateOf()).toMatchObject({ code: "UNREADABLE_ANSWER", state: "available", later: true });
     expect((await stateOf()).read_to).toEqual(before.read_to);
+  });
+
+  it("loses nothing when its reader dies between two pages, and takes nothing more from a reader that was taken for dead", async () => {
+    let answer = (_: Json): void => undefined;
+    const asked: Json[] = [];
+    const post: PlaidClient["post"] = async (_path, request) => {
+      asked.push(request);
+      if (asked.length === 1) return page({ webhook_events: [event(10)], has_more: true, next_cursor: "behind 10" });
+      return page(await new Promise<Json>((resolve) => (answer = resolve)));
+    };
+    const frozen = await openLists(world, { clientFor: () => ({ post }) as PlaidClient, graceMs: 600_000_000 });
+    await world.database.query("update silence.sent_lists set next_at = now()");
+    const reading = frozen.work(new AbortController().signal);
+    await until("its second request", () => asked.length === 2);
+    const others = await turn(() => ({ webhook_events: [event(11)], has_more: false, next_cursor: "behind 11" }));
+    expect(newOnes(others)).toEqual([{ cursor: "behind 10", count: 100 }]);
+    answer({ webhook_events: [event(12)], has_more: false, next_cursor: "behind 12" });
+    await reading;
+    expect(await stateOf()).toMatchObject({ cursor: "behind 11", code: null });
+    const { rows } = await world.database.query<{ id: string }>(
+      "select message_id as id from silence.plaid_deliveries where message_id = any ('{odd 10,odd 11,odd 12}') order by 1",
+    );
+    expect(rows.map(({ id }) => id)).toEqual(["odd 10", "odd 11"]);
   });
 
   it("is read on only after the interval, where page after page has nothing", async () => {
