@@ -352,6 +352,7 @@ describe("a list that Plaid answers in a way that it does not document", () => {
   });
 
   it("loses nothing when its reader dies between two pages, and takes nothing more from a reader that was taken for dead", async () => {
+    await read();
     let answer = (_: Json): void => undefined;
     const asked: Json[] = [];
     const post: PlaidClient["post"] = async (_path, request) => {
