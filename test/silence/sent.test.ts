@@ -358,6 +358,7 @@ describe("a list that Plaid answers in a way that it does not document", () => {
     const post: PlaidClient["post"] = async (_path, request) => {
       asked.push(request);
       if (asked.length === 1) return page({ webhook_events: [event(10)], has_more: true, next_cursor: "behind 10" });
+      if (asked.length > 2) return page({ webhook_events: [], has_more: false, next_cursor: "behind all" });
       return page(await new Promise<Json>((resolve) => (answer = resolve)));
     };
     const frozen = await openLists(world, { clientFor: () => ({ post }) as PlaidClient, graceMs: 600_000_000 });
