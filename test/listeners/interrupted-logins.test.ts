@@ -1,6 +1,7 @@
 /** Logins whose request does not end well: the webhook cannot be stored, the process or the lock goes away. */
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import type { Database, Queryable } from "../../src/database/types.ts";
 import { createListener } from "../../src/listeners/listeners.ts";
 import { ITEMS } from "../../src/listeners/queries.ts";
 import { openLogins } from "../../src/listeners/logins.ts";
@@ -31,11 +32,13 @@ async function userWith(count: number) {
   return userId;
 }
 
-async function listen(accept: (webhook: ArrivedWebhook) => Promise<Accepted>) {
+async function listen(accept: (webhook: ArrivedWebhook) => Promise<Accepted>, database = world.database) {
   const { id, token } = await createListener(world.database, { kind: "generic" });
-  const logins = openLogins({ database: world.database, intake: { accept: accept as Intake["accept"] } });
-  return (userId: string) =>
-    logins.take({ listenerId: id, authorization: token, body: Buffer.from(JSON.stringify({ user_id: userId })) });
+  const logins = openLogins({ database, intake: { accept: accept as Intake["accept"] } });
+  return (...users: string[]) => {
+    const body = Buffer.from(JSON.stringify(users.map((user_id) => ({ user_id }))));
+    return logins.take({ listenerId: id, authorization: token, body });
+  };
 }
 
 const storedFor = async (userId: string): Promise<string[]> => {
@@ -110,6 +113,42 @@ it("a login that meets another one of its user, whose webhook is just being stor
   expect(await one).toMatchObject({ webhooks: 1 });
   expect(await other).toMatchObject({ webhooks: 0, fresh: 1 });
   expect(await storedFor(userId)).toHaveLength(1);
+});
+
+it("a login that waits too long for another one of its user is refused to be sent again", async () => {
+  const userId = await userWith(1);
+  const impatient: Database = Object.create(world.database, {
+    transaction: {
+      value: (work: (tx: Queryable) => Promise<unknown>) =>
+        world.database.transaction(async (tx) => {
+          await tx.query("set local lock_timeout = '20ms'");
+          return await work(tx);
+        }),
+    },
+  });
+  const login = await listen((webhook) => intake.accept(webhook), impatient);
+  await world.database.transaction(async (tx) => {
+    await tx.query("select from listeners.users for update");
+    await expect(login(userId)).rejects.toMatchObject({ code: "overloaded", retryAfterSeconds: 5 });
+  });
+  expect(await login(userId)).toMatchObject({ webhooks: 1 });
+});
+
+it("a request that has taken ten seconds is refused to be sent again, and its repeat does the rest", async () => {
+  const users = await Promise.all(Array.from({ length: 101 }, () => userWith(1)));
+  const now = performance.now.bind(performance);
+  let ahead = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + ahead);
+  try {
+    const login = await listen(async (webhook) => {
+      ahead = 11_000;
+      return await intake.accept(webhook);
+    });
+    await expect(login(...users)).rejects.toMatchObject({ code: "overloaded", retryAfterSeconds: 5 });
+    expect(await login(...users)).toMatchObject({ logins: 101, webhooks: 1, fresh: 100 });
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 it("a webhook of a login that fails at once holds its user's other logins until the rest of its webhooks are stored", async () => {

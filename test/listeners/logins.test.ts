@@ -126,6 +126,10 @@ describe("a login", () => {
     expect(await world.receiver.backend({ ...fields, item_id: items[0] })).toMatchObject({ status: 200 });
     const { post } = await listen();
     expect((await post({ user_id: userId })).body).toMatchObject({ webhooks: 0, fresh: 1 });
+    const other = await userWith(1);
+    const { source: _, ...itsOwn } = fields;
+    expect(await world.receiver.backend({ ...itsOwn, item_id: other.items[0] })).toMatchObject({ status: 200 });
+    expect((await post({ user_id: other.userId })).body, "its other webhooks do not").toMatchObject({ webhooks: 1 });
   });
 
   it("logins of one user at the same time, to several listeners, make one webhook for each item", async () => {
@@ -156,6 +160,8 @@ describe("a login", () => {
     expect(await webhooksOf(userId)).toMatchObject([{ item_id: "elsewhere", integration_id: another }]);
     const all = await listen();
     expect((await all.post({ user_id: userId })).body).toMatchObject({ webhooks: 1, fresh: 1 });
+    await world.database.query("update tartan.integrations set deleted_at = now() where id = $1", [another]);
+    expect((await all.post({ user_id: userId })).body, "not of a deleted one").toMatchObject({ webhooks: 0, fresh: 1 });
   });
 
   it("more items and users than one transaction takes are all synced, each once", async () => {
@@ -179,6 +185,10 @@ describe("a login", () => {
     const { counts, last_received_at } = await getListener(world.database, id);
     expect(counts).toEqual({ logins: 272, events_ignored: 0, unknown_users: 30, webhooks: 570, items_fresh: 570 });
     expect(last_received_at).not.toBeNull();
+    const auth0 = await listen({ kind: "auth0" });
+    const strangers = Array.from({ length: 150 }, (_, index) => logEvent({ user_id: `auth0|nobody-${index}` }));
+    const answer = await auth0.post([logEvent({ type: "f" }), ...strangers]);
+    expect(answer.body, "what is ignored counts once").toMatchObject({ logins: 150, ignored: 1, unknown_users: 150 });
   });
 
   it("unknown users leave no trace but a count", async () => {
