@@ -10,7 +10,6 @@
  * stored is found then. So a request can be repeated without harm, and it may fail half-way.
  */
 import { hash, timingSafeEqual } from "node:crypto";
-import { sqlStateOf } from "../database/failures.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { metrics } from "../metrics.ts";
@@ -120,21 +119,16 @@ async function takeSome(
   logins: readonly Login[],
   { ignored, end }: { ignored: number; end: number },
 ): Promise<TakenLogins> {
-  try {
-    return await database.transaction(async (tx) => {
-      const part = { ...(await syncItems(tx, intake, listener, logins, end)), logins: logins.length, ignored };
-      const { unknown_users, webhooks, fresh } = part;
-      // Last, since every request of the listener writes this row.
-      await tx.query(COUNT, [listener.id, logins.length, ignored, unknown_users, webhooks, fresh]);
-      for (const [outcome, count] of Object.entries({ webhook: webhooks, fresh, unknown_user: unknown_users, ignored }))
-        if (count > 0) metrics.logins.inc({ outcome }, count);
-      return part;
-    });
-  } catch (error) {
-    // Another login of a user holds its row, or many requests write the same counts.
-    if (sqlStateOf(error) === "55P03") throw overloaded();
-    throw error;
-  }
+  // Where another login of a user holds its row for too long, the transaction fails so that the sender sends the request again.
+  return await database.transaction(async (tx) => {
+    const part = { ...(await syncItems(tx, intake, listener, logins, end)), logins: logins.length, ignored };
+    const { unknown_users, webhooks, fresh } = part;
+    // Last, since every request of the listener writes this row.
+    await tx.query(COUNT, [listener.id, logins.length, ignored, unknown_users, webhooks, fresh]);
+    for (const [outcome, count] of Object.entries({ webhook: webhooks, fresh, unknown_user: unknown_users, ignored }))
+      if (count > 0) metrics.logins.inc({ outcome }, count);
+    return part;
+  });
 }
 
 type Synced = Omit<TakenLogins, "logins" | "ignored">;
