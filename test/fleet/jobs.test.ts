@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Vault } from "../../src/integrations/vault.ts";
 import { pruneFleet } from "../../src/fleet/retention.ts";
 import { deleteIntegration } from "../../src/lifecycle/integrations.ts";
 import { eraseItem, unlinkItem } from "../../src/lifecycle/items.ts";
@@ -181,6 +182,17 @@ describe("an item of a move", () => {
       failures: [{ cause: "unlinked" }],
     });
     expect(urlOf(world, one)).toBe(FORMER);
+  });
+
+  it("whose token is rotated while Plaid is asked is asked about again with the new one", async () => {
+    const items = await linkedItems(world, 1);
+    let opened = 0;
+    // The first request has the token from before the rotation.
+    const open: Vault["open"] = (...of) => (++opened === 1 ? "access-sandbox-replaced" : world.vault.open(...of));
+    await using _fleet = await startFleetOf(world, { vault: { ...world.vault, open } });
+    const { id } = await move(world, { remove: true, item_ids: ids(items) });
+    expect(await ended(world, id)).toMatchObject({ failed: 0, states: { verified: 1 } });
+    expect(opened).toBeGreaterThan(2);
   });
 
   it("that Plaid's limits hold back waits for its turn; jobs use half of the limits and leave sync the rest", async () => {

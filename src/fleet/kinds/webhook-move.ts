@@ -12,6 +12,8 @@
  */
 import type { Many } from "../../database/together.ts";
 import { EVERYTHING } from "../../model/webhook.ts";
+import { isReplaced } from "../../integrations/tokens.ts";
+import { PlaidError } from "../../plaid/errors.ts";
 import { TOKEN_OF_ANOTHER_ITEM } from "../../plaid/reasons.ts";
 import { markDue } from "../../sync/marks.ts";
 import { isIntake } from "../../sync/items.ts";
@@ -74,10 +76,26 @@ export const webhookMove: Kind = {
   work: async (context, member) => {
     const item = await openItem(context, member);
     if (!item) return fail("unlinked");
-    return member.state === "pending" ? await update(context, member, item) : await verify(context, member, item);
+    try {
+      return member.state === "pending" ? await update(context, member, item) : await verify(context, member, item);
+    } catch (error) {
+      if (await isRotated(context, member, item, error)) return goOn(member.state);
+      throw error;
+    }
   },
   arrived,
 };
+
+/** Whether Plaid refused a token that was rotated since it was opened; the next attempt has the new one. */
+async function isRotated(
+  { database, vault }: Context,
+  { integrationId }: Member,
+  { itemId, accessToken }: OpenItem,
+  error: unknown,
+): Promise<boolean> {
+  if (!(error instanceof PlaidError) || error.errorCode !== "INVALID_ACCESS_TOKEN") return false;
+  return await isReplaced(database, vault, { integrationId, itemId, accessToken });
+}
 
 const moveOf = ({ details }: Member): Move => details as unknown as Move;
 
