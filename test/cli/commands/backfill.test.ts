@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createBackfill } from "../../../src/fleet/readings.ts";
+import { createBackfill, createCheck } from "../../../src/fleet/readings.ts";
 import { CommandLine, everyVerbIsRun } from "../command-line.ts";
 import { startWorld, type World } from "../../support/world/index.ts";
 
@@ -36,35 +36,26 @@ describe("tartan backfill", () => {
     expect(record).toMatchObject({ id, total: 3, states: { pending: 3 }, reason: "a lost day" });
   });
 
-  /** A backfill of each item. */
-  async function backfills(): Promise<string[]> {
+  it("`tartan backfill pause`, `resume` and `cancel` stop a backfill, let it go on, and end it for good", async () => {
     await world.database.query("update fleet.jobs set status = 'cancelled'");
-    const { rows } = await world.database.query<{ id: string }>("select item_id as id from tartan.items");
-    const started = rows.map(({ id }) => createBackfill(world.database, { item_ids: [id] }, { actor: "cli" }));
-    return (await Promise.all(started)).map((job) => ("id" in job ? job.id : ""));
-  }
-
-  it("`tartan backfill pause` and `resume` stop a backfill and let it go on", async () => {
-    const [one = "", two = ""] = await backfills();
-    const [text, json] = await Promise.all([cli.text("backfill pause", one), cli.json("backfill pause", two)]);
-    expect(text).toContain(`✓ ${one} is paused`);
-    expect(json).toMatchObject({ id: two, status: "paused" });
-    const [resumed, record] = await Promise.all([cli.text("backfill resume", one), cli.json("backfill resume", two)]);
-    expect(resumed).toContain(`✓ ${one} continues`);
-    expect(record).toMatchObject({ id: two, status: "running" });
+    const request = { integration_id: world.integration.id };
+    const made = await createBackfill(world.database, request, { actor: "cli" });
+    const id = "id" in made ? made.id : "";
+    expect(await cli.text("backfill pause", id)).toContain(`✓ ${id} is paused`);
+    expect(await cli.text("backfill resume", id)).toContain(`✓ ${id} continues`);
+    expect(await cli.json("backfill cancel", id)).toMatchObject({ id, status: "cancelled" });
   });
 
-  it("`tartan backfill cancel` ends a backfill for good, and `list` refuses a cursor that is none", async () => {
-    const [one = "", two = ""] = await backfills();
-    const [text, json] = await Promise.all([cli.text("backfill cancel", one), cli.json("backfill cancel", two)]);
-    expect(text).toContain(`✓ ${one} is cancelled`);
-    expect(json).toMatchObject({ id: two, status: "cancelled" });
-    expect(await cli.refusal("backfill list --cursor nonsense")).toMatch(/^invalid_request: /);
-  });
-
-  it("`tartan backfill` refuses a job that there is not, in each of its verbs", async () => {
-    const refusals = ["pause", "resume", "cancel", "show"].map((verb) => cli.refusal(`backfill ${verb} job_none`));
-    for (const refusal of await Promise.all(refusals)) expect(refusal).toMatch(/^not_found: /);
+  it("`tartan backfill` refuses a job that there is not, one of another kind, and a cursor that is none", async () => {
+    const check = await createCheck(world.database, {}, { actor: "cli" });
+    const [shown, paused, listed] = await Promise.all([
+      cli.refusal("backfill show job_none"),
+      cli.refusal("backfill pause", "id" in check ? check.id : ""),
+      cli.refusal("backfill list --cursor nonsense"),
+    ]);
+    expect(shown).toMatch(/^not_found: .*There is no job job_none/);
+    expect(paused).toMatch(/^not_found: .*is no backfill/);
+    expect(listed).toMatch(/^invalid_request: /);
   });
 
   it("`tartan items check` without an item proves many as a job, and refuses to guess which", async () => {
@@ -80,4 +71,4 @@ describe("tartan backfill", () => {
   });
 });
 
-everyVerbIsRun(cli);
+everyVerbIsRun(cli, ["pause", "resume", "cancel"]);
