@@ -11,7 +11,7 @@
  * - Which members: `createFleetJob` (jobs.ts) gets a statement that yields `integration_id`, `item_id` and `details` (jsonb).
  * - What to do with one: `work`. It runs outside of any transaction, and again after a crash at any instant: repeating it must be
  *   harmless. What a repetition must not lose, such as the value that is about to be replaced, it stores first with `member.note`.
- * - What to wait for: `work` returns `waitFor(…)`, and `arrived` looks at outstanding members every second at first, later every 30.
+ * - What to wait for: `work` returns `waitFor(…)`, and `arrived` looks at outstanding members after half a second, later every 30 s.
  * - How many at once: `room`, where less is wanted than the pace and the runner's own bound admit.
  *
  * A PlaidError that passes (retry class `backoff`) is retried with a growing pause, eight times; so is `Limited`, without a count. Any
