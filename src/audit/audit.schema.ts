@@ -18,6 +18,9 @@ export const ACTIONS = {
   "listener.changed": "Settings of the listener `target` were changed; `details.fields` names them.",
   "listener.rotated": "The token of the listener `target` was replaced.",
   "listener.deleted": "The listener `target` was deleted.",
+  "link_token.created":
+    "A Link token was made for `details.user_id`; `target` is the item that it may change, in update mode.",
+  "public_token.exchanged": "A request had a public token exchanged; `target` is the item that it linked.",
   "item.unlinked": "The token of the item `target` was deleted.",
   "item.erased": "Everything about the item `target` was deleted.",
   "item.data_erased":

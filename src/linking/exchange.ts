@@ -15,6 +15,7 @@ import { TartanError } from "../errors.ts";
 import { getItemSecret } from "../integrations/items.ts";
 import type { RescueFile } from "../integrations/rescue-files.ts";
 import { linkItem } from "../journal/link.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import { newUuid, toWebhookId } from "../model/ids.ts";
 import type { PublicTokenReason } from "../model/statuses.ts";
 import { checked } from "../model/validation.ts";
@@ -58,7 +59,12 @@ const COMMIT_PAUSE_MS = 250;
  * Exchanges a claimed token and links its item.
  * @throws PlaidError, and the claim is settled or given back; TartanError of Postgres, and the access token stays in a file
  */
-export async function exchangeClaimed(deps: LinkingDeps, claim: Claim, publicToken: string): Promise<LinkedByToken> {
+export async function exchangeClaimed(
+  deps: LinkingDeps,
+  claim: Claim,
+  publicToken: string,
+  by: Change | null = null,
+): Promise<LinkedByToken> {
   const beating = keepClaim(deps, claim);
   try {
     const [rescued] = await takeInExchanges(deps, claim.id);
@@ -74,7 +80,7 @@ export async function exchangeClaimed(deps: LinkingDeps, claim: Claim, publicTok
     });
     const isKept = rescue !== null && (await keep(deps, claim, exchanged, rescue));
     const linked = await patiently(deps, () =>
-      deps.database.transaction((tx) => linkExchanged(tx, deps.vault, claim, exchanged)),
+      deps.database.transaction((tx) => linkExchanged(tx, deps.vault, claim, exchanged, by)),
     ).catch((error: unknown) => {
       throw isKept ? notStored(rescue.file, error) : error;
     });
@@ -177,7 +183,11 @@ const LOOK_EVERY_MS = 100;
  * becomes the item's, also where adoption was faster and knew none.
  * @throws TartanError `invalid_request` naming each field, `not_found` (integration), `public_token_refused`, `overloaded`; PlaidError
  */
-export async function exchangePublicToken(deps: LinkingDeps, given: Exchange): Promise<LinkedByToken> {
+export async function exchangePublicToken(
+  deps: LinkingDeps,
+  given: Exchange,
+  by: Change = BY_TARTAN,
+): Promise<LinkedByToken> {
   const { integration_id, public_token, user_id } = checked(Exchange, given, "exchange");
   if ((await deps.directory.find(integration_id)) === null)
     throw new TartanError("not_found", `There is no integration ${integration_id}.`, {
@@ -189,7 +199,7 @@ export async function exchangePublicToken(deps: LinkingDeps, given: Exchange): P
   const until = clock.now() + WAIT_MS;
   for (;;) {
     const { rows } = await database.query<Claim>(CLAIM_BY_TOKEN, [integration_id, sha256]);
-    if (rows[0]) return await exchangeFor(deps, rows[0], public_token, user_id);
+    if (rows[0]) return await exchangeFor(deps, { ...rows[0], userId: user_id ?? rows[0].userId }, public_token, by);
     type Found = { status: string; item_id: string | null };
     const [found] = (await database.query<Found>(FIND_PUBLIC_TOKEN, [integration_id, sha256])).rows;
     if (found?.status === "linked" && found.item_id !== null)
@@ -216,14 +226,9 @@ const beingExchanged = (): TartanError =>
     retryAfterSeconds: LEASE_SECONDS,
   });
 
-async function exchangeFor(
-  deps: LinkingDeps,
-  claim: Claim,
-  publicToken: string,
-  userId: string | undefined,
-): Promise<LinkedByToken> {
+async function exchangeFor(deps: LinkingDeps, claim: Claim, publicToken: string, by: Change): Promise<LinkedByToken> {
   try {
-    return await exchangeClaimed(deps, { ...claim, userId: userId ?? claim.userId }, publicToken);
+    return await exchangeClaimed(deps, claim, publicToken, by);
   } catch (error) {
     if (!(error instanceof PlaidError) || error.errorCode !== UNKNOWN_TOKEN) throw error;
     const message =

@@ -4,9 +4,11 @@
  * about the token where a lost webhook would matter (watched-tokens.ts).
  */
 import { hash } from "node:crypto";
+import { audit } from "../audit/audit.ts";
 import { TartanError } from "../errors.ts";
 import { getIntegration, integrationUrl, type Integration } from "../integrations/integrations.ts";
 import { getItemSecret } from "../integrations/items.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import { checked } from "../model/validation.ts";
 import { PlaidError, UNREADABLE_ANSWER } from "../plaid/errors.ts";
 import type { LinkingDeps } from "./deps.ts";
@@ -49,7 +51,11 @@ const ENDPOINT = "/link/token/create";
  * @throws TartanError `invalid_request` naming each field, `not_found` (integration, item), `conflict` (the item has no token), `overloaded`;
  *   PlaidError
  */
-export async function createLinkToken(deps: LinkTokenDeps, given: NewLinkToken): Promise<MadeLinkToken> {
+export async function createLinkToken(
+  deps: LinkTokenDeps,
+  given: NewLinkToken,
+  by: Change = BY_TARTAN,
+): Promise<MadeLinkToken> {
   const asked = checked(NewLinkToken, given, "Link token");
   const { integration_id: integrationId, item_id: itemId = null } = asked;
   const integration = await getIntegration(deps.database, integrationId);
@@ -63,23 +69,27 @@ export async function createLinkToken(deps: LinkTokenDeps, given: NewLinkToken):
   const { link_token, expiration, hosted_link_url = null, request_id = "" } = answer;
   if (typeof link_token !== "string" || Number.isNaN(Date.parse(expiration)))
     throw new PlaidError({ errorType: "NETWORK", errorCode: UNREADABLE_ANSWER, httpStatus: 200 });
-  const sha256 = tokenSha256(link_token);
   const adopt = itemId === null && (asked.adopt ?? integration.adopt_items);
-  await deps.database.transaction(async (tx) => {
-    await tx.query(STORE_LINK_TOKEN, [sha256, integrationId, userId, itemId, asked.adopt ?? null, expiration]);
-    if (adopt || itemId !== null) await watch(tx, deps.vault, { integrationId, linkToken: link_token });
+  const about = { integration_id: integrationId, user_id: userId, item_id: itemId };
+  const made = { link_token, expiration, hosted_link_url, ...about, webhook, adopt, request_id };
+  await store(deps, made, asked.adopt ?? null, by);
+  return made;
+}
+
+async function store(
+  { database, vault }: LinkTokenDeps,
+  made: MadeLinkToken,
+  adopt: boolean | null,
+  by: Change,
+): Promise<void> {
+  const { link_token: linkToken, integration_id: integrationId, user_id, item_id, expiration } = made;
+  await database.transaction(async (tx) => {
+    const about = [integrationId, user_id, item_id, adopt, expiration];
+    await tx.query(STORE_LINK_TOKEN, [tokenSha256(linkToken), ...about]);
+    if (made.adopt || item_id !== null) await watch(tx, vault, { integrationId, linkToken });
+    const details = { user_id };
+    await audit(tx, by, { action: "link_token.created", integrationId, target: item_id ?? undefined, details });
   });
-  return {
-    link_token,
-    expiration,
-    hosted_link_url,
-    integration_id: integrationId,
-    user_id: userId,
-    item_id: itemId,
-    webhook,
-    adopt,
-    request_id,
-  };
 }
 
 interface Answer {

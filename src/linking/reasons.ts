@@ -22,7 +22,11 @@ const REASONS: Readonly<Record<PublicTokenReason, Reason>> = {
       "Plaid exchanges a public token once, so nobody has the access token.",
     next_step: `${LINK_AGAIN} Ask Plaid's support to remove the Item that was made, since Plaid may bill it.`,
   },
-  refused: { message: "Plaid refused to exchange the public token.", next_step: LINK_AGAIN },
+  refused: {
+    message:
+      "The public token was not exchanged: Plaid refused it, or (`not_found`) the webhook that brought it was erased. last_error says which.",
+    next_step: LINK_AGAIN,
+  },
 };
 
 /** Explains a failure; of a token that is tried again, its last error. */

@@ -5,12 +5,14 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
+import { audit } from "../audit/audit.ts";
 import type { Database, Queryable } from "../database/types.ts";
 import { openRescueFile, takeInFiles, type Fate, type RescueFile } from "../integrations/rescue-files.ts";
 import { itemToken } from "../integrations/sealed.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { linkWithin } from "../journal/link.ts";
 import type { Logger } from "../logger.ts";
+import { BY_TARTAN, type Change } from "../model/change.ts";
 import { toPublicTokenId, toWebhookId } from "../model/ids.ts";
 import { TartanError } from "../errors.ts";
 import { createdBody, recordLinked, type Claim } from "./outcomes.ts";
@@ -54,12 +56,14 @@ export function contentOf(vault: Vault, claim: Claim, { accessToken, itemId }: E
 
 /**
  * Links the item in the caller's transaction, once: of a token that was taken in from a file meanwhile nothing is written again.
+ * @param by who requested the exchange; null: nobody, since Tartan adopts the item
  */
 export async function linkExchanged(
   tx: Queryable,
   vault: Vault,
   claim: Claim,
   { accessToken, itemId }: Exchanged,
+  by: Change | null,
 ): Promise<LinkedByToken> {
   const { integrationId, userId, adopt } = claim;
   const [row] = (await tx.query<{ status: string }>(HOLD_PUBLIC_TOKEN, [claim.id])).rows;
@@ -69,6 +73,7 @@ export async function linkExchanged(
   const { id, created } = await linkWithin(tx, vault, item);
   await tx.query(NOTE_LINKED, [claim.id, itemId]);
   await recordLinked(tx, claim, itemId, created);
+  if (by) await audit(tx, by, { action: "public_token.exchanged", integrationId, target: itemId });
   return { item_id: itemId, webhook_id: toWebhookId(id), created };
 }
 
@@ -106,7 +111,9 @@ async function takeIn(
       const [claim] = (await tx.query<Claim>(HOLD_PUBLIC_TOKEN, [kept.public_token])).rows;
       if (claim === undefined) return null;
       const accessToken = vault.open(Buffer.from(kept.sealed, "base64"), itemToken(integrationId, itemId));
-      return await linkExchanged(tx, vault, { ...claim, userId: userId ?? claim.userId }, { accessToken, itemId });
+      const exchanged = { accessToken, itemId };
+      const by = claim.adopt ? null : BY_TARTAN;
+      return await linkExchanged(tx, vault, { ...claim, userId: userId ?? claim.userId }, exchanged, by);
     });
     if (item === null) return { fate: "unknown" };
     if (item.webhook_id === null) return { fate: "over" };

@@ -188,6 +188,11 @@ describe("the exchange of a public token", () => {
     const { rows } = await world.database.query("select t::text as text from linking.public_tokens t");
     const seen = [answer.text, webhook.text, world.api.logged.join(""), JSON.stringify(rows)].join("");
     expect(seen).not.toContain(public_token);
+    const audited = (await world.api.call(`GET /v1/audit?integration_id=${integration.id}&limit=2`)).body.data;
+    expect(audited).toMatchObject([
+      { action: "public_token.exchanged", target: item_id, actor: "admin key" },
+      { action: "link_token.created", target: null, actor: "admin key", details: { user_id: "ann" } },
+    ]);
     expect(seen).not.toContain(secret?.access_token);
   });
 

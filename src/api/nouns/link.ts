@@ -20,12 +20,12 @@ import { about, refusals, type Api, type ApiDeps } from "../http/operation.ts";
 import { list } from "../http/shapes.ts";
 
 export function linkOperations(api: Api, deps: ApiDeps): void {
-  api.post("/v1/link/tokens", { schema: CREATE }, async ({ body }, reply) =>
-    reply.code(201).send(await createLinkToken({ ...deps, publicUrl: deps.publicUrl() }, body)),
+  api.post("/v1/link/tokens", { schema: CREATE }, async ({ body, actor }, reply) =>
+    reply.code(201).send(await createLinkToken({ ...deps, publicUrl: deps.publicUrl() }, body, { actor })),
   );
 
-  api.post("/v1/link/exchange", { schema: EXCHANGE }, async ({ body }, reply) => {
-    const linked = await exchangePublicToken(deps, body);
+  api.post("/v1/link/exchange", { schema: EXCHANGE }, async ({ body, actor }, reply) => {
+    const linked = await exchangePublicToken(deps, body, { actor });
     return reply.code(linked.created ? 201 : 200).send({ ...linked, integration_id: body.integration_id });
   });
 

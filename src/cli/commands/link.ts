@@ -7,6 +7,7 @@ import { createLinkToken } from "../../linking/link-tokens.ts";
 import type { LinkingDeps } from "../../linking/deps.ts";
 import type { NewLinkToken } from "../../linking/link.schema.ts";
 import { PUBLIC_TOKEN_STATUSES } from "../../model/statuses.ts";
+import { byUser } from "../input/change.ts";
 import { choiceOf, listOf, PAGE_SIZE_HELP, pageSize, USUAL_PAGE, wholeNumber } from "../input/flags.ts";
 import {
   ago,
@@ -107,7 +108,7 @@ const depsOf = async (core: Core): Promise<LinkingDeps> => {
 
 async function token(core: Core, flags: TokenFlags): Promise<void> {
   const deps = { ...(await depsOf(core)), publicUrl: publicUrl(core.config) };
-  const made = await createLinkToken(deps, requestOf(flags));
+  const made = await createLinkToken(deps, requestOf(flags), byUser());
   if (flags.json) return sayJson(made);
   sayFacts({
     "Link token": bold(made.link_token),
@@ -163,11 +164,8 @@ async function exchange(core: Core, flags: Json & { integration: string; user?: 
     });
   }
   const deps = await depsOf(core);
-  const linked = await exchangePublicToken(deps, {
-    integration_id: flags.integration,
-    public_token: publicToken,
-    user_id: flags.user,
-  });
+  const given = { integration_id: flags.integration, public_token: publicToken, user_id: flags.user };
+  const linked = await exchangePublicToken(deps, given, byUser());
   if (flags.json) return sayJson({ ...linked, integration_id: flags.integration });
   const what = linked.created ? "is linked" : linked.webhook_id ? "is updated" : "was linked with this token before";
   say(`${green("✓")} ${linked.item_id} ${what}${linked.webhook_id ? " and will be synced" : ""}`);
