@@ -198,6 +198,9 @@ export const NOTE_ROTATION = `
   returning id`;
 /** Not `for update`: rows that name the item, such as what a run notes of it, need not wait. */
 export const HOLD_ITEM = "select from tartan.items where integration_id = $1 and item_id = $2 for no key update";
+/** Has a row if the item was erased here. */
+export const ERASED_ITEM = `select from tartan.audit_log
+  where target = $2 and integration_id = $1 and action = 'item.erased' limit 1`;
 /** $3 the rotation. Has a row while it is under way. */
 export const HOLD_ROTATION = `
   select id from tartan.token_rotations where integration_id = $1 and item_id = $2 and id = $3 for update`;

@@ -2,7 +2,7 @@
 import { audit } from "../audit/audit.ts";
 import type { Queryable } from "../database/types.ts";
 import type { Change } from "../model/change.ts";
-import { DROP_ROTATION, HOLD_ITEM, HOLD_ROTATION, REPLACE_TOKEN } from "./queries.ts";
+import { DROP_ROTATION, ERASED_ITEM, HOLD_ITEM, HOLD_ROTATION, REPLACE_TOKEN } from "./queries.ts";
 import { findToken, sha256Of } from "./tokens.ts";
 import type { Vault } from "./vault.ts";
 
@@ -27,8 +27,8 @@ export async function holdRotation(tx: Queryable, { id, integrationId, itemId }:
 
 /**
  * - `former`: the item still has the token that Plaid has ended, so nothing but the new one works
- * - `another`: it has the new one by now, or a later one, or was unlinked
- * - `unknown`: the database does not have the item
+ * - `another`: it has the new one by now, or a later one, or was unlinked or erased
+ * - `unknown`: the database never had the item
  */
 export type Stored = "former" | "another" | "unknown";
 
@@ -42,7 +42,8 @@ export async function holdFormer(
   { integrationId, itemId }: Omit<Rotation, "id">,
   formerSha256: Buffer,
 ): Promise<Stored> {
-  if ((await tx.query(HOLD_ITEM, [integrationId, itemId])).rowCount === 0) return "unknown";
+  if ((await tx.query(HOLD_ITEM, [integrationId, itemId])).rowCount === 0)
+    return (await tx.query(ERASED_ITEM, [integrationId, itemId])).rowCount > 0 ? "another" : "unknown";
   const stored = await findToken(tx, vault, integrationId, itemId);
   return stored && sha256Of(stored.accessToken).equals(formerSha256) ? "former" : "another";
 }

@@ -1,14 +1,5 @@
 /** An access token is replaced at Plaid: nobody sees the new one, and no failure between Plaid's answer and the commit loses it. */
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -17,13 +8,16 @@ import type { Database } from "../../src/database/types.ts";
 import { TartanError } from "../../src/errors.ts";
 import { openDirectory } from "../../src/integrations/directory.ts";
 import { getItemSecret } from "../../src/integrations/items.ts";
+import { startTakingIn } from "../../src/integrations/rescue-files.ts";
 import { takeInTokens } from "../../src/integrations/rescued-tokens.ts";
 import { rotateToken, type TokenRotationDeps } from "../../src/integrations/token-rotation.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createPlaidClient } from "../../src/plaid/client.ts";
 import { PlaidError } from "../../src/plaid/errors.ts";
+import { eraseItem } from "../../src/lifecycle/items.ts";
 import { getItem } from "../../src/sync/items.ts";
 import { introduceItem } from "../support/link.ts";
+import { until } from "../support/until.ts";
 import { openEventReader, typesOf } from "../sync/event-reader.ts";
 import { gated } from "../sync/support.ts";
 import { startWorld, type Item, type World } from "../support/world/index.ts";
@@ -48,6 +42,7 @@ beforeEach(async () => {
 });
 
 const files = (): string[] => readdirSync(join(dataDir, "rescued-tokens"));
+const firstFile = (): string => join(dataDir, "rescued-tokens", files()[0] ?? "");
 const stored = async (): Promise<string | undefined> =>
   (await getItemSecret(world.database, world.vault, world.integration.id, item.item_id))?.access_token;
 const rotations = async (): Promise<number> =>
@@ -191,7 +186,8 @@ describe("a rotation whose commit fails", () => {
     }, kind);
   const codeOf = (error: unknown): unknown => (error as Partial<PlaidError>).errorCode;
 
-  const takeIn = () => takeInTokens({ database: world.database, vault: world.vault, logger: silentLogger }, dataDir);
+  const pass: Ask = (_, post) => post();
+  const takeIn = () => takeInTokens(depsWith(pass), dataDir);
   const worksAlone = async (): Promise<void> => {
     expect(await stored()).not.toBe(item.access_token);
     expect(await answers(await stored())).toBe("ok");
@@ -199,22 +195,17 @@ describe("a rotation whose commit fails", () => {
   };
 
   /** Rotates while no commit succeeds from Plaid's answer on. */
-  async function rotateInVain(asking = (): void => undefined): Promise<unknown> {
+  async function rotateInVain(ask: Ask = (_, post) => post()): Promise<unknown> {
     const database = without(rolledBack);
     let hours = 0;
     const clock = { ...systemClock, now: () => Date.now() + (hours += 1) * 3_600_000 };
-    const ask: Ask = async (_, post) => {
-      asking();
-      return await post();
-    };
     return await rotate(ask, { database, clock }).catch((error: unknown) => error);
   }
 
   it("a token that Postgres does not store is sealed in a file of its owner's, which is taken in once", async () => {
     const error = (await rotateInVain()) as TartanError;
-    const [name = "", ...more] = files();
-    expect(more).toEqual([]);
-    const file = join(dataDir, "rescued-tokens", name);
+    expect(files()).toHaveLength(1);
+    const file = firstFile();
     expect(error).toMatchObject({ code: "database_unavailable", message: expect.stringContaining(file) });
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const content = readFileSync(file, "utf8");
@@ -262,14 +253,15 @@ describe("a rotation whose commit fails", () => {
 
   it("the file has its space before Plaid is asked, and a token in it counts before the file has its last name", async () => {
     const sizes: number[] = [];
-    const error = (await rotateInVain(() => {
-      for (const name of files()) sizes.push(statSync(join(dataDir, "rescued-tokens", name)).size);
+    const error = (await rotateInVain((_, post) => {
+      sizes.push(statSync(firstFile()).size);
+      return post();
     })) as TartanError;
     expect(error.code).toBe("database_unavailable");
     expect(sizes).toEqual([4096]);
-    const [name = ""] = files();
-    const file = join(dataDir, "rescued-tokens", name);
-    renameSync(file, file.replace(/json$/, "new"));
+    const file = firstFile();
+    writeFileSync(file.replace(/json$/, "new"), readFileSync(file));
+    rmSync(file);
     // What a process that was killed earlier leaves holds nothing, and is deleted once it is old.
     const empty = join(dataDir, "rescued-tokens", "empty.new");
     writeFileSync(empty, " ".repeat(4096));
@@ -280,18 +272,28 @@ describe("a rotation whose commit fails", () => {
     await worksAlone();
   });
 
-  it("a file of an item that the database does not have stays for a week, since it may be another database's", async () => {
+  it("a server that runs already takes in a file", async () => {
     await rotateInVain();
-    const [name = ""] = files();
-    const file = join(dataDir, "rescued-tokens", name);
+    await using _server = await startTakingIn(depsWith(pass), async () => void (await takeIn()));
+    await until("the file to be taken in", () => files().length === 0);
+    await worksAlone();
+  });
+
+  it("a file of an item that the database never had stays for a week, since it may be another database's; that of an erased item goes", async () => {
+    await rotateInVain();
+    const file = firstFile();
     const content = readFileSync(file, "utf8");
     await takeIn();
     writeFileSync(file, content.replace(item.item_id, "item-of-another-database"));
     expect(await takeIn()).toEqual([]);
-    expect(files()).toEqual([name]);
+    expect(files()).toHaveLength(1);
     utimesSync(file, 0, 0);
     expect(await takeIn()).toEqual([]);
     await worksAlone();
+    await eraseItem(world.database, world.integration.id, item.item_id);
+    writeFileSync(file, content);
+    expect(await takeIn()).toEqual([]);
+    expect(files()).toEqual([]);
   });
 
   it("a file that cannot be read stays, and a rotation works where the data directory cannot be written", async () => {
