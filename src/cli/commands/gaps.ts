@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { listGaps, type GapRecord } from "../../silence/gaps.ts";
 import { PAGE_SIZE_HELP, pageSize, USUAL_PAGE } from "../input/flags.ts";
 import { describeChanges } from "../output/describe.ts";
-import { ago, dim, sayJson, sayTable, short, tell, yellow } from "../output/print.ts";
+import { ago, dim, plural, sayJson, sayTable, short, tell, yellow } from "../output/print.ts";
 import { withCore, type Core } from "../wiring/core.ts";
 
 interface Flags {
@@ -47,16 +47,25 @@ async function list({ database }: Core, { integration, item, limit, cursor, json
   if (page.next_cursor) tell(dim(`more: --cursor ${page.next_cursor}`));
 }
 
-/** `SYNC_UPDATES_AVAILABLE of 10:04`, `error changed`, `rows of transactions`. */
-function missedBy({ missed_webhook: missed, differing_fields, error, changed_resources }: GapRecord): string {
+/** `SYNC_UPDATES_AVAILABLE sent 2 h ago`, `error of the item`, `rows of transactions`, `2 wrong rows in accounts`. */
+function missedBy({
+  missed_webhook: missed,
+  differing_fields,
+  error,
+  changed_resources,
+  wrong_rows,
+}: GapRecord): string {
   const parts = [
     ...(missed ? [`${missed.webhook_code}${missed.sent_at === null ? "" : ` sent ${ago(missed.sent_at)}`}`] : []),
     ...(error ? [String(error["error_code"] ?? "an error")] : []),
     ...(differing_fields.length > 0 ? [`${differing_fields.join(", ")} of the item`] : []),
     ...(changed_resources.length > 0 ? [`rows of ${changed_resources.join(", ")}`] : []),
+    ...(wrong_rows.length > 0 ? [`${plural(wrong_rows.length, "wrong row")} in ${tablesOf(wrong_rows)}`] : []),
   ];
   return parts.join("; ") || dim("not known any more");
 }
+
+const tablesOf = (rows: GapRecord["wrong_rows"]): string => [...new Set(rows.map(({ table }) => table))].join(", ");
 
 /** One without a time, of which a run has the outcome, is about what was unlinked or erased since. */
 const healedAfter = ({ found_at, healed_at, outcome }: GapRecord): string =>
