@@ -50,7 +50,7 @@ describe.each([0.1, 0.5, 1])("when %d of all webhooks are lost", (probability) =
       );
       return rows.length === ITEMS;
     });
-  });
+  }, 90_000);
 });
 
 it("an item that waits for its user is read again within the window although no webhook says that it was repaired", async () => {
