@@ -1,6 +1,6 @@
 /**
  * The worker of linking: it looks into the webhooks about sessions of Link, exchanges the public tokens that are adopted, each once, and asks
- * Plaid about sessions of which no webhook tells.
+ * Plaid about sessions whose end no webhook announces.
  * Any number of processes may do so. A public token is claimed with a lease; its text stays in the webhook that brought it.
  *
  * The backend may post ITEM/CREATED for the same item at the same instant. Both transactions write the item's one row, and both access
@@ -85,7 +85,7 @@ async function askAbout(options: LinkingOptions, token: WatchedToken): Promise<v
   const { integrationId: integration_id } = token;
   try {
     for (const webhook_id of await askAboutSessions(options, token))
-      options.logger.warn({ integration_id, webhook_id }, "a session of Link ended, and no webhook told of it");
+      options.logger.warn({ integration_id, webhook_id }, "a session of Link ended, and no webhook announced it");
   } catch (error) {
     options.logger.debug({ integration_id, error: describeError(error) }, "cannot ask Plaid about a Link token");
   }

@@ -58,15 +58,15 @@ export const UNWATCH: Statement = {
 };
 
 /**
- * Of the session $2 of the integration $1, which ended at $3: whether a webhook has told of its end, and whether one may still be on its
- * way, $4 ms after the end. What Plaid's list of sent webhooks told has its tokens cut, so it does not count.
+ * Of the session $2 of the integration $1, which ended at $3: whether a webhook has announced its end, and whether one may still be on its
+ * way, $4 ms after the end. What Plaid's list of sent webhooks says has its tokens cut, so it does not count.
  */
-export const TOLD: Statement = {
-  name: "linking_told",
+export const ANNOUNCED: Statement = {
+  name: "linking_announced",
   text: `select $3::timestamptz > now() - $4::int * interval '1 millisecond' as "isFresh", exists (
       select from journal.webhooks where integration_id = $1 and subject_kind = 'link_session' and subject_kind <> 'item'
         and subject_id = $2 and webhook_type = 'LINK' and webhook_code = 'SESSION_FINISHED'
-        and coalesce(position('"${MARK}"'::bytea in body), 0) = 0) as "isTold"`,
+        and coalesce(position('"${MARK}"'::bytea in body), 0) = 0) as "isAnnounced"`,
 };
 
 /* Webhooks about sessions of Link. */
@@ -107,7 +107,7 @@ export const NOTE_PUBLIC_TOKEN: Statement = {
 
 /**
  * $1 id, $2 integration, $3 hash of the token, $4 user, $5 session, $6 webhook, $7 when it came, by the clock of the process that received it, or
- * when its session ended, where no webhook told.
+ * when its session ended, where no webhook announced it.
  * A token that is known keeps its outcome.
  */
 export const NOTE_ADOPTED: Statement = {

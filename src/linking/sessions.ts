@@ -41,7 +41,7 @@ import {
 } from "./queries.ts";
 import { FOUND_BY, watchedId } from "./watched-tokens.ts";
 
-/** Only what Plaid says itself: it signed the webhook, or its API told of it. */
+/** Only what Plaid says itself: it signed the webhook, or its API says it. */
 const SOURCES: ReadonlySet<string> = new Set(["PLAID", "RECONCILER"]);
 
 /** Notes the webhooks about sessions of Link, in the transaction of sync's marker. */

@@ -1,5 +1,5 @@
 /**
- * Sessions of Link of which no webhook tells: it was lost, or Plaid sends this account none. So Plaid is asked (/link/token/get) about each
+ * Sessions of Link whose end no webhook announces: it was lost, or Plaid sends this account none. So Plaid is asked (/link/token/get) about each
  * Link token that Tartan made and whose sessions repair an item or add items that are adopted.
  *
  *   made ─▶ due after 5 minutes ─claimed▶ Plaid is asked ─▶ due again: every 5 minutes in the first hour, 20 on the first day, then 60
@@ -23,7 +23,7 @@ import { storableText } from "../plaid/webhooks.ts";
 import { LINK_SESSION } from "../resources/subjects.ts";
 import { ask } from "./ask.ts";
 import type { LinkingDeps } from "./deps.ts";
-import { ASK_SOON, CLAIM_WATCHED, HOLD_WATCHED, TOLD, UNWATCH, WATCH } from "./queries.ts";
+import { ASK_SOON, CLAIM_WATCHED, HOLD_WATCHED, ANNOUNCED, UNWATCH, WATCH } from "./queries.ts";
 import { sessionsIn, type Session } from "./token-sessions.ts";
 
 const ENDPOINT = "/link/token/get";
@@ -73,7 +73,7 @@ export interface WatchDeps extends LinkingDeps {
 }
 
 /**
- * Asks Plaid about a Link token, and journals the ends of its sessions of which no webhook told.
+ * Asks Plaid about a Link token, and journals the ends of its sessions that no webhook announced.
  * @returns `whk_…` of what it journaled
  * @throws PlaidError; TartanError of Postgres, `overloaded`, `vault_unsealable`. The token is asked about again later
  */
@@ -121,15 +121,15 @@ async function journalUntold(
   if (ended.length === 0) return { webhooks: [], isFresh: false };
   const found = await database.transaction(async (tx) => {
     if ((await tx.query(HOLD_WATCHED, [id, asked])).rowCount === 0) return { journaled: [], isFresh: false };
-    const untold: (Session & { isFresh: boolean })[] = [];
+    const unannounced: (Session & { isFresh: boolean })[] = [];
     for (const session of ended) {
-      type Row = { isFresh: boolean; isTold: boolean };
-      const [row] = (await tx.query<Row>(TOLD, [integrationId, session.id, session.finishedAt, graceMs])).rows;
-      if (row && !row.isTold) untold.push({ ...session, isFresh: row.isFresh });
+      type Row = { isFresh: boolean; isAnnounced: boolean };
+      const [row] = (await tx.query<Row>(ANNOUNCED, [integrationId, session.id, session.finishedAt, graceMs])).rows;
+      if (row && !row.isAnnounced) unannounced.push({ ...session, isFresh: row.isFresh });
     }
-    const missed = untold.filter(({ isFresh }) => !isFresh);
+    const missed = unannounced.filter(({ isFresh }) => !isFresh);
     const webhooks = missed.map((session) => webhookOf(watched, linkToken, session));
-    const isFresh = missed.length < untold.length;
+    const isFresh = missed.length < unannounced.length;
     if (isFresh) await tx.query(ASK_SOON, [id]);
     return { journaled: await append(tx, webhooks), isFresh };
   });

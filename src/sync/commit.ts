@@ -68,7 +68,7 @@ async function commitOnce(database: Database, opened: Ending, unfit: Unfit[] | n
   return await database.transaction(async (tx) => {
     await fence(tx, opened.scope);
     const ending = { ...opened, scope: { ...opened.scope, revealed: await revealed(tx, opened) } };
-    const isUserNew = await isToldUser(tx, ending);
+    const isUserNew = await isNewUser(tx, ending);
     const written = await writeReadings(tx, ending, unfit);
     await keepRun(tx, ending, written);
     const changed = healed(ending, written.info);
@@ -104,8 +104,8 @@ async function revealed(tx: Queryable, { claim, outcomes }: Ending): Promise<rea
 /** The webhooks with which your backend names the user of an item. */
 const NAMES_USER: ReadonlySet<string | null> = new Set(["CREATED", "UPDATED"]);
 
-/** Whether the item was read before and its user is told only now, or is another one. Before the run writes the user. */
-async function isToldUser(tx: Queryable, { claim, scope, served, outcomes }: Ending): Promise<boolean> {
+/** Whether the item was read before and its user is named only now, or is another one. Before the run writes the user. */
+async function isNewUser(tx: Queryable, { claim, scope, served, outcomes }: Ending): Promise<boolean> {
   const { user_id: userId } = scope.facts;
   if (claim.kind !== "item" || userId === null) return false;
   if (!served.some(({ type, code }) => type === "ITEM" && NAMES_USER.has(code))) return false;

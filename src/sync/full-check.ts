@@ -99,9 +99,9 @@ function unmovedResources({ claim, statuses, webhooks }: Given, outcomes: readon
   const updates = updatesIn(status ?? null);
   const stale = staleResources(resources, { row: null, readings, seen: {} }, updates);
   const touched = new Set(webhooks.flatMap(({ type, code }) => touchedBy(resources, type, code)));
-  const isTold = ({ updatedWith = [] }: Resource): boolean =>
+  const isAnnounced = ({ updatedWith = [] }: Resource): boolean =>
     updatedWith !== "unknown" && updatedWith.some((product) => updates[product]);
-  const unmoved = resources.filter((each) => each === own || (isTold(each) && !stale.includes(each.name)));
+  const unmoved = resources.filter((each) => each === own || (isAnnounced(each) && !stale.includes(each.name)));
   return new Set(unmoved.filter((each) => !touched.has(each)).map(({ name }) => name));
 }
 

@@ -51,7 +51,7 @@ export async function readNotices(q: Queryable, { integrationId, kind, id }: Cla
   };
 }
 
-/** Writes what the run changed, and the repairs that it was told of. The caller has locked the subject. */
+/** Writes what the run changed, and the repairs that it saw. The caller has locked the subject. */
 export async function writeNotices(
   tx: Queryable,
   { integrationId, id }: Claim,

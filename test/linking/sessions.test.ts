@@ -1,4 +1,4 @@
-/** Sessions of Link in update mode, and those of which no webhook tells: Tartan asks Plaid about the Link tokens that it made. */
+/** Sessions of Link in update mode, and those whose end no webhook announces: Tartan asks Plaid about the Link tokens that it made. */
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { append } from "../../src/journal/append.ts";
@@ -154,7 +154,7 @@ it("a Link token that Plaid no longer knows is not asked about again", async () 
 
 it.each([
   ["of which Plaid tells", { hosted_link: {} }],
-  ["of which no webhook tells", {}],
+  ["whose end no webhook announces", {}],
 ])(
   "a session in update mode %s makes its item due when it ends well: no error and no notice stays, though Plaid sends no LOGIN_REPAIRED",
   async (_, more) => {

@@ -59,19 +59,19 @@ it("a user who links the same login twice causes item.duplicate_found in the sec
   expect(await twice(second.item)).toMatchObject({ duplicates: [], replaces: { length: masked.length } });
 });
 
-it("an item whose user is told after its first run causes item.duplicate_found then, once, and no accounts.replaced within itself", async () => {
-  const first = await linked("told later");
+it("an item whose user is named after its first run causes item.duplicate_found then, once, and no accounts.replaced within itself", async () => {
+  const first = await linked("named later");
   const { item, events } = await linked(undefined);
   expect(typesOf(events)).not.toContain("item.duplicate_found");
   const introduced = async (): Promise<RecordedEvent[]> => {
     const before = (await reader.eventsOf(item.item_id)).length;
-    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "told later" });
+    await introduceItem(world, { integration_id: world.integration.id, ...item, user_id: "named later" });
     await reader.work();
     return await reader.eventsOf(item.item_id, before);
   };
   const [event, ...more] = (await introduced()).filter(({ type }) => /duplicate|replaced/.test(type));
   expect(more).toEqual([]);
-  expect(event).toMatchObject({ user_id: "told later", data: { duplicates: [{ item_id: first.item.item_id }] } });
+  expect(event).toMatchObject({ user_id: "named later", data: { duplicates: [{ item_id: first.item.item_id }] } });
   expect(typesOf(await introduced())).not.toContain("item.duplicate_found");
 });
 
