@@ -53,7 +53,9 @@ export const Job = z
     status: described(z.enum(JOB_STATUSES), "How it stands. What a cancelled job has done stays."),
     destination_id: orNull(destinationId),
     route_id: orNull(routeId),
-    asked: anyObject("What was asked for."),
+    asked: anyObject(
+      "What was asked for. Of more than 100 named Items it has the first 100, and in `item_ids_left_out` how many more there are.",
+    ),
     reason: described(z.string(), "Why, as the one who started it said."),
     total: described(z.number().int(), "Deliveries, events or Items that it is about, counted when it was made."),
     done: described(z.number().int(), "Those that it is done with, failed ones included."),
