@@ -44,10 +44,10 @@ const CHANGES = {
   },
 } as const;
 
+const ABOUT = "replays and redrives, and work on many items: moves of webhook URLs, checks, backfills";
+
 export function jobsCommand(): Command {
-  const jobs = new Command("jobs").description(
-    "replays and redrives, and work on many items: moves of webhook URLs, checks, backfills",
-  );
+  const jobs = new Command("jobs").description(ABOUT);
   jobs
     .command("list")
     .description("list jobs, newest first")
