@@ -106,6 +106,10 @@ describe("an item", () => {
   it("an item whose login broke says so with the next step in the API and the event, and nothing of it once it is repaired", async () => {
     const item = await world.sync.synced(1);
     const before = (await reader.eventsOf(item.item_id)).length;
+    const asked = world.simulator.asked("/institutions/get_by_id");
+    await world.database.query(
+      "update sync.subjects set verified_at = now() - interval '1 hour' where kind = 'institution'",
+    );
     world.simulator.control.breakItem(item.item_id, { webhooks: false });
     await world.sync.notify(item.item_id, "ERROR", "ITEM");
     await run();
@@ -114,6 +118,8 @@ describe("an item", () => {
     expect(broken).toMatchObject({ status: "needs_user", error_code: "ITEM_LOGIN_REQUIRED", ...words });
     const events = await reader.eventsOf(item.item_id, before);
     expect(events[0]).toMatchObject({ type: "item.error", data: { message: broken.error_message, ...words } });
+    // The bank is not the cause.
+    expect(world.simulator.asked("/institutions/get_by_id")).toBe(asked);
     world.simulator.control.repairItem(item.item_id, { webhooks: false });
     await world.sync.hurry();
     await run();
