@@ -69,10 +69,11 @@ const change = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ what: fc.constant("relink" as const), item }) },
   {
-    weight: 3,
+    weight: 6,
     arbitrary: fc.record({
       what: fc.constantFrom("disconnect", "consentEnds", "consentRenewed", "newAccount", "permission", "updated"),
-      item,
+      // Several concern the same item, so that repairs find something to repair.
+      item: fc.constantFrom(1, 2),
       webhooks: silent,
     }),
   },
@@ -228,6 +229,8 @@ async function happen(
         control.sendWebhook({ item_id: itemId, webhook_type: "AUTH", webhook_code: "PRODUCT_PERMISSIONS_REQUIRED" });
         break;
       case "updated":
+        // Often both in one run.
+        control.announceDisconnect(itemId);
         await world.integration.updatedAt(receiver, items[each.item] as Item);
         break;
       case "rotateKeys":
