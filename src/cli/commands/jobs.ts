@@ -80,21 +80,28 @@ export function jobsCommand(): Command {
       .option("--json", "print JSON")
       .action(withCore(turn(verb)));
   }
-  jobs
-    .command("pace <id> <per_minute>")
+  jobs.addCommand(paceCommand());
+  jobs.addCommand(retryCommand());
+  return jobs;
+}
+
+const paceCommand = (): Command =>
+  new Command("pace")
+    .argument("<id>")
+    .argument("<per_minute>")
     .description("change how many items a job about items begins in a minute, 1 to 60000")
     .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
     .action(withCore(pace));
-  jobs
-    .command("retry <id>")
+
+const retryCommand = (): Command =>
+  new Command("retry")
+    .argument("<id>")
     .description("try failed items of a job again")
     .option("--cause <cause>", "only items that failed for this cause")
     .option(REASON, REASON_HELP)
     .option("--json", "print JSON")
     .action(withCore(retry));
-  return jobs;
-}
 
 async function list({ database }: Core, flags: ListFlags): Promise<void> {
   const { status, kind, cursor } = flags;
