@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import type { Database, Queryable } from "../../src/database/types.ts";
+import type { Database } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
 import { pruneBodies } from "../../src/journal/bodies.ts";
-import { COPY_WEEK, EXCHANGE_WEEK } from "../../src/journal/body-queries.ts";
 import { tidy } from "../../src/journal/janitor.ts";
 import { getWebhook, listWebhooks } from "../../src/journal/records.ts";
 import { prunedBodies, type NeedsWebhooks } from "../../src/journal/retention.ts";
@@ -16,6 +15,7 @@ import type { NewWebhook } from "../../src/model/webhook.ts";
 import { testDatabase } from "../support/database.ts";
 import { webhookBody } from "../support/plaid-signer.ts";
 import { INTEGRATION, webhook } from "../support/webhook.ts";
+import { changing, leftovers } from "./rewriting.ts";
 
 const DAY = 24 * 60 * 60_000;
 const daysAgo = (days: number): Date => new Date(Date.now() - days * DAY);
@@ -206,31 +206,6 @@ describe("the space of pruned bodies", () => {
     );
     await seenTo("00000000-0000-0000-0000-000000000000");
   };
-  /** The database, in which something happens between the last row of a copy and its commit, or between that and the exchange. */
-  const changing = (change: () => Promise<unknown>, isCommitted = false): Database =>
-    Object.create(database, {
-      transaction: {
-        value: (work: (tx: Queryable) => Promise<unknown>, kind?: "long") =>
-          database.transaction(async (tx) => {
-            const query = async (...given: Parameters<Queryable["query"]>) => {
-              if (isCommitted && given[0] === EXCHANGE_WEEK) await change();
-              const answer = await tx.query(...given);
-              if (!isCommitted && given[0] === COPY_WEEK) await change();
-              return answer;
-            };
-            return await work({ query } as Queryable);
-          }, kind),
-      },
-    });
-  /** What a rewriting has left behind. */
-  const leftovers = async () => {
-    const { rows } = await database.query(
-      `select relname::text as name from pg_class where relname like 'webhooks%_rewritten' and relkind = 'r'
-      union all select tgname from pg_trigger where tgname = 'rewriting' union all select partition from journal.changed_meanwhile`,
-    );
-    return rows;
-  };
-
   test("a week that a long query of somebody reads is not rewritten for hours, and does not stop the week behind it", async () => {
     const ages = [AGE + 14, AGE + 7];
     for (const age of ages) await fill(age);
@@ -270,7 +245,7 @@ describe("the space of pruned bodies", () => {
       late = (await journal({ receivedAt: daysAgo(age), itemId: "late" }))[0]?.id ?? "";
     };
     const { partition, bytes } = await weekOf(age);
-    await pruneBodies({ database: changing(change), days: 30, neededBy: [] });
+    await pruneBodies({ database: changing(database, change), days: 30, neededBy: [] });
     const { rows } = await database.query<{ id: string; user_id: string | null; home: string }>(
       "select id, user_id, tableoid::regclass::text as home from journal.webhooks where id = any ($1) order by id",
       [[changed, erased, same, late]],
@@ -286,7 +261,7 @@ describe("the space of pruned bodies", () => {
     );
     expect(late).not.toBe("");
     expect((await weekOf(age)).bytes).toBeLessThanOrEqual(bytes);
-    expect(await leftovers()).toEqual([]);
+    expect(await leftovers(database)).toEqual([]);
   });
 
   test("what a process leaves that dies while it rewrites a week goes with the next attempt, and a week that retention empties meanwhile stays empty", async () => {
@@ -297,7 +272,7 @@ describe("the space of pruned bodies", () => {
       q.query("select from journal.webhooks where received_at = $1", [daysAgo(age)]).then(({ rowCount }) => rowCount);
     const monday = (age: number) => `date_trunc('week', '${daysAgo(age).toISOString()}'::timestamptz, 'UTC')::date`;
     const empty = async () => await q.query(`truncate ${(await weekOf(emptied)).partition}`);
-    await expect(pruneBodies({ database: changing(empty, true), days: 30, neededBy: [] })).rejects.toThrow(
+    await expect(pruneBodies({ database: changing(database, empty, true), days: 30, neededBy: [] })).rejects.toThrow(
       /was emptied/,
     );
     expect(await weekIds(emptied)).toBe(0);
@@ -307,7 +282,7 @@ describe("the space of pruned bodies", () => {
     await round();
     const { rows } = await q.query(`select unused from journal.pruned_weeks where week = ${monday(died)}`);
     expect(rows, "it is rewritten").toEqual([{ unused: 0 }]);
-    expect(await leftovers()).toEqual([]);
+    expect(await leftovers(database)).toEqual([]);
   });
 
   test("a week whose bodies were pruned is rewritten, gives its space back, and is read, written and dropped like any other", async () => {

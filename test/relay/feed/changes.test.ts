@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordEvents } from "../../../src/events/events.ts";
 import { FED_TABLES } from "../../../src/relay/feed/change-tables.ts";
-import { FIND_EVENTS } from "../../../src/relay/feed/queries.ts";
 import { findChanges, readChanges, waitForChanges, type ChangeQuery } from "../../../src/relay/feed/changes.ts";
 import { forget } from "../../../src/relay/retention.ts";
 import { RESOURCES } from "../../../src/resources/index.ts";
@@ -10,6 +9,7 @@ import { INTEGRATION } from "../../support/webhook.ts";
 import { startWorld, type World } from "../../support/world/index.ts";
 import { dispatchAll } from "../past.ts";
 import { refusalOf } from "../support.ts";
+import { readBy } from "./plans.ts";
 
 interface Shown {
   change: string;
@@ -61,43 +61,6 @@ async function readAll(query: ChangeQuery): Promise<Shown[]> {
 }
 
 const short = ({ change, row }: Shown): string => `${change} ${String(row?.["transaction_id"])}`;
-
-interface PlanNode {
-  "Relation Name"?: string;
-  "Subplan Name"?: string;
-  "Actual Rows": number;
-  "Actual Loops": number;
-  "Rows Removed by Filter"?: number;
-  Plans?: PlanNode[];
-}
-
-/** How many rows of the outbox the nodes of a plan read, and how many events they then look up. */
-function readsOf(node: PlanNode): { rows: number; events: number } {
-  const own = (node["Actual Rows"] + (node["Rows Removed by Filter"] ?? 0)) * node["Actual Loops"];
-  const reads = {
-    rows: node["Relation Name"] === "outbox" ? own : 0,
-    events: node["Subplan Name"] === "CTE named" ? own : 0,
-  };
-  for (const { rows, events } of (node.Plans ?? []).map(readsOf)) {
-    reads.rows += rows;
-    reads.events += events;
-  }
-  return reads;
-}
-
-/** What a search behind the cursor reads that may read a hundred rows of the outbox. */
-async function readBy(cursor: string, type: string): Promise<{ rows: number; events: number }> {
-  const [position] = Buffer.from(cursor, "base64url").toString().split(":");
-  const values = `${position}, 0, 100, array['${type}'], null, null, null, true, 100, 100`;
-  return await world.database.transaction(async (tx) => {
-    await tx.query(`prepare search as ${FIND_EVENTS.text}`);
-    const { rows } = await tx.query<{ "QUERY PLAN": [{ Plan: PlanNode }] }>(
-      `explain (analyze, format json) execute search(${values})`,
-    );
-    await tx.query("deallocate search");
-    return rows[0] ? readsOf(rows[0]["QUERY PLAN"][0].Plan) : { rows: 0, events: 0 };
-  });
-}
 
 describe("the change feed", () => {
   it("the change feed yields each row of each event once in order, with every page size, also in the middle of an event", async () => {
@@ -272,7 +235,7 @@ describe("the change feed", () => {
       `insert into events.outbox (events, position) select array[gen_random_uuid()], nextval('events.positions') from generate_series(1, 5000)`,
     );
     await world.database.query("analyze events.outbox");
-    expect(await readBy(cursor, "transactions.changed")).toEqual({ rows: 100, events: 100 });
+    expect(await readBy(world.database, cursor, "transactions.changed")).toEqual({ rows: 100, events: 100 });
     await world.database.query(
       "delete from events.outbox where not exists (select from events.events e where e.id = events[1])",
     );
@@ -283,8 +246,8 @@ describe("the change feed", () => {
     for (let n = 0; n < 5; n += 1) await changed({ added: rows(`other${n}`, 1) });
     await changed({ added: [{ account_id: "rare" }] }, { table: "accounts" });
     await dispatchAll(world.database);
-    expect(await readBy(cursor, "accounts.changed")).toEqual({ rows: 6, events: 1 });
-    expect(await readBy(cursor, "transactions.changed")).toEqual({ rows: 6, events: 5 });
+    expect(await readBy(world.database, cursor, "accounts.changed")).toEqual({ rows: 6, events: 1 });
+    expect(await readBy(world.database, cursor, "transactions.changed")).toEqual({ rows: 6, events: 5 });
     await world.database.query("update events.outbox set types = null");
     expect(await readAll({ cursor, resources: ["accounts"] })).toMatchObject([{ row: { account_id: "rare" } }]);
   });
