@@ -180,7 +180,7 @@ where d.sent_at >= (select created_at from tartan.integrations where id = $1 and
       and not exists (select from journal.webhooks w where w.integration_id = $1 and w.item_id = d.item_id and w.webhook_type = 'ITEM'
         and w.webhook_code = any (d.later_codes) and w.source in ('PLAID', 'BACKEND') and w.id >= tartan.least_id_at(d.sent_at))
       and not (d.later_session and exists (select from sync.repairs r
-        where r.integration_id = $1 and r.item_id = d.item_id and r.repaired_at >= d.sent_at))
+        where r.integration_id = $1 and r.item_id = d.item_id and r.repaired_by = 'link_session' and r.repaired_at >= d.sent_at))
     else not exists (select from tartan.audit_log a
       where a.target = d.subject_id and a.action = 'subject.erased' and a.integration_id = $1 and a.at >= d.sent_at) end`,
 };

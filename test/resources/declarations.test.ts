@@ -19,6 +19,8 @@ const TYPES: Record<string, string> = {
 };
 /** What shows items is about them: it reads the row of each, and its cursors have that name. */
 const KNOWN: Record<string, string[]> = {
+  // Whose accounts they are is in the item's row.
+  "src/mirror/counterparts.ts": ["plaid.items"],
   "src/sync/items.ts": ['"items"', '"items"'],
   "src/sync/item-queries.ts": ["plaid.institutions", "plaid.items"],
   // The life of an item is about the item's own row and its accounts: what is new, what was revoked, and what a notice says.
