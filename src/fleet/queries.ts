@@ -11,6 +11,11 @@ const OPEN = "('queued', 'following', 'outstanding')";
 
 /* Creation. */
 
+/** Those of the items $1 that integration $2 does not have, or null: that no integration has. In their order. */
+export const UNKNOWN_ITEMS = `
+select id from unnest($1::text[]) with ordinality as g (id, n)
+where not exists (select from tartan.items i where i.item_id = g.id and ($2::text is null or i.integration_id = $2)) order by n`;
+
 export const LOCK_CREATION = "select from fleet.creation for update";
 
 export const COUNT_UNFINISHED = "select count(*)::int as count from fleet.jobs where status in ('running', 'paused')";

@@ -4,6 +4,7 @@ import { listIntegrations } from "../integrations/integrations.ts";
 import type { Change } from "../model/change.ts";
 import { validate, type ValidationErrors } from "../model/validation.ts";
 import { refuseDisabled } from "../sync/refuse-disabled.ts";
+import { expectChosen } from "./chosen.ts";
 import { createFleetJob, type FleetJob, type Members } from "./jobs.ts";
 import { ITEMS, ITEMS_WITH_WEBHOOKS } from "./kinds/reading-queries.ts";
 import { countMembers, MEMBERS_MAX } from "./queries.ts";
@@ -18,7 +19,7 @@ type Request = Omit<BackfillRequest, "mode">;
 
 /**
  * Creates a backfill, or only counts its items.
- * @throws TartanError `invalid_request`, `not_enabled`, and what `createFleetJob` throws
+ * @throws TartanError `invalid_request`, `not_found` (the integration, an item), `not_enabled`, and what `createFleetJob` throws
  */
 export async function createBackfill(
   database: Database,
@@ -71,6 +72,7 @@ async function create(
 ): Promise<FleetJob | ReadingCount> {
   const { per_minute: perMinute, dry_run, reason: _reason, ...rest } = request;
   const { integration_id, resources } = rest;
+  await expectChosen(database, rest);
   if (resources !== undefined) await refuseDisabled(database, await among(database, integration_id), "item", resources);
   const members = membersOf(request);
   if (dry_run === true) return await counted(database, members);

@@ -4,6 +4,7 @@ import { TartanError } from "../errors.ts";
 import { integrationUrl, listIntegrations } from "../integrations/integrations.ts";
 import type { Change } from "../model/change.ts";
 import { validate } from "../model/validation.ts";
+import { expectChosen } from "./chosen.ts";
 import { createFleetJob, getFleetJob, isHeld, noJob, type FleetJob, type Members } from "./jobs.ts";
 import { ITEMS_TO_MOVE, ITEMS_TO_ROLL_BACK, planOf } from "./kinds/webhook-move-queries.ts";
 import { CHOICES, TARGETS, WebhookMoveRequest } from "./webhook-move.schema.ts";
@@ -21,7 +22,7 @@ export interface MovePlan {
 /**
  * Creates the job, or only plans it.
  * @param publicUrl the start of Tartan's intake URLs
- * @throws TartanError `invalid_request`, `not_found` (the move to roll back), and what `createFleetJob` throws
+ * @throws TartanError `invalid_request`, `not_found` (the integration, an item, the move to roll back), and what `createFleetJob` throws
  */
 export async function createWebhookMove(
   database: Database,
@@ -29,6 +30,7 @@ export async function createWebhookMove(
   { publicUrl, by }: { publicUrl: string; by: Change },
 ): Promise<FleetJob | MovePlan> {
   check(request);
+  await expectChosen(database, request);
   if (request.to_intake) await expectReachable(database, request.integration_id, publicUrl);
   const { roll_back, integration_id, per_minute: perMinute, dry_run, reason: _reason, ...rest } = request;
   const members = roll_back === undefined ? chosen(request, publicUrl) : await formerOf(database, roll_back);

@@ -114,6 +114,17 @@ describe("backfills", () => {
     const members = await world.api.call(`GET /v1/jobs/${job.id}/members?state=skipped`);
     expect(members.body.data).toMatchObject([{ item_id: other.item_id }]);
     expect(quiet.item_id).not.toBe(other.item_id);
+    // What Tartan found itself: a webhook out of Plaid's list is one of Plaid's, and what a check found is none.
+    const countedWith = async (code: string) => {
+      await world.database.query(
+        `insert into journal.webhooks (id, integration_id, source, item_id, webhook_type, webhook_code, received_at, body, processed_at)
+        values (tartan.new_id(now(), 1), $1, 'RECONCILER', $2, 'TRANSACTIONS', $3, now(), '', now())`,
+        [world.integration.id, quiet.item_id, code],
+      );
+      return await post("/v1/backfills", { ...range, mode: "webhooks", dry_run: true });
+    };
+    expect(await countedWith("GAP_FOUND")).toEqual({ count: 2 });
+    expect(await countedWith("SYNC_UPDATES_AVAILABLE")).toEqual({ count: 3 });
   });
 
   it("items that cannot be read fail with Plaid's reason, are tried again on request, and delay no other", async () => {

@@ -123,8 +123,35 @@ describe("requests for moves of webhook URLs", () => {
 describe("jobs about items", () => {
   it("show the first hundred of the items that were named, however many were", async () => {
     const item_ids = Array.from({ length: 250 }, (_, n) => `item-${n}`);
+    await world.database.query(
+      "insert into tartan.items (integration_id, item_id, linked_at) select $1, id, now() from unnest($2::text[]) id",
+      [world.integration.id, item_ids],
+    );
     const { body } = await world.api.call("POST /v1/backfills", { body: { item_ids } });
     expect(body.asked).toEqual({ mode: "plaid", item_ids: item_ids.slice(0, 100), item_ids_left_out: 150 });
+  });
+
+  it("are refused where they name an integration or items that are not there, and leave out an item that was unlinked", async () => {
+    const { id } = world.integration;
+    const [item] = ids(await linkedItems(world, 1));
+    const refused = async (path: string, body: object) => {
+      const { status, body: answer } = await world.api.call(`POST ${path}`, { body });
+      return [status, answer.error.message, Object.keys(answer.error.fields ?? {})];
+    };
+    for (const [path, more] of [
+      ["/v1/backfills", {}],
+      ["/v1/checks", { dry_run: true }],
+      ["/v1/webhook-moves", { remove: true }],
+    ] as const) {
+      const none = { ...more, integration_id: "svi_none" };
+      expect(await refused(path, none)).toEqual([404, "There is no integration svi_none.", ["integration_id"]]);
+      const mistyped = { ...more, integration_id: id, item_ids: ["no1", item, "no2", "no3", "no4"] };
+      const message = `There is no Item no1, no2, no3 and 1 more in integration ${id}.`;
+      expect(await refused(path, mistyped)).toEqual([404, message, ["item_ids"]]);
+    }
+    await world.api.call(`DELETE /v1/items/${item}`);
+    const { body } = await world.api.call("POST /v1/checks", { body: { item_ids: [item], dry_run: true } });
+    expect(body).toEqual({ count: 0 });
   });
 
   it("do not end while failed items are being tried again", async () => {

@@ -24,14 +24,14 @@ select i.integration_id, i.item_id, $4::jsonb as details from tartan.items i
 where i.access_token_sealed is not null and ($1::text is null or i.integration_id = $1) and ($2::text is null or i.user_id = $2)
   and ($3::text[] is null or i.item_id = any ($3))`;
 
-/** Those of them that had webhooks from $5 to $6, each with the types and codes of these. */
+/** Those of them that had webhooks from $5 to $6, each with the types and codes of these. What a check found was no webhook of Plaid's. */
 export const ITEMS_WITH_WEBHOOKS = `
 select i.integration_id, i.item_id, i.details || jsonb_build_object('touched', t.touched) as details
 from (${ITEMS}) i join (
   select w.integration_id, w.item_id, jsonb_agg(distinct w.webhook_type || '/' || w.webhook_code) as touched
   from journal.webhooks w
   where w.id >= tartan.least_id_at($5::timestamptz) and w.id < tartan.least_id_at($6::timestamptz) and w.item_id is not null
-    and w.webhook_type is not null and w.webhook_code is not null and w.source <> 'RECONCILER'
+    and w.webhook_type is not null and w.webhook_code is not null and not (w.source = 'RECONCILER' and w.webhook_code = 'GAP_FOUND')
     and ($1::text is null or w.integration_id = $1) and ($3::text[] is null or w.item_id = any ($3))
   group by 1, 2
 ) t on t.integration_id = i.integration_id and t.item_id = i.item_id`;
