@@ -10,8 +10,8 @@ export default defineConfig({
     // what belongs to the process, such as its environment, puts it back. Many tests wait, so more processes than cores are of use.
     isolate: false,
     maxWorkers: 4,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
     // On a loaded machine a second is not long enough for what happens elsewhere, such as in another process.
     expect: { poll: { timeout: 15_000 } },
   },
