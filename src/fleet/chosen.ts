@@ -2,6 +2,7 @@
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
 import { getIntegration } from "../integrations/integrations.ts";
+import { noIntegration } from "../model/integration.ts";
 import { UNKNOWN_ITEMS } from "./queries.ts";
 
 interface Choice {
@@ -17,9 +18,7 @@ const NAMED = 3;
  */
 export async function expectChosen(q: Queryable, { integration_id, item_ids }: Choice): Promise<void> {
   if (integration_id !== undefined && (await getIntegration(q, integration_id)) === null)
-    throw new TartanError("not_found", `There is no integration ${integration_id}.`, {
-      fields: { integration_id: "names no integration" },
-    });
+    throw noIntegration(integration_id);
   if (item_ids === undefined) return;
   const { rows } = await q.query<{ id: string }>(UNKNOWN_ITEMS, [item_ids, integration_id ?? null]);
   if (rows.length === 0) return;

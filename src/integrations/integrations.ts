@@ -9,7 +9,7 @@ import { audit } from "../audit/audit.ts";
 import { TartanError } from "../errors.ts";
 import { BY_TARTAN, type Change } from "../model/change.ts";
 import { newIntegrationId } from "../model/ids.ts";
-import type { Environment } from "../model/integration.ts";
+import { noIntegration, type Environment } from "../model/integration.ts";
 import { checked } from "../model/validation.ts";
 import { PLAID_URLS } from "../plaid/credentials.ts";
 import { IntegrationChange, NewIntegration, WebhookSecretRotation } from "./integration.schema.ts";
@@ -74,9 +74,6 @@ const publicShape = (row: Row): Integration => ({
   created_at: row.created_at.toISOString(),
   updated_at: row.updated_at.toISOString(),
 });
-
-const notFound = (id: string): TartanError =>
-  new TartanError("not_found", `There is no integration ${id}.`, { fields: { id: "names no integration" } });
 
 /** Runs `work` so that a key rotation finds what it seals (see rotation.ts), and notifies the directories. */
 async function changing<T>(database: Database, vault: Vault, work: (tx: Queryable) => Promise<T>): Promise<T> {
@@ -156,7 +153,7 @@ function withPurpose(integration: Integration): Integration {
 
 function one(rows: readonly Row[], id: string): Integration {
   const row = rows[0];
-  if (!row) throw notFound(id);
+  if (!row) throw noIntegration(id, "id");
   return publicShape(row);
 }
 
@@ -255,7 +252,7 @@ export async function markDeleted(
 ): Promise<void> {
   await database.transaction(async (tx) => {
     await hideAll(tx, id, by);
-    if ((await tx.query(DELETE_INTEGRATION, [id, unfinished])).rowCount === 0) throw notFound(id);
+    if ((await tx.query(DELETE_INTEGRATION, [id, unfinished])).rowCount === 0) throw noIntegration(id, "id");
     await audit(tx, by, {
       action: "integration.deleted",
       integrationId: id,

@@ -4,6 +4,7 @@
 import { untilNone } from "../database/parts.ts";
 import type { Queryable } from "../database/types.ts";
 import { TartanError } from "../errors.ts";
+import { noIntegration } from "../model/integration.ts";
 import {
   DROP_ROTATION,
   DROP_TOKENS,
@@ -73,9 +74,7 @@ async function sameToken(tx: Queryable, vault: Vault, item: SealedItem): Promise
 export async function holdIntegration(tx: Queryable, id: string): Promise<string> {
   const { rows } = await tx.query<{ environment: string }>(HOLD_INTEGRATION, [id]);
   if (rows[0]) return rows[0].environment;
-  throw new TartanError("not_found", `There is no integration ${id}.`, {
-    fields: { integration_id: "names no integration" },
-  });
+  throw noIntegration(id);
 }
 
 /**

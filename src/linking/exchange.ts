@@ -16,6 +16,7 @@ import { getItemSecret } from "../integrations/items.ts";
 import type { RescueFile } from "../integrations/rescue-files.ts";
 import { linkItem } from "../journal/link.ts";
 import { BY_TARTAN, type Change } from "../model/change.ts";
+import { noIntegration } from "../model/integration.ts";
 import { newUuid, toWebhookId } from "../model/ids.ts";
 import type { PublicTokenReason } from "../model/statuses.ts";
 import { checked } from "../model/validation.ts";
@@ -189,10 +190,7 @@ export async function exchangePublicToken(
   by: Change = BY_TARTAN,
 ): Promise<LinkedByToken> {
   const { integration_id, public_token, user_id } = checked(Exchange, given, "exchange");
-  if ((await deps.directory.find(integration_id)) === null)
-    throw new TartanError("not_found", `There is no integration ${integration_id}.`, {
-      fields: { integration_id: "names no integration" },
-    });
+  if ((await deps.directory.find(integration_id)) === null) throw noIntegration(integration_id);
   const sha256 = tokenSha256(public_token);
   const { database, clock } = deps;
   await database.query(NOTE_PUBLIC_TOKEN, [newUuid(), integration_id, sha256, user_id ?? null]);

@@ -9,6 +9,7 @@ import { TartanError } from "../errors.ts";
 import { getIntegration, integrationUrl, type Integration } from "../integrations/integrations.ts";
 import { getItemSecret } from "../integrations/items.ts";
 import { BY_TARTAN, type Change } from "../model/change.ts";
+import { noIntegration } from "../model/integration.ts";
 import { checked } from "../model/validation.ts";
 import { PlaidError, UNREADABLE_ANSWER } from "../plaid/errors.ts";
 import type { LinkingDeps } from "./deps.ts";
@@ -98,11 +99,6 @@ interface Answer {
   hosted_link_url?: string;
   request_id?: string;
 }
-
-const noIntegration = (id: string): TartanError =>
-  new TartanError("not_found", `There is no integration ${id}.`, {
-    fields: { integration_id: "names no integration" },
-  });
 
 async function itemToUpdate(
   { database, vault }: LinkTokenDeps,

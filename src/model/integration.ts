@@ -1,4 +1,5 @@
 /** An integration as the receiver and sync use it, and the port that finds it. */
+import { TartanError } from "../errors.ts";
 
 export const ENVIRONMENTS = ["sandbox", "production"] as const;
 export type Environment = (typeof ENVIRONMENTS)[number];
@@ -34,3 +35,7 @@ export interface Directory {
    */
   find(id: string): Promise<KnownIntegration | null>;
 }
+
+/** The error of a request that names an integration which is not there; `field` is the field that names it. */
+export const noIntegration = (id: string, field = "integration_id"): TartanError =>
+  new TartanError("not_found", `There is no integration ${id}.`, { fields: { [field]: "names no integration" } });
