@@ -7,7 +7,7 @@ import type { Queryable } from "./types.ts";
 /** Answers many at once, in their order. */
 export type Many<Given, Answer> = (q: Queryable, given: readonly Given[]) => Promise<readonly Answer[]>;
 
-/** Asks with others; `many` tells which belong together. Where their statement fails, it fails for all of them. */
+/** Asks with others; callers with the same `many` share statements. Where their statement fails, it fails for all of them. */
 export type Together = <Given, Answer>(many: Many<Given, Answer>, given: Given) => Promise<Answer>;
 
 interface Waiting {

@@ -1,5 +1,5 @@
 /**
- * Files with new access tokens, sealed, that may not be in the database yet, for the owner of the folder only. Whoever asks Plaid for a
+ * Files with new access tokens, sealed, that may not be in the database yet, for the owner of the folder only. A caller that asks Plaid for a
  * token that Plaid shows once opens a file before, and deletes it after the commit. A file that is left over belongs to a process that
  * died, or to a database that was away.
  *

@@ -59,7 +59,7 @@ export const BACKFILL_USER_OF_SUBJECT: Statement = {
 where integration_id = $1 and subject_kind = $2 and subject_id = $3 and subject_kind <> 'item' and user_id is null`,
 };
 
-/** The body of the newest webhook of a subject, of those out of which no token is cut: Plaid's list has tokens of none. */
+/** The body of the newest webhook of a subject, of those that came with their tokens, which Plaid's list cuts. */
 export const NEWEST_BODY: Statement = {
   name: "journal_newest_body",
   text: `select body from journal.webhooks

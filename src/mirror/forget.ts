@@ -35,7 +35,7 @@ const forgetNamedIn = (of: Mirrored, first: Mirrored): string => {
     where ${own(of, "t")} and ${named("= $3")} and not ${named("is distinct from $3")} returning removed_at)
   select count(*) filter (where removed_at is null)::int as count from gone`;
 };
-/** Keys of rows; those of the withdrawn account are not told apart. */
+/** Keys of rows. All go, since nothing says which are the withdrawn account's. */
 const FORGET_EXAMPLES = `update mirror.unfit_values set example = null
   where integration_id = $1 and kind = 'item' and id = $2 and table_name = any ($3::text[]) and example is not null`;
 const purgeIn = (table: string): string => `delete from ${table} where ctid = any (array(

@@ -1,7 +1,7 @@
 /**
  * Gaps as users see them: what Plaid did not tell, how Tartan found it, and when and how it was healed. A gap is a webhook of source
  * RECONCILER in the journal: one that a check or a reading recorded (ITEM/GAP_FOUND), one of Plaid's that its list of sent webhooks
- * has and that never arrived, or the end of a session of Link of which none told (LINK/SESSION_FINISHED).
+ * has and that never arrived, or the end of a session of Link that none announced (LINK/SESSION_FINISHED).
  */
 import type { Queryable } from "../database/types.ts";
 import { fromCursor, toCursor } from "../model/cursors.ts";

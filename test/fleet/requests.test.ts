@@ -174,7 +174,7 @@ describe("jobs about items", () => {
     await cancel(id);
   });
 
-  it("have their members taken, and those that wait looked at, without reading all the others", async () => {
+  it("have their members taken, and those that wait examined, without reading all the others", async () => {
     const id = "job_large";
     const read = world.database.transaction(async (tx) => {
       await tx.query("insert into fleet.jobs (id, kind, asked, per_minute) values ($1, 'webhook_move', '{}', 60000)", [

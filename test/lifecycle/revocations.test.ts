@@ -33,7 +33,8 @@ const deliveries = (itemId: string) => support.deliveries(world, itemId);
 const accountsOf = ({ item_id }: Item): string[] =>
   world.simulator.control.accounts(item_id).accounts.map(({ account_id }) => String(account_id));
 
-const told = (item: Item, account_id: string, code?: string) => support.told({ world, reader }, item, account_id, code);
+const withdrawn = (item: Item, account_id: string, code?: string) =>
+  support.withdrawn({ world, reader }, item, account_id, code);
 
 it("every table of an item that has an account_id is among those from which an account is erased", async () => {
   const { rows } = await world.database.query<{ name: string }>(
@@ -90,7 +91,7 @@ it("an item whose permission was withdrawn keeps its own row and its end, and ev
 
 it("an item that Plaid refuses only some time after its user withdrew the permission is erased then, whatever the error", async () => {
   const item = await linked();
-  await told(item, "", "USER_PERMISSION_REVOKED");
+  await withdrawn(item, "", "USER_PERMISSION_REVOKED");
   expect(await erase()).toBe(0);
   await support.removedAtPlaid(world, item);
   await reader.notifyAndWork(item, "LOGIN_REPAIRED");
@@ -127,7 +128,7 @@ it("of a withdrawn account nothing is left but its id, and the rows, events and 
   control.revokeAccount(item.item_id, { account_id: revoked, webhooks: false });
   // As a transform makes it, of rows whose account it does not name, and a receiver that answers with what it got.
   await delivered(item.item_id, '{"merchant":"Rent"}');
-  await told(item, revoked);
+  await withdrawn(item, revoked);
   expect(await erase()).toBe(1);
   // A body that was made of an event is made again of what is left of it.
   const made = (await deliveries(item.item_id)).filter((each) => each.made || each.answered);
@@ -175,7 +176,7 @@ it("an account that Plaid still lists is not erased, and only a list of a day la
   const item = await linked();
   const [account = ""] = accountsOf(item);
   const before = await written(item.item_id);
-  await told(item, account);
+  await withdrawn(item, account);
   expect(await erase()).toBe(0);
   await world.database.query(
     "update tartan.revocations set look_at = now(), noted_at = noted_at - interval '1 day' where item_id = $1",
@@ -189,7 +190,7 @@ it("an account that Plaid still lists is not erased, and only a list of a day la
     (await world.database.query("select from tartan.revocations where item_id = $1", [item.item_id])).rowCount,
   ).toBe(0);
   // Plaid may take a while to take an account off its list.
-  await told(item, account);
+  await withdrawn(item, account);
   expect(await erase()).toBe(0);
   world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
   await reader.notifyAndWork(item, "LOGIN_REPAIRED");
@@ -225,7 +226,7 @@ it("a security that only a withdrawn account held is erased with it, and one tha
   const [all, own] = [await held(""), await held(account)];
   expect([own.length > 0, own.includes("shared")]).toEqual([true, false]);
   world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await told(item, account);
+  await withdrawn(item, account);
   expect(await erase()).toBe(1);
   expect(await held("")).toEqual(all.filter((id) => !own.includes(id)));
 });
@@ -233,7 +234,7 @@ it("a security that only a withdrawn account held is erased with it, and one tha
 it("a note that waits keeps nothing from being dispatched, and one that fails is tried again later", async () => {
   const item = await linked();
   const [account = ""] = accountsOf(item);
-  await told(item, account);
+  await withdrawn(item, account);
   const { database } = world;
   // With the lock of a dispatch that does not end.
   await database.transaction(async (tx) => {
@@ -255,7 +256,7 @@ it("a withdrawn account of an item that cannot be read waits for the reading tha
   const { control } = world.simulator;
   control.breakItem(item.item_id, { webhooks: false });
   control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await told(item, account);
+  await withdrawn(item, account);
   expect(await erase()).toBe(0);
   expect((await written(item.item_id)).get("plaid.accounts")).toContain(account);
   control.repairItem(item.item_id, { webhooks: false });
@@ -272,7 +273,7 @@ it("an item that is unlinked before its data is erased, and one whose withdrawn 
   await reader.notifyAndWork(whole, "USER_PERMISSION_REVOKED");
   const [account = ""] = accountsOf(partly);
   world.simulator.control.breakItem(partly.item_id, { webhooks: false });
-  await told(partly, account);
+  await withdrawn(partly, account);
   for (const { item_id } of [whole, partly]) await unlinkItem(world.database, world.integration.id, item_id);
   expect(await erase()).toBe(2);
   expect((await written(whole.item_id)).has("plaid.accounts")).toBe(false);
@@ -283,7 +284,7 @@ it("nothing is erased while a run works on the item", async () => {
   const item = await linked();
   const [account = ""] = accountsOf(item);
   world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await told(item, account);
+  await withdrawn(item, account);
   const lease = (token: string) =>
     world.database.query(`update sync.subjects set lease_token = ${token} where id = $1`, [item.item_id]);
   await lease("gen_random_uuid()");
@@ -297,7 +298,7 @@ it("rows of an erased account that arrive late are erased too, and an account th
   const item = await linked();
   const [account = "", other = ""] = accountsOf(item);
   world.simulator.control.revokeAccount(item.item_id, { account_id: account, webhooks: false });
-  await told(item, account);
+  await withdrawn(item, account);
   expect(await erase()).toBe(1);
   const late = (table: string, id: string) =>
     world.database.query(

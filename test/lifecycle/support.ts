@@ -95,7 +95,7 @@ export const typesIn = (lines: string, account: string): string[] => {
 };
 
 /** Plaid's webhook that an account was withdrawn, and the run that it causes. */
-export async function told(
+export async function withdrawn(
   { world, reader }: Given,
   { item_id }: Item,
   account_id: string,

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 let tokens = 0;
-/** A Link token, for a user of its own, of whose sessions Plaid tells nothing. */
+/** A Link token, for a user of its own, about whose sessions Plaid sends no webhook. */
 async function linkTokenOf(more: Record<string, unknown> = {}): Promise<{ link_token: string; user_id: string }> {
   const user_id = `user-${(tokens += 1)}`;
   const body = { integration_id: integration.id, user_id, products: ["transactions"], ...more };
