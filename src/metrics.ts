@@ -30,6 +30,11 @@ export const metrics = {
     registers: [registry],
   }),
   acceptWaiting: gauge("tartan_accept_waiting", "Webhooks that wait for their commit"),
+  gaveWaySeconds: counter(
+    "tartan_gave_way_seconds_total",
+    "Time that other work of this process waited so that webhooks were accepted first",
+    ["worker"],
+  ),
   apiSeconds: seconds("tartan_api_request_seconds", "Requests to the REST API", FAST, ["method", "route", "status"]),
   clockSkewSeconds: gauge("tartan_clock_skew_seconds", "How far the database's clock is ahead of this process's"),
   weeksKept: gauge("tartan_journal_weeks_kept", "Weeks of webhooks kept beyond retention, by what needs them", [

@@ -16,6 +16,7 @@ import { describeError, TartanError } from "../errors.ts";
 import type { Hint } from "../events/hint.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
+import { NO_PRESSURE, type Pressure } from "../model/pressure.ts";
 import type { Accepted, NewWebhook } from "../model/webhook.ts";
 import { appendQuietly } from "./append.ts";
 import { isDataFault } from "./failures.ts";
@@ -46,6 +47,8 @@ interface GroupCommitOptions {
   logger: Logger;
   /** sent after each commit */
   hint: Hint;
+  /** is told of each batch, so that other work gives way */
+  pressure?: Pressure;
 }
 
 interface Entry {
@@ -62,6 +65,7 @@ export class GroupCommit implements AsyncDisposable {
   readonly #queueMax: number;
   readonly #logger: Logger;
   readonly #hint: Hint;
+  readonly #pressure: Pressure;
   readonly #impatience: NodeJS.Timeout;
   readonly #flights = new Set<readonly Entry[]>();
   #waiting: Entry[] = [];
@@ -71,11 +75,12 @@ export class GroupCommit implements AsyncDisposable {
   #closed = false;
   #drained: (() => void) | null = null;
 
-  constructor({ database, queueMax, logger, hint }: GroupCommitOptions) {
+  constructor({ database, queueMax, logger, hint, pressure = NO_PRESSURE }: GroupCommitOptions) {
     this.#database = database;
     this.#queueMax = queueMax;
     this.#logger = logger;
     this.#hint = hint;
+    this.#pressure = pressure;
     this.#impatience = setInterval(() => this.#sendAway(), LOOK_EVERY_MS).unref();
   }
 
@@ -155,6 +160,7 @@ export class GroupCommit implements AsyncDisposable {
   async #fly(batch: readonly Entry[]): Promise<void> {
     metrics.acceptWaiting.set(this.#waiting.length);
     metrics.acceptBatchSize.observe(batch.length);
+    this.#pressure.batch(batch.length);
     await this.#commit(batch);
     this.#flights.delete(batch);
     this.#pump();

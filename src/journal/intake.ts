@@ -10,6 +10,7 @@ import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
 import type { ArrivedWebhook, Intake, Linked, LinkedItem, StaleNotice } from "../model/intake.ts";
+import type { Pressure } from "../model/pressure.ts";
 import { EVERYTHING, type Accepted } from "../model/webhook.ts";
 import { findAccepted } from "./append.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -25,6 +26,8 @@ export interface IntakeOptions {
   /** webhooks that may wait for their commit; when more come, they are refused */
   queueMax: number;
   logger: Logger;
+  /** is told of each batch of webhooks */
+  pressure?: Pressure;
 }
 
 /** Opens the intake; disposing it waits until every waiting call is settled. */

@@ -18,6 +18,7 @@ import { forgetLibpq, type EnvironmentVariables } from "../../environment.ts";
 import { TartanError } from "../../errors.ts";
 import { checkSealingKey, loadMasterKeys, openVault, type Vault } from "../../integrations/vault.ts";
 import { createLogger, openLogOutput, type LogLevel, type Logger } from "../../logger.ts";
+import { openPressure, type Pressure } from "../../model/pressure.ts";
 import { Closer } from "./closer.ts";
 import { stopSignal } from "./signals.ts";
 
@@ -30,6 +31,8 @@ export interface Core extends AsyncDisposable {
   /** whether Postgres is one that Tartan runs itself */
   embedded: boolean;
   vault: Vault;
+  /** whether webhooks wait for commits in this process */
+  pressure: Pressure;
   closer: Closer;
 }
 
@@ -77,6 +80,7 @@ export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Prom
       databaseUrl: urlOf(database),
       embedded,
       vault,
+      pressure: openPressure(),
       closer,
       [Symbol.asyncDispose]: dispose,
     };

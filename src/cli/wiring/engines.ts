@@ -6,8 +6,8 @@ import type { Records } from "../../model/records.ts";
 import type { Core } from "./core.ts";
 
 /** Opens what makes arrivals durable; it is closed with the core. */
-export const openIntakeOf = ({ closer, database, vault, config, logger }: Core): Intake =>
-  closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger }));
+export const openIntakeOf = ({ closer, database, vault, config, logger, pressure }: Core): Intake =>
+  closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger, pressure }));
 
 /** Where stored webhooks are read. */
 export const recordsOf = ({ database }: Pick<Core, "database">): Records => openRecords(database);
