@@ -69,10 +69,10 @@ class Measured implements Pressure {
   async giveWay(worker: string, maxMs: number, signal?: AbortSignal): Promise<void> {
     if (!this.high) return;
     const began = this.#clock.now();
-    let restMs = maxMs;
-    while (this.high && restMs > 0 && !signal?.aborted) {
-      await this.#clock.sleep(Math.ceil(Math.min(restMs, this.#leftMs())), signal);
-      restMs = began + maxMs - this.#clock.now();
+    for (;;) {
+      const restMs = Math.min(began + maxMs - this.#clock.now(), this.#leftMs());
+      if (restMs <= 0 || signal?.aborted) break;
+      await this.#clock.sleep(Math.ceil(restMs), signal);
     }
     metrics.gaveWaySeconds.inc({ worker }, (this.#clock.now() - began) / 1000);
   }
