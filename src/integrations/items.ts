@@ -10,6 +10,7 @@ import {
   DROP_TOKENS,
   FORGET_ITEM,
   HOLD_INTEGRATION,
+  HOLD_INTEGRATIONS,
   PURGE_ITEMS,
   UNLINK_ITEM,
   UPSERT_ITEM,
@@ -75,6 +76,12 @@ export async function holdIntegration(tx: Queryable, id: string): Promise<string
   const { rows } = await tx.query<{ environment: string }>(HOLD_INTEGRATION, [id]);
   if (rows[0]) return rows[0].environment;
   throw noIntegration(id);
+}
+
+/** Locks integrations against their deletion. @returns the ids of those that are there */
+export async function holdIntegrations(tx: Queryable, ids: readonly string[]): Promise<Set<string>> {
+  const { rows } = await tx.query<{ id: string }>(HOLD_INTEGRATIONS, [[...new Set(ids)]]);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /**

@@ -167,6 +167,11 @@ export const HOLD_INTEGRATION: Statement = {
   name: "integrations_hold",
   text: "select environment from tartan.integrations where id = $1 and deleted_at is null for share",
 };
+/** The same for several; those that are not there any more have no row. */
+export const HOLD_INTEGRATIONS: Statement = {
+  name: "integrations_hold_several",
+  text: "select id from tartan.integrations where id = any ($1::text[]) and deleted_at is null order by id for share",
+};
 
 /** Whether the token whose SHA-256 is $6 was ended by a rotation, and a later one is there. */
 const IS_FORMER = "(i.access_token_sealed is not null and $6 = any (i.former_tokens_sha256))";

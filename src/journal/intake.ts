@@ -9,12 +9,22 @@ import { noteNotice } from "../events/sync-outbox.ts";
 import type { Vault } from "../integrations/vault.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import type { ArrivedWebhook, Intake, Linked, LinkedItem, StaleNotice } from "../model/intake.ts";
+import type {
+  Arrival,
+  ArrivedWebhook,
+  Intake,
+  Linked,
+  LinkedItem,
+  Restoring,
+  RestoreResult,
+  StaleNotice,
+} from "../model/intake.ts";
 import type { Pressure } from "../model/pressure.ts";
 import { EVERYTHING, type Accepted } from "../model/webhook.ts";
 import { findAccepted } from "./append.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { linkItem } from "./link.ts";
+import { restore } from "./restore.ts";
 
 /** How many JWTs of stale notices are remembered, so that a repeated one causes no second check. */
 const STALE_KEPT = 1000;
@@ -31,9 +41,9 @@ export interface IntakeOptions {
 }
 
 /** Opens the intake; disposing it waits until every waiting call is settled. */
-export const openIntake = (options: IntakeOptions): Intake & AsyncDisposable => new PostgresIntake(options);
+export const openIntake = (options: IntakeOptions): Intake & Restoring & AsyncDisposable => new PostgresIntake(options);
 
-class PostgresIntake implements Intake, AsyncDisposable {
+class PostgresIntake implements Intake, Restoring, AsyncDisposable {
   readonly #options: IntakeOptions;
   readonly #database: Queryable;
   readonly #hint: Hint;
@@ -51,13 +61,22 @@ class PostgresIntake implements Intake, AsyncDisposable {
   accept(arrival: ArrivedWebhook): Promise<Accepted>;
   accept(arrival: LinkedItem): Promise<Linked>;
   accept(arrival: StaleNotice): Promise<Accepted | null>;
-  accept(arrival: ArrivedWebhook | LinkedItem | StaleNotice): Promise<Accepted | null> {
+  accept(arrival: Arrival): Promise<Accepted | null> {
     if (arrival.arrival === "webhook") return this.#webhooks.accept(arrival);
     return arrival.arrival === "linked_item" ? this.#link(arrival) : this.#note(arrival);
   }
 
   problem(): string | null {
     return this.#webhooks.problem();
+  }
+
+  async restore(arrivals: readonly Arrival[]): Promise<RestoreResult[]> {
+    const results = await restore(this.#options, arrivals);
+    for (const [index, arrival] of arrivals.entries()) {
+      if (results[index]?.outcome !== "stored" || arrival.arrival === "stale_notice") continue;
+      metrics.webhooksAccepted.inc({ source: arrival.arrival === "webhook" ? arrival.source : "BACKEND" });
+    }
+    return results;
   }
 
   async #link(item: LinkedItem): Promise<Linked> {

@@ -6,11 +6,11 @@
 import type { Database, Queryable } from "../database/types.ts";
 import { recordEvents } from "../events/events.ts";
 import { LinkedItem as LinkedItemInput } from "../integrations/item.schema.ts";
-import { storeToken } from "../integrations/items.ts";
+import { holdIntegration, storeToken } from "../integrations/items.ts";
 import type { Vault } from "../integrations/vault.ts";
 import { newUuid } from "../model/ids.ts";
 import type { Linked, LinkedItem } from "../model/intake.ts";
-import { EVERYTHING, EVERYTHING_AGAIN } from "../model/webhook.ts";
+import { EVERYTHING, EVERYTHING_AGAIN, type NewWebhook } from "../model/webhook.ts";
 import { checked } from "../model/validation.ts";
 import { append } from "./append.ts";
 import { BACKFILL_USER } from "./queries.ts";
@@ -32,27 +32,36 @@ export async function linkWithin(tx: Queryable, vault: Vault, item: NewItem): Pr
   const receivedAt = item.receivedAt ?? new Date();
   const { userId, created, environment } = await storeToken(tx, vault, item);
   if (given !== undefined) await tx.query(BACKFILL_USER, [integrationId, itemId, given]);
-  const id = newUuid(receivedAt);
-  await append(tx, [
-    {
-      id,
-      integrationId,
-      source: "BACKEND",
-      subject: { kind: "item", id: itemId },
-      itemId,
-      userId,
-      webhookType: "ITEM",
-      webhookCode: item.code ?? "CREATED",
-      environment,
-      receivedAt,
-      body: bodyOf(item),
-      proof: null,
-      requested: [item.full ? EVERYTHING_AGAIN : EVERYTHING],
-    },
-  ]);
+  const id = item.id ?? newUuid(receivedAt);
+  await append(tx, [webhookOf({ ...item, id, receivedAt }, { userId, environment })]);
   await recordEvents(tx, [{ type: "item.linked", integrationId, itemId, userId, environment, data: { created } }]);
   return { id, duplicate: false, created };
 }
+
+/** Appends the webhook alone, in the caller's transaction: the item has a newer token, which stays. @throws TartanError `not_found` */
+export async function noteLinked(tx: Queryable, item: NewItem & { id: string }): Promise<void> {
+  const environment = await holdIntegration(tx, item.integrationId);
+  const { receivedAt = new Date(), userId = null } = item;
+  await append(tx, [webhookOf({ ...item, receivedAt }, { userId, environment })]);
+}
+
+const webhookOf = (
+  item: NewItem & { id: string; receivedAt: Date },
+  known: { userId: string | null; environment: string },
+): NewWebhook => ({
+  id: item.id,
+  integrationId: item.integrationId,
+  source: "BACKEND",
+  subject: { kind: "item", id: item.itemId },
+  itemId: item.itemId,
+  ...known,
+  webhookType: "ITEM",
+  webhookCode: item.code ?? "CREATED",
+  receivedAt: item.receivedAt,
+  body: bodyOf(item),
+  proof: null,
+  requested: [item.full ? EVERYTHING_AGAIN : EVERYTHING],
+});
 
 /** The body as it came, unless the token is still in it. */
 function bodyOf({ body, itemId, userId, accessToken, code = "CREATED" }: NewItem): Buffer {

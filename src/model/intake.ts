@@ -19,6 +19,8 @@ export interface ArrivedWebhook extends NewWebhook {
 /** Your backend, the API or the CLI hands over an item's access token, for a new item or in place of the old token. */
 export interface LinkedItem {
   arrival: "linked_item";
+  /** UUIDv7 of its webhook; an engine makes one where it is absent */
+  id?: string | undefined;
   integrationId: string;
   itemId: string;
   /** in memory only: an engine seals it, under the lock of the sealing key, before anything of it is written */
@@ -44,8 +46,10 @@ export interface StaleNotice {
   webhookCode: string | null;
 }
 
+export type Arrival = ArrivedWebhook | LinkedItem | StaleNotice;
+
 export interface Linked extends Accepted {
-  /** false where the item was known and its token was replaced */
+  /** false where the item was known and its token was replaced; true also while the engine cannot know that */
   created: boolean;
 }
 
@@ -61,4 +65,24 @@ export interface Intake {
   accept(arrival: StaleNotice): Promise<Accepted | null>;
   /** Why arrivals cannot be stored just now, in one sentence; null while they can. */
   problem(): string | null;
+}
+
+/** What became of an arrival that was restored. */
+export type RestoreResult =
+  /** stored now; `id` is that of its webhook, null for a stale notice */
+  | { outcome: "stored"; id: string | null }
+  /** stored before, by its id or its JWT; `id` is that of the first */
+  | { outcome: "passed_over"; id: string | null }
+  /** this engine cannot store it: Postgres refuses a value, or its integration is not there any more */
+  | { outcome: "refused"; error: unknown };
+
+/** An engine that takes over what another engine has acknowledged. */
+export interface Restoring {
+  /**
+   * Stores arrivals that another engine acknowledged earlier, in their order. One that is stored already is passed over; one that
+   * this engine refuses for its data is reported, alone. A repeat, after a failure too, stores nothing twice.
+   * @returns one result for each arrival, in their order
+   * @throws TartanError `overloaded` or `database_unavailable`: some may be stored, and all must be restored again
+   */
+  restore(arrivals: readonly Arrival[]): Promise<RestoreResult[]>;
 }

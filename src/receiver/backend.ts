@@ -97,6 +97,7 @@ function link(
 ): Promise<Accepted> {
   return intake.accept({
     arrival: "linked_item",
+    id: newUuid(receivedAt),
     code: isUpdated(reading) ? "UPDATED" : "CREATED",
     full: fields["full"] === true,
     integrationId: integration.id,
