@@ -3,17 +3,17 @@
  * The intake is the hot path and shares only the socket with the rest: hooks, schemas, parsers and log lines of
  * the API have a context of their own, so a webhook pays for none of them.
  */
-import { isIP, type Socket } from "node:net";
+import { isIP } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from "fastify";
 import { serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
 import { TartanError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
 import type { Intake } from "../model/intake.ts";
 import { receiverRoutes, type ReceiverDeps } from "../receiver/route.ts";
 import { recordUnroutable, requestIn, type Unroutable, type UnroutableReason } from "../receiver/unroutable.ts";
 import { urlAt } from "./http/address.ts";
 import { answerErrors, answerGarbage } from "./http/answers.ts";
+import type { Door } from "./http/door.ts";
 import { answerUnrouted } from "./http/methods.ts";
 import { validatorCompiler } from "./http/validation.ts";
 import { probes } from "./nouns/probes.ts";
@@ -22,44 +22,34 @@ import type { ApiDeps } from "./http/operation.ts";
 
 export type ServerDeps = Omit<ApiDeps, "publicUrl"> &
   Omit<ReceiverDeps, "allowedSources"> & {
+    /** where the process listens, now or later */
+    door: Door;
     intake: Intake;
     config: Pick<Config, "publicUrl" | "host" | "port" | "trustedProxies" | "allowedSources">;
   };
 
 /** A body of the API is small; the intake sets its own limit. */
 const BODY_LIMIT = 1024 * 1024;
-/** The server refuses a request that has not arrived whole by then (Fastify would wait without end). */
-const REQUEST_TIMEOUT_MS = 30_000;
-const HEADERS_TIMEOUT_MS = 15_000;
-/**
- * Longer than the common load balancers keep an idle connection (nginx and AWS 60 s, Google 600 s). With a shorter time they
- * would send a webhook into a connection that the server is closing.
- */
-const KEEP_ALIVE_MS = 620_000;
-const DROP_IDLE_EVERY_MS = 50;
-/** Once a server closes, Node no longer enforces the two limits above, so the rest of a request may never come. */
-const CLOSE_MS = 10_000;
 
 /**
- * Builds the server; the caller calls `listen` and `close`. Closing waits at most ten seconds for answers under way.
- * With `roles.receiver` alone the server accepts only webhooks, with `roles.api` alone it accepts none.
+ * Builds what answers behind the door: `deps.door.serve` sends requests to it. It never listens itself. Closing it waits for
+ * answers under way. With `roles.receiver` alone the server accepts only webhooks, with `roles.api` alone it accepts none.
  * @throws TartanError `config_invalid` with the entries of trustedProxies or allowedSources that are not usable
  */
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { config, roles, database, logger } = deps;
-  checkProxies(config.trustedProxies);
-  const unroutable = recorderOf(deps);
-  const app = newInstance(logger, config.trustedProxies, unroutable);
-  app.setErrorHandler(answerErrors(logger));
+  const { config, roles, database, logger, door } = deps;
+  const app = newInstance(deps);
   answerUnrouted(app, (path) => hintFor(path, roles));
   if (roles.receiver) await app.register(receiverRoutes, { ...deps, allowedSources: config.allowedSources });
   await app.register(async (scope) => {
     scope.setValidatorCompiler(validatorCompiler);
     scope.setSerializerCompiler(serializerCompiler);
     const typed = scope.withTypeProvider<ZodTypeProvider>();
-    if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(app, config) });
+    if (roles.api) await restApi(typed, { ...deps, publicUrl: () => publicUrl(deps) });
     await typed.register(async (inner) => probes(inner, { database, intake: deps.intake, logger }));
   });
+  // Hooks run in reverse order: registered last, so that what the others close is closed when nobody uses it any more.
+  app.addHook("onClose", () => door.answered(app));
   await app.ready();
   return app;
 }
@@ -91,7 +81,10 @@ const recorderOf =
 
 const requestOf = ({ method, url, ip }: FastifyRequest): Unroutable => ({ method, path: url, remoteAddress: ip });
 
-function newInstance(logger: Logger, trustedProxies: readonly string[], unroutable: RecordUnroutable): FastifyInstance {
+function newInstance(deps: ServerDeps): FastifyInstance {
+  const { logger, config } = deps;
+  checkProxies(config.trustedProxies);
+  const unroutable = recorderOf(deps);
   // Several processes share one log, so an id is the process's random name and a number.
   const processName = Math.random().toString(36).slice(2, 8).padEnd(6, "0");
   let requests = 0;
@@ -103,11 +96,9 @@ function newInstance(logger: Logger, trustedProxies: readonly string[], unroutab
     genReqId: () => `req_${processName}_${(requests += 1)}`,
     requestIdHeader: false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
     // A closing server still answers requests on its open connections; it accepts no new ones.
     return503OnClosing: false,
-    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
     frameworkErrors: (error, request, reply) => {
       const reason = UNROUTABLE[error.code];
@@ -120,44 +111,14 @@ function newInstance(logger: Logger, trustedProxies: readonly string[], unroutab
       answerGarbage(error, socket);
     },
   });
-  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
-  const connections = connectionsOf(app);
-  app.addHook("preClose", async () => dropIdleUntilClosed(app, connections));
+  app.setErrorHandler(answerErrors(logger));
   return app;
 }
 
-function connectionsOf({ server }: FastifyInstance): ReadonlySet<Socket> {
-  const connections = new Set<Socket>();
-  server.on("connection", (socket) => {
-    connections.add(socket);
-    socket.once("close", () => connections.delete(socket));
-  });
-  return connections;
-}
-
-/**
- * Node's `close` ends the connections that are idle at that moment. A connection with an answer under way becomes idle later,
- * and would keep the server open while it is kept alive. So would a connection that was opened in advance and has sent nothing,
- * which Node does not count as idle. After CLOSE_MS the server ends all connections: a client that does not send the rest
- * of its request, or does not read its answer, would keep the server open without end.
- */
-function dropIdleUntilClosed({ server }: FastifyInstance, connections: ReadonlySet<Socket>): void {
-  const end = performance.now() + CLOSE_MS;
-  const drop = (): void => {
-    server.closeIdleConnections();
-    const isLate = performance.now() >= end;
-    for (const socket of connections) if (isLate || socket.bytesRead === 0) socket.destroy();
-  };
-  const timer = setInterval(drop, DROP_IDLE_EVERY_MS).unref();
-  server.once("close", () => clearInterval(timer));
-}
-
 /** The configured URL, or the address of the listening server (port 0 is known only then). */
-function publicUrl(app: FastifyInstance, { publicUrl: configured, host, port }: ServerDeps["config"]): string {
+function publicUrl({ door, config: { publicUrl: configured, host, port } }: ServerDeps): string {
   if (configured !== undefined) return configured;
-  const address = app.server.address();
-  const actual = typeof address === "object" && address !== null ? address.port : port;
-  return urlAt(host, actual);
+  return urlAt(host, door.url === null ? port : Number(new URL(door.url).port || 80));
 }
 
 /** Why this process does not serve a path that another process serves. */

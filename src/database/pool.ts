@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   poolSize: number;
   applicationName: string;
   logger: Logger;
+  /** ends the opening of a database that does not answer */
+  signal?: AbortSignal | undefined;
 }
 
 const REPEATS = 3;
@@ -79,7 +81,67 @@ async function repeated<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * A database whose connection comes later, so that what works without Postgres for a while can be opened before it: every call
+ * rejects with `database_unavailable` until the connection is attached. `listen` remembers its channel.
+ */
+export interface DeferredDatabase extends Database {
+  /** Uses the connection of `database` from now on, and closes it with itself. Call it once. */
+  attach(database: Database): Promise<void>;
+  readonly attached: boolean;
+}
+
+type Listening = { channel: string; onNotify: (payload: string) => void; under: AsyncDisposable | null };
+
+class LateDatabase implements DeferredDatabase {
+  readonly #listening = new Set<Listening>();
+  #database: Database | undefined;
+
+  get attached(): boolean {
+    return this.#database !== undefined;
+  }
+
+  /** @throws TartanError `database_unavailable` while none is attached */
+  get connected(): Database {
+    if (this.#database !== undefined) return this.#database;
+    throw new TartanError("database_unavailable", "Postgres has not been reached since this process started.");
+  }
+
+  async attach(database: Database): Promise<void> {
+    this.#database = database;
+    for (const each of this.#listening) each.under = await database.listen(each.channel, each.onNotify);
+  }
+
+  async query<Row>(statement: string | Statement, values?: readonly unknown[]): Promise<Result<Row>> {
+    return await this.connected.query<Row>(statement, values);
+  }
+
+  async transaction<T>(run: (tx: Queryable) => Promise<T>, work?: Work): Promise<T> {
+    return await this.connected.transaction(run, work);
+  }
+
+  async listen(channel: string, onNotify: (payload: string) => void): Promise<AsyncDisposable> {
+    if (this.#database !== undefined) return await this.#database.listen(channel, onNotify);
+    const listening: Listening = { channel, onNotify, under: null };
+    this.#listening.add(listening);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        this.#listening.delete(listening);
+        await listening.under?.[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#database?.[Symbol.asyncDispose]();
+  }
+}
+
+/** A database without a connection yet. */
+export const deferDatabase = (): DeferredDatabase => new LateDatabase();
+
 function partsOf(database: Database): Parts {
+  if (database instanceof LateDatabase) return partsOf(database.connected);
   if (database instanceof PooledDatabase) return database.parts;
   throw new TartanError("internal", "this Database was not made by openDatabase");
 }
@@ -99,8 +161,11 @@ export const factsOf = (database: Database): Facts => partsOf(database).facts;
  * The reserved connections of `database`, with short limits: for work that must not wait behind other work, such as
  * accepting webhooks and renewing leases. Single statements, no transactions.
  */
-export const urgent = (database: Database): Queryable =>
-  database instanceof PooledDatabase ? database.parts.urgent : database;
+export function urgent(database: Database): Queryable {
+  if (database instanceof PooledDatabase) return database.parts.urgent;
+  if (!(database instanceof LateDatabase)) return database;
+  return { query: async (statement, values) => await urgent(database.connected).query(statement, values) };
+}
 
 /** Runs statements that may take minutes, each in a transaction of its own. */
 export const patient = (database: Database): Queryable => ({
@@ -114,10 +179,10 @@ export const patient = (database: Database): Queryable => ({
  *   `config_invalid` when the server is too old or not UTF-8
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { url, directUrl, poolSize, applicationName, logger } = options;
+  const { url, directUrl, poolSize, applicationName, logger, signal } = options;
   const config = clientConfig({ url, applicationName });
   const beside = directUrl === undefined ? config : clientConfig({ url: directUrl, applicationName });
-  const facts = await readFacts(config).catch((error: unknown) => {
+  const facts = await readFacts(config, signal).catch((error: unknown) => {
     throw translateFailure(error);
   });
   const pooled = facts.pooled || directUrl !== undefined;

@@ -50,31 +50,47 @@ const urlOf = ({ password }: Cluster, port: number, database: string = OWNER): s
 /** A container that is being replaced has 30 s to stop, in Kubernetes; then it is killed. */
 const WAIT_MS = 60_000;
 
+/** The data directory of this process; disposing stops its server (fast shutdown), if it runs, and gives the directory up. */
+export interface OwnedDataDir extends AsyncDisposable {
+  /**
+   * Starts the server, making it first where there is none, or takes over the one a killed Tartan left. A start that failed
+   * may be tried again.
+   * @throws TartanError `database_unavailable` when it does not start; `config_invalid` when the data directory's contents
+   *   cannot be used
+   */
+  start(): Promise<Pick<Embedded, "url" | "port">>;
+}
+
 /**
- * Starts the server of `dataDir`, making it first where there is none, or takes over the one a killed Tartan left.
- * Disposing stops it (fast shutdown).
- * @throws TartanError `data_dir_in_use` when another Tartan has it; `database_unavailable` when it does not start;
- *   `config_invalid` when the data directory or its contents cannot be used
+ * Makes the data directory and keeps it to this process, without a server yet.
+ * @throws TartanError `data_dir_in_use` when another Tartan has it; `config_invalid` when it cannot be used
  */
-export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+export async function ownDataDir(options: EmbeddedOptions): Promise<OwnedDataDir> {
   const { dataDir, logger, waitMs = WAIT_MS, brief = false, signal = new AbortController().signal } = options;
   refuseWindows();
   checkPath(dataDir);
   const owner = ownerLock(dataDir);
   const files = postgresLock(dataDir);
-  const release = () => {
-    files.release();
-    owner.release();
-  };
   try {
     const account = await chooseAccount(`${homeOf(dataDir)}/data`, logger);
     await prepareDataDir(dataDir, account);
     const patience: Patience = { dataDir, waitMs, logger, signal };
     await takeOwnership(owner, patience, brief);
-    return await startOwned({ ...options, settings: options.settings ?? {} }, { account, owner, files, patience });
+    return keepOwned({ ...options, settings: options.settings ?? {} }, { account, owner, files, patience });
   } catch (error) {
-    release();
+    owner.release();
     throw explainFileError(dataDir, error);
+  }
+}
+
+/** Takes the data directory and starts its server: `ownDataDir` and its `start` in one, with the errors of both. */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const owned = await ownDataDir(options);
+  try {
+    return { ...(await owned.start()), [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
+  } catch (error) {
+    await owned[Symbol.asyncDispose]();
+    throw error;
   }
 }
 
@@ -87,7 +103,32 @@ interface Ownership {
 
 type Settled = EmbeddedOptions & { settings: Record<string, string> };
 
-async function startOwned(options: Settled, ownership: Ownership): Promise<Embedded> {
+function keepOwned(options: Settled, ownership: Ownership): OwnedDataDir {
+  const { owner, files } = ownership;
+  let running: ServerKeeper | undefined;
+  const stop = async () => {
+    owner.sign({ stopping: true, brief: false });
+    await running?.[Symbol.asyncDispose]();
+    files.release();
+    owner.release();
+  };
+  let stopped: Promise<void> | undefined;
+  return {
+    start: async () => {
+      try {
+        const { cluster, keeper } = await startOwned(options, ownership);
+        running = keeper;
+        return { url: urlOf(cluster, keeper.port), port: keeper.port };
+      } catch (error) {
+        files.release();
+        throw explainFileError(options.dataDir, error);
+      }
+    },
+    [Symbol.asyncDispose]: () => (stopped ??= stop()),
+  };
+}
+
+async function startOwned(options: Settled, ownership: Ownership): Promise<{ cluster: Cluster; keeper: ServerKeeper }> {
   const { dataDir, logger, settings } = options;
   const { account, owner, files, patience } = ownership;
   const { cluster, postgres } = await prepareCluster(options, ownership);
@@ -102,22 +143,14 @@ async function startOwned(options: Settled, ownership: Ownership): Promise<Embed
     ensure: (by) => ensureServer({ ...server, ...by, takeLock: () => takeLock(by.signal) }),
     logger,
   });
-  const stop = async () => {
-    owner.sign({ stopping: true, brief: false });
-    await keeper[Symbol.asyncDispose]();
-    files.release();
-    owner.release();
-  };
   try {
     await keeper.start(patience.signal);
     await ensureDatabase(urlOf(cluster, keeper.port, "postgres"));
+    return { cluster, keeper };
   } catch (error) {
-    await stop();
+    await keeper[Symbol.asyncDispose]();
     throw error;
   }
-  let stopped: Promise<void> | undefined;
-  const dispose = () => (stopped ??= stop());
-  return { url: urlOf(cluster, keeper.port), port: keeper.port, [Symbol.asyncDispose]: dispose };
 }
 
 /** Finds or makes the cluster and checks that a server can run on it. Changes nothing while its server runs. */

@@ -50,7 +50,7 @@ it("a server that closes finishes running answers", async () => {
   const answer = world.api.call("GET /v1/integrations");
   const waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
   await expect.poll(async () => (await world.database.query(waiting)).rowCount).toBe(1);
-  const closed = world.api.app.close();
+  const closed = world.api.door.close();
   release();
   expect((await answer).status).toBe(200);
   await closed;
@@ -59,11 +59,11 @@ it("a server that closes finishes running answers", async () => {
 
 it("a server that closes does not wait for idle connections", { timeout: 20_000 }, async () => {
   await using world = await startWorld({ api: {} });
-  const accepted = new Promise((resolve) => world.api.app.server.once("connection", resolve));
+  const accepted = new Promise((resolve) => world.api.door.server.once("connection", resolve));
   const socket = connect(Number(new URL(world.api.url).port), "127.0.0.1");
   await accepted;
   const ended = new Promise((resolve) => socket.once("close", resolve));
-  await world.api.app.close();
+  await world.api.door.close();
   await ended;
 });
 
@@ -72,13 +72,13 @@ it.each([
   "POST /v1/integrations/svi_x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
 ])("a server that closes does not wait for ever for the rest of a request: %j", { timeout: 30_000 }, async (sent) => {
   await using world = await startWorld({ api: {} });
-  const accepted = new Promise<Socket>((resolve) => world.api.app.server.once("connection", resolve));
+  const accepted = new Promise<Socket>((resolve) => world.api.door.server.once("connection", resolve));
   const socket = connect(Number(new URL(world.api.url).port), "127.0.0.1", () => socket.write(sent));
   socket.on("error", () => undefined);
   const ended = new Promise((resolve) => socket.once("close", resolve));
   const seen = await accepted;
   await expect.poll(() => seen.bytesRead).toBe(sent.length);
-  await world.api.app.close();
+  await world.api.door.close();
   await ended;
 });
 

@@ -3,7 +3,6 @@
  * embedded Postgres while it runs. A command uses the running one, or starts it for its own duration.
  */
 import { urlAt } from "../../api/http/address.ts";
-import { systemClock } from "../../clock.ts";
 import { loadConfig, readTartanEnvironment, type Config } from "../../config.ts";
 import { reportFacts } from "../../database/connection/facts.ts";
 import { attachEmbedded, hasEmbedded, setDatabaseAside, startEmbedded } from "../../embedded/embedded.ts";
@@ -19,7 +18,9 @@ import { TartanError } from "../../errors.ts";
 import { checkSealingKey, loadMasterKeys, openVault, type Vault } from "../../integrations/vault.ts";
 import { createLogger, openLogOutput, type LogLevel, type Logger } from "../../logger.ts";
 import { openPressure, type Pressure } from "../../model/pressure.ts";
+import { openBase, type Base } from "./base.ts";
 import { Closer } from "./closer.ts";
+import { patiently } from "./patience.ts";
 import { stopSignal } from "./signals.ts";
 
 export interface Core extends AsyncDisposable {
@@ -53,22 +54,66 @@ interface Purpose {
  *   `schema_too_old`, `vault_key_missing`
  */
 export async function openCore(given: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
+  return purpose.as === "server" ? await openServer(given, purpose) : await openCommand(given, purpose);
+}
+
+async function openServer(given: NodeJS.ProcessEnv, { logLevel, ...purpose }: Purpose): Promise<Core> {
+  const base = await openBase(given, { ...(logLevel && { logLevel }) });
+  try {
+    return await connect(base, { ...purpose, open: false });
+  } catch (error) {
+    await base[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Makes the base of a server its core: reaches the database, migrates it, and attaches it. The core is closed with the base.
+ * @param open webhooks are accepted meanwhile, so it waits until Postgres is back, however long that takes
+ * @throws TartanError as `openCore` does
+ */
+export async function connect(
+  base: Base,
+  { poolSize: size, anew, open }: Pick<Purpose, "poolSize" | "anew"> & { open: boolean },
+): Promise<Core> {
+  const { config, logger, vault, embedded, late, pressure, closer } = base;
+  const { databaseDirectUrl: directUrl } = config;
+  const poolSize = size ?? config.databasePoolSize;
+  const signal = stopSignal();
+  const prepare = embedded ? bringUpEmbedded : bringUp;
+  const reach = async (): Promise<Database> => {
+    const options = { url: await base.locate(), directUrl, poolSize, applicationName: "tartan", logger, signal };
+    const database = await (embedded && anew === true ? openAnew(options, prepare) : openPrepared(options, prepare));
+    try {
+      await checkSealingKey(database, vault);
+      return database;
+    } catch (error) {
+      await database[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  const database = await patiently(reach, { logger, signal, open });
+  await late.attach(database);
+  reportFacts(factsOf(database), { poolSize, direct: directUrl !== undefined, logger });
+  const dispose = () => base[Symbol.asyncDispose]();
+  const databaseUrl = urlOf(database);
+  return { config, logger, database, databaseUrl, embedded, vault, pressure, closer, [Symbol.asyncDispose]: dispose };
+}
+
+async function openCommand(given: NodeJS.ProcessEnv, purpose: Purpose): Promise<Core> {
   const { env, notes } = readTartanEnvironment(given);
   const own = loadConfig(env);
   const logger = createLogger(purpose.logLevel ?? own.logLevel, await openLogOutput(own.logFormat));
   for (const note of notes) logger.warn(note);
   const closer = new Closer();
   try {
-    const { url: databaseUrl, embedded } = await findDatabase(own, logger, closer, purpose);
+    const { url, embedded } = await findDatabase(own, logger, closer, purpose);
     const poolSize = purpose.poolSize ?? own.databasePoolSize;
-    const { databaseDirectUrl: directUrl } = own;
-    const options = { url: databaseUrl, directUrl, poolSize, applicationName: "tartan", logger };
-    const prepare = !mayCreate(purpose) ? checkSetUp : embedded ? bringUpEmbedded : bringUp;
+    const options = { url, directUrl: own.databaseDirectUrl, poolSize, applicationName: "tartan", logger };
+    const prepare = purpose.creates !== true ? checkSetUp : embedded ? bringUpEmbedded : bringUp;
     const anew = embedded && purpose.anew === true;
-    const open = () => (anew ? openAnew(options, prepare) : openPrepared(options, prepare));
-    const database = closer.use(await (purpose.as === "server" ? patiently(open, logger, stopSignal()) : open()));
-    if (purpose.as === "server") reportFacts(factsOf(database), { poolSize, direct: directUrl !== undefined, logger });
-    const config = purpose.as === "server" ? own : await withServerSettings(own, env, database);
+    const database = closer.use(await (anew ? openAnew(options, prepare) : openPrepared(options, prepare)));
+    const config = await withServerSettings(own, env, database);
     const { masterKey, dataDir } = config;
     const vault = openVault(await loadMasterKeys({ masterKey, dataDir, embedded }));
     await checkSealingKey(database, vault);
@@ -100,8 +145,6 @@ export const withCore =
     await using core = await openCore(process.env, { as: "command", logLevel: "warn", poolSize, creates });
     await work(core, ...args);
   };
-
-const mayCreate = ({ as, creates }: Purpose): boolean => as === "server" || creates === true;
 
 type Prepare = (database: Database, logger: Logger) => Promise<void>;
 
@@ -172,32 +215,8 @@ async function openAnew(options: Parameters<typeof openDatabase>[0], prepare: Pr
   }
 }
 
-/** How long a server waits at its start for a Postgres that is starting too, or is just recovering. */
-const PATIENCE_MS = 60_000;
-const LOOK_EVERY_MS = 500;
-
 /** How long a command waits for a Tartan that uses the data directory from another container, or for another command. */
 const COMMAND_WAIT_MS = 5_000;
-
-async function patiently<T>(work: () => Promise<T>, logger: Logger, signal: AbortSignal): Promise<T> {
-  for (const end = Date.now() + PATIENCE_MS; ;) {
-    signal.throwIfAborted();
-    try {
-      return await work();
-    } catch (error) {
-      if (!mayCome(error) || Date.now() > end) throw error;
-      logger.warn({ error }, "waiting for Postgres");
-      await systemClock.sleep(LOOK_EVERY_MS, signal);
-    }
-  }
-}
-
-/** Waiting does not fix a refused login or a missing database: SQLSTATE 28… and 3D000. */
-function mayCome(error: unknown): boolean {
-  if (!(error instanceof TartanError) || error.code !== "database_unavailable") return false;
-  const { code } = (error.cause ?? {}) as { code?: unknown };
-  return !/^(28...|3D000)$/.test(String(code));
-}
 
 async function findDatabase(
   { databaseUrl, dataDir }: Config,
@@ -207,10 +226,10 @@ async function findDatabase(
 ): Promise<{ url: string; embedded: boolean }> {
   if (databaseUrl !== undefined) return { url: databaseUrl, embedded: false };
   forgetLibpq(process.env);
-  const running = purpose.as === "command" ? await attachEmbedded(dataDir) : null;
+  const running = await attachEmbedded(dataDir);
   if (running) return { url: running.url, embedded: true };
-  if (!mayCreate(purpose) && !(await hasEmbedded(dataDir))) throw nothingHere(dataDir);
-  const wait = purpose.as === "server" ? { signal: stopSignal() } : { waitMs: COMMAND_WAIT_MS, brief: true };
+  if (purpose.creates !== true && !(await hasEmbedded(dataDir))) throw nothingHere(dataDir);
+  const wait = { waitMs: COMMAND_WAIT_MS, brief: true };
   return { url: closer.use(await startEmbedded({ dataDir, logger, ...wait })).url, embedded: true };
 }
 

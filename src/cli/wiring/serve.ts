@@ -2,17 +2,13 @@
  * One Tartan process with its roles, started in the order of their dependencies and closed in the opposite
  * order: the process accepts nothing new, finishes or gives back its work, and then closes the database.
  */
-import type { AddressInfo } from "node:net";
 import { trimAudit } from "../../audit/audit.ts";
-import { urlAt } from "../../api/http/address.ts";
 import { createServer } from "../../api/server.ts";
 import { VERSION } from "../../version.ts";
 import { systemClock } from "../../clock.ts";
 import { registerProcess, type ProcessFacts } from "../../database/processes.ts";
 import { cancellable } from "../../database/cancellable.ts";
-import { TartanError } from "../../errors.ts";
 import { ensureAdminKey } from "../../integrations/api-keys.ts";
-import { openDirectory } from "../../integrations/directory.ts";
 import { allIntegrations } from "../../integrations/unfinished.ts";
 import { startErasing } from "../../lifecycle/revocations.ts";
 import { startReveals } from "../../lifecycle/reveals.ts";
@@ -22,17 +18,14 @@ import { startLinking } from "../../linking/adopt.ts";
 import { takeInExchanges } from "../../linking/rescued-exchanges.ts";
 import { noteArrivals } from "../../linking/sessions.ts";
 import { pruneLinks } from "../../linking/forget.ts";
-import { openRefusals } from "../../journal/refusals.ts";
 import { startTakingIn } from "../../integrations/rescue-files.ts";
 import { takeInTokens } from "../../integrations/rescued-tokens.ts";
 import { checkSealingKey } from "../../integrations/vault.ts";
 import { pruneFleet } from "../../fleet/retention.ts";
 import { startFleet, type FleetOptions } from "../../fleet/runner.ts";
-import { openLogins } from "../../listeners/logins.ts";
 import type { Directory, KnownIntegration } from "../../model/integration.ts";
 import { pruneCalls } from "../../plaid/calls.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
-import { openVerificationKeys } from "../../plaid/keys.ts";
 import { createGuard } from "../../relay/senders/http/guard.ts";
 import { startRelay, type RelayOptions } from "../../relay/relay.ts";
 import { openTransforms } from "../../relay/content/transform.ts";
@@ -45,8 +38,8 @@ import { pruneSent } from "../../silence/forget.ts";
 import { startSilence, type SilenceOptions } from "../../silence/silence.ts";
 import { startSync } from "../../sync/sync.ts";
 import type { Core } from "./core.ts";
-import { openIntakeOf, recordsOf } from "./engines.ts";
-import { plaidClients } from "./plaid-clients.ts";
+import { recordsOf } from "./engines.ts";
+import { openReceiving, type Receiving } from "./receiving.ts";
 
 export const ROLES = ["receiver", "sync", "relay", "api"] as const;
 export type Role = (typeof ROLES)[number];
@@ -58,12 +51,15 @@ export interface RunningProcess {
   newAdminKey: string | null;
 }
 
-/** Starts the roles; closing the core stops them. */
-export async function serve(core: Core, roles: readonly Role[]): Promise<RunningProcess> {
+/**
+ * Starts the roles; closing the core stops them.
+ * @param opened what accepts webhooks already; absent: the door opens when the roles have started
+ */
+export async function serve(core: Core, roles: readonly Role[], opened?: Receiving): Promise<RunningProcess> {
   const { closer, database, vault, config, logger } = core;
   const clock = systemClock;
-  const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
-  const clientFor = plaidClients(core);
+  const receiving = opened ?? (await openReceiving(core));
+  const { directory, clientFor } = receiving;
   // Before the first run reads with the token that Plaid has ended.
   const takeInAll = async (): Promise<void> => {
     await takeInTokens({ database, vault, logger }, config.dataDir);
@@ -108,7 +104,7 @@ export async function serve(core: Core, roles: readonly Role[]): Promise<Running
   }
   if (roles.includes("sync")) closer.use(await startSilence(silenceOptions(core, directory, clientFor)));
   if (roles.includes("relay")) closer.use(await startRelay(relayOptions(core)));
-  const url = await listen(core, roles, directory, clientFor);
+  const url = await listen(core, roles, receiving);
   await register(core, factsOf(core, roles, url));
   return { url, newAdminKey: generated ? (key ?? null) : null };
 }
@@ -210,67 +206,37 @@ export function janitorOptions({
   return { database, logger, clock: systemClock, ...ages, neededBy, always, more };
 }
 
-async function listen(
-  core: Core,
-  roles: readonly Role[],
-  directory: Awaited<ReturnType<typeof openDirectory>>,
-  clientFor: (integration: KnownIntegration) => PlaidClient,
-): Promise<string> {
+async function listen(core: Core, roles: readonly Role[], receiving: Receiving): Promise<string> {
   const { closer, database, vault, config, logger } = core;
-  const clock = systemClock;
-  const intake = openIntakeOf(core);
-  const refusals = closer.use(openRefusals({ database, logger, clock }));
-  const { keyFetchesPerMinute: fetchesPerMinute } = config;
-  const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
+  const { door } = receiving;
   const guard = createGuard({ allow: config.relayAllowedAddresses });
   const server = await createServer({
+    ...receiving,
     config,
-    roles: {
-      receiver: roles.includes("receiver"),
-      sync: roles.includes("sync"),
-      relay: roles.includes("relay"),
-      api: roles.includes("api"),
-    },
+    roles: rolesOf(roles),
     database,
     vault,
-    directory,
-    intake,
     records: recordsOf(core),
-    refusals,
-    logins: openLogins({ database, intake }),
-    keys,
-    clientFor,
     limitFactor: config.plaidLimitFactor,
     dataDir: config.dataDir,
     urls: { allowHttp: config.relayAllowHttp, checkUrl: guard.check },
     guard,
     transforms: closer.use(openTransforms()),
-    clock,
+    clock: systemClock,
     logger,
   });
-  closer.defer(() => server.close());
-  try {
-    await server.listen({ host: config.host, port: config.port });
-  } catch (error) {
-    throw portProblem(error, config.host, config.port);
-  }
-  const { address, port } = server.server.address() as AddressInfo;
-  return urlAt(address, port);
+  // It accepts nothing new before the roles stop, however early it was opened.
+  closer.defer(() => door.close());
+  // A handler before it finishes its answers meanwhile.
+  const replaced = door.serve(server);
+  replaced.catch((error: unknown) => logger.error({ error }, "the handler of an outage could not be closed"));
+  return door.url ?? (await door.listen(config));
 }
 
-function portProblem(error: unknown, host: string, port: number): unknown {
-  const code = (error as { code?: unknown }).code;
-  if (code === "EADDRINUSE") {
-    return new TartanError(
-      "config_invalid",
-      `Port ${port} of ${host} is in use. Choose another with TARTAN_PORT, or 0 for a free one.`,
-    );
-  }
-  if (code === "EADDRNOTAVAIL" || code === "EACCES") {
-    return new TartanError(
-      "config_invalid",
-      `Tartan cannot listen on ${host}:${port}. Fix TARTAN_HOST or TARTAN_PORT.`,
-    );
-  }
-  return error;
-}
+/** The roles as the server composes its routes by them. */
+export const rolesOf = (roles: readonly Role[]) => ({
+  receiver: roles.includes("receiver"),
+  sync: roles.includes("sync"),
+  relay: roles.includes("relay"),
+  api: roles.includes("api"),
+});

@@ -5,7 +5,7 @@
 import { Client, type ClientConfig } from "pg";
 import { TartanError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
-import { endClient, within } from "./exchange.ts";
+import { drop, endClient, within } from "./exchange.ts";
 import { CONNECT_MS } from "./limits.ts";
 
 export interface Facts {
@@ -42,11 +42,14 @@ const OLDEST_SERVER = 140_000;
 
 /**
  * Asks over a connection of its own, whose settings are the defaults of server, database and role.
+ * @param signal ends the wait for a server that does not answer
  * @throws TartanError `config_invalid` when the server is too old or does not keep UTF-8; pg's errors when it is away
  */
-export async function readFacts(config: ClientConfig): Promise<Facts> {
+export async function readFacts(config: ClientConfig, signal?: AbortSignal): Promise<Facts> {
   const client = new Client(config);
   client.on("error", () => undefined);
+  const onAbort = () => drop(client, "the process was asked to stop");
+  signal?.addEventListener("abort", onAbort, { once: true });
   try {
     await client.connect();
     const { rows } = await within(client, CONNECT_MS, client.query<Row>(SELECT_FACTS));
@@ -57,6 +60,7 @@ export async function readFacts(config: ClientConfig): Promise<Facts> {
     const { processID } = client as unknown as { processID: number | null };
     return { pooled: processID !== row.pid, warnings: weaknesses(row), maxConnections: row.max_connections };
   } finally {
+    signal?.removeEventListener("abort", onAbort);
     void endClient(client);
   }
 }

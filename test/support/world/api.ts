@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
+import { openDoor, type Door } from "../../../src/api/http/door.ts";
 import { createServer, type ServerDeps } from "../../../src/api/server.ts";
 import { systemClock as clock } from "../../../src/clock.ts";
 import { ensureAdminKey } from "../../../src/integrations/api-keys.ts";
@@ -55,6 +56,8 @@ interface ApiOptions {
 
 export interface ApiPart {
   app: FastifyInstance;
+  /** listens, and closes the app */
+  door: Door;
   url: string;
   /** every log line that was written, as text */
   logged: string[];
@@ -73,12 +76,15 @@ export const api = {
     const deps = await depsOf(world, options, logger);
     if (options.dataDir === undefined)
       world.use({ [Symbol.asyncDispose]: () => rm(deps.dataDir, { recursive: true, force: true }) });
+    const { door } = deps;
     const app = await createServer(deps);
-    world.use({ [Symbol.asyncDispose]: () => app.close() });
-    const url = await app.listen({ host: "127.0.0.1", port: 0 });
+    world.use(door);
+    await door.serve(app);
+    const url = await door.listen({ host: "127.0.0.1", port: 0 });
     const call = callerOf(url);
     return {
       app,
+      door,
       url,
       logged,
       call,
@@ -100,6 +106,7 @@ async function depsOf(world: Base, { roles, urls, config, dataDir }: ApiOptions,
   const intake = world.use(openIntake({ database, vault, queueMax: 1000, logger }));
   return {
     config: { publicUrl: undefined, host: "127.0.0.1", port: 0, trustedProxies: [], allowedSources: [], ...config },
+    door: openDoor(),
     dataDir: dataDir ?? join(tmpdir(), "tartan-without-data-directory", randomUUID()),
     roles: roles ?? { receiver: true, api: true, sync: true },
     database,

@@ -127,10 +127,10 @@ describe("waiting for events", () => {
     const { next_cursor } = (await closing.api.call("GET /v1/events?cursor=now")).body;
     let arrived: () => void = () => undefined;
     const waiting = new Promise<void>((resolve) => (arrived = resolve));
-    closing.api.app.server.on("request", () => arrived());
+    closing.api.door.server.on("request", () => arrived());
     const answer = closing.api.call(`GET /v1/events?cursor=${next_cursor}&wait_s=30`);
     await waiting;
-    await closing.api.app.close();
+    await closing.api.door.close();
     expect((await answer).status).toBe(200);
   });
 });

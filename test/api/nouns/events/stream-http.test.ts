@@ -26,7 +26,7 @@ async function recordLarge(server: World<"api">): Promise<void> {
 /** A reader of the stream whose connection is full, and the answer to it. */
 async function readerThatTakesNothing(server: World<"api">, cursor: string) {
   const answered = new Promise<ServerResponse>((resolve) =>
-    server.api.app.server.once("request", (_request, response) => resolve(response)),
+    server.api.door.server.once("request", (_request, response) => resolve(response)),
   );
   const { hostname, port } = new URL(server.api.url);
   const socket = connect(Number(port), hostname).pause();
@@ -123,7 +123,7 @@ describe("the stream of events", () => {
       return false;
     });
     await expect.poll(() => begun).toBe(true);
-    await closing.api.app.close();
+    await closing.api.door.close();
     expect((await reading).ended).toBe(true);
   });
 
@@ -134,7 +134,7 @@ describe("the stream of events", () => {
       await using closing = await startWorld({ api: {} });
       await recordLarge(closing);
       const { socket, response } = await readerThatTakesNothing(closing, "start");
-      await closing.api.app.close();
+      await closing.api.door.close();
       expect(response.destroyed).toBe(true);
       socket.destroy();
     },

@@ -1,0 +1,40 @@
+/**
+ * What accepting webhooks needs. It can be opened before Postgres is reached: over the late database of a base, whose calls
+ * fail until it is attached.
+ */
+import { openDoor, type Door } from "../../api/http/door.ts";
+import { systemClock } from "../../clock.ts";
+import { openDirectory } from "../../integrations/directory.ts";
+import { openRefusals, type Refusals } from "../../journal/refusals.ts";
+import { openLogins } from "../../listeners/logins.ts";
+import type { Intake } from "../../model/intake.ts";
+import type { Directory, KnownIntegration } from "../../model/integration.ts";
+import type { Logins } from "../../model/listener.ts";
+import type { PlaidClient } from "../../plaid/client.ts";
+import { openVerificationKeys, type VerificationKeys } from "../../plaid/keys.ts";
+import { openIntakeOf, type IntakeParts } from "./engines.ts";
+import { plaidClients } from "./plaid-clients.ts";
+
+export interface Receiving {
+  door: Door;
+  directory: Directory;
+  clientFor: (integration: KnownIntegration) => PlaidClient;
+  intake: Intake;
+  keys: VerificationKeys;
+  refusals: Refusals;
+  logins: Logins;
+}
+
+/** Opens it; it is closed with the core. */
+export async function openReceiving(core: IntakeParts): Promise<Receiving> {
+  const { closer, database, vault, config, logger } = core;
+  const clock = systemClock;
+  const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
+  const clientFor = plaidClients(core);
+  const intake = openIntakeOf(core);
+  const refusals = closer.use(openRefusals({ database, logger, clock }));
+  const { keyFetchesPerMinute: fetchesPerMinute } = config;
+  const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
+  const door = closer.use(openDoor());
+  return { door, directory, clientFor, intake, keys, refusals, logins: openLogins({ database, intake }) };
+}
