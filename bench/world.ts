@@ -18,11 +18,14 @@ export interface World extends Base {
   tartan(args: string[], env?: Record<string, string>): Promise<TartanProcess>;
 }
 
-/** The embedded Postgres with the settings every Tartan has: fsync and synchronous commit are on. */
-export async function openWorld(settings: Record<string, string> = {}): Promise<World> {
+/**
+ * The embedded Postgres with the settings every Tartan has: fsync and synchronous commit are on.
+ * @param kept a data directory that stays afterwards, for a database that takes long to fill
+ */
+export async function openWorld(settings: Record<string, string> = {}, kept?: string): Promise<World> {
   const closer = new Closer();
-  const dataDir = mkdtempSync(join(tmpdir(), "tartan-bench-"));
-  closer.defer(() => rmSync(dataDir, { recursive: true, force: true }));
+  const dataDir = kept ?? mkdtempSync(join(tmpdir(), "tartan-bench-"));
+  if (kept === undefined) closer.defer(() => rmSync(dataDir, { recursive: true, force: true }));
   const { url } = closer.use(await startEmbedded({ dataDir, logger: silentLogger, settings }));
   const database = closer.use(
     await openDatabase({ url, poolSize: 8, applicationName: "tartan bench", logger: silentLogger }),

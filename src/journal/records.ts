@@ -11,22 +11,24 @@ import { fromCursor, toCursor } from "../model/cursors.ts";
 import { checkedFilter } from "../model/listing.ts";
 import { fromWebhookId } from "../model/ids.ts";
 import { WebhookFilter, type Records, type WebhookPage, type WebhookRecord } from "../model/records.ts";
-import { LIST_FILTERS, listWebhooksQuery } from "./queries.ts";
-import { GET_WEBHOOK, GET_WEBHOOKS, toRecord, type RecordRow } from "./webhook-record.ts";
+import { LIST_FILTERS, listWebhooksQuery } from "./list-queries.ts";
+import { GET_WEBHOOK, toRecord, type RecordRow } from "./webhook-record.ts";
 
-interface Place {
-  id: string;
-  bytes: number;
+interface PageRow extends RecordRow {
+  /** another webhook follows this one */
+  more: boolean;
+  /** where the window of the search ended; undefined where the search has none */
+  window_end?: string | null;
 }
+
+/** The page is empty. */
+type NoRow = { id: null } & Pick<PageRow, "window_end">;
 
 /** The Postgres engine of the port. */
 export const openRecords = (q: Queryable): Records => ({
   list: (filter) => listWebhooks(q, filter),
   get: (id) => getWebhook(q, id),
 });
-
-/** A page ends at this size, even below its limit; its first body may be larger. */
-const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
  * One page, newest first: `limit` webhooks, or fewer if their bodies are larger than 8 MiB together.
@@ -37,22 +39,14 @@ export async function listWebhooks(q: Queryable, filter: WebhookFilter): Promise
   const before = cursor === undefined ? null : fromCursor("webhooks", cursor);
   const given = LIST_FILTERS.filter((name) => wanted[name] !== undefined);
   const values = [...given.map((name) => wanted[name]), ...(before === null ? [] : [before]), limit + 1];
-  const { rows } = await q.query<Place & { window_end?: string | null }>(
+  const { rows } = await q.query<PageRow | NoRow>(
     listWebhooksQuery({ given, plaid: wanted.source === "PLAID", paged: before !== null }),
     values,
   );
-  const found = rows.filter((row) => row.id !== null);
-  const ids = found.slice(0, Math.min(limit, withinBytes(found))).map(({ id }) => id);
-  const last = ids.length < found.length ? ids.at(-1) : rows.at(-1)?.window_end;
-  const data = ids.length === 0 ? [] : (await q.query<RecordRow>(GET_WEBHOOKS, [ids])).rows.map(toRecord);
+  const page = rows.filter((row): row is PageRow => row.id !== null);
+  const last = page.at(-1)?.more ? page.at(-1)?.id : rows[0]?.window_end;
+  const data = page.map(({ more: _more, window_end: _end, ...row }) => toRecord(row));
   return { data, next_cursor: last == null ? null : toCursor("webhooks", last) };
-}
-
-/** How many of them a page holds: one at least. */
-function withinBytes(places: readonly Place[]): number {
-  let sum = 0;
-  const beyond = places.findIndex(({ bytes }, index) => (sum += bytes) > PAGE_BYTES_MAX && index > 0);
-  return beyond === -1 ? places.length : beyond;
 }
 
 /** The webhook `whk_…`, or null where there is none. */

@@ -5,18 +5,16 @@ import type { WebhookRecord } from "../model/records.ts";
 import type { Source } from "../model/webhook.ts";
 import { cutTokens } from "../model/cut-tokens.ts";
 
-const RECORD = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, subject_kind, subject_id, environment,
-  received_at, body, key_id, signed_at, encode(coalesce(body_sha256, sha256(body)), 'hex') as body_sha256, processed_at, update_info`;
+const SAME = `id, integration_id, source, item_id, user_id, webhook_type, webhook_code, subject_kind, subject_id, environment,
+  received_at, body, key_id, signed_at, processed_at, update_info`;
+
+/** What a record is made of, from the table or from a query that has STORED. */
+export const RECORD = `${SAME}, encode(coalesce(body_sha256, sha256(body)), 'hex') as body_sha256`;
+export const STORED = `${SAME}, body_sha256`;
 
 export const GET_WEBHOOK: Statement = {
   name: "journal_get_webhook",
   text: `select ${RECORD} from journal.webhooks where id = $1`,
-};
-
-/** The webhooks with ids $1, newest first. */
-export const GET_WEBHOOKS: Statement = {
-  name: "journal_get_webhooks",
-  text: `select ${RECORD} from journal.webhooks where id = any ($1::uuid[]) order by id desc`,
 };
 
 export interface RecordRow {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Database, Queryable } from "../../src/database/types.ts";
 import { append } from "../../src/journal/append.ts";
-import { listWebhooksQuery, SCAN_WINDOW, type ListShape } from "../../src/journal/queries.ts";
+import { listWebhooksQuery, SCAN_WINDOW, type ListShape } from "../../src/journal/list-queries.ts";
 import { listWebhooks, openRecords } from "../../src/journal/records.ts";
 import { newUuid } from "../../src/model/ids.ts";
 import { testDatabase } from "../support/database.ts";
