@@ -106,7 +106,7 @@ const FILL = `
     'svi_filled', 'PLAID', 'item', 'item-' || item, 'item-' || item, 'user-' || item,
     case n % 10 when 0 then 'ITEM' else 'TRANSACTIONS' end,
     case n % 10 when 0 then 'LOGIN_REPAIRED' when 1 then 'DEFAULT_UPDATE' else 'SYNC_UPDATES_AVAILABLE' end,
-    'sandbox', at, convert_to(repeat('x', 220), 'UTF8'), 'kid', at, at, '{"outcome":"synced"}'
+    'sandbox', at, convert_to(format(E'{\n  "environment": "sandbox",\n  "error": null,\n  "item_id": "item-%s",\n  "webhook_code": "SYNC_UPDATES_AVAILABLE",\n  "webhook_type": "TRANSACTIONS",\n  "initial_update_complete": true,\n  "historical_update_complete": true\n}', item), 'UTF8'), 'kid', at, at, '{"outcome":"synced"}'
   from generate_series($1::bigint, $2::bigint) n
   cross join lateral (select now() - interval '${DAYS} days' * (1 - n::float8 / $3) as at, floor(random() * $4::int)::int as item) r`;
 

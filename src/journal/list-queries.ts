@@ -2,6 +2,7 @@
  * The statement that lists webhooks. Values are always bound.
  */
 import type { Statement } from "../database/types.ts";
+import { PAGE_SIZE } from "../model/listing.ts";
 import { RECORD, STORED } from "./webhook-record.ts";
 
 export const LIST_FILTERS = ["item_id", "user_id", "type", "code", "source", "integration_id"] as const;
@@ -54,6 +55,8 @@ const pageOf = (chosen: string, read: number): string => `
   ) counted
   where number < $${read} and (number = 1 or bytes <= ${PAGE_BYTES_MAX})`;
 
+const among = (ids: string): string => `select ${STORED} from journal.webhooks where id = any (array(${ids}))`;
+
 /**
  * A page of webhooks, newest first. Values: the filters', the cursor's id if paged, and one more than the number of webhooks that it shows.
  *
@@ -71,14 +74,16 @@ export function listWebhooksQuery({ given, plaid, paged }: ListShape): Statement
   const before = paged ? `id < $${given.length + 1}` : "true";
   const read = given.length + (paged ? 2 : 1);
   const limit = `order by id desc limit $${read}`;
+  // The number in the text bounds the cost that Postgres expects of any page. Otherwise it would plan a page of all webhooks each time, which
+  // takes three times as long as reading the page.
+  const newest = (columns: string, where: string): string =>
+    `select * from (select ${columns} from journal.webhooks where ${where} order by id desc limit ${PAGE_SIZE.most + 1}) bounded ${limit}`;
   const all = [...given.map(condition), isRare ? "source <> 'PLAID'" : "true", before].join(" and ");
   const owned = given.includes("item_id") || given.includes("user_id");
   const typed = given.filter((filter) => TYPED.has(filter));
-  const rows = `select ${STORED} from journal.webhooks where`;
-  if (typed.length === 0) return { name, text: `${pageOf(`${rows} ${all} ${limit}`, read)} order by id desc` };
+  if (typed.length === 0) return { name, text: `${pageOf(newest(STORED, all), read)} order by id desc` };
   if (owned) {
-    const ids = `array(select id from journal.webhooks where ${all} ${limit})`;
-    return { name, text: `${pageOf(`${rows} id = any (${ids})`, read)} order by id desc` };
+    return { name, text: `${pageOf(among(newest("id", all)), read)} order by id desc` };
   }
   const within = given.includes("integration_id") ? `${condition("integration_id")} and ${before}` : before;
   return {
@@ -91,7 +96,7 @@ with looked_at as materialized (
 )
 select page.*, window_end
 from (select (select id from looked_at order by id desc offset ${SCAN_WINDOW - 1} limit 1) as window_end) looked
-left join (${pageOf(`${rows} id = any (array(select id from found))`, read)}) page on true
+left join (${pageOf(among("select id from found"), read)}) page on true
 order by id desc`,
   };
 }
