@@ -23,6 +23,7 @@ export const FOLDERS: readonly Row[] = [
   ["integrations",  "model database plaid resources audit",                   "tartan.integrations tartan.reveals tartan.items tartan.registered_subjects tartan.token_rotations tartan.revocations tartan.api_keys tartan.sealing_key tartan.check_pace"],
   ["events",        "model database integrations resources",              "events.*"],
   ["journal",       "model database plaid/webhooks.ts integrations events",                 "journal.*"],
+  ["spool",         "model embedded/file-lock.ts",                        ""],
   ["receiver",      "model plaid/verify.ts plaid/signatures.ts plaid/webhooks.ts", ""],
   ["mirror",        "model database resources integrations",              "plaid.* mirror.* tartan.readers"],
   ["sync",          "model database plaid integrations events journal resources mirror", "sync.* plaid.freshness plaid.item_notices"],

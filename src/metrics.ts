@@ -35,6 +35,17 @@ export const metrics = {
     "Time that other work of this process waited so that webhooks were accepted first",
     ["worker"],
   ),
+  spoolWaiting: gauge("tartan_spool_waiting", "Webhooks that wait in the spool"),
+  spoolBytes: gauge("tartan_spool_bytes", "Bytes that the spool's files take"),
+  spoolOldestSeconds: gauge(
+    "tartan_spool_oldest_seconds",
+    "Age of the oldest webhook in the spool; 0 when it is empty",
+  ),
+  spoolSpooled: counter("tartan_spool_spooled_total", "Webhooks that went to the spool's file"),
+  spoolDrained: counter("tartan_spool_drained_total", "Webhooks that left the spool, by what came of them", [
+    "outcome",
+  ]),
+  spoolDamaged: counter("tartan_spool_damaged_total", "Damaged places in the spool's files that were stepped over"),
   apiSeconds: seconds("tartan_api_request_seconds", "Requests to the REST API", FAST, ["method", "route", "status"]),
   clockSkewSeconds: gauge("tartan_clock_skew_seconds", "How far the database's clock is ahead of this process's"),
   weeksKept: gauge("tartan_journal_weeks_kept", "Weeks of webhooks kept beyond retention, by what needs them", [
