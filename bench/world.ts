@@ -39,7 +39,13 @@ export async function openWorld(settings: Record<string, string> = {}, kept?: st
     tartan: async (args, env = {}) =>
       closer.use(
         await startTartan(
-          { TARTAN_DATABASE_URL: url, TARTAN_MASTER_KEY: base.masterKey, TARTAN_LOG_LEVEL: "info", ...env },
+          {
+            TARTAN_DATA_DIR: join(dataDir, "processes"),
+            TARTAN_DATABASE_URL: url,
+            TARTAN_MASTER_KEY: base.masterKey,
+            TARTAN_LOG_LEVEL: "info",
+            ...env,
+          },
           args,
         ),
       ),

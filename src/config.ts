@@ -107,6 +107,12 @@ export const OPTIONS = {
     whole(1, 1_000_000).default(5000),
     "Webhooks that may wait for their commit in one process; when more come, the answer is 503.",
   ),
+  spoolMaxMb: option(
+    "TARTAN_SPOOL_MAX_MB",
+    whole(0, 1_048_576).default(1024),
+    "MiB of webhooks that one process keeps in files of the data directory while Postgres cannot take them; 0 keeps none, and " +
+      "the answer is 503 then.",
+  ),
   allowedSources: option(
     "TARTAN_ALLOWED_SOURCES",
     list.default([]),

@@ -25,10 +25,15 @@ export async function linkItem(
   return await database.transaction((tx) => linkWithin(tx, vault, item));
 }
 
+/** Checks the fields of an item before anything of it is stored. @throws TartanError `invalid_request` naming each invalid field */
+export function checkLinked({ itemId, accessToken, userId }: NewItem): void {
+  checked(LinkedItemInput, { item_id: itemId, access_token: accessToken, user_id: userId }, "item");
+}
+
 /** The same in the caller's transaction, which may then write what belongs to it. */
 export async function linkWithin(tx: Queryable, vault: Vault, item: NewItem): Promise<Linked> {
-  const { integrationId, itemId, accessToken, userId: given } = item;
-  checked(LinkedItemInput, { item_id: itemId, access_token: accessToken, user_id: given }, "item");
+  const { integrationId, itemId, userId: given } = item;
+  checkLinked(item);
   const receivedAt = item.receivedAt ?? new Date();
   const { userId, created, environment } = await storeToken(tx, vault, item);
   if (given !== undefined) await tx.query(BACKFILL_USER, [integrationId, itemId, given]);

@@ -1,8 +1,8 @@
 /** What waits in the spool: the segments of this process and those that dead processes have left, in the order in which they are drained. */
-import { rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import { Folder, setAside } from "./folder.ts";
+import { Folder, keptForLater, setAside } from "./folder.ts";
 import type { Facts } from "./record.ts";
 import { Segment, type CreateFile } from "./segment.ts";
 
@@ -59,9 +59,22 @@ export class Backlog {
     return this.#held[0]?.segment;
   }
 
-  /** Makes the folder of this process. @throws the file system's own errors, and those of the lock */
-  async begin(): Promise<void> {
+  /**
+   * Makes the folder of this process, and takes what was kept for another try into it.
+   * @returns how many arrivals that are
+   * @throws the file system's own errors, and those of the lock
+   */
+  async begin(): Promise<number> {
     this.#own = await Folder.create(this.#options.root);
+    for (const path of await keptForLater(this.#options.root)) {
+      this.#seq += 1;
+      // Another process may have been faster.
+      await rename(path, this.#own.segmentPath(this.#seq)).catch(() => undefined);
+    }
+    await this.#own.sync();
+    const folder = this.#own;
+    for (const segment of await this.#load(folder)) this.#held.push({ segment, folder });
+    return this.waiting;
   }
 
   /**

@@ -4,26 +4,33 @@
  *
  *   batch → stored, or stored before → the position moves on
  *         → some refused for good → kept in the folder refused, recorded among the refusals, logged → the position moves on
- *         → a token that cannot be opened → kept in the folder sealed, and tried again at the next start
+ *         → their integration is not there, or a token cannot be opened → the same in the folder later, tried again at each start
  *         → the database is away → nothing moves; a smaller batch is tried after a pause
  */
-import { readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import type { Clock } from "../clock.ts";
 import { describeError, TartanError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { metrics } from "../metrics.ts";
-import { newUuid } from "../model/ids.ts";
 import type { Arrival, Restoring, RestoreResult } from "../model/intake.ts";
 import type { RefusalSink } from "../model/refusal.ts";
 import type { Backlog } from "./backlog.ts";
-import { keep } from "./folder.ts";
-import { frameAt, HEADER_BYTES, mark, markerOf, newHeader, recordOf, type Frame } from "./frames.ts";
-import { decode, encode, factsOf, type SpoolVault } from "./record.ts";
+import { keep, type Kept } from "./folder.ts";
+import type { Frame } from "./frames.ts";
+import { decode, factsOf, type Facts, type SpoolVault } from "./record.ts";
 
 const ROWS_MAX = 500;
 const BYTES_MAX = 4 * 1024 * 1024;
 /** What a batch that Postgres could not take in time is cut down to, at least. */
 const ROWS_MIN = 8;
+
+/** The data directory may have served another database. */
+const UNKNOWN_KEPT_MS = 7 * 24 * 60 * 60_000;
+
+const MESSAGES: Record<Kept, string> = {
+  refused: "Postgres refuses webhooks of the spool; they are kept in a file",
+  later:
+    "webhooks of the spool cannot be stored: their integration is not there, or they cannot be opened; the next start tries again",
+};
 
 const NONE = { stored: 0, passed_over: 0, refused: 0 };
 
@@ -33,6 +40,7 @@ export interface DrainOptions {
   root: string;
   vault: SpoolVault;
   refusals: RefusalSink;
+  clock: Clock;
   logger: Logger;
   /** whether records are still appended to it */
   isCurrent: (segment: NonNullable<Backlog["first"]>) => boolean;
@@ -81,17 +89,70 @@ export class Drain {
   }
 
   async #restore(frames: readonly Frame[]): Promise<void> {
-    const arrivals: Arrival[] = [];
+    const readable: { payload: Buffer; arrival: Arrival }[] = [];
+    const later: Buffer[] = [];
+    const refused: Buffer[] = [];
+    let reason: unknown = null;
     for (const { payload } of frames) {
       try {
-        arrivals.push(decode(payload, this.#options.vault));
+        readable.push({ payload, arrival: decode(payload, this.#options.vault) });
       } catch (error) {
-        await this.#setAside(payload, error);
+        // Its token cannot be opened, or its kind is one of a later version: another start may be able to.
+        later.push(payload);
+        reason = error;
       }
     }
-    if (arrivals.length === 0) return;
-    const results = await this.#offer(arrivals);
-    for (const [index, result] of results.entries()) await this.#settle(arrivals[index] as Arrival, result);
+    const results = readable.length === 0 ? [] : await this.#offer(readable.map(({ arrival }) => arrival));
+    this.#count("later", later.length);
+    for (const [index, result] of results.entries()) {
+      const { payload, arrival } = readable[index] as (typeof readable)[number];
+      this.#count(result.outcome, 1);
+      if (result.outcome !== "refused") continue;
+      reason = result.error;
+      const kept = this.#refuse(arrival, factsOf(payload), result.error);
+      if (kept !== null) (kept === "later" ? later : refused).push(payload);
+    }
+    await this.#keep("later", later, reason);
+    await this.#keep("refused", refused, reason);
+  }
+
+  /** Records the refusal. @returns where the arrival is kept; null: nowhere */
+  #refuse(arrival: Arrival, { arrivedAt }: Facts, error: unknown): Kept | null {
+    const isUnknown = error instanceof TartanError && error.code === "not_found";
+    this.#options.refusals.record({
+      integrationId: isUnknown ? null : arrival.integrationId,
+      reason: isUnknown ? "integration_unknown" : "spool_refused",
+      detail: isUnknown
+        ? "its integration was deleted while it waited in the spool"
+        : "Postgres refuses a value of it; it is kept in the folder spool/refused of the data directory",
+      remoteAddress: null,
+      bodyBytes: "body" in arrival ? (arrival.body?.length ?? null) : null,
+    });
+    if (!isUnknown) return "refused";
+    return this.#options.clock.now() - arrivedAt < UNKNOWN_KEPT_MS ? "later" : null;
+  }
+
+  #count(outcome: RestoreResult["outcome"] | "later", count: number): void {
+    if (count === 0) return;
+    this.#counts[outcome === "later" ? "refused" : outcome] += count;
+    metrics.spoolDrained.inc({ outcome }, count);
+  }
+
+  /** Keeps records in a file of their own. Where that fails, the whole segment is kept, like a damaged one. */
+  async #keep(folder: Kept, payloads: readonly Buffer[], reason: unknown): Promise<void> {
+    if (payloads.length === 0) return;
+    const { root, backlog, logger } = this.#options;
+    const facts = { webhooks: payloads.length, reason: describeError(reason) };
+    try {
+      const path = await keep(root, folder, payloads);
+      logger.error({ ...facts, path }, MESSAGES[folder]);
+    } catch (error) {
+      if (backlog.first) backlog.first.damaged = true;
+      logger.error(
+        { ...facts, error },
+        "webhooks of the spool cannot be stored; their segment is kept in the folder damaged",
+      );
+    }
   }
 
   async #offer(arrivals: readonly Arrival[]): Promise<RestoreResult[]> {
@@ -104,93 +165,4 @@ export class Drain {
       throw error;
     }
   }
-
-  async #settle(arrival: Arrival, result: RestoreResult): Promise<void> {
-    this.#counts[result.outcome] += 1;
-    metrics.spoolDrained.inc({ outcome: result.outcome });
-    if (result.outcome !== "refused") return;
-    const { vault, logger, refusals } = this.#options;
-    const { code, message } = describeError(result.error);
-    // What belongs to an integration that is deleted is not kept: it was to be erased.
-    const isErased = result.error instanceof TartanError && result.error.code === "not_found";
-    const facts = factsIn(arrival);
-    const path = isErased
-      ? null
-      : await keep(this.#options.root, "refused", `${facts.id}.segment`, fileOf(encode(arrival, facts, vault)));
-    logger.error(
-      { integration_id: arrival.integrationId, webhook_id: facts.id, path, reason: code ?? message },
-      "a webhook that was accepted into the spool cannot be stored",
-    );
-    refusals.record({
-      integrationId: isErased ? null : arrival.integrationId,
-      reason: isErased ? "integration_unknown" : "spool_refused",
-      detail: isErased
-        ? "its integration was deleted while it waited in the spool"
-        : "Postgres refuses a value of it; it is kept in the folder spool/refused of the data directory",
-      remoteAddress: null,
-      bodyBytes: "body" in arrival ? (arrival.body?.length ?? null) : null,
-    });
-  }
-
-  /** Its token cannot be opened, or its kind is one of a later version: another start may be able to. */
-  async #setAside(payload: Buffer, error: unknown): Promise<void> {
-    const { logger } = this.#options;
-    const path = await this.#keep("sealed", factsOf(payload).id, () => recordOf(payload));
-    this.#counts.refused += 1;
-    metrics.spoolDrained.inc({ outcome: "sealed" });
-    logger.error(
-      { path, error: describeError(error) },
-      "an arrival in the spool cannot be opened; it is kept, and tried again at the next start",
-    );
-  }
-
-  /** Keeps a record in a file of its own. Where that fails, the whole segment is kept, like a damaged one. */
-  async #keep(folder: "refused" | "sealed", id: string, record: () => Buffer): Promise<string | null> {
-    const { root, backlog, logger } = this.#options;
-    try {
-      return await keep(root, folder, `${id}.segment`, fileOf(record()));
-    } catch (error) {
-      logger.error({ error, webhook_id: id }, "a record of the spool could not be kept in a file of its own");
-      if (backlog.first) backlog.first.damaged = true;
-      return null;
-    }
-  }
-
-  /** Tries the arrivals again that could not be opened before. Those that still cannot be stay. */
-  async takeInSealed(): Promise<void> {
-    const { root, vault, logger } = this.#options;
-    const folder = join(root, "sealed");
-    for (const name of await readdir(folder).catch(() => [])) {
-      const bytes = await readFile(join(folder, name)).catch(() => Buffer.alloc(0));
-      const marker = markerOf(bytes);
-      const frame = marker && frameAt(bytes, HEADER_BYTES, marker);
-      if (!frame) continue;
-      let arrival: Arrival;
-      try {
-        arrival = decode(frame.payload, vault);
-      } catch (error) {
-        logger.error(
-          { path: join(folder, name), error: describeError(error) },
-          "an arrival in the spool still cannot be opened",
-        );
-        continue;
-      }
-      const [result] = await this.#offer([arrival]);
-      if (result) await this.#settle(arrival, result);
-      await rm(join(folder, name), { force: true });
-    }
-  }
-}
-
-const factsIn = (arrival: Arrival) => ({
-  id: ("id" in arrival ? arrival.id : undefined) ?? newUuid(),
-  arrivedAt: ("receivedAt" in arrival ? arrival.receivedAt?.getTime() : undefined) ?? Date.now(),
-  token: null,
-  isNotice: arrival.arrival === "stale_notice",
-});
-
-/** A segment of one record. */
-function fileOf(record: Buffer): Buffer {
-  const { header, marker } = newHeader(Date.now());
-  return Buffer.concat([header, mark([record], marker)]);
 }

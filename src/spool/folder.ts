@@ -6,13 +6,14 @@
  *     p-<uuid>/lock, 00000001.segment, 00000002.segment, drained
  *     damaged/    segments with damaged places, when the rest of them is drained
  *     refused/    arrivals that the database refuses for good
- *     sealed/     linked items whose master key is not there; they are tried again at each start
+ *     later/      arrivals whose integration is not in the database, or that cannot be opened; they are tried again at each start
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { FileLock } from "../embedded/file-lock.ts";
+import { mark, newHeader, recordOf } from "./frames.ts";
 
 const OWN = /^p-[0-9a-f-]{36}$/;
 const SEGMENT = /^(\d{8})[.]segment$/;
@@ -145,11 +146,20 @@ export async function setAside(root: string, folder: "damaged", path: string): P
   return kept;
 }
 
-/** Writes a file into a folder beside those of the processes, and waits until it is on the disk. @returns where it is */
-export async function keep(root: string, folder: "refused" | "sealed", name: string, bytes: Buffer): Promise<string> {
+/** Writes records into a segment of their own, in a folder beside those of the processes. @returns where it is, once it is on the disk */
+export async function keep(root: string, folder: Kept, payloads: readonly Buffer[]): Promise<string> {
   await mkdir(join(root, folder), { recursive: true, mode: 0o700 });
-  const path = join(root, folder, name);
-  await writeFile(path, bytes, { mode: 0o600, flush: true });
+  const path = join(root, folder, `${randomUUID()}.segment`);
+  const { header, marker } = newHeader(Date.now());
+  await writeFile(path, Buffer.concat([header, mark(payloads.map(recordOf), marker)]), { mode: 0o600, flush: true });
   await syncFolder(join(root, folder));
   return path;
+}
+
+export type Kept = "refused" | "later";
+
+/** The segments that were kept for another try. */
+export async function keptForLater(root: string): Promise<string[]> {
+  const names = await readdir(join(root, "later")).catch(() => []);
+  return names.filter((name) => name.endsWith(".segment")).map((name) => join(root, "later", name));
 }

@@ -100,14 +100,15 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
     this.#writer = new Writer({ backlog: this.#backlog, maxBytes, create, logger, now: () => clock.now() });
     this.#file = new FileIntake(this.#writer, options);
     const isCurrent = (segment: Parameters<Writer["isCurrent"]>[0]): boolean => this.#writer.isCurrent(segment);
-    this.#drain = new Drain({ backlog: this.#backlog, inner, root, vault, refusals, logger, isCurrent });
+    this.#drain = new Drain({ backlog: this.#backlog, inner, root, vault, refusals, clock, logger, isCurrent });
   }
 
   async open(): Promise<void> {
     const { root, logger, maxBytes } = this.#options;
     try {
-      if (maxBytes > 0) await this.#backlog.begin();
-      else this.#off = "TARTAN_SPOOL_MAX_MB is 0";
+      if (maxBytes === 0) this.#off = "TARTAN_SPOOL_MAX_MB is 0";
+      else if ((await this.#backlog.begin()) > 0)
+        this.#takeOver("webhooks that could not be stored before are tried again");
       await this.#takeLeftOver();
     } catch (error) {
       this.#off = `its folder cannot be used: ${describeError(error).message}`;
@@ -250,16 +251,13 @@ class Spool implements Intake, SpoolStatus, AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     let pauseMs = PAUSE_MS;
-    let tookIn = false;
     while (!signal.aborted) {
-      if (tookIn && this.#mode === "straight") {
+      if (this.#mode === "straight") {
         await new Promise<void>((resolve) => (this.#wake = resolve));
         continue;
       }
       try {
-        if (!tookIn) await this.#drain.takeInSealed();
-        tookIn = true;
-        if (this.#mode !== "straight") await this.#move();
+        await this.#move();
         pauseMs = PAUSE_MS;
       } catch (error) {
         this.#noteTrouble(error);

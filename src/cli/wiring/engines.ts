@@ -1,16 +1,43 @@
 /** Chooses the engines of the ports Intake and Records: another engine is wired here, and nowhere else. */
+import { join } from "node:path";
+import { systemClock } from "../../clock.ts";
 import { openIntake } from "../../journal/intake.ts";
+import { checkLinked } from "../../journal/link.ts";
 import { openRecords } from "../../journal/records.ts";
-import type { Intake } from "../../model/intake.ts";
+import type { Intake, Restoring } from "../../model/intake.ts";
 import type { Records } from "../../model/records.ts";
+import type { RefusalSink } from "../../model/refusal.ts";
+import type { SpoolStatus } from "../../model/spool.ts";
+import { openSpool } from "../../spool/spool.ts";
 import type { Core } from "./core.ts";
 
 /** What an intake is opened with; a server has it before it reaches Postgres. */
 export type IntakeParts = Pick<Core, "closer" | "database" | "vault" | "config" | "logger" | "pressure">;
 
 /** Opens what makes arrivals durable; it is closed with the core. */
-export const openIntakeOf = ({ closer, database, vault, config, logger, pressure }: IntakeParts): Intake =>
+export const openIntakeOf = ({ closer, database, vault, config, logger, pressure }: IntakeParts): Intake & Restoring =>
   closer.use(openIntake({ database, vault, queueMax: config.acceptQueueMax, logger, pressure }));
+
+/** The same for a server, which keeps arrivals in the data directory while Postgres cannot take them. */
+export async function openSpoolOf(parts: IntakeParts, refusals: RefusalSink): Promise<Intake & SpoolStatus> {
+  const { closer, vault, config, logger } = parts;
+  const inner = openIntakeOf(parts);
+  return closer.use(
+    await openSpool({
+      inner,
+      root: spoolRoot(config.dataDir),
+      maxBytes: config.spoolMaxMb * 1024 * 1024,
+      vault,
+      check: checkLinked,
+      refusals,
+      clock: systemClock,
+      logger,
+    }),
+  );
+}
+
+/** Where the processes that share a data directory have their spools. */
+export const spoolRoot = (dataDir: string): string => join(dataDir, "spool");
 
 /** Where stored webhooks are read. */
 export const recordsOf = ({ database }: Pick<Core, "database">): Records => openRecords(database);

@@ -9,17 +9,18 @@ import { openRefusals, type Refusals } from "../../journal/refusals.ts";
 import { openLogins } from "../../listeners/logins.ts";
 import type { Intake } from "../../model/intake.ts";
 import type { Directory, KnownIntegration } from "../../model/integration.ts";
+import type { SpoolStatus } from "../../model/spool.ts";
 import type { Logins } from "../../model/listener.ts";
 import type { PlaidClient } from "../../plaid/client.ts";
 import { openVerificationKeys, type VerificationKeys } from "../../plaid/keys.ts";
-import { openIntakeOf, type IntakeParts } from "./engines.ts";
+import { openSpoolOf, type IntakeParts } from "./engines.ts";
 import { plaidClients } from "./plaid-clients.ts";
 
 export interface Receiving {
   door: Door;
   directory: Directory;
   clientFor: (integration: KnownIntegration) => PlaidClient;
-  intake: Intake;
+  intake: Intake & SpoolStatus;
   keys: VerificationKeys;
   refusals: Refusals;
   logins: Logins;
@@ -31,8 +32,8 @@ export async function openReceiving(core: IntakeParts): Promise<Receiving> {
   const clock = systemClock;
   const directory = closer.use(await openDirectory({ database, vault, logger, clock }));
   const clientFor = plaidClients(core);
-  const intake = openIntakeOf(core);
   const refusals = closer.use(openRefusals({ database, logger, clock }));
+  const intake = await openSpoolOf(core, refusals);
   const { keyFetchesPerMinute: fetchesPerMinute } = config;
   const keys = closer.use(openVerificationKeys({ database, clientFor, clock, logger, fetchesPerMinute }));
   const door = closer.use(openDoor());

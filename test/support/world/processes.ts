@@ -1,4 +1,7 @@
 /** Real `tartan` processes on the world's database, and commands that run to their end. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { runTartan, startTartan, type Finished, type TartanProcess } from "../process.ts";
 import type { Base } from "./base.ts";
 
@@ -19,7 +22,11 @@ export const processes = {
   needs: [],
   /** @param options environment variables of every process and command */
   start: async (world: Base, options: { env?: Env }): Promise<ProcessesPart> => {
+    // What one world leaves in its spool is not another's.
+    const dataDir = await mkdtemp(join(tmpdir(), "tartan-world-"));
+    world.use({ [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) });
     const env = {
+      TARTAN_DATA_DIR: dataDir,
       TARTAN_DATABASE_URL: world.databaseUrl,
       TARTAN_MASTER_KEY: world.masterKey,
       TARTAN_ADMIN_KEY: ADMIN_KEY,
